@@ -1,0 +1,78 @@
+"""Runs migrations: one runner at a time, and never in the way of traffic for long."""
+
+import asyncio
+import os
+import time
+
+from alembic import context
+from sqlalchemy import Connection, pool, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from journey_service.repositories.database import async_url
+from journey_service.repositories.tables import metadata
+
+_LOCK = 724_001
+_WAIT_SECONDS = 600
+_TRIES = 30
+_LOCK_NOT_AVAILABLE = "55P03"
+
+
+def _migrate(connection: Connection) -> None:
+    context.configure(
+        connection=connection,
+        target_metadata=metadata,
+        transaction_per_migration=True,
+        compare_server_default=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def _run(url: str) -> None:
+    engine = create_async_engine(url, poolclass=pool.NullPool)
+    # The lock is the session's, held on a connection of its own: a transaction's lock would be gone as soon
+    # as a migration builds an index concurrently.
+    async with engine.connect() as keeper:
+        keeper = await keeper.execution_options(isolation_level="AUTOCOMMIT")
+        deadline = time.monotonic() + _WAIT_SECONDS
+        while not await keeper.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": _LOCK}):
+            if time.monotonic() > deadline:
+                raise TimeoutError("another migration has been running for ten minutes")
+            await asyncio.sleep(0.2)
+        for attempt in range(1, _TRIES + 1):
+            try:
+                async with engine.connect() as connection:
+                    await connection.execute(text("SET lock_timeout = '2s'"))
+                    await connection.execute(text("SET statement_timeout = '60s'"))
+                    await connection.commit()
+                    await connection.run_sync(_migrate)
+                    await connection.commit()
+                break
+            except DBAPIError as error:
+                if attempt == _TRIES or getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
+                    raise
+                await asyncio.sleep(1)
+    await engine.dispose()
+
+
+def _url() -> str:
+    url = context.config.attributes.get("url")
+    if url is not None:
+        return str(url)
+    named = os.environ.get("MIGRATION_DATABASE_URL") or os.environ.get("DATABASE_URL")
+    if not named:
+        raise SystemExit("Set DATABASE_URL (or MIGRATION_DATABASE_URL) to the database to migrate.")
+    return async_url(named)
+
+
+if context.is_offline_mode():
+    context.configure(
+        url="postgresql://", target_metadata=metadata, literal_binds=True, transaction_per_migration=True
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+elif (given := context.config.attributes.get("connection")) is not None:
+    _migrate(given)
+else:
+    asyncio.run(_run(_url()))

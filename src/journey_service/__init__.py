@@ -1,0 +1,1 @@
+"""A multi-tenant customer journey service for appointment businesses."""

@@ -1,0 +1,1 @@
+"""Decides: stages, rules, facts, scores. Standard library only; no clock, no I/O."""

@@ -1,0 +1,217 @@
+"""Every expected failure, named; nothing here knows HTTP."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with an input, and where.
+
+    `pointer` is a JSON pointer (RFC 6901) into the body, or names a parameter, header or line.
+    """
+
+    pointer: str
+    message: str
+
+
+class JourneyServiceError(Exception):
+    """Something expected went wrong; the caller can be told what."""
+
+    code: ClassVar[str] = "error"
+    title: ClassVar[str] = "Something went wrong"
+
+    def context(self) -> Mapping[str, object]:
+        """Machine-readable details that go beside the sentence."""
+        return {}
+
+
+class NotFoundError(JourneyServiceError):
+    """Nothing with this id exists for the caller's company."""
+
+
+class ConflictError(JourneyServiceError):
+    """The request contradicts what is already stored."""
+
+
+class ForbiddenError(JourneyServiceError):
+    """The credential is known, and not allowed to do this."""
+
+    code = "forbidden"
+    title = "Not allowed"
+
+
+class UnauthenticatedError(JourneyServiceError):
+    """No credential, or none that is known and alive."""
+
+    code = "unauthenticated"
+    title = "A valid credential is required"
+
+
+class InvalidInputError(JourneyServiceError):
+    """The input breaks a rule of the contract; every fault says where."""
+
+    code = "invalid-input"
+    title = "The input is invalid"
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__("; ".join(f"{fault.pointer or '/'}: {fault.message}" for fault in faults[:3]))
+        self.faults = tuple(faults)
+
+    @classmethod
+    def at(cls, pointer: str, message: str) -> "InvalidInputError":
+        """Name a single fault."""
+        return cls([Fault(pointer, message)])
+
+
+class MalformedError(JourneyServiceError):
+    """The body could not be read at all: no JSON, no gzip, cut off."""
+
+    code = "malformed"
+    title = "The body could not be read"
+
+    def __init__(self, message: str, *, offset: int | None = None) -> None:
+        super().__init__(message)
+        self.offset = offset
+
+    def context(self) -> Mapping[str, object]:
+        """Say at which byte reading stopped, where that is known."""
+        return {} if self.offset is None else {"offset": self.offset}
+
+
+class CustomerNotFoundError(NotFoundError):
+    """No customer has this id."""
+
+    code = "customer-not-found"
+    title = "Customer not found"
+
+    def __init__(self, customer_id: int) -> None:
+        super().__init__(f"No customer {customer_id}.")
+
+
+class CompanyNotFoundError(NotFoundError):
+    """No company has this id."""
+
+    code = "company-not-found"
+    title = "Company not found"
+
+    def __init__(self, company_id: int) -> None:
+        super().__init__(f"No company {company_id}.")
+
+
+class ImportNotFoundError(NotFoundError):
+    """No import has this id."""
+
+    code = "import-not-found"
+    title = "Import not found"
+
+    def __init__(self, import_id: int) -> None:
+        super().__init__(f"No import {import_id}.")
+
+
+class KeyNotFoundError(NotFoundError):
+    """No API key has this id."""
+
+    code = "key-not-found"
+    title = "API key not found"
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__(f"No API key {key_id}.")
+
+
+class CompanyExistsError(ConflictError):
+    """A company with this id exists already."""
+
+    code = "company-exists"
+    title = "The company exists already"
+
+    def __init__(self, company_id: int) -> None:
+        super().__init__(f"Company {company_id} exists already.")
+
+
+class EventConflictError(ConflictError):
+    """The same event id was used before with other content."""
+
+    code = "event-id-reused"
+    title = "The event id was used with other content"
+
+    def __init__(self, source: str, event_id: str) -> None:
+        super().__init__(
+            f"Event {event_id!r} of source {source!r} is already known with other content; nothing was changed."
+        )
+
+
+class StageConflictError(ConflictError):
+    """A manual move asks for the stage the customer is in."""
+
+    code = "already-in-stage"
+    title = "The customer is in this stage already"
+
+    def __init__(self, stage: str) -> None:
+        super().__init__(f"The customer is in stage {stage!r} already; nothing was changed.")
+
+
+class InactiveStageError(ConflictError):
+    """A manual move asks for a stage that is no longer used."""
+
+    code = "stage-inactive"
+    title = "The stage is not active"
+
+    def __init__(self, stage: str) -> None:
+        super().__init__(f"Stage {stage!r} is not active; nothing was changed.")
+
+
+class NotPinnedError(ConflictError):
+    """There is no pin to lift."""
+
+    code = "not-pinned"
+    title = "The customer is not pinned"
+
+    def __init__(self) -> None:
+        super().__init__("The customer is not pinned; there is nothing to lift.")
+
+
+class IdempotencyKeyReusedError(JourneyServiceError):
+    """The same Idempotency-Key came with another request."""
+
+    code = "idempotency-key-reused"
+    title = "The Idempotency-Key was used for another request"
+
+    def __init__(self) -> None:
+        super().__init__("This Idempotency-Key belongs to an earlier, different request; nothing was changed.")
+
+
+class StaleVersionError(JourneyServiceError):
+    """Somebody or something moved the customer since the caller looked."""
+
+    code = "stale-version"
+    title = "The journey has changed"
+
+    def __init__(self, current: int) -> None:
+        super().__init__(f"The journey is at version {current} now; read it again.")
+        self.current = current
+
+    def context(self) -> Mapping[str, object]:
+        """Tell the version that would have been accepted."""
+        return {"current_version": self.current}
+
+
+class PreconditionMissingError(JourneyServiceError):
+    """A change that needs If-Match came without it."""
+
+    code = "precondition-required"
+    title = "If-Match is required"
+
+    def __init__(self) -> None:
+        super().__init__('Send the version you saw as If-Match: "<version>".')
+
+
+class UnavailableError(JourneyServiceError):
+    """A store is out of reach or saturated; trying again shortly is right."""
+
+    code = "unavailable"
+    title = "The service cannot answer right now"
+
+    def __init__(self, message: str = "Try again shortly.") -> None:
+        super().__init__(message)

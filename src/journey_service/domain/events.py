@@ -1,0 +1,94 @@
+"""What can happen to a customer, as other services tell it."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from hashlib import blake2b
+from typing import Final, NamedTuple, TypeAlias
+
+JsonValue: TypeAlias = "None | bool | int | float | str | list[JsonValue] | dict[str, JsonValue]"
+
+FUTURE_TOLERANCE: Final = timedelta(minutes=5)
+EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
+MAX_ID: Final = 2**63 - 1
+MAX_AMOUNT_CENTS: Final = 99_999_999_999
+MAX_SUM_CENTS: Final = 99_999_999_999_999
+MAX_CALL_SECONDS: Final = 2**31 - 1
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+class EventType(StrEnum):
+    """The closed list of event types."""
+
+    CALL_RECEIVED = "call_received"
+    APPOINTMENT_REQUESTED = "appointment_requested"
+    APPOINTMENT_BOOKED = "appointment_booked"
+    APPOINTMENT_COMPLETED = "appointment_completed"
+    APPOINTMENT_MISSED = "appointment_missed"
+    APPOINTMENT_CANCELLED = "appointment_cancelled"
+    PAYMENT_RECEIVED = "payment_received"
+    PAYMENT_REFUNDED = "payment_refunded"
+    TICKET_OPENED = "ticket_opened"
+    TICKET_RESOLVED = "ticket_resolved"
+
+
+EVENT_TYPES: Final[tuple[str, ...]] = tuple(EventType)
+
+
+class Event(NamedTuple):
+    """One thing that happened, in the sender's words.
+
+    Times are UTC, money is whole cents (hundredths of the company's currency), durations are seconds.
+    """
+
+    source: str
+    event_id: str
+    customer_id: int
+    type: str
+    occurred_at: datetime
+    amount_cents: int = 0
+    call_duration: int | None = None
+    booking_id: str | None = None
+    scheduled_for: datetime | None = None
+    metadata: "dict[str, JsonValue] | None" = None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What identifies the event within its company, for ever."""
+        return self.source, self.event_id
+
+
+def content_hash(event: Event) -> bytes:
+    """Digest of what the event says, equal for equal content however it was written down.
+
+    16 bytes. Source and id are not part of it: they are the key under which contents are compared.
+    """
+    content = (
+        event.type,
+        event.customer_id,
+        _microseconds(event.occurred_at),
+        event.amount_cents,
+        event.call_duration,
+        event.booking_id,
+        None if event.scheduled_for is None else _microseconds(event.scheduled_for),
+        None if not event.metadata else _canonical(event.metadata),
+    )
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return blake2b(text.encode(), digest_size=16).digest()
+
+
+def _microseconds(instant: datetime) -> int:
+    return (instant - _EPOCH) // _MICROSECOND
+
+
+def _canonical(value: JsonValue) -> JsonValue:
+    # JSON does not tell 1 from 1.0, so neither may the comparison.
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, dict):
+        return {key: _canonical(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_canonical(inner) for inner in value]
+    return value

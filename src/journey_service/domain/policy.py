@@ -1,0 +1,207 @@
+"""What a company may set about scoring and moving: every number, with its default."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import timedelta
+from decimal import Decimal
+from functools import cached_property
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+from journey_service.domain.errors import Fault, InvalidInputError
+
+RevenueSource: TypeAlias = Literal["appointments", "payments"]
+
+FULL: Final = 100
+"""A score of 1, in the hundredths in which scores are counted."""
+UNITS: Final = 10_000
+"""A weight of 1, in the units in which weights are counted: they have at most four decimals."""
+_MAX_DECIMALS: Final = 4
+
+
+class Numbers(NamedTuple):
+    """A scoring policy as whole numbers and time spans, so that scoring touches nothing else."""
+
+    frequency: int
+    recency: int
+    monetary: int
+    quality: int
+    frequency_window: timedelta
+    quality_window: timedelta
+    target_cents: int
+    inactive: int
+    very_inactive: int
+    missed: int
+    missed_window: timedelta
+    missed_rate: tuple[int, int]
+    trend: int
+    trend_window: timedelta
+    trend_below: tuple[int, int]
+    tickets: int
+    tickets_window: timedelta
+    new_engagement: int
+    new_risk: int
+
+
+@dataclass(frozen=True)
+class ScoringPolicy:
+    """The numbers behind engagement and risk.
+
+    Weights are fractions of 1, windows and thresholds on time are days of 24 hours, rates are fractions,
+    `monetary_target` is money in the company's currency. The defaults are those of the guide.
+    """
+
+    engagement_frequency_weight: Decimal = Decimal("0.3")
+    engagement_recency_weight: Decimal = Decimal("0.3")
+    engagement_monetary_weight: Decimal = Decimal("0.2")
+    engagement_quality_weight: Decimal = Decimal("0.2")
+    frequency_window_days: int = 90
+    frequency_target: int = 3
+    recency_horizon_days: int = 180
+    monetary_target: Decimal = Decimal(1000)
+    quality_window_days: int = 180
+    long_call_seconds: int = 60
+    new_engagement: Decimal = Decimal("0.5")
+    new_risk: Decimal = Decimal(0)
+    inactive_days: int = 60
+    inactive_weight: Decimal = Decimal("0.3")
+    very_inactive_days: int = 90
+    very_inactive_weight: Decimal = Decimal("0.3")
+    missed_rate: Decimal = Decimal("0.2")
+    missed_rate_weight: Decimal = Decimal("0.2")
+    missed_window_days: int = 180
+    trend: Decimal = Decimal("-0.3")
+    trend_weight: Decimal = Decimal("0.2")
+    trend_window_days: int = 90
+    tickets_weight: Decimal = Decimal(0)
+    tickets_window_days: int = 90
+
+    @cached_property
+    def numbers(self) -> Numbers:
+        """The policy in whole numbers."""
+        return Numbers(
+            frequency=_units(self.engagement_frequency_weight),
+            recency=_units(self.engagement_recency_weight),
+            monetary=_units(self.engagement_monetary_weight),
+            quality=_units(self.engagement_quality_weight),
+            frequency_window=timedelta(days=self.frequency_window_days),
+            quality_window=timedelta(days=self.quality_window_days),
+            target_cents=int(self.monetary_target * 100),
+            inactive=_units(self.inactive_weight),
+            very_inactive=_units(self.very_inactive_weight),
+            missed=_units(self.missed_rate_weight),
+            missed_window=timedelta(days=self.missed_window_days),
+            missed_rate=self.missed_rate.as_integer_ratio(),
+            trend=_units(self.trend_weight),
+            trend_window=timedelta(days=self.trend_window_days),
+            trend_below=self.trend.as_integer_ratio(),
+            tickets=_units(self.tickets_weight),
+            tickets_window=timedelta(days=self.tickets_window_days),
+            new_engagement=half_up(_units(self.new_engagement), UNITS // FULL),
+            new_risk=half_up(_units(self.new_risk), UNITS // FULL),
+        )
+
+
+@dataclass(frozen=True)
+class CompanyPolicy:
+    """What a company decides beyond its stage map."""
+
+    scoring: ScoringPolicy = field(default_factory=ScoringPolicy)
+    revenue_source: RevenueSource = "appointments"
+    manual_pin_days: int = 30
+
+
+DEFAULT_POLICY: Final = CompanyPolicy()
+
+
+def half_up(numerator: int, denominator: int) -> int:
+    """Round an exact, non-negative ratio to a whole number, halves upwards."""
+    return (2 * numerator + denominator) // (2 * denominator)
+
+
+def _units(weight: Decimal) -> int:
+    return int(weight * UNITS)
+
+
+def parse_policy(raw: Mapping[str, object], pointer: str = "") -> CompanyPolicy:
+    """Read a policy from JSON; what is left out keeps its default.
+
+    Raises InvalidInputError with the place of every fault.
+    """
+    faults: list[Fault] = []
+    scoring_raw = raw.get("scoring", {})
+    if not isinstance(scoring_raw, Mapping):
+        faults.append(Fault(f"{pointer}/scoring", "must be an object"))
+        scoring_raw = {}
+    known = {"scoring", "revenue_source", "manual_pin_days"}
+    faults += [Fault(f"{pointer}/{name}", "is not a known setting") for name in raw if name not in known]
+    revenue_source = raw.get("revenue_source", DEFAULT_POLICY.revenue_source)
+    if revenue_source not in ("appointments", "payments"):
+        faults.append(Fault(f"{pointer}/revenue_source", "must be 'appointments' or 'payments'"))
+    days = raw.get("manual_pin_days", DEFAULT_POLICY.manual_pin_days)
+    if not _is_int(days, 1, 3650):
+        faults.append(Fault(f"{pointer}/manual_pin_days", "must be a whole number of days from 1 to 3650"))
+    scoring = _parse_scoring(scoring_raw, f"{pointer}/scoring", faults)
+    if faults:
+        raise InvalidInputError(faults)
+    return CompanyPolicy(
+        scoring=scoring,
+        revenue_source="payments" if revenue_source == "payments" else "appointments",
+        manual_pin_days=int(str(days)),
+    )
+
+
+def policy_to_json(policy: CompanyPolicy) -> dict[str, object]:
+    """Write a policy as the JSON that `parse_policy` reads; decimals become numbers."""
+    scoring = {
+        f.name: (float(value) if isinstance(value := getattr(policy.scoring, f.name), Decimal) else value)
+        for f in fields(policy.scoring)
+    }
+    return {
+        "scoring": scoring,
+        "revenue_source": policy.revenue_source,
+        "manual_pin_days": policy.manual_pin_days,
+    }
+
+
+def _parse_scoring(raw: Mapping[str, object], pointer: str, faults: list[Fault]) -> ScoringPolicy:
+    values: dict[str, object] = {}
+    defaults = {f.name: f.default for f in fields(ScoringPolicy)}
+    for name, value in raw.items():
+        place = f"{pointer}/{name}"
+        if name not in defaults:
+            faults.append(Fault(place, "is not a known scoring setting"))
+        elif isinstance(defaults[name], int):
+            if _is_int(value, 1, 3650):
+                values[name] = value
+            else:
+                faults.append(Fault(place, "must be a whole number from 1 to 3650"))
+        else:
+            number = _decimal(value)
+            low, high = _bounds(name)
+            if number is None or not low <= number <= high:
+                faults.append(Fault(place, f"must be a number from {low} to {high} with at most 4 decimals"))
+            else:
+                values[name] = number
+    return ScoringPolicy(**values)  # type: ignore[arg-type]  # checked name by name above
+
+
+def _bounds(name: str) -> tuple[Decimal, Decimal]:
+    if name == "monetary_target":
+        return Decimal("0.01"), Decimal(1_000_000_000)
+    if name == "trend":
+        return Decimal(-1), Decimal(0)
+    return Decimal(0), Decimal(1)
+
+
+def _is_int(value: object, low: int, high: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
+def _decimal(value: object) -> Decimal | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        return None
+    number = Decimal(str(value))
+    exponent = number.as_tuple().exponent
+    if not isinstance(exponent, int) or exponent < -_MAX_DECIMALS:
+        return None
+    return number

@@ -1,0 +1,125 @@
+"""The one row per customer that holds the current stage, and the append-only rows of its journey."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+from journey_service.domain.facts import NOTHING_YET, Facts
+from journey_service.domain.policy import CompanyPolicy
+from journey_service.domain.stages import StageMap
+
+
+class Rulebook(NamedTuple):
+    """What a company decides by: its stage map and its policy."""
+
+    stage_map: StageMap
+    policy: CompanyPolicy
+
+
+class TriggerType(StrEnum):
+    """Who moved the customer: a person, a rule, or the service itself."""
+
+    MANUAL = "manual"
+    AUTOMATIC = "automatic"
+    SYSTEM = "system"
+
+
+class Cause(NamedTuple):
+    """The one thing a transition is due to; a cause moves a customer at most once."""
+
+    kind: str
+    id: str
+
+
+class ConditionReason(NamedTuple):
+    """One condition, the value it saw (None: unknown), and its answer."""
+
+    field: str
+    condition: str
+    value: float | int | None
+    held: bool
+
+
+class RuleReason(NamedTuple):
+    """One rule of a stage and its answer."""
+
+    trigger: str
+    held: bool
+    conditions: tuple[ConditionReason, ...]
+
+
+class StageReason(NamedTuple):
+    """One stage that was looked at."""
+
+    stage: str
+    kind: str
+    held: bool
+    rules: tuple[RuleReason, ...]
+
+
+class SuppressedMove(NamedTuple):
+    """A move the rules wanted while a pin held the customer in place."""
+
+    to_stage: str
+    at: datetime
+    trigger_event: str
+
+
+class PinMemory(NamedTuple):
+    """What happened during a pin, for the decision at its end.
+
+    `held` are the (stage, trigger) pairs of event rules that held; `completed` tells whether a completed
+    appointment was folded; `suppressed` the moves not made, once per target.
+    """
+
+    held: frozenset[tuple[str, str]] = frozenset()
+    completed: bool = False
+    suppressed: tuple[SuppressedMove, ...] = ()
+
+
+FORGOTTEN = PinMemory()
+
+
+class Transition(NamedTuple):
+    """One append-only row of a journey. `seq` counts 1, 2, 3 ... per relationship without gaps."""
+
+    seq: int
+    from_stage: str | None
+    to_stage: str
+    transitioned_at: datetime
+    trigger_type: TriggerType
+    trigger_event: str | None
+    cause: Cause
+    map_version: int
+    reasons: tuple[StageReason, ...] = ()
+    actor: str | None = None
+    performed_by: int | None = None
+    notes: str | None = None
+    request: "Mapping[str, str | None] | None" = None
+
+
+@dataclass(slots=True)
+class Relationship:
+    """Where one customer stands. `version` is the seq of the last transition.
+
+    `stages_held` are the progress stages ever entered; `last_progress` the latest of them. Changed in place
+    by the Journey that owns it, and by nobody else.
+    """
+
+    customer_id: int
+    current_stage: str
+    stage_entered_at: datetime
+    version: int
+    facts: Facts = NOTHING_YET
+    previous_stage: str | None = None
+    last_progress: str | None = None
+    stages_held: frozenset[str] = frozenset()
+    pin_until: datetime | None = None
+    pin_memory: PinMemory = FORGOTTEN
+    next_evaluation_at: datetime | None = None
+
+    def is_pinned(self, now: datetime) -> bool:
+        """Whether a pin holds the customer in place at `now`."""
+        return self.pin_until is not None and now < self.pin_until

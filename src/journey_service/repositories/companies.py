@@ -1,0 +1,196 @@
+"""Companies, their stage maps and their clocks."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+import orjson
+from sqlalchemy import func, insert, select, text
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from journey_service.domain.errors import CompanyNotFoundError
+from journey_service.domain.policy import CompanyPolicy, parse_policy, policy_to_json
+from journey_service.domain.relationship import Rulebook
+from journey_service.domain.rules import rules_to_json
+from journey_service.domain.stages import StageMap, parse_stage_map, stage_map_to_json
+from journey_service.repositories.tables import (
+    OPERATORS,
+    companies,
+    customer_journey_stages,
+    stage_map_versions,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """A tenant. `clock_at` stands still for a company with a test clock, and is None for every other."""
+
+    id: int
+    name: str
+    timezone: str
+    currency: str
+    clock_at: datetime | None
+    map_version: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """A company as its own transactions see it: what it decides by, and its present instant."""
+
+    company: Company
+    rulebook: Rulebook
+    now: datetime
+
+
+_READ = text(
+    "SELECT id, name, timezone, currency, clock_at, map_version, created_at, CAST(policy AS text) AS policy,"
+    " coalesce(clock_at, clock_timestamp()) AS now FROM companies WHERE id = :company_id"
+)
+_STAGE_MAPS: dict[tuple[int, int], StageMap] = {}
+_STAGE_MAPS_KEPT = 4096
+
+
+class Companies:
+    """One company: read, founded, told its rules."""
+
+    def __init__(self, connection: AsyncConnection, company_id: int) -> None:
+        self._connection = connection
+        self._company_id = company_id
+
+    async def desk(self) -> Desk:
+        """The company, its rules, and its now.
+
+        Raises CompanyNotFoundError.
+        """
+        row = (await self._connection.execute(_READ, {"company_id": self._company_id})).one_or_none()
+        if row is None:
+            raise CompanyNotFoundError(self._company_id)
+        company = _to_company(row._mapping)
+        stage_map = await self._stage_map(company.map_version)
+        return Desk(company, Rulebook(stage_map, _policy(row.policy)), row.now)
+
+    async def found(  # noqa: PLR0913  # a company is just these
+        self,
+        *,
+        name: str,
+        timezone: str,
+        currency: str,
+        clock_at: datetime | None,
+        rulebook: Rulebook,
+        author: str,
+    ) -> bool:
+        """Write the company with the first version of its map; False if the id is taken."""
+        written = await self._connection.execute(
+            upsert(companies)
+            .values(
+                id=self._company_id,
+                name=name,
+                timezone=timezone,
+                currency=currency,
+                clock_at=clock_at,
+                map_version=rulebook.stage_map.version,
+                policy=policy_to_json(rulebook.policy),
+            )
+            .on_conflict_do_nothing()
+            .returning(companies.c.id)
+        )
+        if written.one_or_none() is None:
+            return False
+        await self._write_map(rulebook.stage_map, author)
+        return True
+
+    async def _write_map(self, stage_map: StageMap, author: str) -> None:
+        await self._connection.execute(
+            insert(stage_map_versions).values(
+                company_id=self._company_id,
+                version=stage_map.version,
+                stages=stage_map_to_json(stage_map),
+                author=author,
+            )
+        )
+        await self._connection.execute(
+            insert(customer_journey_stages),
+            [
+                {
+                    "company_id": self._company_id,
+                    "stage_key": stage.key,
+                    "stage_name": stage.name,
+                    "description": stage.description,
+                    "order_index": stage.order,
+                    "kind": stage.kind.value,
+                    "color": stage.color,
+                    "icon": stage.icon,
+                    "auto_transition_rules": rules_to_json(stage.rules),
+                    "retention_days": stage.retention_days,
+                    "is_active": stage.is_active,
+                }
+                for stage in stage_map.stages
+            ],
+        )
+
+    async def _stage_map(self, version: int) -> StageMap:
+        # A version never changes once written, so it may be kept for ever.
+        known = _STAGE_MAPS.get((self._company_id, version))
+        if known is not None:
+            return known
+        stages = await self._connection.scalar(
+            select(stage_map_versions.c.stages).where(
+                stage_map_versions.c.company_id == self._company_id, stage_map_versions.c.version == version
+            )
+        )
+        stage_map = parse_stage_map(stages, version=version)
+        if len(_STAGE_MAPS) >= _STAGE_MAPS_KEPT:
+            _STAGE_MAPS.clear()
+        _STAGE_MAPS[self._company_id, version] = stage_map
+        return stage_map
+
+
+class CompanyDirectory:
+    """The list of companies, for operators and for the dispatcher."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def page(self, *, after: int, limit: int) -> Sequence[Company]:
+        """Companies by id, beyond `after`."""
+        rows = await self._connection.execute(
+            select(
+                companies.c.id,
+                companies.c.name,
+                companies.c.timezone,
+                companies.c.currency,
+                companies.c.clock_at,
+                companies.c.map_version,
+                companies.c.created_at,
+            )
+            .where(companies.c.id > max(after, OPERATORS))
+            .order_by(companies.c.id)
+            .limit(limit)
+        )
+        return [_to_company(row._mapping) for row in rows]
+
+    async def next_id(self) -> int:
+        """An id no company has yet (somebody else may still be faster)."""
+        highest = await self._connection.scalar(select(func.max(companies.c.id)))
+        return (highest or OPERATORS) + 1
+
+
+def _to_company(row: Mapping[Any, Any]) -> Company:
+    return Company(
+        id=row["id"],
+        name=row["name"],
+        timezone=row["timezone"],
+        currency=row["currency"],
+        clock_at=row["clock_at"],
+        map_version=row["map_version"],
+        created_at=row["created_at"],
+    )
+
+
+@lru_cache(maxsize=4096)
+def _policy(raw: str) -> CompanyPolicy:
+    return parse_policy(orjson.loads(raw))

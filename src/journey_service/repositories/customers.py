@@ -1,0 +1,80 @@
+"""Profiles of customers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from journey_service.repositories.tables import customers
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Who a customer is. `consents` maps a channel to its status, time and source."""
+
+    customer_id: int
+    name: str | None
+    email: str | None
+    phone: str | None
+    consents: Mapping[str, Mapping[str, str]]
+    created_at: datetime
+    updated_at: datetime
+
+
+class Customers:
+    """Profiles of one company."""
+
+    def __init__(self, connection: AsyncConnection, company_id: int) -> None:
+        self._connection = connection
+        self._company_id = company_id
+
+    async def find(self, customer_id: int) -> Profile | None:
+        """One profile."""
+        row = (
+            await self._connection.execute(
+                select(customers).where(
+                    customers.c.company_id == self._company_id, customers.c.customer_id == customer_id
+                )
+            )
+        ).one_or_none()
+        return None if row is None else to_profile(row._mapping)
+
+    async def ensure(self, customer_ids: Sequence[int]) -> None:
+        """Write down customers heard of for the first time, in order, so that two writers never cross."""
+        await self._connection.execute(
+            upsert(customers).on_conflict_do_nothing(),
+            [{"company_id": self._company_id, "customer_id": id_} for id_ in sorted(customer_ids)],
+        )
+
+    async def put(self, customer_id: int, values: Mapping[str, object]) -> bool:
+        """Write a profile; returns whether it is new. An unchanged profile is left as it is."""
+        known = await self.find(customer_id)
+        if known is not None and all(getattr(known, name) == value for name, value in values.items()):
+            return False
+        statement = upsert(customers).values(
+            company_id=self._company_id, customer_id=customer_id, **values
+        )
+        await self._connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["company_id", "customer_id"],
+                set_={**values, "updated_at": func.clock_timestamp()},
+            )
+        )
+        return known is None
+
+
+def to_profile(row: Mapping[Any, Any]) -> Profile:
+    """A profile from a row of the table."""
+    return Profile(
+        customer_id=row["customer_id"],
+        name=row["name"],
+        email=row["email"],
+        phone=row["phone"],
+        consents=row["consents"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+    )

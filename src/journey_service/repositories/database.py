@@ -1,0 +1,153 @@
+"""Connections, and the transaction that a unit of work is.
+
+Each database role has an engine of its own. A unit is bound to one company for the length of its
+transaction, run again when it lost a race, and answered only once it is committed.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final, TypeVar
+
+import orjson
+from sqlalchemy import event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from journey_service.domain.errors import UnavailableError
+from journey_service.repositories.unit_of_work import Dispatch, Keyring, Work
+
+T = TypeVar("T")
+
+APP_ROLE: Final = "journey_app"
+DISPATCHER_ROLE: Final = "journey_dispatcher"
+
+_TRIES: Final = 5
+# Lost races: serialization, deadlock, a unique key somebody else was first with, a statement whose
+# table changed under it. The whole unit is run again; nothing of it was kept.
+_LOST_RACE: Final = frozenset({"40001", "40P01", "23505", "0A000"})
+_SATURATED: Final = frozenset({"57014", "55P03", "53300", "57P01", "57P02", "57P03", "08006", "08001", "08003"})
+
+_BIND: Final = text(
+    "SELECT set_config('app.company_id', :company, true), set_config('statement_timeout', :timeout, true)"
+)
+
+
+class Database:
+    """The pools of one process: one for the tenants' work, one for reading due work across tenants."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int = 10,
+        pool_timeout: float = 0.5,
+        statement_timeout_ms: int = 5_000,
+        application_name: str = "journey",
+    ) -> None:
+        self._statement_timeout_ms = statement_timeout_ms
+        self._app = _engine(url, APP_ROLE, pool_size, pool_timeout, application_name)
+        self._dispatcher = _engine(url, DISPATCHER_ROLE, 1, 5.0, f"{application_name}-dispatcher")
+
+    async def run(
+        self, company_id: int, unit: Callable[[Work], Awaitable[T]], *, timeout_ms: int | None = None
+    ) -> T:
+        """Run a unit of work for one company in a transaction, and commit it.
+
+        Raises UnavailableError when the database is out of reach, saturated, or races never end; otherwise
+        what the unit raises, with nothing changed.
+        """
+        last: Exception | None = None
+        for _ in range(_TRIES):
+            try:
+                async with self._transaction(company_id, timeout_ms) as connection:
+                    return await unit(Work(connection, company_id))
+            except DBAPIError as error:
+                if _sqlstate(error) not in _LOST_RACE:
+                    raise _translated(error) from error
+                last = error
+            except (PoolTimeoutError, OSError) as error:
+                raise UnavailableError from error
+        raise UnavailableError("Too many changes at once; try again shortly.") from last
+
+    async def dispatch(self, unit: Callable[[Dispatch], Awaitable[T]]) -> T:
+        """Read due work of all companies; writes nothing, sees nothing else."""
+        try:
+            async with self._dispatcher.connect() as connection, connection.begin():
+                return await unit(Dispatch(connection))
+        except DBAPIError as error:
+            raise _translated(error) from error
+        except (PoolTimeoutError, OSError) as error:
+            raise UnavailableError from error
+
+    async def keyring(self, unit: Callable[[Keyring], Awaitable[T]]) -> T:
+        """Look up a credential before its company is known."""
+        try:
+            async with self._app.connect() as connection, connection.begin():
+                return await unit(Keyring(connection))
+        except DBAPIError as error:
+            raise _translated(error) from error
+        except (PoolTimeoutError, OSError) as error:
+            raise UnavailableError from error
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._app.dispose()
+        await self._dispatcher.dispose()
+
+    @asynccontextmanager
+    async def _transaction(self, company_id: int, timeout_ms: int | None) -> AsyncIterator[AsyncConnection]:
+        timeout = str(self._statement_timeout_ms if timeout_ms is None else timeout_ms)
+        async with self._app.connect() as connection, connection.begin():
+            await connection.execute(_BIND, {"company": str(company_id), "timeout": timeout})
+            yield connection
+
+
+def async_url(url: str) -> str:
+    """The same database, spoken to through asyncpg."""
+    return make_url(url).set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
+
+
+def _engine(url: str, role: str, size: int, timeout: float, application_name: str) -> AsyncEngine:
+    engine = create_async_engine(
+        async_url(url),
+        pool_size=size,
+        max_overflow=0,
+        pool_timeout=timeout,
+        pool_pre_ping=True,
+        pool_recycle=1800,
+        json_serializer=lambda value: orjson.dumps(value).decode(),
+        json_deserializer=orjson.loads,
+        connect_args={
+            "timeout": 3,
+            "command_timeout": 60,
+            "server_settings": {
+                "role": role,
+                "application_name": application_name,
+                "lock_timeout": "2s",
+                "idle_in_transaction_session_timeout": "10s",
+                # Statements over arrays lose most of their time to planning otherwise.
+                "plan_cache_mode": "force_generic_plan",
+                "jit": "off",
+                "timezone": "UTC",
+            },
+        },
+    )
+    event.listen(engine.sync_engine, "handle_error", _keep_sqlstate)
+    return engine
+
+
+def _keep_sqlstate(context: Any) -> None:  # noqa: ANN401  # SQLAlchemy's ExceptionContext
+    """Let a lost connection be told from a refused statement."""
+    if context.is_disconnect and context.sqlalchemy_exception is not None:
+        context.sqlalchemy_exception.connection_invalidated = True
+
+
+def _sqlstate(error: DBAPIError) -> str | None:
+    return getattr(error.orig, "sqlstate", None)
+
+
+def _translated(error: DBAPIError) -> Exception:
+    lost = error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
+    return UnavailableError() if lost or _sqlstate(error) in _SATURATED else error

@@ -1,0 +1,77 @@
+"""What a transaction gives to a service: the repositories of one company, on one connection."""
+
+from functools import cached_property
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from journey_service.repositories.companies import Companies, CompanyDirectory
+from journey_service.repositories.customers import Customers
+from journey_service.repositories.events import Events
+from journey_service.repositories.imports import DueImports, Imports
+from journey_service.repositories.keys import KeyLookup, Keys
+from journey_service.repositories.relationships import Relationships
+from journey_service.repositories.roster import Roster
+from journey_service.repositories.transitions import Transitions
+
+
+class Work:
+    """One company's transaction. Everything read and written in it is that company's."""
+
+    def __init__(self, connection: AsyncConnection, company_id: int) -> None:
+        self._connection = connection
+        self.company_id = company_id
+
+    @cached_property
+    def companies(self) -> Companies:
+        """The company itself, its stage map and its clock."""
+        return Companies(self._connection, self.company_id)
+
+    @cached_property
+    def customers(self) -> Customers:
+        """Profiles."""
+        return Customers(self._connection, self.company_id)
+
+    @cached_property
+    def relationships(self) -> Relationships:
+        """Where customers stand."""
+        return Relationships(self._connection, self.company_id)
+
+    @cached_property
+    def roster(self) -> Roster:
+        """The list of customers."""
+        return Roster(self._connection, self.company_id)
+
+    @cached_property
+    def transitions(self) -> Transitions:
+        """The ledger of moves."""
+        return Transitions(self._connection, self.company_id)
+
+    @cached_property
+    def events(self) -> Events:
+        """The ledger of events."""
+        return Events(self._connection, self.company_id)
+
+    @cached_property
+    def imports(self) -> Imports:
+        """Histories being read in."""
+        return Imports(self._connection, self.company_id)
+
+    @cached_property
+    def keys(self) -> Keys:
+        """The company's API keys."""
+        return Keys(self._connection, self.company_id)
+
+
+class Dispatch:
+    """What the dispatcher may read across companies: their names, and which work is due."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self.directory = CompanyDirectory(connection)
+        self.imports = DueImports(connection)
+
+
+class Keyring:
+    """The one look-up made before a company is known."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self.keys = KeyLookup(connection)

@@ -1,0 +1,96 @@
+"""Companies, founded by operators."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+
+from journey_service.domain.errors import CompanyExistsError, Fault, InvalidInputError, UnavailableError
+from journey_service.domain.policy import parse_policy
+from journey_service.domain.relationship import Rulebook
+from journey_service.domain.stages import DEFAULT_STAGES, parse_stage_map
+from journey_service.repositories.companies import Company, Desk
+from journey_service.repositories.database import Database
+from journey_service.repositories.unit_of_work import Work
+
+_TRIES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class NewCompany:
+    """What an operator says of a company. `stages` and `policy` are JSON; left out, the defaults hold."""
+
+    name: str
+    timezone: str
+    currency: str
+    id: int | None = None
+    test_clock: datetime | None = None
+    policy: Mapping[str, object] = field(default_factory=dict)
+    stages: Sequence[object] | None = None
+
+
+async def found_company(database: Database, new: NewCompany, *, author: str) -> Desk:
+    """Found a company with its first stage map. Raises InvalidInputError, CompanyExistsError."""
+    rulebook = _check(new)
+
+    async def found(company_id: int) -> Desk | None:
+        async def unit(work: Work) -> Desk | None:
+            is_new = await work.companies.found(
+                name=new.name,
+                timezone=new.timezone,
+                currency=new.currency,
+                clock_at=new.test_clock,
+                rulebook=rulebook,
+                author=author,
+            )
+            return await work.companies.desk() if is_new else None
+
+        return await database.run(company_id, unit)
+
+    if new.id is not None:
+        desk = await found(new.id)
+        if desk is None:
+            raise CompanyExistsError(new.id)
+        return desk
+    for _ in range(_TRIES):
+        company_id = await database.dispatch(lambda dispatch: dispatch.directory.next_id())
+        desk = await found(company_id)
+        if desk is not None:
+            return desk
+    raise UnavailableError("Many companies are being founded at once; try again shortly.")
+
+
+async def list_companies(database: Database, *, after: int, limit: int) -> Sequence[Company]:
+    """Companies by id."""
+    return await database.dispatch(lambda dispatch: dispatch.directory.page(after=after, limit=limit))
+
+
+async def get_desk(database: Database, company_id: int) -> Desk:
+    """A company, its rules and its now. Raises CompanyNotFoundError."""
+    return await database.run(company_id, lambda work: work.companies.desk())
+
+
+def _check(new: NewCompany) -> Rulebook:
+    faults: list[Fault] = []
+    if not _is_zone(new.timezone):
+        faults.append(Fault("/timezone", f"{new.timezone!r:.60} is not an IANA time zone, such as Europe/Berlin"))
+    policy, stage_map = None, None
+    try:
+        policy = parse_policy(new.policy, "/policy")
+    except InvalidInputError as error:
+        faults += error.faults
+    try:
+        stages = DEFAULT_STAGES if new.stages is None else new.stages
+        stage_map = parse_stage_map(stages, version=1, pointer="/stages")
+    except InvalidInputError as error:
+        faults += error.faults
+    if policy is None or stage_map is None or faults:
+        raise InvalidInputError(faults)
+    return Rulebook(stage_map, policy)
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        return name in available_timezones() and ZoneInfo(name) is not None
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False

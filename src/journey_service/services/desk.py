@@ -1,0 +1,119 @@
+"""Shared steps of every service that changes journeys: load and hold, work, write."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from journey_service.domain import scoring
+from journey_service.domain.journey import Journey
+from journey_service.domain.relationship import Cause, Transition
+from journey_service.repositories.companies import Desk
+from journey_service.repositories.relationships import Standing, Writing
+from journey_service.repositories.transitions import Entry
+from journey_service.repositories.unit_of_work import Work
+
+
+@dataclass(slots=True)
+class View:
+    """A customer as shown: where they stand, in which company's words, with scores computed at `as_of`."""
+
+    desk: Desk
+    standing: Standing
+    as_of: datetime
+    engagement: int
+    risk: int
+
+
+@dataclass(slots=True)
+class Docket:
+    """The journeys one transaction works on: those held, those opened, and what will be written."""
+
+    desk: Desk
+    now: datetime
+    standings: dict[int, Standing]
+    journeys: dict[int, Journey] = field(default_factory=dict)
+
+    def find(self, customer_id: int) -> Journey | None:
+        """The journey of a customer who has one."""
+        journey = self.journeys.get(customer_id)
+        if journey is None and (standing := self.standings.get(customer_id)) is not None:
+            journey = Journey(standing.relationship, self.desk.rulebook)
+            self.journeys[customer_id] = journey
+        return journey
+
+    def open(self, customer_id: int, at: datetime, cause: Cause | None = None) -> Journey:
+        """The journey of a customer, begun at `at` if there is none."""
+        journey = self.find(customer_id)
+        if journey is None:
+            journey = Journey.open(customer_id, self.desk.rulebook, at, cause=cause)
+            self.journeys[customer_id] = journey
+        return journey
+
+    def view(self, customer_id: int) -> View:
+        """The customer as things stand in this transaction."""
+        return view(self.desk, self.standings[customer_id], self.now)
+
+
+async def load(work: Work, customer_ids: Iterable[int], *, now: datetime | None = None) -> Docket:
+    """Hold the customers until the transaction ends. `now` defaults to the company's own clock."""
+    desk = await work.companies.desk()
+    standings, locked_at = await work.relationships.lock(sorted(set(customer_ids)))
+    if now is None:
+        now = desk.company.clock_at or max(desk.now, locked_at or desk.now)
+    return Docket(desk, now, standings)
+
+
+async def write(work: Work, docket: Docket, *, scored_at: datetime | None = None) -> dict[tuple[int, int], Entry]:
+    """Write every journey worked on, with its scores; returns the new ledger entries by (customer, seq)."""
+    journeys = docket.journeys
+    new = sorted(id_ for id_ in journeys if id_ not in docket.standings)
+    if new:
+        await work.customers.ensure(new)
+        for customer_id, id_ in zip(new, await work.relationships.new_ids(len(new)), strict=True):
+            docket.standings[customer_id] = Standing(
+                id_, journeys[customer_id].relationship, created_at=docket.desk.now, updated_at=docket.desk.now
+            )
+    at = scored_at or docket.now
+    writings = []
+    for customer_id, journey in journeys.items():
+        standing = docket.standings[customer_id]
+        facts, policy = journey.relationship.facts, docket.desk.rulebook.policy
+        standing.relationship = journey.relationship
+        standing.engagement = scoring.engagement(facts, policy, at)
+        standing.risk = scoring.risk(facts, policy, at)
+        standing.scored_at = at
+        writings.append(
+            Writing(
+                standing.id,
+                journey.relationship,
+                facts.lifetime_cents(policy),
+                standing.engagement,
+                standing.risk,
+                at,
+                customer_id in new,
+            )
+        )
+    await work.relationships.write(writings)
+    rows: list[tuple[int, Transition]] = [
+        (docket.standings[customer_id].id, transition)
+        for customer_id, journey in journeys.items()
+        for transition in journey.written
+    ]
+    customers = {docket.standings[customer_id].id: customer_id for customer_id in journeys}
+    return {
+        (customers[relationship_id], seq): entry
+        for (relationship_id, seq), entry in (await work.transitions.append(rows)).items()
+    }
+
+
+def view(desk: Desk, standing: Standing, now: datetime) -> View:
+    """A customer with scores computed at `now`."""
+    facts, policy = standing.relationship.facts, desk.rulebook.policy
+    return View(
+        desk,
+        standing,
+        now,
+        scoring.engagement(facts, policy, now),
+        scoring.risk(facts, policy, now),
+    )
+

@@ -1,0 +1,262 @@
+"""One customer's journey: read it, evaluate it, move and pin it by hand, write notes on it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+from journey_service.domain import scoring
+from journey_service.domain.engine import decide
+from journey_service.domain.errors import (
+    CustomerNotFoundError,
+    IdempotencyKeyReusedError,
+    NotPinnedError,
+    StaleVersionError,
+)
+from journey_service.domain.journey import Journey, check_pin_until, move_request
+from journey_service.domain.relationship import Cause, StageReason
+from journey_service.repositories.database import Database
+from journey_service.repositories.transitions import Entry
+from journey_service.repositories.unit_of_work import Work
+from journey_service.services.desk import Docket, View, load, view, write
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Both scores of a customer, explained, at `as_of`."""
+
+    as_of: datetime
+    engagement: scoring.Explanation
+    risk: scoring.Explanation
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What evaluating a customer did, or would do.
+
+    `moves` are the transitions in order, `entries` the same once written. `suppressed_to` is the stage a pin
+    keeps the customer from. `reasons` are those of the decision as of now.
+    """
+
+    view: View
+    is_dry_run: bool
+    moves: tuple[Entry, ...]
+    suppressed_to: str | None
+    reasons: tuple[StageReason, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ManualMove:
+    """What a person asked for. `version` is the one they saw; `key` makes a repeated request harmless."""
+
+    to_stage: str
+    version: int
+    actor: str
+    key: str
+    is_repeatable: bool
+    performed_by: int | None = None
+    notes: str | None = None
+    pin_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A move by hand, and whether it had to be pinned because the rules would have undone it at once."""
+
+    view: View
+    entry: Entry
+    was_pinned: bool
+    is_repeat: bool
+
+
+async def get_journey(database: Database, company_id: int, customer_id: int) -> View:
+    """Where a customer stands, with scores computed at the company's now. Raises CustomerNotFoundError."""
+
+    async def unit(work: Work) -> View:
+        return await _view(work, customer_id)
+
+    return await database.run(company_id, unit)
+
+
+async def get_scores(database: Database, company_id: int, customer_id: int) -> Scores:
+    """Both scores with every factor. Raises CustomerNotFoundError."""
+    seen = await get_journey(database, company_id, customer_id)
+    facts, policy = seen.standing.relationship.facts, seen.desk.rulebook.policy
+    return Scores(
+        seen.as_of,
+        scoring.explain_engagement(facts, policy, seen.as_of),
+        scoring.explain_risk(facts, policy, seen.as_of),
+    )
+
+
+async def list_transitions(
+    database: Database, company_id: int, customer_id: int, *, before: int | None, limit: int
+) -> tuple[View, list[Entry]]:
+    """A journey's ledger, newest first, with a seq below `before`. Raises CustomerNotFoundError."""
+
+    async def unit(work: Work) -> tuple[View, list[Entry]]:
+        seen = await _view(work, customer_id)
+        return seen, await work.transitions.page(seen.standing.id, before=before, limit=limit)
+
+    return await database.run(company_id, unit)
+
+
+async def evaluate(
+    database: Database, company_id: int, customer_id: int, *, dry_run: bool, now: datetime | None = None
+) -> Evaluation:
+    """Decide everything due for a customer up to now; a dry run only tells. Raises CustomerNotFoundError."""
+
+    async def unit(work: Work) -> Evaluation:
+        docket, journey = await _hold(work, customer_id, now)
+        journey.bring_to(docket.now)
+        journey.evaluate(max(docket.now, journey.relationship.stage_entered_at))
+        decision = decide(journey.relationship, docket.desk.rulebook, docket.now)
+        suppressed = decision.move.to_stage if decision.is_suppressed and decision.move else None
+        reasons = decision.reasons
+        written = [transition for transition in journey.written if transition.cause.kind == "time"]
+        if dry_run:
+            entries = tuple(Entry(0, transition, docket.now) for transition in written)
+            return Evaluation(docket.view(customer_id), True, entries, suppressed, reasons)
+        by_key = await write(work, docket)
+        entries = tuple(by_key[customer_id, transition.seq] for transition in written)
+        return Evaluation(docket.view(customer_id), False, entries, suppressed, reasons)
+
+    return await database.run(company_id, unit)
+
+
+async def move(
+    database: Database, company_id: int, customer_id: int, request: ManualMove, *, now: datetime | None = None
+) -> Moved:
+    """Move a customer by hand.
+
+    What was due before is decided first and kept even if the request then turns out to be stale: it was true
+    with or without it. Raises CustomerNotFoundError, StaleVersionError, StageConflictError,
+    InactiveStageError, IdempotencyKeyReusedError, InvalidInputError.
+    """
+
+    async def unit(work: Work) -> Moved | StaleVersionError:
+        docket, journey = await _hold(work, customer_id, now)
+        if request.is_repeatable:
+            earlier = await work.transitions.by_cause(
+                docket.standings[customer_id].id, Cause("manual", request.key)
+            )
+            if earlier is not None:
+                _check_same(earlier, request)
+                return Moved(docket.view(customer_id), earlier, was_pinned=False, is_repeat=True)
+        journey.bring_to(docket.now)
+        if journey.relationship.version != request.version:
+            await write(work, docket)
+            return StaleVersionError(journey.relationship.version)
+        if request.pin_until is not None:
+            check_pin_until(request.pin_until, docket.now, "/pin_until")
+        was_pinned = journey.move(
+            request.to_stage,
+            docket.now,
+            actor=request.actor,
+            key=request.key,
+            performed_by=request.performed_by,
+            notes=request.notes,
+            pin_until=request.pin_until,
+        )
+        entries = await write(work, docket)
+        entry = entries[customer_id, journey.relationship.version]
+        return Moved(docket.view(customer_id), entry, was_pinned, is_repeat=False)
+
+    return _or_raise(await database.run(company_id, unit))
+
+
+async def pin(
+    database: Database,
+    company_id: int,
+    customer_id: int,
+    *,
+    until: datetime,
+    version: int,
+    now: datetime | None = None,
+) -> View:
+    """Hold a customer in the present stage until a date, or change that date.
+
+    Raises CustomerNotFoundError, StaleVersionError, InvalidInputError.
+    """
+
+    async def unit(work: Work) -> View | StaleVersionError:
+        docket, journey = await _hold(work, customer_id, now)
+        journey.bring_to(docket.now)
+        if journey.relationship.version != version:
+            await write(work, docket)
+            return StaleVersionError(journey.relationship.version)
+        check_pin_until(until, docket.now, "/pin_until")
+        journey.pin(until, docket.now)
+        await write(work, docket)
+        return docket.view(customer_id)
+
+    return _or_raise(await database.run(company_id, unit))
+
+
+async def unpin(
+    database: Database, company_id: int, customer_id: int, *, version: int, now: datetime | None = None
+) -> View:
+    """Lift a pin: the customer is decided at once, as at its end.
+
+    Raises CustomerNotFoundError, NotPinnedError, StaleVersionError.
+    """
+
+    async def unit(work: Work) -> View | StaleVersionError:
+        docket, journey = await _hold(work, customer_id, now)
+        journey.bring_to(docket.now)
+        if journey.relationship.version != version:
+            await write(work, docket)
+            return StaleVersionError(journey.relationship.version)
+        if not journey.relationship.is_pinned(docket.now):
+            raise NotPinnedError
+        journey.unpin(docket.now)
+        await write(work, docket)
+        return docket.view(customer_id)
+
+    return _or_raise(await database.run(company_id, unit))
+
+
+async def annotate(
+    database: Database, company_id: int, customer_id: int, values: Mapping[str, object], *, version: int
+) -> View:
+    """Write notes or metadata on a journey. Raises CustomerNotFoundError, StaleVersionError."""
+
+    async def unit(work: Work) -> View:
+        docket, journey = await _hold(work, customer_id, None)
+        if journey.relationship.version != version:
+            raise StaleVersionError(journey.relationship.version)
+        await work.relationships.annotate(docket.standings[customer_id].id, values)
+        return await _view(work, customer_id)
+
+    return await database.run(company_id, unit)
+
+
+async def _view(work: Work, customer_id: int) -> View:
+    desk = await work.companies.desk()
+    standing = await work.relationships.find(customer_id)
+    if standing is None:
+        raise CustomerNotFoundError(customer_id)
+    return view(desk, standing, desk.now)
+
+
+async def _hold(work: Work, customer_id: int, now: datetime | None) -> tuple[Docket, Journey]:
+    docket = await load(work, [customer_id], now=now)
+    journey = docket.find(customer_id)
+    if journey is None:
+        raise CustomerNotFoundError(customer_id)
+    return docket, journey
+
+
+def _check_same(earlier: Entry, request: ManualMove) -> None:
+    first = move_request(earlier.transition)
+    pin_until = None if request.pin_until is None else request.pin_until.isoformat(timespec="microseconds")
+    if first != {"to_stage": request.to_stage, "notes": request.notes, "pin_until": pin_until}:
+        raise IdempotencyKeyReusedError
+
+
+def _or_raise(result: T | StaleVersionError) -> T:
+    if isinstance(result, StaleVersionError):
+        raise result
+    return result

@@ -1,0 +1,1 @@
+"""An independent, slow and literal reading of DOMAIN.md, to compare the engine with."""

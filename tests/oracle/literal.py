@@ -1,0 +1,505 @@
+"""A slow, literal reading of DOMAIN.md sections 1 to 4: the oracle the fast engine is compared with.
+
+It knows nothing of the engine. Time is read literally: between two operations it stops at every instant at
+which any count of days or any window could change, and decides there, with no event. Deciding where nothing
+changed does no harm, so there are too many such instants rather than too few. Scores are exact fractions.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from itertools import chain
+from typing import Any, TypeAlias
+
+DAY = timedelta(hours=24)
+WINDOWS = ("appointment_completed", "appointment_missed", "call_received", "ticket_opened")
+WINDOW_ENTRIES = 64
+LONG_CALL_SECONDS = 60
+MISSED_RATE_LIMIT = Fraction(2, 10)
+TREND_LIMIT = Fraction(-3, 10)
+TENTHS = [Fraction(n, 10) for n in range(11)]
+
+EVENT_TRIGGERS = {
+    "call_received", "appointment_requested", "appointment_completed", "appointment_missed",
+    "appointment_cancelled", "payment_received", "ticket_opened",
+}  # fmt: skip
+EVENT_TYPES = EVENT_TRIGGERS | {"appointment_booked", "payment_refunded", "ticket_resolved"}
+INACTIVITY = "days_since_last_appointment"
+#: the triggers on the state, each with the one fact its conditions are about
+STATE_TRIGGERS = {"appointment_count": "count", "lifetime_value": "value", INACTIVITY: "days",
+                  "risk_score": "score", "engagement_score": "score", "missed_rate": "rate",
+                  "days_in_stage": "days"}  # fmt: skip
+SPECIAL_NAMES = {("lead", "call_received"): "qualified_call_received",
+                 ("at_risk", "risk_score"): "high_risk_score"}  # fmt: skip
+COMPARE = {">": operator.gt, ">=": operator.ge, "<": operator.lt,
+           "<=": operator.le, "==": operator.eq, "!=": operator.ne}  # fmt: skip
+Forms: TypeAlias = Sequence[Mapping[str, Any]]
+Number: TypeAlias = Fraction | Decimal | int  # money is Decimal, a score or a rate Fraction, a count int
+
+
+def _rule(trigger: str, **conditions: str) -> dict[str, Any]:
+    return {"trigger": trigger, "conditions": conditions}
+
+
+DEFAULT_STAGES: list[dict[str, Any]] = [
+    {"order": 1, "key": "prospect", "name": "Prospect", "rules": _rule("call_received")},
+    {"order": 2, "key": "lead", "name": "Lead", "rules": {"any": [
+        _rule("appointment_requested", call_duration=">60"), _rule("call_received", call_duration=">60")]}},
+    {"order": 3, "key": "customer", "name": "Customer", "rules": _rule("appointment_completed")},
+    {"order": 4, "key": "regular", "name": "Regular Customer",
+     "rules": _rule("appointment_count", count=">=3")},
+    {"order": 5, "key": "vip", "name": "VIP Customer", "rules": _rule("lifetime_value", value=">=1000")},
+    {"order": 6, "key": "at_risk", "name": "At Risk", "rules": {"any": [
+        _rule(INACTIVITY, days=">90"), _rule("risk_score", score=">0.7")]}},
+    {"order": 7, "key": "churned", "name": "Churned", "rules": _rule(INACTIVITY, days=">180")},
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class LiteralEvent:
+    """Something that happened to the customer; `amount` is the event's total_amount, 0 if it had none."""
+
+    type: str
+    occurred_at: datetime
+    amount: Decimal = Decimal(0)
+    call_duration: int | None = None
+
+
+@dataclass(frozen=True)
+class Happened:
+    """An event is applied, decided as of `now`."""
+
+    now: datetime
+    event: LiteralEvent
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A person moves the customer by hand, with or without a pin."""
+
+    now: datetime
+    to_stage: str
+    pin_until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """A pin is set, or the present one is changed, in place."""
+
+    now: datetime
+    until: datetime
+
+
+@dataclass(frozen=True)
+class Unpinned:
+    """The pin is lifted: decided at once, as at a pin's end."""
+
+    now: datetime
+
+
+Operation: TypeAlias = Happened | Moved | Pinned | Unpinned
+
+
+@dataclass(frozen=True)
+class LiteralTransition:
+    """One row of a journey."""
+
+    seq: int
+    from_stage: str | None
+    to_stage: str
+    at: datetime
+    trigger_type: str
+    trigger_event: str | None
+
+
+@dataclass(frozen=True)
+class Journey:
+    """All that is known at the end; `refused` holds the positions of the refused operations."""
+
+    transitions: list[LiteralTransition]
+    current_stage: str
+    stage_entered_at: datetime
+    suppressed: list[tuple[str, datetime]]
+    pin_until: datetime | None
+    engagement: Fraction
+    risk: Fraction
+    lifetime_value: Decimal
+    total_appointments: int
+    last_appointment_at: datetime | None
+    refused: list[int]
+
+
+def history(lines: Iterable[tuple[int, LiteralEvent]], until: datetime) -> list[Operation]:
+    """The import of one customer's lines into an empty company: each replayed when it happened."""
+    ordered = sorted(lines, key=lambda line: (line[1].occurred_at, line[0]))
+    return [Happened(event.occurred_at, event) for _, event in ordered if event.occurred_at <= until]
+
+
+class Rule:
+    """One rule of a stage in the guide's form; its conditions, `operator number`, all have to hold."""
+
+    def __init__(self, stage: str, form: Mapping[str, Any]) -> None:
+        self.stage = stage
+        self.trigger: str = form["trigger"]
+        self.conditions: list[tuple[str, Number]] = []
+        if self.trigger not in EVENT_TRIGGERS and self.trigger not in STATE_TRIGGERS:
+            raise ValueError(f"unknown trigger: {self.trigger!r}")
+        for key, text in dict(form.get("conditions") or {}).items():
+            match = re.fullmatch(r"\s*(>=|<=|==|!=|>|<)\s*([+-]?\d+(?:\.\d+)?)\s*", text)
+            if match is None or key != STATE_TRIGGERS.get(self.trigger, "call_duration"):
+                raise ValueError(f"{self.trigger} takes no such condition: {key}: {text!r}")
+            if "." not in match[2]:
+                self.conditions.append((match[1], int(match[2])))
+            else:
+                self.conditions.append((match[1], (Decimal if key == "value" else Fraction)(match[2])))
+
+    def conditions_hold(self, fact: Number | None, instead: int | None = None) -> bool:
+        """Whether they hold of the fact, an unknown one never; `instead` replaces the number."""
+        for sign, number in self.conditions:
+            if fact is None or not COMPARE[sign](fact, number if instead is None else instead):
+                return False
+        return True
+
+
+class Stage:
+    """A stage of the map; its kind is derived from its rules where it is not given."""
+
+    def __init__(self, form: Mapping[str, Any]) -> None:
+        self.key: str = form["key"]
+        self.order: int = form["order"]
+        self.retention_days: int | None = form.get("retention_days")
+        rules = form.get("rules") or {"any": []}
+        self.rules = [Rule(self.key, rule) for rule in rules.get("any", [rules])]
+        looks_at_risk = any(rule.trigger in (INACTIVITY, "risk_score") for rule in self.rules)
+        self.kind: str = form.get("kind") or ("risk" if looks_at_risk else "progress")
+
+
+class StageMap:
+    """The active stages of a company, and the counts of days at which one of its answers can change."""
+
+    def __init__(self, forms: Forms) -> None:
+        active = [Stage(form) for form in forms if form.get("is_active", True)]
+        self.stages = {stage.key: stage for stage in active}
+        self.progress = sorted((s for s in active if s.kind == "progress"), key=lambda s: s.order)
+        self.risk = sorted((s for s in active if s.kind == "risk"), key=lambda s: s.order)
+        self.event_rules = [rule for s in active for rule in s.rules if rule.trigger in EVENT_TRIGGERS]
+        rules = [rule for s in active for rule in s.rules]
+
+        def around(numbers: Iterable[Number]) -> set[int]:
+            spans = [range(math.floor(number) - 1, math.ceil(number) + 2) for number in numbers]
+            return set(chain(*spans))
+
+        def numbers(trigger: str) -> list[Number]:
+            return [number for rule in rules if rule.trigger == trigger for _, number in rule.conditions]
+
+        retention = [s.retention_days for s in active if s.retention_days is not None]
+        #: days since the last appointment worth a look: those of rules, of retention, of the risk score
+        self.inactive_days = around([*numbers(INACTIVITY), *retention, 60, 90])
+        if any(rule.trigger == "engagement_score" for rule in rules):
+            self.inactive_days |= set(range(183))
+        #: days since the stage was entered worth a look: those of rules
+        self.stage_days = around(numbers("days_in_stage"))
+
+
+def days_since(then: datetime, now: datetime) -> int:
+    """Whole days of 24 hours elapsed; a time after now counts as now."""
+    return max(0, (now - then) // DAY)
+
+
+def half_up(score: Fraction) -> Fraction:
+    """Rounded half up to two decimals."""
+    return Fraction(math.floor(score * 100 + Fraction(1, 2)), 100)
+
+
+class Facts:
+    """Folds of the events, none of which depends on the order of arrival."""
+
+    def __init__(self, revenue_source: str) -> None:
+        self.revenue_source = revenue_source
+        self.total_appointments = 0
+        self.total = dict.fromkeys(EVENT_TYPES, Decimal(0))
+        #: the newest times of completed and missed appointments, long calls and opened tickets
+        self.kept: dict[str, list[datetime]] = {kind: [] for kind in WINDOWS}
+
+    def fold(self, event: LiteralEvent) -> None:
+        """Take one event in: sum it, and keep its time in its window, if it has one."""
+        self.total[event.type] += event.amount
+        self.total_appointments += event.type == "appointment_completed"
+        short_call = event.type == "call_received" and (event.call_duration or 0) <= LONG_CALL_SECONDS
+        if event.type in WINDOWS and not short_call:
+            times = [*self.kept[event.type], event.occurred_at]
+            self.kept[event.type] = sorted(times)[-WINDOW_ENTRIES:]
+
+    def recent(self, kind: str, now: datetime, days: int) -> int:
+        """How many of a kind lie in the last so many days; a time after now counts as now."""
+        span = days * DAY
+        return len([t for t in self.kept[kind] if now - t < span])
+
+    def lifetime_value(self) -> Decimal:
+        """By the company's policy: appointments, or payments minus refunds."""
+        if self.revenue_source == "appointments":
+            return self.total["appointment_completed"]
+        return self.total["payment_received"] - self.total["payment_refunded"]
+
+    def last_appointment_at(self) -> datetime | None:
+        completed = self.kept["appointment_completed"]  # in order
+        return completed[-1] if completed else None
+
+    def days_inactive(self, now: datetime) -> int | None:
+        """Days since the last completed appointment; unknown without one."""
+        last = self.last_appointment_at()
+        return None if last is None else days_since(last, now)
+
+    def missed_rate(self, now: datetime) -> Fraction | None:
+        """Missed / (completed + missed) over the last 180 days; unknown without any."""
+        missed = self.recent("appointment_missed", now, 180)
+        both = missed + self.recent("appointment_completed", now, 180)
+        return Fraction(missed, both) if both else None
+
+    def trend(self, now: datetime) -> Fraction:
+        """Completed in the last 90 days against the 90 before; none before: 0."""
+        recent = self.recent("appointment_completed", now, 90)
+        before = self.recent("appointment_completed", now, 180) - recent
+        return Fraction(recent - before, before) if before else Fraction(0)
+
+    def engagement(self, now: datetime) -> Fraction:
+        """The engagement score at now, rounded."""
+        if not any(self.kept.values()):
+            return Fraction(1, 2)
+        inactive = self.days_inactive(now)
+        frequency = min(Fraction(1), Fraction(self.recent("appointment_completed", now, 90), 3))
+        recency = Fraction(0) if inactive is None else max(Fraction(0), 1 - Fraction(inactive, 180))
+        monetary = max(Fraction(0), min(Fraction(1), Fraction(self.lifetime_value()) / 1000))
+        good = self.recent("appointment_completed", now, 180) + self.recent("call_received", now, 180)
+        bad = self.recent("appointment_missed", now, 180) + self.recent("ticket_opened", now, 180)
+        quality = Fraction(good + 1, good + bad + 2)
+        tenths = 3 * frequency + 3 * recency + 2 * monetary + 2 * quality
+        return half_up(tenths / 10)
+
+    def risk(self, now: datetime) -> Fraction:
+        """The risk score at now; whole tenths need no rounding. For a new relationship no factor applies."""
+        inactive, rate = self.days_inactive(now), self.missed_rate(now)
+        tenths = 0
+        if inactive is not None:
+            tenths += 3 * (inactive > 60) + 3 * (inactive > 90)
+        if rate is not None and rate > MISSED_RATE_LIMIT:
+            tenths += 2
+        if self.trend(now) < TREND_LIMIT:
+            tenths += 2
+        return TENTHS[min(10, tenths)]
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What is being applied: the event rules that hold by it, and whether it is a completed appointment."""
+
+    rules: frozenset[Rule] = frozenset()
+    visit: bool = False
+
+
+NOTHING = Applied()
+
+
+class _Customer:
+    """One customer on the way through the operations."""
+
+    def __init__(self, company: Literal, start: datetime) -> None:
+        self.map, self.manual_pin_days = company.map, company.manual_pin_days
+        self.facts = Facts(company.revenue_source)
+        self.transitions: list[LiteralTransition] = []
+        self.pin_until: datetime | None = None
+        self.held = NOTHING  # what was applied while the pin lasted
+        self.suppressed: list[tuple[str, datetime]] = []
+        self.decided_to = start  # everything due before this instant has been decided
+        self._enter(self.map.progress[0].key, start, "system", "journey_started")
+
+    @property
+    def stage(self) -> Stage:
+        return self.map.stages[self.transitions[-1].to_stage]
+
+    @property
+    def entered_at(self) -> datetime:
+        return self.transitions[-1].at
+
+    def _enter(self, to_stage: str, at: datetime, trigger_type: str, trigger_event: str | None) -> None:
+        from_stage = self.transitions[-1].to_stage if self.transitions else None
+        seq = len(self.transitions) + 1
+        self.transitions.append(LiteralTransition(seq, from_stage, to_stage, at, trigger_type, trigger_event))
+
+    def _fact(self, trigger: str, now: datetime) -> Number | None:
+        """What a state trigger's conditions are about; None if unknown."""
+        match trigger:
+            case "appointment_count":
+                return self.facts.total_appointments
+            case "lifetime_value":
+                return self.facts.lifetime_value()
+            case "days_since_last_appointment":
+                return self.facts.days_inactive(now)
+            case "risk_score":
+                return self.facts.risk(now)
+            case "engagement_score":
+                return self.facts.engagement(now)
+            case "missed_rate":
+                return self.facts.missed_rate(now)
+        return days_since(self.entered_at, now)
+
+    def _retention_days(self, rule: Rule) -> int | None:
+        """What replaces the number of days of this inactivity rule, for this customer as they stand."""
+        if rule.stage not in [stage.key for stage in self.map.risk[:1]]:
+            return None
+        entered = [self.map.stages[t.to_stage] for t in self.transitions]
+        return [stage for stage in entered if stage.kind == "progress"][-1].retention_days
+
+    def _why(self, stage: Stage, now: datetime, applied: Applied) -> str | None:
+        """The trigger_event of the first rule of the stage that holds; None if none does."""
+        for rule in stage.rules:
+            if rule.trigger in EVENT_TRIGGERS:
+                holds = rule in applied.rules
+            else:
+                instead = self._retention_days(rule) if rule.trigger == INACTIVITY else None
+                holds = rule.conditions_hold(self._fact(rule.trigger, now), instead)
+            if holds:
+                return SPECIAL_NAMES.get((rule.stage, rule.trigger), rule.trigger)
+        return None
+
+    def _decision(self, now: datetime, applied: Applied) -> tuple[str, str] | None:
+        """The one move to be made now, as (to_stage, trigger_event), leaving any pin out of account."""
+        here = self.stage
+        if here.kind == "risk" and applied.visit:
+            this_or_worse = [stage for stage in self.map.risk if stage.order >= here.order]
+            if not any(self._why(stage, now, applied) for stage in this_or_worse):
+                before = {t.to_stage for t in self.transitions}
+                earned = [s for s in self.map.progress if s.key in before or self._why(s, now, applied)]
+                return earned[-1].key, "appointment_completed"
+        worse = [s for s in self.map.risk if here.kind == "progress" or s.order > here.order]
+        higher = [s for s in self.map.progress if here.kind == "progress" and s.order > here.order]
+        lapses = worse if self.facts.total_appointments > 0 else []
+        for stage in lapses[::-1] + higher[::-1]:
+            why = self._why(stage, now, applied)
+            if why is not None:
+                return stage.key, why
+        return None
+
+    def _decide(self, now: datetime, applied: Applied) -> bool:
+        """Decide at now; whether the customer moved. For a pinned one the move is noted as suppressed."""
+        move = self._decision(now, applied)
+        if move is None:
+            return False
+        to_stage, trigger_event = move
+        if self.pin_until is not None:
+            if to_stage not in [target for target, _ in self.suppressed]:
+                self.suppressed.append((to_stage, now))
+            return False
+        self._enter(to_stage, now, "automatic", trigger_event)
+        return True
+
+    def _end_pin(self, now: datetime) -> bool:
+        """The pin ends: decided as if what held during it were being applied. Whether the customer moved."""
+        applied, self.held, self.pin_until = self.held, NOTHING, None
+        return self._decide(now, applied)
+
+    def _candidates(self, upto: datetime) -> list[datetime]:
+        """Every instant from decided_to to upto, both included, at which an answer could have changed."""
+        instants = {self.decided_to}
+        instants.update(t + days * DAY for t in chain(*self.facts.kept.values()) for days in (90, 180))
+        last = self.facts.last_appointment_at()
+        counted = [(self.entered_at, self.map.stage_days), (last, self.map.inactive_days)]
+        for since, counts in counted:
+            if since is not None:
+                elapsed = (upto - since) // DAY
+                instants.update(since + k * DAY for k in counts if 0 <= k <= elapsed)
+        if self.pin_until is not None:
+            instants.add(self.pin_until)
+        return sorted(instant for instant in instants if self.decided_to <= instant <= upto)
+
+    def catch_up(self, upto: datetime) -> None:
+        """Decide everything due up to and including an instant, each at its own; after a move look again."""
+        if upto < self.decided_to:
+            raise ValueError("time does not run backwards")
+        again = True
+        while again:
+            again = False
+            for instant in self._candidates(upto):
+                pin_ends = self.pin_until is not None and self.pin_until <= instant
+                if self._end_pin(instant) if pin_ends else self._decide(instant, NOTHING):
+                    self.decided_to, again = instant, True
+                    break
+        self.decided_to = upto
+
+    def carry_out(self, operation: Operation) -> bool:
+        """Carry one out, all that was due before having been decided; False if it is refused."""
+        match operation:
+            case Happened(now, event):
+                return self._apply(now, event)
+            case Moved(now, to_stage, pin_until):
+                return self._move(now, to_stage, pin_until)
+            case Pinned(now, until):
+                if until <= now:
+                    return False
+                if self.pin_until is None:
+                    self.held, self.suppressed = NOTHING, []
+                self.pin_until = until
+            case Unpinned(now):
+                if self.pin_until is None:
+                    return False
+                self._end_pin(now)
+        return True
+
+    def _apply(self, now: datetime, event: LiteralEvent) -> bool:
+        """Fold the event in, keep what it makes hold if there is a pin, and decide."""
+        self.facts.fold(event)
+        of_type = [rule for rule in self.map.event_rules if rule.trigger == event.type]
+        rules = frozenset(rule for rule in of_type if rule.conditions_hold(event.call_duration))
+        applied = Applied(rules, event.type == "appointment_completed")
+        if self.pin_until is not None:
+            self.held = Applied(self.held.rules | applied.rules, self.held.visit or applied.visit)
+        self._decide(now, applied)
+        return True
+
+    def _move(self, now: datetime, to_stage: str, pin_until: datetime | None) -> bool:
+        """Move by hand; it replaces any pin, and gets one of its own if the rules would undo it at once."""
+        if to_stage not in self.map.stages or to_stage == self.stage.key:
+            return False
+        if pin_until is not None and pin_until <= now:
+            return False
+        self._enter(to_stage, now, "manual", None)
+        self.pin_until, self.held = pin_until, NOTHING
+        if self.pin_until is None and self._decision(now, NOTHING) is not None:
+            self.pin_until = now + self.manual_pin_days * DAY
+        if self.pin_until is not None:
+            self.suppressed = []
+        return True
+
+
+class Literal:
+    """A company: its stage map and the policies that matter here."""
+
+    def __init__(
+        self, stages: Forms = DEFAULT_STAGES, revenue_source: str = "appointments", manual_pin_days: int = 30
+    ) -> None:
+        self.map = StageMap(stages)
+        self.revenue_source, self.manual_pin_days = revenue_source, manual_pin_days
+
+    def play(self, operations: Sequence[Operation], until: datetime) -> Journey:
+        """One customer's journey: the operations in their order, then everything due up to `until`."""
+        customer = _Customer(self, operations[0].now)
+        refused: list[int] = []
+        for position, operation in enumerate(operations):
+            if position > 0:
+                customer.catch_up(operation.now)
+            if not customer.carry_out(operation):
+                refused.append(position)
+        customer.catch_up(until)
+        facts = customer.facts
+        return Journey(
+            customer.transitions, customer.stage.key, customer.entered_at, customer.suppressed,
+            customer.pin_until, facts.engagement(until), facts.risk(until), facts.lifetime_value(),
+            facts.total_appointments, facts.last_appointment_at(), refused,
+        )  # fmt: skip
