@@ -79,6 +79,8 @@ def upgrade() -> None:
         " TO journey_dispatcher"
     )
 
+    op.execute("GRANT SELECT ON alembic_version TO journey_dispatcher")
+
     # A credential is looked up before its company is known: through this one function.
     op.execute("CREATE POLICY keyring ON api_keys FOR SELECT TO journey_keyring USING (true)")
     op.execute("GRANT SELECT ON api_keys TO journey_keyring")

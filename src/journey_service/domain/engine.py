@@ -252,11 +252,11 @@ class Decision:
 
     @property
     def reasons(self) -> tuple[StageReason, ...]:
-        """Each active stage, each condition, the value it saw, held or not."""
+        """Each stage looked at, each condition, the value it saw, held or not."""
         if self._plan is None:
             return ()
         reasons = []
-        for stage, questions in self._plan.every_stage:
+        for stage, questions in self._plan.path_to(self.move):
             rules = tuple([self._reason(question) for question in questions])
             reasons.append(StageReason(stage.key, stage.kind.value, any(rule.held for rule in rules), rules))
         return tuple(reasons)

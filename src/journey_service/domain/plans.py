@@ -146,7 +146,17 @@ class Asked:
 class Plan:
     """What is asked of customers in one stage, under one number of `retention_days` (or none)."""
 
-    __slots__ = ("blockers", "every_stage", "is_risk", "pending", "progress", "returns", "risk")
+    __slots__ = (
+        "_looked_at",
+        "_path",
+        "blockers",
+        "every_stage",
+        "is_risk",
+        "pending",
+        "progress",
+        "returns",
+        "risk",
+    )
 
     def __init__(self, stage_map: StageMap, stage: Stage, retention_days: int | None) -> None:
         def ask(stages: Iterable[Stage], family: Family) -> Iterator[Question]:
@@ -168,6 +178,25 @@ class Plan:
         self.every_stage = tuple(
             (other, tuple(ask([other], Family.PROGRESS))) for other in stage_map.active
         )
+        severe = not_milder if self.is_risk else worse
+        self._looked_at = {
+            Family.RISK: [other.key for other in worse],
+            Family.PROGRESS: [other.key for other in (*worse, *higher)],
+            Family.RETURN: [other.key for other in (*severe, *stage_map.progress_down)],
+        }
+        self._path: dict[Move, tuple[tuple[Stage, Questions], ...]] = {}
+
+    def path_to(self, move: Move | None) -> tuple[tuple[Stage, Questions], ...]:
+        """The stages that were looked at on the way to a move, in that order; all of them to stay."""
+        if move is None:
+            return self.every_stage
+        path = self._path.get(move)
+        if path is None:
+            keys = self._looked_at[move.family]
+            by_key = {stage.key: (stage, questions) for stage, questions in self.every_stage}
+            path = tuple(by_key[key] for key in keys[: keys.index(move.to_stage) + 1])
+            self._path[move] = path
+        return path
 
 
 def plan_for(stage_map: StageMap, current: str, last_progress: str | None) -> Plan | None:

@@ -1,5 +1,6 @@
 """Bringing a database to the schema of this version."""
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -31,6 +32,7 @@ def downgrade(url: str, revision: str) -> None:
     command.downgrade(config(url), revision)
 
 
+@cache
 def head() -> str:
     """The revision this version of the code is written for."""
     revision = ScriptDirectory.from_config(config("postgresql://")).get_current_head()

@@ -18,7 +18,7 @@ from journey_service.repositories.tables import customer_relationships
 class Standing:
     """A relationship as it is stored: the domain's value, and what is kept beside it.
 
-    Scores are hundredths, as last written; `created_at` is when the row was, not when the journey opened.
+    Scores are hundredths, as last written; `created_at` is when the journey opened.
     """
 
     id: int
@@ -41,7 +41,8 @@ class Writing(NamedTuple):
     engagement: int
     risk: int
     scored_at: datetime
-    is_new: bool
+    opened_at: datetime | None
+    """When the journey of a row not written before was opened; None for a row that is held."""
 
 
 COLUMNS: Final = (
@@ -104,9 +105,10 @@ _UPDATE: Final = text(
     " updated_at = clock_timestamp() WHERE company_id = :company_id AND id = :id"
 )
 _INSERT: Final = text(
-    "INSERT INTO customer_relationships (company_id, id, customer_id,"  # noqa: S608
+    "INSERT INTO customer_relationships (company_id, id, customer_id, created_at,"  # noqa: S608
     f" {', '.join(name for name, _ in _VALUES)}) VALUES (CAST(:company_id AS bigint), CAST(:id AS bigint),"
-    f" CAST(:customer_id AS bigint), {', '.join(value for _, value in _VALUES)})"
+    " CAST(:customer_id AS bigint), CAST(:opened_at AS timestamptz),"
+    f" {', '.join(value for _, value in _VALUES)})"
 )
 
 
@@ -149,8 +151,8 @@ class Relationships:
         Loses the race (a unique key) if somebody else created one of the new customers meanwhile.
         """
         ordered = sorted(writings, key=lambda writing: writing.relationship.customer_id)
-        new = [self._parameters(writing) for writing in ordered if writing.is_new]
-        held = [self._parameters(writing) for writing in ordered if not writing.is_new]
+        new = [self._parameters(writing) for writing in ordered if writing.opened_at is not None]
+        held = [self._parameters(writing) for writing in ordered if writing.opened_at is None]
         if new:
             await self._connection.execute(_INSERT, new)
         if held:
@@ -197,6 +199,7 @@ class Relationships:
             "engagement": writing.engagement,
             "risk": writing.risk,
             "scored_at": writing.scored_at,
+            "opened_at": writing.opened_at,
         }
 
 

@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from journey_service.repositories.companies import Companies, CompanyDirectory
 from journey_service.repositories.customers import Customers
 from journey_service.repositories.events import Events
+from journey_service.repositories.health import Health
 from journey_service.repositories.imports import DueImports, Imports
 from journey_service.repositories.keys import KeyLookup, Keys
 from journey_service.repositories.relationships import Relationships
@@ -67,6 +68,7 @@ class Dispatch:
 
     def __init__(self, connection: AsyncConnection) -> None:
         self.directory = CompanyDirectory(connection)
+        self.health = Health(connection)
         self.imports = DueImports(connection)
 
 

@@ -66,12 +66,16 @@ async def load(work: Work, customer_ids: Iterable[int], *, now: datetime | None 
 async def write(work: Work, docket: Docket, *, scored_at: datetime | None = None) -> dict[tuple[int, int], Entry]:
     """Write every journey worked on, with its scores; returns the new ledger entries by (customer, seq)."""
     journeys = docket.journeys
-    new = sorted(id_ for id_ in journeys if id_ not in docket.standings)
+    new = sorted(journeys.keys() - docket.standings.keys())
+    is_new = frozenset(new)
     if new:
         await work.customers.ensure(new)
         for customer_id, id_ in zip(new, await work.relationships.new_ids(len(new)), strict=True):
             docket.standings[customer_id] = Standing(
-                id_, journeys[customer_id].relationship, created_at=docket.desk.now, updated_at=docket.desk.now
+                id_,
+                journeys[customer_id].relationship,
+                created_at=journeys[customer_id].written[0].transitioned_at,
+                updated_at=docket.desk.now,
             )
     at = scored_at or docket.now
     writings = []
@@ -90,7 +94,7 @@ async def write(work: Work, docket: Docket, *, scored_at: datetime | None = None
                 standing.engagement,
                 standing.risk,
                 at,
-                customer_id in new,
+                standing.created_at if customer_id in is_new else None,
             )
         )
     await work.relationships.write(writings)

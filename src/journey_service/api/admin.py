@@ -1,0 +1,131 @@
+"""Operators: companies and their keys."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+
+from journey_service.api.bodies import SMALL_BODY, StrictRoute
+from journey_service.api.dependencies import (
+    Cursor,
+    HouseDep,
+    Limit,
+    Operator,
+    from_cursor,
+    is_id,
+    is_text,
+    to_cursor,
+)
+from journey_service.api.problems import problems
+from journey_service.api.shapes import (
+    CompaniesOut,
+    CompanyIn,
+    CompanyOut,
+    FoundedOut,
+    KeyIn,
+    KeyOut,
+    KeysOut,
+    NewKeyOut,
+)
+from journey_service.domain.errors import (
+    CompanyExistsError,
+    CompanyNotFoundError,
+    KeyNotFoundError,
+    MalformedError,
+)
+from journey_service.domain.events import MAX_ID
+from journey_service.services import companies, credentials
+
+router = APIRouter(prefix="/admin", tags=["operators"], route_class=StrictRoute)
+
+CompanyId = Annotated[int, Path(ge=1, le=MAX_ID)]
+KeyId = Annotated[str, Path(min_length=1, max_length=64, pattern="^[A-Za-z0-9-]+$")]
+
+
+@router.post(
+    "/companies",
+    summary="Found a company",
+    status_code=201,
+    responses=problems(CompanyExistsError, MalformedError),
+    max_body_size=SMALL_BODY,
+)
+async def post_company(body: CompanyIn, caller: Operator, house: HouseDep) -> FoundedOut:
+    """Found a tenant with its stage map and policy."""
+    new = companies.NewCompany(
+        id=body.id,
+        name=body.name,
+        timezone=body.timezone,
+        currency=body.currency,
+        test_clock=body.test_clock,
+        policy=body.policy,
+        stages=body.stages,
+    )
+    return FoundedOut.of(await companies.found_company(house.database, new, author=caller.actor))
+
+
+@router.get("/companies", summary="List companies", responses=problems())
+async def list_companies(
+    caller: Operator, house: HouseDep, limit: Limit = 50, cursor: Cursor = None
+) -> CompaniesOut:
+    """Companies by id, page by page."""
+    after = from_cursor(cursor, is_id)
+    found = await companies.list_companies(house.database, after=after[0] if after else 0, limit=limit + 1)
+    items = [
+        CompanyOut(
+            id=company.id,
+            name=company.name,
+            timezone=company.timezone,
+            currency=company.currency,
+            test_clock=company.clock_at,
+            map_version=company.map_version,
+            created_at=company.created_at,
+        )
+        for company in found[:limit]
+    ]
+    return CompaniesOut(items=items, next_cursor=to_cursor(items[-1].id) if len(found) > limit else None)
+
+
+@router.post(
+    "/companies/{company_id}/keys",
+    summary="Make an API key",
+    status_code=201,
+    responses=problems(CompanyNotFoundError, MalformedError),
+    max_body_size=SMALL_BODY,
+)
+async def post_key(company_id: CompanyId, body: KeyIn, caller: Operator, house: HouseDep) -> NewKeyOut:
+    """Make a key for a company. Its `secret` is shown this once and kept as a hash only."""
+    new = await credentials.create_key(
+        house.database,
+        company_id,
+        name=body.name,
+        scopes=body.scopes,
+        expires_at=body.expires_at,
+        pepper=house.settings.key_pepper.get_secret_value(),
+    )
+    return NewKeyOut.of_new(new)
+
+
+@router.get(
+    "/companies/{company_id}/keys", summary="List API keys", responses=problems(CompanyNotFoundError)
+)
+async def list_keys(
+    company_id: CompanyId, caller: Operator, house: HouseDep, limit: Limit = 50, cursor: Cursor = None
+) -> KeysOut:
+    """The keys of a company, without their secrets."""
+    after = from_cursor(cursor, is_text)
+    found = await credentials.list_keys(
+        house.database, company_id, after=after[0] if after else "", limit=limit + 1
+    )
+    items = [KeyOut.of(key) for key in found[:limit]]
+    return KeysOut(items=items, next_cursor=to_cursor(items[-1].id) if len(found) > limit else None)
+
+
+@router.delete(
+    "/companies/{company_id}/keys/{key_id}",
+    summary="Revoke an API key",
+    status_code=204,
+    responses=problems(KeyNotFoundError),
+)
+async def delete_key(company_id: CompanyId, key_id: KeyId, caller: Operator, house: HouseDep) -> None:
+    """End a key: at once in this process, within two seconds in every other."""
+    await credentials.revoke_key(house.database, company_id, key_id)
+    house.remembered.clear()

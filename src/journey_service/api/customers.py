@@ -1,0 +1,115 @@
+"""Customers: profiles, consents, the list."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+
+from journey_service.api.bodies import SMALL_BODY, StrictRoute
+from journey_service.api.dependencies import (
+    Cursor,
+    CustomerId,
+    CustomerReader,
+    CustomerWriter,
+    HouseDep,
+    Limit,
+    from_cursor,
+    is_id,
+    is_text,
+    to_cursor,
+)
+from journey_service.api.problems import problems
+from journey_service.api.shapes import CustomerIn, CustomerOut, CustomersOut
+from journey_service.domain.errors import CustomerNotFoundError, InvalidInputError, MalformedError
+from journey_service.domain.intake import parse_instant
+from journey_service.repositories.roster import SORTS, SortKey, Wanted
+from journey_service.services.customers import get_customer as read_customer
+from journey_service.services.customers import list_customers as read_customers
+from journey_service.services.customers import put_customer as write_customer
+
+router = APIRouter(tags=["customers"], route_class=StrictRoute)
+
+
+@router.put(
+    "/customers/{customer_id}",
+    summary="Write a customer's profile and start the journey",
+    responses={201: {"model": CustomerOut, "description": "The customer is new"}, **problems(MalformedError)},
+    max_body_size=SMALL_BODY,
+)
+async def put_customer(
+    customer_id: CustomerId, body: CustomerIn, response: Response, caller: CustomerWriter, house: HouseDep
+) -> CustomerOut:
+    """Write who the customer is. Saying the same again changes nothing."""
+    customer, is_new = await write_customer(
+        house.database,
+        caller.company_id,
+        customer_id,
+        {"name": body.name, "email": body.email, "phone": body.phone},
+        consents={str(channel): str(status) for channel, status in body.consents.items()},
+        source=caller.actor,
+    )
+    response.status_code = 201 if is_new else 200
+    response.headers["ETag"] = f'"{customer.view.standing.relationship.version}"'
+    return CustomerOut.of(customer)
+
+
+@router.get("/customers/{customer_id}", summary="Read a customer", responses=problems(CustomerNotFoundError))
+async def get_customer(
+    customer_id: CustomerId, response: Response, caller: CustomerReader, house: HouseDep
+) -> CustomerOut:
+    """Read a profile and where the customer stands, with scores computed now."""
+    customer = await read_customer(house.database, caller.company_id, customer_id)
+    response.headers["ETag"] = f'"{customer.view.standing.relationship.version}"'
+    return CustomerOut.of(customer)
+
+
+@router.get("/customers", summary="List customers", responses=problems())
+async def list_customers(  # noqa: PLR0913  # one parameter a filter
+    caller: CustomerReader,
+    house: HouseDep,
+    stage: Annotated[str | None, Query(max_length=50, pattern="^[a-z][a-z0-9_]*$")] = None,
+    risk_min: Annotated[float | None, Query(ge=0, le=1, description="of the stored score")] = None,
+    risk_max: Annotated[float | None, Query(ge=0, le=1)] = None,
+    inactive_days_min: Annotated[int | None, Query(ge=0, le=36_500)] = None,
+    q: Annotated[str | None, Query(max_length=255, description="part of a name, address or number; or an id")] = None,
+    sort: Annotated[str, Query(description="descending with - before it", json_schema_extra={"enum": list(SORTS)})] = "customer_id",
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> CustomersOut:
+    """Customers that fit, in order, page by page. Scores are the stored ones, as of `scored_at`."""
+    if sort not in SORTS:
+        raise InvalidInputError.at("query/sort", f"must be one of {', '.join(SORTS)}")
+    if q is not None and "\x00" in q:
+        raise InvalidInputError.at("query/q", "must not contain NUL")
+    after = from_cursor(cursor, lambda part: part == sort, lambda part: _fits(sort, part), is_id)
+    wanted = Wanted(
+        stage=stage,
+        risk_min=None if risk_min is None else round(risk_min * 100),
+        risk_max=None if risk_max is None else round(risk_max * 100),
+        inactive_days_min=inactive_days_min,
+        q=q,
+        sort=sort,
+        after=None if after is None else (after[1], after[2]),
+        limit=limit + 1,
+    )
+    customers, listed = await read_customers(house.database, caller.company_id, wanted)
+    more = len(customers) > limit
+    return CustomersOut(
+        items=[CustomerOut.of(customer) for customer in customers[:limit]],
+        next_cursor=to_cursor(sort, *listed[limit - 1].key) if more else None,
+    )
+
+
+def _fits(sort: str, key: Any) -> bool:  # noqa: ANN401  # a part of a cursor
+    """Whether a cursor's key can be one of the sort's."""
+    column: SortKey = sort.removeprefix("-")
+    if column == "customer_id":
+        return is_id(key)
+    if not is_text(key):
+        return False
+    if column in ("last_appointment_at", "stage_entered_at"):
+        try:
+            parse_instant(key, "")
+        except InvalidInputError:
+            return False
+        return True
+    return column == "name" or key.replace(".", "", 1).removeprefix("-").isdecimal()

@@ -1,0 +1,160 @@
+"""What routes are given: the house, who is calling, versions and pages. The clock is read here only."""
+
+import asyncio
+import base64
+import binascii
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Annotated, Any, cast
+
+import orjson
+from fastapi import Depends, Header, Path, Query, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
+
+from journey_service.domain.errors import (
+    ForbiddenError,
+    InvalidInputError,
+    PreconditionMissingError,
+    UnauthenticatedError,
+)
+from journey_service.domain.events import MAX_ID
+from journey_service.gateways.doorbell import Doorbell
+from journey_service.repositories.database import Database
+from journey_service.services import credentials
+from journey_service.services.credentials import OPERATE, Principal
+from journey_service.services.intake import Intake
+from journey_service.settings import Settings
+
+_REMEMBERED_SECONDS = 2.0
+_REMEMBERED_KEYS = 10_000
+_ETAG = re.compile(r'(?:W/)?"(\d{1,18})"|(\d{1,18})', re.ASCII)
+
+
+@dataclass(slots=True)
+class House:
+    """What one process keeps for as long as it runs."""
+
+    settings: Settings
+    database: Database
+    intake: Intake
+    doorbell: Doorbell | None
+    remembered: dict[bytes, tuple[Principal, float]] = field(default_factory=dict)
+    imports_waiting: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+def house(request: Request) -> House:
+    """The process's house."""
+    return cast("House", request.app.state.house)
+
+
+HouseDep = Annotated[House, Depends(house)]
+
+_bearer = HTTPBearer(
+    auto_error=False, scheme_name="key", description="An API key, `jrn_<id>_<secret>`, as a bearer token."
+)
+
+
+async def principal(
+    scopes: SecurityScopes,
+    house: HouseDep,
+    credential: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    x_company_id: Annotated[
+        int | None, Header(ge=1, le=MAX_ID, description="The company an operator acts for")
+    ] = None,
+) -> Principal:
+    """Who is calling, allowed to do what the route declares, and bound to one company."""
+    if credential is None:
+        raise UnauthenticatedError("Send an API key as `Authorization: Bearer jrn_...`.")
+    caller = await _authenticate(house, credential.credentials)
+    for scope in scopes.scopes:
+        if not caller.may(scope):
+            raise ForbiddenError(f"The credential lacks the scope {scope!r}.")
+    if OPERATE in scopes.scopes:
+        return caller
+    if not caller.is_operator:
+        if x_company_id not in (None, caller.company_id):
+            raise ForbiddenError("The credential belongs to another company.")
+        return caller
+    if x_company_id is None:
+        raise ForbiddenError("An operator names the company to act for as X-Company-Id.")
+    return Principal(caller.key_id, x_company_id, frozenset(("*",)))
+
+
+async def _authenticate(house: House, token: str) -> Principal:
+    # A key is looked up once in a while, not once a request; a revoked one lives on for two seconds at most.
+    digest = blake2b(token.encode(), digest_size=32).digest()
+    now = time.monotonic()
+    known = house.remembered.get(digest)
+    if known is not None and known[1] > now:
+        return known[0]
+    pepper = house.settings.key_pepper.get_secret_value()
+    caller = await credentials.authenticate(house.database, token, pepper=pepper)
+    if len(house.remembered) >= _REMEMBERED_KEYS:
+        house.remembered.clear()
+    house.remembered[digest] = (caller, now + _REMEMBERED_SECONDS)
+    return caller
+
+
+def caller(scope: str) -> Any:  # noqa: ANN401  # an annotation
+    """The annotation of a route's caller, who must hold the scope."""
+    return Annotated[Principal, Security(principal, scopes=[scope])]
+
+
+EventWriter = caller("events:write")
+CustomerReader = caller("customers:read")
+CustomerWriter = caller("customers:write")
+JourneyWriter = caller("journeys:write")
+StageReader = caller("stages:read")
+Operator = caller(OPERATE)
+
+CustomerId = Annotated[int, Path(ge=0, le=MAX_ID, description="The caller's own id of the customer", examples=[4711])]
+Limit = Annotated[int, Query(ge=1, le=200, description="How many at most")]
+Cursor = Annotated[str | None, Query(max_length=1000, description="`next_cursor` of the page before")]
+
+
+def version(
+    if_match: Annotated[str | None, Header(description='The version that was seen: `"3"`', examples=['"3"'])] = None,
+) -> int:
+    """The version a change is based on."""
+    if if_match is None:
+        raise PreconditionMissingError
+    match = _ETAG.fullmatch(if_match.strip())
+    if match is None:
+        raise InvalidInputError.at("header/If-Match", 'must be the version that was seen, such as "3"')
+    return int(match[1] or match[2])
+
+
+Version = Annotated[int, Depends(version)]
+
+
+def to_cursor(*key: object) -> str:
+    """An opaque cursor that says where the next page begins."""
+    return base64.urlsafe_b64encode(orjson.dumps(key)).decode().rstrip("=")
+
+
+def from_cursor(cursor: str | None, *checks: Callable[[Any], bool]) -> list[Any] | None:
+    """What `to_cursor` was given, each part checked. Raises InvalidInputError for any other text."""
+    if cursor is None:
+        return None
+    try:
+        key = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (binascii.Error, ValueError):
+        key = None
+    if not isinstance(key, list) or len(key) != len(checks) or not all(
+        check(part) for check, part in zip(checks, key, strict=True)
+    ):
+        raise InvalidInputError.at("query/cursor", "is not a cursor of this list")
+    return key
+
+
+def is_id(part: object) -> bool:
+    """Whether a part of a cursor is an id."""
+    return isinstance(part, int) and not isinstance(part, bool) and -MAX_ID <= part <= MAX_ID
+
+
+def is_text(part: object) -> bool:
+    """Whether a part of a cursor is a text that can be a key."""
+    return isinstance(part, str) and "\x00" not in part

@@ -1,0 +1,146 @@
+"""POST /events and /events/batch: what happened, told by other services."""
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from journey_service.api.bodies import BATCH_BODY, MOST_EVENTS, SMALL_BODY, StrictRoute, parse_json
+from journey_service.api.dependencies import EventWriter, HouseDep
+from journey_service.api.problems import problem_of, problems
+from journey_service.api.shapes import BatchOut, CloudEventIn, EventIn, EventOut, ResultOut
+from journey_service.domain.errors import (
+    EventConflictError,
+    Fault,
+    InvalidInputError,
+    JourneyServiceError,
+    MalformedError,
+)
+from journey_service.domain.events import Event
+from journey_service.domain.intake import parse_cloud_event, parse_event
+from journey_service.services.ingest import Answer, ingest
+
+router = APIRouter(tags=["events"], route_class=StrictRoute)
+
+_EVENT = {
+    "summary": "An event",
+    "value": {
+        "id": "appt-1001-completed",
+        "source": "booking",
+        "type": "appointment_completed",
+        "customer_id": 4711,
+        "occurred_at": "2026-03-01T09:30:00Z",
+        "data": {"total_amount": 49.9, "booking_id": "b-1001"},
+    },
+}
+
+
+def _ref(*names: str) -> dict[str, Any]:
+    refs = [{"$ref": f"#/components/schemas/{name}"} for name in names]
+    return refs[0] if len(refs) == 1 else {"anyOf": refs}
+
+
+def _content(media: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    return {"requestBody": {"required": True, "content": media}}
+
+
+_ONE = _content(
+    {
+        "application/json": {"schema": _ref("EventIn", "CloudEventIn"), "examples": {"event": _EVENT}},
+        "application/cloudevents+json": {"schema": _ref("CloudEventIn")},
+    }
+)
+_MANY = _content(
+    {
+        "application/json": {
+            "schema": {"type": "array", "maxItems": MOST_EVENTS, "items": _ref("EventIn", "CloudEventIn")}
+        },
+        "application/x-ndjson": {"schema": {"type": "string", "description": "one event a line"}},
+        "application/cloudevents-batch+json": {"schema": {"type": "array", "items": _ref("CloudEventIn")}},
+    }
+)
+
+
+@router.post(
+    "/events",
+    summary="Tell one event",
+    responses=problems(EventConflictError, MalformedError),
+    response_model=EventOut,
+    openapi_extra=_ONE,
+    max_body_size=SMALL_BODY,
+)
+async def post_event(request: Request, caller: EventWriter, house: HouseDep) -> Response:
+    """Apply one event; answered once it is committed.
+
+    The same id from the same source counts once, for ever: told again it is answered `duplicate`, with other
+    content 409.
+    """
+    event = _parse(parse_json(await request.body()))
+    answer = await house.intake.submit(caller.company_id, event)
+    if isinstance(answer, JourneyServiceError):
+        raise answer
+    return _json(EventOut.of(answer))
+
+
+@router.post(
+    "/events/batch",
+    summary="Tell many events",
+    responses=problems(MalformedError),
+    response_model=BatchOut,
+    openapi_extra=_MANY,
+    max_body_size=BATCH_BODY,
+)
+async def post_events(request: Request, caller: EventWriter, house: HouseDep) -> Response:
+    """Apply up to 5,000 events in their order; one result each. One that is refused does not sink the others."""
+    items = _items(await request.body(), request.headers.get("content-type", ""))
+    if len(items) > MOST_EVENTS:
+        raise InvalidInputError.at("", f"must hold at most {MOST_EVENTS} events, not {len(items)}")
+    parsed = [_attempt(read) for read in items]
+    events = [event for event in parsed if isinstance(event, Event)]
+    answers = iter(await ingest(house.database, caller.company_id, events) if events else [])
+    results = [
+        _result(index, next(answers) if isinstance(event, Event) else event)
+        for index, event in enumerate(parsed)
+    ]
+    return _json(BatchOut.model_construct(results=results))
+
+
+def _parse(raw: Any) -> Event:  # noqa: ANN401  # any JSON value
+    is_cloud_event = isinstance(raw, dict) and "specversion" in raw
+    return parse_cloud_event(raw) if is_cloud_event else parse_event(raw)
+
+
+def _items(body: bytes, content_type: str) -> list[Callable[[], Event]]:
+    """What reads each item of a batch."""
+    if "ndjson" in content_type or "jsonl" in content_type:
+        lines = [line for line in body.split(b"\n") if line.strip()]
+        return [lambda line=line: _parse(parse_json(line)) for line in lines]  # type: ignore[misc]
+    raw = parse_json(body)
+    if not isinstance(raw, list):
+        raise InvalidInputError([Fault("", "must be a list of events, or NDJSON as application/x-ndjson")])
+    return [lambda item=item: _parse(item) for item in raw]  # type: ignore[misc]
+
+
+def _attempt(read: Callable[[], Event]) -> Event | JourneyServiceError:
+    try:
+        return read()
+    except (InvalidInputError, MalformedError) as error:
+        return error
+
+
+def _result(index: int, answer: Answer) -> ResultOut:
+    if isinstance(answer, JourneyServiceError):
+        return ResultOut(index=index, status="refused", problem=problem_of(answer))
+    shown = EventOut.of(answer)
+    return ResultOut.model_construct(
+        index=index, status=shown.status, journey=shown.journey, transition=shown.transition, problem=None
+    )
+
+
+def _json(shape: EventOut | BatchOut) -> Response:
+    return Response(shape.model_dump_json(), media_type="application/json")
+
+
+# Named here so that the contract describes bodies that are read as they come.
+DESCRIBED = (EventIn, CloudEventIn)

@@ -1,0 +1,155 @@
+"""Errors as RFC 9457 problem details: the only file that knows which error is which status."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+
+from journey_service.domain import errors
+
+CONTENT_TYPE = "application/problem+json"
+
+
+class FaultOut(BaseModel):
+    """One thing wrong with the input."""
+
+    pointer: str = Field(description="JSON pointer into the body, or a line or parameter", examples=["/data/total_amount"])
+    detail: str
+
+
+class Problem(BaseModel):
+    """What went wrong, in the form of RFC 9457."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(examples=["/problems/customer-not-found"])
+    title: str
+    status: int
+    detail: str
+    errors: list[FaultOut] | None = Field(default=None, description="with 422: every fault and its place")
+
+
+_STATUS: Mapping[type[errors.JourneyServiceError], HTTPStatus] = {
+    errors.NotFoundError: HTTPStatus.NOT_FOUND,
+    errors.ConflictError: HTTPStatus.CONFLICT,
+    errors.ForbiddenError: HTTPStatus.FORBIDDEN,
+    errors.UnauthenticatedError: HTTPStatus.UNAUTHORIZED,
+    errors.InvalidInputError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.MalformedError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.IdempotencyKeyReusedError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.StaleVersionError: HTTPStatus.PRECONDITION_FAILED,
+    errors.PreconditionMissingError: HTTPStatus.PRECONDITION_REQUIRED,
+    errors.UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+_EVERYWHERE: Sequence[type[errors.JourneyServiceError]] = (
+    errors.UnauthenticatedError,
+    errors.ForbiddenError,
+    errors.InvalidInputError,
+    errors.UnavailableError,
+)
+
+
+def status_of(error: type[errors.JourneyServiceError]) -> HTTPStatus:
+    """The status an error is answered with: its own, or that of the nearest kind it is of."""
+    return next(_STATUS[kind] for kind in error.__mro__ if kind in _STATUS)
+
+
+def problem_of(error: errors.JourneyServiceError) -> dict[str, Any]:
+    """The problem details of an expected error."""
+    problem: dict[str, Any] = {
+        "type": f"/problems/{error.code}",
+        "title": error.title,
+        "status": int(status_of(type(error))),
+        "detail": str(error),
+        **error.context(),
+    }
+    if isinstance(error, errors.InvalidInputError):
+        problem["errors"] = [{"pointer": fault.pointer, "detail": fault.message} for fault in error.faults]
+    return problem
+
+
+def problems(*kinds: type[errors.JourneyServiceError]) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that can answer with these errors, and with those every route can."""
+    by_status: dict[int, list[str]] = {}
+    for kind in (*kinds, *_EVERYWHERE):
+        by_status.setdefault(int(status_of(kind)), []).append(kind.title)
+    return {
+        status: {
+            "description": "; ".join(dict.fromkeys(titles)),
+            "content": {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status, titles in sorted(by_status.items())
+    }
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of the application as a problem."""
+    app.add_exception_handler(errors.JourneyServiceError, _on_expected)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(Exception, _on_unexpected)
+
+
+async def _on_expected(_: Request, error: Exception) -> Response:
+    if not isinstance(error, errors.JourneyServiceError):
+        raise error
+    headers = {}
+    if isinstance(error, errors.UnauthenticatedError):
+        headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, errors.UnavailableError):
+        headers["Retry-After"] = "1"
+    return _answer(problem_of(error), headers)
+
+
+async def _on_invalid(_: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    faults = [errors.Fault(_pointer(found["loc"]), found["msg"]) for found in error.errors()]
+    return _answer(problem_of(errors.InvalidInputError(faults)))
+
+
+async def _on_http(_: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    phrase = HTTPStatus(error.status_code).phrase
+    code = phrase.lower().replace(" ", "-")
+    problem = {
+        "type": f"/problems/{code}",
+        "title": phrase,
+        "status": error.status_code,
+        "detail": str(error.detail),
+    }
+    return _answer(problem, error.headers)
+
+
+async def _on_unexpected(_: Request, __: Exception) -> Response:
+    # The server logs the traceback; the caller learns nothing of the inside.
+    return _answer(
+        {
+            "type": "/problems/internal-error",
+            "title": "Something went wrong on our side",
+            "status": 500,
+            "detail": "The error has been noted. Nothing was changed.",
+        }
+    )
+
+
+def _answer(problem: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
+    return Response(
+        orjson.dumps(problem),
+        status_code=problem["status"],
+        headers=None if headers is None else dict(headers),
+        media_type=CONTENT_TYPE,
+    )
+
+
+def _pointer(place: Sequence[int | str]) -> str:
+    where, *path = place
+    pointer = "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in path)
+    return pointer if where == "body" else f"{where}{pointer}"

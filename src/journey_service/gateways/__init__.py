@@ -1,0 +1,1 @@
+"""Calls out of the house: one file per system."""

@@ -1,0 +1,16 @@
+"""Whether the database is there and speaks this version's schema."""
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+
+class Health:
+    """Questions about the database itself."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def revision(self) -> str | None:
+        """The schema revision the database is at."""
+        found = await self._connection.scalar(text("SELECT version_num FROM alembic_version"))
+        return None if found is None else str(found)

@@ -1,0 +1,55 @@
+"""What the environment decides: read once by a composition root, frozen, passed down as values."""
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """The service's environment. Secrets have no default; a start without them is refused."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", case_sensitive=False)
+
+    database_url: SecretStr = Field(validation_alias="DATABASE_URL")
+    """PostgreSQL 15 or newer, as a login that may take the role journey_app."""
+
+    redis_url: SecretStr | None = Field(default=None, validation_alias="REDIS_URL")
+    """Redis or Valkey: a doorbell only, nothing is lost without it."""
+
+    key_pepper: SecretStr = Field(min_length=16, validation_alias="JOURNEY_KEY_PEPPER")
+    """Mixed into the hashes of API keys. Changing it ends every key."""
+
+    bootstrap_key: SecretStr | None = Field(default=None, validation_alias="JOURNEY_BOOTSTRAP_KEY")
+    """An operator's key of one's own choosing, `jrn_<id>_<32 or more characters>`, made known at the start."""
+
+    pool_size: int = Field(default=10, ge=1, le=100, validation_alias="JOURNEY_POOL_SIZE")
+    """Database connections of one process."""
+
+    pool_timeout: float = Field(default=0.5, gt=0, le=30, validation_alias="JOURNEY_POOL_TIMEOUT")
+    """Seconds a request waits for a connection before it is answered 503."""
+
+    run_imports: bool = Field(default=True, validation_alias="JOURNEY_RUN_IMPORTS")
+    """Whether this process replays queued imports."""
+
+
+class MigrationSettings(BaseSettings):
+    """What migrating needs: a login that may create tables and roles."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    database_url: SecretStr = Field(validation_alias="DATABASE_URL")
+    migration_database_url: SecretStr | None = Field(default=None, validation_alias="MIGRATION_DATABASE_URL")
+
+    @property
+    def url(self) -> str:
+        """The database to migrate."""
+        return (self.migration_database_url or self.database_url).get_secret_value()
+
+
+def read_settings() -> Settings:
+    """The environment's settings. Raises pydantic's ValidationError, naming every variable at fault."""
+    return Settings()  # type: ignore[call-arg]  # the environment gives them
+
+
+def read_migration_settings() -> MigrationSettings:
+    """The environment's settings for migrating."""
+    return MigrationSettings()  # type: ignore[call-arg]  # the environment gives them
