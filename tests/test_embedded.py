@@ -176,7 +176,7 @@ async def test_a_second_start_finds_the_data_of_the_first(folder):
 
 async def test_the_first_start_makes_a_database_that_is_durable_private_and_knows_unicode(tmp_path):
     # What a start that was interrupted leaves behind is in nobody's way.
-    (tmp_path / "first/postgres.new/base").mkdir(parents=True)
+    (tmp_path / "first/postgres.abc.new/base").mkdir(parents=True)
     with Embedded(tmp_path / "first", with_valkey=False) as servers:
         assert servers.redis_url is None
         assert await query(servers, "SHOW fsync") == "on"
@@ -184,8 +184,9 @@ async def test_the_first_start_makes_a_database_that_is_durable_private_and_know
         assert await query(servers, "SHOW unix_socket_directories") == ""
         assert await query(servers, "SELECT current_database() || ' ' || current_user") == "journey journey"
         assert await query(servers, "SELECT lower('ÄÖÜ')") == "äöü"
-    assert not (tmp_path / "first/postgres.new").exists()
-    assert not (tmp_path / "first/postgres.password").exists()
+    assert {path.name for path in (tmp_path / "first").iterdir()} == {
+        *("lock", "secrets.json", "postgres", "postgres.log")
+    }
 
 
 async def test_settings_are_those_that_were_asked_for_except_where_the_server_listens(folder):

@@ -28,6 +28,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -434,13 +435,13 @@ class _Postgres(_Server):
 
     def make(self, password: str) -> None:
         """Make the data, with the role and the database, unless it is there. Raises EmbeddedError."""
+        for unfinished in self._data_dir.glob("postgres.*.new"):
+            shutil.rmtree(unfinished, ignore_errors=True)
         if self.is_made:
             return
-        # What was interrupted half-way never gets the name of what is whole.
-        staged = self._data_dir / "postgres.new"
-        if staged.exists():
-            shutil.rmtree(staged)
-        staged.mkdir(mode=0o700)
+        # What was interrupted half-way never gets the name of what is whole; and an initdb whose owner was
+        # killed may still be clearing away its own.
+        staged = Path(tempfile.mkdtemp(prefix="postgres.", suffix=".new", dir=self._data_dir))
         password_file = self._data_dir / "postgres.password"
         _write_private(password_file, password)
         try:

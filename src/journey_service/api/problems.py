@@ -10,10 +10,34 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from journey_service.domain import errors
 
 CONTENT_TYPE = "application/problem+json"
+
+
+class TooLargeAsProblem:
+    """Gives the server's plain 413 the form of every other error."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass everything on, but for the answer to a body over the limit."""
+        replaced = False
+
+        async def send_problem(message: Message) -> None:
+            nonlocal replaced
+            if message["type"] == "http.response.start" and message["status"] == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+                replaced = True
+                problem = _answer(_TOO_LARGE)
+                await send({**message, "headers": problem.raw_headers})
+                await send({"type": "http.response.body", "body": problem.body})
+            elif not replaced:
+                await send(message)
+
+        await self._app(scope, receive, send_problem)
 
 
 class FaultOut(BaseModel):
@@ -35,6 +59,12 @@ class Problem(BaseModel):
     errors: list[FaultOut] | None = Field(default=None, description="with 422: every fault and its place")
 
 
+_TOO_LARGE: Mapping[str, Any] = {
+    "type": "/problems/content-too-large",
+    "title": "The body is too large",
+    "status": int(HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    "detail": "The body is longer than this route takes; nothing was changed.",
+}
 _STATUS: Mapping[type[errors.JourneyServiceError], HTTPStatus] = {
     errors.NotFoundError: HTTPStatus.NOT_FOUND,
     errors.ConflictError: HTTPStatus.CONFLICT,
@@ -77,6 +107,8 @@ def problem_of(error: errors.JourneyServiceError) -> dict[str, Any]:
 def problems(*kinds: type[errors.JourneyServiceError]) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route that can answer with these errors, and with those every route can."""
     by_status: dict[int, list[str]] = {}
+    if errors.MalformedError in kinds:  # the routes with a body
+        by_status[int(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)] = [_TOO_LARGE["title"]]
     for kind in (*kinds, *_EVERYWHERE):
         by_status.setdefault(int(status_of(kind)), []).append(kind.title)
     return {
@@ -94,6 +126,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(Exception, _on_unexpected)
+    app.add_middleware(TooLargeAsProblem)
 
 
 async def _on_expected(_: Request, error: Exception) -> Response:

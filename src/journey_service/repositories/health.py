@@ -1,7 +1,12 @@
 """Whether the database is there and speaks this version's schema."""
 
+from typing import Final
+
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
+
+SCHEMA_REVISION: Final = "7c1d0e5a9b42"
+"""The migration this version of the code is written for."""
 
 
 class Health:

@@ -1,11 +1,9 @@
 """Bringing a database to the schema of this version."""
 
-from functools import cache
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.script import ScriptDirectory
 
 from journey_service.repositories.database import async_url
 
@@ -30,12 +28,3 @@ def upgrade(url: str, revision: str = "head") -> None:
 def downgrade(url: str, revision: str) -> None:
     """Take migrations back down to a revision."""
     command.downgrade(config(url), revision)
-
-
-@cache
-def head() -> str:
-    """The revision this version of the code is written for."""
-    revision = ScriptDirectory.from_config(config("postgresql://")).get_current_head()
-    if revision is None:
-        raise ValueError("there are no migrations")
-    return revision

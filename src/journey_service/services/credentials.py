@@ -134,6 +134,19 @@ async def install_bootstrap_key(database: Database, token: str, *, pepper: str) 
     await database.run(OPERATORS, unit)
 
 
+async def install_key(
+    database: Database, company_id: int, *, key_id: str, scopes: Sequence[str], pepper: str
+) -> str:
+    """Make a key under an id of its own; the one that stood there before ends. Returns the token."""
+    secret = secrets.token_urlsafe(_SECRET_BYTES)
+
+    async def unit(work: Work) -> None:
+        await work.keys.put(key_id, name=key_id, secret_hash=_hash(secret, pepper), scopes=scopes)
+
+    await database.run(company_id, unit)
+    return f"jrn_{key_id}_{secret}"
+
+
 async def list_keys(
     database: Database, company_id: int, *, after: str, limit: int
 ) -> Sequence[StoredKey]:

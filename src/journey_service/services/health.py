@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from journey_service.domain.errors import UnavailableError
 from journey_service.repositories.database import Database
-from journey_service.repositories.migrating import head
+from journey_service.repositories.health import SCHEMA_REVISION
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,4 +21,4 @@ async def check(database: Database) -> Readiness:
         revision = await database.dispatch(lambda dispatch: dispatch.health.revision())
     except UnavailableError:
         return Readiness(database=False, schema=False)
-    return Readiness(database=True, schema=revision == head())
+    return Readiness(database=True, schema=revision == SCHEMA_REVISION)
