@@ -62,8 +62,11 @@ def folder(made, tmp_path) -> Path:
     return copy
 
 
-@pytest.fixture
-def running(folder) -> Iterator[tuple[Embedded, Servers]]:
+@pytest.fixture(scope="module")
+def running(made, tmp_path_factory) -> Iterator[tuple[Embedded, Servers]]:
+    """Servers that every test leaves running."""
+    folder = tmp_path_factory.mktemp("running") / "folder"
+    shutil.copytree(made, folder)
     owner = quick(folder)
     with owner as servers:
         yield owner, servers
@@ -126,6 +129,13 @@ def postmasters(folder: Path) -> list[int]:
 
 def valkeys(folder: Path) -> list[int]:
     return processes("valkey-server", folder / "valkey")
+
+
+def pid_file(folder: Path) -> bytes:
+    try:
+        return (folder / "postgres/postmaster.pid").read_bytes()
+    except FileNotFoundError:
+        return b""
 
 
 def is_owned(folder: Path) -> bool:
@@ -253,13 +263,6 @@ async def test_servers_left_behind_are_stopped_before_new_ones_start(folder):
             assert b"not properly shut down" not in log.read_bytes()[said_before:]
 
 
-def pid_file(folder: Path) -> bytes:
-    try:
-        return (folder / "postgres/postmaster.pid").read_bytes()
-    except FileNotFoundError:
-        return b""
-
-
 async def test_a_server_that_died_is_noticed_and_comes_back_with_its_data(folder):
     owner = quick(folder)
     with owner as servers:
@@ -300,20 +303,20 @@ async def test_two_folders_run_side_by_side(folder, made, tmp_path):
         assert one.redis_url != other.redis_url
 
 
-def test_a_second_start_is_refused_while_the_first_lives(folder, running):
+def test_a_second_start_is_refused_while_the_first_lives(running):
     owner, servers = running
-    for second in (owner, quick(folder)):
+    for second in (owner, quick(owner.data_dir)):
         with pytest.raises(AlreadyRunningError):
             second.start()
-    quick(folder).stop()
+    quick(owner.data_dir).stop()
     assert ping(servers)
     assert owner.is_alive
-    assert (folder / "running.json").exists()
+    assert (owner.data_dir / "running.json").exists()
 
 
-async def test_work_on_a_running_folder_joins_it_and_does_not_stop_it(folder, running):
+async def test_work_on_a_running_folder_joins_it_and_does_not_stop_it(running):
     owner, servers = running
-    with connect_or_start(folder) as joined:
+    with connect_or_start(owner.data_dir) as joined:
         assert joined == servers
         await write(joined)
     assert owner.is_alive
@@ -337,28 +340,27 @@ def test_work_on_an_idle_folder_starts_the_servers_and_stops_them(folder):
     assert not is_owned(folder)
 
 
-def test_work_never_joins_servers_of_an_owner_that_is_gone(folder):
+def test_work_never_joins_servers_of_an_owner_that_is_gone(tmp_path):
     with left_behind("true") as gone:
         gone.wait()
-    (folder / "running.json").write_text(
+    (tmp_path / "running.json").write_text(
         json.dumps({"pid": gone.pid, "database_url": "gone", "redis_url": None})
     )
-    with (folder / "lock").open("rb") as lock:
+    with (tmp_path / "lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(AlreadyRunningError), connect_or_start(folder, patience=0.1):
+        with pytest.raises(AlreadyRunningError), connect_or_start(tmp_path, patience=0.1):
             pass
 
 
-def test_secrets_are_private_and_survive(folder, running):
-    owner, servers = running
-    for name in ("secrets.json", "running.json", "lock", "postgres.log", "valkey.log"):
-        assert mode(folder / name) == 0o600, name
-    for name in ("postgres", "valkey"):
-        assert mode(folder / name) == 0o700, name
-    assert mode(folder) == (0o711 if os.geteuid() == 0 else 0o700)
+def test_secrets_are_private_and_survive(folder):
+    with quick(folder) as servers:
+        for name in ("secrets.json", "running.json", "lock", "postgres.log", "valkey.log"):
+            assert mode(folder / name) == 0o600, name
+        for name in ("postgres", "valkey"):
+            assert mode(folder / name) == 0o700, name
+        assert mode(folder) == (0o711 if os.geteuid() == 0 else 0o700)
     assert set(servers.secrets) == {"postgres_password", "valkey_password", "key_pepper"}
     assert len(set(servers.secrets.values())) == 3
-    owner.stop()
     with quick(folder) as again:
         assert again.secrets == servers.secrets
 
@@ -383,18 +385,20 @@ def test_passwords_show_in_no_command_line_and_no_log(tmp_path, monkeypatch):
         assert not any(secret in text for text in shown)
 
 
-def test_data_of_another_major_version_is_refused_by_name(folder):
-    (folder / "postgres/PG_VERSION").write_text("12\n")
+def test_data_of_another_major_version_is_refused_by_name(tmp_path):
+    (tmp_path / "postgres").mkdir()
+    (tmp_path / "postgres/PG_VERSION").write_text("12\n")
     with pytest.raises(EmbeddedError, match=r"made by PostgreSQL 12, and .* is PostgreSQL \d\d:"):
-        quick(folder).start()
-    assert not is_owned(folder)
+        quick(tmp_path).start()
+    assert not is_owned(tmp_path)
 
 
-def test_data_without_its_secrets_is_refused(folder):
-    (folder / "secrets.json").unlink()
+def test_data_without_its_secrets_is_refused(made, tmp_path):
+    (tmp_path / "postgres").mkdir()
+    shutil.copy(made / "postgres/PG_VERSION", tmp_path / "postgres")
     with pytest.raises(EmbeddedError, match=r"secrets\.json is missing"):
-        quick(folder).start()
-    assert not (folder / "secrets.json").exists()
+        quick(tmp_path).start()
+    assert not (tmp_path / "secrets.json").exists()
 
 
 def test_a_server_that_does_not_start_says_why_and_leaves_nothing_running(folder):
@@ -432,8 +436,11 @@ def test_stopping_is_idempotent(folder):
     assert not (folder / "running.json").exists()
 
 
-def test_a_key_press_in_the_terminal_reaches_only_the_owner(folder, running):
-    for server in (*postmasters(folder), *valkeys(folder)):
+def test_a_key_press_in_the_terminal_reaches_only_the_owner(running):
+    owner, _ = running
+    servers = (*postmasters(owner.data_dir), *valkeys(owner.data_dir))
+    assert len(servers) == 2
+    for server in servers:
         assert os.getsid(server) != os.getsid(0)
 
 

@@ -36,6 +36,9 @@ INACTIVITY = "days_since_last_appointment"
 STATE_TRIGGERS = {"appointment_count": "count", "lifetime_value": "value", INACTIVITY: "days",
                   "risk_score": "score", "engagement_score": "score", "missed_rate": "rate",
                   "days_in_stage": "days"}  # fmt: skip
+#: what the conditions of a trigger on an event may be about
+EVENT_FACTS = ("call_duration", "total_amount")
+MONEY = ("value", "total_amount")
 SPECIAL_NAMES = {("lead", "call_received"): "qualified_call_received",
                  ("at_risk", "risk_score"): "high_risk_score"}  # fmt: skip
 COMPARE = {">": operator.gt, ">=": operator.ge, "<": operator.lt,
@@ -148,21 +151,24 @@ class Rule:
     def __init__(self, stage: str, form: Mapping[str, Any]) -> None:
         self.stage = stage
         self.trigger: str = form["trigger"]
-        self.conditions: list[tuple[str, Number]] = []
+        self.conditions: list[tuple[str, str, Number]] = []
         if self.trigger not in EVENT_TRIGGERS and self.trigger not in STATE_TRIGGERS:
             raise ValueError(f"unknown trigger: {self.trigger!r}")
+        known = EVENT_FACTS if self.trigger in EVENT_TRIGGERS else (STATE_TRIGGERS[self.trigger],)
         for key, text in dict(form.get("conditions") or {}).items():
             match = re.fullmatch(r"\s*(>=|<=|==|!=|>|<)\s*([+-]?\d+(?:\.\d+)?)\s*", text)
-            if match is None or key != STATE_TRIGGERS.get(self.trigger, "call_duration"):
+            if match is None or key not in known:
                 raise ValueError(f"{self.trigger} takes no such condition: {key}: {text!r}")
             if "." not in match[2]:
-                self.conditions.append((match[1], int(match[2])))
+                self.conditions.append((key, match[1], int(match[2])))
             else:
-                self.conditions.append((match[1], (Decimal if key == "value" else Fraction)(match[2])))
+                exact = Decimal if key in MONEY else Fraction
+                self.conditions.append((key, match[1], exact(match[2])))
 
-    def conditions_hold(self, fact: Number | None, instead: int | None = None) -> bool:
-        """Whether they hold of the fact, an unknown one never; `instead` replaces the number."""
-        for sign, number in self.conditions:
+    def conditions_hold(self, facts: Mapping[str, Number | None], instead: int | None = None) -> bool:
+        """Whether they hold of the facts, an unknown one never; `instead` replaces the number."""
+        for key, sign, number in self.conditions:
+            fact = facts[key]
             if fact is None or not COMPARE[sign](fact, number if instead is None else instead):
                 return False
         return True
@@ -197,7 +203,7 @@ class StageMap:
             return set(chain(*spans))
 
         def numbers(trigger: str) -> list[Number]:
-            return [number for rule in rules if rule.trigger == trigger for _, number in rule.conditions]
+            return [number for rule in rules if rule.trigger == trigger for *_, number in rule.conditions]
 
         retention = [s.retention_days for s in active if s.retention_days is not None]
         #: days since the last appointment worth a look: those of rules, of retention, of the risk score
@@ -364,7 +370,8 @@ class _Customer:
                 holds = rule in applied.rules
             else:
                 instead = self._retention_days(rule) if rule.trigger == INACTIVITY else None
-                holds = rule.conditions_hold(self._fact(rule.trigger, now), instead)
+                fact = {STATE_TRIGGERS[rule.trigger]: self._fact(rule.trigger, now)}
+                holds = rule.conditions_hold(fact, instead)
             if holds:
                 return SPECIAL_NAMES.get((rule.stage, rule.trigger), rule.trigger)
         return None
@@ -456,7 +463,8 @@ class _Customer:
         """Fold the event in, keep what it makes hold if there is a pin, and decide."""
         self.facts.fold(event)
         of_type = [rule for rule in self.map.event_rules if rule.trigger == event.type]
-        rules = frozenset(rule for rule in of_type if rule.conditions_hold(event.call_duration))
+        told = {"call_duration": event.call_duration, "total_amount": event.amount}
+        rules = frozenset(rule for rule in of_type if rule.conditions_hold(told))
         applied = Applied(rules, event.type == "appointment_completed")
         if self.pin_until is not None:
             self.held = Applied(self.held.rules | applied.rules, self.held.visit or applied.visit)
@@ -464,7 +472,7 @@ class _Customer:
         return True
 
     def _move(self, now: datetime, to_stage: str, pin_until: datetime | None) -> bool:
-        """Move by hand; it replaces any pin, and gets one of its own if the rules would undo it at once."""
+        """Move by hand; any pin and its notes are gone, and there is one if the rules would undo it at once."""
         if to_stage not in self.map.stages or to_stage == self.stage.key:
             return False
         if pin_until is not None and pin_until <= now:
@@ -473,8 +481,7 @@ class _Customer:
         self.pin_until, self.held = pin_until, NOTHING
         if self.pin_until is None and self._decision(now, NOTHING) is not None:
             self.pin_until = now + self.manual_pin_days * DAY
-        if self.pin_until is not None:
-            self.suppressed = []
+        self.suppressed = []
         return True
 
 

@@ -1,0 +1,129 @@
+"""Short ways to tell what a company decides by and what happened to a customer."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import count
+
+from journey_service.domain.events import Event
+from journey_service.domain.journey import Journey
+from journey_service.domain.policy import DEFAULT_POLICY, CompanyPolicy, parse_policy
+from journey_service.domain.relationship import Rulebook, Transition
+from journey_service.domain.stages import DEFAULT_STAGES, StageMap, parse_stage_map
+
+T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
+INSTANT = timedelta(microseconds=1)
+
+DEFAULT_MAP = parse_stage_map(DEFAULT_STAGES, version=1)
+DEFAULT = Rulebook(DEFAULT_MAP, DEFAULT_POLICY)
+
+_numbers = count(1)
+
+
+def day(number: float) -> datetime:
+    """So many days of 24 hours after the beginning of every story."""
+    return T0 + number * DAY
+
+
+def rule(trigger: str, **conditions: str) -> dict[str, object]:
+    """A rule in the guide's form."""
+    return {"trigger": trigger, "conditions": conditions}
+
+
+def any_of(*rules: Mapping[str, object]) -> dict[str, object]:
+    """Several rules, of which one has to hold."""
+    return {"any": list(rules)}
+
+
+def stage(key: str, order: int, rules: object = None, **more: object) -> dict[str, object]:
+    """One stage as JSON."""
+    return {"key": key, "name": key.title(), "order": order, "auto_rules": rules, **more}
+
+
+def company(
+    *stages: Mapping[str, object], policy: Mapping[str, object] | None = None, version: int = 1
+) -> Rulebook:
+    """What a company with these stages (or the default ones) and this policy decides by."""
+    stage_map = parse_stage_map(stages, version=version) if stages else DEFAULT_MAP
+    return Rulebook(stage_map, DEFAULT_POLICY if policy is None else parse_policy(policy))
+
+
+def defaults_with(**changes: Mapping[str, object]) -> Sequence[Mapping[str, object]]:
+    """The default stages, some of them changed: `lead={"retention_days": 30}`."""
+    return [{**form, **changes.get(str(form["key"]), {})} for form in DEFAULT_STAGES]
+
+
+def event(
+    type_: str,
+    at: datetime = T0,
+    *,
+    amount: str = "0",
+    call: int | None = None,
+    id_: str | None = None,
+    source: str = "tests",
+) -> Event:
+    """Something that happened to customer 7."""
+    return Event(
+        source=source,
+        event_id=f"e{next(_numbers)}" if id_ is None else id_,
+        customer_id=7,
+        type=type_,
+        occurred_at=at,
+        amount_cents=int(Decimal(amount) * 100),
+        call_duration=call,
+    )
+
+
+def begin(rulebook: Rulebook = DEFAULT, at: datetime = T0) -> Journey:
+    """A journey that has just been opened."""
+    journey = Journey.open(7, rulebook, at)
+    journey.settle(at)
+    return journey
+
+
+def tell(journey: Journey, *events: Event, late: datetime | None = None) -> Journey:
+    """Let events happen, each told when it occurs, or all of them `late`."""
+    for told in events:
+        journey.happen(told, told.occurred_at if late is None else late)
+    return journey
+
+
+def visits(*days: float, amount: str = "0") -> list[Event]:
+    """Completed appointments on these days."""
+    return [event("appointment_completed", day(number), amount=amount) for number in days]
+
+
+def after(*events: Event, rulebook: Rulebook = DEFAULT, until: datetime | None = None) -> Journey:
+    """The journey of a customer to whom all this happened, brought to `until`."""
+    journey = begin(rulebook, events[0].occurred_at if events else T0)
+    tell(journey, *events)
+    if until is not None:
+        journey.bring_to(until)
+    return journey
+
+
+def path(journey: Journey) -> list[str]:
+    """The stages entered, in order."""
+    return [transition.to_stage for transition in journey.written]
+
+
+def last(journey: Journey) -> Transition:
+    """The newest transition."""
+    return journey.written[-1]
+
+
+def dated(journey: Journey) -> list[tuple[str, datetime]]:
+    """The stages entered, each with its instant."""
+    return [(transition.to_stage, transition.transitioned_at) for transition in journey.written]
+
+
+def suppressed(journey: Journey) -> list[str]:
+    """The stages a pin kept the customer from."""
+    return [move.to_stage for move in journey.relationship.pin_memory.suppressed]
+
+
+def payments() -> CompanyPolicy:
+    """The policy of a company whose revenue is what was paid."""
+    return parse_policy({"revenue_source": "payments"})

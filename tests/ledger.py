@@ -1,0 +1,87 @@
+"""What must hold of any company's journeys, asked of the database itself."""
+
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from journey_service.domain.events import Event
+from journey_service.domain.facts import NOTHING_YET, Facts, fold
+from journey_service.domain.policy import DEFAULT_POLICY
+from journey_service.repositories.database import Database
+from journey_service.repositories.relationships import COLUMNS, to_standing
+from journey_service.repositories.unit_of_work import Work
+
+BROKEN_CHAIN = """
+SELECT relationship_id, seq, from_stage FROM (
+  SELECT relationship_id, seq, from_stage, transitioned_at,
+         lag(to_stage) OVER w AS came_from, lag(seq) OVER w AS before, lag(transitioned_at) OVER w AS earlier
+  FROM journey_transitions WHERE company_id = :company WINDOW w AS (PARTITION BY relationship_id ORDER BY seq)
+) AS moves
+WHERE (before IS NULL AND (seq <> 1 OR from_stage IS NOT NULL))
+   OR (before IS NOT NULL AND (seq <> before + 1 OR from_stage IS DISTINCT FROM came_from
+                               OR transitioned_at < earlier))
+"""
+STRAY_HEAD = """
+SELECT r.customer_id FROM customer_relationships r LEFT JOIN LATERAL (
+  SELECT to_stage, seq, transitioned_at FROM journey_transitions t
+  WHERE t.company_id = r.company_id AND t.relationship_id = r.id ORDER BY seq DESC LIMIT 1) t ON true
+WHERE r.company_id = :company AND (r.version IS DISTINCT FROM t.seq OR r.current_stage IS DISTINCT FROM t.to_stage
+                                   OR r.stage_entered_at IS DISTINCT FROM t.transitioned_at)
+"""
+EVENTS = """
+SELECT source, event_id, relationship_id, type, occurred_at, CAST(amount * 100 AS bigint) AS cents, call_duration
+FROM journey_events WHERE company_id = :company ORDER BY random()
+"""
+
+
+async def faults(database: Database, company_id: int) -> list[str]:
+    """Everything that is wrong with a company's journeys: chains, heads, facts that are not the events' fold."""
+
+    async def unit(work: Work) -> list[str]:
+        connection: AsyncConnection = work._connection
+        company = {"company": company_id}
+        found = [f"broken chain: {row}" for row in await connection.execute(text(BROKEN_CHAIN), company)]
+        found += [f"stray head: {row}" for row in await connection.execute(text(STRAY_HEAD), company)]
+        folded: dict[int, Facts] = {}
+        for row in await connection.execute(text(EVENTS), company):
+            event = Event(
+                row.source, row.event_id, 0, row.type, row.occurred_at, row.cents, row.call_duration
+            )
+            known = folded.get(row.relationship_id, NOTHING_YET)
+            folded[row.relationship_id] = fold(known, event, DEFAULT_POLICY)
+        rows = await connection.execute(
+            text(f"SELECT {COLUMNS} FROM customer_relationships r WHERE r.company_id = :company"), company
+        )
+        for row in rows:
+            expected = folded.get(row.id, NOTHING_YET)
+            actual = to_standing(row).relationship.facts
+            if actual != expected:
+                found.append(f"facts of customer {row.customer_id}: {actual} is not {expected}")
+        return found
+
+    return await database.run(company_id, unit, timeout_ms=60_000)
+
+
+async def rows(database: Database, company_id: int, sql: str, **values: object) -> list[Any]:
+    """Rows of a query as the company sees them."""
+
+    async def unit(work: Work) -> list[Any]:
+        return list(await work._connection.execute(text(sql), {"company": company_id, **values}))
+
+    return await database.run(company_id, unit, timeout_ms=60_000)
+
+
+async def journeys(database: Database, company_id: int) -> dict[int, list[tuple[Any, ...]]]:
+    """Every customer's moves in order, as comparable values."""
+    found: dict[int, list[tuple[Any, ...]]] = {}
+    for row in await rows(
+        database,
+        company_id,
+        "SELECT r.customer_id, t.seq, t.from_stage, t.to_stage, t.transitioned_at, t.trigger_type,"
+        " t.trigger_event FROM journey_transitions t JOIN customer_relationships r"
+        " ON r.company_id = t.company_id AND r.id = t.relationship_id WHERE t.company_id = :company"
+        " ORDER BY r.customer_id, t.seq",
+    ):
+        found.setdefault(row[0], []).append(tuple(row[1:]))
+    return found
