@@ -42,7 +42,7 @@ LIMITS: Mapping[str, st.SearchStrategy[str]] = {
 
 
 @st.composite
-def rules(draw: st.DrawFn) -> dict[str, Any]:
+def guide_rules(draw: st.DrawFn) -> dict[str, Any]:
     """One rule: any trigger, with as many conditions as it knows, or for an event none."""
     trigger = draw(st.sampled_from([*sorted(literal.EVENT_TRIGGERS), *literal.STATE_TRIGGERS]))
     if trigger in literal.STATE_TRIGGERS:
@@ -65,7 +65,7 @@ def stage_forms(draw: st.DrawFn) -> list[dict[str, Any]]:
     orders = draw(st.permutations(range(1, len(keys) + 1)))
     forms = []
     for key, order in zip(keys, orders, strict=True):
-        drawn = draw(st.lists(rules(), max_size=3))
+        drawn = draw(st.lists(guide_rules(), max_size=3))
         form: dict[str, Any] = {"key": key, "name": key, "order": order}
         form["auto_rules"] = drawn[0] if len(drawn) == 1 else {"any": drawn} if drawn else None
         form["kind"] = draw(st.sampled_from([None, None, "progress", "risk"]))
@@ -151,11 +151,11 @@ def literal_events(draw: st.DrawFn, now: datetime) -> literal.LiteralEvent:
 
 @st.composite
 def operations(draw: st.DrawFn, keys: Sequence[str], *, most: int = 10) -> list[literal.Operation]:
-    """Events, manual moves and pins in the order of time; the first one opens the journey."""
+    """Events, manual moves and pins in the order of time; the first one, an event, opens the journey."""
     now = T0
     drawn: list[literal.Operation] = []
     for _ in range(draw(st.integers(1, most))):
-        kind = draw(st.sampled_from(["event"] * 8 + ["move", "pin", "unpin"]))
+        kind = draw(st.sampled_from(["event"] * 8 + ["move", "pin", "unpin"])) if drawn else "event"
         match kind:
             case "event":
                 drawn.append(literal.Happened(now, draw(literal_events(now))))
@@ -197,7 +197,6 @@ def play(
 ) -> tuple[Journey, list[int]]:
     """A journey through all operations, and the positions of the refused ones; `then` is told after each."""
     journey = Journey.open(7, rulebook, steps[0].now)
-    journey.settle(steps[0].now)
     refused = []
     for number, step in enumerate(steps):
         try:

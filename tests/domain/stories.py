@@ -97,8 +97,7 @@ def visits(*days: float, amount: str = "0") -> list[Event]:
 
 def after(*events: Event, rulebook: Rulebook = DEFAULT, until: datetime | None = None) -> Journey:
     """The journey of a customer to whom all this happened, brought to `until`."""
-    journey = begin(rulebook, events[0].occurred_at if events else T0)
-    tell(journey, *events)
+    journey = tell(Journey.open(7, rulebook, events[0].occurred_at), *events) if events else begin(rulebook)
     if until is not None:
         journey.bring_to(until)
     return journey

@@ -15,7 +15,7 @@ from journey_service.api.dependencies import (
     is_text,
     to_cursor,
 )
-from journey_service.api.problems import problems
+from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.shapes import (
     CompaniesOut,
     CompanyIn,
@@ -30,7 +30,6 @@ from journey_service.domain.errors import (
     CompanyExistsError,
     CompanyNotFoundError,
     KeyNotFoundError,
-    MalformedError,
 )
 from journey_service.domain.events import MAX_ID
 from journey_service.services import companies, credentials
@@ -45,7 +44,7 @@ KeyId = Annotated[str, Path(min_length=1, max_length=64, pattern="^[A-Za-z0-9-]+
     "/companies",
     summary="Found a company",
     status_code=201,
-    responses=problems(CompanyExistsError, MalformedError),
+    responses=problems(CompanyExistsError, *JSON_BODY, of_company=False),
     max_body_size=SMALL_BODY,
 )
 async def post_company(body: CompanyIn, caller: Operator, house: HouseDep) -> FoundedOut:
@@ -62,12 +61,15 @@ async def post_company(body: CompanyIn, caller: Operator, house: HouseDep) -> Fo
     return FoundedOut.of(await companies.found_company(house.database, new, author=caller.actor))
 
 
-@router.get("/companies", summary="List companies", responses=problems())
+@router.get("/companies", summary="List companies", responses=problems(of_company=False))
 async def list_companies(
-    caller: Operator, house: HouseDep, limit: Limit = 50, cursor: Cursor = None
+    caller: Operator,  # noqa: ARG001  # naming it is the check
+    house: HouseDep,
+    limit: Limit = 50,
+    cursor: Cursor = None,
 ) -> CompaniesOut:
     """Companies by id, page by page."""
-    after = from_cursor(cursor, is_id)
+    after = from_cursor("companies", cursor, is_id)
     found = await companies.list_companies(house.database, after=after[0] if after else 0, limit=limit + 1)
     items = [
         CompanyOut(
@@ -81,17 +83,23 @@ async def list_companies(
         )
         for company in found[:limit]
     ]
-    return CompaniesOut(items=items, next_cursor=to_cursor(items[-1].id) if len(found) > limit else None)
+    next_cursor = to_cursor("companies", items[-1].id) if len(found) > limit else None
+    return CompaniesOut(items=items, next_cursor=next_cursor)
 
 
 @router.post(
     "/companies/{company_id}/keys",
     summary="Make an API key",
     status_code=201,
-    responses=problems(CompanyNotFoundError, MalformedError),
+    responses=problems(CompanyNotFoundError, *JSON_BODY),
     max_body_size=SMALL_BODY,
 )
-async def post_key(company_id: CompanyId, body: KeyIn, caller: Operator, house: HouseDep) -> NewKeyOut:
+async def post_key(
+    company_id: CompanyId,
+    body: KeyIn,
+    caller: Operator,  # noqa: ARG001
+    house: HouseDep,
+) -> NewKeyOut:
     """Make a key for a company. Its `secret` is shown this once and kept as a hash only."""
     new = await credentials.create_key(
         house.database,
@@ -104,28 +112,35 @@ async def post_key(company_id: CompanyId, body: KeyIn, caller: Operator, house: 
     return NewKeyOut.of_new(new)
 
 
-@router.get(
-    "/companies/{company_id}/keys", summary="List API keys", responses=problems(CompanyNotFoundError)
-)
+@router.get("/companies/{company_id}/keys", summary="List API keys", responses=problems(CompanyNotFoundError))
 async def list_keys(
-    company_id: CompanyId, caller: Operator, house: HouseDep, limit: Limit = 50, cursor: Cursor = None
+    company_id: CompanyId,
+    caller: Operator,  # noqa: ARG001
+    house: HouseDep,
+    limit: Limit = 50,
+    cursor: Cursor = None,
 ) -> KeysOut:
     """The keys of a company, without their secrets."""
-    after = from_cursor(cursor, is_text)
+    after = from_cursor("keys", cursor, is_text)
     found = await credentials.list_keys(
         house.database, company_id, after=after[0] if after else "", limit=limit + 1
     )
     items = [KeyOut.of(key) for key in found[:limit]]
-    return KeysOut(items=items, next_cursor=to_cursor(items[-1].id) if len(found) > limit else None)
+    return KeysOut(items=items, next_cursor=to_cursor("keys", items[-1].id) if len(found) > limit else None)
 
 
 @router.delete(
     "/companies/{company_id}/keys/{key_id}",
     summary="Revoke an API key",
     status_code=204,
-    responses=problems(KeyNotFoundError),
+    responses=problems(KeyNotFoundError, of_company=False),
 )
-async def delete_key(company_id: CompanyId, key_id: KeyId, caller: Operator, house: HouseDep) -> None:
+async def delete_key(
+    company_id: CompanyId,
+    key_id: KeyId,
+    caller: Operator,  # noqa: ARG001
+    house: HouseDep,
+) -> None:
     """End a key: at once in this process, within two seconds in every other."""
     await credentials.revoke_key(house.database, company_id, key_id)
     house.remembered.clear()

@@ -1,13 +1,14 @@
 """Bodies read strictly: JSON as RFC 8259 has it, and streams of events."""
 
 import json
+from email.message import Message
 from typing import Any
 
 import orjson
 from fastapi import Request
 from fastapi.routing import APIRoute
 
-from journey_service.domain.errors import MalformedError
+from journey_service.api.problems import UnsupportedMediaTypeError, not_json
 
 SMALL_BODY = 256 * 1024
 BATCH_BODY = 5 * 1024 * 1024
@@ -15,12 +16,29 @@ HISTORY_BODY = 16 * 1024**3
 MOST_EVENTS = 5_000
 
 
+JSON = "application/json"
+NDJSON = frozenset(f"application/{name}" for name in ("x-ndjson", "ndjson", "jsonl", "x-jsonlines"))
+
+
+def media_type(request: Request) -> str:
+    """What the body is said to be, without parameters; a body of which nothing is said is JSON."""
+    message = Message()
+    message["content-type"] = request.headers.get("content-type") or JSON
+    return message.get_content_type()
+
+
+def check_json(media: str) -> None:
+    """Raise UnsupportedMediaTypeError unless it is JSON in one of its forms."""
+    if media != JSON and not (media.startswith("application/") and media.endswith("+json")):
+        raise UnsupportedMediaTypeError(media)
+
+
 def parse_json(body: bytes) -> Any:  # noqa: ANN401  # any JSON value
     """Read JSON that is UTF-8, finite and not absurdly deep. Raises MalformedError with the place."""
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise MalformedError(f"The body is not JSON: {error.msg} at byte {error.pos}.", offset=error.pos) from error
+        raise not_json(error.msg, error.pos) from error
 
 
 class StrictRequest(Request):

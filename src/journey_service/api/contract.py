@@ -13,8 +13,8 @@ DESCRIPTION = """
 Other services tell it what happened to a customer; it keeps each customer in the right stage, moves them by
 rules and by the passing of time, and records why.
 
-* Every request needs `Authorization: Bearer jrn_...`. The company comes from the credential; an operator names
-  one as `X-Company-Id`. What belongs to another company is answered like what does not exist: 404.
+* Every request needs `Authorization: Bearer jrn_...`. The company comes from the credential; an operator
+  names one as `X-Company-Id`. What belongs to another company is answered like what does not exist: 404.
 * Times are RFC 3339 in UTC; money and scores are numbers with at most two decimals.
 * Errors are problem details (RFC 9457); a 422 lists every fault with its place.
 * Lists are paged: hand `next_cursor` back as `cursor`.
@@ -35,10 +35,15 @@ def install(app: FastAPI) -> None:
 def describe(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI document of the application."""
     document = get_openapi(
-        title=app.title, version=app.version, description=app.description, routes=app.routes, summary=app.summary
+        title=app.title,
+        version=app.version,
+        description=app.description,
+        routes=app.routes,
+        summary=app.summary,
     )
     _, extra = models_json_schema(
-        [(model, "validation") for model in (*DESCRIBED, Problem)], ref_template="#/components/schemas/{model}"
+        [(model, "validation") for model in (*DESCRIBED, Problem)],
+        ref_template="#/components/schemas/{model}",
     )
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas.update(extra["$defs"])

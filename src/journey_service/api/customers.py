@@ -1,5 +1,6 @@
 """Customers: profiles, consents, the list."""
 
+import re
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
@@ -17,9 +18,9 @@ from journey_service.api.dependencies import (
     is_text,
     to_cursor,
 )
-from journey_service.api.problems import problems
+from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.shapes import CustomerIn, CustomerOut, CustomersOut
-from journey_service.domain.errors import CustomerNotFoundError, InvalidInputError, MalformedError
+from journey_service.domain.errors import CustomerNotFoundError, InvalidInputError
 from journey_service.domain.intake import parse_instant
 from journey_service.repositories.roster import SORTS, SortKey, Wanted
 from journey_service.services.customers import get_customer as read_customer
@@ -28,11 +29,13 @@ from journey_service.services.customers import put_customer as write_customer
 
 router = APIRouter(tags=["customers"], route_class=StrictRoute)
 
+_NUMBER = re.compile(r"-?\d{1,20}(\.\d{1,20})?", re.ASCII)
+
 
 @router.put(
     "/customers/{customer_id}",
     summary="Write a customer's profile and start the journey",
-    responses={201: {"model": CustomerOut, "description": "The customer is new"}, **problems(MalformedError)},
+    responses={201: {"model": CustomerOut, "description": "The customer is new"}, **problems(*JSON_BODY)},
     max_body_size=SMALL_BODY,
 )
 async def put_customer(
@@ -63,15 +66,19 @@ async def get_customer(
 
 
 @router.get("/customers", summary="List customers", responses=problems())
-async def list_customers(  # noqa: PLR0913  # one parameter a filter
+async def list_customers(  # noqa: PLR0913, PLR0917  # one parameter a filter
     caller: CustomerReader,
     house: HouseDep,
     stage: Annotated[str | None, Query(max_length=50, pattern="^[a-z][a-z0-9_]*$")] = None,
     risk_min: Annotated[float | None, Query(ge=0, le=1, description="of the stored score")] = None,
     risk_max: Annotated[float | None, Query(ge=0, le=1)] = None,
     inactive_days_min: Annotated[int | None, Query(ge=0, le=36_500)] = None,
-    q: Annotated[str | None, Query(max_length=255, description="part of a name, address or number; or an id")] = None,
-    sort: Annotated[str, Query(description="descending with - before it", json_schema_extra={"enum": list(SORTS)})] = "customer_id",
+    q: Annotated[
+        str | None, Query(max_length=255, description="part of a name, address or number; or an id")
+    ] = None,
+    sort: Annotated[
+        str, Query(description="descending with - before it", json_schema_extra={"enum": list(SORTS)})
+    ] = "customer_id",
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> CustomersOut:
@@ -80,7 +87,7 @@ async def list_customers(  # noqa: PLR0913  # one parameter a filter
         raise InvalidInputError.at("query/sort", f"must be one of {', '.join(SORTS)}")
     if q is not None and "\x00" in q:
         raise InvalidInputError.at("query/q", "must not contain NUL")
-    after = from_cursor(cursor, lambda part: part == sort, lambda part: _fits(sort, part), is_id)
+    after = from_cursor("customers", cursor, lambda part: part == sort, lambda part: _fits(sort, part), is_id)
     wanted = Wanted(
         stage=stage,
         risk_min=None if risk_min is None else round(risk_min * 100),
@@ -95,7 +102,7 @@ async def list_customers(  # noqa: PLR0913  # one parameter a filter
     more = len(customers) > limit
     return CustomersOut(
         items=[CustomerOut.of(customer) for customer in customers[:limit]],
-        next_cursor=to_cursor(sort, *listed[limit - 1].key) if more else None,
+        next_cursor=to_cursor("customers", sort, *listed[limit - 1].key) if more else None,
     )
 
 
@@ -108,8 +115,7 @@ def _fits(sort: str, key: Any) -> bool:  # noqa: ANN401  # a part of a cursor
         return False
     if column in ("last_appointment_at", "stage_entered_at"):
         try:
-            parse_instant(key, "")
+            return str(key) == parse_instant(key, "").isoformat()
         except InvalidInputError:
             return False
-        return True
-    return column == "name" or key.replace(".", "", 1).removeprefix("-").isdecimal()
+    return column == "name" or _NUMBER.fullmatch(key) is not None

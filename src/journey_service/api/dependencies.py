@@ -18,7 +18,6 @@ from journey_service.domain.errors import (
     ForbiddenError,
     InvalidInputError,
     PreconditionMissingError,
-    UnauthenticatedError,
 )
 from journey_service.domain.events import MAX_ID
 from journey_service.gateways.doorbell import Doorbell
@@ -66,9 +65,8 @@ async def principal(
     ] = None,
 ) -> Principal:
     """Who is calling, allowed to do what the route declares, and bound to one company."""
-    if credential is None:
-        raise UnauthenticatedError("Send an API key as `Authorization: Bearer jrn_...`.")
-    caller = await _authenticate(house, credential.credentials)
+    # No credential is answered like one that is not known.
+    caller = await _authenticate(house, "" if credential is None else credential.credentials)
     for scope in scopes.scopes:
         if not caller.may(scope):
             raise ForbiddenError(f"The credential lacks the scope {scope!r}.")
@@ -110,13 +108,17 @@ JourneyWriter = caller("journeys:write")
 StageReader = caller("stages:read")
 Operator = caller(OPERATE)
 
-CustomerId = Annotated[int, Path(ge=0, le=MAX_ID, description="The caller's own id of the customer", examples=[4711])]
+CustomerId = Annotated[
+    int, Path(ge=0, le=MAX_ID, description="The caller's own id of the customer", examples=[4711])
+]
 Limit = Annotated[int, Query(ge=1, le=200, description="How many at most")]
-Cursor = Annotated[str | None, Query(max_length=1000, description="`next_cursor` of the page before")]
+Cursor = Annotated[str | None, Query(max_length=4000, description="`next_cursor` of the page before")]
 
 
 def version(
-    if_match: Annotated[str | None, Header(description='The version that was seen: `"3"`', examples=['"3"'])] = None,
+    if_match: Annotated[
+        str | None, Header(description='The version that was seen: `"3"`', examples=['"3"'])
+    ] = None,
 ) -> int:
     """The version a change is based on."""
     if if_match is None:
@@ -130,24 +132,32 @@ def version(
 Version = Annotated[int, Depends(version)]
 
 
-def to_cursor(*key: object) -> str:
-    """An opaque cursor that says where the next page begins."""
-    return base64.urlsafe_b64encode(orjson.dumps(key)).decode().rstrip("=")
+def to_cursor(name: str, *key: object) -> str:
+    """An opaque cursor that says where the next page of the list begins."""
+    return base64.urlsafe_b64encode(orjson.dumps((name, *key))).decode().rstrip("=")
 
 
-def from_cursor(cursor: str | None, *checks: Callable[[Any], bool]) -> list[Any] | None:
-    """What `to_cursor` was given, each part checked. Raises InvalidInputError for any other text."""
+def from_cursor(name: str, cursor: str | None, *checks: Callable[[Any], bool]) -> list[Any] | None:
+    """The key `to_cursor` was given for this list, each part checked.
+
+    Raises InvalidInputError for any other text.
+    """
     if cursor is None:
         return None
     try:
-        key = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        told = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (binascii.Error, ValueError):
-        key = None
-    if not isinstance(key, list) or len(key) != len(checks) or not all(
-        check(part) for check, part in zip(checks, key, strict=True)
-    ):
-        raise InvalidInputError.at("query/cursor", "is not a cursor of this list")
+        told = None
+    if not isinstance(told, list) or told[:1] != [name] or len(told) != 1 + len(checks):
+        raise _not_a_cursor()
+    key = told[1:]
+    if not all(check(part) for check, part in zip(checks, key, strict=True)):
+        raise _not_a_cursor()
     return key
+
+
+def _not_a_cursor() -> InvalidInputError:
+    return InvalidInputError.at("query/cursor", "is not a cursor of this list")
 
 
 def is_id(part: object) -> bool:

@@ -6,9 +6,18 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from journey_service.api.bodies import BATCH_BODY, MOST_EVENTS, SMALL_BODY, StrictRoute, parse_json
+from journey_service.api.bodies import (
+    BATCH_BODY,
+    MOST_EVENTS,
+    NDJSON,
+    SMALL_BODY,
+    StrictRoute,
+    check_json,
+    media_type,
+    parse_json,
+)
 from journey_service.api.dependencies import EventWriter, HouseDep
-from journey_service.api.problems import problem_of, problems
+from journey_service.api.problems import JSON_BODY, problem_of, problems
 from journey_service.api.shapes import BatchOut, CloudEventIn, EventIn, EventOut, ResultOut
 from journey_service.domain.errors import (
     EventConflictError,
@@ -22,6 +31,9 @@ from journey_service.domain.intake import parse_cloud_event, parse_event
 from journey_service.services.ingest import Answer, ingest
 
 router = APIRouter(tags=["events"], route_class=StrictRoute)
+
+_CLOUD_EVENT = "application/cloudevents+json"
+_CLOUD_EVENTS = (_CLOUD_EVENT, "application/cloudevents-batch+json")
 
 _EVENT = {
     "summary": "An event",
@@ -48,7 +60,7 @@ def _content(media: dict[str, dict[str, Any]]) -> dict[str, Any]:
 _ONE = _content(
     {
         "application/json": {"schema": _ref("EventIn", "CloudEventIn"), "examples": {"event": _EVENT}},
-        "application/cloudevents+json": {"schema": _ref("CloudEventIn")},
+        _CLOUD_EVENT: {"schema": _ref("CloudEventIn")},
     }
 )
 _MANY = _content(
@@ -57,7 +69,7 @@ _MANY = _content(
             "schema": {"type": "array", "maxItems": MOST_EVENTS, "items": _ref("EventIn", "CloudEventIn")}
         },
         "application/x-ndjson": {"schema": {"type": "string", "description": "one event a line"}},
-        "application/cloudevents-batch+json": {"schema": {"type": "array", "items": _ref("CloudEventIn")}},
+        _CLOUD_EVENTS[1]: {"schema": {"type": "array", "items": _ref("CloudEventIn")}},
     }
 )
 
@@ -65,7 +77,7 @@ _MANY = _content(
 @router.post(
     "/events",
     summary="Tell one event",
-    responses=problems(EventConflictError, MalformedError),
+    responses=problems(EventConflictError, *JSON_BODY),
     response_model=EventOut,
     openapi_extra=_ONE,
     max_body_size=SMALL_BODY,
@@ -76,7 +88,9 @@ async def post_event(request: Request, caller: EventWriter, house: HouseDep) -> 
     The same id from the same source counts once, for ever: told again it is answered `duplicate`, with other
     content 409.
     """
-    event = _parse(parse_json(await request.body()))
+    media = media_type(request)
+    check_json(media)
+    event = _parse(parse_json(await request.body()), media)
     answer = await house.intake.submit(caller.company_id, event)
     if isinstance(answer, JourneyServiceError):
         raise answer
@@ -86,14 +100,14 @@ async def post_event(request: Request, caller: EventWriter, house: HouseDep) -> 
 @router.post(
     "/events/batch",
     summary="Tell many events",
-    responses=problems(MalformedError),
+    responses=problems(*JSON_BODY),
     response_model=BatchOut,
     openapi_extra=_MANY,
     max_body_size=BATCH_BODY,
 )
 async def post_events(request: Request, caller: EventWriter, house: HouseDep) -> Response:
-    """Apply up to 5,000 events in their order; one result each. One that is refused does not sink the others."""
-    items = _items(await request.body(), request.headers.get("content-type", ""))
+    """Apply up to 5,000 events in their order; one result each. A refused one does not sink the others."""
+    items = _items(await request.body(), media_type(request))
     if len(items) > MOST_EVENTS:
         raise InvalidInputError.at("", f"must hold at most {MOST_EVENTS} events, not {len(items)}")
     parsed = [_attempt(read) for read in items]
@@ -106,20 +120,21 @@ async def post_events(request: Request, caller: EventWriter, house: HouseDep) ->
     return _json(BatchOut.model_construct(results=results))
 
 
-def _parse(raw: Any) -> Event:  # noqa: ANN401  # any JSON value
-    is_cloud_event = isinstance(raw, dict) and "specversion" in raw
+def _parse(raw: Any, media: str) -> Event:  # noqa: ANN401  # any JSON value
+    is_cloud_event = media in _CLOUD_EVENTS or (isinstance(raw, dict) and "specversion" in raw)
     return parse_cloud_event(raw) if is_cloud_event else parse_event(raw)
 
 
-def _items(body: bytes, content_type: str) -> list[Callable[[], Event]]:
+def _items(body: bytes, media: str) -> list[Callable[[], Event]]:
     """What reads each item of a batch."""
-    if "ndjson" in content_type or "jsonl" in content_type:
+    if media in NDJSON:
         lines = [line for line in body.split(b"\n") if line.strip()]
-        return [lambda line=line: _parse(parse_json(line)) for line in lines]  # type: ignore[misc]
+        return [lambda line=line: _parse(parse_json(line), media) for line in lines]  # type: ignore[misc]
+    check_json(media)
     raw = parse_json(body)
     if not isinstance(raw, list):
         raise InvalidInputError([Fault("", "must be a list of events, or NDJSON as application/x-ndjson")])
-    return [lambda item=item: _parse(item) for item in raw]  # type: ignore[misc]
+    return [lambda item=item: _parse(item, media) for item in raw]  # type: ignore[misc]
 
 
 def _attempt(read: Callable[[], Event]) -> Event | JourneyServiceError:

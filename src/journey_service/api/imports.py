@@ -71,12 +71,13 @@ async def list_imports(
     caller: EventWriter, house: HouseDep, limit: Limit = 50, cursor: Cursor = None
 ) -> ImportsOut:
     """Imports, newest first."""
-    before = from_cursor(cursor, is_id)
+    before = from_cursor("imports", cursor, is_id)
     found = await imports.list_imports(
         house.database, caller.company_id, before=before[0] if before else None, limit=limit + 1
     )
     items = [ImportOut.of(one) for one in found[:limit]]
-    return ImportsOut(items=items, next_cursor=to_cursor(items[-1].id) if len(found) > limit else None)
+    next_cursor = to_cursor("imports", items[-1].id) if len(found) > limit else None
+    return ImportsOut(items=items, next_cursor=next_cursor)
 
 
 @router.get(
@@ -88,13 +89,15 @@ async def get_import(import_id: ImportId, caller: EventWriter, house: HouseDep) 
 
 
 @router.get(
-    "/imports/{import_id}/errors", summary="Read an import's faulty lines", responses=problems(ImportNotFoundError)
+    "/imports/{import_id}/errors",
+    summary="Read an import's faulty lines",
+    responses=problems(ImportNotFoundError),
 )
 async def list_import_errors(
     import_id: ImportId, caller: EventWriter, house: HouseDep, limit: Limit = 50, cursor: Cursor = None
 ) -> LineFaultsOut:
     """What was wrong with which line; the first 10,000 are kept."""
-    after = from_cursor(cursor, is_id, is_text)
+    after = from_cursor("import-errors", cursor, is_id, is_text)
     found = await imports.list_faults(
         house.database,
         caller.company_id,
@@ -103,5 +106,7 @@ async def list_import_errors(
         limit=limit + 1,
     )
     items = [LineFaultOut.of(fault) for fault in found[:limit]]
-    more = len(found) > limit
-    return LineFaultsOut(items=items, next_cursor=to_cursor(items[-1].line, items[-1].pointer) if more else None)
+    last = items[-1] if len(found) > limit else None
+    return LineFaultsOut(
+        items=items, next_cursor=None if last is None else to_cursor("import-errors", last.line, last.pointer)
+    )

@@ -18,7 +18,7 @@ from journey_service.api.dependencies import (
     is_id,
     to_cursor,
 )
-from journey_service.api.problems import problems
+from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.shapes import (
     AnnotationIn,
     EvaluationOut,
@@ -35,7 +35,6 @@ from journey_service.domain.errors import (
     IdempotencyKeyReusedError,
     InactiveStageError,
     InvalidInputError,
-    MalformedError,
     NotPinnedError,
     PreconditionMissingError,
     StageConflictError,
@@ -46,7 +45,7 @@ from journey_service.services.desk import View
 
 router = APIRouter(tags=["journeys"], route_class=StrictRoute)
 
-_CHANGES = (CustomerNotFoundError, StaleVersionError, PreconditionMissingError, MalformedError)
+_CHANGES = (CustomerNotFoundError, StaleVersionError, PreconditionMissingError, *JSON_BODY)
 
 
 def _tagged(response: Response, view: View) -> JourneyOut:
@@ -72,7 +71,7 @@ async def get_journey(
     responses=problems(*_CHANGES),
     max_body_size=SMALL_BODY,
 )
-async def patch_journey(  # noqa: PLR0913  # what FastAPI injects
+async def patch_journey(  # what FastAPI injects
     customer_id: CustomerId,
     body: AnnotationIn,
     response: Response,
@@ -101,14 +100,14 @@ async def list_transitions(
     cursor: Cursor = None,
 ) -> TransitionsOut:
     """Every move with its reasons, newest first, page by page."""
-    before = from_cursor(cursor, is_id)
+    before = from_cursor("transitions", cursor, is_id)
     _, entries = await journeys.list_transitions(
         house.database, caller.company_id, customer_id, before=before[0] if before else None, limit=limit + 1
     )
     more = len(entries) > limit
     return TransitionsOut(
         items=[TransitionOut.of(entry) for entry in entries[:limit]],
-        next_cursor=to_cursor(entries[limit - 1].transition.seq) if more else None,
+        next_cursor=to_cursor("transitions", entries[limit - 1].transition.seq) if more else None,
     )
 
 
@@ -118,13 +117,11 @@ async def list_transitions(
     status_code=201,
     responses={
         200: {"model": MovedOut, "description": "The same request was carried out before"},
-        **problems(
-            *_CHANGES, StageConflictError, InactiveStageError, IdempotencyKeyReusedError
-        ),
+        **problems(*_CHANGES, StageConflictError, InactiveStageError, IdempotencyKeyReusedError),
     },
     max_body_size=SMALL_BODY,
 )
-async def post_transition(  # noqa: PLR0913  # what FastAPI injects
+async def post_transition(  # what FastAPI injects
     customer_id: CustomerId,
     body: ManualMoveIn,
     response: Response,
@@ -159,7 +156,7 @@ async def post_transition(  # noqa: PLR0913  # what FastAPI injects
     responses=problems(*_CHANGES),
     max_body_size=SMALL_BODY,
 )
-async def put_pin(  # noqa: PLR0913  # what FastAPI injects
+async def put_pin(  # what FastAPI injects
     customer_id: CustomerId,
     body: PinIn,
     response: Response,
@@ -177,9 +174,7 @@ async def put_pin(  # noqa: PLR0913  # what FastAPI injects
 @router.delete(
     "/customers/{customer_id}/pin",
     summary="Lift a pin",
-    responses=problems(
-        CustomerNotFoundError, StaleVersionError, PreconditionMissingError, NotPinnedError
-    ),
+    responses=problems(CustomerNotFoundError, StaleVersionError, PreconditionMissingError, NotPinnedError),
 )
 async def delete_pin(
     customer_id: CustomerId, response: Response, version: Version, caller: JourneyWriter, house: HouseDep

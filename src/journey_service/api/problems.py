@@ -17,6 +17,16 @@ from journey_service.domain import errors
 CONTENT_TYPE = "application/problem+json"
 
 
+class UnsupportedMediaTypeError(errors.JourneyServiceError):
+    """The body is said to be something that the route does not read."""
+
+    code = "unsupported-media-type"
+    title = "The media type is not understood here"
+
+    def __init__(self, media: str) -> None:
+        super().__init__(f"Send the body as application/json, not as {media:.80}; nothing was changed.")
+
+
 class TooLargeAsProblem:
     """Gives the server's plain 413 the form of every other error."""
 
@@ -29,7 +39,8 @@ class TooLargeAsProblem:
 
         async def send_problem(message: Message) -> None:
             nonlocal replaced
-            if message["type"] == "http.response.start" and message["status"] == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            is_start = message["type"] == "http.response.start"
+            if is_start and message["status"] == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
                 replaced = True
                 problem = _answer(_TOO_LARGE)
                 await send({**message, "headers": problem.raw_headers})
@@ -43,7 +54,9 @@ class TooLargeAsProblem:
 class FaultOut(BaseModel):
     """One thing wrong with the input."""
 
-    pointer: str = Field(description="JSON pointer into the body, or a line or parameter", examples=["/data/total_amount"])
+    pointer: str = Field(
+        description="JSON pointer into the body, or a line or parameter", examples=["/data/total_amount"]
+    )
     detail: str
 
 
@@ -76,7 +89,10 @@ _STATUS: Mapping[type[errors.JourneyServiceError], HTTPStatus] = {
     errors.StaleVersionError: HTTPStatus.PRECONDITION_FAILED,
     errors.PreconditionMissingError: HTTPStatus.PRECONDITION_REQUIRED,
     errors.UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+    UnsupportedMediaTypeError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
 }
+JSON_BODY: Sequence[type[errors.JourneyServiceError]] = (errors.MalformedError, UnsupportedMediaTypeError)
+"""What can be wrong with a JSON body as a whole."""
 _EVERYWHERE: Sequence[type[errors.JourneyServiceError]] = (
     errors.UnauthenticatedError,
     errors.ForbiddenError,
@@ -104,12 +120,17 @@ def problem_of(error: errors.JourneyServiceError) -> dict[str, Any]:
     return problem
 
 
-def problems(*kinds: type[errors.JourneyServiceError]) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a route that can answer with these errors, and with those every route can."""
+def problems(
+    *kinds: type[errors.JourneyServiceError], of_company: bool = True
+) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that can answer with these errors, and with those every route can.
+
+    `of_company` says that the route works within one company, which an operator may name wrongly.
+    """
     by_status: dict[int, list[str]] = {}
     if errors.MalformedError in kinds:  # the routes with a body
         by_status[int(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)] = [_TOO_LARGE["title"]]
-    for kind in (*kinds, *_EVERYWHERE):
+    for kind in (*kinds, *((errors.CompanyNotFoundError,) if of_company else ()), *_EVERYWHERE):
         by_status.setdefault(int(status_of(kind)), []).append(kind.title)
     return {
         status: {
@@ -129,6 +150,11 @@ def install(app: FastAPI) -> None:
     app.add_middleware(TooLargeAsProblem)
 
 
+def not_json(fault: str, offset: int) -> errors.MalformedError:
+    """What is said of a body that is no JSON."""
+    return errors.MalformedError(f"The body is not JSON: {fault} at byte {offset}.", offset=offset)
+
+
 async def _on_expected(_: Request, error: Exception) -> Response:
     if not isinstance(error, errors.JourneyServiceError):
         raise error
@@ -140,11 +166,23 @@ async def _on_expected(_: Request, error: Exception) -> Response:
     return _answer(problem_of(error), headers)
 
 
-async def _on_invalid(_: Request, error: Exception) -> Response:
+async def _on_invalid(request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
-    faults = [errors.Fault(_pointer(found["loc"]), found["msg"]) for found in error.errors()]
-    return _answer(problem_of(errors.InvalidInputError(faults)))
+    return _answer(problem_of(_invalid(request, error.errors())))
+
+
+def _invalid(request: Request, found: Sequence[Any]) -> errors.JourneyServiceError:
+    """What FastAPI has found wrong, in the words of every other error."""
+    for fault in found:
+        if fault["type"] == "json_invalid":
+            return not_json(fault["ctx"]["error"], fault["loc"][1])
+        if fault["loc"] == ("body",) and isinstance(fault["input"], bytes):
+            # It was not read, for what it is said to be.
+            return UnsupportedMediaTypeError(request.headers["content-type"])
+    return errors.InvalidInputError(
+        [errors.Fault(_pointer(fault["loc"]), fault["msg"].removeprefix("Value error, ")) for fault in found]
+    )
 
 
 async def _on_http(_: Request, error: Exception) -> Response:
@@ -183,6 +221,6 @@ def _answer(problem: Mapping[str, Any], headers: Mapping[str, str] | None = None
 
 
 def _pointer(place: Sequence[int | str]) -> str:
-    where, *path = place
+    where, *path = [step for step in place if step != "[key]"]  # the key itself is at fault
     pointer = "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in path)
     return pointer if where == "body" else f"{where}{pointer}"

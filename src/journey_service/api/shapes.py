@@ -1,12 +1,21 @@
 """What goes over the wire: built from domain values by `of`, read by pydantic."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+)
 
 from journey_service.domain.errors import InvalidInputError
-from journey_service.domain.events import EVENT_TYPES, MAX_ID, JsonValue
+from journey_service.domain.events import MAX_ID, EventType, JsonValue
 from journey_service.domain.facts import days_since
 from journey_service.domain.intake import check_json, parse_instant
 from journey_service.domain.relationship import StageReason, SuppressedMove
@@ -51,7 +60,9 @@ def _rfc3339(value: object) -> object:
 
 
 Text = Annotated[str, AfterValidator(_no_nul)]
-Instant = Annotated[AwareDatetime, BeforeValidator(_rfc3339), WithJsonSchema({"type": "string", "format": "date-time"})]
+Instant = Annotated[
+    AwareDatetime, BeforeValidator(_rfc3339), WithJsonSchema({"type": "string", "format": "date-time"})
+]
 FreeJson = Annotated[dict[str, Any] | None, AfterValidator(_free_json)]
 
 
@@ -72,10 +83,14 @@ class EventDataIn(In):
 
     call_duration: int | None = Field(default=None, ge=0, le=2**31 - 1, description="seconds")
     total_amount: float | None = Field(
-        default=None, ge=0, le=999_999_999.99, description="money, at most two decimals; missing is 0", examples=[49.9]
+        default=None,
+        ge=0,
+        le=999_999_999.99,
+        description="money, at most two decimals; missing is 0",
+        examples=[49.9],
     )
     booking_id: str | None = Field(default=None, min_length=1, max_length=255)
-    scheduled_for: datetime | None = None
+    scheduled_for: Instant | None = None
     metadata: dict[str, Any] | None = Field(default=None, description="anything, up to 8 KiB and 20 levels")
 
 
@@ -84,9 +99,9 @@ class EventIn(In):
 
     id: str = Field(min_length=1, max_length=255, examples=["appt-1001-completed"])
     source: str = Field(min_length=1, max_length=255, examples=["booking"])
-    type: str = Field(json_schema_extra={"enum": list(EVENT_TYPES)}, examples=["appointment_completed"])
+    type: EventType = Field(examples=["appointment_completed"])
     customer_id: int = Field(ge=0, le=MAX_ID, examples=[4711])
-    occurred_at: datetime = Field(examples=["2026-03-01T09:30:00Z"])
+    occurred_at: Instant = Field(examples=["2026-03-01T09:30:00Z"])
     data: EventDataIn | None = None
 
 
@@ -98,9 +113,9 @@ class CloudEventIn(BaseModel):
     specversion: Literal["1.0"]
     id: str = Field(min_length=1, max_length=255)
     source: str = Field(min_length=1, max_length=255)
-    type: str = Field(json_schema_extra={"enum": list(EVENT_TYPES)})
-    subject: str = Field(description="the customer's id", examples=["4711"])
-    time: datetime
+    type: EventType
+    subject: str = Field(description="the customer's id", pattern=r"^\d{1,19}$", examples=["4711"])
+    time: Instant
     datacontenttype: str = "application/json"
     data: EventDataIn | None = None
 
@@ -119,7 +134,9 @@ class ManualMoveIn(In):
 
     to_stage: Text = Field(min_length=1, max_length=50, examples=["vip"])
     notes: Text | None = Field(default=None, max_length=10_000)
-    performed_by: int | None = Field(default=None, ge=0, le=MAX_ID, description="the user's id, if a person is known")
+    performed_by: int | None = Field(
+        default=None, ge=0, le=MAX_ID, description="the user's id, if a person is known"
+    )
     pin_until: Instant | None = Field(default=None, description="hold the customer in the stage until then")
 
 
@@ -147,7 +164,9 @@ class CompanyIn(In):
         default=None, description="the company's time stands still there until it is advanced"
     )
     policy: dict[str, Any] = Field(default_factory=dict, description="what differs from the default policy")
-    stages: list[dict[str, Any]] | None = Field(default=None, description="the stage map; left out, the seven defaults")
+    stages: list[dict[str, Any]] | None = Field(
+        default=None, description="the stage map; left out, the seven defaults"
+    )
 
 
 class KeyIn(In):
@@ -471,11 +490,11 @@ class MovedOut(Out):
         until = moved.view.standing.relationship.pin_until
         pinned = None
         if moved.was_pinned and until is not None:
-            reason = "The rules would have undone this move at once, so the customer is held in the stage until then."
+            reason = (
+                "The rules would have undone this move at once: the customer is held in the stage until then."
+            )
             pinned = PinnedOut(until=until, reason=reason)
-        return cls(
-            transition=TransitionOut.of(moved.entry), journey=JourneyOut.of(moved.view), pinned=pinned
-        )
+        return cls(transition=TransitionOut.of(moved.entry), journey=JourneyOut.of(moved.view), pinned=pinned)
 
 
 class EvaluationOut(Out):
@@ -755,7 +774,7 @@ class PortalTimelineOut(Out):
                     id=entry.id,
                     from_stage=entry.transition.from_stage,
                     to_stage=entry.transition.to_stage,
-                    to_stage_name=_stage_name(stages.get(entry.transition.to_stage), entry.transition.to_stage),
+                    to_stage_name=_stage_name(stages, entry.transition.to_stage),
                     transitioned_at=entry.transition.transitioned_at,
                     trigger_type=entry.transition.trigger_type.value,
                     trigger_event=entry.transition.trigger_event,
@@ -768,7 +787,8 @@ class PortalTimelineOut(Out):
         )
 
 
-def _stage_name(stage: Stage | None, key: str) -> str:
+def _stage_name(stages: Mapping[str, Stage], key: str) -> str:
+    stage = stages.get(key)
     return key if stage is None else stage.name
 
 

@@ -1,0 +1,46 @@
+# Two commands on a fresh machine: `make run` and `make test`. All they need is Python 3.11 with venv, and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+PORT ?= 8000
+DATA ?= .journey
+
+.PHONY: run install test lint types contracts openapi lock clean
+
+run: install ## Start everything here, with a demo company.
+	$(BIN)/journey up --demo --port $(PORT) --data-dir $(DATA)
+
+install: $(STAMP) ## Set up .venv with the locked dependencies.
+
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+test: install lint types contracts ## Everything that CI runs.
+	$(BIN)/python -m pytest
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install
+	$(BIN)/mypy
+
+contracts: install ## The layers: data flows one way.
+	$(BIN)/lint-imports
+
+openapi: install ## Write the published contract anew.
+	$(BIN)/journey openapi --out openapi/openapi.json
+
+lock: ## Resolve the dependencies anew; needs uv.
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --no-emit-index-url --all-extras --upgrade pyproject.toml requirements-build.in -o requirements.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --no-emit-index-url pyproject.toml requirements-build.in -c requirements.lock -o requirements-runtime.lock
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist

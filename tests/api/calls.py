@@ -1,0 +1,127 @@
+"""What the tests of the API share: events to tell, problems to expect, a look at the database."""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Protocol
+
+import asyncpg
+import httpx
+
+API = "/api/v1"
+NOON = "2026-03-01T12:00:00Z"
+"""The instant at which the clock of most companies here stands still."""
+PROBLEM = "application/problem+json"
+JSON = "application/json"
+
+_TABLES = """
+SELECT table_name FROM information_schema.columns
+WHERE table_schema = 'public' AND column_name = 'company_id' ORDER BY table_name
+"""
+
+
+class Tenant(Protocol):
+    """A company and the key of a test."""
+
+    id: int
+    token: str
+    headers: dict[str, str]
+
+
+def event(
+    id_: str, type_: str = "appointment_completed", customer_id: int = 1, **rest: Any
+) -> dict[str, Any]:
+    """An event as services send it, an hour before noon; keywords that are no fields of it are its data."""
+    told = {
+        "id": id_,
+        "source": rest.pop("source", "tests"),
+        "type": type_,
+        "customer_id": customer_id,
+        "occurred_at": rest.pop("occurred_at", "2026-03-01T11:00:00Z"),
+    }
+    return {**told, "data": rest} if rest else told
+
+
+async def tell(http: httpx.AsyncClient, tenant: Tenant, id_: str, *args: Any, **rest: Any) -> dict[str, Any]:
+    """Tell an event that is to count; returns the answer."""
+    answer = await http.post(f"{API}/events", headers=tenant.headers, json=event(id_, *args, **rest))
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def look(http: httpx.AsyncClient, tenant: Tenant, path: str, **params: Any) -> dict[str, Any]:
+    """What a path below the API shows."""
+    answer = await http.get(f"{API}{path}", headers=tenant.headers, params=params)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def journey(http: httpx.AsyncClient, tenant: Tenant, customer_id: int = 1) -> dict[str, Any]:
+    """Where a customer stands."""
+    return await look(http, tenant, f"/customers/{customer_id}/journey")
+
+
+def as_kept(shown: dict[str, Any]) -> dict[str, Any]:
+    """A journey without the instant of its last writing."""
+    assert "updated_at" in shown
+    return {name: value for name, value in shown.items() if name != "updated_at"}
+
+
+async def every_page(
+    http: httpx.AsyncClient, headers: Mapping[str, str], path: str, **params: Any
+) -> list[list[dict[str, Any]]]:
+    """The pages of a list, from the first to the last."""
+    pages: list[list[dict[str, Any]]] = []
+    while True:
+        answer = await http.get(f"{API}{path}", headers=headers, params=params)
+        assert answer.status_code == 200, answer.text
+        pages.append(answer.json()["items"])
+        params["cursor"] = answer.json()["next_cursor"]
+        if params["cursor"] is None:
+            return pages
+        assert len(pages) < 1_000, "the list never ends"
+
+
+def problem(answer: httpx.Response, status: int, code: str, *pointers: str) -> dict[str, Any]:
+    """The problem an answer is: of this status and type, with faults at exactly these places."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == PROBLEM
+    told = answer.json()
+    assert told["type"] == f"/problems/{code}", told
+    assert told["status"] == status
+    assert told["title"]
+    assert told["detail"]
+    assert sorted(fault["pointer"] for fault in told.get("errors", ())) == sorted(pointers), told
+    assert all(fault["detail"] for fault in told.get("errors", ()))
+    return told
+
+
+class Outside:
+    """The database as its owner sees it: no row is hidden, no code of the service in between."""
+
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self.connection = connection
+
+    async def rows(self, company_id: int) -> dict[str, str]:
+        """A digest of each table's rows of the company: the same only if nothing at all has changed."""
+        names = [row["table_name"] for row in await self.connection.fetch(_TABLES)]
+        assert len(names) > 5
+        parts = [_digest(name, "company_id") for name in names] + [_digest("companies", "id")]
+        rows = await self.connection.fetch(" UNION ALL ".join(parts), company_id)
+        return {row["name"]: row["digest"] for row in rows}
+
+    async def turn_clock(self, company_id: int, instant: str) -> None:
+        """Let a company's clock stand at a later instant."""
+        at = datetime.fromisoformat(instant)
+        done = await self.connection.execute(
+            "UPDATE companies SET clock_at = $2 WHERE id = $1 AND clock_at < $2", company_id, at
+        )
+        assert done == "UPDATE 1"
+
+
+def _digest(table: str, column: str) -> str:
+    assert re.fullmatch(r"[a-z_]+", table)
+    return (
+        f"SELECT '{table}' AS name, md5(coalesce(string_agg(t::text, ',' ORDER BY t::text), '')) AS digest"
+        f" FROM {table} t WHERE {column} = $1"
+    )

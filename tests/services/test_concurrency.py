@@ -1,0 +1,190 @@
+"""Many tellers at once: no lost update, no second move for one cause, no deadlock, a gap-free chain."""
+
+import asyncio
+import random
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+from conftest import PEPPER
+from ledger import faults, rows
+from processes import running
+from sqlalchemy import text
+
+from journey_service.domain.errors import UnavailableError
+from journey_service.domain.events import Event
+from journey_service.repositories import relationships
+from journey_service.services.ingest import Outcome, ingest
+
+START = datetime(2026, 3, 1, 9, tzinfo=UTC)
+
+
+def _events(customers: int, each: int) -> list[Event]:
+    """For each customer `each` events, half of them told twice, shuffled."""
+    kinds = ("appointment_completed", "payment_received", "call_received", "ticket_opened", "appointment_missed")
+    told = []
+    for customer in range(1, customers + 1):
+        for number in range(each // 2):
+            kind = kinds[number % len(kinds)]
+            told.append(
+                Event(
+                    source="load",
+                    event_id=f"{customer}-{number}",
+                    customer_id=customer,
+                    type=kind,
+                    occurred_at=START + timedelta(minutes=number),
+                    amount_cents=1_000 if kind in ("appointment_completed", "payment_received") else 0,
+                    call_duration=90 if kind == "call_received" else None,
+                )
+            )
+    told *= 2
+    random.Random(7).shuffle(told)
+    return told
+
+
+def _json(event: Event) -> dict[str, object]:
+    data: dict[str, object] = {"total_amount": event.amount_cents / 100}
+    if event.call_duration is not None:
+        data["call_duration"] = event.call_duration
+    return {
+        "id": event.event_id,
+        "source": event.source,
+        "type": event.type,
+        "customer_id": event.customer_id,
+        "occurred_at": event.occurred_at.isoformat(),
+        "data": data,
+    }
+
+
+async def _causes_used_twice(database, company_id: int) -> list[object]:
+    return await rows(
+        database,
+        company_id,
+        "SELECT relationship_id, cause_kind, cause_id FROM journey_transitions WHERE company_id = :company"
+        " GROUP BY 1, 2, 3 HAVING count(*) > 1",
+    )
+
+
+@pytest.mark.big
+async def test_20_customers_with_200_simultaneous_events_each_lose_nothing_and_count_nothing_twice(
+    servers, database, found_tenant
+):
+    tenant = await found_tenant(test_clock=START + timedelta(days=1))
+    told = _events(20, 200)
+    environment = {
+        "DATABASE_URL": servers.database_url,
+        "REDIS_URL": servers.redis_url or "",
+        "JOURNEY_KEY_PEPPER": PEPPER,
+        "JOURNEY_POOL_TIMEOUT": "20",
+    }
+    with running(environment, workers=3) as server:
+        limits = httpx.Limits(max_connections=64, max_keepalive_connections=64)
+        async with httpx.AsyncClient(
+            base_url=server.url, headers=tenant.headers, limits=limits, timeout=60
+        ) as client:
+            answers = await asyncio.gather(
+                *(client.post("/api/v1/events", json=_json(event)) for event in told)
+            )
+    assert {answer.status_code for answer in answers} == {200}
+    statuses = Counter(answer.json()["status"] for answer in answers)
+    assert statuses == {"applied": 2_000, "duplicate": 2_000}
+    await _check(database, tenant.id, told)
+
+
+async def _check(database, company_id: int, told: list[Event]) -> None:
+    distinct = {event.event_id: event for event in told}
+    [(stored,)] = await rows(
+        database, company_id, "SELECT count(*) FROM journey_events WHERE company_id = :company"
+    )
+    assert stored == len(distinct)
+    assert await faults(database, company_id) == []
+    assert await _causes_used_twice(database, company_id) == []
+    totals = await rows(
+        database,
+        company_id,
+        "SELECT customer_id, total_appointments, appointments_value, payments_value, total_missed"
+        " FROM customer_relationships WHERE company_id = :company",
+    )
+    by_customer = Counter((event.customer_id, event.type) for event in distinct.values())
+    assert {row[0]: tuple(int(value) for value in row[1:]) for row in totals} == {
+        customer: (
+            by_customer[customer, "appointment_completed"],
+            by_customer[customer, "appointment_completed"] * 10,
+            by_customer[customer, "payment_received"] * 10,
+            by_customer[customer, "appointment_missed"],
+        )
+        for customer in {event.customer_id for event in told}
+    }
+
+
+async def _tell_all(database, company_id: int, told: list[Event]) -> Counter[str]:
+    gate = asyncio.Semaphore(16)
+
+    async def tell(event: Event) -> str:
+        async with gate:
+            [answer] = await ingest(database, company_id, [event])
+        assert isinstance(answer, Outcome)
+        return answer.status.value
+
+    answers = await asyncio.gather(*(tell(event) for event in told), return_exceptions=True)
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            raise answer
+    return Counter(str(answer) for answer in answers)
+
+
+async def test_simultaneous_transactions_about_the_same_customers_queue_up(database, found_tenant):
+    tenant = await found_tenant(test_clock=START + timedelta(days=1))
+    told = _events(5, 80)
+    assert await _tell_all(database, tenant.id, told) == {"applied": 200, "duplicate": 200}
+    await _check(database, tenant.id, told)
+
+
+async def test_without_the_row_lock_the_same_load_loses_updates(database, found_tenant, monkeypatch):
+    unlocked = str(relationships._LOCK).replace("FOR NO KEY UPDATE", "")
+    assert unlocked != str(relationships._LOCK)
+    monkeypatch.setattr(relationships, "_LOCK", text(unlocked))
+    tenant = await found_tenant(test_clock=START + timedelta(days=1))
+    told = _events(5, 80)
+    with pytest.raises((AssertionError, UnavailableError)):
+        await _tell_all(database, tenant.id, told)
+        await _check(database, tenant.id, told)
+    print("guard removed: detected")
+
+
+async def test_batches_in_opposite_orders_never_deadlock(database, found_tenant):
+    tenant = await found_tenant(test_clock=START + timedelta(days=1))
+    known = [
+        Event("first", str(customer), customer, "call_received", START) for customer in range(1, 31)
+    ]
+    await ingest(database, tenant.id, known)
+
+    async def batch(number: int) -> None:
+        customers = list(range(1, 61))  # half of them new to everybody
+        random.Random(number).shuffle(customers)
+        events = [
+            Event(f"batch{number}", str(customer), customer, "appointment_completed", START)
+            for customer in customers
+        ]
+        answers = await ingest(database, tenant.id, events)
+        assert all(isinstance(answer, Outcome) for answer in answers)
+
+    before = await _deadlocks(database, tenant.id)
+    await asyncio.gather(*(batch(number) for number in range(12)))
+    assert await _deadlocks(database, tenant.id) == before
+    assert await faults(database, tenant.id) == []
+    [(least, most)] = await rows(
+        database,
+        tenant.id,
+        "SELECT min(total_appointments), max(total_appointments) FROM customer_relationships"
+        " WHERE company_id = :company",
+    )
+    assert (least, most) == (12, 12)
+
+
+async def _deadlocks(database, company_id: int) -> int:
+    [(count,)] = await rows(
+        database, company_id, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+    )
+    return count

@@ -1,0 +1,87 @@
+"""kill -9 of the API under load: every acknowledged event is there, none twice."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+from conftest import PEPPER
+from ledger import faults, rows
+from processes import Server, free_port
+
+START = datetime(2026, 3, 1, 9, tzinfo=UTC)
+KILLS = 5
+TELLERS = 8
+
+pytestmark = pytest.mark.big
+
+
+def _body(number: int) -> dict[str, object]:
+    return {
+        "id": str(number),
+        "source": "kill",
+        "type": "appointment_completed",
+        "customer_id": number % 40,
+        "occurred_at": (START + timedelta(seconds=number)).isoformat(),
+        "data": {"total_amount": 1},
+    }
+
+
+async def test_every_acknowledged_event_survives_kill_9_and_none_counts_twice(
+    servers, database, found_tenant
+):
+    tenant = await found_tenant(test_clock=START + timedelta(days=1))
+    environment = {
+        "DATABASE_URL": servers.database_url,
+        "REDIS_URL": servers.redis_url or "",
+        "JOURNEY_KEY_PEPPER": PEPPER,
+        "JOURNEY_POOL_TIMEOUT": "20",
+    }
+    port = free_port()
+    acknowledged: set[int] = set()
+    sent = 0
+    for _ in range(KILLS):
+        server = Server(environment, port=port).await_ready()
+        is_dead = asyncio.Event()
+
+        async def tell(client: httpx.AsyncClient, is_dead: asyncio.Event = is_dead) -> None:
+            nonlocal sent
+            while not is_dead.is_set():
+                number, sent = sent, sent + 1
+                try:
+                    answer = await client.post("/api/v1/events", json=_body(number))
+                except httpx.HTTPError:
+                    return  # it may be stored or not; nobody was told
+                if answer.status_code == 200:
+                    acknowledged.add(number)
+
+        async with httpx.AsyncClient(base_url=server.url, headers=tenant.headers, timeout=20) as client:
+            tellers = [asyncio.create_task(tell(client)) for _ in range(TELLERS)]
+            target = len(acknowledged) + 100
+            while len(acknowledged) < target:
+                await asyncio.sleep(0)
+            server.kill()
+            is_dead.set()
+            await asyncio.gather(*tellers)
+
+    ids = await rows(database, tenant.id, "SELECT event_id FROM journey_events WHERE company_id = :company")
+    stored = [int(row.event_id) for row in ids]
+    lost = acknowledged - set(stored)
+    twice = len(stored) - len(set(stored))
+    phantom = set(stored) - set(range(sent))
+    print(f"{len(lost)} lost, {twice} duplicated of {sent} told, {KILLS} faults")
+    assert (lost, twice, phantom) == (set(), 0, set())
+    assert len(acknowledged) >= KILLS * 100
+    assert await faults(database, tenant.id) == []
+
+    server = Server(environment, port=port).await_ready()
+    try:
+        async with httpx.AsyncClient(base_url=server.url, headers=tenant.headers, timeout=20) as client:
+            again = [await client.post("/api/v1/events", json=_body(number)) for number in range(0, sent, 7)]
+    finally:
+        server.stop()
+    known = {number for number in range(0, sent, 7) if number in set(stored)}
+    assert [answer.json()["status"] for answer in again] == [
+        "duplicate" if number in known else "applied" for number in range(0, sent, 7)
+    ]
+    assert await faults(database, tenant.id) == []
