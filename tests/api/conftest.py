@@ -76,6 +76,13 @@ async def outside(servers: Servers) -> AsyncIterator[Outside]:
     await connection.close()
 
 
+@pytest.fixture(scope="session")
+async def generated_ids(found_tenant: Any) -> int:
+    """Where the ids begin that the service gives to companies: far from those that tests give themselves."""
+    await found_tenant(id=8_000_000_000)
+    return 8_000_000_001
+
+
 @pytest.fixture
 async def salon(found_tenant: Any) -> Tenant:
     """A company of the test's own whose clock stands still at noon of 1 March 2026."""

@@ -133,14 +133,22 @@ def companies(forms: st.SearchStrategy[list[dict[str, Any]]] | None = None) -> s
     )
 
 
-_EVENT_TYPES = ("appointment_completed",) * 5 + ("appointment_missed", "call_received", "ticket_opened") * 2 + EVENT_TYPES
+_EVENT_TYPES = (
+    ("appointment_completed",) * 5
+    + ("appointment_missed", "call_received", "ticket_opened") * 2
+    + EVENT_TYPES
+)
 
 
 @st.composite
 def literal_events(draw: st.DrawFn, now: datetime) -> literal.LiteralEvent:
     """An event told at `now`, in time, late, or a little early."""
     type_ = draw(st.sampled_from(_EVENT_TYPES))
-    cents = draw(st.one_of(st.just(0), st.sampled_from([5_000, 9_999, 25_000, 50_000, 100_000]), st.integers(0, 60_000)))
+    cents = draw(
+        st.one_of(
+            st.just(0), st.sampled_from([5_000, 9_999, 25_000, 50_000, 100_000]), st.integers(0, 60_000)
+        )
+    )
     return literal.LiteralEvent(
         type_,
         now - draw(delays),

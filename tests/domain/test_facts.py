@@ -42,6 +42,8 @@ instants = st.one_of(
     st.integers(0, 400).map(day),
     st.integers(0, 400 * 24 * 60).map(lambda minutes: T0 + timedelta(minutes=minutes)),
 )
+
+
 @st.composite
 def drawn_events(draw: st.DrawFn) -> list[Event]:
     """Some events of any type, often among more of one type than a window keeps."""

@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 
 from journey_service.domain.errors import Fault
 from journey_service.domain.events import EventType
-from journey_service.domain.rules import TRIGGERS, Condition, Field, parse_condition, parse_rules, rules_to_json
+from journey_service.domain.rules import (
+    TRIGGERS,
+    Condition,
+    Field,
+    parse_condition,
+    parse_rules,
+    rules_to_json,
+)
 
 COMPARE = {
     ">": operator.gt,
@@ -65,7 +72,9 @@ def rules_of(raw):
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-@pytest.mark.parametrize("field", [Field.COUNT, Field.DAYS, Field.CALL_DURATION], ids=lambda field: field.label)
+@pytest.mark.parametrize(
+    "field", [Field.COUNT, Field.DAYS, Field.CALL_DURATION], ids=lambda field: field.label
+)
 def test_each_operator_decides_at_and_beside_its_number(field, text, below, at, above):
     assert [condition(field, text).accepts(number) for number in (2, 3, 4)] == [below, at, above]
 
@@ -230,7 +239,10 @@ def test_the_registry_of_triggers_is_the_closed_list():
             id="an event that is no trigger",
         ),
         pytest.param(
-            {"conditions": {}}, "/trigger", f"must be one of {KNOWN_TRIGGERS}; got None", id="no trigger at all"
+            {"conditions": {}},
+            "/trigger",
+            f"must be one of {KNOWN_TRIGGERS}; got None",
+            id="no trigger at all",
         ),
         pytest.param(
             {"trigger": ["call_received"]},
@@ -295,11 +307,17 @@ def test_the_registry_of_triggers_is_the_closed_list():
         pytest.param({"any": []}, "/any", "must be a list of 1 to 20 rules", id="an empty any"),
         pytest.param({"any": None}, "/any", "must be a list of 1 to 20 rules", id="any of nothing"),
         pytest.param(
-            {"any": rule("call_received")}, "/any", "must be a list of 1 to 20 rules", id="any of one rule, unlisted"
+            {"any": rule("call_received")},
+            "/any",
+            "must be a list of 1 to 20 rules",
+            id="any of one rule, unlisted",
         ),
         pytest.param({"any": "call_received"}, "/any", "must be a list of 1 to 20 rules", id="any of a text"),
         pytest.param(
-            {"any": [rule("call_received")] * 21}, "/any", "must be a list of 1 to 20 rules", id="any of 21 rules"
+            {"any": [rule("call_received")] * 21},
+            "/any",
+            "must be a list of 1 to 20 rules",
+            id="any of 21 rules",
         ),
         pytest.param(
             {"any": [rule("call_received"), "call_received"]},
@@ -320,7 +338,10 @@ def test_the_registry_of_triggers_is_the_closed_list():
             id="a key that has to be escaped in a pointer",
         ),
         pytest.param(
-            {"trigger": "call_received", "a/b": 1}, "/a~1b", "is not part of a rule", id="an extra key to escape"
+            {"trigger": "call_received", "a/b": 1},
+            "/a~1b",
+            "is not part of a rule",
+            id="an extra key to escape",
         ),
     ],
 )
@@ -387,17 +408,27 @@ def test_any_keeps_the_order_of_its_rules():
     [
         pytest.param(None, None, id="nothing"),
         pytest.param(
-            {"trigger": "call_received", "conditions": []}, rule("call_received"), id="PHP's empty map becomes {}"
+            {"trigger": "call_received", "conditions": []},
+            rule("call_received"),
+            id="PHP's empty map becomes {}",
         ),
         pytest.param(
-            rule("appointment_count", count=">= 3"), rule("appointment_count", count=">=3"), id="a space is dropped"
+            rule("appointment_count", count=">= 3"),
+            rule("appointment_count", count=">=3"),
+            id="a space is dropped",
         ),
         pytest.param(
-            any_of(rule("risk_score", score=">0.70")), rule("risk_score", score=">0.70"), id="any of one is one"
+            any_of(rule("risk_score", score=">0.70")),
+            rule("risk_score", score=">0.70"),
+            id="any of one is one",
         ),
         pytest.param(
-            any_of(rule("payment_received", total_amount=">=99.9", call_duration=">1"), rule("ticket_opened")),
-            any_of(rule("payment_received", total_amount=">=99.9", call_duration=">1"), rule("ticket_opened")),
+            any_of(
+                rule("payment_received", total_amount=">=99.9", call_duration=">1"), rule("ticket_opened")
+            ),
+            any_of(
+                rule("payment_received", total_amount=">=99.9", call_duration=">1"), rule("ticket_opened")
+            ),
             id="several",
         ),
     ],

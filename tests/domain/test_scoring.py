@@ -58,11 +58,14 @@ def contributions(explanation):
     [
         pytest.param(NOTHING_YET, id="nothing happened"),
         pytest.param(facts(paid="500"), id="something was paid"),
-        pytest.param(NOTHING_YET._replace(total_appointments=0, last_event_at=NOW), id="a short call"),
+        pytest.param(NOTHING_YET._replace(last_event_at=NOW), id="a short call"),
     ],
 )
 def test_a_new_relationship_has_the_guides_scores_and_says_so(known):
-    engaged, at_risk = explain_engagement(known, DEFAULT_POLICY, NOW), explain_risk(known, DEFAULT_POLICY, NOW)
+    engaged, at_risk = (
+        explain_engagement(known, DEFAULT_POLICY, NOW),
+        explain_risk(known, DEFAULT_POLICY, NOW),
+    )
     assert (engaged.score, at_risk.score) == (50, 0)
     assert (engagement(known, DEFAULT_POLICY, NOW), risk(known, DEFAULT_POLICY, NOW)) == (50, 0)
     assert contributions(engaged) == {"new_relationship": 50}
@@ -77,7 +80,9 @@ def test_the_scores_of_a_new_relationship_are_the_companys():
     assert (engagement(NOTHING_YET, policy, NOW), risk(NOTHING_YET, policy, NOW)) == (31, 10)
 
 
-@pytest.mark.parametrize("known", [{"missed": [400]}, {"calls": [400]}, {"tickets": [400]}, {"completed": [400]}])
+@pytest.mark.parametrize(
+    "known", [{"missed": [400]}, {"calls": [400]}, {"tickets": [400]}, {"completed": [400]}]
+)
 def test_a_relationship_is_new_only_until_the_first_thing_that_counts_however_long_ago(known):
     # recency, frequency and money are 0, and interaction quality is 1/2 without anything in its window
     assert engagement(facts(**known), DEFAULT_POLICY, NOW) == 10
@@ -195,7 +200,16 @@ def test_half_a_hundredth_rounds_up(ago, spent, score):
 
 @pytest.mark.parametrize(
     ("numerator", "denominator", "rounded"),
-    [(0, 2, 0), (1, 2, 1), (3, 2, 2), (5, 2, 3), (49, 100, 0), (50, 100, 1), (149, 100, 1), (10**30 - 1, 2 * 10**30, 0)],
+    [
+        (0, 2, 0),
+        (1, 2, 1),
+        (3, 2, 2),
+        (5, 2, 3),
+        (49, 100, 0),
+        (50, 100, 1),
+        (149, 100, 1),
+        (10**30 - 1, 2 * 10**30, 0),
+    ],
 )
 def test_halves_are_rounded_upwards(numerator, denominator, rounded):
     assert half_up(numerator, denominator) == rounded
@@ -218,7 +232,7 @@ MISSED = {"missed_appointments": 20}
         pytest.param({"completed": [91 - JUST]}, INACTIVE | TREND, id="an instant before 91 days"),
         pytest.param({"completed": [91]}, VERY | TREND, id="91 days"),
         pytest.param({"completed": [180]}, VERY, id="180 days: nothing in the 90 before either"),
-        pytest.param({"completed": [5_000 - 4_100]}, VERY, id="900 days"),
+        pytest.param({"completed": [900]}, VERY, id="900 days"),
         pytest.param({"calls": [500]}, {}, id="never: the factor does not apply"),
         pytest.param({"completed": [1, 2, 3, 4], "missed": [5]}, {}, id="missed 1 of 5"),
         pytest.param({"completed": [1, 2, 3, 4, 5, 6, 7], "missed": [8, 9]}, MISSED, id="missed 2 of 9"),
@@ -265,7 +279,9 @@ def test_tickets_count_where_a_company_weighs_them():
 
 
 def test_risk_ends_at_1_and_its_contributions_with_it():
-    policy = parse_policy({"scoring": {"inactive_weight": 1, "very_inactive_weight": 0.5, "missed_rate_weight": 0.25}})
+    policy = parse_policy(
+        {"scoring": {"inactive_weight": 1, "very_inactive_weight": 0.5, "missed_rate_weight": 0.25}}
+    )
     explained = explain_risk(facts(completed=[200], missed=[1]), policy, NOW)
     assert explained.score == 100
     assert sum(contributions(explained).values()) == 100
@@ -291,10 +307,9 @@ def test_the_missed_rate_is_told_as_two_counts():
 
 
 def test_scores_do_not_drift_as_floats_do():
-    # 0.3 + 0.3 + 0.2 is 0.8 and not a hair more or less
-    assert 0.3 + 0.3 + 0.1 != 0.7
-    policy = parse_policy({"scoring": {"trend_weight": 0.1}})
-    assert risk(facts(completed=[120]), policy, NOW) == 70
+    policy = parse_policy({"scoring": {"inactive_weight": 0.1, "very_inactive_weight": 0.2}})
+    assert 0.1 + 0.2 > 0.3
+    assert risk(facts(completed=[200]), policy, NOW) == 30
 
 
 # ---- properties

@@ -327,9 +327,7 @@ def test_at_least_one_active_stage_is_progress():
     ]
 
 
-@pytest.mark.parametrize(
-    ("days", "is_taken"), [(89, True), (179, True), (180, False), (181, False)], ids=str
-)
+@pytest.mark.parametrize(("days", "is_taken"), [(89, True), (179, True), (180, False), (181, False)], ids=str)
 def test_retention_days_stay_below_the_next_risk_stage(days, is_taken):
     forms = defaults_with(vip={"retention_days": days})
     if is_taken:
@@ -406,7 +404,9 @@ def test_a_key_stands_for_the_stage_it_was_remapped_to(key, found):
             id="in a circle",
         ),
         pytest.param(
-            [archived("old", "dropped"), archived("dropped")], ["/2/remapped_to"], id="to a stage dropped for good"
+            [archived("old", "dropped"), archived("dropped")],
+            ["/2/remapped_to"],
+            id="to a stage dropped for good",
         ),
     ],
 )
@@ -435,7 +435,13 @@ def test_archived_stages_are_kept_and_not_used():
 
 def test_a_map_ranks_its_stages():
     assert DEFAULT_MAP.start.key == "prospect"
-    assert [stage.key for stage in DEFAULT_MAP.progress_down] == ["vip", "regular", "customer", "lead", "prospect"]
+    assert [stage.key for stage in DEFAULT_MAP.progress_down] == [
+        "vip",
+        "regular",
+        "customer",
+        "lead",
+        "prospect",
+    ]
     assert [stage.key for stage in DEFAULT_MAP.risk_down] == ["churned", "at_risk"]
     assert DEFAULT_MAP.mildest_risk is DEFAULT_MAP.by_key["at_risk"]
 

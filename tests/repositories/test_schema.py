@@ -1,0 +1,210 @@
+"""The schema: up, down and up again; no drift; tenants kept apart by the database itself."""
+
+import asyncio
+import os
+from pathlib import Path
+
+import asyncpg
+import pytest
+from alembic import command
+from alembic.script import ScriptDirectory
+from ledger import rows
+from sqlalchemy import text
+
+from journey_service.embedded import Embedded
+from journey_service.repositories import migrating
+from journey_service.repositories.database import Database
+from journey_service.repositories.health import SCHEMA_REVISION
+from journey_service.repositories.tables import metadata
+
+POSTGRES_15 = Path("/usr/lib/postgresql/15/bin")
+
+# Indexes that do not begin with the company: due work and live keys, each partial, each read by one role.
+LED_BY_OTHERS = {"ix_due_relationships", "ix_due_imports", "ix_live_api_keys"}
+# Who may read beyond one company, and what.
+EXCEPTIONS = {
+    ("companies", "dispatcher", "{journey_dispatcher}"),
+    ("imports", "dispatcher", "{journey_dispatcher}"),
+    ("customer_relationships", "dispatcher", "{journey_dispatcher}"),
+    ("api_keys", "keyring", "{journey_keyring}"),
+}
+
+
+async def _fresh(servers, name: str) -> str:
+    connection = await asyncpg.connect(servers.database_url)
+    try:
+        await connection.execute(f'DROP DATABASE IF EXISTS "{name}"')
+        await connection.execute(f'CREATE DATABASE "{name}"')
+    finally:
+        await connection.close()
+    return servers.database_url.rsplit("/", 1)[0] + f"/{name}"
+
+
+def _up_down_up(url: str) -> None:
+    migrating.upgrade(url)
+    migrating.downgrade(url, "base")
+    migrating.upgrade(url)
+    command.check(migrating.config(url))
+
+
+async def test_the_schema_goes_up_down_and_up_again_and_is_what_the_models_say(servers):
+    url = await _fresh(servers, "up_down_up")
+    await asyncio.to_thread(_up_down_up, url)
+
+
+async def test_going_down_leaves_nothing_behind(servers):
+    url = await _fresh(servers, "down")
+    await asyncio.to_thread(migrating.upgrade, url)
+    await asyncio.to_thread(migrating.downgrade, url, "base")
+    connection = await asyncpg.connect(url)
+    try:
+        left = await connection.fetch(
+            "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname !~ '^alembic'"
+            " UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
+        )
+    finally:
+        await connection.close()
+    assert left == []
+
+
+def test_postgresql_15_takes_the_same_schema(tmp_path):
+    if not (POSTGRES_15 / "initdb").exists():
+        if os.environ.get("REQUIRE_ALL"):
+            pytest.fail(f"PostgreSQL 15 is required and {POSTGRES_15} is not there")
+        pytest.skip(f"PostgreSQL 15 is not here: {POSTGRES_15}")
+    with Embedded(tmp_path / "fifteen", postgres_bin=POSTGRES_15, with_valkey=False) as fifteen:
+        _up_down_up(fifteen.database_url)
+
+
+def test_the_code_knows_the_one_newest_revision():
+    assert ScriptDirectory.from_config(migrating.config("postgresql://")).get_heads() == [SCHEMA_REVISION]
+
+
+async def _catalogue(servers, sql: str) -> list[asyncpg.Record]:
+    connection = await asyncpg.connect(servers.database_url)
+    try:
+        return await connection.fetch(sql)
+    finally:
+        await connection.close()
+
+
+async def test_every_table_has_forced_row_level_security_and_a_tenant_policy(servers):
+    found = await _catalogue(
+        servers,
+        "SELECT relname, relrowsecurity AND relforcerowsecurity AS forced,"
+        " (SELECT count(*) FROM pg_policy WHERE polrelid = c.oid AND polname = 'tenant') AS tenant"
+        " FROM pg_class c WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')"
+        " AND relname <> 'alembic_version'",
+    )
+    assert {row["relname"] for row in found} == set(metadata.tables)
+    assert [row["relname"] for row in found if not row["forced"] or row["tenant"] != 1] == []
+
+
+async def test_only_the_named_policies_see_beyond_one_company(servers):
+    found = await _catalogue(
+        servers,
+        "SELECT tablename, policyname, roles::text FROM pg_policies WHERE policyname <> 'tenant'",
+    )
+    assert {tuple(row) for row in found} == EXCEPTIONS
+
+
+async def test_no_role_of_the_service_owns_or_bypasses_anything_but_the_key_lookup(servers):
+    roles = await _catalogue(
+        servers,
+        "SELECT rolname FROM pg_roles WHERE rolname LIKE 'journey\\_%' AND (rolsuper OR rolbypassrls)",
+    )
+    owned = await _catalogue(
+        servers,
+        "SELECT relname AS name FROM pg_class JOIN pg_roles r ON r.oid = relowner WHERE rolname LIKE 'journey\\_%'"
+        " UNION ALL SELECT proname FROM pg_proc JOIN pg_roles r ON r.oid = proowner WHERE rolname LIKE 'journey\\_%'",
+    )
+    assert roles == []
+    assert [row["name"] for row in owned] == ["api_key_by_id"]
+
+
+async def test_the_company_leads_every_key_and_every_index_but_the_named_ones(servers):
+    found = await _catalogue(
+        servers,
+        "SELECT i.relname AS index, t.relname AS table, a.attname AS first, x.indpred IS NOT NULL AS partial"
+        " FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class t ON t.oid = x.indrelid"
+        " JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = x.indkey[0]"
+        " WHERE t.relnamespace = 'public'::regnamespace AND t.relname <> 'alembic_version'",
+    )
+    others = {
+        row["index"]
+        for row in found
+        if row["first"] != ("id" if row["table"] == "companies" else "company_id")
+    }
+    assert others == LED_BY_OTHERS
+    assert all(row["partial"] for row in found if row["index"] in others)
+    keys = await _catalogue(
+        servers,
+        "SELECT conname, a.attname AS first FROM pg_constraint c JOIN pg_attribute a"
+        " ON a.attrelid = conrelid AND a.attnum = conkey[1] WHERE contype = 'f'"
+        " AND connamespace = 'public'::regnamespace",
+    )
+    assert {row["first"] for row in keys} == {"company_id"}
+
+
+async def test_the_guides_indexes_are_there(servers):
+    found = await _catalogue(servers, "SELECT indexname FROM pg_indexes WHERE schemaname = 'public'")
+    assert {
+        "unique_company_stage",
+        "idx_company_order",
+        "unique_company_customer",
+        "idx_stage",
+        "idx_risk",
+        "idx_stage_risk",
+        "idx_customer_time",
+    } <= {row["indexname"] for row in found}
+
+
+async def test_ledgers_cannot_be_rewritten_by_the_service(servers):
+    found = await _catalogue(
+        servers,
+        "SELECT table_name, privilege_type FROM information_schema.role_table_grants"
+        " WHERE grantee = 'journey_app' AND table_name IN"
+        " ('journey_transitions', 'journey_events', 'stage_map_versions')",
+    )
+    assert {row["privilege_type"] for row in found} == {"SELECT", "INSERT"}
+
+
+async def test_a_company_sees_its_own_rows_only_and_writes_none_of_anothers(database, found_tenant):
+    mine, other = await found_tenant(), await found_tenant()
+
+    async def spy(work):
+        connection = work._connection
+        seen = {
+            table: await connection.scalar(
+                text(f"SELECT count(*) FROM {table} WHERE {column} = :other"), {"other": other.id}
+            )
+            for table, column in [("companies", "id"), ("api_keys", "company_id"), ("stage_map_versions", "company_id")]
+        }
+        changed = await connection.execute(
+            text("UPDATE api_keys SET name = 'mine' WHERE company_id = :other"), {"other": other.id}
+        )
+        return seen, changed.rowcount
+
+    assert await database.run(mine.id, spy) == (
+        {"companies": 0, "api_keys": 0, "stage_map_versions": 0},
+        0,
+    )
+    assert len(await rows(database, other.id, "SELECT 1 FROM api_keys WHERE company_id = :company")) == 1
+
+
+async def test_without_a_company_nothing_is_seen_even_on_a_connection_used_before(servers, tenant):
+    assert tenant.id > 0
+    database = Database(servers.database_url, pool_size=1)
+
+    async def count(work):
+        return await work._connection.scalar(text("SELECT count(*) FROM api_keys"))
+
+    try:
+        assert await database.run(tenant.id, count) == 1
+        assert await database.keyring(lambda keyring: _count_on(keyring.keys._connection)) == 0
+    finally:
+        await database.close()
+
+
+async def _count_on(connection) -> int:
+    return await connection.scalar(text("SELECT count(*) FROM api_keys"))

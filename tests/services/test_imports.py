@@ -1,0 +1,305 @@
+"""Histories: replayed, resumable, idempotent, in constant memory, a fault costing its own line only."""
+
+import asyncio
+import gzip
+import random
+import resource
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from ledger import faults, journeys, rows
+
+from journey_service.domain.errors import InvalidInputError, MalformedError
+from journey_service.domain.events import Event
+from journey_service.services import imports
+from journey_service.services import journeys as journey_service
+from journey_service.services.imports import get_import, list_faults, read_history, run_import
+from journey_service.services.ingest import ingest
+
+HEADER = "customer_id,occurred_at,event_type,amount\n"
+
+
+async def _chunks(data: bytes, size: int = 1_000) -> AsyncIterator[bytes]:
+    for start in range(0, len(data), size):
+        yield data[start : start + size]
+
+
+async def _read(database, company_id, text: str | bytes, **how):
+    data = text.encode() if isinstance(text, str) else text
+    return await read_history(database, company_id, _chunks(data), actor="tests", **how)
+
+
+async def _import(database, company_id, text: str | bytes, **how):
+    found = await _read(database, company_id, text, **how)
+    assert await run_import(database, company_id, found.id)
+    return await get_import(database, company_id, found.id)
+
+
+def _at(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+async def test_moves_are_dated_when_they_would_have_happened_those_of_time_included(database, tenant):
+    text = HEADER + "1,2020-01-01,appointment_completed,50\n1,2020-07-29,appointment_completed,50\n"
+    done = await _import(database, tenant.id, text, until=_at("2020-08-01"))
+    assert (done.applied, done.transitions, done.failed_lines) == (2, 5, 0)
+    assert [(move[1], move[2], move[3], move[5]) for move in (await journeys(database, tenant.id))[1]] == [
+        (None, "prospect", _at("2020-01-01"), "journey_started"),
+        ("prospect", "customer", _at("2020-01-01"), "appointment_completed"),
+        ("customer", "at_risk", _at("2020-04-01"), "days_since_last_appointment"),
+        ("at_risk", "churned", _at("2020-06-30"), "days_since_last_appointment"),
+        ("churned", "customer", _at("2020-07-29"), "appointment_completed"),
+    ]
+
+
+async def test_lines_are_decided_by_time_whatever_the_files_order(database, found_tenant):
+    lines = [f"{n % 7},{_at('2020-01-01') + timedelta(days=13 * n):%Y-%m-%d},appointment_completed,{n}.5" for n in range(60)]
+    sorted_company, shuffled_company = await found_tenant(), await found_tenant()
+    shuffled = lines.copy()
+    random.Random(1).shuffle(shuffled)
+    assert shuffled != lines
+    for company, order in ((sorted_company, lines), (shuffled_company, shuffled)):
+        done = await _import(database, company.id, HEADER + "\n".join(order), until=_at("2023-01-01"))
+        assert done.applied == 60
+    assert await journeys(database, sorted_company.id) == await journeys(database, shuffled_company.id)
+
+
+async def test_a_bare_date_is_midnight_where_the_company_is(database, found_tenant):
+    tenant = await found_tenant(timezone="America/Sao_Paulo")
+    await _import(database, tenant.id, HEADER + "1,2016-05-01,appointment_completed,0\n", until=_at("2016-06-01"))
+    [(first, *_)] = (await journeys(database, tenant.id)).values()
+    assert first[3] == datetime(2016, 5, 1, 3, tzinfo=UTC)
+
+
+async def test_a_second_run_changes_nothing(database, tenant):
+    text = HEADER + "".join(f"{n % 5},2020-0{1 + n % 9}-01,appointment_completed,10\n" for n in range(40))
+    first = await _import(database, tenant.id, text, until=_at("2021-01-01"))
+    before = await _everything(database, tenant.id)
+    second = await _import(database, tenant.id, text, until=_at("2021-01-01"))
+    assert (first.applied, second.applied, second.duplicates, second.transitions) == (40, 0, 40, 0)
+    assert await _everything(database, tenant.id) == before
+
+
+async def _everything(database, company_id):
+    return [
+        await rows(
+            database,
+            company_id,
+            f"SELECT {columns} FROM {table} WHERE company_id = :company ORDER BY 1, 2",
+        )
+        for table, columns in (
+            ("journey_transitions", "relationship_id, seq, to_stage, transitioned_at, recorded_at, cause_id"),
+            ("journey_events", "source, event_id, occurred_at, recorded_at, amount, transition_seq"),
+            ("customer_relationships", "customer_id, version, lifetime_value, next_evaluation_at, risk_score"),
+        )
+    ]
+
+
+async def test_equal_lines_without_an_id_are_told_apart_by_their_number(database, tenant):
+    text = HEADER + "1,2020-01-01,appointment_completed,5\n" * 3
+    done = await _import(database, tenant.id, text, until=_at("2020-01-02"))
+    ids = await rows(
+        database, tenant.id, "SELECT event_id FROM journey_events WHERE company_id = :company ORDER BY 1"
+    )
+    assert done.applied == 3
+    assert [row[0] for row in ids] == [
+        f"1:appointment_completed:2020-01-01T00:00:00Z:{n}" for n in (1, 2, 3)
+    ]
+
+
+async def test_twins_are_numbered_on_across_the_pages_of_a_long_history(database, tenant, monkeypatch):
+    monkeypatch.setattr(imports, "_LINES_DECIDED_AT_ONCE", 4)
+    text = HEADER + "1,2020-01-01,appointment_completed,5\n" * 11 + "2,2020-01-01,appointment_completed,5\n"
+    done = await _import(database, tenant.id, text, until=_at("2020-06-01"))
+    assert (done.applied, done.duplicates, done.failed_lines) == (12, 0, 0)
+    assert await faults(database, tenant.id) == []
+    assert {len(moves) for moves in (await journeys(database, tenant.id)).values()} == {4, 3}
+
+
+async def test_the_size_of_a_page_makes_no_difference(database, found_tenant, monkeypatch):
+    chance = random.Random(3)
+    text = HEADER + "".join(
+        f"{chance.randrange(9)},{_at('2020-01-01') + timedelta(days=chance.randrange(900)):%Y-%m-%d},"
+        f"{chance.choice(['appointment_completed', 'appointment_missed'])},7\n"
+        for _ in range(150)
+    )
+    found = []
+    for size in (1, 5, 1_000):
+        monkeypatch.setattr(imports, "_LINES_DECIDED_AT_ONCE", size)
+        tenant = await found_tenant()
+        await _import(database, tenant.id, text, until=_at("2023-06-01"))
+        found.append(await journeys(database, tenant.id))
+    assert found[0] == found[1] == found[2]
+
+
+async def test_faulty_lines_are_told_with_their_place_and_sink_nothing_else(database, tenant):
+    text = HEADER + (
+        "1,2020-01-01,appointment_completed,5\n"
+        "x,2020-01-01,appointment_completed,5\n"
+        "2,2020-13-01,appointment_completed,5\n"
+        "3,2020-01-01,teleported,5\n"
+        "4,2020-01-01,appointment_completed,5.555\n"
+        "5,2020-01-01T10:00:00,appointment_completed,5\n"
+        "6,2020-01-01\n"
+        "7,2020-01-01,appointment_completed,5\n"
+        "8,2020-01-01,appoint"
+    )
+    done = await _import(database, tenant.id, text, until=_at("2020-02-01"))
+    found = await list_faults(database, tenant.id, done.id, after=(0, ""), limit=100)
+    assert (done.applied, done.failed_lines) == (2, 7)
+    assert [(fault.line, fault.pointer) for fault in found] == [
+        (3, "/customer_id"),
+        (4, "/occurred_at"),
+        (5, "/type"),
+        (6, "/total_amount"),
+        (7, "/occurred_at"),
+        (8, ""),
+        (10, ""),
+    ]
+    assert set(await journeys(database, tenant.id)) == {1, 7}
+
+
+async def test_a_line_with_a_known_id_and_other_content_is_a_fault(database, tenant):
+    text = '{"id": "a", "source": "s", "type": "payment_received", "customer_id": 1, "occurred_at": "2020-01-01", "data": {"total_amount": %d}}\n'
+    done = await _import(database, tenant.id, (text % 1) + (text % 1) + (text % 2), until=_at("2020-02-01"))
+    [fault] = await list_faults(database, tenant.id, done.id, after=(0, ""), limit=10)
+    assert (done.applied, done.duplicates, done.failed_lines, fault.line) == (1, 1, 1, 3)
+
+
+async def test_a_file_cut_off_in_the_middle_costs_its_last_line(database, tenant):
+    lines = "".join(f"{n},2020-01-01,appointment_completed,{random.Random(n).randrange(9_999)}\n" for n in range(5_000))
+    whole = gzip.compress((HEADER + lines).encode())
+    done = await _import(database, tenant.id, whole[: len(whole) // 2], until=_at("2020-02-01"))
+    assert done.status == "done"
+    assert done.failed_lines == 1
+    assert 1_000 < done.applied < 5_000
+
+
+@pytest.mark.parametrize(
+    ("data", "how", "error"),
+    [
+        (b"customer_id,occurred_at,event_type\n", {"is_gzip": True}, MalformedError),
+        (b"", {}, MalformedError),
+        (b"\x00\xff\xfe binary", {}, MalformedError),
+        (b"name,age\nAda,36\n", {}, InvalidInputError),
+    ],
+    ids=["said to be gzip", "empty", "binary", "another table"],
+)
+async def test_what_is_no_history_is_refused_and_leaves_nothing(database, tenant, data, how, error):
+    with pytest.raises(error):
+        await _read(database, tenant.id, data, **how)
+    assert await rows(database, tenant.id, "SELECT id FROM imports WHERE company_id = :company") == []
+
+
+async def test_until_must_not_lie_in_the_companys_future(database, found_tenant):
+    tenant = await found_tenant(test_clock=_at("2020-06-01"))
+    with pytest.raises(InvalidInputError, match="future"):
+        await _read(database, tenant.id, HEADER, until=_at("2020-06-02"))
+
+
+async def test_lines_beyond_until_wait_for_another_time(database, tenant):
+    text = HEADER + "1,2020-01-01,appointment_completed,5\n1,2020-03-01,appointment_completed,5\n"
+    first = await _import(database, tenant.id, text, until=_at("2020-02-01"))
+    second = await _import(database, tenant.id, text, until=_at("2020-04-01"))
+    assert (first.applied, first.later) == (1, 1)
+    assert (second.applied, second.duplicates, second.later) == (1, 1, 0)
+
+
+async def test_without_until_a_line_from_the_future_is_a_fault(database, found_tenant):
+    tenant = await found_tenant(test_clock=_at("2020-06-01"))
+    text = HEADER + "1,2020-05-01,appointment_completed,5\n1,2020-06-02,appointment_completed,5\n"
+    done = await _import(database, tenant.id, text)
+    assert (done.applied, done.failed_lines) == (1, 1)
+
+
+async def test_a_line_older_than_what_is_known_is_late_decided_as_of_now_and_rewrites_nothing(
+    database, found_tenant
+):
+    tenant = await found_tenant(test_clock=_at("2020-06-01"))
+    known = Event("live", "1", 1, "appointment_completed", _at("2020-05-20"), 1_000)
+    await ingest(database, tenant.id, [known], now=_at("2020-05-20"))
+    before = (await journeys(database, tenant.id))[1]
+    text = HEADER + "1,2020-01-01,appointment_completed,500\n1,2020-02-01,appointment_completed,500\n"
+    done = await _import(database, tenant.id, text)
+    after = (await journeys(database, tenant.id))[1]
+    assert (done.applied, done.late) == (2, 2)
+    assert after[: len(before)] == before
+    assert [(move[2], move[3]) for move in after[len(before) :]] == [("vip", _at("2020-06-01"))]
+
+
+async def test_a_killed_replay_goes_on_where_it_was(database, tenant, monkeypatch):
+    monkeypatch.setattr(imports, "_LINES_DECIDED_AT_ONCE", 10)
+    monkeypatch.setattr(imports, "_LEASE_SECONDS", 0)
+    text = HEADER + "".join(f"{n},2020-01-01,appointment_completed,5\n" for n in range(95))
+    found = await _read(database, tenant.id, text, until=_at("2020-06-01"))
+
+    def die(progress) -> None:
+        if progress.done >= 30:
+            raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await run_import(database, tenant.id, found.id, on_progress=die)
+    halfway = await get_import(database, tenant.id, found.id)
+    assert (halfway.status, 30 <= halfway.done < 95) == ("running", True)
+    assert await run_import(database, tenant.id, found.id)
+    done = await get_import(database, tenant.id, found.id)
+    assert (done.status, done.done, done.applied, done.duplicates) == ("done", 95, 95, 0)
+    left = await rows(database, tenant.id, "SELECT 1 FROM import_lines WHERE company_id = :company")
+    assert left == []
+
+
+async def test_two_runners_do_not_tread_on_each_other(database, tenant):
+    text = HEADER + "".join(f"{n},2020-01-01,appointment_completed,5\n" for n in range(2_500))
+    found = await _read(database, tenant.id, text, until=_at("2020-06-01"))
+    ran = await asyncio.gather(*(run_import(database, tenant.id, found.id) for _ in range(3)))
+    done = await get_import(database, tenant.id, found.id)
+    assert sorted(ran) == [False, False, True]
+    assert (done.applied, done.duplicates, done.transitions) == (2_500, 0, 7_500)
+
+
+async def test_an_upload_that_breaks_off_leaves_no_journeys(database, tenant):
+    async def breaking() -> AsyncIterator[bytes]:
+        yield (HEADER + "1,2020-01-01,appointment_completed,5\n" * 6_000).encode()
+        raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        await read_history(database, tenant.id, breaking(), actor="tests")
+    [(status,)] = await rows(database, tenant.id, "SELECT status FROM imports WHERE company_id = :company")
+    assert status == "failed"
+    assert await journeys(database, tenant.id) == {}
+    assert await rows(database, tenant.id, "SELECT 1 FROM import_lines WHERE company_id = :company") == []
+
+
+@pytest.mark.big
+async def test_memory_does_not_grow_with_the_history(database, tenant):
+    def text(lines: int) -> AsyncIterator[bytes]:
+        async def made() -> AsyncIterator[bytes]:
+            yield HEADER.encode()
+            for start in range(0, lines, 1_000):
+                yield "".join(
+                    f"{n % 400},2020-01-0{1 + n % 9},appointment_missed,0\n" for n in range(start, start + 1_000)
+                ).encode()
+
+        return made()
+
+    async def run(lines: int) -> int:
+        found = await read_history(database, tenant.id, text(lines), actor="tests", until=_at("2020-02-01"))
+        await run_import(database, tenant.id, found.id)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    small = await run(10_000)
+    assert await run(60_000) - small < 30 * 1024  # KiB; the lines alone would be more
+
+
+async def test_a_customer_known_before_is_brought_to_the_end_too(database, found_tenant):
+    tenant = await found_tenant(test_clock=_at("2020-12-01"))
+    await ingest(
+        database,
+        tenant.id,
+        [Event("live", "1", 1, "appointment_completed", _at("2020-01-01"))],
+        now=_at("2020-01-01"),
+    )
+    await _import(database, tenant.id, HEADER + "1,2020-01-02,payment_received,5\n")
+    view = await journey_service.get_journey(database, tenant.id, 1)
+    assert view.standing.relationship.current_stage == "churned"
