@@ -101,14 +101,20 @@ class Outside:
 
     def __init__(self, connection: asyncpg.Connection) -> None:
         self.connection = connection
+        self._digests = ""
 
     async def rows(self, company_id: int) -> dict[str, str]:
         """A digest of each table's rows of the company: the same only if nothing at all has changed."""
-        names = [row["table_name"] for row in await self.connection.fetch(_TABLES)]
-        assert len(names) > 5
-        parts = [_digest(name, "company_id") for name in names] + [_digest("companies", "id")]
-        rows = await self.connection.fetch(" UNION ALL ".join(parts), company_id)
-        return {row["name"]: row["digest"] for row in rows}
+        if not self._digests:
+            names = [row["table_name"] for row in await self.connection.fetch(_TABLES)]
+            assert len(names) > 5
+            parts = [_digest(name, "company_id") for name in names] + [_digest("companies", "id")]
+            self._digests = " UNION ALL ".join(parts)
+        return {row["name"]: row["digest"] for row in await self.connection.fetch(self._digests, company_id)}
+
+    async def count_companies(self) -> int:
+        """How many companies there are."""
+        return await self.connection.fetchval("SELECT count(*) FROM companies")
 
     async def turn_clock(self, company_id: int, instant: str) -> None:
         """Let a company's clock stand at a later instant."""

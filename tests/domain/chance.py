@@ -7,15 +7,15 @@ from decimal import Decimal
 from typing import Any
 
 from hypothesis import strategies as st
-from oracle import literal
-from domain.stories import DAY, INSTANT, T0
 
+from domain.stories import DAY, INSTANT, T0
 from journey_service.domain.errors import JourneyServiceError, NotPinnedError
 from journey_service.domain.events import EVENT_TYPES, Event
 from journey_service.domain.journey import Journey, check_pin_until
-from journey_service.domain.policy import CompanyPolicy, parse_policy
+from journey_service.domain.policy import CompanyPolicy, ScoringPolicy, parse_policy
 from journey_service.domain.relationship import Rulebook
-from journey_service.domain.stages import parse_stage_map, stage_map_to_json
+from journey_service.domain.stages import DEFAULT_STAGES, parse_stage_map
+from oracle import literal
 
 DAYS_WORTH_A_LOOK = (0, 1, 30, 59, 60, 61, 89, 90, 91, 92, 120, 179, 180, 181, 182, 270)
 OPERATORS = (">", ">=", "<", "<=", "==", "!=")
@@ -85,8 +85,6 @@ def default_forms() -> st.SearchStrategy[list[dict[str, Any]]]:
     days = st.one_of(st.none(), st.none(), st.sampled_from([20, 60, 90, 120, 179]))
 
     def with_days(drawn: Sequence[int | None]) -> list[dict[str, Any]]:
-        from journey_service.domain.stages import DEFAULT_STAGES  # noqa: PLC0415
-
         return [
             {**form, "retention_days": number}
             for form, number in zip(DEFAULT_STAGES, [*drawn, None, None], strict=True)
@@ -130,6 +128,46 @@ def companies(forms: st.SearchStrategy[list[dict[str, Any]]] | None = None) -> s
         st.one_of(stage_forms(), default_forms()) if forms is None else forms,
         st.sampled_from(["appointments", "payments"]),
         st.sampled_from([1, 30, 90]),
+    )
+
+
+_weights = st.one_of(st.sampled_from(["0", "0.2", "0.3", "1"]).map(Decimal), st.decimals(0, 1, places=4))
+_spans_of_days = st.one_of(st.sampled_from([1, 30, 60, 90, 180, 3650]), st.integers(1, 400))
+
+
+def policies() -> st.SearchStrategy[CompanyPolicy]:
+    """Policies with any weights, windows and thresholds."""
+    scoring = st.builds(
+        ScoringPolicy,
+        engagement_frequency_weight=_weights,
+        engagement_recency_weight=_weights,
+        engagement_monetary_weight=_weights,
+        engagement_quality_weight=_weights,
+        frequency_window_days=_spans_of_days,
+        frequency_target=st.integers(1, 7),
+        recency_horizon_days=_spans_of_days,
+        monetary_target=st.decimals("0.01", 2_000, places=2),
+        quality_window_days=_spans_of_days,
+        new_engagement=_weights,
+        new_risk=_weights,
+        inactive_days=_spans_of_days,
+        inactive_weight=_weights,
+        very_inactive_days=_spans_of_days,
+        very_inactive_weight=_weights,
+        missed_rate=_weights,
+        missed_rate_weight=_weights,
+        missed_window_days=_spans_of_days,
+        trend=_weights.map(lambda weight: -weight),
+        trend_weight=_weights,
+        trend_window_days=_spans_of_days,
+        tickets_weight=_weights,
+        tickets_window_days=_spans_of_days,
+    )
+    return st.builds(
+        CompanyPolicy,
+        scoring=scoring,
+        revenue_source=st.sampled_from(["appointments", "payments"]),
+        manual_pin_days=st.sampled_from([1, 30, 90]),
     )
 
 
@@ -179,7 +217,7 @@ def operations(draw: st.DrawFn, keys: Sequence[str], *, most: int = 10) -> list[
 
 
 def carry_out(journey: Journey, operation: literal.Operation, number: int) -> None:
-    """One operation as the services carry it out: what is due first, then the step. Raises what they raise."""
+    """One operation as the services carry it out: what is due first, then the step, and the same errors."""
     now = operation.now
     journey.bring_to(now)
     match operation:
@@ -201,7 +239,7 @@ def carry_out(journey: Journey, operation: literal.Operation, number: int) -> No
 def play(
     rulebook: Rulebook,
     steps: Sequence[literal.Operation],
-    then: Callable[[Journey], None] = lambda journey: None,
+    then: Callable[[Journey], None] = lambda _: None,
 ) -> tuple[Journey, list[int]]:
     """A journey through all operations, and the positions of the refused ones; `then` is told after each."""
     journey = Journey.open(7, rulebook, steps[0].now)

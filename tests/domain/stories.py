@@ -9,7 +9,7 @@ from journey_service.domain.events import Event
 from journey_service.domain.journey import Journey
 from journey_service.domain.policy import DEFAULT_POLICY, CompanyPolicy, parse_policy
 from journey_service.domain.relationship import Rulebook, Transition
-from journey_service.domain.stages import DEFAULT_STAGES, StageMap, parse_stage_map
+from journey_service.domain.stages import DEFAULT_STAGES, parse_stage_map
 
 T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)

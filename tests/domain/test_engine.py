@@ -1,11 +1,11 @@
-"""Which stage a customer belongs in, why, and when that could change: the cases of the decision, one by one."""
+"""Which stage a customer belongs in, why, and when that can change: the cases of the decision, one by one."""
 
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+
 from domain.stories import (
-    DAY,
     DEFAULT,
     HOUR,
     INSTANT,
@@ -26,7 +26,6 @@ from domain.stories import (
     tell,
     visits,
 )
-
 from journey_service.domain.engine import Family, decide
 from journey_service.domain.errors import InactiveStageError, InvalidInputError, StageConflictError
 from journey_service.domain.events import LATEST, MAX_SUM_CENTS

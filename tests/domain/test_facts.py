@@ -5,11 +5,10 @@ from fractions import Fraction
 from random import Random
 
 import pytest
-from domain.stories import DAY, INSTANT, T0, day, event, payments
 from hypothesis import given
 from hypothesis import strategies as st
-from oracle import literal
 
+from domain.stories import DAY, INSTANT, T0, day, event, payments
 from journey_service.domain import scoring
 from journey_service.domain.events import EVENT_TYPES, Event
 from journey_service.domain.facts import (
@@ -23,6 +22,7 @@ from journey_service.domain.facts import (
     keep_newest,
 )
 from journey_service.domain.policy import DEFAULT_POLICY, CompanyPolicy, parse_policy
+from oracle import literal
 
 NOW = day(400)
 WINDOW = 90 * DAY

