@@ -25,8 +25,8 @@ from journey_service.embedded import (
     EmbeddedError,
     Servers,
     connect_or_start,
-    processes,
 )
+from journey_service.embedded import processes as children
 from journey_service.embedded.postgres import postgres_binaries
 from journey_service.embedded.valkey import valkey_binary
 
@@ -249,7 +249,7 @@ async def test_servers_left_behind_are_stopped_before_new_ones_start(folder):
     log = folder / "postgres.log"
     said_before = log.stat().st_size
     postgres = postgres_binaries() / "postgres"
-    port, valkey_port = (str(processes.free_port()) for _ in range(2))
+    port, valkey_port = (str(children.free_port()) for _ in range(2))
     settings = ("-c", "unix_socket_directories=", "-c", "listen_addresses=127.0.0.1", "-c", f"port={port}")
     with (
         left_behind(postgres, "-D", folder / "postgres", *settings, **UNPRIVILEGED) as old_postgres,
@@ -417,13 +417,13 @@ def test_a_server_that_does_not_start_says_why_and_leaves_nothing_running(folder
 
 
 def test_a_port_taken_in_between_is_given_up_for_another(folder, monkeypatch):
-    free_port = processes.free_port
+    free_port = children.free_port
     with quick(folder) as servers:
         taken = [
             int(url.rpartition(":")[2].partition("/")[0]) for url in (servers.database_url, servers.redis_url)
         ]
         ports = iter(taken)
-        monkeypatch.setattr(processes, "free_port", lambda: next(ports, None) or free_port())
+        monkeypatch.setattr(children, "free_port", lambda: next(ports, None) or free_port())
         copy = folder.with_name("copy")
         shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("postmaster.pid", "running.json"))
         with quick(copy) as others:

@@ -99,6 +99,7 @@ spans = st.one_of(
     st.sampled_from(DAYS_WORTH_A_LOOK[1:]).map(lambda days: days * DAY - INSTANT),
     st.integers(0, 40 * 24 * 60).map(lambda minutes: timedelta(minutes=minutes)),
 )
+pins = st.one_of(spans, st.integers(1, 200).map(lambda days: days * DAY))
 delays = st.one_of(st.just(timedelta(0)), st.just(timedelta(0)), spans, st.just(-timedelta(minutes=5)))
 
 
@@ -201,15 +202,19 @@ def operations(draw: st.DrawFn, keys: Sequence[str], *, most: int = 10) -> list[
     now = T0
     drawn: list[literal.Operation] = []
     for _ in range(draw(st.integers(1, most))):
-        kind = draw(st.sampled_from(["event"] * 8 + ["move", "pin", "unpin"])) if drawn else "event"
+        kind = (
+            draw(st.sampled_from(["event"] * 7 + ["move"] * 2 + ["pin"] * 2 + ["unpin"]))
+            if drawn
+            else "event"
+        )
         match kind:
             case "event":
                 drawn.append(literal.Happened(now, draw(literal_events(now))))
             case "move":
-                until = draw(st.one_of(st.none(), spans.map(lambda span, now=now: now + span)))
+                until = draw(st.one_of(st.none(), pins.map(lambda span, now=now: now + span)))
                 drawn.append(literal.Moved(now, draw(st.sampled_from([*keys, "nowhere"])), until))
             case "pin":
-                drawn.append(literal.Pinned(now, now + draw(spans)))
+                drawn.append(literal.Pinned(now, now + draw(pins)))
             case _:
                 drawn.append(literal.Unpinned(now))
         now += draw(spans)

@@ -1,0 +1,313 @@
+"""Customers: who they are, what they consent to, and the list of them."""
+
+import pytest
+
+from api.calls import API, NOON, as_kept, event, every_page, look, problem, tell
+from journey_service.domain.intake import parse_instant
+
+UNKNOWN = {"status": "unknown", "at": None, "source": None}
+ADA = {"name": "Ada Lovelace", "email": "ada@example.com", "phone": "+49 30 1234567"}
+
+
+async def put(http, tenant, customer_id=1, **profile):
+    return await http.put(f"{API}/customers/{customer_id}", headers=tenant.headers, json=profile)
+
+
+def key_of(tenant):
+    return f"key:{tenant.token.split('_')[1]}"
+
+
+# ---- one customer
+
+
+async def test_a_customer_who_is_told_about_has_a_journey(http, salon):
+    answer = await put(http, salon, **ADA)
+
+    assert answer.status_code == 201
+    assert answer.headers["etag"] == '"1"'
+    told = answer.json()
+    assert told.keys() == {
+        *("customer_id", "name", "email", "phone", "consents", "created_at", "updated_at", "journey")
+    }
+    assert {name: told[name] for name in ADA} == ADA
+    assert told["consents"] == dict.fromkeys(["email", "sms", "call", "offer"], UNKNOWN)
+    assert (told["journey"]["current_stage"], told["journey"]["version"]) == ("prospect", 1)
+    assert told["journey"]["stage_entered_at"] == told["journey"]["created_at"] == NOON
+    [opening] = (await look(http, salon, "/customers/1/transitions"))["items"]
+    assert (opening["from_stage"], opening["trigger_type"]) == (None, "system")
+
+
+async def test_what_was_put_is_what_is_got(http, salon):
+    told = (await put(http, salon, **ADA, consents={"email": "granted"})).json()
+
+    answer = await http.get(f"{API}/customers/1", headers=salon.headers)
+
+    assert answer.headers["etag"] == '"1"'
+    got = answer.json()
+    assert as_kept(got.pop("journey")) == as_kept(told.pop("journey"))
+    assert got == told
+
+
+async def test_saying_the_same_again_changes_nothing(http, salon, outside):
+    first = (await put(http, salon, **ADA, consents={"email": "granted"})).json()
+    before = await outside.rows(salon.id)
+
+    again = await put(http, salon, **ADA, consents={"email": "granted", "sms": "unknown"})
+
+    assert again.status_code == 200
+    assert again.headers["etag"] == '"1"'
+    assert again.json()["updated_at"] == first["updated_at"]
+    assert await outside.rows(salon.id) == before
+
+
+async def test_a_changed_profile_is_written_and_what_is_left_out_becomes_unknown(http, salon):
+    first = (await put(http, salon, **ADA)).json()
+
+    second = (await put(http, salon, name="Ada King", phone=None)).json()
+
+    assert (second["name"], second["email"], second["phone"]) == ("Ada King", None, None)
+    assert second["created_at"] == first["created_at"]
+    assert parse_instant(second["updated_at"], "") > parse_instant(first["updated_at"], "")
+    assert second["journey"]["version"] == 1
+
+
+async def test_a_consent_is_noted_with_its_time_and_source_when_it_changes(
+    http, salon, outside, found_tenant
+):
+    granted = (await put(http, salon, consents={"email": "granted", "call": "withdrawn"})).json()["consents"]
+    at_noon = {"at": NOON, "source": key_of(salon)}
+    assert granted == {
+        "email": {"status": "granted", **at_noon},
+        "call": {"status": "withdrawn", **at_noon},
+        "sms": UNKNOWN,
+        "offer": UNKNOWN,
+    }
+
+    await outside.turn_clock(salon.id, "2026-03-02T12:00:00+00:00")
+    later = (await put(http, salon, consents={"email": "granted", "call": "granted"})).json()["consents"]
+
+    assert later["email"] == granted["email"]
+    assert later["call"] == {"status": "granted", "at": "2026-03-02T12:00:00Z", "source": key_of(salon)}
+    left_out = (await put(http, salon, name="Ada")).json()["consents"]
+    assert left_out == later
+
+
+async def test_a_consent_can_become_unknown_again(http, salon):
+    await put(http, salon, consents={"email": "granted"})
+
+    told = (await put(http, salon, consents={"email": "unknown"})).json()["consents"]["email"]
+
+    assert told == {"status": "unknown", "at": NOON, "source": key_of(salon)}
+
+
+async def test_a_customer_known_by_events_gets_a_profile_and_keeps_the_journey(http, salon):
+    await tell(http, salon, "e-1")
+
+    answer = await put(http, salon, **ADA)
+
+    assert answer.status_code == 200
+    assert answer.headers["etag"] == '"2"'
+    assert answer.json()["name"] == "Ada Lovelace"
+    assert answer.json()["journey"]["current_stage"] == "customer"
+
+
+async def test_a_customer_of_events_has_a_profile_of_which_nothing_is_known(http, salon):
+    await tell(http, salon, "e-1", customer_id=0)
+
+    got = await look(http, salon, "/customers/0")
+
+    assert (got["customer_id"], got["name"], got["email"], got["phone"]) == (0, None, None, None)
+    assert set(map(str, got["consents"].values())) == {str(UNKNOWN)}
+
+
+async def test_nobody_is_not_found(http, salon):
+    problem(await http.get(f"{API}/customers/1", headers=salon.headers), 404, "customer-not-found")
+
+
+@pytest.mark.parametrize("customer_id", [0, 2**63 - 1])
+async def test_ids_reach_from_0_to_63_bits(http, salon, customer_id):
+    assert (await put(http, salon, customer_id)).status_code == 201
+    assert (await look(http, salon, f"/customers/{customer_id}"))["customer_id"] == customer_id
+
+
+# ---- the list
+
+PEOPLE = {
+    1: {"name": "Ada Lovelace", "email": "ada@example.com", "phone": "+49 30 111"},
+    2: {"name": "Grace Hopper", "email": "grace@example.com"},
+    3: {"name": "grace kelly", "phone": "+49 30 222"},
+    4: {"name": "100% Hair_Care \\ Co"},
+    5: {"email": "hair@example.com"},
+    6: {"name": "Ada Lovelace"},
+}
+VISITS = {
+    2: [("2025-11-21T12:00:00Z", 100)],  # 100 days ago: at risk
+    3: [("2025-08-01T12:00:00Z", 100)],  # 212 days ago: churned
+    4: [("2026-02-27T12:00:00Z", 1000)],  # vip
+    6: [("2026-02-26T12:00:00Z", 100)],
+    7: [("2026-02-26T12:00:00Z", 100)],
+    8: [("2025-12-31T11:59:59Z", 0)],  # 60 days ago
+    9: [("2025-12-31T12:00:01Z", 0)],  # not quite
+}
+CALLS = (10, 11)
+EVERYBODY = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]
+
+
+@pytest.fixture(scope="module")
+async def crowd(http, found_tenant):
+    """A company with customers of every kind: with ties, without names, without visits."""
+    tenant = await found_tenant(test_clock=parse_instant(NOON, ""))
+    for customer_id, profile in PEOPLE.items():
+        assert (await put(http, tenant, customer_id, **profile)).status_code == 201
+    for customer_id, visits in VISITS.items():
+        for number, (at, amount) in enumerate(visits):
+            told = {"customer_id": customer_id, "occurred_at": at, "total_amount": amount}
+            await tell(http, tenant, f"v-{customer_id}-{number}", **told)
+    for customer_id in CALLS:
+        await tell(http, tenant, f"c-{customer_id}", "call_received", customer_id, call_duration=61)
+    return tenant
+
+
+async def found(http, tenant, **params):
+    pages = await every_page(http, tenant.headers, "/customers", **params)
+    return [one["customer_id"] for page in pages for one in page]
+
+
+async def test_the_list_shows_each_customer_as_one_shows_alone(http, crowd):
+    [page] = await every_page(http, crowd.headers, "/customers")
+
+    assert [one["customer_id"] for one in page] == EVERYBODY
+    for one in page:
+        assert one == await look(http, crowd, f"/customers/{one['customer_id']}")
+
+
+FILTERS = [
+    ({"stage": "prospect"}, [1, 5]),
+    ({"stage": "lead"}, [10, 11]),
+    ({"stage": "customer"}, [6, 7, 8, 9]),
+    ({"stage": "vip"}, [4]),
+    ({"stage": "at_risk"}, [2]),
+    ({"stage": "churned"}, [3]),
+    ({"stage": "regular"}, []),
+    ({"stage": "no_such_stage"}, []),
+    ({"risk_min": 0}, EVERYBODY),
+    ({"risk_min": 0.6}, [2, 3]),
+    ({"risk_min": 0.61}, [2]),
+    ({"risk_max": 0}, [1, 4, 5, 6, 7, 8, 9, 10, 11]),
+    ({"risk_min": 0.01, "risk_max": 0.6}, [3]),
+    ({"risk_min": 0.9, "risk_max": 0.1}, []),
+    ({"inactive_days_min": 0}, [2, 3, 4, 6, 7, 8, 9]),
+    ({"inactive_days_min": 60}, [2, 3, 8]),
+    ({"inactive_days_min": 100}, [2, 3]),
+    ({"inactive_days_min": 101}, [3]),
+    ({"inactive_days_min": 36_500}, []),
+    ({"q": "grace"}, [2, 3]),
+    ({"q": "GRACE HOPPER"}, [2]),
+    ({"q": "example.com"}, [1, 2, 5]),
+    ({"q": "+49 30"}, [1, 3]),
+    ({"q": "4"}, [1, 3, 4]),
+    ({"q": "11"}, [1, 11]),
+    ({"q": "100%"}, [4]),
+    ({"q": "%"}, [4]),
+    ({"q": "_"}, [4]),
+    ({"q": "\\"}, [4]),
+    ({"q": "'; DROP TABLE customers; --"}, []),
+    ({"q": ""}, EVERYBODY),
+    ({"q": "grace", "stage": "at_risk", "risk_min": 0.5, "inactive_days_min": 50}, [2]),
+]
+
+
+@pytest.mark.parametrize(("params", "expected"), FILTERS, ids=str)
+async def test_a_filter_finds_exactly_those_who_fit(http, crowd, params, expected):
+    assert await found(http, crowd, **params) == expected
+    assert await found(http, crowd, **params, limit=1) == expected
+    assert await found(http, crowd, **params, sort="-customer_id", limit=2) == expected[::-1]
+
+
+# Without a visit somebody comes before everybody with one; without a name likewise.
+KEYS = {
+    "customer_id": lambda one: one["customer_id"],
+    "name": lambda one: (one["name"] or "").lower(),
+    "risk_score": lambda one: one["journey"]["risk_score"],
+    "engagement_score": lambda one: one["journey"]["engagement_score"],
+    "lifetime_value": lambda one: one["journey"]["lifetime_value"],
+    "last_appointment_at": lambda one: one["journey"]["last_appointment_at"] or "",
+    "stage_entered_at": lambda one: one["journey"]["stage_entered_at"],
+}
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 200])
+@pytest.mark.parametrize("descending", [False, True], ids=["upwards", "downwards"])
+@pytest.mark.parametrize("sort", KEYS)
+async def test_every_order_shows_everybody_once_on_pages_of_any_size(http, crowd, sort, descending, limit):
+    pages = await every_page(http, crowd.headers, "/customers", sort="-" * descending + sort, limit=limit)
+
+    shown = [one for page in pages for one in page]
+    assert sorted(one["customer_id"] for one in shown) == EVERYBODY
+    assert [len(page) for page in pages[:-1]] == [limit] * (len(pages) - 1)
+    keys = [(KEYS[sort](one), one["customer_id"]) for one in shown]
+    # Ties, and how texts compare, are the database's: told by ids, and by ASCII letters.
+    assert keys == sorted(keys, reverse=descending)
+
+
+async def test_the_orders_tested_are_those_there_are(http, api):
+    parameters = api.openapi()["paths"]["/api/v1/customers"]["get"]["parameters"]
+    [sort] = [parameter["schema"] for parameter in parameters if parameter["name"] == "sort"]
+    assert sort["enum"] == [order for name in sort["enum"][::2] for order in (name, f"-{name}")]
+    assert set(sort["enum"][::2]) == KEYS.keys()
+
+
+async def test_the_tested_crowd_has_ties_and_gaps(http, crowd):
+    [page] = await every_page(http, crowd.headers, "/customers")
+
+    for name, key in KEYS.items():
+        if name != "customer_id":
+            assert len({key(one) for one in page}) < len(page)
+    assert None in {one["name"] for one in page}
+    assert None in {one["journey"]["last_appointment_at"] for one in page}
+
+
+async def test_paging_shows_nobody_twice_while_customers_come(http, salon):
+    for number in range(6):
+        await put(http, salon, 10 + number, name=f"N{number}")
+    seen, cursor, newcomer = [], None, 100
+
+    while cursor is not None or not seen:
+        page = await look(
+            http, salon, "/customers", sort="name", limit=2, **({"cursor": cursor} if cursor else {})
+        )
+        seen += [one["customer_id"] for one in page["items"]]
+        cursor, newcomer = page["next_cursor"], newcomer + 1
+        await put(http, salon, newcomer, name="A")
+
+    assert seen == [10, 11, 12, 13, 14, 15]
+
+
+@pytest.mark.parametrize("character", ["ä", "😀", "\x01", '"', "\\"], ids=ascii)
+async def test_names_of_any_length_and_letters_can_be_paged_by(http, salon, character):
+    for customer_id in (1, 2, 3):
+        assert (await put(http, salon, customer_id, name=character * 255)).status_code == 201
+
+    assert await found(http, salon, sort="name", limit=1) == [1, 2, 3]
+
+
+async def test_the_last_full_page_names_no_next_one(http, salon):
+    await http.post(
+        f"{API}/events/batch", headers=salon.headers, json=[event(f"e-{n}", customer_id=n) for n in range(4)]
+    )
+
+    assert len(await every_page(http, salon.headers, "/customers", limit=2)) == 2
+    assert len(await every_page(http, salon.headers, "/customers", limit=4)) == 1
+
+
+async def test_a_company_without_customers_has_an_empty_list(http, salon):
+    assert await look(http, salon, "/customers") == {"items": [], "next_cursor": None}
+
+
+async def test_a_company_s_list_holds_its_own_customers_only(http, salon, found_tenant):
+    neighbour = await found_tenant()
+    await tell(http, neighbour, "e-1", customer_id=1)
+    await tell(http, salon, "e-1", customer_id=2)
+
+    assert await found(http, salon) == [2]
+    assert await found(http, neighbour) == [1]
