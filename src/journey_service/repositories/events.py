@@ -29,10 +29,13 @@ class Applied(NamedTuple):
     transition_seq: int | None
 
 
+# One walk down the primary key an event, whatever the planner thinks of the table's size: joined the other way
+# round, all events of the company would be read.
 _KNOWN: Final = text(
-    "SELECT source, event_id, relationship_id, content_hash, transition_seq FROM journey_events"
-    " WHERE company_id = :company_id AND (source, event_id) IN"
-    " (SELECT * FROM unnest(CAST(:sources AS text[]), CAST(:ids AS text[])))"
+    "SELECT told.source, told.event_id, known.relationship_id, known.content_hash, known.transition_seq"
+    " FROM unnest(CAST(:sources AS text[]), CAST(:ids AS text[])) AS told(source, event_id)"
+    " CROSS JOIN LATERAL (SELECT relationship_id, content_hash, transition_seq FROM journey_events e"
+    " WHERE e.company_id = :company_id AND e.source = told.source AND e.event_id = told.event_id LIMIT 1) known"
 )
 _APPEND: Final = text(
     "INSERT INTO journey_events (company_id, source, event_id, relationship_id, type, occurred_at,"

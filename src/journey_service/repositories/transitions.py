@@ -46,10 +46,12 @@ _COLUMNS: Final = (
     "id, relationship_id, seq, from_stage, to_stage, transitioned_at, recorded_at, trigger_type,"
     " trigger_event, performed_by, actor, notes, reasons, request, map_version, cause_kind, cause_id"
 )
+# One walk down the primary key an entry, as for events.
 _SOME: Final = text(
-    f"SELECT {_COLUMNS} FROM journey_transitions"  # noqa: S608  # no input in it
-    " WHERE company_id = :company_id AND (relationship_id, seq) IN"
-    " (SELECT * FROM unnest(CAST(:relationship_ids AS bigint[]), CAST(:seqs AS bigint[])))"
+    "SELECT found.* FROM unnest(CAST(:relationship_ids AS bigint[]), CAST(:seqs AS bigint[]))"  # noqa: S608  # no input in it
+    f" AS wanted(relationship, number) CROSS JOIN LATERAL (SELECT {_COLUMNS} FROM journey_transitions"
+    " WHERE company_id = :company_id AND relationship_id = wanted.relationship AND seq = wanted.number"
+    " LIMIT 1) found"
 )
 _PAGE: Final = text(
     f"SELECT {_COLUMNS} FROM journey_transitions"  # noqa: S608

@@ -1,0 +1,159 @@
+"""Events per second: told one by one, in batches, and imported. `python bench/ingest.py`, ends by itself.
+
+Starts its own PostgreSQL (default settings, fsync on) and one API process on loopback, in a temporary folder, and
+drives it with 64 connections. Figures depend on the machine; compare ratios.
+"""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+
+from journey_service.embedded import Embedded
+from journey_service.repositories import migrating
+from journey_service.repositories.database import Database
+from journey_service.services.imports import get_import, read_history, run_import
+
+CONNECTIONS = 64
+CUSTOMERS = 2_000
+SECONDS = 8.0
+BATCHES, BATCH = 8, 1_000
+LINES = 50_000
+PORT = 18_099
+OPERATOR = "jrn_bench_0123456789abcdef0123456789abcdef"
+PEPPER = "a pepper for benches only"
+
+
+def _event(number: int, name: str) -> dict[str, object]:
+    return {
+        "id": f"{name}-{number}",
+        "source": "bench",
+        "type": "appointment_completed",
+        "customer_id": number % CUSTOMERS,
+        "occurred_at": "2026-01-01T09:00:00Z",
+        "data": {"total_amount": 20},
+    }
+
+
+async def _one_by_one(key: str) -> tuple[float, list[float]]:
+    """(events per second, seconds of each request) over raw keep-alive connections."""
+    numbers = iter(range(10**9))
+    taken: list[float] = []
+    end = time.perf_counter() + SECONDS
+
+    async def connection() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", PORT)
+        while time.perf_counter() < end:
+            body = json.dumps(_event(next(numbers), "single")).encode()
+            began = time.perf_counter()
+            writer.write(
+                b"POST /api/v1/events HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
+                b"Authorization: Bearer %b\r\nContent-Length: %d\r\n\r\n%b" % (key.encode(), len(body), body)
+            )
+            head = await reader.readuntil(b"\r\n\r\n")
+            if not head.startswith(b"HTTP/1.1 200"):
+                raise RuntimeError(head.decode())
+            length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+            await reader.readexactly(int(length.split(b":")[1]))
+            taken.append(time.perf_counter() - began)
+        writer.close()
+
+    began = time.perf_counter()
+    await asyncio.gather(*(connection() for _ in range(CONNECTIONS)))
+    return len(taken) / (time.perf_counter() - began), sorted(taken)
+
+
+async def _in_batches(client: httpx.AsyncClient) -> float:
+    began = time.perf_counter()
+    for batch in range(BATCHES):
+        events = [_event(batch * BATCH + number, "batch") for number in range(BATCH)]
+        answer = await client.post("/api/v1/events/batch", json=events, timeout=60)
+        if {result["status"] for result in answer.json()["results"]} != {"applied"}:
+            raise RuntimeError(answer.text[:500])
+    return BATCHES * BATCH / (time.perf_counter() - began)
+
+
+async def _imported(url: str) -> float:
+    database = Database(url)
+
+    async def lines() -> AsyncIterator[bytes]:
+        yield b"customer_id,occurred_at,event_type,amount\n"
+        for start in range(0, LINES, 1_000):
+            yield "".join(
+                f"{100_000 + n // 5},202{1 + n % 5}-0{1 + n % 9}-11,appointment_completed,20\n"
+                for n in range(start, start + 1_000)
+            ).encode()
+
+    began = time.perf_counter()
+    found = await read_history(database, 1, lines(), actor="bench")
+    await run_import(database, 1, found.id)
+    seconds = time.perf_counter() - began
+    applied = (await get_import(database, 1, found.id)).applied
+    await database.close()
+    return applied / seconds
+
+
+async def _measure(url: str) -> None:
+    operator = {"Authorization": f"Bearer {OPERATOR}"}
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{PORT}") as client:
+        for _ in range(300):
+            try:
+                if (await client.get("/readyz")).status_code == httpx.codes.OK:
+                    break
+            except httpx.HTTPError:
+                await asyncio.sleep(0.1)
+        company = {"id": 1, "name": "bench", "timezone": "UTC", "currency": "EUR"}
+        await client.post("/api/v1/admin/companies", json=company, headers=operator)
+        made = await client.post(
+            "/api/v1/admin/companies/1/keys", json={"name": "bench", "scopes": ["*"]}, headers=operator
+        )
+        key = made.json()["secret"]
+        client.headers["Authorization"] = f"Bearer {key}"
+        single, taken = await _one_by_one(key)
+        batched = await _in_batches(client)
+    imported = await _imported(url)
+    print(
+        f"one by one, {CONNECTIONS} connections  {single:8.0f} events/s   p50 {_at(taken, 0.5)}  p99 {_at(taken, 0.99)}"
+    )
+    print(f"in batches of {BATCH}          {batched:8.0f} events/s")
+    print(f"imported, {LINES} lines       {imported:8.0f} events/s")
+
+
+def _at(taken: list[float], share: float) -> str:
+    return f"{taken[int(len(taken) * share)] * 1_000:.0f} ms"
+
+
+def main() -> None:
+    """Measure once and print."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Embedded(Path(folder) / "data", with_valkey=False) as servers,
+    ):
+        migrating.upgrade(servers.database_url)
+        environment = {
+            **os.environ,
+            "DATABASE_URL": servers.database_url,
+            "JOURNEY_KEY_PEPPER": PEPPER,
+            "JOURNEY_BOOTSTRAP_KEY": OPERATOR,
+        }
+        api = subprocess.Popen(  # noqa: S603  # ourselves
+            [sys.executable, "-m", "journey_service.cli", "api", "--port", str(PORT)],
+            env=environment,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            asyncio.run(_measure(servers.database_url))
+        finally:
+            api.terminate()
+            api.wait(30)
+
+
+if __name__ == "__main__":
+    main()
