@@ -211,7 +211,7 @@ DATA = [
         "must not be nested deeper than 20 levels",
         id="metadata deep in a list",
     ),
-    pytest.param("metadata", {"a": "x" * 8183}, "must not be longer than 8192 bytes", id="metadata too long"),
+    pytest.param("metadata", {"a": "x" * 8184}, "must not be longer than 8192 bytes", id="metadata too long"),
     pytest.param(
         "metadata", {"a": "é" * 4092}, "must not be longer than 8192 bytes", id="metadata too long in UTF-8"
     ),
@@ -335,7 +335,7 @@ def test_an_attribute_at_the_edge_of_what_is_allowed_is_taken(name, value):
         ({"call_duration": 0}, "call_duration", 0),
         ({"metadata": {}}, "metadata", {}),
         ({"metadata": nested(20)}, "metadata", nested(20)),
-        ({"metadata": {"a": "x" * 8182}}, "metadata", {"a": "x" * 8182}),
+        ({"metadata": {"a": "x" * 8183}}, "metadata", {"a": "x" * 8183}),
         ({"metadata": {"a": "\\u0000"}}, "metadata", {"a": "\\u0000"}),
     ],
     ids=lambda value: f"{value!r:.40}",

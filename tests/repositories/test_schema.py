@@ -14,6 +14,7 @@ from sqlalchemy import text
 from journey_service.embedded import Embedded
 from journey_service.repositories import migrating
 from journey_service.repositories.database import Database
+from journey_service.repositories.events import _KNOWN
 from journey_service.repositories.health import SCHEMA_REVISION
 from journey_service.repositories.tables import metadata
 
@@ -208,3 +209,19 @@ async def test_without_a_company_nothing_is_seen_even_on_a_connection_used_befor
 
 async def _count_on(connection) -> int:
     return await connection.scalar(text("SELECT count(*) FROM api_keys"))
+
+
+async def test_known_events_are_found_by_their_key_even_by_a_plan_made_while_the_table_was_empty(servers):
+    url = await _fresh(servers, "empty")
+    await asyncio.to_thread(migrating.upgrade, url)
+    connection = await asyncpg.connect(url, server_settings={"plan_cache_mode": "force_generic_plan"})
+    try:
+        asked = str(_KNOWN)
+        for place, name in enumerate(("sources", "ids", "company_id"), start=1):
+            asked = asked.replace(f":{name}", f"${place}")
+        await connection.execute(f"PREPARE known(text[], text[], bigint) AS {asked}")
+        plan = await connection.fetch("EXPLAIN EXECUTE known(ARRAY['a'], ARRAY['b'], 1)")
+    finally:
+        await connection.close()
+    scans = [row[0] for row in plan if "journey_events" in row[0]]
+    assert [("pk_journey_events" in scan) for scan in scans] == [True]

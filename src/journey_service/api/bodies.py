@@ -1,6 +1,5 @@
 """Bodies read strictly: JSON as RFC 8259 has it, and streams of events."""
 
-import json
 from email.message import Message
 from typing import Any
 
@@ -8,16 +7,25 @@ import orjson
 from fastapi import Request
 from fastapi.routing import APIRoute
 
-from journey_service.api.problems import UnsupportedMediaTypeError, not_json
+from journey_service.domain.errors import JourneyServiceError, MalformedError
 
 SMALL_BODY = 256 * 1024
 BATCH_BODY = 5 * 1024 * 1024
 HISTORY_BODY = 16 * 1024**3
 MOST_EVENTS = 5_000
 
-
 JSON = "application/json"
 NDJSON = frozenset(f"application/{name}" for name in ("x-ndjson", "ndjson", "jsonl", "x-jsonlines"))
+
+
+class UnsupportedMediaTypeError(JourneyServiceError):
+    """The body is said to be something that the route does not read."""
+
+    code = "unsupported-media-type"
+    title = "The media type is not understood here"
+
+    def __init__(self, media: str) -> None:
+        super().__init__(f"Send the body as application/json, not as {media:.80}; nothing was changed.")
 
 
 def media_type(request: Request) -> str:
@@ -38,21 +46,30 @@ def parse_json(body: bytes) -> Any:  # noqa: ANN401  # any JSON value
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise not_json(error.msg, error.pos) from error
+        message = f"The body is not JSON: {error.msg} at byte {error.pos}."
+        raise MalformedError(message, offset=error.pos) from error
+
+
+def read_json(body: bytes, media: str) -> Any:  # noqa: ANN401  # any JSON value
+    """Read what is said to be JSON. Raises UnsupportedMediaTypeError, MalformedError."""
+    check_json(media)
+    return parse_json(body)
 
 
 class StrictRequest(Request):
-    """A request whose JSON is read by `parse_json`."""
+    """A request whose JSON is read by `parse_json`; a body that cannot be read stays bytes.
+
+    FastAPI reads the body before it asks who is calling. A caller who is nobody is told that first, so what is
+    wrong with the body is told when the bytes turn out to be no object.
+    """
 
     async def json(self) -> Any:  # noqa: ANN401  # any JSON value
         """The body as JSON."""
-        if not hasattr(self, "_json"):
-            try:
-                self._json = orjson.loads(await self.body())
-            except orjson.JSONDecodeError as error:
-                # What FastAPI expects of a request that is no JSON.
-                raise json.JSONDecodeError(error.msg, error.doc, error.pos) from error
-        return self._json
+        body = await self.body()
+        try:
+            return parse_json(body)
+        except MalformedError:
+            return body
 
 
 class StrictRoute(APIRoute):

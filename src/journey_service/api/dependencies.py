@@ -56,32 +56,11 @@ _bearer = HTTPBearer(
 )
 
 
-async def principal(
-    scopes: SecurityScopes,
-    house: HouseDep,
-    credential: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
-    x_company_id: Annotated[
-        int | None, Header(ge=1, le=MAX_ID, description="The company an operator acts for")
-    ] = None,
+async def authenticated(
+    house: HouseDep, credential: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 ) -> Principal:
-    """Who is calling, allowed to do what the route declares, and bound to one company."""
-    # No credential is answered like one that is not known.
-    caller = await _authenticate(house, "" if credential is None else credential.credentials)
-    for scope in scopes.scopes:
-        if not caller.may(scope):
-            raise ForbiddenError(f"The credential lacks the scope {scope!r}.")
-    if OPERATE in scopes.scopes:
-        return caller
-    if not caller.is_operator:
-        if x_company_id not in (None, caller.company_id):
-            raise ForbiddenError("The credential belongs to another company.")
-        return caller
-    if x_company_id is None:
-        raise ForbiddenError("An operator names the company to act for as X-Company-Id.")
-    return Principal(caller.key_id, x_company_id, frozenset(("*",)))
-
-
-async def _authenticate(house: House, token: str) -> Principal:
+    """Who is calling. No credential is answered like one that is not known, and before anything else."""
+    token = "" if credential is None else credential.credentials
     # A key is looked up once in a while, not once a request; a revoked one lives on for two seconds at most.
     digest = blake2b(token.encode(), digest_size=32).digest()
     now = time.monotonic()
@@ -94,6 +73,28 @@ async def _authenticate(house: House, token: str) -> Principal:
         house.remembered.clear()
     house.remembered[digest] = (caller, now + _REMEMBERED_SECONDS)
     return caller
+
+
+async def principal(
+    scopes: SecurityScopes,
+    caller: Annotated[Principal, Depends(authenticated)],
+    x_company_id: Annotated[
+        int | None, Header(ge=1, le=MAX_ID, description="The company an operator acts for")
+    ] = None,
+) -> Principal:
+    """Who is calling, allowed to do what the route declares, and bound to one company."""
+    for scope in scopes.scopes:
+        if not caller.may(scope):
+            raise ForbiddenError(f"The credential lacks the scope {scope!r}.")
+    if OPERATE in scopes.scopes:
+        return caller
+    if not caller.is_operator:
+        if x_company_id not in (None, caller.company_id):
+            raise ForbiddenError("The credential belongs to another company.")
+        return caller
+    if x_company_id is None:
+        raise ForbiddenError("An operator names the company to act for as X-Company-Id.")
+    return Principal(caller.key_id, x_company_id, frozenset(("*",)))
 
 
 def caller(scope: str) -> Any:  # noqa: ANN401  # an annotation

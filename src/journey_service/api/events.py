@@ -12,9 +12,9 @@ from journey_service.api.bodies import (
     NDJSON,
     SMALL_BODY,
     StrictRoute,
-    check_json,
     media_type,
     parse_json,
+    read_json,
 )
 from journey_service.api.dependencies import EventWriter, HouseDep
 from journey_service.api.problems import JSON_BODY, problem_of, problems
@@ -89,8 +89,7 @@ async def post_event(request: Request, caller: EventWriter, house: HouseDep) -> 
     content 409.
     """
     media = media_type(request)
-    check_json(media)
-    event = _parse(parse_json(await request.body()), media)
+    event = _parse(read_json(await request.body(), media), media)
     answer = await house.intake.submit(caller.company_id, event)
     if isinstance(answer, JourneyServiceError):
         raise answer
@@ -130,8 +129,7 @@ def _items(body: bytes, media: str) -> list[Callable[[], Event]]:
     if media in NDJSON:
         lines = [line for line in body.split(b"\n") if line.strip()]
         return [lambda line=line: _parse(parse_json(line), media) for line in lines]  # type: ignore[misc]
-    check_json(media)
-    raw = parse_json(body)
+    raw = read_json(body, media)
     if not isinstance(raw, list):
         raise InvalidInputError([Fault("", "must be a list of events, or NDJSON as application/x-ndjson")])
     return [lambda item=item: _parse(item, media) for item in raw]  # type: ignore[misc]

@@ -75,8 +75,8 @@ async def patch_journey(  # what FastAPI injects
     customer_id: CustomerId,
     body: AnnotationIn,
     response: Response,
-    version: Version,
     caller: JourneyWriter,
+    version: Version,
     house: HouseDep,
 ) -> JourneyOut:
     """Write what is given; the rest stays. Notes are no move: the version stays the same."""
@@ -125,8 +125,8 @@ async def post_transition(  # what FastAPI injects
     customer_id: CustomerId,
     body: ManualMoveIn,
     response: Response,
-    version: Version,
     caller: JourneyWriter,
+    version: Version,
     house: HouseDep,
     idempotency_key: Annotated[
         str | None, Header(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")
@@ -160,8 +160,8 @@ async def put_pin(  # what FastAPI injects
     customer_id: CustomerId,
     body: PinIn,
     response: Response,
-    version: Version,
     caller: JourneyWriter,
+    version: Version,
     house: HouseDep,
 ) -> JourneyOut:
     """Pin until a date, or change that date. Moves the rules want meanwhile are noted as suppressed."""
@@ -177,7 +177,7 @@ async def put_pin(  # what FastAPI injects
     responses=problems(CustomerNotFoundError, StaleVersionError, PreconditionMissingError, NotPinnedError),
 )
 async def delete_pin(
-    customer_id: CustomerId, response: Response, version: Version, caller: JourneyWriter, house: HouseDep
+    customer_id: CustomerId, response: Response, caller: JourneyWriter, version: Version, house: HouseDep
 ) -> JourneyOut:
     """Lift the pin; the customer is decided at once."""
     view = await journeys.unpin(house.database, caller.company_id, customer_id, version=version)

@@ -12,19 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from journey_service.api.bodies import UnsupportedMediaTypeError, media_type, read_json
 from journey_service.domain import errors
 
 CONTENT_TYPE = "application/problem+json"
-
-
-class UnsupportedMediaTypeError(errors.JourneyServiceError):
-    """The body is said to be something that the route does not read."""
-
-    code = "unsupported-media-type"
-    title = "The media type is not understood here"
-
-    def __init__(self, media: str) -> None:
-        super().__init__(f"Send the body as application/json, not as {media:.80}; nothing was changed.")
 
 
 class TooLargeAsProblem:
@@ -150,11 +141,6 @@ def install(app: FastAPI) -> None:
     app.add_middleware(TooLargeAsProblem)
 
 
-def not_json(fault: str, offset: int) -> errors.MalformedError:
-    """What is said of a body that is no JSON."""
-    return errors.MalformedError(f"The body is not JSON: {fault} at byte {offset}.", offset=offset)
-
-
 async def _on_expected(_: Request, error: Exception) -> Response:
     if not isinstance(error, errors.JourneyServiceError):
         raise error
@@ -175,11 +161,11 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
 def _invalid(request: Request, found: Sequence[Any]) -> errors.JourneyServiceError:
     """What FastAPI has found wrong, in the words of every other error."""
     for fault in found:
-        if fault["type"] == "json_invalid":
-            return not_json(fault["ctx"]["error"], fault["loc"][1])
-        if fault["loc"] == ("body",) and isinstance(fault["input"], bytes):
-            # It was not read, for what it is said to be.
-            return UnsupportedMediaTypeError(request.headers["content-type"])
+        if fault["loc"] == ("body",) and isinstance(fault["input"], bytes):  # it could not be read
+            try:
+                read_json(fault["input"], media_type(request))
+            except (UnsupportedMediaTypeError, errors.MalformedError) as error:
+                return error
     return errors.InvalidInputError(
         [errors.Fault(_pointer(fault["loc"]), fault["msg"].removeprefix("Value error, ")) for fault in found]
     )

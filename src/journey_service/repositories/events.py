@@ -29,13 +29,14 @@ class Applied(NamedTuple):
     transition_seq: int | None
 
 
-# One walk down the primary key an event, whatever the planner thinks of the table's size: joined the other way
-# round, all events of the company would be read.
+# Asked as "the first event at or after this key", because only the primary key answers that. Asked for equality,
+# a plan made while the table was empty may walk another index that begins with the company, and go on doing so.
 _KNOWN: Final = text(
-    "SELECT told.source, told.event_id, known.relationship_id, known.content_hash, known.transition_seq"
-    " FROM unnest(CAST(:sources AS text[]), CAST(:ids AS text[])) AS told(source, event_id)"
-    " CROSS JOIN LATERAL (SELECT relationship_id, content_hash, transition_seq FROM journey_events e"
-    " WHERE e.company_id = :company_id AND e.source = told.source AND e.event_id = told.event_id LIMIT 1) known"
+    "SELECT known.* FROM unnest(CAST(:sources AS text[]), CAST(:ids AS text[])) AS told(source, event_id)"
+    " CROSS JOIN LATERAL (SELECT source, event_id, relationship_id, content_hash, transition_seq"
+    " FROM journey_events e WHERE e.company_id = :company_id"
+    " AND (e.source, e.event_id) >= (told.source, told.event_id) ORDER BY e.source, e.event_id LIMIT 1) known"
+    " WHERE known.source = told.source AND known.event_id = told.event_id"
 )
 _APPEND: Final = text(
     "INSERT INTO journey_events (company_id, source, event_id, relationship_id, type, occurred_at,"

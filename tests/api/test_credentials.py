@@ -1,0 +1,264 @@
+"""Who may ask: no credential and one that is not known are the same; what a key may do; whose it is."""
+
+import pytest
+
+from api.calls import API, JSON, event, problem, tell
+from journey_service.main import create_app
+from journey_service.services import credentials
+from journey_service.settings import Settings
+
+NOWHERE = Settings.model_validate({"DATABASE_URL": "postgresql://nowhere", "JOURNEY_KEY_PEPPER": "-" * 16})
+OPEN = {"/livez", "/readyz", "/", "/docs", "/docs/assets", "/openapi.json"}
+"""What anybody may ask."""
+SCOPES = {
+    "post_event": "events:write",
+    "post_events": "events:write",
+    "post_import": "events:write",
+    "list_imports": "events:write",
+    "get_import": "events:write",
+    "list_import_errors": "events:write",
+    "put_customer": "customers:write",
+    "get_customer": "customers:read",
+    "list_customers": "customers:read",
+    "get_journey": "customers:read",
+    "get_portal_journey": "customers:read",
+    "list_transitions": "customers:read",
+    "get_scores": "customers:read",
+    "patch_journey": "journeys:write",
+    "post_transition": "journeys:write",
+    "put_pin": "journeys:write",
+    "delete_pin": "journeys:write",
+    "post_evaluation": "journeys:write",
+    "get_stages": "stages:read",
+    "post_company": "operate",
+    "list_companies": "operate",
+    "post_key": "operate",
+    "list_keys": "operate",
+    "delete_key": "operate",
+}
+"""What a key must hold for each operation; `operate` is held by operators alone."""
+
+
+def _operations():
+    for path, methods in create_app(NOWHERE).openapi()["paths"].items():
+        for method, operation in methods.items():
+            if path not in OPEN:
+                yield operation["operationId"], method.upper(), path
+
+
+OPERATIONS = {id_: where for id_, *where in _operations()}
+OF_A_COMPANY = [id_ for id_ in OPERATIONS if SCOPES.get(id_) != "operate"]
+KEPT = "jrn_kept_" + "k" * 40
+
+
+async def ask(http, operation, headers, **known):
+    method, path = OPERATIONS[operation]
+    ids = {"customer_id": 1, "company_id": 1, "import_id": 1, "key_id": "k", **known}
+    return await http.request(method, path.format(**ids), headers=headers)
+
+
+def bearer(token):
+    return {"Authorization": f"Bearer {token}"}
+
+
+def test_every_route_is_either_open_or_described_with_a_scope():
+    assert OPERATIONS.keys() == SCOPES.keys()
+    assert set(SCOPES.values()) <= {*credentials.SCOPES, credentials.OPERATE}
+
+
+def test_nothing_is_served_that_the_contract_does_not_tell():
+    app = create_app(NOWHERE)
+    undescribed = {
+        route.path
+        for route in _flat(app.routes)
+        if not getattr(route, "include_in_schema", False) or not hasattr(route, "operation_id")
+    }
+
+    assert undescribed <= OPEN
+
+
+def _flat(routes):
+    for route in routes:
+        inner = getattr(route, "routes", None) if not hasattr(route, "endpoint") else None
+        if inner and not hasattr(route, "name"):
+            yield from _flat(inner)
+        elif hasattr(route, "path"):
+            yield route
+
+
+@pytest.fixture
+async def refused(http, operator, salon, database):
+    """Credentials that open nothing, each for a reason of its own."""
+    path = f"{API}/admin/companies/{salon.id}/keys"
+    body = {"name": "k", "scopes": ["*"]}
+    revoked = (await http.post(path, headers=operator, json=body)).json()
+    await http.delete(f"{path}/{revoked['id']}", headers=operator)
+    expired = (
+        await http.post(path, headers=operator, json={**body, "expires_at": "2026-01-01T00:00:00Z"})
+    ).json()
+    key, id_ = salon.token, salon.token.split("_")[1]
+    return {
+        "none": {},
+        "empty": {"Authorization": ""},
+        "nothing but the scheme": {"Authorization": "Bearer"},
+        "another scheme": {"Authorization": "Basic YTpi"},
+        "no scheme": {"Authorization": key},
+        "unknown": bearer("jrn_unknown_" + "u" * 43),
+        "unknown secret": bearer(f"jrn_{id_}_" + "u" * 43),
+        "a letter more": bearer(key + "x"),
+        "a letter less": bearer(key[:-1]),
+        "malformed": bearer("letmein"),
+        "too short a secret": bearer("jrn_a_b"),
+        "endless": bearer("jrn_a_" + "x" * 5_000),
+        "not ASCII": {"Authorization": "Bearer jrn_schlüssel_".encode() + b"\xff" * 40},
+        "SQL": bearer("jrn_' OR 1=1 --_" + "x" * 40),
+        "a JSON web token": bearer("eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0."),
+        "revoked": bearer(revoked["secret"]),
+        "expired": bearer(expired["secret"]),
+    }
+
+
+async def test_credentials_that_open_nothing_are_all_answered_alike(http, salon, refused):
+    answers = {name: await http.get(f"{API}/customers", headers=headers) for name, headers in refused.items()}
+
+    for answer in answers.values():
+        problem(answer, 401, "unauthenticated")
+        assert answer.headers["www-authenticate"] == "Bearer"
+    assert len({answer.content for answer in answers.values()}) == 1
+    assert len({str(sorted(answer.headers.items())) for answer in answers.values()}) == 1
+    assert (await http.get(f"{API}/customers", headers=salon.headers)).status_code == 200
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+async def test_the_scheme_may_be_written_in_any_letters(http, salon, scheme):
+    answer = await http.get(f"{API}/customers", headers={"Authorization": f"{scheme} {salon.token}"})
+
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+async def test_no_route_answers_without_a_credential(http, operation):
+    for headers in ({}, {"X-Company-Id": "1"}, bearer("jrn_unknown_" + "u" * 43)):
+        problem(await ask(http, operation, headers), 401, "unauthenticated")
+
+
+BODIES = {
+    "an event": (b'{"id": "e", "source": "t"}', JSON),
+    "nothing": (b"", JSON),
+    "no object": (b"[]", JSON),
+    "no JSON": (b"{", JSON),
+    "said to be no JSON": (b"{}", "text/plain"),
+}
+
+
+@pytest.mark.parametrize(("body", "media"), BODIES.values(), ids=BODIES)
+async def test_who_is_nobody_is_told_so_before_anything_else(http, body, media):
+    headers = {"content-type": media, "If-Match": "x", "X-Company-Id": "x", "Idempotency-Key": " "}
+
+    for method, path in OPERATIONS.values():
+        path_ = path.format(customer_id="x", company_id="x", import_id="x", key_id="%00")
+        answer = await http.request(method, f"{path_}?limit=x&until=x", headers=headers, content=body)
+        problem(answer, 401, "unauthenticated")
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+async def test_a_key_that_lacks_the_scope_is_forbidden_and_one_that_has_it_is_not(
+    http, found_tenant, operation
+):
+    needed = SCOPES[operation]
+    others = [scope for scope in credentials.SCOPES if scope not in (needed, "*")]
+    without = await found_tenant(scopes=tuple(others))
+
+    told = problem(await ask(http, operation, without.headers), 403, "forbidden")
+
+    assert needed in told["detail"]
+    if needed != credentials.OPERATE:
+        exactly = await found_tenant(scopes=(needed,))
+        assert (await ask(http, operation, exactly.headers)).status_code not in (401, 403)
+
+
+@pytest.mark.parametrize("operation", [id_ for id_, scope in SCOPES.items() if scope == "operate"])
+async def test_a_company_s_key_for_everything_is_no_operator_s(http, salon, operator, operation):
+    company = {"company_id": salon.id}
+
+    problem(await ask(http, operation, salon.headers, **company), 403, "forbidden")
+    assert (await ask(http, operation, operator, **company)).status_code not in (401, 403)
+
+
+@pytest.mark.parametrize("operation", OF_A_COMPANY)
+async def test_a_company_s_key_does_not_reach_another_company(http, salon, found_tenant, outside, operation):
+    neighbour = await found_tenant()
+    await tell(http, neighbour, "e-1")
+    before = await outside.rows(neighbour.id)
+
+    answer = await ask(http, operation, {**salon.headers, "X-Company-Id": str(neighbour.id)})
+
+    problem(answer, 403, "forbidden")
+    assert await outside.rows(neighbour.id) == before
+
+
+async def test_a_company_that_is_not_there_is_forbidden_like_another(http, salon, found_tenant):
+    neighbour = await found_tenant()
+    answers = [
+        await http.get(f"{API}/customers", headers={**salon.headers, "X-Company-Id": str(id_)})
+        for id_ in (neighbour.id, 2**62)
+    ]
+
+    assert answers[0].content == answers[1].content
+    problem(answers[0], 403, "forbidden")
+
+
+async def test_a_company_s_key_may_name_its_own_company(http, salon):
+    headers = {**salon.headers, "X-Company-Id": str(salon.id)}
+
+    assert (await http.get(f"{API}/customers", headers=headers)).status_code == 200
+
+
+@pytest.mark.parametrize("operation", OF_A_COMPANY)
+async def test_an_operator_names_the_company_to_act_for(http, operator, salon, operation):
+    problem(await ask(http, operation, operator), 403, "forbidden")
+
+    named = await ask(http, operation, {**operator, "X-Company-Id": str(salon.id)})
+
+    assert named.status_code not in (401, 403)
+
+
+async def test_an_operator_acts_within_the_company_that_was_named(http, operator, salon, found_tenant):
+    neighbour = await found_tenant()
+    headers = {**operator, "X-Company-Id": str(salon.id)}
+
+    told = await http.post(f"{API}/events", headers=headers, json=event("e-1"))
+
+    assert told.status_code == 200
+    assert len((await http.get(f"{API}/customers", headers=salon.headers)).json()["items"]) == 1
+    assert (await http.get(f"{API}/customers", headers=neighbour.headers)).json()["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/events", event("e-1")),
+        ("POST", "/events/batch", [event("e-1")]),
+        ("POST", "/imports", None),
+        ("PUT", "/customers/1", {}),
+        ("GET", "/customers", None),
+        ("GET", "/customers/1/journey", None),
+        ("GET", "/stages", None),
+    ],
+)
+async def test_a_company_that_is_not_there_is_not_found_by_an_operator(http, operator, method, path, body):
+    headers = {**operator, "X-Company-Id": str(2**62), "content-type": JSON}
+
+    answer = await http.request(method, API + path, headers=headers, json=body)
+
+    assert answer.status_code == 404
+    assert answer.json()["type"] in ("/problems/company-not-found", "/problems/customer-not-found")
+
+
+async def test_the_bootstrap_key_is_an_operator_s(http, operator):
+    assert (await http.get(f"{API}/admin/companies", headers=operator)).status_code == 200
+
+
+@pytest.mark.parametrize("path", sorted(OPEN - {"/docs/assets"}))
+async def test_what_is_open_is_open(http, path):
+    assert (await http.get(path)).status_code < 400

@@ -1,0 +1,498 @@
+"""A history as a stream of bytes: however it is cut and packed, the same lines come out of it."""
+
+import gzip
+import json
+import tracemalloc
+import zlib
+from itertools import cycle
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from journey_service.domain.errors import InvalidInputError, MalformedError
+from journey_service.domain.history import FaultyLine, HistoryReader
+from journey_service.domain.intake import Line
+
+UTC_ZONE = ZoneInfo("UTC")
+HEADER = b"customer_id,event_type,occurred_at,amount\n"
+CUT_OFF = "is cut off: the compressed file ends too early"
+LONGEST = 64 * 1024
+BOM = b"\xef\xbb\xbf"
+
+
+def row(customer, amount="5"):
+    return f"{customer},appointment_completed,2026-03-01T09:30:00Z,{amount}\n".encode()
+
+
+def json_line(customer, **more):
+    told = {"type": "appointment_completed", "customer_id": customer, "occurred_at": "2026-03-01T09:30:00Z"}
+    return json.dumps(told | more).encode() + b"\n"
+
+
+CSV = HEADER + b"".join(row(customer) for customer in range(1, 4))
+NDJSON = b"".join(json_line(customer) for customer in range(1, 4))
+
+
+def pieces(data, sizes):
+    """The data in pieces of these sizes, over and over; whole without any."""
+    start = 0
+    for size in cycle(sizes or [len(data) or 1]):
+        if start >= len(data):
+            return
+        yield data[start : start + size]
+        start += size
+
+
+def read(data, *, sizes=(), zone=UTC_ZONE, is_gzip=None):
+    """Everything found in the data, fed in pieces of these sizes."""
+    reader = HistoryReader(zone, is_gzip=is_gzip)
+    found = []
+    for piece in pieces(data, sizes):
+        found += reader.feed(piece)
+    return found + list(reader.close())
+
+
+def told(found):
+    """What was found, in short: (line, customer) of what was understood, (line, fault) of what was not."""
+    return [
+        (each.number, each.event.customer_id)
+        if isinstance(each, Line)
+        else (each.number, "; ".join(f"{fault.pointer} {fault.message}".strip() for fault in each.faults))
+        for each in found
+    ]
+
+
+def outcome(data, **how):
+    """What was found, or the refusal of the whole file."""
+    try:
+        return told(read(data, **how))
+    except (MalformedError, InvalidInputError) as error:
+        return f"{type(error).__name__}: {error}"
+
+
+# ---- forms
+
+
+def test_csv_lines_are_numbered_as_in_the_file():
+    assert told(read(CSV)) == [(2, 1), (3, 2), (4, 3)]
+
+
+def test_json_lines_are_numbered_as_in_the_file():
+    assert told(read(NDJSON)) == [(1, 1), (2, 2), (3, 3)]
+
+
+def test_both_forms_say_the_same():
+    by_csv, by_json = read(CSV), read(b"".join(json_line(customer, amount=5) for customer in range(1, 4)))
+    assert [line.event for line in by_csv] == [line.event for line in by_json]
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        pytest.param(CSV.rstrip(b"\n"), [(2, 1), (3, 2), (4, 3)], id="no end to the last line"),
+        pytest.param(CSV.replace(b"\n", b"\r\n"), [(2, 1), (3, 2), (4, 3)], id="CRLF"),
+        pytest.param(NDJSON.replace(b"\n", b"\r\n"), [(1, 1), (2, 2), (3, 3)], id="CRLF in JSON"),
+        pytest.param(BOM + CSV, [(2, 1), (3, 2), (4, 3)], id="a byte order mark"),
+        pytest.param(BOM + NDJSON, [(1, 1), (2, 2), (3, 3)], id="a byte order mark before JSON"),
+        pytest.param(HEADER + b"\n  \n" + row(1) + b"\r\n" + row(2), [(4, 1), (6, 2)], id="blank lines"),
+        pytest.param(b"\n \r\n" + CSV, [(4, 1), (5, 2), (6, 3)], id="blank lines before the header"),
+        pytest.param(b"\n" + NDJSON, [(2, 1), (3, 2), (4, 3)], id="a blank line before JSON"),
+        pytest.param(b"  " + NDJSON, [(1, 1), (2, 2), (3, 3)], id="blanks before JSON"),
+        pytest.param(HEADER, [], id="a header and nothing else"),
+        pytest.param(HEADER.rstrip(b"\n"), [], id="a header without an end"),
+        pytest.param(
+            b'"customer_id", event_type ,"occurred_at",amount\n' + row(1),
+            [(2, 1)],
+            id="a quoted and spaced header",
+        ),
+        pytest.param(
+            HEADER + b'"1","appointment_completed","2026-03-01T09:30:00Z","5"\n', [(2, 1)], id="quoted cells"
+        ),
+    ],
+)
+def test_a_file_may_be_written_in_many_ways(data, found):
+    assert told(read(data)) == found
+    assert told(read(data, sizes=[1])) == found
+    assert told(read(gzip.compress(data))) == found
+
+
+def test_quoted_cells_hold_commas_and_quotes():
+    data = b'customer_id,type,occurred_at,booking_id\n1,call_received,2026-03-01,"room 4, ""north"""\n'
+    [line] = read(data)
+    assert line.event.booking_id == 'room 4, "north"'
+
+
+def test_a_cell_may_hold_json():
+    data = b'customer_id,type,occurred_at,metadata\n1,call_received,2026-03-01,"{""room"": 4}"\n'
+    [line] = read(data)
+    assert line.event.metadata == {"room": 4}
+
+
+def test_bare_dates_are_in_the_zone_of_the_company():
+    [line] = read(HEADER + b"1,call_received,2026-07-01,\n", zone=ZoneInfo("Europe/Berlin"))
+    assert line.event.occurred_at.isoformat() == "2026-06-30T22:00:00+00:00"
+
+
+def test_columns_may_come_in_any_order_and_number():
+    data = b"id,occurred_at,source,customer_id,type\n9,2026-03-01T00:00:00Z,desk,1,call_received\n"
+    [line] = read(data)
+    assert (line.event.key, line.has_id) == (("desk", "9"), True)
+
+
+def test_the_reader_counts_the_lines_it_has_read():
+    reader = HistoryReader(UTC_ZONE)
+    assert len(list(reader.feed(CSV + row(4)[:5]))) == 3
+    assert reader.lines_read == 4
+    list(reader.close())
+    assert reader.lines_read == 5
+
+
+# ---- faulty lines
+
+
+@pytest.mark.parametrize(
+    ("bad", "fault"),
+    [
+        pytest.param(b"2,appointment_comp", "has 2 of 4 columns; is it cut off?", id="cut off"),
+        pytest.param(row(2).strip() + b",more", "has 5 of 4 columns; is it cut off?", id="a cell too many"),
+        pytest.param(b'2,"appointment', "is not CSV: unexpected end of data", id="a quote without an end"),
+        pytest.param(b'2,"a"b,c,d', "is not CSV: ',' expected after '\"'", id="text after a quote"),
+        pytest.param(
+            b"x,appointment_completed,2026-03-01T09:30:00Z,5",
+            "/customer_id must be a whole number from 0 to 9223372036854775807",
+            id="no customer",
+        ),
+        pytest.param(
+            b"2,appointment_completed,2026-03-01T09:30:00,5",
+            "/occurred_at needs a time zone, such as Z or +02:00",
+            id="no time zone",
+        ),
+        pytest.param(row(2, "Malm\u00f6").decode().encode("latin-1").strip(), "is not UTF-8", id="Latin-1"),
+        pytest.param(b"2,\xed\xa0\x80,,", "is not UTF-8", id="half a pair"),
+        pytest.param(b"2,\xff\xfe,,", "is not UTF-8", id="no UTF-8 at all"),
+        pytest.param(b"x" * (LONGEST + 1), "is longer than 64 KiB", id="a line of more than 64 KiB"),
+        pytest.param(b"x" * (5 * LONGEST), "is longer than 64 KiB", id="a line of 320 KiB"),
+    ],
+)
+def test_a_faulty_line_of_csv_costs_itself_only(bad, fault):
+    data = HEADER + row(1) + bad + b"\n" + row(3)
+    for how in ({}, {"sizes": [7]}, {"sizes": [LONGEST]}):
+        assert told(read(data, **how)) == [(2, 1), (3, fault), (4, 3)]
+
+
+@pytest.mark.parametrize(
+    ("bad", "fault"),
+    [
+        pytest.param(b"{", "is not JSON: Expecting property name enclosed in double quotes", id="cut off"),
+        pytest.param(b"[]", "must be a JSON object", id="a list"),
+        pytest.param(b"null", "must be a JSON object", id="null"),
+        pytest.param(b'"{}"', "must be a JSON object", id="a text"),
+        pytest.param(b"nonsense", "is not JSON: Expecting value", id="a word"),
+        pytest.param(b'{"customer_id": NaN}', "is not JSON: NaN is not a number", id="no number"),
+        pytest.param(b'{"customer_id": -Infinity}', "is not JSON: -Infinity is not a number", id="infinity"),
+        pytest.param(b'{"customer_id": 1e999}', "is not JSON: 1e999 is out of range", id="beyond all floats"),
+        pytest.param(b'{"a":' * 10_000, "is nested too deeply", id="nested too deeply"),
+        pytest.param(b'{"a": "\xff"}', "is not UTF-8", id="no UTF-8"),
+        pytest.param(b'{"a": 1} {"b": 2}', "is not JSON: Extra data", id="two in a line"),
+        pytest.param(
+            b'{"a": ' + b"1" * 5_000 + b"}", "is not JSON: Exceeds the limit", id="a number of 5000 digits"
+        ),
+        pytest.param(b'{"a": "' + b"x" * LONGEST + b'"}', "is longer than 64 KiB", id="more than 64 KiB"),
+    ],
+)
+def test_a_faulty_line_of_json_costs_itself_only(bad, fault):
+    data = json_line(1) + bad + b"\n" + json_line(3)
+    first, (number, message), third = told(read(data))
+    assert (first, number, third) == ((1, 1), 2, (3, 3))
+    assert message.startswith(fault)
+    assert told(read(data, sizes=[1_000])) == [first, (number, message), third]
+
+
+def test_a_faulty_line_tells_every_fault_and_its_number():
+    [faulty] = read(HEADER + b",nothing,now,-1\n")
+    assert isinstance(faulty, FaultyLine)
+    assert faulty.number == 2
+    assert [fault.pointer for fault in faulty.faults][:3] == ["/type", "/customer_id", "/occurred_at"] or [
+        fault.pointer for fault in faulty.faults
+    ] == ["/event_type", "/customer_id", "/occurred_at", "/amount"]
+    assert len(faulty.faults) == 4
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b""], ids=["LF", "CRLF", "the end of the file"])
+@pytest.mark.parametrize(
+    ("length", "is_long"), [(LONGEST - 1, False), (LONGEST, False), (LONGEST + 1, True)], ids=str
+)
+def test_a_line_of_64_kib_is_read_and_a_longer_one_not(length, is_long, end):
+    line = json_line(2)[:-2]
+    line += b" " * (length - len(line) - 1) + b"}"
+    assert len(line) == length
+    data = json_line(1) + line + end
+    expected = [(1, 1), (2, "is longer than 64 KiB" if is_long else 2)]
+    assert told(read(data)) == expected
+    assert told(read(data, sizes=[len(json_line(1)) + length])) == expected
+    assert told(read(data, sizes=[len(data) - 1])) == expected
+
+
+# ---- files that are no history
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        pytest.param(b"", "The file is empty.", id="nothing"),
+        pytest.param(b"\n", "The file is empty.", id="an empty line"),
+        pytest.param(b"\r\n \n\n", "The file is empty.", id="blank lines"),
+        pytest.param(b" ", "The file is empty.", id="a blank"),
+        pytest.param(gzip.compress(b""), "The file is empty.", id="nothing, compressed"),
+        pytest.param(
+            b"\xff\xfec\x00u\x00\n",
+            "The first line is neither a CSV header nor a JSON object.",
+            id="UTF-16",
+        ),
+        pytest.param(b'"\n', "The first line is neither a CSV header nor a JSON object.", id="a quote"),
+        pytest.param(
+            b"x" * (LONGEST + 1),
+            "The first line is longer than 64 KiB; this is neither CSV nor NDJSON.",
+            id="one long line",
+        ),
+        pytest.param(
+            b"\x1f\x8b",
+            "The compressed file is cut off before its first line ends.",
+            id="the beginning of a gzip",
+        ),
+        pytest.param(
+            gzip.compress(CSV)[:20],
+            "The compressed file is cut off before its first line ends.",
+            id="a gzip cut off in its first line",
+        ),
+    ],
+)
+def test_a_file_that_is_no_history_is_refused_whole(data, message):
+    for sizes in ([], [1]):
+        assert outcome(data, sizes=sizes) == f"MalformedError: {message}"
+
+
+@pytest.mark.parametrize(
+    "data", [CSV, NDJSON, b"{", b"x", b"PK\x03\x04"], ids=["CSV", "JSON", "a brace", "x", "zip"]
+)
+@pytest.mark.parametrize("sizes", [[], [1]], ids=["whole", "byte by byte"])
+def test_what_is_said_to_be_gzip_and_is_not_is_refused(data, sizes):
+    with pytest.raises(MalformedError, match="The file is said to be gzip and is not.") as refused:
+        read(data, sizes=sizes, is_gzip=True)
+    assert refused.value.offset == 0
+
+
+def test_gzip_is_recognised_without_being_told():
+    packed = gzip.compress(CSV)
+    assert outcome(packed) == outcome(packed, is_gzip=True) == outcome(packed, is_gzip=False) == outcome(CSV)
+
+
+@pytest.mark.parametrize(
+    ("header", "faults"),
+    [
+        pytest.param(
+            "event_type,occurred_at", [("line 1", "lacks the column 'customer_id'")], id="no customer"
+        ),
+        pytest.param("customer_id,type", [("line 1", "lacks the column 'occurred_at'")], id="no instant"),
+        pytest.param(
+            "customer_id,occurred_at", [("line 1", "lacks the column 'type' (or 'event_type')")], id="no type"
+        ),
+        pytest.param(
+            "customer_id,type,occurred_at,colour",
+            [("line 1", "'colour' is not a known column")],
+            id="an unknown column",
+        ),
+        pytest.param(
+            "customer_id,type,occurred_at,",
+            [("line 1", "'' is not a known column")],
+            id="a column without a name",
+        ),
+        pytest.param(
+            "customer_id,type,occurred_at,type", [("line 1", "names a column twice")], id="a column twice"
+        ),
+        pytest.param(
+            "customer_id,type,occurred_at,event_type",
+            [("line 1", "names a column twice")],
+            id="a column twice, under both its names",
+        ),
+        pytest.param(
+            "customer_id,type,occurred_at,total_amount,amount",
+            [("line 1", "names a column twice")],
+            id="the amount twice, under both its names",
+        ),
+        pytest.param(
+            "1;appointment_completed;2026-03-01",
+            [
+                ("line 1", "lacks the column 'customer_id'"),
+                ("line 1", "lacks the column 'occurred_at'"),
+                ("line 1", "lacks the column 'type' (or 'event_type')"),
+                ("line 1", "'1;appointment_completed;2026-03-01' is not a known column"),
+            ],
+            id="no header at all",
+        ),
+    ],
+)
+def test_a_faulty_header_is_refused_with_its_place(header, faults):
+    with pytest.raises(InvalidInputError) as refused:
+        read(header.encode() + b"\n" + row(1))
+    assert [(fault.pointer, fault.message) for fault in refused.value.faults] == faults
+
+
+def test_a_faulty_header_is_told_on_the_line_it_stands_on():
+    with pytest.raises(InvalidInputError) as refused:
+        read(b"\n\ncustomer_id,type\n")
+    assert [fault.pointer for fault in refused.value.faults] == ["line 3"]
+
+
+# ---- however it is cut
+
+
+good = st.integers(1, 9).map(row)
+bad = st.sampled_from(
+    [b"\n", b"  \r\n", b"1,2\n", b'"\n', b"\xff\xff,,,\n", b"x" * 300 + b"\n", b",,,\n", b"9,\x00,,\r\n"]
+)
+good_json = st.integers(1, 9).map(json_line)
+bad_json = st.sampled_from(
+    [b"\n", b"{\n", b"[1]\r\n", b"\xff\n", b'{"a": ' + b"9" * 300 + b"}\n", b'{"customer_id": 1}\n']
+)
+histories = st.one_of(
+    st.lists(st.one_of(good, bad), max_size=8).map(lambda lines: HEADER + b"".join(lines)),
+    st.lists(st.one_of(good_json, bad_json), max_size=8).map(lambda lines: json_line(5) + b"".join(lines)),
+)
+chunk_sizes = st.lists(st.integers(1, 60), min_size=1, max_size=6)
+
+
+@given(histories, st.booleans(), st.booleans(), chunk_sizes)
+def test_lines_do_not_depend_on_the_pieces_they_come_in(data, is_packed, has_end, sizes):
+    data = data if has_end else data.rstrip(b"\n")
+    expected = outcome(data)
+    packed = gzip.compress(data) if is_packed else data
+    assert outcome(packed) == expected
+    assert outcome(packed, sizes=sizes) == expected
+    assert outcome(packed, sizes=[1]) == expected
+
+
+@given(histories, st.lists(st.integers(0, 400), max_size=4), chunk_sizes)
+def test_gzip_may_have_several_members(data, cuts, sizes):
+    edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
+    packed = b"".join(gzip.compress(data[a:b]) for a, b in zip(edges, edges[1:], strict=False))
+    assert outcome(packed) == outcome(data)
+    assert outcome(packed, sizes=sizes) == outcome(data)
+
+
+# ---- cut off, damaged, malicious
+
+
+def left_of(packed):
+    """The lines that are whole in what remains of a gzip, as plain text."""
+    text = zlib.decompressobj(wbits=31).decompress(packed)
+    return text[: text.rfind(b"\n") + 1]
+
+
+@pytest.mark.parametrize("sizes", [[], [1], [13]], ids=["whole", "byte by byte", "in thirteens"])
+def test_a_cut_off_gzip_costs_its_last_line_only(sizes):
+    data = HEADER + b"".join(
+        row(customer, f"{customer * 37 % 1000}.{customer % 90 + 10}") for customer in range(60)
+    )
+    packed = gzip.compress(data)
+    for length in range(len(packed)):
+        whole = left_of(packed[:length])
+        found = outcome(packed[:length], sizes=sizes)
+        if not whole:
+            assert found == (
+                f"MalformedError: {'The compressed file is cut off before its first line ends.'}"
+                if length > 1
+                else found
+            )
+            assert "MalformedError" in found or "InvalidInputError" in found
+        else:
+            lines = whole.count(b"\n")
+            assert found == [*outcome(whole), (lines + 1, CUT_OFF)]
+    assert outcome(packed) == outcome(data)
+
+
+def test_a_cut_off_second_member_costs_its_last_line_only():
+    first, second = gzip.compress(CSV), gzip.compress(row(4) + row(5) * 50)
+    found = outcome(first + second[:-1])
+    assert found[:4] == [*outcome(CSV), (5, 4)]
+    assert found[-1] == (len(found) + 1, CUT_OFF)
+
+
+def test_what_is_packed_very_densely_is_not_lost_at_the_cut():
+    data = HEADER + row(1) * 40_000
+    packed = gzip.compress(data, 9)
+    for length in range(len(packed) // 8, len(packed) // 8 + 200):
+        lines = left_of(packed[:length]).count(b"\n")
+        reader = HistoryReader(UTC_ZONE)
+        found = sum(1 for _ in reader.feed(packed[:length]))
+        rest = list(reader.close())
+        assert found + len(rest) - 1 == lines - 1, length
+        assert told(rest)[-1] == (lines + 1, CUT_OFF)
+
+
+def flipped(packed, at):
+    return packed[:at] + bytes([packed[at] ^ 0xFF]) + packed[at + 1 :]
+
+
+SMALL = gzip.compress(HEADER + b"".join(row(customer) for customer in range(20)), mtime=0)
+
+
+@pytest.mark.parametrize("sizes", [[], [1]], ids=["whole", "byte by byte"])
+def test_a_damaged_gzip_is_noticed(sizes):
+    sound = outcome(SMALL)
+    for at in range(len(SMALL)):
+        found = outcome(flipped(SMALL, at), sizes=sizes)
+        is_harmless = 4 <= at <= 9  # the time, flags and system it was packed on
+        if is_harmless:
+            assert found == sound
+        elif isinstance(found, list):
+            assert found[-1][1] == CUT_OFF
+        else:
+            assert found.startswith(("MalformedError", "InvalidInputError"))
+
+
+def test_a_damaged_gzip_is_read_as_far_however_it_comes():
+    for at in range(10, len(SMALL)):
+        damaged = flipped(SMALL, at)
+        assert outcome(damaged) == outcome(damaged, sizes=[1]), at
+
+
+def test_what_follows_a_gzip_and_is_none_is_noticed():
+    assert outcome(gzip.compress(CSV) + b"garbage")[-1] == (5, CUT_OFF)
+
+
+def packed_zeros(megabytes, before=b""):
+    packer = zlib.compressobj(9, wbits=31)
+    packed = [packer.compress(before)]
+    packed += [packer.compress(bytes(1024 * 1024)) for _ in range(megabytes)]
+    return b"".join([*packed, packer.flush()])
+
+
+def test_a_gzip_bomb_takes_constant_memory():
+    bomb = packed_zeros(200, CSV)
+    assert len(bomb) < 300_000
+    tracemalloc.start()
+    try:
+        found = told(read(bomb))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found == [(2, 1), (3, 2), (4, 3), (5, "is longer than 64 KiB")]
+    assert peak < 20 * 1024 * 1024
+
+
+def test_a_bomb_without_a_first_line_is_refused_at_once():
+    reader = HistoryReader(UTC_ZONE)
+    with pytest.raises(MalformedError, match="The first line is longer than 64 KiB"):
+        list(reader.feed(packed_zeros(2)))
+
+
+@settings(max_examples=30)
+@given(st.binary(max_size=300), st.booleans(), chunk_sizes)
+def test_no_bytes_at_all_raise_anything_but_a_refusal(data, is_packed, sizes):
+    packed = gzip.compress(data) if is_packed else data
+    assert outcome(packed, sizes=sizes) == outcome(packed)
+    assert outcome(HEADER + packed, sizes=sizes) == outcome(HEADER + packed)
+    assert outcome(json_line(1) + packed, sizes=sizes) == outcome(json_line(1) + packed)
