@@ -4,7 +4,7 @@ import gzip
 import json
 import tracemalloc
 import zlib
-from itertools import cycle
+from itertools import cycle, pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -178,7 +178,7 @@ def test_the_reader_counts_the_lines_it_has_read():
 )
 def test_a_faulty_line_of_csv_costs_itself_only(bad, fault):
     data = HEADER + row(1) + bad + b"\n" + row(3)
-    for how in ({}, {"sizes": [7]}, {"sizes": [LONGEST]}):
+    for how in ({}, {"sizes": [7 if len(bad) < 1_000 else 997]}, {"sizes": [LONGEST]}):
         assert told(read(data, **how)) == [(2, 1), (3, fault), (4, 3)]
 
 
@@ -211,13 +211,11 @@ def test_a_faulty_line_of_json_costs_itself_only(bad, fault):
 
 
 def test_a_faulty_line_tells_every_fault_and_its_number():
-    [faulty] = read(HEADER + b",nothing,now,-1\n")
+    [faulty] = read(b"customer_id,type,occurred_at,total_amount\n,nothing,now,-1\n")
     assert isinstance(faulty, FaultyLine)
     assert faulty.number == 2
-    assert [fault.pointer for fault in faulty.faults][:3] == ["/type", "/customer_id", "/occurred_at"] or [
-        fault.pointer for fault in faulty.faults
-    ] == ["/event_type", "/customer_id", "/occurred_at", "/amount"]
-    assert len(faulty.faults) == 4
+    places = [fault.pointer for fault in faulty.faults]
+    assert places == ["/type", "/customer_id", "/occurred_at", "/total_amount"]
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b""], ids=["LF", "CRLF", "the end of the file"])
@@ -270,7 +268,7 @@ def test_a_line_of_64_kib_is_read_and_a_longer_one_not(length, is_long, end):
     ],
 )
 def test_a_file_that_is_no_history_is_refused_whole(data, message):
-    for sizes in ([], [1]):
+    for sizes in ([], [1] if len(data) < 1_000 else [997]):
         assert outcome(data, sizes=sizes) == f"MalformedError: {message}"
 
 
@@ -279,7 +277,7 @@ def test_a_file_that_is_no_history_is_refused_whole(data, message):
 )
 @pytest.mark.parametrize("sizes", [[], [1]], ids=["whole", "byte by byte"])
 def test_what_is_said_to_be_gzip_and_is_not_is_refused(data, sizes):
-    with pytest.raises(MalformedError, match="The file is said to be gzip and is not.") as refused:
+    with pytest.raises(MalformedError, match="The file is said to be gzip and is not") as refused:
         read(data, sizes=sizes, is_gzip=True)
     assert refused.value.offset == 0
 
@@ -377,7 +375,7 @@ def test_lines_do_not_depend_on_the_pieces_they_come_in(data, is_packed, has_end
 @given(histories, st.lists(st.integers(0, 400), max_size=4), chunk_sizes)
 def test_gzip_may_have_several_members(data, cuts, sizes):
     edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
-    packed = b"".join(gzip.compress(data[a:b]) for a, b in zip(edges, edges[1:], strict=False))
+    packed = b"".join(gzip.compress(data[a:b]) for a, b in pairwise(edges))
     assert outcome(packed) == outcome(data)
     assert outcome(packed, sizes=sizes) == outcome(data)
 
@@ -393,23 +391,16 @@ def left_of(packed):
 
 @pytest.mark.parametrize("sizes", [[], [1], [13]], ids=["whole", "byte by byte", "in thirteens"])
 def test_a_cut_off_gzip_costs_its_last_line_only(sizes):
-    data = HEADER + b"".join(
-        row(customer, f"{customer * 37 % 1000}.{customer % 90 + 10}") for customer in range(60)
-    )
+    amounts = (f"{customer * 37 % 1000}.{customer % 90 + 10}" for customer in range(40))
+    data = HEADER + b"".join(row(customer, amount) for customer, amount in enumerate(amounts))
     packed = gzip.compress(data)
-    for length in range(len(packed)):
+    for length in range(2, len(packed)):
         whole = left_of(packed[:length])
         found = outcome(packed[:length], sizes=sizes)
-        if not whole:
-            assert found == (
-                f"MalformedError: {'The compressed file is cut off before its first line ends.'}"
-                if length > 1
-                else found
-            )
-            assert "MalformedError" in found or "InvalidInputError" in found
+        if whole:
+            assert found == [*outcome(whole), (whole.count(b"\n") + 1, CUT_OFF)]
         else:
-            lines = whole.count(b"\n")
-            assert found == [*outcome(whole), (lines + 1, CUT_OFF)]
+            assert found == "MalformedError: The compressed file is cut off before its first line ends."
     assert outcome(packed) == outcome(data)
 
 
@@ -420,16 +411,18 @@ def test_a_cut_off_second_member_costs_its_last_line_only():
     assert found[-1] == (len(found) + 1, CUT_OFF)
 
 
-def test_what_is_packed_very_densely_is_not_lost_at_the_cut():
-    data = HEADER + row(1) * 40_000
-    packed = gzip.compress(data, 9)
-    for length in range(len(packed) // 8, len(packed) // 8 + 200):
-        lines = left_of(packed[:length]).count(b"\n")
-        reader = HistoryReader(UTC_ZONE)
-        found = sum(1 for _ in reader.feed(packed[:length]))
-        rest = list(reader.close())
-        assert found + len(rest) - 1 == lines - 1, length
-        assert told(rest)[-1] == (lines + 1, CUT_OFF)
+def test_of_what_is_packed_very_densely_no_whole_line_is_lost_at_the_cut():
+    line = b"1,call_received,2026-03-01T09:30:00Z," + b"b" * 80 + b"\n"
+    packed = gzip.compress(b"customer_id,type,occurred_at,booking_id\n" + line * 8_000, 9)
+    unpacker, lengths = zlib.decompressobj(wbits=31), [0]
+    for byte in packed:
+        lengths.append(lengths[-1] + len(unpacker.decompress(bytes([byte]))))
+    cuts = [cut for cut, length in enumerate(lengths) if 0 < length - 256 * 1024 < 1_500]
+    assert cuts
+    for cut in cuts:
+        lines = left_of(packed[:cut]).count(b"\n")
+        found = read(packed[:cut])
+        assert (len(found), told(found[-1:])) == (lines, [(lines + 1, CUT_OFF)])
 
 
 def flipped(packed, at):
@@ -464,7 +457,7 @@ def test_what_follows_a_gzip_and_is_none_is_noticed():
 
 
 def packed_zeros(megabytes, before=b""):
-    packer = zlib.compressobj(9, wbits=31)
+    packer = zlib.compressobj(1, wbits=31)
     packed = [packer.compress(before)]
     packed += [packer.compress(bytes(1024 * 1024)) for _ in range(megabytes)]
     return b"".join([*packed, packer.flush()])
@@ -472,7 +465,7 @@ def packed_zeros(megabytes, before=b""):
 
 def test_a_gzip_bomb_takes_constant_memory():
     bomb = packed_zeros(200, CSV)
-    assert len(bomb) < 300_000
+    assert len(bomb) < 1_000_000
     tracemalloc.start()
     try:
         found = told(read(bomb))

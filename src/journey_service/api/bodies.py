@@ -59,8 +59,8 @@ def read_json(body: bytes, media: str) -> Any:  # noqa: ANN401  # any JSON value
 class StrictRequest(Request):
     """A request whose JSON is read by `parse_json`; a body that cannot be read stays bytes.
 
-    FastAPI reads the body before it asks who is calling. A caller who is nobody is told that first, so what is
-    wrong with the body is told when the bytes turn out to be no object.
+    FastAPI reads the body before it asks who is calling. Who is nobody is told that first, and what is wrong
+    with the body only when the bytes turn out to be no object.
     """
 
     async def json(self) -> Any:  # noqa: ANN401  # any JSON value

@@ -44,7 +44,7 @@ class House:
     imports_waiting: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-def house(request: Request) -> House:
+async def house(request: Request) -> House:
     """The process's house."""
     return cast("House", request.app.state.house)
 
@@ -116,7 +116,7 @@ Limit = Annotated[int, Query(ge=1, le=200, description="How many at most")]
 Cursor = Annotated[str | None, Query(max_length=4000, description="`next_cursor` of the page before")]
 
 
-def version(
+async def version(
     if_match: Annotated[
         str | None, Header(description='The version that was seen: `"3"`', examples=['"3"'])
     ] = None,
