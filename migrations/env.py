@@ -33,8 +33,8 @@ async def _run(url: str) -> None:
     engine = create_async_engine(url, poolclass=pool.NullPool)
     # The lock is the session's, held on a connection of its own: a transaction's lock would be gone as soon
     # as a migration builds an index concurrently.
-    async with engine.connect() as keeper:
-        keeper = await keeper.execution_options(isolation_level="AUTOCOMMIT")
+    async with engine.connect() as session:
+        keeper = await session.execution_options(isolation_level="AUTOCOMMIT")
         deadline = time.monotonic() + _WAIT_SECONDS
         while not await keeper.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": _LOCK}):
             if time.monotonic() > deadline:

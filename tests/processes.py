@@ -25,7 +25,16 @@ class Server:
     def __init__(self, environment: Mapping[str, str], *, port: int, workers: int = 1) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "journey_service.cli", "api", "--port", str(port), "--workers", str(workers)],
+            [
+                sys.executable,
+                "-m",
+                "journey_service.cli",
+                "api",
+                "--port",
+                str(port),
+                "--workers",
+                str(workers),
+            ],
             env={**os.environ, **environment},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

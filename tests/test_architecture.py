@@ -52,7 +52,15 @@ def test_imports_stand_at_the_top():
 
 def test_no_file_names_a_registry_or_a_place_on_a_machine():
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    forbidden = ["pypi" + ".org", "python" + "hosted", "npmjs", "registry.", "/ro" + "ot/", "/wo" + "rk/", "/tm" + "p/"]
+    forbidden = [
+        "pypi" + ".org",
+        "python" + "hosted",
+        "npmjs",
+        "registry.",
+        "/ro" + "ot/",
+        "/wo" + "rk/",
+        "/tm" + "p/",
+    ]
     found = [
         f"{name}: {word}"
         for name in listed.splitlines()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+
 from processes import free_port
 
 pytestmark = pytest.mark.big
@@ -40,7 +41,17 @@ class Up:
     def __init__(self, folder: Path, *options: str) -> None:
         self.url = f"http://127.0.0.1:{(port := free_port())}"
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "journey_service.cli", "up", "--port", str(port), "--data-dir", str(folder), *options],
+            [
+                sys.executable,
+                "-m",
+                "journey_service.cli",
+                "up",
+                "--port",
+                str(port),
+                "--data-dir",
+                str(folder),
+                *options,
+            ],
             env={**os.environ, "JOURNEY_BOOTSTRAP_KEY": OPERATOR},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -81,7 +92,9 @@ def test_up_comes_from_nothing_survives_kill_9_and_serves_the_commands(tmp_path)
     up.post("/admin/companies", {"id": 7, "name": "Seven", "timezone": "UTC", "currency": "EUR"})
     secret = up.post("/admin/companies/7/keys", {"name": "tests", "scopes": ["*"]})["secret"]
     company = ("--company", "7", "--data-dir", str(folder))
-    told = json.loads(_journey("import", str(history), *company, "--until", "2025-01-01T00:00:00Z", "--json").stdout)
+    told = json.loads(
+        _journey("import", str(history), *company, "--until", "2025-01-01T00:00:00Z", "--json").stdout
+    )
     assert (told["applied"], told["failed"]) == (60, 0)
     assert OPERATOR not in up.end(signal.SIGKILL)[1]
 
@@ -95,7 +108,9 @@ def test_up_comes_from_nothing_survives_kill_9_and_serves_the_commands(tmp_path)
     assert not (folder / "running.json").exists()
 
     # Nobody runs the folder now: the commands start it for themselves.
-    again = json.loads(_journey("import", str(history), *company, "--until", "2025-01-01T00:00:00Z", "--json").stdout)
+    again = json.loads(
+        _journey("import", str(history), *company, "--until", "2025-01-01T00:00:00Z", "--json").stdout
+    )
     assert (again["applied"], again["duplicates"], again["transitions"]) == (0, 60, 0)
     made = _journey("keys", "create", "by hand", *company, "--scope", "customers:read").stdout.strip()
     listed = _journey("keys", "list", *company).stdout

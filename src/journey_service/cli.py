@@ -130,7 +130,9 @@ def create_key(
     name: Annotated[str, typer.Argument(help="What the key is for.")],
     company: Annotated[int | None, typer.Option(min=1, help="The company's id.")] = None,
     operator: Annotated[bool, typer.Option("--operator", help="A key of the operators'.")] = False,
-    scope: Annotated[list[str] | None, typer.Option(help="May be given more than once; * by default.")] = None,
+    scope: Annotated[
+        list[str] | None, typer.Option(help="May be given more than once; * by default.")
+    ] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Make a key and print it, this once."""
@@ -292,7 +294,7 @@ async def _import(
 
 
 async def _chunks(file: Path) -> AsyncIterator[bytes]:
-    with file.open("rb") as stream:  # noqa: ASYNC230  # a command has nobody to keep waiting
+    with file.open("rb") as stream:
         while chunk := stream.read(_CHUNK):
             yield chunk
 

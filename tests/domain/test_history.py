@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from journey_service.domain.errors import InvalidInputError, MalformedError
-from journey_service.domain.history import FaultyLine, HistoryReader
+from journey_service.domain.history import FaultyLineError, HistoryReader
 from journey_service.domain.intake import Line
 
 UTC_ZONE = ZoneInfo("UTC")
@@ -212,7 +212,7 @@ def test_a_faulty_line_of_json_costs_itself_only(bad, fault):
 
 def test_a_faulty_line_tells_every_fault_and_its_number():
     [faulty] = read(b"customer_id,type,occurred_at,total_amount\n,nothing,now,-1\n")
-    assert isinstance(faulty, FaultyLine)
+    assert isinstance(faulty, FaultyLineError)
     assert faulty.number == 2
     places = [fault.pointer for fault in faulty.faults]
     assert places == ["/type", "/customer_id", "/occurred_at", "/total_amount"]

@@ -8,7 +8,6 @@ import asyncpg
 import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
-from ledger import rows
 from sqlalchemy import text
 
 from journey_service.embedded import Embedded
@@ -17,6 +16,7 @@ from journey_service.repositories.database import Database
 from journey_service.repositories.events import _KNOWN
 from journey_service.repositories.health import SCHEMA_REVISION
 from journey_service.repositories.tables import metadata
+from ledger import rows
 
 POSTGRES_15 = Path("/usr/lib/postgresql/15/bin")
 
@@ -179,7 +179,11 @@ async def test_a_company_sees_its_own_rows_only_and_writes_none_of_anothers(data
             table: await connection.scalar(
                 text(f"SELECT count(*) FROM {table} WHERE {column} = :other"), {"other": other.id}
             )
-            for table, column in [("companies", "id"), ("api_keys", "company_id"), ("stage_map_versions", "company_id")]
+            for table, column in [
+                ("companies", "id"),
+                ("api_keys", "company_id"),
+                ("stage_map_versions", "company_id"),
+            ]
         }
         changed = await connection.execute(
             text("UPDATE api_keys SET name = 'mine' WHERE company_id = :other"), {"other": other.id}

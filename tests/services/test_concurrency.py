@@ -7,22 +7,28 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
-from conftest import PEPPER
-from ledger import faults, rows
-from processes import running
 from sqlalchemy import text
 
+from conftest import PEPPER
 from journey_service.domain.errors import UnavailableError
 from journey_service.domain.events import Event
 from journey_service.repositories import relationships
 from journey_service.services.ingest import Outcome, ingest
+from ledger import faults, rows
+from processes import running
 
 START = datetime(2026, 3, 1, 9, tzinfo=UTC)
 
 
 def _events(customers: int, each: int) -> list[Event]:
     """For each customer `each` events, half of them told twice, shuffled."""
-    kinds = ("appointment_completed", "payment_received", "call_received", "ticket_opened", "appointment_missed")
+    kinds = (
+        "appointment_completed",
+        "payment_received",
+        "call_received",
+        "ticket_opened",
+        "appointment_missed",
+    )
     told = []
     for customer in range(1, customers + 1):
         for number in range(each // 2):
@@ -155,9 +161,7 @@ async def test_without_the_row_lock_the_same_load_loses_updates(database, found_
 
 async def test_batches_in_opposite_orders_never_deadlock(database, found_tenant):
     tenant = await found_tenant(test_clock=START + timedelta(days=1))
-    known = [
-        Event("first", str(customer), customer, "call_received", START) for customer in range(1, 31)
-    ]
+    known = [Event("first", str(customer), customer, "call_received", START) for customer in range(1, 31)]
     await ingest(database, tenant.id, known)
 
     async def batch(number: int) -> None:

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from ledger import faults, journeys, rows
 
 from journey_service.domain.errors import InvalidInputError, MalformedError
 from journey_service.domain.events import Event
@@ -16,6 +15,7 @@ from journey_service.services import imports
 from journey_service.services import journeys as journey_service
 from journey_service.services.imports import get_import, list_faults, read_history, run_import
 from journey_service.services.ingest import ingest
+from ledger import faults, journeys, rows
 
 HEADER = "customer_id,occurred_at,event_type,amount\n"
 
@@ -54,7 +54,10 @@ async def test_moves_are_dated_when_they_would_have_happened_those_of_time_inclu
 
 
 async def test_lines_are_decided_by_time_whatever_the_files_order(database, found_tenant):
-    lines = [f"{n % 7},{_at('2020-01-01') + timedelta(days=13 * n):%Y-%m-%d},appointment_completed,{n}.5" for n in range(60)]
+    lines = [
+        f"{n % 7},{_at('2020-01-01') + timedelta(days=13 * n):%Y-%m-%d},appointment_completed,{n}.5"
+        for n in range(60)
+    ]
     sorted_company, shuffled_company = await found_tenant(), await found_tenant()
     shuffled = lines.copy()
     random.Random(1).shuffle(shuffled)
@@ -67,7 +70,9 @@ async def test_lines_are_decided_by_time_whatever_the_files_order(database, foun
 
 async def test_a_bare_date_is_midnight_where_the_company_is(database, found_tenant):
     tenant = await found_tenant(timezone="America/Sao_Paulo")
-    await _import(database, tenant.id, HEADER + "1,2016-05-01,appointment_completed,0\n", until=_at("2016-06-01"))
+    await _import(
+        database, tenant.id, HEADER + "1,2016-05-01,appointment_completed,0\n", until=_at("2016-06-01")
+    )
     [(first, *_)] = (await journeys(database, tenant.id)).values()
     assert first[3] == datetime(2016, 5, 1, 3, tzinfo=UTC)
 
@@ -91,7 +96,10 @@ async def _everything(database, company_id):
         for table, columns in (
             ("journey_transitions", "relationship_id, seq, to_stage, transitioned_at, recorded_at, cause_id"),
             ("journey_events", "source, event_id, occurred_at, recorded_at, amount, transition_seq"),
-            ("customer_relationships", "customer_id, version, lifetime_value, next_evaluation_at, risk_score"),
+            (
+                "customer_relationships",
+                "customer_id, version, lifetime_value, next_evaluation_at, risk_score",
+            ),
         )
     ]
 
@@ -103,9 +111,7 @@ async def test_equal_lines_without_an_id_are_told_apart_by_their_number(database
         database, tenant.id, "SELECT event_id FROM journey_events WHERE company_id = :company ORDER BY 1"
     )
     assert done.applied == 3
-    assert [row[0] for row in ids] == [
-        f"1:appointment_completed:2020-01-01T00:00:00Z:{n}" for n in (1, 2, 3)
-    ]
+    assert [row[0] for row in ids] == [f"1:appointment_completed:2020-01-01T00:00:00Z:{n}" for n in (1, 2, 3)]
 
 
 async def test_twins_are_numbered_on_across_the_pages_of_a_long_history(database, tenant, monkeypatch):
@@ -161,14 +167,19 @@ async def test_faulty_lines_are_told_with_their_place_and_sink_nothing_else(data
 
 
 async def test_a_line_with_a_known_id_and_other_content_is_a_fault(database, tenant):
-    text = '{"id": "a", "source": "s", "type": "payment_received", "customer_id": 1, "occurred_at": "2020-01-01", "data": {"total_amount": %d}}\n'
+    text = (
+        '{"id": "a", "source": "s", "type": "payment_received", "customer_id": 1, "occurred_at": "2020-01-01",'
+        ' "data": {"total_amount": %d}}\n'
+    )
     done = await _import(database, tenant.id, (text % 1) + (text % 1) + (text % 2), until=_at("2020-02-01"))
     [fault] = await list_faults(database, tenant.id, done.id, after=(0, ""), limit=10)
     assert (done.applied, done.duplicates, done.failed_lines, fault.line) == (1, 1, 1, 3)
 
 
 async def test_a_file_cut_off_in_the_middle_costs_its_last_line(database, tenant):
-    lines = "".join(f"{n},2020-01-01,appointment_completed,{random.Random(n).randrange(9_999)}\n" for n in range(5_000))
+    lines = "".join(
+        f"{n},2020-01-01,appointment_completed,{random.Random(n).randrange(9_999)}\n" for n in range(5_000)
+    )
     whole = gzip.compress((HEADER + lines).encode())
     done = await _import(database, tenant.id, whole[: len(whole) // 2], until=_at("2020-02-01"))
     assert done.status == "done"
@@ -278,7 +289,8 @@ async def test_memory_does_not_grow_with_the_history(database, tenant):
             yield HEADER.encode()
             for start in range(0, lines, 1_000):
                 yield "".join(
-                    f"{n % 400},2020-01-0{1 + n % 9},appointment_missed,0\n" for n in range(start, start + 1_000)
+                    f"{n % 400},2020-01-0{1 + n % 9},appointment_missed,0\n"
+                    for n in range(start, start + 1_000)
                 ).encode()
 
         return made()

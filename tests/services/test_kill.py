@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
+
 from conftest import PEPPER
 from ledger import faults, rows
 from processes import Server, free_port

@@ -15,14 +15,14 @@ from itertools import groupby
 from pathlib import Path
 
 import pytest
-from ledger import faults, journeys, rows
-from oracle.literal import Literal, LiteralEvent, history
 
 from journey_service.domain.events import Event
 from journey_service.domain.intake import line_id
 from journey_service.services import journeys as journey_service
 from journey_service.services.imports import get_import, read_history, run_import
 from journey_service.services.ingest import ingest
+from ledger import faults, journeys, rows
+from oracle.literal import Literal, LiteralEvent, history
 
 pytestmark = pytest.mark.big
 
@@ -99,7 +99,8 @@ def _table(name: str, stages: list, flows: Counter) -> str:
     lines += [f"| {key} | {' | '.join(str(counted[key]) for counted in stages)} |" for key in keys]
     lines += ["", f"| {name}: moves up to {days[-1]} | |", "|---|---:|"]
     lines += [
-        f"| {start or '(opening)'} → {end} | {count} |" for (start, end), count in sorted(flows.items(), key=str)
+        f"| {start or '(opening)'} → {end} | {count} |"
+        for (start, end), count in sorted(flows.items(), key=str)
     ]
     return "\n".join(lines)
 
@@ -127,7 +128,7 @@ async def test_every_imported_journey_equals_the_literal_fold_at_the_end_and_100
                 tenant.id,
                 "SELECT current_stage, count(*) FROM customer_relationships WHERE company_id = :company GROUP BY 1",
             )
-            stages.append(Counter({key: count for key, count in counted}))
+            stages.append(Counter(dict(counted)))
         moves, scores = await literally
     for days in LATER:
         assert found[days] == _prefix(moves, ENDS[name] + days * DAY)

@@ -10,8 +10,7 @@ from typing import Final
 from journey_service.domain import scoring
 from journey_service.domain.events import Event, EventType
 from journey_service.domain.facts import DAY, days_since
-from journey_service.domain.plans import Asked, Move, Plan, Question, Test, plan_for
-from journey_service.domain.plans import Family as Family
+from journey_service.domain.plans import Asked, Family, Move, Plan, Question, Test, plan_for
 from journey_service.domain.relationship import (
     ConditionReason,
     Relationship,
@@ -24,6 +23,7 @@ from journey_service.domain.stages import INACTIVITY, Kind
 _WALK: Final = 64
 """How many instants a score is followed ahead before settling for an early, still correct, answer."""
 
+_SCORES: Final = frozenset(("risk_score", "engagement_score", "missed_rate"))
 _NOTHING_HELD: Final[frozenset[tuple[str, str]]] = frozenset()
 
 
@@ -171,29 +171,32 @@ class Decision:
 
         It may be early, never late; None if it never can.
         """
-        now, relationship = self.now, self._relationship
-        soonest = relationship.pin_until
-        if soonest is not None and soonest <= now:
+        soonest = self._relationship.pin_until
+        if soonest is not None and soonest <= self.now:
             soonest = None
         if self._plan is None:
             return soonest
         scores: list[Question] = []
         for question in self._plan.pending[self._facts.total_appointments > 0]:
-            trigger = question.trigger
             if question.turns:
-                last = self._facts.last_appointment_at
-                anchor = last if trigger == INACTIVITY else relationship.stage_entered_at
-                if anchor is not None:
-                    for turn in question.turns:
-                        at = anchor + turn
-                        if at > now and (soonest is None or at < soonest):
-                            soonest = at
-            elif trigger in ("risk_score", "engagement_score", "missed_rate"):
+                soonest = self._sooner_turn(question, soonest)
+            elif question.trigger in _SCORES:
                 scores.append(question)
         for question in scores:
             change = self._score_change(question, soonest)
             if change is not None:
                 soonest = change
+        return soonest
+
+    def _sooner_turn(self, question: Question, soonest: datetime | None) -> datetime | None:
+        """When a count of days next changes the question's answer, if that is sooner."""
+        is_inactivity = question.trigger == INACTIVITY
+        anchor = self._facts.last_appointment_at if is_inactivity else self._relationship.stage_entered_at
+        if anchor is not None:
+            for turn in question.turns:
+                at = anchor + turn
+                if at > self.now and (soonest is None or at < soonest):
+                    soonest = at
         return soonest
 
     def _score_change(self, question: Question, before: datetime | None) -> datetime | None:
@@ -241,7 +244,9 @@ class Decision:
             instants.append(_first_leaving(at, numbers.missed_window, facts.missed, facts.completed))
         if trigger == "risk_score":
             if last is not None:
-                turns = (last + (days + 1) * DAY for days in (policy.inactive_days, policy.very_inactive_days))
+                turns = (
+                    last + (days + 1) * DAY for days in (policy.inactive_days, policy.very_inactive_days)
+                )
                 instants += [turn for turn in turns if turn > at]
             instants.append(_first_leaving(at, numbers.trend_window, facts.completed))
             instants.append(_first_leaving(at, 2 * numbers.trend_window, facts.completed))
@@ -280,9 +285,7 @@ class Decision:
             passes = is_heard and test.passes(self)
             held = held and passes
             value = test.show(self) if is_heard else None
-            conditions.append(
-                ConditionReason(test.condition.field.label, test.condition.text, value, passes)
-            )
+            conditions.append(ConditionReason(test.condition.field.label, test.condition.text, value, passes))
         was_held = (question.stage.key, question.trigger) in self._held
         return RuleReason(question.trigger, held or was_held, tuple(conditions))
 

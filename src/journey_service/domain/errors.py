@@ -179,7 +179,9 @@ class IdempotencyKeyReusedError(JourneyServiceError):
     title = "The Idempotency-Key was used for another request"
 
     def __init__(self) -> None:
-        super().__init__("This Idempotency-Key belongs to an earlier, different request; nothing was changed.")
+        super().__init__(
+            "This Idempotency-Key belongs to an earlier, different request; nothing was changed."
+        )
 
 
 class StaleVersionError(JourneyServiceError):

@@ -15,12 +15,14 @@ _LONGEST_LINE: Final = 64 * 1024
 _PIECE: Final = 256 * 1024
 _REQUIRED: Final = {"customer_id", "occurred_at"}
 _COLUMNS: Final = frozenset(
-    "id event_id source type event_type customer_id occurred_at amount total_amount call_duration booking_id"
-    " scheduled_for metadata".split()
+    (
+        *("id", "event_id", "source", "type", "event_type", "customer_id", "occurred_at"),
+        *("amount", "total_amount", "call_duration", "booking_id", "scheduled_for", "metadata"),
+    )
 )
 
 
-class FaultyLine(InvalidInputError):
+class FaultyLineError(InvalidInputError):
     """A line that could not be understood; the others are not affected."""
 
     def __init__(self, number: int, faults: tuple[Fault, ...]) -> None:
@@ -38,7 +40,7 @@ class HistoryReader:
     def __init__(self, zone: ZoneInfo, *, is_gzip: bool | None = None) -> None:
         self._zone = zone
         self._is_gzip = is_gzip
-        self._inflater: "zlib._Decompress | None" = None
+        self._inflater: zlib._Decompress | None = None
         self._head = b""
         self._is_open = False
         self._pending = b""
@@ -48,7 +50,7 @@ class HistoryReader:
         self._is_json = False
         self.lines_read = 0
 
-    def feed(self, data: bytes) -> Iterator[Line | FaultyLine]:
+    def feed(self, data: bytes) -> Iterator[Line | FaultyLineError]:
         """Read some more bytes."""
         if not self._is_open:
             self._head += data
@@ -59,7 +61,7 @@ class HistoryReader:
         for piece in self._inflate(data):
             yield from self._split(piece)
 
-    def close(self) -> Iterator[Line | FaultyLine]:
+    def close(self) -> Iterator[Line | FaultyLineError]:
         """The stream has ended: what is left is the last line."""
         if not self._is_open and self._head:
             self._is_open = True
@@ -72,7 +74,9 @@ class HistoryReader:
                 if self._columns is None and not self._is_json:
                     raise MalformedError("The compressed file is cut off before its first line ends.")
                 self.lines_read += 1
-                yield FaultyLine(self.lines_read, (Fault("", "is cut off: the compressed file ends too early"),))
+                yield FaultyLineError(
+                    self.lines_read, (Fault("", "is cut off: the compressed file ends too early"),)
+                )
             elif not self._skips_rest:
                 yield from self._line(rest)
         if self._columns is None and not self._is_json:
@@ -100,7 +104,7 @@ class HistoryReader:
             data = self._inflater.unconsumed_tail or self._inflater.unused_data
             yield piece
 
-    def _split(self, piece: bytes) -> Iterator[Line | FaultyLine]:
+    def _split(self, piece: bytes) -> Iterator[Line | FaultyLineError]:
         *whole, self._pending = (self._pending + piece).split(b"\n")
         for raw in whole:
             if self._skips_rest:
@@ -114,12 +118,12 @@ class HistoryReader:
                 yield self._too_long()
             self._pending = b""
 
-    def _too_long(self) -> FaultyLine:
+    def _too_long(self) -> FaultyLineError:
         if self._columns is None and not self._is_json:
             raise MalformedError("The first line is longer than 64 KiB; this is neither CSV nor NDJSON.")
-        return FaultyLine(self.lines_read, (Fault("", "is longer than 64 KiB"),))
+        return FaultyLineError(self.lines_read, (Fault("", "is longer than 64 KiB"),))
 
-    def _line(self, raw: bytes) -> Iterator[Line | FaultyLine]:
+    def _line(self, raw: bytes) -> Iterator[Line | FaultyLineError]:
         self.lines_read += 1
         raw = raw.rstrip(b"\r")
         if not raw.strip():
@@ -134,9 +138,9 @@ class HistoryReader:
             values = _json(text) if self._is_json else self._cells(text)
             yield parse_line(values, self.lines_read, self._zone, is_text=not self._is_json)
         except UnicodeDecodeError:
-            yield FaultyLine(self.lines_read, (Fault("", "is not UTF-8"),))
+            yield FaultyLineError(self.lines_read, (Fault("", "is not UTF-8"),))
         except InvalidInputError as error:
-            yield FaultyLine(self.lines_read, error.faults)
+            yield FaultyLineError(self.lines_read, error.faults)
 
     def _is_header(self, raw: bytes) -> bool:
         if raw.lstrip().startswith(b"{"):
@@ -145,11 +149,15 @@ class HistoryReader:
         try:
             names = [name.strip() for name in next(csv.reader([raw.decode("utf-8-sig")], strict=True))]
         except (UnicodeDecodeError, csv.Error) as error:
-            raise MalformedError("The first line is neither a CSV header nor a JSON object.", offset=0) from error
+            raise MalformedError(
+                "The first line is neither a CSV header nor a JSON object.", offset=0
+            ) from error
         faults = [Fault("line 1", f"lacks the column {name!r}") for name in sorted(_REQUIRED - set(names))]
         if not {"type", "event_type"} & set(names):
             faults.append(Fault("line 1", "lacks the column 'type' (or 'event_type')"))
-        faults += [Fault("line 1", f"{name!r:.60} is not a known column") for name in names if name not in _COLUMNS]
+        faults += [
+            Fault("line 1", f"{name!r:.60} is not a known column") for name in names if name not in _COLUMNS
+        ]
         if len(set(names)) < len(names):
             faults.append(Fault("line 1", "names a column twice"))
         if faults:

@@ -124,7 +124,9 @@ class _Reader:
 
     def unknown(self, known: tuple[str, ...]) -> None:
         self.faults += [
-            Fault(f"{self.pointer}/{_escape(name)}", "is not known here") for name in self.raw if name not in known
+            Fault(f"{self.pointer}/{_escape(name)}", "is not known here")
+            for name in self.raw
+            if name not in known
         ]
 
 
@@ -239,7 +241,8 @@ def _event(reader: _Reader, data: _Reader, *, zone: ZoneInfo | None = None, is_l
     type_ = reader.get("type")
     if type_ not in EVENT_TYPES:
         reader.fault(
-            "type", "is required" if type_ is None else f"{type_!r:.60} is unknown; known: {', '.join(EVENT_TYPES)}"
+            "type",
+            "is required" if type_ is None else f"{type_!r:.60} is unknown; known: {', '.join(EVENT_TYPES)}",
         )
     customer_id = reader.integer("customer_id", MAX_ID, required=True)
     occurred_at = reader.instant("occurred_at", required=True, zone=zone)

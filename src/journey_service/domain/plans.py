@@ -175,9 +175,7 @@ class Plan:
         self.returns = Asked(ask(stage_map.progress_down, Family.RETURN) if self.is_risk else ())
         self.pending = (self.progress.state, self.risk.state + self.progress.state)
         """State questions that could still move the customer: before, and after, the first appointment."""
-        self.every_stage = tuple(
-            (other, tuple(ask([other], Family.PROGRESS))) for other in stage_map.active
-        )
+        self.every_stage = tuple((other, tuple(ask([other], Family.PROGRESS))) for other in stage_map.active)
         severe = not_milder if self.is_risk else worse
         self._looked_at = {
             Family.RISK: [other.key for other in worse],
@@ -219,7 +217,9 @@ def _question(stage: Stage, rule: Rule, family: Family, retention_days: int | No
     conditions = rule.conditions
     if retention_days is not None and trigger.name == INACTIVITY:
         conditions = tuple(condition.with_number(retention_days) for condition in conditions)
-    tests = tuple(Test(c, _reading(c, trigger.name), *c.interval, _showing(c, trigger.name)) for c in conditions)
+    tests = tuple(
+        Test(c, _reading(c, trigger.name), *c.interval, _showing(c, trigger.name)) for c in conditions
+    )
     name = _NAMED.get((stage.key, trigger.name), trigger.name)
     days = conditions[0].turning_points if trigger.name in (INACTIVITY, "days_in_stage") else ()
     return Question(

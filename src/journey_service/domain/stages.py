@@ -285,7 +285,9 @@ def _parse_stage(raw: object, pointer: str, faults: list[Fault]) -> Stage | None
     )
     check("color", "must look like #94A3B8", holds=color is None or _matches(_COLOR, color))
     check(
-        "icon", "must be the lower-case name of an icon, such as user-plus", holds=icon is None or _matches(_ICON, icon)
+        "icon",
+        "must be the lower-case name of an icon, such as user-plus",
+        holds=icon is None or _matches(_ICON, icon),
     )
     days = raw.get("retention_days")
     check(
@@ -295,7 +297,9 @@ def _parse_stage(raw: object, pointer: str, faults: list[Fault]) -> Stage | None
     )
     is_active, remapped_to = raw.get("is_active", True), raw.get("remapped_to")
     check("is_active", "must be true or false", holds=isinstance(is_active, bool))
-    check("remapped_to", "must be the key of a stage", holds=remapped_to is None or _matches(_KEY, remapped_to))
+    check(
+        "remapped_to", "must be the key of a stage", holds=remapped_to is None or _matches(_KEY, remapped_to)
+    )
     rules = parse_rules(raw.get("auto_rules"), f"{pointer}/auto_rules", faults)
     kind = raw.get("kind")
     check("kind", "must be 'progress' or 'risk'", holds=kind in (None, *Kind))
@@ -329,14 +333,18 @@ def _check_together(
         if stage.name in names:
             faults.append(Fault(f"{places[stage.key]}/name", f"is also the name of {names[stage.name]!r}"))
         if stage.order in orders:
-            faults.append(Fault(f"{places[stage.key]}/order", f"is also the order of {orders[stage.order]!r}"))
+            faults.append(
+                Fault(f"{places[stage.key]}/order", f"is also the order of {orders[stage.order]!r}")
+            )
         names[stage.name] = stage.key
         orders[stage.order] = stage.key
     if not stage_map.progress:
         faults.append(Fault(pointer, "at least one active stage must be of kind 'progress'"))
-    for stage in stage_map.stages:
-        if stage.remapped_to is not None and stage_map.find(stage.remapped_to) is None:
-            faults.append(Fault(f"{places[stage.key]}/remapped_to", "must lead to an active stage"))
+    faults += [
+        Fault(f"{places[stage.key]}/remapped_to", "must lead to an active stage")
+        for stage in stage_map.stages
+        if stage.remapped_to is not None and stage_map.find(stage.remapped_to) is None
+    ]
     _check_retention(stage_map, places, faults)
 
 
@@ -346,14 +354,14 @@ def _check_retention(stage_map: StageMap, places: Mapping[str, str], faults: lis
     limit = inactivity_days(stage_map.risk_down[-2])
     if limit is None:
         return
-    for stage in stage_map.active:
-        if stage.retention_days is not None and stage.retention_days >= limit:
-            faults.append(
-                Fault(
-                    f"{places[stage.key]}/retention_days",
-                    f"must be below {limit}, the days of the next risk stage {stage_map.risk_down[-2].key!r}",
-                )
-            )
+    faults += [
+        Fault(
+            f"{places[stage.key]}/retention_days",
+            f"must be below {limit}, the days of the next risk stage {stage_map.risk_down[-2].key!r}",
+        )
+        for stage in stage_map.active
+        if stage.retention_days is not None and stage.retention_days >= limit
+    ]
 
 
 def inactivity_days(stage: Stage) -> Decimal | None:

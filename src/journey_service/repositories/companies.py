@@ -73,7 +73,7 @@ class Companies:
         stage_map = await self._stage_map(company.map_version)
         return Desk(company, Rulebook(stage_map, _policy(row.policy)), row.now)
 
-    async def found(  # noqa: PLR0913  # a company is just these
+    async def found(  # a company is just these
         self,
         *,
         name: str,

@@ -55,9 +55,7 @@ class Customers:
         known = await self.find(customer_id)
         if known is not None and all(getattr(known, name) == value for name, value in values.items()):
             return False
-        statement = upsert(customers).values(
-            company_id=self._company_id, customer_id=customer_id, **values
-        )
+        statement = upsert(customers).values(company_id=self._company_id, customer_id=customer_id, **values)
         await self._connection.execute(
             statement.on_conflict_do_update(
                 index_elements=["company_id", "customer_id"],

@@ -27,7 +27,9 @@ _TRIES: Final = 5
 # Lost races: serialization, deadlock, a unique key somebody else was first with, a statement whose
 # table changed under it. The whole unit is run again; nothing of it was kept.
 _LOST_RACE: Final = frozenset({"40001", "40P01", "23505", "0A000"})
-_SATURATED: Final = frozenset({"57014", "55P03", "53300", "57P01", "57P02", "57P03", "08006", "08001", "08003"})
+_SATURATED: Final = frozenset(
+    {"57014", "55P03", "53300", "57P01", "57P02", "57P03", "08006", "08001", "08003"}
+)
 
 _BIND: Final = text(
     "SELECT set_config('app.company_id', :company, true), set_config('statement_timeout', :timeout, true)"

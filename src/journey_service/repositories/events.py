@@ -107,7 +107,5 @@ class Events:
         )
 
 
-
-
 def _to_json(event: Event) -> str | None:
     return None if event.metadata is None else orjson.dumps(event.metadata).decode()

@@ -50,9 +50,9 @@ class LineFault:
 _COLUMNS: Final = [
     imports.c[name]
     for name in (
-        "id status until lines staged done applied duplicates late later transitions failed_lines cursor"
-        " error actor created_at finished_at"
-    ).split()
+        *("id", "status", "until", "lines", "staged", "done", "applied", "duplicates", "late", "later"),
+        *("transitions", "failed_lines", "cursor", "error", "actor", "created_at", "finished_at"),
+    )
 ]
 _STAGE: Final = text(
     "INSERT INTO import_lines (company_id, import_id, customer_id, occurred_at, line, type, source, event_id,"
@@ -156,7 +156,8 @@ class Imports:
                 "booking_id": [event.booking_id for event in events],
                 "scheduled_for": [event.scheduled_for for event in events],
                 "metadata": [
-                    None if event.metadata is None else orjson.dumps(event.metadata).decode() for event in events
+                    None if event.metadata is None else orjson.dumps(event.metadata).decode()
+                    for event in events
                 ],
             },
         )

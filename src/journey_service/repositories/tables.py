@@ -26,7 +26,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-
 OPERATORS: Final = 0
 """The company under which the operators' own keys are kept; no customer belongs to it."""
 

@@ -93,7 +93,9 @@ class Transitions:
                 "actor": [move.actor for move in moves],
                 "notes": [move.notes for move in moves],
                 "reasons": [_reasons_to_json(move.reasons) for move in moves],
-                "request": [None if move.request is None else orjson.dumps(move.request).decode() for move in moves],
+                "request": [
+                    None if move.request is None else orjson.dumps(move.request).decode() for move in moves
+                ],
                 "map_version": [move.map_version for move in moves],
                 "cause_kind": [move.cause.kind for move in moves],
                 "cause_id": [move.cause.id for move in moves],
@@ -171,7 +173,11 @@ def _to_entry(row: Any) -> Entry:  # noqa: ANN401  # a row of _COLUMNS
 
 def _reasons_to_json(reasons: Sequence[StageReason]) -> str | None:
     # Positional and short: one row a move is kept for ever.
-    return orjson.dumps(reasons, default=tuple, option=orjson.OPT_PASSTHROUGH_SUBCLASS).decode() if reasons else None
+    return (
+        orjson.dumps(reasons, default=tuple, option=orjson.OPT_PASSTHROUGH_SUBCLASS).decode()
+        if reasons
+        else None
+    )
 
 
 def _reasons_from_json(raw: Any) -> tuple[StageReason, ...]:  # noqa: ANN401  # parsed JSON

@@ -73,7 +73,9 @@ async def get_desk(database: Database, company_id: int) -> Desk:
 def _check(new: NewCompany) -> Rulebook:
     faults: list[Fault] = []
     if not _is_zone(new.timezone):
-        faults.append(Fault("/timezone", f"{new.timezone!r:.60} is not an IANA time zone, such as Europe/Berlin"))
+        faults.append(
+            Fault("/timezone", f"{new.timezone!r:.60} is not an IANA time zone, such as Europe/Berlin")
+        )
     policy, stage_map = None, None
     try:
         policy = parse_policy(new.policy, "/policy")

@@ -59,9 +59,7 @@ class Principal:
 
     def may(self, scope: str) -> bool:
         """Whether the caller holds a scope."""
-        return self.is_operator or (
-            scope != OPERATE and (EVERYTHING in self.scopes or scope in self.scopes)
-        )
+        return self.is_operator or (scope != OPERATE and (EVERYTHING in self.scopes or scope in self.scopes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +83,7 @@ async def authenticate(database: Database, token: str, *, pepper: str) -> Princi
     return Principal(stored.key_id, stored.company_id, frozenset(stored.scopes))
 
 
-async def create_key(  # noqa: PLR0913  # a key has these parts
+async def create_key(  # a key has these parts
     database: Database,
     company_id: int,
     *,
@@ -127,9 +125,7 @@ async def install_bootstrap_key(database: Database, token: str, *, pepper: str) 
     key_id, secret = match.groups()
 
     async def unit(work: Work) -> None:
-        await work.keys.put(
-            key_id, name="bootstrap", secret_hash=_hash(secret, pepper), scopes=[EVERYTHING]
-        )
+        await work.keys.put(key_id, name="bootstrap", secret_hash=_hash(secret, pepper), scopes=[EVERYTHING])
 
     await database.run(OPERATORS, unit)
 
@@ -147,9 +143,7 @@ async def install_key(
     return f"jrn_{key_id}_{secret}"
 
 
-async def list_keys(
-    database: Database, company_id: int, *, after: str, limit: int
-) -> Sequence[StoredKey]:
+async def list_keys(database: Database, company_id: int, *, after: str, limit: int) -> Sequence[StoredKey]:
     """Keys of a company by id. Raises CompanyNotFoundError."""
 
     async def unit(work: Work) -> Sequence[StoredKey]:
@@ -173,4 +167,3 @@ async def revoke_key(database: Database, company_id: int, key_id: str) -> None:
 def _hash(secret: str, pepper: str) -> bytes:
     # High entropy needs no slow hash; the pepper keeps a stolen table from being checked against guesses.
     return hmac.digest(pepper.encode(), secret.encode(), hashlib.sha256)
-

@@ -20,7 +20,7 @@ class Customer:
     view: View
 
 
-async def put_customer(  # noqa: PLR0913  # a profile has these parts
+async def put_customer(  # a profile has these parts
     database: Database,
     company_id: int,
     customer_id: int,

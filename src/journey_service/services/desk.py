@@ -63,7 +63,9 @@ async def load(work: Work, customer_ids: Iterable[int], *, now: datetime | None 
     return Docket(desk, now, standings)
 
 
-async def write(work: Work, docket: Docket, *, scored_at: datetime | None = None) -> dict[tuple[int, int], Entry]:
+async def write(
+    work: Work, docket: Docket, *, scored_at: datetime | None = None
+) -> dict[tuple[int, int], Entry]:
     """Write every journey worked on, with its scores; returns the new ledger entries by (customer, seq)."""
     journeys = docket.journeys
     new = sorted(journeys.keys() - docket.standings.keys())
@@ -120,4 +122,3 @@ def view(desk: Desk, standing: Standing, now: datetime) -> View:
         scoring.engagement(facts, policy, now),
         scoring.risk(facts, policy, now),
     )
-

@@ -19,7 +19,7 @@ from journey_service.domain.errors import (
     UnavailableError,
 )
 from journey_service.domain.events import EARLIEST, Event, content_hash
-from journey_service.domain.history import FaultyLine, HistoryReader
+from journey_service.domain.history import FaultyLineError, HistoryReader
 from journey_service.domain.intake import Line, future_fault, line_id
 from journey_service.domain.journey import Journey
 from journey_service.repositories.companies import Desk
@@ -37,7 +37,7 @@ _TIMEOUT_MS = 60_000
 Progress = Callable[[Import], None]
 
 
-async def read_history(  # noqa: PLR0913  # one upload has just these properties
+async def read_history(  # one upload has just these properties
     database: Database,
     company_id: int,
     chunks: AsyncIterable[bytes],
@@ -181,11 +181,11 @@ class _Staging:
         self._until = until
         self._import_id: int | None = None
         self._lines: list[Line] = []
-        self._faulty: list[FaultyLine] = []
+        self._faulty: list[FaultyLineError] = []
         self._counted = 0
 
-    async def take(self, line: Line | FaultyLine, lines_read: int) -> None:
-        if isinstance(line, FaultyLine):
+    async def take(self, line: Line | FaultyLineError, lines_read: int) -> None:
+        if isinstance(line, FaultyLineError):
             self._faulty.append(line)
         else:
             self._lines.append(line)
@@ -227,7 +227,7 @@ class _Staging:
         self._lines, self._faulty, self._counted = [], [], lines_read
 
 
-def _flatten(faulty: Sequence[FaultyLine]) -> list[LineFault]:
+def _flatten(faulty: Sequence[FaultyLineError]) -> list[LineFault]:
     return [LineFault(line.number, fault.pointer, fault.message) for line in faulty for fault in line.faults]
 
 
@@ -334,9 +334,7 @@ class _Page:
             events.append(event)
         return events
 
-    def _take(
-        self, docket: Docket, line: Line, event: Event, known: dict[tuple[str, str], Known]
-    ) -> None:
+    def _take(self, docket: Docket, line: Line, event: Event, known: dict[tuple[str, str], Known]) -> None:
         until = docket.now
         content = content_hash(event)
         earlier = self._applied.get(event.key)
@@ -358,7 +356,9 @@ class _Page:
             for fault in refused.faults:
                 self._fault(line, fault.pointer, fault.message)
 
-    def _happen(self, docket: Docket, event: Event, content: bytes, until: datetime) -> InvalidInputError | None:
+    def _happen(
+        self, docket: Docket, event: Event, content: bytes, until: datetime
+    ) -> InvalidInputError | None:
         at = min(event.occurred_at, until)
         journey: Journey = docket.open(event.customer_id, at)
         is_late = journey.is_behind(event.occurred_at)
@@ -375,5 +375,3 @@ class _Page:
     def _fault(self, line: Line, pointer: str, message: str) -> None:
         self.counts["failed"] += 1
         self._faults.append(LineFault(line.number, pointer, message))
-
-

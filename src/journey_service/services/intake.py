@@ -70,4 +70,3 @@ class Intake:
         for (_, future), answer in zip(together, answers, strict=True):
             if not future.done():
                 future.set_result(answer)
-
