@@ -757,7 +757,7 @@ async def test_a_filter_that_makes_no_sense_is_refused(unchanged, params, place)
 @pytest.fixture(scope="module")
 async def cursors(http, found_tenant, operator):
     """A company with more than a page of everything, and each list's own cursor to its second page."""
-    tenant = await found_tenant()
+    tenant, _ = await found_tenant(), await found_tenant()
     for number in (1, 2, 3):
         await tell(http, tenant, f"e-{number}", customer_id=number)
         history = b"customer_id,occurred_at,type\nx,y,z\n"

@@ -53,7 +53,7 @@ def visit(number, **more):
 
 def move(journey, to_stage, at, **more):
     journey.bring_to(at)
-    return journey.move(to_stage, at, actor="key:tests", key=f"{to_stage} {at}", **more)
+    return journey.move(to_stage, at, actor="key:tests", key=str(journey.relationship.version), **more)
 
 
 def wanted(journey, at):
@@ -1254,11 +1254,30 @@ def test_a_step_told_an_earlier_instant_is_taken_at_the_last_transitions(step):
     assert last(journey).transitioned_at == day(5)
 
 
+def test_a_pin_told_an_earlier_instant_is_set_at_the_last_transitions():
+    journey = after(event("call_received", day(5), call=300))
+    journey.relationship.facts = journey.relationship.facts._replace(total_appointments=3)
+    journey.pin(day(9), day(4))
+    assert [(noted.to_stage, noted.at) for noted in journey.relationship.pin_memory.suppressed] == [
+        ("regular", day(5))
+    ]
+
+
 def test_a_cause_moves_at_most_once_and_names_the_event_unambiguously():
     assert event_cause(event("call_received", source="desk", id_="a:b")) == Cause("event", "desk:a:b")
     assert event_cause(event("call_received", source="a:b", id_="c")) == Cause("event", "a%3Ab:c")
     assert event_cause(event("call_received", source="a", id_="b:c")) == Cause("event", "a:b:c")
     assert event_cause(event("call_received", source="50%3A", id_="c")) == Cause("event", "50%253A:c")
+
+
+def test_moves_of_one_instant_have_causes_of_their_own_also_where_time_stands_still():
+    journey = after(visit(0), until=day(100))
+    for _ in range(3):
+        move(journey, "vip", day(100))
+        journey.unpin(day(100))
+    assert dated(journey)[3:] == [("vip", day(100)), ("at_risk", day(100))] * 3
+    causes = [told.cause for told in journey.written]
+    assert len(set(causes)) == len(causes)
 
 
 def test_an_events_move_names_the_event_as_its_cause():

@@ -89,16 +89,16 @@ class EventDataIn(In):
         description="money, at most two decimals; missing is 0",
         examples=[49.9],
     )
-    booking_id: str | None = Field(default=None, min_length=1, max_length=255)
+    booking_id: Text | None = Field(default=None, min_length=1, max_length=255)
     scheduled_for: Instant | None = None
-    metadata: dict[str, Any] | None = Field(default=None, description="anything, up to 8 KiB and 20 levels")
+    metadata: FreeJson = Field(default=None, description="anything, up to 8 KiB and 20 levels")
 
 
 class EventIn(In):
     """Something that happened to a customer, told once under the sender's own id."""
 
-    id: str = Field(min_length=1, max_length=255, examples=["appt-1001-completed"])
-    source: str = Field(min_length=1, max_length=255, examples=["booking"])
+    id: Text = Field(min_length=1, max_length=255, examples=["appt-1001-completed"])
+    source: Text = Field(min_length=1, max_length=255, examples=["booking"])
     type: EventType = Field(examples=["appointment_completed"])
     customer_id: int = Field(ge=0, le=MAX_ID, examples=[4711])
     occurred_at: Instant = Field(examples=["2026-03-01T09:30:00Z"])
@@ -111,8 +111,8 @@ class CloudEventIn(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     specversion: Literal["1.0"]
-    id: str = Field(min_length=1, max_length=255)
-    source: str = Field(min_length=1, max_length=255)
+    id: Text = Field(min_length=1, max_length=255)
+    source: Text = Field(min_length=1, max_length=255)
     type: EventType
     subject: str = Field(description="the customer's id", pattern=r"^\d{1,19}$", examples=["4711"])
     time: Instant

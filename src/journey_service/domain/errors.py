@@ -1,8 +1,12 @@
 """Every expected failure, named; nothing here knows HTTP."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
+
+_UNFIT: Final = re.compile("[\x00\ud800-\udfff]")
+"""What no database and no JSON can keep: NUL, and halves of surrogate pairs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +18,12 @@ class Fault:
 
     pointer: str
     message: str
+
+
+def escaped(name: object) -> str:
+    """A name as a step of a JSON pointer; what cannot be kept as text is shown as a replacement character."""
+    told = _UNFIT.sub("\ufffd", str(name))
+    return told.replace("~", "~0").replace("/", "~1")
 
 
 class JourneyServiceError(Exception):

@@ -1,5 +1,6 @@
 """A history file as a stream of bytes: gzip or plain, CSV or NDJSON, read in constant memory."""
 
+import codecs
 import csv
 import json
 import zlib
@@ -8,7 +9,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from journey_service.domain.errors import Fault, InvalidInputError, MalformedError
-from journey_service.domain.intake import Line, parse_line
+from journey_service.domain.intake import ALIASES, Line, parse_line
 
 _GZIP: Final = b"\x1f\x8b"
 _LONGEST_LINE: Final = 64 * 1024
@@ -93,16 +94,30 @@ class HistoryReader:
         if self._inflater is None:
             yield data
             return
-        while data and not self._is_broken:
-            if self._inflater.eof:  # gzip allows members one after the other
-                self._inflater = zlib.decompressobj(wbits=31)
+        while not self._is_broken:
+            if self._inflater.eof:
+                if not data:
+                    return
+                self._inflater = zlib.decompressobj(wbits=31)  # gzip allows members one after the other
+            before = self._inflater.copy()
             try:
                 piece = self._inflater.decompress(data, _PIECE)
             except zlib.error:
-                self._is_broken = True
+                yield from self._salvage(before, data)
                 return
-            data = self._inflater.unconsumed_tail or self._inflater.unused_data
+            data = self._inflater.unused_data if self._inflater.eof else self._inflater.unconsumed_tail
             yield piece
+            if not data and not self._inflater.eof and len(piece) < _PIECE:
+                return
+
+    def _salvage(self, inflater: "zlib._Decompress", data: bytes) -> Iterator[bytes]:
+        """What lies before the damage, which a decompressor that fails does not hand out."""
+        self._is_broken = True
+        for place in range(len(data)):
+            try:
+                yield inflater.decompress(data[place : place + 1])
+            except zlib.error:
+                return
 
     def _split(self, piece: bytes) -> Iterator[Line | FaultyLineError]:
         *whole, self._pending = (self._pending + piece).split(b"\n")
@@ -111,7 +126,7 @@ class HistoryReader:
                 self._skips_rest = False
                 continue
             yield from self._line(raw)
-        if len(self._pending) > _LONGEST_LINE:
+        if len(self._pending) > _LONGEST_LINE + 1:  # the last byte may be half of a line's end
             if not self._skips_rest:
                 self.lines_read += 1
                 self._skips_rest = True
@@ -126,6 +141,8 @@ class HistoryReader:
     def _line(self, raw: bytes) -> Iterator[Line | FaultyLineError]:
         self.lines_read += 1
         raw = raw.rstrip(b"\r")
+        if self.lines_read == 1:
+            raw = raw.removeprefix(codecs.BOM_UTF8)
         if not raw.strip():
             return
         if len(raw) > _LONGEST_LINE:
@@ -147,19 +164,20 @@ class HistoryReader:
             self._is_json = True
             return False
         try:
-            names = [name.strip() for name in next(csv.reader([raw.decode("utf-8-sig")], strict=True))]
+            names = [name.strip() for name in next(csv.reader([raw.decode("utf-8")], strict=True))]
         except (UnicodeDecodeError, csv.Error) as error:
             raise MalformedError(
                 "The first line is neither a CSV header nor a JSON object.", offset=0
             ) from error
-        faults = [Fault("line 1", f"lacks the column {name!r}") for name in sorted(_REQUIRED - set(names))]
+        place = f"line {self.lines_read}"
+        faults = [Fault(place, f"lacks the column {name!r}") for name in sorted(_REQUIRED - set(names))]
         if not {"type", "event_type"} & set(names):
-            faults.append(Fault("line 1", "lacks the column 'type' (or 'event_type')"))
+            faults.append(Fault(place, "lacks the column 'type' (or 'event_type')"))
         faults += [
-            Fault("line 1", f"{name!r:.60} is not a known column") for name in names if name not in _COLUMNS
+            Fault(place, f"{name!r:.60} is not a known column") for name in names if name not in _COLUMNS
         ]
-        if len(set(names)) < len(names):
-            faults.append(Fault("line 1", "names a column twice"))
+        if len({ALIASES.get(name, name) for name in names}) < len(names):
+            faults.append(Fault(place, "names a column twice"))
         if faults:
             raise InvalidInputError(faults)
         self._columns = names

@@ -5,10 +5,11 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from math import isfinite
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from journey_service.domain.errors import Fault, InvalidInputError
+from journey_service.domain.errors import Fault, InvalidInputError, escaped
 from journey_service.domain.events import (
     EARLIEST,
     EVENT_TYPES,
@@ -30,11 +31,13 @@ _RFC3339: Final = re.compile(
     r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(Z|z|[+-]\d{2}:\d{2})?", re.ASCII
 )
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_OFFSET_MINUTES: Final = slice(-2, None)
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _DIGITS: Final = re.compile(r"-?\d{1,20}", re.ASCII)
 _AMOUNT: Final = re.compile(r"-?\d{1,20}(?:\.\d{1,20})?", re.ASCII)
 _EVENT_FIELDS: Final = ("id", "source", "type", "customer_id", "occurred_at")
 _DATA_FIELDS: Final = ("call_duration", "total_amount", "booking_id", "scheduled_for", "metadata")
-_ALIASES: Final = {"event_type": "type", "amount": "total_amount", "event_id": "id"}
+ALIASES: Final = {"event_type": "type", "amount": "total_amount", "event_id": "id"}
 
 
 class Line(NamedTuple):
@@ -48,10 +51,18 @@ class Line(NamedTuple):
 class _Reader:
     """Collects values and faults while one object is read."""
 
-    def __init__(self, raw: Mapping[str, object], pointer: str, *, is_text: bool = False) -> None:
+    def __init__(
+        self,
+        raw: Mapping[str, object],
+        pointer: str,
+        *,
+        is_text: bool = False,
+        places: Mapping[str, str] | None = None,
+    ) -> None:
         self.raw = raw
         self.pointer = pointer
         self.is_text = is_text  # CSV knows texts only, and an empty one means nothing
+        self.places = places or {}  # of values that were told under another name
         self.faults: list[Fault] = []
 
     def get(self, name: str) -> object:
@@ -59,7 +70,8 @@ class _Reader:
         return None if self.is_text and value == "" else value
 
     def fault(self, name: str, message: str) -> None:
-        self.faults.append(Fault(f"{self.pointer}/{name}", message))
+        place = self.places.get(name) or f"{self.pointer}/{escaped(name)}"
+        self.faults.append(Fault(place, message))
 
     def text(self, name: str, *, required: bool) -> str | None:
         value = self.get(name)
@@ -70,8 +82,8 @@ class _Reader:
         if not isinstance(value, str) or not 1 <= len(value) <= TEXT_LENGTH:
             self.fault(name, f"must be a text of 1 to {TEXT_LENGTH} characters")
             return None
-        if "\x00" in value:
-            self.fault(name, "must not contain NUL")
+        if (unfit := _unfit(value)) is not None:
+            self.fault(name, unfit)
             return None
         return value
 
@@ -96,7 +108,7 @@ class _Reader:
             return 0
         if self.is_text and isinstance(value, str) and _AMOUNT.fullmatch(value):
             amount = Decimal(value)
-        elif isinstance(value, int | float) and not isinstance(value, bool):
+        elif isinstance(value, int | float) and not isinstance(value, bool) and value == value:  # noqa: PLR0124  # NaN alone does not
             amount = Decimal(repr(value))
         else:
             self.fault(name, "must be a number")
@@ -123,11 +135,9 @@ class _Reader:
         return instant
 
     def unknown(self, known: tuple[str, ...]) -> None:
-        self.faults += [
-            Fault(f"{self.pointer}/{_escape(name)}", "is not known here")
-            for name in self.raw
-            if name not in known
-        ]
+        for name in self.raw:
+            if name not in known:
+                self.fault(name, "is not known here")
 
 
 def parse_event(raw: object, pointer: str = "") -> Event:
@@ -188,15 +198,24 @@ def parse_line(raw: Mapping[str, object], number: int, zone: ZoneInfo, *, is_tex
 
     `is_text` says that every value is a text, as in CSV. Raises InvalidInputError.
     """
+    inner = raw.get("data", {})
+    if is_text or not isinstance(inner, Mapping):
+        inner = {}
+    told = [(name, value, f"/{escaped(name)}") for name, value in raw.items() if name != "data" or is_text]
+    told += [(str(name), value, f"/data/{escaped(name)}") for name, value in inner.items()]
     flat: dict[str, object] = {}
-    for name, value in raw.items():
-        flat[_ALIASES.get(name, name)] = value
-    if "data" in flat and not is_text:
-        inner = flat.pop("data")
-        if not isinstance(inner, Mapping):
-            raise InvalidInputError.at("/data", "must be an object")
-        flat = {**{_ALIASES.get(str(name), str(name)): value for name, value in inner.items()}, **flat}
-    reader = _Reader(flat, "", is_text=is_text)
+    places: dict[str, str] = {}
+    faults = []
+    if not is_text and not isinstance(raw.get("data", {}), Mapping):
+        faults.append(Fault("/data", "must be an object"))
+    for name, value, place in told:
+        plain = ALIASES.get(name, name)
+        if plain in flat:
+            faults.append(Fault(place, f"is told twice: see {places[plain]}"))
+            continue
+        flat[plain], places[plain] = value, place
+    reader = _Reader(flat, "", is_text=is_text, places=places)
+    reader.faults += faults
     reader.unknown((*_EVENT_FIELDS, *_DATA_FIELDS))
     has_id = reader.get("id") is not None
     event = _event(reader, reader, zone=zone, is_line=True)
@@ -226,13 +245,43 @@ def parse_instant(value: object, pointer: str) -> datetime:
 
 
 def check_json(value: JsonValue, *, depth: int = METADATA_DEPTH) -> str | None:
-    """What makes free JSON unfit to be kept, or None: too deep, too long, or text with NUL in it."""
-    if _is_deeper(value, depth):
+    """What makes free JSON unfit to be kept, or None.
+
+    Too deep, too long, text with NUL or halves of surrogate pairs in it, numbers that are infinite, none at
+    all, or whole and beyond 64 bits.
+    """
+    level: list[JsonValue] = [value]
+    for _ in range(depth + 1):
+        below: list[JsonValue] = []
+        for each in level:
+            if (unfit := _unfit_value(each)) is not None:
+                return unfit
+            if isinstance(each, dict):
+                below += each.keys()
+                below += each.values()
+            elif isinstance(each, list):
+                below += each
+        level = below
+    if level:
         return f"must not be nested deeper than {depth} levels"
-    written = json.dumps(value, ensure_ascii=False)
-    if len(written.encode(errors="surrogatepass")) > METADATA_BYTES:
-        return f"must not be longer than {METADATA_BYTES} bytes"
-    return "must not contain NUL" if "\\u0000" in json.dumps(value) and _has_nul(value) else None
+    is_long = len(json.dumps(value, ensure_ascii=False).encode()) > METADATA_BYTES
+    return f"must not be longer than {METADATA_BYTES} bytes" if is_long else None
+
+
+def _unfit_value(value: JsonValue) -> str | None:
+    if isinstance(value, str):
+        return _unfit(value)
+    if isinstance(value, float) and not isfinite(value):
+        return "must hold finite numbers only"
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        return "must not hold whole numbers beyond 64 bits"
+    return None
+
+
+def _unfit(text: str) -> str | None:
+    if "\x00" in text:
+        return "must not contain NUL"
+    return "must be Unicode text" if _SURROGATE.search(text) else None
 
 
 def _event(reader: _Reader, data: _Reader, *, zone: ZoneInfo | None = None, is_line: bool = False) -> Event:
@@ -307,6 +356,8 @@ def _instant(value: object, zone: ZoneInfo | None) -> datetime | str:
         if match[1] is None:
             return "needs a time zone, such as Z or +02:00"
         local = None
+    if value[-6:-5] in ("+", "-") and value[_OFFSET_MINUTES] > "59":
+        return "is not a day and time of the calendar"
     try:
         instant = datetime.fromisoformat(value.upper())
         instant = (instant if local is None else instant.replace(tzinfo=local)).astimezone(UTC)
@@ -317,31 +368,5 @@ def _instant(value: object, zone: ZoneInfo | None) -> datetime | str:
     return instant
 
 
-def _is_deeper(value: JsonValue, depth: int) -> bool:
-    level: list[JsonValue] = [value]
-    for _ in range(depth + 1):
-        level = [
-            inner
-            for outer in level
-            if isinstance(outer, dict | list)
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-        ]
-        if not level:
-            return False
-    return True
-
-
-def _has_nul(value: JsonValue) -> bool:
-    if isinstance(value, str):
-        return "\x00" in value
-    if isinstance(value, dict):
-        return any("\x00" in key or _has_nul(inner) for key, inner in value.items())
-    return isinstance(value, list) and any(_has_nul(inner) for inner in value)
-
-
 def _refuse(constant: str) -> None:
     raise ValueError(constant)
-
-
-def _escape(name: object) -> str:
-    return str(name).replace("~", "~0").replace("/", "~1")

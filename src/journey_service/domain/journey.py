@@ -83,6 +83,10 @@ class Journey:
 
     def evaluate(self, at: datetime) -> Transition | None:
         """Decide as of `at` with no event, ending a pin that has run out."""
+        at = max(at, self.relationship.stage_entered_at)
+        due = self.relationship.next_evaluation_at
+        if self.relationship.is_pinned(at) and (due is None or at < due):
+            return None  # nothing can have changed since the last look: there is nothing new to note
         decision = decide(self.relationship, self.rulebook, at)
         self._end_pin(at)
         return self._carry_out(decision, at, Cause("time", _instant(at)))
@@ -159,6 +163,7 @@ class Journey:
 
     def pin(self, until: datetime, now: datetime) -> None:
         """Hold the customer in the present stage until a date; what an earlier pin noted is kept."""
+        now = max(now, self.relationship.stage_entered_at)
         if not self.relationship.is_pinned(now):
             self.relationship.pin_memory = FORGOTTEN
         self.relationship.pin_until = until
@@ -168,6 +173,7 @@ class Journey:
 
     def unpin(self, now: datetime) -> Transition | None:
         """Lift the pin: decided at once, as at its end."""
+        now = max(now, self.relationship.stage_entered_at)
         self.relationship.pin_until = now
         return self.evaluate(now)
 
@@ -187,8 +193,9 @@ class Journey:
 
     def _follow(self, decision: Decision, move: Move, at: datetime, cause: Cause) -> Transition:
         if cause.kind == "time":
-            # One instant may hold two moves (back from churned, then at risk): the cause names both ends.
-            cause = Cause("time", f"{cause.id}/{move.to_stage}")
+            # One instant may hold several moves: back from churned and then at risk, or any number of them
+            # where a test clock stands still.
+            cause = Cause("time", f"{cause.id}/{self.relationship.version + 1}")
         transition = Transition(
             seq=self.relationship.version + 1,
             from_stage=self.relationship.current_stage,

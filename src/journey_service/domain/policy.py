@@ -7,7 +7,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from journey_service.domain.errors import Fault, InvalidInputError
+from journey_service.domain.errors import Fault, InvalidInputError, escaped
 
 RevenueSource: TypeAlias = Literal["appointments", "payments"]
 
@@ -133,7 +133,9 @@ def parse_policy(raw: Mapping[str, object], pointer: str = "") -> CompanyPolicy:
         faults.append(Fault(f"{pointer}/scoring", "must be an object"))
         scoring_raw = {}
     known = {"scoring", "revenue_source", "manual_pin_days"}
-    faults += [Fault(f"{pointer}/{name}", "is not a known setting") for name in raw if name not in known]
+    faults += [
+        Fault(f"{pointer}/{escaped(name)}", "is not a known setting") for name in raw if name not in known
+    ]
     revenue_source = raw.get("revenue_source", DEFAULT_POLICY.revenue_source)
     if revenue_source not in ("appointments", "payments"):
         faults.append(Fault(f"{pointer}/revenue_source", "must be 'appointments' or 'payments'"))
@@ -167,7 +169,7 @@ def _parse_scoring(raw: Mapping[str, object], pointer: str, faults: list[Fault])
     values: dict[str, object] = {}
     defaults = {f.name: f.default for f in fields(ScoringPolicy)}
     for name, value in raw.items():
-        place = f"{pointer}/{name}"
+        place = f"{pointer}/{escaped(name)}"
         if name not in defaults:
             faults.append(Fault(place, "is not a known scoring setting"))
         elif isinstance(defaults[name], int):

@@ -13,7 +13,7 @@ from enum import Enum
 from functools import cached_property, lru_cache
 from typing import Final, Literal, TypeAlias
 
-from journey_service.domain.errors import Fault
+from journey_service.domain.errors import Fault, escaped
 from journey_service.domain.events import EventType
 
 Operator: TypeAlias = Literal[">", ">=", "<", "<=", "==", "!="]
@@ -176,7 +176,9 @@ def parse_rules(raw: object, pointer: str, faults: list[Fault]) -> tuple[Rule, .
     if "any" not in raw:
         rule = _parse_rule(raw, pointer, faults)
         return () if rule is None else (rule,)
-    faults += [Fault(f"{pointer}/{name}", 'cannot stand beside "any"') for name in raw if name != "any"]
+    faults += [
+        Fault(f"{pointer}/{escaped(name)}", 'cannot stand beside "any"') for name in raw if name != "any"
+    ]
     rules = raw["any"]
     if not isinstance(rules, Sequence) or isinstance(rules, str) or not 1 <= len(rules) <= _MAX_RULES:
         faults.append(Fault(f"{pointer}/any", f"must be a list of 1 to {_MAX_RULES} rules"))
@@ -191,7 +193,7 @@ def _parse_rule(raw: object, pointer: str, faults: list[Fault]) -> Rule | None:
         return None
     before = len(faults)
     faults += [
-        Fault(f"{pointer}/{name}", "is not part of a rule")
+        Fault(f"{pointer}/{escaped(name)}", "is not part of a rule")
         for name in raw
         if name not in ("trigger", "conditions")
     ]
@@ -217,7 +219,7 @@ def _parse_conditions(
     fields = {field.label: field for field in trigger.fields}
     conditions = []
     for label, text in raw.items():
-        place = f"{pointer}/{label}"
+        place = f"{pointer}/{escaped(label)}"
         if label not in fields:
             faults.append(Fault(place, f"{trigger.name} has no {label!r}; it has {', '.join(fields)}"))
         elif (condition := parse_condition(fields[label], text, place, faults)) is not None:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, Final
 
-from journey_service.domain.errors import Fault, InvalidInputError
+from journey_service.domain.errors import Fault, InvalidInputError, escaped
 from journey_service.domain.rules import Rule, parse_rules, rules_to_json
 
 _KEY: Final = re.compile(r"[a-z][a-z0-9_]{0,49}", re.ASCII)
@@ -263,7 +263,9 @@ def _parse_stage(raw: object, pointer: str, faults: list[Fault]) -> Stage | None
         faults.append(Fault(pointer, "must be an object"))
         return None
     before = len(faults)
-    faults += [Fault(f"{pointer}/{name}", "is not part of a stage") for name in raw if name not in _KNOWN]
+    faults += [
+        Fault(f"{pointer}/{escaped(name)}", "is not part of a stage") for name in raw if name not in _KNOWN
+    ]
 
     def check(name: str, message: str, *, holds: bool) -> None:
         if not holds:

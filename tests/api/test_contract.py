@@ -1,0 +1,400 @@
+"""The published contract: what it promises is what is served, and all of it."""
+
+import json
+import re
+from pathlib import Path
+
+import httpx
+import orjson
+import pytest
+from fastapi import FastAPI
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from api.calls import API, JSON, PROBLEM, event, problem
+from api.conftest import Contract
+from journey_service.api.shapes import EventIn
+from journey_service.domain.errors import InvalidInputError
+from journey_service.domain.events import EVENT_TYPES
+from journey_service.domain.intake import check_json, parse_event
+from journey_service.main import create_app
+from journey_service.settings import Settings
+
+PUBLISHED = Path(__file__).parents[2] / "openapi" / "openapi.json"
+NOWHERE = Settings.model_validate({"DATABASE_URL": "postgresql://nowhere", "JOURNEY_KEY_PEPPER": "-" * 16})
+DOCUMENT = create_app(NOWHERE).openapi()
+OPEN = {"livez", "readyz"}
+OPERATIONS = {
+    operation["operationId"]: operation for path in DOCUMENT["paths"].values() for operation in path.values()
+}
+
+
+# ---- the document
+
+
+def test_the_published_copy_is_the_contract():
+    assert json.loads(PUBLISHED.read_text(encoding="utf-8")) == DOCUMENT
+
+
+async def test_the_contract_is_served(http):
+    answer = await http.get("/openapi.json")
+
+    assert answer.headers["content-type"] == JSON
+    assert answer.json() == DOCUMENT
+
+
+def test_it_is_openapi_3_1():
+    assert DOCUMENT["openapi"].startswith("3.1.")
+    assert DOCUMENT["info"]["version"]
+    assert DOCUMENT["info"]["description"].strip()
+
+
+def test_every_operation_has_an_id_of_its_own_and_says_what_it_does():
+    ids = [operation["operationId"] for path in DOCUMENT["paths"].values() for operation in path.values()]
+
+    assert len(set(ids)) == len(ids) > 20
+    for operation in OPERATIONS.values():
+        assert re.fullmatch("[a-z_]+", operation["operationId"])
+        assert operation["summary"]
+        assert operation["tags"]
+        assert operation["description"]
+
+
+@pytest.mark.parametrize("operation", OPERATIONS.keys() - OPEN)
+def test_every_operation_lists_the_problems_it_can_answer(operation):
+    told = OPERATIONS[operation]
+    problems = {status: answer for status, answer in told["responses"].items() if status >= "400"}
+
+    assert {"401", "403", "422", "503"} <= problems.keys()
+    for answer in problems.values():
+        assert answer["content"] == {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+        assert answer["description"]
+    assert ("requestBody" in told) == ("413" in problems)
+    assert (JSON in told.get("requestBody", {}).get("content", {})) == ("415" in problems)
+    assert ("If-Match" in _headers(told)) == ("428" in problems) == ("412" in problems)
+    [[(scheme, scopes)]] = [needed.items() for needed in told["security"]]
+    assert scheme == "key"
+    assert len(scopes) == 1
+
+
+def _headers(operation):
+    names = {one["name"] for one in operation.get("parameters", ()) if one["in"] == "header"}
+    return {"-".join(part.title() for part in name.split("-")) for name in names}
+
+
+def test_only_the_questions_after_health_need_no_credential():
+    assert {id_ for id_, operation in OPERATIONS.items() if "security" not in operation} == OPEN
+
+
+def test_a_problem_has_one_shape_and_it_is_not_the_framework_s():
+    text = json.dumps(DOCUMENT)
+
+    assert "HTTPValidationError" not in text
+    assert '"ValidationError"' not in text
+    shape = DOCUMENT["components"]["schemas"]["Problem"]
+    assert set(shape["required"]) == {"type", "title", "status", "detail"}
+    assert shape["properties"].keys() == {"type", "title", "status", "detail", "errors"}
+
+
+def test_every_reference_leads_somewhere_and_every_schema_is_referred_to():
+    text = json.dumps(DOCUMENT)
+    referred = set(re.findall(r'"#/components/schemas/([^"]+)"', text))
+
+    assert referred == DOCUMENT["components"]["schemas"].keys()
+
+
+def test_an_operator_s_and_a_repeating_caller_s_headers_are_described():
+    assert "X-Company-Id" in _headers(OPERATIONS["get_journey"])
+    assert "Idempotency-Key" in _headers(OPERATIONS["post_transition"])
+
+
+async def test_the_example_of_an_event_is_an_event(http, salon, outside):
+    await outside.turn_clock(salon.id, "2026-03-02T00:00:00+00:00")
+    examples = OPERATIONS["post_event"]["requestBody"]["content"][JSON]["examples"]
+
+    assert examples
+    for one in examples.values():
+        answer = await http.post(f"{API}/events", headers=salon.headers, json=one["value"])
+        assert (answer.status_code, answer.json()["status"]) == (200, "applied")
+
+
+# ---- what an event is, as published and as read
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+TEXTS = st.text(max_size=3) | st.sampled_from(["e-1", "", "\x00", "x" * 255, "x" * 256, "ü" * 255])
+INSTANTS = (
+    st.datetimes(timezones=st.timezones()).map(lambda at: at.replace(microsecond=0).isoformat())
+    | st.datetimes().map(lambda at: at.isoformat() + "Z")
+    | st.sampled_from(
+        [
+            *(
+                "2026-03-01T09:30:00Z",
+                "2026-03-01t09:30:00z",
+                "2026-03-01 09:30+02:00",
+                "2026-03-01T09:30:00",
+            ),
+            *(
+                "2026-03-01",
+                "2026-02-29T00:00:00Z",
+                "2026-03-01T24:00:00Z",
+                "2026-03-01T09:30:60Z",
+                "1899-12-31",
+            ),
+            *("1900-01-01T00:00:00Z", "1899-12-31T23:59:59Z", "2199-12-31T23:59:59Z", "2200-01-01T00:00:00Z"),
+            *("2026-03-01T09:30:00.123456789Z", "2026-W09-7T09:30:00Z", "20260301T093000Z", "1772362800"),
+        ]
+    )
+)
+NUMBERS = (
+    st.integers(-2, 100)
+    | st.sampled_from([2**31 - 1, 2**31, 2**53 + 1, 2**63 - 1, 2**63, 10**25, 1.0, 1.5, 1e15, 1e16, True])
+    | st.integers(-(10**13), 10**13).map(lambda cents: cents / 100)
+    | st.floats(allow_nan=False, allow_infinity=False)
+)
+
+
+def _deep(levels):
+    value = 1
+    for _ in range(levels):
+        value = {"a": value}
+    return value
+
+
+METADATA = st.dictionaries(st.text(max_size=3), JSON_VALUES, max_size=3) | st.sampled_from(
+    [{}, {"a": "x" * 8_180}, {"a": "x" * 8_192}, _deep(20), _deep(21), {"a": ["\x00"]}, {"\x00": 1}, []]
+)
+
+
+def _or_anything(strategy):
+    return st.one_of([strategy] * 7 + [JSON_VALUES])
+
+
+DATA = st.fixed_dictionaries(
+    {},
+    optional={
+        "call_duration": _or_anything(NUMBERS),
+        "total_amount": _or_anything(NUMBERS),
+        "booking_id": _or_anything(TEXTS),
+        "scheduled_for": _or_anything(INSTANTS),
+        "metadata": _or_anything(METADATA),
+    },
+)
+PARTS = {
+    "id": _or_anything(TEXTS),
+    "source": _or_anything(TEXTS),
+    "type": _or_anything(st.sampled_from([*EVENT_TYPES, "APPOINTMENT_COMPLETED", "appointment"])),
+    "customer_id": _or_anything(NUMBERS),
+    "occurred_at": _or_anything(INSTANTS),
+    "data": _or_anything(DATA),
+}
+VALID = event("e-1")
+
+
+@st.composite
+def nearly_events(draw):
+    """An event with a part or two replaced, left out or added."""
+    told = dict(VALID)
+    for name in draw(st.sets(st.sampled_from(sorted(PARTS)), max_size=2)):
+        told[name] = draw(PARTS[name])
+    for name in draw(st.sets(st.sampled_from(sorted(told)), max_size=1)) if draw(st.booleans()) else ():
+        del told[name]
+    if draw(st.integers(0, 9)) == 0:
+        told[draw(st.text(max_size=5))] = draw(JSON_VALUES)
+    return told
+
+
+def _as_read(text):
+    try:
+        return parse_event(orjson.loads(text)), []
+    except InvalidInputError as error:
+        return None, [fault.message for fault in error.faults]
+
+
+def _as_published(text):
+    try:
+        return EventIn.model_validate_json(text, strict=True)
+    except ValidationError:
+        return None
+
+
+def _with_whole_numbers(value):
+    """1.0 written as 1: to JSON Schema both are integers, to the shape in its strict mode the second only is."""
+    if isinstance(value, float) and value.is_integer() and abs(value) <= 2**53:
+        return int(value)
+    if isinstance(value, dict):
+        return {name: _with_whole_numbers(inner) for name, inner in value.items()}
+    return value
+
+
+SAID_IN_WORDS = {"must have at most two decimals"}
+"""What the reader refuses and the shape does not: JSON Schema counts no decimals (multipleOf is one of binary
+fractions), so the description says it."""
+
+
+@given(told=nearly_events())
+@example(told=VALID)
+@example(told={**VALID, "customer_id": 1.0})
+@example(told={**VALID, "data": {"total_amount": 0.001}})
+@example(told={**VALID, "data": None})
+@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_an_event_is_read_as_it_is_published(told):
+    text = json.dumps(told)
+    read, faults = _as_read(text)
+    published = _as_published(json.dumps(_with_whole_numbers(orjson.loads(text))))
+
+    if read is None:
+        assert published is None or set(faults) <= SAID_IN_WORDS, (faults, published)
+    else:
+        assert published is not None
+        data = published.data
+        assert (read.event_id, read.source, read.type) == (published.id, published.source, published.type)
+        assert (read.customer_id, read.occurred_at) == (published.customer_id, published.occurred_at)
+        assert read.amount_cents == round(((data and data.total_amount) or 0) * 100)
+        assert read.scheduled_for == (data and data.scheduled_for)
+        assert read.booking_id == (data and data.booking_id)
+
+
+def test_events_that_are_nearly_right_are_told_from_events_that_are():
+    """The comparison above has something to compare on either side."""
+    outcomes = {True: 0, False: 0}
+
+    @given(told=nearly_events())
+    @settings(max_examples=200, deadline=None, derandomize=True, database=None)
+    def count(told):
+        outcomes[_as_read(json.dumps(told))[0] is not None] += 1
+
+    count()
+    assert min(outcomes.values()) > 20, outcomes
+    assert _as_published(json.dumps(VALID)) is not None
+    assert check_json(_deep(20)) is None
+    assert check_json(_deep(21)) is not None
+
+
+# ---- documentation, and what is not there
+
+
+async def test_the_documentation_is_served_whole_and_calls_nobody(http):
+    page = await http.get("/docs")
+
+    assert page.headers["content-type"].startswith("text/html")
+    assert re.findall(r"(?:https?:)?//[a-z0-9-]+[.:/]", page.text) == []
+    assets = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert len(assets) == 3
+    for asset in assets:
+        assert asset.startswith("/docs/assets/")
+        answer = await http.get(asset)
+        assert answer.status_code == 200
+        assert len(answer.content) > 500
+    assert "'/openapi.json'" in page.text
+
+
+async def test_the_root_leads_to_the_documentation(http):
+    answer = await http.get("/")
+
+    assert answer.status_code == 307
+    assert answer.headers["location"] == "/docs"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/nowhere",
+        "/api",
+        "/api/v1",
+        "/api/v1/nowhere",
+        "/api/v2/customers",
+        "/api/v1/customers/1/nowhere",
+        "/docs/assets/nowhere.js",
+        "/docs/assets/../../main.py",
+        "/docs/assets/%2e%2e/%2e%2e/main.py",
+        "/portal/nowhere",
+        "/%00",
+        "/redoc",
+    ],
+)
+async def test_a_path_that_is_not_there_is_a_problem(http, salon, path):
+    for headers in ({}, salon.headers):
+        problem(await http.get(path, headers=headers), 404, "not-found")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("DELETE", "/customers", "GET"),
+        ("GET", "/events", "POST"),
+        ("PUT", "/events/batch", "POST"),
+        ("POST", "/customers/1/scores", "GET"),
+        ("TRACE", "/stages", "GET"),
+        ("NONSENSE", "/stages", "GET"),
+    ],
+)
+async def test_a_method_that_is_not_there_is_a_problem(http, salon, method, path, allowed):
+    answer = await http.request(method, API + path, headers=salon.headers)
+
+    problem(answer, 405, "method-not-allowed")
+    assert allowed in answer.headers["allow"]
+
+
+# ---- the guard that holds every answer against the contract
+
+
+def _answer(status, *, path="/api/v1/customers", media=JSON, body=b"{}"):
+    request = httpx.Request("GET", f"http://journey.test{path}")
+    return httpx.Response(status, headers={"content-type": media}, content=body, request=request)
+
+
+def _problem_body(status, **changes):
+    told = {"type": "/problems/x", "title": "t", "status": status, "detail": "d", **changes}
+    return orjson.dumps(told)
+
+
+UNPROMISED = {
+    "a fault of ours": _answer(500, media=PROBLEM, body=_problem_body(500)),
+    "a status that is not listed": _answer(204, body=b""),
+    "a problem that is not listed": _answer(409, media=PROBLEM, body=_problem_body(409)),
+    "an error that is no problem": _answer(404),
+    "a problem of another status": _answer(404, media=PROBLEM, body=_problem_body(403)),
+    "a problem without a type of ours": _answer(
+        404, media=PROBLEM, body=_problem_body(404, type="about:blank")
+    ),
+    "invalid input without its place": _answer(
+        422, media=PROBLEM, body=_problem_body(422, type="/problems/invalid-input")
+    ),
+    "another media type": _answer(200, media="text/plain"),
+}
+
+
+@pytest.mark.parametrize("answer", UNPROMISED.values(), ids=UNPROMISED)
+async def test_an_answer_that_was_not_promised_does_not_pass(answer):
+    with pytest.raises(AssertionError):
+        await Contract(DOCUMENT).check(answer)
+
+
+async def test_an_answer_that_was_promised_passes():
+    contract = Contract(DOCUMENT)
+
+    await contract.check(_answer(200))
+    await contract.check(_answer(404, media=PROBLEM, body=_problem_body(404)))
+    await contract.check(_answer(404, path="/nowhere", media=PROBLEM, body=_problem_body(404)))
+
+
+async def test_a_fault_of_ours_tells_nothing_of_the_inside():
+    app = create_app(NOWHERE)
+    _add_fault(app)
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://journey.test") as client:
+        answer = await client.get("/fault")
+
+    problem(answer, 500, "internal-error")
+    assert "secret" not in answer.text
+
+
+def _add_fault(app: FastAPI) -> None:
+    @app.get("/fault")
+    async def fault() -> None:
+        raise RuntimeError("a secret of the inside")

@@ -1,0 +1,157 @@
+"""What a company may set about scoring and moving: the guide's numbers, and the place of every fault."""
+
+import json
+from dataclasses import fields
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+
+from domain.chance import policies
+from journey_service.domain.errors import InvalidInputError
+from journey_service.domain.policy import (
+    DEFAULT_POLICY,
+    CompanyPolicy,
+    ScoringPolicy,
+    parse_policy,
+    policy_to_json,
+)
+
+DAYS = "must be a whole number of days from 1 to 3650"
+WHOLE = "must be a whole number from 1 to 3650"
+FRACTION = "must be a number from 0 to 1 with at most 4 decimals"
+TREND = "must be a number from -1 to 0 with at most 4 decimals"
+MONEY = "must be a number from 0.01 to 1000000000 with at most 4 decimals"
+SOURCE = "must be 'appointments' or 'payments'"
+
+
+def faults_of(raw, pointer=""):
+    with pytest.raises(InvalidInputError) as caught:
+        parse_policy(raw, pointer)
+    return [(fault.pointer, fault.message) for fault in caught.value.faults]
+
+
+def test_the_default_numbers_are_the_guides():
+    assert policy_to_json(DEFAULT_POLICY) == {
+        "scoring": {
+            "engagement_frequency_weight": 0.3,
+            "engagement_recency_weight": 0.3,
+            "engagement_monetary_weight": 0.2,
+            "engagement_quality_weight": 0.2,
+            "frequency_window_days": 90,
+            "frequency_target": 3,
+            "recency_horizon_days": 180,
+            "monetary_target": 1000,
+            "quality_window_days": 180,
+            "long_call_seconds": 60,
+            "new_engagement": 0.5,
+            "new_risk": 0,
+            "inactive_days": 60,
+            "inactive_weight": 0.3,
+            "very_inactive_days": 90,
+            "very_inactive_weight": 0.3,
+            "missed_rate": 0.2,
+            "missed_rate_weight": 0.2,
+            "missed_window_days": 180,
+            "trend": -0.3,
+            "trend_weight": 0.2,
+            "trend_window_days": 90,
+            "tickets_weight": 0,
+            "tickets_window_days": 90,
+        },
+        "revenue_source": "appointments",
+        "manual_pin_days": 30,
+    }
+
+
+@pytest.mark.parametrize("raw", [{}, {"scoring": {}}], ids=["nothing", "nothing about scoring"])
+def test_what_is_left_out_keeps_its_default(raw):
+    assert parse_policy(raw) == DEFAULT_POLICY
+
+
+def test_what_is_given_is_taken_exactly():
+    raw = {
+        "scoring": {"missed_rate": 0.1, "trend": -0.2505, "inactive_days": 30, "monetary_target": 99.95},
+        "revenue_source": "payments",
+        "manual_pin_days": 3650,
+    }
+    expected = ScoringPolicy(
+        missed_rate=Decimal("0.1"),
+        trend=Decimal("-0.2505"),
+        inactive_days=30,
+        monetary_target=Decimal("99.95"),
+    )
+    assert parse_policy(raw) == CompanyPolicy(expected, "payments", 3650)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("manual_pin_days", 0, DAYS),
+        ("manual_pin_days", 3651, DAYS),
+        ("manual_pin_days", True, DAYS),
+        ("manual_pin_days", "30", DAYS),
+        ("manual_pin_days", 30.0, DAYS),
+        ("manual_pin_days", None, DAYS),
+        ("revenue_source", "both", SOURCE),
+        ("revenue_source", None, SOURCE),
+        ("revenue_source", ["payments"], SOURCE),
+        ("scoring", [], "must be an object"),
+        ("scoring", None, "must be an object"),
+        ("weights", {}, "is not a known setting"),
+        ("a/b", {}, "is not a known setting"),
+    ],
+    ids=repr,
+)
+def test_a_faulty_setting_is_refused_with_its_place(name, value, message):
+    place = name.replace("/", "~1")
+    assert faults_of({name: value}, "/policy") == [(f"/policy/{place}", message)]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("inactive_days", 0, WHOLE),
+        ("inactive_days", 3651, WHOLE),
+        ("inactive_days", 60.5, WHOLE),
+        ("inactive_days", False, WHOLE),
+        ("frequency_target", 0, WHOLE),
+        ("inactive_weight", -0.1, FRACTION),
+        ("inactive_weight", 1.0001, FRACTION),
+        ("inactive_weight", 0.00005, FRACTION),
+        ("inactive_weight", "0.3", FRACTION),
+        ("inactive_weight", True, FRACTION),
+        ("inactive_weight", None, FRACTION),
+        ("inactive_weight", float("nan"), FRACTION),
+        ("inactive_weight", float("inf"), FRACTION),
+        ("new_engagement", 2, FRACTION),
+        ("trend", 0.3, TREND),
+        ("trend", -1.1, TREND),
+        ("monetary_target", 0, MONEY),
+        ("monetary_target", 2_000_000_000, MONEY),
+        ("recency", 180, "is not a known scoring setting"),
+        ("re~cency", 180, "is not a known scoring setting"),
+    ],
+    ids=repr,
+)
+def test_a_faulty_number_is_refused_with_its_place(name, value, message):
+    place = name.replace("~", "~0")
+    assert faults_of({"scoring": {name: value}}) == [(f"/scoring/{place}", message)]
+
+
+def test_every_fault_is_told_at_once():
+    raw = {"scoring": {"trend": 1, "x": 2}, "revenue_source": 3, "y": 4}
+    assert [place for place, _ in faults_of(raw)] == ["/y", "/revenue_source", "/scoring/trend", "/scoring/x"]
+
+
+@pytest.mark.parametrize(
+    "field", [field for field in fields(ScoringPolicy) if isinstance(field.default, Decimal)]
+)
+def test_a_fraction_may_be_written_as_a_whole_number(field):
+    value = -1 if field.name == "trend" else 1
+    assert getattr(parse_policy({"scoring": {field.name: value}}).scoring, field.name) == value
+
+
+@given(policies())
+def test_any_policy_comes_back_as_it_was(policy):
+    assert parse_policy(json.loads(json.dumps(policy_to_json(policy)))) == policy
