@@ -221,11 +221,10 @@ async def test_a_body_at_the_limit_is_read(http, salon, path, limit):
 
 NUL = "a\x00b"
 NESTED = "1,000 levels"
-DEEP_IN_A_SENTENCE = pytest.mark.xfail(reason="what is wrong is quoted in full depth before it is cut short")
 EVENT_FAULTS = {
     "an unknown type": ({"type": "appointment_dreamt"}, ["/type"]),
     "a type that is no text": ({"type": {"a": 1}}, ["/type"]),
-    "a type 1,000 levels deep": pytest.param({"type": NESTED}, ["/type"], marks=DEEP_IN_A_SENTENCE),
+    "a type 1,000 levels deep": pytest.param({"type": NESTED}, ["/type"]),
     "no id": ({"id": None}, ["/id"]),
     "an empty id": ({"id": ""}, ["/id"]),
     "a long id": ({"id": "e" * 256}, ["/id"]),
@@ -237,7 +236,7 @@ EVENT_FAULTS = {
     "NUL in the booking": ({"data": {"booking_id": NUL}}, ["/data/booking_id"]),
     "NUL in metadata": ({"data": {"metadata": {"a": [NUL]}}}, ["/data/metadata"]),
     "NUL in a key of metadata": ({"data": {"metadata": {"a": {NUL: 1}}}}, ["/data/metadata"]),
-    "NUL in an unknown field": ({NUL: 1}, [f"/{NUL}"]),
+    "NUL in an unknown field": ({NUL: 1}, ["/a\ufffdb"]),
     "a customer beyond 64 bits": ({"customer_id": 2**63}, ["/customer_id"]),
     "a customer far beyond 64 bits": ({"customer_id": 10**30}, ["/customer_id"]),
     "a negative customer": ({"customer_id": -1}, ["/customer_id"]),
@@ -357,7 +356,6 @@ async def test_every_fault_of_a_body_is_told_with_its_place(unchanged, method, p
     problem(answer, 422, "invalid-input", *places)
 
 
-@pytest.mark.xfail(reason="the place is told as that of a move's pin")
 async def test_a_pin_that_is_over_before_it_begins_is_refused(unchanged):
     answer = await unchanged("PUT", "/customers/1/pin", SEEN, json={"until": "2026-03-01T12:00:00Z"})
 
@@ -392,7 +390,6 @@ async def test_a_stale_version_is_told_the_present_one(http, salon, outside, met
     assert as_kept(await journey(http, salon)) == shown
 
 
-@pytest.mark.xfail(reason="the row is written as it was, and with it the instant of its last writing")
 async def test_a_stale_change_does_not_touch_a_journey_of_which_nothing_was_due(unchanged):
     headers = {"If-Match": '"1"'}
 
@@ -538,7 +535,7 @@ COMPANY_FAULTS = {
     ),
     "a condition that is a number": (ruled(trigger="appointment_count", conditions={"count": 3}), [COUNT]),
     "a condition 1,000 levels deep": pytest.param(
-        ruled(trigger="appointment_count", conditions={"count": NESTED}), [COUNT], marks=DEEP_IN_A_SENTENCE
+        ruled(trigger="appointment_count", conditions={"count": NESTED}), [COUNT]
     ),
     "NUL in a condition": (ruled(trigger="appointment_count", conditions={"count": ">3\x00"}), [COUNT]),
     "a condition on something else": (
@@ -558,9 +555,7 @@ COMPANY_FAULTS = {
         ["/stages/1/auto_rules/any/1/conditions/value", "/stages/1/auto_rules/any/2/conditions/score"],
     ),
     "an unknown trigger": (ruled(trigger="full_moon", conditions={}), ["/stages/1/auto_rules/trigger"]),
-    "a trigger 1,000 levels deep": pytest.param(
-        ruled(trigger=NESTED), ["/stages/1/auto_rules/trigger"], marks=DEEP_IN_A_SENTENCE
-    ),
+    "a trigger 1,000 levels deep": pytest.param(ruled(trigger=NESTED), ["/stages/1/auto_rules/trigger"]),
     "NUL in a stage's name": (staged(name=NUL), ["/stages/1/name"]),
     "NUL in a stage's key": (staged(key=NUL), ["/stages/1/key"]),
     "a stage that is none": ({"stages": [TWO_STAGES[0], "old"]}, ["/stages/1"]),
@@ -682,16 +677,12 @@ async def test_a_history_that_is_cut_off_costs_its_last_line_only(http, salon):
 
 
 NDJSON_LINE = {"customer_id": 1, "occurred_at": "2026-01-01", "type": "call_received"}
-UNREADABLE_LINE = pytest.mark.xfail(reason="a line is read more widely than it can be kept")
 UNKEEPABLE = {
-    "a lone surrogate as an id": pytest.param(b'"id": "\\ud800"', "/id", marks=UNREADABLE_LINE),
-    "a lone surrogate in metadata": pytest.param(
-        b'"metadata": {"a": "\\ud800"}', "/metadata", marks=UNREADABLE_LINE
-    ),
-    "a number beyond 64 bits in metadata": pytest.param(
-        b'"metadata": {"a": 18446744073709551616}', None, marks=UNREADABLE_LINE
-    ),
+    "a lone surrogate as an id": (b'"id": "\\ud800"', "/id"),
+    "a lone surrogate in metadata": (b'"metadata": {"a": "\\ud800"}', "/metadata"),
+    "a number beyond 64 bits in metadata": (b'"metadata": {"a": 18446744073709551616}', "/metadata"),
     "NUL in the booking": (b'"booking_id": "\\u0000"', "/booking_id"),
+    "NUL in an unknown field": (b'"\\u0000": 1', "/\ufffd"),
     "an infinite number": (b'"amount": 1e309', ""),
     "a customer beyond 64 bits": (b'"customer_id": 9223372036854775808', "/customer_id"),
 }
@@ -707,7 +698,7 @@ async def test_a_line_that_cannot_be_kept_is_a_faulty_line(http, salon, member, 
     assert told.status_code == 202, told.text
     assert told.json()["lines"] == 3
     faults = (await look(http, salon, f"/imports/{told.json()['id']}/errors"))["items"]
-    assert [(fault["line"], fault["pointer"]) for fault in faults] == ([] if place is None else [(2, place)])
+    assert [(fault["line"], fault["pointer"]) for fault in faults] == [(2, place)]
 
 
 # ---- lists

@@ -251,7 +251,7 @@ async def test_a_move_asked_for_twice_under_one_key_is_made_once(http, salon, ou
         {"notes": None},
         {"pin_until": "2026-04-02T00:00:00Z"},
         {"pin_until": None},
-        pytest.param({"performed_by": 2}, marks=pytest.mark.xfail(reason="who performed it is not compared")),
+        {"performed_by": 2},
     ],
     ids=str,
 )

@@ -3,8 +3,11 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from reprlib import Repr
 from typing import ClassVar, Final
 
+_SHORTLY: Final = Repr()
+_SHORTLY.maxlevel = 2
 _UNFIT: Final = re.compile("[\x00\ud800-\udfff]")
 """What no database and no JSON can keep: NUL, and halves of surrogate pairs."""
 
@@ -24,6 +27,11 @@ def escaped(name: object) -> str:
     """A name as a step of a JSON pointer; what cannot be kept as text is shown as a replacement character."""
     told = _UNFIT.sub("\ufffd", str(name))
     return told.replace("~", "~0").replace("/", "~1")
+
+
+def quoted(value: object, longest: int = 60) -> str:
+    """What was told, short enough for a sentence, however long or deep it is."""
+    return (repr(value) if isinstance(value, str) else _SHORTLY.repr(value))[:longest]
 
 
 class JourneyServiceError(Exception):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from journey_service.domain.errors import Fault, InvalidInputError, MalformedError
+from journey_service.domain.errors import Fault, InvalidInputError, MalformedError, quoted
 from journey_service.domain.intake import ALIASES, Line, parse_line
 
 _GZIP: Final = b"\x1f\x8b"
@@ -174,7 +174,7 @@ class HistoryReader:
         if not {"type", "event_type"} & set(names):
             faults.append(Fault(place, "lacks the column 'type' (or 'event_type')"))
         faults += [
-            Fault(place, f"{name!r:.60} is not a known column") for name in names if name not in _COLUMNS
+            Fault(place, f"{quoted(name)} is not a known column") for name in names if name not in _COLUMNS
         ]
         if len({ALIASES.get(name, name) for name in names}) < len(names):
             faults.append(Fault(place, "names a column twice"))

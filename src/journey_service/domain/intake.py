@@ -9,7 +9,7 @@ from math import isfinite
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from journey_service.domain.errors import Fault, InvalidInputError, escaped
+from journey_service.domain.errors import Fault, InvalidInputError, escaped, quoted
 from journey_service.domain.events import (
     EARLIEST,
     EVENT_TYPES,
@@ -291,7 +291,9 @@ def _event(reader: _Reader, data: _Reader, *, zone: ZoneInfo | None = None, is_l
     if type_ not in EVENT_TYPES:
         reader.fault(
             "type",
-            "is required" if type_ is None else f"{type_!r:.60} is unknown; known: {', '.join(EVENT_TYPES)}",
+            "is required"
+            if type_ is None
+            else f"{quoted(type_)} is unknown; known: {', '.join(EVENT_TYPES)}",
         )
     customer_id = reader.integer("customer_id", MAX_ID, required=True)
     occurred_at = reader.instant("occurred_at", required=True, zone=zone)
@@ -299,7 +301,7 @@ def _event(reader: _Reader, data: _Reader, *, zone: ZoneInfo | None = None, is_l
         source=source or IMPORT_SOURCE,
         event_id=event_id or "",
         customer_id=customer_id or 0,
-        type=str(type_),
+        type=type_ if isinstance(type_, str) else "",
         occurred_at=occurred_at or EARLIEST,
         amount_cents=data.cents("total_amount"),
         call_duration=data.integer("call_duration", MAX_CALL_SECONDS, required=False),

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from journey_service.domain.engine import Decision, decide
-from journey_service.domain.errors import InactiveStageError, InvalidInputError, StageConflictError
+from journey_service.domain.errors import InactiveStageError, InvalidInputError, StageConflictError, quoted
 from journey_service.domain.events import LATEST, MAX_SUM_CENTS, Event, EventType
 from journey_service.domain.facts import fold
 from journey_service.domain.plans import Move
@@ -122,7 +122,7 @@ class Journey:
         """
         stage = self.rulebook.stage_map.by_key.get(to_stage)
         if stage is None:
-            raise InvalidInputError.at("/to_stage", f"{to_stage!r:.60} is not a stage of this company")
+            raise InvalidInputError.at("/to_stage", f"{quoted(to_stage)} is not a stage of this company")
         if not stage.is_active:
             raise InactiveStageError(to_stage)
         before = self.relationship
@@ -260,11 +260,12 @@ def check_pin_until(pin_until: datetime, now: datetime, pointer: str) -> None:
         raise InvalidInputError.at(pointer, "must lie in the future")
 
 
-def move_request(transition: Transition) -> Mapping[str, str | None]:
+def move_request(transition: Transition) -> Mapping[str, str | int | None]:
     """What a manual move asked for, to tell a repeated request from another one under the same key."""
     return {
         "to_stage": transition.to_stage,
         "notes": transition.notes,
+        "performed_by": transition.performed_by,
         **(transition.request or {"pin_until": None}),
     }
 

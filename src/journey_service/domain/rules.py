@@ -13,7 +13,7 @@ from enum import Enum
 from functools import cached_property, lru_cache
 from typing import Final, Literal, TypeAlias
 
-from journey_service.domain.errors import Fault, escaped
+from journey_service.domain.errors import Fault, escaped, quoted
 from journey_service.domain.events import EventType
 
 Operator: TypeAlias = Literal[">", ">=", "<", "<=", "==", "!="]
@@ -156,7 +156,7 @@ def parse_condition(field: Field, raw: object, pointer: str, faults: list[Fault]
         faults.append(
             Fault(
                 pointer,
-                f"must be one of > >= < <= == != followed by a decimal number, such as '>=3'; got {raw!r:.40}",
+                f"must be one of > >= < <= == != followed by a decimal number, such as '>=3'; got {quoted(raw, 40)}",
             )
         )
         return None
@@ -200,7 +200,9 @@ def _parse_rule(raw: object, pointer: str, faults: list[Fault]) -> Rule | None:
     name = raw.get("trigger")
     trigger = TRIGGERS.get(name) if isinstance(name, str) else None
     if trigger is None:
-        faults.append(Fault(f"{pointer}/trigger", f"must be one of {', '.join(TRIGGERS)}; got {name!r:.40}"))
+        faults.append(
+            Fault(f"{pointer}/trigger", f"must be one of {', '.join(TRIGGERS)}; got {quoted(name, 40)}")
+        )
         return None
     conditions = _parse_conditions(raw.get("conditions"), trigger, f"{pointer}/conditions", faults)
     return Rule(trigger, conditions) if len(faults) == before else None

@@ -39,16 +39,20 @@ class Company:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """A company as its own transactions see it: what it decides by, and its present instant."""
+    """A company as its own transactions see it: what it decides by, and its present instant.
+
+    `now` is the company's time, `clock` the database's: they differ for a company with a test clock.
+    """
 
     company: Company
     rulebook: Rulebook
     now: datetime
+    clock: datetime
 
 
 _READ = text(
     "SELECT id, name, timezone, currency, clock_at, map_version, created_at, CAST(policy AS text) AS policy,"
-    " coalesce(clock_at, clock_timestamp()) AS now FROM companies WHERE id = :company_id"
+    " coalesce(clock_at, clock_timestamp()) AS now, clock_timestamp() AS clock FROM companies WHERE id = :company_id"
 )
 _STAGE_MAPS: dict[tuple[int, int], StageMap] = {}
 _STAGE_MAPS_KEPT = 4096
@@ -71,7 +75,7 @@ class Companies:
             raise CompanyNotFoundError(self._company_id)
         company = _to_company(row._mapping)
         stage_map = await self._stage_map(company.map_version)
-        return Desk(company, Rulebook(stage_map, _policy(row.policy)), row.now)
+        return Desk(company, Rulebook(stage_map, _policy(row.policy)), row.now, row.clock)
 
     async def found(  # a company is just these
         self,

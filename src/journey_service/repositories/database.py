@@ -27,6 +27,8 @@ _TRIES: Final = 5
 # Lost races: serialization, deadlock, a unique key somebody else was first with, a statement whose
 # table changed under it. The whole unit is run again; nothing of it was kept.
 _LOST_RACE: Final = frozenset({"40001", "40P01", "23505", "0A000"})
+# No such table, no such role: the database has not been migrated.
+_NOT_MIGRATED: Final = frozenset({"42P01", "22023", "42704"})
 _SATURATED: Final = frozenset(
     {"57014", "55P03", "53300", "57P01", "57P02", "57P03", "08006", "08001", "08003"}
 )
@@ -151,5 +153,7 @@ def _sqlstate(error: DBAPIError) -> str | None:
 
 
 def _translated(error: DBAPIError) -> Exception:
+    if _sqlstate(error) in _NOT_MIGRATED:
+        return UnavailableError("The database is not at the schema of this version.")
     lost = error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
     return UnavailableError() if lost or _sqlstate(error) in _SATURATED else error

@@ -41,6 +41,7 @@ class Writing(NamedTuple):
     engagement: int
     risk: int
     scored_at: datetime
+    written_at: datetime
     opened_at: datetime | None
     """When the journey of a row not written before was opened; None for a row that is held."""
 
@@ -102,12 +103,12 @@ _VALUES: Final = (
 )
 _UPDATE: Final = text(
     f"UPDATE customer_relationships SET {', '.join(f'{name} = {value}' for name, value in _VALUES)},"  # noqa: S608
-    " updated_at = clock_timestamp() WHERE company_id = :company_id AND id = :id"
+    " updated_at = CAST(:written_at AS timestamptz) WHERE company_id = :company_id AND id = :id"
 )
 _INSERT: Final = text(
-    "INSERT INTO customer_relationships (company_id, id, customer_id, created_at,"  # noqa: S608
+    "INSERT INTO customer_relationships (company_id, id, customer_id, created_at, updated_at,"  # noqa: S608
     f" {', '.join(name for name, _ in _VALUES)}) VALUES (CAST(:company_id AS bigint), CAST(:id AS bigint),"
-    " CAST(:customer_id AS bigint), CAST(:opened_at AS timestamptz),"
+    " CAST(:customer_id AS bigint), CAST(:opened_at AS timestamptz), CAST(:written_at AS timestamptz),"
     f" {', '.join(value for _, value in _VALUES)})"
 )
 
@@ -199,6 +200,7 @@ class Relationships:
             "engagement": writing.engagement,
             "risk": writing.risk,
             "scored_at": writing.scored_at,
+            "written_at": writing.written_at,
             "opened_at": writing.opened_at,
         }
 

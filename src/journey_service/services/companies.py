@@ -5,7 +5,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from journey_service.domain.errors import CompanyExistsError, Fault, InvalidInputError, UnavailableError
+from journey_service.domain.errors import (
+    CompanyExistsError,
+    Fault,
+    InvalidInputError,
+    UnavailableError,
+    quoted,
+)
 from journey_service.domain.policy import parse_policy
 from journey_service.domain.relationship import Rulebook
 from journey_service.domain.stages import DEFAULT_STAGES, parse_stage_map
@@ -74,7 +80,7 @@ def _check(new: NewCompany) -> Rulebook:
     faults: list[Fault] = []
     if not _is_zone(new.timezone):
         faults.append(
-            Fault("/timezone", f"{new.timezone!r:.60} is not an IANA time zone, such as Europe/Berlin")
+            Fault("/timezone", f"{quoted(new.timezone)} is not an IANA time zone, such as Europe/Berlin")
         )
     policy, stage_map = None, None
     try:

@@ -14,6 +14,7 @@ from journey_service.domain.errors import (
     InvalidInputError,
     KeyNotFoundError,
     UnauthenticatedError,
+    quoted,
 )
 from journey_service.repositories.database import Database
 from journey_service.repositories.keys import StoredKey
@@ -94,7 +95,7 @@ async def create_key(  # a key has these parts
 ) -> NewKey:
     """Make a key for a company (or for operators: company 0). Raises InvalidInputError, CompanyNotFoundError."""
     faults = [
-        Fault(f"/scopes/{index}", f"{scope!r:.60} is not a scope; there are {', '.join(SCOPES)}")
+        Fault(f"/scopes/{index}", f"{quoted(scope)} is not a scope; there are {', '.join(SCOPES)}")
         for index, scope in enumerate(scopes)
         if scope not in SCOPES
     ]

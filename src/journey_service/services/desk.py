@@ -77,7 +77,6 @@ async def write(
                 id_,
                 journeys[customer_id].relationship,
                 created_at=journeys[customer_id].written[0].transitioned_at,
-                updated_at=docket.desk.now,
             )
     at = scored_at or docket.now
     writings = []
@@ -88,6 +87,7 @@ async def write(
         standing.engagement = scoring.engagement(facts, policy, at)
         standing.risk = scoring.risk(facts, policy, at)
         standing.scored_at = at
+        standing.updated_at = docket.desk.clock
         writings.append(
             Writing(
                 standing.id,
@@ -96,6 +96,7 @@ async def write(
                 standing.engagement,
                 standing.risk,
                 at,
+                docket.desk.clock,
                 standing.created_at if customer_id in is_new else None,
             )
         )

@@ -147,8 +147,7 @@ async def move(
                 return Moved(docket.view(customer_id), earlier, was_pinned=False, is_repeat=True)
         journey.bring_to(docket.now)
         if journey.relationship.version != request.version:
-            await write(work, docket)
-            return StaleVersionError(journey.relationship.version)
+            return await _stale(work, docket, journey)
         if request.pin_until is not None:
             check_pin_until(request.pin_until, docket.now, "/pin_until")
         was_pinned = journey.move(
@@ -185,9 +184,8 @@ async def pin(
         docket, journey = await _hold(work, customer_id, now)
         journey.bring_to(docket.now)
         if journey.relationship.version != version:
-            await write(work, docket)
-            return StaleVersionError(journey.relationship.version)
-        check_pin_until(until, docket.now, "/pin_until")
+            return await _stale(work, docket, journey)
+        check_pin_until(until, docket.now, "/until")
         journey.pin(until, docket.now)
         await write(work, docket)
         return docket.view(customer_id)
@@ -207,8 +205,7 @@ async def unpin(
         docket, journey = await _hold(work, customer_id, now)
         journey.bring_to(docket.now)
         if journey.relationship.version != version:
-            await write(work, docket)
-            return StaleVersionError(journey.relationship.version)
+            return await _stale(work, docket, journey)
         if not journey.relationship.is_pinned(docket.now):
             raise NotPinnedError
         journey.unpin(docket.now)
@@ -249,10 +246,23 @@ async def _hold(work: Work, customer_id: int, now: datetime | None) -> tuple[Doc
     return docket, journey
 
 
+async def _stale(work: Work, docket: Docket, journey: Journey) -> StaleVersionError:
+    """The answer to a change that is based on an old version; what fell due meanwhile is kept."""
+    if journey.written:
+        await write(work, docket)
+    return StaleVersionError(journey.relationship.version)
+
+
 def _check_same(earlier: Entry, request: ManualMove) -> None:
     first = move_request(earlier.transition)
     pin_until = None if request.pin_until is None else request.pin_until.isoformat(timespec="microseconds")
-    if first != {"to_stage": request.to_stage, "notes": request.notes, "pin_until": pin_until}:
+    asked = {
+        "to_stage": request.to_stage,
+        "notes": request.notes,
+        "performed_by": request.performed_by,
+        "pin_until": pin_until,
+    }
+    if first != asked:
         raise IdempotencyKeyReusedError
 
 
