@@ -99,7 +99,7 @@ def test_every_kind_of_route_takes_part():
 @pytest.mark.parametrize("operation", OPERATIONS)
 @given(data=st.data())
 @settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 async def test_whatever_json_is_sent_is_applied_or_refused_as_a_problem(
     http, studio, operator, operation, data

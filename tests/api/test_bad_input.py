@@ -224,7 +224,7 @@ NESTED = "1,000 levels"
 EVENT_FAULTS = {
     "an unknown type": ({"type": "appointment_dreamt"}, ["/type"]),
     "a type that is no text": ({"type": {"a": 1}}, ["/type"]),
-    "a type 1,000 levels deep": pytest.param({"type": NESTED}, ["/type"]),
+    "a type 1,000 levels deep": ({"type": NESTED}, ["/type"]),
     "no id": ({"id": None}, ["/id"]),
     "an empty id": ({"id": ""}, ["/id"]),
     "a long id": ({"id": "e" * 256}, ["/id"]),
@@ -534,8 +534,9 @@ COMPANY_FAULTS = {
         [COUNT],
     ),
     "a condition that is a number": (ruled(trigger="appointment_count", conditions={"count": 3}), [COUNT]),
-    "a condition 1,000 levels deep": pytest.param(
-        ruled(trigger="appointment_count", conditions={"count": NESTED}), [COUNT]
+    "a condition 1,000 levels deep": (
+        ruled(trigger="appointment_count", conditions={"count": NESTED}),
+        [COUNT],
     ),
     "NUL in a condition": (ruled(trigger="appointment_count", conditions={"count": ">3\x00"}), [COUNT]),
     "a condition on something else": (
@@ -555,7 +556,7 @@ COMPANY_FAULTS = {
         ["/stages/1/auto_rules/any/1/conditions/value", "/stages/1/auto_rules/any/2/conditions/score"],
     ),
     "an unknown trigger": (ruled(trigger="full_moon", conditions={}), ["/stages/1/auto_rules/trigger"]),
-    "a trigger 1,000 levels deep": pytest.param(ruled(trigger=NESTED), ["/stages/1/auto_rules/trigger"]),
+    "a trigger 1,000 levels deep": (ruled(trigger=NESTED), ["/stages/1/auto_rules/trigger"]),
     "NUL in a stage's name": (staged(name=NUL), ["/stages/1/name"]),
     "NUL in a stage's key": (staged(key=NUL), ["/stages/1/key"]),
     "a stage that is none": ({"stages": [TWO_STAGES[0], "old"]}, ["/stages/1"]),

@@ -241,7 +241,7 @@ fractions), so the description says it."""
 @example(told={**VALID, "customer_id": 1.0})
 @example(told={**VALID, "data": {"total_amount": 0.001}})
 @example(told={**VALID, "data": None})
-@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_an_event_is_read_as_it_is_published(told):
     text = json.dumps(told)
     read, faults = _as_read(text)

@@ -933,13 +933,13 @@ def test_a_pin_ends_in_the_future(until, is_taken):
 
 def test_what_a_move_asked_for_is_kept_to_tell_a_repeated_request_from_another():
     journey = after(*visits(0, 1, 2))
-    move(journey, "lead", day(3), notes="a", pin_until=day(9))
-    assert move_request(last(journey)) == {
-        "to_stage": "lead", "notes": "a", "pin_until": "2026-01-10T12:00:00.000000+00:00",
-    }  # fmt: skip
+    move(journey, "lead", day(3), notes="a", performed_by=12, pin_until=day(9))
+    asked = {"to_stage": "lead", "notes": "a", "performed_by": 12}
+    assert move_request(last(journey)) == {**asked, "pin_until": "2026-01-10T12:00:00.000000+00:00"}
     move(journey, "prospect", day(4))
     assert journey.relationship.pin_until == day(34)
-    assert move_request(last(journey)) == {"to_stage": "prospect", "notes": None, "pin_until": None}
+    nothing = {"notes": None, "performed_by": None, "pin_until": None}
+    assert move_request(last(journey)) == {"to_stage": "prospect", **nothing}
 
 
 # ---- pins
@@ -986,6 +986,20 @@ def test_looking_again_at_a_pinned_customer_notes_nothing_new(again):
     for _ in range(again):
         journey.evaluate(T0 + HOUR)
     assert suppressed(journey) == noted
+
+
+def test_what_a_pin_holds_back_does_not_depend_on_when_one_looks():
+    uneasy = stage("uneasy", 2, rule("appointment_count", count=">=1"), kind="risk")
+    cross = stage("cross", 3, rule(VISIT), kind="risk")
+    looked_at_on_day_6 = stage("later", 4, rule("days_in_stage", days=">5"))
+    noted = []
+    for more in ((), (looked_at_on_day_6,)):
+        journey = begin(company(START, uneasy, cross, *more))
+        journey.pin(day(9), T0)
+        tell(journey, visit(0))
+        journey.bring_to(day(8))
+        noted.append(suppressed(journey))
+    assert noted[0] == noted[1]
 
 
 @pytest.mark.parametrize(
@@ -1316,6 +1330,11 @@ def test_a_next_time_lies_never_in_the_past():
     for number in range(500, 700):
         upcoming = next_of(journey, day(number))
         assert upcoming is None or upcoming > day(number)
+
+
+def test_the_next_time_at_a_pins_end_lies_after_it():
+    assert next_of(pinned_prospect(), day(50)) is None
+    assert next_of(pinned_at_risk(), day(150)) == day(181)
 
 
 def test_a_customer_who_belongs_elsewhere_already_is_due_at_once():

@@ -233,6 +233,15 @@ def test_a_line_of_64_kib_is_read_and_a_longer_one_not(length, is_long, end):
     assert told(read(data, sizes=[len(data) - 1])) == expected
 
 
+@pytest.mark.parametrize("end", [b"\r\r\n", b"\r\r\r\r\n"], ids=["CR CR LF", "CR CR CR CR LF"])
+def test_how_a_line_ends_does_not_make_it_depend_on_the_pieces_it_comes_in(end):
+    line = json_line(2)[:-2]
+    data = line + b" " * (LONGEST - len(line) - 1) + b"}" + end + json_line(3)
+    whole = outcome(data)
+    for cut in range(LONGEST - 1, LONGEST + len(end) + 1):
+        assert outcome(data, sizes=[cut]) == whole, cut - LONGEST
+
+
 # ---- files that are no history
 
 
