@@ -30,7 +30,7 @@ OBJECT_ROUTES = {name: route for name, route in JSON_ROUTES.items() if name != "
 VERSIONED = {
     "notes": ("PATCH", "/customers/1/journey", {"notes": "n"}),
     "a move": ("POST", "/customers/1/transitions", {"to_stage": "vip"}),
-    "a pin": ("PUT", "/customers/1/pin", {"until": "2026-04-01T00:00:00Z"}),
+    "a pin": ("PUT", "/customers/1/pin", {"pin_until": "2026-04-01T00:00:00Z"}),
     "the end of a pin": ("DELETE", "/customers/1/pin", None),
 }
 OF_A_CUSTOMER = {
@@ -40,7 +40,7 @@ OF_A_CUSTOMER = {
     "scores": ("GET", "/scores", None),
     "notes": ("PATCH", "/journey", {"notes": "n"}),
     "move": ("POST", "/transitions", {"to_stage": "vip"}),
-    "pin": ("PUT", "/pin", {"until": "2026-04-01T00:00:00Z"}),
+    "pin": ("PUT", "/pin", {"pin_until": "2026-04-01T00:00:00Z"}),
     "end of pin": ("DELETE", "/pin", None),
     "evaluation": ("POST", "/evaluate", None),
     "dry evaluation": ("POST", "/evaluate?dry_run=true", None),
@@ -343,9 +343,14 @@ BODY_FAULTS = {
         {"to_stage": "vip", "pin_until": "2026-03-01T12:00:00Z"},
         ["/pin_until"],
     ),
-    "a pin's end without a zone": ("PUT", "/customers/1/pin", {"until": "2026-04-01T00:00:00"}, ["/until"]),
-    "a pin's end that is a number": ("PUT", "/customers/1/pin", {"until": 1}, ["/until"]),
-    "no end of a pin": ("PUT", "/customers/1/pin", {}, ["/until"]),
+    "a pin's end without a zone": (
+        "PUT",
+        "/customers/1/pin",
+        {"pin_until": "2026-04-01T00:00:00"},
+        ["/pin_until"],
+    ),
+    "a pin's end that is a number": ("PUT", "/customers/1/pin", {"pin_until": 1}, ["/pin_until"]),
+    "no end of a pin": ("PUT", "/customers/1/pin", {}, ["/pin_until"]),
 }
 
 
@@ -357,9 +362,9 @@ async def test_every_fault_of_a_body_is_told_with_its_place(unchanged, method, p
 
 
 async def test_a_pin_that_is_over_before_it_begins_is_refused(unchanged):
-    answer = await unchanged("PUT", "/customers/1/pin", SEEN, json={"until": "2026-03-01T12:00:00Z"})
+    answer = await unchanged("PUT", "/customers/1/pin", SEEN, json={"pin_until": "2026-03-01T12:00:00Z"})
 
-    problem(answer, 422, "invalid-input", "/until")
+    problem(answer, 422, "invalid-input", "/pin_until")
 
 
 @pytest.mark.parametrize(("method", "path", "body"), VERSIONED.values(), ids=VERSIONED)

@@ -36,7 +36,9 @@ async def move(http, tenant, to_stage, *, version=2, key=None, **body):
 
 
 async def pin(http, tenant, until, *, version=2):
-    return await http.put(f"{API}/customers/1/pin", headers=changed(tenant, version), json={"until": until})
+    return await http.put(
+        f"{API}/customers/1/pin", headers=changed(tenant, version), json={"pin_until": until}
+    )
 
 
 async def unpin(http, tenant, *, version=2):
@@ -241,6 +243,16 @@ async def test_a_move_asked_for_twice_under_one_key_is_made_once(http, salon, ou
     assert again.headers["etag"] == first.headers["etag"] == '"3"'
     assert again.json()["transition"] == first.json()["transition"]
     assert await outside.rows(salon.id) == before
+
+
+async def test_a_repeated_move_tells_of_its_pin_again(http, salon):
+    await tell(http, salon, "e-1", total_amount=1000)
+
+    first = await move(http, salon, "customer", key="k-1")
+    again = await move(http, salon, "customer", key="k-1")
+
+    assert first.json()["pinned"] is not None
+    assert (again.status_code, again.json()["pinned"]) == (200, first.json()["pinned"])
 
 
 @pytest.mark.parametrize(

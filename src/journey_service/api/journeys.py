@@ -166,7 +166,7 @@ async def put_pin(  # what FastAPI injects
 ) -> JourneyOut:
     """Pin until a date, or change that date. Moves the rules want meanwhile are noted as suppressed."""
     view = await journeys.pin(
-        house.database, caller.company_id, customer_id, until=body.until, version=version
+        house.database, caller.company_id, customer_id, until=body.pin_until, version=version
     )
     return _tagged(response, view)
 

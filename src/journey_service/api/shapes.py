@@ -143,7 +143,7 @@ class ManualMoveIn(In):
 class PinIn(In):
     """How long a customer is held in the present stage."""
 
-    until: Instant
+    pin_until: Instant
 
 
 class AnnotationIn(In):
@@ -487,13 +487,10 @@ class MovedOut(Out):
     @classmethod
     def of(cls, moved: Moved) -> "MovedOut":
         """Show a move by hand."""
-        until = moved.view.standing.relationship.pin_until
         pinned = None
-        if moved.was_pinned and until is not None:
-            reason = (
-                "The rules would have undone this move at once: the customer is held in the stage until then."
-            )
-            pinned = PinnedOut(until=until, reason=reason)
+        if moved.pinned_until is not None:
+            reason = "The rules would have undone this move at once, so the customer is held in the stage until then."
+            pinned = PinnedOut(until=moved.pinned_until, reason=reason)
         return cls(transition=TransitionOut.of(moved.entry), journey=JourneyOut.of(moved.view), pinned=pinned)
 
 

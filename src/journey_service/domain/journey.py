@@ -131,7 +131,7 @@ class Journey:
         now = max(now, before.stage_entered_at)
         before.pin_until, before.pin_memory = None, FORGOTTEN
         reasons = decide(before, self.rulebook, now).reasons
-        request = {"pin_until": None if pin_until is None else _instant(pin_until)}
+        request: dict[str, str | None] = {"pin_until": None if pin_until is None else _instant(pin_until)}
         self._enter(
             to_stage,
             Transition(
@@ -154,6 +154,8 @@ class Journey:
         must_pin = pin_until is None and decision.move is not None
         if must_pin:
             pin_until = now + timedelta(days=self.rulebook.policy.manual_pin_days)
+            # Kept with the move, so that a repeated request is answered alike.
+            request["pinned_until"] = _instant(pin_until)
         if pin_until is not None:
             self.relationship.pin_until = pin_until
             decision = decide(self.relationship, self.rulebook, now)
@@ -266,7 +268,7 @@ def move_request(transition: Transition) -> Mapping[str, str | int | None]:
         "to_stage": transition.to_stage,
         "notes": transition.notes,
         "performed_by": transition.performed_by,
-        **(transition.request or {"pin_until": None}),
+        "pin_until": (transition.request or {}).get("pin_until"),
     }
 
 

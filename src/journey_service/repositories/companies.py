@@ -56,6 +56,7 @@ _READ = text(
 )
 _STAGE_MAPS: dict[tuple[int, int], StageMap] = {}
 _STAGE_MAPS_KEPT = 4096
+_GIVEN_BELOW = 2**40  # ids of the caller's own choosing may lie anywhere, those given follow each other below
 
 
 class Companies:
@@ -179,7 +180,8 @@ class CompanyDirectory:
 
     async def next_id(self) -> int:
         """An id no company has yet (somebody else may still be faster)."""
-        highest = await self._connection.scalar(select(func.max(companies.c.id)))
+        given = select(func.max(companies.c.id)).where(companies.c.id < _GIVEN_BELOW)
+        highest = await self._connection.scalar(given)
         return (highest or OPERATORS) + 1
 
 

@@ -102,9 +102,10 @@ async def get_import(database: Database, company_id: int, import_id: int) -> Imp
 async def list_imports(
     database: Database, company_id: int, *, before: int | None, limit: int
 ) -> Sequence[Import]:
-    """Imports, newest first."""
+    """Imports, newest first. Raises CompanyNotFoundError."""
 
     async def unit(work: Work) -> Sequence[Import]:
+        await work.companies.desk()
         return await work.imports.page(before=before, limit=limit)
 
     return await database.run(company_id, unit)

@@ -63,11 +63,11 @@ class ManualMove:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A move by hand, and whether it had to be pinned because the rules would have undone it at once."""
+    """A move by hand, and until when it was pinned because the rules would have undone it at once."""
 
     view: View
     entry: Entry
-    was_pinned: bool
+    pinned_until: datetime | None
     is_repeat: bool
 
 
@@ -144,7 +144,7 @@ async def move(
             )
             if earlier is not None:
                 _check_same(earlier, request)
-                return Moved(docket.view(customer_id), earlier, was_pinned=False, is_repeat=True)
+                return Moved(docket.view(customer_id), earlier, _pinned_until(earlier), is_repeat=True)
         journey.bring_to(docket.now)
         if journey.relationship.version != request.version:
             return await _stale(work, docket, journey)
@@ -161,7 +161,8 @@ async def move(
         )
         entries = await write(work, docket)
         entry = entries[customer_id, journey.relationship.version]
-        return Moved(docket.view(customer_id), entry, was_pinned, is_repeat=False)
+        pinned_until = journey.relationship.pin_until if was_pinned else None
+        return Moved(docket.view(customer_id), entry, pinned_until, is_repeat=False)
 
     return _or_raise(await database.run(company_id, unit))
 
@@ -185,7 +186,7 @@ async def pin(
         journey.bring_to(docket.now)
         if journey.relationship.version != version:
             return await _stale(work, docket, journey)
-        check_pin_until(until, docket.now, "/until")
+        check_pin_until(until, docket.now, "/pin_until")
         journey.pin(until, docket.now)
         await write(work, docket)
         return docket.view(customer_id)
@@ -251,6 +252,11 @@ async def _stale(work: Work, docket: Docket, journey: Journey) -> StaleVersionEr
     if journey.written:
         await write(work, docket)
     return StaleVersionError(journey.relationship.version)
+
+
+def _pinned_until(earlier: Entry) -> datetime | None:
+    noted = (earlier.transition.request or {}).get("pinned_until")
+    return None if noted is None else datetime.fromisoformat(noted)
 
 
 def _check_same(earlier: Entry, request: ManualMove) -> None:
