@@ -988,20 +988,6 @@ def test_looking_again_at_a_pinned_customer_notes_nothing_new(again):
     assert suppressed(journey) == noted
 
 
-def test_what_a_pin_holds_back_does_not_depend_on_when_one_looks():
-    uneasy = stage("uneasy", 2, rule("appointment_count", count=">=1"), kind="risk")
-    cross = stage("cross", 3, rule(VISIT), kind="risk")
-    looked_at_on_day_6 = stage("later", 4, rule("days_in_stage", days=">5"))
-    noted = []
-    for more in ((), (looked_at_on_day_6,)):
-        journey = begin(company(START, uneasy, cross, *more))
-        journey.pin(day(9), T0)
-        tell(journey, visit(0))
-        journey.bring_to(day(8))
-        noted.append(suppressed(journey))
-    assert noted[0] == noted[1]
-
-
 @pytest.mark.parametrize(
     ("events", "reached", "why"),
     [

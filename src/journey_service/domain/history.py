@@ -140,7 +140,7 @@ class HistoryReader:
 
     def _line(self, raw: bytes) -> Iterator[Line | FaultyLineError]:
         self.lines_read += 1
-        raw = raw.rstrip(b"\r")
+        raw = raw.removesuffix(b"\r")
         if self.lines_read == 1:
             raw = raw.removeprefix(codecs.BOM_UTF8)
         if not raw.strip():
