@@ -157,8 +157,8 @@ async def test_faulty_lines_are_told_with_their_place_and_sink_nothing_else(data
     assert [(fault.line, fault.pointer) for fault in found] == [
         (3, "/customer_id"),
         (4, "/occurred_at"),
-        (5, "/type"),
-        (6, "/total_amount"),
+        (5, "/event_type"),
+        (6, "/amount"),
         (7, "/occurred_at"),
         (8, ""),
         (10, ""),
