@@ -52,15 +52,9 @@ def test_imports_stand_at_the_top():
 
 def test_no_file_names_a_registry_or_a_place_on_a_machine():
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    forbidden = [
-        "pypi" + ".org",
-        "python" + "hosted",
-        "npmjs",
-        "registry.",
-        "/ro" + "ot/",
-        "/wo" + "rk/",
-        "/tm" + "p/",
-    ]
+    # Written in halves, so that this file does not find itself.
+    halves = ("pypi|.org", "python|hosted", "npm|js", "registry|.", "/ro|ot/", "/wo|rk/", "/tm|p/")
+    forbidden = [half.replace("|", "") for half in halves]
     found = [
         f"{name}: {word}"
         for name in listed.splitlines()
