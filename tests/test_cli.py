@@ -142,11 +142,13 @@ def test_commands_say_what_is_wrong_and_end_with_a_status(tmp_path):
     assert done.returncode != 0
     done = _journey("import", str(tmp_path / "missing.csv"), "--company", "1", check=False)
     assert done.returncode != 0
-    no_gzip = tmp_path / "history.csv.gz"
-    no_gzip.write_text(HISTORY, encoding="utf-8")
-    folder = str(tmp_path / "folder")
-    done = _journey("import", str(no_gzip), "--company", "1", "--data-dir", folder, check=False)
-    assert (done.returncode, "No company 1" in done.stderr) == (1, True)
+    history = tmp_path / "history.csv"
+    history.write_text(HISTORY, encoding="utf-8")
+    nowhere = tmp_path / "nowhere"
+    done = _journey("import", str(history), "--company", "1", "--data-dir", str(nowhere), check=False)
+    assert (done.returncode != 0, "is no folder of" in done.stderr, nowhere.exists()) == (True, True, False)
+    done = _journey("migrate", check=False)
+    assert (done.returncode, "DATABASE_URL" in done.stderr, "Traceback" in done.stderr) == (1, True, False)
 
 
 def test_the_published_contract_is_printed():

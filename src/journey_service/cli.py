@@ -14,6 +14,7 @@ from typing import Annotated, TypeVar
 
 import typer
 import uvicorn
+from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -58,6 +59,9 @@ def up(
     """Start everything here: a real PostgreSQL and Valkey of its own, migrations, and the API."""
     # The server hands a signal on once it has stopped; what was started here still has to be put away.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with _told():
+        if chosen := os.environ.get("JOURNEY_BOOTSTRAP_KEY"):
+            credentials.check_token(chosen, "JOURNEY_BOOTSTRAP_KEY")
     with _told(), Embedded(data_dir) as servers:
         migrating.upgrade(servers.database_url)
         os.environ.update(_environment(servers))
@@ -140,6 +144,8 @@ def create_key(
         raise typer.BadParameter("Name either a --company or --operator.")
 
     async def work(database: Database, pepper: str) -> str:
+        if not pepper:
+            raise InvalidInputError.at("JOURNEY_KEY_PEPPER", "must be what the service is started with")
         new = await credentials.create_key(
             database,
             credentials.OPERATORS if company is None else company,
@@ -161,7 +167,8 @@ def list_keys(
 
     async def work(database: Database, _: str) -> None:
         for key in await credentials.list_keys(database, company, after="", limit=1_000):
-            state = "revoked" if key.revoked_at else "live"
+            ends = "never" if key.expires_at is None else key.expires_at.isoformat()
+            state = "revoked" if key.revoked_at else f"ends {ends}"
             sys.stdout.write(f"{key.key_id}\t{state}\t{','.join(key.scopes)}\t{key.name}\n")
 
     _with_database(data_dir, work)
@@ -235,6 +242,8 @@ def _with_database(data_dir: Path | None, work: Callable[[Database, str], Awaita
             if not url:
                 raise typer.BadParameter("Set DATABASE_URL, or name a --data-dir.")
             return asyncio.run(connected(url, os.environ.get("JOURNEY_KEY_PEPPER", "")))
+        if not (data_dir / "secrets.json").exists():
+            raise typer.BadParameter(f"{data_dir} is no folder of `journey up`.")
         with connect_or_start(data_dir) as servers:
             migrating.upgrade(servers.database_url)
             return asyncio.run(connected(servers.database_url, servers.secrets["key_pepper"]))
@@ -247,11 +256,19 @@ def _told() -> Iterator[None]:
         yield
     except InvalidInputError as error:
         for fault in error.faults:
-            _CONSOLE.print(f"[red]{fault.pointer or 'input'}:[/red] {fault.message}", highlight=False)
+            _complain(f"{fault.pointer or 'input'}: {fault.message}")
         raise typer.Exit(1) from error
     except (JourneyServiceError, EmbeddedError) as error:
-        _CONSOLE.print(f"[red]{error}[/red]", highlight=False)
+        _complain(str(error))
         raise typer.Exit(1) from error
+    except ValidationError as error:
+        for found in error.errors():
+            _complain(f"{found['loc'][0]}: {found['msg']}")
+        raise typer.Exit(1) from None
+
+
+def _complain(sentence: str) -> None:
+    _CONSOLE.print(sentence, style="red", highlight=False, markup=False)
 
 
 def _bar() -> Progress:

@@ -8,7 +8,10 @@ class Settings(BaseSettings):
     """The service's environment. Secrets have no default; a start without them is refused."""
 
     # An empty variable is one that is not set.
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+    # What was given is not repeated in errors: it may be a secret.
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
+    )
 
     database_url: SecretStr = Field(validation_alias="DATABASE_URL")
     """PostgreSQL 15 or newer, as a login that may take the role journey_app."""
@@ -35,7 +38,7 @@ class Settings(BaseSettings):
 class MigrationSettings(BaseSettings):
     """What migrating needs: a login that may create tables and roles."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     database_url: SecretStr = Field(validation_alias="DATABASE_URL")
     migration_database_url: SecretStr | None = Field(default=None, validation_alias="MIGRATION_DATABASE_URL")

@@ -116,6 +116,13 @@ class Outside:
         """How many companies there are."""
         return await self.connection.fetchval("SELECT count(*) FROM companies")
 
+    async def end_key(self, key_id: str) -> None:
+        """Let a key's time be over."""
+        done = await self.connection.execute(
+            "UPDATE api_keys SET expires_at = now() - interval '1 second' WHERE key_id = $1", key_id
+        )
+        assert done == "UPDATE 1"
+
     async def turn_clock(self, company_id: int, instant: str) -> None:
         """Let a company's clock stand at a later instant."""
         at = datetime.fromisoformat(instant)

@@ -91,15 +91,14 @@ def _served(routes):
 
 
 @pytest.fixture
-async def refused(http, operator, salon, database):
+async def refused(http, operator, salon, database, outside):
     """Credentials that open nothing, each for a reason of its own."""
     path = f"{API}/admin/companies/{salon.id}/keys"
     body = {"name": "k", "scopes": ["*"]}
     revoked = (await http.post(path, headers=operator, json=body)).json()
     await http.delete(f"{path}/{revoked['id']}", headers=operator)
-    expired = (
-        await http.post(path, headers=operator, json={**body, "expires_at": "2026-01-01T00:00:00Z"})
-    ).json()
+    expired = (await http.post(path, headers=operator, json=body)).json()
+    await outside.end_key(expired["id"])
     key, id_ = salon.token, salon.token.split("_")[1]
     return {
         "none": {},

@@ -239,9 +239,10 @@ async def test_a_line_older_than_what_is_known_is_late_decided_as_of_now_and_rew
     assert [(move[2], move[3]) for move in after[len(before) :]] == [("vip", _at("2020-06-01"))]
 
 
-async def test_a_killed_replay_goes_on_where_it_was(database, tenant, monkeypatch):
+async def test_a_replay_that_is_stopped_gives_itself_back_and_goes_on_where_it_was(
+    database, tenant, monkeypatch
+):
     monkeypatch.setattr(imports, "_LINES_DECIDED_AT_ONCE", 10)
-    monkeypatch.setattr(imports, "_LEASE_SECONDS", 0)
     text = HEADER + "".join(f"{n},2020-01-01,appointment_completed,5\n" for n in range(95))
     found = await _read(database, tenant.id, text, until=_at("2020-06-01"))
 
@@ -252,12 +253,32 @@ async def test_a_killed_replay_goes_on_where_it_was(database, tenant, monkeypatc
     with pytest.raises(asyncio.CancelledError):
         await run_import(database, tenant.id, found.id, on_progress=die)
     halfway = await get_import(database, tenant.id, found.id)
-    assert (halfway.status, 30 <= halfway.done < 95) == ("running", True)
+    assert (halfway.status, 30 <= halfway.done < 95) == ("queued", True)
     assert await run_import(database, tenant.id, found.id)
     done = await get_import(database, tenant.id, found.id)
     assert (done.status, done.done, done.applied, done.duplicates) == ("done", 95, 95, 0)
     left = await rows(database, tenant.id, "SELECT 1 FROM import_lines WHERE company_id = :company")
     assert left == []
+
+
+async def test_a_replay_whose_runner_was_killed_goes_on_when_its_lease_has_run_out(
+    database, tenant, monkeypatch
+):
+    monkeypatch.setattr(imports, "_LINES_DECIDED_AT_ONCE", 10)
+    text = HEADER + "".join(f"{n},2020-01-01,appointment_completed,5\n" for n in range(95))
+    found = await _read(database, tenant.id, text, until=_at("2020-06-01"))
+    for seconds, gets_it in ((60, True), (60, False)):
+        claimed = await database.run(
+            tenant.id, lambda work, seconds=seconds: work.imports.claim(found.id, "killed", seconds)
+        )
+        assert claimed is gets_it
+    assert not await run_import(database, tenant.id, found.id)
+    await rows(
+        database, tenant.id, "UPDATE imports SET lease_until = now() WHERE company_id = :company RETURNING id"
+    )
+    assert await run_import(database, tenant.id, found.id)
+    done = await get_import(database, tenant.id, found.id)
+    assert (done.status, done.done, done.applied) == ("done", 95, 95)
 
 
 async def test_two_runners_do_not_tread_on_each_other(database, tenant):

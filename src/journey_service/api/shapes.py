@@ -233,7 +233,11 @@ class JourneyOut(Out):
             previous_stage=relationship.previous_stage,
             version=relationship.version,
             pin_until=relationship.pin_until,
-            suppressed=[SuppressedOut.of(move) for move in relationship.pin_memory.suppressed],
+            # What an earlier pin held back is history: it is shown while one holds.
+            suppressed=[
+                SuppressedOut.of(move)
+                for move in (relationship.pin_memory.suppressed if relationship.pin_until else ())
+            ],
             lifetime_value=facts.lifetime_cents(view.desk.rulebook.policy) / 100,
             total_appointments=facts.total_appointments,
             total_missed=facts.total_missed,

@@ -211,6 +211,14 @@ class Imports:
         )
         return claimed.rowcount == 1
 
+    async def release(self, import_id: int, token: str) -> None:
+        """Give a claimed import back, for somebody else to go on with."""
+        await self._connection.execute(
+            update(imports)
+            .where(*self._is(import_id), imports.c.lease_token == token, imports.c.status == "running")
+            .values(status="queued", lease_token=None, lease_until=None)
+        )
+
     async def progress(
         self,
         import_id: int,

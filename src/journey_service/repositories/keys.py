@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -70,6 +70,10 @@ class Keys:
         await self._connection.execute(
             statement.on_conflict_do_update(index_elements=["company_id", "key_id"], set_=values)
         )
+
+    async def clock(self) -> datetime:
+        """The database's time, by which keys expire."""
+        return cast("datetime", await self._connection.scalar(select(func.clock_timestamp())))
 
     async def find(self, key_id: str) -> StoredKey | None:
         """One key of the company."""

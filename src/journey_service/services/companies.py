@@ -20,6 +20,8 @@ from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import Work
 
 _TRIES = 20
+# Names that mean another zone on another machine, or none.
+_NO_ZONES = frozenset(("localtime", "posixrules", "Factory"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,6 @@ def _check(new: NewCompany) -> Rulebook:
 
 def _is_zone(name: str) -> bool:
     try:
-        return name in available_timezones() and ZoneInfo(name) is not None
+        return name in available_timezones() - _NO_ZONES and ZoneInfo(name) is not None
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return False

@@ -71,6 +71,12 @@ class NewKey:
     token: str
 
 
+def check_token(token: str, name: str) -> None:
+    """Whether a token of the operator's own choosing has the right form. Raises InvalidInputError."""
+    if _TOKEN.fullmatch(token) is None:
+        raise InvalidInputError.at(name, "must look like jrn_<id>_<32 or more characters>")
+
+
 async def authenticate(database: Database, token: str, *, pepper: str) -> Principal:
     """Who a token belongs to. Raises UnauthenticatedError, alike for every reason."""
     match = _TOKEN.fullmatch(token)
@@ -108,6 +114,8 @@ async def create_key(  # a key has these parts
     async def unit(work: Work) -> StoredKey:
         if company_id != OPERATORS:
             await work.companies.desk()
+        if expires_at is not None and expires_at <= await work.keys.clock():
+            raise InvalidInputError.at("/expires_at", "must lie in the future")
         await work.keys.put(
             key_id, name=name, secret_hash=_hash(secret, pepper), scopes=scopes, expires_at=expires_at
         )

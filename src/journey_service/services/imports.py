@@ -5,6 +5,7 @@ then is the import promised; the second works in short transactions, each of whi
 the work it did, so that it can stop anywhere and go on. Nothing is applied twice: events carry ids.
 """
 
+import asyncio
 import hashlib
 import secrets
 from collections.abc import AsyncIterable, Callable, Sequence
@@ -31,7 +32,7 @@ from journey_service.services.desk import Docket, load, write
 
 _LINES_STAGED_AT_ONCE = 5_000
 _LINES_DECIDED_AT_ONCE = 1_000
-_LEASE_SECONDS = 60
+_LEASE_SECONDS = 20
 _TIMEOUT_MS = 60_000
 
 Progress = Callable[[Import], None]
@@ -148,6 +149,10 @@ async def run_import(
                 on_progress(await get_import(database, company_id, import_id))
             if at_end:
                 return True
+    except asyncio.CancelledError:
+        # A friendly stop: somebody else may go on at once, without waiting for the lease to run out.
+        await asyncio.shield(_release(database, company_id, import_id, token))
+        raise
     except UnavailableError:
         raise
     except Exception as error:
@@ -163,6 +168,13 @@ async def run_due_imports(database: Database) -> int:
 
 async def _desk(database: Database, company_id: int) -> Desk:
     return await database.run(company_id, lambda work: work.companies.desk())
+
+
+async def _release(database: Database, company_id: int, import_id: int, token: str) -> None:
+    async def unit(work: Work) -> None:
+        await work.imports.release(import_id, token)
+
+    await database.run(company_id, unit)
 
 
 async def _fail(database: Database, company_id: int, import_id: int, error: str) -> None:
