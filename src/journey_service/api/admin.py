@@ -16,7 +16,7 @@ from journey_service.api.dependencies import (
     to_cursor,
 )
 from journey_service.api.problems import JSON_BODY, problems
-from journey_service.api.shapes import (
+from journey_service.api.shapes.companies import (
     CompaniesOut,
     CompanyIn,
     CompanyOut,

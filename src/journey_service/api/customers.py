@@ -19,7 +19,7 @@ from journey_service.api.dependencies import (
     to_cursor,
 )
 from journey_service.api.problems import JSON_BODY, problems
-from journey_service.api.shapes import CustomerIn, CustomerOut, CustomersOut
+from journey_service.api.shapes.customers import CustomerIn, CustomerOut, CustomersOut
 from journey_service.domain.errors import CustomerNotFoundError, InvalidInputError
 from journey_service.domain.intake import parse_instant
 from journey_service.repositories.roster import SORTS, SortKey, Wanted

@@ -18,7 +18,7 @@ from journey_service.api.bodies import (
 )
 from journey_service.api.dependencies import EventWriter, HouseDep
 from journey_service.api.problems import JSON_BODY, problem_of, problems
-from journey_service.api.shapes import BatchOut, CloudEventIn, EventIn, EventOut, ResultOut
+from journey_service.api.shapes.events import BatchOut, CloudEventIn, EventIn, EventOut, ResultOut
 from journey_service.domain.errors import (
     EventConflictError,
     Fault,

@@ -17,7 +17,8 @@ from journey_service.api.dependencies import (
     to_cursor,
 )
 from journey_service.api.problems import problems
-from journey_service.api.shapes import ImportOut, ImportsOut, Instant, LineFaultOut, LineFaultsOut
+from journey_service.api.shapes.fields import Instant
+from journey_service.api.shapes.imports import ImportOut, ImportsOut, LineFaultOut, LineFaultsOut
 from journey_service.domain.errors import ImportNotFoundError, MalformedError
 from journey_service.domain.events import MAX_ID
 from journey_service.services import imports

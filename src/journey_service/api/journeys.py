@@ -19,17 +19,17 @@ from journey_service.api.dependencies import (
     to_cursor,
 )
 from journey_service.api.problems import JSON_BODY, problems
-from journey_service.api.shapes import (
+from journey_service.api.shapes.journeys import (
     AnnotationIn,
     EvaluationOut,
     JourneyOut,
     ManualMoveIn,
     MovedOut,
     PinIn,
-    ScoresOut,
     TransitionOut,
     TransitionsOut,
 )
+from journey_service.api.shapes.scores import ScoresOut
 from journey_service.domain.errors import (
     CustomerNotFoundError,
     IdempotencyKeyReusedError,

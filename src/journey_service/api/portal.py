@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 from journey_service.api.bodies import StrictRoute
 from journey_service.api.dependencies import CustomerId, CustomerReader, HouseDep
 from journey_service.api.problems import problems
-from journey_service.api.shapes import PortalTimelineOut
+from journey_service.api.shapes.portal import PortalTimelineOut
 from journey_service.domain.errors import CustomerNotFoundError, ForbiddenError
 from journey_service.domain.events import MAX_ID
 from journey_service.services import journeys

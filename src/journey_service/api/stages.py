@@ -5,7 +5,7 @@ from fastapi import APIRouter
 from journey_service.api.bodies import StrictRoute
 from journey_service.api.dependencies import HouseDep, StageReader
 from journey_service.api.problems import problems
-from journey_service.api.shapes import StagesOut
+from journey_service.api.shapes.stages import StagesOut
 from journey_service.services.companies import get_desk
 
 router = APIRouter(tags=["stages"], route_class=StrictRoute)

@@ -1,0 +1,118 @@
+"""Companies and their keys over the wire."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import Field
+
+from journey_service.api.shapes.fields import In, Instant, Out, Text
+from journey_service.api.shapes.stages import StagesOut
+from journey_service.domain.events import MAX_ID
+from journey_service.repositories.companies import Desk
+from journey_service.repositories.keys import StoredKey
+from journey_service.services.credentials import NewKey
+
+
+class CompanyIn(In):
+    """A company to be founded."""
+
+    id: int | None = Field(default=None, ge=1, le=MAX_ID, description="left out, one is given")
+    name: Text = Field(min_length=1, max_length=255, examples=["Salon Lumière"])
+    timezone: Text = Field(default="UTC", max_length=64, examples=["Europe/Berlin"])
+    currency: str = Field(default="EUR", pattern="^[A-Z]{3}$", examples=["EUR"])
+    test_clock: Instant | None = Field(
+        default=None, description="the company's time stands still there until it is advanced"
+    )
+    policy: dict[str, Any] = Field(default_factory=dict, description="what differs from the default policy")
+    stages: list[dict[str, Any]] | None = Field(
+        default=None, description="the stage map; left out, the seven defaults"
+    )
+
+
+class KeyIn(In):
+    """An API key to be made."""
+
+    name: Text = Field(min_length=1, max_length=255, examples=["booking system"])
+    scopes: list[str] = Field(min_length=1, max_length=20, examples=[["events:write"]])
+    expires_at: Instant | None = None
+
+
+class CompanyOut(Out):
+    """A company."""
+
+    id: int
+    name: str
+    timezone: str
+    currency: str
+    test_clock: datetime | None
+    map_version: int
+    created_at: datetime
+
+
+class FoundedOut(CompanyOut):
+    """A company just founded, with its stage map."""
+
+    stages: StagesOut
+
+    @classmethod
+    def of(cls, desk: Desk) -> "FoundedOut":
+        """Show a new company."""
+        company = desk.company
+        return cls(
+            id=company.id,
+            name=company.name,
+            timezone=company.timezone,
+            currency=company.currency,
+            test_clock=company.clock_at,
+            map_version=company.map_version,
+            created_at=company.created_at,
+            stages=StagesOut.of(desk.rulebook.stage_map),
+        )
+
+
+class CompaniesOut(Out):
+    """A page of companies."""
+
+    items: list[CompanyOut]
+    next_cursor: str | None
+
+
+class KeyOut(Out):
+    """An API key, without its secret."""
+
+    id: str
+    name: str
+    scopes: list[str]
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+    @classmethod
+    def of(cls, key: StoredKey) -> "KeyOut":
+        """Show a key."""
+        return cls(
+            id=key.key_id,
+            name=key.name,
+            scopes=list(key.scopes),
+            created_at=key.created_at,
+            expires_at=key.expires_at,
+            revoked_at=key.revoked_at,
+        )
+
+
+class NewKeyOut(KeyOut):
+    """An API key just made: `secret` is shown this once."""
+
+    secret: str
+
+    @classmethod
+    def of_new(cls, new: NewKey) -> "NewKeyOut":
+        """Show a new key."""
+        return cls(**KeyOut.of(new.key).model_dump(), secret=new.token)
+
+
+class KeysOut(Out):
+    """A page of API keys."""
+
+    items: list[KeyOut]
+    next_cursor: str | None

@@ -1,0 +1,50 @@
+"""What every shape is made of: texts, instants, free JSON."""
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
+
+from journey_service.domain.errors import InvalidInputError
+from journey_service.domain.events import JsonValue
+from journey_service.domain.intake import check_json, parse_instant
+
+
+def _no_nul(value: str) -> str:
+    if "\x00" in value:
+        raise ValueError("must not contain NUL")
+    return value
+
+
+def _free_json(value: dict[str, JsonValue] | None) -> dict[str, JsonValue] | None:
+    fault = None if value is None else check_json(value)
+    if fault is not None:
+        raise ValueError(fault)
+    return value
+
+
+def _rfc3339(value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError("must be a time such as 2026-03-01T09:30:00Z")  # noqa: TRY004  # pydantic wants it
+    try:
+        return parse_instant(value, "")
+    except InvalidInputError as error:
+        raise ValueError(error.faults[0].message) from error
+
+
+Text = Annotated[str, AfterValidator(_no_nul)]
+Instant = Annotated[
+    AwareDatetime, BeforeValidator(_rfc3339), WithJsonSchema({"type": "string", "format": "date-time"})
+]
+FreeJson = Annotated[dict[str, Any] | None, AfterValidator(_free_json)]
+
+
+class In(BaseModel):
+    """A body: what is not known is refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Out(BaseModel):
+    """An answer."""
+
+    model_config = ConfigDict(frozen=True)
