@@ -243,7 +243,7 @@ def _with_database(data_dir: Path | None, work: Callable[[Database, str], Awaita
                 raise typer.BadParameter("Set DATABASE_URL, or name a --data-dir.")
             return asyncio.run(connected(url, os.environ.get("JOURNEY_KEY_PEPPER", "")))
         if not (data_dir / "secrets.json").exists():
-            raise typer.BadParameter(f"{data_dir} is no folder of `journey up`.")
+            raise InvalidInputError.at("--data-dir", f"{data_dir} is no folder of `journey up`")
         with connect_or_start(data_dir) as servers:
             migrating.upgrade(servers.database_url)
             return asyncio.run(connected(servers.database_url, servers.secrets["key_pepper"]))
@@ -268,7 +268,7 @@ def _told() -> Iterator[None]:
 
 
 def _complain(sentence: str) -> None:
-    _CONSOLE.print(sentence, style="red", highlight=False, markup=False)
+    _CONSOLE.print(sentence, style="red", highlight=False, markup=False, soft_wrap=True)
 
 
 def _bar() -> Progress:

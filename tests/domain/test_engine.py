@@ -1329,6 +1329,12 @@ def test_a_customer_who_belongs_elsewhere_already_is_due_at_once():
     assert journey.relationship.next_evaluation_at == day(200)
 
 
+def test_a_score_that_can_just_be_reached_is_awaited():
+    at_risk = any_of(rule("days_since_last_appointment", days=">150"), rule("risk_score", score=">=0.8"))
+    rulebook = company(*defaults_with(at_risk={"auto_rules": at_risk}))
+    assert dated(after(visit(0), rulebook=rulebook, until=day(100)))[2:] == [("at_risk", day(91))]
+
+
 def test_retention_days_set_the_next_time():
     journey = after(visit(0), rulebook=company(*defaults_with(customer={"retention_days": 30})))
     assert journey.relationship.next_evaluation_at == day(31)
