@@ -21,11 +21,12 @@ from ledger import rows
 POSTGRES_15 = Path("/usr/lib/postgresql/15/bin")
 
 # Indexes that do not begin with the company: due work and live keys, each partial, each read by one role.
-LED_BY_OTHERS = {"ix_due_relationships", "ix_due_imports", "ix_live_api_keys"}
+LED_BY_OTHERS = {"ix_due_imports", "ix_due_jobs", "ix_live_api_keys"}
 # Who may read beyond one company, and what.
 EXCEPTIONS = {
     ("companies", "dispatcher", "{journey_dispatcher}"),
     ("imports", "dispatcher", "{journey_dispatcher}"),
+    ("jobs", "dispatcher", "{journey_dispatcher}"),
     ("customer_relationships", "dispatcher", "{journey_dispatcher}"),
     ("api_keys", "keyring", "{journey_keyring}"),
 }

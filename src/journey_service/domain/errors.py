@@ -138,6 +138,26 @@ class KeyNotFoundError(NotFoundError):
         super().__init__(f"No API key {key_id}.")
 
 
+class JobNotFoundError(NotFoundError):
+    """The company has no such job."""
+
+    code = "job-not-found"
+    title = "The job is not known"
+
+    def __init__(self, job_id: int) -> None:
+        super().__init__(f"There is no job {job_id}.")
+
+
+class NoTestClockError(ConflictError):
+    """The company lives in real time; its clock is nobody's to move."""
+
+    code = "no-test-clock"
+    title = "The company has no test clock"
+
+    def __init__(self, company_id: int) -> None:
+        super().__init__(f"Company {company_id} lives in real time: only a test clock can be moved.")
+
+
 class CompanyExistsError(ConflictError):
     """A company with this id exists already."""
 

@@ -34,6 +34,8 @@ class Journey:
         self.relationship = relationship
         self.rulebook = rulebook
         self.written: list[Transition] = []
+        self.decided_at: datetime | None = None
+        """The instant of the last decision taken here."""
 
     @classmethod
     def open(
@@ -226,6 +228,7 @@ class Journey:
 
     def _plan(self, decision: Decision) -> None:
         """Note when to look again: at once if the rules already want another move, else at the next change."""
+        self.decided_at = decision.now
         wants_more = decision.move is not None and not decision.is_suppressed
         at = self.relationship.stage_entered_at if wants_more else decision.next_at
         self.relationship.next_evaluation_at = at

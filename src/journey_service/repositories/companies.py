@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 import orjson
-from sqlalchemy import func, insert, select, text
+from sqlalchemy import TextClause, Update, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -26,7 +26,11 @@ from journey_service.repositories.tables import (
 
 @dataclass(frozen=True, slots=True)
 class Company:
-    """A tenant. `clock_at` stands still for a company with a test clock, and is None for every other."""
+    """A tenant. `clock_at` stands still for a company with a test clock, and is None for every other.
+
+    `next_night_at` is when the next nightly run falls due. `scored_at` is the instant as of which all stored
+    scores were last known to hold: those written later hold since then.
+    """
 
     id: int
     name: str
@@ -35,6 +39,8 @@ class Company:
     clock_at: datetime | None
     map_version: int
     created_at: datetime
+    next_night_at: datetime | None = None
+    scored_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +56,15 @@ class Desk:
     clock: datetime
 
 
-_READ = text(
-    "SELECT id, name, timezone, currency, clock_at, map_version, created_at, CAST(policy AS text) AS policy,"
-    " coalesce(clock_at, clock_timestamp()) AS now, clock_timestamp() AS clock FROM companies WHERE id = :company_id"
+_SELECT = (
+    "SELECT id, name, timezone, currency, clock_at, map_version, created_at, next_night_at, scored_at,"
+    " CAST(policy AS text) AS policy, coalesce(clock_at, clock_timestamp()) AS now, clock_timestamp() AS clock"
+    " FROM companies WHERE id = :company_id"
 )
+_READ = text(_SELECT)
+# A clock that stands still is moved by nobody while somebody works by it, and by one at a time.
+_READ_AND_KEEP = text(f"{_SELECT} FOR SHARE")
+_READ_AND_HOLD = text(f"{_SELECT} FOR NO KEY UPDATE")
 _STAGE_MAPS: dict[tuple[int, int], StageMap] = {}
 _STAGE_MAPS_KEPT = 4096
 _GIVEN_BELOW = 2**40  # ids of the caller's own choosing may lie anywhere, those given follow each other below
@@ -67,11 +78,36 @@ class Companies:
         self._company_id = company_id
 
     async def desk(self) -> Desk:
-        """The company, its rules, and its now.
+        """The company, its rules, and its now. Raises CompanyNotFoundError."""
+        return await self._desk(_READ)
 
-        Raises CompanyNotFoundError.
-        """
-        row = (await self._connection.execute(_READ, {"company_id": self._company_id})).one_or_none()
+    async def keep_clock(self) -> Desk:
+        """The same, and until the transaction ends nobody moves the company's clock."""
+        return await self._desk(_READ_AND_KEEP)
+
+    async def hold(self) -> Desk:
+        """The same, with the company's row held until the transaction ends."""
+        return await self._desk(_READ_AND_HOLD)
+
+    async def set_clock(self, clock_at: datetime | None) -> None:
+        """Move the test clock, or release the company to real time."""
+        await self._connection.execute(self._update().values(clock_at=clock_at))
+
+    async def set_next_night(self, at: datetime) -> None:
+        """Note when the next nightly run falls due."""
+        await self._connection.execute(self._update().values(next_night_at=at))
+
+    async def set_scored(self, as_of: datetime) -> None:
+        """Note that every stored score holds as of an instant, or since it was written later."""
+        await self._connection.execute(
+            self._update().values(scored_at=func.greatest(companies.c.scored_at, as_of))
+        )
+
+    def _update(self) -> Update:
+        return update(companies).where(companies.c.id == self._company_id)
+
+    async def _desk(self, statement: TextClause) -> Desk:
+        row = (await self._connection.execute(statement, {"company_id": self._company_id})).one_or_none()
         if row is None:
             raise CompanyNotFoundError(self._company_id)
         company = _to_company(row._mapping)
@@ -171,6 +207,8 @@ class CompanyDirectory:
                 companies.c.clock_at,
                 companies.c.map_version,
                 companies.c.created_at,
+                companies.c.next_night_at,
+                companies.c.scored_at,
             )
             .where(companies.c.id > max(after, OPERATORS))
             .order_by(companies.c.id)
@@ -194,6 +232,8 @@ def _to_company(row: Mapping[Any, Any]) -> Company:
         clock_at=row["clock_at"],
         map_version=row["map_version"],
         created_at=row["created_at"],
+        next_night_at=row["next_night_at"],
+        scored_at=row["scored_at"],
     )
 
 

@@ -5,7 +5,7 @@ from typing import Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-SCHEMA_REVISION: Final = "7c1d0e5a9b42"
+SCHEMA_REVISION: Final = "4e8a61c27f10"
 """The migration this version of the code is written for."""
 
 

@@ -66,9 +66,29 @@ _LOCK: Final = text(
     " ORDER BY r.customer_id FOR NO KEY UPDATE)"
     " SELECT held.*, clock_timestamp() AS locked_at FROM held"
 )
+# Whoever is held by another transaction is left to it: still due afterwards, unless that one has decided.
+_LOCK_DUE: Final = text(
+    f"SELECT {COLUMNS} FROM customer_relationships r"  # noqa: S608
+    " WHERE r.company_id = :company_id AND r.next_evaluation_at <= CAST(:now AS timestamptz)"
+    " AND r.customer_id <> ALL(CAST(:without AS bigint[]))"
+    " ORDER BY r.next_evaluation_at LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED"
+)
 _READ: Final = text(
     f"SELECT {COLUMNS} FROM customer_relationships r"  # noqa: S608
     " WHERE r.company_id = :company_id AND r.customer_id = :customer_id"
+)
+_NEXT: Final = text(
+    "SELECT customer_id FROM customer_relationships WHERE company_id = :company_id AND customer_id > :after"
+    " ORDER BY customer_id LIMIT :limit"
+)
+_IS_ANYBODY_DUE: Final = text(
+    "SELECT EXISTS (SELECT 1 FROM customer_relationships WHERE company_id = :company_id"
+    " AND next_evaluation_at <= CAST(:now AS timestamptz))"
+)
+_COUNT: Final = text("SELECT count(*) FROM customer_relationships WHERE company_id = :company_id")
+_KNOWN: Final = text(
+    "SELECT customer_id FROM customer_relationships WHERE company_id = :company_id"
+    " AND customer_id = ANY(CAST(:customer_ids AS bigint[]))"
 )
 _IDS: Final = text(
     "SELECT nextval(pg_get_serial_sequence('customer_relationships', 'id')) FROM generate_series(1, :count)"
@@ -132,6 +152,39 @@ class Relationships:
         ).all()
         standings = {row.customer_id: to_standing(row) for row in rows}
         return standings, max((row.locked_at for row in rows), default=None)
+
+    async def lock_due(
+        self, now: datetime, *, limit: int, without: Sequence[int] = ()
+    ) -> dict[int, Standing]:
+        """Load the customers due longest, held until the transaction ends; those held by others are left."""
+        rows = await self._connection.execute(
+            _LOCK_DUE,
+            {"company_id": self._company_id, "now": now, "limit": limit, "without": list(without)},
+        )
+        return {row.customer_id: to_standing(row) for row in rows}
+
+    async def is_anybody_due(self, now: datetime) -> bool:
+        """Whether any customer is due, held by somebody or not."""
+        found = await self._connection.scalar(_IS_ANYBODY_DUE, {"company_id": self._company_id, "now": now})
+        return bool(found)
+
+    async def next_customers(self, after: int, *, limit: int) -> list[int]:
+        """The next customers by id, not held."""
+        found = await self._connection.scalars(
+            _NEXT, {"company_id": self._company_id, "after": after, "limit": limit}
+        )
+        return list(found.all())
+
+    async def count(self) -> int:
+        """How many customers have a journey."""
+        return int((await self._connection.execute(_COUNT, {"company_id": self._company_id})).scalar_one())
+
+    async def known(self, customer_ids: Sequence[int]) -> set[int]:
+        """Which of these customers have a journey."""
+        found = await self._connection.scalars(
+            _KNOWN, {"company_id": self._company_id, "customer_ids": list(customer_ids)}
+        )
+        return set(found.all())
 
     async def find(self, customer_id: int) -> Standing | None:
         """One relationship, not held."""

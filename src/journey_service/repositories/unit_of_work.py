@@ -6,12 +6,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.repositories.companies import Companies, CompanyDirectory
 from journey_service.repositories.customers import Customers
+from journey_service.repositories.due import Due
 from journey_service.repositories.events import Events
 from journey_service.repositories.health import Health
 from journey_service.repositories.imports import DueImports, Imports
+from journey_service.repositories.jobs import DueJobs, Jobs
 from journey_service.repositories.keys import KeyLookup, Keys
 from journey_service.repositories.relationships import Relationships
 from journey_service.repositories.roster import Roster
+from journey_service.repositories.scores import Scores
 from journey_service.repositories.transitions import Transitions
 
 
@@ -58,6 +61,16 @@ class Work:
         return Imports(self._connection, self.company_id)
 
     @cached_property
+    def jobs(self) -> Jobs:
+        """Long work, and the nightly runs."""
+        return Jobs(self._connection, self.company_id)
+
+    @cached_property
+    def scores(self) -> Scores:
+        """Stored scores, set by set."""
+        return Scores(self._connection, self.company_id)
+
+    @cached_property
     def keys(self) -> Keys:
         """The company's API keys."""
         return Keys(self._connection, self.company_id)
@@ -68,8 +81,10 @@ class Dispatch:
 
     def __init__(self, connection: AsyncConnection) -> None:
         self.directory = CompanyDirectory(connection)
+        self.due = Due(connection)
         self.health = Health(connection)
         self.imports = DueImports(connection)
+        self.jobs = DueJobs(connection)
 
 
 class Keyring:

@@ -18,6 +18,7 @@ from journey_service.domain.stages import DEFAULT_STAGES, parse_stage_map
 from journey_service.repositories.companies import Company, Desk
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import Work
+from journey_service.services.nights import plan_first_night
 
 _TRIES = 20
 # Names that mean another zone on another machine, or none.
@@ -51,7 +52,11 @@ async def found_company(database: Database, new: NewCompany, *, author: str) -> 
                 rulebook=rulebook,
                 author=author,
             )
-            return await work.companies.desk() if is_new else None
+            if not is_new:
+                return None
+            desk = await work.companies.desk()
+            await plan_first_night(work, desk)
+            return desk
 
         return await database.run(company_id, unit)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from journey_service.domain.errors import CustomerNotFoundError
+from journey_service.domain.events import EARLIEST
 from journey_service.repositories.customers import Profile
 from journey_service.repositories.database import Database
 from journey_service.repositories.roster import Listed, Wanted
@@ -79,7 +80,8 @@ async def list_customers(
         customers = []
         for row in listed:
             standing = row.standing
-            as_of = standing.scored_at or desk.now
+            # What was not written since the last complete scoring has been found to hold then.
+            as_of = max(standing.scored_at or desk.now, desk.company.scored_at or EARLIEST)
             stored = View(desk, standing, as_of, standing.engagement or 0, standing.risk or 0)
             customers.append(Customer(row.profile, stored))
         return customers, listed

@@ -1,6 +1,6 @@
 """Shared steps of every service that changes journeys: load and hold, work, write."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -56,17 +56,33 @@ class Docket:
 
 async def load(work: Work, customer_ids: Iterable[int], *, now: datetime | None = None) -> Docket:
     """Hold the customers until the transaction ends. `now` defaults to the company's own clock."""
-    desk = await work.companies.desk()
+    desk = await keep_desk(work)
     standings, locked_at = await work.relationships.lock(sorted(set(customer_ids)))
     if now is None:
         now = desk.company.clock_at or max(desk.now, locked_at or desk.now)
     return Docket(desk, now, standings)
 
 
-async def write(
-    work: Work, docket: Docket, *, scored_at: datetime | None = None
-) -> dict[tuple[int, int], Entry]:
-    """Write every journey worked on, with its scores; returns the new ledger entries by (customer, seq)."""
+async def load_due(work: Work, *, limit: int, without: Collection[int] = ()) -> Docket:
+    """Hold customers who are due, the longest first; those whom somebody else holds are left to them."""
+    desk = await keep_desk(work)
+    return Docket(
+        desk, desk.now, await work.relationships.lock_due(desk.now, limit=limit, without=[*without])
+    )
+
+
+async def keep_desk(work: Work) -> Desk:
+    """The company as this transaction works by it: a test clock is not moved before it ends."""
+    desk = await work.companies.desk()
+    return desk if desk.company.clock_at is None else await work.companies.keep_clock()
+
+
+async def write(work: Work, docket: Docket, *, as_decided: bool = False) -> dict[tuple[int, int], Entry]:
+    """Write every journey worked on, with its scores; returns the new ledger entries by (customer, seq).
+
+    Scores are those of the docket's now, or, `as_decided`, of each journey's last decision: what a worker
+    that had come in time would have written.
+    """
     journeys = docket.journeys
     new = sorted(journeys.keys() - docket.standings.keys())
     is_new = frozenset(new)
@@ -78,11 +94,11 @@ async def write(
                 journeys[customer_id].relationship,
                 created_at=journeys[customer_id].written[0].transitioned_at,
             )
-    at = scored_at or docket.now
     writings = []
     for customer_id, journey in journeys.items():
         standing = docket.standings[customer_id]
         facts, policy = journey.relationship.facts, docket.desk.rulebook.policy
+        at = (journey.decided_at if as_decided else None) or docket.now
         standing.relationship = journey.relationship
         standing.engagement = scoring.engagement(facts, policy, at)
         standing.risk = scoring.risk(facts, policy, at)

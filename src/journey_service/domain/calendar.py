@@ -1,0 +1,71 @@
+"""Local days: when a wall-clock time comes round in a company's time zone, gaps and folds included."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+NIGHTLY_AT: Final = time(2)
+"""Company-local time of the nightly run (customer journey guide: `daily()->at('02:00')`)."""
+
+_ONE_DAY: Final = timedelta(days=1)
+
+
+def instant_of(day: date, at: time, zone: ZoneInfo) -> datetime:
+    """The instant (UTC) at which the clocks of a zone show a time of day.
+
+    A time that comes twice is the first one; a time that is skipped is the first instant after the gap.
+    """
+    local = datetime.combine(day, at, tzinfo=zone)
+    instant = local.astimezone(UTC)
+    if instant.astimezone(zone).replace(tzinfo=None) == local.replace(tzinfo=None):
+        return instant
+    # In a gap the two readings lie on both sides of it, and it ends where the offset changes between them.
+    low, high = sorted((instant, local.replace(fold=1).astimezone(UTC)))
+    before = low.astimezone(zone).utcoffset()
+    while high - low > timedelta.resolution:
+        middle = low + (high - low) / 2
+        if middle.astimezone(zone).utcoffset() == before:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def local_day(instant: datetime, zone: ZoneInfo) -> date:
+    """The day an instant lies in, where the company is."""
+    return instant.astimezone(zone).date()
+
+
+def latest_night(now: datetime, zone: ZoneInfo) -> date:
+    """The local day of the last nightly run that is due at `now`."""
+    day = local_day(now, zone)
+    while not _exists(day, zone) or night_at(day, zone) > now:
+        day -= _ONE_DAY
+    return day
+
+
+def night_at(day: date, zone: ZoneInfo) -> datetime:
+    """When the nightly run of a local day is due."""
+    return instant_of(day, NIGHTLY_AT, zone)
+
+
+def next_night(day: date, zone: ZoneInfo) -> date:
+    """The local day of the nightly run after that of `day`."""
+    day += _ONE_DAY
+    while not _exists(day, zone):
+        day += _ONE_DAY
+    return day
+
+
+def nights_between(after: datetime, until: datetime, zone: ZoneInfo) -> Iterator[date]:
+    """The local days whose nightly runs fall due after `after`, up to and including `until`."""
+    day = next_night(latest_night(after, zone), zone)
+    while night_at(day, zone) <= until:
+        yield day
+        day = next_night(day, zone)
+
+
+def _exists(day: date, zone: ZoneInfo) -> bool:
+    """Whether a zone has the day at all: one that moved across the date line has skipped one."""
+    return local_day(night_at(day, zone), zone) == day

@@ -1,0 +1,234 @@
+"""Long work as rows: what is to be done, how far it is, and who holds it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Final
+
+import orjson
+from sqlalchemy import func, insert, or_, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from journey_service.repositories.tables import jobs, scoring_runs
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One piece of long work. `done` of `total` says how far it is; `counts` what it did, by name.
+
+    `parameters` and `cursor` belong to the kind of work.
+    """
+
+    id: int
+    kind: str
+    status: str
+    parameters: Mapping[str, Any]
+    cursor: Mapping[str, Any] | None
+    counts: Mapping[str, int]
+    done: int
+    total: int | None
+    error: str | None
+    actor: str
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """The nightly run of one local day: when it was due, and the state of the job that does it."""
+
+    local_date: date
+    due_at: datetime
+    job_id: int
+    status: str
+    finished_at: datetime | None
+
+
+_COLUMNS: Final = [
+    jobs.c[name]
+    for name in (
+        *("id", "kind", "status", "parameters", "cursor", "counts", "done", "total", "error", "actor"),
+        *("created_at", "started_at", "finished_at"),
+    )
+]
+_CLAIM: Final = text(
+    "UPDATE jobs SET status = 'running', lease_token = :token,"
+    " lease_until = clock_timestamp() + make_interval(secs => :seconds),"
+    " started_at = coalesce(started_at, clock_timestamp())"
+    " WHERE company_id = :company_id AND id = :id AND (status = 'queued'"
+    " OR (status = 'running' AND lease_until < clock_timestamp()))"
+)
+_HOLD: Final = text(
+    "UPDATE jobs SET lease_until = clock_timestamp() + make_interval(secs => :seconds), done = done + :done,"
+    " total = coalesce(CAST(:total AS bigint), total), cursor = CAST(:cursor AS jsonb),"
+    " counts = CAST(:counts AS jsonb)"
+    " WHERE company_id = :company_id AND id = :id AND lease_token = :token AND status = 'running'"
+)
+_NIGHTS: Final = text(
+    "INSERT INTO scoring_runs (company_id, local_date, due_at, job_id)"
+    " SELECT :company_id, local_date, due_at, :job_id"
+    " FROM unnest(CAST(:dates AS date[]), CAST(:instants AS timestamptz[])) AS t(local_date, due_at)"
+)
+
+
+class Jobs:
+    """The jobs of one company, and its nightly runs."""
+
+    def __init__(self, connection: AsyncConnection, company_id: int) -> None:
+        self._connection = connection
+        self._company_id = company_id
+
+    async def queue(self, kind: str, parameters: Mapping[str, Any], *, actor: str) -> int:
+        """Write down work for whoever comes; returns its id."""
+        written = await self._connection.execute(
+            insert(jobs)
+            .values(
+                company_id=self._company_id,
+                kind=kind,
+                status="queued",
+                parameters=dict(parameters),
+                actor=actor,
+            )
+            .returning(jobs.c.id)
+        )
+        return int(written.scalar_one())
+
+    async def find(self, job_id: int) -> Job | None:
+        """One job."""
+        row = (await self._connection.execute(select(*_COLUMNS).where(*self._is(job_id)))).one_or_none()
+        return None if row is None else Job(**row._mapping)
+
+    async def latest(self, *, before: int | None, limit: int) -> list[Job]:
+        """Jobs, newest first."""
+        statement = select(*_COLUMNS).where(jobs.c.company_id == self._company_id)
+        if before is not None:
+            statement = statement.where(jobs.c.id < before)
+        rows = await self._connection.execute(statement.order_by(jobs.c.id.desc()).limit(limit))
+        return [Job(**row._mapping) for row in rows]
+
+    async def claim(self, job_id: int, token: str, seconds: float) -> bool:
+        """Take a job for as long as the lease is renewed; False if somebody else has it, or it has ended."""
+        claimed = await self._connection.execute(
+            _CLAIM, {"company_id": self._company_id, "id": job_id, "token": token, "seconds": seconds}
+        )
+        return claimed.rowcount == 1
+
+    async def progress(  # progress is just these
+        self,
+        job_id: int,
+        token: str,
+        seconds: float,
+        *,
+        cursor: Mapping[str, Any],
+        counts: Mapping[str, int],
+        done: int,
+        total: int | None,
+    ) -> bool:
+        """Note progress and renew the lease, in the transaction of the work itself; False if it was lost."""
+        held = await self._connection.execute(
+            _HOLD,
+            {
+                "company_id": self._company_id,
+                "id": job_id,
+                "token": token,
+                "seconds": seconds,
+                "cursor": orjson.dumps(cursor).decode(),
+                "counts": orjson.dumps(counts).decode(),
+                "done": done,
+                "total": total,
+            },
+        )
+        return held.rowcount == 1
+
+    async def release(self, job_id: int, token: str) -> None:
+        """Give a claimed job back, for somebody else to go on with."""
+        await self._connection.execute(
+            update(jobs)
+            .where(*self._is(job_id), jobs.c.lease_token == token, jobs.c.status == "running")
+            .values(status="queued", lease_token=None, lease_until=None)
+        )
+
+    async def finish(self, job_id: int, token: str, *, error: str | None = None) -> bool:
+        """Close a job; False if the lease was lost meanwhile."""
+        closed = await self._connection.execute(
+            update(jobs)
+            .where(*self._is(job_id), jobs.c.lease_token == token, jobs.c.status == "running")
+            .values(
+                status="done" if error is None else "failed",
+                error=error,
+                finished_at=func.clock_timestamp(),
+                lease_token=None,
+                lease_until=None,
+            )
+        )
+        return closed.rowcount == 1
+
+    async def note_nights(self, nights: Sequence[tuple[date, datetime]], job_id: int) -> None:
+        """Write down nightly runs (local day, instant due) as the work of a job.
+
+        Loses the race (a unique key) for a day that is written down already.
+        """
+        if nights:
+            await self._connection.execute(
+                _NIGHTS,
+                {
+                    "company_id": self._company_id,
+                    "job_id": job_id,
+                    "dates": [day for day, _ in nights],
+                    "instants": [due_at for _, due_at in nights],
+                },
+            )
+
+    async def nights(self, *, limit: int) -> list[Night]:
+        """The latest nightly runs, newest first."""
+        rows = await self._connection.execute(
+            select(
+                scoring_runs.c.local_date,
+                scoring_runs.c.due_at,
+                scoring_runs.c.job_id,
+                jobs.c.status,
+                jobs.c.finished_at,
+            )
+            .join(
+                jobs, (jobs.c.company_id == scoring_runs.c.company_id) & (jobs.c.id == scoring_runs.c.job_id)
+            )
+            .where(scoring_runs.c.company_id == self._company_id)
+            .order_by(scoring_runs.c.local_date.desc())
+            .limit(limit)
+        )
+        return [Night(*row) for row in rows]
+
+    async def has_night(self, day: date) -> bool:
+        """Whether the nightly run of a local day is written down."""
+        found = await self._connection.scalar(
+            select(scoring_runs.c.local_date).where(
+                scoring_runs.c.company_id == self._company_id, scoring_runs.c.local_date == day
+            )
+        )
+        return found is not None
+
+    def _is(self, job_id: int) -> tuple[Any, Any]:
+        return jobs.c.company_id == self._company_id, jobs.c.id == job_id
+
+
+class DueJobs:
+    """Jobs of all companies that wait for somebody to run them."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def some(self, *, limit: int) -> list[tuple[int, int]]:
+        """(company, job) in the order they were queued; those of a runner that fell silent too."""
+        rows = await self._connection.execute(
+            select(jobs.c.company_id, jobs.c.id)
+            .where(
+                or_(
+                    jobs.c.status == "queued",
+                    (jobs.c.status == "running") & (jobs.c.lease_until < func.clock_timestamp()),
+                )
+            )
+            .order_by(jobs.c.created_at, jobs.c.company_id, jobs.c.id)
+            .limit(limit)
+        )
+        return [(row.company_id, row.id) for row in rows]

@@ -1,0 +1,114 @@
+"""Test clocks: a company's time stands still until it is moved, and all that falls due on the way is done.
+
+The clock is moved first, and what has so fallen due is then decided customer by customer, each at the own
+instants, exactly as the sweep does it for everybody: whoever is told something meanwhile is brought to the
+new time before. Nightly runs on the way are written down one by one; scores are written as of the last.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from journey_service.domain.calendar import latest_night, next_night, night_at, nights_between
+from journey_service.domain.errors import InvalidInputError, NoTestClockError
+from journey_service.domain.events import LATEST
+from journey_service.repositories.companies import Company, Desk
+from journey_service.repositories.database import Database
+from journey_service.repositories.jobs import Job
+from journey_service.repositories.unit_of_work import Work
+from journey_service.services.jobs import LEASE_SECONDS, Progress, Run, get_job, new_token, run_claimed
+from journey_service.services.rescoring import score_company, sweep_company
+
+ADVANCE: Final = "advance_clock"
+PATIENCE_SECONDS: Final = 10.0
+"""How long a caller is kept waiting before the rest is left to the worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Advanced:
+    """A clock that was moved, and the job that does what fell due on the way."""
+
+    company: Company
+    now: datetime
+    job: Job
+
+
+async def get_clock(database: Database, company_id: int) -> Desk:
+    """A company and its now. Raises CompanyNotFoundError."""
+    return await database.run(company_id, lambda work: work.companies.desk())
+
+
+async def advance(
+    database: Database,
+    company_id: int,
+    to: datetime | None,
+    *,
+    actor: str,
+    patience_seconds: float | None = PATIENCE_SECONDS,
+    lease_seconds: float = LEASE_SECONDS,
+    on_progress: Progress | None = None,
+) -> Advanced:
+    """Move a test clock to an instant, or (None) release the company to real time; do what falls due.
+
+    Returns once all is done, or when patience ends, with the job still to be gone on with by the worker.
+    Raises CompanyNotFoundError, NoTestClockError for a company in real time, and InvalidInputError for an
+    instant before the clock's, or a release while the clock is ahead of real time.
+    """
+    token = new_token()
+
+    async def unit(work: Work) -> Job:
+        job_id = await _move(work, to, actor)
+        # Held from the first, so that no worker takes it from under the caller.
+        await work.jobs.claim(job_id, token, lease_seconds)
+        job = await work.jobs.find(job_id)
+        assert job is not None  # noqa: S101  # it was just written
+        return job
+
+    job = await database.run(company_id, unit)
+    run = Run(database, company_id, job, token, lease_seconds, {}, {}, on_progress)
+    try:
+        async with asyncio.timeout(patience_seconds):
+            await run_claimed(run, {ADVANCE: run_advance})
+    except TimeoutError:
+        pass  # the lease is given back: the worker goes on
+    desk = await get_clock(database, company_id)
+    return Advanced(desk.company, desk.now, await get_job(database, company_id, job.id))
+
+
+async def run_advance(run: Run) -> None:
+    """The job: decide all that has fallen due, then score as of the last night on the way."""
+    await sweep_company(run, wait_for_others=True)
+    as_of = run.job.parameters["as_of"]
+    if as_of is not None:
+        await score_company(run, datetime.fromisoformat(as_of))
+
+
+async def _move(work: Work, to: datetime | None, actor: str) -> int:
+    desk = await work.companies.hold()
+    before = desk.company.clock_at
+    if before is None:
+        raise NoTestClockError(work.company_id)
+    target = desk.clock if to is None else to
+    if target < before:
+        pointer, what = ("/release", "real time") if to is None else ("/advance_to", "it")
+        raise InvalidInputError.at(
+            pointer, f"a clock goes forwards only: {what} lies before the company's {before.isoformat()}"
+        )
+    if target > LATEST:
+        raise InvalidInputError.at("/advance_to", f"must not lie after {LATEST.isoformat()}")
+    zone = ZoneInfo(desk.company.timezone)
+    nights = [(night, night_at(night, zone)) for night in nights_between(before, target, zone)]
+    parameters: dict[str, Any] = {
+        "from": before.isoformat(),
+        "to": target.isoformat(),
+        "is_release": to is None,
+        "nights": len(nights),
+        "as_of": nights[-1][1].isoformat() if nights else None,
+    }
+    await work.companies.set_clock(None if to is None else target)
+    await work.companies.set_next_night(night_at(next_night(latest_night(target, zone), zone), zone))
+    job_id = await work.jobs.queue(ADVANCE, parameters, actor=actor)
+    await work.jobs.note_nights(nights, job_id)
+    return job_id

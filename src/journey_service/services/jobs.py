@@ -1,0 +1,221 @@
+"""Long work: queued as a row, done page by page by whoever holds the lease, gone on with after any death.
+
+Each page is one transaction that moves the cursor together with the work it did. A runner that has lost its
+lease finds that out inside the transaction, and keeps nothing of the page.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from journey_service.domain.errors import JobNotFoundError, UnavailableError
+from journey_service.repositories.database import Database
+from journey_service.repositories.jobs import Job
+from journey_service.repositories.unit_of_work import Work
+
+LEASE_SECONDS: Final = 15.0
+_SLOTS: Final = 4
+_LOGGER = logging.getLogger(__name__)
+
+Progress = Callable[[Job], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What one page of a job did: where to go on, what it adds to the counts, how much of the total is done."""
+
+    cursor: Mapping[str, Any]
+    counts: Mapping[str, int] = field(default_factory=dict)
+    done: int = 0
+    total: int | None = None
+
+
+class LeaseLostError(Exception):
+    """Somebody else has taken the job, or it has ended."""
+
+
+@dataclass(slots=True)
+class Run:
+    """A job being done by one who holds its lease."""
+
+    database: Database
+    company_id: int
+    job: Job
+    token: str
+    lease_seconds: float
+    cursor: dict[str, Any]
+    counts: dict[str, int]
+    on_progress: Progress | None = None
+
+    async def page(self, unit: Callable[[Work], Awaitable[Page]]) -> Page:
+        """Do one page in a transaction of its own. Raises LeaseLostError, with nothing of it kept."""
+
+        async def guarded(work: Work) -> tuple[Page, dict[str, int]]:
+            page = await unit(work)
+            counts = dict(self.counts)
+            for name, more in page.counts.items():
+                counts[name] = counts.get(name, 0) + more
+            is_held = await work.jobs.progress(
+                self.job.id,
+                self.token,
+                self.lease_seconds,
+                cursor=page.cursor,
+                counts=counts,
+                done=page.done,
+                total=page.total,
+            )
+            if not is_held:
+                raise LeaseLostError
+            return page, counts
+
+        page, self.counts = await self.database.run(self.company_id, guarded)
+        self.cursor = dict(page.cursor)
+        if self.on_progress is not None:
+            self.on_progress(await get_job(self.database, self.company_id, self.job.id))
+        return page
+
+
+Kind = Callable[[Run], Awaitable[None]]
+
+
+async def get_job(database: Database, company_id: int, job_id: int) -> Job:
+    """One job. Raises JobNotFoundError."""
+
+    async def unit(work: Work) -> Job:
+        found = await work.jobs.find(job_id)
+        if found is None:
+            raise JobNotFoundError(job_id)
+        return found
+
+    return await database.run(company_id, unit)
+
+
+async def list_jobs(database: Database, company_id: int, *, before: int | None, limit: int) -> Sequence[Job]:
+    """Jobs, newest first. Raises CompanyNotFoundError."""
+
+    async def unit(work: Work) -> Sequence[Job]:
+        await work.companies.desk()
+        return await work.jobs.latest(before=before, limit=limit)
+
+    return await database.run(company_id, unit)
+
+
+async def run_job(
+    database: Database,
+    company_id: int,
+    job_id: int,
+    kinds: Mapping[str, Kind],
+    *,
+    lease_seconds: float = LEASE_SECONDS,
+    on_progress: Progress | None = None,
+) -> bool:
+    """Do a queued job, or go on with one whose runner fell silent; False if somebody else has it.
+
+    Raises UnavailableError with the job left to be gone on with. An error nobody expected ends the job as
+    failed, and is raised.
+    """
+    token = new_token()
+
+    async def claim(work: Work) -> Job | None:
+        if not await work.jobs.claim(job_id, token, lease_seconds):
+            return None
+        return await work.jobs.find(job_id)
+
+    job = await database.run(company_id, claim)
+    if job is None:
+        return False
+    return await run_claimed(
+        Run(
+            database,
+            company_id,
+            job,
+            token,
+            lease_seconds,
+            dict(job.cursor or {}),
+            dict(job.counts),
+            on_progress,
+        ),
+        kinds,
+    )
+
+
+async def run_claimed(run: Run, kinds: Mapping[str, Kind]) -> bool:
+    """Do a job whose lease is held already; otherwise as `run_job`."""
+    try:
+        await kinds[run.job.kind](run)
+        return await _finish(run)
+    except LeaseLostError:
+        return False
+    except (asyncio.CancelledError, UnavailableError):
+        # Somebody else may go on at once, without waiting for the lease to run out.
+        await asyncio.shield(_release(run))
+        raise
+    except Exception as error:
+        await _finish(run, error=f"{type(error).__name__}: {error}")
+        raise
+
+
+def new_token() -> str:
+    """What tells one holder of a lease from every other."""
+    return secrets.token_hex(16)
+
+
+@dataclass(slots=True)
+class JobRunner:
+    """Does due jobs, a few beside each other, so that a long one does not keep other companies waiting."""
+
+    database: Database
+    kinds: Mapping[str, Kind]
+    lease_seconds: float = LEASE_SECONDS
+    on_ended: Callable[[], None] | None = None
+    _running: dict[tuple[int, int], asyncio.Task[None]] = field(default_factory=dict)
+
+    async def look(self) -> None:
+        """Begin whatever waits, as far as there is room; jobs of companies that have none running first."""
+        due = await self.database.dispatch(lambda dispatch: dispatch.jobs.some(limit=100))
+        busy = {company_id for company_id, _ in self._running}
+        waiting = [key for key in due if key not in self._running]
+        for key in sorted(waiting, key=lambda key: key[0] in busy)[: _SLOTS - len(self._running)]:
+            task = asyncio.create_task(self._run(*key))
+            self._running[key] = task
+            task.add_done_callback(lambda _, key=key: self._ended(key))  # type: ignore[misc]
+
+    async def close(self) -> None:
+        """Stop what is being done here, and give the leases back."""
+        running = list(self._running.values())
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    async def _run(self, company_id: int, job_id: int) -> None:
+        try:
+            await run_job(self.database, company_id, job_id, self.kinds, lease_seconds=self.lease_seconds)
+        except UnavailableError as error:
+            _LOGGER.warning("job %d of company %d waits: %s", job_id, company_id, error)
+        except Exception:
+            _LOGGER.exception("job %d of company %d failed", job_id, company_id)
+
+    def _ended(self, key: tuple[int, int]) -> None:
+        self._running.pop(key, None)
+        if self.on_ended is not None:
+            self.on_ended()
+
+
+async def _finish(run: Run, *, error: str | None = None) -> bool:
+    async def unit(work: Work) -> bool:
+        return await work.jobs.finish(run.job.id, run.token, error=error)
+
+    return await run.database.run(run.company_id, unit)
+
+
+async def _release(run: Run) -> None:
+    async def unit(work: Work) -> None:
+        await work.jobs.release(run.job.id, run.token)
+
+    try:
+        await run.database.run(run.company_id, unit)
+    except UnavailableError:
+        return  # then the lease has to run out

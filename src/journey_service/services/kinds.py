@@ -1,0 +1,11 @@
+"""Every kind of long work there is."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from journey_service.services.clock import ADVANCE, run_advance
+from journey_service.services.evaluation import EVALUATE, evaluate_all
+from journey_service.services.jobs import Kind
+from journey_service.services.rescoring import RESCORE, rescore
+
+KINDS: Final[Mapping[str, Kind]] = {RESCORE: rescore, EVALUATE: evaluate_all, ADVANCE: run_advance}

@@ -1,0 +1,135 @@
+"""Stored scores brought up to an instant: every night, or when somebody asks for it."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from journey_service.domain.errors import CustomerNotFoundError, Fault, InvalidInputError, UnavailableError
+from journey_service.repositories.database import Database
+from journey_service.repositories.unit_of_work import Work
+from journey_service.services.jobs import LeaseLostError, Page, Run
+from journey_service.services.sweep import decide_due
+
+RESCORE: Final = "rescore"
+CHUNK: Final = 500
+"""How many customers one transaction looks at; of these it holds and writes those whose scores have changed."""
+LARGEST_CHUNK: Final = 5_000
+MOST_NAMED: Final = 10_000
+_LOWEST: Final = 0
+_PAUSE_SECONDS: Final = 0.02
+
+_LOGGER = logging.getLogger(__name__)
+
+
+async def queue_rescore(
+    database: Database,
+    company_id: int,
+    *,
+    actor: str,
+    customer_ids: Sequence[int] | None = None,
+    chunk: int = CHUNK,
+) -> int:
+    """Queue rescoring as of the company's now: of some customers, or of all. Returns the job's id.
+
+    Raises CompanyNotFoundError, CustomerNotFoundError for the one customer named, InvalidInputError for
+    unknown ones among several.
+    """
+
+    async def unit(work: Work) -> int:
+        desk = await work.companies.desk()
+        parameters = {"as_of": desk.now.isoformat(), "chunk": chunk, "night": None}
+        if customer_ids is not None:
+            await check_known(work, customer_ids)
+            parameters["customer_ids"] = sorted(set(customer_ids))
+        return await work.jobs.queue(RESCORE, parameters, actor=actor)
+
+    return await database.run(company_id, unit)
+
+
+async def check_known(work: Work, customer_ids: Sequence[int]) -> None:
+    """Refuse customers who have no journey."""
+    known = await work.relationships.known(customer_ids)
+    missing = [index for index, customer_id in enumerate(customer_ids) if customer_id not in known]
+    if missing and len(customer_ids) == 1:
+        raise CustomerNotFoundError(customer_ids[0])
+    if missing:
+        raise InvalidInputError(
+            [Fault(f"/customer_ids/{index}", "is not a known customer") for index in missing]
+        )
+
+
+async def rescore(run: Run) -> None:
+    """The job: decide what is due, then write every score that is another one as of the job's instant."""
+    named = run.job.parameters.get("customer_ids")
+    as_of = datetime.fromisoformat(run.job.parameters["as_of"])
+    if named is not None:
+        await _score_named(run, named, as_of)
+        return
+    try:
+        await sweep_company(run)
+    except (LeaseLostError, UnavailableError):
+        raise
+    except Exception:
+        # Whoever cannot be decided is a matter for the sweep, which tries one by one; scores do not wait for it.
+        _LOGGER.exception("sweeping company %d before it is scored failed", run.company_id)
+    await score_company(run, as_of)
+
+
+async def sweep_company(run: Run, *, wait_for_others: bool = False) -> None:
+    """Decide whoever is due in the company; with `wait_for_others`, until those in other hands are, too."""
+
+    async def batch(work: Work) -> Page:
+        swept = await decide_due(work)
+        is_over = not swept.decided and not (wait_for_others and await anybody_due(work))
+        return Page({"after": _LOWEST} if is_over else {}, {"decided": swept.decided, "moved": swept.moved})
+
+    while "after" not in run.cursor:
+        page = await run.page(batch)
+        if not page.cursor and not page.counts["decided"]:
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+
+async def anybody_due(work: Work) -> bool:
+    """Whether a customer is due, in whoever's hands."""
+    return await work.relationships.is_anybody_due((await work.companies.desk()).now)
+
+
+async def score_company(run: Run, as_of: datetime) -> None:
+    """Write the scores of every customer that are others as of an instant, by keyset."""
+    chunk = run.job.parameters.get("chunk", CHUNK)
+
+    async def page(work: Work) -> Page:
+        after = run.cursor.get("after", _LOWEST)
+        total = await work.relationships.count() if after == _LOWEST else None
+        policy = (await work.companies.desk()).rulebook.policy
+        found = await work.scores.page(after, limit=chunk, as_of=as_of, policy=policy)
+        if found.last_id is None:
+            await work.companies.set_scored(as_of)
+            return Page({"after": after, "scored": True}, total=total)
+        changed = await work.scores.rewrite(found.changed, as_of=as_of, policy=policy)
+        counts = {"scored": found.seen, "changed": changed}
+        return Page({"after": found.last_id}, counts, done=found.seen, total=total)
+
+    while not run.cursor.get("scored"):
+        await run.page(page)
+
+
+async def _score_named(run: Run, named: Sequence[int], as_of: datetime) -> None:
+    chunk = run.job.parameters.get("chunk", CHUNK)
+
+    async def page(work: Work) -> Page:
+        at = run.cursor.get("at", 0)
+        some = named[at : at + chunk]
+        policy = (await work.companies.desk()).rulebook.policy
+        changed = await work.scores.rewrite(await work.scores.ids(some), as_of=as_of, policy=policy)
+        return Page(
+            {"at": at + len(some)},
+            {"scored": len(some), "changed": changed},
+            done=len(some),
+            total=len(named),
+        )
+
+    while run.cursor.get("at", 0) < len(named):
+        await run.page(page)
