@@ -52,6 +52,10 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("status IN ('queued', 'running')"),
     )
+    # Imports are long work too, and are asked for as jobs: their ids come from the same sequence.
+    op.execute("SELECT setval('jobs_id_seq', last_value, is_called) FROM imports_id_seq")
+    op.execute("ALTER TABLE imports ALTER COLUMN id DROP IDENTITY")
+
     op.create_table(
         "scoring_runs",
         sa.Column("company_id", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -115,6 +119,10 @@ def downgrade() -> None:
         "ix_due_jobs",
         table_name="jobs",
         postgresql_where=sa.text("status IN ('queued', 'running')"),
+    )
+    op.execute("ALTER TABLE imports ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY")
+    op.execute(
+        "SELECT setval('imports_id_seq', j.last_value, j.is_called) FROM jobs_id_seq j"
     )
     op.drop_table("jobs")
     op.drop_column("companies", "scored_at")

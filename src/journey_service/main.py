@@ -1,7 +1,5 @@
 """create_app(): the composition root of the API."""
 
-import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -20,22 +18,18 @@ from journey_service.api import (
     health,
     imports,
     journeys,
+    operations,
     portal,
     problems,
     stages,
 )
 from journey_service.api.bodies import SMALL_BODY
 from journey_service.api.dependencies import House
-from journey_service.domain.errors import JourneyServiceError
 from journey_service.gateways.doorbell import Doorbell
 from journey_service.repositories.database import Database
 from journey_service.services.credentials import install_bootstrap_key
-from journey_service.services.imports import run_due_imports
 from journey_service.services.intake import Intake
 from journey_service.settings import Settings, read_settings
-
-_LOGGER = logging.getLogger("journey_service")
-_LOOK_FOR_IMPORTS_SECONDS = 5.0
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -60,7 +54,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     # Set below the application's own middleware, which gives the refusal the form of every other problem.
     api = APIRouter(prefix="/api/v1", max_body_size=SMALL_BODY)
-    for module in (events, customers, journeys, imports, stages, admin):
+    for module in (events, customers, journeys, imports, stages, operations, admin):
         api.include_router(module.router)
     app.include_router(api)
     app.include_router(portal.router)
@@ -81,7 +75,6 @@ async def _open(settings: Settings) -> AsyncIterator[House]:
     )
     doorbell = None if settings.redis_url is None else Doorbell(settings.redis_url.get_secret_value())
     house = House(settings, database, Intake(database), doorbell)
-    runner = asyncio.create_task(_run_imports(house)) if settings.run_imports else None
     try:
         if settings.bootstrap_key is not None:
             await install_bootstrap_key(
@@ -92,30 +85,9 @@ async def _open(settings: Settings) -> AsyncIterator[House]:
         yield house
     finally:
         await house.intake.drain()
-        if runner is not None:
-            runner.cancel()
-            await asyncio.gather(runner, return_exceptions=True)
         if doorbell is not None:
             await doorbell.close()
         await database.close()
-
-
-async def _run_imports(house: House) -> None:
-    """Replay imports as they are queued, and those that a runner left behind."""
-    while True:
-        house.imports_waiting.clear()
-        try:
-            while await run_due_imports(house.database):
-                pass
-        except JourneyServiceError as error:
-            _LOGGER.warning("imports wait: %s", error)
-        except Exception:
-            _LOGGER.exception("an import failed")
-        try:
-            async with asyncio.timeout(_LOOK_FOR_IMPORTS_SECONDS):
-                await house.imports_waiting.wait()
-        except TimeoutError:
-            continue
 
 
 def _serve_docs(app: FastAPI) -> None:

@@ -31,8 +31,8 @@ class Settings(BaseSettings):
     pool_timeout: float = Field(default=0.5, gt=0, le=30, validation_alias="JOURNEY_POOL_TIMEOUT")
     """Seconds a request waits for a connection before it is answered 503."""
 
-    run_imports: bool = Field(default=True, validation_alias="JOURNEY_RUN_IMPORTS")
-    """Whether this process replays queued imports."""
+    lease_seconds: float = Field(default=15.0, ge=1, le=300, validation_alias="JOURNEY_LEASE_SECONDS")
+    """For how long a worker that fell silent is waited for before another goes on with its job."""
 
 
 class MigrationSettings(BaseSettings):

@@ -12,6 +12,8 @@ from fastapi import FastAPI
 from api.calls import NOON, PROBLEM, Outside, Tenant
 from journey_service.domain.intake import parse_instant
 from journey_service.embedded import Servers
+from journey_service.repositories.database import Database
+from journey_service.worker.rounds import IMPORTS, JOBS, Rounds
 
 
 class Contract:
@@ -87,3 +89,15 @@ async def generated_ids(found_tenant: Any) -> int:
 async def salon(found_tenant: Any) -> Tenant:
     """A company of the test's own whose clock stands still at noon of 1 March 2026."""
     return await found_tenant(test_clock=parse_instant(NOON, ""))
+
+
+@pytest.fixture(scope="session", autouse=True)
+async def rounds(database: Database) -> AsyncIterator[None]:
+    """A worker that does what the API leaves to one: histories and jobs, but not the sweep.
+
+    Tests say when time passes; a sweep of everybody's customers would now and then be faster than they are.
+    """
+    working = Rounds(database, names=(JOBS, IMPORTS), pause_seconds=0.05)
+    working.start()
+    yield
+    await working.close()

@@ -30,6 +30,11 @@ SCOPES = {
     "delete_pin": "journeys:write",
     "post_evaluation": "journeys:write",
     "get_stages": "stages:read",
+    "post_rescore": "admin",
+    "post_evaluations": "admin",
+    "list_jobs": "admin",
+    "get_job": "admin",
+    "post_clock": "admin",
     "post_company": "operate",
     "list_companies": "operate",
     "post_key": "operate",
@@ -47,13 +52,14 @@ def _operations():
 
 
 OPERATIONS = {id_: where for id_, *where in _operations()}
-OF_A_COMPANY = [id_ for id_ in OPERATIONS if SCOPES.get(id_) != "operate"]
+# A clock is of the company in the path, which an operator so has named.
+OF_A_COMPANY = [id_ for id_ in OPERATIONS if SCOPES.get(id_) != "operate" and id_ != "post_clock"]
 KEPT = "jrn_kept_" + "k" * 40
 
 
 async def ask(http, operation, headers, **known):
     method, path = OPERATIONS[operation]
-    ids = {"customer_id": 1, "company_id": 1, "import_id": 1, "key_id": "k", **known}
+    ids = {"customer_id": 1, "company_id": 1, "import_id": 1, "job_id": 1, "key_id": "k", **known}
     return await http.request(method, path.format(**ids), headers=headers)
 
 
@@ -159,7 +165,7 @@ async def test_who_is_nobody_is_told_so_before_anything_else(http, body, media):
     headers = {"content-type": media, "If-Match": "x", "X-Company-Id": "x", "Idempotency-Key": " "}
 
     for method, path in OPERATIONS.values():
-        path_ = path.format(customer_id="x", company_id="x", import_id="x", key_id="%00")
+        path_ = path.format(customer_id="x", company_id="x", import_id="x", job_id="x", key_id="%00")
         answer = await http.request(method, f"{path_}?limit=x&until=x", headers=headers, content=body)
         problem(answer, 401, "unauthenticated")
 

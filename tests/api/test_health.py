@@ -35,7 +35,7 @@ def elsewhere(url, port):
 @asynccontextmanager
 async def serving(settings, **changes):
     """The application on other settings, and a client of it."""
-    values = {"run_imports": False, "bootstrap_key": None, "pool_size": 2, "pool_timeout": 1.0, **changes}
+    values = {"bootstrap_key": None, "pool_size": 2, "pool_timeout": 1.0, **changes}
     app = create_app(settings.model_copy(update=values))
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)

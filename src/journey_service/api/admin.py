@@ -6,6 +6,7 @@ from fastapi import APIRouter, Path
 
 from journey_service.api.bodies import SMALL_BODY, StrictRoute
 from journey_service.api.dependencies import (
+    CompanyId,
     Cursor,
     HouseDep,
     Limit,
@@ -31,12 +32,10 @@ from journey_service.domain.errors import (
     CompanyNotFoundError,
     KeyNotFoundError,
 )
-from journey_service.domain.events import MAX_ID
 from journey_service.services import companies, credentials
 
 router = APIRouter(prefix="/admin", tags=["operators"], route_class=StrictRoute)
 
-CompanyId = Annotated[int, Path(ge=1, le=MAX_ID)]
 KeyId = Annotated[str, Path(min_length=1, max_length=64, pattern="^[A-Za-z0-9-]+$")]
 
 

@@ -1,6 +1,5 @@
 """What routes are given: the house, who is calling, versions and pages. The clock is read here only."""
 
-import asyncio
 import base64
 import binascii
 import re
@@ -15,6 +14,7 @@ from fastapi import Depends, Header, Path, Query, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
 
 from journey_service.domain.errors import (
+    CompanyNotFoundError,
     ForbiddenError,
     InvalidInputError,
     PreconditionMissingError,
@@ -41,7 +41,11 @@ class House:
     intake: Intake
     doorbell: Doorbell | None
     remembered: dict[bytes, tuple[Principal, float]] = field(default_factory=dict)
-    imports_waiting: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def ring(self, round_: str) -> None:
+        """Tell the workers that there is something to do; they would find it within seconds anyway."""
+        if self.doorbell is not None:
+            self.doorbell.ring(round_)
 
 
 async def house(request: Request) -> House:
@@ -97,6 +101,28 @@ async def principal(
     return Principal(caller.key_id, x_company_id, frozenset(("*",)))
 
 
+CompanyId = Annotated[int, Path(ge=1, le=MAX_ID)]
+
+
+async def clock_keeper(
+    scopes: SecurityScopes,
+    company_id: CompanyId,
+    caller: Annotated[Principal, Depends(authenticated)],
+    x_company_id: Annotated[
+        int | None, Header(ge=1, le=MAX_ID, description="If given, the company of the path")
+    ] = None,
+) -> Principal:
+    """Who is calling about the company named in the path: one of its own, or an operator."""
+    for scope in scopes.scopes:
+        if not caller.may(scope):
+            raise ForbiddenError(f"The credential lacks the scope {scope!r}.")
+    if x_company_id not in (None, company_id):
+        raise ForbiddenError("X-Company-Id names another company than the path.")
+    if not caller.is_operator and caller.company_id != company_id:
+        raise CompanyNotFoundError(company_id)  # like one that does not exist
+    return Principal(caller.key_id, company_id, frozenset(("*",)))
+
+
 def caller(scope: str) -> Any:  # noqa: ANN401  # an annotation
     """The annotation of a route's caller, who must hold the scope."""
     return Annotated[Principal, Security(principal, scopes=[scope])]
@@ -107,6 +133,8 @@ CustomerReader = caller("customers:read")
 CustomerWriter = caller("customers:write")
 JourneyWriter = caller("journeys:write")
 StageReader = caller("stages:read")
+Admin = caller("admin")
+ClockKeeper = Annotated[Principal, Security(clock_keeper, scopes=["admin"])]
 Operator = caller(OPERATE)
 
 CustomerId = Annotated[

@@ -63,7 +63,7 @@ async def post_import(
     found = await imports.read_history(
         house.database, caller.company_id, chunks(), actor=caller.actor, is_gzip=is_gzip, until=until
     )
-    house.imports_waiting.set()
+    house.ring("imports")
     return ImportOut.of(found)
 
 

@@ -139,13 +139,13 @@ class KeyNotFoundError(NotFoundError):
 
 
 class JobNotFoundError(NotFoundError):
-    """The company has no such job."""
+    """No job has this id."""
 
     code = "job-not-found"
-    title = "The job is not known"
+    title = "Job not found"
 
     def __init__(self, job_id: int) -> None:
-        super().__init__(f"There is no job {job_id}.")
+        super().__init__(f"No job {job_id}.")
 
 
 class NoTestClockError(ConflictError):

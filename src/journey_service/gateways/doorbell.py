@@ -1,20 +1,49 @@
-"""Redis or Valkey: a doorbell. It may be away or empty at any moment."""
+"""Redis or Valkey: a doorbell. It may be away, frozen or empty at any moment; that costs time, never work.
+
+A ring is an arq job that names a round of the worker; it carries no work of its own. Jobs are JSON: whoever
+can write to the queue can ring, and nothing else.
+"""
 
 import asyncio
+from collections.abc import Mapping
+from typing import Any, Final
 
-from redis.asyncio import Redis
+import orjson
+from arq.connections import ArqRedis
+from redis.asyncio import ConnectionPool
 from redis.exceptions import RedisError
 
-_PATIENCE_SECONDS = 0.5
+QUEUE: Final = "journey:doorbell"
+RING: Final = "ring"
+_PATIENCE_SECONDS: Final = 0.5
+_FORGET_MS: Final = 60_000
+
+
+def connect(url: str, *, patience_seconds: float = _PATIENCE_SECONDS) -> ArqRedis:
+    """Redis as both ends of the doorbell use it. Nothing is sent yet."""
+    pool = ConnectionPool.from_url(
+        url, socket_timeout=patience_seconds, socket_connect_timeout=patience_seconds
+    )
+    return ArqRedis(
+        pool,
+        job_serializer=to_json,
+        job_deserializer=orjson.loads,
+        default_queue_name=QUEUE,
+        expires_extra_ms=_FORGET_MS,
+    )
+
+
+def to_json(job: Mapping[str, Any]) -> bytes:
+    """A job as JSON; an exception, which arq notes beside it, as its text."""
+    return orjson.dumps(job, default=str)
 
 
 class Doorbell:
-    """The connection to Redis, which nothing that must not be lost depends on."""
+    """The ringing end."""
 
     def __init__(self, url: str) -> None:
-        self._redis = Redis.from_url(
-            url, socket_timeout=_PATIENCE_SECONDS, socket_connect_timeout=_PATIENCE_SECONDS
-        )
+        self._redis = connect(url)
+        self._ringing: dict[str, asyncio.Task[None]] = {}
 
     async def answers(self) -> bool:
         """Whether Redis is there right now."""
@@ -24,6 +53,32 @@ class Doorbell:
         except (RedisError, OSError, TimeoutError):
             return False
 
+    async def worker_report(self) -> str | None:
+        """What the workers last said of themselves, within the last minute; None if nothing is known."""
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                told = await self._redis.get(f"{QUEUE}:health-check")
+        except (RedisError, OSError, TimeoutError):
+            return None
+        return None if told is None else bytes(told).decode()
+
+    def ring(self, round_: str) -> None:
+        """Ask the workers to begin a round now. Returns at once; nobody may hear it."""
+        if round_ not in self._ringing:
+            self._ringing[round_] = asyncio.create_task(self._ring(round_))
+
     async def close(self) -> None:
-        """Close every connection."""
+        """Let the last rings out, and close every connection."""
+        await asyncio.gather(*self._ringing.values())
         await self._redis.aclose()
+        await self._redis.connection_pool.disconnect()
+
+    async def _ring(self, round_: str) -> None:
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                # One ring of a kind is enough, however many press the button.
+                await self._redis.enqueue_job(RING, round_, _job_id=f"{RING}:{round_}")
+        except (RedisError, OSError, TimeoutError):
+            return  # the workers look by themselves every few seconds
+        finally:
+            self._ringing.pop(round_, None)

@@ -107,7 +107,13 @@ class Imports:
             (
                 await self._connection.execute(
                     insert(imports)
-                    .values(company_id=self._company_id, status="reading", until=until, actor=actor)
+                    .values(
+                        company_id=self._company_id,
+                        id=func.nextval("jobs_id_seq"),
+                        status="reading",
+                        until=until,
+                        actor=actor,
+                    )
                     .returning(imports.c.id)
                 )
             ).scalar_one()

@@ -261,7 +261,8 @@ imports = Table(
     "imports",
     metadata,
     _company(),
-    Column("id", BigInteger, Identity(always=True), nullable=False),
+    # From the sequence of the jobs: long work is asked for by one kind of id, whatever it is.
+    Column("id", BigInteger, nullable=False, autoincrement=False),
     Column("content_hash", LargeBinary),
     Column("status", String(8), nullable=False),
     _instant("until"),

@@ -9,6 +9,7 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from journey_service.domain.errors import JobNotFoundError, UnavailableError
@@ -171,7 +172,7 @@ class JobRunner:
     kinds: Mapping[str, Kind]
     lease_seconds: float = LEASE_SECONDS
     on_ended: Callable[[], None] | None = None
-    _running: dict[tuple[int, int], asyncio.Task[None]] = field(default_factory=dict)
+    _running: dict[tuple[int, int], asyncio.Task[bool]] = field(default_factory=dict)
 
     async def look(self) -> None:
         """Begin whatever waits, as far as there is room; jobs of companies that have none running first."""
@@ -181,7 +182,7 @@ class JobRunner:
         for key in sorted(waiting, key=lambda key: key[0] in busy)[: _SLOTS - len(self._running)]:
             task = asyncio.create_task(self._run(*key))
             self._running[key] = task
-            task.add_done_callback(lambda _, key=key: self._ended(key))  # type: ignore[misc]
+            task.add_done_callback(partial(self._ended, key))
 
     async def close(self) -> None:
         """Stop what is being done here, and give the leases back."""
@@ -190,17 +191,21 @@ class JobRunner:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
 
-    async def _run(self, company_id: int, job_id: int) -> None:
+    async def _run(self, company_id: int, job_id: int) -> bool:
+        """Whether the job was seen to: done, failed, or in other hands."""
         try:
             await run_job(self.database, company_id, job_id, self.kinds, lease_seconds=self.lease_seconds)
         except UnavailableError as error:
             _LOGGER.warning("job %d of company %d waits: %s", job_id, company_id, error)
+            return False
         except Exception:
             _LOGGER.exception("job %d of company %d failed", job_id, company_id)
+        return True
 
-    def _ended(self, key: tuple[int, int]) -> None:
+    def _ended(self, key: tuple[int, int], task: asyncio.Task[bool]) -> None:
         self._running.pop(key, None)
-        if self.on_ended is not None:
+        # One that could not be done for now is looked at again in a while, not at once.
+        if self.on_ended is not None and not task.cancelled() and task.result():
             self.on_ended()
 
 

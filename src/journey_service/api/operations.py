@@ -1,0 +1,135 @@
+"""Operating one company: rescoring, evaluating, jobs, the test clock."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Response
+
+from journey_service.api.bodies import SMALL_BODY, StrictRoute
+from journey_service.api.dependencies import (
+    Admin,
+    ClockKeeper,
+    CompanyId,
+    Cursor,
+    HouseDep,
+    Limit,
+    from_cursor,
+    is_id,
+    to_cursor,
+)
+from journey_service.api.problems import JSON_BODY, problems
+from journey_service.api.shapes.jobs import (
+    AcceptedOut,
+    ClockIn,
+    ClockOut,
+    EvaluateIn,
+    JobOut,
+    JobsOut,
+    RescoreIn,
+)
+from journey_service.domain.errors import (
+    CustomerNotFoundError,
+    ImportNotFoundError,
+    JobNotFoundError,
+    NoTestClockError,
+)
+from journey_service.domain.events import MAX_ID
+from journey_service.services import clock, evaluation, imports, jobs, rescoring
+
+router = APIRouter(prefix="/admin", tags=["operations"], route_class=StrictRoute)
+
+JobId = Annotated[int, Path(ge=1, le=MAX_ID)]
+
+_JOBS = "jobs"
+
+
+@router.post(
+    "/rescore",
+    summary="Write scores anew",
+    status_code=202,
+    responses=problems(CustomerNotFoundError, *JSON_BODY),
+    max_body_size=SMALL_BODY,
+)
+async def post_rescore(caller: Admin, house: HouseDep, body: RescoreIn | None = None) -> AcceptedOut:
+    """Score all customers, some or one as of now; for all, whoever is due is decided before."""
+    wanted = body or RescoreIn()
+    job_id = await rescoring.queue_rescore(
+        house.database,
+        caller.company_id,
+        actor=caller.actor,
+        customer_ids=wanted.customer_ids,
+        chunk=wanted.chunk,
+    )
+    house.ring(_JOBS)
+    return AcceptedOut(job_id=job_id)
+
+
+@router.post(
+    "/evaluate-transitions",
+    summary="Evaluate customers",
+    status_code=202,
+    responses=problems(CustomerNotFoundError, *JSON_BODY),
+    max_body_size=SMALL_BODY,
+)
+async def post_evaluations(caller: Admin, house: HouseDep, body: EvaluateIn | None = None) -> AcceptedOut:
+    """Decide everything that is due, and then as of now, for all customers, some or one."""
+    job_id = await evaluation.queue_evaluation(
+        house.database,
+        caller.company_id,
+        actor=caller.actor,
+        customer_ids=None if body is None else body.customer_ids,
+    )
+    house.ring(_JOBS)
+    return AcceptedOut(job_id=job_id)
+
+
+@router.get("/jobs", summary="List jobs", responses=problems())
+async def list_jobs(caller: Admin, house: HouseDep, limit: Limit = 50, cursor: Cursor = None) -> JobsOut:
+    """Long work, newest first, nightly runs included; imports have a list of their own."""
+    before = from_cursor(_JOBS, cursor, is_id)
+    found = await jobs.list_jobs(
+        house.database, caller.company_id, before=before[0] if before else None, limit=limit + 1
+    )
+    items = [JobOut.of(job) for job in found[:limit]]
+    return JobsOut(items=items, next_cursor=to_cursor(_JOBS, items[-1].id) if len(found) > limit else None)
+
+
+@router.get("/jobs/{job_id}", summary="Read how far a job is", responses=problems(JobNotFoundError))
+async def get_job(job_id: JobId, caller: Admin, house: HouseDep) -> JobOut:
+    """A job, or an import, and its progress."""
+    try:
+        return JobOut.of(await jobs.get_job(house.database, caller.company_id, job_id))
+    except JobNotFoundError:
+        try:
+            return JobOut.of_import(await imports.get_import(house.database, caller.company_id, job_id))
+        except ImportNotFoundError:
+            raise JobNotFoundError(job_id) from None
+
+
+@router.post(
+    "/companies/{company_id}/clock",
+    summary="Move a test clock",
+    responses={
+        202: {"model": ClockOut, "description": "The clock is moved; what fell due is still being done"},
+        **problems(NoTestClockError, *JSON_BODY),
+    },
+    max_body_size=SMALL_BODY,
+)
+async def post_clock(
+    company_id: CompanyId, body: ClockIn, response: Response, caller: ClockKeeper, house: HouseDep
+) -> ClockOut:
+    """Move the company's time forwards, or release it to real time; all that falls due on the way is done.
+
+    Answered once it is done, or with 202 and a job when that takes longer than ten seconds.
+    """
+    advanced = await clock.advance(
+        house.database,
+        company_id,
+        body.advance_to,
+        actor=caller.actor,
+        lease_seconds=house.settings.lease_seconds,
+    )
+    shown = ClockOut.of(advanced)
+    if shown.status in ("queued", "running"):
+        house.ring(_JOBS)
+        response.status_code = 202
+    return shown

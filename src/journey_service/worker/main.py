@@ -1,0 +1,45 @@
+"""run_worker(): the composition root of the worker."""
+
+import asyncio
+import logging
+import signal
+
+from journey_service.repositories.database import Database
+from journey_service.settings import Settings
+from journey_service.worker.bells import listen
+from journey_service.worker.rounds import Rounds
+
+_POOL_TIMEOUT_SECONDS = 10.0
+_LOGGER = logging.getLogger(__name__)
+
+
+async def run_worker(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT; what is being done then is given back for others to go on with."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("arq").setLevel(logging.ERROR)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signal_ in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signal_, stop.set)
+
+    database = Database(
+        settings.database_url.get_secret_value(),
+        pool_size=settings.pool_size,
+        pool_timeout=_POOL_TIMEOUT_SECONDS,
+        application_name="journey-worker",
+    )
+    rounds = Rounds(database, lease_seconds=settings.lease_seconds)
+    bells = None
+    if settings.redis_url is not None:
+        bells = asyncio.create_task(listen(settings.redis_url.get_secret_value(), rounds))
+    rounds.start()
+    _LOGGER.info("the worker runs%s", "" if bells else ", without a doorbell")
+    try:
+        await stop.wait()
+    finally:
+        if bells is not None:
+            bells.cancel()
+            await asyncio.gather(bells, return_exceptions=True)
+        await rounds.close()
+        await database.close()
+        _LOGGER.info("the worker has stopped")

@@ -1,0 +1,112 @@
+"""Rounds: each looks at PostgreSQL for work of one kind and does it, every few seconds and when rung for.
+
+The timers here are what the promise rests on. Redis only shortens the wait: a ring begins a round early.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from journey_service.domain.errors import UnavailableError
+from journey_service.repositories.database import Database
+from journey_service.services.imports import run_due_imports
+from journey_service.services.jobs import LEASE_SECONDS, JobRunner
+from journey_service.services.kinds import KINDS
+from journey_service.services.nights import begin_due_nights
+from journey_service.services.sweep import Sweeper
+
+SWEEP: Final = "sweep"
+NIGHTS: Final = "nights"
+JOBS: Final = "jobs"
+IMPORTS: Final = "imports"
+EVERY_ROUND: Final = (SWEEP, NIGHTS, JOBS, IMPORTS)
+PAUSE_SECONDS: Final = 5.0
+_JITTER: Final = 0.2
+
+_LOGGER = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Round:
+    name: str
+    act: Callable[[], Awaitable[object]]
+    pause_seconds: float
+    bell: asyncio.Event = field(default_factory=asyncio.Event)
+    trouble: str = ""
+
+    async def keep_going(self) -> None:
+        while True:
+            self.bell.clear()
+            try:
+                await self.act()
+            except UnavailableError as error:
+                self._note(str(error))
+            except Exception:
+                _LOGGER.exception("the round %r failed", self.name)
+            else:
+                self._note("")
+            # Workers started together shall not look together for ever.
+            pause = self.pause_seconds * random.uniform(1 - _JITTER, 1)  # noqa: S311  # no secret
+            try:
+                async with asyncio.timeout(pause):
+                    await self.bell.wait()
+            except TimeoutError:
+                continue
+
+    def _note(self, trouble: str) -> None:
+        """Say once that something is in the way, and once that it is not any more."""
+        if trouble != self.trouble:
+            _LOGGER.warning("the round %r %s", self.name, f"waits: {trouble}" if trouble else "goes on")
+        self.trouble = trouble
+
+
+class Rounds:
+    """The rounds of one process. `names` are those it takes part in."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        names: Iterable[str] = EVERY_ROUND,
+        lease_seconds: float = LEASE_SECONDS,
+        pause_seconds: float = PAUSE_SECONDS,
+    ) -> None:
+        self._database = database
+        self._runner = JobRunner(database, KINDS, lease_seconds, on_ended=lambda: self.ring(JOBS))
+        acts: dict[str, Callable[[], Awaitable[object]]] = {
+            SWEEP: Sweeper(database).sweep,
+            NIGHTS: self._begin_nights,
+            JOBS: self._runner.look,
+            IMPORTS: self._replay,
+        }
+        self._rounds = {name: _Round(name, acts[name], pause_seconds) for name in names}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def ring(self, name: str) -> None:
+        """Begin a round now, or once more if it is under way; a name nobody knows rings for nobody."""
+        if name in self._rounds:
+            self._rounds[name].bell.set()
+
+    def start(self) -> None:
+        """Begin every round."""
+        self._tasks = [
+            asyncio.create_task(each.keep_going(), name=each.name) for each in self._rounds.values()
+        ]
+
+    async def close(self) -> None:
+        """Stop, and give back what was being done."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._runner.close()
+
+    async def _begin_nights(self) -> None:
+        if await begin_due_nights(self._database):
+            self.ring(JOBS)
+
+    async def _replay(self) -> None:
+        while await run_due_imports(self._database):
+            pass
