@@ -54,7 +54,8 @@ days = st.one_of(
     st.builds(lambda day, off: day + off * DAY, st.sampled_from(ODD_DAYS), st.integers(-3, 3)),
 )
 times = st.one_of(
-    st.sampled_from([time(0), time(0, 30), time(1, 59, 59), NIGHTLY_AT, time(2, 30)]), st.times()
+    st.sampled_from([time(0), time(0, 30), time(1, 59, 59), NIGHTLY_AT, time(2, 30)]),
+    st.times().map(lambda at: at.replace(fold=0)),
 )
 spans = st.integers(-36 * 3600, 36 * 3600).map(lambda seconds: timedelta(seconds=seconds))
 
