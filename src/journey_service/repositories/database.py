@@ -29,6 +29,8 @@ _TRIES: Final = 5
 _LOST_RACE: Final = frozenset({"40001", "40P01", "23505", "0A000"})
 # No such table, no such role: the database has not been migrated.
 _NOT_MIGRATED: Final = frozenset({"42P01", "22023", "42704"})
+# No such login, a wrong password, no such database: whoever runs the service has to look at its settings.
+_NOT_LET_IN: Final = frozenset({"28000", "28P01", "3D000"})
 _SATURATED: Final = frozenset(
     {"57014", "55P03", "53300", "57P01", "57P02", "57P03", "08006", "08001", "08003"}
 )
@@ -155,5 +157,7 @@ def _sqlstate(error: DBAPIError) -> str | None:
 def _translated(error: DBAPIError) -> Exception:
     if _sqlstate(error) in _NOT_MIGRATED:
         return UnavailableError("The database is not at the schema of this version.")
+    if _sqlstate(error) in _NOT_LET_IN:
+        return UnavailableError("The database is not there, or does not let this login in: see DATABASE_URL.")
     lost = error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
     return UnavailableError() if lost or _sqlstate(error) in _SATURATED else error
