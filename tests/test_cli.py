@@ -6,7 +6,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import httpx
 import pytest
@@ -14,6 +16,8 @@ import pytest
 from processes import free_port
 
 pytestmark = pytest.mark.big
+
+T = TypeVar("T")
 
 OPERATOR = "jrn_up_0123456789abcdef0123456789abcdef"
 HISTORY = "customer_id,occurred_at,event_type,amount\n" + "".join(
@@ -33,6 +37,32 @@ def _journey(*arguments: str, check: bool = True) -> subprocess.CompletedProcess
     )
     assert not check or done.returncode == 0, done.stderr
     return done
+
+
+def _parent(pid: int) -> int | None:
+    """The parent of a process; None when it has ended, buried or not."""
+    try:
+        state, parent, *_ = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if state == "Z" else int(parent)
+
+
+def _works(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().endswith(b"journey_service.cli\0worker\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def _await(condition: Callable[[], T | None], seconds: float = 30) -> T:
+    """What the condition finds, as soon as it does."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.02)
+    raise TimeoutError
 
 
 class Up:
@@ -67,6 +97,17 @@ class Up:
             except httpx.HTTPError:
                 time.sleep(0.05)
         raise TimeoutError("not ready")
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def worker(self) -> int | None:
+        """The worker beside it."""
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and _parent(int(entry.name)) == self.pid and _works(int(entry.name)):
+                return int(entry.name)
+        return None
 
     def end(self, how: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
         self._process.send_signal(how)
@@ -118,6 +159,44 @@ def test_up_comes_from_nothing_survives_kill_9_and_serves_the_commands(tmp_path)
     assert made not in listed
     _journey("keys", "revoke", made.split("_")[1], *company)
     assert "revoked" in _journey("keys", "list", *company).stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other kernels tell no child of its owner's death")
+def test_the_worker_beside_up_comes_again_and_goes_with_its_owner_however_that_ends(tmp_path):
+    up = Up(tmp_path / "folder", "--no-demo")
+    try:
+        first = _await(up.worker)
+        os.kill(first, signal.SIGKILL)
+        second = _await(lambda: found if (found := up.worker()) != first else None)
+        assert _parent(second) == up.pid
+    finally:
+        up.end(signal.SIGKILL)
+    _await(lambda: _parent(second) is None, 5)
+
+    up = Up(tmp_path / "folder", "--no-demo")
+    third = _await(up.worker)
+    status, printed = up.end()
+    assert (status, _parent(third)) == (0, None)
+    assert "The worker has ended" not in printed
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other kernels tell no child of its owner's death")
+def test_a_child_that_was_not_promised_to_the_kernel_outlives_its_owner():
+    # The control of the test above: nothing but the promise ends the worker of an owner that was killed.
+    starts = "import subprocess, sys; child = subprocess.Popen([sys.executable, '-c', 'input()'], stdin=0)"
+    owner = subprocess.Popen(
+        [sys.executable, "-c", f"{starts}; print(child.pid, flush=True); child.wait()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with owner:
+        child = int(owner.stdout.readline())
+        owner.kill()
+        owner.wait()
+        assert _parent(child) is not None
+        owner.stdin.close()
+    _await(lambda: _parent(child) is None)
 
 
 def test_up_brings_a_demo_with_a_history_and_a_key(tmp_path):

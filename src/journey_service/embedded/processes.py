@@ -159,13 +159,17 @@ def spawn(
             user=None if account is None else account.uid,
             group=None if account is None else account.gid,
             extra_groups=None if account is None else [],
-            preexec_fn=_dying_with_us(at_owner_death),  # noqa: PLW1509  # only system calls are made in it
+            preexec_fn=dying_with_us(at_owner_death),  # noqa: PLW1509  # only system calls are made in it
         )
     except OSError as error:
         raise EmbeddedError(f"{command[0]} cannot be run: {error.strerror}") from error
 
 
-def _dying_with_us(way: signal.Signals) -> Callable[[], None] | None:
+def dying_with_us(way: signal.Signals) -> Callable[[], None] | None:
+    """What a child runs before its program, so that it gets a signal when the thread that started it ends.
+
+    None where the kernel has no such thing.
+    """
     if sys.platform != "linux":
         return None
     # Looked up here: between fork and exec nothing may be loaded or waited for.

@@ -1,0 +1,107 @@
+"""`evaluate-transitions`: customers decided, and the reasons told."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from journey_service.api.shapes.journeys import EvaluationOut
+from journey_service.cli.jobs import check_customers, customers_named, report, see_through
+from journey_service.cli.terminal import (
+    NOT_AS_IT_SHOULD_BE,
+    AsJson,
+    DataDir,
+    MaybeCompanyId,
+    Place,
+    bar,
+    companies_meant,
+    say,
+    say_json,
+    with_database,
+)
+from journey_service.domain.errors import InvalidInputError
+from journey_service.domain.relationship import StageReason
+from journey_service.repositories.jobs import Job
+from journey_service.services.evaluation import queue_evaluation
+from journey_service.services.journeys import Evaluation, evaluate
+
+_COUNTS = ("evaluated", "moved", "suppressed")
+
+
+def evaluate_transitions(
+    company: MaybeCompanyId = None,
+    customer: Annotated[
+        list[int] | None, typer.Option(help="These customers only; may be given more than once.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only tell what would happen to the customers named.")
+    ] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Decide customers now: everything due, and then as of now. One customer is told of with all reasons."""
+    named = list(dict.fromkeys(customer or []))
+
+    async def one_by_one(place: Place) -> list[Evaluation]:
+        check_customers(company, named)
+        return [await evaluate(place.database, company or 0, one, dry_run=dry_run) for one in named]
+
+    async def in_bulk(place: Place) -> list[tuple[int, Job]]:
+        check_customers(company, named)
+        if dry_run:
+            raise InvalidInputError.at("--dry-run", "is for customers named with --customer")
+        ended = []
+        with bar(is_shown=not as_json) as shown, customers_named(named):
+            for one in await companies_meant(place.database, company):
+                job_id = await queue_evaluation(
+                    place.database, one.id, actor="journey evaluate-transitions", customer_ids=named or None
+                )
+                ended.append((one.id, await see_through(place.database, one.id, job_id, shown)))
+        return ended
+
+    if len(named) == 1 or (dry_run and named):
+        _tell(with_database(data_dir, one_by_one), as_json=as_json)
+    elif not report(with_database(data_dir, in_bulk), _COUNTS, as_json=as_json):
+        raise typer.Exit(NOT_AS_IT_SHOULD_BE)
+
+
+def _tell(evaluations: Sequence[Evaluation], *, as_json: bool) -> None:
+    if as_json:
+        shown = [EvaluationOut.of(each).model_dump(mode="json") for each in evaluations]
+        say_json({"evaluations": shown})
+        return
+    for each in evaluations:
+        _tell_one(each)
+
+
+def _tell_one(evaluation: Evaluation) -> None:
+    relationship = evaluation.view.standing.relationship
+    who = f"Customer {relationship.customer_id}"
+    for entry in evaluation.moves:
+        move = entry.transition
+        moves = "would move" if evaluation.is_dry_run else "moved"
+        trigger = "" if move.trigger_event is None else f" ({move.trigger_event})"
+        at = move.transitioned_at.isoformat(timespec="seconds")
+        say(f"{who} {moves} from {move.from_stage} to {move.to_stage} at {at}{trigger}")
+        _say_reasons(move.reasons)
+    if not evaluation.moves:
+        say(f"{who} stays in {relationship.current_stage}")
+    if evaluation.suppressed_to is not None and relationship.pin_until is not None:
+        until = relationship.pin_until.isoformat(timespec="seconds")
+        say(f"{who} is kept from {evaluation.suppressed_to} by a pin until {until}")
+    say("As of now:")
+    _say_reasons(evaluation.reasons)
+
+
+def _say_reasons(reasons: Sequence[StageReason]) -> None:
+    for reason in reasons:
+        say(f"  {_mark(held=reason.held)} {reason.stage} ({reason.kind})")
+        for rule in reason.rules:
+            say(f"    {_mark(held=rule.held)} {rule.trigger}")
+            for condition in rule.conditions:
+                seen = "unknown" if condition.value is None else condition.value
+                say(f"      {_mark(held=condition.held)} {condition.field} {condition.condition}: {seen}")
+
+
+def _mark(*, held: bool) -> str:
+    return "+" if held else "-"

@@ -1,0 +1,103 @@
+"""Long work as commands see it: done here or watched, with a bar, told at the end."""
+
+import asyncio
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from rich.progress import Progress
+
+from journey_service.cli.terminal import complain, say, say_json
+from journey_service.domain.errors import Fault, InvalidInputError, JourneyServiceError
+from journey_service.repositories.database import Database
+from journey_service.repositories.jobs import Job
+from journey_service.services.jobs import Progress as OnProgress
+from journey_service.services.jobs import get_job, run_job
+from journey_service.services.kinds import KINDS
+
+_ENDED = ("done", "failed")
+_LOOK_SECONDS = 0.5
+_LOGGER = logging.getLogger(__name__)
+
+
+async def see_through(database: Database, company_id: int, job_id: int, shown: Progress) -> Job:
+    """Do a queued job here and now, or watch whoever was faster; returns it ended."""
+    on_progress = _shown_as(shown, company_id)
+    while True:
+        try:
+            await run_job(database, company_id, job_id, KINDS, on_progress=on_progress)
+        except JourneyServiceError:
+            raise
+        except Exception:
+            if (await get_job(database, company_id, job_id)).status != "failed":
+                raise
+            # The reason is written on the job, which is reported like any other.
+            _LOGGER.exception("job %d of company %d failed", job_id, company_id)
+        job = await get_job(database, company_id, job_id)
+        on_progress(job)
+        if job.status in _ENDED:
+            return job
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+async def watch(database: Database, company_id: int, job_id: int, shown: Progress) -> Job:
+    """Wait until a worker has ended a job."""
+    on_progress = _shown_as(shown, company_id)
+    while True:
+        job = await get_job(database, company_id, job_id)
+        on_progress(job)
+        if job.status in _ENDED:
+            return job
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+def report(ended: Sequence[tuple[int, Job]], names: Sequence[str], *, as_json: bool) -> bool:
+    """Print what the jobs of some companies did, by the names of their counts; whether all are done."""
+    results = [_result(company_id, job, names) for company_id, job in ended]
+    if as_json:
+        say_json({"companies": results})
+    for (company_id, job), result in zip(ended, results, strict=True):
+        if not as_json:
+            say(f"company {company_id}: " + "  ".join(f"{name} {result[name]}" for name in ("job", *names)))
+        if job.status == "failed":
+            complain(f"Job {job.id} of company {company_id} failed: {job.error}")
+    return all(job.status == "done" for _, job in ended)
+
+
+@contextmanager
+def customers_named(customer_ids: Sequence[int]) -> Iterator[None]:
+    """Let faults say which customer was meant, instead of where in a list of them it stood."""
+    places = {f"/customer_ids/{index}": customer_id for index, customer_id in enumerate(customer_ids)}
+    try:
+        yield
+    except InvalidInputError as error:
+        raise InvalidInputError(
+            [
+                Fault(f"--customer {places[fault.pointer]}", fault.message)
+                if fault.pointer in places
+                else fault
+                for fault in error.faults
+            ]
+        ) from error
+
+
+def check_customers(company_id: int | None, customer_ids: Sequence[int]) -> None:
+    """Refuse customers of nobody. Raises InvalidInputError."""
+    if customer_ids and company_id is None:
+        raise InvalidInputError.at("--customer", "needs the --company the customers are of")
+
+
+def _result(company_id: int, job: Job, names: Sequence[str]) -> Mapping[str, object]:
+    counts = {name: job.counts.get(name, 0) for name in names}
+    return {"company": company_id, "job": job.id, "status": job.status, "error": job.error, **counts}
+
+
+def _shown_as(shown: Progress, company_id: int) -> OnProgress:
+    line = shown.add_task(f"company {company_id}", total=None)
+
+    def on_progress(job: Job) -> None:
+        is_over = job.status == "done"
+        total = max(job.done, job.total or 0) if is_over else job.total
+        shown.update(line, description=f"company {company_id}: {job.status}", completed=job.done, total=total)
+
+    return on_progress

@@ -1,0 +1,106 @@
+"""`up`, `api`, `worker`, `migrate`: what runs, and what has to have run before."""
+
+import asyncio
+import os
+import signal
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from journey_service.cli.terminal import DataDir, complain, mention, owner_url, told
+from journey_service.cli.worker_process import WorkerProcess
+from journey_service.embedded import Embedded, Servers
+from journey_service.repositories import migrating
+from journey_service.repositories.database import Database
+from journey_service.services import credentials, demo
+from journey_service.settings import read_settings
+from journey_service.worker.main import run_worker
+
+_FACTORY = "journey_service.main:create_app"
+_DEFAULT_DATA = Path(".journey")
+
+
+def up(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Where the service listens.")] = 8000,
+    host: Annotated[str, typer.Option(help="The address it listens on.")] = "127.0.0.1",
+    data_dir: Annotated[Path, typer.Option(help="Folder for everything that is kept.")] = _DEFAULT_DATA,
+    with_demo: Annotated[bool, typer.Option("--demo/--no-demo", help="Bring a demo company.")] = True,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes answering requests.")] = 1,
+) -> None:
+    """Start everything here: a real PostgreSQL and Valkey of its own, migrations, the API and the worker."""
+    # The server hands a signal on once it has stopped; what was started here still has to be put away.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with told():
+        if chosen := os.environ.get("JOURNEY_BOOTSTRAP_KEY"):
+            credentials.check_token(chosen, "JOURNEY_BOOTSTRAP_KEY")
+    with told(), Embedded(data_dir) as servers:
+        migrating.upgrade(servers.database_url)
+        os.environ.update(_environment(servers))
+        if with_demo:
+            _bring_demo(servers, f"http://{host}:{port}")
+        with WorkerProcess(complain):
+            _serve(host, port, workers)
+
+
+def api(
+    port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
+    host: Annotated[str, typer.Option()] = "127.0.0.1",
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes answering requests.")] = 1,
+) -> None:
+    """Answer requests, with the database and the secrets of the environment."""
+    _serve(host, port, workers)
+
+
+def worker() -> None:
+    """Do what nobody waits for, with the database of the environment: due customers, nightly runs, jobs."""
+    with told():
+        asyncio.run(run_worker(read_settings()))
+
+
+def migrate(data_dir: DataDir = None) -> None:
+    """Bring the database to the schema of this version."""
+    with owner_url(data_dir) as url:
+        migrating.upgrade(url)
+    mention("The database is at the schema of this version.")
+
+
+def _serve(host: str, port: int, workers: int) -> None:
+    uvicorn.run(
+        _FACTORY,
+        factory=True,
+        host=host,
+        port=port,
+        workers=workers,
+        log_level="info",
+        access_log=False,
+        server_header=False,
+        h11_max_incomplete_event_size=16_384,
+        timeout_graceful_shutdown=25,
+    )
+
+
+def _environment(servers: Servers) -> dict[str, str]:
+    return {
+        "DATABASE_URL": servers.database_url,
+        "REDIS_URL": servers.redis_url or "",
+        "JOURNEY_KEY_PEPPER": servers.secrets["key_pepper"],
+    }
+
+
+def _bring_demo(servers: Servers, address: str) -> None:
+    async def work() -> str:
+        database = Database(servers.database_url)
+        try:
+            now = datetime.now(UTC)  # noqa: TID251  # a composition root
+            if await demo.open_demo(database, now=now):
+                mention("A demo company has been founded and its two years replayed.")
+            return await demo.hand_out_key(database, pepper=servers.secrets["key_pepper"])
+        finally:
+            await database.close()
+
+    token = asyncio.run(work())
+    mention(f"Documentation: {address}/docs\nA key for the demo company {demo.DEMO_COMPANY}: {token}")

@@ -1,0 +1,594 @@
+"""The commands that operate the service, against a database of their own."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import pytest
+from typer.testing import CliRunner, Result
+
+from conftest import PEPPER
+from journey_service.cli import app
+from journey_service.cli.jobs import see_through
+from journey_service.cli.terminal import bar
+from journey_service.domain.calendar import latest_night
+from journey_service.domain.events import Event, EventType
+from journey_service.repositories import migrating
+from journey_service.repositories.companies import Desk
+from journey_service.repositories.database import Database
+from journey_service.repositories.due import Backlog
+from journey_service.repositories.upkeep import IndexState, TableState
+from journey_service.services import journeys, kinds
+from journey_service.services.companies import NewCompany, found_company
+from journey_service.services.health import Status, judge
+from journey_service.services.ingest import ingest
+from journey_service.services.jobs import JobRunner, get_job, list_jobs
+from journey_service.services.rescoring import queue_rescore
+from journey_service.services.upkeep import Report
+
+STILL, LIVE = 7, 8
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+KEEPS_UP = Backlog(sweep=5, night=5, jobs=1, imports=1, job_age=5, import_age=5, silent=5, failed_jobs=0)
+
+
+async def _create(servers, name: str, template: str = "template1") -> str:
+    connection = await asyncpg.connect(servers.database_url)
+    try:
+        await connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    finally:
+        await connection.close()
+    return servers.database_url.rsplit("/", 1)[0] + f"/{name}"
+
+
+async def _execute(url: str, *statements: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        for statement in statements:
+            await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+class Place:
+    """A database of its own, and the commands run on it."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.database = Database(url, pool_timeout=30)
+
+    async def journey(self, *arguments: object, status: int = 0, **environment: str) -> Result:
+        """Run a command as a shell would; it is expected to end with this status."""
+        variables = {"DATABASE_URL": self.url, "MIGRATION_DATABASE_URL": None, "REDIS_URL": None}
+        done = await asyncio.to_thread(
+            CliRunner().invoke, app, [str(each) for each in arguments], env={**variables, **environment}
+        )
+        assert done.exit_code == status, (done.exit_code, done.output, done.exception)
+        return done
+
+    async def json(self, *arguments: object, status: int = 0, **environment: str) -> dict:
+        """Run a command for its JSON: one object, one line, and nothing on stderr."""
+        done = await self.journey(*arguments, "--json", status=status, **environment)
+        assert done.stdout.count("\n") == 1
+        assert done.stderr == ""
+        return json.loads(done.stdout)
+
+    async def tell(self, company: int, customer: int, at: datetime, cents: int = 40_000) -> None:
+        """A completed appointment."""
+        name = f"{customer}-{at.isoformat()}"
+        event = Event("tests", name, customer, EventType.APPOINTMENT_COMPLETED, at, cents)
+        [answer] = await ingest(self.database, company, [event])
+        assert not isinstance(answer, Exception)
+
+
+@pytest.fixture(scope="module")
+async def migrated(servers) -> str:
+    """A migrated database that others are copied from; nobody may be connected to it."""
+    name = "commands_template"
+    await asyncio.to_thread(migrating.upgrade, await _create(servers, name))
+    return name
+
+
+@pytest.fixture(scope="module")
+async def place(servers, migrated) -> AsyncIterator[Place]:
+    """Company 7, in Berlin, whose time stands still, and company 8, in New York, in real time."""
+    opened = Place(await _create(servers, "commands", migrated))
+    try:
+        still = NewCompany("Still", "Europe/Berlin", "EUR", id=STILL, test_clock=START)
+        live = NewCompany("Live", "America/New_York", "USD", id=LIVE)
+        for new in (still, live):
+            desk = await found_company(opened.database, new, author="tests")
+            for customer in (1, 2, 3):
+                await opened.tell(desk.company.id, customer, desk.now - timedelta(days=customer))
+        yield opened
+    finally:
+        await opened.database.close()
+
+
+@pytest.fixture
+async def alone(servers, migrated) -> AsyncIterator[Place]:
+    """A database for one test."""
+    opened = Place(await _create(servers, "one_command", migrated))
+    try:
+        yield opened
+    finally:
+        await opened.database.close()
+
+
+async def _found(place: Place, company: int, *, at: datetime | None = START, timezone: str = "UTC") -> Desk:
+    new = NewCompany("A test", timezone, "EUR", id=company, test_clock=at)
+    return await found_company(place.database, new, author="tests")
+
+
+# update-risk-scores
+
+
+async def test_scores_are_rewritten_for_every_company_by_id(place):
+    told = await place.json("update-risk-scores")
+    assert [(each["company"], each["status"], each["scored"]) for each in told["companies"]] == [
+        (STILL, "done", 3),
+        (LIVE, "done", 3),
+    ]
+    printed = await place.journey("update-risk-scores", "--company", LIVE)
+    assert printed.stdout.startswith(f"company {LIVE}: job ")
+    for words in ("scored 3", "changed ", "decided 0", "moved 0"):
+        assert words in printed.stdout
+
+
+async def test_only_the_customers_named_are_scored(place):
+    told = await place.json("update-risk-scores", "--company", STILL, "--customer", 1, "--customer", 3)
+    assert [each["scored"] for each in told["companies"]] == [2]
+
+
+async def test_a_score_that_has_changed_is_counted_and_what_was_due_is_decided_first(alone):
+    await _found(alone, 5)
+    await alone.tell(5, 1, START)
+    await _execute(alone.url, "UPDATE companies SET clock_at = clock_at + interval '100 days' WHERE id = 5")
+    [told] = (await alone.json("update-risk-scores", "--company", 5))["companies"]
+    assert (told["scored"], told["decided"] > 0, told["moved"]) == (1, True, 1)
+    [again] = (await alone.json("update-risk-scores", "--company", 5))["companies"]
+    assert (again["scored"], again["changed"], again["decided"], again["moved"]) == (1, 0, 0, 0)
+
+
+@pytest.mark.parametrize("command", ["update-risk-scores", "evaluate-transitions"])
+async def test_unknown_customers_and_companies_are_told_in_a_sentence(place, command):
+    done = await place.journey(command, "--company", STILL, "--customer", 99, status=1)
+    assert done.stderr.strip() == "No customer 99."
+    done = await place.journey(command, "--company", STILL, "--customer", 1, "--customer", 99, status=1)
+    assert "--customer 99: is not a known customer" in done.stderr
+    done = await place.journey(command, "--company", 999, status=1)
+    assert "No company 999." in done.stderr
+    done = await place.journey(command, "--customer", 1, status=1)
+    assert "--customer: needs the --company" in done.stderr
+
+
+async def test_a_job_that_somebody_else_took_is_watched_to_its_end(place):
+    job_id = await queue_rescore(place.database, STILL, actor="tests")
+    runner = JobRunner(place.database, kinds.KINDS)
+    await runner.look()
+    with bar(is_shown=False) as shown:
+        job = await asyncio.wait_for(see_through(place.database, STILL, job_id, shown), 30)
+    await runner.close()
+    assert (job.status, job.counts["scored"]) == ("done", 3)
+
+
+async def test_a_job_that_fails_is_reported_and_ends_with_2(place, monkeypatch):
+    async def fail(run):
+        raise ValueError("nothing goes")
+
+    monkeypatch.setattr("journey_service.cli.jobs.KINDS", {"rescore": fail})
+    done = await place.journey("update-risk-scores", "--company", STILL, "--json", status=2)
+    [told] = json.loads(done.stdout)["companies"]
+    assert (told["status"], told["error"]) == ("failed", "ValueError: nothing goes")
+    assert "failed: ValueError: nothing goes" in done.stderr
+
+
+# evaluate-transitions
+
+
+async def test_one_customer_is_evaluated_with_moves_and_reasons(alone):
+    await _found(alone, 5)
+    await alone.tell(5, 1, START)
+    await _execute(alone.url, "UPDATE companies SET clock_at = clock_at + interval '100 days' WHERE id = 5")
+    one = ("evaluate-transitions", "--company", 5, "--customer", 1)
+    [would] = (await alone.json(*one, "--dry-run"))["evaluations"]
+    assert (would["status"], would["dry_run"], would["transitions"][0]["to_stage"]) == (
+        "moved",
+        True,
+        "at_risk",
+    )
+    printed = await alone.journey(*one, "--dry-run")
+    assert "Customer 1 would move from customer to at_risk at " in printed.stdout
+    printed = await alone.journey(*one)
+    assert "Customer 1 moved from customer to at_risk at " in printed.stdout
+    assert "+ days_since_last_appointment" in printed.stdout
+    printed = await alone.journey(*one)
+    assert "Customer 1 stays in at_risk\nAs of now:\n" in printed.stdout
+    # The dry runs wrote nothing: there is the opening, and one move.
+    view, entries = await journeys.list_transitions(alone.database, 5, 1, before=None, limit=10)
+    assert [entry.transition.to_stage for entry in entries].count("at_risk") == 1
+    assert view.standing.relationship.current_stage == "at_risk"
+
+
+async def test_what_a_pin_holds_back_is_told(alone):
+    await _found(alone, 5)
+    await alone.tell(5, 1, START)
+    view = await journeys.get_journey(alone.database, 5, 1)
+    until = START + timedelta(days=300)
+    version = view.standing.relationship.version
+    await journeys.pin(alone.database, 5, 1, until=until, version=version)
+    await _execute(alone.url, "UPDATE companies SET clock_at = clock_at + interval '100 days' WHERE id = 5")
+    printed = await alone.journey("evaluate-transitions", "--company", 5, "--customer", 1)
+    assert "Customer 1 stays in customer\n" in printed.stdout
+    assert f"Customer 1 is kept from at_risk by a pin until {until.isoformat()}" in printed.stdout
+    [told] = (await alone.json("evaluate-transitions", "--company", 5))["companies"]
+    assert (told["evaluated"], told["moved"], told["suppressed"]) == (1, 0, 1)
+
+
+async def test_many_are_evaluated_in_bulk_and_a_dry_run_wants_names(place):
+    told = await place.json("evaluate-transitions")
+    assert [(each["company"], each["evaluated"]) for each in told["companies"]] == [(STILL, 3), (LIVE, 3)]
+    two = ("--company", STILL, "--customer", 1, "--customer", 2)
+    printed = await place.journey("evaluate-transitions", *two)
+    assert "evaluated 2  moved 0  suppressed 0" in printed.stdout
+    assert len((await place.json("evaluate-transitions", *two, "--dry-run"))["evaluations"]) == 2
+    done = await place.journey("evaluate-transitions", "--company", STILL, "--dry-run", status=1)
+    assert "--dry-run: is for customers named" in done.stderr
+
+
+# queue-updates
+
+
+async def test_updates_are_queued_for_the_workers(place):
+    told = await place.json("queue-updates", "--chunk", 2)
+    for each in told["companies"]:
+        job = await get_job(place.database, each["company"], each["job"])
+        assert (job.status, job.parameters["chunk"], job.actor) == ("queued", 2, "journey queue-updates")
+    printed = await place.journey("queue-updates", "--company", LIVE)
+    [newest] = await list_jobs(place.database, LIVE, before=None, limit=1)
+    assert printed.stdout == f"company {LIVE}: job {newest.id}\n"
+
+
+@pytest.mark.parametrize("chunk", ["0", "5001", "many"])
+async def test_a_chunk_out_of_bounds_is_refused(place, chunk):
+    done = await place.journey("queue-updates", "--chunk", chunk, status=1)
+    assert "--chunk" in done.stderr
+
+
+async def test_waiting_ends_when_a_worker_is_done(place):
+    runner = JobRunner(place.database, kinds.KINDS)
+    waiting = asyncio.create_task(place.json("queue-updates", "--company", LIVE, "--wait"))
+    while not waiting.done():
+        await runner.look()
+        await asyncio.sleep(0.05)
+    await runner.close()
+    [told] = (await waiting)["companies"]
+    assert (told["status"], told["scored"]) == ("done", 3)
+
+
+# explain-risk
+
+
+async def test_risk_is_explained_factor_by_factor(place, http, operator):
+    one = ("explain-risk", "--company", STILL, "--customer", 2)
+    told = await place.json(*one)
+    assert sum(factor["contribution"] for factor in told["risk"]["factors"]) == pytest.approx(
+        told["risk"]["score"]
+    )
+    printed = (await place.journey(*one)).stdout
+    assert f"Risk {told['risk']['score']:.2f}" in printed
+    assert f"Engagement {told['engagement']['score']:.2f}" in printed
+    for score in ("risk", "engagement"):
+        for factor in told[score]["factors"]:
+            assert f"\n{factor['name']} " in printed
+    done = await place.journey("explain-risk", "--company", STILL, "--customer", 99, status=1)
+    assert done.stderr.strip() == "No customer 99."
+
+
+# clock
+
+
+async def test_a_test_clock_is_moved_and_all_on_the_way_is_done(alone):
+    await _found(alone, 5)
+    await alone.tell(5, 1, START)
+    shown = await alone.json("clock", "--company", 5)
+    assert (shown["now"], shown["is_test_clock"]) == ("2026-03-01T12:00:00+00:00", True)
+    told = await alone.json("clock", "--company", 5, "--advance", "100d")
+    assert (told["nights"], told["moved"], told["scored"], told["status"]) == (100, 1, 1, "done")
+    assert (told["from"], told["to"]) == ("2026-03-01T12:00:00+00:00", "2026-06-09T12:00:00+00:00")
+    printed = await alone.journey("clock", "--company", 5, "--advance-to", "2026-06-09T13:00:00Z")
+    assert "to 2026-06-09T13:00:00+00:00  nights 0" in printed.stdout
+    assert "2026-06-09T13:00:00+00:00" in (await alone.journey("clock", "--company", 5)).stdout
+    done = await alone.journey("clock", "--company", 5, "--advance-to", "2026-06-01T00:00:00Z", status=1)
+    assert "a clock goes forwards only" in done.stderr
+
+
+async def test_a_company_is_released_once_and_then_has_no_clock_to_move(alone):
+    await _found(alone, 5)
+    told = await alone.json("clock", "--company", 5, "--release")
+    assert (told["is_release"], told["status"]) == (True, "done")
+    assert not (await alone.json("clock", "--company", 5))["is_test_clock"]
+    assert "lives in real time: " in (await alone.journey("clock", "--company", 5)).stdout
+    for options in (("--release",), ("--advance", "1d"), ("--advance-to", "2040-01-01T00:00:00Z")):
+        done = await alone.journey("clock", "--company", 5, *options, status=1)
+        assert "only a test clock can be moved" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--advance", "a month"), "must be a whole number"),
+        (("--advance", "-1d"), "must be a whole number"),
+        (("--advance", "1.5d"), "must be a whole number"),
+        (("--advance", "999999w"), "beyond the end of the calendar"),
+        (("--advance-to", "tomorrow"), "--advance-to"),
+        (("--advance", "1d", "--release"), "name one only"),
+    ],
+)
+async def test_what_is_no_way_to_move_a_clock_is_refused_and_nothing_moves(place, options, sentence):
+    done = await place.journey("clock", "--company", STILL, *options, status=1)
+    assert sentence in done.stderr
+    assert (await place.json("clock", "--company", STILL))["now"] == "2026-03-01T12:00:00+00:00"
+
+
+# schedule-list
+
+
+async def test_the_schedule_tells_rounds_and_nights_here_and_there(alone):
+    await _found(alone, 5, timezone="Europe/Berlin")
+    await alone.json("clock", "--company", 5, "--advance", "2d")
+    told = await alone.json("schedule-list")
+    assert {each["name"]: each["every_seconds"] for each in told["rounds"]} == {
+        "sweep": 5.0,
+        "nights": 5.0,
+        "jobs": 5.0,
+        "imports": 5.0,
+    }
+    [company] = told["companies"]
+    assert company["next_night"] == {
+        "local_date": "2026-03-04",
+        "local": "2026-03-04T02:00:00+01:00",
+        "at": "2026-03-04T01:00:00+00:00",
+        "is_due": False,
+    }
+    assert [(night["local_date"], night["status"]) for night in company["nights"]] == [
+        ("2026-03-03", "done"),
+        ("2026-03-02", "done"),
+    ]
+    printed = (await alone.journey("schedule-list", "--company", 5)).stdout
+    for words in ("2026-03-04T02:00:00+01:00", "2026-03-04T01:00:00+00:00", "2026-03-03", "5 s"):
+        assert words in printed
+    assert "when its clock is moved" in printed
+    assert "No company 6." in (await alone.journey("schedule-list", "--company", 6, status=1)).stderr
+
+
+async def test_a_night_that_nobody_has_begun_is_shown_as_due(alone):
+    await _found(alone, 5, at=None)
+    await _execute(alone.url, "UPDATE companies SET next_night_at = now() - interval '1 hour' WHERE id = 5")
+    assert (await alone.json("schedule-list"))["companies"][0]["next_night"]["is_due"]
+    await _execute(alone.url, "UPDATE companies SET next_night_at = NULL WHERE id = 5")
+    [company] = (await alone.json("schedule-list"))["companies"]
+    now = datetime.fromisoformat(company["now"])
+    assert company["next_night"]["is_due"]
+    assert company["next_night"]["local_date"] == latest_night(now, UTC).isoformat()
+
+
+# health-check
+
+
+async def test_health_is_green_when_nothing_waits_and_red_when_a_customer_is_overdue(alone, servers):
+    desk = await _found(alone, 5, at=None)
+    await alone.tell(5, 1, desk.now - timedelta(days=1))
+    told = await alone.json("health-check", REDIS_URL=servers.redis_url)
+    assert told["status"] == "ok"
+    assert {check["name"]: check["status"] for check in told["checks"]} == dict.fromkeys(
+        (
+            "database",
+            "schema",
+            "sweep",
+            "nights",
+            "jobs",
+            "imports",
+            "abandoned_jobs",
+            "failed_jobs",
+            "redis",
+        ),
+        "ok",
+    )
+    overdue = "UPDATE customer_relationships SET next_evaluation_at = now() - interval '2 minutes'"
+    await _execute(alone.url, overdue)
+    told = await alone.json("health-check", status=1)
+    assert [check["name"] for check in told["checks"] if check["status"] != "ok"] == ["sweep"]
+    printed = (await alone.journey("health-check", status=1)).stdout
+    assert "The worker is behind: the customer due longest has been waiting for 120 s" in printed
+
+
+async def test_a_doorbell_that_is_away_is_a_warning(alone):
+    told = await alone.json("health-check", status=2, REDIS_URL="redis://127.0.0.1:1/0")
+    assert (told["status"], told["checks"][-1]["name"], told["checks"][-1]["status"]) == (
+        "warning",
+        "redis",
+        "warning",
+    )
+
+
+async def test_a_database_out_of_reach_or_of_another_version_has_failed(alone):
+    nowhere = alone.url.rsplit("/", 1)[0] + "/nowhere"
+    told = await alone.json("health-check", status=1, DATABASE_URL=nowhere)
+    assert [(check["name"], check["status"]) for check in told["checks"]] == [("database", "failed")]
+    told = await alone.json("health-check", status=1, DATABASE_URL="postgresql://a:b@127.0.0.1:1/c")
+    assert [(check["name"], check["status"]) for check in told["checks"]] == [("database", "failed")]
+    await _execute(alone.url, "UPDATE alembic_version SET version_num = 'older'")
+    told = await alone.json("health-check", status=1)
+    assert [(check["name"], check["status"]) for check in told["checks"]] == [
+        ("database", "ok"),
+        ("schema", "failed"),
+    ]
+
+
+def test_each_part_of_a_backlog_is_judged_by_its_own_threshold():
+    assert {check.status for check in judge(KEEPS_UP)} == {Status.OK}
+    bounds = {
+        "sweep": ("sweep", 60),
+        "night": ("nights", 300),
+        "job_age": ("jobs", 60),
+        "import_age": ("imports", 60),
+        "silent": ("abandoned_jobs", 60),
+    }
+    for part, (name, bound) in bounds.items():
+        assert {check.status for check in judge(replace(KEEPS_UP, **{part: bound}))} == {Status.OK}
+        late = [check for check in judge(replace(KEEPS_UP, **{part: bound + 1})) if check.status != Status.OK]
+        assert [(check.name, check.status, check.value) for check in late] == [
+            (name, Status.FAILED, bound + 1)
+        ]
+    [failed] = [check for check in judge(replace(KEEPS_UP, failed_jobs=2)) if check.status != Status.OK]
+    assert (failed.name, failed.status, failed.value) == ("failed_jobs", Status.WARNING, 2)
+
+
+# optimize-queries
+
+
+async def test_statistics_are_refreshed_and_a_sound_database_is_told_so(alone):
+    await _found(alone, 5)
+    await alone.tell(5, 1, START)
+    told = await alone.json("optimize-queries")
+    assert (told["is_sound"], told["invalid_indexes"], told["missing_indexes"], told["left_out"]) == (
+        True,
+        [],
+        [],
+        [],
+    )
+    tables = {table["name"]: table for table in told["tables"]}
+    assert tables["customers"]["live_rows"] == 1
+    assert all(table["analyzed_at"] for table in tables.values())
+    assert "ix_due_imports" in told["unused_indexes"]
+    assert not {"pk_customers", "unique_company_customer"} & set(told["unused_indexes"])
+    done = await alone.journey("optimize-queries")
+    assert "never used" in done.stdout
+    assert "pg_stat_statements" in done.stderr
+    assert "invalid" not in done.output
+
+
+async def test_indexes_that_are_invalid_or_missing_are_reported(alone):
+    await _execute(
+        alone.url,
+        "DROP INDEX ix_due_jobs",
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'idx_stage'::regclass",
+    )
+    told = await alone.json("optimize-queries", status=2)
+    assert told["missing_indexes"] == [{"table": "jobs", "index": "ix_due_jobs"}]
+    assert told["invalid_indexes"] == ["idx_stage"]
+    done = await alone.journey("optimize-queries", status=2)
+    assert "The index ix_due_jobs of jobs is missing" in done.stderr
+    assert "The index idx_stage of customer_relationships is invalid" in done.stderr
+
+
+async def test_tables_of_another_login_are_left_and_told(alone):
+    await _execute(
+        alone.url,
+        "DO $$ BEGIN CREATE ROLE upkeep_guest LOGIN PASSWORD 'guest';"
+        " EXCEPTION WHEN duplicate_object THEN NULL; END $$",
+        "ALTER TABLE jobs OWNER TO upkeep_guest",
+    )
+    guest = "postgresql://upkeep_guest:guest@" + alone.url.split("@")[1]
+    told = await alone.json("optimize-queries", MIGRATION_DATABASE_URL=guest)
+    left_out = {each["table"] for each in told["left_out"]}
+    assert "jobs" not in left_out
+    assert {"customers", "companies", "alembic_version"} <= left_out
+    assert any("pg_read_all_stats" in note for note in told["notes"])
+    done = await alone.journey("optimize-queries", MIGRATION_DATABASE_URL=guest)
+    assert (
+        "The statistics of customers were left as they are: the table belongs to another login."
+        in done.stderr
+    )
+    await _execute(alone.url, "ALTER TABLE jobs OWNER TO CURRENT_USER")
+
+
+async def test_the_oldest_transaction_and_what_runs_are_told(alone):
+    holder = await asyncpg.connect(alone.url, server_settings={"application_name": "holder"})
+    try:
+        await holder.execute("BEGIN")
+        told = await alone.json("optimize-queries")
+        assert told["oldest_transaction"]["application"] == "holder"
+        assert "holder, process " in (await alone.journey("optimize-queries")).stdout
+        running = asyncio.create_task(holder.execute("SELECT pg_sleep(60)"))
+        while not any("pg_sleep" in each["statement"] for each in told["statements"]):
+            told = await alone.json("optimize-queries")
+        assert not told["statements_are_averages"]
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    finally:
+        await holder.close()
+
+
+async def test_an_extension_the_server_has_not_loaded_is_as_good_as_none(alone):
+    await _execute(alone.url, "CREATE EXTENSION pg_stat_statements")
+    told = await alone.json("optimize-queries")
+    assert not told["statements_are_averages"]
+    assert any("shared_preload_libraries" in note for note in told["notes"])
+
+
+async def test_a_table_that_somebody_holds_is_left_and_told(alone, monkeypatch):
+    monkeypatch.setattr("journey_service.repositories.upkeep._LOCK_TIMEOUT", "50ms")
+    holder = await asyncpg.connect(alone.url)
+    try:
+        await holder.execute("BEGIN; LOCK TABLE imports IN SHARE UPDATE EXCLUSIVE MODE")
+        told = await alone.json("optimize-queries")
+    finally:
+        await holder.close()
+    assert told["left_out"] == [{"table": "imports", "reason": "is held by somebody else right now"}]
+
+
+async def test_an_owner_that_cannot_get_in_is_told_in_a_sentence(alone):
+    wrong = "postgresql://journey:wrong@" + alone.url.split("@")[1]
+    done = await alone.journey("optimize-queries", status=1, MIGRATION_DATABASE_URL=wrong)
+    assert "password authentication failed" in done.stderr
+    done = await alone.journey("optimize-queries", status=1, DATABASE_URL="postgresql://a:b@127.0.0.1:1/c")
+    assert "out of reach" in done.stderr
+
+
+def test_a_table_is_bloated_when_too_many_of_its_rows_are_dead_and_too_large_a_part():
+    def table(live: int, dead: int) -> TableState:
+        return TableState("t", "t", live, dead, 0, None, None, is_own=True)
+
+    def bloated(live: int, dead: int) -> bool:
+        return bool(Report((table(live, dead),), (), (), (), None, (), False, ()).bloated)
+
+    assert bloated(40_000, 10_001)
+    assert not bloated(40_000, 10_000)
+    assert not bloated(40_005, 10_001)
+    assert not bloated(0, 0)
+
+
+def test_an_index_that_keeps_something_unique_is_not_called_unused():
+    used = IndexState("i", "t", 0, 0, is_unique=False, is_primary=False, is_valid=True)
+    for index, is_unused in (
+        (used, True),
+        (replace(used, scans=1), False),
+        (replace(used, is_unique=True), False),
+        (replace(used, is_primary=True), False),
+    ):
+        assert bool(Report((), (index,), (), (), None, (), False, ()).unused) is is_unused
+
+
+# what all share
+
+
+async def test_a_command_that_was_mistyped_has_failed_and_is_not_taken_for_a_warning(place):
+    await place.journey("health-chekc", status=1)
+    await place.journey("health-check", "--jsn", status=1)
+    await place.journey("clock", status=1)
+    await place.journey("keys", "create", status=1)
+    await place.journey("--help", status=0)
+
+
+async def test_a_command_without_a_database_says_so(place):
+    done = await place.journey("health-check", status=1, DATABASE_URL="")
+    assert "DATABASE_URL: must be set" in done.stderr
+    done = await place.journey("keys", "create", "a key", "--operator", status=1)
+    assert "JOURNEY_KEY_PEPPER" in done.stderr
+    made = await place.journey("keys", "create", "a key", "--operator", JOURNEY_KEY_PEPPER=PEPPER)
+    assert made.stdout.startswith("jrn_")
