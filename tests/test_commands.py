@@ -269,10 +269,24 @@ async def test_waiting_ends_when_a_worker_is_done(place):
     assert (told["status"], told["scored"]) == ("done", 3)
 
 
+async def test_waiting_for_a_job_that_fails_ends_with_2(place):
+    async def fail(run):
+        raise ValueError("nothing goes")
+
+    runner = JobRunner(place.database, {"rescore": fail})
+    options = ("queue-updates", "--company", LIVE, "--wait")
+    waiting = asyncio.create_task(place.journey(*options, status=2))
+    while not waiting.done():
+        await runner.look()
+        await asyncio.sleep(0.05)
+    await runner.close()
+    assert "failed: ValueError: nothing goes" in (await waiting).stderr
+
+
 # explain-risk
 
 
-async def test_risk_is_explained_factor_by_factor(place, http, operator):
+async def test_risk_is_explained_factor_by_factor(place):
     one = ("explain-risk", "--company", STILL, "--customer", 2)
     told = await place.json(*one)
     assert sum(factor["contribution"] for factor in told["risk"]["factors"]) == pytest.approx(
@@ -588,6 +602,10 @@ async def test_a_command_that_was_mistyped_has_failed_and_is_not_taken_for_a_war
 async def test_a_command_without_a_database_says_so(place):
     done = await place.journey("health-check", status=1, DATABASE_URL="")
     assert "DATABASE_URL: must be set" in done.stderr
+    for command in ("health-check", "optimize-queries"):
+        done = await place.journey(command, status=1, DATABASE_URL="hunter2")
+        assert "is no address of a database" in done.stderr
+        assert "hunter2" not in done.output
     done = await place.journey("keys", "create", "a key", "--operator", status=1)
     assert "JOURNEY_KEY_PEPPER" in done.stderr
     made = await place.journey("keys", "create", "a key", "--operator", JOURNEY_KEY_PEPPER=PEPPER)

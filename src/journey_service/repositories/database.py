@@ -11,11 +11,11 @@ from typing import Any, Final, TypeVar
 import orjson
 from sqlalchemy import event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from journey_service.domain.errors import UnavailableError
+from journey_service.domain.errors import InvalidInputError, UnavailableError
 from journey_service.repositories.unit_of_work import Dispatch, Keyring, Work
 
 T = TypeVar("T")
@@ -111,8 +111,15 @@ class Database:
 
 
 def async_url(url: str) -> str:
-    """The same database, spoken to through asyncpg."""
-    return make_url(url).set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
+    """The same database, spoken to through asyncpg. Raises InvalidInputError, which does not repeat a secret."""
+    try:
+        parts = make_url(url)
+    except (ArgumentError, ValueError):
+        example = "postgresql://login:password@host:5432/name"
+        raise InvalidInputError.at(
+            "DATABASE_URL", f"is no address of a database, such as {example}"
+        ) from None
+    return parts.set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
 
 
 def _engine(url: str, role: str, size: int, timeout: float, application_name: str) -> AsyncEngine:
