@@ -1,0 +1,105 @@
+"""Who the customers are: names, addresses and numbers that fit the place and belong to nobody."""
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Final
+
+_DOMAINS: Final = ("example.com", "example.net", "example.org", "mail.example", "post.example")
+# What a place writes differently when it has no umlauts at hand; other accents are just dropped.
+_SPELLED: Final = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})
+
+
+@dataclass(frozen=True)
+class Place:
+    """The names of a place, and its telephone numbers kept for fiction: `#` stands for any digit."""
+
+    given: Sequence[str]
+    family: Sequence[str]
+    numbers: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Person:
+    """One customer's profile."""
+
+    customer_id: int
+    name: str
+    email: str | None
+    phone: str | None
+    consents: dict[str, str]
+
+
+def draw_person(random: Random, place: Place, customer_id: int) -> Person:
+    """Somebody from a place."""
+    given, family = random.choice(place.given), random.choice(place.family)
+    email = f"{_plain(given)}.{_plain(family)}{customer_id}@{random.choice(_DOMAINS)}"
+    pattern = random.choice(place.numbers)
+    phone = "".join(str(random.randrange(10)) if each == "#" else each for each in pattern)
+    has_email, has_phone = random.random(), random.random()
+    return Person(
+        customer_id,
+        f"{given} {family}",
+        email if has_email < 0.9 else None,  # noqa: PLR2004  # most people
+        phone if has_phone < 0.94 else None,  # noqa: PLR2004  # likewise
+        {
+            channel: random.choices(("granted", "withdrawn"), (9, 1))[0]
+            for channel, share in (("email", 0.65), ("sms", 0.4), ("call", 0.3), ("offer", 0.35))
+            if random.random() < share
+        },
+    )
+
+
+def _plain(name: str) -> str:
+    spelled = unicodedata.normalize("NFKD", name.lower().translate(_SPELLED))
+    return "".join(each for each in spelled if each.isascii() and each.isalpha())
+
+
+BERLIN: Final = Place(
+    given=(
+        *("Lena", "Anna", "Marie", "Sophie", "Johanna", "Katharina", "Julia", "Clara", "Emma", "Mia"),
+        *("Greta", "Elif", "Aylin", "Zeynep", "Agnieszka", "Chiara", "Camille", "Sabine", "Petra"),
+        *("Monika", "Renate", "Lukas", "Jonas", "Felix", "Paul", "Maximilian", "Jürgen", "Björn"),
+        *("Mehmet", "Emre", "Tomasz"),
+    ),
+    family=(
+        *("Müller", "Schmidt", "Schneider", "Fischer", "Weber", "Meyer", "Wagner", "Becker", "Schulz"),
+        *("Hoffmann", "Koch", "Richter", "Klein", "Wolf", "Schröder", "Neumann", "Schwarz", "Krüger"),
+        *("Großmann", "Lange", "Şahin", "Kaya", "Demir", "Kowalska", "Nowak", "Rossi", "Laurent"),
+        *("Nguyen", "Petersen", "Böhm"),
+    ),
+    # The Bundesnetzagentur's numbers for film and television.
+    numbers=("+493023125###", "+4917139200##", "+49176040690##"),
+)
+NEW_YORK: Final = Place(
+    given=(
+        *("Olivia", "Emily", "Sarah", "Jessica", "Ashley", "Grace", "Hannah", "Maria", "Sofia"),
+        *("Priya", "Mei", "Aisha", "Naomi", "Rachel", "Denise", "Carmen", "James", "Michael", "David"),
+        *("Daniel", "Anthony", "Marcus", "Luis", "Carlos", "Kevin", "Wei", "Raj", "Omar", "Joseph"),
+        *("Benjamin", "Ethan", "Tyrone"),
+    ),
+    family=(
+        *("Smith", "Johnson", "Williams", "Brown", "Jones", "Garcia", "Rodriguez", "Martinez", "Lopez"),
+        *("Rivera", "Cohen", "Goldberg", "Katz", "Chen", "Wong", "Kim", "Park", "Patel", "Singh"),
+        *("Khan", "Russo", "Esposito", "O'Brien", "Murphy", "Washington", "Jefferson", "Baptiste"),
+        *("Novak", "Sullivan", "Reyes"),
+    ),
+    numbers=tuple(f"+1{area}55501##" for area in (212, 332, 646, 718, 917, 929)),
+)
+TOKYO: Final = Place(
+    given=(
+        *("Yui", "Sakura", "Hina", "Aoi", "Misaki", "Haruka", "Nanami", "Ayaka", "Yuko", "Keiko"),
+        *("Naoko", "Emi", "Mariko", "Akiko", "Chihiro", "Kaori", "Rin", "Mio", "Tomoko", "Haruto"),
+        *("Ren", "Sota", "Kenji", "Takumi", "Daiki", "Hiroshi", "Kazuki", "Shun", "Yuto", "Makoto"),
+        *("Anna", "Claire"),
+    ),
+    family=(
+        *("Sato", "Suzuki", "Takahashi", "Tanaka", "Watanabe", "Ito", "Yamamoto", "Nakamura"),
+        *("Kobayashi", "Kato", "Yoshida", "Yamada", "Sasaki", "Yamaguchi", "Matsumoto", "Inoue"),
+        *("Kimura", "Hayashi", "Shimizu", "Mori", "Abe", "Ikeda", "Hashimoto", "Ishikawa", "Ogawa"),
+        *("Okada", "Fujita", "Endo", "Aoki", "Fujii"),
+    ),
+    # Japan keeps none for fiction, but gives out no mobile number with 0000 behind the prefix.
+    numbers=("+81900000####", "+81800000####", "+81700000####"),
+)
