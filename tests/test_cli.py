@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -199,21 +200,25 @@ def test_a_child_that_was_not_promised_to_the_kernel_outlives_its_owner():
     _await(lambda: _parent(child) is None)
 
 
-def test_up_brings_a_demo_with_a_history_and_a_key(tmp_path):
+def test_up_brings_three_companies_each_with_a_history_and_a_key(tmp_path):
     up = Up(tmp_path / "demo", "--demo")
     answers = {}
     try:
         printed = ""
-        while "jrn_demo_" not in printed:
+        while "jrn_demo-3_" not in printed:
             printed += up._process.stdout.readline()
-        token = next(word for word in printed.split() if word.startswith("jrn_demo_"))
-        key = {"Authorization": f"Bearer {token}"}
-        for stage in ("prospect", "lead", "customer", "regular", "vip", "at_risk", "churned"):
-            answer = httpx.get(f"{up.url}/api/v1/customers", params={"stage": stage}, headers=key, timeout=30)
-            answers[stage] = len(answer.json()["items"])
+        tokens = re.findall(r"^Demo company (\d), .+: (jrn_demo\S*)$", printed, re.MULTILINE)
+        assert [company for company, _ in tokens] == ["1", "2", "3"]
+        for company, token in tokens:
+            key = {"Authorization": f"Bearer {token}"}
+            found = httpx.get(
+                f"{up.url}/api/v1/customers", params={"limit": 200}, headers=key, timeout=30
+            ).json()
+            answers[company] = {item["journey"]["current_stage"] for item in found["items"]}
     finally:
         up.end()
-    assert all(count > 0 for count in answers.values()), answers
+    assert answers["1"] >= {"lead", "customer", "regular", "vip", "at_risk", "churned"}
+    assert all(len(stages) > 2 for stages in answers.values()), answers
 
 
 def test_commands_say_what_is_wrong_and_end_with_a_status(tmp_path):
@@ -226,8 +231,13 @@ def test_commands_say_what_is_wrong_and_end_with_a_status(tmp_path):
     nowhere = tmp_path / "nowhere"
     done = _journey("import", str(history), "--company", "1", "--data-dir", str(nowhere), check=False)
     assert (done.returncode != 0, "is no folder of" in done.stderr, nowhere.exists()) == (True, True, False)
-    done = _journey("migrate", check=False)
-    assert (done.returncode, "DATABASE_URL" in done.stderr, "Traceback" in done.stderr) == (1, True, False)
+    for command in ("migrate", "api", "worker"):
+        done = _journey(command, check=False)
+        assert (done.returncode, "DATABASE_URL" in done.stderr, "Traceback" in done.stderr) == (
+            1,
+            True,
+            False,
+        )
 
 
 def test_the_published_contract_is_printed():

@@ -10,8 +10,9 @@ from typing import Annotated
 
 import typer
 import uvicorn
+from rich.progress import TaskID
 
-from journey_service.cli.terminal import DataDir, complain, mention, owner_url, told
+from journey_service.cli.terminal import DataDir, bar, complain, mention, owner_url, told
 from journey_service.cli.worker_process import WorkerProcess
 from journey_service.embedded import Embedded, Servers
 from journey_service.repositories import migrating
@@ -28,7 +29,7 @@ def up(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Where the service listens.")] = 8000,
     host: Annotated[str, typer.Option(help="The address it listens on.")] = "127.0.0.1",
     data_dir: Annotated[Path, typer.Option(help="Folder for everything that is kept.")] = _DEFAULT_DATA,
-    with_demo: Annotated[bool, typer.Option("--demo/--no-demo", help="Bring a demo company.")] = True,
+    with_demo: Annotated[bool, typer.Option("--demo/--no-demo", help="Bring three demo companies.")] = True,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes answering requests.")] = 1,
 ) -> None:
     """Start everything here: a real PostgreSQL and Valkey of its own, migrations, the API and the worker."""
@@ -52,6 +53,8 @@ def api(
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes answering requests.")] = 1,
 ) -> None:
     """Answer requests, with the database and the secrets of the environment."""
+    with told():
+        read_settings()  # what is wrong with them is told here, not in a traceback of the server's
     _serve(host, port, workers)
 
 
@@ -92,15 +95,24 @@ def _environment(servers: Servers) -> dict[str, str]:
 
 
 def _bring_demo(servers: Servers, address: str) -> None:
-    async def work() -> str:
+    async def work() -> list[demo.DemoKey]:
         database = Database(servers.database_url)
+        lines: dict[str, TaskID] = {}
         try:
-            now = datetime.now(UTC)  # noqa: TID251  # a composition root
-            if await demo.open_demo(database, now=now):
-                mention("A demo company has been founded and its two years replayed.")
-            return await demo.hand_out_key(database, pepper=servers.secrets["key_pepper"])
+            with bar() as shown:
+
+                def on_progress(name: str, done: int, total: int) -> None:
+                    if name not in lines:
+                        lines[name] = shown.add_task(name)
+                    shown.update(lines[name], completed=done, total=total)
+
+                now = datetime.now(UTC)  # noqa: TID251  # a composition root
+                await demo.open_demo(database, now=now, on_progress=on_progress)
+            return await demo.hand_out_keys(database, pepper=servers.secrets["key_pepper"])
         finally:
             await database.close()
 
-    token = asyncio.run(work())
-    mention(f"Documentation: {address}/docs\nA key for the demo company {demo.DEMO_COMPANY}: {token}")
+    keys = asyncio.run(work())
+    mention(f"Documentation: {address}/docs")
+    for key in keys:
+        mention(f"Demo company {key.company_id}, {key.name}: {key.token}")
