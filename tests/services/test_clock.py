@@ -1,0 +1,317 @@
+"""Test clocks: forwards only, all that falls due is done, and nobody is told anything in between."""
+
+import asyncio
+import random
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from time import perf_counter
+
+import pytest
+from sqlalchemy import text
+
+from journey_service.domain import scoring
+from journey_service.domain.errors import CompanyNotFoundError, InvalidInputError, NoTestClockError
+from journey_service.domain.events import LATEST, Event
+from journey_service.repositories import companies
+from journey_service.services import clock
+from journey_service.services.clock import ADVANCE, advance, get_clock
+from journey_service.services.ingest import Outcome, ingest
+from journey_service.services.jobs import JobRunner, get_job, list_jobs, run_job
+from journey_service.services.kinds import KINDS
+from ledger import faults, journeys, rows
+
+T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+INSTANT = timedelta(microseconds=1)
+
+
+def visit(customer: int, at: datetime = T0, *, number: int = 1) -> Event:
+    return Event("tests", f"{customer}-{number}", customer, "appointment_completed", at, 4_000)
+
+
+async def nights_of(database, company_id: int) -> list[str]:
+    found = await rows(
+        database,
+        company_id,
+        "SELECT local_date FROM scoring_runs WHERE company_id = :company ORDER BY local_date",
+    )
+    return [f"{row[0]:%m-%d}" for row in found]
+
+
+async def state(database, company_id: int) -> tuple[object, ...]:
+    """All that a clock can change, without the times at which it was written."""
+    told = await rows(
+        database,
+        company_id,
+        "SELECT clock_at, next_night_at, scored_at FROM companies WHERE id = :company",
+    )
+    stands = await rows(
+        database,
+        company_id,
+        "SELECT customer_id, current_stage, version, next_evaluation_at, engagement_score, risk_score, scored_at"
+        " FROM customer_relationships WHERE company_id = :company ORDER BY 1",
+    )
+    nights = await nights_of(database, company_id)
+    return (
+        [tuple(row) for row in told],
+        [tuple(row) for row in stands],
+        nights,
+        await journeys(database, company_id),
+    )
+
+
+async def advanced(database, company_id: int, to: datetime | None, **more):
+    return await advance(database, company_id, to, actor="tests", patience_seconds=None, **more)
+
+
+async def test_a_clock_does_not_go_backwards(database, found_tenant):
+    tenant = await found_tenant(test_clock=T0)
+    await ingest(database, tenant.id, [visit(1)])
+    before = await state(database, tenant.id)
+    with pytest.raises(InvalidInputError) as refused:
+        await advanced(database, tenant.id, T0 - INSTANT)
+    assert [fault.pointer for fault in refused.value.faults] == ["/advance_to"]
+    assert await state(database, tenant.id) == before
+    assert await list_jobs(database, tenant.id, before=None, limit=10) == []
+
+
+async def test_a_clock_does_not_go_beyond_the_end_of_the_calendar(database, found_tenant):
+    tenant = await found_tenant(test_clock=T0)
+    with pytest.raises(InvalidInputError):
+        await advanced(database, tenant.id, LATEST + INSTANT)
+    assert (await get_clock(database, tenant.id)).now == T0
+
+
+async def test_a_company_in_real_time_has_no_clock_to_move(database, tenant):
+    for to in (T0 + 100_000 * DAY, None):
+        with pytest.raises(NoTestClockError):
+            await advanced(database, tenant.id, to)
+    assert (await get_clock(database, tenant.id)).company.clock_at is None
+
+
+async def test_a_company_nobody_knows_has_no_clock(database):
+    with pytest.raises(CompanyNotFoundError):
+        await advanced(database, 2**50, T0)
+
+
+async def test_moving_to_the_same_instant_changes_nothing(database, found_tenant):
+    tenant = await found_tenant(test_clock=T0)
+    await ingest(database, tenant.id, [visit(1)])
+    await advanced(database, tenant.id, T0 + 100 * DAY)
+    before = await state(database, tenant.id)
+    done = await advanced(database, tenant.id, T0 + 100 * DAY)
+    assert (done.now, done.job.status, done.job.parameters["nights"]) == (T0 + 100 * DAY, "done", 0)
+    assert await state(database, tenant.id) == before
+
+
+async def test_a_clock_moved_has_done_all_on_the_way(database, found_tenant):
+    tenant = await found_tenant(test_clock=T0, timezone="Europe/Berlin")
+    await ingest(database, tenant.id, [visit(1)])
+    seen = []
+    done = await advanced(database, tenant.id, T0 + 200 * DAY, on_progress=seen.append)
+    moves = [(move[2], move[3]) for move in (await journeys(database, tenant.id))[1]]
+    assert moves == [
+        ("prospect", T0),
+        ("customer", T0),
+        ("at_risk", T0 + 91 * DAY),
+        ("churned", T0 + 181 * DAY),
+    ]
+    nights = await nights_of(database, tenant.id)
+    assert (len(nights), nights[0], nights[-1]) == (200, "01-02", "07-20")
+    assert done.job.status == "done"
+    assert {"decided", "moved", "scored", "changed"} <= done.job.counts.keys()
+    assert (done.job.counts["moved"], done.job.done, done.job.total) == (2, 1, 1)
+    assert seen
+    assert [job.status for job in seen] == ["running"] * len(seen)
+    company = done.company
+    assert company.scored_at == datetime(2026, 7, 20, 0, tzinfo=UTC)
+    assert company.next_night_at == datetime(2026, 7, 21, 0, tzinfo=UTC)
+
+
+async def test_a_released_company_lives_in_real_time_and_is_caught_up(database, found_tenant):
+    [(real,)] = await rows(database, (await found_tenant()).id, "SELECT clock_timestamp()")
+    tenant = await found_tenant(test_clock=real - 200 * DAY)
+    await ingest(database, tenant.id, [visit(1, real - 200 * DAY)])
+    done = await advanced(database, tenant.id, None)
+    assert done.company.clock_at is None
+    assert real <= done.now < real + DAY
+    assert done.job.parameters["is_release"] is True
+    assert [move[2] for move in (await journeys(database, tenant.id))[1]] == [
+        *("prospect", "customer", "at_risk", "churned"),
+    ]
+    assert done.company.next_night_at > done.now
+    with pytest.raises(NoTestClockError):
+        await advanced(database, tenant.id, None)
+
+
+async def test_a_clock_ahead_of_real_time_is_not_released(database, found_tenant):
+    [(real,)] = await rows(database, (await found_tenant()).id, "SELECT clock_timestamp()")
+    tenant = await found_tenant(test_clock=real + DAY)
+    with pytest.raises(InvalidInputError) as refused:
+        await advanced(database, tenant.id, None)
+    assert [fault.pointer for fault in refused.value.faults] == ["/release"]
+    assert (await get_clock(database, tenant.id)).now == real + DAY
+
+
+async def _populated(database, found_tenant, customers: int = 30):
+    tenant = await found_tenant(test_clock=T0)
+    told = [visit(customer, T0 - customer * DAY) for customer in range(1, customers + 1)]
+    await ingest(database, tenant.id, told)
+    return tenant
+
+
+async def _until_done(runner: JobRunner, database, company_id: int, job_id: int) -> None:
+    while (await get_job(database, company_id, job_id)).status in ("queued", "running"):
+        await runner.look()
+        await asyncio.gather(*runner._running.values())
+
+
+async def test_what_is_left_when_patience_ends_is_done_by_the_worker_with_the_same_result(
+    database, found_tenant, monkeypatch
+):
+    whole, cut = await _populated(database, found_tenant), await _populated(database, found_tenant)
+    await advanced(database, whole.id, T0 + 200 * DAY)
+    expected = await state(database, whole.id)
+    with monkeypatch.context() as patched:
+        never = asyncio.Event()
+
+        async def slow(run, **_) -> None:
+            await never.wait()
+
+        patched.setattr(clock, "sweep_company", slow)
+        left = await advance(database, cut.id, T0 + 200 * DAY, actor="tests", patience_seconds=0.01)
+    assert (left.now, left.job.status, left.job.kind) == (T0 + 200 * DAY, "queued", ADVANCE)
+    assert await state(database, cut.id) != expected
+    await _until_done(JobRunner(database, KINDS), database, cut.id, left.job.id)
+    assert (await get_job(database, cut.id, left.job.id)).status == "done"
+    assert await state(database, cut.id) == expected
+
+
+@pytest.mark.parametrize("pages", [1, 2, 3])
+async def test_patience_may_end_after_any_page(pages, database, found_tenant, monkeypatch):
+    whole, cut = await _populated(database, found_tenant), await _populated(database, found_tenant)
+    await advanced(database, whole.id, T0 + 200 * DAY)
+    expected = await state(database, whole.id)
+    caller = None
+
+    def stop(job) -> None:
+        nonlocal pages
+        pages -= 1
+        if not pages:
+            caller.cancel()
+
+    caller = asyncio.create_task(advanced(database, cut.id, T0 + 200 * DAY, on_progress=stop))
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    [job] = await list_jobs(database, cut.id, before=None, limit=10)
+    assert job.status == "queued"
+    assert await run_job(database, cut.id, job.id, KINDS)
+    assert await state(database, cut.id) == expected
+
+
+async def _told_while_the_clock_moves(database, found_tenant, seed: int) -> str:
+    """An event beside an advance over the day at which the customer lapses: the customer's journey as a word.
+
+    Before: the visit at the old time renews them, and nothing lapses. After: at risk at the due instant, and
+    brought back at the new one.
+    """
+    tenant = await found_tenant(test_clock=T0 + 80 * DAY)
+    await ingest(database, tenant.id, [visit(1, T0)])
+    chance = random.Random(seed)
+
+    async def tell():
+        for _ in range(chance.randint(0, 25)):
+            await asyncio.sleep(0)
+        return await ingest(database, tenant.id, [visit(1, T0 + 79 * DAY, number=2)])
+
+    _, [answer] = await asyncio.gather(advanced(database, tenant.id, T0 + 120 * DAY), tell())
+    assert isinstance(answer, Outcome)
+    return await _when_it_was_told(database, tenant.id)
+
+
+async def _when_it_was_told(database, company_id: int) -> str:
+    assert await faults(database, company_id) == []
+    made = [(move[2], move[3]) for move in (await journeys(database, company_id))[1]]
+    before = [("prospect", T0 + 80 * DAY), ("customer", T0 + 80 * DAY)]
+    after = [*before, ("at_risk", T0 + 91 * DAY), ("customer", T0 + 120 * DAY)]
+    assert made in (before, after), f"neither before nor after: {made}"
+    [(due_at,)] = await rows(
+        database,
+        company_id,
+        "SELECT next_evaluation_at FROM customer_relationships WHERE company_id = :company",
+    )
+    assert due_at > T0 + 120 * DAY
+    return "before" if made == before else "after"
+
+
+async def test_what_is_told_while_the_clock_moves_is_told_before_or_after(database, found_tenant):
+    ends = Counter([await _told_while_the_clock_moves(database, found_tenant, seed) for seed in range(60)])
+    print(f"told while the clock moved: {dict(ends)}")
+    assert ends.keys() == {"before", "after"}, "the two never met"
+
+
+async def test_without_holding_the_clock_an_event_would_be_told_in_between(
+    database, found_tenant, monkeypatch
+):
+    tenant = await found_tenant(test_clock=T0 + 80 * DAY)
+    await ingest(database, tenant.id, [visit(1, T0)])
+    read = companies.Companies.keep_clock
+
+    async def read_then_be_overtaken(work_companies):
+        desk = await read(work_companies)
+        monkeypatch.undo()
+        await advanced(database, tenant.id, T0 + 120 * DAY)
+        return desk
+
+    monkeypatch.setattr(companies, "_READ_AND_KEEP", text(companies._SELECT))
+    monkeypatch.setattr(companies.Companies, "keep_clock", read_then_be_overtaken)
+    await ingest(database, tenant.id, [visit(1, T0 + 79 * DAY, number=2)])
+    with pytest.raises(AssertionError, match="neither before nor after"):
+        await _when_it_was_told(database, tenant.id)
+    print("guard removed: detected")
+
+
+async def test_a_thousand_customers_live_through_two_years_in_one_call(database, found_tenant):
+    tenant = await found_tenant(test_clock=T0, timezone="America/New_York")
+    chance = random.Random(11)
+    told = [
+        visit(customer, T0 - chance.randint(0, 90) * DAY, number=number)
+        for customer in range(1, 1_001)
+        for number in range(chance.randint(1, 4))
+    ]
+    for start in range(0, len(told), 500):
+        await ingest(database, tenant.id, told[start : start + 500])
+    began = perf_counter()
+    done = await advanced(database, tenant.id, T0 + 730 * DAY)
+    print(f"1,000 customers through two years: {perf_counter() - began:.2f} s, {dict(done.job.counts)}")
+    assert (done.job.status, done.job.parameters["nights"]) == ("done", 730)
+    assert await faults(database, tenant.id) == []
+    stages = await rows(
+        database,
+        tenant.id,
+        "SELECT current_stage, count(*) FROM customer_relationships WHERE company_id = :company GROUP BY 1",
+    )
+    assert [tuple(row) for row in stages] == [("churned", 1_000)]
+    entered = await rows(
+        database,
+        tenant.id,
+        "SELECT count(*) FROM customer_relationships WHERE company_id = :company"
+        " AND stage_entered_at <> last_appointment_at + interval '181 days'",
+    )
+    assert entered[0][0] == 0
+
+    async def scores(work) -> list[int]:
+        standings, _ = await work.relationships.lock(range(1, 1_001))
+        desk = await work.companies.desk()
+        policy, as_of = desk.rulebook.policy, desk.company.scored_at
+        return [
+            customer
+            for customer, each in standings.items()
+            if (each.engagement, each.risk)
+            != (
+                scoring.engagement(each.relationship.facts, policy, as_of),
+                scoring.risk(each.relationship.facts, policy, as_of),
+            )
+        ]
+
+    assert await database.run(tenant.id, scores) == []
