@@ -1,0 +1,433 @@
+"""Long work and the sweep: whoever lost the lease keeps nothing, whoever fails holds up nobody else."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import text
+
+from journey_service.domain.errors import JobNotFoundError, UnavailableError
+from journey_service.domain.events import Event
+from journey_service.domain.journey import Journey
+from journey_service.repositories import jobs as job_rows
+from journey_service.repositories.jobs import Jobs
+from journey_service.services import sweep
+from journey_service.services.clock import advance
+from journey_service.services.evaluation import queue_evaluation
+from journey_service.services.ingest import ingest
+from journey_service.services.jobs import JobRunner, Page, Run, get_job, list_jobs, run_job
+from journey_service.services.kinds import KINDS
+from journey_service.services.nights import begin_night
+from journey_service.services.rescoring import queue_rescore
+from journey_service.services.sweep import Sweeper, sweep_batch
+from ledger import faults, journeys, rows
+
+T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+LAPSED = T0 + 91 * DAY
+
+
+async def set_clock(database, company_id: int, at: datetime) -> None:
+    await database.run(company_id, lambda work: work.companies.set_clock(at))
+
+
+async def company_of(database, found_tenant, customers: int, *, at: datetime = T0) -> int:
+    """A company with some customers who lapse together, 91 days later."""
+    tenant = await found_tenant(test_clock=T0)
+    told = [Event("t", str(each), each, "appointment_completed", T0) for each in range(1, customers + 1)]
+    await ingest(database, tenant.id, told)
+    await set_clock(database, tenant.id, at)
+    return tenant.id
+
+
+async def queue(database, company_id: int, kind: str = "counting") -> int:
+    return await database.run(company_id, lambda work: work.jobs.queue(kind, {}, actor="tests"))
+
+
+async def expire(database, company_id: int, job_id: int) -> None:
+    """Let the lease run out."""
+    await rows(
+        database,
+        company_id,
+        "UPDATE jobs SET lease_until = clock_timestamp() - interval '1 second' WHERE company_id = :company"
+        " AND id = :job RETURNING id",
+        job=job_id,
+    )
+
+
+async def note(work, what: str) -> None:
+    """What a page of these tests does: add a word to the notes of customer 1."""
+    await work._connection.execute(
+        text(
+            "UPDATE customer_relationships SET notes = concat(notes, CAST(:what AS text))"
+            " WHERE company_id = :company AND customer_id = 1"
+        ),
+        {"company": work.company_id, "what": what},
+    )
+
+
+async def noted(database, company_id: int) -> str:
+    [(written,)] = await rows(
+        database,
+        company_id,
+        "SELECT notes FROM customer_relationships WHERE company_id = :company AND customer_id = 1",
+    )
+    return written or ""
+
+
+def counting(word: str, pages: int = 3):
+    """A kind of work that writes its word once a page."""
+
+    async def kind(run: Run) -> None:
+        async def page(work) -> Page:
+            at = run.cursor.get("at", 0)
+            await note(work, f"{word}{at} ")
+            return Page({"at": at + 1}, {"words": 1}, done=1, total=pages if at == 0 else None)
+
+        while run.cursor.get("at", 0) < pages:
+            await run.page(page)
+
+    return kind
+
+
+async def stages(database, company_id: int) -> dict[int, str]:
+    found = await rows(
+        database,
+        company_id,
+        "SELECT customer_id, current_stage FROM customer_relationships WHERE company_id = :company",
+    )
+    return {row[0]: row[1] for row in found}
+
+
+async def test_a_job_is_done_page_by_page_and_tells_how_far_it_is(database, found_tenant):
+    company_id = await company_of(database, found_tenant, 1)
+    job_id = await queue(database, company_id)
+    seen = []
+    assert await run_job(database, company_id, job_id, {"counting": counting("a")}, on_progress=seen.append)
+    assert [(job.status, job.done, job.total, job.counts) for job in seen] == [
+        ("running", done, 3, {"words": done}) for done in (1, 2, 3)
+    ]
+    job = await get_job(database, company_id, job_id)
+    assert (job.status, job.done, job.total, job.error) == ("done", 3, 3, None)
+    assert job.created_at <= job.started_at <= job.finished_at
+    assert await noted(database, company_id) == "a0 a1 a2 "
+    assert not await run_job(database, company_id, job_id, {"counting": counting("b")}), "it has ended"
+
+
+async def test_a_job_nobody_knows_is_not_found(database, tenant):
+    with pytest.raises(JobNotFoundError):
+        await get_job(database, tenant.id, 2**60)
+    assert await run_job(database, tenant.id, 2**60, KINDS) is False
+    assert await list_jobs(database, tenant.id, before=None, limit=10) == []
+
+
+async def test_a_job_under_a_lease_is_left_to_its_runner(database, found_tenant):
+    company_id = await company_of(database, found_tenant, 1)
+    job_id = await queue(database, company_id)
+
+    async def meanwhile(run: Run) -> None:
+        assert not await run_job(database, company_id, job_id, {"counting": counting("b")})
+        await counting("a")(run)
+
+    assert await run_job(database, company_id, job_id, {"counting": meanwhile})
+    assert await noted(database, company_id) == "a0 a1 a2 "
+
+
+async def _overtaken(database, company_id: int) -> bool:
+    """A runner falls silent within its second page, another does the job, and the first wakes up again."""
+    job_id = await queue(database, company_id)
+    asleep, awake = asyncio.Event(), asyncio.Event()
+
+    async def slow(run: Run) -> None:
+        async def page(work) -> Page:
+            at = run.cursor.get("at", 0)
+            if at == 1:
+                asleep.set()
+                await awake.wait()
+            await note(work, f"slow{at} ")
+            return Page({"at": at + 1}, {"words": 1}, done=1, total=3)
+
+        while run.cursor.get("at", 0) < 3:
+            await run.page(page)
+
+    first = asyncio.create_task(run_job(database, company_id, job_id, {"counting": slow}))
+    await asleep.wait()
+    await expire(database, company_id, job_id)
+    assert await run_job(database, company_id, job_id, {"counting": counting("fast")})
+    awake.set()
+    is_done = await first
+    job = await get_job(database, company_id, job_id)
+    assert (job.status, job.done, job.counts) == ("done", 3, {"words": 3})
+    assert await noted(database, company_id) == "slow0 fast1 fast2 "
+    return is_done
+
+
+async def test_whoever_lost_the_lease_keeps_nothing_of_the_page(database, found_tenant):
+    company_id = await company_of(database, found_tenant, 1)
+    assert await _overtaken(database, company_id) is False
+
+
+async def test_without_the_token_the_one_overtaken_would_do_it_again(database, found_tenant, monkeypatch):
+    fence = " AND lease_token = :token AND status = 'running'"
+    careless = str(job_rows._HOLD).replace(fence, "")
+    assert careless != str(job_rows._HOLD)
+    monkeypatch.setattr(job_rows, "_HOLD", text(careless))
+    company_id = await company_of(database, found_tenant, 1)
+    with pytest.raises(AssertionError):
+        await _overtaken(database, company_id)
+    print("guard removed: detected")
+
+
+async def test_one_overtaken_neither_ends_nor_fails_nor_gives_back_what_is_not_theirs(database, found_tenant):
+    company_id = await company_of(database, found_tenant, 1)
+    for ending in (None, RuntimeError("too late"), UnavailableError()):
+        job_id = await queue(database, company_id)
+
+        async def overtaken(_run: Run, ending=ending, job_id=job_id) -> None:
+            await expire(database, company_id, job_id)
+            claimed = await database.run(company_id, lambda work: work.jobs.claim(job_id, "another", 60))
+            assert claimed
+            if ending is not None:
+                raise ending
+
+        if ending is None:
+            assert await run_job(database, company_id, job_id, {"counting": overtaken}) is False
+        else:
+            with pytest.raises(type(ending)):
+                await run_job(database, company_id, job_id, {"counting": overtaken})
+        job = await get_job(database, company_id, job_id)
+        assert (job.status, job.error) == ("running", None)
+        assert await database.run(company_id, lambda work, job_id=job_id: work.jobs.finish(job_id, "another"))
+
+
+async def test_a_job_that_fails_is_failed_and_says_why(database, found_tenant):
+    company_id = await company_of(database, found_tenant, 1)
+    job_id = await queue(database, company_id)
+
+    async def failing(run: Run) -> None:
+        await counting("a", pages=1)(run)
+        raise ValueError("a number that is none")
+
+    with pytest.raises(ValueError, match="a number that is none"):
+        await run_job(database, company_id, job_id, {"counting": failing})
+    job = await get_job(database, company_id, job_id)
+    assert (job.status, job.error, job.done) == ("failed", "ValueError: a number that is none", 1)
+    assert job.finished_at is not None
+    assert await noted(database, company_id) == "a0 ", "what was done before stays"
+    assert not await run_job(database, company_id, job_id, {"counting": counting("b")}), "it has ended"
+
+
+async def _left_waiting(database, company_id: int) -> None:
+    """A job whose runner cannot go on, or is stopped, waits for the next one at once, from where it was."""
+    for ending in (UnavailableError, asyncio.CancelledError):
+        job_id = await queue(database, company_id)
+
+        async def stopped(run: Run, ending=ending) -> None:
+            await counting("a", pages=2)(run)
+            raise ending
+
+        with pytest.raises(ending):
+            await run_job(database, company_id, job_id, {"counting": stopped}, lease_seconds=600)
+        job = await get_job(database, company_id, job_id)
+        assert (job.status, job.done, job.error) == ("queued", 2, None)
+        due = await database.dispatch(lambda dispatch: dispatch.jobs.some(limit=100))
+        assert (company_id, job_id) in due
+        assert await run_job(database, company_id, job_id, {"counting": counting("b")})
+        assert (await get_job(database, company_id, job_id)).counts == {"words": 3}
+    assert await noted(database, company_id) == "a0 a1 b2 " * 2
+
+
+async def test_a_job_whose_runner_stops_waits_for_the_next_one(database, found_tenant):
+    await _left_waiting(database, await company_of(database, found_tenant, 1))
+
+
+async def test_without_giving_the_lease_back_nobody_could_go_on(database, found_tenant, monkeypatch):
+    async def keep(*_) -> None:
+        """The lease has to run out."""
+
+    monkeypatch.setattr(Jobs, "release", keep)
+    company_id = await company_of(database, found_tenant, 1)
+    with pytest.raises(AssertionError):
+        await _left_waiting(database, company_id)
+    print("guard removed: detected")
+
+
+async def test_two_runners_looking_at_once_do_every_job_once(database, found_tenant):
+    companies = [await company_of(database, found_tenant, 1) for _ in range(3)]
+    queued = [(each, await queue(database, each)) for each in companies for _ in range(3)]
+    kinds = {**KINDS, "counting": counting("a", pages=1)}
+    runners = [JobRunner(database, kinds), JobRunner(database, kinds)]
+    while any([(await get_job(database, *key)).status != "done" for key in queued]):
+        await asyncio.gather(*(runner.look() for runner in runners))
+        await asyncio.gather(*(task for runner in runners for task in runner._running.values()))
+    assert [await noted(database, each) for each in companies] == ["a0 " * 3] * 3
+
+
+async def test_a_runner_that_is_closed_gives_its_jobs_back(database, found_tenant):
+    company_id = await company_of(database, found_tenant, 1)
+    job_id = await queue(database, company_id)
+    begun = asyncio.Event()
+
+    async def endless(_run: Run) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    runner = JobRunner(database, {**KINDS, "counting": endless})
+    while not begun.is_set():
+        await runner.look()
+        await asyncio.wait(
+            [asyncio.create_task(begun.wait()), *runner._running.values()], return_when="FIRST_COMPLETED"
+        )
+    await runner.close()
+    assert (await get_job(database, company_id, job_id)).status == "queued"
+    assert await run_job(database, company_id, job_id, {"counting": counting("a")})
+
+
+def poison(monkeypatch, database, company_id: int, customer_id: int) -> list[int]:
+    """Let one customer of one company fail to be decided, for ever; returns the tries, as they are made."""
+    tries: list[int] = []
+    decide = Journey.bring_to
+
+    def bring_to(journey: Journey, until: datetime) -> None:
+        if journey.relationship.customer_id == customer_id and until >= LAPSED:
+            tries.append(customer_id)
+            raise ArithmeticError("a poisoned customer")
+        decide(journey, until)
+
+    monkeypatch.setattr(Journey, "bring_to", bring_to)
+    return tries
+
+
+async def heal(database, company_id: int) -> None:
+    """Leave nobody due for other tests to meet."""
+    while (await sweep_batch(database, company_id)).decided:
+        pass
+
+
+async def test_a_customer_who_cannot_be_decided_holds_up_nobody_else(database, found_tenant, monkeypatch):
+    monkeypatch.setattr(sweep, "LARGEST_BATCH", 10)
+    ill = await company_of(database, found_tenant, 40, at=LAPSED)
+    other = await company_of(database, found_tenant, 12, at=LAPSED)
+    with monkeypatch.context() as patched:
+        tries = poison(patched, database, ill, 33)
+        sweeper = Sweeper(database)
+        async with asyncio.timeout(30):
+            swept = await sweeper.sweep()
+            tried = len(tries)
+            again = await sweeper.sweep()
+        assert len(tries) == tried, "the one left out is tried again and again"
+        assert 1 <= tried <= 6
+    assert await stages(database, ill) == {
+        each: "customer" if each == 33 else "at_risk" for each in range(1, 41)
+    }
+    assert set((await stages(database, other)).values()) == {"at_risk"}
+    assert (swept.moved, again.decided) == (51, 0)
+    assert ill in await database.dispatch(lambda dispatch: dispatch.due.companies_with_customers()), (
+        "still due"
+    )
+    await Sweeper(database).sweep()
+    moves = (await journeys(database, ill))[33]
+    assert [(move[2], move[3]) for move in moves] == [("prospect", T0), ("customer", T0), ("at_risk", LAPSED)]
+    assert await faults(database, ill) == []
+
+
+async def test_without_trying_one_by_one_a_single_customer_would_hold_up_all(
+    database, found_tenant, monkeypatch
+):
+    async def give_up(*_) -> sweep.Swept:
+        return sweep.Swept()
+
+    monkeypatch.setattr(Sweeper, "_one_by_one", give_up)
+    with pytest.raises(AssertionError):
+        await test_a_customer_who_cannot_be_decided_holds_up_nobody_else(database, found_tenant, monkeypatch)
+    print("guard removed: detected")
+    monkeypatch.undo()
+    await Sweeper(database).sweep()
+
+
+async def test_a_night_scores_everybody_even_if_a_customer_cannot_be_decided(
+    database, found_tenant, monkeypatch
+):
+    company_id = await company_of(database, found_tenant, 5, at=LAPSED + DAY)
+    with monkeypatch.context() as patched:
+        poison(patched, database, company_id, 3)
+        job_id = await begin_night(database, company_id)
+        assert await run_job(database, company_id, job_id, KINDS)
+    job = await get_job(database, company_id, job_id)
+    assert (job.status, job.counts["scored"], job.counts["changed"]) == ("done", 5, 5)
+    await heal(database, company_id)
+    assert set((await stages(database, company_id)).values()) == {"at_risk"}
+
+
+async def test_jobs_of_one_company_fail_alone(database, found_tenant, monkeypatch):
+    ill = await company_of(database, found_tenant, 3, at=LAPSED)
+    other = await company_of(database, found_tenant, 2, at=LAPSED)
+    with monkeypatch.context() as patched:
+        poison(patched, database, ill, 3)
+        queued = [(each, await queue_evaluation(database, each, actor="tests")) for each in (ill, other)]
+        runner = JobRunner(database, KINDS)
+        while {(await get_job(database, *key)).status for key in queued} & {"queued", "running"}:
+            await runner.look()
+            await asyncio.gather(*runner._running.values())
+    failed, done = [await get_job(database, *key) for key in queued]
+    assert (failed.status, failed.error) == ("failed", "ArithmeticError: a poisoned customer")
+    assert (done.status, done.counts["moved"]) == ("done", 2)
+    await heal(database, ill)
+
+
+async def test_evaluating_in_bulk_is_counted(database, found_tenant):
+    company_id = await company_of(database, found_tenant, 6, at=LAPSED)
+    named = await queue_evaluation(database, company_id, actor="tests", customer_ids=[2, 4])
+    assert await run_job(database, company_id, named, KINDS)
+    everybody = await queue_evaluation(database, company_id, actor="tests")
+    assert await run_job(database, company_id, everybody, KINDS)
+    counts = {"evaluated": 2, "moved": 2, "suppressed": 0}
+    job = await get_job(database, company_id, named)
+    assert (job.counts, job.done, job.total) == (counts, 2, 2)
+    job = await get_job(database, company_id, everybody)
+    assert (job.counts, job.done, job.total) == ({"evaluated": 6, "moved": 4, "suppressed": 0}, 6, 6)
+    assert {job.id for job in await list_jobs(database, company_id, before=None, limit=10)} == {
+        named,
+        everybody,
+    }
+    assert [job.id for job in await list_jobs(database, company_id, before=everybody, limit=10)] == [named]
+    assert await queue_rescore(database, company_id, actor="tests") > everybody
+
+
+@pytest.mark.xfail(reason="a unique key violated for ever is taken for a lost race, and ends the whole sweep")
+async def test_a_customer_whose_ledger_is_damaged_holds_up_no_other_company(database, found_tenant):
+    ill = await company_of(database, found_tenant, 2, at=LAPSED + DAY)
+    other = await company_of(database, found_tenant, 2, at=LAPSED)
+    await rows(
+        database,
+        ill,
+        "INSERT INTO journey_transitions (company_id, relationship_id, seq, from_stage, to_stage, transitioned_at,"
+        " trigger_type, map_version, cause_kind, cause_id) SELECT company_id, id, version + 1, current_stage, 'vip',"
+        " stage_entered_at, 'system', 1, 'damage', '' FROM customer_relationships WHERE company_id = :company"
+        " AND customer_id = 1 RETURNING seq",
+    )
+    try:
+        await Sweeper(database).sweep()
+        assert set((await stages(database, other)).values()) == {"at_risk"}
+        assert (await stages(database, ill))[2] == "at_risk"
+    finally:
+        for company_id in (ill, other):
+            await rows(
+                database,
+                company_id,
+                "UPDATE customer_relationships SET next_evaluation_at = NULL WHERE company_id = :company RETURNING id",
+            )
+
+
+@pytest.mark.xfail(reason="run_advance does not go on to the scores when the sweep fails, as rescore does")
+async def test_a_clock_moved_scores_everybody_even_if_a_customer_cannot_be_decided(
+    database, found_tenant, monkeypatch
+):
+    company_id = await company_of(database, found_tenant, 3)
+    try:
+        with monkeypatch.context() as patched:
+            poison(patched, database, company_id, 3)
+            done = await advance(database, company_id, LAPSED + DAY, actor="tests", patience_seconds=None)
+        assert done.company.scored_at == (LAPSED + DAY).replace(hour=2)
+    finally:
+        await heal(database, company_id)

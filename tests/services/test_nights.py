@@ -1,0 +1,475 @@
+"""The nightly run: 02:00 of each company's clocks, once a local day, and every customer scored as of then."""
+
+import asyncio
+import random
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import text
+
+from journey_service.domain import scoring
+from journey_service.domain.errors import CustomerNotFoundError, InvalidInputError
+from journey_service.domain.events import Event
+from journey_service.repositories import companies, scores
+from journey_service.repositories.database import Database
+from journey_service.repositories.jobs import Jobs
+from journey_service.repositories.scores import Page as Looked
+from journey_service.services import nights
+from journey_service.services.imports import read_history, run_import
+from journey_service.services.ingest import ingest
+from journey_service.services.jobs import Run, get_job, run_job
+from journey_service.services.kinds import KINDS
+from journey_service.services.nights import begin_due_nights, begin_night
+from journey_service.services.rescoring import LARGEST_CHUNK, queue_rescore
+from journey_service.services.sweep import sweep_batch
+from ledger import rows
+
+T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+INSTANT = timedelta(microseconds=1)
+
+
+def utc(written: str) -> datetime:
+    return datetime.fromisoformat(written).replace(tzinfo=UTC)
+
+
+async def set_clock(database, company_id: int, at: datetime) -> None:
+    """Let time pass and nothing else, as it does where no test clock is moved."""
+    await database.run(company_id, lambda work: work.companies.set_clock(at))
+
+
+async def nights_of(database, company_id: int) -> list[tuple[str, datetime]]:
+    found = await rows(
+        database,
+        company_id,
+        "SELECT local_date, due_at FROM scoring_runs WHERE company_id = :company ORDER BY local_date",
+    )
+    return [(f"{row[0]:%m-%d}", row[1]) for row in found]
+
+
+async def populate(database, company_id: int, customers: int = 25) -> None:
+    """Customers of every age, some lapsed and lost by now."""
+    chance = random.Random(5)
+    told = [
+        Event("t", f"{customer}-{number}", customer, kind, T0 - chance.randint(0, 60) * DAY, 1_000)
+        for customer in range(1, customers + 1)
+        for number, kind in enumerate(
+            chance.choices(("appointment_completed", "appointment_missed", "ticket_opened"), (5, 2, 1), k=3)
+        )
+    ]
+    await ingest(database, company_id, told)
+
+
+async def spoil(database, company_id: int) -> None:
+    """Make every stored score a wrong and old one."""
+
+    async def unit(work) -> None:
+        await work._connection.execute(
+            text(
+                "UPDATE customer_relationships SET engagement_score = 0.99, risk_score = 0.91,"
+                " scored_at = '2020-01-01' WHERE company_id = :company"
+            ),
+            {"company": company_id},
+        )
+
+    await database.run(company_id, unit)
+
+
+async def wrong(database, company_id: int, as_of: datetime) -> list[int]:
+    """Customers whose stored scores are not the domain's, as of an instant."""
+
+    async def unit(work) -> list[int]:
+        customers = await work.relationships.next_customers(0, limit=5_000)
+        standings, _ = await work.relationships.lock(customers)
+        policy = (await work.companies.desk()).rulebook.policy
+        return [
+            customer
+            for customer, each in standings.items()
+            if (each.engagement, each.risk)
+            != (
+                scoring.engagement(each.relationship.facts, policy, as_of),
+                scoring.risk(each.relationship.facts, policy, as_of),
+            )
+        ]
+
+    return await database.run(company_id, unit)
+
+
+async def test_every_company_has_its_night_at_two_of_its_own_clocks(database, found_tenant):
+    due = {
+        "America/New_York": "2026-07-02T06:00",
+        "Europe/Berlin": "2026-07-02T00:00",
+        "Asia/Kolkata": "2026-07-01T20:30",
+    }
+    for zone, at in due.items():
+        tenant = await found_tenant(timezone=zone, test_clock=utc("2026-07-01T12:00"))
+        await set_clock(database, tenant.id, utc(at) - INSTANT)
+        assert await begin_night(database, tenant.id) is None
+        await set_clock(database, tenant.id, utc(at))
+        assert tenant.id in await database.dispatch(lambda dispatch: dispatch.due.companies_with_nights())
+        job_id = await begin_night(database, tenant.id)
+        job = await get_job(database, tenant.id, job_id)
+        assert (job.status, job.parameters["night"], job.actor) == ("queued", "2026-07-02", nights.ACTOR)
+        assert datetime.fromisoformat(job.parameters["as_of"]) == utc(at)
+        assert await begin_night(database, tenant.id) is None
+        assert tenant.id not in await database.dispatch(lambda dispatch: dispatch.due.companies_with_nights())
+        assert await nights_of(database, tenant.id) == [("07-02", utc(at))]
+
+
+@pytest.mark.parametrize(
+    ("zone", "start", "expected"),
+    [
+        # the clocks go forward at 02:00, and back at 03:00
+        ("Europe/Berlin", "2026-03-28T12:00", ["2026-03-29T01:00", "2026-03-30T00:00"]),
+        ("Europe/Berlin", "2026-10-24T12:00", ["2026-10-25T00:00", "2026-10-26T01:00"]),
+        ("Australia/Lord_Howe", "2026-10-03T12:00", ["2026-10-03T15:30", "2026-10-04T15:00"]),
+        ("Australia/Lord_Howe", "2026-04-04T12:00", ["2026-04-04T15:30", "2026-04-05T15:30"]),
+        # 30 December 2011 never was
+        ("Pacific/Apia", "2011-12-29T13:00", ["2011-12-30T12:00", "2011-12-31T12:00"]),
+    ],
+)
+async def test_days_on_which_the_clocks_are_moved_have_one_night_at_the_right_instant(
+    zone, start, expected, database, found_tenant
+):
+    now, begun = utc(start), []
+    tenant = await found_tenant(timezone=zone, test_clock=now)
+    while len(begun) < len(expected):
+        now += timedelta(minutes=15)
+        await set_clock(database, tenant.id, now)
+        if await begin_night(database, tenant.id) is not None:
+            begun.append(now)
+    assert begun == [utc(at) for at in expected]
+    assert [due_at for _, due_at in await nights_of(database, tenant.id)] == begun
+
+
+async def test_after_an_outage_of_days_the_latest_night_stands_for_all(database, found_tenant):
+    tenant = await found_tenant(timezone="Europe/Berlin", test_clock=T0)
+    await populate(database, tenant.id)
+    await set_clock(database, tenant.id, T0 + 9 * DAY)
+    job_id = await begin_night(database, tenant.id)
+    assert await begin_night(database, tenant.id) is None
+    assert await run_job(database, tenant.id, job_id, KINDS)
+    assert await nights_of(database, tenant.id) == [("01-10", utc("2026-01-10T01:00"))]
+    assert await wrong(database, tenant.id, utc("2026-01-10T01:00")) == []
+    await set_clock(database, tenant.id, T0 + 10 * DAY)
+    assert await begin_night(database, tenant.id) is not None
+    assert [night for night, _ in await nights_of(database, tenant.id)] == ["01-10", "01-11"]
+
+
+async def _two_schedulers(servers, database, found_tenant, looks: int = 4) -> list[int]:
+    """How many nightly jobs each of some companies has once two workers have looked at the same time."""
+    found = [(await found_tenant(test_clock=T0)).id for _ in range(8)]
+    for company_id in found:
+        await set_clock(database, company_id, T0 + DAY)
+    other = Database(servers.database_url, pool_size=5, pool_timeout=30)
+    try:
+        begun = await asyncio.gather(
+            *(begin_due_nights(each) for each in (database, other, database, other)[:looks])
+        )
+    finally:
+        await other.close()
+    print(f"nights begun by {looks} looks: {begun}")
+    counted = [
+        await rows(database, company_id, "SELECT count(*) FROM jobs WHERE company_id = :company")
+        for company_id in found
+    ]
+    for company_id in found:  # nobody shall find them waiting
+        await rows(
+            database, company_id, "UPDATE jobs SET status = 'done' WHERE company_id = :company RETURNING id"
+        )
+    return [int(each[0][0]) for each in counted]
+
+
+async def test_two_schedulers_at_once_begin_a_night_once(servers, database, found_tenant):
+    assert await _two_schedulers(servers, database, found_tenant) == [1] * 8
+
+
+async def test_without_the_lock_and_the_key_a_night_would_be_begun_twice(
+    servers, database, found_tenant, monkeypatch
+):
+    both = asyncio.Barrier(2)
+
+    async def meet(*_) -> bool:
+        """No night is known, and both have read what is due before either writes."""
+        await both.wait()
+        return False
+
+    async def forget(*_) -> None:
+        """No night is written down."""
+
+    monkeypatch.setattr(companies, "_READ_AND_HOLD", companies._READ)
+    monkeypatch.setattr(companies.Companies, "set_next_night", forget)
+    monkeypatch.setattr(Jobs, "has_night", meet)
+    monkeypatch.setattr(Jobs, "note_nights", forget)
+    assert await _two_schedulers(servers, database, found_tenant, looks=2) == [2] * 8
+    print("guard removed: detected")
+
+
+async def _old_company(database, found_tenant, *, customers: int = 25) -> int:
+    """A company whose customers are of every stage, with all stored scores wrong and old, just before a night."""
+    tenant = await found_tenant(test_clock=T0)
+    await populate(database, tenant.id, customers)
+    await set_clock(database, tenant.id, T0 + 130 * DAY)
+    job_id = await begin_night(database, tenant.id)
+    await run_job(database, tenant.id, job_id, KINDS)
+    await set_clock(database, tenant.id, T0 + 131 * DAY)
+    await spoil(database, tenant.id)
+    return tenant.id
+
+
+AS_OF = (T0 + 131 * DAY).replace(hour=2)
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 500])
+async def test_every_customer_of_every_stage_is_scored_as_of_the_night(
+    chunk, database, found_tenant, monkeypatch
+):
+    monkeypatch.setattr(nights, "CHUNK", chunk)
+    company_id = await _old_company(database, found_tenant)
+    assert len(await wrong(database, company_id, AS_OF)) == 25
+    job_id = await begin_night(database, company_id)
+    assert await run_job(database, company_id, job_id, KINDS)
+    stages = await rows(
+        database,
+        company_id,
+        "SELECT DISTINCT current_stage FROM customer_relationships WHERE company_id = :company",
+    )
+    assert {row[0] for row in stages} >= {"at_risk", "churned"}
+    assert await wrong(database, company_id, AS_OF) == []
+    job = await get_job(database, company_id, job_id)
+    assert (job.status, job.done, job.total) == ("done", 25, 25)
+    assert (job.counts["scored"], job.counts["changed"]) == (25, 25)
+    [(scored_at,)] = await rows(database, company_id, "SELECT scored_at FROM companies WHERE id = :company")
+    assert scored_at == AS_OF
+
+
+async def test_leaving_out_the_lapsed_as_the_guide_does_would_be_seen(database, found_tenant, monkeypatch):
+    company_id = await _old_company(database, found_tenant)
+    guided = text(
+        str(scores._PAGE).replace("AND r.id > :after", "AND r.current_stage <> 'churned' AND r.id > :after")
+    )
+    monkeypatch.setattr(scores, "_PAGE", guided)
+    await run_job(database, company_id, await begin_night(database, company_id), KINDS)
+    assert await wrong(database, company_id, AS_OF)
+    print("guard removed: detected")
+
+
+async def test_paging_by_offset_over_whoever_is_out_of_date_would_leave_some_out(
+    database, found_tenant, monkeypatch
+):
+    monkeypatch.setattr(nights, "CHUNK", 3)
+    company_id = await _old_company(database, found_tenant)
+    looked = 0
+
+    async def by_offset(self, after: int, *, limit: int, as_of: datetime, policy) -> Looked:
+        nonlocal looked
+        found = await self._connection.scalars(
+            text(
+                "SELECT id FROM customer_relationships WHERE company_id = :company AND scored_at < :as_of"
+                " ORDER BY id LIMIT :limit OFFSET :looked"
+            ),
+            {"company": self._company_id, "as_of": as_of, "limit": limit, "looked": looked},
+        )
+        ids = list(found.all())
+        looked += limit
+        return Looked(len(ids), max(ids, default=None), ids)
+
+    monkeypatch.setattr(scores.Scores, "page", by_offset)
+    await run_job(database, company_id, await begin_night(database, company_id), KINDS)
+    left_out = await wrong(database, company_id, AS_OF)
+    assert left_out
+    print(f"guard removed: detected ({len(left_out)} of 25 left out)")
+
+
+async def test_only_rows_whose_scores_have_changed_are_written(database, found_tenant):
+    company_id = await _old_company(database, found_tenant)
+    await run_job(database, company_id, await begin_night(database, company_id), KINDS)
+    written = (
+        "SELECT customer_id, xmin::text, updated_at FROM customer_relationships WHERE company_id = :company"
+    )
+
+    async def versions() -> dict[int, tuple[str, datetime]]:
+        return {row[0]: (row[1], row[2]) for row in await rows(database, company_id, written)}
+
+    before = await versions()
+    job_id = await queue_rescore(database, company_id, actor="tests")
+    assert await run_job(database, company_id, job_id, KINDS)
+    job = await get_job(database, company_id, job_id)
+    after = await versions()
+    touched = {customer for customer in before if before[customer] != after[customer]}
+    changed = set(await wrong_before(database, company_id, touched))
+    assert job.counts["scored"] == 25
+    assert job.counts["changed"] == len(touched)
+    assert touched == changed
+    await spoil_one(database, company_id, 7)
+    before = await versions()
+    await set_clock(database, company_id, T0 + 131 * DAY + INSTANT)
+    await run_job(database, company_id, await queue_rescore(database, company_id, actor="tests"), KINDS)
+    after = await versions()
+    assert {customer for customer in before if before[customer] != after[customer]} == {7}
+
+
+async def wrong_before(database, company_id: int, touched: set[int]) -> list[int]:
+    """Of the customers touched, those whose scores as of the night are not those of the company's now."""
+
+    async def unit(work) -> list[int]:
+        standings, _ = await work.relationships.lock(await work.relationships.next_customers(0, limit=5_000))
+        desk = await work.companies.desk()
+        policy = desk.rulebook.policy
+
+        def both(facts, at: datetime) -> tuple[int, int]:
+            return scoring.engagement(facts, policy, at), scoring.risk(facts, policy, at)
+
+        return [
+            customer
+            for customer, each in standings.items()
+            if both(each.relationship.facts, AS_OF) != both(each.relationship.facts, desk.now)
+        ]
+
+    return await database.run(company_id, unit)
+
+
+async def spoil_one(database, company_id: int, customer_id: int) -> None:
+    await rows(
+        database,
+        company_id,
+        "UPDATE customer_relationships SET risk_score = 0.91, scored_at = '2020-01-01'"
+        " WHERE company_id = :company AND customer_id = :customer RETURNING id",
+        customer=customer_id,
+    )
+
+
+@pytest.mark.parametrize("chunk", [1, 3])
+@pytest.mark.parametrize("is_friendly", [True, False])
+async def test_a_run_whose_worker_died_half_way_is_gone_on_with_and_scores_everybody_once(
+    chunk, is_friendly, database, found_tenant, monkeypatch
+):
+    monkeypatch.setattr(nights, "CHUNK", chunk)
+    company_id = await _old_company(database, found_tenant)
+    job_id = await begin_night(database, company_id)
+    task, seen = None, 0
+
+    def die(job) -> None:
+        nonlocal seen
+        seen = job.done
+        if seen >= 7:
+            task.cancel()
+
+    if not is_friendly:  # it goes without giving its lease back
+        monkeypatch.setattr(Jobs, "release", lambda *_: asyncio.sleep(0))
+    task = asyncio.create_task(
+        run_job(database, company_id, job_id, KINDS, on_progress=die, lease_seconds=600)
+    )
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    job = await get_job(database, company_id, job_id)
+    assert (job.status, job.done) == ("queued" if is_friendly else "running", seen)
+    assert 0 < len(await wrong(database, company_id, AS_OF)) < 25
+    if not is_friendly:
+        assert not await run_job(database, company_id, job_id, KINDS), "the lease still runs"
+        await rows(
+            database,
+            company_id,
+            "UPDATE jobs SET lease_until = clock_timestamp() - interval '1 second' WHERE company_id = :company"
+            " AND id = :job RETURNING id",
+            job=job_id,
+        )
+    assert await run_job(database, company_id, job_id, KINDS)
+    job = await get_job(database, company_id, job_id)
+    assert (job.status, job.done, job.counts["scored"], job.counts["changed"]) == ("done", 25, 25, 25)
+    assert await wrong(database, company_id, AS_OF) == []
+    assert not await run_job(database, company_id, job_id, KINDS)
+
+
+async def test_beginning_again_without_the_cursor_would_be_seen_as_double_work(
+    database, found_tenant, monkeypatch
+):
+    monkeypatch.setattr(nights, "CHUNK", 3)
+    company_id = await _old_company(database, found_tenant)
+    job_id = await begin_night(database, company_id)
+    task = None
+    task = asyncio.create_task(
+        run_job(database, company_id, job_id, KINDS, on_progress=lambda job: job.done >= 7 and task.cancel())
+    )
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    async def forgetful(run: Run) -> None:
+        run.cursor = {}
+        await KINDS["rescore"](run)
+
+    assert await run_job(database, company_id, job_id, {"rescore": forgetful})
+    job = await get_job(database, company_id, job_id)
+    assert job.counts["scored"] > 25
+    print(f"guard removed: detected ({job.counts['scored']} looked at of 25)")
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 500])
+async def test_customers_named_are_scored_and_nobody_else(chunk, database, found_tenant):
+    company_id = await _old_company(database, found_tenant)
+    named = [3, 9, 14, 20, 3]
+    job_id = await queue_rescore(database, company_id, actor="tests", customer_ids=named, chunk=chunk)
+    assert await run_job(database, company_id, job_id, KINDS)
+    job = await get_job(database, company_id, job_id)
+    assert (job.status, job.done, job.total, job.counts["scored"]) == ("done", 4, 4, 4)
+    assert set(await wrong(database, company_id, T0 + 131 * DAY)) == set(range(1, 26)) - set(named)
+
+
+async def test_customers_nobody_knows_are_refused(database, found_tenant):
+    tenant = await found_tenant(test_clock=T0)
+    await populate(database, tenant.id, 3)
+    with pytest.raises(CustomerNotFoundError):
+        await queue_rescore(database, tenant.id, actor="tests", customer_ids=[99])
+    with pytest.raises(InvalidInputError) as refused:
+        await queue_rescore(database, tenant.id, actor="tests", customer_ids=[1, 99, 2, 98])
+    assert [fault.pointer for fault in refused.value.faults] == ["/customer_ids/1", "/customer_ids/3"]
+    assert await rows(database, tenant.id, "SELECT id FROM jobs WHERE company_id = :company") == []
+    assert LARGEST_CHUNK >= 500
+
+
+async def _held_at(database, company_id: int) -> dict[int, datetime]:
+    """The instants as of which customers' scores are said to hold."""
+    found = await rows(
+        database,
+        company_id,
+        "SELECT r.customer_id, greatest(r.scored_at, c.scored_at) FROM customer_relationships r JOIN companies c"
+        " ON c.id = r.company_id WHERE r.company_id = :company",
+    )
+    return {row[0]: row[1] for row in found}
+
+
+@pytest.mark.xfail(
+    reason="an import up to an earlier instant writes scores of that instant over those of the night"
+)
+async def test_scores_hold_as_of_the_night_after_an_import_of_an_earlier_time(database, found_tenant):
+    tenant = await found_tenant(test_clock=T0)
+    await ingest(database, tenant.id, [Event("t", "1", 1, "appointment_completed", T0)])
+    await set_clock(database, tenant.id, T0 + 100 * DAY)
+    await run_job(database, tenant.id, await begin_night(database, tenant.id), KINDS)
+
+    async def chunks():
+        yield b"customer_id,event_type,occurred_at\n"
+        yield b"1,appointment_missed,2026-01-02T00:00:00Z\n2,appointment_completed,2026-01-02T00:00:00Z\n"
+
+    found = await read_history(database, tenant.id, chunks(), actor="tests", until=T0 + 2 * DAY)
+    await run_import(database, tenant.id, found.id)
+    while (await sweep_batch(database, tenant.id)).decided:
+        pass
+    night = (T0 + 100 * DAY).replace(hour=2)
+    assert set((await _held_at(database, tenant.id)).values()) == {night}
+    assert await wrong(database, tenant.id, night) == []
+
+
+@pytest.mark.xfail(
+    reason="customers named are scored before what is due is decided; the sweep then writes older scores"
+)
+async def test_scores_of_customers_named_are_not_made_older_by_the_sweep(database, found_tenant):
+    tenant = await found_tenant(test_clock=T0)
+    await ingest(database, tenant.id, [Event("t", "1", 1, "appointment_completed", T0)])
+    now = T0 + 150 * DAY
+    await set_clock(database, tenant.id, now)
+    job_id = await queue_rescore(database, tenant.id, actor="tests", customer_ids=[1])
+    assert await run_job(database, tenant.id, job_id, KINDS)
+    await sweep_batch(database, tenant.id)
+    assert await _held_at(database, tenant.id) == {1: now}
+    assert await wrong(database, tenant.id, now) == []
