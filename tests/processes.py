@@ -11,6 +11,8 @@ from contextlib import contextmanager
 
 import httpx
 
+from journey_service.embedded.valkey import valkey_binary
+
 
 def free_port() -> int:
     """A port nobody listens on."""
@@ -19,27 +21,45 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-class Server:
-    """`journey api` on a port, in a process group of its own."""
+class Process:
+    """The `journey` command, in a process group of its own."""
 
-    def __init__(self, environment: Mapping[str, str], *, port: int, workers: int = 1) -> None:
-        self.url = f"http://127.0.0.1:{port}"
+    def __init__(self, *arguments: str, environment: Mapping[str, str]) -> None:
         self._process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "journey_service.cli",
-                "api",
-                "--port",
-                str(port),
-                "--workers",
-                str(workers),
-            ],
+            [sys.executable, "-m", "journey_service.cli", *arguments],
             env={**os.environ, **environment},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it still runs."""
+        return self._process.poll() is None
+
+    def kill(self) -> None:
+        """kill -9, the whole group."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def stop(self) -> int:
+        """End it the friendly way; returns its status."""
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGTERM)
+            try:
+                self._process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        return self._process.returncode
+
+
+class Server(Process):
+    """`journey api` on a port."""
+
+    def __init__(self, environment: Mapping[str, str], *, port: int, workers: int = 1) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        super().__init__("api", "--port", str(port), "--workers", str(workers), environment=environment)
 
     def await_ready(self, seconds: float = 60) -> "Server":
         """Wait until requests are answered."""
@@ -50,23 +70,39 @@ class Server:
                     return self
             except httpx.HTTPError:
                 time.sleep(0.05)
-            if self._process.poll() is not None:
+            if not self.is_alive:
                 raise RuntimeError(f"the server has ended with status {self._process.returncode}")
         raise TimeoutError("the server is not ready")
 
-    def kill(self) -> None:
-        """kill -9, the whole group."""
-        os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
 
-    def stop(self) -> None:
-        """End it the friendly way."""
-        if self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGTERM)
-            try:
-                self._process.wait(30)
-            except subprocess.TimeoutExpired:
-                self.kill()
+class Redis:
+    """A Valkey of a test's own, to be frozen, emptied and killed."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.start()
+
+    def start(self) -> None:
+        """Start it, empty."""
+        self._process = subprocess.Popen(
+            [str(valkey_binary()), "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def freeze(self) -> None:
+        """Let it hold every connection, and answer nobody."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """kill -9; it keeps nothing."""
+        self._process.kill()
+        self._process.wait()
 
 
 @contextmanager

@@ -13,7 +13,8 @@ from api.calls import NOON, PROBLEM, Outside, Tenant
 from journey_service.domain.intake import parse_instant
 from journey_service.embedded import Servers
 from journey_service.repositories.database import Database
-from journey_service.worker.rounds import IMPORTS, JOBS, Rounds
+from journey_service.services.schedule import IMPORTS, JOBS
+from journey_service.worker.rounds import Rounds
 
 
 class Contract:
@@ -91,7 +92,7 @@ async def salon(found_tenant: Any) -> Tenant:
     return await found_tenant(test_clock=parse_instant(NOON, ""))
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 async def rounds(database: Database) -> AsyncIterator[None]:
     """A worker that does what the API leaves to one: histories and jobs, but not the sweep.
 

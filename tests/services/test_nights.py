@@ -438,9 +438,6 @@ async def _held_at(database, company_id: int) -> dict[int, datetime]:
     return {row[0]: row[1] for row in found}
 
 
-@pytest.mark.xfail(
-    reason="an import up to an earlier instant writes scores of that instant over those of the night"
-)
 async def test_scores_hold_as_of_the_night_after_an_import_of_an_earlier_time(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
     await ingest(database, tenant.id, [Event("t", "1", 1, "appointment_completed", T0)])
@@ -460,9 +457,6 @@ async def test_scores_hold_as_of_the_night_after_an_import_of_an_earlier_time(da
     assert await wrong(database, tenant.id, night) == []
 
 
-@pytest.mark.xfail(
-    reason="customers named are scored before what is due is decided; the sweep then writes older scores"
-)
 async def test_scores_of_customers_named_are_not_made_older_by_the_sweep(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
     await ingest(database, tenant.id, [Event("t", "1", 1, "appointment_completed", T0)])

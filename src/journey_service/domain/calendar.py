@@ -16,7 +16,7 @@ def instant_of(day: date, at: time, zone: ZoneInfo) -> datetime:
 
     A time that comes twice is the first one; a time that is skipped is the first instant after the gap.
     """
-    local = datetime.combine(day, at, tzinfo=zone)
+    local = datetime.combine(day, at.replace(fold=0), tzinfo=zone)
     instant = local.astimezone(UTC)
     if instant.astimezone(zone).replace(tzinfo=None) == local.replace(tzinfo=None):
         return instant

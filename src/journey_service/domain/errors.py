@@ -255,3 +255,10 @@ class UnavailableError(JourneyServiceError):
 
     def __init__(self, message: str = "Try again shortly.") -> None:
         super().__init__(message)
+
+
+class RacesLostError(UnavailableError):
+    """A change was tried again and again, and somebody else was always first; or it can never be made."""
+
+    def __init__(self) -> None:
+        super().__init__("Too many changes at once; try again shortly.")

@@ -15,7 +15,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, Operationa
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from journey_service.domain.errors import InvalidInputError, UnavailableError
+from journey_service.domain.errors import InvalidInputError, RacesLostError, UnavailableError
 from journey_service.repositories.unit_of_work import Dispatch, Keyring, Work
 
 T = TypeVar("T")
@@ -61,8 +61,8 @@ class Database:
     ) -> T:
         """Run a unit of work for one company in a transaction, and commit it.
 
-        Raises UnavailableError when the database is out of reach, saturated, or races never end; otherwise
-        what the unit raises, with nothing changed.
+        Raises UnavailableError when the database is out of reach or saturated, RacesLostError when races never
+        end; otherwise what the unit raises, with nothing changed.
         """
         last: Exception | None = None
         for _ in range(_TRIES):
@@ -75,7 +75,7 @@ class Database:
                 last = error
             except (PoolTimeoutError, OSError) as error:
                 raise UnavailableError from error
-        raise UnavailableError("Too many changes at once; try again shortly.") from last
+        raise RacesLostError from last
 
     async def dispatch(self, unit: Callable[[Dispatch], Awaitable[T]]) -> T:
         """Read due work of all companies; writes nothing, sees nothing else."""

@@ -28,7 +28,8 @@ _LAG: Final = text(
 _WAITING: Final = text(
     "SELECT (SELECT count(*) FROM jobs WHERE status IN ('queued', 'running')) AS jobs,"
     " (SELECT count(*) FROM imports WHERE status IN ('queued', 'running')) AS imports,"
-    " (SELECT max(extract(epoch FROM now() - created_at)) FROM jobs WHERE status = 'queued') AS job_age,"
+    " (SELECT max(extract(epoch FROM now() - greatest(created_at, lease_until))) FROM jobs"
+    " WHERE status = 'queued') AS job_age,"
     " (SELECT max(extract(epoch FROM now() - created_at)) FROM imports WHERE status = 'queued') AS import_age,"
     " (SELECT max(extract(epoch FROM now() - lease_until)) FROM jobs WHERE status = 'running'"
     "   AND lease_until < now()) AS silent,"

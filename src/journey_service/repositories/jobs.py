@@ -142,11 +142,11 @@ class Jobs:
         return held.rowcount == 1
 
     async def release(self, job_id: int, token: str) -> None:
-        """Give a claimed job back, for somebody else to go on with."""
+        """Give a claimed job back, for somebody else to go on with; it has waited since now."""
         await self._connection.execute(
             update(jobs)
             .where(*self._is(job_id), jobs.c.lease_token == token, jobs.c.status == "running")
-            .values(status="queued", lease_token=None, lease_until=None)
+            .values(status="queued", lease_token=None, lease_until=func.clock_timestamp())
         )
 
     async def finish(self, job_id: int, token: str, *, error: str | None = None) -> bool:

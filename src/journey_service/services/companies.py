@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from journey_service.domain.errors import (
@@ -104,8 +105,13 @@ def _check(new: NewCompany) -> Rulebook:
     return Rulebook(stage_map, policy)
 
 
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones() - _NO_ZONES)
+
+
 def _is_zone(name: str) -> bool:
     try:
-        return name in available_timezones() - _NO_ZONES and ZoneInfo(name) is not None
+        return name in _zones() and ZoneInfo(name) is not None
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return False

@@ -99,6 +99,8 @@ async def write(work: Work, docket: Docket, *, as_decided: bool = False) -> dict
         standing = docket.standings[customer_id]
         facts, policy = journey.relationship.facts, docket.desk.rulebook.policy
         at = (journey.decided_at if as_decided else None) or docket.now
+        # Nor are scores that somebody knew later made older: neither this row's nor those of a whole night.
+        at = max(at, standing.scored_at or at, docket.desk.company.scored_at or at)
         standing.relationship = journey.relationship
         standing.engagement = scoring.engagement(facts, policy, at)
         standing.risk = scoring.risk(facts, policy, at)

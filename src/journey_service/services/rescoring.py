@@ -6,7 +6,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from journey_service.domain.errors import CustomerNotFoundError, Fault, InvalidInputError, UnavailableError
+from journey_service.domain.errors import (
+    CustomerNotFoundError,
+    Fault,
+    InvalidInputError,
+    RacesLostError,
+    UnavailableError,
+)
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.jobs import LeaseLostError, Page, Run
@@ -67,28 +73,32 @@ async def rescore(run: Run) -> None:
     if named is not None:
         await _score_named(run, named, as_of)
         return
-    try:
-        await sweep_company(run)
-    except (LeaseLostError, UnavailableError):
-        raise
-    except Exception:
-        # Whoever cannot be decided is a matter for the sweep, which tries one by one; scores do not wait for it.
-        _LOGGER.exception("sweeping company %d before it is scored failed", run.company_id)
+    await sweep_company(run)
     await score_company(run, as_of)
 
 
-async def sweep_company(run: Run, *, wait_for_others: bool = False) -> None:
-    """Decide whoever is due in the company; with `wait_for_others`, until those in other hands are, too."""
+async def sweep_company(run: Run) -> None:
+    """Decide whoever is due in the company, and wait for those who are in other hands.
+
+    Whoever cannot be decided is a matter for the sweep, which tries one by one: scores do not wait for that.
+    """
 
     async def batch(work: Work) -> Page:
         swept = await decide_due(work)
-        is_over = not swept.decided and not (wait_for_others and await anybody_due(work))
+        is_over = not swept.decided and not await anybody_due(work)
         return Page({"after": _LOWEST} if is_over else {}, {"decided": swept.decided, "moved": swept.moved})
 
-    while "after" not in run.cursor:
-        page = await run.page(batch)
-        if not page.cursor and not page.counts["decided"]:
-            await asyncio.sleep(_PAUSE_SECONDS)
+    try:
+        while "after" not in run.cursor:
+            page = await run.page(batch)
+            if not page.cursor and not page.counts["decided"]:
+                await asyncio.sleep(_PAUSE_SECONDS)
+    except RacesLostError:
+        _LOGGER.exception("sweeping company %d before it is scored lost every race", run.company_id)
+    except (LeaseLostError, UnavailableError):
+        raise
+    except Exception:
+        _LOGGER.exception("sweeping company %d before it is scored failed", run.company_id)
 
 
 async def anybody_due(work: Work) -> bool:

@@ -11,10 +11,11 @@ from journey_service.repositories.database import Database
 from journey_service.repositories.jobs import Night
 from journey_service.repositories.unit_of_work import Work
 
-SWEEP_SECONDS: Final = 5.0
-NIGHTS_SECONDS: Final = 5.0
-JOBS_SECONDS: Final = 5.0
-IMPORTS_SECONDS: Final = 5.0
+SWEEP: Final = "sweep"
+NIGHTS: Final = "nights"
+JOBS: Final = "jobs"
+IMPORTS: Final = "imports"
+EVERY_SECONDS: Final = 5.0
 NIGHTS_SHOWN: Final = 7
 
 
@@ -29,10 +30,10 @@ class Round:
 
 
 ROUNDS: Final = (
-    Round("sweep", "decides customers who fall due", SWEEP_SECONDS, is_rung=False),
-    Round("nights", "begins nightly runs that fall due", NIGHTS_SECONDS, is_rung=False),
-    Round("jobs", "does long work that waits", JOBS_SECONDS, is_rung=True),
-    Round("imports", "replays histories that wait", IMPORTS_SECONDS, is_rung=True),
+    Round(SWEEP, "decides customers who fall due", EVERY_SECONDS, is_rung=False),
+    Round(NIGHTS, "begins nightly runs that fall due", EVERY_SECONDS, is_rung=False),
+    Round(JOBS, "does long work that waits", EVERY_SECONDS, is_rung=True),
+    Round(IMPORTS, "replays histories that wait", EVERY_SECONDS, is_rung=True),
 )
 
 

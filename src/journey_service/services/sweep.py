@@ -1,12 +1,13 @@
 """The due sweep: whoever falls due is decided, each at the own instant, by as many workers as there are."""
 
+import asyncio
 import logging
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from journey_service.domain.errors import UnavailableError
+from journey_service.domain.errors import RacesLostError, UnavailableError
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.desk import Docket, load, load_due, write
@@ -14,6 +15,7 @@ from journey_service.services.desk import Docket, load, load_due, write
 LARGEST_BATCH: Final = 200
 """How many customers one transaction holds at most, so that online traffic waits for milliseconds only."""
 _BATCHES_A_TURN: Final = 5
+_LEFT_OUT_SECONDS: Final = 600.0
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -67,12 +69,12 @@ async def _decide(work: Work, docket: Docket) -> Swept:
 class Sweeper:
     """Sweeps all companies in turns, so that a busy one cannot keep the others waiting.
 
-    A customer whom the service fails to decide must not hold up the others: they are left out for as long as
-    the process lives, and stay due, where the health check finds them.
+    A customer whom the service fails to decide must not hold up the others: they are left out for ten minutes,
+    and stay due, where the health check finds them.
     """
 
     database: Database
-    _failing: dict[int, set[int]] = field(default_factory=dict)
+    _failing: dict[int, dict[int, float]] = field(default_factory=dict)
 
     async def sweep(self) -> Swept:
         """Decide everybody due in any company."""
@@ -92,12 +94,12 @@ class Sweeper:
         """Up to a thousand customers of one company; nothing decided when none are left."""
         total = Swept()
         for _ in range(_BATCHES_A_TURN):
-            failing = self._failing.get(company_id, set())
+            without = self._left_out(company_id)
             try:
-                batch = await sweep_batch(self.database, company_id, without=failing)
-            except UnavailableError:
-                raise
-            except Exception:
+                batch = await sweep_batch(self.database, company_id, without=without)
+            except Exception as error:
+                if isinstance(error, UnavailableError) and not isinstance(error, RacesLostError):
+                    raise
                 _LOGGER.exception(
                     "sweeping company %d failed; its customers are tried one by one", company_id
                 )
@@ -107,22 +109,31 @@ class Sweeper:
                 break
         return total
 
+    def _left_out(self, company_id: int) -> list[int]:
+        now = _now()
+        return [customer for customer, until in self._failing.get(company_id, {}).items() if now < until]
+
     async def _one_by_one(self, company_id: int) -> Swept:
         """Decide the next customers alone, and remember whom it is that fails."""
-        failing = self._failing.setdefault(company_id, set())
+        failing = self._failing.setdefault(company_id, {})
         total = Swept()
 
         async def due(work: Work) -> list[int]:
             desk = await work.companies.desk()
-            found = await work.relationships.lock_due(desk.now, limit=LARGEST_BATCH, without=[*failing])
+            without = self._left_out(company_id)
+            found = await work.relationships.lock_due(desk.now, limit=LARGEST_BATCH, without=without)
             return sorted(found)
 
         for customer_id in await self.database.run(company_id, due):
             try:
                 total.add(await self.database.run(company_id, partial(_decide_one, customer_id=customer_id)))
-            except UnavailableError:
-                raise
-            except Exception:
+            except Exception as error:
+                if isinstance(error, UnavailableError) and not isinstance(error, RacesLostError):
+                    raise
                 _LOGGER.exception("customer %d of company %d cannot be decided", customer_id, company_id)
-                failing.add(customer_id)
+                failing[customer_id] = _now() + _LEFT_OUT_SECONDS
         return total
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

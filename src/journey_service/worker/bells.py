@@ -11,7 +11,8 @@ from arq.cron import CronJob
 from redis.exceptions import RedisError
 
 from journey_service.gateways.doorbell import QUEUE, RING, connect, to_json
-from journey_service.worker.rounds import IMPORTS, JOBS, NIGHTS, SWEEP, Rounds
+from journey_service.services.schedule import IMPORTS, JOBS, NIGHTS, SWEEP
+from journey_service.worker.rounds import Rounds
 
 _ROUNDS: Final = "rounds"
 _EVERY_FIVE_SECONDS: Final = set(range(0, 60, 5))
@@ -20,6 +21,7 @@ _REPORT_SECONDS: Final = 30
 _PATIENCE_SECONDS: Final = 5.0
 _RETRY_SECONDS: Final = 2.0
 _TIMEOUT_SECONDS: Final = 5
+_HANG_UP_SECONDS: Final = 1.0
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -100,10 +102,16 @@ async def _answers(url: str) -> bool:
 
 
 async def _close(worker: Worker) -> None:
+    """Let the rings under way end, and hang up. Whatever is wrong with Redis must keep nobody from going."""
+    ringing = list(worker.tasks.values())
+    if ringing:
+        _, late = await asyncio.wait(ringing, timeout=_HANG_UP_SECONDS)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*ringing, return_exceptions=True)
     pool = worker.pool
-    # Whatever is wrong with Redis must not keep anybody from going.
-    with contextlib.suppress(RedisError, OSError, TimeoutError, asyncio.CancelledError):
-        async with asyncio.timeout(1):
-            await worker.close()
+    with contextlib.suppress(RedisError, OSError, TimeoutError):
+        async with asyncio.timeout(_HANG_UP_SECONDS):
+            await pool.delete(worker.health_check_key)
     with contextlib.suppress(RedisError, OSError, TimeoutError):
         await pool.connection_pool.disconnect()

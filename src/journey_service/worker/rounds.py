@@ -6,7 +6,7 @@ The timers here are what the promise rests on. Redis only shortens the wait: a r
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -16,14 +16,9 @@ from journey_service.services.imports import run_due_imports
 from journey_service.services.jobs import LEASE_SECONDS, JobRunner
 from journey_service.services.kinds import KINDS
 from journey_service.services.nights import begin_due_nights
+from journey_service.services.schedule import IMPORTS, JOBS, NIGHTS, ROUNDS, SWEEP
 from journey_service.services.sweep import Sweeper
 
-SWEEP: Final = "sweep"
-NIGHTS: Final = "nights"
-JOBS: Final = "jobs"
-IMPORTS: Final = "imports"
-EVERY_ROUND: Final = (SWEEP, NIGHTS, JOBS, IMPORTS)
-PAUSE_SECONDS: Final = 5.0
 _JITTER: Final = 0.2
 
 _LOGGER = logging.getLogger(__name__)
@@ -64,15 +59,15 @@ class _Round:
 
 
 class Rounds:
-    """The rounds of one process. `names` are those it takes part in."""
+    """The rounds of one process. `names` are those it takes part in (all of them), `pause_seconds` replaces their own."""
 
     def __init__(
         self,
         database: Database,
         *,
-        names: Iterable[str] = EVERY_ROUND,
+        names: Collection[str] | None = None,
         lease_seconds: float = LEASE_SECONDS,
-        pause_seconds: float = PAUSE_SECONDS,
+        pause_seconds: float | None = None,
     ) -> None:
         self._database = database
         self._runner = JobRunner(database, KINDS, lease_seconds, on_ended=lambda: self.ring(JOBS))
@@ -82,7 +77,11 @@ class Rounds:
             JOBS: self._runner.look,
             IMPORTS: self._replay,
         }
-        self._rounds = {name: _Round(name, acts[name], pause_seconds) for name in names}
+        self._rounds = {
+            each.name: _Round(each.name, acts[each.name], pause_seconds or each.every_seconds)
+            for each in ROUNDS
+            if names is None or each.name in names
+        }
         self._tasks: list[asyncio.Task[None]] = []
 
     def ring(self, name: str) -> None:

@@ -1,0 +1,154 @@
+"""The doorbell: what is rung for begins at once, as JSON, and who cannot ring is not kept waiting."""
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+
+import pytest
+from redis.asyncio import Redis as Client
+from redis.exceptions import RedisError
+
+from journey_service.gateways.doorbell import QUEUE, Doorbell
+from journey_service.services.jobs import get_job
+from journey_service.services.rescoring import queue_rescore
+from journey_service.services.schedule import JOBS, ROUNDS
+from journey_service.worker.bells import listen, schedule
+from journey_service.worker.rounds import Rounds
+from processes import Redis
+
+NEVER = 3600.0
+"""A pause that no test waits for: whatever happens was rung for."""
+LONG = 60.0
+
+
+@pytest.fixture
+async def redis():
+    started = Redis()
+    await _answering(started)
+    yield started
+    started.thaw()
+    started.kill()
+
+
+async def _answering(redis):
+    async with Client.from_url(redis.url) as client:
+        while True:
+            try:
+                return await client.ping()
+            except (RedisError, OSError):
+                await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def hearing(database, redis):
+    """Rounds that never begin by themselves, and somebody who listens for them."""
+    rounds = Rounds(database, names=(JOBS,), pause_seconds=NEVER)
+    rounds.start()
+    listener = asyncio.create_task(listen(redis.url, rounds))
+    try:
+        yield rounds
+    finally:
+        listener.cancel()
+        await asyncio.gather(listener, return_exceptions=True)
+        await rounds.close()
+
+
+async def _is_done_when_rung_for(database, tenant, doorbell):
+    """Whether a job that nobody would look for is done; rung for again and again, as rings may be lost."""
+    job_id = await queue_rescore(database, tenant.id, actor="tests")
+    async with asyncio.timeout(LONG):
+        while (await get_job(database, tenant.id, job_id)).status != "done":
+            doorbell.ring(JOBS)
+            await asyncio.sleep(0.02)
+    return True
+
+
+async def test_what_is_rung_for_begins(database, tenant, redis):
+    doorbell = Doorbell(redis.url)
+    async with hearing(database, redis):
+        assert await _is_done_when_rung_for(database, tenant, doorbell)
+    await doorbell.close()
+
+
+async def test_the_bell_is_heard_again_after_redis_was_emptied_killed_and_frozen(database, tenant, redis):
+    doorbell = Doorbell(redis.url)
+    async with hearing(database, redis):
+        assert await _is_done_when_rung_for(database, tenant, doorbell)
+
+        async with Client.from_url(redis.url) as client:
+            await client.flushall()
+        assert await _is_done_when_rung_for(database, tenant, doorbell)
+
+        redis.kill()
+        assert await doorbell.answers() is False
+        redis.start()
+        assert await _is_done_when_rung_for(database, tenant, doorbell)
+
+        redis.freeze()
+        assert await doorbell.answers() is False
+        redis.thaw()
+        assert await _is_done_when_rung_for(database, tenant, doorbell)
+    await doorbell.close()
+
+
+async def test_many_rings_are_one_and_they_are_json(redis):
+    doorbell = Doorbell(redis.url)
+    for _ in range(100):
+        doorbell.ring(JOBS)
+        await asyncio.sleep(0)
+    await doorbell.close()
+
+    async with Client.from_url(redis.url) as client:
+        waiting = await client.zrange(QUEUE, 0, -1)
+        told = json.loads(await client.get(f"arq:job:{waiting[0].decode()}"))
+    assert len(waiting) == 1
+    assert (told["f"], told["a"], told["k"]) == ("ring", [JOBS], {})
+
+
+async def test_who_cannot_ring_goes_on(redis):
+    doorbell = Doorbell(redis.url)
+    redis.freeze()
+    doorbell.ring(JOBS)
+    assert await doorbell.worker_report() is None
+    await doorbell.close()
+
+    nobody = Doorbell("redis://127.0.0.1:1/0")
+    nobody.ring(JOBS)
+    assert (await nobody.answers(), await nobody.worker_report()) == (False, None)
+    await nobody.close()
+
+
+async def test_the_worker_tells_that_it_is_there(database, redis):
+    doorbell = Doorbell(redis.url)
+    assert await doorbell.worker_report() is None
+    async with hearing(database, redis), asyncio.timeout(LONG):
+        while await doorbell.worker_report() is None:
+            await asyncio.sleep(0.02)
+    await doorbell.close()
+
+
+async def test_a_wrong_password_stops_no_round(database, tenant, redis):
+    async with Client.from_url(redis.url) as client:
+        await client.config_set("requirepass", "another")
+    rounds = Rounds(database, names=(JOBS,), pause_seconds=0.02)
+    rounds.start()
+    listener = asyncio.create_task(listen(redis.url, rounds))
+    job_id = await queue_rescore(database, tenant.id, actor="tests")
+    async with asyncio.timeout(LONG):
+        while (await get_job(database, tenant.id, job_id)).status != "done":
+            await asyncio.sleep(0.02)
+    assert not listener.done()
+    listener.cancel()
+    await asyncio.gather(listener, return_exceptions=True)
+    await rounds.close()
+
+
+async def test_a_name_nobody_knows_rings_for_nobody(database):
+    Rounds(database).ring("the neighbours")
+
+
+def test_the_schedule_rings_often_enough_for_everything():
+    rung = {job.name: job for job in schedule()}
+    assert rung["cron:every_five_seconds"].second == set(range(0, 60, 5))
+    assert rung["cron:every_minute"].second == 0
+    assert {each.name for each in ROUNDS} == {"sweep", "nights", "jobs", "imports"}
