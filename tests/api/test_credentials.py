@@ -34,6 +34,8 @@ SCOPES = {
     "post_evaluations": "admin",
     "list_jobs": "admin",
     "get_job": "admin",
+    "get_schedule": "admin",
+    "get_health": "admin",
     "post_clock": "admin",
     "post_company": "operate",
     "list_companies": "operate",

@@ -98,7 +98,7 @@ async def test_a_key_without_the_scope_moves_no_clock_and_starts_no_work(http, f
     problem(await _clock(http, tenant, advance_to="2026-03-02T12:00:00Z"), 403, "forbidden")
     for path in ("/admin/rescore", "/admin/evaluate-transitions"):
         problem(await _post(http, tenant.headers, path), 403, "forbidden")
-    for path in ("/admin/jobs", "/admin/jobs/1"):
+    for path in ("/admin/jobs", "/admin/jobs/1", "/admin/schedule", "/admin/health"):
         problem(await http.get(f"{API}{path}", headers=tenant.headers), 403, "forbidden")
 
 
@@ -276,3 +276,39 @@ async def test_a_body_that_is_no_json_starts_nothing(http, salon):
     for path in ("/admin/rescore", "/admin/evaluate-transitions", f"/admin/companies/{salon.id}/clock"):
         problem(await http.post(f"{API}{path}", headers=headers, content=b"{"), 422, "malformed")
     assert (await look(http, salon, "/admin/jobs"))["items"] == []
+
+
+async def test_the_schedule_tells_the_next_night_on_the_companys_own_clocks(http, found_tenant):
+    tenant = await found_tenant(test_clock=AT_NOON, timezone="Europe/Berlin")
+
+    told = await look(http, tenant, "/admin/schedule")
+    assert (told["next_night_at"], told["next_night_local"]) == (
+        "2026-03-02T01:00:00Z",
+        "2026-03-02T02:00:00+01:00",
+    )
+    assert (told["nights"], told["scored_at"]) == ([], None)
+    assert {each["name"] for each in told["rounds"]} == {"sweep", "nights", "jobs", "imports"}
+
+    await _clock(http, tenant, advance_to="2026-03-28T12:00:00Z")
+
+    told = await look(http, tenant, "/admin/schedule")
+    # The clocks are put forward that night: there is no two o'clock, and three comes instead.
+    assert (told["next_night_at"], told["next_night_local"]) == (
+        "2026-03-29T01:00:00Z",
+        "2026-03-29T03:00:00+02:00",
+    )
+    assert [night["local_date"] for night in told["nights"]] == [
+        f"2026-03-{day}" for day in range(28, 21, -1)
+    ]
+    assert {night["status"] for night in told["nights"]} == {"done"}
+    assert told["scored_at"] == told["nights"][0]["due_at"] == "2026-03-28T01:00:00Z"
+
+
+async def test_health_names_every_check_and_no_company(http, salon):
+    told = await look(http, salon, "/admin/health")
+
+    checks = {check["name"]: check for check in told["checks"]}
+    assert checks.keys() >= {"database", "schema", "redis", "sweep", "nights", "jobs", "imports"}
+    assert checks["database"]["status"] == checks["schema"]["status"] == checks["redis"]["status"] == "ok"
+    assert told["status"] in {check["status"] for check in told["checks"]}
+    assert str(salon.id) not in str(told)

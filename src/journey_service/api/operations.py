@@ -26,6 +26,7 @@ from journey_service.api.shapes.jobs import (
     JobsOut,
     RescoreIn,
 )
+from journey_service.api.shapes.operations import HealthOut, ScheduleOut
 from journey_service.domain.errors import (
     CustomerNotFoundError,
     ImportNotFoundError,
@@ -33,7 +34,7 @@ from journey_service.domain.errors import (
     NoTestClockError,
 )
 from journey_service.domain.events import MAX_ID
-from journey_service.services import clock, evaluation, imports, jobs, rescoring
+from journey_service.services import clock, evaluation, health, imports, jobs, rescoring, schedule
 
 router = APIRouter(prefix="/admin", tags=["operations"], route_class=StrictRoute)
 
@@ -103,6 +104,19 @@ async def get_job(job_id: JobId, caller: Admin, house: HouseDep) -> JobOut:
             return JobOut.of_import(await imports.get_import(house.database, caller.company_id, job_id))
         except ImportNotFoundError:
             raise JobNotFoundError(job_id) from None
+
+
+@router.get("/schedule", summary="Read what runs when", responses=problems())
+async def get_schedule(caller: Admin, house: HouseDep) -> ScheduleOut:
+    """The company's next nightly run, the last ones, and what the workers look for all the time."""
+    return ScheduleOut.of(await schedule.get_schedule(house.database, caller.company_id))
+
+
+@router.get("/health", summary="Read whether the work gets done", responses=problems())
+async def get_health(caller: Admin, house: HouseDep) -> HealthOut:  # noqa: ARG001  # naming it is the check
+    """Database, schema, Redis, and how far behind the workers are: over all companies, naming none."""
+    redis = None if house.doorbell is None else house.doorbell.answers
+    return HealthOut.of(await health.examine(house.database, redis=redis))
 
 
 @router.post(

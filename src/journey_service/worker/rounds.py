@@ -59,7 +59,7 @@ class _Round:
 
 
 class Rounds:
-    """The rounds of one process. `names` are those it takes part in (all of them), `pause_seconds` replaces their own."""
+    """The rounds of one process: those named, or all; `pause_seconds` replaces their own."""
 
     def __init__(
         self,
