@@ -19,5 +19,6 @@ ENV PATH=/opt/journey/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
   CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/livez', timeout=2)"]
+# `journey worker` runs from the same image; it listens nowhere, so give it --no-healthcheck.
 # `journey migrate` is run once, before, with the same image and MIGRATION_DATABASE_URL.
 CMD ["journey", "api", "--host", "0.0.0.0", "--port", "8000"]

@@ -7,9 +7,9 @@ STAMP := $(VENV)/.installed
 PORT ?= 8000
 DATA ?= .journey
 
-.PHONY: run install test lint types contracts openapi lock clean
+.PHONY: run install test lint types contracts openapi bench lock clean
 
-run: install ## Start everything here, with a demo company.
+run: install ## Start everything here, with the demo.
 	$(BIN)/journey up --demo --port $(PORT) --data-dir $(DATA)
 
 install: $(STAMP) ## Set up .venv with the locked dependencies.
@@ -35,6 +35,10 @@ contracts: install ## The layers: data flows one way.
 
 openapi: install ## Write the published contract anew.
 	$(BIN)/journey openapi --out openapi/openapi.json
+
+bench: install ## Figures of this machine; compare ratios.
+	$(BIN)/python bench/ingest.py
+	$(BIN)/python bench/timekeeping.py
 
 lock: ## Resolve the dependencies anew; needs uv.
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

@@ -31,44 +31,43 @@ _READ: Final = (
     " ELSE r.appointments_value END * 100 AS lifetime_cents"
 )
 
-# {rows} are rows of _READ. Each array is walked once, for all the windows it is asked about; its instants
-# and "now" follow the domain's windows: t lies in the last n days when t > now - n days.
+# {rows} are rows of _READ. The arrays ascend, so that how many of their instants lie at or before an edge is a
+# binary search, `width_bucket`; t lies in the last n days when t > now - n days.
 _SCORED: Final = """
 SELECT rows.id,
   CASE WHEN is_new THEN CAST(:new_engagement AS int) ELSE least(100, CAST(div(
-    200 * ((CAST(:frequency AS numeric) * least(c.frequency, CAST(:frequency_target AS int))
-        + CAST(:recency AS numeric) * CASE WHEN rows.last_appointment_at IS NULL THEN 0
+    200 * ((CAST(:frequency AS numeric) * least(c_frequency, CAST(:frequency_target AS int))
+        + CAST(:recency AS numeric) * CASE WHEN days IS NULL THEN 0
             ELSE greatest(0, CAST(:horizon AS int) - days) END
-        + CAST(:monetary AS numeric) * greatest(0, least(rows.lifetime_cents, CAST(:target_cents AS numeric))))
+        + CAST(:monetary AS numeric) * greatest(0, least(lifetime_cents, CAST(:target_cents AS numeric))))
       * (good + bad + 2) + CAST(:quality AS numeric) * (good + 1))
     + CAST(:whole AS numeric) * 10000 * (good + bad + 2),
     CAST(:whole AS numeric) * 20000 * (good + bad + 2)) AS int)) END AS engagement,
   CASE WHEN is_new THEN CAST(:new_risk AS int) ELSE least(100, (2 * (
       CASE WHEN days > CAST(:inactive_days AS int) THEN CAST(:inactive AS int) ELSE 0 END
     + CASE WHEN days > CAST(:very_inactive_days AS int) THEN CAST(:very_inactive AS int) ELSE 0 END
-    + CASE WHEN c.before > 0 AND (c.recent - c.before) * CAST(:trend_whole AS bigint)
-        < CAST(:trend_part AS bigint) * c.before THEN CAST(:trend AS int) ELSE 0 END
-    + CASE WHEN m.missed > 0 AND m.missed * CAST(:missed_whole AS bigint)
-        > CAST(:missed_part AS bigint) * (m.missed + c.missed) THEN CAST(:missed AS int) ELSE 0 END
-    + CASE WHEN k.tickets > 0 THEN CAST(:tickets AS int) ELSE 0 END) + 100) / 200) END AS risk
-FROM {rows} rows
-CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE t > :frequency_from) AS frequency,
-    count(*) FILTER (WHERE t > :quality_from) AS quality,
-    count(*) FILTER (WHERE t > :missed_from) AS missed,
-    count(*) FILTER (WHERE t > :trend_from) AS recent,
-    count(*) FILTER (WHERE t <= :trend_from AND t > :trend_before) AS before
-  FROM unnest(rows.recent_completed) t) c
-CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE t > :quality_from) AS quality,
-    count(*) FILTER (WHERE t > :missed_from) AS missed FROM unnest(rows.recent_missed) t) m
-CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE t > :quality_from) AS quality
-  FROM unnest(rows.recent_long_calls) t) l
-CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE t > :quality_from) AS quality,
-    count(*) FILTER (WHERE t > :tickets_from) AS tickets FROM unnest(rows.recent_tickets) t) k
-CROSS JOIN LATERAL (SELECT greatest(0, extract(day FROM CAST(:now AS timestamptz) - rows.last_appointment_at)) AS days,
-    c.quality + l.quality AS good, m.quality + k.quality AS bad,
-    cardinality(rows.recent_completed) + cardinality(rows.recent_missed)
-      + cardinality(rows.recent_long_calls) + cardinality(rows.recent_tickets) = 0 AS is_new) d
-WHERE rows.scored_at IS NULL OR rows.scored_at < :now
+    + CASE WHEN c_before > 0 AND (c_recent - c_before) * CAST(:trend_whole AS bigint)
+        < CAST(:trend_part AS bigint) * c_before THEN CAST(:trend AS int) ELSE 0 END
+    + CASE WHEN m_missed > 0 AND m_missed * CAST(:missed_whole AS bigint)
+        > CAST(:missed_part AS bigint) * (m_missed + c_missed) THEN CAST(:missed AS int) ELSE 0 END
+    + CASE WHEN k_tickets > 0 THEN CAST(:tickets AS int) ELSE 0 END) + 100) / 200) END AS risk
+FROM (SELECT r.id, r.lifetime_cents,
+    CASE WHEN r.last_appointment_at IS NOT NULL
+      THEN CAST(greatest(0, extract(day FROM CAST(:now AS timestamptz) - r.last_appointment_at)) AS int) END AS days,
+    r.c - width_bucket(:frequency_from, r.recent_completed) AS c_frequency,
+    r.c - width_bucket(:missed_from, r.recent_completed) AS c_missed,
+    r.c - width_bucket(:trend_from, r.recent_completed) AS c_recent,
+    width_bucket(:trend_from, r.recent_completed) - width_bucket(:trend_before, r.recent_completed) AS c_before,
+    r.m - width_bucket(:missed_from, r.recent_missed) AS m_missed,
+    r.k - width_bucket(:tickets_from, r.recent_tickets) AS k_tickets,
+    r.c - width_bucket(:quality_from, r.recent_completed)
+      + r.l - width_bucket(:quality_from, r.recent_long_calls) AS good,
+    r.m - width_bucket(:quality_from, r.recent_missed)
+      + r.k - width_bucket(:quality_from, r.recent_tickets) AS bad,
+    r.c + r.m + r.l + r.k = 0 AS is_new
+  FROM (SELECT *, cardinality(recent_completed) AS c, cardinality(recent_missed) AS m,
+      cardinality(recent_long_calls) AS l, cardinality(recent_tickets) AS k FROM {rows} told
+    WHERE scored_at IS NULL OR scored_at < :now OFFSET 0) r OFFSET 0) rows
 """
 _IS_CHANGED: Final = (
     "({a}.engagement, {a}.risk) IS DISTINCT FROM"

@@ -19,7 +19,7 @@ from journey_service.services.jobs import LeaseLostError, Page, Run
 from journey_service.services.sweep import decide_due
 
 RESCORE: Final = "rescore"
-CHUNK: Final = 500
+CHUNK: Final = 1_000
 """How many customers one transaction looks at; of these it holds and writes those whose scores have changed."""
 LARGEST_CHUNK: Final = 5_000
 MOST_NAMED: Final = 10_000

@@ -1,0 +1,254 @@
+"""The due sweep beside a full rescore, a bare UPDATE, and online traffic. `python bench/timekeeping.py [N]`.
+
+N relationships (100,000 by default) in one company, of which a hundredth is due at a time. Starts its own
+PostgreSQL (default settings, fsync on) in a temporary folder and ends by itself. Each figure is the median of
+five, taken in turns; compare ratios.
+"""
+
+import argparse
+import asyncio
+import statistics
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import asyncpg
+
+from journey_service.domain.events import Event
+from journey_service.embedded import Embedded
+from journey_service.repositories import migrating
+from journey_service.repositories.database import Database
+from journey_service.services.companies import NewCompany, found_company
+from journey_service.services.ingest import ingest
+from journey_service.services.jobs import get_job, run_job
+from journey_service.services.kinds import KINDS
+from journey_service.services.rescoring import queue_rescore
+from journey_service.services.sweep import Sweeper
+
+COMPANY = 1
+T0 = datetime(2026, 1, 5, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+TURNS = 5
+TELLERS = 8
+ONLINE_SECONDS = 8.0
+PACE_SECONDS = TELLERS / 200
+"""Each teller's pace, so that together they tell 200 events a second."""
+
+
+async def _crowd(owner: asyncpg.Connection, customers: int) -> None:
+    """Customers with one to six visits within the last year, as if the service had seen them all."""
+    await owner.execute(
+        "INSERT INTO customers (company_id, customer_id) SELECT $1::bigint, n FROM generate_series(1, $2::bigint) n",
+        COMPANY,
+        customers,
+    )
+    await owner.execute(
+        "INSERT INTO customer_relationships (company_id, customer_id, current_stage, stage_entered_at, version,"
+        " total_appointments, appointments_value, lifetime_value, first_appointment_at, last_appointment_at,"
+        " last_event_at, recent_completed, last_progress_stage, stages_held, risk_score, engagement_score, scored_at,"
+        " next_evaluation_at)"
+        " SELECT $1::bigint, n, 'customer', v.times[1], 2, cardinality(v.times), 50, 50, v.times[1],"
+        " v.times[cardinality(v.times)], v.times[cardinality(v.times)], v.times, 'customer',"
+        " ARRAY['customer', 'prospect'], 0, 0.5, $3::timestamptz, $3::timestamptz + interval '10 years'"
+        " FROM generate_series(1, $2::bigint) n, LATERAL (SELECT array_agg(t ORDER BY t) FROM (SELECT $3::timestamptz"
+        " - ((n * 7 + k * 61) % 360) * interval '1 day' - (n % 1440) * interval '1 minute' AS t"
+        " FROM generate_series(0, n % 6) k) x) v(times)",
+        COMPANY,
+        customers,
+        T0,
+    )
+    await owner.execute(
+        "INSERT INTO journey_transitions (company_id, relationship_id, seq, from_stage, to_stage, transitioned_at,"
+        " trigger_type, map_version, cause_kind, cause_id) SELECT company_id, id, seq,"
+        " CASE seq WHEN 2 THEN 'prospect' END, CASE seq WHEN 1 THEN 'prospect' ELSE 'customer' END, stage_entered_at,"
+        " 'system', 1, 'made', seq::text FROM customer_relationships, generate_series(1, 2) seq",
+    )
+    await owner.execute("VACUUM ANALYZE")
+
+
+class Bench:
+    """One company, its clock, and what is measured on it."""
+
+    def __init__(
+        self, database: Database, owner: asyncpg.Connection, watch: asyncpg.Connection, customers: int
+    ) -> None:
+        self.database = database
+        self.owner = owner
+        self.watch = watch
+        self.customers = customers
+        self.due = customers // 100
+        self.at = T0
+        self.turn = 0
+        self.counts: dict[str, int] = {}
+
+    async def make_due(self) -> None:
+        """Let another hundredth of the customers lapse: their last visit was 91 days ago."""
+        await self.owner.execute(
+            "UPDATE customer_relationships SET next_evaluation_at = $1::timestamptz,"
+            " last_appointment_at = $1::timestamptz - interval '91 days',"
+            " recent_completed = ARRAY[$1::timestamptz - interval '91 days'] WHERE customer_id % 100 = $2",
+            self.at,
+            self.turn,
+        )
+        await self.owner.execute("CHECKPOINT")
+        self.turn += 1
+
+    async def a_day_passes(self) -> None:
+        """Let a day pass in which nobody falls due, so that scores age as they do each night."""
+        self.at += DAY
+        await self.owner.execute("UPDATE companies SET clock_at = $1", self.at)
+
+    async def sweep(self) -> None:
+        """Decide whoever is due."""
+        self.counts["swept"] = (await Sweeper(self.database).sweep()).decided
+
+    async def rescore(self) -> None:
+        """Score everybody."""
+        job_id = await queue_rescore(self.database, COMPANY, actor="bench")
+        await run_job(self.database, COMPANY, job_id, KINDS)
+        job = await get_job(self.database, COMPANY, job_id)
+        self.counts.update(scored=job.counts["scored"], changed=job.counts["changed"])
+
+    async def spoil(self) -> None:
+        """Make every stored score another one."""
+        await self.owner.execute(
+            "UPDATE customer_relationships SET risk_score = 0.99, scored_at = timestamptz '2000-01-01'"
+        )
+        await self.owner.execute("VACUUM customer_relationships")
+
+    async def bare_update(self) -> None:
+        """What no rescore can beat if it writes everybody."""
+        await self.owner.execute(
+            "UPDATE customer_relationships SET risk_score = (random() * 100)::int / 100.0,"
+            " engagement_score = (random() * 100)::int / 100.0"
+        )
+
+    async def online(self, seconds: float) -> tuple[list[float], list[float]]:
+        """(seconds of each event told at 200 a second, seconds that anybody has waited for a lock)."""
+        taken: list[float] = []
+        waits: list[float] = []
+        end = time.perf_counter() + seconds
+        numbers = iter(range(10**9))
+        name = time.perf_counter_ns()
+
+        async def teller() -> None:
+            while (began := time.perf_counter()) < end:
+                number = next(numbers)
+                customer_id = 1 + number * 7_919 % self.customers
+                event = Event("bench", f"{name}-{number}", customer_id, "payment_received", self.at, 100)
+                await ingest(self.database, COMPANY, [event])
+                taken.append(time.perf_counter() - began)
+                await asyncio.sleep(max(0.0, PACE_SECONDS - taken[-1]))
+
+        async def watcher() -> None:
+            while time.perf_counter() < end:
+                found = await self.watch.fetchval(
+                    "SELECT max(extract(epoch FROM clock_timestamp() - waitstart)) FROM pg_locks WHERE NOT granted"
+                )
+                waits.append(float(found or 0))
+                await asyncio.sleep(0.005)
+
+        await asyncio.gather(watcher(), *(teller() for _ in range(TELLERS)))
+        return sorted(taken), waits
+
+
+async def _timed(act: Callable[[], Awaitable[None]]) -> float:
+    began = time.perf_counter()
+    await act()
+    return time.perf_counter() - began
+
+
+async def _measure(url: str, customers: int) -> None:
+    owner = await asyncpg.connect(url)
+    await owner.execute("SET statement_timeout = 0")
+    database = Database(url, pool_size=12, pool_timeout=30)
+    new = NewCompany(id=COMPANY, name="bench", timezone="UTC", currency="EUR", test_clock=T0)
+    await found_company(database, new, author="bench")
+    await _crowd(owner, customers)
+    watch = await asyncpg.connect(url)
+    bench = Bench(database, owner, watch, customers)
+    await bench.rescore()  # from the made scores to the true ones
+
+    seconds: dict[str, list[float]] = {name: [] for name in ("sweep", "night", "all", "update")}
+    for _ in range(TURNS):
+        await bench.a_day_passes()
+        await bench.make_due()
+        seconds["sweep"].append(await _timed(bench.sweep))
+        await owner.execute("VACUUM customer_relationships")
+        seconds["night"].append(await _timed(bench.rescore))
+        aged = bench.counts["changed"]
+        await bench.spoil()
+        seconds["all"].append(await _timed(bench.rescore))
+        await owner.execute("VACUUM customer_relationships")
+        seconds["update"].append(await _timed(bench.bare_update))
+        await owner.execute("VACUUM customer_relationships")
+        await bench.spoil()
+        await bench.rescore()
+    middle = {name: statistics.median(found) for name, found in seconds.items()}
+
+    print(f"{customers} relationships, medians of {TURNS}")
+    print(f"sweep of {bench.counts['swept']} due               {middle['sweep']:8.3f} s")
+    print(f"rescore after a day ({aged} changed)   {middle['night']:8.3f} s")
+    print(f"rescore, all changed               {middle['all']:8.3f} s")
+    print(f"bare UPDATE of both scores, all    {middle['update']:8.3f} s")
+    print(f"sweep / rescore after a day        {middle['sweep'] / middle['night']:8.3f}")
+    print(f"sweep / rescore, all changed       {middle['sweep'] / middle['all']:8.3f}")
+    print(f"rescore after a day / UPDATE       {middle['night'] / middle['update']:8.3f}")
+    print(f"rescore, all changed / UPDATE      {middle['all'] / middle['update']:8.3f}")
+
+    await _beside(bench)
+    await database.close()
+    await watch.close()
+    await owner.close()
+
+
+async def _beside(bench: Bench) -> None:
+    """200 events a second alone, and beside rescoring day after day, one run after the other."""
+
+    async def rescoring(end: float) -> int:
+        runs = 0
+        while time.perf_counter() < end:
+            await bench.a_day_passes()
+            await bench.rescore()
+            runs += 1
+        return runs
+
+    before = await bench.owner.fetchval(
+        "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+    )
+    alone, _ = await bench.online(ONLINE_SECONDS)
+    runs, (beside, waits) = await asyncio.gather(
+        rescoring(time.perf_counter() + ONLINE_SECONDS), bench.online(ONLINE_SECONDS)
+    )
+    after = await bench.owner.fetchval(
+        "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+    )
+    told = len(beside) / ONLINE_SECONDS
+    print(
+        f"online alone:  {len(alone) / ONLINE_SECONDS:6.0f}/s  p50 {_ms(alone, 0.5)}  p99 {_ms(alone, 0.99)}"
+    )
+    print(f"beside {runs} rescores: {told:6.0f}/s  p50 {_ms(beside, 0.5)}  p99 {_ms(beside, 0.99)}")
+    print(f"{after - before} deadlocks, longest wait for a lock seen {max(waits) * 1_000:.0f} ms")
+
+
+def _ms(taken: list[float], share: float) -> str:
+    return f"{taken[int(len(taken) * share)] * 1_000:.1f} ms"
+
+
+def main() -> None:
+    """Measure once and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("customers", nargs="?", type=int, default=100_000)
+    customers = parser.parse_args().customers
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Embedded(Path(folder) / "data", with_valkey=False) as servers,
+    ):
+        migrating.upgrade(servers.database_url)
+        asyncio.run(_measure(servers.database_url, customers))
+
+
+if __name__ == "__main__":
+    main()
