@@ -429,3 +429,20 @@ async def test_a_clock_moved_scores_everybody_even_if_a_customer_cannot_be_decid
         assert done.company.scored_at == (LAPSED + DAY).replace(hour=2)
     finally:
         await heal(database, company_id)
+
+
+async def test_whoever_queues_a_thousand_jobs_hides_nobody_elses(database, found_tenant):
+    greedy, modest = await found_tenant(test_clock=T0), await found_tenant(test_clock=T0)
+    many = [await queue_rescore(database, greedy.id, actor="tests") for _ in range(150)]
+    one = await queue_rescore(database, modest.id, actor="tests")
+
+    due = await database.dispatch(lambda dispatch: dispatch.jobs.some(limit=100))
+
+    assert (modest.id, one) in due
+    assert [job_id for company_id, job_id in due if company_id == greedy.id] == [many[0]]
+    for company_id, job_id in ((greedy.id, many[0]), (modest.id, one)):
+        assert await run_job(database, company_id, job_id, KINDS)
+    due = await database.dispatch(lambda dispatch: dispatch.jobs.some(limit=100))
+    assert [job_id for company_id, job_id in due if company_id == greedy.id] == [many[1]]
+    for job_id in many[1:]:
+        assert await run_job(database, greedy.id, job_id, KINDS)

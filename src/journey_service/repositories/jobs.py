@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import orjson
 from sqlalchemy import func, insert, or_, select, text, update
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.repositories.tables import jobs, scoring_runs
@@ -219,16 +220,25 @@ class DueJobs:
         self._connection = connection
 
     async def some(self, *, limit: int) -> list[tuple[int, int]]:
-        """(company, job) in the order they were queued; those of a runner that fell silent too."""
+        """(company, job), the next one of each company, in the order they were queued.
+
+        Those of a runner that fell silent are among them. One a company, so that whoever queues a thousand does
+        not hide the others.
+        """
+        is_free = or_(
+            jobs.c.status == "queued",
+            (jobs.c.status == "running") & (jobs.c.lease_until < func.clock_timestamp()),
+        )
+        first = (
+            select(jobs.c.company_id, jobs.c.id, jobs.c.created_at)
+            .where(is_free)
+            .ext(distinct_on(jobs.c.company_id))
+            .order_by(jobs.c.company_id, jobs.c.created_at, jobs.c.id)
+            .subquery()
+        )
         rows = await self._connection.execute(
-            select(jobs.c.company_id, jobs.c.id)
-            .where(
-                or_(
-                    jobs.c.status == "queued",
-                    (jobs.c.status == "running") & (jobs.c.lease_until < func.clock_timestamp()),
-                )
-            )
-            .order_by(jobs.c.created_at, jobs.c.company_id, jobs.c.id)
+            select(first.c.company_id, first.c.id)
+            .order_by(first.c.created_at, first.c.company_id)
             .limit(limit)
         )
         return [(row.company_id, row.id) for row in rows]
