@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -198,6 +199,45 @@ def test_a_child_that_was_not_promised_to_the_kernel_outlives_its_owner():
         assert _parent(child) is not None
         owner.stdin.close()
     _await(lambda: _parent(child) is None)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other kernels tell no child of its owner's death")
+def test_the_processes_that_answer_go_with_up_when_there_are_several(tmp_path):
+    up = Up(tmp_path / "folder", "--no-demo", "--workers", "2")
+    up.end(signal.SIGKILL)
+
+    def nobody_answers() -> bool:
+        try:
+            httpx.get(f"{up.url}/livez", timeout=5)
+        except httpx.ConnectError:
+            return True
+        except httpx.HTTPError:
+            return False
+        return False
+
+    assert _await(nobody_answers)
+
+
+def test_up_without_its_postgresql_says_so_and_ends(tmp_path):
+    folder = tmp_path / "folder"
+    up = Up(folder, "--no-demo")
+    os.kill(int((folder / "valkey.pid").read_text()), signal.SIGKILL)
+    # The doorbell is no reason to end, the truth is.
+    assert httpx.get(f"{up.url}/livez", timeout=10).status_code == 200
+    os.kill(int((folder / "postgres" / "postmaster.pid").read_text().splitlines()[0]), signal.SIGKILL)
+    printed, _ = up._process.communicate(timeout=90)
+    assert up._process.returncode == 1
+    assert "postgres ended with code" in printed
+
+
+def test_up_refuses_a_port_that_is_taken_before_anything_is_started(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        done = _journey("up", "--no-demo", "--port", port, "--data-dir", str(tmp_path / "f"), check=False)
+    assert (done.returncode, "cannot be listened on" in done.stderr) == (1, True), done.stderr
+    assert not (tmp_path / "f").exists()
 
 
 def test_up_brings_three_companies_each_with_a_history_and_a_key(tmp_path):

@@ -252,6 +252,17 @@ async def test_updates_are_queued_for_the_workers(place):
     assert printed.stdout == f"company {LIVE}: job {newest.id}\n"
 
 
+@pytest.mark.parametrize("command", ["update-risk-scores", "evaluate-transitions", "explain-risk"])
+@pytest.mark.parametrize("customer", [-1, 2**63])
+async def test_an_id_that_can_be_nobodys_is_told_in_a_sentence(place, command, customer):
+    done = await place.journey(command, "--company", STILL, "--customer", customer, status=1)
+    assert "--customer" in done.stderr
+    assert "Traceback" not in done.stderr
+    done = await place.journey(command, "--company", 2**63, "--customer", 1, status=1)
+    assert "--company" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("chunk", ["0", "5001", "many"])
 async def test_a_chunk_out_of_bounds_is_refused(place, chunk):
     done = await place.journey("queue-updates", "--chunk", chunk, status=1)

@@ -9,7 +9,9 @@ from sqlalchemy import text
 from journey_service.domain.errors import JobNotFoundError, UnavailableError
 from journey_service.domain.events import Event
 from journey_service.domain.journey import Journey
+from journey_service.domain.policy import parse_policy
 from journey_service.repositories import jobs as job_rows
+from journey_service.repositories.database import DatabaseFaultError
 from journey_service.repositories.jobs import Jobs
 from journey_service.services import sweep
 from journey_service.services.clock import advance
@@ -447,3 +449,22 @@ async def test_whoever_queues_a_thousand_jobs_hides_nobody_elses(database, found
     assert [job_id for company_id, job_id in due if company_id == greedy.id] == [many[1]]
     for job_id in many[1:]:
         assert await run_job(database, greedy.id, job_id, KINDS)
+
+
+async def test_a_job_the_database_refused_says_so_without_its_statements(database, found_tenant):
+    tenant = await found_tenant(test_clock=T0)
+    job_id = await queue_rescore(database, tenant.id, actor="tests")
+
+    async def refused(run: Run) -> None:
+        async def unit(work):
+            await work.scores.page(2**70, limit=1, as_of=T0, policy=parse_policy({}))
+            return Page({})
+
+        await run.page(unit)
+
+    with pytest.raises(DatabaseFaultError):
+        await run_job(database, tenant.id, job_id, {**KINDS, "rescore": refused})
+    job = await get_job(database, tenant.id, job_id)
+    assert job.status == "failed"
+    assert job.error.startswith("DatabaseFaultError: the database refused a statement")
+    assert "SELECT" not in job.error

@@ -10,6 +10,7 @@ from journey_service.cli.jobs import check_customers, customers_named, report, s
 from journey_service.cli.terminal import (
     NOT_AS_IT_SHOULD_BE,
     AsJson,
+    CustomerIds,
     DataDir,
     MaybeCompanyId,
     Place,
@@ -30,9 +31,7 @@ _COUNTS = ("evaluated", "moved", "suppressed")
 
 def evaluate_transitions(
     company: MaybeCompanyId = None,
-    customer: Annotated[
-        list[int] | None, typer.Option(help="These customers only; may be given more than once.")
-    ] = None,
+    customer: CustomerIds = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only tell what would happen to the customers named.")
     ] = False,

@@ -6,16 +6,17 @@ import typer
 
 from journey_service.cli.terminal import DataDir, Place, say, with_database
 from journey_service.domain.errors import InvalidInputError
+from journey_service.domain.events import MAX_ID
 from journey_service.services import credentials
 
 OwnerId = Annotated[
-    int, typer.Option("--company", min=0, help="The company's id; 0 for the operators' own keys.")
+    int, typer.Option("--company", min=0, max=MAX_ID, help="The company's id; 0 for the operators' own keys.")
 ]
 
 
 def create(
     name: Annotated[str, typer.Argument(help="What the key is for.")],
-    company: Annotated[int | None, typer.Option(min=1, help="The company's id.")] = None,
+    company: Annotated[int | None, typer.Option(min=1, max=MAX_ID, help="The company's id.")] = None,
     operator: Annotated[bool, typer.Option("--operator", help="A key of the operators'.")] = False,
     scope: Annotated[
         list[str] | None, typer.Option(help="May be given more than once; * by default.")

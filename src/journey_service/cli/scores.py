@@ -10,6 +10,8 @@ from journey_service.cli.terminal import (
     NOT_AS_IT_SHOULD_BE,
     AsJson,
     CompanyId,
+    CustomerId,
+    CustomerIds,
     DataDir,
     MaybeCompanyId,
     Place,
@@ -30,9 +32,7 @@ _COUNTS = ("scored", "changed", "decided", "moved")
 
 def update_risk_scores(
     company: MaybeCompanyId = None,
-    customer: Annotated[
-        list[int] | None, typer.Option(help="These customers only; may be given more than once.")
-    ] = None,
+    customer: CustomerIds = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -96,7 +96,7 @@ def queue_updates(
 
 def explain_risk(
     company: CompanyId,
-    customer: Annotated[int, typer.Option(help="The customer's id.")],
+    customer: CustomerId,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:

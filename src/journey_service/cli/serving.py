@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,11 +11,16 @@ from typing import Annotated
 
 import typer
 import uvicorn
+from fastapi import FastAPI
 from rich.progress import TaskID
 
+from journey_service.cli.server_watch import ServerWatch
 from journey_service.cli.terminal import DataDir, bar, complain, mention, owner_url, told
 from journey_service.cli.worker_process import WorkerProcess
+from journey_service.domain.errors import InvalidInputError
 from journey_service.embedded import Embedded, Servers
+from journey_service.embedded.processes import die_with_parent
+from journey_service.main import create_app
 from journey_service.repositories import migrating
 from journey_service.repositories.database import Database
 from journey_service.services import credentials, demo
@@ -22,6 +28,7 @@ from journey_service.settings import read_settings
 from journey_service.worker.main import run_worker
 
 _FACTORY = "journey_service.main:create_app"
+_CHILD_FACTORY = "journey_service.cli.serving:create_child"
 _DEFAULT_DATA = Path(".journey")
 
 
@@ -38,13 +45,16 @@ def up(
     with told():
         if chosen := os.environ.get("JOURNEY_BOOTSTRAP_KEY"):
             credentials.check_token(chosen, "JOURNEY_BOOTSTRAP_KEY")
-    with told(), Embedded(data_dir) as servers:
+    with told():
+        _check_port(host, port)
+    embedded = Embedded(data_dir)
+    with told(), embedded as servers:
         migrating.upgrade(servers.database_url)
         os.environ.update(_environment(servers))
         if with_demo:
             _bring_demo(servers, f"http://{host}:{port}")
-        with WorkerProcess(complain):
-            _serve(host, port, workers)
+        with ServerWatch(embedded, complain), WorkerProcess(complain):
+            _serve(host, port, workers, factory=_CHILD_FACTORY if workers > 1 else _FACTORY)
 
 
 def api(
@@ -71,9 +81,28 @@ def migrate(data_dir: DataDir = None) -> None:
     mention("The database is at the schema of this version.")
 
 
-def _serve(host: str, port: int, workers: int) -> None:
+def create_child() -> FastAPI:
+    """The API in a process of its own under `up`: gone when `up` is, however that ended."""
+    die_with_parent(signal.SIGTERM)
+    return create_app()
+
+
+def _check_port(host: str, port: int) -> None:
+    """Refuse a port somebody else listens on, before anything is started for it."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise InvalidInputError.at(
+                "--port", f"{host}:{port} cannot be listened on: {error.strerror}"
+            ) from error
+
+
+def _serve(host: str, port: int, workers: int, *, factory: str = _FACTORY) -> None:
     uvicorn.run(
-        _FACTORY,
+        factory,
         factory=True,
         host=host,
         port=port,

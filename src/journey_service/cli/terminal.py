@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from journey_service.domain.errors import InvalidInputError, JourneyServiceError
+from journey_service.domain.events import MAX_ID
 from journey_service.embedded import EmbeddedError, connect_or_start
 from journey_service.repositories import migrating
 from journey_service.repositories.companies import Company
@@ -36,9 +37,15 @@ DataDir = Annotated[
     Path | None,
     typer.Option(help="Folder of `journey up`, running or not. Without it, DATABASE_URL says where to go."),
 ]
-CompanyId = Annotated[int, typer.Option("--company", min=1, help="The company's id.")]
+CompanyId = Annotated[int, typer.Option("--company", min=1, max=MAX_ID, help="The company's id.")]
+CustomerId = Annotated[int, typer.Option("--customer", min=0, max=MAX_ID, help="The customer's id.")]
+CustomerIds = Annotated[
+    list[int] | None,
+    typer.Option("--customer", min=0, max=MAX_ID, help="These customers only; may be given more than once."),
+]
 MaybeCompanyId = Annotated[
-    int | None, typer.Option("--company", min=1, help="The company's id; left out, all companies.")
+    int | None,
+    typer.Option("--company", min=1, max=MAX_ID, help="The company's id; left out, all companies."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 

@@ -123,6 +123,11 @@ class Embedded:
         """Whether the servers were started and all of them still run."""
         return bool(self._servers) and all(server.fault() is None for server in self._servers)
 
+    def faults(self) -> dict[str, str]:
+        """How the servers that have died ended, by name, with the end of their logs."""
+        found = {server.name: server.fault() for server in self._servers}
+        return {name: fault for name, fault in found.items() if fault is not None}
+
     def check(self) -> None:
         """Raise EmbeddedError, with the end of its log, when a started server has died."""
         for server in self._servers:

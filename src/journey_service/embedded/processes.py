@@ -186,6 +186,13 @@ def dying_with_us(way: signal.Signals) -> Callable[[], None] | None:
     return prepare
 
 
+def die_with_parent(way: signal.Signals) -> None:
+    """Have this process get a signal when the thread that started it ends, where the kernel has such a thing."""
+    if sys.platform == "linux":
+        arguments = [ctypes.c_ulong(argument) for argument in (way, 0, 0, 0)]
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, *arguments)
+
+
 def account_for(data: Path) -> Account | None:
     """Whom the servers have to run as; None for whoever runs this process."""
     if os.geteuid() != 0:

@@ -40,6 +40,13 @@ _BIND: Final = text(
 )
 
 
+class DatabaseFaultError(Exception):
+    """The database refused a statement for a reason nobody expected. The text names it and shows no SQL."""
+
+    def __init__(self, error: DBAPIError) -> None:
+        super().__init__(f"the database refused a statement ({_sqlstate(error) or type(error).__name__})")
+
+
 class Database:
     """The pools of one process: one for the tenants' work, one for reading due work across tenants."""
 
@@ -130,6 +137,7 @@ def _engine(url: str, role: str, size: int, timeout: float, application_name: st
         pool_timeout=timeout,
         pool_pre_ping=True,
         pool_recycle=1800,
+        hide_parameters=True,  # values are customers' own, and errors go to logs
         json_serializer=lambda value: orjson.dumps(value).decode(),
         json_deserializer=orjson.loads,
         connect_args={
@@ -167,4 +175,4 @@ def _translated(error: DBAPIError) -> Exception:
     if _sqlstate(error) in _NOT_LET_IN:
         return UnavailableError("The database is not there, or does not let this login in: see DATABASE_URL.")
     lost = error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
-    return UnavailableError() if lost or _sqlstate(error) in _SATURATED else error
+    return UnavailableError() if lost or _sqlstate(error) in _SATURATED else DatabaseFaultError(error)

@@ -130,7 +130,10 @@ class Sweeper:
             except Exception as error:
                 if isinstance(error, UnavailableError) and not isinstance(error, RacesLostError):
                     raise
-                _LOGGER.exception("customer %d of company %d cannot be decided", customer_id, company_id)
+                # In one line: the whole traceback has just been told for their batch.
+                _LOGGER.error(  # noqa: TRY400
+                    "customer %d of company %d cannot be decided: %r", customer_id, company_id, error
+                )
                 failing[customer_id] = _now() + _LEFT_OUT_SECONDS
         return total
 

@@ -1,7 +1,7 @@
 """Long work and clocks over the wire."""
 
 from datetime import datetime
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -16,7 +16,7 @@ from journey_service.services.rescoring import CHUNK, LARGEST_CHUNK, MOST_NAMED
 class EvaluateIn(In):
     """Whom to evaluate."""
 
-    customer_ids: list[int] | None = Field(
+    customer_ids: list[Annotated[int, Field(strict=True, ge=0, le=MAX_ID)]] | None = Field(
         default=None,
         min_length=1,
         max_length=MOST_NAMED,
@@ -24,18 +24,16 @@ class EvaluateIn(In):
         examples=[[4711, 4712]],
     )
 
-    @model_validator(mode="after")
-    def _are_ids(self) -> Self:
-        if any(not 0 <= customer_id <= MAX_ID for customer_id in self.customer_ids or ()):
-            raise ValueError(f"customer ids lie from 0 to {MAX_ID}")
-        return self
-
 
 class RescoreIn(EvaluateIn):
     """Whose scores to write anew."""
 
     chunk: int = Field(
-        default=CHUNK, ge=1, le=LARGEST_CHUNK, description="how many customers a transaction looks at"
+        default=CHUNK,
+        strict=True,
+        ge=1,
+        le=LARGEST_CHUNK,
+        description="how many customers a transaction looks at",
     )
 
 
@@ -129,8 +127,10 @@ class ClockOut(Out):
     job_id: int = Field(description="the job that does what fell due on the way")
     status: Literal["queued", "running", "done", "failed"]
     nights: int = Field(description="nightly runs on the way")
-    decided: int = Field(description="decisions about customers who fell due")
-    moved: int = Field(description="moves that came of them")
+    decided: int = Field(
+        description="customers whom this job has decided; workers may have decided others beside it"
+    )
+    moved: int = Field(description="moves that came of these decisions")
     changed: int = Field(description="customers whose stored scores are others as of the last night")
 
     @classmethod
