@@ -14,7 +14,8 @@ from journey_service.domain.errors import CompanyNotFoundError, InvalidInputErro
 from journey_service.domain.events import LATEST, Event
 from journey_service.repositories import companies
 from journey_service.services import clock
-from journey_service.services.clock import ADVANCE, advance, get_clock
+from journey_service.services.clock import ADVANCE, advance
+from journey_service.services.companies import get_desk
 from journey_service.services.ingest import Outcome, ingest
 from journey_service.services.jobs import JobRunner, get_job, list_jobs, run_job
 from journey_service.services.kinds import KINDS
@@ -79,14 +80,14 @@ async def test_a_clock_does_not_go_beyond_the_end_of_the_calendar(database, foun
     tenant = await found_tenant(test_clock=T0)
     with pytest.raises(InvalidInputError):
         await advanced(database, tenant.id, LATEST + INSTANT)
-    assert (await get_clock(database, tenant.id)).now == T0
+    assert (await get_desk(database, tenant.id)).now == T0
 
 
 async def test_a_company_in_real_time_has_no_clock_to_move(database, tenant):
     for to in (T0 + 100_000 * DAY, None):
         with pytest.raises(NoTestClockError):
             await advanced(database, tenant.id, to)
-    assert (await get_clock(database, tenant.id)).company.clock_at is None
+    assert (await get_desk(database, tenant.id)).company.clock_at is None
 
 
 async def test_a_company_nobody_knows_has_no_clock(database):
@@ -150,7 +151,7 @@ async def test_a_clock_ahead_of_real_time_is_not_released(database, found_tenant
     with pytest.raises(InvalidInputError) as refused:
         await advanced(database, tenant.id, None)
     assert [fault.pointer for fault in refused.value.faults] == ["/release"]
-    assert (await get_clock(database, tenant.id)).now == real + DAY
+    assert (await get_desk(database, tenant.id)).now == real + DAY
 
 
 async def _populated(database, found_tenant, customers: int = 30):

@@ -25,7 +25,8 @@ from journey_service.domain.intake import parse_instant
 from journey_service.repositories.companies import Desk
 from journey_service.repositories.database import Database
 from journey_service.repositories.jobs import Job
-from journey_service.services.clock import advance, get_clock
+from journey_service.services.clock import advance
+from journey_service.services.companies import get_desk
 
 _DURATION = re.compile(r"(\d{1,6})([hdw])", re.ASCII)
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
@@ -46,7 +47,7 @@ def clock(
     """Show a company's clock, or move a test clock and do all that falls due on the way."""
 
     async def show(place: Place) -> Desk:
-        return await get_clock(place.database, company)
+        return await get_desk(place.database, company)
 
     async def move(place: Place) -> Job:
         if [advance_to is not None, by is not None, release].count(True) > 1:
@@ -84,7 +85,7 @@ async def _target(database: Database, company: int, advance_to: str | None, by: 
         raise InvalidInputError.at(
             "--advance", "must be a whole number of hours, days or weeks: 12h, 30d, 2w"
         )
-    start = (await get_clock(database, company)).company.clock_at
+    start = (await get_desk(database, company)).company.clock_at
     if start is None:
         raise NoTestClockError(company)
     try:

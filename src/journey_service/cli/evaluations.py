@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from journey_service.api.shapes.journeys import EvaluationOut
-from journey_service.cli.jobs import check_customers, customers_named, report, see_through
+from journey_service.cli.jobs import check_customers, do_in_each, report
 from journey_service.cli.terminal import (
     NOT_AS_IT_SHOULD_BE,
     AsJson,
@@ -14,8 +14,6 @@ from journey_service.cli.terminal import (
     DataDir,
     MaybeCompanyId,
     Place,
-    bar,
-    companies_meant,
     say,
     say_json,
     with_database,
@@ -49,14 +47,13 @@ def evaluate_transitions(
         check_customers(company, named)
         if dry_run:
             raise InvalidInputError.at("--dry-run", "is for customers named with --customer")
-        ended = []
-        with bar(is_shown=not as_json) as shown, customers_named(named):
-            for one in await companies_meant(place.database, company):
-                job_id = await queue_evaluation(
-                    place.database, one.id, actor="journey evaluate-transitions", customer_ids=named or None
-                )
-                ended.append((one.id, await see_through(place.database, one.id, job_id, shown)))
-        return ended
+
+        async def queue(company_id: int) -> int:
+            return await queue_evaluation(
+                place.database, company_id, actor="journey evaluate-transitions", customer_ids=named or None
+            )
+
+        return await do_in_each(place, company, named, queue, is_shown=not as_json)
 
     if len(named) == 1 or (dry_run and named):
         _tell(with_database(data_dir, one_by_one), as_json=as_json)

@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from rich.progress import Progress
 
-from journey_service.cli.terminal import complain, say, say_json
+from journey_service.cli.terminal import Place, bar, companies_meant, complain, say, say_json
 from journey_service.domain.errors import Fault, InvalidInputError, JourneyServiceError
 from journey_service.repositories.database import Database
 from journey_service.repositories.jobs import Job
@@ -38,6 +38,23 @@ async def see_through(database: Database, company_id: int, job_id: int, shown: P
         if job.status in _ENDED:
             return job
         await asyncio.sleep(_LOOK_SECONDS)
+
+
+async def do_in_each(
+    place: Place,
+    company: int | None,
+    customer_ids: Sequence[int],
+    queue: Callable[[int], Awaitable[int]],
+    *,
+    is_shown: bool,
+) -> list[tuple[int, Job]]:
+    """Queue a job in the company meant, or in all of them, and see each through; returns them ended."""
+    ended = []
+    with bar(is_shown=is_shown) as shown, customers_named(customer_ids):
+        for one in await companies_meant(place.database, company):
+            job_id = await queue(one.id)
+            ended.append((one.id, await see_through(place.database, one.id, job_id, shown)))
+    return ended
 
 
 async def watch(database: Database, company_id: int, job_id: int, shown: Progress) -> Job:

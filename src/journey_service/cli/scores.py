@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from journey_service.api.shapes.scores import ScoresOut
-from journey_service.cli.jobs import check_customers, customers_named, report, see_through, watch
+from journey_service.cli.jobs import check_customers, do_in_each, report, watch
 from journey_service.cli.terminal import (
     NOT_AS_IT_SHOULD_BE,
     AsJson,
@@ -41,14 +41,13 @@ def update_risk_scores(
 
     async def work(place: Place) -> list[tuple[int, Job]]:
         check_customers(company, named)
-        ended = []
-        with bar(is_shown=not as_json) as shown, customers_named(named):
-            for one in await companies_meant(place.database, company):
-                job_id = await queue_rescore(
-                    place.database, one.id, actor="journey update-risk-scores", customer_ids=named or None
-                )
-                ended.append((one.id, await see_through(place.database, one.id, job_id, shown)))
-        return ended
+
+        async def queue(company_id: int) -> int:
+            return await queue_rescore(
+                place.database, company_id, actor="journey update-risk-scores", customer_ids=named or None
+            )
+
+        return await do_in_each(place, company, named, queue, is_shown=not as_json)
 
     if not report(with_database(data_dir, work), _COUNTS, as_json=as_json):
         raise typer.Exit(NOT_AS_IT_SHOULD_BE)

@@ -130,10 +130,8 @@ class Embedded:
 
     def check(self) -> None:
         """Raise EmbeddedError, with the end of its log, when a started server has died."""
-        for server in self._servers:
-            fault = server.fault()
-            if fault is not None:
-                raise EmbeddedError(fault)
+        for fault in self.faults().values():
+            raise EmbeddedError(fault)
 
     def _claim(self) -> None:
         self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -173,12 +174,11 @@ def dying_with_us(way: signal.Signals) -> Callable[[], None] | None:
     if sys.platform != "linux":
         return None
     # Looked up here: between fork and exec nothing may be loaded or waited for.
-    prctl = ctypes.CDLL(None).prctl
-    arguments = [ctypes.c_ulong(argument) for argument in (way, 0, 0, 0)]
+    promise = _promise(way)
     owner = os.getpid()
 
     def prepare() -> None:
-        prctl(_PR_SET_PDEATHSIG, *arguments)
+        promise()
         # The owner may have ended before the kernel knew whom to tell.
         if os.getppid() != owner:
             os._exit(1)
@@ -189,8 +189,13 @@ def dying_with_us(way: signal.Signals) -> Callable[[], None] | None:
 def die_with_parent(way: signal.Signals) -> None:
     """Have this process get a signal when the thread that started it ends, where the kernel has such a thing."""
     if sys.platform == "linux":
-        arguments = [ctypes.c_ulong(argument) for argument in (way, 0, 0, 0)]
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, *arguments)
+        _promise(way)()
+
+
+def _promise(way: signal.Signals) -> Callable[[], object]:
+    """The call that has the kernel send this process a signal when the thread that started it ends."""
+    arguments = [ctypes.c_ulong(argument) for argument in (way, 0, 0, 0)]
+    return partial(ctypes.CDLL(None).prctl, _PR_SET_PDEATHSIG, *arguments)
 
 
 def account_for(data: Path) -> Account | None:

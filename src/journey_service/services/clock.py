@@ -13,10 +13,11 @@ from zoneinfo import ZoneInfo
 
 from journey_service.domain.calendar import latest_night, next_night, night_at, nights_between
 from journey_service.domain.errors import InvalidInputError, NoTestClockError
-from journey_service.repositories.companies import Company, Desk
+from journey_service.repositories.companies import Company
 from journey_service.repositories.database import Database
 from journey_service.repositories.jobs import Job
 from journey_service.repositories.unit_of_work import Work
+from journey_service.services.companies import get_desk
 from journey_service.services.jobs import LEASE_SECONDS, Progress, Run, get_job, new_token, run_claimed
 from journey_service.services.rescoring import score_company, sweep_company
 
@@ -34,11 +35,6 @@ class Advanced:
     company: Company
     now: datetime
     job: Job
-
-
-async def get_clock(database: Database, company_id: int) -> Desk:
-    """A company and its now. Raises CompanyNotFoundError."""
-    return await database.run(company_id, lambda work: work.companies.desk())
 
 
 async def advance(
@@ -74,7 +70,7 @@ async def advance(
             await run_claimed(run, {ADVANCE: run_advance})
     except TimeoutError:
         pass  # the lease is given back: the worker goes on
-    desk = await get_clock(database, company_id)
+    desk = await get_desk(database, company_id)
     return Advanced(desk.company, desk.now, await get_job(database, company_id, job.id))
 
 

@@ -7,7 +7,6 @@ the work it did, so that it can stop anywhere and go on. Nothing is applied twic
 
 import asyncio
 import hashlib
-import secrets
 from collections.abc import AsyncIterable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -23,12 +22,13 @@ from journey_service.domain.events import EARLIEST, Event, content_hash
 from journey_service.domain.history import FaultyLineError, HistoryReader
 from journey_service.domain.intake import Line, future_fault, line_id
 from journey_service.domain.journey import Journey
-from journey_service.repositories.companies import Desk
 from journey_service.repositories.database import Database
 from journey_service.repositories.events import Applied, Known
 from journey_service.repositories.imports import Import, LineFault
 from journey_service.repositories.unit_of_work import Work
+from journey_service.services.companies import get_desk
 from journey_service.services.desk import Docket, load, write
+from journey_service.services.jobs import new_token
 
 _LINES_STAGED_AT_ONCE = 5_000
 _LINES_DECIDED_AT_ONCE = 1_000
@@ -54,7 +54,7 @@ async def read_history(  # one upload has just these properties
     MalformedError or InvalidInputError, with nothing kept, when the file is not a history at all.
     `on_progress` is told the number of bytes read so far.
     """
-    desk = await _desk(database, company_id)
+    desk = await get_desk(database, company_id)
     if until is not None and until > desk.now:
         raise InvalidInputError.at("/until", "must not lie in the future of the company")
     staging = _Staging(database, company_id, actor, until)
@@ -133,7 +133,7 @@ async def run_import(
     Raises UnavailableError with the import left to be gone on with. An error nobody expected ends the
     import as failed, and is raised.
     """
-    token = secrets.token_hex(16)
+    token = new_token()
 
     async def claim(work: Work) -> bool:
         return await work.imports.claim(import_id, token, _LEASE_SECONDS)
@@ -164,10 +164,6 @@ async def run_due_imports(database: Database) -> int:
     """Replay the imports of any company that wait; returns how many were finished."""
     due = await database.dispatch(lambda dispatch: dispatch.imports.some(limit=10))
     return sum([await run_import(database, company_id, import_id) for company_id, import_id in due])
-
-
-async def _desk(database: Database, company_id: int) -> Desk:
-    return await database.run(company_id, lambda work: work.companies.desk())
 
 
 async def _release(database: Database, company_id: int, import_id: int, token: str) -> None:

@@ -98,7 +98,7 @@ class Sweeper:
             try:
                 batch = await sweep_batch(self.database, company_id, without=without)
             except Exception as error:
-                if isinstance(error, UnavailableError) and not isinstance(error, RacesLostError):
+                if _concerns_everybody(error):
                     raise
                 _LOGGER.exception(
                     "sweeping company %d failed; its customers are tried one by one", company_id
@@ -128,7 +128,7 @@ class Sweeper:
             try:
                 total.add(await self.database.run(company_id, partial(_decide_one, customer_id=customer_id)))
             except Exception as error:
-                if isinstance(error, UnavailableError) and not isinstance(error, RacesLostError):
+                if _concerns_everybody(error):
                     raise
                 # In one line: the whole traceback has just been told for their batch.
                 _LOGGER.error(  # noqa: TRY400
@@ -136,6 +136,11 @@ class Sweeper:
                 )
                 failing[customer_id] = _now() + _LEFT_OUT_SECONDS
         return total
+
+
+def _concerns_everybody(error: Exception) -> bool:
+    """Whether the database itself is in the way, and not a customer whom no try can decide."""
+    return isinstance(error, UnavailableError) and not isinstance(error, RacesLostError)
 
 
 def _now() -> float:
