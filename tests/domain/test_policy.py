@@ -61,6 +61,9 @@ def test_the_default_numbers_are_the_guides():
         },
         "revenue_source": "appointments",
         "manual_pin_days": 30,
+        "consent": "opt_out",
+        "frequency_cap": 3,
+        "frequency_cap_days": 7,
     }
 
 
@@ -87,6 +90,9 @@ def test_what_is_given_is_taken_exactly():
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
+        ("consent", "opt_maybe", "must be 'opt_out' or 'opt_in'"),
+        ("frequency_cap", 0, "must be a whole number from 1 to 1000"),
+        ("frequency_cap_days", 366, "must be a whole number of days from 1 to 365"),
         ("manual_pin_days", 0, DAYS),
         ("manual_pin_days", 3651, DAYS),
         ("manual_pin_days", True, DAYS),

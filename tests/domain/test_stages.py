@@ -440,3 +440,25 @@ def test_any_map_comes_back_as_it_was(forms):
     stage_map = parse_stage_map(forms, version=3)
     written = json.loads(json.dumps(stage_map_to_json(stage_map)))
     assert parse_stage_map(written, version=3) == stage_map
+
+
+def test_a_map_has_at_most_a_hundred_rules():
+    def crowded(number):
+        rules = any_of(*(rule("appointment_count", count=f">={n}") for n in range(1, number + 1)))
+        return [stage("start", 1), *(stage(f"s{n}", n + 2, rules) for n in range(10))]
+
+    assert len(parse_stage_map(crowded(10), version=1).stages) == 11
+    with pytest.raises(InvalidInputError) as refused:
+        parse_stage_map(crowded(11), version=1, pointer="/stages")
+    assert [fault.pointer for fault in refused.value.faults] == ["/stages"]
+
+
+@pytest.mark.parametrize("trigger", ["days_in_stage", "days_since_last_appointment"])
+def test_a_rule_asks_for_at_most_a_hundred_years(trigger):
+    def patient(days):
+        return [stage("start", 1), stage("later", 2, rule(trigger, days=f">{days}"))]
+
+    assert len(parse_stage_map(patient(36_500), version=1).stages) == 2
+    with pytest.raises(InvalidInputError) as refused:
+        parse_stage_map(patient(36_501), version=1)
+    assert [fault.pointer for fault in refused.value.faults] == ["/1/auto_rules/conditions/days"]

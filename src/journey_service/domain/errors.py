@@ -82,6 +82,10 @@ class InvalidInputError(JourneyServiceError):
         """Name a single fault."""
         return cls([Fault(pointer, message)])
 
+    def renamed(self, places: Mapping[str, str]) -> "InvalidInputError":
+        """The same faults, told in the words of whoever was asked for: some pointers are others there."""
+        return InvalidInputError([Fault(places.get(f.pointer, f.pointer), f.message) for f in self.faults])
+
 
 class MalformedError(JourneyServiceError):
     """The body could not be read at all: no JSON, no gzip, cut off."""
@@ -146,6 +150,62 @@ class JobNotFoundError(NotFoundError):
 
     def __init__(self, job_id: int) -> None:
         super().__init__(f"No job {job_id}.")
+
+
+class StageNotFoundError(NotFoundError):
+    """The company's map has no stage of this key."""
+
+    code = "stage-not-found"
+    title = "Stage not found"
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"No stage {quoted(key)}.")
+
+
+class MapVersionNotFoundError(NotFoundError):
+    """The company's stage map never had this version."""
+
+    code = "map-version-not-found"
+    title = "Version of the stage map not found"
+
+    def __init__(self, version: int) -> None:
+        super().__init__(f"The stage map has no version {version}.")
+
+
+class NoJourneyYetError(NotFoundError):
+    """The customer's journey began after the instant that was asked about."""
+
+    code = "no-journey-yet"
+    title = "The journey had not begun"
+
+    def __init__(self, customer_id: int) -> None:
+        super().__init__(f"The journey of customer {customer_id} began later.")
+
+
+class StageArchivedError(ConflictError):
+    """The stage is archived; nothing of it is changed any more."""
+
+    code = "stage-archived"
+    title = "The stage is archived"
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"Stage {key!r} is archived; nothing was changed.")
+
+
+class StageOccupiedError(ConflictError):
+    """A stage cannot be archived without saying where the customers in it go."""
+
+    code = "stage-occupied"
+    title = "Customers are in the stage"
+
+    def __init__(self, customers: Mapping[str, int]) -> None:
+        told = ", ".join(f"{number} in {key!r}" for key, number in customers.items())
+        super().__init__(f"Customers are in what is to be archived ({told}); say where they go, by remap_to.")
+        self.customers = dict(customers)
+
+    def context(self) -> Mapping[str, object]:
+        """Tell how many customers are in each stage."""
+        return {"customers": self.customers}
 
 
 class NoTestClockError(ConflictError):
@@ -230,6 +290,21 @@ class StaleVersionError(JourneyServiceError):
 
     def __init__(self, current: int) -> None:
         super().__init__(f"The journey is at version {current} now; read it again.")
+        self.current = current
+
+    def context(self) -> Mapping[str, object]:
+        """Tell the version that would have been accepted."""
+        return {"current_version": self.current}
+
+
+class StaleMapError(JourneyServiceError):
+    """Somebody changed the stage map since the draft was begun."""
+
+    code = "stale-map"
+    title = "The stage map has changed"
+
+    def __init__(self, current: int) -> None:
+        super().__init__(f"The stage map is at version {current} now; read it again.")
         self.current = current
 
     def context(self) -> Mapping[str, object]:

@@ -10,6 +10,7 @@ from journey_service.domain.facts import fold
 from journey_service.domain.plans import Move
 from journey_service.domain.relationship import (
     FORGOTTEN,
+    Activation,
     Cause,
     PinMemory,
     Relationship,
@@ -21,6 +22,7 @@ from journey_service.domain.relationship import (
 from journey_service.domain.stages import Kind
 
 OPENING_EVENT = "journey_started"
+ARCHIVED_EVENT = "stage_archived"
 
 
 class Journey:
@@ -29,6 +31,9 @@ class Journey:
     Nothing here reads a clock: every step is told its instant. Instants never run backwards: a step told an
     instant before the last transition is taken at that transition's instant.
     """
+
+    decide = staticmethod(decide)
+    """How one decision is taken: the one thing another reading of the rules would do otherwise."""
 
     def __init__(self, relationship: Relationship, rulebook: Rulebook) -> None:
         self.relationship = relationship
@@ -53,6 +58,7 @@ class Journey:
             version=1,
             last_progress=start.key,
             stages_held=frozenset((start.key,)),
+            map_version=rulebook.stage_map.version,
         )
         journey = cls(relationship, rulebook)
         journey.written.append(
@@ -71,7 +77,7 @@ class Journey:
 
     def settle(self, at: datetime) -> None:
         """Note when to look next at a journey that was opened with no event."""
-        self._plan(decide(self.relationship, self.rulebook, at))
+        self._plan(self.decide(self.relationship, self.rulebook, at))
 
     def is_behind(self, instant: datetime) -> bool:
         """Whether the customer has an event or a transition later than the instant: news of it comes late."""
@@ -89,7 +95,7 @@ class Journey:
         due = self.relationship.next_evaluation_at
         if self.relationship.is_pinned(at) and (due is None or at < due):
             return None  # nothing can have changed since the last look: there is nothing new to note
-        decision = decide(self.relationship, self.rulebook, at)
+        decision = self.decide(self.relationship, self.rulebook, at)
         self._end_pin(at)
         return self._carry_out(decision, at, Cause("time", _instant(at)))
 
@@ -102,7 +108,7 @@ class Journey:
         if max(facts.appointments_cents, facts.payments_cents, facts.refunds_cents) > MAX_SUM_CENTS:
             raise InvalidInputError.at("/data/total_amount", "would take the customer's total out of range")
         self.relationship.facts = facts
-        decision = decide(self.relationship, self.rulebook, now, event)
+        decision = self.decide(self.relationship, self.rulebook, now, event)
         if self.relationship.is_pinned(now):
             self._remember(event, decision)
         return self._carry_out(decision, now, event_cause(event))
@@ -132,7 +138,7 @@ class Journey:
             raise StageConflictError(to_stage)
         now = max(now, before.stage_entered_at)
         before.pin_until, before.pin_memory = None, FORGOTTEN
-        reasons = decide(before, self.rulebook, now).reasons
+        reasons = self.decide(before, self.rulebook, now).reasons
         request: dict[str, str | None] = {"pin_until": None if pin_until is None else _instant(pin_until)}
         self._enter(
             to_stage,
@@ -152,7 +158,7 @@ class Journey:
                 request=request,
             ),
         )
-        decision = decide(self.relationship, self.rulebook, now)
+        decision = self.decide(self.relationship, self.rulebook, now)
         must_pin = pin_until is None and decision.move is not None
         if must_pin:
             pin_until = now + timedelta(days=self.rulebook.policy.manual_pin_days)
@@ -160,7 +166,7 @@ class Journey:
             request["pinned_until"] = _instant(pin_until)
         if pin_until is not None:
             self.relationship.pin_until = pin_until
-            decision = decide(self.relationship, self.rulebook, now)
+            decision = self.decide(self.relationship, self.rulebook, now)
             self._suppress(decision, now)
         self._plan(decision)
         return must_pin
@@ -171,7 +177,7 @@ class Journey:
         if not self.relationship.is_pinned(now):
             self.relationship.pin_memory = FORGOTTEN
         self.relationship.pin_until = until
-        decision = decide(self.relationship, self.rulebook, now)
+        decision = self.decide(self.relationship, self.rulebook, now)
         self._suppress(decision, now)
         self._plan(decision)
 
@@ -181,9 +187,64 @@ class Journey:
         self.relationship.pin_until = now
         return self.evaluate(now)
 
+    def adopt(self, rulebook: Rulebook, at: datetime, activation: Activation) -> None:
+        """Go over to another version of the stage map, put in force at `at`.
+
+        Whoever is in a stage that it has archived goes to the stage named for that. Where the version counts for
+        present customers, what was due before is decided by the former rules, and the customer then by the new
+        ones, as often as they want another move.
+        """
+        at = max(at, self.relationship.stage_entered_at)
+        is_for_present = activation is not Activation.FUTURE_ONLY
+        if is_for_present or self._successor(rulebook) is not None:
+            self.bring_to(at)
+        successor = self._successor(rulebook)
+        self.rulebook = rulebook
+        self.relationship.map_version = rulebook.stage_map.version
+        if successor is not None:
+            self._leave_archived(successor, at)
+            self._plan(self.decide(self.relationship, rulebook, at))
+        if is_for_present:
+            self._decide_anew(at, is_silent=activation is Activation.CURRENT_SILENT)
+
     # ---- what the steps are made of
 
-    def _carry_out(self, decision: Decision, at: datetime, cause: Cause) -> Transition | None:
+    def _successor(self, rulebook: Rulebook) -> str | None:
+        """Where a customer in a stage that this map has archived goes; None to stay."""
+        stage = rulebook.stage_map.by_key.get(self.relationship.current_stage)
+        if stage is None or stage.is_active:
+            return None
+        successor = rulebook.stage_map.find(stage.key)
+        return None if successor is None else successor.key
+
+    def _leave_archived(self, successor: str, at: datetime) -> None:
+        version = self.rulebook.stage_map.version
+        self._enter(
+            successor,
+            Transition(
+                seq=self.relationship.version + 1,
+                from_stage=self.relationship.current_stage,
+                to_stage=successor,
+                transitioned_at=at,
+                trigger_type=TriggerType.SYSTEM,
+                trigger_event=ARCHIVED_EVENT,
+                cause=Cause("map", str(version)),
+                map_version=version,
+                is_silent=True,
+            ),
+        )
+
+    def _decide_anew(self, at: datetime, *, is_silent: bool) -> None:
+        cause = Cause("map", str(self.rulebook.stage_map.version))
+        wants_more = True
+        while wants_more:
+            decision = self.decide(self.relationship, self.rulebook, at)
+            self._end_pin(at)
+            wants_more = self._carry_out(decision, at, cause, is_silent=is_silent) is not None
+
+    def _carry_out(
+        self, decision: Decision, at: datetime, cause: Cause, *, is_silent: bool = False
+    ) -> Transition | None:
         if decision.is_suppressed:
             self._suppress(decision, at)
             self._plan(decision)
@@ -191,15 +252,17 @@ class Journey:
         if decision.move is None:
             self._plan(decision)
             return None
-        transition = self._follow(decision, decision.move, at, cause)
-        self._plan(decide(self.relationship, self.rulebook, at))
+        transition = self._follow(decision, decision.move, at, cause, is_silent=is_silent)
+        self._plan(self.decide(self.relationship, self.rulebook, at))
         return transition
 
-    def _follow(self, decision: Decision, move: Move, at: datetime, cause: Cause) -> Transition:
-        if cause.kind == "time":
+    def _follow(
+        self, decision: Decision, move: Move, at: datetime, cause: Cause, *, is_silent: bool
+    ) -> Transition:
+        if cause.kind in ("time", "map"):
             # One instant may hold several moves: back from churned and then at risk, or any number of them
             # where a test clock stands still.
-            cause = Cause("time", f"{cause.id}/{self.relationship.version + 1}")
+            cause = Cause(cause.kind, f"{cause.id}/{self.relationship.version + 1}")
         transition = Transition(
             seq=self.relationship.version + 1,
             from_stage=self.relationship.current_stage,
@@ -210,6 +273,7 @@ class Journey:
             cause=cause,
             map_version=self.rulebook.stage_map.version,
             reasons=decision.reasons,
+            is_silent=is_silent,
         )
         self._enter(move.to_stage, transition)
         return transition

@@ -10,6 +10,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 from journey_service.domain.errors import Fault, InvalidInputError, escaped
 
 RevenueSource: TypeAlias = Literal["appointments", "payments"]
+ConsentModel: TypeAlias = Literal["opt_out", "opt_in"]
 
 FULL: Final = 100
 """A score of 1, in the hundredths in which scores are counted."""
@@ -108,9 +109,21 @@ class CompanyPolicy:
     scoring: ScoringPolicy = field(default_factory=ScoringPolicy)
     revenue_source: RevenueSource = "appointments"
     manual_pin_days: int = 30
+    consent: ConsentModel = "opt_out"
+    """Whether a customer whose consent is unknown may be contacted (opt_out) or not (opt_in)."""
+    frequency_cap: int = 3
+    """Messages a customer gets at most on one channel within any `frequency_cap_days`."""
+    frequency_cap_days: int = 7
 
 
 DEFAULT_POLICY: Final = CompanyPolicy()
+
+
+_NUMBERS: Final = (
+    ("manual_pin_days", " of days", 1, 3650),
+    ("frequency_cap", "", 1, 1000),
+    ("frequency_cap_days", " of days", 1, 365),
+)
 
 
 def half_up(numerator: int, denominator: int) -> int:
@@ -132,23 +145,31 @@ def parse_policy(raw: Mapping[str, object], pointer: str = "") -> CompanyPolicy:
     if not isinstance(scoring_raw, Mapping):
         faults.append(Fault(f"{pointer}/scoring", "must be an object"))
         scoring_raw = {}
-    known = {"scoring", "revenue_source", "manual_pin_days"}
+    known = {f.name for f in fields(CompanyPolicy)}
     faults += [
         Fault(f"{pointer}/{escaped(name)}", "is not a known setting") for name in raw if name not in known
     ]
     revenue_source = raw.get("revenue_source", DEFAULT_POLICY.revenue_source)
     if revenue_source not in ("appointments", "payments"):
         faults.append(Fault(f"{pointer}/revenue_source", "must be 'appointments' or 'payments'"))
-    days = raw.get("manual_pin_days", DEFAULT_POLICY.manual_pin_days)
-    if not _is_int(days, 1, 3650):
-        faults.append(Fault(f"{pointer}/manual_pin_days", "must be a whole number of days from 1 to 3650"))
+    consent = raw.get("consent", DEFAULT_POLICY.consent)
+    if consent not in ("opt_out", "opt_in"):
+        faults.append(Fault(f"{pointer}/consent", "must be 'opt_out' or 'opt_in'"))
+    numbers: dict[str, int] = {}
+    for name, what, low, high in _NUMBERS:
+        number = raw.get(name, getattr(DEFAULT_POLICY, name))
+        if _is_int(number, low, high):
+            numbers[name] = int(str(number))
+        else:
+            faults.append(Fault(f"{pointer}/{name}", f"must be a whole number{what} from {low} to {high}"))
     scoring = _parse_scoring(scoring_raw, f"{pointer}/scoring", faults)
     if faults:
         raise InvalidInputError(faults)
     return CompanyPolicy(
         scoring=scoring,
         revenue_source="payments" if revenue_source == "payments" else "appointments",
-        manual_pin_days=int(str(days)),
+        consent="opt_in" if consent == "opt_in" else "opt_out",
+        **numbers,
     )
 
 
@@ -160,8 +181,7 @@ def policy_to_json(policy: CompanyPolicy) -> dict[str, object]:
     }
     return {
         "scoring": scoring,
-        "revenue_source": policy.revenue_source,
-        "manual_pin_days": policy.manual_pin_days,
+        **{f.name: getattr(policy, f.name) for f in fields(policy) if f.name != "scoring"},
     }
 
 

@@ -26,6 +26,18 @@ class TriggerType(StrEnum):
     SYSTEM = "system"
 
 
+class Activation(StrEnum):
+    """For whom a new version of the stage map counts from the moment it is put in force.
+
+    FUTURE_ONLY: from a customer's next event or already scheduled instant on. CURRENT_SILENT: everybody is decided
+    anew at once, and no actions are run. CURRENT_WITH_ACTIONS: likewise, with the actions of the stages entered.
+    """
+
+    FUTURE_ONLY = "future_only"
+    CURRENT_SILENT = "current_silent"
+    CURRENT_WITH_ACTIONS = "current_with_actions"
+
+
 class Cause(NamedTuple):
     """The one thing a transition is due to; a cause moves a customer at most once."""
 
@@ -98,14 +110,17 @@ class Transition(NamedTuple):
     performed_by: int | None = None
     notes: str | None = None
     request: "Mapping[str, str | None] | None" = None
+    is_silent: bool = False
+    """Whether the move runs no actions of the stage entered."""
 
 
 @dataclass(slots=True)
 class Relationship:
     """Where one customer stands. `version` is the seq of the last transition.
 
-    `stages_held` are the progress stages ever entered; `last_progress` the latest of them. Changed in place
-    by the Journey that owns it, and by nobody else.
+    `stages_held` are the progress stages ever entered; `last_progress` the latest of them. `map_version` is the
+    version of the stage map that decides for the customer. Changed in place by the Journey that owns it, and by
+    nobody else.
     """
 
     customer_id: int
@@ -119,6 +134,7 @@ class Relationship:
     pin_until: datetime | None = None
     pin_memory: PinMemory = FORGOTTEN
     next_evaluation_at: datetime | None = None
+    map_version: int = 1
 
     def is_pinned(self, now: datetime) -> bool:
         """Whether a pin holds the customer in place at `now`."""

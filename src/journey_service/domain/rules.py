@@ -20,6 +20,7 @@ Operator: TypeAlias = Literal[">", ">=", "<", "<=", "==", "!="]
 
 _CONDITION: Final = re.compile(r"(>=|<=|==|!=|>|<)\s*(-?\d{1,12}(?:\.\d{1,6})?)", re.ASCII)
 _MAX_RULES: Final = 20
+_MAX_DAYS: Final = 36_500
 _INFINITY: Final = float("inf")
 
 
@@ -161,6 +162,9 @@ def parse_condition(field: Field, raw: object, pointer: str, faults: list[Fault]
         )
         return None
     operator, number = match.groups()
+    if field is Field.DAYS and abs(Decimal(number)) > _MAX_DAYS:
+        faults.append(Fault(pointer, f"counts days, of which a rule may ask for {_MAX_DAYS} at most"))
+        return None
     return Condition(field, operator, Decimal(number))  # type: ignore[arg-type]  # the pattern admits no other
 
 

@@ -18,6 +18,7 @@ _NAME_LENGTH: Final = 255
 _DESCRIPTION_LENGTH: Final = 2000
 _MAX_RETENTION_DAYS: Final = 3650
 _FEWEST, _MOST = 2, 20
+_MOST_RULES: Final = 100
 _COMFORTABLE: Final = range(5, 9)
 INACTIVITY: Final = "days_since_last_appointment"
 
@@ -329,6 +330,9 @@ def _check_together(
     active = stage_map.active
     if not _FEWEST <= len(active) <= _MOST:
         faults.append(Fault(pointer, f"a map has {_FEWEST} to {_MOST} active stages, this one {len(active)}"))
+    rules = sum(len(stage.rules) for stage in active)
+    if rules > _MOST_RULES:
+        faults.append(Fault(pointer, f"a map has at most {_MOST_RULES} rules, this one {rules}"))
     names: dict[str, str] = {}
     orders: dict[int, str] = {}
     for stage in active:
