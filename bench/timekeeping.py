@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import asyncpg
+from crowd import make_crowd
 
 from journey_service.domain.events import Event
 from journey_service.embedded import Embedded
@@ -35,37 +36,6 @@ TELLERS = 8
 ONLINE_SECONDS = 8.0
 PACE_SECONDS = TELLERS / 200
 """Each teller's pace, so that together they tell 200 events a second."""
-
-
-async def _crowd(owner: asyncpg.Connection, customers: int) -> None:
-    """Customers with one to six visits within the last year, as if the service had seen them all."""
-    await owner.execute(
-        "INSERT INTO customers (company_id, customer_id) SELECT $1::bigint, n FROM generate_series(1, $2::bigint) n",
-        COMPANY,
-        customers,
-    )
-    await owner.execute(
-        "INSERT INTO customer_relationships (company_id, customer_id, current_stage, stage_entered_at, version,"
-        " total_appointments, appointments_value, lifetime_value, first_appointment_at, last_appointment_at,"
-        " last_event_at, recent_completed, last_progress_stage, stages_held, risk_score, engagement_score, scored_at,"
-        " next_evaluation_at)"
-        " SELECT $1::bigint, n, 'customer', v.times[1], 2, cardinality(v.times), 50, 50, v.times[1],"
-        " v.times[cardinality(v.times)], v.times[cardinality(v.times)], v.times, 'customer',"
-        " ARRAY['customer', 'prospect'], 0, 0.5, $3::timestamptz, $3::timestamptz + interval '10 years'"
-        " FROM generate_series(1, $2::bigint) n, LATERAL (SELECT array_agg(t ORDER BY t) FROM (SELECT $3::timestamptz"
-        " - ((n * 7 + k * 61) % 360) * interval '1 day' - (n % 1440) * interval '1 minute' AS t"
-        " FROM generate_series(0, n % 6) k) x) v(times)",
-        COMPANY,
-        customers,
-        T0,
-    )
-    await owner.execute(
-        "INSERT INTO journey_transitions (company_id, relationship_id, seq, from_stage, to_stage, transitioned_at,"
-        " trigger_type, map_version, cause_kind, cause_id) SELECT company_id, id, seq,"
-        " CASE seq WHEN 2 THEN 'prospect' END, CASE seq WHEN 1 THEN 'prospect' ELSE 'customer' END, stage_entered_at,"
-        " 'system', 1, 'made', seq::text FROM customer_relationships, generate_series(1, 2) seq",
-    )
-    await owner.execute("VACUUM ANALYZE")
 
 
 class Bench:
@@ -166,7 +136,7 @@ async def _measure(url: str, customers: int) -> None:
     database = Database(url, pool_size=12, pool_timeout=30)
     new = NewCompany(id=COMPANY, name="bench", timezone="UTC", currency="EUR", test_clock=T0)
     await found_company(database, new, author="bench")
-    await _crowd(owner, customers)
+    await make_crowd(owner, COMPANY, customers, T0)
     watch = await asyncpg.connect(url)
     bench = Bench(database, owner, watch, customers)
     await bench.rescore()  # from the made scores to the true ones

@@ -187,8 +187,9 @@ async def test_a_company_s_own_stages_and_policy_decide(http, operator):
 async def test_a_map_of_three_stages_is_allowed_and_warned_of(http, operator):
     told = (await found(http, operator, id=next(_ids), name="A", stages=THREE)).json()
 
-    assert len(told["stages"]["warnings"]) == 1
-    assert "3 active stages" in told["stages"]["warnings"][0]
+    [warning] = [told for told in told["stages"]["findings"] if told["code"] == "stage_count"]
+    assert "3 active stages" in warning["message"]
+    assert warning["severity"] == "warning"
 
 
 @pytest.mark.parametrize(("number", "warnings"), [(2, 1), (4, 1), (5, 0), (8, 0), (9, 1), (20, 1)])
@@ -197,7 +198,8 @@ async def test_from_five_to_eight_stages_are_comfortable(http, operator, number,
 
     told = (await found(http, operator, id=next(_ids), name="A", stages=stages)).json()
 
-    assert len(told["stages"]["warnings"]) == warnings
+    counted = [told for told in told["stages"]["findings"] if told["code"] == "stage_count"]
+    assert len(counted) == warnings
 
 
 async def _companies(http, operator, **params):

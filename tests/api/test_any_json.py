@@ -112,7 +112,7 @@ async def test_whatever_json_is_sent_is_applied_or_refused_as_a_problem(
 
     answer = await http.request(
         method,
-        path.format(customer_id=1, company_id=studio.id),
+        path.format(customer_id=1, company_id=studio.id, key="vip"),
         headers={
             **(operator if "/admin/" in path else studio.headers),
             "content-type": JSON,

@@ -30,6 +30,20 @@ SCOPES = {
     "delete_pin": "journeys:write",
     "post_evaluation": "journeys:write",
     "get_stages": "stages:read",
+    "get_stage": "stages:read",
+    "list_stage_versions": "stages:read",
+    "get_stage_version": "stages:read",
+    "get_stage_diff": "stages:read",
+    "put_stages": "stages:write",
+    "patch_stage": "stages:write",
+    "delete_stage": "stages:write",
+    "post_lint": "stages:write",
+    "post_preview": "stages:write",
+    "get_preview": "stages:write",
+    "post_backtest": "stages:write",
+    "get_backtest": "stages:write",
+    "get_explanation": "customers:read",
+    "get_distribution": "analytics:read",
     "post_rescore": "admin",
     "post_evaluations": "admin",
     "list_jobs": "admin",
@@ -61,7 +75,16 @@ KEPT = "jrn_kept_" + "k" * 40
 
 async def ask(http, operation, headers, **known):
     method, path = OPERATIONS[operation]
-    ids = {"customer_id": 1, "company_id": 1, "import_id": 1, "job_id": 1, "key_id": "k", **known}
+    ids = {
+        "customer_id": 1,
+        "company_id": 1,
+        "import_id": 1,
+        "job_id": 1,
+        "key_id": "k",
+        "key": "vip",
+        "version": 1,
+        **known,
+    }
     return await http.request(method, path.format(**ids), headers=headers)
 
 
@@ -167,7 +190,9 @@ async def test_who_is_nobody_is_told_so_before_anything_else(http, body, media):
     headers = {"content-type": media, "If-Match": "x", "X-Company-Id": "x", "Idempotency-Key": " "}
 
     for method, path in OPERATIONS.values():
-        path_ = path.format(customer_id="x", company_id="x", import_id="x", job_id="x", key_id="%00")
+        path_ = path.format(
+            customer_id="x", company_id="x", import_id="x", job_id="x", key_id="%00", key="%00", version="x"
+        )
         answer = await http.request(method, f"{path_}?limit=x&until=x", headers=headers, content=body)
         problem(answer, 401, "unauthenticated")
 

@@ -33,6 +33,7 @@ from journey_service.domain.errors import (
     KeyNotFoundError,
 )
 from journey_service.services import companies, credentials
+from journey_service.services.stage_maps import get_map
 
 router = APIRouter(prefix="/admin", tags=["operators"], route_class=StrictRoute)
 
@@ -57,7 +58,8 @@ async def post_company(body: CompanyIn, caller: Operator, house: HouseDep) -> Fo
         policy=body.policy,
         stages=body.stages,
     )
-    return FoundedOut.of(await companies.found_company(house.database, new, author=caller.actor))
+    desk = await companies.found_company(house.database, new, author=caller.actor)
+    return FoundedOut.of(desk, await get_map(house.database, desk.company.id))
 
 
 @router.get("/companies", summary="List companies", responses=problems(of_company=False))

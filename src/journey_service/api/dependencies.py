@@ -13,6 +13,7 @@ import orjson
 from fastapi import Depends, Header, Path, Query, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
 
+from journey_service.api.shapes.fields import Instant
 from journey_service.domain.errors import (
     CompanyNotFoundError,
     ForbiddenError,
@@ -133,12 +134,18 @@ CustomerReader = caller("customers:read")
 CustomerWriter = caller("customers:write")
 JourneyWriter = caller("journeys:write")
 StageReader = caller("stages:read")
+StageWriter = caller("stages:write")
+AnalyticsReader = caller("analytics:read")
 Admin = caller("admin")
 ClockKeeper = Annotated[Principal, Security(clock_keeper, scopes=["admin"])]
 Operator = caller(OPERATE)
 
 CustomerId = Annotated[
     int, Path(ge=0, le=MAX_ID, description="The caller's own id of the customer", examples=[4711])
+]
+AsOf = Annotated[
+    Instant | None,
+    Query(description="a past instant; left out: now", examples=["2026-03-01T00:00:00Z"]),
 ]
 Limit = Annotated[int, Query(ge=1, le=200, description="How many at most")]
 Cursor = Annotated[str | None, Query(max_length=4000, description="`next_cursor` of the page before")]
@@ -152,6 +159,19 @@ async def version(
     """The version a change is based on."""
     if if_match is None:
         raise PreconditionMissingError
+    return _read_version(if_match)
+
+
+async def seen_version(
+    if_match: Annotated[
+        str | None, Header(description='The version that was seen: `"3"`', examples=['"3"'])
+    ] = None,
+) -> int | None:
+    """The version a change is based on, if the caller says so."""
+    return None if if_match is None else _read_version(if_match)
+
+
+def _read_version(if_match: str) -> int:
     match = _ETAG.fullmatch(if_match.strip())
     if match is None:
         raise InvalidInputError.at("header/If-Match", 'must be the version that was seen, such as "3"')
@@ -159,6 +179,7 @@ async def version(
 
 
 Version = Annotated[int, Depends(version)]
+SeenVersion = Annotated[int | None, Depends(seen_version)]
 
 
 def to_cursor(name: str, *key: object) -> str:

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Header, Query, Response
 
 from journey_service.api.bodies import SMALL_BODY, StrictRoute
 from journey_service.api.dependencies import (
+    AsOf,
     Cursor,
     CustomerId,
     CustomerReader,
@@ -35,6 +36,7 @@ from journey_service.domain.errors import (
     IdempotencyKeyReusedError,
     InactiveStageError,
     InvalidInputError,
+    NoJourneyYetError,
     NotPinnedError,
     PreconditionMissingError,
     StageConflictError,
@@ -56,12 +58,20 @@ def _tagged(response: Response, view: View) -> JourneyOut:
 @router.get(
     "/customers/{customer_id}/journey",
     summary="Read where a customer stands",
-    responses=problems(CustomerNotFoundError),
+    responses=problems(CustomerNotFoundError, NoJourneyYetError),
 )
 async def get_journey(
-    customer_id: CustomerId, response: Response, caller: CustomerReader, house: HouseDep
+    customer_id: CustomerId, response: Response, caller: CustomerReader, house: HouseDep, as_of: AsOf = None
 ) -> JourneyOut:
-    """Read the journey, with scores computed now. The ETag is the version that a change is based on."""
+    """Read the journey, with scores computed now. The ETag is the version that a change is based on.
+
+    With `as_of`, what is known today of how things stood then: stage and version from the ledger of moves, facts and
+    scores from the events that had occurred. Of pins, notes and what was due next nothing is told, and no ETag.
+    """
+    if as_of is not None:
+        return JourneyOut.of(
+            await journeys.get_past_journey(house.database, caller.company_id, customer_id, as_of)
+        )
     return _tagged(response, await journeys.get_journey(house.database, caller.company_id, customer_id))
 
 

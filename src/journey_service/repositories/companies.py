@@ -7,27 +7,22 @@ from functools import lru_cache
 from typing import Any
 
 import orjson
-from sqlalchemy import TextClause, Update, func, insert, select, text, update
+from sqlalchemy import TextClause, Update, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.errors import CompanyNotFoundError
 from journey_service.domain.policy import CompanyPolicy, parse_policy, policy_to_json
 from journey_service.domain.relationship import Rulebook
-from journey_service.domain.rules import rules_to_json
-from journey_service.domain.stages import StageMap, parse_stage_map, stage_map_to_json
-from journey_service.repositories.tables import (
-    OPERATORS,
-    companies,
-    customer_journey_stages,
-    stage_map_versions,
-)
+from journey_service.repositories.stage_maps import StageMaps
+from journey_service.repositories.tables import OPERATORS, companies
 
 
 @dataclass(frozen=True, slots=True)
 class Company:
     """A tenant. `clock_at` stands still for a company with a test clock, and is None for every other.
 
+    `map_version` is the stage map in force, `adopted_version` the one that every customer has gone over to.
     `next_night_at` is when the next nightly run falls due. `scored_at` is the instant as of which all stored
     scores were last known to hold: those written later hold since then.
     """
@@ -39,6 +34,7 @@ class Company:
     clock_at: datetime | None
     map_version: int
     created_at: datetime
+    adopted_version: int = 1
     next_night_at: datetime | None = None
     scored_at: datetime | None = None
 
@@ -57,16 +53,15 @@ class Desk:
 
 
 _SELECT = (
-    "SELECT id, name, timezone, currency, clock_at, map_version, created_at, next_night_at, scored_at,"
-    " CAST(policy AS text) AS policy, coalesce(clock_at, clock_timestamp()) AS now, clock_timestamp() AS clock"
+    "SELECT id, name, timezone, currency, clock_at, map_version, adopted_version, created_at, next_night_at,"
+    " scored_at, CAST(policy AS text) AS policy, coalesce(clock_at, clock_timestamp()) AS now,"
+    " clock_timestamp() AS clock"
     " FROM companies WHERE id = :company_id"
 )
 _READ = text(_SELECT)
 # A clock that stands still is moved by nobody while somebody works by it, and by one at a time.
 _READ_AND_KEEP = text(f"{_SELECT} FOR SHARE")
 _READ_AND_HOLD = text(f"{_SELECT} FOR NO KEY UPDATE")
-_STAGE_MAPS: dict[tuple[int, int], StageMap] = {}
-_STAGE_MAPS_KEPT = 4096
 _GIVEN_BELOW = 2**40  # ids of the caller's own choosing may lie anywhere, those given follow each other below
 
 
@@ -111,7 +106,7 @@ class Companies:
         if row is None:
             raise CompanyNotFoundError(self._company_id)
         company = _to_company(row._mapping)
-        stage_map = await self._stage_map(company.map_version)
+        stage_map = await StageMaps(self._connection, self._company_id).get(company.map_version)
         return Desk(company, Rulebook(stage_map, _policy(row.policy)), row.now, row.clock)
 
     async def found(  # a company is just these
@@ -122,6 +117,7 @@ class Companies:
         currency: str,
         clock_at: datetime | None,
         rulebook: Rulebook,
+        findings: Sequence[Mapping[str, object]],
         author: str,
     ) -> bool:
         """Write the company with the first version of its map; False if the id is taken."""
@@ -141,53 +137,10 @@ class Companies:
         )
         if written.one_or_none() is None:
             return False
-        await self._write_map(rulebook.stage_map, author)
+        await StageMaps(self._connection, self._company_id).write(
+            rulebook.stage_map, author=author, findings=findings
+        )
         return True
-
-    async def _write_map(self, stage_map: StageMap, author: str) -> None:
-        await self._connection.execute(
-            insert(stage_map_versions).values(
-                company_id=self._company_id,
-                version=stage_map.version,
-                stages=stage_map_to_json(stage_map),
-                author=author,
-            )
-        )
-        await self._connection.execute(
-            insert(customer_journey_stages),
-            [
-                {
-                    "company_id": self._company_id,
-                    "stage_key": stage.key,
-                    "stage_name": stage.name,
-                    "description": stage.description,
-                    "order_index": stage.order,
-                    "kind": stage.kind.value,
-                    "color": stage.color,
-                    "icon": stage.icon,
-                    "auto_transition_rules": rules_to_json(stage.rules),
-                    "retention_days": stage.retention_days,
-                    "is_active": stage.is_active,
-                }
-                for stage in stage_map.stages
-            ],
-        )
-
-    async def _stage_map(self, version: int) -> StageMap:
-        # A version never changes once written, so it may be kept for ever.
-        known = _STAGE_MAPS.get((self._company_id, version))
-        if known is not None:
-            return known
-        stages = await self._connection.scalar(
-            select(stage_map_versions.c.stages).where(
-                stage_map_versions.c.company_id == self._company_id, stage_map_versions.c.version == version
-            )
-        )
-        stage_map = parse_stage_map(stages, version=version)
-        if len(_STAGE_MAPS) >= _STAGE_MAPS_KEPT:
-            _STAGE_MAPS.clear()
-        _STAGE_MAPS[self._company_id, version] = stage_map
-        return stage_map
 
 
 class CompanyDirectory:
@@ -206,6 +159,7 @@ class CompanyDirectory:
                 companies.c.currency,
                 companies.c.clock_at,
                 companies.c.map_version,
+                companies.c.adopted_version,
                 companies.c.created_at,
                 companies.c.next_night_at,
                 companies.c.scored_at,
@@ -232,6 +186,7 @@ def _to_company(row: Mapping[Any, Any]) -> Company:
         clock_at=row["clock_at"],
         map_version=row["map_version"],
         created_at=row["created_at"],
+        adopted_version=row["adopted_version"],
         next_night_at=row["next_night_at"],
         scored_at=row["scored_at"],
     )

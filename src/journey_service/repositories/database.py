@@ -35,9 +35,12 @@ _SATURATED: Final = frozenset(
     {"57014", "55P03", "53300", "57P01", "57P02", "57P03", "08006", "08001", "08003"}
 )
 
-_BIND: Final = text(
+_SETTINGS: Final = (
     "SELECT set_config('app.company_id', :company, true), set_config('statement_timeout', :timeout, true)"
 )
+# Beside each other, unless one asks to be alone: it then waits for those that have begun, and the others for it.
+_BIND: Final = text(f"{_SETTINGS}, pg_advisory_xact_lock_shared(CAST(:company AS bigint))")
+_BIND_ALONE: Final = text(f"{_SETTINGS}, pg_advisory_xact_lock(CAST(:company AS bigint))")
 
 
 class DatabaseFaultError(Exception):
@@ -64,9 +67,17 @@ class Database:
         self._dispatcher = _engine(url, DISPATCHER_ROLE, 1, 5.0, f"{application_name}-dispatcher")
 
     async def run(
-        self, company_id: int, unit: Callable[[Work], Awaitable[T]], *, timeout_ms: int | None = None
+        self,
+        company_id: int,
+        unit: Callable[[Work], Awaitable[T]],
+        *,
+        timeout_ms: int | None = None,
+        is_alone: bool = False,
     ) -> T:
         """Run a unit of work for one company in a transaction, and commit it.
+
+        A unit that `is_alone` runs between the company's other transactions and not beside any: whatever was
+        begun before it has ended, and whatever begins later sees what it has done. It is to be short.
 
         Raises UnavailableError when the database is out of reach or saturated, RacesLostError when races never
         end; otherwise what the unit raises, with nothing changed.
@@ -74,7 +85,7 @@ class Database:
         last: Exception | None = None
         for _ in range(_TRIES):
             try:
-                async with self._transaction(company_id, timeout_ms) as connection:
+                async with self._transaction(company_id, timeout_ms, is_alone=is_alone) as connection:
                     return await unit(Work(connection, company_id))
             except DBAPIError as error:
                 if _sqlstate(error) not in _LOST_RACE:
@@ -110,10 +121,13 @@ class Database:
         await self._dispatcher.dispose()
 
     @asynccontextmanager
-    async def _transaction(self, company_id: int, timeout_ms: int | None) -> AsyncIterator[AsyncConnection]:
+    async def _transaction(
+        self, company_id: int, timeout_ms: int | None, *, is_alone: bool
+    ) -> AsyncIterator[AsyncConnection]:
         timeout = str(self._statement_timeout_ms if timeout_ms is None else timeout_ms)
         async with self._app.connect() as connection, connection.begin():
-            await connection.execute(_BIND, {"company": str(company_id), "timeout": timeout})
+            bind = _BIND_ALONE if is_alone else _BIND
+            await connection.execute(bind, {"company": str(company_id), "timeout": timeout})
             yield connection
 
 

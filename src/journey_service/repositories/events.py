@@ -54,6 +54,13 @@ _APPEND: Final = text(
 )
 
 
+_OF: Final = text(
+    "SELECT source, event_id, type, occurred_at, CAST(amount * 100 AS bigint) AS amount_cents, call_duration"
+    " FROM journey_events WHERE company_id = :company_id AND relationship_id = :relationship_id"
+    " AND occurred_at <= :until ORDER BY occurred_at"
+)
+
+
 class Events:
     """The events of one company."""
 
@@ -75,6 +82,24 @@ class Events:
             (row.source, row.event_id): Known(row.relationship_id, row.content_hash, row.transition_seq)
             for row in rows
         }
+
+    async def of(self, relationship_id: int, customer_id: int, *, until: datetime) -> list[Event]:
+        """One customer's events up to an instant by when they occurred, with what facts are folded from."""
+        rows = await self._connection.execute(
+            _OF, {"company_id": self._company_id, "relationship_id": relationship_id, "until": until}
+        )
+        return [
+            Event(
+                row.source,
+                row.event_id,
+                customer_id,
+                row.type,
+                row.occurred_at,
+                row.amount_cents,
+                row.call_duration,
+            )
+            for row in rows
+        ]
 
     async def append(self, applied: Sequence[Applied]) -> None:
         """Write events down, in the order of their keys.

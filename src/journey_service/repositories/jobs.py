@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import func, insert, or_, select, text, update
+from sqlalchemy import func, insert, literal_column, or_, select, text, update
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -17,7 +17,7 @@ from journey_service.repositories.tables import jobs, scoring_runs
 class Job:
     """One piece of long work. `done` of `total` says how far it is; `counts` what it did, by name.
 
-    `parameters` and `cursor` belong to the kind of work.
+    `parameters`, `cursor` and `result` belong to the kind of work.
     """
 
     id: int
@@ -29,6 +29,7 @@ class Job:
     done: int
     total: int | None
     error: str | None
+    result: Mapping[str, Any] | None
     actor: str
     created_at: datetime
     started_at: datetime | None
@@ -49,9 +50,30 @@ class Night:
 _COLUMNS: Final = [
     jobs.c[name]
     for name in (
-        *("id", "kind", "status", "parameters", "cursor", "counts", "done", "total", "error", "actor"),
+        *(
+            "id",
+            "kind",
+            "status",
+            "parameters",
+            "cursor",
+            "counts",
+            "done",
+            "total",
+            "error",
+            "result",
+            "actor",
+        ),
         *("created_at", "started_at", "finished_at"),
     )
+]
+# A list tells how far jobs are, not what they are about: that may be long.
+_LISTED: Final = [
+    {
+        "parameters": literal_column("'{}'::jsonb", jobs.c.parameters.type).label("parameters"),
+        "cursor": literal_column("NULL").label("cursor"),
+        "result": literal_column("NULL").label("result"),
+    }.get(column.name, column)
+    for column in _COLUMNS
 ]
 _CLAIM: Final = text(
     "UPDATE jobs SET status = 'running', lease_token = :token,"
@@ -101,8 +123,8 @@ class Jobs:
         return None if row is None else Job(**row._mapping)
 
     async def latest(self, *, before: int | None, limit: int) -> list[Job]:
-        """Jobs, newest first."""
-        statement = select(*_COLUMNS).where(jobs.c.company_id == self._company_id)
+        """Jobs, newest first, without their parameters, cursors and results."""
+        statement = select(*_LISTED).where(jobs.c.company_id == self._company_id)
         if before is not None:
             statement = statement.where(jobs.c.id < before)
         rows = await self._connection.execute(statement.order_by(jobs.c.id.desc()).limit(limit))
@@ -139,6 +161,15 @@ class Jobs:
                 "done": done,
                 "total": total,
             },
+        )
+        return held.rowcount == 1
+
+    async def set_result(self, job_id: int, token: str, result: Mapping[str, Any]) -> bool:
+        """Write down what a claimed job has found; False if the lease was lost."""
+        held = await self._connection.execute(
+            update(jobs)
+            .where(*self._is(job_id), jobs.c.lease_token == token, jobs.c.status == "running")
+            .values(result=dict(result))
         )
         return held.rowcount == 1
 

@@ -49,7 +49,7 @@ class Writing(NamedTuple):
 COLUMNS: Final = (
     "r.id, r.customer_id, r.current_stage, r.stage_entered_at, r.version, r.previous_stage,"
     " r.last_progress_stage, r.stages_held, r.pin_until, CAST(r.pin_memory AS text) AS pin_memory,"
-    " r.next_evaluation_at, r.total_appointments, r.total_missed,"
+    " r.next_evaluation_at, r.map_version, r.total_appointments, r.total_missed,"
     " CAST(r.appointments_value * 100 AS bigint) AS appointments_cents,"
     " CAST(r.payments_value * 100 AS bigint) AS payments_cents,"
     " CAST(r.refunds_value * 100 AS bigint) AS refunds_cents,"
@@ -104,6 +104,7 @@ _VALUES: Final = (
     ("pin_until", "CAST(:pin_until AS timestamptz)"),
     ("pin_memory", "CAST(CAST(:pin_memory AS text) AS jsonb)"),
     ("next_evaluation_at", "CAST(:next_evaluation_at AS timestamptz)"),
+    ("map_version", "CAST(:map_version AS int)"),
     ("lifetime_value", "CAST(:lifetime AS bigint) / 100.0"),
     ("total_appointments", "CAST(:total_appointments AS int)"),
     ("total_missed", "CAST(:total_missed AS int)"),
@@ -237,6 +238,7 @@ class Relationships:
             "pin_until": relationship.pin_until,
             "pin_memory": _pin_memory_to_json(relationship.pin_memory),
             "next_evaluation_at": relationship.next_evaluation_at,
+            "map_version": relationship.map_version,
             "lifetime": writing.lifetime_cents,
             "total_appointments": facts.total_appointments,
             "total_missed": facts.total_missed,
@@ -285,6 +287,7 @@ def to_standing(row: Any) -> Standing:  # noqa: ANN401  # a row of COLUMNS
         pin_until=row.pin_until,
         pin_memory=_pin_memory_from_json(row.pin_memory),
         next_evaluation_at=row.next_evaluation_at,
+        map_version=row.map_version,
     )
     return Standing(
         id=row.id,

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from journey_service.domain.actions import Reach
 from journey_service.repositories.customers import Profile
 from journey_service.repositories.relationships import COLUMNS, Standing, to_standing
 
@@ -60,12 +61,27 @@ SORTS: Final = tuple(name for key in _SORTS for name in (key, f"-{key}"))
 _ESCAPES: Final = str.maketrans({"\\": r"\\", "%": r"\%", "_": r"\_"})
 
 
+_EVERYBODY: Final = text(
+    f"SELECT {COLUMNS}, c.email IS NOT NULL AS has_email, c.phone IS NOT NULL AS has_phone, c.consents"  # noqa: S608
+    " FROM customer_relationships r"
+    " JOIN customers c ON c.company_id = r.company_id AND c.customer_id = r.customer_id"
+    " WHERE r.company_id = :company_id AND r.id > :after ORDER BY r.id LIMIT :limit"
+)
+
+
 class Roster:
     """The customers of one company."""
 
     def __init__(self, connection: AsyncConnection, company_id: int) -> None:
         self._connection = connection
         self._company_id = company_id
+
+    async def everybody(self, after: int, *, limit: int) -> list[tuple[Standing, Reach]]:
+        """The next customers by the id of their relationship, not held, and how they may be reached."""
+        rows = await self._connection.execute(
+            _EVERYBODY, {"company_id": self._company_id, "after": after, "limit": limit}
+        )
+        return [(to_standing(row), _to_reach(row)) for row in rows]
 
     async def page(self, wanted: Wanted, now: datetime) -> Sequence[Listed]:
         """Customers that fit, in order, beyond `wanted.after`."""
@@ -108,6 +124,11 @@ class Roster:
             values,
         )
         return [_to_listed(row) for row in rows]
+
+
+def _to_reach(row: Any) -> Reach:  # noqa: ANN401  # a row of _EVERYBODY
+    statuses = {channel: consent["status"] for channel, consent in row.consents.items()}
+    return Reach(statuses, row.has_email, row.has_phone)
 
 
 def _to_bind(name: str, key: SortKey) -> object:

@@ -29,22 +29,23 @@ class Entry(NamedTuple):
 _APPEND: Final = text(
     "INSERT INTO journey_transitions (company_id, relationship_id, seq, from_stage, to_stage,"
     " transitioned_at, trigger_type, trigger_event, performed_by, actor, notes, reasons, request,"
-    " map_version, cause_kind, cause_id)"
+    " map_version, is_silent, cause_kind, cause_id)"
     " SELECT :company_id, relationship_id, seq, from_stage, to_stage, transitioned_at, trigger_type,"
     " trigger_event, performed_by, actor, notes, CAST(reasons AS jsonb), CAST(request AS jsonb),"
-    " map_version, cause_kind, cause_id"
+    " map_version, is_silent, cause_kind, cause_id"
     " FROM unnest(CAST(:relationship_id AS bigint[]), CAST(:seq AS bigint[]), CAST(:from_stage AS text[]),"
     " CAST(:to_stage AS text[]), CAST(:transitioned_at AS timestamptz[]), CAST(:trigger_type AS text[]),"
     " CAST(:trigger_event AS text[]), CAST(:performed_by AS bigint[]), CAST(:actor AS text[]),"
     " CAST(:notes AS text[]), CAST(:reasons AS text[]), CAST(:request AS text[]),"
-    " CAST(:map_version AS int[]), CAST(:cause_kind AS text[]), CAST(:cause_id AS text[]))"
+    " CAST(:map_version AS int[]), CAST(:is_silent AS bool[]), CAST(:cause_kind AS text[]), CAST(:cause_id AS text[]))"
     " AS t(relationship_id, seq, from_stage, to_stage, transitioned_at, trigger_type, trigger_event,"
-    " performed_by, actor, notes, reasons, request, map_version, cause_kind, cause_id)"
+    " performed_by, actor, notes, reasons, request, map_version, is_silent, cause_kind, cause_id)"
     " RETURNING id, relationship_id, seq, recorded_at"
 )
 _COLUMNS: Final = (
     "id, relationship_id, seq, from_stage, to_stage, transitioned_at, recorded_at, trigger_type,"
-    " trigger_event, performed_by, actor, notes, reasons, request, map_version, cause_kind, cause_id"
+    " trigger_event, performed_by, actor, notes, reasons, request, map_version, is_silent,"
+    " cause_kind, cause_id"
 )
 # One walk down the primary key an entry, as for events.
 _SOME: Final = text(
@@ -57,6 +58,11 @@ _PAGE: Final = text(
     f"SELECT {_COLUMNS} FROM journey_transitions"  # noqa: S608
     " WHERE company_id = :company_id AND relationship_id = :relationship_id AND seq < :before"
     " ORDER BY seq DESC LIMIT :limit"
+)
+_AT: Final = text(
+    f"SELECT {_COLUMNS} FROM journey_transitions"  # noqa: S608
+    " WHERE company_id = :company_id AND relationship_id = :relationship_id AND transitioned_at <= :as_of"
+    " ORDER BY transitioned_at DESC, seq DESC LIMIT 1"
 )
 _BY_CAUSE: Final = text(
     f"SELECT {_COLUMNS} FROM journey_transitions"  # noqa: S608
@@ -97,6 +103,7 @@ class Transitions:
                     None if move.request is None else orjson.dumps(move.request).decode() for move in moves
                 ],
                 "map_version": [move.map_version for move in moves],
+                "is_silent": [move.is_silent for move in moves],
                 "cause_kind": [move.cause.kind for move in moves],
                 "cause_id": [move.cause.id for move in moves],
             },
@@ -136,6 +143,15 @@ class Transitions:
         )
         return [_to_entry(row) for row in rows]
 
+    async def at(self, relationship_id: int, as_of: datetime) -> Entry | None:
+        """The last entry of one journey up to an instant, the instant included."""
+        row = (
+            await self._connection.execute(
+                _AT, {"company_id": self._company_id, "relationship_id": relationship_id, "as_of": as_of}
+            )
+        ).one_or_none()
+        return None if row is None else _to_entry(row)
+
     async def by_cause(self, relationship_id: int, cause: Cause) -> Entry | None:
         """The entry a cause has led to, if it has."""
         row = (
@@ -162,6 +178,7 @@ def _to_entry(row: Any) -> Entry:  # noqa: ANN401  # a row of _COLUMNS
         trigger_event=row.trigger_event,
         cause=Cause(row.cause_kind, row.cause_id),
         map_version=row.map_version,
+        is_silent=row.is_silent,
         reasons=_reasons_from_json(row.reasons),
         actor=row.actor,
         performed_by=row.performed_by,

@@ -6,15 +6,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.repositories.companies import Companies, CompanyDirectory
 from journey_service.repositories.customers import Customers
+from journey_service.repositories.distribution import Distribution
 from journey_service.repositories.due import Due
 from journey_service.repositories.events import Events
 from journey_service.repositories.health import Health
 from journey_service.repositories.imports import DueImports, Imports
 from journey_service.repositories.jobs import DueJobs, Jobs
 from journey_service.repositories.keys import KeyLookup, Keys
+from journey_service.repositories.pasts import Pasts
 from journey_service.repositories.relationships import Relationships
 from journey_service.repositories.roster import Roster
 from journey_service.repositories.scores import Scores
+from journey_service.repositories.stage_maps import StageMaps
 from journey_service.repositories.transitions import Transitions
 
 
@@ -29,6 +32,11 @@ class Work:
     def companies(self) -> Companies:
         """The company itself, its stage map and its clock."""
         return Companies(self._connection, self.company_id)
+
+    @cached_property
+    def stage_maps(self) -> StageMaps:
+        """The versions of the company's stage map."""
+        return StageMaps(self._connection, self.company_id)
 
     @cached_property
     def customers(self) -> Customers:
@@ -56,6 +64,11 @@ class Work:
         return Events(self._connection, self.company_id)
 
     @cached_property
+    def pasts(self) -> Pasts:
+        """Customers' pasts, as the ledger of events holds them."""
+        return Pasts(self._connection, self.company_id)
+
+    @cached_property
     def imports(self) -> Imports:
         """Histories being read in."""
         return Imports(self._connection, self.company_id)
@@ -69,6 +82,11 @@ class Work:
     def scores(self) -> Scores:
         """Stored scores, set by set."""
         return Scores(self._connection, self.company_id)
+
+    @cached_property
+    def distribution(self) -> Distribution:
+        """Customers by stage."""
+        return Distribution(self._connection, self.company_id)
 
     @cached_property
     def keys(self) -> Keys:

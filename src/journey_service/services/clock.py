@@ -5,7 +5,6 @@ instants, exactly as the sweep does it for everybody: whoever is told something 
 new time before. Nightly runs on the way are written down one by one; scores are written as of the last.
 """
 
-import asyncio
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -18,7 +17,7 @@ from journey_service.repositories.database import Database
 from journey_service.repositories.jobs import Job
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.companies import get_desk
-from journey_service.services.jobs import LEASE_SECONDS, Progress, Run, get_job, new_token, run_claimed
+from journey_service.services.jobs import LEASE_SECONDS, Errand, Progress, Run, queue_errand, run_errand
 from journey_service.services.rescoring import score_company, sweep_company
 
 ADVANCE: Final = "advance_clock"
@@ -53,25 +52,22 @@ async def advance(
     Raises CompanyNotFoundError, NoTestClockError for a company in real time, and InvalidInputError for an
     instant before the clock's, or a release while the clock is ahead of real time.
     """
-    token = new_token()
 
-    async def unit(work: Work) -> Job:
-        job_id = await _move(work, to, actor)
-        # Held from the first, so that no worker takes it from under the caller.
-        await work.jobs.claim(job_id, token, lease_seconds)
-        job = await work.jobs.find(job_id)
-        assert job is not None  # noqa: S101  # it was just written
-        return job
+    async def unit(work: Work) -> Errand:
+        return await _move(work, to, actor, lease_seconds)
 
-    job = await database.run(company_id, unit)
-    run = Run(database, company_id, job, token, lease_seconds, {}, {}, on_progress)
-    try:
-        async with asyncio.timeout(patience_seconds):
-            await run_claimed(run, {ADVANCE: run_advance})
-    except TimeoutError:
-        pass  # the lease is given back: the worker goes on
+    errand = await database.run(company_id, unit)
+    job = await run_errand(
+        database,
+        company_id,
+        errand,
+        run_advance,
+        lease_seconds=lease_seconds,
+        patience_seconds=patience_seconds,
+        on_progress=on_progress,
+    )
     desk = await get_desk(database, company_id)
-    return Advanced(desk.company, desk.now, await get_job(database, company_id, job.id))
+    return Advanced(desk.company, desk.now, job)
 
 
 async def run_advance(run: Run) -> None:
@@ -82,7 +78,7 @@ async def run_advance(run: Run) -> None:
         await score_company(run, datetime.fromisoformat(as_of))
 
 
-async def _move(work: Work, to: datetime | None, actor: str) -> int:
+async def _move(work: Work, to: datetime | None, actor: str, lease_seconds: float) -> Errand:
     desk = await work.companies.hold()
     before = desk.company.clock_at
     if before is None:
@@ -106,6 +102,8 @@ async def _move(work: Work, to: datetime | None, actor: str) -> int:
     }
     await work.companies.set_clock(None if to is None else target)
     await work.companies.set_next_night(night_at(next_night(latest_night(target, zone), zone), zone))
-    job_id = await work.jobs.queue(ADVANCE, parameters, actor=actor)
-    await work.jobs.note_nights(nights, job_id)
-    return job_id
+    errand = await queue_errand(
+        work, ADVANCE, parameters, actor=actor, is_for_here=True, lease_seconds=lease_seconds
+    )
+    await work.jobs.note_nights(nights, errand.job.id)
+    return errand

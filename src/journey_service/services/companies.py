@@ -19,6 +19,7 @@ from journey_service.domain.stages import DEFAULT_STAGES, parse_stage_map
 from journey_service.repositories.companies import Company, Desk
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import Work
+from journey_service.services.linting import findings_of, findings_to_json
 from journey_service.services.nights import plan_first_night
 
 _TRIES = 20
@@ -42,6 +43,11 @@ class NewCompany:
 async def found_company(database: Database, new: NewCompany, *, author: str) -> Desk:
     """Found a company with its first stage map. Raises InvalidInputError, CompanyExistsError."""
     rulebook = _check(new)
+    told = DEFAULT_STAGES if new.stages is None else new.stages
+    places = {
+        str(form["key"]): f"/stages/{index}" for index, form in enumerate(told) if isinstance(form, Mapping)
+    }
+    findings = await findings_of(rulebook, places)
 
     async def found(company_id: int) -> Desk | None:
         async def unit(work: Work) -> Desk | None:
@@ -51,6 +57,7 @@ async def found_company(database: Database, new: NewCompany, *, author: str) -> 
                 currency=new.currency,
                 clock_at=new.test_clock,
                 rulebook=rulebook,
+                findings=findings_to_json(findings),
                 author=author,
             )
             if not is_new:

@@ -32,6 +32,7 @@ SCOPES: Final[dict[str, str]] = {
     "customers:write": "write customers' profiles and consents",
     "journeys:write": "move, pin, evaluate and annotate by hand",
     "stages:read": "read the stage map",
+    "stages:write": "preview and change the stage map",
     "analytics:read": "read figures about all customers",
     "admin": "operate the own company",
 }

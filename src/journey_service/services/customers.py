@@ -45,7 +45,7 @@ async def put_customer(  # a profile has these parts
             if kept.get(channel, {}).get("status", "unknown") != status:
                 kept[channel] = {"status": status, "at": docket.now.isoformat(), "source": source}
         is_new = await work.customers.put(customer_id, {**profile, "consents": kept})
-        if docket.find(customer_id) is None:
+        if customer_id not in docket.standings:
             docket.open(customer_id, docket.now).settle(docket.now)
             await write(work, docket)
         written = await work.customers.find(customer_id)

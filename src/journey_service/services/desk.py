@@ -1,12 +1,13 @@
 """Shared steps of every service that changes journeys: load and hold, work, write."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from journey_service.domain import scoring
+from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.journey import Journey
-from journey_service.domain.relationship import Cause, Transition
+from journey_service.domain.relationship import Activation, Cause, Relationship, Rulebook, Transition
 from journey_service.repositories.companies import Desk
 from journey_service.repositories.relationships import Standing, Writing
 from journey_service.repositories.transitions import Entry
@@ -24,6 +25,38 @@ class View:
     risk: int
 
 
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """A version of the stage map that some customers have yet to go over to."""
+
+    rulebook: Rulebook
+    at: datetime
+    activation: Activation
+
+
+@dataclass(frozen=True, slots=True)
+class Adoptions:
+    """What leads customers, each from the version that decides for them, to the one in force.
+
+    `former` are the rulebooks they may still be under, by version.
+    """
+
+    adopted_version: int
+    former: Mapping[int, Rulebook] = field(default_factory=dict)
+    pending: Sequence[Adoption] = ()
+
+    def journey(self, relationship: Relationship, rulebook: Rulebook) -> Journey:
+        """The journey of a customer who has gone over to the version in force, at the instants that was due."""
+        version = max(relationship.map_version, self.adopted_version)
+        if version >= rulebook.stage_map.version:
+            return Journey(relationship, rulebook)
+        journey = Journey(relationship, self.former[version])
+        for adoption in self.pending:
+            if adoption.rulebook.stage_map.version > version:
+                journey.adopt(adoption.rulebook, adoption.at, adoption.activation)
+        return journey
+
+
 @dataclass(slots=True)
 class Docket:
     """The journeys one transaction works on: those held, those opened, and what will be written."""
@@ -31,13 +64,14 @@ class Docket:
     desk: Desk
     now: datetime
     standings: dict[int, Standing]
+    adoptions: Adoptions
     journeys: dict[int, Journey] = field(default_factory=dict)
 
     def find(self, customer_id: int) -> Journey | None:
         """The journey of a customer who has one."""
         journey = self.journeys.get(customer_id)
         if journey is None and (standing := self.standings.get(customer_id)) is not None:
-            journey = Journey(standing.relationship, self.desk.rulebook)
+            journey = self.adoptions.journey(standing.relationship, self.desk.rulebook)
             self.journeys[customer_id] = journey
         return journey
 
@@ -60,15 +94,28 @@ async def load(work: Work, customer_ids: Iterable[int], *, now: datetime | None 
     standings, locked_at = await work.relationships.lock(sorted(set(customer_ids)))
     if now is None:
         now = desk.company.clock_at or max(desk.now, locked_at or desk.now)
-    return Docket(desk, now, standings)
+    return Docket(desk, now, standings, await adoptions(work, desk))
 
 
 async def load_due(work: Work, *, limit: int, without: Collection[int] = ()) -> Docket:
     """Hold customers who are due, the longest first; those whom somebody else holds are left to them."""
     desk = await keep_desk(work)
-    return Docket(
-        desk, desk.now, await work.relationships.lock_due(desk.now, limit=limit, without=[*without])
-    )
+    standings = await work.relationships.lock_due(desk.now, limit=limit, without=[*without])
+    return Docket(desk, desk.now, standings, await adoptions(work, desk))
+
+
+async def adoptions(work: Work, desk: Desk) -> Adoptions:
+    """What customers of the company may still have to go over to; almost always nothing."""
+    adopted, policy = desk.company.adopted_version, desk.rulebook.policy
+    if adopted >= desk.company.map_version:
+        return Adoptions(adopted)
+    former = {adopted: Rulebook(await work.stage_maps.get(adopted), policy)}
+    pending = []
+    for version in await work.stage_maps.since(adopted):
+        rulebook = Rulebook(await work.stage_maps.get(version.version), policy)
+        former[version.version] = rulebook
+        pending.append(Adoption(rulebook, version.activated_at or version.created_at, version.activation))
+    return Adoptions(adopted, former, pending)
 
 
 async def keep_desk(work: Work) -> Desk:
@@ -129,6 +176,12 @@ async def write(work: Work, docket: Docket, *, as_decided: bool = False) -> dict
         (customers[relationship_id], seq): entry
         for (relationship_id, seq), entry in (await work.transitions.append(rows)).items()
     }
+
+
+def check_past(desk: Desk, as_of: datetime) -> None:
+    """Refuse to tell of an instant that the company has not come to. Raises InvalidInputError."""
+    if as_of > desk.now:
+        raise InvalidInputError.at("query/as_of", "lies in the future")
 
 
 def view(desk: Desk, standing: Standing, now: datetime) -> View:

@@ -78,6 +78,15 @@ class Run:
             self.on_progress(await get_job(self.database, self.company_id, self.job.id))
         return page
 
+    async def conclude(self, result: Mapping[str, Any]) -> None:
+        """Write down what the job has found. Raises LeaseLostError."""
+
+        async def unit(work: Work) -> bool:
+            return await work.jobs.set_result(self.job.id, self.token, result)
+
+        if not await self.database.run(self.company_id, unit):
+            raise LeaseLostError
+
 
 Kind = Callable[[Run], Awaitable[None]]
 
@@ -157,6 +166,55 @@ async def run_claimed(run: Run, kinds: Mapping[str, Kind]) -> bool:
     except Exception as error:
         await _finish(run, error=f"{type(error).__name__}: {error}")
         raise
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """A job just queued; with a token, its lease is held from the first by whoever is about to do it here."""
+
+    job: Job
+    token: str | None
+
+
+async def queue_errand(
+    work: Work,
+    kind: str,
+    parameters: Mapping[str, Any],
+    *,
+    actor: str,
+    is_for_here: bool,
+    lease_seconds: float,
+) -> Errand:
+    """Queue a job for a worker, or, `is_for_here`, for this process, before any worker can take it."""
+    job_id = await work.jobs.queue(kind, parameters, actor=actor)
+    token = new_token() if is_for_here else None
+    if token is not None:
+        await work.jobs.claim(job_id, token, lease_seconds)
+    job = await work.jobs.find(job_id)
+    assert job is not None  # noqa: S101  # it was just written
+    return Errand(job, token)
+
+
+async def run_errand(
+    database: Database,
+    company_id: int,
+    errand: Errand,
+    kind: Kind,
+    *,
+    lease_seconds: float,
+    patience_seconds: float | None,
+    on_progress: Progress | None = None,
+) -> Job:
+    """Do an errand that is to be done here, until patience ends: then a worker goes on. Returns how far it is."""
+    job = errand.job
+    if errand.token is not None:
+        run = Run(database, company_id, job, errand.token, lease_seconds, {}, {}, on_progress)
+        try:
+            async with asyncio.timeout(patience_seconds):
+                await run_claimed(run, {job.kind: kind})
+        except TimeoutError:
+            pass  # the lease is given back
+    return await get_job(database, company_id, job.id)
 
 
 def new_token() -> str:

@@ -1,7 +1,7 @@
 """One customer's journey: read it, evaluate it, move and pin it by hand, write notes on it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -10,15 +10,18 @@ from journey_service.domain.engine import decide
 from journey_service.domain.errors import (
     CustomerNotFoundError,
     IdempotencyKeyReusedError,
+    NoJourneyYetError,
     NotPinnedError,
     StaleVersionError,
 )
+from journey_service.domain.facts import NOTHING_YET, fold
 from journey_service.domain.journey import Journey, check_pin_until, move_request
-from journey_service.domain.relationship import Cause, StageReason
+from journey_service.domain.relationship import Cause, Relationship, StageReason
 from journey_service.repositories.database import Database
+from journey_service.repositories.relationships import Standing
 from journey_service.repositories.transitions import Entry
 from journey_service.repositories.unit_of_work import Work
-from journey_service.services.desk import Docket, View, load, view, write
+from journey_service.services.desk import Docket, View, check_past, load, view, write
 
 T = TypeVar("T")
 
@@ -80,6 +83,44 @@ async def get_journey(database: Database, company_id: int, customer_id: int) -> 
     return await database.run(company_id, unit)
 
 
+async def get_past_journey(database: Database, company_id: int, customer_id: int, as_of: datetime) -> View:
+    """Where a customer stood at a past instant, in the words of the map in force then.
+
+    The stage is the ledger's; facts and scores are those of the events that had occurred, whenever they were told.
+    Pins and notes have no history, and are left out. Raises CustomerNotFoundError, NoJourneyYetError, and
+    InvalidInputError for an instant that is yet to come.
+    """
+
+    async def unit(work: Work) -> View:
+        seen = await _view(work, customer_id)
+        check_past(seen.desk, as_of)
+        standing, present = seen.standing, seen.desk
+        entry = await work.transitions.at(standing.id, as_of)
+        if entry is None:
+            raise NoJourneyYetError(customer_id)
+        move = entry.transition
+        facts = NOTHING_YET
+        for event in await work.events.of(standing.id, customer_id, until=as_of):
+            facts = fold(facts, event, present.rulebook.policy)
+        then = Relationship(
+            customer_id=customer_id,
+            current_stage=move.to_stage,
+            stage_entered_at=move.transitioned_at,
+            version=move.seq,
+            facts=facts,
+            previous_stage=move.from_stage,
+        )
+        stage_map = await work.stage_maps.in_force(as_of)
+        desk = replace(
+            present,
+            company=replace(present.company, map_version=stage_map.version),
+            rulebook=present.rulebook._replace(stage_map=stage_map),
+        )
+        return view(desk, Standing(standing.id, then, created_at=standing.created_at), as_of)
+
+    return await database.run(company_id, unit)
+
+
 async def get_scores(database: Database, company_id: int, customer_id: int) -> Scores:
     """Both scores with every factor. Raises CustomerNotFoundError."""
     seen = await get_journey(database, company_id, customer_id)
@@ -115,12 +156,11 @@ async def evaluate(
         decision = decide(journey.relationship, docket.desk.rulebook, docket.now)
         suppressed = decision.move.to_stage if decision.is_suppressed and decision.move else None
         reasons = decision.reasons
-        written = [transition for transition in journey.written if transition.cause.kind == "time"]
         if dry_run:
-            entries = tuple(Entry(0, transition, docket.now) for transition in written)
+            entries = tuple(Entry(0, transition, docket.now) for transition in journey.written)
             return Evaluation(docket.view(customer_id), True, entries, suppressed, reasons)
         by_key = await write(work, docket)
-        entries = tuple(by_key[customer_id, transition.seq] for transition in written)
+        entries = tuple(by_key[customer_id, transition.seq] for transition in journey.written)
         return Evaluation(docket.view(customer_id), False, entries, suppressed, reasons)
 
     return await database.run(company_id, unit)

@@ -3,9 +3,19 @@
 from collections.abc import Mapping
 from typing import Final
 
+from journey_service.services.adoption import ADOPT, adopt_all
+from journey_service.services.backtests import BACKTEST, run_backtest
 from journey_service.services.clock import ADVANCE, run_advance
 from journey_service.services.evaluation import EVALUATE, evaluate_all
 from journey_service.services.jobs import Kind
+from journey_service.services.previews import PREVIEW, rehearse_all
 from journey_service.services.rescoring import RESCORE, rescore
 
-KINDS: Final[Mapping[str, Kind]] = {RESCORE: rescore, EVALUATE: evaluate_all, ADVANCE: run_advance}
+KINDS: Final[Mapping[str, Kind]] = {
+    RESCORE: rescore,
+    EVALUATE: evaluate_all,
+    ADVANCE: run_advance,
+    ADOPT: adopt_all,
+    PREVIEW: rehearse_all,
+    BACKTEST: run_backtest,
+}

@@ -6,11 +6,12 @@ from typing import Any
 from pydantic import Field
 
 from journey_service.api.shapes.fields import In, Instant, Out, Text
-from journey_service.api.shapes.stages import StagesOut
+from journey_service.api.shapes.stages import MapOut
 from journey_service.domain.events import MAX_ID
 from journey_service.repositories.companies import Desk
 from journey_service.repositories.keys import StoredKey
 from journey_service.services.credentials import NewKey
+from journey_service.services.stage_maps import MapView
 
 
 class CompanyIn(In):
@@ -52,10 +53,10 @@ class CompanyOut(Out):
 class FoundedOut(CompanyOut):
     """A company just founded, with its stage map."""
 
-    stages: StagesOut
+    stages: MapOut
 
     @classmethod
-    def of(cls, desk: Desk) -> "FoundedOut":
+    def of(cls, desk: Desk, view: MapView) -> "FoundedOut":
         """Show a new company."""
         company = desk.company
         return cls(
@@ -66,7 +67,7 @@ class FoundedOut(CompanyOut):
             test_clock=company.clock_at,
             map_version=company.map_version,
             created_at=company.created_at,
-            stages=StagesOut.of(desk.rulebook.stage_map),
+            stages=MapOut.of_view(view),
         )
 
 

@@ -178,6 +178,7 @@ class TransitionOut(Out):
     notes: str | None
     reasons: list[ReasonOut]
     map_version: int
+    silent: bool = Field(description="whether the move runs no actions of the stage entered")
 
     @classmethod
     def of(cls, entry: Entry) -> "TransitionOut":
@@ -197,6 +198,7 @@ class TransitionOut(Out):
             notes=move.notes,
             reasons=[ReasonOut.of(reason) for reason in move.reasons],
             map_version=move.map_version,
+            silent=move.is_silent,
         )
 
 

@@ -1,0 +1,147 @@
+"""A draft of the stage map previewed on all customers, and put in force. `python bench/stage_maps.py [N]`.
+
+N relationships (100,000 by default) in one company. Starts its own PostgreSQL (default settings, fsync on) in a
+temporary folder and ends by itself. The preview is held against merely reading the same rows through the same
+driver, page by page; memory is the growth of this process's resident set while it runs.
+"""
+
+import argparse
+import asyncio
+import statistics
+import tempfile
+import time
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+from crowd import make_crowd
+
+from journey_service.domain.map_changes import draw_up
+from journey_service.domain.relationship import Activation
+from journey_service.domain.stages import DEFAULT_STAGES
+from journey_service.embedded import Embedded
+from journey_service.repositories import migrating, roster
+from journey_service.repositories.database import Database
+from journey_service.repositories.jobs import Job
+from journey_service.repositories.unit_of_work import Work
+from journey_service.services import previews, stage_maps
+from journey_service.services.companies import NewCompany, found_company
+from journey_service.services.jobs import get_job, run_job
+from journey_service.services.kinds import KINDS
+
+COMPANY = 1
+T0 = datetime(2026, 1, 5, 12, tzinfo=UTC)
+TURNS = 3
+MEBIBYTE = 1024 * 1024
+
+
+def resident() -> int:
+    """Bytes of this process that are in memory."""
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * 4096
+
+
+def draft() -> list[dict[str, Any]]:
+    """The default map with an earlier alarm and a nearer reward."""
+    changes = {
+        "regular": {"auto_rules": {"trigger": "appointment_count", "conditions": {"count": ">=2"}}},
+        "at_risk": {"auto_rules": {"trigger": "days_since_last_appointment", "conditions": {"days": ">60"}}},
+    }
+    return [{**form, **changes.get(str(form["key"]), {})} for form in DEFAULT_STAGES]
+
+
+async def read_all(database: Database) -> None:
+    """Read what a preview reads, and do nothing with it."""
+    after: int | None = 0
+    while after is not None:
+
+        async def page(work: Work, after: int = after) -> int | None:
+            rows = (
+                await work._connection.execute(  # the very statement, without what is made of its rows
+                    roster._EVERYBODY, {"company_id": COMPANY, "after": after, "limit": previews.CHUNK}
+                )
+            ).all()
+            return rows[-1].id if rows else None
+
+        after = await database.run(COMPANY, page)
+
+
+async def carry_out(database: Database, job: Job) -> tuple[float, int, Job]:
+    """Seconds, growth of memory in bytes, and the job, done."""
+    before, highest = resident(), 0
+
+    def watch(_: Job) -> None:
+        nonlocal highest
+        highest = max(highest, resident())
+
+    began = time.perf_counter()
+    await run_job(database, COMPANY, job.id, KINDS, on_progress=watch)
+    return time.perf_counter() - began, highest - before, await get_job(database, COMPANY, job.id)
+
+
+async def measure(url: str, customers: int) -> None:
+    """Measure and print."""
+    owner = await asyncpg.connect(url)
+    await owner.execute("SET statement_timeout = 0")
+    database = Database(url, pool_size=4, pool_timeout=30)
+    new = NewCompany(id=COMPANY, name="bench", timezone="UTC", currency="EUR", test_clock=T0)
+    await found_company(database, new, author="bench")
+    await make_crowd(owner, COMPANY, customers, T0)
+    previews.AT_ONCE = stage_maps.AT_ONCE = -1  # the jobs are run here, one by one
+    edit = partial(draw_up, raw=draft(), pointer="/stages")
+
+    reading, rehearsing, growth = [], [], []
+    for _ in range(TURNS):
+        began = time.perf_counter()
+        await read_all(database)
+        reading.append(time.perf_counter() - began)
+        job = await previews.preview(
+            database,
+            COMPANY,
+            edit,
+            based_on=1,
+            activation=Activation.CURRENT_WITH_ACTIONS,
+            actor="bench",
+        )
+        seconds, grown, job = await carry_out(database, job)
+        rehearsing.append(seconds)
+        growth.append(grown)
+    assert job.result is not None
+    print(f"{customers} relationships, medians of {TURNS}")
+    print(f"reading all rows, page by page     {statistics.median(reading):8.2f} s")
+    print(f"preview                            {statistics.median(rehearsing):8.2f} s")
+    print(
+        f"preview / reading                  {statistics.median(rehearsing) / statistics.median(reading):8.2f}"
+    )
+    print(f"growth of memory, at most          {max(growth) / MEBIBYTE:8.1f} MiB")
+    print(f"would move                         {sum(cell['customers'] for cell in job.result['moves']):8}")
+
+    request = stage_maps.Request(1, Activation.CURRENT_SILENT, "bench")
+    began = time.perf_counter()
+    changed = await stage_maps.change_map(database, COMPANY, edit, request)
+    switched = time.perf_counter() - began
+    assert changed.job is not None
+    seconds, grown, job = await carry_out(database, changed.job)
+    print(f"put in force, the switch           {switched * 1_000:8.0f} ms")
+    print(f"everybody taken over               {seconds:8.2f} s, {job.counts['moved']} moved")
+    print(f"growth of memory, at most          {grown / MEBIBYTE:8.1f} MiB")
+    await database.close()
+    await owner.close()
+
+
+def main() -> None:
+    """Measure once and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("customers", nargs="?", type=int, default=100_000)
+    customers = parser.parse_args().customers
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Embedded(Path(folder) / "data", with_valkey=False) as servers,
+    ):
+        migrating.upgrade(servers.database_url)
+        asyncio.run(measure(servers.database_url, customers))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""Looking at a journey at every instant at which a score changes, rather than where an answer does."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Final, TypeAlias
+
+from journey_service.domain import scoring
+from journey_service.domain.engine import Decision, decide
+from journey_service.domain.events import Event
+from journey_service.domain.facts import Facts
+from journey_service.domain.journey import Journey
+from journey_service.domain.plans import Question
+from journey_service.domain.policy import CompanyPolicy
+from journey_service.domain.relationship import Relationship, Rulebook
+
+_FAR: Final = 64
+"""How many instants a score is followed ahead."""
+
+Score: TypeAlias = Callable[[Facts, CompanyPolicy, datetime], object]
+
+_SCORES: Final[Mapping[str, Score]] = {
+    "engagement_score": scoring.engagement,
+    "risk_score": scoring.risk,
+    "missed_rate": scoring.missed_ratio,
+}
+
+
+def attentive(journeys: type[Journey]) -> type[Journey]:
+    """The same journeys, decided on alike, and looked at more often.
+
+    Another reading of the rules is left as it is: it knows best when to look again.
+    """
+    if journeys.decide is not decide:
+        return journeys
+    return type(journeys.__name__, (journeys,), {"decide": staticmethod(_decide)})
+
+
+def _decide(
+    relationship: Relationship, rulebook: Rulebook, now: datetime, event: Event | None = None
+) -> Decision:
+    return _Attentive(relationship, rulebook, now, event)
+
+
+class _Attentive(Decision):
+    """The same decision, with a next time that is earlier where a score is asked for.
+
+    The service follows a score ahead to where it changes the answer to a question. Here it is followed to
+    where it changes at all, once for all questions: a map may ask many.
+    """
+
+    __slots__ = ("_upcoming",)
+
+    def __init__(
+        self, relationship: Relationship, rulebook: Rulebook, now: datetime, event: Event | None
+    ) -> None:
+        self._upcoming: dict[str, datetime | None] = {}
+        super().__init__(relationship, rulebook, now, event)
+
+    def _score_change(self, question: Question, before: datetime | None) -> datetime | None:
+        trigger, test = question.trigger, question.tests[0]
+        if trigger == "risk_score" and self._is_out_of_reach(test, before) and not test.passes(self):
+            return None
+        if trigger not in self._upcoming:
+            self._upcoming[trigger] = self._next_change(trigger)
+        at = self._upcoming[trigger]
+        return None if at is None or (before is not None and at >= before) else at
+
+    def _next_change(self, trigger: str) -> datetime | None:
+        read, at = _SCORES[trigger], self.now
+        value = read(self._facts, self._policy, at)
+        for _ in range(_FAR):
+            step = self._next_score_instant(trigger, at)
+            if step is None:
+                return None
+            at = step
+            if read(self._facts, self._policy, at) != value:
+                break
+        return at

@@ -1,0 +1,39 @@
+"""How many customers are, or were, in each stage."""
+
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+_NOW: Final = text(
+    "SELECT current_stage AS stage, count(*) AS customers FROM customer_relationships"
+    " WHERE company_id = :company_id GROUP BY current_stage"
+)
+_FLOWS: Final = text(
+    "SELECT from_stage, to_stage, count(*) AS moves FROM journey_transitions"
+    " WHERE company_id = :company_id AND transitioned_at <= :as_of GROUP BY from_stage, to_stage"
+)
+
+
+class Distribution:
+    """The customers of one company by stage; empty stages are left out."""
+
+    def __init__(self, connection: AsyncConnection, company_id: int) -> None:
+        self._connection = connection
+        self._company_id = company_id
+
+    async def now(self) -> dict[str, int]:
+        """As things stand."""
+        rows = await self._connection.execute(_NOW, {"company_id": self._company_id})
+        return {row.stage: row.customers for row in rows}
+
+    async def at(self, as_of: datetime) -> dict[str, int]:
+        """As the ledger has it for an instant: whoever had entered a stage by then, less whoever had left it."""
+        rows = await self._connection.execute(_FLOWS, {"company_id": self._company_id, "as_of": as_of})
+        customers: dict[str, int] = {}
+        for row in rows:
+            customers[row.to_stage] = customers.get(row.to_stage, 0) + row.moves
+            if row.from_stage is not None:
+                customers[row.from_stage] = customers.get(row.from_stage, 0) - row.moves
+        return {stage: number for stage, number in customers.items() if number}

@@ -1,0 +1,213 @@
+"""The versions of one company's stage map: an append-only ledger, and the stages of the version in force."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import func, insert, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from journey_service.domain.relationship import Activation
+from journey_service.domain.rules import rules_to_json
+from journey_service.domain.stages import StageMap, parse_stage_map, stage_map_to_json
+from journey_service.repositories.tables import companies, customer_journey_stages, stage_map_versions
+
+
+@dataclass(frozen=True, slots=True)
+class MapVersion:
+    """A version of the map, who put it in force, and when in the company's time (None: it was founded with it).
+
+    `findings` are what the linter had to say of it, as JSON.
+    """
+
+    version: int
+    author: str
+    activated_at: datetime | None
+    activation: Activation
+    notes: str | None
+    findings: Sequence[Mapping[str, Any]]
+    created_at: datetime
+
+
+_STAGE_MAPS: Final[dict[tuple[int, int], StageMap]] = {}
+_STAGE_MAPS_KEPT: Final = 4096
+_VERSION: Final = [
+    stage_map_versions.c[name]
+    for name in ("version", "author", "activated_at", "activation", "notes", "findings", "created_at")
+]
+_OCCUPIED: Final = text(
+    "SELECT current_stage AS stage, count(*) AS customers FROM customer_relationships"
+    " WHERE company_id = :company_id AND current_stage = ANY(CAST(:stages AS text[])) GROUP BY current_stage"
+)
+_IN_STAGES: Final = text(
+    "SELECT customer_id FROM customer_relationships WHERE company_id = :company_id"
+    " AND current_stage = ANY(CAST(:stages AS text[])) AND customer_id > :after ORDER BY customer_id LIMIT :limit"
+)
+
+
+class StageMaps:
+    """The stage maps of one company."""
+
+    def __init__(self, connection: AsyncConnection, company_id: int) -> None:
+        self._connection = connection
+        self._company_id = company_id
+
+    async def get(self, version: int) -> StageMap:
+        """A version's stages. Raises KeyError for a version that was never written."""
+        # A version never changes once written, so it may be kept for ever.
+        known = _STAGE_MAPS.get((self._company_id, version))
+        if known is not None:
+            return known
+        stages = await self._connection.scalar(
+            select(stage_map_versions.c.stages).where(
+                stage_map_versions.c.company_id == self._company_id, stage_map_versions.c.version == version
+            )
+        )
+        if stages is None:
+            raise KeyError(version)
+        stage_map = parse_stage_map(stages, version=version)
+        if len(_STAGE_MAPS) >= _STAGE_MAPS_KEPT:
+            _STAGE_MAPS.clear()
+        _STAGE_MAPS[self._company_id, version] = stage_map
+        return stage_map
+
+    async def find(self, version: int) -> MapVersion | None:
+        """One version."""
+        row = (
+            await self._connection.execute(
+                select(*_VERSION).where(
+                    stage_map_versions.c.company_id == self._company_id,
+                    stage_map_versions.c.version == version,
+                )
+            )
+        ).one_or_none()
+        return None if row is None else _to_version(row)
+
+    async def latest(self, *, before: int | None, limit: int) -> list[MapVersion]:
+        """Versions, newest first."""
+        statement = select(*_VERSION).where(stage_map_versions.c.company_id == self._company_id)
+        if before is not None:
+            statement = statement.where(stage_map_versions.c.version < before)
+        rows = await self._connection.execute(
+            statement.order_by(stage_map_versions.c.version.desc()).limit(limit)
+        )
+        return [_to_version(row) for row in rows]
+
+    async def since(self, version: int) -> list[MapVersion]:
+        """The versions after one, oldest first."""
+        rows = await self._connection.execute(
+            select(*_VERSION)
+            .where(
+                stage_map_versions.c.company_id == self._company_id, stage_map_versions.c.version > version
+            )
+            .order_by(stage_map_versions.c.version)
+        )
+        return [_to_version(row) for row in rows]
+
+    async def in_force(self, at: datetime) -> StageMap:
+        """The map by which the company decided at an instant; before its founding, the first one."""
+        version = await self._connection.scalar(
+            select(func.max(stage_map_versions.c.version)).where(
+                stage_map_versions.c.company_id == self._company_id,
+                func.coalesce(stage_map_versions.c.activated_at, at) <= at,
+            )
+        )
+        return await self.get(version)
+
+    async def write(
+        self,
+        stage_map: StageMap,
+        *,
+        author: str,
+        findings: Sequence[Mapping[str, object]],
+        activated_at: datetime | None = None,
+        activation: Activation = Activation.FUTURE_ONLY,
+        notes: str | None = None,
+    ) -> None:
+        """Write a new version down, and its stages as those now in force.
+
+        Loses the race (a unique key) if somebody else wrote this version meanwhile.
+        """
+        await self._connection.execute(
+            insert(stage_map_versions).values(
+                company_id=self._company_id,
+                version=stage_map.version,
+                stages=stage_map_to_json(stage_map),
+                author=author,
+                activated_at=activated_at,
+                activation=activation.value,
+                notes=notes,
+                findings=list(findings),
+            )
+        )
+        statement = upsert(customer_journey_stages)
+        columns = (
+            *("stage_name", "description", "order_index", "kind", "color", "icon"),
+            *("auto_transition_rules", "retention_days", "is_active"),
+        )
+        await self._connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["company_id", "stage_key"],
+                set_={name: statement.excluded[name] for name in columns}
+                | {"updated_at": func.clock_timestamp()},
+            ),
+            [
+                {
+                    "company_id": self._company_id,
+                    "stage_key": stage.key,
+                    "stage_name": stage.name,
+                    "description": stage.description,
+                    "order_index": stage.order,
+                    "kind": stage.kind.value,
+                    "color": stage.color,
+                    "icon": stage.icon,
+                    "auto_transition_rules": rules_to_json(stage.rules),
+                    "retention_days": stage.retention_days,
+                    "is_active": stage.is_active,
+                }
+                for stage in stage_map.stages
+            ],
+        )
+
+    async def put_in_force(self, version: int) -> None:
+        """Have the company decide by a version from now on."""
+        await self._connection.execute(
+            update(companies).where(companies.c.id == self._company_id).values(map_version=version)
+        )
+
+    async def set_adopted(self, version: int) -> None:
+        """Note that every customer has gone over to a version, or to a later one."""
+        await self._connection.execute(
+            update(companies)
+            .where(companies.c.id == self._company_id)
+            .values(adopted_version=func.greatest(companies.c.adopted_version, version))
+        )
+
+    async def occupied(self, stages: Sequence[str]) -> dict[str, int]:
+        """How many customers are in each of these stages; those that are empty are left out."""
+        rows = await self._connection.execute(
+            _OCCUPIED, {"company_id": self._company_id, "stages": list(stages)}
+        )
+        return {row.stage: row.customers for row in rows}
+
+    async def customers_in(self, stages: Sequence[str], *, after: int, limit: int) -> list[int]:
+        """The next customers by id who are in one of these stages, not held."""
+        found = await self._connection.scalars(
+            _IN_STAGES,
+            {"company_id": self._company_id, "stages": list(stages), "after": after, "limit": limit},
+        )
+        return list(found.all())
+
+
+def _to_version(row: Any) -> MapVersion:  # noqa: ANN401  # a row of _VERSION
+    return MapVersion(
+        version=row.version,
+        author=row.author,
+        activated_at=row.activated_at,
+        activation=Activation(row.activation),
+        notes=row.notes,
+        findings=row.findings,
+        created_at=row.created_at,
+    )

@@ -1,0 +1,65 @@
+"""A new version of the stage map reaches the customers it concerns, page by page.
+
+The version is in force at once and for everybody. Whoever is touched before their page comes goes over first,
+as of the instant it was put in force: the result is that of one great transaction, without holding anybody.
+"""
+
+from collections.abc import Sequence
+from copy import copy
+from typing import Final
+
+from journey_service.domain.relationship import TriggerType
+from journey_service.repositories.unit_of_work import Work
+from journey_service.services.desk import load, write
+from journey_service.services.jobs import Page, Run
+
+ADOPT: Final = "adopt_stage_map"
+CHUNK: Final = 200
+_LOWEST: Final = -(2**63)
+
+
+async def adopt_all(run: Run) -> None:
+    """The job: have every customer whom the version concerns go over to it.
+
+    `stages` of its parameters are those whose customers it concerns; None: everybody.
+    """
+    version: int = run.job.parameters["version"]
+    stages: Sequence[str] | None = run.job.parameters["stages"]
+
+    async def page(work: Work) -> Page:
+        after = run.cursor.get("after", _LOWEST)
+        total = None
+        if stages is None:
+            some = await work.relationships.next_customers(after, limit=CHUNK)
+            if not run.cursor:
+                total = await work.relationships.count()
+        else:
+            some = await work.stage_maps.customers_in(stages, after=after, limit=CHUNK)
+            if not run.cursor:
+                total = sum((await work.stage_maps.occupied(stages)).values())
+        if not some:
+            await work.stage_maps.set_adopted(version)
+            return Page({"after": after, "ended": True}, total=total)
+        counts = await _go_over(work, some)
+        return Page({"after": some[-1]}, counts, done=len(some), total=total)
+
+    while not run.cursor.get("ended"):
+        await run.page(page)
+
+
+async def _go_over(work: Work, customer_ids: Sequence[int]) -> dict[str, int]:
+    """Hold customers, have them go over, and write those for whom that changes anything."""
+    docket = await load(work, customer_ids)
+    moved = remapped = 0
+    for customer_id, standing in docket.standings.items():
+        before = copy(standing.relationship)
+        journey = docket.find(customer_id)
+        assert journey is not None  # noqa: S101  # it is among those just loaded
+        before.map_version = journey.relationship.map_version
+        if not journey.written and journey.relationship == before:
+            # Left as it is, also its version: that everybody has gone over is noted once, at the end.
+            del docket.journeys[customer_id]
+        moved += any(row.cause.kind == "map" for row in journey.written)
+        remapped += any(row.trigger_type is TriggerType.SYSTEM for row in journey.written)
+    await write(work, docket, as_decided=True)
+    return {"adopted": len(customer_ids), "moved": moved, "remapped": remapped}

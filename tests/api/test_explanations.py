@@ -1,0 +1,367 @@
+"""Why a customer is where they are, what moves them next and when, and what is missing: each word put to the test."""
+
+import pytest
+
+from api.calls import API, NOON, as_kept, journey, look, problem, tell
+from journey_service.domain.intake import parse_instant
+
+DAYS_91 = "2026-05-31T11:00:00Z"
+"""The instant from which a visit on March 1 at eleven is more than ninety days ago."""
+DAYS_181 = "2026-08-29T11:00:00Z"
+EXPLANATION = {
+    *("as_of", "customer_id", "current_stage", "stage_name", "since", "days_in_stage", "why", "pin"),
+    *("wanted_now", "upcoming", "looked_until", "paths"),
+}
+WHY = {"sentence", "trigger_type", "trigger_event", "map_version", "transition", "details"}
+PATH = {
+    *("to_stage", "family", "trigger", "condition", "value", "missing", "unit", "needs", "at", "leads_to"),
+    "sentence",
+}
+
+
+async def explain(http, tenant, customer_id=1):
+    return await look(http, tenant, f"/customers/{customer_id}/explanation")
+
+
+def path_to(told, to_stage, trigger):
+    [path] = [one for one in told["paths"] if (one["to_stage"], one["trigger"]) == (to_stage, trigger)]
+    return path
+
+
+async def turn(http, tenant, operator, to):
+    """Let the company's clock be moved on by an operator, as in half a year of nights."""
+    answer = await http.post(
+        f"{API}/admin/companies/{tenant.id}/clock", headers=operator, json={"advance_to": to}
+    )
+    assert answer.status_code == 200, answer.text
+
+
+async def change(http, tenant, method, path, **body):
+    version = (await journey(http, tenant))["version"]
+    answer = await http.request(
+        method,
+        f"{API}/customers/1{path}",
+        headers={**tenant.headers, "If-Match": f'"{version}"'},
+        json=body or None,
+    )
+    assert answer.status_code in (200, 201), answer.text
+
+
+async def test_an_explanation_tells_all_there_is_to_tell(http, salon):
+    await tell(http, salon, "e-1", total_amount=880)
+
+    told = await explain(http, salon)
+
+    assert told.keys() == EXPLANATION
+    assert {
+        name: told[name] for name in ("customer_id", "current_stage", "stage_name", "as_of", "since")
+    } == {
+        "customer_id": 1,
+        "current_stage": "customer",
+        "stage_name": "Customer",
+        "as_of": NOON,
+        "since": NOON,
+    }
+    assert (told["days_in_stage"], told["pin"], told["wanted_now"]) == (0, None, None)
+    assert told["why"].keys() == WHY
+    assert told["why"]["sentence"] == "customer since 2026-03-01: there was an appointment"
+    assert [told["why"][name] for name in ("trigger_type", "trigger_event", "map_version", "transition")] == [
+        "automatic",
+        "appointment_completed",
+        1,
+        2,
+    ]
+    assert all(path.keys() == PATH for path in told["paths"])
+    assert [(path["to_stage"], path["trigger"], path["family"]) for path in told["paths"]] == [
+        ("regular", "appointment_count", "progress"),
+        ("vip", "lifetime_value", "progress"),
+        ("at_risk", "days_since_last_appointment", "risk"),
+        ("at_risk", "risk_score", "risk"),
+        ("churned", "days_since_last_appointment", "risk"),
+    ]
+
+
+async def test_every_condition_that_was_looked_at_is_told(http, salon):
+    await tell(http, salon, "e-1", total_amount=880)
+
+    details = (await explain(http, salon))["why"]["details"]
+
+    [reasons] = [
+        one["reasons"]
+        for one in (await look(http, salon, "/customers/1/transitions"))["items"]
+        if one["seq"] == 2
+    ]
+    assert [(one["stage"], one["trigger"]) for one in details] == [
+        (reason["stage"], one["trigger"]) for reason in reasons for one in reason["rules"]
+    ]
+    by_stage = {(one["stage"], one["trigger"]): one for one in details}
+    assert by_stage["vip", "lifetime_value"] == {
+        "stage": "vip",
+        "trigger": "lifetime_value",
+        "condition": ">=1000",
+        "value": 880,
+        "held": False,
+        "sentence": "lifetime value 880.00, 1000.00 or more was asked",
+    }
+    assert by_stage["customer", "appointment_completed"] == {
+        "stage": "customer",
+        "trigger": "appointment_completed",
+        "condition": None,
+        "value": None,
+        "held": True,
+        "sentence": "there was an appointment",
+    }
+
+
+async def test_a_journey_that_has_only_begun_is_explained(http, salon):
+    await tell(http, salon, "e-1", "appointment_booked")
+
+    told = await explain(http, salon)
+
+    assert told["why"]["sentence"] == "the journey began in prospect on 2026-03-01"
+    assert (told["why"]["trigger_type"], told["why"]["details"]) == ("system", [])
+    assert told["upcoming"] == []
+    assert path_to(told, "lead", "call_received")["needs"] == {
+        "event": "call_received",
+        "times": 1,
+        "total_amount": None,
+        "call_duration": 61,
+    }
+
+
+# ---- what is missing
+
+
+async def test_what_is_missing_for_vip_is_missing_to_the_cent(http, salon):
+    for customer_id in (1, 2):
+        await tell(http, salon, f"first-{customer_id}", customer_id=customer_id, total_amount=880)
+
+    path = path_to(await explain(http, salon), "vip", "lifetime_value")
+
+    assert path == {
+        "to_stage": "vip",
+        "family": "progress",
+        "trigger": "lifetime_value",
+        "condition": ">=1000",
+        "value": 880,
+        "missing": 120,
+        "unit": "money",
+        "needs": {
+            "event": "appointment_completed",
+            "times": 1,
+            "total_amount": 120,
+            "call_duration": None,
+        },
+        "at": None,
+        "leads_to": "vip",
+        "sentence": "120.00 more for vip",
+    }
+    await tell(http, salon, "less", customer_id=1, total_amount=119.99)
+    await tell(http, salon, "enough", customer_id=2, total_amount=120)
+    assert (await journey(http, salon, 1))["current_stage"] == "customer"
+    assert (await journey(http, salon, 2))["current_stage"] == "vip"
+    assert path_to(await explain(http, salon), "vip", "lifetime_value")["sentence"] == "0.01 more for vip"
+    assert (await explain(http, salon, 2))["why"]["sentence"] == (
+        "vip since 2026-03-01: lifetime value 1000.00, 1000.00 or more was asked"
+    )
+
+
+async def test_as_many_appointments_are_missing_as_it_takes(http, salon):
+    await tell(http, salon, "e-1")
+    path = path_to(await explain(http, salon), "regular", "appointment_count")
+    assert (path["missing"], path["unit"], path["sentence"]) == (
+        2,
+        "appointments",
+        "2 more appointments for regular",
+    )
+
+    await tell(http, salon, "e-2")
+    assert (await journey(http, salon))["current_stage"] == "customer"
+    path = path_to(await explain(http, salon), "regular", "appointment_count")
+    assert path["sentence"] == "1 more appointment for regular"
+
+    await tell(http, salon, "e-3")
+    assert (await journey(http, salon))["current_stage"] == "regular"
+
+
+async def test_the_event_that_is_needed_can_be_told_as_it_is_named(http, salon):
+    await tell(http, salon, "e-1", "call_received", call_duration=10)
+
+    path = path_to(await explain(http, salon), "lead", "call_received")
+
+    assert path["sentence"] == "a call of more than 60 seconds for lead"
+    needed = path["needs"]
+    await tell(http, salon, "short", needed["event"], call_duration=needed["call_duration"] - 1)
+    assert (await journey(http, salon))["current_stage"] == "prospect"
+    await tell(http, salon, "long", needed["event"], call_duration=needed["call_duration"])
+    assert (await journey(http, salon))["current_stage"] == path["leads_to"] == "lead"
+
+
+# ---- what comes
+
+
+async def test_the_date_of_the_next_move_is_true_to_the_second(http, salon, operator):
+    await tell(http, salon, "e-1")
+
+    told = await explain(http, salon)
+
+    first, second = told["upcoming"]
+    assert first == {
+        "to_stage": "at_risk",
+        "at": DAYS_91,
+        "trigger_event": "days_since_last_appointment",
+        "unless": "appointment_completed",
+        "sentence": "at_risk on 2026-05-31 unless there is an appointment",
+    }
+    assert (second["to_stage"], second["at"]) == ("churned", DAYS_181)
+    path = path_to(told, "at_risk", "days_since_last_appointment")
+    assert (path["at"], path["value"], path["missing"], path["unit"]) == (DAYS_91, 0, 91, "days")
+    assert path["sentence"] == first["sentence"]
+
+    await turn(http, salon, operator, "2026-05-31T10:59:59Z")
+    assert (await journey(http, salon))["current_stage"] == "customer"
+    await turn(http, salon, operator, DAYS_91)
+    assert (await journey(http, salon))["current_stage"] == "at_risk"
+    told = await explain(http, salon)
+    assert told["why"]["sentence"] == (
+        "at_risk since 2026-05-31: 91 days since the last appointment, more than 90 were asked"
+    )
+    assert [one["to_stage"] for one in told["upcoming"]] == ["churned"]
+    back = path_to(told, "customer", "appointment_completed")
+    assert (back["family"], back["sentence"]) == ("return", "back to customer with an appointment")
+
+
+async def test_an_appointment_averts_what_it_is_said_to_avert(http, salon, operator):
+    await tell(http, salon, "e-1")
+    assert (await explain(http, salon))["upcoming"][0]["unless"] == "appointment_completed"
+
+    await tell(http, salon, "e-2", occurred_at=NOON)
+    await turn(http, salon, operator, DAYS_91)
+
+    assert (await journey(http, salon))["current_stage"] == "customer"
+    assert (await explain(http, salon))["upcoming"][0]["at"] == "2026-05-31T12:00:00Z"
+
+
+async def test_the_day_in_a_sentence_is_the_company_s_own(http, found_tenant):
+    tenant = await found_tenant(timezone="Pacific/Auckland", test_clock=parse_instant(NOON, ""))
+    await tell(http, tenant, "e-1")
+
+    first = (await explain(http, tenant))["upcoming"][0]
+
+    assert first["at"] == DAYS_91  # which is 23:00 there
+    assert first["sentence"].startswith("at_risk on 2026-05-31 ")
+    await tell(http, tenant, "e-2", occurred_at=NOON)
+    first = (await explain(http, tenant))["upcoming"][0]
+    assert first["at"] == "2026-05-31T12:00:00Z"
+    assert first["sentence"].startswith("at_risk on 2026-06-01 ")
+
+
+async def test_what_is_due_and_not_written_yet_is_told(http, salon, outside):
+    await tell(http, salon, "e-1")
+    await outside.turn_clock(salon.id, "2026-06-30T12:00:00+00:00")  # with nobody looking
+
+    told = await explain(http, salon)
+
+    assert told["current_stage"] == "customer"
+    assert told["wanted_now"] == {
+        "to_stage": "at_risk",
+        "trigger_event": "days_since_last_appointment",
+        "due_at": DAYS_91,
+        "is_suppressed": False,
+        "sentence": "at_risk is due since 2026-05-31 and about to be written",
+    }
+    assert told["upcoming"][0]["sentence"] == "at_risk since 2026-05-31, about to be written"
+    assert path_to(told, "at_risk", "risk_score")["sentence"] == "at_risk is due already"
+
+
+# ---- pins and moves by hand
+
+
+async def test_a_pin_is_told_with_what_it_holds_back_and_what_its_end_releases(http, salon, operator):
+    await tell(http, salon, "e-1")
+    await change(
+        http, salon, "POST", "/transitions", to_stage="vip", notes="Knows the owner", performed_by=77
+    )
+    await change(http, salon, "PUT", "/pin", pin_until="2026-07-01T00:00:00Z")
+    early = await explain(http, salon)
+
+    assert early["why"]["sentence"].startswith("moved to vip by hand on 2026-03-01 by user 77 through key:")
+    assert early["why"]["sentence"].endswith(": Knows the owner")
+    assert early["pin"] == {
+        "until": "2026-07-01T00:00:00Z",
+        "sentence": "held in vip until 2026-07-01",
+        "suppressed": [],
+    }
+    assert early["wanted_now"] is None
+    assert path_to(early, "at_risk", "days_since_last_appointment")["sentence"] == (
+        "at_risk on 2026-05-31, but nothing moves before the pin ends on 2026-07-01"
+    )
+
+    await turn(http, salon, operator, DAYS_91)
+    late = await explain(http, salon)
+
+    assert late["pin"]["suppressed"] == [
+        {
+            "to_stage": "at_risk",
+            "at": DAYS_91,
+            "trigger_event": "days_since_last_appointment",
+            "sentence": "at_risk was asked for on 2026-05-31 and held back by the pin",
+        }
+    ]
+    assert late["wanted_now"]["is_suppressed"]
+    assert late["wanted_now"]["sentence"] == "at_risk is asked for and held back by the pin"
+    assert late["upcoming"][0]["sentence"] == (
+        "at_risk on 2026-07-01, when the pin ends, unless there is an appointment"
+    )
+    await turn(http, salon, operator, "2026-06-30T23:59:59Z")
+    assert (await journey(http, salon))["current_stage"] == "vip"
+    await turn(http, salon, operator, "2026-07-01T00:00:00Z")
+    assert (await journey(http, salon))["current_stage"] == "at_risk"
+
+
+# ---- who may ask, and that asking changes nothing
+
+
+async def test_asking_changes_nothing(http, salon, outside):
+    await tell(http, salon, "e-1", total_amount=880)
+    await outside.turn_clock(salon.id, "2026-06-30T12:00:00+00:00")
+    before, shown = await outside.rows(salon.id), await journey(http, salon)
+
+    first, again = await explain(http, salon), await explain(http, salon)
+
+    assert first == again
+    assert await outside.rows(salon.id) == before
+    assert as_kept(await journey(http, salon)) == as_kept(shown)
+    # The guard sees a change where there is one.
+    await tell(http, salon, "e-2", total_amount=1)
+    assert await outside.rows(salon.id) != before
+
+
+async def test_a_customer_nobody_knows_cannot_be_explained(http, salon):
+    answer = await http.get(f"{API}/customers/4711/explanation", headers=salon.headers)
+
+    problem(answer, 404, "customer-not-found")
+
+
+async def test_another_company_s_customer_is_answered_like_one_that_is_not_there(http, salon, found_tenant):
+    await tell(http, salon, "e-1")
+    other = await found_tenant()
+
+    answer = await http.get(f"{API}/customers/1/explanation", headers=other.headers)
+
+    problem(answer, 404, "customer-not-found")
+    assert (await explain(http, salon))["customer_id"] == 1
+
+
+@pytest.mark.parametrize(("scopes", "status"), [(("customers:read",), 200), (("events:write",), 403)])
+async def test_whoever_may_read_customers_may_ask(http, found_tenant, scopes, status):
+    tenant = await found_tenant(scopes=("events:write", *scopes))
+    await tell(http, tenant, "e-1")
+
+    answer = await http.get(f"{API}/customers/1/explanation", headers=tenant.headers)
+
+    assert answer.status_code == status, answer.text
+
+
+async def test_an_explanation_without_a_credential_is_refused(http):
+    problem(await http.get(f"{API}/customers/1/explanation"), 401, "unauthenticated")

@@ -1,0 +1,574 @@
+"""The stage map over HTTP: read, replaced, changed stage by stage, its versions; a draft looked over and previewed."""
+
+import pytest
+
+from api.calls import API, NOON, event, every_page, journey, look, problem, tell
+from journey_service.domain.intake import parse_instant
+from journey_service.domain.stages import DEFAULT_STAGES
+from journey_service.services import backtests, previews, stage_maps
+
+EASY = {"trigger": "lifetime_value", "conditions": {"value": ">=100"}}
+SEEN = {"If-Match": '"1"'}
+
+
+def stages(*, without=(), **changes):
+    return [{**form, **changes.get(form["key"], {})} for form in DEFAULT_STAGES if form["key"] not in without]
+
+
+async def put(http, tenant, body, **headers):
+    return await http.put(f"{API}/stages", headers={**tenant.headers, **headers}, json=body)
+
+
+async def ask(http, tenant, method, path, **more):
+    headers = {**tenant.headers, **more.pop("headers", {})}
+    return await http.request(method, f"{API}{path}", headers=headers, **more)
+
+
+@pytest.fixture
+async def regular(http, salon):
+    """Customer 1 has spent 120.00 in three visits."""
+    for number in range(3):
+        await tell(http, salon, f"v-{number}", total_amount=40)
+    return salon
+
+
+# ---- read and replace
+
+
+async def test_the_map_is_read_with_its_version_author_and_what_the_linter_says(http, salon):
+    answer = await ask(http, salon, "GET", "/stages")
+    told = answer.json()
+
+    assert answer.headers["etag"] == '"1"'
+    assert {name: told[name] for name in ("version", "author", "activated_at", "activation", "notes")} == {
+        "version": 1,
+        "author": "tests",
+        "activated_at": None,
+        "activation": "future_only",
+        "notes": None,
+    }
+    assert told["is_current"] is True
+    assert [stage["key"] for stage in told["stages"]] == [form["key"] for form in DEFAULT_STAGES]
+    assert told["warnings"] == [finding["message"] for finding in told["findings"]]
+
+
+async def test_what_was_read_can_be_sent_back_as_it_is(http, salon):
+    told = await look(http, salon, "/stages")
+
+    answer = await put(http, salon, {"version": told["version"], "stages": told["stages"]})
+
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["etag"] == '"2"'
+    assert answer.json()["stages"] == told["stages"]
+    assert (await look(http, salon, "/stage-versions/2/diff"))["changed"] == []
+
+
+async def test_a_map_put_in_force_moves_nobody_unless_that_is_asked_for(http, regular):
+    answer = await put(http, regular, {"stages": stages(vip={"auto_rules": EASY})}, **SEEN)
+
+    assert answer.status_code == 200
+    assert answer.json()["activation"] == "future_only"
+    assert answer.json()["job"] is None
+    assert (await journey(http, regular))["current_stage"] == "regular"
+    await tell(http, regular, "call", "call_received")
+    assert (await journey(http, regular))["current_stage"] == "vip"
+
+
+@pytest.mark.parametrize("activation", ["current_silent", "current_with_actions"])
+async def test_present_customers_are_moved_where_that_is_asked_for(http, regular, activation):
+    body = {"version": 1, "stages": stages(vip={"auto_rules": EASY}), "activation": activation, "notes": "Q2"}
+    answer = await put(http, regular, body)
+
+    told = answer.json()
+    assert (told["version"], told["author"], told["notes"]) == (2, f"key:{regular.token.split('_')[1]}", "Q2")
+    assert told["activated_at"] == NOON
+    assert (told["job"]["kind"], told["job"]["status"]) == ("adopt_stage_map", "done")
+    assert told["job"]["counts"]["moved"] == 1
+    [move, *_] = (await look(http, regular, "/customers/1/transitions"))["items"]
+    assert (move["to_stage"], move["map_version"], move["trigger_type"]) == ("vip", 2, "automatic")
+    assert move["silent"] is (activation == "current_silent")
+
+
+async def test_a_map_for_many_customers_is_in_force_at_once_and_carried_through_by_the_worker(
+    http, regular, monkeypatch
+):
+    monkeypatch.setattr(stage_maps, "AT_ONCE", -1)
+    body = {"version": 1, "stages": stages(vip={"auto_rules": EASY}), "activation": "current_silent"}
+    answer = await put(http, regular, body)
+
+    assert answer.status_code == 202
+    job_id = answer.json()["job"]["id"]
+    assert (await look(http, regular, "/stages"))["version"] == 2
+    while (await look(http, regular, f"/admin/jobs/{job_id}"))["status"] != "done":
+        pass
+    assert (await journey(http, regular))["current_stage"] == "vip"
+
+
+async def test_a_change_says_which_version_it_is_based_on(http, salon):
+    body = {"stages": stages()}
+    problem(await put(http, salon, body), 428, "precondition-required")
+    problem(await put(http, salon, {**body, "version": 2}), 412, "stale-map")
+    told = problem(await put(http, salon, body, **{"If-Match": '"7"'}), 412, "stale-map")
+    assert told["current_version"] == 1
+    problem(await put(http, salon, {**body, "version": 2}, **SEEN), 422, "invalid-input", "/version")
+    problem(await put(http, salon, body, **{"If-Match": "*"}), 422, "invalid-input", "header/If-Match")
+
+    assert (await put(http, salon, body, **SEEN)).status_code == 200
+    problem(await put(http, salon, body, **SEEN), 412, "stale-map")
+
+
+async def test_every_fault_of_a_draft_is_told_with_its_place_and_nothing_changes(http, salon, outside):
+    before = await outside.rows(salon.id)
+    drafts = {
+        ("/stages/4/auto_rules/conditions/value",): stages(
+            vip={"auto_rules": {"trigger": "lifetime_value", "conditions": {"value": "a lot"}}}
+        ),
+        ("/stages/1/name", "/stages/2/order"): stages(lead={"name": ""}, customer={"order": "third"}),
+        ("/stages/1/kind",): stages(lead={"kind": "risk"}),
+        ("/stages", "/stages"): [],
+        ("/stages/0",): ["prospect"],
+    }
+    for places, draft in drafts.items():
+        problem(await put(http, salon, {"stages": draft}, **SEEN), 422, "invalid-input", *places)
+    problem(
+        await put(http, salon, {"stages": stages(), "remap": {"lead": "prospect"}}, **SEEN),
+        422,
+        "invalid-input",
+        "/remap/lead",
+    )
+
+    assert await outside.rows(salon.id) == before
+
+
+async def test_errors_of_the_linter_refuse_a_map_and_say_where_and_why(http, salon):
+    draft = stages(churned={"auto_rules": {"trigger": "lifetime_value", "conditions": {"value": "<0"}}})
+    told = problem(await put(http, salon, {"stages": draft}, **SEEN), 422, "invalid-input", "/stages/6")
+
+    assert "churned" in told["errors"][0]["detail"]
+
+
+async def test_a_draft_is_looked_over_without_being_kept(http, salon):
+    draft = stages(
+        churned={"auto_rules": {"trigger": "lifetime_value", "conditions": {"value": "<0"}}},
+        vip={"auto_rules": None},
+    )
+    answer = await ask(http, salon, "POST", "/stages/lint", json={"stages": draft})
+
+    told = answer.json()
+    assert told["is_sound"] is False
+    found = {(finding["severity"], finding["code"], finding["pointer"]) for finding in told["findings"]}
+    assert {("error", "unreachable_stage", "/stages/6"), ("warning", "by_hand_only", "/stages/4")} <= found
+    assert (await look(http, salon, "/stages"))["version"] == 1
+    sound = await ask(http, salon, "POST", "/stages/lint", json={"stages": stages()})
+    assert sound.json()["is_sound"] is True
+
+
+async def test_warnings_are_kept_with_the_version(http, salon):
+    told = (await put(http, salon, {"stages": stages(vip={"auto_rules": None})}, **SEEN)).json()
+
+    assert [finding["code"] for finding in told["findings"]] == ["by_hand_only"]
+    assert (await look(http, salon, "/stages"))["findings"] == told["findings"]
+
+
+# ---- one stage
+
+
+async def test_one_stage_is_read(http, salon):
+    told = await look(http, salon, "/stages/vip")
+
+    assert (told["key"], told["name"], told["is_active"]) == ("vip", "VIP Customer", True)
+    problem(await ask(http, salon, "GET", "/stages/nobody"), 404, "stage-not-found")
+
+
+async def test_one_stage_is_changed_and_the_rest_stays(http, regular):
+    answer = await ask(
+        http,
+        regular,
+        "PATCH",
+        "/stages/vip?activation=current_silent",
+        json={"name": "Gold", "auto_rules": EASY},
+    )
+
+    assert answer.status_code == 200, answer.text
+    told = answer.json()
+    assert told["version"] == 2
+    shown = await journey(http, regular)
+    assert (shown["current_stage"], shown["stage_name"]) == ("vip", "Gold")
+    diff = await look(http, regular, "/stage-versions/2/diff")
+    assert [(change["stage"], change["field"]) for change in diff["changed"]] == [
+        ("vip", "name"),
+        ("vip", "auto_rules"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        ({"key": "gold"}, "/key"),
+        ({"is_active": False}, "/is_active"),
+        ({"remapped_to": "lead"}, "/remapped_to"),
+        ({"kind": "risk"}, "/kind"),
+        ({"colour": "red"}, "/colour"),
+        ({"order": 3}, "/order"),
+        ({"auto_rules": {"trigger": "magic"}}, "/auto_rules/trigger"),
+        ({}, ""),
+    ],
+)
+async def test_faults_of_one_stage_are_told_at_its_own_places(http, salon, body, place):
+    problem(await ask(http, salon, "PATCH", "/stages/vip", json=body), 422, "invalid-input", place)
+
+
+async def test_a_change_of_one_stage_may_name_the_version_it_was_based_on(http, salon):
+    stale = {"If-Match": '"9"'}
+    problem(
+        await ask(http, salon, "PATCH", "/stages/vip", json={"name": "G"}, headers=stale), 412, "stale-map"
+    )
+    problem(await ask(http, salon, "DELETE", "/stages/vip", headers=stale), 412, "stale-map")
+    assert (
+        await ask(http, salon, "PATCH", "/stages/vip", json={"name": "G"}, headers=SEEN)
+    ).status_code == 200
+    problem(await ask(http, salon, "PATCH", "/stages/nobody", json={"name": "G"}), 404, "stage-not-found")
+
+
+async def test_a_stage_with_customers_is_archived_only_with_remap_to(http, regular):
+    told = problem(await ask(http, regular, "DELETE", "/stages/regular"), 409, "stage-occupied")
+    assert told["customers"] == {"regular": 1}
+    for target in ("nowhere", "regular", "churned"):
+        problem(
+            await ask(http, regular, "DELETE", f"/stages/regular?remap_to={target}"),
+            422,
+            "invalid-input",
+            "query/remap_to",
+        )
+
+    answer = await ask(http, regular, "DELETE", "/stages/regular?remap_to=customer")
+
+    assert answer.status_code == 200, answer.text
+    assert (await journey(http, regular))["current_stage"] == "customer"
+    [move, *_] = (await look(http, regular, "/customers/1/transitions"))["items"]
+    assert (move["trigger_type"], move["trigger_event"], move["silent"]) == ("system", "stage_archived", True)
+    assert move["reasons"] == []
+    shown = await look(http, regular, "/stages/regular")
+    assert (shown["is_active"], shown["remapped_to"]) == (False, "customer")
+
+
+async def test_an_archived_stage_is_changed_no_more_and_its_key_never_used_again(http, salon):
+    assert (await ask(http, salon, "DELETE", "/stages/regular")).status_code == 200
+
+    problem(await ask(http, salon, "DELETE", "/stages/regular"), 409, "stage-archived")
+    problem(await ask(http, salon, "PATCH", "/stages/regular", json={"name": "R"}), 409, "stage-archived")
+    again = {"version": 2, "stages": stages()}
+    problem(await put(http, salon, again), 422, "invalid-input", "/stages/3/key")
+    moved = await ask(
+        http, salon, "POST", "/customers/1/transitions", json={"to_stage": "regular"}, headers=SEEN
+    )
+    problem(moved, 404, "customer-not-found")
+    await tell(http, salon, "e-1")
+    moved = await ask(
+        http,
+        salon,
+        "POST",
+        "/customers/1/transitions",
+        json={"to_stage": "regular"},
+        headers={"If-Match": '"2"'},
+    )
+    problem(moved, 409, "stage-inactive")
+
+
+# ---- versions
+
+
+async def test_versions_are_listed_newest_first_page_by_page(http, salon):
+    for number in range(4):
+        answer = await ask(http, salon, "PATCH", "/stages/vip", json={"name": f"V{number}"})
+        assert answer.status_code == 200
+
+    pages = await every_page(http, salon.headers, "/stage-versions", limit=2)
+
+    assert [[version["version"] for version in page] for page in pages] == [[5, 4], [3, 2], [1]]
+
+
+async def test_an_earlier_version_is_read_and_told_apart_from_any_other(http, salon):
+    for body in ({"name": "Gold"}, {"color": "#ABCDEF"}):
+        assert (await ask(http, salon, "PATCH", "/stages/vip", json=body)).status_code == 200
+
+    first = await look(http, salon, "/stage-versions/1")
+    assert first["is_current"] is False
+    assert {stage["key"]: stage["name"] for stage in first["stages"]}["vip"] == "VIP Customer"
+    whole = await look(http, salon, "/stage-versions/3/diff", since=1)
+    assert (whole["since"], whole["version"]) == (1, 3)
+    assert {change["field"]: change["after"] for change in whole["changed"]} == {
+        "name": "Gold",
+        "color": "#ABCDEF",
+    }
+    back = await look(http, salon, "/stage-versions/1/diff", since=3)
+    assert {change["field"]: change["after"] for change in back["changed"]} == {
+        "name": "VIP Customer",
+        "color": "#8B5CF6",
+    }
+    assert (await look(http, salon, "/stage-versions/1/diff"))["changed"] == []
+    problem(await ask(http, salon, "GET", "/stage-versions/9"), 404, "map-version-not-found")
+    problem(await ask(http, salon, "GET", "/stage-versions/1/diff?since=9"), 404, "map-version-not-found")
+
+
+# ---- previews
+
+
+async def test_a_preview_tells_who_would_move_where_and_nobody_moves(http, regular):
+    await http.put(
+        f"{API}/customers/1",
+        headers=regular.headers,
+        json={"email": "a@example.org", "consents": {"sms": "withdrawn"}},
+    )
+    answer = await ask(
+        http,
+        regular,
+        "POST",
+        "/stages/preview",
+        json={"stages": stages(vip={"auto_rules": EASY}), "version": 1},
+    )
+
+    assert answer.status_code == 200, answer.text
+    told = answer.json()
+    result = told["result"]
+    assert (told["status"], told["done"], told["total"]) == ("done", 1, 1)
+    assert (result["based_on"], result["as_of"], result["customers"], result["moved"]) == (1, NOON, 1, 1)
+    assert result["moves"] == [
+        {
+            "from_stage": "regular",
+            "to_stage": "vip",
+            "customers": 1,
+            "samples": [{"customer_id": 1, "trigger_event": "lifetime_value", "moves": 1}],
+        }
+    ]
+    assert (result["before"], result["after"]) == ({"regular": 1}, {"vip": 1})
+    assert result["messages"]["email"] == {"sent": 1, "no_consent": 0, "no_address": 0, "capped": 0}
+    assert [change["field"] for change in result["diff"]["changed"]] == ["auto_rules"]
+    assert (await journey(http, regular))["current_stage"] == "regular"
+    assert (await look(http, regular, "/stages"))["version"] == 1
+    assert await look(http, regular, f"/stage-previews/{told['job_id']}") == told
+
+
+async def test_a_preview_for_many_customers_is_a_job_with_progress(http, regular, monkeypatch):
+    monkeypatch.setattr(previews, "AT_ONCE", -1)
+    answer = await ask(
+        http, regular, "POST", "/stages/preview", json={"stages": stages(vip={"auto_rules": EASY})}
+    )
+
+    assert answer.status_code == 202
+    assert answer.json()["result"] is None
+    job_id = answer.json()["job_id"]
+    while (told := await look(http, regular, f"/stage-previews/{job_id}"))["status"] != "done":
+        assert told["result"] is None
+    assert told["result"]["moved"] == 1
+    shown = await look(http, regular, f"/admin/jobs/{job_id}")
+    assert (shown["kind"], shown["done"], shown["total"]) == ("preview_stage_map", 1, 1)
+
+
+async def test_a_preview_is_refused_when_it_is_stale_or_faulty(http, salon):
+    body = {"stages": stages(), "version": 4}
+    problem(await ask(http, salon, "POST", "/stages/preview", json=body), 412, "stale-map")
+    body = {"stages": stages(vip={"auto_rules": {"trigger": "magic"}})}
+    problem(
+        await ask(http, salon, "POST", "/stages/preview", json=body),
+        422,
+        "invalid-input",
+        "/stages/4/auto_rules/trigger",
+    )
+    body = {"stages": stages(), "activation": "tomorrow"}
+    problem(await ask(http, salon, "POST", "/stages/preview", json=body), 422, "invalid-input", "/activation")
+
+
+async def test_another_company_s_preview_and_any_other_job_are_not_found(http, regular, found_tenant):
+    neighbour = await found_tenant(test_clock=parse_instant(NOON, ""))
+    told = (await ask(http, regular, "POST", "/stages/preview", json={"stages": stages()})).json()
+    other = (await ask(http, regular, "POST", "/admin/rescore")).json()
+
+    problem(await ask(http, neighbour, "GET", f"/stage-previews/{told['job_id']}"), 404, "job-not-found")
+    problem(await ask(http, regular, "GET", f"/stage-previews/{other['job_id']}"), 404, "job-not-found")
+
+
+# ---- back-tests
+
+
+async def test_a_draft_is_tried_on_the_past_beside_the_map_in_force(http, salon, operator):
+    # Silent from 1 February; customer 1 comes back after 70 days, customer 2 never does.
+    for customer in (1, 2):
+        await tell(http, salon, f"v-{customer}", customer_id=customer, occurred_at="2026-02-01T09:00:00Z")
+    clock = f"{API}/admin/companies/{salon.id}/clock"
+    await http.post(clock, headers=operator, json={"advance_to": "2026-04-12T12:00:00Z"})
+    await tell(http, salon, "back", customer_id=1, occurred_at="2026-04-12T09:00:00Z")
+    await http.post(clock, headers=operator, json={"advance_to": "2026-12-01T00:00:00Z"})
+    earlier = {"trigger": "days_since_last_appointment", "conditions": {"days": ">60"}}
+    body = {
+        "version": 1,
+        "stages": stages(at_risk={"auto_rules": earlier}),
+        "from": "2026-01-01T00:00:00Z",
+        "to": "2026-12-01T00:00:00Z",
+        "customer_ids": [1],
+    }
+    answer = await ask(http, salon, "POST", "/stages/backtest", json=body)
+
+    assert answer.status_code == 200, answer.text
+    told = answer.json()
+    draft, present = told["result"]["draft"], told["result"]["present"]
+    assert (told["status"], told["result"]["customers"], told["result"]["lapse_days"]) == ("done", 2, 180)
+    assert (told["result"]["from"], told["result"]["to"]) == (body["from"], body["to"])
+    assert draft["alarms"] == {"raised": 3, "confirmed": 2, "late": 0, "returned": 1, "open": 0}
+    assert present["alarms"] == {"raised": 2, "confirmed": 2, "late": 0, "returned": 0, "open": 0}
+    assert (draft["precision"], present["precision"]) == (0.6667, 1)
+    assert (draft["recall"], draft["lead_time_days"]["median"]) == (1, 119)
+    assert present["lead_time_days"]["median"] == 89
+    [named] = told["result"]["named"]
+    assert [(move["to_stage"], move["at"]) for move in named["moves"]["draft"]][:2] == [
+        ("customer", "2026-02-01T09:00:00Z"),
+        ("at_risk", "2026-04-03T09:00:00Z"),
+    ]
+    assert await look(http, salon, f"/stage-backtests/{told['job_id']}") == told
+
+
+async def test_what_is_wrong_with_a_back_test_is_told_with_its_place(http, salon):
+    body = {"stages": stages(), "from": "2026-01-01T00:00:00Z", "to": "2026-02-01T00:00:00Z"}
+    faulty = [
+        ({"to": "2025-02-01T00:00:00Z"}, "/to"),
+        ({"to": "2027-02-01T00:00:00Z"}, "/to"),
+        ({"from": "yesterday"}, "/from"),
+        ({"lapse_days": 0}, "/lapse_days"),
+        ({"customer_ids": [99]}, "/customer_ids/0"),
+        ({"stages": stages(vip={"auto_rules": {"trigger": "magic"}})}, "/stages/4/auto_rules/trigger"),
+    ]
+    for change, place in faulty:
+        answer = await ask(http, salon, "POST", "/stages/backtest", json={**body, **change})
+        problem(answer, 422, "invalid-input", place)
+    problem(await ask(http, salon, "POST", "/stages/backtest", json={**body, "version": 9}), 412, "stale-map")
+    problem(await ask(http, salon, "GET", "/stage-backtests/1"), 404, "job-not-found")
+
+
+async def test_a_back_test_of_many_customers_is_a_job(http, regular, monkeypatch):
+    monkeypatch.setattr(backtests, "AT_ONCE", -1)
+    body = {"stages": stages(), "from": "2026-01-01T00:00:00Z", "to": "2026-02-01T00:00:00Z"}
+    answer = await ask(http, regular, "POST", "/stages/backtest", json=body)
+
+    assert answer.status_code == 202
+    job_id = answer.json()["job_id"]
+    while (told := await look(http, regular, f"/stage-backtests/{job_id}"))["status"] != "done":
+        assert told["result"] is None
+    assert told["result"]["named"] == []
+    problem(await ask(http, regular, "GET", f"/stage-previews/{job_id}"), 404, "job-not-found")
+
+
+# ---- as it was
+
+
+async def test_a_journey_is_told_as_of_any_past_instant(http, salon, operator):
+    await tell(http, salon, "v-1", occurred_at="2026-02-01T09:00:00Z", total_amount=40)
+    clock = f"{API}/admin/companies/{salon.id}/clock"
+    answer = await http.post(clock, headers=operator, json={"advance_to": "2026-06-10T12:00:00Z"})
+    assert answer.status_code == 200
+    await tell(http, salon, "v-2", occurred_at="2026-06-09T09:00:00Z", total_amount=60)
+
+    async def at(instant):
+        return await look(http, salon, "/customers/1/journey", as_of=instant)
+
+    then = await at("2026-03-20T00:00:00Z")
+    assert (then["current_stage"], then["version"], then["total_appointments"]) == ("customer", 2, 1)
+    assert (then["lifetime_value"], then["scored_at"]) == (40, "2026-03-20T00:00:00Z")
+    assert (then["pin_until"], then["next_evaluation_at"]) == (None, None)
+    lapsed = "2026-05-03T09:00:00Z"  # 91 days after the visit
+    assert (await at("2026-05-03T08:59:59.999999Z"))["current_stage"] == "customer"
+    risk = await at(lapsed)
+    assert (risk["current_stage"], risk["stage_entered_at"], risk["previous_stage"]) == (
+        "at_risk",
+        lapsed,
+        "customer",
+    )
+    now = await journey(http, salon)
+    assert (now["current_stage"], now["lifetime_value"], now["version"]) == ("customer", 100, 4)
+    # What was told late is known today of the day it happened, though not the move it caused.
+    assert (await at("2026-06-09T12:00:00Z"))["lifetime_value"] == 100
+    assert (await at("2026-06-09T12:00:00Z"))["current_stage"] == "at_risk"
+
+
+async def test_an_instant_before_the_journey_or_to_come_is_refused(http, salon):
+    await tell(http, salon, "v-1")
+
+    before = await ask(http, salon, "GET", "/customers/1/journey?as_of=2026-03-01T11:59:59Z")
+    problem(before, 404, "no-journey-yet")
+    to_come = await ask(http, salon, "GET", "/customers/1/journey?as_of=2026-03-01T12:00:01Z")
+    problem(to_come, 422, "invalid-input", "query/as_of")
+    nonsense = await ask(http, salon, "GET", "/customers/1/journey?as_of=yesterday")
+    problem(nonsense, 422, "invalid-input", "query/as_of")
+    nobody = await ask(http, salon, "GET", "/customers/99/journey?as_of=2026-01-01T00:00:00Z")
+    problem(nobody, 404, "customer-not-found")
+
+
+async def test_past_stages_go_by_the_names_of_their_time(http, salon, operator):
+    await tell(http, salon, "v-1")
+    clock = f"{API}/admin/companies/{salon.id}/clock"
+    await http.post(clock, headers=operator, json={"advance_to": "2026-03-02T12:00:00Z"})
+    await ask(http, salon, "PATCH", "/stages/customer", json={"name": "Guest"})
+
+    assert (await journey(http, salon))["stage_name"] == "Guest"
+    then = await look(http, salon, "/customers/1/journey", as_of=NOON)
+    assert (then["stage_name"], then["map_version"]) == ("Customer", 1)
+    names = await look(http, salon, "/analytics/distribution", as_of=NOON)
+    assert "Guest" not in [item["stage_name"] for item in names["items"]]
+
+
+async def test_the_distribution_counts_every_stage_now_and_at_any_past_instant(http, salon, operator):
+    for customer in range(1, 4):
+        await tell(http, salon, f"v-{customer}", customer_id=customer, occurred_at="2026-02-01T09:00:00Z")
+    await tell(http, salon, "call", "call_received", customer_id=9)
+    clock = f"{API}/admin/companies/{salon.id}/clock"
+    await http.post(clock, headers=operator, json={"advance_to": "2026-06-10T12:00:00Z"})
+    await tell(http, salon, "back", customer_id=1, occurred_at="2026-06-10T09:00:00Z")
+
+    async def counted(**params):
+        told = await look(http, salon, "/analytics/distribution", **params)
+        assert [item["stage_key"] for item in told["items"]] == [form["key"] for form in DEFAULT_STAGES]
+        assert told["total"] == sum(item["customers"] for item in told["items"])
+        return told["as_of"], {
+            item["stage_key"]: item["customers"] for item in told["items"] if item["customers"]
+        }
+
+    now = "2026-06-10T12:00:00Z"
+    assert await counted() == (now, {"prospect": 1, "customer": 1, "at_risk": 2})
+    assert await counted(as_of=now) == await counted()
+    assert await counted(as_of="2026-04-01T00:00:00Z") == (
+        "2026-04-01T00:00:00Z",
+        {"prospect": 1, "customer": 3},
+    )
+    assert await counted(as_of="2026-05-03T09:00:00Z") == (
+        "2026-05-03T09:00:00Z",
+        {"prospect": 1, "at_risk": 3},
+    )
+    assert await counted(as_of="2020-01-01T00:00:00Z") == ("2020-01-01T00:00:00Z", {})
+    to_come = await ask(http, salon, "GET", "/analytics/distribution?as_of=2027-01-01T00:00:00Z")
+    problem(to_come, 422, "invalid-input", "query/as_of")
+
+
+async def test_an_archived_stage_is_counted_while_customers_were_in_it(http, salon, operator):
+    await tell(http, salon, "v-1")
+    clock = f"{API}/admin/companies/{salon.id}/clock"
+    await http.post(clock, headers=operator, json={"advance_to": "2026-03-02T12:00:00Z"})
+    answer = await ask(http, salon, "DELETE", "/stages/customer?remap_to=lead")
+    assert answer.status_code == 200
+
+    now = await look(http, salon, "/analytics/distribution")
+    assert [(item["stage_key"], item["customers"]) for item in now["items"]][:2] == [
+        ("prospect", 0),
+        ("lead", 1),
+    ]
+    assert "customer" not in [item["stage_key"] for item in now["items"]]
+    then = await look(http, salon, "/analytics/distribution", as_of=NOON)
+    assert {item["stage_key"]: item["customers"] for item in then["items"]}["customer"] == 1
+
+
+async def test_events_still_count_after_a_change_of_the_map(http, regular):
+    await put(
+        http, regular, {"version": 1, "stages": stages(without=("lead",)), "remap": {"lead": "prospect"}}
+    )
+
+    assert (
+        await http.post(f"{API}/events", headers=regular.headers, json=event("c", "call_received", 5))
+    ).json()["journey"]["current_stage"] == "prospect"
