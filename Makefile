@@ -39,6 +39,7 @@ openapi: install ## Write the published contract anew.
 bench: install ## Figures of this machine; compare ratios.
 	$(BIN)/python bench/ingest.py
 	$(BIN)/python bench/timekeeping.py
+	$(BIN)/python bench/stage_maps.py
 
 lock: ## Resolve the dependencies anew; needs uv.
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

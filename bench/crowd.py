@@ -34,3 +34,28 @@ async def make_crowd(owner: asyncpg.Connection, company_id: int, customers: int,
         " 'system', 1, 'made', seq::text FROM customer_relationships, generate_series(1, 2) seq",
     )
     await owner.execute("VACUUM ANALYZE")
+
+
+async def settle(owner: asyncpg.Connection, company_id: int, now: datetime) -> None:
+    """Put everybody where the default rules want them at `now`, so that only a change of rules moves anybody."""
+    await owner.execute(
+        "UPDATE customer_relationships SET current_stage = s.stage, last_progress_stage = s.progress,"
+        " stages_held = ARRAY['prospect', s.progress], next_evaluation_at = s.next_at"
+        " FROM (SELECT id, CASE WHEN last_appointment_at <= $2::timestamptz - interval '181 days' THEN 'churned'"
+        " WHEN last_appointment_at <= $2::timestamptz - interval '91 days' THEN 'at_risk' ELSE progress END AS stage,"
+        " progress, CASE WHEN last_appointment_at <= $2::timestamptz - interval '181 days' THEN NULL"
+        " WHEN last_appointment_at <= $2::timestamptz - interval '91 days'"
+        " THEN last_appointment_at + interval '181 days'"
+        " ELSE last_appointment_at + interval '91 days' END AS next_at"
+        " FROM (SELECT id, last_appointment_at, CASE WHEN total_appointments >= 3 THEN 'regular' ELSE 'customer' END"
+        " AS progress FROM customer_relationships WHERE company_id = $1) r) s"
+        " WHERE customer_relationships.company_id = $1 AND customer_relationships.id = s.id",
+        company_id,
+        now,
+    )
+    await owner.execute(
+        "UPDATE journey_transitions t SET to_stage = r.current_stage FROM customer_relationships r"
+        " WHERE t.company_id = $1 AND r.company_id = $1 AND r.id = t.relationship_id AND t.seq = 2",
+        company_id,
+    )
+    await owner.execute("VACUUM ANALYZE")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-from crowd import make_crowd
+from crowd import make_crowd, settle
 
 from journey_service.domain.map_changes import draw_up
 from journey_service.domain.relationship import Activation
@@ -33,7 +33,6 @@ from journey_service.services.kinds import KINDS
 
 COMPANY = 1
 T0 = datetime(2026, 1, 5, 12, tzinfo=UTC)
-TURNS = 3
 MEBIBYTE = 1024 * 1024
 
 
@@ -80,7 +79,7 @@ async def carry_out(database: Database, job: Job) -> tuple[float, int, Job]:
     return time.perf_counter() - began, highest - before, await get_job(database, COMPANY, job.id)
 
 
-async def measure(url: str, customers: int) -> None:
+async def measure(url: str, customers: int, turns: int) -> None:
     """Measure and print."""
     owner = await asyncpg.connect(url)
     await owner.execute("SET statement_timeout = 0")
@@ -88,11 +87,12 @@ async def measure(url: str, customers: int) -> None:
     new = NewCompany(id=COMPANY, name="bench", timezone="UTC", currency="EUR", test_clock=T0)
     await found_company(database, new, author="bench")
     await make_crowd(owner, COMPANY, customers, T0)
+    await settle(owner, COMPANY, T0)
     previews.AT_ONCE = stage_maps.AT_ONCE = -1  # the jobs are run here, one by one
     edit = partial(draw_up, raw=draft(), pointer="/stages")
 
     reading, rehearsing, growth = [], [], []
-    for _ in range(TURNS):
+    for _ in range(turns):
         began = time.perf_counter()
         await read_all(database)
         reading.append(time.perf_counter() - began)
@@ -108,7 +108,7 @@ async def measure(url: str, customers: int) -> None:
         rehearsing.append(seconds)
         growth.append(grown)
     assert job.result is not None
-    print(f"{customers} relationships, medians of {TURNS}")
+    print(f"{customers} relationships, medians of {turns}")
     print(f"reading all rows, page by page     {statistics.median(reading):8.2f} s")
     print(f"preview                            {statistics.median(rehearsing):8.2f} s")
     print(
@@ -134,13 +134,14 @@ def main() -> None:
     """Measure once and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("customers", nargs="?", type=int, default=100_000)
-    customers = parser.parse_args().customers
+    parser.add_argument("--turns", type=int, default=3)
+    told = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as folder,
         Embedded(Path(folder) / "data", with_valkey=False) as servers,
     ):
         migrating.upgrade(servers.database_url)
-        asyncio.run(measure(servers.database_url, customers))
+        asyncio.run(measure(servers.database_url, told.customers, told.turns))
 
 
 if __name__ == "__main__":

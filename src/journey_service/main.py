@@ -57,7 +57,18 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     # Set below the application's own middleware, which gives the refusal the form of every other problem.
     api = APIRouter(prefix="/api/v1", max_body_size=SMALL_BODY)
-    for module in (events, customers, journeys, explanations, imports, stages, previews, analytics, operations, admin):
+    for module in (
+        events,
+        customers,
+        journeys,
+        explanations,
+        imports,
+        stages,
+        previews,
+        analytics,
+        operations,
+        admin,
+    ):
         api.include_router(module.router)
     app.include_router(api)
     app.include_router(portal.router)
