@@ -341,7 +341,9 @@ async def test_a_preview_tells_who_would_move_where_and_nobody_moves(http, regul
             "samples": [{"customer_id": 1, "trigger_event": "lifetime_value", "moves": 1}],
         }
     ]
-    assert (result["before"], result["after"]) == ({"regular": 1}, {"vip": 1})
+    assert [stage["stage_key"] for stage in result["stages"]] == [form["key"] for form in DEFAULT_STAGES]
+    counts = {stage["stage_key"]: (stage["before"], stage["after"]) for stage in result["stages"]}
+    assert (counts["regular"], counts["vip"], counts["lead"]) == ((1, 0), (0, 1), (0, 0))
     assert result["messages"]["email"] == {"sent": 1, "no_consent": 0, "no_address": 0, "capped": 0}
     assert [change["field"] for change in result["diff"]["changed"]] == ["auto_rules"]
     assert (await journey(http, regular))["current_stage"] == "regular"

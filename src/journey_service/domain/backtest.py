@@ -28,10 +28,9 @@ from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from journey_service.domain.calendar import local_day
-from journey_service.domain.engine import Decision
 from journey_service.domain.events import Event, EventType
-from journey_service.domain.journey import Journey
-from journey_service.domain.relationship import Rulebook, StageReason
+from journey_service.domain.journey import Journey, UnexplainedJourney
+from journey_service.domain.relationship import Rulebook
 from journey_service.domain.stages import Kind
 
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -112,25 +111,6 @@ class Outcome(NamedTuple):
     lapses: list[Lapse]
 
 
-class _Silent(Decision):
-    """A decision nobody will ask for its reasons: working them out is a third of the work of a replay."""
-
-    __slots__ = ()
-
-    @property
-    def reasons(self) -> tuple[StageReason, ...]:
-        """None."""
-        return ()
-
-
-class _Replayed(Journey):
-    """A journey nobody will ask why."""
-
-    decide = staticmethod(
-        lambda relationship, rulebook, now, event=None: _Silent(relationship, rulebook, now, event)
-    )
-
-
 class Replay:
     """One customer's past under a rulebook, event by event; memory grows with their moves, not their events."""
 
@@ -183,7 +163,7 @@ class Replay:
 
     def _open(self, at: datetime, *, is_silent: bool) -> Journey:
         self._opened_at = at
-        self._journey = journey = _Replayed.open(self._customer_id, self._rulebook, at)
+        self._journey = journey = UnexplainedJourney.open(self._customer_id, self._rulebook, at)
         if is_silent:
             journey.settle(at)
         return journey

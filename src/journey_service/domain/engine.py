@@ -50,7 +50,7 @@ class Decision:
     )
 
     def __init__(
-        self, relationship: Relationship, rulebook: Rulebook, now: datetime, event: Event | None
+        self, relationship: Relationship, rulebook: Rulebook, now: datetime, event: Event | None = None
     ) -> None:
         self._relationship = relationship
         self._facts = relationship.facts
@@ -288,6 +288,17 @@ class Decision:
             conditions.append(ConditionReason(test.condition.field.label, test.condition.text, value, passes))
         was_held = (question.stage.key, question.trigger) in self._held
         return RuleReason(question.trigger, held or was_held, tuple(conditions))
+
+
+class Unexplained(Decision):
+    """A decision nobody will ask for its reasons: working them out is a third of the work of a move."""
+
+    __slots__ = ()
+
+    @property
+    def reasons(self) -> tuple[StageReason, ...]:
+        """None."""
+        return ()
 
 
 def decide(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from journey_service.domain.engine import Decision, decide
+from journey_service.domain.engine import Decision, Unexplained, decide
 from journey_service.domain.errors import InactiveStageError, InvalidInputError, StageConflictError, quoted
 from journey_service.domain.events import LATEST, MAX_SUM_CENTS, Event, EventType
 from journey_service.domain.facts import fold
@@ -316,6 +316,12 @@ class Journey:
             return
         noted = SuppressedMove(move.to_stage, at, move.trigger_event)
         self.relationship.pin_memory = memory._replace(suppressed=(*memory.suppressed, noted))
+
+
+class UnexplainedJourney(Journey):
+    """A journey that is only tried out: nobody will ask for the reasons of its moves."""
+
+    decide = staticmethod(Unexplained)
 
 
 def event_cause(event: Event) -> Cause:

@@ -45,12 +45,14 @@ class Adoptions:
     former: Mapping[int, Rulebook] = field(default_factory=dict)
     pending: Sequence[Adoption] = ()
 
-    def journey(self, relationship: Relationship, rulebook: Rulebook) -> Journey:
+    def journey(
+        self, relationship: Relationship, rulebook: Rulebook, kind: type[Journey] = Journey
+    ) -> Journey:
         """The journey of a customer who has gone over to the version in force, at the instants that was due."""
         version = max(relationship.map_version, self.adopted_version)
         if version >= rulebook.stage_map.version:
-            return Journey(relationship, rulebook)
-        journey = Journey(relationship, self.former[version])
+            return kind(relationship, rulebook)
+        journey = kind(relationship, self.former[version])
         for adoption in self.pending:
             if adoption.rulebook.stage_map.version > version:
                 journey.adopt(adoption.rulebook, adoption.at, adoption.activation)

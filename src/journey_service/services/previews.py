@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from journey_service.domain.errors import JobNotFoundError
+from journey_service.domain.journey import UnexplainedJourney
 from journey_service.domain.map_changes import diff
 from journey_service.domain.rehearsal import Draft, Tally
 from journey_service.domain.relationship import Activation, Rulebook
@@ -99,13 +100,26 @@ async def rehearse_all(run: Run) -> None:
     async def shown(work: Work) -> dict[str, Any]:
         present = (await work.companies.desk()).rulebook.stage_map
         changes = diff(present, drawn)
+        tally = dict(run.cursor["tally"])
+        before, after = tally.pop("before"), tally.pop("after")
+        stages = [
+            {
+                "stage_key": stage.key,
+                "stage_name": stage.name,
+                "before": before.get(stage.key, 0),
+                "after": after.get(stage.key, 0),
+            }
+            for stage in drawn.stages
+            if stage.is_active or before.get(stage.key) or after.get(stage.key)
+        ]
         return {
             "based_on": told["version"] - 1,
             "activation": told["activation"],
             "as_of": told["as_of"],
             "warnings": told["findings"],
             "diff": changes._asdict() | {"changed": [change._asdict() for change in changes.changed]},
-            **run.cursor["tally"],
+            "stages": stages,
+            **tally,
         }
 
     await run.conclude(await run.database.run(run.company_id, shown))
@@ -121,7 +135,8 @@ async def _rehearse_page(
     draft = Draft(rulebook, Activation(told["activation"]), datetime.fromisoformat(told["as_of"]))
     last = None
     for index, (standing, reach) in enumerate(await work.roster.everybody(after, limit=CHUNK)):
-        tally.rehearse(pending.journey(standing.relationship, desk.rulebook), draft, reach)
+        journey = pending.journey(standing.relationship, desk.rulebook, UnexplainedJourney)
+        tally.rehearse(journey, draft, reach)
         last = standing.id
         if index % _BREATH == 0:
             await asyncio.sleep(0)

@@ -54,6 +54,15 @@ class ChangesOut(Out):
     changed: list[FieldChangeOut]
 
 
+class StageChangeOut(Out):
+    """How many customers are in a stage before (once everything overdue is done), and after."""
+
+    stage_key: str
+    stage_name: str
+    before: int
+    after: int
+
+
 class RehearsalOut(Out):
     """What putting the draft in force at `as_of` would do."""
 
@@ -65,8 +74,7 @@ class RehearsalOut(Out):
     remapped: int = Field(description="of whom the stage is archived")
     overdue: int = Field(description="whom the present rules are about to move anyway, before")
     suppressed: int = Field(description="whom only a pin keeps from moving")
-    before: dict[str, int] = Field(description="customers by stage, once everything overdue is done")
-    after: dict[str, int]
+    stages: list[StageChangeOut] = Field(description="in the draft's order; archived ones only with customers")
     moves: list[CellOut] = Field(description="the matrix, most customers first")
     messages: dict[str, MessagesOut] = Field(
         description="by channel: email, sms, call, offer; only current_with_actions sends any"
