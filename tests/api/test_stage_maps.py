@@ -566,6 +566,26 @@ async def test_an_archived_stage_is_counted_while_customers_were_in_it(http, sal
     assert {item["stage_key"]: item["customers"] for item in then["items"]}["customer"] == 1
 
 
+async def test_nobody_is_lost_whose_moves_are_dated_before_the_version_that_brought_their_stage(http, salon):
+    gold = {"key": "gold", "name": "Gold", "order": 6, "kind": "progress"}
+    gold["auto_rules"] = {"trigger": "lifetime_value", "conditions": {"value": ">=10"}}
+    shifted = stages(at_risk={"order": 8}, churned={"order": 9}, vip={"auto_rules": None})
+    assert (await put(http, salon, {"version": 1, "stages": [*shifted, gold]})).status_code == 200
+    history = "customer_id,occurred_at,event_type,amount\n1,2025-06-01,appointment_completed,50\n"
+    answer = await http.post(
+        f"{API}/imports", headers={**salon.headers, "content-type": "text/csv"}, content=history.encode()
+    )
+    import_id = answer.json()["id"]
+    while (await look(http, salon, f"/imports/{import_id}"))["status"] != "done":
+        pass
+
+    then = await look(http, salon, "/analytics/distribution", as_of="2025-06-15T00:00:00Z")
+    assert then["total"] == 1
+    assert then["items"][-1] == {"stage_key": "gold", "stage_name": "Gold", "customers": 1}
+    seen = await look(http, salon, "/customers/1/journey", as_of="2025-06-15T00:00:00Z")
+    assert (seen["current_stage"], seen["stage_name"], seen["map_version"]) == ("gold", "Gold", 2)
+
+
 async def test_events_still_count_after_a_change_of_the_map(http, regular):
     await put(
         http, regular, {"version": 1, "stages": stages(without=("lead",)), "remap": {"lead": "prospect"}}

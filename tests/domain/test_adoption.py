@@ -118,7 +118,7 @@ def test_the_next_look_is_planned_by_the_new_rules():
     assert dated(journey)[-1] == ("at_risk", day(2 + 21))
 
 
-@pytest.mark.parametrize("activation", PRESENT)
+@pytest.mark.parametrize("activation", list(Activation))
 def test_what_was_due_before_is_decided_by_the_former_rules_at_its_own_instant(activation):
     journey = regular()
     journey.adopt(vip_from(">=300"), day(100), activation)
@@ -163,6 +163,37 @@ def test_whoever_is_in_another_stage_is_not_sent_anywhere():
     journey.adopt(without("regular", "customer"), day(3), SILENT)
 
     assert path(journey) == ["prospect", "customer"]
+
+
+@pytest.mark.parametrize("activation", list(Activation))
+def test_whoever_was_on_their_way_into_a_stage_that_leads_nowhere_is_not_stranded(activation):
+    forms = [form for form in DEFAULT_STAGES if form["key"] != "at_risk"]
+    draft = Rulebook(draw_up(DEFAULT.stage_map, forms).stage_map, DEFAULT_POLICY)
+    assert draft.stage_map.find("at_risk") is None
+    journey = regular()
+    journey.adopt(draft, day(100), activation)
+
+    assert dated(journey)[-2:] == [("at_risk", day(2 + 91)), ("churned", day(100))]
+
+
+@pytest.mark.parametrize(
+    ("gone", "successor"),
+    [("regular", "customer"), ("prospect", "lead"), ("at_risk", "churned"), ("churned", "at_risk")],
+)
+def test_a_stage_that_leads_nowhere_is_followed_by_the_nearest_of_its_kind_a_lower_one_first(gone, successor):
+    forms = [form for form in DEFAULT_STAGES if form["key"] != gone]
+    stage_map = draw_up(DEFAULT.stage_map, forms).stage_map
+
+    assert stage_map.successor(gone).key == successor
+    assert stage_map.successor(successor) is None
+    assert stage_map.successor("nobody") is None
+
+
+def test_without_any_other_risk_stage_progress_follows():
+    forms = [form for form in DEFAULT_STAGES if form["kind"] == "progress"]
+    stage_map = draw_up(DEFAULT.stage_map, forms).stage_map
+
+    assert stage_map.successor("churned").key == "vip"
 
 
 @pytest.mark.parametrize(("activation", "stages"), [(FUTURE, ["customer"]), (LOUD, ["customer", "vip"])])

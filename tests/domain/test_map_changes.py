@@ -203,6 +203,24 @@ def test_only_a_stage_in_use_is_changed(change):
         change(archived_map(), "regular")
 
 
+def test_archiving_what_others_were_sent_to_asks_where_they_go_on_to():
+    with pytest.raises(InvalidInputError) as refused:
+        archive(archived_map(), "customer", None)
+    assert places(refused) == ["/remapped_to"]
+    assert "'regular'" in refused.value.faults[0].message
+
+    assert archive(archived_map(), "customer", "lead").stage_map.find("regular").key == "lead"
+
+
+def test_a_stage_in_use_leads_nowhere_else_and_a_new_one_begins_in_use():
+    with pytest.raises(InvalidInputError) as refused:
+        draw_up(MAP, changed("regular", remapped_to="customer"), pointer="/stages")
+    assert places(refused) == ["/stages/2/remapped_to"]
+    with pytest.raises(InvalidInputError) as refused:
+        draw_up(MAP, [*STAGES, stage("ghost", 9, is_active=False)], pointer="/stages")
+    assert places(refused) == ["/stages/4/is_active"]
+
+
 # ---- the diff
 
 

@@ -462,3 +462,26 @@ def test_a_rule_asks_for_at_most_a_hundred_years(trigger):
     with pytest.raises(InvalidInputError) as refused:
         parse_stage_map(patient(36_501), version=1)
     assert [fault.pointer for fault in refused.value.faults] == ["/1/auto_rules/conditions/days"]
+
+
+@pytest.mark.parametrize("name", [" ", "\t", "\u200b", "\x7f", "Kundin\nX", "\u202eabc", "Prospect ", " P"])
+def test_a_name_is_something_that_can_be_seen(name):
+    with pytest.raises(InvalidInputError) as refused:
+        parse_stage_map([{**stage("here", 1), "name": name}, stage("there", 2)], version=1)
+    assert [fault.pointer for fault in refused.value.faults] == ["/0/name"]
+
+
+@pytest.mark.parametrize("name", ["Stammkundin", "常連", "VIP 💎", "Família 👨\u200d👩\u200d👧", "a/b"])
+def test_a_name_may_be_in_any_language(name):
+    assert (
+        parse_stage_map([{**stage("here", 1), "name": name}, stage("there", 2)], version=1).stages[0].name
+        == name
+    )
+
+
+def test_names_that_differ_in_case_alone_are_the_same():
+    with pytest.raises(InvalidInputError) as refused:
+        parse_stage_map(
+            [{**stage("here", 1), "name": "LEAD"}, {**stage("there", 2), "name": "Lead"}], version=1
+        )
+    assert [fault.pointer for fault in refused.value.faults] == ["/1/name"]

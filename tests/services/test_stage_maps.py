@@ -12,11 +12,13 @@ import pytest
 from sqlalchemy import text
 
 from journey_service.domain.errors import (
+    AdoptionPendingError,
     CustomerNotFoundError,
     InvalidInputError,
     MapVersionNotFoundError,
     StageOccupiedError,
     StaleMapError,
+    UnavailableError,
 )
 from journey_service.domain.events import Event
 from journey_service.domain.map_changes import amend, archive, draw_up
@@ -586,6 +588,112 @@ async def test_the_stages_of_the_company_are_those_of_the_version_in_force(datab
     assert {row.stage_key for row in found if not row.is_active} == {"lead", "regular"}
     [rules] = [row.rules for row in found if row.stage_key == "vip"]
     assert rules == {"trigger": "appointment_count", "conditions": {"count": ">=4"}}
+
+
+async def test_nobody_is_stranded_in_a_stage_that_is_archived_while_they_are_on_their_way(
+    database, found_tenant, monkeypatch
+):
+    tenant = await found_tenant(test_clock=T0)
+    await ingest(database, tenant.id, [told(1, "a", T0, cents=20_000), told(2, "b", T0, cents=20_000)])
+    monkeypatch.setattr(stage_maps, "AT_ONCE", -1)
+    first = await change_map(database, tenant.id, edit("a lower threshold"), asked(SILENT))
+    gone = partial(archive, key="vip", remap_to=None)
+
+    with pytest.raises(AdoptionPendingError):
+        await change_map(database, tenant.id, gone, asked(FUTURE, based_on=2))
+    await run_job(database, tenant.id, first.job.id, KINDS)
+    with pytest.raises(StageOccupiedError):
+        await change_map(database, tenant.id, gone, asked(FUTURE, based_on=2))
+    assert (await get_map(database, tenant.id)).version.version == 2
+
+
+async def test_whoever_falls_due_into_an_archived_stage_goes_to_the_next_of_its_kind(database, found_tenant):
+    for activation in Activation:
+        tenant = await found_tenant(test_clock=T0)
+        await ingest(database, tenant.id, [told(1, "a", T0)])
+        # Due for at_risk, and not decided yet.
+        await rows(
+            database,
+            tenant.id,
+            "UPDATE companies SET clock_at = clock_at + interval '100 days' WHERE id = :company RETURNING id",
+        )
+        rehearsed = await preview(
+            database,
+            tenant.id,
+            partial(draw_up, raw=defaults(without=("at_risk",)), pointer="/stages"),
+            based_on=1,
+            activation=activation,
+            actor="tests",
+        )
+        changed = await change_map(
+            database, tenant.id, partial(archive, key="at_risk", remap_to=None), asked(activation)
+        )
+
+        assert changed.job.status == "done"
+        moves = (await journeys(database, tenant.id))[1]
+        assert [(to, at) for _, _, to, at, _, _ in moves[2:]] == [
+            ("at_risk", T0 + 91 * DAY),
+            ("churned", T0 + 100 * DAY),
+        ]
+        assert rehearsed.result["overdue"] == 1
+        assert {(cell["from_stage"], cell["to_stage"]) for cell in rehearsed.result["moves"]} == {
+            ("at_risk", "churned")
+        }
+
+
+async def test_what_was_due_before_a_change_for_the_future_is_decided_by_the_former_map(
+    database, found_tenant
+):
+    tenant = await found_tenant(test_clock=T0)
+    await ingest(database, tenant.id, [told(1, "a", T0)])
+    await rows(
+        database,
+        tenant.id,
+        "UPDATE companies SET clock_at = clock_at + interval '100 days' WHERE id = :company RETURNING id",
+    )
+    later = defaults(at_risk=rule("days_since_last_appointment", days=">120"))
+    await change_map(database, tenant.id, partial(draw_up, raw=later, pointer="/stages"), asked(FUTURE))
+
+    found = await rows(
+        database,
+        tenant.id,
+        "SELECT to_stage, transitioned_at, map_version FROM journey_transitions WHERE company_id = :company"
+        " ORDER BY seq",
+    )
+    assert tuple(found[-1]) == ("at_risk", T0 + 91 * DAY, 1)
+    [adopted] = await rows(database, tenant.id, "SELECT adopted_version FROM companies WHERE id = :company")
+    assert adopted[0] == 2
+
+
+async def test_a_preview_refuses_what_activation_would_refuse(database, found_tenant):
+    tenant = await found_tenant(test_clock=T0)
+    await ingest(database, tenant.id, [told(1, "a", T0)])
+    homeless = partial(draw_up, raw=defaults(without=("customer",)), pointer="/stages")
+
+    with pytest.raises(StageOccupiedError):
+        await preview(database, tenant.id, homeless, based_on=1, activation=SILENT, actor="tests")
+    with pytest.raises(StageOccupiedError):
+        await change_map(database, tenant.id, homeless, asked(SILENT))
+
+
+async def test_a_change_gives_way_to_long_transactions_and_comes_in_between_them(
+    database, found_tenant, monkeypatch
+):
+    tenant = await found_tenant(test_clock=T0)
+    monkeypatch.setattr(stage_maps, "_GIVING_WAY_SECONDS", 0.01)
+    real, tries = database.run, []
+
+    async def busy(company_id, unit, *, is_alone=False, **how):
+        tries.append(is_alone)
+        if is_alone and tries.count(True) < 3:
+            raise UnavailableError
+        return await real(company_id, unit, is_alone=is_alone, **how)
+
+    monkeypatch.setattr(database, "run", busy)
+    changed = await change_map(database, tenant.id, edit("a lower threshold"), asked(FUTURE))
+
+    assert changed.view.version.version == 2
+    assert tries.count(True) == 3
 
 
 # ---- what is refused, and what is kept

@@ -87,7 +87,7 @@ MAPS: dict[str, Sequence[dict[str, Any]]] = {
             "wobbly", 4, _rule("risk_score", score=">=0.3"), _rule("missed_rate", rate=">=0.5"), kind="risk"
         ),
         _stage(
-            "gone", 5, _rule("days_in_stage", days=">120"), _rule("risk_score", score=">0.7"), kind="risk"
+            "gone", 5, _rule("days_in_stage", days="==121"), _rule("risk_score", score=">0.7"), kind="risk"
         ),
     ),
 }

@@ -10,7 +10,12 @@ from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.shapes.backtests import BacktestIn, BacktestOut
 from journey_service.api.shapes.previews import PreviewIn, PreviewOut
 from journey_service.api.stages import base_of, edit_of
-from journey_service.domain.errors import JobNotFoundError, StaleMapError
+from journey_service.domain.errors import (
+    AdoptionPendingError,
+    JobNotFoundError,
+    StageOccupiedError,
+    StaleMapError,
+)
 from journey_service.domain.events import MAX_ID
 from journey_service.services import backtests, previews
 
@@ -24,7 +29,7 @@ JobId = Annotated[int, Path(ge=1, le=MAX_ID)]
     summary="Preview a draft of the stage map",
     responses={
         202: {"model": PreviewOut, "description": "Many customers: the worker goes on"},
-        **problems(StaleMapError, *JSON_BODY),
+        **problems(StaleMapError, StageOccupiedError, AdoptionPendingError, *JSON_BODY),
     },
     max_body_size=SMALL_BODY,
 )

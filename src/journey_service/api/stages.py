@@ -32,6 +32,7 @@ from journey_service.api.shapes.stages import (
     VersionsOut,
 )
 from journey_service.domain.errors import (
+    AdoptionPendingError,
     InvalidInputError,
     MapVersionNotFoundError,
     PreconditionMissingError,
@@ -95,7 +96,9 @@ async def get_stages(response: Response, caller: StageReader, house: HouseDep) -
     summary="Put a stage map in force",
     responses={
         **_STAYS_OPEN,
-        **problems(StaleMapError, PreconditionMissingError, StageOccupiedError, *JSON_BODY),
+        **problems(
+            StaleMapError, PreconditionMissingError, StageOccupiedError, AdoptionPendingError, *JSON_BODY
+        ),
     },
     max_body_size=SMALL_BODY,
 )
@@ -108,7 +111,9 @@ async def put_stages(
     """
     based_on = base_of(body, seen)
     if based_on is None:
-        raise PreconditionMissingError
+        raise PreconditionMissingError(
+            'Send the version you saw as If-Match: "<version>", or as version in the body.'
+        )
     request = Request(based_on, body.activation, caller.actor, body.notes)
     return _shown(await _change(house, caller.company_id, edit_of(body), request), response, house)
 
@@ -174,7 +179,9 @@ async def patch_stage(
     summary="Archive a stage",
     responses={
         **_STAYS_OPEN,
-        **problems(StageNotFoundError, StageArchivedError, StageOccupiedError, StaleMapError),
+        **problems(
+            StageNotFoundError, StageArchivedError, StageOccupiedError, AdoptionPendingError, StaleMapError
+        ),
     },
 )
 async def delete_stage(

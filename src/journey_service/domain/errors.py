@@ -208,6 +208,19 @@ class StageOccupiedError(ConflictError):
         return {"customers": self.customers}
 
 
+class AdoptionPendingError(ConflictError):
+    """A stage is to be archived while customers may be on their way into it."""
+
+    code = "adoption-pending"
+    title = "Customers are still being taken over"
+
+    def __init__(self, version: int, stages: Sequence[str]) -> None:
+        super().__init__(
+            f"Customers are still being taken over to version {version}, some perhaps to {', '.join(stages)}: "
+            "say where they go, or try again shortly."
+        )
+
+
 class NoTestClockError(ConflictError):
     """The company lives in real time; its clock is nobody's to move."""
 
@@ -318,8 +331,8 @@ class PreconditionMissingError(JourneyServiceError):
     code = "precondition-required"
     title = "If-Match is required"
 
-    def __init__(self) -> None:
-        super().__init__('Send the version you saw as If-Match: "<version>".')
+    def __init__(self, message: str = 'Send the version you saw as If-Match: "<version>".') -> None:
+        super().__init__(message)
 
 
 class UnavailableError(JourneyServiceError):

@@ -8,9 +8,9 @@ stage that was just reached is looked into at once. The work is bounded by a num
 from collections import deque
 from collections.abc import Hashable, Iterator
 from collections.abc import Set as AbstractSet
-from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from journey_service.domain.events import EventType
@@ -18,17 +18,22 @@ from journey_service.domain.histories import Customer, Step, Witness
 from journey_service.domain.journey import Journey
 from journey_service.domain.lookahead import attentive
 from journey_service.domain.possibilities import BEGINNING, Possibilities
-from journey_service.domain.relationship import Rulebook, Transition
+from journey_service.domain.relationship import Relationship, Rulebook, Transition
 from journey_service.domain.walks import Episode, Walk
 
-BUDGET: Final = 10_000
+BUDGET: Final = 8_000
 """How many decisions a search takes at most on a small map; a large one has fewer, as each costs more."""
+
+_IN_VAIN: Final = 5_000
+"""After so many decisions that showed nothing new a search is given up before its budget is spent."""
 
 SOON: Final = timedelta(days=7)
 """Back at risk within so short a time, a return was none."""
 
 _AFTERWARDS: Final = 400
 """How many more decisions are taken once all was found: for what goes wrong elsewhere."""
+_AFTERWARDS_BY_STAGE: Final = 1_600
+"""The same where stages give different days of retention: then a return may end in other days."""
 _PROBES: Final = 8
 """How many returns from one stage to another are watched for what follows."""
 
@@ -63,6 +68,8 @@ class Exploration:
     customers: list[Customer] = field(default_factory=list)
     """Everybody who was worth following."""
     decisions: int = 0
+    is_thorough: bool = True
+    """Whether everybody who differs plainly from all others was followed, rather than given up."""
 
 
 def explore(rulebook: Rulebook, goals: AbstractSet[str], journeys: type[Journey] = Journey) -> Exploration:
@@ -73,7 +80,7 @@ def explore(rulebook: Rulebook, goals: AbstractSet[str], journeys: type[Journey]
 def budget(rulebook: Rulebook) -> int:
     """How many decisions a search of this map takes at most, give or take those of one step."""
     rules = sum(len(stage.rules) for stage in rulebook.stage_map.active)
-    return BUDGET * 40 // (40 + rules)
+    return BUDGET * 80 // (80 + rules)
 
 
 class _Search:
@@ -86,7 +93,10 @@ class _Search:
         self._risks = {stage.key for stage in rulebook.stage_map.risk_down}
         self._possible = Possibilities(rulebook)
         self._goals = goals
-        self._until = budget(rulebook)
+        self._budget = budget(rulebook)
+        self._until = self._budget
+        given = {stage.retention_days for stage in rulebook.stage_map.progress}
+        self._afterwards = _AFTERWARDS if len(given) == 1 else _AFTERWARDS_BY_STAGE
         self._seen: set[Hashable] = set()
         self._probed: dict[tuple[str, str], int] = {}
         # For each stage those who differ plainly from all before, then the others.
@@ -95,15 +105,17 @@ class _Search:
         }
 
     def run(self) -> Exploration:
+        self._plan_on()  # there may be nothing to look for
         for customer in self._in_turn():
             for step in self._possible.steps(customer):
                 self._follow(self._on_from(customer), step)
                 if self._found.decisions >= self._until:
+                    self._found.is_thorough = not any(first for first, _ in self._queues.values())
                     return self._found
         return self._found
 
     def _on_from(self, customer: Customer) -> Walk:
-        journey = self._journeys(copy(customer.relationship), self._rulebook)
+        journey = self._journeys(_copied(customer.relationship), self._rulebook)
         return Walk(journey, customer.now, customer.past, self._possible)
 
     def _in_turn(self) -> Iterator[Customer]:
@@ -136,13 +148,14 @@ class _Search:
             self._seen |= {plain, likeness}
             self._found.customers.append(customer)
             key = customer.relationship.current_stage
-            if is_new and key in self._risks:
+            if key in self._risks and (is_new or key not in self._found.left):
                 self._try_to_return(customer)
 
     def _try_to_return(self, customer: Customer) -> None:
         """Let a lapsed customer come at once: what lets them out of the stage may soon be past."""
-        for step in self._possible.visits(customer):
-            if self._found.decisions >= self._until:
+        key = customer.relationship.current_stage
+        for number, step in enumerate(self._possible.visits(customer)):
+            if self._found.decisions >= self._until or (number and key in self._found.left):
                 return
             walk = self._on_from(customer)
             for episode in walk.take(step):
@@ -157,7 +170,7 @@ class _Search:
         for key in episode.stays[1:]:
             if key not in found.witnesses:
                 found.witnesses[key] = episode.witness
-                self._stop_once_all_is_found()
+                self._plan_on()
         is_late = episode.telling is not None and bool(episode.telling.late)
         for index, (stage, back) in enumerate(zip(episode.stays[1:], episode.moves, strict=True), 1):
             if stage in episode.stays[:index]:
@@ -176,7 +189,7 @@ class _Search:
             return
         if episode.left not in self._found.left:
             self._found.left.add(episode.left)
-            self._stop_once_all_is_found()
+            self._plan_on()
         pair = (episode.left, returned[-1])
         if telling.late or walk.is_over or self._probed.get(pair, 0) >= _PROBES:
             return
@@ -198,7 +211,7 @@ class _Search:
     def _lapses_soon(self, walk: Walk) -> Iterator[tuple[str, Transition]]:
         """The first move into a risk stage within the next days, if nothing happens."""
         onwards = Walk(
-            self._journeys(copy(walk.journey.relationship), self._rulebook),
+            self._journeys(_copied(walk.journey.relationship), self._rulebook),
             walk.now,
             walk.past,
             self._possible,
@@ -210,8 +223,17 @@ class _Search:
                     yield stage, move
         self._found.decisions += onwards.decisions
 
-    def _stop_once_all_is_found(self) -> None:
+    def _plan_on(self) -> None:
+        """How long to go on, now that something was found."""
         found = self._found
         reached = found.witnesses.keys()
-        if self._goals <= reached and self._risks & reached <= found.left:
-            self._until = min(self._until, found.decisions + _AFTERWARDS)
+        is_all = self._goals <= reached and self._risks & reached <= found.left
+        self._until = min(self._budget, found.decisions + (self._afterwards if is_all else _IN_VAIN))
+
+
+_parts = attrgetter(*(part.name for part in fields(Relationship)))
+
+
+def _copied(relationship: Relationship) -> Relationship:
+    """A customer to go on with, leaving the other where they are; all parts are immutable."""
+    return Relationship(*_parts(relationship))

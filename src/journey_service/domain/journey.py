@@ -190,32 +190,22 @@ class Journey:
     def adopt(self, rulebook: Rulebook, at: datetime, activation: Activation) -> None:
         """Go over to another version of the stage map, put in force at `at`.
 
-        Whoever is in a stage that it has archived goes to the stage named for that. Where the version counts for
-        present customers, what was due before is decided by the former rules, and the customer then by the new
-        ones, as often as they want another move.
+        What was due before is decided by the former rules. Whoever is then in a stage that the version has archived
+        goes to that one's successor. Where it counts for present customers, they are decided by the new rules, as
+        often as these want another move.
         """
         at = max(at, self.relationship.stage_entered_at)
-        is_for_present = activation is not Activation.FUTURE_ONLY
-        if is_for_present or self._successor(rulebook) is not None:
-            self.bring_to(at)
-        successor = self._successor(rulebook)
+        self.bring_to(at)
         self.rulebook = rulebook
         self.relationship.map_version = rulebook.stage_map.version
+        successor = rulebook.stage_map.successor(self.relationship.current_stage)
         if successor is not None:
-            self._leave_archived(successor, at)
+            self._leave_archived(successor.key, at)
             self._plan(self.decide(self.relationship, rulebook, at))
-        if is_for_present:
+        if activation is not Activation.FUTURE_ONLY:
             self._decide_anew(at, is_silent=activation is Activation.CURRENT_SILENT)
 
     # ---- what the steps are made of
-
-    def _successor(self, rulebook: Rulebook) -> str | None:
-        """Where a customer in a stage that this map has archived goes; None to stay."""
-        stage = rulebook.stage_map.by_key.get(self.relationship.current_stage)
-        if stage is None or stage.is_active:
-            return None
-        successor = rulebook.stage_map.find(stage.key)
-        return None if successor is None else successor.key
 
     def _leave_archived(self, successor: str, at: datetime) -> None:
         version = self.rulebook.stage_map.version

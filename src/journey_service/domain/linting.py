@@ -13,6 +13,7 @@ from journey_service.domain.precedence import Precedence
 from journey_service.domain.relationship import Rulebook, Transition
 from journey_service.domain.sightings import deciding_rule, held_in, kept_by
 from journey_service.domain.stages import Stage
+from journey_service.domain.traps import is_trap
 
 
 class Severity(StrEnum):
@@ -116,6 +117,8 @@ class _Linter:
         for stage in self._stage_map.risk_down:
             if stage.key in self._seen.witnesses and stage.key not in self._seen.left:
                 yield self._no_way_back(stage)
+            else:
+                yield from self._traps(stage)
         for gap in gaps(self._rulebook):
             stages = tuple(dict.fromkeys((gap.above.key, gap.below.key)))
             yield self._warning("gap", self._rule_place(gap.above, gap.place), stages, gap.message)
@@ -140,11 +143,13 @@ class _Linter:
         reasons = self._hopeless.get(stage.key)
         if reasons is not None:
             return f"Nobody ever gets into {stage.key!r}: {'; and '.join(why.message for why in reasons)}."
-        found = f"No history of events was found that leads into {stage.key!r} by {_all_rules(stage)}"
+        text = f"No history of events was found that leads into {stage.key!r} by {_all_rules(stage)}"
         keys = held_in(self._rulebook, stage, self._seen.customers)
-        if not keys:
-            return f"{found}."
-        return f"{found}: whenever that held, the customer was in {_listed(keys, 'or')} and stayed there."
+        if keys:
+            text = f"{text}: whenever that held, the customer was in {_listed(keys, 'or')} and stayed there"
+        if not self._seen.is_thorough:
+            text = f"{text}; the map is too large for all histories to be tried"
+        return f"{text}."
 
     def _shadowed(self, stage: Stage) -> Iterator[Finding]:
         for index in range(len(stage.rules)):
@@ -181,7 +186,18 @@ class _Linter:
         rules = kept_by(self._rulebook, stage, self._seen.customers)
         if rules:
             text = f"{text}: after every one that was tried, {_listed(rules, 'or', quote=False)} still held"
+        if not self._seen.is_thorough:
+            text = f"{text}; the map is too large for all histories to be tried"
         return self._error("no_way_back", self._places[stage.key], (stage.key,), f"{text}.")
+
+    def _traps(self, stage: Stage) -> Iterator[Finding]:
+        for index, rule in enumerate(stage.rules):
+            if is_trap(rule, self._rulebook.policy):
+                text = (
+                    f"Whoever is in {stage.key!r} when {written(rule)} holds never gets out again: it holds on, "
+                    "whatever appointments are completed."
+                )
+                yield self._error("trap", self._rule_place(stage, index), (stage.key,), text)
 
     # ---- how it is said
 

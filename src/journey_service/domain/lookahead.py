@@ -11,7 +11,7 @@ from journey_service.domain.facts import Facts
 from journey_service.domain.journey import Journey
 from journey_service.domain.plans import Question
 from journey_service.domain.policy import CompanyPolicy
-from journey_service.domain.relationship import Relationship, Rulebook
+from journey_service.domain.relationship import Relationship, Rulebook, StageReason
 
 _FAR: Final = 64
 """How many instants a score is followed ahead."""
@@ -55,6 +55,15 @@ class _Attentive(Decision):
     ) -> None:
         self._upcoming: dict[str, datetime | None] = {}
         super().__init__(relationship, rulebook, now, event)
+
+    @property
+    def reasons(self) -> tuple[StageReason, ...]:
+        """The stage moved to and its rules; the others that were looked at are nobody's concern here."""
+        if self._plan is None or self.move is None:
+            return ()
+        stage, questions = self._plan.path_to(self.move)[-1]
+        rules = tuple([self._reason(question) for question in questions])
+        return (StageReason(stage.key, stage.kind.value, any(rule.held for rule in rules), rules),)
 
     def _score_change(self, question: Question, before: datetime | None) -> datetime | None:
         trigger, test = question.trigger, question.tests[0]

@@ -113,6 +113,16 @@ def archive(current: StageMap, key: str, remap_to: str | None) -> Draft:
     Raises StageNotFoundError, StageArchivedError, InvalidInputError.
     """
     _check_active(current, key)
+    led_here = [
+        stage.key
+        for stage in current.stages
+        if not stage.is_active and current.find(stage.key) == current.by_key[key]
+    ]
+    if led_here and remap_to is None:
+        told = ", ".join(repr(other) for other in led_here)
+        raise InvalidInputError.at(
+            "/remapped_to", f"must say where customers go on to: those of {told} were sent here"
+        )
     changes = {"is_active": False, "remapped_to": remap_to}
     forms = [{**form, **(changes if form["key"] == key else {})} for form in stage_map_to_json(current)]
     return _draw_up_around(current, key, forms)
@@ -201,6 +211,10 @@ def _history_faults(current: StageMap, drawn: StageMap, places: Mapping[str, str
     faults = []
     for stage in drawn.stages:
         before, place = current.by_key.get(stage.key), places[stage.key]
+        if before is None and not stage.is_active:
+            faults.append(Fault(f"{place}/is_active", "must be true: a new stage begins in use"))
+        if stage.is_active and stage.remapped_to is not None:
+            faults.append(Fault(f"{place}/remapped_to", "is for archived stages: this one is in use"))
         if before is None:
             continue
         if not before.is_active and stage.is_active:

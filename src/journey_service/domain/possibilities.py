@@ -1,6 +1,6 @@
 """What can happen next to a customer, as far as a map makes a difference of it."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Hashable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import product
@@ -16,7 +16,7 @@ from journey_service.domain.acceptance import (
     with_retention,
 )
 from journey_service.domain.events import EARLIEST, LATEST, MAX_AMOUNT_CENTS, Event, EventType
-from journey_service.domain.facts import DAY, KEPT_TIMES, Facts, count_before, count_since, days_since
+from journey_service.domain.facts import DAY, Facts, count_before, count_since, days_since, fold
 from journey_service.domain.histories import Customer, Step, Telling, Waiting
 from journey_service.domain.relationship import Rulebook
 from journey_service.domain.rules import TRIGGERS, Field, Rule
@@ -30,6 +30,7 @@ _EXACTLY: Final = 10
 """Up to here a count is told apart from the next one, whatever the map asks: on the way to a threshold."""
 
 _VISIT: Final = EventType.APPOINTMENT_COMPLETED
+_BAD: Final = (EventType.TICKET_OPENED, EventType.APPOINTMENT_MISSED)
 _SCORES: Final = frozenset(("risk_score", "engagement_score", "missed_rate"))
 
 
@@ -144,9 +145,12 @@ class Possibilities:
         yield from _thinned(tuple(seen.values()), _MANY)
 
     def _samples(self, type_: EventType, field: Field) -> Sequence[int]:
-        """A value on each side of every threshold of the rules on an event."""
-        cuts_ = self._scale(type_.value, field).cuts
-        return _thinned(tuple(sorted({value for cut in cuts_ for value in (cut - 1, cut)})), _MANY)
+        """Values that the rules on an event tell apart: on each side of every threshold, if there is any."""
+        rules = [rule for rule in self._rules if rule.trigger.event is type_]
+        if not any(condition.field is field for rule in rules for condition in rule.conditions):
+            return ()
+        thresholds = self._scale(type_.value, field).cuts
+        return _thinned(sorted({0, *(value for cut in thresholds for value in (cut - 1, cut))}), _MANY)
 
     # ---- who is alike
 
@@ -170,28 +174,36 @@ class Possibilities:
         on_the_way = min(count, _EXACTLY) if self.count.cuts else 0
         return plain, (on_the_way, self._score_likeness(facts, days, now) if self._asks_scores else None)
 
-    def _score_likeness(self, facts: Facts, days: int | None, now: datetime) -> tuple[object, ...]:
+    def _score_likeness(self, facts: Facts, days: int | None, now: datetime) -> Hashable:
         policy = self._policy
         numbers = policy.scoring.numbers
         missed, asked = scoring.missed_ratio(facts, policy, now)
-        completed = facts.completed
-        factors = (
-            facts.is_new,
-            min(count_since(completed, numbers.frequency_window, now), policy.scoring.frequency_target),
-            min(count_since(completed, numbers.trend_window, now), _FEW),
-            min(count_before(completed, numbers.trend_window, now), _FEW),
-            min(count_since(facts.long_calls, numbers.quality_window, now), _FEW),
-            min(count_since(facts.tickets, numbers.quality_window, now), _FEW),
-            -1 if days is None else min(days // 30, _SEVERAL),
-        )
         parts = min(missed, _EXACTLY), min(asked - missed, _EXACTLY)
-        rate = self.rate.cell(rank(missed, asked) if asked else None)
-        risk = self.risk.cell(scoring.risk(facts, policy, now)) if self.risk.cuts else 0
-        if not self.engagement.cuts:
-            return (factors, parts, rate, risk)
-        money = 4 * facts.lifetime_cents(policy) // numbers.target_cents
-        engagement = self.engagement.cell(scoring.engagement(facts, policy, now))
-        return (factors, parts, rate, risk, max(0, min(money, 4)), engagement)
+        rate = self.rate.cell(rank(missed, asked) if asked else None) if self.rate.cuts else 0
+        away = -1 if days is None else min(days // 30, _SEVERAL)
+        risk: Hashable = None
+        if self.risk.cuts:
+            recent = min(count_since(facts.completed, numbers.trend_window, now), _FEW)
+            before = min(count_before(facts.completed, numbers.trend_window, now), _FEW)
+            troubled = bool(numbers.tickets) and bool(count_since(facts.tickets, numbers.tickets_window, now))
+            cell = self.risk.cell(scoring.risk(facts, policy, now))
+            risk = (cell, recent, before, troubled, facts.is_new)
+        engagement: Hashable = None
+        if self.engagement.cuts:
+            window = numbers.quality_window
+            money = 4 * facts.lifetime_cents(policy) // numbers.target_cents
+            engagement = (
+                self.engagement.cell(scoring.engagement(facts, policy, now)),
+                min(
+                    count_since(facts.completed, numbers.frequency_window, now),
+                    policy.scoring.frequency_target,
+                ),
+                min(count_since(facts.long_calls, window, now), _FEW),
+                min(count_since(facts.tickets, window, now), _FEW),
+                max(0, min(money, 4)),
+                facts.is_new,
+            )
+        return parts, rate, away, risk, engagement
 
     def alike_after(self, facts: Facts, event: Event) -> int:
         """How many more times an event can be told until a count or a sum reaches another cell."""
@@ -223,9 +235,11 @@ class Possibilities:
         yield from self._counts(customer)
         yield from ((Waiting(until),) for until in self._stops(customer))
         yield from self._late(customer)
-        if self._asks_scores:
-            yield from self._rates(customer)
-            yield from self._scores(customer)
+        yield from self._rates(customer)
+        if self.engagement.cuts:
+            yield from self._extremes(_FEW)
+            if customer.past is None:
+                yield from self._extremes(_MANY)
 
     def _far(self, now: datetime) -> datetime:
         """So late that whatever falls due without an event has fallen due."""
@@ -234,23 +248,41 @@ class Possibilities:
         return min(now + days * DAY, LATEST)
 
     def visits(self, customer: Customer) -> Iterator[Step]:
-        """One visit that may be told now, for each amount that makes a difference."""
+        """One visit that may be told now: for each amount that makes a difference, and late."""
         yield from ((Telling(_visit(cents)),) for cents in self._amounts)
-        yield from (step for step in self._lifts(customer) if len(step) == 1 and step[0].event.type == _VISIT)
+        yield from (step for step in self._lifts(customer) if _is_visit(step))
+        yield from self._late(customer)
 
     def _lifts(self, customer: Customer) -> Iterator[tuple[Telling, ...]]:
         """Money that takes the lifetime value over the next thresholds, or under the last ones."""
         value = customer.facts.lifetime_cents(self._policy)
-        targets = list(_thinned(self.value.above(value), _SEVERAL))
-        if "engagement_score" in self._asked:
-            whole = self._policy.scoring.numbers.target_cents
-            targets += [goal for goal in (whole // 2, whole) if goal > value]
         is_paid = self._policy.revenue_source == "payments"
         income = EventType.PAYMENT_RECEIVED if is_paid else _VISIT
-        yield from (_paid(income, target - value) for target in targets)
+        for target in _thinned(self.value.above(value), _SEVERAL):
+            yield _paid(income, target - value)
+        yield from self._pleasures(customer, income)
         if is_paid:
             for target in _thinned(self.value.below(value), _SEVERAL):
                 yield _paid(EventType.PAYMENT_REFUNDED, value - target)
+
+    def _pleasures(self, customer: Customer, income: EventType) -> Iterator[tuple[Telling, ...]]:
+        """The least amounts that take engagement over its next thresholds."""
+        if not self.engagement.cuts:
+            return
+        facts, policy, now = customer.facts, self._policy, customer.now
+
+        def engagement(cents: int) -> int:
+            event = _event(income, cents)._replace(occurred_at=now)
+            return scoring.engagement(fold(facts, event, policy), policy, now)
+
+        missing = policy.scoring.numbers.target_cents - facts.lifetime_cents(policy)
+        amounts = range(max(0, min(missing, MAX_AMOUNT_CENTS)) + 1)
+        most = engagement(amounts[-1])
+        within = tuple(score for score in self.engagement.above(engagement(0)) if score <= most)
+        for score in _thinned(within, _SEVERAL):
+            yield _paid(income, bisect_left(amounts, score, key=engagement))
+        if amounts[-1]:
+            yield _paid(income, amounts[-1])
 
     def _counts(self, customer: Customer) -> Iterator[Step]:
         """Visits until their count reaches a threshold."""
@@ -275,35 +307,38 @@ class Possibilities:
         """Visits that are told long after they took place."""
         now, last = customer.now, customer.facts.last_appointment_at
         days = _thinned(tuple(sorted({*self.inactivity.cuts, *self._windows})), _SEVERAL)
+        visits = [Telling(_visit(cents)) for cents in self._amounts]
+        visits += [step[0] for step in self._lifts(customer) if _is_visit(step)][:1]
         for number in days:
             at = now - number * DAY
             if at >= EARLIEST and (self._asks_scores or last is None or last <= at):
-                yield from ((Telling(_visit(cents), late=now - at),) for cents in self._amounts)
+                yield from ((visit._replace(late=now - at),) for visit in visits)
 
     def _rates(self, customer: Customer) -> Iterator[Step]:
-        """Missed and completed appointments that take the missed rate into another cell."""
+        """Missed and completed appointments that take the missed rate into another cell.
+
+        The fewest that do, and the fewest after which one more visit does not take it out of there: a visit
+        returns nobody from a risk stage whose rule holds with the visit folded in.
+        """
         if not self.rate.cuts:
             return
         missed, asked = scoring.missed_ratio(customer.facts, self._policy, customer.now)
-        found = {self.rate.cell(rank(missed, asked) if asked else None)}
+        found = {(self.rate.cell(rank(missed, asked) if asked else None), False)}
         for more in range(1, _MANY):
             for worse in range(more + 1):
-                cell = self.rate.cell(rank(min(missed + worse, KEPT_TIMES), asked + more))
-                if cell not in found:
-                    found.add(cell)
+                cell = self.rate.cell(rank(missed + worse, asked + more))
+                is_firm = cell == self.rate.cell(rank(missed + worse, asked + more + 1))
+                if (cell, is_firm) not in found:
+                    found |= {(cell, is_firm), (cell, False)}
                     step = (
                         Telling(_event(EventType.APPOINTMENT_MISSED), worse),
                         Telling(_visit(), more - worse),
                     )
                     yield tuple(told for told in step if told.times)
 
-    def _scores(self, customer: Customer) -> Iterator[Step]:
-        """So many of a kind that a score goes as far as it can."""
-        if customer.past is not None and customer.past.before is not None:
-            return
-        yield (Telling(_visit(), 3),)
-        for type_ in (_VISIT, EventType.TICKET_OPENED, EventType.APPOINTMENT_MISSED):
-            yield (Telling(_event(type_), _MANY),)
+    def _extremes(self, times: int) -> Iterator[Step]:
+        """So many of a kind that engagement goes far."""
+        yield from ((Telling(_event(type_), times),) for type_ in (_VISIT, *_BAD))
 
 
 def _event(type_: EventType, cents: int = 0, *, call: int | None = None) -> Event:
@@ -322,6 +357,10 @@ def _met(rules: Sequence[Rule], field: Field, value: int | None) -> int:
 
 def _visit(cents: int = 0) -> Event:
     return _event(_VISIT, cents)
+
+
+def _is_visit(step: Sequence[Telling]) -> bool:
+    return len(step) == 1 and step[0].event.type == _VISIT
 
 
 def _paid(type_: EventType, cents: int) -> tuple[Telling, ...]:

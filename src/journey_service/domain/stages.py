@@ -105,6 +105,22 @@ class StageMap:
             key = stage.remapped_to
         return None
 
+    def successor(self, key: str) -> Stage | None:
+        """Where a customer found in an archived stage goes; None for a stage in use, or one nobody knows.
+
+        One that leads nowhere was empty when it was archived: whoever was on their way into it goes to the
+        nearest stage of its kind, a lower one first, or else to the highest progress stage.
+        """
+        stage = self.by_key.get(key)
+        if stage is None or stage.is_active:
+            return None
+        found = self.find(key)
+        if found is not None:
+            return found
+        alike = [other for other in self.active if other.kind is stage.kind] or self.progress
+        lower = [other for other in alike if other.order <= stage.order]
+        return lower[-1] if lower else alike[0]
+
     @property
     def warnings(self) -> tuple[str, ...]:
         """What is allowed but seldom wise."""
@@ -279,6 +295,8 @@ def _parse_stage(raw: object, pointer: str, faults: list[Fault]) -> Stage | None
         holds=isinstance(key, str) and bool(_KEY.fullmatch(key)),
     )
     check("name", "must be a text of 1 to 255 characters", holds=_is_text(name, _NAME_LENGTH))
+    is_told = not _is_text(name, _NAME_LENGTH) or _is_seen(str(name))
+    check("name", "must not begin or end with blanks, nor hold what cannot be seen", holds=is_told)
     check("order", "must be a whole number from 1 to 1000", holds=_is_int(order, 1000))
     description, color, icon = raw.get("description"), raw.get("color"), raw.get("icon")
     check(
@@ -336,13 +354,14 @@ def _check_together(
     names: dict[str, str] = {}
     orders: dict[int, str] = {}
     for stage in active:
-        if stage.name in names:
-            faults.append(Fault(f"{places[stage.key]}/name", f"is also the name of {names[stage.name]!r}"))
+        name = stage.name.casefold()
+        if name in names:
+            faults.append(Fault(f"{places[stage.key]}/name", f"is also the name of {names[name]!r}"))
         if stage.order in orders:
             faults.append(
                 Fault(f"{places[stage.key]}/order", f"is also the order of {orders[stage.order]!r}")
             )
-        names[stage.name] = stage.key
+        names[name] = stage.key
         orders[stage.order] = stage.key
     if not stage_map.progress:
         faults.append(Fault(pointer, "at least one active stage must be of kind 'progress'"))
@@ -383,6 +402,11 @@ def inactivity_days(stage: Stage) -> Decimal | None:
 
 def _is_text(value: object, longest: int) -> bool:
     return isinstance(value, str) and 1 <= len(value) <= longest and "\x00" not in value
+
+
+def _is_seen(name: str) -> bool:
+    # Joiners hold emojis together; other marks that do not show, line breaks among them, have no place in a name.
+    return name == name.strip() and name.replace("\u200d", "").replace("\ufe0f", "").isprintable()
 
 
 def _is_int(value: object, highest: int) -> bool:

@@ -41,9 +41,13 @@ _OCCUPIED: Final = text(
     "SELECT current_stage AS stage, count(*) AS customers FROM customer_relationships"
     " WHERE company_id = :company_id AND current_stage = ANY(CAST(:stages AS text[])) GROUP BY current_stage"
 )
-_IN_STAGES: Final = text(
-    "SELECT customer_id FROM customer_relationships WHERE company_id = :company_id"
-    " AND current_stage = ANY(CAST(:stages AS text[])) AND customer_id > :after ORDER BY customer_id LIMIT :limit"
+_CONCERNED: Final = (
+    " FROM customer_relationships WHERE company_id = :company_id AND (current_stage = ANY(CAST(:stages AS text[]))"
+    " OR next_evaluation_at <= CAST(:due AS timestamptz))"
+)
+_COUNT_CONCERNED: Final = text(f"SELECT count(*){_CONCERNED}")
+_NEXT_CONCERNED: Final = text(
+    f"SELECT customer_id{_CONCERNED} AND customer_id > :after ORDER BY customer_id LIMIT :limit"
 )
 
 
@@ -192,11 +196,26 @@ class StageMaps:
         )
         return {row.stage: row.customers for row in rows}
 
-    async def customers_in(self, stages: Sequence[str], *, after: int, limit: int) -> list[int]:
-        """The next customers by id who are in one of these stages, not held."""
+    async def count_concerned(self, stages: Sequence[str], due: datetime) -> int:
+        """How many customers are in one of these stages, or were to be decided by an instant and are not yet."""
+        found = await self._connection.scalar(
+            _COUNT_CONCERNED, {"company_id": self._company_id, "stages": list(stages), "due": due}
+        )
+        return int(found or 0)
+
+    async def next_concerned(
+        self, stages: Sequence[str], due: datetime, *, after: int, limit: int
+    ) -> list[int]:
+        """The next of them by customer id, not held."""
         found = await self._connection.scalars(
-            _IN_STAGES,
-            {"company_id": self._company_id, "stages": list(stages), "after": after, "limit": limit},
+            _NEXT_CONCERNED,
+            {
+                "company_id": self._company_id,
+                "stages": list(stages),
+                "due": due,
+                "after": after,
+                "limit": limit,
+            },
         )
         return list(found.all())
 

@@ -6,6 +6,7 @@ as of the instant it was put in force: the result is that of one great transacti
 
 from collections.abc import Sequence
 from copy import copy
+from datetime import datetime
 from typing import Final
 
 from journey_service.domain.relationship import TriggerType
@@ -21,10 +22,11 @@ _LOWEST: Final = -(2**63)
 async def adopt_all(run: Run) -> None:
     """The job: have every customer whom the version concerns go over to it.
 
-    `stages` of its parameters are those whose customers it concerns; None: everybody.
+    `stages` of its parameters are those whose customers it concerns, beside whoever is overdue; None: everybody.
     """
     version: int = run.job.parameters["version"]
     stages: Sequence[str] | None = run.job.parameters["stages"]
+    due = datetime.fromisoformat(run.job.parameters["due"])
 
     async def page(work: Work) -> Page:
         after = run.cursor.get("after", _LOWEST)
@@ -34,9 +36,9 @@ async def adopt_all(run: Run) -> None:
             if not run.cursor:
                 total = await work.relationships.count()
         else:
-            some = await work.stage_maps.customers_in(stages, after=after, limit=CHUNK)
+            some = await work.stage_maps.next_concerned(stages, due, after=after, limit=CHUNK)
             if not run.cursor:
-                total = sum((await work.stage_maps.occupied(stages)).values())
+                total = await work.stage_maps.count_concerned(stages, due)
         if not some:
             await work.stage_maps.set_adopted(version)
             return Page({"after": after, "ended": True}, total=total)

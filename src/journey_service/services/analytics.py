@@ -14,7 +14,7 @@ from journey_service.services.desk import check_past
 class Distribution:
     """Customers by stage at an instant, in the order of the map in force then; empty stages count 0.
 
-    Archived stages are among them only with customers in them.
+    Archived stages, and those of a later version, are among them only with customers in them.
     """
 
     as_of: datetime
@@ -35,7 +35,12 @@ async def get_distribution(database: Database, company_id: int, as_of: datetime 
             check_past(desk, as_of)
             stage_map = await work.stage_maps.in_force(as_of)
             customers, instant = await work.distribution.at(as_of), as_of
-        shown = [stage for stage in stage_map.stages if stage.is_active or customers.get(stage.key)]
+        # Moves may be dated before the version that brought their stage, and lead into stages of a later one.
+        others = [stage for stage in desk.rulebook.stage_map.stages if stage.key not in stage_map.by_key]
+        shown = [
+            *(stage for stage in stage_map.stages if stage.is_active or customers.get(stage.key)),
+            *(stage for stage in others if customers.get(stage.key)),
+        ]
         return Distribution(instant, [(stage, customers.get(stage.key, 0)) for stage in shown])
 
     return await database.run(company_id, unit)

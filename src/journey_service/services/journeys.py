@@ -111,6 +111,8 @@ async def get_past_journey(database: Database, company_id: int, customer_id: int
             previous_stage=move.from_stage,
         )
         stage_map = await work.stage_maps.in_force(as_of)
+        if move.to_stage not in stage_map.by_key:  # dated before the version that brought the stage
+            stage_map = await work.stage_maps.get(move.map_version)
         desk = replace(
             present,
             company=replace(present.company, map_version=stage_map.version),

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 import orjson
@@ -48,6 +49,15 @@ class _Linted:
         return isinstance(other, _Linted) and self._key == other._key
 
 
-@lru_cache(maxsize=256)
+_AT_WORK = Lock()
+"""One search at a time: several would take the interpreter from everybody else's requests."""
+
+
 def _lint(linted: _Linted, places: tuple[tuple[str, str], ...]) -> tuple[Finding, ...]:
+    with _AT_WORK:
+        return _lint_once(linted, places)
+
+
+@lru_cache(maxsize=256)
+def _lint_once(linted: _Linted, places: tuple[tuple[str, str], ...]) -> tuple[Finding, ...]:
     return lint(linted.rulebook, places=dict(places)).findings

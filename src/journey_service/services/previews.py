@@ -20,7 +20,7 @@ from journey_service.repositories.unit_of_work import Work
 from journey_service.services.desk import adoptions
 from journey_service.services.jobs import LEASE_SECONDS, Errand, Page, Run, get_job, queue_errand, run_errand
 from journey_service.services.linting import findings_to_json
-from journey_service.services.stage_maps import AT_ONCE, PATIENCE_SECONDS, Edit, draft_of
+from journey_service.services.stage_maps import AT_ONCE, PATIENCE_SECONDS, Edit, check_homes, draft_of
 
 PREVIEW: Final = "preview_stage_map"
 CHUNK: Final = 500
@@ -40,12 +40,13 @@ async def preview(
 ) -> Job:
     """Rehearse putting a draft in force now; returns the job, done with few customers, queued with many.
 
-    Raises StaleMapError, InvalidInputError, and whatever the edit raises.
+    Raises StaleMapError, StageOccupiedError, AdoptionPendingError, InvalidInputError, and whatever the edit raises.
     """
     draft, findings = await draft_of(database, company_id, edit, based_on=based_on)
 
     async def unit(work: Work) -> Errand:
         desk = await work.companies.desk()
+        await check_homes(work, desk, draft)
         parameters: dict[str, Any] = {
             "stages": stage_map_to_json(draft.stage_map),
             "version": draft.stage_map.version,

@@ -1,14 +1,17 @@
 """The company's stage map: read, changed as a whole or stage by stage, put in force; its versions and their diff."""
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from journey_service.domain.errors import (
+    AdoptionPendingError,
     MapVersionNotFoundError,
     RacesLostError,
     StageOccupiedError,
     StaleMapError,
+    UnavailableError,
 )
 from journey_service.domain.linting import Finding
 from journey_service.domain.map_changes import Diff, Draft, diff
@@ -30,6 +33,8 @@ AT_ONCE: Final = 5_000
 """Up to how many customers a change is carried through, or rehearsed, while the caller waits."""
 PATIENCE_SECONDS: Final = 10.0
 _TRIES: Final = 5
+_TURNS: Final = 4
+_GIVING_WAY_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +125,7 @@ async def change_map(
             return await _put_in_force(work, desk, draft, findings, request, lease_seconds)
 
         try:
-            errand = await database.run(company_id, switch, is_alone=True)
+            errand = await _run_alone(database, company_id, switch)
         except StaleMapError:
             if request.based_on is not None:
                 raise
@@ -137,6 +142,23 @@ async def change_map(
             )
         return Changed(await get_map(database, company_id, draft.stage_map.version), job)
     raise RacesLostError
+
+
+async def _run_alone(
+    database: Database, company_id: int, switch: Callable[[Work], Awaitable[Errand | None]]
+) -> Errand | None:
+    """Run the switch between the company's other transactions, of which some may be long.
+
+    While it waits, others wait for it: it gives way again and again. Raises UnavailableError in the end.
+    """
+    for _ in range(_TURNS - 1):
+        try:
+            return await database.run(company_id, switch, is_alone=True)
+        except RacesLostError:
+            raise
+        except UnavailableError:
+            await asyncio.sleep(_GIVING_WAY_SECONDS)
+    return await database.run(company_id, switch, is_alone=True)
 
 
 async def lint_draft(
@@ -163,6 +185,24 @@ async def draft_of(
     return draft, findings
 
 
+async def check_homes(work: Work, desk: Desk, draft: Draft) -> dict[str, int]:
+    """How many customers are in the stages that a draft has archived, by stage.
+
+    Raises StageOccupiedError when it does not say where they go, and AdoptionPendingError when it does not while
+    customers may be on their way there.
+    """
+    drawn = draft.stage_map
+    archived = [stage.key for stage in drawn.stages if not stage.is_active]
+    occupied = await work.stage_maps.occupied(archived) if archived else {}
+    homeless = {key: number for key, number in occupied.items() if drawn.find(key) is None}
+    if homeless:
+        raise StageOccupiedError(homeless)
+    leading_nowhere = [key for key in draft.archived if drawn.find(key) is None]
+    if leading_nowhere and desk.company.adopted_version < desk.company.map_version:
+        raise AdoptionPendingError(desk.company.map_version, leading_nowhere)
+    return occupied
+
+
 def _check_fresh(desk: Desk, based_on: int | None) -> None:
     if based_on is not None and based_on != desk.company.map_version:
         raise StaleMapError(desk.company.map_version)
@@ -173,11 +213,7 @@ async def _put_in_force(
 ) -> Errand | None:
     """Write the version and put it in force; the job for the customers it concerns, None if there are none."""
     drawn = draft.stage_map
-    archived = [stage.key for stage in drawn.stages if not stage.is_active]
-    occupied = await work.stage_maps.occupied(archived) if archived else {}
-    homeless = {key: number for key, number in occupied.items() if drawn.find(key) is None}
-    if homeless:
-        raise StageOccupiedError(homeless)
+    occupied = await check_homes(work, desk, draft)
     await work.stage_maps.write(
         drawn,
         author=request.author,
@@ -189,12 +225,15 @@ async def _put_in_force(
     await work.stage_maps.put_in_force(drawn.version)
     stages = None
     if request.activation is Activation.FUTURE_ONLY and desk.company.adopted_version >= drawn.version - 1:
-        if not occupied:
+        # It concerns those whose stage is archived, and those whom the former rules were about to move.
+        stages = sorted(occupied)
+        concerned = await work.stage_maps.count_concerned(stages, desk.now)
+        if not concerned:
             await work.stage_maps.set_adopted(drawn.version)
             return None
-        stages = sorted(occupied)
-    concerned = await work.relationships.count() if stages is None else sum(occupied.values())
-    parameters = {"version": drawn.version, "stages": stages}
+    else:
+        concerned = await work.relationships.count()
+    parameters = {"version": drawn.version, "stages": stages, "due": desk.now.isoformat()}
     return await queue_errand(
         work,
         ADOPT,

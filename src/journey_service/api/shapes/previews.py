@@ -74,7 +74,9 @@ class RehearsalOut(Out):
     remapped: int = Field(description="of whom the stage is archived")
     overdue: int = Field(description="whom the present rules are about to move anyway, before")
     suppressed: int = Field(description="whom only a pin keeps from moving")
-    stages: list[StageChangeOut] = Field(description="in the draft's order; archived ones only with customers")
+    stages: list[StageChangeOut] = Field(
+        description="in the draft's order; archived ones only with customers"
+    )
     moves: list[CellOut] = Field(description="the matrix, most customers first")
     messages: dict[str, MessagesOut] = Field(
         description="by channel: email, sms, call, offer; only current_with_actions sends any"
