@@ -361,7 +361,7 @@ def test_a_newcomer_is_told_everything():
         ),
         (rule("engagement_score", score=">0.9"), "0.36 more engagement score for there"),
         (rule("engagement_score", score=">1"), None),
-        (rule("missed_rate", rate=">0.25"), "0.25 more missed rate for there"),
+        (rule("missed_rate", rate=">0.25"), "over 0.25 more missed rate for there"),
         (rule("missed_rate", rate=">0"), "missed rate 0, more than 0 is asked for there"),
         (rule("call_received"), "a call for there"),
         (rule("call_received", call_duration="!=0"), "a call of anything but 0 seconds for there"),
@@ -406,7 +406,7 @@ def test_what_comes_first_is_named():
     paid = Rulebook(DEFAULT.stage_map, town(policy={"revenue_source": "payments"}).policy)
     journey = after(*visits(0), event("payment_received", day(0), amount="880"), rulebook=paid)
     told = missing(journey, day(100))
-    assert told["vip", "lifetime_value"] == "120.00 more for vip, but at_risk comes first"
+    assert told["vip", "lifetime_value"] == "120.00 more for vip, but that leads to at_risk"
     assert told["at_risk", "risk_score"] == "at_risk is due already"
 
 

@@ -210,7 +210,13 @@ class _Linter:
         stage, index = self._stage_map.by_key[move.to_stage], deciding_rule(move)
         if index is None:
             return self._places[stage.key], ""
-        return self._rule_place(stage, index), f" by {written(stage.rules[index])}"
+        rule = written(stage.rules[index])
+        for own, asked in zip(
+            stage.rules[index].conditions, move.reasons[-1].rules[index].conditions, strict=True
+        ):
+            if own.text != asked.condition:
+                rule = f"{rule.replace(own.text, asked.condition)} (so says `retention_days`)"
+        return self._rule_place(stage, index), f" by {rule}"
 
     @staticmethod
     def _error(code: str, pointer: str, stages: tuple[str, ...], message: str) -> Finding:

@@ -203,6 +203,8 @@ def _instead(way: Path, outlook: Outlook) -> str:
         return ", with an appointment" if way.family is Family.RETURN and way.needs is None else ""
     if way.leads_to == outlook.current_stage:
         return ", but that alone moves nobody"
+    if way.needs is not None:
+        return f", but that leads to {way.leads_to}"
     return f", but {way.leads_to} comes first"
 
 
@@ -217,6 +219,9 @@ def _amount(way: Path) -> str:
             return f"{number} {direction} {_plural('appointment', missing)}"
         case Field.DAYS:
             return f"{number} {direction} {_plural('day', missing)}"
+        case Field.RATE if way.conditions[0].operator in (">", "<"):
+            # A rate lies as close to what is asked as you like: exactly so much more is not enough.
+            return f"over {number} {direction} {_MEASURES[way.trigger]}"
         case _:
             return f"{number} {direction} {_MEASURES[way.trigger]}"
 
