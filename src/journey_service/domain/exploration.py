@@ -148,7 +148,7 @@ class _Search:
             self._seen |= {plain, likeness}
             self._found.customers.append(customer)
             key = customer.relationship.current_stage
-            if key in self._risks and (is_new or key not in self._found.left):
+            if key in self._risks and (is_new or not self._is_all_found):
                 self._try_to_return(customer)
 
     def _try_to_return(self, customer: Customer) -> None:
@@ -225,10 +225,13 @@ class _Search:
 
     def _plan_on(self) -> None:
         """How long to go on, now that something was found."""
-        found = self._found
-        reached = found.witnesses.keys()
-        is_all = self._goals <= reached and self._risks & reached <= found.left
-        self._until = min(self._budget, found.decisions + (self._afterwards if is_all else _IN_VAIN))
+        further = self._afterwards if self._is_all_found else _IN_VAIN
+        self._until = min(self._budget, self._found.decisions + further)
+
+    @property
+    def _is_all_found(self) -> bool:
+        reached = self._found.witnesses.keys()
+        return self._goals <= reached and self._risks & reached <= self._found.left
 
 
 _parts = attrgetter(*(part.name for part in fields(Relationship)))

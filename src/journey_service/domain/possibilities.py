@@ -63,6 +63,7 @@ class Possibilities:
         self._rules = tuple(self._every_rule())
         self._asked = frozenset(rule.trigger.name for rule in self._rules)
         self._asks_scores = not self._asked.isdisjoint(_SCORES)
+        self._orders = {stage.key: stage.order for stage in self._stage_map.progress}
         self._gives_days = any(stage.retention_days is not None for stage in self._stage_map.progress)
         self.count = self._scale("appointment_count", Field.COUNT)
         self.value = self._scale("lifetime_value", Field.VALUE)
@@ -166,6 +167,7 @@ class Possibilities:
         plain = (
             relationship.current_stage,
             relationship.last_progress if self._gives_days else None,
+            max(self._orders.get(key, 0) for key in relationship.stages_held),  # what a return leads to
             self.count.cell(count) if self.count.cuts else count > 0,
             self.value.cell(facts.lifetime_cents(self._policy)),
             self.inactivity.cell(days),
