@@ -7,11 +7,11 @@ import pytest
 
 from domain.guide_literal import STAGES, ArmlessJourney, LiteralJourney
 from domain.stories import DEFAULT, any_of, company, defaults_with, path, rule, stage
-from journey_service.domain.acceptance import is_within, rank, rates
 from journey_service.domain.engine import Decision
 from journey_service.domain.events import EARLIEST, LATEST
 from journey_service.domain.journey import Journey
 from journey_service.domain.linting import Severity, lint
+from journey_service.domain.linting.acceptance import is_within, rank, rates
 from journey_service.domain.policy import DEFAULT_POLICY, parse_policy
 from journey_service.domain.relationship import Rulebook
 from journey_service.domain.rules import TRIGGERS, Condition, Field, Rule

@@ -17,13 +17,13 @@ from domain.chance import (
 )
 from domain.stories import DEFAULT, T0, any_of, rule, stage
 from domain.stories import company as company_of
-from journey_service.domain.exploration import budget, explore
 from journey_service.domain.journey import Journey
 from journey_service.domain.linting import lint
-from journey_service.domain.lookahead import attentive
-from journey_service.domain.precedence import Precedence
+from journey_service.domain.linting.exploration import budget, explore
+from journey_service.domain.linting.lookahead import attentive
+from journey_service.domain.linting.precedence import Precedence
+from journey_service.domain.linting.sightings import deciding_rule
 from journey_service.domain.relationship import Rulebook, TriggerType
-from journey_service.domain.sightings import deciding_rule
 from oracle import literal
 
 ONE_STEP = 1_300

@@ -7,7 +7,9 @@ from itertools import product
 from typing import Final, NamedTuple, TypeVar
 
 from journey_service.domain import scoring
-from journey_service.domain.acceptance import (
+from journey_service.domain.events import EARLIEST, LATEST, MAX_AMOUNT_CENTS, Event, EventType
+from journey_service.domain.facts import DAY, Facts, count_before, count_since, days_since, fold
+from journey_service.domain.linting.acceptance import (
     accepted,
     cuts,
     hull,
@@ -15,9 +17,7 @@ from journey_service.domain.acceptance import (
     rank,
     with_retention,
 )
-from journey_service.domain.events import EARLIEST, LATEST, MAX_AMOUNT_CENTS, Event, EventType
-from journey_service.domain.facts import DAY, Facts, count_before, count_since, days_since, fold
-from journey_service.domain.histories import Customer, Step, Telling, Waiting
+from journey_service.domain.linting.histories import Customer, Step, Telling, Waiting
 from journey_service.domain.relationship import Rulebook
 from journey_service.domain.rules import TRIGGERS, Field, Rule
 from journey_service.domain.stages import INACTIVITY, Kind

@@ -4,16 +4,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from journey_service.domain.acceptance import written
-from journey_service.domain.coverage import gaps
-from journey_service.domain.exploration import Exploration, FlipFlop, Relapse, explore
-from journey_service.domain.histories import Witness
 from journey_service.domain.journey import Journey
-from journey_service.domain.precedence import Precedence
+from journey_service.domain.linting.acceptance import written
+from journey_service.domain.linting.coverage import gaps
+from journey_service.domain.linting.exploration import Exploration, FlipFlop, Relapse, explore
+from journey_service.domain.linting.histories import Witness
+from journey_service.domain.linting.precedence import Precedence
+from journey_service.domain.linting.sightings import deciding_rule, held_in, kept_by
+from journey_service.domain.linting.traps import is_trap
 from journey_service.domain.relationship import Rulebook, Transition
-from journey_service.domain.sightings import deciding_rule, held_in, kept_by
 from journey_service.domain.stages import Stage
-from journey_service.domain.traps import is_trap
 
 
 class Severity(StrEnum):

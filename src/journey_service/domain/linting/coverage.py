@@ -4,7 +4,16 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
-from journey_service.domain.acceptance import Spans, accepted, both, either, hull, possible, rates, written
+from journey_service.domain.linting.acceptance import (
+    Spans,
+    accepted,
+    both,
+    either,
+    hull,
+    possible,
+    rates,
+    written,
+)
 from journey_service.domain.policy import CompanyPolicy
 from journey_service.domain.relationship import Rulebook
 from journey_service.domain.rules import TRIGGERS, Field, Rule, Trigger

@@ -6,9 +6,9 @@ from typing import Final, NamedTuple
 
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.facts import KEPT_TIMES
-from journey_service.domain.histories import Customer, Past, Step, Telling, Told, Witness
 from journey_service.domain.journey import Journey
-from journey_service.domain.possibilities import Possibilities
+from journey_service.domain.linting.histories import Customer, Past, Step, Telling, Told, Witness
+from journey_service.domain.linting.possibilities import Possibilities
 from journey_service.domain.relationship import Transition
 
 _LOOKS: Final = 400

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Final
 
-from journey_service.domain.acceptance import written
 from journey_service.domain.engine import decide
 from journey_service.domain.events import Event, EventType
 from journey_service.domain.facts import fold
-from journey_service.domain.histories import Customer
+from journey_service.domain.linting.acceptance import written
+from journey_service.domain.linting.histories import Customer
 from journey_service.domain.plans import Question, plan_for
 from journey_service.domain.relationship import Rulebook, Transition
 from journey_service.domain.stages import Stage

@@ -14,12 +14,12 @@ from operator import attrgetter
 from typing import Final, NamedTuple
 
 from journey_service.domain.events import EventType
-from journey_service.domain.histories import Customer, Step, Witness
 from journey_service.domain.journey import Journey
-from journey_service.domain.lookahead import attentive
-from journey_service.domain.possibilities import BEGINNING, Possibilities
+from journey_service.domain.linting.histories import Customer, Step, Witness
+from journey_service.domain.linting.lookahead import attentive
+from journey_service.domain.linting.possibilities import BEGINNING, Possibilities
+from journey_service.domain.linting.walks import Episode, Walk
 from journey_service.domain.relationship import Relationship, Rulebook, Transition
-from journey_service.domain.walks import Episode, Walk
 
 BUDGET: Final = 8_000
 """How many decisions a search takes at most on a small map; a large one has fewer, as each costs more."""

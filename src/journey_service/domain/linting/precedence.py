@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from journey_service.domain.acceptance import (
+from journey_service.domain.events import MAX_SUM_CENTS, EventType
+from journey_service.domain.linting.acceptance import (
     MOST_APPOINTMENTS,
     Spans,
     is_within,
@@ -16,7 +17,6 @@ from journey_service.domain.acceptance import (
     with_retention,
     written,
 )
-from journey_service.domain.events import MAX_SUM_CENTS, EventType
 from journey_service.domain.relationship import Rulebook
 from journey_service.domain.rules import Field, Rule
 from journey_service.domain.stages import INACTIVITY, Kind, Stage
