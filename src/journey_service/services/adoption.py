@@ -41,7 +41,8 @@ async def adopt_all(run: Run) -> None:
                 total = await work.stage_maps.count_concerned(stages, due)
         if not some:
             await work.stage_maps.set_adopted(version)
-            return Page({"after": after, "ended": True}, total=total)
+            # Customers may have come meanwhile: in the end there were as many as were seen.
+            return Page({"after": after, "ended": True}, total=run.counts.get("adopted", 0))
         counts = await _go_over(work, some)
         return Page({"after": some[-1]}, counts, done=len(some), total=total)
 

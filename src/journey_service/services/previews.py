@@ -93,6 +93,8 @@ async def rehearse_all(run: Run) -> None:
         last = await _rehearse_page(work, drawn, told, tally, after)
         cursor = {"after": after if last is None else last, "tally": tally.to_json(), "ended": last is None}
         done = tally.customers - (run.cursor["tally"]["customers"] if run.cursor else 0)
+        if last is None:
+            total = tally.customers  # some may have come meanwhile
         return Page(cursor, {"customers": done}, done=done, total=total)
 
     while not run.cursor.get("ended"):
