@@ -19,7 +19,7 @@ JOURNEY = {
 }
 TRANSITION = {
     *("id", "seq", "from_stage", "to_stage", "transitioned_at", "recorded_at", "trigger_type"),
-    *("trigger_event", "actor", "performed_by", "notes", "reasons", "map_version"),
+    *("trigger_event", "actor", "performed_by", "notes", "reasons", "map_version", "silent"),
 }
 SPRING = "2026-04-01T00:00:00Z"
 
@@ -206,6 +206,7 @@ async def test_a_person_moves_a_customer(http, salon):
         "performed_by": 77,
         "notes": "Knows the owner",
         "map_version": 1,
+        "silent": False,
     }
 
 
@@ -599,10 +600,17 @@ async def test_notes_of_a_journey_outlast_its_moves(http, salon):
 async def test_the_stage_map_is_shown_as_it_is_written(http, salon):
     told = await look(http, salon, "/stages")
 
-    assert told.keys() == {"version", "stages", "warnings"}
+    assert told.keys() == {
+        *("version", "stages", "warnings", "findings", "author", "created_at"),
+        *("activated_at", "activation", "notes", "is_current"),
+    }
     assert (told["version"], told["warnings"]) == (1, [])
     assert [
-        {name: value for name, value in stage.items() if name not in ("retention_days", "is_active")}
+        {
+            name: value
+            for name, value in stage.items()
+            if name not in ("retention_days", "is_active", "remapped_to")
+        }
         for stage in told["stages"]
     ] == [dict(stage) for stage in DEFAULT_STAGES]
 
