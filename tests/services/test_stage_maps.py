@@ -32,6 +32,7 @@ from journey_service.services import journeys as journey_service
 from journey_service.services.clock import advance
 from journey_service.services.companies import get_desk
 from journey_service.services.customers import put_customer
+from journey_service.services.explanations import explain
 from journey_service.services.ingest import ingest
 from journey_service.services.jobs import get_job, list_jobs, run_job
 from journey_service.services.kinds import KINDS
@@ -345,6 +346,19 @@ async def _twins(database, found_tenant, monkeypatch, name, activation):
             while (await sweep_batch(database, twin.id)).decided:
                 pass
     return at_once, later
+
+
+async def test_whoever_has_yet_to_go_over_is_explained_as_if_they_had(database, found_tenant, monkeypatch):
+    tenant = await found_tenant(test_clock=T0)
+    await ingest(database, tenant.id, [told(1, "a", T0, cents=20_000)])
+    monkeypatch.setattr(stage_maps, "AT_ONCE", -1)
+    await change_map(database, tenant.id, edit("a lower threshold"), asked(SILENT))
+
+    explained = await explain(database, tenant.id, 1)
+
+    assert explained.relationship.current_stage == "vip"
+    assert (explained.last.to_stage, explained.last.map_version) == ("vip", 2)
+    assert await stages_now(database, tenant.id) == {"customer": 1}, "an explanation writes nothing"
 
 
 async def test_changes_that_follow_each_other_reach_a_customer_in_their_order(
