@@ -10,7 +10,7 @@ from hashlib import blake2b
 from typing import Annotated, Any, cast
 
 import orjson
-from fastapi import Depends, Header, Path, Query, Request, Security
+from fastapi import Depends, Header, Path, Query, Request, Response, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
 
 from journey_service.api.shapes.fields import Instant
@@ -47,6 +47,12 @@ class House:
         """Tell the workers that there is something to do; they would find it within seconds anyway."""
         if self.doorbell is not None:
             self.doorbell.ring(round_)
+
+    def leave_to_workers(self, status: str, response: Response) -> None:
+        """Have a job that was not done while the caller waited begun at once, and answer with 202."""
+        if status in ("queued", "running"):
+            self.ring("jobs")
+            response.status_code = 202
 
 
 async def house(request: Request) -> House:

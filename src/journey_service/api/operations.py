@@ -143,7 +143,5 @@ async def post_clock(
         lease_seconds=house.settings.lease_seconds,
     )
     shown = ClockOut.of(advanced)
-    if shown.status in ("queued", "running"):
-        house.ring(_JOBS)
-        response.status_code = 202
+    house.leave_to_workers(shown.status, response)
     return shown

@@ -18,6 +18,9 @@ from journey_service.domain.errors import (
 )
 from journey_service.domain.events import MAX_ID
 from journey_service.services import backtests, previews
+from journey_service.services.backtests import BACKTEST
+from journey_service.services.jobs import get_job
+from journey_service.services.previews import PREVIEW
 
 router = APIRouter(tags=["stages"], route_class=StrictRoute)
 
@@ -50,16 +53,14 @@ async def post_preview(
         actor=caller.actor,
         lease_seconds=house.settings.lease_seconds,
     )
-    if job.status in ("queued", "running"):
-        house.ring("jobs")
-        response.status_code = 202
+    house.leave_to_workers(job.status, response)
     return PreviewOut.of(job)
 
 
 @router.get("/stage-previews/{job_id}", summary="Read a preview", responses=problems(JobNotFoundError))
 async def get_preview(job_id: JobId, caller: StageWriter, house: HouseDep) -> PreviewOut:
     """How far a preview is, and what it has found."""
-    return PreviewOut.of(await previews.find_preview(house.database, caller.company_id, job_id))
+    return PreviewOut.of(await get_job(house.database, caller.company_id, job_id, kind=PREVIEW))
 
 
 @router.post(
@@ -88,13 +89,11 @@ async def post_backtest(
         actor=caller.actor,
         lease_seconds=house.settings.lease_seconds,
     )
-    if job.status in ("queued", "running"):
-        house.ring("jobs")
-        response.status_code = 202
+    house.leave_to_workers(job.status, response)
     return BacktestOut.of(job)
 
 
 @router.get("/stage-backtests/{job_id}", summary="Read a back-test", responses=problems(JobNotFoundError))
 async def get_backtest(job_id: JobId, caller: StageWriter, house: HouseDep) -> BacktestOut:
     """How far a back-test is, and what it has found."""
-    return BacktestOut.of(await backtests.find_backtest(house.database, caller.company_id, job_id))
+    return BacktestOut.of(await get_job(house.database, caller.company_id, job_id, kind=BACKTEST))

@@ -74,9 +74,8 @@ def base_of(draft: DraftIn, seen: int | None) -> int | None:
 def _shown(changed: Changed, response: Response, house: House) -> ChangedOut:
     shown = ChangedOut.of_changed(changed)
     response.headers["ETag"] = f'"{shown.version}"'
-    if shown.job is not None and shown.job.status in ("queued", "running"):
-        house.ring("jobs")
-        response.status_code = 202
+    if shown.job is not None:
+        house.leave_to_workers(shown.job.status, response)
     return shown
 
 

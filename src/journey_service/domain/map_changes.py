@@ -6,7 +6,7 @@ again, and a key keeps its kind.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeGuard
 
 from journey_service.domain.errors import (
     Fault,
@@ -71,13 +71,12 @@ def draw_up(
     if not isinstance(raw, Sequence) or isinstance(raw, str):
         raise InvalidInputError.at(pointer, "must be a list of stages")
     told = [_complete(item, current, remap) for item in raw]
-    keys = {item["key"] for item in told if isinstance(item, Mapping) and isinstance(item.get("key"), str)}
-    rest = [form for form in stage_map_to_json(current) if form["key"] not in keys]
+    places = {item["key"]: f"{pointer}/{index}" for index, item in enumerate(told) if _has_key(item)}
     kept = [
         {**form, "is_active": False, "remapped_to": remap.get(str(form["key"]), form["remapped_to"])}
-        for form in rest
+        for form in stage_map_to_json(current)
+        if form["key"] not in places
     ]
-    places = {item["key"]: f"{pointer}/{index}" for index, item in enumerate(told) if _has_key(item)}
     left_out = {
         f"{pointer}/{len(told) + index}": f"/remap/{escaped(form['key'])}" for index, form in enumerate(kept)
     }
@@ -103,8 +102,7 @@ def amend(current: StageMap, key: str, fields: Mapping[str, object]) -> Draft:
     Raises StageNotFoundError, StageArchivedError, InvalidInputError.
     """
     _check_active(current, key)
-    forms = [{**form, **(fields if form["key"] == key else {})} for form in stage_map_to_json(current)]
-    return _draw_up_around(current, key, forms)
+    return _draw_up_around(current, key, fields)
 
 
 def archive(current: StageMap, key: str, remap_to: str | None) -> Draft:
@@ -123,9 +121,7 @@ def archive(current: StageMap, key: str, remap_to: str | None) -> Draft:
         raise InvalidInputError.at(
             "/remapped_to", f"must say where customers go on to: those of {told} were sent here"
         )
-    changes = {"is_active": False, "remapped_to": remap_to}
-    forms = [{**form, **(changes if form["key"] == key else {})} for form in stage_map_to_json(current)]
-    return _draw_up_around(current, key, forms)
+    return _draw_up_around(current, key, {"is_active": False, "remapped_to": remap_to})
 
 
 def diff(before: StageMap, after: StageMap) -> Diff:
@@ -158,8 +154,9 @@ def _check_active(current: StageMap, key: str) -> None:
         raise StageArchivedError(key)
 
 
-def _draw_up_around(current: StageMap, key: str, forms: Sequence[Mapping[str, object]]) -> Draft:
-    """Draw up a version that was made by changing one stage: its own places are told without its index."""
+def _draw_up_around(current: StageMap, key: str, changes: Mapping[str, object]) -> Draft:
+    """Draw up a version by changing fields of one stage: its own places are told without its index."""
+    forms = [{**form, **(changes if form["key"] == key else {})} for form in stage_map_to_json(current)]
     own = f"/stages/{next(index for index, form in enumerate(forms) if form['key'] == key)}"
     try:
         draft = draw_up(current, forms, pointer="/stages")
@@ -179,7 +176,7 @@ def _without(own: str, pointer: str) -> str:
 
 def _complete(item: object, current: StageMap, remap: Mapping[str, str]) -> Any:  # noqa: ANN401  # JSON
     """A stage as told, with what it need not repeat."""
-    if not isinstance(item, Mapping) or not isinstance(item.get("key"), str):
+    if not _has_key(item):
         return item
     known = current.by_key.get(item["key"])
     told = dict(item)
@@ -190,7 +187,7 @@ def _complete(item: object, current: StageMap, remap: Mapping[str, str]) -> Any:
     return told
 
 
-def _has_key(item: object) -> bool:
+def _has_key(item: object) -> TypeGuard[Mapping[str, Any]]:
     return isinstance(item, Mapping) and isinstance(item.get("key"), str)
 
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from journey_service.domain.backtest import Move, Outcome, Replay, Terms
-from journey_service.domain.errors import Fault, InvalidInputError, JobNotFoundError
+from journey_service.domain.errors import Fault, InvalidInputError
 from journey_service.domain.events import EARLIEST
 from journey_service.domain.policy import parse_policy, policy_to_json
 from journey_service.domain.relationship import Rulebook
@@ -27,7 +27,7 @@ from journey_service.repositories.database import Database
 from journey_service.repositories.jobs import Job
 from journey_service.repositories.pasts import Past, Pasts, Place, Told
 from journey_service.repositories.unit_of_work import Work
-from journey_service.services.jobs import LEASE_SECONDS, Errand, Page, Run, get_job, queue_errand, run_errand
+from journey_service.services.jobs import LEASE_SECONDS, Errand, Page, Run, queue_errand, run_errand
 from journey_service.services.linting import findings_to_json
 from journey_service.services.stage_maps import PATIENCE_SECONDS, Edit, draft_of
 
@@ -146,14 +146,6 @@ async def queue(  # noqa: PLR0913  # a back-test is just these
         )
 
     return await database.run(company_id, unit)
-
-
-async def find_backtest(database: Database, company_id: int, job_id: int) -> Job:
-    """A back-test that was asked for. Raises JobNotFoundError."""
-    job = await get_job(database, company_id, job_id)
-    if job.kind != BACKTEST:
-        raise JobNotFoundError(job_id)
-    return job
 
 
 def default_lapse_days(stage_map: StageMap) -> int:

@@ -91,12 +91,12 @@ class Run:
 Kind = Callable[[Run], Awaitable[None]]
 
 
-async def get_job(database: Database, company_id: int, job_id: int) -> Job:
-    """One job. Raises JobNotFoundError."""
+async def get_job(database: Database, company_id: int, job_id: int, *, kind: str | None = None) -> Job:
+    """One job, of a kind if that is asked. Raises JobNotFoundError."""
 
     async def unit(work: Work) -> Job:
         found = await work.jobs.find(job_id)
-        if found is None:
+        if found is None or kind not in (None, found.kind):
             raise JobNotFoundError(job_id)
         return found
 

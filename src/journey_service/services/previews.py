@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from journey_service.domain.errors import JobNotFoundError
 from journey_service.domain.journey import UnexplainedJourney
 from journey_service.domain.map_changes import diff
 from journey_service.domain.rehearsal import Draft, Tally
@@ -18,7 +17,7 @@ from journey_service.repositories.database import Database
 from journey_service.repositories.jobs import Job
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.desk import adoptions
-from journey_service.services.jobs import LEASE_SECONDS, Errand, Page, Run, get_job, queue_errand, run_errand
+from journey_service.services.jobs import LEASE_SECONDS, Errand, Page, Run, queue_errand, run_errand
 from journey_service.services.linting import findings_to_json
 from journey_service.services.stage_maps import AT_ONCE, PATIENCE_SECONDS, Edit, check_homes, draft_of
 
@@ -71,14 +70,6 @@ async def preview(
         lease_seconds=lease_seconds,
         patience_seconds=PATIENCE_SECONDS,
     )
-
-
-async def find_preview(database: Database, company_id: int, job_id: int) -> Job:
-    """A preview that was asked for. Raises JobNotFoundError."""
-    job = await get_job(database, company_id, job_id)
-    if job.kind != PREVIEW:
-        raise JobNotFoundError(job_id)
-    return job
 
 
 async def rehearse_all(run: Run) -> None:

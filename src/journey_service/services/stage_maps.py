@@ -165,10 +165,8 @@ async def lint_draft(
     database: Database, company_id: int, edit: Edit, *, based_on: int | None
 ) -> Sequence[Finding]:
     """All that the linter has to say of a draft. Raises StaleMapError, InvalidInputError for faults."""
-    desk = await database.run(company_id, lambda work: work.companies.desk())
-    _check_fresh(desk, based_on)
-    draft = edit(desk.rulebook.stage_map)
-    return await look_over(Rulebook(draft.stage_map, desk.rulebook.policy), draft.places)
+    draft, rulebook = await _drawn(database, company_id, edit, based_on)
+    return await look_over(rulebook, draft.places)
 
 
 async def draft_of(
@@ -178,11 +176,18 @@ async def draft_of(
 
     Raises StaleMapError, InvalidInputError for faults and for the linter's errors, and whatever the edit raises.
     """
+    draft, rulebook = await _drawn(database, company_id, edit, based_on)
+    return draft, await findings_of(rulebook, draft.places)
+
+
+async def _drawn(
+    database: Database, company_id: int, edit: Edit, based_on: int | None
+) -> tuple[Draft, Rulebook]:
+    """The draft an edit makes of the map in force, and the rulebook the company would have with it."""
     desk = await database.run(company_id, lambda work: work.companies.desk())
     _check_fresh(desk, based_on)
     draft = edit(desk.rulebook.stage_map)
-    findings = await findings_of(Rulebook(draft.stage_map, desk.rulebook.policy), draft.places)
-    return draft, findings
+    return draft, Rulebook(draft.stage_map, desk.rulebook.policy)
 
 
 async def check_homes(work: Work, desk: Desk, draft: Draft) -> dict[str, int]:
