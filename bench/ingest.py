@@ -16,6 +16,7 @@ from pathlib import Path
 
 import httpx
 
+from journey_service.domain.actors import Actor
 from journey_service.embedded import Embedded
 from journey_service.repositories import migrating
 from journey_service.repositories.database import Database
@@ -92,7 +93,7 @@ async def _imported(url: str) -> float:
             ).encode()
 
     began = time.perf_counter()
-    found = await read_history(database, 1, lines(), actor="bench")
+    found = await read_history(database, 1, lines(), actor=Actor("bench"))
     await run_import(database, 1, found.id)
     seconds = time.perf_counter() - began
     applied = (await get_import(database, 1, found.id)).applied
@@ -141,6 +142,7 @@ def main() -> None:
             **os.environ,
             "DATABASE_URL": servers.database_url,
             "JOURNEY_KEY_PEPPER": PEPPER,
+            "JOURNEY_ERASURE_KEY": "a key of benches, to nobody",
             "JOURNEY_BOOTSTRAP_KEY": OPERATOR,
         }
         api = subprocess.Popen(  # noqa: S603  # ourselves

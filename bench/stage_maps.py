@@ -18,6 +18,7 @@ from typing import Any
 import asyncpg
 from crowd import make_crowd, settle
 
+from journey_service.domain.actors import Actor
 from journey_service.domain.map_changes import draw_up
 from journey_service.domain.relationship import Activation
 from journey_service.domain.stages import DEFAULT_STAGES
@@ -85,7 +86,7 @@ async def measure(url: str, customers: int, turns: int) -> None:
     await owner.execute("SET statement_timeout = 0")
     database = Database(url, pool_size=4, pool_timeout=30)
     new = NewCompany(id=COMPANY, name="bench", timezone="UTC", currency="EUR", test_clock=T0)
-    await found_company(database, new, author="bench")
+    await found_company(database, new, author=Actor("bench"))
     await make_crowd(owner, COMPANY, customers, T0)
     await settle(owner, COMPANY, T0)
     previews.AT_ONCE = stage_maps.AT_ONCE = -1  # the jobs are run here, one by one
@@ -102,7 +103,7 @@ async def measure(url: str, customers: int, turns: int) -> None:
             edit,
             based_on=1,
             activation=Activation.CURRENT_WITH_ACTIONS,
-            actor="bench",
+            actor=Actor("bench"),
         )
         seconds, grown, job = await carry_out(database, job)
         rehearsing.append(seconds)
@@ -117,7 +118,7 @@ async def measure(url: str, customers: int, turns: int) -> None:
     print(f"growth of memory, at most          {max(growth) / MEBIBYTE:8.1f} MiB")
     print(f"would move                         {sum(cell['customers'] for cell in job.result['moves']):8}")
 
-    request = stage_maps.Request(1, Activation.CURRENT_SILENT, "bench")
+    request = stage_maps.Request(1, Activation.CURRENT_SILENT, Actor("bench"))
     began = time.perf_counter()
     changed = await stage_maps.change_map(database, COMPANY, edit, request)
     switched = time.perf_counter() - began

@@ -17,6 +17,7 @@ from pathlib import Path
 import asyncpg
 from crowd import make_crowd
 
+from journey_service.domain.actors import Actor
 from journey_service.domain.events import Event
 from journey_service.embedded import Embedded
 from journey_service.repositories import migrating
@@ -76,7 +77,7 @@ class Bench:
 
     async def rescore(self) -> None:
         """Score everybody."""
-        job_id = await queue_rescore(self.database, COMPANY, actor="bench")
+        job_id = await queue_rescore(self.database, COMPANY, actor=Actor("bench"))
         await run_job(self.database, COMPANY, job_id, KINDS)
         job = await get_job(self.database, COMPANY, job_id)
         self.counts.update(scored=job.counts["scored"], changed=job.counts["changed"])
@@ -135,7 +136,7 @@ async def _measure(url: str, customers: int) -> None:
     await owner.execute("SET statement_timeout = 0")
     database = Database(url, pool_size=12, pool_timeout=30)
     new = NewCompany(id=COMPANY, name="bench", timezone="UTC", currency="EUR", test_clock=T0)
-    await found_company(database, new, author="bench")
+    await found_company(database, new, author=Actor("bench"))
     await make_crowd(owner, COMPANY, customers, T0)
     watch = await asyncpg.connect(url)
     bench = Bench(database, owner, watch, customers)

@@ -15,15 +15,18 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from journey_service.domain.actors import Actor
 from journey_service.embedded import Embedded, Servers
 from journey_service.main import create_app
 from journey_service.repositories import migrating
 from journey_service.repositories.database import Database
 from journey_service.services import credentials
 from journey_service.services.companies import NewCompany, found_company
+from journey_service.services.credentials import KeyWish
 from journey_service.settings import Settings
 
 PEPPER = "a pepper for tests only"
+ERASURE_KEY = "a key to the erased, for tests only"
 OPERATOR_KEY = "jrn_tests_0123456789abcdef0123456789abcdef"
 DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -44,7 +47,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 @pytest.fixture(scope="session")
 async def database(servers: Servers) -> AsyncIterator[Database]:
     """The service's own way to the database."""
-    opened = Database(servers.database_url, pool_size=20, pool_timeout=30)
+    opened = Database(servers.database_url, pool_size=20, pool_timeout=30, erasure_key=ERASURE_KEY)
     yield opened
     await opened.close()
 
@@ -73,9 +76,9 @@ def found_tenant(database: Database) -> FoundTenant:
         new = NewCompany(
             **{"name": "A test", "timezone": "UTC", "currency": "EUR", "id": next(_ids), **properties}
         )
-        desk = await found_company(database, new, author="tests")
+        desk = await found_company(database, new, author=Actor("tests"))
         key = await credentials.create_key(
-            database, desk.company.id, name="tests", scopes=scopes, pepper=PEPPER
+            database, desk.company.id, KeyWish("tests", scopes), pepper=PEPPER, by=Actor("tests")
         )
         return Tenant(desk.company.id, key.token)
 
@@ -95,7 +98,9 @@ def settings(servers: Servers) -> Settings:
         {
             "DATABASE_URL": servers.database_url,
             "REDIS_URL": servers.redis_url,
+            "JOURNEY_ENVIRONMENT": "development",
             "JOURNEY_KEY_PEPPER": PEPPER,
+            "JOURNEY_ERASURE_KEY": ERASURE_KEY,
             "JOURNEY_BOOTSTRAP_KEY": OPERATOR_KEY,
             "JOURNEY_POOL_TIMEOUT": 30,
         }

@@ -14,6 +14,7 @@ from conftest import PEPPER
 from journey_service.cli import app
 from journey_service.cli.jobs import see_through
 from journey_service.cli.terminal import bar
+from journey_service.domain.actors import Actor
 from journey_service.domain.calendar import latest_night
 from journey_service.domain.events import Event, EventType
 from journey_service.repositories import migrating
@@ -100,7 +101,7 @@ async def place(servers, migrated) -> AsyncIterator[Place]:
         still = NewCompany("Still", "Europe/Berlin", "EUR", id=STILL, test_clock=START)
         live = NewCompany("Live", "America/New_York", "USD", id=LIVE)
         for new in (still, live):
-            desk = await found_company(opened.database, new, author="tests")
+            desk = await found_company(opened.database, new, author=Actor("tests"))
             for customer in (1, 2, 3):
                 await opened.tell(desk.company.id, customer, desk.now - timedelta(days=customer))
         yield opened
@@ -120,7 +121,7 @@ async def alone(servers, migrated) -> AsyncIterator[Place]:
 
 async def _found(place: Place, company: int, *, at: datetime | None = START, timezone: str = "UTC") -> Desk:
     new = NewCompany("A test", timezone, "EUR", id=company, test_clock=at)
-    return await found_company(place.database, new, author="tests")
+    return await found_company(place.database, new, author=Actor("tests"))
 
 
 # update-risk-scores
@@ -166,7 +167,7 @@ async def test_unknown_customers_and_companies_are_told_in_a_sentence(place, com
 
 
 async def test_a_job_that_somebody_else_took_is_watched_to_its_end(place):
-    job_id = await queue_rescore(place.database, STILL, actor="tests")
+    job_id = await queue_rescore(place.database, STILL, actor=Actor("tests"))
     runner = JobRunner(place.database, kinds.KINDS)
     await runner.look()
     with bar(is_shown=False) as shown:
@@ -219,7 +220,7 @@ async def test_what_a_pin_holds_back_is_told(alone):
     view = await journeys.get_journey(alone.database, 5, 1)
     until = START + timedelta(days=300)
     version = view.standing.relationship.version
-    await journeys.pin(alone.database, 5, 1, until=until, version=version)
+    await journeys.pin(alone.database, 5, 1, until=until, version=version, by=Actor("tests"))
     await _execute(alone.url, "UPDATE companies SET clock_at = clock_at + interval '100 days' WHERE id = 5")
     printed = await alone.journey("evaluate-transitions", "--company", 5, "--customer", 1)
     assert "Customer 1 stays in customer\n" in printed.stdout

@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 import shutil
 import subprocess
 from pathlib import Path
@@ -57,7 +58,12 @@ async def test_its_steps_make_an_environment_that_migrates_and_serves(tmp_path, 
     shutil.rmtree(context)
     journey = str(environment / "bin" / "journey")
     url = await _empty_database(servers.database_url)
-    given = {"PATH": os.environ["PATH"], "DATABASE_URL": url, "JOURNEY_KEY_PEPPER": "p" * 16}
+    given = {
+        "PATH": os.environ["PATH"],
+        "DATABASE_URL": url,
+        "JOURNEY_KEY_PEPPER": secrets.token_hex(16),
+        "JOURNEY_ERASURE_KEY": secrets.token_hex(16),
+    }
     subprocess.run([journey, "migrate"], env=given, cwd=tmp_path, check=True, timeout=120)
     token = subprocess.run(
         [journey, "keys", "create", "first", "--operator"],

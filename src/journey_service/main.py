@@ -4,8 +4,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from importlib.resources import files
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
@@ -13,6 +15,7 @@ from fastapi.staticfiles import StaticFiles
 from journey_service.api import (
     admin,
     analytics,
+    audit,
     contract,
     customers,
     events,
@@ -20,19 +23,39 @@ from journey_service.api import (
     health,
     imports,
     journeys,
+    keys,
     operations,
     portal,
     previews,
+    privacy,
     problems,
+    sessions,
+    sign_in,
     stages,
 )
+from journey_service.api.authorization import check_declared
 from journey_service.api.bodies import SMALL_BODY
 from journey_service.api.dependencies import House
+from journey_service.api.headers import Headers, policy_of_page
 from journey_service.gateways.doorbell import Doorbell
+from journey_service.gateways.identity import IdentityProvider, Provider
+from journey_service.gateways.outgoing import Outgoing
 from journey_service.repositories.database import Database
 from journey_service.services.credentials import install_bootstrap_key
 from journey_service.services.intake import Intake
 from journey_service.settings import Settings, read_settings
+
+_ALLOWED_HEADERS = [
+    *(
+        "Authorization",
+        "Content-Type",
+        "Idempotency-Key",
+        "If-Match",
+        "X-Company-Id",
+        "X-Reason",
+        "X-Request-Id",
+    ),
+]
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -58,8 +81,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     # Set below the application's own middleware, which gives the refusal the form of every other problem.
     api = APIRouter(prefix="/api/v1", max_body_size=SMALL_BODY)
     for module in (
+        sessions,
         events,
         customers,
+        privacy,
         journeys,
         explanations,
         imports,
@@ -67,15 +92,20 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         previews,
         analytics,
         operations,
+        audit,
+        keys,
         admin,
     ):
         api.include_router(module.router)
     app.include_router(api)
     app.include_router(portal.router)
     app.include_router(health.router)
+    app.include_router(sign_in.router)
     problems.install(app)
     contract.install(app)
     _serve_docs(app)
+    _answer_browsers(app, chosen)
+    check_declared(app)
     return app
 
 
@@ -86,9 +116,11 @@ async def _open(settings: Settings) -> AsyncIterator[House]:
         pool_size=settings.pool_size,
         pool_timeout=settings.pool_timeout,
         application_name="journey-api",
+        erasure_key=settings.erasure_key.get_secret_value(),
     )
     doorbell = None if settings.redis_url is None else Doorbell(settings.redis_url.get_secret_value())
-    house = House(settings, database, Intake(database), doorbell)
+    outgoing = _outgoing(settings)
+    house = House(settings, database, Intake(database), doorbell, _identity(settings, outgoing))
     try:
         if settings.bootstrap_key is not None:
             await install_bootstrap_key(
@@ -101,7 +133,59 @@ async def _open(settings: Settings) -> AsyncIterator[House]:
         await house.intake.drain()
         if doorbell is not None:
             await doorbell.close()
+        await outgoing.close()
         await database.close()
+
+
+def _outgoing(settings: Settings) -> Outgoing:
+    """The one way out of the house; whoever runs the service has named the identity provider, wherever it lives."""
+    trusted = set(settings.trusted_origins)
+    if settings.oidc_issuer is not None:
+        trusted |= {
+            _origin_of(url) for url in (settings.oidc_issuer, settings.oidc_jwks_url) if url is not None
+        }
+    return Outgoing(trusted=trusted)
+
+
+def _origin_of(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _identity(settings: Settings, outgoing: Outgoing) -> IdentityProvider | None:
+    if settings.oidc_issuer is None or settings.oidc_audience is None:
+        return None
+    secret = settings.oidc_client_secret
+    provider = Provider(
+        issuer=settings.oidc_issuer,
+        audience=settings.oidc_audience,
+        operator_audience=settings.oidc_operator_audience,
+        algorithms=settings.oidc_algorithms,
+        jwks_url=settings.oidc_jwks_url,
+        client_id=settings.oidc_client_id,
+        client_secret=None if secret is None else secret.get_secret_value(),
+        company_claim=settings.oidc_company_claim,
+        role_claim=settings.oidc_role_claim,
+    )
+    return IdentityProvider(provider, outgoing)
+
+
+def _answer_browsers(app: FastAPI, settings: Settings) -> None:
+    """Headers for every answer; and the origins, if any, whose scripts may call with a token of their own."""
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors_origins),
+            # Sessions are for the service's own pages: other origins bring a bearer token.
+            allow_credentials=False,
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=_ALLOWED_HEADERS,
+            expose_headers=["ETag", "Retry-After", "X-Request-Id"],
+            max_age=600,
+        )
+    public = settings.public_url
+    is_over_tls = settings.is_production if public is None else public.startswith("https:")
+    app.add_middleware(Headers, is_over_tls=is_over_tls)
 
 
 def _serve_docs(app: FastAPI) -> None:
@@ -109,12 +193,16 @@ def _serve_docs(app: FastAPI) -> None:
     assets = files("fastapi_offline") / "static"
     app.mount("/docs/assets", StaticFiles(directory=str(assets)), name="docs-assets")
 
+    page = get_swagger_ui_html(
+        openapi_url="/openapi.json",
+        title=app.title,
+        swagger_js_url="/docs/assets/swagger-ui-bundle.js",
+        swagger_css_url="/docs/assets/swagger-ui.css",
+        swagger_favicon_url="/docs/assets/favicon.png",
+    )
+    shown = bytes(page.body).decode()
+    headers = {"Content-Security-Policy": policy_of_page(shown)}
+
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:
-        return get_swagger_ui_html(
-            openapi_url="/openapi.json",
-            title=app.title,
-            swagger_js_url="/docs/assets/swagger-ui-bundle.js",
-            swagger_css_url="/docs/assets/swagger-ui.css",
-            swagger_favicon_url="/docs/assets/favicon.png",
-        )
+        return HTMLResponse(shown, headers=headers)

@@ -96,6 +96,11 @@ def problem(answer: httpx.Response, status: int, code: str, *pointers: str) -> d
     return told
 
 
+def without_id(answer: httpx.Response) -> list[tuple[str, str]]:
+    """The headers of an answer, but for the id that every request has of its own."""
+    return sorted((name, value) for name, value in answer.headers.items() if name != "x-request-id")
+
+
 class Outside:
     """The database as its owner sees it: no row is hidden, no code of the service in between."""
 
@@ -134,7 +139,9 @@ class Outside:
 
 def _digest(table: str, column: str) -> str:
     assert re.fullmatch(r"[a-z_]+", table)
+    # That a credential was used is noted beside whatever it was used for.
+    row = "(to_jsonb(t) - 'last_used_at' - 'seen_at')::text"
     return (
-        f"SELECT '{table}' AS name, md5(coalesce(string_agg(t::text, ',' ORDER BY t::text), '')) AS digest"
+        f"SELECT '{table}' AS name, md5(coalesce(string_agg({row}, ',' ORDER BY {row}), '')) AS digest"
         f" FROM {table} t WHERE {column} = $1"
     )

@@ -77,7 +77,7 @@ async def the_last_company(http, operator, outside, generated_ids):
     last = 2**63 - 1
     assert (await found(http, operator, id=last, name="The last")).status_code == 201
     yield last
-    for table in ("customer_journey_stages", "stage_map_versions"):
+    for table in ("audit_log", "customer_journey_stages", "stage_map_versions"):
         await outside.connection.execute(f"DELETE FROM {table} WHERE company_id = $1", last)
     await outside.connection.execute("DELETE FROM companies WHERE id = $1", last)
 
@@ -233,7 +233,10 @@ async def test_a_new_key_opens_what_its_scopes_name(http, operator, salon):
 
     assert answer.status_code == 201
     told = answer.json()
-    assert told.keys() == {"id", "name", "scopes", "created_at", "expires_at", "revoked_at", "secret"}
+    assert told.keys() == {
+        *("id", "name", "role", "scopes", "created_at", "expires_at", "revoked_at"),
+        *("last_used_at", "rotated_from", "secret"),
+    }
     assert (told["name"], told["scopes"]) == ("booking", ["events:write"])
     assert told["expires_at"] is told["revoked_at"] is None
     assert re.fullmatch(rf"jrn_{told['id']}_[A-Za-z0-9_-]{{32,}}", told["secret"])

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from api.calls import JSON, PROBLEM, tell
 from journey_service.domain.intake import parse_instant
 from journey_service.main import create_app
-from journey_service.settings import Settings
+from journey_service.settings import nowhere
 
-NOWHERE = Settings.model_validate({"DATABASE_URL": "postgresql://nowhere", "JOURNEY_KEY_PEPPER": "-" * 16})
+NOWHERE = nowhere()
 TELLING = [
     *(
         "",
@@ -112,9 +112,9 @@ async def test_whatever_json_is_sent_is_applied_or_refused_as_a_problem(
 
     answer = await http.request(
         method,
-        path.format(customer_id=1, company_id=studio.id, key="vip"),
+        path.format(customer_id=1, company_id=studio.id, key="vip", key_id="no-such-key"),
         headers={
-            **(operator if "/admin/" in path else studio.headers),
+            **(operator if "/companies" in path else studio.headers),
             "content-type": JSON,
             "If-Match": f'"{version}"',
         },

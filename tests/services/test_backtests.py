@@ -19,6 +19,7 @@ import pytest
 
 from conftest import utc
 from domain.stories import defaults_with, rule, stage
+from journey_service.domain.actors import Actor
 from journey_service.domain.errors import CompanyNotFoundError, InvalidInputError, UnavailableError
 from journey_service.domain.events import Event
 from journey_service.domain.map_changes import draw_up
@@ -53,7 +54,7 @@ async def told(database, found_tenant, text: str, *, now: datetime = NOW, **prop
     async def chunks() -> AsyncIterator[bytes]:
         yield (HEADER + text).encode()
 
-    found = await read_history(database, tenant.id, chunks(), actor="tests")
+    found = await read_history(database, tenant.id, chunks(), actor=Actor("tests"))
     assert await run_import(database, tenant.id, found.id)
     return tenant.id
 
@@ -81,7 +82,7 @@ async def queue(database, company_id: int, **how) -> int:
         how.get("lapse_days"),
         how.get("customer_ids") or (),
     )
-    errand = await backtests.queue(database, company_id, edit, span, based_on=None, actor="tests")
+    errand = await backtests.queue(database, company_id, edit, span, based_on=None, actor=Actor("tests"))
     return errand.job.id
 
 

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from journey_service.domain import scoring
+from journey_service.domain.actors import Actor
 from journey_service.domain.errors import CompanyNotFoundError, InvalidInputError, NoTestClockError
 from journey_service.domain.events import LATEST, Event
 from journey_service.repositories import companies
@@ -62,7 +63,7 @@ async def state(database, company_id: int) -> tuple[object, ...]:
 
 
 async def advanced(database, company_id: int, to: datetime | None, **more):
-    return await advance(database, company_id, to, actor="tests", patience_seconds=None, **more)
+    return await advance(database, company_id, to, actor=Actor("tests"), patience_seconds=None, **more)
 
 
 async def test_a_clock_does_not_go_backwards(database, found_tenant):
@@ -180,7 +181,7 @@ async def test_what_is_left_when_patience_ends_is_done_by_the_worker_with_the_sa
             await never.wait()
 
         patched.setattr(clock, "sweep_company", slow)
-        left = await advance(database, cut.id, T0 + 200 * DAY, actor="tests", patience_seconds=0.01)
+        left = await advance(database, cut.id, T0 + 200 * DAY, actor=Actor("tests"), patience_seconds=0.01)
     assert (left.now, left.job.status, left.job.kind) == (T0 + 200 * DAY, "queued", ADVANCE)
     assert await state(database, cut.id) != expected
     await _until_done(JobRunner(database, KINDS), database, cut.id, left.job.id)

@@ -10,6 +10,7 @@ import asyncpg
 import orjson
 import pytest
 
+from journey_service.domain.actors import Actor
 from journey_service.domain.stages import Kind
 from journey_service.repositories import migrating
 from journey_service.repositories.database import Database
@@ -286,7 +287,7 @@ async def test_a_demo_killed_again_and_again_becomes_the_same_as_one_undisturbed
         now = opened_at - timedelta(
             hours=2
         )  # the history is told up to when it was begun, whatever it is now
-    released = await advance(database, resumed, None, actor="demo", patience_seconds=0)
+    released = await advance(database, resumed, None, actor=Actor("demo"), patience_seconds=0)
     assert (released.company.clock_at, released.job.status) == (None, "queued")
     await _stop_when(database, now=now, reached=lambda done, total: done == total)
     assert await open_demo(database, now=now, ids=RESUMED)
@@ -335,9 +336,9 @@ async def test_each_company_gets_a_key_of_its_own_and_the_one_before_ends(databa
 
 async def test_companies_of_somebody_elses_are_left_alone(database, opened_at):
     ids = (931, 902, 933)
-    await found_company(database, NewCompany("Mine", "UTC", "EUR", id=931), author="tests")
+    await found_company(database, NewCompany("Mine", "UTC", "EUR", id=931), author=Actor("tests"))
     await found_company(
-        database, NewCompany("Mine too", "UTC", "EUR", id=933, test_clock=NOW), author="tests"
+        database, NewCompany("Mine too", "UTC", "EUR", id=933, test_clock=NOW), author=Actor("tests")
     )
     assert not await open_demo(database, now=opened_at, ids=ids)
     assert await journeys(database, 931) == {}

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from journey_service.domain.actors import Actor
 from journey_service.domain.errors import InvalidInputError, MalformedError
 from journey_service.domain.events import Event
 from journey_service.services import imports
@@ -27,7 +28,7 @@ async def _chunks(data: bytes, size: int = 1_000) -> AsyncIterator[bytes]:
 
 async def _read(database, company_id, text: str | bytes, **how):
     data = text.encode() if isinstance(text, str) else text
-    return await read_history(database, company_id, _chunks(data), actor="tests", **how)
+    return await read_history(database, company_id, _chunks(data), actor=Actor("tests"), **how)
 
 
 async def _import(database, company_id, text: str | bytes, **how):
@@ -296,7 +297,7 @@ async def test_an_upload_that_breaks_off_leaves_no_journeys(database, tenant):
         raise ConnectionResetError
 
     with pytest.raises(ConnectionResetError):
-        await read_history(database, tenant.id, breaking(), actor="tests")
+        await read_history(database, tenant.id, breaking(), actor=Actor("tests"))
     [(status,)] = await rows(database, tenant.id, "SELECT status FROM imports WHERE company_id = :company")
     assert status == "failed"
     assert await journeys(database, tenant.id) == {}
@@ -317,7 +318,9 @@ async def test_memory_does_not_grow_with_the_history(database, tenant):
         return made()
 
     async def run(lines: int) -> int:
-        found = await read_history(database, tenant.id, text(lines), actor="tests", until=_at("2020-02-01"))
+        found = await read_history(
+            database, tenant.id, text(lines), actor=Actor("tests"), until=_at("2020-02-01")
+        )
         await run_import(database, tenant.id, found.id)
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
+from journey_service.domain.actors import Actor
 from journey_service.domain.errors import JobNotFoundError, UnavailableError
 from journey_service.domain.events import Event
 from journey_service.domain.journey import Journey
@@ -367,7 +368,9 @@ async def test_jobs_of_one_company_fail_alone(database, found_tenant, monkeypatc
     other = await company_of(database, found_tenant, 2, at=LAPSED)
     with monkeypatch.context() as patched:
         poison(patched, database, ill, 3)
-        queued = [(each, await queue_evaluation(database, each, actor="tests")) for each in (ill, other)]
+        queued = [
+            (each, await queue_evaluation(database, each, actor=Actor("tests"))) for each in (ill, other)
+        ]
         runner = JobRunner(database, KINDS)
         while {(await get_job(database, *key)).status for key in queued} & {"queued", "running"}:
             await runner.look()
@@ -380,9 +383,9 @@ async def test_jobs_of_one_company_fail_alone(database, found_tenant, monkeypatc
 
 async def test_evaluating_in_bulk_is_counted(database, found_tenant):
     company_id = await company_of(database, found_tenant, 6, at=LAPSED)
-    named = await queue_evaluation(database, company_id, actor="tests", customer_ids=[2, 4])
+    named = await queue_evaluation(database, company_id, actor=Actor("tests"), customer_ids=[2, 4])
     assert await run_job(database, company_id, named, KINDS)
-    everybody = await queue_evaluation(database, company_id, actor="tests")
+    everybody = await queue_evaluation(database, company_id, actor=Actor("tests"))
     assert await run_job(database, company_id, everybody, KINDS)
     counts = {"evaluated": 2, "moved": 2, "suppressed": 0}
     job = await get_job(database, company_id, named)
@@ -394,7 +397,7 @@ async def test_evaluating_in_bulk_is_counted(database, found_tenant):
         everybody,
     }
     assert [job.id for job in await list_jobs(database, company_id, before=everybody, limit=10)] == [named]
-    assert await queue_rescore(database, company_id, actor="tests") > everybody
+    assert await queue_rescore(database, company_id, actor=Actor("tests")) > everybody
 
 
 async def test_a_customer_whose_ledger_is_damaged_holds_up_no_other_company(database, found_tenant):
@@ -428,7 +431,9 @@ async def test_a_clock_moved_scores_everybody_even_if_a_customer_cannot_be_decid
     try:
         with monkeypatch.context() as patched:
             poison(patched, database, company_id, 3)
-            done = await advance(database, company_id, LAPSED + DAY, actor="tests", patience_seconds=None)
+            done = await advance(
+                database, company_id, LAPSED + DAY, actor=Actor("tests"), patience_seconds=None
+            )
         assert done.company.scored_at == (LAPSED + DAY).replace(hour=2)
     finally:
         await heal(database, company_id)
@@ -436,8 +441,8 @@ async def test_a_clock_moved_scores_everybody_even_if_a_customer_cannot_be_decid
 
 async def test_whoever_queues_a_thousand_jobs_hides_nobody_elses(database, found_tenant):
     greedy, modest = await found_tenant(test_clock=T0), await found_tenant(test_clock=T0)
-    many = [await queue_rescore(database, greedy.id, actor="tests") for _ in range(150)]
-    one = await queue_rescore(database, modest.id, actor="tests")
+    many = [await queue_rescore(database, greedy.id, actor=Actor("tests")) for _ in range(150)]
+    one = await queue_rescore(database, modest.id, actor=Actor("tests"))
 
     due = await database.dispatch(lambda dispatch: dispatch.jobs.some(limit=100))
 
@@ -453,7 +458,7 @@ async def test_whoever_queues_a_thousand_jobs_hides_nobody_elses(database, found
 
 async def test_a_job_the_database_refused_says_so_without_its_statements(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
-    job_id = await queue_rescore(database, tenant.id, actor="tests")
+    job_id = await queue_rescore(database, tenant.id, actor=Actor("tests"))
 
     async def refused(run: Run) -> None:
         async def unit(work):

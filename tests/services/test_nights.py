@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from journey_service.domain import scoring
+from journey_service.domain.actors import SCHEDULE, Actor
 from journey_service.domain.errors import CustomerNotFoundError, InvalidInputError
 from journey_service.domain.events import Event
 from journey_service.repositories import companies, scores
@@ -109,7 +110,7 @@ async def test_every_company_has_its_night_at_two_of_its_own_clocks(database, fo
         assert tenant.id in await database.dispatch(lambda dispatch: dispatch.due.companies_with_nights())
         job_id = await begin_night(database, tenant.id)
         job = await get_job(database, tenant.id, job_id)
-        assert (job.status, job.parameters["night"], job.actor) == ("queued", "2026-07-02", nights.ACTOR)
+        assert (job.status, job.parameters["night"], job.actor) == ("queued", "2026-07-02", SCHEDULE.name)
         assert datetime.fromisoformat(job.parameters["as_of"]) == utc(at)
         assert await begin_night(database, tenant.id) is None
         assert tenant.id not in await database.dispatch(lambda dispatch: dispatch.due.companies_with_nights())
@@ -292,7 +293,7 @@ async def test_only_rows_whose_scores_have_changed_are_written(database, found_t
         return {row[0]: (row[1], row[2]) for row in await rows(database, company_id, written)}
 
     before = await versions()
-    job_id = await queue_rescore(database, company_id, actor="tests")
+    job_id = await queue_rescore(database, company_id, actor=Actor("tests"))
     assert await run_job(database, company_id, job_id, KINDS)
     job = await get_job(database, company_id, job_id)
     after = await versions()
@@ -304,7 +305,9 @@ async def test_only_rows_whose_scores_have_changed_are_written(database, found_t
     await spoil_one(database, company_id, 7)
     before = await versions()
     await set_clock(database, company_id, T0 + 131 * DAY + INSTANT)
-    await run_job(database, company_id, await queue_rescore(database, company_id, actor="tests"), KINDS)
+    await run_job(
+        database, company_id, await queue_rescore(database, company_id, actor=Actor("tests")), KINDS
+    )
     after = await versions()
     assert {customer for customer in before if before[customer] != after[customer]} == {7}
 
@@ -408,7 +411,7 @@ async def test_beginning_again_without_the_cursor_would_be_seen_as_double_work(
 async def test_customers_named_are_scored_and_nobody_else(chunk, database, found_tenant):
     company_id = await _old_company(database, found_tenant)
     named = [3, 9, 14, 20, 3]
-    job_id = await queue_rescore(database, company_id, actor="tests", customer_ids=named, chunk=chunk)
+    job_id = await queue_rescore(database, company_id, actor=Actor("tests"), customer_ids=named, chunk=chunk)
     assert await run_job(database, company_id, job_id, KINDS)
     job = await get_job(database, company_id, job_id)
     assert (job.status, job.done, job.total, job.counts["scored"]) == ("done", 4, 4, 4)
@@ -419,9 +422,9 @@ async def test_customers_nobody_knows_are_refused(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
     await populate(database, tenant.id, 3)
     with pytest.raises(CustomerNotFoundError):
-        await queue_rescore(database, tenant.id, actor="tests", customer_ids=[99])
+        await queue_rescore(database, tenant.id, actor=Actor("tests"), customer_ids=[99])
     with pytest.raises(InvalidInputError) as refused:
-        await queue_rescore(database, tenant.id, actor="tests", customer_ids=[1, 99, 2, 98])
+        await queue_rescore(database, tenant.id, actor=Actor("tests"), customer_ids=[1, 99, 2, 98])
     assert [fault.pointer for fault in refused.value.faults] == ["/customer_ids/1", "/customer_ids/3"]
     assert await rows(database, tenant.id, "SELECT id FROM jobs WHERE company_id = :company") == []
     assert LARGEST_CHUNK >= 500
@@ -448,7 +451,7 @@ async def test_scores_hold_as_of_the_night_after_an_import_of_an_earlier_time(da
         yield b"customer_id,event_type,occurred_at\n"
         yield b"1,appointment_missed,2026-01-02T00:00:00Z\n2,appointment_completed,2026-01-02T00:00:00Z\n"
 
-    found = await read_history(database, tenant.id, chunks(), actor="tests", until=T0 + 2 * DAY)
+    found = await read_history(database, tenant.id, chunks(), actor=Actor("tests"), until=T0 + 2 * DAY)
     await run_import(database, tenant.id, found.id)
     while (await sweep_batch(database, tenant.id)).decided:
         pass
@@ -462,7 +465,7 @@ async def test_scores_of_customers_named_are_not_made_older_by_the_sweep(databas
     await ingest(database, tenant.id, [Event("t", "1", 1, "appointment_completed", T0)])
     now = T0 + 150 * DAY
     await set_clock(database, tenant.id, now)
-    job_id = await queue_rescore(database, tenant.id, actor="tests", customer_ids=[1])
+    job_id = await queue_rescore(database, tenant.id, actor=Actor("tests"), customer_ids=[1])
     assert await run_job(database, tenant.id, job_id, KINDS)
     await sweep_batch(database, tenant.id)
     assert await _held_at(database, tenant.id) == {1: now}

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from journey_service.domain.actors import Actor
 from journey_service.domain.events import Event
 from journey_service.domain.intake import line_id
 from journey_service.services import journeys as journey_service
@@ -43,7 +44,9 @@ async def _import(database, company_id: int, file: Path, until: datetime):
             while chunk := stream.read(65_536):
                 yield chunk
 
-    found = await read_history(database, company_id, chunks(), actor="tests", is_gzip=True, until=until)
+    found = await read_history(
+        database, company_id, chunks(), actor=Actor("tests"), is_gzip=True, until=until
+    )
     assert await run_import(database, company_id, found.id)
     return await get_import(database, company_id, found.id)
 
@@ -168,7 +171,7 @@ async def test_events_told_one_by_one_as_time_goes_by_write_the_same_journeys_as
         event = event._replace(event_id=line_id(event, 1))
         await ingest(database, told.id, [event], now=said.occurred_at)
     for customer_id in {customer_id for customer_id, _, _ in lines}:
-        await journey_service.evaluate(database, told.id, customer_id, dry_run=False, now=until)
+        await journey_service.evaluate(database, told.id, customer_id, by=Actor("tests"), now=until)
 
     everything = (
         "SELECT r.customer_id, t.seq, t.from_stage, t.to_stage, t.transitioned_at, t.trigger_type, t.trigger_event,"

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from journey_service.domain.actors import Actor
 from journey_service.domain.errors import (
     AdoptionPendingError,
     CustomerNotFoundError,
@@ -93,7 +94,7 @@ def edit(name: str):
 
 
 def asked(activation: Activation, based_on: int | None = 1) -> Request:
-    return Request(based_on, activation, "key:tests", "because")
+    return Request(based_on, activation, Actor("key:tests"), "because")
 
 
 async def populate(database, company_id: int, chance: random.Random, customers: int = 30) -> None:
@@ -112,7 +113,7 @@ async def populate(database, company_id: int, chance: random.Random, customers: 
         ]
         await ingest(database, company_id, events)
         at += 25 * DAY
-        await advance(database, company_id, at, actor="tests")
+        await advance(database, company_id, at, actor=Actor("tests"))
     for customer_id in range(1, customers, 7):
         try:
             seen = await journey_service.get_journey(database, company_id, customer_id)
@@ -124,6 +125,7 @@ async def populate(database, company_id: int, chance: random.Random, customers: 
             customer_id,
             until=at + 25 * DAY,
             version=seen.standing.relationship.version,
+            by=Actor("tests"),
         )
 
 
@@ -167,7 +169,7 @@ async def test_what_a_preview_tells_is_what_activation_then_does(database, found
     await populate(database, tenant.id, random.Random(f"{name}/{activation}"))
 
     rehearsed = await preview(
-        database, tenant.id, edit(name), based_on=1, activation=activation, actor="tests"
+        database, tenant.id, edit(name), based_on=1, activation=activation, actor=Actor("tests")
     )
     assert await map_moves(database, tenant.id) == {}, "a preview moves nobody"
     changed = await change_map(database, tenant.id, edit(name), asked(activation))
@@ -194,7 +196,7 @@ async def test_the_samples_of_a_preview_are_customers_who_then_move_so(database,
     tenant = await found_tenant(test_clock=T0)
     await populate(database, tenant.id, random.Random(5))
     rehearsed = await preview(
-        database, tenant.id, edit("a lower threshold"), based_on=1, activation=SILENT, actor="tests"
+        database, tenant.id, edit("a lower threshold"), based_on=1, activation=SILENT, actor=Actor("tests")
     )
     await change_map(database, tenant.id, edit("a lower threshold"), asked(SILENT))
 
@@ -224,13 +226,18 @@ async def test_a_preview_counts_messages_after_consent_addresses_and_caps(databa
             customer_id,
             {"name": None, "email": None, "phone": None, **profile},
             consents=consents,
-            source="tests",
+            by=Actor("tests"),
         )
         await ingest(database, tenant.id, [told(customer_id, f"v{customer_id}", T0, cents=20_000)])
 
     async def count(activation: Activation) -> dict[str, dict[str, int]]:
         job = await preview(
-            database, tenant.id, edit("a lower threshold"), based_on=1, activation=activation, actor="tests"
+            database,
+            tenant.id,
+            edit("a lower threshold"),
+            based_on=1,
+            activation=activation,
+            actor=Actor("tests"),
         )
         assert [cell["customers"] for cell in job.result["moves"]] == [3]
         return job.result["messages"]
@@ -246,7 +253,9 @@ async def test_a_preview_leaves_nothing_but_its_job(database, found_tenant):
     await populate(database, tenant.id, random.Random(6), customers=5)
     before = await stands(database, tenant.id), await journeys(database, tenant.id)
 
-    await preview(database, tenant.id, edit("two stages fewer"), based_on=1, activation=LOUD, actor="tests")
+    await preview(
+        database, tenant.id, edit("two stages fewer"), based_on=1, activation=LOUD, actor=Actor("tests")
+    )
 
     assert before == (await stands(database, tenant.id), await journeys(database, tenant.id))
     assert (await get_map(database, tenant.id)).version.version == 1
@@ -256,12 +265,12 @@ async def test_a_preview_goes_on_where_it_was_when_its_runner_died(database, fou
     tenant = await found_tenant(test_clock=T0)
     await populate(database, tenant.id, random.Random(7))
     whole = await preview(
-        database, tenant.id, edit("a lower threshold"), based_on=1, activation=SILENT, actor="tests"
+        database, tenant.id, edit("a lower threshold"), based_on=1, activation=SILENT, actor=Actor("tests")
     )
     monkeypatch.setattr(previews, "AT_ONCE", -1)
     monkeypatch.setattr(previews, "CHUNK", 4)
     queued = await preview(
-        database, tenant.id, edit("a lower threshold"), based_on=1, activation=SILENT, actor="tests"
+        database, tenant.id, edit("a lower threshold"), based_on=1, activation=SILENT, actor=Actor("tests")
     )
     assert (queued.status, queued.result) == ("queued", None)
 
@@ -338,11 +347,11 @@ async def _twins(database, found_tenant, monkeypatch, name, activation):
                     for customer in {*customers}
                 ],
             )
-            await journey_service.evaluate(database, twin.id, customers[0], dry_run=False)
+            await journey_service.evaluate(database, twin.id, customers[0], by=Actor("tests"))
             if step == 4 and changed.job is not None and twin is later:
                 await run_job(database, later.id, changed.job.id, KINDS)
             now += chance.randrange(1, 9) * DAY
-            await advance(database, twin.id, now, actor="tests")
+            await advance(database, twin.id, now, actor=Actor("tests"))
             while (await sweep_batch(database, twin.id)).decided:
                 pass
     return at_once, later
@@ -368,7 +377,7 @@ async def test_changes_that_follow_each_other_reach_a_customer_in_their_order(
     await ingest(database, tenant.id, [told(1, "a", T0, cents=20_000)])
     monkeypatch.setattr(stage_maps, "AT_ONCE", -1)
     first = await change_map(database, tenant.id, edit("a lower threshold"), asked(SILENT))
-    await advance(database, tenant.id, T0 + DAY, actor="tests")
+    await advance(database, tenant.id, T0 + DAY, actor=Actor("tests"))
     second = await change_map(
         database, tenant.id, partial(archive, key="vip", remap_to="regular"), asked(FUTURE, based_on=2)
     )
@@ -637,7 +646,7 @@ async def test_whoever_falls_due_into_an_archived_stage_goes_to_the_next_of_its_
             partial(draw_up, raw=defaults(without=("at_risk",)), pointer="/stages"),
             based_on=1,
             activation=activation,
-            actor="tests",
+            actor=Actor("tests"),
         )
         changed = await change_map(
             database, tenant.id, partial(archive, key="at_risk", remap_to=None), asked(activation)
@@ -685,7 +694,7 @@ async def test_a_preview_refuses_what_activation_would_refuse(database, found_te
     homeless = partial(draw_up, raw=defaults(without=("customer",)), pointer="/stages")
 
     with pytest.raises(StageOccupiedError):
-        await preview(database, tenant.id, homeless, based_on=1, activation=SILENT, actor="tests")
+        await preview(database, tenant.id, homeless, based_on=1, activation=SILENT, actor=Actor("tests"))
     with pytest.raises(StageOccupiedError):
         await change_map(database, tenant.id, homeless, asked(SILENT))
 
@@ -721,7 +730,7 @@ async def test_a_draft_with_an_error_of_the_linter_is_refused_with_its_place(dat
 
     for attempt in (
         change_map(database, tenant.id, unreachable, asked(SILENT)),
-        preview(database, tenant.id, unreachable, based_on=1, activation=SILENT, actor="tests"),
+        preview(database, tenant.id, unreachable, based_on=1, activation=SILENT, actor=Actor("tests")),
     ):
         with pytest.raises(InvalidInputError) as refused:
             await attempt

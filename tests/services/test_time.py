@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from journey_service.domain.actors import Actor
 from journey_service.domain.calendar import latest_night, night_at, nights_between
 from journey_service.domain.errors import (
     InvalidInputError,
@@ -249,7 +250,7 @@ class Story:
 
         async def change(customer: int, version: int) -> None:
             request = journey_service.ManualMove(
-                to_stage, version, actor="tests", key=key, is_repeatable=False, pin_until=until
+                to_stage, version, actor=Actor("tests"), key=key, is_repeatable=False, pin_until=until
             )
             await journey_service.move(self.database, self.company_id, customer, request)
 
@@ -259,13 +260,17 @@ class Story:
         until = self.now + self.span()
 
         async def change(customer: int, version: int) -> None:
-            await journey_service.pin(self.database, self.company_id, customer, until=until, version=version)
+            await journey_service.pin(
+                self.database, self.company_id, customer, until=until, version=version, by=Actor("tests")
+            )
 
         await self._change(Pinned(self.now, until), change)
 
     async def unpin(self) -> None:
         async def change(customer: int, version: int) -> None:
-            await journey_service.unpin(self.database, self.company_id, customer, version=version)
+            await journey_service.unpin(
+                self.database, self.company_id, customer, version=version, by=Actor("tests")
+            )
 
         await self._change(Unpinned(self.now), change)
 
@@ -273,14 +278,16 @@ class Story:
         customer = self._known()
         if customer is not None:
             is_dry = self.chance.random() < 0.2
-            await journey_service.evaluate(self.database, self.company_id, customer, dry_run=is_dry)
+            await journey_service.evaluate(
+                self.database, self.company_id, customer, by=None if is_dry else Actor("tests")
+            )
 
     def _named(self) -> list[int] | None:
         return self.chance.choice((None, [self._known()])) if self.told else None
 
     async def evaluate_in_bulk(self) -> None:
         job_id = await evaluation.queue_evaluation(
-            self.database, self.company_id, actor="tests", customer_ids=self._named()
+            self.database, self.company_id, actor=Actor("tests"), customer_ids=self._named()
         )
         assert await run_job(self.database, self.company_id, job_id, KINDS)
 
@@ -289,7 +296,7 @@ class Story:
         job_id = await rescoring.queue_rescore(
             self.database,
             self.company_id,
-            actor="tests",
+            actor=Actor("tests"),
             customer_ids=named,
             chunk=self.chance.choice((1, 3, 500)),
         )
@@ -323,7 +330,7 @@ class Story:
     async def advance(self) -> None:
         before, self.now = self.now, self.now + self.span()
         done = await clock.advance(
-            self.database, self.company_id, self.now, actor="tests", patience_seconds=None
+            self.database, self.company_id, self.now, actor=Actor("tests"), patience_seconds=None
         )
         assert (done.now, done.job.status) == (self.now, "done")
         nights = list(nights_between(before, self.now, self.zone))
@@ -479,7 +486,7 @@ async def test_a_night_that_decides_but_scores_nobody_would_be_seen(database, fo
 
 async def _everything_at_once(story: Story, at: datetime) -> None:
     """Move the clock in one call."""
-    await clock.advance(story.database, story.company_id, at, actor="tests", patience_seconds=None)
+    await clock.advance(story.database, story.company_id, at, actor=Actor("tests"), patience_seconds=None)
 
 
 async def _night_by_night(story: Story, at: datetime) -> None:
@@ -527,7 +534,7 @@ async def _imported(story: Story, told: Sequence[tuple[int, LiteralEvent]], end:
             yield f"{customer},{said.type},{said.occurred_at.isoformat()},{said.amount},{duration}\n".encode()
 
     await set_clock(story.database, story.company_id, end)
-    found = await read_history(story.database, story.company_id, chunks(), actor="tests")
+    found = await read_history(story.database, story.company_id, chunks(), actor=Actor("tests"))
     assert await run_import(story.database, story.company_id, found.id)
 
 

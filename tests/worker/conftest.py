@@ -8,7 +8,8 @@ from itertools import count
 import asyncpg
 import pytest
 
-from conftest import PEPPER
+from conftest import ERASURE_KEY, PEPPER
+from journey_service.domain.actors import Actor
 from journey_service.embedded import Servers
 from journey_service.repositories import migrating
 from journey_service.repositories.database import Database
@@ -31,6 +32,7 @@ class Ground:
             "DATABASE_URL": self.url,
             "REDIS_URL": redis_url,
             "JOURNEY_KEY_PEPPER": PEPPER,
+            "JOURNEY_ERASURE_KEY": ERASURE_KEY,
             "JOURNEY_LEASE_SECONDS": "1",
             "JOURNEY_POOL_TIMEOUT": "20",
         }
@@ -38,7 +40,7 @@ class Ground:
     async def found(self, **properties: object) -> int:
         """A company; keywords are those of NewCompany."""
         new = NewCompany(**{"name": "A test", "timezone": "UTC", "currency": "EUR", **properties})
-        return (await found_company(self.database, new, author="tests")).company.id
+        return (await found_company(self.database, new, author=Actor("tests"))).company.id
 
     async def ask(self, sql: str, *values: object) -> object:
         """One value, as the owner of everything sees it."""

@@ -8,6 +8,7 @@ import pytest
 from redis.asyncio import Redis as Client
 from redis.exceptions import RedisError
 
+from journey_service.domain.actors import Actor
 from journey_service.gateways.doorbell import QUEUE, Doorbell
 from journey_service.services.jobs import get_job
 from journey_service.services.rescoring import queue_rescore
@@ -55,7 +56,7 @@ async def hearing(database, redis):
 
 async def _is_done_when_rung_for(database, tenant, doorbell):
     """Whether a job that nobody would look for is done; rung for again and again, as rings may be lost."""
-    job_id = await queue_rescore(database, tenant.id, actor="tests")
+    job_id = await queue_rescore(database, tenant.id, actor=Actor("tests"))
     async with asyncio.timeout(LONG):
         while (await get_job(database, tenant.id, job_id)).status != "done":
             doorbell.ring(JOBS)
@@ -133,7 +134,7 @@ async def test_a_wrong_password_stops_no_round(database, tenant, redis):
     rounds = Rounds(database, names=(JOBS,), pause_seconds=0.02)
     rounds.start()
     listener = asyncio.create_task(listen(redis.url, rounds))
-    job_id = await queue_rescore(database, tenant.id, actor="tests")
+    job_id = await queue_rescore(database, tenant.id, actor=Actor("tests"))
     async with asyncio.timeout(LONG):
         while (await get_job(database, tenant.id, job_id)).status != "done":
             await asyncio.sleep(0.02)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import text
 
+from journey_service.domain.actors import Actor
 from journey_service.domain.errors import JourneyServiceError
 from journey_service.domain.events import Event
 from journey_service.repositories import scores
@@ -69,7 +70,7 @@ async def _work(ground, company_id):
     for _ in range(ROUNDS // 2):
         await _spoil(ground)
         for queue in (queue_rescore, queue_evaluation):
-            job_id = await queue(ground.database, company_id, actor="tests")
+            job_id = await queue(ground.database, company_id, actor=Actor("tests"))
             await run_job(ground.database, company_id, job_id, KINDS)
             done.append((await get_job(ground.database, company_id, job_id)).status)
         await Sweeper(ground.database).sweep()
@@ -115,7 +116,7 @@ async def test_without_the_order_of_locks_the_same_check_sees_deadlocks(ground, 
 async def test_bulk_work_holds_few_customers_at_a_time(ground):
     company_id = await _crowd(ground)
     await _spoil(ground)
-    job_id = await queue_rescore(ground.database, company_id, actor="tests", chunk=50)
+    job_id = await queue_rescore(ground.database, company_id, actor=Actor("tests"), chunk=50)
     held = []
 
     def look(job):

@@ -13,11 +13,12 @@ from redis.exceptions import RedisError
 
 from conftest import PEPPER
 from journey_service.domain import scoring
+from journey_service.domain.actors import Actor
 from journey_service.domain.calendar import latest_night, night_at
 from journey_service.domain.events import Event
 from journey_service.domain.policy import DEFAULT_POLICY
 from journey_service.repositories.relationships import COLUMNS, to_standing
-from journey_service.services.credentials import create_key
+from journey_service.services.credentials import KeyWish, create_key
 from journey_service.services.ingest import ingest
 from ledger import faults, journeys, rows
 from processes import Process, Redis, Server, free_port
@@ -218,7 +219,9 @@ async def test_a_night_survives_kills_two_schedulers_and_an_emptied_redis_and_sc
 
 async def test_work_goes_on_while_redis_is_emptied_frozen_and_dead(ground, redis):
     company_id = await ground.found(test_clock=T0)
-    key = await create_key(ground.database, company_id, name="tests", scopes=["*"], pepper=PEPPER)
+    key = await create_key(
+        ground.database, company_id, KeyWish("tests", ["*"]), pepper=PEPPER, by=Actor("tests")
+    )
     headers = {"Authorization": f"Bearer {key.token}"}
     environment = ground.environment(redis.url)
     server = Server(environment, port=free_port()).await_ready()

@@ -1,43 +1,22 @@
-"""Operators: companies and their keys."""
+"""Operators: companies."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Path
+from fastapi import APIRouter
 
 from journey_service.api.bodies import SMALL_BODY, StrictRoute
-from journey_service.api.dependencies import (
-    CompanyId,
-    Cursor,
-    HouseDep,
-    Limit,
-    Operator,
-    from_cursor,
-    is_id,
-    is_text,
-    to_cursor,
-)
+from journey_service.api.callers import Operator
+from journey_service.api.dependencies import Cursor, HouseDep, Limit, from_cursor, is_id, to_cursor
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.shapes.companies import (
     CompaniesOut,
     CompanyIn,
     CompanyOut,
     FoundedOut,
-    KeyIn,
-    KeyOut,
-    KeysOut,
-    NewKeyOut,
 )
-from journey_service.domain.errors import (
-    CompanyExistsError,
-    CompanyNotFoundError,
-    KeyNotFoundError,
-)
-from journey_service.services import companies, credentials
+from journey_service.domain.errors import CompanyExistsError
+from journey_service.services import companies
 from journey_service.services.stage_maps import get_map
 
 router = APIRouter(prefix="/admin", tags=["operators"], route_class=StrictRoute)
-
-KeyId = Annotated[str, Path(min_length=1, max_length=64, pattern="^[A-Za-z0-9-]+$")]
 
 
 @router.post(
@@ -86,62 +65,3 @@ async def list_companies(
     ]
     next_cursor = to_cursor("companies", items[-1].id) if len(found) > limit else None
     return CompaniesOut(items=items, next_cursor=next_cursor)
-
-
-@router.post(
-    "/companies/{company_id}/keys",
-    summary="Make an API key",
-    status_code=201,
-    responses=problems(CompanyNotFoundError, *JSON_BODY),
-    max_body_size=SMALL_BODY,
-)
-async def post_key(
-    company_id: CompanyId,
-    body: KeyIn,
-    caller: Operator,  # noqa: ARG001
-    house: HouseDep,
-) -> NewKeyOut:
-    """Make a key for a company. Its `secret` is shown this once and kept as a hash only."""
-    new = await credentials.create_key(
-        house.database,
-        company_id,
-        name=body.name,
-        scopes=body.scopes,
-        expires_at=body.expires_at,
-        pepper=house.settings.key_pepper.get_secret_value(),
-    )
-    return NewKeyOut.of_new(new)
-
-
-@router.get("/companies/{company_id}/keys", summary="List API keys", responses=problems(CompanyNotFoundError))
-async def list_keys(
-    company_id: CompanyId,
-    caller: Operator,  # noqa: ARG001
-    house: HouseDep,
-    limit: Limit = 50,
-    cursor: Cursor = None,
-) -> KeysOut:
-    """The keys of a company, without their secrets."""
-    after = from_cursor("keys", cursor, is_text)
-    found = await credentials.list_keys(
-        house.database, company_id, after=after[0] if after else "", limit=limit + 1
-    )
-    items = [KeyOut.of(key) for key in found[:limit]]
-    return KeysOut(items=items, next_cursor=to_cursor("keys", items[-1].id) if len(found) > limit else None)
-
-
-@router.delete(
-    "/companies/{company_id}/keys/{key_id}",
-    summary="Revoke an API key",
-    status_code=204,
-    responses=problems(KeyNotFoundError, of_company=False),
-)
-async def delete_key(
-    company_id: CompanyId,
-    key_id: KeyId,
-    caller: Operator,  # noqa: ARG001
-    house: HouseDep,
-) -> None:
-    """End a key: at once in this process, within two seconds in every other."""
-    await credentials.revoke_key(house.database, company_id, key_id)
-    house.remembered.clear()

@@ -3,7 +3,8 @@
 from fastapi import APIRouter
 
 from journey_service.api.bodies import StrictRoute
-from journey_service.api.dependencies import AnalyticsReader, AsOf, HouseDep
+from journey_service.api.callers import AnalyticsReader
+from journey_service.api.dependencies import AsOf, HouseDep
 from journey_service.api.problems import problems
 from journey_service.api.shapes.analytics import DistributionOut
 from journey_service.services import analytics

@@ -6,11 +6,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 
 from journey_service.api.bodies import SMALL_BODY, StrictRoute
+from journey_service.api.callers import CustomerReader, CustomerWriter
 from journey_service.api.dependencies import (
+    AnyCustomerId,
     Cursor,
     CustomerId,
-    CustomerReader,
-    CustomerWriter,
     HouseDep,
     Limit,
     from_cursor,
@@ -19,11 +19,18 @@ from journey_service.api.dependencies import (
     to_cursor,
 )
 from journey_service.api.problems import JSON_BODY, problems
-from journey_service.api.shapes.customers import CustomerIn, CustomerOut, CustomersOut
-from journey_service.domain.errors import CustomerNotFoundError, InvalidInputError
+from journey_service.api.shapes.customers import (
+    ConsentChangeOut,
+    ConsentChangesOut,
+    CustomerIn,
+    CustomerOut,
+    CustomersOut,
+)
+from journey_service.domain.errors import CustomerErasedError, CustomerNotFoundError, InvalidInputError
 from journey_service.domain.intake import parse_instant
 from journey_service.repositories.roster import SORTS, SortKey, Wanted
 from journey_service.services.customers import get_customer as read_customer
+from journey_service.services.customers import list_consents as read_consents
 from journey_service.services.customers import list_customers as read_customers
 from journey_service.services.customers import put_customer as write_customer
 
@@ -35,7 +42,10 @@ _NUMBER = re.compile(r"-?\d{1,20}(\.\d{1,20})?", re.ASCII)
 @router.put(
     "/customers/{customer_id}",
     summary="Write a customer's profile and start the journey",
-    responses={201: {"model": CustomerOut, "description": "The customer is new"}, **problems(*JSON_BODY)},
+    responses={
+        201: {"model": CustomerOut, "description": "The customer is new"},
+        **problems(CustomerErasedError, *JSON_BODY),
+    },
     max_body_size=SMALL_BODY,
 )
 async def put_customer(
@@ -48,7 +58,7 @@ async def put_customer(
         customer_id,
         {"name": body.name, "email": body.email, "phone": body.phone},
         consents={str(channel): str(status) for channel, status in body.consents.items()},
-        source=caller.actor,
+        by=caller.actor,
     )
     response.status_code = 201 if is_new else 200
     response.headers["ETag"] = f'"{customer.view.standing.relationship.version}"'
@@ -57,12 +67,25 @@ async def put_customer(
 
 @router.get("/customers/{customer_id}", summary="Read a customer", responses=problems(CustomerNotFoundError))
 async def get_customer(
-    customer_id: CustomerId, response: Response, caller: CustomerReader, house: HouseDep
+    customer_id: AnyCustomerId, response: Response, caller: CustomerReader, house: HouseDep
 ) -> CustomerOut:
     """Read a profile and where the customer stands, with scores computed now."""
     customer = await read_customer(house.database, caller.company_id, customer_id)
     response.headers["ETag"] = f'"{customer.view.standing.relationship.version}"'
     return CustomerOut.of(customer)
+
+
+@router.get(
+    "/customers/{customer_id}/consents",
+    summary="Read how a customer's consents have changed",
+    responses=problems(CustomerNotFoundError),
+)
+async def list_consents(
+    customer_id: AnyCustomerId, caller: CustomerReader, house: HouseDep
+) -> ConsentChangesOut:
+    """Every change, the oldest first: what it was, what it became, when, and who told it."""
+    changes = await read_consents(house.database, caller.company_id, customer_id)
+    return ConsentChangesOut(items=[ConsentChangeOut.of(change) for change in changes])
 
 
 @router.get("/customers", summary="List customers", responses=problems())

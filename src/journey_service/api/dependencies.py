@@ -1,35 +1,25 @@
-"""What routes are given: the house, who is calling, versions and pages. The clock is read here only."""
+"""What routes are given: the house, ids, versions and pages."""
 
 import base64
 import binascii
 import re
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from typing import Annotated, Any, cast
 
 import orjson
-from fastapi import Depends, Header, Path, Query, Request, Response, Security
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
+from fastapi import Depends, Header, Path, Query, Request, Response
 
 from journey_service.api.shapes.fields import Instant
-from journey_service.domain.errors import (
-    CompanyNotFoundError,
-    ForbiddenError,
-    InvalidInputError,
-    PreconditionMissingError,
-)
+from journey_service.domain.errors import InvalidInputError, PreconditionMissingError
 from journey_service.domain.events import MAX_ID
 from journey_service.gateways.doorbell import Doorbell
+from journey_service.gateways.identity import IdentityProvider
 from journey_service.repositories.database import Database
-from journey_service.services import credentials
-from journey_service.services.credentials import OPERATE, Principal
+from journey_service.services.credentials import Principal
 from journey_service.services.intake import Intake
 from journey_service.settings import Settings
 
-_REMEMBERED_SECONDS = 2.0
-_REMEMBERED_KEYS = 10_000
 _ETAG = re.compile(r'(?:W/)?"(\d{1,18})"|(\d{1,18})', re.ASCII)
 
 
@@ -41,7 +31,14 @@ class House:
     database: Database
     intake: Intake
     doorbell: Doorbell | None
+    identity: IdentityProvider | None = None
     remembered: dict[bytes, tuple[Principal, float]] = field(default_factory=dict)
+
+    @property
+    def is_over_tls(self) -> bool:
+        """Whether browsers speak to the service over TLS: on a developer's machine alone they may not."""
+        public = self.settings.public_url
+        return self.settings.is_production if public is None else public.startswith("https:")
 
     def ring(self, round_: str) -> None:
         """Tell the workers that there is something to do; they would find it within seconds anyway."""
@@ -62,92 +59,17 @@ async def house(request: Request) -> House:
 
 HouseDep = Annotated[House, Depends(house)]
 
-_bearer = HTTPBearer(
-    auto_error=False, scheme_name="key", description="An API key, `jrn_<id>_<secret>`, as a bearer token."
-)
-
-
-async def authenticated(
-    house: HouseDep, credential: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
-) -> Principal:
-    """Who is calling. No credential is answered like one that is not known, and before anything else."""
-    token = "" if credential is None else credential.credentials
-    # A key is looked up once in a while, not once a request; a revoked one lives on for two seconds at most.
-    digest = blake2b(token.encode(), digest_size=32).digest()
-    now = time.monotonic()
-    known = house.remembered.get(digest)
-    if known is not None and known[1] > now:
-        return known[0]
-    pepper = house.settings.key_pepper.get_secret_value()
-    caller = await credentials.authenticate(house.database, token, pepper=pepper)
-    if len(house.remembered) >= _REMEMBERED_KEYS:
-        house.remembered.clear()
-    house.remembered[digest] = (caller, now + _REMEMBERED_SECONDS)
-    return caller
-
-
-async def principal(
-    scopes: SecurityScopes,
-    caller: Annotated[Principal, Depends(authenticated)],
-    x_company_id: Annotated[
-        int | None, Header(ge=1, le=MAX_ID, description="The company an operator acts for")
-    ] = None,
-) -> Principal:
-    """Who is calling, allowed to do what the route declares, and bound to one company."""
-    for scope in scopes.scopes:
-        if not caller.may(scope):
-            raise ForbiddenError(f"The credential lacks the scope {scope!r}.")
-    if OPERATE in scopes.scopes:
-        return caller
-    if not caller.is_operator:
-        if x_company_id not in (None, caller.company_id):
-            raise ForbiddenError("The credential belongs to another company.")
-        return caller
-    if x_company_id is None:
-        raise ForbiddenError("An operator names the company to act for as X-Company-Id.")
-    return Principal(caller.key_id, x_company_id, frozenset(("*",)))
-
-
-CompanyId = Annotated[int, Path(ge=1, le=MAX_ID)]
-
-
-async def clock_keeper(
-    scopes: SecurityScopes,
-    company_id: CompanyId,
-    caller: Annotated[Principal, Depends(authenticated)],
-    x_company_id: Annotated[
-        int | None, Header(ge=1, le=MAX_ID, description="If given, the company of the path")
-    ] = None,
-) -> Principal:
-    """Who is calling about the company named in the path: one of its own, or an operator."""
-    for scope in scopes.scopes:
-        if not caller.may(scope):
-            raise ForbiddenError(f"The credential lacks the scope {scope!r}.")
-    if x_company_id not in (None, company_id):
-        raise ForbiddenError("X-Company-Id names another company than the path.")
-    if not caller.is_operator and caller.company_id != company_id:
-        raise CompanyNotFoundError(company_id)  # like one that does not exist
-    return Principal(caller.key_id, company_id, frozenset(("*",)))
-
-
-def caller(scope: str) -> Any:  # noqa: ANN401  # an annotation
-    """The annotation of a route's caller, who must hold the scope."""
-    return Annotated[Principal, Security(principal, scopes=[scope])]
-
-
-EventWriter = caller("events:write")
-CustomerReader = caller("customers:read")
-CustomerWriter = caller("customers:write")
-JourneyWriter = caller("journeys:write")
-StageReader = caller("stages:read")
-StageWriter = caller("stages:write")
-AnalyticsReader = caller("analytics:read")
-Admin = caller("admin")
-ClockKeeper = Annotated[Principal, Security(clock_keeper, scopes=["admin"])]
-Operator = caller(OPERATE)
-
 CustomerId = Annotated[
     int, Path(ge=0, le=MAX_ID, description="The caller's own id of the customer", examples=[4711])
+]
+AnyCustomerId = Annotated[
+    int,
+    Path(
+        ge=-MAX_ID,
+        le=MAX_ID,
+        description="The caller's own id of the customer; that of one who was erased is negative",
+        examples=[4711],
+    ),
 ]
 AsOf = Annotated[
     Instant | None,

@@ -16,7 +16,8 @@ from journey_service.api.bodies import (
     parse_json,
     read_json,
 )
-from journey_service.api.dependencies import EventWriter, HouseDep
+from journey_service.api.callers import EventWriter
+from journey_service.api.dependencies import HouseDep
 from journey_service.api.problems import JSON_BODY, problem_of, problems
 from journey_service.api.shapes.events import BatchOut, CloudEventIn, EventIn, EventOut, ResultOut
 from journey_service.domain.errors import (

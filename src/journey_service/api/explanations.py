@@ -3,7 +3,8 @@
 from fastapi import APIRouter
 
 from journey_service.api.bodies import StrictRoute
-from journey_service.api.dependencies import CustomerId, CustomerReader, HouseDep
+from journey_service.api.callers import CustomerReader
+from journey_service.api.dependencies import AnyCustomerId, HouseDep
 from journey_service.api.problems import problems
 from journey_service.api.shapes.explanations import ExplanationOut
 from journey_service.domain.errors import CustomerNotFoundError
@@ -17,7 +18,9 @@ router = APIRouter(tags=["journeys"], route_class=StrictRoute)
     summary="Explain where a customer stands, and what would move them",
     responses=problems(CustomerNotFoundError),
 )
-async def get_explanation(customer_id: CustomerId, caller: CustomerReader, house: HouseDep) -> ExplanationOut:
+async def get_explanation(
+    customer_id: AnyCustomerId, caller: CustomerReader, house: HouseDep
+) -> ExplanationOut:
     """Why the customer is in this stage, what a pin holds back, what comes next, what is missing for each stage.
 
     Everything is worked out by the engine itself on copies of the customer: dates are exact, and what is said to

@@ -6,16 +6,8 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 
 from journey_service.api.bodies import HISTORY_BODY, StrictRoute
-from journey_service.api.dependencies import (
-    Cursor,
-    EventWriter,
-    HouseDep,
-    Limit,
-    from_cursor,
-    is_id,
-    is_text,
-    to_cursor,
-)
+from journey_service.api.callers import EventWriter, HistoryWriter
+from journey_service.api.dependencies import Cursor, HouseDep, Limit, from_cursor, is_id, is_text, to_cursor
 from journey_service.api.problems import problems
 from journey_service.api.shapes.fields import Instant
 from journey_service.api.shapes.imports import ImportOut, ImportsOut, LineFaultOut, LineFaultsOut
@@ -48,7 +40,7 @@ _HISTORY = {
 )
 async def post_import(
     request: Request,
-    caller: EventWriter,
+    caller: HistoryWriter,
     house: HouseDep,
     until: Annotated[Instant | None, Query(description="bring journeys up to then, not to now")] = None,
 ) -> ImportOut:

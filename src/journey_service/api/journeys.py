@@ -6,13 +6,13 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Response
 
 from journey_service.api.bodies import SMALL_BODY, StrictRoute
+from journey_service.api.callers import CustomerReader, JourneyWriter
 from journey_service.api.dependencies import (
+    AnyCustomerId,
     AsOf,
     Cursor,
     CustomerId,
-    CustomerReader,
     HouseDep,
-    JourneyWriter,
     Limit,
     Version,
     from_cursor,
@@ -61,7 +61,11 @@ def _tagged(response: Response, view: View) -> JourneyOut:
     responses=problems(CustomerNotFoundError, NoJourneyYetError),
 )
 async def get_journey(
-    customer_id: CustomerId, response: Response, caller: CustomerReader, house: HouseDep, as_of: AsOf = None
+    customer_id: AnyCustomerId,
+    response: Response,
+    caller: CustomerReader,
+    house: HouseDep,
+    as_of: AsOf = None,
 ) -> JourneyOut:
     """Read the journey, with scores computed now. The ETag is the version that a change is based on.
 
@@ -93,7 +97,9 @@ async def patch_journey(  # what FastAPI injects
     values = body.model_dump(exclude_unset=True)
     if not values:
         raise InvalidInputError.at("", "must name notes or metadata")
-    view = await journeys.annotate(house.database, caller.company_id, customer_id, values, version=version)
+    view = await journeys.annotate(
+        house.database, caller.company_id, customer_id, values, version=version, by=caller.actor
+    )
     return _tagged(response, view)
 
 
@@ -103,7 +109,7 @@ async def patch_journey(  # what FastAPI injects
     responses=problems(CustomerNotFoundError),
 )
 async def list_transitions(
-    customer_id: CustomerId,
+    customer_id: AnyCustomerId,
     caller: CustomerReader,
     house: HouseDep,
     limit: Limit = 50,
@@ -176,7 +182,7 @@ async def put_pin(  # what FastAPI injects
 ) -> JourneyOut:
     """Pin until a date, or change that date. Moves the rules want meanwhile are noted as suppressed."""
     view = await journeys.pin(
-        house.database, caller.company_id, customer_id, until=body.pin_until, version=version
+        house.database, caller.company_id, customer_id, until=body.pin_until, version=version, by=caller.actor
     )
     return _tagged(response, view)
 
@@ -190,7 +196,9 @@ async def delete_pin(
     customer_id: CustomerId, response: Response, caller: JourneyWriter, version: Version, house: HouseDep
 ) -> JourneyOut:
     """Lift the pin; the customer is decided at once."""
-    view = await journeys.unpin(house.database, caller.company_id, customer_id, version=version)
+    view = await journeys.unpin(
+        house.database, caller.company_id, customer_id, version=version, by=caller.actor
+    )
     return _tagged(response, view)
 
 
@@ -207,7 +215,9 @@ async def post_evaluation(
     dry_run: Annotated[bool, Query(description="only tell what would happen")] = False,  # noqa: FBT002  # a query parameter
 ) -> EvaluationOut:
     """Decide everything that is due up to now."""
-    evaluation = await journeys.evaluate(house.database, caller.company_id, customer_id, dry_run=dry_run)
+    evaluation = await journeys.evaluate(
+        house.database, caller.company_id, customer_id, by=None if dry_run else caller.actor
+    )
     if not dry_run:
         response.headers["ETag"] = f'"{evaluation.view.standing.relationship.version}"'
     return EvaluationOut.of(evaluation)
@@ -218,6 +228,6 @@ async def post_evaluation(
     summary="Read a customer's scores, explained",
     responses=problems(CustomerNotFoundError),
 )
-async def get_scores(customer_id: CustomerId, caller: CustomerReader, house: HouseDep) -> ScoresOut:
+async def get_scores(customer_id: AnyCustomerId, caller: CustomerReader, house: HouseDep) -> ScoresOut:
     """Both scores computed now, with every factor; contributions add up to the score."""
     return ScoresOut.of(await journeys.get_scores(house.database, caller.company_id, customer_id))

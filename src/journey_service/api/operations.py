@@ -5,17 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 
 from journey_service.api.bodies import SMALL_BODY, StrictRoute
-from journey_service.api.dependencies import (
-    Admin,
-    ClockKeeper,
-    CompanyId,
-    Cursor,
-    HouseDep,
-    Limit,
-    from_cursor,
-    is_id,
-    to_cursor,
-)
+from journey_service.api.callers import Admin, AdminReader, ClockKeeper, CompanyId
+from journey_service.api.dependencies import Cursor, HouseDep, Limit, from_cursor, is_id, to_cursor
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.shapes.jobs import (
     AcceptedOut,
@@ -84,7 +75,9 @@ async def post_evaluations(caller: Admin, house: HouseDep, body: EvaluateIn | No
 
 
 @router.get("/jobs", summary="List jobs", responses=problems())
-async def list_jobs(caller: Admin, house: HouseDep, limit: Limit = 50, cursor: Cursor = None) -> JobsOut:
+async def list_jobs(
+    caller: AdminReader, house: HouseDep, limit: Limit = 50, cursor: Cursor = None
+) -> JobsOut:
     """Long work, newest first, nightly runs included; imports have a list of their own."""
     before = from_cursor(_JOBS, cursor, is_id)
     found = await jobs.list_jobs(
@@ -95,7 +88,7 @@ async def list_jobs(caller: Admin, house: HouseDep, limit: Limit = 50, cursor: C
 
 
 @router.get("/jobs/{job_id}", summary="Read how far a job is", responses=problems(JobNotFoundError))
-async def get_job(job_id: JobId, caller: Admin, house: HouseDep) -> JobOut:
+async def get_job(job_id: JobId, caller: AdminReader, house: HouseDep) -> JobOut:
     """A job, or an import, and its progress."""
     try:
         return JobOut.of(await jobs.get_job(house.database, caller.company_id, job_id))
@@ -107,13 +100,13 @@ async def get_job(job_id: JobId, caller: Admin, house: HouseDep) -> JobOut:
 
 
 @router.get("/schedule", summary="Read what runs when", responses=problems())
-async def get_schedule(caller: Admin, house: HouseDep) -> ScheduleOut:
+async def get_schedule(caller: AdminReader, house: HouseDep) -> ScheduleOut:
     """The company's next nightly run, the last ones, and what the workers look for all the time."""
     return ScheduleOut.of(await schedule.get_schedule(house.database, caller.company_id))
 
 
 @router.get("/health", summary="Read whether the work gets done", responses=problems())
-async def get_health(caller: Admin, house: HouseDep) -> HealthOut:  # noqa: ARG001  # naming it is the check
+async def get_health(caller: AdminReader, house: HouseDep) -> HealthOut:  # noqa: ARG001  # naming it is the check
     """Database, schema, Redis, and how far behind the workers are: over all companies, naming none."""
     redis = None if house.doorbell is None else house.doorbell.answers
     return HealthOut.of(await health.examine(house.database, redis=redis))

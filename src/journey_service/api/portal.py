@@ -5,7 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from journey_service.api.bodies import StrictRoute
-from journey_service.api.dependencies import CustomerId, CustomerReader, HouseDep
+from journey_service.api.callers import CustomerReader
+from journey_service.api.dependencies import AnyCustomerId, HouseDep
 from journey_service.api.problems import problems
 from journey_service.api.shapes.portal import PortalTimelineOut
 from journey_service.domain.errors import CustomerNotFoundError, ForbiddenError
@@ -23,7 +24,7 @@ _MOST_MOVES = 1_000
     responses=problems(CustomerNotFoundError),
 )
 async def get_portal_journey(
-    customer_id: CustomerId,
+    customer_id: AnyCustomerId,
     caller: CustomerReader,
     house: HouseDep,
     company_id: Annotated[

@@ -5,7 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 
 from journey_service.api.bodies import SMALL_BODY, StrictRoute
-from journey_service.api.dependencies import HouseDep, SeenVersion, StageWriter
+from journey_service.api.callers import StageDrafter, StageWriter
+from journey_service.api.dependencies import HouseDep, SeenVersion
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.shapes.backtests import BacktestIn, BacktestOut
 from journey_service.api.shapes.previews import PreviewIn, PreviewOut
@@ -58,7 +59,7 @@ async def post_preview(
 
 
 @router.get("/stage-previews/{job_id}", summary="Read a preview", responses=problems(JobNotFoundError))
-async def get_preview(job_id: JobId, caller: StageWriter, house: HouseDep) -> PreviewOut:
+async def get_preview(job_id: JobId, caller: StageDrafter, house: HouseDep) -> PreviewOut:
     """How far a preview is, and what it has found."""
     return PreviewOut.of(await get_job(house.database, caller.company_id, job_id, kind=PREVIEW))
 
@@ -94,6 +95,6 @@ async def post_backtest(
 
 
 @router.get("/stage-backtests/{job_id}", summary="Read a back-test", responses=problems(JobNotFoundError))
-async def get_backtest(job_id: JobId, caller: StageWriter, house: HouseDep) -> BacktestOut:
+async def get_backtest(job_id: JobId, caller: StageDrafter, house: HouseDep) -> BacktestOut:
     """How far a back-test is, and what it has found."""
     return BacktestOut.of(await get_job(house.database, caller.company_id, job_id, kind=BACKTEST))

@@ -6,14 +6,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Response
 
 from journey_service.api.bodies import SMALL_BODY, StrictRoute
+from journey_service.api.callers import StageDrafter, StageReader, StageWriter
 from journey_service.api.dependencies import (
     Cursor,
     House,
     HouseDep,
     Limit,
     SeenVersion,
-    StageReader,
-    StageWriter,
     from_cursor,
     is_id,
     to_cursor,
@@ -123,7 +122,7 @@ async def put_stages(
     responses=problems(StaleMapError, *JSON_BODY),
     max_body_size=SMALL_BODY,
 )
-async def post_lint(body: DraftIn, caller: StageWriter, house: HouseDep, seen: SeenVersion) -> FindingsOut:
+async def post_lint(body: DraftIn, caller: StageDrafter, house: HouseDep, seen: SeenVersion) -> FindingsOut:
     """Everything the linter has to say of a draft, errors and warnings; nothing is changed."""
     findings = await stage_maps.lint_draft(
         house.database, caller.company_id, edit_of(body), based_on=base_of(body, seen)

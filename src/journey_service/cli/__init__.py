@@ -7,6 +7,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from journey_service.cli import (
+    audit,
     clock,
     contract,
     evaluations,
@@ -59,11 +60,14 @@ for command, name in (
     (inspection.schedule_list, "schedule-list"),
     (upkeep.optimize_queries, "optimize-queries"),
     (clock.clock, "clock"),
+    (audit.audit, "audit"),
+    (keys.sign_in_link, "sign-in-link"),
 ):
     app.command(name)(command)
 
-_keys = _group("API keys: make, list, revoke.")
+_keys = _group("API keys: make, list, rotate, revoke.")
 _keys.command("create")(keys.create)
 _keys.command("list")(keys.list_)
+_keys.command("rotate")(keys.rotate)
 _keys.command("revoke")(keys.revoke)
 app.add_typer(_keys, name="keys")

@@ -14,6 +14,7 @@ from journey_service.cli.terminal import (
     CompanyId,
     DataDir,
     Place,
+    at_the_command_line,
     bar,
     complain,
     say,
@@ -59,7 +60,7 @@ def clock(
                 place.database,
                 company,
                 to,
-                actor="journey clock",
+                actor=at_the_command_line("clock"),
                 patience_seconds=None,
                 on_progress=lambda job: shown.update(line, completed=job.done, total=job.total),
             )

@@ -14,6 +14,7 @@ from journey_service.cli.terminal import (
     DataDir,
     MaybeCompanyId,
     Place,
+    at_the_command_line,
     say,
     say_json,
     with_database,
@@ -41,7 +42,10 @@ def evaluate_transitions(
 
     async def one_by_one(place: Place) -> list[Evaluation]:
         check_customers(company, named)
-        return [await evaluate(place.database, company or 0, one, dry_run=dry_run) for one in named]
+        by = at_the_command_line("evaluate-transitions")
+        return [
+            await evaluate(place.database, company or 0, one, by=None if dry_run else by) for one in named
+        ]
 
     async def in_bulk(place: Place) -> list[tuple[int, Job]]:
         check_customers(company, named)
@@ -50,7 +54,10 @@ def evaluate_transitions(
 
         async def queue(company_id: int) -> int:
             return await queue_evaluation(
-                place.database, company_id, actor="journey evaluate-transitions", customer_ids=named or None
+                place.database,
+                company_id,
+                actor=at_the_command_line("evaluate-transitions"),
+                customer_ids=named or None,
             )
 
         return await do_in_each(place, company, named, queue, is_shown=not as_json)

@@ -15,6 +15,7 @@ from journey_service.cli.terminal import (
     DataDir,
     MaybeCompanyId,
     Place,
+    at_the_command_line,
     bar,
     companies_meant,
     say,
@@ -44,7 +45,10 @@ def update_risk_scores(
 
         async def queue(company_id: int) -> int:
             return await queue_rescore(
-                place.database, company_id, actor="journey update-risk-scores", customer_ids=named or None
+                place.database,
+                company_id,
+                actor=at_the_command_line("update-risk-scores"),
+                customer_ids=named or None,
             )
 
         return await do_in_each(place, company, named, queue, is_shown=not as_json)
@@ -68,7 +72,9 @@ def queue_updates(
         return [
             (
                 one.id,
-                await queue_rescore(place.database, one.id, actor="journey queue-updates", chunk=chunk),
+                await queue_rescore(
+                    place.database, one.id, actor=at_the_command_line("queue-updates"), chunk=chunk
+                ),
             )
             for one in await companies_meant(place.database, company)
         ]

@@ -120,6 +120,9 @@ def _environment(servers: Servers) -> dict[str, str]:
         "DATABASE_URL": servers.database_url,
         "REDIS_URL": servers.redis_url or "",
         "JOURNEY_KEY_PEPPER": servers.secrets["key_pepper"],
+        "JOURNEY_ERASURE_KEY": servers.secrets["erasure_key"],
+        # Only what is on this machine is served, and by addresses without TLS.
+        "JOURNEY_ENVIRONMENT": os.environ.get("JOURNEY_ENVIRONMENT", "development"),
     }
 
 

@@ -1,6 +1,7 @@
 """What every command shares: where it works, how it tells its results, and how it complains."""
 
 import asyncio
+import getpass
 import os
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
@@ -16,6 +17,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from journey_service.domain.actors import Actor
 from journey_service.domain.errors import InvalidInputError, JourneyServiceError
 from journey_service.domain.events import MAX_ID
 from journey_service.embedded import EmbeddedError, connect_or_start
@@ -64,8 +66,8 @@ def with_database(
 ) -> T:
     """Do some work on the database meant, started for it if need be."""
 
-    async def connected(url: str, pepper: str, redis_url: str | None) -> T:
-        database = Database(url, application_name="journey-command", pool_timeout=10)
+    async def connected(url: str, pepper: str, redis_url: str | None, erasure_key: str | None) -> T:
+        database = Database(url, application_name="journey-command", pool_timeout=10, erasure_key=erasure_key)
         try:
             return await work(Place(database, pepper, redis_url))
         finally:
@@ -77,13 +79,19 @@ def with_database(
             if not url:
                 raise InvalidInputError.at("DATABASE_URL", "must be set, unless a --data-dir is named")
             pepper, redis_url = os.environ.get("JOURNEY_KEY_PEPPER", ""), os.environ.get("REDIS_URL") or None
-            return asyncio.run(connected(url, pepper, redis_url))
+            erasure_key = os.environ.get("JOURNEY_ERASURE_KEY") or None
+            return asyncio.run(connected(url, pepper, redis_url, erasure_key))
         _check_folder(data_dir)
         with connect_or_start(data_dir) as servers:
             if is_to_be_migrated:
                 migrating.upgrade(servers.database_url)
             return asyncio.run(
-                connected(servers.database_url, servers.secrets["key_pepper"], servers.redis_url)
+                connected(
+                    servers.database_url,
+                    servers.secrets["key_pepper"],
+                    servers.redis_url,
+                    servers.secrets["erasure_key"],
+                )
             )
 
 
@@ -97,6 +105,11 @@ def owner_url(data_dir: Path | None) -> Iterator[str]:
         _check_folder(data_dir)
         with connect_or_start(data_dir) as servers:
             yield servers.database_url
+
+
+def at_the_command_line(command: str) -> Actor:
+    """Who acts by a command: the login is told as the reason, as nobody else is asked."""
+    return Actor(f"journey {command}", is_operator=True, reason=f"login {getpass.getuser()}")
 
 
 async def companies_meant(database: Database, company_id: int | None) -> list[Company]:

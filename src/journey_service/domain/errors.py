@@ -142,6 +142,26 @@ class KeyNotFoundError(NotFoundError):
         super().__init__(f"No API key {key_id}.")
 
 
+class CustomerErasedError(ConflictError):
+    """The customer was erased: under this id nobody is known any more, for good."""
+
+    code = "customer-erased"
+    title = "The customer was erased"
+
+    def __init__(self, customer_id: int) -> None:
+        super().__init__(f"Customer {customer_id} was erased; whoever comes back gets a new id.")
+
+
+class RotationUnderWayError(ConflictError):
+    """Two keys are live already, where one is to take the place of the other."""
+
+    code = "rotation-under-way"
+    title = "Two keys are live already"
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__(f"API key {key_id} has a successor already; revoke one of the two first.")
+
+
 class JobNotFoundError(NotFoundError):
     """No job has this id."""
 

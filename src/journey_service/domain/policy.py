@@ -114,6 +114,14 @@ class CompanyPolicy:
     frequency_cap: int = 3
     """Messages a customer gets at most on one channel within any `frequency_cap_days`."""
     frequency_cap_days: int = 7
+    keep_event_details_days: int = 730
+    """For how long free metadata of events is kept, from when they occurred; the event itself stays."""
+    keep_import_faults_days: int = 90
+    """For how long it is kept what was wrong with which line of a history."""
+    keep_job_details_days: int = 365
+    """For how long it is kept what an ended job was about, and what it has found."""
+    keep_audit_days: int = 1095
+    """For how long the audit log goes back."""
 
 
 DEFAULT_POLICY: Final = CompanyPolicy()
@@ -123,6 +131,10 @@ _NUMBERS: Final = (
     ("manual_pin_days", " of days", 1, 3650),
     ("frequency_cap", "", 1, 1000),
     ("frequency_cap_days", " of days", 1, 365),
+    ("keep_event_details_days", " of days", 1, 36_500),
+    ("keep_import_faults_days", " of days", 1, 36_500),
+    ("keep_job_details_days", " of days", 1, 36_500),
+    ("keep_audit_days", " of days", 30, 36_500),
 )
 
 

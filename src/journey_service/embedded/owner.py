@@ -243,6 +243,9 @@ def _read_secrets(data_dir: Path, *, may_make: bool) -> Mapping[str, str]:
     path = data_dir / _SECRETS
     if path.exists():
         known: dict[str, str] = json.loads(path.read_bytes())
+        if "erasure_key" not in known:  # made by an earlier version
+            known["erasure_key"] = secrets.token_urlsafe(32)
+            write_private(path, known)
         return known
     if not may_make:
         raise EmbeddedError(f"{path} is missing, and nothing else opens the data beside it")
@@ -250,6 +253,7 @@ def _read_secrets(data_dir: Path, *, may_make: bool) -> Mapping[str, str]:
         "postgres_password": secrets.token_urlsafe(24),
         "valkey_password": secrets.token_urlsafe(24),
         "key_pepper": secrets.token_urlsafe(32),
+        "erasure_key": secrets.token_urlsafe(32),
     }
     write_private(path, made)
     return made

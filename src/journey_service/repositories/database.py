@@ -16,6 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from journey_service.domain.errors import InvalidInputError, RacesLostError, UnavailableError
+from journey_service.repositories.tombstones import ErasureKey
 from journey_service.repositories.unit_of_work import Dispatch, Keyring, Work
 
 T = TypeVar("T")
@@ -51,7 +52,10 @@ class DatabaseFaultError(Exception):
 
 
 class Database:
-    """The pools of one process: one for the tenants' work, one for reading due work across tenants."""
+    """The pools of one process: one for the tenants' work, one for reading due work across tenants.
+
+    `erasure_key` is the secret by which customers who were erased are recognised when they are told of again.
+    """
 
     def __init__(
         self,
@@ -61,7 +65,9 @@ class Database:
         pool_timeout: float = 0.5,
         statement_timeout_ms: int = 5_000,
         application_name: str = "journey",
+        erasure_key: str | None = None,
     ) -> None:
+        self._erasure_key = None if erasure_key is None else ErasureKey(erasure_key)
         self._statement_timeout_ms = statement_timeout_ms
         self._app = _engine(url, APP_ROLE, pool_size, pool_timeout, application_name)
         self._dispatcher = _engine(url, DISPATCHER_ROLE, 1, 5.0, f"{application_name}-dispatcher")
@@ -86,7 +92,7 @@ class Database:
         for _ in range(_TRIES):
             try:
                 async with self._transaction(company_id, timeout_ms, is_alone=is_alone) as connection:
-                    return await unit(Work(connection, company_id))
+                    return await unit(Work(connection, company_id, self._erasure_key))
             except DBAPIError as error:
                 if _sqlstate(error) not in _LOST_RACE:
                     raise _translated(error) from error

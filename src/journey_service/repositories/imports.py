@@ -29,6 +29,7 @@ class Import:
     duplicates: int
     late: int
     later: int
+    erased: int
     transitions: int
     failed_lines: int
     cursor: tuple[int, datetime, int] | None
@@ -51,7 +52,7 @@ _COLUMNS: Final = [
     imports.c[name]
     for name in (
         *("id", "status", "until", "lines", "staged", "done", "applied", "duplicates", "late", "later"),
-        *("transitions", "failed_lines", "cursor", "error", "actor", "created_at", "finished_at"),
+        *("erased", "transitions", "failed_lines", "cursor", "error", "actor", "created_at", "finished_at"),
     )
 ]
 _STAGE: Final = text(
@@ -87,7 +88,7 @@ _CLAIM: Final = text(
 _HOLD: Final = text(
     "UPDATE imports SET lease_until = clock_timestamp() + make_interval(secs => :seconds), done = done + :done,"
     " applied = applied + :applied, duplicates = duplicates + :duplicates, late = late + :late,"
-    " later = later + :later, transitions = transitions + :transitions,"
+    " later = later + :later, erased = erased + :erased, transitions = transitions + :transitions,"
     " failed_lines = failed_lines + :failed, cursor = CAST(:cursor AS jsonb)"
     " WHERE company_id = :company_id AND id = :id AND lease_token = :token AND status = 'running'"
 )
@@ -247,7 +248,18 @@ class Imports:
                 else orjson.dumps([cursor[0], cursor[1].isoformat(), cursor[2]]).decode(),
                 **{
                     name: counts.get(name, 0)
-                    for name in ("done", "applied", "duplicates", "late", "later", "transitions", "failed")
+                    for name in (
+                        *(
+                            "done",
+                            "applied",
+                            "duplicates",
+                            "late",
+                            "later",
+                            "erased",
+                            "transitions",
+                            "failed",
+                        ),
+                    )
                 },
             },
         )
@@ -266,6 +278,7 @@ class Imports:
             .values(
                 status="done" if error is None else "failed",
                 error=error,
+                cursor=None,  # it names a customer
                 finished_at=func.clock_timestamp(),
                 lease_token=None,
                 lease_until=None,

@@ -3,42 +3,51 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, Final, cast
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from journey_service.domain.actors import Role
 from journey_service.repositories.tables import api_keys
 
 
 @dataclass(frozen=True, slots=True)
 class StoredKey:
-    """A key as it is kept: never the secret, only its hash."""
+    """A key as it is kept: never the secret, only its hash. Without `scopes` it may do what its role may.
+
+    `rotated_from` is the key it takes the place of; `last_used_at` is right to the minute.
+    """
 
     company_id: int
     key_id: str
     name: str
+    role: str
     secret_hash: bytes
     scopes: tuple[str, ...]
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+    last_used_at: datetime | None
+    rotated_from: str | None
 
 
-_COLUMNS = (
-    api_keys.c.company_id,
-    api_keys.c.key_id,
-    api_keys.c.name,
-    api_keys.c.secret_hash,
-    api_keys.c.scopes,
-    api_keys.c.created_at,
-    api_keys.c.expires_at,
-    api_keys.c.revoked_at,
+_NAMES: Final = (
+    *("company_id", "key_id", "name", "role", "secret_hash", "scopes", "created_at", "expires_at"),
+    *("revoked_at", "last_used_at", "rotated_from"),
 )
-_LOOK_UP = text(
-    "SELECT company_id, key_id, name, secret_hash, scopes, created_at, expires_at, revoked_at,"
-    " clock_timestamp() AS now FROM api_key_by_id(:key_id)"
+_COLUMNS: Final = tuple(api_keys.c[name] for name in _NAMES)
+_LOOK_UP: Final = text(
+    f"SELECT {', '.join(_NAMES)}, clock_timestamp() AS now FROM api_key_by_id(:key_id)"  # noqa: S608  # fixed names
+)
+_NOTE_USE: Final = text(
+    "UPDATE api_keys SET last_used_at = clock_timestamp() WHERE company_id = :company_id AND key_id = :key_id"
+    " AND (last_used_at IS NULL OR last_used_at < clock_timestamp() - interval '1 minute')"
+)
+_END_BY: Final = text(
+    "UPDATE api_keys SET expires_at = least(expires_at, clock_timestamp() + make_interval(secs => :seconds))"
+    " WHERE company_id = :company_id AND key_id = :key_id"
 )
 
 
@@ -56,11 +65,15 @@ class Keys:
         name: str,
         secret_hash: bytes,
         scopes: Sequence[str],
+        role: str = Role.SERVICE,
         expires_at: datetime | None = None,
+        rotated_from: str | None = None,
     ) -> None:
         """Keep a key; one under the same id is replaced."""
         values = {
             "name": name,
+            "role": role,
+            "rotated_from": rotated_from,
             "secret_hash": secret_hash,
             "scopes": list(scopes),
             "expires_at": expires_at,
@@ -109,6 +122,46 @@ class Keys:
         )
         return done.rowcount == 1
 
+    async def successor(self, key_id: str) -> StoredKey | None:
+        """The key alive that takes the place of another, if there is one."""
+        row = (
+            await self._connection.execute(
+                select(*_COLUMNS)
+                .where(
+                    api_keys.c.company_id == self._company_id,
+                    api_keys.c.rotated_from == key_id,
+                    api_keys.c.revoked_at.is_(None),
+                    or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > func.clock_timestamp()),
+                )
+                .limit(1)
+            )
+        ).one_or_none()
+        return None if row is None else _to_key(row)
+
+    async def hold(self, key_id: str) -> bool:
+        """Hold a key that is alive until the transaction ends; False if there is none."""
+        found = await self._connection.execute(
+            select(api_keys.c.key_id)
+            .where(
+                api_keys.c.company_id == self._company_id,
+                api_keys.c.key_id == key_id,
+                api_keys.c.revoked_at.is_(None),
+                or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > func.clock_timestamp()),
+            )
+            .with_for_update()
+        )
+        return found.one_or_none() is not None
+
+    async def end_in(self, key_id: str, seconds: int) -> None:
+        """Let a key end after a while, if it does not end before."""
+        await self._connection.execute(
+            _END_BY, {"company_id": self._company_id, "key_id": key_id, "seconds": seconds}
+        )
+
+    async def note_use(self, key_id: str) -> None:
+        """Note that a key is in use, once a minute."""
+        await self._connection.execute(_NOTE_USE, {"company_id": self._company_id, "key_id": key_id})
+
 
 class KeyLookup:
     """The look-up of a credential."""
@@ -125,13 +178,5 @@ class KeyLookup:
 
 
 def _to_key(row: Any) -> StoredKey:  # noqa: ANN401  # a row of _COLUMNS
-    return StoredKey(
-        company_id=row.company_id,
-        key_id=row.key_id,
-        name=row.name,
-        secret_hash=row.secret_hash,
-        scopes=tuple(row.scopes),
-        created_at=row.created_at,
-        expires_at=row.expires_at,
-        revoked_at=row.revoked_at,
-    )
+    values = row._mapping
+    return StoredKey(**{name: values[name] for name in _NAMES} | {"scopes": tuple(row.scopes)})

@@ -133,8 +133,27 @@ customers = Table(
     Column("consents", JSONB, nullable=False, server_default=text("'{}'")),
     _instant("created_at", now=True),
     _instant("updated_at", now=True),
+    _instant("anonymized_at"),
     PrimaryKeyConstraint("company_id", "customer_id"),
     _of_company(),
+)
+
+consent_changes = Table(
+    "consent_changes",
+    metadata,
+    _company(),
+    Column("id", BigInteger, Identity(always=True), nullable=False),
+    Column("customer_id", BigInteger, nullable=False),
+    Column("channel", String(8), nullable=False),
+    Column("was", String(9), nullable=False),
+    Column("status", String(9), nullable=False),
+    _instant("at", nullable=False),
+    Column("source", String(255), nullable=False),
+    _instant("recorded_at", now=True),
+    PrimaryKeyConstraint("company_id", "id"),
+    ForeignKeyConstraint(["company_id", "customer_id"], ["customers.company_id", "customers.customer_id"]),
+    CheckConstraint("status IN ('granted', 'withdrawn', 'unknown')", name="status"),
+    Index("idx_customer_consents", "company_id", "customer_id", "id"),
 )
 
 customer_relationships = Table(
@@ -248,6 +267,13 @@ journey_events = Table(
         ["company_id", "relationship_id"], ["customer_relationships.company_id", "customer_relationships.id"]
     ),
     Index("idx_relationship_events", "company_id", "relationship_id", "occurred_at"),
+    # What is to be cleared once its time is over.
+    Index(
+        "ix_kept_event_details",
+        "company_id",
+        "occurred_at",
+        postgresql_where=text("metadata IS NOT NULL"),
+    ),
 )
 
 api_keys = Table(
@@ -256,15 +282,94 @@ api_keys = Table(
     _company(),
     Column("key_id", String(64), nullable=False),
     Column("name", String(255), nullable=False),
+    Column("role", String(8), nullable=False, server_default=text("'service'")),
     Column("secret_hash", LargeBinary, nullable=False),
+    # Empty: what the role may do.
     Column("scopes", ARRAY(Text), nullable=False),
     _instant("created_at", now=True),
     _instant("expires_at"),
     _instant("revoked_at"),
+    _instant("last_used_at"),
+    Column("rotated_from", String(64)),
     PrimaryKeyConstraint("company_id", "key_id"),
     _of_company(),
     # A credential arrives before its company is known: read by the key-lookup function alone.
     Index("ix_live_api_keys", "key_id", postgresql_where=text("revoked_at IS NULL")),
+)
+
+browser_sessions = Table(
+    "browser_sessions",
+    metadata,
+    _company(),
+    Column("token_hash", LargeBinary, nullable=False),
+    Column("actor", String(255), nullable=False),
+    Column("role", String(8), nullable=False),
+    Column("scopes", ARRAY(Text), nullable=False),
+    # The key it was opened with: it ends with that key.
+    Column("key_id", String(64)),
+    _instant("created_at", now=True),
+    _instant("seen_at", now=True),
+    _instant("expires_at", nullable=False),
+    _instant("ended_at"),
+    PrimaryKeyConstraint("company_id", "token_hash"),
+    ForeignKeyConstraint(["company_id", "key_id"], ["api_keys.company_id", "api_keys.key_id"]),
+    _of_company(),
+)
+
+sign_in_links = Table(
+    "sign_in_links",
+    metadata,
+    _company(),
+    Column("token_hash", LargeBinary, nullable=False),
+    Column("actor", String(255), nullable=False),
+    Column("role", String(8), nullable=False),
+    _instant("created_at", now=True),
+    _instant("expires_at", nullable=False),
+    _instant("used_at"),
+    PrimaryKeyConstraint("company_id", "token_hash"),
+    _of_company(),
+)
+
+audit_log = Table(
+    "audit_log",
+    metadata,
+    _company(),
+    Column("id", BigInteger, Identity(always=True), nullable=False),
+    _instant("at", now=True),
+    Column("actor", String(255), nullable=False),
+    Column("is_operator", Boolean, nullable=False, server_default=text("false")),
+    Column("action", String(64), nullable=False),
+    Column("customer_id", BigInteger),
+    Column("target", String(255)),
+    Column("reason", String(255)),
+    Column("request_id", String(64)),
+    Column("address", String(45)),
+    Column("detail", JSONB),
+    Column("before_hash", LargeBinary),
+    Column("after_hash", LargeBinary),
+    PrimaryKeyConstraint("company_id", "id"),
+    _of_company(),
+    Index(
+        "idx_audited_customers",
+        "company_id",
+        "customer_id",
+        "id",
+        postgresql_where=text("customer_id IS NOT NULL"),
+    ),
+    Index("idx_audited_at", "company_id", "at"),
+)
+
+erasure_tombstones = Table(
+    "erasure_tombstones",
+    metadata,
+    _company(),
+    Column("customer_hmac", LargeBinary, nullable=False),
+    # Which secret it was made with: under another one nobody would be recognised.
+    Column("key_id", LargeBinary, nullable=False),
+    _instant("erased_at", now=True),
+    PrimaryKeyConstraint("company_id", "customer_hmac"),
+    _of_company(),
+    Index("idx_tombstone_keys", "company_id", "key_id"),
 )
 
 imports = Table(
@@ -283,6 +388,7 @@ imports = Table(
     Column("duplicates", BigInteger, nullable=False, server_default=text("0")),
     Column("late", BigInteger, nullable=False, server_default=text("0")),
     Column("later", BigInteger, nullable=False, server_default=text("0")),
+    Column("erased", BigInteger, nullable=False, server_default=text("0")),
     Column("transitions", BigInteger, nullable=False, server_default=text("0")),
     Column("failed_lines", BigInteger, nullable=False, server_default=text("0")),
     Column("cursor", JSONB),

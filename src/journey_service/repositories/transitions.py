@@ -179,7 +179,7 @@ def _to_entry(row: Any) -> Entry:  # noqa: ANN401  # a row of _COLUMNS
         cause=Cause(row.cause_kind, row.cause_id),
         map_version=row.map_version,
         is_silent=row.is_silent,
-        reasons=_reasons_from_json(row.reasons),
+        reasons=reasons_from_json(row.reasons),
         actor=row.actor,
         performed_by=row.performed_by,
         notes=row.notes,
@@ -197,7 +197,8 @@ def _reasons_to_json(reasons: Sequence[StageReason]) -> str | None:
     )
 
 
-def _reasons_from_json(raw: Any) -> tuple[StageReason, ...]:  # noqa: ANN401  # parsed JSON
+def reasons_from_json(raw: Any) -> tuple[StageReason, ...]:  # noqa: ANN401  # parsed JSON
+    """Reasons as they are kept, by position."""
     return tuple(
         StageReason(
             stage,

@@ -4,7 +4,9 @@ from functools import cached_property
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from journey_service.repositories.audit import Audit
 from journey_service.repositories.companies import Companies, CompanyDirectory
+from journey_service.repositories.consents import Consents
 from journey_service.repositories.customers import Customers
 from journey_service.repositories.distribution import Distribution
 from journey_service.repositories.due import Due
@@ -14,18 +16,25 @@ from journey_service.repositories.imports import DueImports, Imports
 from journey_service.repositories.jobs import DueJobs, Jobs
 from journey_service.repositories.keys import KeyLookup, Keys
 from journey_service.repositories.pasts import Pasts
+from journey_service.repositories.personal import PersonalData
 from journey_service.repositories.relationships import Relationships
+from journey_service.repositories.retention import Retention
 from journey_service.repositories.roster import Roster
 from journey_service.repositories.scores import Scores
+from journey_service.repositories.sessions import Sessions
 from journey_service.repositories.stage_maps import StageMaps
+from journey_service.repositories.tombstones import ErasureKey, Tombstones
 from journey_service.repositories.transitions import Transitions
 
 
 class Work:
     """One company's transaction. Everything read and written in it is that company's."""
 
-    def __init__(self, connection: AsyncConnection, company_id: int) -> None:
+    def __init__(
+        self, connection: AsyncConnection, company_id: int, erasure_key: ErasureKey | None = None
+    ) -> None:
         self._connection = connection
+        self._erasure_key = erasure_key
         self.company_id = company_id
 
     @cached_property
@@ -92,6 +101,36 @@ class Work:
     def keys(self) -> Keys:
         """The company's API keys."""
         return Keys(self._connection, self.company_id)
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        """Browsers that have signed in."""
+        return Sessions(self._connection, self.company_id)
+
+    @cached_property
+    def audit(self) -> Audit:
+        """Who did what."""
+        return Audit(self._connection, self.company_id)
+
+    @cached_property
+    def consents(self) -> Consents:
+        """How consents have changed."""
+        return Consents(self._connection, self.company_id)
+
+    @cached_property
+    def personal(self) -> PersonalData:
+        """Everything held on one person."""
+        return PersonalData(self._connection, self.company_id)
+
+    @cached_property
+    def tombstones(self) -> Tombstones:
+        """Customers who were erased."""
+        return Tombstones(self._connection, self.company_id, self._erasure_key)
+
+    @cached_property
+    def retention(self) -> Retention:
+        """What is not kept for ever."""
+        return Retention(self._connection, self.company_id)
 
 
 class Dispatch:

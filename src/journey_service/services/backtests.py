@@ -15,6 +15,7 @@ from math import ceil
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from journey_service.domain.actors import Actor
 from journey_service.domain.backtest import Move, Outcome, Replay, Terms
 from journey_service.domain.errors import Fault, InvalidInputError
 from journey_service.domain.events import EARLIEST
@@ -22,6 +23,7 @@ from journey_service.domain.policy import parse_policy, policy_to_json
 from journey_service.domain.relationship import Rulebook
 from journey_service.domain.stages import StageMap, inactivity_days, parse_stage_map, stage_map_to_json
 from journey_service.domain.tallies import Tally
+from journey_service.repositories.audit import Act
 from journey_service.repositories.companies import Desk
 from journey_service.repositories.database import Database
 from journey_service.repositories.jobs import Job
@@ -72,7 +74,7 @@ async def backtest(
     span: Span,
     *,
     based_on: int | None,
-    actor: str,
+    actor: Actor,
     lease_seconds: float = LEASE_SECONDS,
 ) -> Job:
     """Try a draft on the past; returns the job, done with few customers, queued with many. Otherwise as `queue`."""
@@ -103,7 +105,7 @@ async def queue(  # noqa: PLR0913  # a back-test is just these
     span: Span,
     *,
     based_on: int | None,
-    actor: str,
+    actor: Actor,
     at_once: int = -1,
     lease_seconds: float = LEASE_SECONDS,
 ) -> Errand:
@@ -136,14 +138,16 @@ async def queue(  # noqa: PLR0913  # a back-test is just these
             "policy": policy_to_json(desk.rulebook.policy),
             "findings": findings_to_json(findings),
         }
-        return await queue_errand(
+        errand = await queue_errand(
             work,
             BACKTEST,
             parameters,
-            actor=actor,
+            actor=actor.name,
             is_for_here=await work.relationships.count() <= at_once,
             lease_seconds=lease_seconds,
         )
+        await work.audit.record(actor, Act("stages.backtest", target=f"job:{errand.job.id}"))
+        return errand
 
     return await database.run(company_id, unit)
 

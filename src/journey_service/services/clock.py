@@ -10,8 +10,10 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from journey_service.domain.actors import Actor
 from journey_service.domain.calendar import latest_night, next_night, night_at, nights_between
 from journey_service.domain.errors import InvalidInputError, NoTestClockError
+from journey_service.repositories.audit import Act
 from journey_service.repositories.companies import Company
 from journey_service.repositories.database import Database
 from journey_service.repositories.jobs import Job
@@ -19,6 +21,7 @@ from journey_service.repositories.unit_of_work import Work
 from journey_service.services.companies import get_desk
 from journey_service.services.jobs import LEASE_SECONDS, Errand, Progress, Run, queue_errand, run_errand
 from journey_service.services.rescoring import score_company, sweep_company
+from journey_service.services.retention import clear_old
 
 ADVANCE: Final = "advance_clock"
 PATIENCE_SECONDS: Final = 10.0
@@ -41,7 +44,7 @@ async def advance(
     company_id: int,
     to: datetime | None,
     *,
-    actor: str,
+    actor: Actor,
     patience_seconds: float | None = PATIENCE_SECONDS,
     lease_seconds: float = LEASE_SECONDS,
     on_progress: Progress | None = None,
@@ -76,9 +79,10 @@ async def run_advance(run: Run) -> None:
     as_of = run.job.parameters["as_of"]
     if as_of is not None:
         await score_company(run, datetime.fromisoformat(as_of))
+        await clear_old(run)
 
 
-async def _move(work: Work, to: datetime | None, actor: str, lease_seconds: float) -> Errand:
+async def _move(work: Work, to: datetime | None, actor: Actor, lease_seconds: float) -> Errand:
     desk = await work.companies.hold()
     before = desk.company.clock_at
     if before is None:
@@ -103,7 +107,9 @@ async def _move(work: Work, to: datetime | None, actor: str, lease_seconds: floa
     await work.companies.set_clock(None if to is None else target)
     await work.companies.set_next_night(night_at(next_night(latest_night(target, zone), zone), zone))
     errand = await queue_errand(
-        work, ADVANCE, parameters, actor=actor, is_for_here=True, lease_seconds=lease_seconds
+        work, ADVANCE, parameters, actor=actor.name, is_for_here=True, lease_seconds=lease_seconds
     )
     await work.jobs.note_nights(nights, errand.job.id)
+    moved = {"from": parameters["from"], "to": parameters["to"], "is_release": to is None}
+    await work.audit.record(actor, Act("company.clock", target=f"job:{errand.job.id}", detail=moved))
     return errand

@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
+from journey_service.domain.actors import Actor
 from journey_service.domain.errors import (
     CompanyExistsError,
     Fault,
@@ -16,6 +17,7 @@ from journey_service.domain.errors import (
 from journey_service.domain.policy import parse_policy
 from journey_service.domain.relationship import Rulebook
 from journey_service.domain.stages import DEFAULT_STAGES, parse_stage_map
+from journey_service.repositories.audit import Act
 from journey_service.repositories.companies import Company, Desk
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import Work
@@ -40,7 +42,7 @@ class NewCompany:
     stages: Sequence[object] | None = None
 
 
-async def found_company(database: Database, new: NewCompany, *, author: str) -> Desk:
+async def found_company(database: Database, new: NewCompany, *, author: Actor) -> Desk:
     """Found a company with its first stage map. Raises InvalidInputError, CompanyExistsError."""
     rulebook = _check(new)
     told = DEFAULT_STAGES if new.stages is None else new.stages
@@ -58,12 +60,13 @@ async def found_company(database: Database, new: NewCompany, *, author: str) -> 
                 clock_at=new.test_clock,
                 rulebook=rulebook,
                 findings=findings_to_json(findings),
-                author=author,
+                author=author.name,
             )
             if not is_new:
                 return None
             desk = await work.companies.desk()
             await plan_first_night(work, desk)
+            await work.audit.record(author, Act("company.found", target=f"company:{company_id}"))
             return desk
 
         return await database.run(company_id, unit)

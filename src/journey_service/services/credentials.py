@@ -1,67 +1,88 @@
-"""API keys: made, checked, revoked. A secret is told once and kept as a peppered hash only."""
+"""API keys: made, checked, rotated, revoked. A secret is told once and kept as a peppered hash only."""
 
+import contextlib
 import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
+from journey_service.domain.actors import EVERYTHING, OPERATE, ROLE_SCOPES, SCOPES, SELF, Actor, Role
 from journey_service.domain.errors import (
     Fault,
+    ForbiddenError,
     InvalidInputError,
     KeyNotFoundError,
+    RotationUnderWayError,
     UnauthenticatedError,
+    UnavailableError,
     quoted,
 )
+from journey_service.domain.events import MAX_ID
+from journey_service.repositories.audit import Act
 from journey_service.repositories.database import Database
 from journey_service.repositories.keys import StoredKey
 from journey_service.repositories.unit_of_work import Work
 
 OPERATORS: Final = 0
 """The company under which operators' keys are kept."""
-
-EVERYTHING: Final = "*"
-OPERATE: Final = "operate"
-SCOPES: Final[dict[str, str]] = {
-    EVERYTHING: "everything of the own company, never what is an operator's",
-    "events:write": "send events and histories",
-    "customers:read": "read customers, their journeys and scores",
-    "customers:write": "write customers' profiles and consents",
-    "journeys:write": "move, pin, evaluate and annotate by hand",
-    "stages:read": "read the stage map",
-    "stages:write": "preview and change the stage map",
-    "analytics:read": "read figures about all customers",
-    "admin": "operate the own company",
-}
+LONGEST_OVERLAP: Final = 90 * 86_400
+"""For how many seconds at most two keys are alive while one takes the place of the other."""
 
 _TOKEN: Final = re.compile(r"jrn_([A-Za-z0-9-]{1,64})_([A-Za-z0-9_-]{32,200})", re.ASCII)
 _SECRET_BYTES: Final = 32
+_LONGEST_SUBJECT: Final = 200
+# The widest role that somebody holds counts; that of an operator is given by another audience only.
+_BY_WIDTH: Final = (Role.ADMIN, Role.MANAGER, Role.AGENT, Role.SERVICE)
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who is calling: a key, its company, and what it may do."""
+    """Who is calling: a key or a person, of which company, in which role, and what they may do.
 
-    key_id: str
+    `name` is how histories name them; `key_id` is the key behind it, if there is one.
+    """
+
+    name: str
     company_id: int
+    role: Role
     scopes: frozenset[str]
+    key_id: str | None = None
 
     @property
     def is_operator(self) -> bool:
         """Whether the caller operates the service across companies."""
         return self.company_id == OPERATORS
 
-    @property
-    def actor(self) -> str:
-        """How the caller is named in histories."""
-        return f"key:{self.key_id}"
-
     def may(self, scope: str) -> bool:
         """Whether the caller holds a scope."""
-        return self.is_operator or (scope != OPERATE and (EVERYTHING in self.scopes or scope in self.scopes))
+        return (
+            scope == SELF
+            or self.is_operator
+            or (scope != OPERATE and (EVERYTHING in self.scopes or scope in self.scopes))
+        )
+
+    def may_give(self, scopes: Collection[str]) -> bool:
+        """Whether the caller may give somebody these scopes: nobody gives what they do not have."""
+        return all(self.may(scope) for scope in scopes)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyWish:
+    """A key to be made. Without `scopes` it may do what its role may, in every later version too."""
+
+    name: str
+    scopes: Sequence[str] = ()
+    role: Role = Role.SERVICE
+    expires_at: datetime | None = None
+
+    @property
+    def allows(self) -> frozenset[str]:
+        """What the key will be allowed."""
+        return allowed(self.role, self.scopes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +93,24 @@ class NewKey:
     token: str
 
 
+def allowed(role: str, scopes: Collection[str]) -> frozenset[str]:
+    """What a credential may do: what it says itself, or else what its role may."""
+    return frozenset(scopes) or ROLE_SCOPES[Role(role)]
+
+
 def check_token(token: str, name: str) -> None:
     """Whether a token of the operator's own choosing has the right form. Raises InvalidInputError."""
     if _TOKEN.fullmatch(token) is None:
         raise InvalidInputError.at(name, "must look like jrn_<id>_<32 or more characters>")
 
 
+def is_key(token: str) -> bool:
+    """Whether a token has the form of an API key."""
+    return token.startswith("jrn_")
+
+
 async def authenticate(database: Database, token: str, *, pepper: str) -> Principal:
-    """Who a token belongs to. Raises UnauthenticatedError, alike for every reason."""
+    """Who an API key belongs to. Raises UnauthenticatedError, alike for every reason."""
     match = _TOKEN.fullmatch(token)
     if match is None:
         raise UnauthenticatedError("The credential is not valid.")
@@ -88,43 +119,92 @@ async def authenticate(database: Database, token: str, *, pepper: str) -> Princi
     presented = _hash(secret, pepper)
     if stored is None or not hmac.compare_digest(stored.secret_hash, presented):
         raise UnauthenticatedError("The credential is not valid.")
-    return Principal(stored.key_id, stored.company_id, frozenset(stored.scopes))
+    # That a key is in use is good to know, and no reason to refuse it.
+    with contextlib.suppress(UnavailableError):
+        await database.run(stored.company_id, lambda work: work.keys.note_use(key_id))
+    role = Role.OPERATOR if stored.company_id == OPERATORS else Role(stored.role)
+    scopes = allowed(role, stored.scopes)
+    return Principal(f"key:{key_id}", stored.company_id, role, scopes, key_id)
 
 
-async def create_key(  # a key has these parts
+def principal_of(
+    subject: str, claims: Mapping[str, Any], *, is_for_operators: bool, company_claim: str, role_claim: str
+) -> Principal:
+    """Who a verified identity is to this service. Raises ForbiddenError for one that is nobody here."""
+    told = claims.get(role_claim)
+    roles = {told} if isinstance(told, str) else set(told) if isinstance(told, list) else set()
+    if not 0 < len(subject) <= _LONGEST_SUBJECT or not subject.isprintable():
+        raise ForbiddenError("The account's subject cannot be used here.")
+    name = f"user:{subject}"
+    if is_for_operators:
+        if Role.OPERATOR not in roles:
+            raise ForbiddenError("The account is no operator's.")
+        return Principal(name, OPERATORS, Role.OPERATOR, ROLE_SCOPES[Role.OPERATOR])
+    role = next((role for role in _BY_WIDTH if role in roles), None)
+    company_id = _company(claims.get(company_claim))
+    if role is None or company_id is None:
+        raise ForbiddenError("The account has no role in any company here.")
+    return Principal(name, company_id, role, ROLE_SCOPES[role])
+
+
+async def create_key(
     database: Database,
     company_id: int,
+    wish: KeyWish,
     *,
-    name: str,
-    scopes: Sequence[str],
     pepper: str,
-    expires_at: datetime | None = None,
+    by: Actor,
+    giver: Principal | None = None,
 ) -> NewKey:
-    """Make a key for a company (or for operators: company 0). Raises InvalidInputError, CompanyNotFoundError."""
-    faults = [
-        Fault(f"/scopes/{index}", f"{quoted(scope)} is not a scope; there are {', '.join(SCOPES)}")
-        for index, scope in enumerate(scopes)
-        if scope not in SCOPES
-    ]
-    if not scopes:
-        faults.append(Fault("/scopes", "must name at least one scope"))
-    if faults:
-        raise InvalidInputError(faults)
-    key_id, secret = secrets.token_hex(8), secrets.token_urlsafe(_SECRET_BYTES)
+    """Make a key for a company (or for operators: company 0).
 
-    async def unit(work: Work) -> StoredKey:
+    `giver` gives no more than they have themselves. Raises InvalidInputError, CompanyNotFoundError, ForbiddenError.
+    """
+    _check(company_id, wish)
+    if giver is not None and not giver.may_give(wish.allows):
+        raise ForbiddenError("A key can be given nothing that its giver does not hold.")
+
+    async def unit(work: Work) -> NewKey:
         if company_id != OPERATORS:
             await work.companies.desk()
-        if expires_at is not None and expires_at <= await work.keys.clock():
+        if wish.expires_at is not None and wish.expires_at <= await work.keys.clock():
             raise InvalidInputError.at("/expires_at", "must lie in the future")
-        await work.keys.put(
-            key_id, name=name, secret_hash=_hash(secret, pepper), scopes=scopes, expires_at=expires_at
-        )
-        stored = await work.keys.find(key_id)
-        assert stored is not None  # noqa: S101  # it was just written
-        return stored
+        return await _make(work, wish, "key.create", by, pepper)
 
-    return NewKey(await database.run(company_id, unit), f"jrn_{key_id}_{secret}")
+    return await database.run(company_id, unit)
+
+
+async def rotate_key(
+    database: Database,
+    company_id: int,
+    key_id: str,
+    *,
+    overlap_seconds: int,
+    pepper: str,
+    by: Actor,
+    giver: Principal | None = None,
+) -> NewKey:
+    """Make the successor of a key: of the same name and rights. The old one lives on for the overlap, at most.
+
+    Raises KeyNotFoundError, RotationUnderWayError when a successor is alive already, ForbiddenError.
+    """
+
+    async def unit(work: Work) -> NewKey:
+        if company_id != OPERATORS:
+            await work.companies.desk()
+        old = await work.keys.find(key_id) if await work.keys.hold(key_id) else None
+        if old is None:
+            raise KeyNotFoundError(key_id)
+        if giver is not None and not giver.may_give(allowed(old.role, old.scopes)):
+            raise ForbiddenError("A key can be given nothing that its giver does not hold.")
+        if await work.keys.successor(key_id) is not None:
+            raise RotationUnderWayError(key_id)
+        wish = KeyWish(old.name, old.scopes, Role(old.role))
+        new = await _make(work, wish, "key.rotate", by, pepper, rotated_from=key_id)
+        await work.keys.end_in(key_id, overlap_seconds)
+        return new
+
+    return await database.run(company_id, unit)
 
 
 async def install_bootstrap_key(database: Database, token: str, *, pepper: str) -> None:
@@ -135,19 +215,19 @@ async def install_bootstrap_key(database: Database, token: str, *, pepper: str) 
     key_id, secret = match.groups()
 
     async def unit(work: Work) -> None:
-        await work.keys.put(key_id, name="bootstrap", secret_hash=_hash(secret, pepper), scopes=[EVERYTHING])
+        await _install(work, key_id, secret, KeyWish("bootstrap", [EVERYTHING], Role.OPERATOR), pepper, _BOOT)
 
     await database.run(OPERATORS, unit)
 
 
 async def install_key(
-    database: Database, company_id: int, *, key_id: str, scopes: Sequence[str], pepper: str
+    database: Database, company_id: int, *, key_id: str, scopes: Sequence[str], pepper: str, by: Actor
 ) -> str:
     """Make a key under an id of its own; the one that stood there before ends. Returns the token."""
     secret = secrets.token_urlsafe(_SECRET_BYTES)
 
     async def unit(work: Work) -> None:
-        await work.keys.put(key_id, name=key_id, secret_hash=_hash(secret, pepper), scopes=scopes)
+        await _install(work, key_id, secret, KeyWish(key_id, scopes, Role.ADMIN), pepper, by)
 
     await database.run(company_id, unit)
     return f"jrn_{key_id}_{secret}"
@@ -164,14 +244,67 @@ async def list_keys(database: Database, company_id: int, *, after: str, limit: i
     return await database.run(company_id, unit)
 
 
-async def revoke_key(database: Database, company_id: int, key_id: str) -> None:
-    """End a key now. Raises KeyNotFoundError."""
+async def revoke_key(database: Database, company_id: int, key_id: str, *, by: Actor) -> None:
+    """End a key now, and every session opened with it. Raises KeyNotFoundError."""
 
-    async def unit(work: Work) -> bool:
-        return await work.keys.revoke(key_id)
+    async def unit(work: Work) -> None:
+        if not await work.keys.revoke(key_id):
+            raise KeyNotFoundError(key_id)
+        await work.audit.record(by, Act("key.revoke", target=f"key:{key_id}"))
 
-    if not await database.run(company_id, unit):
-        raise KeyNotFoundError(key_id)
+    await database.run(company_id, unit)
+
+
+_BOOT: Final = Actor("environment")
+
+
+def _check(company_id: int, wish: KeyWish) -> None:
+    faults = [
+        Fault(f"/scopes/{index}", f"{quoted(scope)} is not a scope; there are {', '.join(SCOPES)}")
+        for index, scope in enumerate(wish.scopes)
+        if scope not in SCOPES
+    ]
+    if wish.role is Role.OPERATOR and company_id != OPERATORS:
+        faults.append(Fault("/role", "is not a role within a company"))
+    if faults:
+        raise InvalidInputError(faults)
+
+
+async def _make(
+    work: Work, wish: KeyWish, action: str, by: Actor, pepper: str, *, rotated_from: str | None = None
+) -> NewKey:
+    key_id, secret = secrets.token_hex(8), secrets.token_urlsafe(_SECRET_BYTES)
+    await work.keys.put(
+        key_id,
+        name=wish.name,
+        role=wish.role,
+        secret_hash=_hash(secret, pepper),
+        scopes=wish.scopes,
+        expires_at=wish.expires_at,
+        rotated_from=rotated_from,
+    )
+    stored = await work.keys.find(key_id)
+    assert stored is not None  # noqa: S101  # it was just written
+    detail = {"role": wish.role, "scopes": list(wish.scopes), "rotated_from": rotated_from}
+    await work.audit.record(by, Act(action, target=f"key:{key_id}", detail=detail))
+    return NewKey(stored, f"jrn_{key_id}_{secret}")
+
+
+async def _install(work: Work, key_id: str, secret: str, wish: KeyWish, pepper: str, by: Actor) -> None:
+    """Put a key under an id of its own; one that stands there just so already is left alone."""
+    secret_hash = _hash(secret, pepper)
+    known = await work.keys.find(key_id)
+    if known is not None and known.revoked_at is None and known.secret_hash == secret_hash:
+        return
+    await work.keys.put(key_id, name=wish.name, role=wish.role, secret_hash=secret_hash, scopes=wish.scopes)
+    await work.audit.record(by, Act("key.install", target=f"key:{key_id}"))
+
+
+def _company(claim: object) -> int | None:
+    """A company's id as a claim tells it: a whole number, or one in letters."""
+    if isinstance(claim, str) and claim.isascii() and claim.isdigit() and len(claim) <= len(str(MAX_ID)):
+        claim = int(claim)
+    return claim if isinstance(claim, int) and not isinstance(claim, bool) and 0 < claim <= MAX_ID else None
 
 
 def _hash(secret: str, pepper: str) -> bytes:

@@ -4,8 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from journey_service.domain.actors import Actor
 from journey_service.domain.errors import CustomerNotFoundError
 from journey_service.domain.events import EARLIEST
+from journey_service.repositories.audit import Act
+from journey_service.repositories.consents import ConsentChange
 from journey_service.repositories.customers import Profile
 from journey_service.repositories.database import Database
 from journey_service.repositories.roster import Listed, Wanted
@@ -28,29 +31,63 @@ async def put_customer(  # a profile has these parts
     profile: Mapping[str, str | None],
     *,
     consents: Mapping[str, str],
-    source: str,
+    by: Actor,
     now: datetime | None = None,
 ) -> tuple[Customer, bool]:
     """Write a profile and start the journey if there is none; returns the customer, and whether it is new.
 
-    `consents` maps channels to their status; a changed one is noted with its time and `source`, the others
-    stay as they are. Saying the same again changes nothing.
+    `consents` maps channels to their status; a changed one is noted with its time and who told it, and written
+    down among the changes; the others stay as they are. Saying the same again changes nothing. Raises
+    CustomerErasedError.
     """
 
     async def unit(work: Work) -> tuple[Customer, bool]:
         docket = await load(work, [customer_id], now=now)
-        known = await work.customers.find(customer_id)
-        kept = dict(known.consents) if known is not None else {}
-        for channel, status in consents.items():
-            if kept.get(channel, {}).get("status", "unknown") != status:
-                kept[channel] = {"status": status, "at": docket.now.isoformat(), "source": source}
-        is_new = await work.customers.put(customer_id, {**profile, "consents": kept})
         if customer_id not in docket.standings:
             docket.open(customer_id, docket.now).settle(docket.now)
+        known = await work.customers.find(customer_id)
+        kept = {} if known is None else dict(known.consents)
+        changes = changed_consents(kept, consents, docket.now, by.name)
+        kept |= {change.channel: consent_of(change) for change in changes}
+        is_new = await work.customers.put(customer_id, {**profile, "consents": kept})
+        await work.consents.append({customer_id: changes})
+        if docket.journeys:
             await write(work, docket)
+        fields = [name for name, value in profile.items() if known is None or getattr(known, name) != value]
+        if fields or changes or is_new:
+            detail = {"fields": fields, "consents": [change.channel for change in changes]}
+            await work.audit.record(by, Act("customer.write", customer_id=customer_id, detail=detail))
         written = await work.customers.find(customer_id)
         assert written is not None  # noqa: S101  # it was just written
         return Customer(written, docket.view(customer_id)), is_new
+
+    return await database.run(company_id, unit)
+
+
+def changed_consents(
+    kept: Mapping[str, Mapping[str, str]], told: Mapping[str, str], at: datetime, source: str
+) -> list[ConsentChange]:
+    """What telling consents changes in those that are kept, each by channel."""
+    before = {channel: kept.get(channel, {}).get("status", "unknown") for channel in told}
+    return [
+        ConsentChange(channel, before[channel], status, at, source)
+        for channel, status in told.items()
+        if before[channel] != status
+    ]
+
+
+def consent_of(change: ConsentChange) -> dict[str, str]:
+    """A consent as the profile keeps it."""
+    return {"status": change.status, "at": change.at.isoformat(), "source": change.source}
+
+
+async def list_consents(database: Database, company_id: int, customer_id: int) -> Sequence[ConsentChange]:
+    """How a customer's consents have changed, the oldest change first. Raises CustomerNotFoundError."""
+
+    async def unit(work: Work) -> Sequence[ConsentChange]:
+        if await work.relationships.find(customer_id) is None:
+            raise CustomerNotFoundError(customer_id)
+        return await work.consents.of(customer_id)
 
     return await database.run(company_id, unit)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from journey_service.domain import scoring
-from journey_service.domain.errors import InvalidInputError
+from journey_service.domain.errors import CustomerErasedError, InvalidInputError
 from journey_service.domain.journey import Journey
 from journey_service.domain.relationship import Activation, Cause, Relationship, Rulebook, Transition
 from journey_service.repositories.companies import Desk
@@ -61,13 +61,17 @@ class Adoptions:
 
 @dataclass(slots=True)
 class Docket:
-    """The journeys one transaction works on: those held, those opened, and what will be written."""
+    """The journeys one transaction works on: those held, those opened, and what will be written.
+
+    `erased` are ids among those asked for whose customers were erased: under them no journey is opened again.
+    """
 
     desk: Desk
     now: datetime
     standings: dict[int, Standing]
     adoptions: Adoptions
     journeys: dict[int, Journey] = field(default_factory=dict)
+    erased: frozenset[int] = frozenset()
 
     def find(self, customer_id: int) -> Journey | None:
         """The journey of a customer who has one."""
@@ -78,8 +82,10 @@ class Docket:
         return journey
 
     def open(self, customer_id: int, at: datetime, cause: Cause | None = None) -> Journey:
-        """The journey of a customer, begun at `at` if there is none."""
+        """The journey of a customer, begun at `at` if there is none. Raises CustomerErasedError."""
         journey = self.find(customer_id)
+        if customer_id in self.erased:
+            raise CustomerErasedError(customer_id)
         if journey is None:
             journey = Journey.open(customer_id, self.desk.rulebook, at, cause=cause)
             self.journeys[customer_id] = journey
@@ -93,10 +99,13 @@ class Docket:
 async def load(work: Work, customer_ids: Iterable[int], *, now: datetime | None = None) -> Docket:
     """Hold the customers until the transaction ends. `now` defaults to the company's own clock."""
     desk = await keep_desk(work)
-    standings, locked_at = await work.relationships.lock(sorted(set(customer_ids)))
+    asked = sorted(set(customer_ids))
+    standings, locked_at = await work.relationships.lock(asked)
+    # Asked after the lock: whoever was erased while it was waited for is known by now.
+    erased = await work.tombstones.among(id_ for id_ in asked if id_ not in standings)
     if now is None:
         now = desk.company.clock_at or max(desk.now, locked_at or desk.now)
-    return Docket(desk, now, standings, await adoptions(work, desk))
+    return Docket(desk, now, standings, await adoptions(work, desk), erased=frozenset(erased))
 
 
 async def load_due(work: Work, *, limit: int, without: Collection[int] = ()) -> Docket:

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from copy import copy
 from typing import Final
 
+from journey_service.domain.actors import Actor
 from journey_service.domain.engine import decide
+from journey_service.repositories.audit import Act
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.desk import load, write
@@ -17,7 +19,7 @@ _LOWEST: Final = -(2**63)
 
 
 async def queue_evaluation(
-    database: Database, company_id: int, *, actor: str, customer_ids: Sequence[int] | None = None
+    database: Database, company_id: int, *, actor: Actor, customer_ids: Sequence[int] | None = None
 ) -> int:
     """Queue the evaluation of some customers, or of all; returns the job's id.
 
@@ -30,7 +32,9 @@ async def queue_evaluation(
         if customer_ids is not None:
             await check_known(work, customer_ids)
             parameters["customer_ids"] = sorted(set(customer_ids))
-        return await work.jobs.queue(EVALUATE, parameters, actor=actor)
+        job_id = await work.jobs.queue(EVALUATE, parameters, actor=actor.name)
+        await work.audit.record(actor, Act("company.evaluate", target=f"job:{job_id}"))
+        return job_id
 
     return await database.run(company_id, unit)
 

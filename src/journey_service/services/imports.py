@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from journey_service.domain.actors import Actor
 from journey_service.domain.errors import (
     ImportNotFoundError,
     InvalidInputError,
@@ -22,6 +23,7 @@ from journey_service.domain.events import EARLIEST, Event, content_hash
 from journey_service.domain.history import FaultyLineError, HistoryReader
 from journey_service.domain.intake import Line, future_fault, line_id
 from journey_service.domain.journey import Journey
+from journey_service.repositories.audit import Act
 from journey_service.repositories.database import Database
 from journey_service.repositories.events import Applied, Known
 from journey_service.repositories.imports import Import, LineFault
@@ -43,7 +45,7 @@ async def read_history(  # one upload has just these properties
     company_id: int,
     chunks: AsyncIterable[bytes],
     *,
-    actor: str,
+    actor: Actor,
     is_gzip: bool | None = None,
     until: datetime | None = None,
     on_progress: Callable[[int], None] | None = None,
@@ -183,7 +185,7 @@ async def _fail(database: Database, company_id: int, import_id: int, error: str)
 class _Staging:
     """Writes lines down as they are read, some thousand at a time."""
 
-    def __init__(self, database: Database, company_id: int, actor: str, until: datetime | None) -> None:
+    def __init__(self, database: Database, company_id: int, actor: Actor, until: datetime | None) -> None:
         self._database = database
         self._company_id = company_id
         self._actor = actor
@@ -210,6 +212,10 @@ class _Staging:
             await work.imports.queue(import_id, content)
             found = await work.imports.find(import_id)
             assert found is not None  # noqa: S101  # it was just written
+            detail = {"lines": found.lines}
+            await work.audit.record(
+                self._actor, Act("import.read", target=f"import:{import_id}", detail=detail)
+            )
             return found
 
         return await self._database.run(self._company_id, unit)
@@ -224,7 +230,7 @@ class _Staging:
         async def unit(work: Work) -> int:
             import_id = self._import_id
             if import_id is None:
-                import_id = await work.imports.begin(until=self._until, actor=self._actor)
+                import_id = await work.imports.begin(until=self._until, actor=self._actor.name)
             await work.imports.stage(import_id, lines)
             await work.imports.note_faults(import_id, _flatten(faulty))
             await work.imports.count_read(
@@ -282,7 +288,7 @@ class _Page:
     lines: list[Line]
     counts: dict[str, int] = field(
         default_factory=lambda: dict.fromkeys(
-            ("done", "applied", "duplicates", "late", "later", "transitions", "failed"), 0
+            ("done", "applied", "duplicates", "late", "later", "erased", "transitions", "failed"), 0
         )
     )
     _applied: dict[tuple[str, str], tuple[Event, bytes, str, int | None]] = field(default_factory=dict)
@@ -345,6 +351,9 @@ class _Page:
 
     def _take(self, docket: Docket, line: Line, event: Event, known: dict[tuple[str, str], Known]) -> None:
         until = docket.now
+        if event.customer_id in docket.erased:
+            self.counts["erased"] += 1
+            return
         content = content_hash(event)
         earlier = self._applied.get(event.key)
         before = known.get(event.key)

@@ -22,14 +22,15 @@ class Status(StrEnum):
 
     APPLIED = "applied"
     DUPLICATE = "duplicate"
+    IGNORED_ERASED = "ignored_erased"
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """An event that counts: the move it caused (if any), and the customer's journey now."""
+    """What became of an event: the move it caused (if any), and the customer's journey now (None: erased)."""
 
     status: Status
-    view: View
+    view: View | None
     entry: Entry | None
 
 
@@ -77,6 +78,8 @@ class _Batch:
 
     def take(self, event: Event) -> _Step | JourneyServiceError:
         """Apply one event to its journey in memory, unless it is known or cannot be applied."""
+        if event.customer_id in self._docket.erased:
+            return _Step(event, Status.IGNORED_ERASED)
         content = content_hash(event)
         earlier = self._taken.get(event.key)
         known = self._known.get(event.key)
@@ -130,6 +133,8 @@ class _Batch:
         """What the sender is told."""
         if isinstance(step, JourneyServiceError):
             return step
+        if step.status is Status.IGNORED_ERASED:
+            return Outcome(step.status, None, None)
         customer_id = step.event.customer_id
         return Outcome(
             step.status, self._docket.view(customer_id), self._entries.get((customer_id, self._seq(step)))

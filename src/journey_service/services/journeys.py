@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from journey_service.domain import scoring
+from journey_service.domain.actors import Actor
 from journey_service.domain.engine import decide
 from journey_service.domain.errors import (
     CustomerNotFoundError,
@@ -17,6 +18,7 @@ from journey_service.domain.errors import (
 from journey_service.domain.facts import NOTHING_YET, fold
 from journey_service.domain.journey import Journey, check_pin_until, move_request
 from journey_service.domain.relationship import Cause, Relationship, StageReason
+from journey_service.repositories.audit import Act
 from journey_service.repositories.database import Database
 from journey_service.repositories.relationships import Standing
 from journey_service.repositories.transitions import Entry
@@ -56,7 +58,7 @@ class ManualMove:
 
     to_stage: str
     version: int
-    actor: str
+    actor: Actor
     key: str
     is_repeatable: bool
     performed_by: int | None = None
@@ -147,9 +149,12 @@ async def list_transitions(
 
 
 async def evaluate(
-    database: Database, company_id: int, customer_id: int, *, dry_run: bool, now: datetime | None = None
+    database: Database, company_id: int, customer_id: int, *, by: Actor | None, now: datetime | None = None
 ) -> Evaluation:
-    """Decide everything due for a customer up to now; a dry run only tells. Raises CustomerNotFoundError."""
+    """Decide everything due for a customer up to now; without anybody who wants it done (a dry run), only tell.
+
+    Raises CustomerNotFoundError.
+    """
 
     async def unit(work: Work) -> Evaluation:
         docket, journey = await _hold(work, customer_id, now)
@@ -158,11 +163,13 @@ async def evaluate(
         decision = decide(journey.relationship, docket.desk.rulebook, docket.now)
         suppressed = decision.move.to_stage if decision.is_suppressed and decision.move else None
         reasons = decision.reasons
-        if dry_run:
+        if by is None:
             entries = tuple(Entry(0, transition, docket.now) for transition in journey.written)
             return Evaluation(docket.view(customer_id), True, entries, suppressed, reasons)
         by_key = await write(work, docket)
         entries = tuple(by_key[customer_id, transition.seq] for transition in journey.written)
+        detail = {"moves": len(entries)}
+        await work.audit.record(by, Act("customer.evaluate", customer_id=customer_id, detail=detail))
         return Evaluation(docket.view(customer_id), False, entries, suppressed, reasons)
 
     return await database.run(company_id, unit)
@@ -195,7 +202,7 @@ async def move(
         was_pinned = journey.move(
             request.to_stage,
             docket.now,
-            actor=request.actor,
+            actor=request.actor.name,
             key=request.key,
             performed_by=request.performed_by,
             notes=request.notes,
@@ -203,6 +210,12 @@ async def move(
         )
         entries = await write(work, docket)
         entry = entries[customer_id, journey.relationship.version]
+        moved = {
+            "from": entry.transition.from_stage,
+            "to": entry.transition.to_stage,
+            "seq": entry.transition.seq,
+        }
+        await work.audit.record(request.actor, Act("customer.move", customer_id=customer_id, detail=moved))
         pinned_until = journey.relationship.pin_until if was_pinned else None
         return Moved(docket.view(customer_id), entry, pinned_until, is_repeat=False)
 
@@ -216,6 +229,7 @@ async def pin(
     *,
     until: datetime,
     version: int,
+    by: Actor,
     now: datetime | None = None,
 ) -> View:
     """Hold a customer in the present stage until a date, or change that date.
@@ -231,13 +245,21 @@ async def pin(
         check_pin_until(until, docket.now, "/pin_until")
         journey.pin(until, docket.now)
         await write(work, docket)
+        detail = {"until": until.isoformat()}
+        await work.audit.record(by, Act("customer.pin", customer_id=customer_id, detail=detail))
         return docket.view(customer_id)
 
     return _or_raise(await database.run(company_id, unit))
 
 
 async def unpin(
-    database: Database, company_id: int, customer_id: int, *, version: int, now: datetime | None = None
+    database: Database,
+    company_id: int,
+    customer_id: int,
+    *,
+    version: int,
+    by: Actor,
+    now: datetime | None = None,
 ) -> View:
     """Lift a pin: the customer is decided at once, as at its end.
 
@@ -253,13 +275,20 @@ async def unpin(
             raise NotPinnedError
         journey.unpin(docket.now)
         await write(work, docket)
+        await work.audit.record(by, Act("customer.unpin", customer_id=customer_id))
         return docket.view(customer_id)
 
     return _or_raise(await database.run(company_id, unit))
 
 
 async def annotate(
-    database: Database, company_id: int, customer_id: int, values: Mapping[str, object], *, version: int
+    database: Database,
+    company_id: int,
+    customer_id: int,
+    values: Mapping[str, object],
+    *,
+    version: int,
+    by: Actor,
 ) -> View:
     """Write notes or metadata on a journey. Raises CustomerNotFoundError, StaleVersionError."""
 
@@ -268,6 +297,8 @@ async def annotate(
         if journey.relationship.version != version:
             raise StaleVersionError(journey.relationship.version)
         await work.relationships.annotate(docket.standings[customer_id].id, values)
+        detail = {"fields": sorted(values)}
+        await work.audit.record(by, Act("customer.annotate", customer_id=customer_id, detail=detail))
         return await _view(work, customer_id)
 
     return await database.run(company_id, unit)

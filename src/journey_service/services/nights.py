@@ -2,13 +2,12 @@
 
 from zoneinfo import ZoneInfo
 
+from journey_service.domain.actors import SCHEDULE
 from journey_service.domain.calendar import latest_night, next_night, night_at
 from journey_service.repositories.companies import Desk
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.rescoring import CHUNK, RESCORE
-
-ACTOR = "schedule"
 
 
 async def plan_first_night(work: Work, desk: Desk) -> None:
@@ -35,7 +34,7 @@ async def begin_night(database: Database, company_id: int) -> int | None:
             return None
         as_of = night_at(night, zone)
         parameters = {"as_of": as_of.isoformat(), "chunk": CHUNK, "night": night.isoformat()}
-        job_id = await work.jobs.queue(RESCORE, parameters, actor=ACTOR)
+        job_id = await work.jobs.queue(RESCORE, parameters, actor=SCHEDULE.name)
         await work.jobs.note_nights([(night, as_of)], job_id)
         return job_id
 

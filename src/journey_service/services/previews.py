@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from journey_service.domain.actors import Actor
 from journey_service.domain.journey import UnexplainedJourney
 from journey_service.domain.map_changes import diff
 from journey_service.domain.rehearsal import Draft, Tally
 from journey_service.domain.relationship import Activation, Rulebook
 from journey_service.domain.stages import StageMap, parse_stage_map, stage_map_to_json
+from journey_service.repositories.audit import Act
 from journey_service.repositories.database import Database
 from journey_service.repositories.jobs import Job
 from journey_service.repositories.unit_of_work import Work
@@ -34,7 +36,7 @@ async def preview(
     *,
     based_on: int | None,
     activation: Activation,
-    actor: str,
+    actor: Actor,
     lease_seconds: float = LEASE_SECONDS,
 ) -> Job:
     """Rehearse putting a draft in force now; returns the job, done with few customers, queued with many.
@@ -53,14 +55,16 @@ async def preview(
             "as_of": desk.now.isoformat(),
             "findings": findings_to_json(findings),
         }
-        return await queue_errand(
+        errand = await queue_errand(
             work,
             PREVIEW,
             parameters,
-            actor=actor,
+            actor=actor.name,
             is_for_here=await work.relationships.count() <= AT_ONCE,
             lease_seconds=lease_seconds,
         )
+        await work.audit.record(actor, Act("stages.preview", target=f"job:{errand.job.id}"))
+        return errand
 
     return await run_errand(
         database,

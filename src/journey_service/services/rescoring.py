@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
+from journey_service.domain.actors import Actor
 from journey_service.domain.errors import (
     CustomerNotFoundError,
     Fault,
@@ -13,9 +14,11 @@ from journey_service.domain.errors import (
     RacesLostError,
     UnavailableError,
 )
+from journey_service.repositories.audit import Act
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.jobs import LeaseLostError, Page, Run
+from journey_service.services.retention import clear_old
 from journey_service.services.sweep import decide_due
 
 RESCORE: Final = "rescore"
@@ -33,7 +36,7 @@ async def queue_rescore(
     database: Database,
     company_id: int,
     *,
-    actor: str,
+    actor: Actor,
     customer_ids: Sequence[int] | None = None,
     chunk: int = CHUNK,
 ) -> int:
@@ -49,7 +52,9 @@ async def queue_rescore(
         if customer_ids is not None:
             await check_known(work, customer_ids)
             parameters["customer_ids"] = sorted(set(customer_ids))
-        return await work.jobs.queue(RESCORE, parameters, actor=actor)
+        job_id = await work.jobs.queue(RESCORE, parameters, actor=actor.name)
+        await work.audit.record(actor, Act("company.rescore", target=f"job:{job_id}"))
+        return job_id
 
     return await database.run(company_id, unit)
 
@@ -75,6 +80,8 @@ async def rescore(run: Run) -> None:
         return
     await sweep_company(run)
     await score_company(run, as_of)
+    if run.job.parameters.get("night") is not None:
+        await clear_old(run)
 
 
 async def sweep_company(run: Run) -> None:

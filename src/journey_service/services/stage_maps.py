@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from journey_service.domain.actors import Actor
 from journey_service.domain.errors import (
     AdoptionPendingError,
     MapVersionNotFoundError,
@@ -16,7 +17,8 @@ from journey_service.domain.errors import (
 from journey_service.domain.linting import Finding
 from journey_service.domain.map_changes import Diff, Draft, diff
 from journey_service.domain.relationship import Activation, Rulebook
-from journey_service.domain.stages import StageMap
+from journey_service.domain.stages import StageMap, stage_map_to_json
+from journey_service.repositories.audit import Act
 from journey_service.repositories.companies import Desk
 from journey_service.repositories.database import Database
 from journey_service.repositories.jobs import Job
@@ -55,7 +57,7 @@ class Request:
 
     based_on: int | None
     activation: Activation
-    author: str
+    author: Actor
     notes: str | None = None
 
 
@@ -221,13 +223,23 @@ async def _put_in_force(
     occupied = await check_homes(work, desk, draft)
     await work.stage_maps.write(
         drawn,
-        author=request.author,
+        author=request.author.name,
         findings=findings_to_json(findings),
         activated_at=desk.now,
         activation=request.activation,
         notes=request.notes,
     )
     await work.stage_maps.put_in_force(drawn.version)
+    await work.audit.record(
+        request.author,
+        Act(
+            "stages.change",
+            target=f"stage-map:{drawn.version}",
+            detail={"activation": request.activation},
+            before=stage_map_to_json(desk.rulebook.stage_map),
+            after=stage_map_to_json(drawn),
+        ),
+    )
     stages = None
     if request.activation is Activation.FUTURE_ONLY and desk.company.adopted_version >= drawn.version - 1:
         # It concerns those whose stage is archived, and those whom the former rules were about to move.
@@ -243,7 +255,7 @@ async def _put_in_force(
         work,
         ADOPT,
         parameters,
-        actor=request.author,
+        actor=request.author.name,
         is_for_here=concerned <= AT_ONCE,
         lease_seconds=lease_seconds,
     )

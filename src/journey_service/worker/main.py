@@ -27,6 +27,7 @@ async def run_worker(settings: Settings) -> None:
         pool_size=settings.pool_size,
         pool_timeout=_POOL_TIMEOUT_SECONDS,
         application_name="journey-worker",
+        erasure_key=settings.erasure_key.get_secret_value(),
     )
     rounds = Rounds(database, lease_seconds=settings.lease_seconds)
     bells = None

@@ -3,14 +3,15 @@
 from datetime import datetime
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from journey_service.api.shapes.fields import In, Instant, Out, Text
 from journey_service.api.shapes.stages import MapOut
+from journey_service.domain.actors import Role
 from journey_service.domain.events import MAX_ID
 from journey_service.repositories.companies import Desk
 from journey_service.repositories.keys import StoredKey
-from journey_service.services.credentials import NewKey
+from journey_service.services.credentials import LONGEST_OVERLAP, KeyWish, NewKey, allowed
 from journey_service.services.stage_maps import MapView
 
 
@@ -34,8 +35,33 @@ class KeyIn(In):
     """An API key to be made."""
 
     name: Text = Field(min_length=1, max_length=255, examples=["booking system"])
-    scopes: list[str] = Field(min_length=1, max_length=20, examples=[["events:write"]])
+    scopes: list[str] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=20,
+        description="what it may do; left out, what its role may",
+        examples=[["events:write"]],
+    )
+    role: Role | None = Field(default=None, description="`service` where only scopes are given")
     expires_at: Instant | None = None
+
+    @model_validator(mode="after")
+    def _says_what_it_may(self) -> "KeyIn":
+        if self.scopes is None and self.role is None:
+            raise ValueError("must name scopes, or a role")
+        return self
+
+    def as_wish(self) -> KeyWish:
+        """What is asked for."""
+        return KeyWish(self.name, self.scopes or (), self.role or Role.SERVICE, self.expires_at)
+
+
+class RotationIn(In):
+    """How a key's successor takes its place."""
+
+    overlap_seconds: int = Field(
+        default=7 * 86_400, ge=0, le=LONGEST_OVERLAP, description="for how long the old key is still alive"
+    )
 
 
 class CompanyOut(Out):
@@ -83,10 +109,13 @@ class KeyOut(Out):
 
     id: str
     name: str
-    scopes: list[str]
+    role: Role
+    scopes: list[str] = Field(description="what it may do")
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+    last_used_at: datetime | None = Field(description="right to the minute")
+    rotated_from: str | None = Field(description="the key whose place it takes")
 
     @classmethod
     def of(cls, key: StoredKey) -> "KeyOut":
@@ -94,10 +123,13 @@ class KeyOut(Out):
         return cls(
             id=key.key_id,
             name=key.name,
-            scopes=list(key.scopes),
+            role=Role(key.role),
+            scopes=sorted(allowed(key.role, key.scopes)),
             created_at=key.created_at,
             expires_at=key.expires_at,
             revoked_at=key.revoked_at,
+            last_used_at=key.last_used_at,
+            rotated_from=key.rotated_from,
         )
 
 

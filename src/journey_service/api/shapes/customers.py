@@ -7,6 +7,7 @@ from pydantic import Field
 
 from journey_service.api.shapes.fields import In, Out, Text
 from journey_service.api.shapes.journeys import JourneyOut
+from journey_service.repositories.consents import ConsentChange
 from journey_service.services.customers import Customer
 
 CHANNELS = ("email", "sms", "call", "offer")
@@ -29,6 +30,27 @@ class ConsentOut(Out):
     status: Consent
     at: datetime | None = None
     source: str | None = None
+
+
+class ConsentChangeOut(Out):
+    """One change of one consent."""
+
+    channel: str
+    was: Consent
+    status: Consent
+    at: datetime
+    source: str
+
+    @classmethod
+    def of(cls, change: ConsentChange) -> "ConsentChangeOut":
+        """Show a change."""
+        return cls.model_validate(change, from_attributes=True)
+
+
+class ConsentChangesOut(Out):
+    """Changes of a customer's consents, the oldest first."""
+
+    items: list[ConsentChangeOut]
 
 
 class CustomerOut(Out):

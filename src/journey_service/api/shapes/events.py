@@ -64,7 +64,7 @@ class EventOut(Out):
         """Show an outcome."""
         return cls.model_construct(
             status=outcome.status.value,
-            journey=JourneyOut.of(outcome.view),
+            journey=None if outcome.view is None else JourneyOut.of(outcome.view),
             transition=None if outcome.entry is None else TransitionOut.of(outcome.entry),
         )
 

@@ -23,6 +23,7 @@ class ImportOut(Out):
     duplicates: int
     late: int = Field(description="of the applied: told after something later, decided as of now")
     later: int = Field(description="lines beyond `until`, left for another time")
+    erased: int = Field(description="lines of customers who were erased, ignored")
     failed: int = Field(description="faulty lines; see the errors")
     transitions: int
     error: str | None
@@ -44,6 +45,7 @@ class ImportOut(Out):
             duplicates=found.duplicates,
             late=found.late,
             later=found.later,
+            erased=found.erased,
             failed=found.failed_lines,
             transitions=found.transitions,
             error=found.error,

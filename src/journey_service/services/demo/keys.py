@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from journey_service.domain.actors import EVERYTHING, Actor
 from journey_service.domain.errors import CompanyNotFoundError
 from journey_service.repositories.database import Database
-from journey_service.services.credentials import EVERYTHING, install_key
+from journey_service.services.credentials import install_key
 from journey_service.services.demo.opening import BUSINESSES, DEMO_COMPANIES, is_demo
 
 
@@ -30,7 +31,12 @@ async def hand_out_keys(
         except CompanyNotFoundError:
             continue
         token = await install_key(
-            database, company_id, key_id=_key_id(company_id), scopes=[EVERYTHING], pepper=pepper
+            database,
+            company_id,
+            key_id=_key_id(company_id),
+            scopes=[EVERYTHING],
+            pepper=pepper,
+            by=Actor("demo"),
         )
         keys.append(DemoKey(company_id, business.name, token))
     return keys

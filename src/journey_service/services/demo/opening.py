@@ -14,12 +14,15 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
+from journey_service.domain.actors import Actor
 from journey_service.domain.errors import CompanyExistsError, UnavailableError
+from journey_service.repositories.consents import ConsentChange
 from journey_service.repositories.database import Database
 from journey_service.repositories.imports import Import
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.clock import ADVANCE, advance, run_advance
 from journey_service.services.companies import found_company, get_desk
+from journey_service.services.customers import changed_consents, consent_of
 from journey_service.services.demo.business import Business, History, write_history
 from journey_service.services.demo.clinic import CLINIC
 from journey_service.services.demo.people import Person
@@ -43,7 +46,7 @@ DEMO_COMPANIES: Final = (1, 2, 3)
 STANDS_BACK: Final = timedelta(days=5)
 """How long before the end of the history the clocks stand at first: longer than any of them is closed."""
 
-_ACTOR: Final = "demo"
+_ACTOR: Final = Actor("demo")
 _AT_ONCE: Final = 50
 _PAUSE_SECONDS: Final = 0.2
 _MANY: Final = 10_000
@@ -108,7 +111,7 @@ async def _left_at(database: Database, company_id: int, business: Business) -> d
 
 async def _imports(database: Database, company_id: int) -> list[Import]:
     found = await list_imports(database, company_id, before=None, limit=_MANY)
-    return [one for one in found if one.actor == _ACTOR]
+    return [one for one in found if one.actor == _ACTOR.name]
 
 
 @dataclass(slots=True)
@@ -196,17 +199,18 @@ async def _write_profiles(work: Work, people: Sequence[tuple[datetime, Person]])
     Those of whom the history tells only later begin their journeys with it.
     """
     docket = await load(work, [person.customer_id for _, person in people])
+    changes: dict[int, list[ConsentChange]] = {}
     for met_at, person in people:
-        consents = {
-            channel: {"status": status, "at": met_at.isoformat(), "source": "reception"}
-            for channel, status in person.consents.items()
-        }
+        told = changed_consents({}, person.consents, met_at, "reception")
+        consents = {change.channel: consent_of(change) for change in told}
         profile = {"name": person.name, "email": person.email, "phone": person.phone, "consents": consents}
-        await work.customers.put(person.customer_id, profile)
+        if await work.customers.put(person.customer_id, profile):
+            changes[person.customer_id] = told
         if person.customer_id not in docket.standings:
             docket.open(person.customer_id, met_at).settle(met_at)
     if docket.journeys:
         await write(work, docket)
+    await work.consents.append(changes)
 
 
 async def _chunks(lines: Sequence[bytes]) -> AsyncIterator[bytes]:

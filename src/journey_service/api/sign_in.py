@@ -1,0 +1,201 @@
+"""Signing in by hand: a page without scripts, the way to the identity provider and back, and the one-time link."""
+
+import base64
+import hashlib
+import hmac
+import html
+import secrets
+from functools import partial
+from typing import Annotated, Final
+from urllib.parse import parse_qs
+
+import orjson
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from journey_service.api.bodies import SMALL_BODY
+from journey_service.api.callers import actor_of, check_own_origin
+from journey_service.api.dependencies import House, HouseDep
+from journey_service.api.sessions import keep
+from journey_service.domain.errors import (
+    ForbiddenError,
+    JourneyServiceError,
+    UnauthenticatedError,
+    UnavailableError,
+)
+from journey_service.gateways.identity import IdentityProvider
+from journey_service.services import credentials, sessions
+from journey_service.services.credentials import Principal
+
+router = APIRouter(prefix="/sign-in", include_in_schema=False)
+
+_FLOW: Final = "__Host-journey_flow"
+_FLOW_SECONDS: Final = 600
+_STYLE: Final = """
+body { font: 16px/1.5 system-ui, sans-serif; color: #1f2937; background: #f3f4f6; margin: 0; }
+main { max-width: 22rem; margin: 15vh auto 0; padding: 2rem; background: #fff; border-radius: .75rem;
+  box-shadow: 0 1px 3px rgb(0 0 0 / .15); }
+h1 { font-size: 1.25rem; margin: 0 0 1rem; }
+label { display: block; font-size: .875rem; margin-bottom: .25rem; }
+input { width: 100%; box-sizing: border-box; font: inherit; padding: .5rem; border: 1px solid #9ca3af;
+  border-radius: .375rem; }
+button, .button { display: block; width: 100%; box-sizing: border-box; margin-top: 1rem; padding: .6rem; font: inherit;
+  text-align: center; text-decoration: none; color: #fff; background: #1d4ed8; border: 0; border-radius: .375rem;
+  cursor: pointer; }
+p.fault { margin: 0 0 1rem; padding: .5rem .75rem; background: #fef2f2; color: #991b1b; border-radius: .375rem; }
+"""
+_POLICY: Final = (
+    f"default-src 'none'; style-src 'sha256-{base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()}';"
+    " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+@router.get("")
+async def get_sign_in(house: HouseDep) -> Response:
+    """The page: a field for a key, and the way to the identity provider where there is one."""
+    return _page(house)
+
+
+@router.post("", max_body_size=SMALL_BODY)
+async def post_sign_in(request: Request, house: HouseDep) -> Response:
+    """Sign in with the key of the form."""
+    try:
+        check_own_origin(request, house)
+        told = parse_qs((await request.body()).decode("ascii", errors="replace"), max_num_fields=10)
+        pepper = house.settings.key_pepper.get_secret_value()
+        token = told.get("key", [""])[0].strip()
+        principal = await credentials.authenticate(house.database, token, pepper=pepper)
+        return await _signed_in(request, house, principal)
+    except (JourneyServiceError, ValueError) as error:
+        return _page(house, error)
+
+
+@router.get("/link/{token}")
+async def get_link(
+    request: Request, house: HouseDep, token: Annotated[str, Path(max_length=100)]
+) -> Response:
+    """Sign in with a link that was made for it; it works once."""
+    try:
+        opened = await sessions.open_by_link(house.database, token, by=partial(actor_of, request))
+    except JourneyServiceError as error:
+        return _page(house, error)
+    return _home(house, opened.token)
+
+
+@router.get("/oidc")
+async def get_oidc(house: HouseDep) -> Response:
+    """Send the browser to the identity provider."""
+    state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
+    try:
+        address = await _provider(house).authorization_url(
+            redirect_uri=_redirect_uri(house),
+            state=state,
+            nonce=nonce,
+            code_challenge=_challenge(verifier),
+        )
+    except JourneyServiceError as error:
+        return _page(house, error)
+    answer = RedirectResponse(address, status_code=303)
+    kept = base64.urlsafe_b64encode(orjson.dumps([state, nonce, verifier])).decode()
+    answer.set_cookie(
+        _flow_name(house),
+        kept,
+        max_age=_FLOW_SECONDS,
+        path="/",
+        secure=house.is_over_tls,
+        httponly=True,
+        samesite="lax",
+    )
+    return answer
+
+
+@router.get("/oidc/callback")
+async def get_oidc_callback(
+    request: Request,
+    house: HouseDep,
+    code: Annotated[str, Query(max_length=4096)] = "",
+    state: Annotated[str, Query(max_length=4096)] = "",
+) -> Response:
+    """Take the browser back from the identity provider, if it is the one that was sent there."""
+    try:
+        first_state, nonce, verifier = _flow(request.cookies.get(_flow_name(house), ""))
+        if not code or not hmac.compare_digest(first_state.encode(), state.encode()):
+            raise UnauthenticatedError("The identity provider has not signed you in; try again.")
+        verified = await _provider(house).redeem(
+            code=code, redirect_uri=_redirect_uri(house), code_verifier=verifier, nonce=nonce
+        )
+        principal = credentials.principal_of(
+            verified.subject,
+            verified.claims,
+            is_for_operators=False,
+            company_claim=house.settings.oidc_company_claim,
+            role_claim=house.settings.oidc_role_claim,
+        )
+        answer = await _signed_in(request, house, principal)
+    except JourneyServiceError as error:
+        answer = _page(house, error)
+    answer.delete_cookie(_flow_name(house), path="/", secure=house.is_over_tls, httponly=True, samesite="lax")
+    return answer
+
+
+async def _signed_in(request: Request, house: House, principal: Principal) -> Response:
+    by = actor_of(request, principal.name, is_operator=principal.is_operator)
+    opened = await sessions.open_session(house.database, principal, by=by)
+    return _home(house, opened.token)
+
+
+def _home(house: House, token: str) -> Response:
+    answer = RedirectResponse("/", status_code=303)
+    keep(answer, house, token)
+    return answer
+
+
+def _provider(house: House) -> IdentityProvider:
+    if house.identity is None or house.settings.oidc_client_id is None:
+        raise UnavailableError("No identity provider is set up here.")
+    return house.identity
+
+
+def _redirect_uri(house: House) -> str:
+    return f"{house.settings.public_url}/sign-in/oidc/callback"
+
+
+def _flow_name(house: House) -> str:
+    return _FLOW if house.is_over_tls else _FLOW.removeprefix("__Host-")
+
+
+def _challenge(verifier: str) -> str:
+    digest = hashlib.sha256(verifier.encode()).digest()
+    return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+
+def _flow(kept: str) -> tuple[str, str, str]:
+    """What the browser was sent away with. Raises UnauthenticatedError for another one's."""
+    try:
+        state, nonce, verifier = orjson.loads(base64.urlsafe_b64decode(kept))
+        return str(state), str(nonce), str(verifier)
+    except (ValueError, TypeError):
+        raise UnauthenticatedError("This browser has not begun to sign in; try again.") from None
+
+
+def _page(house: House, error: Exception | None = None) -> Response:
+    if isinstance(error, UnauthenticatedError | ForbiddenError | UnavailableError):
+        said = str(error)
+    else:
+        said = "That could not be read; try again."
+    fault = "" if error is None else f'<p class="fault" role="alert">{html.escape(said)}</p>'
+    other = ""
+    if house.settings.oidc_client_id is not None:
+        other = '<a class="button" href="/sign-in/oidc">Sign in with your organisation</a>'
+    status = {UnauthenticatedError: 401, ForbiddenError: 403, UnavailableError: 503}.get(type(error), 422)
+    return HTMLResponse(
+        f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Sign in</title><style>{_STYLE}</style></head>
+<body><main><h1>Customer journeys</h1>{fault}
+<form method="post" action="/sign-in"><label for="key">API key</label>
+<input id="key" name="key" type="password" autocomplete="current-password" required autofocus>
+<button>Sign in</button></form>{other}</main></body></html>""",
+        status_code=200 if error is None else status,
+        headers={"Content-Security-Policy": _POLICY},
+    )

@@ -1,0 +1,184 @@
+"""Which column holds what of a person: the one register that export, erasure and the redaction of logs go by.
+
+Every column of every table stands here. A test fails for one that does not, and another one writes a mark into
+every column called personal and looks for it in everything that is left after an erasure.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+
+class Kind(StrEnum):
+    """What a column means for the person a row is about."""
+
+    ID = "id"
+    """The caller's own id of the customer: replaced by one that leads nowhere."""
+    IDENTITY = "identity"
+    """Says who somebody is, or how to reach them: cleared."""
+    TEXT = "text"
+    """Free text or JSON in which anything may stand: cleared."""
+    HANDLE = "handle"
+    """Another system's own name of something: replaced by its HMAC, so that it still tells things apart."""
+    FACT = "fact"
+    """About the person, and does not say who it is: kept, so that figures stay the same; handed out on export."""
+    MIXED = "mixed"
+    """The service's own JSON in which customers' ids may stand: these are replaced, the rest stays."""
+    NOT = "not"
+    """About no customer."""
+
+
+_NOT: Final = Kind.NOT
+_FACT: Final = Kind.FACT
+
+
+def _table(default: Kind, names: str, **others: Kind) -> Mapping[str, Kind]:
+    return MappingProxyType({**dict.fromkeys(names.split(), default), **others})
+
+
+REGISTER: Final[Mapping[str, Mapping[str, Kind]]] = MappingProxyType(
+    {
+        "customers": _table(
+            _FACT,
+            "created_at updated_at anonymized_at",
+            company_id=_NOT,
+            customer_id=Kind.ID,
+            name=Kind.IDENTITY,
+            email=Kind.IDENTITY,
+            phone=Kind.IDENTITY,
+            consents=_FACT,
+        ),
+        "consent_changes": _table(
+            _FACT,
+            "channel was status at source recorded_at",
+            company_id=_NOT,
+            id=_NOT,
+            customer_id=Kind.ID,
+        ),
+        "customer_relationships": _table(
+            _FACT,
+            "current_stage stage_entered_at previous_stage version lifetime_value total_appointments total_missed"
+            " first_appointment_at last_appointment_at last_event_at appointments_value payments_value"
+            " refunds_value recent_completed recent_missed recent_long_calls recent_tickets last_progress_stage"
+            " stages_held pin_until pin_memory risk_score engagement_score scored_at next_evaluation_at map_version"
+            " created_at updated_at",
+            company_id=_NOT,
+            id=_NOT,
+            customer_id=Kind.ID,
+            notes=Kind.TEXT,
+            metadata=Kind.TEXT,
+        ),
+        "journey_transitions": _table(
+            _FACT,
+            "id seq from_stage to_stage transitioned_at recorded_at trigger_type trigger_event actor reasons"
+            " map_version is_silent cause_kind",
+            company_id=_NOT,
+            relationship_id=_NOT,
+            performed_by=Kind.TEXT,
+            notes=Kind.TEXT,
+            request=Kind.TEXT,
+            cause_id=Kind.HANDLE,
+        ),
+        "journey_events": _table(
+            _FACT,
+            "source type occurred_at recorded_at amount call_duration scheduled_for stage transition_seq",
+            company_id=_NOT,
+            relationship_id=_NOT,
+            event_id=Kind.HANDLE,
+            booking_id=Kind.HANDLE,
+            content_hash=Kind.HANDLE,
+            metadata=Kind.TEXT,
+        ),
+        "import_lines": _table(
+            _FACT,
+            "occurred_at type amount_cents call_duration scheduled_for",
+            company_id=_NOT,
+            import_id=_NOT,
+            line=_NOT,
+            customer_id=Kind.ID,
+            source=Kind.HANDLE,
+            event_id=Kind.HANDLE,
+            booking_id=Kind.HANDLE,
+            metadata=Kind.TEXT,
+        ),
+        "import_errors": _table(_NOT, "company_id import_id line pointer", message=Kind.TEXT),
+        "imports": _table(
+            _NOT,
+            "company_id id content_hash status until lines staged done applied duplicates late later erased transitions"
+            " failed_lines error actor lease_token lease_until created_at finished_at",
+            cursor=Kind.MIXED,
+        ),
+        "jobs": _table(
+            _NOT,
+            "company_id id kind status counts done total error actor lease_token lease_until created_at started_at"
+            " finished_at",
+            parameters=Kind.MIXED,
+            cursor=Kind.MIXED,
+            result=Kind.MIXED,
+        ),
+        "audit_log": _table(
+            _FACT,
+            "id at actor is_operator action target reason request_id",
+            company_id=_NOT,
+            customer_id=Kind.ID,
+            address=_NOT,
+            detail=_FACT,
+            before_hash=_NOT,
+            after_hash=_NOT,
+        ),
+        "erasure_tombstones": _table(_NOT, "company_id customer_hmac key_id erased_at"),
+        "scoring_runs": _table(_NOT, "company_id local_date due_at job_id created_at"),
+        "companies": _table(
+            _NOT,
+            "id name timezone currency clock_at next_night_at scored_at map_version adopted_version policy created_at"
+            " updated_at",
+        ),
+        "stage_map_versions": _table(
+            _NOT, "company_id version stages author activated_at activation notes findings created_at"
+        ),
+        "customer_journey_stages": _table(
+            _NOT,
+            "company_id id stage_key stage_name description order_index kind color icon auto_transition_rules"
+            " retention_days is_active created_at updated_at",
+        ),
+        "api_keys": _table(
+            _NOT,
+            "company_id key_id name role secret_hash scopes created_at expires_at revoked_at last_used_at rotated_from",
+        ),
+        "browser_sessions": _table(
+            _NOT,
+            "company_id token_hash actor role scopes key_id created_at seen_at expires_at ended_at",
+        ),
+        "sign_in_links": _table(_NOT, "company_id token_hash actor role created_at expires_at used_at"),
+    }
+)
+"""Every table, column by column."""
+
+SECRET_NAMES: Final = frozenset(
+    (
+        "authorization",
+        "cookie",
+        "secret",
+        "token",
+        "password",
+        "pepper",
+        "client_secret",
+        "code_verifier",
+        "secret_hash",
+    )
+)
+"""Names under which credentials go about."""
+
+PRIVATE_NAMES: Final = SECRET_NAMES | {
+    column
+    for columns in REGISTER.values()
+    for column, kind in columns.items()
+    if kind in (Kind.IDENTITY, Kind.TEXT)
+} - {"message"}
+"""Names whose values are written into no log."""
+
+
+def columns_of(table: str, *kinds: Kind) -> tuple[str, ...]:
+    """The columns of a table that are of these kinds, in the order of the register."""
+    return tuple(column for column, kind in REGISTER[table].items() if kind in kinds)

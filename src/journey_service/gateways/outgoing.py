@@ -1,0 +1,292 @@
+"""Every call to another host: to public addresses only, or to where the operator of the service said.
+
+A name is looked up once per call, all its addresses are judged, and one of these very addresses is dialled: a name
+that answers differently a moment later gains nothing by it. Each call has a connection of its own, closed behind it,
+so that no connection judged for one destination is ever used for another, and none grows stale unseen.
+"""
+
+import asyncio
+import ipaddress
+import re
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, NamedTuple, TypeAlias
+
+import httpcore
+import httpx
+
+from journey_service.domain.errors import InvalidInputError, JourneyServiceError
+
+Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[str]]]
+"""Looks up the addresses of a host. Raises OSError where there are none."""
+
+_Headers: TypeAlias = list[tuple[str, str]]
+
+_PORTS: Final = (443, 8443)
+_METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"})
+_BODILESS: Final = frozenset({"GET", "HEAD"})
+_LONGEST_URL: Final = 2048
+_LONGEST_BODY: Final = 64 * 1024
+_LONGEST_HOST: Final = 253
+_CONNECTIONS: Final = 100
+_ATTEMPTS: Final = 3
+_CONNECT_SECONDS: Final = 4.0
+_LAST_PORT: Final = 65_535
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_NAME: Final = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?")
+_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_HEADER_VALUE: Final = re.compile(r"(?:[!-~](?:[\t -~]*[!-~])?)?")
+_OWN_HEADERS: Final = frozenset(
+    {"accept-encoding", "connection", "content-length", "host", "transfer-encoding"}
+)
+_NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
+_BROKEN: Final = (
+    OSError,
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.TimeoutException,
+)
+
+# What lies among public addresses and leads elsewhere: to IPv4 hidden in IPv6, to machines of one's own cloud.
+_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
+_ASTRAY: Final = (
+    ipaddress.ip_network("192.0.0.0/24"),
+    ipaddress.ip_network("192.88.99.0/24"),
+    ipaddress.ip_network("168.63.129.16/32"),
+    ipaddress.ip_network("2001::/23"),
+    ipaddress.ip_network("2002::/16"),
+    ipaddress.ip_network("3fff::/20"),
+)
+
+
+class OutgoingRefusedError(JourneyServiceError):
+    """The destination may not be called, now or later."""
+
+    code = "destination-refused"
+    title = "The destination may not be called"
+
+
+class OutgoingFailedError(JourneyServiceError):
+    """The call came to nothing; another try may do better."""
+
+    code = "call-failed"
+    title = "The call failed"
+
+    def __init__(self, host: str, reason: str) -> None:
+        super().__init__(f"The call to {host} failed: {reason}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a host answered, whatever the status; header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    is_cut: bool
+    """Whether the body was longer than what is kept of it."""
+
+
+class _Origin(NamedTuple):
+    scheme: str
+    host: str
+    port: int
+
+    def at(self, target: bytes) -> httpcore.URL:
+        return httpcore.URL(scheme=self.scheme, host=self.host, port=self.port, target=target)
+
+    @property
+    def authority(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+
+def is_public(address: str) -> bool:
+    """Whether an address is anybody's on the internet, rather than a way into this or some other network."""
+    try:
+        judged = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(judged, ipaddress.IPv6Address):
+        judged = judged.ipv4_mapped or judged
+    # The library's word alone is not enough: to 3.11, transition addresses and multicast are global.
+    if isinstance(judged, ipaddress.IPv6Address) and (judged.scope_id or judged not in _UNICAST):
+        return False
+    is_special = judged.is_multicast or judged.is_reserved or any(judged in network for network in _ASTRAY)
+    return judged.is_global and not is_special
+
+
+class Outgoing:
+    """The way out of the house; `trusted` are origins the operator named, such as `http://127.0.0.1:9000`.
+
+    Nothing of the environment is read, no redirect is followed, and a deadline is the deadline of the whole call.
+    """
+
+    def __init__(
+        self,
+        *,
+        trusted: Collection[str] = (),
+        deadline_seconds: float = 15.0,
+        resolve: Resolve | None = None,
+        backend: httpcore.AsyncNetworkBackend | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
+        self._trusted = frozenset(_trusted_origin(text) for text in trusted)
+        self._deadline_seconds = deadline_seconds
+        self._resolve = resolve or _look_up
+        self._backend = backend or httpcore.AnyIOBackend()
+        self._ssl_context = ssl_context or httpcore.default_ssl_context()
+        self._room = asyncio.Semaphore(_CONNECTIONS)
+        self._is_closed = False
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] = _NO_HEADERS,
+        content: bytes = b"",
+        deadline_seconds: float | None = None,
+    ) -> Answer:
+        """What the host answers. Raises OutgoingRefusedError, which no retry mends, and OutgoingFailedError."""
+        origin, target = _parse(url)
+        is_trusted = origin in self._trusted
+        if origin.scheme != "https" and not is_trusted:
+            raise OutgoingRefusedError(f"{origin.host} may not be called: only https is.")
+        if method not in _METHODS:
+            raise OutgoingRefusedError(f"{origin.host} may not be called: the method is not one of HTTP.")
+        written = _written(method, origin, headers, content)
+        guard = _Guard(self._resolve, self._backend, is_trusted=is_trusted)
+        try:
+            # A timeout for each read alone would never end a call that is answered byte by byte.
+            async with asyncio.timeout(deadline_seconds or self._deadline_seconds), self._room:
+                if self._is_closed:
+                    raise OutgoingFailedError(origin.host, "this process is stopping")
+                return await self._exchange(guard, method, origin.at(target), written, content)
+        except TimeoutError:
+            raise OutgoingFailedError(origin.host, "the time ran out") from None
+        except _BROKEN as error:
+            raise OutgoingFailedError(origin.host, "there was no connection, or no proper answer") from error
+
+    async def close(self) -> None:
+        """Take no more calls, and wait for those under way: each has its deadline."""
+        if not self._is_closed:
+            self._is_closed = True
+            for _ in range(_CONNECTIONS):
+                await self._room.acquire()
+            for _ in range(_CONNECTIONS):
+                self._room.release()
+
+    async def _exchange(
+        self, guard: "_Guard", method: str, url: httpcore.URL, headers: _Headers, content: bytes
+    ) -> Answer:
+        line = httpcore.AsyncHTTPConnection(url.origin, self._ssl_context, network_backend=guard)
+        body = bytearray()
+        try:
+            async with line.stream(method, url, headers=headers, content=content or None) as response:
+                async for part in response.aiter_stream():
+                    body += part
+                    if len(body) > _LONGEST_BODY:
+                        break
+        finally:
+            await guard.hang_up()
+        kept = bytes(body[:_LONGEST_BODY])
+        return Answer(response.status, _read(response.headers), kept, is_cut=len(body) > _LONGEST_BODY)
+
+
+class _Guard(httpcore.AsyncNetworkBackend):
+    """The sockets of one call: there are none to where the call may not go, and none are left behind it."""
+
+    def __init__(self, resolve: Resolve, backend: httpcore.AsyncNetworkBackend, *, is_trusted: bool) -> None:
+        self._resolve = resolve
+        self._backend = backend
+        self._is_trusted = is_trusted
+        self._streams: list[httpcore.AsyncNetworkStream] = []
+
+    async def connect_tcp(
+        self, host: str, port: int, *_args: object, **_options: object
+    ) -> httpcore.AsyncNetworkStream:
+        """A connection to one of the addresses that were judged."""
+        if port not in _PORTS and not self._is_trusted:
+            raise OutgoingRefusedError(f"{host} may not be called: only ports 443 and 8443 are.")
+        addresses = await self._resolve(host, port)
+        if not addresses:
+            raise OSError
+        if not self._is_trusted and not all(is_public(address) for address in addresses):
+            raise OutgoingRefusedError(f"{host} may not be called: it is not a public address.")
+        *early, last = addresses[:_ATTEMPTS]
+        for address in early:
+            with suppress(OSError, httpcore.ConnectError, httpcore.ConnectTimeout):
+                return await self._dial(address, port)
+        return await self._dial(last, port)
+
+    async def connect_unix_socket(self, *_args: object, **_options: object) -> httpcore.AsyncNetworkStream:
+        """Refused: a socket file is nobody's public address."""
+        raise OutgoingRefusedError("A socket of this machine may not be called.")
+
+    async def hang_up(self) -> None:
+        """Close what is still open, such as a handshake that was given up on and which nobody else closes."""
+        for stream in self._streams:
+            await stream.aclose()
+
+    async def _dial(self, address: str, port: int) -> httpcore.AsyncNetworkStream:
+        stream = await self._backend.connect_tcp(address, port, timeout=_CONNECT_SECONDS)
+        self._streams.append(stream)
+        return stream
+
+
+async def _look_up(host: str, port: int) -> Sequence[str]:
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(place[0]) for *_, place in found))
+
+
+def _parse(url: str) -> tuple[_Origin, bytes]:
+    try:
+        parsed = httpx.URL(url) if len(url) <= _LONGEST_URL else None
+    except (httpx.InvalidURL, ValueError):
+        parsed = None
+    if parsed is None or parsed.scheme not in _DEFAULT_PORTS or parsed.userinfo:
+        raise OutgoingRefusedError("The URL must be an absolute one of https, and name no user.")
+    host = parsed.raw_host.decode()
+    port = _DEFAULT_PORTS[parsed.scheme] if parsed.port is None else parsed.port
+    # What the parser let through with a colon is a literal of IPv6, except for its scope.
+    is_name = len(host) <= _LONGEST_HOST and _NAME.fullmatch(host) is not None
+    if not (is_name or (":" in host and "%" not in host)) or not 0 < port <= _LAST_PORT:
+        raise OutgoingRefusedError("The URL must name a host, and a port only if there is one.")
+    return _Origin(parsed.scheme, host, port), parsed.raw_path
+
+
+def _trusted_origin(text: str) -> _Origin:
+    try:
+        origin, target = _parse(text)
+    except OutgoingRefusedError:
+        origin, target = None, b""
+    if origin is None or target != b"/" or "#" in text:
+        raise InvalidInputError.at(
+            "JOURNEY_TRUSTED_ORIGINS", "must be origins such as http://127.0.0.1:9000, without path or user"
+        )
+    return origin
+
+
+def _written(method: str, origin: _Origin, headers: Mapping[str, str], content: bytes) -> _Headers:
+    written = {"Host": origin.authority, "Accept-Encoding": "identity", "Connection": "close"}
+    if content or method not in _BODILESS:
+        written["Content-Length"] = str(len(content))
+    for name, value in headers.items():
+        if not (_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value)):
+            raise OutgoingRefusedError(f"{origin.host} may not be called: a header is malformed.")
+        if name.lower() in _OWN_HEADERS:
+            raise OutgoingRefusedError(f"{origin.host} may not be called: {name} is not the caller's to set.")
+    return [*written.items(), *headers.items()]
+
+
+def _read(headers: Iterable[tuple[bytes, bytes]]) -> Mapping[str, str]:
+    read: dict[str, str] = {}
+    for raw_name, raw_value in headers:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        read[name] = f"{read[name]}, {value}" if name in read else value
+    return read

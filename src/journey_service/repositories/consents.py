@@ -1,0 +1,65 @@
+"""Consents and their past: whether a customer may be contacted over a channel, since when, and who said so."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from journey_service.repositories.tables import consent_changes
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentChange:
+    """One change of one consent, as of `at` in the company's time; `source` is who told it."""
+
+    channel: str
+    was: str
+    status: str
+    at: datetime
+    source: str
+
+
+class Consents:
+    """The changes of consents in one company: a ledger."""
+
+    def __init__(self, connection: AsyncConnection, company_id: int) -> None:
+        self._connection = connection
+        self._company_id = company_id
+
+    async def append(self, changes: Mapping[int, Sequence[ConsentChange]]) -> None:
+        """Write changes down, by customer."""
+        rows = [
+            {
+                "company_id": self._company_id,
+                "customer_id": customer_id,
+                "channel": change.channel,
+                "was": change.was,
+                "status": change.status,
+                "at": change.at,
+                "source": change.source,
+            }
+            for customer_id in sorted(changes)
+            for change in changes[customer_id]
+        ]
+        if rows:
+            await self._connection.execute(insert(consent_changes), rows)
+
+    async def of(self, customer_id: int) -> list[ConsentChange]:
+        """Every change of one customer's consents, the oldest first."""
+        rows = await self._connection.execute(
+            select(
+                consent_changes.c.channel,
+                consent_changes.c.was,
+                consent_changes.c.status,
+                consent_changes.c.at,
+                consent_changes.c.source,
+            )
+            .where(
+                consent_changes.c.company_id == self._company_id,
+                consent_changes.c.customer_id == customer_id,
+            )
+            .order_by(consent_changes.c.id)
+        )
+        return [ConsentChange(*row) for row in rows]

@@ -1,0 +1,53 @@
+"""What is not kept for ever, some thousand rows at a time."""
+
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+_EVENT_DETAILS: Final = text("SELECT clear_event_details(CAST(:before AS timestamptz), :most)")
+_IMPORT_FAULTS: Final = text(
+    "WITH old AS (SELECT e.import_id, e.line, e.pointer FROM import_errors e JOIN imports i"
+    " ON i.company_id = e.company_id AND i.id = e.import_id WHERE e.company_id = :company_id"
+    " AND i.finished_at < clock_timestamp() - make_interval(days => :days) LIMIT :most)"
+    " DELETE FROM import_errors e USING old WHERE e.company_id = :company_id AND e.import_id = old.import_id"
+    " AND e.line = old.line AND e.pointer = old.pointer"
+)
+_JOB_DETAILS: Final = text(
+    "WITH old AS (SELECT id FROM jobs WHERE company_id = :company_id AND status IN ('done', 'failed')"
+    " AND finished_at < clock_timestamp() - make_interval(days => :days)"
+    " AND (parameters <> '{}'::jsonb OR result IS NOT NULL OR cursor IS NOT NULL) ORDER BY id LIMIT :most)"
+    " UPDATE jobs j SET parameters = '{}'::jsonb, result = NULL, cursor = NULL FROM old"
+    " WHERE j.company_id = :company_id AND j.id = old.id"
+)
+
+
+class Retention:
+    """The end of what one company keeps for a while."""
+
+    def __init__(self, connection: AsyncConnection, company_id: int) -> None:
+        self._connection = connection
+        self._company_id = company_id
+
+    async def clear_event_details(self, before: datetime, *, most: int) -> int:
+        """Clear the free metadata of events that occurred before an instant; returns of how many."""
+        return int(
+            (await self._connection.execute(_EVENT_DETAILS, {"before": before, "most": most})).scalar_one()
+        )
+
+    async def drop_import_faults(self, *, days: int, most: int) -> int:
+        """Drop the faults of histories that were done with some days ago; returns how many."""
+        return (
+            await self._connection.execute(
+                _IMPORT_FAULTS, {"company_id": self._company_id, "days": days, "most": most}
+            )
+        ).rowcount
+
+    async def clear_job_details(self, *, days: int, most: int) -> int:
+        """Clear what jobs that ended some days ago were about; returns of how many."""
+        return (
+            await self._connection.execute(
+                _JOB_DETAILS, {"company_id": self._company_id, "days": days, "most": most}
+            )
+        ).rowcount

@@ -1,0 +1,130 @@
+"""Sessions of browsers, and the links that open one once. Tokens are kept as hashes only."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import insert, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from journey_service.repositories.tables import browser_sessions, sign_in_links
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A browser that has signed in: as whom, what it may do, and until when at the latest."""
+
+    actor: str
+    role: str
+    scopes: tuple[str, ...]
+    key_id: str | None
+    expires_at: datetime
+
+
+# A session that was opened with a key is as alive as the key; one that nobody has used for a while is over.
+_LIVE: Final = text(
+    "SELECT s.actor, s.role, s.scopes, s.key_id, s.expires_at,"
+    " s.seen_at < clock_timestamp() - make_interval(secs => :note_seconds) AS is_to_be_noted"
+    " FROM browser_sessions s LEFT JOIN api_keys k ON k.company_id = s.company_id AND k.key_id = s.key_id"
+    " WHERE s.company_id = :company_id AND s.token_hash = :token_hash AND s.ended_at IS NULL"
+    " AND s.expires_at > clock_timestamp()"
+    " AND s.seen_at > clock_timestamp() - make_interval(secs => :idle_seconds)"
+    " AND (s.key_id IS NULL OR (k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp())))"
+)
+_NOTE: Final = text(
+    "UPDATE browser_sessions SET seen_at = clock_timestamp()"
+    " WHERE company_id = :company_id AND token_hash = :token_hash"
+)
+_END: Final = text(
+    "UPDATE browser_sessions SET ended_at = clock_timestamp()"
+    " WHERE company_id = :company_id AND token_hash = :token_hash AND ended_at IS NULL"
+)
+_CLEAR: Final = text(
+    "DELETE FROM browser_sessions WHERE company_id = :company_id"
+    " AND greatest(expires_at, ended_at) < clock_timestamp() - interval '1 day'"
+)
+_CLEAR_LINKS: Final = text(
+    "DELETE FROM sign_in_links WHERE company_id = :company_id AND expires_at < clock_timestamp() - interval '1 day'"
+)
+_USE: Final = text(
+    "UPDATE sign_in_links SET used_at = clock_timestamp() WHERE company_id = :company_id"
+    " AND token_hash = :token_hash AND used_at IS NULL AND expires_at > clock_timestamp() RETURNING actor, role"
+)
+_IN: Final = text("clock_timestamp() + make_interval(secs => :seconds)")
+
+
+class Sessions:
+    """The sessions of one company's browsers."""
+
+    def __init__(self, connection: AsyncConnection, company_id: int) -> None:
+        self._connection = connection
+        self._company_id = company_id
+
+    async def open(
+        self,
+        token_hash: bytes,
+        *,
+        actor: str,
+        role: str,
+        scopes: Sequence[str],
+        key_id: str | None,
+        seconds: int,
+    ) -> None:
+        """Keep a new session."""
+        await self._connection.execute(
+            insert(browser_sessions).values(
+                company_id=self._company_id,
+                token_hash=token_hash,
+                actor=actor,
+                role=role,
+                scopes=list(scopes),
+                key_id=key_id,
+                expires_at=_IN.bindparams(seconds=seconds),
+            )
+        )
+
+    async def live(self, token_hash: bytes, *, idle_seconds: int, note_seconds: int) -> Session | None:
+        """The session of a token, if it is neither ended nor over; that it was used is noted now and then."""
+        values = {"company_id": self._company_id, "token_hash": token_hash}
+        row = (
+            await self._connection.execute(
+                _LIVE, {**values, "idle_seconds": idle_seconds, "note_seconds": note_seconds}
+            )
+        ).one_or_none()
+        if row is None:
+            return None
+        if row.is_to_be_noted:
+            await self._connection.execute(_NOTE, values)
+        return Session(row.actor, row.role, tuple(row.scopes), row.key_id, row.expires_at)
+
+    async def end(self, token_hash: bytes) -> bool:
+        """End a session; False if there is none."""
+        done = await self._connection.execute(
+            _END, {"company_id": self._company_id, "token_hash": token_hash}
+        )
+        return done.rowcount == 1
+
+    async def clear(self) -> None:
+        """Drop what has been over for a day."""
+        await self._connection.execute(_CLEAR, {"company_id": self._company_id})
+        await self._connection.execute(_CLEAR_LINKS, {"company_id": self._company_id})
+
+    async def put_link(self, token_hash: bytes, *, actor: str, role: str, seconds: int) -> None:
+        """Keep a link that opens a session once."""
+        await self._connection.execute(
+            insert(sign_in_links).values(
+                company_id=self._company_id,
+                token_hash=token_hash,
+                actor=actor,
+                role=role,
+                expires_at=_IN.bindparams(seconds=seconds),
+            )
+        )
+
+    async def use_link(self, token_hash: bytes) -> tuple[str, str] | None:
+        """Use up a link: (actor, role) it opens a session for; None if it was used, is over, or never was."""
+        row = (
+            await self._connection.execute(_USE, {"company_id": self._company_id, "token_hash": token_hash})
+        ).one_or_none()
+        return None if row is None else (row.actor, row.role)

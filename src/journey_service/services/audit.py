@@ -1,0 +1,34 @@
+"""The audit log: read by the company's admin; and what operators do in a company that leaves no row of its own."""
+
+from collections.abc import Sequence
+
+from journey_service.domain.actors import Actor
+from journey_service.repositories.audit import Act, Audited, AuditWanted
+from journey_service.repositories.database import Database
+from journey_service.repositories.unit_of_work import Work
+
+
+async def list_audit(
+    database: Database, company_id: int, wanted: AuditWanted, *, before: int | None, limit: int
+) -> Sequence[Audited]:
+    """Rows of the log that fit, newest first. Raises CompanyNotFoundError."""
+
+    async def unit(work: Work) -> Sequence[Audited]:
+        if company_id:
+            await work.companies.desk()
+        return await work.audit.page(wanted, before=before, limit=limit)
+
+    return await database.run(company_id, unit)
+
+
+async def note_presence(database: Database, company_id: int, operation: str, *, by: Actor) -> None:
+    """Write down that an operator is about to look at, or tell something to, a company that is not their own.
+
+    Raises CompanyNotFoundError.
+    """
+
+    async def unit(work: Work) -> None:
+        await work.companies.desk()
+        await work.audit.record(by, Act("operator.present", detail={"operation": operation}))
+
+    await database.run(company_id, unit)

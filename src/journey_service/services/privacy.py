@@ -1,0 +1,86 @@
+"""Everything held on one person: handed out, or erased so that only the figures stay."""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from journey_service.domain import scoring
+from journey_service.domain.actors import Actor
+from journey_service.domain.errors import CustomerNotFoundError
+from journey_service.repositories.audit import Act
+from journey_service.repositories.database import Database
+from journey_service.repositories.unit_of_work import Work
+from journey_service.services.desk import load, view, write
+from journey_service.services.journeys import Scores
+
+_LOWEST = 2**62
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """Everything held on a customer at an instant: rows by table, and the scores that are computed from them."""
+
+    customer_id: int
+    at: datetime
+    scores: Scores
+    tables: Mapping[str, Sequence[Mapping[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """A customer erased: now, or (`is_repeat`) at some time before."""
+
+    at: datetime
+    is_repeat: bool
+
+
+async def export_customer(database: Database, company_id: int, customer_id: int, *, by: Actor) -> Export:
+    """Everything held on a customer. Raises CustomerNotFoundError."""
+
+    async def unit(work: Work) -> Export:
+        desk = await work.companies.desk()
+        standing = await work.relationships.find(customer_id)
+        if standing is None:
+            raise CustomerNotFoundError(customer_id)
+        # Written first, so that the export tells of itself too.
+        await work.audit.record(by, Act("customer.export", customer_id=customer_id))
+        seen = view(desk, standing, desk.now)
+        facts, policy = standing.relationship.facts, desk.rulebook.policy
+        scores = Scores(
+            seen.as_of,
+            scoring.explain_engagement(facts, policy, seen.as_of),
+            scoring.explain_risk(facts, policy, seen.as_of),
+        )
+        tables = await work.personal.export(customer_id, standing.id)
+        return Export(customer_id, desk.now, scores, tables)
+
+    return await database.run(company_id, unit)
+
+
+async def anonymize_customer(database: Database, company_id: int, customer_id: int, *, by: Actor) -> Erasure:
+    """Erase who a customer is, everywhere and for good; what was counted stays counted.
+
+    What is due is decided before. The journey goes on under an id that leads nowhere, and whatever is told of the
+    old id from then on is ignored. Erasing once more changes nothing. Raises CustomerNotFoundError.
+    """
+
+    async def unit(work: Work) -> Erasure:
+        docket = await load(work, [customer_id])
+        if customer_id in docket.erased:
+            return Erasure(docket.desk.clock, is_repeat=True)
+        journey = docket.find(customer_id)
+        if journey is None:
+            raise CustomerNotFoundError(customer_id)
+        journey.bring_to(docket.now)
+        await write(work, docket)
+        new_id = -1 - secrets.randbelow(_LOWEST)
+        await work.personal.erase(
+            customer_id, docket.standings[customer_id].id, new_id=new_id, key=work.tombstones.key
+        )
+        await work.tombstones.put(customer_id)
+        await work.audit.record(by, Act("customer.anonymize", customer_id=new_id))
+        return Erasure(docket.desk.clock, is_repeat=False)
+
+    return await database.run(company_id, unit)

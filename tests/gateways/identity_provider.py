@@ -1,0 +1,207 @@
+"""A real identity provider of this machine: keys that rotate, tokens, and people who sign in at once."""
+
+import asyncio
+import base64
+import hashlib
+import json
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+from urllib.parse import parse_qs, quote_plus, urlencode, urlsplit
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+Signer = Callable[[bytes], bytes]
+
+
+@cache
+def rsa_key(name: str) -> rsa.RSAPrivateKey:
+    """A key of 2048 bits, made once for each name."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+@cache
+def ec_key(name: str) -> ec.EllipticCurvePrivateKey:
+    """A key on the curve of ES256, made once for each name."""
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def base64url(data: bytes) -> str:
+    """Bytes as tokens carry them."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def assembled(header: object, claims: object, signer: Signer) -> str:
+    """A token of any header and claims whatever; bytes are taken as they are."""
+    parts = [
+        base64url(part if isinstance(part, bytes) else json.dumps(part).encode()) for part in (header, claims)
+    ]
+    signed = ".".join(parts)
+    return f"{signed}.{base64url(signer(signed.encode()))}"
+
+
+def signer_of(alg: str, key: object) -> Signer:
+    """How an algorithm signs with a key."""
+    return lambda signed: jwt.get_algorithm_by_name(alg).sign(signed, key)
+
+
+def jwk(kid: str, key: object, **properties: object) -> dict[str, Any]:
+    """A public key as it is listed; keywords replace properties."""
+    kind = "RS256" if isinstance(key, rsa.RSAPrivateKey) else "ES256"
+    public = jwt.get_algorithm_by_name(kind).to_jwk(key.public_key(), as_dict=True)
+    return {**public, "kid": kid, "use": "sig", **properties}
+
+
+class FakeProvider:
+    """The provider; its clients are told by `client_id` and `client_secret`, who signs in by `person`."""
+
+    def __init__(
+        self,
+        *,
+        audience: str = "journey",
+        client_id: str = "portal",
+        client_secret: str | None = "a secret: with % and +",
+    ) -> None:
+        self.audience = audience
+        self.client_id = client_id
+        self.client_secret = client_secret
+        self.person: dict[str, Any] = {"sub": "somebody"}
+        self.status = 200
+        """What everything is answered with; 200 lets it work."""
+        self.fetches: Counter[str] = Counter()
+        """How often each path was asked for."""
+        self.answers: dict[str, object] = {}
+        """What is answered at a path instead; bytes are taken as they are."""
+        self.is_answering = asyncio.Event()
+        """While cleared, whoever asks is kept waiting."""
+        self.is_answering.set()
+        self.rotate("first")
+        self._codes: dict[str, dict[str, str]] = {}
+        self._server: asyncio.Server | None = None
+        self._port = 0
+
+    @property
+    def url(self) -> str:
+        """The issuer."""
+        return f"http://127.0.0.1:{self._port}"
+
+    async def start(self) -> None:
+        """Be there, at the same place as before."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
+        self._port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        """Be away: connections are refused."""
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
+            self._server = None
+
+    def rotate(self, name: str) -> None:
+        """Sign with other keys from now on, and list no others."""
+        self.name = name
+        self.keys = {f"rsa-{name}": rsa_key(name), f"ec-{name}": ec_key(name)}
+        self.listed = [jwk(kid, key) for kid, key in self.keys.items()]
+
+    def claims(self, **replaced: object) -> dict[str, Any]:
+        """What a good access token claims; keywords replace claims, None leaves one out."""
+        now = int(time.time())
+        usual = {"iss": self.url, "aud": self.audience, "iat": now, "exp": now + 300, **self.person}
+        return {name: value for name, value in {**usual, **replaced}.items() if value is not None}
+
+    def token(self, **replaced: object) -> str:
+        """An access token; keywords replace its claims, None leaves one out."""
+        return self.sign(self.claims(**replaced))
+
+    def sign(
+        self,
+        claims: object,
+        *,
+        alg: str = "RS256",
+        kid: str | None = None,
+        key: object = None,
+        header: Mapping[str, object] | None = None,
+    ) -> str:
+        """A token of these claims, by the provider's key unless another is given; None leaves a header out."""
+        own = f"{'ec' if alg.startswith('ES') else 'rsa'}-{self.name}"
+        told = {"typ": "JWT", "alg": alg, "kid": kid or own, **(header or {})}
+        told = {name: value for name, value in told.items() if value is not None}
+        return assembled(told, claims, signer_of(alg, self.keys[own] if key is None else key))
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            lines = head.split("\r\n")
+            method, target, _ = lines[0].split(" ")
+            headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:])}
+            body = await reader.readexactly(int(headers.get("content-length", "0")))
+            await self.is_answering.wait()
+            status, extra, answer = self._answer(method, target, headers, body.decode())
+            told = f"HTTP/1.1 {status} Told\r\n{extra}Content-Length: {len(answer)}\r\n\r\n"
+            writer.write(told.encode() + answer)
+            await writer.drain()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass  # the caller hung up
+        finally:
+            writer.close()
+
+    def _answer(
+        self, method: str, target: str, headers: Mapping[str, str], body: str
+    ) -> tuple[int, str, bytes]:
+        path = urlsplit(target).path
+        self.fetches[path] += 1
+        if self.status != 200:
+            return self.status, "", b"{}"
+        if path in self.answers:
+            answer = self.answers[path]
+            return 200, "", answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+        asked = {name: values[0] for name, values in parse_qs(urlsplit(target).query).items()}
+        form = {name: values[0] for name, values in parse_qs(body).items()}
+        if path == "/authorize":
+            return 302, f"Location: {self._authorize(asked)}\r\n", b""
+        told: object = {"error": "invalid_request"}
+        if path == "/.well-known/openid-configuration":
+            told = self._description()
+        elif path == "/jwks":
+            told = {"keys": self.listed}
+        elif path == "/token" and method == "POST":
+            told = self._redeem(headers, form)
+        return (400 if "error" in told else 200), "", json.dumps(told).encode()
+
+    def _description(self) -> dict[str, str]:
+        return {
+            "issuer": self.url,
+            "jwks_uri": f"{self.url}/jwks",
+            "authorization_endpoint": f"{self.url}/authorize",
+            "token_endpoint": f"{self.url}/token",
+        }
+
+    def _authorize(self, asked: dict[str, str]) -> str:
+        """Where the browser goes back to: signed in, if it was sent here properly."""
+        usual = {"response_type": "code", "client_id": self.client_id, "code_challenge_method": "S256"}
+        is_proper = usual.items() <= asked.items() and "openid" in asked.get("scope", "").split()
+        told = {"error": "invalid_request"}
+        if is_proper:
+            told = {"code": secrets.token_urlsafe(8)}
+            self._codes[told["code"]] = asked
+        return f"{asked['redirect_uri']}?{urlencode({**told, 'state': asked.get('state', '')})}"
+
+    def _redeem(self, headers: Mapping[str, str], form: dict[str, str]) -> dict[str, str]:
+        asked = self._codes.pop(form.get("code", ""), None)  # a code is good once
+        if asked is None or form.get("grant_type") != "authorization_code":
+            return {"error": "invalid_grant"}
+        digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
+        if base64url(digest) != asked["code_challenge"] or form.get("redirect_uri") != asked["redirect_uri"]:
+            return {"error": "invalid_grant"}
+        if self.client_secret is None:
+            is_client = form.get("client_id") == self.client_id and "authorization" not in headers
+        else:
+            pair = f"{quote_plus(self.client_id)}:{quote_plus(self.client_secret)}".encode()
+            is_client = headers.get("authorization") == f"Basic {base64.b64encode(pair).decode()}"
+        if not is_client:
+            return {"error": "invalid_client"}
+        return {"token_type": "Bearer", "id_token": self.token(aud=self.client_id, nonce=asked.get("nonce"))}
