@@ -2,10 +2,13 @@
 
 import re
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from journey_service.domain.errors import InvalidInputError
+from journey_service.services.credentials import check_token
 
 Origins = Annotated[tuple[str, ...], NoDecode]
 
@@ -27,6 +30,7 @@ _WELL_KNOWN: Final = frozenset(
     )
 )
 _ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+", re.ASCII)
+_ASYMMETRIC: Final = re.compile(r"(RS|PS|ES)(256|384|512)|EdDSA")
 
 
 class Settings(BaseSettings):
@@ -71,7 +75,7 @@ class Settings(BaseSettings):
     """Origins that may be called though they are not public, with commas between."""
 
     oidc_issuer: str | None = Field(default=None, validation_alias="OIDC_ISSUER")
-    oidc_audience: str | None = Field(default=None, validation_alias="OIDC_AUDIENCE")
+    oidc_audience: str | None = Field(default=None, validate_default=True, validation_alias="OIDC_AUDIENCE")
     oidc_operator_audience: str | None = Field(default=None, validation_alias="OIDC_OPERATOR_AUDIENCE")
     oidc_algorithms: Origins = Field(default=("RS256", "ES256"), validation_alias="OIDC_ALGORITHMS")
     oidc_jwks_url: str | None = Field(default=None, validation_alias="OIDC_JWKS_URL")
@@ -106,50 +110,99 @@ class Settings(BaseSettings):
 
     @field_validator("public_url")
     @classmethod
-    def _as_origin(cls, given: str | None) -> str | None:
-        if given is not None and not _ORIGIN.fullmatch(given.rstrip("/")):
+    def _as_origin(cls, given: str | None, info: ValidationInfo) -> str | None:
+        if given is None:
+            return None
+        origin = given.rstrip("/")
+        if not _ORIGIN.fullmatch(origin):
             raise ValueError("must be an address without a path, such as https://journey.company.com")
-        return None if given is None else given.rstrip("/")
+        if origin.startswith("http:") and _is_in_production(info):
+            raise ValueError("must begin with https:// in production")
+        return origin
 
     @field_validator("cors_origins")
     @classmethod
-    def _are_origins(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+    def _are_origins(cls, given: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         if any(origin != "*" and not _ORIGIN.fullmatch(origin) for origin in given):
             raise ValueError("must be origins such as https://app.company.com, with commas between")
+        if "*" in given and _is_in_production(info):
+            raise ValueError("must name origins in production, not *")
         return given
 
     @field_validator("key_pepper", "erasure_key", "bootstrap_key")
     @classmethod
-    def _hard_to_guess(cls, given: SecretStr | None, info: Any) -> SecretStr | None:  # noqa: ANN401
-        if info.data.get("environment") != "production" or given is None:
+    def _hard_to_guess(cls, given: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if given is None or not _is_in_production(info):
             return given
-        if is_guessable(given.get_secret_value()):
+        secret = given.get_secret_value()
+        if info.field_name == "bootstrap_key":
+            secret = secret.split("_", 2)[-1]  # the id before it is no secret
+        if is_guessable(secret):
             raise ValueError("can be guessed: take the output of `openssl rand -base64 32`")
+        return given
+
+    @field_validator("erasure_key")
+    @classmethod
+    def _another_one(cls, given: SecretStr, info: ValidationInfo) -> SecretStr:
+        if given == info.data.get("key_pepper"):
+            raise ValueError("must be another secret than JOURNEY_KEY_PEPPER")
+        return given
+
+    @field_validator("bootstrap_key")
+    @classmethod
+    def _is_a_key(cls, given: SecretStr | None) -> SecretStr | None:
+        try:
+            if given is not None:
+                check_token(given.get_secret_value(), "")
+        except InvalidInputError as error:
+            raise ValueError(error.faults[0].message) from None
         return given
 
     @field_validator("database_url")
     @classmethod
-    def _not_well_known(cls, given: SecretStr, info: Any) -> SecretStr:  # noqa: ANN401
-        password = _password(given.get_secret_value())
-        if info.data.get("environment") == "production" and password is not None and password in _WELL_KNOWN:
+    def _not_well_known(cls, given: SecretStr, info: ValidationInfo) -> SecretStr:
+        if _is_in_production(info) and _WELL_KNOWN & _passwords(given.get_secret_value()):
             raise ValueError("has a password that everybody knows")
         return given
 
-    @model_validator(mode="after")
-    def _whole(self) -> "Settings":
-        if self.key_pepper.get_secret_value() == self.erasure_key.get_secret_value():
-            raise ValueError("JOURNEY_ERASURE_KEY must be another secret than JOURNEY_KEY_PEPPER")
-        if self.oidc_issuer is not None and self.oidc_audience is None:
-            raise ValueError("OIDC_AUDIENCE must be set beside OIDC_ISSUER")
-        if self.oidc_client_id is not None and (self.oidc_issuer is None or self.public_url is None):
-            raise ValueError("OIDC_ISSUER and JOURNEY_PUBLIC_URL must be set beside OIDC_CLIENT_ID")
-        if self.oidc_operator_audience is not None and self.oidc_operator_audience == self.oidc_audience:
-            raise ValueError("OIDC_OPERATOR_AUDIENCE must be another one than OIDC_AUDIENCE")
-        if self.is_production and "*" in self.cors_origins:
-            raise ValueError("JOURNEY_CORS_ORIGINS must name origins in production, not *")
-        if self.is_production and (self.public_url or "https:").startswith("http:"):
-            raise ValueError("JOURNEY_PUBLIC_URL must begin with https:// in production")
-        return self
+    @field_validator("oidc_audience", "oidc_operator_audience", "oidc_jwks_url", "oidc_client_id")
+    @classmethod
+    def _beside_an_issuer(cls, given: str | None, info: ValidationInfo) -> str | None:
+        issuer = info.data.get("oidc_issuer")
+        if given is None and issuer is not None and info.field_name == "oidc_audience":
+            raise ValueError("must be set beside OIDC_ISSUER")
+        if given is not None and issuer is None:
+            raise ValueError("means nothing without OIDC_ISSUER")
+        return given
+
+    @field_validator("oidc_operator_audience")
+    @classmethod
+    def _another_audience(cls, given: str | None, info: ValidationInfo) -> str | None:
+        if given is not None and given == info.data.get("oidc_audience"):
+            raise ValueError("must be another one than OIDC_AUDIENCE")
+        return given
+
+    @field_validator("oidc_algorithms")
+    @classmethod
+    def _are_asymmetric(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        # With a symmetric one, whoever knows the public key could sign.
+        if not given or any(_ASYMMETRIC.fullmatch(algorithm) is None for algorithm in given):
+            raise ValueError("must be asymmetric ones, such as RS256, with commas between")
+        return given
+
+    @field_validator("oidc_client_id")
+    @classmethod
+    def _leads_back(cls, given: str | None, info: ValidationInfo) -> str | None:
+        if given is not None and info.data.get("public_url", "") is None:
+            raise ValueError("needs JOURNEY_PUBLIC_URL, to which people come back")
+        return given
+
+    @field_validator("oidc_client_secret")
+    @classmethod
+    def _of_a_client(cls, given: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if given is not None and info.data.get("oidc_client_id", "") is None:
+            raise ValueError("means nothing without OIDC_CLIENT_ID")
+        return given
 
 
 class MigrationSettings(BaseSettings):
@@ -171,11 +224,21 @@ def is_guessable(secret: str) -> bool:
     return len(set(secret)) < _FEWEST_LETTERS or _WORDS.search(secret) is not None
 
 
-def _password(url: str) -> str | None:
+def _passwords(url: str) -> set[str]:
+    """Every password that an address of a database tells, in small letters."""
     try:
-        return urlsplit(url).password
+        parts = urlsplit(url)
+        told = [
+            *([] if parts.password is None else [unquote(parts.password)]),
+            *parse_qs(parts.query).get("password", []),
+        ]
     except ValueError:
-        return None
+        return set()
+    return {password.lower() for password in told}
+
+
+def _is_in_production(info: ValidationInfo) -> bool:
+    return info.data.get("environment") == "production"
 
 
 def read_settings() -> Settings:

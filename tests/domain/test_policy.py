@@ -64,6 +64,10 @@ def test_the_default_numbers_are_the_guides():
         "consent": "opt_out",
         "frequency_cap": 3,
         "frequency_cap_days": 7,
+        "keep_event_details_days": 730,
+        "keep_import_faults_days": 90,
+        "keep_job_details_days": 365,
+        "keep_audit_days": 1095,
     }
 
 

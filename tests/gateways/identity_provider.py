@@ -139,6 +139,7 @@ class FakeProvider:
             method, target, _ = lines[0].split(" ")
             headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:])}
             body = await reader.readexactly(int(headers.get("content-length", "0")))
+            self.fetches[urlsplit(target).path] += 1
             await self.is_answering.wait()
             status, extra, answer = self._answer(method, target, headers, body.decode())
             told = f"HTTP/1.1 {status} Told\r\n{extra}Content-Length: {len(answer)}\r\n\r\n"
@@ -153,7 +154,6 @@ class FakeProvider:
         self, method: str, target: str, headers: Mapping[str, str], body: str
     ) -> tuple[int, str, bytes]:
         path = urlsplit(target).path
-        self.fetches[path] += 1
         if self.status != 200:
             return self.status, "", b"{}"
         if path in self.answers:

@@ -398,9 +398,11 @@ async def test_every_hostile_token_is_refused_alike_and_no_attacker_is_asked(kno
 async def test_without_its_checks_the_table_would_tell(known, provider, attacker, monkeypatch):
     tokens = hostile(provider, attacker)
     real = jwt.decode
+    checks = {f"verify_{name}": True for name in ("exp", "nbf", "iat", "aud", "iss", "sub")}
 
-    def trusting(token, key, **options):
-        return real(token, key, **{**options, "options": {"verify_signature": False}})
+    def trusting(token, key, **rest):
+        options = {**rest["options"], **checks, "verify_signature": False}
+        return real(token, key, **{**rest, "options": options})
 
     monkeypatch.setattr(jwt, "decode", trusting)
     found = await believed(known, tokens)

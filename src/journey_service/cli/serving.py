@@ -20,6 +20,7 @@ from journey_service.cli.worker_process import WorkerProcess
 from journey_service.domain.errors import InvalidInputError
 from journey_service.embedded import Embedded, Servers
 from journey_service.embedded.processes import die_with_parent
+from journey_service.logs import CONFIG
 from journey_service.main import create_app
 from journey_service.repositories import migrating
 from journey_service.repositories.database import Database
@@ -107,6 +108,7 @@ def _serve(host: str, port: int, workers: int, *, factory: str = _FACTORY) -> No
         host=host,
         port=port,
         workers=workers,
+        log_config=CONFIG,
         log_level="info",
         access_log=False,
         server_header=False,
@@ -128,7 +130,7 @@ def _environment(servers: Servers) -> dict[str, str]:
 
 def _bring_demo(servers: Servers, address: str) -> None:
     async def work() -> list[demo.DemoKey]:
-        database = Database(servers.database_url)
+        database = Database(servers.database_url, erasure_key=servers.secrets["erasure_key"])
         lines: dict[str, TaskID] = {}
         try:
             with bar() as shown:
@@ -148,3 +150,4 @@ def _bring_demo(servers: Servers, address: str) -> None:
     mention(f"Documentation: {address}/docs")
     for key in keys:
         mention(f"Demo company {key.company_id}, {key.name}: {key.token}")
+        mention(f"  signs a browser in, once, within a quarter of an hour: {address}/sign-in/link/{key.link}")

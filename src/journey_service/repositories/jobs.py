@@ -173,6 +173,14 @@ class Jobs:
         )
         return held.rowcount == 1
 
+    async def forget(self, job_id: int, token: str, result: Mapping[str, Any] | None) -> None:
+        """Replace what a claimed job has found, and drop what it carried along."""
+        await self._connection.execute(
+            update(jobs)
+            .where(*self._is(job_id), jobs.c.lease_token == token, jobs.c.status == "running")
+            .values(result=result, cursor=None)
+        )
+
     async def release(self, job_id: int, token: str) -> None:
         """Give a claimed job back, for somebody else to go on with; it has waited since now."""
         await self._connection.execute(

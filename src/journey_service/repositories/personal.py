@@ -42,7 +42,8 @@ _ERASE_EVENTS: Final = text(
     " CAST(:new_ids AS text[]), CAST(:bookings AS text[]), CAST(:contents AS bytea[]))"
 )
 _NAMING: Final = text(
-    "SELECT id, parameters, cursor, result FROM jobs WHERE company_id = :company_id"
+    "SELECT id, parameters, CASE WHEN status IN ('done', 'failed') THEN NULL ELSE cursor END AS cursor, result"
+    " FROM jobs WHERE company_id = :company_id"
     " AND (position(:id IN CAST(parameters AS text)) > 0 OR position(:id IN CAST(result AS text)) > 0"
     " OR position(:id IN CAST(cursor AS text)) > 0) FOR NO KEY UPDATE"
 )
@@ -164,6 +165,7 @@ class PersonalData:
         return key.of_handle(self._company_id, "request", cause) if kind == "manual" else cause
 
     async def _rename_in_jobs(self, customer_id: int, new_id: int) -> None:
+        """Rename a customer in what jobs are about and have found; of those under way, see `services/jobs.py`."""
         found = await self._connection.execute(
             _NAMING, {"company_id": self._company_id, "id": str(customer_id)}
         )

@@ -6,10 +6,11 @@ recognised, and so nobody is let in until the right one is back.
 
 import hmac
 from collections.abc import Iterable
+from datetime import datetime
 from hashlib import sha256
 from typing import Final
 
-from sqlalchemy import text
+from sqlalchemy import exists, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -85,6 +86,17 @@ class Tombstones:
         hmacs = {self._key.of_customer(self._company_id, id_): id_ for id_ in asked}
         found = await self._connection.scalars(_FOUND, {"company_id": self._company_id, "hmacs": list(hmacs)})
         return {hmacs[bytes(hmac_)] for hmac_ in found}
+
+    async def has_any_since(self, at: datetime) -> bool:
+        """Whether anybody was erased since an instant, by the database's clock."""
+        found = await self._connection.scalar(
+            select(
+                exists().where(
+                    erasure_tombstones.c.company_id == self._company_id, erasure_tombstones.c.erased_at >= at
+                )
+            )
+        )
+        return bool(found)
 
     async def put(self, customer_id: int) -> None:
         """Remember that a customer was erased."""

@@ -7,7 +7,7 @@ lease finds that out inside the transaction, and keeps nothing of the page.
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
@@ -269,9 +269,40 @@ class JobRunner:
 
 async def _finish(run: Run, *, error: str | None = None) -> bool:
     async def unit(work: Work) -> bool:
+        await _forget_erased(work, run)
         return await work.jobs.finish(run.job.id, run.token, error=error)
 
     return await run.database.run(run.company_id, unit)
+
+
+async def _forget_erased(work: Work, run: Run) -> None:
+    """Take customers out of what a job has found who were erased while it was under way: it knew them before."""
+    job = await work.jobs.find(run.job.id)
+    if job is None or not await work.tombstones.has_any_since(job.created_at):
+        return
+    erased = await work.tombstones.among(_named_in(job.result))
+    await work.jobs.forget(run.job.id, run.token, _without(job.result, erased))
+
+
+def _named_in(found: Any) -> set[int]:  # noqa: ANN401  # any JSON value
+    """Every customer that stands in what a job has found."""
+    if isinstance(found, Mapping):
+        named = {found["customer_id"]} if isinstance(found.get("customer_id"), int) else set()
+        return named.union(*(_named_in(inner) for inner in found.values()))
+    return set().union(*(_named_in(inner) for inner in found)) if isinstance(found, list) else set()
+
+
+def _without(found: Any, erased: Collection[int]) -> Any:  # noqa: ANN401  # any JSON value
+    """What a job has found, without the entries of some customers."""
+    if isinstance(found, Mapping):
+        return {name: _without(inner, erased) for name, inner in found.items()}
+    if isinstance(found, list):
+        return [
+            _without(inner, erased)
+            for inner in found
+            if not (isinstance(inner, Mapping) and inner.get("customer_id") in erased)
+        ]
+    return found
 
 
 async def _release(run: Run) -> None:

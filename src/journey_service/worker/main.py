@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import logging.config
 import signal
 
+from journey_service.logs import CONFIG
 from journey_service.repositories.database import Database
 from journey_service.settings import Settings
 from journey_service.worker.bells import listen
@@ -15,8 +17,7 @@ _LOGGER = logging.getLogger(__name__)
 
 async def run_worker(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT; what is being done then is given back for others to go on with."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("arq").setLevel(logging.ERROR)
+    logging.config.dictConfig(CONFIG)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signal_ in (signal.SIGTERM, signal.SIGINT):

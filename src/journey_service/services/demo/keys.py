@@ -2,21 +2,26 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from journey_service.domain.actors import EVERYTHING, Actor
+from journey_service.domain.actors import EVERYTHING, Actor, Role
 from journey_service.domain.errors import CompanyNotFoundError
 from journey_service.repositories.database import Database
 from journey_service.services.credentials import install_key
 from journey_service.services.demo.opening import BUSINESSES, DEMO_COMPANIES, is_demo
+from journey_service.services.sessions import create_link
+
+_ACTOR: Final = Actor("demo")
 
 
 @dataclass(frozen=True, slots=True)
 class DemoKey:
-    """A key to everything of one company of the demo."""
+    """A key to everything of one company of the demo, and what signs a browser in there once."""
 
     company_id: int
     name: str
     token: str
+    link: str
 
 
 async def hand_out_keys(
@@ -36,9 +41,10 @@ async def hand_out_keys(
             key_id=_key_id(company_id),
             scopes=[EVERYTHING],
             pepper=pepper,
-            by=Actor("demo"),
+            by=_ACTOR,
         )
-        keys.append(DemoKey(company_id, business.name, token))
+        link = await create_link(database, company_id, Role.ADMIN, by=_ACTOR)
+        keys.append(DemoKey(company_id, business.name, token, link))
     return keys
 
 

@@ -1,0 +1,461 @@
+"""What browsers are told: headers that keep them from doing harm, and whose scripts may call."""
+
+import base64
+import hashlib
+import re
+from contextlib import asynccontextmanager
+from html.parser import HTMLParser
+
+import httpx
+import pytest
+
+from api.calls import API, JSON
+from journey_service.api import headers as api_headers
+from journey_service.api.bodies import SMALL_BODY
+from journey_service.main import create_app
+from journey_service.settings import Settings, nowhere
+
+ALWAYS = {
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-store",
+}
+NOTHING = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'"
+HSTS = "strict-transport-security"
+OURS, OTHERS = "https://app.company.com", "https://evil.example"
+CORS = [
+    *("access-control-allow-origin", "access-control-allow-credentials", "access-control-allow-methods"),
+    *("access-control-allow-headers", "access-control-expose-headers", "access-control-max-age"),
+]
+
+ANSWERS = {
+    "200": ("GET", f"{API}/customers", {}, None, 200),
+    "201": ("PUT", f"{API}/customers/1", {}, b"{}", 201),
+    "204": ("DELETE", f"{API}/session", {}, None, 204),
+    "307": ("GET", "/", {"Authorization": ""}, None, 307),
+    "401": ("GET", f"{API}/customers", {"Authorization": ""}, None, 401),
+    "403": ("GET", f"{API}/admin/companies", {}, None, 403),
+    "404 of a customer": ("GET", f"{API}/customers/4711", {}, None, 404),
+    "404 of a path": ("GET", "/wp-login.php", {}, None, 404),
+    "404 of a file": ("GET", "/docs/assets/nothing.js", {}, None, 404),
+    "405": ("DELETE", "/livez", {}, None, 405),
+    "413": ("PUT", f"{API}/customers/1", {}, b"{" + b" " * SMALL_BODY + b"}", 413),
+    "415": ("PUT", f"{API}/customers/1", {"Content-Type": "text/csv"}, b"{}", 415),
+    "422": ("PUT", f"{API}/customers/x", {}, b"{}", 422),
+    "428": ("PUT", f"{API}/customers/1/pin", {}, b'{"pin_until": "2026-04-01T00:00:00Z"}', 428),
+    "the documentation": ("GET", "/docs", {}, None, 200),
+    "a file of it": ("GET", "/docs/assets/swagger-ui.css", {}, None, 200),
+    "the contract": ("GET", "/openapi.json", {}, None, 200),
+    "the page to sign in": ("GET", "/sign-in", {}, None, 200),
+    "the page that says no": ("POST", "/sign-in", {}, b"key=x", 403),
+    "life": ("GET", "/livez", {}, None, 200),
+    "readiness": ("GET", "/readyz", {}, None, 200),
+    "a preflight": ("OPTIONS", f"{API}/customers", {"Origin": OURS}, None, 405),
+}
+
+
+async def ask(client, tenant, answer):
+    method, path, changed, body, status = ANSWERS[answer]
+    headers = {**tenant.headers, "Content-Type": JSON, **changed}
+    told = await client.request(method, path, headers=headers, content=body)
+    assert told.status_code == status, told.text
+    return told
+
+
+@asynccontextmanager
+async def served(base, **changed):
+    """The application with other settings, started."""
+    app = create_app(Settings.model_validate({**base, **changed}))
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://journey.test") as client:
+            yield client
+
+
+@pytest.fixture(scope="module")
+def base(settings):
+    """The settings of the tests, to be changed."""
+    return {
+        field.validation_alias: value
+        for name, field in Settings.model_fields.items()
+        if (value := getattr(settings, name)) is not None
+    }
+
+
+@pytest.fixture(scope="module")
+async def over_tls(base):
+    """A client of the application as it is reached over TLS."""
+    async with served(base, JOURNEY_PUBLIC_URL="https://journey.test") as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+async def shared(base):
+    """A client of the application that lets one other origin's scripts call."""
+    async with served(base, JOURNEY_CORS_ORIGINS=OURS) as client:
+        yield client
+
+
+# ---- headers of every answer
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+async def test_every_answer_keeps_browsers_from_doing_harm(http, salon, answer):
+    told = await ask(http, salon, answer)
+
+    assert {name: told.headers.get(name) for name in ALWAYS} == ALWAYS
+    for feature in ("camera", "geolocation", "microphone", "payment"):
+        assert f"{feature}=()" in told.headers["permissions-policy"]
+    policy = told.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; ")
+    assert "frame-ancestors 'none'" in policy
+    assert "base-uri 'none'" in policy
+    assert policy == NOTHING or told.headers["content-type"].startswith("text/html")
+    assert "server" not in told.headers
+    assert "x-powered-by" not in told.headers
+    names = [name.lower() for name, _ in told.headers.raw]
+    assert len(names) == len(set(names)), "each is said once"
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+async def test_browsers_are_held_to_tls_where_there_is_tls(http, over_tls, salon, answer):
+    plain, secure = await ask(http, salon, answer), await ask(over_tls, salon, answer)
+
+    assert HSTS not in plain.headers
+    age = re.search(r"max-age=(\d+)", secure.headers[HSTS])
+    assert int(age[1]) >= 365 * 86_400
+    assert "includeSubDomains" in secure.headers[HSTS]
+
+
+async def test_whatever_is_not_said_to_be_development_is_taken_to_be_reached_over_tls():
+    async def told(settings):
+        transport = httpx.ASGITransport(app=create_app(settings))
+        async with httpx.AsyncClient(transport=transport, base_url="http://journey.test") as client:
+            return (await client.get("/livez")).headers
+
+    secrets = {
+        "JOURNEY_KEY_PEPPER": "kq0zX7mGv2YtPb5uLr8sWd1eHj4nCi6a",
+        "JOURNEY_ERASURE_KEY": "Tf3oBx9wRk6pZl0yUg7vQh2mJc5sNd8e",
+        "DATABASE_URL": "postgresql://nowhere",
+    }
+    assert HSTS in await told(Settings.model_validate(secrets))
+    assert HSTS not in await told(nowhere())
+
+
+async def test_an_answer_without_its_headers_is_found_out(http, salon, base, monkeypatch):
+    monkeypatch.setattr(api_headers, "_ALWAYS", ())
+    async with served(base) as bare:
+        with pytest.raises(AssertionError):
+            await test_every_answer_keeps_browsers_from_doing_harm(bare, salon, "200")
+    print("guard removed: detected")
+
+
+@pytest.mark.xfail(reason="what answers unexpected errors stands outside the application's own middleware")
+async def test_an_error_that_nobody_expected_keeps_browsers_from_doing_harm_too(base, monkeypatch):
+    app = create_app(Settings.model_validate(base))  # nothing is open: every look-up goes wrong
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://journey.test") as client:
+        told = await client.get("/readyz")
+
+    assert told.status_code == 500
+    assert {name: told.headers.get(name) for name in ALWAYS} == ALWAYS
+    assert "x-request-id" in told.headers
+
+
+# ---- the id of a request
+
+
+@pytest.mark.parametrize("given", ["a", "4f9c-1.2_b", "A" * 64, "0" * 64])
+async def test_a_request_keeps_the_id_it_came_with(http, given):
+    assert (await http.get("/livez", headers={"X-Request-Id": given})).headers["x-request-id"] == given
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        *(
+            b"",
+            b" ",
+            b"a b",
+            b"A" * 65,
+            b"a\tb",
+            b"a;b",
+            b"<script>",
+            b"a,b",
+            "schlüssel".encode(),
+            b"\xff\xfe",
+        ),
+        *(b"a\r\nSet-Cookie: x=y", b"a\nb", b"a\r", b"a\x00b", b"%0d%0aSet-Cookie:x=y", b"{}", b"a/b"),
+    ],
+)
+async def test_an_id_that_is_none_is_not_repeated(base, given):
+    told = await raw(create_app(nowhere()), [(b"host", b"journey.test"), (b"x-request-id", given)])
+
+    [shown] = [value for name, value in told if name == b"x-request-id"]
+    assert re.fullmatch(rb"[0-9a-f]{32}", shown)
+    assert b"set-cookie" not in {name for name, _ in told}
+
+
+async def raw(app, headers):
+    """The headers of /livez, to a request whose headers are anything whatever."""
+    started = []
+
+    async def receive():
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message):
+        if message["type"] == "http.response.start":
+            started.append(message["headers"])
+
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": "/livez",
+        "raw_path": b"/livez",
+        "query_string": b"",
+        "root_path": "",
+        "headers": headers,
+        "client": ("127.0.0.1", 1),
+        "server": ("journey.test", 80),
+    }
+    await app(scope, receive, send)
+    [told] = started
+    return told
+
+
+async def test_of_two_ids_the_first_counts_and_one_is_told():
+    sent = [(b"host", b"journey.test"), (b"x-request-id", b"one"), (b"x-request-id", b"two")]
+
+    told = await raw(create_app(nowhere()), sent)
+
+    assert [value for name, value in told if name == b"x-request-id"] == [b"one"]
+
+
+async def test_requests_without_an_id_are_given_one_each(http):
+    given = [(await http.get("/livez")).headers["x-request-id"] for _ in range(20)]
+
+    assert len(set(given)) == 20
+
+
+async def test_whoever_repeats_every_id_is_found_out(monkeypatch):
+    monkeypatch.setattr(api_headers, "_ID", re.compile(rb".*", re.DOTALL))
+
+    with pytest.raises(AssertionError):
+        await test_an_id_that_is_none_is_not_repeated(None, b"a\r\nSet-Cookie: x=y")
+    print("guard removed: detected")
+
+
+# ---- what the pages may run
+
+
+class Page(HTMLParser):
+    """What a page brings along: scripts and styles, its own and others', and handlers in its elements."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.own = {"script": [], "style": []}
+        self.fetched = []
+        self.handlers = []
+        self._in = None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        told = dict(attrs)
+        self.handlers += [name for name in told if name.startswith("on") or name == "style"]
+        if tag in self.own and "src" not in told:
+            self._in = tag
+            self.own[tag].append("")
+        self.fetched += [told[name] for name in ("src", "href") if tag != "a" and name in told]
+
+    def handle_data(self, data):
+        if self._in:
+            self.own[self._in][-1] += data
+
+    def handle_endtag(self, tag):
+        if tag == self._in:
+            self._in = None
+
+
+def directives(answer):
+    policy = answer.headers["content-security-policy"]
+    parts = [part.split() for part in policy.split(";")]
+    assert len({name for name, *_ in parts}) == len(parts)
+    return {name: sources for name, *sources in parts}
+
+
+def hash_of(text):
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+async def test_the_documentation_runs_its_own_scripts_and_no_others(http):
+    answer = await http.get("/docs")
+    page, policy = Page(answer.text), directives(answer)
+
+    assert len(page.own["script"]) == 1
+    assert sorted(policy["script-src"]) == sorted(["'self'", *map(hash_of, page.own["script"])])
+    assert policy["default-src"] == ["'none'"]
+    assert policy["connect-src"] == ["'self'"]
+    assert policy["form-action"] == ["'self'"]
+    assert policy.keys() == {
+        *("default-src", "script-src", "style-src", "img-src", "connect-src"),
+        *("frame-ancestors", "base-uri", "form-action"),
+    }
+    assert page.handlers == []
+
+
+async def test_the_documentation_fetches_from_here_alone_and_everything_is_there(http):
+    answer = await http.get("/docs")
+
+    fetched = Page(answer.text).fetched
+    assert len(fetched) == 3
+    for path in [*fetched, *re.findall(r"url: '([^']+)'", answer.text)]:
+        assert path.startswith("/"), path
+        assert (await http.get(path)).status_code == 200, path
+
+
+async def test_the_page_to_sign_in_runs_nothing_and_has_its_style(http):
+    for answer in (await http.get("/sign-in"), await http.post("/sign-in", content="key=x")):
+        page, policy = Page(answer.text), directives(answer)
+        assert page.own["script"] == []
+        assert page.handlers == []
+        assert page.fetched == []
+        assert policy == {
+            "default-src": ["'none'"],
+            "style-src": [hash_of(style) for style in page.own["style"]],
+            "form-action": ["'self'"],
+            "base-uri": ["'none'"],
+            "frame-ancestors": ["'none'"],
+        }
+        assert len(policy["style-src"]) == 1
+
+
+def test_a_policy_allows_each_inline_script_by_its_own_hash():
+    page = "<script>a()</script><script src='/x.js'></script><script>\n b() \n</script>"
+
+    policy = api_headers.policy_of_page(page)
+
+    assert f"script-src 'self' {hash_of('a()')} {hash_of(chr(10) + ' b() ' + chr(10))};" in policy
+    assert policy.count("sha256-") == 2
+
+
+async def test_a_script_that_was_changed_is_found_out(http, base, monkeypatch):
+    monkeypatch.setattr(
+        "journey_service.main.policy_of_page", lambda page: api_headers.policy_of_page(page + " ")
+    )
+    async with served(base) as same:
+        await test_the_documentation_runs_its_own_scripts_and_no_others(same)
+    monkeypatch.setattr(
+        "journey_service.main.policy_of_page",
+        lambda page: api_headers.policy_of_page(page.replace("<script>", "<script> ")),
+    )
+    async with served(base) as other:
+        with pytest.raises(AssertionError):
+            await test_the_documentation_runs_its_own_scripts_and_no_others(other)
+    print("guard removed: detected")
+
+
+# ---- other origins
+
+
+def preflight(client, origin, method="POST", asked="authorization,content-type"):
+    headers = {"Origin": origin, "Access-Control-Request-Method": method}
+    if asked:
+        headers["Access-Control-Request-Headers"] = asked
+    return client.options(f"{API}/events", headers=headers)
+
+
+def shared_with(answer):
+    return {name: answer.headers[name] for name in CORS if name in answer.headers}
+
+
+@pytest.mark.parametrize("origin", [OURS, OTHERS, "null", "http://journey.test"])
+async def test_nobody_else_s_scripts_may_call_unless_it_was_said(http, salon, origin):
+    plain = await http.get(f"{API}/customers", headers={**salon.headers, "Origin": origin})
+    before = await preflight(http, origin)
+
+    assert shared_with(plain) == shared_with(before) == {}
+    assert before.status_code == 405
+
+
+async def test_the_origin_that_was_named_may_call_with_a_token_and_without_cookies(shared, salon):
+    told = await shared.get(f"{API}/customers", headers={**salon.headers, "Origin": OURS})
+
+    assert told.status_code == 200
+    assert told.headers["access-control-allow-origin"] == OURS
+    assert "access-control-allow-credentials" not in told.headers
+    assert "origin" in told.headers["vary"].lower()
+    exposed = told.headers["access-control-expose-headers"].lower().split(", ")
+    assert {"etag", "retry-after", "x-request-id"} == set(exposed)
+
+
+async def test_it_reads_refusals_too(shared):
+    told = await shared.get(f"{API}/customers", headers={"Origin": OURS})
+
+    assert told.status_code == 401
+    assert told.headers["access-control-allow-origin"] == OURS
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
+async def test_it_is_told_what_it_may_send(shared, method):
+    told = await preflight(
+        shared, OURS, method, "authorization,content-type,if-match,idempotency-key,x-request-id"
+    )
+
+    assert told.status_code == 200
+    assert told.headers["access-control-allow-origin"] == OURS
+    assert method in told.headers["access-control-allow-methods"]
+    assert "access-control-allow-credentials" not in told.headers
+    assert {name: told.headers.get(name) for name in ALWAYS} == ALWAYS
+
+
+@pytest.mark.parametrize(
+    ("method", "asked"), [("TRACE", "authorization"), ("POST", "cookie"), ("POST", "x-forwarded-for")]
+)
+async def test_it_may_not_send_anything_whatever(shared, method, asked):
+    assert (await preflight(shared, OURS, method, asked)).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        *(OTHERS, "null", "http://app.company.com", f"{OURS}:8443", f"{OURS}.evil.example"),
+        *("https://evil.app.company.com", "https://APP.company.com", f"{OURS}/"),
+    ],
+)
+async def test_origins_that_were_not_named_may_not(shared, salon, origin):
+    plain = await shared.get(f"{API}/customers", headers={**salon.headers, "Origin": origin})
+    before = await preflight(shared, origin)
+
+    assert "access-control-allow-origin" not in plain.headers
+    assert "access-control-allow-origin" not in before.headers
+    assert before.status_code == 400
+
+
+async def test_several_origins_may_be_named_each_for_itself(base, salon):
+    second = "https://desk.company.com"
+    async with served(base, JOURNEY_CORS_ORIGINS=f"{OURS}, {second}") as client:
+        for origin in (OURS, second):
+            told = await client.get("/livez", headers={"Origin": origin})
+            assert told.headers["access-control-allow-origin"] == origin
+        told = await client.get("/livez", headers={"Origin": OTHERS})
+        assert "access-control-allow-origin" not in told.headers
+
+
+async def test_on_a_developer_s_machine_everybody_may_call_still_without_cookies(base):
+    async with served(base, JOURNEY_CORS_ORIGINS="*") as client:
+        told = await client.get("/livez", headers={"Origin": OTHERS, "Cookie": "journey_session=x"})
+
+    assert told.headers["access-control-allow-origin"] == "*"
+    assert "access-control-allow-credentials" not in told.headers
+
+
+async def test_sharing_with_everybody_is_found_out(base, salon):
+    async with served(base, JOURNEY_CORS_ORIGINS="*") as client:
+        with pytest.raises(AssertionError):
+            await test_origins_that_were_not_named_may_not(client, salon, OTHERS)
+    print("guard removed: detected")

@@ -1,0 +1,79 @@
+"""Consents: every change is written down, with what it was, when, and who told it."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from journey_service.domain.actors import Actor
+from journey_service.domain.errors import CustomerNotFoundError
+from journey_service.services.customers import list_consents, put_customer
+from journey_service.services.privacy import anonymize_customer
+from ledger import rows
+
+T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
+NOBODY = {"name": None, "email": None, "phone": None}
+BY = Actor("key:desk")
+
+
+async def test_every_change_is_written_down_and_what_stays_is_not(database, found_tenant):
+    tenant = await found_tenant(test_clock=T0)
+    for day, consents in enumerate(
+        (
+            {"email": "granted"},
+            {"email": "granted", "sms": "withdrawn"},
+            {},
+            {"email": "withdrawn"},
+            {"sms": "unknown"},
+        )
+    ):
+        await put_customer(
+            database, tenant.id, 1, NOBODY, consents=consents, by=BY, now=T0 + timedelta(days=day)
+        )
+
+    told = [
+        (change.channel, change.was, change.status, (change.at - T0).days, change.source)
+        for change in await list_consents(database, tenant.id, 1)
+    ]
+    assert told == [
+        ("email", "unknown", "granted", 0, "key:desk"),
+        ("sms", "unknown", "withdrawn", 1, "key:desk"),
+        ("email", "granted", "withdrawn", 3, "key:desk"),
+        ("sms", "withdrawn", "unknown", 4, "key:desk"),
+    ]
+
+
+async def test_saying_the_same_again_leaves_no_row_in_any_log(database, found_tenant):
+    tenant = await found_tenant(test_clock=T0)
+    for _ in range(3):
+        await put_customer(database, tenant.id, 1, NOBODY, consents={"email": "granted"}, by=BY)
+
+    assert len(await list_consents(database, tenant.id, 1)) == 1
+    audited = await rows(
+        database,
+        tenant.id,
+        "SELECT detail FROM audit_log WHERE company_id = :company AND action = 'customer.write'",
+    )
+    assert [row[0]["consents"] for row in audited] == [["email"]]
+
+
+async def test_an_erased_customer_s_changes_are_kept_under_nobody_s_id(database, found_tenant):
+    tenant = await found_tenant(test_clock=T0)
+    await put_customer(database, tenant.id, 1, NOBODY, consents={"email": "granted"}, by=BY)
+    await anonymize_customer(database, tenant.id, 1, by=BY)
+
+    with pytest.raises(CustomerNotFoundError):
+        await list_consents(database, tenant.id, 1)
+    [row] = await rows(
+        database, tenant.id, "SELECT customer_id FROM consent_changes WHERE company_id = :company"
+    )
+    assert row[0] < 0
+    assert [change.status for change in await list_consents(database, tenant.id, row[0])] == ["granted"]
+
+
+async def test_what_was_changed_cannot_be_changed_afterwards(database, found_tenant):
+    tenant = await found_tenant(test_clock=T0)
+    await put_customer(database, tenant.id, 1, NOBODY, consents={"email": "granted"}, by=BY)
+
+    for statement in ("UPDATE consent_changes SET status = 'withdrawn'", "DELETE FROM consent_changes"):
+        with pytest.raises(Exception, match="42501"):
+            await rows(database, tenant.id, statement)

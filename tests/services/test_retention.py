@@ -1,0 +1,202 @@
+"""What is kept for a while: cleared at night by the periods of the company's policy, and nothing before."""
+
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import pytest
+
+from journey_service.domain.actors import Actor
+from journey_service.domain.events import Event
+from journey_service.services import retention
+from journey_service.services.clock import advance
+from journey_service.services.customers import put_customer
+from journey_service.services.imports import get_import, list_faults, read_history, run_import
+from journey_service.services.ingest import ingest
+from journey_service.services.jobs import get_job, run_job
+from journey_service.services.kinds import KINDS
+from journey_service.services.nights import begin_night
+from journey_service.services.rescoring import queue_rescore
+from ledger import faults, rows
+
+T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+BY = Actor("tests")
+POLICY = {
+    "keep_event_details_days": 30,
+    "keep_import_faults_days": 10,
+    "keep_job_details_days": 20,
+    "keep_audit_days": 40,
+}
+
+
+async def set_back(servers, company_id: int, table: str, column: str, days: int) -> None:
+    """Let rows be some days older by the database's clock."""
+    connection = await asyncpg.connect(servers.database_url)
+    try:
+        await connection.execute(
+            f"UPDATE {table} SET {column} = {column} - make_interval(days => $2) WHERE company_id = $1",
+            company_id,
+            days,
+        )
+    finally:
+        await connection.close()
+
+
+async def night(database, company_id: int, at: datetime):
+    """Let the nightly run of an instant be done."""
+    await database.run(company_id, lambda work: work.companies.set_clock(at))
+    job_id = await begin_night(database, company_id)
+    assert job_id is not None
+    assert await run_job(database, company_id, job_id, KINDS)
+    return await get_job(database, company_id, job_id)
+
+
+async def details(database, company_id: int) -> list[str]:
+    found = await rows(
+        database,
+        company_id,
+        "SELECT event_id FROM journey_events WHERE company_id = :company AND metadata IS NOT NULL ORDER BY 1",
+    )
+    return [row[0] for row in found]
+
+
+async def test_details_of_events_go_when_their_time_is_over_and_the_events_stay(database, found_tenant):
+    tenant = await found_tenant(test_clock=T0, policy=POLICY)
+    aged = {"29 days": 29, "a microsecond less": 30, "a microsecond more": 30, "old": 300}
+    nudge = {
+        "a microsecond less": timedelta(microseconds=1),
+        "a microsecond more": timedelta(microseconds=-1),
+    }
+    at = T0 + 20 * timedelta(hours=1)
+    await ingest(
+        database,
+        tenant.id,
+        [
+            Event(
+                "t",
+                name,
+                1,
+                "ticket_opened",
+                at - days * DAY + nudge.get(name, timedelta()),
+                metadata={"said": name},
+            )
+            for name, days in aged.items()
+        ],
+    )
+    before = await rows(
+        database,
+        tenant.id,
+        "SELECT source, event_id, content_hash, type, occurred_at, amount, call_duration, booking_id, stage"
+        " FROM journey_events WHERE company_id = :company ORDER BY 2",
+    )
+    job = await night(database, tenant.id, at)
+
+    assert await details(database, tenant.id) == ["29 days", "a microsecond less"]
+    assert job.counts["event_details"] == 2
+    assert before == await rows(
+        database,
+        tenant.id,
+        "SELECT source, event_id, content_hash, type, occurred_at, amount, call_duration, booking_id, stage"
+        " FROM journey_events WHERE company_id = :company ORDER BY 2",
+    )
+    # The event is still known: told again with what it said first it is a duplicate.
+    again = Event("t", "old", 1, "ticket_opened", at - 300 * DAY, metadata={"said": "old"})
+    assert [outcome.status for outcome in await ingest(database, tenant.id, [again])] == ["duplicate"]
+    assert await faults(database, tenant.id) == []
+
+
+async def test_a_test_clock_that_is_moved_clears_what_has_become_old_on_the_way(database, found_tenant):
+    tenant = await found_tenant(test_clock=T0, policy=POLICY)
+    await ingest(database, tenant.id, [Event("t", "e", 1, "ticket_opened", T0, metadata={"a": 1})])
+
+    await advance(database, tenant.id, T0 + 29 * DAY, actor=BY, patience_seconds=None)
+    assert await details(database, tenant.id) == ["e"]
+    await advance(database, tenant.id, T0 + 32 * DAY, actor=BY, patience_seconds=None)
+
+    assert await details(database, tenant.id) == []
+
+
+async def test_faults_of_histories_details_of_jobs_and_audit_rows_go_each_in_its_time(
+    database, servers, found_tenant
+):
+    tenant = await found_tenant(test_clock=T0, policy=POLICY)
+    await put_customer(
+        database, tenant.id, 1, {"name": "n", "email": None, "phone": None}, consents={}, by=BY
+    )
+    job_id = await queue_rescore(database, tenant.id, actor=BY, customer_ids=[1])
+    await run_job(database, tenant.id, job_id, KINDS)
+
+    async def chunks():
+        yield b"customer_id,occurred_at,event_type,amount\n1,yesterday,appointment_completed,1\n"
+
+    found = await read_history(database, tenant.id, chunks(), actor=BY, until=T0)
+    await run_import(database, tenant.id, found.id)
+
+    async def kept() -> tuple[int, bool, int]:
+        told = await list_faults(database, tenant.id, found.id, after=(0, ""), limit=10)
+        job = await get_job(database, tenant.id, job_id)
+        audited = await rows(
+            database,
+            tenant.id,
+            "SELECT action FROM audit_log WHERE company_id = :company AND action = 'customer.write'",
+        )
+        return len(told), bool(job.parameters), len(audited)
+
+    assert await kept() == (1, True, 1)
+    ages = (9, 11, 21, 41)
+    expected = ((1, True, 1), (0, True, 1), (0, False, 1), (0, False, 0))
+    before = 0
+    for days, left in zip(ages, expected, strict=True):
+        for table, column in (("imports", "finished_at"), ("jobs", "finished_at"), ("audit_log", "at")):
+            await set_back(servers, tenant.id, table, column, days - before)
+        before = days
+        await night(database, tenant.id, T0 + days * DAY)
+        assert await kept() == left, days
+    assert (await get_import(database, tenant.id, found.id)).failed_lines == 1
+    assert (await get_job(database, tenant.id, job_id)).status == "done"
+
+
+async def test_more_than_a_page_is_cleared_and_no_other_company_s(database, found_tenant, monkeypatch):
+    monkeypatch.setattr(retention, "CHUNK", 7)
+    mine, other = (
+        await found_tenant(test_clock=T0, policy=POLICY),
+        await found_tenant(test_clock=T0, policy=POLICY),
+    )
+    for tenant in (mine, other):
+        told = [
+            Event("t", f"e{n:02}", n, "ticket_opened", T0 - 100 * DAY, metadata={"n": n})
+            for n in range(1, 31)
+        ]
+        await ingest(database, tenant.id, told)
+
+    job = await night(database, mine.id, T0 + DAY)
+
+    assert job.counts["event_details"] == 30
+    assert await details(database, mine.id) == []
+    assert len(await details(database, other.id)) == 30
+
+
+@pytest.mark.parametrize("name", ["_event_details", "_audit"])
+async def test_a_step_that_clears_nothing_would_be_seen(database, servers, found_tenant, monkeypatch, name):
+    async def nothing(work):
+        return 0
+
+    steps = {step: nothing if clear.__name__ == name else clear for step, clear in retention._STEPS.items()}
+    monkeypatch.setattr(retention, "_STEPS", steps)
+    tenant = await found_tenant(test_clock=T0, policy=POLICY)
+    await ingest(
+        database, tenant.id, [Event("t", "e", 1, "ticket_opened", T0 - 100 * DAY, metadata={"a": 1})]
+    )
+    await set_back(servers, tenant.id, "audit_log", "at", 50)
+
+    await night(database, tenant.id, T0 + DAY)
+
+    left = await rows(
+        database,
+        tenant.id,
+        "SELECT 1 FROM audit_log WHERE company_id = :company AND action = 'company.found'",
+    )
+    assert (
+        (await details(database, tenant.id), len(left)) == (["e"], 0) if name == "_event_details" else ([], 1)
+    )
+    print("guard removed: detected")

@@ -1,0 +1,225 @@
+"""The environment: in production the service starts with nothing that a stranger could guess or misuse."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from pydantic import ValidationError
+
+from journey_service import settings
+from journey_service.settings import Settings, read_settings
+
+PEPPER = "kq0zX7mGv2YtPb5uLr8sWd1eHj4nCi6a"
+ERASURE_KEY = "Tf3oBx9wRk6pZl0yUg7vQh2mJc5sNd8e"
+SECRET = "Ve1bMn4cXz7lKj0hGf3dSa6pOi9uYt2r"
+BOOTSTRAP_KEY = f"jrn_ops_{SECRET}"
+GOOD = {
+    "DATABASE_URL": "postgresql://journey_login:Wq8eRt2yUi5oPa1s@db.company.com/journey",
+    "JOURNEY_KEY_PEPPER": PEPPER,
+    "JOURNEY_ERASURE_KEY": ERASURE_KEY,
+    "JOURNEY_BOOTSTRAP_KEY": BOOTSTRAP_KEY,
+    "JOURNEY_PUBLIC_URL": "https://journey.company.com/",
+    "JOURNEY_CORS_ORIGINS": "https://app.company.com, https://desk.company.com",
+}
+OIDC = {
+    "OIDC_ISSUER": "https://id.company.com",
+    "OIDC_AUDIENCE": "journey",
+    "OIDC_OPERATOR_AUDIENCE": "journey-operators",
+    "OIDC_CLIENT_ID": "journey-pages",
+    "OIDC_CLIENT_SECRET": SECRET,
+}
+
+
+SECRETS = ("JOURNEY_KEY_PEPPER", "JOURNEY_ERASURE_KEY", "JOURNEY_BOOTSTRAP_KEY", "OIDC_CLIENT_SECRET")
+
+
+def of_database(password):
+    return {"DATABASE_URL": f"postgresql://journey_login:{password}@db.company.com/journey"}
+
+
+GUESSABLE = {
+    "A pepper to be replaced": {"JOURNEY_KEY_PEPPER": "change-me-0123456789-abcdefghijkl"},
+    "A pepper of the documentation": {"JOURNEY_KEY_PEPPER": "an example of a pepper, 0123456789"},
+    "A pepper of few letters": {"JOURNEY_KEY_PEPPER": "abcabcabcabcabcabcabcabcabcabcabc"},
+    "A pepper that is a word": {"JOURNEY_KEY_PEPPER": "PassWord-0123456789-abcdef"},
+    "An erasure key to be replaced": {"JOURNEY_ERASURE_KEY": "changeme_0123456789_abcdefghijkl"},
+    "An erasure key of few letters": {"JOURNEY_ERASURE_KEY": "0" * 40},
+    "A bootstrap key to be replaced": {
+        "JOURNEY_BOOTSTRAP_KEY": "jrn_ops_change-me-0123456789-abcdefghijklmno"
+    },
+    "A bootstrap key of few letters": {"JOURNEY_BOOTSTRAP_KEY": "jrn_ops_" + "a" * 40},
+    "One whose id alone is varied": {"JOURNEY_BOOTSTRAP_KEY": "jrn_bcdefghijklm-0123456789_" + "a" * 40},
+    "No password": of_database(""),
+    "A password that is a word": of_database("password"),
+    "That of PostgreSQL": of_database("postgres"),
+    "In other letters": of_database("PostGres"),
+    "In other signs": of_database("%70ostgres"),
+    "Behind the name": {"DATABASE_URL": "postgresql:///journey?host=db&user=login&password=journey"},
+}
+"""What somebody can guess: the variable's name is told, the secret is not."""
+
+EXPOSED = {
+    "An address without TLS": {"JOURNEY_PUBLIC_URL": "http://journey.company.com"},
+    "Every origin": {"JOURNEY_CORS_ORIGINS": "*"},
+    "Every origin beside a named one": {"JOURNEY_CORS_ORIGINS": "https://app.company.com,*"},
+}
+"""What only a developer's machine may do."""
+
+WRONG = {
+    "No pepper": {"JOURNEY_KEY_PEPPER": None},
+    "An empty pepper": {"JOURNEY_KEY_PEPPER": ""},
+    "A short pepper": {"JOURNEY_KEY_PEPPER": PEPPER[:15]},
+    "No erasure key": {"JOURNEY_ERASURE_KEY": None},
+    "An empty erasure key": {"JOURNEY_ERASURE_KEY": ""},
+    "A short erasure key": {"JOURNEY_ERASURE_KEY": ERASURE_KEY[:15]},
+    "One secret for two things": {"JOURNEY_ERASURE_KEY": PEPPER},
+    "No database": {"DATABASE_URL": None},
+    "An environment of another name": {"JOURNEY_ENVIRONMENT": "prod"},
+    "A bootstrap key without an id": {"JOURNEY_BOOTSTRAP_KEY": SECRET},
+    "A bootstrap key of another kind": {"JOURNEY_BOOTSTRAP_KEY": f"key_ops_{SECRET}"},
+    "A bootstrap key that is short": {"JOURNEY_BOOTSTRAP_KEY": f"jrn_ops_{SECRET[:31]}"},
+    "A public address with a path": {"JOURNEY_PUBLIC_URL": "https://journey.company.com/app"},
+    "A public address of another kind": {"JOURNEY_PUBLIC_URL": "ftp://journey.company.com"},
+    "An origin with a path": {"JOURNEY_CORS_ORIGINS": "https://app.company.com/"},
+    "An origin that is a pattern": {"JOURNEY_CORS_ORIGINS": "https://*.company.com"},
+    "No origin": {"JOURNEY_CORS_ORIGINS": "null"},
+    "An issuer without an audience": {**OIDC, "OIDC_AUDIENCE": None},
+    "An audience without an issuer": {"OIDC_AUDIENCE": "journey"},
+    "Operators without an issuer": {"OIDC_OPERATOR_AUDIENCE": "journey-operators"},
+    "Keys without an issuer": {"OIDC_JWKS_URL": "https://id.company.com/jwks"},
+    "A client without an issuer": {"OIDC_CLIENT_ID": "journey-pages"},
+    "A client's secret without a client": {"OIDC_CLIENT_SECRET": SECRET},
+    "A client without a way back": {**OIDC, "OIDC_CLIENT_ID": "journey-pages", "JOURNEY_PUBLIC_URL": None},
+    "Operators like everybody": {**OIDC, "OIDC_OPERATOR_AUDIENCE": OIDC["OIDC_AUDIENCE"]},
+    "A symmetric algorithm": {**OIDC, "OIDC_ALGORITHMS": "HS256"},
+    "A symmetric one among others": {**OIDC, "OIDC_ALGORITHMS": "RS256, HS512"},
+    "No signature": {**OIDC, "OIDC_ALGORITHMS": "none"},
+    "No algorithm": {**OIDC, "OIDC_ALGORITHMS": ","},
+}
+"""What is wrong everywhere."""
+AT_FAULT = {
+    "An issuer without an audience": "OIDC_AUDIENCE",
+    "A client without a way back": "OIDC_CLIENT_ID",
+    "Operators like everybody": "OIDC_OPERATOR_AUDIENCE",
+    "A symmetric algorithm": "OIDC_ALGORITHMS",
+    "A symmetric one among others": "OIDC_ALGORITHMS",
+    "No signature": "OIDC_ALGORITHMS",
+    "No algorithm": "OIDC_ALGORITHMS",
+}
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_set(monkeypatch):
+    """An environment in which nothing of the service's is said."""
+    for field in Settings.model_fields.values():
+        monkeypatch.delenv(str(field.validation_alias), raising=False)
+
+
+def read(monkeypatch, changed):
+    for name, value in {**GOOD, **changed}.items():
+        if value is not None:
+            monkeypatch.setenv(name, value)
+    return read_settings()
+
+
+def refusal(monkeypatch, changed):
+    with pytest.raises(ValidationError) as refused:
+        read(monkeypatch, changed)
+    return refused.value
+
+
+def names(error):
+    """The variables at fault. One that was left out is told in the letters of the field, which count the same."""
+    return {str(name).upper() for fault in error.errors() for name in fault["loc"]}
+
+
+def test_a_good_environment_is_taken_and_production_is_what_is_meant(monkeypatch):
+    taken = read(monkeypatch, OIDC)
+
+    assert taken.is_production
+    assert taken.public_url == "https://journey.company.com"
+    assert taken.cors_origins == ("https://app.company.com", "https://desk.company.com")
+    assert taken.oidc_algorithms == ("RS256", "ES256")
+    assert taken.key_pepper.get_secret_value() == PEPPER
+
+
+@pytest.mark.parametrize("changed", (GUESSABLE | EXPOSED).values(), ids=GUESSABLE | EXPOSED)
+def test_what_can_be_guessed_or_reached_is_refused_in_production_and_taken_in_development(
+    monkeypatch, changed
+):
+    assert names(refusal(monkeypatch, changed)) == changed.keys()
+
+    taken = read(monkeypatch, {**changed, "JOURNEY_ENVIRONMENT": "development"})
+
+    assert not taken.is_production
+
+
+@pytest.mark.parametrize("environment", ["production", "development"])
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_wrong_is_refused_everywhere_by_the_name_of_its_variable(monkeypatch, case, environment):
+    changed = {"JOURNEY_ENVIRONMENT": environment, **WRONG[case]}
+
+    found = names(refusal(monkeypatch, changed))
+
+    assert found == {AT_FAULT.get(case, next(iter(WRONG[case])))}
+
+
+@pytest.mark.parametrize("changed", (GUESSABLE | WRONG).values(), ids=GUESSABLE | WRONG)
+def test_a_refusal_repeats_no_secret(monkeypatch, changed):
+    error = refusal(monkeypatch, changed)
+    given = {**GOOD, **changed}
+    secrets = {given[name] for name in ("DATABASE_URL", *SECRETS) if given.get(name)}
+    secrets |= {secret.split("_", 2)[2] for secret in secrets if secret.startswith("jrn_")}
+
+    for told in (str(error), repr(error), *(fault["msg"] for fault in error.errors())):
+        assert not [secret for secret in secrets if secret in told], told
+
+
+def test_what_is_read_shows_no_secret_either(monkeypatch):
+    taken = read(monkeypatch, OIDC)
+
+    for shown in (repr(taken), str(taken), taken.model_dump_json()):
+        for secret in (PEPPER, ERASURE_KEY, SECRET, GOOD["DATABASE_URL"]):
+            assert secret not in shown
+
+
+def test_several_faults_are_told_at_once(monkeypatch):
+    error = refusal(
+        monkeypatch, {**WRONG["No pepper"], **EXPOSED["Every origin"], **OIDC, "OIDC_AUDIENCE": None}
+    )
+
+    assert names(error) >= {"JOURNEY_KEY_PEPPER", "JOURNEY_CORS_ORIGINS", "OIDC_AUDIENCE"}
+
+
+def test_whoever_lets_everything_pass_for_hard_to_guess_is_found_out(monkeypatch):
+    monkeypatch.setattr(settings, "is_guessable", lambda _: False)
+
+    with pytest.raises(pytest.fail.Exception):
+        refusal(monkeypatch, GUESSABLE["A pepper of few letters"])
+    print("guard removed: detected")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [GUESSABLE["A pepper to be replaced"], WRONG["One secret for two things"]],
+    ids=["guessable", "the same twice"],
+)
+def test_the_service_ends_with_a_sentence_and_a_status(changed):
+    environment = {**os.environ, **GOOD, **changed}
+
+    done = subprocess.run(
+        [sys.executable, "-m", "journey_service.cli", "api", "--port", "0"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    [(name, secret)] = changed.items()
+    assert done.returncode == 1, done.stderr
+    assert name in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert secret not in done.stdout + done.stderr
