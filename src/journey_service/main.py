@@ -33,6 +33,7 @@ from journey_service.api import (
     sign_in,
     stages,
 )
+from journey_service.api import settings as company_settings
 from journey_service.api.authorization import check_declared
 from journey_service.api.bodies import SMALL_BODY
 from journey_service.api.dependencies import House
@@ -81,7 +82,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     # Set below the application's own middleware, which gives the refusal the form of every other problem.
     api = APIRouter(prefix="/api/v1", max_body_size=SMALL_BODY)
     for module in (
-        sessions,
         events,
         customers,
         privacy,
@@ -90,7 +90,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         imports,
         stages,
         previews,
+        company_settings,
         analytics,
+        sessions,
         operations,
         audit,
         keys,
@@ -164,8 +166,6 @@ def _identity(settings: Settings, outgoing: Outgoing) -> IdentityProvider | None
         jwks_url=settings.oidc_jwks_url,
         client_id=settings.oidc_client_id,
         client_secret=None if secret is None else secret.get_secret_value(),
-        company_claim=settings.oidc_company_claim,
-        role_claim=settings.oidc_role_claim,
     )
     return IdentityProvider(provider, outgoing)
 

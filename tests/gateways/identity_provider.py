@@ -71,7 +71,7 @@ class FakeProvider:
         self.client_secret = client_secret
         self.person: dict[str, Any] = {"sub": "somebody"}
         self.status = 200
-        """What everything is answered with; 200 lets it work."""
+        """What whoever asks for something is answered with; 200 lets it work."""
         self.fetches: Counter[str] = Counter()
         """How often each path was asked for."""
         self.answers: dict[str, object] = {}
@@ -154,11 +154,9 @@ class FakeProvider:
         self, method: str, target: str, headers: Mapping[str, str], body: str
     ) -> tuple[int, str, bytes]:
         path = urlsplit(target).path
-        if self.status != 200:
-            return self.status, "", b"{}"
         if path in self.answers:
             answer = self.answers[path]
-            return 200, "", answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+            return self.status, "", answer if isinstance(answer, bytes) else json.dumps(answer).encode()
         asked = {name: values[0] for name, values in parse_qs(urlsplit(target).query).items()}
         form = {name: values[0] for name, values in parse_qs(body).items()}
         if path == "/authorize":
@@ -170,7 +168,7 @@ class FakeProvider:
             told = {"keys": self.listed}
         elif path == "/token" and method == "POST":
             told = self._redeem(headers, form)
-        return (400 if "error" in told else 200), "", json.dumps(told).encode()
+        return (400 if "error" in told else self.status), "", json.dumps(told).encode()
 
     def _description(self) -> dict[str, str]:
         return {

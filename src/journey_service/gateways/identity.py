@@ -60,8 +60,6 @@ class Provider:
     """Where the keys are; None leaves it to the provider's own description of itself."""
     client_id: str | None = None
     client_secret: str | None = field(default=None, repr=False)
-    company_claim: str = "company_id"
-    role_claim: str = "role"
 
     def __post_init__(self) -> None:
         """Raises InvalidInputError for algorithms that are not asymmetric, and for audiences that are one."""
@@ -190,7 +188,7 @@ class IdentityProvider:
 
     async def _checked(self, token: object, audiences: Sequence[str]) -> dict[str, Any]:
         """The claims of a token that is genuine, alive and for one of the audiences."""
-        if not isinstance(token, str) or len(token) > _LONGEST_TOKEN or not token.isascii():
+        if not isinstance(token, str) or len(token) > _LONGEST_TOKEN:
             raise _not_valid()
         try:
             key = await self._key(jwt.get_unverified_header(token))
