@@ -42,6 +42,8 @@ SCOPES = {
     "get_preview": "stages:write",
     "post_backtest": "stages:write",
     "get_backtest": "stages:write",
+    "get_settings": "admin",
+    "put_settings": "admin",
     "get_explanation": "customers:read",
     "get_distribution": "analytics:read",
     "post_rescore": "admin",

@@ -32,7 +32,12 @@ from journey_service.services.jobs import get_job, run_job
 from journey_service.services.kinds import KINDS
 from journey_service.services.nights import begin_night
 from journey_service.services.previews import preview
-from journey_service.services.privacy import anonymize_customer, export_customer
+from journey_service.services.privacy import (
+    anonymize_customer,
+    export_customer,
+    list_tombstones,
+    reapply_erasures,
+)
 from journey_service.services.rescoring import queue_rescore
 from ledger import faults, journeys, rows
 
@@ -465,6 +470,33 @@ async def test_an_erased_customer_s_moves_still_lead_to_the_events_that_caused_t
     await anonymize_customer(database, tenant.id, WHO, by=BY)
 
     assert (await rows(database, tenant.id, asked))[0][0] == before > 0
+
+
+async def test_whom_a_restored_backup_has_brought_back_is_erased_again_by_what_was_kept_elsewhere(
+    database, servers, found_tenant
+):
+    tenant, restored = await found_tenant(test_clock=T0), await found_tenant(test_clock=T0)
+    for customer in (1, 2, WHO):
+        await ingest(database, tenant.id, [visit(customer, 1, T0)])
+    for customer in (1, WHO):
+        await anonymize_customer(database, tenant.id, customer, by=BY)
+    kept = {tombstone.customer_hmac for tombstone in await list_tombstones(database, tenant.id)}
+    assert len(kept) == 2
+    # The backup: everybody is back, and of the erasures nothing is known.
+    connection = await asyncpg.connect(servers.database_url)
+    await connection.execute("DELETE FROM erasure_tombstones WHERE company_id = $1", tenant.id)
+    await connection.close()
+    for customer in (1, WHO):
+        await ingest(database, tenant.id, [visit(customer, 2, T0)])
+
+    assert await reapply_erasures(database, tenant.id, kept, by=BY) == 2
+
+    ids = await rows(database, tenant.id, "SELECT customer_id FROM customers WHERE company_id = :company")
+    assert sorted(row[0] for row in ids if row[0] > 0) == [2]
+    assert await reapply_erasures(database, tenant.id, kept, by=BY) == 0
+    # Another company's hashes are not this one's.
+    await ingest(database, restored.id, [visit(WHO, 1, T0)])
+    assert await reapply_erasures(database, restored.id, kept, by=BY) == 0
 
 
 async def test_of_an_unknown_customer_nothing_is_handed_out_or_erased(database, tenant):

@@ -13,8 +13,10 @@ DESCRIPTION = """
 Other services tell it what happened to a customer; it keeps each customer in the right stage, moves them by
 rules and by the passing of time, and records why.
 
-* Every request needs `Authorization: Bearer jrn_...`. The company comes from the credential; an operator
-  names one as `X-Company-Id`. What belongs to another company is answered like what does not exist: 404.
+* Every request needs a credential that holds the scope of its operation: `Authorization: Bearer` with an API key
+  (`jrn_...`) or an OIDC access token, or the cookie of a browser that has signed in. The company comes from the
+  credential; an operator names one as `X-Company-Id`, and says why as `X-Reason`. What belongs to another company is
+  answered like what does not exist: 404.
 * Times are RFC 3339 in UTC; money and scores are numbers with at most two decimals.
 * Errors are problem details (RFC 9457); a 422 lists every fault with its place.
 * Lists are paged: hand `next_cursor` back as `cursor`.

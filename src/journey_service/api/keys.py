@@ -151,6 +151,7 @@ async def _rotate(
         by=caller.actor,
         giver=caller.principal,
     )
+    house.remembered.clear()  # without an overlap the old key has ended
     return NewKeyOut.of_new(new)
 
 

@@ -44,6 +44,8 @@ button, .button { display: block; width: 100%; box-sizing: border-box; margin-to
   cursor: pointer; }
 p.fault { margin: 0 0 1rem; padding: .5rem .75rem; background: #fef2f2; color: #991b1b; border-radius: .375rem; }
 """
+_STATUS: Final = {UnauthenticatedError: 401, ForbiddenError: 403, UnavailableError: 503}
+_UNREADABLE: Final = 422
 _POLICY: Final = (
     f"default-src 'none'; style-src 'sha256-{base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()}';"
     " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -179,15 +181,12 @@ def _flow(kept: str) -> tuple[str, str, str]:
 
 
 def _page(house: House, error: Exception | None = None) -> Response:
-    if isinstance(error, UnauthenticatedError | ForbiddenError | UnavailableError):
-        said = str(error)
-    else:
-        said = "That could not be read; try again."
+    status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), _UNREADABLE)
+    said = "That could not be read; try again." if status == _UNREADABLE else str(error)
     fault = "" if error is None else f'<p class="fault" role="alert">{html.escape(said)}</p>'
     other = ""
     if house.settings.oidc_client_id is not None:
         other = '<a class="button" href="/sign-in/oidc">Sign in with your organisation</a>'
-    status = {UnauthenticatedError: 401, ForbiddenError: 403, UnavailableError: 503}.get(type(error), 422)
     return HTMLResponse(
         f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">

@@ -10,6 +10,7 @@ from journey_service.cli import (
     audit,
     clock,
     contract,
+    erasures,
     evaluations,
     histories,
     inspection,
@@ -71,3 +72,8 @@ _keys.command("list")(keys.list_)
 _keys.command("rotate")(keys.rotate)
 _keys.command("revoke")(keys.revoke)
 app.add_typer(_keys, name="keys")
+
+_erasures = _group("Erasures, kept beside backups and applied to what was restored.")
+_erasures.command("keep")(erasures.keep)
+_erasures.command("apply")(erasures.apply)
+app.add_typer(_erasures, name="erasures")

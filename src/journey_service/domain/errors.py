@@ -345,6 +345,16 @@ class StaleMapError(JourneyServiceError):
         return {"current_version": self.current}
 
 
+class StalePolicyError(JourneyServiceError):
+    """Somebody changed the company's policy since it was seen."""
+
+    code = "stale-settings"
+    title = "The settings have changed"
+
+    def __init__(self) -> None:
+        super().__init__("The settings are others than those that were seen; read them again.")
+
+
 class PreconditionMissingError(JourneyServiceError):
     """A change that needs If-Match came without it."""
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from journey_service.domain.engine import Decision, Unexplained, decide
 from journey_service.domain.errors import InactiveStageError, InvalidInputError, StageConflictError, quoted
 from journey_service.domain.events import LATEST, MAX_SUM_CENTS, Event, EventType
-from journey_service.domain.facts import fold
+from journey_service.domain.facts import Facts, fold
 from journey_service.domain.plans import Move
 from journey_service.domain.relationship import (
     FORGOTTEN,
@@ -203,7 +203,24 @@ class Journey:
             self._leave_archived(successor.key, at)
             self._plan(self.decide(self.relationship, rulebook, at))
         if activation is not Activation.FUTURE_ONLY:
-            self._decide_anew(at, is_silent=activation is Activation.CURRENT_SILENT)
+            cause = Cause("map", str(rulebook.stage_map.version))
+            self._decide_anew(at, cause, is_silent=activation is Activation.CURRENT_SILENT)
+
+    def revise(
+        self, rulebook: Rulebook, since: datetime, *, at: datetime, facts: Facts | None = None
+    ) -> None:
+        """Go over to another policy, put in force `since`: silently decided anew as of `at`, which is not before.
+
+        What was due before is decided by the former rules. `facts` are the customer's as the policy folds them, where
+        it does so otherwise.
+        """
+        self.bring_to(since)
+        self.rulebook = rulebook
+        if facts is not None:
+            self.relationship.facts = facts
+        self.bring_to(at)
+        at = max(at, self.relationship.stage_entered_at)
+        self._decide_anew(at, Cause("policy", _instant(since)), is_silent=True)
 
     # ---- what the steps are made of
 
@@ -224,8 +241,7 @@ class Journey:
             ),
         )
 
-    def _decide_anew(self, at: datetime, *, is_silent: bool) -> None:
-        cause = Cause("map", str(self.rulebook.stage_map.version))
+    def _decide_anew(self, at: datetime, cause: Cause, *, is_silent: bool) -> None:
         wants_more = True
         while wants_more:
             decision = self.decide(self.relationship, self.rulebook, at)
@@ -249,7 +265,7 @@ class Journey:
     def _follow(
         self, decision: Decision, move: Move, at: datetime, cause: Cause, *, is_silent: bool
     ) -> Transition:
-        if cause.kind in ("time", "map"):
+        if cause.kind in ("time", "map", "policy"):
             # One instant may hold several moves: back from churned and then at risk, or any number of them
             # where a test clock stands still.
             cause = Cause(cause.kind, f"{cause.id}/{self.relationship.version + 1}")

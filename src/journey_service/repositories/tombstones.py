@@ -5,7 +5,8 @@ recognised, and so nobody is let in until the right one is back.
 """
 
 import hmac
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from typing import Final
@@ -50,6 +51,15 @@ class ErasureKey:
         return hmac.digest(self._secret, said.encode(), sha256)
 
 
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """What is kept of one erased customer, and which secret it was made with."""
+
+    customer_hmac: bytes
+    key_id: bytes
+    erased_at: datetime
+
+
 class Tombstones:
     """The erased customers of one company. Without a key one can only be told that there are some."""
 
@@ -86,6 +96,22 @@ class Tombstones:
         hmacs = {self._key.of_customer(self._company_id, id_): id_ for id_ in asked}
         found = await self._connection.scalars(_FOUND, {"company_id": self._company_id, "hmacs": list(hmacs)})
         return {hmacs[bytes(hmac_)] for hmac_ in found}
+
+    async def page(self, *, after: bytes, limit: int) -> list[Tombstone]:
+        """Tombstones beyond a hash, in the order of the hashes."""
+        columns = erasure_tombstones.c
+        rows = await self._connection.execute(
+            select(columns.customer_hmac, columns.key_id, columns.erased_at)
+            .where(columns.company_id == self._company_id, columns.customer_hmac > after)
+            .order_by(columns.customer_hmac)
+            .limit(limit)
+        )
+        return [Tombstone(bytes(row[0]), bytes(row[1]), row[2]) for row in rows]
+
+    def recognise(self, customer_ids: Iterable[int], hmacs: Container[bytes]) -> list[int]:
+        """Those of the customers whose hash is among these. Raises UnavailableError without the key."""
+        key = self.key
+        return [id_ for id_ in customer_ids if key.of_customer(self._company_id, id_) in hmacs]
 
     async def has_any_since(self, at: datetime) -> bool:
         """Whether anybody was erased since an instant, by the database's clock."""

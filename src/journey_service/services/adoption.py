@@ -13,6 +13,7 @@ from journey_service.domain.relationship import TriggerType
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.desk import load, write
 from journey_service.services.jobs import Page, Run
+from journey_service.services.policies import changes_under_way, taken_over
 
 ADOPT: Final = "adopt_stage_map"
 CHUNK: Final = 200
@@ -53,15 +54,16 @@ async def adopt_all(run: Run) -> None:
 async def _go_over(work: Work, customer_ids: Sequence[int]) -> dict[str, int]:
     """Hold customers, have them go over, and write those for whom that changes anything."""
     docket = await load(work, customer_ids)
+    changes = await changes_under_way(work)
     moved = remapped = 0
     for customer_id, standing in docket.standings.items():
         before = copy(standing.relationship)
-        journey = docket.find(customer_id)
-        assert journey is not None  # noqa: S101  # it is among those just loaded
+        # A policy that has changed since, or before, counts from its own instant on.
+        journey = await taken_over(work, docket, standing, changes)
         before.map_version = journey.relationship.map_version
-        if not journey.written and journey.relationship == before:
-            # Left as it is, also its version: that everybody has gone over is noted once, at the end.
-            del docket.journeys[customer_id]
+        # Whoever is left as they are keeps their version: that everybody has gone over is noted once, at the end.
+        if journey.written or journey.relationship != before:
+            docket.journeys[customer_id] = journey
         moved += any(row.cause.kind == "map" for row in journey.written)
         remapped += any(row.trigger_type is TriggerType.SYSTEM for row in journey.written)
     await write(work, docket, as_decided=True)

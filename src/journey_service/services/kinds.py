@@ -8,6 +8,7 @@ from journey_service.services.backtests import BACKTEST, run_backtest
 from journey_service.services.clock import ADVANCE, run_advance
 from journey_service.services.evaluation import EVALUATE, evaluate_all
 from journey_service.services.jobs import Kind
+from journey_service.services.policies import APPLY, apply_to_all
 from journey_service.services.previews import PREVIEW, rehearse_all
 from journey_service.services.rescoring import RESCORE, rescore
 
@@ -16,6 +17,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     EVALUATE: evaluate_all,
     ADVANCE: run_advance,
     ADOPT: adopt_all,
+    APPLY: apply_to_all,
     PREVIEW: rehearse_all,
     BACKTEST: run_backtest,
 }

@@ -1,7 +1,7 @@
 """Everything held on one person: handed out, or erased so that only the figures stay."""
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,11 +11,13 @@ from journey_service.domain.actors import Actor
 from journey_service.domain.errors import CustomerNotFoundError
 from journey_service.repositories.audit import Act
 from journey_service.repositories.database import Database
+from journey_service.repositories.tombstones import Tombstone
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.desk import load, view, write
 from journey_service.services.journeys import Scores
 
 _LOWEST = 2**62
+_PAGE = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,45 @@ async def export_customer(database: Database, company_id: int, customer_id: int,
         return Export(customer_id, desk.now, scores, tables)
 
     return await database.run(company_id, unit)
+
+
+async def list_tombstones(database: Database, company_id: int) -> list[Tombstone]:
+    """What is kept of every customer erased in a company: to be kept beside backups, which know less."""
+    found: list[Tombstone] = []
+    while True:
+        after = found[-1].customer_hmac if found else b""
+
+        async def unit(work: Work, after: bytes = after) -> list[Tombstone]:
+            return await work.tombstones.page(after=after, limit=_PAGE)
+
+        page = await database.run(company_id, unit)
+        found += page
+        if len(page) < _PAGE:
+            return found
+
+
+async def reapply_erasures(
+    database: Database, company_id: int, hmacs: Collection[bytes], *, by: Actor
+) -> int:
+    """Erase those customers again whom a restored backup has brought back; returns how many.
+
+    `hmacs` are the hashes kept elsewhere. Raises UnavailableError without the key they were made with.
+    """
+    erased, after = 0, -1
+    known = frozenset(hmacs)
+    while True:
+
+        async def unit(work: Work, after: int = after) -> tuple[list[int], list[int]]:
+            ids = await work.relationships.next_customers(after, limit=_PAGE)
+            return ids, work.tombstones.recognise(ids, known)
+
+        ids, back = await database.run(company_id, unit)
+        for customer_id in back:
+            await anonymize_customer(database, company_id, customer_id, by=by)
+        erased += len(back)
+        if not ids:
+            return erased
+        after = ids[-1]
 
 
 async def anonymize_customer(database: Database, company_id: int, customer_id: int, *, by: Actor) -> Erasure:

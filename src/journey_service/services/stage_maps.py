@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from journey_service.domain.actors import Actor
 from journey_service.domain.errors import (
@@ -12,10 +12,12 @@ from journey_service.domain.errors import (
     RacesLostError,
     StageOccupiedError,
     StaleMapError,
+    StalePolicyError,
     UnavailableError,
 )
 from journey_service.domain.linting import Finding
 from journey_service.domain.map_changes import Diff, Draft, diff
+from journey_service.domain.policy import CompanyPolicy
 from journey_service.domain.relationship import Activation, Rulebook
 from journey_service.domain.stages import StageMap, stage_map_to_json
 from journey_service.repositories.audit import Act
@@ -27,6 +29,8 @@ from journey_service.repositories.unit_of_work import Work
 from journey_service.services.adoption import ADOPT, adopt_all
 from journey_service.services.jobs import LEASE_SECONDS, Errand, queue_errand, run_errand
 from journey_service.services.linting import findings_of, findings_to_json, look_over
+
+T = TypeVar("T")
 
 Edit = Callable[[StageMap], Draft]
 """What makes the next version of a map out of the one in force."""
@@ -117,17 +121,25 @@ async def change_map(
     and of every error of the linter, and whatever the edit raises.
     """
     for _ in range(_TRIES):
-        draft, findings = await draft_of(database, company_id, edit, based_on=request.based_on)
+        draft, rulebook = await _drawn(database, company_id, edit, request.based_on)
+        findings = await findings_of(rulebook, draft.places)
 
         async def switch(
-            work: Work, draft: Draft = draft, findings: Sequence[Finding] = findings
+            work: Work,
+            draft: Draft = draft,
+            findings: Sequence[Finding] = findings,
+            policy: CompanyPolicy = rulebook.policy,
         ) -> Errand | None:
             desk = await work.companies.desk()
             _check_fresh(desk, draft.stage_map.version - 1)
+            if desk.rulebook.policy != policy:
+                raise StalePolicyError
             return await _put_in_force(work, desk, draft, findings, request, lease_seconds)
 
         try:
-            errand = await _run_alone(database, company_id, switch)
+            errand = await run_alone(database, company_id, switch)
+        except StalePolicyError:
+            continue  # looked over with a policy that is in force no more
         except StaleMapError:
             if request.based_on is not None:
                 raise
@@ -146,9 +158,7 @@ async def change_map(
     raise RacesLostError
 
 
-async def _run_alone(
-    database: Database, company_id: int, switch: Callable[[Work], Awaitable[Errand | None]]
-) -> Errand | None:
+async def run_alone(database: Database, company_id: int, switch: Callable[[Work], Awaitable[T]]) -> T:
     """Run the switch between the company's other transactions, of which some may be long.
 
     While it waits, others wait for it: it gives way again and again. Raises UnavailableError in the end.

@@ -201,11 +201,12 @@ async def _write_profiles(work: Work, people: Sequence[tuple[datetime, Person]])
     docket = await load(work, [person.customer_id for _, person in people])
     changes: dict[int, list[ConsentChange]] = {}
     for met_at, person in people:
-        told = changed_consents({}, person.consents, met_at, "reception")
-        consents = {change.channel: consent_of(change) for change in told}
+        known = await work.customers.find(person.customer_id)
+        kept = {} if known is None else dict(known.consents)
+        changes[person.customer_id] = changed_consents(kept, person.consents, met_at, "reception")
+        consents = kept | {change.channel: consent_of(change) for change in changes[person.customer_id]}
         profile = {"name": person.name, "email": person.email, "phone": person.phone, "consents": consents}
-        if await work.customers.put(person.customer_id, profile):
-            changes[person.customer_id] = told
+        await work.customers.put(person.customer_id, profile)
         if person.customer_id not in docket.standings:
             docket.open(person.customer_id, met_at).settle(met_at)
     if docket.journeys:

@@ -1,0 +1,85 @@
+"""The company's settings: its policy, read and replaced."""
+
+import re
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Header, Response
+
+from journey_service.api.bodies import SMALL_BODY, StrictRoute
+from journey_service.api.callers import Admin, AdminReader
+from journey_service.api.dependencies import HouseDep
+from journey_service.api.problems import JSON_BODY, problems
+from journey_service.api.shapes.settings import SettingsChangedOut, SettingsIn, SettingsOut
+from journey_service.domain.errors import InvalidInputError, StalePolicyError
+from journey_service.domain.policy import CompanyPolicy, parse_policy
+from journey_service.services import settings
+from journey_service.services.settings import Wish
+
+router = APIRouter(tags=["settings"], route_class=StrictRoute)
+
+_TAG: Final = r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"'
+_TAGS: Final = re.compile(rf"\s*{_TAG}(?:\s*,\s*{_TAG})*\s*")
+
+_STAYS_OPEN: dict[int | str, dict[str, Any]] = {
+    202: {"model": SettingsChangedOut, "description": "In force; customers are still being decided anew"}
+}
+
+
+async def seen_tags(
+    if_match: Annotated[
+        str | None,
+        Header(description="The ETag of the settings that were seen", examples=['"9f86d081884c7d65"']),
+    ] = None,
+) -> frozenset[str] | None:
+    """The ETags of which one has to be that of the settings in force; None: any, also by `*`."""
+    if if_match is None or if_match.strip() == "*":
+        return None
+    if _TAGS.fullmatch(if_match) is None:
+        raise InvalidInputError.at("header/If-Match", "must be the ETag of the settings that were seen")
+    # A weak one never matches: settings are the same to the last digit, or others.
+    return frozenset(tag for weak, tag in re.findall(_TAG, if_match) if not weak)
+
+
+SeenTags = Annotated[frozenset[str] | None, Depends(seen_tags)]
+
+
+@router.get("/settings", summary="Read the settings", responses=problems())
+async def get_settings(response: Response, caller: AdminReader, house: HouseDep) -> SettingsOut:
+    """The company's whole policy, defaults included: scoring, revenue source, consent, caps, times kept.
+
+    What is read can be sent back as it is. The ETag is of the content: equal settings have the same.
+    """
+    policy = await settings.get_policy(house.database, caller.company_id)
+    _tag(response, policy)
+    return SettingsOut.of(policy)
+
+
+@router.put(
+    "/settings",
+    summary="Replace the settings",
+    responses={**_STAYS_OPEN, **problems(StalePolicyError, *JSON_BODY)},
+    max_body_size=SMALL_BODY,
+)
+async def put_settings(
+    body: SettingsIn, response: Response, caller: Admin, house: HouseDep, seen: SeenTags
+) -> SettingsChangedOut:
+    """Put a policy in force as a whole: **what is left out takes its default**, not its present value.
+
+    Where scoring or revenue source are others than before, every customer is decided and scored anew as of this
+    instant, without actions; answered once that is done, or with 202 and a job. The same settings again change nothing.
+    Settings with which the stage map could not be used are refused; If-Match, where given, is respected.
+    """
+    changed = await settings.change_policy(
+        house.database,
+        caller.company_id,
+        Wish(parse_policy(body), caller.actor, seen),
+        lease_seconds=house.settings.lease_seconds,
+    )
+    _tag(response, changed.policy)
+    if changed.job is not None:
+        house.leave_to_workers(changed.job.status, response)
+    return SettingsChangedOut.of_changed(changed)
+
+
+def _tag(response: Response, policy: CompanyPolicy) -> None:
+    response.headers["ETag"] = f'"{settings.tag_of(policy)}"'

@@ -1,0 +1,1125 @@
+"""Every privileged act leaves exactly one row, with the act or not at all, and nothing personal in it (T25).
+
+The operations are those of the published contract: one that is not in the table below fails here, so that no new one
+is forgotten.
+"""
+
+import asyncio
+import hashlib
+import json
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import count
+from types import SimpleNamespace
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+from sqlalchemy.exc import DBAPIError
+
+from api.calls import API, JSON, NOON, every_page, look, problem
+from journey_service.domain.actors import Actor, Role
+from journey_service.domain.intake import parse_instant
+from journey_service.main import create_app
+from journey_service.repositories.audit import Audit
+from journey_service.repositories.database import DatabaseFaultError
+from journey_service.services import credentials, customers, sessions
+from journey_service.settings import nowhere
+
+CANARY = "canary7f3a"
+"""Stands in everything personal, free or secret that is told here, and is to stand in no row."""
+CUSTOMER = 9_876_543_210_123
+HOST = "203.0.113.9"
+REASON = "ticket 4711"
+PRESENT = "operator.present"
+LATER = "2026-04-01T12:00:00Z"
+HERE = "http://journey.test"
+
+_ids = count(6_000_000)
+_numbers = count(1)
+
+Answers = Callable[["Scene"], Awaitable[Mapping[str, Any]]]
+
+
+async def nothing(_: "Scene") -> Mapping[str, Any]:
+    """What needs nothing to be there."""
+    return {}
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A valid request for an operation, and the row that it leaves.
+
+    `action` is None for what leaves none when the company's own key asks. `before` makes what has to be there, and
+    returns what the request needs of it: ids of the path, headers, a body, query parameters.
+    """
+
+    action: str | None = None
+    body: Any = None
+    query: Mapping[str, Any] = field(default_factory=dict)
+    before: Answers = nothing
+    target: str | None = None
+    of_customer: bool = False
+    detail: Mapping[str, Any] | None = None
+
+
+# ---- what has to be there
+
+
+async def the_version(scene: "Scene") -> Mapping[str, Any]:
+    answer = await scene.get(f"/customers/{CUSTOMER}/journey")
+    return {"headers": {"If-Match": answer.headers["etag"]}}
+
+
+async def a_pin(scene: "Scene") -> Mapping[str, Any]:
+    seen = await the_version(scene)
+    path = f"{API}/customers/{CUSTOMER}/pin"
+    answer = await scene.http.put(path, headers={**scene.own, **seen["headers"]}, json={"pin_until": LATER})
+    assert answer.status_code == 200, answer.text
+    return {"headers": {"If-Match": answer.headers["etag"]}}
+
+
+async def the_map(scene: "Scene") -> Mapping[str, Any]:
+    told = (await scene.get("/stages")).json()
+    names = ("key", "name", "order", "kind", "auto_rules", "retention_days", "description", "color", "icon")
+    stages = [
+        {name: stage[name] for name in names if stage.get(name) is not None} for stage in told["stages"]
+    ]
+    stages[0]["name"] = f"First {CANARY}"
+    return {"body": {"version": told["version"], "stages": stages}}
+
+
+async def a_map_to_be_put(scene: "Scene") -> Mapping[str, Any]:
+    drawn = (await the_map(scene))["body"]
+    return {"body": {**drawn, "notes": f"Because of {CANARY}"}}
+
+
+async def a_past(scene: "Scene") -> Mapping[str, Any]:
+    drawn = (await the_map(scene))["body"]
+    return {"body": {**drawn, "from": "2026-01-01T00:00:00Z", "to": "2026-02-01T00:00:00Z"}}
+
+
+async def a_key(scene: "Scene") -> Mapping[str, Any]:
+    body = {"name": f"Key of {CANARY}", "role": "agent"}
+    made = (await scene.http.post(f"{API}/admin/keys", headers=scene.own, json=body)).json()
+    scene.secrets.append(made["secret"])
+    return {"ids": {"key_id": made["id"]}}
+
+
+async def a_session(scene: "Scene") -> Mapping[str, Any]:
+    opened = await scene.http.post(f"{API}/session", headers=scene.own)
+    token = opened.cookies["journey_session"]
+    scene.http.cookies.clear()
+    scene.secrets.append(token)
+    return {"headers": {"Cookie": f"journey_session={token}", "Origin": HERE, "Authorization": None}}
+
+
+async def an_import(scene: "Scene") -> Mapping[str, Any]:
+    answer = await scene.http.post(f"{API}/imports", headers=scene.own, content=_history())
+    assert answer.status_code == 202, answer.text
+    await scene.ended(answer.json()["id"])
+    return {"ids": {"import_id": answer.json()["id"]}}
+
+
+async def a_job(scene: "Scene") -> Mapping[str, Any]:
+    answer = await scene.http.post(f"{API}/admin/rescore", headers=scene.own, json={})
+    await scene.ended(answer.json()["job_id"])
+    return {"ids": {"job_id": answer.json()["job_id"]}}
+
+
+async def a_preview(scene: "Scene") -> Mapping[str, Any]:
+    body = (await the_map(scene))["body"]
+    answer = await scene.http.post(f"{API}/stages/preview", headers=scene.own, json=body)
+    return {"ids": {"job_id": answer.json()["job_id"]}}
+
+
+async def a_backtest(scene: "Scene") -> Mapping[str, Any]:
+    body = (await a_past(scene))["body"]
+    answer = await scene.http.post(f"{API}/stages/backtest", headers=scene.own, json=body)
+    return {"ids": {"job_id": answer.json()["job_id"]}}
+
+
+async def an_event(_: "Scene") -> Mapping[str, Any]:
+    return {"body": _event()}
+
+
+async def events(_: "Scene") -> Mapping[str, Any]:
+    return {"body": [_event(), _event()]}
+
+
+async def a_company(scene: "Scene") -> Mapping[str, Any]:
+    scene.company_id = next(_ids)
+    return {"body": {"id": scene.company_id, "name": f"Salon {CANARY}", "timezone": "Europe/Berlin"}}
+
+
+async def a_history(_: "Scene") -> Mapping[str, Any]:
+    return {"content": _history()}
+
+
+def _event() -> dict[str, Any]:
+    number = next(_numbers)
+    return {
+        "id": f"e-{CANARY}-{number}",
+        "source": f"booking-{CANARY}",
+        "type": "appointment_completed",
+        "customer_id": CUSTOMER,
+        "occurred_at": "2026-03-01T11:00:00Z",
+        "data": {"total_amount": 50, "booking_id": f"b-{CANARY}-{number}", "metadata": {"note": CANARY}},
+    }
+
+
+def _history() -> bytes:
+    return json.dumps(_event()).encode() + b"\n"
+
+
+PROFILE = {
+    "name": f"Ada {CANARY}",
+    "email": f"{CANARY}@example.com",
+    "phone": f"+49 30 {CANARY}",
+    "consents": {"email": "granted"},
+}
+JOB = r"job:\d+"
+KEY = r"key:[0-9a-f]{16}"
+
+ACTS = {
+    "post_session": Ask("session.open"),
+    "delete_session": Ask("session.end", before=a_session),
+    "post_event": Ask(before=an_event),
+    "post_events": Ask(before=events),
+    "post_import": Ask("import.read", before=a_history, target=r"import:\d+"),
+    "put_customer": Ask("customer.write", {**PROFILE, "name": f"Eve {CANARY}"}, of_customer=True),
+    "post_anonymization": Ask("customer.anonymize", of_customer=True),
+    "patch_journey": Ask(
+        "customer.annotate",
+        {"notes": f"Likes {CANARY}", "metadata": {"colour": CANARY}},
+        before=the_version,
+        of_customer=True,
+        detail={"fields": ["metadata", "notes"]},
+    ),
+    "post_transition": Ask(
+        "customer.move",
+        {"to_stage": "vip", "notes": f"She is {CANARY}", "performed_by": 7},
+        before=the_version,
+        of_customer=True,
+    ),
+    "put_pin": Ask("customer.pin", {"pin_until": LATER}, before=the_version, of_customer=True),
+    "delete_pin": Ask("customer.unpin", before=a_pin, of_customer=True),
+    "post_evaluation": Ask("customer.evaluate", of_customer=True),
+    "put_stages": Ask("stages.change", before=a_map_to_be_put, target=r"stage-map:\d+"),
+    "patch_stage": Ask("stages.change", {"name": f"Very {CANARY}"}, target=r"stage-map:\d+"),
+    "delete_stage": Ask("stages.change", target=r"stage-map:\d+"),
+    "post_lint": Ask(before=the_map),
+    "post_preview": Ask("stages.preview", before=the_map, target=JOB),
+    "post_backtest": Ask("stages.backtest", before=a_past, target=JOB),
+    "put_settings": Ask("settings.write", {"frequency_cap": 2, "manual_pin_days": 9}),
+    "post_rescore": Ask("company.rescore", {"customer_ids": [CUSTOMER]}, target=JOB),
+    "post_evaluations": Ask("company.evaluate", {"customer_ids": [CUSTOMER]}, target=JOB),
+    "post_clock": Ask("company.clock", {"advance_to": "2026-03-01T18:00:00Z"}, target=JOB),
+    "post_company": Ask("company.found", before=a_company, target=r"company:\d+"),
+    "post_key": Ask("key.create", {"name": f"Key {CANARY}", "role": "agent"}, target=KEY),
+    "post_rotation": Ask("key.rotate", {"overlap_seconds": 60}, before=a_key, target=KEY),
+    "delete_key": Ask("key.revoke", before=a_key, target=KEY),
+    "post_own_key": Ask("key.create", {"name": f"Key {CANARY}", "scopes": ["admin"]}, target=KEY),
+    "post_own_rotation": Ask("key.rotate", {"overlap_seconds": 60}, before=a_key, target=KEY),
+    "delete_own_key": Ask("key.revoke", before=a_key, target=KEY),
+}
+"""A valid request for everything that is not read. An operation that is not here fails: say what it leaves."""
+
+LOOKS = {
+    "get_session": Ask(),
+    "get_customer": Ask(),
+    "list_customers": Ask(query={"q": CANARY}),
+    "list_consents": Ask(),
+    "get_export": Ask("customer.export", of_customer=True),
+    "get_journey": Ask(),
+    "list_transitions": Ask(),
+    "get_scores": Ask(),
+    "get_explanation": Ask(),
+    "get_portal_journey": Ask(),
+    "list_imports": Ask(),
+    "get_import": Ask(before=an_import),
+    "list_import_errors": Ask(before=an_import),
+    "get_stages": Ask(),
+    "get_stage": Ask(),
+    "list_stage_versions": Ask(),
+    "get_stage_version": Ask(),
+    "get_stage_diff": Ask(),
+    "get_preview": Ask(before=a_preview),
+    "get_backtest": Ask(before=a_backtest),
+    "get_settings": Ask(),
+    "get_distribution": Ask(),
+    "list_jobs": Ask(),
+    "get_job": Ask(before=a_job),
+    "get_schedule": Ask(),
+    "get_health": Ask(),
+    "list_audit": Ask(),
+    "list_keys": Ask(PRESENT),
+    "list_own_keys": Ask(),
+    "list_companies": Ask(),
+}
+"""The same for what is read: to be found written down where an operator reads."""
+
+RECORDED_ELSEWHERE = {"post_event", "post_events", "post_lint"}
+"""Acts without a row: the ledger of events is the record of the first two, the last one changes nothing."""
+
+
+def _operations():
+    for path, methods in create_app(nowhere()).openapi()["paths"].items():
+        for method, operation in methods.items():
+            if "security" in operation:
+                yield operation["operationId"], (method.upper(), path, operation["security"][0]["key"][0])
+
+
+OPERATIONS = dict(_operations())
+CHANGING = [name for name, (method, _, _) in OPERATIONS.items() if method != "GET"]
+READING = [name for name, (method, _, _) in OPERATIONS.items() if method == "GET"]
+OF_OPERATORS = {name for name, (_, _, scope) in OPERATIONS.items() if scope == "operate"}
+OF_ONESELF = {name for name, (_, _, scope) in OPERATIONS.items() if scope == "self"}
+AUDITED = [name for name in CHANGING if name not in RECORDED_ELSEWHERE]
+WITHIN_A_COMPANY = [name for name in OPERATIONS if name not in OF_OPERATORS | OF_ONESELF]
+
+
+@dataclass
+class Request:
+    """A request that is ready to be sent; whoever sends it is still to be said."""
+
+    method: str
+    path: str
+    ids: dict[str, Any]
+    headers: dict[str, str | None]
+    query: dict[str, Any]
+    content: bytes | None
+
+    async def send(self, http, sender, **more):
+        headers = {**sender, **self.headers, **more}
+        answer = await http.request(
+            self.method,
+            self.path.format(**self.ids),
+            headers={name: value for name, value in headers.items() if value is not None},
+            params=self.query,
+            content=self.content,
+        )
+        http.cookies.clear()
+        return answer
+
+
+class Scene:
+    """A company, a customer of whom everything told is a canary, and everybody who asks."""
+
+    def __init__(self, http, outside, tenant, operator):
+        self.http = http
+        self.outside = outside
+        self.company_id = tenant.id
+        self.own = tenant.headers
+        self.operator = {**operator, "X-Reason": REASON}
+        self.secrets = [tenant.token, operator["Authorization"].split()[1]]
+
+    @property
+    def acting(self):
+        """How an operator asks within the company."""
+        return {**self.operator, "X-Company-Id": str(self.company_id)}
+
+    async def get(self, path):
+        answer = await self.http.get(API + path, headers=self.own)
+        assert answer.status_code == 200, answer.text
+        return answer
+
+    async def ended(self, job_id):
+        """Wait for a worker."""
+        while (await self.get(f"/admin/jobs/{job_id}")).json()["status"] not in ("done", "failed"):
+            await asyncio.sleep(0.01)
+
+    def sender(self, operation, *, by_operator=False):
+        """Who asks, where it matters not: the company's own key, unless it may not."""
+        if operation in OF_OPERATORS:
+            return self.operator
+        return self.acting if by_operator else self.own
+
+    async def prepared(self, operation, **changed):
+        """A valid request for an operation; keywords change parts of it."""
+        known = (ACTS | LOOKS).get(operation)
+        assert known is not None, f"{operation} is new: say in ACTS or LOOKS what it leaves in the audit log"
+        method, path, _ = OPERATIONS[operation]
+        told = {
+            "query": known.query,
+            "body": known.body,
+            **await changed.pop("before", known.before)(self),
+        }
+        usual = {"customer_id": CUSTOMER, "company_id": self.company_id, "key": "vip", "version": 1}
+        ids = {**usual, **told.get("ids", {}), **changed.pop("ids", {})}
+        headers = {"Content-Type": JSON, **told.get("headers", {}), **changed.pop("headers", {})}
+        told |= changed
+        content = told.get("content")
+        if content is None and told["body"] is not None:
+            content = json.dumps(told["body"]).encode()
+        return Request(method, path, ids, headers, dict(told["query"]), content)
+
+    async def last(self):
+        """The newest row of whichever company."""
+        return await self.outside.connection.fetchval("SELECT coalesce(max(id), 0) FROM audit_log")
+
+    async def rows_since(self, last):
+        """Rows written since, of whichever company."""
+        return await self.outside.connection.fetch("SELECT * FROM audit_log WHERE id > $1 ORDER BY id", last)
+
+
+@pytest.fixture(scope="module")
+async def client(api):
+    """A client of the application, at an address of its own."""
+    transport = httpx.ASGITransport(app=api, raise_app_exceptions=False, client=(HOST, 4711))
+    async with httpx.AsyncClient(transport=transport, base_url=HERE) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def scene(client, outside, salon, operator):
+    """A company, and a customer of whom everything told is a canary."""
+    await tell_of_the_customer(client, salon)
+    return Scene(client, outside, salon, operator)
+
+
+@pytest.fixture(scope="module")
+async def known_company(client, found_tenant):
+    """One for all tests that change nothing in it."""
+    tenant = await found_tenant(test_clock=parse_instant(NOON, ""))
+    await tell_of_the_customer(client, tenant)
+    return tenant
+
+
+@pytest.fixture
+def visited(client, outside, known_company, operator):
+    """The same as `scene`, for whoever comes to look, or fails."""
+    return Scene(client, outside, known_company, operator)
+
+
+async def tell_of_the_customer(client, tenant):
+    answer = await client.put(f"{API}/customers/{CUSTOMER}", headers=tenant.headers, json=PROFILE)
+    assert answer.status_code == 201, answer.text
+
+
+async def check_one_row(scene, operation, *, by_operator=False, **changed):
+    """Send the operation's request: exactly one row is there then, of the company concerned, and all of it right."""
+    request_id = f"request-{next(_numbers)}"
+    request = await scene.prepared(operation, **changed)
+    sender = scene.sender(operation, by_operator=by_operator)
+    last = await scene.last()
+
+    answer = await request.send(scene.http, sender, **{"X-Request-Id": request_id})
+
+    assert answer.status_code < 300, answer.text
+    rows = await scene.rows_since(last)
+    assert len(rows) == 1, [(row["company_id"], row["action"]) for row in rows]
+    row, known = rows[0], (ACTS | LOOKS)[operation]
+    is_operators = by_operator or operation in OF_OPERATORS
+    assert row["company_id"] == scene.company_id
+    assert row["actor"] == f"key:{sender['Authorization'].split('_')[1]}"
+    assert (row["is_operator"], row["reason"]) == (is_operators, REASON if is_operators else None)
+    assert row["request_id"] == answer.headers["x-request-id"] == request_id
+    assert row["address"] == HOST
+    detail = None if row["detail"] is None else json.loads(row["detail"])
+    if known.action in (None, PRESENT):
+        assert (row["action"], detail, row["customer_id"]) == (PRESENT, {"operation": operation}, None)
+        return row, answer
+    assert row["action"] == known.action
+    assert (row["customer_id"] is not None) is known.of_customer
+    assert known.target is None or re.fullmatch(known.target, row["target"])
+    assert known.detail is None or detail == known.detail
+    return row, answer
+
+
+async def check_none(scene, request, sender):
+    """Send a request: no company has a row more then."""
+    last = await scene.last()
+    answer = await request.send(scene.http, sender)
+    assert [dict(row) for row in await scene.rows_since(last)] == []
+    return answer
+
+
+# ---- the table
+
+
+def test_there_is_a_request_for_every_operation_of_the_contract():
+    assert ACTS.keys() == set(CHANGING), "say in ACTS what a new operation leaves in the audit log"
+    assert LOOKS.keys() == set(READING), "say in LOOKS how a new operation is asked"
+    assert {name for name in CHANGING if ACTS[name].action is None} == RECORDED_ELSEWHERE
+    assert {operation for operation, _, _ in FAILURES} == set(AUDITED), "and in FAILURES how it fails"
+
+
+# ---- one row for each act, and nothing in it that should not be
+
+
+@pytest.mark.parametrize("operation", AUDITED)
+async def test_every_act_leaves_one_row_and_nothing_personal_or_secret_in_it(scene, operation):
+    row, answer = await check_one_row(scene, operation)
+
+    told = answer.json() if answer.content else {}
+    kind, _, id_ = (row["target"] or "").partition(":")
+    if kind == "job":
+        assert int(id_) in (told.get("job_id"), (told.get("job") or {}).get("id"))
+    if told and kind in ("key", "import", "company"):
+        assert id_ == str(told["id"])
+    scene.secrets += [told["secret"]] if "secret" in told else []
+    scene.secrets += [line.split(";")[0].partition("=")[2] for line in answer.headers.get_list("set-cookie")]
+    assert _spelt_in(row, CANARY, *(secret for secret in scene.secrets if len(secret) > 2)) == []
+    if operation == "post_anonymization":
+        assert row["customer_id"] < 0
+        assert _spelt_in(row, str(CUSTOMER)) == []
+        number = "SELECT count(*) FROM audit_log WHERE company_id = $1 AND customer_id = $2"
+        assert await scene.outside.connection.fetchval(number, scene.company_id, CUSTOMER) == 0
+    elif row["customer_id"] is not None:
+        assert row["customer_id"] == CUSTOMER
+
+
+def _spelt_in(row, *texts):
+    """Which of the texts stand in a row, as they are, in another spelling, or as a hash that could be guessed at."""
+    shown = " ".join(
+        value.hex() if isinstance(value, bytes) else str(value) for value in row.values()
+    ).lower()
+    return [text for text in texts if any(spelling in shown for spelling in _spellings(text))]
+
+
+def _spellings(text):
+    told = [text]
+    if text == CANARY:
+        told += [value for name, value in PROFILE.items() if name != "consents"]
+    if text.startswith("jrn_"):
+        told.append(text.split("_", 2)[2])
+    for one in told:
+        raw = one.encode()
+        yield from (one.lower(), raw.hex(), hashlib.sha256(raw).hexdigest(), hashlib.md5(raw).hexdigest())
+
+
+def test_a_row_that_holds_something_personal_or_secret_is_found_out():
+    secret = f"jrn_{'0' * 16}_{'S' * 43}"
+    for leaked in (
+        {"detail": json.dumps({"name": PROFILE["name"]})},
+        {"target": f"customer:{PROFILE['email'].upper()}"},
+        {"before_hash": hashlib.sha256(PROFILE["email"].encode()).digest()},
+        {"detail": json.dumps({"was": hashlib.md5(PROFILE["phone"].encode()).hexdigest()})},
+        {"target": "key:" + "S" * 43},
+        {"after_hash": hashlib.sha256(secret.encode()).digest()},
+    ):
+        assert _spelt_in({"actor": "key:k", "customer_id": 1, **leaked}, CANARY, secret), leaked
+    print("guard removed: detected")
+
+
+@pytest.mark.parametrize("operation", AUDITED)
+async def test_an_act_that_is_not_written_down_is_found_out(scene, operation, monkeypatch):
+    async def nothing_at_all(*_):
+        """Write nothing down."""
+
+    monkeypatch.setattr(Audit, "record", nothing_at_all)
+
+    with pytest.raises(AssertionError, match=r"^\[\]"):
+        await check_one_row(scene, operation)
+    print("guard removed: detected")
+
+
+async def test_an_act_that_is_written_down_twice_is_found_out(scene, monkeypatch):
+    record = Audit.record
+
+    async def twice(self, by, act):
+        await record(self, by, act)
+        await record(self, by, act)
+
+    monkeypatch.setattr(Audit, "record", twice)
+
+    with pytest.raises(AssertionError, match=r"customer\.write.*customer\.write"):
+        await check_one_row(scene, "put_customer")
+    print("guard removed: detected")
+
+
+async def test_settings_before_and_after_are_told_by_hashes_that_follow_each_other(scene):
+    first, _ = await check_one_row(scene, "patch_stage")
+    second, _ = await check_one_row(scene, "delete_stage")
+
+    assert first["before_hash"] != first["after_hash"] == second["before_hash"] != second["after_hash"]
+    assert len(first["after_hash"]) == 32
+
+
+async def test_fields_that_have_changed_are_told_by_name(scene):
+    row, _ = await check_one_row(
+        scene, "put_customer", body={**PROFILE, "phone": None, "consents": {"sms": "granted"}}
+    )
+
+    assert json.loads(row["detail"]) == {"fields": ["phone"], "consents": ["sms"]}
+
+
+# ---- what leaves none
+
+
+@pytest.mark.parametrize("operation", [name for name in READING if name not in OF_OPERATORS])
+async def test_whoever_reads_in_their_own_company_leaves_no_row_unless_it_is_everything_on_one_person(
+    visited, operation
+):
+    if LOOKS[operation].action is not None:
+        await check_one_row(visited, operation)
+        return
+    answer = await check_none(visited, await visited.prepared(operation), visited.own)
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("operation", sorted(RECORDED_ELSEWHERE))
+async def test_telling_events_and_looking_a_draft_over_leave_no_row(scene, operation):
+    answer = await check_none(scene, await scene.prepared(operation), scene.own)
+
+    assert answer.status_code == 200, answer.text
+    if operation != "post_lint":
+        ledger = "SELECT count(*) FROM journey_events WHERE company_id = $1"
+        assert await scene.outside.connection.fetchval(ledger, scene.company_id) > 0
+
+
+async def a_move(scene):
+    seen = await the_version(scene)
+    seen["headers"]["Idempotency-Key"] = "move-1"
+    request = await scene.prepared("post_transition", before=the_version, headers=seen["headers"])
+    assert (await request.send(scene.http, scene.own)).status_code == 201
+    return seen
+
+
+async def settings(scene):
+    told = await scene.get("/settings")
+    return {"body": told.json()}
+
+
+async def an_erasure(scene):
+    request = await scene.prepared("post_anonymization")
+    assert (await request.send(scene.http, scene.own)).status_code == 200
+    return {}
+
+
+CHANGES_NOTHING = {
+    "the same profile": ("put_customer", {"body": PROFILE}),
+    "the same profile without consents": ("put_customer", {"body": {**PROFILE, "consents": {}}}),
+    "a move that was carried out": ("post_transition", {"before": a_move}),
+    "a dry run": ("post_evaluation", {"query": {"dry_run": "true"}}),
+    "the same settings": ("put_settings", {"before": settings}),
+    "who was erased": ("post_anonymization", {"before": an_erasure}),
+}
+"""Requests that are well and change nothing: by operation."""
+
+
+@pytest.mark.parametrize("case", CHANGES_NOTHING)
+async def test_what_changes_nothing_leaves_no_row(scene, case):
+    operation, changed = CHANGES_NOTHING[case]
+
+    answer = await check_none(scene, await scene.prepared(operation, **changed), scene.own)
+
+    assert answer.status_code == 200, answer.text
+
+
+UNKNOWN = {"ids": {"customer_id": 1}}
+STALE = {"headers": {"If-Match": '"99"'}}
+NOT_A_BODY = {"body": {"nonsense": CANARY}}
+NO_KEY = {"ids": {"key_id": "0" * 16}}
+
+
+async def a_key_with_a_successor(scene):
+    made = await a_key(scene)
+    request = await scene.prepared("post_own_rotation", before=nothing, ids=made["ids"])
+    assert (await request.send(scene.http, scene.own)).status_code == 201
+    return made
+
+
+async def a_company_in_real_time(scene):
+    scene.company_id = next(_ids)
+    body = {"name": "A", "id": scene.company_id}
+    answer = await scene.http.post(f"{API}/admin/companies", headers=scene.operator, json=body)
+    assert answer.status_code == 201
+    scene.own = scene.operator
+    return {}
+
+
+async def a_company_that_exists(scene):
+    return {"body": {"id": scene.company_id, "name": CANARY}}
+
+
+FAILURES = [
+    ("post_session", 401, {"headers": {"Authorization": f"Bearer jrn_unknown_{CANARY * 4}"}}),
+    ("delete_session", 403, {"headers": {"Origin": "https://evil.example"}}),
+    ("post_import", 422, {"content": b"\x1f\x8b nonsense"}),
+    ("put_customer", 422, NOT_A_BODY),
+    ("put_customer", 413, {"content": b" " * 300_000}),
+    ("put_customer", 415, {"headers": {"Content-Type": "text/csv"}}),
+    ("post_anonymization", 404, UNKNOWN),
+    ("patch_journey", 404, UNKNOWN),
+    ("patch_journey", 412, STALE),
+    ("patch_journey", 422, NOT_A_BODY),
+    ("patch_journey", 428, {"headers": {"If-Match": None}}),
+    ("post_transition", 404, UNKNOWN),
+    ("post_transition", 409, {"body": {"to_stage": "prospect"}}),
+    ("post_transition", 412, STALE),
+    ("post_transition", 422, {"body": {"to_stage": "nowhere"}}),
+    ("put_pin", 404, UNKNOWN),
+    ("put_pin", 412, STALE),
+    ("put_pin", 422, {"body": {"pin_until": "2020-01-01T00:00:00Z"}}),
+    ("delete_pin", 404, UNKNOWN),
+    ("delete_pin", 409, {"before": the_version}),
+    ("delete_pin", 412, STALE),
+    ("post_evaluation", 404, UNKNOWN),
+    ("put_stages", 412, STALE | {"body": {"stages": []}}),
+    ("put_stages", 422, {"body": {"version": 1, "stages": []}}),
+    ("patch_stage", 404, {"ids": {"key": "nowhere"}}),
+    ("patch_stage", 412, STALE),
+    ("patch_stage", 422, {"body": {"order": "first"}}),
+    ("delete_stage", 404, {"ids": {"key": "nowhere"}}),
+    ("delete_stage", 409, {"ids": {"key": "prospect"}}),
+    ("delete_stage", 412, STALE),
+    ("post_preview", 412, {"body": {"version": 99, "stages": []}}),
+    ("post_preview", 422, NOT_A_BODY),
+    ("post_backtest", 422, NOT_A_BODY),
+    ("put_settings", 412, {"headers": {"If-Match": '"another"'}}),
+    ("put_settings", 422, NOT_A_BODY),
+    ("post_rescore", 404, {"body": {"customer_ids": [1]}}),
+    ("post_rescore", 422, {"body": {"customer_ids": [CUSTOMER, 1]}}),
+    ("post_evaluations", 404, {"body": {"customer_ids": [1]}}),
+    ("post_evaluations", 422, NOT_A_BODY),
+    ("post_clock", 409, {"before": a_company_in_real_time}),
+    ("post_clock", 422, {"body": {"advance_to": "2026-01-01T00:00:00Z"}}),
+    ("post_company", 409, {"before": a_company_that_exists}),
+    ("post_company", 422, NOT_A_BODY),
+    ("post_key", 404, {"ids": {"company_id": 5_999_999}}),
+    ("post_key", 422, {"body": {"name": CANARY}}),
+    ("post_rotation", 404, NO_KEY),
+    ("post_rotation", 409, {"before": a_key_with_a_successor}),
+    ("delete_key", 404, NO_KEY),
+    ("post_own_key", 422, {"body": {"name": CANARY, "role": "operator"}}),
+    ("post_own_rotation", 404, NO_KEY),
+    ("post_own_rotation", 409, {"before": a_key_with_a_successor}),
+    ("delete_own_key", 404, NO_KEY),
+]
+"""Requests that fail: by operation, the status they are answered with, and what is wrong."""
+
+
+@pytest.mark.parametrize(
+    ("operation", "status", "changed"), FAILURES, ids=[f"{name} {status}" for name, status, _ in FAILURES]
+)
+async def test_what_has_failed_leaves_no_row(scene, operation, status, changed):
+    request = await scene.prepared(operation, **changed)
+
+    answer = await check_none(scene, request, scene.sender(operation))
+
+    assert answer.status_code == status, answer.text
+    if OPERATIONS[operation][2] not in ("operate", "self") and status not in (401, 413):
+        answer = await check_none(scene, request, scene.acting)
+        assert answer.status_code == status, answer.text
+
+
+async def test_a_request_of_somebody_who_may_not_leaves_no_row(scene, found_tenant):
+    narrow = await found_tenant(scopes=("stages:read",))
+    for operation in AUDITED:
+        if operation in OF_ONESELF:
+            continue
+        request = await scene.prepared(operation)
+        for sender, status in (
+            (narrow.headers, 403),
+            ({}, 401),
+            ({**narrow.headers, "X-Company-Id": "1"}, 403),
+        ):
+            answer = await check_none(scene, request, sender)
+            assert answer.status_code == status, answer.text
+
+
+# ---- operators
+
+
+@pytest.mark.parametrize("operation", [name for name in WITHIN_A_COMPANY if name in CHANGING])
+async def test_whatever_an_operator_does_in_a_company_is_in_its_log_with_the_reason(scene, operation):
+    await check_one_row(scene, operation, by_operator=True)
+
+
+@pytest.mark.parametrize("operation", [name for name in WITHIN_A_COMPANY if name in READING])
+async def test_whatever_an_operator_reads_in_a_company_is_in_its_log_with_the_reason(visited, operation):
+    await check_one_row(visited, operation, by_operator=True)
+
+
+async def test_a_list_of_a_company_s_keys_is_in_its_log_too(visited):
+    await check_one_row(visited, "list_keys")
+
+
+async def test_an_operator_who_gives_no_reason_is_in_the_log_without_one(visited):
+    last = await visited.last()
+    headers = {**visited.acting, "X-Reason": None}
+
+    await (await visited.prepared("get_customer")).send(visited.http, headers)
+
+    [row] = await visited.rows_since(last)
+    assert (row["is_operator"], row["reason"]) == (True, None)
+
+
+@pytest.mark.parametrize("reason", ["x" * 256, "a\tb", "schl\u00fcssel".encode(), b"\x00"])
+async def test_a_reason_that_cannot_be_kept_is_refused_before_anything_is_shown(visited, reason):
+    request = await visited.prepared("get_customer")
+
+    answer = await check_none(visited, request, {**visited.acting, "X-Reason": reason})
+
+    problem(answer, 422, "invalid-input", "header/x-reason")
+
+
+async def test_what_an_operator_looks_for_is_written_down_whether_or_not_it_is_there(visited):
+    request = await visited.prepared("get_customer", ids={"customer_id": 1})
+    last = await visited.last()
+
+    answer = await request.send(visited.http, visited.acting)
+
+    problem(answer, 404, "customer-not-found")
+    assert [row["action"] for row in await visited.rows_since(last)] == [PRESENT]
+
+
+async def test_what_an_operator_does_across_companies_is_in_no_company_s_log(visited):
+    for operation in ("list_companies", "get_session"):
+        answer = await check_none(visited, await visited.prepared(operation), visited.acting)
+        assert answer.status_code == 200
+
+
+async def test_a_company_that_is_not_there_has_no_log(visited):
+    headers = {**visited.acting, "X-Company-Id": "5999999"}
+    for operation in ("list_customers", "post_event", "put_customer", "list_audit"):
+        answer = await check_none(visited, await visited.prepared(operation), headers)
+        assert answer.status_code == 404, answer.text
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(
+            case,
+            marks=pytest.mark.xfail(
+                raises=AssertionError,
+                reason="services/ write nothing down where nothing was changed, whoever looked",
+            ),
+        )
+        for case in CHANGES_NOTHING
+    ],
+)
+async def test_an_operator_who_changes_nothing_was_there_all_the_same(scene, case):
+    operation, changed = CHANGES_NOTHING[case]
+    request = await scene.prepared(operation, **changed)
+    last = await scene.last()
+
+    answer = await request.send(scene.http, scene.acting)
+
+    if answer.status_code != 200:
+        raise ValueError(answer.text)
+    assert len(await scene.rows_since(last)) == 1
+
+
+# ---- with the act, or not at all
+
+
+@asynccontextmanager
+async def a_log_that_is_full(scene):
+    """No row can be added to the company's log."""
+    constraint = (
+        f"ALTER TABLE audit_log ADD CONSTRAINT full_log CHECK (company_id <> {scene.company_id}) NOT VALID"
+    )
+    await scene.outside.connection.execute(constraint)
+    try:
+        yield
+    finally:
+        await scene.outside.connection.execute("ALTER TABLE audit_log DROP CONSTRAINT full_log")
+
+
+async def check_all_or_nothing(scene, request, sender, *, may_differ=()):
+    """Send a request while nothing can be written down: it fails, and nothing of it is there."""
+    number = await scene.outside.count_companies()
+    before = await scene.outside.rows(scene.company_id)
+    async with a_log_that_is_full(scene):
+        answer = await request.send(scene.http, sender)
+    problem(answer, 500, "internal-error")
+    after = await scene.outside.rows(scene.company_id)
+    differ = {table for table, rows in after.items() if rows != before[table]}
+    assert differ <= set(may_differ), differ
+    assert await scene.outside.count_companies() == number
+    assert CANARY not in answer.text + str(answer.headers)
+    assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.parametrize("operation", AUDITED)
+async def test_an_act_that_cannot_be_written_down_is_not_done(scene, operation):
+    request = await scene.prepared(operation)
+
+    # An upload is read in many transactions; what it may leave is that it was given up.
+    may_differ = ("imports", "import_lines") if operation == "post_import" else ()
+    await check_all_or_nothing(scene, request, scene.sender(operation), may_differ=may_differ)
+
+    if operation == "post_import":
+        status = "SELECT array_agg(status) FROM imports WHERE company_id = $1"
+        assert await scene.outside.connection.fetchval(status, scene.company_id) == ["failed"]
+    answer = await request.send(scene.http, scene.sender(operation))
+    assert answer.status_code < 300, "all the rest was right"
+
+
+@pytest.mark.parametrize("operation", [*READING, *sorted(RECORDED_ELSEWHERE)])
+async def test_an_operator_who_cannot_be_written_down_sees_and_tells_nothing(visited, operation):
+    if operation in OF_ONESELF | {"list_companies"}:
+        return  # within no company
+    request = await visited.prepared(operation)
+
+    await check_all_or_nothing(visited, request, visited.sender(operation, by_operator=True))
+
+
+async def test_an_act_that_outlives_its_row_is_found_out(scene, monkeypatch):
+    record = Audit.record
+
+    async def if_it_can_be(self, by, act):
+        with suppress(DBAPIError):
+            async with self._connection.begin_nested():
+                await record(self, by, act)
+
+    monkeypatch.setattr(Audit, "record", if_it_can_be)
+
+    with pytest.raises(AssertionError):
+        await test_an_act_that_cannot_be_written_down_is_not_done(scene, "put_customer")
+    print("guard removed: detected")
+
+
+@pytest.mark.parametrize("kind", ["profile", "link", "session"])
+async def test_what_is_done_without_a_request_is_done_with_its_row_or_not_at_all(scene, database, kind):
+    """By a command, say: an actor whose request has an id that no log can hold."""
+    company_id, impossible = scene.company_id, Actor("tests", request_id="x" * 65)
+    principal = credentials.Principal("tests", company_id, Role.ADMIN, frozenset("*"))
+    before = await scene.outside.rows(company_id)
+
+    acts = {
+        "profile": lambda by: customers.put_customer(
+            database, company_id, 7, {"name": "A"}, consents={}, by=by
+        ),
+        "link": lambda by: sessions.create_link(database, company_id, Role.AGENT, by=by),
+        "session": lambda by: sessions.open_session(database, principal, by=by),
+    }
+    with pytest.raises(DatabaseFaultError):
+        await acts[kind](impossible)
+
+    assert await scene.outside.rows(company_id) == before
+    await acts[kind](Actor("tests", request_id="x" * 64))
+    after = await scene.outside.rows(company_id)
+    assert after["audit_log"] != before["audit_log"]
+
+
+# ---- rows are added and read, and that is all
+
+FORBIDDEN = {
+    "change": "UPDATE audit_log SET actor = 'nobody'",
+    "change one column": "UPDATE audit_log SET reason = NULL",
+    "remove": "DELETE FROM audit_log",
+    "empty": "TRUNCATE audit_log",
+    "replace": "INSERT INTO audit_log (company_id, actor, action) VALUES ($1, 'a', 'b')"
+    " ON CONFLICT (company_id, id) DO UPDATE SET actor = 'nobody'",
+    "drop": "DROP TABLE audit_log",
+    "open": "ALTER TABLE audit_log DISABLE ROW LEVEL SECURITY",
+}
+
+
+@asynccontextmanager
+async def as_role(connection, role, company_id):
+    """What the service's own login may do, in a transaction that is not kept."""
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        await connection.execute(f"SET LOCAL ROLE {role}")
+        await connection.execute("SELECT set_config('app.company_id', $1, true)", str(company_id))
+        yield
+    finally:
+        await transaction.rollback()
+
+
+async def check_forbidden(scene, role, statement):
+    async with as_role(scene.outside.connection, role, scene.company_id):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await scene.outside.connection.execute(statement.replace("$1", str(scene.company_id)))
+
+
+@pytest.mark.parametrize("role", ["journey_app", "journey_dispatcher", "journey_readonly", "journey_keyring"])
+@pytest.mark.parametrize("statement", FORBIDDEN.values(), ids=FORBIDDEN)
+async def test_the_database_lets_no_row_be_changed_or_removed(visited, role, statement):
+    await check_forbidden(visited, role, statement)
+
+
+async def test_rows_are_added_to_and_read_of_the_own_company_only(visited, found_tenant):
+    neighbour = await found_tenant()
+    connection = visited.outside.connection
+    new = "INSERT INTO audit_log (company_id, actor, action) VALUES ($1, 'a', 'b')"
+
+    async with as_role(connection, "journey_app", visited.company_id):
+        assert await connection.fetchval("SELECT array_agg(DISTINCT company_id) FROM audit_log") == [
+            visited.company_id
+        ]
+        await connection.execute(new, visited.company_id)
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):
+            await connection.execute(new, neighbour.id)
+
+
+async def test_a_right_too_many_is_found_out(visited):
+    connection = visited.outside.connection
+    transaction = connection.transaction()
+    await transaction.start()
+    await connection.execute("GRANT UPDATE ON audit_log TO journey_app")
+
+    with pytest.raises(pytest.fail.Exception):
+        await check_forbidden(visited, "journey_app", FORBIDDEN["change"])
+
+    await transaction.rollback()
+    await check_forbidden(visited, "journey_app", FORBIDDEN["change"])
+    print("guard removed: detected")
+
+
+# ---- reading it
+
+
+@pytest.fixture
+async def acts(scene):
+    """Some acts of several people in the company; their rows as the database has them, newest first."""
+    for operation in (
+        "put_customer",
+        "post_transition",
+        "put_pin",
+        "post_own_key",
+        "patch_stage",
+        "post_rescore",
+    ):
+        await check_one_row(scene, operation)
+    await check_one_row(scene, "put_customer", body={"name": "Ada"}, ids={"customer_id": 8})
+    await check_one_row(scene, "get_customer", by_operator=True)
+    await check_one_row(scene, "put_pin", by_operator=True)
+    log = "SELECT * FROM audit_log WHERE company_id = $1 ORDER BY id DESC"
+    return await scene.outside.connection.fetch(log, scene.company_id)
+
+
+async def log(scene, **params):
+    """The rows that are shown, page by page."""
+    pages = await every_page(scene.http, scene.own, "/admin/audit", limit=200, **params)
+    return [row for page in pages for row in page]
+
+
+async def test_the_log_shows_every_row_as_it_is_newest_first(scene, acts):
+    shown = await log(scene)
+
+    assert len(shown) == len(acts) >= 11
+    for told, row in zip(shown, acts, strict=True):
+        assert datetime.fromisoformat(told.pop("at")) == row["at"]
+        assert told == {
+            **{name: row[name] for name in ("id", "actor", "is_operator", "reason", "action", "customer_id")},
+            **{name: row[name] for name in ("target", "request_id", "address")},
+            "detail": None if row["detail"] is None else json.loads(row["detail"]),
+            "before_hash": None if row["before_hash"] is None else row["before_hash"].hex(),
+            "after_hash": None if row["after_hash"] is None else row["after_hash"].hex(),
+        }
+    ids = [told["id"] for told in shown]
+    assert ids == sorted(ids, reverse=True)
+
+
+async def test_reading_the_log_leaves_no_row_in_it(scene, acts):
+    assert await log(scene) == await log(scene)
+
+
+@pytest.mark.parametrize("limit", [1, 3, 11, 200])
+async def test_the_log_is_read_page_by_page(scene, acts, limit):
+    pages = await every_page(scene.http, scene.own, "/admin/audit", limit=limit)
+
+    assert [row["id"] for page in pages for row in page] == [row["id"] for row in acts]
+    assert all(len(page) == limit for page in pages[:-1])
+
+
+async def test_a_page_goes_on_where_the_last_one_ended_whatever_was_added(scene, acts):
+    first = await look(scene.http, _tenant(scene), "/admin/audit", limit=4)
+    await check_one_row(scene, "put_pin")
+
+    second = await look(scene.http, _tenant(scene), "/admin/audit", limit=200, cursor=first["next_cursor"])
+
+    assert [row["id"] for row in (*first["items"], *second["items"])] == [row["id"] for row in acts]
+
+
+def _tenant(scene):
+    return SimpleNamespace(headers=scene.own)
+
+
+async def test_the_log_is_narrowed_down(scene, acts):
+    own, operators = f"key:{scene.own['Authorization'].split('_')[1]}", "key:tests"
+
+    async def ids(**params):
+        return [row["id"] for row in await log(scene, **params)]
+
+    def of(fits):
+        return [row["id"] for row in acts if fits(row)]
+
+    middle = acts[len(acts) // 2]["at"]
+    since, until = middle.isoformat(), acts[1]["at"].isoformat()
+    expected = {
+        "actor": (of(lambda row: row["actor"] == own), {"actor": own}),
+        "operators": (of(lambda row: row["actor"] == operators), {"actor": operators}),
+        "action": (of(lambda row: row["action"] == "customer.pin"), {"action": "customer.pin"}),
+        "customer": (of(lambda row: row["customer_id"] == CUSTOMER), {"customer_id": CUSTOMER}),
+        "since": (of(lambda row: row["at"] >= middle), {"since": since}),
+        "until": (of(lambda row: row["at"] < middle), {"until": since}),
+        "both": (of(lambda row: middle <= row["at"] < acts[1]["at"]), {"since": since, "until": until}),
+        "several": (
+            of(lambda row: (row["actor"], row["action"]) == (operators, "customer.pin")),
+            {"actor": operators, "action": "customer.pin", "customer_id": CUSTOMER, "since": since},
+        ),
+    }
+    for name, (those, params) in expected.items():
+        assert 0 < len(those) < len(acts), name
+        assert await ids(**params) == those, name
+        assert [
+            row["id"]
+            for page in await every_page(scene.http, scene.own, "/admin/audit", limit=1, **params)
+            for row in page
+        ] == those, name
+    for params in (
+        *({"actor": own.upper()}, {"actor": "key:%"}, {"action": "customer"}, {"customer_id": 1}),
+        *({"since": "2199-01-01T00:00:00Z"}, {"until": "2020-01-01T00:00:00Z"}),
+    ):
+        assert await ids(**params) == [], params
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[("since", value) for value in ("yesterday", "2026-03-01", "")],
+        *[("until", value) for value in ("1", "2026-03-01T12:00:00")],
+        *[("customer_id", value) for value in ("x", str(2**63))],
+        *[("actor", value) for value in ("x" * 256, "a\x00b")],
+        *[("action", value) for value in ("x" * 65, "\x00")],
+        *[("limit", value) for value in ("0", "201", "x")],
+        *[("cursor", value) for value in ("x", "WyJqb2JzIiwxXQ", "WyJhdWRpdCIsIjEiXQ")],
+    ],
+)
+async def test_a_filter_that_is_none_is_refused(visited, name, value):
+    answer = await visited.http.get(f"{API}/admin/audit", headers=visited.own, params={name: value})
+
+    problem(answer, 422, "invalid-input", f"query/{name}")
+
+
+async def test_the_log_is_its_own_company_s(scene, acts, found_tenant):
+    neighbour = await found_tenant()
+
+    theirs = await look(scene.http, neighbour, "/admin/audit", limit=200)
+    cursor = (await look(scene.http, _tenant(scene), "/admin/audit", limit=1))["next_cursor"]
+    with_cursor = await look(scene.http, neighbour, "/admin/audit", cursor=cursor)
+
+    assert [row["action"] for row in theirs["items"]] == ["key.create", "company.found"]
+    assert {row["id"] for row in (*theirs["items"], *with_cursor["items"])} & {
+        row["id"] for row in acts
+    } == set()
+    headers = {**neighbour.headers, "X-Company-Id": str(scene.company_id)}
+    problem(await scene.http.get(f"{API}/admin/audit", headers=headers), 403, "forbidden")
+
+
+async def test_the_log_is_for_admins(visited, found_tenant):
+    others = tuple(scope for scope in credentials.SCOPES if scope not in ("admin", "*"))
+    without, exactly = await found_tenant(scopes=others), await found_tenant(scopes=("admin",))
+
+    problem(await visited.http.get(f"{API}/admin/audit", headers=without.headers), 403, "forbidden")
+    assert (await visited.http.get(f"{API}/admin/audit", headers=exactly.headers)).status_code == 200
+
+
+async def test_an_export_tells_of_itself(visited):
+    row, answer = await check_one_row(visited, "get_export")
+
+    told = answer.json()["tables"]["audit_log"] if "tables" in answer.json() else answer.json()["audit"]
+    assert row["id"] in {one["id"] for one in told}

@@ -1,0 +1,1342 @@
+"""No byte of one company reaches another: every operation of the contract, asked by everybody whom it is not for.
+
+What is asked is drawn up from the OpenAPI document and from all that one company owns. A new route is asked with nobody
+remembering it; one with a kind of id, parameter, body or credential that is not told here fails.
+"""
+
+import base64
+import gzip
+import json
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from itertools import count
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+from fastapi import FastAPI
+
+from api.calls import API, NOON, tell
+from conftest import PEPPER, Tenant
+from journey_service.api import callers
+from journey_service.api.authorization import OPEN, UndeclaredRouteError, check_declared
+from journey_service.api.callers import CustomerReader
+from journey_service.domain.actors import OPERATE, ROLE_SCOPES, SELF, Actor, Role
+from journey_service.domain.intake import parse_instant
+from journey_service.domain.stages import DEFAULT_STAGES
+from journey_service.main import create_app
+from journey_service.services import credentials
+from journey_service.services.companies import NewCompany, found_company
+from journey_service.services.schedule import IMPORTS, JOBS
+from journey_service.settings import nowhere
+from journey_service.worker.rounds import Rounds
+
+FEWEST_PROBES = 2_000
+ORIGIN = {"Origin": "http://journey.test"}
+
+# ---- what is the company's, and what is nobody's: texts of one mark, numbers of one beginning, both of one length
+
+MARK, NOBODYS_MARK = "qzx7", "qzx9"
+# Beyond those that the service gives by itself.
+COMPANY, NOBODYS_COMPANY = 2_402_915_631_001, 2_402_915_999_001
+NEIGHBOURS = count(2_402_916_000_001)
+NEIGHBOURS_DONT_REACH = 11
+"""The versions of theirs are lower; the company's have two digits."""
+CUSTOMER, NOBODYS_CUSTOMER = 731_084_512_000_000, 731_084_519_000_000
+SEQUENCE, STEP, NEVER_GIVEN = 610_000_001_000_000, 1_000_000, 500_000
+"""Where the ids begin that the database gives, how far those of two tables are apart, and how far below lie others."""
+AMOUNT = "7391.37"
+USER = CUSTOMER + 777
+
+
+def nobodys(value: str) -> str:
+    """The like of an id or a text of the company's, of the same length, that never existed."""
+    if re.fullmatch(r"\d\d", value):
+        return str(int(value) + 60)  # versions
+    if re.fullmatch(r"61\d{13}", value):
+        return str(int(value) - NEVER_GIVEN)
+    if re.fullmatch(r"-\d+", value):
+        return f"{value[:-1]}{9 - int(value[-1])}"  # somebody erased
+    if re.fullmatch(r"(key:)?[0-9a-f]{16}", value):
+        head, colon, id_ = value.rpartition(":")
+        return f"{head}{colon}{id_[::-1]}"
+    for ours, theirs in (
+        (MARK, NOBODYS_MARK),
+        (str(COMPANY), str(NOBODYS_COMPANY)),
+        (str(CUSTOMER)[:9], str(NOBODYS_CUSTOMER)[:9]),
+    ):
+        value = value.replace(ours, theirs)
+    return value
+
+
+def nobodys_cursor(cursor: str) -> str:
+    """The cursor of a page that ends with what never existed."""
+    return _to_cursor([nobodys(part) if isinstance(part, str) else part for part in _from_cursor(cursor)])
+
+
+def _from_cursor(cursor: str) -> list[Any]:
+    told = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    return [str(part) if isinstance(part, int) and abs(part) > 10**9 else part for part in told]
+
+
+def _to_cursor(told: Sequence[Any]) -> str:
+    parts = [
+        int(part) if isinstance(part, str) and re.fullmatch(r"-?\d{10,}", part) else part for part in told
+    ]
+    return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
+
+
+# ---- what the contract may hold: every kind of id in it, and what is no id
+
+PATH_IDS = {"customer_id", "import_id", "job_id", "key_id", "key", "version", "company_id"}
+QUERY_IDS = {
+    "company_id": "company_id",
+    "customer_id": "customer_id",
+    "q": "text",
+    "stage": "key",
+    "actor": "actor",
+    "remap_to": "key",
+    "get_stage_diff.since": "version",
+}
+"""Query parameters that name something a company owns, and what; some of one operation only. `cursor` is by itself."""
+QUERY_REST = {
+    "limit": "1",
+    "sort": "-name",
+    "as_of": NOON,
+    "since": "2026-01-01T00:00:00Z",
+    "until": "2027-01-01T00:00:00Z",
+    "risk_min": "0",
+    "risk_max": "1",
+    "inactive_days_min": "0",
+    "dry_run": "true",
+    "activation": "current_with_actions",
+    "action": "customer.move",
+}
+HEADER_IDS = {"if-match": "version", "idempotency-key": "idempotency_key"}
+HEADERS_OF_CREDENTIALS = {"x-company-id", "x-reason"}
+BODY_IDS = {
+    "customer_id": "customer_id",
+    "customer_ids": "customer_id",
+    "subject": "customer_id",
+    "performed_by": "user",
+    "CompanyIn.id": "company_id",
+    "id": "event_id",
+    "source": "source",
+    "booking_id": "booking_id",
+    "to_stage": "key",
+    "version": "version",
+    "stages": "key",
+    "remap": "key",
+}
+BODY_REST = {
+    "occurred_at": "2026-03-01T11:00:00Z",
+    "time": "2026-03-01T11:00:00Z",
+    "pin_until": "2026-04-01T12:00:00Z",
+    "advance_to": "2026-03-02T12:00:00Z",
+    "from": "2025-01-01T00:00:00Z",
+    "to": "2026-01-01T00:00:00Z",
+    "notes": "a note",
+    "metadata": {"a": 1},
+    "role": "service",
+    "name": "A name",
+    "scopes": ["customers:read"],
+}
+LOOKS_LIKE_AN_ID = re.compile(
+    r"(^|_)(id|ids|key|keys|version|subject|cursor)$|stage|compan|customer|remap|user"
+)
+SCHEMES = {"key", "session"}
+
+
+def _history(ids: "Ids", of: str) -> str:
+    return (
+        f"customer_id,occurred_at,event_type\n{ids.of(of)['customer_id']},2026-02-01,appointment_completed\n"
+    )
+
+
+def _line(ids: "Ids", of: str) -> str:
+    told = {"id": ids.of(of)["event_id"], "source": ids.of(of)["source"], "type": "appointment_completed"}
+    told |= {"customer_id": int(ids.of(of)["customer_id"]), "occurred_at": "2026-02-01T11:00:00Z"}
+    return json.dumps(told) + "\n"
+
+
+FILES = {"text/csv": _history, "application/gzip": _history, "application/x-ndjson": _line}
+
+
+# ---- what is asked
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation of the contract: its parameters by where they are, and every form of body it takes."""
+
+    id: str
+    method: str
+    path: str
+    scope: str | None
+    parameters: Mapping[str, Sequence[Mapping[str, Any]]]
+    bodies: Sequence[tuple[str, Mapping[str, Any]]]
+
+    @property
+    def path_ids(self) -> list[str]:
+        """The names of what its path names."""
+        return [parameter["name"] for parameter in self.parameters["path"]]
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether it changes nothing."""
+        return self.method == "GET"
+
+
+class Document:
+    """The operations of an OpenAPI document, each checked to hold nothing that is not told here."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self._schemas = document["components"]["schemas"]
+        schemes = set(document["components"]["securitySchemes"])
+        assert schemes == SCHEMES, f"credentials nobody has told of: {schemes - SCHEMES}"
+        self.operations = [
+            self._read(path, method, operation)
+            for path, methods in document["paths"].items()
+            for method, operation in methods.items()
+        ]
+
+    def _read(self, path: str, method: str, told: Mapping[str, Any]) -> Operation:
+        security = told.get("security", ())
+        scopes = {scope for scheme in security for named in scheme.values() for scope in named}
+        assert len(scopes) == (0 if path in OPEN else 1), f"{path}: {scopes}"
+        parameters: dict[str, list[Mapping[str, Any]]] = {"path": [], "query": [], "header": [], "cookie": []}
+        for parameter in told.get("parameters", ()):
+            parameters[parameter["in"]].append(parameter)
+        content = told.get("requestBody", {}).get("content", {})
+        bodies = [(media, form) for media, has in content.items() for form in self._forms(has["schema"])]
+        found = Operation(
+            told["operationId"],
+            method.upper(),
+            path,
+            min(scopes, default=None),
+            parameters,
+            bodies or [("", {})],
+        )
+        self._check(found)
+        return found
+
+    def _check(self, operation: Operation) -> None:
+        known = {
+            "path": PATH_IDS,
+            "query": {*QUERY_IDS, *QUERY_REST, "cursor"},
+            "header": {*HEADER_IDS, *HEADERS_OF_CREDENTIALS},
+            "cookie": set(),
+        }
+        for place, parameters in operation.parameters.items():
+            names = {parameter["name"] for parameter in parameters}
+            unknown = names - known[place]
+            assert not unknown, f"{operation.id}: nobody has told of {place} parameters {sorted(unknown)}"
+        for media, form in operation.bodies:
+            is_known = media in ("", *FILES) or media.endswith(("json", "x-ndjson"))
+            assert is_known, f"{operation.id}: nobody has told of {media} bodies"
+            for owner, name in self._properties(form):
+                is_told = name in BODY_REST or _kind(owner, name) is not None
+                assert is_told or not LOOKS_LIKE_AN_ID.search(name), (
+                    f"{operation.id}: nobody has told of {owner}.{name}"
+                )
+
+    def _forms(self, schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        """Each alternative of a body, lists as a list of one."""
+        schema = self._resolved(schema)
+        if "anyOf" in schema:
+            return [form for one in schema["anyOf"] if one.get("type") != "null" for form in self._forms(one)]
+        if schema.get("type") == "array":
+            return [{"type": "array", "items": form} for form in self._forms(schema["items"])]
+        return [schema]
+
+    def _resolved(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+        if "$ref" in schema:
+            return self._schemas[schema["$ref"].rsplit("/", 1)[1]]
+        if "anyOf" in schema:
+            present = [one for one in schema["anyOf"] if one.get("type") != "null"]
+            return self._resolved(present[0]) if len(present) == 1 else schema
+        return schema
+
+    def _properties(self, schema: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """Every property of a body, with the shape it is of."""
+        schema = self._resolved(schema)
+        for name, inner in schema.get("properties", {}).items():
+            yield schema.get("title", ""), name
+            if name != "stages":
+                yield from self._properties(inner)
+        if schema.get("type") == "array":
+            yield from self._properties(schema["items"])
+
+    def body_ids(self, form: Mapping[str, Any]) -> list[str]:
+        """The names of what a body can name."""
+        named = {name for owner, name in self._properties(form) if _kind(owner, name) is not None}
+        is_file = form.get("type") == "string"
+        return sorted(named) or (["customer_id"] if is_file else [])
+
+    def body(self, form: Mapping[str, Any], ids: "Ids", foreign: frozenset[str]) -> Any:
+        """A body of a form, whole; what is in `foreign` names what the company owns."""
+        return self._sample(self._resolved(form), "", ids, foreign, "")
+
+    def _sample(
+        self, schema: Mapping[str, Any], name: str, ids: "Ids", foreign: frozenset[str], owner: str
+    ) -> Any:
+        schema = self._resolved(schema)
+        kind = _kind(owner, name)
+        if kind is not None:
+            return _told(schema, name, ids.of("foreign" if name in foreign else "own")[kind], name in foreign)
+        if name in BODY_REST:
+            return BODY_REST[name]
+        if schema.get("type") == "object":
+            return self._object(schema, ids, foreign)
+        if schema.get("type") == "array":
+            return [self._sample(schema["items"], name, ids, foreign, owner)]
+        for example in ("const", "default"):
+            if example in schema:
+                return schema[example]
+        return (schema.get("enum") or schema.get("examples") or [schema.get("minimum", "a text")])[0]
+
+    def _object(self, schema: Mapping[str, Any], ids: "Ids", foreign: frozenset[str]) -> dict[str, Any]:
+        needed = {*schema.get("required", ()), *foreign, *BODY_REST}
+        owner = schema.get("title", "")
+        told = {}
+        for name, inner in schema.get("properties", {}).items():
+            within = {found for _, found in self._properties(inner)} if name != "stages" else set()
+            if name in needed or within & foreign:
+                told[name] = self._sample(inner, name, ids, foreign, owner)
+        if "remap" in told and foreign >= {"remap"}:
+            told["stages"] = [stage for stage in told["stages"] if stage["key"] not in told["remap"]]
+        return told
+
+
+def _kind(owner: str, name: str) -> str | None:
+    return BODY_IDS.get(f"{owner}.{name}", BODY_IDS.get(name))
+
+
+def _told(schema: Mapping[str, Any], name: str, value: str, is_foreign: bool) -> Any:  # noqa: FBT001
+    """An id as a body holds it."""
+    if name == "stages":
+        another = {"key": value, "name": "Another", "order": 9, "kind": "progress"}
+        return [*DEFAULT_STAGES, another] if is_foreign else [*DEFAULT_STAGES]
+    if name == "remap":
+        return {"lead": value}
+    if schema.get("type") == "array":
+        return [int(value)]
+    return int(value) if schema.get("type") == "integer" else value
+
+
+@dataclass(frozen=True, slots=True)
+class Ids:
+    """An id of each kind, as whoever asks owns it, and as the company does (or nobody)."""
+
+    own: Mapping[str, str]
+    foreign: Mapping[str, str]
+
+    def of(self, whose: str) -> Mapping[str, str]:
+        """Either of them."""
+        return self.foreign if whose == "foreign" else self.own
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A way to ask an operation: which of its places name what is not the asker's, and which thing of each kind."""
+
+    operation: Operation
+    label: str
+    foreign: frozenset[str]
+    number: int = 0
+    query: Mapping[str, str] = field(default_factory=dict)
+    form: int = 0
+
+    @property
+    def names_in_path(self) -> bool:
+        """Whether the path names what is not the asker's."""
+        return "path" in self.foreign
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request, all but its credential; `told` is everything it says, in the clear."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+    told: str
+
+
+def looks_at(document: Document, operation: Operation, owned: "Owned") -> list[Look]:
+    """Every way to ask an operation for what the company owns."""
+    found: list[Look] = []
+    path = frozenset(["path"] if operation.path_ids else [])
+    if path:
+        most = max(len(owned.ids[name]) for name in operation.path_ids)
+        found += [Look(operation, "path", path, number) for number in range(most)]
+    for parameter in operation.parameters["query"]:
+        name = parameter["name"]
+        kind = _query_kind(operation, name)
+        if name == "cursor":
+            found += [
+                Look(operation, "cursor", frozenset(["cursor"]), number, query=query)
+                for number, query in enumerate(owned.cursors[operation.id])
+            ]
+        elif kind is not None:
+            values = owned.ids[kind]
+            found += [
+                Look(operation, f"query {name}", frozenset([name]), number) for number in range(len(values))
+            ]
+        else:
+            found.append(Look(operation, f"{name} beside", path, query={name: QUERY_REST[name]}))
+    for parameter in operation.parameters["header"]:
+        name = parameter["name"]
+        if name in HEADER_IDS:
+            values = owned.ids[_header_kind(operation, name)]
+            found += [Look(operation, name, frozenset([name]), number) for number in range(len(values))]
+    for form, (_, schema) in enumerate(operation.bodies):
+        names = document.body_ids(schema)
+        found += [Look(operation, f"body {name}", frozenset([name]), form=form) for name in names]
+        everything = path | {*names, *HEADER_IDS} - {"remap"}
+        found.append(Look(operation, "everything", frozenset(everything), form=form))
+    return found
+
+
+def _header_kind(operation: Operation, name: str) -> str:
+    is_of_customer = name == "if-match" and "customer_id" in operation.path_ids
+    return "journey_version" if is_of_customer else HEADER_IDS[name]
+
+
+def _query_kind(operation: Operation, name: str) -> str | None:
+    return QUERY_IDS.get(f"{operation.id}.{name}", QUERY_IDS.get(name))
+
+
+def draw(document: Document, look: Look, ids: Ids) -> Asked:
+    """The request of a look."""
+    operation = look.operation
+    path, query, headers, body, text = operation.path, dict(look.query), {}, b"", ""
+    for name in operation.path_ids:
+        path = path.replace(f"{{{name}}}", ids.of("foreign" if look.names_in_path else "own")[name])
+    for parameter in operation.parameters["query"]:
+        name = parameter["name"]
+        if name in look.foreign and (kind := _query_kind(operation, name)) is not None:
+            query[name] = ids.foreign[kind]
+    for parameter in operation.parameters["header"]:
+        name = parameter["name"]
+        if name in HEADER_IDS and (name in look.foreign or name == "if-match"):
+            value = ids.of("foreign" if name in look.foreign else "own")[_header_kind(operation, name)]
+            headers[name] = f'"{value}"' if name == "if-match" else value
+    media, form = operation.bodies[look.form]
+    if media:
+        headers["content-type"] = media
+        whose = "foreign" if look.foreign & {"customer_id"} else "own"
+        if form.get("type") == "string":
+            text = FILES[media](ids, whose)
+            body = gzip.compress(text.encode(), mtime=0) if media == "application/gzip" else text.encode()
+        else:
+            if "version" in look.foreign and "if-match" not in look.foreign:
+                headers.pop("if-match", None)
+            text = json.dumps(document.body(form, ids, look.foreign))
+            body = text.encode()
+    told = "\n".join((path, *query.values(), *headers.values(), text))
+    return Asked(operation.method, path, query, headers, body, told)
+
+
+# ---- who asks
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What somebody was answered who asked in a certain way."""
+
+    who: str
+    look: Look
+    told: str
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    text: str
+
+    @property
+    def operation(self) -> Operation:
+        """What was asked."""
+        return self.look.operation
+
+    @property
+    def bytes_told(self) -> str:
+        """All that the answer holds, cursors in the clear."""
+        return "\n".join((self.text, *(f"{name}: {value}" for name, value in self.headers), *self._cursors()))
+
+    def _cursors(self) -> Iterator[str]:
+        for cursor in re.findall(r'"next_cursor": ?"([^"]+)"', self.text):
+            yield str(_from_cursor(cursor))
+
+    def __str__(self) -> str:
+        return f"{self.operation.id} ({self.look.label} {self.look.number}) by {self.who}: {self.status}"
+
+
+async def ask(http, who: str, look: Look, asked: Asked, credential: Mapping[str, str]) -> Answered:
+    """Ask as somebody, and note the answer."""
+    # A cookie that is handed out is not to be sent by whoever asks next.
+    http.cookies.clear()
+    answer = await http.request(
+        asked.method,
+        asked.path,
+        params=asked.query,
+        headers={**asked.headers, **credential},
+        content=asked.body,
+    )
+    http.cookies.clear()
+    told = "\n".join((asked.told, unquote(str(answer.request.url)), *credential.values()))
+    headers = tuple(sorted(answer.headers.items()))
+    return Answered(who, look, told, answer.status_code, headers, answer.text)
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def cookie(token: str) -> dict[str, str]:
+    return {"Cookie": f"journey_session={token}", **ORIGIN}
+
+
+async def sign_in(http, credential: Mapping[str, str]) -> str:
+    """The token of a session opened with a key."""
+    http.cookies.clear()
+    answer = await http.post(f"{API}/session", headers=credential)
+    http.cookies.clear()
+    assert answer.status_code == 201, answer.text
+    return re.match("journey_session=([^;]+)", answer.headers["set-cookie"])[1]
+
+
+# ---- what the company owns
+
+
+@dataclass(slots=True)
+class Owned:
+    """Everything of the company: its ids by kind, where its lists go on, its credentials, whatever is its alone."""
+
+    tenant: Tenant
+    ids: dict[str, list[str]] = field(default_factory=dict)
+    cursors: dict[str, list[dict[str, str]]] = field(default_factory=dict)
+    refused: dict[str, dict[str, str]] = field(default_factory=dict)
+    lacking: dict[str, dict[str, str]] = field(default_factory=dict)
+    agent: dict[str, dict[str, str]] = field(default_factory=dict)
+    session: dict[str, str] = field(default_factory=dict)
+    canaries: tuple[str, ...] = ()
+
+    @property
+    def both(self) -> tuple[Collection[str], Collection[str]]:
+        """Every id of the company's, and its like that never existed; of versions the one before too."""
+        all_ = {value for values in self.ids.values() for value in values}
+        all_.add(str(int(self.ids["version"][-1]) - 1))
+        return all_, {nobodys(value) for value in all_}
+
+    def foreign(self, number: int) -> dict[str, str]:
+        """One thing of each kind."""
+        return {kind: values[number % len(values)] for kind, values in self.ids.items()}
+
+
+WORD = re.compile(MARK + r"[\w@-]*(?:\.\w+)*")
+# Never shown to anybody, not even to the company.
+UNSHOWN = {f"{MARK}-idempotency"}
+
+
+def foreign_bytes(answered: Answered, canaries: Iterable[str], known: Iterable[str] = ()) -> list[str]:
+    """What an answer tells of the company that the asker has neither said nor is to know."""
+    told = answered.bytes_told
+    found = {*WORD.findall(told), *(canary for canary in canaries if canary in told)}
+    return sorted(word for word in found if word not in answered.told and word not in known)
+
+
+async def _send(http, tenant: Tenant, method: str, path: str, body: Any = None, **headers: str) -> Any:
+    answer = await http.request(
+        method,
+        f"{API}{path}",
+        headers={**tenant.headers, **headers},
+        **({} if body is None else {"json": body}),
+    )
+    assert answer.status_code < 300, answer.text
+    return answer.json() if answer.content else None
+
+
+def _map(*keys: str) -> list[dict[str, Any]]:
+    stages = [dict(stage) for stage in DEFAULT_STAGES]
+    for order, key in enumerate(keys, start=20):
+        words = {"name": f"{key}_name", "description": f"{key}_description"}
+        stages.append({"key": key, "order": order, "kind": "progress", **words})
+    return stages
+
+
+async def _settle(http, tenant: Tenant, operator: Mapping[str, str], outside: Any) -> Owned:
+    """Fill the company with something of every kind, all of it told over HTTP."""
+    customers = [CUSTOMER + number for number in (1, 2, 3, 4)]
+    await _tell_of(http, tenant, customers)
+    await _map_out(http, tenant, customers[0])
+    jobs = await _work(http, tenant, customers)
+    owned = Owned(tenant)
+    keys = await _hand_out(http, owned, outside)
+    named = {**operator, "X-Company-Id": str(tenant.id), "X-Reason": f"{MARK}-reason"}
+    assert (await http.get(f"{API}/customers", headers=named)).status_code == 200
+    rows = await outside.connection.fetch(
+        "SELECT customer_id FROM customers WHERE company_id = $1 AND customer_id < 0", tenant.id
+    )
+    versions = await _send(http, tenant, "GET", "/stage-versions")
+    journey = await _send(http, tenant, "GET", f"/customers/{customers[0]}/journey")
+    map_version, journey_version = versions["items"][0]["version"], journey["version"]
+    assert NEIGHBOURS_DONT_REACH <= map_version - 1 < 30, map_version
+    assert NEIGHBOURS_DONT_REACH <= journey_version < 30, journey_version
+    owned.ids = {
+        "customer_id": [str(customers[0]), str(customers[1]), str(rows[0]["customer_id"])],
+        "import_id": jobs["imports"],
+        "job_id": [*jobs["jobs"], *jobs["imports"]],
+        "key_id": keys,
+        "key": [f"{MARK}_stage", f"{MARK}_archived"],
+        "version": [str(map_version), str(map_version - 1)],
+        "journey_version": [str(journey_version)],
+        "company_id": [str(tenant.id)],
+        "text": [f"{MARK}-name-1", f"{MARK}-2@example.com", str(customers[2])],
+        "actor": [f"key:{keys[0]}"],
+        "idempotency_key": [f"{MARK}-idempotency"],
+        "user": [str(USER)],
+        "event_id": [f"{MARK}-event-0"],
+        "source": [f"{MARK}-source"],
+        "booking_id": [f"{MARK}-booking-0"],
+    }
+    owned.canaries = await _canaries(owned, customers, outside)
+    return owned
+
+
+async def _tell_of(http, tenant: Tenant, customers: Sequence[int]) -> None:
+    for number, customer in enumerate(customers):
+        words = {"name": f"{MARK}-name-{number}", "email": f"{MARK}-{number}@example.com"}
+        for status in ("granted", "withdrawn"):
+            body = {**words, "phone": f"{MARK}-phone-{number}", "consents": {"email": status}}
+            await _send(http, tenant, "PUT", f"/customers/{customer}", body)
+        for visit in range(2):
+            await tell(
+                http,
+                tenant,
+                f"{MARK}-event-{number + 10 * visit}",
+                customer_id=customer,
+                source=f"{MARK}-source",
+                occurred_at=f"2026-03-01T1{visit}:00:00Z",
+                total_amount=float(AMOUNT),
+                booking_id=f"{MARK}-booking-{number + 10 * visit}",
+                metadata={"said": f"{MARK}-said-{number}"},
+            )
+    first = f"/customers/{customers[0]}"
+    version = {"If-Match": f'"{(await _send(http, tenant, "GET", f"{first}/journey"))["version"]}"'}
+    body = {"notes": f"{MARK}-notes", "metadata": {"kept": f"{MARK}-kept"}}
+    await _send(http, tenant, "PATCH", f"{first}/journey", body, **version)
+    body = {"to_stage": "lead", "notes": f"{MARK}-move", "performed_by": USER}
+    headers = {**version, "Idempotency-Key": f"{MARK}-idempotency"}
+    moved = await _send(http, tenant, "POST", f"{first}/transitions", body, **headers)
+    version = {"If-Match": f'"{moved["journey"]["version"]}"'}
+    await _send(http, tenant, "PUT", f"{first}/pin", {"pin_until": "2026-05-01T00:00:00Z"}, **version)
+    await _send(http, tenant, "POST", f"/customers/{customers[3]}/anonymize")
+
+
+async def _map_out(http, tenant: Tenant, customer: int) -> None:
+    """Versions of the map, a customer in a stage of it, a stage that is archived."""
+    stages = _map(f"{MARK}_stage", f"{MARK}_archived")
+    body = {"stages": stages, "notes": f"{MARK}-version"}
+    await _send(http, tenant, "PUT", "/stages", body, **{"If-Match": '"1"'})
+    await _send(http, tenant, "DELETE", f"/stages/{MARK}_archived")
+    version = (await _send(http, tenant, "GET", f"/customers/{customer}/journey"))["version"]
+    path = f"/customers/{customer}/transitions"
+    for later in range(NEIGHBOURS_DONT_REACH):
+        body = {"to_stage": (f"{MARK}_stage", "lead")[later % 2]}
+        await _send(http, tenant, "POST", path, body, **{"If-Match": f'"{version + later}"'})
+        await _send(http, tenant, "PATCH", "/stages/vip", {"retention_days": 100 + later})
+
+
+async def _work(http, tenant: Tenant, customers: Sequence[int]) -> dict[str, list[str]]:
+    """Jobs of every kind, and imports, all at their ends."""
+    base = {"If-Match": f'"{(await _send(http, tenant, "GET", "/stages"))["version"]}"'}
+    draft = {"stages": (await _send(http, tenant, "GET", "/stages"))["stages"]}
+    span = {"from": BODY_REST["from"], "to": NOON, "customer_ids": customers[:1]}
+    preview = await _send(http, tenant, "POST", "/stages/preview", draft, **base)
+    backtest = await _send(http, tenant, "POST", "/stages/backtest", {**draft, **span}, **base)
+    some = {"customer_ids": customers[:2]}
+    jobs = [
+        preview["job_id"],
+        backtest["job_id"],
+        (await _send(http, tenant, "POST", "/admin/rescore", some))["job_id"],
+        (await _send(http, tenant, "POST", "/admin/evaluate-transitions", some))["job_id"],
+        (
+            await _send(
+                http,
+                tenant,
+                "POST",
+                f"/admin/companies/{tenant.id}/clock",
+                {"advance_to": "2026-03-01T13:00:00Z"},
+            )
+        )["job_id"],
+    ]
+    imports = [await _import(http, tenant, customers[1], number) for number in range(2)]
+    for job in (*jobs, *imports):
+        await _end(http, tenant, job)
+    return {"jobs": [str(job) for job in jobs], "imports": [str(id_) for id_ in imports]}
+
+
+async def _import(http, tenant: Tenant, customer: int, number: int) -> int:
+    lines = [
+        "customer_id,occurred_at,event_type",
+        f"{customer},2026-01-0{number + 1},appointment_completed",
+        f"{customer},2026-01-01,{MARK}-faulty-{number}",
+        f"{customer},2026-01-01,{MARK}-wrong-{number}",
+    ]
+    headers = {**tenant.headers, "content-type": "text/csv"}
+    answer = await http.post(f"{API}/imports", headers=headers, content="\n".join(lines))
+    assert answer.status_code == 202, answer.text
+    return answer.json()["id"]
+
+
+async def _end(http, tenant: Tenant, job: int) -> None:
+    """Wait for the worker of the fixture."""
+    while (await _send(http, tenant, "GET", f"/admin/jobs/{job}"))["status"] not in ("done", "failed"):
+        pass
+
+
+async def _hand_out(http, owned: Owned, outside: Any) -> list[str]:
+    """Credentials of the company of every kind, alive and not; returns the ids of keys."""
+    tenant = owned.tenant
+
+    async def make(name: str, **body: object) -> dict[str, Any]:
+        return await _send(http, tenant, "POST", "/admin/keys", {"name": f"{MARK}-key-{name}", **body})
+
+    scopes = [scope for scope in credentials.SCOPES if scope != "*"]
+    for scope in scopes:
+        others = await make("lacking", scopes=[other for other in scopes if other != scope])
+        owned.lacking[scope] = bearer(others["secret"])
+    agent = await make("agent", role="agent")
+    agent_session = await sign_in(http, bearer(agent["secret"]))
+    owned.agent = {"an agent": bearer(agent["secret"]), "an agent's session": cookie(agent_session)}
+
+    expired, revoked, signed_out = [await make(name, scopes=["*"]) for name in ("old", "gone", "left")]
+    expired_session = await sign_in(http, bearer(expired["secret"]))
+    old_session = await sign_in(http, tenant.headers)
+    await outside.connection.execute(
+        "UPDATE browser_sessions SET expires_at = clock_timestamp() WHERE company_id = $1 AND token_hash = $2",
+        tenant.id,
+        sha256(old_session.encode()).digest(),
+    )
+    revoked_session = await sign_in(http, bearer(revoked["secret"]))
+    ended_session = await sign_in(http, bearer(signed_out["secret"]))
+    await outside.end_key(expired["id"])
+    assert (await http.delete(f"{API}/session", headers=cookie(ended_session))).status_code == 204
+    rotated = await _send(http, tenant, "POST", f"/admin/keys/{signed_out['id']}/rotate")
+    await _send(http, tenant, "DELETE", f"/admin/keys/{revoked['id']}")
+    live = await sign_in(http, tenant.headers)
+    owned.session = cookie(live)
+    owned.refused = {
+        "nobody": {},
+        "an expired key": bearer(expired["secret"]),
+        "a revoked key": bearer(revoked["secret"]),
+        "a guessed secret": bearer(f"jrn_{signed_out['id']}_" + "u" * 43),
+        "an unsigned token": bearer("eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0."),
+        "an ended session": cookie(ended_session),
+        "a session of a revoked key": cookie(revoked_session),
+        "a session of an expired key": cookie(expired_session),
+        "a session over its time": cookie(old_session),
+        "a guessed session": cookie(f"{tenant.id}." + "u" * 43),
+        "a session taken elsewhere": cookie(live.replace(str(COMPANY), str(NOBODYS_COMPANY))),
+    }
+    # The id of a key is part of the key: to be told apart from what was not told, its own key asks nothing here.
+    return [signed_out["id"], rotated["id"], expired["id"], revoked["id"]]
+
+
+async def _canaries(owned: Owned, customers: Sequence[int], outside: Any) -> tuple[str, ...]:
+    """Whatever tells the company by itself: its numbers, the ids the database gave it, its keys and secrets."""
+    columns = await outside.connection.fetch(
+        "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'"
+        " AND (is_identity = 'YES' AND table_name <> 'companies' OR (table_name, column_name) = ('api_keys', 'key_id'))"
+    )
+    found = {str(owned.tenant.id), str(USER), AMOUNT, *(str(customer) for customer in customers)}
+    found |= {*owned.ids["customer_id"], *owned.ids["import_id"]}
+    for table, column in columns:
+        rows = await outside.connection.fetch(
+            f"SELECT {column}::text FROM {table} WHERE company_id = $1", owned.tenant.id
+        )
+        assert rows, f"the company has nothing in {table}: fill it, so that what is there can be looked for"
+        found |= {row[0] for row in rows}
+    for credential in (owned.tenant.headers, owned.session, *owned.lacking.values(), *owned.agent.values()):
+        found |= {value[-43:] for name, value in credential.items() if name in ("Authorization", "Cookie")}
+    return tuple(found)
+
+
+async def _collect_cursors(http, document: Document, owned: Owned, credential: Mapping[str, str]) -> None:
+    """Where each list of the company goes on, however it is sorted."""
+    for operation in document.operations:
+        parameters = {parameter["name"]: parameter for parameter in operation.parameters["query"]}
+        if "cursor" not in parameters:
+            continue
+        sorts = parameters.get("sort", {}).get("schema", {}).get("enum", [None])
+        found = []
+        for sort in sorts:
+            query = {} if sort is None else {"sort": sort}
+            for number in range(3):
+                ids = Ids(owned.foreign(number), owned.foreign(number))
+                asked = draw(document, Look(operation, "first page", frozenset(["path"])), ids)
+                asked = replace(asked, query={**query, "limit": "1"})
+                answered = await ask(
+                    http, "owner", Look(operation, "first page", frozenset()), asked, credential
+                )
+                assert answered.status == 200, f"{answered} {answered.text}"
+                cursor = json.loads(answered.text)["next_cursor"]
+                if cursor is not None:
+                    found.append({**query, "cursor": cursor})
+                    break
+        assert len(found) == len(sorts), f"{operation.id} of the company has no second page: fill it"
+        owned.cursors[operation.id] = found
+
+
+# ---- who is not the company: two neighbours alike, of whom one asks for what is the company's, one for nobody's
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """Another company, like its twin in all but its ids."""
+
+    own: Mapping[str, str]
+    credentials: Mapping[str, Mapping[str, str]]
+    names: tuple[str, ...]
+
+
+async def _neighbour(http, database, named: int, *, is_busy: bool) -> Neighbour:
+    """A company with a customer, a preview and, where it `is_busy`, an import; it says it acts for `named`."""
+    id_ = next(NEIGHBOURS)
+    await found_company(
+        database,
+        NewCompany("A neighbour", "UTC", "EUR", id=id_, test_clock=parse_instant(NOON, "")),
+        author=Actor("tests"),
+    )
+    keys = [f"zz-{id_}-{number}" for number in range(2)]
+    tokens = [
+        await credentials.install_key(
+            database, id_, key_id=key, scopes=["*"], pepper=PEPPER, by=Actor("tests")
+        )
+        for key in keys
+    ]
+    tenant = Tenant(id_, tokens[0])
+    await tell(http, tenant, "visit", occurred_at="2026-03-01T10:00:00Z")
+    draft = {"stages": [*DEFAULT_STAGES]}
+    preview = await _send(http, tenant, "POST", "/stages/preview", draft, **{"If-Match": '"1"'})
+    own = {
+        "customer_id": "1",
+        "import_id": "1",
+        "job_id": str(preview["job_id"]),
+        "key_id": keys[1],
+        "key": "vip",
+        "version": "1",
+        "company_id": str(id_),
+        "text": "1",
+        "actor": f"key:{keys[0]}",
+        "journey_version": "2",
+        "user": "1",
+        "event_id": "told",
+        "source": "tests",
+        "booking_id": "b-1",
+    }
+    if is_busy:
+        headers = {**tenant.headers, "content-type": "text/csv"}
+        history = "customer_id,occurred_at,event_type\nx,2026-01-01,x\ny,2026-01-01,y\n"
+        answer = await http.post(f"{API}/imports", headers=headers, content=history)
+        own["import_id"] = str(answer.json()["id"])
+        await _end(http, tenant, int(own["import_id"]))
+    session = await sign_in(http, tenant.headers)
+    return Neighbour(
+        own,
+        {
+            "another company": tenant.headers,
+            "another company's session": cookie(session),
+            "another company, naming it": {**tenant.headers, "X-Company-Id": str(named)},
+        },
+        (*keys, str(id_), own["job_id"], own["import_id"] if is_busy else str(id_)),
+    )
+
+
+INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
+GIVEN = re.compile(r"\b61\d{13}\b|\b[0-9a-f]{16}\b|\b[0-9a-f]{32}\b|jrn_[\w-]+|(?<==)<own>\.[\w-]{43}")
+"""Ids and secrets that are given when something is made."""
+
+
+def likeness(answered: Answered, asked_for: Iterable[str], own: Iterable[str]) -> tuple[object, ...]:
+    """All of an answer but the ids asked for, the asker's own, and what nobody knew before."""
+    headers = [
+        f"{name}: {value}"
+        for name, value in answered.headers
+        if name not in ("x-request-id", "content-length")  # the latter tells no more than the body
+    ]
+    text = "\n".join((*headers, answered.text, *answered._cursors()))
+    text = INSTANT.sub("<instant>", re.sub(r'"next_cursor": ?"[^"]+"', '"next_cursor"', text))
+    for value in sorted(asked_for, key=len, reverse=True):
+        text = re.sub(rf"(?<![\w-]){re.escape(value)}(?![\w-])", "<asked for>", text)
+    for value in own:
+        text = text.replace(value, "<own>")
+    return answered.status, GIVEN.sub("<given>", text)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """What a neighbour was answered who asked for what is the company's, and one who asked for nobody's."""
+
+    theirs: Answered
+    nobodys: Answered
+    ids: tuple[Collection[str], Collection[str]]
+    names: tuple[tuple[str, ...], tuple[str, ...]]
+
+    @property
+    def is_alike(self) -> bool:
+        """Whether nothing tells one from the other."""
+        return likeness(self.theirs, self.ids[0], self.names[0]) == likeness(
+            self.nobodys, self.ids[1], self.names[1]
+        )
+
+
+@dataclass(slots=True)
+class Probed:
+    """Everything that was asked, and what was answered."""
+
+    document: Document
+    owned: Owned
+    before: dict[str, str]
+    answers: list[Answered] = field(default_factory=list)
+    pairs: list[Pair] = field(default_factory=list)
+    after: dict[str, str] = field(default_factory=dict)
+
+    def of(self, *who: str) -> list[Answered]:
+        """What somebody was answered."""
+        found = [answered for answered in self.answers if answered.who in who]
+        assert {answered.who for answered in found} == set(who)
+        return found
+
+
+NAMING_NOBODY = "an operator, naming nobody's company"
+NAMING_NONE = "an operator, naming no company"
+
+
+class Prober:
+    """Asks everything of everybody."""
+
+    def __init__(self, http, database, probed: Probed, operator: Mapping[str, str]) -> None:
+        self._http, self._database, self._probed, self._operator = http, database, probed, operator
+        self._document, self._owned = probed.document, probed.owned
+
+    async def probe(self) -> None:
+        """Ask every operation, in every way, as everybody whom it is not for."""
+        readers = await self._twins(is_busy=True)
+        for operation in self._document.operations:
+            changes = not operation.is_reading and operation.scope != OPERATE
+            twins = await self._twins(is_busy=False) if changes else readers
+            for look in looks_at(self._document, operation, self._owned):
+                await self._as_neighbours(look, twins)
+                # Whoever is refused is so before anything is looked at.
+                if look.number == 0 and not look.label.endswith("beside"):
+                    await self._as_others(look, twins[0].own)
+
+    async def _twins(self, *, is_busy: bool) -> tuple[Neighbour, Neighbour]:
+        return (
+            await _neighbour(self._http, self._database, COMPANY, is_busy=is_busy),
+            await _neighbour(self._http, self._database, NOBODYS_COMPANY, is_busy=is_busy),
+        )
+
+    async def _as_neighbours(self, look: Look, twins: tuple[Neighbour, Neighbour]) -> None:
+        theirs = self._owned.foreign(look.number)
+        nobody = {kind: nobodys(value) for kind, value in theirs.items()}
+        there = look
+        if "cursor" in look.query:
+            there = replace(look, query={**look.query, "cursor": nobodys_cursor(look.query["cursor"])})
+        asked = draw(self._document, look, Ids(twins[0].own, theirs))
+        asked_there = draw(self._document, there, Ids(twins[1].own, nobody))
+        for who, credential in twins[0].credentials.items():
+            if look.number > 0 and who != "another company":
+                continue  # the first of each kind will do
+            answered = await self._ask(who, look, asked, credential)
+            twin = await self._ask(who, there, asked_there, twins[1].credentials[who])
+            self._probed.pairs.append(
+                Pair(answered, twin, self._owned.both, (twins[0].names, twins[1].names))
+            )
+
+    async def _as_others(self, look: Look, own: Mapping[str, str]) -> None:
+        operation, owned = look.operation, self._owned
+        theirs = owned.foreign(look.number)
+        asked = draw(self._document, look, Ids(own, theirs))
+        others = dict(owned.refused)
+        if operation.scope == OPERATE:
+            others["the company"] = owned.tenant.headers
+        elif operation.scope not in (None, SELF):
+            others["a key that lacks the scope"] = owned.lacking[operation.scope]
+        if operation.scope not in (None, SELF, *ROLE_SCOPES[Role.AGENT]):
+            others |= owned.agent
+        for who, credential in others.items():
+            await self._ask(who, look, asked, credential)
+        # An operator who names the company by its id, wherever, is to be answered.
+        without = {**theirs, "company_id": nobodys(theirs["company_id"])}
+        if operation.path_ids or operation.method != "POST" or operation.scope != OPERATE:
+            asked = draw(self._document, look, Ids({**own, "company_id": without["company_id"]}, without))
+        await self._ask(NAMING_NONE, look, asked, self._operator)
+        named = {**self._operator, "X-Company-Id": str(NOBODYS_COMPANY)}
+        await self._ask(NAMING_NOBODY, look, asked, named)
+
+    async def _ask(self, who: str, look: Look, asked: Asked, credential: Mapping[str, str]) -> Answered:
+        answered = await ask(self._http, who, look, asked, credential)
+        self._probed.answers.append(answered)
+        return answered
+
+
+@pytest.fixture(scope="module", autouse=True)
+async def rounds(database):
+    """A worker for what is prepared here; it looks around less often than that of the other tests of the API."""
+    working = Rounds(database, names=(JOBS, IMPORTS), pause_seconds=0.25)
+    working.start()
+    yield
+    await working.close()
+
+
+@pytest.fixture(scope="module")
+def document():
+    """The contract as it is published."""
+    return Document(create_app(nowhere()).openapi())
+
+
+@pytest.fixture(scope="module")
+async def owned(http, document, found_tenant, operator, outside):
+    """A company full of everything, with ids that tell it by themselves."""
+    await outside.connection.execute(
+        "SELECT setval(pg_get_serial_sequence(table_name, column_name), $1 + $2 * row_number() OVER ())"
+        " FROM information_schema.columns"
+        " WHERE table_schema = 'public' AND is_identity = 'YES' AND table_name <> 'companies'",
+        SEQUENCE,
+        STEP,
+    )
+    tenant = await found_tenant(
+        id=COMPANY,
+        name=f"{MARK}-company",
+        test_clock=parse_instant(NOON, ""),
+        policy={"scoring": {"monetary_target": float(AMOUNT)}},
+    )
+    await found_tenant(id=next(NEIGHBOURS))  # so that the list of companies goes on
+    owned = await _settle(http, tenant, operator, outside)
+    named = {**operator, "X-Company-Id": str(COMPANY)}
+    await _collect_cursors(http, document, owned, named)
+    return owned
+
+
+@pytest.fixture(scope="module")
+async def probed(http, database, document, owned, operator, outside):
+    """Every operation asked by everybody whom it is not for."""
+    probed = Probed(document, owned, await outside.rows(COMPANY))
+    await Prober(http, database, probed, operator).probe()
+    probed.after = await outside.rows(COMPANY)
+    return probed
+
+
+def test_no_byte_of_a_company_reaches_anybody_else(probed):
+    operators = {NAMING_NONE, NAMING_NOBODY}
+    names = (f"{MARK}-company", str(COMPANY))  # which companies there are, operators know
+
+    leaks = [
+        f"{answered}: {found}"
+        for answered in probed.answers
+        if (
+            found := foreign_bytes(
+                answered, probed.owned.canaries, names if answered.who in operators else ()
+            )
+        )
+    ]
+
+    assert leaks == []
+    assert len(probed.answers) >= FEWEST_PROBES
+    print(f"0 foreign bytes of {len(probed.answers):,} probes")
+
+
+def test_what_is_another_company_s_and_what_never_was_are_answered_alike(probed):
+    unlike = [f"{pair.theirs} / {pair.nobodys.status}" for pair in probed.pairs if not pair.is_alike]
+
+    assert unlike == []
+    print(f"{len(probed.pairs):,} pairs of a foreign and a missing id are answered alike")
+
+
+def test_what_is_another_company_s_is_not_found(probed):
+    own = ("another company", "another company's session")
+    # A customer's id is the caller's own: theirs may be the same number.
+    asked = [
+        answered
+        for answered in probed.of(*own)
+        if answered.look.foreign == {"path"} and answered.operation.id != "put_customer"
+    ]
+
+    def expected(answered):
+        if answered.operation.scope == OPERATE:
+            return {403}
+        # An id below zero is of somebody erased, and nobody's to write.
+        return {404, 422} if "/-" in answered.told else {404}
+
+    found = [str(answered) for answered in asked if answered.status not in expected(answered)]
+
+    assert found == []
+    assert len(asked) > 100
+
+
+def test_what_is_asked_is_refused_for_whose_it_is_and_not_for_its_form(probed):
+    own = ("another company", "another company's session")
+    reached = {
+        answered.operation.id for answered in probed.of(*own) if answered.status not in (413, 415, 422, 428)
+    }
+
+    assert reached == {operation.id for operation in probed.document.operations}
+
+
+def test_a_credential_that_opens_nothing_is_told_so_and_nothing_else(probed):
+    closed = [
+        answered for answered in probed.of(*probed.owned.refused) if answered.operation.scope is not None
+    ]
+
+    assert {str(answered) for answered in closed if answered.status != 401} == set()
+    assert len({answered.text for answered in closed}) == 1
+    headers = {tuple(pair for pair in answered.headers if pair[0] != "x-request-id") for answered in closed}
+    assert len(headers) == 1
+
+
+def test_a_credential_of_the_company_that_lacks_the_scope_is_forbidden(probed):
+    lacking = probed.of("the company", "a key that lacks the scope", *probed.owned.agent)
+
+    assert {str(answered) for answered in lacking if answered.status != 403} == set()
+    assert {answered.operation.id for answered in lacking} == {
+        operation.id for operation in probed.document.operations if operation.scope not in (None, SELF)
+    }
+
+
+def test_another_company_that_names_it_is_forbidden(probed):
+    naming = [
+        answered
+        for answered in probed.of("another company, naming it")
+        if answered.operation.scope not in (None, SELF)
+        # The path names the company there, and a foreign one is not found.
+        and "company_id" not in answered.operation.path_ids
+    ]
+
+    assert {str(answered) for answered in naming if answered.status != 403} == set()
+
+
+def test_an_operator_acts_for_a_company_that_is_named_and_there(probed):
+    def of_a_company(answered):
+        operation = answered.operation
+        return operation.scope not in (None, SELF, OPERATE) and "company_id" not in operation.path_ids
+
+    def amiss(who, *statuses):
+        return {str(answered) for answered in probed.of(who) if of_a_company(answered)} - {
+            str(answered) for answered in probed.of(who) if answered.status in statuses
+        }
+
+    assert amiss(NAMING_NONE, 403) == set()
+    # Where the form is looked at first, it may be told of.
+    assert amiss(NAMING_NOBODY, 404, 422) == set()
+    found = {
+        answered.operation.id
+        for answered in probed.of(NAMING_NOBODY)
+        if of_a_company(answered) and answered.status == 404
+    }
+    assert found == {answered.operation.id for answered in probed.of(NAMING_NOBODY) if of_a_company(answered)}
+
+
+def test_nothing_of_a_company_is_changed_by_anybody_else(probed):
+    assert probed.after == probed.before
+    assert len(probed.before) >= 17
+
+
+async def test_whoever_the_company_is_finds_all_that_was_asked_for(http, document, owned, operator, probed):
+    """What was looked for is there: the company itself and an operator who names it are told every word of it."""
+    named = {**operator, "X-Company-Id": str(COMPANY)}
+    who = {"the company": owned.tenant.headers, "its session": owned.session, "an operator": named}
+    seen, opened = dict.fromkeys(who, frozenset()), {name: set() for name in who}
+    for operation in document.operations:
+        if not operation.is_reading:
+            continue
+        for look in looks_at(document, operation, owned):
+            if look.label.endswith("beside"):
+                continue
+            ids = Ids(owned.foreign(look.number), owned.foreign(look.number))
+            asked = draw(document, look, ids)
+            for name, credential in who.items():
+                answered = await ask(http, name, look, asked, credential)
+                seen[name] |= {*WORD.findall(answered.bytes_told)}
+                seen[name] |= {word for word in owned.canaries if word in answered.bytes_told}
+                opened[name] |= {operation.id} if answered.status == 200 else set()
+
+    reading = {operation.id for operation in document.operations if operation.is_reading}
+    operators = {operation.id for operation in document.operations if operation.scope == OPERATE}
+    assert opened["an operator"] == reading
+    assert opened["the company"] == opened["its session"] == reading - operators
+    words = {word for values in owned.ids.values() for value in values for word in WORD.findall(value)}
+    told = {f"{MARK}-{word}" for word in ("notes", "kept", "move", "version", "said-0", "reason", "phone-1")}
+    told |= {
+        f"{MARK}-{word}" for word in ("faulty-0", "wrong-1", "key-agent", "source", "event-0", "booking-0")
+    }
+    told |= {str(USER), AMOUNT, *owned.ids["customer_id"], *owned.ids["job_id"], *owned.ids["key_id"]}
+    for name, found in seen.items():
+        assert (words | told) - UNSHOWN - found == set(), name
+
+
+# ---- each guard taken away, and seen to be missing
+
+
+@pytest.fixture
+async def neighbour(http, database):
+    """A company that has nothing to do with the other."""
+    return await _neighbour(http, database, COMPANY, is_busy=False)
+
+
+def _look(document, operation_id, *foreign):
+    [operation] = [one for one in document.operations if one.id == operation_id]
+    return Look(operation, "by hand", frozenset(foreign))
+
+
+async def test_a_company_that_is_taken_for_another_is_noticed(
+    http, api, document, owned, neighbour, outside, monkeypatch
+):
+    """The binding of a credential to its company is the guard; without it every check of this file speaks up."""
+    theirs = owned.foreign(0)
+    nobody = {kind: nobodys(value) for kind, value in theirs.items()}
+    look = _look(document, "get_customer", "path")
+    erase = _look(document, "post_anonymization", "path")
+    credential = neighbour.credentials["another company"]
+
+    async def pair():
+        answers = [
+            await ask(
+                http, "another company", look, draw(document, look, Ids(neighbour.own, ids)), credential
+            )
+            for ids in (theirs, nobody)
+        ]
+        return Pair(answers[0], answers[1], owned.both, (neighbour.names, neighbour.names))
+
+    guarded, rows = await pair(), await outside.rows(COMPANY)
+    assert guarded.theirs.status == 404
+    assert guarded.is_alike
+    assert foreign_bytes(guarded.theirs, owned.canaries) == []
+
+    authenticate = credentials.authenticate
+
+    async def astray(*args, **kwargs):
+        return replace(await authenticate(*args, **kwargs), company_id=COMPANY)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(callers.credentials, "authenticate", astray)
+        api.state.house.remembered.clear()
+        unguarded = await pair()
+        third = {**theirs, "customer_id": str(CUSTOMER + 3)}
+        await ask(
+            http, "another company", erase, draw(document, erase, Ids(neighbour.own, third)), credential
+        )
+        api.state.house.remembered.clear()
+
+    assert f"{MARK}-name-0" in foreign_bytes(unguarded.theirs, owned.canaries)
+    assert not unguarded.is_alike
+    assert await outside.rows(COMPANY) != rows
+    print("guard removed: detected")
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "told", "is_leak"),
+    [
+        (f'{{"detail": "No {MARK}-name-1."}}', {}, "", True),
+        (f'{{"detail": "No {MARK}-name-1."}}', {}, f"q={MARK}-name-1", False),
+        (f'{{"detail": "{MARK}-name-1 of {MARK}-name-2"}}', {}, f"q={MARK}-name-1", True),
+        (f'{{"id": {CUSTOMER + 1}}}', {}, "", True),
+        (f'{{"id": {CUSTOMER + 1}}}', {}, f"/customers/{CUSTOMER + 1}", False),
+        (f'{{"id": {NOBODYS_CUSTOMER + 1}}}', {}, "", False),
+        ("", {"etag": f'"{MARK}-name-1"'}, "", True),
+        ("", {"location": f"/customers/{CUSTOMER + 1}"}, "", True),
+        (f'{{"next_cursor":"{_to_cursor(["customers", f"{MARK}-name-1", 1])}"}}', {}, "", True),
+        (f'{{"next_cursor":"{_to_cursor(["customers", "customer_id", CUSTOMER + 1])}"}}', {}, "", True),
+        ('{"detail": "No customer."}', {"etag": '"1"'}, "", False),
+    ],
+)
+def test_a_foreign_byte_is_noticed_wherever_it_is(document, body, headers, told, is_leak):
+    look = _look(document, "get_customer")
+    answered = Answered("somebody", look, told, 404, tuple(headers.items()), body)
+
+    assert bool(foreign_bytes(answered, (str(CUSTOMER + 1), str(CUSTOMER + 2)))) is is_leak
+    if is_leak:
+        print("guard removed: detected")
+
+
+def test_a_route_that_nobody_has_said_who_may_call_stops_the_start():
+    app = create_app(nowhere())
+    check_declared(app)
+
+    @app.get("/api/v1/leaky")
+    async def leaky():
+        return f"{MARK}-name-1"
+
+    with pytest.raises(UndeclaredRouteError, match="GET /api/v1/leaky"):
+        check_declared(app)
+    print("guard removed: detected")
+
+
+def _with(path, **routes):
+    """The contract of a service that has just this route."""
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    for method, endpoint in routes.items():
+        app.add_api_route(path, endpoint, methods=[method.upper()], operation_id=endpoint.__name__)
+    check_declared(app)
+    return Document(app.openapi())
+
+
+async def _of_a_thing(thing_id: int, caller: CustomerReader):
+    """What a thing is."""
+
+
+async def _by_a_thing(caller: CustomerReader, thing: str = ""):
+    """What fits a thing."""
+
+
+async def _for_a_thing(caller: CustomerReader, body: dict[str, int]):
+    """Whatever."""
+
+
+def test_a_kind_of_id_that_nobody_has_told_of_is_noticed():
+    with pytest.raises(AssertionError, match=r"_of_a_thing: .*path parameters \['thing_id'\]"):
+        _with("/api/v1/things/{thing_id}", get=_of_a_thing)
+    with pytest.raises(AssertionError, match=r"_by_a_thing: .*query parameters \['thing'\]"):
+        _with("/api/v1/things", get=_by_a_thing)
+    openapi = create_app(nowhere()).openapi()
+    with pytest.raises(AssertionError, match=r"credentials nobody has told of: .'badge'."):
+        Document(_changed(openapi, "components", "securitySchemes", badge={"type": "http"}))
+    rotation = ("components", "schemas", "RotationIn", "properties")
+    with pytest.raises(AssertionError, match=r"post_rotation: nobody has told of RotationIn\.thing_id"):
+        Document(_changed(openapi, *rotation, thing_id={"type": "integer"}))
+    assert len(_with("/api/v1/whatever", post=_for_a_thing).operations) == 1
+    print("guard removed: detected")
+
+
+def _changed(openapi, *path, **added):
+    """A openapi with something more at a place."""
+    copy = json.loads(json.dumps(openapi))
+    place = copy
+    for step in path:
+        place = place[step]
+    place.update(added)
+    return copy
+
+
+def test_an_answer_that_tells_one_id_from_another_is_noticed(document):
+    look = _look(document, "get_customer", "path")
+    ids = ([str(CUSTOMER + 1)], [str(NOBODYS_CUSTOMER + 1)])
+
+    def pair(status, text, **headers):
+        said = [
+            Answered("somebody", look, "", 404, (), f"No customer {ids[0][0]}."),
+            Answered("somebody", look, "", status, tuple(headers.items()), text),
+        ]
+        return Pair(said[0], said[1], ids, ((), ()))
+
+    missing = f"No customer {ids[1][0]}."
+    assert pair(404, missing).is_alike
+    assert not pair(403, missing).is_alike
+    assert not pair(404, f"{missing} Sorry.").is_alike
+    assert not pair(404, missing, etag='"1"').is_alike
+    assert not pair(404, "No customer 7.").is_alike
+    print("guard removed: detected")

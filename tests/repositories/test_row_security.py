@@ -1,0 +1,835 @@
+"""Row-level security: without a company nothing is seen, with one nothing of another, whatever came before."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Integer,
+    LargeBinary,
+    Numeric,
+    Table,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from journey_service.domain.errors import UnavailableError
+from journey_service.repositories import migrating
+from journey_service.repositories.database import APP_ROLE, DISPATCHER_ROLE, Database
+from journey_service.repositories.tables import metadata
+
+SWITCHES = 5_000 if os.environ.get("JOURNEY_FULL") else 500
+MINE, THEIRS = 1_001, 1_002
+TABLES = [table for table in metadata.sorted_tables if table.name != "alembic_version"]
+TENANT = "NULLIF(current_setting('app.company_id'::text, true), ''::text))::bigint"
+
+
+def company_column(table: Table) -> str:
+    """The column that says whose a row is."""
+    return "id" if table.name == "companies" else "company_id"
+
+
+EVERYTHING = (
+    "SELECT name, company, count(*) AS number FROM ("
+    + " UNION ALL ".join(
+        f"SELECT '{table.name}' AS name, {company_column(table)} AS company FROM {table.name}"
+        for table in TABLES
+    )
+    + ") AS everything WHERE company > 0 GROUP BY name, company"
+)
+"""Every row of every table that the role sees, by table and company; company 0 is the operators' own."""
+
+# ---- rows of every table, valid in all but whose they are
+
+CHOSEN: dict[str, object] = {
+    "kind": "progress",
+    "trigger_type": "manual",
+    "imports.status": "done",
+    "jobs.status": "done",
+    "consent_changes.status": "granted",
+    "seq": 1,  # an opening
+    "journey_events.metadata": '{"said": "something"}',
+    "journey_transitions.notes": "a note",
+}
+AN_INSTANT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def a_row(table: Table, company_id: int, number: int) -> dict[str, object]:
+    """The row of a table, whose parents are the rows of the same number."""
+    keys = {column.name for key in table.foreign_key_constraints for column in key.columns}
+    found: dict[str, object] = {}
+    for column in table.columns:
+        name = column.name
+        is_needed = not column.nullable and column.server_default is None and column.identity is None
+        if name == company_column(table):
+            found[name] = company_id
+        elif f"{table.name}.{name}" in CHOSEN:
+            found[name] = CHOSEN[f"{table.name}.{name}"]
+        elif is_needed and name in CHOSEN:
+            found[name] = CHOSEN[name]
+        elif is_needed or column.primary_key or name in keys:
+            found[name] = _value(column, company_id, number)
+    return found
+
+
+def _value(column: Column[Any], company_id: int, number: int) -> object:
+    kinds: list[tuple[type, object]] = [
+        (ARRAY, []),
+        (JSONB, "{}"),
+        (DateTime, AN_INSTANT),
+        (Date, AN_INSTANT.date() + timedelta(days=number)),
+        (LargeBinary, str(number).encode()),
+        (Boolean, False),
+        (BigInteger, number),
+        (Integer, number),
+        (Numeric, 1),
+    ]
+    for kind, value in kinds:
+        if isinstance(column.type, kind):
+            return value
+    # A credential arrives before its company is known: the ids of keys are told apart.
+    return f"key-{company_id}-{number}" if column.name == "key_id" else f"x{number}"
+
+
+def insertion(table: Table, values: dict[str, object]) -> tuple[str, list[object]]:
+    """The statement that writes a row, and its values."""
+    places = ", ".join(f"${place}" for place in range(1, len(values) + 1))
+    names = ", ".join(f'"{name}"' for name in values)
+    return f"INSERT INTO {table.name} ({names}) OVERRIDING SYSTEM VALUE VALUES ({places})", [*values.values()]
+
+
+async def write(connection: asyncpg.Connection, table: Table, values: dict[str, object]) -> None:
+    """Write a row as whoever the connection is."""
+    statement, told = insertion(table, values)
+    await connection.execute(statement, *told)
+
+
+@pytest.fixture(scope="module")
+async def url(servers) -> str:
+    """A database of this file's own: of two companies a row in every table, of theirs a second one of a number."""
+    name = "row_security"
+    async with connected(servers.database_url) as postgres:
+        await postgres.execute(f"DROP DATABASE IF EXISTS {name}")
+        await postgres.execute(f"CREATE DATABASE {name}")
+    url = servers.database_url.rsplit("/", 1)[0] + f"/{name}"
+    await asyncio.to_thread(migrating.upgrade, url)
+    async with connected(url) as owner:
+        for table in TABLES:
+            await write(owner, table, a_row(table, MINE, 1))
+            await write(owner, table, a_row(table, THEIRS, 1))
+            if table.name != "companies":
+                await write(owner, table, a_row(table, THEIRS, 2))
+    return url
+
+
+@contextlib.asynccontextmanager
+async def connected(url: str, **settings: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection; keywords are settings of the server, `role` among them."""
+    connection = await asyncpg.connect(url, server_settings=settings)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+@pytest.fixture
+async def owner(url):
+    """The database as its owner sees it, in a transaction that is rolled back: no test changes another's."""
+    async with connected(url) as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        yield connection
+        await transaction.rollback()
+
+
+@pytest.fixture
+async def app(url):
+    """A connection as the service has it: in its role, its plans made for any value."""
+    async with connected(url, role=APP_ROLE, plan_cache_mode="force_generic_plan") as connection:
+        yield connection
+
+
+@pytest.fixture
+async def pooled(url):
+    """The service's own way to the database, over one connection."""
+    database = Database(url, pool_size=1, pool_timeout=30)
+    yield database
+    await database.close()
+
+
+async def bind(connection: asyncpg.Connection, company_id: int) -> None:
+    """Bind the transaction to a company."""
+    await connection.execute("SELECT set_config('app.company_id', $1, true)", str(company_id))
+
+
+async def seen(connection: asyncpg.Connection | AsyncConnection) -> dict[tuple[str, int], int]:
+    """Which rows are seen: how many of each table and company."""
+    if isinstance(connection, AsyncConnection):
+        rows: Iterable[Any] = await connection.execute(text(EVERYTHING))
+    else:
+        rows = await connection.fetch(EVERYTHING)
+    return {(name, company): number for name, company, number in rows}
+
+
+async def seen_without(database: Database) -> dict[tuple[str, int], int]:
+    """Which rows are seen where no company is known yet."""
+    return await database.keyring(lambda keyring: seen(keyring.keys._connection))
+
+
+async def seen_by(database: Database, company_id: int) -> dict[tuple[str, int], int]:
+    """Which rows a company sees."""
+    return await database.run(company_id, lambda work: seen(work._connection))
+
+
+def all_of(company_id: int) -> dict[tuple[str, int], int]:
+    """All the rows of a company."""
+    several = company_id == THEIRS
+    return {(table.name, company_id): 2 if several and table.name != "companies" else 1 for table in TABLES}
+
+
+# ---- without a company
+
+
+async def _nothing_yet(app):
+    return
+
+
+async def _a_commit(app):
+    async with app.transaction():
+        await bind(app, MINE)
+        assert await seen(app) == all_of(MINE)
+
+
+async def _a_rollback(app):
+    transaction = app.transaction()
+    await transaction.start()
+    await bind(app, MINE)
+    assert await seen(app) == all_of(MINE)
+    await transaction.rollback()
+
+
+async def _a_refused_statement(app):
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        async with app.transaction():
+            await bind(app, MINE)
+            await app.execute("SELECT 1 / 0")
+
+
+async def _a_cancelled_statement(app):
+    with pytest.raises(asyncpg.QueryCanceledError):
+        async with app.transaction():
+            await bind(app, MINE)
+            await app.execute("SET LOCAL statement_timeout = 1")
+            await app.execute("SELECT pg_sleep(60)")
+
+
+async def _a_company_set_outside_a_transaction(app):
+    await bind(app, MINE)
+
+
+async def _an_empty_company(app):
+    await app.execute("SELECT set_config('app.company_id', '', false)")
+
+
+AFTER = {
+    "nothing yet": _nothing_yet,
+    "a commit": _a_commit,
+    "a rollback": _a_rollback,
+    "a refused statement": _a_refused_statement,
+    "a cancelled statement": _a_cancelled_statement,
+    "a company set outside a transaction": _a_company_set_outside_a_transaction,
+    "an empty company": _an_empty_company,
+}
+
+
+@pytest.mark.parametrize("before", AFTER.values(), ids=AFTER)
+async def test_without_a_company_no_table_shows_a_row_and_none_refuses_to_be_read(app, before):
+    await before(app)
+
+    assert await seen(app) == {}
+    async with app.transaction():
+        assert await seen(app) == {}
+        for table in TABLES:
+            assert await app.fetch(f"SELECT 1 FROM {table.name}") == []
+
+
+async def test_a_savepoint_rolled_back_takes_its_company_with_it(app):
+    async with app.transaction():
+        savepoint = app.transaction()
+        await savepoint.start()
+        await bind(app, MINE)
+        await savepoint.rollback()
+        assert await seen(app) == {}
+    async with app.transaction():
+        await bind(app, MINE)
+        savepoint = app.transaction()
+        await savepoint.start()
+        await bind(app, THEIRS)
+        assert await seen(app) == all_of(THEIRS)
+        await savepoint.rollback()
+        assert await seen(app) == all_of(MINE)
+
+
+# ---- one connection for one company after another
+
+
+async def _is_done(database):
+    assert await seen_by(database, MINE) == all_of(MINE)
+
+
+async def _fails(database):
+    async def unit(work):
+        assert await seen(work._connection) == all_of(MINE)
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await database.run(MINE, unit)
+
+
+async def _rolls_a_savepoint_back(database):
+    async def unit(work):
+        savepoint = await work._connection.begin_nested()
+        await work._connection.execute(text("SELECT set_config('app.company_id', '1002', true)"))
+        await savepoint.rollback()
+        assert await seen(work._connection) == all_of(MINE)
+
+    await database.run(MINE, unit)
+
+
+async def _is_refused_a_statement(database):
+    async def unit(work):
+        await work._connection.execute(text("SELECT pg_sleep(60)"))
+
+    with pytest.raises(UnavailableError):
+        await database.run(MINE, unit, timeout_ms=1)
+
+
+async def _is_alone(database):
+    await database.run(MINE, lambda work: seen(work._connection), is_alone=True)
+
+
+UNITS = {
+    "is done": _is_done,
+    "fails": _fails,
+    "rolls a savepoint back": _rolls_a_savepoint_back,
+    "is refused a statement": _is_refused_a_statement,
+    "is alone": _is_alone,
+}
+
+
+@pytest.mark.parametrize("unit", UNITS.values(), ids=UNITS)
+async def test_a_connection_keeps_nothing_of_the_company_whose_unit_of_work(pooled, unit):
+    await unit(pooled)
+
+    assert await seen_without(pooled) == {}
+    assert await seen_by(pooled, THEIRS) == all_of(THEIRS)
+    assert await seen_without(pooled) == {}
+
+
+async def test_a_connection_keeps_nothing_of_the_company_whose_task_was_cancelled(pooled, url):
+    async def unit(work):
+        await work._connection.execute(text("SELECT pg_sleep(60)"))
+
+    task = asyncio.create_task(pooled.run(MINE, unit))
+    async with connected(url) as watching:
+        under_way = (
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND wait_event = 'PgSleep' AND query LIKE '%pg_sleep(60)'"
+        )
+        while not await watching.fetchval(under_way):
+            assert not task.done()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert await seen_without(pooled) == {}
+    assert await seen_by(pooled, THEIRS) == all_of(THEIRS)
+
+
+async def test_no_row_of_another_company_in_many_switches_on_one_connection(pooled):
+    wrong = 0
+    for switch in range(SWITCHES):
+        company_id = (MINE, THEIRS)[switch % 2]
+        wrong += await seen_by(pooled, company_id) != all_of(company_id)
+        if switch % 50 == 0:
+            wrong += await seen_without(pooled) != {}
+
+    assert wrong == 0
+    print(f"0 wrong rows in {SWITCHES:,} switches of one connection")
+
+    async def plans(work):
+        asked = text(
+            "SELECT sum(generic_plans), sum(custom_plans) FROM pg_prepared_statements WHERE statement = :asked"
+        )
+        return (await work._connection.execute(asked, {"asked": EVERYTHING})).one()
+
+    generic, custom = await pooled.run(MINE, plans)
+    assert generic >= SWITCHES, "the plans were not those that serve any company"
+    assert custom == 0
+
+
+async def test_no_row_of_another_company_where_few_connections_serve_both_at_once(url):
+    database = Database(url, pool_size=3, pool_timeout=30)
+    companies = [(MINE, THEIRS)[number % 2] for number in range(SWITCHES // 2)]
+    try:
+        found = await asyncio.gather(*(seen_by(database, company_id) for company_id in companies))
+    finally:
+        await database.close()
+
+    assert [rows == all_of(id_) for rows, id_ in zip(found, companies, strict=True)] == [True] * len(found)
+
+
+# ---- who may look beyond a company, and at what
+
+DISPATCHED = {
+    "companies": {
+        *("id", "name", "timezone", "currency", "clock_at", "map_version", "adopted_version", "created_at"),
+        *("next_night_at", "scored_at"),
+    },
+    "imports": {"company_id", "id", "status", "created_at", "lease_until"},
+    "jobs": {"company_id", "id", "kind", "status", "created_at", "lease_until", "finished_at"},
+    "customer_relationships": {"company_id", "id", "customer_id", "next_evaluation_at"},
+}
+"""What the dispatcher reads of every company: which work is due, and nothing that anybody has said."""
+
+
+async def test_the_dispatcher_reads_what_is_due_and_not_one_column_more(pooled):
+    async def can_be_read(connection, what, table):
+        savepoint = await connection.begin_nested()
+        try:
+            await connection.execute(text(f"SELECT {what} FROM {table}"))
+        except DBAPIError as error:
+            if error.orig.sqlstate != "42501":
+                raise
+            return False
+        finally:
+            await savepoint.rollback()
+        return True
+
+    async def unit(dispatch):
+        connection = dispatch.directory._connection
+        return {
+            table.name: {
+                column.name
+                for column in table.columns
+                if await can_be_read(connection, f'"{column.name}"', table.name)
+            }
+            for table in TABLES
+        }
+
+    assert {table: names for table, names in (await pooled.dispatch(unit)).items() if names} == DISPATCHED
+
+
+async def granted(connection: asyncpg.Connection, role: str) -> dict[str, set[str]]:
+    """The columns that a role may read."""
+    rows = await connection.fetch(
+        "SELECT table_name, column_name FROM information_schema.column_privileges"
+        " WHERE grantee = $1 AND privilege_type = 'SELECT' AND table_name <> 'alembic_version'",
+        role,
+    )
+    found: dict[str, set[str]] = {}
+    for table, column in rows:
+        found.setdefault(table, set()).add(column)
+    return found
+
+
+async def test_a_column_more_that_the_dispatcher_reads_is_noticed(owner):
+    assert await granted(owner, DISPATCHER_ROLE) == DISPATCHED
+    await owner.execute(f"GRANT SELECT (email) ON customers TO {DISPATCHER_ROLE}")
+
+    assert await granted(owner, DISPATCHER_ROLE) == {**DISPATCHED, "customers": {"email"}}
+    print("guard removed: detected")
+
+
+@pytest.mark.parametrize("role", ["journey_dispatcher", "journey_keyring", "journey_readonly"])
+async def test_roles_that_read_write_nothing(url, role):
+    async with connected(url) as connection:
+        for table in TABLES:
+            for right in ("INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"):
+                held = await connection.fetchval(
+                    "SELECT has_table_privilege($1, $2, $3)", role, table.name, right
+                )
+                assert not held, (table.name, right)
+
+
+async def test_before_a_company_is_known_one_key_is_found_by_its_id_and_nothing_else(pooled):
+    async def unit(keyring):
+        connection = keyring.keys._connection
+        key = await keyring.keys.live(f"key-{THEIRS}-1")
+        return key, await keyring.keys.live("%"), await seen(connection)
+
+    key, none, rows = await pooled.keyring(unit)
+
+    assert (key.company_id, key.key_id) == (THEIRS, f"key-{THEIRS}-1")
+    assert none is None
+    assert rows == {}
+
+
+# ---- nobody writes what is another's
+
+
+async def _refusals(connection: asyncpg.Connection, company_id: int, another: int) -> dict[str, str]:
+    """What becomes of writing a row of another company to each table, within a company's transaction."""
+    found = {}
+    for table in TABLES:
+        whose = another if table.name != "companies" else another + 100
+        try:
+            async with connection.transaction():
+                await write(connection, table, a_row(table, whose, 3))
+            found[table.name] = "written"
+        except asyncpg.PostgresError as error:
+            found[table.name] = "row-level security" if "row-level security" in str(error) else str(error)
+    return found
+
+
+async def test_no_row_is_written_for_another_company(app):
+    transaction = app.transaction()
+    await transaction.start()
+    await bind(app, MINE)
+    assert await _refusals(app, MINE, THEIRS) == {table.name: "row-level security" for table in TABLES}
+    # The rows are as they should be: whose they are may write them, each after its parents.
+    await bind(app, THEIRS)
+    assert await _refusals(app, THEIRS, THEIRS) == {
+        table.name: "written" if table.name != "companies" else "row-level security" for table in TABLES
+    }
+    await transaction.rollback()
+
+
+async def test_no_row_is_written_where_no_company_is_known(app):
+    assert await _refusals(app, 0, THEIRS) == {table.name: "row-level security" for table in TABLES}
+
+
+async def test_no_row_is_given_to_another_company_changed_or_deleted(app, url):
+    async with connected(url) as watching:
+        before = await digests(watching, THEIRS)
+        for table in TABLES:
+            column = company_column(table)
+            for statement in (
+                f"UPDATE {table.name} SET {column} = {THEIRS} WHERE {column} = {MINE}",
+                f"UPDATE {table.name} SET {column} = {column} WHERE {column} = {THEIRS}",
+                f"DELETE FROM {table.name} WHERE {column} = {THEIRS}",
+            ):
+                try:
+                    async with app.transaction():
+                        await bind(app, MINE)
+                        done = await app.execute(statement)
+                        assert done.endswith(" 0"), statement
+                except asyncpg.InsufficientPrivilegeError:
+                    continue  # a ledger, or a row that would leave the company
+        assert await digests(watching, THEIRS) == before
+
+
+async def test_no_row_hangs_on_another_company_s(app):
+    """What is checked for a foreign key is checked beyond row-level security: the company is part of every key."""
+    transaction = app.transaction()
+    await transaction.start()
+    await bind(app, MINE)
+    hung = []
+    for table in TABLES:
+        parents = {key.referred_table.name for key in table.foreign_key_constraints} - {"companies"}
+        if not parents:
+            continue
+        hung.append(table.name)
+        with pytest.raises(asyncpg.ForeignKeyViolationError):
+            async with app.transaction():
+                await write(app, table, {**a_row(table, THEIRS, 2), "company_id": MINE})
+    await transaction.rollback()
+    assert {"consent_changes", "journey_events", "journey_transitions", "browser_sessions"} <= set(hung)
+
+
+async def digests(connection: asyncpg.Connection, company_id: int) -> dict[str, str]:
+    """A digest of a company's rows in each table, as the owner sees them."""
+    return {
+        table.name: await connection.fetchval(
+            f"SELECT md5(string_agg(to_jsonb(t)::text, ',' ORDER BY to_jsonb(t)::text)) FROM {table.name} t"
+            f" WHERE {company_column(table)} = $1",
+            company_id,
+        )
+        for table in TABLES
+    }
+
+
+# ---- functions that do more than whoever calls them may
+
+# How each is called for a relationship and customer by number; what it changes of the own company, if anything.
+CALLS = {
+    "erase_transitions": ("SELECT erase_transitions({number}, '{{1}}', '{{erased}}')", "journey_transitions"),
+    "erase_events": (
+        (
+            "SELECT erase_events({number}, '{{x{number}}}', '{{x{number}}}', '{{erased}}', '{{NULL}}',"
+            " '{{erased}}'::bytea[])"
+        ),
+        "journey_events",
+    ),
+    "rename_consents": ("SELECT rename_consents({number}, -{number})", "consent_changes"),
+    "rename_in_audit": ("SELECT rename_in_audit({number}, -{number})", "audit_log"),
+    "clear_event_details": ("SELECT clear_event_details('infinity', 100)", "journey_events"),
+    "prune_audit": ("SELECT prune_audit('infinity', 100)", "audit_log"),
+    "api_key_by_id": ("SELECT key_id FROM api_key_by_id('key-1002-{number}')", None),
+}
+
+
+async def strayed(connection: asyncpg.Connection, call: str, company_id: int | None) -> set[int]:
+    """Whose rows a call changes when it is made for a company, by the role of the service; nothing of it is kept."""
+    before = {id_: await digests(connection, id_) for id_ in (MINE, THEIRS)}
+    transaction = connection.transaction()
+    await transaction.start()
+    if company_id is not None:
+        await bind(connection, company_id)
+    await connection.execute(f"SET LOCAL ROLE {APP_ROLE}")
+    try:
+        await connection.execute(call)
+    finally:
+        await connection.execute("RESET ROLE")
+    after = {id_: await digests(connection, id_) for id_ in (MINE, THEIRS)}
+    await transaction.rollback()
+    return {id_ for id_ in before if after[id_] != before[id_]}
+
+
+async def test_every_function_with_rights_of_its_own_is_called_here(owner):
+    found = await owner.fetch(
+        "SELECT proname FROM pg_proc WHERE prosecdef AND pronamespace = 'public'::regnamespace"
+    )
+    assert {row["proname"] for row in found} == CALLS.keys()
+
+
+@pytest.mark.parametrize("name", CALLS)
+async def test_a_function_with_rights_of_its_own_changes_nothing_of_another_company(owner, name):
+    call, table = CALLS[name]
+    await owner.execute("UPDATE audit_log SET customer_id = id")
+    for company_id in (MINE, THEIRS):
+        for number in (-1, -2):
+            await write(
+                owner, metadata.tables["customers"], a_row(metadata.tables["customers"], company_id, number)
+            )
+
+    # The second is of theirs alone; the first is a number of both.
+    assert await strayed(owner, call.format(number=2), MINE) - {MINE} == set()
+    assert await strayed(owner, call.format(number=1), MINE) == ({MINE} if table else set())
+    assert await strayed(owner, call.format(number=1), None) == set()
+    assert await strayed(owner, call.format(number=1), THEIRS) == ({THEIRS} if table else set())
+
+
+# ---- what the catalogue says of every table
+
+
+async def amiss(connection: asyncpg.Connection) -> set[str]:
+    """Tables, views and foreign keys that do not keep companies apart."""
+    found = await connection.fetch(
+        """
+        SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'f')
+        AND relname <> 'alembic_version' AND NOT (relrowsecurity AND relforcerowsecurity)
+        UNION ALL
+        SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND (relkind = 'm' OR relkind = 'v'
+        AND NOT coalesce('security_invoker=true' = ANY(reloptions), false))
+        UNION ALL
+        SELECT conname FROM pg_constraint c WHERE contype = 'f' AND connamespace = 'public'::regnamespace
+        AND NOT EXISTS (
+          SELECT FROM unnest(conkey, confkey) AS pair(here, there)
+          JOIN pg_attribute a ON a.attrelid = conrelid AND a.attnum = here
+          JOIN pg_attribute b ON b.attrelid = confrelid AND b.attnum = there
+          WHERE a.attname = 'company_id'
+          AND b.attname = CASE confrelid WHEN 'companies'::regclass THEN 'id' ELSE 'company_id' END)
+        """
+    )
+    policies = await connection.fetch(
+        "SELECT tablename, permissive, roles::text, cmd, qual, with_check FROM pg_policies"
+        " WHERE schemaname = 'public' AND policyname = 'tenant'"
+    )
+    kept = set()
+    for row in policies:
+        column = "id" if row["tablename"] == "companies" else "company_id"
+        wanted = f"({column} = ({TENANT})"
+        as_it_should_be = ("PERMISSIVE", "{public}", "ALL", wanted, wanted)
+        if tuple(row.values())[1:] == as_it_should_be:
+            kept.add(row["tablename"])
+    return {row["relname"] for row in found} | {table.name for table in TABLES} - kept
+
+
+async def test_every_table_view_and_foreign_key_keeps_companies_apart(owner):
+    assert await amiss(owner) == set()
+    tables = await owner.fetch(
+        "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'f')"
+    )
+    assert {row["relname"] for row in tables} == {table.name for table in TABLES} | {"alembic_version"}
+
+
+async def test_not_even_who_owns_a_table_sees_a_row_without_a_company(owner):
+    """The owner in these tests is a superuser; where it is not, forced row-level security holds for it."""
+    for table in TABLES:
+        await owner.execute(f"ALTER TABLE {table.name} OWNER TO journey_readonly")
+    await owner.execute("SET LOCAL ROLE journey_readonly")
+
+    assert await seen(owner) == {}
+    await bind(owner, MINE)
+    assert await seen(owner) == all_of(MINE)
+
+
+# ---- each guard taken away, in a transaction that is rolled back, and seen to be missing
+
+OPEN = {
+    "no policy and no security": ("ALTER TABLE customers DISABLE ROW LEVEL SECURITY", "customers"),
+    "another policy": ("CREATE POLICY extra ON journey_events FOR SELECT USING (true)", "journey_events"),
+    "a policy for whoever": (
+        (
+            "ALTER POLICY tenant ON audit_log USING (company_id = coalesce("
+            "NULLIF(current_setting('app.company_id', true), '')::bigint, company_id))"
+        ),
+        "audit_log",
+    ),
+}
+
+
+@pytest.mark.parametrize(("guard", "table"), OPEN.values(), ids=OPEN)
+async def test_a_table_that_shows_rows_without_a_company_is_noticed(owner, guard, table):
+    await owner.execute(f"SET LOCAL ROLE {APP_ROLE}")
+    assert await seen(owner) == {}
+    await owner.execute("RESET ROLE")
+    await owner.execute(guard)
+    await owner.execute(f"SET LOCAL ROLE {APP_ROLE}")
+
+    assert {name for name, _ in await seen(owner)} == {table}
+    print("guard removed: detected")
+
+
+async def test_a_role_that_bypasses_row_level_security_is_noticed(owner):
+    assert await seen(owner) == all_of(MINE) | all_of(THEIRS)
+    print("guard removed: detected")
+
+
+async def test_a_policy_that_refuses_to_be_read_without_a_company_is_noticed(owner):
+    await owner.execute(
+        "ALTER POLICY tenant ON jobs USING (company_id = current_setting('app.company_id', true)::bigint)"
+    )
+    await owner.execute("SELECT set_config('app.company_id', '', true)")
+    await owner.execute(f"SET LOCAL ROLE {APP_ROLE}")
+
+    with pytest.raises(asyncpg.InvalidTextRepresentationError):
+        await seen(owner)
+    print("guard removed: detected")
+
+
+async def test_a_company_that_outlives_its_transaction_is_noticed(pooled):
+    async def unit(work):
+        await work._connection.execute(text("SELECT set_config('app.company_id', '1001', false)"))
+
+    await pooled.run(MINE, unit)
+
+    assert await seen_without(pooled) == all_of(MINE)
+    print("guard removed: detected")
+
+
+async def test_an_owner_whom_row_level_security_is_not_forced_on_is_noticed(owner):
+    await owner.execute("ALTER TABLE customers OWNER TO journey_readonly")
+    await owner.execute("ALTER TABLE customers NO FORCE ROW LEVEL SECURITY")
+    assert await amiss(owner) == {"customers"}
+    await owner.execute("SET LOCAL ROLE journey_readonly")
+
+    assert await seen(owner) == {("customers", MINE): 1, ("customers", THEIRS): 2}
+    print("guard removed: detected")
+
+
+AMISS = {
+    "customers": ["DROP POLICY tenant ON customers"],
+    "jobs": ["ALTER TABLE jobs NO FORCE ROW LEVEL SECURITY"],
+    "imports": ["ALTER POLICY tenant ON imports WITH CHECK (true)"],
+    "audit_log": ["ALTER POLICY tenant ON audit_log USING (company_id > 0)"],
+    "everybody": ["CREATE VIEW everybody AS SELECT * FROM customers"],
+    "copied": ["CREATE MATERIALIZED VIEW copied AS SELECT * FROM customers"],
+    "stray": ["CREATE TABLE stray (company_id bigint NOT NULL)"],
+    "fk_by_number": [
+        "ALTER TABLE stage_map_versions ADD COLUMN relationship_id bigint",
+        "ALTER TABLE imports ADD CONSTRAINT uq_by_number UNIQUE (done)",
+        (
+            "ALTER TABLE stage_map_versions ADD CONSTRAINT fk_by_number FOREIGN KEY (relationship_id)"
+            " REFERENCES imports (done)"
+        ),
+    ],
+    "fk_crossed": [
+        "ALTER TABLE imports ADD CONSTRAINT uq_crossed UNIQUE (id, company_id)",
+        (
+            "ALTER TABLE import_errors ADD CONSTRAINT fk_crossed FOREIGN KEY (company_id, import_id)"
+            " REFERENCES imports (id, company_id) NOT VALID"
+        ),
+    ],
+}
+
+
+@pytest.mark.parametrize(("name", "guards"), AMISS.items(), ids=AMISS)
+async def test_what_does_not_keep_companies_apart_is_noticed(owner, name, guards):
+    await owner.execute("UPDATE imports SET done = company_id * 10 + id")
+    for guard in guards:
+        await owner.execute(guard)
+
+    assert await amiss(owner) == {name}
+    print("guard removed: detected")
+
+
+async def test_a_view_that_asks_as_whoever_reads_it_is_none_of_these(owner):
+    await owner.execute("CREATE VIEW everybody WITH (security_invoker=true) AS SELECT * FROM customers")
+
+    assert await amiss(owner) == set()
+
+
+async def test_a_table_that_takes_rows_for_another_company_is_noticed(owner):
+    await owner.execute("ALTER POLICY tenant ON customers WITH CHECK (true)")
+    await owner.execute("ALTER TABLE imports DISABLE ROW LEVEL SECURITY")
+    await bind(owner, MINE)
+    await owner.execute(f"SET LOCAL ROLE {APP_ROLE}")
+
+    refusals = await _refusals(owner, MINE, THEIRS)
+
+    assert {name for name, what in refusals.items() if what == "written"} == {"customers", "imports"}
+    print("guard removed: detected")
+
+
+async def test_a_function_that_changes_rows_of_another_company_is_noticed(owner):
+    call, _ = CALLS["rename_consents"]
+    assert await strayed(owner, call.format(number=2), MINE) == set()
+    await owner.execute(
+        "CREATE OR REPLACE FUNCTION rename_consents(old_id bigint, new_id bigint) RETURNS void LANGUAGE sql"
+        " SECURITY DEFINER SET search_path = pg_catalog, public AS"
+        " $$ UPDATE public.consent_changes SET customer_id = 1 WHERE customer_id = old_id $$"
+    )
+    # Row-level security still stands behind the function, as long as its owner does not bypass it.
+    assert await strayed(owner, call.format(number=2), MINE) == set()
+    await owner.execute("ALTER FUNCTION rename_consents(bigint, bigint) OWNER TO CURRENT_USER")
+
+    assert await strayed(owner, call.format(number=2), MINE) == {THEIRS}
+    print("guard removed: detected")
+
+
+async def test_a_key_without_the_company_hangs_on_another_company_s_row(owner):
+    """Why the company is part of every key: the check of a foreign key sees every row."""
+    await owner.execute("ALTER TABLE journey_events ALTER COLUMN relationship_id DROP NOT NULL")
+    await owner.execute("CREATE TABLE parents (id bigint PRIMARY KEY, company_id bigint NOT NULL)")
+    await owner.execute("ALTER TABLE parents ENABLE ROW LEVEL SECURITY")
+    await owner.execute("ALTER TABLE parents FORCE ROW LEVEL SECURITY")
+    await owner.execute(
+        "CREATE POLICY tenant ON parents"
+        " USING (company_id = NULLIF(current_setting('app.company_id', true), '')::bigint)"
+    )
+    await owner.execute(f"INSERT INTO parents VALUES (7, {THEIRS})")
+    await owner.execute("ALTER TABLE customers ADD COLUMN parent_id bigint REFERENCES parents (id)")
+    await owner.execute(f"GRANT SELECT ON parents TO {APP_ROLE}")
+    await bind(owner, MINE)
+    await owner.execute(f"SET LOCAL ROLE {APP_ROLE}")
+
+    assert await owner.fetch("SELECT 1 FROM parents") == []
+    assert await owner.execute("UPDATE customers SET parent_id = 7") == "UPDATE 1"
+    await owner.execute("RESET ROLE")
+    assert await amiss(owner) >= {"customers_parent_id_fkey"}
+    print("guard removed: detected")
