@@ -4,7 +4,6 @@ The operations are those of the published contract: one that is not in the table
 is forgotten.
 """
 
-import asyncio
 import hashlib
 import json
 import re
@@ -330,8 +329,9 @@ class Scene:
 
     async def ended(self, job_id):
         """Wait for a worker."""
-        while (await self.get(f"/admin/jobs/{job_id}")).json()["status"] not in ("done", "failed"):
-            await asyncio.sleep(0.01)
+        status = "queued"
+        while status not in ("done", "failed"):
+            status = (await self.get(f"/admin/jobs/{job_id}")).json()["status"]
 
     def sender(self, operation, *, by_operator=False):
         """Who asks, where it matters not: the company's own key, unless it may not."""

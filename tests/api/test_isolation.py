@@ -397,7 +397,8 @@ def looks_at(document: Document, operation: Operation, owned: "Owned") -> list[L
     for form, (_, schema) in enumerate(operation.bodies):
         names = document.body_ids(schema)
         found += [Look(operation, f"body {name}", frozenset([name]), form=form) for name in names]
-        everything = path | {*names, *HEADER_IDS} - {"remap"}
+        queries = {parameter["name"] for parameter in operation.parameters["query"]}
+        everything = path | {*names, *queries, *HEADER_IDS} - {"remap"}
         found.append(Look(operation, "everything", frozenset(everything), form=form))
     return found
 
@@ -971,10 +972,9 @@ class Prober:
             others |= owned.agent
         for who, credential in others.items():
             await self._ask(who, look, asked, credential)
-        # An operator who names the company by its id, wherever, is to be answered.
-        without = {**theirs, "company_id": nobodys(theirs["company_id"])}
-        if operation.path_ids or operation.method != "POST" or operation.scope != OPERATE:
-            asked = draw(self._document, look, Ids({**own, "company_id": without["company_id"]}, without))
+        if "company_id" in operation.path_ids:  # an operator who names the company there is to be answered
+            nobody = {"company_id": nobodys(theirs["company_id"])}
+            asked = draw(self._document, look, Ids({**own, **nobody}, {**theirs, **nobody}))
         await self._ask(NAMING_NONE, look, asked, self._operator)
         named = {**self._operator, "X-Company-Id": str(NOBODYS_COMPANY)}
         await self._ask(NAMING_NOBODY, look, asked, named)

@@ -211,6 +211,8 @@ def test_a_rule_holds_from_the_instant_told_and_the_customer_is_then_where_it_is
             assert path.at > now or copied(relationship, rulebook, now).written
             assert path.leads_to == copied(relationship, rulebook, path.at).relationship.current_stage
         before = copied(relationship, rulebook, path.at - INSTANT).relationship
+        if copied(relationship, rulebook, path.at).relationship.version > before.version + 1:
+            continue  # a move at this very instant, such as at the end of a pin, has changed what the rules ask
         plan = plan_for(rulebook.stage_map, before.current_stage, before.last_progress)
         asked = [
             question
