@@ -79,7 +79,8 @@ FUNCTIONS = {
         """
         WITH old AS (
           SELECT id FROM public.audit_log
-          WHERE company_id = NULLIF(current_setting('app.company_id', true), '')::bigint AND at < before
+          WHERE company_id = NULLIF(current_setting('app.company_id', true), '')::bigint
+            AND at < least(before, clock_timestamp() - interval '30 days') -- whoever asks: the newest stay
           ORDER BY at LIMIT most),
         done AS (
           DELETE FROM public.audit_log a USING old

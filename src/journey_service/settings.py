@@ -113,12 +113,13 @@ class Settings(BaseSettings):
     def _as_origin(cls, given: str | None, info: ValidationInfo) -> str | None:
         if given is None:
             return None
-        origin = given.rstrip("/")
+        origin = given.rstrip("/").lower()
         if not _ORIGIN.fullmatch(origin):
             raise ValueError("must be an address without a path, such as https://journey.company.com")
         if origin.startswith("http:") and _is_in_production(info):
             raise ValueError("must begin with https:// in production")
-        return origin
+        # As browsers write it: without the port that goes without saying.
+        return re.sub(r"^(https:.*):443$|^(http:.*):80$", lambda found: found[1] or found[2], origin)
 
     @field_validator("cors_origins")
     @classmethod
@@ -163,6 +164,13 @@ class Settings(BaseSettings):
     def _not_well_known(cls, given: SecretStr, info: ValidationInfo) -> SecretStr:
         if _is_in_production(info) and _WELL_KNOWN & _passwords(given.get_secret_value()):
             raise ValueError("has a password that everybody knows")
+        return given
+
+    @field_validator("oidc_issuer", "oidc_jwks_url")
+    @classmethod
+    def _over_tls(cls, given: str | None, info: ValidationInfo) -> str | None:
+        if given is not None and not given.startswith("https:") and _is_in_production(info):
+            raise ValueError("must begin with https:// in production")
         return given
 
     @field_validator("oidc_audience", "oidc_operator_audience", "oidc_jwks_url", "oidc_client_id")

@@ -857,7 +857,9 @@ async def _neighbour(http, database, named: int, *, is_busy: bool) -> Neighbour:
     )
 
 
-INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
+INSTANT = re.compile(
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)|\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT"
+)
 GIVEN = re.compile(r"\b61\d{13}\b|\b[0-9a-f]{16}\b|\b[0-9a-f]{32}\b|jrn_[\w-]+|(?<==)<own>\.[\w-]{43}")
 """Ids and secrets that are given when something is made."""
 

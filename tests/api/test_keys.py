@@ -411,19 +411,33 @@ async def test_an_overlap_does_not_keep_a_key_alive_beyond_its_own_time(http, sa
     assert 3_500 < await seconds_left(outside, near["id"]) <= 3_600
 
 
-async def test_a_key_has_one_successor_alive_at_a_time(http, salon, outside):
+async def test_two_keys_are_alive_at_most_and_neither_is_rotated_before_the_other_has_ended(
+    http, salon, outside
+):
     first = await make(http, salon.headers, role="service")
     second = (await rotate(http, salon.headers, first["id"])).json()
     before = await outside.rows(salon.id)
 
-    problem(await rotate(http, salon.headers, first["id"]), 409, "rotation-under-way")
+    for key in (first, second):
+        problem(await rotate(http, salon.headers, key["id"]), 409, "rotation-under-way")
 
     assert await outside.rows(salon.id) == before
+    await outside.end_key(first["id"])
     third = (await rotate(http, salon.headers, second["id"])).json()
     assert third["rotated_from"] == second["id"]
-    problem(await rotate(http, salon.headers, first["id"]), 409, "rotation-under-way")
-    for key in (first, second, third):
+    for key in (second, third):
         assert await opens(http, key["secret"])
+
+
+async def test_the_successor_of_a_key_that_ends_lives_as_long_as_that_one_was_made_to(http, salon, outside):
+    first = await make(http, salon.headers, role="service", expires_at="2199-01-01T00:00:00Z")
+    await outside.connection.execute(
+        "UPDATE api_keys SET expires_at = created_at + interval '90 days' WHERE key_id = $1", first["id"]
+    )
+
+    second = (await rotate(http, salon.headers, first["id"])).json()
+
+    assert 90 * 86_400 - 60 < await seconds_left(outside, second["id"]) <= 90 * 86_400
 
 
 @pytest.mark.parametrize("end", ["revoked", "expired"])

@@ -63,6 +63,7 @@ CHOSEN: dict[str, object] = {
     "seq": 1,  # an opening
     "journey_events.metadata": '{"said": "something"}',
     "journey_transitions.notes": "a note",
+    "audit_log.at": datetime(2020, 3, 1, tzinfo=UTC),  # old enough to be pruned
 }
 AN_INSTANT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

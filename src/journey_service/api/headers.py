@@ -40,16 +40,22 @@ class Headers:
         told = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
         request_id = told if _ID.fullmatch(told) else secrets.token_hex(16).encode()
         scope["request_id"] = request_id.decode()
+        scope["headers_of_every_answer"] = (*self._headers, (b"x-request-id", request_id))
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 own = [(name.lower(), value) for name, value in message.get("headers", ())]
                 names = {name for name, _ in own}
-                added = [pair for pair in self._headers if pair[0] not in names]
-                message = {**message, "headers": [*own, *added, (b"x-request-id", request_id)]}
+                added = [pair for pair in scope["headers_of_every_answer"] if pair[0] not in names]
+                message = {**message, "headers": [*own, *added]}
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
+
+
+def given_to(scope: Scope) -> dict[str, str]:
+    """What an answer has to carry that is made outside of `Headers`: to an error that nobody expected."""
+    return {name.decode(): value.decode() for name, value in scope.get("headers_of_every_answer", ())}
 
 
 def policy_of_page(page: str) -> str:

@@ -42,7 +42,7 @@ from journey_service.domain.errors import (
     StageConflictError,
     StaleVersionError,
 )
-from journey_service.services import journeys
+from journey_service.services import audit, journeys
 from journey_service.services.desk import View
 
 router = APIRouter(tags=["journeys"], route_class=StrictRoute)
@@ -215,6 +215,8 @@ async def post_evaluation(
     dry_run: Annotated[bool, Query(description="only tell what would happen")] = False,  # noqa: FBT002  # a query parameter
 ) -> EvaluationOut:
     """Decide everything that is due up to now."""
+    if dry_run:  # which changes nothing, and so leaves no row of its own
+        await audit.note_presence(house.database, caller.company_id, "post_evaluation", by=caller.actor)
     evaluation = await journeys.evaluate(
         house.database, caller.company_id, customer_id, by=None if dry_run else caller.actor
     )

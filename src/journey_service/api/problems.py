@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from journey_service.api.bodies import UnsupportedMediaTypeError, media_type, read_json
+from journey_service.api.headers import given_to
 from journey_service.domain import errors
 
 CONTENT_TYPE = "application/problem+json"
@@ -187,7 +188,7 @@ async def _on_http(_: Request, error: Exception) -> Response:
     return _answer(problem, error.headers)
 
 
-async def _on_unexpected(_: Request, __: Exception) -> Response:
+async def _on_unexpected(request: Request, _: Exception) -> Response:
     # The server logs the traceback; the caller learns nothing of the inside.
     return _answer(
         {
@@ -195,7 +196,8 @@ async def _on_unexpected(_: Request, __: Exception) -> Response:
             "title": "Something went wrong on our side",
             "status": 500,
             "detail": "The error has been noted. Nothing was changed.",
-        }
+        },
+        given_to(request.scope),
     )
 
 

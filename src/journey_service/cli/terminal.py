@@ -136,7 +136,7 @@ def told() -> Iterator[None]:
         raise typer.Exit(1) from error
     except ValidationError as error:
         for found in error.errors():
-            complain(f"{found['loc'][0]}: {found['msg']}")
+            complain(": ".join((*map(str, found["loc"][:1]), found["msg"])))
         raise typer.Exit(1) from None
 
 

@@ -159,7 +159,7 @@ class RotationUnderWayError(ConflictError):
     title = "Two keys are live already"
 
     def __init__(self, key_id: str) -> None:
-        super().__init__(f"API key {key_id} has a successor already; revoke one of the two first.")
+        super().__init__(f"API key {key_id} is one of two that are alive already; revoke one of them first.")
 
 
 class JobNotFoundError(NotFoundError):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from journey_service.domain.actors import Actor
-from journey_service.repositories.audit import Act, Audited, AuditWanted
+from journey_service.repositories.audit import Audited, AuditWanted
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import Work
 
@@ -24,11 +24,13 @@ async def list_audit(
 async def note_presence(database: Database, company_id: int, operation: str, *, by: Actor) -> None:
     """Write down that an operator is about to look at, or tell something to, a company that is not their own.
 
-    Raises CompanyNotFoundError.
+    Of anybody else nothing is written. Raises CompanyNotFoundError.
     """
+    if not by.is_operator:
+        return
 
     async def unit(work: Work) -> None:
         await work.companies.desk()
-        await work.audit.record(by, Act("operator.present", detail={"operation": operation}))
+        await work.audit.record_presence(by, operation)
 
     await database.run(company_id, unit)

@@ -186,7 +186,7 @@ async def rotate_key(
 ) -> NewKey:
     """Make the successor of a key: of the same name and rights. The old one lives on for the overlap, at most.
 
-    Raises KeyNotFoundError, RotationUnderWayError when a successor is alive already, ForbiddenError.
+    Raises KeyNotFoundError, RotationUnderWayError while two of them are alive, ForbiddenError.
     """
 
     async def unit(work: Work) -> NewKey:
@@ -197,9 +197,14 @@ async def rotate_key(
             raise KeyNotFoundError(key_id)
         if giver is not None and not giver.may_give(allowed(old.role, old.scopes)):
             raise ForbiddenError("A key can be given nothing that its giver does not hold.")
-        if await work.keys.successor(key_id) is not None:
+        if await work.keys.successor(key_id) is not None or (
+            old.rotated_from is not None and await work.keys.hold(old.rotated_from)
+        ):
             raise RotationUnderWayError(key_id)
-        wish = KeyWish(old.name, old.scopes, Role(old.role))
+        # The successor of a key that ends lives as long as that one was to live.
+        lifetime = None if old.expires_at is None else old.expires_at - old.created_at
+        expires_at = None if lifetime is None else await work.keys.clock() + lifetime
+        wish = KeyWish(old.name, old.scopes, Role(old.role), expires_at)
         new = await _make(work, wish, "key.rotate", by, pepper, rotated_from=key_id)
         await work.keys.end_in(key_id, overlap_seconds)
         return new

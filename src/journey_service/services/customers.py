@@ -57,6 +57,8 @@ async def put_customer(  # a profile has these parts
         if fields or changes or is_new:
             detail = {"fields": fields, "consents": [change.channel for change in changes]}
             await work.audit.record(by, Act("customer.write", customer_id=customer_id, detail=detail))
+        else:
+            await work.audit.record_presence(by, "put_customer")
         written = await work.customers.find(customer_id)
         assert written is not None  # noqa: S101  # it was just written
         return Customer(written, docket.view(customer_id)), is_new

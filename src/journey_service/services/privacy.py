@@ -110,6 +110,7 @@ async def anonymize_customer(database: Database, company_id: int, customer_id: i
     async def unit(work: Work) -> Erasure:
         docket = await load(work, [customer_id])
         if customer_id in docket.erased:
+            await work.audit.record_presence(by, "post_anonymization")
             return Erasure(docket.desk.clock, is_repeat=True)
         journey = docket.find(customer_id)
         if journey is None:

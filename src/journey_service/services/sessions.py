@@ -19,6 +19,8 @@ from journey_service.services.credentials import OPERATORS, Principal, allowed
 
 LONGEST_SECONDS: Final = 12 * 3600
 """After how long a browser has to sign in again, however busy it was."""
+OPERATOR_SECONDS: Final = 3600
+"""The same for operators."""
 IDLE_SECONDS: Final = 2 * 3600
 """After how long without a request a session is over."""
 LINK_SECONDS: Final = 15 * 60
@@ -121,7 +123,7 @@ async def _open(work: Work, principal: Principal, by: Actor) -> Opened:
         role=principal.role,
         scopes=() if principal.scopes == ROLE_SCOPES[principal.role] else sorted(principal.scopes),
         key_id=principal.key_id,
-        seconds=LONGEST_SECONDS,
+        seconds=OPERATOR_SECONDS if principal.is_operator else LONGEST_SECONDS,
     )
     await work.audit.record(
         replace(by, name=principal.name), Act("session.open", detail={"role": principal.role})

@@ -28,6 +28,7 @@ from journey_service.repositories.companies import Desk
 from journey_service.repositories.database import Database
 from journey_service.repositories.jobs import Job
 from journey_service.repositories.unit_of_work import Work
+from journey_service.services.audit import note_presence
 from journey_service.services.companies import get_desk
 from journey_service.services.jobs import LEASE_SECONDS, Errand, new_token, queue_errand, run_errand
 from journey_service.services.linting import look_over
@@ -86,6 +87,7 @@ async def change_policy(
         findings = await _look_over(desk, wish.policy)
         if desk.rulebook.policy == wish.policy:
             _check_seen(desk, wish)
+            await note_presence(database, company_id, "put_settings", by=wish.author)
             return Changed(wish.policy, (), findings, None)
         switch = partial(
             _switch,
