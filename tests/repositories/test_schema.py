@@ -130,8 +130,10 @@ async def test_no_role_of_the_service_owns_or_bypasses_anything_but_the_named_fu
     )
     owned = await _catalogue(
         servers,
-        "SELECT relname AS name, rolname FROM pg_class JOIN pg_roles r ON r.oid = relowner WHERE rolname LIKE 'journey\\_%'"
-        " UNION ALL SELECT proname, rolname FROM pg_proc JOIN pg_roles r ON r.oid = proowner WHERE rolname LIKE 'journey\\_%'",
+        "SELECT relname AS name, rolname FROM pg_class JOIN pg_roles r ON r.oid = relowner"
+        " WHERE rolname LIKE 'journey\\_%'"
+        " UNION ALL SELECT proname, rolname FROM pg_proc JOIN pg_roles r ON r.oid = proowner"
+        " WHERE rolname LIKE 'journey\\_%'",
     )
     assert roles == []
     assert {tuple(row) for row in owned} == FUNCTIONS

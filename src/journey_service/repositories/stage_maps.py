@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import bindparam, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -37,6 +37,13 @@ _VERSION: Final = [
     stage_map_versions.c[name]
     for name in ("version", "author", "activated_at", "activation", "notes", "findings", "created_at")
 ]
+_STAGES: Final = select(
+    stage_map_versions.c.stages,
+    text("coalesce(xmin = CAST(pg_current_xact_id_if_assigned() AS xid), false) AS is_of_this_transaction"),
+).where(
+    stage_map_versions.c.company_id == bindparam("company_id"),
+    stage_map_versions.c.version == bindparam("version"),
+)
 _OCCUPIED: Final = text(
     "SELECT current_stage AS stage, count(*) AS customers FROM customer_relationships"
     " WHERE company_id = :company_id AND current_stage = ANY(CAST(:stages AS text[])) GROUP BY current_stage"
@@ -60,18 +67,18 @@ class StageMaps:
 
     async def get(self, version: int) -> StageMap:
         """A version's stages. Raises KeyError for a version that was never written."""
-        # A version never changes once written, so it may be kept for ever.
+        # A version never changes once it is committed, so it may be kept for ever.
         known = _STAGE_MAPS.get((self._company_id, version))
         if known is not None:
             return known
-        stages = await self._connection.scalar(
-            select(stage_map_versions.c.stages).where(
-                stage_map_versions.c.company_id == self._company_id, stage_map_versions.c.version == version
-            )
-        )
-        if stages is None:
+        row = (
+            await self._connection.execute(_STAGES, {"company_id": self._company_id, "version": version})
+        ).one_or_none()
+        if row is None:
             raise KeyError(version)
-        stage_map = parse_stage_map(stages, version=version)
+        stage_map = parse_stage_map(row.stages, version=version)
+        if row.is_of_this_transaction:
+            return stage_map  # it may yet be undone, and another one be written in its place
         if len(_STAGE_MAPS) >= _STAGE_MAPS_KEPT:
             _STAGE_MAPS.clear()
         _STAGE_MAPS[self._company_id, version] = stage_map
