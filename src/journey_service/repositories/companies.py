@@ -62,15 +62,6 @@ _READ = text(_SELECT)
 # A clock that stands still is moved by nobody while somebody works by it, and by one at a time.
 _READ_AND_KEEP = text(f"{_SELECT} FOR SHARE")
 _READ_AND_HOLD = text(f"{_SELECT} FOR NO KEY UPDATE")
-_UNDER_WAY = text(
-    "SELECT id FROM jobs WHERE company_id = :company_id AND kind = :kind AND status IN ('queued', 'running')"
-    " ORDER BY id LIMIT 1"
-)
-_BEGIN_AGAIN = text(
-    "UPDATE jobs SET status = 'queued', lease_token = NULL, lease_until = clock_timestamp(),"
-    " parameters = CAST(:parameters AS jsonb), cursor = NULL, counts = '{}', done = 0, total = NULL"
-    " WHERE company_id = :company_id AND id = :id AND status IN ('queued', 'running')"
-)
 _GIVEN_BELOW = 2**40  # ids of the caller's own choosing may lie anywhere, those given follow each other below
 
 
@@ -110,24 +101,6 @@ class Companies:
     async def set_policy(self, policy: CompanyPolicy) -> None:
         """Have the company decide by a policy from now on."""
         await self._connection.execute(self._update().values(policy=policy_to_json(policy)))
-
-    async def job_under_way(self, kind: str) -> int | None:
-        """The company's first job of a kind that has not ended."""
-        found: int | None = await self._connection.scalar(
-            _UNDER_WAY, {"company_id": self._company_id, "kind": kind}
-        )
-        return found
-
-    async def begin_again(self, job_id: int, parameters: Mapping[str, object]) -> None:
-        """Take a job that has not ended out of whoever's hands, to be done from the beginning, about something else."""
-        await self._connection.execute(
-            _BEGIN_AGAIN,
-            {
-                "company_id": self._company_id,
-                "id": job_id,
-                "parameters": orjson.dumps(parameters).decode(),
-            },
-        )
 
     def _update(self) -> Update:
         return update(companies).where(companies.c.id == self._company_id)

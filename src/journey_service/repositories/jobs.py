@@ -94,6 +94,16 @@ _NIGHTS: Final = text(
     " FROM unnest(CAST(:dates AS date[]), CAST(:instants AS timestamptz[])) AS t(local_date, due_at)"
 )
 
+_UNDER_WAY: Final = text(
+    "SELECT id FROM jobs WHERE company_id = :company_id AND kind = :kind AND status IN ('queued', 'running')"
+    " ORDER BY id LIMIT 1"
+)
+_BEGIN_AGAIN: Final = text(
+    "UPDATE jobs SET status = 'queued', lease_token = NULL, lease_until = clock_timestamp(),"
+    " parameters = CAST(:parameters AS jsonb), cursor = NULL, counts = '{}', done = 0, total = NULL"
+    " WHERE company_id = :company_id AND id = :id AND status IN ('queued', 'running')"
+)
+
 
 class Jobs:
     """The jobs of one company, and its nightly runs."""
@@ -163,6 +173,24 @@ class Jobs:
             },
         )
         return held.rowcount == 1
+
+    async def under_way(self, kind: str) -> int | None:
+        """The company's first job of a kind that has not ended."""
+        found: int | None = await self._connection.scalar(
+            _UNDER_WAY, {"company_id": self._company_id, "kind": kind}
+        )
+        return found
+
+    async def begin_again(self, job_id: int, parameters: Mapping[str, object]) -> None:
+        """Take a job that has not ended out of whoever's hands, to be done from the beginning, about something else."""
+        await self._connection.execute(
+            _BEGIN_AGAIN,
+            {
+                "company_id": self._company_id,
+                "id": job_id,
+                "parameters": orjson.dumps(parameters).decode(),
+            },
+        )
 
     async def set_result(self, job_id: int, token: str, result: Mapping[str, Any]) -> bool:
         """Write down what a claimed job has found; False if the lease was lost."""

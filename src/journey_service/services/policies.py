@@ -79,7 +79,7 @@ def left_of(job: Job) -> Iterator[dict[str, object]]:
 
 async def changes_under_way(work: Work) -> Sequence[Change]:
     """The changes that some customers have yet to go through; almost always none."""
-    job_id = await work.companies.job_under_way(APPLY)
+    job_id = await work.jobs.under_way(APPLY)
     job = None if job_id is None else await work.jobs.find(job_id)
     return [] if job is None else [Change.of(raw) for raw in left_of(job)]
 

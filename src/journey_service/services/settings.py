@@ -178,7 +178,7 @@ async def _queue(work: Work, desk: Desk, author: Actor, lease_seconds: float) ->
         return None
     is_for_here = customers <= AT_ONCE
     change = Change(desk.now, desk.clock, desk.company.map_version, desk.rulebook.policy)
-    under_way = await work.companies.job_under_way(APPLY)
+    under_way = await work.jobs.under_way(APPLY)
     if under_way is None:
         parameters = {"changes": [change.to_json()]}
         return await queue_errand(
@@ -192,7 +192,7 @@ async def _queue(work: Work, desk: Desk, author: Actor, lease_seconds: float) ->
     begun = await work.jobs.find(under_way)
     assert begun is not None  # noqa: S101  # jobs are not deleted
     changes = [*left_of(begun), change.to_json()]
-    await work.companies.begin_again(under_way, {"changes": changes})
+    await work.jobs.begin_again(under_way, {"changes": changes})
     token = new_token() if is_for_here else None
     if token is not None:
         await work.jobs.claim(under_way, token, lease_seconds)
