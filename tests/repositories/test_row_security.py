@@ -469,7 +469,7 @@ async def test_roles_that_read_write_nothing(url, role):
 async def test_before_a_company_is_known_one_key_is_found_by_its_id_and_nothing_else(pooled):
     async def unit(keyring):
         connection = keyring.keys._connection
-        key = await keyring.keys.live(f"key-{THEIRS}-1")
+        key, _ = await keyring.keys.live(f"key-{THEIRS}-1")
         return key, await keyring.keys.live("%"), await seen(connection)
 
     key, none, rows = await pooled.keyring(unit)

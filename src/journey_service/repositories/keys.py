@@ -39,7 +39,8 @@ _NAMES: Final = (
 )
 _COLUMNS: Final = tuple(api_keys.c[name] for name in _NAMES)
 _LOOK_UP: Final = text(
-    f"SELECT {', '.join(_NAMES)}, clock_timestamp() AS now FROM api_key_by_id(:key_id)"  # noqa: S608  # fixed names
+    f"SELECT {', '.join(_NAMES)}, coalesce(last_used_at < clock_timestamp() - interval '1 minute', true)"  # noqa: S608  # fixed names
+    " AS is_to_be_noted, clock_timestamp() AS now FROM api_key_by_id(:key_id)"
 )
 _NOTE_USE: Final = text(
     "UPDATE api_keys SET last_used_at = clock_timestamp() WHERE company_id = :company_id AND key_id = :key_id"
@@ -169,12 +170,12 @@ class KeyLookup:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    async def live(self, key_id: str) -> StoredKey | None:
-        """The key if it is neither revoked nor expired by the database's clock."""
+    async def live(self, key_id: str) -> tuple[StoredKey, bool] | None:
+        """The key if it is neither revoked nor expired by the database's clock, and whether its use is to be noted."""
         row = (await self._connection.execute(_LOOK_UP, {"key_id": key_id})).one_or_none()
         if row is None or (row.expires_at is not None and row.expires_at <= row.now):
             return None
-        return _to_key(row)
+        return _to_key(row), row.is_to_be_noted
 
 
 def _to_key(row: Any) -> StoredKey:  # noqa: ANN401  # a row of _COLUMNS

@@ -115,13 +115,15 @@ async def authenticate(database: Database, token: str, *, pepper: str) -> Princi
     if match is None:
         raise UnauthenticatedError("The credential is not valid.")
     key_id, secret = match.groups()
-    stored = await database.keyring(lambda keyring: keyring.keys.live(key_id))
+    found = await database.keyring(lambda keyring: keyring.keys.live(key_id))
     presented = _hash(secret, pepper)
-    if stored is None or not hmac.compare_digest(stored.secret_hash, presented):
+    if found is None or not hmac.compare_digest(found[0].secret_hash, presented):
         raise UnauthenticatedError("The credential is not valid.")
-    # That a key is in use is good to know, and no reason to refuse it.
-    with contextlib.suppress(UnavailableError):
-        await database.run(stored.company_id, lambda work: work.keys.note_use(key_id))
+    stored, is_to_be_noted = found
+    if is_to_be_noted:
+        # That a key is in use is good to know, and no reason to refuse it.
+        with contextlib.suppress(UnavailableError):
+            await database.run(stored.company_id, lambda work: work.keys.note_use(key_id))
     role = Role.OPERATOR if stored.company_id == OPERATORS else Role(stored.role)
     scopes = allowed(role, stored.scopes)
     return Principal(f"key:{key_id}", stored.company_id, role, scopes, key_id)
