@@ -367,10 +367,24 @@ def test_secrets_are_private_and_survive(folder):
         for name in ("postgres", "valkey"):
             assert mode(folder / name) == 0o700, name
         assert mode(folder) == (0o711 if os.geteuid() == 0 else 0o700)
-    assert set(servers.secrets) == {"postgres_password", "valkey_password", "key_pepper"}
-    assert len(set(servers.secrets.values())) == 3
+    assert set(servers.secrets) == {"postgres_password", "valkey_password", "key_pepper", "erasure_key"}
+    assert len(set(servers.secrets.values())) == 4
     with quick(folder) as again:
         assert again.secrets == servers.secrets
+
+
+def test_a_folder_of_an_earlier_version_is_given_the_secret_it_lacks_and_keeps_the_others(folder):
+    with quick(folder) as servers:
+        made = dict(servers.secrets)
+    earlier = {name: value for name, value in made.items() if name != "erasure_key"}
+    (folder / "secrets.json").write_text(json.dumps(earlier))
+    with quick(folder) as again:
+        assert {name: again.secrets[name] for name in earlier} == earlier
+        assert len(again.secrets["erasure_key"]) > 20
+        kept = dict(again.secrets)
+    assert mode(folder / "secrets.json") == 0o600
+    with quick(folder) as later:
+        assert later.secrets == kept
 
 
 def test_passwords_show_in_no_command_line_and_no_log(tmp_path, monkeypatch):
