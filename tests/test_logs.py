@@ -129,7 +129,7 @@ def test_a_service_that_is_told_and_asked_everything_writes_none_of_it(servers, 
     for private in (
         MARK,
         tenant.token,
-        tenant.token.rsplit("_", 1)[1],
+        tenant.token.split("_", 2)[2],
         PEPPER,
         ERASURE_KEY,
         OPERATOR_KEY,
