@@ -35,12 +35,14 @@ FUNCTIONS = {
           AND t.relationship_id = relationship AND t.seq = new.seq
         """,
     ),
-    "erase_events(relationship bigint, sources text[], ids text[], new_ids text[], bookings text[], contents bytea[])": (
+    "erase_events(relationship bigint, sources text[], ids text[], new_sources text[], new_ids text[],"
+    " bookings text[], contents bytea[])": (
         "void",
         """
         UPDATE public.journey_events e
-        SET event_id = new.new_id, booking_id = new.booking, content_hash = new.content, metadata = NULL
-        FROM unnest(sources, ids, new_ids, bookings, contents) AS new(source, id, new_id, booking, content)
+        SET source = new.new_source, event_id = new.new_id, booking_id = new.booking, content_hash = new.content, metadata = NULL
+        FROM unnest(sources, ids, new_sources, new_ids, bookings, contents)
+          AS new(source, id, new_source, new_id, booking, content)
         WHERE e.company_id = NULLIF(current_setting('app.company_id', true), '')::bigint
           AND e.relationship_id = relationship AND e.source = new.source AND e.event_id = new.id
         """,
@@ -52,11 +54,16 @@ FUNCTIONS = {
         WHERE company_id = NULLIF(current_setting('app.company_id', true), '')::bigint AND customer_id = old_id
         """,
     ),
-    "rename_in_audit(old_id bigint, new_id bigint)": (
+    "rename_in_audit(old_id bigint, new_id bigint, needles text[])": (
         "void",
         """
-        UPDATE public.audit_log SET customer_id = new_id
-        WHERE company_id = NULLIF(current_setting('app.company_id', true), '')::bigint AND customer_id = old_id
+        UPDATE public.audit_log a
+        SET customer_id = CASE WHEN customer_id = old_id THEN new_id ELSE customer_id END,
+            request_id = NULL, reason = NULL
+        WHERE company_id = NULLIF(current_setting('app.company_id', true), '')::bigint
+          AND (customer_id = old_id OR EXISTS (
+            SELECT 1 FROM unnest(needles) AS needle
+            WHERE position(needle IN lower(a.reason)) > 0 OR position(needle IN lower(a.request_id)) > 0))
         """,
     ),
     "clear_event_details(before timestamptz, most integer)": (
@@ -246,10 +253,10 @@ def _create_eraser() -> None:
         f"GRANT SELECT, UPDATE (notes, performed_by, request, cause_id) ON journey_transitions TO {ERASER}"
     )
     op.execute(
-        f"GRANT SELECT, UPDATE (event_id, booking_id, content_hash, metadata) ON journey_events TO {ERASER}"
+        f"GRANT SELECT, UPDATE (source, event_id, booking_id, content_hash, metadata) ON journey_events TO {ERASER}"
     )
     op.execute(f"GRANT SELECT, UPDATE (customer_id) ON consent_changes TO {ERASER}")
-    op.execute(f"GRANT SELECT, UPDATE (customer_id), DELETE ON audit_log TO {ERASER}")
+    op.execute(f"GRANT SELECT, UPDATE (customer_id, request_id, reason), DELETE ON audit_log TO {ERASER}")
     op.execute(f"GRANT CREATE ON SCHEMA public TO {ERASER}")
     for declared, (result, body) in FUNCTIONS.items():
         signature = _signature(declared)

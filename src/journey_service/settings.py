@@ -6,29 +6,20 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from zxcvbn import zxcvbn
 
 from journey_service.domain.errors import InvalidInputError
 from journey_service.services.credentials import check_token
 
 Origins = Annotated[tuple[str, ...], NoDecode]
 
-_FEWEST_LETTERS: Final = 10
-_WORDS: Final = re.compile(r"change[-_ ]?me|placeholder|example|insecure|default|password", re.IGNORECASE)
-_WELL_KNOWN: Final = frozenset(
-    (
-        "",
-        "postgres",
-        "postgresql",
-        "password",
-        "admin",
-        "root",
-        "secret",
-        "changeme",
-        "journey",
-        "test",
-        "123456",
-    )
-)
+_GUESSES: Final = 19.0
+"""How many guesses, as a power of ten, a secret must withstand: some twenty characters of chance."""
+_GUESSES_OF_A_PASSWORD: Final = 8.0
+"""The same for the password of a store, which has to be asked for each guess."""
+_JUDGED: Final = 72
+"""How much of a secret is looked at: estimating takes the longer the more there is."""
+_WORDS: Final = re.compile(r"change.?(me|this)|placeholder|example|insecure|default|password", re.IGNORECASE)
 _ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+", re.ASCII)
 _ASYMMETRIC: Final = re.compile(r"(RS|PS|ES)(256|384|512)|EdDSA")
 
@@ -71,6 +62,9 @@ class Settings(BaseSettings):
     cors_origins: Origins = Field(default=(), validation_alias="JOURNEY_CORS_ORIGINS")
     """Origins whose scripts may call the API with a bearer token, with commas between; nobody's by default."""
 
+    trusted_proxies: Origins = Field(default=(), validation_alias="JOURNEY_TRUSTED_PROXIES")
+    """Addresses of proxies whose word on who is calling is taken, with commas between; nobody's by default."""
+
     trusted_origins: Origins = Field(default=(), validation_alias="JOURNEY_TRUSTED_ORIGINS")
     """Origins that may be called though they are not public, with commas between."""
 
@@ -98,7 +92,7 @@ class Settings(BaseSettings):
         """Whether strangers can reach this."""
         return self.environment == "production"
 
-    @field_validator("cors_origins", "trusted_origins", "oidc_algorithms", mode="before")
+    @field_validator("cors_origins", "trusted_proxies", "trusted_origins", "oidc_algorithms", mode="before")
     @classmethod
     def _listed(cls, given: Any) -> Any:  # noqa: ANN401  # whatever the environment holds
         """A text with commas is a list."""
@@ -142,11 +136,14 @@ class Settings(BaseSettings):
             raise ValueError("can be guessed: take the output of `openssl rand -base64 32`")
         return given
 
-    @field_validator("erasure_key")
+    @field_validator("erasure_key", "bootstrap_key", "oidc_client_secret")
     @classmethod
-    def _another_one(cls, given: SecretStr, info: ValidationInfo) -> SecretStr:
-        if given == info.data.get("key_pepper"):
-            raise ValueError("must be another secret than JOURNEY_KEY_PEPPER")
+    def _another_one(cls, given: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        others = {"key_pepper": "JOURNEY_KEY_PEPPER", "erasure_key": "JOURNEY_ERASURE_KEY"}
+        for name, variable in others.items():
+            other = info.data.get(name)
+            if given is not None and other is not None and name != info.field_name and _is_same(given, other):
+                raise ValueError(f"must be another secret than {variable}")
         return given
 
     @field_validator("bootstrap_key")
@@ -159,10 +156,10 @@ class Settings(BaseSettings):
             raise ValueError(error.faults[0].message) from None
         return given
 
-    @field_validator("database_url")
+    @field_validator("database_url", "redis_url")
     @classmethod
-    def _not_well_known(cls, given: SecretStr, info: ValidationInfo) -> SecretStr:
-        if _is_in_production(info) and _WELL_KNOWN & _passwords(given.get_secret_value()):
+    def _not_well_known(cls, given: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if given is not None and _is_in_production(info) and _knows_everybody(given.get_secret_value()):
             raise ValueError("has a password that everybody knows")
         return given
 
@@ -181,6 +178,17 @@ class Settings(BaseSettings):
             raise ValueError("must be set beside OIDC_ISSUER")
         if given is not None and issuer is None:
             raise ValueError("means nothing without OIDC_ISSUER")
+        return given
+
+    @field_validator("oidc_client_id")
+    @classmethod
+    def _no_audience(cls, given: str | None, info: ValidationInfo) -> str | None:
+        # A token that tells the browser who signed in would otherwise open the API.
+        if given is not None and given in (
+            info.data.get("oidc_audience"),
+            info.data.get("oidc_operator_audience"),
+        ):
+            raise ValueError("must be another one than OIDC_AUDIENCE and OIDC_OPERATOR_AUDIENCE")
         return given
 
     @field_validator("oidc_operator_audience")
@@ -218,8 +226,18 @@ class MigrationSettings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
+    environment: Literal["production", "development"] = Field(
+        default="production", validation_alias="JOURNEY_ENVIRONMENT"
+    )
     database_url: SecretStr = Field(validation_alias="DATABASE_URL")
     migration_database_url: SecretStr | None = Field(default=None, validation_alias="MIGRATION_DATABASE_URL")
+
+    @field_validator("database_url", "migration_database_url")
+    @classmethod
+    def _not_well_known(cls, given: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if given is not None and _is_in_production(info) and _knows_everybody(given.get_secret_value()):
+            raise ValueError("has a password that everybody knows")
+        return given
 
     @property
     def url(self) -> str:
@@ -229,20 +247,33 @@ class MigrationSettings(BaseSettings):
 
 def is_guessable(secret: str) -> bool:
     """Whether a secret is one that somebody put there to be replaced, or hardly one at all."""
-    return len(set(secret)) < _FEWEST_LETTERS or _WORDS.search(secret) is not None
+    return _WORDS.search(secret) is not None or _guesses(secret) < _GUESSES
 
 
-def _passwords(url: str) -> set[str]:
-    """Every password that an address of a database tells, in small letters."""
+def _is_same(one: SecretStr, other: SecretStr) -> bool:
+    """Whether two secrets are one, or one is the other and something that everybody knows around it."""
+    first, second = one.get_secret_value().strip(), other.get_secret_value().strip()
+    return first.endswith(second) or second.endswith(first)
+
+
+def _guesses(secret: str, known: tuple[str, ...] = ()) -> float:
+    """How many guesses a secret withstands, as a power of ten; none if it is what is `known` of it."""
+    told = secret[:_JUDGED]
+    return float(zxcvbn(told, user_inputs=[*known])["guesses_log10"]) if told and told not in known else 0.0
+
+
+def _knows_everybody(url: str) -> bool:
+    """Whether the address of a store tells a password that is soon guessed."""
     try:
         parts = urlsplit(url)
         told = [
             *([] if parts.password is None else [unquote(parts.password)]),
-            *parse_qs(parts.query).get("password", []),
+            *parse_qs(parts.query, keep_blank_values=True).get("password", []),
         ]
     except ValueError:
-        return set()
-    return {password.lower() for password in told}
+        return False
+    known = (unquote(parts.username or ""), parts.path.strip("/"))
+    return any(_guesses(password, known) < _GUESSES_OF_A_PASSWORD for password in told)
 
 
 def _is_in_production(info: ValidationInfo) -> bool:

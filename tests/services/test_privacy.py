@@ -102,6 +102,7 @@ async def marked(database, servers, company_id: int, who: int = WHO) -> None:
         "customer_id,occurred_at,event_type,amount,id\n"
         f"{who},2025-12-01,appointment_completed,10,mark-line\n"
         f"{who},2025-12-01,appointment_completed,mark-email@example.org,mark-faulty\n"
+        f"mark-customer,mark-time,mark-type,mark-amount,mark-id\n"
     )
 
     async def chunks():
@@ -135,11 +136,6 @@ async def _mark_every_column(servers, company_id: int, who: int) -> None:
                     by[key],
                 )
                 assert done != "UPDATE 0", f"{table} holds nothing of the customer"
-        # Of a fault nobody knows whose line it was; it may quote what the line said.
-        done = await connection.execute(
-            "UPDATE import_errors SET message = 'mark-name is no amount' WHERE company_id = $1", company_id
-        )
-        assert done != "UPDATE 0"
     finally:
         await connection.close()
 
@@ -209,7 +205,6 @@ async def test_nothing_that_says_who_somebody_is_stays_anywhere(database, server
             "UPDATE customer_relationships SET customer_id = :new_id WHERE id = :relationship_id",
         ),
         ("_DROP_LINES", "SELECT 1"),
-        ("_DROP_FAULTS", "SELECT 1"),
         ("_ERASE_EVENTS", "SELECT 1"),
         ("_RENAME_IN_JOB", "SELECT 1"),
     ],

@@ -1,8 +1,11 @@
 """Who is calling, what they may do, and for which company: an API key, an OIDC token, or a browser's session."""
 
+import contextlib
+import re
 import time
 from dataclasses import dataclass
 from hashlib import blake2b
+from ipaddress import ip_address
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
@@ -11,7 +14,12 @@ from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBea
 
 from journey_service.api.dependencies import House, HouseDep
 from journey_service.domain.actors import OPERATE, SELF, Actor
-from journey_service.domain.errors import CompanyNotFoundError, ForbiddenError, UnauthenticatedError
+from journey_service.domain.errors import (
+    CompanyNotFoundError,
+    ForbiddenError,
+    UnauthenticatedError,
+    UnavailableError,
+)
 from journey_service.domain.events import MAX_ID
 from journey_service.services import audit, credentials, sessions
 from journey_service.services.credentials import Principal
@@ -22,7 +30,8 @@ SESSION_COOKIE: Final = "__Host-journey_session"
 _REMEMBERED_SECONDS: Final = 2.0
 _REMEMBERED_KEYS: Final = 10_000
 _SAFE: Final = frozenset(("GET", "HEAD", "OPTIONS"))
-_LONGEST_ADDRESS: Final = 45
+_UNNOTED: Final = "operator_to_be_noted"
+_ID: Final = re.compile(r"-?\d{1,18}", re.ASCII)
 
 _bearer = HTTPBearer(
     auto_error=False,
@@ -53,7 +62,10 @@ def cookie_name(house: House) -> str:
 
 def actor_of(request: Request, name: str, *, is_operator: bool = False, reason: str | None = None) -> Actor:
     """How somebody is named who sends a request."""
-    address = None if request.client is None else request.client.host[:_LONGEST_ADDRESS]
+    try:
+        address = None if request.client is None else str(ip_address(request.client.host))
+    except ValueError:  # a socket of this machine, or what a proxy has made up
+        address = None
     return Actor(name, is_operator, reason, request.scope.get("request_id"), address)
 
 
@@ -151,7 +163,7 @@ async def principal(
         return Caller(caller, caller.company_id, actor)
     if x_company_id is None:
         raise ForbiddenError("An operator names the company to act for as X-Company-Id.")
-    return Caller(caller, x_company_id, actor)
+    return _unnoted(request, Caller(caller, x_company_id, actor))
 
 
 async def onlooker(
@@ -161,9 +173,31 @@ async def onlooker(
     caller: Annotated[Caller, Depends(principal)],
 ) -> Caller:
     """The same, for routes that leave no row in the audit log: what an operator does there is written down first."""
-    operation = request.scope["route"].name
-    await audit.note_presence(house.database, caller.company_id, operation, by=caller.actor)
+    await note_operator(request, house, caller)
     return caller
+
+
+async def note_operator(request: Request, house: House, caller: Caller) -> None:
+    """Write down which route an operator has called for a company, and about which customer."""
+    request.scope.pop(_UNNOTED, None)
+    asked = request.path_params.get("customer_id", "")
+    customer_id = int(asked) if _ID.fullmatch(asked) else None
+    await audit.note_presence(
+        house.database,
+        caller.company_id,
+        request.scope["route"].name,
+        by=caller.actor,
+        customer_id=customer_id,
+    )
+
+
+async def note_refused(request: Request) -> None:
+    """Write down that an operator was refused something in a company: the refusal itself tells them something."""
+    caller: Caller | None = request.scope.get(_UNNOTED)
+    if caller is not None:
+        # Of a company that is not there nothing is written; without a database nothing can be.
+        with contextlib.suppress(CompanyNotFoundError, UnavailableError):
+            await note_operator(request, request.app.state.house, caller)
 
 
 CompanyId = Annotated[int, Path(ge=1, le=MAX_ID)]
@@ -185,9 +219,15 @@ async def clock_keeper(
         raise ForbiddenError("X-Company-Id names another company than the path.")
     if not caller.is_operator and caller.company_id != company_id:
         raise CompanyNotFoundError(company_id)  # like one that does not exist
-    return Caller(
-        caller, company_id, actor_of(request, caller.name, is_operator=caller.is_operator, reason=x_reason)
-    )
+    actor = actor_of(request, caller.name, is_operator=caller.is_operator, reason=x_reason)
+    return _unnoted(request, Caller(caller, company_id, actor))
+
+
+def _unnoted(request: Request, caller: Caller) -> Caller:
+    """A caller of whom, if it is an operator, something will be written down: by the act, or else by its refusal."""
+    if caller.actor.is_operator:
+        request.scope[_UNNOTED] = caller
+    return caller
 
 
 def _check_scopes(caller: Principal, scopes: SecurityScopes) -> None:

@@ -3,10 +3,10 @@
 import secrets
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 
 from journey_service.api.bodies import SMALL_BODY, StrictRoute
-from journey_service.api.callers import CustomerReader, JourneyWriter
+from journey_service.api.callers import CustomerReader, JourneyWriter, note_operator
 from journey_service.api.dependencies import (
     AnyCustomerId,
     AsOf,
@@ -42,7 +42,7 @@ from journey_service.domain.errors import (
     StageConflictError,
     StaleVersionError,
 )
-from journey_service.services import audit, journeys
+from journey_service.services import journeys
 from journey_service.services.desk import View
 
 router = APIRouter(tags=["journeys"], route_class=StrictRoute)
@@ -207,7 +207,8 @@ async def delete_pin(
     summary="Evaluate a customer now",
     responses=problems(CustomerNotFoundError),
 )
-async def post_evaluation(
+async def post_evaluation(  # what FastAPI injects
+    request: Request,
     customer_id: CustomerId,
     response: Response,
     caller: JourneyWriter,
@@ -216,7 +217,7 @@ async def post_evaluation(
 ) -> EvaluationOut:
     """Decide everything that is due up to now."""
     if dry_run:  # which changes nothing, and so leaves no row of its own
-        await audit.note_presence(house.database, caller.company_id, "post_evaluation", by=caller.actor)
+        await note_operator(request, house, caller)
     evaluation = await journeys.evaluate(
         house.database, caller.company_id, customer_id, by=None if dry_run else caller.actor
     )

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from journey_service.api.bodies import UnsupportedMediaTypeError, media_type, read_json
+from journey_service.api.callers import note_refused
 from journey_service.api.headers import given_to
 from journey_service.domain import errors
 
@@ -144,9 +145,10 @@ def install(app: FastAPI) -> None:
     app.add_middleware(TooLargeAsProblem)
 
 
-async def _on_expected(_: Request, error: Exception) -> Response:
+async def _on_expected(request: Request, error: Exception) -> Response:
     if not isinstance(error, errors.JourneyServiceError):
         raise error
+    await note_refused(request)
     headers = {}
     if isinstance(error, errors.UnauthenticatedError):
         headers["WWW-Authenticate"] = "Bearer"
@@ -158,6 +160,7 @@ async def _on_expected(_: Request, error: Exception) -> Response:
 async def _on_invalid(request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
+    await note_refused(request)
     return _answer(problem_of(_invalid(request, error.errors())))
 
 

@@ -7,7 +7,7 @@ import html
 import secrets
 from functools import partial
 from typing import Annotated, Final
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 import orjson
 from fastapi import APIRouter, Query, Request
@@ -31,6 +31,12 @@ router = APIRouter(prefix="/sign-in", include_in_schema=False)
 
 _FLOW: Final = "__Host-journey_flow"
 _FLOW_SECONDS: Final = 600
+_KEY_FORM: Final = """<form method="post" action="/sign-in"><label for="key">API key</label>
+<input id="key" name="key" type="password" autocomplete="current-password" required autofocus>
+<button>Sign in</button></form>"""
+_CONFIRM_FORM: Final = (
+    """<form method="post" action="{}"><button autofocus>Sign in with this link</button></form>"""
+)
 _STYLE: Final = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1f2937; background: #f3f4f6; margin: 0; }
 main { max-width: 22rem; margin: 15vh auto 0; padding: 2rem; background: #fff; border-radius: .75rem;
@@ -74,7 +80,23 @@ async def post_sign_in(request: Request, house: HouseDep) -> Response:
 
 @router.get("/link/{token}")
 async def get_link(request: Request, house: HouseDep, token: str) -> Response:
-    """Sign in with a link that was made for it; it works once."""
+    """Sign in with a link that was made for it; it works once. From another site it asks first."""
+    if request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
+        return _page(house, confirm=f"/sign-in/link/{quote(token, safe='')}")
+    return await _use_link(request, house, token)
+
+
+@router.post("/link/{token}", max_body_size=SMALL_BODY)
+async def post_link(request: Request, house: HouseDep, token: str) -> Response:
+    """The same, once somebody has said that they want it."""
+    try:
+        check_own_origin(request, house)
+    except ForbiddenError as error:
+        return _page(house, error)
+    return await _use_link(request, house, token)
+
+
+async def _use_link(request: Request, house: House, token: str) -> Response:
     try:
         opened = await sessions.open_by_link(house.database, token, by=partial(actor_of, request))
     except JourneyServiceError as error:
@@ -178,21 +200,20 @@ def _flow(kept: str) -> tuple[str, str, str]:
         raise UnauthenticatedError("This browser has not begun to sign in; try again.") from None
 
 
-def _page(house: House, error: Exception | None = None) -> Response:
+def _page(house: House, error: Exception | None = None, *, confirm: str | None = None) -> Response:
     status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), _UNREADABLE)
     said = "That could not be read; try again." if status == _UNREADABLE else str(error)
     fault = "" if error is None else f'<p class="fault" role="alert">{html.escape(said)}</p>'
     other = ""
     if house.settings.oidc_client_id is not None:
         other = '<a class="button" href="/sign-in/oidc">Sign in with your organisation</a>'
+    form = _KEY_FORM if confirm is None else _CONFIRM_FORM.format(html.escape(confirm))
     return HTMLResponse(
         f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Sign in</title><style>{_STYLE}</style></head>
 <body><main><h1>Customer journeys</h1>{fault}
-<form method="post" action="/sign-in"><label for="key">API key</label>
-<input id="key" name="key" type="password" autocomplete="current-password" required autofocus>
-<button>Sign in</button></form>{other}</main></body></html>""",
+{form}{other}</main></body></html>""",
         status_code=200 if error is None else status,
         headers={"Content-Security-Policy": _POLICY},
     )

@@ -43,7 +43,8 @@ def create(
     if (company is None) is not operator:
         raise typer.BadParameter("Name either a --company or --operator.")
     scopes = scope or ([EVERYTHING] if role is None else [])
-    wish = KeyWish(name, scopes, role or (Role.OPERATOR if operator else Role.SERVICE))
+    usual = Role.OPERATOR if operator else Role.ADMIN if EVERYTHING in scopes else Role.SERVICE
+    wish = KeyWish(name, scopes, role or usual)
 
     async def work(place: Place) -> str:
         new = await credentials.create_key(

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -65,8 +66,8 @@ def api(
 ) -> None:
     """Answer requests, with the database and the secrets of the environment."""
     with told():
-        read_settings()  # what is wrong with them is told here, not in a traceback of the server's
-    _serve(host, port, workers)
+        settings = read_settings()  # what is wrong with them is told here, not in a traceback of the server's
+    _serve(host, port, workers, proxies=settings.trusted_proxies)
 
 
 def worker() -> None:
@@ -101,7 +102,9 @@ def _check_port(host: str, port: int) -> None:
             ) from error
 
 
-def _serve(host: str, port: int, workers: int, *, factory: str = _FACTORY) -> None:
+def _serve(
+    host: str, port: int, workers: int, *, factory: str = _FACTORY, proxies: Sequence[str] = ()
+) -> None:
     uvicorn.run(
         factory,
         factory=True,
@@ -112,6 +115,9 @@ def _serve(host: str, port: int, workers: int, *, factory: str = _FACTORY) -> No
         log_level="info",
         access_log=False,
         server_header=False,
+        # Whoever is believed can say who is calling: nobody, unless they were named.
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=list(proxies),
         h11_max_incomplete_event_size=16_384,
         timeout_graceful_shutdown=25,
     )

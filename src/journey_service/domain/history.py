@@ -157,7 +157,7 @@ class HistoryReader:
         except UnicodeDecodeError:
             yield FaultyLineError(self.lines_read, (Fault("", "is not UTF-8"),))
         except InvalidInputError as error:
-            yield FaultyLineError(self.lines_read, error.faults)
+            yield FaultyLineError(self.lines_read, tuple(map(_without_names, error.faults)))
 
     def _is_header(self, raw: bytes) -> bool:
         if raw.lstrip().startswith(b"{"):
@@ -215,3 +215,9 @@ def _finite(digits: str) -> float:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not a number")
+
+
+def _without_names(fault: Fault) -> Fault:
+    """A fault that is kept: where it is, unless that is a name which only the line itself knows."""
+    *_, name = fault.pointer.split("/")
+    return fault if name in _COLUMNS or name in ("", "data") else Fault("", fault.message)

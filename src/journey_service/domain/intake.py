@@ -293,7 +293,8 @@ def _event(reader: _Reader, data: _Reader, *, zone: ZoneInfo | None = None, is_l
             "type",
             "is required"
             if type_ is None
-            else f"{quoted(type_)} is unknown; known: {', '.join(EVENT_TYPES)}",
+            # What a line says is not repeated: its faults are kept, and it may name somebody.
+            else f"{'' if is_line else f'{quoted(type_)} '}is unknown; known: {', '.join(EVENT_TYPES)}",
         )
     customer_id = reader.integer("customer_id", MAX_ID, required=True)
     occurred_at = reader.instant("occurred_at", required=True, zone=zone)

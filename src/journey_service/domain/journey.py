@@ -332,7 +332,18 @@ class UnexplainedJourney(Journey):
 
 def event_cause(event: Event) -> Cause:
     """The cause an event's transition carries: `source:id`, unambiguous for any source."""
-    return Cause("event", f"{event.source.replace('%', '%25').replace(':', '%3A')}:{event.event_id}")
+    return Cause("event", event_cause_id(event.source, event.event_id))
+
+
+def event_cause_id(source: str, event_id: str) -> str:
+    """How a cause names an event."""
+    return f"{source.replace('%', '%25').replace(':', '%3A')}:{event_id}"
+
+
+def split_event_cause(cause_id: str) -> tuple[str, str]:
+    """The source and the id of the event that a cause names."""
+    source, _, event_id = cause_id.partition(":")
+    return source.replace("%3A", ":").replace("%25", "%"), event_id
 
 
 def check_pin_until(pin_until: datetime, now: datetime, pointer: str) -> None:

@@ -82,9 +82,10 @@ REGISTER: Final[Mapping[str, Mapping[str, Kind]]] = MappingProxyType(
         ),
         "journey_events": _table(
             _FACT,
-            "source type occurred_at recorded_at amount call_duration scheduled_for stage transition_seq",
+            "type occurred_at recorded_at amount call_duration scheduled_for stage transition_seq",
             company_id=_NOT,
             relationship_id=_NOT,
+            source=Kind.HANDLE,
             event_id=Kind.HANDLE,
             booking_id=Kind.HANDLE,
             content_hash=Kind.HANDLE,
@@ -102,7 +103,8 @@ REGISTER: Final[Mapping[str, Mapping[str, Kind]]] = MappingProxyType(
             booking_id=Kind.HANDLE,
             metadata=Kind.TEXT,
         ),
-        "import_errors": _table(_NOT, "company_id import_id line pointer", message=Kind.TEXT),
+        # Faults repeat nothing of what a line says.
+        "import_errors": _table(_NOT, "company_id import_id line pointer message"),
         "imports": _table(
             _NOT,
             "company_id id content_hash status until lines staged done applied duplicates late later erased transitions"
@@ -119,7 +121,9 @@ REGISTER: Final[Mapping[str, Mapping[str, Kind]]] = MappingProxyType(
         ),
         "audit_log": _table(
             _FACT,
-            "id at actor is_operator action target reason request_id",
+            "id at actor is_operator action target",
+            reason=Kind.TEXT,
+            request_id=Kind.TEXT,
             company_id=_NOT,
             customer_id=Kind.ID,
             address=_NOT,
@@ -175,7 +179,7 @@ PRIVATE_NAMES: Final = SECRET_NAMES | {
     for columns in REGISTER.values()
     for column, kind in columns.items()
     if kind in (Kind.IDENTITY, Kind.TEXT)
-} - {"message"}
+} - {"reason", "request_id"}
 """Names whose values are written into no log."""
 
 

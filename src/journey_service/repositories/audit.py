@@ -85,10 +85,10 @@ class Audit:
             )
         )
 
-    async def record_presence(self, by: Actor, operation: str) -> None:
+    async def record_presence(self, by: Actor, operation: str, customer_id: int | None = None) -> None:
         """Write down that an operator was here, where what they asked for leaves no row of its own."""
         if by.is_operator:
-            await self.record(by, Act("operator.present", detail={"operation": operation}))
+            await self.record(by, Act("operator.present", customer_id, detail={"operation": operation}))
 
     async def page(self, wanted: AuditWanted, *, before: int | None, limit: int) -> Sequence[Audited]:
         """Rows that fit, newest first, with an id below `before`."""

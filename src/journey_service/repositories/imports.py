@@ -279,6 +279,7 @@ class Imports:
                 status="done" if error is None else "failed",
                 error=error,
                 cursor=None,  # it names a customer
+                content_hash=None,  # what was in the file could be tried against it
                 finished_at=func.clock_timestamp(),
                 lease_token=None,
                 lease_until=None,

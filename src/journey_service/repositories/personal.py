@@ -9,6 +9,7 @@ import orjson
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from journey_service.domain.journey import event_cause_id, split_event_cause
 from journey_service.domain.personal import REGISTER, Kind, columns_of
 from journey_service.repositories.tombstones import ErasureKey
 from journey_service.repositories.transitions import reasons_from_json
@@ -24,7 +25,7 @@ _ORDER: Final = {
 }
 # Cleared, and said to be: the guide's own mark.
 _MARKED: Final = {("customer_relationships", "metadata"): """'{"anonymized": true}'::jsonb"""}
-_SHORTEST_NEEDLE: Final = 4
+_SHORTEST_NEEDLE: Final = 3
 
 _TRANSITIONS: Final = text(
     "SELECT seq, cause_kind, cause_id FROM journey_transitions"
@@ -37,9 +38,14 @@ _EVENTS: Final = text(
     "SELECT source, event_id, booking_id, content_hash FROM journey_events"
     " WHERE company_id = :company_id AND relationship_id = :relationship_id"
 )
+# A source from which nobody else was ever told of says whose it is.
+_OF_OTHERS: Final = text(
+    "SELECT source FROM unnest(CAST(:sources AS text[])) AS source WHERE EXISTS (SELECT 1 FROM journey_events e"
+    " WHERE e.company_id = :company_id AND e.source = source AND e.relationship_id <> :relationship_id)"
+)
 _ERASE_EVENTS: Final = text(
     "SELECT erase_events(:relationship_id, CAST(:sources AS text[]), CAST(:ids AS text[]),"
-    " CAST(:new_ids AS text[]), CAST(:bookings AS text[]), CAST(:contents AS bytea[]))"
+    " CAST(:new_sources AS text[]), CAST(:new_ids AS text[]), CAST(:bookings AS text[]), CAST(:contents AS bytea[]))"
 )
 _NAMING: Final = text(
     "SELECT id, parameters, CASE WHEN status IN ('done', 'failed') THEN NULL ELSE cursor END AS cursor, result"
@@ -65,10 +71,6 @@ _DROP_LINES: Final = text(
     " UPDATE imports i SET done = i.done + told.lines, erased = i.erased + told.lines FROM told"
     " WHERE i.company_id = :company_id AND i.id = told.import_id"
 )
-_DROP_FAULTS: Final = text(
-    "DELETE FROM import_errors WHERE company_id = :company_id"
-    " AND EXISTS (SELECT 1 FROM unnest(CAST(:needles AS text[])) AS needle WHERE position(needle IN message) > 0)"
-)
 
 
 class PersonalData:
@@ -92,16 +94,16 @@ class PersonalData:
         Loses the race (a unique key) if somebody has the new id already.
         """
         ids = {"company_id": self._company_id, "customer_id": customer_id, "new_id": new_id}
-        await self._drop_faults(customer_id)
         await self._connection.execute(_COPY_CUSTOMER, ids)
         await self._connection.execute(_RENAME_RELATIONSHIP, {**ids, "relationship_id": relationship_id})
-        for function in ("rename_consents", "rename_in_audit"):
-            await self._connection.execute(
-                text(f"SELECT {function}(:old, :new)"), {"old": customer_id, "new": new_id}
-            )
+        renaming = {"old": customer_id, "new": new_id}
+        await self._connection.execute(_RENAME_CONSENTS, renaming)
+        needles = await self._needles(customer_id)
+        await self._connection.execute(_RENAME_IN_AUDIT, {**renaming, "needles": needles})
         await self._connection.execute(_DROP_CUSTOMER, ids)
-        await self._erase_transitions(relationship_id, key)
-        await self._erase_events(relationship_id, key)
+        new_sources = await self._new_sources(relationship_id, key)
+        await self._erase_transitions(relationship_id, new_sources, key)
+        await self._erase_events(relationship_id, new_sources, key)
         await self._connection.execute(_DROP_LINES, ids)
         await self._rename_in_jobs(customer_id, new_id)
         await self._connection.execute(
@@ -126,7 +128,30 @@ class PersonalData:
             for row in found
         ]
 
-    async def _erase_transitions(self, relationship_id: int, key: ErasureKey) -> None:
+    async def _needles(self, customer_id: int) -> list[str]:
+        """What somebody may have written of a customer where they should not have, in small letters."""
+        row = (
+            await self._connection.execute(
+                _IDENTITY, {"company_id": self._company_id, "customer_id": customer_id}
+            )
+        ).one()
+        told = [needle.strip().lower() for needle in (*row, str(customer_id)) if needle]
+        return [needle for needle in told if len(needle) >= _SHORTEST_NEEDLE]
+
+    async def _new_sources(self, relationship_id: int, key: ErasureKey) -> dict[str, str]:
+        """What the sources of a customer's events become: themselves, where others are told of from there too."""
+        scope = {"company_id": self._company_id, "relationship_id": relationship_id}
+        rows = (await self._connection.execute(_EVENTS, scope)).all()
+        sources = sorted({row.source for row in rows})
+        shared = set((await self._connection.scalars(_OF_OTHERS, {**scope, "sources": sources})).all())
+        return {
+            source: source if source in shared else key.of_handle(self._company_id, "source", source)
+            for source in sources
+        }
+
+    async def _erase_transitions(
+        self, relationship_id: int, new_sources: Mapping[str, str], key: ErasureKey
+    ) -> None:
         scope = {"company_id": self._company_id, "relationship_id": relationship_id}
         rows = (await self._connection.execute(_TRANSITIONS, scope)).all()
         await self._connection.execute(
@@ -134,11 +159,13 @@ class PersonalData:
             {
                 "relationship_id": relationship_id,
                 "seqs": [row.seq for row in rows],
-                "causes": [self._new_cause(row.cause_kind, row.cause_id, key) for row in rows],
+                "causes": [self._new_cause(row.cause_kind, row.cause_id, new_sources, key) for row in rows],
             },
         )
 
-    async def _erase_events(self, relationship_id: int, key: ErasureKey) -> None:
+    async def _erase_events(
+        self, relationship_id: int, new_sources: Mapping[str, str], key: ErasureKey
+    ) -> None:
         scope = {"company_id": self._company_id, "relationship_id": relationship_id}
         rows = (await self._connection.execute(_EVENTS, scope)).all()
         company_id = self._company_id
@@ -148,6 +175,7 @@ class PersonalData:
                 "relationship_id": relationship_id,
                 "sources": [row.source for row in rows],
                 "ids": [row.event_id for row in rows],
+                "new_sources": [new_sources[row.source] for row in rows],
                 "new_ids": [key.of_handle(company_id, "event", row.event_id) for row in rows],
                 "bookings": [
                     None if row.booking_id is None else key.of_handle(company_id, "booking", row.booking_id)
@@ -157,11 +185,12 @@ class PersonalData:
             },
         )
 
-    def _new_cause(self, kind: str, cause: str, key: ErasureKey) -> str:
+    def _new_cause(self, kind: str, cause: str, new_sources: Mapping[str, str], key: ErasureKey) -> str:
         """The name of a cause once the names of events and requests are gone: it still leads to its event."""
         if kind == "event":
-            source, _, event_id = cause.partition(":")
-            return f"{source}:{key.of_handle(self._company_id, 'event', event_id)}"
+            source, event_id = split_event_cause(cause)
+            handle = key.of_handle(self._company_id, "event", event_id)
+            return event_cause_id(new_sources.get(source, source), handle)
         return key.of_handle(self._company_id, "request", cause) if kind == "manual" else cause
 
     async def _rename_in_jobs(self, customer_id: int, new_id: int) -> None:
@@ -181,23 +210,6 @@ class PersonalData:
                     },
                 },
             )
-
-    async def _drop_faults(self, customer_id: int) -> None:
-        """Drop faults of histories that quote what is known of the customer: whose line it was is not known."""
-        identity = columns_of("customers", Kind.IDENTITY)
-        row = (
-            await self._connection.execute(
-                text(
-                    f"SELECT {', '.join(identity)} FROM customers"  # noqa: S608  # names of the register only
-                    " WHERE company_id = :company_id AND customer_id = :customer_id"
-                ),
-                {"company_id": self._company_id, "customer_id": customer_id},
-            )
-        ).one()
-        needles = [
-            needle for needle in (*row, str(customer_id)) if needle and len(needle) >= _SHORTEST_NEEDLE
-        ]
-        await self._connection.execute(_DROP_FAULTS, {"company_id": self._company_id, "needles": needles})
 
 
 def _copied(table: str) -> tuple[str, str]:
@@ -223,6 +235,12 @@ def _changed(table: str) -> str:
     return ", ".join([*changes, *(f"{name} = :new_id" for name, kind in columns.items() if kind is Kind.ID)])
 
 
+_RENAME_CONSENTS: Final = text("SELECT rename_consents(:old, :new)")
+_RENAME_IN_AUDIT: Final = text("SELECT rename_in_audit(:old, :new, CAST(:needles AS text[]))")
+_IDENTITY: Final = text(
+    f"SELECT {', '.join(columns_of('customers', Kind.IDENTITY))} FROM customers"  # noqa: S608  # names of the register only
+    " WHERE company_id = :company_id AND customer_id = :customer_id"
+)
 _NAMES, _VALUES = _copied("customers")
 _COPY_CUSTOMER: Final = text(
     f"INSERT INTO customers ({_NAMES}) SELECT {_VALUES} FROM customers"  # noqa: S608  # names of the register only

@@ -21,7 +21,9 @@ async def list_audit(
     return await database.run(company_id, unit)
 
 
-async def note_presence(database: Database, company_id: int, operation: str, *, by: Actor) -> None:
+async def note_presence(
+    database: Database, company_id: int, operation: str, *, by: Actor, customer_id: int | None = None
+) -> None:
     """Write down that an operator is about to look at, or tell something to, a company that is not their own.
 
     Of anybody else nothing is written. Raises CompanyNotFoundError.
@@ -31,6 +33,6 @@ async def note_presence(database: Database, company_id: int, operation: str, *, 
 
     async def unit(work: Work) -> None:
         await work.companies.desk()
-        await work.audit.record_presence(by, operation)
+        await work.audit.record_presence(by, operation, customer_id)
 
     await database.run(company_id, unit)

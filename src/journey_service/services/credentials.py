@@ -6,7 +6,7 @@ import hmac
 import re
 import secrets
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -171,7 +171,7 @@ async def create_key(
             await work.companies.desk()
         if wish.expires_at is not None and wish.expires_at <= await work.keys.clock():
             raise InvalidInputError.at("/expires_at", "must lie in the future")
-        return await _make(work, wish, "key.create", by, pepper)
+        return await _make(work, await _bounded(work, wish, giver), "key.create", by, pepper)
 
     return await database.run(company_id, unit)
 
@@ -215,15 +215,24 @@ async def rotate_key(
 
 
 async def install_bootstrap_key(database: Database, token: str, *, pepper: str) -> None:
-    """Make an operator's key of the operator's own choosing known. Raises InvalidInputError for its form."""
+    """Make an operator's key of the operator's own choosing known; the one that was chosen before ends.
+
+    One that was revoked stays so, whatever the environment says. Raises InvalidInputError for its form, and for an id
+    that another key has.
+    """
     match = _TOKEN.fullmatch(token)
     if match is None:
         raise InvalidInputError.at("JOURNEY_BOOTSTRAP_KEY", "must look like jrn_<id>_<32 or more characters>")
     key_id, secret = match.groups()
 
     async def unit(work: Work) -> None:
-        await _install(work, key_id, secret, KeyWish("bootstrap", [EVERYTHING], Role.OPERATOR), pepper, _BOOT)
+        for other in await work.keys.page(after="", limit=_MANY):
+            is_former = other.name == _BOOTSTRAP and other.key_id != key_id
+            if is_former and await work.keys.revoke(other.key_id):
+                await work.audit.record(_BOOT, Act("key.revoke", target=f"key:{other.key_id}"))
+        await _install(work, key_id, secret, KeyWish(_BOOTSTRAP, [EVERYTHING], Role.OPERATOR), pepper, _BOOT)
 
+    await _check_free(database, OPERATORS, key_id)
     await database.run(OPERATORS, unit)
 
 
@@ -263,6 +272,8 @@ async def revoke_key(database: Database, company_id: int, key_id: str, *, by: Ac
 
 
 _BOOT: Final = Actor("environment")
+_BOOTSTRAP: Final = "bootstrap"
+_MANY: Final = 1_000
 
 
 def _check(company_id: int, wish: KeyWish) -> None:
@@ -275,6 +286,15 @@ def _check(company_id: int, wish: KeyWish) -> None:
         faults.append(Fault("/role", "is not a role within a company"))
     if faults:
         raise InvalidInputError(faults)
+
+
+async def _bounded(work: Work, wish: KeyWish, giver: Principal | None) -> KeyWish:
+    """A key that ends makes none that outlives it."""
+    own = None if giver is None or giver.key_id is None else await work.keys.find(giver.key_id)
+    if own is None or own.expires_at is None:
+        return wish
+    ends = own.expires_at if wish.expires_at is None else min(wish.expires_at, own.expires_at)
+    return replace(wish, expires_at=ends)
 
 
 async def _make(
@@ -298,13 +318,20 @@ async def _make(
 
 
 async def _install(work: Work, key_id: str, secret: str, wish: KeyWish, pepper: str, by: Actor) -> None:
-    """Put a key under an id of its own; one that stands there just so already is left alone."""
+    """Put a key under an id of its own; one that stands there just so already is left alone, alive or revoked."""
     secret_hash = _hash(secret, pepper)
     known = await work.keys.find(key_id)
-    if known is not None and known.revoked_at is None and known.secret_hash == secret_hash:
+    if known is not None and known.secret_hash == secret_hash:
         return
     await work.keys.put(key_id, name=wish.name, role=wish.role, secret_hash=secret_hash, scopes=wish.scopes)
     await work.audit.record(by, Act("key.install", target=f"key:{key_id}"))
+
+
+async def _check_free(database: Database, company_id: int, key_id: str) -> None:
+    """Refuse an id under which another company's key is found: a key is looked up before its company is known."""
+    found = await database.keyring(lambda keyring: keyring.keys.live(key_id))
+    if found is not None and found[0].company_id != company_id:
+        raise InvalidInputError.at("JOURNEY_BOOTSTRAP_KEY", "has the id of another key: choose another one")
 
 
 def _company(claim: object) -> int | None:

@@ -58,7 +58,7 @@ async def put_customer(  # a profile has these parts
             detail = {"fields": fields, "consents": [change.channel for change in changes]}
             await work.audit.record(by, Act("customer.write", customer_id=customer_id, detail=detail))
         else:
-            await work.audit.record_presence(by, "put_customer")
+            await work.audit.record_presence(by, "put_customer", customer_id)
         written = await work.customers.find(customer_id)
         assert written is not None  # noqa: S101  # it was just written
         return Customer(written, docket.view(customer_id)), is_new

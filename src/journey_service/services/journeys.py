@@ -193,7 +193,7 @@ async def move(
             )
             if earlier is not None:
                 _check_same(earlier, request)
-                await work.audit.record_presence(request.actor, "post_transition")
+                await work.audit.record_presence(request.actor, "post_transition", customer_id)
                 return Moved(docket.view(customer_id), earlier, _pinned_until(earlier), is_repeat=True)
         journey.bring_to(docket.now)
         if journey.relationship.version != request.version:

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -122,7 +122,10 @@ async def anonymize_customer(database: Database, company_id: int, customer_id: i
             customer_id, docket.standings[customer_id].id, new_id=new_id, key=work.tombstones.key
         )
         await work.tombstones.put(customer_id)
-        await work.audit.record(by, Act("customer.anonymize", customer_id=new_id))
+        # The row names neither id: together with the request it would lead from the one to the other.
+        told = f"{by.request_id} {by.reason}"
+        silent = replace(by, request_id=None, reason=None) if str(customer_id) in told else by
+        await work.audit.record(silent, Act("customer.anonymize"))
         return Erasure(docket.desk.clock, is_repeat=False)
 
     return await database.run(company_id, unit)

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from journey_service.api.shapes.fields import In, Instant, Out, Text
 from journey_service.api.shapes.stages import MapOut
-from journey_service.domain.actors import Role
+from journey_service.domain.actors import EVERYTHING, Role
 from journey_service.domain.events import MAX_ID
 from journey_service.repositories.companies import Desk
 from journey_service.repositories.keys import StoredKey
@@ -42,7 +42,9 @@ class KeyIn(In):
         description="what it may do; left out, what its role may",
         examples=[["events:write"]],
     )
-    role: Role | None = Field(default=None, description="`service` where only scopes are given")
+    role: Role | None = Field(
+        default=None, description="left out: `admin` with the scope `*`, else `service`"
+    )
     expires_at: Instant | None = None
 
     @model_validator(mode="after")
@@ -53,7 +55,9 @@ class KeyIn(In):
 
     def as_wish(self) -> KeyWish:
         """What is asked for."""
-        return KeyWish(self.name, self.scopes or (), self.role or Role.SERVICE, self.expires_at)
+        scopes = self.scopes or ()
+        role = self.role or (Role.ADMIN if EVERYTHING in scopes else Role.SERVICE)
+        return KeyWish(self.name, scopes, role, self.expires_at)
 
 
 class RotationIn(In):
