@@ -25,9 +25,9 @@ from journey_service.services.companies import NewCompany, found_company
 from journey_service.services.credentials import KeyWish
 from journey_service.settings import Settings
 
-PEPPER = "a pepper for tests only"
-ERASURE_KEY = "a key to the erased, for tests only"
-OPERATOR_KEY = "jrn_tests_0123456789abcdef0123456789abcdef"
+PEPPER = "Zr7nQ2vK9xW4mB8tYcL3eHs6"
+ERASURE_KEY = "pD5wXk1RzT8bVq3NmGf7uJc2"
+OPERATOR_KEY = "jrn_tests_hY4sLm9QeWx2RtBv6KdPz8NcJg3FuT5a"
 DATA = Path(__file__).parents[2] / "shared" / "data"
 
 _FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}

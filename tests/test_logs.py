@@ -59,7 +59,7 @@ def test_every_personal_column_is_among_the_names():
         for column, kind in columns.items()
         if kind in (Kind.IDENTITY, Kind.TEXT)
     }
-    assert columns - {"message"} <= PRIVATE_NAMES
+    assert columns - {"reason", "request_id"} <= PRIVATE_NAMES
     assert {"email", "phone", "notes", "metadata"} <= columns
     assert SECRET_NAMES <= PRIVATE_NAMES
 

@@ -691,7 +691,7 @@ UNKEEPABLE = {
     "a lone surrogate in metadata": (b'"metadata": {"a": "\\ud800"}', "/metadata"),
     "a number beyond 64 bits in metadata": (b'"metadata": {"a": 18446744073709551616}', "/metadata"),
     "NUL in the booking": (b'"booking_id": "\\u0000"', "/booking_id"),
-    "NUL in an unknown field": (b'"\\u0000": 1', "/\ufffd"),
+    "NUL in an unknown field": (b'"\\u0000": 1', ""),
     "an infinite number": (b'"amount": 1e309', ""),
     "a customer beyond 64 bits": (b'"customer_id": 9223372036854775808', "/customer_id"),
 }

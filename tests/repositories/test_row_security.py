@@ -570,13 +570,13 @@ CALLS = {
     "erase_transitions": ("SELECT erase_transitions({number}, '{{1}}', '{{erased}}')", "journey_transitions"),
     "erase_events": (
         (
-            "SELECT erase_events({number}, '{{x{number}}}', '{{x{number}}}', '{{erased}}', '{{NULL}}',"
+            "SELECT erase_events({number}, '{{x{number}}}', '{{x{number}}}', '{{erased}}', '{{erased}}', '{{NULL}}',"
             " '{{erased}}'::bytea[])"
         ),
         "journey_events",
     ),
     "rename_consents": ("SELECT rename_consents({number}, -{number})", "consent_changes"),
-    "rename_in_audit": ("SELECT rename_in_audit({number}, -{number})", "audit_log"),
+    "rename_in_audit": ("SELECT rename_in_audit({number}, -{number}, '{{}}')", "audit_log"),
     "clear_event_details": ("SELECT clear_event_details('infinity', 100)", "journey_events"),
     "prune_audit": ("SELECT prune_audit('infinity', 100)", "audit_log"),
     "api_key_by_id": ("SELECT key_id FROM api_key_by_id('key-1002-{number}')", None),

@@ -23,6 +23,7 @@ from journey_service.repositories.database import Database
 from journey_service.repositories.tables import metadata
 from journey_service.services import analytics
 from journey_service.services import journeys as journey_service
+from journey_service.services.audit import note_presence
 from journey_service.services.backtests import BACKTEST, Span, backtest
 from journey_service.services.backtests import queue as queue_backtest
 from journey_service.services.clock import advance
@@ -46,7 +47,7 @@ T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 WHO = 918_273_645_546
 BY = Actor("tests")
-MARK = re.compile(r"mark-[a-z_]+")
+MARK = re.compile(r"[Mm]ark-[A-Za-z_]+")
 NUMBER_MARK = 777_000_111_222_333
 ERASED = 500 if os.environ.get("JOURNEY_FULL") else 25
 """How many are erased and then told of again."""
@@ -82,6 +83,7 @@ async def marked(database, servers, company_id: int, who: int = WHO) -> None:
     )
     told = [visit(who, number, T0 - number * 20 * DAY, note="mark-metadata") for number in range(6)]
     told[0] = told[0]._replace(booking_id="mark-booking")
+    told[1] = told[1]._replace(source="mark-source: hers alone")
     await ingest(database, company_id, told)
     seen = await journey_service.get_journey(database, company_id, who)
     version = seen.standing.relationship.version
@@ -109,7 +111,17 @@ async def marked(database, servers, company_id: int, who: int = WHO) -> None:
         yield text.encode()
 
     await read_history(database, company_id, chunks(), actor=BY, until=T0)
+    await _look_at_the_customer(database, company_id, who)
     await _mark_every_column(servers, company_id, who)
+
+
+async def _look_at_the_customer(database, company_id: int, who: int) -> None:
+    """An operator looks, and names the customer where nobody should."""
+    operator = Actor(
+        "key:op", is_operator=True, reason=f"Mark-Name, {who}, has complained", request_id=f"r-{who}"
+    )
+    await note_presence(database, company_id, "list_customers", by=operator)
+    await note_presence(database, company_id, "get_customer", by=operator, customer_id=who)
 
 
 async def _mark_every_column(servers, company_id: int, who: int) -> None:
@@ -498,6 +510,41 @@ async def test_whom_a_restored_backup_has_brought_back_is_erased_again_by_what_w
     # Another company's hashes are not this one's.
     await ingest(database, restored.id, [visit(WHO, 1, T0)])
     assert await reapply_erasures(database, restored.id, kept, by=BY) == 0
+
+
+async def test_a_source_that_tells_of_others_too_stays_and_one_of_a_single_customer_does_not(
+    database, found_tenant
+):
+    tenant = await found_tenant(test_clock=T0)
+    alone = visit(WHO, 2, T0)._replace(source="the practice of Ada: 100 %")
+    await ingest(database, tenant.id, [visit(1, 1, T0), visit(WHO, 1, T0), alone])
+    await anonymize_customer(database, tenant.id, WHO, by=BY)
+
+    sources = await rows(database, tenant.id, "SELECT source FROM journey_events WHERE company_id = :company")
+    assert sorted(row[0] == "tests" for row in sources) == [False, True, True]
+    assert not any("Ada" in row[0] for row in sources)
+    causes = await rows(
+        database,
+        tenant.id,
+        "SELECT cause_id FROM journey_transitions WHERE company_id = :company AND cause_kind = 'event'",
+    )
+    assert not any("Ada" in row[0] for row in causes)
+
+
+async def test_the_row_of_an_erasure_leads_from_neither_id_to_the_other(database, found_tenant):
+    tenant = await found_tenant(test_clock=T0)
+    for customer, request in ((WHO, f"erase-{WHO}"), (2, "erase-this-one")):
+        await ingest(database, tenant.id, [visit(customer, 1, T0)])
+        by = Actor("key:desk", request_id=request)
+        await anonymize_customer(database, tenant.id, customer, by=by)
+
+    told = await rows(
+        database,
+        tenant.id,
+        "SELECT customer_id, request_id FROM audit_log WHERE company_id = :company AND action = 'customer.anonymize'"
+        " ORDER BY id",
+    )
+    assert [tuple(row) for row in told] == [(None, None), (None, "erase-this-one")]
 
 
 async def test_of_an_unknown_customer_nothing_is_handed_out_or_erased(database, tenant):

@@ -40,8 +40,9 @@ _EVENTS: Final = text(
 )
 # A source from which nobody else was ever told of says whose it is.
 _OF_OTHERS: Final = text(
-    "SELECT source FROM unnest(CAST(:sources AS text[])) AS source WHERE EXISTS (SELECT 1 FROM journey_events e"
-    " WHERE e.company_id = :company_id AND e.source = source AND e.relationship_id <> :relationship_id)"
+    "SELECT told.source FROM unnest(CAST(:sources AS text[])) AS told(source) WHERE EXISTS (SELECT 1"
+    " FROM journey_events e WHERE e.company_id = :company_id AND e.source = told.source"
+    " AND e.relationship_id <> :relationship_id)"
 )
 _ERASE_EVENTS: Final = text(
     "SELECT erase_events(:relationship_id, CAST(:sources AS text[]), CAST(:ids AS text[]),"
