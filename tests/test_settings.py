@@ -41,6 +41,16 @@ def of_database(password):
 GUESSABLE = {
     "A pepper to be replaced": {"JOURNEY_KEY_PEPPER": "change-me-0123456789-abcdefghijkl"},
     "A pepper of the documentation": {"JOURNEY_KEY_PEPPER": "an example of a pepper, 0123456789"},
+    "The alphabet": {"JOURNEY_KEY_PEPPER": "abcdefghijklmnopqrstuvwxyzabcdef"},
+    "Digits in their order": {"JOURNEY_ERASURE_KEY": "1234567890abcdef1234"},
+    "A row of the keyboard": {"JOURNEY_KEY_PEPPER": "qwertyuiopasdfgh"},
+    "A few words": {"JOURNEY_KEY_PEPPER": "correct horse battery"},
+    "Words that say what it is": {"JOURNEY_ERASURE_KEY": "my-super-secret-key-1"},
+    "The alphabet as a bootstrap key": {"JOURNEY_BOOTSTRAP_KEY": "jrn_me_abcdefghijklmnopqrstuvwxyzabcdef"},
+    "A password of digits": of_database("1234"),
+    "A word in disguise": of_database("Passw0rd"),
+    "A word and a digit": of_database("postgres1"),
+    "The password of a Redis": {"REDIS_URL": "redis://:redis@10.0.0.1/0"},
     "A pepper of few letters": {"JOURNEY_KEY_PEPPER": "abcabcabcabcabcabcabcabcabcabcabc"},
     "A pepper that is a word": {"JOURNEY_KEY_PEPPER": "PassWord-0123456789-abcdef"},
     "An erasure key to be replaced": {"JOURNEY_ERASURE_KEY": "changeme_0123456789_abcdefghijkl"},
@@ -223,3 +233,17 @@ def test_the_service_ends_with_a_sentence_and_a_status(changed):
     assert "Traceback" not in done.stderr
     assert len(done.stderr.splitlines()) == 1, done.stderr
     assert secret not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("secret", ["JOURNEY_BOOTSTRAP_KEY", "OIDC_CLIENT_SECRET"])
+@pytest.mark.parametrize("other", ["JOURNEY_KEY_PEPPER", "JOURNEY_ERASURE_KEY"])
+def test_no_secret_serves_for_two_things(monkeypatch, secret, other):
+    twice = "Zq7Lw2Xe9RmT4cV8nB1kHs5YpD3uJf6A"
+    given = f"jrn_ops_{twice}" if secret == "JOURNEY_BOOTSTRAP_KEY" else twice
+
+    assert names(refusal(monkeypatch, {**OIDC, other: twice, secret: given})) == {secret}
+
+
+@pytest.mark.parametrize("audience", ["OIDC_AUDIENCE", "OIDC_OPERATOR_AUDIENCE"])
+def test_a_token_that_tells_a_browser_who_signed_in_opens_no_api(monkeypatch, audience):
+    assert names(refusal(monkeypatch, {**OIDC, audience: OIDC["OIDC_CLIENT_ID"]})) == {"OIDC_CLIENT_ID"}

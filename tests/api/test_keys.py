@@ -8,8 +8,10 @@ import re
 import pytest
 
 from api.calls import API, JSON, NOON, every_page, problem, tell, without_id
+from conftest import PEPPER
 from journey_service.api import callers
-from journey_service.domain.actors import EVERYTHING, OPERATE, ROLE_SCOPES, SELF, Role
+from journey_service.domain.actors import EVERYTHING, OPERATE, ROLE_SCOPES, SELF, Actor, Role
+from journey_service.domain.errors import InvalidInputError
 from journey_service.main import create_app
 from journey_service.repositories import keys as stored
 from journey_service.services import credentials
@@ -673,3 +675,57 @@ def test_a_principal_may_everybody_s_things_and_never_an_operator_s_by_a_star():
     assert not admin.may(OPERATE)
     assert not nothing.may("privacy")
     assert not admin.may_give([OPERATE])
+
+
+# ---- what ends
+
+
+async def test_a_key_that_ends_makes_none_that_outlives_it(http, salon, outside):
+    short = await make(http, salon.headers, role="admin", expires_at="2199-01-01T00:00:00Z")
+    await outside.connection.execute(
+        "UPDATE api_keys SET expires_at = clock_timestamp() + interval '1 hour' WHERE key_id = $1",
+        short["id"],
+    )
+
+    for wished in ({}, {"expires_at": "2198-01-01T00:00:00Z"}):
+        child = await make(http, bearer(short["secret"]), role="agent", **wished)
+        assert 3_500 < await seconds_left(outside, child["id"]) <= 3_600
+
+
+async def test_a_bootstrap_key_that_was_revoked_stays_so_and_another_choice_ends_the_former(
+    http, database, outside, api
+):
+    former, later = ("jrn_boot-a_" + "Zq7Lw2Xe9R" * 4), ("jrn_boot-b_" + "mT4cV8nB1k" * 4)
+    name = "SELECT count(*) FROM api_keys WHERE company_id = 0 AND key_id = $1 AND revoked_at IS NULL"
+
+    async def install(token):
+        await credentials.install_bootstrap_key(database, token, pepper=PEPPER)
+        api.state.house.remembered.clear()
+
+    try:
+        await install(former)
+        assert await opens(http, former)
+        await credentials.revoke_key(database, 0, "boot-a", by=Actor("tests"))
+        await install(former)
+        assert not await opens(http, former)
+
+        await install(later)
+        assert await opens(http, later)
+        assert await outside.connection.fetchval(name, "tests") == 0  # the one that was chosen before
+    finally:
+        await outside.connection.execute(
+            "UPDATE api_keys SET revoked_at = NULL WHERE company_id = 0 AND key_id = 'tests'"
+        )
+        await outside.connection.execute("DELETE FROM api_keys WHERE company_id = 0 AND key_id LIKE 'boot-_'")
+        api.state.house.remembered.clear()
+
+
+async def test_a_bootstrap_key_takes_no_other_key_s_id(http, salon, database):
+    taken = await make(http, salon.headers, role="agent")
+
+    with pytest.raises(InvalidInputError, match="the id of another key"):
+        await credentials.install_bootstrap_key(
+            database, f"jrn_{taken['id']}_" + "Zq7Lw2Xe9R" * 4, pepper=PEPPER
+        )
+
+    assert await opens(http, taken["secret"])

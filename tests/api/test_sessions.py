@@ -762,6 +762,23 @@ async def test_a_link_of_an_operator_s_opens_an_operator_s_session(client, salon
     await client.delete(SESSION, headers=with_cookie(token, Origin=HERE))
 
 
+async def test_a_link_that_another_site_leads_to_asks_before_it_is_used(client, salon, link, outside):
+    made = await link()
+    before = await outside.rows(salon.id)
+
+    asked = await client.get(f"/sign-in/link/{made}", headers={"Sec-Fetch-Site": "cross-site"})
+
+    assert asked.status_code == 200
+    assert f'action="/sign-in/link/{made}"' in asked.text
+    assert cookies(asked) == {}
+    forged = await client.post(f"/sign-in/link/{made}", headers={"Origin": "https://evil.test"})
+    assert forged.status_code == 403
+    assert await outside.rows(salon.id) == before
+    meant = await client.post(f"/sign-in/link/{made}", headers={"Origin": HERE})
+    assert (meant.status_code, meant.headers["location"]) == (303, "/")
+    assert await is_alive(client, cookies(meant)[COOKIE].value)
+
+
 async def test_a_link_works_once(client, salon, link, outside):
     made = await link()
     session = cookies(await follow(client, made))[COOKIE].value
