@@ -18,6 +18,7 @@ from journey_service.services.journeys import Scores
 
 _LOWEST = 2**62
 _PAGE = 1_000
+_TIMEOUT_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,4 +129,5 @@ async def anonymize_customer(database: Database, company_id: int, customer_id: i
         await work.audit.record(silent, Act("customer.anonymize"))
         return Erasure(docket.desk.clock, is_repeat=False)
 
-    return await database.run(company_id, unit)
+    # Whatever was ever written of the company is looked through for the customer: that takes as long as it takes.
+    return await database.run(company_id, unit, timeout_ms=_TIMEOUT_MS)
