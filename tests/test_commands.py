@@ -64,6 +64,7 @@ class Place:
     async def journey(self, *arguments: object, status: int = 0, **environment: str) -> Result:
         """Run a command as a shell would; it is expected to end with this status."""
         variables = {"DATABASE_URL": self.url, "MIGRATION_DATABASE_URL": None, "REDIS_URL": None}
+        variables["JOURNEY_ENVIRONMENT"] = "development"  # where logins of a test have passwords of a test
         done = await asyncio.to_thread(
             CliRunner().invoke, app, [str(each) for each in arguments], env={**variables, **environment}
         )

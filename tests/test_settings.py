@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from journey_service import settings
-from journey_service.settings import Settings, read_settings
+from journey_service.settings import Settings, read_migration_settings, read_settings
 
 PEPPER = "kq0zX7mGv2YtPb5uLr8sWd1eHj4nCi6a"
 ERASURE_KEY = "Tf3oBx9wRk6pZl0yUg7vQh2mJc5sNd8e"
@@ -247,3 +247,16 @@ def test_no_secret_serves_for_two_things(monkeypatch, secret, other):
 @pytest.mark.parametrize("audience", ["OIDC_AUDIENCE", "OIDC_OPERATOR_AUDIENCE"])
 def test_a_token_that_tells_a_browser_who_signed_in_opens_no_api(monkeypatch, audience):
     assert names(refusal(monkeypatch, {**OIDC, audience: OIDC["OIDC_CLIENT_ID"]})) == {"OIDC_CLIENT_ID"}
+
+
+@pytest.mark.parametrize("variable", ["DATABASE_URL", "MIGRATION_DATABASE_URL"])
+def test_migrating_in_production_takes_no_password_that_everybody_knows_either(monkeypatch, variable):
+    monkeypatch.setenv("DATABASE_URL", GOOD["DATABASE_URL"])
+    monkeypatch.setenv(variable, "postgresql://owner:postgres1@db.company.com/journey")
+    monkeypatch.delenv("JOURNEY_ENVIRONMENT", raising=False)
+
+    with pytest.raises(ValidationError, match="everybody knows"):
+        read_migration_settings()
+
+    monkeypatch.setenv("JOURNEY_ENVIRONMENT", "development")
+    assert read_migration_settings().url
