@@ -54,16 +54,14 @@ FUNCTIONS = {
         WHERE company_id = NULLIF(current_setting('app.company_id', true), '')::bigint AND customer_id = old_id
         """,
     ),
-    "rename_in_audit(old_id bigint, new_id bigint, needles text[])": (
+    "rename_in_audit(old_id bigint, new_id bigint, naming text)": (
         "void",
         """
         UPDATE public.audit_log a
         SET customer_id = CASE WHEN customer_id = old_id THEN new_id ELSE customer_id END,
             request_id = NULL, reason = NULL
         WHERE company_id = NULLIF(current_setting('app.company_id', true), '')::bigint
-          AND (customer_id = old_id OR EXISTS (
-            SELECT 1 FROM unnest(needles) AS needle
-            WHERE position(needle IN lower(a.reason)) > 0 OR position(needle IN lower(a.request_id)) > 0))
+          AND (customer_id = old_id OR a.reason ~* naming OR a.request_id ~* naming)
         """,
     ),
     "clear_event_details(before timestamptz, most integer)": (

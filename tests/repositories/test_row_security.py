@@ -576,7 +576,7 @@ CALLS = {
         "journey_events",
     ),
     "rename_consents": ("SELECT rename_consents({number}, -{number})", "consent_changes"),
-    "rename_in_audit": ("SELECT rename_in_audit({number}, -{number}, '{{}}')", "audit_log"),
+    "rename_in_audit": ("SELECT rename_in_audit({number}, -{number}, 'nobody')", "audit_log"),
     "clear_event_details": ("SELECT clear_event_details('infinity', 100)", "journey_events"),
     "prune_audit": ("SELECT prune_audit('infinity', 100)", "audit_log"),
     "api_key_by_id": ("SELECT key_id FROM api_key_by_id('key-1002-{number}')", None),

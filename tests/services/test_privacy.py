@@ -533,7 +533,7 @@ async def test_a_source_that_tells_of_others_too_stays_and_one_of_a_single_custo
 
 async def test_the_row_of_an_erasure_leads_from_neither_id_to_the_other(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
-    for customer, request in ((WHO, f"erase-{WHO}"), (2, "erase-this-one")):
+    for customer, request in ((WHO, f"erase-{WHO}"), (2, "erase-1b2c")):
         await ingest(database, tenant.id, [visit(customer, 1, T0)])
         by = Actor("key:desk", request_id=request)
         await anonymize_customer(database, tenant.id, customer, by=by)
@@ -544,7 +544,36 @@ async def test_the_row_of_an_erasure_leads_from_neither_id_to_the_other(database
         "SELECT customer_id, request_id FROM audit_log WHERE company_id = :company AND action = 'customer.anonymize'"
         " ORDER BY id",
     )
-    assert [tuple(row) for row in told] == [(None, None), (None, "erase-this-one")]
+    assert [tuple(row) for row in told] == [(None, None), (None, "erase-1b2c")]
+
+
+async def test_what_was_said_of_others_stays_in_the_audit_log(database, found_tenant):
+    tenant = await found_tenant(test_clock=T0)
+    profile = {"name": "Ann", "email": None, "phone": "+49 (170) 55.5"}
+    await put_customer(database, tenant.id, 5, profile, consents={}, by=BY)
+    said = {
+        "r-5": ("about 5", False),
+        "ab5cd": ("the annual review of customer 55", True),
+        "anna.b": ("Annabel has called from +49 (170) 55.55", True),
+        "x-ANN": ("nothing", False),
+        "y": ("Ann, again", False),
+        "z": ("call +49 (170) 55.5 back", False),
+    }
+    for request, (reason, _) in said.items():
+        operator = Actor("key:op", is_operator=True, reason=reason, request_id=request)
+        await note_presence(database, tenant.id, "list_customers", by=operator)
+
+    await anonymize_customer(database, tenant.id, 5, by=BY)
+
+    kept = await rows(
+        database,
+        tenant.id,
+        "SELECT request_id, reason FROM audit_log WHERE company_id = :company AND action = 'operator.present'"
+        " AND reason IS NOT NULL",
+    )
+    assert {tuple(row) for row in kept} == {
+        (request, reason) for request, (reason, stays) in said.items() if stays
+    }
 
 
 async def test_of_an_unknown_customer_nothing_is_handed_out_or_erased(database, tenant):

@@ -1,5 +1,6 @@
 """Everything held on one person: handed out, or erased. Both go by the register in `domain/personal.py`."""
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
@@ -25,7 +26,7 @@ _ORDER: Final = {
 }
 # Cleared, and said to be: the guide's own mark.
 _MARKED: Final = {("customer_relationships", "metadata"): """'{"anonymized": true}'::jsonb"""}
-_SHORTEST_NEEDLE: Final = 3
+_SHORTEST_NAME: Final = 3
 
 _TRANSITIONS: Final = text(
     "SELECT seq, cause_kind, cause_id FROM journey_transitions"
@@ -99,8 +100,8 @@ class PersonalData:
         await self._connection.execute(_RENAME_RELATIONSHIP, {**ids, "relationship_id": relationship_id})
         renaming = {"old": customer_id, "new": new_id}
         await self._connection.execute(_RENAME_CONSENTS, renaming)
-        needles = await self._needles(customer_id)
-        await self._connection.execute(_RENAME_IN_AUDIT, {**renaming, "needles": needles})
+        naming = await self._naming(customer_id)
+        await self._connection.execute(_RENAME_IN_AUDIT, {**renaming, "naming": naming})
         await self._connection.execute(_DROP_CUSTOMER, ids)
         new_sources = await self._new_sources(relationship_id, key)
         await self._erase_transitions(relationship_id, new_sources, key)
@@ -129,15 +130,15 @@ class PersonalData:
             for row in found
         ]
 
-    async def _needles(self, customer_id: int) -> list[str]:
-        """What somebody may have written of a customer where they should not have, in small letters."""
+    async def _naming(self, customer_id: int) -> str:
+        """What finds a customer in a free text where nobody should have named them: whole words, in any letters."""
         row = (
             await self._connection.execute(
                 _IDENTITY, {"company_id": self._company_id, "customer_id": customer_id}
             )
         ).one()
-        told = [needle.strip().lower() for needle in (*row, str(customer_id)) if needle]
-        return [needle for needle in told if len(needle) >= _SHORTEST_NEEDLE]
+        told = [name.strip() for name in row if name is not None and len(name.strip()) >= _SHORTEST_NAME]
+        return f"(?<![[:alnum:]])({'|'.join(map(re.escape, (str(customer_id), *told)))})(?![[:alnum:]])"
 
     async def _new_sources(self, relationship_id: int, key: ErasureKey) -> dict[str, str]:
         """What the sources of a customer's events become: themselves, where others are told of from there too."""
@@ -237,7 +238,7 @@ def _changed(table: str) -> str:
 
 
 _RENAME_CONSENTS: Final = text("SELECT rename_consents(:old, :new)")
-_RENAME_IN_AUDIT: Final = text("SELECT rename_in_audit(:old, :new, CAST(:needles AS text[]))")
+_RENAME_IN_AUDIT: Final = text("SELECT rename_in_audit(:old, :new, :naming)")
 _IDENTITY: Final = text(
     f"SELECT {', '.join(columns_of('customers', Kind.IDENTITY))} FROM customers"  # noqa: S608  # names of the register only
     " WHERE company_id = :company_id AND customer_id = :customer_id"

@@ -1,5 +1,6 @@
 """Everything held on one person: handed out, or erased so that only the figures stay."""
 
+import re
 import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -124,8 +125,8 @@ async def anonymize_customer(database: Database, company_id: int, customer_id: i
         )
         await work.tombstones.put(customer_id)
         # The row names neither id: together with the request it would lead from the one to the other.
-        told = f"{by.request_id} {by.reason}"
-        silent = replace(by, request_id=None, reason=None) if str(customer_id) in told else by
+        is_named = re.search(rf"(?<![0-9A-Za-z]){customer_id}(?![0-9A-Za-z])", f"{by.request_id} {by.reason}")
+        silent = replace(by, request_id=None, reason=None) if is_named else by
         await work.audit.record(silent, Act("customer.anonymize"))
         return Erasure(docket.desk.clock, is_repeat=False)
 
