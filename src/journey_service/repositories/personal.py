@@ -1,7 +1,7 @@
 """Everything held on one person: handed out, or erased. Both go by the register in `domain/personal.py`."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -103,9 +103,11 @@ class PersonalData:
         naming = await self._naming(customer_id)
         await self._connection.execute(_RENAME_IN_AUDIT, {**renaming, "naming": naming})
         await self._connection.execute(_DROP_CUSTOMER, ids)
-        new_sources = await self._new_sources(relationship_id, key)
+        scope = {"company_id": self._company_id, "relationship_id": relationship_id}
+        events = (await self._connection.execute(_EVENTS, scope)).all()
+        new_sources = await self._new_sources(relationship_id, [row.source for row in events], key)
         await self._erase_transitions(relationship_id, new_sources, key)
-        await self._erase_events(relationship_id, new_sources, key)
+        await self._erase_events(relationship_id, events, new_sources, key)
         await self._connection.execute(_DROP_LINES, ids)
         await self._rename_in_jobs(customer_id, new_id)
         await self._connection.execute(
@@ -140,11 +142,12 @@ class PersonalData:
         told = [name.strip() for name in row if name is not None and len(name.strip()) >= _SHORTEST_NAME]
         return f"(?<![[:alnum:]])({'|'.join(map(re.escape, (str(customer_id), *told)))})(?![[:alnum:]])"
 
-    async def _new_sources(self, relationship_id: int, key: ErasureKey) -> dict[str, str]:
+    async def _new_sources(
+        self, relationship_id: int, told: Sequence[str], key: ErasureKey
+    ) -> dict[str, str]:
         """What the sources of a customer's events become: themselves, where others are told of from there too."""
         scope = {"company_id": self._company_id, "relationship_id": relationship_id}
-        rows = (await self._connection.execute(_EVENTS, scope)).all()
-        sources = sorted({row.source for row in rows})
+        sources = sorted(set(told))
         shared = set((await self._connection.scalars(_OF_OTHERS, {**scope, "sources": sources})).all())
         return {
             source: source if source in shared else key.of_handle(self._company_id, "source", source)
@@ -166,10 +169,8 @@ class PersonalData:
         )
 
     async def _erase_events(
-        self, relationship_id: int, new_sources: Mapping[str, str], key: ErasureKey
+        self, relationship_id: int, rows: Sequence[Any], new_sources: Mapping[str, str], key: ErasureKey
     ) -> None:
-        scope = {"company_id": self._company_id, "relationship_id": relationship_id}
-        rows = (await self._connection.execute(_EVENTS, scope)).all()
         company_id = self._company_id
         await self._connection.execute(
             _ERASE_EVENTS,
