@@ -143,6 +143,7 @@ def main() -> None:
             "DATABASE_URL": servers.database_url,
             "JOURNEY_KEY_PEPPER": PEPPER,
             "JOURNEY_ERASURE_KEY": "a key of benches, to nobody",
+            "JOURNEY_VAULT_KEY": "a vault of benches, of nothing",
             "JOURNEY_BOOTSTRAP_KEY": OPERATOR,
         }
         api = subprocess.Popen(  # noqa: S603  # ourselves

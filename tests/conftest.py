@@ -27,6 +27,7 @@ from journey_service.settings import Settings
 
 PEPPER = "Zr7nQ2vK9xW4mB8tYcL3eHs6"
 ERASURE_KEY = "pD5wXk1RzT8bVq3NmGf7uJc2"
+VAULT_KEY = "nW3xKc8TzQ5vJb2RmLs9yGd6"
 OPERATOR_KEY = "jrn_tests_hY4sLm9QeWx2RtBv6KdPz8NcJg3FuT5a"
 DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -47,7 +48,13 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 @pytest.fixture(scope="session")
 async def database(servers: Servers) -> AsyncIterator[Database]:
     """The service's own way to the database."""
-    opened = Database(servers.database_url, pool_size=20, pool_timeout=30, erasure_key=ERASURE_KEY)
+    opened = Database(
+        servers.database_url,
+        pool_size=20,
+        pool_timeout=30,
+        erasure_key=ERASURE_KEY,
+        vault_key=VAULT_KEY,
+    )
     yield opened
     await opened.close()
 
@@ -101,6 +108,7 @@ def settings(servers: Servers) -> Settings:
             "JOURNEY_ENVIRONMENT": "development",
             "JOURNEY_KEY_PEPPER": PEPPER,
             "JOURNEY_ERASURE_KEY": ERASURE_KEY,
+            "JOURNEY_VAULT_KEY": VAULT_KEY,
             "JOURNEY_BOOTSTRAP_KEY": OPERATOR_KEY,
             "JOURNEY_POOL_TIMEOUT": 30,
         }

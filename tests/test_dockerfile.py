@@ -63,6 +63,7 @@ async def test_its_steps_make_an_environment_that_migrates_and_serves(tmp_path, 
         "DATABASE_URL": url,
         "JOURNEY_KEY_PEPPER": secrets.token_hex(16),
         "JOURNEY_ERASURE_KEY": secrets.token_hex(16),
+        "JOURNEY_VAULT_KEY": secrets.token_hex(16),
     }
     subprocess.run([journey, "migrate"], env=given, cwd=tmp_path, check=True, timeout=120)
     token = subprocess.run(

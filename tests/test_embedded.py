@@ -367,20 +367,23 @@ def test_secrets_are_private_and_survive(folder):
         for name in ("postgres", "valkey"):
             assert mode(folder / name) == 0o700, name
         assert mode(folder) == (0o711 if os.geteuid() == 0 else 0o700)
-    assert set(servers.secrets) == {"postgres_password", "valkey_password", "key_pepper", "erasure_key"}
-    assert len(set(servers.secrets.values())) == 4
+    passwords = {"postgres_password", "valkey_password"}
+    assert set(servers.secrets) == passwords | {"key_pepper", "erasure_key", "vault_key"}
+    assert len(set(servers.secrets.values())) == 5
     with quick(folder) as again:
         assert again.secrets == servers.secrets
 
 
-def test_a_folder_of_an_earlier_version_is_given_the_secret_it_lacks_and_keeps_the_others(folder):
+@pytest.mark.parametrize("lacking", [["vault_key"], ["erasure_key", "vault_key"]])
+def test_a_folder_of_an_earlier_version_is_given_the_secrets_it_lacks_and_keeps_the_others(folder, lacking):
     with quick(folder) as servers:
         made = dict(servers.secrets)
-    earlier = {name: value for name, value in made.items() if name != "erasure_key"}
+    earlier = {name: value for name, value in made.items() if name not in lacking}
     (folder / "secrets.json").write_text(json.dumps(earlier))
     with quick(folder) as again:
         assert {name: again.secrets[name] for name in earlier} == earlier
-        assert len(again.secrets["erasure_key"]) > 20
+        assert all(len(again.secrets[name]) > 20 for name in lacking)
+        assert len(set(again.secrets.values())) == 5
         kept = dict(again.secrets)
     assert mode(folder / "secrets.json") == 0o600
     with quick(folder) as later:

@@ -8,7 +8,7 @@ import sys
 import httpx
 import pytest
 
-from conftest import ERASURE_KEY, OPERATOR_KEY, PEPPER
+from conftest import ERASURE_KEY, OPERATOR_KEY, PEPPER, VAULT_KEY
 from journey_service.domain.personal import PRIVATE_NAMES, REGISTER, SECRET_NAMES, Kind
 from journey_service.logs import MASK, RedactingFormatter, redact
 from processes import free_port
@@ -105,6 +105,7 @@ def test_a_service_that_is_told_and_asked_everything_writes_none_of_it(servers, 
         "DATABASE_URL": servers.database_url,
         "JOURNEY_KEY_PEPPER": PEPPER,
         "JOURNEY_ERASURE_KEY": ERASURE_KEY,
+        "JOURNEY_VAULT_KEY": VAULT_KEY,
         "JOURNEY_BOOTSTRAP_KEY": OPERATOR_KEY,
     }
     with log.open("wb") as file:
@@ -132,6 +133,7 @@ def test_a_service_that_is_told_and_asked_everything_writes_none_of_it(servers, 
         tenant.token.split("_", 2)[2],
         PEPPER,
         ERASURE_KEY,
+        VAULT_KEY,
         OPERATOR_KEY,
         "4711815",
     ):

@@ -3,21 +3,26 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
 from journey_service import settings
+from journey_service.cli import serving
+from journey_service.embedded import Servers
 from journey_service.settings import Settings, read_migration_settings, read_settings
 
 PEPPER = "kq0zX7mGv2YtPb5uLr8sWd1eHj4nCi6a"
 ERASURE_KEY = "Tf3oBx9wRk6pZl0yUg7vQh2mJc5sNd8e"
+VAULT_KEY = "Rb8vNc3yXq6kWt1mJz5hLf9sDg2pQe7u"
 SECRET = "Ve1bMn4cXz7lKj0hGf3dSa6pOi9uYt2r"
 BOOTSTRAP_KEY = f"jrn_ops_{SECRET}"
 GOOD = {
     "DATABASE_URL": "postgresql://journey_login:Wq8eRt2yUi5oPa1s@db.company.com/journey",
     "JOURNEY_KEY_PEPPER": PEPPER,
     "JOURNEY_ERASURE_KEY": ERASURE_KEY,
+    "JOURNEY_VAULT_KEY": VAULT_KEY,
     "JOURNEY_BOOTSTRAP_KEY": BOOTSTRAP_KEY,
     "JOURNEY_PUBLIC_URL": "https://journey.company.com/",
     "JOURNEY_CORS_ORIGINS": "https://app.company.com, https://desk.company.com",
@@ -29,13 +34,29 @@ OIDC = {
     "OIDC_CLIENT_ID": "journey-pages",
     "OIDC_CLIENT_SECRET": SECRET,
 }
+MAIL = {
+    "SMTP_URL": "smtp://journey:Kd7tYp3wQz9r@mail.company.com",
+    "JOURNEY_MAIL_FROM": "Salon Lumière <hello@company.com>",
+}
+FOLDER = {"JOURNEY_ENVIRONMENT": "development", "JOURNEY_MAIL_FOLDER": "mails"}
 
 
-SECRETS = ("JOURNEY_KEY_PEPPER", "JOURNEY_ERASURE_KEY", "JOURNEY_BOOTSTRAP_KEY", "OIDC_CLIENT_SECRET")
+SECRETS = (
+    "JOURNEY_KEY_PEPPER",
+    "JOURNEY_ERASURE_KEY",
+    "JOURNEY_VAULT_KEY",
+    "JOURNEY_BOOTSTRAP_KEY",
+    "OIDC_CLIENT_SECRET",
+    "SMTP_URL",
+)
 
 
 def of_database(password):
     return {"DATABASE_URL": f"postgresql://journey_login:{password}@db.company.com/journey"}
+
+
+def of_mail(url):
+    return {"SMTP_URL": url}
 
 
 GUESSABLE = {
@@ -55,6 +76,9 @@ GUESSABLE = {
     "A pepper that is a word": {"JOURNEY_KEY_PEPPER": "PassWord-0123456789-abcdef"},
     "An erasure key to be replaced": {"JOURNEY_ERASURE_KEY": "changeme_0123456789_abcdefghijkl"},
     "An erasure key of few letters": {"JOURNEY_ERASURE_KEY": "0" * 40},
+    "A vault key to be replaced": {"JOURNEY_VAULT_KEY": "changeme_0123456789_abcdefghijkl"},
+    "A vault key of few letters": {"JOURNEY_VAULT_KEY": "0" * 40},
+    "A vault key that is words": {"JOURNEY_VAULT_KEY": "the key to my vault"},
     "A bootstrap key to be replaced": {
         "JOURNEY_BOOTSTRAP_KEY": "jrn_ops_change-me-0123456789-abcdefghijklmno"
     },
@@ -68,9 +92,16 @@ GUESSABLE = {
     "Behind the name": {"DATABASE_URL": "postgresql:///journey?host=db&user=login&password=journey"},
 }
 """What somebody can guess: the variable's name is told, the secret is not."""
+GUESSABLE_MAIL = {
+    "The password of every mail server": of_mail("smtp://journey:password1@mail.company.com"),
+    "A password that is the user": of_mail("smtps://journey-mails:journey-mails@mail.company.com"),
+    "A password of digits for mails": of_mail("smtp://journey:123456@mail.company.com:2525"),
+}
+"""The same of the mail server."""
 
 EXPOSED = {
     "An address without TLS": {"JOURNEY_PUBLIC_URL": "http://journey.company.com"},
+    "Links without TLS": {"JOURNEY_LINKS_URL": "http://journey.company.com"},
     "Every origin": {"JOURNEY_CORS_ORIGINS": "*"},
     "Every origin beside a named one": {"JOURNEY_CORS_ORIGINS": "https://app.company.com,*"},
 }
@@ -84,6 +115,11 @@ WRONG = {
     "An empty erasure key": {"JOURNEY_ERASURE_KEY": ""},
     "A short erasure key": {"JOURNEY_ERASURE_KEY": ERASURE_KEY[:15]},
     "One secret for two things": {"JOURNEY_ERASURE_KEY": PEPPER},
+    "No vault key": {"JOURNEY_VAULT_KEY": None},
+    "An empty vault key": {"JOURNEY_VAULT_KEY": ""},
+    "A short vault key": {"JOURNEY_VAULT_KEY": VAULT_KEY[:15]},
+    "A vault that opens with the pepper": {"JOURNEY_VAULT_KEY": PEPPER},
+    "A vault that opens with the erasure key": {"JOURNEY_VAULT_KEY": f"vault-{ERASURE_KEY}"},
     "No database": {"DATABASE_URL": None},
     "An environment of another name": {"JOURNEY_ENVIRONMENT": "prod"},
     "A bootstrap key without an id": {"JOURNEY_BOOTSTRAP_KEY": SECRET},
@@ -91,6 +127,20 @@ WRONG = {
     "A bootstrap key that is short": {"JOURNEY_BOOTSTRAP_KEY": f"jrn_ops_{SECRET[:31]}"},
     "A public address with a path": {"JOURNEY_PUBLIC_URL": "https://journey.company.com/app"},
     "A public address of another kind": {"JOURNEY_PUBLIC_URL": "ftp://journey.company.com"},
+    "Links with a path": {"JOURNEY_LINKS_URL": "https://journey.company.com/app"},
+    "A mail server of another kind": {**MAIL, "SMTP_URL": "https://mail.company.com"},
+    "A mail server that is none": {**MAIL, "SMTP_URL": "mail.salon.com:587"},
+    "A mail server with a path": {**MAIL, "SMTP_URL": "smtp://mail.company.com/inbox"},
+    "A user without a password": {**MAIL, "SMTP_URL": "smtp://journey@mail.company.com"},
+    "A password without a user": {**MAIL, "SMTP_URL": "smtp://:Kd7tYp3wQz9r@mail.company.com"},
+    "A port beyond the last": {**MAIL, "SMTP_URL": "smtp://mail.company.com:65536"},
+    "A server that is not to encrypt": {**MAIL, "SMTP_URL": "smtp://mail.company.com?starttls=never"},
+    "A password that cuts the address short": {**MAIL, "SMTP_URL": "smtp://u:Kd7t#Yp3w@mail.company.com"},
+    "A mail server without a sender": {**MAIL, "JOURNEY_MAIL_FROM": None},
+    "A mail server without a way to unsubscribe": {**MAIL, "JOURNEY_PUBLIC_URL": None},
+    "A sender that is a name": {"JOURNEY_MAIL_FROM": "Salon Lumière"},
+    "A sender with a header of its own": {"JOURNEY_MAIL_FROM": "Salon\nBcc: x@y.com <hello@company.com>"},
+    "Two senders": {"JOURNEY_MAIL_FROM": "a@company.com, b@company.com"},
     "An origin with a path": {"JOURNEY_CORS_ORIGINS": "https://app.company.com/"},
     "An origin that is a pattern": {"JOURNEY_CORS_ORIGINS": "https://*.company.com"},
     "No origin": {"JOURNEY_CORS_ORIGINS": "null"},
@@ -109,6 +159,8 @@ WRONG = {
 }
 """What is wrong everywhere."""
 AT_FAULT = {
+    "A mail server without a sender": "SMTP_URL",
+    "A mail server without a way to unsubscribe": "SMTP_URL",
     "An issuer without an audience": "OIDC_AUDIENCE",
     "A client without a way back": "OIDC_CLIENT_ID",
     "Operators like everybody": "OIDC_OPERATOR_AUDIENCE",
@@ -175,6 +227,100 @@ def test_what_is_wrong_is_refused_everywhere_by_the_name_of_its_variable(monkeyp
     assert found == {AT_FAULT.get(case, next(iter(WRONG[case])))}
 
 
+@pytest.mark.parametrize("changed", GUESSABLE_MAIL.values(), ids=GUESSABLE_MAIL)
+def test_a_password_of_the_mail_server_that_everybody_knows_is_refused_in_production(monkeypatch, changed):
+    assert names(refusal(monkeypatch, {**MAIL, **changed})) == {"SMTP_URL"}
+
+    assert read(monkeypatch, {**MAIL, **changed, "JOURNEY_ENVIRONMENT": "development"}).mail_url
+
+
+def test_mails_of_a_production_go_to_a_server_and_their_links_to_where_browsers_find_the_service(monkeypatch):
+    taken = read(monkeypatch, MAIL)
+
+    assert taken.mail_url.get_secret_value() == MAIL["SMTP_URL"]
+    assert taken.sender == MAIL["JOURNEY_MAIL_FROM"]
+    assert taken.links_url == "https://journey.company.com"
+    assert read(monkeypatch, {"SMTP_URL": f"smtp://{SECRET}:{SECRET}@mail.company.com"}).mail_url
+    assert read(monkeypatch, {"SMTP_URL": "smtp://localhost:25"}).mail_url
+    assert (
+        read(monkeypatch, {"JOURNEY_LINKS_URL": "https://l.company.com/"}).links_url
+        == "https://l.company.com"
+    )
+
+
+def test_mails_of_a_developer_may_go_to_a_folder_and_need_no_sender(monkeypatch):
+    taken = read(
+        monkeypatch, {**FOLDER, "JOURNEY_PUBLIC_URL": None, "JOURNEY_LINKS_URL": "http://127.0.0.1:8000"}
+    )
+
+    assert taken.mail_folder == Path("mails")
+    assert taken.sender == "journey@localhost"
+    assert (taken.public_url, taken.links_url) == (None, "http://127.0.0.1:8000")
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"JOURNEY_ENVIRONMENT": "production"}, "SMTP_URL"),
+        (MAIL, "SMTP_URL"),
+        ({"JOURNEY_PUBLIC_URL": None}, "JOURNEY_PUBLIC_URL: every mail holds a link to unsubscribe"),
+    ],
+    ids=["in production", "beside a server", "with nowhere for links to lead"],
+)
+def test_a_folder_for_mails_is_refused(monkeypatch, changed, told):
+    error = refusal(monkeypatch, {**FOLDER, **changed})
+
+    assert names(error) == {"JOURNEY_MAIL_FOLDER"}
+    assert told in str(error)
+
+
+def up(monkeypatch, folder, host="127.0.0.1", **said):
+    """What `journey up` starts its processes with, where the environment has said something else before."""
+    secrets = {"key_pepper": PEPPER, "erasure_key": ERASURE_KEY, "vault_key": VAULT_KEY}
+    for name, value in said.items():
+        monkeypatch.setenv(name, value)
+    chosen = serving._environment(Servers(GOOD["DATABASE_URL"], None, secrets), folder, host, 8000)
+    for name, value in chosen.items():
+        monkeypatch.setenv(name, value)
+    return read_settings()
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8000"),
+        ("0.0.0.0", "http://127.0.0.1:8000"),
+        ("localhost", "http://localhost:8000"),
+        ("::", "http://[::1]:8000"),
+        ("10.1.2.3", "http://10.1.2.3:8000"),
+    ],
+)
+def test_started_with_nothing_said_the_service_writes_mails_into_its_folder_with_links_to_itself(
+    monkeypatch, tmp_path, host, address
+):
+    taken = up(monkeypatch, tmp_path, host)
+
+    assert (taken.mail_url, taken.mail_folder) == (None, tmp_path / "mail")
+    assert taken.links_url == address
+    assert taken.public_url is None, "browsers may find it by any name of this machine"
+    assert taken.vault_key.get_secret_value() == VAULT_KEY
+
+
+def test_started_with_a_mail_server_and_an_address_the_service_uses_them(monkeypatch, tmp_path):
+    public = "https://journey.company.com"
+    taken = up(monkeypatch, tmp_path, JOURNEY_PUBLIC_URL=public, **MAIL)
+
+    assert taken.mail_folder is None
+    assert (taken.mail_url.get_secret_value(), taken.links_url) == (MAIL["SMTP_URL"], public)
+
+
+def test_started_as_production_the_service_writes_no_mails_into_folders(monkeypatch, tmp_path):
+    taken = up(monkeypatch, tmp_path, JOURNEY_ENVIRONMENT="production")
+
+    assert taken.is_production
+    assert (taken.mail_url, taken.mail_folder, taken.links_url) == (None, None, None)
+
+
 @pytest.mark.parametrize("changed", (GUESSABLE | WRONG).values(), ids=GUESSABLE | WRONG)
 def test_a_refusal_repeats_no_secret(monkeypatch, changed):
     error = refusal(monkeypatch, changed)
@@ -187,10 +333,10 @@ def test_a_refusal_repeats_no_secret(monkeypatch, changed):
 
 
 def test_what_is_read_shows_no_secret_either(monkeypatch):
-    taken = read(monkeypatch, OIDC)
+    taken = read(monkeypatch, {**OIDC, **MAIL})
 
     for shown in (repr(taken), str(taken), taken.model_dump_json()):
-        for secret in (PEPPER, ERASURE_KEY, SECRET, GOOD["DATABASE_URL"]):
+        for secret in (PEPPER, ERASURE_KEY, VAULT_KEY, SECRET, GOOD["DATABASE_URL"], MAIL["SMTP_URL"]):
             assert secret not in shown
 
 
@@ -236,7 +382,7 @@ def test_the_service_ends_with_a_sentence_and_a_status(changed):
 
 
 @pytest.mark.parametrize("secret", ["JOURNEY_BOOTSTRAP_KEY", "OIDC_CLIENT_SECRET"])
-@pytest.mark.parametrize("other", ["JOURNEY_KEY_PEPPER", "JOURNEY_ERASURE_KEY"])
+@pytest.mark.parametrize("other", ["JOURNEY_KEY_PEPPER", "JOURNEY_ERASURE_KEY", "JOURNEY_VAULT_KEY"])
 def test_no_secret_serves_for_two_things(monkeypatch, secret, other):
     twice = "Zq7Lw2Xe9RmT4cV8nB1kHs5YpD3uJf6A"
     given = f"jrn_ops_{twice}" if secret == "JOURNEY_BOOTSTRAP_KEY" else twice

@@ -119,6 +119,7 @@ async def _open(settings: Settings) -> AsyncIterator[House]:
         pool_timeout=settings.pool_timeout,
         application_name="journey-api",
         erasure_key=settings.erasure_key.get_secret_value(),
+        vault_key=settings.vault_key.get_secret_value(),
     )
     doorbell = None if settings.redis_url is None else Doorbell(settings.redis_url.get_secret_value())
     outgoing = _outgoing(settings)

@@ -1,6 +1,7 @@
 """What the environment decides: read once by a composition root, frozen, passed down as values."""
 
 import re
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -9,6 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from zxcvbn import zxcvbn
 
 from journey_service.domain.errors import InvalidInputError
+from journey_service.gateways.mail import read_sender, read_server
 from journey_service.services.credentials import check_token
 
 Origins = Annotated[tuple[str, ...], NoDecode]
@@ -53,11 +55,27 @@ class Settings(BaseSettings):
     erasure_key: SecretStr = Field(min_length=16, validation_alias="JOURNEY_ERASURE_KEY")
     """By which customers who were erased are recognised when they are told of again. It is never changed."""
 
+    vault_key: SecretStr = Field(min_length=16, validation_alias="JOURNEY_VAULT_KEY")
+    """By which companies' secrets are sealed in the database, and links to unsubscribe are signed. Changing it loses
+    the secrets, and ends the links."""
+
     bootstrap_key: SecretStr | None = Field(default=None, validation_alias="JOURNEY_BOOTSTRAP_KEY")
     """An operator's key of one's own choosing, `jrn_<id>_<32 or more characters>`, made known at the start."""
 
     public_url: str | None = Field(default=None, validation_alias="JOURNEY_PUBLIC_URL")
     """Where browsers find the service: `https://journey.company.com`. Signing in by OIDC needs it."""
+
+    links_url: str | None = Field(default=None, validate_default=True, validation_alias="JOURNEY_LINKS_URL")
+    """Where links in mails lead: `public_url`, if nothing else is said."""
+
+    mail_from: str | None = Field(default=None, validation_alias="JOURNEY_MAIL_FROM")
+    """Who mails are from: `Salon <hello@salon.com>`, or the address alone."""
+
+    mail_url: SecretStr | None = Field(default=None, validation_alias="SMTP_URL")
+    """Where mails are handed over: `smtp://user:password@mail.company.com:587`, or `smtps://`."""
+
+    mail_folder: Path | None = Field(default=None, validation_alias="JOURNEY_MAIL_FOLDER")
+    """Where mails are written to as files, instead of being sent: in development only."""
 
     cors_origins: Origins = Field(default=(), validation_alias="JOURNEY_CORS_ORIGINS")
     """Origins whose scripts may call the API with a bearer token, with commas between; nobody's by default."""
@@ -92,6 +110,11 @@ class Settings(BaseSettings):
         """Whether strangers can reach this."""
         return self.environment == "production"
 
+    @property
+    def sender(self) -> str:
+        """Who mails are from; where they are only written to a folder, nobody has to say it."""
+        return self.mail_from or "journey@localhost"
+
     @field_validator("cors_origins", "trusted_proxies", "trusted_origins", "oidc_algorithms", mode="before")
     @classmethod
     def _listed(cls, given: Any) -> Any:  # noqa: ANN401  # whatever the environment holds
@@ -102,7 +125,7 @@ class Settings(BaseSettings):
             else given
         )
 
-    @field_validator("public_url")
+    @field_validator("public_url", "links_url")
     @classmethod
     def _as_origin(cls, given: str | None, info: ValidationInfo) -> str | None:
         if given is None:
@@ -115,6 +138,11 @@ class Settings(BaseSettings):
         # As browsers write it: without the port that goes without saying.
         return re.sub(r"^(https:.*):443$|^(http:.*):80$", lambda found: found[1] or found[2], origin)
 
+    @field_validator("links_url")
+    @classmethod
+    def _public_otherwise(cls, given: str | None, info: ValidationInfo) -> str | None:
+        return info.data.get("public_url") if given is None else given
+
     @field_validator("cors_origins")
     @classmethod
     def _are_origins(cls, given: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
@@ -124,7 +152,7 @@ class Settings(BaseSettings):
             raise ValueError("must name origins in production, not *")
         return given
 
-    @field_validator("key_pepper", "erasure_key", "bootstrap_key")
+    @field_validator("key_pepper", "erasure_key", "vault_key", "bootstrap_key")
     @classmethod
     def _hard_to_guess(cls, given: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if given is None or not _is_in_production(info):
@@ -136,10 +164,14 @@ class Settings(BaseSettings):
             raise ValueError("can be guessed: take the output of `openssl rand -base64 32`")
         return given
 
-    @field_validator("erasure_key", "bootstrap_key", "oidc_client_secret")
+    @field_validator("erasure_key", "vault_key", "bootstrap_key", "oidc_client_secret")
     @classmethod
     def _another_one(cls, given: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        others = {"key_pepper": "JOURNEY_KEY_PEPPER", "erasure_key": "JOURNEY_ERASURE_KEY"}
+        others = {
+            "key_pepper": "JOURNEY_KEY_PEPPER",
+            "erasure_key": "JOURNEY_ERASURE_KEY",
+            "vault_key": "JOURNEY_VAULT_KEY",
+        }
         for name, variable in others.items():
             other = info.data.get(name)
             if given is not None and other is not None and name != info.field_name and _is_same(given, other):
@@ -161,6 +193,54 @@ class Settings(BaseSettings):
     def _not_well_known(cls, given: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if given is not None and _is_in_production(info) and _knows_everybody(given.get_secret_value()):
             raise ValueError("has a password that everybody knows")
+        return given
+
+    @field_validator("mail_from")
+    @classmethod
+    def _is_a_sender(cls, given: str | None) -> str | None:
+        try:
+            if given is not None:
+                read_sender(given)
+        except InvalidInputError as error:
+            raise ValueError(error.faults[0].message) from None
+        return given
+
+    @field_validator("mail_url")
+    @classmethod
+    def _is_a_server(cls, given: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if given is None:
+            return None
+        try:
+            server = read_server(given.get_secret_value())
+        except InvalidInputError as error:
+            raise ValueError(error.faults[0].message) from None
+        if info.data.get("mail_from", "") is None:
+            raise ValueError("needs JOURNEY_MAIL_FROM, which says who mails are from")
+        # Some servers take one long token as both: then it is the name that is a secret too.
+        user = server.user or ""
+        known = (user,) if _guesses(user) < _GUESSES else ()
+        is_known = server.password is not None and _guesses(server.password, known) < _GUESSES_OF_A_PASSWORD
+        if is_known and _is_in_production(info):
+            raise ValueError("has a password that everybody knows")
+        return given
+
+    @field_validator("mail_folder")
+    @classmethod
+    def _is_for_development(cls, given: Path | None, info: ValidationInfo) -> Path | None:
+        if given is not None and _is_in_production(info):
+            raise ValueError("is for development: in production mails go to SMTP_URL")
+        if given is not None and info.data.get("mail_url") is not None:
+            raise ValueError("means nothing beside SMTP_URL")
+        return given
+
+    @field_validator("mail_url", "mail_folder")
+    @classmethod
+    def _lets_unsubscribe(cls, given: Any, info: ValidationInfo) -> Any:  # noqa: ANN401  # a secret, or a path
+        is_nowhere = "public_url" in info.data and info.data.get("links_url", "") is None
+        if given is not None and is_nowhere:
+            raise ValueError(
+                "needs JOURNEY_PUBLIC_URL: every mail holds a link to unsubscribe, which leads there"
+            )
         return given
 
     @field_validator("oidc_issuer", "oidc_jwks_url")
@@ -293,6 +373,7 @@ def nowhere() -> Settings:
             "DATABASE_URL": "postgresql://nowhere",
             "JOURNEY_KEY_PEPPER": "no pepper at all",
             "JOURNEY_ERASURE_KEY": "no key to anything",
+            "JOURNEY_VAULT_KEY": "a vault of nothing",
         }
     )
 

@@ -148,6 +148,7 @@ async def test_whatever_is_not_said_to_be_development_is_taken_to_be_reached_ove
     secrets = {
         "JOURNEY_KEY_PEPPER": "kq0zX7mGv2YtPb5uLr8sWd1eHj4nCi6a",
         "JOURNEY_ERASURE_KEY": "Tf3oBx9wRk6pZl0yUg7vQh2mJc5sNd8e",
+        "JOURNEY_VAULT_KEY": "Hs6tYw2eLk9xQr4vBn7mCz1jPd8gFu3a",
         "DATABASE_URL": "postgresql://nowhere",
     }
     assert HSTS in await told(Settings.model_validate(secrets))

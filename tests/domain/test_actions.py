@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from journey_service.domain.actions import DEFAULT_ACTIONS, Action, Channel, Fate, Reach, Step, messages
+from journey_service.domain.actions import DEFAULT_ACTIONS, StageAction, Channel, Fate, Reach, Step, messages
 from journey_service.domain.policy import DEFAULT_POLICY
 
 EVERYWHERE = Reach({}, has_email=True, has_phone=True)
@@ -84,10 +84,10 @@ def test_a_message_needs_an_address(channel, has_email, has_phone, fate):
     ],
 )
 def test_no_channel_is_used_more_than_three_times_within_any_seven_days(days, fates):
-    often = (Action("often", tuple(Step(Channel.SMS, day) for day in days)),)
+    often = (StageAction("often", tuple(Step(Channel.SMS, day) for day in days)),)
 
     assert told(["x"], x=often) == [("sms", fate) for fate in fates]
-    mixed = (Action("mixed", (*often[0].steps, Step(Channel.EMAIL, 3))),)
+    mixed = (StageAction("mixed", (*often[0].steps, Step(Channel.EMAIL, 3))),)
     assert ("email", "sent") in told(["x"], x=mixed), "the cap is of one channel"
 
 
@@ -95,7 +95,7 @@ def test_what_is_not_sent_does_not_use_up_the_cap():
     steps = tuple(Step(Channel.SMS) for _ in range(4))
     withdrawn = Reach({"sms": "withdrawn"}, has_email=True, has_phone=True)
 
-    assert told(["x"], withdrawn, x=(Action("a", steps),)) == [("sms", "no_consent")] * 4
+    assert told(["x"], withdrawn, x=(StageAction("a", steps),)) == [("sms", "no_consent")] * 4
 
 
 def test_the_cap_is_the_company_s():

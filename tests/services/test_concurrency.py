@@ -9,7 +9,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from conftest import ERASURE_KEY, PEPPER
+from conftest import ERASURE_KEY, PEPPER, VAULT_KEY
 from journey_service.domain.errors import UnavailableError
 from journey_service.domain.events import Event
 from journey_service.repositories import relationships
@@ -92,6 +92,7 @@ async def test_20_customers_with_200_simultaneous_events_each_lose_nothing_and_c
         "REDIS_URL": servers.redis_url or "",
         "JOURNEY_KEY_PEPPER": PEPPER,
         "JOURNEY_ERASURE_KEY": ERASURE_KEY,
+        "JOURNEY_VAULT_KEY": VAULT_KEY,
         "JOURNEY_POOL_TIMEOUT": "20",
     }
     with running(environment, workers=3) as server:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from conftest import ERASURE_KEY, PEPPER
+from conftest import ERASURE_KEY, PEPPER, VAULT_KEY
 from ledger import faults, rows
 from processes import Server, free_port
 
@@ -37,6 +37,7 @@ async def test_every_acknowledged_event_survives_kill_9_and_none_counts_twice(
         "REDIS_URL": servers.redis_url or "",
         "JOURNEY_KEY_PEPPER": PEPPER,
         "JOURNEY_ERASURE_KEY": ERASURE_KEY,
+        "JOURNEY_VAULT_KEY": VAULT_KEY,
         "JOURNEY_POOL_TIMEOUT": "20",
     }
     port = free_port()

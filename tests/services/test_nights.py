@@ -13,6 +13,7 @@ from journey_service.domain.errors import CustomerNotFoundError, InvalidInputErr
 from journey_service.domain.events import Event
 from journey_service.repositories import companies, scores
 from journey_service.repositories.database import Database
+from journey_service.repositories.imports import Terms
 from journey_service.repositories.jobs import Jobs
 from journey_service.repositories.scores import Page as Looked
 from journey_service.services import nights
@@ -451,7 +452,7 @@ async def test_scores_hold_as_of_the_night_after_an_import_of_an_earlier_time(da
         yield b"customer_id,event_type,occurred_at\n"
         yield b"1,appointment_missed,2026-01-02T00:00:00Z\n2,appointment_completed,2026-01-02T00:00:00Z\n"
 
-    found = await read_history(database, tenant.id, chunks(), actor=Actor("tests"), until=T0 + 2 * DAY)
+    found = await read_history(database, tenant.id, chunks(), actor=Actor("tests"), terms=Terms(T0 + 2 * DAY))
     await run_import(database, tenant.id, found.id)
     while (await sweep_batch(database, tenant.id)).decided:
         pass

@@ -20,6 +20,7 @@ from journey_service.domain.relationship import Activation
 from journey_service.domain.stages import stage_map_to_json
 from journey_service.repositories import personal
 from journey_service.repositories.database import Database
+from journey_service.repositories.imports import Terms
 from journey_service.repositories.tables import metadata
 from journey_service.services import analytics
 from journey_service.services import journeys as journey_service
@@ -110,7 +111,7 @@ async def marked(database, servers, company_id: int, who: int = WHO) -> None:
     async def chunks():
         yield text.encode()
 
-    await read_history(database, company_id, chunks(), actor=BY, until=T0)
+    await read_history(database, company_id, chunks(), actor=BY, terms=Terms(T0))
     await _look_at_the_customer(database, company_id, who)
     await _mark_every_column(servers, company_id, who)
 
@@ -362,7 +363,7 @@ async def test_what_is_told_of_an_erased_customer_is_ignored_for_ever(database, 
     async def chunks():
         yield f"customer_id,occurred_at,event_type,amount\n{lines}1,2025-11-01,appointment_completed,5\n".encode()
 
-    found = await read_history(database, tenant.id, chunks(), actor=BY, until=T0)
+    found = await read_history(database, tenant.id, chunks(), actor=BY, terms=Terms(T0))
     await run_import(database, tenant.id, found.id)
     done = await get_import(database, tenant.id, found.id)
     assert (done.status, done.applied, done.erased, done.done) == ("done", 1, ERASED, ERASED + 1)

@@ -19,6 +19,7 @@ import pytest
 from journey_service.domain.actors import Actor
 from journey_service.domain.events import Event
 from journey_service.domain.intake import line_id
+from journey_service.repositories.imports import Terms
 from journey_service.services import journeys as journey_service
 from journey_service.services.imports import get_import, read_history, run_import
 from journey_service.services.ingest import ingest
@@ -45,7 +46,7 @@ async def _import(database, company_id: int, file: Path, until: datetime):
                 yield chunk
 
     found = await read_history(
-        database, company_id, chunks(), actor=Actor("tests"), is_gzip=True, until=until
+        database, company_id, chunks(), actor=Actor("tests"), is_gzip=True, terms=Terms(until)
     )
     assert await run_import(database, company_id, found.id)
     return await get_import(database, company_id, found.id)

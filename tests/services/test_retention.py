@@ -7,6 +7,7 @@ import pytest
 
 from journey_service.domain.actors import Actor
 from journey_service.domain.events import Event
+from journey_service.repositories.imports import Terms
 from journey_service.services import retention
 from journey_service.services.clock import advance
 from journey_service.services.customers import put_customer
@@ -129,7 +130,7 @@ async def test_faults_of_histories_details_of_jobs_and_audit_rows_go_each_in_its
     async def chunks():
         yield b"customer_id,occurred_at,event_type,amount\n1,yesterday,appointment_completed,1\n"
 
-    found = await read_history(database, tenant.id, chunks(), actor=BY, until=T0)
+    found = await read_history(database, tenant.id, chunks(), actor=BY, terms=Terms(T0))
     await run_import(database, tenant.id, found.id)
 
     async def kept() -> tuple[int, bool, int]:

@@ -8,7 +8,7 @@ from itertools import count
 import asyncpg
 import pytest
 
-from conftest import ERASURE_KEY, PEPPER
+from conftest import ERASURE_KEY, PEPPER, VAULT_KEY
 from journey_service.domain.actors import Actor
 from journey_service.embedded import Servers
 from journey_service.repositories import migrating
@@ -33,6 +33,7 @@ class Ground:
             "REDIS_URL": redis_url,
             "JOURNEY_KEY_PEPPER": PEPPER,
             "JOURNEY_ERASURE_KEY": ERASURE_KEY,
+            "JOURNEY_VAULT_KEY": VAULT_KEY,
             "JOURNEY_LEASE_SECONDS": "1",
             "JOURNEY_POOL_TIMEOUT": "20",
         }

@@ -34,6 +34,7 @@ async def post_company(body: CompanyIn, caller: Operator, house: HouseDep) -> Fo
         timezone=body.timezone,
         currency=body.currency,
         test_clock=body.test_clock,
+        deliver=body.deliver,
         policy=body.policy,
         stages=body.stages,
     )

@@ -13,6 +13,7 @@ from journey_service.api.shapes.fields import Instant
 from journey_service.api.shapes.imports import ImportOut, ImportsOut, LineFaultOut, LineFaultsOut
 from journey_service.domain.errors import ImportNotFoundError, MalformedError
 from journey_service.domain.events import MAX_ID
+from journey_service.repositories.imports import Terms
 from journey_service.services import imports
 
 router = APIRouter(tags=["imports"], route_class=StrictRoute)
@@ -42,7 +43,11 @@ async def post_import(
     request: Request,
     caller: HistoryWriter,
     house: HouseDep,
+    *,
     until: Annotated[Instant | None, Query(description="bring journeys up to then, not to now")] = None,
+    actions: Annotated[
+        bool, Query(description="run the actions of stages entered within the last 24 hours")
+    ] = False,
 ) -> ImportOut:
     """Read CSV or NDJSON, plain or gzip; answered once every line is kept. The replay goes on by itself."""
 
@@ -53,7 +58,12 @@ async def post_import(
     declared = (request.headers.get("content-type", ""), request.headers.get("content-encoding", ""))
     is_gzip = True if any("gzip" in header for header in declared) else None
     found = await imports.read_history(
-        house.database, caller.company_id, chunks(), actor=caller.actor, is_gzip=is_gzip, until=until
+        house.database,
+        caller.company_id,
+        chunks(),
+        actor=caller.actor,
+        is_gzip=is_gzip,
+        terms=Terms(until, actions),
     )
     house.ring("imports")
     return ImportOut.of(found)

@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +24,7 @@ from journey_service.cli.terminal import (
 )
 from journey_service.domain.intake import parse_instant
 from journey_service.repositories.database import Database
-from journey_service.repositories.imports import Import
+from journey_service.repositories.imports import Import, Terms
 from journey_service.services import imports
 
 _CHUNK = 256 * 1024
@@ -37,6 +36,9 @@ def import_(
     until: Annotated[
         str | None, typer.Option(help="Bring journeys up to this instant (RFC 3339) instead of now.")
     ] = None,
+    actions: Annotated[
+        bool, typer.Option("--actions", help="Run the actions of stages entered within the last 24 hours.")
+    ] = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -45,7 +47,7 @@ def import_(
     async def work(place: Place) -> Import:
         instant = None if until is None else parse_instant(until, "--until")
         with bar(is_shown=not as_json) as shown:
-            return await _import(place.database, company, file, instant, shown)
+            return await _import(place.database, company, file, Terms(instant, actions), shown)
 
     found = with_database(data_dir, work)
     _report(found, as_json=as_json)
@@ -55,11 +57,9 @@ def import_(
         raise typer.Exit(NOT_AS_IT_SHOULD_BE)
 
 
-async def _import(
-    database: Database, company: int, file: Path, until: datetime | None, shown: Progress
-) -> Import:
+async def _import(database: Database, company: int, file: Path, terms: Terms, shown: Progress) -> Import:
     size = file.stat().st_size
-    found = await imports.find_unfinished(database, company, _digest(file), until=until)
+    found = await imports.find_unfinished(database, company, _digest(file), terms)
     if found is None:
         reading = shown.add_task("reading", total=size)
         found = await imports.read_history(
@@ -68,7 +68,7 @@ async def _import(
             _chunks(file),
             actor=at_the_command_line("import"),
             is_gzip=True if file.suffix == ".gz" else None,
-            until=until,
+            terms=terms,
             on_progress=lambda done: shown.update(reading, completed=done),
         )
     replaying = shown.add_task("replaying", total=found.staged, completed=found.done)

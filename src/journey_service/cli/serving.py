@@ -52,7 +52,7 @@ def up(
     embedded = Embedded(data_dir)
     with told(), embedded as servers:
         migrating.upgrade(servers.database_url)
-        os.environ.update(_environment(servers))
+        os.environ.update(_environment(servers, data_dir, host, port))
         if with_demo:
             _bring_demo(servers, f"http://{host}:{port}")
         with ServerWatch(embedded, complain), WorkerProcess(complain):
@@ -123,20 +123,39 @@ def _serve(
     )
 
 
-def _environment(servers: Servers) -> dict[str, str]:
-    return {
+def _environment(servers: Servers, data_dir: Path, host: str, port: int) -> dict[str, str]:
+    environment = {
         "DATABASE_URL": servers.database_url,
         "REDIS_URL": servers.redis_url or "",
         "JOURNEY_KEY_PEPPER": servers.secrets["key_pepper"],
         "JOURNEY_ERASURE_KEY": servers.secrets["erasure_key"],
+        "JOURNEY_VAULT_KEY": servers.secrets["vault_key"],
         # Only what is on this machine is served, and by addresses without TLS.
-        "JOURNEY_ENVIRONMENT": os.environ.get("JOURNEY_ENVIRONMENT", "development"),
+        "JOURNEY_ENVIRONMENT": os.environ.get("JOURNEY_ENVIRONMENT") or "development",
     }
+    if environment["JOURNEY_ENVIRONMENT"] != "development":
+        return environment
+    # Browsers may find the service by another name of this machine too: links alone need one.
+    if not (os.environ.get("JOURNEY_PUBLIC_URL") or os.environ.get("JOURNEY_LINKS_URL")):
+        environment["JOURNEY_LINKS_URL"] = _own_address(host, port)
+    if not (os.environ.get("SMTP_URL") or os.environ.get("JOURNEY_MAIL_FOLDER")):
+        environment["JOURNEY_MAIL_FOLDER"] = str(data_dir.expanduser().resolve() / "mail")
+    return environment
+
+
+def _own_address(host: str, port: int) -> str:
+    """Where a browser of this machine finds what listens there."""
+    reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # compared with, not listened on
+    return f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"
 
 
 def _bring_demo(servers: Servers, address: str) -> None:
     async def work() -> list[demo.DemoKey]:
-        database = Database(servers.database_url, erasure_key=servers.secrets["erasure_key"])
+        database = Database(
+            servers.database_url,
+            erasure_key=servers.secrets["erasure_key"],
+            vault_key=servers.secrets["vault_key"],
+        )
         lines: dict[str, TaskID] = {}
         try:
             with bar() as shown:

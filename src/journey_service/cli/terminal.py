@@ -66,8 +66,16 @@ def with_database(
 ) -> T:
     """Do some work on the database meant, started for it if need be."""
 
-    async def connected(url: str, pepper: str, redis_url: str | None, erasure_key: str | None) -> T:
-        database = Database(url, application_name="journey-command", pool_timeout=10, erasure_key=erasure_key)
+    async def connected(
+        url: str, pepper: str, redis_url: str | None, erasure_key: str | None, vault_key: str | None
+    ) -> T:
+        database = Database(
+            url,
+            application_name="journey-command",
+            pool_timeout=10,
+            erasure_key=erasure_key,
+            vault_key=vault_key,
+        )
         try:
             return await work(Place(database, pepper, redis_url))
         finally:
@@ -80,7 +88,8 @@ def with_database(
                 raise InvalidInputError.at("DATABASE_URL", "must be set, unless a --data-dir is named")
             pepper, redis_url = os.environ.get("JOURNEY_KEY_PEPPER", ""), os.environ.get("REDIS_URL") or None
             erasure_key = os.environ.get("JOURNEY_ERASURE_KEY") or None
-            return asyncio.run(connected(url, pepper, redis_url, erasure_key))
+            vault_key = os.environ.get("JOURNEY_VAULT_KEY") or None
+            return asyncio.run(connected(url, pepper, redis_url, erasure_key, vault_key))
         _check_folder(data_dir)
         with connect_or_start(data_dir) as servers:
             if is_to_be_migrated:
@@ -91,6 +100,7 @@ def with_database(
                     servers.secrets["key_pepper"],
                     servers.redis_url,
                     servers.secrets["erasure_key"],
+                    servers.secrets["vault_key"],
                 )
             )
 

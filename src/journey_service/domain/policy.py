@@ -1,5 +1,6 @@
 """What a company may set about scoring and moving: every number, with its default."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
@@ -17,6 +18,9 @@ FULL: Final = 100
 UNITS: Final = 10_000
 """A weight of 1, in the units in which weights are counted: they have at most four decimals."""
 _MAX_DECIMALS: Final = 4
+LANGUAGE: Final = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,8})?", re.ASCII)
+"""How a language is named: a primary tag of BCP 47 and perhaps a region, in lower case."""
+_WALL_TIME: Final = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]", re.ASCII)
 
 
 class Numbers(NamedTuple):
@@ -114,6 +118,16 @@ class CompanyPolicy:
     frequency_cap: int = 3
     """Messages a customer gets at most on one channel within any `frequency_cap_days`."""
     frequency_cap_days: int = 7
+    quiet_from: str | None = "21:00"
+    """Company-local wall time from which nobody is written to; None, like `quiet_until`: there are no quiet hours."""
+    quiet_until: str | None = "08:00"
+    """Wall time until which it is quiet; an earlier one than `quiet_from` is of the next day."""
+    longest_hold_hours: int = 24
+    """How long a message waits at most for quiet hours to end: then it is not sent any more."""
+    campaign_pause_days: int = 30
+    """For how long after a campaign has ended none of its kind begins for the same customer."""
+    language: str = "en"
+    """In which customers are written to whose own language is not known."""
     keep_event_details_days: int = 730
     """For how long free metadata of events is kept, from when they occurred; the event itself stays."""
     keep_import_faults_days: int = 90
@@ -131,6 +145,8 @@ _NUMBERS: Final = (
     ("manual_pin_days", " of days", 1, 3650),
     ("frequency_cap", "", 1, 1000),
     ("frequency_cap_days", " of days", 1, 365),
+    ("longest_hold_hours", " of hours", 1, 168),
+    ("campaign_pause_days", " of days", 0, 3650),
     ("keep_event_details_days", " of days", 1, 36_500),
     ("keep_import_faults_days", " of days", 1, 36_500),
     ("keep_job_details_days", " of days", 1, 36_500),
@@ -174,6 +190,10 @@ def parse_policy(raw: Mapping[str, object], pointer: str = "") -> CompanyPolicy:
             numbers[name] = int(str(number))
         else:
             faults.append(Fault(f"{pointer}/{name}", f"must be a whole number{what} from {low} to {high}"))
+    quiet_from, quiet_until = _parse_quiet_hours(raw, pointer, faults)
+    language = raw.get("language", DEFAULT_POLICY.language)
+    if not isinstance(language, str) or not LANGUAGE.fullmatch(language):
+        faults.append(Fault(f"{pointer}/language", "must be a language such as 'en' or 'pt-br'"))
     scoring = _parse_scoring(scoring_raw, f"{pointer}/scoring", faults)
     if faults:
         raise InvalidInputError(faults)
@@ -181,6 +201,9 @@ def parse_policy(raw: Mapping[str, object], pointer: str = "") -> CompanyPolicy:
         scoring=scoring,
         revenue_source="payments" if revenue_source == "payments" else "appointments",
         consent="opt_in" if consent == "opt_in" else "opt_out",
+        quiet_from=quiet_from,
+        quiet_until=quiet_until,
+        language=str(language),
         **numbers,
     )
 
@@ -195,6 +218,24 @@ def policy_to_json(policy: CompanyPolicy) -> dict[str, object]:
         "scoring": scoring,
         **{f.name: getattr(policy, f.name) for f in fields(policy) if f.name != "scoring"},
     }
+
+
+def _parse_quiet_hours(
+    raw: Mapping[str, object], pointer: str, faults: list[Fault]
+) -> tuple[str | None, str | None]:
+    """The wall times between which it is quiet; neither where a company does without."""
+    told: dict[str, str | None] = {}
+    for name in ("quiet_from", "quiet_until"):
+        value = raw.get(name, getattr(DEFAULT_POLICY, name))
+        if value is not None and not (isinstance(value, str) and _WALL_TIME.fullmatch(value)):
+            faults.append(Fault(f"{pointer}/{name}", "must be a wall time such as '21:00', or null"))
+        told[name] = value if isinstance(value, str) else None
+    start, end = told["quiet_from"], told["quiet_until"]
+    if not faults and (start is None) != (end is None):
+        faults.append(Fault(f"{pointer}/quiet_until", "must be null where quiet_from is, and only there"))
+    elif not faults and start is not None and start == end:
+        faults.append(Fault(f"{pointer}/quiet_until", "must be another time than quiet_from"))
+    return start, end
 
 
 def _parse_scoring(raw: Mapping[str, object], pointer: str, faults: list[Fault]) -> ScoringPolicy:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from journey_service.domain.actions import MESSAGES, Fate, Reach, messages
+from journey_service.domain.actions import DEFAULT_ACTIONS, MESSAGES, Fate, Playbook, Reach, messages
 from journey_service.domain.journey import Journey
 from journey_service.domain.relationship import Activation, Rulebook, Transition, TriggerType
 
@@ -19,11 +19,12 @@ SAMPLES: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A draft map, for whom it is to count, and the instant it is rehearsed for."""
+    """A draft map, for whom it is to count, the instant it is rehearsed for, and what stages do on entry."""
 
     rulebook: Rulebook
     activation: Activation
     as_of: datetime
+    playbook: Playbook = field(default_factory=lambda: DEFAULT_ACTIONS)
 
 
 @dataclass(slots=True)
@@ -67,7 +68,7 @@ class Tally:
         ):
             self.suppressed += journey.decide(relationship, draft.rulebook, draft.as_of).is_suppressed
         loud = [move.to_stage for move in moves if not move.is_silent]
-        for channel, fate in messages(loud, reach, draft.rulebook.policy):
+        for channel, fate in messages(loud, reach, draft.rulebook.policy, draft.playbook):
             self.messages[channel.value][fate.value] += 1
         return moves
 

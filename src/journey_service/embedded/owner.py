@@ -28,6 +28,8 @@ from journey_service.embedded.valkey import Valkey, end_leftover_valkey, valkey_
 
 _RUNNING = "running.json"
 _SECRETS = "secrets.json"
+_KEYS = ("erasure_key", "vault_key")
+"""Secrets that folders of earlier versions lack."""
 _NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -35,8 +37,8 @@ _NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 class Servers:
     """Where the running servers are, and the secrets of their folder.
 
-    `redis_url` is None when Valkey was not wanted. `secrets` has `postgres_password`, `valkey_password` and
-    `key_pepper`, which stay the same for the life of the folder.
+    `redis_url` is None when Valkey was not wanted. `secrets` has `postgres_password`, `valkey_password`,
+    `key_pepper`, `erasure_key` and `vault_key`, which stay the same for the life of the folder.
     """
 
     database_url: str
@@ -243,8 +245,9 @@ def _read_secrets(data_dir: Path, *, may_make: bool) -> Mapping[str, str]:
     path = data_dir / _SECRETS
     if path.exists():
         known: dict[str, str] = json.loads(path.read_bytes())
-        if "erasure_key" not in known:  # made by an earlier version
-            known["erasure_key"] = secrets.token_urlsafe(32)
+        lacking = [name for name in _KEYS if name not in known]
+        if lacking:  # made by an earlier version
+            known |= {name: secrets.token_urlsafe(32) for name in lacking}
             write_private(path, known)
         return known
     if not may_make:
@@ -253,7 +256,7 @@ def _read_secrets(data_dir: Path, *, may_make: bool) -> Mapping[str, str]:
         "postgres_password": secrets.token_urlsafe(24),
         "valkey_password": secrets.token_urlsafe(24),
         "key_pepper": secrets.token_urlsafe(32),
-        "erasure_key": secrets.token_urlsafe(32),
+        **{name: secrets.token_urlsafe(32) for name in _KEYS},
     }
     write_private(path, made)
     return made

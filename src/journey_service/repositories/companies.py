@@ -11,7 +11,9 @@ from sqlalchemy import TextClause, Update, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from journey_service.domain.actions import DEFAULT_ACTIONS, Playbook, StageAction
 from journey_service.domain.errors import CompanyNotFoundError
+from journey_service.domain.playbook import actions_to_json, parse_actions
 from journey_service.domain.policy import CompanyPolicy, parse_policy, policy_to_json
 from journey_service.domain.relationship import Rulebook
 from journey_service.repositories.stage_maps import StageMaps
@@ -37,24 +39,40 @@ class Company:
     adopted_version: int = 1
     next_night_at: datetime | None = None
     scored_at: datetime | None = None
+    delivers: bool = False
+    """Whether what falls due by a test clock leaves the house."""
+
+
+@dataclass(frozen=True, slots=True)
+class Founding:
+    """What a company is founded with, beside its rules."""
+
+    name: str
+    timezone: str
+    currency: str
+    clock_at: datetime | None = None
+    delivers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Desk:
     """A company as its own transactions see it: what it decides by, and its present instant.
 
-    `now` is the company's time, `clock` the database's: they differ for a company with a test clock.
+    `now` is the company's time, `clock` the database's: they differ for a company with a test clock. `playbook` is what
+    its stages do on entry.
     """
 
     company: Company
     rulebook: Rulebook
     now: datetime
     clock: datetime
+    playbook: Playbook
 
 
 _SELECT = (
     "SELECT id, name, timezone, currency, clock_at, map_version, adopted_version, created_at, next_night_at,"
-    " scored_at, CAST(policy AS text) AS policy, coalesce(clock_at, clock_timestamp()) AS now,"
+    " scored_at, delivers, CAST(policy AS text) AS policy, CAST(playbook AS text) AS playbook,"
+    " coalesce(clock_at, clock_timestamp()) AS now,"
     " clock_timestamp() AS clock"
     " FROM companies WHERE id = :company_id"
 )
@@ -62,6 +80,12 @@ _READ = text(_SELECT)
 # A clock that stands still is moved by nobody while somebody works by it, and by one at a time.
 _READ_AND_KEEP = text(f"{_SELECT} FOR SHARE")
 _READ_AND_HOLD = text(f"{_SELECT} FOR NO KEY UPDATE")
+_SET_ACTIONS = text(
+    "UPDATE companies SET playbook = CASE WHEN CAST(:actions AS text) IS NULL"
+    " THEN playbook - CAST(:stage_key AS text)"
+    " ELSE jsonb_set(playbook, ARRAY[CAST(:stage_key AS text)], CAST(CAST(:actions AS text) AS jsonb)) END"
+    " WHERE id = :company_id"
+)
 _GIVEN_BELOW = 2**40  # ids of the caller's own choosing may lie anywhere, those given follow each other below
 
 
@@ -102,6 +126,13 @@ class Companies:
         """Have the company decide by a policy from now on."""
         await self._connection.execute(self._update().values(policy=policy_to_json(policy)))
 
+    async def set_actions(self, stage_key: str, actions: Sequence[StageAction] | None) -> None:
+        """Have entering a stage do this from now on; None: what it does by default."""
+        told = None if actions is None else orjson.dumps(actions_to_json(actions)).decode()
+        await self._connection.execute(
+            _SET_ACTIONS, {"company_id": self._company_id, "stage_key": stage_key, "actions": told}
+        )
+
     def _update(self) -> Update:
         return update(companies).where(companies.c.id == self._company_id)
 
@@ -111,16 +142,14 @@ class Companies:
             raise CompanyNotFoundError(self._company_id)
         company = _to_company(row._mapping)
         stage_map = await StageMaps(self._connection, self._company_id).get(company.map_version)
-        return Desk(company, Rulebook(stage_map, _policy(row.policy)), row.now, row.clock)
+        rulebook = Rulebook(stage_map, _policy(row.policy))
+        return Desk(company, rulebook, row.now, row.clock, _playbook(row.playbook))
 
-    async def found(  # a company is just these
+    async def found(
         self,
-        *,
-        name: str,
-        timezone: str,
-        currency: str,
-        clock_at: datetime | None,
+        founding: Founding,
         rulebook: Rulebook,
+        *,
         findings: Sequence[Mapping[str, object]],
         author: str,
     ) -> bool:
@@ -129,10 +158,11 @@ class Companies:
             upsert(companies)
             .values(
                 id=self._company_id,
-                name=name,
-                timezone=timezone,
-                currency=currency,
-                clock_at=clock_at,
+                name=founding.name,
+                timezone=founding.timezone,
+                currency=founding.currency,
+                clock_at=founding.clock_at,
+                delivers=founding.delivers,
                 map_version=rulebook.stage_map.version,
                 policy=policy_to_json(rulebook.policy),
             )
@@ -167,6 +197,7 @@ class CompanyDirectory:
                 companies.c.created_at,
                 companies.c.next_night_at,
                 companies.c.scored_at,
+                companies.c.delivers,
             )
             .where(companies.c.id > max(after, OPERATORS))
             .order_by(companies.c.id)
@@ -193,9 +224,16 @@ def _to_company(row: Mapping[Any, Any]) -> Company:
         adopted_version=row["adopted_version"],
         next_night_at=row["next_night_at"],
         scored_at=row["scored_at"],
+        delivers=row["delivers"],
     )
 
 
 @lru_cache(maxsize=4096)
 def _policy(raw: str) -> CompanyPolicy:
     return parse_policy(orjson.loads(raw))
+
+
+@lru_cache(maxsize=4096)
+def _playbook(raw: str) -> Playbook:
+    told = orjson.loads(raw)
+    return {**DEFAULT_ACTIONS, **{key: parse_actions(actions) for key, actions in told.items()}}

@@ -20,6 +20,7 @@ class Profile:
     name: str | None
     email: str | None
     phone: str | None
+    language: str | None
     consents: Mapping[str, Mapping[str, str]]
     created_at: datetime
     updated_at: datetime
@@ -42,6 +43,15 @@ class Customers:
             )
         ).one_or_none()
         return None if row is None else to_profile(row._mapping)
+
+    async def some(self, customer_ids: Sequence[int]) -> dict[int, Profile]:
+        """Profiles by id."""
+        rows = await self._connection.execute(
+            select(customers).where(
+                customers.c.company_id == self._company_id, customers.c.customer_id.in_(customer_ids)
+            )
+        )
+        return {row.customer_id: to_profile(row._mapping) for row in rows}
 
     async def ensure(self, customer_ids: Sequence[int]) -> None:
         """Write down customers heard of for the first time, in order, so that two writers never cross."""
@@ -72,6 +82,7 @@ def to_profile(row: Mapping[Any, Any]) -> Profile:
         name=row["name"],
         email=row["email"],
         phone=row["phone"],
+        language=row["language"],
         consents=row["consents"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],

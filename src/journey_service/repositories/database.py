@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from journey_service.domain.errors import InvalidInputError, RacesLostError, UnavailableError
 from journey_service.repositories.tombstones import ErasureKey
 from journey_service.repositories.unit_of_work import Dispatch, Keyring, Work
+from journey_service.repositories.vault import Vault
 
 T = TypeVar("T")
 
@@ -54,7 +55,8 @@ class DatabaseFaultError(Exception):
 class Database:
     """The pools of one process: one for the tenants' work, one for reading due work across tenants.
 
-    `erasure_key` is the secret by which customers who were erased are recognised when they are told of again.
+    `erasure_key` is the secret by which customers who were erased are recognised when they are told of again,
+    `vault_key` the one by which secrets of companies are sealed.
     """
 
     def __init__(
@@ -66,8 +68,10 @@ class Database:
         statement_timeout_ms: int = 5_000,
         application_name: str = "journey",
         erasure_key: str | None = None,
+        vault_key: str | None = None,
     ) -> None:
         self._erasure_key = None if erasure_key is None else ErasureKey(erasure_key)
+        self._vault = None if vault_key is None else Vault(vault_key)
         self._statement_timeout_ms = statement_timeout_ms
         self._app = _engine(url, APP_ROLE, pool_size, pool_timeout, application_name)
         self._dispatcher = _engine(url, DISPATCHER_ROLE, 1, 5.0, f"{application_name}-dispatcher")
@@ -92,7 +96,7 @@ class Database:
         for _ in range(_TRIES):
             try:
                 async with self._transaction(company_id, timeout_ms, is_alone=is_alone) as connection:
-                    return await unit(Work(connection, company_id, self._erasure_key))
+                    return await unit(Work(connection, company_id, self._erasure_key, self._vault))
             except DBAPIError as error:
                 if _sqlstate(error) not in _LOST_RACE:
                     raise _translated(error) from error

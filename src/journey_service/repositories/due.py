@@ -14,6 +14,15 @@ _CUSTOMERS: Final = text(
     " AND r.next_evaluation_at <= coalesce(c.clock_at, now()) ORDER BY r.next_evaluation_at LIMIT 1) first"
     " WHERE c.id > 0 ORDER BY coalesce(c.clock_at, now()) - first.due_at DESC, c.id"
 )
+_ACTIONS: Final = text(
+    "SELECT c.id FROM companies c CROSS JOIN LATERAL (SELECT a.ready_at FROM journey_actions a"
+    " WHERE a.company_id = c.id AND a.state IN ('pending', 'leased') AND a.ready_at <= now()"
+    " ORDER BY a.ready_at LIMIT 1) first WHERE c.id > 0 ORDER BY first.ready_at, c.id"
+)
+_NEWS: Final = text(
+    "SELECT c.id FROM companies c CROSS JOIN LATERAL (SELECT n.id FROM journey_news n"
+    " WHERE n.company_id = c.id AND n.position IS NULL ORDER BY n.id LIMIT 1) first WHERE c.id > 0 ORDER BY c.id"
+)
 _NIGHTS: Final = text(
     "SELECT id FROM companies WHERE id > 0 AND (next_night_at IS NULL OR next_night_at <= coalesce(clock_at, now()))"
     " ORDER BY next_night_at NULLS LAST, id"
@@ -69,6 +78,14 @@ class Due:
     async def companies_with_nights(self) -> list[int]:
         """Companies whose nightly run has fallen due and is not written down yet."""
         return list((await self._connection.scalars(_NIGHTS)).all())
+
+    async def companies_with_actions(self) -> list[int]:
+        """Companies of which some action is ready to be sent, the one that has waited longest first."""
+        return list((await self._connection.scalars(_ACTIONS)).all())
+
+    async def companies_with_news(self) -> list[int]:
+        """Companies with news that are not in order yet."""
+        return list((await self._connection.scalars(_NEWS)).all())
 
     async def backlog(self) -> Backlog:
         """How far behind the worker is."""

@@ -5,7 +5,7 @@ from typing import Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-SCHEMA_REVISION: Final = "e8b3a5d1c960"
+SCHEMA_REVISION: Final = "5b0f92d7c3ae"
 """The migration this version of the code is written for."""
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 from sqlalchemy import delete, func, insert, or_, select, text, update
@@ -15,6 +15,13 @@ from journey_service.domain.intake import IMPORT_SOURCE, Line
 from journey_service.repositories.tables import import_errors, import_lines, imports
 
 
+class Terms(NamedTuple):
+    """How a history is replayed: up to which instant (None: now), and whether its moves run actions."""
+
+    until: datetime | None = None
+    runs_actions: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Import:
     """One import and how far it is. `cursor` is (customer, occurred_at, line) of the last decided line."""
@@ -22,6 +29,7 @@ class Import:
     id: int
     status: str
     until: datetime | None
+    runs_actions: bool
     lines: int
     staged: int
     done: int
@@ -51,8 +59,19 @@ class LineFault:
 _COLUMNS: Final = [
     imports.c[name]
     for name in (
-        *("id", "status", "until", "lines", "staged", "done", "applied", "duplicates", "late", "later"),
-        *("erased", "transitions", "failed_lines", "cursor", "error", "actor", "created_at", "finished_at"),
+        *("id", "status", "until", "runs_actions", "lines", "staged", "done", "applied", "duplicates"),
+        *(
+            "late",
+            "later",
+            "erased",
+            "transitions",
+            "failed_lines",
+            "cursor",
+            "error",
+            "actor",
+            "created_at",
+            "finished_at",
+        ),
     )
 ]
 _STAGE: Final = text(
@@ -102,7 +121,7 @@ class Imports:
         self._connection = connection
         self._company_id = company_id
 
-    async def begin(self, *, until: datetime | None, actor: str) -> int:
+    async def begin(self, terms: Terms, *, actor: str) -> int:
         """Open an import whose lines are still being read; returns its id."""
         return int(
             (
@@ -112,7 +131,8 @@ class Imports:
                         company_id=self._company_id,
                         id=func.nextval("jobs_id_seq"),
                         status="reading",
-                        until=until,
+                        until=terms.until,
+                        runs_actions=terms.runs_actions,
                         actor=actor,
                     )
                     .returning(imports.c.id)
@@ -125,15 +145,16 @@ class Imports:
         row = (await self._connection.execute(select(*_COLUMNS).where(*self._is(import_id)))).one_or_none()
         return None if row is None else _to_import(row)
 
-    async def find_unfinished(self, content: bytes, until: datetime | None) -> Import | None:
-        """The import of the same content up to the same instant that was read whole and not finished."""
+    async def find_unfinished(self, content: bytes, terms: Terms) -> Import | None:
+        """The import of the same content on the same terms that was read whole and not finished."""
         row = (
             await self._connection.execute(
                 select(*_COLUMNS)
                 .where(
                     imports.c.company_id == self._company_id,
                     imports.c.content_hash == content,
-                    imports.c.until.is_not_distinct_from(until),
+                    imports.c.until.is_not_distinct_from(terms.until),
+                    imports.c.runs_actions == terms.runs_actions,
                     imports.c.status.in_(("queued", "running")),
                 )
                 .order_by(imports.c.id)

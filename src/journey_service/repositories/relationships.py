@@ -66,6 +66,7 @@ _LOCK: Final = text(
     " ORDER BY r.customer_id FOR NO KEY UPDATE)"
     " SELECT held.*, clock_timestamp() AS locked_at FROM held"
 )
+_LOCK_FREE: Final = text(_LOCK.text.replace("FOR NO KEY UPDATE", "FOR NO KEY UPDATE SKIP LOCKED"))
 # Whoever is held by another transaction is left to it: still due afterwards, unless that one has decided.
 _LOCK_DUE: Final = text(
     f"SELECT {COLUMNS} FROM customer_relationships r"  # noqa: S608
@@ -141,14 +142,18 @@ class Relationships:
         self._connection = connection
         self._company_id = company_id
 
-    async def lock(self, customer_ids: Sequence[int]) -> tuple[dict[int, Standing], datetime | None]:
+    async def lock(
+        self, customer_ids: Sequence[int], *, only_free: bool = False
+    ) -> tuple[dict[int, Standing], datetime | None]:
         """Load customers by id, held until the transaction ends, and the instant the last was held at.
 
-        Two transactions about one customer queue up here, so each decides on what the other committed.
+        Two transactions about one customer queue up here, so each decides on what the other committed; `only_free`
+        leaves those whom somebody else holds.
         """
         rows = (
             await self._connection.execute(
-                _LOCK, {"company_id": self._company_id, "customer_ids": sorted(customer_ids)}
+                _LOCK_FREE if only_free else _LOCK,
+                {"company_id": self._company_id, "customer_ids": sorted(customer_ids)},
             )
         ).all()
         standings = {row.customer_id: to_standing(row) for row in rows}

@@ -116,7 +116,7 @@ class Roster:
         order = "DESC" if descending else "ASC"
         rows = await self._connection.execute(
             text(
-                f"SELECT {COLUMNS}, c.name, c.email, c.phone, c.consents, c.created_at AS known_since,"  # noqa: S608  # fixed names only
+                f"SELECT {COLUMNS}, c.name, c.email, c.phone, c.language, c.consents, c.created_at AS known_since,"  # noqa: S608  # fixed names only
                 f" c.updated_at AS told_at, {column} AS sort_key FROM customer_relationships r"
                 " JOIN customers c ON c.company_id = r.company_id AND c.customer_id = r.customer_id"
                 f" WHERE {' AND '.join(clauses)} ORDER BY {column} {order}, r.customer_id {order} LIMIT :limit"
@@ -151,6 +151,7 @@ def _to_listed(row: Any) -> Listed:  # noqa: ANN401  # a row of the query above
             name=row.name,
             email=row.email,
             phone=row.phone,
+            language=row.language,
             consents=row.consents,
             created_at=row.known_since,
             updated_at=row.told_at,

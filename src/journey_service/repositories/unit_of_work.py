@@ -4,17 +4,23 @@ from functools import cached_property
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from journey_service.domain.errors import UnavailableError
+from journey_service.repositories.agendas import Agendas
 from journey_service.repositories.audit import Audit
+from journey_service.repositories.campaigns import Campaigns
 from journey_service.repositories.companies import Companies, CompanyDirectory
 from journey_service.repositories.consents import Consents
 from journey_service.repositories.customers import Customers
 from journey_service.repositories.distribution import Distribution
 from journey_service.repositories.due import Due
+from journey_service.repositories.endpoints import Endpoints
 from journey_service.repositories.events import Events
 from journey_service.repositories.health import Health
 from journey_service.repositories.imports import DueImports, Imports
 from journey_service.repositories.jobs import DueJobs, Jobs
 from journey_service.repositories.keys import KeyLookup, Keys
+from journey_service.repositories.news import News
+from journey_service.repositories.outbox import Deliveries, Outbox
 from journey_service.repositories.pasts import Pasts
 from journey_service.repositories.personal import PersonalData
 from journey_service.repositories.relationships import Relationships
@@ -23,19 +29,36 @@ from journey_service.repositories.roster import Roster
 from journey_service.repositories.scores import Scores
 from journey_service.repositories.sessions import Sessions
 from journey_service.repositories.stage_maps import StageMaps
+from journey_service.repositories.tasks import Tasks
+from journey_service.repositories.templates import Templates
 from journey_service.repositories.tombstones import ErasureKey, Tombstones
 from journey_service.repositories.transitions import Transitions
+from journey_service.repositories.vault import Vault
 
 
 class Work:
     """One company's transaction. Everything read and written in it is that company's."""
 
     def __init__(
-        self, connection: AsyncConnection, company_id: int, erasure_key: ErasureKey | None = None
+        self,
+        connection: AsyncConnection,
+        company_id: int,
+        erasure_key: ErasureKey | None = None,
+        vault: Vault | None = None,
     ) -> None:
         self._connection = connection
         self._erasure_key = erasure_key
+        self._vault = vault
         self.company_id = company_id
+
+    @property
+    def vault(self) -> Vault:
+        """What seals secrets and signs tokens. Raises UnavailableError where nobody has told its key."""
+        if self._vault is None:
+            raise UnavailableError(
+                "The service was not told JOURNEY_VAULT_KEY; no secret can be kept or used."
+            )
+        return self._vault
 
     @cached_property
     def companies(self) -> Companies:
@@ -66,6 +89,46 @@ class Work:
     def transitions(self) -> Transitions:
         """The ledger of moves."""
         return Transitions(self._connection, self.company_id)
+
+    @cached_property
+    def agendas(self) -> Agendas:
+        """What is still to be done for customers."""
+        return Agendas(self._connection, self.company_id)
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        """What is to leave the house."""
+        return Outbox(self._connection, self.company_id)
+
+    @cached_property
+    def deliveries(self) -> Deliveries:
+        """The log of what has left the house."""
+        return Deliveries(self._connection, self.company_id)
+
+    @cached_property
+    def news(self) -> News:
+        """What others are told of."""
+        return News(self._connection, self.company_id)
+
+    @cached_property
+    def templates(self) -> Templates:
+        """Templates the company has written."""
+        return Templates(self._connection, self.company_id)
+
+    @cached_property
+    def tasks(self) -> Tasks:
+        """What people do about customers."""
+        return Tasks(self._connection, self.company_id)
+
+    @cached_property
+    def campaigns(self) -> Campaigns:
+        """Campaigns, running and ended."""
+        return Campaigns(self._connection, self.company_id)
+
+    @cached_property
+    def endpoints(self) -> Endpoints:
+        """The company's own systems that take webhooks."""
+        return Endpoints(self._connection, self.company_id, self.vault)
 
     @cached_property
     def events(self) -> Events:

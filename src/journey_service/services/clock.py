@@ -5,12 +5,14 @@ instants, exactly as the sweep does it for everybody: whoever is told something 
 new time before. Nightly runs on the way are written down one by one; scores are written as of the last.
 """
 
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from journey_service.domain.actors import Actor
+from journey_service.domain.agenda import OLDEST_MOVE
 from journey_service.domain.calendar import latest_night, next_night, night_at, nights_between
 from journey_service.domain.errors import InvalidInputError, NoTestClockError
 from journey_service.repositories.audit import Act
@@ -18,14 +20,17 @@ from journey_service.repositories.companies import Company
 from journey_service.repositories.database import Database
 from journey_service.repositories.jobs import Job
 from journey_service.repositories.unit_of_work import Work
+from journey_service.services.agendas import Moved, follow, is_simulated
 from journey_service.services.companies import get_desk
-from journey_service.services.jobs import LEASE_SECONDS, Errand, Progress, Run, queue_errand, run_errand
+from journey_service.services.desk import load, write
+from journey_service.services.jobs import LEASE_SECONDS, Errand, Page, Progress, Run, queue_errand, run_errand
 from journey_service.services.rescoring import score_company, sweep_company
 from journey_service.services.retention import clear_old
 
 ADVANCE: Final = "advance_clock"
 PATIENCE_SECONDS: Final = 10.0
 """How long a caller is kept waiting before the rest is left to the worker."""
+CHUNK: Final = 200
 LONGEST_STEP: Final = timedelta(days=50 * 365)
 """Every night on the way is written down while the clock is held: a step is as long as that may take."""
 
@@ -76,10 +81,37 @@ async def advance(
 async def run_advance(run: Run) -> None:
     """The job: decide all that has fallen due, then score as of the last night on the way."""
     await sweep_company(run)
+    await settle_company(run)
     as_of = run.job.parameters["as_of"]
     if as_of is not None:
         await score_company(run, datetime.fromisoformat(as_of))
         await clear_old(run)
+
+
+async def settle_company(run: Run) -> None:
+    """Let whatever actions have fallen due happen, each at its own instant."""
+
+    async def page(work: Work) -> Page:
+        desk = await work.companies.desk()
+        some = await work.outbox.waiting(desk.now, limit=CHUNK) if is_simulated(desk) else []
+        if not some:
+            return Page({**run.cursor, "settled": True})
+        docket = await load(work, some)
+        unmoved = []
+        for customer_id, standing in docket.standings.items():
+            before = copy(standing.relationship)
+            journey = docket.find(customer_id)
+            assert journey is not None  # noqa: S101  # it is among those just loaded
+            journey.bring_to(docket.now)
+            if not journey.written and journey.relationship == before:
+                del docket.journeys[customer_id]
+                unmoved.append(Moved(standing.id, journey, is_new=False))
+        await write(work, docket, as_decided=True)
+        await follow(work, docket.desk, unmoved, now=docket.now, runs_actions=True)
+        return Page(run.cursor, {"acted_on": len(some)})
+
+    while not run.cursor.get("settled"):
+        await run.page(page)
 
 
 async def _move(work: Work, to: datetime | None, actor: Actor, lease_seconds: float) -> Errand:
@@ -105,6 +137,8 @@ async def _move(work: Work, to: datetime | None, actor: Actor, lease_seconds: fl
         "as_of": nights[-1][1].isoformat() if nights else None,
     }
     await work.companies.set_clock(None if to is None else target)
+    if to is None:
+        await work.outbox.release_clock(target, target - OLDEST_MOVE)
     await work.companies.set_next_night(night_at(next_night(latest_night(target, zone), zone), zone))
     errand = await queue_errand(
         work, ADVANCE, parameters, actor=actor.name, is_for_here=True, lease_seconds=lease_seconds

@@ -18,7 +18,7 @@ from journey_service.domain.policy import parse_policy
 from journey_service.domain.relationship import Rulebook
 from journey_service.domain.stages import DEFAULT_STAGES, parse_stage_map
 from journey_service.repositories.audit import Act
-from journey_service.repositories.companies import Company, Desk
+from journey_service.repositories.companies import Company, Desk, Founding
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.linting import findings_of, findings_to_json
@@ -31,13 +31,17 @@ _NO_ZONES = frozenset(("localtime", "posixrules", "Factory"))
 
 @dataclass(frozen=True, slots=True)
 class NewCompany:
-    """What an operator says of a company. `stages` and `policy` are JSON; left out, the defaults hold."""
+    """What an operator says of a company. `stages` and `policy` are JSON; left out, the defaults hold.
+
+    What falls due by a test clock is delivered to the log of deliveries only, unless it is to `deliver`.
+    """
 
     name: str
     timezone: str
     currency: str
     id: int | None = None
     test_clock: datetime | None = None
+    deliver: bool = False
     policy: Mapping[str, object] = field(default_factory=dict)
     stages: Sequence[object] | None = None
 
@@ -54,11 +58,8 @@ async def found_company(database: Database, new: NewCompany, *, author: Actor) -
     async def found(company_id: int) -> Desk | None:
         async def unit(work: Work) -> Desk | None:
             is_new = await work.companies.found(
-                name=new.name,
-                timezone=new.timezone,
-                currency=new.currency,
-                clock_at=new.test_clock,
-                rulebook=rulebook,
+                Founding(new.name, new.timezone, new.currency, new.test_clock, new.deliver),
+                rulebook,
                 findings=findings_to_json(findings),
                 author=author.name,
             )
@@ -100,6 +101,8 @@ def _check(new: NewCompany) -> Rulebook:
         faults.append(
             Fault("/timezone", f"{quoted(new.timezone)} is not an IANA time zone, such as Europe/Berlin")
         )
+    if new.deliver and new.test_clock is None:
+        faults.append(Fault("/deliver", "means nothing without a test clock"))
     policy, stage_map = None, None
     try:
         policy = parse_policy(new.policy, "/policy")

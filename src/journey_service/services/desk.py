@@ -12,6 +12,7 @@ from journey_service.repositories.companies import Desk
 from journey_service.repositories.relationships import Standing, Writing
 from journey_service.repositories.transitions import Entry
 from journey_service.repositories.unit_of_work import Work
+from journey_service.services.agendas import Moved, follow
 
 
 @dataclass(slots=True)
@@ -96,11 +97,16 @@ class Docket:
         return view(self.desk, self.standings[customer_id], self.now)
 
 
-async def load(work: Work, customer_ids: Iterable[int], *, now: datetime | None = None) -> Docket:
-    """Hold the customers until the transaction ends. `now` defaults to the company's own clock."""
+async def load(
+    work: Work, customer_ids: Iterable[int], *, now: datetime | None = None, only_free: bool = False
+) -> Docket:
+    """Hold the customers until the transaction ends. `now` defaults to the company's own clock.
+
+    With `only_free`, those whom somebody else holds are left to them.
+    """
     desk = await keep_desk(work)
     asked = sorted(set(customer_ids))
-    standings, locked_at = await work.relationships.lock(asked)
+    standings, locked_at = await work.relationships.lock(asked, only_free=only_free)
     # Asked after the lock: whoever was erased while it was waited for is known by now.
     erased = await work.tombstones.among(id_ for id_ in asked if id_ not in standings)
     if now is None:
@@ -135,8 +141,12 @@ async def keep_desk(work: Work) -> Desk:
     return desk if desk.company.clock_at is None else await work.companies.keep_clock()
 
 
-async def write(work: Work, docket: Docket, *, as_decided: bool = False) -> dict[tuple[int, int], Entry]:
+async def write(
+    work: Work, docket: Docket, *, as_decided: bool = False, runs_actions: bool = True
+) -> dict[tuple[int, int], Entry]:
     """Write every journey worked on, with its scores; returns the new ledger entries by (customer, seq).
+
+    What the moves call for is planned with them, unless it is history that is written: then without `runs_actions`.
 
     Scores are those of the docket's now, or, `as_decided`, of each journey's last decision: what a worker
     that had come in time would have written.
@@ -183,10 +193,18 @@ async def write(work: Work, docket: Docket, *, as_decided: bool = False) -> dict
         for transition in journey.written
     ]
     customers = {docket.standings[customer_id].id: customer_id for customer_id in journeys}
-    return {
-        (customers[relationship_id], seq): entry
-        for (relationship_id, seq), entry in (await work.transitions.append(rows)).items()
-    }
+    written = await work.transitions.append(rows)
+    await follow(
+        work,
+        docket.desk,
+        [
+            Moved(docket.standings[customer_id].id, journey, customer_id in is_new)
+            for customer_id, journey in journeys.items()
+        ],
+        now=docket.now,
+        runs_actions=runs_actions,
+    )
+    return {(customers[relationship_id], seq): entry for (relationship_id, seq), entry in written.items()}
 
 
 def check_past(desk: Desk, as_of: datetime) -> None:

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import AsyncIterable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from journey_service.domain.actors import Actor
@@ -26,7 +27,7 @@ from journey_service.domain.journey import Journey
 from journey_service.repositories.audit import Act
 from journey_service.repositories.database import Database
 from journey_service.repositories.events import Applied, Known
-from journey_service.repositories.imports import Import, LineFault
+from journey_service.repositories.imports import Import, LineFault, Terms
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.companies import get_desk
 from journey_service.services.desk import Docket, load, write
@@ -39,6 +40,9 @@ _TIMEOUT_MS = 60_000
 
 Progress = Callable[[Import], None]
 
+AS_HISTORY: Final = Terms()
+"""Up to now, and without actions."""
+
 
 async def read_history(  # one upload has just these properties
     database: Database,
@@ -47,19 +51,19 @@ async def read_history(  # one upload has just these properties
     *,
     actor: Actor,
     is_gzip: bool | None = None,
-    until: datetime | None = None,
+    terms: Terms = AS_HISTORY,
     on_progress: Callable[[int], None] | None = None,
 ) -> Import:
     """Read a history whole and keep it for replaying; returns the queued import.
 
-    `until` is the instant up to which journeys are to be brought, the company's now by default. Raises
+    Its moves run no actions unless the terms say so, and those of long ago never do. Raises
     MalformedError or InvalidInputError, with nothing kept, when the file is not a history at all.
     `on_progress` is told the number of bytes read so far.
     """
     desk = await get_desk(database, company_id)
-    if until is not None and until > desk.now:
+    if terms.until is not None and terms.until > desk.now:
         raise InvalidInputError.at("/until", "must not lie in the future of the company")
-    staging = _Staging(database, company_id, actor, until)
+    staging = _Staging(database, company_id, actor, terms)
     reader = HistoryReader(ZoneInfo(desk.company.timezone), is_gzip=is_gzip)
     digest = hashlib.sha256()
     size = 0
@@ -80,12 +84,12 @@ async def read_history(  # one upload has just these properties
 
 
 async def find_unfinished(
-    database: Database, company_id: int, content: bytes, *, until: datetime | None
+    database: Database, company_id: int, content: bytes, terms: Terms = AS_HISTORY
 ) -> Import | None:
-    """An import of the same bytes (SHA-256) up to the same instant that was read whole and not finished."""
+    """An import of the same bytes (SHA-256) on the same terms that was read whole and not finished."""
 
     async def unit(work: Work) -> Import | None:
-        return await work.imports.find_unfinished(content, until)
+        return await work.imports.find_unfinished(content, terms)
 
     return await database.run(company_id, unit)
 
@@ -185,11 +189,11 @@ async def _fail(database: Database, company_id: int, import_id: int, error: str)
 class _Staging:
     """Writes lines down as they are read, some thousand at a time."""
 
-    def __init__(self, database: Database, company_id: int, actor: Actor, until: datetime | None) -> None:
+    def __init__(self, database: Database, company_id: int, actor: Actor, terms: Terms) -> None:
         self._database = database
         self._company_id = company_id
         self._actor = actor
-        self._until = until
+        self._terms = terms
         self._import_id: int | None = None
         self._lines: list[Line] = []
         self._faulty: list[FaultyLineError] = []
@@ -230,7 +234,7 @@ class _Staging:
         async def unit(work: Work) -> int:
             import_id = self._import_id
             if import_id is None:
-                import_id = await work.imports.begin(until=self._until, actor=self._actor.name)
+                import_id = await work.imports.begin(self._terms, actor=self._actor.name)
             await work.imports.stage(import_id, lines)
             await work.imports.note_faults(import_id, _flatten(faulty))
             await work.imports.count_read(
@@ -320,7 +324,7 @@ class _Page:
                 journey.bring_to(docket.now)
         self.counts["done"] = len(self.lines)
         self.counts["transitions"] = sum(len(journey.written) for journey in docket.journeys.values())
-        await write(work, docket)
+        await write(work, docket, runs_actions=self.found.runs_actions)
         await work.events.append(
             [
                 Applied(docket.standings[event.customer_id].id, event, content, stage, seq)

@@ -130,7 +130,8 @@ async def _rehearse_page(
     desk = await work.companies.desk()
     pending = await adoptions(work, desk)
     rulebook = Rulebook(drawn, desk.rulebook.policy)
-    draft = Draft(rulebook, Activation(told["activation"]), datetime.fromisoformat(told["as_of"]))
+    as_of = datetime.fromisoformat(told["as_of"])
+    draft = Draft(rulebook, Activation(told["activation"]), as_of, desk.playbook)
     last = None
     for index, (standing, reach) in enumerate(await work.roster.everybody(after, limit=CHUNK)):
         journey = pending.journey(standing.relationship, desk.rulebook, UnexplainedJourney)

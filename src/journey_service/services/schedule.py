@@ -15,6 +15,8 @@ SWEEP: Final = "sweep"
 NIGHTS: Final = "nights"
 JOBS: Final = "jobs"
 IMPORTS: Final = "imports"
+NEWS: Final = "news"
+ACTIONS: Final = "actions"
 EVERY_SECONDS: Final = 5.0
 NIGHTS_SHOWN: Final = 7
 
@@ -33,6 +35,8 @@ ROUNDS: Final = (
     Round(SWEEP, "decides customers who fall due", EVERY_SECONDS, is_rung=False),
     Round(NIGHTS, "begins nightly runs that fall due", EVERY_SECONDS, is_rung=False),
     Round(JOBS, "does long work that waits", EVERY_SECONDS, is_rung=True),
+    Round(NEWS, "puts news in order, for endpoints and streams", EVERY_SECONDS, is_rung=True),
+    Round(ACTIONS, "sends mails and messages, writes tasks", EVERY_SECONDS, is_rung=True),
     Round(IMPORTS, "replays histories that wait", EVERY_SECONDS, is_rung=True),
 )
 

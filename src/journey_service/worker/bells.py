@@ -11,7 +11,7 @@ from arq.cron import CronJob
 from redis.exceptions import RedisError
 
 from journey_service.gateways.doorbell import QUEUE, RING, connect, to_json
-from journey_service.services.schedule import IMPORTS, JOBS, NIGHTS, SWEEP
+from journey_service.services.schedule import ACTIONS, IMPORTS, JOBS, NEWS, NIGHTS, SWEEP
 from journey_service.worker.rounds import Rounds
 
 _ROUNDS: Final = "rounds"
@@ -33,7 +33,7 @@ async def ring(ctx: dict[str, Any], name: str) -> None:
 
 async def every_five_seconds(ctx: dict[str, Any]) -> None:
     """Look for whoever is due, and for work that waits."""
-    for name in (SWEEP, JOBS, IMPORTS):
+    for name in (SWEEP, NEWS, ACTIONS, JOBS, IMPORTS):
         ctx[_ROUNDS].ring(name)
 
 

@@ -5,8 +5,13 @@ import logging
 import logging.config
 import signal
 
+from journey_service.gateways.mail import MailDrop, SmtpMailer
+from journey_service.gateways.outgoing import Outgoing
+from journey_service.gateways.webhooks import Webhooks
 from journey_service.logs import CONFIG
 from journey_service.repositories.database import Database
+from journey_service.services.delivery import Post
+from journey_service.services.parcels import Links
 from journey_service.settings import Settings
 from journey_service.worker.bells import listen
 from journey_service.worker.rounds import Rounds
@@ -29,8 +34,10 @@ async def run_worker(settings: Settings) -> None:
         pool_timeout=_POOL_TIMEOUT_SECONDS,
         application_name="journey-worker",
         erasure_key=settings.erasure_key.get_secret_value(),
+        vault_key=settings.vault_key.get_secret_value(),
     )
-    rounds = Rounds(database, lease_seconds=settings.lease_seconds)
+    outgoing = Outgoing(trusted=settings.trusted_origins)
+    rounds = Rounds(database, lease_seconds=settings.lease_seconds, post=post_of(settings, outgoing))
     bells = None
     if settings.redis_url is not None:
         bells = asyncio.create_task(listen(settings.redis_url.get_secret_value(), rounds))
@@ -43,5 +50,16 @@ async def run_worker(settings: Settings) -> None:
             bells.cancel()
             await asyncio.gather(bells, return_exceptions=True)
         await rounds.close()
+        await outgoing.close()
         await database.close()
         _LOGGER.info("the worker has stopped")
+
+
+def post_of(settings: Settings, outgoing: Outgoing) -> Post:
+    """The ways out of the house that the settings name."""
+    mailer: SmtpMailer | MailDrop | None = None
+    if settings.mail_url is not None:
+        mailer = SmtpMailer(settings.mail_url.get_secret_value(), settings.sender)
+    elif settings.mail_folder is not None:
+        mailer = MailDrop(settings.mail_folder, settings.sender)
+    return Post(Webhooks(outgoing), mailer, Links(settings.links_url))

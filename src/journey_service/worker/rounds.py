@@ -12,11 +12,12 @@ from typing import Final
 
 from journey_service.domain.errors import UnavailableError
 from journey_service.repositories.database import Database
+from journey_service.services.delivery import Courier, Post, publish_due
 from journey_service.services.imports import run_due_imports
 from journey_service.services.jobs import LEASE_SECONDS, JobRunner
 from journey_service.services.kinds import KINDS
 from journey_service.services.nights import begin_due_nights
-from journey_service.services.schedule import IMPORTS, JOBS, NIGHTS, ROUNDS, SWEEP
+from journey_service.services.schedule import ACTIONS, IMPORTS, JOBS, NEWS, NIGHTS, ROUNDS, SWEEP
 from journey_service.services.sweep import Sweeper
 
 _JITTER: Final = 0.2
@@ -59,7 +60,10 @@ class _Round:
 
 
 class Rounds:
-    """The rounds of one process: those named, or all; `pause_seconds` replaces their own."""
+    """The rounds of one process: those named, or all; `pause_seconds` replaces their own.
+
+    Without a post nothing leaves the house: somebody else sees to that.
+    """
 
     def __init__(
         self,
@@ -68,19 +72,25 @@ class Rounds:
         names: Collection[str] | None = None,
         lease_seconds: float = LEASE_SECONDS,
         pause_seconds: float | None = None,
+        post: Post | None = None,
     ) -> None:
         self._database = database
+        self._sweeper = Sweeper(database)
         self._runner = JobRunner(database, KINDS, lease_seconds, on_ended=lambda: self.ring(JOBS))
+        self._courier = None if post is None else Courier(database, post)
         acts: dict[str, Callable[[], Awaitable[object]]] = {
-            SWEEP: Sweeper(database).sweep,
+            SWEEP: self._sweep,
             NIGHTS: self._begin_nights,
             JOBS: self._runner.look,
             IMPORTS: self._replay,
+            NEWS: self._publish,
         }
+        if self._courier is not None:
+            acts[ACTIONS] = self._courier.look
         self._rounds = {
             each.name: _Round(each.name, acts[each.name], pause_seconds or each.every_seconds)
             for each in ROUNDS
-            if names is None or each.name in names
+            if each.name in acts and (names is None or each.name in names)
         }
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -101,10 +111,21 @@ class Rounds:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._runner.close()
+        if self._courier is not None:
+            await self._courier.close()
 
     async def _begin_nights(self) -> None:
         if await begin_due_nights(self._database):
             self.ring(JOBS)
+
+    async def _sweep(self) -> None:
+        if (await self._sweeper.sweep()).moved:
+            self.ring(NEWS)
+            self.ring(ACTIONS)
+
+    async def _publish(self) -> None:
+        if await publish_due(self._database):
+            self.ring(ACTIONS)
 
     async def _replay(self) -> None:
         while await run_due_imports(self._database):

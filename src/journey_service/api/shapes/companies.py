@@ -25,6 +25,10 @@ class CompanyIn(In):
     test_clock: Instant | None = Field(
         default=None, description="the company's time stands still there until it is advanced"
     )
+    deliver: bool = Field(
+        default=False,
+        description="whether what falls due by the test clock leaves the house; else it is only written down",
+    )
     policy: dict[str, Any] = Field(default_factory=dict, description="what differs from the default policy")
     stages: list[dict[str, Any]] | None = Field(
         default=None, description="the stage map; left out, the seven defaults"

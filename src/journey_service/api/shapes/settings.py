@@ -13,6 +13,7 @@ from journey_service.services.settings import Changed
 
 Share = Annotated[float, Field(ge=0, le=1, description="a fraction of 1, at most four decimals")]
 Count = Annotated[int, Field(ge=1, le=3650)]
+WallTime = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")] | None
 Kept = Annotated[int, Field(ge=1, le=36_500)]
 
 
@@ -60,6 +61,20 @@ class SettingsOut(Out):
     )
     frequency_cap: int = Field(ge=1, le=1000, description="messages at most, per customer and channel ...")
     frequency_cap_days: int = Field(ge=1, le=365, description="... within so many days")
+    quiet_from: WallTime = Field(
+        description="company-local time from which nobody is written to; null: never"
+    )
+    quiet_until: WallTime = Field(description="until when; earlier than `quiet_from`: of the next day")
+    longest_hold_hours: int = Field(
+        ge=1, le=168, description="for how long a message waits at most for quiet hours to end"
+    )
+    campaign_pause_days: int = Field(
+        ge=0, le=3650, description="after a campaign none of its kind begins for the customer for so long"
+    )
+    language: str = Field(
+        pattern=r"^[a-z]{2,3}(-[a-z0-9]{2,8})?$",
+        description="in which customers are written to whose own language is not known",
+    )
     keep_event_details_days: Kept = Field(description="for how long free metadata of events is kept")
     keep_import_faults_days: Kept = Field(description="for how long faults of imported lines are kept")
     keep_job_details_days: Kept = Field(description="for how long it is kept what ended jobs were about")

@@ -18,7 +18,7 @@ from journey_service.domain.actors import Actor
 from journey_service.domain.errors import CompanyExistsError, UnavailableError
 from journey_service.repositories.consents import ConsentChange
 from journey_service.repositories.database import Database
-from journey_service.repositories.imports import Import
+from journey_service.repositories.imports import Import, Terms
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.clock import ADVANCE, advance, run_advance
 from journey_service.services.companies import found_company, get_desk
@@ -144,9 +144,11 @@ class _Opening:
         if not any(one.until == until and one.status == "done" for one in await self._told()):
             lines = [moment.line for moment in moments]
             digest = hashlib.sha256(b"".join(lines)).digest()
-            found = await find_unfinished(database, company_id, digest, until=until)
+            found = await find_unfinished(database, company_id, digest, Terms(until))
             if found is None:
-                found = await read_history(database, company_id, _chunks(lines), actor=_ACTOR, until=until)
+                found = await read_history(
+                    database, company_id, _chunks(lines), actor=_ACTOR, terms=Terms(until)
+                )
             await self._replay(found.id)
         self._note(before + len(moments))
 
@@ -210,7 +212,7 @@ async def _write_profiles(work: Work, people: Sequence[tuple[datetime, Person]])
         if person.customer_id not in docket.standings:
             docket.open(person.customer_id, met_at).settle(met_at)
     if docket.journeys:
-        await write(work, docket)
+        await write(work, docket, runs_actions=False)
     await work.consents.append(changes)
 
 

@@ -1,0 +1,12 @@
+"""What other systems say, made fit to be kept and shown: it is theirs, and may hold anything."""
+
+from typing import Final
+
+_LONGEST: Final = 255
+
+
+def shortly(said: str) -> str:
+    """What was said as one line of at most 255 printable characters."""
+    # What is far beyond is not looked at.
+    shown = "".join(letter if letter.isprintable() else " " for letter in said[: 8 * _LONGEST])
+    return " ".join(shown.split())[:_LONGEST].rstrip()

@@ -1,0 +1,97 @@
+"""Signed messages to companies' own systems, as Standard Webhooks 1.0 has them.
+
+The signature covers id, time and the very bytes that are sent; the time is that of the attempt, so that receivers
+can refuse what is replayed later, and the id that of the message, so that they can tell a second try from a second
+message. While a secret is being replaced, both sign.
+"""
+
+import base64
+import hmac
+import re
+import time
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from hashlib import sha256
+from importlib.metadata import version
+from typing import Final
+
+from journey_service.domain.delivery import DeliveryFailedError, DeliveryRefusedError, Message, Receipt
+from journey_service.gateways.answers import shortly
+from journey_service.gateways.outgoing import Answer, Outgoing, OutgoingFailedError, OutgoingRefusedError
+
+_OK: Final = range(200, 300)
+_GONE: Final = 410
+_USER_AGENT: Final = f"journey-service/{version('journey-service')}"
+_SECONDS: Final = re.compile(r"\d{1,9}", re.ASCII)
+
+
+class Webhooks:
+    """The messenger over HTTP. A deadline is that of a whole attempt, from the name to the last byte."""
+
+    def __init__(self, outgoing: Outgoing, deadline_seconds: float = 20.0) -> None:
+        self._outgoing = outgoing
+        self._deadline_seconds = deadline_seconds
+
+    async def send(self, message: Message) -> Receipt:
+        """Hand a message over: any status of 2xx accepts it, 410 wants no more, whatever else may do better later.
+
+        Raises DeliveryFailedError, DeliveryRefusedError; their reasons are lines of at most 255 characters.
+        """
+        if not message.secrets:
+            raise DeliveryRefusedError("There is no secret to sign the message with.")
+        now = int(time.time())
+        headers = {
+            "content-type": "application/json",
+            "user-agent": _USER_AGENT,
+            "idempotency-key": message.key,
+            "webhook-id": message.key,
+            "webhook-timestamp": str(now),
+            "webhook-signature": _signatures(message, now),
+        }
+        try:
+            answer = await self._outgoing.send(
+                "POST",
+                message.url,
+                headers=headers,
+                content=message.body,
+                deadline_seconds=self._deadline_seconds,
+            )
+        except OutgoingRefusedError as error:
+            raise DeliveryRefusedError(shortly(str(error))) from error
+        except OutgoingFailedError as error:
+            raise DeliveryFailedError(shortly(str(error))) from error
+        return _judged(answer)
+
+
+def _signatures(message: Message, timestamp: int) -> str:
+    signed = f"{message.key}.{timestamp}.".encode() + message.body
+    made = (base64.b64encode(hmac.digest(secret, signed, sha256)).decode() for secret in message.secrets)
+    return " ".join(f"v1,{signature}" for signature in made)
+
+
+def _judged(answer: Answer) -> Receipt:
+    said = answer.body.decode(errors="replace")
+    if answer.status in _OK:
+        return Receipt(shortly(said), answer.status)
+    reason = shortly(f"The receiver answered {answer.status}: {said}" if said else _unsaid(answer.status))
+    if answer.status == _GONE:
+        raise DeliveryRefusedError(reason, status=answer.status, is_gone=True)
+    raise DeliveryFailedError(reason, retry_after=_retry_after(answer), status=answer.status)
+
+
+def _unsaid(status: int) -> str:
+    return f"The receiver answered {status}."
+
+
+def _retry_after(answer: Answer) -> timedelta | None:
+    """How long the receiver wishes to be left alone, told in seconds or as a date; None if it says nothing usable."""
+    told = answer.headers.get("retry-after", "").strip()
+    if _SECONDS.fullmatch(told):
+        return timedelta(seconds=int(told))
+    try:
+        until = parsedate_to_datetime(told)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    until = until.replace(tzinfo=UTC) if until.tzinfo is None else until
+    wish = until - datetime.fromtimestamp(time.time(), UTC)
+    return wish if wish > timedelta() else None

@@ -1,0 +1,77 @@
+"""Campaigns as they are listed: whose, how far, and why they ended."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCampaign:
+    """A campaign as it is kept. `reason` says why it ended; None: it runs. Instants are the company's."""
+
+    id: int
+    customer_id: int
+    relationship_id: int
+    type: str
+    transition_seq: int
+    started_at: datetime
+    ended_at: datetime | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignsWanted:
+    """Which campaigns are asked for; None: any. `before` is the id of the last one of the page before."""
+
+    limit: int
+    is_running: bool | None = None
+    type: str | None = None
+    customer_id: int | None = None
+    before: int | None = None
+
+
+_SELECT: Final = (
+    "SELECT k.id, r.customer_id, k.relationship_id, k.type, k.transition_seq, k.started_at, k.ended_at,"
+    " k.end_reason AS reason FROM retention_campaigns k JOIN customer_relationships r"
+    " ON r.company_id = k.company_id AND r.id = k.relationship_id WHERE k.company_id = :company_id"
+)
+_ONE: Final = text(f"{_SELECT} AND k.id = :id")
+
+
+class Campaigns:
+    """The campaigns of one company."""
+
+    def __init__(self, connection: AsyncConnection, company_id: int) -> None:
+        self._connection = connection
+        self._company_id = company_id
+
+    async def page(self, wanted: CampaignsWanted) -> list[StoredCampaign]:
+        """Campaigns, newest first."""
+        clauses: list[str] = []
+        values: dict[str, Any] = {"company_id": self._company_id, "limit": wanted.limit}
+        if wanted.is_running is not None:
+            clauses.append(f"k.ended_at IS {'' if wanted.is_running else 'NOT '}NULL")
+        if wanted.type is not None:
+            clauses.append("k.type = :type")
+            values["type"] = wanted.type
+        if wanted.customer_id is not None:
+            clauses.append("r.customer_id = :customer_id")
+            values["customer_id"] = wanted.customer_id
+        if wanted.before is not None:
+            clauses.append("k.id < :before")
+            values["before"] = wanted.before
+        conditions = "".join(f" AND {clause}" for clause in clauses)
+        rows = await self._connection.execute(
+            text(f"{_SELECT}{conditions} ORDER BY k.id DESC LIMIT :limit"), values
+        )
+        return [StoredCampaign(**row._mapping) for row in rows]
+
+    async def find(self, id_: int) -> StoredCampaign | None:
+        """One campaign."""
+        row = (
+            await self._connection.execute(_ONE, {"company_id": self._company_id, "id": id_})
+        ).one_or_none()
+        return None if row is None else StoredCampaign(**row._mapping)

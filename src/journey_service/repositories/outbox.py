@@ -1,0 +1,397 @@
+"""The outbox: actions claimed by a worker for a while, and what has come of each.
+
+Whoever claims gets a token of chance. Everything later asks for that token, so that a worker which was away for
+longer than its lease changes nothing more. `ready_at` is when an action may be claimed: due, to be tried again, or
+left by one that fell silent; one index answers for all three.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from journey_service.domain.actions import Channel, Step
+from journey_service.domain.playbook import step_from_json
+
+LONGEST_ANSWER: Final = 255
+
+# A step waits for those before it; whoever holds its customer is left to that.
+_CANDIDATES: Final = text(
+    "SELECT a.id, a.relationship_id, r.customer_id FROM journey_actions a JOIN customer_relationships r"
+    " ON r.company_id = a.company_id AND r.id = a.relationship_id"
+    " WHERE a.company_id = :company_id AND a.state IN ('pending', 'leased') AND a.ready_at <= now()"
+    " AND a.channel <> 'webhook' AND a.id <> ALL(CAST(:without AS uuid[]))"
+    " AND NOT EXISTS (SELECT 1 FROM journey_actions p WHERE p.company_id = a.company_id"
+    "   AND p.relationship_id = a.relationship_id AND p.transition_seq = a.transition_seq AND p.name = a.name"
+    "   AND p.number < a.number AND p.state IN ('pending', 'leased'))"
+    " ORDER BY a.ready_at LIMIT :limit"
+)
+_CLAIM: Final = text(
+    "UPDATE journey_actions SET state = 'leased', lease_token = :token, updated_at = clock_timestamp(),"
+    " ready_at = clock_timestamp() + make_interval(secs => :seconds)"
+    " WHERE company_id = :company_id AND id = ANY(CAST(:ids AS uuid[])) AND state IN ('pending', 'leased')"
+    " AND ready_at <= now() RETURNING id"
+)
+_CLAIM_NEWS: Final = text(
+    "WITH due AS (SELECT id FROM journey_actions WHERE company_id = :company_id AND state IN ('pending', 'leased')"
+    "   AND ready_at <= now() AND channel = 'webhook' ORDER BY ready_at LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED),"
+    " held AS (UPDATE journey_actions a SET state = 'leased', lease_token = :token, updated_at = clock_timestamp(),"
+    "   ready_at = clock_timestamp() + make_interval(secs => :seconds) FROM due"
+    "   WHERE a.company_id = :company_id AND a.id = due.id RETURNING a.id, a.endpoint_id, a.news_id, a.attempts)"
+    " SELECT * FROM held"
+)
+_RENEW: Final = text(
+    "UPDATE journey_actions SET ready_at = clock_timestamp() + make_interval(secs => :seconds)"
+    " WHERE company_id = :company_id AND id = ANY(CAST(:ids AS uuid[])) AND state = 'leased' AND lease_token = :token"
+    " RETURNING id"
+)
+_ATTEMPTS_OF: Final = text(
+    "SELECT id, attempts FROM journey_actions WHERE company_id = :company_id AND id = ANY(CAST(:ids AS uuid[]))"
+)
+_RELEASE: Final = text(
+    "UPDATE journey_actions SET state = 'pending', lease_token = NULL, ready_at = clock_timestamp(),"
+    " updated_at = clock_timestamp()"
+    " WHERE company_id = :company_id AND id = ANY(CAST(:ids AS uuid[])) AND state = 'leased' AND lease_token = :token"
+)
+_FINISH: Final = text(
+    "UPDATE journey_actions SET state = CAST(:state AS text), lease_token = NULL, attempts = attempts + 1,"
+    " ready_at = CASE WHEN CAST(:state AS text) = 'pending' THEN clock_timestamp() + make_interval(secs => :pause) END,"
+    " reserved_at = CASE WHEN CAST(:state AS text) = 'dead' THEN NULL ELSE reserved_at END,"
+    " finished_at = CASE WHEN CAST(:state AS text) = 'pending' THEN NULL ELSE CAST(:at AS timestamptz) END,"
+    " last_error = CASE WHEN CAST(:state AS text) = 'done' THEN last_error ELSE CAST(:answer AS text) END,"
+    " last_status = CAST(:status AS int), updated_at = clock_timestamp()"
+    " WHERE company_id = :company_id AND id = CAST(:id AS uuid) AND state = 'leased' AND lease_token = :token"
+    " RETURNING relationship_id, campaign_id"
+)
+_ATTEMPT: Final = text(
+    "INSERT INTO action_attempts (company_id, action_id, number, relationship_id, begun_at, outcome, status, answer)"
+    " SELECT :company_id, CAST(:id AS uuid), count(*) + 1, :relationship_id,"
+    " clock_timestamp() - make_interval(secs => :seconds), :outcome, CAST(:status AS int), :answer"
+    " FROM action_attempts WHERE company_id = :company_id AND action_id = CAST(:id AS uuid)"
+)
+# One at a time, so that of two last steps one sees the other ended.
+_HOLD_CAMPAIGN: Final = text(
+    "SELECT k.id FROM retention_campaigns k JOIN journey_actions a ON a.company_id = k.company_id"
+    " AND a.campaign_id = k.id WHERE k.company_id = :company_id AND a.id = CAST(:id AS uuid)"
+    " FOR NO KEY UPDATE OF k"
+)
+_END_CAMPAIGN: Final = text(
+    "WITH ended AS (UPDATE retention_campaigns k SET ended_at = CAST(:at AS timestamptz), end_reason = 'completed'"
+    "   WHERE k.company_id = :company_id AND k.id = :campaign_id AND k.ended_at IS NULL AND NOT EXISTS (SELECT 1"
+    "   FROM journey_actions a WHERE a.company_id = k.company_id AND a.relationship_id = k.relationship_id"
+    "   AND a.campaign_id = k.id AND a.state IN ('pending', 'leased')) RETURNING k.relationship_id, k.id)"
+    " INSERT INTO journey_news (company_id, relationship_id, type, campaign_id)"
+    " SELECT :company_id, relationship_id, 'campaign.ended', id FROM ended"
+)
+_CANCEL: Final = text(
+    "UPDATE journey_actions SET state = 'cancelled', reason = :reason, lease_token = NULL, ready_at = NULL,"
+    " reserved_at = NULL, finished_at = CAST(:at AS timestamptz), updated_at = clock_timestamp()"
+    " WHERE company_id = :company_id AND id = ANY(CAST(:ids AS uuid[])) AND state = 'leased' AND lease_token = :token"
+)
+_CANCEL_OF_ENDPOINT: Final = text(
+    "UPDATE journey_actions SET state = 'cancelled', reason = 'endpoint_disabled', ready_at = NULL,"
+    " finished_at = clock_timestamp(), updated_at = clock_timestamp()"
+    " WHERE company_id = :company_id AND endpoint_id = :endpoint_id AND state = 'pending'"
+)
+_RELEASE_CLOCK: Final = text(
+    "UPDATE journey_actions SET updated_at = clock_timestamp(),"
+    " state = CASE WHEN due_at < CAST(:oldest AS timestamptz) THEN 'cancelled' ELSE 'pending' END,"
+    " reason = CASE WHEN due_at < CAST(:oldest AS timestamptz) THEN 'held_too_long' END,"
+    " finished_at = CASE WHEN due_at < CAST(:oldest AS timestamptz) THEN CAST(:now AS timestamptz) END,"
+    " ready_at = CASE WHEN due_at < CAST(:oldest AS timestamptz) THEN NULL ELSE due_at END"
+    " WHERE company_id = :company_id AND state = 'pending' AND ready_at IS NULL"
+)
+_WAITING: Final = text(
+    "SELECT DISTINCT r.customer_id FROM (SELECT relationship_id FROM journey_actions WHERE company_id = :company_id"
+    "   AND state = 'pending' AND ready_at IS NULL AND due_at <= CAST(:now AS timestamptz)"
+    "   ORDER BY due_at LIMIT :limit) due"
+    " JOIN customer_relationships r ON r.company_id = :company_id AND r.id = due.relationship_id"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An action that is ready, and whose it is."""
+
+    id: str
+    relationship_id: int
+    customer_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewsDelivery:
+    """News for an endpoint, claimed: by the rows that tell of it."""
+
+    id: str
+    endpoint_id: int
+    news_id: int
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one attempt: the new state, after which pause it is tried again, and what the other side said.
+
+    `seconds` is how long the attempt took, `at` the company's time.
+    """
+
+    state: str
+    at: datetime
+    seconds: float
+    answer: str = ""
+    status: int | None = None
+    pause: timedelta = timedelta(0)
+    is_refused: bool = False
+
+
+class Outbox:
+    """What is to leave the house for one company."""
+
+    def __init__(self, connection: AsyncConnection, company_id: int) -> None:
+        self._connection = connection
+        self._company_id = company_id
+
+    async def candidates(self, *, limit: int, without: Sequence[str] = ()) -> list[Candidate]:
+        """Customers' actions that are ready, the longest first; not claimed yet."""
+        rows = await self._connection.execute(
+            _CANDIDATES, {"company_id": self._company_id, "limit": limit, "without": list(without)}
+        )
+        return [Candidate(str(row.id), row.relationship_id, row.customer_id) for row in rows]
+
+    async def claim(self, ids: Sequence[str], token: str, seconds: float) -> set[str]:
+        """Take actions whose customers are held; those that somebody else was first with are not among them."""
+        rows = await self._scalars(_CLAIM, ids=list(ids), token=token, seconds=seconds)
+        return set(map(str, rows))
+
+    async def claim_news(self, token: str, seconds: float, *, limit: int) -> list[NewsDelivery]:
+        """Take news for endpoints that are ready; those in other hands are left to them."""
+        rows = await self._connection.execute(
+            _CLAIM_NEWS,
+            {"company_id": self._company_id, "token": token, "seconds": seconds, "limit": limit},
+        )
+        return [NewsDelivery(str(row.id), row.endpoint_id, row.news_id, row.attempts) for row in rows]
+
+    async def renew(self, ids: Sequence[str], token: str, seconds: float) -> set[str]:
+        """Keep claimed actions for longer; those not among the answer are somebody else's now."""
+        return set(map(str, await self._scalars(_RENEW, ids=list(ids), token=token, seconds=seconds)))
+
+    async def attempts_of(self, ids: Sequence[str]) -> dict[str, int]:
+        """How often actions have been tried, by id."""
+        rows = await self._connection.execute(
+            _ATTEMPTS_OF, {"company_id": self._company_id, "ids": list(ids)}
+        )
+        return {str(row.id): row.attempts for row in rows}
+
+    async def release(self, ids: Sequence[str], token: str) -> None:
+        """Give claimed actions back, as if they had not been taken."""
+        await self._execute(_RELEASE, ids=list(ids), token=token)
+
+    async def cancel(self, ids: Sequence[str], token: str, reason: str, at: datetime) -> None:
+        """Do not do claimed actions, after all."""
+        await self._execute(_CANCEL, ids=list(ids), token=token, reason=reason, at=at)
+
+    async def finish(self, id_: str, token: str, outcome: Outcome) -> bool:
+        """Write down what came of an attempt; False if the action is somebody else's by now.
+
+        The last step of a campaign ends it.
+        """
+        await self._connection.execute(_HOLD_CAMPAIGN, {"company_id": self._company_id, "id": id_})
+        row = (
+            await self._connection.execute(
+                _FINISH,
+                {
+                    "company_id": self._company_id,
+                    "id": id_,
+                    "token": token,
+                    "state": outcome.state,
+                    "pause": outcome.pause.total_seconds(),
+                    "at": outcome.at,
+                    "answer": outcome.answer[:LONGEST_ANSWER],
+                    "status": outcome.status,
+                },
+            )
+        ).one_or_none()
+        if row is None:
+            return False
+        await self._execute(
+            _ATTEMPT,
+            id=id_,
+            relationship_id=row.relationship_id,
+            seconds=outcome.seconds,
+            outcome="done" if outcome.state == "done" else "refused" if outcome.is_refused else "failed",
+            status=outcome.status,
+            answer=outcome.answer[:LONGEST_ANSWER],
+        )
+        if row.campaign_id is not None and outcome.state != "pending":
+            await self._execute(_END_CAMPAIGN, campaign_id=row.campaign_id, at=outcome.at)
+        return True
+
+    async def cancel_of_endpoint(self, endpoint_id: int) -> None:
+        """Drop what waits for an endpoint that takes nothing more."""
+        await self._execute(_CANCEL_OF_ENDPOINT, endpoint_id=endpoint_id)
+
+    async def release_clock(self, now: datetime, oldest: datetime) -> None:
+        """Hand what a standing clock held to the workers; what should have gone out before `oldest` never does."""
+        await self._execute(_RELEASE_CLOCK, now=now, oldest=oldest)
+
+    async def waiting(self, now: datetime, *, limit: int) -> list[int]:
+        """Customers of a company whose time stands still of whom something has fallen due."""
+        return list(await self._scalars(_WAITING, now=now, limit=limit))
+
+    async def _execute(self, statement: Any, **values: object) -> None:  # noqa: ANN401  # a text clause
+        await self._connection.execute(statement, {"company_id": self._company_id, **values})
+
+    async def _scalars(self, statement: Any, **values: object) -> Sequence[Any]:  # noqa: ANN401
+        found = await self._connection.scalars(statement, {"company_id": self._company_id, **values})
+        return found.all()
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An action as the log of deliveries shows it."""
+
+    id: str
+    customer_id: int
+    transition_seq: int | None
+    stage: str
+    name: str
+    number: int
+    channel: Channel
+    step: Step
+    campaign_id: int | None
+    endpoint_id: int | None
+    news_type: str | None
+    task_id: int | None
+    actor: str | None
+    state: str
+    reason: str | None
+    attempts: int
+    planned_at: datetime
+    due_at: datetime
+    ready_at: datetime | None
+    finished_at: datetime | None
+    last_error: str | None
+    last_status: int | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt of an action, in the database's time."""
+
+    number: int
+    begun_at: datetime
+    ended_at: datetime
+    outcome: str
+    status: int | None
+    answer: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ActionsWanted:
+    """Which actions are asked for; None: any. `after` is (created_at, id) of the last one of the page before."""
+
+    limit: int
+    state: str | None = None
+    channel: str | None = None
+    customer_id: int | None = None
+    campaign_id: int | None = None
+    endpoint_id: int | None = None
+    after: tuple[datetime, str] | None = None
+
+
+_LISTED: Final = (
+    "SELECT a.id, r.customer_id, a.transition_seq, a.stage, a.name, a.number, a.channel, a.step, a.campaign_id,"
+    " a.endpoint_id, n.type AS news_type, t.id AS task_id, a.actor, a.state, a.reason, a.attempts, a.planned_at,"
+    " a.due_at, a.ready_at, a.finished_at, a.last_error, a.last_status, a.created_at"
+    " FROM journey_actions a JOIN customer_relationships r ON r.company_id = a.company_id AND r.id = a.relationship_id"
+    " LEFT JOIN journey_news n ON n.company_id = a.company_id AND n.id = a.news_id"
+    " LEFT JOIN journey_tasks t ON t.company_id = a.company_id AND t.action_id = a.id"
+    " WHERE a.company_id = :company_id"
+)
+_ONE: Final = text(f"{_LISTED} AND a.id = CAST(:id AS uuid)")
+_OF_REQUEST: Final = text(
+    f"{_LISTED} AND a.relationship_id = :relationship_id AND a.request_key = :request_key"
+)
+_ATTEMPTS: Final = text(
+    "SELECT number, begun_at, ended_at, outcome, status, answer FROM action_attempts"
+    " WHERE company_id = :company_id AND action_id = CAST(:id AS uuid) ORDER BY number"
+)
+# Tried anew, as if for the first time: the attempts made stay on record.
+_RETRY: Final = text(
+    "UPDATE journey_actions SET state = 'pending', ready_at = clock_timestamp(), finished_at = NULL, attempts = 0,"
+    " updated_at = clock_timestamp() WHERE company_id = :company_id AND id = CAST(:id AS uuid) AND state = 'dead'"
+)
+
+
+class Deliveries:
+    """The log of deliveries of one company."""
+
+    def __init__(self, connection: AsyncConnection, company_id: int) -> None:
+        self._connection = connection
+        self._company_id = company_id
+
+    async def page(self, wanted: ActionsWanted) -> list[Listed]:
+        """Actions, newest first; news for endpoints only where an endpoint or their channel is asked for."""
+        clauses, values = [], {"company_id": self._company_id, "limit": wanted.limit}
+        if wanted.channel is None and wanted.endpoint_id is None:
+            clauses.append("a.channel <> 'webhook'")
+        for name in ("state", "channel", "campaign_id", "endpoint_id"):
+            if getattr(wanted, name) is not None:
+                clauses.append(f"a.{name} = :{name}")
+                values[name] = getattr(wanted, name)
+        if wanted.customer_id is not None:
+            clauses.append("r.customer_id = :customer_id")
+            values["customer_id"] = wanted.customer_id
+        if wanted.after is not None:
+            clauses.append("(a.created_at, a.id) < (CAST(:at AS timestamptz), CAST(:id AS uuid))")
+            values |= {"at": wanted.after[0], "id": wanted.after[1]}  # type: ignore[dict-item]
+        conditions = "".join(f" AND {clause}" for clause in clauses)
+        rows = await self._connection.execute(
+            text(f"{_LISTED}{conditions} ORDER BY a.created_at DESC, a.id DESC LIMIT :limit"), values
+        )
+        return [_to_listed(row) for row in rows]
+
+    async def find(self, id_: str) -> Listed | None:
+        """One action."""
+        row = (
+            await self._connection.execute(_ONE, {"company_id": self._company_id, "id": id_})
+        ).one_or_none()
+        return None if row is None else _to_listed(row)
+
+    async def of_request(self, relationship_id: int, request_key: str) -> Listed | None:
+        """What a person asked for with a key before."""
+        row = (
+            await self._connection.execute(
+                _OF_REQUEST,
+                {
+                    "company_id": self._company_id,
+                    "relationship_id": relationship_id,
+                    "request_key": request_key,
+                },
+            )
+        ).one_or_none()
+        return None if row is None else _to_listed(row)
+
+    async def attempts(self, id_: str) -> list[Attempt]:
+        """The attempts of an action, the first one first."""
+        rows = await self._connection.execute(_ATTEMPTS, {"company_id": self._company_id, "id": id_})
+        return [Attempt(*row) for row in rows]
+
+    async def retry(self, id_: str) -> bool:
+        """Have a dead action tried again at once; False if it is not dead."""
+        changed = await self._connection.execute(_RETRY, {"company_id": self._company_id, "id": id_})
+        return changed.rowcount == 1
+
+
+def _to_listed(row: Any) -> Listed:  # noqa: ANN401  # a row of _LISTED
+    told = dict(row._mapping)
+    told |= {
+        "id": str(row.id),
+        "channel": Channel(row.channel),
+        "step": step_from_json(row.step) if row.channel != Channel.WEBHOOK else Step(Channel.WEBHOOK),
+    }
+    return Listed(**told)

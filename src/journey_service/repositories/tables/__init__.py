@@ -1,0 +1,59 @@
+"""Every table, as the migrations leave it. `company_id` leads every key."""
+
+from journey_service.repositories.tables.access import api_keys, audit_log, browser_sessions, sign_in_links
+from journey_service.repositories.tables.actions import (
+    action_attempts,
+    journey_actions,
+    journey_news,
+    journey_tasks,
+    message_templates,
+    news_heads,
+    retention_campaigns,
+    webhook_endpoints,
+)
+from journey_service.repositories.tables.columns import OPERATORS, metadata
+from journey_service.repositories.tables.companies import (
+    companies,
+    customer_journey_stages,
+    stage_map_versions,
+)
+from journey_service.repositories.tables.customers import (
+    consent_changes,
+    customer_relationships,
+    customers,
+    erasure_tombstones,
+    journey_events,
+    journey_transitions,
+)
+from journey_service.repositories.tables.work import import_errors, import_lines, imports, jobs, scoring_runs
+
+__all__ = [
+    "OPERATORS",
+    "action_attempts",
+    "api_keys",
+    "audit_log",
+    "browser_sessions",
+    "companies",
+    "consent_changes",
+    "customer_journey_stages",
+    "customer_relationships",
+    "customers",
+    "erasure_tombstones",
+    "import_errors",
+    "import_lines",
+    "imports",
+    "jobs",
+    "journey_actions",
+    "journey_events",
+    "journey_news",
+    "journey_tasks",
+    "journey_transitions",
+    "message_templates",
+    "metadata",
+    "news_heads",
+    "retention_campaigns",
+    "scoring_runs",
+    "sign_in_links",
+    "stage_map_versions",
+    "webhook_endpoints",
+]

@@ -1,0 +1,103 @@
+"""Who may do what, and who did it."""
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    LargeBinary,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from journey_service.repositories.tables.columns import company, instant, metadata, of_company
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    company(),
+    Column("key_id", String(64), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("role", String(8), nullable=False, server_default=text("'service'")),
+    Column("secret_hash", LargeBinary, nullable=False),
+    # Empty: what the role may do.
+    Column("scopes", ARRAY(Text), nullable=False),
+    instant("created_at", now=True),
+    instant("expires_at"),
+    instant("revoked_at"),
+    instant("last_used_at"),
+    Column("rotated_from", String(64)),
+    PrimaryKeyConstraint("company_id", "key_id"),
+    of_company(),
+    # A credential arrives before its company is known: read by the key-lookup function alone.
+    Index("ix_live_api_keys", "key_id", postgresql_where=text("revoked_at IS NULL")),
+)
+
+browser_sessions = Table(
+    "browser_sessions",
+    metadata,
+    company(),
+    Column("token_hash", LargeBinary, nullable=False),
+    Column("actor", String(255), nullable=False),
+    Column("role", String(8), nullable=False),
+    Column("scopes", ARRAY(Text), nullable=False),
+    # The key it was opened with: it ends with that key.
+    Column("key_id", String(64)),
+    instant("created_at", now=True),
+    instant("seen_at", now=True),
+    instant("expires_at", nullable=False),
+    instant("ended_at"),
+    PrimaryKeyConstraint("company_id", "token_hash"),
+    ForeignKeyConstraint(["company_id", "key_id"], ["api_keys.company_id", "api_keys.key_id"]),
+    of_company(),
+)
+
+sign_in_links = Table(
+    "sign_in_links",
+    metadata,
+    company(),
+    Column("token_hash", LargeBinary, nullable=False),
+    Column("actor", String(255), nullable=False),
+    Column("role", String(8), nullable=False),
+    instant("created_at", now=True),
+    instant("expires_at", nullable=False),
+    instant("used_at"),
+    PrimaryKeyConstraint("company_id", "token_hash"),
+    of_company(),
+)
+
+audit_log = Table(
+    "audit_log",
+    metadata,
+    company(),
+    Column("id", BigInteger, Identity(always=True), nullable=False),
+    instant("at", now=True),
+    Column("actor", String(255), nullable=False),
+    Column("is_operator", Boolean, nullable=False, server_default=text("false")),
+    Column("action", String(64), nullable=False),
+    Column("customer_id", BigInteger),
+    Column("target", String(255)),
+    Column("reason", String(255)),
+    Column("request_id", String(64)),
+    Column("address", String(45)),
+    Column("detail", JSONB),
+    Column("before_hash", LargeBinary),
+    Column("after_hash", LargeBinary),
+    PrimaryKeyConstraint("company_id", "id"),
+    of_company(),
+    Index(
+        "idx_audited_customers",
+        "company_id",
+        "customer_id",
+        "id",
+        postgresql_where=text("customer_id IS NOT NULL"),
+    ),
+    Index("idx_audited_at", "company_id", "at"),
+)

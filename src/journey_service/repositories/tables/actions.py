@@ -1,0 +1,271 @@
+"""What stages do: what is to be done, tasks, campaigns, templates, and news for others."""
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB, UUID
+
+from journey_service.repositories.tables.columns import company, instant, metadata, of_company
+
+message_templates = Table(
+    "message_templates",
+    metadata,
+    company(),
+    Column("id", BigInteger, Identity(always=True), nullable=False),
+    Column("key", String(50), nullable=False),
+    Column("channel", String(10), nullable=False),
+    Column("language", String(16), nullable=False),
+    Column("subject", Text),
+    Column("body", Text, nullable=False),
+    Column("html", Text),
+    Column("author", String(255), nullable=False),
+    instant("created_at", now=True),
+    instant("updated_at", now=True),
+    PrimaryKeyConstraint("company_id", "id"),
+    UniqueConstraint("company_id", "key", "language", name="unique_template"),
+    of_company(),
+)
+
+retention_campaigns = Table(
+    "retention_campaigns",
+    metadata,
+    company(),
+    Column("id", BigInteger, Identity(always=False), nullable=False),
+    Column("relationship_id", BigInteger, nullable=False),
+    Column("type", String(50), nullable=False),
+    Column("transition_seq", BigInteger, nullable=False),
+    Column("scheduled_actions", JSONB, nullable=False),
+    instant("started_at", nullable=False),
+    instant("ended_at"),
+    Column("end_reason", String(20)),
+    instant("created_at", now=True),
+    PrimaryKeyConstraint("company_id", "id"),
+    ForeignKeyConstraint(
+        ["company_id", "relationship_id"], ["customer_relationships.company_id", "customer_relationships.id"]
+    ),
+    CheckConstraint("(ended_at IS NULL) = (end_reason IS NULL)", name="ended"),
+    Index("idx_customer_campaigns", "company_id", "relationship_id", "type", "id"),
+    # At most one of a type runs for a customer.
+    Index(
+        "unique_running_campaign",
+        "company_id",
+        "relationship_id",
+        "type",
+        unique=True,
+        postgresql_where=text("ended_at IS NULL"),
+    ),
+)
+
+webhook_endpoints = Table(
+    "webhook_endpoints",
+    metadata,
+    company(),
+    Column("id", BigInteger, Identity(always=True), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("description", Text),
+    Column("events", ARRAY(Text), nullable=False),
+    # Sealed: see vault.py.
+    Column("secret", LargeBinary, nullable=False),
+    Column("former_secret", LargeBinary),
+    instant("former_until"),
+    Column("is_enabled", Boolean, nullable=False, server_default=text("true")),
+    Column("disabled_reason", String(20)),
+    instant("failing_since"),
+    instant("created_at", now=True),
+    instant("updated_at", now=True),
+    PrimaryKeyConstraint("company_id", "id"),
+    of_company(),
+)
+
+journey_news = Table(
+    "journey_news",
+    metadata,
+    company(),
+    Column("id", BigInteger, Identity(always=True), nullable=False),
+    Column("relationship_id", BigInteger, nullable=False),
+    Column("type", String(20), nullable=False),
+    Column("transition_seq", BigInteger),
+    Column("task_id", BigInteger),
+    Column("campaign_id", BigInteger),
+    # Given after the commit, by one at a time: what is read in this order is read whole.
+    Column("position", BigInteger),
+    instant("created_at", now=True),
+    PrimaryKeyConstraint("company_id", "id"),
+    ForeignKeyConstraint(
+        ["company_id", "relationship_id"], ["customer_relationships.company_id", "customer_relationships.id"]
+    ),
+    Index(
+        "unique_news_position",
+        "company_id",
+        "position",
+        unique=True,
+        postgresql_where=text("position IS NOT NULL"),
+    ),
+    Index("ix_unpublished_news", "company_id", "id", postgresql_where=text("position IS NULL")),
+    Index("idx_customer_news", "company_id", "relationship_id"),
+)
+
+news_heads = Table(
+    "news_heads",
+    metadata,
+    company(),
+    Column("position", BigInteger, nullable=False, server_default=text("0")),
+    PrimaryKeyConstraint("company_id"),
+    of_company(),
+)
+
+journey_actions = Table(
+    "journey_actions",
+    metadata,
+    company(),
+    Column("id", UUID(as_uuid=False), nullable=False, server_default=text("gen_random_uuid()")),
+    Column("relationship_id", BigInteger, nullable=False),
+    Column("transition_seq", BigInteger),
+    Column("stage", String(50), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("number", SmallInteger, nullable=False),
+    Column("channel", String(10), nullable=False),
+    Column("step", JSONB, nullable=False),
+    Column("is_bound", Boolean, nullable=False),
+    # By a test clock: let go at its own instant, and only to be delivered.
+    Column("is_cleared", Boolean, nullable=False, server_default=text("false")),
+    Column("campaign_id", BigInteger),
+    Column("endpoint_id", BigInteger),
+    Column("news_id", BigInteger),
+    Column("note", Text),
+    Column("actor", String(255)),
+    Column("request_key", String(255)),
+    # The company's time.
+    instant("planned_at", nullable=False),
+    instant("due_at", nullable=False),
+    instant("reserved_at"),
+    instant("finished_at"),
+    # The database's: when a worker may take it, or take it over from one that fell silent.
+    instant("ready_at"),
+    Column("state", String(9), nullable=False, server_default=text("'pending'")),
+    Column("reason", String(20)),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("lease_token", Text),
+    Column("last_error", Text),
+    Column("last_status", Integer),
+    instant("created_at", now=True),
+    instant("updated_at", now=True),
+    PrimaryKeyConstraint("company_id", "id"),
+    UniqueConstraint(
+        "company_id", "relationship_id", "transition_seq", "name", "number", name="unique_stage_action"
+    ),
+    ForeignKeyConstraint(
+        ["company_id", "relationship_id"], ["customer_relationships.company_id", "customer_relationships.id"]
+    ),
+    ForeignKeyConstraint(
+        ["company_id", "campaign_id"], ["retention_campaigns.company_id", "retention_campaigns.id"]
+    ),
+    ForeignKeyConstraint(
+        ["company_id", "endpoint_id"], ["webhook_endpoints.company_id", "webhook_endpoints.id"]
+    ),
+    CheckConstraint("state IN ('pending', 'leased', 'done', 'cancelled', 'dead')", name="state"),
+    CheckConstraint("(state = 'leased') = (lease_token IS NOT NULL)", name="leased"),
+    Index(
+        "ix_due_actions",
+        "company_id",
+        "ready_at",
+        postgresql_where=text("state IN ('pending', 'leased') AND ready_at IS NOT NULL"),
+    ),
+    # Of companies whose time stands still until it is moved.
+    Index(
+        "ix_waiting_actions",
+        "company_id",
+        "due_at",
+        postgresql_where=text("state = 'pending' AND ready_at IS NULL"),
+    ),
+    Index("idx_customer_actions", "company_id", "relationship_id", "channel", "reserved_at"),
+    Index("idx_listed_actions", "company_id", "created_at", "id"),
+    Index("idx_dead_actions", "company_id", "created_at", "id", postgresql_where=text("state = 'dead'")),
+    Index(
+        "unique_news_delivery",
+        "company_id",
+        "news_id",
+        "endpoint_id",
+        unique=True,
+        postgresql_where=text("news_id IS NOT NULL"),
+    ),
+    Index(
+        "unique_action_request",
+        "company_id",
+        "relationship_id",
+        "request_key",
+        unique=True,
+        postgresql_where=text("request_key IS NOT NULL"),
+    ),
+    postgresql_with={"fillfactor": "70", "autovacuum_vacuum_scale_factor": "0.01"},
+)
+
+action_attempts = Table(
+    "action_attempts",
+    metadata,
+    company(),
+    Column("action_id", UUID(as_uuid=False), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("relationship_id", BigInteger, nullable=False),
+    instant("begun_at", nullable=False),
+    instant("ended_at", now=True),
+    Column("outcome", String(8), nullable=False),
+    Column("status", Integer),
+    Column("answer", Text),
+    PrimaryKeyConstraint("company_id", "action_id", "number"),
+    ForeignKeyConstraint(["company_id", "action_id"], ["journey_actions.company_id", "journey_actions.id"]),
+    CheckConstraint("outcome IN ('done', 'failed', 'refused')", name="outcome"),
+    Index("idx_customer_attempts", "company_id", "relationship_id"),
+)
+
+journey_tasks = Table(
+    "journey_tasks",
+    metadata,
+    company(),
+    Column("id", BigInteger, Identity(always=False), nullable=False),
+    Column("relationship_id", BigInteger, nullable=False),
+    Column("action_id", UUID(as_uuid=False)),
+    Column("campaign_id", BigInteger),
+    Column("transition_seq", BigInteger),
+    Column("channel", String(10), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("title", String(255), nullable=False),
+    Column("stage", String(50), nullable=False),
+    Column("assignee", String(255)),
+    Column("note", Text),
+    Column("is_bound", Boolean, nullable=False),
+    instant("due_at", nullable=False),
+    Column("status", String(9), nullable=False, server_default=text("'open'")),
+    Column("reason", String(20)),
+    Column("outcome", Text),
+    Column("closed_by", String(255)),
+    instant("closed_at"),
+    instant("created_at", nullable=False),
+    instant("updated_at", now=True),
+    PrimaryKeyConstraint("company_id", "id"),
+    ForeignKeyConstraint(
+        ["company_id", "relationship_id"], ["customer_relationships.company_id", "customer_relationships.id"]
+    ),
+    ForeignKeyConstraint(["company_id", "action_id"], ["journey_actions.company_id", "journey_actions.id"]),
+    # One action makes one task, however often it is tried.
+    UniqueConstraint("company_id", "action_id", name="unique_task_of_action"),
+    CheckConstraint("status IN ('open', 'done', 'dismissed', 'closed')", name="status"),
+    Index("idx_tasks_due", "company_id", "status", "due_at", "id"),
+    Index("idx_customer_tasks", "company_id", "relationship_id", "status"),
+)

@@ -1,0 +1,116 @@
+"""What people do about customers: listed by whose it is and when it is due, worked off, handed on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import func, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from journey_service.repositories.tables import journey_tasks
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTask:
+    """A task as it is kept. Instants are the company's."""
+
+    id: int
+    customer_id: int
+    customer_name: str | None
+    action_id: str | None
+    campaign_id: int | None
+    channel: str
+    name: str
+    title: str
+    stage: str
+    assignee: str | None
+    note: str | None
+    due_at: datetime
+    status: str
+    reason: str | None
+    outcome: str | None
+    closed_by: str | None
+    closed_at: datetime | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TasksWanted:
+    """Which tasks are asked for; None: any. `after` is (due_at, id) of the last one of the page before."""
+
+    limit: int
+    status: str | None = "open"
+    assignee: str | None = None
+    is_unassigned: bool = False
+    due_before: datetime | None = None
+    stage: str | None = None
+    customer_id: int | None = None
+    channel: str | None = None
+    after: tuple[datetime, int] | None = None
+
+
+_SELECT: Final = (
+    "SELECT k.id, r.customer_id, c.name AS customer_name, k.action_id, k.campaign_id, k.channel, k.name, k.title,"
+    " k.stage, k.assignee, k.note, k.due_at, k.status, k.reason, k.outcome, k.closed_by, k.closed_at, k.created_at"
+    " FROM journey_tasks k JOIN customer_relationships r ON r.company_id = k.company_id AND r.id = k.relationship_id"
+    " JOIN customers c ON c.company_id = r.company_id AND c.customer_id = r.customer_id"
+    " WHERE k.company_id = :company_id"
+)
+_ONE: Final = text(f"{_SELECT} AND k.id = :id")
+_HELD: Final = text(f"{_SELECT} AND k.id = :id FOR NO KEY UPDATE OF k")
+
+
+class Tasks:
+    """The tasks of one company."""
+
+    def __init__(self, connection: AsyncConnection, company_id: int) -> None:
+        self._connection = connection
+        self._company_id = company_id
+
+    async def page(self, wanted: TasksWanted) -> list[StoredTask]:
+        """Tasks, those due first first."""
+        clauses: list[str] = []
+        values: dict[str, Any] = {"company_id": self._company_id, "limit": wanted.limit}
+        for name in ("status", "assignee", "stage", "channel"):
+            if getattr(wanted, name) is not None:
+                clauses.append(f"k.{name} = :{name}")
+                values[name] = getattr(wanted, name)
+        if wanted.is_unassigned:
+            clauses.append("k.assignee IS NULL")
+        if wanted.customer_id is not None:
+            clauses.append("r.customer_id = :customer_id")
+            values["customer_id"] = wanted.customer_id
+        if wanted.due_before is not None:
+            clauses.append("k.due_at < CAST(:due_before AS timestamptz)")
+            values["due_before"] = wanted.due_before
+        if wanted.after is not None:
+            clauses.append("(k.due_at, k.id) > (CAST(:due_at AS timestamptz), CAST(:id AS bigint))")
+            values |= {"due_at": wanted.after[0], "id": wanted.after[1]}
+        conditions = "".join(f" AND {clause}" for clause in clauses)
+        rows = await self._connection.execute(
+            text(f"{_SELECT}{conditions} ORDER BY k.due_at, k.id LIMIT :limit"), values
+        )
+        return [_to_task(row) for row in rows]
+
+    async def find(self, id_: int, *, held: bool = False) -> StoredTask | None:
+        """One task; `held` until the transaction ends."""
+        row = (
+            await self._connection.execute(
+                _HELD if held else _ONE, {"company_id": self._company_id, "id": id_}
+            )
+        ).one_or_none()
+        return None if row is None else _to_task(row)
+
+    async def change(self, id_: int, values: Mapping[str, object]) -> None:
+        """Change a task that is held."""
+        await self._connection.execute(
+            update(journey_tasks)
+            .where(journey_tasks.c.company_id == self._company_id, journey_tasks.c.id == id_)
+            .values(**values, updated_at=func.clock_timestamp())
+        )
+
+
+def _to_task(row: Any) -> StoredTask:  # noqa: ANN401  # a row of _SELECT
+    told = dict(row._mapping)
+    return StoredTask(**told | {"action_id": None if row.action_id is None else str(row.action_id)})

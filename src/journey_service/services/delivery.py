@@ -1,0 +1,324 @@
+"""Taking actions out of the outbox and sending them: at least once each, under one key, and no company before others.
+
+A parcel is sent by whoever holds its lease, renewed until the very moment of sending: a worker that was away for
+longer finds that out before it does anything. What was sent by one that died before it could say so is sent again
+under the same key, by which receivers know it.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+from journey_service.domain.actions import Channel
+from journey_service.domain.delivery import (
+    FAILING_DAYS,
+    DeliveryFailedError,
+    DeliveryRefusedError,
+    Mailer,
+    Messenger,
+    Receipt,
+    pause_after,
+)
+from journey_service.domain.errors import UnavailableError
+from journey_service.repositories.database import Database
+from journey_service.repositories.outbox import Candidate, Outcome
+from journey_service.repositories.unit_of_work import Work
+from journey_service.services.jobs import new_token
+from journey_service.services.parcels import Lease, Links, Parcel, Taken, take, take_news
+
+LEASE_SECONDS: Final = 60.0
+"""For how long a worker that fell silent is waited for; longer than any call may last."""
+SHARE: Final = 10
+"""How many calls are under way for one company at a time."""
+_TURNS: Final = 32
+_TAKEN_AT_ONCE: Final = 50
+_RENEWALS: Final = 3
+_GRACE_SECONDS: Final = 25.0
+_PUBLISHED_AT_ONCE: Final = 500
+
+_LOGGER = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """The ways out of the house; without a mailer there is none for mails."""
+
+    messenger: Messenger
+    mailer: Mailer | None = None
+    links: Links = field(default_factory=Links)
+
+    async def send(self, parcel: Parcel) -> Receipt:
+        """Send a parcel. Raises DeliveryFailedError, DeliveryRefusedError."""
+        if parcel.channel is not Channel.EMAIL:
+            return await self.messenger.send(parcel.message())
+        if self.mailer is None:
+            raise DeliveryFailedError("There is no mail server.")
+        return await self.mailer.send(parcel.letter())
+
+
+@dataclass(slots=True)
+class Courier:
+    """Sees to the outboxes of all companies, a few companies beside each other, each with a share of its own."""
+
+    database: Database
+    post: Post
+    lease_seconds: float = LEASE_SECONDS
+    grace_seconds: float = _GRACE_SECONDS
+    _turns: dict[int, asyncio.Task[bool]] = field(default_factory=dict)
+    is_stopping: bool = False
+
+    async def look(self) -> None:
+        """Begin a turn for every company of which something is ready, as far as there is room; the longest first."""
+        due = await self.database.dispatch(lambda dispatch: dispatch.due.companies_with_actions())
+        for company_id in due:
+            if self.is_stopping or len(self._turns) >= _TURNS:
+                return
+            if company_id not in self._turns:
+                task = asyncio.create_task(self._turn(company_id))
+                self._turns[company_id] = task
+                task.add_done_callback(partial(self._ended, company_id))
+
+    async def drain(self) -> None:
+        """Look again and again until nothing is ready and nothing under way, or nothing more can be done."""
+        is_moving = True
+        while is_moving:
+            await self.look()
+            is_moving = any(await asyncio.gather(*self._turns.values()))
+
+    async def close(self) -> None:
+        """Take nothing more, let what is being sent end, and give back what is not being sent."""
+        self.is_stopping = True
+        turns = list(self._turns.values())
+        if turns:
+            await asyncio.wait(turns, timeout=self.grace_seconds)
+        for turn in turns:
+            turn.cancel()
+        await asyncio.gather(*turns, return_exceptions=True)
+
+    def _ended(self, company_id: int, _: asyncio.Task[bool]) -> None:
+        self._turns.pop(company_id, None)
+
+    async def _turn(self, company_id: int) -> bool:
+        """See to one company until nothing of it is ready; a failure is told, and ends its turn only.
+
+        Returns whether anything was seen to.
+        """
+        has_moved, is_busy = False, True
+        try:
+            while is_busy and not self.is_stopping:
+                lease = Lease(new_token(), self.lease_seconds)
+                taken = await self._take(company_id, lease)
+                news = await self.database.run(
+                    company_id, partial(take_news, lease=lease, limit=_TAKEN_AT_ONCE)
+                )
+                parcels = [*taken.parcels, *news.parcels]
+                if parcels:
+                    await _Round(self, company_id, lease).send(parcels)
+                is_busy = not (taken.is_empty and news.is_empty)
+                has_moved = has_moved or is_busy
+        except UnavailableError as error:
+            _LOGGER.warning("deliveries of company %d wait: %s", company_id, error)
+            return False
+        except Exception:
+            _LOGGER.exception("deliveries of company %d failed", company_id)
+            return False
+        return has_moved
+
+    async def _take(self, company_id: int, lease: Lease, only: str | None = None) -> Taken:
+        unit = partial(
+            take,
+            lease=lease,
+            limit=_TAKEN_AT_ONCE,
+            links=self.post.links,
+            has_mailer=self.post.mailer is not None,
+            only=only,
+        )
+        try:
+            return await self.database.run(company_id, unit)
+        except UnavailableError:
+            raise
+        except Exception as error:
+            if only is not None:
+                await self._set_aside(company_id, only, lease, error)
+                return Taken(settled=1)
+            _LOGGER.exception("taking actions of company %d failed; they are taken one by one", company_id)
+        return await self._take_one_by_one(company_id, lease)
+
+    async def _take_one_by_one(self, company_id: int, lease: Lease) -> Taken:
+        found = await self.database.run(company_id, lambda work: work.outbox.candidates(limit=_TAKEN_AT_ONCE))
+        taken = Taken()
+        for candidate in found:
+            one = await self._take(company_id, lease, only=candidate.id)
+            taken.parcels += one.parcels
+            taken.settled += one.settled
+        return taken
+
+    async def _set_aside(self, company_id: int, id_: str, lease: Lease, error: Exception) -> None:
+        """An action that cannot even be looked at counts as one that failed: tried again, and dead in the end."""
+
+        async def unit(work: Work) -> None:
+            if not await work.outbox.claim([id_], lease.token, lease.seconds):
+                return
+            made = (await work.outbox.attempts_of([id_]))[id_]
+            await work.outbox.finish(
+                id_, lease.token, await _failed(work, made, f"It cannot be decided: {type(error).__name__}")
+            )
+
+        _LOGGER.error("action %s of company %d cannot be decided: %r", id_, company_id, error)
+        await self.database.run(company_id, unit)
+
+
+@dataclass(slots=True)
+class _Round:
+    """What one company has had taken at once: sent a few beside each other, the leases kept meanwhile."""
+
+    courier: Courier
+    company_id: int
+    lease: Lease
+    _held: set[str] = field(default_factory=set)
+    _room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(SHARE))
+
+    async def send(self, parcels: list[Parcel]) -> None:
+        self._held = {parcel.id for parcel in parcels}
+        renewing = asyncio.create_task(self._keep())
+        try:
+            await asyncio.gather(*(self._see_to(parcel) for parcel in parcels))
+        finally:
+            renewing.cancel()
+            with suppress(asyncio.CancelledError):
+                await renewing
+            if self._held:
+                # Somebody else may go on at once, without waiting for the leases to run out.
+                await asyncio.shield(self._give_back())
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(self.lease.seconds / _RENEWALS)
+            with suppress(UnavailableError):
+                await self._run(partial(_renew, ids=sorted(self._held), lease=self.lease))
+
+    async def _see_to(self, parcel: Parcel) -> None:
+        async with self._room:
+            if self.courier.is_stopping:
+                return  # given back in the end
+            held = await self._run(partial(_renew, ids=[parcel.id], lease=self.lease))
+            if parcel.id not in held:
+                self._held.discard(parcel.id)
+                return  # somebody else's by now
+            began = time.monotonic()
+            try:
+                receipt: Receipt | DeliveryFailedError | DeliveryRefusedError = await self.courier.post.send(
+                    parcel
+                )
+            except (DeliveryFailedError, DeliveryRefusedError) as error:
+                receipt = error
+            except Exception as error:
+                _LOGGER.exception("sending action %s of company %d failed", parcel.id, self.company_id)
+                receipt = DeliveryFailedError(f"It cannot be sent: {type(error).__name__}")
+            await self._run(partial(_finish, parcel=parcel, lease=self.lease, receipt=receipt, began=began))
+            self._held.discard(parcel.id)
+
+    async def _give_back(self) -> None:
+        with suppress(UnavailableError):  # then the leases have to run out
+            await self._run(partial(_release, ids=sorted(self._held), lease=self.lease))
+
+    async def _run(self, unit: Callable[[Work], Awaitable[set[str]]]) -> set[str]:
+        return await self.courier.database.run(self.company_id, unit)
+
+
+async def _candidates(work: Work, limit: int) -> list[Candidate]:
+    return await work.outbox.candidates(limit=limit)
+
+
+async def _renew(work: Work, ids: list[str], lease: Lease) -> set[str]:
+    return await work.outbox.renew(ids, lease.token, lease.seconds)
+
+
+async def _release(work: Work, ids: list[str], lease: Lease) -> set[str]:
+    await work.outbox.release(ids, lease.token)
+    return set()
+
+
+async def _finish(
+    work: Work,
+    parcel: Parcel,
+    lease: Lease,
+    receipt: Receipt | DeliveryFailedError | DeliveryRefusedError,
+    began: float,
+) -> set[str]:
+    """Write down what came of a call, and what that says about the endpoint."""
+    seconds = time.monotonic() - began
+    if isinstance(receipt, Receipt):
+        desk = await work.companies.desk()
+        outcome = Outcome("done", desk.now, seconds, receipt.answer, receipt.status)
+    else:
+        outcome = await _failed(work, parcel.attempts, receipt.reason, receipt, seconds)
+    is_ours = await work.outbox.finish(parcel.id, lease.token, outcome)
+    if is_ours and parcel.endpoint is not None:
+        await _note(work, parcel.endpoint.id, receipt)
+    return {parcel.id} if is_ours else set()
+
+
+async def _failed(
+    work: Work,
+    made: int,
+    answer: str,
+    error: DeliveryFailedError | DeliveryRefusedError | None = None,
+    seconds: float = 0.0,
+) -> Outcome:
+    """The outcome of an attempt that came to nothing, after `made` others: tried again, or dead."""
+    now = (await work.companies.desk()).now
+    status = None if error is None else error.status
+    if isinstance(error, DeliveryRefusedError):
+        return Outcome("dead", now, seconds, answer, status, is_refused=True)
+    wish = None if error is None else error.retry_after
+    pause = pause_after(made + 1, random.random(), wish)  # noqa: S311  # no secret
+    if pause is None:
+        return Outcome("dead", now, seconds, answer, status)
+    return Outcome("pending", now, seconds, answer, status, pause)
+
+
+async def _note(
+    work: Work, endpoint_id: int, receipt: Receipt | DeliveryFailedError | DeliveryRefusedError
+) -> None:
+    if isinstance(receipt, Receipt):
+        await work.endpoints.note_success(endpoint_id)
+        return
+    is_gone = isinstance(receipt, DeliveryRefusedError) and receipt.is_gone
+    if not await work.endpoints.note_failure(endpoint_id, days=FAILING_DAYS, is_gone=is_gone):
+        await work.outbox.cancel_of_endpoint(endpoint_id)
+
+
+async def publish(database: Database, company_id: int) -> int:
+    """Put the news of a company in order, and have them delivered to its endpoints; returns how many there were."""
+
+    async def unit(work: Work) -> int:
+        desk = await work.companies.desk()
+        delivers = desk.company.clock_at is None or desk.company.delivers
+        return await work.news.publish(limit=_PUBLISHED_AT_ONCE, now=desk.now, delivers=delivers)
+
+    published = 0
+    while some := await database.run(company_id, unit):
+        published += some
+        if some < _PUBLISHED_AT_ONCE:
+            break
+    return published
+
+
+async def publish_due(database: Database) -> int:
+    """Publish the news of every company that has any; one whose turn fails does not hold up the others."""
+    published = 0
+    for company_id in await database.dispatch(lambda dispatch: dispatch.due.companies_with_news()):
+        try:
+            published += await publish(database, company_id)
+        except UnavailableError:
+            raise
+        except Exception:
+            _LOGGER.exception("publishing the news of company %d failed", company_id)
+    return published
