@@ -47,9 +47,7 @@ def agenda_of(playbook=DEFAULT_ACTIONS, *, zone=UTC_ZONE, reach=EVERYWHERE, stag
 
 def transition(seq, to_stage, at, *, is_silent=False):
     cause = Cause("event", str(seq))
-    return Transition(
-        seq, None, to_stage, at, TriggerType.AUTOMATIC, "x", cause, 1, is_silent=is_silent
-    )
+    return Transition(seq, None, to_stage, at, TriggerType.AUTOMATIC, "x", cause, 1, is_silent=is_silent)
 
 
 def enter(agenda, to_stage, at=T0, *, is_loud=True):
@@ -399,11 +397,17 @@ def test_the_pause_begins_with_the_end_however_that_came_about():
 
 
 def test_the_pause_is_of_one_type():
-    playbook = {**DEFAULT_ACTIONS, "churned": (StageAction("win_back", (Step(Channel.CRM, 1),), is_campaign=True),)}
+    playbook = {
+        **DEFAULT_ACTIONS,
+        "churned": (StageAction("win_back", (Step(Channel.CRM, 1),), is_campaign=True),),
+    }
     agenda = at_risk(playbook=playbook)
     enter(agenda, "churned", day(5))
 
-    assert [(c.type, str(c.reason)) for c in agenda.campaigns] == [("at_risk", "left_stage"), ("churned", "None")]
+    assert [(c.type, str(c.reason)) for c in agenda.campaigns] == [
+        ("at_risk", "left_stage"),
+        ("churned", "None"),
+    ]
     assert [c.type for c in running(agenda.campaigns)] == ["churned"]
 
 
@@ -695,7 +699,9 @@ def test_no_channel_is_used_more_often_than_the_company_wants(days, policy, expe
 
 
 @pytest.mark.parametrize(
-    ("span", "verdict"), [(7 * DAY - INSTANT, Verdict.DROPPED), (7 * DAY, Verdict.GO)], ids=["within", "after"]
+    ("span", "verdict"),
+    [(7 * DAY - INSTANT, Verdict.DROPPED), (7 * DAY, Verdict.GO)],
+    ids=["within", "after"],
 )
 def test_the_seven_days_are_counted_from_message_to_message(span, verdict):
     agenda, action = one()
@@ -717,7 +723,12 @@ def test_calls_are_capped_like_messages():
 
 
 def test_a_capped_step_is_cancelled_and_the_campaign_goes_on():
-    steps = (worded(Channel.EMAIL), worded(Channel.EMAIL, 1), worded(Channel.SMS, 2), worded(Channel.EMAIL, 9))
+    steps = (
+        worded(Channel.EMAIL),
+        worded(Channel.EMAIL, 1),
+        worded(Channel.SMS, 2),
+        worded(Channel.EMAIL, 9),
+    )
     agenda = enter(agenda_of(book(*steps, is_campaign=True), frequency_cap=1), "x")
     agenda.settle(day(9), is_through=True)
 
@@ -853,7 +864,9 @@ def test_it_may_turn_out_that_something_cannot_be_done_here():
         (Step(Channel.CRM, 2), EVERYWHERE, {}, None),
     ],
 )
-def test_a_campaign_is_completed_when_its_last_step_is_over_whatever_became_of_it(last, reach, policy, reason):
+def test_a_campaign_is_completed_when_its_last_step_is_over_whatever_became_of_it(
+    last, reach, policy, reason
+):
     playbook = book(worded(Channel.EMAIL), last, is_campaign=True)
     agenda = enter(agenda_of(playbook, reach=reach, **policy), "x")
     agenda.settle(day(2), is_through=False)
@@ -918,7 +931,9 @@ def test_a_person_may_end_a_campaign():
 # ---- what is done here
 
 
-@pytest.mark.parametrize(("spread", "expected"), [(0, "ann"), (1, "bob"), (2, "cem"), (3, "ann"), (10**9, "bob")])
+@pytest.mark.parametrize(
+    ("spread", "expected"), [(0, "ann"), (1, "bob"), (2, "cem"), (3, "ann"), (10**9, "bob")]
+)
 def test_every_customer_gets_one_of_the_assignees_and_always_the_same(spread, expected):
     people = ("ann", "bob", "cem")
     playbook = book(Step(Channel.ASSIGNMENT, assignees=people), Step(Channel.TASK, assignees=people))
@@ -953,8 +968,20 @@ def settled(agenda, until):
         (Step(Channel.TASK), "UTC", "2026-05-01T22:00", "say hello", "2026-05-02T22:00"),
         (Step(Channel.TASK, due_days=0), "UTC", "2026-05-01T22:00", "say hello", "2026-05-01T22:00"),
         (Step(Channel.CALL, title="Call", due_days=2), "UTC", "2026-05-01T22:00", "Call", "2026-05-03T22:00"),
-        (Step(Channel.TASK, due_days=2), "Europe/Berlin", "2026-03-28T09:00", "say hello", "2026-03-30T08:00"),
-        (Step(Channel.TASK, due_days=90), "Asia/Kolkata", "2026-01-01T00:15", "say hello", "2026-04-01T00:15"),
+        (
+            Step(Channel.TASK, due_days=2),
+            "Europe/Berlin",
+            "2026-03-28T09:00",
+            "say hello",
+            "2026-03-30T08:00",
+        ),
+        (
+            Step(Channel.TASK, due_days=90),
+            "Asia/Kolkata",
+            "2026-01-01T00:15",
+            "say hello",
+            "2026-04-01T00:15",
+        ),
     ],
 )
 def test_a_task_has_a_title_and_so_many_days(step, zone, at, title, due_at):
@@ -1005,7 +1032,10 @@ def test_news_say_of_what_they_are():
     ("stage_map", "told"),
     [
         (DEFAULT_MAP, ["at_risk"]),
-        (company(*defaults_with(at_risk={"is_active": False, "remapped_to": "churned"})).stage_map, ["churned"]),
+        (
+            company(*defaults_with(at_risk={"is_active": False, "remapped_to": "churned"})).stage_map,
+            ["churned"],
+        ),
         (
             company(
                 stage("start", 1),

@@ -27,7 +27,9 @@ ZONES = ("UTC", "Europe/Berlin", "Asia/Kolkata", "Australia/Lord_Howe", "America
 BUSY = {
     **DEFAULT_ACTIONS,
     "regular": (
-        StageAction("often", tuple(Step(Channel.EMAIL, number, template="t") for number in (0, 0, 1, 2, 5, 7, 8))),
+        StageAction(
+            "often", tuple(Step(Channel.EMAIL, number, template="t") for number in (0, 0, 1, 2, 5, 7, 8))
+        ),
         StageAction("nightly", tuple(Step(Channel.SMS, 0, hours, template="t") for hours in (0, 1, 9, 23))),
     ),
     "churned": (
@@ -75,11 +77,11 @@ class Life:
 
 @dataclass
 class Record:
-    """What came of it: the agenda, and when the stages were left, by the number of the move."""
+    """What came of it: the agenda, and each move with what had been done before it, in order."""
 
     agenda: Agenda
     handed_on: list[str]
-    moves: list[tuple[datetime, bool]]
+    moves: list[tuple[datetime, set[int]]]
     statuses: dict[Channel, list[tuple[datetime, str]]]
     erased_at: datetime | None = None
 
@@ -113,7 +115,9 @@ def deeds(at: datetime) -> st.SearchStrategy[Deed]:
             st.tuples(st.sampled_from(MESSAGES), st.sampled_from(["granted", "withdrawn", "unknown"])),
         ),
         st.builds(Deed, st.just(at), st.just("address"), st.tuples(st.booleans(), st.booleans())),
-        st.builds(Deed, st.just(at), st.just("ask"), st.sampled_from([Channel.CALL, Channel.EMAIL, Channel.OFFER])),
+        st.builds(
+            Deed, st.just(at), st.just("ask"), st.sampled_from([Channel.CALL, Channel.EMAIL, Channel.OFFER])
+        ),
         st.builds(Deed, st.just(at), st.just("end campaign")),
     )
 
@@ -175,7 +179,7 @@ def _do(record: Record, deed: Deed) -> None:
             moved = Transition(
                 agenda.version + 1, None, str(deed.value), deed.at, TriggerType.AUTOMATIC, None, cause, 1
             )
-            record.moves.append((deed.at, deed.brings_due))
+            record.moves.append((deed.at, set(map(id, done(record)))))
             agenda.move(moved, is_loud=True)
         case "consent":
             channel, status = deed.value
@@ -247,8 +251,9 @@ def assert_of_the_stage(_: Life, record: Record) -> None:
     """Nothing that is bound to a stage is done once that was left, and no task of it stays open."""
     for action in done(record):
         if action.is_bound and action.transition_seq < len(record.moves):
-            left_at, brings_due = record.moves[action.transition_seq]
-            assert action.finished_at < left_at or (brings_due and action.finished_at == left_at), action
+            left_at, done_before = record.moves[action.transition_seq]
+            assert id(action) in done_before, action
+            assert action.finished_at <= left_at, action
     for task in record.agenda.tasks:
         if task.is_bound and task.transition_seq < len(record.moves):
             assert task.ended_at is not None, task
@@ -275,7 +280,9 @@ def assert_over(_: Life, record: Record) -> None:
         assert action.state in (State.DONE, State.CANCELLED), action
         assert (action.reason is None) == (action.state is State.DONE), action
         assert action.finished_at >= action.planned_at or action.state is State.CANCELLED, action
-        assert (action.reserved_at is not None) == (action.state is State.DONE and action.step.channel in MESSAGES)
+        assert (action.reserved_at is not None) == (
+            action.state is State.DONE and action.step.channel in MESSAGES
+        )
     assert all(campaign.ended_at is not None for campaign in record.agenda.campaigns)
     ended = [one.campaign for one in record.agenda.news if one.type == "campaign.ended"]
     assert sorted(map(id, ended)) == sorted(map(id, record.agenda.campaigns)), "each is told of once"

@@ -156,7 +156,9 @@ def test_steps_are_in_order_if_none_is_due_before_the_one_above():
     assert [(step.day, step.hours) for step in parsed(*steps)] == days
 
 
-@pytest.mark.parametrize(("told", "expected"), [({}, False), ({"campaign": True}, True), ({"campaign": False}, False)])
+@pytest.mark.parametrize(
+    ("told", "expected"), [({}, False), ({"campaign": True}, True), ({"campaign": False}, False)]
+)
 def test_an_action_is_a_campaign_if_it_says_so(told, expected):
     assert parse_actions([act(**told)])[0].is_campaign is expected
 
@@ -165,7 +167,9 @@ def test_an_action_is_a_campaign_if_it_says_so(told, expected):
 
 
 @pytest.mark.parametrize(
-    "raw", [None, {}, "x", 3, True, [act(name=f"a{number}") for number in range(21)]], ids=lambda raw: str(raw)[:9]
+    "raw",
+    [None, {}, "x", 3, True, [act(name=f"a{number}") for number in range(21)]],
+    ids=lambda raw: str(raw)[:9],
 )
 def test_the_actions_of_a_stage_are_a_list(raw):
     assert faults_of(raw, "/here") == [("/here", LIST)]
@@ -384,7 +388,8 @@ def _nested(depth):
 
 
 @pytest.mark.parametrize(
-    "monster", [_nested(5_000), {"a": _nested(5_000)}, "x" * 10**6, 10**4000, float("nan"), float("-inf")],
+    "monster",
+    [_nested(5_000), {"a": _nested(5_000)}, "x" * 10**6, 10**4000, float("nan"), float("-inf")],
     ids=["deep", "deep below", "long", "huge", "nan", "inf"],
 )
 @pytest.mark.parametrize("place", ["channel", "delay_days", "template", "title", "assignees", "offer"])
@@ -405,7 +410,9 @@ scalars = st.one_of(
 )
 anything = st.recursive(
     scalars,
-    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(st.text(max_size=4), inner, max_size=4)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4), st.dictionaries(st.text(max_size=4), inner, max_size=4)
+    ),
     max_leaves=8,
 )
 names = st.sampled_from(["act", "b", "personal_x", "Act", "c_1"])
@@ -471,7 +478,9 @@ def sound_steps(draw):
     is_worded = channel in (Channel.EMAIL, Channel.SMS, Channel.OFFER)
     is_worked_off = channel in (Channel.CALL, Channel.TASK)
     people = st.lists(texts, min_size=channel is Channel.ASSIGNMENT, max_size=3).map(tuple)
-    offer = draw(st.fixed_dictionaries({}, optional={"title": texts, "code": texts, "valid_days": st.integers(1, 365)}))
+    offer = draw(
+        st.fixed_dictionaries({}, optional={"title": texts, "code": texts, "valid_days": st.integers(1, 365)})
+    )
     return Step(
         channel,
         draw(st.integers(0, 365)),

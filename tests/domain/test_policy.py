@@ -22,6 +22,10 @@ WHOLE = "must be a whole number from 1 to 3650"
 FRACTION = "must be a number from 0 to 1 with at most 4 decimals"
 TREND = "must be a number from -1 to 0 with at most 4 decimals"
 MONEY = "must be a number from 0.01 to 1000000000 with at most 4 decimals"
+QUIET = "must be a wall time such as '21:00', or null"
+TONGUE = "must be a language such as 'en' or 'pt-br'"
+BOTH = "must be null where quiet_from is, and only there"
+APART = "must be another time than quiet_from"
 SOURCE = "must be 'appointments' or 'payments'"
 
 
@@ -64,6 +68,11 @@ def test_the_default_numbers_are_the_guides():
         "consent": "opt_out",
         "frequency_cap": 3,
         "frequency_cap_days": 7,
+        "quiet_from": "21:00",
+        "quiet_until": "08:00",
+        "longest_hold_hours": 24,
+        "campaign_pause_days": 30,
+        "language": "en",
         "keep_event_details_days": 730,
         "keep_import_faults_days": 90,
         "keep_job_details_days": 365,
@@ -97,6 +106,35 @@ def test_what_is_given_is_taken_exactly():
         ("consent", "opt_maybe", "must be 'opt_out' or 'opt_in'"),
         ("frequency_cap", 0, "must be a whole number from 1 to 1000"),
         ("frequency_cap_days", 366, "must be a whole number of days from 1 to 365"),
+        ("consent", None, "must be 'opt_out' or 'opt_in'"),
+        ("longest_hold_hours", 0, "must be a whole number of hours from 1 to 168"),
+        ("longest_hold_hours", 169, "must be a whole number of hours from 1 to 168"),
+        ("campaign_pause_days", -1, "must be a whole number of days from 0 to 3650"),
+        ("campaign_pause_days", 3651, "must be a whole number of days from 0 to 3650"),
+        ("campaign_pause_days", False, "must be a whole number of days from 0 to 3650"),
+        ("keep_audit_days", 29, "must be a whole number of days from 30 to 36500"),
+        ("quiet_from", "9:00", QUIET),
+        ("quiet_from", "24:00", QUIET),
+        ("quiet_from", "21:60", QUIET),
+        ("quiet_from", "21:00:00", QUIET),
+        ("quiet_from", "21:00\n", QUIET),
+        ("quiet_from", "２１:00", QUIET),
+        ("quiet_from", "", QUIET),
+        ("quiet_from", 21, QUIET),
+        ("quiet_from", ["21:00"], QUIET),
+        ("quiet_until", "8 am", QUIET),
+        ("quiet_until", False, QUIET),
+        ("quiet_until", "21:00", APART),
+        ("quiet_until", None, BOTH),
+        ("language", None, TONGUE),
+        ("language", "", TONGUE),
+        ("language", "EN", TONGUE),
+        ("language", "english", TONGUE),
+        ("language", "de_at", TONGUE),
+        ("language", "de-", TONGUE),
+        ("language", "de\n", TONGUE),
+        ("language", 3, TONGUE),
+        ("language", ["de"], TONGUE),
         ("manual_pin_days", 0, DAYS),
         ("manual_pin_days", 3651, DAYS),
         ("manual_pin_days", True, DAYS),
@@ -116,6 +154,39 @@ def test_what_is_given_is_taken_exactly():
 def test_a_faulty_setting_is_refused_with_its_place(name, value, message):
     place = name.replace("/", "~1")
     assert faults_of({name: value}, "/policy") == [(f"/policy/{place}", message)]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {"quiet_from": "00:00", "quiet_until": "23:59"},
+        {"quiet_from": "23:59", "quiet_until": "00:00"},
+        {"quiet_from": None, "quiet_until": None},
+        {"quiet_from": "13:00"},
+        {"quiet_until": "20:59"},
+    ],
+)
+def test_it_is_quiet_when_the_company_says_so(raw):
+    policy = parse_policy(raw)
+
+    assert policy.quiet_from == raw.get("quiet_from", "21:00")
+    assert policy.quiet_until == raw.get("quiet_until", "08:00")
+
+
+def test_there_is_no_night_with_a_beginning_but_no_end():
+    assert faults_of({"quiet_from": None}) == [("/quiet_until", BOTH)]
+
+
+@pytest.mark.parametrize("language", ["en", "de", "pt-br", "zh-hant", "gsw", "es-419"])
+def test_customers_are_written_to_in_any_language(language):
+    assert parse_policy({"language": language}).language == language
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("longest_hold_hours", 1), ("longest_hold_hours", 168), ("campaign_pause_days", 0)]
+)
+def test_the_limits_themselves_are_fine(name, value):
+    assert getattr(parse_policy({name: value}), name) == value
 
 
 @pytest.mark.parametrize(
@@ -160,6 +231,29 @@ def test_every_fault_is_told_at_once():
 def test_a_fraction_may_be_written_as_a_whole_number(field):
     value = -1 if field.name == "trend" else 1
     assert getattr(parse_policy({"scoring": {field.name: value}}).scoring, field.name) == value
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {"quiet_from": None, "quiet_until": None},
+        {
+            "quiet_from": "12:30",
+            "quiet_until": "14:00",
+            "longest_hold_hours": 3,
+            "campaign_pause_days": 0,
+            "language": "de-at",
+            "consent": "opt_in",
+            "frequency_cap": 1,
+            "frequency_cap_days": 30,
+        },
+    ],
+)
+def test_what_is_set_about_messages_comes_back_as_it_was(raw):
+    written = policy_to_json(parse_policy(raw))
+
+    assert {name: written[name] for name in raw} == raw
+    assert parse_policy(json.loads(json.dumps(written))) == parse_policy(raw)
 
 
 @given(policies())

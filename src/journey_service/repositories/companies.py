@@ -67,6 +67,8 @@ class Desk:
     now: datetime
     clock: datetime
     playbook: Playbook
+    told_stages: frozenset[str] = frozenset()
+    """The stages of which the company has said itself what they do."""
 
 
 _SELECT = (
@@ -143,7 +145,8 @@ class Companies:
         company = _to_company(row._mapping)
         stage_map = await StageMaps(self._connection, self._company_id).get(company.map_version)
         rulebook = Rulebook(stage_map, _policy(row.policy))
-        return Desk(company, rulebook, row.now, row.clock, _playbook(row.playbook))
+        playbook, told = _playbook(row.playbook)
+        return Desk(company, rulebook, row.now, row.clock, playbook, told)
 
     async def found(
         self,
@@ -234,6 +237,6 @@ def _policy(raw: str) -> CompanyPolicy:
 
 
 @lru_cache(maxsize=4096)
-def _playbook(raw: str) -> Playbook:
-    told = orjson.loads(raw)
-    return {**DEFAULT_ACTIONS, **{key: parse_actions(actions) for key, actions in told.items()}}
+def _playbook(raw: str) -> tuple[Playbook, frozenset[str]]:
+    told = {key: parse_actions(actions) for key, actions in orjson.loads(raw).items()}
+    return {**DEFAULT_ACTIONS, **told}, frozenset(told)

@@ -20,6 +20,9 @@ _FAILED: Final = text(
     "   THEN 'failing' END"
     " WHERE company_id = :company_id AND id = :id RETURNING is_enabled"
 )
+_IN_USE: Final = text(
+    "SELECT EXISTS (SELECT 1 FROM journey_actions WHERE company_id = :company_id AND endpoint_id = :id)"
+)
 _SUCCEEDED: Final = text(
     "UPDATE webhook_endpoints SET failing_since = NULL"
     " WHERE company_id = :company_id AND id = :id AND failing_since IS NOT NULL"
@@ -107,6 +110,11 @@ class Endpoints:
             endpoint for endpoint in await self.all() if endpoint.is_enabled and type_ in endpoint.events
         ]
         return found[0] if found else None
+
+    async def is_in_use(self, id_: int) -> bool:
+        """Whether the log of deliveries names an endpoint."""
+        found = await self._connection.scalar(_IN_USE, {"company_id": self._company_id, "id": id_})
+        return bool(found)
 
     async def secrets(self, id_: int) -> Sequence[bytes]:
         """What signs messages to an endpoint, the newest first. Raises UnavailableError under another vault key."""

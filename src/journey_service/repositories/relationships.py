@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import orjson
-from sqlalchemy import text, update
+from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.facts import Facts
@@ -200,6 +200,15 @@ class Relationships:
             )
         ).one_or_none()
         return None if row is None else to_standing(row)
+
+    async def customer_of(self, id_: int) -> int | None:
+        """Whose row this is."""
+        found: int | None = await self._connection.scalar(
+            select(customer_relationships.c.customer_id).where(
+                customer_relationships.c.company_id == self._company_id, customer_relationships.c.id == id_
+            )
+        )
+        return found
 
     async def new_ids(self, count: int) -> list[int]:
         """Ids for rows about to be written."""

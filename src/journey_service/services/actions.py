@@ -1,0 +1,146 @@
+"""The log of deliveries; dead letters tried again; and what people themselves have done about a customer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from journey_service.domain.actions import Channel
+from journey_service.domain.actors import Actor
+from journey_service.domain.agenda import Action, Agenda, State, Verdict, Wish, by_hand
+from journey_service.domain.errors import (
+    ActionNotDeadError,
+    ActionNotFoundError,
+    CustomerNotFoundError,
+    IdempotencyKeyReusedError,
+    InvalidInputError,
+    quoted,
+)
+from journey_service.domain.templates import BUILT_IN
+from journey_service.repositories.audit import Act
+from journey_service.repositories.companies import Desk
+from journey_service.repositories.database import Database
+from journey_service.repositories.outbox import ActionsWanted, Attempt, Listed
+from journey_service.repositories.unit_of_work import Work
+from journey_service.services import agendas
+from journey_service.services.desk import load, write
+
+
+@dataclass(frozen=True, slots=True)
+class ActionView:
+    """An action and its attempts."""
+
+    action: Listed
+    attempts: Sequence[Attempt]
+
+
+async def list_actions(database: Database, company_id: int, wanted: ActionsWanted) -> Sequence[Listed]:
+    """Actions, newest first."""
+
+    async def unit(work: Work) -> Sequence[Listed]:
+        await work.companies.desk()
+        return await work.deliveries.page(wanted)
+
+    return await database.run(company_id, unit)
+
+
+async def get_action(database: Database, company_id: int, action_id: str) -> ActionView:
+    """One action with its attempts. Raises ActionNotFoundError."""
+
+    async def unit(work: Work) -> ActionView:
+        return ActionView(await _find(work, action_id), await work.deliveries.attempts(action_id))
+
+    return await database.run(company_id, unit)
+
+
+async def retry_action(database: Database, company_id: int, action_id: str, *, by: Actor) -> Listed:
+    """Have a dead action tried again at once. Raises ActionNotFoundError, ActionNotDeadError."""
+
+    async def unit(work: Work) -> Listed:
+        found = await _find(work, action_id)
+        if not await work.deliveries.retry(action_id):
+            raise ActionNotDeadError(action_id, found.state)
+        await work.audit.record(
+            by, Act("action.retry", customer_id=found.customer_id, target=f"action:{action_id}")
+        )
+        return await _find(work, action_id)
+
+    return await database.run(company_id, unit)
+
+
+async def ask(database: Database, company_id: int, customer_id: int, wish: Wish, *, by: Actor) -> Listed:
+    """Do something about a customer because a person asks for it: the same consents, the same cap, the same log.
+
+    A call is a task at once; a mail or an offer goes out as soon as may be. What may not be done is written down as
+    cancelled, with the reason. Raises CustomerNotFoundError, InvalidInputError, IdempotencyKeyReusedError.
+    """
+
+    async def unit(work: Work) -> Listed:
+        docket = await load(work, [customer_id])
+        journey = docket.find(customer_id)
+        if journey is None:
+            raise CustomerNotFoundError(customer_id)
+        relationship_id = docket.standings[customer_id].id
+        if wish.request_key is not None:
+            earlier = await work.deliveries.of_request(relationship_id, wish.request_key)
+            if earlier is not None:
+                _check_same(earlier, wish)
+                await work.audit.record_presence(by, "post_action", customer_id)
+                return earlier
+        await _check_template(work, wish)
+        journey.bring_to(docket.now)
+        await write(work, docket)
+        held = await agendas.load(
+            work, docket.desk, {relationship_id: journey.relationship.version}, now=docket.now
+        )
+        action = by_hand(wish, docket.now, stage=journey.relationship.current_stage, actor=by.name)
+        _judge(held.by_id[relationship_id], action, docket.desk)
+        await held.save(work)
+        detail = {"channel": wish.channel.value, "state": action.state.value}
+        await work.audit.record(
+            by, Act("action.ask", customer_id=customer_id, target=f"action:{action.id}", detail=detail)
+        )
+        return await _find(work, str(action.id))
+
+    return await database.run(company_id, unit)
+
+
+def _judge(agenda: Agenda, action: Action, desk: Desk) -> None:
+    """Decide at once what can be decided: whoever asks is told."""
+    agenda.ask(action)
+    if agenda.judge(action, action.due_at) is not Verdict.GO:
+        return
+    if action.step.channel is Channel.CALL:
+        agenda.work_off(action, action.due_at)
+    elif desk.company.delivers:
+        action.is_cleared = True
+    elif agendas.is_simulated(desk):
+        agenda.conclude(action, action.due_at)
+
+
+async def _check_template(work: Work, wish: Wish) -> None:
+    key = wish.template
+    if key is None:
+        return
+    own = [stored.template for stored in await work.templates.of_keys([key])]
+    known = own or BUILT_IN.get(key, ())
+    if not any(template.channel is wish.channel for template in known):
+        raise InvalidInputError.at("/template", f"{quoted(key)} is no template of this channel")
+
+
+def _check_same(earlier: Listed, wish: Wish) -> None:
+    step = earlier.step
+    told = (step.channel, step.assignees[0] if step.assignees else None, step.due_days, step.offer)
+    asked = (wish.channel, wish.assignee, wish.due_days, wish.offer)
+    words = ((wish.template, step.template), (wish.title, step.title))
+    same_words = all(wanted in (None, kept) for wanted, kept in words)
+    if told != asked or not same_words:
+        raise IdempotencyKeyReusedError
+
+
+async def _find(work: Work, action_id: str) -> Listed:
+    action = await work.deliveries.find(action_id)
+    if action is None:
+        raise ActionNotFoundError(action_id)
+    return action
+
+
+__all__ = ["ActionView", "State", "ask", "get_action", "list_actions", "retry_action"]

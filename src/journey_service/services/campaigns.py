@@ -1,0 +1,98 @@
+"""Campaigns: listed with the states of their steps, and ended by hand."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from journey_service.domain.actors import Actor
+from journey_service.domain.errors import CampaignEndedError, CampaignNotFoundError
+from journey_service.repositories.audit import Act
+from journey_service.repositories.campaigns import CampaignsWanted, StoredCampaign
+from journey_service.repositories.database import Database
+from journey_service.repositories.outbox import ActionsWanted, Listed
+from journey_service.repositories.unit_of_work import Work
+from journey_service.services import agendas
+from journey_service.services.desk import load, write
+
+_MOST_STEPS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignView:
+    """A campaign and its steps, in their order."""
+
+    campaign: StoredCampaign
+    steps: Sequence[Listed]
+
+
+async def list_campaigns(
+    database: Database, company_id: int, wanted: CampaignsWanted
+) -> Sequence[CampaignView]:
+    """Campaigns, newest first."""
+
+    async def unit(work: Work) -> Sequence[CampaignView]:
+        await work.companies.desk()
+        return [await _view(work, campaign) for campaign in await work.campaigns.page(wanted)]
+
+    return await database.run(company_id, unit)
+
+
+async def get_campaign(database: Database, company_id: int, campaign_id: int) -> CampaignView:
+    """One campaign. Raises CampaignNotFoundError."""
+
+    async def unit(work: Work) -> CampaignView:
+        return await _view(work, await _find(work, campaign_id))
+
+    return await database.run(company_id, unit)
+
+
+async def cancel_campaign(
+    database: Database, company_id: int, campaign_id: int, *, by: Actor
+) -> CampaignView:
+    """End a campaign: what has not gone out yet never does, and its tasks are closed.
+
+    Ending it once more changes nothing. Raises CampaignNotFoundError, CampaignEndedError for one that has ended
+    otherwise.
+    """
+
+    async def unit(work: Work) -> CampaignView:
+        found = await _find(work, campaign_id)
+        docket = await load(work, [found.customer_id])
+        journey = docket.find(found.customer_id)
+        if journey is None:  # erased in between, under another id now
+            raise CampaignNotFoundError(campaign_id)
+        journey.bring_to(docket.now)
+        await write(work, docket)
+        held = await agendas.load(
+            work,
+            docket.desk,
+            {found.relationship_id: journey.relationship.version},
+            now=docket.now,
+        )
+        agenda = held.by_id[found.relationship_id]
+        running = [one for one in agenda.campaigns if one.id == campaign_id and one.ended_at is None]
+        if not running:
+            found = await _find(work, campaign_id)
+            if found.reason != "by_hand":
+                raise CampaignEndedError(campaign_id, str(found.reason))
+            await work.audit.record_presence(by, "post_campaign_cancellation", found.customer_id)
+            return await _view(work, found)
+        agenda.cancel_campaign(running[0], docket.now)
+        await held.save(work)
+        await work.audit.record(
+            by, Act("campaign.cancel", customer_id=found.customer_id, target=f"campaign:{campaign_id}")
+        )
+        return await _view(work, await _find(work, campaign_id))
+
+    return await database.run(company_id, unit)
+
+
+async def _view(work: Work, campaign: StoredCampaign) -> CampaignView:
+    steps = await work.deliveries.page(ActionsWanted(limit=_MOST_STEPS, campaign_id=campaign.id))
+    return CampaignView(campaign, sorted(steps, key=lambda step: (step.name, step.number)))
+
+
+async def _find(work: Work, campaign_id: int) -> StoredCampaign:
+    campaign = await work.campaigns.find(campaign_id)
+    if campaign is None:
+        raise CampaignNotFoundError(campaign_id)
+    return campaign
