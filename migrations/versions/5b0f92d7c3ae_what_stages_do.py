@@ -20,15 +20,14 @@ TABLES = (
     "retention_campaigns",
     "webhook_endpoints",
     "journey_news",
-    "news_heads",
     "journey_actions",
     "action_attempts",
     "journey_tasks",
 )
 # Which work is due, of every company, and nothing else of anybody.
 DUE = {
-    "journey_actions": "company_id, state, ready_at, due_at, updated_at",
-    "journey_news": "company_id, id, position, created_at",
+    "journey_actions": "company_id, state, ready_at, finished_at",
+    "journey_news": "company_id, id, position",
 }
 
 
@@ -61,13 +60,6 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("company_id", "id", name=op.f("pk_message_templates")),
         sa.UniqueConstraint("company_id", "key", "language", name="unique_template"),
-    )
-    op.create_table(
-        "news_heads",
-        sa.Column("company_id", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("position", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
-        sa.ForeignKeyConstraint(["company_id"], ["companies.id"], name=op.f("fk_news_heads_companies")),
-        sa.PrimaryKeyConstraint("company_id", name=op.f("pk_news_heads")),
     )
     op.create_table(
         "webhook_endpoints",
@@ -378,6 +370,9 @@ def upgrade() -> None:
             nullable=False,
         ),
     )
+    op.add_column(
+        "companies", sa.Column("news_position", sa.BigInteger(), server_default=sa.text("0"), nullable=False)
+    )
     op.add_column("customer_relationships", sa.Column("owner", sa.String(length=255), nullable=True))
     op.add_column("customers", sa.Column("language", sa.String(length=16), nullable=True))
     op.add_column(
@@ -402,13 +397,13 @@ def downgrade() -> None:
     op.drop_column("imports", "runs_actions")
     op.drop_column("customers", "language")
     op.drop_column("customer_relationships", "owner")
+    op.drop_column("companies", "news_position")
     op.drop_column("companies", "playbook")
     op.drop_column("companies", "delivers")
     for table in (
         "journey_tasks",
         "action_attempts",
         "journey_actions",
-        "news_heads",
         "journey_news",
         "webhook_endpoints",
         "retention_campaigns",

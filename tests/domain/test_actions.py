@@ -1,7 +1,6 @@
 """What a stage sends to a customer, and what becomes of it: consent, addresses, the frequency cap."""
 
 from dataclasses import replace
-
 from itertools import count
 from zoneinfo import ZoneInfo
 

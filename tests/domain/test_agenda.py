@@ -289,7 +289,7 @@ def test_whoever_stays_away_gets_it_all_and_the_campaign_is_completed_by_its_las
     assert (campaign.ended_at, campaign.reason) == (day(14), Reason.COMPLETED)
 
 
-def test_whoever_wants_no_more_mails_and_calls_from_the_second_day_on_gets_the_rest():
+def test_whoever_withdraws_consent_while_a_mail_waits_for_the_morning_gets_the_rest():
     agenda = at_risk(quiet_from="21:00", quiet_until="13:00")
     agenda.settle(day(0), is_through=True)
     agenda.reach = consenting(email="withdrawn", call="withdrawn", offer="granted")
@@ -761,7 +761,7 @@ def test_a_place_that_was_taken_long_ago_is_still_held():
     [
         lambda agenda, action: agenda.give_up(action, day(1)),
         lambda agenda, action: agenda.drop(action, Reason.NO_MAIL_SERVER, day(1)),
-        lambda agenda, action: enter(agenda, "regular", day(1)),
+        lambda agenda, _: enter(agenda, "regular", day(1)),
         lambda agenda, _: agenda.cancel_campaign(agenda.campaigns[0], day(1)),
     ],
     ids=["given up", "dropped", "left behind", "ended by hand"],
@@ -796,12 +796,8 @@ OBSTACLES = [
     ("left_stage", lambda agenda: setattr(agenda, "version", 9)),
     ("campaign_ended", lambda agenda: setattr(agenda.campaigns[0], "ended_at", T0)),
     ("no_consent", lambda agenda: setattr(agenda, "reach", Reach({"email": "withdrawn"}, False, False))),
-    ("no_address", lambda agenda: setattr(agenda, "reach", replace_reach(agenda.reach))),
+    ("no_address", lambda agenda: setattr(agenda, "reach", Reach({}, False, True))),
 ]
-
-
-def replace_reach(reach):
-    return reach._replace(has_email=False)
 
 
 @pytest.mark.parametrize("first", range(len(OBSTACLES)), ids=[reason for reason, _ in OBSTACLES])

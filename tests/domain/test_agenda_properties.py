@@ -162,7 +162,7 @@ def live(life: Life, *, looking_in: bool = False, kind: type[Agenda] = Agenda) -
     while halt is not None:
         _settle(record, halt)
         halt = next(halts, None)
-    _settle(record, max(life.end, *life.halts, life.end))
+    _settle(record, max([life.end, *life.halts]))
     return record
 
 
@@ -371,7 +371,7 @@ class Uncapped(Agenda):
 class Sleepless(Agenda):
     """Knows no night."""
 
-    def _hold(self, action, now):
+    def _hold(self, _action, _now):
         return None
 
 
@@ -400,14 +400,14 @@ class Messy(Agenda):
 class Restless(Agenda):
     """Begins a campaign whenever it is asked to."""
 
-    def _refusal(self, kind, at):
+    def _refusal(self, _kind, _at):
         return None
 
 
 class Hasty(Agenda):
     """Lets no step wait for another."""
 
-    def _has_to_wait(self, action):
+    def _has_to_wait(self, _action):
         return False
 
 
@@ -422,7 +422,7 @@ class Pushy(Agenda):
 class Endless(Agenda):
     """Never completes a campaign."""
 
-    def _perhaps_complete(self, action, at):
+    def _perhaps_complete(self, _action, _at):
         return None
 
 
@@ -479,7 +479,7 @@ def test_the_check_of_a_promise_finds_who_breaks_it(kind, promise):
 
 def test_the_check_of_the_order_finds_a_call_that_overtakes_a_letter_held_at_night():
     late = T0 + 10 * HOUR
-    life = Life(CompanyPolicy(), ZoneInfo("UTC"), True, [Deed(late, "move", "churned")])  # noqa: FBT003
+    life = Life(CompanyPolicy(), ZoneInfo("UTC"), True, [Deed(late, "move", "churned")])
     assert_in_order(life, live(life))
     with pytest.raises(AssertionError):
         assert_in_order(life, live(life, kind=Hasty))

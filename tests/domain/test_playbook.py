@@ -463,13 +463,14 @@ stage_actions = almost(
 @settings(max_examples=300)
 @given(st.one_of(anything, stage_actions))
 def test_whatever_is_told_is_read_or_refused_with_places(raw):
+    faults = []
     try:
         found = parse_actions(raw)
     except InvalidInputError as error:
-        assert error.faults
-        assert all(fault.pointer.startswith("/actions") and fault.message for fault in error.faults)
+        faults = error.faults
     else:
         assert parse_actions(json.loads(json.dumps(actions_to_json(found)))) == found
+    assert all(fault.pointer.startswith("/actions") and fault.message for fault in faults)
 
 
 @st.composite
@@ -505,8 +506,29 @@ sound_actions = st.builds(
 )
 
 
-@given(st.lists(sound_actions, max_size=4, unique_by=lambda action: action.name))
+def _with_one_campaign(actions):
+    """A stage has one campaign at most."""
+    first = next((place for place, action in enumerate(actions) if action.is_campaign), None)
+    return [action._replace(is_campaign=place == first) for place, action in enumerate(actions)]
+
+
+@given(st.lists(sound_actions, max_size=4, unique_by=lambda action: action.name).map(_with_one_campaign))
 def test_whatever_is_sound_comes_back_as_it_was(actions):
     assert parse_actions(json.loads(json.dumps(actions_to_json(actions)))) == tuple(actions)
     for action in actions:
         assert tuple(step_from_json(step_to_json(step)) for step in action.steps) == action.steps
+
+
+def test_a_stage_has_one_campaign_at_most():
+    with pytest.raises(InvalidInputError) as raised:
+        parse_actions([act(name="first", campaign=True), act(name="second", campaign=True)])
+
+    assert [fault.pointer for fault in raised.value.faults] == ["/actions/1/campaign"]
+
+
+@pytest.mark.parametrize("title", [" ", "a\u2028b", "a\u0085b"])
+def test_a_title_is_seen_and_on_one_line(title):
+    with pytest.raises(InvalidInputError) as raised:
+        parse_actions([act(steps=[{"channel": "task", "title": title}])])
+
+    assert [fault.pointer for fault in raised.value.faults] == ["/actions/0/steps/0/title"]

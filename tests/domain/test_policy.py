@@ -118,7 +118,7 @@ def test_what_is_given_is_taken_exactly():
         ("quiet_from", "21:60", QUIET),
         ("quiet_from", "21:00:00", QUIET),
         ("quiet_from", "21:00\n", QUIET),
-        ("quiet_from", "２１:00", QUIET),
+        ("quiet_from", "\uff12\uff11:00", QUIET),
         ("quiet_from", "", QUIET),
         ("quiet_from", 21, QUIET),
         ("quiet_from", ["21:00"], QUIET),

@@ -22,7 +22,7 @@ from sqlalchemy import (
     Table,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSONB, UUID
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -60,6 +60,9 @@ CHOSEN: dict[str, object] = {
     "imports.status": "done",
     "jobs.status": "done",
     "consent_changes.status": "granted",
+    "retention_campaigns.end_reason": "completed",
+    "retention_campaigns.ended_at": datetime(2026, 3, 2, tzinfo=UTC),
+    "action_attempts.outcome": "done",
     "seq": 1,  # an opening
     "journey_events.metadata": '{"said": "something"}',
     "journey_transitions.notes": "a note",
@@ -97,6 +100,7 @@ def _value(column: Column[Any], company_id: int, number: int) -> object:
         (BigInteger, number),
         (Integer, number),
         (Numeric, 1),
+        (UUID, f"{number:032x}"),
     ]
     for kind, value in kinds:
         if isinstance(column.type, kind):
@@ -398,11 +402,13 @@ async def test_no_row_of_another_company_where_few_connections_serve_both_at_onc
 DISPATCHED = {
     "companies": {
         *("id", "name", "timezone", "currency", "clock_at", "map_version", "adopted_version", "created_at"),
-        *("next_night_at", "scored_at"),
+        *("next_night_at", "scored_at", "delivers"),
     },
     "imports": {"company_id", "id", "status", "created_at", "lease_until"},
     "jobs": {"company_id", "id", "kind", "status", "created_at", "lease_until", "finished_at"},
     "customer_relationships": {"company_id", "id", "customer_id", "next_evaluation_at"},
+    "journey_actions": {"company_id", "state", "ready_at", "finished_at"},
+    "journey_news": {"company_id", "id", "position"},
 }
 """What the dispatcher reads of every company: which work is due, and nothing that anybody has said."""
 

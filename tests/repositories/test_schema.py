@@ -28,6 +28,8 @@ EXCEPTIONS = {
     ("imports", "dispatcher", "{journey_dispatcher}"),
     ("jobs", "dispatcher", "{journey_dispatcher}"),
     ("customer_relationships", "dispatcher", "{journey_dispatcher}"),
+    ("journey_actions", "dispatcher", "{journey_dispatcher}"),
+    ("journey_news", "dispatcher", "{journey_dispatcher}"),
     ("api_keys", "keyring", "{journey_keyring}"),
 }
 

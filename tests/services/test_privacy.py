@@ -11,7 +11,9 @@ import pytest
 
 from conftest import ERASURE_KEY
 from dumps import dump, dump_redis
+from journey_service.domain.actions import Channel
 from journey_service.domain.actors import Actor
+from journey_service.domain.agenda import Wish
 from journey_service.domain.errors import CustomerErasedError, CustomerNotFoundError, UnavailableError
 from journey_service.domain.events import Event
 from journey_service.domain.map_changes import draw_up
@@ -24,6 +26,7 @@ from journey_service.repositories.imports import Terms
 from journey_service.repositories.tables import metadata
 from journey_service.services import analytics
 from journey_service.services import journeys as journey_service
+from journey_service.services.actions import ask
 from journey_service.services.audit import note_presence
 from journey_service.services.backtests import BACKTEST, Span, backtest
 from journey_service.services.backtests import queue as queue_backtest
@@ -88,6 +91,11 @@ async def marked(database, servers, company_id: int, who: int = WHO) -> None:
     await ingest(database, company_id, told)
     seen = await journey_service.get_journey(database, company_id, who)
     version = seen.standing.relationship.version
+    lapse = journey_service.ManualMove("at_risk", version, BY, "lapse", is_repeatable=True)
+    await journey_service.move(database, company_id, who, lapse)
+    call = Wish(Channel.CALL, title="mark-title", note="mark-note", request_key="mark-request_key")
+    await ask(database, company_id, who, call, by=BY)
+    version += 1
     move = journey_service.ManualMove(
         "lead", version, BY, "mark-request", is_repeatable=True, notes="mark-notes"
     )
@@ -134,6 +142,13 @@ async def _mark_every_column(servers, company_id: int, who: int) -> None:
             company_id,
             who,
         )
+        await connection.execute(
+            "INSERT INTO action_attempts (company_id, action_id, number, relationship_id, begun_at, outcome)"
+            " SELECT company_id, id, 1, relationship_id, now(), 'failed' FROM journey_actions"
+            " WHERE company_id = $1 AND relationship_id = $2",
+            company_id,
+            relationship,
+        )
         for table, columns in REGISTER.items():
             by = {"relationship_id": relationship, "customer_id": who}
             key = next((name for name in by if name in columns), None)
@@ -154,6 +169,8 @@ async def _mark_every_column(servers, company_id: int, who: int) -> None:
 
 
 def _mark_for(table: str, column: str) -> str:
+    if column == "request_key":
+        return "'mark-request_key ' || id"
     type_ = str(metadata.tables[table].c[column].type)
     if type_ == "JSONB":
         return f"""'{{"mark": ["mark-{column}"]}}'::jsonb"""
@@ -219,6 +236,7 @@ async def test_nothing_that_says_who_somebody_is_stays_anywhere(database, server
         ),
         ("_DROP_LINES", "SELECT 1"),
         ("_ERASE_EVENTS", "SELECT 1"),
+        ("_ERASE_ACTIONS", "SELECT 1"),
         ("_RENAME_IN_JOB", "SELECT 1"),
     ],
 )
@@ -228,7 +246,8 @@ async def test_a_part_of_the_erasure_left_out_is_found_in_the_dump(
     tenant = await found_tenant(test_clock=T0)
     await ingest(database, tenant.id, [visit(1, 1, T0)._replace(event_id="other-1")])
     await marked(database, servers, tenant.id)
-    monkeypatch.setattr(personal, name, personal.text(statement))
+    replaced = personal.text(statement)
+    monkeypatch.setattr(personal, name, (replaced,) if name == "_ERASE_ACTIONS" else replaced)
 
     await anonymize_customer(database, tenant.id, WHO, by=BY)
 

@@ -385,7 +385,9 @@ class Agenda:
             return Reason.ERASED
         if action.is_bound and (action.transition_seq or 0) < self.version:
             return Reason.LEFT_STAGE
-        if action.campaign is not None and action.campaign.ended_at is not None:
+        campaign = action.campaign
+        # A step that failed for good may have been the last: somebody may have it tried again all the same.
+        if campaign is not None and campaign.ended_at is not None and campaign.reason is not Reason.COMPLETED:
             return Reason.CAMPAIGN_ENDED
         if action.step.channel not in MESSAGES:
             return None
@@ -394,7 +396,8 @@ class Agenda:
 
     def _hold(self, action: Action, now: datetime) -> Verdict | None:
         longest = timedelta(hours=self.policy.longest_hold_hours)
-        if action.due_at != action.planned_at and now > action.planned_at + longest:
+        is_overdue = action.due_at != action.planned_at and now > action.planned_at + longest
+        if is_overdue and action.reserved_at is None:  # one that was begun in time may still be tried again
             return self._cancel(action, Reason.HELD_TOO_LONG, now)
         end = quiet_until(now, self.policy, self.zone)
         if end is None:

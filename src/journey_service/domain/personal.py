@@ -41,7 +41,7 @@ REGISTER: Final[Mapping[str, Mapping[str, Kind]]] = MappingProxyType(
     {
         "customers": _table(
             _FACT,
-            "created_at updated_at anonymized_at",
+            "language created_at updated_at anonymized_at",
             company_id=_NOT,
             customer_id=Kind.ID,
             name=Kind.IDENTITY,
@@ -62,7 +62,7 @@ REGISTER: Final[Mapping[str, Mapping[str, Kind]]] = MappingProxyType(
             " first_appointment_at last_appointment_at last_event_at appointments_value payments_value"
             " refunds_value recent_completed recent_missed recent_long_calls recent_tickets last_progress_stage"
             " stages_held pin_until pin_memory risk_score engagement_score scored_at next_evaluation_at map_version"
-            " created_at updated_at",
+            " owner created_at updated_at",
             company_id=_NOT,
             id=_NOT,
             customer_id=Kind.ID,
@@ -91,6 +91,71 @@ REGISTER: Final[Mapping[str, Mapping[str, Kind]]] = MappingProxyType(
             content_hash=Kind.HANDLE,
             metadata=Kind.TEXT,
         ),
+        "retention_campaigns": _table(
+            _FACT,
+            "type transition_seq scheduled_actions started_at ended_at end_reason created_at",
+            company_id=_NOT,
+            id=_NOT,
+            relationship_id=_NOT,
+        ),
+        "journey_actions": _table(
+            _FACT,
+            "transition_seq stage name number channel is_bound is_cleared actor planned_at due_at reserved_at"
+            " finished_at state reason attempts last_status created_at updated_at",
+            company_id=_NOT,
+            id=_NOT,
+            relationship_id=_NOT,
+            campaign_id=_NOT,
+            endpoint_id=_NOT,
+            news_id=_NOT,
+            ready_at=_NOT,
+            lease_token=_NOT,
+            # What people ask for by hand is in their words.
+            step=Kind.TEXT,
+            note=Kind.TEXT,
+            request_key=Kind.TEXT,
+            # Servers repeat what they were told.
+            last_error=Kind.TEXT,
+        ),
+        "action_attempts": _table(
+            _FACT,
+            "number begun_at ended_at outcome status",
+            company_id=_NOT,
+            action_id=_NOT,
+            relationship_id=_NOT,
+            answer=Kind.TEXT,
+        ),
+        "journey_tasks": _table(
+            _FACT,
+            "transition_seq channel name stage assignee is_bound due_at status reason closed_by closed_at created_at"
+            " updated_at",
+            company_id=_NOT,
+            id=_NOT,
+            relationship_id=_NOT,
+            action_id=_NOT,
+            campaign_id=_NOT,
+            title=Kind.TEXT,
+            note=Kind.TEXT,
+            outcome=Kind.TEXT,
+        ),
+        "journey_news": _table(
+            _FACT,
+            "type transition_seq created_at",
+            company_id=_NOT,
+            id=_NOT,
+            relationship_id=_NOT,
+            task_id=_NOT,
+            campaign_id=_NOT,
+            position=_NOT,
+        ),
+        "message_templates": _table(
+            _NOT, "company_id id key channel language subject body html author created_at updated_at"
+        ),
+        "webhook_endpoints": _table(
+            _NOT,
+            "company_id id url description events secret former_secret former_until is_enabled disabled_reason"
+            " failing_since created_at updated_at",
+        ),
         "import_lines": _table(
             _FACT,
             "occurred_at type amount_cents call_duration scheduled_for",
@@ -107,8 +172,8 @@ REGISTER: Final[Mapping[str, Mapping[str, Kind]]] = MappingProxyType(
         "import_errors": _table(_NOT, "company_id import_id line pointer message"),
         "imports": _table(
             _NOT,
-            "company_id id content_hash status until lines staged done applied duplicates late later erased transitions"
-            " failed_lines error actor lease_token lease_until created_at finished_at",
+            "company_id id content_hash status until runs_actions lines staged done applied duplicates late later"
+            " erased transitions failed_lines error actor lease_token lease_until created_at finished_at",
             cursor=Kind.MIXED,
         ),
         "jobs": _table(
@@ -135,8 +200,8 @@ REGISTER: Final[Mapping[str, Mapping[str, Kind]]] = MappingProxyType(
         "scoring_runs": _table(_NOT, "company_id local_date due_at job_id created_at"),
         "companies": _table(
             _NOT,
-            "id name timezone currency clock_at next_night_at scored_at map_version adopted_version policy created_at"
-            " updated_at",
+            "id name timezone currency clock_at delivers next_night_at scored_at map_version adopted_version policy"
+            " playbook news_position created_at updated_at",
         ),
         "stage_map_versions": _table(
             _NOT, "company_id version stages author activated_at activation notes findings created_at"

@@ -15,7 +15,7 @@ LONGEST_DAYS: Final = 365
 LONGEST_TEXT: Final = 255
 _HOURS: Final = 23
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
-_UNSEEN: Final = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+_UNSEEN: Final = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")
 _CHOICE: Final = tuple(channel for channel in Channel if channel is not Channel.WEBHOOK)
 _STEP: Final = ("channel", "delay_days", "delay_hours", "template", "title", "assignees", "due_days", "offer")
 _OFFER: Final = ("title", "description", "code", "valid_days")
@@ -32,6 +32,10 @@ def parse_actions(raw: object, pointer: str = "/actions") -> tuple[StageAction, 
         if action is not None and action.name in names:
             faults.append(Fault(f"{pointer}/{place}/name", "is the name of another action of the stage"))
         names.add(action.name if action is not None else "")
+    campaigns = [place for place, action in enumerate(read) if action is not None and action.is_campaign]
+    faults += [
+        Fault(f"{pointer}/{place}/campaign", "is the second campaign of the stage") for place in campaigns[1:]
+    ]
     if faults:
         raise InvalidInputError(faults)
     return tuple(action for action in read if action is not None)
@@ -193,7 +197,11 @@ class _StepReader:
         return value
 
     def _checked(self, name: str, value: object) -> str | None:
-        if not isinstance(value, str) or not 1 <= len(value) <= LONGEST_TEXT or _UNSEEN.search(value):
+        if (
+            not isinstance(value, str)
+            or not 1 <= len(value.strip()) <= len(value) <= LONGEST_TEXT
+            or _UNSEEN.search(value)
+        ):
             self._fault(name, f"must be a text of 1 to {LONGEST_TEXT} characters on one line")
             return None
         return value

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 from uuid import uuid4
 
@@ -10,12 +10,24 @@ import orjson
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from journey_service.domain.actions import Channel, Reach
+from journey_service.domain.actions import Channel, Reach, Step
 from journey_service.domain.agenda import Action, Agenda, Campaign, Reason, State, Task
+from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.playbook import step_from_json, step_to_json
 
 _ACTION: Final = (
-    *("id", "transition_seq", "stage", "name", "number", "step", "is_bound", "is_cleared", "campaign_id"),
+    *(
+        "id",
+        "transition_seq",
+        "stage",
+        "name",
+        "number",
+        "channel",
+        "step",
+        "is_bound",
+        "is_cleared",
+        "campaign_id",
+    ),
     *("note", "actor", "request_key", "planned_at", "due_at", "reserved_at", "state", "reason"),
 )
 _CAMPAIGN: Final = (
@@ -145,13 +157,13 @@ class Agendas:
         self._connection = connection
         self._company_id = company_id
 
-    async def load(self, ids: Sequence[int], *, now: datetime, cap_days: int) -> dict[int, Stored]:
-        """What is not over yet for these relationships, which are held, and what was sent within so many days."""
+    async def load(self, ids: Sequence[int], *, since: datetime) -> dict[int, Stored]:
+        """What is not over yet for these relationships, which are held, and what was sent since an instant."""
         if not ids:
             return {}
         rows = await self._connection.execute(
             _LOAD,
-            {"company_id": self._company_id, "ids": list(ids), "since": now - timedelta(days=cap_days)},
+            {"company_id": self._company_id, "ids": list(ids), "since": since},
         )
         return {row.id: _stored(row) for row in rows}
 
@@ -325,7 +337,7 @@ def _stored(row: Any) -> Stored:  # noqa: ANN401  # a row of _LOAD
 
 def _action(raw: Mapping[str, Any], campaign: Campaign | None) -> Action:
     return Action(
-        step=step_from_json(raw["step"]),
+        step=to_step(raw["step"], raw["channel"]),
         campaign=campaign,
         planned_at=_instant(raw["planned_at"]),
         due_at=_instant(raw["due_at"]),
@@ -339,6 +351,14 @@ def _action(raw: Mapping[str, Any], campaign: Campaign | None) -> Action:
         actor=raw["actor"],
         request_key=raw["request_key"],
     )
+
+
+def to_step(raw: Mapping[str, Any], channel: str) -> Step:
+    """A step as it is kept; of one that nobody can read, the channel: it fails when it is sent, and alone."""
+    try:
+        return step_from_json(raw)
+    except InvalidInputError:
+        return Step(Channel(channel))
 
 
 def _list(raw: str | None) -> list[Any]:

@@ -42,7 +42,12 @@ _WAITING: Final = text(
     " (SELECT max(extract(epoch FROM now() - created_at)) FROM imports WHERE status = 'queued') AS import_age,"
     " (SELECT max(extract(epoch FROM now() - lease_until)) FROM jobs WHERE status = 'running'"
     "   AND lease_until < now()) AS silent,"
-    " (SELECT count(*) FROM jobs WHERE status = 'failed' AND finished_at > now() - interval '24 hours') AS failed"
+    " (SELECT count(*) FROM jobs WHERE status = 'failed' AND finished_at > now() - interval '24 hours') AS failed,"
+    " (SELECT count(*) FROM journey_actions WHERE state = 'dead'"
+    "   AND finished_at > now() - interval '24 hours') AS dead,"
+    " (SELECT max(extract(epoch FROM now() - first.ready_at)) FROM companies c CROSS JOIN LATERAL"
+    "   (SELECT a.ready_at FROM journey_actions a WHERE a.company_id = c.id AND a.state IN ('pending', 'leased')"
+    "   AND a.ready_at <= now() ORDER BY a.ready_at LIMIT 1) first WHERE c.id > 0) AS action_age"
 )
 
 
@@ -52,7 +57,8 @@ class Backlog:
 
     `sweep` is how long the customer due longest has waited, `night` how long the nightly run due longest has
     not been begun; companies with a test clock are not counted. `silent` is for how long the job abandoned
-    longest has been nobody's.
+    longest has been nobody's. `action_age` is how long the action ready longest has waited to be sent;
+    `dead_actions` are those that were given up within the last 24 hours.
     """
 
     sweep: float
@@ -63,6 +69,8 @@ class Backlog:
     import_age: float
     silent: float
     failed_jobs: int
+    action_age: float = 0.0
+    dead_actions: int = 0
 
 
 class Due:
@@ -100,6 +108,8 @@ class Due:
             import_age=_seconds(waiting.import_age),
             silent=_seconds(waiting.silent),
             failed_jobs=waiting.failed,
+            action_age=_seconds(waiting.action_age),
+            dead_actions=waiting.dead,
         )
 
 

@@ -1,7 +1,7 @@
 """News of what happened: written with the move itself, put in order afterwards by one at a time, read in that order.
 
 Ids of rows are given before a commit, so a reader who goes by them would miss what commits late. Positions are given
-after it, under the lock of the company's head: whoever has read up to one has read everything up to it. News of one
+after it, under the lock of the company's row: whoever has read up to one has read everything up to it. News of one
 customer are in the order in which they happened, as each waits for the customer's row.
 """
 
@@ -15,17 +15,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.repositories.transitions import reasons_from_json
 
-_HOLD_HEAD: Final = text(
-    "INSERT INTO news_heads (company_id) VALUES (:company_id) ON CONFLICT (company_id) DO UPDATE"
-    " SET position = news_heads.position RETURNING position"
-)
+_HOLD_HEAD: Final = text("SELECT news_position FROM companies WHERE id = :company_id FOR NO KEY UPDATE")
 _PUBLISH: Final = text(
     "WITH next AS (SELECT id, row_number() OVER (ORDER BY id) AS place FROM (SELECT id FROM journey_news"
     "   WHERE company_id = :company_id AND position IS NULL ORDER BY id LIMIT :limit) unpublished)"
     " UPDATE journey_news n SET position = CAST(:head AS bigint) + next.place FROM next"
     " WHERE n.company_id = :company_id AND n.id = next.id RETURNING n.id, n.position"
 )
-_SET_HEAD: Final = text("UPDATE news_heads SET position = :position WHERE company_id = :company_id")
+_SET_HEAD: Final = text("UPDATE companies SET news_position = :position WHERE id = :company_id")
 # To every endpoint that takes the type; nothing of whoever was erased meanwhile.
 _FAN_OUT: Final = text(
     "INSERT INTO journey_actions (company_id, relationship_id, transition_seq, stage, name, number, channel, step,"
@@ -53,7 +50,7 @@ _COLUMNS: Final = (
 )
 _AFTER: Final = text(f"{_COLUMNS} AND n.position > :after ORDER BY n.position LIMIT :limit")
 _SOME: Final = text(f"{_COLUMNS} AND n.id = ANY(CAST(:ids AS bigint[]))")
-_HEAD: Final = text("SELECT position FROM news_heads WHERE company_id = :company_id")
+_HEAD: Final = text("SELECT news_position FROM companies WHERE id = :company_id")
 _HAS_UNPUBLISHED: Final = text(
     "SELECT EXISTS (SELECT 1 FROM journey_news WHERE company_id = :company_id AND position IS NULL)"
 )

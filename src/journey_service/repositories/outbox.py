@@ -14,7 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.actions import Channel, Step
-from journey_service.domain.playbook import step_from_json
+from journey_service.repositories.agendas import to_step
 
 LONGEST_ANSWER: Final = 255
 
@@ -72,6 +72,14 @@ _ATTEMPT: Final = text(
     " clock_timestamp() - make_interval(secs => :seconds), :outcome, CAST(:status AS int), :answer"
     " FROM action_attempts WHERE company_id = :company_id AND action_id = CAST(:id AS uuid)"
 )
+# Asked after the row was waited for: of whoever was erased while a call was under way nothing is kept that was said.
+_FORGET_ANSWER: Final = text(
+    "WITH erased AS (SELECT id FROM customer_relationships WHERE company_id = :company_id AND id = :relationship_id"
+    "   AND customer_id < 0), told AS (UPDATE action_attempts t SET answer = NULL FROM erased"
+    "   WHERE t.company_id = :company_id AND t.action_id = CAST(:id AS uuid))"
+    " UPDATE journey_actions a SET last_error = NULL FROM erased"
+    " WHERE a.company_id = :company_id AND a.id = CAST(:id AS uuid)"
+)
 # One at a time, so that of two last steps one sees the other ended.
 _HOLD_CAMPAIGN: Final = text(
     "SELECT k.id FROM retention_campaigns k JOIN journey_actions a ON a.company_id = k.company_id"
@@ -103,6 +111,14 @@ _RELEASE_CLOCK: Final = text(
     " finished_at = CASE WHEN due_at < CAST(:oldest AS timestamptz) THEN CAST(:now AS timestamptz) END,"
     " ready_at = CASE WHEN due_at < CAST(:oldest AS timestamptz) THEN NULL ELSE due_at END"
     " WHERE company_id = :company_id AND state = 'pending' AND ready_at IS NULL"
+)
+_END_LEFT_CAMPAIGNS: Final = text(
+    "WITH ended AS (UPDATE retention_campaigns k SET ended_at = CAST(:now AS timestamptz), end_reason = 'completed'"
+    "   WHERE k.company_id = :company_id AND k.ended_at IS NULL AND NOT EXISTS (SELECT 1 FROM journey_actions a"
+    "   WHERE a.company_id = k.company_id AND a.relationship_id = k.relationship_id AND a.campaign_id = k.id"
+    "   AND a.state IN ('pending', 'leased')) RETURNING k.relationship_id, k.id)"
+    " INSERT INTO journey_news (company_id, relationship_id, type, campaign_id)"
+    " SELECT :company_id, relationship_id, 'campaign.ended', id FROM ended"
 )
 _WAITING: Final = text(
     "SELECT DISTINCT r.customer_id FROM (SELECT relationship_id FROM journey_actions WHERE company_id = :company_id"
@@ -225,6 +241,7 @@ class Outbox:
             status=outcome.status,
             answer=outcome.answer[:LONGEST_ANSWER],
         )
+        await self._execute(_FORGET_ANSWER, id=id_, relationship_id=row.relationship_id)
         if row.campaign_id is not None and outcome.state != "pending":
             await self._execute(_END_CAMPAIGN, campaign_id=row.campaign_id, at=outcome.at)
         return True
@@ -236,6 +253,7 @@ class Outbox:
     async def release_clock(self, now: datetime, oldest: datetime) -> None:
         """Hand what a standing clock held to the workers; what should have gone out before `oldest` never does."""
         await self._execute(_RELEASE_CLOCK, now=now, oldest=oldest)
+        await self._execute(_END_LEFT_CAMPAIGNS, now=now)
 
     async def waiting(self, now: datetime, *, limit: int) -> list[int]:
         """Customers of a company whose time stands still of whom something has fallen due."""
@@ -323,6 +341,7 @@ _ATTEMPTS: Final = text(
 # Tried anew, as if for the first time: the attempts made stay on record.
 _RETRY: Final = text(
     "UPDATE journey_actions SET state = 'pending', ready_at = clock_timestamp(), finished_at = NULL, attempts = 0,"
+    " due_at = planned_at,"
     " updated_at = clock_timestamp() WHERE company_id = :company_id AND id = CAST(:id AS uuid) AND state = 'dead'"
 )
 
@@ -392,6 +411,6 @@ def _to_listed(row: Any) -> Listed:  # noqa: ANN401  # a row of _LISTED
     told |= {
         "id": str(row.id),
         "channel": Channel(row.channel),
-        "step": step_from_json(row.step) if row.channel != Channel.WEBHOOK else Step(Channel.WEBHOOK),
+        "step": to_step(row.step, row.channel),
     }
     return Listed(**told)

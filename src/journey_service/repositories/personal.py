@@ -23,9 +23,20 @@ _ORDER: Final = {
     "import_lines": "import_id, occurred_at, line",
     "audit_log": "id",
     "consent_changes": "id",
+    "retention_campaigns": "id",
+    "journey_actions": "created_at, id",
+    "action_attempts": "action_id, number",
+    "journey_tasks": "id",
+    "journey_news": "id",
 }
 # Cleared, and said to be: the guide's own mark.
-_MARKED: Final = {("customer_relationships", "metadata"): """'{"anonymized": true}'::jsonb"""}
+_MARKED: Final = {
+    ("customer_relationships", "metadata"): """'{"anonymized": true}'::jsonb""",
+    # What there has to be: as the service would say it.
+    ("journey_actions", "step"): "jsonb_build_object('channel', channel)",
+    ("journey_tasks", "title"): "name",
+}
+_ACTED_ON: Final = ("journey_actions", "action_attempts", "journey_tasks")
 _SHORTEST_NAME: Final = 3
 
 _TRANSITIONS: Final = text(
@@ -108,6 +119,8 @@ class PersonalData:
         new_sources = await self._new_sources(relationship_id, [row.source for row in events], key)
         await self._erase_transitions(relationship_id, new_sources, key)
         await self._erase_events(relationship_id, events, new_sources, key)
+        for statement in _ERASE_ACTIONS:
+            await self._connection.execute(statement, scope)
         await self._connection.execute(_DROP_LINES, ids)
         await self._rename_in_jobs(customer_id, new_id)
         await self._connection.execute(
@@ -252,6 +265,13 @@ _COPY_CUSTOMER: Final = text(
 _RENAME_RELATIONSHIP: Final = text(
     f"UPDATE customer_relationships SET {_changed('customer_relationships')}"  # noqa: S608
     " WHERE company_id = :company_id AND id = :relationship_id"
+)
+_ERASE_ACTIONS: Final = tuple(
+    text(
+        f"UPDATE {table} SET {_changed(table)}"  # noqa: S608  # names of the register only
+        " WHERE company_id = :company_id AND relationship_id = :relationship_id"
+    )
+    for table in _ACTED_ON
 )
 _DROP_CUSTOMER: Final = text(
     "DELETE FROM customers WHERE company_id = :company_id AND customer_id = :customer_id"

@@ -5,11 +5,12 @@ Where a company's time is moved by hand, what falls due on the way happens here 
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from journey_service.domain.agenda import Action, Agenda, NewsType, State, is_heard
+from journey_service.domain.events import EARLIEST
 from journey_service.domain.journey import Journey
 from journey_service.repositories.agendas import Stored
 from journey_service.repositories.companies import Desk
@@ -57,7 +58,9 @@ async def load(
 ) -> Agendas:
     """The agendas of relationships that are held, by id with the seq of their last move; `without` have none yet."""
     asked = [id_ for id_ in versions if id_ not in without]
-    stored = await work.agendas.load(asked, now=now, cap_days=desk.rulebook.policy.frequency_cap_days)
+    # Where time is moved, things happen long before now: of these, all that was ever sent counts.
+    span = timedelta(days=desk.rulebook.policy.frequency_cap_days)
+    stored = await work.agendas.load(asked, since=EARLIEST if is_simulated(desk) else now - span)
     return Agendas(
         desk,
         {id_: _agenda(desk, id_, version, stored.get(id_)) for id_, version in versions.items()},

@@ -97,6 +97,8 @@ def judge(backlog: Backlog) -> tuple[Check, ...]:
         _late("imports", backlog.import_age, QUEUE_SECONDS_ALLOWED, "the import queued longest has waited"),
         _late("abandoned_jobs", backlog.silent, SILENCE_SECONDS_ALLOWED, "a job has been nobody's"),
         _failed_jobs(backlog.failed_jobs),
+        _late("actions", backlog.action_age, QUEUE_SECONDS_ALLOWED, "the action ready longest has waited"),
+        _dead_actions(backlog.dead_actions),
     )
 
 
@@ -126,3 +128,10 @@ def _failed_jobs(count: int) -> Check:
         return Check("failed_jobs", Status.OK, 0, "No job has failed within the last 24 hours.")
     many = "One job has" if count == 1 else f"{count} jobs have"
     return Check("failed_jobs", Status.WARNING, count, f"{many} failed within the last 24 hours.")
+
+
+def _dead_actions(count: int) -> Check:
+    if not count:
+        return Check("dead_actions", Status.OK, 0, "No action was given up within the last 24 hours.")
+    many = "One action was" if count == 1 else f"{count} actions were"
+    return Check("dead_actions", Status.WARNING, count, f"{many} given up within the last 24 hours.")

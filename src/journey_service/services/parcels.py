@@ -233,6 +233,9 @@ async def _bring_to_now(work: Work, docket: Docket) -> None:
 def _judge(agenda: Agenda, action: Action, now: datetime, *, has_mailer: bool) -> bool:
     """Whether an action is to be sent now; else it has been done, put off or dropped."""
     channel = action.step.channel
+    if action.is_cleared and agenda.is_erased:
+        agenda.drop(action, Reason.ERASED, now)
+        return False
     if not action.is_cleared:
         verdict = agenda.judge(action, now)
         if verdict is Verdict.HELD:

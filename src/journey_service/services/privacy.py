@@ -9,11 +9,13 @@ from typing import Any
 
 from journey_service.domain import scoring
 from journey_service.domain.actors import Actor
+from journey_service.domain.agenda import Reason
 from journey_service.domain.errors import CustomerNotFoundError
 from journey_service.repositories.audit import Act
 from journey_service.repositories.database import Database
 from journey_service.repositories.tombstones import Tombstone
 from journey_service.repositories.unit_of_work import Work
+from journey_service.services import agendas
 from journey_service.services.desk import load, view, write
 from journey_service.services.journeys import Scores
 
@@ -105,8 +107,9 @@ async def reapply_erasures(
 async def anonymize_customer(database: Database, company_id: int, customer_id: int, *, by: Actor) -> Erasure:
     """Erase who a customer is, everywhere and for good; what was counted stays counted.
 
-    What is due is decided before. The journey goes on under an id that leads nowhere, and whatever is told of the
-    old id from then on is ignored. Erasing once more changes nothing. Raises CustomerNotFoundError.
+    What is due is decided before, and nothing more is done about them. The journey goes on under an id that leads
+    nowhere, and whatever is told of the old id from then on is ignored. Erasing once more changes nothing. Raises
+    CustomerNotFoundError.
     """
 
     async def unit(work: Work) -> Erasure:
@@ -119,10 +122,14 @@ async def anonymize_customer(database: Database, company_id: int, customer_id: i
             raise CustomerNotFoundError(customer_id)
         journey.bring_to(docket.now)
         await write(work, docket)
-        new_id = -1 - secrets.randbelow(_LOWEST)
-        await work.personal.erase(
-            customer_id, docket.standings[customer_id].id, new_id=new_id, key=work.tombstones.key
+        standing = docket.standings[customer_id]
+        held = await agendas.load(
+            work, docket.desk, {standing.id: journey.relationship.version}, now=docket.now
         )
+        held.by_id[standing.id].end_all(docket.now, Reason.ERASED)
+        await held.save(work)
+        new_id = -1 - secrets.randbelow(_LOWEST)
+        await work.personal.erase(customer_id, standing.id, new_id=new_id, key=work.tombstones.key)
         await work.tombstones.put(customer_id)
         # The row names neither id: together with the request it would lead from the one to the other.
         is_named = re.search(rf"(?<![0-9A-Za-z]){customer_id}(?![0-9A-Za-z])", f"{by.request_id} {by.reason}")

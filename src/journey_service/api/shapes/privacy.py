@@ -21,6 +21,11 @@ class ExportOut(Out):
     scores: ScoresOut
     transitions: list[dict[str, Any]] = Field(description="every move with its reasons, the first one first")
     events: list[dict[str, Any]] = Field(description="everything that was told, by when it occurred")
+    campaigns: list[dict[str, Any]] = Field(description="campaigns for the customer, running and ended")
+    actions: list[dict[str, Any]] = Field(description="what was done or sent, or not, and why")
+    attempts: list[dict[str, Any]] = Field(description="every attempt of that, and what the other side said")
+    tasks: list[dict[str, Any]] = Field(description="what people were to do about the customer")
+    news: list[dict[str, Any]] = Field(description="what the company's own systems were told of")
     import_lines: list[dict[str, Any]] = Field(description="lines of histories that wait to be decided")
     audit: list[dict[str, Any]] = Field(description="who did what to the customer, this export included")
 
@@ -43,6 +48,11 @@ _SECTIONS = {
     "consent_changes": "consent_changes",
     "journey_transitions": "transitions",
     "journey_events": "events",
+    "retention_campaigns": "campaigns",
+    "journey_actions": "actions",
+    "action_attempts": "attempts",
+    "journey_tasks": "tasks",
+    "journey_news": "news",
     "import_lines": "import_lines",
     "audit_log": "audit",
 }

@@ -7,7 +7,6 @@ from journey_service.repositories.tables.actions import (
     journey_news,
     journey_tasks,
     message_templates,
-    news_heads,
     retention_campaigns,
     webhook_endpoints,
 )
@@ -50,7 +49,6 @@ __all__ = [
     "journey_transitions",
     "message_templates",
     "metadata",
-    "news_heads",
     "retention_campaigns",
     "scoring_runs",
     "sign_in_links",

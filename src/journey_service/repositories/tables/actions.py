@@ -121,15 +121,6 @@ journey_news = Table(
     Index("idx_customer_news", "company_id", "relationship_id"),
 )
 
-news_heads = Table(
-    "news_heads",
-    metadata,
-    company(),
-    Column("position", BigInteger, nullable=False, server_default=text("0")),
-    PrimaryKeyConstraint("company_id"),
-    of_company(),
-)
-
 journey_actions = Table(
     "journey_actions",
     metadata,
