@@ -14,6 +14,7 @@ from journey_service.domain.actors import Actor
 from journey_service.domain.policy import DEFAULT_POLICY
 from journey_service.domain.relationship import Rulebook
 from journey_service.domain.stages import DEFAULT_STAGES, parse_stage_map
+from journey_service.repositories.companies import Founding
 from journey_service.services.companies import NewCompany, found_company
 from journey_service.services.stage_maps import get_map
 
@@ -24,6 +25,8 @@ KNOWN = {
     "domain/linting/acceptance.py:_risks": "By the whole policy: what comes of it depends on nothing else.",
     "domain/rules.py:with_number": "By condition and number, both values: what comes of them depends on nothing else.",
     "repositories/companies.py:_policy": "By the policy's whole text: what is read of it depends on nothing else.",
+    "repositories/companies.py:_playbook": "By the playbook's whole text: what is read of it depends on nothing else.",
+    "services/letters.py:_parsed": "By the template's whole text: what is parsed of it depends on nothing else.",
     "repositories/stage_maps.py:_STAGE_MAPS": "By company and version; a version never changes once it is written.",
     "services/companies.py:_zones": "Takes nothing: the time zones of the machine.",
     "services/linting.py:_lint_once": "By the whole map, policy and places: what is found depends on nothing else.",
@@ -185,11 +188,8 @@ async def test_a_company_does_not_decide_by_the_map_of_one_whose_founding_failed
 
     async def unit(work):
         await work.companies.found(
-            name="Never founded",
-            timezone="UTC",
-            currency="EUR",
-            clock_at=None,
-            rulebook=Rulebook(parse_stage_map(stages, version=1), DEFAULT_POLICY),
+            Founding("Never founded", "UTC", "EUR"),
+            Rulebook(parse_stage_map(stages, version=1), DEFAULT_POLICY),
             findings=[],
             author="tests",
         )

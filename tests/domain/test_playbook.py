@@ -424,7 +424,9 @@ def almost(strategy):
     return st.one_of(strategy, strategy, strategy, anything)
 
 
-texts = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=8)
+texts = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1, max_size=8).filter(
+    str.strip
+)
 offers = st.fixed_dictionaries(
     {},
     optional={

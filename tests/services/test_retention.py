@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
+from sqlalchemy import text
 
 from journey_service.domain.actors import Actor
 from journey_service.domain.events import Event
@@ -11,6 +12,8 @@ from journey_service.repositories.imports import Terms
 from journey_service.services import retention
 from journey_service.services.clock import advance
 from journey_service.services.customers import put_customer
+from journey_service.services.delivery import publish
+from journey_service.services.endpoints import add_endpoint
 from journey_service.services.imports import get_import, list_faults, read_history, run_import
 from journey_service.services.ingest import ingest
 from journey_service.services.jobs import get_job, run_job
@@ -26,6 +29,7 @@ POLICY = {
     "keep_event_details_days": 30,
     "keep_import_faults_days": 10,
     "keep_job_details_days": 20,
+    "keep_news_days": 15,
     "keep_audit_days": 40,
 }
 
@@ -201,3 +205,51 @@ async def test_a_step_that_clears_nothing_would_be_seen(database, servers, found
         (await details(database, tenant.id), len(left)) == (["e"], 0) if name == "_event_details" else ([], 1)
     )
     print("guard removed: detected")
+
+
+async def test_news_go_in_their_time_and_those_that_may_still_be_sent_again_stay(
+    database, servers, found_tenant
+):
+    tenant = await found_tenant(test_clock=T0, policy=POLICY)
+    await add_endpoint(
+        database,
+        tenant.id,
+        url="https://crm.example.com/news",
+        events=["stage.changed"],
+        description=None,
+        by=BY,
+    )
+    await ingest(
+        database,
+        tenant.id,
+        [Event("t", str(n), n, "appointment_completed", T0, amount_cents=1) for n in range(3)],
+    )
+    assert await publish(database, tenant.id) == 6
+    await database.run(tenant.id, _let_one_die)
+
+    async def kept() -> tuple[int, int]:
+        news = await rows(database, tenant.id, "SELECT 1 FROM journey_news WHERE company_id = :company")
+        told = await rows(
+            database,
+            tenant.id,
+            "SELECT 1 FROM journey_actions WHERE company_id = :company AND channel = 'webhook'",
+        )
+        return len(news), len(told)
+
+    await set_back(servers, tenant.id, "journey_news", "created_at", 14)
+    await night(database, tenant.id, T0 + 2 * DAY)
+    assert await kept() == (6, 6)
+    await set_back(servers, tenant.id, "journey_news", "created_at", 2)
+    job = await night(database, tenant.id, T0 + 3 * DAY)
+    assert job.counts["news"] == 5
+    assert await kept() == (1, 1)
+
+
+async def _let_one_die(work):
+    await work._connection.execute(
+        text(
+            "UPDATE journey_actions SET state = 'dead' WHERE company_id = :company AND id ="
+            " (SELECT id FROM journey_actions WHERE company_id = :company AND channel = 'webhook' LIMIT 1)"
+        ),
+        {"company": work.company_id},
+    )

@@ -134,6 +134,8 @@ class CompanyPolicy:
     """For how long it is kept what was wrong with which line of a history."""
     keep_job_details_days: int = 365
     """For how long it is kept what an ended job was about, and what it has found."""
+    keep_news_days: int = 30
+    """For how long news for endpoints and streams are kept, and how they were delivered."""
     keep_audit_days: int = 1095
     """For how long the audit log goes back."""
 
@@ -150,6 +152,7 @@ _NUMBERS: Final = (
     ("keep_event_details_days", " of days", 1, 36_500),
     ("keep_import_faults_days", " of days", 1, 36_500),
     ("keep_job_details_days", " of days", 1, 36_500),
+    ("keep_news_days", " of days", 1, 36_500),
     ("keep_audit_days", " of days", 30, 36_500),
 )
 

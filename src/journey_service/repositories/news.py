@@ -54,12 +54,15 @@ _HEAD: Final = text("SELECT news_position FROM companies WHERE id = :company_id"
 _HAS_UNPUBLISHED: Final = text(
     "SELECT EXISTS (SELECT 1 FROM journey_news WHERE company_id = :company_id AND position IS NULL)"
 )
-# Rows of which a delivery tells stay as long as it does.
+# News that somebody may still have sent again stay, with what became of them at each endpoint.
 _DROP: Final = text(
-    "WITH old AS (SELECT id FROM journey_news n WHERE company_id = :company_id AND position IS NOT NULL"
+    "WITH old AS MATERIALIZED (SELECT id FROM journey_news n WHERE company_id = :company_id AND position IS NOT NULL"
     "   AND created_at < clock_timestamp() - make_interval(days => :days) AND NOT EXISTS (SELECT 1"
     "   FROM journey_actions a WHERE a.company_id = n.company_id AND a.news_id = n.id"
-    "   AND a.state IN ('pending', 'leased')) ORDER BY position LIMIT :most)"
+    "   AND a.state IN ('pending', 'leased', 'dead')) ORDER BY position LIMIT :most),"
+    " attempts AS (DELETE FROM action_attempts t USING journey_actions a, old WHERE t.company_id = :company_id"
+    "   AND a.company_id = t.company_id AND a.id = t.action_id AND a.news_id = old.id),"
+    " deliveries AS (DELETE FROM journey_actions a USING old WHERE a.company_id = :company_id AND a.news_id = old.id)"
     " DELETE FROM journey_news n USING old WHERE n.company_id = :company_id AND n.id = old.id"
 )
 
@@ -120,7 +123,7 @@ class News:
         return {row.id: _to_item(row) for row in rows}
 
     async def drop_old(self, *, days: int, most: int) -> int:
-        """Forget news older than so many days; returns how many."""
+        """Forget news older than so many days, and how they were delivered; returns how many."""
         dropped = await self._connection.execute(_DROP, {**self._scope, "days": days, "most": most})
         return dropped.rowcount
 

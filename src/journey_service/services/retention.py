@@ -47,9 +47,15 @@ async def _audit(work: Work) -> int:
     return await work.audit.prune(days=days, most=CHUNK)
 
 
+async def _news(work: Work) -> int:
+    days = (await work.companies.desk()).rulebook.policy.keep_news_days
+    return await work.news.drop_old(days=days, most=CHUNK)
+
+
 _STEPS: Final[dict[str, Callable[[Work], Awaitable[int]]]] = {
     "event_details": _event_details,
     "import_faults": _import_faults,
     "job_details": _job_details,
+    "news": _news,
     "audit": _audit,
 }

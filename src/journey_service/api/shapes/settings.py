@@ -78,6 +78,7 @@ class SettingsOut(Out):
     keep_event_details_days: Kept = Field(description="for how long free metadata of events is kept")
     keep_import_faults_days: Kept = Field(description="for how long faults of imported lines are kept")
     keep_job_details_days: Kept = Field(description="for how long it is kept what ended jobs were about")
+    keep_news_days: Kept = Field(description="for how long news, and how they were delivered, are kept")
     keep_audit_days: int = Field(ge=30, le=36_500, description="for how long the audit log goes back")
 
     @classmethod
