@@ -40,6 +40,7 @@ bench: install ## Figures of this machine; compare ratios.
 	$(BIN)/python bench/ingest.py
 	$(BIN)/python bench/timekeeping.py
 	$(BIN)/python bench/stage_maps.py
+	$(BIN)/python bench/outbox.py
 
 lock: ## Resolve the dependencies anew; needs uv.
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

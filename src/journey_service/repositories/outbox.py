@@ -5,7 +5,7 @@ longer than its lease changes nothing more. `ready_at` is when an action may be 
 left by one that fell silent; one index answers for all three.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -57,38 +57,45 @@ _RELEASE: Final = text(
     " WHERE company_id = :company_id AND id = ANY(CAST(:ids AS uuid[])) AND state = 'leased' AND lease_token = :token"
 )
 _FINISH: Final = text(
-    "UPDATE journey_actions SET state = CAST(:state AS text), lease_token = NULL, attempts = attempts + 1,"
-    " ready_at = CASE WHEN CAST(:state AS text) = 'pending' THEN clock_timestamp() + make_interval(secs => :pause) END,"
-    " reserved_at = CASE WHEN CAST(:state AS text) = 'dead' THEN NULL ELSE reserved_at END,"
-    " finished_at = CASE WHEN CAST(:state AS text) = 'pending' THEN NULL ELSE CAST(:at AS timestamptz) END,"
-    " last_error = CASE WHEN CAST(:state AS text) = 'done' THEN last_error ELSE CAST(:answer AS text) END,"
-    " last_status = CAST(:status AS int), updated_at = clock_timestamp()"
-    " WHERE company_id = :company_id AND id = CAST(:id AS uuid) AND state = 'leased' AND lease_token = :token"
-    " RETURNING relationship_id, campaign_id"
+    "UPDATE journey_actions a SET state = t.state, lease_token = NULL, attempts = a.attempts + 1,"
+    " ready_at = CASE WHEN t.state = 'pending' THEN clock_timestamp() + make_interval(secs => t.pause) END,"
+    " reserved_at = CASE WHEN t.state = 'dead' THEN NULL ELSE a.reserved_at END,"
+    " finished_at = CASE WHEN t.state = 'pending' THEN NULL ELSE t.at END,"
+    " last_error = CASE WHEN t.state = 'done' THEN a.last_error ELSE t.answer END,"
+    " last_status = t.status, updated_at = clock_timestamp()"
+    " FROM unnest(CAST(:id AS uuid[]), CAST(:state AS text[]), CAST(:pause AS float8[]), CAST(:at AS timestamptz[]),"
+    " CAST(:answer AS text[]), CAST(:status AS int[])) AS t(id, state, pause, at, answer, status)"
+    " WHERE a.company_id = :company_id AND a.id = t.id AND a.state = 'leased' AND a.lease_token = :token"
+    " RETURNING a.id, a.relationship_id, a.campaign_id"
 )
 _ATTEMPT: Final = text(
     "INSERT INTO action_attempts (company_id, action_id, number, relationship_id, begun_at, outcome, status, answer)"
-    " SELECT :company_id, CAST(:id AS uuid), count(*) + 1, :relationship_id,"
-    " clock_timestamp() - make_interval(secs => :seconds), :outcome, CAST(:status AS int), :answer"
-    " FROM action_attempts WHERE company_id = :company_id AND action_id = CAST(:id AS uuid)"
+    " SELECT :company_id, t.id, 1 + (SELECT count(*) FROM action_attempts m WHERE m.company_id = :company_id"
+    "   AND m.action_id = t.id), t.relationship_id, clock_timestamp() - make_interval(secs => t.seconds), t.outcome,"
+    " t.status, t.answer"
+    " FROM unnest(CAST(:id AS uuid[]), CAST(:relationship_id AS bigint[]), CAST(:seconds AS float8[]),"
+    " CAST(:outcome AS text[]), CAST(:status AS int[]), CAST(:answer AS text[]))"
+    " AS t(id, relationship_id, seconds, outcome, status, answer)"
 )
-# Asked after the row was waited for: of whoever was erased while a call was under way nothing is kept that was said.
-_FORGET_ANSWER: Final = text(
-    "WITH erased AS (SELECT id FROM customer_relationships WHERE company_id = :company_id AND id = :relationship_id"
-    "   AND customer_id < 0), told AS (UPDATE action_attempts t SET answer = NULL FROM erased"
-    "   WHERE t.company_id = :company_id AND t.action_id = CAST(:id AS uuid))"
+# Asked after the rows were waited for: of whoever was erased while a call was under way nothing is kept that was said.
+_FORGET_ANSWERS: Final = text(
+    "WITH erased AS (SELECT id FROM customer_relationships WHERE company_id = :company_id"
+    "   AND id = ANY(CAST(:relationship_ids AS bigint[])) AND customer_id < 0),"
+    " told AS (UPDATE action_attempts t SET answer = NULL FROM erased WHERE t.company_id = :company_id"
+    "   AND t.relationship_id = erased.id)"
     " UPDATE journey_actions a SET last_error = NULL FROM erased"
-    " WHERE a.company_id = :company_id AND a.id = CAST(:id AS uuid)"
+    " WHERE a.company_id = :company_id AND a.relationship_id = erased.id"
 )
 # One at a time, so that of two last steps one sees the other ended.
-_HOLD_CAMPAIGN: Final = text(
-    "SELECT k.id FROM retention_campaigns k JOIN journey_actions a ON a.company_id = k.company_id"
-    " AND a.campaign_id = k.id WHERE k.company_id = :company_id AND a.id = CAST(:id AS uuid)"
-    " FOR NO KEY UPDATE OF k"
+_HOLD_CAMPAIGNS: Final = text(
+    "SELECT k.id FROM retention_campaigns k WHERE k.company_id = :company_id AND k.id IN"
+    " (SELECT campaign_id FROM journey_actions WHERE company_id = :company_id AND id = ANY(CAST(:ids AS uuid[])))"
+    " ORDER BY k.id FOR NO KEY UPDATE"
 )
-_END_CAMPAIGN: Final = text(
-    "WITH ended AS (UPDATE retention_campaigns k SET ended_at = CAST(:at AS timestamptz), end_reason = 'completed'"
-    "   WHERE k.company_id = :company_id AND k.id = :campaign_id AND k.ended_at IS NULL AND NOT EXISTS (SELECT 1"
+_END_CAMPAIGNS: Final = text(
+    "WITH ended AS (UPDATE retention_campaigns k SET ended_at = t.at, end_reason = 'completed'"
+    "   FROM unnest(CAST(:campaign_ids AS bigint[]), CAST(:at AS timestamptz[])) AS t(id, at)"
+    "   WHERE k.company_id = :company_id AND k.id = t.id AND k.ended_at IS NULL AND NOT EXISTS (SELECT 1"
     "   FROM journey_actions a WHERE a.company_id = k.company_id AND a.relationship_id = k.relationship_id"
     "   AND a.campaign_id = k.id AND a.state IN ('pending', 'leased')) RETURNING k.relationship_id, k.id)"
     " INSERT INTO journey_news (company_id, relationship_id, type, campaign_id)"
@@ -162,6 +169,11 @@ class Outcome:
     pause: timedelta = timedelta(0)
     is_refused: bool = False
 
+    @property
+    def told(self) -> str:
+        """What came of the attempt, whatever follows from that."""
+        return "done" if self.state == "done" else "refused" if self.is_refused else "failed"
+
 
 class Outbox:
     """What is to leave the house for one company."""
@@ -209,42 +221,49 @@ class Outbox:
         """Do not do claimed actions, after all."""
         await self._execute(_CANCEL, ids=list(ids), token=token, reason=reason, at=at)
 
-    async def finish(self, id_: str, token: str, outcome: Outcome) -> bool:
-        """Write down what came of an attempt; False if the action is somebody else's by now.
+    async def finish(self, token: str, outcomes: Mapping[str, Outcome]) -> set[str]:
+        """Write down what came of attempts; those not among the answer are somebody else's by now.
 
         The last step of a campaign ends it.
         """
-        await self._connection.execute(_HOLD_CAMPAIGN, {"company_id": self._company_id, "id": id_})
-        row = (
+        await self._execute(_HOLD_CAMPAIGNS, ids=list(outcomes))
+        told = list(outcomes.values())
+        rows = (
             await self._connection.execute(
                 _FINISH,
                 {
                     "company_id": self._company_id,
-                    "id": id_,
                     "token": token,
-                    "state": outcome.state,
-                    "pause": outcome.pause.total_seconds(),
-                    "at": outcome.at,
-                    "answer": outcome.answer[:LONGEST_ANSWER],
-                    "status": outcome.status,
+                    "id": list(outcomes),
+                    "state": [outcome.state for outcome in told],
+                    "pause": [outcome.pause.total_seconds() for outcome in told],
+                    "at": [outcome.at for outcome in told],
+                    "answer": [outcome.answer[:LONGEST_ANSWER] for outcome in told],
+                    "status": [outcome.status for outcome in told],
                 },
             )
-        ).one_or_none()
-        if row is None:
-            return False
+        ).all()
+        if not rows:
+            return set()
+        finished = [(str(row.id), row, outcomes[str(row.id)]) for row in rows]
         await self._execute(
             _ATTEMPT,
-            id=id_,
-            relationship_id=row.relationship_id,
-            seconds=outcome.seconds,
-            outcome="done" if outcome.state == "done" else "refused" if outcome.is_refused else "failed",
-            status=outcome.status,
-            answer=outcome.answer[:LONGEST_ANSWER],
+            id=[id_ for id_, _, _ in finished],
+            relationship_id=[row.relationship_id for _, row, _ in finished],
+            seconds=[outcome.seconds for _, _, outcome in finished],
+            outcome=[outcome.told for _, _, outcome in finished],
+            status=[outcome.status for _, _, outcome in finished],
+            answer=[outcome.answer[:LONGEST_ANSWER] for _, _, outcome in finished],
         )
-        await self._execute(_FORGET_ANSWER, id=id_, relationship_id=row.relationship_id)
-        if row.campaign_id is not None and outcome.state != "pending":
-            await self._execute(_END_CAMPAIGN, campaign_id=row.campaign_id, at=outcome.at)
-        return True
+        await self._execute(_FORGET_ANSWERS, relationship_ids=sorted({row.relationship_id for row in rows}))
+        over = {
+            row.campaign_id: outcome.at
+            for _, row, outcome in finished
+            if row.campaign_id is not None and outcome.state != "pending"
+        }
+        if over:
+            await self._execute(_END_CAMPAIGNS, campaign_ids=list(over), at=list(over.values()))
+        return {id_ for id_, _, _ in finished}
 
     async def cancel_of_endpoint(self, endpoint_id: int) -> None:
         """Drop what waits for an endpoint that takes nothing more."""
@@ -284,6 +303,7 @@ class Listed:
     news_type: str | None
     task_id: int | None
     actor: str | None
+    note: str | None
     state: str
     reason: str | None
     attempts: int
@@ -323,8 +343,8 @@ class ActionsWanted:
 
 _LISTED: Final = (
     "SELECT a.id, r.customer_id, a.transition_seq, a.stage, a.name, a.number, a.channel, a.step, a.campaign_id,"
-    " a.endpoint_id, n.type AS news_type, t.id AS task_id, a.actor, a.state, a.reason, a.attempts, a.planned_at,"
-    " a.due_at, a.ready_at, a.finished_at, a.last_error, a.last_status, a.created_at"
+    " a.endpoint_id, n.type AS news_type, t.id AS task_id, a.actor, a.note, a.state, a.reason, a.attempts,"
+    " a.planned_at, a.due_at, a.ready_at, a.finished_at, a.last_error, a.last_status, a.created_at"
     " FROM journey_actions a JOIN customer_relationships r ON r.company_id = a.company_id AND r.id = a.relationship_id"
     " LEFT JOIN journey_news n ON n.company_id = a.company_id AND n.id = a.news_id"
     " LEFT JOIN journey_tasks t ON t.company_id = a.company_id AND t.action_id = a.id"
@@ -333,6 +353,11 @@ _LISTED: Final = (
 _ONE: Final = text(f"{_LISTED} AND a.id = CAST(:id AS uuid)")
 _OF_REQUEST: Final = text(
     f"{_LISTED} AND a.relationship_id = :relationship_id AND a.request_key = :request_key"
+)
+# By customer, as that is what there is an index for.
+_OF_CAMPAIGNS: Final = text(
+    f"{_LISTED} AND a.relationship_id = ANY(CAST(:relationship_ids AS bigint[]))"
+    " AND a.campaign_id = ANY(CAST(:campaign_ids AS bigint[])) ORDER BY a.name, a.number"
 )
 _ATTEMPTS: Final = text(
     "SELECT number, begun_at, ended_at, outcome, status, answer FROM action_attempts"
@@ -373,6 +398,23 @@ class Deliveries:
             text(f"{_LISTED}{conditions} ORDER BY a.created_at DESC, a.id DESC LIMIT :limit"), values
         )
         return [_to_listed(row) for row in rows]
+
+    async def of_campaigns(
+        self, relationship_ids: Sequence[int], campaign_ids: Sequence[int]
+    ) -> dict[int, list[Listed]]:
+        """The steps of campaigns of these relationships, in their order, by campaign."""
+        rows = await self._connection.execute(
+            _OF_CAMPAIGNS,
+            {
+                "company_id": self._company_id,
+                "relationship_ids": list(relationship_ids),
+                "campaign_ids": list(campaign_ids),
+            },
+        )
+        found: dict[int, list[Listed]] = {id_: [] for id_ in campaign_ids}
+        for row in rows:
+            found[row.campaign_id].append(_to_listed(row))
+        return found
 
     async def find(self, id_: str) -> Listed | None:
         """One action."""

@@ -9,11 +9,12 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
-from typing import Final
+from typing import Final, TypeAlias
 
 from journey_service.domain.actions import Channel
 from journey_service.domain.delivery import (
@@ -31,6 +32,7 @@ from journey_service.repositories.outbox import Candidate, Outcome
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.jobs import new_token
 from journey_service.services.parcels import Lease, Links, Parcel, Taken, take, take_news
+from journey_service.services.together import Together
 
 LEASE_SECONDS: Final = 60.0
 """For how long a worker that fell silent is waited for; longer than any call may last."""
@@ -166,17 +168,32 @@ class Courier:
             if not await work.outbox.claim([id_], lease.token, lease.seconds):
                 return
             made = (await work.outbox.attempts_of([id_]))[id_]
-            await work.outbox.finish(
-                id_, lease.token, await _failed(work, made, f"It cannot be decided: {type(error).__name__}")
-            )
+            now = (await work.companies.desk()).now
+            told = DeliveryFailedError(f"It cannot be decided: {type(error).__name__}")
+            await work.outbox.finish(lease.token, {id_: failed(made, now, told)})
 
         _LOGGER.error("action %s of company %d cannot be decided: %r", id_, company_id, error)
         await self.database.run(company_id, unit)
 
 
+Result: TypeAlias = Receipt | DeliveryFailedError | DeliveryRefusedError
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A call that has ended: what it was about, how it came out, and how long it took."""
+
+    parcel: Parcel
+    result: Result
+    seconds: float
+
+
 @dataclass(slots=True)
 class _Round:
-    """What one company has had taken at once: sent a few beside each other, the leases kept meanwhile."""
+    """What one company has had taken at once: sent a few beside each other, the leases kept meanwhile.
+
+    Calls that begin, or end, at the same time are written down together.
+    """
 
     courier: Courier
     company_id: int
@@ -186,9 +203,11 @@ class _Round:
 
     async def send(self, parcels: list[Parcel]) -> None:
         self._held = {parcel.id for parcel in parcels}
-        renewing = asyncio.create_task(self._keep())
+        keeping = Together(self._keep)
+        ending = Together(self._end)
+        renewing = asyncio.create_task(self._keep_all())
         try:
-            await asyncio.gather(*(self._see_to(parcel) for parcel in parcels))
+            await asyncio.gather(*(self._see_to(parcel, keeping, ending) for parcel in parcels))
         finally:
             renewing.cancel()
             with suppress(asyncio.CancelledError):
@@ -197,102 +216,97 @@ class _Round:
                 # Somebody else may go on at once, without waiting for the leases to run out.
                 await asyncio.shield(self._give_back())
 
-    async def _keep(self) -> None:
+    async def _keep_all(self) -> None:
         while True:
             await asyncio.sleep(self.lease.seconds / _RENEWALS)
             with suppress(UnavailableError):
-                await self._run(partial(_renew, ids=sorted(self._held), lease=self.lease))
+                await self._keep(sorted(self._held))
 
-    async def _see_to(self, parcel: Parcel) -> None:
+    async def _see_to(
+        self, parcel: Parcel, keeping: Together[str, bool], ending: Together[_Sent, None]
+    ) -> None:
         async with self._room:
             if self.courier.is_stopping:
                 return  # given back in the end
-            held = await self._run(partial(_renew, ids=[parcel.id], lease=self.lease))
-            if parcel.id not in held:
+            if not await keeping.ask(parcel.id):
                 self._held.discard(parcel.id)
                 return  # somebody else's by now
             began = time.monotonic()
-            try:
-                receipt: Receipt | DeliveryFailedError | DeliveryRefusedError = await self.courier.post.send(
-                    parcel
-                )
-            except (DeliveryFailedError, DeliveryRefusedError) as error:
-                receipt = error
-            except Exception as error:
-                _LOGGER.exception("sending action %s of company %d failed", parcel.id, self.company_id)
-                receipt = DeliveryFailedError(f"It cannot be sent: {type(error).__name__}")
-            await self._run(partial(_finish, parcel=parcel, lease=self.lease, receipt=receipt, began=began))
+            result = await self._send(parcel)
+            await ending.ask(_Sent(parcel, result, time.monotonic() - began))
             self._held.discard(parcel.id)
 
-    async def _give_back(self) -> None:
-        with suppress(UnavailableError):  # then the leases have to run out
-            await self._run(partial(_release, ids=sorted(self._held), lease=self.lease))
+    async def _send(self, parcel: Parcel) -> Result:
+        try:
+            return await self.courier.post.send(parcel)
+        except (DeliveryFailedError, DeliveryRefusedError) as error:
+            return error
+        except Exception as error:
+            _LOGGER.exception("sending action %s of company %d failed", parcel.id, self.company_id)
+            return DeliveryFailedError(f"It cannot be sent: {type(error).__name__}")
 
-    async def _run(self, unit: Callable[[Work], Awaitable[set[str]]]) -> set[str]:
-        return await self.courier.database.run(self.company_id, unit)
+    async def _keep(self, ids: Sequence[str]) -> Sequence[bool]:
+        """Renew leases; whether each is still held."""
+
+        async def unit(work: Work) -> set[str]:
+            return await work.outbox.renew(ids, self.lease.token, self.lease.seconds)
+
+        held = await self.courier.database.run(self.company_id, unit)
+        return [id_ in held for id_ in ids]
+
+    async def _end(self, sent: Sequence[_Sent]) -> Sequence[None]:
+        """Write down what came of calls, and what that says about the endpoints."""
+
+        async def unit(work: Work) -> None:
+            now = (await work.companies.desk()).now
+            outcomes = {each.parcel.id: _outcome(each, now) for each in sent}
+            ours = await work.outbox.finish(self.lease.token, outcomes)
+            await _note(work, [each for each in sent if each.parcel.id in ours])
+
+        await self.courier.database.run(self.company_id, unit)
+        return [None] * len(sent)
+
+    async def _give_back(self) -> None:
+        async def unit(work: Work) -> None:
+            await work.outbox.release(sorted(self._held), self.lease.token)
+
+        with suppress(UnavailableError):  # then the leases have to run out
+            await self.courier.database.run(self.company_id, unit)
 
 
 async def _candidates(work: Work, limit: int) -> list[Candidate]:
     return await work.outbox.candidates(limit=limit)
 
 
-async def _renew(work: Work, ids: list[str], lease: Lease) -> set[str]:
-    return await work.outbox.renew(ids, lease.token, lease.seconds)
+def _outcome(sent: _Sent, now: datetime) -> Outcome:
+    result = sent.result
+    if isinstance(result, Receipt):
+        return Outcome("done", now, sent.seconds, result.answer, result.status)
+    if isinstance(result, DeliveryRefusedError):
+        return Outcome("dead", now, sent.seconds, result.reason, result.status, is_refused=True)
+    return failed(sent.parcel.attempts, now, result, sent.seconds)
 
 
-async def _release(work: Work, ids: list[str], lease: Lease) -> set[str]:
-    await work.outbox.release(ids, lease.token)
-    return set()
-
-
-async def _finish(
-    work: Work,
-    parcel: Parcel,
-    lease: Lease,
-    receipt: Receipt | DeliveryFailedError | DeliveryRefusedError,
-    began: float,
-) -> set[str]:
-    """Write down what came of a call, and what that says about the endpoint."""
-    seconds = time.monotonic() - began
-    if isinstance(receipt, Receipt):
-        desk = await work.companies.desk()
-        outcome = Outcome("done", desk.now, seconds, receipt.answer, receipt.status)
-    else:
-        outcome = await _failed(work, parcel.attempts, receipt.reason, receipt, seconds)
-    is_ours = await work.outbox.finish(parcel.id, lease.token, outcome)
-    if is_ours and parcel.endpoint is not None:
-        await _note(work, parcel.endpoint.id, receipt)
-    return {parcel.id} if is_ours else set()
-
-
-async def _failed(
-    work: Work,
-    made: int,
-    answer: str,
-    error: DeliveryFailedError | DeliveryRefusedError | None = None,
-    seconds: float = 0.0,
-) -> Outcome:
+def failed(made: int, now: datetime, error: DeliveryFailedError, seconds: float = 0.0) -> Outcome:
     """The outcome of an attempt that came to nothing, after `made` others: tried again, or dead."""
-    now = (await work.companies.desk()).now
-    status = None if error is None else error.status
-    if isinstance(error, DeliveryRefusedError):
-        return Outcome("dead", now, seconds, answer, status, is_refused=True)
-    wish = None if error is None else error.retry_after
-    pause = pause_after(made + 1, random.random(), wish)  # noqa: S311  # no secret
+    pause = pause_after(made + 1, random.random(), error.retry_after)  # noqa: S311  # no secret
     if pause is None:
-        return Outcome("dead", now, seconds, answer, status)
-    return Outcome("pending", now, seconds, answer, status, pause)
+        return Outcome("dead", now, seconds, error.reason, error.status)
+    return Outcome("pending", now, seconds, error.reason, error.status, pause)
 
 
-async def _note(
-    work: Work, endpoint_id: int, receipt: Receipt | DeliveryFailedError | DeliveryRefusedError
-) -> None:
-    if isinstance(receipt, Receipt):
-        await work.endpoints.note_success(endpoint_id)
-        return
-    is_gone = isinstance(receipt, DeliveryRefusedError) and receipt.is_gone
-    if not await work.endpoints.note_failure(endpoint_id, days=FAILING_DAYS, is_gone=is_gone):
-        await work.outbox.cancel_of_endpoint(endpoint_id)
+async def _note(work: Work, sent: Sequence[_Sent]) -> None:
+    """What calls say about the endpoints they went to: one that takes nothing more is told nothing more."""
+    by_endpoint: dict[int, list[Result]] = {}
+    for each in sent:
+        if each.parcel.endpoint is not None:
+            by_endpoint.setdefault(each.parcel.endpoint.id, []).append(each.result)
+    for endpoint_id, results in sorted(by_endpoint.items()):
+        is_gone = any(isinstance(each, DeliveryRefusedError) and each.is_gone for each in results)
+        if any(isinstance(each, Receipt) for each in results) and not is_gone:
+            await work.endpoints.note_success(endpoint_id)
+        elif not await work.endpoints.note_failure(endpoint_id, days=FAILING_DAYS, is_gone=is_gone):
+            await work.outbox.cancel_of_endpoint(endpoint_id)
 
 
 async def publish(database: Database, company_id: int) -> int:

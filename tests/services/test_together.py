@@ -1,0 +1,60 @@
+"""Requests that share a transaction: everybody gets their own answer, and nobody another's failure for ever."""
+
+import asyncio
+
+import pytest
+
+from journey_service.services.together import Together
+
+
+async def test_what_is_asked_while_others_are_answered_goes_together_next():
+    lists: list[list[int]] = []
+    gate = asyncio.Event()
+
+    async def act(items):
+        lists.append(list(items))
+        await gate.wait()
+        return [item * 10 for item in items]
+
+    together = Together(act)
+    asked = [asyncio.create_task(together.ask(number)) for number in range(3)]
+    while not lists:
+        await asyncio.sleep(0)
+    late = [asyncio.create_task(together.ask(number)) for number in (7, 8)]
+    await asyncio.sleep(0)
+    gate.set()
+
+    assert await asyncio.gather(*asked, *late) == [0, 10, 20, 70, 80]
+    assert lists == [[0, 1, 2], [7, 8]]
+
+
+async def test_a_failure_is_told_to_those_who_were_in_it_and_the_next_are_answered():
+    async def act(items):
+        if 13 in items:
+            raise ValueError("not thirteen")
+        return list(items)
+
+    together = Together(act)
+    with pytest.raises(ValueError, match="thirteen"):
+        await together.ask(13)
+
+    assert await together.ask(14) == 14
+
+
+async def test_somebody_who_goes_away_leaves_the_others_their_answers():
+    begun, gate = asyncio.Event(), asyncio.Event()
+
+    async def act(items):
+        begun.set()
+        await gate.wait()
+        return list(items)
+
+    together = Together(act)
+    leaves, stays = asyncio.create_task(together.ask(1)), asyncio.create_task(together.ask(2))
+    await begun.wait()
+    leaves.cancel()
+    gate.set()
+
+    assert await stays == 2
+    with pytest.raises(asyncio.CancelledError):
+        await leaves
