@@ -37,6 +37,9 @@ HOUSE = {
     "database": "Connections, each bound to a company by the transaction: see test_row_security.",
     "intake": "Events that wait, in a queue of each company.",
     "doorbell": "Rings by the kind of work, and says no more.",
+    "messenger": "Sends what it is handed, and keeps nothing of it.",
+    "feed": "Who watches what, by company; news are read anew for each of them.",
+    "outgoing_for_webhooks": "The origins that the service's operator named; no connection outlives its call.",
     "identity": "The keys of the identity provider, the same for everybody.",
     "remembered": "By a digest of the whole credential, which is one company's.",
 }

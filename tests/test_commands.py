@@ -371,6 +371,8 @@ async def test_the_schedule_tells_rounds_and_nights_here_and_there(alone):
     assert {each["name"]: each["every_seconds"] for each in told["rounds"]} == {
         "sweep": 5.0,
         "nights": 5.0,
+        "news": 5.0,
+        "actions": 5.0,
         "jobs": 5.0,
         "imports": 5.0,
     }
@@ -421,6 +423,8 @@ async def test_health_is_green_when_nothing_waits_and_red_when_a_customer_is_ove
             "imports",
             "abandoned_jobs",
             "failed_jobs",
+            "actions",
+            "dead_actions",
             "redis",
         ),
         "ok",
@@ -464,6 +468,7 @@ def test_each_part_of_a_backlog_is_judged_by_its_own_threshold():
         "job_age": ("jobs", 60),
         "import_age": ("imports", 60),
         "silent": ("abandoned_jobs", 60),
+        "action_age": ("actions", 60),
     }
     for part, (name, bound) in bounds.items():
         assert {check.status for check in judge(replace(KEEPS_UP, **{part: bound}))} == {Status.OK}
@@ -473,6 +478,41 @@ def test_each_part_of_a_backlog_is_judged_by_its_own_threshold():
         ]
     [failed] = [check for check in judge(replace(KEEPS_UP, failed_jobs=2)) if check.status != Status.OK]
     assert (failed.name, failed.status, failed.value) == ("failed_jobs", Status.WARNING, 2)
+    [dead] = [check for check in judge(replace(KEEPS_UP, dead_actions=3)) if check.status != Status.OK]
+    assert (dead.name, dead.status, dead.value) == ("dead_actions", Status.WARNING, 3)
+
+
+# deliveries
+
+
+async def test_what_was_sent_is_told_with_the_reason_where_it_was_not(alone):
+    await _found(alone, 5)
+    await alone.tell(5, 1, START)
+
+    told = await alone.json("deliveries", "--company", 5)
+
+    assert {(one["name"], one["state"], one["reason"]) for one in told["items"]} == {
+        ("send_onboarding_sequence", "cancelled", "no_address"),
+        ("create_feedback_request", "cancelled", "no_address"),
+        ("update_crm_status", "done", None),
+    }
+    printed = await alone.journey("deliveries", "--company", 5, "--state", "cancelled")
+    assert printed.stdout.count("no_address") == 2
+    assert "update_crm_status" not in printed.stdout
+    assert (await alone.json("deliveries", "--company", 5, "--customer", 2))["items"] == []
+
+
+async def test_dead_letters_are_tried_again_and_the_operator_is_on_record(alone):
+    await _found(alone, 5)
+    await alone.tell(5, 1, START)
+    await _execute(alone.url, "UPDATE journey_actions SET state = 'dead' WHERE channel = 'crm'")
+
+    told = await alone.json("deliveries", "--company", 5, "--state", "dead", "--retry")
+
+    assert [(one["channel"], one["state"]) for one in told["items"]] == [("crm", "pending")]
+    assert (await alone.json("deliveries", "--company", 5, "--state", "dead"))["items"] == []
+    [row] = (await alone.json("audit", "--company", 5, "--action", "action.retry"))["items"]
+    assert (row["actor"], row["customer_id"]) == ("journey deliveries", 1)
 
 
 # optimize-queries

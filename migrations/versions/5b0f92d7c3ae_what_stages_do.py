@@ -370,9 +370,6 @@ def upgrade() -> None:
             nullable=False,
         ),
     )
-    op.add_column(
-        "companies", sa.Column("news_position", sa.BigInteger(), server_default=sa.text("0"), nullable=False)
-    )
     op.add_column("customer_relationships", sa.Column("owner", sa.String(length=255), nullable=True))
     op.add_column("customers", sa.Column("language", sa.String(length=16), nullable=True))
     op.add_column(
@@ -397,7 +394,6 @@ def downgrade() -> None:
     op.drop_column("imports", "runs_actions")
     op.drop_column("customers", "language")
     op.drop_column("customer_relationships", "owner")
-    op.drop_column("companies", "news_position")
     op.drop_column("companies", "playbook")
     op.drop_column("companies", "delivers")
     for table in (

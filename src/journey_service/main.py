@@ -13,9 +13,11 @@ from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 
 from journey_service.api import (
+    actions,
     admin,
     analytics,
     audit,
+    campaigns,
     contract,
     customers,
     events,
@@ -31,18 +33,27 @@ from journey_service.api import (
     problems,
     sessions,
     sign_in,
+    stage_actions,
     stages,
+    stream,
+    tasks,
+    templates,
+    unsubscribe,
+    webhook_endpoints,
 )
 from journey_service.api import settings as company_settings
 from journey_service.api.authorization import check_declared
 from journey_service.api.bodies import SMALL_BODY
 from journey_service.api.dependencies import House
 from journey_service.api.headers import Headers, policy_of_page
+from journey_service.api.stopping import when_told_to_stop
 from journey_service.gateways.doorbell import Doorbell
 from journey_service.gateways.identity import IdentityProvider, Provider
 from journey_service.gateways.outgoing import Outgoing
+from journey_service.gateways.webhooks import Webhooks
 from journey_service.repositories.database import Database
 from journey_service.services.credentials import install_bootstrap_key
+from journey_service.services.feed import Feed
 from journey_service.services.intake import Intake
 from journey_service.settings import Settings, read_settings
 
@@ -52,6 +63,7 @@ _ALLOWED_HEADERS = [
         "Content-Type",
         "Idempotency-Key",
         "If-Match",
+        "Last-Event-ID",
         "X-Company-Id",
         "X-Reason",
         "X-Request-Id",
@@ -67,7 +79,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with _open(chosen) as house:
             app.state.house = house
-            yield
+            with when_told_to_stop(house.feed.close):
+                yield
 
     app = FastAPI(
         title="Customer journey service",
@@ -89,7 +102,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         explanations,
         imports,
         stages,
+        stage_actions,
         previews,
+        templates,
+        tasks,
+        campaigns,
+        actions,
+        webhook_endpoints,
+        stream,
         company_settings,
         analytics,
         sessions,
@@ -100,6 +120,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     ):
         api.include_router(module.router)
     app.include_router(api)
+    app.include_router(unsubscribe.router)
     app.include_router(portal.router)
     app.include_router(health.router)
     app.include_router(sign_in.router)
@@ -122,8 +143,17 @@ async def _open(settings: Settings) -> AsyncIterator[House]:
         vault_key=settings.vault_key.get_secret_value(),
     )
     doorbell = None if settings.redis_url is None else Doorbell(settings.redis_url.get_secret_value())
-    outgoing = _outgoing(settings)
-    house = House(settings, database, Intake(database), doorbell, _identity(settings, outgoing))
+    outgoing, to_webhooks = _outgoing(settings), Outgoing(trusted=settings.trusted_origins)
+    house = House(
+        settings=settings,
+        database=database,
+        intake=Intake(database),
+        doorbell=doorbell,
+        messenger=Webhooks(to_webhooks),
+        feed=Feed(database),
+        outgoing_for_webhooks=to_webhooks,
+        identity=_identity(settings, outgoing),
+    )
     try:
         if settings.bootstrap_key is not None:
             await install_bootstrap_key(
@@ -133,15 +163,17 @@ async def _open(settings: Settings) -> AsyncIterator[House]:
             )
         yield house
     finally:
+        await house.feed.close()
         await house.intake.drain()
         if doorbell is not None:
             await doorbell.close()
         await outgoing.close()
+        await to_webhooks.close()
         await database.close()
 
 
 def _outgoing(settings: Settings) -> Outgoing:
-    """The one way out of the house; whoever runs the service has named the identity provider, wherever it lives."""
+    """The way to the identity provider; whoever runs the service has named the identity provider, wherever it lives."""
     trusted = set(settings.trusted_origins)
     if settings.oidc_issuer is not None:
         trusted |= {

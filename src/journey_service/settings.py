@@ -105,6 +105,11 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(default=15.0, ge=1, le=300, validation_alias="JOURNEY_LEASE_SECONDS")
     """For how long a worker that fell silent is waited for before another goes on with its job."""
 
+    delivery_lease_seconds: float = Field(
+        default=60.0, ge=5, le=600, validation_alias="JOURNEY_DELIVERY_LEASE_SECONDS"
+    )
+    """The same for what it was about to send. A call may last a third of that, and 20 seconds at most."""
+
     @property
     def is_production(self) -> bool:
         """Whether strangers can reach this."""

@@ -1192,3 +1192,33 @@ def test_a_person_s_call_is_a_task_with_their_note():
 
     assert (task.title, task.note, task.is_bound) == ("Call this customer", "mind the dog", False)
     assert task.due_at == day(1)
+
+
+# ---- a company that has paused its messages
+
+
+@pytest.mark.parametrize("channel", MESSAGES)
+def test_a_pause_holds_whatever_would_be_written_and_nothing_else(channel):
+    agenda, action = one(channel, messages_paused=True, **NO_NIGHT)
+
+    is_held = channel is not Channel.CALL
+    assert agenda.judge(action, T0) is (Verdict.HELD if is_held else Verdict.GO)
+    assert (action.due_at > T0) is is_held
+
+
+def test_a_pause_that_is_taken_back_lets_what_waits_go():
+    agenda, action = one(messages_paused=True, **NO_NIGHT)
+    agenda.judge(action, T0)
+
+    agenda.policy = replace(agenda.policy, messages_paused=False)
+
+    assert agenda.judge(action, action.due_at) is Verdict.GO
+
+
+def test_what_has_waited_for_too_long_is_not_sent_any_more():
+    agenda, action = one(messages_paused=True, **NO_NIGHT)
+
+    assert agenda.settle(T0 + 2 * DAY, is_through=True) == []
+    assert (action.state, action.reason) == (State.CANCELLED, Reason.HELD_TOO_LONG)
+    assert action.finished_at is not None
+    assert DAY < action.finished_at - T0 <= DAY + HOUR

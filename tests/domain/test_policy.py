@@ -76,6 +76,7 @@ def test_the_default_numbers_are_the_guides():
         "keep_event_details_days": 730,
         "keep_import_faults_days": 90,
         "keep_job_details_days": 365,
+        "messages_paused": False,
         "keep_news_days": 30,
         "keep_audit_days": 1095,
     }

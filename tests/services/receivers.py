@@ -9,7 +9,7 @@ import email.policy
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.message import EmailMessage
@@ -43,11 +43,12 @@ LONG = 60.0
 
 
 class Mailbox:
-    """What a mail server keeps, in order; `refusals` are what it says to a recipient instead of taking the mail."""
+    """What a mail server was handed, in order, and what it says to that; `refusals` are what it says to recipients."""
 
     def __init__(self) -> None:
         self.letters: list[EmailMessage] = []
         self.refusals: dict[str, str] = {}
+        self.verdict = "250 OK"
 
     async def handle_RCPT(self, _server, _session, envelope, address, _options):  # noqa: N802  # the library's name
         if address in self.refusals:
@@ -57,12 +58,12 @@ class Mailbox:
 
     async def handle_DATA(self, _server, _session, envelope):  # noqa: N802  # likewise
         self.letters.append(email.message_from_bytes(envelope.content, policy=email.policy.default))
-        return "250 OK"
+        return self.verdict
 
     @property
     def subjects(self) -> list[str]:
-        """What the letters are about."""
-        return [letter["Subject"] for letter in self.letters]
+        """What the letters are about, sorted: those that leave the house together may come in any order."""
+        return sorted(letter["Subject"] for letter in self.letters)
 
 
 def body_of(letter: EmailMessage, kind: str = "plain") -> str:
@@ -119,6 +120,22 @@ def always(status: int, **headers: str) -> Callable[[Told], Awaitable[Answer]]:
     return answer
 
 
+class Gate:
+    """An answer that is given to nobody before the gate is opened; it is full once so many wait."""
+
+    def __init__(self, expected: int) -> None:
+        self.expected = expected
+        self.waiting = 0
+        self.is_full, self.is_open = asyncio.Event(), asyncio.Event()
+
+    async def __call__(self, _told: Told) -> Answer:
+        self.waiting += 1
+        if self.waiting >= self.expected:
+            self.is_full.set()
+        await self.is_open.wait()
+        return 200, {}
+
+
 class System:
     """A company's own system: it takes what bears a signature of `secrets`, and answers as it is told to."""
 
@@ -130,12 +147,26 @@ class System:
         self.unverified: list[Told] = []
         self.under_way = 0
         self.most_under_way = 0
+        self._handling: set[asyncio.Task[None]] = set()
 
     def of_type(self, *types: str) -> list[Told]:
         """What came of some types."""
         return [told for told in self.told if told.type in types]
 
-    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def close(self) -> None:
+        """Let go of whoever is still waiting for an answer."""
+        for task in self._handling:
+            task.cancel()
+        await asyncio.gather(*self._handling, return_exceptions=True)
+
+    async def take_call(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one caller."""
+        task = asyncio.create_task(self._handle(reader, writer))
+        self._handling.add(task)
+        task.add_done_callback(self._handling.discard)
+        await asyncio.gather(task, return_exceptions=True)
+
+    async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
             pairs = (line.split(": ", 1) for line in head[1:] if line)
@@ -150,6 +181,8 @@ class System:
             pass  # the caller hung up
         finally:
             writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
 
     async def _answer(self, told: Told) -> Answer:
         if not any(_verifies(secret, told) for secret in self.secrets):
@@ -183,9 +216,10 @@ async def surroundings():
 
     async with AsyncExitStack() as stack:
         mails = await stack.enter_async_context(await loop.create_server(connected, "127.0.0.1", 0))
-        hooks = await stack.enter_async_context(await asyncio.start_server(system.handle, "127.0.0.1", 0))
+        hooks = await stack.enter_async_context(await asyncio.start_server(system.take_call, "127.0.0.1", 0))
         system.url = f"http://127.0.0.1:{hooks.sockets[0].getsockname()[1]}"
         mailer = SmtpMailer(f"smtp://127.0.0.1:{mails.sockets[0].getsockname()[1]}", SENDER)
+        stack.push_async_callback(system.close)
         yield mailbox, system, Post(Webhooks(Outgoing(trusted=[system.url])), mailer, LINKS)
 
 

@@ -43,9 +43,7 @@ async def open_salon(database, found_tenant):
 async def move_by_hand(salon, to_stage, key, customer=1):
     """A person moves a customer, however often they are in the way of rules."""
     version = (await get_journey(salon.database, salon.id, customer)).standing.relationship.version
-    await move(
-        salon.database, salon.id, customer, ManualMove(to_stage, version, BY, key, is_repeatable=True)
-    )
+    await move(salon.database, salon.id, customer, ManualMove(to_stage, version, BY, key, is_repeatable=True))
 
 
 async def campaigns_of(salon):
@@ -56,7 +54,9 @@ async def campaigns_of(salon):
 
 async def campaign_log(salon, since=0):
     """What has become of the steps of campaigns begun by a move after so many."""
-    return await salon.log("number", "state", "reason", where=f"name = '{CAMPAIGN}' AND transition_seq > {since}")
+    return await salon.log(
+        "number", "state", "reason", where=f"name = '{CAMPAIGN}' AND transition_seq > {since}"
+    )
 
 
 async def tasks_of(salon, status=None):
@@ -80,7 +80,7 @@ async def test_whoever_comes_back_on_day_five_has_had_a_mail_and_an_sms_and_gets
 ):
     salon = await open_salon()
     await lapsed(salon)
-    assert salon.mailbox.subjects == [*WELCOME, MISSED]
+    assert salon.mailbox.subjects == sorted([*WELCOME, MISSED])
     assert salon.system.of_type("action.sms") == []
     assert sorted(await tasks_of(salon)) == [
         ("notify_account_manager", "open", None),
@@ -94,7 +94,7 @@ async def test_whoever_comes_back_on_day_five_has_had_a_mail_and_an_sms_and_gets
     await salon.deliver()
     await salon.until(LAPSED + 60 * DAY)
 
-    assert salon.mailbox.subjects == [*WELCOME, MISSED, *WELCOME]
+    assert salon.mailbox.subjects == sorted([*WELCOME, MISSED, *WELCOME])
     [sms] = salon.system.of_type("action.sms")
     assert (sms.data["customer_id"], sms.data["phone"], sms.data["step"]) == (1, "+49 170 1", 1)
     assert sms.data["text"].startswith("Hello Ada, we have not seen you for a while.")
@@ -113,7 +113,9 @@ async def test_whoever_comes_back_on_day_five_has_had_a_mail_and_an_sms_and_gets
         ("notify_account_manager", "closed", "left_stage"),
         ("schedule_check_in_call", "closed", "left_stage"),
     ]
-    listed = await actions.list_actions(salon.database, salon.id, ActionsWanted(limit=100, campaign_id=campaign.id))
+    listed = await actions.list_actions(
+        salon.database, salon.id, ActionsWanted(limit=100, campaign_id=campaign.id)
+    )
     assert {each.number: (each.channel, each.finished_at) for each in listed if each.reason} == {
         2: (Channel.CALL, LAPSED + 5 * DAY),
         3: (Channel.OFFER, LAPSED + 5 * DAY),
@@ -310,8 +312,11 @@ async def test_history_sends_nothing(has_test_clock, open_salon):
 @pytest.mark.parametrize("has_test_clock", [True, False])
 async def test_history_that_is_to_run_actions_runs_those_of_the_last_day_only(has_test_clock, open_salon):
     salon = await open_salon(policy=NEVER_QUIET) if has_test_clock else await real_salon(open_salon)
+    await salon.register("stage.changed")
     await read_in(salon, Terms(runs_actions=True), await now_of(salon))
 
+    told = {(news.data["customer_id"], news.data["to_stage"]) for news in salon.system.told}
+    assert told == {(2, "prospect"), (2, "customer"), (3, "at_risk")}
     readers = {letter["To"]: letter["Subject"] for letter in salon.mailbox.letters}
     assert sorted(readers) == ["c2@reader.example", "c3@reader.example"]
     assert readers["c3@reader.example"] == MISSED
@@ -349,16 +354,19 @@ ODD = {
     ],
     "at_risk": [
         *DEFAULT_ACTIONS["at_risk"],
-        StageAction("remind", tuple(Step(Channel.EMAIL, day, template="retention_email") for day in (1, 2, 6, 9))),
         StageAction(
-            "nightly", (Step(Channel.OFFER, 2, 10, template="retention_offer"), Step(Channel.CALL, 2, 11, title="Call"))
+            "remind", tuple(Step(Channel.EMAIL, day, template="retention_email") for day in (1, 2, 6, 9))
+        ),
+        StageAction(
+            "nightly",
+            (Step(Channel.OFFER, 2, 10, template="retention_offer"), Step(Channel.CALL, 2, 11, title="Call")),
         ),
     ],
     "churned": [StageAction("win_back", RETENTION_CAMPAIGN, is_campaign=True)],
 }
 
 
-async def lived(salon, steps, *, customers=24, seed=7):
+async def lived(salon, steps, *, customers=16, seed=7, days=181):
     """Half a year of many customers, the clock moved by `steps` from one event to the next."""
     chance = random.Random(seed)
     for stage, asked in ODD.items():
@@ -371,22 +379,27 @@ async def lived(salon, steps, *, customers=24, seed=7):
             phone=None if chance.random() < 0.2 else "+49 170 5",
             consents={channel: chance.choice(statuses) for channel in ("email", "sms", "call", "offer")},
         )
-    told = sorted(
+    told = [
         (
-            T0 + timedelta(minutes=chance.randrange(60 * 24 * 120)),
+            T0 + timedelta(minutes=chance.randrange(60 * 24 * min(120, days))),
             chance.randint(1, customers),
             chance.choice(["appointment_completed", "call_received"]),
         )
         for _ in range(4 * customers)
-    )
+    ]
+    # And one who lapses, comes back, and lapses once more.
+    await salon.meet(customers + 1)
+    told += [(T0 + day * DAY, customers + 1, "appointment_completed") for day in (1, 96) if day < days]
     at = T0
-    for when, customer, kind in [*told, (T0 + 181 * DAY, None, None)]:
+    for when, customer, kind in [*sorted(told), (T0 + days * DAY, None, None)]:
         for stop in steps(at, when):
             await advance(salon.database, salon.id, stop, actor=BY, patience_seconds=None)
         at = when
         if customer is not None:
             duration = 90 if kind == "call_received" else None
-            await salon.tell(kind, when, customer, call_duration=duration, amount_cents=0 if duration else 9_000)
+            await salon.tell(
+                kind, when, customer, call_duration=duration, amount_cents=0 if duration else 9_000
+            )
 
 
 LIVES = {
@@ -412,7 +425,9 @@ async def life(salon, without=()):
         for column in without:
             asked = asked.replace(f" a.{column},", "")  # noqa: PLW2901  # what is not compared
         table = TABLES.get(what)
-        joined = f" JOIN {table} a ON a.company_id = r.company_id AND a.relationship_id = r.id" if table else ""
+        joined = (
+            f" JOIN {table} a ON a.company_id = r.company_id AND a.relationship_id = r.id" if table else ""
+        )
         named = await rows(
             salon.database,
             salon.id,
@@ -439,12 +454,12 @@ def by_days(start, end):
 
 
 async def test_half_a_year_at_once_comes_out_as_day_by_day(open_salon):
-    policy = {"frequency_cap": 2, "quiet_from": "20:00"}
+    policy = {"frequency_cap": 2, "quiet_from": "20:00", "campaign_pause_days": 200}
     whole, daily = [
         await open_salon(deliver=False, timezone="Europe/Berlin", policy=policy) for _ in range(2)
     ]
-    await lived(whole, at_once)
-    await lived(daily, by_days)
+    await lived(whole, at_once, days=200)
+    await lived(daily, by_days, days=200)
 
     lives = await life(whole)
     print({what: len(found) for what, found in lives.items()})
@@ -455,10 +470,12 @@ async def test_half_a_year_at_once_comes_out_as_day_by_day(open_salon):
 
 
 async def test_half_a_year_at_once_is_delivered_as_day_by_day(open_salon):
-    whole, daily = [await open_salon(timezone="America/New_York", policy={"frequency_cap": 2}) for _ in range(2)]
+    whole, daily = [
+        await open_salon(timezone="America/New_York", policy={"frequency_cap": 2}) for _ in range(2)
+    ]
     for salon, steps in ((whole, at_once), (daily, by_days)):
         await salon.register()
-        await lived(salon, steps, customers=8, seed=3)
+        await lived(salon, steps, customers=6, seed=3)
         await salon.deliver()
 
     # When the last hand was laid on something is the courier's matter.
@@ -472,23 +489,27 @@ async def test_half_a_year_at_once_is_delivered_as_day_by_day(open_salon):
     assert told[0] == told[1] != []
 
 
-async def test_without_looking_at_actions_on_the_way_the_two_lives_would_differ(open_salon, monkeypatch):
+async def test_without_looking_at_actions_on_the_way_nothing_would_happen_to_whoever_is_left_alone(
+    open_salon, monkeypatch
+):
     async def never(_run):
         """What falls due waits until the customer is touched."""
 
-    whole, daily = [await open_salon(deliver=False) for _ in range(2)]
+    salon = await open_salon()
+    await lapsed(salon)
     monkeypatch.setattr(clock, "settle_company", never)
-    await lived(whole, at_once, customers=6)
-    monkeypatch.undo()
-    await lived(daily, by_days, customers=6)
+    await salon.until(LAPSED + 20 * DAY)
 
-    assert await life(whole) != await life(daily)
+    with pytest.raises(AssertionError):
+        assert [row[1] for row in await campaign_log(salon)] == ["done"] * 4
     print("guard removed: detected")
 
 
 async def test_what_was_sent_long_before_the_clock_was_moved_counts_towards_the_cap(open_salon, monkeypatch):
     async def sent(salon):
-        asked = [StageAction("write", tuple(Step(Channel.EMAIL, day, template="welcome") for day in (0, 1, 2, 9)))]
+        asked = [
+            StageAction("write", tuple(Step(Channel.EMAIL, day, template="welcome") for day in (0, 1, 2, 9)))
+        ]
         await set_actions(salon.database, salon.id, "customer", asked, seen=None, by=BY)
         await salon.meet()
         await salon.visit(T0)
@@ -497,13 +518,15 @@ async def test_what_was_sent_long_before_the_clock_was_moved_counts_towards_the_
 
     policy = {"frequency_cap": 1, "frequency_cap_days": 7}
     assert await sent(await open_salon(policy=policy)) == [None, "capped", "capped", None]
-    monkeypatch.setattr(agendas, "is_simulated", lambda desk: desk.now < T0 + DAY)
+    monkeypatch.setattr(agendas, "EARLIEST", T0 + 53 * DAY)  # a week before the end
     with pytest.raises(AssertionError):
         assert await sent(await open_salon(policy=policy)) == [None, "capped", "capped", None]
     print("guard removed: detected")
 
 
-async def test_a_step_that_is_due_waits_for_the_one_before_it_and_so_does_nobody_who_moves_the_clock(open_salon):
+async def test_a_step_that_is_due_waits_for_the_one_before_it_and_so_does_nobody_who_moves_the_clock(
+    open_salon,
+):
     salon = await open_salon(test_clock=T0.replace(hour=22))
     await salon.register()
     await set_actions(salon.database, salon.id, "lead", ODD["lead"], seen=None, by=BY)
@@ -517,6 +540,16 @@ async def test_a_step_that_is_due_waits_for_the_one_before_it_and_so_does_nobody
     assert await salon.log() == [("write_at_night", number, "done", None) for number in range(3)]
     [task] = await list_tasks(salon.database, salon.id, TasksWanted(limit=10))
     assert task.created_at == morning
+
+
+async def test_what_a_first_stage_says_reaches_whoever_has_just_been_told_of(open_salon):
+    salon = await open_salon()
+    asked = [StageAction("greet", (Step(Channel.EMAIL, template="welcome"),))]
+    await set_actions(salon.database, salon.id, "prospect", asked, seen=None, by=BY)
+    await salon.meet()
+    await salon.deliver()
+
+    assert salon.mailbox.subjects == ["Thank you for getting in touch with A test"]
 
 
 # ---- nights, caps, words
@@ -538,7 +571,10 @@ async def test_whoever_moves_at_ten_in_the_evening_is_written_to_at_eight(open_s
     await salon.until(morning)
     assert salon.mailbox.subjects == WELCOME
     mails = "channel = 'email'"
-    assert await salon.log("planned_at", "due_at", "reserved_at", where=mails) == [(evening, morning, morning)] * 2
+    assert (
+        await salon.log("planned_at", "due_at", "reserved_at", where=mails)
+        == [(evening, morning, morning)] * 2
+    )
 
 
 async def test_the_cap_is_over_all_actions_and_those_of_people_and_channels_do_not_share_it(open_salon):
@@ -548,7 +584,9 @@ async def test_the_cap_is_over_all_actions_and_those_of_people_and_channels_do_n
     await salon.visit(T0)
     await salon.until(T0 + DAY)
     capped = await actions.ask(salon.database, salon.id, 1, Wish(Channel.EMAIL), by=BY)
-    offer = await actions.ask(salon.database, salon.id, 1, Wish(Channel.OFFER, offer=(("title", "Tea"),)), by=BY)
+    offer = await actions.ask(
+        salon.database, salon.id, 1, Wish(Channel.OFFER, offer=(("title", "Tea"),)), by=BY
+    )
     await salon.until(T0 + 7 * DAY - timedelta(seconds=1))
     again = await actions.ask(salon.database, salon.id, 1, Wish(Channel.EMAIL), by=BY)
     await salon.until(T0 + 7 * DAY)
@@ -557,7 +595,7 @@ async def test_the_cap_is_over_all_actions_and_those_of_people_and_channels_do_n
 
     assert [(each.state, each.reason) for each in (capped, again)] == [("cancelled", "capped")] * 2
     assert [(each.state, each.reason) for each in (offer, free)] == [("pending", None)] * 2
-    assert salon.mailbox.subjects == [*WELCOME, "A personal word from A test"]
+    assert salon.mailbox.subjects == sorted([*WELCOME, "A personal word from A test"])
     assert "Come and see us" in body_of(salon.mailbox.letters[-1])
     assert [told.data["offer"] for told in salon.system.of_type("action.special_offer")] == [{"title": "Tea"}]
 
@@ -585,7 +623,9 @@ async def test_the_link_at_the_end_of_a_mail_stops_the_next_one(open_salon):
 async def test_everybody_is_written_to_in_their_language_and_in_the_company_s_own_words(open_salon):
     salon = await open_salon(policy={"language": "de"})
     own = [
-        Template("onboarding", Channel.EMAIL, "en", "Hi {{ customer.first_name }}. {{ unsubscribe_url }}", "Ours"),
+        Template(
+            "onboarding", Channel.EMAIL, "en", "Hi {{ customer.first_name }}. {{ unsubscribe_url }}", "Ours"
+        ),
         Template("onboarding", Channel.EMAIL, "fr", "Bonjour ! {{ unsubscribe_url }}", "Les nôtres"),
     ]
     for template in own:
@@ -610,7 +650,9 @@ async def test_everybody_is_written_to_in_their_language_and_in_the_company_s_ow
         for customer, subjects in enumerate(expected, start=1)
         for subject in subjects
     }
-    [first] = [letter for letter in salon.mailbox.letters if letter["Subject"] == "Ours" and "1@" in letter["To"]]
+    [first] = [
+        letter for letter in salon.mailbox.letters if letter["Subject"] == "Ours" and "1@" in letter["To"]
+    ]
     assert body_of(first).startswith("Hi Ada. https://journey.example/")
 
 
@@ -654,22 +696,16 @@ async def test_all_twelve_actions_of_the_guide_are_done_each_on_its_channel(open
         assert state == "done", name
         channels.setdefault(name, set()).add(channel)
     assert {name: " ".join(sorted(found)) for name, found in channels.items()} == TWELVE
-    assert salon.mailbox.subjects == [
-        "Thank you for getting in touch with A test",
-        *WELCOME,
-        "A thank-you for your loyalty",
-        MISSED,
-    ]
+    assert salon.mailbox.subjects == sorted(
+        ["Thank you for getting in touch with A test", *WELCOME, "A thank-you for your loyalty", MISSED]
+    )
     assert [told.type for told in salon.system.told] == [
         *("action.crm_update", "action.sms", "action.special_offer")
     ]
     crm = salon.system.told[0].data
     assert (crm["current_stage"]["key"], crm["owner"]) == ("customer", "sales")
-    assert sorted(await tasks_of(salon)) == [
-        *((CAMPAIGN, "open", None), ("create_follow_up_task", "open", None)),
-        *(("create_quarterly_review", "open", None), ("notify_account_manager", "open", None)),
-        ("schedule_check_in_call", "open", None),
-    ]
+    worked_off = (CAMPAIGN, *(name for name, channel in TWELVE.items() if channel in ("task", "call")))
+    assert sorted(await tasks_of(salon)) == sorted((name, "open", None) for name in worked_off)
     [(owner,)] = await rows(
         salon.database, salon.id, "SELECT owner FROM customer_relationships WHERE company_id = :company"
     )
@@ -695,28 +731,35 @@ async def now_of(salon):
 
 async def step_into_the_past(salon, days):
     """As if so many days had gone by: of all that is to be done and has been, every instant lies earlier."""
+    back = f"make_interval(days => {days})"
     for table, columns in (
         ("journey_actions", ("planned_at", "due_at", "ready_at", "reserved_at", "finished_at")),
         ("retention_campaigns", ("started_at", "ended_at")),
+        ("customer_relationships", ("last_appointment_at", "stage_entered_at", "next_evaluation_at")),
     ):
-        earlier = ", ".join(f"{name} = {name} - make_interval(days => {days})" for name in columns)
-        await salon.change(f"UPDATE {table} SET {earlier} WHERE company_id = :company")
+        earlier = ", ".join(f"{name} = {name} - {back}" for name in columns)
+        await rows(
+            salon.database, salon.id, f"UPDATE {table} SET {earlier} WHERE company_id = :company RETURNING 1"
+        )
 
 
 async def test_the_same_steps_are_taken_in_real_time(open_salon):
     salon = await real_salon(open_salon)
     await salon.register()
     await salon.meet()
-    now = await now_of(salon)
-    await salon.visit(now - 95 * DAY)
+    await salon.visit(await now_of(salon) - 90 * DAY)
     await salon.deliver()
     assert salon.mailbox.subjects == WELCOME
+    await step_into_the_past(salon, 1)
     assert (await sweep_batch(salon.database, salon.id)).moved == 1
     await salon.deliver()
-    assert salon.mailbox.subjects == [*WELCOME, MISSED]
+    assert salon.mailbox.subjects == sorted([*WELCOME, MISSED])
     assert [told.type for told in salon.system.told] == ["action.crm_update"]
     assert len(await tasks_of(salon, "open")) == 2
-    assert await campaign_log(salon) == [(0, "done", None), *((number, "pending", None) for number in (1, 2, 3))]
+    assert await campaign_log(salon) == [
+        (0, "done", None),
+        *((number, "pending", None) for number in (1, 2, 3)),
+    ]
 
     await step_into_the_past(salon, 3)
     await salon.deliver()
@@ -726,7 +769,7 @@ async def test_the_same_steps_are_taken_in_real_time(open_salon):
     await step_into_the_past(salon, 30)
     await salon.deliver()
 
-    assert salon.mailbox.subjects == [*WELCOME, MISSED]  # three within a week are enough
+    assert salon.mailbox.subjects == sorted([*WELCOME, MISSED])  # three within a week are enough
     assert await campaign_log(salon) == [
         *((0, "done", None), (1, "done", None)),
         *((2, "cancelled", "left_stage"), (3, "cancelled", "left_stage")),
@@ -741,14 +784,13 @@ async def test_a_whole_campaign_comes_to_its_end_in_real_time(open_salon):
     await salon.register()
     await salon.meet()
     await salon.visit(await now_of(salon) - 95 * DAY)
-    await sweep_batch(salon.database, salon.id)
     await salon.deliver()
     for days in (3, 4, 7):
         await step_into_the_past(salon, days)
         await salon.deliver()
 
     assert await campaign_log(salon) == [(number, "done", None) for number in range(4)]
-    assert [told.type for told in salon.system.told[1:]] == ["action.sms", "action.special_offer"]
+    assert [told.type for told in salon.system.told] == ["action.sms", "action.special_offer"]
     assert (await campaigns_of(salon))[0].reason == "completed"
     ended = await rows(
         salon.database,

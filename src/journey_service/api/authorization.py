@@ -21,9 +21,10 @@ OPEN: Final = frozenset(
         "/sign-in/link/{token}",
         "/sign-in/oidc",
         "/sign-in/oidc/callback",
+        "/api/v1/unsubscribe/{token}",
     )
 )
-"""What anybody may ask: whether the service lives, how it is called, and to be let in."""
+"""What anybody may ask: whether the service lives, how it is called, to be let in, and to be written to no more."""
 
 _KNOWN: Final = frozenset((*SCOPES, OPERATE, SELF))
 

@@ -56,11 +56,13 @@ async def put_customer(
         house.database,
         caller.company_id,
         customer_id,
-        {"name": body.name, "email": body.email, "phone": body.phone},
+        {"name": body.name, "email": body.email, "phone": body.phone, "language": body.language},
         consents={str(channel): str(status) for channel, status in body.consents.items()},
         by=caller.actor,
     )
     response.status_code = 201 if is_new else 200
+    if is_new:
+        house.ring_for_moves()
     response.headers["ETag"] = f'"{customer.view.standing.relationship.version}"'
     return CustomerOut.of(customer)
 

@@ -5,22 +5,31 @@ import binascii
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated, Any, cast
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, cast
+from uuid import UUID
 
 import orjson
 from fastapi import Depends, Header, Path, Query, Request, Response
+from pydantic import Field
 
 from journey_service.api.shapes.fields import Instant
+from journey_service.domain.delivery import Messenger
 from journey_service.domain.errors import InvalidInputError, PreconditionMissingError
 from journey_service.domain.events import MAX_ID
 from journey_service.gateways.doorbell import Doorbell
 from journey_service.gateways.identity import IdentityProvider
+from journey_service.gateways.outgoing import Outgoing
 from journey_service.repositories.database import Database
 from journey_service.services.credentials import Principal
+from journey_service.services.feed import Feed
 from journey_service.services.intake import Intake
+from journey_service.services.schedule import ACTIONS, NEWS
 from journey_service.settings import Settings
 
 _ETAG = re.compile(r'(?:W/)?"(\d{1,18})"|(\d{1,18})', re.ASCII)
+_TAG: Final = r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"'
+_TAGS: Final = re.compile(rf"\s*{_TAG}(?:\s*,\s*{_TAG})*\s*")
 
 
 @dataclass(slots=True)
@@ -31,6 +40,9 @@ class House:
     database: Database
     intake: Intake
     doorbell: Doorbell | None
+    messenger: Messenger
+    feed: Feed
+    outgoing_for_webhooks: Outgoing
     identity: IdentityProvider | None = None
     remembered: dict[bytes, tuple[Principal, float]] = field(default_factory=dict)
 
@@ -44,6 +56,11 @@ class House:
         """Tell the workers that there is something to do; they would find it within seconds anyway."""
         if self.doorbell is not None:
             self.doorbell.ring(round_)
+
+    def ring_for_moves(self) -> None:
+        """Have what moves call for begun at once: news put in order, actions that are due."""
+        self.ring(NEWS)
+        self.ring(ACTIONS)
 
     def leave_to_workers(self, status: str, response: Response) -> None:
         """Have a job that was not done while the caller waited begun at once, and answer with 202."""
@@ -75,6 +92,13 @@ AsOf = Annotated[
     Instant | None,
     Query(description="a past instant; left out: now", examples=["2026-03-01T00:00:00Z"]),
 ]
+AnyCustomer = Annotated[
+    int | None,
+    Query(ge=-MAX_ID, le=MAX_ID, description="only of this customer; negative: of one who was erased"),
+]
+StageName = Annotated[str, Field(max_length=50, pattern="^[a-z][a-z0-9_]*$")]
+InStage = Annotated[StageName | None, Query(description="only of this stage")]
+IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")]
 Limit = Annotated[int, Query(ge=1, le=200, description="How many at most")]
 Cursor = Annotated[str | None, Query(max_length=4000, description="`next_cursor` of the page before")]
 
@@ -106,8 +130,23 @@ def _read_version(if_match: str) -> int:
     return int(match[1] or match[2])
 
 
+async def seen_tags(
+    if_match: Annotated[
+        str | None, Header(description="The ETag of what was seen", examples=['"9f86d081884c7d65"'])
+    ] = None,
+) -> frozenset[str] | None:
+    """The ETags of which what is to be replaced has to bear one; None: any, also by `*`."""
+    if if_match is None or if_match.strip() == "*":
+        return None
+    if _TAGS.fullmatch(if_match) is None:
+        raise InvalidInputError.at("header/If-Match", "must be the ETag of what was seen")
+    # A weak one never matches: what it stands for is the same to the last digit, or something else.
+    return frozenset(tag for weak, tag in re.findall(_TAG, if_match) if not weak)
+
+
 Version = Annotated[int, Depends(version)]
 SeenVersion = Annotated[int | None, Depends(seen_version)]
+SeenTags = Annotated[frozenset[str] | None, Depends(seen_tags)]
 
 
 def to_cursor(name: str, *key: object) -> str:
@@ -146,3 +185,20 @@ def is_id(part: object) -> bool:
 def is_text(part: object) -> bool:
     """Whether a part of a cursor is a text that can be a key."""
     return isinstance(part, str) and "\x00" not in part
+
+
+def is_instant(part: object) -> bool:
+    """Whether a part of a cursor is an instant as cursors hold them: in UTC, and spelt in one way."""
+    try:
+        read = datetime.fromisoformat(part) if isinstance(part, str) else None
+    except ValueError:
+        return False
+    return read is not None and read.tzinfo is UTC and read.isoformat() == part
+
+
+def is_uuid(part: object) -> bool:
+    """Whether a part of a cursor is an id of many digits."""
+    try:
+        return isinstance(part, str) and str(UUID(part)) == part
+    except ValueError:
+        return False

@@ -1,6 +1,6 @@
 """POST /events and /events/batch: what happened, told by other services."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -17,7 +17,7 @@ from journey_service.api.bodies import (
     read_json,
 )
 from journey_service.api.callers import EventWriter
-from journey_service.api.dependencies import HouseDep
+from journey_service.api.dependencies import House, HouseDep
 from journey_service.api.problems import JSON_BODY, problem_of, problems
 from journey_service.api.shapes.events import BatchOut, CloudEventIn, EventIn, EventOut, ResultOut
 from journey_service.domain.errors import (
@@ -29,7 +29,7 @@ from journey_service.domain.errors import (
 )
 from journey_service.domain.events import Event
 from journey_service.domain.intake import parse_cloud_event, parse_event
-from journey_service.services.ingest import Answer, ingest
+from journey_service.services.ingest import Answer, Outcome, Status, ingest
 
 router = APIRouter(tags=["events"], route_class=StrictRoute)
 
@@ -94,6 +94,7 @@ async def post_event(request: Request, caller: EventWriter, house: HouseDep) -> 
     answer = await house.intake.submit(caller.company_id, event)
     if isinstance(answer, JourneyServiceError):
         raise answer
+    _ring_for(house, [answer])
     return _json(EventOut.of(answer))
 
 
@@ -112,9 +113,11 @@ async def post_events(request: Request, caller: EventWriter, house: HouseDep) ->
         raise InvalidInputError.at("", f"must hold at most {MOST_EVENTS} events, not {len(items)}")
     parsed = [_attempt(read) for read in items]
     events = [event for event in parsed if isinstance(event, Event)]
-    answers = iter(await ingest(house.database, caller.company_id, events) if events else [])
+    answers = await ingest(house.database, caller.company_id, events) if events else []
+    _ring_for(house, answers)
+    remaining = iter(answers)
     results = [
-        _result(index, next(answers) if isinstance(event, Event) else event)
+        _result(index, next(remaining) if isinstance(event, Event) else event)
         for index, event in enumerate(parsed)
     ]
     return _json(BatchOut.model_construct(results=results))
@@ -150,6 +153,13 @@ def _result(index: int, answer: Answer) -> ResultOut:
     return ResultOut.model_construct(
         index=index, status=shown.status, journey=shown.journey, transition=shown.transition, problem=None
     )
+
+
+def _ring_for(house: House, answers: Iterable[Answer]) -> None:
+    """Have what new moves call for begun at once."""
+    told = (answer for answer in answers if isinstance(answer, Outcome))
+    if any(answer.status is Status.APPLIED and answer.entry is not None for answer in told):
+        house.ring_for_moves()
 
 
 def _json(shape: EventOut | BatchOut) -> Response:

@@ -3,7 +3,7 @@
 import secrets
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from journey_service.api.bodies import SMALL_BODY, StrictRoute
 from journey_service.api.callers import CustomerReader, JourneyWriter, note_operator
@@ -13,6 +13,7 @@ from journey_service.api.dependencies import (
     Cursor,
     CustomerId,
     HouseDep,
+    IdempotencyKey,
     Limit,
     Version,
     from_cursor,
@@ -70,7 +71,8 @@ async def get_journey(
     """Read the journey, with scores computed now. The ETag is the version that a change is based on.
 
     With `as_of`, what is known today of how things stood then: stage and version from the ledger of moves, facts and
-    scores from the events that had occurred. Of pins, notes and what was due next nothing is told, and no ETag.
+    scores from the events that had occurred. Of pins, notes, the owner and what was due next nothing is told, and no
+    ETag.
     """
     if as_of is not None:
         return JourneyOut.of(
@@ -144,9 +146,7 @@ async def post_transition(  # what FastAPI injects
     caller: JourneyWriter,
     version: Version,
     house: HouseDep,
-    idempotency_key: Annotated[
-        str | None, Header(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")
-    ] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> MovedOut:
     """Move a customer anywhere. A move the rules would undo at once is pinned, and the answer says so."""
     request = journeys.ManualMove(
@@ -163,6 +163,8 @@ async def post_transition(  # what FastAPI injects
     response.headers["ETag"] = f'"{moved.view.standing.relationship.version}"'
     if moved.is_repeat:
         response.status_code = 200
+    else:
+        house.ring_for_moves()
     return MovedOut.of(moved)
 
 
@@ -199,6 +201,8 @@ async def delete_pin(
     view = await journeys.unpin(
         house.database, caller.company_id, customer_id, version=version, by=caller.actor
     )
+    if view.standing.relationship.version > version:
+        house.ring_for_moves()
     return _tagged(response, view)
 
 
@@ -222,6 +226,8 @@ async def post_evaluation(  # what FastAPI injects
         house.database, caller.company_id, customer_id, by=None if dry_run else caller.actor
     )
     if not dry_run:
+        if evaluation.moves:
+            house.ring_for_moves()
         response.headers["ETag"] = f'"{evaluation.view.standing.relationship.version}"'
     return EvaluationOut.of(evaluation)
 

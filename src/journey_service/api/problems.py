@@ -82,6 +82,7 @@ _STATUS: Mapping[type[errors.JourneyServiceError], HTTPStatus] = {
     errors.StaleVersionError: HTTPStatus.PRECONDITION_FAILED,
     errors.StaleMapError: HTTPStatus.PRECONDITION_FAILED,
     errors.StalePolicyError: HTTPStatus.PRECONDITION_FAILED,
+    errors.StaleActionsError: HTTPStatus.PRECONDITION_FAILED,
     errors.PreconditionMissingError: HTTPStatus.PRECONDITION_REQUIRED,
     errors.UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     UnsupportedMediaTypeError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,

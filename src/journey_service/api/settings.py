@@ -1,46 +1,24 @@
 """The company's settings: its policy, read and replaced."""
 
-import re
-from typing import Annotated, Any, Final
+from typing import Any
 
-from fastapi import APIRouter, Depends, Header, Response
+from fastapi import APIRouter, Response
 
 from journey_service.api.bodies import SMALL_BODY, StrictRoute
 from journey_service.api.callers import Admin, AdminReader
-from journey_service.api.dependencies import HouseDep
+from journey_service.api.dependencies import HouseDep, SeenTags
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.shapes.settings import SettingsChangedOut, SettingsIn, SettingsOut
-from journey_service.domain.errors import InvalidInputError, StalePolicyError
+from journey_service.domain.errors import StalePolicyError
 from journey_service.domain.policy import CompanyPolicy, parse_policy
 from journey_service.services import settings
 from journey_service.services.settings import Wish
 
 router = APIRouter(tags=["settings"], route_class=StrictRoute)
 
-_TAG: Final = r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"'
-_TAGS: Final = re.compile(rf"\s*{_TAG}(?:\s*,\s*{_TAG})*\s*")
-
 _STAYS_OPEN: dict[int | str, dict[str, Any]] = {
     202: {"model": SettingsChangedOut, "description": "In force; customers are still being decided anew"}
 }
-
-
-async def seen_tags(
-    if_match: Annotated[
-        str | None,
-        Header(description="The ETag of the settings that were seen", examples=['"9f86d081884c7d65"']),
-    ] = None,
-) -> frozenset[str] | None:
-    """The ETags of which one has to be that of the settings in force; None: any, also by `*`."""
-    if if_match is None or if_match.strip() == "*":
-        return None
-    if _TAGS.fullmatch(if_match) is None:
-        raise InvalidInputError.at("header/If-Match", "must be the ETag of the settings that were seen")
-    # A weak one never matches: settings are the same to the last digit, or others.
-    return frozenset(tag for weak, tag in re.findall(_TAG, if_match) if not weak)
-
-
-SeenTags = Annotated[frozenset[str] | None, Depends(seen_tags)]
 
 
 @router.get("/settings", summary="Read the settings", responses=problems())

@@ -11,11 +11,12 @@ from urllib.parse import parse_qs, quote
 
 import orjson
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import RedirectResponse, Response
 
 from journey_service.api.bodies import SMALL_BODY
 from journey_service.api.callers import actor_of, check_own_origin
 from journey_service.api.dependencies import House, HouseDep
+from journey_service.api.pages import fault, page
 from journey_service.api.sessions import keep
 from journey_service.domain.errors import (
     ForbiddenError,
@@ -37,25 +38,8 @@ _KEY_FORM: Final = """<form method="post" action="/sign-in"><label for="key">API
 _CONFIRM_FORM: Final = (
     """<form method="post" action="{}"><button autofocus>Sign in with this link</button></form>"""
 )
-_STYLE: Final = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #1f2937; background: #f3f4f6; margin: 0; }
-main { max-width: 22rem; margin: 15vh auto 0; padding: 2rem; background: #fff; border-radius: .75rem;
-  box-shadow: 0 1px 3px rgb(0 0 0 / .15); }
-h1 { font-size: 1.25rem; margin: 0 0 1rem; }
-label { display: block; font-size: .875rem; margin-bottom: .25rem; }
-input { width: 100%; box-sizing: border-box; font: inherit; padding: .5rem; border: 1px solid #9ca3af;
-  border-radius: .375rem; }
-button, .button { display: block; width: 100%; box-sizing: border-box; margin-top: 1rem; padding: .6rem; font: inherit;
-  text-align: center; text-decoration: none; color: #fff; background: #1d4ed8; border: 0; border-radius: .375rem;
-  cursor: pointer; }
-p.fault { margin: 0 0 1rem; padding: .5rem .75rem; background: #fef2f2; color: #991b1b; border-radius: .375rem; }
-"""
 _STATUS: Final = {UnauthenticatedError: 401, ForbiddenError: 403, UnavailableError: 503}
 _UNREADABLE: Final = 422
-_POLICY: Final = (
-    f"default-src 'none'; style-src 'sha256-{base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()}';"
-    " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
 
 
 @router.get("")
@@ -203,17 +187,14 @@ def _flow(kept: str) -> tuple[str, str, str]:
 def _page(house: House, error: Exception | None = None, *, confirm: str | None = None) -> Response:
     status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), _UNREADABLE)
     said = "That could not be read; try again." if status == _UNREADABLE else str(error)
-    fault = "" if error is None else f'<p class="fault" role="alert">{html.escape(said)}</p>'
+    told = "" if error is None else fault(said)
     other = ""
     if house.settings.oidc_client_id is not None:
         other = '<a class="button" href="/sign-in/oidc">Sign in with your organisation</a>'
     form = _KEY_FORM if confirm is None else _CONFIRM_FORM.format(html.escape(confirm))
-    return HTMLResponse(
-        f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Sign in</title><style>{_STYLE}</style></head>
-<body><main><h1>Customer journeys</h1>{fault}
-{form}{other}</main></body></html>""",
-        status_code=200 if error is None else status,
-        headers={"Content-Security-Policy": _POLICY},
+    return page(
+        "Sign in",
+        "Customer journeys",
+        f"{told}\n{form}{other}",
+        status=200 if error is None else status,
     )

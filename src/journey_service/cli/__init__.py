@@ -10,6 +10,7 @@ from journey_service.cli import (
     audit,
     clock,
     contract,
+    deliveries,
     erasures,
     evaluations,
     histories,
@@ -62,6 +63,7 @@ for command, name in (
     (upkeep.optimize_queries, "optimize-queries"),
     (clock.clock, "clock"),
     (audit.audit, "audit"),
+    (deliveries.deliveries, "deliveries"),
     (keys.sign_in_link, "sign-in-link"),
 ):
     app.command(name)(command)

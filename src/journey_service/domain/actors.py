@@ -18,6 +18,8 @@ SCOPES: Final[dict[str, str]] = {
     "privacy": "hand out and erase everything held on a customer",
     "stages:read": "read the stage map",
     "stages:write": "preview and change the stage map",
+    "actions:read": "read tasks, campaigns and the log of deliveries",
+    "actions:write": "work off tasks, act on customers, end campaigns, retry deliveries",
     "analytics:read": "read figures about all customers",
     "admin": "operate the own company: jobs, keys, settings, the audit log",
 }
@@ -40,7 +42,12 @@ class Role(StrEnum):
 
 
 _SERVICE: Final = frozenset(("events:write", "customers:read", "customers:write"))
-_AGENT: Final = frozenset(("customers:read", "customers:write", "journeys:write", "stages:read"))
+_AGENT: Final = frozenset(
+    (
+        *("customers:read", "customers:write", "journeys:write", "stages:read"),
+        *("actions:read", "actions:write"),
+    )
+)
 ROLE_SCOPES: Final[dict[Role, frozenset[str]]] = {
     Role.SERVICE: _SERVICE,
     Role.AGENT: _AGENT,

@@ -28,6 +28,8 @@ from journey_service.domain.policy import CompanyPolicy
 from journey_service.domain.relationship import Transition
 from journey_service.domain.stages import Kind, StageMap
 
+PAUSE: Final = timedelta(minutes=15)
+"""How long after a look a company that has paused its messages is looked at again."""
 OLDEST_MOVE: Final = timedelta(hours=24)
 """A move dated longer ago runs no actions, except where a test clock was advanced."""
 NOWHERE: Final = Reach({}, has_email=False, has_phone=False)
@@ -400,6 +402,8 @@ class Agenda:
         if is_overdue and action.reserved_at is None:  # one that was begun in time may still be tried again
             return self._cancel(action, Reason.HELD_TOO_LONG, now)
         end = quiet_until(now, self.policy, self.zone)
+        if end is None and self.policy.messages_paused:
+            end = now + PAUSE
         if end is None:
             return None
         action.due_at, action.is_changed = end, True

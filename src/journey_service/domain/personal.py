@@ -201,7 +201,7 @@ REGISTER: Final[Mapping[str, Mapping[str, Kind]]] = MappingProxyType(
         "companies": _table(
             _NOT,
             "id name timezone currency clock_at delivers next_night_at scored_at map_version adopted_version policy"
-            " playbook news_position created_at updated_at",
+            " playbook created_at updated_at",
         ),
         "stage_map_versions": _table(
             _NOT, "company_id version stages author activated_at activation notes findings created_at"

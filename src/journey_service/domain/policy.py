@@ -122,8 +122,10 @@ class CompanyPolicy:
     """Company-local wall time from which nobody is written to; None, like `quiet_until`: there are no quiet hours."""
     quiet_until: str | None = "08:00"
     """Wall time until which it is quiet; an earlier one than `quiet_from` is of the next day."""
+    messages_paused: bool = False
+    """Whether no customer is written to until this is taken back: the switch for when something has gone wrong."""
     longest_hold_hours: int = 24
-    """How long a message waits at most for quiet hours to end: then it is not sent any more."""
+    """How long a message waits at most for quiet hours or a pause to end: then it is not sent any more."""
     campaign_pause_days: int = 30
     """For how long after a campaign has ended none of its kind begins for the same customer."""
     language: str = "en"
@@ -194,6 +196,9 @@ def parse_policy(raw: Mapping[str, object], pointer: str = "") -> CompanyPolicy:
         else:
             faults.append(Fault(f"{pointer}/{name}", f"must be a whole number{what} from {low} to {high}"))
     quiet_from, quiet_until = _parse_quiet_hours(raw, pointer, faults)
+    paused = raw.get("messages_paused", DEFAULT_POLICY.messages_paused)
+    if not isinstance(paused, bool):
+        faults.append(Fault(f"{pointer}/messages_paused", "must be true or false"))
     language = raw.get("language", DEFAULT_POLICY.language)
     if not isinstance(language, str) or not LANGUAGE.fullmatch(language):
         faults.append(Fault(f"{pointer}/language", "must be a language such as 'en' or 'pt-br'"))
@@ -206,6 +211,7 @@ def parse_policy(raw: Mapping[str, object], pointer: str = "") -> CompanyPolicy:
         consent="opt_in" if consent == "opt_in" else "opt_out",
         quiet_from=quiet_from,
         quiet_until=quiet_until,
+        messages_paused=bool(paused),
         language=str(language),
         **numbers,
     )

@@ -15,8 +15,8 @@ TEXT_LENGTH: Final = 20_000
 HTML_LENGTH: Final = 60_000
 SMS_LENGTH: Final = 1_000
 
-_KEY: Final = re.compile(r"[a-z][a-z0-9_]{0,49}")
-_LANGUAGE: Final = re.compile(r"[a-z]{2,3}(?:-(?:[a-z]{2}|[0-9]{3}))?")
+KEY: Final = re.compile(r"[a-z][a-z0-9_]{0,49}")
+LANGUAGE: Final = re.compile(r"[a-z]{2,3}(?:-(?:[a-z]{2}|[0-9]{3}))?")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _FIELDS: Final = ("key", "channel", "language", "subject", "text", "html")
 
@@ -54,7 +54,7 @@ def chosen(available: Iterable[Template], wanted: Sequence[str]) -> Template | N
 
 def check_key(value: object, pointer: str) -> str:
     """Read the name of a template. Raises InvalidInputError."""
-    if not isinstance(value, str) or not _KEY.fullmatch(value):
+    if not isinstance(value, str) or not KEY.fullmatch(value):
         raise InvalidInputError.at(
             pointer, "must be 1 to 50 lower-case letters, digits and underscores, a letter first"
         )
@@ -63,7 +63,7 @@ def check_key(value: object, pointer: str) -> str:
 
 def check_language(value: object, pointer: str) -> str:
     """Read a language with or without a region. Raises InvalidInputError."""
-    if not isinstance(value, str) or not _LANGUAGE.fullmatch(value):
+    if not isinstance(value, str) or not LANGUAGE.fullmatch(value):
         raise InvalidInputError.at(pointer, "must be a language such as 'en' or 'pt-br', in lower case")
     return value
 

@@ -130,6 +130,7 @@ class Outgoing:
         self,
         *,
         trusted: Collection[str] = (),
+        connections: int = _CONNECTIONS,
         deadline_seconds: float = 15.0,
         resolve: Resolve | None = None,
         backend: httpcore.AsyncNetworkBackend | None = None,
@@ -140,8 +141,23 @@ class Outgoing:
         self._resolve = resolve or _look_up
         self._backend = backend or httpcore.AnyIOBackend()
         self._ssl_context = ssl_context or httpcore.default_ssl_context()
-        self._room = asyncio.Semaphore(_CONNECTIONS)
+        self._connections = connections
+        self._room = asyncio.Semaphore(connections)
         self._is_closed = False
+
+    def check(self, url: str) -> None:
+        """Refuse what could never be called, as far as that is told without looking a name up.
+
+        Raises OutgoingRefusedError.
+        """
+        origin, _ = _parse(url)
+        if origin in self._trusted:
+            return
+        _check_scheme(origin)
+        _check_port(origin.host, origin.port)
+        address = _literal(origin.host)
+        if address is not None and not is_public(address):
+            raise _not_public(origin.host)
 
     async def send(
         self,
@@ -155,8 +171,8 @@ class Outgoing:
         """What the host answers. Raises OutgoingRefusedError, which no retry mends, and OutgoingFailedError."""
         origin, target = _parse(url)
         is_trusted = origin in self._trusted
-        if origin.scheme != "https" and not is_trusted:
-            raise OutgoingRefusedError(f"{origin.host} may not be called: only https is.")
+        if not is_trusted:
+            _check_scheme(origin)
         if method not in _METHODS:
             raise OutgoingRefusedError(f"{origin.host} may not be called: the method is not one of HTTP.")
         written = _written(method, origin, headers, content)
@@ -176,9 +192,9 @@ class Outgoing:
         """Take no more calls, and wait for those under way: each has its deadline."""
         if not self._is_closed:
             self._is_closed = True
-            for _ in range(_CONNECTIONS):
+            for _ in range(self._connections):
                 await self._room.acquire()
-            for _ in range(_CONNECTIONS):
+            for _ in range(self._connections):
                 self._room.release()
 
     async def _exchange(
@@ -211,13 +227,13 @@ class _Guard(httpcore.AsyncNetworkBackend):
         self, host: str, port: int, *_args: object, **_options: object
     ) -> httpcore.AsyncNetworkStream:
         """A connection to one of the addresses that were judged."""
-        if port not in _PORTS and not self._is_trusted:
-            raise OutgoingRefusedError(f"{host} may not be called: only ports 443 and 8443 are.")
+        if not self._is_trusted:
+            _check_port(host, port)
         addresses = await self._resolve(host, port)
         if not addresses:
             raise OSError
         if not self._is_trusted and not all(is_public(address) for address in addresses):
-            raise OutgoingRefusedError(f"{host} may not be called: it is not a public address.")
+            raise _not_public(host)
         *early, last = addresses[:_ATTEMPTS]
         for address in early:
             with suppress(OSError, httpcore.ConnectError, httpcore.ConnectTimeout):
@@ -237,6 +253,29 @@ class _Guard(httpcore.AsyncNetworkBackend):
         stream = await self._backend.connect_tcp(address, port, timeout=_CONNECT_SECONDS)
         self._streams.append(stream)
         return stream
+
+
+def _check_scheme(origin: _Origin) -> None:
+    if origin.scheme != "https":
+        raise OutgoingRefusedError(f"{origin.host} may not be called: only https is.")
+
+
+def _check_port(host: str, port: int) -> None:
+    if port not in _PORTS:
+        raise OutgoingRefusedError(f"{host} may not be called: only ports 443 and 8443 are.")
+
+
+def _not_public(host: str) -> OutgoingRefusedError:
+    return OutgoingRefusedError(f"{host} may not be called: it is not a public address.")
+
+
+def _literal(host: str) -> str | None:
+    """The address that a host is, if it is no name: in any spelling that a resolver would take for one."""
+    with suppress(ValueError):
+        return str(ipaddress.ip_address(host.removesuffix(".")))
+    with suppress(OSError):
+        return socket.inet_ntoa(socket.inet_aton(host.removesuffix(".")))
+    return None
 
 
 async def _look_up(host: str, port: int) -> Sequence[str]:

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.actions import Channel, Reach, Step
-from journey_service.domain.agenda import Action, Agenda, Campaign, Reason, State, Task
+from journey_service.domain.agenda import Action, Agenda, Campaign, NewsType, Reason, State, Task
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.playbook import step_from_json, step_to_json
 
@@ -77,6 +77,7 @@ _END_CAMPAIGNS: Final = text(
     "UPDATE retention_campaigns k SET ended_at = t.ended_at, end_reason = t.reason"
     " FROM unnest(CAST(:id AS bigint[]), CAST(:ended_at AS timestamptz[]), CAST(:reason AS text[]))"
     " AS t(id, ended_at, reason) WHERE k.company_id = :company_id AND k.id = t.id AND k.ended_at IS NULL"
+    " RETURNING k.id"
 )
 # The worker may take it once it is due; where time stands still, whoever moves it does.
 _NEW_ACTIONS: Final = text(
@@ -194,12 +195,25 @@ class Agendas:
         all_ = [(id_, campaign) for id_, agenda in agendas.items() for campaign in agenda.campaigns]
         ended = [c for _, c in all_ if c.id is not None and c.ended_at is not None and c.is_changed]
         if ended:
-            await self._execute(
+            done = await self._connection.scalars(
                 _END_CAMPAIGNS,
-                id=[c.id for c in ended],
-                ended_at=[c.ended_at for c in ended],
-                reason=[_value(c.reason) for c in ended],
+                {
+                    "company_id": self._company_id,
+                    "id": [c.id for c in ended],
+                    "ended_at": [c.ended_at for c in ended],
+                    "reason": [_value(c.reason) for c in ended],
+                },
             )
+            # One that has ended otherwise meanwhile was told of then.
+            untold = {c.id for c in ended} - set(done.all())
+            for agenda in agendas.values():
+                agenda.news = [
+                    one
+                    for one in agenda.news
+                    if one.type is not NewsType.CAMPAIGN_ENDED
+                    or one.campaign is None
+                    or one.campaign.id not in untold
+                ]
         new = [(id_, campaign) for id_, campaign in all_ if campaign.id is None]
         if not new:
             return

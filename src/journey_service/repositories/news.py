@@ -1,7 +1,7 @@
 """News of what happened: written with the move itself, put in order afterwards by one at a time, read in that order.
 
 Ids of rows are given before a commit, so a reader who goes by them would miss what commits late. Positions are given
-after it, under the lock of the company's row: whoever has read up to one has read everything up to it. News of one
+after it, under a lock of the company's own: whoever has read up to one has read everything up to it. News of one
 customer are in the order in which they happened, as each waits for the customer's row.
 """
 
@@ -15,14 +15,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.repositories.transitions import reasons_from_json
 
-_HOLD_HEAD: Final = text("SELECT news_position FROM companies WHERE id = :company_id FOR NO KEY UPDATE")
+# A lock of its own: a company whose clock stands still is held by whoever works by it.
+_HOLD: Final = text("SELECT pg_advisory_xact_lock(hashtextextended('news:' || CAST(:company_id AS bigint), 0))")
 _PUBLISH: Final = text(
     "WITH next AS (SELECT id, row_number() OVER (ORDER BY id) AS place FROM (SELECT id FROM journey_news"
     "   WHERE company_id = :company_id AND position IS NULL ORDER BY id LIMIT :limit) unpublished)"
     " UPDATE journey_news n SET position = CAST(:head AS bigint) + next.place FROM next"
     " WHERE n.company_id = :company_id AND n.id = next.id RETURNING n.id, n.position"
 )
-_SET_HEAD: Final = text("UPDATE companies SET news_position = :position WHERE id = :company_id")
 # To every endpoint that takes the type; nothing of whoever was erased meanwhile.
 _FAN_OUT: Final = text(
     "INSERT INTO journey_actions (company_id, relationship_id, transition_seq, stage, name, number, channel, step,"
@@ -50,13 +50,15 @@ _COLUMNS: Final = (
 )
 _AFTER: Final = text(f"{_COLUMNS} AND n.position > :after ORDER BY n.position LIMIT :limit")
 _SOME: Final = text(f"{_COLUMNS} AND n.id = ANY(CAST(:ids AS bigint[]))")
-_HEAD: Final = text("SELECT news_position FROM companies WHERE id = :company_id")
+_HEAD: Final = text("SELECT coalesce(max(position), 0) FROM journey_news WHERE company_id = :company_id")
 _HAS_UNPUBLISHED: Final = text(
     "SELECT EXISTS (SELECT 1 FROM journey_news WHERE company_id = :company_id AND position IS NULL)"
 )
 # News that somebody may still have sent again stay, with what became of them at each endpoint.
 _DROP: Final = text(
-    "WITH old AS MATERIALIZED (SELECT id FROM journey_news n WHERE company_id = :company_id AND position IS NOT NULL"
+    "WITH old AS MATERIALIZED (SELECT id FROM journey_news n WHERE company_id = :company_id"
+    # The latest stays: positions go on from it.
+    "   AND position < (SELECT max(position) FROM journey_news WHERE company_id = :company_id)"
     "   AND created_at < clock_timestamp() - make_interval(days => :days) AND NOT EXISTS (SELECT 1"
     "   FROM journey_actions a WHERE a.company_id = n.company_id AND a.news_id = n.id"
     "   AND a.state IN ('pending', 'leased', 'dead')) ORDER BY position LIMIT :most),"
@@ -91,12 +93,13 @@ class News:
 
         `delivers` is whether they leave the house; else that they would have is written down.
         """
-        head = int((await self._connection.execute(_HOLD_HEAD, self._scope)).scalar_one())
-        rows = (await self._connection.execute(_PUBLISH, {**self._scope, "limit": limit, "head": head})).all()
-        if rows:
+        await self._connection.execute(_HOLD, self._scope)
+        rows = (
             await self._connection.execute(
-                _SET_HEAD, {**self._scope, "position": max(row.position for row in rows)}
+                _PUBLISH, {**self._scope, "limit": limit, "head": await self.head()}
             )
+        ).all()
+        if rows:
             ids = [row.id for row in rows]
             await self._connection.execute(
                 _FAN_OUT, {**self._scope, "ids": ids, "now": now, "delivers": delivers}

@@ -37,11 +37,16 @@ _CLAIM: Final = text(
 )
 _CLAIM_NEWS: Final = text(
     "WITH due AS (SELECT id FROM journey_actions WHERE company_id = :company_id AND state IN ('pending', 'leased')"
-    "   AND ready_at <= now() AND channel = 'webhook' ORDER BY ready_at LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED),"
+    "   AND ready_at <= now() AND channel = 'webhook' AND (CAST(:only AS uuid) IS NULL OR id = CAST(:only AS uuid))"
+    "   ORDER BY ready_at LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED),"
     " held AS (UPDATE journey_actions a SET state = 'leased', lease_token = :token, updated_at = clock_timestamp(),"
     "   ready_at = clock_timestamp() + make_interval(secs => :seconds) FROM due"
     "   WHERE a.company_id = :company_id AND a.id = due.id RETURNING a.id, a.endpoint_id, a.news_id, a.attempts)"
     " SELECT * FROM held"
+)
+_READY_NEWS: Final = text(
+    "SELECT id FROM journey_actions WHERE company_id = :company_id AND state IN ('pending', 'leased')"
+    " AND ready_at <= now() AND channel = 'webhook' ORDER BY ready_at LIMIT :limit"
 )
 _RENEW: Final = text(
     "UPDATE journey_actions SET ready_at = clock_timestamp() + make_interval(secs => :seconds)"
@@ -127,10 +132,15 @@ _END_LEFT_CAMPAIGNS: Final = text(
     " INSERT INTO journey_news (company_id, relationship_id, type, campaign_id)"
     " SELECT :company_id, relationship_id, 'campaign.ended', id FROM ended"
 )
+# A step waits for those before it, which may have to wait for a morning that has not come.
 _WAITING: Final = text(
-    "SELECT DISTINCT r.customer_id FROM (SELECT relationship_id FROM journey_actions WHERE company_id = :company_id"
-    "   AND state = 'pending' AND ready_at IS NULL AND due_at <= CAST(:now AS timestamptz)"
-    "   ORDER BY due_at LIMIT :limit) due"
+    "SELECT DISTINCT r.customer_id FROM (SELECT a.relationship_id FROM journey_actions a"
+    "   WHERE a.company_id = :company_id AND a.state = 'pending' AND a.ready_at IS NULL"
+    "   AND a.due_at <= CAST(:now AS timestamptz) AND NOT EXISTS (SELECT 1 FROM journey_actions p"
+    "     WHERE p.company_id = a.company_id AND p.relationship_id = a.relationship_id"
+    "     AND p.transition_seq = a.transition_seq AND p.name = a.name AND p.number < a.number"
+    "     AND p.state IN ('pending', 'leased') AND NOT p.is_cleared)"
+    "   ORDER BY a.due_at LIMIT :limit) due"
     " JOIN customer_relationships r ON r.company_id = :company_id AND r.id = due.relationship_id"
 )
 
@@ -194,11 +204,23 @@ class Outbox:
         rows = await self._scalars(_CLAIM, ids=list(ids), token=token, seconds=seconds)
         return set(map(str, rows))
 
-    async def claim_news(self, token: str, seconds: float, *, limit: int) -> list[NewsDelivery]:
+    async def ready_news(self, *, limit: int) -> list[str]:
+        """News for endpoints that are ready, the longest first; not claimed yet."""
+        return list(map(str, await self._scalars(_READY_NEWS, limit=limit)))
+
+    async def claim_news(
+        self, token: str, seconds: float, *, limit: int, only: str | None = None
+    ) -> list[NewsDelivery]:
         """Take news for endpoints that are ready; those in other hands are left to them."""
         rows = await self._connection.execute(
             _CLAIM_NEWS,
-            {"company_id": self._company_id, "token": token, "seconds": seconds, "limit": limit},
+            {
+                "company_id": self._company_id,
+                "token": token,
+                "seconds": seconds,
+                "limit": limit,
+                "only": only,
+            },
         )
         return [NewsDelivery(str(row.id), row.endpoint_id, row.news_id, row.attempts) for row in rows]
 

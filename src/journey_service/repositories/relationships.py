@@ -28,6 +28,7 @@ class Standing:
     scored_at: datetime | None = None
     notes: str | None = None
     metadata: dict[str, Any] | None = None
+    owner: str | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
 
@@ -55,7 +56,8 @@ COLUMNS: Final = (
     " CAST(r.refunds_value * 100 AS bigint) AS refunds_cents,"
     " r.first_appointment_at, r.last_appointment_at, r.last_event_at, r.recent_completed, r.recent_missed,"
     " r.recent_long_calls, r.recent_tickets, CAST(r.engagement_score * 100 AS int) AS engagement,"
-    " CAST(r.risk_score * 100 AS int) AS risk, r.scored_at, r.notes, r.metadata, r.created_at, r.updated_at"
+    " CAST(r.risk_score * 100 AS int) AS risk, r.scored_at, r.notes, r.metadata, r.owner,"
+    " r.created_at, r.updated_at"
 )
 
 # Rows are locked in the order of customer ids everywhere, so two transactions never wait for each other in
@@ -311,6 +313,7 @@ def to_standing(row: Any) -> Standing:  # noqa: ANN401  # a row of COLUMNS
         scored_at=row.scored_at,
         notes=row.notes,
         metadata=row.metadata,
+        owner=row.owner,
         created_at=row.created_at,
         updated_at=row.updated_at,
     )

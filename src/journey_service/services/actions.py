@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from journey_service.domain.actions import Channel
+from journey_service.domain.actions import Channel, Step
 from journey_service.domain.actors import Actor
 from journey_service.domain.agenda import Action, Agenda, State, Verdict, Wish, by_hand
 from journey_service.domain.errors import (
@@ -82,7 +83,8 @@ async def ask(database: Database, company_id: int, customer_id: int, wish: Wish,
         if wish.request_key is not None:
             earlier = await work.deliveries.of_request(relationship_id, wish.request_key)
             if earlier is not None:
-                _check_same(earlier, wish)
+                if _told(earlier) != _asked(wish, docket.now):
+                    raise IdempotencyKeyReusedError
                 await work.audit.record_presence(by, "post_action", customer_id)
                 return earlier
         await _check_template(work, wish)
@@ -126,14 +128,14 @@ async def _check_template(work: Work, wish: Wish) -> None:
         raise InvalidInputError.at("/template", f"{quoted(key)} is no template of this channel")
 
 
-def _check_same(earlier: Listed, wish: Wish) -> None:
-    step = earlier.step
-    told = (step.channel, step.assignees[0] if step.assignees else None, step.due_days, step.offer)
-    asked = (wish.channel, wish.assignee, wish.due_days, wish.offer)
-    words = ((wish.template, step.template), (wish.title, step.title))
-    same_words = all(wanted in (None, kept) for wanted, kept in words)
-    if told != asked or not same_words:
-        raise IdempotencyKeyReusedError
+def _asked(wish: Wish, now: datetime) -> tuple[Step, str | None]:
+    """What tells a request from another one under the same key."""
+    action = by_hand(wish, now, stage="", actor="")
+    return action.step, action.note
+
+
+def _told(earlier: Listed) -> tuple[Step, str | None]:
+    return earlier.step, earlier.note
 
 
 async def _find(work: Work, action_id: str) -> Listed:

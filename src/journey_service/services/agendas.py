@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from journey_service.domain.agenda import Action, Agenda, NewsType, State, is_heard
+from journey_service.domain.agenda import Action, Agenda, State, is_heard
 from journey_service.domain.events import EARLIEST
 from journey_service.domain.journey import Journey
 from journey_service.repositories.agendas import Stored
@@ -69,9 +69,19 @@ async def load(
 
 
 async def follow(
-    work: Work, desk: Desk, moved: Iterable[Moved], *, now: datetime, runs_actions: bool
-) -> None:
-    """Do what the moves written in this transaction call for; without `runs_actions` they plan nothing new."""
+    work: Work,
+    desk: Desk,
+    moved: Iterable[Moved],
+    *,
+    now: datetime,
+    runs_actions: bool,
+    is_history: bool = False,
+) -> Mapping[int, str | None]:
+    """Do what the moves written in this transaction call for; without `runs_actions` they plan nothing new.
+
+    Of history, those of long ago do not either: wherever the company's clock is, nobody has moved it over them.
+    Returns whose the customers concerned are now, by the id of the relationship.
+    """
     simulated = is_simulated(desk)
     concerned = {
         one.relationship_id: one
@@ -80,35 +90,47 @@ async def follow(
         if one.journey.relationship.customer_id >= 0 and (one.journey.written or simulated)
     }
     if not concerned:
-        return
+        return {}
     agendas = await load(
         work,
         desk,
         {id_: one.journey.relationship.version - len(one.journey.written) for id_, one in concerned.items()},
         now=now,
-        without=[id_ for id_, one in concerned.items() if one.is_new],
+        # Where time is moved, what falls due happens at once: how somebody may be reached has to be known.
+        without=() if simulated else [id_ for id_, one in concerned.items() if one.is_new],
     )
     for id_, one in concerned.items():
-        _follow(agendas.by_id[id_], one.journey, desk, now, runs_actions=runs_actions)
+        agenda = agendas.by_id[id_]
+        loud = _loud(one.journey, desk, now, is_history=is_history) if runs_actions else ()
+        _follow(agenda, one.journey, desk, now, loud=loud)
+        if is_history or not runs_actions:
+            agenda.news = [
+                news for news in agenda.news if news.transition_seq is None or news.transition_seq in loud
+            ]
     await agendas.save(work)
+    return {id_: agenda.owner for id_, agenda in agendas.by_id.items()}
 
 
-def _follow(agenda: Agenda, journey: Journey, desk: Desk, now: datetime, *, runs_actions: bool) -> None:
+def _loud(journey: Journey, desk: Desk, now: datetime, *, is_history: bool) -> Collection[int]:
+    """The seqs of those moves that run the actions of the stage entered."""
+    at = desk.now if is_history else now
+    has_test_clock = is_simulated(desk) and not is_history
+    return [each.seq for each in journey.written if is_heard(each, at, has_test_clock=has_test_clock)]
+
+
+def _follow(agenda: Agenda, journey: Journey, desk: Desk, now: datetime, *, loud: Collection[int]) -> None:
     simulated = is_simulated(desk)
     gone: list[Action] = []
     for transition in journey.written:
         at = transition.transitioned_at
         if simulated:
             gone += agenda.settle(at, is_through=transition.cause.kind in _WITH_THEIR_CAUSE)
-        is_loud = runs_actions and is_heard(transition, now, has_test_clock=simulated)
-        agenda.move(transition, is_loud=is_loud)
+        agenda.move(transition, is_loud=transition.seq in loud)
     if simulated:
         gone += agenda.settle(now, is_through=True)
     if desk.company.delivers:
         for action in gone:
             action.state, action.finished_at, action.is_cleared = State.PENDING, None, True
-    if not runs_actions:
-        agenda.news = [one for one in agenda.news if one.type is NewsType.CAMPAIGN_ENDED]
 
 
 def _agenda(desk: Desk, relationship_id: int, version: int, stored: Stored | None) -> Agenda:

@@ -8,12 +8,10 @@ from journey_service.domain.errors import CampaignEndedError, CampaignNotFoundEr
 from journey_service.repositories.audit import Act
 from journey_service.repositories.campaigns import CampaignsWanted, StoredCampaign
 from journey_service.repositories.database import Database
-from journey_service.repositories.outbox import ActionsWanted, Listed
+from journey_service.repositories.outbox import Listed
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services import agendas
 from journey_service.services.desk import load, write
-
-_MOST_STEPS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +29,7 @@ async def list_campaigns(
 
     async def unit(work: Work) -> Sequence[CampaignView]:
         await work.companies.desk()
-        return [await _view(work, campaign) for campaign in await work.campaigns.page(wanted)]
+        return await _views(work, await work.campaigns.page(wanted))
 
     return await database.run(company_id, unit)
 
@@ -56,6 +54,8 @@ async def cancel_campaign(
 
     async def unit(work: Work) -> CampaignView:
         found = await _find(work, campaign_id)
+        if found.ended_at is not None:
+            return await _ended(work, found, by)
         docket = await load(work, [found.customer_id])
         journey = docket.find(found.customer_id)
         if journey is None:  # erased in between, under another id now
@@ -70,12 +70,8 @@ async def cancel_campaign(
         )
         agenda = held.by_id[found.relationship_id]
         running = [one for one in agenda.campaigns if one.id == campaign_id and one.ended_at is None]
-        if not running:
-            found = await _find(work, campaign_id)
-            if found.reason != "by_hand":
-                raise CampaignEndedError(campaign_id, str(found.reason))
-            await work.audit.record_presence(by, "post_campaign_cancellation", found.customer_id)
-            return await _view(work, found)
+        if not running:  # somebody else was first, or the customer has just left the stage
+            return await _ended(work, await _find(work, campaign_id), by)
         agenda.cancel_campaign(running[0], docket.now)
         await held.save(work)
         await work.audit.record(
@@ -86,9 +82,24 @@ async def cancel_campaign(
     return await database.run(company_id, unit)
 
 
+async def _ended(work: Work, campaign: StoredCampaign, by: Actor) -> CampaignView:
+    """The answer to whoever ends a campaign that has ended."""
+    if campaign.reason != "by_hand":
+        raise CampaignEndedError(campaign.id, str(campaign.reason))
+    await work.audit.record_presence(by, "post_campaign_cancellation", campaign.customer_id)
+    return await _view(work, campaign)
+
+
 async def _view(work: Work, campaign: StoredCampaign) -> CampaignView:
-    steps = await work.deliveries.page(ActionsWanted(limit=_MOST_STEPS, campaign_id=campaign.id))
-    return CampaignView(campaign, sorted(steps, key=lambda step: (step.name, step.number)))
+    [view] = await _views(work, [campaign])
+    return view
+
+
+async def _views(work: Work, campaigns: Sequence[StoredCampaign]) -> Sequence[CampaignView]:
+    steps = await work.deliveries.of_campaigns(
+        [campaign.relationship_id for campaign in campaigns], [campaign.id for campaign in campaigns]
+    )
+    return [CampaignView(campaign, steps[campaign.id]) for campaign in campaigns]
 
 
 async def _find(work: Work, campaign_id: int) -> StoredCampaign:

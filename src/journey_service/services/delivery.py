@@ -9,7 +9,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -26,25 +26,48 @@ from journey_service.domain.delivery import (
     Receipt,
     pause_after,
 )
-from journey_service.domain.errors import UnavailableError
+from journey_service.domain.errors import RacesLostError, UnavailableError
 from journey_service.repositories.database import Database
-from journey_service.repositories.outbox import Candidate, Outcome
+from journey_service.repositories.outbox import Outcome
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.jobs import new_token
-from journey_service.services.parcels import Lease, Links, Parcel, Taken, take, take_news
+from journey_service.services.parcels import (
+    Lease,
+    Links,
+    Parcel,
+    Taken,
+    UnsealedError,
+    UnwrittenError,
+    take,
+    take_news,
+)
 from journey_service.services.together import Together
 
 LEASE_SECONDS: Final = 60.0
 """For how long a worker that fell silent is waited for; longer than any call may last."""
 SHARE: Final = 10
 """How many calls are under way for one company at a time."""
+LONGEST_CALL_SECONDS: Final = 20.0
 _TURNS: Final = 32
+MOST_CALLS: Final = _TURNS * SHARE
+"""How many calls one worker makes at a time."""
 _TAKEN_AT_ONCE: Final = 50
 _RENEWALS: Final = 3
 _GRACE_SECONDS: Final = 25.0
 _PUBLISHED_AT_ONCE: Final = 500
 
+_INNOCENT: Final = (UnwrittenError, UnsealedError)
+"""Failures that say nothing of whoever was to get it."""
+
 _LOGGER = logging.getLogger(__name__)
+
+_Take: TypeAlias = Callable[..., Awaitable[Taken]]
+_Ready: TypeAlias = Callable[[Work], Awaitable[list[str]]]
+
+
+def longest_call(lease_seconds: float) -> float:
+    """For how long a call may last under such a lease: it is over long before anybody else may begin another."""
+    return min(LONGEST_CALL_SECONDS, lease_seconds / _RENEWALS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +95,25 @@ class Courier:
     post: Post
     lease_seconds: float = LEASE_SECONDS
     grace_seconds: float = _GRACE_SECONDS
+    on_ended: Callable[[], None] | None = None
+    """Told when a turn has ended that others may have waited for."""
     _turns: dict[int, asyncio.Task[bool]] = field(default_factory=dict)
+    _served: dict[int, int] = field(default_factory=dict)
+    _count: int = 0
     is_stopping: bool = False
 
     async def look(self) -> None:
-        """Begin a turn for every company of which something is ready, as far as there is room; the longest first."""
+        """Begin a turn for every company of which something is ready, as far as there is room.
+
+        Whoever had none for longest is first, and among these whoever has waited longest.
+        """
         due = await self.database.dispatch(lambda dispatch: dispatch.due.companies_with_actions())
-        for company_id in due:
-            if self.is_stopping or len(self._turns) >= _TURNS:
+        for company_id in sorted(due, key=lambda each: self._served.get(each, 0)):
+            if self.is_stopping or self._is_full:
                 return
             if company_id not in self._turns:
+                self._count += 1
+                self._served[company_id] = self._count
                 task = asyncio.create_task(self._turn(company_id))
                 self._turns[company_id] = task
                 task.add_done_callback(partial(self._ended, company_id))
@@ -103,27 +135,34 @@ class Courier:
             turn.cancel()
         await asyncio.gather(*turns, return_exceptions=True)
 
+    @property
+    def _is_full(self) -> bool:
+        return len(self._turns) >= _TURNS
+
     def _ended(self, company_id: int, _: asyncio.Task[bool]) -> None:
+        was_full = self._is_full
         self._turns.pop(company_id, None)
+        if was_full and self.on_ended is not None:
+            self.on_ended()
 
     async def _turn(self, company_id: int) -> bool:
-        """See to one company until nothing of it is ready; a failure is told, and ends its turn only.
+        """See to one company until nothing of it is ready, or others wait for the room that it takes.
 
-        Returns whether anything was seen to.
+        A failure is told, and ends its turn only. Returns whether anything was seen to.
         """
         has_moved, is_busy = False, True
         try:
             while is_busy and not self.is_stopping:
-                lease = Lease(new_token(), self.lease_seconds)
-                taken = await self._take(company_id, lease)
-                news = await self.database.run(
-                    company_id, partial(take_news, lease=lease, limit=_TAKEN_AT_ONCE)
-                )
-                parcels = [*taken.parcels, *news.parcels]
-                if parcels:
-                    await _Round(self, company_id, lease).send(parcels)
-                is_busy = not (taken.is_empty and news.is_empty)
+                is_busy = False
+                # One after the other: what can be sent is sent, whatever becomes of the rest.
+                for unit, ready in self._kinds():
+                    lease = Lease(new_token(), self.lease_seconds)
+                    taken = await self._take(company_id, lease, unit, ready)
+                    if taken.parcels:
+                        await _Round(self, company_id, lease).send(taken.parcels)
+                    is_busy = is_busy or not taken.is_empty
                 has_moved = has_moved or is_busy
+                is_busy = is_busy and not self._is_full
         except UnavailableError as error:
             _LOGGER.warning("deliveries of company %d wait: %s", company_id, error)
             return False
@@ -132,31 +171,32 @@ class Courier:
             return False
         return has_moved
 
-    async def _take(self, company_id: int, lease: Lease, only: str | None = None) -> Taken:
-        unit = partial(
-            take,
-            lease=lease,
-            limit=_TAKEN_AT_ONCE,
-            links=self.post.links,
-            has_mailer=self.post.mailer is not None,
-            only=only,
-        )
-        try:
-            return await self.database.run(company_id, unit)
-        except UnavailableError:
-            raise
-        except Exception as error:
-            if only is not None:
-                await self._set_aside(company_id, only, lease, error)
-                return Taken(settled=1)
-            _LOGGER.exception("taking actions of company %d failed; they are taken one by one", company_id)
-        return await self._take_one_by_one(company_id, lease)
+    def _kinds(self) -> tuple[tuple[_Take, _Ready], ...]:
+        """How each kind of action is taken, and which of its kind are ready."""
+        actions = partial(take, links=self.post.links, has_mailer=self.post.mailer is not None)
+        return (actions, _ready_actions), (take_news, _ready_news)
 
-    async def _take_one_by_one(self, company_id: int, lease: Lease) -> Taken:
-        found = await self.database.run(company_id, lambda work: work.outbox.candidates(limit=_TAKEN_AT_ONCE))
+    async def _take(self, company_id: int, lease: Lease, unit: _Take, ready: _Ready) -> Taken:
+        """Take what is ready, together; where that fails, one by one, so that it costs the faulty ones only."""
+
+        async def taking(work: Work, only: str | None = None) -> Taken:
+            return await unit(work, lease=lease, limit=_TAKEN_AT_ONCE, only=only)
+
+        try:
+            return await self.database.run(company_id, taking)
+        except Exception as error:
+            if _concerns_everybody(error):
+                raise
+            _LOGGER.exception("taking actions of company %d failed; they are taken one by one", company_id)
         taken = Taken()
-        for candidate in found:
-            one = await self._take(company_id, lease, only=candidate.id)
+        for id_ in await self.database.run(company_id, ready):
+            try:
+                one = await self.database.run(company_id, partial(taking, only=id_))
+            except Exception as error:
+                if _concerns_everybody(error):
+                    raise
+                await self._set_aside(company_id, id_, lease, error)
+                one = Taken(settled=1)
             taken.parcels += one.parcels
             taken.settled += one.settled
         return taken
@@ -207,14 +247,19 @@ class _Round:
         ending = Together(self._end)
         renewing = asyncio.create_task(self._keep_all())
         try:
-            await asyncio.gather(*(self._see_to(parcel, keeping, ending) for parcel in parcels))
+            # Whoever fails, the others come to their end: what is given back must not be under way.
+            ends = await asyncio.gather(
+                *(self._see_to(parcel, keeping, ending) for parcel in parcels), return_exceptions=True
+            )
         finally:
             renewing.cancel()
-            with suppress(asyncio.CancelledError):
-                await renewing
+            await asyncio.gather(renewing, return_exceptions=True)
             if self._held:
                 # Somebody else may go on at once, without waiting for the leases to run out.
                 await asyncio.shield(self._give_back())
+        for failure in ends:
+            if failure is not None:
+                raise failure
 
     async def _keep_all(self) -> None:
         while True:
@@ -274,8 +319,17 @@ class _Round:
             await self.courier.database.run(self.company_id, unit)
 
 
-async def _candidates(work: Work, limit: int) -> list[Candidate]:
-    return await work.outbox.candidates(limit=limit)
+def _concerns_everybody(error: Exception) -> bool:
+    """Whether the database itself is in the way, and not an action that no try can decide."""
+    return isinstance(error, UnavailableError) and not isinstance(error, RacesLostError)
+
+
+async def _ready_actions(work: Work) -> list[str]:
+    return [found.id for found in await work.outbox.candidates(limit=_TAKEN_AT_ONCE)]
+
+
+async def _ready_news(work: Work) -> list[str]:
+    return await work.outbox.ready_news(limit=_TAKEN_AT_ONCE)
 
 
 def _outcome(sent: _Sent, now: datetime) -> Outcome:
@@ -299,7 +353,7 @@ async def _note(work: Work, sent: Sequence[_Sent]) -> None:
     """What calls say about the endpoints they went to: one that takes nothing more is told nothing more."""
     by_endpoint: dict[int, list[Result]] = {}
     for each in sent:
-        if each.parcel.endpoint is not None:
+        if each.parcel.endpoint is not None and not isinstance(each.result, _INNOCENT):
             by_endpoint.setdefault(each.parcel.endpoint.id, []).append(each.result)
     for endpoint_id, results in sorted(by_endpoint.items()):
         is_gone = any(isinstance(each, DeliveryRefusedError) and each.is_gone for each in results)

@@ -142,11 +142,16 @@ async def keep_desk(work: Work) -> Desk:
 
 
 async def write(
-    work: Work, docket: Docket, *, as_decided: bool = False, runs_actions: bool = True
+    work: Work,
+    docket: Docket,
+    *,
+    as_decided: bool = False,
+    runs_actions: bool = True,
+    is_history: bool = False,
 ) -> dict[tuple[int, int], Entry]:
     """Write every journey worked on, with its scores; returns the new ledger entries by (customer, seq).
 
-    What the moves call for is planned with them, unless it is history that is written: then without `runs_actions`.
+    What the moves call for is planned with them, if that is to be; of history, only what moves of the last day do.
 
     Scores are those of the docket's now, or, `as_decided`, of each journey's last decision: what a worker
     that had come in time would have written.
@@ -194,7 +199,7 @@ async def write(
     ]
     customers = {docket.standings[customer_id].id: customer_id for customer_id in journeys}
     written = await work.transitions.append(rows)
-    await follow(
+    owners = await follow(
         work,
         docket.desk,
         [
@@ -203,7 +208,10 @@ async def write(
         ],
         now=docket.now,
         runs_actions=runs_actions,
+        is_history=is_history,
     )
+    for standing in docket.standings.values():
+        standing.owner = owners.get(standing.id, standing.owner)
     return {(customers[relationship_id], seq): entry for (relationship_id, seq), entry in written.items()}
 
 

@@ -111,6 +111,7 @@ async def change_endpoint(
     events = values.get("events")
     if isinstance(events, Sequence):
         check_events(events)
+        values = {**values, "events": tuple(sorted(set(events)))}
 
     async def unit(work: Work) -> Endpoint:
         await work.companies.hold()

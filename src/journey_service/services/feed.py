@@ -5,7 +5,8 @@ One look a second for each company that is watched here, however many watch it.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,6 +19,8 @@ from journey_service.repositories.unit_of_work import Work
 from journey_service.services.delivery import publish
 
 LOOK_SECONDS: Final = 1.0
+LONGEST_SECONDS: Final = 15 * 60.0
+"""For how long somebody is told news before they have to come again, and to be let in again."""
 PAGE: Final = 200
 
 _LOGGER = logging.getLogger(__name__)
@@ -39,6 +42,7 @@ class Feed:
 
     database: Database
     look_seconds: float = LOOK_SECONDS
+    longest_seconds: float = LONGEST_SECONDS
     _watched: dict[int, _Watch] = field(default_factory=dict)
     _is_closed: bool = False
 
@@ -51,31 +55,43 @@ class Feed:
 
         return await self.database.run(company_id, unit)
 
-    async def follow(self, company_id: int, after: int) -> AsyncIterator[list[Item]]:
-        """News beyond a position, page by page, for ever; an empty page says that there are none for now."""
+    async def follow(self, company_id: int, after: int) -> AsyncGenerator[list[Item], None]:
+        """News beyond a position, page by page; an empty page says that there are none for now.
+
+        It ends by itself after `longest_seconds`, and when the feed is closed.
+        """
         position = after
+        ends_at = time.monotonic() + self.longest_seconds
         watch = self._join(company_id)
         try:
             while not self._is_closed:
-                items = await self._read(company_id, position)
+                head, items = await self._read(company_id, position)
                 yield items
+                left = ends_at - time.monotonic()
+                if left <= 0:
+                    return
                 if items:
                     position = items[-1].position
                     continue
+                # What is left up to there is of whoever was erased, and told to nobody.
+                position = max(position, head)
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(10 * self.look_seconds), watch.changed:
+                    async with asyncio.timeout(min(10 * self.look_seconds, left)), watch.changed:
                         await watch.changed.wait_for(partial(self._is_news, watch, position))
         finally:
             self._leave(company_id, watch)
 
     async def close(self) -> None:
-        """Let everybody go who watches."""
+        """Let everybody go who watches, now and from now on."""
         self._is_closed = True
-        for watch in list(self._watched.values()):
-            if watch.looking is not None:
-                watch.looking.cancel()
+        watched = list(self._watched.values())
+        looking = [watch.looking for watch in watched if watch.looking is not None]
+        for task in looking:
+            task.cancel()
+        for watch in watched:
             async with watch.changed:
                 watch.changed.notify_all()
+        await asyncio.gather(*looking, return_exceptions=True)
 
     def _is_news(self, watch: _Watch, position: int) -> bool:
         return watch.head > position or self._is_closed
@@ -94,8 +110,13 @@ class Feed:
                 watch.looking.cancel()
             self._watched.pop(company_id, None)
 
-    async def _read(self, company_id: int, position: int) -> list[Item]:
-        return await self.database.run(company_id, lambda work: work.news.after(position, limit=PAGE))
+    async def _read(self, company_id: int, position: int) -> tuple[int, list[Item]]:
+        """How far news go, and the next ones: there is nothing more up to there if these are none."""
+
+        async def unit(work: Work) -> tuple[int, list[Item]]:
+            return await work.news.head(), await work.news.after(position, limit=PAGE)
+
+        return await self.database.run(company_id, unit)
 
     async def _look(self, company_id: int, watch: _Watch) -> None:
         """See whether there is more, and put in order what no worker has yet."""

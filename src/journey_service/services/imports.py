@@ -324,7 +324,7 @@ class _Page:
                 journey.bring_to(docket.now)
         self.counts["done"] = len(self.lines)
         self.counts["transitions"] = sum(len(journey.written) for journey in docket.journeys.values())
-        await write(work, docket, runs_actions=self.found.runs_actions)
+        await write(work, docket, runs_actions=self.found.runs_actions, is_history=True)
         await work.events.append(
             [
                 Applied(docket.standings[event.customer_id].id, event, content, stage, seq)

@@ -16,8 +16,8 @@ import orjson
 from journey_service.domain.actions import WORKED_OFF, Channel
 from journey_service.domain.agenda import Action, Agenda, Reason, State, Verdict
 from journey_service.domain.calendar import local_day
-from journey_service.domain.delivery import DeliveryRefusedError, Letter, Message
-from journey_service.domain.errors import InvalidInputError
+from journey_service.domain.delivery import DeliveryFailedError, DeliveryRefusedError, Letter, Message
+from journey_service.domain.errors import InvalidInputError, UnavailableError
 from journey_service.domain.templates import BUILT_IN, Template, chosen
 from journey_service.repositories.companies import Desk
 from journey_service.repositories.customers import Profile
@@ -49,6 +49,14 @@ class Links:
         return None if self.base is None else f"{self.base}/api/v1/unsubscribe/{token}"
 
 
+class UnwrittenError(DeliveryRefusedError):
+    """What is to be sent cannot be written, which says nothing of whoever was to get it."""
+
+
+class UnsealedError(DeliveryFailedError):
+    """A secret was sealed with another key than the service has now; with the right one another try does better."""
+
+
 @dataclass(slots=True)
 class Parcel:
     """An action claimed, with all it takes to send it. `attempts` were made before."""
@@ -78,8 +86,10 @@ class Parcel:
         )
 
     def message(self) -> Message:
-        """The message to be signed and sent. Raises DeliveryRefusedError."""
+        """The message to be signed and sent. Raises DeliveryRefusedError, DeliveryFailedError."""
         assert self.endpoint is not None  # noqa: S101  # without one it is not claimed
+        if not self.secrets:
+            raise UnsealedError("The endpoint's secret cannot be opened: see JOURNEY_VAULT_KEY.")
         body = self._news() if self.news is not None else self._told()
         return Message(self.id, self.endpoint.url, orjson.dumps(body), self.secrets)
 
@@ -114,11 +124,11 @@ class Parcel:
     def _rendered(self) -> Rendered:
         if self.template is None:
             key = None if self.action is None else self.action.step.template
-            raise DeliveryRefusedError(f"There is no template {key!r}.")
+            raise UnwrittenError(f"There is no template {key!r}.")
         try:
             return render(self.template, self.values)
         except InvalidInputError as error:
-            raise DeliveryRefusedError(f"The template cannot be rendered: {error}") from error
+            raise UnwrittenError(f"The template cannot be rendered: {error}") from error
 
 
 @dataclass(slots=True)
@@ -182,9 +192,9 @@ async def take(
     return Taken(parcels, settled)
 
 
-async def take_news(work: Work, lease: Lease, *, limit: int) -> Taken:
+async def take_news(work: Work, lease: Lease, *, limit: int, only: str | None = None) -> Taken:
     """Take news for endpoints that are ready."""
-    claimed = await work.outbox.claim_news(lease.token, lease.seconds, limit=limit)
+    claimed = await work.outbox.claim_news(lease.token, lease.seconds, limit=limit, only=only)
     if not claimed:
         return Taken()
     desk = await work.companies.desk()
@@ -200,7 +210,7 @@ async def take_news(work: Work, lease: Lease, *, limit: int) -> Taken:
             dropped[Reason.ENDPOINT_DISABLED].append(each.id)
         else:
             if endpoint.id not in secrets:
-                secrets[endpoint.id] = await work.endpoints.secrets(endpoint.id)
+                secrets[endpoint.id] = await _secrets(work, endpoint.id)
             parcels.append(
                 Parcel(
                     each.id,
@@ -299,7 +309,7 @@ class _Packing:
 
     async def _endpoint(self, channel: Channel) -> tuple[Endpoint, Sequence[bytes]] | None:
         found = await self.work.endpoints.taking(MESSAGE_TYPES[channel])
-        return None if found is None else (found, await self.work.endpoints.secrets(found.id))
+        return None if found is None else (found, await _secrets(self.work, found.id))
 
     def _template(
         self, own: Mapping[str, Sequence[Template]], action: Action, profile: Profile
@@ -326,7 +336,7 @@ class _Packing:
             },
             "company": {"name": desk.company.name},
             "stage": _stage(desk, relationship.current_stage),
-            "offer": _offer(action, desk, self.docket.now),
+            "offer": _offer(action, desk, action.reserved_at or self.docket.now),
             "note": action.note,
             "owner": agenda.owner,
             "unsubscribe_url": None if token is None else self.links.unsubscribe(token),
@@ -339,11 +349,11 @@ def _stage(desk: Desk, key: str) -> dict[str, Any]:
     return {"key": key, "name": key if stage is None else stage.name}
 
 
-def _offer(action: Action, desk: Desk, now: datetime) -> dict[str, Any]:
+def _offer(action: Action, desk: Desk, since: datetime) -> dict[str, Any]:
     told: dict[str, Any] = dict(action.step.offer)
     days = told.pop("valid_days", None)
     if days is not None:
-        last = local_day(now, ZoneInfo(desk.company.timezone)) + timedelta(days=int(days))
+        last = local_day(since, ZoneInfo(desk.company.timezone)) + timedelta(days=int(days))
         told["valid_until"] = last.isoformat()
     return told
 
@@ -352,3 +362,11 @@ def unsubscribe_token(work: Work, relationship_id: int, channel: Channel) -> str
     """What says in a link who wants nothing more on a channel, and that the service has written it."""
     said = f"{work.company_id}.{relationship_id}.{channel.value}"
     return f"{said}.{work.vault.sign(work.company_id, f'unsubscribe:{said}')}"
+
+
+async def _secrets(work: Work, endpoint_id: int) -> Sequence[bytes]:
+    """What signs messages to an endpoint; none where it cannot be opened: that is told by what was to be signed."""
+    try:
+        return await work.endpoints.secrets(endpoint_id)
+    except UnavailableError:
+        return ()

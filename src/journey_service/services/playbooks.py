@@ -63,7 +63,8 @@ async def set_actions(
         await _check_templates(work, actions or ())
         wanted = DEFAULT_ACTIONS.get(stage_key, ()) if actions is None else tuple(actions)
         if tuple(before.actions) == wanted and before.is_default == (actions is None):
-            await work.audit.record_presence(by, "put_stage_actions")
+            operation = "delete_stage_actions" if actions is None else "put_stage_actions"
+            await work.audit.record_presence(by, operation)
             return before
         await work.companies.set_actions(stage_key, actions)
         await work.audit.record(

@@ -10,7 +10,7 @@ from journey_service.gateways.outgoing import Outgoing
 from journey_service.gateways.webhooks import Webhooks
 from journey_service.logs import CONFIG
 from journey_service.repositories.database import Database
-from journey_service.services.delivery import Post
+from journey_service.services.delivery import MOST_CALLS, Post, longest_call
 from journey_service.services.parcels import Links
 from journey_service.settings import Settings
 from journey_service.worker.bells import listen
@@ -36,8 +36,14 @@ async def run_worker(settings: Settings) -> None:
         erasure_key=settings.erasure_key.get_secret_value(),
         vault_key=settings.vault_key.get_secret_value(),
     )
-    outgoing = Outgoing(trusted=settings.trusted_origins)
-    rounds = Rounds(database, lease_seconds=settings.lease_seconds, post=post_of(settings, outgoing))
+    # As many as the courier makes at most: a company whose system is silent keeps nobody else's calls waiting.
+    outgoing = Outgoing(trusted=settings.trusted_origins, connections=MOST_CALLS)
+    rounds = Rounds(
+        database,
+        lease_seconds=settings.lease_seconds,
+        delivery_lease_seconds=settings.delivery_lease_seconds,
+        post=post_of(settings, outgoing),
+    )
     bells = None
     if settings.redis_url is not None:
         bells = asyncio.create_task(listen(settings.redis_url.get_secret_value(), rounds))
@@ -57,9 +63,10 @@ async def run_worker(settings: Settings) -> None:
 
 def post_of(settings: Settings, outgoing: Outgoing) -> Post:
     """The ways out of the house that the settings name."""
+    deadline = longest_call(settings.delivery_lease_seconds)
     mailer: SmtpMailer | MailDrop | None = None
     if settings.mail_url is not None:
-        mailer = SmtpMailer(settings.mail_url.get_secret_value(), settings.sender)
+        mailer = SmtpMailer(settings.mail_url.get_secret_value(), settings.sender, deadline)
     elif settings.mail_folder is not None:
         mailer = MailDrop(settings.mail_folder, settings.sender)
-    return Post(Webhooks(outgoing), mailer, Links(settings.links_url))
+    return Post(Webhooks(outgoing, deadline), mailer, Links(settings.links_url))

@@ -12,6 +12,7 @@ from typing import Final
 
 from journey_service.domain.errors import UnavailableError
 from journey_service.repositories.database import Database
+from journey_service.services import delivery
 from journey_service.services.delivery import Courier, Post, publish_due
 from journey_service.services.imports import run_due_imports
 from journey_service.services.jobs import LEASE_SECONDS, JobRunner
@@ -71,13 +72,18 @@ class Rounds:
         *,
         names: Collection[str] | None = None,
         lease_seconds: float = LEASE_SECONDS,
+        delivery_lease_seconds: float = delivery.LEASE_SECONDS,
         pause_seconds: float | None = None,
         post: Post | None = None,
     ) -> None:
         self._database = database
         self._sweeper = Sweeper(database)
         self._runner = JobRunner(database, KINDS, lease_seconds, on_ended=lambda: self.ring(JOBS))
-        self._courier = None if post is None else Courier(database, post)
+        self._courier = None
+        if post is not None:
+            self._courier = Courier(
+                database, post, delivery_lease_seconds, on_ended=lambda: self.ring(ACTIONS)
+            )
         acts: dict[str, Callable[[], Awaitable[object]]] = {
             SWEEP: self._sweep,
             NIGHTS: self._begin_nights,

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from journey_service.api.shapes.fields import In, Out, Text
 from journey_service.api.shapes.journeys import JourneyOut
+from journey_service.domain.policy import LANGUAGE
 from journey_service.repositories.consents import ConsentChange
 from journey_service.services.customers import Customer
 
@@ -21,6 +22,9 @@ class CustomerIn(In):
     name: Text | None = Field(default=None, max_length=255, examples=["Ada Lovelace"])
     email: Text | None = Field(default=None, max_length=320, examples=["ada@example.com"])
     phone: Text | None = Field(default=None, max_length=64, examples=["+49 30 1234567"])
+    language: str | None = Field(
+        default=None, pattern=rf"^{LANGUAGE.pattern}$", description="to be written to in", examples=["de"]
+    )
     consents: dict[Channel, Consent] = Field(default_factory=dict, examples=[{"email": "granted"}])
 
 
@@ -60,6 +64,7 @@ class CustomerOut(Out):
     name: str | None
     email: str | None
     phone: str | None
+    language: str | None
     consents: dict[str, ConsentOut]
     created_at: datetime
     updated_at: datetime
@@ -74,6 +79,7 @@ class CustomerOut(Out):
             name=profile.name,
             email=profile.email,
             phone=profile.phone,
+            language=profile.language,
             consents={
                 channel: ConsentOut.model_validate(profile.consents.get(channel, {"status": "unknown"}))
                 for channel in CHANNELS

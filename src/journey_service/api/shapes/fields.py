@@ -1,8 +1,17 @@
 """What every shape is made of: texts, instants, free JSON."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, Self
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
 
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.events import JsonValue
@@ -32,6 +41,10 @@ def _rfc3339(value: object) -> object:
 
 
 Text = Annotated[str, AfterValidator(_no_nul)]
+LONGEST_NOTE: Final = 2_000
+Note = Annotated[str, AfterValidator(_no_nul), Field(min_length=1, max_length=LONGEST_NOTE)]
+Line = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$")]
+"""A text on one line."""
 Instant = Annotated[
     AwareDatetime, BeforeValidator(_rfc3339), WithJsonSchema({"type": "string", "format": "date-time"})
 ]
@@ -42,6 +55,25 @@ class In(BaseModel):
     """A body: what is not known is refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def left_out() -> Any:  # noqa: ANN401  # pydantic's field
+    """The default of a field that may be left out, and not be null: nobody reads it."""
+    return Field(default_factory=_nothing)
+
+
+def _nothing() -> None:
+    """What a factory makes is no part of the contract, as a default would be."""
+
+
+class Change(In):
+    """What is to be otherwise; what is left out stays as it is."""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("must name what is to be changed")
+        return self
 
 
 class Out(BaseModel):

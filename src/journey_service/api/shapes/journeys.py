@@ -74,6 +74,7 @@ class JourneyOut(Out):
     scored_at: datetime
     next_evaluation_at: datetime | None
     map_version: int
+    owner: str | None = Field(description="whose the customer is: who was last assigned")
     notes: str | None
     metadata: dict[str, Any] | None
     created_at: datetime
@@ -110,6 +111,7 @@ class JourneyOut(Out):
             scored_at=view.as_of,
             next_evaluation_at=relationship.next_evaluation_at,
             map_version=view.desk.company.map_version,
+            owner=standing.owner,
             notes=standing.notes,
             metadata=standing.metadata,
             created_at=standing.created_at or relationship.stage_entered_at,

@@ -65,6 +65,9 @@ class SettingsOut(Out):
         description="company-local time from which nobody is written to; null: never"
     )
     quiet_until: WallTime = Field(description="until when; earlier than `quiet_from`: of the next day")
+    messages_paused: bool = Field(
+        description="while true, no mail, sms or offer goes out: they wait, `longest_hold_hours` at most"
+    )
     longest_hold_hours: int = Field(
         ge=1, le=168, description="for how long a message waits at most for quiet hours to end"
     )

@@ -36,8 +36,6 @@ companies = Table(
     Column("policy", JSONB, nullable=False),
     # What entering a stage does, by its key, where the company has said it.
     Column("playbook", JSONB, nullable=False, server_default=text("'{}'")),
-    # Of the latest news in order.
-    Column("news_position", BigInteger, nullable=False, server_default=text("0")),
     instant("created_at", now=True),
     instant("updated_at", now=True),
 )
