@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 PORT ?= 8000
 DATA ?= .journey
 
-.PHONY: run install test lint types contracts openapi bench lock clean
+.PHONY: run install test chaos chaos-full lint types contracts openapi bench lock clean
 
 run: install ## Start everything here, with the demo.
 	$(BIN)/journey up --demo --port $(PORT) --data-dir $(DATA)
@@ -22,6 +22,12 @@ $(STAMP): requirements.lock pyproject.toml
 
 test: install lint types contracts ## Everything that CI runs.
 	$(BIN)/python -m pytest
+
+chaos: install ## Kills, freezes and outages, sized for 25 minutes on two cores; prints what was lost: nothing.
+	JOURNEY_CHAOS=chaos $(BIN)/python -m pytest tests/chaos -q -s -p no:cacheprovider
+
+chaos-full: install ## The same with the numbers of the plan: hours.
+	JOURNEY_CHAOS=full $(BIN)/python -m pytest tests/chaos -q -s -p no:cacheprovider
 
 lint: install
 	$(BIN)/ruff check .

@@ -67,6 +67,53 @@ def as_kept(shown: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in shown.items() if name != "updated_at"}
 
 
+async def meet(http: httpx.AsyncClient, tenant: Tenant, customer_id: int = 1, **told: Any) -> None:
+    """A customer with a name, an address and a number, unless it is told otherwise."""
+    profile = {"name": "Ada Keller", "email": f"ada{customer_id}@reader.example", "phone": "+49 170 1"}
+    path = f"{API}/customers/{customer_id}"
+    answer = await http.put(path, headers=tenant.headers, json={**profile, **told})
+    assert answer.status_code in (200, 201), answer.text
+
+
+async def move(http: httpx.AsyncClient, tenant: Tenant, to_stage: str, customer_id: int = 1) -> None:
+    """A person moves a customer."""
+    version = (await journey(http, tenant, customer_id))["version"]
+    answer = await http.post(
+        f"{API}/customers/{customer_id}/transitions",
+        headers={**tenant.headers, "If-Match": f'"{version}"'},
+        json={"to_stage": to_stage},
+    )
+    assert answer.status_code == 201, answer.text
+
+
+async def act(
+    http: httpx.AsyncClient, tenant: Tenant, type_: str, customer_id: int = 1, **told: Any
+) -> dict[str, Any]:
+    """A person acts on a customer; returns the action."""
+    answer = await http.post(
+        f"{API}/customers/{customer_id}/actions", headers=tenant.headers, json={"type": type_, **told}
+    )
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+async def advance(http: httpx.AsyncClient, tenant: Tenant, to: str) -> None:
+    """Move a company's clock; all that falls due on the way is done."""
+    path = f"{API}/admin/companies/{tenant.id}/clock"
+    answer = await http.post(path, headers=tenant.headers, json={"advance_to": to})
+    assert (answer.status_code, answer.json()["status"]) == (200, "done"), answer.text
+
+
+async def audited(http: httpx.AsyncClient, tenant: Tenant, action: str) -> list[dict[str, Any]]:
+    """What the company's log says of acts of a kind, the newest first."""
+    return (await look(http, tenant, "/admin/audit", action=action))["items"]
+
+
+def key_of(tenant: Tenant) -> str:
+    """How the company's key is named where acts are written down."""
+    return f"key:{tenant.token.split('_')[1]}"
+
+
 async def every_page(
     http: httpx.AsyncClient, headers: Mapping[str, str], path: str, **params: Any
 ) -> list[list[dict[str, Any]]]:

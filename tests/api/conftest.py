@@ -71,6 +71,12 @@ async def http(api: FastAPI, contract: Contract) -> AsyncIterator[httpx.AsyncCli
         yield client
 
 
+@pytest.fixture(scope="session", autouse=True)
+def streams_end(api: FastAPI) -> None:
+    """Whoever watches is told what there is, and nothing of what comes: answers are read to their ends here."""
+    api.state.house.feed.longest_seconds = 0
+
+
 @pytest.fixture(scope="session")
 async def outside(servers: Servers) -> AsyncIterator[Outside]:
     """The database as its owner sees it."""

@@ -112,7 +112,13 @@ async def test_whatever_json_is_sent_is_applied_or_refused_as_a_problem(
 
     answer = await http.request(
         method,
-        path.format(customer_id=1, company_id=studio.id, key="vip", key_id="no-such-key"),
+        path.format(
+            customer_id=1,
+            company_id=studio.id,
+            key="vip",
+            key_id="no-such-key",
+            **dict.fromkeys(("task_id", "endpoint_id", "template_id"), 1),
+        ),
         headers={
             **(operator if "/companies" in path else studio.headers),
             "content-type": JSON,

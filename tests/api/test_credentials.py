@@ -1,5 +1,8 @@
 """Who may ask: no credential and one that is not known are the same; what a key may do; whose it is."""
 
+import re
+from uuid import UUID
+
 import pytest
 
 from api.calls import API, JSON, event, problem, tell, without_id
@@ -45,6 +48,34 @@ SCOPES = {
     "get_settings": "admin",
     "put_settings": "admin",
     "get_explanation": "customers:read",
+    "list_tasks": "actions:read",
+    "get_task": "actions:read",
+    "patch_task": "actions:write",
+    "list_campaigns": "actions:read",
+    "get_campaign": "actions:read",
+    "post_campaign_cancellation": "actions:write",
+    "list_actions": "actions:read",
+    "get_action": "actions:read",
+    "post_action": "actions:write",
+    "post_action_retry": "actions:write",
+    "get_stage_actions": "stages:read",
+    "put_stage_actions": "stages:write",
+    "delete_stage_actions": "stages:write",
+    "list_templates": "stages:read",
+    "list_built_in_templates": "stages:read",
+    "post_template": "stages:write",
+    "get_template": "stages:read",
+    "put_template": "stages:write",
+    "delete_template": "stages:write",
+    "post_template_preview": "stages:write",
+    "list_webhook_endpoints": "admin",
+    "post_webhook_endpoint": "admin",
+    "get_webhook_endpoint": "admin",
+    "patch_webhook_endpoint": "admin",
+    "delete_webhook_endpoint": "admin",
+    "post_webhook_rotation": "admin",
+    "post_webhook_test": "admin",
+    "get_stream": "customers:read",
     "get_distribution": "analytics:read",
     "post_rescore": "admin",
     "post_evaluations": "admin",
@@ -99,6 +130,8 @@ async def ask(http, operation, headers, **known):
         "key_id": "k",
         "key": "vip",
         "version": 1,
+        **dict.fromkeys(("task_id", "campaign_id", "endpoint_id", "template_id"), 1),
+        "action_id": UUID(int=1),
         **known,
     }
     return await http.request(method, path.format(**ids), headers=headers)
@@ -199,9 +232,8 @@ async def test_who_is_nobody_is_told_so_before_anything_else(http, body, media):
     headers = {"content-type": media, "If-Match": "x", "X-Company-Id": "x", "Idempotency-Key": " "}
 
     for method, path in OPERATIONS.values():
-        path_ = path.format(
-            customer_id="x", company_id="x", import_id="x", job_id="x", key_id="%00", key="%00", version="x"
-        )
+        path_ = re.sub(r"\{key(_id)?\}", "%00", path)
+        path_ = re.sub(r"\{\w+\}", "x", path_)
         answer = await http.request(method, f"{path_}?limit=x&until=x", headers=headers, content=body)
         problem(answer, 401, "unauthenticated")
 

@@ -27,7 +27,8 @@ async def test_a_customer_who_is_told_about_has_a_journey(http, salon):
     assert answer.headers["etag"] == '"1"'
     told = answer.json()
     assert told.keys() == {
-        *("customer_id", "name", "email", "phone", "consents", "created_at", "updated_at", "journey")
+        *("customer_id", "name", "email", "phone", "language", "consents"),
+        *("created_at", "updated_at", "journey"),
     }
     assert {name: told[name] for name in ADA} == ADA
     assert told["consents"] == dict.fromkeys(["email", "sms", "call", "offer"], UNKNOWN)
@@ -46,6 +47,19 @@ async def test_what_was_put_is_what_is_got(http, salon):
     got = answer.json()
     assert as_kept(got.pop("journey")) == as_kept(told.pop("journey"))
     assert got == told
+
+
+async def test_a_language_is_kept_shown_and_unknown_again_when_it_is_left_out(http, salon):
+    assert (await put(http, salon, **ADA, language="pt-br")).json()["language"] == "pt-br"
+    assert (await look(http, salon, "/customers/1"))["language"] == "pt-br"
+    assert [one["language"] for one in (await look(http, salon, "/customers"))["items"]] == ["pt-br"]
+
+    assert (await put(http, salon, **ADA)).json()["language"] is None
+
+
+@pytest.mark.parametrize("language", ["", "english", "EN", "de_DE", "d", "de\n", 7])
+async def test_a_language_that_is_none_is_refused(http, salon, language):
+    problem(await put(http, salon, language=language), 422, "invalid-input", "/language")
 
 
 async def test_saying_the_same_again_changes_nothing(http, salon, outside):

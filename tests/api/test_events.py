@@ -326,4 +326,6 @@ async def test_the_owner_s_look_at_the_rows_sees_a_single_event(http, salon, out
         "customer_relationships",
         "journey_events",
         "journey_transitions",
+        "journey_actions",
+        "journey_news",
     }

@@ -29,6 +29,7 @@ from journey_service.domain.stages import DEFAULT_STAGES
 from journey_service.main import create_app
 from journey_service.services import credentials
 from journey_service.services.companies import NewCompany, found_company
+from journey_service.services.delivery import publish
 from journey_service.services.schedule import IMPORTS, JOBS
 from journey_service.settings import nowhere
 from journey_service.worker.rounds import Rounds
@@ -48,6 +49,7 @@ CUSTOMER, NOBODYS_CUSTOMER = 731_084_512_000_000, 731_084_519_000_000
 SEQUENCE, STEP, NEVER_GIVEN = 610_000_001_000_000, 1_000_000, 500_000
 """Where the ids begin that the database gives, how far those of two tables are apart, and how far below lie others."""
 AMOUNT = "7391.37"
+UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 USER = CUSTOMER + 777
 
 
@@ -59,6 +61,8 @@ def nobodys(value: str) -> str:
         return str(int(value) - NEVER_GIVEN)
     if re.fullmatch(r"-\d+", value):
         return f"{value[:-1]}{9 - int(value[-1])}"  # somebody erased
+    if re.fullmatch(UUID, value):
+        return value[::-1].replace("-", "")[:8] + value[8:]
     if re.fullmatch(r"(key:)?[0-9a-f]{16}", value):
         head, colon, id_ = value.rpartition(":")
         return f"{head}{colon}{id_[::-1]}"
@@ -90,13 +94,20 @@ def _to_cursor(told: Sequence[Any]) -> str:
 
 # ---- what the contract may hold: every kind of id in it, and what is no id
 
-PATH_IDS = {"customer_id", "import_id", "job_id", "key_id", "key", "version", "company_id"}
+PATH_IDS = {
+    *("customer_id", "import_id", "job_id", "key_id", "key", "version", "company_id"),
+    *("task_id", "campaign_id", "action_id", "endpoint_id", "template_id", "token"),
+}
 QUERY_IDS = {
     "company_id": "company_id",
     "customer_id": "customer_id",
     "q": "text",
     "stage": "key",
     "actor": "actor",
+    "assignee": "assignee",
+    "campaign_id": "campaign_id",
+    "endpoint_id": "endpoint_id",
+    "type": "key",
     "remap_to": "key",
     "get_stage_diff.since": "version",
 }
@@ -113,9 +124,19 @@ QUERY_REST = {
     "dry_run": "true",
     "activation": "current_with_actions",
     "action": "customer.move",
+    "actions": "true",
+    "status": "any",
+    "state": "done",
+    "channel": "call",
+    "unassigned": "true",
+    "due_before": "2027-01-01T00:00:00Z",
+    "types": "stage.changed",
+    "last_event_id": "0",
 }
 HEADER_IDS = {"if-match": "version", "idempotency-key": "idempotency_key"}
 HEADERS_OF_CREDENTIALS = {"x-company-id", "x-reason"}
+HEADERS_REST = {"Last-Event-ID"}
+"""What is a position in the asker's own news, as `last_event_id` is."""
 BODY_IDS = {
     "customer_id": "customer_id",
     "customer_ids": "customer_id",
@@ -126,6 +147,9 @@ BODY_IDS = {
     "source": "source",
     "booking_id": "booking_id",
     "to_stage": "key",
+    "template": "template_key",
+    "Body.key": "template_key",
+    "Body.subject": None,
     "version": "version",
     "stages": "key",
     "remap": "key",
@@ -140,8 +164,15 @@ BODY_REST = {
     "notes": "a note",
     "metadata": {"a": 1},
     "role": "service",
-    "name": "A name",
+    "name": "a_name",
     "scopes": ["customers:read"],
+    "ActionIn.type": "email",
+    "description": "A description",
+    "language": "en",
+    "outcome": "An outcome",
+    "subject": "A subject",
+    "template": "welcome",
+    "Body.text": "{{ unsubscribe_url }}",
 }
 LOOKS_LIKE_AN_ID = re.compile(
     r"(^|_)(id|ids|key|keys|version|subject|cursor)$|stage|compan|customer|remap|user"
@@ -226,7 +257,7 @@ class Document:
         known = {
             "path": PATH_IDS,
             "query": {*QUERY_IDS, *QUERY_REST, "cursor"},
-            "header": {*HEADER_IDS, *HEADERS_OF_CREDENTIALS},
+            "header": {*HEADER_IDS, *HEADERS_OF_CREDENTIALS, *HEADERS_REST},
             "cookie": set(),
         }
         for place, parameters in operation.parameters.items():
@@ -237,7 +268,7 @@ class Document:
             is_known = media in ("", *FILES) or media.endswith(("json", "x-ndjson"))
             assert is_known, f"{operation.id}: nobody has told of {media} bodies"
             for owner, name in self._properties(form):
-                is_told = name in BODY_REST or _kind(owner, name) is not None
+                is_told = _rest(owner, name) is not None or _kind(owner, name) is not None
                 assert is_told or not LOOKS_LIKE_AN_ID.search(name), (
                     f"{operation.id}: nobody has told of {owner}.{name}"
                 )
@@ -286,8 +317,9 @@ class Document:
         kind = _kind(owner, name)
         if kind is not None:
             return _told(schema, name, ids.of("foreign" if name in foreign else "own")[kind], name in foreign)
-        if name in BODY_REST:
-            return BODY_REST[name]
+        rest = _rest(owner, name)
+        if rest is not None:
+            return rest
         if schema.get("type") == "object":
             return self._object(schema, ids, foreign)
         if schema.get("type") == "array":
@@ -298,8 +330,9 @@ class Document:
         return (schema.get("enum") or schema.get("examples") or [schema.get("minimum", "a text")])[0]
 
     def _object(self, schema: Mapping[str, Any], ids: "Ids", foreign: frozenset[str]) -> dict[str, Any]:
-        needed = {*schema.get("required", ()), *foreign, *BODY_REST}
         owner = schema.get("title", "")
+        needed = {*schema.get("required", ()), *foreign}
+        needed |= {name for name in schema.get("properties", ()) if _rest(owner, name) is not None}
         told = {}
         for name, inner in schema.get("properties", {}).items():
             within = {found for _, found in self._properties(inner)} if name != "stages" else set()
@@ -312,6 +345,10 @@ class Document:
 
 def _kind(owner: str, name: str) -> str | None:
     return BODY_IDS.get(f"{owner}.{name}", BODY_IDS.get(name))
+
+
+def _rest(owner: str, name: str) -> Any:
+    return BODY_REST.get(f"{owner}.{name}", BODY_REST.get(name))
 
 
 def _told(schema: Mapping[str, Any], name: str, value: str, is_foreign: bool) -> Any:  # noqa: FBT001
@@ -573,6 +610,7 @@ async def _settle(http, tenant: Tenant, operator: Mapping[str, str], outside: An
     customers = [CUSTOMER + number for number in (1, 2, 3, 4)]
     await _tell_of(http, tenant, customers)
     await _map_out(http, tenant, customers[0])
+    acted = await _act(http, tenant, customers, outside)
     jobs = await _work(http, tenant, customers)
     owned = Owned(tenant)
     keys = await _hand_out(http, owned, outside)
@@ -587,6 +625,7 @@ async def _settle(http, tenant: Tenant, operator: Mapping[str, str], outside: An
     assert NEIGHBOURS_DONT_REACH <= map_version - 1 < 30, map_version
     assert NEIGHBOURS_DONT_REACH <= journey_version < 30, journey_version
     owned.ids = {
+        **acted,
         "customer_id": [str(customers[0]), str(customers[1]), str(rows[0]["customer_id"])],
         "import_id": jobs["imports"],
         "job_id": [*jobs["jobs"], *jobs["imports"]],
@@ -602,6 +641,8 @@ async def _settle(http, tenant: Tenant, operator: Mapping[str, str], outside: An
         "event_id": [f"{MARK}-event-0"],
         "source": [f"{MARK}-source"],
         "booking_id": [f"{MARK}-booking-0"],
+        "template_key": [f"{MARK}_template_1"],
+        "assignee": [f"{MARK}-assignee"],
     }
     owned.canaries = await _canaries(owned, customers, outside)
     return owned
@@ -635,6 +676,47 @@ async def _tell_of(http, tenant: Tenant, customers: Sequence[int]) -> None:
     version = {"If-Match": f'"{moved["journey"]["version"]}"'}
     await _send(http, tenant, "PUT", f"{first}/pin", {"pin_until": "2026-05-01T00:00:00Z"}, **version)
     await _send(http, tenant, "POST", f"/customers/{customers[3]}/anonymize")
+
+
+async def _act(http, tenant: Tenant, customers: Sequence[int], outside: Any) -> dict[str, list[str]]:
+    """Templates, endpoints, tasks, campaigns and deliveries, two of each; returns their ids."""
+    found: dict[str, list[str]] = {}
+
+    def keep(kind: str, told: Mapping[str, Any]) -> None:
+        found.setdefault(kind, []).append(str(told["id"]))
+
+    for number, customer in enumerate(customers[1:3], start=1):
+        words = {"key": f"{MARK}_template_{number}", "text": f"{MARK}-text-{number}"}
+        keep(
+            "template_id",
+            await _send(http, tenant, "POST", "/templates", {**words, "channel": "sms", "language": "en"}),
+        )
+        body = {"url": f"https://localhost/{MARK}-url-{number}", "events": ["stage.changed", "task.created"]}
+        keep("endpoint_id", await _send(http, tenant, "POST", "/webhook-endpoints", body))
+        words = {"title": f"{MARK}-title", "note": f"{MARK}-note-{number}", "assignee": f"{MARK}-assignee"}
+        asked = await _send(http, tenant, "POST", f"/customers/{customer}/actions", {"type": "call", **words})
+        keep("action_id", asked)
+        keep("task_id", {"id": asked["task_id"]})
+        await outside.connection.execute(
+            "INSERT INTO action_attempts (company_id, action_id, number, relationship_id, begun_at, outcome, answer)"
+            " SELECT company_id, id, 1, relationship_id, created_at, 'failed', $3 FROM journey_actions"
+            " WHERE company_id = $1 AND id = $2",
+            tenant.id,
+            asked["id"],
+            f"{MARK}-answer-{number}",
+        )
+        version = (await _send(http, tenant, "GET", f"/customers/{customer}/journey"))["version"]
+        path = f"/customers/{customer}/transitions"
+        await _send(http, tenant, "POST", path, {"to_stage": "at_risk"}, **{"If-Match": f'"{version}"'})
+    for campaign in (await _send(http, tenant, "GET", "/campaigns"))["items"]:
+        keep("campaign_id", campaign)
+    relationship = await outside.connection.fetchval(
+        "SELECT id FROM customer_relationships WHERE company_id = $1 AND customer_id = $2",
+        tenant.id,
+        customers[1],
+    )
+    # Whoever has a link may use it: what others have is one that is not signed.
+    return {**found, "token": [f"{tenant.id}.{relationship}.email.{'u' * 22}"]}
 
 
 async def _map_out(http, tenant: Tenant, customer: int) -> None:
@@ -751,7 +833,8 @@ async def _canaries(owned: Owned, customers: Sequence[int], outside: Any) -> tup
     """Whatever tells the company by itself: its numbers, the ids the database gave it, its keys and secrets."""
     columns = await outside.connection.fetch(
         "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'"
-        " AND (is_identity = 'YES' AND table_name <> 'companies' OR (table_name, column_name) = ('api_keys', 'key_id'))"
+        " AND (is_identity = 'YES' AND table_name <> 'companies'"
+        " OR (table_name, column_name) IN (('api_keys', 'key_id'), ('journey_actions', 'id')))"
     )
     found = {str(owned.tenant.id), str(USER), AMOUNT, *(str(customer) for customer in customers)}
     found |= {*owned.ids["customer_id"], *owned.ids["import_id"]}
@@ -821,9 +904,11 @@ async def _neighbour(http, database, named: int, *, is_busy: bool) -> Neighbour:
     ]
     tenant = Tenant(id_, tokens[0])
     await tell(http, tenant, "visit", occurred_at="2026-03-01T10:00:00Z")
+    others = await _act_like(http, tenant)
     draft = {"stages": [*DEFAULT_STAGES]}
     preview = await _send(http, tenant, "POST", "/stages/preview", draft, **{"If-Match": '"1"'})
     own = {
+        **others,
         "customer_id": "1",
         "import_id": "1",
         "job_id": str(preview["job_id"]),
@@ -857,10 +942,36 @@ async def _neighbour(http, database, named: int, *, is_busy: bool) -> Neighbour:
     )
 
 
+async def _act_like(http, tenant: Tenant) -> dict[str, str]:
+    """One of everything that is made by acting on customers; returns the ids."""
+    asked = await _send(http, tenant, "PUT", "/customers/1", {"name": "A", "phone": "1"})
+    asked = await _send(http, tenant, "POST", "/customers/1/actions", {"type": "call"})
+    version = (await _send(http, tenant, "GET", "/customers/1/journey"))["version"]
+    move = {"to_stage": "at_risk"}
+    await _send(http, tenant, "POST", "/customers/1/transitions", move, **{"If-Match": f'"{version}"'})
+    [campaign] = (await _send(http, tenant, "GET", "/campaigns"))["items"]
+    text = {"key": "theirs", "channel": "sms", "language": "en", "text": "A text"}
+    template = await _send(http, tenant, "POST", "/templates", text)
+    place = {"url": "https://localhost/", "events": ["stage.changed"]}
+    endpoint = await _send(http, tenant, "POST", "/webhook-endpoints", place)
+    return {
+        "action_id": asked["id"],
+        "task_id": str(asked["task_id"]),
+        "campaign_id": str(campaign["id"]),
+        "template_id": str(template["id"]),
+        "endpoint_id": str(endpoint["id"]),
+        "template_key": "welcome",
+        "token": "0",
+    }
+
+
 INSTANT = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)|\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT"
 )
-GIVEN = re.compile(r"\b61\d{13}\b|\b[0-9a-f]{16}\b|\b[0-9a-f]{32}\b|jrn_[\w-]+|(?<==)<own>\.[\w-]{43}")
+GIVEN = re.compile(
+    r"\b61\d{13}\b|\b[0-9a-f]{16}\b|\b[0-9a-f]{32}\b|jrn_[\w-]+|(?<==)<own>\.[\w-]{43}"
+    rf"|\b{UUID}\b|whsec_[\w+/=]+"
+)
 """Ids and secrets that are given when something is made."""
 
 
@@ -1003,7 +1114,7 @@ def document():
 
 
 @pytest.fixture(scope="module")
-async def owned(http, document, found_tenant, operator, outside):
+async def owned(http, database, document, found_tenant, operator, outside):
     """A company full of everything, with ids that tell it by themselves."""
     await outside.connection.execute(
         "SELECT setval(pg_get_serial_sequence(table_name, column_name), $1 + $2 * row_number() OVER ())"
@@ -1020,6 +1131,7 @@ async def owned(http, document, found_tenant, operator, outside):
     )
     await found_tenant(id=next(NEIGHBOURS))  # so that the list of companies goes on
     owned = await _settle(http, tenant, operator, outside)
+    assert await publish(database, tenant.id) > 0
     named = {**operator, "X-Company-Id": str(COMPANY)}
     await _collect_cursors(http, document, owned, named)
     return owned
@@ -1053,6 +1165,8 @@ def test_no_byte_of_a_company_reaches_anybody_else(probed):
     print(f"0 foreign bytes of {len(probed.answers):,} probes")
 
 
+OF_WHOEVER_HAS_THE_LINK = {"get_unsubscription"}
+"""What needs no credential: asked here with links that the service has not written."""
 OF_THE_SERVICE = {"get_health"}
 """What is told of the service as a whole, naming no company, and is another thing a moment later."""
 
@@ -1177,11 +1291,15 @@ async def test_whoever_the_company_is_finds_all_that_was_asked_for(http, documen
 
     reading = {operation.id for operation in document.operations if operation.is_reading}
     operators = {operation.id for operation in document.operations if operation.scope == OPERATE}
+    reading -= OF_WHOEVER_HAS_THE_LINK
     assert opened["an operator"] == reading
     assert opened["the company"] == opened["its session"] == reading - operators
+    acted = ("task_id", "campaign_id", "action_id", "endpoint_id", "template_id")
     words = {word for values in owned.ids.values() for value in values for word in WORD.findall(value)}
     told = {f"{MARK}-{word}" for word in ("notes", "kept", "move", "version", "said-0", "reason", "phone-1")}
     told |= {f"{MARK}-{word}" for word in ("key-agent", "source", "event-0", "booking-0")}
+    told |= {f"{MARK}-{word}" for word in ("text-1", "url-1", "title", "note-1", "answer-1")}
+    told |= {id_ for kind in acted for id_ in owned.ids[kind]}
     told |= {str(USER), AMOUNT, *owned.ids["customer_id"], *owned.ids["job_id"], *owned.ids["key_id"]}
     for name, found in seen.items():
         assert (words | told) - UNSHOWN - found == set(), name

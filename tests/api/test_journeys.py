@@ -14,8 +14,8 @@ JOURNEY = {
     *("customer_id", "current_stage", "stage_name", "stage_entered_at", "days_in_current_stage"),
     *("previous_stage", "version", "pin_until", "suppressed", "lifetime_value", "total_appointments"),
     *("total_missed", "first_appointment_at", "last_appointment_at", "last_event_at", "risk_score"),
-    *("engagement_score", "scored_at", "next_evaluation_at", "map_version", "notes", "metadata"),
-    *("created_at", "updated_at"),
+    *("engagement_score", "scored_at", "next_evaluation_at", "map_version", "owner", "notes"),
+    *("metadata", "created_at", "updated_at"),
 }
 TRANSITION = {
     *("id", "seq", "from_stage", "to_stage", "transitioned_at", "recorded_at", "trigger_type"),
@@ -90,6 +90,7 @@ async def test_a_journey_says_where_a_customer_stands(http, salon):
         "scored_at": NOON,
         "next_evaluation_at": told["next_evaluation_at"],
         "map_version": 1,
+        "owner": None,
         "notes": None,
         "metadata": None,
         "created_at": NOON,

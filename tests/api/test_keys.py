@@ -19,7 +19,11 @@ from journey_service.settings import nowhere
 
 KEYS = f"{API}/admin/keys"
 _OF_EVERYBODY = {"self"}
-_OF_AGENTS = {"customers:read", "customers:write", "journeys:write", "stages:read"} | _OF_EVERYBODY
+_OF_AGENTS = {
+    *("customers:read", "customers:write", "journeys:write", "stages:read"),
+    *("actions:read", "actions:write"),
+    *_OF_EVERYBODY,
+}
 MAY = {
     "service": {"events:write", "customers:read", "customers:write"} | _OF_EVERYBODY,
     "agent": _OF_AGENTS,

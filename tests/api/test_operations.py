@@ -287,7 +287,9 @@ async def test_the_schedule_tells_the_next_night_on_the_companys_own_clocks(http
         "2026-03-02T02:00:00+01:00",
     )
     assert (told["nights"], told["scored_at"]) == ([], None)
-    assert {each["name"] for each in told["rounds"]} == {"sweep", "nights", "jobs", "imports"}
+    assert {each["name"] for each in told["rounds"]} == {
+        *("sweep", "nights", "jobs", "news", "actions", "imports")
+    }
 
     await _clock(http, tenant, advance_to="2026-03-28T12:00:00Z")
 

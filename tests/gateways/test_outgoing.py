@@ -191,6 +191,44 @@ async def test_no_hostile_destination_is_dialled_and_no_refusal_tells_a_secret()
     assert reached == []
 
 
+NEEDS_A_LOOK = {f"https://{host}/hidden?key=hidden" for host in NAMES.keys() - HONEST - {"127.0.0.1."}}
+"""Hostile only by what the name leads to."""
+
+
+def test_what_could_never_be_called_is_told_without_looking_a_name_up():
+    gate = Outgoing(resolve=_nobody_is_asked, backend=Recorder(), ssl_context=STRANGERS)
+    refused = 0
+    for url in HOSTILE:
+        if url in NEEDS_A_LOOK:
+            gate.check(url)
+            continue
+        with pytest.raises(OutgoingRefusedError) as error:
+            gate.check(url)
+        assert "hidden" not in str(error.value)
+        refused += 1
+    assert refused >= 80
+    for url in (
+        "https://honest.example/",
+        "https://honest.example:8443/a?b",
+        f"https://{PUBLIC}/",
+        "https://[2606:4700::1]/",
+    ):
+        gate.check(url)
+
+
+def test_what_the_operator_named_could_be_called():
+    gate = Outgoing(resolve=_nobody_is_asked, trusted=["http://127.0.0.1:9000"], ssl_context=STRANGERS)
+
+    gate.check("http://127.0.0.1:9000/hooks")
+    for url in ("http://127.0.0.1:9001/", "https://127.0.0.1:9000/", "http://user@127.0.0.1:9000/"):
+        with pytest.raises(OutgoingRefusedError):
+            gate.check(url)
+
+
+async def _nobody_is_asked(host, port):
+    raise AssertionError
+
+
 async def test_without_the_guard_the_table_would_tell(monkeypatch):
     monkeypatch.setattr(outgoing, "is_public", lambda _: True)
     reached = [url for url in HOSTILE if (await _dialled(url))[0]]
@@ -429,8 +467,7 @@ async def test_an_answer_that_is_none_is_a_failure(text):
         await gate.send("GET", f"http://127.0.0.1:{port}/")  # nobody listens any more
 
 
-async def test_so_many_calls_at_once_and_no_more_and_the_last_are_waited_for(monkeypatch):
-    monkeypatch.setattr(outgoing, "_CONNECTIONS", 3)
+async def test_so_many_calls_at_once_and_no_more_and_the_last_are_waited_for():
     present, most = 0, []
     full = asyncio.Event()
 
@@ -446,7 +483,7 @@ async def test_so_many_calls_at_once_and_no_more_and_the_last_are_waited_for(mon
 
     async with served(crowd) as (port, _):
         url = f"http://127.0.0.1:{port}"
-        gate = Outgoing(trusted=[url], deadline_seconds=LONG)
+        gate = Outgoing(trusted=[url], deadline_seconds=LONG, connections=3)
         calls = [asyncio.create_task(gate.send("GET", url)) for _ in range(12)]
         await asyncio.gather(*calls)
         full.clear()

@@ -13,10 +13,13 @@ from typing import Any, Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from journey_service.domain.relationship import StageReason
 from journey_service.repositories.transitions import reasons_from_json
 
 # A lock of its own: a company whose clock stands still is held by whoever works by it.
-_HOLD: Final = text("SELECT pg_advisory_xact_lock(hashtextextended('news:' || CAST(:company_id AS bigint), 0))")
+_HOLD: Final = text(
+    "SELECT pg_advisory_xact_lock(hashtextextended('news:' || CAST(:company_id AS bigint), 0))"
+)
 _PUBLISH: Final = text(
     "WITH next AS (SELECT id, row_number() OVER (ORDER BY id) AS place FROM (SELECT id FROM journey_news"
     "   WHERE company_id = :company_id AND position IS NULL ORDER BY id LIMIT :limit) unpublished)"
@@ -145,7 +148,8 @@ def _to_item(row: Any) -> Item:  # noqa: ANN401  # a row of _COLUMNS
                 *("trigger_event", "performed_by", "map_version", "is_silent"),
             )
         }
-        data["reasons"] = [_told(reason) for reason in reasons_from_json(row.reasons)]
+        reasons = reasons_from_json(row.reasons)
+        data |= {"rule": _rule(reasons, row), "reasons": [_told(reason) for reason in reasons]}
     if row.task_id is not None:
         data |= {
             "task_id": row.task_id,
@@ -166,3 +170,11 @@ def _told(value: Any) -> Any:  # noqa: ANN401  # named tuples of reasons, down t
     if hasattr(value, "_asdict"):
         return {name: _told(inner) for name, inner in value._asdict().items()}
     return [_told(inner) for inner in value] if isinstance(value, tuple) else value
+
+
+def _rule(reasons: Sequence[StageReason], row: Any) -> Any:  # noqa: ANN401  # a row of _COLUMNS
+    """The rule that has moved the customer, with the values it saw; None where it was a person."""
+    if row.trigger_type != "automatic":
+        return None
+    held = (rule for stage in reasons if stage.stage == row.to_stage for rule in stage.rules if rule.held)
+    return _told(next(held, None))

@@ -1,0 +1,114 @@
+"""The doorbell: whoever brings work about rings for it, and nobody who changes nothing does."""
+
+import asyncio
+
+import pytest
+from redis.asyncio import Redis
+
+from api.calls import API, NOON, act, event, journey, look, meet, move, tell
+from journey_service.domain.intake import parse_instant
+from journey_service.gateways.doorbell import QUEUE
+
+RUNG = {"ring:news", "ring:actions"}
+
+
+@pytest.fixture
+async def shop(http, found_tenant):
+    """A company with two customers whom it has visited."""
+    tenant = await found_tenant(test_clock=parse_instant(NOON, ""))
+    await tell(http, tenant, "known")
+    await meet(http, tenant)
+    return tenant
+
+
+@pytest.fixture
+async def bell(api, servers):
+    """Says which rounds were rung for since it was last asked."""
+    async with Redis.from_url(servers.redis_url) as redis:
+
+        async def rung():
+            await asyncio.gather(*api.state.house.doorbell._ringing.values())
+            found = {name.decode() for name in await redis.zrange(QUEUE, 0, -1)}
+            await redis.flushdb()
+            return found
+
+        await rung()
+        yield rung
+
+
+async def changed(http, tenant, method, path, body=None):
+    version = (await journey(http, tenant))["version"]
+    headers = {**tenant.headers, "If-Match": f'"{version}"'}
+    answer = await http.request(method, f"{API}/customers/1{path}", headers=headers, json=body)
+    assert answer.status_code < 300, answer.text
+
+
+async def test_whoever_brings_a_move_about_rings(http, shop, bell, outside):
+    async def rings(doing):
+        assert await bell() == set()
+        await doing
+        return await bell() == RUNG
+
+    async def tell_many(*events):
+        answer = await http.post(f"{API}/events/batch", headers=shop.headers, json=[*events])
+        assert answer.status_code == 200
+
+    await bell()
+    assert await rings(tell(http, shop, "first", customer_id=2)), "an event that moves somebody"
+    assert await rings(tell_many(event("again", customer_id=2), event("third", customer_id=3))), "one of many"
+    assert await rings(meet(http, shop, 4)), "a customer whose journey begins"
+    assert await rings(move(http, shop, "vip")), "a move by hand"
+    assert await rings(act(http, shop, "call")), "what a person asks for"
+    dead = await act(http, shop, "email")
+    await outside.connection.execute("UPDATE journey_actions SET state = 'dead' WHERE id = $1", dead["id"])
+    await bell()
+    assert await rings(http.post(f"{API}/actions/{dead['id']}/retry", headers=shop.headers)), "a second try"
+    await move(http, shop, "at_risk")
+    await bell()
+    [campaign] = (await look(http, shop, "/campaigns"))["items"]
+    assert await rings(http.post(f"{API}/campaigns/{campaign['id']}/cancel", headers=shop.headers)), (
+        "the end of a campaign"
+    )
+
+
+async def test_lifting_a_pin_rings_if_it_moves_somebody(http, shop, bell):
+    for total, stage in ((1, "customer"), (2_000, "vip")):
+        await changed(http, shop, "PUT", "/pin", {"pin_until": "2026-04-01T00:00:00Z"})
+        await tell(http, shop, f"visit {total}", total_amount=total)
+        assert (await journey(http, shop))["current_stage"] == "customer"
+        await bell()
+
+        await changed(http, shop, "DELETE", "/pin")
+
+        assert (await journey(http, shop))["current_stage"] == stage
+        assert await bell() == (RUNG if stage == "vip" else set())
+
+
+async def test_evaluating_rings_if_it_moves_somebody(http, shop, bell, outside):
+    await bell()
+    path = f"{API}/customers/1/evaluate"
+    await http.post(path, headers=shop.headers)
+    assert await bell() == set()
+
+    await outside.turn_clock(shop.id, "2026-07-01T12:00:00+00:00")
+    await http.post(path, headers=shop.headers, params={"dry_run": True})
+    assert await bell() == set()
+    moved = await http.post(path, headers=shop.headers)
+
+    assert moved.json()["transitions"] != []
+    assert await bell() == RUNG
+
+
+async def test_whoever_changes_nothing_rings_for_nobody(http, shop, bell):
+    await bell()
+
+    await tell(http, shop, "known")
+    await tell(http, shop, "one more")
+    await meet(http, shop)
+    await meet(http, shop, name="Another")
+    for path in ("/customers/1/journey", "/tasks", "/actions", "/campaigns", "/templates"):
+        await look(http, shop, path)
+    answer = await http.post(f"{API}/customers/99/actions", headers=shop.headers, json={"type": "call"})
+    assert answer.status_code == 404
+
+    assert await bell() == set()

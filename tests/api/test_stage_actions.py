@@ -1,0 +1,288 @@
+"""What stages do: read, replaced, put back to the default; and what is said is what is done."""
+
+import pytest
+
+from api.calls import API, NOON, audited, key_of, look, meet, move, problem
+from journey_service.domain.actions import DEFAULT_ACTIONS
+from journey_service.domain.intake import parse_instant
+from journey_service.domain.playbook import actions_to_json
+
+CALL = {"name": "call_back", "steps": [{"channel": "call", "title": "How was it?", "due_days": 0}]}
+ACTIONS = [
+    CALL,
+    {
+        "name": "win_back",
+        "campaign": True,
+        "steps": [
+            {"channel": "email", "delay_days": 0, "template": "retention_email"},
+            {"channel": "sms", "delay_days": 2, "delay_hours": 3, "template": "retention_sms"},
+            {
+                "channel": "offer",
+                "delay_days": 4,
+                "template": "retention_offer",
+                "offer": {"code": "C", "valid_days": 9},
+            },
+        ],
+    },
+    {"name": "assign", "steps": [{"channel": "assignment", "assignees": ["ada", "ben"]}]},
+]
+
+
+@pytest.fixture
+async def shop(found_tenant):
+    """A company of the test's own."""
+    return await found_tenant(test_clock=parse_instant(NOON, ""))
+
+
+async def get(http, tenant, key="vip"):
+    answer = await http.get(f"{API}/stages/{key}/actions", headers=tenant.headers)
+    assert answer.status_code == 200, answer.text
+    return answer.json(), answer.headers["etag"]
+
+
+async def put(http, tenant, actions, key="vip", **headers):
+    return await http.put(
+        f"{API}/stages/{key}/actions", headers={**tenant.headers, **headers}, json={"actions": actions}
+    )
+
+
+async def delete(http, tenant, key="vip", **headers):
+    return await http.delete(f"{API}/stages/{key}/actions", headers={**tenant.headers, **headers})
+
+
+# ---- read
+
+
+@pytest.mark.parametrize("key", ["lead", "customer", "vip", "at_risk", "prospect", "churned"])
+async def test_a_stage_does_what_it_does_by_default_until_something_else_is_said(http, shop, key):
+    told, tag = await get(http, shop, key)
+
+    assert told == {
+        "stage": key,
+        "actions": actions_to_json(DEFAULT_ACTIONS.get(key, ())),
+        "is_default": True,
+    }
+    assert tag.startswith('"')
+
+
+async def test_equal_actions_have_the_same_tag_and_others_another(http, shop, found_tenant):
+    neighbour = await found_tenant()
+    _, tag = await get(http, shop)
+    assert (await get(http, neighbour))[1] == tag
+    assert (
+        len({(await get(http, shop, key))[1] for key in ("lead", "customer", "vip", "at_risk", "prospect")})
+        == 5
+    )
+
+    changed = await put(http, shop, ACTIONS)
+
+    assert changed.headers["etag"] == (await get(http, shop))[1] != tag
+    assert (await get(http, neighbour))[1] == tag
+
+
+# ---- replaced
+
+
+async def test_what_is_said_is_read_again_and_can_be_sent_back_as_it_is(http, shop, outside):
+    answer = await put(http, shop, ACTIONS)
+
+    assert answer.status_code == 200, answer.text
+    told = answer.json()
+    assert (told["stage"], told["is_default"]) == ("vip", False)
+    assert [action["name"] for action in told["actions"]] == ["call_back", "win_back", "assign"]
+    assert [action["campaign"] for action in told["actions"]] == [False, True, False]
+    assert told["actions"][1]["steps"][2] == {
+        "channel": "offer",
+        "delay_days": 4,
+        "template": "retention_offer",
+        "offer": {"code": "C", "valid_days": 9},
+    }
+    before = await outside.rows(shop.id)
+    again = await put(http, shop, told["actions"], **{"If-Match": answer.headers["etag"]})
+    assert (again.status_code, again.json()) == (200, told)
+    assert await outside.rows(shop.id) == before
+    [row] = await audited(http, shop, "stage.actions")
+    assert (row["target"], row["actor"]) == ("stage:vip", key_of(shop))
+    assert row["detail"] == {"actions": ["call_back", "win_back", "assign"]}
+    assert row["before_hash"] != row["after_hash"]
+
+
+async def test_what_is_said_is_what_is_done_from_then_on(http, shop):
+    await meet(http, shop, 1)
+    await meet(http, shop, 2)
+    await move(http, shop, "vip", 1)
+    await put(http, shop, ACTIONS)
+    await move(http, shop, "vip", 2)
+
+    def names(customer):
+        return {action["name"] for action in actions if action["customer_id"] == customer}
+
+    actions = (await look(http, shop, "/actions", limit=200))["items"]
+    assert names(1) == {"assign_dedicated_manager", "send_vip_benefits_email", "create_quarterly_review"}
+    assert names(2) == {"call_back", "win_back", "assign"}
+    assert (await look(http, shop, "/customers/2/journey"))["owner"] in ("ada", "ben")
+
+
+async def test_whoever_moves_a_customer_is_told_at_once_whose_they_are(http, shop):
+    await meet(http, shop)
+    version = (await look(http, shop, "/customers/1/journey"))["version"]
+
+    moved = await http.post(
+        f"{API}/customers/1/transitions",
+        headers={**shop.headers, "If-Match": f'"{version}"'},
+        json={"to_stage": "vip"},
+    )
+
+    assert moved.json()["journey"]["owner"] == "vip managers"
+    assert (await look(http, shop, "/customers/1/journey"))["owner"] == "vip managers"
+
+
+async def test_a_stage_can_do_nothing(http, shop):
+    told = (await put(http, shop, [])).json()
+    assert (told["actions"], told["is_default"]) == ([], False)
+    await meet(http, shop)
+    await move(http, shop, "vip")
+
+    assert (await look(http, shop, "/actions"))["items"] == []
+
+
+async def test_stages_are_told_apart(http, shop):
+    before = await get(http, shop, "lead")
+    await put(http, shop, ACTIONS)
+
+    assert await get(http, shop, "lead") == before
+
+
+async def test_templates_of_the_company_s_own_can_be_named(http, shop):
+    words = {"key": "spring", "channel": "sms", "language": "en", "text": "Spring is here."}
+    assert (await http.post(f"{API}/templates", headers=shop.headers, json=words)).status_code == 201
+
+    answer = await put(http, shop, [{"name": "write", "steps": [{"channel": "sms", "template": "spring"}]}])
+
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize(
+    ("actions", "pointers"),
+    [
+        (None, ["/actions"]),
+        ({}, ["/actions"]),
+        ([CALL] * 21, ["/actions"]),
+        ([CALL, CALL], ["/actions/1/name"]),
+        ([7], ["/actions/0"]),
+        ([{**CALL, "name": "Call"}], ["/actions/0/name"]),
+        ([{**CALL, "name": "personal_call"}], ["/actions/0/name"]),
+        ([{**CALL, "steps": []}], ["/actions/0/steps"]),
+        ([{**CALL, "when": "now"}], ["/actions/0/when"]),
+        ([{**CALL, "campaign": "yes"}], ["/actions/0/campaign"]),
+        ([{"name": "a", "steps": [{"channel": "webhook"}]}], ["/actions/0/steps/0/channel"]),
+        ([{"name": "a", "steps": [{"channel": "email"}]}], ["/actions/0/steps/0/template"]),
+        (
+            [{"name": "a", "steps": [{"channel": "sms", "template": "welcome"}]}],
+            ["/actions/0/steps/0/template"],
+        ),
+        (
+            [CALL, {"name": "a", "steps": [{"channel": "email", "template": "no"}]}],
+            ["/actions/1/steps/0/template"],
+        ),
+        ([{"name": "a", "steps": [{"channel": "call", "title": "a\x00"}]}], ["/actions/0/steps/0/title"]),
+        (
+            [{"name": "a", "steps": [{"channel": "crm", "delay_days": 2}, {"channel": "crm"}]}],
+            ["/actions/0/steps/1"],
+        ),
+    ],
+)
+async def test_actions_that_make_no_sense_are_refused_with_every_place(
+    http, shop, outside, actions, pointers
+):
+    before = await outside.rows(shop.id)
+
+    problem(await put(http, shop, actions), 422, "invalid-input", *pointers)
+
+    assert await outside.rows(shop.id) == before
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"), [({}, "/actions"), ([], ""), ({"actions": [], "stage": "vip"}, "/stage")]
+)
+async def test_a_body_that_is_none_is_refused(http, shop, body, pointer):
+    answer = await http.put(f"{API}/stages/vip/actions", headers=shop.headers, json=body)
+
+    problem(answer, 422, "invalid-input", pointer)
+
+
+# ---- back to the default
+
+
+async def test_a_stage_is_put_back_to_what_it_does_by_default(http, shop, outside):
+    first = await get(http, shop)
+    await put(http, shop, ACTIONS)
+
+    answer = await delete(http, shop)
+
+    assert answer.status_code == 200, answer.text
+    assert (answer.json(), answer.headers["etag"]) == first == await get(http, shop)
+    before = await outside.rows(shop.id)
+    assert (await delete(http, shop)).json() == first[0]
+    assert await outside.rows(shop.id) == before
+    assert len(await audited(http, shop, "stage.actions")) == 2
+
+
+async def test_saying_what_is_the_default_is_something_else_than_saying_nothing(http, shop):
+    told, tag = await get(http, shop)
+
+    said = await put(http, shop, told["actions"])
+
+    assert (said.json(), said.headers["etag"]) == ({**told, "is_default": False}, tag)
+    assert (await delete(http, shop)).json() == told
+
+
+# ---- seen before
+
+
+async def test_a_change_may_be_based_on_what_was_seen(http, shop):
+    _, tag = await get(http, shop)
+    first = await put(http, shop, ACTIONS, **{"If-Match": f'"other", {tag}'})
+    assert first.status_code == 200
+
+    for stale in (tag, 'W/"x"', f"W/{first.headers['etag']}"):
+        problem(await put(http, shop, [], **{"If-Match": stale}), 412, "stale-actions")
+        problem(await delete(http, shop, **{"If-Match": stale}), 412, "stale-actions")
+
+    assert (await get(http, shop))[0] == first.json()
+    assert (await put(http, shop, [], **{"If-Match": "*"})).status_code == 200
+    assert (await delete(http, shop, **{"If-Match": (await get(http, shop))[1]})).status_code == 200
+
+
+@pytest.mark.parametrize("tag", ["", "vip", '"', "3"])
+async def test_a_tag_that_is_none_is_refused(http, shop, tag):
+    for answer in (
+        await put(http, shop, [], **{"If-Match": tag}),
+        await delete(http, shop, **{"If-Match": tag}),
+    ):
+        problem(answer, 422, "invalid-input", "header/If-Match")
+
+
+# ---- whose they are
+
+
+@pytest.mark.parametrize("key", ["nowhere", "VIP", "%00", "x" * 50])
+async def test_a_stage_that_is_not_there_is_not_found(http, shop, key):
+    path = f"{API}/stages/{key}/actions"
+    for answer in (
+        await http.get(path, headers=shop.headers),
+        await http.put(path, headers=shop.headers, json={"actions": []}),
+        await http.delete(path, headers=shop.headers),
+    ):
+        problem(answer, 404, "stage-not-found")
+
+
+async def test_another_company_s_stages_do_what_they_did(http, shop, found_tenant, outside):
+    neighbour = await found_tenant()
+    before = await outside.rows(neighbour.id)
+
+    await put(http, shop, ACTIONS)
+    await delete(http, shop, "lead")
+
+    assert await outside.rows(neighbour.id) == before
+    assert (await get(http, neighbour))[0]["is_default"] is True

@@ -1,0 +1,319 @@
+"""The Action Center: tasks listed, worked off, handed on, put off; and those that are over stay as they are."""
+
+import pytest
+
+from api.calls import (
+    API,
+    NOON,
+    act,
+    advance,
+    audited,
+    every_page,
+    key_of,
+    look,
+    meet,
+    move,
+    problem,
+)
+from journey_service.domain.intake import parse_instant
+
+TASK = {
+    *("id", "customer_id", "customer_name", "channel", "name", "title", "stage", "assignee", "note"),
+    *("due_at", "status", "reason", "outcome", "closed_by", "closed_at", "action_id", "campaign_id"),
+    "created_at",
+}
+
+
+@pytest.fixture
+async def shop(http, found_tenant):
+    """A company whose people call as often as they like, with three customers."""
+    tenant = await found_tenant(test_clock=parse_instant(NOON, ""), policy={"frequency_cap": 1_000})
+    for customer in (1, 2, 3):
+        await meet(http, tenant, customer)
+    return tenant
+
+
+@pytest.fixture
+async def busy(http, shop):
+    """Tasks of every kind: for several customers, somebody's and nobody's, due at various times, some at the same."""
+    for number in range(6):
+        told = {"due_days": number // 2, "title": f"Call {number}"}
+        told |= {"assignee": ("ada", "ben")[number % 2]} if number < 4 else {}
+        await act(http, shop, "call", 1 + number % 3, **told)
+    await move(http, shop, "vip", 1)
+    await move(http, shop, "at_risk", 2)
+    tasks = await all_tasks(http, shop)
+    for task, status in ((tasks[0], "done"), (tasks[3], "dismissed")):
+        assert (await patch(http, shop, task["id"], status=status)).status_code == 200
+    await move(http, shop, "lead", 2)
+    return shop
+
+
+async def patch(http, tenant, task_id, **body):
+    return await http.patch(f"{API}/tasks/{task_id}", headers=tenant.headers, json=body)
+
+
+async def all_tasks(http, tenant, **params):
+    pages = await every_page(http, tenant.headers, "/tasks", limit=200, **params)
+    return [task for page in pages for task in page]
+
+
+@pytest.fixture
+async def task(http, shop):
+    """A task of nobody's."""
+    return (await act(http, shop, "call", title="Call her", note="About Monday."))["task_id"]
+
+
+# ---- read
+
+
+async def test_a_task_says_what_is_to_be_done_about_whom_and_by_when(http, shop):
+    asked = await act(
+        http, shop, "call", 2, title="Call her", note="About Monday.", assignee="ada", due_days=3
+    )
+
+    told = await look(http, shop, f"/tasks/{asked['task_id']}")
+
+    assert told.keys() == TASK
+    assert told == {
+        **dict.fromkeys(("reason", "outcome", "closed_by", "closed_at", "campaign_id")),
+        "id": asked["task_id"],
+        "action_id": asked["id"],
+        "customer_id": 2,
+        "customer_name": "Ada Keller",
+        "channel": "call",
+        "name": "personal_call",
+        "title": "Call her",
+        "note": "About Monday.",
+        "stage": "prospect",
+        "assignee": "ada",
+        "due_at": "2026-03-04T12:00:00Z",
+        "status": "open",
+        "created_at": NOON,
+    }
+    assert (await look(http, shop, "/tasks"))["items"] == [told]
+
+
+async def test_tasks_are_listed_by_when_they_are_due_and_are_open_unless_others_are_asked_for(http, busy):
+    found = await all_tasks(http, busy)
+
+    keys = [(task["due_at"], task["id"]) for task in found]
+    assert keys == sorted(keys)
+    assert {task["status"] for task in found} == {"open"}
+    everything = await all_tasks(http, busy, status="any")
+    assert {task["status"] for task in everything} == {"open", "done", "dismissed", "closed"}
+    assert len({task["id"] for task in everything}) == len(everything) > len(found) > 4
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 200])
+async def test_tasks_are_read_page_by_page_without_gaps_and_none_twice(http, busy, limit):
+    expected = await all_tasks(http, busy, status="any")
+    assert len({task["due_at"] for task in expected}) < len(expected), "some are due at the same time"
+
+    pages = await every_page(http, busy.headers, "/tasks", status="any", limit=limit)
+
+    assert [task for page in pages for task in page] == expected
+    assert all(len(page) == limit for page in pages[:-1])
+
+
+async def test_a_page_goes_on_where_the_last_one_ended_whatever_was_worked_off(http, busy):
+    expected = [task["id"] for task in await all_tasks(http, busy)]
+    first = await look(http, busy, "/tasks", limit=2)
+    await patch(http, busy, expected[0], status="done")
+
+    rest = await look(http, busy, "/tasks", limit=200, cursor=first["next_cursor"])
+
+    assert [task["id"] for task in (*first["items"], *rest["items"])] == expected
+
+
+async def test_tasks_are_narrowed_down(http, busy):
+    everything = await all_tasks(http, busy, status="any")
+    due = sorted(task["due_at"] for task in everything)[len(everything) // 2]
+    cases = {
+        "open": ({"status": "open"}, lambda task: task["status"] == "open"),
+        "done": ({"status": "done"}, lambda task: task["status"] == "done"),
+        "dismissed": ({"status": "dismissed"}, lambda task: task["status"] == "dismissed"),
+        "closed": ({"status": "closed"}, lambda task: task["status"] == "closed"),
+        "somebody's": ({"assignee": "ada"}, lambda task: task["assignee"] == "ada"),
+        "nobody's": ({"unassigned": True}, lambda task: task["assignee"] is None),
+        "due": ({"due_before": due}, lambda task: task["due_at"] < due),
+        "of a stage": ({"stage": "vip"}, lambda task: task["stage"] == "vip"),
+        "of a customer": ({"customer_id": 2}, lambda task: task["customer_id"] == 2),
+        "calls": ({"channel": "call"}, lambda task: task["channel"] == "call"),
+        "others": ({"channel": "task"}, lambda task: task["channel"] == "task"),
+        "several": (
+            {"customer_id": 3, "channel": "call", "status": "open"},
+            lambda task: (task["customer_id"], task["channel"], task["status"]) == (3, "call", "open"),
+        ),
+    }
+    for name, (params, fits) in cases.items():
+        expected = [task for task in everything if fits(task)]
+        assert 0 < len(expected) < len(everything), name
+        wanted = {"status": "any", **params}
+        assert await all_tasks(http, busy, **wanted) == expected, name
+        pages = await every_page(http, busy.headers, "/tasks", limit=1, **wanted)
+        assert [task for page in pages for task in page] == expected, name
+    for params in ({"assignee": "ADA"}, {"customer_id": 99}, {"stage": "nowhere"}, {"due_before": NOON}):
+        assert await all_tasks(http, busy, status="any", **params) == [], params
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[("status", value) for value in ("", "OPEN", "all")],
+        *[("assignee", value) for value in ("a\x00", "x" * 256)],
+        *[("unassigned", value) for value in ("maybe",)],
+        *[("due_before", value) for value in ("tomorrow", "2026-03-01", "2026-03-01T12:00:00")],
+        *[("stage", value) for value in ("VIP", "x" * 51)],
+        *[("customer_id", value) for value in ("x", str(2**63))],
+        *[("channel", value) for value in ("email", "webhook")],
+        *[("limit", value) for value in ("0", "201")],
+        *[
+            ("cursor", value)
+            for value in (
+                "x",
+                "WyJ0YXNrcyIsMSwxXQ",
+                "WyJ0YXNrcyIsIjIwMjYtMDMtMDFUMTI6MDA6MDAiLDFd",
+                "WyJ0YXNrcyIsIjIwMjYtMDMtMDFUMTI6MDA6MDArMDA6MDAiLCIxIl0",
+                "WyJ0YXNrcyIsIjAwMDEtMDEtMDFUMDA6MDA6MDArMTQ6MDAiLDFd",
+            )
+        ],
+    ],
+)
+async def test_a_filter_that_is_none_is_refused(http, shop, name, value):
+    answer = await http.get(f"{API}/tasks", headers=shop.headers, params={name: value})
+
+    problem(answer, 422, "invalid-input", f"query/{name}")
+
+
+# ---- worked off, handed on, put off
+
+
+async def test_a_task_is_worked_off_with_what_came_of_it(http, shop, task):
+    await advance(http, shop, "2026-03-01T15:00:00Z")
+    answer = await patch(http, shop, task, status="done", outcome="She comes on Monday.\nAt ten.")
+
+    assert answer.status_code == 200, answer.text
+    told = answer.json()
+    assert (told["status"], told["outcome"]) == ("done", "She comes on Monday.\nAt ten.")
+    assert (told["closed_by"], told["closed_at"]) == (key_of(shop), "2026-03-01T15:00:00Z")
+    assert await look(http, shop, f"/tasks/{task}") == told
+    assert await all_tasks(http, shop) == []
+    [row] = await audited(http, shop, "task.change")
+    assert (row["target"], row["customer_id"], row["actor"]) == (f"task:{task}", 1, key_of(shop))
+    assert row["detail"]["status"] == "done"
+    assert "Monday" not in str(row)
+
+
+async def test_a_task_is_dismissed_handed_on_and_put_off(http, shop, task):
+    told = (await patch(http, shop, task, assignee="ada", due_at="2026-04-01T10:00:00+02:00")).json()
+    assert (told["assignee"], told["due_at"], told["status"]) == ("ada", "2026-04-01T08:00:00Z", "open")
+    assert told["closed_at"] is None
+
+    assert (await patch(http, shop, task, assignee=None)).json()["assignee"] is None
+    assert (await patch(http, shop, task, outcome="No answer yet.")).json()["status"] == "open"
+    told = (await patch(http, shop, task, status="dismissed")).json()
+    assert (told["status"], told["outcome"], told["due_at"]) == (
+        "dismissed",
+        "No answer yet.",
+        "2026-04-01T08:00:00Z",
+    )
+
+
+async def test_saying_the_same_again_changes_nothing(http, shop, task, outside):
+    body = {"status": "done", "outcome": "Well.", "assignee": "ada"}
+    first = await patch(http, shop, task, **body)
+    before = await outside.rows(shop.id)
+
+    for again in (body, {"status": "done"}, {"assignee": "ada", "due_at": first.json()["due_at"]}):
+        answer = await patch(http, shop, task, **again)
+        assert (answer.status_code, answer.json()) == (200, first.json())
+
+    assert await outside.rows(shop.id) == before
+
+
+@pytest.mark.parametrize(
+    "change", [{"status": "dismissed"}, {"assignee": "ben"}, {"outcome": "Not so well."}]
+)
+async def test_a_task_that_is_over_is_not_changed(http, shop, task, outside, change):
+    await patch(http, shop, task, status="done", outcome="Well.")
+    before = await outside.rows(shop.id)
+
+    problem(await patch(http, shop, task, **change), 409, "task-closed")
+
+    assert await outside.rows(shop.id) == before
+
+
+async def test_a_task_that_the_service_has_closed_is_over_too_and_says_why(http, shop):
+    await move(http, shop, "at_risk")
+    [task, *_] = await all_tasks(http, shop)
+    await move(http, shop, "vip")
+
+    problem(await patch(http, shop, task["id"], status="done"), 409, "task-closed")
+
+    told = await look(http, shop, f"/tasks/{task['id']}")
+    assert (told["status"], told["reason"], told["closed_by"]) == ("closed", "left_stage", None)
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({}, ""),
+        ([], ""),
+        ({"status": "open"}, "/status"),
+        ({"status": "closed"}, "/status"),
+        ({"status": None}, "/status"),
+        ({"outcome": None}, "/outcome"),
+        ({"outcome": ""}, "/outcome"),
+        ({"outcome": "x" * 2_001}, "/outcome"),
+        ({"outcome": "a\x00"}, "/outcome"),
+        ({"assignee": ""}, "/assignee"),
+        ({"assignee": "a\nb"}, "/assignee"),
+        ({"assignee": "x" * 256}, "/assignee"),
+        ({"due_at": None}, "/due_at"),
+        ({"due_at": "2026-04-01"}, "/due_at"),
+        ({"title": "Another"}, "/title"),
+    ],
+)
+async def test_a_change_that_is_none_is_refused_with_its_place(http, shop, task, outside, body, pointer):
+    before = await outside.rows(shop.id)
+
+    answer = await http.patch(f"{API}/tasks/{task}", headers=shop.headers, json=body)
+
+    problem(answer, 422, "invalid-input", pointer)
+    assert await outside.rows(shop.id) == before
+
+
+async def test_the_longest_outcome_is_kept_whole(http, shop, task):
+    assert (await patch(http, shop, task, outcome="ü" * 2_000)).json()["outcome"] == "ü" * 2_000
+
+
+# ---- whose they are
+
+
+async def test_another_company_s_task_is_answered_like_one_that_is_not_there(
+    http, shop, task, found_tenant, outside
+):
+    neighbour = await found_tenant()
+    before = await outside.rows(shop.id)
+
+    for id_ in (task, 10**15):
+        told = problem(await http.get(f"{API}/tasks/{id_}", headers=neighbour.headers), 404, "task-not-found")
+        assert told["detail"] == f"No task {id_}."
+        problem(await patch(http, neighbour, id_, status="done"), 404, "task-not-found")
+
+    assert await all_tasks(http, neighbour, status="any") == []
+    cursor = (await look(http, shop, "/tasks", limit=1))["next_cursor"]
+    assert cursor is None
+    assert await outside.rows(shop.id) == before
+
+
+async def test_tasks_of_whoever_was_erased_are_shown_without_who_it_was(http, shop, task):
+    assert (await http.post(f"{API}/customers/1/anonymize", headers=shop.headers)).status_code == 200
+
+    [told] = await all_tasks(http, shop, status="any")
+
+    assert (told["id"], told["status"], told["reason"]) == (task, "closed", "erased")
+    assert told["customer_id"] < 0
+    assert (told["customer_name"], told["note"], told["title"]) == (None, None, "personal_call")
+    assert await all_tasks(http, shop, status="any", customer_id=told["customer_id"]) == [told]
