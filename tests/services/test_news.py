@@ -348,3 +348,23 @@ async def test_a_feed_that_is_closed_lets_everybody_go(open_salon, quick):
             assert page == []
             waiting = asyncio.create_task(anext(followed, "over"))
     assert quick._watched == {}
+
+
+async def test_a_move_is_told_with_the_rule_that_made_it_and_what_that_saw(open_salon):
+    salon = await open_salon()
+    await ingest(
+        salon.database, salon.id, [Event("t", "1", 7, "call_received", T0, call_duration=90)], now=T0
+    )
+    await publish(salon.database, salon.id)
+
+    opened, moved = [item for item in await read(salon) if item.type == CHANGED]
+
+    assert (opened.data["to_stage"], opened.data["rule"]) == ("prospect", None)
+    assert (moved.data["from_stage"], moved.data["to_stage"], moved.data["seq"]) == ("prospect", "lead", 2)
+    assert moved.data["rule"] == {
+        "trigger": "call_received",
+        "held": True,
+        "conditions": [{"field": "call_duration", "condition": ">60", "value": 90, "held": True}],
+    }
+    assert moved.data["map_version"] == 1
+    assert {"stage", "kind", "held", "rules"} == set(moved.data["reasons"][0])

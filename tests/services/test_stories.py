@@ -9,8 +9,8 @@ from journey_service.domain.actions import DEFAULT_ACTIONS, RETENTION_CAMPAIGN, 
 from journey_service.domain.agenda import Wish
 from journey_service.domain.templates import Template
 from journey_service.repositories.campaigns import CampaignsWanted
+from journey_service.repositories.deliveries import ActionsWanted
 from journey_service.repositories.imports import Terms
-from journey_service.repositories.outbox import ActionsWanted
 from journey_service.repositories.tasks import TasksWanted
 from journey_service.services import actions, agendas, clock, templates
 from journey_service.services.campaigns import list_campaigns

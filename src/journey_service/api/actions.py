@@ -30,7 +30,7 @@ from journey_service.domain.errors import (
     IdempotencyKeyReusedError,
 )
 from journey_service.domain.events import MAX_ID
-from journey_service.repositories.outbox import ActionsWanted
+from journey_service.repositories.deliveries import ActionsWanted
 from journey_service.services import actions
 
 router = APIRouter(tags=["actions"], route_class=StrictRoute)

@@ -16,7 +16,7 @@ from journey_service.cli.terminal import (
     with_database,
 )
 from journey_service.domain.agenda import State
-from journey_service.repositories.outbox import ActionsWanted, Listed
+from journey_service.repositories.deliveries import ActionsWanted, Listed
 from journey_service.services.actions import list_actions, retry_action
 
 

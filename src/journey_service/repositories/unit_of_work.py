@@ -11,6 +11,7 @@ from journey_service.repositories.campaigns import Campaigns
 from journey_service.repositories.companies import Companies, CompanyDirectory
 from journey_service.repositories.consents import Consents
 from journey_service.repositories.customers import Customers
+from journey_service.repositories.deliveries import Deliveries
 from journey_service.repositories.distribution import Distribution
 from journey_service.repositories.due import Due
 from journey_service.repositories.endpoints import Endpoints
@@ -20,7 +21,7 @@ from journey_service.repositories.imports import DueImports, Imports
 from journey_service.repositories.jobs import DueJobs, Jobs
 from journey_service.repositories.keys import KeyLookup, Keys
 from journey_service.repositories.news import News
-from journey_service.repositories.outbox import Deliveries, Outbox
+from journey_service.repositories.outbox import Outbox
 from journey_service.repositories.pasts import Pasts
 from journey_service.repositories.personal import PersonalData
 from journey_service.repositories.relationships import Relationships

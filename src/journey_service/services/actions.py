@@ -19,7 +19,7 @@ from journey_service.domain.templates import BUILT_IN
 from journey_service.repositories.audit import Act
 from journey_service.repositories.companies import Desk
 from journey_service.repositories.database import Database
-from journey_service.repositories.outbox import ActionsWanted, Attempt, Listed
+from journey_service.repositories.deliveries import ActionsWanted, Attempt, Listed
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services import agendas
 from journey_service.services.desk import load, write

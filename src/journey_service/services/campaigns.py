@@ -8,7 +8,7 @@ from journey_service.domain.errors import CampaignEndedError, CampaignNotFoundEr
 from journey_service.repositories.audit import Act
 from journey_service.repositories.campaigns import CampaignsWanted, StoredCampaign
 from journey_service.repositories.database import Database
-from journey_service.repositories.outbox import Listed
+from journey_service.repositories.deliveries import Listed
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services import agendas
 from journey_service.services.desk import load, write

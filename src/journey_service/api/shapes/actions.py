@@ -11,7 +11,7 @@ from journey_service.domain.agenda import Wish
 from journey_service.domain.errors import Fault, InvalidInputError
 from journey_service.domain.playbook import LONGEST_DAYS
 from journey_service.domain.templates import KEY
-from journey_service.repositories.outbox import Attempt, Listed
+from journey_service.repositories.deliveries import Attempt, Listed
 from journey_service.services.actions import ActionView
 
 ActionState = Literal["pending", "leased", "done", "cancelled", "dead"]

@@ -8,7 +8,7 @@ from pydantic import Field
 from journey_service.api.shapes.actions import ActionState
 from journey_service.api.shapes.fields import Out
 from journey_service.domain.actions import Channel
-from journey_service.repositories.outbox import Listed
+from journey_service.repositories.deliveries import Listed
 from journey_service.services.campaigns import CampaignView
 
 
