@@ -254,6 +254,13 @@ def upgrade() -> None:
     )
     op.create_index("idx_listed_actions", "journey_actions", ["company_id", "created_at", "id"], unique=False)
     op.create_index(
+        "ix_due_deliveries",
+        "journey_actions",
+        ["company_id", "endpoint_id", "ready_at"],
+        unique=False,
+        postgresql_where=sa.text("state IN ('pending', 'leased') AND endpoint_id IS NOT NULL"),
+    )
+    op.create_index(
         "ix_due_actions",
         "journey_actions",
         ["company_id", "ready_at"],

@@ -395,7 +395,7 @@ async def test_a_stream_ends_by_itself_so_that_its_reader_is_let_in_again(http, 
         while await next_told(pieces, reader):
             pass
         await task
-    assert Feed(api.state.house.database).longest_seconds == 15 * 60
+    assert Feed(api.state.house.database).longest_seconds == 60
 
 
 async def test_a_feed_that_is_closed_lets_everybody_go_and_nobody_in(http, api, shop, settings, database):

@@ -77,6 +77,7 @@ def test_the_default_numbers_are_the_guides():
         "keep_import_faults_days": 90,
         "keep_job_details_days": 365,
         "messages_paused": False,
+        "reply_to": None,
         "keep_news_days": 30,
         "keep_audit_days": 1095,
     }

@@ -7,15 +7,17 @@ import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from journey_service.domain.actions import Channel, StageAction, Step
+from journey_service.domain.templates import Template
 from journey_service.gateways.outgoing import Outgoing
 from journey_service.gateways.webhooks import Webhooks
-from journey_service.services import delivery, parcels
+from journey_service.services import delivery, endpoints, parcels
 from journey_service.services.clock import advance
 from journey_service.services.delivery import SHARE, Post, publish
 from journey_service.services.endpoints import list_endpoints, rotate_secret
 from journey_service.services.playbooks import set_actions
+from journey_service.services.templates import add_template
 from ledger import rows
-from services.receivers import BY, LINKS, LONG, Gate, always, body_of, courier_of, opening
+from services.receivers import BY, LINKS, LONG, Gate, always, body_of, courier_of, opening, unsubscribe_token
 
 T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -269,3 +271,100 @@ async def test_news_of_a_company_reach_each_endpoint_that_wants_them_even_if_ano
         "SELECT state FROM journey_actions WHERE company_id = :company AND channel = 'webhook' ORDER BY endpoint_id",
     )
     assert [state for (state,) in states] == ["pending", "done"]
+
+
+async def test_a_slow_system_of_a_company_holds_up_neither_its_mails_nor_its_other_endpoints(open_salon):
+    salon = await open_salon()
+    await salon.register()
+    await entered(salon, SMS, EMAIL, customers=2 * SHARE)
+    gate = salon.system.answer = Gate(SHARE)
+    courier = salon.courier(grace_seconds=0.0)
+    await courier.look()
+    await asyncio.wait_for(gate.is_full.wait(), LONG)
+    await wait_for(lambda: len(salon.mailbox.letters) == 2 * SHARE, courier)
+
+    # More that becomes ready meanwhile is taken, though the first calls have not come to an end.
+    await entered(salon, EMAIL, customers=3 * SHARE)
+    await wait_for(lambda: len(salon.mailbox.letters) == 3 * SHARE, courier)
+    assert len(salon.system.told) == SHARE
+    await asyncio.wait_for(courier.close(), LONG)
+
+
+async def test_news_for_a_slow_endpoint_leave_room_for_another(open_salon):
+    slow, fast = [await open_salon() for _ in range(2)]
+    await slow.register("stage.changed")
+    added = await endpoints.add_endpoint(
+        slow.database,
+        slow.id,
+        url=f"{fast.system.url}/hooks",
+        events=["stage.changed"],
+        description=None,
+        by=BY,
+    )
+    fast.system.secrets.append(added.secret)
+    for customer in range(1, 31):
+        await slow.meet(customer)
+    await publish(slow.database, slow.id)
+    gate = slow.system.answer = Gate(SHARE // 2)
+    courier = courier_of(slow.database, post_among(slow, fast), slow.id, grace_seconds=0.0)
+    await courier.look()
+    await asyncio.wait_for(gate.is_full.wait(), LONG)
+    await wait_for(lambda: len(fast.system.told) == 30, courier)
+
+    assert len(slow.system.told) == SHARE // 2
+    await asyncio.wait_for(courier.close(), LONG)
+
+
+async def test_a_mail_is_from_the_company_and_answers_go_where_it_says(open_salon):
+    salon = await open_salon(name="Salon Lumi\u00e8re", policy={**FREE, "reply_to": "hello@salon.example"})
+    await entered(salon, EMAIL)
+    await salon.deliver()
+
+    [letter] = salon.mailbox.letters
+    assert str(letter["From"]).startswith("Salon Lumi\u00e8re <")
+    assert letter["Reply-To"] == "hello@salon.example"
+
+
+async def test_a_template_that_hides_the_link_does_not_get_away_with_it(open_salon):
+    salon = await open_salon()
+    hiding = Template(
+        key="welcome",
+        channel=Channel.EMAIL,
+        language="en",
+        subject="Hello",
+        text='{% unless customer.name == "Bob" %}{{ unsubscribe_url }}{% endunless %} Hi',
+    )
+    await add_template(salon.database, salon.id, hiding, by=BY)
+    await entered(salon, EMAIL)
+    await salon.change("UPDATE customers SET name = 'Bob' WHERE company_id = :company")
+    await salon.deliver()
+
+    [letter] = salon.mailbox.letters
+    assert unsubscribe_token(letter)
+
+
+async def test_a_customer_whose_address_is_none_has_no_address(open_salon):
+    salon = await open_salon()
+    await salon.register()
+    await entered(salon, SMS, EMAIL)
+    await salon.change("UPDATE customers SET email = ' ', phone = '' WHERE company_id = :company")
+    await salon.deliver()
+
+    assert {(state, reason) for state, reason in await salon.log("state", "reason")} == {
+        ("cancelled", "no_address")
+    }
+
+
+async def test_what_a_test_clock_has_let_go_is_not_sent_again_after_consent_was_withdrawn(open_salon):
+    salon = await open_salon(test_clock=T0, deliver=True)
+    await salon.register()
+    await entered(salon, OFFER)
+    salon.system.answer = always(500)
+    await salon.deliver()
+    assert len(salon.system.told) == 1
+    await salon.meet(consents={"offer": "withdrawn"})
+    await salon.change("UPDATE journey_actions SET ready_at = now() WHERE company_id = :company")
+    await salon.deliver()
+
+    assert len(salon.system.told) == 1
+    assert await salon.log("state", "reason") == [("cancelled", "no_consent")]

@@ -27,6 +27,7 @@ from journey_service.domain.errors import (
     ActionNotDeadError,
     ActionNotFoundError,
     CustomerNotFoundError,
+    EndpointDisabledError,
     IdempotencyKeyReusedError,
 )
 from journey_service.domain.events import MAX_ID
@@ -86,7 +87,7 @@ async def get_action(action_id: ActionId, caller: ActionReader, house: HouseDep)
 @router.post(
     "/actions/{action_id}/retry",
     summary="Try a dead action again",
-    responses=problems(ActionNotFoundError, ActionNotDeadError),
+    responses=problems(ActionNotFoundError, ActionNotDeadError, EndpointDisabledError),
 )
 async def post_action_retry(action_id: ActionId, caller: ActionWriter, house: HouseDep) -> ActionOut:
     """Have a dead action tried again at once, as if for the first time; its attempts stay on record."""

@@ -15,6 +15,7 @@ from journey_service.cli.terminal import (
     say_table,
     with_database,
 )
+from journey_service.domain.actions import Channel
 from journey_service.domain.agenda import State
 from journey_service.repositories.deliveries import ActionsWanted, Listed
 from journey_service.services.actions import list_actions, retry_action
@@ -24,27 +25,27 @@ def deliveries(
     company: CompanyId,
     state: Annotated[State | None, typer.Option(help="Those in this state only.")] = None,
     customer: Annotated[int | None, typer.Option(help="Those about this customer only.")] = None,
-    retry: Annotated[
-        bool, typer.Option("--retry", help="Have the dead ones among them tried again.")
-    ] = False,
+    *,
+    channel: Annotated[Channel | None, typer.Option(help="Those on this channel only.")] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Have those that are dead tried again.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what stages have had done, newest first: sent, waiting, cancelled and why, or dead."""
+    wanted = ActionsWanted(
+        limit=limit,
+        state=State.DEAD.value if retry else None if state is None else state.value,
+        channel=None if channel is None else channel.value,
+        customer_id=customer,
+    )
 
     async def work(place: Place) -> list[Listed]:
-        wanted = ActionsWanted(
-            limit=limit, state=None if state is None else state.value, customer_id=customer
-        )
         found = [*await list_actions(place.database, company, wanted)]
         if not retry:
             return found
         by = at_the_command_line("deliveries")
-        return [
-            await retry_action(place.database, company, one.id, by=by) if one.state == State.DEAD else one
-            for one in found
-        ]
+        return [await retry_action(place.database, company, one.id, by=by) for one in found]
 
     rows = with_database(data_dir, work)
     if as_json:
@@ -67,7 +68,7 @@ def deliveries(
         ],
     )
     if retry:
-        mention("What was dead is pending again; a worker sees to it.")
+        mention(f"{len(rows)} were dead and are pending again; a worker sees to it.")
 
 
 def _shown(row: Listed) -> dict[str, Any]:

@@ -281,6 +281,14 @@ class Agenda:
         action.is_changed = True
         return Verdict.GO
 
+    def refuses(self, action: Action, now: datetime) -> bool:
+        """Whether an action that was let go before must not be sent any more: it is then dropped."""
+        if self.is_erased:
+            self._cancel(action, Reason.ERASED, now)
+        elif (reason := self._unreachable(action.step.channel)) is not None:
+            self._cancel(action, reason, now)
+        return action.state is State.CANCELLED
+
     def drop(self, action: Action, reason: Reason, now: datetime) -> None:
         """It turns out that an action cannot be done here."""
         self._cancel(action, reason, now)
@@ -391,9 +399,13 @@ class Agenda:
         # A step that failed for good may have been the last: somebody may have it tried again all the same.
         if campaign is not None and campaign.ended_at is not None and campaign.reason is not Reason.COMPLETED:
             return Reason.CAMPAIGN_ENDED
-        if action.step.channel not in MESSAGES:
+        return self._unreachable(action.step.channel)
+
+    def _unreachable(self, channel: Channel) -> Reason | None:
+        """Why the customer may not be contacted on a channel, if so."""
+        if channel not in MESSAGES:
             return None
-        fate = self.reach.fate(action.step.channel, self.policy)
+        fate = self.reach.fate(channel, self.policy)
         return {Fate.NO_CONSENT: Reason.NO_CONSENT, Fate.NO_ADDRESS: Reason.NO_ADDRESS}.get(fate)
 
     def _hold(self, action: Action, now: datetime) -> Verdict | None:

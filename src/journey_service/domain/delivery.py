@@ -23,7 +23,8 @@ FAILING_DAYS: Final = 5
 class Letter:
     """One mail. `key` is the same for every attempt: the Message-ID is made from it, so that receivers can tell.
 
-    `unsubscribe_url` is where the reader withdraws their consent, by opening it or with one click (RFC 8058).
+    `sender_name` is who writes, by the service's own address; answers go to `reply_to`. `unsubscribe_url` is where the
+    reader withdraws their consent, by opening it or with one click (RFC 8058).
     """
 
     key: str
@@ -32,6 +33,8 @@ class Letter:
     text: str
     html: str | None = None
     unsubscribe_url: str | None = None
+    sender_name: str | None = None
+    reply_to: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

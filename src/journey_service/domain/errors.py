@@ -375,6 +375,16 @@ class EndpointTakenError(ConflictError):
         )
 
 
+class EndpointDisabledError(ConflictError):
+    """Something is to be sent again to an endpoint that takes nothing."""
+
+    code = "endpoint-disabled"
+    title = "The endpoint is disabled"
+
+    def __init__(self, endpoint_id: int) -> None:
+        super().__init__(f"Endpoint {endpoint_id} is disabled; enable it first, nothing was changed.")
+
+
 class EndpointInUseError(ConflictError):
     """An endpoint is to be taken away that the log of deliveries names."""
 

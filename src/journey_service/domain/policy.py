@@ -20,6 +20,9 @@ UNITS: Final = 10_000
 _MAX_DECIMALS: Final = 4
 LANGUAGE: Final = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,8})?", re.ASCII)
 """How a language is named: a primary tag of BCP 47 and perhaps a region, in lower case."""
+_ADDRESS: Final = re.compile(
+    r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63}){1,8}", re.ASCII
+)
 _WALL_TIME: Final = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]", re.ASCII)
 
 
@@ -128,6 +131,8 @@ class CompanyPolicy:
     """How long a message waits at most for quiet hours or a pause to end: then it is not sent any more."""
     campaign_pause_days: int = 30
     """For how long after a campaign has ended none of its kind begins for the same customer."""
+    reply_to: str | None = None
+    """Where answers to the company's mails go; None: to the service's own sender."""
     language: str = "en"
     """In which customers are written to whose own language is not known."""
     keep_event_details_days: int = 730
@@ -199,6 +204,9 @@ def parse_policy(raw: Mapping[str, object], pointer: str = "") -> CompanyPolicy:
     paused = raw.get("messages_paused", DEFAULT_POLICY.messages_paused)
     if not isinstance(paused, bool):
         faults.append(Fault(f"{pointer}/messages_paused", "must be true or false"))
+    reply_to = raw.get("reply_to")
+    if reply_to is not None and not (isinstance(reply_to, str) and _ADDRESS.fullmatch(reply_to)):
+        faults.append(Fault(f"{pointer}/reply_to", "must be an address such as hello@salon.example, or null"))
     language = raw.get("language", DEFAULT_POLICY.language)
     if not isinstance(language, str) or not LANGUAGE.fullmatch(language):
         faults.append(Fault(f"{pointer}/language", "must be a language such as 'en' or 'pt-br'"))
@@ -212,6 +220,7 @@ def parse_policy(raw: Mapping[str, object], pointer: str = "") -> CompanyPolicy:
         quiet_from=quiet_from,
         quiet_until=quiet_until,
         messages_paused=bool(paused),
+        reply_to=None if reply_to is None else str(reply_to),
         language=str(language),
         **numbers,
     )

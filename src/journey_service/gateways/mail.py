@@ -37,6 +37,7 @@ _FAREWELL_SECONDS: Final = 2.0
 
 _LONGEST_ADDRESS: Final = 254
 _LONGEST_LOCAL: Final = 64
+_LONGEST_NAME: Final = 78
 _LONGEST_PLAIN_SUBJECT: Final = 68
 _ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\x80-\U0010ffff-]+"
 _LOCAL: Final = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
@@ -241,13 +242,18 @@ def _written(letter: Letter, to: str, sender: Sender) -> bytes:
         raise DeliveryRefusedError("The address to unsubscribe at is none.")
     now = datetime.fromtimestamp(time.time(), UTC)
     head = {
-        "From": _from(sender),
+        "From": _from(Sender(_name(letter.sender_name) or sender.name, sender.address)),
         "To": to,
         "Subject": _subject(letter.subject),
         "Date": format_datetime(now),
         "Message-ID": f"<{letter.key}@{sender.domain}>",
         "Auto-Submitted": "auto-generated",
     }
+    if letter.reply_to is not None:
+        answers_to = _address(letter.reply_to)
+        if answers_to is None or not answers_to.isascii():
+            raise DeliveryRefusedError("The address for answers is none.")
+        head["Reply-To"] = answers_to
     if url is not None:
         head |= {"List-Unsubscribe": f"<{url}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
     body = EmailMessage(policy=_POLICY)
@@ -265,6 +271,11 @@ def _from(sender: Sender) -> str:
     if sender.name.isascii():
         return formataddr((sender.name, sender.address))
     return f"{Header(sender.name, 'utf-8', header_name='From').encode(linesep=_LINE_END)} <{sender.address}>"
+
+
+def _name(told: str | None) -> str:
+    """A name as a header can carry it: on one line, and not too long."""
+    return " ".join(_BREAKING.sub(" ", told or "").split())[:_LONGEST_NAME]
 
 
 def _subject(subject: str) -> str:

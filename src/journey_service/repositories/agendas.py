@@ -1,6 +1,7 @@
 """What is still to be done for customers who are held: read as one, decided on by the domain, written back."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -52,8 +53,9 @@ def _object(alias: str, columns: Sequence[str]) -> str:
 
 # One round for everything: a move waits for this.
 _LOAD: Final = text(
-    "SELECT r.id, r.owner, c.consents, c.email IS NOT NULL AS has_email, c.phone IS NOT NULL AS has_phone,"  # noqa: S608  # names of this module only
-    f" CAST((SELECT jsonb_agg({_object('a', _ACTION)} ORDER BY a.planned_at, a.number) FROM journey_actions a"
+    "SELECT r.id, r.owner, c.consents, c.email ~ '@' IS TRUE AS has_email, c.phone ~ '[0-9]' IS TRUE AS has_phone,"  # noqa: S608  # names of this module only
+    f" CAST((SELECT jsonb_agg({_object('a', _ACTION)} ORDER BY a.planned_at,"
+    "   a.channel <> 'assignment', a.number, a.name) FROM journey_actions a"
     "   WHERE a.company_id = r.company_id AND a.relationship_id = r.id AND a.state IN ('pending', 'leased')"
     "   AND a.channel <> 'webhook') AS text) AS actions,"
     f" CAST((SELECT jsonb_agg({_object('k', _CAMPAIGN)}) FROM (SELECT DISTINCT ON (type) * FROM retention_campaigns"
@@ -329,7 +331,9 @@ def _stored(row: Any) -> Stored:  # noqa: ANN401  # a row of _LOAD
         campaigns[campaign.id] = campaign
         stored.campaigns.append(campaign)
     for raw in _list(row.actions):
-        stored.actions.append(_action(raw, campaigns.get(raw["campaign_id"])))
+        # One that nobody can read is no part of what is decided on: it fails when it is due, and alone.
+        with suppress(ValueError):
+            stored.actions.append(_action(raw, campaigns.get(raw["campaign_id"])))
     for raw in _list(row.tasks):
         stored.tasks.append(
             Task(

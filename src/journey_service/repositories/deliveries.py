@@ -105,9 +105,9 @@ class Deliveries:
         self._company_id = company_id
 
     async def page(self, wanted: ActionsWanted) -> list[Listed]:
-        """Actions, newest first; news for endpoints only where an endpoint or their channel is asked for."""
+        """Actions, newest first; news for endpoints only where these, or dead letters, are asked for."""
         clauses, values = [], {"company_id": self._company_id, "limit": wanted.limit}
-        if wanted.channel is None and wanted.endpoint_id is None:
+        if wanted.channel is None and wanted.endpoint_id is None and wanted.state != "dead":
             clauses.append("a.channel <> 'webhook'")
         for name in ("state", "channel", "campaign_id", "endpoint_id"):
             if getattr(wanted, name) is not None:

@@ -5,7 +5,7 @@ longer than its lease changes nothing more. `ready_at` is when an action may be 
 left by one that fell silent; one index answers for all three.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -13,14 +13,17 @@ from typing import Any, Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from journey_service.domain.actions import Channel
+
 LONGEST_ANSWER: Final = 255
+_MOST_NEWS: Final = 200
 
 # A step waits for those before it; whoever holds its customer is left to that.
 _CANDIDATES: Final = text(
     "SELECT a.id, a.relationship_id, r.customer_id FROM journey_actions a JOIN customer_relationships r"
     " ON r.company_id = a.company_id AND r.id = a.relationship_id"
     " WHERE a.company_id = :company_id AND a.state IN ('pending', 'leased') AND a.ready_at <= now()"
-    " AND a.channel <> 'webhook' AND a.id <> ALL(CAST(:without AS uuid[]))"
+    " AND a.channel = ANY(CAST(:channels AS text[])) AND a.id <> ALL(CAST(:without AS uuid[]))"
     " AND NOT EXISTS (SELECT 1 FROM journey_actions p WHERE p.company_id = a.company_id"
     "   AND p.relationship_id = a.relationship_id AND p.transition_seq = a.transition_seq AND p.name = a.name"
     "   AND p.number < a.number AND p.state IN ('pending', 'leased'))"
@@ -32,10 +35,14 @@ _CLAIM: Final = text(
     " WHERE company_id = :company_id AND id = ANY(CAST(:ids AS uuid[])) AND state IN ('pending', 'leased')"
     " AND ready_at <= now() RETURNING id"
 )
+# A few for each endpoint: one that is slow does not use up the room of the others.
 _CLAIM_NEWS: Final = text(
-    "WITH due AS (SELECT id FROM journey_actions WHERE company_id = :company_id AND state IN ('pending', 'leased')"
-    "   AND ready_at <= now() AND channel = 'webhook' AND (CAST(:only AS uuid) IS NULL OR id = CAST(:only AS uuid))"
-    "   ORDER BY ready_at LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED),"
+    "WITH due AS (SELECT a.id FROM webhook_endpoints e CROSS JOIN LATERAL (SELECT id FROM journey_actions"
+    "   WHERE company_id = e.company_id AND endpoint_id = e.id AND channel = 'webhook'"
+    "   AND state IN ('pending', 'leased') AND ready_at <= now()"
+    "   AND (CAST(:only AS uuid) IS NULL OR id = CAST(:only AS uuid))"
+    "   ORDER BY ready_at LIMIT :share FOR NO KEY UPDATE SKIP LOCKED) a"
+    "   WHERE e.company_id = :company_id AND e.id <> ALL(CAST(:without AS bigint[])) LIMIT :limit),"
     " held AS (UPDATE journey_actions a SET state = 'leased', lease_token = :token, updated_at = clock_timestamp(),"
     "   ready_at = clock_timestamp() + make_interval(secs => :seconds) FROM due"
     "   WHERE a.company_id = :company_id AND a.id = due.id RETURNING a.id, a.endpoint_id, a.news_id, a.attempts)"
@@ -189,10 +196,18 @@ class Outbox:
         self._connection = connection
         self._company_id = company_id
 
-    async def candidates(self, *, limit: int, without: Sequence[str] = ()) -> list[Candidate]:
-        """Customers' actions that are ready, the longest first; not claimed yet."""
+    async def candidates(
+        self, channels: Sequence[Channel], *, limit: int, without: Sequence[str] = ()
+    ) -> list[Candidate]:
+        """Customers' actions on some channels that are ready, the longest first; not claimed yet."""
         rows = await self._connection.execute(
-            _CANDIDATES, {"company_id": self._company_id, "limit": limit, "without": list(without)}
+            _CANDIDATES,
+            {
+                "company_id": self._company_id,
+                "channels": [channel.value for channel in channels],
+                "limit": limit,
+                "without": list(without),
+            },
         )
         return [Candidate(str(row.id), row.relationship_id, row.customer_id) for row in rows]
 
@@ -206,17 +221,22 @@ class Outbox:
         return list(map(str, await self._scalars(_READY_NEWS, limit=limit)))
 
     async def claim_news(
-        self, token: str, seconds: float, *, limit: int, only: str | None = None
+        self, lease: tuple[str, float], *, share: int, only: str | None = None, without: Collection[int] = ()
     ) -> list[NewsDelivery]:
-        """Take news for endpoints that are ready; those in other hands are left to them."""
+        """Take news that are ready, so many for each endpoint at most, under a token and for so many seconds.
+
+        Those in other hands are left to them; some endpoints are done `without`.
+        """
         rows = await self._connection.execute(
             _CLAIM_NEWS,
             {
                 "company_id": self._company_id,
-                "token": token,
-                "seconds": seconds,
-                "limit": limit,
+                "token": lease[0],
+                "seconds": lease[1],
+                "share": share,
+                "limit": _MOST_NEWS,
                 "only": only,
+                "without": list(without),
             },
         )
         return [NewsDelivery(str(row.id), row.endpoint_id, row.news_id, row.attempts) for row in rows]

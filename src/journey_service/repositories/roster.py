@@ -62,7 +62,7 @@ _ESCAPES: Final = str.maketrans({"\\": r"\\", "%": r"\%", "_": r"\_"})
 
 
 _EVERYBODY: Final = text(
-    f"SELECT {COLUMNS}, c.email IS NOT NULL AS has_email, c.phone IS NOT NULL AS has_phone, c.consents"  # noqa: S608
+    f"SELECT {COLUMNS}, c.email ~ '@' IS TRUE AS has_email, c.phone ~ '[0-9]' IS TRUE AS has_phone, c.consents"  # noqa: S608
     " FROM customer_relationships r"
     " JOIN customers c ON c.company_id = r.company_id AND c.customer_id = r.customer_id"
     " WHERE r.company_id = :company_id AND r.id > :after ORDER BY r.id LIMIT :limit"

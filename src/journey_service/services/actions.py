@@ -11,6 +11,7 @@ from journey_service.domain.errors import (
     ActionNotDeadError,
     ActionNotFoundError,
     CustomerNotFoundError,
+    EndpointDisabledError,
     IdempotencyKeyReusedError,
     InvalidInputError,
     quoted,
@@ -53,10 +54,14 @@ async def get_action(database: Database, company_id: int, action_id: str) -> Act
 
 
 async def retry_action(database: Database, company_id: int, action_id: str, *, by: Actor) -> Listed:
-    """Have a dead action tried again at once. Raises ActionNotFoundError, ActionNotDeadError."""
+    """Have a dead action tried again at once. Raises ActionNotFoundError, ActionNotDeadError, EndpointDisabledError."""
 
     async def unit(work: Work) -> Listed:
         found = await _find(work, action_id)
+        if found.endpoint_id is not None:
+            endpoint = await work.endpoints.find(found.endpoint_id)
+            if endpoint is None or not endpoint.is_enabled:
+                raise EndpointDisabledError(found.endpoint_id)
         if not await work.deliveries.retry(action_id):
             raise ActionNotDeadError(action_id, found.state)
         await work.audit.record(

@@ -9,7 +9,8 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -46,11 +47,19 @@ from journey_service.services.together import Together
 LEASE_SECONDS: Final = 60.0
 """For how long a worker that fell silent is waited for; longer than any call may last."""
 SHARE: Final = 10
-"""How many calls are under way for one company at a time."""
+"""How many calls of a kind one worker has under way for one company at a time."""
 LONGEST_CALL_SECONDS: Final = 20.0
 _TURNS: Final = 32
-MOST_CALLS: Final = _TURNS * SHARE
-"""How many calls one worker makes at a time."""
+_KINDS: Final = 3
+_OURS: Final = (Channel.EMAIL, Channel.CALL, Channel.TASK, Channel.ASSIGNMENT)
+"""What the service does itself, or by its mail server."""
+_THEIRS: Final = (Channel.SMS, Channel.OFFER, Channel.CRM)
+"""What the company's own systems do."""
+MOST_CALLS: Final = _TURNS * SHARE * 2
+"""How many calls to companies' systems one worker makes at a time: actions and news."""
+_SHARE_OF_ENDPOINT: Final = SHARE // 2
+"""How many news are in hand for one endpoint at a time, so that a slow one leaves room for others."""
+_LOOK_SECONDS: Final = 1.0
 _TAKEN_AT_ONCE: Final = 50
 _RENEWALS: Final = 3
 _GRACE_SECONDS: Final = 25.0
@@ -97,13 +106,13 @@ class Courier:
     grace_seconds: float = _GRACE_SECONDS
     on_ended: Callable[[], None] | None = None
     """Told when a turn has ended that others may have waited for."""
-    _turns: dict[int, asyncio.Task[bool]] = field(default_factory=dict)
+    _lanes: dict[tuple[int, int], asyncio.Task[bool]] = field(default_factory=dict)
     _served: dict[int, int] = field(default_factory=dict)
     _count: int = 0
     is_stopping: bool = False
 
     async def look(self) -> None:
-        """Begin a turn for every company of which something is ready, as far as there is room.
+        """See to every company of which something is ready, as far as there is room.
 
         Whoever had none for longest is first, and among these whoever has waited longest.
         """
@@ -111,24 +120,30 @@ class Courier:
         for company_id in sorted(due, key=lambda each: self._served.get(each, 0)):
             if self.is_stopping or self._is_full:
                 return
-            if company_id not in self._turns:
-                self._count += 1
-                self._served[company_id] = self._count
-                task = asyncio.create_task(self._turn(company_id))
-                self._turns[company_id] = task
-                task.add_done_callback(partial(self._ended, company_id))
+            self._begin(company_id)
+
+    def _begin(self, company_id: int) -> None:
+        """Begin those lanes of a company that do not run already: they do not wait for each other."""
+        self._count += 1
+        self._served[company_id] = self._count
+        for place, (unit, ready) in enumerate(self._kinds()):
+            lane = company_id, place
+            if lane not in self._lanes:
+                task = asyncio.create_task(self._lane(company_id, unit, ready))
+                self._lanes[lane] = task
+                task.add_done_callback(partial(self._ended, lane))
 
     async def drain(self) -> None:
         """Look again and again until nothing is ready and nothing under way, or nothing more can be done."""
         is_moving = True
         while is_moving:
             await self.look()
-            is_moving = any(await asyncio.gather(*self._turns.values()))
+            is_moving = any(await asyncio.gather(*self._lanes.values()))
 
     async def close(self) -> None:
         """Take nothing more, let what is being sent end, and give back what is not being sent."""
         self.is_stopping = True
-        turns = list(self._turns.values())
+        turns = list(self._lanes.values())
         if turns:
             await asyncio.wait(turns, timeout=self.grace_seconds)
         for turn in turns:
@@ -137,32 +152,44 @@ class Courier:
 
     @property
     def _is_full(self) -> bool:
-        return len(self._turns) >= _TURNS
+        return len(self._lanes) >= _TURNS * _KINDS
 
-    def _ended(self, company_id: int, _: asyncio.Task[bool]) -> None:
+    def _ended(self, lane: tuple[int, int], task: asyncio.Task[bool]) -> None:
         was_full = self._is_full
-        self._turns.pop(company_id, None)
-        if was_full and self.on_ended is not None:
+        self._lanes.pop(lane, None)
+        # Somebody may have waited for room; and one lane may have left a customer to another.
+        has_moved = not task.cancelled() and task.result()
+        if (was_full or has_moved) and self.on_ended is not None:
             self.on_ended()
 
-    async def _turn(self, company_id: int) -> bool:
-        """See to one company until nothing of it is ready, or others wait for the room that it takes.
+    async def _lane(self, company_id: int, unit: _Take, ready: _Ready) -> bool:
+        """Send what is ready of some kinds, taking more as calls end, until nothing is or others wait for the room.
 
-        A failure is told, and ends its turn only. Returns whether anything was seen to.
+        A failure is told, and ends this lane only. Returns whether anything was seen to.
         """
-        has_moved, is_busy = False, True
+        has_moved = False
+        round_ = _Round(self, company_id, Lease(new_token(), self.lease_seconds))
         try:
-            while is_busy and not self.is_stopping:
-                is_busy = False
-                # One after the other: what can be sent is sent, whatever becomes of the rest.
-                for unit, ready in self._kinds():
-                    lease = Lease(new_token(), self.lease_seconds)
-                    taken = await self._take(company_id, lease, unit, ready)
-                    if taken.parcels:
-                        await _Round(self, company_id, lease).send(taken.parcels)
-                    is_busy = is_busy or not taken.is_empty
-                has_moved = has_moved or is_busy
-                is_busy = is_busy and not self._is_full
+            try:
+                while not self.is_stopping:
+                    taken = Taken()
+                    if round_.has_room:
+                        taken = await self._take(
+                            company_id, round_.lease, partial(unit, **round_.told), ready
+                        )
+                        round_.begin(taken.parcels)
+                        has_moved = has_moved or not taken.is_empty
+                    if taken.is_empty and not round_.is_busy:
+                        break
+                    if taken.is_empty or not round_.has_room:
+                        await round_.wait_for_one()
+                    if self._is_full:
+                        break
+            except asyncio.CancelledError:
+                round_.abandon()
+                raise
+            finally:
+                await round_.close()
         except UnavailableError as error:
             _LOGGER.warning("deliveries of company %d wait: %s", company_id, error)
             return False
@@ -172,15 +199,27 @@ class Courier:
         return has_moved
 
     def _kinds(self) -> tuple[tuple[_Take, _Ready], ...]:
-        """How each kind of action is taken, and which of its kind are ready."""
+        """How each kind of action is taken, and which of its kind are ready.
+
+        What the service does itself, mails among it, does not wait for the company's systems, nor these for news.
+        """
         actions = partial(take, links=self.post.links, has_mailer=self.post.mailer is not None)
-        return (actions, _ready_actions), (take_news, _ready_news)
+        return (
+            *(
+                (
+                    partial(actions, limit=_TAKEN_AT_ONCE, channels=channels),
+                    partial(_ready_actions, channels=channels),
+                )
+                for channels in (_OURS, _THEIRS)
+            ),
+            (partial(take_news, share=_SHARE_OF_ENDPOINT), _ready_news),
+        )
 
     async def _take(self, company_id: int, lease: Lease, unit: _Take, ready: _Ready) -> Taken:
         """Take what is ready, together; where that fails, one by one, so that it costs the faulty ones only."""
 
         async def taking(work: Work, only: str | None = None) -> Taken:
-            return await unit(work, lease=lease, limit=_TAKEN_AT_ONCE, only=only)
+            return await unit(work, lease=lease, only=only)
 
         try:
             return await self.database.run(company_id, taking)
@@ -230,7 +269,7 @@ class _Sent:
 
 @dataclass(slots=True)
 class _Round:
-    """What one company has had taken at once: sent a few beside each other, the leases kept meanwhile.
+    """What one company has had taken of some kinds: sent a few beside each other, the leases kept meanwhile.
 
     Calls that begin, or end, at the same time are written down together.
     """
@@ -240,20 +279,65 @@ class _Round:
     lease: Lease
     _held: set[str] = field(default_factory=set)
     _room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(SHARE))
+    _calls: set[asyncio.Task[None]] = field(default_factory=set)
+    _begun: int = 0
+    _news: Counter[int] = field(default_factory=Counter)
+    _renewing: asyncio.Task[None] | None = None
+    _keeping: Together[str, bool] = field(init=False)
+    _ending: Together[_Sent, None] = field(init=False)
 
-    async def send(self, parcels: list[Parcel]) -> None:
-        self._held = {parcel.id for parcel in parcels}
-        keeping = Together(self._keep)
-        ending = Together(self._end)
-        renewing = asyncio.create_task(self._keep_all())
+    def __post_init__(self) -> None:
+        self._keeping, self._ending = Together(self._keep), Together(self._end)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything is being sent, or waits for its turn."""
+        return bool(self._calls)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether more may be taken: not with as much in hand as can be sent at a time."""
+        return len(self._calls) - self._begun < SHARE
+
+    @property
+    def told(self) -> Mapping[str, Collection[int]]:
+        """What taking more has to know: the endpoints that have enough news in hand."""
+        busy = [id_ for id_, number in self._news.items() if number >= _SHARE_OF_ENDPOINT]
+        return {"without": busy} if self._news else {}
+
+    def begin(self, parcels: Sequence[Parcel]) -> None:
+        """Send these, as far as there is room, and then one after the other."""
+        self._held |= {parcel.id for parcel in parcels}
+        told_of = [_endpoint_of(parcel) for parcel in parcels]
+        self._news.update(id_ for id_ in told_of if id_ is not None)
+        self._calls |= {asyncio.create_task(self._see_to(parcel)) for parcel in parcels}
+        if parcels and self._renewing is None:
+            self._renewing = asyncio.create_task(self._keep_all())
+
+    async def wait_for_one(self) -> None:
+        """Wait until a call has ended, or for a moment. Raises what kept one from being written down."""
+        if not self._calls:
+            return
+        ended, self._calls = await asyncio.wait(
+            self._calls, timeout=_LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED
+        )
+        for call in ended:
+            call.result()
+
+    def abandon(self) -> None:
+        """Break off what is being sent: there is no more time."""
+        for call in self._calls:
+            call.cancel()
+
+    async def close(self) -> None:
+        """Let what is being sent end, and give back what is not. Raises what kept a call from being written down."""
         try:
             # Whoever fails, the others come to their end: what is given back must not be under way.
-            ends = await asyncio.gather(
-                *(self._see_to(parcel, keeping, ending) for parcel in parcels), return_exceptions=True
-            )
+            ends = await asyncio.gather(*self._calls, return_exceptions=True)
         finally:
-            renewing.cancel()
-            await asyncio.gather(renewing, return_exceptions=True)
+            if self._renewing is not None:
+                self._renewing.cancel()
+                await asyncio.gather(self._renewing, return_exceptions=True)
             if self._held:
                 # Somebody else may go on at once, without waiting for the leases to run out.
                 await asyncio.shield(self._give_back())
@@ -267,19 +351,29 @@ class _Round:
             with suppress(UnavailableError):
                 await self._keep(sorted(self._held))
 
-    async def _see_to(
-        self, parcel: Parcel, keeping: Together[str, bool], ending: Together[_Sent, None]
-    ) -> None:
-        async with self._room:
-            if self.courier.is_stopping:
-                return  # given back in the end
-            if not await keeping.ask(parcel.id):
+    async def _see_to(self, parcel: Parcel) -> None:
+        try:
+            async with self._room:
+                await self._call(parcel)
+        finally:
+            endpoint_id = _endpoint_of(parcel)
+            if endpoint_id is not None:
+                self._news[endpoint_id] -= 1
+
+    async def _call(self, parcel: Parcel) -> None:
+        if self.courier.is_stopping:
+            return  # given back in the end
+        self._begun += 1
+        try:
+            if not await self._keeping.ask(parcel.id):
                 self._held.discard(parcel.id)
                 return  # somebody else's by now
             began = time.monotonic()
             result = await self._send(parcel)
-            await ending.ask(_Sent(parcel, result, time.monotonic() - began))
+            await self._ending.ask(_Sent(parcel, result, time.monotonic() - began))
             self._held.discard(parcel.id)
+        finally:
+            self._begun -= 1
 
     async def _send(self, parcel: Parcel) -> Result:
         try:
@@ -319,13 +413,20 @@ class _Round:
             await self.courier.database.run(self.company_id, unit)
 
 
+def _endpoint_of(parcel: Parcel) -> int | None:
+    """The endpoint that news are for; actions have a lane of their own."""
+    is_news = parcel.channel is Channel.WEBHOOK and parcel.endpoint is not None
+    return parcel.endpoint.id if is_news and parcel.endpoint is not None else None
+
+
 def _concerns_everybody(error: Exception) -> bool:
     """Whether the database itself is in the way, and not an action that no try can decide."""
     return isinstance(error, UnavailableError) and not isinstance(error, RacesLostError)
 
 
-async def _ready_actions(work: Work) -> list[str]:
-    return [found.id for found in await work.outbox.candidates(limit=_TAKEN_AT_ONCE)]
+async def _ready_actions(work: Work, channels: Sequence[Channel]) -> list[str]:
+    found = await work.outbox.candidates(channels, limit=_TAKEN_AT_ONCE)
+    return [candidate.id for candidate in found]
 
 
 async def _ready_news(work: Work) -> list[str]:

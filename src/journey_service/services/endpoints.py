@@ -88,8 +88,10 @@ async def add_endpoint(
     async def unit(work: Work) -> NewEndpoint:
         await work.companies.hold()  # of two who ask for the same type, one is first
         present = await work.endpoints.all()
-        if len(present) >= MOST_ENDPOINTS:
-            raise InvalidInputError.at("/url", f"a company has at most {MOST_ENDPOINTS} endpoints")
+        if sum(endpoint.is_enabled for endpoint in present) >= MOST_ENDPOINTS:
+            raise InvalidInputError.at(
+                "/url", f"a company has at most {MOST_ENDPOINTS} endpoints that are enabled"
+            )
         _check_free(present, events, but=None)
         values = {"url": url, "events": sorted(set(events)), "description": description}
         id_ = await work.endpoints.add(values, secret)

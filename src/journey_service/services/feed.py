@@ -19,9 +19,11 @@ from journey_service.repositories.unit_of_work import Work
 from journey_service.services.delivery import publish
 
 LOOK_SECONDS: Final = 1.0
-LONGEST_SECONDS: Final = 15 * 60.0
+LONGEST_SECONDS: Final = 60.0
 """For how long somebody is told news before they have to come again, and to be let in again."""
 PAGE: Final = 200
+MOST_WATCHERS: Final = 100
+"""How many streams of one company a process keeps open."""
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -98,6 +100,8 @@ class Feed:
 
     def _join(self, company_id: int) -> _Watch:
         watch = self._watched.setdefault(company_id, _Watch())
+        if watch.watchers >= MOST_WATCHERS:
+            raise UnavailableError("Too many watch this company already; try again shortly.")
         watch.watchers += 1
         if watch.looking is None:
             watch.looking = asyncio.create_task(self._look(company_id, watch))

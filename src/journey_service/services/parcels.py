@@ -4,7 +4,7 @@ Everything that may stop an action is looked at in the transaction that takes it
 the cap. Whatever is committed before is seen; whatever comes later finds the action begun.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -53,6 +53,10 @@ class UnwrittenError(DeliveryRefusedError):
     """What is to be sent cannot be written, which says nothing of whoever was to get it."""
 
 
+class UnreadableError(Exception):
+    """Actions are kept in a way that this version does not understand."""
+
+
 class UnsealedError(DeliveryFailedError):
     """A secret was sealed with another key than the service has now; with the right one another try does better."""
 
@@ -76,13 +80,17 @@ class Parcel:
         """The mail to be sent. Raises DeliveryRefusedError."""
         rendered = self._rendered()
         assert self.profile is not None  # noqa: S101  # every customer has one
+        url = self.values.get("unsubscribe_url")
         return Letter(
             key=self.id,
-            to=self.profile.email or "",
+            to=(self.profile.email or "").strip(),
             subject=rendered.subject or "",
-            text=rendered.text,
+            # A template that hides the link from some readers does not get away with it.
+            text=rendered.text if url is None or url in rendered.text else f"{rendered.text}\n\n{url}\n",
             html=rendered.html,
-            unsubscribe_url=self.values.get("unsubscribe_url"),
+            unsubscribe_url=url,
+            sender_name=self.values["company"]["name"],
+            reply_to=self.values["reply_to"],
         )
 
     def message(self) -> Message:
@@ -156,13 +164,14 @@ async def take(
     work: Work,
     lease: Lease,
     *,
+    channels: Sequence[Channel],
     limit: int,
     links: Links,
     has_mailer: bool,
     only: str | None = None,
 ) -> Taken:
     """Take customers' actions that are ready; those that need nobody outside are done at once."""
-    candidates = await work.outbox.candidates(limit=limit)
+    candidates = await work.outbox.candidates(channels, limit=limit)
     if only is not None:
         candidates = [each for each in candidates if each.id == only]
     if not candidates:
@@ -183,6 +192,9 @@ async def take(
                 is_going = _judge(agenda, action, docket.now, has_mailer=has_mailer)
                 going += [(id_, action)] if is_going else []
                 settled += not is_going
+    seen = {action.id for agenda in agendas.by_id.values() for action in agenda.actions}
+    if claimed - seen:
+        raise UnreadableError(f"{len(claimed - seen)} actions cannot be read")
     parcels = await _Packing(work, docket, customers, links).pack(going, agendas.by_id)
     settled += len(going) - len(parcels)
     await agendas.save(work)
@@ -192,9 +204,18 @@ async def take(
     return Taken(parcels, settled)
 
 
-async def take_news(work: Work, lease: Lease, *, limit: int, only: str | None = None) -> Taken:
-    """Take news for endpoints that are ready."""
-    claimed = await work.outbox.claim_news(lease.token, lease.seconds, limit=limit, only=only)
+async def take_news(
+    work: Work,
+    lease: Lease,
+    *,
+    share: int,
+    only: str | None = None,
+    without: Collection[int] = (),
+) -> Taken:
+    """Take news that are ready, so many for each endpoint at most; some endpoints are done `without`."""
+    claimed = await work.outbox.claim_news(
+        (lease.token, lease.seconds), share=share, only=only, without=without
+    )
     if not claimed:
         return Taken()
     desk = await work.companies.desk()
@@ -243,8 +264,7 @@ async def _bring_to_now(work: Work, docket: Docket) -> None:
 def _judge(agenda: Agenda, action: Action, now: datetime, *, has_mailer: bool) -> bool:
     """Whether an action is to be sent now; else it has been done, put off or dropped."""
     channel = action.step.channel
-    if action.is_cleared and agenda.is_erased:
-        agenda.drop(action, Reason.ERASED, now)
+    if action.is_cleared and agenda.refuses(action, now):
         return False
     if not action.is_cleared:
         verdict = agenda.judge(action, now)
@@ -335,6 +355,7 @@ class _Packing:
                 "first_name": (profile.name or "").split(" ")[0] or None,
             },
             "company": {"name": desk.company.name},
+            "reply_to": desk.rulebook.policy.reply_to,
             "stage": _stage(desk, relationship.current_stage),
             "offer": _offer(action, desk, action.reserved_at or self.docket.now),
             "note": action.note,

@@ -18,7 +18,7 @@ from journey_service.services.customers import changed_consents, consent_of
 from journey_service.services.desk import load
 
 SOURCE: Final = "unsubscribe link"
-_TOKEN: Final = re.compile(r"((\d{1,18})\.(\d{1,18})\.(email))\.([A-Za-z0-9_-]{22})", re.ASCII)
+_TOKEN: Final = re.compile(r"((\d{1,19})\.(\d{1,19})\.(email))\.([A-Za-z0-9_-]{22})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

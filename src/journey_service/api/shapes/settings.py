@@ -74,6 +74,10 @@ class SettingsOut(Out):
     campaign_pause_days: int = Field(
         ge=0, le=3650, description="after a campaign none of its kind begins for the customer for so long"
     )
+    reply_to: str | None = Field(
+        max_length=254,
+        description="where answers to the company's mails go; null: to the service's own sender",
+    )
     language: str = Field(
         pattern=r"^[a-z]{2,3}(-[a-z0-9]{2,8})?$",
         description="in which customers are written to whose own language is not known",

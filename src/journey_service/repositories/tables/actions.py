@@ -178,6 +178,14 @@ journey_actions = Table(
         "ready_at",
         postgresql_where=text("state IN ('pending', 'leased') AND ready_at IS NOT NULL"),
     ),
+    # The same for each endpoint.
+    Index(
+        "ix_due_deliveries",
+        "company_id",
+        "endpoint_id",
+        "ready_at",
+        postgresql_where=text("state IN ('pending', 'leased') AND endpoint_id IS NOT NULL"),
+    ),
     # Of companies whose time stands still until it is moved.
     Index(
         "ix_waiting_actions",

@@ -1,0 +1,328 @@
+"""The service's own processes with a fault in them: killed at a chosen point, or without one of their guards.
+
+    python failing.py worker
+    python failing.py api --port 8000
+
+JOURNEY_FAULT is `point:n`: the process kills itself (SIGKILL) when that point is reached for the n-th time.
+JOURNEY_WITHOUT names guards to be taken away, with commas between: what they guard against must then be seen.
+JOURNEY_NAME is how the process names itself to receivers. Nothing of the service itself knows of any of this.
+"""
+
+import asyncio
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from functools import wraps
+from itertools import count
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import text
+
+from journey_service.domain.agenda import Agenda
+from journey_service.domain.delivery import Receipt
+from journey_service.gateways import webhooks
+from journey_service.repositories import outbox
+from journey_service.repositories.agendas import Agendas
+from journey_service.repositories.database import Database
+from journey_service.repositories.events import Events
+from journey_service.repositories.news import News
+from journey_service.repositories.outbox import Outbox
+from journey_service.repositories.relationships import Relationships
+from journey_service.repositories.transitions import Transitions
+from journey_service.services import delivery, desk, intake
+from journey_service.services.delivery import Courier, Post
+from journey_service.services.parcels import Parcel
+from journey_service.settings import read_settings
+from journey_service.worker import rounds
+from journey_service.worker.main import run_worker
+
+Hit = Callable[[], None]
+Patch = Callable[[Any, str, Any], None]
+
+_is_ingesting: ContextVar[bool] = ContextVar("is_ingesting", default=False)
+
+
+# ---- points
+
+
+def _after(*places: tuple[Any, str]) -> Callable[[Hit], None]:
+    """When any of these functions has returned."""
+
+    def install(hit: Hit) -> None:
+        for owner, name in places:
+            original = getattr(owner, name)
+
+            @wraps(original)
+            async def wrapped(*args, original=original, **options):
+                result = await original(*args, **options)
+                hit()
+                return result
+
+            setattr(owner, name, wrapped)
+
+    return install
+
+
+def _before(owner: Any, name: str) -> Callable[[Hit], None]:
+    """When this function is called."""
+
+    def install(hit: Hit) -> None:
+        original = getattr(owner, name)
+
+        @wraps(original)
+        async def wrapped(*args, **options):
+            hit()
+            return await original(*args, **options)
+
+        setattr(owner, name, wrapped)
+
+    return install
+
+
+def _before_commit(hit: Hit) -> None:
+    """When a transaction that takes events has done everything, and nothing of it is kept yet."""
+    run, ingest = Database.run, intake.ingest
+
+    @wraps(run)
+    async def running(self, company_id, unit, **options):
+        async def watched(work):
+            result = await unit(work)
+            if _is_ingesting.get():
+                hit()
+            return result
+
+        return await run(self, company_id, watched, **options)
+
+    @wraps(ingest)
+    async def ingesting(*args, **options):
+        _is_ingesting.set(True)
+        try:
+            return await ingest(*args, **options)
+        finally:
+            _is_ingesting.set(False)
+
+    Database.run, intake.ingest = running, ingesting  # type: ignore[method-assign]
+
+
+def _before_response(hit: Hit) -> None:
+    """When an event is committed, and nobody was told."""
+    from journey_service.api import events  # noqa: PLC0415  # the worker has no use for the API
+
+    original = events._json
+
+    @wraps(original)
+    def wrapped(shape):
+        hit()
+        return original(shape)
+
+    events._json = wrapped
+
+
+API_POINTS: Mapping[str, Callable[[Hit], None]] = {
+    "after_lock": _after((Relationships, "lock")),
+    "after_update": _after((Relationships, "write")),
+    "after_history": _after((Transitions, "append")),
+    "after_actions": _after((Agendas, "save")),
+    "after_event": _after((Events, "append")),
+    "before_commit": _before_commit,
+    "after_commit": _after((intake, "ingest")),
+    "before_response": _before_response,
+}
+WORKER_POINTS: Mapping[str, Callable[[Hit], None]] = {
+    "at_claim": _after((Outbox, "claim"), (Outbox, "claim_news")),
+    "after_claim": _after((Courier, "_take")),
+    "before_call": _before(Post, "send"),
+    "after_call": _after((Post, "send")),
+    "before_done": _before(Outbox, "finish"),
+    "at_done": _after((Outbox, "finish")),
+    "at_publication": _after((News, "publish")),
+}
+
+
+def install_fault(told: str) -> None:
+    """Have this process kill itself at `point:n`."""
+    point, _, at = told.partition(":")
+    visits = count(1)
+
+    def hit() -> None:
+        if next(visits) == int(at):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    (API_POINTS | WORKER_POINTS)[point](hit)
+
+
+# ---- guards
+
+
+def _actions_in_the_moves_transaction(patch: Patch) -> None:
+    """What a move calls for is planned in a transaction of its own, after the move's."""
+    follow, ingest = desk.follow, intake.ingest
+    waiting: ContextVar[list[Any]] = ContextVar("waiting")
+
+    async def later(_work, *args, **options):
+        waiting.get().append((args, options))
+        return {}
+
+    async def ingesting(database, company_id, events, **options):
+        waiting.set(found := [])
+        answers = await ingest(database, company_id, events, **options)
+        for args, told in found:
+            await database.run(company_id, lambda work, args=args, told=told: follow(work, *args, **told))
+        return answers
+
+    patch(desk, "follow", later)
+    patch(intake, "ingest", ingesting)
+
+
+def _event_key(patch: Patch) -> None:
+    """Every telling of an event counts."""
+    ingest = intake.ingest
+
+    async def ingesting(database, company_id, events, **options):
+        renamed = [event._replace(event_id=f"{event.event_id} {uuid4()}") for event in events]
+        return await ingest(database, company_id, renamed, **options)
+
+    patch(intake, "ingest", ingesting)
+
+
+def _done_after_the_call(patch: Patch) -> None:
+    """An action is done before it is done."""
+    send = delivery._Round._send
+
+    async def sending(self, parcel):
+        await self._end([delivery._Sent(parcel, Receipt(""), 0.0)])
+        return await send(self, parcel)
+
+    patch(delivery._Round, "_send", sending)
+
+
+def _same_key(patch: Patch) -> None:
+    """Every attempt has a key of its own."""
+    message, letter = Parcel.message, Parcel.letter
+    patch(Parcel, "message", lambda self: replace(message(self), key=str(uuid4())))
+    patch(Parcel, "letter", lambda self: replace(letter(self), key=str(uuid4())))
+
+
+def _rounds(patch: Patch) -> None:
+    """Nobody looks for work unless rung for."""
+    patch(rounds, "ROUNDS", tuple(replace(each, every_seconds=3600.0) for each in rounds.ROUNDS))
+
+
+def _attempts_given_back(patch: Patch) -> None:
+    """What is given back counts as an attempt."""
+    _rewrite(patch, "_RELEASE", "lease_token = NULL", "lease_token = NULL, attempts = attempts + 1")
+
+
+def _lease_token(patch: Patch) -> None:
+    """Whoever says that an action is done is believed."""
+    _rewrite(patch, "_FINISH", r" AND (a\.)?state = 'leased' AND (a\.)?lease_token = :token", "")
+
+
+def _check_at_the_claim(patch: Patch) -> None:
+    """Nothing is looked at any more when an action falls due."""
+    patch(Agenda, "_obstacle", lambda _self, _action: None)
+    patch(Agenda, "refuses", lambda _self, _action, _now: False)
+
+
+def _one_by_one(patch: Patch) -> None:
+    """What cannot be taken together is not taken at all."""
+
+    async def take(self, company_id, lease, unit, _ready):
+        async def taking(work):
+            return await unit(work, lease=lease)
+
+        return await self.database.run(company_id, taking)
+
+    patch(Courier, "_take", take)
+
+
+def _turns(patch: Patch) -> None:
+    """One company after the other, each until nothing of it is ready."""
+
+    async def look(self):
+        due = await self.database.dispatch(lambda dispatch: dispatch.due.companies_with_actions())
+        if due and not self._lanes:
+            self._begin(due[0])
+
+    patch(Courier, "look", look)
+
+
+def _retry_after(patch: Patch) -> None:
+    """A receiver's wish is nothing to us."""
+    pause_after = delivery.pause_after
+    patch(delivery, "pause_after", lambda attempt, chance, _wish=None: pause_after(attempt, chance))
+
+
+def _rewrite(patch: Patch, name: str, pattern: str, by: str) -> None:
+    before = getattr(outbox, name).text
+    after = re.sub(pattern, by, before)
+    if after == before:
+        raise LookupError(f"{name} does not look as it did")
+    patch(outbox, name, text(after))
+
+
+GUARDS: Mapping[str, Callable[[Patch], None]] = {
+    "actions in the move's transaction": _actions_in_the_moves_transaction,
+    "event key": _event_key,
+    "done after the call": _done_after_the_call,
+    "same key": _same_key,
+    "rounds": _rounds,
+    "attempts given back": _attempts_given_back,
+    "lease token": _lease_token,
+    "check at the claim": _check_at_the_claim,
+    "one by one": _one_by_one,
+    "turns": _turns,
+    "retry after": _retry_after,
+}
+
+
+@dataclass(frozen=True)
+class _Undo:
+    owner: Any
+    name: str
+    value: Any
+
+
+@contextmanager
+def without(*guards: str) -> Iterator[None]:
+    """This process without some guards, for the length of a block."""
+    undoing: list[_Undo] = []
+
+    def patch(owner: Any, name: str, value: Any) -> None:
+        undoing.append(_Undo(owner, name, getattr(owner, name)))
+        setattr(owner, name, value)
+
+    try:
+        for guard in guards:
+            GUARDS[guard](patch)
+        yield
+    finally:
+        for each in reversed(undoing):
+            setattr(each.owner, each.name, each.value)
+
+
+def main() -> None:
+    """Run a command of the service with what the environment says is wrong with it."""
+    if fault := os.environ.get("JOURNEY_FAULT"):
+        install_fault(fault)
+    for guard in filter(None, os.environ.get("JOURNEY_WITHOUT", "").split(",")):
+        GUARDS[guard](setattr)
+    if name := os.environ.get("JOURNEY_NAME"):
+        webhooks._USER_AGENT = name  # type: ignore[misc]
+    if sys.argv[1] == "worker":  # as the command does; without it, and so twice as fast
+        asyncio.run(run_worker(read_settings()))
+    else:
+        from journey_service.cli import app  # noqa: PLC0415  # the command itself
+
+        sys.argv[0] = "journey"
+        app()
+
+
+if __name__ == "__main__":
+    main()

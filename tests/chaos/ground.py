@@ -1,0 +1,407 @@
+"""What chaos is made on: an empty database, companies whose customers can be reached, processes with faults in them."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from chaos.outside import Outside
+from conftest import ERASURE_KEY, PEPPER, VAULT_KEY
+from journey_service.domain.actions import DEFAULT_ACTIONS
+from journey_service.domain.actors import Actor
+from journey_service.domain.events import Event
+from journey_service.embedded.processes import dying_with_us
+from journey_service.gateways.mail import SmtpMailer
+from journey_service.gateways.outgoing import Outgoing
+from journey_service.gateways.webhooks import Webhooks
+from journey_service.repositories.database import Database
+from journey_service.services.companies import NewCompany, found_company
+from journey_service.services.credentials import KeyWish, create_key
+from journey_service.services.delivery import Courier, Post, publish
+from journey_service.services.endpoints import add_endpoint
+from journey_service.services.ingest import ingest
+from journey_service.services.parcels import Links
+from ledger import faults
+from processes import Process, Server
+
+BY = Actor("tests")
+FAILING = Path(__file__).with_name("failing.py")
+MESSAGES = ("action.sms", "action.special_offer", "action.crm_update")
+BATCH = 1_000
+LONG = 120.0
+"""How long something is waited for that has to come: seconds, of which a test that passes takes few."""
+LATE_SECONDS = 60.0
+NO_NIGHT = {"quiet_from": None, "quiet_until": None}
+
+
+async def until(ask: Callable[[], Any], seconds: float = LONG) -> Any:
+    """What is asked for, as soon as there is any; it may have to be awaited."""
+    async with asyncio.timeout(seconds):
+        while True:
+            found = ask()
+            if asyncio.iscoroutine(found):
+                found = await found
+            if found:
+                return found
+            await asyncio.sleep(0.02)
+
+
+# ---- processes
+
+
+class _Faulty(Process):
+    """A process of the service with a fault in it."""
+
+    def __init__(
+        self,
+        *arguments: str,
+        environment: Mapping[str, str],
+        name: str,
+        fault: str | None = None,
+        without: str | None = None,
+    ) -> None:
+        self.name = name
+        told = {
+            "JOURNEY_NAME": name,
+            "JOURNEY_FAULT": fault or "",
+            "JOURNEY_WITHOUT": without or "",
+            "JOURNEY_MAIL_FROM": f"{name} <hello@salon.example>",
+        }
+        log = os.environ.get("JOURNEY_CHAOS_LOG")
+        with Path(log or os.devnull).open("ab") as heard:
+            self._process = subprocess.Popen(
+                [sys.executable, str(FAILING), *arguments],
+                env={**os.environ, **environment, **told},
+                stdout=heard,
+                stderr=heard,
+                start_new_session=True,
+                preexec_fn=dying_with_us(signal.SIGKILL),  # noqa: PLW1509  # only system calls are made in it
+            )
+
+    def signal(self, signal_: signal.Signals) -> None:
+        """Tell it something."""
+        os.killpg(self._process.pid, signal_)
+
+    @property
+    def status(self) -> int | None:
+        """How it has ended, if it has."""
+        return self._process.poll()
+
+
+class Worker(_Faulty):
+    """`journey worker`."""
+
+    def __init__(self, environment: Mapping[str, str], name: str, **told: Any) -> None:
+        super().__init__("worker", environment=environment, name=name, **told)
+
+
+class Api(_Faulty, Server):
+    """`journey api` on a port."""
+
+    def __init__(self, environment: Mapping[str, str], port: int, **told: Any) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        _Faulty.__init__(self, "api", "--port", str(port), environment=environment, name="api", **told)
+
+
+@contextmanager
+def ending(processes: list[Any]) -> Iterator[list[Any]]:
+    """Processes that are killed at the end whatever has become of them, frozen or not."""
+    try:
+        yield processes
+    finally:
+        for each in processes:
+            if each.is_alive:
+                each.kill()
+
+
+# ---- the database
+
+
+@dataclass
+class Ground:
+    """A database, the service's way to it, the owner's, and what is outside."""
+
+    url: str
+    database: Database
+    owner: asyncpg.Connection
+    outside: Outside
+    companies: list[int] = field(default_factory=list)
+
+    def environment(self, *, lease: float = 60.0, redis_url: str = "") -> dict[str, str]:
+        """What a process of the service is to be told."""
+        return {
+            "DATABASE_URL": self.url,
+            "REDIS_URL": redis_url,
+            "JOURNEY_ENVIRONMENT": "development",
+            "JOURNEY_KEY_PEPPER": PEPPER,
+            "JOURNEY_ERASURE_KEY": ERASURE_KEY,
+            "JOURNEY_VAULT_KEY": VAULT_KEY,
+            "JOURNEY_POOL_TIMEOUT": "20",
+            "JOURNEY_LEASE_SECONDS": "2",
+            "JOURNEY_DELIVERY_LEASE_SECONDS": str(lease),
+            "JOURNEY_TRUSTED_ORIGINS": self.outside.url,
+            "JOURNEY_LINKS_URL": "http://127.0.0.1:9",
+            "SMTP_URL": self.outside.mail_url,
+        }
+
+    async def found(self, *news: str, **properties: Any) -> int:
+        """A company without quiet hours whose own system takes messages, and news of some types."""
+        policy = NO_NIGHT | properties.pop("policy", {})
+        new = NewCompany(
+            **{"name": "A salon", "timezone": "UTC", "currency": "EUR", "policy": policy, **properties}
+        )
+        company_id = (await found_company(self.database, new, author=BY)).company.id
+        await add_endpoint(
+            self.database,
+            company_id,
+            url=f"{self.outside.url}/{company_id}",
+            events=(*MESSAGES, *news),
+            description=None,
+            by=BY,
+        )
+        self.companies.append(company_id)
+        return company_id
+
+    async def key(self, company_id: int) -> dict[str, str]:
+        """How a request of a company begins."""
+        key = await create_key(self.database, company_id, KeyWish("tests", ["*"]), pepper=PEPPER, by=BY)
+        return {"Authorization": f"Bearer {key.token}"}
+
+    async def visit(self, company_id: int, customers: range, at: datetime | None = None) -> set[Hashable]:
+        """Customers come for the first time; returns what the outside must be told of that in the end."""
+        at = at or await self.now() - timedelta(minutes=5)
+        await self.introduce(company_id, customers)
+        for start in range(customers.start, customers.stop, BATCH):
+            visits = [
+                Event("chaos", f"visit {n}", n, "appointment_completed", at, 100)
+                for n in range(start, min(start + BATCH, customers.stop))
+            ]
+            answers = await ingest(self.database, company_id, visits)
+            assert {answer.status for answer in answers} == {"applied"}  # type: ignore[union-attr]
+        return {effect for n in customers for effect in of_first_visit(company_id, n)}
+
+    async def introduce(self, company_id: int, customers: range) -> None:
+        """Everybody has a name, an address and a phone, before anything happens."""
+        await self.owner.execute(
+            "INSERT INTO customers (company_id, customer_id, name, phone, email)"
+            " SELECT $1, n, 'Ada Keller', '+49 170 1', 'ada' || n || '@' || $1::bigint || '.salon.example'"
+            " FROM generate_series($2::bigint, $3::bigint) n",
+            company_id,
+            customers.start,
+            customers.stop - 1,
+        )
+
+    async def publish(self) -> None:
+        """Put all news in order, so that they can be sent."""
+        for company_id in self.companies:
+            await publish(self.database, company_id)
+
+    async def hold(self, where: str = "true") -> None:
+        """Let what waits wait for another hour."""
+        await self.owner.execute(
+            "UPDATE journey_actions SET ready_at = now() + interval '1 hour' WHERE state = 'pending' AND "
+            + where
+        )
+
+    async def rewind(self, where: str = "true") -> None:
+        """Let what waits be ready now, as if the time had passed."""
+        await self.owner.execute(
+            "UPDATE journey_actions SET ready_at = now() WHERE state = 'pending' AND " + where
+        )
+
+    async def expire(self) -> None:
+        """Let every lease be over, as if the time had passed."""
+        await self.owner.execute("UPDATE journey_actions SET ready_at = now() WHERE state = 'leased'")
+
+    async def now(self) -> datetime:
+        """The database's time."""
+        return (await self.ask("SELECT clock_timestamp()")).astimezone(UTC)
+
+    async def ask(self, sql: str, *values: Any) -> Any:
+        """One value, as the owner of everything sees it."""
+        return await self.owner.fetchval(sql, *values)
+
+    def courier(self, **options: Any) -> Courier:
+        """Whoever sees to the outboxes, in this process."""
+        messenger = Webhooks(Outgoing(trusted=[self.outside.url]))
+        mailer = SmtpMailer(self.outside.mail_url, "here <hello@salon.example>")
+        return Courier(self.database, Post(messenger, mailer, Links("http://127.0.0.1:9")), **options)
+
+    # ---- what must hold
+
+    async def live(self) -> int:
+        """How much is still to be done: actions, and news that are not in order."""
+        return await self.ask(
+            "SELECT (SELECT count(*) FROM journey_actions WHERE state IN ('pending', 'leased'))"
+            " + (SELECT count(*) FROM journey_news WHERE position IS NULL)"
+        )
+
+    async def states(self) -> Counter[str]:
+        """How many actions stand how."""
+        found = await self.owner.fetch("SELECT state, count(*) FROM journey_actions GROUP BY state")
+        return Counter({row["state"]: row["count"] for row in found})
+
+    async def faults(self) -> list[str]:
+        """Everything that is wrong whatever has happened: broken chains, moves without their actions, what is stuck."""
+        found = [fault for company_id in self.companies for fault in await faults(self.database, company_id)]
+        stuck = await self.ask(
+            "SELECT count(*) FROM journey_actions WHERE state IN ('pending', 'leased')"
+            " AND ready_at < now() - make_interval(secs => $1)",
+            LATE_SECONDS,
+        )
+        if stuck:
+            found.append(f"{stuck} actions are stuck")
+        return found + await self._moves_without_actions() + await self._attempts_that_do_not_add_up()
+
+    async def _moves_without_actions(self) -> list[str]:
+        moves = await self.owner.fetch(
+            "SELECT t.company_id, t.relationship_id, t.seq, t.to_stage, coalesce(array_agg(a.name || ' ' || a.number"
+            " ORDER BY a.name, a.number) FILTER (WHERE a.id IS NOT NULL), '{}') AS planned"
+            " FROM journey_transitions t LEFT JOIN journey_actions a ON a.company_id = t.company_id"
+            " AND a.relationship_id = t.relationship_id AND a.transition_seq = t.seq"
+            " WHERE NOT t.is_silent GROUP BY 1, 2, 3, 4"
+        )
+        wanted = {
+            stage: sorted(f"{action.name} {n}" for action in actions for n in range(len(action.steps)))
+            for stage, actions in DEFAULT_ACTIONS.items()
+        }
+        return [
+            f"the move {move['relationship_id']} {move['seq']} to {move['to_stage']} has {move['planned']}"
+            for move in moves
+            if sorted(move["planned"]) != wanted.get(move["to_stage"], [])
+        ] + [
+            f"the action {row['id']} is of no move"
+            for row in await self.owner.fetch(
+                "SELECT a.id FROM journey_actions a LEFT JOIN journey_transitions t ON t.company_id = a.company_id"
+                " AND t.relationship_id = a.relationship_id AND t.seq = a.transition_seq"
+                " WHERE a.transition_seq IS NOT NULL AND t.seq IS NULL"
+            )
+        ]
+
+    async def _attempts_that_do_not_add_up(self) -> list[str]:
+        rows = await self.owner.fetch(
+            "SELECT a.id, a.state, a.attempts, count(t.number) AS made,"
+            " count(*) FILTER (WHERE t.outcome = 'done') AS ok FROM journey_actions a"
+            " LEFT JOIN action_attempts t ON t.company_id = a.company_id AND t.action_id = a.id"
+            " WHERE a.channel NOT IN ('task', 'call', 'assignment') GROUP BY a.company_id, a.id"
+        )
+        return [
+            f"{row['made']} attempts, {row['ok']} of them good, of a {row['state']} action of {row['attempts']}"
+            for row in rows
+            if row["attempts"] != row["made"]
+            or row["ok"] > 1
+            or (row["state"] == "done" and row["made"] > 0 and row["ok"] == 0)
+        ]
+
+
+def of_first_visit(company_id: int, customer: int) -> set[Hashable]:
+    """What the outside is told of a first visit: two mails, and one message to the company's own system."""
+    address = f"ada{customer}@{company_id}.salon.example"
+    return {
+        ("mail", address, "Good to have you with us"),
+        ("mail", address, "How was your visit?"),
+        ("action.crm_update", company_id, customer, "customer", "update_crm_status", 0),
+    }
+
+
+def news_of_first_visit(company_id: int, customer: int) -> set[Hashable]:
+    """And what whoever takes news of moves is told: the journey has begun, and somebody has become a customer."""
+    return {("stage.changed", company_id, customer, seq) for seq in (1, 2)}
+
+
+# ---- what is told in the end
+
+
+@dataclass
+class Tally:
+    """What must have reached the outside, and what has: by the effects and the keys of all calls."""
+
+    expected: set[Hashable]
+    outside: Outside
+
+    @property
+    def lost(self) -> set[Hashable]:
+        """What nobody outside was ever told."""
+        return self.expected - self.outside.effects().keys()
+
+    @property
+    def phantoms(self) -> set[Hashable]:
+        """What somebody outside was told for no reason."""
+        return self.outside.effects().keys() - self.expected
+
+    @property
+    def duplicated(self) -> int:
+        """Effects that bore several keys: no receiver could tell that they are one."""
+        return sum(len(keys) - 1 for keys in self.outside.effects().values())
+
+    @property
+    def zeros(self) -> tuple[int, int, int]:
+        """How many were lost, how many were duplicated, how many are nobody's."""
+        return len(self.lost), self.duplicated, len(self.phantoms)
+
+
+class Stream:
+    """Customers who come in portions, to one company after the other."""
+
+    def __init__(
+        self, ground: Ground, companies: list[int], customers: int, portion: int, *news: str
+    ) -> None:
+        self.tally = Tally(set(), ground.outside)
+        self.left = customers
+        self.portion = portion
+        self._ground = ground
+        self._companies = companies
+        self._news = news
+        self._next = 0
+        self._turn = 0
+
+    @classmethod
+    async def of(cls, ground: Ground, companies: int, customers: int, portion: int, *news: str) -> "Stream":
+        """A stream to so many companies, which are founded for it."""
+        return cls(ground, [await ground.found(*news) for _ in range(companies)], customers, portion, *news)
+
+    async def come(self, count: int | None = None) -> None:
+        """The next ones come, if there are any."""
+        count = min(self.left, count or self.portion)
+        if not count:
+            return
+        company_id = self._companies[self._turn % len(self._companies)]
+        everybody = range(self._next, self._next + count)
+        self.tally.expected |= {effect for n in everybody for effect in of_first_visit(company_id, n)}
+        if self._news:
+            self.tally.expected |= {
+                effect for n in everybody for effect in news_of_first_visit(company_id, n)
+            }
+        await self._ground.visit(company_id, everybody)
+        self._next += count
+        self._turn += 1
+        self.left -= count
+
+
+def tell(name: str, lost: int, duplicated: int, of: int, kills: int, seed: str, more: str = "") -> None:
+    """The line that a run is about."""
+    print(
+        f"\n{name}: {lost} lost, {duplicated} duplicated of {of}, {kills} faults, seed {seed}{more and '; '}{more}"
+    )
+
+
+def detected(guard: str, found: object) -> None:
+    """A guard was taken away, and that was seen."""
+    assert found, f"nobody missed the guard {guard!r}"
+    print(f"\nguard removed: detected ({guard})")
+
+
+def elapsed(since: float) -> float:
+    """Seconds since then."""
+    return time.monotonic() - since

@@ -1,0 +1,188 @@
+"""Everything outside the service, real and on this machine: a mail server and companies' own systems.
+
+They live in a thread of their own and write down every call with its key: what reaches them is what has happened.
+"""
+
+import asyncio
+import email
+import email.policy
+import json
+import threading
+import time
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+from aiosmtpd.smtp import SMTP
+
+
+@dataclass
+class Call:
+    """One call as it came: the key it bore, and what it would do, told without the key.
+
+    `by` is how the process that called names itself; `body` is empty for a mail.
+    """
+
+    number: int
+    key: str
+    effect: Hashable
+    company: int
+    by: str
+    at: float
+    body: dict[str, Any] = field(default_factory=dict)
+    status: int | None = None
+    """What it was answered; None: nothing yet, or nobody was there any more to be answered."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a call is answered, and after how long."""
+
+    status: int = 200
+    seconds: float = 0.0
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+def accept(_call: Call) -> Answer:
+    """Take everything at once."""
+    return Answer()
+
+
+class Outside:
+    """The servers, and all that has reached them."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self.answer: Callable[[Call], Answer] = accept
+        self.url = ""
+        self.mail_url = ""
+        self._numbers = count(1)
+        self._under_way: set[int] = set()
+
+    # ---- what the tests ask
+
+    def effects(self, company: int | None = None) -> dict[Hashable, set[str]]:
+        """The keys under which each effect was asked for: receivers that know keys see one effect for each."""
+        found: dict[Hashable, set[str]] = {}
+        for call in list(self.calls):
+            if company in (None, call.company):
+                found.setdefault(call.effect, set()).add(call.key)
+        return found
+
+    def by_key(self) -> dict[str, list[Call]]:
+        """The calls of each key, as they came."""
+        found: dict[str, list[Call]] = {}
+        for call in list(self.calls):
+            found.setdefault(call.key, []).append(call)
+        return found
+
+    def under_way(self, by: str) -> int:
+        """How many calls of a process are being answered."""
+        return sum(call.by == by and call.number in self._under_way for call in list(self.calls))
+
+    # ---- what the servers do
+
+    def _note(self, **told: Any) -> Call:
+        call = Call(number=next(self._numbers), at=time.monotonic(), **told)
+        self._under_way.add(call.number)
+        self.calls.append(call)
+        return call
+
+    async def _answer(self, call: Call) -> Answer:
+        answer = self.answer(call)
+        try:
+            if answer.seconds:
+                await asyncio.sleep(answer.seconds)
+        finally:
+            self._under_way.discard(call.number)
+        return answer
+
+    async def hook(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Take one message: the path names the company."""
+        with closing(writer), suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+            headers = {
+                name.lower(): value for name, value in (line.split(": ", 1) for line in head[1:] if line)
+            }
+            body = json.loads(await reader.readexactly(int(headers["content-length"])))
+            company = int(head[0].split(" ")[1].strip("/"))
+            assert headers["webhook-id"] == headers["idempotency-key"]
+            call = self._note(
+                key=headers["webhook-id"],
+                effect=_effect(company, body),
+                company=company,
+                by=headers["user-agent"],
+                body=body,
+            )
+            answer = await self._answer(call)
+            said = f"call {call.number}".encode()
+            lines = [f"HTTP/1.1 {answer.status} said", f"Content-Length: {len(said)}"]
+            lines += [f"{name}: {value}" for name, value in answer.headers]
+            writer.write("\r\n".join((*lines, "", "")).encode("latin-1") + said)
+            await writer.drain()
+            call.status = answer.status
+
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802  # the library's name
+        """Take one mail."""
+        letter = email.message_from_bytes(envelope.content, policy=email.policy.default)
+        address = letter["To"]
+        call = self._note(
+            key=letter["Message-ID"].strip("<>").split("@")[0],
+            effect=("mail", address, letter["Subject"]),
+            company=int(address.partition("@")[2].split(".")[0]),
+            by=letter["From"].partition(" <")[0],
+        )
+        answer = await self._answer(call)
+        call.status = answer.status
+        said = f"call {call.number}"
+        return f"250 {said}" if answer.status == 200 else f"451 {said}"
+
+
+def _effect(company: int, body: dict[str, Any]) -> Hashable:
+    data = body["data"]
+    if body["type"].startswith("action."):
+        return body["type"], company, data["customer_id"], data["stage"], data["name"], data["step"]
+    return body["type"], company, data["customer_id"], data.get("seq")
+
+
+@contextmanager
+def outside() -> Iterator[Outside]:
+    """The servers, for the length of a block."""
+    servers, loop, are_up = Outside(), asyncio.new_event_loop(), threading.Event()
+    ending = asyncio.Event()
+
+    async def serve() -> None:
+        sessions: list[SMTP] = []
+
+        def opened() -> SMTP:
+            sessions.append(SMTP(servers, hostname="mail.example", loop=loop))
+            return sessions[-1]
+
+        mails = await loop.create_server(opened, "127.0.0.1", 0)
+        hooks = await asyncio.start_server(servers.hook, "127.0.0.1", 0)
+        servers.url = f"http://127.0.0.1:{hooks.sockets[0].getsockname()[1]}"
+        servers.mail_url = f"smtp://127.0.0.1:{mails.sockets[0].getsockname()[1]}"
+        are_up.set()
+        async with mails, hooks:
+            await ending.wait()
+        # Whoever is still answered is hung up on.
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        for session in sessions:
+            if session.transport is not None:
+                session.transport.abort()
+        await asyncio.sleep(0)
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), name="outside")
+    thread.start()
+    are_up.wait()
+    try:
+        yield servers
+    finally:
+        loop.call_soon_threadsafe(ending.set)
+        thread.join()
+        loop.close()
