@@ -58,11 +58,10 @@ async def entered(salon, *steps, customers=1, copies=1):
         await salon.change(COPIES, copies=copies)
 
 
-def post_among(*salons):
+def post_among(*salons, deadline_seconds=20.0):
     """One post for several companies."""
-    return Post(
-        Webhooks(Outgoing(trusted=[salon.system.url for salon in salons])), salons[0].post.mailer, LINKS
-    )
+    outgoing = Outgoing(trusted=[salon.system.url for salon in salons], deadline_seconds=deadline_seconds)
+    return Post(Webhooks(outgoing, deadline_seconds), salons[0].post.mailer, LINKS)
 
 
 async def wait_for(holds, courier):
@@ -278,7 +277,8 @@ async def test_a_slow_system_of_a_company_holds_up_neither_its_mails_nor_its_oth
     await salon.register()
     await entered(salon, SMS, EMAIL, customers=2 * SHARE)
     gate = salon.system.answer = Gate(SHARE)
-    courier = salon.courier(grace_seconds=0.0)
+    post = post_among(salon, deadline_seconds=10 * LONG)
+    courier = courier_of(salon.database, post, salon.id, grace_seconds=0.0)
     await courier.look()
     await asyncio.wait_for(gate.is_full.wait(), LONG)
     await wait_for(lambda: len(salon.mailbox.letters) == 2 * SHARE, courier)
@@ -306,7 +306,8 @@ async def test_news_for_a_slow_endpoint_leave_room_for_another(open_salon):
         await slow.meet(customer)
     await publish(slow.database, slow.id)
     gate = slow.system.answer = Gate(SHARE // 2)
-    courier = courier_of(slow.database, post_among(slow, fast), slow.id, grace_seconds=0.0)
+    post = post_among(slow, fast, deadline_seconds=10 * LONG)
+    courier = courier_of(slow.database, post, slow.id, grace_seconds=0.0)
     await courier.look()
     await asyncio.wait_for(gate.is_full.wait(), LONG)
     await wait_for(lambda: len(fast.system.told) == 30, courier)
