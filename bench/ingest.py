@@ -140,6 +140,7 @@ def main() -> None:
         migrating.upgrade(servers.database_url)
         environment = {
             **os.environ,
+            "JOURNEY_ENVIRONMENT": "development",
             "DATABASE_URL": servers.database_url,
             "JOURNEY_KEY_PEPPER": PEPPER,
             "JOURNEY_ERASURE_KEY": "a key of benches, to nobody",
