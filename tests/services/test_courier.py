@@ -279,8 +279,7 @@ async def test_a_slow_system_of_a_company_holds_up_neither_its_mails_nor_its_oth
     gate = salon.system.answer = Gate(SHARE)
     post = post_among(salon, deadline_seconds=10 * LONG)
     courier = courier_of(salon.database, post, salon.id, grace_seconds=0.0)
-    await courier.look()
-    await asyncio.wait_for(gate.is_full.wait(), LONG)
+    await wait_for(gate.is_full.is_set, courier)
     await wait_for(lambda: len(salon.mailbox.letters) == 2 * SHARE, courier)
 
     # More that becomes ready meanwhile is taken, though the first calls have not come to an end.
@@ -308,8 +307,7 @@ async def test_news_for_a_slow_endpoint_leave_room_for_another(open_salon):
     gate = slow.system.answer = Gate(SHARE // 2)
     post = post_among(slow, fast, deadline_seconds=10 * LONG)
     courier = courier_of(slow.database, post, slow.id, grace_seconds=0.0)
-    await courier.look()
-    await asyncio.wait_for(gate.is_full.wait(), LONG)
+    await wait_for(gate.is_full.is_set, courier)
     await wait_for(lambda: len(fast.system.told) == 30, courier)
 
     assert len(slow.system.told) == SHARE // 2

@@ -152,4 +152,5 @@ def test_the_schedule_rings_often_enough_for_everything():
     rung = {job.name: job for job in schedule()}
     assert rung["cron:every_five_seconds"].second == set(range(0, 60, 5))
     assert rung["cron:every_minute"].second == 0
-    assert {each.name for each in ROUNDS} == {"sweep", "nights", "jobs", "imports"}
+    rounds = {each.name for each in ROUNDS}
+    assert rounds == {"sweep", "nights", "jobs", "imports", "actions", "news"}
