@@ -18,7 +18,7 @@ from journey_service.api.dependencies import (
     from_cursor,
     is_instant,
     is_uuid,
-    to_cursor,
+    next_cursor,
 )
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.shapes.actions import ActionDetailOut, ActionIn, ActionOut, ActionsOut
@@ -69,10 +69,9 @@ async def list_actions(  # noqa: PLR0913, PLR0917  # one parameter a filter
     )
     found = await actions.list_actions(house.database, caller.company_id, wanted)
     items = [ActionOut.of(action) for action in found[:limit]]
-    last = items[-1] if len(found) > limit else None
     return ActionsOut(
         items=items,
-        next_cursor=None if last is None else to_cursor("actions", last.created_at.isoformat(), last.id),
+        next_cursor=next_cursor("actions", found, limit, lambda row: [row.created_at.isoformat(), row.id]),
     )
 
 

@@ -4,7 +4,7 @@ from fastapi import APIRouter
 
 from journey_service.api.bodies import SMALL_BODY, StrictRoute
 from journey_service.api.callers import Operator
-from journey_service.api.dependencies import Cursor, HouseDep, Limit, from_cursor, is_id, to_cursor
+from journey_service.api.dependencies import Cursor, HouseDep, Limit, from_cursor, is_id, next_cursor
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.shapes.companies import (
     CompaniesOut,
@@ -64,5 +64,4 @@ async def list_companies(
         )
         for company in found[:limit]
     ]
-    next_cursor = to_cursor("companies", items[-1].id) if len(found) > limit else None
-    return CompaniesOut(items=items, next_cursor=next_cursor)
+    return CompaniesOut(items=items, next_cursor=next_cursor("companies", found, limit, lambda row: [row.id]))

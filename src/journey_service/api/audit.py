@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query
 
 from journey_service.api.bodies import StrictRoute
 from journey_service.api.callers import AdminReader
-from journey_service.api.dependencies import Cursor, HouseDep, Limit, from_cursor, is_id, to_cursor
+from journey_service.api.dependencies import Cursor, HouseDep, Limit, from_cursor, is_id, next_cursor
 from journey_service.api.problems import problems
 from journey_service.api.shapes.audit import AuditedOut, AuditOut
 from journey_service.api.shapes.fields import Instant, Text
@@ -42,4 +42,4 @@ async def list_audit(  # noqa: PLR0913, PLR0917  # one parameter a filter
         limit=limit + 1,
     )
     items = [AuditedOut.of(row) for row in found[:limit]]
-    return AuditOut(items=items, next_cursor=to_cursor("audit", items[-1].id) if len(found) > limit else None)
+    return AuditOut(items=items, next_cursor=next_cursor("audit", found, limit, lambda row: [row.id]))

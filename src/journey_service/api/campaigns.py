@@ -14,7 +14,7 @@ from journey_service.api.dependencies import (
     StageName,
     from_cursor,
     is_id,
-    to_cursor,
+    next_cursor,
 )
 from journey_service.api.problems import problems
 from journey_service.api.shapes.campaigns import CampaignOut, CampaignsOut
@@ -50,7 +50,7 @@ async def list_campaigns(
     found = await campaigns.list_campaigns(house.database, caller.company_id, wanted)
     items = [CampaignOut.of(view) for view in found[:limit]]
     return CampaignsOut(
-        items=items, next_cursor=to_cursor("campaigns", items[-1].id) if len(found) > limit else None
+        items=items, next_cursor=next_cursor("campaigns", found, limit, lambda row: [row.campaign.id])
     )
 
 

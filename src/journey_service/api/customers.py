@@ -16,7 +16,7 @@ from journey_service.api.dependencies import (
     from_cursor,
     is_id,
     is_text,
-    to_cursor,
+    next_cursor,
 )
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.shapes.customers import (
@@ -124,10 +124,9 @@ async def list_customers(  # noqa: PLR0913, PLR0917  # one parameter a filter
         limit=limit + 1,
     )
     customers, listed = await read_customers(house.database, caller.company_id, wanted)
-    more = len(customers) > limit
     return CustomersOut(
         items=[CustomerOut.of(customer) for customer in customers[:limit]],
-        next_cursor=to_cursor("customers", sort, *listed[limit - 1].key) if more else None,
+        next_cursor=next_cursor("customers", listed, limit, lambda row: [sort, *row.key]),
     )
 
 

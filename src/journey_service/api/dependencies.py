@@ -3,10 +3,10 @@
 import base64
 import binascii
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, cast
+from typing import Annotated, Any, Final, TypeVar, cast
 from uuid import UUID
 
 import orjson
@@ -27,6 +27,7 @@ from journey_service.services.intake import Intake
 from journey_service.services.schedule import ACTIONS, NEWS
 from journey_service.settings import Settings
 
+_Row = TypeVar("_Row")
 _ETAG = re.compile(r'(?:W/)?"(\d{1,18})"|(\d{1,18})', re.ASCII)
 _TAG: Final = r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"'
 _TAGS: Final = re.compile(rf"\s*{_TAG}(?:\s*,\s*{_TAG})*\s*")
@@ -152,6 +153,16 @@ SeenTags = Annotated[frozenset[str] | None, Depends(seen_tags)]
 def to_cursor(name: str, *key: object) -> str:
     """An opaque cursor that says where the next page of the list begins."""
     return base64.urlsafe_b64encode(orjson.dumps((name, *key))).decode().rstrip("=")
+
+
+def next_cursor(
+    name: str, found: Sequence[_Row], limit: int, key: Callable[[_Row], Sequence[object]]
+) -> str | None:
+    """The cursor behind the page of the first `limit` rows; None when no more than these were found.
+
+    Whoever asks for one row more than a page holds knows by it whether there is another page.
+    """
+    return to_cursor(name, *key(found[limit - 1])) if len(found) > limit else None
 
 
 def from_cursor(name: str, cursor: str | None, *checks: Callable[[Any], bool]) -> list[Any] | None:

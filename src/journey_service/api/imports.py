@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query, Request
 
 from journey_service.api.bodies import HISTORY_BODY, StrictRoute
 from journey_service.api.callers import EventWriter, HistoryWriter
-from journey_service.api.dependencies import Cursor, HouseDep, Limit, from_cursor, is_id, is_text, to_cursor
+from journey_service.api.dependencies import Cursor, HouseDep, Limit, from_cursor, is_id, is_text, next_cursor
 from journey_service.api.problems import problems
 from journey_service.api.shapes.fields import Instant
 from journey_service.api.shapes.imports import ImportOut, ImportsOut, LineFaultOut, LineFaultsOut
@@ -79,8 +79,7 @@ async def list_imports(
         house.database, caller.company_id, before=before[0] if before else None, limit=limit + 1
     )
     items = [ImportOut.of(one) for one in found[:limit]]
-    next_cursor = to_cursor("imports", items[-1].id) if len(found) > limit else None
-    return ImportsOut(items=items, next_cursor=next_cursor)
+    return ImportsOut(items=items, next_cursor=next_cursor("imports", found, limit, lambda row: [row.id]))
 
 
 @router.get(
@@ -109,7 +108,7 @@ async def list_import_errors(
         limit=limit + 1,
     )
     items = [LineFaultOut.of(fault) for fault in found[:limit]]
-    last = items[-1] if len(found) > limit else None
     return LineFaultsOut(
-        items=items, next_cursor=None if last is None else to_cursor("import-errors", last.line, last.pointer)
+        items=items,
+        next_cursor=next_cursor("import-errors", found, limit, lambda row: [row.line, row.pointer]),
     )

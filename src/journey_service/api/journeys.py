@@ -18,7 +18,7 @@ from journey_service.api.dependencies import (
     Version,
     from_cursor,
     is_id,
-    to_cursor,
+    next_cursor,
 )
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.shapes.journeys import (
@@ -122,10 +122,9 @@ async def list_transitions(
     _, entries = await journeys.list_transitions(
         house.database, caller.company_id, customer_id, before=before[0] if before else None, limit=limit + 1
     )
-    more = len(entries) > limit
     return TransitionsOut(
         items=[TransitionOut.of(entry) for entry in entries[:limit]],
-        next_cursor=to_cursor("transitions", entries[limit - 1].transition.seq) if more else None,
+        next_cursor=next_cursor("transitions", entries, limit, lambda row: [row.transition.seq]),
     )
 
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path
 
 from journey_service.api.bodies import SMALL_BODY, StrictRoute
 from journey_service.api.callers import Admin, AdminReader, Caller, CompanyId, Operator
-from journey_service.api.dependencies import Cursor, House, HouseDep, Limit, from_cursor, is_text, to_cursor
+from journey_service.api.dependencies import Cursor, House, HouseDep, Limit, from_cursor, is_text, next_cursor
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.shapes.companies import KeyIn, KeyOut, KeysOut, NewKeyOut, RotationIn
 from journey_service.domain.errors import (
@@ -161,7 +161,7 @@ async def _list(house: House, company_id: int, limit: int, cursor: str | None) -
         house.database, company_id, after=after[0] if after else "", limit=limit + 1
     )
     items = [KeyOut.of(key) for key in found[:limit]]
-    return KeysOut(items=items, next_cursor=to_cursor("keys", items[-1].id) if len(found) > limit else None)
+    return KeysOut(items=items, next_cursor=next_cursor("keys", found, limit, lambda row: [row.key_id]))
 
 
 async def _revoke(house: House, company_id: int, key_id: str, caller: Caller) -> None:

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path, Response
 
 from journey_service.api.bodies import SMALL_BODY, StrictRoute
 from journey_service.api.callers import Admin, AdminReader, ClockKeeper, CompanyId
-from journey_service.api.dependencies import Cursor, HouseDep, Limit, from_cursor, is_id, to_cursor
+from journey_service.api.dependencies import Cursor, HouseDep, Limit, from_cursor, is_id, next_cursor
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.shapes.jobs import (
     AcceptedOut,
@@ -84,7 +84,7 @@ async def list_jobs(
         house.database, caller.company_id, before=before[0] if before else None, limit=limit + 1
     )
     items = [JobOut.of(job) for job in found[:limit]]
-    return JobsOut(items=items, next_cursor=to_cursor(_JOBS, items[-1].id) if len(found) > limit else None)
+    return JobsOut(items=items, next_cursor=next_cursor(_JOBS, found, limit, lambda row: [row.id]))
 
 
 @router.get("/jobs/{job_id}", summary="Read how far a job is", responses=problems(JobNotFoundError))

@@ -15,7 +15,7 @@ from journey_service.api.dependencies import (
     SeenVersion,
     from_cursor,
     is_id,
-    to_cursor,
+    next_cursor,
 )
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.shapes.stages import (
@@ -214,9 +214,8 @@ async def list_stage_versions(
         house.database, caller.company_id, before=before[0] if before else None, limit=limit + 1
     )
     items = [VersionOut.of(version) for version in found[:limit]]
-    more = len(found) > limit
     return VersionsOut(
-        items=items, next_cursor=to_cursor("stage-versions", items[-1].version) if more else None
+        items=items, next_cursor=next_cursor("stage-versions", found, limit, lambda row: [row.version])
     )
 
 

@@ -16,7 +16,7 @@ from journey_service.api.dependencies import (
     from_cursor,
     is_id,
     is_instant,
-    to_cursor,
+    next_cursor,
 )
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.shapes.fields import Instant, Text
@@ -63,10 +63,9 @@ async def list_tasks(  # noqa: PLR0913, PLR0917  # one parameter a filter
     )
     found = await tasks.list_tasks(house.database, caller.company_id, wanted)
     items = [TaskOut.of(task) for task in found[:limit]]
-    last = items[-1] if len(found) > limit else None
     return TasksOut(
         items=items,
-        next_cursor=None if last is None else to_cursor("tasks", last.due_at.isoformat(), last.id),
+        next_cursor=next_cursor("tasks", found, limit, lambda row: [row.due_at.isoformat(), row.id]),
     )
 
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path
 
 from journey_service.api.bodies import SMALL_BODY, StrictRoute
 from journey_service.api.callers import StageDrafter, StageReader, StageWriter
-from journey_service.api.dependencies import Cursor, HouseDep, Limit, from_cursor, is_id, to_cursor
+from journey_service.api.dependencies import Cursor, HouseDep, Limit, from_cursor, is_id, next_cursor
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.shapes.templates import (
     BuiltInTemplatesOut,
@@ -36,9 +36,7 @@ async def list_templates(
         house.database, caller.company_id, after=after[0] if after else 0, limit=limit + 1
     )
     items = [TemplateOut.of(stored) for stored in found[:limit]]
-    return TemplatesOut(
-        items=items, next_cursor=to_cursor("templates", items[-1].id) if len(found) > limit else None
-    )
+    return TemplatesOut(items=items, next_cursor=next_cursor("templates", found, limit, lambda row: [row.id]))
 
 
 @router.get("/built-in", summary="List the service's own templates", responses=problems())

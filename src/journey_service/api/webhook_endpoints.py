@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path
 
 from journey_service.api.bodies import SMALL_BODY, StrictRoute
 from journey_service.api.callers import Admin, AdminReader
-from journey_service.api.dependencies import Cursor, House, HouseDep, Limit, from_cursor, is_id, to_cursor
+from journey_service.api.dependencies import Cursor, House, HouseDep, Limit, from_cursor, is_id, next_cursor
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.shapes.webhook_endpoints import (
     EndpointChangeIn,
@@ -42,9 +42,8 @@ async def list_webhook_endpoints(
     found = await endpoints.list_endpoints(house.database, caller.company_id)
     later = [endpoint for endpoint in found if after is None or endpoint.id > after[0]]
     items = [EndpointOut.of(endpoint) for endpoint in later[:limit]]
-    more = len(later) > limit
     return EndpointsOut(
-        items=items, next_cursor=to_cursor("webhook-endpoints", items[-1].id) if more else None
+        items=items, next_cursor=next_cursor("webhook-endpoints", later, limit, lambda row: [row.id])
     )
 
 
