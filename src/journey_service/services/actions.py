@@ -6,7 +6,7 @@ from datetime import datetime
 
 from journey_service.domain.actions import Channel, Step
 from journey_service.domain.actors import Actor
-from journey_service.domain.agenda import Action, Agenda, State, Verdict, Wish, by_hand
+from journey_service.domain.agenda import Action, Agenda, Verdict, Wish, by_hand
 from journey_service.domain.errors import (
     ActionNotDeadError,
     ActionNotFoundError,
@@ -16,7 +16,6 @@ from journey_service.domain.errors import (
     InvalidInputError,
     quoted,
 )
-from journey_service.domain.templates import BUILT_IN
 from journey_service.repositories.audit import Act
 from journey_service.repositories.companies import Desk
 from journey_service.repositories.database import Database
@@ -24,6 +23,7 @@ from journey_service.repositories.deliveries import ActionsWanted, Attempt, List
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services import agendas
 from journey_service.services.desk import load, write
+from journey_service.services.templates import wordings
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +127,8 @@ async def _check_template(work: Work, wish: Wish) -> None:
     key = wish.template
     if key is None:
         return
-    own = [stored.template for stored in await work.templates.of_keys([key])]
-    known = own or BUILT_IN.get(key, ())
-    if not any(template.channel is wish.channel for template in known):
+    known = await wordings(work, [key])
+    if not any(template.channel is wish.channel for template in known[key]):
         raise InvalidInputError.at("/template", f"{quoted(key)} is no template of this channel")
 
 
@@ -148,6 +147,3 @@ async def _find(work: Work, action_id: str) -> Listed:
     if action is None:
         raise ActionNotFoundError(action_id)
     return action
-
-
-__all__ = ["ActionView", "State", "ask", "get_action", "list_actions", "retry_action"]

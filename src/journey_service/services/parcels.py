@@ -18,7 +18,7 @@ from journey_service.domain.agenda import Action, Agenda, Reason, State, Verdict
 from journey_service.domain.calendar import local_day
 from journey_service.domain.delivery import DeliveryFailedError, DeliveryRefusedError, Letter, Message
 from journey_service.domain.errors import InvalidInputError, UnavailableError
-from journey_service.domain.templates import BUILT_IN, Template, chosen
+from journey_service.domain.templates import Template, chosen
 from journey_service.repositories.companies import Desk
 from journey_service.repositories.customers import Profile
 from journey_service.repositories.endpoints import Endpoint
@@ -27,6 +27,7 @@ from journey_service.repositories.unit_of_work import Work
 from journey_service.services.agendas import load as load_agendas
 from journey_service.services.desk import Docket, load, write
 from journey_service.services.letters import Rendered, render
+from journey_service.services.templates import wordings
 
 MESSAGE_TYPES: Final[Mapping[Channel, str]] = {
     Channel.SMS: "action.sms",
@@ -296,9 +297,7 @@ class _Packing:
             return []
         profiles = await self.work.customers.some([self.customers[id_] for id_, _ in going])
         keys = {action.step.template for _, action in going if action.step.template is not None}
-        own: dict[str, list[Template]] = {}
-        for stored in await self.work.templates.of_keys(keys):
-            own.setdefault(stored.template.key, []).append(stored.template)
+        known = await wordings(self.work, keys)
         endpoints: dict[Channel, tuple[Endpoint, Sequence[bytes]] | None] = {}
         parcels = []
         for id_, action in going:
@@ -321,7 +320,7 @@ class _Packing:
                     secrets=() if place is None else place[1],
                     action=action,
                     profile=profile,
-                    template=self._template(own, action, profile),
+                    template=self._template(known, action, profile),
                     values=self._values(id_, action, profile, agendas[id_]),
                 )
             )
@@ -332,7 +331,7 @@ class _Packing:
         return None if found is None else (found, await _secrets(self.work, found.id))
 
     def _template(
-        self, own: Mapping[str, Sequence[Template]], action: Action, profile: Profile
+        self, known: Mapping[str, Sequence[Template]], action: Action, profile: Profile
     ) -> Template | None:
         """The company's own words in the customer's language, or else in its own, or else the service's."""
         key = action.step.template
@@ -340,7 +339,7 @@ class _Packing:
             return None
         policy = self.docket.desk.rulebook.policy
         wanted = [language for language in (profile.language, policy.language, _LANGUAGE) if language]
-        return chosen(own.get(key) or BUILT_IN.get(key, ()), wanted)
+        return chosen(known[key], wanted)
 
     def _values(self, id_: int, action: Action, profile: Profile, agenda: Agenda) -> dict[str, Any]:
         desk = self.docket.desk

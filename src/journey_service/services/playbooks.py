@@ -6,7 +6,7 @@ from hashlib import sha256
 
 import orjson
 
-from journey_service.domain.actions import DEFAULT_ACTIONS, Channel, StageAction
+from journey_service.domain.actions import DEFAULT_ACTIONS, StageAction
 from journey_service.domain.actors import Actor
 from journey_service.domain.errors import (
     Fault,
@@ -16,11 +16,11 @@ from journey_service.domain.errors import (
     quoted,
 )
 from journey_service.domain.playbook import actions_to_json
-from journey_service.domain.templates import BUILT_IN
 from journey_service.repositories.audit import Act
 from journey_service.repositories.companies import Desk
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import Work
+from journey_service.services.templates import wordings
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +96,8 @@ def _view(desk: Desk, stage_key: str) -> StageActions:
 
 async def _check_templates(work: Work, actions: Sequence[StageAction]) -> None:
     keys = {step.template for action in actions for step in action.steps if step.template is not None}
-    channels: dict[str, set[Channel]] = {
-        key: {template.channel for template in BUILT_IN.get(key, ())} for key in keys
-    }
-    for stored in await work.templates.of_keys(keys):
-        channels[stored.template.key].add(stored.template.channel)
+    known = await wordings(work, keys)
+    channels = {key: {template.channel for template in templates} for key, templates in known.items()}
     faults = [
         Fault(
             f"/actions/{place}/steps/{number}/template",

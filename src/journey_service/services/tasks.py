@@ -14,7 +14,7 @@ from journey_service.repositories.unit_of_work import Work
 
 @dataclass(frozen=True, slots=True)
 class TaskChange:
-    """What is to be otherwise about a task; None: as it is. `status` is done, dismissed, or open (again)."""
+    """What is to be otherwise about a task; None: as it is. `status` is done or dismissed: what is closed stays so."""
 
     status: str | None = None
     outcome: str | None = None

@@ -1,7 +1,7 @@
 """The words a company writes to its customers in: its own, beside those that come with the service."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from journey_service.domain.actors import Actor
@@ -99,6 +99,14 @@ async def preview_template(
     """What a template looks like, with a sample's values or others. Raises TemplateNotFoundError, InvalidInputError."""
     found = await get_template(database, company_id, template_id)
     return await asyncio.to_thread(letters.preview, found.template, values)
+
+
+async def wordings(work: Work, keys: Collection[str]) -> Mapping[str, Sequence[Template]]:
+    """What there is under each key: the company's own templates, or where it has none the service's, if any."""
+    own: dict[str, list[Template]] = {}
+    for stored in await work.templates.of_keys(keys):
+        own.setdefault(stored.template.key, []).append(stored.template)
+    return {key: own.get(key) or BUILT_IN.get(key, ()) for key in keys}
 
 
 async def _check_key(work: Work, template: Template, *, but: int | None) -> None:
