@@ -759,12 +759,11 @@ def test_a_place_that_was_taken_long_ago_is_still_held():
 @pytest.mark.parametrize(
     "end",
     [
-        lambda agenda, action: agenda.give_up(action, day(1)),
         lambda agenda, action: agenda.drop(action, Reason.NO_MAIL_SERVER, day(1)),
         lambda agenda, _: enter(agenda, "regular", day(1)),
         lambda agenda, _: agenda.cancel_campaign(agenda.campaigns[0], day(1)),
     ],
-    ids=["given up", "dropped", "left behind", "ended by hand"],
+    ids=["dropped", "left behind", "ended by hand"],
 )
 def test_a_place_is_free_again_once_it_turns_out_that_nothing_goes_out(end):
     agenda = enter(agenda_of(book(worded(Channel.EMAIL), is_campaign=True), frequency_cap=1), "x")
@@ -873,16 +872,6 @@ def test_a_campaign_is_completed_when_its_last_step_is_over_whatever_became_of_i
     [campaign] = agenda.campaigns
     assert (campaign.ended_at, campaign.reason, campaign.is_changed) == (day(2), Reason.COMPLETED, True)
     assert news(agenda).count("campaign.ended") == 1
-
-
-def test_a_campaign_is_completed_when_its_last_step_has_failed_for_good():
-    agenda = enter(agenda_of(book(worded(Channel.EMAIL), is_campaign=True)), "x")
-    [action] = agenda.planned
-    agenda.judge(action, T0)
-    agenda.give_up(action, day(1))
-
-    assert (action.state, action.reason, action.finished_at) == (State.DEAD, None, day(1))
-    assert (agenda.campaigns[0].reason, agenda.campaigns[0].ended_at) == (Reason.COMPLETED, day(1))
 
 
 def test_a_step_that_a_worker_is_at_keeps_its_campaign_from_ending():

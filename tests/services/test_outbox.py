@@ -514,6 +514,29 @@ async def test_an_endpoint_that_takes_something_again_has_not_failed(open_salon)
 # ---- what cannot be sent
 
 
+@pytest.mark.parametrize(
+    ("said", "wanted"),
+    [("550 no such user", ("dead", "completed")), ("451 come back later", ("pending", None))],
+)
+async def test_a_campaign_is_completed_when_its_last_step_has_failed_for_good(open_salon, said, wanted):
+    salon = await open_salon()
+    salon.mailbox.refusals["ada1@reader.example"] = said
+    asked = [StageAction("do", (EMAIL,), is_campaign=True)]
+    await set_actions(salon.database, salon.id, "lead", asked, seen=None, by=BY)
+    await salon.meet(1)
+    await salon.tell("call_received", await now_of(salon), 1, call_duration=90)
+    await salon.deliver()
+
+    [(state, finished_at)] = await salon.log("state", "finished_at")
+    [(reason, ended_at)] = await rows(
+        salon.database,
+        salon.id,
+        "SELECT end_reason, ended_at FROM retention_campaigns WHERE company_id = :company",
+    )
+    assert (state, reason) == wanted
+    assert ended_at == finished_at
+
+
 async def test_a_mail_that_is_refused_is_dead_at_once_and_one_that_is_put_off_is_not(open_salon):
     salon = await open_salon()
     salon.mailbox.refusals["ada1@reader.example"] = "550 no such user"

@@ -222,9 +222,8 @@ class Agenda:
         for action in self._open_actions():
             if action.is_bound and action.transition_seq is not None and action.transition_seq < seq:
                 self._cancel(action, Reason.LEFT_STAGE, at)
-        for campaign in self.campaigns:
-            if campaign.ended_at is None:
-                self._end(campaign, Reason.LEFT_STAGE, at)
+        for campaign in running(self.campaigns):
+            self._end(campaign, Reason.LEFT_STAGE, at)
         for task in self.tasks:
             is_over = task.is_bound and task.transition_seq is not None and task.transition_seq < seq
             if task.ended_at is None and is_over:
@@ -238,9 +237,8 @@ class Agenda:
         for action in self._all():
             if action.state is State.PENDING:
                 self._cancel(action, reason, at)
-        for campaign in self.campaigns:
-            if campaign.ended_at is None:
-                self._end(campaign, reason, at)
+        for campaign in running(self.campaigns):
+            self._end(campaign, reason, at)
         for task in self.tasks:
             if task.ended_at is None:
                 task.ended_at, task.reason = at, reason
@@ -296,12 +294,6 @@ class Agenda:
     def conclude(self, action: Action, at: datetime) -> None:
         """An action is done; the last of a campaign ends it."""
         action.state, action.finished_at, action.is_changed = State.DONE, at, True
-        self._perhaps_complete(action, at)
-
-    def give_up(self, action: Action, at: datetime) -> None:
-        """An action has failed for good: its place under the frequency cap is free again."""
-        self._free(action)
-        action.state, action.finished_at, action.is_changed = State.DEAD, at, True
         self._perhaps_complete(action, at)
 
     def work_off(self, action: Action, at: datetime) -> None:
@@ -422,18 +414,15 @@ class Agenda:
         return Verdict.HELD
 
     def _cancel(self, action: Action, reason: Reason, at: datetime) -> Verdict:
-        self._free(action)
-        action.state, action.reason, action.finished_at = State.CANCELLED, reason, at
-        action.is_changed = True
-        self._perhaps_complete(action, at)
-        return Verdict.DROPPED
-
-    def _free(self, action: Action) -> None:
-        """Nothing goes out: the place under the cap is for others."""
+        # Nothing goes out: the place under the cap is for others.
         taken = self.sent.get(action.step.channel, [])
         if action.reserved_at in taken:
             taken.remove(action.reserved_at)
         action.reserved_at = None
+        action.state, action.reason, action.finished_at = State.CANCELLED, reason, at
+        action.is_changed = True
+        self._perhaps_complete(action, at)
+        return Verdict.DROPPED
 
     def _end(self, campaign: Campaign, reason: Reason, at: datetime) -> None:
         campaign.ended_at, campaign.reason, campaign.is_changed = at, reason, True

@@ -20,10 +20,10 @@ _MOST_NEWS: Final = 200
 
 # A step waits for those before it; whoever holds its customer is left to that.
 _CANDIDATES: Final = text(
-    "SELECT a.id, a.relationship_id, r.customer_id FROM journey_actions a JOIN customer_relationships r"
+    "SELECT a.id, r.customer_id FROM journey_actions a JOIN customer_relationships r"
     " ON r.company_id = a.company_id AND r.id = a.relationship_id"
     " WHERE a.company_id = :company_id AND a.state IN ('pending', 'leased') AND a.ready_at <= now()"
-    " AND a.channel = ANY(CAST(:channels AS text[])) AND a.id <> ALL(CAST(:without AS uuid[]))"
+    " AND a.channel = ANY(CAST(:channels AS text[]))"
     " AND NOT EXISTS (SELECT 1 FROM journey_actions p WHERE p.company_id = a.company_id"
     "   AND p.relationship_id = a.relationship_id AND p.transition_seq = a.transition_seq AND p.name = a.name"
     "   AND p.number < a.number AND p.state IN ('pending', 'leased'))"
@@ -154,7 +154,6 @@ class Candidate:
     """An action that is ready, and whose it is."""
 
     id: str
-    relationship_id: int
     customer_id: int
 
 
@@ -196,9 +195,7 @@ class Outbox:
         self._connection = connection
         self._company_id = company_id
 
-    async def candidates(
-        self, channels: Sequence[Channel], *, limit: int, without: Sequence[str] = ()
-    ) -> list[Candidate]:
+    async def candidates(self, channels: Sequence[Channel], *, limit: int) -> list[Candidate]:
         """Customers' actions on some channels that are ready, the longest first; not claimed yet."""
         rows = await self._connection.execute(
             _CANDIDATES,
@@ -206,10 +203,9 @@ class Outbox:
                 "company_id": self._company_id,
                 "channels": [channel.value for channel in channels],
                 "limit": limit,
-                "without": list(without),
             },
         )
-        return [Candidate(str(row.id), row.relationship_id, row.customer_id) for row in rows]
+        return [Candidate(str(row.id), row.customer_id) for row in rows]
 
     async def claim(self, ids: Sequence[str], token: str, seconds: float) -> set[str]:
         """Take actions whose customers are held; those that somebody else was first with are not among them."""

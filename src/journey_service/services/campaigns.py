@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from journey_service.domain.actors import Actor
+from journey_service.domain.agenda import running
 from journey_service.domain.errors import CampaignEndedError, CampaignNotFoundError
 from journey_service.repositories.audit import Act
 from journey_service.repositories.campaigns import CampaignsWanted, StoredCampaign
@@ -69,10 +70,10 @@ async def cancel_campaign(
             now=docket.now,
         )
         agenda = held.by_id[found.relationship_id]
-        running = [one for one in agenda.campaigns if one.id == campaign_id and one.ended_at is None]
-        if not running:  # somebody else was first, or the customer has just left the stage
+        campaign = next((one for one in running(agenda.campaigns) if one.id == campaign_id), None)
+        if campaign is None:  # somebody else was first, or the customer has just left the stage
             return await _ended(work, await _find(work, campaign_id), by)
-        agenda.cancel_campaign(running[0], docket.now)
+        agenda.cancel_campaign(campaign, docket.now)
         await held.save(work)
         await work.audit.record(
             by, Act("campaign.cancel", customer_id=found.customer_id, target=f"campaign:{campaign_id}")
