@@ -57,8 +57,8 @@ async def get_stream(  # what FastAPI injects
     """Moves, tasks and campaigns as server-sent events: `id` is a position, `event` a type, `data` is JSON.
 
     `data` is what webhooks are told: `{type, timestamp, data}`. Nothing is left out and nothing comes twice for whoever
-    goes on from the last `id` they were told, which browsers do by themselves. A stream ends after a quarter of an
-    hour: come again.
+    goes on from the last `id` they were told, which browsers do by themselves. A stream ends after a minute:
+    come again.
     """
     head = await house.feed.head(caller.company_id)
     told = last_event_id if seen is None else seen
@@ -100,5 +100,4 @@ async def _events(feed: Feed, company_id: int, after: int, wanted: _Wanted) -> A
 
 
 def _event(item: Item) -> bytes:
-    told = {"type": item.type, "timestamp": item.at, "data": item.data}
-    return format_sse_event(data_str=orjson.dumps(told).decode(), event=item.type, id=str(item.position))
+    return format_sse_event(data_str=orjson.dumps(item.told).decode(), event=item.type, id=str(item.position))

@@ -83,6 +83,11 @@ class Item:
     customer_id: int
     data: Mapping[str, Any]
 
+    @property
+    def told(self) -> dict[str, Any]:
+        """What webhooks and streams say of it."""
+        return {"type": self.type, "timestamp": self.at, "data": self.data}
+
 
 class News:
     """The news of one company."""

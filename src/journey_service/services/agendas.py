@@ -3,7 +3,7 @@
 Where a company's time is moved by hand, what falls due on the way happens here too, each at its own instant.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -146,12 +146,3 @@ def _agenda(desk: Desk, relationship_id: int, version: int, stored: Stored | Non
         agenda.reach, agenda.owner, agenda.sent = stored.reach, stored.owner, stored.sent
         agenda.actions, agenda.campaigns, agenda.tasks = stored.actions, stored.campaigns, stored.tasks
     return agenda
-
-
-def changed(agendas: Agendas) -> Sequence[int]:
-    """The relationships whose agendas have anything to be written."""
-    return [
-        id_
-        for id_, agenda in agendas.by_id.items()
-        if agenda.planned or agenda.news or any(action.is_changed for action in agenda.actions)
-    ]

@@ -99,12 +99,8 @@ class Parcel:
         assert self.endpoint is not None  # noqa: S101  # without one it is not claimed
         if not self.secrets:
             raise UnsealedError("The endpoint's secret cannot be opened: see JOURNEY_VAULT_KEY.")
-        body = self._news() if self.news is not None else self._told()
+        body = self._told() if self.news is None else self.news.told
         return Message(self.id, self.endpoint.url, orjson.dumps(body), self.secrets)
-
-    def _news(self) -> dict[str, Any]:
-        assert self.news is not None  # noqa: S101  # asked for
-        return {"type": self.news.type, "timestamp": self.news.at, "data": self.news.data}
 
     def _told(self) -> dict[str, Any]:
         action, profile = self.action, self.profile
