@@ -76,7 +76,7 @@ class _Faulty(Process):
             "JOURNEY_NAME": name,
             "JOURNEY_FAULT": fault or "",
             "JOURNEY_WITHOUT": without or "",
-            "JOURNEY_MAIL_FROM": f"{name} <hello@salon.example>",
+            "JOURNEY_MAIL_FROM": f"{name}@salon.example",
         }
         log = os.environ.get("JOURNEY_CHAOS_LOG")
         with Path(log or os.devnull).open("ab") as heard:

@@ -22,7 +22,8 @@ from aiosmtpd.smtp import SMTP
 class Call:
     """One call as it came: the key it bore, and what it would do, told without the key.
 
-    `by` is how the process that called names itself; `body` is empty for a mail.
+    `by` is how the process that called names itself, to a mail server in the sender's address; `body` is empty for a
+    mail.
     """
 
     number: int
@@ -132,7 +133,7 @@ class Outside:
             key=letter["Message-ID"].strip("<>").split("@")[0],
             effect=("mail", address, letter["Subject"]),
             company=int(address.partition("@")[2].split(".")[0]),
-            by=letter["From"].partition(" <")[0],
+            by=letter["From"].addresses[0].username,
         )
         answer = await self._answer(call)
         call.status = answer.status

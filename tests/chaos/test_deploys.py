@@ -8,6 +8,9 @@ from chaos.outside import Answer
 
 COMPANIES = 2
 LEASE = 15.0
+NO_END = 1_000_000
+MORE = 24
+"""So many customers come again and again until the old worker and the new one both have work in their hands."""
 FAULTY = 16
 """Of so many keys one is refused, the first time."""
 
@@ -33,7 +36,7 @@ async def test_workers_replaced_in_a_row_lose_nothing_and_no_action_pays_for_it(
     rolls = size(ci=5, chaos=30, full=30)
     portion = size(ci=24, chaos=60, full=112)
     refused = _slow(chance, outside)
-    stream = await Stream.of(ground, COMPANIES, rolls * portion, portion)
+    stream = await Stream.of(ground, COMPANIES, NO_END, portion)
     environment = ground.environment(lease=LEASE)
     in_the_middle = 0
     with ending([]) as all_:
@@ -43,10 +46,13 @@ async def test_workers_replaced_in_a_row_lose_nothing_and_no_action_pays_for_it(
             new = Worker(environment, f"w{n}")
             all_.append(new)
 
-            async def is_at_work(new=new):
-                return outside.under_way(new.name) or await ground.live() == 0
+            async def are_at_work(at_work=(old or new, new)):
+                await ground.rewind("attempts > 0")
+                if await ground.live() == 0:
+                    await stream.come(MORE)
+                return all(outside.under_way(worker.name) for worker in at_work)
 
-            await until(is_at_work)
+            await until(are_at_work)
             if old is not None:
                 in_the_middle += bool(outside.under_way(old.name))
                 old.signal(signal.SIGTERM)
