@@ -374,6 +374,7 @@ async def test_the_schedule_tells_rounds_and_nights_here_and_there(alone):
         "news": 5.0,
         "actions": 5.0,
         "jobs": 5.0,
+        "sums": 30.0,
         "imports": 5.0,
     }
     [company] = told["companies"]
@@ -425,6 +426,7 @@ async def test_health_is_green_when_nothing_waits_and_red_when_a_customer_is_ove
             "failed_jobs",
             "actions",
             "dead_actions",
+            "metrics",
             "redis",
         ),
         "ok",
@@ -435,6 +437,27 @@ async def test_health_is_green_when_nothing_waits_and_red_when_a_customer_is_ove
     assert [check["name"] for check in told["checks"] if check["status"] != "ok"] == ["sweep"]
     printed = (await alone.journey("health-check", status=1)).stdout
     assert "The worker is behind: the customer due longest has been waiting for 120 s" in printed
+
+
+async def test_figures_that_do_not_agree_are_named_company_by_company(alone):
+    for company in (5, 6):
+        desk = await _found(alone, company)
+        await alone.tell(company, 1, desk.now)
+        await alone.json("clock", "--company", company, "--advance", "2d")
+
+    told = await alone.json("health-check", "--all")
+    assert (told["checks"][-1]["name"], told["checks"][-1]["status"]) == ("reconciliation", "ok")
+    assert {*told["reconciliations"]} == {"5", "6"}
+
+    await _execute(alone.url, "UPDATE customer_relationships SET total_missed = 3 WHERE company_id = 6")
+    assert (await alone.json("health-check", "--company", 5))["status"] == "ok"
+    told = await alone.json("health-check", "--company", 6, status=1)
+    assert told["reconciliations"]["6"]["differences"] == [
+        {"check": "facts", "subject": "customer", "told": {"customer_id": 1, "facts": "total_missed"}}
+    ]
+    printed = (await alone.journey("health-check", "--all", status=1)).stdout
+    assert "1 figures do not agree (facts), in 1 of 2 companies." in printed
+    assert "company 6, facts: customer customer_id 1, facts total_missed" in printed
 
 
 async def test_a_doorbell_that_is_away_is_a_warning(alone):

@@ -4,8 +4,14 @@ Nothing of the service writes personal data or secrets into a log on purpose. Th
 register of personal columns calls private is masked by its name, credentials and addresses by their form.
 """
 
+import json
 import logging
 import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Final
 
 from journey_service.domain.personal import PRIVATE_NAMES
@@ -49,6 +55,45 @@ class RedactingFormatter(logging.Formatter):
         return redact(super().format(record))
 
 
+_REQUEST: Final[ContextVar[Mapping[str, str]]] = ContextVar("request", default=MappingProxyType({}))
+_OF_EVERY_RECORD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+
+
+@contextmanager
+def bound_to(**ids: str | None) -> Iterator[None]:
+    """Whatever is logged meanwhile tells these ids: of the request, and of the trace it is a part of."""
+    token = _REQUEST.set({name: value for name, value in ids.items() if value is not None})
+    try:
+        yield
+    finally:
+        _REQUEST.reset(token)
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: when, how grave, where, what, the request it is about, and what was told beside it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line that is written."""
+        told: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": redact(record.getMessage()),
+            **_REQUEST.get(),
+        }
+        beside = {name: value for name, value in vars(record).items() if name not in _OF_EVERY_RECORD}
+        told |= {name: redact(str(value)) for name, value in beside.items() if name not in told}
+        if record.exc_info:
+            told["exception"] = redact(self.formatException(record.exc_info))
+        return json.dumps(told, ensure_ascii=False)
+
+
+def config(*, is_json: bool) -> dict[str, Any]:
+    """How a process writes its log: a line of JSON each, for machines, or text."""
+    return {**CONFIG, "handlers": {"stderr": {**_HANDLER, "formatter": "json" if is_json else "redacting"}}}
+
+
+_HANDLER: Final = {"class": "logging.StreamHandler", "formatter": "redacting"}
 CONFIG: Final[dict[str, Any]] = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -56,11 +101,12 @@ CONFIG: Final[dict[str, Any]] = {
         "redacting": {
             "()": "journey_service.logs.RedactingFormatter",
             "format": "%(asctime)s %(levelname)s %(name)s: %(message)s",
-        }
+        },
+        "json": {"()": "journey_service.logs.JsonFormatter"},
     },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "redacting"}},
+    "handlers": {"stderr": _HANDLER},
     "root": {"handlers": ["stderr"], "level": "INFO"},
     # arq tells of every ring; the doorbell says itself when it is out of order.
     "loggers": {"arq": {"level": "ERROR"}},
 }
-"""How every process of the service writes its log."""
+"""How every process of the service writes its log, as text."""

@@ -19,6 +19,7 @@ from journey_service.api import (
     audit,
     campaigns,
     contract,
+    counted,
     customers,
     events,
     explanations,
@@ -26,11 +27,14 @@ from journey_service.api import (
     imports,
     journeys,
     keys,
+    metrics,
+    monitoring,
     operations,
     portal,
     previews,
     privacy,
     problems,
+    quality,
     sessions,
     sign_in,
     stage_actions,
@@ -47,6 +51,7 @@ from journey_service.api.bodies import SMALL_BODY
 from journey_service.api.dependencies import House
 from journey_service.api.headers import Headers, policy_of_page
 from journey_service.api.stopping import when_told_to_stop
+from journey_service.api.telemetry import Telemetry, send_traces
 from journey_service.gateways.doorbell import Doorbell
 from journey_service.gateways.identity import IdentityProvider, Provider
 from journey_service.gateways.outgoing import Outgoing
@@ -55,6 +60,7 @@ from journey_service.repositories.database import Database
 from journey_service.services.credentials import install_bootstrap_key
 from journey_service.services.feed import Feed
 from journey_service.services.intake import Intake
+from journey_service.services.monitoring import Watch
 from journey_service.settings import Settings, read_settings
 
 _ALLOWED_HEADERS = [
@@ -74,6 +80,8 @@ _ALLOWED_HEADERS = [
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The API, with everything it needs taken from the settings (by default the environment's)."""
     chosen = settings if settings is not None else read_settings()
+    if chosen.traces_url is not None:
+        send_traces()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -112,8 +120,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         stream,
         company_settings,
         analytics,
+        counted,
+        metrics,
         sessions,
         operations,
+        quality,
         audit,
         keys,
         admin,
@@ -123,6 +134,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(unsubscribe.router)
     app.include_router(portal.router)
     app.include_router(health.router)
+    app.include_router(monitoring.router)
     app.include_router(sign_in.router)
     problems.install(app)
     contract.install(app)
@@ -151,6 +163,7 @@ async def _open(settings: Settings) -> AsyncIterator[House]:
         doorbell=doorbell,
         messenger=Webhooks(to_webhooks),
         feed=Feed(database),
+        watch=Watch(database, most=settings.metrics_companies),
         outgoing_for_webhooks=to_webhooks,
         identity=_identity(settings, outgoing),
     )
@@ -216,6 +229,7 @@ def _answer_browsers(app: FastAPI, settings: Settings) -> None:
             expose_headers=["ETag", "Retry-After", "X-Request-Id"],
             max_age=600,
         )
+    app.add_middleware(Telemetry)
     public = settings.public_url
     is_over_tls = settings.is_production if public is None else public.startswith("https:")
     app.add_middleware(Headers, is_over_tls=is_over_tls)

@@ -105,6 +105,25 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(default=15.0, ge=1, le=300, validation_alias="JOURNEY_LEASE_SECONDS")
     """For how long a worker that fell silent is waited for before another goes on with its job."""
 
+    metrics_token: SecretStr | None = Field(
+        default=None, min_length=16, validation_alias="JOURNEY_METRICS_TOKEN"
+    )
+    """What Prometheus shows to be told figures. Without it they are told on a developer's machine only."""
+
+    metrics_companies: int = Field(default=100, ge=0, le=10_000, validation_alias="JOURNEY_METRICS_COMPANIES")
+    """Of how many companies, the first by id, Prometheus is told figures; each has some twenty series."""
+
+    log_format: Literal["json", "text"] | None = Field(default=None, validation_alias="JOURNEY_LOG_FORMAT")
+    """Lines of JSON, or of text; if nothing is said, JSON in production."""
+
+    traces_url: str | None = Field(default=None, validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
+    """Where traces are sent to (OTLP over HTTP); the other variables of OpenTelemetry are respected too."""
+
+    @property
+    def logs_json(self) -> bool:
+        """Whether logs are lines of JSON."""
+        return self.is_production if self.log_format is None else self.log_format == "json"
+
     delivery_lease_seconds: float = Field(
         default=60.0, ge=5, le=600, validation_alias="JOURNEY_DELIVERY_LEASE_SECONDS"
     )
@@ -157,7 +176,7 @@ class Settings(BaseSettings):
             raise ValueError("must name origins in production, not *")
         return given
 
-    @field_validator("key_pepper", "erasure_key", "vault_key", "bootstrap_key")
+    @field_validator("metrics_token", "key_pepper", "erasure_key", "vault_key", "bootstrap_key")
     @classmethod
     def _hard_to_guess(cls, given: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if given is None or not _is_in_production(info):

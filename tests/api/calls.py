@@ -51,7 +51,7 @@ async def tell(http: httpx.AsyncClient, tenant: Tenant, id_: str, *args: Any, **
 
 async def look(http: httpx.AsyncClient, tenant: Tenant, path: str, **params: Any) -> dict[str, Any]:
     """What a path below the API shows."""
-    answer = await http.get(f"{API}{path}", headers=tenant.headers, params=params)
+    answer = await http.get(f"{API}{path}", headers=tenant.headers, params=params or None)
     assert answer.status_code == 200, answer.text
     return answer.json()
 

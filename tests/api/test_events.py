@@ -328,4 +328,6 @@ async def test_the_owner_s_look_at_the_rows_sees_a_single_event(http, salon, out
         "journey_transitions",
         "journey_actions",
         "journey_news",
+        "journey_rollups",
+        "journey_analytics_summary",
     }

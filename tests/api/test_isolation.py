@@ -31,6 +31,7 @@ from journey_service.services import credentials
 from journey_service.services.companies import NewCompany, found_company
 from journey_service.services.delivery import publish
 from journey_service.services.schedule import IMPORTS, JOBS
+from journey_service.services.snapshots import take_page
 from journey_service.settings import nowhere
 from journey_service.worker.rounds import Rounds
 
@@ -103,6 +104,8 @@ QUERY_IDS = {
     "customer_id": "customer_id",
     "q": "text",
     "stage": "key",
+    "from_stage": "key",
+    "to_stage": "key",
     "actor": "actor",
     "assignee": "assignee",
     "campaign_id": "campaign_id",
@@ -124,6 +127,21 @@ QUERY_REST = {
     "dry_run": "true",
     "activation": "current_with_actions",
     "action": "customer.move",
+    "period": "year",
+    "from": "2026-02-01",
+    "to": "2026-03-01",
+    "format": "csv",
+    "mode": "cohort",
+    "window_days": "30",
+    "outcome": "converted",
+    "open": "true",
+    "converted": "true",
+    "band": "low",
+    "motion": "opening",
+    "name": "personal_call",
+    "became": "done",
+    "cohort": "2026-03",
+    "month": "0",
     "actions": "true",
     "status": "any",
     "state": "done",
@@ -133,6 +151,17 @@ QUERY_REST = {
     "types": "stage.changed",
     "last_event_id": "0",
 }
+FIRST_PAGES: Mapping[str, Mapping[str, str]] = {
+    "list_in_stage": {"stage": "at_risk"},
+    "list_reached": {"stage": "prospect"},
+    "list_went": {"to_stage": "prospect"},
+    "list_visits": {"stage": "prospect"},
+    "list_moved": {"motion": "opening"},
+    "list_acted_on": {"name": "personal_call", "became": "done"},
+    "list_in_band": {"band": "low"},
+    "list_came_again": {"cohort": "2026-03", "month": "0"},
+}
+"""Lists that begin with a question: one to which the company has more than one answer."""
 HEADER_IDS = {"if-match": "version", "idempotency-key": "idempotency_key"}
 HEADERS_OF_CREDENTIALS = {"x-company-id", "x-reason"}
 HEADERS_REST = {"Last-Event-ID"}
@@ -319,7 +348,7 @@ class Document:
             return _told(schema, name, ids.of("foreign" if name in foreign else "own")[kind], name in foreign)
         rest = _rest(owner, name)
         if rest is not None:
-            return rest
+            return rest[: len("2026-01-01")] if schema.get("format") == "date" else rest
         if schema.get("type") == "object":
             return self._object(schema, ids, foreign)
         if schema.get("type") == "array":
@@ -457,8 +486,11 @@ def draw(document: Document, look: Look, ids: Ids) -> Asked:
         path = path.replace(f"{{{name}}}", ids.of("foreign" if look.names_in_path else "own")[name])
     for parameter in operation.parameters["query"]:
         name = parameter["name"]
-        if name in look.foreign and (kind := _query_kind(operation, name)) is not None:
+        kind = _query_kind(operation, name)
+        if name in look.foreign and kind is not None:
             query[name] = ids.foreign[kind]
+        elif parameter.get("required") and name not in query:
+            query[name] = QUERY_REST[name] if kind is None else ids.own[kind]
     for parameter in operation.parameters["header"]:
         name = parameter["name"]
         if name in HEADER_IDS and (name in look.foreign or name == "if-match"):
@@ -608,7 +640,11 @@ def _map(*keys: str) -> list[dict[str, Any]]:
 async def _settle(http, tenant: Tenant, operator: Mapping[str, str], outside: Any) -> Owned:
     """Fill the company with something of every kind, all of it told over HTTP."""
     customers = [CUSTOMER + number for number in (1, 2, 3, 4)]
+    lapsed = [CUSTOMER + number for number in (5, 6)]
     await _tell_of(http, tenant, customers)
+    for customer in lapsed:
+        words = {"customer_id": customer, "source": f"{MARK}-source", "occurred_at": "2025-11-15T10:00:00Z"}
+        await tell(http, tenant, f"{MARK}-lapsed-{customer}", **words)
     await _map_out(http, tenant, customers[0])
     acted = await _act(http, tenant, customers, outside)
     jobs = await _work(http, tenant, customers)
@@ -644,7 +680,7 @@ async def _settle(http, tenant: Tenant, operator: Mapping[str, str], outside: An
         "template_key": [f"{MARK}_template_1"],
         "assignee": [f"{MARK}-assignee"],
     }
-    owned.canaries = await _canaries(owned, customers, outside)
+    owned.canaries = await _canaries(owned, [*customers, *lapsed], outside)
     return owned
 
 
@@ -858,7 +894,7 @@ async def _collect_cursors(http, document: Document, owned: Owned, credential: M
         sorts = parameters.get("sort", {}).get("schema", {}).get("enum", [None])
         found = []
         for sort in sorts:
-            query = {} if sort is None else {"sort": sort}
+            query = {**FIRST_PAGES.get(operation.id, {}), **({} if sort is None else {"sort": sort})}
             for number in range(3):
                 ids = Ids(owned.foreign(number), owned.foreign(number))
                 asked = draw(document, Look(operation, "first page", frozenset(["path"])), ids)
@@ -930,6 +966,8 @@ async def _neighbour(http, database, named: int, *, is_busy: bool) -> Neighbour:
         answer = await http.post(f"{API}/imports", headers=headers, content=history)
         own["import_id"] = str(answer.json()["id"])
         await _end(http, tenant, int(own["import_id"]))
+    # As every import does in the end: reconciliation tells of snapshots.
+    await database.run(id_, take_page)
     session = await sign_in(http, tenant.headers)
     return Neighbour(
         own,
@@ -1002,8 +1040,12 @@ class Pair:
 
     @property
     def is_alike(self) -> bool:
-        """Whether nothing tells one from the other."""
-        return likeness(self.theirs, self.ids[0], self.names[0]) == likeness(
+        """Whether nothing tells one from the other, as they are (a number may look like an id) or but for the ids."""
+        plain = [
+            likeness(answered, (), names)
+            for answered, names in zip((self.theirs, self.nobodys), self.names, strict=True)
+        ]
+        return plain[0] == plain[1] or likeness(self.theirs, self.ids[0], self.names[0]) == likeness(
             self.nobodys, self.ids[1], self.names[1]
         )
 

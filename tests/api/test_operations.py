@@ -288,7 +288,7 @@ async def test_the_schedule_tells_the_next_night_on_the_companys_own_clocks(http
     )
     assert (told["nights"], told["scored_at"]) == ([], None)
     assert {each["name"] for each in told["rounds"]} == {
-        *("sweep", "nights", "jobs", "news", "actions", "imports")
+        *("sweep", "nights", "jobs", "news", "actions", "sums", "imports")
     }
 
     await _clock(http, tenant, advance_to="2026-03-28T12:00:00Z")

@@ -1,5 +1,7 @@
 """The portal's answer, to the letter: the components that draw it read these names and no others."""
 
+import pytest
+
 from api.calls import API, NOON, event, journey, look, problem, tell
 from journey_service.domain.stages import DEFAULT_STAGES
 
@@ -142,3 +144,191 @@ async def test_a_foreign_customer_is_answered_like_a_missing_one(http, salon, fo
 
     problem(foreign, 404, "customer-not-found")
     assert foreign.text.replace("555", "777") == missing.text
+
+
+# ---- the dashboard
+
+
+async def dashboard(http, tenant, **params):
+    answer = await http.get("/portal/analytics/customer-journey", headers=tenant.headers, params=params)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def at_risk(http, tenant, **params):
+    answer = await http.get("/portal/customers/at-risk", headers=tenant.headers, params=params)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def by_hand(http, tenant, customer_id, to_stage):
+    version = (await journey(http, tenant, customer_id))["version"]
+    answer = await http.post(
+        f"{API}/customers/{customer_id}/transitions",
+        headers={**tenant.headers, "If-Match": f'"{version}"'},
+        json={"to_stage": to_stage},
+    )
+    assert answer.status_code == 201, answer.text
+
+
+async def test_the_dashboard_has_exactly_what_its_component_reads(http, salon):
+    await tell(http, salon, "e-1", customer_id=1, total_amount=100)
+    await tell(http, salon, "e-2", customer_id=2, total_amount=50)
+    await tell(http, salon, "b-3", "appointment_booked", customer_id=3)
+    await by_hand(http, salon, 1, "vip")
+    await by_hand(http, salon, 2, "at_risk")
+    await by_hand(http, salon, 2, "customer")
+
+    told = await dashboard(http, salon, company_id=salon.id, period="week")
+
+    zeros = {"avg_days": 0, "median_days": 0, "p90_days": 0}
+    assert told == {
+        "total_customers": 3,
+        "at_risk_count": 0,
+        "at_risk_percentage": 0,
+        "vip_count": 1,
+        "vip_percentage": 33.3,
+        "avg_lifetime_value": 50,
+        "funnel_data": [
+            {
+                "stage": STAGES[key]["name"],
+                "stage_key": key,
+                "customers": customers,
+                "percentage": percentage,
+                "conversionRate": rate,
+            }
+            for key, customers, percentage, rate in (
+                ("prospect", 3, 100, 66.7),
+                ("lead", 2, 66.7, 100),
+                ("customer", 2, 66.7, 50),
+                ("regular", 1, 33.3, 100),
+                ("vip", 1, 33.3, 0),
+            )
+        ],
+        "transitions": [
+            {"from": "Prospect", "to": "Customer", "count": 2},
+            {"from": "Customer", "to": "VIP Customer", "count": 1},
+            {"from": "Customer", "to": "At Risk", "count": 1},
+            {"from": "At Risk", "to": "Customer (return)", "count": 1},
+        ],
+        "stage_times": [
+            {"stage": stage["name"], "stage_key": key, **zeros, "open_count": open_count}
+            for (key, stage), open_count in zip(STAGES.items(), (1, 0, 1, 0, 1, 0, 0), strict=True)
+        ],
+    }
+
+
+async def test_a_dashboard_of_nobody_has_zeros_and_empty_lists(http, salon):
+    told = await dashboard(http, salon, company_id=salon.id)
+
+    assert told["transitions"] == []
+    assert [one["customers"] for one in told["funnel_data"]] == [0] * 5
+    numbers = [value for value in told.values() if not isinstance(value, list)]
+    numbers += [value for one in told["stage_times"] for value in one.values() if not isinstance(value, str)]
+    numbers += [value for one in told["funnel_data"] for value in one.values() if not isinstance(value, str)]
+    assert set(numbers) == {0}
+    assert (await at_risk(http, salon)) == {"items": [], "next_cursor": None, "total": 0}
+
+
+async def test_a_period_rules_funnel_flows_and_times_but_not_what_is_counted_now(http, salon, outside):
+    await tell(http, salon, "e-1")
+    await outside.turn_clock(salon.id, "2026-03-20T12:00:00+00:00")
+
+    week, month = [await dashboard(http, salon, **params) for params in ({"period": "week"}, {})]
+
+    assert week["total_customers"] == month["total_customers"] == 1
+    assert (week["transitions"], len(month["transitions"])) == ([], 1)
+    assert [one["funnel_data"][0]["customers"] for one in (week, month)] == [0, 1]
+    assert [one["stage_times"][2]["open_count"] for one in (week, month)] == [1, 1]
+
+
+async def test_the_risk_dashboard_has_exactly_what_its_component_reads(http, salon, outside):
+    profile = {"name": "Ada", "email": "ada@example.org"}
+    await http.put(f"{API}/customers/1", headers=salon.headers, json=profile)
+    await tell(http, salon, "e-1", total_amount=49.9)
+    await tell(http, salon, "e-2", customer_id=2)
+    await by_hand(http, salon, 2, "at_risk")
+    await outside.turn_clock(salon.id, "2026-06-09T12:00:00+00:00")
+    await http.post(f"{API}/customers/1/evaluate", headers=salon.headers)
+
+    told = await at_risk(http, salon, company_id=salon.id)
+
+    assert told.keys() == {"items", "next_cursor", "total"}
+    assert (told["next_cursor"], told["total"]) == (None, 2)
+    assert told["items"][0] == {
+        "id": 1,
+        "name": "Ada",
+        "email": "ada@example.org",
+        "risk_score": 0.8,
+        "days_inactive": 100,
+        "lifetime_value": 49.9,
+        "predicted_churn_date": None,
+        "retention_actions": [
+            {"type": "special_offer", "priority": "medium", "description": "Send a special return offer"},
+            {
+                "type": "email_campaign",
+                "priority": "low",
+                "description": "Include in re-engagement email campaign",
+            },
+        ],
+        "recommended_actions": ["offer", "email"],
+    }
+    assert (told["items"][1]["id"], told["items"][1]["name"]) == (2, None)
+
+
+async def test_whoever_has_churned_is_on_no_list_of_those_at_risk(http, salon, outside):
+    await tell(http, salon, "e-1")
+    await outside.turn_clock(salon.id, "2026-06-09T12:00:00+00:00")
+    await http.post(f"{API}/customers/1/evaluate", headers=salon.headers)
+    assert (await at_risk(http, salon))["total"] == 1
+
+    await by_hand(http, salon, 1, "churned")
+
+    assert (await at_risk(http, salon)) == {"items": [], "next_cursor": None, "total": 0}
+
+
+@pytest.mark.parametrize("sort", ["risk_score", "days_inactive", "lifetime_value"])
+async def test_the_risk_dashboard_is_sorted_and_paged(http, salon, outside, sort):
+    for customer, day, amount in ((1, "02-10", 30), (2, "01-10", 10), (3, "02-20", 20)):
+        at = f"2026-{day}T09:00:00Z"
+        await tell(http, salon, f"e-{customer}", customer_id=customer, occurred_at=at, total_amount=amount)
+        await by_hand(http, salon, customer, "at_risk")
+
+    found = {}
+    for order in (sort, f"-{sort}"):
+        first = await at_risk(http, salon, sort=order, limit=2)
+        rest = await at_risk(http, salon, sort=order, limit=2, cursor=first["next_cursor"])
+        assert (len(first["items"]), rest["next_cursor"], rest["total"]) == (2, None, 3)
+        found[order] = [*first["items"], *rest["items"]]
+
+    assert found[f"-{sort}"] == found[sort][::-1]
+    values = [one[sort] for one in found[sort]]
+    assert values == sorted(values)
+    params = {"cursor": first["next_cursor"], "sort": sort}
+    other = await http.get("/portal/customers/at-risk", headers=salon.headers, params=params)
+    problem(other, 422, "invalid-input", "query/cursor")
+
+
+@pytest.mark.parametrize(
+    "path", ["/portal/analytics/customer-journey", "/portal/customers/at-risk", "/portal/customers/1/journey"]
+)
+async def test_the_portal_shows_no_other_company(http, salon, found_tenant, path):
+    neighbour = await found_tenant()
+
+    answer = await http.get(path, headers=salon.headers, params={"company_id": neighbour.id})
+
+    problem(answer, 403, "forbidden")
+
+
+@pytest.mark.parametrize(
+    ("path", "params", "pointer"),
+    [
+        ("/portal/analytics/customer-journey", {"period": "decade"}, "query/period"),
+        ("/portal/analytics/customer-journey", {"company_id": 0}, "query/company_id"),
+        ("/portal/customers/at-risk", {"sort": "name"}, "query/sort"),
+        ("/portal/customers/at-risk", {"limit": 201}, "query/limit"),
+        ("/portal/customers/at-risk", {"cursor": "x"}, "query/cursor"),
+    ],
+)
+async def test_what_the_portal_cannot_be_asked_is_refused_with_its_place(http, salon, path, params, pointer):
+    problem(await http.get(path, headers=salon.headers, params=params), 422, "invalid-input", pointer)

@@ -57,6 +57,8 @@ EVERYTHING = (
 CHOSEN: dict[str, object] = {
     "kind": "progress",
     "trigger_type": "manual",
+    "journey_transitions.motion": "opening",
+    "journey_rollups.kind": "flow",
     "imports.status": "done",
     "jobs.status": "done",
     "consent_changes.status": "granted",
@@ -402,13 +404,14 @@ async def test_no_row_of_another_company_where_few_connections_serve_both_at_onc
 DISPATCHED = {
     "companies": {
         *("id", "name", "timezone", "currency", "clock_at", "map_version", "adopted_version", "created_at"),
-        *("next_night_at", "scored_at", "delivers"),
+        *("next_night_at", "scored_at", "delivers", "rollup_version"),
     },
     "imports": {"company_id", "id", "status", "created_at", "lease_until"},
     "jobs": {"company_id", "id", "kind", "status", "created_at", "lease_until", "finished_at"},
     "customer_relationships": {"company_id", "id", "customer_id", "next_evaluation_at"},
     "journey_actions": {"company_id", "state", "ready_at", "finished_at"},
     "journey_news": {"company_id", "id", "position"},
+    "journey_rollups": {"company_id", "id", "is_loose"},
 }
 """What the dispatcher reads of every company: which work is due, and nothing that anybody has said."""
 

@@ -30,6 +30,7 @@ EXCEPTIONS = {
     ("customer_relationships", "dispatcher", "{journey_dispatcher}"),
     ("journey_actions", "dispatcher", "{journey_dispatcher}"),
     ("journey_news", "dispatcher", "{journey_dispatcher}"),
+    ("journey_rollups", "dispatcher", "{journey_dispatcher}"),
     ("api_keys", "keyring", "{journey_keyring}"),
 }
 

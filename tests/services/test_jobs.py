@@ -407,8 +407,9 @@ async def test_a_customer_whose_ledger_is_damaged_holds_up_no_other_company(data
         database,
         ill,
         "INSERT INTO journey_transitions (company_id, relationship_id, seq, from_stage, to_stage, transitioned_at,"
-        " trigger_type, map_version, cause_kind, cause_id) SELECT company_id, id, version + 1, current_stage, 'vip',"
-        " stage_entered_at, 'system', 1, 'damage', '' FROM customer_relationships WHERE company_id = :company"
+        " trigger_type, map_version, cause_kind, cause_id, motion, since) SELECT company_id, id, version + 1,"
+        " current_stage, 'vip', stage_entered_at, 'system', 1, 'damage', '', 'entry', stage_entered_at"
+        " FROM customer_relationships WHERE company_id = :company"
         " AND customer_id = 1 RETURNING seq",
     )
     try:

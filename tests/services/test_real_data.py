@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from itertools import groupby
 from pathlib import Path
 
@@ -19,12 +20,17 @@ import pytest
 from journey_service.domain.actors import Actor
 from journey_service.domain.events import Event
 from journey_service.domain.intake import line_id
+from journey_service.domain.ranges import Range
 from journey_service.repositories.imports import Terms
+from journey_service.services import figures, visits
 from journey_service.services import journeys as journey_service
 from journey_service.services.imports import get_import, read_history, run_import
 from journey_service.services.ingest import ingest
+from journey_service.services.reconciliation import reconcile
 from ledger import faults, journeys, rows
+from oracle.figures import Figures, percentile, tenths
 from oracle.literal import Literal, LiteralEvent, history
+from services.readings import literal
 
 pytestmark = pytest.mark.big
 
@@ -96,17 +102,58 @@ def _prefix(moves: dict, until: datetime) -> dict:
     return {customer: [move for move in made if move[3] <= until] for customer, made in moves.items()}
 
 
-def _table(name: str, stages: list, flows: Counter) -> str:
+def _table(name: str, stages: list) -> list[str]:
     days = [f"{ENDS[name] + days * DAY:%Y-%m-%d}" for days in LATER]
     keys = ["prospect", "lead", "customer", "regular", "vip", "at_risk", "churned"]
     lines = [f"| {name}: customers in | {' | '.join(days)} |", "|---|---:|---:|---:|"]
-    lines += [f"| {key} | {' | '.join(str(counted[key]) for counted in stages)} |" for key in keys]
-    lines += ["", f"| {name}: moves up to {days[-1]} | |", "|---|---:|"]
-    lines += [
-        f"| {start or '(opening)'} → {end} | {count} |"
-        for (start, end), count in sorted(flows.items(), key=str)
+    return lines + [f"| {key} | {' | '.join(str(counted[key]) for counted in stages)} |" for key in keys]
+
+
+def _told(value: object) -> str:
+    return "none" if value is None else str(value)
+
+
+async def _figures(database, company_id: int, name: str, told: Figures) -> list[str]:
+    """Funnel, flows and time in stage over the whole history, as tables; each is what the literal reading says."""
+    first, last = min(told.day(move.at) for move in told.moves), (ENDS[name] + LATER[-1] * DAY).date()
+    asked = Range(None, first, last)
+    funnel = await figures.get_funnel(database, company_id, asked)
+    expected, returned = told.reached(first, last), told.returned(first, last)
+    assert [(step.customers, step.returned) for step in funnel.steps] == [
+        (len(customers), returned[stage.key])
+        for customers, stage in zip(expected, told.progress, strict=True)
     ]
-    return "\n".join(lines)
+    lines = [
+        f"| {name}: reached, {first} to {last} | customers | % of the first | % to the next | returned |"
+    ]
+    lines += ["|---|---:|---:|---:|---:|"] + [
+        f"| {step.stage.key} | {step.customers} | {step.percentage} | {step.conversion_rate} | {step.returned} |"
+        for step in funnel.steps
+    ]
+    flows, ways = (await figures.get_flows(database, company_id, asked)).ways, told.flows(first, last)
+    assert {(way.from_stage, way.to_stage): (way.moves, way.customers) for way in flows} == {
+        way: (customers.total(), len(customers)) for way, customers in ways.items()
+    }
+    lines += ["", f"| {name}: flows | moves | customers |", "|---|---:|---:|"]
+    lines += [f"| {way.from_stage} → {way.to_stage} | {way.moves} | {way.customers} |" for way in flows]
+    times, ended = (
+        (await visits.get_time_in_stage(database, company_id, asked)).stages,
+        told.ended(first, last),
+    )
+    lines += ["", f"| {name}: days in | visits | mean | median | p90 |", "|---|---:|---:|---:|---:|"]
+    for each in times:
+        days = told.days(ended[each.stage.key])
+        mean = tenths(sum(days, Fraction(0)) / len(days)) if days else None
+        median, p90 = (tenths(percentile(days, Fraction(*of))) if days else None for of in ((1, 2), (9, 10)))
+        found = (each.avg_days, each.median_days, each.p90_days)
+        assert (each.visits, *(None if one is None else float(one) for one in found)) == (
+            len(days),
+            mean,
+            median,
+            p90,
+        )
+        lines.append(f"| {each.stage.key} | {each.visits} | {' | '.join(_told(one) for one in found)} |")
+    return lines
 
 
 @pytest.mark.parametrize("name", list(ENDS))
@@ -144,8 +191,12 @@ async def test_every_imported_journey_equals_the_literal_fold_at_the_end_and_100
     )
     assert {row[0]: tuple(row[1:]) for row in stored} == scores
     assert await faults(database, tenant.id) == []
-    flows = Counter((move[1], move[2]) for made in found[LATER[-1]].values() for move in made)
-    _check_table(name, _table(name, stages, flows))
+    told = await literal(database, tenant.id)
+    _check_table(
+        name, "\n".join([*_table(name, stages), "", *await _figures(database, tenant.id, name, told)])
+    )
+    found_of = await reconcile(database, tenant.id)
+    assert found_of.agrees, found_of.differences[:5]
 
 
 def _check_table(name: str, table: str) -> None:

@@ -153,4 +153,4 @@ def test_the_schedule_rings_often_enough_for_everything():
     assert rung["cron:every_five_seconds"].second == set(range(0, 60, 5))
     assert rung["cron:every_minute"].second == 0
     rounds = {each.name for each in ROUNDS}
-    assert rounds == {"sweep", "nights", "jobs", "imports", "actions", "news"}
+    assert rounds == {"sweep", "nights", "jobs", "imports", "actions", "news", "sums"}

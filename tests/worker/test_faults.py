@@ -134,9 +134,10 @@ async def _crowd(ground, company_id, customers, visited_at):
     )
     await ground.owner.execute(
         "INSERT INTO journey_transitions (company_id, relationship_id, seq, from_stage, to_stage, transitioned_at,"
-        " trigger_type, map_version, cause_kind, cause_id) SELECT company_id, id, seq,"
+        " trigger_type, map_version, cause_kind, cause_id, motion, since) SELECT company_id, id, seq,"
         " CASE seq WHEN 2 THEN 'prospect' END, CASE seq WHEN 1 THEN 'prospect' ELSE 'customer' END, stage_entered_at,"
-        " 'system', 1, 'made', seq::text FROM customer_relationships, generate_series(1, 2) seq"
+        " 'system', 1, 'made', seq::text, CASE seq WHEN 1 THEN 'opening' ELSE 'entry' END,"
+        " CASE seq WHEN 2 THEN stage_entered_at END FROM customer_relationships, generate_series(1, 2) seq"
         " WHERE company_id = $1",
         company_id,
     )

@@ -14,6 +14,7 @@ OPEN: Final = frozenset(
         "/",
         "/livez",
         "/readyz",
+        "/metrics",  # asks for a token of its own
         "/docs",
         "/docs/assets",
         "/openapi.json",

@@ -24,10 +24,12 @@ from journey_service.repositories.database import Database
 from journey_service.services.credentials import Principal
 from journey_service.services.feed import Feed
 from journey_service.services.intake import Intake
+from journey_service.services.monitoring import Watch
 from journey_service.services.schedule import ACTIONS, NEWS
 from journey_service.settings import Settings
 
 _Row = TypeVar("_Row")
+_DECIMAL = re.compile(r"-?\d{1,20}(\.\d{1,20})?", re.ASCII)
 _ETAG = re.compile(r'(?:W/)?"(\d{1,18})"|(\d{1,18})', re.ASCII)
 _TAG: Final = r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"'
 _TAGS: Final = re.compile(rf"\s*{_TAG}(?:\s*,\s*{_TAG})*\s*")
@@ -43,6 +45,7 @@ class House:
     doorbell: Doorbell | None
     messenger: Messenger
     feed: Feed
+    watch: Watch
     outgoing_for_webhooks: Outgoing
     identity: IdentityProvider | None = None
     remembered: dict[bytes, tuple[Principal, float]] = field(default_factory=dict)
@@ -196,6 +199,11 @@ def is_id(part: object) -> bool:
 def is_text(part: object) -> bool:
     """Whether a part of a cursor is a text that can be a key."""
     return isinstance(part, str) and "\x00" not in part
+
+
+def is_decimal(part: object) -> bool:
+    """Whether a part of a cursor is a text that is a decimal number."""
+    return isinstance(part, str) and _DECIMAL.fullmatch(part) is not None
 
 
 def is_instant(part: object) -> bool:

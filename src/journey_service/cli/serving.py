@@ -21,7 +21,7 @@ from journey_service.cli.worker_process import WorkerProcess
 from journey_service.domain.errors import InvalidInputError
 from journey_service.embedded import Embedded, Servers
 from journey_service.embedded.processes import die_with_parent
-from journey_service.logs import CONFIG
+from journey_service.logs import config
 from journey_service.main import create_app
 from journey_service.repositories import migrating
 from journey_service.repositories.database import Database
@@ -67,7 +67,7 @@ def api(
     """Answer requests, with the database and the secrets of the environment."""
     with told():
         settings = read_settings()  # what is wrong with them is told here, not in a traceback of the server's
-    _serve(host, port, workers, proxies=settings.trusted_proxies)
+    _serve(host, port, workers, proxies=settings.trusted_proxies, logs_json=settings.logs_json)
 
 
 def worker() -> None:
@@ -103,7 +103,13 @@ def _check_port(host: str, port: int) -> None:
 
 
 def _serve(
-    host: str, port: int, workers: int, *, factory: str = _FACTORY, proxies: Sequence[str] = ()
+    host: str,
+    port: int,
+    workers: int,
+    *,
+    factory: str = _FACTORY,
+    proxies: Sequence[str] = (),
+    logs_json: bool = False,
 ) -> None:
     uvicorn.run(
         factory,
@@ -111,7 +117,7 @@ def _serve(
         host=host,
         port=port,
         workers=workers,
-        log_config=CONFIG,
+        log_config=config(is_json=logs_json),
         log_level="info",
         access_log=False,
         server_header=False,

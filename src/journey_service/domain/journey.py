@@ -12,6 +12,7 @@ from journey_service.domain.relationship import (
     FORGOTTEN,
     Activation,
     Cause,
+    Motion,
     PinMemory,
     Relationship,
     Rulebook,
@@ -23,6 +24,7 @@ from journey_service.domain.stages import Kind
 
 OPENING_EVENT = "journey_started"
 ARCHIVED_EVENT = "stage_archived"
+REPAIRED_EVENT = "stage_repaired"
 
 
 class Journey:
@@ -222,6 +224,34 @@ class Journey:
         at = max(at, self.relationship.stage_entered_at)
         self._decide_anew(at, Cause("policy", _instant(since)), is_silent=True)
 
+    def resettle(self, at: datetime) -> None:
+        """Leave a stage that the map does not know, or has archived, for its successor or the start of all journeys.
+
+        Nothing is decided before: by a stage that nobody knows nothing can be.
+        """
+        at = max(at, self.relationship.stage_entered_at)
+        stage_map = self.rulebook.stage_map
+        stage = stage_map.by_key.get(self.relationship.current_stage)
+        if stage is None or not stage.is_active:
+            seq = self.relationship.version + 1
+            home = stage_map.successor(self.relationship.current_stage) or stage_map.start
+            self._enter(
+                home.key,
+                Transition(
+                    seq=seq,
+                    from_stage=self.relationship.current_stage,
+                    to_stage=home.key,
+                    transitioned_at=at,
+                    trigger_type=TriggerType.SYSTEM,
+                    trigger_event=REPAIRED_EVENT,
+                    cause=Cause("repair", f"{_instant(at)}/{seq}"),
+                    map_version=stage_map.version,
+                    is_silent=True,
+                ),
+            )
+        self.relationship.map_version = stage_map.version
+        self._plan(self.decide(self.relationship, self.rulebook, at))
+
     # ---- what the steps are made of
 
     def _leave_archived(self, successor: str, at: datetime) -> None:
@@ -281,12 +311,12 @@ class Journey:
             reasons=decision.reasons,
             is_silent=is_silent,
         )
-        self._enter(move.to_stage, transition)
-        return transition
+        return self._enter(move.to_stage, transition)
 
-    def _enter(self, key: str, transition: Transition) -> None:
+    def _enter(self, key: str, transition: Transition) -> Transition:
         relationship = self.relationship
         is_progress = self.rulebook.stage_map.by_key[key].kind is Kind.PROGRESS
+        transition = transition._replace(motion=self._motion(transition), since=relationship.stage_entered_at)
         relationship.previous_stage = relationship.current_stage
         relationship.current_stage = key
         relationship.stage_entered_at = transition.transitioned_at
@@ -295,6 +325,18 @@ class Journey:
             relationship.last_progress = key
             relationship.stages_held |= {key}
         self.written.append(transition)
+        return transition
+
+    def _motion(self, transition: Transition) -> Motion:
+        if transition.trigger_type is TriggerType.SYSTEM:
+            return Motion.REMAP
+        stages = self.rulebook.stage_map.by_key
+        to_stage, from_stage = stages[transition.to_stage], stages.get(transition.from_stage or "")
+        if to_stage.kind is Kind.RISK:
+            return Motion.LAPSE
+        if from_stage is None or from_stage.kind is Kind.RISK:
+            return Motion.RETURN
+        return Motion.ENTRY if to_stage.order > from_stage.order else Motion.DOWN
 
     def _plan(self, decision: Decision) -> None:
         """Note when to look again: at once if the rules already want another move, else at the next change."""

@@ -72,7 +72,7 @@ REGISTER: Final[Mapping[str, Mapping[str, Kind]]] = MappingProxyType(
         "journey_transitions": _table(
             _FACT,
             "id seq from_stage to_stage transitioned_at recorded_at trigger_type trigger_event actor reasons"
-            " map_version is_silent cause_kind",
+            " map_version is_silent cause_kind motion since",
             company_id=_NOT,
             relationship_id=_NOT,
             performed_by=Kind.TEXT,
@@ -197,11 +197,19 @@ REGISTER: Final[Mapping[str, Mapping[str, Kind]]] = MappingProxyType(
             after_hash=_NOT,
         ),
         "erasure_tombstones": _table(_NOT, "company_id customer_hmac key_id erased_at"),
+        "journey_rollups": _table(
+            _NOT, "company_id id kind day key motion number micros at_micros appointments payments is_loose"
+        ),
+        "journey_stage_metrics": _table(
+            _NOT,
+            "company_id id stage_key metric_date customer_count avg_time_in_stage conversion_rate revenue revision"
+            " computed_at",
+        ),
         "scoring_runs": _table(_NOT, "company_id local_date due_at job_id created_at"),
         "companies": _table(
             _NOT,
-            "id name timezone currency clock_at delivers next_night_at scored_at map_version adopted_version policy"
-            " playbook created_at updated_at",
+            "id name timezone currency clock_at delivers next_night_at scored_at map_version adopted_version"
+            " rollup_version policy playbook created_at updated_at",
         ),
         "stage_map_versions": _table(
             _NOT, "company_id version stages author activated_at activation notes findings created_at"

@@ -26,6 +26,22 @@ class TriggerType(StrEnum):
     SYSTEM = "system"
 
 
+class Motion(StrEnum):
+    """What a move means for the way of customers, by the map it was decided under."""
+
+    OPENING = "opening"
+    ENTRY = "entry"
+    """Up among progress stages."""
+    DOWN = "down"
+    """Down among progress stages: people do that."""
+    LAPSE = "lapse"
+    """Into a risk stage, or from one into another."""
+    RETURN = "return"
+    """Out of risk."""
+    REMAP = "remap"
+    """Out of a stage that was archived."""
+
+
 class Activation(StrEnum):
     """For whom a new version of the stage map counts from the moment it is put in force.
 
@@ -112,6 +128,9 @@ class Transition(NamedTuple):
     request: "Mapping[str, str | None] | None" = None
     is_silent: bool = False
     """Whether the move runs no actions of the stage entered."""
+    motion: Motion = Motion.OPENING
+    since: datetime | None = None
+    """When the stage that is left was entered; None for an opening."""
 
 
 @dataclass(slots=True)

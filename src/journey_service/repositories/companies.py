@@ -41,6 +41,8 @@ class Company:
     scored_at: datetime | None = None
     delivers: bool = False
     """Whether what falls due by a test clock leaves the house."""
+    rollup_version: int = 0
+    """The version of the map by which stages are counted as reached; 0: they are to be counted anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ class Desk:
 
 _SELECT = (
     "SELECT id, name, timezone, currency, clock_at, map_version, adopted_version, created_at, next_night_at,"
-    " scored_at, delivers, CAST(policy AS text) AS policy, CAST(playbook AS text) AS playbook,"
+    " scored_at, delivers, rollup_version, CAST(policy AS text) AS policy, CAST(playbook AS text) AS playbook,"
     " coalesce(clock_at, clock_timestamp()) AS now,"
     " clock_timestamp() AS clock"
     " FROM companies WHERE id = :company_id"
@@ -167,6 +169,7 @@ class Companies:
                 clock_at=founding.clock_at,
                 delivers=founding.delivers,
                 map_version=rulebook.stage_map.version,
+                rollup_version=rulebook.stage_map.version,
                 policy=policy_to_json(rulebook.policy),
             )
             .on_conflict_do_nothing()
@@ -201,6 +204,7 @@ class CompanyDirectory:
                 companies.c.next_night_at,
                 companies.c.scored_at,
                 companies.c.delivers,
+                companies.c.rollup_version,
             )
             .where(companies.c.id > max(after, OPERATORS))
             .order_by(companies.c.id)
@@ -228,6 +232,7 @@ def _to_company(row: Mapping[Any, Any]) -> Company:
         next_night_at=row["next_night_at"],
         scored_at=row["scored_at"],
         delivers=row["delivers"],
+        rollup_version=row["rollup_version"],
     )
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import QueuePool
 
 from journey_service.domain.errors import InvalidInputError, RacesLostError, UnavailableError
 from journey_service.repositories.tombstones import ErasureKey
@@ -83,11 +84,13 @@ class Database:
         *,
         timeout_ms: int | None = None,
         is_alone: bool = False,
+        at_one_instant: bool = False,
     ) -> T:
         """Run a unit of work for one company in a transaction, and commit it.
 
         A unit that `is_alone` runs between the company's other transactions and not beside any: whatever was
-        begun before it has ended, and whatever begins later sees what it has done. It is to be short.
+        begun before it has ended, and whatever begins later sees what it has done. It is to be short. One that reads
+        everything `at_one_instant` sees nothing of what is committed meanwhile.
 
         Raises UnavailableError when the database is out of reach or saturated, RacesLostError when races never
         end; otherwise what the unit raises, with nothing changed.
@@ -95,7 +98,9 @@ class Database:
         last: Exception | None = None
         for _ in range(_TRIES):
             try:
-                async with self._transaction(company_id, timeout_ms, is_alone=is_alone) as connection:
+                async with self._transaction(
+                    company_id, timeout_ms, is_alone=is_alone, at_one_instant=at_one_instant
+                ) as connection:
                     return await unit(Work(connection, company_id, self._erasure_key, self._vault))
             except DBAPIError as error:
                 if _sqlstate(error) not in _LOST_RACE:
@@ -125,6 +130,12 @@ class Database:
         except (PoolTimeoutError, OSError) as error:
             raise UnavailableError from error
 
+    @property
+    def pool_in_use(self) -> int:
+        """How many connections of the tenants' pool are being used."""
+        pool = self._app.pool
+        return pool.checkedout() if isinstance(pool, QueuePool) else 0
+
     async def close(self) -> None:
         """Close every connection."""
         await self._app.dispose()
@@ -132,13 +143,16 @@ class Database:
 
     @asynccontextmanager
     async def _transaction(
-        self, company_id: int, timeout_ms: int | None, *, is_alone: bool
+        self, company_id: int, timeout_ms: int | None, *, is_alone: bool, at_one_instant: bool
     ) -> AsyncIterator[AsyncConnection]:
         timeout = str(self._statement_timeout_ms if timeout_ms is None else timeout_ms)
-        async with self._app.connect() as connection, connection.begin():
-            bind = _BIND_ALONE if is_alone else _BIND
-            await connection.execute(bind, {"company": str(company_id), "timeout": timeout})
-            yield connection
+        async with self._app.connect() as connection:
+            if at_one_instant:
+                await connection.execution_options(isolation_level="REPEATABLE READ")
+            async with connection.begin():
+                bind = _BIND_ALONE if is_alone else _BIND
+                await connection.execute(bind, {"company": str(company_id), "timeout": timeout})
+                yield connection
 
 
 def async_url(url: str) -> str:

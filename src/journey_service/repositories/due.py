@@ -23,9 +23,24 @@ _NEWS: Final = text(
     "SELECT c.id FROM companies c CROSS JOIN LATERAL (SELECT n.id FROM journey_news n"
     " WHERE n.company_id = c.id AND n.position IS NULL ORDER BY n.id LIMIT 1) first WHERE c.id > 0 ORDER BY c.id"
 )
+_LOOSE: Final = text(
+    "SELECT company_id FROM journey_rollups WHERE is_loose AND company_id > 0 GROUP BY company_id"
+    " HAVING count(*) > :most ORDER BY company_id"
+)
+_UNCOUNTED: Final = text(
+    "SELECT id FROM companies WHERE id > 0 AND rollup_version <> map_version ORDER BY id"
+)
+_COUNTED: Final = text("SELECT id FROM companies WHERE id > 0 AND rollup_version > 0 ORDER BY id LIMIT :most")
 _NIGHTS: Final = text(
     "SELECT id FROM companies WHERE id > 0 AND (next_night_at IS NULL OR next_night_at <= coalesce(clock_at, now()))"
     " ORDER BY next_night_at NULLS LAST, id"
+)
+# Of a company whose snapshots were looked at again since, or written anew, that one counts.
+_BROKEN_METRICS: Final = text(
+    "SELECT count(DISTINCT company_id) FROM jobs broken WHERE kind IN ('check_metrics', 'rebuild_metrics')"
+    " AND status = 'failed' AND NOT EXISTS (SELECT 1 FROM jobs later WHERE later.company_id = broken.company_id"
+    " AND later.kind IN ('check_metrics', 'rebuild_metrics') AND later.status = 'done'"
+    " AND later.finished_at > broken.finished_at)"
 )
 _LAG: Final = text(
     "SELECT max(extract(epoch FROM coalesce(c.clock_at, now()) - first.due_at)) FILTER (WHERE c.clock_at IS NULL)"
@@ -45,6 +60,7 @@ _WAITING: Final = text(
     " (SELECT count(*) FROM jobs WHERE status = 'failed' AND finished_at > now() - interval '24 hours') AS failed,"
     " (SELECT count(*) FROM journey_actions WHERE state = 'dead'"
     "   AND finished_at > now() - interval '24 hours') AS dead,"
+    " (SELECT count(*) FROM journey_actions WHERE state IN ('pending', 'leased') AND ready_at <= now()) AS actions,"
     " (SELECT max(extract(epoch FROM now() - first.ready_at)) FROM companies c CROSS JOIN LATERAL"
     "   (SELECT a.ready_at FROM journey_actions a WHERE a.company_id = c.id AND a.state IN ('pending', 'leased')"
     "   AND a.ready_at <= now() ORDER BY a.ready_at LIMIT 1) first WHERE c.id > 0) AS action_age"
@@ -55,10 +71,11 @@ _WAITING: Final = text(
 class Backlog:
     """How far behind the worker is, over all companies; ages in seconds, 0 when nothing waits.
 
-    `sweep` is how long the customer due longest has waited, `night` how long the nightly run due longest has
-    not been begun; companies with a test clock are not counted. `silent` is for how long the job abandoned
-    longest has been nobody's. `action_age` is how long the action ready longest has waited to be sent;
-    `dead_actions` are those that were given up within the last 24 hours.
+    `sweep` is how long the customer due longest has waited, `night` how long the nightly run due longest has not
+    been begun; companies with a test clock are not counted. `silent` is for how long the job abandoned longest has
+    been nobody's. `action_age` is how long the action ready longest has waited to be sent, `actions` how many are
+    ready; `dead_actions` are those that were given up within the last 24 hours. `broken_metrics` are companies
+    whose snapshots do not add up.
     """
 
     sweep: float
@@ -71,6 +88,8 @@ class Backlog:
     failed_jobs: int
     action_age: float = 0.0
     dead_actions: int = 0
+    actions: int = 0
+    broken_metrics: int = 0
 
 
 class Due:
@@ -91,6 +110,18 @@ class Due:
         """Companies of which some action is ready to be sent, the one that has waited longest first."""
         return list((await self._connection.scalars(_ACTIONS)).all())
 
+    async def companies_to_be_counted(self) -> list[int]:
+        """Companies whose sums are not by the map in force."""
+        return list((await self._connection.scalars(_UNCOUNTED)).all())
+
+    async def counted_companies(self, most: int) -> list[int]:
+        """The first companies by id, of those whose sums are counted."""
+        return list((await self._connection.scalars(_COUNTED, {"most": most})).all())
+
+    async def companies_with_loose_sums(self, most: int) -> list[int]:
+        """Companies with more loose sums than that."""
+        return list((await self._connection.scalars(_LOOSE, {"most": most})).all())
+
     async def companies_with_news(self) -> list[int]:
         """Companies with news that are not in order yet."""
         return list((await self._connection.scalars(_NEWS)).all())
@@ -110,6 +141,8 @@ class Due:
             failed_jobs=waiting.failed,
             action_age=_seconds(waiting.action_age),
             dead_actions=waiting.dead,
+            actions=waiting.actions,
+            broken_metrics=int(await self._connection.scalar(_BROKEN_METRICS) or 0),
         )
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from journey_service.domain.relationship import (
     Cause,
     ConditionReason,
+    Motion,
     RuleReason,
     StageReason,
     Transition,
@@ -29,23 +30,24 @@ class Entry(NamedTuple):
 _APPEND: Final = text(
     "INSERT INTO journey_transitions (company_id, relationship_id, seq, from_stage, to_stage,"
     " transitioned_at, trigger_type, trigger_event, performed_by, actor, notes, reasons, request,"
-    " map_version, is_silent, cause_kind, cause_id)"
+    " map_version, is_silent, cause_kind, cause_id, motion, since)"
     " SELECT :company_id, relationship_id, seq, from_stage, to_stage, transitioned_at, trigger_type,"
     " trigger_event, performed_by, actor, notes, CAST(reasons AS jsonb), CAST(request AS jsonb),"
-    " map_version, is_silent, cause_kind, cause_id"
+    " map_version, is_silent, cause_kind, cause_id, motion, since"
     " FROM unnest(CAST(:relationship_id AS bigint[]), CAST(:seq AS bigint[]), CAST(:from_stage AS text[]),"
     " CAST(:to_stage AS text[]), CAST(:transitioned_at AS timestamptz[]), CAST(:trigger_type AS text[]),"
     " CAST(:trigger_event AS text[]), CAST(:performed_by AS bigint[]), CAST(:actor AS text[]),"
     " CAST(:notes AS text[]), CAST(:reasons AS text[]), CAST(:request AS text[]),"
-    " CAST(:map_version AS int[]), CAST(:is_silent AS bool[]), CAST(:cause_kind AS text[]), CAST(:cause_id AS text[]))"
+    " CAST(:map_version AS int[]), CAST(:is_silent AS bool[]), CAST(:cause_kind AS text[]), CAST(:cause_id AS text[]),"
+    " CAST(:motion AS text[]), CAST(:since AS timestamptz[]))"
     " AS t(relationship_id, seq, from_stage, to_stage, transitioned_at, trigger_type, trigger_event,"
-    " performed_by, actor, notes, reasons, request, map_version, is_silent, cause_kind, cause_id)"
+    " performed_by, actor, notes, reasons, request, map_version, is_silent, cause_kind, cause_id, motion, since)"
     " RETURNING id, relationship_id, seq, recorded_at"
 )
 _COLUMNS: Final = (
     "id, relationship_id, seq, from_stage, to_stage, transitioned_at, recorded_at, trigger_type,"
     " trigger_event, performed_by, actor, notes, reasons, request, map_version, is_silent,"
-    " cause_kind, cause_id"
+    " cause_kind, cause_id, motion, since"
 )
 # One walk down the primary key an entry, as for events.
 _SOME: Final = text(
@@ -106,6 +108,8 @@ class Transitions:
                 "is_silent": [move.is_silent for move in moves],
                 "cause_kind": [move.cause.kind for move in moves],
                 "cause_id": [move.cause.id for move in moves],
+                "motion": [move.motion.value for move in moves],
+                "since": [move.since for move in moves],
             },
         )
         by_key = {(id_, move.seq): move for id_, move in rows}
@@ -184,6 +188,8 @@ def _to_entry(row: Any) -> Entry:  # noqa: ANN401  # a row of _COLUMNS
         performed_by=row.performed_by,
         notes=row.notes,
         request=row.request,
+        motion=Motion(row.motion),
+        since=row.since,
     )
     return Entry(row.id, transition, row.recorded_at)
 

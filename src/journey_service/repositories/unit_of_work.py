@@ -10,26 +10,33 @@ from journey_service.repositories.audit import Audit
 from journey_service.repositories.campaigns import Campaigns
 from journey_service.repositories.companies import Companies, CompanyDirectory
 from journey_service.repositories.consents import Consents
+from journey_service.repositories.counted import CountedCustomers
 from journey_service.repositories.customers import Customers
 from journey_service.repositories.deliveries import Deliveries
 from journey_service.repositories.distribution import Distribution
 from journey_service.repositories.due import Due
 from journey_service.repositories.endpoints import Endpoints
 from journey_service.repositories.events import Events
+from journey_service.repositories.figures import Figures
 from journey_service.repositories.health import Health
 from journey_service.repositories.imports import DueImports, Imports
 from journey_service.repositories.jobs import DueJobs, Jobs
 from journey_service.repositories.keys import KeyLookup, Keys
+from journey_service.repositories.metrics import Metrics
 from journey_service.repositories.news import News
 from journey_service.repositories.outbox import Outbox
 from journey_service.repositories.pasts import Pasts
 from journey_service.repositories.personal import PersonalData
+from journey_service.repositories.quality import Quality
+from journey_service.repositories.reconciling import Reconciling
 from journey_service.repositories.relationships import Relationships
 from journey_service.repositories.retention import Retention
+from journey_service.repositories.rollups import Rollups
 from journey_service.repositories.roster import Roster
 from journey_service.repositories.scores import Scores
 from journey_service.repositories.sessions import Sessions
 from journey_service.repositories.stage_maps import StageMaps
+from journey_service.repositories.stays import Stays
 from journey_service.repositories.tasks import Tasks
 from journey_service.repositories.templates import Templates
 from journey_service.repositories.tombstones import ErasureKey, Tombstones
@@ -65,6 +72,11 @@ class Work:
     def companies(self) -> Companies:
         """The company itself, its stage map and its clock."""
         return Companies(self._connection, self.company_id)
+
+    @cached_property
+    def stays(self) -> Stays:
+        """How long visits have lasted."""
+        return Stays(self._connection, self.company_id)
 
     @cached_property
     def stage_maps(self) -> StageMaps:
@@ -130,6 +142,36 @@ class Work:
     def endpoints(self) -> Endpoints:
         """The company's own systems that take webhooks."""
         return Endpoints(self._connection, self.company_id, self.vault)
+
+    @cached_property
+    def rollups(self) -> Rollups:
+        """Sums that figures are answered from."""
+        return Rollups(self._connection, self.company_id)
+
+    @cached_property
+    def figures(self) -> Figures:
+        """Figures that no sums are kept for."""
+        return Figures(self._connection, self.company_id)
+
+    @cached_property
+    def counted(self) -> CountedCustomers:
+        """Who is behind the figures."""
+        return CountedCustomers(self._connection, self.company_id)
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        """Snapshots of days."""
+        return Metrics(self._connection, self.company_id)
+
+    @cached_property
+    def reconciling(self) -> Reconciling:
+        """Figures, compared with each other."""
+        return Reconciling(self._connection, self.company_id)
+
+    @cached_property
+    def quality(self) -> Quality:
+        """What is amiss in the company's rows."""
+        return Quality(self._connection, self.company_id)
 
     @cached_property
     def events(self) -> Events:

@@ -8,6 +8,7 @@ from journey_service.domain.stages import Stage
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.desk import check_past
+from journey_service.services.figures import customers_by_stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,8 @@ async def get_distribution(database: Database, company_id: int, as_of: datetime 
     async def unit(work: Work) -> Distribution:
         desk = await work.companies.desk()
         if as_of is None:
-            stage_map, customers, instant = desk.rulebook.stage_map, await work.distribution.now(), desk.now
+            stage_map, instant = desk.rulebook.stage_map, desk.now
+            customers = await customers_by_stage(work, desk)
         else:
             check_past(desk, as_of)
             stage_map = await work.stage_maps.in_force(as_of)

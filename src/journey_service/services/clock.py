@@ -26,6 +26,7 @@ from journey_service.services.desk import load, write
 from journey_service.services.jobs import LEASE_SECONDS, Errand, Page, Progress, Run, queue_errand, run_errand
 from journey_service.services.rescoring import score_company, sweep_company
 from journey_service.services.retention import clear_old
+from journey_service.services.snapshots import take_snapshots
 
 ADVANCE: Final = "advance_clock"
 PATIENCE_SECONDS: Final = 10.0
@@ -85,6 +86,7 @@ async def run_advance(run: Run) -> None:
     as_of = run.job.parameters["as_of"]
     if as_of is not None:
         await score_company(run, datetime.fromisoformat(as_of))
+        await take_snapshots(run)
         await clear_old(run)
 
 

@@ -13,6 +13,7 @@ from journey_service.repositories.relationships import Standing, Writing
 from journey_service.repositories.transitions import Entry
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.agendas import Moved, follow
+from journey_service.services.rollups import count_moves
 
 
 @dataclass(slots=True)
@@ -192,6 +193,12 @@ async def write(
             )
         )
     await work.relationships.write(writings)
+    await count_moves(
+        work,
+        docket.desk,
+        {docket.standings[customer_id].id: journey.written for customer_id, journey in journeys.items()},
+        new=[docket.standings[customer_id].id for customer_id in new],
+    )
     rows: list[tuple[int, Transition]] = [
         (docket.standings[customer_id].id, transition)
         for customer_id, journey in journeys.items()

@@ -68,6 +68,14 @@ async def check(database: Database) -> Readiness:
     return Readiness(database=True, schema=revision == SCHEMA_REVISION)
 
 
+async def get_backlog(database: Database) -> Backlog | None:
+    """How far behind the workers are, over all companies; None: the database does not answer."""
+    try:
+        return await database.dispatch(lambda dispatch: dispatch.due.backlog())
+    except UnavailableError:
+        return None
+
+
 async def examine(database: Database, *, redis: Callable[[], Awaitable[bool]] | None = None) -> Health:
     """Look at everything the service needs, and at whether the worker keeps up.
 
@@ -99,6 +107,7 @@ def judge(backlog: Backlog) -> tuple[Check, ...]:
         _failed_jobs(backlog.failed_jobs),
         _late("actions", backlog.action_age, QUEUE_SECONDS_ALLOWED, "the action ready longest has waited"),
         _dead_actions(backlog.dead_actions),
+        _metrics(backlog.broken_metrics),
     )
 
 
@@ -135,3 +144,13 @@ def _dead_actions(count: int) -> Check:
         return Check("dead_actions", Status.OK, 0, "No action was given up within the last 24 hours.")
     many = "One action was" if count == 1 else f"{count} actions were"
     return Check("dead_actions", Status.WARNING, count, f"{many} given up within the last 24 hours.")
+
+
+def _metrics(count: int) -> Check:
+    if not count:
+        return Check("metrics", Status.OK, 0, "The snapshots of days add up.")
+    many = "one company" if count == 1 else f"{count} companies"
+    sentence = (
+        f"Snapshots of days do not add up in {many}: see `GET /analytics/reconciliation`, and rebuild them."
+    )
+    return Check("metrics", Status.FAILED, count, sentence)

@@ -32,6 +32,8 @@ from journey_service.repositories.unit_of_work import Work
 from journey_service.services.companies import get_desk
 from journey_service.services.desk import Docket, load, write
 from journey_service.services.jobs import new_token
+from journey_service.services.rollups import count_money
+from journey_service.services.snapshots import take_page
 
 _LINES_STAGED_AT_ONCE = 5_000
 _LINES_DECIDED_AT_ONCE = 1_000
@@ -146,15 +148,17 @@ async def run_import(
 
     if not await database.run(company_id, claim):
         return False
+    step = _run_page
     try:
         while True:
-            at_end = await _run_page(database, company_id, import_id, token)
+            at_end = await step(database, company_id, import_id, token)
             if at_end is None:
                 return False
             if on_progress is not None:
                 on_progress(await get_import(database, company_id, import_id))
-            if at_end:
+            if at_end and step is _conclude:
                 return True
+            step = _conclude if at_end else step
     except asyncio.CancelledError:
         # A friendly stop: somebody else may go on at once, without waiting for the lease to run out.
         await asyncio.shield(_release(database, company_id, import_id, token))
@@ -251,7 +255,7 @@ def _flatten(faulty: Sequence[FaultyLineError]) -> list[LineFault]:
 
 
 async def _run_page(database: Database, company_id: int, import_id: int, token: str) -> bool | None:
-    """Decide the next lines; True when there are none left, None when the lease was lost."""
+    """Decide the next lines; True when there were none left, None when the lease was lost."""
 
     async def unit(work: Work) -> bool | None:
         found = await work.imports.find(import_id)
@@ -267,10 +271,25 @@ async def _run_page(database: Database, company_id: int, import_id: int, token: 
             import_id, token, _LEASE_SECONDS, cursor=cursor, counts=page.counts
         ):
             return None
-        if lines:
-            return False
-        await work.imports.finish(import_id)
-        return True
+        return not lines
+
+    return await database.run(company_id, unit, timeout_ms=_TIMEOUT_MS)
+
+
+async def _conclude(database: Database, company_id: int, import_id: int, token: str) -> bool | None:
+    """Take snapshots of the days the history tells of; True when it has so ended, None when the lease was lost."""
+
+    async def unit(work: Work) -> bool | None:
+        _, is_over = await take_page(work)
+        found = await work.imports.find(import_id)
+        if found is None:
+            raise ImportNotFoundError(import_id)
+        cursor = found.cursor
+        if not await work.imports.progress(import_id, token, _LEASE_SECONDS, cursor=cursor, counts={}):
+            return None
+        if is_over:
+            await work.imports.finish(import_id)
+        return is_over
 
     return await database.run(company_id, unit, timeout_ms=_TIMEOUT_MS)
 
@@ -325,12 +344,12 @@ class _Page:
         self.counts["done"] = len(self.lines)
         self.counts["transitions"] = sum(len(journey.written) for journey in docket.journeys.values())
         await write(work, docket, runs_actions=self.found.runs_actions, is_history=True)
-        await work.events.append(
-            [
-                Applied(docket.standings[event.customer_id].id, event, content, stage, seq)
-                for event, content, stage, seq in self._applied.values()
-            ]
-        )
+        applied = [
+            Applied(docket.standings[event.customer_id].id, event, content, stage, seq)
+            for event, content, stage, seq in self._applied.values()
+        ]
+        await work.events.append(applied)
+        await count_money(work, docket.desk, applied)
         await work.imports.note_faults(self.found.id, self._faults)
 
     @property

@@ -15,6 +15,7 @@ from journey_service.repositories.events import Applied, Known
 from journey_service.repositories.transitions import Entry
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.desk import Docket, View, load, write
+from journey_service.services.rollups import count_money
 
 
 class Status(StrEnum):
@@ -51,7 +52,9 @@ async def ingest(
         batch = _Batch(docket, await work.events.known(list({event.key for event in events})))
         steps = [batch.take(event) for event in events]
         entries = await write(work, docket)
-        await work.events.append(batch.applied(docket))
+        applied = batch.applied(docket)
+        await work.events.append(applied)
+        await count_money(work, docket.desk, applied)
         await batch.recall(work, entries)
         return [batch.answer(step) for step in steps]
 

@@ -51,8 +51,17 @@ class Run:
     counts: dict[str, int]
     on_progress: Progress | None = None
 
-    async def page(self, unit: Callable[[Work], Awaitable[Page]]) -> Page:
-        """Do one page in a transaction of its own. Raises LeaseLostError, with nothing of it kept."""
+    async def page(
+        self,
+        unit: Callable[[Work], Awaitable[Page]],
+        *,
+        is_alone: bool = False,
+        timeout_ms: int | None = None,
+    ) -> Page:
+        """Do one page in a transaction of its own, beside no other of the company if it is to be alone.
+
+        Raises LeaseLostError, with nothing of it kept.
+        """
 
         async def guarded(work: Work) -> tuple[Page, dict[str, int]]:
             page = await unit(work)
@@ -72,7 +81,9 @@ class Run:
                 raise LeaseLostError
             return page, counts
 
-        page, self.counts = await self.database.run(self.company_id, guarded)
+        page, self.counts = await self.database.run(
+            self.company_id, guarded, is_alone=is_alone, timeout_ms=timeout_ms
+        )
         self.cursor = dict(page.cursor)
         if self.on_progress is not None:
             self.on_progress(await get_job(self.database, self.company_id, self.job.id))

@@ -19,6 +19,7 @@ from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.jobs import LeaseLostError, Page, Run
 from journey_service.services.retention import clear_old
+from journey_service.services.snapshots import take_snapshots
 from journey_service.services.sweep import decide_due
 
 RESCORE: Final = "rescore"
@@ -81,6 +82,7 @@ async def rescore(run: Run) -> None:
     await sweep_company(run)
     await score_company(run, as_of)
     if run.job.parameters.get("night") is not None:
+        await take_snapshots(run)
         await clear_old(run)
 
 

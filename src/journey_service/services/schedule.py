@@ -17,6 +17,7 @@ JOBS: Final = "jobs"
 IMPORTS: Final = "imports"
 NEWS: Final = "news"
 ACTIONS: Final = "actions"
+SUMS: Final = "sums"
 EVERY_SECONDS: Final = 5.0
 NIGHTS_SHOWN: Final = 7
 
@@ -37,6 +38,7 @@ ROUNDS: Final = (
     Round(JOBS, "does long work that waits", EVERY_SECONDS, is_rung=True),
     Round(NEWS, "puts news in order, for endpoints and streams", EVERY_SECONDS, is_rung=True),
     Round(ACTIONS, "sends mails and messages, writes tasks", EVERY_SECONDS, is_rung=True),
+    Round(SUMS, "adds up what figures are answered from", 30.0, is_rung=False),
     Round(IMPORTS, "replays histories that wait", EVERY_SECONDS, is_rung=True),
 )
 

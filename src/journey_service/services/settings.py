@@ -156,6 +156,9 @@ async def _switch(
         raise InvalidInputError([Fault(pointer, message) for message in faults])
     names = _differences(former, policy)
     await work.companies.set_policy(policy)
+    first = (await work.metrics.bounds()).first
+    if former.revenue_source != policy.revenue_source and first is not None:
+        await work.metrics.mark(first)  # what is revenue now was revenue on every day
     await work.audit.record(
         wish.author,
         Act(

@@ -19,6 +19,7 @@ from journey_service.domain.linting import Finding
 from journey_service.domain.map_changes import Diff, Draft, diff
 from journey_service.domain.policy import CompanyPolicy
 from journey_service.domain.relationship import Activation, Rulebook
+from journey_service.domain.rollups import reached_by
 from journey_service.domain.stages import StageMap, stage_map_to_json
 from journey_service.repositories.audit import Act
 from journey_service.repositories.companies import Desk
@@ -29,6 +30,7 @@ from journey_service.repositories.unit_of_work import Work
 from journey_service.services.adoption import ADOPT, adopt_all
 from journey_service.services.jobs import LEASE_SECONDS, Errand, queue_errand, run_errand
 from journey_service.services.linting import findings_of, findings_to_json, look_over
+from journey_service.services.rollups import queue_count
 
 T = TypeVar("T")
 
@@ -240,6 +242,14 @@ async def _put_in_force(
         notes=request.notes,
     )
     await work.stage_maps.put_in_force(drawn.version)
+    # Stages that are reached in another order than before are counted anew.
+    is_counted = desk.company.rollup_version == desk.company.map_version
+    if is_counted and reached_by(drawn) == reached_by(desk.rulebook.stage_map):
+        await work.rollups.set_counted(drawn.version)
+    elif await work.relationships.count() <= AT_ONCE:
+        await work.rollups.count_anew(drawn.version, desk.company.timezone, reached_by(drawn))
+    else:
+        await queue_count(work, actor=request.author)
     await work.audit.record(
         request.author,
         Act(

@@ -8,7 +8,7 @@ import signal
 from journey_service.gateways.mail import MailDrop, SmtpMailer
 from journey_service.gateways.outgoing import Outgoing
 from journey_service.gateways.webhooks import Webhooks
-from journey_service.logs import CONFIG
+from journey_service.logs import config
 from journey_service.repositories.database import Database
 from journey_service.services.delivery import MOST_CALLS, Post, longest_call
 from journey_service.services.parcels import Links
@@ -22,7 +22,7 @@ _LOGGER = logging.getLogger(__name__)
 
 async def run_worker(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT; what is being done then is given back for others to go on with."""
-    logging.config.dictConfig(CONFIG)
+    logging.config.dictConfig(config(is_json=settings.logs_json))
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signal_ in (signal.SIGTERM, signal.SIGINT):

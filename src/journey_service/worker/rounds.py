@@ -18,7 +18,8 @@ from journey_service.services.imports import run_due_imports
 from journey_service.services.jobs import LEASE_SECONDS, JobRunner
 from journey_service.services.kinds import KINDS
 from journey_service.services.nights import begin_due_nights
-from journey_service.services.schedule import ACTIONS, IMPORTS, JOBS, NEWS, NIGHTS, ROUNDS, SWEEP
+from journey_service.services.rollups import tighten_due
+from journey_service.services.schedule import ACTIONS, IMPORTS, JOBS, NEWS, NIGHTS, ROUNDS, SUMS, SWEEP
 from journey_service.services.sweep import Sweeper
 
 _JITTER: Final = 0.2
@@ -90,6 +91,7 @@ class Rounds:
             JOBS: self._runner.look,
             IMPORTS: self._replay,
             NEWS: self._publish,
+            SUMS: self._tighten,
         }
         if self._courier is not None:
             acts[ACTIONS] = self._courier.look
@@ -128,6 +130,10 @@ class Rounds:
         if (await self._sweeper.sweep()).moved:
             self.ring(NEWS)
             self.ring(ACTIONS)
+
+    async def _tighten(self) -> None:
+        if await tighten_due(self._database):
+            self.ring(JOBS)
 
     async def _publish(self) -> None:
         if await publish_due(self._database):

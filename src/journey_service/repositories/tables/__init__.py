@@ -24,6 +24,7 @@ from journey_service.repositories.tables.customers import (
     journey_events,
     journey_transitions,
 )
+from journey_service.repositories.tables.figures import journey_rollups, journey_stage_metrics, journey_stays
 from journey_service.repositories.tables.work import import_errors, import_lines, imports, jobs, scoring_runs
 
 __all__ = [
@@ -45,6 +46,9 @@ __all__ = [
     "journey_actions",
     "journey_events",
     "journey_news",
+    "journey_rollups",
+    "journey_stage_metrics",
+    "journey_stays",
     "journey_tasks",
     "journey_transitions",
     "message_templates",

@@ -36,6 +36,8 @@ companies = Table(
     Column("policy", JSONB, nullable=False),
     # What entering a stage does, by its key, where the company has said it.
     Column("playbook", JSONB, nullable=False, server_default=text("'{}'")),
+    # The version of the map that the rollups are counted by; 0: they are to be counted anew.
+    Column("rollup_version", Integer, nullable=False, server_default=text("0")),
     instant("created_at", now=True),
     instant("updated_at", now=True),
 )

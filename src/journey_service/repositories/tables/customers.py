@@ -100,7 +100,7 @@ customer_relationships = Table(
     ForeignKeyConstraint(["company_id", "customer_id"], ["customers.company_id", "customers.customer_id"]),
     CheckConstraint("version >= 1", name="version"),
     Index("idx_stage", "company_id", "current_stage"),
-    Index("idx_risk", "company_id", "risk_score"),
+    Index("idx_risk", "company_id", text("risk_score DESC"), "customer_id"),
     Index("idx_stage_risk", "company_id", "current_stage", "risk_score"),
     # Who falls due, company by company.
     Index(
@@ -134,6 +134,9 @@ journey_transitions = Table(
     Column("is_silent", Boolean, nullable=False, server_default=text("false")),
     Column("cause_kind", String(16), nullable=False),
     Column("cause_id", Text, nullable=False),
+    # What the move means by the map it was decided under, and when the stage it left was entered.
+    Column("motion", String(7), nullable=False),
+    instant("since"),
     PrimaryKeyConstraint("company_id", "relationship_id", "seq"),
     UniqueConstraint(
         "company_id", "relationship_id", "cause_kind", "cause_id", name="unique_transition_cause"
@@ -144,6 +147,15 @@ journey_transitions = Table(
     CheckConstraint("from_stage IS DISTINCT FROM to_stage", name="moves"),
     CheckConstraint("(from_stage IS NULL) = (seq = 1)", name="opening"),
     CheckConstraint("trigger_type IN ('manual', 'automatic', 'system')", name="trigger_type"),
+    CheckConstraint("motion IN ('opening', 'entry', 'down', 'lapse', 'return', 'remap')", name="motion"),
+    CheckConstraint("(since IS NULL) = (seq = 1)", name="since"),
+    # What figures about free ranges of days are made of, without a look at the rows.
+    Index(
+        "idx_transition_days",
+        "company_id",
+        "transitioned_at",
+        postgresql_include=["relationship_id", "from_stage", "to_stage", "motion", "since"],
+    ),
     Index("idx_customer_time", "company_id", "relationship_id", text("transitioned_at DESC")),
 )
 

@@ -1,0 +1,110 @@
+"""What is amiss in a company's rows beyond its figures: rows without their parents, stages nobody knows, stuck work."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import TextClause, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+LOWEST: Final = -(2**63)
+
+
+def _first(sql: str, order: str) -> TextClause:
+    """How many rows a question has, and the first of them beyond one."""
+    return text(
+        f"SELECT *, count(*) OVER () AS number FROM ({sql}) found WHERE {order} > :after"  # noqa: S608  # no input in it
+        f" ORDER BY {order} LIMIT :limit"
+    )
+
+
+_ORPHANS: Final = _first(
+    "SELECT r.customer_id FROM customer_relationships r WHERE r.company_id = :company_id AND NOT EXISTS"
+    " (SELECT 1 FROM customers c WHERE c.company_id = r.company_id AND c.customer_id = r.customer_id)",
+    "customer_id",
+)
+# Rows of relationships that are not there can only be told of: whose they are, nobody knows any more.
+_STRAY: Final = (
+    "SELECT '{table}' AS name, count(*) AS number FROM {table} t WHERE t.company_id = :company_id AND NOT EXISTS"
+    " (SELECT 1 FROM customer_relationships r WHERE r.company_id = t.company_id AND r.id = t.relationship_id)"
+)
+_OF_RELATIONSHIPS: Final = ("journey_transitions", "journey_events", "journey_actions", "journey_tasks")
+_STRAYS: Final = text(
+    f"SELECT * FROM ({' UNION ALL '.join(_STRAY.format(table=name) for name in _OF_RELATIONSHIPS)}) found"  # noqa: S608
+    " WHERE number > 0 ORDER BY name"
+)
+_UNKNOWN_STAGES: Final = _first(
+    "SELECT customer_id, current_stage AS stage FROM customer_relationships WHERE company_id = :company_id"
+    " AND current_stage <> ALL(CAST(:known AS text[]))",
+    "customer_id",
+)
+_STUCK: Final = (
+    "company_id = :company_id AND state IN ('pending', 'leased')"
+    " AND ready_at < now() - make_interval(hours => 1)"
+)
+_STUCK_ACTIONS: Final = text(
+    "SELECT CAST(a.id AS text) AS action_id, r.customer_id, a.name, a.state, a.ready_at,"  # noqa: S608
+    f" count(*) OVER () AS number FROM (SELECT * FROM journey_actions WHERE {_STUCK}) a"
+    " LEFT JOIN customer_relationships r ON r.company_id = a.company_id AND r.id = a.relationship_id"
+    " ORDER BY a.ready_at, a.id LIMIT :limit"
+)
+_RELEASE: Final = text(
+    "UPDATE journey_actions SET state = 'pending', lease_token = NULL, ready_at = clock_timestamp(),"  # noqa: S608
+    " updated_at = clock_timestamp() WHERE company_id = :company_id AND id IN"
+    f" (SELECT id FROM journey_actions WHERE {_STUCK} ORDER BY id LIMIT :most FOR NO KEY UPDATE SKIP LOCKED)"
+)
+_CUSTOMERS: Final = text(
+    "SELECT customer_id, risk_score, engagement_score, scored_at FROM customer_relationships"
+    " WHERE company_id = :company_id AND id = ANY(CAST(:ids AS bigint[])) ORDER BY customer_id"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """How many rows something is amiss with, beyond where was asked; and the first of them."""
+
+    number: int
+    first: Sequence[Mapping[str, Any]]
+
+
+class Quality:
+    """The rows of one company, looked over."""
+
+    def __init__(self, connection: AsyncConnection, company_id: int) -> None:
+        self._connection = connection
+        self._company_id = company_id
+
+    async def orphans(self, *, limit: int, after: int = LOWEST) -> Found:
+        """Relationships of customers who are not there."""
+        return await self._ask(_ORPHANS, limit=limit, after=after)
+
+    async def strays(self) -> list[Mapping[str, Any]]:
+        """How many rows of which tables are of relationships that are not there."""
+        rows = await self._connection.execute(_STRAYS, {"company_id": self._company_id})
+        return [{"table": row.name, "rows": row.number} for row in rows]
+
+    async def unknown_stages(self, known: Sequence[str], *, limit: int, after: int = LOWEST) -> Found:
+        """Customers in a stage that is none of those known."""
+        return await self._ask(_UNKNOWN_STAGES, known=list(known), limit=limit, after=after)
+
+    async def stuck_actions(self, *, limit: int) -> Found:
+        """Actions that should have been begun, or ended, more than an hour ago."""
+        return await self._ask(_STUCK_ACTIONS, limit=limit)
+
+    async def release_stuck(self, *, most: int) -> int:
+        """Give stuck actions back to whoever sends them; returns how many."""
+        released = await self._connection.execute(_RELEASE, {"company_id": self._company_id, "most": most})
+        return released.rowcount
+
+    async def scores_of(self, ids: Sequence[int]) -> list[Mapping[str, Any]]:
+        """The customers of relationships, with their stored scores."""
+        rows = await self._connection.execute(_CUSTOMERS, {"company_id": self._company_id, "ids": list(ids)})
+        return [dict(row._mapping) for row in rows]
+
+    async def _ask(self, question: TextClause, **told: object) -> Found:
+        rows = await self._connection.execute(question, {"company_id": self._company_id, **told})
+        found = [dict(row._mapping) for row in rows]
+        return Found(
+            found[0]["number"] if found else 0,
+            [{name: value for name, value in row.items() if name != "number"} for row in found],
+        )

@@ -1,0 +1,89 @@
+"""What figures are answered from: sums kept with the writes, and snapshots of days."""
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    Identity,
+    Index,
+    Integer,
+    Numeric,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    UniqueConstraint,
+    text,
+)
+
+from journey_service.repositories.tables.columns import company, instant, metadata, of_company
+
+journey_rollups = Table(
+    "journey_rollups",
+    metadata,
+    company(),
+    Column("id", BigInteger, Identity(always=True), nullable=False),
+    # flow: moves of a day; reach, way: customers whose last one was on that day; money: revenue of a day.
+    Column("kind", String(5), nullable=False),
+    Column("day", Date, nullable=False),
+    Column("key", String(101), nullable=False),
+    Column("motion", String(7), nullable=False, server_default=text("''")),
+    Column("number", BigInteger, nullable=False),
+    Column("micros", Numeric(30, 0), nullable=False, server_default=text("0")),
+    # When the moves were, in microseconds since 1970: what open visits are old by.
+    Column("at_micros", Numeric(30, 0), nullable=False, server_default=text("0")),
+    Column("appointments", Numeric(16, 2), nullable=False, server_default=text("0")),
+    Column("payments", Numeric(16, 2), nullable=False, server_default=text("0")),
+    # Written by a transaction of its own; added up with the others of its key in time.
+    Column("is_loose", Boolean, nullable=False, server_default=text("true")),
+    PrimaryKeyConstraint("company_id", "id"),
+    of_company(),
+    Index("idx_rollups", "company_id", "kind", "day"),
+    Index("ix_loose_rollups", "company_id", "id", postgresql_where=text("is_loose")),
+    Index(
+        "unique_rollup",
+        "company_id",
+        "kind",
+        "day",
+        "key",
+        "motion",
+        unique=True,
+        postgresql_where=text("NOT is_loose"),
+    ),
+)
+
+# How long the visits of a stage have lasted that had ended when a day did: so many tenths of a day, so many visits.
+# Only days on which any ended have a row.
+journey_stays = Table(
+    "journey_stays",
+    metadata,
+    company(),
+    Column("stage_key", String(50), nullable=False),
+    Column("day", Date, nullable=False),
+    Column("tenths", ARRAY(Integer), nullable=False),
+    Column("numbers", ARRAY(BigInteger), nullable=False),
+    PrimaryKeyConstraint("company_id", "stage_key", "day"),
+    of_company(),
+    CheckConstraint("cardinality(tenths) = cardinality(numbers)", name="numbers"),
+)
+
+journey_stage_metrics = Table(
+    "journey_stage_metrics",
+    metadata,
+    company(),
+    Column("id", BigInteger, Identity(always=True), nullable=False),
+    Column("stage_key", String(50), nullable=False),
+    Column("metric_date", Date, nullable=False),
+    Column("customer_count", Integer, nullable=False, server_default=text("0")),
+    Column("avg_time_in_stage", Numeric(10, 2)),
+    Column("conversion_rate", Numeric(5, 2)),
+    Column("revenue", Numeric(14, 2), nullable=False, server_default=text("0")),
+    Column("revision", Integer, nullable=False, server_default=text("1")),
+    instant("computed_at", now=True),
+    PrimaryKeyConstraint("company_id", "id"),
+    UniqueConstraint("company_id", "stage_key", "metric_date", name="unique_company_stage_date"),
+    of_company(),
+    Index("idx_company_date", "company_id", "metric_date"),
+)

@@ -1,0 +1,520 @@
+"""Figures over the wire: their shapes to the letter, their ranges, their tables, and the lists behind them."""
+
+import csv
+import io
+
+import pytest
+
+from api.calls import API, NOON, event, every_page, look, problem, tell
+from journey_service.api.csv_tables import csv_of
+from journey_service.domain.intake import parse_instant
+
+NOON_INSTANT = parse_instant(NOON, "")
+FRAME = {"as_of", "from", "to"}
+STAGES = ("prospect", "lead", "customer", "regular", "vip", "at_risk", "churned")
+RANGED = {
+    "/analytics/overview": {
+        *(
+            "total_customers",
+            "at_risk_count",
+            "at_risk_percentage",
+            "vip_count",
+            "vip_percentage",
+            "currency",
+        ),
+        *("avg_lifetime_value", "new_customers", "moves", "lapses", "returns", "revenue", "stages"),
+    },
+    "/analytics/funnel": {"mode", "window_days", "items"},
+    "/analytics/transitions": {"items"},
+    "/analytics/time-in-stage": {"items"},
+    "/analytics/conversion-rates": {"items"},
+    "/analytics/cohorts": {"items"},
+    "/analytics/automation": {"success_rate", "items"},
+}
+TABLES = (
+    *RANGED,
+    "/analytics/distribution",
+    "/analytics/risk-distribution",
+    "/analytics/churn-predictions",
+    "/analytics/distribution/customers?stage=at_risk",
+    "/analytics/time-in-stage/visits?stage=at_risk&open=true",
+)
+NAMES = {"customers?stage=at_risk": "customers", "visits?stage=at_risk&open=true": "visits"}
+
+
+async def ask(http, tenant, path, **params):
+    return await http.get(f"{API}{path}", headers=tenant.headers, params=params or None)
+
+
+async def lapse(http, outside, salon, customers=(1,)):
+    """Customers who came once, 100 days before the clock stands still again."""
+    for customer in customers:
+        await tell(http, salon, f"e-{customer}", customer_id=customer, total_amount=80)
+    await outside.turn_clock(salon.id, "2026-06-09T12:00:00+00:00")
+    for customer in customers:
+        answer = await http.post(f"{API}/customers/{customer}/evaluate", headers=salon.headers)
+        assert answer.status_code == 200
+
+
+def items_by_stage(told):
+    return {item["stage_key"]: item for item in told["items"]}
+
+
+# ---- what is told
+
+
+@pytest.mark.parametrize(("path", "fields"), RANGED.items())
+async def test_a_figure_tells_of_when_and_of_which_days_it_is(http, salon, path, fields):
+    told = await look(http, salon, path, **{"from": "2026-02-03", "to": "2026-02-28"})
+
+    assert told.keys() == FRAME | fields
+    assert (told["as_of"], told["from"], told["to"]) == (NOON, "2026-02-03", "2026-02-28")
+
+
+@pytest.mark.parametrize(
+    ("params", "first"),
+    [
+        ({}, "2026-01-31"),
+        ({"period": "week"}, "2026-02-23"),
+        ({"period": "month"}, "2026-01-31"),
+        ({"period": "quarter"}, "2025-12-02"),
+        ({"period": "year"}, "2025-03-02"),
+        ({"period": "all"}, "2026-03-01"),
+    ],
+)
+async def test_a_period_ends_today(http, salon, params, first):
+    told = await look(http, salon, "/analytics/funnel", **params)
+
+    assert (told["from"], told["to"]) == (first, "2026-03-01")
+
+
+async def test_days_are_those_of_the_company(http, found_tenant):
+    tenant = await found_tenant(test_clock=NOON_INSTANT, timezone="Pacific/Kiritimati")
+    await tell(http, tenant, "e-1")
+
+    today = await look(http, tenant, "/analytics/transitions", **{"from": "2026-03-02", "to": "2026-03-02"})
+    before = await look(http, tenant, "/analytics/transitions", **{"from": "2026-03-01", "to": "2026-03-01"})
+
+    assert [(one["from_stage"], one["to_stage"], one["moves"]) for one in today["items"]] == [
+        ("prospect", "customer", 1)
+    ]
+    assert before["items"] == []
+
+
+async def test_a_company_without_customers_has_zeros_and_empty_lists(http, salon):
+    overview = await look(http, salon, "/analytics/overview")
+    funnel = await look(http, salon, "/analytics/funnel")
+    times = await look(http, salon, "/analytics/time-in-stage")
+    risks = await look(http, salon, "/analytics/risk-distribution")
+
+    numbers = {name: value for name, value in overview.items() if isinstance(value, int | float)}
+    assert set(numbers.values()) == {0}
+    assert overview["currency"] == "EUR"
+    assert [(one["stage_key"], one["customers"]) for one in overview["stages"]] == [
+        (key, 0) for key in STAGES
+    ]
+    assert [(one["customers"], one["percentage"], one["conversion_rate"]) for one in funnel["items"]] == [
+        (0, 0, 0)
+    ] * 5
+    assert all((one["visits"], one["avg_days"], one["open_count"]) == (0, None, 0) for one in times["items"])
+    assert [one["customers"] for one in risks["items"]] == [0, 0, 0, 0]
+    for path in ("transitions", "churn-predictions", "cohorts", "automation"):
+        assert (await look(http, salon, f"/analytics/{path}"))["items"] == []
+    assert (await look(http, salon, "/analytics/automation"))["success_rate"] is None
+
+
+async def test_the_funnel_counts_customers_once_and_later_stages_for_earlier_ones(http, salon):
+    for customer, visits in ((1, 0), (2, 1), (3, 3)):
+        await tell(http, salon, f"b-{customer}", "appointment_booked", customer_id=customer)
+        for visit in range(visits):
+            await tell(http, salon, f"e-{customer}-{visit}", customer_id=customer)
+
+    told = items_by_stage(await look(http, salon, "/analytics/funnel"))
+
+    assert list(told) == list(STAGES[:5])
+    assert [
+        (one["customers"], one["percentage"], one["conversion_rate"], one["returned"])
+        for one in told.values()
+    ] == [(3, 100, 66.7, 0), (2, 66.7, 100, 0), (2, 66.7, 50, 0), (1, 33.3, 0, 0), (0, 0, 0, 0)]
+    assert all(one["converted"] is one["pending"] is one["dropped"] is None for one in told.values())
+
+
+async def test_a_cohort_is_followed_for_its_window(http, salon, outside):
+    await tell(http, salon, "b-1", "appointment_booked", customer_id=1)
+    await tell(http, salon, "e-2", customer_id=2)
+    await outside.turn_clock(salon.id, "2026-03-11T12:00:00+00:00")
+
+    pending = await look(http, salon, "/analytics/funnel", mode="cohort", window_days=11)
+    dropped = await look(http, salon, "/analytics/funnel", mode="cohort", window_days=10)
+
+    assert (pending["mode"], pending["window_days"]) == ("cohort", 11)
+    parts = ("customers", "converted", "pending", "dropped", "conversion_rate")
+    assert [pending["items"][0][part] for part in parts] == [2, 1, 1, 0, 50]
+    assert [dropped["items"][0][part] for part in parts] == [2, 1, 0, 1, 50]
+    assert [pending["items"][4][part] for part in parts] == [0, 0, 0, 0, 0]
+    assert all(one["returned"] is None for one in pending["items"])
+
+
+async def test_lapses_and_returns_are_flows_and_no_entries(http, salon, outside):
+    await lapse(http, outside, salon)
+    await tell(http, salon, "back", occurred_at="2026-06-09T11:00:00Z", total_amount=20)
+
+    flows = await look(http, salon, "/analytics/transitions", period="week")
+    funnel = items_by_stage(await look(http, salon, "/analytics/funnel", period="week"))
+    overview = await look(http, salon, "/analytics/overview", period="all")
+    rates = items_by_stage(await look(http, salon, "/analytics/conversion-rates", period="all"))
+
+    assert flows["items"] == [
+        {
+            "from_stage": "at_risk",
+            "from_name": "At Risk",
+            "to_stage": "customer",
+            "to_name": "Customer",
+            "moves": 1,
+            "customers": 1,
+        }
+    ]
+    assert (funnel["customer"]["customers"], funnel["customer"]["returned"]) == (0, 1)
+    assert (overview["moves"], overview["lapses"], overview["returns"]) == (3, 1, 1)
+    assert (overview["new_customers"], overview["revenue"], overview["avg_lifetime_value"]) == (1, 100, 100)
+    assert (
+        rates["at_risk"]["visits"],
+        rates["at_risk"]["converted"],
+        rates["at_risk"]["conversion_rate"],
+    ) == (
+        1,
+        1,
+        100,
+    )
+    assert (rates["customer"]["converted"], rates["customer"]["conversion_rate"]) == (0, 0)
+    assert rates["vip"]["conversion_rate"] is None
+
+
+async def test_time_in_a_stage_is_told_apart_for_visits_that_go_on(http, salon, outside):
+    await tell(http, salon, "e-1")
+    await outside.turn_clock(salon.id, "2026-03-04T00:00:00+00:00")
+    moved = {"to_stage": "vip", "notes": "a friend"}
+    headers = {**salon.headers, "If-Match": '"2"'}
+    await http.post(f"{API}/customers/1/transitions", headers=headers, json=moved)
+    await outside.turn_clock(salon.id, "2026-03-05T06:00:00+00:00")
+
+    told = items_by_stage(await look(http, salon, "/analytics/time-in-stage"))
+
+    assert told["customer"] == {
+        "stage_key": "customer",
+        "stage_name": "Customer",
+        "visits": 1,
+        "avg_days": 2.5,
+        "median_days": 2.5,
+        "p90_days": 2.5,
+        "open_count": 0,
+        "open_avg_days": None,
+    }
+    assert (told["vip"]["open_count"], told["vip"]["open_avg_days"], told["vip"]["avg_days"]) == (
+        1,
+        1.3,
+        None,
+    )
+
+
+async def test_the_list_of_those_at_risk_says_since_when_and_what_to_do(http, salon, outside):
+    await lapse(http, outside, salon, customers=(1, 2))
+
+    told = await look(http, salon, "/analytics/churn-predictions")
+
+    assert told.keys() == {"as_of", "currency", "items", "next_cursor"}
+    assert told["items"][0] == {
+        "customer_id": 1,
+        "current_stage": "at_risk",
+        "stage_name": "At Risk",
+        "stage_entered_at": "2026-05-31T11:00:00Z",
+        "risk_score": 0.8,
+        "days_inactive": 100,
+        "lifetime_value": 80,
+        "predicted_churn_date": None,
+        "sample_size": 0,
+        "retention_actions": [
+            {"type": "special_offer", "priority": "medium", "description": "Send a special return offer"},
+            {
+                "type": "email_campaign",
+                "priority": "low",
+                "description": "Include in re-engagement email campaign",
+            },
+        ],
+    }
+    bands = (await look(http, salon, "/analytics/risk-distribution"))["items"]
+    assert [(one["band"], one["customers"]) for one in bands] == [
+        ("low", 0),
+        ("medium", 0),
+        ("high", 2),
+        ("critical", 0),
+    ]
+
+
+async def test_a_predicted_date_is_the_mean_of_the_stays_before_it(http, salon, outside):
+    await lapse(http, outside, salon, customers=(1, 2))
+    for customer, instant in ((2, "2026-06-19T11:00:00+00:00"),):
+        await outside.turn_clock(salon.id, instant)
+        version = (await look(http, salon, f"/customers/{customer}/journey"))["version"]
+        await http.post(
+            f"{API}/customers/{customer}/transitions",
+            headers={**salon.headers, "If-Match": f'"{version}"'},
+            json={"to_stage": "churned"},
+        )
+
+    [told] = (await look(http, salon, "/analytics/churn-predictions"))["items"]
+
+    assert (told["customer_id"], told["sample_size"], told["predicted_churn_date"]) == (1, 1, "2026-06-19")
+
+
+async def test_whoever_comes_again_is_counted_in_the_months_since_the_first_visit(http, salon):
+    for number, (customer, day) in enumerate(
+        [(1, "2026-01-05"), (1, "2026-01-20"), (1, "2026-03-01"), (2, "2026-01-31"), (3, "2026-02-02")]
+    ):
+        await tell(http, salon, f"e-{number}", customer_id=customer, occurred_at=f"{day}T09:00:00Z")
+
+    told = (await look(http, salon, "/analytics/cohorts"))["items"]
+
+    assert [tuple(one.values()) for one in told] == [
+        ("2026-01", 2, 0, 2, 100),
+        ("2026-01", 2, 1, 0, 0),
+        ("2026-01", 2, 2, 1, 50),
+        ("2026-02", 1, 0, 1, 100),
+        ("2026-02", 1, 1, 0, 0),
+    ]
+    assert list(told[0]) == ["cohort", "size", "month", "customers", "percentage"]
+    february = await look(http, salon, "/analytics/cohorts", **{"from": "2026-02-28", "to": "2026-02-28"})
+    assert {one["cohort"] for one in february["items"]} == {"2026-02"}
+
+
+async def test_what_has_become_of_actions_is_told_by_name(http, salon, outside):
+    await tell(http, salon, "e-1")
+    await outside.connection.execute(
+        "UPDATE journey_actions SET state = 'done', ready_at = NULL, finished_at = planned_at"
+        " WHERE company_id = $1 AND name = 'update_crm_status'",
+        salon.id,
+    )
+
+    told = await look(http, salon, "/analytics/automation")
+
+    by_name = {one["name"]: one for one in told["items"]}
+    assert by_name.keys() == {"send_onboarding_sequence", "create_feedback_request", "update_crm_status"}
+    assert by_name["update_crm_status"] == {
+        "name": "update_crm_status",
+        "done": 1,
+        "dead": 0,
+        "cancelled": 0,
+        "pending": 0,
+        "success_rate": 100,
+    }
+    assert told["success_rate"] == 100
+
+
+# ---- who is behind it
+
+
+async def test_behind_every_number_are_the_customers_themselves(http, salon, outside):
+    await lapse(http, outside, salon, customers=(1, 2, 3))
+    await tell(http, salon, "back", customer_id=2, occurred_at="2026-06-09T11:00:00Z")
+    lists = {
+        "/analytics/distribution/customers": [({"stage": "at_risk"}, {1, 3}), ({"stage": "vip"}, set())],
+        "/analytics/funnel/customers": [
+            ({"stage": "customer", "period": "all"}, {1, 2, 3}),
+            ({"stage": "customer", "period": "week"}, set()),
+            ({"stage": "prospect", "mode": "cohort", "outcome": "converted", "period": "all"}, {1, 2, 3}),
+            ({"stage": "customer", "mode": "cohort", "outcome": "dropped", "period": "all"}, {1, 2, 3}),
+            ({"stage": "customer", "mode": "cohort", "outcome": "pending", "period": "all"}, set()),
+        ],
+        "/analytics/transitions/customers": [
+            ({"from_stage": "at_risk", "to_stage": "customer"}, {2}),
+            ({"to_stage": "prospect", "period": "all"}, {1, 2, 3}),
+        ],
+        "/analytics/overview/customers": [
+            ({"motion": "lapse"}, {1, 2, 3}),
+            ({"motion": "return"}, {2}),
+            ({"motion": "return", "to_stage": "regular"}, set()),
+            ({"motion": "opening"}, set()),
+            ({"period": "week"}, {2}),
+        ],
+        "/analytics/automation/customers": [
+            ({"name": "update_crm_status", "became": "done", "period": "all"}, {1, 2, 3}),
+            ({"name": "update_crm_status", "became": "cancelled", "period": "all"}, set()),
+            ({"name": "update_crm_status", "became": "dead", "period": "all"}, set()),
+        ],
+        "/analytics/risk-distribution/customers": [({"band": "high"}, {1, 3})],
+        "/analytics/cohorts/customers": [
+            ({"cohort": "2026-03", "month": "0"}, {1, 2, 3}),
+            ({"cohort": "2026-03", "month": "3"}, {2}),
+        ],
+        "/analytics/time-in-stage/visits": [
+            ({"stage": "customer", "period": "all"}, {1, 2, 3}),
+            ({"stage": "customer", "open": "true"}, {2}),
+            ({"stage": "at_risk", "converted": "true"}, {2}),
+            ({"stage": "at_risk", "converted": "false"}, set()),
+        ],
+    }
+
+    for path, cases in lists.items():
+        for params, expected in cases:
+            pages = await every_page(http, salon.headers, path, limit=2, **params)
+            assert all(len(page) == 2 for page in pages[:-1])
+            found = [one["customer_id"] for page in pages for one in page]
+            assert found == sorted(expected), (path, params)
+
+
+async def test_a_customer_behind_a_number_is_shown_as_they_stand_now(http, salon):
+    await tell(http, salon, "e-1", total_amount=12.5)
+
+    told = await look(
+        http, salon, "/analytics/transitions/customers", from_stage="prospect", to_stage="customer"
+    )
+
+    assert told == {
+        "as_of": NOON,
+        "items": [
+            {
+                "customer_id": 1,
+                "current_stage": "customer",
+                "stage_name": "Customer",
+                "stage_entered_at": NOON,
+                "risk_score": 0,
+                "lifetime_value": 12.5,
+                "moves": 1,
+            }
+        ],
+        "next_cursor": None,
+    }
+
+
+async def test_the_list_of_those_at_risk_is_paged(http, salon, outside):
+    await lapse(http, outside, salon, customers=(5, 1, 3, 2, 4))
+
+    pages = await every_page(http, salon.headers, "/analytics/churn-predictions", limit=2)
+
+    assert [[one["customer_id"] for one in page] for page in pages] == [[1, 2], [3, 4], [5]]
+
+
+# ---- what is refused
+
+
+@pytest.mark.parametrize("path", RANGED)
+@pytest.mark.parametrize(
+    ("params", "pointers"),
+    [
+        ({"from": "2026-02-01"}, ["query/to"]),
+        ({"to": "2026-02-01"}, ["query/from"]),
+        ({"from": "2026-02-02", "to": "2026-02-01"}, ["query/from"]),
+        ({"from": "2026-02-02", "to": "2026-03-02"}, ["query/to"]),
+        ({"from": "2016-02-22", "to": "2026-03-01"}, ["query/from"]),
+        ({"from": "2026-02-01", "to": "2026-02-02", "period": "week"}, ["query/period"]),
+        ({"from": "yesterday", "to": "2026-02-02"}, ["query/from"]),
+        ({"from": "2026-02-30", "to": "2026-03-01"}, ["query/from"]),
+        ({"from": "1767225600", "to": "2026-02-02"}, ["query/from"]),
+        ({"period": "decade"}, ["query/period"]),
+        ({"format": "xml"}, ["query/format"]),
+    ],
+)
+async def test_a_range_that_is_none_is_refused_with_its_place(http, salon, path, params, pointers):
+    problem(await ask(http, salon, path, **params), 422, "invalid-input", *pointers)
+
+
+async def test_the_longest_range_is_taken(http, salon):
+    await look(http, salon, "/analytics/funnel", **{"from": "2016-02-23", "to": "2026-03-01"})
+
+
+@pytest.mark.parametrize(
+    ("path", "params", "pointers"),
+    [
+        ("/analytics/funnel", {"window_days": 0}, ["query/window_days"]),
+        ("/analytics/funnel", {"mode": "any"}, ["query/mode"]),
+        ("/analytics/funnel/customers", {"stage": "at_risk"}, ["query/stage"]),
+        ("/analytics/funnel/customers", {"stage": "nowhere"}, ["query/stage"]),
+        ("/analytics/funnel/customers", {}, ["query/stage"]),
+        ("/analytics/funnel/customers", {"stage": "vip", "outcome": "pending"}, ["query/outcome"]),
+        ("/analytics/transitions/customers", {"from_stage": "vip"}, ["query/to_stage"]),
+        (
+            "/analytics/time-in-stage/visits",
+            {"stage": "vip", "open": "true", "converted": "true"},
+            ["query/converted"],
+        ),
+        ("/analytics/risk-distribution/customers", {"band": "none"}, ["query/band"]),
+        ("/analytics/overview/customers", {"motion": "jump"}, ["query/motion"]),
+        ("/analytics/overview/customers", {"to_stage": "No such"}, ["query/to_stage"]),
+        ("/analytics/automation/customers", {"name": "x"}, ["query/became"]),
+        ("/analytics/automation/customers", {"name": "x", "became": "leased"}, ["query/became"]),
+        ("/analytics/cohorts/customers", {"cohort": "2026-13", "month": 0}, ["query/cohort"]),
+        ("/analytics/cohorts/customers", {"cohort": "0000-01", "month": 0}, ["query/cohort"]),
+        (
+            "/analytics/distribution/customers",
+            {"stage": "vip", "as_of": "2027-01-01T00:00:00Z"},
+            ["query/as_of"],
+        ),
+        ("/analytics/distribution/customers", {"stage": "vip", "cursor": "x"}, ["query/cursor"]),
+        ("/analytics/churn-predictions", {"cursor": "WyJjaHVybmluZyIsIk5hTiIsMV0"}, ["query/cursor"]),
+    ],
+)
+async def test_a_question_that_makes_no_sense_is_refused_with_its_place(http, salon, path, params, pointers):
+    problem(await ask(http, salon, path, **params), 422, "invalid-input", *pointers)
+
+
+# ---- tables
+
+
+@pytest.mark.parametrize("path", TABLES)
+async def test_a_table_has_the_rows_of_the_answer(http, salon, outside, path):
+    await lapse(http, outside, salon, customers=(1, 2))
+
+    told = await look(http, salon, path, **({"period": "all"} if path in RANGED else {}))
+    as_table = path + ("&" if "?" in path else "?") + "format=csv"
+    answer = await ask(http, salon, as_table + ("&period=all" if path in RANGED else ""))
+
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    name = path.rsplit("/", 1)[1]
+    assert answer.headers["content-disposition"] == f'attachment; filename="{NAMES.get(name, name)}.csv"'
+    table = list(csv.DictReader(io.StringIO(answer.text)))
+    rows = told.get("items", [told])
+    assert len(table) == len(rows)
+    assert len(rows) > 0
+    for shown, row in zip(table, rows, strict=True):
+        for name, value in shown.items():
+            told_value = row[name]
+            if isinstance(told_value, int | float):
+                assert float(value) == told_value
+            else:
+                assert value == ("" if told_value is None else told_value)
+
+
+async def test_a_page_of_a_table_tells_where_it_goes_on(http, salon, outside):
+    await lapse(http, outside, salon, customers=(1, 2, 3))
+
+    answer = await ask(http, salon, "/analytics/churn-predictions", format="csv", limit=2)
+    rest = await look(http, salon, "/analytics/churn-predictions", cursor=answer.headers["x-next-cursor"])
+
+    assert [row["customer_id"] for row in csv.DictReader(io.StringIO(answer.text))] == ["1", "2"]
+    assert [one["customer_id"] for one in rest["items"]] == [3]
+
+
+async def test_names_that_a_spreadsheet_would_carry_out_are_told_as_texts(http, found_tenant):
+    stages = [
+        {"key": "new", "name": '=HYPERLINK("http://evil")', "order": 1},
+        {"key": "old", "name": 'Alt, "gut"', "order": 2, "auto_rules": {"trigger": "appointment_completed"}},
+    ]
+    tenant = await found_tenant(stages=stages)
+    await http.post(f"{API}/events", headers=tenant.headers, json=event("e-1"))
+
+    answer = await ask(http, tenant, "/analytics/funnel", format="csv")
+
+    lines = answer.text.split("\r\n")
+    assert lines[1].startswith('"new","\'=HYPERLINK(""http://evil"")",1,100.0,')
+    assert lines[2].startswith('"old","Alt, ""gut""",1,')
+
+
+@pytest.mark.parametrize("begin", ["=1", "+1", "-1", "@a", "\t=1", "\rx", "\nx", "  =1", " \t1", "\u00a0=1"])
+def test_a_cell_that_begins_like_a_formula_is_led_by_an_apostrophe(begin):
+    assert csv_of(["a"], [[begin]]) == f'"a"\r\n"\'{begin}"\r\n'
+
+
+def test_cells_are_quoted_texts_or_bare_numbers():
+    assert csv_of(["a", "b"], [["1", 1], [None, -0.5], ['a "b"', True]]) == (
+        '"a","b"\r\n"1",1\r\n,-0.5\r\n"a ""b""","true"\r\n'
+    )

@@ -1,0 +1,185 @@
+"""Daily snapshots, reconciliation and the quality of data over HTTP."""
+
+import asyncio
+import csv
+import io
+
+import pytest
+
+from api.calls import API, look, problem, tell
+from ledger import rows
+
+AT = "2026-03-05T12:00:00Z"
+
+
+async def _post(http, tenant, path, body=None):
+    return await http.post(f"{API}{path}", headers=tenant.headers, json=body)
+
+
+async def _ended(http, tenant, answer):
+    assert answer.status_code == 202, answer.text
+    while True:
+        job = await look(http, tenant, f"/admin/jobs/{answer.json()['job_id']}")
+        if job["status"] in ("done", "failed"):
+            return job
+        await asyncio.sleep(0.01)
+
+
+async def _advance(http, tenant, at=AT):
+    moved = await _post(http, tenant, f"/admin/companies/{tenant.id}/clock", {"advance_to": at})
+    assert moved.status_code == 200, moved.text
+
+
+@pytest.fixture
+async def lived(http, salon):
+    """A company with a customer, four days later."""
+    await tell(http, salon, "visit", customer_id=7, total_amount=12.5)
+    await _advance(http, salon)
+    return salon
+
+
+async def test_snapshots_are_shown_by_day_and_stage(http, lived):
+    shown = await look(http, lived, "/analytics/metrics", **{"from": "2026-03-01", "to": "2026-03-31"})
+
+    assert (shown["from"], shown["to"]) == ("2026-03-01", "2026-03-31")
+    assert {item["metric_date"] for item in shown["items"]} == {f"2026-03-0{day}" for day in range(1, 5)}
+    first = {item["stage_key"]: item for item in shown["items"] if item["metric_date"] == "2026-03-01"}
+    assert list(first) == ["prospect", "lead", "customer", "regular", "vip", "at_risk", "churned"]
+    customer = first["customer"]
+    assert customer.pop("computed_at")
+    assert customer == {
+        "metric_date": "2026-03-01",
+        "stage_key": "customer",
+        "stage_name": "Customer",
+        "customer_count": 1,
+        "avg_time_in_stage": None,
+        "conversion_rate": None,
+        "revenue": 12.5,
+        "revision": 1,
+    }
+    assert (first["prospect"]["avg_time_in_stage"], first["prospect"]["conversion_rate"]) == (0, 100)
+    one = await look(http, lived, "/analytics/metrics", stage="vip")
+    assert {item["stage_key"] for item in one["items"]} == {"vip"}
+    assert (one["from"], one["to"]) == ("2026-02-03", "2026-03-04")
+
+
+async def test_snapshots_are_a_table_too(http, lived):
+    shown = await look(http, lived, "/analytics/metrics")
+
+    told = await http.get(f"{API}/analytics/metrics?format=csv", headers=lived.headers)
+
+    table = list(csv.DictReader(io.StringIO(told.text)))
+    assert [(row["metric_date"], row["stage_key"], float(row["revenue"])) for row in table] == [
+        (item["metric_date"], item["stage_key"], item["revenue"]) for item in shown["items"]
+    ]
+    assert len(table) == 4 * 7
+
+
+@pytest.mark.parametrize(
+    ("query", "place"),
+    [
+        ({"from": "yesterday"}, "query/from"),
+        ({"to": "2026-02-30"}, "query/to"),
+        ({"from": "0001-01-01"}, "query/from"),
+        ({"from": "2026-03-02", "to": "2026-03-01"}, "query/from"),
+        ({"from": "2024-03-02", "to": "2026-03-01"}, "query/from"),
+        ({"stage": "nowhere"}, "query/stage"),
+    ],
+)
+async def test_a_range_that_is_none_is_refused(query, place, http, salon):
+    answer = await http.get(f"{API}/analytics/metrics", headers=salon.headers, params=query)
+    problem(answer, 422, "invalid-input", place)
+
+
+async def test_days_are_rebuilt_by_a_job_and_rows_that_are_the_same_keep_their_revision(http, lived):
+    before = await look(http, lived, "/analytics/metrics")
+    accepted = await _post(http, lived, "/admin/metrics/rebuild", {"from": "2026-03-01", "to": "2026-03-04"})
+    job = await _ended(http, lived, accepted)
+    assert (job["kind"], job["status"], job["done"], job["counts"]["written"]) == (
+        "rebuild_metrics",
+        "done",
+        4,
+        0,
+    )
+    assert await look(http, lived, "/analytics/metrics") == before
+
+
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        ({"from": "2026-03-01", "to": "2026-03-05"}, "/to"),
+        ({"from": "2026-03-02", "to": "2026-03-01"}, "/from"),
+        ({"from": "2026-03-01"}, "/to"),
+        ({"from": 20, "to": "2026-03-01"}, "/from"),
+    ],
+)
+async def test_days_that_cannot_be_rebuilt_are_refused(body, place, http, lived):
+    problem(await _post(http, lived, "/admin/metrics/rebuild", body), 422, "invalid-input", place)
+
+
+async def test_a_reconciliation_names_every_check_and_every_difference(http, lived, database):
+    found = await look(http, lived, "/analytics/reconciliation")
+    assert [check["name"] for check in found["checks"]] == [
+        *("chains", "stages", "snapshots", "visits", "reached", "flows", "facts"),
+    ]
+    assert {check["status"] for check in found["checks"]} == {"ok"}
+    assert found["differences"] == []
+    await rows(
+        database,
+        lived.id,
+        "UPDATE journey_stage_metrics SET revenue = 1 WHERE company_id = :company"
+        " AND metric_date = '2026-03-02' AND stage_key = 'vip' RETURNING id",
+    )
+    found = await look(http, lived, "/analytics/reconciliation")
+    assert [check["name"] for check in found["checks"] if check["status"] == "failed"] == ["snapshots"]
+    nothing = {"customers": 0, "avg_time": None, "conversion": None}
+    assert found["differences"] == [
+        {
+            "check": "snapshots",
+            "subject": "snapshot",
+            "details": {
+                "day": "2026-03-02",
+                "stage": "vip",
+                "snapshot": {**nothing, "revenue": 1},
+                "ledger": {**nothing, "revenue": 0},
+            },
+        }
+    ]
+
+
+async def test_what_is_amiss_is_shown_tried_and_repaired(http, lived, database):
+    found = await look(http, lived, "/admin/data-quality")
+    assert {issue["name"]: issue["count"] for issue in found["issues"]} == dict.fromkeys(
+        (
+            "orphans",
+            "unknown_stages",
+            "broken_chains",
+            "wrong_facts",
+            "stale_scores",
+            "wrong_sums",
+            "stuck_actions",
+        ),
+        0,
+    )
+    await rows(
+        database,
+        lived.id,
+        "UPDATE customer_relationships SET total_appointments = 5 WHERE company_id = :company RETURNING id",
+    )
+    tried = await _post(http, lived, "/admin/data-quality/repairs?dry_run=true", {"issues": ["wrong_facts"]})
+    assert tried.status_code == 200
+    [issue] = tried.json()["issues"]
+    assert (tried.json()["dry_run"], tried.json()["job_id"]) == (True, None)
+    assert (issue["count"], issue["examples"]) == (1, [{"customer_id": 7, "facts": "total_appointments"}])
+    assert (await look(http, lived, "/customers/7/journey"))["total_appointments"] == 5
+
+    job = await _ended(http, lived, await _post(http, lived, "/admin/data-quality/repairs"))
+    assert (job["kind"], job["status"], job["counts"]["wrong_facts"]) == ("repair_data", "done", 1)
+    assert (await look(http, lived, "/customers/7/journey"))["total_appointments"] == 1
+    found = await look(http, lived, "/admin/data-quality")
+    assert sum(issue["count"] for issue in found["issues"]) == 0
+
+
+async def test_what_cannot_be_repaired_is_refused(http, salon):
+    answer = await _post(http, salon, "/admin/data-quality/repairs", {"issues": ["broken_chains"]})
+    problem(answer, 422, "invalid-input", "/issues/0")

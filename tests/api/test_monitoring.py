@@ -1,0 +1,191 @@
+"""What Prometheus is told, by whom it may be asked, and traces that others have begun."""
+
+import logging
+
+import httpx
+import pytest
+from opentelemetry import trace
+from prometheus_client.parser import text_string_to_metric_families
+
+from api.calls import look, tell
+from journey_service.api.telemetry import Telemetry
+from journey_service.domain.intake import parse_instant
+from journey_service.logs import JsonFormatter, bound_to
+from journey_service.main import create_app
+from journey_service.services.monitoring import Watch, watched
+
+TOKEN = "tQ8vZr3nK6wX1mB5yLcE9hSd"
+
+
+def samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    """Every sample by its name and labels."""
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+async def scraped(http, **headers) -> dict:
+    answer = await http.get("/metrics", headers=headers)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/plain")
+    return samples(answer.text)
+
+
+async def test_requests_are_counted_and_timed_by_the_pattern_of_their_route(http, salon):
+    path = "/api/v1/customers/{customer_id}/journey"
+    labels = (("method", "GET"), ("route", path), ("status", "404"))
+    before = (await scraped(http)).get(("journey_http_requests_total", labels), 0)
+
+    for customer in (1, 2, 3):
+        await http.get(f"/api/v1/customers/{customer}/journey", headers=salon.headers)
+
+    after = await scraped(http)
+    assert after["journey_http_requests_total", labels] == before + 3
+    timed = after["journey_http_request_seconds_count", (("method", "GET"), ("route", path))]
+    assert timed >= before + 3
+    assert not [name for name in after if "customers/1/" in str(name)], "an id became a label"
+
+
+async def test_a_path_that_nobody_serves_is_no_label(http):
+    await http.get("/api/v1/nowhere/4711")
+
+    assert not [name for name in await scraped(http) if "nowhere" in str(name)]
+
+
+async def test_queues_their_ages_and_the_pool_are_told(http):
+    told = await scraped(http)
+
+    assert told["journey_up", ()] == 1
+    assert told["journey_pool_connections", (("state", "free"),)] >= 0
+    for name in ("sweep", "night", "job", "import", "action"):
+        assert told[f"journey_{name}_lag_seconds", ()] >= 0
+    for name in ("jobs", "imports", "failed_jobs", "dead_actions", "actions"):
+        assert told[f"journey_{name}", ()] >= 0
+
+
+async def test_the_figures_of_a_company_are_those_of_its_analytics(http, salon, outside, database):
+    for customer in (1, 2, 3):
+        await tell(http, salon, f"e-{customer}", customer_id=customer)
+    await outside.turn_clock(salon.id, "2026-06-01T12:00:00+00:00")
+    await http.post("/api/v1/customers/1/evaluate", headers=salon.headers)
+    await outside.connection.execute(
+        "UPDATE journey_actions SET state = CASE relationship_id % 3 WHEN 0 THEN 'dead' ELSE 'done' END,"
+        " ready_at = NULL, planned_at = $2::timestamptz, finished_at = $2::timestamptz WHERE company_id = $1",
+        salon.id,
+        parse_instant("2026-05-20T12:00:00Z", ""),
+    )
+
+    found = await database.run(salon.id, watched)
+
+    shown = {one.key: one for one in found.stages}
+    for item in (await look(http, salon, "/analytics/distribution"))["items"]:
+        assert shown[item["stage_key"]].customers == item["customers"]
+    for item in (await look(http, salon, "/analytics/time-in-stage"))["items"]:
+        days = shown[item["stage_key"]].mean_days
+        assert (None if days is None else float(days)) == item["avg_days"]
+    for item in (await look(http, salon, "/analytics/conversion-rates"))["items"]:
+        ratio = shown[item["stage_key"]].conversion
+        assert (None if ratio is None else round(ratio * 100, 1)) == item["conversion_rate"]
+    risks = (await look(http, salon, "/analytics/risk-distribution"))["items"]
+    assert dict(found.bands) == {item["band"]: item["customers"] for item in risks}
+    success = (await look(http, salon, "/analytics/automation"))["success_rate"]
+    assert round(found.succeeded * 100, 1) == success
+
+
+async def test_the_figures_of_as_many_companies_are_told_as_somebody_has_set(settings, salon):
+    told = samples((await _asked(settings, metrics_companies=1)).text)
+
+    companies = {labels for name, labels in told if name == "journey_risk_customers"}
+    assert {dict(labels)["band"] for labels in companies} == {"low", "medium", "high", "critical"}
+    assert len({dict(labels)["company_id"] for labels in companies}) == 1
+    stages = [name for name, _ in told if name == "journey_stage_customers"]
+    assert len(stages) >= 1
+    none = samples((await _asked(settings, metrics_companies=0)).text)
+    assert not [name for name, _ in none if name in ("journey_risk_customers", "journey_stage_customers")]
+
+
+async def test_figures_are_not_looked_at_anew_with_every_scrape(database, salon, http):
+    watch = Watch(database, most=1)
+    first = await watch.look()
+
+    assert await watch.look() is first
+    assert [one.company_id for one in first] == [min(one.company_id for one in first)]
+
+
+async def _asked(settings, headers=None, **values) -> httpx.Response:
+    app = create_app(settings.model_copy(update=values))
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://journey.test") as client,
+    ):
+        return await client.get("/metrics", headers=headers or {})
+
+
+@pytest.mark.parametrize("told", [None, "Bearer", f"Bearer {TOKEN}x", f"Basic {TOKEN}"])
+async def test_where_a_token_is_set_nothing_else_is_let_in(settings, told):
+    token = type(settings.key_pepper)(TOKEN)
+    headers = {} if told is None else {"Authorization": told}
+
+    assert (await _asked(settings, headers, metrics_token=token)).status_code == 401
+    let_in = await _asked(settings, {"Authorization": f"Bearer {TOKEN}"}, metrics_token=token)
+    assert let_in.status_code == 200
+
+
+async def test_in_production_nobody_is_told_anything_without_a_token(settings):
+    assert (await _asked(settings, environment="production")).status_code == 401
+
+
+async def test_a_database_that_is_away_is_told_and_the_rest_is_answered(settings):
+    away = type(settings.database_url)("postgresql://nobody:secret-of-nobody@127.0.0.1:1/nowhere")
+    app = create_app(settings.model_copy(update={"database_url": away, "bootstrap_key": None}))
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://journey.test") as client,
+    ):
+        told = samples((await client.get("/metrics")).text)
+
+    assert told["journey_up", ()] == 0
+    assert ("journey_jobs", ()) not in told
+
+
+async def test_a_request_is_part_of_the_trace_that_its_caller_has_begun():
+    seen = []
+
+    async def app(scope, receive, send):
+        seen.append(trace.get_current_span().get_span_context())
+        seen.append(JsonFormatter().format(_record("inside")))
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def send(_):
+        return None
+
+    trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
+    headers = [(b"traceparent", f"00-{trace_id}-00f067aa0ba902b7-01".encode())]
+    scope = {"type": "http", "method": "GET", "headers": headers, "request_id": "r-1"}
+    await Telemetry(app)(scope, None, send)
+
+    assert f"{seen[0].trace_id:032x}" == trace_id
+    assert f'"trace_id": "{trace_id}"' in seen[1]
+    assert '"request_id": "r-1"' in seen[1]
+    assert "r-1" not in JsonFormatter().format(_record("outside"))
+
+
+def test_a_line_of_json_tells_its_request_and_gives_nothing_away():
+    with bound_to(request_id="r-2", trace_id=None):
+        line = JsonFormatter().format(_record("mail to ada@example.org failed", company_id=7))
+
+    assert '"request_id": "r-2"' in line
+    assert '"company_id": "7"' in line
+    assert "ada@example.org" not in line
+    assert "trace_id" not in line
+    assert "\n" not in line
+
+
+def _record(message: str, **beside: object):
+    record = logging.LogRecord("tests", logging.WARNING, __file__, 1, message, (), None)
+    for name, value in beside.items():
+        setattr(record, name, value)
+    return record

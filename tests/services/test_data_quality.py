@@ -1,0 +1,239 @@
+"""What is amiss in the data is found, can be tried to repair with nothing changed, and is repaired once for all."""
+
+import random
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import pytest
+
+from journey_service.domain.actors import Actor
+from journey_service.domain.errors import CompanyNotFoundError
+from journey_service.domain.events import Event
+from journey_service.services.clock import advance
+from journey_service.services.data_quality import (
+    EXAMPLES,
+    KINDS_OF_ISSUES,
+    REPAIRABLE,
+    Issue,
+    look_over,
+    queue_repairs,
+    try_out,
+)
+from journey_service.services.ingest import ingest
+from journey_service.services.jobs import get_job, run_job
+from journey_service.services.kinds import KINDS
+from journey_service.services.reconciliation import reconcile
+from ledger import faults, journeys, rows
+
+T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+BY = Actor("tests")
+SPOILT = {
+    "orphans": (
+        "DELETE FROM customers WHERE company_id = $1 AND customer_id IN (2, 4)",
+        2,
+        {"customer_id": 2},
+    ),
+    "unknown_stages": (
+        "UPDATE customer_relationships SET current_stage = 'dreamer' WHERE company_id = $1 AND customer_id = 3",
+        1,
+        {"customer_id": 3, "stage": "dreamer", "to_stage": "prospect"},
+    ),
+    "wrong_facts": (
+        (
+            "UPDATE customer_relationships SET total_appointments = 9, lifetime_value = 1 WHERE company_id = $1"
+            " AND customer_id = 3"
+        ),
+        1,
+        {"customer_id": 3, "facts": "total_appointments, lifetime_value"},
+    ),
+    "stale_scores": (
+        (
+            "UPDATE customer_relationships SET engagement_score = 0.99, scored_at = '2020-01-01'"
+            " WHERE company_id = $1 AND customer_id = 3"
+        ),
+        1,
+        {"customer_id": 3},
+    ),
+    "wrong_sums": (
+        (
+            "UPDATE journey_rollups SET number = number + 1 WHERE company_id = $1 AND kind = 'reach'"
+            " AND key = 'lead' AND day = '2026-01-01' AND id = (SELECT min(id) FROM journey_rollups"
+            " WHERE company_id = $1 AND kind = 'reach' AND key = 'lead' AND day = '2026-01-01')"
+        ),
+        1,
+        {"what": "reached", "key": "lead"},
+    ),
+    "stuck_actions": (
+        (
+            "UPDATE journey_actions SET state = 'leased', lease_token = 'gone', ready_at = now() - interval '2 hours',"
+            " finished_at = NULL WHERE company_id = $1 AND id = (SELECT min(CAST(id AS text))::uuid"
+            " FROM journey_actions WHERE company_id = $1)"
+        ),
+        1,
+        {"state": "leased"},
+    ),
+}
+
+
+async def spoil(servers, company_id: int, sql: str) -> None:
+    """Change what no company's own transaction could."""
+    connection = await asyncpg.connect(servers.database_url)
+    try:
+        await connection.execute("SET session_replication_role = replica")
+        assert await connection.execute(sql, company_id) not in ("UPDATE 0", "DELETE 0")
+    finally:
+        await connection.close()
+
+
+async def repaired(database, company_id: int, names: list[str] | None = None):
+    """Run the repairs; returns the job."""
+    job_id = await queue_repairs(database, company_id, names, actor=BY)
+    assert await run_job(database, company_id, job_id, KINDS)
+    return await get_job(database, company_id, job_id)
+
+
+async def counts(database, company_id: int) -> dict[str, int]:
+    return {issue.name: issue.count for issue in await look_over(database, company_id) if issue.count}
+
+
+async def everything(database, company_id: int) -> list[object]:
+    """Every row that a repair may change."""
+    tables = (
+        "customers",
+        "customer_relationships",
+        "journey_transitions",
+        "journey_rollups",
+        "journey_actions",
+    )
+    return [
+        sorted(str(tuple(row)) for row in await rows(database, company_id, f"SELECT * FROM {table}"))
+        for table in tables
+    ]
+
+
+@pytest.fixture
+async def busy(database, found_tenant):
+    """A company in whose data nothing is amiss."""
+    tenant = await found_tenant(test_clock=T0)
+    chance = random.Random(3)
+    for day in range(4):
+        await ingest(
+            database,
+            tenant.id,
+            [
+                Event("t", f"{day}-{customer}", customer, "appointment_completed", T0 + day * DAY, cents)
+                for customer, cents in ((n, chance.randint(0, 40_000)) for n in range(1, 7))
+            ],
+        )
+        await advance(database, tenant.id, T0 + (day + 1) * DAY, actor=BY)
+    assert await counts(database, tenant.id) == {}
+    return tenant
+
+
+async def test_nothing_is_amiss_and_every_kind_is_told(busy, database):
+    found = await look_over(database, busy.id)
+    assert [issue.name for issue in found] == list(KINDS_OF_ISSUES)
+    assert [issue.repair is None for issue in found] == [issue.name == "broken_chains" for issue in found]
+    assert all(issue.description.endswith(".") for issue in found)
+    job = await repaired(database, busy.id)
+    assert (job.status, sum(job.counts.values())) == ("done", 0)
+    with pytest.raises(CompanyNotFoundError):
+        await look_over(database, 2**50)
+
+
+@pytest.mark.parametrize("name", SPOILT)
+async def test_what_is_amiss_is_found_tried_and_repaired(name, busy, database, servers):
+    sql, number, example = SPOILT[name]
+    await spoil(servers, busy.id, sql)
+    found = await counts(database, busy.id)
+    assert found.pop(name) == number
+    assert found.keys() <= {"broken_chains"}, "what is amiss is told as what it is"
+
+    before = await everything(database, busy.id)
+    [tried] = await try_out(database, busy.id, [name], actor=BY)
+    assert tried.count == number
+    assert example.items() <= tried.examples[0].items()
+    assert await everything(database, busy.id) == before
+
+    job = await repaired(database, busy.id, [name])
+    assert (job.status, job.counts[name]) == ("done", number)
+    assert await counts(database, busy.id) == {}
+    assert (await repaired(database, busy.id, [name])).counts[name] == 0
+    assert await faults(database, busy.id) == []
+    assert (await reconcile(database, busy.id)).differences == []
+    [(_, detail)] = (
+        await rows(
+            database,
+            busy.id,
+            "SELECT id, detail FROM audit_log WHERE company_id = :company AND action = 'data.repair' ORDER BY id",
+        )
+    )[:1]
+    assert detail == {"issues": [name]}
+
+
+async def test_whoever_is_truly_in_a_stage_nobody_knows_goes_silently_to_the_start(busy, database, servers):
+    for sql in (
+        "UPDATE customer_relationships SET current_stage = 'dreamer' WHERE company_id = $1 AND customer_id = 3",
+        (
+            "UPDATE journey_transitions t SET to_stage = 'dreamer' FROM customer_relationships r"
+            " WHERE t.company_id = $1 AND r.company_id = $1 AND r.id = t.relationship_id AND r.customer_id = 3"
+            " AND t.seq = r.version"
+        ),
+    ):
+        await spoil(servers, busy.id, sql)
+    actions = await rows(database, busy.id, "SELECT id FROM journey_actions WHERE company_id = :company")
+    job = await repaired(database, busy.id, ["unknown_stages", "wrong_sums"])
+    assert job.counts["unknown_stages"] == 1
+    *_, last = (await journeys(database, busy.id))[3]
+    assert last[1:3] == ("dreamer", "prospect")
+    assert last[4:] == ("system", "stage_repaired")
+    assert await counts(database, busy.id) == {}
+    assert await faults(database, busy.id) == []
+    assert (
+        await rows(database, busy.id, "SELECT id FROM journey_actions WHERE company_id = :company") == actions
+    )
+
+
+async def test_facts_folded_anew_are_decided_on(busy, database, servers):
+    await spoil(
+        servers,
+        busy.id,
+        "UPDATE customer_relationships SET recent_completed = '{}', last_appointment_at = NULL,"
+        " total_appointments = 0, next_evaluation_at = NULL WHERE company_id = $1 AND customer_id = 1",
+    )
+    await advance(database, busy.id, T0 + 150 * DAY, actor=BY)
+    assert (await journeys(database, busy.id))[1][-1][2] != "at_risk"
+    await repaired(database, busy.id, ["wrong_facts"])
+    assert (await journeys(database, busy.id))[1][-1][2] == "at_risk"
+    assert await faults(database, busy.id) == []
+
+
+async def test_broken_chains_are_told_of_and_left(busy, database, servers):
+    await spoil(
+        servers,
+        busy.id,
+        "DELETE FROM journey_transitions WHERE company_id = $1 AND seq = 1 AND relationship_id ="
+        " (SELECT id FROM customer_relationships WHERE company_id = $1 AND customer_id = 2)",
+    )
+    found = {issue.name: issue for issue in await look_over(database, busy.id)}
+    chains = found["broken_chains"]
+    assert (chains.count, chains.examples[0]["fault"]) == (1, "the first move is no opening")
+    await repaired(database, busy.id)
+    assert await counts(database, busy.id) == {"broken_chains": 1}
+    assert "broken_chains" not in REPAIRABLE
+
+
+async def test_ten_examples_are_enough_and_all_are_repaired(database, found_tenant, servers):
+    tenant = await found_tenant(test_clock=T0)
+    told = [Event("t", str(n), n, "appointment_completed", T0, 1_000) for n in range(1, 251)]
+    await ingest(database, tenant.id, told)
+    await spoil(
+        servers, tenant.id, "UPDATE customer_relationships SET total_missed = 1 WHERE company_id = $1"
+    )
+    issue = next(one for one in await look_over(database, tenant.id) if one.name == "wrong_facts")
+    assert (issue.count, len(issue.examples)) == (250, EXAMPLES)
+    assert isinstance(issue, Issue)
+    job = await repaired(database, tenant.id)
+    assert job.counts["wrong_facts"] == job.done == 250
+    assert await counts(database, tenant.id) == {}

@@ -1,0 +1,379 @@
+"""All figures agree, whatever was done in whatever order; where one is spoilt, what compares it says so."""
+
+import asyncio
+import random
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import asyncpg
+import pytest
+from sqlalchemy import text
+
+from journey_service.domain.actors import Actor
+from journey_service.domain.errors import CompanyNotFoundError, JourneyServiceError
+from journey_service.domain.events import Event
+from journey_service.domain.map_changes import draw_up
+from journey_service.domain.policy import parse_policy, policy_to_json
+from journey_service.domain.relationship import Activation
+from journey_service.domain.stages import DEFAULT_STAGES
+from journey_service.services.clock import advance
+from journey_service.services.companies import get_desk
+from journey_service.services.imports import read_history, run_import
+from journey_service.services.ingest import ingest
+from journey_service.services.jobs import run_job
+from journey_service.services.journeys import ManualMove, get_journey, move
+from journey_service.services.kinds import KINDS
+from journey_service.services.privacy import anonymize_customer
+from journey_service.services.reconciliation import MOST_NAMED, Reconciliation, Status, reconcile
+from journey_service.services.rollups import queue_count, tighten
+from journey_service.services.settings import Wish, change_policy, get_policy
+from journey_service.services.snapshots import queue_rebuild
+from journey_service.services.stage_maps import Request, change_map
+from journey_service.services.sweep import sweep_batch
+from ledger import rows
+
+T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+BY = Actor("tests")
+CHECKS = ["chains", "stages", "snapshots", "visits", "reached", "flows", "facts"]
+TYPES = ("appointment_completed",) * 5 + (
+    *("appointment_missed", "call_received", "ticket_opened", "payment_received", "payment_refunded"),
+)
+
+
+class Story:
+    """What may happen to a company, one step after the other, drawn by chance."""
+
+    def __init__(self, database, company_id: int, seed: int) -> None:
+        self.database, self.company_id, self.chance = database, company_id, random.Random(seed)
+        self.number = 0
+        self.steps = (
+            *(self.tell, self.tell, self.tell, self.tell_late, self.advance, self.advance, self.move),
+            *(self.change_map, self.change_policy, self.anonymize, self.rebuild, self.replay),
+            *(self.tighten, self.count_anew, self.sweep),
+        )
+
+    async def now(self) -> datetime:
+        return (await get_desk(self.database, self.company_id)).now
+
+    async def step(self) -> None:
+        await self.chance.choice(self.steps)()
+
+    async def tell(self, back: int = 0) -> None:
+        now, chance = await self.now(), self.chance
+        self.number += 1
+        await ingest(
+            self.database,
+            self.company_id,
+            [
+                Event(
+                    "t",
+                    f"{self.number}-{number}",
+                    chance.randint(1, 12),
+                    chance.choice(TYPES),
+                    now - timedelta(minutes=chance.randint(0, 2_000)) - chance.randint(0, back) * DAY,
+                    chance.randint(0, 60_000),
+                    chance.choice((None, 30, 90)),
+                )
+                for number in range(5)
+            ],
+        )
+
+    async def tell_late(self) -> None:
+        await self.tell(back=200)
+
+    async def advance(self) -> None:
+        to = await self.now() + self.chance.choice((1, 2, 40, 100)) * DAY - timedelta(hours=5)
+        await advance(self.database, self.company_id, to, actor=BY, patience_seconds=None)
+
+    async def move(self) -> None:
+        customer_id = self.chance.randint(1, 12)
+        try:
+            seen = await get_journey(self.database, self.company_id, customer_id)
+            self.number += 1
+            await move(
+                self.database,
+                self.company_id,
+                customer_id,
+                ManualMove(
+                    self.chance.choice(("lead", "regular", "vip", "at_risk", "churned")),
+                    seen.standing.relationship.version,
+                    BY,
+                    f"key-{self.number}",
+                    is_repeatable=False,
+                ),
+            )
+        except JourneyServiceError:
+            return
+
+    async def change_map(self) -> None:
+        without = self.chance.choice(((), ("lead",), ("regular",)))
+        raw = [dict(form) for form in DEFAULT_STAGES if form["key"] not in without]
+        remap = {"lead": "prospect"} if without == ("lead",) else {"regular": "customer"} if without else {}
+        edit = partial(draw_up, raw=raw, remap=remap, pointer="/stages")
+        try:
+            changed = await change_map(
+                self.database,
+                self.company_id,
+                edit,
+                Request(None, self.chance.choice([*Activation]), BY),
+            )
+        except JourneyServiceError:
+            return
+        assert changed.job is None or changed.job.status == "done"
+
+    async def change_policy(self) -> None:
+        policy = policy_to_json(await get_policy(self.database, self.company_id))
+        scoring = {**policy["scoring"], "long_call_seconds": self.chance.choice((20, 60, 100))}
+        source = self.chance.choice(("appointments", "payments"))
+        other = parse_policy({**policy, "scoring": scoring, "revenue_source": source})
+        await change_policy(self.database, self.company_id, Wish(other, BY))
+
+    async def anonymize(self) -> None:
+        try:
+            await anonymize_customer(self.database, self.company_id, self.chance.randint(1, 12), by=BY)
+        except JourneyServiceError:
+            return
+
+    async def rebuild(self) -> None:
+        last = (await self.now()).date() - 2 * DAY
+        first = last - self.chance.randint(0, 100) * DAY
+        job_id = await queue_rebuild(self.database, self.company_id, first, last, actor=BY)
+        assert await run_job(self.database, self.company_id, job_id, KINDS)
+
+    async def replay(self) -> None:
+        now = await self.now()
+        lines = [
+            f"{self.chance.randint(1, 20)},{self.chance.choice(TYPES)},"
+            f"{(now - self.chance.randint(0, 300) * DAY).isoformat()},{self.chance.randint(0, 300)}"
+            for _ in range(8)
+        ]
+
+        async def chunks():
+            yield "\n".join(["customer_id,event_type,occurred_at,amount", *lines, ""]).encode()
+
+        found = await read_history(self.database, self.company_id, chunks(), actor=BY)
+        assert await run_import(self.database, self.company_id, found.id)
+
+    async def tighten(self) -> None:
+        await tighten(self.database, self.company_id)
+
+    async def count_anew(self) -> None:
+        job_id = await self.database.run(self.company_id, lambda work: queue_count(work, actor=BY))
+        assert await run_job(self.database, self.company_id, job_id, KINDS)
+
+    async def sweep(self) -> None:
+        await sweep_batch(self.database, self.company_id)
+
+
+def seen(found: Reconciliation) -> str:
+    return "\n".join(f"{one.check}: {one.subject} {one.told}" for one in found.differences[:9])
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_figures_agree_whatever_happens_in_whatever_order(seed, database, found_tenant):
+    zone = ("UTC", "America/New_York", "Pacific/Auckland")[seed % 3]
+    tenant = await found_tenant(test_clock=T0, timezone=zone)
+    story = Story(database, tenant.id, seed)
+    for step in range(40):
+        await story.step()
+        if step % 3 == 0:
+            found = await reconcile(database, tenant.id)
+            assert found.differences == [], seen(found)
+            assert [check.name for check in found.checks] == CHECKS
+            assert {check.status for check in found.checks} == {Status.OK}
+    await story.advance()
+    found = await reconcile(database, tenant.id)
+    assert found.differences == [], seen(found)
+    assert all(check.checked for check in found.checks)
+
+
+async def test_figures_agree_while_others_write(database, found_tenant):
+    tenant = await found_tenant(test_clock=T0)
+    story = Story(database, tenant.id, 7)
+    for _ in range(10):
+        await story.tell_late()
+    await story.advance()
+
+    async def looks() -> list[Reconciliation]:
+        return [await reconcile(database, tenant.id) for _ in range(12)]
+
+    async def tells() -> None:
+        other = Story(database, tenant.id, 8)
+        other.number = 1_000
+        for _ in range(25):
+            await other.tell_late()
+
+    found, _ = await asyncio.gather(looks(), tells())
+    assert [seen(one) for one in found if not one.agrees] == []
+
+
+async def test_a_company_in_which_nothing_has_happened_agrees_with_itself(database, found_tenant):
+    tenant = await found_tenant()
+    found = await reconcile(database, tenant.id)
+    assert (found.agrees, found.differences) == (True, [])
+    assert [check.checked for check in found.checks] == [0] * len(CHECKS)
+    with pytest.raises(CompanyNotFoundError):
+        await reconcile(database, 2**50)
+
+
+# ---- each figure spoilt, and told by the check that compares it
+
+SPOILT = {
+    "a version that is ahead": (
+        "UPDATE customer_relationships SET version = version + 1 WHERE customer_id = 1",
+        {"chains": 1},
+    ),
+    "a move of another stage than was entered": (
+        (
+            "UPDATE journey_transitions SET from_stage = 'vip' WHERE seq = 2 AND relationship_id ="
+            " (SELECT id FROM customer_relationships WHERE company_id = :company AND customer_id = 1)"
+        ),
+        {"chains": 1, "stages": 2, "snapshots": None, "flows": None},
+    ),
+    "a customer who stands somewhere else": (
+        "UPDATE customer_relationships SET current_stage = 'vip' WHERE customer_id = 1",
+        {"chains": 1, "stages": 2, "snapshots": 2},
+    ),
+    "a snapshot that counts one more": (
+        (
+            "UPDATE journey_stage_metrics SET customer_count = customer_count + 1"
+            " WHERE metric_date = '2026-01-02' AND stage_key = 'customer'"
+        ),
+        {"snapshots": 3},  # the row, and the day before and after it
+    ),
+    "a snapshot with other revenue": (
+        "UPDATE journey_stage_metrics SET revenue = 1 WHERE metric_date = '2026-01-02' AND stage_key = 'vip'",
+        {"snapshots": 1},
+    ),
+    "a snapshot that is missing": (
+        "DELETE FROM journey_stage_metrics WHERE metric_date = '2026-01-02' AND stage_key = 'vip'",
+        {"snapshots": 1},
+    ),
+    "a visit that was begun by no move": (
+        (
+            "UPDATE journey_transitions SET since = since - interval '1 hour' WHERE seq = 2 AND relationship_id ="
+            " (SELECT id FROM customer_relationships WHERE company_id = :company AND customer_id = 5)"
+        ),
+        {"visits": 1, "flows": 1},
+    ),
+    "one more who reached a stage": (
+        "UPDATE journey_rollups SET number = number + 1 WHERE kind = 'reach' AND key = 'lead' AND day = '2026-01-01'",
+        {"reached": 1},
+    ),
+    "one move more": (
+        (
+            "UPDATE journey_rollups SET number = number + 1 WHERE kind = 'flow' AND motion = 'entry'"
+            " AND day = '2026-01-05'"
+        ),
+        {"flows": 3},  # the day, all days together, and all flows
+    ),
+    "one move more of all days": (
+        "UPDATE journey_rollups SET number = number + 1 WHERE kind = 'moved' AND motion = 'entry'",
+        {"flows": 1},
+    ),
+    "more revenue of all days": (
+        "UPDATE journey_rollups SET appointments = appointments + 1 WHERE kind = 'paid'",
+        {"flows": 1},
+    ),
+    "one visit more that has ended": (
+        "UPDATE journey_stays SET numbers[1] = numbers[1] + 1 WHERE stage_key = 'prospect'",
+        {"snapshots": 2},  # its day, and its cell
+    ),
+    "a visit that has lasted longer": (
+        "UPDATE journey_stays SET tenths[1] = tenths[1] + 1 WHERE stage_key = 'prospect'",
+        {"snapshots": 2},  # the cell that it is in, and the one it is not in
+    ),
+    "visits that nobody knows the length of": (
+        "DELETE FROM journey_stays WHERE stage_key = 'prospect'",
+        {"snapshots": 1},
+    ),
+    "one more who went a way": (
+        "UPDATE journey_rollups SET number = number + 1 WHERE kind = 'way' AND day = '2026-01-01'",
+        {"flows": 1},
+    ),
+    "an appointment nobody has told of": (
+        "UPDATE customer_relationships SET total_appointments = 7 WHERE customer_id = 1",
+        {"facts": 1},
+    ),
+    "a lifetime value that is not the sum": (
+        "UPDATE customer_relationships SET lifetime_value = 1 WHERE customer_id = 1",
+        {"facts": 1},
+    ),
+    "an instant that is out of place": (
+        "UPDATE customer_relationships SET recent_completed = ARRAY[now()] WHERE customer_id = 1",
+        {"facts": 1},
+    ),
+    "revenue that nobody has paid": (
+        "UPDATE journey_rollups SET appointments = appointments + 1 WHERE kind = 'money' AND day = '2026-01-05'",
+        {"facts": 1, "flows": 1},
+    ),
+    "an amount that was another one": (
+        "UPDATE journey_events SET amount = amount + 1 WHERE event_id = '5'",
+        {"facts": 2},  # the customer's, and the day's
+    ),
+}
+
+
+@pytest.fixture
+async def settled(database, found_tenant):
+    """A company with snapshots of four days, and moves of today; its loose sums are added up."""
+    tenant = await found_tenant(test_clock=T0)
+    told = [Event("t", str(n), n, "appointment_completed", T0, 1_000) for n in range(1, 5)]
+    await ingest(database, tenant.id, told)
+    await advance(database, tenant.id, T0 + 4 * DAY, actor=BY)
+    await ingest(database, tenant.id, [Event("t", "5", 5, "appointment_completed", T0 + 4 * DAY, 1_000)])
+    await tighten(database, tenant.id)
+    assert (await reconcile(database, tenant.id)).agrees
+    return tenant
+
+
+@pytest.mark.parametrize(("spoil", "told"), SPOILT.values(), ids=SPOILT)
+async def test_a_spoilt_figure_is_told_by_what_compares_it(spoil, told, settled, database, servers):
+    await spoil_as_owner(servers, settled.id, spoil)
+    found = await reconcile(database, settled.id)
+    differing = {check.name: check.differing for check in found.checks if check.status is Status.FAILED}
+    assert differing.keys() == told.keys(), seen(found)
+    assert {name: differing[name] for name, number in told.items() if number is not None} == {
+        name: number for name, number in told.items() if number is not None
+    }, seen(found)
+    assert {one.check for one in found.differences} == told.keys()
+    print(f"detected: {seen(found)}")
+
+
+async def spoil_as_owner(servers, company_id: int, sql: str) -> None:
+    """Change what the service itself cannot, in one company."""
+    connection = await asyncpg.connect(servers.database_url)
+    try:
+        places = sql.replace(":company", str(company_id))
+        assert await connection.execute(f"{places} AND company_id = {company_id}") in ("UPDATE 1", "DELETE 1")
+    finally:
+        await connection.close()
+
+
+async def test_differences_are_counted_all_and_named_a_hundred_of_each(database, found_tenant):
+    tenant = await found_tenant(test_clock=T0)
+    told = [Event("t", str(n), n, "appointment_completed", T0, 1_000) for n in range(1, MOST_NAMED + 31)]
+    await ingest(database, tenant.id, told)
+    await rows(
+        database,
+        tenant.id,
+        "UPDATE customer_relationships SET total_missed = 3 WHERE company_id = :company RETURNING id",
+    )
+    found = await reconcile(database, tenant.id)
+    assert [check.differing for check in found.checks if check.name == "facts"] == [MOST_NAMED + 30]
+    assert len(found.differences) == MOST_NAMED
+    assert found.differences[0].told == {"customer_id": 1, "facts": "total_missed"}
+
+
+async def test_sums_that_are_yet_to_be_counted_are_not_compared(settled, database):
+    async def unit(work) -> None:
+        await work._connection.execute(
+            text("UPDATE companies SET rollup_version = 0 WHERE id = :id"), {"id": settled.id}
+        )
+
+    await database.run(settled.id, unit)
+    found = await reconcile(database, settled.id)
+    assert found.agrees
+    pending = {check.name for check in found.checks if check.status is Status.PENDING}
+    assert pending == {"snapshots", "reached", "flows"}

@@ -1,0 +1,318 @@
+"""Snapshots of ended days: what each stage looked like then, whatever came late, and whatever they are taken from."""
+
+import asyncio
+import logging
+import random
+from datetime import UTC, date, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+
+import pytest
+
+from journey_service.domain.actors import Actor
+from journey_service.domain.errors import InvalidInputError
+from journey_service.domain.events import Event
+from journey_service.domain.policy import parse_policy, policy_to_json
+from journey_service.services.clock import advance
+from journey_service.services.health import Status, examine
+from journey_service.services.imports import read_history, run_import
+from journey_service.services.ingest import ingest
+from journey_service.services.jobs import get_job, run_job
+from journey_service.services.kinds import KINDS
+from journey_service.services.nights import begin_night
+from journey_service.services.settings import Wish, change_policy, get_policy
+from journey_service.services.snapshots import get_metrics, queue_rebuild
+from ledger import rows
+
+T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+FIRST = date(2026, 1, 1)
+BY = Actor("tests")
+KINDS_TOLD = (
+    "appointment_completed",
+    "appointment_missed",
+    "call_received",
+    "payment_received",
+    "ticket_opened",
+)
+
+
+def visit(customer: int, number: object, at: datetime, cents: int = 1_000) -> Event:
+    return Event("t", f"{customer}-{number}", customer, "appointment_completed", at, cents)
+
+
+async def stored(database, company_id: int) -> dict[tuple[date, str], tuple[object, ...]]:
+    """Every snapshot, with its revision."""
+    found = await rows(
+        database,
+        company_id,
+        "SELECT metric_date, stage_key, customer_count, avg_time_in_stage, conversion_rate, revenue, revision"
+        " FROM journey_stage_metrics WHERE company_id = :company",
+    )
+    return {(row[0], row[1]): tuple(row[2:]) for row in found}
+
+
+async def expected(
+    database, company_id: int, zone: str = "UTC"
+) -> dict[tuple[date, str], tuple[object, ...]]:
+    """The same by hand, move by move and event by event: one day and one stage after the other."""
+    moves = await rows(
+        database,
+        company_id,
+        "SELECT relationship_id, seq, from_stage, to_stage, transitioned_at, motion,"
+        f" CAST(transitioned_at AT TIME ZONE '{zone}' AS date) AS day FROM journey_transitions"
+        " WHERE company_id = :company ORDER BY relationship_id, seq",
+    )
+    events = await rows(
+        database,
+        company_id,
+        f"SELECT CAST(occurred_at AT TIME ZONE '{zone}' AS date) AS day, stage, amount FROM journey_events"
+        " WHERE company_id = :company AND type = 'appointment_completed'",
+    )
+    found = {}
+    for day, stage in await stored(database, company_id):
+        latest: dict[int, str] = {}
+        ended = []
+        entered = {(move.relationship_id, move.seq): move.transitioned_at for move in moves}
+        for move in moves:
+            if move.day <= day:
+                latest[move.relationship_id] = move.to_stage
+            if move.day == day and move.from_stage == stage:
+                since = entered[move.relationship_id, move.seq - 1]
+                ended.append((move.transitioned_at - since, move.motion in ("entry", "return")))
+        average = rate = None
+        if ended:
+            micros = sum((stay for stay, _ in ended), timedelta()) // timedelta(microseconds=1)
+            average = _rounded(Decimal(micros) / (len(ended) * 86_400_000_000))
+            rate = _rounded(Decimal(100 * sum(led_on for _, led_on in ended)) / len(ended))
+        money = sum((e.amount for e in events if (e.day, e.stage) == (day, stage)), Decimal(0))
+        found[day, stage] = (list(latest.values()).count(stage), average, rate, money)
+    return found
+
+
+def _rounded(number: Decimal) -> Decimal:
+    return number.quantize(Decimal("0.01"), ROUND_HALF_UP)
+
+
+async def told(database, company_id: int, chance: random.Random, now: datetime, events: int) -> None:
+    """Some events of the days before, of any customer."""
+    await ingest(
+        database,
+        company_id,
+        [
+            Event(
+                "t",
+                f"{now.isoformat()}-{number}",
+                chance.randint(1, 8),
+                chance.choice(KINDS_TOLD),
+                now - chance.choice((0, 0, 0, 1, 5, 40)) * DAY - timedelta(minutes=chance.randint(0, 900)),
+                chance.randint(0, 90_000),
+                chance.choice((None, 30, 90)),
+            )
+            for number in range(events)
+        ],
+    )
+
+
+async def rebuilt(database, company_id: int, first: date, last: date) -> None:
+    """Have days rebuilt from the ledgers."""
+    job_id = await queue_rebuild(database, company_id, first, last, actor=BY)
+    assert await run_job(database, company_id, job_id, KINDS)
+    assert (await get_job(database, company_id, job_id)).status == "done"
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_every_day_is_what_the_ledgers_say_and_comes_out_the_same_from_them(
+    seed, database, found_tenant
+):
+    chance = random.Random(seed)
+    zone = ("UTC", "America/New_York", "Asia/Kolkata", "Europe/Berlin")[seed]
+    tenant = await found_tenant(test_clock=T0, timezone=zone)
+    now = T0
+    for _ in range(12):
+        await told(database, tenant.id, chance, now, 6)
+        now += chance.choice((1, 3, 30)) * DAY
+        await advance(database, tenant.id, now, actor=BY, patience_seconds=None)
+    taken = await stored(database, tenant.id)
+    by_hand = await expected(database, tenant.id, zone)
+    assert {place: row[:4] for place, row in taken.items()} == by_hand
+    days = {day for day, _ in taken}
+    assert max(days) == now.date() - DAY or zone != "UTC"
+    assert len(days) == (max(days) - min(days)).days + 1
+    for day in days:
+        assert sum(row[0] for place, row in taken.items() if place[0] == day) <= 8
+    await rebuilt(database, tenant.id, min(days), max(days))
+    assert await stored(database, tenant.id) == taken
+
+
+async def test_advancing_at_once_and_night_by_night_write_the_same_snapshots(database, found_tenant):
+    at_once, nightly = await found_tenant(test_clock=T0), await found_tenant(test_clock=T0)
+    for tenant in (at_once, nightly):
+        await told(database, tenant.id, random.Random(5), T0, 25)
+    await advance(database, at_once.id, T0 + 100 * DAY, actor=BY, patience_seconds=None)
+    for days in range(1, 101):
+        await advance(database, nightly.id, T0 + days * DAY, actor=BY, patience_seconds=None)
+    one, other = await stored(database, at_once.id), await stored(database, nightly.id)
+    assert {place: row[:4] for place, row in one.items()} == {place: row[:4] for place, row in other.items()}
+    assert {row[4] for row in one.values()} == {1}
+
+
+async def test_a_late_event_rewrites_its_day_and_no_other(database, found_tenant):
+    tenant = await found_tenant(test_clock=T0)
+    await ingest(database, tenant.id, [visit(1, 1, T0)])
+    await advance(database, tenant.id, T0 + 5 * DAY, actor=BY)
+    before = await stored(database, tenant.id)
+    assert before[FIRST + 2 * DAY, "customer"] == (1, None, None, 0, 1)
+    await ingest(database, tenant.id, [visit(1, 2, T0 + 2 * DAY, 2_550)])
+    assert await stored(database, tenant.id) == before
+    await advance(database, tenant.id, T0 + 6 * DAY, actor=BY)
+    after = await stored(database, tenant.id)
+    assert after[FIRST + 2 * DAY, "customer"] == (1, None, None, Decimal("25.50"), 2)
+    assert {place for place in before if after[place] != before[place]} == {(FIRST + 2 * DAY, "customer")}
+
+
+async def test_the_nightly_run_takes_the_day_that_has_ended(database, found_tenant):
+    tenant = await found_tenant(test_clock=T0, timezone="Europe/Berlin")
+    await ingest(database, tenant.id, [visit(1, 1, T0)])
+    await database.run(tenant.id, lambda work: work.companies.set_clock(T0 + DAY))
+    job_id = await begin_night(database, tenant.id)
+    assert await run_job(database, tenant.id, job_id, KINDS)
+    taken = await stored(database, tenant.id)
+    assert {day for day, _ in taken} == {FIRST}
+    assert len(taken) == 7, "stages without customers have a row as well"
+    assert taken[FIRST, "customer"] == (1, None, None, 10, 1)
+    assert taken[FIRST, "prospect"] == (0, 0, 100, 0, 1)
+    assert (await get_job(database, tenant.id, job_id)).counts["snapshots"] == 7
+
+
+async def test_an_import_builds_the_snapshots_of_the_days_it_tells_of(database, found_tenant):
+    tenant = await found_tenant(test_clock=T0 + 300 * DAY)
+
+    async def chunks():
+        yield b"customer_id,event_type,occurred_at,amount\n"
+        yield b"1,appointment_completed,2026-01-01T10:00:00Z,20\n2,appointment_completed,2026-01-03T10:00:00Z,5\n"
+
+    found = await read_history(database, tenant.id, chunks(), actor=BY)
+    assert await run_import(database, tenant.id, found.id)
+    taken = await stored(database, tenant.id)
+    assert {place: row[:4] for place, row in taken.items()} == await expected(database, tenant.id)
+    assert len({day for day, _ in taken}) == 300
+    assert taken[FIRST + 2 * DAY, "customer"][0] == 2
+    assert taken[FIRST + 99 * DAY, "at_risk"][0] == 2
+
+
+async def test_money_of_a_day_before_anybody_came_is_told_of_that_day(database, found_tenant):
+    tenant = await found_tenant(test_clock=T0)
+    await ingest(database, tenant.id, [visit(1, 1, T0 - 3 * DAY)])
+    await advance(database, tenant.id, T0 + DAY, actor=BY)
+    taken = await stored(database, tenant.id)
+    assert taken[FIRST - 3 * DAY, "customer"] == (0, None, None, 10, 1)
+    assert taken[FIRST, "customer"] == (1, None, None, 0, 1)
+
+
+async def test_days_that_never_were_have_no_snapshot(database, found_tenant):
+    start = datetime(2011, 12, 28, 12, tzinfo=UTC)
+    tenant = await found_tenant(test_clock=start, timezone="Pacific/Apia")
+    await ingest(database, tenant.id, [visit(1, 1, start)])
+    await advance(database, tenant.id, start + 5 * DAY, actor=BY)
+    days = sorted({day for day, _ in await stored(database, tenant.id)})
+    assert [f"{day:%m-%d}" for day in days] == ["12-28", "12-29", "12-31", "01-01", "01-02"]
+
+
+async def test_another_source_of_revenue_is_revenue_on_every_day(database, found_tenant):
+    tenant = await found_tenant(test_clock=T0)
+    await ingest(database, tenant.id, [visit(1, 1, T0), Event("t", "p", 1, "payment_received", T0, 700)])
+    await advance(database, tenant.id, T0 + DAY, actor=BY)
+    policy = await get_policy(database, tenant.id)
+    other = parse_policy({**policy_to_json(policy), "revenue_source": "payments"})
+    await change_policy(database, tenant.id, Wish(other, BY))
+    await advance(database, tenant.id, T0 + 2 * DAY, actor=BY)
+    assert (await stored(database, tenant.id))[FIRST, "customer"][3:] == (7, 2)
+
+
+async def test_rebuilding_mends_a_row_and_counts_it_as_another_revision(database, found_tenant):
+    tenant = await found_tenant(test_clock=T0)
+    await ingest(database, tenant.id, [visit(1, 1, T0)])
+    await advance(database, tenant.id, T0 + 5 * DAY, actor=BY)
+    before = await stored(database, tenant.id)
+    await rows(
+        database,
+        tenant.id,
+        "UPDATE journey_stage_metrics SET customer_count = 9 WHERE company_id = :company"
+        " AND metric_date = '2026-01-03' AND stage_key = 'customer' RETURNING id",
+    )
+    await rebuilt(database, tenant.id, FIRST, FIRST + 4 * DAY)
+    after = await stored(database, tenant.id)
+    place = (FIRST + 2 * DAY, "customer")
+    assert after[place] == (*before[place][:4], 2)
+    assert after | {place: before[place]} == before
+
+
+async def test_days_that_have_not_ended_are_not_rebuilt(database, found_tenant):
+    tenant = await found_tenant(test_clock=T0)
+    for first, last in ((FIRST, FIRST), (FIRST - DAY, FIRST - 2 * DAY)):
+        with pytest.raises(InvalidInputError):
+            await queue_rebuild(database, tenant.id, first, last, actor=BY)
+    await rebuilt(database, tenant.id, FIRST - 9 * DAY, FIRST - DAY)
+    assert await stored(database, tenant.id) == {}
+
+
+async def test_snapshots_that_do_not_add_up_are_an_error_and_a_failed_check(database, found_tenant, caplog):
+    tenant = await found_tenant(test_clock=T0)
+    await ingest(database, tenant.id, [visit(1, 1, T0)])
+    await advance(database, tenant.id, T0 + 3 * DAY, actor=BY)
+
+    async def metrics_status() -> Status:
+        return next(check.status for check in (await examine(database)).checks if check.name == "metrics")
+
+    assert await metrics_status() is Status.OK
+    await rows(
+        database,
+        tenant.id,
+        "UPDATE journey_stage_metrics SET customer_count = 2 WHERE company_id = :company"
+        " AND metric_date = '2026-01-02' AND stage_key = 'customer' RETURNING id",
+    )
+    with caplog.at_level(logging.ERROR):
+        await advance(database, tenant.id, T0 + 4 * DAY, actor=BY)
+    assert "customer on 2026-01-02: 1 + 0 - 0 is not 2" in caplog.text
+    [(job_id,)] = await rows(
+        database, tenant.id, "SELECT id FROM jobs WHERE company_id = :company AND kind = 'check_metrics'"
+    )
+    with pytest.raises(Exception, match="2 days of stages"):
+        await run_job(database, tenant.id, job_id, KINDS)
+    assert await metrics_status() is Status.FAILED
+    await rebuilt(database, tenant.id, FIRST, FIRST + DAY)
+    assert await metrics_status() is Status.OK
+
+
+async def test_two_who_write_snapshots_at_once_write_them_once(database, found_tenant):
+    tenant = await found_tenant(test_clock=T0)
+    await told(database, tenant.id, random.Random(2), T0, 20)
+    await advance(database, tenant.id, T0 + 20 * DAY, actor=BY)
+    await rows(
+        database, tenant.id, "DELETE FROM journey_stage_metrics WHERE company_id = :company RETURNING id"
+    )
+    await asyncio.gather(
+        *(rebuilt(database, tenant.id, FIRST - 60 * DAY, FIRST + 19 * DAY) for _ in range(3))
+    )
+    assert {row[4] for row in (await stored(database, tenant.id)).values()} == {1}
+
+
+async def test_metrics_are_shown_in_the_order_of_days_and_stages(database, found_tenant):
+    tenant = await found_tenant(test_clock=T0)
+    await ingest(database, tenant.id, [visit(1, 1, T0)])
+    await advance(database, tenant.id, T0 + 3 * DAY, actor=BY)
+    shown = await get_metrics(database, tenant.id, None, None, None)
+    assert (shown.first, shown.last) == (FIRST + 2 * DAY - 29 * DAY, FIRST + 2 * DAY)
+    assert [one.stage for one, _ in shown.snapshots][:3] == ["prospect", "lead", "customer"]
+    assert len(shown.snapshots) == 21
+    one = await get_metrics(database, tenant.id, FIRST, FIRST, "customer")
+    assert [(each.day, stage.name, each.figures.customers) for each, stage in one.snapshots] == [
+        (FIRST, "Customer", 1)
+    ]
+    for first, last, stage in (
+        (FIRST, FIRST - DAY, None),
+        (FIRST - 400 * DAY, FIRST, None),
+        (None, None, "x"),
+    ):
+        with pytest.raises(InvalidInputError):
+            await get_metrics(database, tenant.id, first, last, stage)
