@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 PORT ?= 8000
 DATA ?= .journey
 
-.PHONY: run install test chaos chaos-full lint types contracts openapi bench lock clean
+.PHONY: run install test chaos chaos-full lint types contracts openapi bench bench-small lock clean
 
 run: install ## Start everything here, with the demo.
 	$(BIN)/journey up --demo --port $(PORT) --data-dir $(DATA)
@@ -47,6 +47,11 @@ bench: install ## Figures of this machine; compare ratios.
 	$(BIN)/python bench/timekeeping.py
 	$(BIN)/python bench/stage_maps.py
 	$(BIN)/python bench/outbox.py
+	$(BIN)/python bench/figures.py --record
+
+bench-small: install ## The same with few rows, to see that they run: their figures mean nothing.
+	$(BIN)/python bench/ingest.py 200
+	$(BIN)/python bench/figures.py 1000
 
 lock: ## Resolve the dependencies anew; needs uv.
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

@@ -29,9 +29,10 @@ async def make_crowd(owner: asyncpg.Connection, company_id: int, customers: int,
     )
     await owner.execute(
         "INSERT INTO journey_transitions (company_id, relationship_id, seq, from_stage, to_stage, transitioned_at,"
-        " trigger_type, map_version, cause_kind, cause_id) SELECT company_id, id, seq,"
+        " trigger_type, map_version, cause_kind, cause_id, motion, since) SELECT company_id, id, seq,"
         " CASE seq WHEN 2 THEN 'prospect' END, CASE seq WHEN 1 THEN 'prospect' ELSE 'customer' END, stage_entered_at,"
-        " 'system', 1, 'made', seq::text FROM customer_relationships, generate_series(1, 2) seq",
+        " 'system', 1, 'made', seq::text, CASE seq WHEN 1 THEN 'opening' ELSE 'entry' END,"
+        " CASE seq WHEN 2 THEN stage_entered_at END FROM customer_relationships, generate_series(1, 2) seq",
     )
     await owner.execute("VACUUM ANALYZE")
 

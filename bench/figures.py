@@ -1,0 +1,206 @@
+"""Figures over HTTP beside DuckDB on the same rows in memory. `python bench/figures.py [N ...]`.
+
+N customers (100,000 and 1,000,000 by default) with about ten moves each in one company; overview, funnel, flows, time
+in stage and the risk list, for the last 30 days. Each is asked TURNS times of both in turns: the whole application but
+its socket (routes, credentials, JSON), and a query that computes the same from rows. Starts its own PostgreSQL (default
+settings, fsync on) in a temporary folder and ends by itself. Compare ratios, and the two sizes.
+"""
+
+import argparse
+import asyncio
+import json
+import secrets
+import statistics
+import tempfile
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import duckdb
+import httpx
+from results import record
+
+from journey_service.domain.actors import Actor
+from journey_service.embedded import Embedded
+from journey_service.main import create_app
+from journey_service.repositories import migrating
+from journey_service.repositories.database import Database
+from journey_service.services.companies import NewCompany, found_company
+from journey_service.services.credentials import KeyWish, create_key
+from journey_service.services.jobs import run_job
+from journey_service.services.kinds import KINDS
+from journey_service.services.rollups import queue_count
+from journey_service.services.snapshots import take_page
+from journey_service.settings import Settings
+from ledger import make_ledger
+
+COMPANY = 1
+SIZES = (100_000, 1_000_000)
+TURNS = 40
+WARM = 3
+"""So many turns that are not counted come first."""
+ROUNDED = 0.0501
+"""How far a figure of one decimal may be from the one of floating point: half a tenth."""
+BY = Actor("bench")
+PEPPER, VAULT_KEY = secrets.token_hex(16), secrets.token_hex(16)
+
+ASKED = {
+    "overview": "/analytics/overview",
+    "funnel": "/analytics/funnel",
+    "flows": "/analytics/transitions",
+    "time in stage": "/analytics/time-in-stage",
+    "risk list": "/analytics/churn-predictions",
+}
+COPIED = {
+    "moves": "SELECT relationship_id, from_stage, to_stage, motion, transitioned_at, since FROM journey_transitions"
+    " ORDER BY transitioned_at",
+    "customers": "SELECT id, current_stage, lifetime_value, risk_score, stage_entered_at FROM customer_relationships",
+}
+_RANKS = "(VALUES ('prospect', 0), ('lead', 1), ('customer', 2), ('regular', 3), ('vip', 4)) w(stage, rank)"
+QUERIES = {
+    "overview": "SELECT (SELECT list((current_stage, n)) FROM (SELECT current_stage, count(*) n FROM customers"
+    " GROUP BY 1)), (SELECT list((motion, n)) FROM (SELECT motion, count(*) n FROM moves"
+    " WHERE transitioned_at >= $first GROUP BY 1)),"
+    " (SELECT sum(lifetime_value) FROM customers)",
+    "funnel": "SELECT rank, sum(count(*)) OVER (ORDER BY rank DESC) FROM (SELECT relationship_id, max(rank) rank"  # noqa: S608  # no input in it
+    f" FROM moves JOIN {_RANKS} ON stage = to_stage WHERE transitioned_at >= $first AND motion IN ('opening', 'entry')"
+    " GROUP BY 1) GROUP BY 1 ORDER BY 1",
+    "flows": "SELECT from_stage, to_stage, count(*), count(DISTINCT relationship_id) FROM moves"
+    " WHERE transitioned_at >= $first AND from_stage IS NOT NULL GROUP BY 1, 2",
+    "time in stage": "SELECT from_stage, count(*), avg(stay), quantile_cont(stay, [0.5, 0.9]) FROM (SELECT from_stage,"
+    " epoch_us(transitioned_at) - epoch_us(since) stay FROM moves"
+    " WHERE transitioned_at >= $first AND from_stage IS NOT NULL) GROUP BY 1",
+    "risk list": "SELECT * FROM customers WHERE risk_score > 0.7 AND current_stage <> 'churned'"
+    " ORDER BY risk_score DESC, id LIMIT 51",
+}
+
+
+def _load(duck: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    duck.execute(f"CREATE TABLE moves AS FROM read_csv('{folder / 'moves.csv'}', nullstr='')")
+    duck.execute(f"CREATE TABLE customers AS FROM read_csv('{folder / 'customers.csv'}')")
+
+
+async def _prepare(url: str, customers: int, now: datetime, folder: Path) -> None:
+    owner = await asyncpg.connect(url)
+    await owner.execute("SET statement_timeout = 0")
+    database = Database(url, vault_key=VAULT_KEY)
+    await found_company(database, NewCompany("bench", "UTC", "EUR", id=COMPANY), author=BY)
+    await make_ledger(owner, COMPANY, customers, now)
+
+    began = time.perf_counter()
+    job_id = await database.run(COMPANY, lambda work: queue_count(work, actor=BY))
+    await run_job(database, COMPANY, job_id, KINDS)
+    print(f"  all sums counted anew from the ledger in {time.perf_counter() - began:.1f} s")
+    began = time.perf_counter()
+    while not (await database.run(COMPANY, take_page, timeout_ms=600_000))[1]:
+        pass
+    print(f"  snapshots of all days taken in {time.perf_counter() - began:.1f} s")
+    await owner.execute("VACUUM ANALYZE")
+    for name, query in COPIED.items():
+        await owner.copy_from_query(query, output=folder / f"{name}.csv", format="csv", header=True)
+    await database.close()
+    await owner.close()
+
+
+async def _measure(url: str, customers: int, folder: Path) -> dict[str, Any]:
+    now = datetime.fromtimestamp(time.time(), UTC)
+    await _prepare(url, customers, now, folder)
+    duck = duckdb.connect()
+    _load(duck, folder)
+    moves = duck.execute("SELECT count(*) FROM moves").fetchone()
+    settings = Settings.model_validate(
+        {
+            "DATABASE_URL": url,
+            "JOURNEY_ENVIRONMENT": "development",
+            "JOURNEY_KEY_PEPPER": PEPPER,
+            "JOURNEY_ERASURE_KEY": secrets.token_hex(16),
+            "JOURNEY_VAULT_KEY": VAULT_KEY,
+        }
+    )
+    app = create_app(settings)
+    seconds: dict[tuple[str, str], list[float]] = {}
+    first = {"first": datetime.combine(now.date() - timedelta(days=29), datetime.min.time(), tzinfo=UTC)}
+    async with app.router.lifespan_context(app):
+        house: Database = app.state.house.database
+        key = await create_key(house, COMPANY, KeyWish("bench", ["*"]), pepper=PEPPER, by=BY)
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app=app),
+            base_url="http://bench/api/v1",
+            headers={"Authorization": f"Bearer {key.token}"},
+            timeout=60,
+        ) as client:
+            for turn in range(TURNS + WARM):
+                for name, path in ASKED.items():
+                    began = time.perf_counter()
+                    answer = await client.get(path)
+                    between = time.perf_counter()
+                    rows = duck.execute(QUERIES[name], first if "$first" in QUERIES[name] else {}).fetchall()
+                    end = time.perf_counter()
+                    answer.raise_for_status()
+                    if turn == 0:
+                        _check(name, answer.json(), rows)
+                    if turn >= WARM:
+                        seconds.setdefault((name, "service"), []).append(between - began)
+                        seconds.setdefault((name, "duckdb"), []).append(end - between)
+    duck.close()
+    return {
+        "customers": customers,
+        "moves": moves[0] if moves else 0,
+        "figures": {name: _told(seconds[name, "service"], seconds[name, "duckdb"]) for name in ASKED},
+    }
+
+
+def _check(name: str, told: Mapping[str, Any], rows: list[Any]) -> None:
+    """Both say the same, or there is nothing to compare."""
+    if name == "funnel":
+        assert [step["customers"] for step in told["items"]] == [int(row[1]) for row in rows], (told, rows)
+    elif name == "flows":
+        assert {
+            (way["from_stage"], way["to_stage"], way["moves"], way["customers"]) for way in told["items"]
+        } == set(rows), (told, rows)
+    elif name == "time in stage":
+        ended = {row[0]: row for row in rows}
+        for stage in told["items"]:
+            _, visits, mean, (median, p90) = ended[stage["stage_key"]]
+            assert stage["visits"] == visits
+            for days, micros in zip(
+                (stage["avg_days"], stage["median_days"], stage["p90_days"]), (mean, median, p90), strict=True
+            ):
+                assert abs(days - micros / 86_400e6) <= ROUNDED, (stage, ended)
+
+
+def _told(service: list[float], duck: list[float]) -> dict[str, float]:
+    return {
+        "p50_ms": round(statistics.median(service) * 1_000, 1),
+        "p95_ms": round(sorted(service)[int(len(service) * 0.95)] * 1_000, 1),
+        "duckdb_p50_ms": round(statistics.median(duck) * 1_000, 1),
+        "duckdb_p95_ms": round(sorted(duck)[int(len(duck) * 0.95)] * 1_000, 1),
+        "ratio": round(statistics.median(service) / statistics.median(duck), 2),
+    }
+
+
+def main() -> None:
+    """Measure each size, print, and record."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("customers", nargs="*", type=int, default=SIZES)
+    parser.add_argument("--record", action="store_true", help="keep the figures in bench/results.json")
+    asked = parser.parse_args()
+    found = []
+    for customers in asked.customers:
+        print(f"{customers:,} customers")
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            Embedded(Path(folder) / "data", with_valkey=False) as servers,
+        ):
+            migrating.upgrade(servers.database_url)
+            found.append(asyncio.run(_measure(servers.database_url, customers, Path(folder))))
+        print(json.dumps(found[-1], indent=2))
+    if asked.record:
+        record("figures", found)
+
+
+if __name__ == "__main__":
+    main()

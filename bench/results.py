@@ -1,0 +1,22 @@
+"""Where figures of benches are kept: `results.json` beside this file, each bench's under its name."""
+
+import json
+import os
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+FILE = Path(__file__).with_name("results.json")
+
+
+def record(name: str, figures: Any) -> None:  # noqa: ANN401  # whatever a bench measures
+    """Keep what a bench has measured, with when and where; what it had kept before goes."""
+    known = json.loads(FILE.read_text("utf-8")) if FILE.exists() else {}
+    known[name] = {
+        "at": time.strftime("%Y-%m-%d", time.gmtime()),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "figures": figures,
+    }
+    FILE.write_text(json.dumps(known, indent=2, sort_keys=True) + "\n", "utf-8")
