@@ -1,9 +1,9 @@
 """Figures over HTTP beside DuckDB on the same rows in memory. `python bench/figures.py [N ...]`.
 
 N customers (100,000 and 1,000,000 by default) with about ten moves each in one company; overview, funnel, flows, time
-in stage and the risk list, for the last 30 days. Each is asked TURNS times of both in turns: the whole application but
-its socket (routes, credentials, JSON), and a query that computes the same from rows. Starts its own PostgreSQL (default
-settings, fsync on) in a temporary folder and ends by itself. Compare ratios, and the two sizes.
+in stage and the risk list, for the last 30 days and, of some, a year. Each is asked TURNS times of both in turns: the
+whole application but its socket (routes, credentials, JSON), and a query that computes the same from rows. Starts its
+own PostgreSQL (default settings, fsync on) in a temporary folder and ends by itself. Compare ratios, and the two sizes.
 """
 
 import argparse
@@ -47,12 +47,16 @@ ROUNDED = 0.0501
 BY = Actor("bench")
 PEPPER, VAULT_KEY = secrets.token_hex(16), secrets.token_hex(16)
 
+YEAR = ", a year"
 ASKED = {
     "overview": "/analytics/overview",
     "funnel": "/analytics/funnel",
     "flows": "/analytics/transitions",
     "time in stage": "/analytics/time-in-stage",
     "risk list": "/analytics/churn-predictions",
+    "funnel, a year": "/analytics/funnel?period=year",
+    "flows, a year": "/analytics/transitions?period=year",
+    "time in stage, a year": "/analytics/time-in-stage?period=year",
 }
 COPIED = {
     "moves": "SELECT relationship_id, from_stage, to_stage, motion, transitioned_at, since FROM journey_transitions"
@@ -122,7 +126,7 @@ async def _measure(url: str, customers: int, folder: Path) -> dict[str, Any]:
     )
     app = create_app(settings)
     seconds: dict[tuple[str, str], list[float]] = {}
-    first = {"first": datetime.combine(now.date() - timedelta(days=29), datetime.min.time(), tzinfo=UTC)}
+    midnight = datetime.combine(now.date(), datetime.min.time(), tzinfo=UTC)
     async with app.router.lifespan_context(app):
         house: Database = app.state.house.database
         key = await create_key(house, COMPANY, KeyWish("bench", ["*"]), pepper=PEPPER, by=BY)
@@ -134,14 +138,17 @@ async def _measure(url: str, customers: int, folder: Path) -> dict[str, Any]:
         ) as client:
             for turn in range(TURNS + WARM):
                 for name, path in ASKED.items():
+                    query = QUERIES[name.removesuffix(YEAR)]
+                    days = 365 if name.endswith(YEAR) else 30
+                    first = {"first": midnight - timedelta(days=days - 1)} if "$first" in query else {}
                     began = time.perf_counter()
                     answer = await client.get(path)
                     between = time.perf_counter()
-                    rows = duck.execute(QUERIES[name], first if "$first" in QUERIES[name] else {}).fetchall()
+                    rows = duck.execute(query, first).fetchall()
                     end = time.perf_counter()
                     answer.raise_for_status()
                     if turn == 0:
-                        _check(name, answer.json(), rows)
+                        _check(name.removesuffix(YEAR), answer.json(), rows)
                     if turn >= WARM:
                         seconds.setdefault((name, "service"), []).append(between - began)
                         seconds.setdefault((name, "duckdb"), []).append(end - between)

@@ -20,6 +20,10 @@ _ENDED: Final = text(
     f" count(*) AS number FROM journey_transitions WHERE company_id = :company_id AND {within('transitioned_at')}"
     " AND from_stage IS NOT NULL GROUP BY 1, 2, 3 ORDER BY 2"
 )
+_CELLS: Final = text(
+    f"SELECT from_stage, {TENTHS} AS tenths, count(*) AS number FROM journey_transitions"  # noqa: S608
+    f" WHERE company_id = :company_id AND {within('transitioned_at')} AND from_stage IS NOT NULL GROUP BY 1, 2"
+)
 _EDGES: Final = text(
     f"SELECT w.place, max({_MICROS}) FILTER (WHERE {TENTHS} <= w.low) AS below,"  # noqa: S608
     f" min({_MICROS}) FILTER (WHERE {TENTHS} >= w.high) AS above FROM journey_transitions t"
@@ -68,6 +72,14 @@ class Stays:
         """The visits that ended in local days, day by day, as the ledger has them."""
         rows = await self._connection.execute(_ENDED, {**self._scope, **bounds_of(days, zone)})
         return [Ended(row.day, row.from_stage, row.tenths, row.number) for row in rows]
+
+    async def cells(self, days: Days, zone: str) -> dict[str, Cells]:
+        """The same as histograms by stage, whatever the day."""
+        rows = await self._connection.execute(_CELLS, {**self._scope, **bounds_of(days, zone)})
+        found: dict[str, dict[int, int]] = {}
+        for row in rows:
+            found.setdefault(row.from_stage, {})[row.tenths] = row.number
+        return dict(found)
 
     async def edges(
         self, days: Days, zone: str, wanted: Sequence[tuple[str, int, int]]

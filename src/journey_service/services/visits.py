@@ -1,6 +1,6 @@
 """How long customers stay in stages, and how their visits end: means from sums, percentiles from histograms."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -9,7 +9,7 @@ from typing import Final
 from journey_service.domain import figures
 from journey_service.domain.figures import Conversion, StageTime, Stays
 from journey_service.domain.ranges import Days, Range
-from journey_service.domain.stays import MEDIAN, P90, Between, Cells, Ended, added, quantile_of, without
+from journey_service.domain.stays import MEDIAN, P90, Between, Cells, added, quantile_of, without
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.frames import TIMEOUT_MS, Frame, check_counted, frame_of
@@ -71,11 +71,12 @@ async def _stays(work: Work, frame: Frame) -> dict[str, Stays]:
     if {stage: sum(each.values()) for stage, each in cells.items() if each} != {
         stage: number for stage, (number, _) in ended.items()
     }:
-        # Reconciliation will name what is wrong with the histograms.
-        cells = _added({}, await work.stays.ended(frame.days, frame.zone))
+        # Histograms that are wrong give no wrong answers; reconciliation names them.
+        cells = await work.stays.cells(frame.days, frame.zone)
     found = {
         (stage, quantile): quantile_of(cells[stage], quantile)
         for stage in ended
+        if cells.get(stage)
         for quantile in (MEDIAN, P90)
     }
     told = {place: value for place, value in found.items() if isinstance(value, Decimal)}
@@ -90,6 +91,7 @@ async def _stays(work: Work, frame: Frame) -> dict[str, Stays]:
     return {
         stage: Stays(number, micros, told[stage, MEDIAN], told[stage, P90])
         for stage, (number, micros) in ended.items()
+        if (stage, MEDIAN) in told
     }
 
 
@@ -110,12 +112,6 @@ async def _cells(work: Work, frame: Frame) -> dict[str, Cells]:
             found[stage] = without(cells, before.get(stage, {}))
         first = until + _ONE_DAY
     if first <= last:
-        found = _added(found, await work.stays.ended(Days(first, last), frame.zone))
+        for stage, cells in (await work.stays.cells(Days(first, last), frame.zone)).items():
+            found[stage] = added(found.get(stage, {}), cells.items())
     return found
-
-
-def _added(cells: Mapping[str, Cells], ended: Iterable[Ended]) -> dict[str, Cells]:
-    by_stage: dict[str, list[tuple[int, int]]] = {}
-    for each in ended:
-        by_stage.setdefault(each.stage, []).append((each.tenths, each.number))
-    return {**cells, **{stage: added(cells.get(stage, {}), more) for stage, more in by_stage.items()}}
