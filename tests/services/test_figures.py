@@ -28,6 +28,7 @@ from journey_service.services.customers import put_customer
 from journey_service.services.ingest import ingest
 from journey_service.services.journeys import ManualMove, move
 from journey_service.services.privacy import anonymize_customer
+from journey_service.services.reconciliation import reconcile
 from journey_service.services.rollups import tighten
 from journey_service.services.stage_maps import Request, change_map
 from ledger import rows
@@ -617,6 +618,33 @@ async def recount(database, company_id):
         )
 
     await database.run(company_id, unit)
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "is_noticed"),
+    [("numbers[1] = numbers[1] + 1", True), ("tenths[1] = tenths[1] + 30", False)],
+    ids=["another number", "another length"],
+)
+async def test_percentiles_come_from_histograms_that_hold_as_many_visits_as_ended(
+    database, found_tenant, spoilt, is_noticed
+):
+    tenant = await found_tenant(test_clock=T0)
+    await ingest(database, tenant.id, [Event("t", "1", 1, "appointment_completed", T0, 100)])
+    await advance(database, tenant.id, T0 + 120 * DAY, actor=BY)
+    asked = Range(None, T0.date(), (T0 + 119 * DAY).date())
+    told = (await visits.get_time_in_stage(database, tenant.id, asked)).stages
+    assert [each.stage.key for each in told if each.visits] == ["prospect", "customer"]
+
+    assert await rows(
+        database,
+        tenant.id,
+        f"UPDATE journey_stays SET {spoilt} WHERE company_id = :company AND stage_key = 'customer' RETURNING day",
+    )
+
+    # As many as there were, or the ledger is asked.
+    found = (await visits.get_time_in_stage(database, tenant.id, asked)).stages
+    assert (found == told) == is_noticed
+    assert not (await reconcile(database, tenant.id)).agrees
 
 
 async def test_a_funnel_is_that_of_the_ledger_until_sums_are_counted_by_the_new_order(database, found_tenant):
