@@ -59,9 +59,9 @@ def upgrade() -> None:
             "at_micros", sa.Numeric(precision=30, scale=0), server_default=sa.text("0"), nullable=False
         ),
         sa.Column(
-            "appointments", sa.Numeric(precision=16, scale=2), server_default=sa.text("0"), nullable=False
+            "appointments", sa.Numeric(precision=20, scale=2), server_default=sa.text("0"), nullable=False
         ),
-        sa.Column("payments", sa.Numeric(precision=16, scale=2), server_default=sa.text("0"), nullable=False),
+        sa.Column("payments", sa.Numeric(precision=20, scale=2), server_default=sa.text("0"), nullable=False),
         sa.Column("is_loose", sa.Boolean(), server_default=sa.text("true"), nullable=False),
         sa.ForeignKeyConstraint(["company_id"], ["companies.id"], name=op.f("fk_journey_rollups_companies")),
         sa.PrimaryKeyConstraint("company_id", "id", name=op.f("pk_journey_rollups")),
@@ -90,7 +90,7 @@ def upgrade() -> None:
         sa.Column("customer_count", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("avg_time_in_stage", sa.Numeric(precision=10, scale=2), nullable=True),
         sa.Column("conversion_rate", sa.Numeric(precision=5, scale=2), nullable=True),
-        sa.Column("revenue", sa.Numeric(precision=14, scale=2), server_default=sa.text("0"), nullable=False),
+        sa.Column("revenue", sa.Numeric(precision=20, scale=2), server_default=sa.text("0"), nullable=False),
         sa.Column("revision", sa.Integer(), server_default=sa.text("1"), nullable=False),
         sa.Column(
             "computed_at",

@@ -93,6 +93,14 @@ def config(*, is_json: bool) -> dict[str, Any]:
     return {**CONFIG, "handlers": {"stderr": {**_HANDLER, "formatter": "json" if is_json else "redacting"}}}
 
 
+class OnceOnly(logging.Filter):
+    """Leaves out what the server says of a request that failed: it has been told already, with the request's id."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a record is to be written."""
+        return not str(record.msg).startswith("Exception in ASGI application")
+
+
 _HANDLER: Final = {"class": "logging.StreamHandler", "formatter": "redacting"}
 CONFIG: Final[dict[str, Any]] = {
     "version": 1,
@@ -104,9 +112,10 @@ CONFIG: Final[dict[str, Any]] = {
         },
         "json": {"()": "journey_service.logs.JsonFormatter"},
     },
+    "filters": {"once": {"()": "journey_service.logs.OnceOnly"}},
     "handlers": {"stderr": _HANDLER},
     "root": {"handlers": ["stderr"], "level": "INFO"},
     # arq tells of every ring; the doorbell says itself when it is out of order.
-    "loggers": {"arq": {"level": "ERROR"}},
+    "loggers": {"arq": {"level": "ERROR"}, "uvicorn.error": {"filters": ["once"]}},
 }
 """How every process of the service writes its log, as text."""

@@ -226,7 +226,7 @@ def _answer_browsers(app: FastAPI, settings: Settings) -> None:
             allow_credentials=False,
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=_ALLOWED_HEADERS,
-            expose_headers=["ETag", "Retry-After", "X-Request-Id"],
+            expose_headers=["ETag", "Retry-After", "X-Next-Cursor", "X-Request-Id"],
             max_age=600,
         )
     app.add_middleware(Telemetry)

@@ -371,6 +371,7 @@ async def test_a_customer_behind_a_number_is_shown_as_they_stand_now(http, salon
 
     assert told == {
         "as_of": NOON,
+        "currency": "EUR",
         "items": [
             {
                 "customer_id": 1,
@@ -441,6 +442,8 @@ async def test_the_longest_range_is_taken(http, salon):
         ("/analytics/overview/customers", {"motion": "jump"}, ["query/motion"]),
         ("/analytics/overview/customers", {"to_stage": "No such"}, ["query/to_stage"]),
         ("/analytics/automation/customers", {"name": "x"}, ["query/became"]),
+        ("/analytics/automation/customers", {"name": "\0", "became": "done"}, ["query/name"]),
+        ("/analytics/metrics", {"period": "week", "to": "2026-02-28"}, ["query/period"]),
         ("/analytics/automation/customers", {"name": "x", "became": "leased"}, ["query/became"]),
         ("/analytics/cohorts/customers", {"cohort": "2026-13", "month": 0}, ["query/cohort"]),
         ("/analytics/cohorts/customers", {"cohort": "0000-01", "month": 0}, ["query/cohort"]),
@@ -477,7 +480,7 @@ async def test_a_table_has_the_rows_of_the_answer(http, salon, outside, path):
     assert len(rows) > 0
     for shown, row in zip(table, rows, strict=True):
         for name, value in shown.items():
-            told_value = row[name]
+            told_value = row[name] if name in row else told[name]
             if isinstance(told_value, int | float):
                 assert float(value) == told_value
             else:

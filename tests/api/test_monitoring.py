@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from api.calls import look, tell
 from journey_service.api.telemetry import Telemetry
 from journey_service.domain.intake import parse_instant
-from journey_service.logs import JsonFormatter, bound_to
+from journey_service.logs import JsonFormatter, OnceOnly, bound_to
 from journey_service.main import create_app
 from journey_service.services.monitoring import Watch, watched
 
@@ -171,6 +171,36 @@ async def test_a_request_is_part_of_the_trace_that_its_caller_has_begun():
     assert f'"trace_id": "{trace_id}"' in seen[1]
     assert '"request_id": "r-1"' in seen[1]
     assert "r-1" not in JsonFormatter().format(_record("outside"))
+
+
+async def test_a_request_that_fails_is_told_with_its_id():
+    lines = []
+
+    class Told(logging.Handler):
+        def emit(self, record):
+            lines.append(JsonFormatter().format(record))
+
+    async def app(scope, receive, send):
+        raise RuntimeError("out of order")
+
+    handler = Told()
+    logging.getLogger("journey_service.api.telemetry").addHandler(handler)
+    try:
+        with pytest.raises(RuntimeError):
+            await Telemetry(app)(
+                {"type": "http", "method": "GET", "headers": [], "request_id": "r-9", "path": "/x"},
+                None,
+                None,
+            )
+    finally:
+        logging.getLogger("journey_service.api.telemetry").removeHandler(handler)
+
+    [line] = lines
+    assert '"request_id": "r-9"' in line
+    assert "out of order" in line
+    twice = _record("Exception in ASGI application\n")
+    assert not OnceOnly().filter(twice)
+    assert OnceOnly().filter(_record("started"))
 
 
 def test_a_line_of_json_tells_its_request_and_gives_nothing_away():

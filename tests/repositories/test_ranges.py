@@ -1,5 +1,6 @@
 """Bounds of local days: whatever lies within them by the calendar lies within them by the index."""
 
+from bisect import bisect_right
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -7,7 +8,7 @@ import pytest
 
 from journey_service.domain.calendar import local_day
 from journey_service.domain.ranges import Days
-from journey_service.repositories.ranges import bounds_of
+from journey_service.repositories.ranges import EVER, bounds_of, clock_of
 
 HOUR = timedelta(hours=1)
 ZONES = (
@@ -29,11 +30,16 @@ DAYS = (
 )
 
 
+def shown(at: datetime, told: dict) -> datetime:
+    """What the clocks show, as the SQL works it out."""
+    return at + told["offsets"][bisect_right(told["since"], at) - 1]
+
+
 def is_within(at: datetime, told: dict) -> bool:
     """As the SQL has it."""
     return told["not_before"] <= at < told["not_from"] and (
         told["surely_from"] <= at < told["surely_before"]
-        or told["first"] <= local_day(at, ZoneInfo(told["zone"])) <= told["last"]
+        or told["first"] <= shown(at, told).date() <= told["last"]
     )
 
 
@@ -56,3 +62,18 @@ def test_where_no_clock_is_set_nobody_has_to_look_at_the_calendar():
 
     assert told["not_before"] == told["surely_from"] == datetime(2026, 6, 14, 22, tzinfo=UTC)
     assert told["not_from"] == told["surely_before"] == datetime(2026, 6, 16, 22, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_the_clocks_of_a_zone_are_known_for_all_times(zone):
+    told = clock_of(zone)
+
+    at, end = (datetime.combine(day, datetime.min.time(), tzinfo=UTC) for day in EVER)
+    while at < end:
+        assert shown(at, told).replace(tzinfo=None) == at.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+        at += timedelta(days=9, hours=7)
+    assert told["since"] == sorted(set(told["since"]))
+    for since, offset in zip(told["since"][1:], told["offsets"][1:], strict=True):
+        assert since.astimezone(ZoneInfo(zone)).utcoffset() == offset
+        before = (since - timedelta(microseconds=1)).astimezone(ZoneInfo(zone)).utcoffset()
+        assert before != offset, "nothing changed"

@@ -21,6 +21,7 @@ from journey_service.domain.relationship import Activation, Motion
 from journey_service.domain.rollups import reached_by
 from journey_service.domain.stages import DEFAULT_STAGES
 from journey_service.repositories.counted import RISK_SORTS, Page, RiskPage
+from journey_service.repositories.rollups import Rollups
 from journey_service.services import analytics, counted, figures, outcomes, visits
 from journey_service.services.clock import advance
 from journey_service.services.counted import Became, CohortStepAsked, Outcome
@@ -645,6 +646,65 @@ async def test_percentiles_come_from_histograms_that_hold_as_many_visits_as_ende
     found = (await visits.get_time_in_stage(database, tenant.id, asked)).stages
     assert (found == told) == is_noticed
     assert not (await reconcile(database, tenant.id)).agrees
+
+
+async def test_days_are_those_of_the_service_whatever_the_database_knows_of_time_zones(
+    database, found_tenant
+):
+    # Vancouver has kept its summer time since 2026, and many a PostgreSQL has not heard of it.
+    at = datetime(2026, 11, 2, 7, 30, tzinfo=UTC)
+    tenant = await found_tenant(test_clock=at, timezone="America/Vancouver")
+    await ingest(
+        database, tenant.id, [Event("t", str(n), n, "appointment_completed", at, 100) for n in (1, 2)]
+    )
+    await check(database, tenant.id, random.Random(1))
+    await advance(database, tenant.id, at + 3 * DAY, actor=BY)
+    await check(database, tenant.id, random.Random(1))
+    assert (await reconcile(database, tenant.id)).agrees
+    before = await every_figure(database, tenant.id)
+
+    async def anew(work) -> None:
+        desk = await work.companies.desk()
+        await work.rollups.count_anew(1, "America/Vancouver", reached_by(desk.rulebook.stage_map))
+
+    await database.run(tenant.id, anew)
+
+    assert await every_figure(database, tenant.id) == before
+    assert (await reconcile(database, tenant.id)).agrees
+
+
+@pytest.mark.parametrize("get", [figures.get_overview, figures.get_flows, visits.get_time_in_stage])
+async def test_a_figure_is_of_one_instant_while_others_write(get, database, found_tenant, monkeypatch):
+    tenant = await found_tenant(test_clock=T0)
+    await ingest(database, tenant.id, [Event("t", "1", 1, "appointment_completed", T0, 100)])
+    told, original = await get(database, tenant.id, Range()), Rollups.moves
+
+    async def moves(self, first, last):
+        if self._company_id == tenant.id:
+            await ingest(
+                database, tenant.id, [Event("t", f"{chance.random()}", 2, "appointment_completed", T0, 100)]
+            )
+        return await original(self, first, last)
+
+    chance = random.Random()
+    monkeypatch.setattr(Rollups, "moves", moves)
+    found = await get(database, tenant.id, Range())
+
+    assert unframed(found) == unframed(told)
+    assert unframed(await get(database, tenant.id, Range())) != unframed(told), "somebody wrote"
+
+
+async def test_all_months_begin_with_the_first_visit_paid_or_not(database, found_tenant):
+    tenant = await found_tenant(test_clock=T0)
+    visits_ = [
+        Event("t", str(month), 1, "appointment_completed", datetime(2024, month, 1, 12, tzinfo=UTC), 0)
+        for month in (5, 7)
+    ]
+    await ingest(database, tenant.id, visits_)
+
+    found = await outcomes.get_cohorts(database, tenant.id, Range(Period.ALL))
+
+    assert [(cohort.month, list(cohort.came)[:3]) for cohort in found.cohorts] == [(2024 * 12 + 4, [1, 0, 1])]
 
 
 async def test_a_funnel_is_that_of_the_ledger_until_sums_are_counted_by_the_new_order(database, found_tenant):

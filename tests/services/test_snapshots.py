@@ -12,6 +12,7 @@ from journey_service.domain.actors import Actor
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.events import Event
 from journey_service.domain.policy import parse_policy, policy_to_json
+from journey_service.domain.ranges import Period, Range
 from journey_service.services.clock import advance
 from journey_service.services.health import Status, examine
 from journey_service.services.imports import read_history, run_import
@@ -19,6 +20,7 @@ from journey_service.services.ingest import ingest
 from journey_service.services.jobs import get_job, run_job
 from journey_service.services.kinds import KINDS
 from journey_service.services.nights import begin_night
+from journey_service.services.reconciliation import reconcile
 from journey_service.services.settings import Wish, change_policy, get_policy
 from journey_service.services.snapshots import get_metrics, queue_rebuild
 from ledger import rows
@@ -301,18 +303,80 @@ async def test_metrics_are_shown_in_the_order_of_days_and_stages(database, found
     tenant = await found_tenant(test_clock=T0)
     await ingest(database, tenant.id, [visit(1, 1, T0)])
     await advance(database, tenant.id, T0 + 3 * DAY, actor=BY)
-    shown = await get_metrics(database, tenant.id, None, None, None)
+    shown = await get_metrics(database, tenant.id, Range(), None)
     assert (shown.first, shown.last) == (FIRST + 2 * DAY - 29 * DAY, FIRST + 2 * DAY)
     assert [one.stage for one, _ in shown.snapshots][:3] == ["prospect", "lead", "customer"]
     assert len(shown.snapshots) == 21
-    one = await get_metrics(database, tenant.id, FIRST, FIRST, "customer")
+    one = await get_metrics(database, tenant.id, Range(None, FIRST, FIRST), "customer")
     assert [(each.day, stage.name, each.figures.customers) for each, stage in one.snapshots] == [
         (FIRST, "Customer", 1)
     ]
-    for first, last, stage in (
-        (FIRST, FIRST - DAY, None),
-        (FIRST - 400 * DAY, FIRST, None),
-        (None, None, "x"),
+    week = await get_metrics(database, tenant.id, Range(Period.WEEK), None)
+    assert (week.first, week.last) == (FIRST + 2 * DAY - 6 * DAY, FIRST + 2 * DAY)
+    everything = await get_metrics(database, tenant.id, Range(Period.ALL), None)
+    assert (everything.first, everything.last) == (FIRST, FIRST + 2 * DAY)
+    for asked, stage in (
+        (Range(None, FIRST, FIRST - DAY), None),
+        (Range(None, FIRST - 400 * DAY, FIRST), None),
+        (Range(Period.WEEK, FIRST, FIRST), None),
+        (Range(), "x"),
     ):
         with pytest.raises(InvalidInputError):
-            await get_metrics(database, tenant.id, first, last, stage)
+            await get_metrics(database, tenant.id, asked, stage)
+
+
+async def test_a_day_rebuilt_before_its_night_leaves_no_hole_behind(database, found_tenant):
+    tenant = await found_tenant(test_clock=T0)
+    await ingest(database, tenant.id, [visit(1, 1, T0)])
+    await rows(
+        database,
+        tenant.id,
+        "UPDATE companies SET clock_at = clock_at + interval '9 days' WHERE id = :company RETURNING id",
+    )
+    await rebuilt(database, tenant.id, FIRST + 8 * DAY, FIRST + 8 * DAY)
+    assert {day for day, _ in await stored(database, tenant.id)} == {FIRST + n * DAY for n in range(9)}
+    assert (await reconcile(database, tenant.id)).agrees
+
+
+async def test_an_alarm_ends_when_snapshots_add_up_again(database, found_tenant):
+    tenant = await found_tenant(test_clock=T0)
+    await ingest(database, tenant.id, [visit(1, 1, T0)])
+    await advance(database, tenant.id, T0 + 3 * DAY, actor=BY)
+    spoilt = (
+        "UPDATE journey_stage_metrics SET customer_count = 9 WHERE company_id = :company"
+        " AND metric_date = '2026-01-02' AND stage_key = 'customer' RETURNING id"
+    )
+    assert await rows(database, tenant.id, spoilt)
+    await advance(database, tenant.id, T0 + 4 * DAY, actor=BY)
+    with pytest.raises(Exception, match="days of stages"):
+        await checked(database, tenant.id)
+
+    await ingest(database, tenant.id, [visit(1, "late", T0 - 5 * DAY)])
+    await advance(database, tenant.id, T0 + 5 * DAY, actor=BY)
+    await checked(database, tenant.id)
+
+    found = await rows(
+        database,
+        tenant.id,
+        "SELECT status FROM jobs WHERE company_id = :company AND kind = 'check_metrics' ORDER BY id",
+    )
+    assert [status for (status,) in found] == ["failed", "done"]
+
+
+async def checked(database, company_id: int) -> None:
+    """Whatever check is queued is made."""
+    [(job_id,)] = await rows(
+        database,
+        company_id,
+        "SELECT id FROM jobs WHERE company_id = :company AND kind = 'check_metrics' AND status = 'queued'",
+    )
+    await run_job(database, company_id, job_id, KINDS)
+
+
+async def test_a_day_of_more_money_than_one_customer_may_have_is_told(database, found_tenant):
+    tenant = await found_tenant(test_clock=T0)
+    most = 99_999_999_999
+    await ingest(database, tenant.id, [visit(n, n, T0, most) for n in range(1, 1_003)])
+    await advance(database, tenant.id, T0 + DAY, actor=BY, patience_seconds=None)
+    money = sum(row[3] for row in (await stored(database, tenant.id)).values())
+    assert money == Decimal(most) * 1_002 / 100

@@ -138,7 +138,8 @@ async def list_acted_on(  # noqa: PLR0913, PLR0917
     house: HouseDep,
     asked: RangeDep,
     name: Annotated[
-        str, Query(min_length=1, max_length=64, description="of the action", examples=["welcome_email"])
+        str,
+        Query(max_length=64, pattern="^[a-z][a-z0-9_]*$", description="of the action", examples=["send_sms"]),
     ],
     became: Annotated[Became, Query(description="what has become of it")],
     limit: Limit = 50,

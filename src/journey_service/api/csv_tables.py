@@ -24,12 +24,18 @@ def answer(out: Out, rows: Sequence[Out], shape: type[Out], form: str, name: str
     if form != "csv":
         return out
     columns = list(shape.model_fields)
+    # Whoever has the table alone has to know what money is told in.
+    currency = getattr(out, "currency", None) if "currency" not in columns else None
+    beyond = [] if currency is None else [currency]
     headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
     cursor = getattr(out, "next_cursor", None)
     if cursor is not None:
         headers["X-Next-Cursor"] = cursor
     return Response(
-        csv_of(columns, ([getattr(row, column) for column in columns] for row in rows)),
+        csv_of(
+            [*columns, *("currency" for _ in beyond)],
+            ([*(getattr(row, column) for column in columns), *beyond] for row in rows),
+        ),
         media_type="text/csv; charset=utf-8",
         headers=headers,
     )

@@ -12,6 +12,7 @@ from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.shapes.fields import Out
 from journey_service.api.shapes.jobs import AcceptedOut
 from journey_service.api.shapes.metrics import Day, MetricOut, MetricsOut, RebuildIn, ReconciliationOut
+from journey_service.domain.ranges import Period, Range
 from journey_service.services import reconciliation, snapshots
 
 router = APIRouter(route_class=StrictRoute)
@@ -37,6 +38,7 @@ OfStage = Annotated[
 async def list_metrics(
     caller: AnalyticsReader,
     house: HouseDep,
+    period: Annotated[Period | None, Query(description="up to the last day that has ended")] = None,
     first: First = None,
     last: Last = None,
     stage: OfStage = None,
@@ -47,7 +49,9 @@ async def list_metrics(
     At most 400 days are shown at once. A day is there once the night after it has come; what comes late rewrites its
     day in the next night, with the next `revision`.
     """
-    out = MetricsOut.of(await snapshots.get_metrics(house.database, caller.company_id, first, last, stage))
+    out = MetricsOut.of(
+        await snapshots.get_metrics(house.database, caller.company_id, Range(period, first, last), stage)
+    )
     return answer(out, out.items, MetricOut, form, "metrics")
 
 

@@ -1,5 +1,6 @@
 """What is measured of every request, and where it belongs in a trace that others have begun."""
 
+import logging
 import time
 from typing import Final
 
@@ -22,6 +23,7 @@ SECONDS: Final = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 _TRACER: Final = trace.get_tracer("journey_service")
+_LOGGER: Final = logging.getLogger(__name__)
 _SERVER_ERROR: Final = 500
 _BASE: Final = "/api/v1"
 _METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
@@ -59,7 +61,12 @@ class Telemetry:
             trace_id = f"{traced.trace_id:032x}" if traced.is_valid else None
             try:
                 with bound_to(request_id=scope.get("request_id"), trace_id=trace_id):
-                    await self._app(scope, receive, send_and_note)
+                    try:
+                        await self._app(scope, receive, send_and_note)
+                    except Exception:
+                        # Whoever logs it further out does not know any more which request it was.
+                        _LOGGER.exception("%s %s failed", method, _route(scope))
+                        raise
             finally:
                 route = _route(scope)
                 REQUESTS.labels(method, route, str(status)).inc()

@@ -56,7 +56,8 @@ def up(
         if with_demo:
             _bring_demo(servers, f"http://{host}:{port}")
         with ServerWatch(embedded, complain), WorkerProcess(complain):
-            _serve(host, port, workers, factory=_CHILD_FACTORY if workers > 1 else _FACTORY)
+            factory = _CHILD_FACTORY if workers > 1 else _FACTORY
+            _serve(host, port, workers, factory=factory, logs_json=read_settings().logs_json)
 
 
 def api(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -9,6 +10,7 @@ NIGHTLY_AT: Final = time(2)
 """Company-local time of the nightly run (customer journey guide: `daily()->at('02:00')`)."""
 
 _ONE_DAY: Final = timedelta(days=1)
+_LONG_AGO: Final = datetime(1, 1, 2, tzinfo=UTC)
 
 
 def instant_of(day: date, at: time, zone: ZoneInfo) -> datetime:
@@ -35,6 +37,40 @@ def instant_of(day: date, at: time, zone: ZoneInfo) -> datetime:
 def local_day(instant: datetime, zone: ZoneInfo) -> date:
     """The day an instant lies in, where the company is."""
     return instant.astimezone(zone).date()
+
+
+def offsets_between(first: date, last: date, zone: ZoneInfo) -> list[tuple[datetime, timedelta]]:
+    """Since when which offset from UTC is in force, from before the first day to after the last one, in order.
+
+    The first of them begins long ago, whatever was in force then. With these, SQL reads the clocks of a zone without
+    knowing any time zone itself: what a local day is must not depend on whose rules are newer.
+    """
+    years = range((first - 2 * _ONE_DAY).year, (last + 2 * _ONE_DAY).year + 1)
+    begin = _offset(datetime(years[0], 1, 1, tzinfo=UTC), zone)
+    return [(_LONG_AGO, begin), *(change for year in years for change in _changes(year, zone))]
+
+
+@lru_cache(maxsize=8_192)
+def _changes(year: int, zone: ZoneInfo) -> tuple[tuple[datetime, timedelta], ...]:
+    """When the offset changes in a year, and to what."""
+    found = []
+    low, end = datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)
+    before = _offset(low, zone)
+    while low < end:
+        high = min(low + _ONE_DAY, end)
+        if (after := _offset(high, zone)) != before:
+            edge = high
+            while edge - low > timedelta.resolution:
+                middle = low + (edge - low) / 2
+                low, edge = (middle, edge) if _offset(middle, zone) == before else (low, middle)
+            found.append((edge, after))
+            before = after
+        low = high
+    return tuple(found)
+
+
+def _offset(instant: datetime, zone: ZoneInfo) -> timedelta:
+    return instant.astimezone(zone).utcoffset() or timedelta(0)
 
 
 def latest_night(now: datetime, zone: ZoneInfo) -> date:

@@ -300,6 +300,7 @@ class Conversion(NamedTuple):
 
 
 CONVERTING: Final = (Motion.ENTRY, Motion.RETURN)
+"""How a visit ends that has led on: up among progress stages, or back out of risk."""
 
 
 def conversions(stage_map: StageMap, moves: Iterable[Moves]) -> list[Conversion]:

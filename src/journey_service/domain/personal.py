@@ -205,6 +205,7 @@ REGISTER: Final[Mapping[str, Mapping[str, Kind]]] = MappingProxyType(
             "company_id id stage_key metric_date customer_count avg_time_in_stage conversion_rate revenue revision"
             " computed_at",
         ),
+        "journey_stays": _table(_NOT, "company_id stage_key day tenths numbers"),
         "scoring_runs": _table(_NOT, "company_id local_date due_at job_id created_at"),
         "companies": _table(
             _NOT,

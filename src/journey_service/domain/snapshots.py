@@ -8,10 +8,8 @@ from typing import Final, NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
 from journey_service.domain.calendar import latest_night, next_night, night_at
+from journey_service.domain.figures import CONVERTING
 from journey_service.domain.relationship import Motion
-
-CONVERTING: Final = (Motion.ENTRY, Motion.RETURN)
-"""How a visit ends that has led on: up among progress stages, or back out of risk."""
 
 _MICROS_A_DAY: Final = 86_400_000_000
 _CENTS: Final = Decimal("0.01")

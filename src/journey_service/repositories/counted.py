@@ -13,7 +13,7 @@ from journey_service.domain.figures import CONVERTING, Band
 from journey_service.domain.ranges import Days
 from journey_service.domain.relationship import Motion
 from journey_service.repositories.figures import COHORT, VISITS_BY_MONTH
-from journey_service.repositories.ranges import bounds_of, within
+from journey_service.repositories.ranges import bounds_of, clock_of, within
 
 LOWEST: Final = -(2**63)
 """Below every id: those of customers who were erased are negative."""
@@ -227,7 +227,8 @@ class CountedCustomers:
 
     async def came_again(self, month: int, days: Days, zone: str, page: Page) -> list[Counted]:
         """Those who first came in days, and came so many months later."""
-        return await self._page("came_again", page, month=month, **bounds_of(days, zone))
+        told = {**bounds_of(days, zone), **clock_of(zone)}
+        return await self._page("came_again", page, month=month, **told)
 
     async def ended(  # one argument a filter
         self,

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.figures import Member
 from journey_service.domain.ranges import Days
-from journey_service.repositories.ranges import bounds_of, within
+from journey_service.repositories.ranges import bounds_of, clock_of, local_time, within
 
 COHORT: Final = (
     "SELECT o.relationship_id, coalesce(max(w.rank), -1) AS rank,"  # noqa: S608  # no input in it
@@ -24,10 +24,10 @@ COHORT: Final = (
 VISITS_BY_MONTH: Final = (
     "SELECT DISTINCT f.id AS relationship_id, f.cohort, CAST(extract(year FROM e.at) * 12 + extract(month FROM e.at)"  # noqa: S608
     " AS int) - 1 - f.cohort AS month FROM (SELECT id, CAST(extract(year FROM at) * 12 + extract(month FROM at) AS int)"
-    " - 1 AS cohort FROM (SELECT id, first_appointment_at AT TIME ZONE CAST(:zone AS text) AS at"
+    f" - 1 AS cohort FROM (SELECT id, {local_time('first_appointment_at')} AS at"
     "   FROM customer_relationships r WHERE r.company_id = :company_id"
     f"   AND {within('r.first_appointment_at')}) a) f"
-    " CROSS JOIN LATERAL (SELECT occurred_at AT TIME ZONE CAST(:zone AS text) AS at FROM journey_events"
+    f" CROSS JOIN LATERAL (SELECT {local_time('occurred_at')} AS at FROM journey_events"
     "   WHERE company_id = :company_id AND relationship_id = f.id AND type = 'appointment_completed') e"
 )
 _HIGHEST: Final = text(
@@ -57,6 +57,9 @@ _SINCE: Final = text(
     "SELECT least((SELECT min(day) FROM journey_rollups WHERE company_id = :company_id AND kind = 'flow'),"
     " (SELECT min(day) FROM journey_rollups WHERE company_id = :company_id AND kind = 'money')) AS first"
 )
+_FIRST_VISIT: Final = text(
+    "SELECT min(first_appointment_at) FROM customer_relationships WHERE company_id = :company_id"
+)
 _REVENUE: Final = text(
     "SELECT coalesce(sum(appointments), 0) AS appointments, coalesce(sum(payments), 0) AS payments"
     " FROM journey_rollups WHERE company_id = :company_id AND kind = 'money'"
@@ -80,6 +83,11 @@ class Figures:
     async def since(self) -> date | None:
         """The first day of which there is anything to tell."""
         found: date | None = await self._connection.scalar(_SINCE, {"company_id": self._company_id})
+        return found
+
+    async def first_visit(self) -> datetime | None:
+        """When anybody came for the first time."""
+        found: datetime | None = await self._connection.scalar(_FIRST_VISIT, {"company_id": self._company_id})
         return found
 
     async def revenue_cents(self, days: Days | None = None) -> dict[str, int]:
@@ -119,7 +127,8 @@ class Figures:
 
         Months are counted from the year 0.
         """
-        rows = await self._connection.execute(_RETENTION, self._values(days, zone))
+        # They may have come again at any time since.
+        rows = await self._connection.execute(_RETENTION, {**self._values(days, zone), **clock_of(zone)})
         return {(row.cohort, row.month): row.number for row in rows}
 
     async def actions(self, days: Days, zone: str) -> dict[tuple[str, str], int]:

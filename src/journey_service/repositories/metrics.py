@@ -13,8 +13,10 @@ from typing import Any, Final
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from journey_service.domain.ranges import Days
 from journey_service.domain.relationship import Motion
 from journey_service.domain.snapshots import Figures, Flows, Place
+from journey_service.repositories.ranges import clock_of, local_day
 
 _LATE: Final = "company_id = :company_id AND kind = 'late'"
 _TAKE_MARKS: Final = text(
@@ -38,10 +40,10 @@ _FLOWS: Final = text(
     " GROUP BY 1, 2, 3, 4 HAVING sum(number) <> 0"
 )
 _LEDGER_FLOWS: Final = text(
-    "SELECT greatest(CAST(transitioned_at AT TIME ZONE :zone AS date), CAST(:first AS date) - 1) AS day,"
+    f"SELECT greatest({local_day('transitioned_at')}, CAST(:first AS date) - 1) AS day,"  # noqa: S608
     " coalesce(from_stage, '') AS from_stage, to_stage, motion, count(*) AS number,"
     " coalesce(sum(extract(epoch FROM transitioned_at - since)) * 1000000, 0) AS micros FROM journey_transitions"
-    " WHERE company_id = :company_id AND CAST(transitioned_at AT TIME ZONE :zone AS date) <= CAST(:last AS date)"
+    f" WHERE company_id = :company_id AND {local_day('transitioned_at')} <= CAST(:last AS date)"
     " GROUP BY 1, 2, 3, 4"
 )
 _REVENUE: Final = text(
@@ -50,12 +52,12 @@ _REVENUE: Final = text(
     " AND day >= CAST(:first AS date) AND day <= CAST(:last AS date) GROUP BY 1, 2"
 )
 _LEDGER_REVENUE: Final = text(
-    "SELECT CAST(occurred_at AT TIME ZONE :zone AS date) AS day, stage, sum(CASE type"
+    f"SELECT {local_day('occurred_at')} AS day, stage, sum(CASE type"  # noqa: S608
     " WHEN 'payment_refunded' THEN -amount ELSE amount END) AS revenue FROM journey_events"
     " WHERE company_id = :company_id AND type = ANY(CASE WHEN CAST(:from_payments AS boolean)"
     " THEN ARRAY['payment_received', 'payment_refunded'] ELSE ARRAY['appointment_completed'] END)"
-    " AND CAST(occurred_at AT TIME ZONE :zone AS date) >= CAST(:first AS date)"
-    " AND CAST(occurred_at AT TIME ZONE :zone AS date) <= CAST(:last AS date) GROUP BY 1, 2"
+    f" AND {local_day('occurred_at')} >= CAST(:first AS date)"
+    f" AND {local_day('occurred_at')} <= CAST(:last AS date) GROUP BY 1, 2"
 )
 _ROWS: Final = text(
     "SELECT metric_date, stage_key, customer_count, avg_time_in_stage, conversion_rate, revenue, revision, computed_at"
@@ -91,6 +93,12 @@ _OPEN_ENDED: Final = text(
     " WHERE opening + entered - gone <> closing AND day BETWEEN bounds.first AND bounds.last"
     f" AND day < coalesce((SELECT min(day) FROM journey_rollups WHERE {_LATE}), 'infinity')"
     " ORDER BY day, stage LIMIT :limit"
+)
+
+
+_LAST_FOUND: Final = text(
+    "SELECT status FROM jobs WHERE company_id = :company_id AND kind IN ('check_metrics', 'rebuild_metrics')"
+    " AND status IN ('done', 'failed') ORDER BY finished_at DESC LIMIT 1"
 )
 
 
@@ -221,6 +229,11 @@ class Metrics:
         ]
         return (rows[0].number if rows else 0), found
 
+    async def is_broken(self) -> bool:
+        """Whether it was found last that snapshots do not add up."""
+        found: str | None = await self._connection.scalar(_LAST_FOUND, self._scope)
+        return found == "failed"
+
     async def _read(
         self, sums: TextClause, ledger: TextClause, first: date, last: date, source: Source
     ) -> Sequence[Any]:
@@ -229,7 +242,7 @@ class Metrics:
         if statement in (_REVENUE, _LEDGER_REVENUE):
             told["from_payments"] = source.from_payments
         if source.ledger_zone is not None:
-            told["zone"] = source.ledger_zone
+            told |= clock_of(source.ledger_zone, Days(first, last))
         return (await self._connection.execute(statement, told)).all()
 
     @property

@@ -4,9 +4,35 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from journey_service.domain.calendar import offsets_between
+from journey_service.domain.events import EARLIEST, LATEST
 from journey_service.domain.ranges import Days
 
 _ONE_DAY: Final = timedelta(days=1)
+EVER: Final = Days(EARLIEST.date(), LATEST.date())
+
+
+def local_time(instant: str) -> str:
+    """SQL for what the clocks of the zone show at an instant, as `clock_of` tells of them.
+
+    PostgreSQL has time zones of its own, but what a day is must be the same in the sums, which are written by days that
+    were worked out here, and in the ledgers that they are compared with.
+    """
+    return (
+        f"(({instant} + (CAST(:offsets AS interval[]))[width_bucket({instant}, CAST(:since AS timestamptz[]))])"
+        " AT TIME ZONE 'UTC')"
+    )
+
+
+def local_day(instant: str) -> str:
+    """SQL for the local day of an instant, likewise."""
+    return f"CAST({local_time(instant)} AS date)"
+
+
+def clock_of(zone: str, days: Days = EVER) -> dict[str, Any]:
+    """What `local_time` is to be told: the offsets in force about these days; before and after them it may be wrong."""
+    told = offsets_between(*days, ZoneInfo(zone))
+    return {"since": [since for since, _ in told], "offsets": [offset for _, offset in told]}
 
 
 def within(instant: str) -> str:
@@ -17,8 +43,7 @@ def within(instant: str) -> str:
     return (
         f"({instant} >= CAST(:not_before AS timestamptz) AND {instant} < CAST(:not_from AS timestamptz)"
         f" AND (({instant} >= CAST(:surely_from AS timestamptz) AND {instant} < CAST(:surely_before AS timestamptz))"
-        f" OR CAST({instant} AT TIME ZONE CAST(:zone AS text) AS date)"
-        " BETWEEN CAST(:first AS date) AND CAST(:last AS date)))"
+        f" OR {local_day(instant)} BETWEEN CAST(:first AS date) AND CAST(:last AS date)))"
     )
 
 
@@ -29,7 +54,7 @@ def bounds_of(days: Days, zone: str) -> dict[str, Any]:
     return {
         "first": days.first,
         "last": days.last,
-        "zone": zone,
+        **clock_of(zone, days),
         "not_before": not_before,
         "not_from": not_from,
         "surely_from": surely_from,

@@ -13,6 +13,7 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.facts import KEPT_TIMES
+from journey_service.repositories.ranges import clock_of, local_day
 from journey_service.repositories.stays import TENTHS
 
 _SIZES: Final = text(
@@ -76,15 +77,17 @@ WHERE (coalesce(l.number, 0), coalesce(l.micros, 0), coalesce(l.at_micros, 0))
 """
 _FLOWS: Final = _SUMS.format(
     kind="flow",
-    ledger="SELECT CAST(transitioned_at AT TIME ZONE :zone AS date) AS day,"
+    ledger=f"SELECT {local_day('transitioned_at')} AS day,"  # noqa: S608
     " coalesce(from_stage, '') || '>' || to_stage AS key, motion, count(*) AS number,"
     " coalesce(sum(extract(epoch FROM transitioned_at - since)) * 1000000, 0) AS micros,"
     " sum(extract(epoch FROM transitioned_at)) * 1000000 AS at_micros"
     " FROM journey_transitions WHERE company_id = :company_id GROUP BY 1, 2, 3",
 )
 _LASTS: Final = (
-    "SELECT CAST(at AT TIME ZONE :zone AS date) AS day, key, '' AS motion, count(*) AS number, 0 AS micros,"
-    " 0 AS at_micros FROM ({lasts}) last GROUP BY 1, 2"
+    "SELECT "  # noqa: S608
+    + local_day("at")
+    + " AS day, key, '' AS motion, count(*) AS number, 0 AS micros, 0 AS at_micros"
+    " FROM ({lasts}) last GROUP BY 1, 2"
 )
 _WAYS: Final = _SUMS.format(
     kind="way",
@@ -120,7 +123,7 @@ WHERE (coalesce(d.number, 0), coalesce(d.micros, 0), coalesce(d.at_micros, 0), c
 """
 # Each histogram holds as many visits as had ended, and the last one of each stage those of the ledger, cell by cell.
 _STAYS: Final = """
-WITH visits AS (SELECT from_stage AS stage, CAST(transitioned_at AT TIME ZONE :zone AS date) AS day, {TENTHS} AS tenths
+WITH visits AS (SELECT from_stage AS stage, {DAY} AS day, {TENTHS} AS tenths
     FROM journey_transitions WHERE company_id = :company_id AND from_stage IS NOT NULL),
   ended AS (SELECT stage, day, sum(count(*)) OVER (PARTITION BY stage ORDER BY day) AS number FROM visits
     WHERE day <= CAST(:until AS date) GROUP BY stage, day),
@@ -137,11 +140,11 @@ SELECT coalesce(k.stage, e.stage) AS stage, coalesce(k.day, e.day) AS day, NULL 
 UNION ALL SELECT coalesce(c.stage, l.stage), coalesce(c.day, l.day), coalesce(c.tenths, l.tenths) / 10.0,
     coalesce(c.number, 0), coalesce(l.number, 0)
   FROM cells c FULL JOIN counted l ON (l.stage, l.tenths) = (c.stage, c.tenths) WHERE c.number IS DISTINCT FROM l.number
-""".replace("{TENTHS}", TENTHS)
+""".replace("{TENTHS}", TENTHS).replace("{DAY}", local_day("transitioned_at"))
 _MONEY: Final = """
 WITH sums AS (SELECT day, key AS stage, sum(appointments) AS appointments, sum(payments) AS payments
     FROM journey_rollups WHERE company_id = :company_id AND kind = 'money' GROUP BY 1, 2),
-  ledger AS (SELECT CAST(occurred_at AT TIME ZONE :zone AS date) AS day, stage,
+  ledger AS (SELECT {DAY} AS day, stage,
     coalesce(sum(amount) FILTER (WHERE type = 'appointment_completed'), 0) AS appointments,
     coalesce(sum(amount) FILTER (WHERE type = 'payment_received'), 0)
       - coalesce(sum(amount) FILTER (WHERE type = 'payment_refunded'), 0) AS payments
@@ -151,7 +154,7 @@ SELECT coalesce(l.day, s.day) AS day, coalesce(l.stage, s.stage) AS stage, coale
   coalesce(s.payments, 0) AS summed_payments
 FROM ledger l FULL JOIN sums s ON (s.day, s.stage) = (l.day, l.stage)
 WHERE (coalesce(l.appointments, 0), coalesce(l.payments, 0)) <> (coalesce(s.appointments, 0), coalesce(s.payments, 0))
-"""
+""".replace("{DAY}", local_day("occurred_at"))
 
 
 def _newest(condition: str) -> str:
@@ -269,15 +272,15 @@ class Reconciling:
         """Days on which others were last to reach a stage by the sums than by the ledger."""
         pairs = [(entered, key) for entered, keys in reached_by.items() for key in keys]
         told = {"entered": [entered for entered, _ in pairs], "reached": [key for _, key in pairs]}
-        return await self._ask("reached", limit=limit, zone=zone, **told)
+        return await self._ask("reached", limit=limit, **clock_of(zone), **told)
 
     async def flows(self, *, zone: str, limit: int) -> Answer:
         """Days whose moves are others by the sums than by the ledger."""
-        return await self._ask("flows", limit=limit, zone=zone)
+        return await self._ask("flows", limit=limit, **clock_of(zone))
 
     async def ways(self, *, zone: str, limit: int) -> Answer:
         """Days on which others were last to go a way by the sums than by the ledger."""
-        return await self._ask("ways", limit=limit, zone=zone)
+        return await self._ask("ways", limit=limit, **clock_of(zone))
 
     async def totals(self, *, limit: int) -> Answer:
         """Sums of all days that are not those of each day together."""
@@ -285,7 +288,7 @@ class Reconciling:
 
     async def stays(self, *, zone: str, until: date, limit: int) -> Answer:
         """Histograms of visits that are not those of the ledger, up to a day."""
-        return await self._ask("stays", limit=limit, zone=zone, until=until)
+        return await self._ask("stays", limit=limit, **clock_of(zone), until=until)
 
     async def facts(
         self,
@@ -308,7 +311,7 @@ class Reconciling:
 
     async def money(self, *, zone: str, limit: int) -> Answer:
         """Days and stages whose revenue is another one by the sums than by the events."""
-        return await self._ask("money", limit=limit, zone=zone)
+        return await self._ask("money", limit=limit, **clock_of(zone))
 
     async def _ask(self, question: str, **told: object) -> Answer:
         rows = await self._connection.execute(_QUESTIONS[question], {"company_id": self._company_id, **told})

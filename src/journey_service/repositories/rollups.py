@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.relationship import Motion
 from journey_service.domain.rollups import FLOW, REACH, Rollup
+from journey_service.repositories.ranges import clock_of, local_day
 
 MONEY: Final = "money"
 MOVES: Final = "flow"
@@ -66,29 +67,29 @@ _COUNT_TOTALS: Final = text(
 )
 _CLEAR: Final = text("DELETE FROM journey_rollups WHERE company_id = :company_id AND kind <> 'late'")
 _COUNT_MOVES: Final = text(
-    "INSERT INTO journey_rollups (company_id, kind, day, key, motion, number, micros, at_micros, is_loose)"
-    " SELECT :company_id, 'flow', CAST(transitioned_at AT TIME ZONE :zone AS date),"
+    "INSERT INTO journey_rollups (company_id, kind, day, key, motion, number, micros, at_micros, is_loose)"  # noqa: S608
+    f" SELECT :company_id, 'flow', {local_day('transitioned_at')},"
     " coalesce(from_stage, '') || '>' || to_stage, motion, count(*),"
     " coalesce(sum(extract(epoch FROM transitioned_at - since)) * 1000000, 0),"
     " sum(extract(epoch FROM transitioned_at)) * 1000000, false"
     " FROM journey_transitions WHERE company_id = :company_id GROUP BY 3, 4, 5"
 )
 _COUNT_WAYS: Final = text(
-    "INSERT INTO journey_rollups (company_id, kind, day, key, number, is_loose)"
-    " SELECT :company_id, 'way', CAST(at AT TIME ZONE :zone AS date), key, count(*), false"
+    "INSERT INTO journey_rollups (company_id, kind, day, key, number, is_loose)"  # noqa: S608
+    f" SELECT :company_id, 'way', {local_day('at')}, key, count(*), false"
     " FROM (SELECT relationship_id, from_stage || '>' || to_stage AS key, max(transitioned_at) AS at"
     " FROM journey_transitions WHERE company_id = :company_id AND from_stage IS NOT NULL GROUP BY 1, 2) l GROUP BY 3, 4"
 )
 _COUNT_REACHED: Final = text(
-    "INSERT INTO journey_rollups (company_id, kind, day, key, number, is_loose)"
-    " SELECT :company_id, 'reach', CAST(at AT TIME ZONE :zone AS date), key, count(*), false"
+    "INSERT INTO journey_rollups (company_id, kind, day, key, number, is_loose)"  # noqa: S608
+    f" SELECT :company_id, 'reach', {local_day('at')}, key, count(*), false"
     " FROM (SELECT relationship_id, w.key, max(transitioned_at) AS at FROM journey_transitions t"
     " JOIN unnest(CAST(:entered AS text[]), CAST(:reached AS text[])) AS w(entered, key) ON w.entered = t.to_stage"
     " WHERE t.company_id = :company_id AND t.motion IN ('opening', 'entry') GROUP BY 1, 2) l GROUP BY 3, 4"
 )
 _COUNT_MONEY: Final = text(
-    "INSERT INTO journey_rollups (company_id, kind, day, key, number, appointments, payments, is_loose)"
-    " SELECT :company_id, 'money', CAST(occurred_at AT TIME ZONE :zone AS date), stage, count(*),"
+    "INSERT INTO journey_rollups (company_id, kind, day, key, number, appointments, payments, is_loose)"  # noqa: S608
+    f" SELECT :company_id, 'money', {local_day('occurred_at')}, stage, count(*),"
     " coalesce(sum(amount) FILTER (WHERE type = 'appointment_completed'), 0),"
     " coalesce(sum(amount) FILTER (WHERE type = 'payment_received'), 0)"
     "   - coalesce(sum(amount) FILTER (WHERE type = 'payment_refunded'), 0), false"
@@ -194,7 +195,7 @@ class Rollups:
     async def count_anew(self, version: int, zone: str, reached_by: Mapping[str, Sequence[str]]) -> None:
         """Count everything anew from the ledgers, while nobody else of the company writes."""
         pairs = [(entered, key) for entered, keys in reached_by.items() for key in keys]
-        told = {**self._scope, "zone": zone}
+        told = {**self._scope, **clock_of(zone)}
         await self._connection.execute(_CLEAR, self._scope)
         for statement in (_COUNT_MOVES, _COUNT_WAYS, _COUNT_MONEY):
             await self._connection.execute(statement, told)

@@ -9,20 +9,24 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.ranges import Days
 from journey_service.domain.stays import Cells, Ended
-from journey_service.repositories.ranges import bounds_of, within
+from journey_service.repositories.ranges import bounds_of, local_day, within
 
 # By floating point, which is exact for all but centuries, and then by whole numbers: a tenth of a day is 8,640,000,000
 # microseconds; half of one is added, so that cutting off rounds half up.
 _MICROS: Final = "CAST(greatest(date_part('epoch', transitioned_at - since), 0) * 1000000 AS bigint)"
 TENTHS: Final = f"CAST(({_MICROS} + 4320000000) / 8640000000 AS int)"
 _ENDED: Final = text(
-    f"SELECT from_stage, CAST(transitioned_at AT TIME ZONE CAST(:zone AS text) AS date) AS day, {TENTHS} AS tenths,"  # noqa: S608  # no input in it
+    f"SELECT from_stage, {local_day('transitioned_at')} AS day, {TENTHS} AS tenths,"  # noqa: S608  # no input in it
     f" count(*) AS number FROM journey_transitions WHERE company_id = :company_id AND {within('transitioned_at')}"
     " AND from_stage IS NOT NULL GROUP BY 1, 2, 3 ORDER BY 2"
 )
 _CELLS: Final = text(
     f"SELECT from_stage, {TENTHS} AS tenths, count(*) AS number FROM journey_transitions"  # noqa: S608
     f" WHERE company_id = :company_id AND {within('transitioned_at')} AND from_stage IS NOT NULL GROUP BY 1, 2"
+)
+_TOTALS: Final = text(
+    f"SELECT from_stage, count(*) AS number, sum({_MICROS}) AS micros FROM journey_transitions"  # noqa: S608
+    f" WHERE company_id = :company_id AND {within('transitioned_at')} AND from_stage IS NOT NULL GROUP BY 1"
 )
 _EDGES: Final = text(
     f"SELECT w.place, max({_MICROS}) FILTER (WHERE {TENTHS} <= w.low) AS below,"  # noqa: S608
@@ -80,6 +84,11 @@ class Stays:
         for row in rows:
             found.setdefault(row.from_stage, {})[row.tenths] = row.number
         return dict(found)
+
+    async def totals(self, days: Days, zone: str) -> dict[str, tuple[int, int]]:
+        """How many visits ended in local days, by stage, and how long they had lasted in all, in microseconds."""
+        rows = await self._connection.execute(_TOTALS, {**self._scope, **bounds_of(days, zone)})
+        return {row.from_stage: (row.number, int(row.micros)) for row in rows}
 
     async def edges(
         self, days: Days, zone: str, wanted: Sequence[tuple[str, int, int]]

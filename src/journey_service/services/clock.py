@@ -86,8 +86,8 @@ async def run_advance(run: Run) -> None:
     as_of = run.job.parameters["as_of"]
     if as_of is not None:
         await score_company(run, datetime.fromisoformat(as_of))
-        await take_snapshots(run)
         await clear_old(run)
+        await take_snapshots(run)
 
 
 async def settle_company(run: Run) -> None:

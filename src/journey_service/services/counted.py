@@ -245,7 +245,7 @@ async def list_churning(database: Database, company_id: int, page: RiskPage) -> 
         found = await work.counted.churning(_last_risk(desk), HIGH_RISK, page)
         return RiskList(desk, await _looked_at(work, desk, found))
 
-    return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS)
+    return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS, at_one_instant=True)
 
 
 async def list_at_risk(database: Database, company_id: int, page: RiskPage) -> RiskList:
@@ -259,7 +259,7 @@ async def list_at_risk(database: Database, company_id: int, page: RiskPage) -> R
         total = await work.counted.count_at_risk(key, last, HIGH_RISK)
         return RiskList(desk, await _looked_at(work, desk, found), total)
 
-    return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS)
+    return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS, at_one_instant=True)
 
 
 async def _listed(

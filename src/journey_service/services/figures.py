@@ -102,7 +102,7 @@ async def get_overview(database: Database, company_id: int, asked: Range) -> Ove
     async def unit(work: Work) -> Overview:
         return await _overview(work, await frame_of(work, asked))
 
-    return await database.run(company_id, unit)
+    return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS, at_one_instant=True)
 
 
 async def get_funnel(database: Database, company_id: int, asked: Range) -> Funnel:
@@ -111,7 +111,7 @@ async def get_funnel(database: Database, company_id: int, asked: Range) -> Funne
     async def unit(work: Work) -> Funnel:
         return await _funnel(work, await frame_of(work, asked))
 
-    return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS)
+    return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS, at_one_instant=True)
 
 
 async def get_cohort_funnel(
@@ -139,7 +139,7 @@ async def get_flows(database: Database, company_id: int, asked: Range) -> Flows:
     async def unit(work: Work) -> Flows:
         return await _flows(work, await frame_of(work, asked))
 
-    return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS)
+    return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS, at_one_instant=True)
 
 
 async def get_portal(database: Database, company_id: int, period: Period) -> Portal:

@@ -48,13 +48,19 @@ class Frame:
         return local_day(self.desk.now, ZoneInfo(self.zone))
 
 
-async def frame_of(work: Work, asked: Range, *, default: Period = Period.MONTH) -> Frame:
-    """The company and the days that are asked for. Raises CompanyNotFoundError, InvalidInputError."""
+async def frame_of(
+    work: Work, asked: Range, *, default: Period = Period.MONTH, since: datetime | None = None
+) -> Frame:
+    """The company and the days that are asked for; everything begins with `since` at the latest.
+
+    Raises CompanyNotFoundError, InvalidInputError.
+    """
     desk = await work.companies.desk()
-    is_all = asked.period is Period.ALL
-    since = await work.figures.since() if is_all else None
-    today = local_day(desk.now, ZoneInfo(desk.company.timezone))
-    return Frame(desk, checked_days(asked, today, since, default))
+    zone = ZoneInfo(desk.company.timezone)
+    begin = await work.figures.since() if asked.period is Period.ALL else None
+    if since is not None:
+        begin = min(local_day(since, zone), begin or desk.now.date())
+    return Frame(desk, checked_days(asked, local_day(desk.now, zone), begin, default))
 
 
 def check_counted(frame: Frame) -> None:

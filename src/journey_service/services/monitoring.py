@@ -65,7 +65,7 @@ class Watch:
         found = []
         for id_ in ids:
             with suppress(CompanyNotFoundError):
-                found.append(await self._database.run(id_, watched))
+                found.append(await self._database.run(id_, watched, at_one_instant=True))
         return found
 
 

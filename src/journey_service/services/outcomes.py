@@ -94,7 +94,8 @@ async def get_cohorts(database: Database, company_id: int, asked: Range) -> Coho
     """
 
     async def unit(work: Work) -> Cohorts:
-        frame = await frame_of(work, asked, default=Period.YEAR)
+        first_visit = await work.figures.first_visit() if asked.period is Period.ALL else None
+        frame = await frame_of(work, asked, default=Period.YEAR, since=first_visit)
         first, last, now = (_month_of(day) for day in (*frame.days, frame.today))
         days = Days(days_of_month(first).first, days_of_month(last).last)
         came = await work.figures.retention(days, frame.zone)

@@ -17,8 +17,9 @@ from journey_service.repositories.metrics import Bounds, Source
 from journey_service.repositories.reconciling import Answer
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services import health
+from journey_service.services.figures import customers_by_stage
 from journey_service.services.policies import changes_under_way
-from journey_service.services.snapshots import CHUNK, figures_of
+from journey_service.services.snapshots import figures_of
 
 MOST_NAMED: Final = 100
 """How many differences of one check are named; all are counted."""
@@ -128,12 +129,23 @@ async def _chains(work: Work, _: Desk) -> _Finding:
     return found
 
 
-async def _stages(work: Work, _: Desk) -> _Finding:
-    shown = await work.distribution.now()
-    found = _Finding(len(shown))
+async def _stages(work: Work, desk: Desk) -> _Finding:
+    """Distribution is what the sums tell, where there are any."""
+    shown = await customers_by_stage(work, desk)
+    standing = await work.distribution.now()
+    found = _Finding(len(standing))
     answer = await work.reconciling.stages(limit=MOST_NAMED)
     told = [{**one, "distribution": shown.get(one["stage"], 0)} for one in answer.first]
     found.add("stage", Answer(answer.number, told))
+    named = {one["stage"] for one in answer.first}
+    for stage in sorted(shown.keys() | standing.keys()):
+        if stage not in named and shown.get(stage, 0) != standing.get(stage, 0):
+            differs = {
+                "stage": stage,
+                "standing": standing.get(stage, 0),
+                "distribution": shown.get(stage, 0),
+            }
+            found.add("stage", Answer(1, [differs]))
     return found
 
 
@@ -144,11 +156,8 @@ async def _snapshots(work: Work, desk: Desk) -> _Finding:
     if bounds.first is None or last is None or not desk.company.rollup_version:
         return _Finding(is_pending=not desk.company.rollup_version)
     found = _Finding()
-    first = bounds.first
-    while first <= last:
-        until = min(last, first + timedelta(days=CHUNK - 1))
-        await _compare_days(work, desk, first, until, found)
-        first = until + timedelta(days=1)
+    if bounds.first <= last:
+        await _compare_days(work, desk, bounds.first, last, found)
     gaps, named = await work.metrics.gaps(limit=MOST_NAMED)
     found.differing += gaps
     found.differences += [

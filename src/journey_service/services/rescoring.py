@@ -82,8 +82,8 @@ async def rescore(run: Run) -> None:
     await sweep_company(run)
     await score_company(run, as_of)
     if run.job.parameters.get("night") is not None:
-        await take_snapshots(run)
         await clear_old(run)
+        await take_snapshots(run)
 
 
 async def sweep_company(run: Run) -> None:

@@ -16,7 +16,7 @@ from journey_service.domain.actors import SCHEDULE, Actor
 from journey_service.domain.calendar import local_day, next_night
 from journey_service.domain.errors import Fault, InvalidInputError
 from journey_service.domain.events import LATEST
-from journey_service.domain.ranges import Days
+from journey_service.domain.ranges import Days, Range, days_of
 from journey_service.domain.snapshots import Figures, Place, active_on, day_before, days_from, snapshots
 from journey_service.domain.stages import Stage
 from journey_service.domain.stays import cumulated
@@ -51,15 +51,17 @@ class BrokenMetricsError(Exception):
 class Shown:
     """Snapshots of some days, and how today's map names their stages."""
 
+    currency: str
     first: date
     last: date
     snapshots: Sequence[tuple[Snapshot, Stage | None]]
 
 
-async def get_metrics(
-    database: Database, company_id: int, first: date | None, last: date | None, stage: str | None
-) -> Shown:
+async def get_metrics(database: Database, company_id: int, asked: Range, stage: str | None) -> Shown:
     """Snapshots of ended days; left out, the last thirty that have ended. Raises InvalidInputError."""
+    first, last = asked.first, asked.last
+    if asked.period is not None and (first or last):
+        raise InvalidInputError.at("query/period", "must be left out beside `from` and `to`")
 
     async def unit(work: Work) -> Shown:
         desk = await work.companies.desk()
@@ -68,6 +70,8 @@ async def get_metrics(
             raise InvalidInputError.at("query/stage", "is not a stage of this company")
         until = last or last_ended(desk)
         since = first or until - timedelta(days=DAYS_SHOWN - 1)
+        if asked.period is not None:
+            since = days_of(asked.period, until, (await work.metrics.bounds()).first).first
         if since > until:
             raise InvalidInputError.at("query/from", "must not be after `to`")
         if (until - since).days >= MOST_DAYS:
@@ -75,7 +79,7 @@ async def get_metrics(
         found = await work.metrics.snapshots(since, until, stage)
         order = {key: place for place, key in enumerate(stages)}
         found.sort(key=lambda one: (one.day, order.get(one.stage, len(order)), one.stage))
-        return Shown(since, until, [(one, stages.get(one.stage)) for one in found])
+        return Shown(desk.company.currency, since, until, [(one, stages.get(one.stage)) for one in found])
 
     return await database.run(company_id, unit)
 
@@ -115,7 +119,10 @@ async def rebuild(run: Run) -> None:
         first = date.fromisoformat(run.cursor.get("next", run.job.parameters["from"]))
         bounds = await work.metrics.bounds()
         known = [day for day in (bounds.first, bounds.first_sum) if day is not None]
-        days = _days(desk, max(first, min(known, default=LATEST.date())), last)
+        first = max(first, min(known, default=LATEST.date()))
+        missing = _first_missing(desk, bounds)
+        # Days that no night has come to yet are taken too: there are no holes between snapshots.
+        days = _days(desk, first if missing is None else min(first, missing), last)
         written = await _write(work, desk, days, is_from_ledger=True)
         if not days or days[-1] >= last:
             return Page({"ended": True}, {"days": len(days), "written": written}, done=len(days))
@@ -176,10 +183,15 @@ def last_ended(desk: Desk) -> date:
 
 
 def _first_to_take(desk: Desk, bounds: Bounds, marked: date | None, until: date) -> date:
-    if bounds.last is None:
-        return min(until, bounds.first_sum or until, marked or until)
-    following = next_night(bounds.last, ZoneInfo(desk.company.timezone))
-    return following if marked is None else min(marked, following)
+    candidates = [_first_missing(desk, bounds), marked, until if bounds.last is None else None]
+    return min(day for day in candidates if day is not None)
+
+
+def _first_missing(desk: Desk, bounds: Bounds) -> date | None:
+    """The first day that has no snapshot yet, of those of which there is anything to tell."""
+    return (
+        bounds.first_sum if bounds.last is None else next_night(bounds.last, ZoneInfo(desk.company.timezone))
+    )
 
 
 def _days(desk: Desk, first: date, last: date) -> Sequence[date]:
@@ -239,11 +251,12 @@ async def figures_of(
 
 
 async def _look_for_gaps(work: Work) -> None:
-    """Say it when snapshots do not add up, and have a job fail of it, by which the health check knows."""
+    """Say it when snapshots do not add up, or do again, and have a job tell, by which the health check knows."""
     broken = _told(*await work.metrics.gaps(limit=_GAPS_NAMED))
-    if broken is None:
+    if broken is not None:
+        _LOGGER.error("the snapshots of company %d do not add up: %s", work.company_id, broken)
+    elif not await work.metrics.is_broken():
         return
-    _LOGGER.error("the snapshots of company %d do not add up: %s", work.company_id, broken)
     if await work.jobs.under_way(CHECK) is None:
         await work.jobs.queue(CHECK, {}, actor=SCHEDULE.name)
 

@@ -71,12 +71,12 @@ async def _stays(work: Work, frame: Frame) -> dict[str, Stays]:
     if {stage: sum(each.values()) for stage, each in cells.items() if each} != {
         stage: number for stage, (number, _) in ended.items()
     }:
-        # Histograms that are wrong give no wrong answers; reconciliation names them.
+        # Sums or histograms that are wrong give no wrong answers; reconciliation names them.
+        ended = await work.stays.totals(frame.days, frame.zone)
         cells = await work.stays.cells(frame.days, frame.zone)
     found = {
         (stage, quantile): quantile_of(cells[stage], quantile)
         for stage in ended
-        if cells.get(stage)
         for quantile in (MEDIAN, P90)
     }
     told = {place: value for place, value in found.items() if isinstance(value, Decimal)}
@@ -91,7 +91,6 @@ async def _stays(work: Work, frame: Frame) -> dict[str, Stays]:
     return {
         stage: Stays(number, micros, told[stage, MEDIAN], told[stage, P90])
         for stage, (number, micros) in ended.items()
-        if (stage, MEDIAN) in told
     }
 
 

@@ -47,6 +47,7 @@ class CountedPageOut(Out):
     """A page of customers by id: all pages together are exactly those counted."""
 
     as_of: datetime
+    currency: str
     items: list[CountedOut]
     next_cursor: str | None
 
@@ -54,7 +55,12 @@ class CountedPageOut(Out):
     def of(cls, page: CountedPage, limit: int, next_cursor: str | None) -> "CountedPageOut":
         """Show a page."""
         items = [CountedOut.of(page.desk, customer) for customer in page.customers[:limit]]
-        return cls(as_of=page.desk.now, items=items, next_cursor=next_cursor)
+        return cls(
+            as_of=page.desk.now,
+            currency=page.desk.company.currency,
+            items=items,
+            next_cursor=next_cursor,
+        )
 
 
 class VisitOut(Out):

@@ -49,6 +49,7 @@ class MetricsOut(Out):
 
     first: date = Field(alias="from")
     last: date = Field(alias="to")
+    currency: str
     items: list[MetricOut]
 
     @classmethod
@@ -68,7 +69,9 @@ class MetricsOut(Out):
             )
             for one, stage in shown.snapshots
         ]
-        return cls.model_validate({"from": shown.first, "to": shown.last, "items": items})
+        return cls.model_validate(
+            {"from": shown.first, "to": shown.last, "currency": shown.currency, "items": items}
+        )
 
 
 class RebuildIn(In):

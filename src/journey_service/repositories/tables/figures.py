@@ -34,8 +34,8 @@ journey_rollups = Table(
     Column("micros", Numeric(30, 0), nullable=False, server_default=text("0")),
     # When the moves were, in microseconds since 1970: what open visits are old by.
     Column("at_micros", Numeric(30, 0), nullable=False, server_default=text("0")),
-    Column("appointments", Numeric(16, 2), nullable=False, server_default=text("0")),
-    Column("payments", Numeric(16, 2), nullable=False, server_default=text("0")),
+    Column("appointments", Numeric(20, 2), nullable=False, server_default=text("0")),
+    Column("payments", Numeric(20, 2), nullable=False, server_default=text("0")),
     # Written by a transaction of its own; added up with the others of its key in time.
     Column("is_loose", Boolean, nullable=False, server_default=text("true")),
     PrimaryKeyConstraint("company_id", "id"),
@@ -79,7 +79,7 @@ journey_stage_metrics = Table(
     Column("customer_count", Integer, nullable=False, server_default=text("0")),
     Column("avg_time_in_stage", Numeric(10, 2)),
     Column("conversion_rate", Numeric(5, 2)),
-    Column("revenue", Numeric(14, 2), nullable=False, server_default=text("0")),
+    Column("revenue", Numeric(20, 2), nullable=False, server_default=text("0")),
     Column("revision", Integer, nullable=False, server_default=text("1")),
     instant("computed_at", now=True),
     PrimaryKeyConstraint("company_id", "id"),
