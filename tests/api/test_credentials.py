@@ -89,6 +89,8 @@ SCOPES = {
     "list_in_stage": "analytics:read",
     "list_reached": "analytics:read",
     "list_went": "analytics:read",
+    "list_moved": "analytics:read",
+    "list_acted_on": "analytics:read",
     "list_visits": "analytics:read",
     "list_in_band": "analytics:read",
     "list_came_again": "analytics:read",
