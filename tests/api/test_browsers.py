@@ -399,7 +399,7 @@ async def test_the_origin_that_was_named_may_call_with_a_token_and_without_cooki
     assert "access-control-allow-credentials" not in told.headers
     assert "origin" in told.headers["vary"].lower()
     exposed = told.headers["access-control-expose-headers"].lower().split(", ")
-    assert {"etag", "retry-after", "x-request-id"} == set(exposed)
+    assert {"etag", "retry-after", "x-next-cursor", "x-request-id"} == set(exposed)
 
 
 async def test_it_reads_refusals_too(shared):
