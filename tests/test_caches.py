@@ -20,6 +20,7 @@ from journey_service.services.stage_maps import get_map
 
 SOURCE = Path(journey_service.__file__).parent
 KNOWN = {
+    "domain/calendar.py:_changes": "By year and zone: the same clocks for everybody.",
     "domain/linting/acceptance.py:rates": "Takes nothing: the same rates for everybody.",
     "domain/linting/acceptance.py:_sizes": "Takes nothing: the same sizes for everybody.",
     "domain/linting/acceptance.py:_risks": "By the whole policy: what comes of it depends on nothing else.",
@@ -28,7 +29,7 @@ KNOWN = {
     "repositories/companies.py:_playbook": "By the playbook's whole text: what is read of it depends on nothing else.",
     "services/letters.py:_parsed": "By the template's whole text: what is parsed of it depends on nothing else.",
     "repositories/stage_maps.py:_STAGE_MAPS": "By company and version; a version never changes once it is written.",
-    "services/companies.py:_zones": "Takes nothing: the time zones of the machine.",
+    "services/companies.py:_zones": "Takes nothing: the time zones of the locked package.",
     "services/linting.py:_lint_once": "By the whole map, policy and places: what is found depends on nothing else.",
 }
 """Where a module remembers something, and why it is safe: it is kept by company, or by content alone."""
@@ -39,6 +40,7 @@ HOUSE = {
     "doorbell": "Rings by the kind of work, and says no more.",
     "messenger": "Sends what it is handed, and keeps nothing of it.",
     "feed": "Who watches what, by company; news are read anew for each of them.",
+    "watch": "Figures by company, for whoever watches over all of them with the operator's token.",
     "outgoing_for_webhooks": "The origins that the service's operator named; no connection outlives its call.",
     "identity": "The keys of the identity provider, the same for everybody.",
     "remembered": "By a digest of the whole credential, which is one company's.",
