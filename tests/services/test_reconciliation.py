@@ -270,7 +270,7 @@ SPOILT = {
     ),
     "one move more of all days": (
         "UPDATE journey_rollups SET number = number + 1 WHERE kind = 'moved' AND motion = 'entry'",
-        {"flows": 1},
+        {"flows": 1, "stages": 2},
     ),
     "more revenue of all days": (
         "UPDATE journey_rollups SET appointments = appointments + 1 WHERE kind = 'paid'",
