@@ -139,7 +139,12 @@ async def list_acted_on(  # noqa: PLR0913, PLR0917
     asked: RangeDep,
     name: Annotated[
         str,
-        Query(max_length=64, pattern="^[a-z][a-z0-9_]*$", description="of the action", examples=["send_sms"]),
+        Query(
+            max_length=64,
+            pattern="^[a-z][a-z0-9_]*$",
+            description="of the action",
+            examples=["send_welcome_email"],
+        ),
     ],
     became: Annotated[Became, Query(description="what has become of it")],
     limit: Limit = 50,

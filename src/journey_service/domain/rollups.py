@@ -10,8 +10,9 @@ from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from journey_service.domain.calendar import local_day
+from journey_service.domain.figures import ranks
 from journey_service.domain.relationship import Motion, Transition
-from journey_service.domain.stages import Kind, StageMap
+from journey_service.domain.stages import StageMap
 
 ENTRIES: Final = (Motion.OPENING, Motion.ENTRY)
 """The moves that count as having reached a stage."""
@@ -102,10 +103,5 @@ def reached_by(stage_map: StageMap) -> Mapping[str, tuple[str, ...]]:
 
     An archived one counts as the one that it was remapped to.
     """
-    ranks = {stage.key: place for place, stage in enumerate(stage_map.progress)}
-    found = {}
-    for stage in stage_map.stages:
-        today = stage_map.find(stage.key)
-        if stage.kind is Kind.PROGRESS and today is not None and today.key in ranks:
-            found[stage.key] = tuple(key for key, rank in ranks.items() if rank <= ranks[today.key])
-    return found
+    keys = [stage.key for stage in stage_map.progress]
+    return {entered: tuple(keys[: rank + 1]) for entered, rank in ranks(stage_map).items()}

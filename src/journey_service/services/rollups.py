@@ -38,7 +38,7 @@ async def count_moves(
     if not moved:
         return
     rollup = Rollup(desk.rulebook.stage_map, ZoneInfo(desk.company.timezone))
-    known = await work.rollups.lasts([id_ for id_ in moved if id_ not in set(new)], rollup)
+    known = await work.rollups.lasts([*moved.keys() - set(new)], rollup)
     for id_, written in moved.items():
         rollup.count(written, known.get(id_, {}))
     await work.rollups.add(rollup, late=_late(desk, (flow.day for flow in rollup.flows)))

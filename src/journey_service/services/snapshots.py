@@ -214,15 +214,14 @@ async def _write(work: Work, desk: Desk, days: Sequence[date], *, is_from_ledger
 async def _write_stays(work: Work, desk: Desk, days: Sequence[date]) -> None:
     """Write how long the visits have lasted that had ended by each of the days, as the ledger has them."""
     stages = [stage.key for stage in desk.rulebook.stage_map.stages]
+    named = set(stages)
     known = await work.stays.up_to(days[-1], stages)
     last = await work.stays.up_to(days[0] - _ONE_DAY, stages)
     for start in range(0, len(days), _STAYS_CHUNK):
         part = days[start : start + _STAYS_CHUNK]
         span = Days(part[0], part[-1])
-        ended = [
-            each for each in await work.stays.ended(span, desk.company.timezone) if each.stage in set(stages)
-        ]
-        cumulated_, last = cumulated(last, ended)
+        ended = await work.stays.ended(span, desk.company.timezone)
+        cumulated_, last = cumulated(last, (each for each in ended if each.stage in named))
         await work.stays.write(span, cumulated_)
     if known != last and days[-1] < last_ended(desk):
         # All histograms of later days rest on these.
