@@ -27,7 +27,7 @@ from journey_service.repositories import migrating, roster
 from journey_service.repositories.database import Database
 from journey_service.repositories.jobs import Job
 from journey_service.repositories.unit_of_work import Work
-from journey_service.services import previews, stage_maps
+from journey_service.services import jobs, previews, stage_maps
 from journey_service.services.companies import NewCompany, found_company
 from journey_service.services.jobs import get_job, run_job
 from journey_service.services.kinds import KINDS
@@ -89,7 +89,7 @@ async def measure(url: str, customers: int, turns: int) -> None:
     await found_company(database, new, author=Actor("bench"))
     await make_crowd(owner, COMPANY, customers, T0)
     await settle(owner, COMPANY, T0)
-    previews.AT_ONCE = stage_maps.AT_ONCE = -1  # the jobs are run here, one by one
+    previews.AT_ONCE = jobs.AT_ONCE = -1  # the jobs are run here, one by one
     edit = partial(draw_up, raw=draft(), pointer="/stages")
 
     reading, rehearsing, growth = [], [], []

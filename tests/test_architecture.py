@@ -22,7 +22,7 @@ def _imports(file: Path) -> set[str]:
 def test_the_domain_imports_the_standard_library_and_itself_only():
     foreign = {
         f"{file.name}: {name}"
-        for file in (SOURCE / "domain").glob("*.py")
+        for file in (SOURCE / "domain").rglob("*.py")
         for name in _imports(file)
         if name.split(".")[0] not in sys.stdlib_module_names and not name.startswith("journey_service.domain")
     }

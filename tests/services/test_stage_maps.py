@@ -27,7 +27,7 @@ from journey_service.domain.relationship import Activation
 from journey_service.domain.stages import DEFAULT_STAGES
 from journey_service.repositories import database as database_module
 from journey_service.repositories.unit_of_work import Work
-from journey_service.services import adoption, previews, stage_maps
+from journey_service.services import adoption, jobs, previews, stage_maps
 from journey_service.services import desk as desk_steps
 from journey_service.services import journeys as journey_service
 from journey_service.services.clock import advance
@@ -703,7 +703,7 @@ async def test_a_change_gives_way_to_long_transactions_and_comes_in_between_them
     database, found_tenant, monkeypatch
 ):
     tenant = await found_tenant(test_clock=T0)
-    monkeypatch.setattr(stage_maps, "_GIVING_WAY_SECONDS", 0.01)
+    monkeypatch.setattr(jobs, "_GIVING_WAY_SECONDS", 0.01)
     real, tries = database.run, []
 
     async def busy(company_id, unit, *, is_alone=False, **how):

@@ -6,6 +6,8 @@ from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from journey_service.domain.errors import InvalidInputError
+
 NIGHTLY_AT: Final = time(2)
 """Company-local time of the nightly run (customer journey guide: `daily()->at('02:00')`)."""
 
@@ -105,3 +107,9 @@ def nights_between(after: datetime, until: datetime, zone: ZoneInfo) -> Iterator
 def _exists(day: date, zone: ZoneInfo) -> bool:
     """Whether a zone has the day at all: one that moved across the date line has skipped one."""
     return local_day(night_at(day, zone), zone) == day
+
+
+def check_past(as_of: datetime, now: datetime) -> None:
+    """Refuse an instant that lies after `now`. Raises InvalidInputError."""
+    if as_of > now:
+        raise InvalidInputError.at("query/as_of", "lies in the future")

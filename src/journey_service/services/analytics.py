@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from journey_service.domain.calendar import check_past
 from journey_service.domain.stages import Stage
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import Work
-from journey_service.services.desk import check_past
 from journey_service.services.figures import customers_by_stage
 
 
@@ -34,7 +34,7 @@ async def get_distribution(database: Database, company_id: int, as_of: datetime 
             stage_map, instant = desk.rulebook.stage_map, desk.now
             customers = await customers_by_stage(work, desk)
         else:
-            check_past(desk, as_of)
+            check_past(as_of, desk.now)
             stage_map = await work.stage_maps.in_force(as_of)
             customers, instant = await work.distribution.at(as_of), as_of
         # Moves may be dated before the version that brought their stage, and lead into stages of a later one.

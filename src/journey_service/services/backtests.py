@@ -29,9 +29,17 @@ from journey_service.repositories.database import Database
 from journey_service.repositories.jobs import Job
 from journey_service.repositories.pasts import Past, Pasts, Place, Told
 from journey_service.repositories.unit_of_work import Work
-from journey_service.services.jobs import LEASE_SECONDS, Errand, Page, Run, queue_errand, run_errand
+from journey_service.services.jobs import (
+    LEASE_SECONDS,
+    PATIENCE_SECONDS,
+    Errand,
+    Page,
+    Run,
+    queue_errand,
+    run_errand,
+)
 from journey_service.services.linting import findings_to_json
-from journey_service.services.stage_maps import PATIENCE_SECONDS, Edit, draft_of
+from journey_service.services.stage_maps import Edit, draft_of
 
 BACKTEST: Final = "backtest"
 MAPS: Final = ("draft", "present")

@@ -7,6 +7,7 @@ from functools import cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from journey_service.domain.actors import Actor
+from journey_service.domain.calendar import latest_night, next_night, night_at
 from journey_service.domain.errors import (
     CompanyExistsError,
     Fault,
@@ -22,7 +23,6 @@ from journey_service.repositories.companies import Company, Desk, Founding
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.linting import findings_of, findings_to_json
-from journey_service.services.nights import plan_first_night
 
 _TRIES = 20
 # Names that mean another zone on another machine, or none.
@@ -128,3 +128,9 @@ def _is_zone(name: str) -> bool:
         return name in _zones() and ZoneInfo(name) is not None
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return False
+
+
+async def plan_first_night(work: Work, desk: Desk) -> None:
+    """Note when the first nightly run of a new company falls due."""
+    zone = ZoneInfo(desk.company.timezone)
+    await work.companies.set_next_night(night_at(next_night(latest_night(desk.now, zone), zone), zone))

@@ -7,6 +7,7 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from journey_service.domain import figures
+from journey_service.domain.calendar import check_past
 from journey_service.domain.departures import (
     Departures,
     RetentionAction,
@@ -23,7 +24,6 @@ from journey_service.repositories.companies import Desk
 from journey_service.repositories.counted import Counted, Page, RiskPage, Risky, Visit
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import Work
-from journey_service.services.desk import check_past
 from journey_service.services.frames import TIMEOUT_MS, Frame, frame_of
 from journey_service.services.outcomes import days_of_month
 
@@ -99,7 +99,7 @@ async def list_in_stage(
         desk = await work.companies.desk()
         if as_of is None:
             return CountedPage(desk, await work.counted.in_stage(stage, page))
-        check_past(desk, as_of)
+        check_past(as_of, desk.now)
         return CountedPage(desk, await work.counted.were_in_stage(stage, as_of, page))
 
     return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS)

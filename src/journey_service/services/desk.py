@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from journey_service.domain import scoring
-from journey_service.domain.errors import CustomerErasedError, InvalidInputError
+from journey_service.domain.errors import CustomerErasedError
 from journey_service.domain.journey import Journey
 from journey_service.domain.relationship import Activation, Cause, Relationship, Rulebook, Transition
 from journey_service.repositories.companies import Desk
@@ -220,12 +220,6 @@ async def write(
     for standing in docket.standings.values():
         standing.owner = owners.get(standing.id, standing.owner)
     return {(customers[relationship_id], seq): entry for (relationship_id, seq), entry in written.items()}
-
-
-def check_past(desk: Desk, as_of: datetime) -> None:
-    """Refuse to tell of an instant that the company has not come to. Raises InvalidInputError."""
-    if as_of > desk.now:
-        raise InvalidInputError.at("query/as_of", "lies in the future")
 
 
 def view(desk: Desk, standing: Standing, now: datetime) -> View:

@@ -10,12 +10,23 @@ import secrets
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from journey_service.domain.errors import JobNotFoundError, UnavailableError
+from journey_service.domain.errors import (
+    JobNotFoundError,
+    RacesLostError,
+    UnavailableError,
+)
 from journey_service.repositories.database import Database
 from journey_service.repositories.jobs import Job
 from journey_service.repositories.unit_of_work import Work
+
+T = TypeVar("T")
+AT_ONCE: Final = 5_000
+"""Up to how many customers a change is carried through, or rehearsed, while the caller waits."""
+PATIENCE_SECONDS: Final = 10.0
+_TURNS: Final = 4
+_GIVING_WAY_SECONDS: Final = 0.5
 
 LEASE_SECONDS: Final = 15.0
 _SLOTS: Final = 4
@@ -324,3 +335,18 @@ async def _release(run: Run) -> None:
         await run.database.run(run.company_id, unit)
     except UnavailableError:
         return  # then the lease has to run out
+
+
+async def run_alone(database: Database, company_id: int, switch: Callable[[Work], Awaitable[T]]) -> T:
+    """Run the switch between the company's other transactions, of which some may be long.
+
+    While it waits, others wait for it: it gives way again and again. Raises UnavailableError in the end.
+    """
+    for _ in range(_TURNS - 1):
+        try:
+            return await database.run(company_id, switch, is_alone=True)
+        except RacesLostError:
+            raise
+        except UnavailableError:
+            await asyncio.sleep(_GIVING_WAY_SECONDS)
+    return await database.run(company_id, switch, is_alone=True)

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from journey_service.domain import scoring
 from journey_service.domain.actors import Actor
+from journey_service.domain.calendar import check_past
 from journey_service.domain.engine import decide
 from journey_service.domain.errors import (
     CustomerNotFoundError,
@@ -23,7 +24,7 @@ from journey_service.repositories.database import Database
 from journey_service.repositories.relationships import Standing
 from journey_service.repositories.transitions import Entry
 from journey_service.repositories.unit_of_work import Work
-from journey_service.services.desk import Docket, View, check_past, load, view, write
+from journey_service.services.desk import Docket, View, load, view, write
 
 T = TypeVar("T")
 
@@ -95,7 +96,7 @@ async def get_past_journey(database: Database, company_id: int, customer_id: int
 
     async def unit(work: Work) -> View:
         seen = await _view(work, customer_id)
-        check_past(seen.desk, as_of)
+        check_past(as_of, seen.desk.now)
         standing, present = seen.standing, seen.desk
         entry = await work.transitions.at(standing.id, as_of)
         if entry is None:

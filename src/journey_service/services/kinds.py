@@ -9,9 +9,10 @@ from journey_service.services.clock import ADVANCE, run_advance
 from journey_service.services.data_quality import REPAIR, repair
 from journey_service.services.evaluation import EVALUATE, evaluate_all
 from journey_service.services.jobs import Kind
+from journey_service.services.nights import rescore
 from journey_service.services.policies import APPLY, apply_to_all
 from journey_service.services.previews import PREVIEW, rehearse_all
-from journey_service.services.rescoring import RESCORE, rescore
+from journey_service.services.rescoring import RESCORE
 from journey_service.services.rollups import COUNT, count_anew
 from journey_service.services.snapshots import CHECK, REBUILD, check, rebuild
 

@@ -1,19 +1,16 @@
 """The nightly run: at 02:00 of each company's own clocks, once a local day, caught up once after an outage."""
 
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from journey_service.domain.actors import SCHEDULE
 from journey_service.domain.calendar import latest_night, next_night, night_at
-from journey_service.repositories.companies import Desk
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import Work
-from journey_service.services.rescoring import CHUNK, RESCORE
-
-
-async def plan_first_night(work: Work, desk: Desk) -> None:
-    """Note when the first nightly run of a new company falls due."""
-    zone = ZoneInfo(desk.company.timezone)
-    await work.companies.set_next_night(night_at(next_night(latest_night(desk.now, zone), zone), zone))
+from journey_service.services.jobs import Run
+from journey_service.services.rescoring import CHUNK, RESCORE, score_company, score_named, sweep_company
+from journey_service.services.retention import clear_old
+from journey_service.services.snapshots import take_snapshots
 
 
 async def begin_night(database: Database, company_id: int) -> int | None:
@@ -45,3 +42,17 @@ async def begin_due_nights(database: Database) -> int:
     """Queue the nightly runs that have fallen due for any company; returns how many."""
     due = await database.dispatch(lambda dispatch: dispatch.due.companies_with_nights())
     return sum([await begin_night(database, company_id) is not None for company_id in due])
+
+
+async def rescore(run: Run) -> None:
+    """The job: decide what is due, then write every score that is another one as of the job's instant."""
+    named = run.job.parameters.get("customer_ids")
+    as_of = datetime.fromisoformat(run.job.parameters["as_of"])
+    if named is not None:
+        await score_named(run, named, as_of)
+        return
+    await sweep_company(run)
+    await score_company(run, as_of)
+    if run.job.parameters.get("night") is not None:
+        await clear_old(run)
+        await take_snapshots(run)

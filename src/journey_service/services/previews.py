@@ -19,9 +19,18 @@ from journey_service.repositories.database import Database
 from journey_service.repositories.jobs import Job
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.desk import adoptions
-from journey_service.services.jobs import LEASE_SECONDS, Errand, Page, Run, queue_errand, run_errand
+from journey_service.services.jobs import (
+    AT_ONCE,
+    LEASE_SECONDS,
+    PATIENCE_SECONDS,
+    Errand,
+    Page,
+    Run,
+    queue_errand,
+    run_errand,
+)
 from journey_service.services.linting import findings_to_json
-from journey_service.services.stage_maps import AT_ONCE, PATIENCE_SECONDS, Edit, check_homes, draft_of
+from journey_service.services.stage_maps import Edit, check_homes, draft_of
 
 PREVIEW: Final = "preview_stage_map"
 CHUNK: Final = 500

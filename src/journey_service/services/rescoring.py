@@ -18,8 +18,6 @@ from journey_service.repositories.audit import Act
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.jobs import LeaseLostError, Page, Run
-from journey_service.services.retention import clear_old
-from journey_service.services.snapshots import take_snapshots
 from journey_service.services.sweep import decide_due
 
 RESCORE: Final = "rescore"
@@ -72,20 +70,6 @@ async def check_known(work: Work, customer_ids: Sequence[int]) -> None:
         )
 
 
-async def rescore(run: Run) -> None:
-    """The job: decide what is due, then write every score that is another one as of the job's instant."""
-    named = run.job.parameters.get("customer_ids")
-    as_of = datetime.fromisoformat(run.job.parameters["as_of"])
-    if named is not None:
-        await _score_named(run, named, as_of)
-        return
-    await sweep_company(run)
-    await score_company(run, as_of)
-    if run.job.parameters.get("night") is not None:
-        await clear_old(run)
-        await take_snapshots(run)
-
-
 async def sweep_company(run: Run) -> None:
     """Decide whoever is due in the company, and wait for those who are in other hands.
 
@@ -135,7 +119,8 @@ async def score_company(run: Run, as_of: datetime) -> None:
         await run.page(page)
 
 
-async def _score_named(run: Run, named: Sequence[int], as_of: datetime) -> None:
+async def score_named(run: Run, named: Sequence[int], as_of: datetime) -> None:
+    """Rescore the named customers as of an instant, page by page."""
     chunk = run.job.parameters.get("chunk", CHUNK)
 
     async def page(work: Work) -> Page:

@@ -30,10 +30,18 @@ from journey_service.repositories.jobs import Job
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.audit import note_presence
 from journey_service.services.companies import get_desk
-from journey_service.services.jobs import LEASE_SECONDS, Errand, new_token, queue_errand, run_errand
+from journey_service.services.jobs import (
+    AT_ONCE,
+    LEASE_SECONDS,
+    PATIENCE_SECONDS,
+    Errand,
+    new_token,
+    queue_errand,
+    run_alone,
+    run_errand,
+)
 from journey_service.services.linting import look_over
 from journey_service.services.policies import APPLY, Change, apply_to_all, left_of
-from journey_service.services.stage_maps import AT_ONCE, PATIENCE_SECONDS, run_alone
 
 _TRIES: Final = 5
 

@@ -1,9 +1,8 @@
 """The company's stage map: read, changed as a whole or stage by stage, put in force; its versions and their diff."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final
 
 from journey_service.domain.actors import Actor
 from journey_service.domain.errors import (
@@ -13,7 +12,6 @@ from journey_service.domain.errors import (
     StageOccupiedError,
     StaleMapError,
     StalePolicyError,
-    UnavailableError,
 )
 from journey_service.domain.linting import Finding
 from journey_service.domain.map_changes import Diff, Draft, diff
@@ -28,21 +26,21 @@ from journey_service.repositories.jobs import Job
 from journey_service.repositories.stage_maps import MapVersion
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.adoption import ADOPT, adopt_all
-from journey_service.services.jobs import LEASE_SECONDS, Errand, queue_errand, run_errand
+from journey_service.services.jobs import (
+    AT_ONCE,
+    LEASE_SECONDS,
+    PATIENCE_SECONDS,
+    Errand,
+    queue_errand,
+    run_alone,
+    run_errand,
+)
 from journey_service.services.linting import findings_of, findings_to_json, look_over
 from journey_service.services.rollups import queue_count
 
-T = TypeVar("T")
-
 Edit = Callable[[StageMap], Draft]
 """What makes the next version of a map out of the one in force."""
-
-AT_ONCE: Final = 5_000
-"""Up to how many customers a change is carried through, or rehearsed, while the caller waits."""
-PATIENCE_SECONDS: Final = 10.0
 _TRIES: Final = 5
-_TURNS: Final = 4
-_GIVING_WAY_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,21 +156,6 @@ async def change_map(
             )
         return Changed(await get_map(database, company_id, draft.stage_map.version), job)
     raise RacesLostError
-
-
-async def run_alone(database: Database, company_id: int, switch: Callable[[Work], Awaitable[T]]) -> T:
-    """Run the switch between the company's other transactions, of which some may be long.
-
-    While it waits, others wait for it: it gives way again and again. Raises UnavailableError in the end.
-    """
-    for _ in range(_TURNS - 1):
-        try:
-            return await database.run(company_id, switch, is_alone=True)
-        except RacesLostError:
-            raise
-        except UnavailableError:
-            await asyncio.sleep(_GIVING_WAY_SECONDS)
-    return await database.run(company_id, switch, is_alone=True)
 
 
 async def lint_draft(
