@@ -23,17 +23,17 @@ import duckdb
 import httpx
 from results import record
 
-from journey_service.domain.actors import Actor
+from journey_service.domain.access.actors import Actor
 from journey_service.embedded import Embedded
 from journey_service.main import create_app
-from journey_service.repositories import migrating
+from journey_service.repositories import migrations as migrating
 from journey_service.repositories.database import Database
-from journey_service.services.companies import NewCompany, found_company
-from journey_service.services.credentials import KeyWish, create_key
+from journey_service.services.access.credentials import KeyWish, create_key
+from journey_service.services.analytics.rollups import queue_count
+from journey_service.services.analytics.snapshots import take_page
+from journey_service.services.companies.provisioning import NewCompany, found_company
+from journey_service.services.job_registry import KINDS
 from journey_service.services.jobs import run_job
-from journey_service.services.kinds import KINDS
-from journey_service.services.rollups import queue_count
-from journey_service.services.snapshots import take_page
 from journey_service.settings import Settings
 from ledger import make_ledger
 

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import httpx
 
-from journey_service.domain.actors import Actor
+from journey_service.domain.access.actors import Actor
 from journey_service.embedded import Embedded
-from journey_service.repositories import migrating
+from journey_service.repositories import migrations as migrating
 from journey_service.repositories.database import Database
-from journey_service.services.imports import get_import, read_history, run_import
+from journey_service.services.events.imports import get_import, read_history, run_import
 
 CONNECTIONS = 64
 CUSTOMERS = 2_000

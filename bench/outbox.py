@@ -16,14 +16,14 @@ from pathlib import Path
 import asyncpg
 from crowd import make_crowd
 
-from journey_service.domain.actors import Actor
-from journey_service.domain.delivery import Message, Receipt
+from journey_service.domain.access.actors import Actor
+from journey_service.domain.actions.delivery import Message, Receipt
 from journey_service.embedded import Embedded
-from journey_service.repositories import migrating
+from journey_service.repositories import migrations as migrating
 from journey_service.repositories.database import Database
-from journey_service.services.companies import NewCompany, found_company
-from journey_service.services.delivery import Courier, Post
-from journey_service.services.endpoints import add_endpoint
+from journey_service.services.actions.dispatcher import Courier, Post
+from journey_service.services.actions.webhook_endpoints import add_endpoint
+from journey_service.services.companies.provisioning import NewCompany, found_company
 
 COMPANY = 1
 TURNS = 5

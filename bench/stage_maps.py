@@ -18,19 +18,21 @@ from typing import Any
 import asyncpg
 from crowd import make_crowd, settle
 
-from journey_service.domain.actors import Actor
-from journey_service.domain.map_changes import draw_up
-from journey_service.domain.relationship import Activation
-from journey_service.domain.stages import DEFAULT_STAGES
+from journey_service.domain.access.actors import Actor
+from journey_service.domain.journeys.relationship import Activation
+from journey_service.domain.stages.changes import draw_up
+from journey_service.domain.stages.stage_map import DEFAULT_STAGES
 from journey_service.embedded import Embedded
-from journey_service.repositories import migrating, roster
+from journey_service.repositories import migrations as migrating
+from journey_service.repositories.customers import customer_list as roster
 from journey_service.repositories.database import Database
-from journey_service.repositories.jobs import Job
+from journey_service.repositories.operations.jobs import Job
 from journey_service.repositories.unit_of_work import Work
-from journey_service.services import jobs, previews, stage_maps
-from journey_service.services.companies import NewCompany, found_company
+from journey_service.services import jobs
+from journey_service.services.companies.provisioning import NewCompany, found_company
+from journey_service.services.job_registry import KINDS
 from journey_service.services.jobs import get_job, run_job
-from journey_service.services.kinds import KINDS
+from journey_service.services.stages import previews, stage_maps
 
 COMPANY = 1
 T0 = datetime(2026, 1, 5, 12, tzinfo=UTC)

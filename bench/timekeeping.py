@@ -17,17 +17,17 @@ from pathlib import Path
 import asyncpg
 from crowd import make_crowd
 
-from journey_service.domain.actors import Actor
-from journey_service.domain.events import Event
+from journey_service.domain.access.actors import Actor
+from journey_service.domain.events.event import Event
 from journey_service.embedded import Embedded
-from journey_service.repositories import migrating
+from journey_service.repositories import migrations as migrating
 from journey_service.repositories.database import Database
-from journey_service.services.companies import NewCompany, found_company
-from journey_service.services.ingest import ingest
+from journey_service.services.companies.provisioning import NewCompany, found_company
+from journey_service.services.events.ingest import ingest
+from journey_service.services.job_registry import KINDS
 from journey_service.services.jobs import get_job, run_job
-from journey_service.services.kinds import KINDS
-from journey_service.services.rescoring import queue_rescore
-from journey_service.services.sweep import Sweeper
+from journey_service.services.journeys.rescoring import queue_rescore
+from journey_service.services.journeys.sweep import Sweeper
 
 COMPANY = 1
 T0 = datetime(2026, 1, 5, 12, tzinfo=UTC)

@@ -15,14 +15,14 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from journey_service.domain.actors import Actor
+from journey_service.domain.access.actors import Actor
 from journey_service.embedded import Embedded, Servers
 from journey_service.main import create_app
-from journey_service.repositories import migrating
+from journey_service.repositories import migrations as migrating
 from journey_service.repositories.database import Database
-from journey_service.services import credentials
-from journey_service.services.companies import NewCompany, found_company
-from journey_service.services.credentials import KeyWish
+from journey_service.services.access import credentials
+from journey_service.services.access.credentials import KeyWish
+from journey_service.services.companies.provisioning import NewCompany, found_company
 from journey_service.settings import Settings
 
 PEPPER = "Zr7nQ2vK9xW4mB8tYcL3eHs6"

@@ -5,11 +5,11 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from journey_service.domain.events import Event
-from journey_service.domain.facts import NOTHING_YET, Facts, fold
-from journey_service.domain.policy import DEFAULT_POLICY
+from journey_service.domain.companies.policy import DEFAULT_POLICY
+from journey_service.domain.events.event import Event
+from journey_service.domain.journeys.facts import NOTHING_YET, Facts, fold
 from journey_service.repositories.database import Database
-from journey_service.repositories.relationships import COLUMNS, to_standing
+from journey_service.repositories.journeys.relationships import COLUMNS, to_standing
 from journey_service.repositories.unit_of_work import Work
 
 BROKEN_CHAIN = """

@@ -14,21 +14,22 @@ from conftest import PEPPER
 from journey_service.cli import app
 from journey_service.cli.jobs import see_through
 from journey_service.cli.terminal import bar
-from journey_service.domain.actors import Actor
+from journey_service.domain.access.actors import Actor
 from journey_service.domain.calendar import latest_night
-from journey_service.domain.events import Event, EventType
-from journey_service.repositories import migrating
-from journey_service.repositories.companies import Desk
+from journey_service.domain.events.event import Event, EventType
+from journey_service.repositories import migrations as migrating
+from journey_service.repositories.companies.companies import Desk
 from journey_service.repositories.database import Database
-from journey_service.repositories.due import Backlog
-from journey_service.repositories.upkeep import IndexState, TableState
-from journey_service.services import journeys, kinds
-from journey_service.services.companies import NewCompany, found_company
-from journey_service.services.health import Status, judge
-from journey_service.services.ingest import ingest
+from journey_service.repositories.database_maintenance import IndexState, TableState
+from journey_service.repositories.operations.due_work import Backlog
+from journey_service.services import job_registry as kinds
+from journey_service.services.companies.provisioning import NewCompany, found_company
+from journey_service.services.events.ingest import ingest
 from journey_service.services.jobs import JobRunner, get_job, list_jobs
-from journey_service.services.rescoring import queue_rescore
-from journey_service.services.upkeep import Report
+from journey_service.services.journeys import journeys
+from journey_service.services.journeys.rescoring import queue_rescore
+from journey_service.services.operations.database_maintenance import Report
+from journey_service.services.operations.health import Status, judge
 
 STILL, LIVE = 7, 8
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -622,7 +623,7 @@ async def test_an_extension_the_server_has_not_loaded_is_as_good_as_none(alone):
 
 
 async def test_a_table_that_somebody_holds_is_left_and_told(alone, monkeypatch):
-    monkeypatch.setattr("journey_service.repositories.upkeep._LOCK_TIMEOUT", "50ms")
+    monkeypatch.setattr("journey_service.repositories.database_maintenance._LOCK_TIMEOUT", "50ms")
     holder = await asyncpg.connect(alone.url)
     try:
         await holder.execute("BEGIN; LOCK TABLE imports IN SHARE UPDATE EXCLUSIVE MODE")

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from conftest import ERASURE_KEY, OPERATOR_KEY, PEPPER, VAULT_KEY
-from journey_service.domain.personal import PRIVATE_NAMES, REGISTER, SECRET_NAMES, Kind
+from journey_service.domain.customers.personal_data import PRIVATE_NAMES, REGISTER, SECRET_NAMES, Kind
 from journey_service.logs import MASK, RedactingFormatter, redact
 from processes import free_port
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Final
 
-from journey_service.domain.personal import PRIVATE_NAMES
+from journey_service.domain.customers.personal_data import PRIVATE_NAMES
 
 MASK: Final = "[redacted]"
 

@@ -12,55 +12,50 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 
-from journey_service.api import (
+from journey_service.api import openapi as contract
+from journey_service.api import problems
+from journey_service.api.access import api_keys as keys
+from journey_service.api.access import audit, sessions, sign_in
+from journey_service.api.actions import (
     actions,
-    admin,
-    analytics,
-    audit,
     campaigns,
-    contract,
-    counted,
-    customers,
-    events,
-    explanations,
-    health,
-    imports,
-    journeys,
-    keys,
-    metrics,
-    monitoring,
-    operations,
-    portal,
-    previews,
-    privacy,
-    problems,
-    quality,
-    sessions,
-    sign_in,
     stage_actions,
-    stages,
-    stream,
     tasks,
     templates,
     unsubscribe,
     webhook_endpoints,
 )
-from journey_service.api import settings as company_settings
+from journey_service.api.actions import event_stream as stream
+from journey_service.api.analytics import drilldown as counted
+from journey_service.api.analytics import reports as analytics
+from journey_service.api.analytics import snapshots as metrics
 from journey_service.api.authorization import check_declared
-from journey_service.api.bodies import SMALL_BODY
+from journey_service.api.companies import companies as admin
+from journey_service.api.companies import settings as company_settings
+from journey_service.api.customers import customers, privacy
 from journey_service.api.dependencies import House
+from journey_service.api.events import events, imports
 from journey_service.api.headers import Headers, policy_of_page
-from journey_service.api.stopping import when_told_to_stop
+from journey_service.api.journeys import explanations, journeys
+from journey_service.api.operations import data_quality as quality
+from journey_service.api.operations import health
+from journey_service.api.operations import jobs as operations
+from journey_service.api.operations import prometheus as monitoring
+from journey_service.api.portal import portal
+from journey_service.api.request_bodies import SMALL_BODY
+from journey_service.api.shutdown import when_told_to_stop
+from journey_service.api.stages import simulations as previews
+from journey_service.api.stages import stage_maps as stages
 from journey_service.api.telemetry import Telemetry, send_traces
-from journey_service.gateways.doorbell import Doorbell
-from journey_service.gateways.identity import IdentityProvider, Provider
-from journey_service.gateways.outgoing import Outgoing
+from journey_service.gateways.http_client import Outgoing
+from journey_service.gateways.oidc import IdentityProvider, Provider
 from journey_service.gateways.webhooks import Webhooks
+from journey_service.gateways.worker_wakeup import Doorbell
 from journey_service.repositories.database import Database
-from journey_service.services.credentials import install_bootstrap_key
-from journey_service.services.feed import Feed
-from journey_service.services.intake import Intake
-from journey_service.services.monitoring import Watch
+from journey_service.services.access.credentials import install_bootstrap_key
+from journey_service.services.actions.event_stream import Feed
+from journey_service.services.events.ingest_batcher import Intake
+from journey_service.services.operations.monitoring import Watch
 from journey_service.settings import Settings, read_settings
 
 _ALLOWED_HEADERS = [

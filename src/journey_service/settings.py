@@ -10,8 +10,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from zxcvbn import zxcvbn
 
 from journey_service.domain.errors import InvalidInputError
-from journey_service.gateways.mail import read_sender, read_server
-from journey_service.services.credentials import check_token
+from journey_service.gateways.smtp import read_sender, read_server
+from journey_service.services.access.credentials import check_token
 
 Origins = Annotated[tuple[str, ...], NoDecode]
 

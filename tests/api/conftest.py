@@ -10,11 +10,11 @@ import pytest
 from fastapi import FastAPI
 
 from api.calls import NOON, PROBLEM, Outside, Tenant
-from journey_service.domain.intake import parse_instant
+from journey_service.domain.events.parsing import parse_instant
 from journey_service.embedded import Servers
 from journey_service.repositories.database import Database
-from journey_service.services.schedule import IMPORTS, JOBS
-from journey_service.worker.rounds import Rounds
+from journey_service.services.operations.schedule import IMPORTS, JOBS
+from journey_service.worker.polling import Rounds
 
 
 class Contract:

@@ -18,10 +18,10 @@ from api.calls import (
     problem,
     tell,
 )
-from journey_service.domain.actors import Actor
-from journey_service.domain.intake import parse_instant
-from journey_service.services import endpoints
-from journey_service.services.delivery import publish
+from journey_service.domain.access.actors import Actor
+from journey_service.domain.events.parsing import parse_instant
+from journey_service.services.actions import webhook_endpoints as endpoints
+from journey_service.services.actions.dispatcher import publish
 from services.receivers import body_of, courier_of, surroundings
 
 ACTION = {

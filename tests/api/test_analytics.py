@@ -6,8 +6,8 @@ import io
 import pytest
 
 from api.calls import API, NOON, event, every_page, look, problem, tell
-from journey_service.api.csv_tables import csv_of
-from journey_service.domain.intake import parse_instant
+from journey_service.api.csv_responses import csv_of
+from journey_service.domain.events.parsing import parse_instant
 
 NOON_INSTANT = parse_instant(NOON, "")
 FRAME = {"as_of", "from", "to"}

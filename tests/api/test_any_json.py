@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from api.calls import JSON, PROBLEM, tell
-from journey_service.domain.intake import parse_instant
+from journey_service.domain.events.parsing import parse_instant
 from journey_service.main import create_app
 from journey_service.settings import nowhere
 

@@ -21,12 +21,13 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from api.calls import API, JSON, NOON, every_page, look, problem
-from journey_service.domain.actors import Actor, Role
-from journey_service.domain.intake import parse_instant
+from journey_service.domain.access.actors import Actor, Role
+from journey_service.domain.events.parsing import parse_instant
 from journey_service.main import create_app
-from journey_service.repositories.audit import Audit
+from journey_service.repositories.access.audit import Audit
 from journey_service.repositories.database import DatabaseFaultError
-from journey_service.services import credentials, customers, sessions
+from journey_service.services.access import credentials, sessions
+from journey_service.services.customers import profiles as customers
 from journey_service.settings import nowhere
 
 CANARY = "canary7f3a"

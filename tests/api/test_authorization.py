@@ -8,9 +8,8 @@ from fastapi.staticfiles import StaticFiles
 from starlette.applications import Starlette
 from starlette.responses import Response
 
-from journey_service.api import authorization, customers
-from journey_service.api.authorization import OPEN, UndeclaredRouteError, check_declared, scopes_of, served
-from journey_service.api.callers import (
+from journey_service.api import authorization
+from journey_service.api.authentication import (
     AUTHORISERS,
     Caller,
     acting,
@@ -20,9 +19,11 @@ from journey_service.api.callers import (
     onlooker,
     principal,
 )
-from journey_service.domain.actors import OPERATE, SCOPES, SELF
+from journey_service.api.authorization import OPEN, UndeclaredRouteError, check_declared, scopes_of, served
+from journey_service.api.customers import customers
+from journey_service.domain.access.actors import OPERATE, SCOPES, SELF
 from journey_service.main import create_app
-from journey_service.services.credentials import Principal
+from journey_service.services.access.credentials import Principal
 from journey_service.settings import nowhere
 
 SCOPE = "customers:read"

@@ -11,7 +11,7 @@ import pytest
 
 from api.calls import API, JSON
 from journey_service.api import headers as api_headers
-from journey_service.api.bodies import SMALL_BODY
+from journey_service.api.request_bodies import SMALL_BODY
 from journey_service.main import create_app
 from journey_service.settings import Settings, nowhere
 

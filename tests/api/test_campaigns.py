@@ -15,7 +15,7 @@ from api.calls import (
     move,
     problem,
 )
-from journey_service.domain.intake import parse_instant
+from journey_service.domain.events.parsing import parse_instant
 
 CAMPAIGN = {
     *("id", "customer_id", "type", "status", "transition_seq", "started_at", "ended_at", "reason"),

@@ -7,19 +7,19 @@ import orjson
 import pytest
 
 from api.calls import API, JSON, event, journey, look, problem, tell
-from journey_service.api.shapes.settings import ScoringOut, SettingsOut
-from journey_service.domain.errors import InvalidInputError
-from journey_service.domain.intake import parse_instant
-from journey_service.domain.policy import (
+from journey_service.api.companies.schemas.settings import ScoringOut, SettingsOut
+from journey_service.domain.companies.policy import (
     DEFAULT_POLICY,
     CompanyPolicy,
     ScoringPolicy,
     parse_policy,
     policy_to_json,
 )
-from journey_service.domain.stages import DEFAULT_STAGES
+from journey_service.domain.errors import InvalidInputError
+from journey_service.domain.events.parsing import parse_instant
+from journey_service.domain.stages.stage_map import DEFAULT_STAGES
 from journey_service.main import create_app
-from journey_service.services import settings
+from journey_service.services.companies import settings
 from journey_service.settings import nowhere
 
 DEFAULTS = policy_to_json(DEFAULT_POLICY)

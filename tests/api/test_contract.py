@@ -14,10 +14,10 @@ from pydantic import ValidationError
 
 from api.calls import API, JSON, PROBLEM, event, problem
 from api.conftest import Contract
-from journey_service.api.shapes.events import EventIn
+from journey_service.api.events.schemas.events import EventIn
 from journey_service.domain.errors import InvalidInputError
-from journey_service.domain.events import EVENT_TYPES
-from journey_service.domain.intake import check_json, parse_event
+from journey_service.domain.events.event import EVENT_TYPES
+from journey_service.domain.events.parsing import check_json, parse_event
 from journey_service.main import create_app
 from journey_service.settings import nowhere
 

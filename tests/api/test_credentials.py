@@ -7,9 +7,9 @@ import pytest
 
 from api.calls import API, JSON, event, problem, tell, without_id
 from journey_service.api.authorization import OPEN, served
-from journey_service.domain.actors import SELF
+from journey_service.domain.access.actors import SELF
 from journey_service.main import create_app
-from journey_service.services import credentials
+from journey_service.services.access import credentials
 from journey_service.settings import nowhere
 
 NOWHERE = nowhere()

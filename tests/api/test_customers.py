@@ -3,7 +3,7 @@
 import pytest
 
 from api.calls import API, NOON, as_kept, event, every_page, look, problem, tell
-from journey_service.domain.intake import parse_instant
+from journey_service.domain.events.parsing import parse_instant
 
 UNKNOWN = {"status": "unknown", "at": None, "source": None}
 ADA = {"name": "Ada Lovelace", "email": "ada@example.com", "phone": "+49 30 1234567"}

@@ -3,7 +3,7 @@
 import pytest
 
 from api.calls import API, NOON, as_kept, journey, look, problem, tell
-from journey_service.domain.intake import parse_instant
+from journey_service.domain.events.parsing import parse_instant
 
 DAYS_91 = "2026-05-31T11:00:00Z"
 """The instant from which a visit on March 1 at eleven is more than ninety days ago."""

@@ -20,20 +20,20 @@ from fastapi import FastAPI
 
 from api.calls import API, NOON, tell
 from conftest import PEPPER, Tenant
-from journey_service.api import callers
+from journey_service.api import authentication as callers
+from journey_service.api.authentication import CustomerReader
 from journey_service.api.authorization import OPEN, UndeclaredRouteError, check_declared
-from journey_service.api.callers import CustomerReader
-from journey_service.domain.actors import OPERATE, ROLE_SCOPES, SELF, Actor, Role
-from journey_service.domain.intake import parse_instant
-from journey_service.domain.stages import DEFAULT_STAGES
+from journey_service.domain.access.actors import OPERATE, ROLE_SCOPES, SELF, Actor, Role
+from journey_service.domain.events.parsing import parse_instant
+from journey_service.domain.stages.stage_map import DEFAULT_STAGES
 from journey_service.main import create_app
-from journey_service.services import credentials
-from journey_service.services.companies import NewCompany, found_company
-from journey_service.services.delivery import publish
-from journey_service.services.schedule import IMPORTS, JOBS
-from journey_service.services.snapshots import take_page
+from journey_service.services.access import credentials
+from journey_service.services.actions.dispatcher import publish
+from journey_service.services.analytics.snapshots import take_page
+from journey_service.services.companies.provisioning import NewCompany, found_company
+from journey_service.services.operations.schedule import IMPORTS, JOBS
 from journey_service.settings import nowhere
-from journey_service.worker.rounds import Rounds
+from journey_service.worker.polling import Rounds
 
 FEWEST_PROBES = 2_000
 ORIGIN = {"Origin": "http://journey.test"}

@@ -9,12 +9,12 @@ import pytest
 
 from api.calls import API, JSON, NOON, every_page, problem, tell, without_id
 from conftest import PEPPER
-from journey_service.api import callers
-from journey_service.domain.actors import EVERYTHING, OPERATE, ROLE_SCOPES, SELF, Actor, Role
+from journey_service.api import authentication as callers
+from journey_service.domain.access.actors import EVERYTHING, OPERATE, ROLE_SCOPES, SELF, Actor, Role
 from journey_service.domain.errors import InvalidInputError
 from journey_service.main import create_app
-from journey_service.repositories import keys as stored
-from journey_service.services import credentials
+from journey_service.repositories.access import api_keys as stored
+from journey_service.services.access import credentials
 from journey_service.settings import nowhere
 
 KEYS = f"{API}/admin/keys"
@@ -498,7 +498,7 @@ async def test_a_rotation_that_forgets_to_hold_the_key_is_found_out(http, salon,
     async def nobody(*_):
         return None
 
-    monkeypatch.setattr("journey_service.repositories.keys.Keys.successor", nobody)
+    monkeypatch.setattr("journey_service.repositories.access.api_keys.Keys.successor", nobody)
 
     with pytest.raises(AssertionError):
         await test_of_many_who_rotate_a_key_at_once_one_gets_a_successor(http, salon, outside)

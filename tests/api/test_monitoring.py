@@ -9,10 +9,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from api.calls import look, tell
 from journey_service.api.telemetry import Telemetry
-from journey_service.domain.intake import parse_instant
+from journey_service.domain.events.parsing import parse_instant
 from journey_service.logs import JsonFormatter, OnceOnly, bound_to
 from journey_service.main import create_app
-from journey_service.services.monitoring import Watch, watched
+from journey_service.services.operations.monitoring import Watch, watched
 
 TOKEN = "tQ8vZr3nK6wX1mB5yLcE9hSd"
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from api.calls import API, JSON, NOON, event, every_page, journey, look, problem, tell
-from journey_service.domain.intake import parse_instant
+from journey_service.domain.events.parsing import parse_instant
 
 AT_NOON = parse_instant(NOON, "")
 DAYS_91 = "2026-05-31T11:00:00Z"

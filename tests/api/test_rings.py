@@ -6,8 +6,8 @@ import pytest
 from redis.asyncio import Redis
 
 from api.calls import API, NOON, act, event, journey, look, meet, move, tell
-from journey_service.domain.intake import parse_instant
-from journey_service.gateways.doorbell import QUEUE
+from journey_service.domain.events.parsing import parse_instant
+from journey_service.gateways.worker_wakeup import QUEUE
 
 RUNG = {"ring:news", "ring:actions"}
 

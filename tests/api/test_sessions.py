@@ -17,9 +17,10 @@ import pytest
 
 from api.calls import API, problem
 from gateways.identity_provider import FakeProvider, assembled, rsa_key
-from journey_service.api import callers, sign_in
+from journey_service.api import authentication as callers
+from journey_service.api.access import sign_in
 from journey_service.api.dependencies import House
-from journey_service.domain.actors import ROLE_SCOPES, Actor, Role
+from journey_service.domain.access.actors import ROLE_SCOPES, Actor, Role
 from journey_service.domain.errors import (
     ForbiddenError,
     InvalidInputError,
@@ -27,10 +28,10 @@ from journey_service.domain.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
-from journey_service.gateways.identity import IdentityProvider
+from journey_service.gateways.oidc import IdentityProvider
 from journey_service.main import create_app
-from journey_service.repositories import sessions as kept
-from journey_service.services import sessions
+from journey_service.repositories.access import sessions as kept
+from journey_service.services.access import sessions
 from journey_service.settings import Settings
 
 HERE = "http://journey.test"
@@ -240,7 +241,7 @@ async def test_a_cookie_that_goes_over_any_wire_is_found_out(base, salon, monkey
 
 async def test_a_cookie_that_scripts_could_read_is_found_out(client, salon, monkeypatch):
     monkeypatch.setattr(
-        "journey_service.api.sessions.keep",
+        "journey_service.api.access.sessions.keep",
         lambda response, house, token: response.set_cookie(callers.cookie_name(house), token),
     )
 

@@ -3,9 +3,9 @@
 import pytest
 
 from api.calls import API, NOON, audited, key_of, look, meet, move, problem
-from journey_service.domain.actions import DEFAULT_ACTIONS
-from journey_service.domain.intake import parse_instant
-from journey_service.domain.playbook import actions_to_json
+from journey_service.domain.actions.parsing import actions_to_json
+from journey_service.domain.actions.stage_actions import DEFAULT_ACTIONS
+from journey_service.domain.events.parsing import parse_instant
 
 CALL = {"name": "call_back", "steps": [{"channel": "call", "title": "How was it?", "due_days": 0}]}
 ACTIONS = [

@@ -3,9 +3,9 @@
 import pytest
 
 from api.calls import API, NOON, event, every_page, journey, look, problem, tell
-from journey_service.domain.intake import parse_instant
-from journey_service.domain.stages import DEFAULT_STAGES
-from journey_service.services import backtests, previews, stage_maps
+from journey_service.domain.events.parsing import parse_instant
+from journey_service.domain.stages.stage_map import DEFAULT_STAGES
+from journey_service.services.stages import backtests, previews, stage_maps
 
 EASY = {"trigger": "lifetime_value", "conditions": {"value": ">=100"}}
 SEEN = {"If-Match": '"1"'}

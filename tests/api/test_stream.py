@@ -11,12 +11,12 @@ import pytest
 
 from api.calls import API, NOON, act, look, meet, move, problem
 from conftest import ERASURE_KEY, OPERATOR_KEY, PEPPER, VAULT_KEY
-from journey_service.api import stream as routes
-from journey_service.api.stopping import when_told_to_stop
-from journey_service.domain.agenda import NewsType
-from journey_service.domain.intake import parse_instant
-from journey_service.services.delivery import publish
-from journey_service.services.feed import PAGE, Feed
+from journey_service.api.actions import event_stream as routes
+from journey_service.api.shutdown import when_told_to_stop
+from journey_service.domain.actions.action_plan import NewsType
+from journey_service.domain.events.parsing import parse_instant
+from journey_service.services.actions.dispatcher import publish
+from journey_service.services.actions.event_stream import PAGE, Feed
 from processes import running
 
 LONG = 60.0

@@ -15,7 +15,7 @@ from api.calls import (
     move,
     problem,
 )
-from journey_service.domain.intake import parse_instant
+from journey_service.domain.events.parsing import parse_instant
 
 TASK = {
     *("id", "customer_id", "customer_name", "channel", "name", "title", "stage", "assignee", "note"),

@@ -3,8 +3,8 @@
 import pytest
 
 from api.calls import API, NOON, audited, every_page, key_of, look, problem
-from journey_service.domain.intake import parse_instant
-from journey_service.domain.templates import BUILT_IN
+from journey_service.domain.actions.templates import BUILT_IN
+from journey_service.domain.events.parsing import parse_instant
 
 TEMPLATES = f"{API}/templates"
 TEMPLATE = {

@@ -7,11 +7,11 @@ import pytest
 
 from api.calls import API, NOON, act, audited, look, meet, problem
 from api.test_browsers import Page, directives, hash_of
-from journey_service.domain.actions import Channel
-from journey_service.domain.intake import parse_instant
-from journey_service.services import unsubscribing
-from journey_service.services.delivery import publish
-from journey_service.services.parcels import unsubscribe_token
+from journey_service.domain.actions.stage_actions import Channel
+from journey_service.domain.events.parsing import parse_instant
+from journey_service.services.actions import unsubscribe as unsubscribing
+from journey_service.services.actions.dispatcher import publish
+from journey_service.services.actions.outbound_messages import unsubscribe_token
 from services.receivers import courier_of, surroundings
 from services.receivers import unsubscribe_token as token_in
 

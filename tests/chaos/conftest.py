@@ -15,7 +15,7 @@ from chaos.outside import Outside
 from chaos.outside import outside as opened
 from conftest import ERASURE_KEY, VAULT_KEY
 from journey_service.embedded import Servers
-from journey_service.repositories import migrating
+from journey_service.repositories import migrations as migrating
 from journey_service.repositories.database import Database
 
 _SIZES = ("ci", "chaos", "full")

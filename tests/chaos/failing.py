@@ -24,22 +24,24 @@ from uuid import uuid4
 
 from sqlalchemy import text
 
-from journey_service.domain.agenda import Agenda
-from journey_service.domain.delivery import Receipt
+from journey_service.domain.actions.action_plan import Agenda
+from journey_service.domain.actions.delivery import Receipt
 from journey_service.gateways import webhooks
-from journey_service.repositories import outbox
-from journey_service.repositories.agendas import Agendas
+from journey_service.repositories.actions import outbox
+from journey_service.repositories.actions.action_plans import Agendas
+from journey_service.repositories.actions.outbound_events import News
+from journey_service.repositories.actions.outbox import Outbox
 from journey_service.repositories.database import Database
-from journey_service.repositories.events import Events
-from journey_service.repositories.news import News
-from journey_service.repositories.outbox import Outbox
-from journey_service.repositories.relationships import Relationships
-from journey_service.repositories.transitions import Transitions
-from journey_service.services import delivery, desk, intake
-from journey_service.services.delivery import Courier, Post
-from journey_service.services.parcels import Parcel
+from journey_service.repositories.events.ledger import Events
+from journey_service.repositories.journeys.relationships import Relationships
+from journey_service.repositories.journeys.transitions import Transitions
+from journey_service.services.actions import dispatcher as delivery
+from journey_service.services.actions.dispatcher import Courier, Post
+from journey_service.services.actions.outbound_messages import Parcel
+from journey_service.services.events import ingest_batcher as intake
+from journey_service.services.journeys import transaction as desk
 from journey_service.settings import read_settings
-from journey_service.worker import rounds
+from journey_service.worker import polling as rounds
 from journey_service.worker.main import run_worker
 
 Hit = Callable[[], None]
@@ -112,7 +114,7 @@ def _before_commit(hit: Hit) -> None:
 
 def _before_response(hit: Hit) -> None:
     """When an event is committed, and nobody was told."""
-    from journey_service.api import events  # noqa: PLC0415  # the worker has no use for the API
+    from journey_service.api.events import events  # noqa: PLC0415  # the worker has no use for the API
 
     original = events._json
 

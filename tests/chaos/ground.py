@@ -18,20 +18,20 @@ import asyncpg
 
 from chaos.outside import Outside
 from conftest import ERASURE_KEY, PEPPER, VAULT_KEY
-from journey_service.domain.actions import DEFAULT_ACTIONS
-from journey_service.domain.actors import Actor
-from journey_service.domain.events import Event
+from journey_service.domain.access.actors import Actor
+from journey_service.domain.actions.stage_actions import DEFAULT_ACTIONS
+from journey_service.domain.events.event import Event
 from journey_service.embedded.processes import dying_with_us
-from journey_service.gateways.mail import SmtpMailer
-from journey_service.gateways.outgoing import Outgoing
+from journey_service.gateways.http_client import Outgoing
+from journey_service.gateways.smtp import SmtpMailer
 from journey_service.gateways.webhooks import Webhooks
 from journey_service.repositories.database import Database
-from journey_service.services.companies import NewCompany, found_company
-from journey_service.services.credentials import KeyWish, create_key
-from journey_service.services.delivery import Courier, Post, publish
-from journey_service.services.endpoints import add_endpoint
-from journey_service.services.ingest import ingest
-from journey_service.services.parcels import Links
+from journey_service.services.access.credentials import KeyWish, create_key
+from journey_service.services.actions.dispatcher import Courier, Post, publish
+from journey_service.services.actions.outbound_messages import Links
+from journey_service.services.actions.webhook_endpoints import add_endpoint
+from journey_service.services.companies.provisioning import NewCompany, found_company
+from journey_service.services.events.ingest import ingest
 from ledger import faults
 from processes import Process, Server
 

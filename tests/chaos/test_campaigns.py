@@ -8,16 +8,16 @@ from datetime import UTC, datetime, timedelta
 
 from chaos.failing import without
 from chaos.ground import BY, detected, tell
-from journey_service.domain.actions import RETENTION_CAMPAIGN
+from journey_service.domain.actions.stage_actions import RETENTION_CAMPAIGN
 from journey_service.domain.errors import CampaignEndedError, UnavailableError
-from journey_service.domain.events import Event
-from journey_service.services.campaigns import cancel_campaign
-from journey_service.services.clock import advance
-from journey_service.services.customers import put_customer
-from journey_service.services.ingest import ingest
+from journey_service.domain.events.event import Event
+from journey_service.services.actions.campaigns import cancel_campaign
+from journey_service.services.customers.privacy import anonymize_customer
+from journey_service.services.customers.profiles import put_customer
+from journey_service.services.events.ingest import ingest
+from journey_service.services.job_registry import KINDS
 from journey_service.services.jobs import get_job, list_jobs, run_job
-from journey_service.services.kinds import KINDS
-from journey_service.services.privacy import anonymize_customer
+from journey_service.services.operations.test_clock import advance
 from ledger import rows
 
 T0 = datetime(2026, 1, 5, 12, tzinfo=UTC)

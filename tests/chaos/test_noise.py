@@ -7,7 +7,7 @@ from datetime import timedelta
 from chaos.failing import without
 from chaos.ground import Tally, detected, elapsed, tell
 from chaos.outside import Answer
-from journey_service.domain.delivery import RETRY_AFTER
+from journey_service.domain.actions.delivery import RETRY_AFTER
 
 MOST_ATTEMPTS = len(RETRY_AFTER) + 1
 WISH = 3_600

@@ -3,10 +3,10 @@
 from datetime import datetime
 
 from domain.stories import rule, stage
-from journey_service.domain.engine import Decision
-from journey_service.domain.journey import Journey
-from journey_service.domain.plans import Family, Move
-from journey_service.domain.relationship import Relationship, Rulebook
+from journey_service.domain.journeys.engine import Decision
+from journey_service.domain.journeys.journey import Journey
+from journey_service.domain.journeys.relationship import Relationship, Rulebook
+from journey_service.domain.stages.compiled_rules import Family, Move
 
 #: what the guide's `match` has an arm for; every other trigger falls to its `default => false`
 ARMS = frozenset(("appointment_count", "lifetime_value", "days_since_last_appointment", "call_received"))

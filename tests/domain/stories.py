@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count
 
-from journey_service.domain.events import Event
-from journey_service.domain.journey import Journey
-from journey_service.domain.policy import DEFAULT_POLICY, CompanyPolicy, parse_policy
-from journey_service.domain.relationship import Rulebook, Transition
-from journey_service.domain.stages import DEFAULT_STAGES, parse_stage_map
+from journey_service.domain.companies.policy import DEFAULT_POLICY, CompanyPolicy, parse_policy
+from journey_service.domain.events.event import Event
+from journey_service.domain.journeys.journey import Journey
+from journey_service.domain.journeys.relationship import Rulebook, Transition
+from journey_service.domain.stages.stage_map import DEFAULT_STAGES, parse_stage_map
 
 T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)

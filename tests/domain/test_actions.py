@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.stories import DAY, DEFAULT_MAP, T0
-from journey_service.domain.actions import (
+from journey_service.domain.actions.action_plan import Agenda, State
+from journey_service.domain.actions.stage_actions import (
     DEFAULT_ACTIONS,
     HELD_AT_NIGHT,
     MESSAGES,
@@ -23,9 +24,8 @@ from journey_service.domain.actions import (
     Step,
     messages,
 )
-from journey_service.domain.agenda import Agenda, State
-from journey_service.domain.policy import DEFAULT_POLICY
-from journey_service.domain.relationship import Cause, Transition, TriggerType
+from journey_service.domain.companies.policy import DEFAULT_POLICY
+from journey_service.domain.journeys.relationship import Cause, Transition, TriggerType
 
 EVERYWHERE = Reach({}, has_email=True, has_phone=True)
 GUIDE = {

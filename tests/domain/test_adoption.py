@@ -25,12 +25,12 @@ from domain.stories import (
     suppressed,
     visits,
 )
-from journey_service.domain.engine import decide
-from journey_service.domain.journey import Journey
-from journey_service.domain.map_changes import draw_up
-from journey_service.domain.policy import DEFAULT_POLICY
-from journey_service.domain.relationship import Activation, Rulebook, TriggerType
-from journey_service.domain.stages import DEFAULT_STAGES, parse_stage_map
+from journey_service.domain.companies.policy import DEFAULT_POLICY
+from journey_service.domain.journeys.engine import decide
+from journey_service.domain.journeys.journey import Journey
+from journey_service.domain.journeys.relationship import Activation, Rulebook, TriggerType
+from journey_service.domain.stages.changes import draw_up
+from journey_service.domain.stages.stage_map import DEFAULT_STAGES, parse_stage_map
 
 FUTURE, SILENT, LOUD = Activation.FUTURE_ONLY, Activation.CURRENT_SILENT, Activation.CURRENT_WITH_ACTIONS
 PRESENT = [SILENT, LOUD]

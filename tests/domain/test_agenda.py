@@ -7,8 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from domain.stories import DAY, DEFAULT_MAP, HOUR, INSTANT, T0, company, day, defaults_with, rule, stage
-from journey_service.domain.actions import DEFAULT_ACTIONS, MESSAGES, Channel, Reach, StageAction, Step
-from journey_service.domain.agenda import (
+from journey_service.domain.actions.action_plan import (
     Agenda,
     Campaign,
     NewsType,
@@ -22,9 +21,17 @@ from journey_service.domain.agenda import (
     quiet_until,
     running,
 )
-from journey_service.domain.playbook import step_from_json, step_to_json
-from journey_service.domain.policy import parse_policy
-from journey_service.domain.relationship import Cause, Transition, TriggerType
+from journey_service.domain.actions.parsing import step_from_json, step_to_json
+from journey_service.domain.actions.stage_actions import (
+    DEFAULT_ACTIONS,
+    MESSAGES,
+    Channel,
+    Reach,
+    StageAction,
+    Step,
+)
+from journey_service.domain.companies.policy import parse_policy
+from journey_service.domain.journeys.relationship import Cause, Transition, TriggerType
 
 UTC_ZONE = ZoneInfo("UTC")
 BERLIN = ZoneInfo("Europe/Berlin")

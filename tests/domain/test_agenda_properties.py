@@ -15,10 +15,17 @@ from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
 from domain.stories import DAY, DEFAULT_MAP, HOUR, INSTANT, T0
-from journey_service.domain.actions import DEFAULT_ACTIONS, MESSAGES, Channel, Reach, StageAction, Step
-from journey_service.domain.agenda import Agenda, Reason, State, Wish, by_hand
-from journey_service.domain.policy import CompanyPolicy
-from journey_service.domain.relationship import Cause, Transition, TriggerType
+from journey_service.domain.actions.action_plan import Agenda, Reason, State, Wish, by_hand
+from journey_service.domain.actions.stage_actions import (
+    DEFAULT_ACTIONS,
+    MESSAGES,
+    Channel,
+    Reach,
+    StageAction,
+    Step,
+)
+from journey_service.domain.companies.policy import CompanyPolicy
+from journey_service.domain.journeys.relationship import Cause, Transition, TriggerType
 
 UNASKED = (Channel.EMAIL, Channel.SMS, Channel.OFFER)
 """What reaches the customer at once."""

@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from domain.stories import DAY, DEFAULT, INSTANT, company, day, event, rule, stage, visits
-from journey_service.domain.backtest import Alarm, Lapse, Move, Outcome, Replay, Terms, Verdict
-from journey_service.domain.relationship import Rulebook
-from journey_service.domain.tallies import Days, Tally
+from journey_service.domain.journeys.relationship import Rulebook
+from journey_service.domain.simulation.backtest import Alarm, Lapse, Move, Outcome, Replay, Terms, Verdict
+from journey_service.domain.simulation.backtest_totals import Days, Tally
 
 UTC_ZONE = ZoneInfo("UTC")
 BY_MISSED_RATE = company(

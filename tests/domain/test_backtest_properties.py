@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from domain.chance import Company, as_event, companies, default_forms, literal_events, spans
 from domain.stories import DAY, INSTANT, T0
-from journey_service.domain.backtest import Outcome, Replay, Terms, Verdict
-from journey_service.domain.tallies import Days, Tally
+from journey_service.domain.simulation.backtest import Outcome, Replay, Terms, Verdict
+from journey_service.domain.simulation.backtest_totals import Days, Tally
 from oracle import literal
 
 UTC_ZONE = ZoneInfo("UTC")

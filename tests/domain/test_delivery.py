@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from journey_service.domain.delivery import (
+from journey_service.domain.actions.delivery import (
     JITTER,
     LONGEST_RETRY_AFTER,
     RETRY_AFTER,

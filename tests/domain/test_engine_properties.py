@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from domain.chance import companies, default_forms, operations, play, policies, spans
 from domain.stories import DAY, DEFAULT, INSTANT, after, day, event, path, visits
-from journey_service.domain import scoring
-from journey_service.domain.engine import Family, decide
-from journey_service.domain.journey import Journey
-from journey_service.domain.relationship import Rulebook
-from journey_service.domain.stages import Kind
+from journey_service.domain.journeys import scoring
+from journey_service.domain.journeys.engine import Family, decide
+from journey_service.domain.journeys.journey import Journey
+from journey_service.domain.journeys.relationship import Rulebook
+from journey_service.domain.stages.stage_map import Kind
 from oracle import literal
 
 

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.stories import DAY, INSTANT, T0, day, event, payments
-from journey_service.domain import scoring
-from journey_service.domain.events import EVENT_TYPES, Event
-from journey_service.domain.facts import (
+from journey_service.domain.companies.policy import DEFAULT_POLICY, CompanyPolicy, parse_policy
+from journey_service.domain.events.event import EVENT_TYPES, Event
+from journey_service.domain.journeys import scoring
+from journey_service.domain.journeys.facts import (
     KEPT_TIMES,
     NOTHING_YET,
     Facts,
@@ -21,7 +22,6 @@ from journey_service.domain.facts import (
     fold,
     keep_newest,
 )
-from journey_service.domain.policy import DEFAULT_POLICY, CompanyPolicy, parse_policy
 from oracle import literal
 
 NOW = day(400)

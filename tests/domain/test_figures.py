@@ -8,12 +8,12 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from domain.stories import T0, stage
-from journey_service.domain import figures
-from journey_service.domain.departures import Departures, predicted_day, retention_actions
+from journey_service.domain.analytics import aggregates as figures
+from journey_service.domain.analytics.aggregates import Way
+from journey_service.domain.analytics.churn import Departures, predicted_day, retention_actions
+from journey_service.domain.analytics.date_ranges import Days, Period, Range, checked_days, days_of
 from journey_service.domain.errors import InvalidInputError
-from journey_service.domain.figures import Way
-from journey_service.domain.ranges import Days, Period, Range, checked_days, days_of
-from journey_service.domain.stages import DEFAULT_STAGES, parse_stage_map
+from journey_service.domain.stages.stage_map import DEFAULT_STAGES, parse_stage_map
 
 TODAY = date(2026, 3, 31)
 DAY = timedelta(days=1)

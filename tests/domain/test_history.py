@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from journey_service.domain.errors import InvalidInputError, MalformedError
-from journey_service.domain.history import FaultyLineError, HistoryReader
-from journey_service.domain.intake import Line
+from journey_service.domain.events.import_file import FaultyLineError, HistoryReader
+from journey_service.domain.events.parsing import Line
 
 UTC_ZONE = ZoneInfo("UTC")
 HEADER = b"customer_id,event_type,occurred_at,amount\n"

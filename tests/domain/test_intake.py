@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from domain.stories import INSTANT, T0, event
 from journey_service.domain.errors import InvalidInputError
-from journey_service.domain.events import EVENT_TYPES, Event, content_hash
-from journey_service.domain.intake import (
+from journey_service.domain.events.event import EVENT_TYPES, Event, content_hash
+from journey_service.domain.events.parsing import (
     check_json,
     future_fault,
     line_id,

@@ -7,15 +7,15 @@ import pytest
 
 from domain.guide_literal import STAGES, ArmlessJourney, LiteralJourney
 from domain.stories import DEFAULT, any_of, company, defaults_with, path, rule, stage
-from journey_service.domain.engine import Decision
-from journey_service.domain.events import EARLIEST, LATEST
-from journey_service.domain.journey import Journey
-from journey_service.domain.linting import Severity, lint
-from journey_service.domain.linting.acceptance import is_within, rank, rates
-from journey_service.domain.policy import DEFAULT_POLICY, parse_policy
-from journey_service.domain.relationship import Rulebook
-from journey_service.domain.rules import TRIGGERS, Condition, Field, Rule
-from journey_service.domain.stages import Kind, Stage, StageMap
+from journey_service.domain.companies.policy import DEFAULT_POLICY, parse_policy
+from journey_service.domain.events.event import EARLIEST, LATEST
+from journey_service.domain.journeys.engine import Decision
+from journey_service.domain.journeys.journey import Journey
+from journey_service.domain.journeys.relationship import Rulebook
+from journey_service.domain.simulation.linter import Severity, lint
+from journey_service.domain.simulation.linter.value_ranges import is_within, rank, rates
+from journey_service.domain.stages.rules import TRIGGERS, Condition, Field, Rule
+from journey_service.domain.stages.stage_map import Kind, Stage, StageMap
 
 DAYS = "days_since_last_appointment"
 LAPSED = rule(DAYS, days=">90")

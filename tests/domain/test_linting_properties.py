@@ -17,13 +17,13 @@ from domain.chance import (
 )
 from domain.stories import DEFAULT, T0, any_of, rule, stage
 from domain.stories import company as company_of
-from journey_service.domain.journey import Journey
-from journey_service.domain.linting import lint
-from journey_service.domain.linting.exploration import budget, explore
-from journey_service.domain.linting.lookahead import attentive
-from journey_service.domain.linting.precedence import Precedence
-from journey_service.domain.linting.sightings import deciding_rule
-from journey_service.domain.relationship import Rulebook, TriggerType
+from journey_service.domain.journeys.journey import Journey
+from journey_service.domain.journeys.relationship import Rulebook, TriggerType
+from journey_service.domain.simulation.linter import lint
+from journey_service.domain.simulation.linter.evidence import deciding_rule
+from journey_service.domain.simulation.linter.precedence import Precedence
+from journey_service.domain.simulation.linter.score_lookahead import attentive
+from journey_service.domain.simulation.linter.search import budget, explore
 from oracle import literal
 
 ONE_STEP = 1_300

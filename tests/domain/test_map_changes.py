@@ -4,8 +4,8 @@ import pytest
 
 from domain.stories import any_of, rule, stage
 from journey_service.domain.errors import InvalidInputError, StageArchivedError, StageNotFoundError
-from journey_service.domain.map_changes import Change, amend, archive, diff, draw_up
-from journey_service.domain.stages import DEFAULT_STAGES, parse_stage_map, stage_map_to_json
+from journey_service.domain.stages.changes import Change, amend, archive, diff, draw_up
+from journey_service.domain.stages.stage_map import DEFAULT_STAGES, parse_stage_map, stage_map_to_json
 
 VISIT = rule("appointment_completed")
 SILENT = rule("days_since_last_appointment", days=">90")

@@ -22,13 +22,13 @@ from domain.stories import (
     tell,
     visits,
 )
-from journey_service.domain import futures
-from journey_service.domain.events import MAX_AMOUNT_CENTS, MAX_SUM_CENTS, EventType
-from journey_service.domain.futures import HORIZON, MOVES
-from journey_service.domain.journey import Journey
-from journey_service.domain.outlook import VISITS, look_ahead
-from journey_service.domain.paths import Need, State
-from journey_service.domain.relationship import Rulebook
+from journey_service.domain.events.event import MAX_AMOUNT_CENTS, MAX_SUM_CENTS, EventType
+from journey_service.domain.journeys.explanation import projection as futures
+from journey_service.domain.journeys.explanation.forecast import VISITS, look_ahead
+from journey_service.domain.journeys.explanation.paths import Need, State
+from journey_service.domain.journeys.explanation.projection import HORIZON, MOVES
+from journey_service.domain.journeys.journey import Journey
+from journey_service.domain.journeys.relationship import Rulebook
 
 MINUTE = HOUR / 60
 VISIT = EventType.APPOINTMENT_COMPLETED

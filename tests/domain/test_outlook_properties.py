@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from domain.chance import companies, operations, play, policies, spans
 from domain.stories import DEFAULT, INSTANT, after, day, event, visits
-from journey_service.domain import wording
-from journey_service.domain.engine import decide
-from journey_service.domain.futures import HORIZON, MOVES
-from journey_service.domain.journey import Journey
-from journey_service.domain.outlook import look_ahead
-from journey_service.domain.paths import State
-from journey_service.domain.plans import plan_for
-from journey_service.domain.relationship import Rulebook
+from journey_service.domain.journeys.engine import decide
+from journey_service.domain.journeys.explanation import sentences as wording
+from journey_service.domain.journeys.explanation.forecast import look_ahead
+from journey_service.domain.journeys.explanation.paths import State
+from journey_service.domain.journeys.explanation.projection import HORIZON, MOVES
+from journey_service.domain.journeys.journey import Journey
+from journey_service.domain.journeys.relationship import Rulebook
+from journey_service.domain.stages.compiled_rules import plan_for
 
 BERLIN = ZoneInfo("Europe/Berlin")
 

@@ -6,9 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from journey_service.domain.actions import DEFAULT_ACTIONS, Channel, StageAction, Step
+from journey_service.domain.actions.parsing import (
+    actions_to_json,
+    parse_actions,
+    step_from_json,
+    step_to_json,
+)
+from journey_service.domain.actions.stage_actions import DEFAULT_ACTIONS, Channel, StageAction, Step
 from journey_service.domain.errors import InvalidInputError
-from journey_service.domain.playbook import actions_to_json, parse_actions, step_from_json, step_to_json
 
 OBJECT = "must be an object"
 UNKNOWN = "is not known here"

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 
 from domain.chance import policies
-from journey_service.domain.errors import InvalidInputError
-from journey_service.domain.policy import (
+from journey_service.domain.companies.policy import (
     DEFAULT_POLICY,
     CompanyPolicy,
     ScoringPolicy,
     parse_policy,
     policy_to_json,
 )
+from journey_service.domain.errors import InvalidInputError
 
 DAYS = "must be a whole number of days from 1 to 3650"
 WHOLE = "must be a whole number from 1 to 3650"

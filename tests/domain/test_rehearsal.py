@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from domain.chance import companies, operations, play
 from domain.stories import DEFAULT, after, company, day, defaults_with, rule, visits
-from journey_service.domain.actions import Reach
-from journey_service.domain.journey import Journey
-from journey_service.domain.rehearsal import SAMPLES, Draft, Tally
-from journey_service.domain.relationship import Activation, Rulebook
-from journey_service.domain.stages import StageMap
+from journey_service.domain.actions.stage_actions import Reach
+from journey_service.domain.journeys.journey import Journey
+from journey_service.domain.journeys.relationship import Activation, Rulebook
+from journey_service.domain.simulation.preview import SAMPLES, Draft, Tally
+from journey_service.domain.stages.stage_map import StageMap
 
 SILENT, LOUD = Activation.CURRENT_SILENT, Activation.CURRENT_WITH_ACTIONS
 REACH = Reach({}, has_email=True, has_phone=True)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from domain.chance import OPERATORS, guide_rules
 from domain.stories import any_of, rule
 from journey_service.domain.errors import Fault
-from journey_service.domain.events import EventType
-from journey_service.domain.rules import (
+from journey_service.domain.events.event import EventType
+from journey_service.domain.stages.rules import (
     TRIGGERS,
     Condition,
     Field,

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from domain.chance import policies
 from domain.stories import DAY, INSTANT, day, event, payments
-from journey_service.domain.facts import NOTHING_YET, Facts, days_since, fold
-from journey_service.domain.policy import DEFAULT_POLICY, CompanyPolicy, half_up, parse_policy
-from journey_service.domain.scoring import (
+from journey_service.domain.companies.policy import DEFAULT_POLICY, CompanyPolicy, half_up, parse_policy
+from journey_service.domain.journeys.facts import NOTHING_YET, Facts, days_since, fold
+from journey_service.domain.journeys.scoring import (
     engagement,
     explain_engagement,
     explain_risk,

@@ -9,7 +9,7 @@ from hypothesis import given
 from domain.chance import stage_forms
 from domain.stories import DEFAULT_MAP, any_of, defaults_with, rule, stage
 from journey_service.domain.errors import InvalidInputError
-from journey_service.domain.stages import (
+from journey_service.domain.stages.stage_map import (
     DEFAULT_STAGES,
     Kind,
     StageMap,

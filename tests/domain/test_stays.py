@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from journey_service.domain.figures import in_days
-from journey_service.domain.stays import (
+from journey_service.domain.analytics.aggregates import in_days
+from journey_service.domain.analytics.duration_histograms import (
     MEDIAN,
     P90,
     Between,

@@ -4,9 +4,8 @@ import re
 
 import pytest
 
-from journey_service.domain.actions import Channel
-from journey_service.domain.errors import InvalidInputError
-from journey_service.domain.templates import (
+from journey_service.domain.actions.stage_actions import Channel
+from journey_service.domain.actions.templates import (
     BUILT_IN,
     Template,
     check_key,
@@ -14,6 +13,7 @@ from journey_service.domain.templates import (
     chosen,
     parse_template,
 )
+from journey_service.domain.errors import InvalidInputError
 
 EMAIL = {
     "key": "welcome",

@@ -3,7 +3,7 @@
 import pytest
 
 from domain.stories import after, any_of, company, day, path, rule, stage, visits
-from journey_service.domain.linting import lint
+from journey_service.domain.simulation.linter import lint
 
 SILENT = rule("days_since_last_appointment", days=">90")
 

@@ -20,10 +20,10 @@ from domain.stories import (
     tell,
     visits,
 )
-from journey_service.domain import wording
-from journey_service.domain.journey import Journey
-from journey_service.domain.outlook import look_ahead
-from journey_service.domain.relationship import (
+from journey_service.domain.journeys.explanation import sentences as wording
+from journey_service.domain.journeys.explanation.forecast import look_ahead
+from journey_service.domain.journeys.journey import Journey
+from journey_service.domain.journeys.relationship import (
     Activation,
     Cause,
     ConditionReason,

@@ -23,9 +23,9 @@ from gateways.identity_provider import (
     signer_of,
 )
 from journey_service.domain.errors import InvalidInputError, UnauthenticatedError, UnavailableError
-from journey_service.gateways import identity
-from journey_service.gateways.identity import IdentityProvider, Provider
-from journey_service.gateways.outgoing import Outgoing
+from journey_service.gateways import oidc as identity
+from journey_service.gateways.http_client import Outgoing
+from journey_service.gateways.oidc import IdentityProvider, Provider
 
 OPERATORS = "journey-operators"
 INFINITE, NO_NUMBER = float("inf"), float("nan")

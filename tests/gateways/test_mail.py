@@ -18,10 +18,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from journey_service.domain.delivery import DeliveryFailedError, DeliveryRefusedError, Letter, Receipt
+from journey_service.domain.actions.delivery import DeliveryFailedError, DeliveryRefusedError, Letter, Receipt
 from journey_service.domain.errors import InvalidInputError
-from journey_service.gateways import mail
-from journey_service.gateways.mail import MailDrop, SmtpMailer, read_sender, read_server
+from journey_service.gateways import smtp as mail
+from journey_service.gateways.smtp import MailDrop, SmtpMailer, read_sender, read_server
 
 SENDER = "Salon Lumière <hello@salon.example>"
 USER, PASSWORD = "salon@mails", "p@ss:wörd/+%"

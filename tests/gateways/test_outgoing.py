@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from journey_service.domain.errors import InvalidInputError
-from journey_service.gateways import outgoing
-from journey_service.gateways.outgoing import (
+from journey_service.gateways import http_client as outgoing
+from journey_service.gateways.http_client import (
     Outgoing,
     OutgoingFailedError,
     OutgoingRefusedError,

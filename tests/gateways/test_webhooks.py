@@ -12,8 +12,13 @@ from importlib.metadata import version
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from journey_service.domain.delivery import DeliveryFailedError, DeliveryRefusedError, Message, Receipt
-from journey_service.gateways.outgoing import Outgoing
+from journey_service.domain.actions.delivery import (
+    DeliveryFailedError,
+    DeliveryRefusedError,
+    Message,
+    Receipt,
+)
+from journey_service.gateways.http_client import Outgoing
 from journey_service.gateways.webhooks import Webhooks
 
 NEW, OLD, OTHERS = b"n" * 32, bytes(range(24)), b"o" * 32

@@ -6,9 +6,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from journey_service.domain.analytics.date_ranges import Days
 from journey_service.domain.calendar import local_day
-from journey_service.domain.ranges import Days
-from journey_service.repositories.ranges import EVER, bounds_of, clock_of
+from journey_service.repositories.analytics.date_range_sql import EVER, bounds_of, clock_of
 
 HOUR = timedelta(hours=1)
 ZONES = (

@@ -27,7 +27,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.errors import UnavailableError
-from journey_service.repositories import migrating
+from journey_service.repositories import migrations as migrating
 from journey_service.repositories.database import APP_ROLE, DISPATCHER_ROLE, Database
 from journey_service.repositories.tables import metadata
 

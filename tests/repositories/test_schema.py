@@ -11,10 +11,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from journey_service.embedded import Embedded
-from journey_service.repositories import migrating
+from journey_service.repositories import migrations as migrating
 from journey_service.repositories.database import Database
-from journey_service.repositories.events import _KNOWN
-from journey_service.repositories.health import SCHEMA_REVISION
+from journey_service.repositories.events.ledger import _KNOWN
+from journey_service.repositories.operations.health import SCHEMA_REVISION
 from journey_service.repositories.tables import metadata
 from ledger import rows
 

@@ -7,8 +7,8 @@ import pytest
 
 from conftest import PEPPER, VAULT_KEY
 from journey_service.domain.errors import UnavailableError
+from journey_service.repositories.access.vault import Vault
 from journey_service.repositories.database import Database
-from journey_service.repositories.vault import Vault
 
 SECRET = b"\x00\xff the secret of an endpoint, 32 byt"
 VAULT = Vault(VAULT_KEY)

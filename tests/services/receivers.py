@@ -18,17 +18,17 @@ from typing import Any
 from aiosmtpd.smtp import SMTP
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from journey_service.domain.actors import Actor
-from journey_service.domain.events import Event
-from journey_service.gateways.mail import SmtpMailer
-from journey_service.gateways.outgoing import Outgoing
+from journey_service.domain.access.actors import Actor
+from journey_service.domain.events.event import Event
+from journey_service.gateways.http_client import Outgoing
+from journey_service.gateways.smtp import SmtpMailer
 from journey_service.gateways.webhooks import Webhooks
-from journey_service.services import endpoints
-from journey_service.services.clock import advance
-from journey_service.services.customers import put_customer
-from journey_service.services.delivery import Courier, Post, publish
-from journey_service.services.ingest import ingest
-from journey_service.services.parcels import Links
+from journey_service.services.actions import webhook_endpoints as endpoints
+from journey_service.services.actions.dispatcher import Courier, Post, publish
+from journey_service.services.actions.outbound_messages import Links
+from journey_service.services.customers.profiles import put_customer
+from journey_service.services.events.ingest import ingest
+from journey_service.services.operations.test_clock import advance
 from ledger import rows
 
 BY = Actor("tests")

@@ -19,17 +19,17 @@ import pytest
 
 from conftest import utc
 from domain.stories import defaults_with, rule, stage
-from journey_service.domain.actors import Actor
+from journey_service.domain.access.actors import Actor
 from journey_service.domain.errors import CompanyNotFoundError, InvalidInputError, UnavailableError
-from journey_service.domain.events import Event
-from journey_service.domain.map_changes import draw_up
-from journey_service.domain.stages import DEFAULT_STAGES, parse_stage_map
-from journey_service.repositories.pasts import Pasts
-from journey_service.services import backtests
-from journey_service.services.backtests import BACKTEST, Span, default_lapse_days, run_backtest
-from journey_service.services.imports import read_history, run_import
-from journey_service.services.ingest import ingest
+from journey_service.domain.events.event import Event
+from journey_service.domain.stages.changes import draw_up
+from journey_service.domain.stages.stage_map import DEFAULT_STAGES, parse_stage_map
+from journey_service.repositories.events.event_histories import Pasts
+from journey_service.services.events.imports import read_history, run_import
+from journey_service.services.events.ingest import ingest
 from journey_service.services.jobs import LeaseLostError, Run, get_job, run_job
+from journey_service.services.stages import backtests
+from journey_service.services.stages.backtests import BACKTEST, Span, default_lapse_days, run_backtest
 from ledger import rows
 
 T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -9,17 +9,17 @@ from time import perf_counter
 import pytest
 from sqlalchemy import text
 
-from journey_service.domain import scoring
-from journey_service.domain.actors import Actor
+from journey_service.domain.access.actors import Actor
 from journey_service.domain.errors import CompanyNotFoundError, InvalidInputError, NoTestClockError
-from journey_service.domain.events import LATEST, Event
-from journey_service.repositories import companies
-from journey_service.services import clock
-from journey_service.services.clock import ADVANCE, advance
-from journey_service.services.companies import get_desk
-from journey_service.services.ingest import Outcome, ingest
+from journey_service.domain.events.event import LATEST, Event
+from journey_service.domain.journeys import scoring
+from journey_service.repositories.companies import companies
+from journey_service.services.companies.provisioning import get_desk
+from journey_service.services.events.ingest import Outcome, ingest
+from journey_service.services.job_registry import KINDS
 from journey_service.services.jobs import JobRunner, get_job, list_jobs, run_job
-from journey_service.services.kinds import KINDS
+from journey_service.services.operations import test_clock as clock
+from journey_service.services.operations.test_clock import ADVANCE, advance
 from ledger import faults, journeys, rows
 
 T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)

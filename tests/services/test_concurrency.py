@@ -11,9 +11,9 @@ from sqlalchemy import text
 
 from conftest import ERASURE_KEY, PEPPER, VAULT_KEY
 from journey_service.domain.errors import UnavailableError
-from journey_service.domain.events import Event
-from journey_service.repositories import relationships
-from journey_service.services.ingest import Outcome, ingest
+from journey_service.domain.events.event import Event
+from journey_service.repositories.journeys import relationships
+from journey_service.services.events.ingest import Outcome, ingest
 from ledger import faults, rows
 from processes import running
 

@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from journey_service.domain.actors import Actor
+from journey_service.domain.access.actors import Actor
 from journey_service.domain.errors import CustomerNotFoundError
-from journey_service.services.customers import list_consents, put_customer
-from journey_service.services.privacy import anonymize_customer
+from journey_service.services.customers.privacy import anonymize_customer
+from journey_service.services.customers.profiles import list_consents, put_customer
 from ledger import rows
 
 T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)

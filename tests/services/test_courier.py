@@ -6,16 +6,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from journey_service.domain.actions import Channel, StageAction, Step
-from journey_service.domain.templates import Template
-from journey_service.gateways.outgoing import Outgoing
+from journey_service.domain.actions.stage_actions import Channel, StageAction, Step
+from journey_service.domain.actions.templates import Template
+from journey_service.gateways.http_client import Outgoing
 from journey_service.gateways.webhooks import Webhooks
-from journey_service.services import delivery, endpoints, parcels
-from journey_service.services.clock import advance
-from journey_service.services.delivery import SHARE, Post, publish
-from journey_service.services.endpoints import list_endpoints, rotate_secret
-from journey_service.services.playbooks import set_actions
-from journey_service.services.templates import add_template
+from journey_service.services.actions import dispatcher as delivery
+from journey_service.services.actions import outbound_messages as parcels
+from journey_service.services.actions import webhook_endpoints as endpoints
+from journey_service.services.actions.dispatcher import SHARE, Post, publish
+from journey_service.services.actions.stage_actions import set_actions
+from journey_service.services.actions.templates import add_template
+from journey_service.services.actions.webhook_endpoints import list_endpoints, rotate_secret
+from journey_service.services.operations.test_clock import advance
 from ledger import rows
 from services.receivers import BY, LINKS, LONG, Gate, always, body_of, courier_of, opening, unsubscribe_token
 

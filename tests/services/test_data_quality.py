@@ -6,11 +6,13 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
-from journey_service.domain.actors import Actor
+from journey_service.domain.access.actors import Actor
 from journey_service.domain.errors import CompanyNotFoundError
-from journey_service.domain.events import Event
-from journey_service.services.clock import advance
-from journey_service.services.data_quality import (
+from journey_service.domain.events.event import Event
+from journey_service.services.events.ingest import ingest
+from journey_service.services.job_registry import KINDS
+from journey_service.services.jobs import get_job, run_job
+from journey_service.services.operations.data_quality import (
     EXAMPLES,
     KINDS_OF_ISSUES,
     REPAIRABLE,
@@ -19,10 +21,8 @@ from journey_service.services.data_quality import (
     queue_repairs,
     try_out,
 )
-from journey_service.services.ingest import ingest
-from journey_service.services.jobs import get_job, run_job
-from journey_service.services.kinds import KINDS
-from journey_service.services.reconciliation import reconcile
+from journey_service.services.operations.reconciliation import reconcile
+from journey_service.services.operations.test_clock import advance
 from ledger import faults, journeys, rows
 
 T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)

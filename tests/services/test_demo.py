@@ -10,18 +10,18 @@ import asyncpg
 import orjson
 import pytest
 
-from journey_service.domain.actors import Actor
-from journey_service.domain.stages import Kind
-from journey_service.repositories import migrating
+from journey_service.demo import hand_out_keys, open_demo
+from journey_service.demo.business import write_history
+from journey_service.demo.seeding import BUSINESSES, STANDS_BACK
+from journey_service.domain.access.actors import Actor
+from journey_service.domain.stages.stage_map import Kind
+from journey_service.repositories import migrations as migrating
 from journey_service.repositories.database import Database
-from journey_service.services import credentials
-from journey_service.services.clock import advance
-from journey_service.services.companies import NewCompany, found_company, get_desk
-from journey_service.services.demo import hand_out_keys, open_demo
-from journey_service.services.demo.business import write_history
-from journey_service.services.demo.opening import BUSINESSES, STANDS_BACK
-from journey_service.services.imports import list_imports
+from journey_service.services.access import credentials
+from journey_service.services.companies.provisioning import NewCompany, found_company, get_desk
+from journey_service.services.events.imports import list_imports
 from journey_service.services.jobs import get_job, list_jobs
+from journey_service.services.operations.test_clock import advance
 from ledger import faults, journeys, rows
 
 NOW = datetime(2026, 6, 17, 15, 30, tzinfo=UTC)

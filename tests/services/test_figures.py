@@ -11,27 +11,31 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from journey_service.domain.actors import Actor
+from journey_service.domain.access.actors import Actor
+from journey_service.domain.analytics.aggregates import BANDS, drawn
+from journey_service.domain.analytics.date_ranges import Period, Range
+from journey_service.domain.analytics.rollups import reached_by
 from journey_service.domain.errors import JourneyServiceError, UnavailableError
-from journey_service.domain.events import Event
-from journey_service.domain.figures import BANDS, drawn
-from journey_service.domain.map_changes import draw_up
-from journey_service.domain.ranges import Period, Range
-from journey_service.domain.relationship import Activation, Motion
-from journey_service.domain.rollups import reached_by
-from journey_service.domain.stages import DEFAULT_STAGES
-from journey_service.repositories.counted import RISK_SORTS, Page, RiskPage
-from journey_service.repositories.rollups import Rollups
-from journey_service.services import analytics, counted, figures, outcomes, visits
-from journey_service.services.clock import advance
-from journey_service.services.counted import Became, CohortStepAsked, Outcome
-from journey_service.services.customers import put_customer
-from journey_service.services.ingest import ingest
-from journey_service.services.journeys import ManualMove, move
-from journey_service.services.privacy import anonymize_customer
-from journey_service.services.reconciliation import reconcile
-from journey_service.services.rollups import tighten
-from journey_service.services.stage_maps import Request, change_map
+from journey_service.domain.events.event import Event
+from journey_service.domain.journeys.relationship import Activation, Motion
+from journey_service.domain.stages.changes import draw_up
+from journey_service.domain.stages.stage_map import DEFAULT_STAGES
+from journey_service.repositories.analytics.drilldown import RISK_SORTS, Page, RiskPage
+from journey_service.repositories.analytics.rollups import Rollups
+from journey_service.services.analytics import cohorts as outcomes
+from journey_service.services.analytics import distribution as analytics
+from journey_service.services.analytics import drilldown as counted
+from journey_service.services.analytics import overview as figures
+from journey_service.services.analytics import time_in_stage as visits
+from journey_service.services.analytics.drilldown import Became, CohortStepAsked, Outcome
+from journey_service.services.analytics.rollups import tighten
+from journey_service.services.customers.privacy import anonymize_customer
+from journey_service.services.customers.profiles import put_customer
+from journey_service.services.events.ingest import ingest
+from journey_service.services.journeys.journeys import ManualMove, move
+from journey_service.services.operations.reconciliation import reconcile
+from journey_service.services.operations.test_clock import advance
+from journey_service.services.stages.stage_maps import Request, change_map
 from ledger import rows
 from oracle.figures import Figures, percentile, share, tenths
 from services.readings import literal

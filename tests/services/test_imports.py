@@ -9,14 +9,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from journey_service.domain.actors import Actor
+from journey_service.domain.access.actors import Actor
 from journey_service.domain.errors import InvalidInputError, MalformedError
-from journey_service.domain.events import Event
-from journey_service.repositories.imports import Terms
-from journey_service.services import imports
-from journey_service.services import journeys as journey_service
-from journey_service.services.imports import get_import, list_faults, read_history, run_import
-from journey_service.services.ingest import ingest
+from journey_service.domain.events.event import Event
+from journey_service.repositories.events.imports import Terms
+from journey_service.services.events import imports
+from journey_service.services.events.imports import get_import, list_faults, read_history, run_import
+from journey_service.services.events.ingest import ingest
+from journey_service.services.journeys import journeys as journey_service
 from ledger import faults, journeys, rows
 
 HEADER = "customer_id,occurred_at,event_type,amount\n"

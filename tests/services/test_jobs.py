@@ -6,23 +6,23 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from journey_service.domain.actors import Actor
+from journey_service.domain.access.actors import Actor
+from journey_service.domain.companies.policy import parse_policy
 from journey_service.domain.errors import JobNotFoundError, UnavailableError
-from journey_service.domain.events import Event
-from journey_service.domain.journey import Journey
-from journey_service.domain.policy import parse_policy
-from journey_service.repositories import jobs as job_rows
+from journey_service.domain.events.event import Event
+from journey_service.domain.journeys.journey import Journey
 from journey_service.repositories.database import DatabaseFaultError
-from journey_service.repositories.jobs import Jobs
-from journey_service.services import sweep
-from journey_service.services.clock import advance
-from journey_service.services.evaluation import queue_evaluation
-from journey_service.services.ingest import ingest
+from journey_service.repositories.operations import jobs as job_rows
+from journey_service.repositories.operations.jobs import Jobs
+from journey_service.services.events.ingest import ingest
+from journey_service.services.job_registry import KINDS
 from journey_service.services.jobs import JobRunner, Page, Run, get_job, list_jobs, run_job
-from journey_service.services.kinds import KINDS
-from journey_service.services.nights import begin_night
-from journey_service.services.rescoring import queue_rescore
-from journey_service.services.sweep import Sweeper, sweep_batch
+from journey_service.services.journeys import sweep
+from journey_service.services.journeys.evaluation import queue_evaluation
+from journey_service.services.journeys.rescoring import queue_rescore
+from journey_service.services.journeys.sweep import Sweeper, sweep_batch
+from journey_service.services.operations.nightly import begin_night
+from journey_service.services.operations.test_clock import advance
 from ledger import faults, journeys, rows
 
 T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from liquid import Environment
 
-from journey_service.domain.actions import Channel
+from journey_service.domain.actions.stage_actions import Channel
+from journey_service.domain.actions.templates import BUILT_IN, Template
 from journey_service.domain.errors import InvalidInputError
-from journey_service.domain.templates import BUILT_IN, Template
-from journey_service.services.letters import (
+from journey_service.services.actions.template_rendering import (
     LOOPS,
     VARIABLES,
     check,

@@ -7,15 +7,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from journey_service.domain.agenda import NewsType
-from journey_service.domain.events import Event
-from journey_service.repositories.news import News
-from journey_service.services import desk, feed
-from journey_service.services.clock import advance
-from journey_service.services.delivery import publish, publish_due
-from journey_service.services.feed import Feed
-from journey_service.services.ingest import ingest
-from journey_service.services.privacy import anonymize_customer
+from journey_service.domain.actions.action_plan import NewsType
+from journey_service.domain.events.event import Event
+from journey_service.repositories.actions.outbound_events import News
+from journey_service.services.actions import event_stream as feed
+from journey_service.services.actions.dispatcher import publish, publish_due
+from journey_service.services.actions.event_stream import Feed
+from journey_service.services.customers.privacy import anonymize_customer
+from journey_service.services.events.ingest import ingest
+from journey_service.services.journeys import transaction as desk
+from journey_service.services.operations.test_clock import advance
 from ledger import rows
 from services.receivers import BY, LONG, Quarter, opening
 

@@ -7,23 +7,24 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from journey_service.domain import scoring
-from journey_service.domain.actors import SCHEDULE, Actor
+from journey_service.domain.access.actors import SCHEDULE, Actor
 from journey_service.domain.errors import CustomerNotFoundError, InvalidInputError
-from journey_service.domain.events import Event
-from journey_service.repositories import companies, scores
+from journey_service.domain.events.event import Event
+from journey_service.domain.journeys import scoring
+from journey_service.repositories.companies import companies
 from journey_service.repositories.database import Database
-from journey_service.repositories.imports import Terms
-from journey_service.repositories.jobs import Jobs
-from journey_service.repositories.scores import Page as Looked
-from journey_service.services import nights
-from journey_service.services.imports import read_history, run_import
-from journey_service.services.ingest import ingest
+from journey_service.repositories.events.imports import Terms
+from journey_service.repositories.journeys import scores
+from journey_service.repositories.journeys.scores import Page as Looked
+from journey_service.repositories.operations.jobs import Jobs
+from journey_service.services.events.imports import read_history, run_import
+from journey_service.services.events.ingest import ingest
+from journey_service.services.job_registry import KINDS
 from journey_service.services.jobs import Run, get_job, run_job
-from journey_service.services.kinds import KINDS
-from journey_service.services.nights import begin_due_nights, begin_night
-from journey_service.services.rescoring import LARGEST_CHUNK, queue_rescore
-from journey_service.services.sweep import sweep_batch
+from journey_service.services.journeys.rescoring import LARGEST_CHUNK, queue_rescore
+from journey_service.services.journeys.sweep import sweep_batch
+from journey_service.services.operations import nightly as nights
+from journey_service.services.operations.nightly import begin_due_nights, begin_night
 from ledger import rows
 
 T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)

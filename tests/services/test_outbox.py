@@ -6,24 +6,25 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from journey_service.domain.actions import Channel, StageAction, Step
-from journey_service.domain.agenda import Wish
-from journey_service.domain.delivery import JITTER, LONGEST_RETRY_AFTER, RETRY_AFTER
+from journey_service.domain.actions.action_plan import Wish
+from journey_service.domain.actions.delivery import JITTER, LONGEST_RETRY_AFTER, RETRY_AFTER
+from journey_service.domain.actions.stage_actions import Channel, StageAction, Step
+from journey_service.domain.actions.templates import Template
 from journey_service.domain.errors import ActionNotDeadError
-from journey_service.domain.events import Event
-from journey_service.domain.templates import Template
-from journey_service.gateways.outgoing import Outgoing
+from journey_service.domain.events.event import Event
+from journey_service.gateways.http_client import Outgoing
 from journey_service.gateways.webhooks import Webhooks
-from journey_service.repositories import outbox as outbox_rows
-from journey_service.repositories.outbox import Outbox, Outcome
-from journey_service.services import delivery, desk
-from journey_service.services.actions import ask, get_action, retry_action
-from journey_service.services.delivery import SHARE, Post
-from journey_service.services.endpoints import get_endpoint
-from journey_service.services.parcels import Lease, take
-from journey_service.services.playbooks import set_actions
-from journey_service.services.privacy import anonymize_customer
-from journey_service.services.templates import add_template
+from journey_service.repositories.actions import outbox as outbox_rows
+from journey_service.repositories.actions.outbox import Outbox, Outcome
+from journey_service.services.actions import dispatcher as delivery
+from journey_service.services.actions.delivery_log import ask, get_action, retry_action
+from journey_service.services.actions.dispatcher import SHARE, Post
+from journey_service.services.actions.outbound_messages import Lease, take
+from journey_service.services.actions.stage_actions import set_actions
+from journey_service.services.actions.templates import add_template
+from journey_service.services.actions.webhook_endpoints import get_endpoint
+from journey_service.services.customers.privacy import anonymize_customer
+from journey_service.services.journeys import transaction as desk
 from ledger import journeys, rows
 from services.receivers import BY, LINKS, LONG, Gate, accept, always, opening
 

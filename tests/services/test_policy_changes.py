@@ -15,26 +15,29 @@ from hypothesis import settings as tries
 from hypothesis import strategies as st
 
 from domain.chance import carry_out, companies, operations
-from journey_service.domain import scoring
-from journey_service.domain.actors import Actor
-from journey_service.domain.engine import decide
+from journey_service.domain.access.actors import Actor
+from journey_service.domain.companies.policy import CompanyPolicy, parse_policy, policy_to_json
 from journey_service.domain.errors import InvalidInputError, JourneyServiceError
-from journey_service.domain.events import Event
-from journey_service.domain.journey import Journey
-from journey_service.domain.map_changes import amend, draw_up
-from journey_service.domain.policy import CompanyPolicy, parse_policy, policy_to_json
-from journey_service.domain.relationship import Activation
-from journey_service.domain.stages import DEFAULT_STAGES
-from journey_service.repositories.relationships import COLUMNS, to_standing
-from journey_service.services import adoption, policies, settings, stage_maps
-from journey_service.services.clock import advance
-from journey_service.services.companies import get_desk
-from journey_service.services.ingest import ingest
+from journey_service.domain.events.event import Event
+from journey_service.domain.journeys import scoring
+from journey_service.domain.journeys.engine import decide
+from journey_service.domain.journeys.journey import Journey
+from journey_service.domain.journeys.relationship import Activation
+from journey_service.domain.stages.changes import amend, draw_up
+from journey_service.domain.stages.stage_map import DEFAULT_STAGES
+from journey_service.repositories.journeys.relationships import COLUMNS, to_standing
+from journey_service.services.companies import settings
+from journey_service.services.companies.provisioning import get_desk
+from journey_service.services.companies.settings import Wish, change_policy
+from journey_service.services.events.ingest import ingest
+from journey_service.services.job_registry import KINDS
 from journey_service.services.jobs import LeaseLostError, Run, get_job, run_job
-from journey_service.services.kinds import KINDS
-from journey_service.services.rescoring import queue_rescore
-from journey_service.services.settings import Wish, change_policy
-from journey_service.services.stage_maps import Request, change_map
+from journey_service.services.journeys import policy_rollout as policies
+from journey_service.services.journeys import stage_map_rollout as adoption
+from journey_service.services.journeys.rescoring import queue_rescore
+from journey_service.services.operations.test_clock import advance
+from journey_service.services.stages import stage_maps
+from journey_service.services.stages.stage_maps import Request, change_map
 from ledger import faults, journeys, rows
 from oracle import literal
 

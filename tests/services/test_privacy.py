@@ -11,40 +11,40 @@ import pytest
 
 from conftest import ERASURE_KEY
 from dumps import dump, dump_redis
-from journey_service.domain.actions import Channel
-from journey_service.domain.actors import Actor
-from journey_service.domain.agenda import Wish
+from journey_service.domain.access.actors import Actor
+from journey_service.domain.actions.action_plan import Wish
+from journey_service.domain.actions.stage_actions import Channel
+from journey_service.domain.customers.personal_data import REGISTER, Kind
 from journey_service.domain.errors import CustomerErasedError, CustomerNotFoundError, UnavailableError
-from journey_service.domain.events import Event
-from journey_service.domain.map_changes import draw_up
-from journey_service.domain.personal import REGISTER, Kind
-from journey_service.domain.relationship import Activation
-from journey_service.domain.stages import stage_map_to_json
-from journey_service.repositories import personal
+from journey_service.domain.events.event import Event
+from journey_service.domain.journeys.relationship import Activation
+from journey_service.domain.stages.changes import draw_up
+from journey_service.domain.stages.stage_map import stage_map_to_json
+from journey_service.repositories.customers import personal_data as personal
 from journey_service.repositories.database import Database
-from journey_service.repositories.imports import Terms
+from journey_service.repositories.events.imports import Terms
 from journey_service.repositories.tables import metadata
-from journey_service.services import analytics
-from journey_service.services import journeys as journey_service
-from journey_service.services.actions import ask
-from journey_service.services.audit import note_presence
-from journey_service.services.backtests import BACKTEST, Span, backtest
-from journey_service.services.backtests import queue as queue_backtest
-from journey_service.services.clock import advance
-from journey_service.services.customers import put_customer
-from journey_service.services.imports import get_import, read_history, run_import
-from journey_service.services.ingest import ingest
-from journey_service.services.jobs import get_job, run_job
-from journey_service.services.kinds import KINDS
-from journey_service.services.nights import begin_night
-from journey_service.services.previews import preview
-from journey_service.services.privacy import (
+from journey_service.services.access.audit import note_presence
+from journey_service.services.actions.delivery_log import ask
+from journey_service.services.analytics import distribution as analytics
+from journey_service.services.customers.privacy import (
     anonymize_customer,
     export_customer,
     list_tombstones,
     reapply_erasures,
 )
-from journey_service.services.rescoring import queue_rescore
+from journey_service.services.customers.profiles import put_customer
+from journey_service.services.events.imports import get_import, read_history, run_import
+from journey_service.services.events.ingest import ingest
+from journey_service.services.job_registry import KINDS
+from journey_service.services.jobs import get_job, run_job
+from journey_service.services.journeys import journeys as journey_service
+from journey_service.services.journeys.rescoring import queue_rescore
+from journey_service.services.operations.nightly import begin_night
+from journey_service.services.operations.test_clock import advance
+from journey_service.services.stages.backtests import BACKTEST, Span, backtest
+from journey_service.services.stages.backtests import queue as queue_backtest
+from journey_service.services.stages.previews import preview
 from ledger import faults, journeys, rows
 
 T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -414,7 +414,7 @@ async def test_without_tombstones_whoever_was_erased_would_come_back(database, f
     async def nobody(self, customer_ids):
         return set()
 
-    monkeypatch.setattr("journey_service.repositories.tombstones.Tombstones.among", nobody)
+    monkeypatch.setattr("journey_service.repositories.customers.tombstones.Tombstones.among", nobody)
     [outcome] = await ingest(database, tenant.id, [visit(WHO, 1, T0)])
 
     assert outcome.status == "applied"

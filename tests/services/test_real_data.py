@@ -17,16 +17,17 @@ from pathlib import Path
 
 import pytest
 
-from journey_service.domain.actors import Actor
-from journey_service.domain.events import Event
-from journey_service.domain.intake import line_id
-from journey_service.domain.ranges import Range
-from journey_service.repositories.imports import Terms
-from journey_service.services import figures, visits
-from journey_service.services import journeys as journey_service
-from journey_service.services.imports import get_import, read_history, run_import
-from journey_service.services.ingest import ingest
-from journey_service.services.reconciliation import reconcile
+from journey_service.domain.access.actors import Actor
+from journey_service.domain.analytics.date_ranges import Range
+from journey_service.domain.events.event import Event
+from journey_service.domain.events.parsing import line_id
+from journey_service.repositories.events.imports import Terms
+from journey_service.services.analytics import overview as figures
+from journey_service.services.analytics import time_in_stage as visits
+from journey_service.services.events.imports import get_import, read_history, run_import
+from journey_service.services.events.ingest import ingest
+from journey_service.services.journeys import journeys as journey_service
+from journey_service.services.operations.reconciliation import reconcile
 from ledger import faults, journeys, rows
 from oracle.figures import Figures, percentile, tenths
 from oracle.literal import Literal, LiteralEvent, history

@@ -9,27 +9,27 @@ import asyncpg
 import pytest
 from sqlalchemy import text
 
-from journey_service.domain.actors import Actor
+from journey_service.domain.access.actors import Actor
+from journey_service.domain.companies.policy import parse_policy, policy_to_json
 from journey_service.domain.errors import CompanyNotFoundError, JourneyServiceError
-from journey_service.domain.events import Event
-from journey_service.domain.map_changes import draw_up
-from journey_service.domain.policy import parse_policy, policy_to_json
-from journey_service.domain.relationship import Activation
-from journey_service.domain.stages import DEFAULT_STAGES
-from journey_service.services.clock import advance
-from journey_service.services.companies import get_desk
-from journey_service.services.imports import read_history, run_import
-from journey_service.services.ingest import ingest
+from journey_service.domain.events.event import Event
+from journey_service.domain.journeys.relationship import Activation
+from journey_service.domain.stages.changes import draw_up
+from journey_service.domain.stages.stage_map import DEFAULT_STAGES
+from journey_service.services.analytics.rollups import queue_count, tighten
+from journey_service.services.analytics.snapshots import queue_rebuild
+from journey_service.services.companies.provisioning import get_desk
+from journey_service.services.companies.settings import Wish, change_policy, get_policy
+from journey_service.services.customers.privacy import anonymize_customer
+from journey_service.services.events.imports import read_history, run_import
+from journey_service.services.events.ingest import ingest
+from journey_service.services.job_registry import KINDS
 from journey_service.services.jobs import run_job
-from journey_service.services.journeys import ManualMove, get_journey, move
-from journey_service.services.kinds import KINDS
-from journey_service.services.privacy import anonymize_customer
-from journey_service.services.reconciliation import MOST_NAMED, Reconciliation, Status, reconcile
-from journey_service.services.rollups import queue_count, tighten
-from journey_service.services.settings import Wish, change_policy, get_policy
-from journey_service.services.snapshots import queue_rebuild
-from journey_service.services.stage_maps import Request, change_map
-from journey_service.services.sweep import sweep_batch
+from journey_service.services.journeys.journeys import ManualMove, get_journey, move
+from journey_service.services.journeys.sweep import sweep_batch
+from journey_service.services.operations.reconciliation import MOST_NAMED, Reconciliation, Status, reconcile
+from journey_service.services.operations.test_clock import advance
+from journey_service.services.stages.stage_maps import Request, change_map
 from ledger import rows
 
 T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -6,20 +6,20 @@ import asyncpg
 import pytest
 from sqlalchemy import text
 
-from journey_service.domain.actors import Actor
-from journey_service.domain.events import Event
-from journey_service.repositories.imports import Terms
-from journey_service.services import retention
-from journey_service.services.clock import advance
-from journey_service.services.customers import put_customer
-from journey_service.services.delivery import publish
-from journey_service.services.endpoints import add_endpoint
-from journey_service.services.imports import get_import, list_faults, read_history, run_import
-from journey_service.services.ingest import ingest
+from journey_service.domain.access.actors import Actor
+from journey_service.domain.events.event import Event
+from journey_service.repositories.events.imports import Terms
+from journey_service.services.actions.dispatcher import publish
+from journey_service.services.actions.webhook_endpoints import add_endpoint
+from journey_service.services.customers.profiles import put_customer
+from journey_service.services.events.imports import get_import, list_faults, read_history, run_import
+from journey_service.services.events.ingest import ingest
+from journey_service.services.job_registry import KINDS
 from journey_service.services.jobs import get_job, run_job
-from journey_service.services.kinds import KINDS
-from journey_service.services.nights import begin_night
-from journey_service.services.rescoring import queue_rescore
+from journey_service.services.journeys.rescoring import queue_rescore
+from journey_service.services.operations import retention
+from journey_service.services.operations.nightly import begin_night
+from journey_service.services.operations.test_clock import advance
 from ledger import faults, rows
 
 T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)

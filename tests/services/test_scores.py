@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from journey_service.domain import scoring
-from journey_service.domain.facts import Facts
-from journey_service.domain.policy import parse_policy
-from journey_service.domain.relationship import Relationship
-from journey_service.repositories.relationships import Writing
+from journey_service.domain.companies.policy import parse_policy
+from journey_service.domain.journeys import scoring
+from journey_service.domain.journeys.facts import Facts
+from journey_service.domain.journeys.relationship import Relationship
+from journey_service.repositories.journeys.relationships import Writing
 from journey_service.repositories.unit_of_work import Work
 
 NOW = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)

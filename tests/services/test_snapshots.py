@@ -8,21 +8,21 @@ from decimal import ROUND_HALF_UP, Decimal
 
 import pytest
 
-from journey_service.domain.actors import Actor
+from journey_service.domain.access.actors import Actor
+from journey_service.domain.analytics.date_ranges import Period, Range
+from journey_service.domain.companies.policy import parse_policy, policy_to_json
 from journey_service.domain.errors import InvalidInputError
-from journey_service.domain.events import Event
-from journey_service.domain.policy import parse_policy, policy_to_json
-from journey_service.domain.ranges import Period, Range
-from journey_service.services.clock import advance
-from journey_service.services.health import Status, examine
-from journey_service.services.imports import read_history, run_import
-from journey_service.services.ingest import ingest
+from journey_service.domain.events.event import Event
+from journey_service.services.analytics.snapshots import get_metrics, queue_rebuild
+from journey_service.services.companies.settings import Wish, change_policy, get_policy
+from journey_service.services.events.imports import read_history, run_import
+from journey_service.services.events.ingest import ingest
+from journey_service.services.job_registry import KINDS
 from journey_service.services.jobs import get_job, run_job
-from journey_service.services.kinds import KINDS
-from journey_service.services.nights import begin_night
-from journey_service.services.reconciliation import reconcile
-from journey_service.services.settings import Wish, change_policy, get_policy
-from journey_service.services.snapshots import get_metrics, queue_rebuild
+from journey_service.services.operations.health import Status, examine
+from journey_service.services.operations.nightly import begin_night
+from journey_service.services.operations.reconciliation import reconcile
+from journey_service.services.operations.test_clock import advance
 from ledger import rows
 
 T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)

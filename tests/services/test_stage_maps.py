@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from journey_service.domain.actors import Actor
+from journey_service.domain.access.actors import Actor
 from journey_service.domain.errors import (
     AdoptionPendingError,
     CustomerNotFoundError,
@@ -21,25 +21,27 @@ from journey_service.domain.errors import (
     StaleMapError,
     UnavailableError,
 )
-from journey_service.domain.events import Event
-from journey_service.domain.map_changes import amend, archive, draw_up
-from journey_service.domain.relationship import Activation
-from journey_service.domain.stages import DEFAULT_STAGES
+from journey_service.domain.events.event import Event
+from journey_service.domain.journeys.relationship import Activation
+from journey_service.domain.stages.changes import amend, archive, draw_up
+from journey_service.domain.stages.stage_map import DEFAULT_STAGES
 from journey_service.repositories import database as database_module
 from journey_service.repositories.unit_of_work import Work
-from journey_service.services import adoption, jobs, previews, stage_maps
-from journey_service.services import desk as desk_steps
-from journey_service.services import journeys as journey_service
-from journey_service.services.clock import advance
-from journey_service.services.companies import get_desk
-from journey_service.services.customers import put_customer
-from journey_service.services.explanations import explain
-from journey_service.services.ingest import ingest
+from journey_service.services import jobs
+from journey_service.services.companies.provisioning import get_desk
+from journey_service.services.customers.profiles import put_customer
+from journey_service.services.events.ingest import ingest
+from journey_service.services.job_registry import KINDS
 from journey_service.services.jobs import get_job, list_jobs, run_job
-from journey_service.services.kinds import KINDS
-from journey_service.services.previews import preview
-from journey_service.services.stage_maps import Request, change_map, get_map
-from journey_service.services.sweep import sweep_batch
+from journey_service.services.journeys import journeys as journey_service
+from journey_service.services.journeys import stage_map_rollout as adoption
+from journey_service.services.journeys import transaction as desk_steps
+from journey_service.services.journeys.explanations import explain
+from journey_service.services.journeys.sweep import sweep_batch
+from journey_service.services.operations.test_clock import advance
+from journey_service.services.stages import previews, stage_maps
+from journey_service.services.stages.previews import preview
+from journey_service.services.stages.stage_maps import Request, change_map, get_map
 from ledger import faults, journeys, rows
 
 T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)

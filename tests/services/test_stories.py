@@ -5,23 +5,32 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from journey_service.domain.actions import DEFAULT_ACTIONS, RETENTION_CAMPAIGN, Channel, StageAction, Step
-from journey_service.domain.agenda import Wish
-from journey_service.domain.templates import Template
-from journey_service.repositories.campaigns import CampaignsWanted
-from journey_service.repositories.deliveries import ActionsWanted
-from journey_service.repositories.imports import Terms
-from journey_service.repositories.tasks import TasksWanted
-from journey_service.services import actions, agendas, clock, templates
-from journey_service.services.campaigns import list_campaigns
-from journey_service.services.clock import advance
-from journey_service.services.imports import read_history, run_import
-from journey_service.services.journeys import ManualMove, get_journey, move
-from journey_service.services.playbooks import set_actions
-from journey_service.services.privacy import anonymize_customer
-from journey_service.services.sweep import sweep_batch
-from journey_service.services.tasks import list_tasks
-from journey_service.services.unsubscribing import look_at, withdraw
+from journey_service.domain.actions.action_plan import Wish
+from journey_service.domain.actions.stage_actions import (
+    DEFAULT_ACTIONS,
+    RETENTION_CAMPAIGN,
+    Channel,
+    StageAction,
+    Step,
+)
+from journey_service.domain.actions.templates import Template
+from journey_service.repositories.actions.campaigns import CampaignsWanted
+from journey_service.repositories.actions.delivery_log import ActionsWanted
+from journey_service.repositories.actions.tasks import TasksWanted
+from journey_service.repositories.events.imports import Terms
+from journey_service.services.actions import delivery_log as actions
+from journey_service.services.actions import templates
+from journey_service.services.actions.campaigns import list_campaigns
+from journey_service.services.actions.stage_actions import set_actions
+from journey_service.services.actions.tasks import list_tasks
+from journey_service.services.actions.unsubscribe import look_at, withdraw
+from journey_service.services.customers.privacy import anonymize_customer
+from journey_service.services.events.imports import read_history, run_import
+from journey_service.services.journeys import action_planning as agendas
+from journey_service.services.journeys.journeys import ManualMove, get_journey, move
+from journey_service.services.journeys.sweep import sweep_batch
+from journey_service.services.operations import test_clock as clock
+from journey_service.services.operations.test_clock import advance
 from ledger import faults, rows
 from services.receivers import BY, body_of, opening, unsubscribe_token
 

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from journey_service.domain.actors import Actor
+from journey_service.domain.access.actors import Actor
 from journey_service.domain.calendar import latest_night, night_at, nights_between
 from journey_service.domain.errors import (
     InvalidInputError,
@@ -19,18 +19,19 @@ from journey_service.domain.errors import (
     StageConflictError,
     StaleVersionError,
 )
-from journey_service.domain.events import EVENT_TYPES, Event
-from journey_service.domain.intake import line_id
-from journey_service.domain.journey import Journey
-from journey_service.domain.stages import DEFAULT_STAGES
-from journey_service.services import clock, evaluation, rescoring
-from journey_service.services import journeys as journey_service
-from journey_service.services.imports import read_history, run_import
-from journey_service.services.ingest import Outcome, Status, ingest
+from journey_service.domain.events.event import EVENT_TYPES, Event
+from journey_service.domain.events.parsing import line_id
+from journey_service.domain.journeys.journey import Journey
+from journey_service.domain.stages.stage_map import DEFAULT_STAGES
+from journey_service.services.events.imports import read_history, run_import
+from journey_service.services.events.ingest import Outcome, Status, ingest
+from journey_service.services.job_registry import KINDS
 from journey_service.services.jobs import run_job
-from journey_service.services.kinds import KINDS
-from journey_service.services.nights import begin_night
-from journey_service.services.sweep import Sweeper, sweep_batch
+from journey_service.services.journeys import evaluation, rescoring
+from journey_service.services.journeys import journeys as journey_service
+from journey_service.services.journeys.sweep import Sweeper, sweep_batch
+from journey_service.services.operations import test_clock as clock
+from journey_service.services.operations.nightly import begin_night
 from ledger import faults, journeys, rows
 from oracle.literal import (
     Facts,

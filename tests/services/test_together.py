@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from journey_service.services.together import Together
+from journey_service.services.batching import Together
 
 
 async def test_what_is_asked_while_others_are_answered_goes_together_next():

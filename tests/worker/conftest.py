@@ -9,11 +9,11 @@ import asyncpg
 import pytest
 
 from conftest import ERASURE_KEY, PEPPER, VAULT_KEY
-from journey_service.domain.actors import Actor
+from journey_service.domain.access.actors import Actor
 from journey_service.embedded import Servers
-from journey_service.repositories import migrating
+from journey_service.repositories import migrations as migrating
 from journey_service.repositories.database import Database
-from journey_service.services.companies import NewCompany, found_company
+from journey_service.services.companies.provisioning import NewCompany, found_company
 
 _numbers = count(1)
 

@@ -8,13 +8,13 @@ import pytest
 from redis.asyncio import Redis as Client
 from redis.exceptions import RedisError
 
-from journey_service.domain.actors import Actor
-from journey_service.gateways.doorbell import QUEUE, Doorbell
+from journey_service.domain.access.actors import Actor
+from journey_service.gateways.worker_wakeup import QUEUE, Doorbell
 from journey_service.services.jobs import get_job
-from journey_service.services.rescoring import queue_rescore
-from journey_service.services.schedule import JOBS, ROUNDS
-from journey_service.worker.bells import listen, schedule
-from journey_service.worker.rounds import Rounds
+from journey_service.services.journeys.rescoring import queue_rescore
+from journey_service.services.operations.schedule import JOBS, ROUNDS
+from journey_service.worker.polling import Rounds
+from journey_service.worker.wakeups import listen, schedule
 from processes import Redis
 
 NEVER = 3600.0

@@ -7,16 +7,16 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import text
 
-from journey_service.domain.actors import Actor
+from journey_service.domain.access.actors import Actor
 from journey_service.domain.errors import JourneyServiceError
-from journey_service.domain.events import Event
-from journey_service.repositories import scores
-from journey_service.services.evaluation import queue_evaluation
-from journey_service.services.ingest import ingest
+from journey_service.domain.events.event import Event
+from journey_service.repositories.journeys import scores
+from journey_service.services.events.ingest import ingest
+from journey_service.services.job_registry import KINDS
 from journey_service.services.jobs import get_job, run_job
-from journey_service.services.kinds import KINDS
-from journey_service.services.rescoring import queue_rescore
-from journey_service.services.sweep import Sweeper
+from journey_service.services.journeys.evaluation import queue_evaluation
+from journey_service.services.journeys.rescoring import queue_rescore
+from journey_service.services.journeys.sweep import Sweeper
 from ledger import faults, rows
 
 pytestmark = pytest.mark.big

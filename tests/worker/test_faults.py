@@ -12,14 +12,14 @@ from redis.asyncio import Redis as Client
 from redis.exceptions import RedisError
 
 from conftest import PEPPER
-from journey_service.domain import scoring
-from journey_service.domain.actors import Actor
+from journey_service.domain.access.actors import Actor
 from journey_service.domain.calendar import latest_night, night_at
-from journey_service.domain.events import Event
-from journey_service.domain.policy import DEFAULT_POLICY
-from journey_service.repositories.relationships import COLUMNS, to_standing
-from journey_service.services.credentials import KeyWish, create_key
-from journey_service.services.ingest import ingest
+from journey_service.domain.companies.policy import DEFAULT_POLICY
+from journey_service.domain.events.event import Event
+from journey_service.domain.journeys import scoring
+from journey_service.repositories.journeys.relationships import COLUMNS, to_standing
+from journey_service.services.access.credentials import KeyWish, create_key
+from journey_service.services.events.ingest import ingest
 from ledger import faults, journeys, rows
 from processes import Process, Redis, Server, free_port
 

@@ -6,8 +6,8 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 
-from journey_service.api.callers import AUTHORISERS
-from journey_service.domain.actors import OPERATE, SCOPES, SELF
+from journey_service.api.authentication import AUTHORISERS
+from journey_service.domain.access.actors import OPERATE, SCOPES, SELF
 
 OPEN: Final = frozenset(
     (

@@ -13,19 +13,19 @@ import orjson
 from fastapi import Depends, Header, Path, Query, Request, Response
 from pydantic import Field
 
-from journey_service.api.shapes.fields import Instant
-from journey_service.domain.delivery import Messenger
+from journey_service.api.schema_fields import Instant
+from journey_service.domain.actions.delivery import Messenger
 from journey_service.domain.errors import InvalidInputError, PreconditionMissingError
-from journey_service.domain.events import MAX_ID
-from journey_service.gateways.doorbell import Doorbell
-from journey_service.gateways.identity import IdentityProvider
-from journey_service.gateways.outgoing import Outgoing
+from journey_service.domain.events.event import MAX_ID
+from journey_service.gateways.http_client import Outgoing
+from journey_service.gateways.oidc import IdentityProvider
+from journey_service.gateways.worker_wakeup import Doorbell
 from journey_service.repositories.database import Database
-from journey_service.services.credentials import Principal
-from journey_service.services.feed import Feed
-from journey_service.services.intake import Intake
-from journey_service.services.monitoring import Watch
-from journey_service.services.schedule import ACTIONS, NEWS
+from journey_service.services.access.credentials import Principal
+from journey_service.services.actions.event_stream import Feed
+from journey_service.services.events.ingest_batcher import Intake
+from journey_service.services.operations.monitoring import Watch
+from journey_service.services.operations.schedule import ACTIONS, NEWS
 from journey_service.settings import Settings
 
 _Row = TypeVar("_Row")

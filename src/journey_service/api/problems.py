@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from journey_service.api.bodies import UnsupportedMediaTypeError, media_type, read_json
-from journey_service.api.callers import note_refused
+from journey_service.api.authentication import note_refused
 from journey_service.api.headers import given_to
+from journey_service.api.request_bodies import UnsupportedMediaTypeError, media_type, read_json
 from journey_service.domain import errors
 
 CONTENT_TYPE = "application/problem+json"

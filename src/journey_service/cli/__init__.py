@@ -6,20 +6,14 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from journey_service.cli import (
-    audit,
-    clock,
-    contract,
-    deliveries,
-    erasures,
-    evaluations,
-    histories,
-    inspection,
-    keys,
-    scores,
-    serving,
-    upkeep,
-)
+from journey_service.cli import api_keys as keys
+from journey_service.cli import audit, erasures, evaluations, scores, serving
+from journey_service.cli import database_maintenance as upkeep
+from journey_service.cli import delivery_log as deliveries
+from journey_service.cli import health as inspection
+from journey_service.cli import imports as histories
+from journey_service.cli import openapi as contract
+from journey_service.cli import test_clock as clock
 
 __all__ = ["app"]
 

@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
-from journey_service.cli.keys import OwnerId
+from journey_service.cli.api_keys import OwnerId
 from journey_service.cli.terminal import AsJson, DataDir, Place, say_json, say_table, with_database
-from journey_service.repositories.audit import Audited, AuditWanted
-from journey_service.services.audit import list_audit
+from journey_service.repositories.access.audit import Audited, AuditWanted
+from journey_service.services.access.audit import list_audit
 
 
 def audit(

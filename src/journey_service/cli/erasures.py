@@ -16,7 +16,7 @@ from journey_service.cli.terminal import (
     with_database,
 )
 from journey_service.domain.errors import InvalidInputError
-from journey_service.services.privacy import list_tombstones, reapply_erasures
+from journey_service.services.customers.privacy import list_tombstones, reapply_erasures
 
 
 def keep(company: MaybeCompanyId = None, data_dir: DataDir = None) -> None:

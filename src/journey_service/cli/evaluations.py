@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from journey_service.api.shapes.journeys import EvaluationOut
+from journey_service.api.journeys.schemas.journeys import EvaluationOut
 from journey_service.cli.jobs import check_customers, do_in_each, report
 from journey_service.cli.terminal import (
     NOT_AS_IT_SHOULD_BE,
@@ -20,10 +20,10 @@ from journey_service.cli.terminal import (
     with_database,
 )
 from journey_service.domain.errors import InvalidInputError
-from journey_service.domain.relationship import StageReason
-from journey_service.repositories.jobs import Job
-from journey_service.services.evaluation import queue_evaluation
-from journey_service.services.journeys import Evaluation, evaluate
+from journey_service.domain.journeys.relationship import StageReason
+from journey_service.repositories.operations.jobs import Job
+from journey_service.services.journeys.evaluation import queue_evaluation
+from journey_service.services.journeys.journeys import Evaluation, evaluate
 
 _COUNTS = ("evaluated", "moved", "suppressed")
 

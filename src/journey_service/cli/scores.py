@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from journey_service.api.shapes.scores import ScoresOut
+from journey_service.api.journeys.schemas.scores import ScoresOut
 from journey_service.cli.jobs import check_customers, do_in_each, report, watch
 from journey_service.cli.terminal import (
     NOT_AS_IT_SHOULD_BE,
@@ -23,10 +23,10 @@ from journey_service.cli.terminal import (
     say_table,
     with_database,
 )
-from journey_service.domain.scoring import Explanation
-from journey_service.repositories.jobs import Job
-from journey_service.services.journeys import Scores, get_scores
-from journey_service.services.rescoring import CHUNK, LARGEST_CHUNK, queue_rescore
+from journey_service.domain.journeys.scoring import Explanation
+from journey_service.repositories.operations.jobs import Job
+from journey_service.services.journeys.journeys import Scores, get_scores
+from journey_service.services.journeys.rescoring import CHUNK, LARGEST_CHUNK, queue_rescore
 
 _COUNTS = ("scored", "changed", "decided", "moved")
 

@@ -15,6 +15,7 @@ import uvicorn
 from fastapi import FastAPI
 from rich.progress import TaskID
 
+from journey_service import demo
 from journey_service.cli.server_watch import ServerWatch
 from journey_service.cli.terminal import DataDir, bar, complain, mention, owner_url, told
 from journey_service.cli.worker_process import WorkerProcess
@@ -23,9 +24,9 @@ from journey_service.embedded import Embedded, Servers
 from journey_service.embedded.processes import die_with_parent
 from journey_service.logs import config
 from journey_service.main import create_app
-from journey_service.repositories import migrating
+from journey_service.repositories import migrations as migrating
 from journey_service.repositories.database import Database
-from journey_service.services import credentials, demo
+from journey_service.services.access import credentials
 from journey_service.settings import read_settings
 from journey_service.worker.main import run_worker
 

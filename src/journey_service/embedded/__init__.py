@@ -14,7 +14,7 @@ Two processes never own one folder: the lock goes with its holder, however that 
 killed owner are stopped by the next one before it starts its own.
 """
 
-from journey_service.embedded.owner import Embedded, Servers, connect_or_start
+from journey_service.embedded.data_directory import Embedded, Servers, connect_or_start
 from journey_service.embedded.processes import AlreadyRunningError, EmbeddedError
 
 __all__ = ["AlreadyRunningError", "Embedded", "EmbeddedError", "Servers", "connect_or_start"]

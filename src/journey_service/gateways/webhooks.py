@@ -15,9 +15,14 @@ from hashlib import sha256
 from importlib.metadata import version
 from typing import Final
 
-from journey_service.domain.delivery import DeliveryFailedError, DeliveryRefusedError, Message, Receipt
-from journey_service.gateways.answers import shortly
-from journey_service.gateways.outgoing import Answer, Outgoing, OutgoingFailedError, OutgoingRefusedError
+from journey_service.domain.actions.delivery import (
+    DeliveryFailedError,
+    DeliveryRefusedError,
+    Message,
+    Receipt,
+)
+from journey_service.gateways.http_client import Answer, Outgoing, OutgoingFailedError, OutgoingRefusedError
+from journey_service.gateways.response_text import shortly
 
 _OK: Final = range(200, 300)
 _GONE: Final = 410

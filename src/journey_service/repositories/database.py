@@ -17,9 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import QueuePool
 
 from journey_service.domain.errors import InvalidInputError, RacesLostError, UnavailableError
-from journey_service.repositories.tombstones import ErasureKey
+from journey_service.repositories.access.vault import Vault
+from journey_service.repositories.customers.tombstones import ErasureKey
 from journey_service.repositories.unit_of_work import Dispatch, Keyring, Work
-from journey_service.repositories.vault import Vault
 
 T = TypeVar("T")
 

@@ -5,43 +5,43 @@ from functools import cached_property
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.errors import UnavailableError
-from journey_service.repositories.agendas import Agendas
-from journey_service.repositories.audit import Audit
-from journey_service.repositories.campaigns import Campaigns
-from journey_service.repositories.companies import Companies, CompanyDirectory
-from journey_service.repositories.consents import Consents
-from journey_service.repositories.counted import CountedCustomers
-from journey_service.repositories.customers import Customers
-from journey_service.repositories.deliveries import Deliveries
-from journey_service.repositories.distribution import Distribution
-from journey_service.repositories.due import Due
-from journey_service.repositories.endpoints import Endpoints
-from journey_service.repositories.events import Events
-from journey_service.repositories.figures import Figures
-from journey_service.repositories.health import Health
-from journey_service.repositories.imports import DueImports, Imports
-from journey_service.repositories.jobs import DueJobs, Jobs
-from journey_service.repositories.keys import KeyLookup, Keys
-from journey_service.repositories.metrics import Metrics
-from journey_service.repositories.news import News
-from journey_service.repositories.outbox import Outbox
-from journey_service.repositories.pasts import Pasts
-from journey_service.repositories.personal import PersonalData
-from journey_service.repositories.quality import Quality
-from journey_service.repositories.reconciling import Reconciling
-from journey_service.repositories.relationships import Relationships
-from journey_service.repositories.retention import Retention
-from journey_service.repositories.rollups import Rollups
-from journey_service.repositories.roster import Roster
-from journey_service.repositories.scores import Scores
-from journey_service.repositories.sessions import Sessions
-from journey_service.repositories.stage_maps import StageMaps
-from journey_service.repositories.stays import Stays
-from journey_service.repositories.tasks import Tasks
-from journey_service.repositories.templates import Templates
-from journey_service.repositories.tombstones import ErasureKey, Tombstones
-from journey_service.repositories.transitions import Transitions
-from journey_service.repositories.vault import Vault
+from journey_service.repositories.access.api_keys import KeyLookup, Keys
+from journey_service.repositories.access.audit import Audit
+from journey_service.repositories.access.sessions import Sessions
+from journey_service.repositories.access.vault import Vault
+from journey_service.repositories.actions.action_plans import Agendas
+from journey_service.repositories.actions.campaigns import Campaigns
+from journey_service.repositories.actions.delivery_log import Deliveries
+from journey_service.repositories.actions.outbound_events import News
+from journey_service.repositories.actions.outbox import Outbox
+from journey_service.repositories.actions.tasks import Tasks
+from journey_service.repositories.actions.templates import Templates
+from journey_service.repositories.actions.webhook_endpoints import Endpoints
+from journey_service.repositories.analytics.distribution import Distribution
+from journey_service.repositories.analytics.drilldown import CountedCustomers
+from journey_service.repositories.analytics.duration_histograms import Stays
+from journey_service.repositories.analytics.ledger_queries import Figures
+from journey_service.repositories.analytics.rollups import Rollups
+from journey_service.repositories.analytics.snapshots import Metrics
+from journey_service.repositories.companies.companies import Companies, CompanyDirectory
+from journey_service.repositories.customers.consents import Consents
+from journey_service.repositories.customers.customer_list import Roster
+from journey_service.repositories.customers.personal_data import PersonalData
+from journey_service.repositories.customers.profiles import Customers
+from journey_service.repositories.customers.tombstones import ErasureKey, Tombstones
+from journey_service.repositories.events.event_histories import Pasts
+from journey_service.repositories.events.imports import DueImports, Imports
+from journey_service.repositories.events.ledger import Events
+from journey_service.repositories.journeys.relationships import Relationships
+from journey_service.repositories.journeys.scores import Scores
+from journey_service.repositories.journeys.transitions import Transitions
+from journey_service.repositories.operations.data_quality import Quality
+from journey_service.repositories.operations.due_work import Due
+from journey_service.repositories.operations.health import Health
+from journey_service.repositories.operations.jobs import DueJobs, Jobs
+from journey_service.repositories.operations.reconciliation import Reconciling
+from journey_service.repositories.operations.retention import Retention
+from journey_service.repositories.stages.stage_maps import StageMaps
 
 
 class Work:

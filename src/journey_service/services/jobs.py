@@ -18,7 +18,7 @@ from journey_service.domain.errors import (
     UnavailableError,
 )
 from journey_service.repositories.database import Database
-from journey_service.repositories.jobs import Job
+from journey_service.repositories.operations.jobs import Job
 from journey_service.repositories.unit_of_work import Work
 
 T = TypeVar("T")

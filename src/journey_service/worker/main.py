@@ -5,16 +5,16 @@ import logging
 import logging.config
 import signal
 
-from journey_service.gateways.mail import MailDrop, SmtpMailer
-from journey_service.gateways.outgoing import Outgoing
+from journey_service.gateways.http_client import Outgoing
+from journey_service.gateways.smtp import MailDrop, SmtpMailer
 from journey_service.gateways.webhooks import Webhooks
 from journey_service.logs import config
 from journey_service.repositories.database import Database
-from journey_service.services.delivery import MOST_CALLS, Post, longest_call
-from journey_service.services.parcels import Links
+from journey_service.services.actions.dispatcher import MOST_CALLS, Post, longest_call
+from journey_service.services.actions.outbound_messages import Links
 from journey_service.settings import Settings
-from journey_service.worker.bells import listen
-from journey_service.worker.rounds import Rounds
+from journey_service.worker.polling import Rounds
+from journey_service.worker.wakeups import listen
 
 _POOL_TIMEOUT_SECONDS = 10.0
 _LOGGER = logging.getLogger(__name__)

@@ -10,6 +10,11 @@ from journey_service.repositories.tables.actions import (
     retention_campaigns,
     webhook_endpoints,
 )
+from journey_service.repositories.tables.analytics import (
+    journey_rollups,
+    journey_stage_metrics,
+    journey_stays,
+)
 from journey_service.repositories.tables.columns import OPERATORS, metadata
 from journey_service.repositories.tables.companies import (
     companies,
@@ -24,8 +29,13 @@ from journey_service.repositories.tables.customers import (
     journey_events,
     journey_transitions,
 )
-from journey_service.repositories.tables.figures import journey_rollups, journey_stage_metrics, journey_stays
-from journey_service.repositories.tables.work import import_errors, import_lines, imports, jobs, scoring_runs
+from journey_service.repositories.tables.operations import (
+    import_errors,
+    import_lines,
+    imports,
+    jobs,
+    scoring_runs,
+)
 
 __all__ = [
     "OPERATORS",

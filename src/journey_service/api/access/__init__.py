@@ -1,0 +1,1 @@
+"""Routes of API keys, sessions, sign-in, and the audit log."""

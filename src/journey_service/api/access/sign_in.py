@@ -1,0 +1,200 @@
+"""Signing in by hand: a page without scripts, the way to the identity provider and back, and the one-time link."""
+
+import base64
+import hashlib
+import hmac
+import html
+import secrets
+from functools import partial
+from typing import Annotated, Final
+from urllib.parse import parse_qs, quote
+
+import orjson
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import RedirectResponse, Response
+
+from journey_service.api.access.sessions import keep
+from journey_service.api.authentication import actor_of, check_own_origin
+from journey_service.api.dependencies import House, HouseDep
+from journey_service.api.html_pages import fault, page
+from journey_service.api.request_bodies import SMALL_BODY
+from journey_service.domain.errors import (
+    ForbiddenError,
+    JourneyServiceError,
+    UnauthenticatedError,
+    UnavailableError,
+)
+from journey_service.gateways.oidc import IdentityProvider
+from journey_service.services.access import credentials, sessions
+from journey_service.services.access.credentials import Principal
+
+router = APIRouter(prefix="/sign-in", include_in_schema=False)
+
+_FLOW: Final = "__Host-journey_flow"
+_FLOW_SECONDS: Final = 600
+_KEY_FORM: Final = """<form method="post" action="/sign-in"><label for="key">API key</label>
+<input id="key" name="key" type="password" autocomplete="current-password" required autofocus>
+<button>Sign in</button></form>"""
+_CONFIRM_FORM: Final = (
+    """<form method="post" action="{}"><button autofocus>Sign in with this link</button></form>"""
+)
+_STATUS: Final = {UnauthenticatedError: 401, ForbiddenError: 403, UnavailableError: 503}
+_UNREADABLE: Final = 422
+
+
+@router.get("")
+async def get_sign_in(house: HouseDep) -> Response:
+    """The page: a field for a key, and the way to the identity provider where there is one."""
+    return _page(house)
+
+
+@router.post("", max_body_size=SMALL_BODY)
+async def post_sign_in(request: Request, house: HouseDep) -> Response:
+    """Sign in with the key of the form."""
+    try:
+        check_own_origin(request, house)
+        told = parse_qs((await request.body()).decode("ascii", errors="replace"), max_num_fields=10)
+        pepper = house.settings.key_pepper.get_secret_value()
+        token = told.get("key", [""])[0].strip()
+        principal = await credentials.authenticate(house.database, token, pepper=pepper)
+        return await _signed_in(request, house, principal)
+    except (JourneyServiceError, ValueError) as error:
+        return _page(house, error)
+
+
+@router.get("/link/{token}")
+async def get_link(request: Request, house: HouseDep, token: str) -> Response:
+    """Sign in with a link that was made for it; it works once. From another site it asks first."""
+    if request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
+        return _page(house, confirm=f"/sign-in/link/{quote(token, safe='')}")
+    return await _use_link(request, house, token)
+
+
+@router.post("/link/{token}", max_body_size=SMALL_BODY)
+async def post_link(request: Request, house: HouseDep, token: str) -> Response:
+    """The same, once somebody has said that they want it."""
+    try:
+        check_own_origin(request, house)
+    except ForbiddenError as error:
+        return _page(house, error)
+    return await _use_link(request, house, token)
+
+
+async def _use_link(request: Request, house: House, token: str) -> Response:
+    try:
+        opened = await sessions.open_by_link(house.database, token, by=partial(actor_of, request))
+    except JourneyServiceError as error:
+        return _page(house, error)
+    return _home(house, opened.token)
+
+
+@router.get("/oidc")
+async def get_oidc(house: HouseDep) -> Response:
+    """Send the browser to the identity provider."""
+    state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
+    try:
+        address = await _provider(house).authorization_url(
+            redirect_uri=_redirect_uri(house),
+            state=state,
+            nonce=nonce,
+            code_challenge=_challenge(verifier),
+        )
+    except JourneyServiceError as error:
+        return _page(house, error)
+    answer = RedirectResponse(address, status_code=303)
+    kept = base64.urlsafe_b64encode(orjson.dumps([state, nonce, verifier])).decode()
+    answer.set_cookie(
+        _flow_name(house),
+        kept,
+        max_age=_FLOW_SECONDS,
+        path="/",
+        secure=house.is_over_tls,
+        httponly=True,
+        samesite="lax",
+    )
+    return answer
+
+
+@router.get("/oidc/callback")
+async def get_oidc_callback(
+    request: Request,
+    house: HouseDep,
+    code: Annotated[str, Query(max_length=4096)] = "",
+    state: Annotated[str, Query(max_length=4096)] = "",
+) -> Response:
+    """Take the browser back from the identity provider, if it is the one that was sent there."""
+    try:
+        first_state, nonce, verifier = _flow(request.cookies.get(_flow_name(house), ""))
+        if not code or not hmac.compare_digest(first_state.encode(), state.encode()):
+            raise UnauthenticatedError("The identity provider has not signed you in; try again.")
+        verified = await _provider(house).redeem(
+            code=code, redirect_uri=_redirect_uri(house), code_verifier=verifier, nonce=nonce
+        )
+        principal = credentials.principal_of(
+            verified.subject,
+            verified.claims,
+            is_for_operators=False,
+            company_claim=house.settings.oidc_company_claim,
+            role_claim=house.settings.oidc_role_claim,
+        )
+        answer = await _signed_in(request, house, principal)
+    except JourneyServiceError as error:
+        answer = _page(house, error)
+    answer.delete_cookie(_flow_name(house), path="/", secure=house.is_over_tls, httponly=True, samesite="lax")
+    return answer
+
+
+async def _signed_in(request: Request, house: House, principal: Principal) -> Response:
+    by = actor_of(request, principal.name, is_operator=principal.is_operator)
+    opened = await sessions.open_session(house.database, principal, by=by)
+    return _home(house, opened.token)
+
+
+def _home(house: House, token: str) -> Response:
+    answer = RedirectResponse("/", status_code=303)
+    keep(answer, house, token)
+    return answer
+
+
+def _provider(house: House) -> IdentityProvider:
+    if house.identity is None or house.settings.oidc_client_id is None:
+        raise UnavailableError("No identity provider is set up here.")
+    return house.identity
+
+
+def _redirect_uri(house: House) -> str:
+    return f"{house.settings.public_url}/sign-in/oidc/callback"
+
+
+def _flow_name(house: House) -> str:
+    return _FLOW if house.is_over_tls else _FLOW.removeprefix("__Host-")
+
+
+def _challenge(verifier: str) -> str:
+    digest = hashlib.sha256(verifier.encode()).digest()
+    return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+
+def _flow(kept: str) -> tuple[str, str, str]:
+    """What the browser was sent away with. Raises UnauthenticatedError for another one's."""
+    try:
+        state, nonce, verifier = orjson.loads(base64.urlsafe_b64decode(kept))
+        return str(state), str(nonce), str(verifier)
+    except (ValueError, TypeError):
+        raise UnauthenticatedError("This browser has not begun to sign in; try again.") from None
+
+
+def _page(house: House, error: Exception | None = None, *, confirm: str | None = None) -> Response:
+    status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), _UNREADABLE)
+    said = "That could not be read; try again." if status == _UNREADABLE else str(error)
+    told = "" if error is None else fault(said)
+    other = ""
+    if house.settings.oidc_client_id is not None:
+        other = '<a class="button" href="/sign-in/oidc">Sign in with your organisation</a>'
+    form = _KEY_FORM if confirm is None else _CONFIRM_FORM.format(html.escape(confirm))
+    return page(
+        "Sign in",
+        "Customer journeys",
+        f"{told}\n{form}{other}",
+        status=200 if error is None else status,
+    )

@@ -1,0 +1,1 @@
+"""Routes of actions, campaigns, tasks, templates, webhook endpoints, and the event stream."""

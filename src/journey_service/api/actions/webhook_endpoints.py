@@ -1,0 +1,140 @@
+"""A company's own systems that take webhooks: registered, changed, tried out."""
+
+from datetime import timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+
+from journey_service.api.actions.schemas.webhook_endpoints import (
+    EndpointChangeIn,
+    EndpointIn,
+    EndpointOut,
+    EndpointsOut,
+    NewEndpointOut,
+    SecretRotationIn,
+    TestOut,
+)
+from journey_service.api.authentication import Admin, AdminReader
+from journey_service.api.dependencies import Cursor, House, HouseDep, Limit, from_cursor, is_id, next_cursor
+from journey_service.api.problems import JSON_BODY, problems
+from journey_service.api.request_bodies import SMALL_BODY, StrictRoute
+from journey_service.domain.errors import (
+    EndpointInUseError,
+    EndpointNotFoundError,
+    EndpointTakenError,
+    InvalidInputError,
+)
+from journey_service.domain.events.event import MAX_ID
+from journey_service.gateways.http_client import OutgoingRefusedError
+from journey_service.services.actions import webhook_endpoints as endpoints
+
+router = APIRouter(prefix="/webhook-endpoints", tags=["webhooks"], route_class=StrictRoute)
+
+EndpointId = Annotated[int, Path(ge=1, le=MAX_ID)]
+
+
+@router.get("", summary="List webhook endpoints", responses=problems())
+async def list_webhook_endpoints(
+    caller: AdminReader, house: HouseDep, limit: Limit = 50, cursor: Cursor = None
+) -> EndpointsOut:
+    """The company's endpoints by id, without their secrets."""
+    after = from_cursor("webhook-endpoints", cursor, is_id)
+    found = await endpoints.list_endpoints(house.database, caller.company_id)
+    later = [endpoint for endpoint in found if after is None or endpoint.id > after[0]]
+    items = [EndpointOut.of(endpoint) for endpoint in later[:limit]]
+    return EndpointsOut(
+        items=items, next_cursor=next_cursor("webhook-endpoints", later, limit, lambda row: [row.id])
+    )
+
+
+@router.post(
+    "",
+    summary="Register a webhook endpoint",
+    status_code=201,
+    responses=problems(EndpointTakenError, *JSON_BODY),
+    max_body_size=SMALL_BODY,
+)
+async def post_webhook_endpoint(body: EndpointIn, caller: Admin, house: HouseDep) -> NewEndpointOut:
+    """Have a system of the company's told of what it names. The `secret` that signs it is shown this once."""
+    _check(house, body.url)
+    new = await endpoints.add_endpoint(
+        house.database,
+        caller.company_id,
+        url=body.url,
+        events=body.events,
+        description=body.description,
+        by=caller.actor,
+    )
+    return NewEndpointOut.of_new(new)
+
+
+@router.get("/{endpoint_id}", summary="Read a webhook endpoint", responses=problems(EndpointNotFoundError))
+async def get_webhook_endpoint(endpoint_id: EndpointId, caller: AdminReader, house: HouseDep) -> EndpointOut:
+    """Where an endpoint is, what it takes, and whether anything reaches it."""
+    return EndpointOut.of(await endpoints.get_endpoint(house.database, caller.company_id, endpoint_id))
+
+
+@router.patch(
+    "/{endpoint_id}",
+    summary="Change a webhook endpoint",
+    responses=problems(EndpointNotFoundError, EndpointTakenError, *JSON_BODY),
+    max_body_size=SMALL_BODY,
+)
+async def patch_webhook_endpoint(
+    endpoint_id: EndpointId, body: EndpointChangeIn, caller: Admin, house: HouseDep
+) -> EndpointOut:
+    """Write what is given, the rest stays. One that is disabled is told nothing, and what waits for it is dropped."""
+    values = body.model_dump(exclude_unset=True)
+    if "url" in values:
+        _check(house, values["url"])
+    changed = await endpoints.change_endpoint(
+        house.database, caller.company_id, endpoint_id, values, by=caller.actor
+    )
+    return EndpointOut.of(changed)
+
+
+@router.delete(
+    "/{endpoint_id}",
+    summary="Remove a webhook endpoint",
+    status_code=204,
+    responses=problems(EndpointNotFoundError, EndpointInUseError),
+)
+async def delete_webhook_endpoint(endpoint_id: EndpointId, caller: Admin, house: HouseDep) -> None:
+    """Take away an endpoint that was never told anything; any other is disabled, as the log of deliveries names it."""
+    await endpoints.remove_endpoint(house.database, caller.company_id, endpoint_id, by=caller.actor)
+
+
+@router.post(
+    "/{endpoint_id}/rotate",
+    summary="Give a webhook endpoint another secret",
+    responses=problems(EndpointNotFoundError, *JSON_BODY),
+    max_body_size=SMALL_BODY,
+)
+async def post_webhook_rotation(
+    endpoint_id: EndpointId, caller: Admin, house: HouseDep, body: SecretRotationIn | None = None
+) -> NewEndpointOut:
+    """Sign with another secret, shown this once; for the overlap the former one signs beside it."""
+    overlap = timedelta(seconds=(body or SecretRotationIn()).overlap_seconds)
+    new = await endpoints.rotate_secret(
+        house.database, caller.company_id, endpoint_id, overlap=overlap, by=caller.actor
+    )
+    return NewEndpointOut.of_new(new)
+
+
+@router.post(
+    "/{endpoint_id}/test", summary="Try a webhook endpoint out", responses=problems(EndpointNotFoundError)
+)
+async def post_webhook_test(endpoint_id: EndpointId, caller: Admin, house: HouseDep) -> TestOut:
+    """Send a message of the type `webhook.test`, signed like every other, and tell what has come of it."""
+    outcome = await endpoints.test_endpoint(
+        house.database, caller.company_id, endpoint_id, messenger=house.messenger, by=caller.actor
+    )
+    return TestOut.of(outcome)
+
+
+def _check(house: House, url: str) -> None:
+    """Refuse what could never be called, before anybody waits for it. Raises InvalidInputError."""
+    try:
+        house.outgoing_for_webhooks.check(url)
+    except OutgoingRefusedError as error:
+        raise InvalidInputError.at("/url", str(error)) from error

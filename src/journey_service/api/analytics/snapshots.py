@@ -1,0 +1,87 @@
+"""Snapshots of days, and whether all figures agree with each other."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from journey_service.api.analytics.schemas.snapshots import (
+    Day,
+    MetricOut,
+    MetricsOut,
+    RebuildIn,
+    ReconciliationOut,
+)
+from journey_service.api.authentication import Admin, AnalyticsReader
+from journey_service.api.csv_responses import Format, answer, tabular
+from journey_service.api.dependencies import HouseDep
+from journey_service.api.operations.schemas.jobs import AcceptedOut
+from journey_service.api.problems import JSON_BODY, problems
+from journey_service.api.request_bodies import SMALL_BODY, StrictRoute
+from journey_service.api.schema_fields import Out
+from journey_service.domain.analytics.date_ranges import Period, Range
+from journey_service.services.analytics import snapshots
+from journey_service.services.operations import reconciliation
+
+router = APIRouter(route_class=StrictRoute)
+
+_JOBS = "jobs"
+First = Annotated[Day | None, Query(alias="from", description="the first day", examples=["2026-03-01"])]
+Last = Annotated[
+    Day | None,
+    Query(alias="to", description="the last day; left out: the last that has ended", examples=["2026-03-31"]),
+]
+OfStage = Annotated[
+    str | None, Query(max_length=50, pattern="^[a-z][a-z0-9_]*$", description="of one stage only")
+]
+
+
+@router.get(
+    "/analytics/metrics",
+    tags=["analytics"],
+    summary="List daily snapshots",
+    response_model=MetricsOut,
+    responses=tabular(problems()),
+)
+async def list_metrics(
+    caller: AnalyticsReader,
+    house: HouseDep,
+    period: Annotated[Period | None, Query(description="up to the last day that has ended")] = None,
+    first: First = None,
+    last: Last = None,
+    stage: OfStage = None,
+    form: Format = "json",
+) -> Out | Response:
+    """What each stage looked like at the end of each local day; without `from`, on thirty days.
+
+    At most 400 days are shown at once. A day is there once the night after it has come; what comes late rewrites its
+    day in the next night, with the next `revision`.
+    """
+    out = MetricsOut.of(
+        await snapshots.get_metrics(house.database, caller.company_id, Range(period, first, last), stage)
+    )
+    return answer(out, out.items, MetricOut, form, "metrics")
+
+
+@router.get(
+    "/analytics/reconciliation", tags=["analytics"], summary="Compare all figures", responses=problems()
+)
+async def get_reconciliation(caller: AnalyticsReader, house: HouseDep) -> ReconciliationOut:
+    """Tell every figure two ways, from what is kept with the writes and from the ledgers, and name every difference."""
+    return ReconciliationOut.of(await reconciliation.reconcile(house.database, caller.company_id))
+
+
+@router.post(
+    "/admin/metrics/rebuild",
+    tags=["operations"],
+    summary="Rebuild daily snapshots",
+    status_code=202,
+    responses=problems(*JSON_BODY),
+    max_body_size=SMALL_BODY,
+)
+async def post_rebuild(body: RebuildIn, caller: Admin, house: HouseDep) -> AcceptedOut:
+    """Take the snapshots of past days anew, from the ledgers themselves; one that is the same keeps its revision."""
+    job_id = await snapshots.queue_rebuild(
+        house.database, caller.company_id, body.first, body.last, actor=caller.actor
+    )
+    house.ring(_JOBS)
+    return AcceptedOut(job_id=job_id)

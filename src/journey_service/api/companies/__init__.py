@@ -1,0 +1,1 @@
+"""Routes of companies and their settings."""

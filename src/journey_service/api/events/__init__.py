@@ -1,0 +1,1 @@
+"""Routes of events and imports."""

@@ -1,0 +1,1 @@
+"""Routes of jobs, health, data quality, and monitoring."""

@@ -1,0 +1,1 @@
+"""The endpoints that the customer journey guide's own components call."""

@@ -1,1 +1,0 @@
-"""What goes over the wire: built from domain values by `of`, read by pydantic."""

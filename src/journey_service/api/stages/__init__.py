@@ -1,0 +1,1 @@
+"""Routes of stage maps and their simulations."""

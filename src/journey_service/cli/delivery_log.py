@@ -1,0 +1,79 @@
+"""`deliveries`: what was sent and what was not, and dead letters tried again."""
+
+from typing import Annotated, Any
+
+import typer
+
+from journey_service.cli.terminal import (
+    AsJson,
+    CompanyId,
+    DataDir,
+    Place,
+    at_the_command_line,
+    mention,
+    say_json,
+    say_table,
+    with_database,
+)
+from journey_service.domain.actions.action_plan import State
+from journey_service.domain.actions.stage_actions import Channel
+from journey_service.repositories.actions.delivery_log import ActionsWanted, Listed
+from journey_service.services.actions.delivery_log import list_actions, retry_action
+
+
+def deliveries(
+    company: CompanyId,
+    state: Annotated[State | None, typer.Option(help="Those in this state only.")] = None,
+    customer: Annotated[int | None, typer.Option(help="Those about this customer only.")] = None,
+    *,
+    channel: Annotated[Channel | None, typer.Option(help="Those on this channel only.")] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Have those that are dead tried again.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what stages have had done, newest first: sent, waiting, cancelled and why, or dead."""
+    wanted = ActionsWanted(
+        limit=limit,
+        state=State.DEAD.value if retry else None if state is None else state.value,
+        channel=None if channel is None else channel.value,
+        customer_id=customer,
+    )
+
+    async def work(place: Place) -> list[Listed]:
+        found = [*await list_actions(place.database, company, wanted)]
+        if not retry:
+            return found
+        by = at_the_command_line("deliveries")
+        return [await retry_action(place.database, company, one.id, by=by) for one in found]
+
+    rows = with_database(data_dir, work)
+    if as_json:
+        say_json({"items": [_shown(row) for row in rows]})
+        return
+    say_table(
+        ("due", "customer", "action", "channel", "state", "why", "tried", "last error"),
+        [
+            (
+                row.due_at,
+                row.customer_id,
+                row.name,
+                row.channel.value,
+                row.state,
+                row.reason,
+                row.attempts,
+                row.last_error,
+            )
+            for row in rows
+        ],
+    )
+    if retry:
+        mention(f"{len(rows)} were dead and are pending again; a worker sees to it.")
+
+
+def _shown(row: Listed) -> dict[str, Any]:
+    names = (
+        *("id", "customer_id", "stage", "name", "number", "campaign_id", "endpoint_id", "state", "reason"),
+        *("attempts", "due_at", "finished_at", "last_error", "last_status", "created_at"),
+    )
+    return {name: getattr(row, name) for name in names} | {"channel": row.channel.value}

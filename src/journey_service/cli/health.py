@@ -1,0 +1,138 @@
+"""`health-check` and `schedule-list`: whether all is well, and what runs when."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import typer
+
+from journey_service.cli.terminal import (
+    NOT_AS_IT_SHOULD_BE,
+    AsJson,
+    DataDir,
+    MaybeCompanyId,
+    Place,
+    companies_meant,
+    say,
+    say_json,
+    say_table,
+    with_database,
+)
+from journey_service.domain.events.event import MAX_ID
+from journey_service.gateways.worker_wakeup import Doorbell
+from journey_service.services.operations.health import Health, Status, examine
+from journey_service.services.operations.reconciliation import Reconciliation, judge_figures, reconcile
+from journey_service.services.operations.schedule import ROUNDS, Schedule, get_schedule
+
+_EXITS = {Status.OK: 0, Status.WARNING: NOT_AS_IT_SHOULD_BE, Status.FAILED: 1}
+_NEEDED = ("database", "schema")
+_COLOURS = {Status.OK: "green", Status.WARNING: "yellow", Status.FAILED: "red"}
+
+
+ReconcileAll = Annotated[
+    bool, typer.Option("--all", help="Compare the figures of every company, which may take a while.")
+]
+OneCompany = Annotated[
+    int | None, typer.Option("--company", min=1, max=MAX_ID, help="Compare the figures of this company too.")
+]
+
+
+def health_check(
+    company: OneCompany = None,
+    every: ReconcileAll = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look at database, schema, Redis, the worker, and figures. Status 0: all is well, 2: warnings, 1: out of order."""
+
+    async def work(place: Place) -> tuple[Health, list[tuple[int, Reconciliation]]]:
+        health = await _examine(place)
+        is_readable = all(check.status is Status.OK for check in health.checks if check.name in _NEEDED)
+        if not is_readable or (company is None and not every):
+            return health, []
+        meant = await companies_meant(place.database, company)
+        compared = [(one.id, await reconcile(place.database, one.id)) for one in meant]
+        return Health((*health.checks, judge_figures(dict(compared)))), compared
+
+    # A database of another version is to be told of, not changed.
+    health, compared = with_database(data_dir, work, is_to_be_migrated=False)
+    if as_json:
+        reconciliations = {str(id_): found for id_, found in compared}
+        told = {"reconciliations": reconciliations} if compared else {}
+        say_json({"status": health.status, "checks": health.checks, **told})
+    else:
+        for check in health.checks:
+            typer.secho(f"{check.status:<8} {check.name:<15} {check.sentence}", fg=_COLOURS[check.status])
+        for id_, found in compared:
+            for one in found.differences:
+                typer.secho(f"company {id_}, {one.check}: {one.subject} {_words(one.told)}", fg="red")
+    raise typer.Exit(_EXITS[health.status])
+
+
+async def _examine(place: Place) -> Health:
+    if place.redis_url is None:
+        return await examine(place.database)
+    doorbell = Doorbell(place.redis_url)
+    try:
+        return await examine(place.database, redis=doorbell.answers)
+    finally:
+        await doorbell.close()
+
+
+def _words(told: Mapping[str, object]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in told.items())
+
+
+def schedule_list(company: MaybeCompanyId = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Show what runs when: the worker's rounds, and the nightly run of each company."""
+
+    async def work(place: Place) -> list[Schedule]:
+        meant = await companies_meant(place.database, company)
+        return [await get_schedule(place.database, one.id) for one in meant]
+
+    schedules = with_database(data_dir, work)
+    if as_json:
+        say_json({"rounds": ROUNDS, "companies": [_shown(schedule) for schedule in schedules]})
+        return
+    say_table(
+        ("round", "every", "rung for", "what it does"),
+        [(each.name, f"{each.every_seconds:g} s", each.is_rung, each.what) for each in ROUNDS],
+    )
+    say()
+    say_table(
+        ("company", "name", "time zone", "next night, there", "in UTC", "", "last night", "status"),
+        [_row(schedule) for schedule in schedules],
+    )
+
+
+def _shown(schedule: Schedule) -> Mapping[str, object]:
+    return {
+        "company": schedule.company.id,
+        "name": schedule.company.name,
+        "timezone": schedule.company.timezone,
+        "test_clock": schedule.company.clock_at,
+        "now": schedule.now,
+        "next_night": {
+            "local_date": schedule.next_night,
+            "local": schedule.next_night_local,
+            "at": schedule.next_night_at,
+            "is_due": schedule.is_night_due,
+        },
+        "nights": schedule.nights,
+    }
+
+
+def _row(schedule: Schedule) -> tuple[object, ...]:
+    last = schedule.nights[0] if schedule.nights else None
+    remark = (
+        "due" if schedule.is_night_due else "when its clock is moved" if schedule.company.clock_at else ""
+    )
+    return (
+        schedule.company.id,
+        schedule.company.name,
+        schedule.company.timezone,
+        schedule.next_night_local,
+        schedule.next_night_at,
+        remark,
+        None if last is None else last.local_date,
+        None if last is None else last.status,
+    )

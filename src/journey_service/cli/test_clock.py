@@ -1,0 +1,121 @@
+"""`clock`: a company's test clock, shown or moved."""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Annotated
+
+import typer
+
+from journey_service.cli.jobs import see_through
+from journey_service.cli.terminal import (
+    NOT_AS_IT_SHOULD_BE,
+    AsJson,
+    CompanyId,
+    DataDir,
+    Place,
+    at_the_command_line,
+    bar,
+    complain,
+    say,
+    say_json,
+    with_database,
+)
+from journey_service.domain.errors import InvalidInputError, NoTestClockError
+from journey_service.domain.events.parsing import parse_instant
+from journey_service.repositories.companies.companies import Desk
+from journey_service.repositories.database import Database
+from journey_service.repositories.operations.jobs import Job
+from journey_service.services.companies.provisioning import get_desk
+from journey_service.services.operations.test_clock import advance
+
+_DURATION = re.compile(r"(\d{1,6})([hdw])", re.ASCII)
+_UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+_COUNTS = ("decided", "moved", "scored")
+
+
+def clock(
+    company: CompanyId,
+    advance_to: Annotated[str | None, typer.Option(help="Move it to this instant (RFC 3339).")] = None,
+    by: Annotated[
+        str | None,
+        typer.Option("--advance", help="Move it on by so many hours, days or weeks: 12h, 30d, 2w."),
+    ] = None,
+    release: Annotated[bool, typer.Option("--release", help="Give the company back to real time.")] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a company's clock, or move a test clock and do all that falls due on the way."""
+
+    async def show(place: Place) -> Desk:
+        return await get_desk(place.database, company)
+
+    async def move(place: Place) -> Job:
+        if [advance_to is not None, by is not None, release].count(True) > 1:
+            raise InvalidInputError.at("--advance", "is one way to move a clock: name one only")
+        to = None if release else await _target(place.database, company, advance_to, by)
+        with bar(is_shown=not as_json) as shown:
+            line = shown.add_task("moving on", total=None)
+            advanced = await advance(
+                place.database,
+                company,
+                to,
+                actor=at_the_command_line("clock"),
+                patience_seconds=None,
+                on_progress=lambda job: shown.update(line, completed=job.done, total=job.total),
+            )
+            if advanced.job.finished_at is not None:
+                return advanced.job
+            return await see_through(place.database, company, advanced.job.id, shown)
+
+    if advance_to is None and by is None and not release:
+        _show(with_database(data_dir, show), as_json=as_json)
+        return
+    moved = with_database(data_dir, move)
+    _tell(company, moved, as_json=as_json)
+    if moved.status == "failed":
+        complain(f"Job {moved.id} of company {company} failed: {moved.error}")
+        raise typer.Exit(NOT_AS_IT_SHOULD_BE)
+
+
+async def _target(database: Database, company: int, advance_to: str | None, by: str | None) -> datetime:
+    if by is None:
+        return parse_instant(advance_to, "--advance-to")
+    match = _DURATION.fullmatch(by)
+    if match is None:
+        raise InvalidInputError.at(
+            "--advance", "must be a whole number of hours, days or weeks: 12h, 30d, 2w"
+        )
+    start = (await get_desk(database, company)).company.clock_at
+    if start is None:
+        raise NoTestClockError(company)
+    try:
+        return start + int(match[1]) * _UNITS[match[2]]
+    except OverflowError:
+        raise InvalidInputError.at("--advance", "leads beyond the end of the calendar") from None
+
+
+def _show(desk: Desk, *, as_json: bool) -> None:
+    company = desk.company
+    if as_json:
+        say_json({"company": company.id, "now": desk.now, "is_test_clock": company.clock_at is not None})
+        return
+    kind = "lives in real time" if company.clock_at is None else "has a test clock that stands still"
+    say(f"Company {company.id} {kind}: {desk.now.isoformat(timespec='seconds')}")
+
+
+def _tell(company: int, job: Job, *, as_json: bool) -> None:
+    told: Mapping[str, object] = {
+        "company": company,
+        "job": job.id,
+        "status": job.status,
+        "from": job.parameters["from"],
+        "to": job.parameters["to"],
+        "is_release": job.parameters["is_release"],
+        "nights": job.parameters["nights"],
+        **{name: job.counts.get(name, 0) for name in _COUNTS},
+    }
+    if as_json:
+        say_json(told)
+        return
+    say("  ".join(f"{name} {told[name]}" for name in ("company", "from", "to", "nights", *_COUNTS)))

@@ -1,0 +1,1 @@
+"""Who acts: the kinds of actor that a change is attributed to."""

@@ -1,0 +1,1 @@
+"""What entering a stage does: stage actions, action plans, templates, delivery."""

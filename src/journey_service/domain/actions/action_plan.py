@@ -1,0 +1,541 @@
+"""What is to be done for one customer: planned on entering a stage, judged when it falls due, dropped on leaving.
+
+Nothing here reads a clock or sends anything. A move plans actions and drops others; an action that has fallen due is
+judged: it goes out, waits for the end of quiet hours, or is cancelled for a reason that stays on record.
+"""
+
+from bisect import insort
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, time, timedelta
+from enum import StrEnum
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from journey_service.domain.actions.stage_actions import (
+    HELD_AT_NIGHT,
+    MESSAGES,
+    WORKED_OFF,
+    Channel,
+    Fate,
+    Playbook,
+    Reach,
+    StageAction,
+    Step,
+)
+from journey_service.domain.calendar import instant_of
+from journey_service.domain.companies.policy import CompanyPolicy
+from journey_service.domain.journeys.relationship import Transition
+from journey_service.domain.stages.stage_map import Kind, StageMap
+
+PAUSE: Final = timedelta(minutes=15)
+"""How long after a look a company that has paused its messages is looked at again."""
+OLDEST_MOVE: Final = timedelta(hours=24)
+"""A move dated longer ago runs no actions, except where a test clock was advanced."""
+NOWHERE: Final = Reach({}, has_email=False, has_phone=False)
+"""Of whom nothing is known yet."""
+_DUE_DAYS: Final = 1
+
+
+class State(StrEnum):
+    """Where an action stands."""
+
+    PENDING = "pending"
+    LEASED = "leased"
+    """A worker is at it."""
+    DONE = "done"
+    CANCELLED = "cancelled"
+    """It was decided not to do it: the reason says why."""
+    DEAD = "dead"
+    """It was tried as often as anything is, or refused for good: somebody has to look at it."""
+
+
+class Reason(StrEnum):
+    """Why an action was cancelled, or a campaign or task ended."""
+
+    COMPLETED = "completed"
+    LEFT_STAGE = "left_stage"
+    NO_CONSENT = "no_consent"
+    NO_ADDRESS = "no_address"
+    CAPPED = "capped"
+    HELD_TOO_LONG = "held_too_long"
+    ERASED = "erased"
+    CAMPAIGN_RUNNING = "campaign_running"
+    CAMPAIGN_PAUSE = "campaign_pause"
+    CAMPAIGN_ENDED = "campaign_ended"
+    BY_HAND = "by_hand"
+    NO_ENDPOINT = "no_endpoint"
+    ENDPOINT_DISABLED = "endpoint_disabled"
+    NO_MAIL_SERVER = "no_mail_server"
+
+
+class NewsType(StrEnum):
+    """What companies' own systems are told of."""
+
+    STAGE_CHANGED = "stage.changed"
+    CUSTOMER_AT_RISK = "customer.at_risk"
+    TASK_CREATED = "task.created"
+    CAMPAIGN_STARTED = "campaign.started"
+    CAMPAIGN_ENDED = "campaign.ended"
+
+
+@dataclass(slots=True)
+class Campaign:
+    """One run of a campaign for a customer. `type` is the stage that it is for."""
+
+    type: str
+    transition_seq: int
+    started_at: datetime
+    steps: tuple[Step, ...]
+    id: int | None = None
+    ended_at: datetime | None = None
+    reason: Reason | None = None
+    is_changed: bool = False
+
+
+@dataclass(slots=True)
+class Task:
+    """Something a person does about a customer. `is_bound`: only while the customer is in the stage."""
+
+    channel: Channel
+    name: str
+    title: str
+    stage: str
+    due_at: datetime
+    transition_seq: int | None
+    is_bound: bool
+    created_at: datetime
+    assignee: str | None = None
+    note: str | None = None
+    action: "Action | None" = None
+    """What made it, where that is at hand."""
+    campaign: Campaign | None = None
+    id: int | None = None
+    ended_at: datetime | None = None
+    reason: Reason | None = None
+
+
+@dataclass(slots=True)
+class Action:
+    """One thing to be done. `due_at` is when it is, `planned_at` when it was first to be.
+
+    `is_bound`: only while the customer is in the stage. `reserved_at` is when its place under the frequency cap was
+    taken; `finished_at` when it was done or cancelled. Instants are the company's.
+    """
+
+    name: str
+    number: int
+    step: Step
+    stage: str
+    transition_seq: int | None
+    is_bound: bool
+    planned_at: datetime
+    due_at: datetime
+    state: State = State.PENDING
+    reason: Reason | None = None
+    campaign: Campaign | None = None
+    reserved_at: datetime | None = None
+    finished_at: datetime | None = None
+    id: str | None = None
+    note: str | None = None
+    actor: str | None = None
+    request_key: str | None = None
+    is_cleared: bool = False
+    """By a test clock: let go at its own instant, and only still to be delivered."""
+    is_changed: bool = False
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it is still to be done."""
+        return self.state in (State.PENDING, State.LEASED)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a person asks for about a customer; `request_key` makes a repetition harmless."""
+
+    channel: Channel
+    template: str | None = None
+    title: str | None = None
+    assignee: str | None = None
+    due_days: int | None = None
+    offer: tuple[tuple[str, str | int], ...] = ()
+    note: str | None = None
+    request_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """Something that happened to a customer which others may want to know: by the row that tells of it."""
+
+    type: NewsType
+    transition_seq: int | None = None
+    task: Task | None = None
+    campaign: Campaign | None = None
+
+
+class Verdict(StrEnum):
+    """What becomes of an action that has fallen due."""
+
+    GO = "go"
+    HELD = "held"
+    DROPPED = "dropped"
+
+
+@dataclass(slots=True)
+class Agenda:
+    """What one customer's actions are decided by, and the actions, campaigns and tasks that are not over yet.
+
+    `campaigns` are those that run and the latest of each type that has ended. `sent` are the instants at which
+    messages were reserved, by channel, in order. What is new or otherwise than before is among `planned`, `news`,
+    and whatever is marked as changed.
+    """
+
+    policy: CompanyPolicy
+    zone: ZoneInfo
+    stage_map: StageMap
+    playbook: Playbook
+    spread: int = 0
+    """Which of several assignees this customer gets: a number that is the customer's own."""
+    version: int = 0
+    """The seq of the customer's last move."""
+    is_erased: bool = False
+    reach: Reach = NOWHERE
+    owner: str | None = None
+    actions: list[Action] = field(default_factory=list)
+    campaigns: list[Campaign] = field(default_factory=list)
+    tasks: list[Task] = field(default_factory=list)
+    sent: dict[Channel, list[datetime]] = field(default_factory=dict)
+    planned: list[Action] = field(default_factory=list)
+    news: list[News] = field(default_factory=list)
+
+    # ---- moves
+
+    def move(self, transition: Transition, *, is_loud: bool) -> None:
+        """The customer has left a stage, and entered another: drop what was for the one, plan what is for the other."""
+        at, seq = transition.transitioned_at, transition.seq
+        self.version = seq
+        self.news.append(News(NewsType.STAGE_CHANGED, transition_seq=seq))
+        mildest = self.stage_map.mildest_risk
+        if mildest is not None and transition.to_stage == mildest.key:
+            self.news.append(News(NewsType.CUSTOMER_AT_RISK, transition_seq=seq))
+        for action in self._open_actions():
+            if action.is_bound and action.transition_seq is not None and action.transition_seq < seq:
+                self._cancel(action, Reason.LEFT_STAGE, at)
+        for campaign in running(self.campaigns):
+            self._end(campaign, Reason.LEFT_STAGE, at)
+        for task in self.tasks:
+            is_over = task.is_bound and task.transition_seq is not None and task.transition_seq < seq
+            if task.ended_at is None and is_over:
+                task.ended_at, task.reason = at, Reason.LEFT_STAGE
+        if is_loud:
+            for asked in self.playbook.get(transition.to_stage, ()):
+                self._begin(asked, transition)
+
+    def end_all(self, at: datetime, reason: Reason) -> None:
+        """Nothing is to be done any more: the customer was erased."""
+        for action in self._all():
+            if action.state is State.PENDING:
+                self._cancel(action, reason, at)
+        for campaign in running(self.campaigns):
+            self._end(campaign, reason, at)
+        for task in self.tasks:
+            if task.ended_at is None:
+                task.ended_at, task.reason = at, reason
+
+    def cancel_campaign(self, campaign: Campaign, at: datetime) -> None:
+        """A person ends a campaign: what has not gone out yet never does, and its tasks are closed."""
+        for action in self._open_actions():
+            if action.campaign is campaign:
+                self._cancel(action, Reason.CAMPAIGN_ENDED, at)
+        for task in self.tasks:
+            if task.campaign is campaign and task.ended_at is None:
+                task.ended_at, task.reason = at, Reason.CAMPAIGN_ENDED
+        self._end(campaign, Reason.BY_HAND, at)
+
+    def ask(self, action: Action) -> None:
+        """A person asks for an action."""
+        self.planned.append(action)
+
+    # ---- what has fallen due
+
+    def judge(self, action: Action, now: datetime) -> Verdict:
+        """What becomes of an action that has fallen due: it may go (its place under the cap is taken), waits, or not.
+
+        One that has been let go before, and is only tried again, keeps its place.
+        """
+        channel = action.step.channel
+        obstacle = self._obstacle(action)
+        if obstacle is not None:
+            return self._cancel(action, obstacle, now)
+        if channel in HELD_AT_NIGHT and (held := self._hold(action, now)) is not None:
+            return held
+        if channel in MESSAGES and action.reserved_at is None:
+            lately = [at for at in self.sent.get(channel, ()) if now - self._cap_span < at]
+            if len(lately) >= self.policy.frequency_cap:
+                return self._cancel(action, Reason.CAPPED, now)
+            insort(self.sent.setdefault(channel, []), now)
+            action.reserved_at = now
+        action.is_changed = True
+        return Verdict.GO
+
+    def refuses(self, action: Action, now: datetime) -> bool:
+        """Whether an action that was let go before must not be sent any more: it is then dropped."""
+        if self.is_erased:
+            self._cancel(action, Reason.ERASED, now)
+        elif (reason := self._unreachable(action.step.channel)) is not None:
+            self._cancel(action, reason, now)
+        return action.state is State.CANCELLED
+
+    def drop(self, action: Action, reason: Reason, now: datetime) -> None:
+        """It turns out that an action cannot be done here."""
+        self._cancel(action, reason, now)
+
+    def conclude(self, action: Action, at: datetime) -> None:
+        """An action is done; the last of a campaign ends it."""
+        action.state, action.finished_at, action.is_changed = State.DONE, at, True
+        self._perhaps_complete(action, at)
+
+    def work_off(self, action: Action, at: datetime) -> None:
+        """Do what needs nobody outside: write a task, or say whose the customer is."""
+        step = action.step
+        assignee = self._assignee(step)
+        if step.channel is Channel.ASSIGNMENT:
+            self.owner = assignee
+        elif step.channel in WORKED_OFF:
+            task = Task(
+                channel=step.channel,
+                name=action.name,
+                title=step.title or action.name.replace("_", " "),
+                stage=action.stage,
+                due_at=due(at, _DUE_DAYS if step.due_days is None else step.due_days, 0, self.zone),
+                transition_seq=action.transition_seq,
+                is_bound=action.is_bound,
+                created_at=at,
+                assignee=assignee or self.owner,
+                note=action.note,
+                action=action,
+                campaign=action.campaign,
+            )
+            self.tasks.append(task)
+            self.news.append(News(NewsType.TASK_CREATED, task=task))
+        self.conclude(action, at)
+
+    def settle(self, until: datetime, *, is_through: bool) -> list[Action]:
+        """Let everything due before an instant, or `is_through` up to it, happen at its own instant.
+
+        For companies whose time is moved: what would have gone out is returned, and counts as done.
+        """
+        gone = []
+        at = datetime.min.replace(tzinfo=UTC)
+        while (action := self._next_due(until, is_through=is_through)) is not None:
+            # One that had to wait for the step before it comes later than it was due.
+            at = max(at, action.due_at)
+            if self.judge(action, at) is Verdict.GO:
+                if action.step.channel in (Channel.ASSIGNMENT, *WORKED_OFF):
+                    self.work_off(action, at)
+                else:
+                    gone.append(action)
+                    self.conclude(action, at)
+        return gone
+
+    # ---- what the steps are made of
+
+    def _begin(self, asked: StageAction, transition: Transition) -> None:
+        at = transition.transitioned_at
+        campaign, refused = None, None
+        if asked.is_campaign:
+            refused = self._refusal(transition.to_stage, at)
+            if refused is None:
+                campaign = Campaign(transition.to_stage, transition.seq, at, asked.steps)
+                self.campaigns.append(campaign)
+                self.news.append(News(NewsType.CAMPAIGN_STARTED, campaign=campaign))
+        stage = self.stage_map.by_key.get(transition.to_stage)
+        is_risk = stage is not None and stage.kind is Kind.RISK
+        for number, step in enumerate(asked.steps):
+            due_at = due(at, step.day, step.hours, self.zone)
+            action = Action(
+                name=asked.name,
+                number=number,
+                step=step,
+                stage=transition.to_stage,
+                transition_seq=transition.seq,
+                is_bound=is_risk or step.is_delayed or campaign is not None,
+                planned_at=due_at,
+                due_at=due_at,
+                campaign=campaign,
+            )
+            self.planned.append(action)
+            if refused is not None:
+                self._cancel(action, refused, at)
+
+    def _refusal(self, kind: str, at: datetime) -> Reason | None:
+        """Why no campaign of a type begins now, if none does."""
+        pause = timedelta(days=self.policy.campaign_pause_days)
+        for campaign in self.campaigns:
+            if campaign.type != kind:
+                continue
+            if campaign.ended_at is None:
+                return Reason.CAMPAIGN_RUNNING
+            if at < campaign.ended_at + pause:
+                return Reason.CAMPAIGN_PAUSE
+        return None
+
+    def _obstacle(self, action: Action) -> Reason | None:
+        """Why an action must not be done, if so: also one that was begun before, and is tried again."""
+        if self.is_erased:
+            return Reason.ERASED
+        if action.is_bound and (action.transition_seq or 0) < self.version:
+            return Reason.LEFT_STAGE
+        campaign = action.campaign
+        # A step that failed for good may have been the last: somebody may have it tried again all the same.
+        if campaign is not None and campaign.ended_at is not None and campaign.reason is not Reason.COMPLETED:
+            return Reason.CAMPAIGN_ENDED
+        return self._unreachable(action.step.channel)
+
+    def _unreachable(self, channel: Channel) -> Reason | None:
+        """Why the customer may not be contacted on a channel, if so."""
+        if channel not in MESSAGES:
+            return None
+        fate = self.reach.fate(channel, self.policy)
+        return {Fate.NO_CONSENT: Reason.NO_CONSENT, Fate.NO_ADDRESS: Reason.NO_ADDRESS}.get(fate)
+
+    def _hold(self, action: Action, now: datetime) -> Verdict | None:
+        longest = timedelta(hours=self.policy.longest_hold_hours)
+        is_overdue = action.due_at != action.planned_at and now > action.planned_at + longest
+        if is_overdue and action.reserved_at is None:  # one that was begun in time may still be tried again
+            return self._cancel(action, Reason.HELD_TOO_LONG, now)
+        end = quiet_until(now, self.policy, self.zone)
+        if end is None and self.policy.messages_paused:
+            end = now + PAUSE
+        if end is None:
+            return None
+        action.due_at, action.is_changed = end, True
+        return Verdict.HELD
+
+    def _cancel(self, action: Action, reason: Reason, at: datetime) -> Verdict:
+        # Nothing goes out: the place under the cap is for others.
+        taken = self.sent.get(action.step.channel, [])
+        if action.reserved_at in taken:
+            taken.remove(action.reserved_at)
+        action.reserved_at = None
+        action.state, action.reason, action.finished_at = State.CANCELLED, reason, at
+        action.is_changed = True
+        self._perhaps_complete(action, at)
+        return Verdict.DROPPED
+
+    def _end(self, campaign: Campaign, reason: Reason, at: datetime) -> None:
+        campaign.ended_at, campaign.reason, campaign.is_changed = at, reason, True
+        self.news.append(News(NewsType.CAMPAIGN_ENDED, campaign=campaign))
+
+    def _perhaps_complete(self, action: Action, at: datetime) -> None:
+        """A campaign whose last step is over has come to its end: one step that is not sent does not stop it."""
+        campaign = action.campaign
+        if campaign is None or campaign.ended_at is not None or action.reason in _ENDING:
+            return
+        if not any(
+            other.campaign is campaign and other.is_live and not other.is_cleared for other in self._all()
+        ):
+            self._end(campaign, Reason.COMPLETED, at)
+
+    def _next_due(self, until: datetime, *, is_through: bool) -> Action | None:
+        waiting = [
+            action
+            for action in self._open_actions()
+            if (action.due_at < until or (is_through and action.due_at == until))
+            and not self._has_to_wait(action)
+        ]
+        return min(
+            waiting, key=lambda action: (action.due_at, action.planned_at, action.number), default=None
+        )
+
+    def _has_to_wait(self, action: Action) -> bool:
+        """Whether a step before this one is not over yet."""
+        return action.number > 0 and any(
+            (other.transition_seq, other.name) == (action.transition_seq, action.name)
+            and other.number < action.number
+            and other.is_live
+            and not other.is_cleared
+            for other in self._all()
+        )
+
+    def _assignee(self, step: Step) -> str | None:
+        return step.assignees[self.spread % len(step.assignees)] if step.assignees else None
+
+    def _open_actions(self) -> list[Action]:
+        """What can still be decided on: not what is under way, or only waits to be taken away."""
+        return [action for action in self._all() if action.state is State.PENDING and not action.is_cleared]
+
+    def _all(self) -> list[Action]:
+        return [*self.actions, *self.planned]
+
+    @property
+    def _cap_span(self) -> timedelta:
+        return timedelta(days=self.policy.frequency_cap_days)
+
+
+_ENDING: Final = (Reason.LEFT_STAGE, Reason.CAMPAIGN_ENDED, Reason.ERASED)
+
+
+def is_heard(transition: Transition, now: datetime, *, has_test_clock: bool) -> bool:
+    """Whether a move runs the actions of the stage entered: not a silent one, and not one of long ago."""
+    is_old = not has_test_clock and now - transition.transitioned_at > OLDEST_MOVE
+    return not transition.is_silent and not is_old
+
+
+def due(at: datetime, days: int, hours: int, zone: ZoneInfo) -> datetime:
+    """So many days later at the same wall time where the company is, and so many hours after that (UTC)."""
+    if days:
+        local = at.astimezone(zone)
+        at = instant_of(local.date() + timedelta(days=days), local.timetz().replace(tzinfo=None), zone)
+    return at.astimezone(UTC) + timedelta(hours=hours)
+
+
+def quiet_until(now: datetime, policy: CompanyPolicy, zone: ZoneInfo) -> datetime | None:
+    """When the quiet hours end that it is in the midst of; None: it is not quiet."""
+    if policy.quiet_from is None or policy.quiet_until is None:
+        return None
+    start, end = time.fromisoformat(policy.quiet_from), time.fromisoformat(policy.quiet_until)
+    today = now.astimezone(zone).date()
+    for day in (today - timedelta(days=1), today):
+        begins = instant_of(day, start, zone)
+        ends = instant_of(day if start < end else day + timedelta(days=1), end, zone)
+        if begins <= now < ends:
+            return ends
+    return None
+
+
+def running(campaigns: Iterable[Campaign]) -> Sequence[Campaign]:
+    """Those that have not ended."""
+    return [campaign for campaign in campaigns if campaign.ended_at is None]
+
+
+def by_hand(wish: Wish, at: datetime, *, stage: str, actor: str) -> Action:
+    """What a person asks for about a customer, at once. What means nothing on its channel is left out."""
+    kind = wish.channel
+    if kind in WORKED_OFF:
+        step = Step(
+            channel=kind,
+            title=wish.title or ("Call this customer" if kind is Channel.CALL else None),
+            assignees=() if wish.assignee is None else (wish.assignee,),
+            due_days=wish.due_days,
+        )
+    else:
+        offer = wish.offer if kind is Channel.OFFER else ()
+        step = Step(channel=kind, template=wish.template or _BY_HAND.get(kind), offer=offer)
+    return Action(
+        name=f"personal_{kind}",
+        number=0,
+        step=step,
+        stage=stage,
+        transition_seq=None,
+        is_bound=False,
+        planned_at=at,
+        due_at=at,
+        note=wish.note,
+        actor=actor,
+        request_key=wish.request_key,
+    )
+
+
+_BY_HAND: Final = {Channel.EMAIL: "personal_email", Channel.OFFER: "personal_offer"}

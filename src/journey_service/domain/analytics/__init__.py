@@ -1,0 +1,1 @@
+"""Metrics: aggregates, rollups, snapshots, durations, churn dates."""

@@ -1,0 +1,1 @@
+"""A company's policy: scoring, messaging and retention settings."""

@@ -1,0 +1,1 @@
+"""Where personal data of a customer is kept, and how it is exported and erased."""

@@ -1,0 +1,1 @@
+"""Inbound events: types, parsing, and the format of import files."""

@@ -1,0 +1,1 @@
+"""One customer's journey: facts, scores, the decision, and transitions."""

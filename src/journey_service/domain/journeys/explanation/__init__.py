@@ -1,0 +1,1 @@
+"""Explanations: what moves a customer next, and what is missing for it."""

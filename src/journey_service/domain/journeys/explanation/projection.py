@@ -1,0 +1,89 @@
+"""What becomes of a customer if nothing happens: the engine, played forward on a copy."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple, TypeAlias
+
+from journey_service.domain.journeys.engine import decide
+from journey_service.domain.journeys.journey import Journey
+from journey_service.domain.journeys.relationship import Transition
+from journey_service.domain.stages.compiled_rules import Question, plan_for
+
+HORIZON: Final = timedelta(days=3650)
+"""How far ahead moves are looked for."""
+LOOKS: Final = 400
+"""How many instants are looked at on the way there: moves beyond the last of them are not told."""
+MOVES: Final = 5
+"""How many of the moves found are told."""
+
+Key: TypeAlias = tuple[str, int]
+"""A rule: its stage, and its place there."""
+
+
+class Future(NamedTuple):
+    """What becomes of a journey if nothing happens to it.
+
+    `held` tells when the rule of a question first held while it was asked, `overtaken` where the customer went
+    before it ever did.
+    """
+
+    moves: list[Transition]
+    held: Mapping[Key, datetime]
+    overtaken: Mapping[Key, str]
+    until: datetime
+
+    def told(self) -> list[tuple[str, datetime, str | None]]:
+        """The first of the moves: (stage entered, instant, trigger)."""
+        return [(move.to_stage, move.transitioned_at, move.trigger_event) for move in self.moves[:MOVES]]
+
+    def makes(self, to_stage: str, at: datetime) -> bool:
+        """Whether a move into a stage is made at exactly this instant."""
+        return any((move.to_stage, move.transitioned_at) == (to_stage, at) for move in self.moves)
+
+
+def play(journey: Journey, now: datetime) -> Future:
+    """Let time pass over a journey that may be used up."""
+    relationship = journey.relationship
+    held: dict[Key, datetime] = {}
+    overtaken: dict[Key, str] = {}
+    waiting = _pending(journey)
+    at, until = now, now + HORIZON
+    for _ in range(LOOKS):
+        due = relationship.next_evaluation_at
+        if due is None or due > until:
+            break
+        at = max(due, relationship.stage_entered_at)
+        decision = decide(relationship, journey.rulebook, at)
+        held |= {key: at for key, question in waiting.items() if question.holds(decision)}
+        move = journey.evaluate(at)
+        if move is not None:
+            asked = _pending(journey)
+            overtaken |= {key: move.to_stage for key in waiting if key not in asked and key not in held}
+            waiting = asked
+        waiting = {key: question for key, question in waiting.items() if key not in held}
+    else:
+        until = at
+    return Future(journey.written, held, overtaken, until)
+
+
+def _pending(journey: Journey) -> dict[Key, Question]:
+    """The questions that the passing of time alone may answer otherwise."""
+    relationship = journey.relationship
+    plan = plan_for(journey.rulebook.stage_map, relationship.current_stage, relationship.last_progress)
+    if plan is None:
+        return {}
+    asked = {id(question) for question in plan.pending[relationship.facts.total_appointments > 0]}
+    return {
+        key: question
+        for key, question in numbered((*plan.risk.everything, *plan.progress.everything))
+        if id(question) in asked
+    }
+
+
+def numbered(questions: Iterable[Question]) -> Iterator[tuple[Key, Question]]:
+    """Questions with the rules they are."""
+    places: Counter[str] = Counter()
+    for question in questions:
+        places[question.stage.key] += 1
+        yield (question.stage.key, places[question.stage.key]), question

@@ -1,0 +1,117 @@
+"""What rules and scores may look at: folds of events that do not depend on the order of arrival."""
+
+from bisect import bisect_right, insort
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple, TypeAlias
+
+from journey_service.domain.companies.policy import CompanyPolicy
+from journey_service.domain.events.event import Event, EventType
+
+DAY: Final = timedelta(days=1)
+KEPT_TIMES: Final = 64
+
+Times: TypeAlias = tuple[datetime, ...]
+
+
+class Facts(NamedTuple):
+    """Everything known about one customer's doings.
+
+    Sums are whole cents. The four tuples hold the newest 64 instants each, ascending: a bounded window on
+    the history that can be kept without reading it again, and, as "the newest k of a set", is order-free.
+    """
+
+    total_appointments: int = 0
+    total_missed: int = 0
+    appointments_cents: int = 0
+    payments_cents: int = 0
+    refunds_cents: int = 0
+    first_appointment_at: datetime | None = None
+    last_appointment_at: datetime | None = None
+    last_event_at: datetime | None = None
+    completed: Times = ()
+    missed: Times = ()
+    long_calls: Times = ()
+    tickets: Times = ()
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing happened yet that a score could be built on."""
+        return not (self.completed or self.missed or self.long_calls or self.tickets)
+
+    def lifetime_cents(self, policy: CompanyPolicy) -> int:
+        """Lifetime value in cents, from the company's one source of revenue."""
+        if policy.revenue_source == "payments":
+            return self.payments_cents - self.refunds_cents
+        return self.appointments_cents
+
+
+NOTHING_YET: Final = Facts()
+
+
+def fold(facts: Facts, event: Event, policy: CompanyPolicy) -> Facts:
+    """Add one event that was not folded before; any order of the same events gives the same facts."""
+    at = event.occurred_at
+    seen = at if facts.last_event_at is None else max(at, facts.last_event_at)
+    match event.type:
+        case EventType.APPOINTMENT_COMPLETED:
+            first, latest = facts.first_appointment_at, facts.last_appointment_at
+            return Facts(
+                facts.total_appointments + 1,
+                facts.total_missed,
+                facts.appointments_cents + event.amount_cents,
+                facts.payments_cents,
+                facts.refunds_cents,
+                at if first is None else min(at, first),
+                at if latest is None else max(at, latest),
+                seen,
+                keep_newest(facts.completed, at),
+                facts.missed,
+                facts.long_calls,
+                facts.tickets,
+            )
+        case EventType.APPOINTMENT_MISSED:
+            return facts._replace(
+                total_missed=facts.total_missed + 1,
+                last_event_at=seen,
+                missed=keep_newest(facts.missed, at),
+            )
+        case EventType.CALL_RECEIVED if (event.call_duration or 0) > policy.scoring.long_call_seconds:
+            return facts._replace(last_event_at=seen, long_calls=keep_newest(facts.long_calls, at))
+        case EventType.PAYMENT_RECEIVED:
+            return facts._replace(
+                payments_cents=facts.payments_cents + event.amount_cents, last_event_at=seen
+            )
+        case EventType.PAYMENT_REFUNDED:
+            return facts._replace(refunds_cents=facts.refunds_cents + event.amount_cents, last_event_at=seen)
+        case EventType.TICKET_OPENED:
+            return facts._replace(last_event_at=seen, tickets=keep_newest(facts.tickets, at))
+        case _:
+            return facts._replace(last_event_at=seen)
+
+
+def keep_newest(times: Times, at: datetime) -> Times:
+    """Add an instant to an ascending window of at most 64, dropping the oldest."""
+    if not times or at >= times[-1]:
+        longer = (*times, at)
+    else:
+        ordered = list(times)
+        insort(ordered, at)
+        longer = tuple(ordered)
+    return longer[-KEPT_TIMES:]
+
+
+def days_since(instant: datetime, now: datetime) -> int:
+    """Whole days of 24 hours elapsed; an instant after `now` counts as now."""
+    days = (now - instant).days  # a timedelta's days are the floor
+    return max(days, 0)
+
+
+def count_since(times: Times, window: timedelta, now: datetime) -> int:
+    """How many of the instants t have now - t < window."""
+    return len(times) - bisect_right(times, now - window) if times else 0
+
+
+def count_before(times: Times, window: timedelta, now: datetime) -> int:
+    """How many instants lie in the window of the same length before that one."""
+    edge = now - window
+    return bisect_right(times, edge) - bisect_right(times, edge - window) if times else 0

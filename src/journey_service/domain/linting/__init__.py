@@ -1,5 +1,0 @@
-"""The linter of stage maps: a search over histories of events, and what can be said without one."""
-
-from journey_service.domain.linting.report import Finding, Report, Severity, lint
-
-__all__ = ["Finding", "Report", "Severity", "lint"]

@@ -1,0 +1,1 @@
+"""Simulation of a stage map before it is activated: linter, preview, back-test."""

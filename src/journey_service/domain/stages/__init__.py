@@ -1,0 +1,1 @@
+"""The stage map: stages, rules and their compiled form, and changes to a map."""

@@ -1,0 +1,366 @@
+"""Letters: handed to the operator's mail server, or written into a folder on a developer's machine.
+
+The mail server is the operator's own word, so it may be a private address. What is spoken with it is encrypted, its
+certificate checked; the one exception is a server on this very machine, which nobody can listen in on and which can
+have no certificate.
+"""
+
+import asyncio
+import ipaddress
+import os
+import re
+import ssl
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.header import Header
+from email.message import EmailMessage
+from email.policy import SMTP as SMTP_POLICY
+from email.utils import format_datetime, formataddr
+from pathlib import Path
+from typing import Final, cast
+from urllib.parse import SplitResult, unquote, urlsplit
+
+import aiosmtplib
+import httpx
+
+from journey_service.domain.actions.delivery import DeliveryFailedError, DeliveryRefusedError, Letter, Receipt
+from journey_service.domain.errors import InvalidInputError
+from journey_service.gateways.response_text import shortly
+
+_DEFAULT_PORTS: Final = {"smtp": 587, "smtps": 465}
+_AUTHENTICATION_REQUIRED: Final = 530
+_REFUSALS: Final = range(500, 600)
+_FAREWELL_SECONDS: Final = 2.0
+
+_LONGEST_ADDRESS: Final = 254
+_LONGEST_LOCAL: Final = 64
+_LONGEST_NAME: Final = 78
+_LONGEST_PLAIN_SUBJECT: Final = 68
+_ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\x80-\U0010ffff-]+"
+_LOCAL: Final = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
+_HOST: Final = re.compile(
+    r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+)
+_SENDER: Final = re.compile(r'(?:"(?P<quoted>[^"\\<>]*)"|(?P<name>[^"\\<>]*?)) *<(?P<address>[^<>]+)>')
+_KEY: Final = re.compile(r"[A-Za-z0-9-]{1,128}")
+_URL: Final = re.compile(r"https?://[!-;=?-~]{1,900}")
+_BREAKING: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+# Servers on the way may know no more than ASCII; quoted-printable suits them all.
+_POLICY: Final = SMTP_POLICY.clone(cte_type="7bit")
+_ENCODING: Final = "quoted-printable"
+_LINE_END: Final = "\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpServer:
+    """Where letters are handed over, how that is encrypted, and with which login."""
+
+    host: str
+    port: int
+    is_tls: bool
+    """Encrypted from the first byte on."""
+    is_starttls: bool
+    """Encrypted before anything is said; a server that does not offer it is told nothing."""
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who letters are from."""
+
+    name: str
+    address: str
+
+    @property
+    def domain(self) -> str:
+        """The part of the address behind the @."""
+        return self.address.rpartition("@")[2]
+
+
+def read_server(url: str) -> SmtpServer:
+    """The server of `smtp://[user:password@]host[:port]` (port 587), or of `smtps://` (port 465).
+
+    `smtp` means STARTTLS and nothing without it. On this machine (localhost, 127.0.0.1, ::1) it means plain text,
+    unless `?starttls=always` follows. Raises InvalidInputError, which repeats nothing of the URL.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        raise _no_server() from None
+    has_server = _HOST.fullmatch(host) is not None or _is_address(host)
+    has_login = bool(parts.username) and bool(parts.password)
+    if (
+        parts.scheme not in _DEFAULT_PORTS
+        or not has_server
+        or port == 0
+        or has_login != ("@" in parts.netloc)
+        or parts.path not in ("", "/")
+        or "#" in url
+        or not _is_known_wish(parts)
+    ):
+        raise _no_server()
+    return SmtpServer(
+        host,
+        port or _DEFAULT_PORTS[parts.scheme],
+        is_tls=parts.scheme == "smtps",
+        is_starttls=parts.scheme == "smtp" and (bool(parts.query) or not _is_here(host)),
+        user=unquote(parts.username) if has_login and parts.username else None,
+        password=unquote(parts.password) if has_login and parts.password else None,
+    )
+
+
+def read_sender(text: str) -> Sender:
+    """The sender of `address` or `Name <address>`. Raises InvalidInputError."""
+    found = _SENDER.fullmatch(text.strip())
+    name = (found["quoted"] or found["name"] or "").strip() if found else ""
+    address = _address(found["address"] if found else text.strip())
+    if address is None or not address.isascii() or _BREAKING.search(name):
+        raise InvalidInputError.at(
+            "JOURNEY_MAIL_FROM", "must be an address, such as `Salon <hello@salon.com>` or hello@salon.com"
+        )
+    return Sender(name, address)
+
+
+class SmtpMailer:
+    """The mailer over SMTP, with a connection for each letter. The deadline is that of all of it together."""
+
+    def __init__(
+        self,
+        url: str,
+        sender: str,
+        deadline_seconds: float = 20.0,
+        *,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
+        self._server = read_server(url)
+        self._sender = read_sender(sender)
+        self._deadline_seconds = deadline_seconds
+        self._ssl_context = ssl_context or ssl.create_default_context()
+
+    async def send(self, letter: Letter) -> Receipt:
+        """Hand a letter over.
+
+        Raises DeliveryRefusedError for a letter that cannot be written, and when the server refuses it or its reader
+        for good. Whatever the operator can mend (the login, encryption, the sender) raises DeliveryFailedError, like
+        what passes by itself. Reasons are lines of at most 255 characters, without the reader's address.
+        """
+        to = _recipient(letter)
+        written = _written(letter, to, self._sender)
+        line = self._line()
+        try:
+            async with asyncio.timeout(self._deadline_seconds):
+                await line.connect()
+                answer = await self._hand_over(line, to, written)
+            await _take_leave(line)
+        except TimeoutError:
+            raise DeliveryFailedError("The mail server did not answer in time.") from None
+        except aiosmtplib.SMTPResponseException as error:
+            raise _judged(error, to) from None
+        except ssl.SSLCertVerificationError as error:
+            raise _failed(f"Its certificate was not accepted: {error.verify_message}", to) from None
+        except (aiosmtplib.SMTPException, OSError, ValueError) as error:
+            raise _failed(str(error), to) from None
+        finally:
+            _hang_up(line)
+        return Receipt(_without(to, answer.message), answer.code)
+
+    def _line(self) -> aiosmtplib.SMTP:
+        return aiosmtplib.SMTP(
+            hostname=self._server.host,
+            port=self._server.port,
+            username=self._server.user,
+            password=self._server.password,
+            # Asking for the name of this machine can take longer than the letter.
+            local_hostname=self._sender.domain,
+            timeout=None,
+            use_tls=self._server.is_tls,
+            start_tls=self._server.is_starttls,
+            tls_context=self._ssl_context,
+        )
+
+    async def _hand_over(self, line: aiosmtplib.SMTP, to: str, written: bytes) -> aiosmtplib.SMTPResponse:
+        if line.is_ehlo_or_helo_needed:
+            await line.ehlo()
+        options, encoding = [], "ascii"
+        if not to.isascii():
+            if not line.supports_extension("smtputf8"):
+                raise DeliveryRefusedError("The mail server takes no address with letters beyond ASCII.")
+            options, encoding = ["SMTPUTF8", "BODY=8BITMIME"], "utf-8"
+        await line.mail(self._sender.address, options=options, encoding=encoding)
+        await line.rcpt(to, encoding=encoding)
+        return await line.data(written)
+
+
+class MailDrop:
+    """The mailer of a developer's machine: each letter becomes `<key>.eml` in a folder, for this user alone."""
+
+    def __init__(self, folder: Path, sender: str) -> None:
+        self._folder = folder
+        self._sender = read_sender(sender)
+
+    async def send(self, letter: Letter) -> Receipt:
+        """Write a letter, in place of an earlier one with its key. Raises DeliveryFailedError, DeliveryRefusedError."""
+        written = _written(letter, _recipient(letter), self._sender)
+        file = self._folder / f"{letter.key}.eml"
+        try:
+            await asyncio.to_thread(_put, file, written)
+        except OSError as error:
+            raise DeliveryFailedError(
+                shortly(f"The letter could not be written: {error.strerror}")
+            ) from error
+        return Receipt(f"written to {file.name}")
+
+
+def _put(file: Path, content: bytes) -> None:
+    # A folder that was there is somebody's: it stays as open as it is.
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=".", suffix=".new", dir=file.parent)  # of mode 0600
+    staged = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as opened:
+            opened.write(content)
+        staged.replace(file)
+    except BaseException:
+        staged.unlink(missing_ok=True)
+        raise
+
+
+def _written(letter: Letter, to: str, sender: Sender) -> bytes:
+    """The letter as it travels. Nothing in it can begin a header of its own."""
+    url = letter.unsubscribe_url
+    if not _KEY.fullmatch(letter.key):
+        raise DeliveryRefusedError("The letter has a key that is not of letters, digits and hyphens.")
+    if _BREAKING.search(letter.subject):
+        raise DeliveryRefusedError("The subject has a line break or a control character in it.")
+    if url is not None and not _URL.fullmatch(url):
+        raise DeliveryRefusedError("The address to unsubscribe at is none.")
+    now = datetime.fromtimestamp(time.time(), UTC)
+    head = {
+        "From": _from(Sender(_name(letter.sender_name) or sender.name, sender.address)),
+        "To": to,
+        "Subject": _subject(letter.subject),
+        "Date": format_datetime(now),
+        "Message-ID": f"<{letter.key}@{sender.domain}>",
+        "Auto-Submitted": "auto-generated",
+    }
+    if letter.reply_to is not None:
+        answers_to = _address(letter.reply_to)
+        if answers_to is None or not answers_to.isascii():
+            raise DeliveryRefusedError("The address for answers is none.")
+        head["Reply-To"] = answers_to
+    if url is not None:
+        head |= {"List-Unsubscribe": f"<{url}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
+    body = EmailMessage(policy=_POLICY)
+    try:
+        body.set_content(letter.text, cte=_ENCODING)
+        if letter.html is not None:
+            body.add_alternative(letter.html, subtype="html", cte=_ENCODING)
+    except UnicodeEncodeError:
+        raise DeliveryRefusedError("The text has characters in it that no mail can carry.") from None
+    # The library folds long addresses of the web into encoded words, and loses blanks of subjects.
+    return "".join(f"{name}: {value}{_LINE_END}" for name, value in head.items()).encode() + body.as_bytes()
+
+
+def _from(sender: Sender) -> str:
+    if sender.name.isascii():
+        return formataddr((sender.name, sender.address))
+    return f"{Header(sender.name, 'utf-8', header_name='From').encode(linesep=_LINE_END)} <{sender.address}>"
+
+
+def _name(told: str | None) -> str:
+    """A name as a header can carry it: on one line, and not too long."""
+    return " ".join(_BREAKING.sub(" ", told or "").split())[:_LONGEST_NAME]
+
+
+def _subject(subject: str) -> str:
+    is_plain = subject.isascii() and "=?" not in subject and subject == subject.strip()
+    if is_plain and len(subject) <= _LONGEST_PLAIN_SUBJECT:
+        return subject
+    return Header(subject, "utf-8", header_name="Subject").encode(linesep=_LINE_END)
+
+
+def _recipient(letter: Letter) -> str:
+    address = _address(letter.to)
+    if address is None:
+        raise DeliveryRefusedError("The letter is to something that is no address.")
+    return address
+
+
+def _address(text: str) -> str | None:
+    """An address with its domain as the internet spells it; None if it is none. Quoted names and bare IPs are not."""
+    local, _, domain = text.rpartition("@")
+    if not (_LOCAL.fullmatch(local) and local.isprintable() and len(local.encode()) <= _LONGEST_LOCAL):
+        return None
+    try:
+        host = httpx.URL(scheme="https", host=domain).raw_host.decode()
+    except (httpx.InvalidURL, UnicodeError):
+        return None
+    if not _HOST.fullmatch(host) or _is_address(host):
+        return None
+    address = f"{local}@{host}"
+    return address if len(address.encode()) <= _LONGEST_ADDRESS else None
+
+
+def _judged(error: aiosmtplib.SMTPResponseException, to: str) -> DeliveryFailedError | DeliveryRefusedError:
+    if isinstance(error, aiosmtplib.SMTPAuthenticationError):
+        # What was refused may be told in the answer.
+        return DeliveryFailedError("The mail server does not accept the login.", status=error.code)
+    reason = _without(to, f"The mail server answered {error.code}: {error.message}")
+    is_of_the_letter = isinstance(error, aiosmtplib.SMTPRecipientRefused | aiosmtplib.SMTPDataError)
+    if is_of_the_letter and error.code in _REFUSALS and error.code != _AUTHENTICATION_REQUIRED:
+        return DeliveryRefusedError(reason, status=error.code)
+    return DeliveryFailedError(reason, status=error.code)
+
+
+def _failed(said: str, to: str) -> DeliveryFailedError:
+    return DeliveryFailedError(_without(to, f"The mail server could not be used. {said}"))
+
+
+def _without(to: str, said: str) -> str:
+    """What was said, shortly; servers like to repeat whom a letter is to, and that is not for keeping."""
+    return shortly(re.sub(re.escape(to), "(the reader)", said, flags=re.IGNORECASE))
+
+
+async def _take_leave(line: aiosmtplib.SMTP) -> None:
+    """Say goodbye. The letter has been accepted, whatever comes of that."""
+    with suppress(aiosmtplib.SMTPException, OSError):
+        async with asyncio.timeout(_FAREWELL_SECONDS):
+            await line.quit()
+
+
+def _hang_up(line: aiosmtplib.SMTP) -> None:
+    """Close what is open at once: a peer that has fallen silent would otherwise be waited for."""
+    transport = line.transport
+    line.close()
+    if transport is not None:
+        cast("asyncio.Transport", transport).abort()
+
+
+def _no_server() -> InvalidInputError:
+    return InvalidInputError.at(
+        "SMTP_URL",
+        "is no address of a mail server, such as smtp://user:password@mail.company.com:587; user and password go"
+        " together, and what has another sign than letters and digits in it is written with %",
+    )
+
+
+def _is_known_wish(parts: SplitResult) -> bool:
+    return parts.query == "" or (parts.scheme == "smtp" and parts.query == "starttls=always")
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_here(host: str) -> bool:
+    return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)

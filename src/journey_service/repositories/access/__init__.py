@@ -1,0 +1,1 @@
+"""Storage of API keys, browser sessions, the audit log, and encrypted secrets."""

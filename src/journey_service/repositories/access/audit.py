@@ -1,0 +1,133 @@
+"""The audit log of one company: who did what, when, and to what. Rows are added and read, never changed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Any, Final
+
+import orjson
+from sqlalchemy import func, insert, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from journey_service.domain.access.actors import Actor
+from journey_service.repositories.tables import audit_log
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Something privileged that is done: to a customer, or to a `target` named `<kind>:<id>`.
+
+    `detail` says more, in words that identify nobody. `before` and `after` are kept as hashes only, to prove later what
+    a setting was; nothing personal goes there, as a hash of something short is as good as the thing itself.
+    """
+
+    action: str
+    customer_id: int | None = None
+    target: str | None = None
+    detail: Mapping[str, Any] | None = None
+    before: object = None
+    after: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """A row of the log."""
+
+    id: int
+    at: datetime
+    actor: Actor
+    action: str
+    customer_id: int | None
+    target: str | None
+    detail: Mapping[str, Any] | None
+    before_hash: bytes | None
+    after_hash: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditWanted:
+    """Which rows are asked for; None: any."""
+
+    actor: str | None = None
+    action: str | None = None
+    customer_id: int | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+_PRUNE: Final = text("SELECT prune_audit(CAST(:before AS timestamptz), :most)")
+
+
+class Audit:
+    """The log of one company."""
+
+    def __init__(self, connection: AsyncConnection, company_id: int) -> None:
+        self._connection = connection
+        self._company_id = company_id
+
+    async def record(self, by: Actor, act: Act) -> None:
+        """Write down an act in the transaction of the act itself: either both are there, or neither is."""
+        await self._connection.execute(
+            insert(audit_log).values(
+                company_id=self._company_id,
+                actor=by.name,
+                is_operator=by.is_operator,
+                reason=by.reason,
+                request_id=by.request_id,
+                address=by.address,
+                action=act.action,
+                customer_id=act.customer_id,
+                target=act.target,
+                detail=act.detail,
+                before_hash=_digest(act.before),
+                after_hash=_digest(act.after),
+            )
+        )
+
+    async def record_presence(self, by: Actor, operation: str, customer_id: int | None = None) -> None:
+        """Write down that an operator was here, where what they asked for leaves no row of its own."""
+        if by.is_operator:
+            await self.record(by, Act("operator.present", customer_id, detail={"operation": operation}))
+
+    async def page(self, wanted: AuditWanted, *, before: int | None, limit: int) -> Sequence[Audited]:
+        """Rows that fit, newest first, with an id below `before`."""
+        statement = select(audit_log).where(audit_log.c.company_id == self._company_id)
+        for column in ("actor", "action", "customer_id"):
+            value = getattr(wanted, column)
+            if value is not None:
+                statement = statement.where(audit_log.c[column] == value)
+        if wanted.since is not None:
+            statement = statement.where(audit_log.c.at >= wanted.since)
+        if wanted.until is not None:
+            statement = statement.where(audit_log.c.at < wanted.until)
+        if before is not None:
+            statement = statement.where(audit_log.c.id < before)
+        rows = await self._connection.execute(statement.order_by(audit_log.c.id.desc()).limit(limit))
+        return [_to_audited(row) for row in rows]
+
+    async def prune(self, *, days: int, most: int) -> int:
+        """Drop rows whose time is over, by the database's clock; returns how many."""
+        before = select(func.clock_timestamp() - func.make_interval(0, 0, 0, days))
+        found = await self._connection.scalar(
+            _PRUNE, {"before": await self._connection.scalar(before), "most": most}
+        )
+        return int(found or 0)
+
+
+def _digest(state: object) -> bytes | None:
+    return None if state is None else sha256(orjson.dumps(state, option=orjson.OPT_SORT_KEYS)).digest()
+
+
+def _to_audited(row: Any) -> Audited:  # noqa: ANN401  # a row of the table
+    return Audited(
+        id=row.id,
+        at=row.at,
+        actor=Actor(row.actor, row.is_operator, row.reason, row.request_id, row.address),
+        action=row.action,
+        customer_id=row.customer_id,
+        target=row.target,
+        detail=row.detail,
+        before_hash=row.before_hash,
+        after_hash=row.after_hash,
+    )

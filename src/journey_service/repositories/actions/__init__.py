@@ -1,0 +1,1 @@
+"""Storage of action plans, the outbox, campaigns, tasks, templates, webhook endpoints."""

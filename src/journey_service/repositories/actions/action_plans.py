@@ -1,0 +1,391 @@
+"""What is still to be done for customers who are held: read as one, decided on by the domain, written back."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+from uuid import uuid4
+
+import orjson
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from journey_service.domain.actions.action_plan import Action, Agenda, Campaign, NewsType, Reason, State, Task
+from journey_service.domain.actions.parsing import step_from_json, step_to_json
+from journey_service.domain.actions.stage_actions import Channel, Reach, Step
+from journey_service.domain.errors import InvalidInputError
+
+_ACTION: Final = (
+    *(
+        "id",
+        "transition_seq",
+        "stage",
+        "name",
+        "number",
+        "channel",
+        "step",
+        "is_bound",
+        "is_cleared",
+        "campaign_id",
+    ),
+    *("note", "actor", "request_key", "planned_at", "due_at", "reserved_at", "state", "reason"),
+)
+_CAMPAIGN: Final = (
+    "id",
+    "type",
+    "transition_seq",
+    "scheduled_actions",
+    "started_at",
+    "ended_at",
+    "end_reason",
+)
+_TASK: Final = (
+    *("id", "campaign_id", "transition_seq", "channel", "name", "title", "stage", "assignee"),
+    *("note", "is_bound", "due_at", "created_at"),
+)
+
+
+def _object(alias: str, columns: Sequence[str]) -> str:
+    pairs = ", ".join(f"'{name}', {alias}.{name}" for name in columns)
+    return f"jsonb_build_object({pairs})"
+
+
+# One round for everything: a move waits for this.
+_LOAD: Final = text(
+    "SELECT r.id, r.owner, c.consents, c.email ~ '@' IS TRUE AS has_email, c.phone ~ '[0-9]' IS TRUE AS has_phone,"  # noqa: S608  # names of this module only
+    f" CAST((SELECT jsonb_agg({_object('a', _ACTION)} ORDER BY a.planned_at,"
+    "   a.channel <> 'assignment', a.number, a.name) FROM journey_actions a"
+    "   WHERE a.company_id = r.company_id AND a.relationship_id = r.id AND a.state IN ('pending', 'leased')"
+    "   AND a.channel <> 'webhook') AS text) AS actions,"
+    f" CAST((SELECT jsonb_agg({_object('k', _CAMPAIGN)}) FROM (SELECT DISTINCT ON (type) * FROM retention_campaigns"
+    "   WHERE company_id = r.company_id AND relationship_id = r.id ORDER BY type, id DESC) k) AS text) AS campaigns,"
+    f" CAST((SELECT jsonb_agg({_object('t', _TASK)} ORDER BY t.id) FROM journey_tasks t"
+    "   WHERE t.company_id = r.company_id AND t.relationship_id = r.id AND t.status = 'open') AS text) AS tasks,"
+    " CAST((SELECT jsonb_agg(jsonb_build_array(s.channel, s.reserved_at) ORDER BY s.reserved_at) FROM journey_actions s"
+    "   WHERE s.company_id = r.company_id AND s.relationship_id = r.id"
+    "   AND s.reserved_at > CAST(:since AS timestamptz)) AS text) AS sent"
+    " FROM customer_relationships r JOIN customers c ON c.company_id = r.company_id AND c.customer_id = r.customer_id"
+    " WHERE r.company_id = :company_id AND r.id = ANY(CAST(:ids AS bigint[]))"
+)
+_NEW_CAMPAIGNS: Final = text(
+    "INSERT INTO retention_campaigns (company_id, id, relationship_id, type, transition_seq, scheduled_actions,"
+    " started_at, ended_at, end_reason) SELECT :company_id, t.* FROM unnest(CAST(:id AS bigint[]),"
+    " CAST(:relationship_id AS bigint[]), CAST(:type AS text[]), CAST(:transition_seq AS bigint[]),"
+    " CAST(CAST(:steps AS text[]) AS jsonb[]), CAST(:started_at AS timestamptz[]), CAST(:ended_at AS timestamptz[]),"
+    " CAST(:reason AS text[])) AS t"
+)
+_END_CAMPAIGNS: Final = text(
+    "UPDATE retention_campaigns k SET ended_at = t.ended_at, end_reason = t.reason"
+    " FROM unnest(CAST(:id AS bigint[]), CAST(:ended_at AS timestamptz[]), CAST(:reason AS text[]))"
+    " AS t(id, ended_at, reason) WHERE k.company_id = :company_id AND k.id = t.id AND k.ended_at IS NULL"
+    " RETURNING k.id"
+)
+# The worker may take it once it is due; where time stands still, whoever moves it does.
+_NEW_ACTIONS: Final = text(
+    "INSERT INTO journey_actions (company_id, id, relationship_id, transition_seq, stage, name, number, channel, step,"
+    " is_bound, is_cleared, campaign_id, note, actor, request_key, planned_at, due_at, reserved_at, finished_at, state,"
+    " reason, ready_at)"
+    " SELECT :company_id, t.*, CASE WHEN t.state <> 'pending' THEN NULL WHEN t.is_cleared THEN clock_timestamp()"
+    "   WHEN :is_simulated THEN NULL ELSE t.due_at END"
+    " FROM unnest(CAST(:id AS uuid[]), CAST(:relationship_id AS bigint[]), CAST(:transition_seq AS bigint[]),"
+    " CAST(:stage AS text[]), CAST(:name AS text[]), CAST(:number AS smallint[]), CAST(:channel AS text[]),"
+    " CAST(CAST(:step AS text[]) AS jsonb[]), CAST(:is_bound AS bool[]), CAST(:is_cleared AS bool[]),"
+    " CAST(:campaign_id AS bigint[]), CAST(:note AS text[]), CAST(:actor AS text[]), CAST(:request_key AS text[]),"
+    " CAST(:planned_at AS timestamptz[]), CAST(:due_at AS timestamptz[]), CAST(:reserved_at AS timestamptz[]),"
+    " CAST(:finished_at AS timestamptz[]), CAST(:state AS text[]), CAST(:reason AS text[]))"
+    " AS t(id, relationship_id, transition_seq, stage, name, number, channel, step, is_bound, is_cleared, campaign_id,"
+    " note, actor, request_key, planned_at, due_at, reserved_at, finished_at, state, reason)"
+)
+_CHANGED_ACTIONS: Final = text(
+    "UPDATE journey_actions a SET state = t.state, reason = t.reason, due_at = t.due_at, reserved_at = t.reserved_at,"
+    " finished_at = t.finished_at, is_cleared = t.is_cleared, updated_at = clock_timestamp(),"
+    " lease_token = CASE WHEN t.state = 'leased' THEN a.lease_token END,"
+    " ready_at = CASE WHEN t.state = 'leased' THEN a.ready_at WHEN t.state <> 'pending' THEN NULL"
+    "   WHEN t.is_cleared THEN clock_timestamp()"
+    "   WHEN :is_simulated THEN NULL ELSE t.due_at END"
+    " FROM unnest(CAST(:id AS uuid[]), CAST(:state AS text[]), CAST(:reason AS text[]), CAST(:due_at AS timestamptz[]),"
+    " CAST(:reserved_at AS timestamptz[]), CAST(:finished_at AS timestamptz[]), CAST(:is_cleared AS bool[]))"
+    " AS t(id, state, reason, due_at, reserved_at, finished_at, is_cleared)"
+    " WHERE a.company_id = :company_id AND a.id = t.id"
+)
+_NEW_TASKS: Final = text(
+    "INSERT INTO journey_tasks (company_id, id, relationship_id, action_id, campaign_id, transition_seq, channel, name,"
+    " title, stage, assignee, note, is_bound, due_at, created_at, closed_at, reason, status)"
+    " SELECT :company_id, t.*, CASE WHEN t.closed_at IS NULL THEN 'open' ELSE 'closed' END"
+    " FROM unnest(CAST(:id AS bigint[]), CAST(:relationship_id AS bigint[]), CAST(:action_id AS uuid[]),"
+    " CAST(:campaign_id AS bigint[]), CAST(:transition_seq AS bigint[]), CAST(:channel AS text[]),"
+    " CAST(:name AS text[]), CAST(:title AS text[]), CAST(:stage AS text[]), CAST(:assignee AS text[]),"
+    " CAST(:note AS text[]), CAST(:is_bound AS bool[]), CAST(:due_at AS timestamptz[]),"
+    " CAST(:created_at AS timestamptz[]), CAST(:closed_at AS timestamptz[]), CAST(:reason AS text[]))"
+    " AS t(id, relationship_id, action_id, campaign_id, transition_seq, channel, name, title, stage, assignee, note,"
+    " is_bound, due_at, created_at, closed_at, reason)"
+)
+_CLOSED_TASKS: Final = text(
+    "UPDATE journey_tasks k SET status = 'closed', reason = t.reason, closed_at = t.closed_at,"
+    " updated_at = clock_timestamp()"
+    " FROM unnest(CAST(:id AS bigint[]), CAST(:closed_at AS timestamptz[]), CAST(:reason AS text[]))"
+    " AS t(id, closed_at, reason) WHERE k.company_id = :company_id AND k.id = t.id AND k.status = 'open'"
+)
+_OWNERS: Final = text(
+    "UPDATE customer_relationships r SET owner = t.owner FROM unnest(CAST(:id AS bigint[]), CAST(:owner AS text[]))"
+    " AS t(id, owner) WHERE r.company_id = :company_id AND r.id = t.id"
+)
+_NEWS: Final = text(
+    "INSERT INTO journey_news (company_id, relationship_id, type, transition_seq, task_id, campaign_id)"
+    " SELECT :company_id, relationship_id, type, transition_seq, task_id, campaign_id"
+    " FROM unnest(CAST(:relationship_id AS bigint[]), CAST(:type AS text[]), CAST(:transition_seq AS bigint[]),"
+    " CAST(:task_id AS bigint[]), CAST(:campaign_id AS bigint[]))"
+    " WITH ORDINALITY AS t(relationship_id, type, transition_seq, task_id, campaign_id, place) ORDER BY place"
+)
+_IDS: Final = text("SELECT nextval(pg_get_serial_sequence(:table, 'id')) FROM generate_series(1, :count)")
+
+
+@dataclass(slots=True)
+class Stored:
+    """What is kept of one customer's agenda, as the domain takes it."""
+
+    reach: Reach
+    owner: str | None
+    actions: list[Action] = field(default_factory=list)
+    campaigns: list[Campaign] = field(default_factory=list)
+    tasks: list[Task] = field(default_factory=list)
+    sent: dict[Channel, list[datetime]] = field(default_factory=dict)
+
+
+class Agendas:
+    """What is to be done for the customers of one company."""
+
+    def __init__(self, connection: AsyncConnection, company_id: int) -> None:
+        self._connection = connection
+        self._company_id = company_id
+
+    async def load(self, ids: Sequence[int], *, since: datetime) -> dict[int, Stored]:
+        """What is not over yet for these relationships, which are held, and what was sent since an instant."""
+        if not ids:
+            return {}
+        rows = await self._connection.execute(
+            _LOAD,
+            {"company_id": self._company_id, "ids": list(ids), "since": since},
+        )
+        return {row.id: _stored(row) for row in rows}
+
+    async def save(
+        self, agendas: Mapping[int, Agenda], *, is_simulated: bool, owners: Mapping[int, str]
+    ) -> None:
+        """Write whatever is new or otherwise than it was, by the id of the relationship.
+
+        `owners` are those to whom customers have been assigned. `is_simulated`: the company's time stands still.
+        """
+        await self._save_campaigns(agendas)
+        await self._save_actions(agendas, is_simulated=is_simulated)
+        await self._save_tasks(agendas)
+        if owners:
+            await self._execute(_OWNERS, id=list(owners), owner=list(owners.values()))
+        news = [(id_, one) for id_, agenda in agendas.items() for one in agenda.news]
+        if news:
+            await self._execute(
+                _NEWS,
+                relationship_id=[id_ for id_, _ in news],
+                type=[one.type.value for _, one in news],
+                transition_seq=[one.transition_seq for _, one in news],
+                task_id=[None if one.task is None else one.task.id for _, one in news],
+                campaign_id=[None if one.campaign is None else one.campaign.id for _, one in news],
+            )
+
+    async def _save_campaigns(self, agendas: Mapping[int, Agenda]) -> None:
+        all_ = [(id_, campaign) for id_, agenda in agendas.items() for campaign in agenda.campaigns]
+        ended = [c for _, c in all_ if c.id is not None and c.ended_at is not None and c.is_changed]
+        if ended:
+            done = await self._connection.scalars(
+                _END_CAMPAIGNS,
+                {
+                    "company_id": self._company_id,
+                    "id": [c.id for c in ended],
+                    "ended_at": [c.ended_at for c in ended],
+                    "reason": [_value(c.reason) for c in ended],
+                },
+            )
+            # One that has ended otherwise meanwhile was told of then.
+            untold = {c.id for c in ended} - set(done.all())
+            for agenda in agendas.values():
+                agenda.news = [
+                    one
+                    for one in agenda.news
+                    if one.type is not NewsType.CAMPAIGN_ENDED
+                    or one.campaign is None
+                    or one.campaign.id not in untold
+                ]
+        new = [(id_, campaign) for id_, campaign in all_ if campaign.id is None]
+        if not new:
+            return
+        for (_, campaign), given in zip(new, await self._ids("retention_campaigns", len(new)), strict=True):
+            campaign.id = given
+        await self._execute(
+            _NEW_CAMPAIGNS,
+            id=[c.id for _, c in new],
+            relationship_id=[id_ for id_, _ in new],
+            type=[c.type for _, c in new],
+            transition_seq=[c.transition_seq for _, c in new],
+            steps=[orjson.dumps([step_to_json(step) for step in c.steps]).decode() for _, c in new],
+            started_at=[c.started_at for _, c in new],
+            ended_at=[c.ended_at for _, c in new],
+            reason=[_value(c.reason) for _, c in new],
+        )
+
+    async def _save_actions(self, agendas: Mapping[int, Agenda], *, is_simulated: bool) -> None:
+        new = [(id_, action) for id_, agenda in agendas.items() for action in agenda.planned]
+        if new:
+            actions = [action for _, action in new]
+            for action in actions:
+                action.id = action.id or str(uuid4())
+            await self._execute(
+                _NEW_ACTIONS,
+                is_simulated=is_simulated,
+                relationship_id=[id_ for id_, _ in new],
+                channel=[action.step.channel.value for action in actions],
+                step=[orjson.dumps(step_to_json(action.step)).decode() for action in actions],
+                campaign_id=[None if a.campaign is None else a.campaign.id for a in actions],
+                **{name: [getattr(action, name) for action in actions] for name in _PLAIN},
+                **_changing(actions),
+            )
+        changed = [action for agenda in agendas.values() for action in agenda.actions if action.is_changed]
+        if changed:
+            await self._execute(_CHANGED_ACTIONS, is_simulated=is_simulated, **_changing(changed))
+
+    async def _save_tasks(self, agendas: Mapping[int, Agenda]) -> None:
+        all_ = [(id_, task) for id_, agenda in agendas.items() for task in agenda.tasks]
+        closed = [task for _, task in all_ if task.id is not None and task.ended_at is not None]
+        if closed:
+            await self._execute(
+                _CLOSED_TASKS,
+                id=[task.id for task in closed],
+                closed_at=[task.ended_at for task in closed],
+                reason=[_value(task.reason) for task in closed],
+            )
+        new = [(id_, task) for id_, task in all_ if task.id is None]
+        if not new:
+            return
+        for (_, task), given in zip(new, await self._ids("journey_tasks", len(new)), strict=True):
+            task.id = given
+        tasks = [task for _, task in new]
+        await self._execute(
+            _NEW_TASKS,
+            id=[task.id for task in tasks],
+            relationship_id=[id_ for id_, _ in new],
+            action_id=[None if task.action is None else task.action.id for task in tasks],
+            campaign_id=[None if task.campaign is None else task.campaign.id for task in tasks],
+            channel=[task.channel.value for task in tasks],
+            closed_at=[task.ended_at for task in tasks],
+            reason=[_value(task.reason) for task in tasks],
+            **{name: [getattr(task, name) for task in tasks] for name in _OF_TASKS},
+        )
+
+    async def _ids(self, table: str, count: int) -> list[int]:
+        return list((await self._connection.scalars(_IDS, {"table": table, "count": count})).all())
+
+    async def _execute(self, statement: Any, **values: object) -> None:  # noqa: ANN401  # a text clause
+        await self._connection.execute(statement, {"company_id": self._company_id, **values})
+
+
+_PLAIN: Final = (
+    *("transition_seq", "stage", "name", "number", "is_bound", "note", "actor", "request_key"),
+    "planned_at",
+)
+_OF_TASKS: Final = (
+    *("transition_seq", "name", "title", "stage", "assignee", "note", "is_bound", "due_at"),
+    "created_at",
+)
+
+
+def _changing(actions: Sequence[Action]) -> dict[str, list[object]]:
+    return {
+        "id": [action.id for action in actions],
+        "state": [action.state.value for action in actions],
+        "reason": [_value(action.reason) for action in actions],
+        "due_at": [action.due_at for action in actions],
+        "reserved_at": [action.reserved_at for action in actions],
+        "finished_at": [action.finished_at for action in actions],
+        "is_cleared": [action.is_cleared for action in actions],
+    }
+
+
+def _value(reason: Reason | None) -> str | None:
+    return None if reason is None else reason.value
+
+
+def _stored(row: Any) -> Stored:  # noqa: ANN401  # a row of _LOAD
+    statuses = {channel: consent["status"] for channel, consent in row.consents.items()}
+    stored = Stored(Reach(statuses, row.has_email, row.has_phone), row.owner)
+    campaigns: dict[int | None, Campaign] = {}
+    for raw in _list(row.campaigns):
+        campaign = Campaign(
+            type=raw["type"],
+            transition_seq=raw["transition_seq"],
+            started_at=_instant(raw["started_at"]),
+            steps=tuple(step_from_json(step) for step in raw["scheduled_actions"]),
+            id=raw["id"],
+            ended_at=_perhaps(raw["ended_at"]),
+            reason=None if raw["end_reason"] is None else Reason(raw["end_reason"]),
+        )
+        campaigns[campaign.id] = campaign
+        stored.campaigns.append(campaign)
+    for raw in _list(row.actions):
+        # One that nobody can read is no part of what is decided on: it fails when it is due, and alone.
+        with suppress(ValueError):
+            stored.actions.append(_action(raw, campaigns.get(raw["campaign_id"])))
+    for raw in _list(row.tasks):
+        stored.tasks.append(
+            Task(
+                channel=Channel(raw["channel"]),
+                due_at=_instant(raw["due_at"]),
+                created_at=_instant(raw["created_at"]),
+                campaign=campaigns.get(raw["campaign_id"]),
+                **{
+                    name: raw[name] for name in ("id", "transition_seq", "name", "title", "stage", "assignee")
+                },
+                note=raw["note"],
+                is_bound=raw["is_bound"],
+            )
+        )
+    for channel, at in _list(row.sent):
+        stored.sent.setdefault(Channel(channel), []).append(_instant(at))
+    return stored
+
+
+def _action(raw: Mapping[str, Any], campaign: Campaign | None) -> Action:
+    return Action(
+        step=to_step(raw["step"], raw["channel"]),
+        campaign=campaign,
+        planned_at=_instant(raw["planned_at"]),
+        due_at=_instant(raw["due_at"]),
+        reserved_at=_perhaps(raw["reserved_at"]),
+        state=State(raw["state"]),
+        reason=None if raw["reason"] is None else Reason(raw["reason"]),
+        **{
+            name: raw[name]
+            for name in ("id", "name", "number", "stage", "transition_seq", "is_bound", "is_cleared", "note")
+        },
+        actor=raw["actor"],
+        request_key=raw["request_key"],
+    )
+
+
+def to_step(raw: Mapping[str, Any], channel: str) -> Step:
+    """A step as it is kept; of one that nobody can read, the channel: it fails when it is sent, and alone."""
+    try:
+        return step_from_json(raw)
+    except InvalidInputError:
+        return Step(Channel(channel))
+
+
+def _list(raw: str | None) -> list[Any]:
+    return [] if raw is None else list(orjson.loads(raw))
+
+
+def _instant(told: str) -> datetime:
+    return datetime.fromisoformat(told)
+
+
+def _perhaps(told: str | None) -> datetime | None:
+    return None if told is None else datetime.fromisoformat(told)

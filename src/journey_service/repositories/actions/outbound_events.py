@@ -1,0 +1,185 @@
+"""News of what happened: written with the move itself, put in order afterwards by one at a time, read in that order.
+
+Ids of rows are given before a commit, so a reader who goes by them would miss what commits late. Positions are given
+after it, under a lock of the company's own: whoever has read up to one has read everything up to it. News of one
+customer are in the order in which they happened, as each waits for the customer's row.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from journey_service.domain.journeys.relationship import StageReason
+from journey_service.repositories.journeys.transitions import reasons_from_json
+
+# A lock of its own: a company whose clock stands still is held by whoever works by it.
+_HOLD: Final = text(
+    "SELECT pg_advisory_xact_lock(hashtextextended('news:' || CAST(:company_id AS bigint), 0))"
+)
+_PUBLISH: Final = text(
+    "WITH next AS (SELECT id, row_number() OVER (ORDER BY id) AS place FROM (SELECT id FROM journey_news"
+    "   WHERE company_id = :company_id AND position IS NULL ORDER BY id LIMIT :limit) unpublished)"
+    " UPDATE journey_news n SET position = CAST(:head AS bigint) + next.place FROM next"
+    " WHERE n.company_id = :company_id AND n.id = next.id RETURNING n.id, n.position"
+)
+# To every endpoint that takes the type; nothing of whoever was erased meanwhile.
+_FAN_OUT: Final = text(
+    "INSERT INTO journey_actions (company_id, relationship_id, transition_seq, stage, name, number, channel, step,"
+    " is_bound, endpoint_id, news_id, planned_at, due_at, ready_at, state, finished_at)"
+    " SELECT n.company_id, n.relationship_id, NULL, r.current_stage, n.type, 0, 'webhook', '{}', false, e.id, n.id,"
+    " :now, :now, CASE WHEN :delivers THEN clock_timestamp() END, CASE WHEN :delivers THEN 'pending' ELSE 'done' END,"
+    " CASE WHEN :delivers THEN NULL ELSE CAST(:now AS timestamptz) END"
+    " FROM journey_news n JOIN webhook_endpoints e ON e.company_id = n.company_id AND e.is_enabled"
+    "   AND n.type = ANY(e.events)"
+    " JOIN customer_relationships r ON r.company_id = n.company_id AND r.id = n.relationship_id AND r.customer_id >= 0"
+    " WHERE n.company_id = :company_id AND n.id = ANY(CAST(:ids AS bigint[])) ORDER BY n.id, e.id"
+)
+_COLUMNS: Final = (
+    "SELECT n.id, n.position, n.type, n.created_at, r.customer_id, t.seq, t.from_stage, t.to_stage, t.transitioned_at,"
+    " t.recorded_at, t.trigger_type, t.trigger_event, t.performed_by, t.reasons, t.map_version, t.is_silent,"
+    " k.id AS task_id, k.title, k.channel, k.name, k.stage, k.assignee, k.due_at, k.created_at AS task_created_at,"
+    " c.id AS campaign_id, c.type AS campaign_type, c.started_at, c.ended_at, c.end_reason"
+    " FROM journey_news n"
+    " JOIN customer_relationships r ON r.company_id = n.company_id AND r.id = n.relationship_id"
+    " LEFT JOIN journey_transitions t ON t.company_id = n.company_id AND t.relationship_id = n.relationship_id"
+    "   AND t.seq = n.transition_seq"
+    " LEFT JOIN journey_tasks k ON k.company_id = n.company_id AND k.id = n.task_id"
+    " LEFT JOIN retention_campaigns c ON c.company_id = n.company_id AND c.id = n.campaign_id"
+    " WHERE n.company_id = :company_id AND r.customer_id >= 0"
+)
+_AFTER: Final = text(f"{_COLUMNS} AND n.position > :after ORDER BY n.position LIMIT :limit")
+_SOME: Final = text(f"{_COLUMNS} AND n.id = ANY(CAST(:ids AS bigint[]))")
+_HEAD: Final = text("SELECT coalesce(max(position), 0) FROM journey_news WHERE company_id = :company_id")
+_HAS_UNPUBLISHED: Final = text(
+    "SELECT EXISTS (SELECT 1 FROM journey_news WHERE company_id = :company_id AND position IS NULL)"
+)
+# News that somebody may still have sent again stay, with what became of them at each endpoint.
+_DROP: Final = text(
+    "WITH old AS MATERIALIZED (SELECT id FROM journey_news n WHERE company_id = :company_id"
+    # The latest stays: positions go on from it.
+    "   AND position < (SELECT max(position) FROM journey_news WHERE company_id = :company_id)"
+    "   AND created_at < clock_timestamp() - make_interval(days => :days) AND NOT EXISTS (SELECT 1"
+    "   FROM journey_actions a WHERE a.company_id = n.company_id AND a.news_id = n.id"
+    "   AND a.state IN ('pending', 'leased', 'dead')) ORDER BY position LIMIT :most),"
+    " attempts AS (DELETE FROM action_attempts t USING journey_actions a, old WHERE t.company_id = :company_id"
+    "   AND a.company_id = t.company_id AND a.id = t.action_id AND a.news_id = old.id),"
+    " deliveries AS (DELETE FROM journey_actions a USING old WHERE a.company_id = :company_id AND a.news_id = old.id)"
+    " DELETE FROM journey_news n USING old WHERE n.company_id = :company_id AND n.id = old.id"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One piece of news as others are told: its place, its type, and what it says (JSON)."""
+
+    id: int
+    position: int
+    type: str
+    at: datetime
+    customer_id: int
+    data: Mapping[str, Any]
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What webhooks and streams say of it."""
+        return {"type": self.type, "timestamp": self.at, "data": self.data}
+
+
+class News:
+    """The news of one company."""
+
+    def __init__(self, connection: AsyncConnection, company_id: int) -> None:
+        self._connection = connection
+        self._company_id = company_id
+
+    async def publish(self, *, limit: int, now: datetime, delivers: bool) -> int:
+        """Put the next unpublished news in order, and have them delivered; returns how many there were.
+
+        `delivers` is whether they leave the house; else that they would have is written down.
+        """
+        await self._connection.execute(_HOLD, self._scope)
+        rows = (
+            await self._connection.execute(
+                _PUBLISH, {**self._scope, "limit": limit, "head": await self.head()}
+            )
+        ).all()
+        if rows:
+            ids = [row.id for row in rows]
+            await self._connection.execute(
+                _FAN_OUT, {**self._scope, "ids": ids, "now": now, "delivers": delivers}
+            )
+        return len(rows)
+
+    async def head(self) -> int:
+        """The position of the latest news."""
+        found = await self._connection.scalar(_HEAD, self._scope)
+        return found or 0
+
+    async def has_unpublished(self) -> bool:
+        """Whether any news are not in order yet."""
+        return bool(await self._connection.scalar(_HAS_UNPUBLISHED, self._scope))
+
+    async def after(self, position: int, *, limit: int) -> list[Item]:
+        """The next news beyond a position."""
+        rows = await self._connection.execute(_AFTER, {**self._scope, "after": position, "limit": limit})
+        return [_to_item(row) for row in rows]
+
+    async def some(self, ids: Sequence[int]) -> dict[int, Item]:
+        """News by id; those of whoever was erased are not among them."""
+        rows = await self._connection.execute(_SOME, {**self._scope, "ids": list(ids)})
+        return {row.id: _to_item(row) for row in rows}
+
+    async def drop_old(self, *, days: int, most: int) -> int:
+        """Forget news older than so many days, and how they were delivered; returns how many."""
+        dropped = await self._connection.execute(_DROP, {**self._scope, "days": days, "most": most})
+        return dropped.rowcount
+
+    @property
+    def _scope(self) -> dict[str, Any]:
+        return {"company_id": self._company_id}
+
+
+def _to_item(row: Any) -> Item:  # noqa: ANN401  # a row of _COLUMNS
+    data: dict[str, Any] = {"customer_id": row.customer_id}
+    if row.seq is not None:
+        data |= {
+            name: getattr(row, name)
+            for name in (
+                *("seq", "from_stage", "to_stage", "transitioned_at", "recorded_at", "trigger_type"),
+                *("trigger_event", "performed_by", "map_version", "is_silent"),
+            )
+        }
+        reasons = reasons_from_json(row.reasons)
+        data |= {"rule": _rule(reasons, row), "reasons": [_told(reason) for reason in reasons]}
+    if row.task_id is not None:
+        data |= {
+            "task_id": row.task_id,
+            **{name: getattr(row, name) for name in ("title", "channel", "name", "stage", "assignee")},
+            "due_at": row.due_at,
+            "created_at": row.task_created_at,
+        }
+    if row.campaign_id is not None:
+        data |= {
+            "campaign_id": row.campaign_id,
+            "type": row.campaign_type,
+            **{name: getattr(row, name) for name in ("started_at", "ended_at", "end_reason")},
+        }
+    return Item(row.id, row.position or 0, row.type, row.created_at, row.customer_id, data)
+
+
+def _told(value: Any) -> Any:  # noqa: ANN401  # named tuples of reasons, down to plain values
+    if hasattr(value, "_asdict"):
+        return {name: _told(inner) for name, inner in value._asdict().items()}
+    return [_told(inner) for inner in value] if isinstance(value, tuple) else value
+
+
+def _rule(reasons: Sequence[StageReason], row: Any) -> Any:  # noqa: ANN401  # a row of _COLUMNS
+    """The rule that has moved the customer, with the values it saw; None where it was a person."""
+    if row.trigger_type != "automatic":
+        return None
+    held = (rule for stage in reasons if stage.stage == row.to_stage for rule in stage.rules if rule.held)
+    return _told(next(held, None))

@@ -1,0 +1,321 @@
+"""The outbox: actions claimed by a worker for a while, and what has come of each.
+
+Whoever claims gets a token of chance. Everything later asks for that token, so that a worker which was away for
+longer than its lease changes nothing more. `ready_at` is when an action may be claimed: due, to be tried again, or
+left by one that fell silent; one index answers for all three.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from journey_service.domain.actions.stage_actions import Channel
+
+LONGEST_ANSWER: Final = 255
+_MOST_NEWS: Final = 200
+
+# A step waits for those before it; whoever holds its customer is left to that.
+_CANDIDATES: Final = text(
+    "SELECT a.id, r.customer_id FROM journey_actions a JOIN customer_relationships r"
+    " ON r.company_id = a.company_id AND r.id = a.relationship_id"
+    " WHERE a.company_id = :company_id AND a.state IN ('pending', 'leased') AND a.ready_at <= now()"
+    " AND a.channel = ANY(CAST(:channels AS text[]))"
+    " AND NOT EXISTS (SELECT 1 FROM journey_actions p WHERE p.company_id = a.company_id"
+    "   AND p.relationship_id = a.relationship_id AND p.transition_seq = a.transition_seq AND p.name = a.name"
+    "   AND p.number < a.number AND p.state IN ('pending', 'leased'))"
+    " ORDER BY a.ready_at LIMIT :limit"
+)
+_CLAIM: Final = text(
+    "UPDATE journey_actions SET state = 'leased', lease_token = :token, updated_at = clock_timestamp(),"
+    " ready_at = clock_timestamp() + make_interval(secs => :seconds)"
+    " WHERE company_id = :company_id AND id = ANY(CAST(:ids AS uuid[])) AND state IN ('pending', 'leased')"
+    " AND ready_at <= now() RETURNING id"
+)
+# A few for each endpoint: one that is slow does not use up the room of the others.
+_CLAIM_NEWS: Final = text(
+    "WITH due AS (SELECT a.id FROM webhook_endpoints e CROSS JOIN LATERAL (SELECT id FROM journey_actions"
+    "   WHERE company_id = e.company_id AND endpoint_id = e.id AND channel = 'webhook'"
+    "   AND state IN ('pending', 'leased') AND ready_at <= now()"
+    "   AND (CAST(:only AS uuid) IS NULL OR id = CAST(:only AS uuid))"
+    "   ORDER BY ready_at LIMIT :share FOR NO KEY UPDATE SKIP LOCKED) a"
+    "   WHERE e.company_id = :company_id AND e.id <> ALL(CAST(:without AS bigint[])) LIMIT :limit),"
+    " held AS (UPDATE journey_actions a SET state = 'leased', lease_token = :token, updated_at = clock_timestamp(),"
+    "   ready_at = clock_timestamp() + make_interval(secs => :seconds) FROM due"
+    "   WHERE a.company_id = :company_id AND a.id = due.id RETURNING a.id, a.endpoint_id, a.news_id, a.attempts)"
+    " SELECT * FROM held"
+)
+_READY_NEWS: Final = text(
+    "SELECT id FROM journey_actions WHERE company_id = :company_id AND state IN ('pending', 'leased')"
+    " AND ready_at <= now() AND channel = 'webhook' ORDER BY ready_at LIMIT :limit"
+)
+_RENEW: Final = text(
+    "UPDATE journey_actions SET ready_at = clock_timestamp() + make_interval(secs => :seconds)"
+    " WHERE company_id = :company_id AND id = ANY(CAST(:ids AS uuid[])) AND state = 'leased' AND lease_token = :token"
+    " RETURNING id"
+)
+_ATTEMPTS_OF: Final = text(
+    "SELECT id, attempts FROM journey_actions WHERE company_id = :company_id AND id = ANY(CAST(:ids AS uuid[]))"
+)
+_RELEASE: Final = text(
+    "UPDATE journey_actions SET state = 'pending', lease_token = NULL, ready_at = clock_timestamp(),"
+    " updated_at = clock_timestamp()"
+    " WHERE company_id = :company_id AND id = ANY(CAST(:ids AS uuid[])) AND state = 'leased' AND lease_token = :token"
+)
+_FINISH: Final = text(
+    "UPDATE journey_actions a SET state = t.state, lease_token = NULL, attempts = a.attempts + 1,"
+    " ready_at = CASE WHEN t.state = 'pending' THEN clock_timestamp() + make_interval(secs => t.pause) END,"
+    " reserved_at = CASE WHEN t.state = 'dead' THEN NULL ELSE a.reserved_at END,"
+    " finished_at = CASE WHEN t.state = 'pending' THEN NULL ELSE t.at END,"
+    " last_error = CASE WHEN t.state = 'done' THEN a.last_error ELSE t.answer END,"
+    " last_status = t.status, updated_at = clock_timestamp()"
+    " FROM unnest(CAST(:id AS uuid[]), CAST(:state AS text[]), CAST(:pause AS float8[]), CAST(:at AS timestamptz[]),"
+    " CAST(:answer AS text[]), CAST(:status AS int[])) AS t(id, state, pause, at, answer, status)"
+    " WHERE a.company_id = :company_id AND a.id = t.id AND a.state = 'leased' AND a.lease_token = :token"
+    " RETURNING a.id, a.relationship_id, a.campaign_id"
+)
+_ATTEMPT: Final = text(
+    "INSERT INTO action_attempts (company_id, action_id, number, relationship_id, begun_at, outcome, status, answer)"
+    " SELECT :company_id, t.id, 1 + (SELECT count(*) FROM action_attempts m WHERE m.company_id = :company_id"
+    "   AND m.action_id = t.id), t.relationship_id, clock_timestamp() - make_interval(secs => t.seconds), t.outcome,"
+    " t.status, t.answer"
+    " FROM unnest(CAST(:id AS uuid[]), CAST(:relationship_id AS bigint[]), CAST(:seconds AS float8[]),"
+    " CAST(:outcome AS text[]), CAST(:status AS int[]), CAST(:answer AS text[]))"
+    " AS t(id, relationship_id, seconds, outcome, status, answer)"
+)
+# Asked after the rows were waited for: of whoever was erased while a call was under way nothing is kept that was said.
+_FORGET_ANSWERS: Final = text(
+    "WITH erased AS (SELECT id FROM customer_relationships WHERE company_id = :company_id"
+    "   AND id = ANY(CAST(:relationship_ids AS bigint[])) AND customer_id < 0),"
+    " told AS (UPDATE action_attempts t SET answer = NULL FROM erased WHERE t.company_id = :company_id"
+    "   AND t.relationship_id = erased.id)"
+    " UPDATE journey_actions a SET last_error = NULL FROM erased"
+    " WHERE a.company_id = :company_id AND a.relationship_id = erased.id"
+)
+# One at a time, so that of two last steps one sees the other ended.
+_HOLD_CAMPAIGNS: Final = text(
+    "SELECT k.id FROM retention_campaigns k WHERE k.company_id = :company_id AND k.id IN"
+    " (SELECT campaign_id FROM journey_actions WHERE company_id = :company_id AND id = ANY(CAST(:ids AS uuid[])))"
+    " ORDER BY k.id FOR NO KEY UPDATE"
+)
+_END_CAMPAIGNS: Final = text(
+    "WITH ended AS (UPDATE retention_campaigns k SET ended_at = t.at, end_reason = 'completed'"
+    "   FROM unnest(CAST(:campaign_ids AS bigint[]), CAST(:at AS timestamptz[])) AS t(id, at)"
+    "   WHERE k.company_id = :company_id AND k.id = t.id AND k.ended_at IS NULL AND NOT EXISTS (SELECT 1"
+    "   FROM journey_actions a WHERE a.company_id = k.company_id AND a.relationship_id = k.relationship_id"
+    "   AND a.campaign_id = k.id AND a.state IN ('pending', 'leased')) RETURNING k.relationship_id, k.id)"
+    " INSERT INTO journey_news (company_id, relationship_id, type, campaign_id)"
+    " SELECT :company_id, relationship_id, 'campaign.ended', id FROM ended"
+)
+_CANCEL: Final = text(
+    "UPDATE journey_actions SET state = 'cancelled', reason = :reason, lease_token = NULL, ready_at = NULL,"
+    " reserved_at = NULL, finished_at = CAST(:at AS timestamptz), updated_at = clock_timestamp()"
+    " WHERE company_id = :company_id AND id = ANY(CAST(:ids AS uuid[])) AND state = 'leased' AND lease_token = :token"
+)
+_CANCEL_OF_ENDPOINT: Final = text(
+    "UPDATE journey_actions SET state = 'cancelled', reason = 'endpoint_disabled', ready_at = NULL,"
+    " finished_at = clock_timestamp(), updated_at = clock_timestamp()"
+    " WHERE company_id = :company_id AND endpoint_id = :endpoint_id AND state = 'pending'"
+)
+_RELEASE_CLOCK: Final = text(
+    "UPDATE journey_actions SET updated_at = clock_timestamp(),"
+    " state = CASE WHEN due_at < CAST(:oldest AS timestamptz) THEN 'cancelled' ELSE 'pending' END,"
+    " reason = CASE WHEN due_at < CAST(:oldest AS timestamptz) THEN 'held_too_long' END,"
+    " finished_at = CASE WHEN due_at < CAST(:oldest AS timestamptz) THEN CAST(:now AS timestamptz) END,"
+    " ready_at = CASE WHEN due_at < CAST(:oldest AS timestamptz) THEN NULL ELSE due_at END"
+    " WHERE company_id = :company_id AND state = 'pending' AND ready_at IS NULL"
+)
+_END_LEFT_CAMPAIGNS: Final = text(
+    "WITH ended AS (UPDATE retention_campaigns k SET ended_at = CAST(:now AS timestamptz), end_reason = 'completed'"
+    "   WHERE k.company_id = :company_id AND k.ended_at IS NULL AND NOT EXISTS (SELECT 1 FROM journey_actions a"
+    "   WHERE a.company_id = k.company_id AND a.relationship_id = k.relationship_id AND a.campaign_id = k.id"
+    "   AND a.state IN ('pending', 'leased')) RETURNING k.relationship_id, k.id)"
+    " INSERT INTO journey_news (company_id, relationship_id, type, campaign_id)"
+    " SELECT :company_id, relationship_id, 'campaign.ended', id FROM ended"
+)
+# A step waits for those before it, which may have to wait for a morning that has not come.
+_WAITING: Final = text(
+    "SELECT DISTINCT r.customer_id FROM (SELECT a.relationship_id FROM journey_actions a"
+    "   WHERE a.company_id = :company_id AND a.state = 'pending' AND a.ready_at IS NULL"
+    "   AND a.due_at <= CAST(:now AS timestamptz) AND NOT EXISTS (SELECT 1 FROM journey_actions p"
+    "     WHERE p.company_id = a.company_id AND p.relationship_id = a.relationship_id"
+    "     AND p.transition_seq = a.transition_seq AND p.name = a.name AND p.number < a.number"
+    "     AND p.state IN ('pending', 'leased') AND NOT p.is_cleared)"
+    "   ORDER BY a.due_at LIMIT :limit) due"
+    " JOIN customer_relationships r ON r.company_id = :company_id AND r.id = due.relationship_id"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An action that is ready, and whose it is."""
+
+    id: str
+    customer_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewsDelivery:
+    """News for an endpoint, claimed: by the rows that tell of it."""
+
+    id: str
+    endpoint_id: int
+    news_id: int
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one attempt: the new state, after which pause it is tried again, and what the other side said.
+
+    `seconds` is how long the attempt took, `at` the company's time.
+    """
+
+    state: str
+    at: datetime
+    seconds: float
+    answer: str = ""
+    status: int | None = None
+    pause: timedelta = timedelta(0)
+    is_refused: bool = False
+
+    @property
+    def told(self) -> str:
+        """What came of the attempt, whatever follows from that."""
+        return "done" if self.state == "done" else "refused" if self.is_refused else "failed"
+
+
+class Outbox:
+    """What is to leave the house for one company."""
+
+    def __init__(self, connection: AsyncConnection, company_id: int) -> None:
+        self._connection = connection
+        self._company_id = company_id
+
+    async def candidates(self, channels: Sequence[Channel], *, limit: int) -> list[Candidate]:
+        """Customers' actions on some channels that are ready, the longest first; not claimed yet."""
+        rows = await self._connection.execute(
+            _CANDIDATES,
+            {
+                "company_id": self._company_id,
+                "channels": [channel.value for channel in channels],
+                "limit": limit,
+            },
+        )
+        return [Candidate(str(row.id), row.customer_id) for row in rows]
+
+    async def claim(self, ids: Sequence[str], token: str, seconds: float) -> set[str]:
+        """Take actions whose customers are held; those that somebody else was first with are not among them."""
+        rows = await self._scalars(_CLAIM, ids=list(ids), token=token, seconds=seconds)
+        return set(map(str, rows))
+
+    async def ready_news(self, *, limit: int) -> list[str]:
+        """News for endpoints that are ready, the longest first; not claimed yet."""
+        return list(map(str, await self._scalars(_READY_NEWS, limit=limit)))
+
+    async def claim_news(
+        self, lease: tuple[str, float], *, share: int, only: str | None = None, without: Collection[int] = ()
+    ) -> list[NewsDelivery]:
+        """Take news that are ready, so many for each endpoint at most, under a token and for so many seconds.
+
+        Those in other hands are left to them; some endpoints are done `without`.
+        """
+        rows = await self._connection.execute(
+            _CLAIM_NEWS,
+            {
+                "company_id": self._company_id,
+                "token": lease[0],
+                "seconds": lease[1],
+                "share": share,
+                "limit": _MOST_NEWS,
+                "only": only,
+                "without": list(without),
+            },
+        )
+        return [NewsDelivery(str(row.id), row.endpoint_id, row.news_id, row.attempts) for row in rows]
+
+    async def renew(self, ids: Sequence[str], token: str, seconds: float) -> set[str]:
+        """Keep claimed actions for longer; those not among the answer are somebody else's now."""
+        return set(map(str, await self._scalars(_RENEW, ids=list(ids), token=token, seconds=seconds)))
+
+    async def attempts_of(self, ids: Sequence[str]) -> dict[str, int]:
+        """How often actions have been tried, by id."""
+        rows = await self._connection.execute(
+            _ATTEMPTS_OF, {"company_id": self._company_id, "ids": list(ids)}
+        )
+        return {str(row.id): row.attempts for row in rows}
+
+    async def release(self, ids: Sequence[str], token: str) -> None:
+        """Give claimed actions back, as if they had not been taken."""
+        await self._execute(_RELEASE, ids=list(ids), token=token)
+
+    async def cancel(self, ids: Sequence[str], token: str, reason: str, at: datetime) -> None:
+        """Do not do claimed actions, after all."""
+        await self._execute(_CANCEL, ids=list(ids), token=token, reason=reason, at=at)
+
+    async def finish(self, token: str, outcomes: Mapping[str, Outcome]) -> set[str]:
+        """Write down what came of attempts; those not among the answer are somebody else's by now.
+
+        The last step of a campaign ends it.
+        """
+        await self._execute(_HOLD_CAMPAIGNS, ids=list(outcomes))
+        told = list(outcomes.values())
+        rows = (
+            await self._connection.execute(
+                _FINISH,
+                {
+                    "company_id": self._company_id,
+                    "token": token,
+                    "id": list(outcomes),
+                    "state": [outcome.state for outcome in told],
+                    "pause": [outcome.pause.total_seconds() for outcome in told],
+                    "at": [outcome.at for outcome in told],
+                    "answer": [outcome.answer[:LONGEST_ANSWER] for outcome in told],
+                    "status": [outcome.status for outcome in told],
+                },
+            )
+        ).all()
+        if not rows:
+            return set()
+        finished = [(str(row.id), row, outcomes[str(row.id)]) for row in rows]
+        await self._execute(
+            _ATTEMPT,
+            id=[id_ for id_, _, _ in finished],
+            relationship_id=[row.relationship_id for _, row, _ in finished],
+            seconds=[outcome.seconds for _, _, outcome in finished],
+            outcome=[outcome.told for _, _, outcome in finished],
+            status=[outcome.status for _, _, outcome in finished],
+            answer=[outcome.answer[:LONGEST_ANSWER] for _, _, outcome in finished],
+        )
+        await self._execute(_FORGET_ANSWERS, relationship_ids=sorted({row.relationship_id for row in rows}))
+        over = {
+            row.campaign_id: outcome.at
+            for _, row, outcome in finished
+            if row.campaign_id is not None and outcome.state != "pending"
+        }
+        if over:
+            await self._execute(_END_CAMPAIGNS, campaign_ids=list(over), at=list(over.values()))
+        return {id_ for id_, _, _ in finished}
+
+    async def cancel_of_endpoint(self, endpoint_id: int) -> None:
+        """Drop what waits for an endpoint that takes nothing more."""
+        await self._execute(_CANCEL_OF_ENDPOINT, endpoint_id=endpoint_id)
+
+    async def release_clock(self, now: datetime, oldest: datetime) -> None:
+        """Hand what a standing clock held to the workers; what should have gone out before `oldest` never does."""
+        await self._execute(_RELEASE_CLOCK, now=now, oldest=oldest)
+        await self._execute(_END_LEFT_CAMPAIGNS, now=now)
+
+    async def waiting(self, now: datetime, *, limit: int) -> list[int]:
+        """Customers of a company whose time stands still of whom something has fallen due."""
+        return list(await self._scalars(_WAITING, now=now, limit=limit))
+
+    async def _execute(self, statement: Any, **values: object) -> None:  # noqa: ANN401  # a text clause
+        await self._connection.execute(statement, {"company_id": self._company_id, **values})
+
+    async def _scalars(self, statement: Any, **values: object) -> Sequence[Any]:  # noqa: ANN401
+        found = await self._connection.scalars(statement, {"company_id": self._company_id, **values})
+        return found.all()

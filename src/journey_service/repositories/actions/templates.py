@@ -1,0 +1,114 @@
+"""Templates a company has written itself, beside those that come with the service."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from journey_service.domain.actions.stage_actions import Channel
+from journey_service.domain.actions.templates import Template
+from journey_service.repositories.tables import message_templates as table
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTemplate:
+    """A template as it is kept, and who wrote it."""
+
+    id: int
+    template: Template
+    author: str
+    created_at: datetime
+    updated_at: datetime
+
+
+_COLUMNS: Final = [
+    table.c[name]
+    for name in (
+        *("id", "key", "channel", "language", "subject", "body", "html", "author"),
+        *("created_at", "updated_at"),
+    )
+]
+
+
+class Templates:
+    """The templates of one company."""
+
+    def __init__(self, connection: AsyncConnection, company_id: int) -> None:
+        self._connection = connection
+        self._company_id = company_id
+
+    async def add(self, template: Template, *, author: str) -> int:
+        """Write a template; returns its id. Loses the race (a unique key) for a key and language there already."""
+        written = await self._connection.execute(
+            insert(table)
+            .values(company_id=self._company_id, author=author, **_values(template))
+            .returning(table.c.id)
+        )
+        return int(written.scalar_one())
+
+    async def change(self, id_: int, template: Template, *, author: str) -> None:
+        """Replace a template."""
+        await self._connection.execute(
+            update(table)
+            .where(*self._is(id_))
+            .values(author=author, updated_at=func.clock_timestamp(), **_values(template))
+        )
+
+    async def remove(self, id_: int) -> None:
+        """Take a template away: what comes with the service holds again, if there is such a one."""
+        await self._connection.execute(delete(table).where(*self._is(id_)))
+
+    async def find(self, id_: int) -> StoredTemplate | None:
+        """One template."""
+        row = (await self._connection.execute(select(*_COLUMNS).where(*self._is(id_)))).one_or_none()
+        return None if row is None else _to_stored(row)
+
+    async def of_keys(self, keys: Collection[str]) -> list[StoredTemplate]:
+        """The company's own templates under these keys, in all languages."""
+        if not keys:
+            return []
+        rows = await self._connection.execute(
+            select(*_COLUMNS)
+            .where(table.c.company_id == self._company_id, table.c.key.in_(sorted(keys)))
+            .order_by(table.c.id)
+        )
+        return [_to_stored(row) for row in rows]
+
+    async def page(self, *, after: int, limit: int) -> list[StoredTemplate]:
+        """Templates by id, beyond `after`."""
+        rows = await self._connection.execute(
+            select(*_COLUMNS)
+            .where(table.c.company_id == self._company_id, table.c.id > after)
+            .order_by(table.c.id)
+            .limit(limit)
+        )
+        return [_to_stored(row) for row in rows]
+
+    def _is(self, id_: int) -> tuple[Any, Any]:
+        return table.c.company_id == self._company_id, table.c.id == id_
+
+
+def _values(template: Template) -> dict[str, object]:
+    return {
+        "key": template.key,
+        "channel": template.channel.value,
+        "language": template.language,
+        "subject": template.subject,
+        "body": template.text,
+        "html": template.html,
+    }
+
+
+def _to_stored(row: Any) -> StoredTemplate:  # noqa: ANN401  # a row of _COLUMNS
+    template = Template(
+        key=row.key,
+        channel=Channel(row.channel),
+        language=row.language,
+        text=row.body,
+        subject=row.subject,
+        html=row.html,
+    )
+    return StoredTemplate(row.id, template, row.author, row.created_at, row.updated_at)

@@ -1,0 +1,1 @@
+"""Queries of reports and drill-down; storage of rollups and snapshots."""

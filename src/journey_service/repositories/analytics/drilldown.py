@@ -1,0 +1,336 @@
+"""Who is behind a figure: exactly the customers, or the visits, that it has counted, paged by key."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from sqlalchemy import TextClause, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from journey_service.domain.analytics.aggregates import CONVERTING, Band
+from journey_service.domain.analytics.date_ranges import Days
+from journey_service.domain.journeys.relationship import Motion
+from journey_service.repositories.analytics.date_range_sql import bounds_of, clock_of, within
+from journey_service.repositories.analytics.ledger_queries import COHORT, VISITS_BY_MONTH
+
+LOWEST: Final = -(2**63)
+"""Below every id: those of customers who were erased are negative."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A customer who has been counted, as they stand now; `moves` is how often they did what was counted."""
+
+    customer_id: int
+    current_stage: str
+    stage_entered_at: datetime
+    risk: int
+    lifetime_value: Decimal
+    moves: int
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One stay in a stage; `seq` is that of the move it began with. One that goes on has not been left."""
+
+    customer_id: int
+    seq: int
+    entered_at: datetime
+    left_at: datetime | None
+    to_stage: str | None
+    motion: Motion | None
+
+
+@dataclass(frozen=True, slots=True)
+class Risky:
+    """A customer on a list of those at risk; `key` is what the page is continued from."""
+
+    customer_id: int
+    name: str | None
+    email: str | None
+    current_stage: str
+    stage_entered_at: datetime
+    risk: int
+    last_appointment_at: datetime | None
+    lifetime_value: Decimal
+    key: tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which part of a list is wanted, by customer id."""
+
+    after: int = LOWEST
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class RiskPage:
+    """Which part of a list of customers at risk is wanted; `sort` is a name, `-` before it: descending."""
+
+    sort: str = "-risk_score"
+    after: tuple[str, int] | None = None
+    limit: int = 50
+
+
+_CUSTOMER: Final = (
+    "r.customer_id, r.current_stage, r.stage_entered_at, CAST(coalesce(r.risk_score, 0) * 100 AS int) AS risk,"
+    " r.lifetime_value"
+)
+_RISKY: Final = f"{_CUSTOMER}, r.last_appointment_at"
+
+
+def _of(counted: str) -> str:
+    """The customers among those that a query counts by their relationship."""
+    return (
+        f"SELECT {_CUSTOMER}, c.moves FROM ({counted}) c"  # noqa: S608  # no input in it
+        " JOIN customer_relationships r ON r.company_id = :company_id AND r.id = c.relationship_id"
+        " WHERE r.customer_id > CAST(:after AS bigint) ORDER BY r.customer_id LIMIT :limit"
+    )
+
+
+_STANDING: Final = (
+    f"SELECT {_CUSTOMER}, 1 AS moves FROM customer_relationships r WHERE r.company_id = :company_id"  # noqa: S608
+    " AND %s AND r.customer_id > CAST(:after AS bigint) ORDER BY r.customer_id LIMIT :limit"
+)
+_IN_STAGE: Final = _STANDING % "r.current_stage = :stage"
+_IN_BAND: Final = _STANDING % (
+    "coalesce(r.risk_score, 0) BETWEEN CAST(:low AS int) / 100.0 AND CAST(:high AS int) / 100.0"
+)
+_WERE_IN_STAGE: Final = _of(
+    "SELECT relationship_id, 1 AS moves FROM (SELECT DISTINCT ON (relationship_id) relationship_id, to_stage"
+    " FROM journey_transitions WHERE company_id = :company_id AND transitioned_at <= CAST(:as_of AS timestamptz)"
+    " ORDER BY relationship_id, seq DESC) l WHERE to_stage = :stage"
+)
+_REACHED: Final = _of(
+    "SELECT relationship_id, count(*) AS moves FROM journey_transitions WHERE company_id = :company_id"  # noqa: S608
+    f" AND {within('transitioned_at')} AND motion IN ('opening', 'entry')"
+    " AND to_stage = ANY(CAST(:stages AS text[])) GROUP BY relationship_id"
+)
+_OF_COHORT: Final = _of(
+    f"SELECT relationship_id, 1 AS moves FROM ({COHORT}) m WHERE rank >= CAST(:lowest AS int)"  # noqa: S608
+    " AND rank <= CAST(:highest AS int) AND is_open = ANY(CAST(:open AS bool[]))"
+)
+_WENT: Final = _of(
+    "SELECT relationship_id, count(*) AS moves FROM journey_transitions WHERE company_id = :company_id"  # noqa: S608
+    f" AND {within('transitioned_at')} AND from_stage IS NOT DISTINCT FROM CAST(:from_stage AS text)"
+    " AND to_stage = :to_stage GROUP BY relationship_id"
+)
+_MOVED: Final = _of(
+    "SELECT relationship_id, count(*) AS moves FROM journey_transitions WHERE company_id = :company_id"  # noqa: S608
+    f" AND {within('transitioned_at')} AND motion = ANY(CAST(:motions AS text[]))"
+    " AND (CAST(:to_stage AS text) IS NULL OR to_stage = CAST(:to_stage AS text)) GROUP BY relationship_id"
+)
+_ACTED_ON: Final = _of(
+    "SELECT relationship_id, count(*) AS moves FROM journey_actions WHERE company_id = :company_id"  # noqa: S608
+    f" AND {within('planned_at')} AND name = :action AND state = ANY(CAST(:states AS text[])) AND channel <> 'webhook'"
+    " GROUP BY relationship_id"
+)
+_CAME_AGAIN: Final = _of(
+    f"SELECT relationship_id, 1 AS moves FROM ({VISITS_BY_MONTH}) v WHERE month = CAST(:month AS int)"  # noqa: S608
+)
+_ENDED: Final = text(
+    "SELECT r.customer_id, t.seq - 1 AS seq, t.since AS entered_at, t.transitioned_at AS left_at, t.to_stage, t.motion"  # noqa: S608
+    " FROM journey_transitions t JOIN customer_relationships r"
+    " ON r.company_id = t.company_id AND r.id = t.relationship_id"
+    f" WHERE t.company_id = :company_id AND t.from_stage = :stage AND {within('t.transitioned_at')}"
+    " AND t.motion = ANY(CAST(:motions AS text[]))"
+    " AND (r.customer_id, t.seq - 1) > (CAST(:after AS bigint), CAST(:after_seq AS bigint))"
+    " ORDER BY r.customer_id, t.seq LIMIT :limit"
+)
+_GOING_ON: Final = text(
+    "SELECT customer_id, version AS seq, stage_entered_at AS entered_at, CAST(NULL AS timestamptz) AS left_at,"
+    " CAST(NULL AS text) AS to_stage, CAST(NULL AS text) AS motion FROM customer_relationships"
+    " WHERE company_id = :company_id AND current_stage = :stage"
+    " AND (customer_id, version) > (CAST(:after AS bigint), CAST(:after_seq AS bigint))"
+    " ORDER BY customer_id LIMIT :limit"
+)
+_HIGH: Final = "r.risk_score > CAST(:above AS int) / 100.0 AND r.current_stage <> CAST(:last AS text)"
+_CHURNING: Final = text(
+    f"SELECT {_RISKY}, NULL AS name, NULL AS email, CAST(r.risk_score AS text) AS key FROM customer_relationships r"  # noqa: S608
+    f" WHERE r.company_id = :company_id AND {_HIGH} AND r.risk_score <= CAST(:key AS numeric)"
+    " AND (r.risk_score < CAST(:key AS numeric) OR r.customer_id > CAST(:after AS bigint))"
+    " ORDER BY r.risk_score DESC, r.customer_id LIMIT :limit"
+)
+_AT_RISK: Final = f"(r.current_stage = CAST(:mildest AS text) OR ({_HIGH}))"
+_COUNT_AT_RISK: Final = text(
+    f"SELECT count(*) FROM customer_relationships r WHERE r.company_id = :company_id AND {_AT_RISK}"  # noqa: S608
+)
+_RISK_SORTS: Final = {
+    "risk_score": "coalesce(r.risk_score, 0)",
+    # Whoever never came is not inactive: before everybody else.
+    "days_inactive": "coalesce(-extract(epoch FROM r.last_appointment_at), -1000000000000)",
+    "lifetime_value": "r.lifetime_value",
+}
+RISK_SORTS: Final = tuple(name for key in _RISK_SORTS for name in (f"-{key}", key))
+_COUNTS: Final = {
+    name: text(statement)
+    for name, statement in {
+        "in_stage": _IN_STAGE,
+        "were_in_stage": _WERE_IN_STAGE,
+        "in_band": _IN_BAND,
+        "reached": _REACHED,
+        "of_cohort": _OF_COHORT,
+        "went": _WENT,
+        "moved": _MOVED,
+        "acted_on": _ACTED_ON,
+        "came_again": _CAME_AGAIN,
+    }.items()
+}
+
+
+class CountedCustomers:
+    """Who is behind the figures of one company."""
+
+    def __init__(self, connection: AsyncConnection, company_id: int) -> None:
+        self._connection = connection
+        self._company_id = company_id
+
+    async def in_stage(self, stage: str, page: Page) -> list[Counted]:
+        """Those who are in a stage."""
+        return await self._page("in_stage", page, stage=stage)
+
+    async def were_in_stage(self, stage: str, as_of: datetime, page: Page) -> list[Counted]:
+        """Those who were in a stage at an instant, as the ledger has it."""
+        return await self._page("were_in_stage", page, stage=stage, as_of=as_of)
+
+    async def in_band(self, band: Band, page: Page) -> list[Counted]:
+        """Those whose stored risk lies in a band."""
+        return await self._page("in_band", page, low=band.low, high=band.high)
+
+    async def reached(self, stages: Sequence[str], days: Days, zone: str, page: Page) -> list[Counted]:
+        """Those who have entered one of these stages in days."""
+        return await self._page("reached", page, stages=list(stages), **bounds_of(days, zone))
+
+    async def of_cohort(self, told: dict[str, Any], days: Days, zone: str, page: Page) -> list[Counted]:
+        """Those whose journey opened in days, and who came as far as is told within their window."""
+        return await self._page("of_cohort", page, **told, **bounds_of(days, zone))
+
+    async def moved(
+        self, motions: Sequence[Motion], to_stage: str | None, days: Days, zone: str, page: Page
+    ) -> list[Counted]:
+        """Those who have made one of these motions in days, to one stage or to any."""
+        told = {"motions": [motion.value for motion in motions], "to_stage": to_stage}
+        return await self._page("moved", page, **told, **bounds_of(days, zone))
+
+    async def acted_on(
+        self, name: str, states: Sequence[str], days: Days, zone: str, page: Page
+    ) -> list[Counted]:
+        """Those for whom actions of a name, which stand like this now, were planned in days."""
+        return await self._page("acted_on", page, action=name, states=list(states), **bounds_of(days, zone))
+
+    async def went(self, way: tuple[str | None, str], days: Days, zone: str, page: Page) -> list[Counted]:
+        """Those who have gone a way in days; from nowhere: whose journey opened."""
+        return await self._page("went", page, from_stage=way[0], to_stage=way[1], **bounds_of(days, zone))
+
+    async def came_again(self, month: int, days: Days, zone: str, page: Page) -> list[Counted]:
+        """Those who first came in days, and came so many months later."""
+        told = {**bounds_of(days, zone), **clock_of(zone)}
+        return await self._page("came_again", page, month=month, **told)
+
+    async def ended(  # one argument a filter
+        self,
+        stage: str,
+        days: Days,
+        zone: str,
+        *,
+        is_converted: bool | None,
+        after: tuple[int, int] | None,
+        limit: int,
+    ) -> list[Visit]:
+        """Visits of a stage that ended in days: all, or only those that did, or did not, end as wished."""
+        motions = [motion.value for motion in Motion if is_converted in (None, motion in CONVERTING)]
+        return await self._visits(_ENDED, stage, after, limit, {**bounds_of(days, zone), "motions": motions})
+
+    async def going_on(self, stage: str, *, after: tuple[int, int] | None, limit: int) -> list[Visit]:
+        """Visits of a stage that go on."""
+        return await self._visits(_GOING_ON, stage, after, limit, {})
+
+    async def churning(self, last: str, above: int, page: RiskPage) -> list[Risky]:
+        """Those whose stored risk is above so many hundredths and who are not in the last stage, the riskiest first."""
+        key, after = page.after or ("2", LOWEST)
+        return await self._risky(
+            _CHURNING, {"last": last, "above": above, "key": Decimal(key), "after": after}, page.limit
+        )
+
+    async def at_risk(self, mildest: str, last: str, above: int, page: RiskPage) -> list[Risky]:
+        """Those in the mildest risk stage, and those of such a risk, in order."""
+        column = _RISK_SORTS[page.sort.removeprefix("-")]
+        is_descending = page.sort.startswith("-")
+        order, sign = ("DESC", "<") if is_descending else ("ASC", ">")
+        values: dict[str, Any] = {"mildest": mildest, "last": last, "above": above}
+        beyond = ""
+        if page.after is not None:
+            beyond = f" AND ({column}, r.customer_id) {sign} (CAST(:key AS numeric), CAST(:after AS bigint))"
+            values |= {"key": Decimal(page.after[0]), "after": page.after[1]}
+        statement = text(
+            f"SELECT {_RISKY}, c.name, c.email, CAST({column} AS text) AS key FROM customer_relationships r"  # noqa: S608
+            " JOIN customers c ON c.company_id = r.company_id AND c.customer_id = r.customer_id"
+            f" WHERE r.company_id = :company_id AND {_AT_RISK}{beyond}"
+            f" ORDER BY {column} {order}, r.customer_id {order} LIMIT :limit"
+        )
+        return await self._risky(statement, values, page.limit)
+
+    async def count_at_risk(self, mildest: str, last: str, above: int) -> int:
+        """How many these are."""
+        values = {"company_id": self._company_id, "mildest": mildest, "last": last, "above": above}
+        return int(await self._connection.scalar(_COUNT_AT_RISK, values) or 0)
+
+    async def _page(self, name: str, page: Page, **values: object) -> list[Counted]:
+        told = {**values, "company_id": self._company_id, "after": page.after, "limit": page.limit}
+        rows = await self._connection.execute(_COUNTS[name], told)
+        return [
+            Counted(
+                row.customer_id,
+                row.current_stage,
+                row.stage_entered_at,
+                row.risk,
+                row.lifetime_value,
+                row.moves,
+            )
+            for row in rows
+        ]
+
+    async def _visits(
+        self,
+        statement: TextClause,
+        stage: str,
+        after: tuple[int, int] | None,
+        limit: int,
+        more: dict[str, Any],
+    ) -> list[Visit]:
+        customer_id, seq = after or (LOWEST, 0)
+        values = {"company_id": self._company_id, "stage": stage, "after": customer_id, "after_seq": seq}
+        rows = await self._connection.execute(statement, {**values, **more, "limit": limit})
+        return [
+            Visit(
+                row.customer_id,
+                row.seq,
+                row.entered_at,
+                row.left_at,
+                row.to_stage,
+                None if row.motion is None else Motion(row.motion),
+            )
+            for row in rows
+        ]
+
+    async def _risky(self, statement: TextClause, values: dict[str, Any], limit: int) -> list[Risky]:
+        rows = await self._connection.execute(
+            statement, {**values, "company_id": self._company_id, "limit": limit}
+        )
+        return [
+            Risky(
+                row.customer_id,
+                row.name,
+                row.email,
+                row.current_stage,
+                row.stage_entered_at,
+                row.risk,
+                row.last_appointment_at,
+                row.lifetime_value,
+                (row.key, row.customer_id),
+            )
+            for row in rows
+        ]

@@ -1,0 +1,144 @@
+"""Figures that no sums are kept for: asked of the ledgers, over ranges of local days."""
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any, Final
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from journey_service.domain.analytics.aggregates import Member
+from journey_service.domain.analytics.date_ranges import Days
+from journey_service.repositories.analytics.date_range_sql import bounds_of, clock_of, local_time, within
+
+COHORT: Final = (
+    "SELECT o.relationship_id, coalesce(max(w.rank), -1) AS rank,"  # noqa: S608  # no input in it
+    " CAST(:now AS timestamptz) < o.transitioned_at + make_interval(hours => 24 * CAST(:window AS int)) AS is_open"
+    " FROM journey_transitions o LEFT JOIN (journey_transitions t"
+    "   JOIN unnest(CAST(:entered AS text[]), CAST(:ranks AS int[])) AS w(entered, rank) ON w.entered = t.to_stage)"
+    " ON t.company_id = o.company_id AND t.relationship_id = o.relationship_id AND t.motion IN ('opening', 'entry')"
+    " AND t.transitioned_at < o.transitioned_at + make_interval(hours => 24 * CAST(:window AS int))"
+    " WHERE o.company_id = :company_id AND o.motion = 'opening'"
+    f" AND {within('o.transitioned_at')} GROUP BY o.relationship_id, o.transitioned_at"
+)
+VISITS_BY_MONTH: Final = (
+    "SELECT DISTINCT f.id AS relationship_id, f.cohort, CAST(extract(year FROM e.at) * 12 + extract(month FROM e.at)"  # noqa: S608
+    " AS int) - 1 - f.cohort AS month FROM (SELECT id, CAST(extract(year FROM at) * 12 + extract(month FROM at) AS int)"
+    f" - 1 AS cohort FROM (SELECT id, {local_time('first_appointment_at')} AS at"
+    "   FROM customer_relationships r WHERE r.company_id = :company_id"
+    f"   AND {within('r.first_appointment_at')}) a) f"
+    f" CROSS JOIN LATERAL (SELECT {local_time('occurred_at')} AS at FROM journey_events"
+    "   WHERE company_id = :company_id AND relationship_id = f.id AND type = 'appointment_completed') e"
+)
+_HIGHEST: Final = text(
+    "SELECT rank, count(*) AS number FROM (SELECT t.relationship_id, max(w.rank) AS rank FROM journey_transitions t"  # noqa: S608
+    " JOIN unnest(CAST(:entered AS text[]), CAST(:ranks AS int[])) AS w(entered, rank) ON w.entered = t.to_stage"
+    f" WHERE t.company_id = :company_id AND {within('t.transitioned_at')}"
+    " AND t.motion IN ('opening', 'entry') GROUP BY t.relationship_id) h GROUP BY rank"
+)
+_WAYS: Final = text(
+    "SELECT from_stage, to_stage, count(*) AS number FROM (SELECT DISTINCT relationship_id, from_stage, to_stage"  # noqa: S608
+    f" FROM journey_transitions WHERE company_id = :company_id AND {within('transitioned_at')}"
+    " AND from_stage IS NOT NULL) w GROUP BY from_stage, to_stage"
+)
+_COHORT: Final = text(f"SELECT rank, is_open, count(*) AS number FROM ({COHORT}) c GROUP BY rank, is_open")  # noqa: S608
+_RISKS: Final = text(
+    "SELECT CAST(coalesce(risk_score, 0) * 100 AS int) AS risk, count(*) AS number FROM customer_relationships"
+    " WHERE company_id = :company_id GROUP BY 1"
+)
+_RETENTION: Final = text(
+    f"SELECT cohort, month, count(*) AS number FROM ({VISITS_BY_MONTH}) v GROUP BY cohort, month"  # noqa: S608
+)
+_ACTIONS: Final = text(
+    "SELECT name, state, count(*) AS number FROM journey_actions"  # noqa: S608
+    f" WHERE company_id = :company_id AND channel <> 'webhook' AND {within('planned_at')} GROUP BY name, state"
+)
+_SINCE: Final = text(
+    "SELECT least((SELECT min(day) FROM journey_rollups WHERE company_id = :company_id AND kind = 'flow'),"
+    " (SELECT min(day) FROM journey_rollups WHERE company_id = :company_id AND kind = 'money')) AS first"
+)
+_FIRST_VISIT: Final = text(
+    "SELECT min(first_appointment_at) FROM customer_relationships WHERE company_id = :company_id"
+)
+_REVENUE: Final = text(
+    "SELECT coalesce(sum(appointments), 0) AS appointments, coalesce(sum(payments), 0) AS payments"
+    " FROM journey_rollups WHERE company_id = :company_id AND kind = 'money'"
+    " AND day >= CAST(:first AS date) AND day <= CAST(:last AS date)"
+)
+_REVENUE_EVER: Final = text(
+    "SELECT coalesce(sum(appointments), 0) AS appointments, coalesce(sum(payments), 0) AS payments FROM ("
+    " SELECT appointments, payments FROM journey_rollups WHERE company_id = :company_id AND kind = 'paid'"
+    " UNION ALL SELECT appointments, payments FROM journey_rollups"
+    "   WHERE company_id = :company_id AND kind = 'money' AND is_loose) m"
+)
+
+
+class Figures:
+    """The figures of one company."""
+
+    def __init__(self, connection: AsyncConnection, company_id: int) -> None:
+        self._connection = connection
+        self._company_id = company_id
+
+    async def since(self) -> date | None:
+        """The first day of which there is anything to tell."""
+        found: date | None = await self._connection.scalar(_SINCE, {"company_id": self._company_id})
+        return found
+
+    async def first_visit(self) -> datetime | None:
+        """When anybody came for the first time."""
+        found: datetime | None = await self._connection.scalar(_FIRST_VISIT, {"company_id": self._company_id})
+        return found
+
+    async def revenue_cents(self, days: Days | None = None) -> dict[str, int]:
+        """Revenue of days, or all there has been, by its source, in cents."""
+        values = {"company_id": self._company_id}
+        if days is None:
+            row = (await self._connection.execute(_REVENUE_EVER, values)).one()
+        else:
+            row = (await self._connection.execute(_REVENUE, {**values, **days._asdict()})).one()
+        return {"appointments": int(row.appointments * 100), "payments": int(row.payments * 100)}
+
+    async def highest(self, days: Days, zone: str, ranks: Mapping[str, int]) -> dict[int, int]:
+        """Customers by the highest rank that they have entered in days."""
+        rows = await self._connection.execute(_HIGHEST, {**self._values(days, zone), **_ranked(ranks)})
+        return {row.rank: row.number for row in rows}
+
+    async def cohort(
+        self, days: Days, zone: str, ranks: Mapping[str, int], *, window_days: int, now: datetime
+    ) -> list[Member]:
+        """Those whose journey opened in days, by how far they came within their window."""
+        values = {**self._values(days, zone), **_ranked(ranks), "window": window_days, "now": now}
+        rows = await self._connection.execute(_COHORT, values)
+        return [Member(row.rank, row.is_open, row.number) for row in rows]
+
+    async def ways(self, days: Days, zone: str) -> dict[tuple[str, str], int]:
+        """How many customers have gone each way in days."""
+        rows = await self._connection.execute(_WAYS, self._values(days, zone))
+        return {(row.from_stage, row.to_stage): row.number for row in rows}
+
+    async def risks(self) -> dict[int, int]:
+        """Customers by stored risk in hundredths."""
+        rows = await self._connection.execute(_RISKS, {"company_id": self._company_id})
+        return {row.risk: row.number for row in rows}
+
+    async def retention(self, days: Days, zone: str) -> dict[tuple[int, int], int]:
+        """Customers by the month of their first completed visit and the months since in which they came again.
+
+        Months are counted from the year 0.
+        """
+        # They may have come again at any time since.
+        rows = await self._connection.execute(_RETENTION, {**self._values(days, zone), **clock_of(zone)})
+        return {(row.cohort, row.month): row.number for row in rows}
+
+    async def actions(self, days: Days, zone: str) -> dict[tuple[str, str], int]:
+        """What has become of actions planned in days, by name and state; news for endpoints are left out."""
+        rows = await self._connection.execute(_ACTIONS, self._values(days, zone))
+        return {(row.name, row.state): row.number for row in rows}
+
+    def _values(self, days: Days, zone: str) -> dict[str, Any]:
+        return {"company_id": self._company_id, **bounds_of(days, zone)}
+
+
+def _ranked(ranks: Mapping[str, int]) -> dict[str, Any]:
+    return {"entered": list(ranks), "ranks": list(ranks.values())}

@@ -1,0 +1,250 @@
+"""Snapshots of days, and what they are made of: the sums kept with the writes, or the ledgers themselves.
+
+A mark says that something was written about a day that has ended: its snapshot, and those of the days after it, are to
+be taken anew. Marks lie among the sums, so that they are written with them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from sqlalchemy import TextClause, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from journey_service.domain.analytics.date_ranges import Days
+from journey_service.domain.analytics.snapshots import Figures, Flows, Place
+from journey_service.domain.journeys.relationship import Motion
+from journey_service.repositories.analytics.date_range_sql import clock_of, local_day
+
+_LATE: Final = "company_id = :company_id AND kind = 'late'"
+_TAKE_MARKS: Final = text(
+    f"WITH taken AS (DELETE FROM journey_rollups WHERE {_LATE} AND day <= CAST(:until AS date)"  # noqa: S608  # no input in it
+    " RETURNING day) SELECT min(day) FROM taken"
+)
+_MARK: Final = text(
+    "INSERT INTO journey_rollups (company_id, kind, day, key, number) VALUES (:company_id, 'late', :day, '', 1)"
+)
+_BOUNDS: Final = text(
+    "SELECT (SELECT min(metric_date) FROM journey_stage_metrics WHERE company_id = :company_id) AS first,"  # noqa: S608
+    " (SELECT max(metric_date) FROM journey_stage_metrics WHERE company_id = :company_id) AS last,"
+    " (SELECT min(day) FROM journey_rollups WHERE company_id = :company_id AND kind IN ('flow', 'money')) AS first_sum,"
+    f" (SELECT min(day) FROM journey_rollups WHERE {_LATE}) AS stale_from"
+)
+# Days before the first are one: all that matters of them is who was where in the end.
+_FLOWS: Final = text(
+    "SELECT greatest(day, CAST(:first AS date) - 1) AS day, split_part(key, '>', 1) AS from_stage,"
+    " split_part(key, '>', 2) AS to_stage, motion, sum(number) AS number, sum(micros) AS micros FROM journey_rollups"
+    " WHERE company_id = :company_id AND kind = 'flow' AND day <= CAST(:last AS date)"
+    " GROUP BY 1, 2, 3, 4 HAVING sum(number) <> 0"
+)
+_LEDGER_FLOWS: Final = text(
+    f"SELECT greatest({local_day('transitioned_at')}, CAST(:first AS date) - 1) AS day,"  # noqa: S608
+    " coalesce(from_stage, '') AS from_stage, to_stage, motion, count(*) AS number,"
+    " coalesce(sum(extract(epoch FROM transitioned_at - since)) * 1000000, 0) AS micros FROM journey_transitions"
+    f" WHERE company_id = :company_id AND {local_day('transitioned_at')} <= CAST(:last AS date)"
+    " GROUP BY 1, 2, 3, 4"
+)
+_REVENUE: Final = text(
+    "SELECT day, key AS stage, sum(CASE WHEN CAST(:from_payments AS boolean) THEN payments ELSE appointments END)"
+    " AS revenue FROM journey_rollups WHERE company_id = :company_id AND kind = 'money'"
+    " AND day >= CAST(:first AS date) AND day <= CAST(:last AS date) GROUP BY 1, 2"
+)
+_LEDGER_REVENUE: Final = text(
+    f"SELECT {local_day('occurred_at')} AS day, stage, sum(CASE type"  # noqa: S608
+    " WHEN 'payment_refunded' THEN -amount ELSE amount END) AS revenue FROM journey_events"
+    " WHERE company_id = :company_id AND type = ANY(CASE WHEN CAST(:from_payments AS boolean)"
+    " THEN ARRAY['payment_received', 'payment_refunded'] ELSE ARRAY['appointment_completed'] END)"
+    f" AND {local_day('occurred_at')} >= CAST(:first AS date)"
+    f" AND {local_day('occurred_at')} <= CAST(:last AS date) GROUP BY 1, 2"
+)
+_ROWS: Final = text(
+    "SELECT metric_date, stage_key, customer_count, avg_time_in_stage, conversion_rate, revenue, revision, computed_at"
+    " FROM journey_stage_metrics WHERE company_id = :company_id AND metric_date >= CAST(:first AS date)"
+    " AND metric_date <= CAST(:last AS date) AND (CAST(:stage AS text) IS NULL OR stage_key = CAST(:stage AS text))"
+    " ORDER BY metric_date, stage_key"
+)
+_WRITE: Final = text(
+    "INSERT INTO journey_stage_metrics AS known (company_id, metric_date, stage_key, customer_count,"
+    " avg_time_in_stage, conversion_rate, revenue) SELECT :company_id, t.* FROM unnest(CAST(:days AS date[]),"
+    " CAST(:stages AS text[]), CAST(:customers AS bigint[]), CAST(:times AS numeric[]),"
+    " CAST(:rates AS numeric[]), CAST(:revenue AS numeric[])) AS t"
+    " ON CONFLICT (company_id, stage_key, metric_date) DO UPDATE SET customer_count = excluded.customer_count,"
+    " avg_time_in_stage = excluded.avg_time_in_stage, conversion_rate = excluded.conversion_rate,"
+    " revenue = excluded.revenue, revision = known.revision + 1, computed_at = clock_timestamp()"
+)
+# Who was there before, has come and has gone is who is there in the end; days that are marked will be taken anew.
+_OPEN_ENDED: Final = text(
+    "WITH flows AS (SELECT day, key, number FROM journey_rollups"  # noqa: S608
+    "   WHERE company_id = :company_id AND kind = 'flow'),"
+    " moved AS (SELECT day, stage, sum(entered) AS entered, sum(gone) AS gone FROM ("
+    "   SELECT day, split_part(key, '>', 2) AS stage, number AS entered, 0 AS gone FROM flows"
+    "   UNION ALL SELECT day, split_part(key, '>', 1), 0, number FROM flows) f WHERE stage <> '' GROUP BY 1, 2),"
+    " known AS (SELECT metric_date AS day, stage_key AS stage, customer_count AS closing FROM journey_stage_metrics"
+    "   WHERE company_id = :company_id),"
+    " bounds AS (SELECT min(day) AS first, max(day) AS last FROM known),"
+    " days AS (SELECT coalesce(k.day, m.day) AS day, coalesce(k.stage, m.stage) AS stage, coalesce(closing, 0)"
+    "   AS closing, coalesce(entered, 0) AS entered, coalesce(gone, 0) AS gone FROM known k"
+    "   FULL JOIN moved m ON m.day = k.day AND m.stage = k.stage),"
+    " told AS (SELECT day, stage, coalesce(lag(closing) OVER w, 0) AS opening, entered, gone, closing FROM days"
+    "   WINDOW w AS (PARTITION BY stage ORDER BY day))"
+    " SELECT told.day, stage, opening, entered, gone, closing, count(*) OVER () AS number FROM told, bounds"
+    " WHERE opening + entered - gone <> closing AND day BETWEEN bounds.first AND bounds.last"
+    f" AND day < coalesce((SELECT min(day) FROM journey_rollups WHERE {_LATE}), 'infinity')"
+    " ORDER BY day, stage LIMIT :limit"
+)
+
+
+_LAST_FOUND: Final = text(
+    "SELECT status FROM jobs WHERE company_id = :company_id AND kind IN ('check_metrics', 'rebuild_metrics')"
+    " AND status IN ('done', 'failed') ORDER BY finished_at DESC LIMIT 1"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A stage at the end of a local day, as written; `revision` counts how often that was another one."""
+
+    day: date
+    stage: str
+    figures: Figures
+    revision: int
+    computed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The days that snapshots and sums reach over, None without any; snapshots from `stale_from` on are marked."""
+
+    first: date | None
+    last: date | None
+    first_sum: date | None
+    stale_from: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A day on which a stage does not have in the end who was there before, has come, and has not gone."""
+
+    day: date
+    stage: str
+    opening: int
+    entered: int
+    left: int
+    closing: int
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where figures are taken from: the ledgers, by the clocks of a zone, or (None) the sums."""
+
+    from_payments: bool
+    ledger_zone: str | None = None
+
+
+class Metrics:
+    """The snapshots of one company."""
+
+    def __init__(self, connection: AsyncConnection, company_id: int) -> None:
+        self._connection = connection
+        self._company_id = company_id
+
+    async def mark(self, day: date) -> None:
+        """Have the snapshots from a day on taken anew."""
+        await self._connection.execute(_MARK, {**self._scope, "day": day})
+
+    async def take_marks(self, until: date) -> date | None:
+        """Take the marks of days up to one away; returns the earliest of these days."""
+        found: date | None = await self._connection.scalar(_TAKE_MARKS, {**self._scope, "until": until})
+        return found
+
+    async def bounds(self) -> Bounds:
+        """What there is."""
+        row = (await self._connection.execute(_BOUNDS, self._scope)).one()
+        return Bounds(row.first, row.last, row.first_sum, row.stale_from)
+
+    async def flows(self, first: date, last: date, source: Source) -> tuple[dict[str, int], list[Flows]]:
+        """How many customers each stage had before the first day, and the moves of the days."""
+        rows = await self._read(_FLOWS, _LEDGER_FLOWS, first, last, source)
+        opening: dict[str, int] = {}
+        flows = []
+        for row in rows:
+            number = int(row.number)
+            if row.day >= first:
+                motion = Motion(row.motion)
+                flow = Flows(row.day, row.from_stage or None, row.to_stage, motion, number, int(row.micros))
+                flows.append(flow)
+                continue
+            opening[row.to_stage] = opening.get(row.to_stage, 0) + number
+            if row.from_stage:
+                opening[row.from_stage] = opening.get(row.from_stage, 0) - number
+        return opening, flows
+
+    async def revenue(self, first: date, last: date, source: Source) -> dict[Place, Decimal]:
+        """Revenue by local day and stage."""
+        rows = await self._read(_REVENUE, _LEDGER_REVENUE, first, last, source)
+        return {(row.day, row.stage): row.revenue for row in rows}
+
+    async def snapshots(self, first: date, last: date, stage: str | None = None) -> list[Snapshot]:
+        """The snapshots of local days, both included, of one stage or of all; the oldest first."""
+        rows = await self._connection.execute(
+            _ROWS, {**self._scope, "first": first, "last": last, "stage": stage}
+        )
+        return [
+            Snapshot(
+                row.metric_date,
+                row.stage_key,
+                Figures(row.customer_count, row.avg_time_in_stage, row.conversion_rate, row.revenue),
+                row.revision,
+                row.computed_at,
+            )
+            for row in rows
+        ]
+
+    async def write(self, figures: Mapping[Place, Figures]) -> None:
+        """Write snapshots that are new, or others than before: these are another revision."""
+        if not figures:
+            return
+        values = list(figures.values())
+        await self._connection.execute(
+            _WRITE,
+            {
+                **self._scope,
+                "days": [day for day, _ in figures],
+                "stages": [stage for _, stage in figures],
+                "customers": [each.customers for each in values],
+                "times": [each.avg_time for each in values],
+                "rates": [each.conversion for each in values],
+                "revenue": [each.revenue for each in values],
+            },
+        )
+
+    async def gaps(self, *, limit: int) -> tuple[int, list[Gap]]:
+        """How many days of stages do not add up by the sums, and the first of them; marked days are left out."""
+        rows = (await self._connection.execute(_OPEN_ENDED, {**self._scope, "limit": limit})).all()
+        found = [
+            Gap(row.day, row.stage, int(row.opening), int(row.entered), int(row.gone), int(row.closing))
+            for row in rows
+        ]
+        return (rows[0].number if rows else 0), found
+
+    async def is_broken(self) -> bool:
+        """Whether it was found last that snapshots do not add up."""
+        found: str | None = await self._connection.scalar(_LAST_FOUND, self._scope)
+        return found == "failed"
+
+    async def _read(
+        self, sums: TextClause, ledger: TextClause, first: date, last: date, source: Source
+    ) -> Sequence[Any]:
+        statement = sums if source.ledger_zone is None else ledger
+        told: dict[str, object] = {**self._scope, "first": first, "last": last}
+        if statement in (_REVENUE, _LEDGER_REVENUE):
+            told["from_payments"] = source.from_payments
+        if source.ledger_zone is not None:
+            told |= clock_of(source.ledger_zone, Days(first, last))
+        return (await self._connection.execute(statement, told)).all()
+
+    @property
+    def _scope(self) -> dict[str, Any]:
+        return {"company_id": self._company_id}

@@ -1,0 +1,247 @@
+"""Companies, their stage maps and their clocks."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+import orjson
+from sqlalchemy import TextClause, Update, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from journey_service.domain.actions.parsing import actions_to_json, parse_actions
+from journey_service.domain.actions.stage_actions import DEFAULT_ACTIONS, Playbook, StageAction
+from journey_service.domain.companies.policy import CompanyPolicy, parse_policy, policy_to_json
+from journey_service.domain.errors import CompanyNotFoundError
+from journey_service.domain.journeys.relationship import Rulebook
+from journey_service.repositories.stages.stage_maps import StageMaps
+from journey_service.repositories.tables import OPERATORS, companies
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """A tenant. `clock_at` stands still for a company with a test clock, and is None for every other.
+
+    `map_version` is the stage map in force, `adopted_version` the one that every customer has gone over to.
+    `next_night_at` is when the next nightly run falls due. `scored_at` is the instant as of which all stored
+    scores were last known to hold: those written later hold since then.
+    """
+
+    id: int
+    name: str
+    timezone: str
+    currency: str
+    clock_at: datetime | None
+    map_version: int
+    created_at: datetime
+    adopted_version: int = 1
+    next_night_at: datetime | None = None
+    scored_at: datetime | None = None
+    delivers: bool = False
+    """Whether what falls due by a test clock leaves the house."""
+    rollup_version: int = 0
+    """The version of the map by which stages are counted as reached; 0: they are to be counted anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Founding:
+    """What a company is founded with, beside its rules."""
+
+    name: str
+    timezone: str
+    currency: str
+    clock_at: datetime | None = None
+    delivers: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """A company as its own transactions see it: what it decides by, and its present instant.
+
+    `now` is the company's time, `clock` the database's: they differ for a company with a test clock. `playbook` is what
+    its stages do on entry.
+    """
+
+    company: Company
+    rulebook: Rulebook
+    now: datetime
+    clock: datetime
+    playbook: Playbook
+    told_stages: frozenset[str] = frozenset()
+    """The stages of which the company has said itself what they do."""
+
+
+_SELECT = (
+    "SELECT id, name, timezone, currency, clock_at, map_version, adopted_version, created_at, next_night_at,"
+    " scored_at, delivers, rollup_version, CAST(policy AS text) AS policy, CAST(playbook AS text) AS playbook,"
+    " coalesce(clock_at, clock_timestamp()) AS now,"
+    " clock_timestamp() AS clock"
+    " FROM companies WHERE id = :company_id"
+)
+_READ = text(_SELECT)
+# A clock that stands still is moved by nobody while somebody works by it, and by one at a time.
+_READ_AND_KEEP = text(f"{_SELECT} FOR SHARE")
+_READ_AND_HOLD = text(f"{_SELECT} FOR NO KEY UPDATE")
+_SET_ACTIONS = text(
+    "UPDATE companies SET playbook = CASE WHEN CAST(:actions AS text) IS NULL"
+    " THEN playbook - CAST(:stage_key AS text)"
+    " ELSE jsonb_set(playbook, ARRAY[CAST(:stage_key AS text)], CAST(CAST(:actions AS text) AS jsonb)) END"
+    " WHERE id = :company_id"
+)
+_GIVEN_BELOW = 2**40  # ids of the caller's own choosing may lie anywhere, those given follow each other below
+
+
+class Companies:
+    """One company: read, founded, told its rules."""
+
+    def __init__(self, connection: AsyncConnection, company_id: int) -> None:
+        self._connection = connection
+        self._company_id = company_id
+
+    async def desk(self) -> Desk:
+        """The company, its rules, and its now. Raises CompanyNotFoundError."""
+        return await self._desk(_READ)
+
+    async def keep_clock(self) -> Desk:
+        """The same, and until the transaction ends nobody moves the company's clock."""
+        return await self._desk(_READ_AND_KEEP)
+
+    async def hold(self) -> Desk:
+        """The same, with the company's row held until the transaction ends."""
+        return await self._desk(_READ_AND_HOLD)
+
+    async def set_clock(self, clock_at: datetime | None) -> None:
+        """Move the test clock, or release the company to real time."""
+        await self._connection.execute(self._update().values(clock_at=clock_at))
+
+    async def set_next_night(self, at: datetime) -> None:
+        """Note when the next nightly run falls due."""
+        await self._connection.execute(self._update().values(next_night_at=at))
+
+    async def set_scored(self, as_of: datetime) -> None:
+        """Note that every stored score holds as of an instant, or since it was written later."""
+        await self._connection.execute(
+            self._update().values(scored_at=func.greatest(companies.c.scored_at, as_of))
+        )
+
+    async def set_policy(self, policy: CompanyPolicy) -> None:
+        """Have the company decide by a policy from now on."""
+        await self._connection.execute(self._update().values(policy=policy_to_json(policy)))
+
+    async def set_actions(self, stage_key: str, actions: Sequence[StageAction] | None) -> None:
+        """Have entering a stage do this from now on; None: what it does by default."""
+        told = None if actions is None else orjson.dumps(actions_to_json(actions)).decode()
+        await self._connection.execute(
+            _SET_ACTIONS, {"company_id": self._company_id, "stage_key": stage_key, "actions": told}
+        )
+
+    def _update(self) -> Update:
+        return update(companies).where(companies.c.id == self._company_id)
+
+    async def _desk(self, statement: TextClause) -> Desk:
+        row = (await self._connection.execute(statement, {"company_id": self._company_id})).one_or_none()
+        if row is None:
+            raise CompanyNotFoundError(self._company_id)
+        company = _to_company(row._mapping)
+        stage_map = await StageMaps(self._connection, self._company_id).get(company.map_version)
+        rulebook = Rulebook(stage_map, _policy(row.policy))
+        playbook, told = _playbook(row.playbook)
+        return Desk(company, rulebook, row.now, row.clock, playbook, told)
+
+    async def found(
+        self,
+        founding: Founding,
+        rulebook: Rulebook,
+        *,
+        findings: Sequence[Mapping[str, object]],
+        author: str,
+    ) -> bool:
+        """Write the company with the first version of its map; False if the id is taken."""
+        written = await self._connection.execute(
+            upsert(companies)
+            .values(
+                id=self._company_id,
+                name=founding.name,
+                timezone=founding.timezone,
+                currency=founding.currency,
+                clock_at=founding.clock_at,
+                delivers=founding.delivers,
+                map_version=rulebook.stage_map.version,
+                rollup_version=rulebook.stage_map.version,
+                policy=policy_to_json(rulebook.policy),
+            )
+            .on_conflict_do_nothing()
+            .returning(companies.c.id)
+        )
+        if written.one_or_none() is None:
+            return False
+        await StageMaps(self._connection, self._company_id).write(
+            rulebook.stage_map, author=author, findings=findings
+        )
+        return True
+
+
+class CompanyDirectory:
+    """The list of companies, for operators and for the dispatcher."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def page(self, *, after: int, limit: int) -> Sequence[Company]:
+        """Companies by id, beyond `after`."""
+        rows = await self._connection.execute(
+            select(
+                companies.c.id,
+                companies.c.name,
+                companies.c.timezone,
+                companies.c.currency,
+                companies.c.clock_at,
+                companies.c.map_version,
+                companies.c.adopted_version,
+                companies.c.created_at,
+                companies.c.next_night_at,
+                companies.c.scored_at,
+                companies.c.delivers,
+                companies.c.rollup_version,
+            )
+            .where(companies.c.id > max(after, OPERATORS))
+            .order_by(companies.c.id)
+            .limit(limit)
+        )
+        return [_to_company(row._mapping) for row in rows]
+
+    async def next_id(self) -> int:
+        """An id no company has yet (somebody else may still be faster)."""
+        given = select(func.max(companies.c.id)).where(companies.c.id < _GIVEN_BELOW)
+        highest = await self._connection.scalar(given)
+        return (highest or OPERATORS) + 1
+
+
+def _to_company(row: Mapping[Any, Any]) -> Company:
+    return Company(
+        id=row["id"],
+        name=row["name"],
+        timezone=row["timezone"],
+        currency=row["currency"],
+        clock_at=row["clock_at"],
+        map_version=row["map_version"],
+        created_at=row["created_at"],
+        adopted_version=row["adopted_version"],
+        next_night_at=row["next_night_at"],
+        scored_at=row["scored_at"],
+        delivers=row["delivers"],
+        rollup_version=row["rollup_version"],
+    )
+
+
+@lru_cache(maxsize=4096)
+def _policy(raw: str) -> CompanyPolicy:
+    return parse_policy(orjson.loads(raw))
+
+
+@lru_cache(maxsize=4096)
+def _playbook(raw: str) -> tuple[Playbook, frozenset[str]]:
+    told = {key: parse_actions(actions) for key, actions in orjson.loads(raw).items()}
+    return {**DEFAULT_ACTIONS, **told}, frozenset(told)

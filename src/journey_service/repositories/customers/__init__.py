@@ -1,0 +1,1 @@
+"""Storage of profiles, consents, the customer list, and erasure tombstones."""

@@ -1,0 +1,344 @@
+"""Everything held on one person: handed out, or erased. Both go by the register in `domain/personal.py`."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Final
+
+import orjson
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from journey_service.domain.customers.personal_data import REGISTER, Kind, columns_of
+from journey_service.domain.journeys.journey import event_cause_id, split_event_cause
+from journey_service.repositories.customers.tombstones import ErasureKey
+from journey_service.repositories.journeys.transitions import reasons_from_json
+
+_HANDED_OUT: Final = (Kind.ID, Kind.IDENTITY, Kind.TEXT, Kind.HANDLE, Kind.FACT)
+_CLEARED: Final = (Kind.IDENTITY, Kind.TEXT)
+_ORDER: Final = {
+    "journey_transitions": "seq",
+    "journey_events": "occurred_at, source, event_id",
+    "import_lines": "import_id, occurred_at, line",
+    "audit_log": "id",
+    "consent_changes": "id",
+    "retention_campaigns": "id",
+    "journey_actions": "created_at, id",
+    "action_attempts": "action_id, number",
+    "journey_tasks": "id",
+    "journey_news": "id",
+}
+# Cleared, and said to be: the guide's own mark.
+_MARKED: Final = {
+    ("customer_relationships", "metadata"): """'{"anonymized": true}'::jsonb""",
+    # What there has to be: as the service would say it.
+    ("journey_actions", "step"): "jsonb_build_object('channel', channel)",
+    ("journey_tasks", "title"): "name",
+}
+_ACTED_ON: Final = ("journey_actions", "action_attempts", "journey_tasks")
+_SHORTEST_NAME: Final = 3
+
+_TRANSITIONS: Final = text(
+    "SELECT seq, cause_kind, cause_id FROM journey_transitions"
+    " WHERE company_id = :company_id AND relationship_id = :relationship_id"
+)
+_ERASE_TRANSITIONS: Final = text(
+    "SELECT erase_transitions(:relationship_id, CAST(:seqs AS bigint[]), CAST(:causes AS text[]))"
+)
+_EVENTS: Final = text(
+    "SELECT source, event_id, booking_id, content_hash FROM journey_events"
+    " WHERE company_id = :company_id AND relationship_id = :relationship_id"
+)
+# A source from which nobody else was ever told of says whose it is.
+_OF_OTHERS: Final = text(
+    "SELECT told.source FROM unnest(CAST(:sources AS text[])) AS told(source) WHERE EXISTS (SELECT 1"
+    " FROM journey_events e WHERE e.company_id = :company_id AND e.source = told.source"
+    " AND e.relationship_id <> :relationship_id)"
+)
+_ERASE_EVENTS: Final = text(
+    "SELECT erase_events(:relationship_id, CAST(:sources AS text[]), CAST(:ids AS text[]),"
+    " CAST(:new_sources AS text[]), CAST(:new_ids AS text[]), CAST(:bookings AS text[]), CAST(:contents AS bytea[]))"
+)
+_NAMING: Final = text(
+    "SELECT id, parameters, CASE WHEN status IN ('done', 'failed') THEN NULL ELSE cursor END AS cursor, result"
+    " FROM jobs WHERE company_id = :company_id"
+    " AND (position(:id IN CAST(parameters AS text)) > 0 OR position(:id IN CAST(result AS text)) > 0"
+    " OR position(:id IN CAST(cursor AS text)) > 0) FOR NO KEY UPDATE"
+)
+_RENAME_IN_JOB: Final = text(
+    "UPDATE jobs SET parameters = CAST(:parameters AS jsonb), cursor = CAST(:cursor AS jsonb),"
+    " result = CAST(:result AS jsonb) WHERE company_id = :company_id AND id = :id"
+)
+_FORGET_PLACES: Final = text(
+    "UPDATE imports SET cursor = NULL WHERE company_id = :company_id AND status IN ('done', 'failed')"
+    " AND cursor ->> 0 = :id"
+)
+# Lines not decided yet never will be; those before the import's place are counted already.
+_DROP_LINES: Final = text(
+    "WITH gone AS (DELETE FROM import_lines WHERE company_id = :company_id AND customer_id = :customer_id"
+    " RETURNING import_id, occurred_at, line), told AS (SELECT g.import_id, count(*) AS lines FROM gone g"
+    " JOIN imports p ON p.company_id = :company_id AND p.id = g.import_id WHERE p.cursor IS NULL"
+    " OR (:customer_id, g.occurred_at, g.line) > (CAST(p.cursor ->> 0 AS bigint),"
+    " CAST(p.cursor ->> 1 AS timestamptz), CAST(p.cursor ->> 2 AS bigint)) GROUP BY g.import_id)"
+    " UPDATE imports i SET done = i.done + told.lines, erased = i.erased + told.lines FROM told"
+    " WHERE i.company_id = :company_id AND i.id = told.import_id"
+)
+
+
+class PersonalData:
+    """What is held on the customers of one company."""
+
+    def __init__(self, connection: AsyncConnection, company_id: int) -> None:
+        self._connection = connection
+        self._company_id = company_id
+
+    async def export(self, customer_id: int, relationship_id: int) -> dict[str, list[dict[str, Any]]]:
+        """Every row held on a customer, table by table, as JSON; a table with none is an empty list."""
+        return {
+            table: await self._rows(table, customer_id, relationship_id)
+            for table, columns in REGISTER.items()
+            if Kind.ID in columns.values() or "relationship_id" in columns
+        }
+
+    async def erase(self, customer_id: int, relationship_id: int, *, new_id: int, key: ErasureKey) -> None:
+        """Take from every row of a held customer what says who it is about; what is counted stays.
+
+        Loses the race (a unique key) if somebody has the new id already.
+        """
+        ids = {"company_id": self._company_id, "customer_id": customer_id, "new_id": new_id}
+        await self._connection.execute(_COPY_CUSTOMER, ids)
+        await self._connection.execute(_RENAME_RELATIONSHIP, {**ids, "relationship_id": relationship_id})
+        renaming = {"old": customer_id, "new": new_id}
+        await self._connection.execute(_RENAME_CONSENTS, renaming)
+        naming = await self._naming(customer_id)
+        await self._connection.execute(_RENAME_IN_AUDIT, {**renaming, "naming": naming})
+        await self._connection.execute(_DROP_CUSTOMER, ids)
+        scope = {"company_id": self._company_id, "relationship_id": relationship_id}
+        events = (await self._connection.execute(_EVENTS, scope)).all()
+        new_sources = await self._new_sources(relationship_id, [row.source for row in events], key)
+        await self._erase_transitions(relationship_id, new_sources, key)
+        await self._erase_events(relationship_id, events, new_sources, key)
+        for statement in _ERASE_ACTIONS:
+            await self._connection.execute(statement, scope)
+        await self._connection.execute(_DROP_LINES, ids)
+        await self._rename_in_jobs(customer_id, new_id)
+        await self._connection.execute(
+            _FORGET_PLACES, {"company_id": self._company_id, "id": str(customer_id)}
+        )
+
+    async def _rows(self, table: str, customer_id: int, relationship_id: int) -> list[dict[str, Any]]:
+        by = "relationship_id" if "relationship_id" in REGISTER[table] else "customer_id"
+        columns = columns_of(table, *_HANDED_OUT)
+        found = await self._connection.execute(
+            text(
+                f"SELECT {', '.join(columns)} FROM {table}"  # noqa: S608  # names of the register only
+                f" WHERE company_id = :company_id AND {by} = :id ORDER BY {_ORDER.get(table, '1')}"
+            ),
+            {
+                "company_id": self._company_id,
+                "id": relationship_id if by == "relationship_id" else customer_id,
+            },
+        )
+        return [
+            {name: _SHOWN.get((table, name), _plain)(value) for name, value in row._mapping.items()}
+            for row in found
+        ]
+
+    async def _naming(self, customer_id: int) -> str:
+        """What finds a customer in a free text where nobody should have named them: whole words, in any letters."""
+        row = (
+            await self._connection.execute(
+                _IDENTITY, {"company_id": self._company_id, "customer_id": customer_id}
+            )
+        ).one()
+        told = [name.strip() for name in row if name is not None and len(name.strip()) >= _SHORTEST_NAME]
+        return f"(?<![[:alnum:]])({'|'.join(map(re.escape, (str(customer_id), *told)))})(?![[:alnum:]])"
+
+    async def _new_sources(
+        self, relationship_id: int, told: Sequence[str], key: ErasureKey
+    ) -> dict[str, str]:
+        """What the sources of a customer's events become: themselves, where others are told of from there too."""
+        scope = {"company_id": self._company_id, "relationship_id": relationship_id}
+        sources = sorted(set(told))
+        shared = set((await self._connection.scalars(_OF_OTHERS, {**scope, "sources": sources})).all())
+        return {
+            source: source if source in shared else key.of_handle(self._company_id, "source", source)
+            for source in sources
+        }
+
+    async def _erase_transitions(
+        self, relationship_id: int, new_sources: Mapping[str, str], key: ErasureKey
+    ) -> None:
+        scope = {"company_id": self._company_id, "relationship_id": relationship_id}
+        rows = (await self._connection.execute(_TRANSITIONS, scope)).all()
+        await self._connection.execute(
+            _ERASE_TRANSITIONS,
+            {
+                "relationship_id": relationship_id,
+                "seqs": [row.seq for row in rows],
+                "causes": [self._new_cause(row.cause_kind, row.cause_id, new_sources, key) for row in rows],
+            },
+        )
+
+    async def _erase_events(
+        self, relationship_id: int, rows: Sequence[Any], new_sources: Mapping[str, str], key: ErasureKey
+    ) -> None:
+        company_id = self._company_id
+        await self._connection.execute(
+            _ERASE_EVENTS,
+            {
+                "relationship_id": relationship_id,
+                "sources": [row.source for row in rows],
+                "ids": [row.event_id for row in rows],
+                "new_sources": [new_sources[row.source] for row in rows],
+                "new_ids": [key.of_handle(company_id, "event", row.event_id) for row in rows],
+                "bookings": [
+                    None if row.booking_id is None else key.of_handle(company_id, "booking", row.booking_id)
+                    for row in rows
+                ],
+                "contents": [key.of_content(company_id, row.content_hash) for row in rows],
+            },
+        )
+
+    def _new_cause(self, kind: str, cause: str, new_sources: Mapping[str, str], key: ErasureKey) -> str:
+        """The name of a cause once the names of events and requests are gone: it still leads to its event."""
+        if kind == "event":
+            source, event_id = split_event_cause(cause)
+            handle = key.of_handle(self._company_id, "event", event_id)
+            return event_cause_id(new_sources.get(source, source), handle)
+        return key.of_handle(self._company_id, "request", cause) if kind == "manual" else cause
+
+    async def _rename_in_jobs(self, customer_id: int, new_id: int) -> None:
+        """Rename a customer in what jobs are about and have found; of those under way, see `services/jobs.py`."""
+        found = await self._connection.execute(
+            _NAMING, {"company_id": self._company_id, "id": str(customer_id)}
+        )
+        for row in found.all():
+            await self._connection.execute(
+                _RENAME_IN_JOB,
+                {
+                    "company_id": self._company_id,
+                    "id": row.id,
+                    **{
+                        name: _to_json(_renamed(getattr(row, name), customer_id, new_id))
+                        for name in ("parameters", "cursor", "result")
+                    },
+                },
+            )
+
+
+def _copied(table: str) -> tuple[str, str]:
+    """The columns of a table, and what each becomes when the person it is about is erased."""
+    columns = REGISTER[table]
+    values = {
+        name: ":new_id"
+        if kind is Kind.ID
+        else _MARKED.get((table, name), "NULL")
+        if kind in _CLEARED
+        else "clock_timestamp()"
+        if name in ("anonymized_at", "updated_at")
+        else name
+        for name, kind in columns.items()
+    }
+    return ", ".join(values), ", ".join(values.values())
+
+
+def _changed(table: str) -> str:
+    """What is set in a row of a table when the person it is about is erased."""
+    columns = REGISTER[table]
+    changes = [f"{name} = {_MARKED.get((table, name), 'NULL')}" for name in columns_of(table, *_CLEARED)]
+    return ", ".join([*changes, *(f"{name} = :new_id" for name, kind in columns.items() if kind is Kind.ID)])
+
+
+_RENAME_CONSENTS: Final = text("SELECT rename_consents(:old, :new)")
+_RENAME_IN_AUDIT: Final = text("SELECT rename_in_audit(:old, :new, :naming)")
+_IDENTITY: Final = text(
+    f"SELECT {', '.join(columns_of('customers', Kind.IDENTITY))} FROM customers"  # noqa: S608  # names of the register only
+    " WHERE company_id = :company_id AND customer_id = :customer_id"
+)
+_NAMES, _VALUES = _copied("customers")
+_COPY_CUSTOMER: Final = text(
+    f"INSERT INTO customers ({_NAMES}) SELECT {_VALUES} FROM customers"  # noqa: S608  # names of the register only
+    " WHERE company_id = :company_id AND customer_id = :customer_id"
+)
+_RENAME_RELATIONSHIP: Final = text(
+    f"UPDATE customer_relationships SET {_changed('customer_relationships')}"  # noqa: S608
+    " WHERE company_id = :company_id AND id = :relationship_id"
+)
+_ERASE_ACTIONS: Final = tuple(
+    text(
+        f"UPDATE {table} SET {_changed(table)}"  # noqa: S608  # names of the register only
+        " WHERE company_id = :company_id AND relationship_id = :relationship_id"
+    )
+    for table in _ACTED_ON
+)
+_DROP_CUSTOMER: Final = text(
+    "DELETE FROM customers WHERE company_id = :company_id AND customer_id = :customer_id"
+)
+
+
+def _renamed(value: Any, old: int, new: int) -> Any:  # noqa: ANN401  # any JSON value
+    """The service's own JSON with a customer's id replaced wherever it stands as one."""
+    if isinstance(value, Mapping):
+        return {
+            name: _another(inner, old, new)
+            if name in ("customer_id", "customer_ids", "after")
+            else _renamed(inner, old, new)
+            for name, inner in value.items()
+        }
+    if isinstance(value, list):
+        return [_renamed(inner, old, new) for inner in value]
+    return value
+
+
+def _another(value: Any, old: int, new: int) -> Any:  # noqa: ANN401
+    if isinstance(value, list):
+        return sorted(new if inner == old else inner for inner in value)
+    return new if value == old else value
+
+
+def _to_json(value: object) -> str | None:
+    return None if value is None else orjson.dumps(value).decode()
+
+
+def _plain(value: object) -> object:
+    """A column's value as JSON: times in RFC 3339, money and scores as numbers, bytes in hexadecimal."""
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return value
+
+
+def _named_reasons(raw: Any) -> list[dict[str, Any]]:  # noqa: ANN401  # parsed JSON
+    """Reasons by name: they are kept by position."""
+    return [
+        {
+            "stage": stage.stage,
+            "kind": stage.kind,
+            "held": stage.held,
+            "rules": [
+                {
+                    "trigger": rule.trigger,
+                    "held": rule.held,
+                    "conditions": [_fields(condition) for condition in rule.conditions],
+                }
+                for rule in stage.rules
+            ],
+        }
+        for stage in reasons_from_json(raw)
+    ]
+
+
+def _fields(value: Any) -> dict[str, Any]:  # noqa: ANN401  # a named tuple
+    return {name: _plain(inner) for name, inner in value._asdict().items()}
+
+
+_SHOWN: Final[Mapping[tuple[str, str], Callable[[Any], object]]] = {
+    ("journey_transitions", "reasons"): _named_reasons,
+}

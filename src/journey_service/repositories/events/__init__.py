@@ -1,0 +1,1 @@
+"""Storage of the event ledger, imports, and event histories."""

@@ -1,0 +1,414 @@
+"""Histories being read in: the import, its staged lines, and the lines that could not be understood."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+import orjson
+from sqlalchemy import delete, func, insert, or_, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from journey_service.domain.events.event import Event
+from journey_service.domain.events.parsing import IMPORT_SOURCE, Line
+from journey_service.repositories.tables import import_errors, import_lines, imports
+
+
+class Terms(NamedTuple):
+    """How a history is replayed: up to which instant (None: now), and whether its moves run actions."""
+
+    until: datetime | None = None
+    runs_actions: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """One import and how far it is. `cursor` is (customer, occurred_at, line) of the last decided line."""
+
+    id: int
+    status: str
+    until: datetime | None
+    runs_actions: bool
+    lines: int
+    staged: int
+    done: int
+    applied: int
+    duplicates: int
+    late: int
+    later: int
+    erased: int
+    transitions: int
+    failed_lines: int
+    cursor: tuple[int, datetime, int] | None
+    error: str | None
+    actor: str
+    created_at: datetime
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class LineFault:
+    """One fault of one line."""
+
+    line: int
+    pointer: str
+    message: str
+
+
+_COLUMNS: Final = [
+    imports.c[name]
+    for name in (
+        *("id", "status", "until", "runs_actions", "lines", "staged", "done", "applied", "duplicates"),
+        *(
+            "late",
+            "later",
+            "erased",
+            "transitions",
+            "failed_lines",
+            "cursor",
+            "error",
+            "actor",
+            "created_at",
+            "finished_at",
+        ),
+    )
+]
+_STAGE: Final = text(
+    "INSERT INTO import_lines (company_id, import_id, customer_id, occurred_at, line, type, source, event_id,"
+    " amount_cents, call_duration, booking_id, scheduled_for, metadata)"
+    " SELECT :company_id, :import_id, customer_id, occurred_at, line, type, source, event_id, amount_cents,"
+    " call_duration, booking_id, scheduled_for, CAST(metadata AS jsonb)"
+    " FROM unnest(CAST(:customer_id AS bigint[]), CAST(:occurred_at AS timestamptz[]), CAST(:line AS bigint[]),"
+    " CAST(:type AS text[]), CAST(:source AS text[]), CAST(:event_id AS text[]),"
+    " CAST(:amount_cents AS bigint[]), CAST(:call_duration AS int[]), CAST(:booking_id AS text[]),"
+    " CAST(:scheduled_for AS timestamptz[]), CAST(:metadata AS text[]))"
+    " AS t(customer_id, occurred_at, line, type, source, event_id, amount_cents, call_duration, booking_id,"
+    " scheduled_for, metadata) ON CONFLICT DO NOTHING"
+)
+# The primary key is the order in which lines are decided, so each page is one walk along it.
+_NEXT: Final = text(
+    "SELECT customer_id, occurred_at, line, type, source, event_id, amount_cents, call_duration, booking_id,"
+    " scheduled_for, metadata FROM import_lines WHERE company_id = :company_id AND import_id = :import_id"
+    " AND (customer_id, occurred_at, line) > (:customer_id, CAST(:occurred_at AS timestamptz), :line)"
+    " ORDER BY customer_id, occurred_at, line LIMIT :limit"
+)
+_TWINS: Final = text(
+    "SELECT type, count(*) AS told FROM import_lines WHERE company_id = :company_id AND import_id = :import_id"
+    " AND customer_id = :customer_id AND occurred_at = CAST(:occurred_at AS timestamptz) AND line <= :line"
+    " AND event_id IS NULL GROUP BY type"
+)
+_CLAIM: Final = text(
+    "UPDATE imports SET status = 'running', lease_token = :token,"
+    " lease_until = clock_timestamp() + make_interval(secs => :seconds)"
+    " WHERE company_id = :company_id AND id = :id AND (status = 'queued'"
+    " OR (status = 'running' AND lease_until < clock_timestamp()))"
+)
+_HOLD: Final = text(
+    "UPDATE imports SET lease_until = clock_timestamp() + make_interval(secs => :seconds), done = done + :done,"
+    " applied = applied + :applied, duplicates = duplicates + :duplicates, late = late + :late,"
+    " later = later + :later, erased = erased + :erased, transitions = transitions + :transitions,"
+    " failed_lines = failed_lines + :failed, cursor = CAST(:cursor AS jsonb)"
+    " WHERE company_id = :company_id AND id = :id AND lease_token = :token AND status = 'running'"
+)
+_KEPT_FAULTS: Final = 10_000
+
+
+class Imports:
+    """The imports of one company."""
+
+    def __init__(self, connection: AsyncConnection, company_id: int) -> None:
+        self._connection = connection
+        self._company_id = company_id
+
+    async def begin(self, terms: Terms, *, actor: str) -> int:
+        """Open an import whose lines are still being read; returns its id."""
+        return int(
+            (
+                await self._connection.execute(
+                    insert(imports)
+                    .values(
+                        company_id=self._company_id,
+                        id=func.nextval("jobs_id_seq"),
+                        status="reading",
+                        until=terms.until,
+                        runs_actions=terms.runs_actions,
+                        actor=actor,
+                    )
+                    .returning(imports.c.id)
+                )
+            ).scalar_one()
+        )
+
+    async def find(self, import_id: int) -> Import | None:
+        """One import."""
+        row = (await self._connection.execute(select(*_COLUMNS).where(*self._is(import_id)))).one_or_none()
+        return None if row is None else _to_import(row)
+
+    async def find_unfinished(self, content: bytes, terms: Terms) -> Import | None:
+        """The import of the same content on the same terms that was read whole and not finished."""
+        row = (
+            await self._connection.execute(
+                select(*_COLUMNS)
+                .where(
+                    imports.c.company_id == self._company_id,
+                    imports.c.content_hash == content,
+                    imports.c.until.is_not_distinct_from(terms.until),
+                    imports.c.runs_actions == terms.runs_actions,
+                    imports.c.status.in_(("queued", "running")),
+                )
+                .order_by(imports.c.id)
+                .limit(1)
+            )
+        ).one_or_none()
+        return None if row is None else _to_import(row)
+
+    async def stage(self, import_id: int, lines: Sequence[Line]) -> None:
+        """Keep understood lines until they are decided."""
+        if not lines:
+            return
+        events = [line.event for line in lines]
+        await self._connection.execute(
+            _STAGE,
+            {
+                "company_id": self._company_id,
+                "import_id": import_id,
+                "customer_id": [event.customer_id for event in events],
+                "occurred_at": [event.occurred_at for event in events],
+                "line": [line.number for line in lines],
+                "type": [event.type for event in events],
+                "source": [event.source for event in events],
+                "event_id": [line.event.event_id if line.has_id else None for line in lines],
+                "amount_cents": [event.amount_cents for event in events],
+                "call_duration": [event.call_duration for event in events],
+                "booking_id": [event.booking_id for event in events],
+                "scheduled_for": [event.scheduled_for for event in events],
+                "metadata": [
+                    None if event.metadata is None else orjson.dumps(event.metadata).decode()
+                    for event in events
+                ],
+            },
+        )
+
+    async def note_faults(self, import_id: int, faults: Sequence[LineFault]) -> None:
+        """Remember what was wrong with lines; the first 10,000 of an import are kept."""
+        if not faults:
+            return
+        kept = await self._connection.scalar(
+            select(func.count()).where(
+                import_errors.c.company_id == self._company_id, import_errors.c.import_id == import_id
+            )
+        )
+        rows = {
+            (fault.line, fault.pointer): {
+                "company_id": self._company_id,
+                "import_id": import_id,
+                "line": fault.line,
+                "pointer": fault.pointer,
+                "message": fault.message,
+            }
+            for fault in faults[: max(0, _KEPT_FAULTS - (kept or 0))]
+        }
+        if rows:
+            await self._connection.execute(
+                upsert(import_errors).on_conflict_do_nothing(), list(rows.values())
+            )
+
+    async def count_read(self, import_id: int, *, lines: int, staged: int, failed: int) -> None:
+        """Note how much has been read so far."""
+        await self._connection.execute(
+            update(imports)
+            .where(*self._is(import_id))
+            .values(
+                lines=imports.c.lines + lines,
+                staged=imports.c.staged + staged,
+                failed_lines=imports.c.failed_lines + failed,
+            )
+        )
+
+    async def queue(self, import_id: int, content: bytes) -> None:
+        """Everything is read: whoever runs imports may take it."""
+        await self._connection.execute(
+            update(imports).where(*self._is(import_id)).values(status="queued", content_hash=content)
+        )
+
+    async def claim(self, import_id: int, token: str, seconds: int) -> bool:
+        """Take an import for as long as the lease is renewed; False if somebody else has it."""
+        claimed = await self._connection.execute(
+            _CLAIM, {"company_id": self._company_id, "id": import_id, "token": token, "seconds": seconds}
+        )
+        return claimed.rowcount == 1
+
+    async def release(self, import_id: int, token: str) -> None:
+        """Give a claimed import back, for somebody else to go on with."""
+        await self._connection.execute(
+            update(imports)
+            .where(*self._is(import_id), imports.c.lease_token == token, imports.c.status == "running")
+            .values(status="queued", lease_token=None, lease_until=None)
+        )
+
+    async def progress(
+        self,
+        import_id: int,
+        token: str,
+        seconds: int,
+        *,
+        cursor: tuple[int, datetime, int] | None,
+        counts: Mapping[str, int],
+    ) -> bool:
+        """Note progress and renew the lease, in the transaction of the work itself; False if it was lost."""
+        held = await self._connection.execute(
+            _HOLD,
+            {
+                "company_id": self._company_id,
+                "id": import_id,
+                "token": token,
+                "seconds": seconds,
+                "cursor": None
+                if cursor is None
+                else orjson.dumps([cursor[0], cursor[1].isoformat(), cursor[2]]).decode(),
+                **{
+                    name: counts.get(name, 0)
+                    for name in (
+                        *(
+                            "done",
+                            "applied",
+                            "duplicates",
+                            "late",
+                            "later",
+                            "erased",
+                            "transitions",
+                            "failed",
+                        ),
+                    )
+                },
+            },
+        )
+        return held.rowcount == 1
+
+    async def finish(self, import_id: int, *, error: str | None = None) -> None:
+        """Close an import and drop what was staged for it."""
+        await self._connection.execute(
+            delete(import_lines).where(
+                import_lines.c.company_id == self._company_id, import_lines.c.import_id == import_id
+            )
+        )
+        await self._connection.execute(
+            update(imports)
+            .where(*self._is(import_id))
+            .values(
+                status="done" if error is None else "failed",
+                error=error,
+                cursor=None,  # it names a customer
+                content_hash=None,  # what was in the file could be tried against it
+                finished_at=func.clock_timestamp(),
+                lease_token=None,
+                lease_until=None,
+            )
+        )
+
+    async def next_lines(
+        self, import_id: int, cursor: tuple[int, datetime, int] | None, *, limit: int, start: datetime
+    ) -> list[Line]:
+        """Staged lines in the order they are decided, beyond the cursor."""
+        customer_id, occurred_at, line = cursor or (-1, start, 0)
+        rows = await self._connection.execute(
+            _NEXT,
+            {
+                "company_id": self._company_id,
+                "import_id": import_id,
+                "customer_id": customer_id,
+                "occurred_at": occurred_at,
+                "line": line,
+                "limit": limit,
+            },
+        )
+        return [_to_line(row) for row in rows]
+
+    async def twins(self, import_id: int, cursor: tuple[int, datetime, int]) -> dict[str, int]:
+        """How many lines without id of each type share the cursor's customer and instant, up to it."""
+        rows = await self._connection.execute(
+            _TWINS,
+            {
+                "company_id": self._company_id,
+                "import_id": import_id,
+                "customer_id": cursor[0],
+                "occurred_at": cursor[1],
+                "line": cursor[2],
+            },
+        )
+        return {row.type: row.told for row in rows}
+
+    async def page(self, *, before: int | None, limit: int) -> list[Import]:
+        """Imports, newest first."""
+        statement = select(*_COLUMNS).where(imports.c.company_id == self._company_id)
+        if before is not None:
+            statement = statement.where(imports.c.id < before)
+        rows = await self._connection.execute(statement.order_by(imports.c.id.desc()).limit(limit))
+        return [_to_import(row) for row in rows]
+
+    async def faults(self, import_id: int, *, after: tuple[int, str], limit: int) -> list[LineFault]:
+        """Faults by line, beyond `after`."""
+        line, pointer = after
+        rows = await self._connection.execute(
+            select(import_errors.c.line, import_errors.c.pointer, import_errors.c.message)
+            .where(
+                import_errors.c.company_id == self._company_id,
+                import_errors.c.import_id == import_id,
+                or_(
+                    import_errors.c.line > line,
+                    (import_errors.c.line == line) & (import_errors.c.pointer > pointer),
+                ),
+            )
+            .order_by(import_errors.c.line, import_errors.c.pointer)
+            .limit(limit)
+        )
+        return [LineFault(*row) for row in rows]
+
+    def _is(self, import_id: int) -> tuple[Any, Any]:
+        return imports.c.company_id == self._company_id, imports.c.id == import_id
+
+
+class DueImports:
+    """Imports of all companies that wait for somebody to run them."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def some(self, *, limit: int) -> list[tuple[int, int]]:
+        """(company, import) in the order they were queued; those of a runner that fell silent too."""
+        rows = await self._connection.execute(
+            select(imports.c.company_id, imports.c.id)
+            .where(
+                or_(
+                    imports.c.status == "queued",
+                    (imports.c.status == "running") & (imports.c.lease_until < func.clock_timestamp()),
+                )
+            )
+            .order_by(imports.c.created_at, imports.c.company_id, imports.c.id)
+            .limit(limit)
+        )
+        return [(row.company_id, row.id) for row in rows]
+
+
+def _to_import(row: Any) -> Import:  # noqa: ANN401  # a row of _COLUMNS
+    values = dict(row._mapping)
+    cursor = values.pop("cursor")
+    place = None if cursor is None else (cursor[0], datetime.fromisoformat(cursor[1]), cursor[2])
+    return Import(cursor=place, **values)
+
+
+def _to_line(row: Any) -> Line:  # noqa: ANN401  # a row of import_lines
+    event = Event(
+        source=row.source or IMPORT_SOURCE,
+        event_id=row.event_id or "",
+        customer_id=row.customer_id,
+        type=row.type,
+        occurred_at=row.occurred_at,
+        amount_cents=row.amount_cents,
+        call_duration=row.call_duration,
+        booking_id=row.booking_id,
+        scheduled_for=row.scheduled_for,
+        metadata=row.metadata,
+    )
+    return Line(row.line, event, row.event_id is not None)

@@ -1,0 +1,136 @@
+"""The ledger of events, which is also what makes ingest idempotent."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final, NamedTuple
+
+import orjson
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from journey_service.domain.events.event import Event
+
+
+class Known(NamedTuple):
+    """What is remembered of an event: whose it was, what it said, and which move it caused (if any)."""
+
+    relationship_id: int
+    content: bytes
+    transition_seq: int | None
+
+
+class Applied(NamedTuple):
+    """An event to be written down: `stage` is the one held once it was decided, revenue is credited to it."""
+
+    relationship_id: int
+    event: Event
+    content: bytes
+    stage: str
+    transition_seq: int | None
+
+
+# Asked as "the first event at or after this key", because only the primary key answers that. Asked for equality,
+# a plan made while the table was empty may walk another index that begins with the company, and go on doing so.
+_KNOWN: Final = text(
+    "SELECT known.* FROM unnest(CAST(:sources AS text[]), CAST(:ids AS text[])) AS told(source, event_id)"
+    " CROSS JOIN LATERAL (SELECT source, event_id, relationship_id, content_hash, transition_seq"
+    " FROM journey_events e WHERE e.company_id = :company_id"
+    " AND (e.source, e.event_id) >= (told.source, told.event_id) ORDER BY e.source, e.event_id LIMIT 1) known"
+    " WHERE known.source = told.source AND known.event_id = told.event_id"
+)
+_APPEND: Final = text(
+    "INSERT INTO journey_events (company_id, source, event_id, relationship_id, type, occurred_at,"
+    " content_hash, amount, call_duration, booking_id, scheduled_for, metadata, stage, transition_seq)"
+    " SELECT :company_id, source, event_id, relationship_id, type, occurred_at, content_hash,"
+    " amount_cents / 100.0, call_duration, booking_id, scheduled_for, CAST(metadata AS jsonb), stage,"
+    " transition_seq"
+    " FROM unnest(CAST(:source AS text[]), CAST(:event_id AS text[]), CAST(:relationship_id AS bigint[]),"
+    " CAST(:type AS text[]), CAST(:occurred_at AS timestamptz[]), CAST(:content_hash AS bytea[]),"
+    " CAST(:amount_cents AS bigint[]), CAST(:call_duration AS int[]), CAST(:booking_id AS text[]),"
+    " CAST(:scheduled_for AS timestamptz[]), CAST(:metadata AS text[]), CAST(:stage AS text[]),"
+    " CAST(:transition_seq AS bigint[]))"
+    " AS t(source, event_id, relationship_id, type, occurred_at, content_hash, amount_cents,"
+    " call_duration, booking_id, scheduled_for, metadata, stage, transition_seq)"
+)
+
+
+_OF: Final = text(
+    "SELECT source, event_id, type, occurred_at, CAST(amount * 100 AS bigint) AS amount_cents, call_duration"
+    " FROM journey_events WHERE company_id = :company_id AND relationship_id = :relationship_id"
+    " AND occurred_at <= :until ORDER BY occurred_at"
+)
+
+
+class Events:
+    """The events of one company."""
+
+    def __init__(self, connection: AsyncConnection, company_id: int) -> None:
+        self._connection = connection
+        self._company_id = company_id
+
+    async def known(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Known]:
+        """Which of the (source, id) were told before."""
+        rows = await self._connection.execute(
+            _KNOWN,
+            {
+                "company_id": self._company_id,
+                "sources": [source for source, _ in keys],
+                "ids": [id_ for _, id_ in keys],
+            },
+        )
+        return {
+            (row.source, row.event_id): Known(row.relationship_id, row.content_hash, row.transition_seq)
+            for row in rows
+        }
+
+    async def of(self, relationship_id: int, customer_id: int, *, until: datetime) -> list[Event]:
+        """One customer's events up to an instant by when they occurred, with what facts are folded from."""
+        rows = await self._connection.execute(
+            _OF, {"company_id": self._company_id, "relationship_id": relationship_id, "until": until}
+        )
+        return [
+            Event(
+                row.source,
+                row.event_id,
+                customer_id,
+                row.type,
+                row.occurred_at,
+                row.amount_cents,
+                row.call_duration,
+            )
+            for row in rows
+        ]
+
+    async def append(self, applied: Sequence[Applied]) -> None:
+        """Write events down, in the order of their keys.
+
+        Loses the race (a unique key) if one of them was told by somebody else meanwhile.
+        """
+        if not applied:
+            return
+        rows = sorted(applied, key=lambda row: row.event.key)
+        events = [row.event for row in rows]
+        times: list[datetime] = [event.occurred_at for event in events]
+        await self._connection.execute(
+            _APPEND,
+            {
+                "company_id": self._company_id,
+                "source": [event.source for event in events],
+                "event_id": [event.event_id for event in events],
+                "relationship_id": [row.relationship_id for row in rows],
+                "type": [event.type for event in events],
+                "occurred_at": times,
+                "content_hash": [row.content for row in rows],
+                "amount_cents": [event.amount_cents for event in events],
+                "call_duration": [event.call_duration for event in events],
+                "booking_id": [event.booking_id for event in events],
+                "scheduled_for": [event.scheduled_for for event in events],
+                "metadata": [_to_json(event) for event in events],
+                "stage": [row.stage for row in rows],
+                "transition_seq": [row.transition_seq for row in rows],
+            },
+        )
+
+
+def _to_json(event: Event) -> str | None:
+    return None if event.metadata is None else orjson.dumps(event.metadata).decode()

@@ -1,0 +1,1 @@
+"""Storage of customer relationships, transitions, and scores."""

@@ -1,0 +1,219 @@
+"""The ledger of moves: append only."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+import orjson
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from journey_service.domain.journeys.relationship import (
+    Cause,
+    ConditionReason,
+    Motion,
+    RuleReason,
+    StageReason,
+    Transition,
+    TriggerType,
+)
+
+
+class Entry(NamedTuple):
+    """A transition as it stands in the ledger. `id` and `recorded_at` are the ledger's own."""
+
+    id: int
+    transition: Transition
+    recorded_at: datetime
+
+
+_APPEND: Final = text(
+    "INSERT INTO journey_transitions (company_id, relationship_id, seq, from_stage, to_stage,"
+    " transitioned_at, trigger_type, trigger_event, performed_by, actor, notes, reasons, request,"
+    " map_version, is_silent, cause_kind, cause_id, motion, since)"
+    " SELECT :company_id, relationship_id, seq, from_stage, to_stage, transitioned_at, trigger_type,"
+    " trigger_event, performed_by, actor, notes, CAST(reasons AS jsonb), CAST(request AS jsonb),"
+    " map_version, is_silent, cause_kind, cause_id, motion, since"
+    " FROM unnest(CAST(:relationship_id AS bigint[]), CAST(:seq AS bigint[]), CAST(:from_stage AS text[]),"
+    " CAST(:to_stage AS text[]), CAST(:transitioned_at AS timestamptz[]), CAST(:trigger_type AS text[]),"
+    " CAST(:trigger_event AS text[]), CAST(:performed_by AS bigint[]), CAST(:actor AS text[]),"
+    " CAST(:notes AS text[]), CAST(:reasons AS text[]), CAST(:request AS text[]),"
+    " CAST(:map_version AS int[]), CAST(:is_silent AS bool[]), CAST(:cause_kind AS text[]), CAST(:cause_id AS text[]),"
+    " CAST(:motion AS text[]), CAST(:since AS timestamptz[]))"
+    " AS t(relationship_id, seq, from_stage, to_stage, transitioned_at, trigger_type, trigger_event,"
+    " performed_by, actor, notes, reasons, request, map_version, is_silent, cause_kind, cause_id, motion, since)"
+    " RETURNING id, relationship_id, seq, recorded_at"
+)
+_COLUMNS: Final = (
+    "id, relationship_id, seq, from_stage, to_stage, transitioned_at, recorded_at, trigger_type,"
+    " trigger_event, performed_by, actor, notes, reasons, request, map_version, is_silent,"
+    " cause_kind, cause_id, motion, since"
+)
+# One walk down the primary key an entry, as for events.
+_SOME: Final = text(
+    "SELECT found.* FROM unnest(CAST(:relationship_ids AS bigint[]), CAST(:seqs AS bigint[]))"  # noqa: S608  # no input in it
+    f" AS wanted(relationship, number) CROSS JOIN LATERAL (SELECT {_COLUMNS} FROM journey_transitions"
+    " WHERE company_id = :company_id AND relationship_id = wanted.relationship AND seq = wanted.number"
+    " LIMIT 1) found"
+)
+_PAGE: Final = text(
+    f"SELECT {_COLUMNS} FROM journey_transitions"  # noqa: S608
+    " WHERE company_id = :company_id AND relationship_id = :relationship_id AND seq < :before"
+    " ORDER BY seq DESC LIMIT :limit"
+)
+_AT: Final = text(
+    f"SELECT {_COLUMNS} FROM journey_transitions"  # noqa: S608
+    " WHERE company_id = :company_id AND relationship_id = :relationship_id AND transitioned_at <= :as_of"
+    " ORDER BY transitioned_at DESC, seq DESC LIMIT 1"
+)
+_BY_CAUSE: Final = text(
+    f"SELECT {_COLUMNS} FROM journey_transitions"  # noqa: S608
+    " WHERE company_id = :company_id AND relationship_id = :relationship_id"
+    " AND cause_kind = :kind AND cause_id = :id"
+)
+_TOP: Final = 2**62
+
+
+class Transitions:
+    """The moves of one company's customers."""
+
+    def __init__(self, connection: AsyncConnection, company_id: int) -> None:
+        self._connection = connection
+        self._company_id = company_id
+
+    async def append(self, rows: Sequence[tuple[int, Transition]]) -> dict[tuple[int, int], Entry]:
+        """Write moves, each with the id of its relationship; returns them by (relationship id, seq)."""
+        if not rows:
+            return {}
+        moves = [transition for _, transition in rows]
+        written = await self._connection.execute(
+            _APPEND,
+            {
+                "company_id": self._company_id,
+                "relationship_id": [id_ for id_, _ in rows],
+                "seq": [move.seq for move in moves],
+                "from_stage": [move.from_stage for move in moves],
+                "to_stage": [move.to_stage for move in moves],
+                "transitioned_at": [move.transitioned_at for move in moves],
+                "trigger_type": [move.trigger_type.value for move in moves],
+                "trigger_event": [move.trigger_event for move in moves],
+                "performed_by": [move.performed_by for move in moves],
+                "actor": [move.actor for move in moves],
+                "notes": [move.notes for move in moves],
+                "reasons": [_reasons_to_json(move.reasons) for move in moves],
+                "request": [
+                    None if move.request is None else orjson.dumps(move.request).decode() for move in moves
+                ],
+                "map_version": [move.map_version for move in moves],
+                "is_silent": [move.is_silent for move in moves],
+                "cause_kind": [move.cause.kind for move in moves],
+                "cause_id": [move.cause.id for move in moves],
+                "motion": [move.motion.value for move in moves],
+                "since": [move.since for move in moves],
+            },
+        )
+        by_key = {(id_, move.seq): move for id_, move in rows}
+        return {
+            (row.relationship_id, row.seq): Entry(
+                row.id, by_key[row.relationship_id, row.seq], row.recorded_at
+            )
+            for row in written
+        }
+
+    async def some(self, keys: Sequence[tuple[int, int]]) -> dict[tuple[int, int], Entry]:
+        """Entries by (relationship id, seq)."""
+        if not keys:
+            return {}
+        rows = await self._connection.execute(
+            _SOME,
+            {
+                "company_id": self._company_id,
+                "relationship_ids": [relationship_id for relationship_id, _ in keys],
+                "seqs": [seq for _, seq in keys],
+            },
+        )
+        return {(row.relationship_id, row.seq): _to_entry(row) for row in rows}
+
+    async def page(self, relationship_id: int, *, before: int | None, limit: int) -> list[Entry]:
+        """Entries of one journey, newest first, with a seq below `before`."""
+        rows = await self._connection.execute(
+            _PAGE,
+            {
+                "company_id": self._company_id,
+                "relationship_id": relationship_id,
+                "before": _TOP if before is None else before,
+                "limit": limit,
+            },
+        )
+        return [_to_entry(row) for row in rows]
+
+    async def at(self, relationship_id: int, as_of: datetime) -> Entry | None:
+        """The last entry of one journey up to an instant, the instant included."""
+        row = (
+            await self._connection.execute(
+                _AT, {"company_id": self._company_id, "relationship_id": relationship_id, "as_of": as_of}
+            )
+        ).one_or_none()
+        return None if row is None else _to_entry(row)
+
+    async def by_cause(self, relationship_id: int, cause: Cause) -> Entry | None:
+        """The entry a cause has led to, if it has."""
+        row = (
+            await self._connection.execute(
+                _BY_CAUSE,
+                {
+                    "company_id": self._company_id,
+                    "relationship_id": relationship_id,
+                    "kind": cause.kind,
+                    "id": cause.id,
+                },
+            )
+        ).one_or_none()
+        return None if row is None else _to_entry(row)
+
+
+def _to_entry(row: Any) -> Entry:  # noqa: ANN401  # a row of _COLUMNS
+    transition = Transition(
+        seq=row.seq,
+        from_stage=row.from_stage,
+        to_stage=row.to_stage,
+        transitioned_at=row.transitioned_at,
+        trigger_type=TriggerType(row.trigger_type),
+        trigger_event=row.trigger_event,
+        cause=Cause(row.cause_kind, row.cause_id),
+        map_version=row.map_version,
+        is_silent=row.is_silent,
+        reasons=reasons_from_json(row.reasons),
+        actor=row.actor,
+        performed_by=row.performed_by,
+        notes=row.notes,
+        request=row.request,
+        motion=Motion(row.motion),
+        since=row.since,
+    )
+    return Entry(row.id, transition, row.recorded_at)
+
+
+def _reasons_to_json(reasons: Sequence[StageReason]) -> str | None:
+    # Positional and short: one row a move is kept for ever.
+    return (
+        orjson.dumps(reasons, default=tuple, option=orjson.OPT_PASSTHROUGH_SUBCLASS).decode()
+        if reasons
+        else None
+    )
+
+
+def reasons_from_json(raw: Any) -> tuple[StageReason, ...]:  # noqa: ANN401  # parsed JSON
+    """Reasons as they are kept, by position."""
+    return tuple(
+        StageReason(
+            stage,
+            kind,
+            held,
+            tuple(
+                RuleReason(trigger, rule_held, tuple(ConditionReason(*condition) for condition in conditions))
+                for trigger, rule_held, conditions in rules
+            ),
+        )
+        for stage, kind, held, rules in raw or ()
+    )

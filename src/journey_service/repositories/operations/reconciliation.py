@@ -1,0 +1,322 @@
+"""What figures rest on, asked of the database two ways: each question names the places where the answers differ.
+
+Everything is asked within one transaction that sees one instant. Every answer is how many differences there are, and
+the first of them by place, as (name, value) pairs.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final
+
+from sqlalchemy import TextClause, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from journey_service.domain.journeys.facts import KEPT_TIMES
+from journey_service.repositories.analytics.date_range_sql import clock_of, local_day
+from journey_service.repositories.analytics.duration_histograms import TENTHS
+
+_SIZES: Final = text(
+    "SELECT (SELECT count(*) FROM customer_relationships WHERE company_id = :company_id) AS customers,"
+    " (SELECT count(*) FROM journey_transitions WHERE company_id = :company_id) AS transitions,"
+    " (SELECT count(*) FROM journey_transitions WHERE company_id = :company_id AND from_stage IS NULL) AS openings,"
+    " (SELECT coalesce(sum(number), 0) FROM journey_rollups WHERE company_id = :company_id AND kind = 'flow'"
+    "   AND motion <> 'opening') AS flows"
+)
+_CHAINS: Final = """
+WITH moves AS (
+  SELECT relationship_id, seq, from_stage, to_stage, transitioned_at, lag(to_stage) OVER w AS came_from,
+    lag(seq) OVER w AS before, lag(transitioned_at) OVER w AS earlier, lead(seq) OVER w AS later
+  FROM journey_transitions WHERE company_id = :company_id WINDOW w AS (PARTITION BY relationship_id ORDER BY seq)),
+faults AS (
+  SELECT relationship_id AS id, seq, CASE
+      WHEN before IS NULL THEN 'the first move is no opening'
+      WHEN seq <> before + 1 THEN 'the move before is missing'
+      WHEN from_stage IS DISTINCT FROM came_from THEN 'leaves another stage than was entered'
+      ELSE 'lies before the move before' END AS fault
+  FROM moves WHERE (before IS NULL AND (seq <> 1 OR from_stage IS NOT NULL))
+    OR (before IS NOT NULL AND (seq <> before + 1 OR from_stage IS DISTINCT FROM came_from
+      OR transitioned_at < earlier))
+  UNION ALL
+  SELECT r.id, coalesce(last.seq, 0), 'the customer does not stand where the last move led'
+  FROM customer_relationships r LEFT JOIN moves last ON last.relationship_id = r.id AND last.later IS NULL
+  WHERE r.company_id = :company_id AND (r.version, r.current_stage, r.stage_entered_at)
+    IS DISTINCT FROM (last.seq, last.to_stage, last.transitioned_at))
+SELECT r.customer_id, faults.seq, faults.fault FROM faults
+LEFT JOIN customer_relationships r ON r.company_id = :company_id AND r.id = faults.id
+"""
+_STAGES: Final = """
+SELECT stage, ledger, standing, open_visits FROM (
+  SELECT stage, sum(ledger) AS ledger, sum(standing) AS standing, sum(visits) AS open_visits FROM (
+    SELECT to_stage AS stage, 1 AS ledger, 0 AS standing, 0 AS visits FROM journey_transitions
+      WHERE company_id = :company_id
+    UNION ALL SELECT from_stage, -1, 0, 0 FROM journey_transitions
+      WHERE company_id = :company_id AND from_stage IS NOT NULL
+    UNION ALL SELECT current_stage, 0, 1, 0 FROM customer_relationships WHERE company_id = :company_id
+    UNION ALL SELECT to_stage, 0, 0, 1 FROM (SELECT DISTINCT ON (relationship_id) to_stage FROM journey_transitions
+      WHERE company_id = :company_id ORDER BY relationship_id, seq DESC) last) told GROUP BY stage) sums
+WHERE ledger <> standing OR standing <> open_visits
+"""
+# A visit ends by the next move, and that move knows when it had begun.
+_VISITS: Final = """
+SELECT r.customer_id, t.seq, t.since, before.transitioned_at AS began FROM journey_transitions t
+JOIN customer_relationships r ON r.company_id = t.company_id AND r.id = t.relationship_id
+LEFT JOIN journey_transitions before ON before.company_id = t.company_id
+  AND before.relationship_id = t.relationship_id AND before.seq = t.seq - 1
+WHERE t.company_id = :company_id AND t.since IS DISTINCT FROM before.transitioned_at
+"""
+_SUMS: Final = """
+WITH sums AS (SELECT day, key, motion, sum(number) AS number, sum(micros) AS micros, sum(at_micros) AS at_micros
+    FROM journey_rollups WHERE company_id = :company_id AND kind = '{kind}' GROUP BY day, key, motion),
+  ledger AS ({ledger})
+SELECT coalesce(l.day, s.day) AS day, coalesce(l.key, s.key) AS key, coalesce(l.motion, s.motion) AS motion,
+  CAST(coalesce(l.number, 0) AS bigint) AS ledger, CAST(coalesce(s.number, 0) AS bigint) AS sums FROM ledger l
+FULL JOIN sums s ON (s.day, s.key, s.motion) = (l.day, l.key, l.motion)
+WHERE (coalesce(l.number, 0), coalesce(l.micros, 0), coalesce(l.at_micros, 0))
+  <> (coalesce(s.number, 0), coalesce(s.micros, 0), coalesce(s.at_micros, 0))
+"""
+_FLOWS: Final = _SUMS.format(
+    kind="flow",
+    ledger=f"SELECT {local_day('transitioned_at')} AS day,"  # noqa: S608
+    " coalesce(from_stage, '') || '>' || to_stage AS key, motion, count(*) AS number,"
+    " coalesce(sum(extract(epoch FROM transitioned_at - since)) * 1000000, 0) AS micros,"
+    " sum(extract(epoch FROM transitioned_at)) * 1000000 AS at_micros"
+    " FROM journey_transitions WHERE company_id = :company_id GROUP BY 1, 2, 3",
+)
+_LASTS: Final = (
+    "SELECT "  # noqa: S608
+    + local_day("at")
+    + " AS day, key, '' AS motion, count(*) AS number, 0 AS micros, 0 AS at_micros"
+    " FROM ({lasts}) last GROUP BY 1, 2"
+)
+_WAYS: Final = _SUMS.format(
+    kind="way",
+    ledger=_LASTS.format(
+        lasts="SELECT from_stage || '>' || to_stage AS key, max(transitioned_at) AS at FROM journey_transitions"
+        " WHERE company_id = :company_id AND from_stage IS NOT NULL GROUP BY relationship_id, 1"
+    ),
+)
+_REACHED: Final = _SUMS.format(
+    kind="reach",
+    ledger=_LASTS.format(
+        lasts="SELECT w.key, max(transitioned_at) AS at FROM journey_transitions t"
+        " JOIN unnest(CAST(:entered AS text[]), CAST(:reached AS text[])) AS w(entered, key)"
+        " ON w.entered = t.to_stage WHERE t.company_id = :company_id AND t.motion IN ('opening', 'entry')"
+        " GROUP BY t.relationship_id, 1"
+    ),
+)
+# All days together, beside the sums of each day that have been added up.
+_TOTALS: Final = """
+WITH days AS (SELECT CASE kind WHEN 'flow' THEN 'moves' ELSE 'money' END AS kind, key, motion, sum(number) AS number,
+    sum(micros) AS micros, sum(at_micros) AS at_micros, sum(appointments) AS appointments, sum(payments) AS payments
+    FROM journey_rollups WHERE company_id = :company_id AND kind IN ('flow', 'money') AND NOT is_loose
+    GROUP BY 1, 2, 3),
+  totals AS (SELECT CASE kind WHEN 'moved' THEN 'moves' ELSE 'money' END AS kind, key, motion, number, micros,
+    at_micros, appointments, payments FROM journey_rollups
+    WHERE company_id = :company_id AND kind IN ('moved', 'paid'))
+SELECT kind, key, motion, CAST(coalesce(d.number, 0) AS bigint) AS by_day,
+  CAST(coalesce(t.number, 0) AS bigint) AS of_all_days
+FROM days d FULL JOIN totals t USING (kind, key, motion)
+WHERE (coalesce(d.number, 0), coalesce(d.micros, 0), coalesce(d.at_micros, 0), coalesce(d.appointments, 0),
+    coalesce(d.payments, 0)) <> (coalesce(t.number, 0), coalesce(t.micros, 0), coalesce(t.at_micros, 0),
+    coalesce(t.appointments, 0), coalesce(t.payments, 0))
+"""
+# Each histogram holds as many visits as had ended, and the last one of each stage those of the ledger, cell by cell.
+_STAYS: Final = """
+WITH visits AS (SELECT from_stage AS stage, {DAY} AS day, {TENTHS} AS tenths
+    FROM journey_transitions WHERE company_id = :company_id AND from_stage IS NOT NULL),
+  ended AS (SELECT stage, day, sum(count(*)) OVER (PARTITION BY stage ORDER BY day) AS number FROM visits
+    WHERE day <= CAST(:until AS date) GROUP BY stage, day),
+  known AS (SELECT stage_key AS stage, day, tenths, numbers FROM journey_stays
+    WHERE company_id = :company_id AND day <= CAST(:until AS date)),
+  last AS (SELECT DISTINCT ON (stage) stage, day, tenths, numbers FROM known ORDER BY stage, day DESC),
+  cells AS (SELECT stage, day, c.tenths, c.number FROM last, unnest(tenths, numbers) c(tenths, number)),
+  counted AS (SELECT v.stage, last.day, v.tenths, count(*) AS number FROM visits v JOIN last ON last.stage = v.stage
+    WHERE v.day <= last.day GROUP BY 1, 2, 3)
+SELECT coalesce(k.stage, e.stage) AS stage, coalesce(k.day, e.day) AS day, NULL AS days,
+    CAST(coalesce(k.number, 0) AS bigint) AS histogram, CAST(coalesce(e.number, 0) AS bigint) AS ledger
+  FROM (SELECT stage, day, (SELECT sum(n) FROM unnest(numbers) n) AS number FROM known) k
+  FULL JOIN ended e ON (e.stage, e.day) = (k.stage, k.day) WHERE k.number IS DISTINCT FROM e.number
+UNION ALL SELECT coalesce(c.stage, l.stage), coalesce(c.day, l.day), coalesce(c.tenths, l.tenths) / 10.0,
+    coalesce(c.number, 0), coalesce(l.number, 0)
+  FROM cells c FULL JOIN counted l ON (l.stage, l.tenths) = (c.stage, c.tenths) WHERE c.number IS DISTINCT FROM l.number
+""".replace("{TENTHS}", TENTHS).replace("{DAY}", local_day("transitioned_at"))
+_MONEY: Final = """
+WITH sums AS (SELECT day, key AS stage, sum(appointments) AS appointments, sum(payments) AS payments
+    FROM journey_rollups WHERE company_id = :company_id AND kind = 'money' GROUP BY 1, 2),
+  ledger AS (SELECT {DAY} AS day, stage,
+    coalesce(sum(amount) FILTER (WHERE type = 'appointment_completed'), 0) AS appointments,
+    coalesce(sum(amount) FILTER (WHERE type = 'payment_received'), 0)
+      - coalesce(sum(amount) FILTER (WHERE type = 'payment_refunded'), 0) AS payments
+    FROM journey_events WHERE company_id = :company_id GROUP BY 1, 2)
+SELECT coalesce(l.day, s.day) AS day, coalesce(l.stage, s.stage) AS stage, coalesce(l.appointments, 0)
+  AS appointments, coalesce(s.appointments, 0) AS summed_appointments, coalesce(l.payments, 0) AS payments,
+  coalesce(s.payments, 0) AS summed_payments
+FROM ledger l FULL JOIN sums s ON (s.day, s.stage) = (l.day, l.stage)
+WHERE (coalesce(l.appointments, 0), coalesce(l.payments, 0)) <> (coalesce(s.appointments, 0), coalesce(s.payments, 0))
+""".replace("{DAY}", local_day("occurred_at"))
+
+
+def _newest(condition: str) -> str:
+    """The newest instants of the events that a condition holds for, ascending."""
+    return (
+        "ARRAY(SELECT t FROM unnest((array_agg(e.occurred_at ORDER BY e.occurred_at DESC)"  # noqa: S608  # no input in it
+        f" FILTER (WHERE {condition}))[1:{KEPT_TIMES}]) t ORDER BY t)"
+    )
+
+
+_COMPLETED: Final = "e.type = 'appointment_completed'"
+_MISSED: Final = "e.type = 'appointment_missed'"
+_FOLDED: Final[Mapping[str, str]] = {
+    "total_appointments": f"count(*) FILTER (WHERE {_COMPLETED})",
+    "total_missed": f"count(*) FILTER (WHERE {_MISSED})",
+    "appointments_value": f"coalesce(sum(e.amount) FILTER (WHERE {_COMPLETED}), 0)",
+    "payments_value": "coalesce(sum(e.amount) FILTER (WHERE e.type = 'payment_received'), 0)",
+    "refunds_value": "coalesce(sum(e.amount) FILTER (WHERE e.type = 'payment_refunded'), 0)",
+    "first_appointment_at": f"min(e.occurred_at) FILTER (WHERE {_COMPLETED})",
+    "last_appointment_at": f"max(e.occurred_at) FILTER (WHERE {_COMPLETED})",
+    "last_event_at": "max(e.occurred_at)",
+    "recent_completed": _newest(_COMPLETED),
+    "recent_missed": _newest(_MISSED),
+    "recent_tickets": _newest("e.type = 'ticket_opened'"),
+    "recent_long_calls": _newest(
+        "e.type = 'call_received' AND coalesce(e.call_duration, 0) > CAST(:long_call_seconds AS int)"
+    ),
+}
+"""Every stored fact, and the fold of a customer's events that it is."""
+
+# A policy that has just changed may still have to reach some: then long calls and lifetime values are not compared.
+_FACTS: Final = """
+SELECT customer_id, array_to_string(facts, ', ') AS facts FROM (
+  SELECT r.customer_id, array_remove(ARRAY[{comparisons},
+    CASE WHEN CAST(:is_settled AS boolean) AND r.lifetime_value IS DISTINCT FROM
+      CASE WHEN CAST(:from_payments AS boolean) THEN r.payments_value - r.refunds_value ELSE r.appointments_value END
+      THEN 'lifetime_value' END], NULL) AS facts
+  FROM customer_relationships r CROSS JOIN LATERAL (SELECT {folds} FROM journey_events e
+    WHERE e.company_id = :company_id AND e.relationship_id = r.id) folded
+  WHERE r.company_id = :company_id) compared WHERE cardinality(facts) > 0
+""".format(  # noqa: S608  # no input in it
+    comparisons=", ".join(
+        f"CASE WHEN r.{name} IS DISTINCT FROM folded.{name}"
+        f"{' AND CAST(:is_settled AS boolean)' if name == 'recent_long_calls' else ''} THEN '{name}' END"
+        for name in _FOLDED
+    ),
+    folds=", ".join(f"{fold} AS {name}" for name, fold in _FOLDED.items()),
+)
+
+
+def _counted(sql: str, order: str, beyond: str = "") -> TextClause:
+    """How many rows a question has, with the first of them."""
+    return text(
+        f"SELECT *, count(*) OVER () AS number FROM ({sql}) found {beyond} ORDER BY {order} LIMIT :limit"  # noqa: S608
+    )
+
+
+_QUESTIONS: Final[Mapping[str, TextClause]] = {
+    "chains": _counted(_CHAINS, "customer_id, seq"),
+    "stages": _counted(_STAGES, "stage"),
+    "visits": _counted(_VISITS, "customer_id, seq"),
+    "reached": _counted(_REACHED, "day, key"),
+    "flows": _counted(_FLOWS, "day, key, motion"),
+    "ways": _counted(_WAYS, "day, key"),
+    "totals": _counted(_TOTALS, "kind, key, motion"),
+    "stays": _counted(_STAYS, "day, stage, days"),
+    "facts": _counted(_FACTS, "customer_id", "WHERE customer_id > :after"),
+    "money": _counted(_MONEY, "day, stage"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How many differences there are, and the first of them: each by the names of what was compared."""
+
+    number: int
+    first: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much there is to be compared."""
+
+    customers: int
+    transitions: int
+    openings: int
+    flows: int
+
+
+class Reconciling:
+    """The figures of one company, compared with each other."""
+
+    def __init__(self, connection: AsyncConnection, company_id: int) -> None:
+        self._connection = connection
+        self._company_id = company_id
+
+    async def sizes(self) -> Sizes:
+        """How much there is."""
+        row = (await self._connection.execute(_SIZES, {"company_id": self._company_id})).one()
+        return Sizes(row.customers, row.transitions, row.openings, int(row.flows))
+
+    async def chains(self, *, limit: int) -> Answer:
+        """Moves that do not follow each other, and customers who do not stand where the last one led."""
+        return await self._ask("chains", limit=limit)
+
+    async def stages(self, *, limit: int) -> Answer:
+        """Stages of which ledger, relationships and open visits do not tell the same number of customers."""
+        return await self._ask("stages", limit=limit)
+
+    async def visits(self, *, limit: int) -> Answer:
+        """Moves that end a visit which nobody has begun."""
+        return await self._ask("visits", limit=limit)
+
+    async def reached(self, *, zone: str, reached_by: Mapping[str, Sequence[str]], limit: int) -> Answer:
+        """Days on which others were last to reach a stage by the sums than by the ledger."""
+        pairs = [(entered, key) for entered, keys in reached_by.items() for key in keys]
+        told = {"entered": [entered for entered, _ in pairs], "reached": [key for _, key in pairs]}
+        return await self._ask("reached", limit=limit, **clock_of(zone), **told)
+
+    async def flows(self, *, zone: str, limit: int) -> Answer:
+        """Days whose moves are others by the sums than by the ledger."""
+        return await self._ask("flows", limit=limit, **clock_of(zone))
+
+    async def ways(self, *, zone: str, limit: int) -> Answer:
+        """Days on which others were last to go a way by the sums than by the ledger."""
+        return await self._ask("ways", limit=limit, **clock_of(zone))
+
+    async def totals(self, *, limit: int) -> Answer:
+        """Sums of all days that are not those of each day together."""
+        return await self._ask("totals", limit=limit)
+
+    async def stays(self, *, zone: str, until: date, limit: int) -> Answer:
+        """Histograms of visits that are not those of the ledger, up to a day."""
+        return await self._ask("stays", limit=limit, **clock_of(zone), until=until)
+
+    async def facts(
+        self,
+        *,
+        long_call_seconds: int,
+        from_payments: bool,
+        is_settled: bool,
+        limit: int,
+        after: int = -(2**63),
+    ) -> Answer:
+        """Customers whose facts are not the fold of their events; `is_settled` unless a policy is on its way."""
+        return await self._ask(
+            "facts",
+            limit=limit,
+            after=after,
+            long_call_seconds=long_call_seconds,
+            from_payments=from_payments,
+            is_settled=is_settled,
+        )
+
+    async def money(self, *, zone: str, limit: int) -> Answer:
+        """Days and stages whose revenue is another one by the sums than by the events."""
+        return await self._ask("money", limit=limit, **clock_of(zone))
+
+    async def _ask(self, question: str, **told: object) -> Answer:
+        rows = await self._connection.execute(_QUESTIONS[question], {"company_id": self._company_id, **told})
+        found = [dict(row._mapping) for row in rows]
+        return Answer(
+            found[0]["number"] if found else 0,
+            [{name: value for name, value in row.items() if name != "number"} for row in found],
+        )

@@ -1,0 +1,1 @@
+"""Storage of stage maps and their versions."""

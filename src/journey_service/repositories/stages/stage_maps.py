@@ -1,0 +1,239 @@
+"""The versions of one company's stage map: an append-only ledger, and the stages of the version in force."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import bindparam, func, insert, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from journey_service.domain.journeys.relationship import Activation
+from journey_service.domain.stages.rules import rules_to_json
+from journey_service.domain.stages.stage_map import StageMap, parse_stage_map, stage_map_to_json
+from journey_service.repositories.tables import companies, customer_journey_stages, stage_map_versions
+
+
+@dataclass(frozen=True, slots=True)
+class MapVersion:
+    """A version of the map, who put it in force, and when in the company's time (None: it was founded with it).
+
+    `findings` are what the linter had to say of it, as JSON.
+    """
+
+    version: int
+    author: str
+    activated_at: datetime | None
+    activation: Activation
+    notes: str | None
+    findings: Sequence[Mapping[str, Any]]
+    created_at: datetime
+
+
+_STAGE_MAPS: Final[dict[tuple[int, int], StageMap]] = {}
+_STAGE_MAPS_KEPT: Final = 4096
+_VERSION: Final = [
+    stage_map_versions.c[name]
+    for name in ("version", "author", "activated_at", "activation", "notes", "findings", "created_at")
+]
+_STAGES: Final = select(
+    stage_map_versions.c.stages,
+    text("coalesce(xmin = CAST(pg_current_xact_id_if_assigned() AS xid), false) AS is_of_this_transaction"),
+).where(
+    stage_map_versions.c.company_id == bindparam("company_id"),
+    stage_map_versions.c.version == bindparam("version"),
+)
+_OCCUPIED: Final = text(
+    "SELECT current_stage AS stage, count(*) AS customers FROM customer_relationships"
+    " WHERE company_id = :company_id AND current_stage = ANY(CAST(:stages AS text[])) GROUP BY current_stage"
+)
+_CONCERNED: Final = (
+    " FROM customer_relationships WHERE company_id = :company_id AND (current_stage = ANY(CAST(:stages AS text[]))"
+    " OR next_evaluation_at <= CAST(:due AS timestamptz))"
+)
+_COUNT_CONCERNED: Final = text(f"SELECT count(*){_CONCERNED}")
+_NEXT_CONCERNED: Final = text(
+    f"SELECT customer_id{_CONCERNED} AND customer_id > :after ORDER BY customer_id LIMIT :limit"
+)
+
+
+class StageMaps:
+    """The stage maps of one company."""
+
+    def __init__(self, connection: AsyncConnection, company_id: int) -> None:
+        self._connection = connection
+        self._company_id = company_id
+
+    async def get(self, version: int) -> StageMap:
+        """A version's stages. Raises KeyError for a version that was never written."""
+        # A version never changes once it is committed, so it may be kept for ever.
+        known = _STAGE_MAPS.get((self._company_id, version))
+        if known is not None:
+            return known
+        row = (
+            await self._connection.execute(_STAGES, {"company_id": self._company_id, "version": version})
+        ).one_or_none()
+        if row is None:
+            raise KeyError(version)
+        stage_map = parse_stage_map(row.stages, version=version)
+        if row.is_of_this_transaction:
+            return stage_map  # it may yet be undone, and another one be written in its place
+        if len(_STAGE_MAPS) >= _STAGE_MAPS_KEPT:
+            _STAGE_MAPS.clear()
+        _STAGE_MAPS[self._company_id, version] = stage_map
+        return stage_map
+
+    async def find(self, version: int) -> MapVersion | None:
+        """One version."""
+        row = (
+            await self._connection.execute(
+                select(*_VERSION).where(
+                    stage_map_versions.c.company_id == self._company_id,
+                    stage_map_versions.c.version == version,
+                )
+            )
+        ).one_or_none()
+        return None if row is None else _to_version(row)
+
+    async def latest(self, *, before: int | None, limit: int) -> list[MapVersion]:
+        """Versions, newest first."""
+        statement = select(*_VERSION).where(stage_map_versions.c.company_id == self._company_id)
+        if before is not None:
+            statement = statement.where(stage_map_versions.c.version < before)
+        rows = await self._connection.execute(
+            statement.order_by(stage_map_versions.c.version.desc()).limit(limit)
+        )
+        return [_to_version(row) for row in rows]
+
+    async def since(self, version: int) -> list[MapVersion]:
+        """The versions after one, oldest first."""
+        rows = await self._connection.execute(
+            select(*_VERSION)
+            .where(
+                stage_map_versions.c.company_id == self._company_id, stage_map_versions.c.version > version
+            )
+            .order_by(stage_map_versions.c.version)
+        )
+        return [_to_version(row) for row in rows]
+
+    async def in_force(self, at: datetime) -> StageMap:
+        """The map by which the company decided at an instant; before its founding, the first one."""
+        version = await self._connection.scalar(
+            select(func.max(stage_map_versions.c.version)).where(
+                stage_map_versions.c.company_id == self._company_id,
+                func.coalesce(stage_map_versions.c.activated_at, at) <= at,
+            )
+        )
+        return await self.get(version)
+
+    async def write(
+        self,
+        stage_map: StageMap,
+        *,
+        author: str,
+        findings: Sequence[Mapping[str, object]],
+        activated_at: datetime | None = None,
+        activation: Activation = Activation.FUTURE_ONLY,
+        notes: str | None = None,
+    ) -> None:
+        """Write a new version down, and its stages as those now in force.
+
+        Loses the race (a unique key) if somebody else wrote this version meanwhile.
+        """
+        await self._connection.execute(
+            insert(stage_map_versions).values(
+                company_id=self._company_id,
+                version=stage_map.version,
+                stages=stage_map_to_json(stage_map),
+                author=author,
+                activated_at=activated_at,
+                activation=activation.value,
+                notes=notes,
+                findings=list(findings),
+            )
+        )
+        statement = upsert(customer_journey_stages)
+        columns = (
+            *("stage_name", "description", "order_index", "kind", "color", "icon"),
+            *("auto_transition_rules", "retention_days", "is_active"),
+        )
+        await self._connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["company_id", "stage_key"],
+                set_={name: statement.excluded[name] for name in columns}
+                | {"updated_at": func.clock_timestamp()},
+            ),
+            [
+                {
+                    "company_id": self._company_id,
+                    "stage_key": stage.key,
+                    "stage_name": stage.name,
+                    "description": stage.description,
+                    "order_index": stage.order,
+                    "kind": stage.kind.value,
+                    "color": stage.color,
+                    "icon": stage.icon,
+                    "auto_transition_rules": rules_to_json(stage.rules),
+                    "retention_days": stage.retention_days,
+                    "is_active": stage.is_active,
+                }
+                for stage in stage_map.stages
+            ],
+        )
+
+    async def put_in_force(self, version: int) -> None:
+        """Have the company decide by a version from now on."""
+        await self._connection.execute(
+            update(companies).where(companies.c.id == self._company_id).values(map_version=version)
+        )
+
+    async def set_adopted(self, version: int) -> None:
+        """Note that every customer has gone over to a version, or to a later one."""
+        await self._connection.execute(
+            update(companies)
+            .where(companies.c.id == self._company_id)
+            .values(adopted_version=func.greatest(companies.c.adopted_version, version))
+        )
+
+    async def occupied(self, stages: Sequence[str]) -> dict[str, int]:
+        """How many customers are in each of these stages; those that are empty are left out."""
+        rows = await self._connection.execute(
+            _OCCUPIED, {"company_id": self._company_id, "stages": list(stages)}
+        )
+        return {row.stage: row.customers for row in rows}
+
+    async def count_concerned(self, stages: Sequence[str], due: datetime) -> int:
+        """How many customers are in one of these stages, or were to be decided by an instant and are not yet."""
+        found = await self._connection.scalar(
+            _COUNT_CONCERNED, {"company_id": self._company_id, "stages": list(stages), "due": due}
+        )
+        return int(found or 0)
+
+    async def next_concerned(
+        self, stages: Sequence[str], due: datetime, *, after: int, limit: int
+    ) -> list[int]:
+        """The next of them by customer id, not held."""
+        found = await self._connection.scalars(
+            _NEXT_CONCERNED,
+            {
+                "company_id": self._company_id,
+                "stages": list(stages),
+                "due": due,
+                "after": after,
+                "limit": limit,
+            },
+        )
+        return list(found.all())
+
+
+def _to_version(row: Any) -> MapVersion:  # noqa: ANN401  # a row of _VERSION
+    return MapVersion(
+        version=row.version,
+        author=row.author,
+        activated_at=row.activated_at,
+        activation=Activation(row.activation),
+        notes=row.notes,
+        findings=row.findings,
+        created_at=row.created_at,
+    )

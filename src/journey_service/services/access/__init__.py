@@ -1,0 +1,1 @@
+"""Credentials, browser sessions, and the audit log."""

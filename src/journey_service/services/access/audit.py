@@ -1,0 +1,38 @@
+"""The audit log: read by the company's admin; and what operators do in a company that leaves no row of its own."""
+
+from collections.abc import Sequence
+
+from journey_service.domain.access.actors import Actor
+from journey_service.repositories.access.audit import Audited, AuditWanted
+from journey_service.repositories.database import Database
+from journey_service.repositories.unit_of_work import Work
+
+
+async def list_audit(
+    database: Database, company_id: int, wanted: AuditWanted, *, before: int | None, limit: int
+) -> Sequence[Audited]:
+    """Rows of the log that fit, newest first. Raises CompanyNotFoundError."""
+
+    async def unit(work: Work) -> Sequence[Audited]:
+        if company_id:
+            await work.companies.desk()
+        return await work.audit.page(wanted, before=before, limit=limit)
+
+    return await database.run(company_id, unit)
+
+
+async def note_presence(
+    database: Database, company_id: int, operation: str, *, by: Actor, customer_id: int | None = None
+) -> None:
+    """Write down that an operator is about to look at, or tell something to, a company that is not their own.
+
+    Of anybody else nothing is written. Raises CompanyNotFoundError.
+    """
+    if not by.is_operator:
+        return
+
+    async def unit(work: Work) -> None:
+        await work.companies.desk()
+        await work.audit.record_presence(by, operation, customer_id)
+
+    await database.run(company_id, unit)

@@ -1,0 +1,147 @@
+"""Browsers that sign in: a session is a random token in a cookie, kept here as a hash.
+
+The token begins with the company's id, so that it is looked up as that company: no look-up crosses tenants.
+"""
+
+import re
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Final
+
+from journey_service.domain.access.actors import ROLE_SCOPES, Actor, Role
+from journey_service.domain.errors import CompanyNotFoundError, UnauthenticatedError
+from journey_service.repositories.access.audit import Act
+from journey_service.repositories.database import Database
+from journey_service.repositories.unit_of_work import Work
+from journey_service.services.access.credentials import OPERATORS, Principal, allowed
+
+LONGEST_SECONDS: Final = 12 * 3600
+"""After how long a browser has to sign in again, however busy it was."""
+OPERATOR_SECONDS: Final = 3600
+"""The same for operators."""
+IDLE_SECONDS: Final = 2 * 3600
+"""After how long without a request a session is over."""
+LINK_SECONDS: Final = 15 * 60
+"""For how long a link opens a session, once."""
+
+_NOTE_SECONDS: Final = 60
+_SECRET_BYTES: Final = 32
+_TOKEN: Final = re.compile(r"(\d{1,19})\.[A-Za-z0-9_-]{43}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A session just opened: the only moment at which its token can be read."""
+
+    token: str
+    principal: Principal
+
+
+async def open_session(database: Database, principal: Principal, *, by: Actor) -> Opened:
+    """Let somebody whose credential was checked go on with a cookie."""
+
+    async def unit(work: Work) -> Opened:
+        return await _open(work, principal, by)
+
+    return await database.run(principal.company_id, unit)
+
+
+async def find_session(database: Database, token: str) -> Principal:
+    """Who a session belongs to. Raises UnauthenticatedError, alike for every reason."""
+    company_id = _company(token)
+
+    async def unit(work: Work) -> Principal | None:
+        found = await work.sessions.live(_hash(token), idle_seconds=IDLE_SECONDS, note_seconds=_NOTE_SECONDS)
+        if found is None:
+            return None
+        scopes = allowed(found.role, found.scopes)
+        return Principal(found.actor, company_id, Role(found.role), scopes, found.key_id)
+
+    principal = await database.run(company_id, unit)
+    if principal is None:
+        raise UnauthenticatedError("The credential is not valid.")
+    return principal
+
+
+async def end_session(database: Database, token: str, *, by: Actor) -> None:
+    """Sign out. A session that has ended before stays so."""
+
+    async def unit(work: Work) -> None:
+        if await work.sessions.end(_hash(token)):
+            await work.audit.record(by, Act("session.end"))
+
+    await database.run(_company(token), unit)
+
+
+async def create_link(
+    database: Database, company_id: int, role: Role, *, by: Actor, seconds: int = LINK_SECONDS
+) -> str:
+    """Make a token that opens one session, in a role, within some minutes. Raises CompanyNotFoundError."""
+    token = _new_token(company_id)
+
+    async def unit(work: Work) -> None:
+        if company_id != OPERATORS:
+            await work.companies.desk()
+        await work.sessions.put_link(_hash(token), actor=by.name, role=role, seconds=seconds)
+        await work.audit.record(by, Act("link.create", detail={"role": role}))
+
+    await database.run(company_id, unit)
+    return token
+
+
+async def open_by_link(database: Database, token: str, *, by: Callable[[str], Actor]) -> Opened:
+    """Open the session that a link stands for, and use the link up. Raises UnauthenticatedError."""
+    company_id = _company(token)
+
+    async def unit(work: Work) -> Opened | None:
+        found = await work.sessions.use_link(_hash(token))
+        if found is None:
+            return None
+        name, role = f"link:{found[0]}", Role(found[1])
+        principal = Principal(name, company_id, role, ROLE_SCOPES[role])
+        return await _open(work, principal, by(name))
+
+    opened = await database.run(company_id, unit)
+    if opened is None:
+        raise UnauthenticatedError("The link was used already, or its time is over.")
+    return opened
+
+
+async def _open(work: Work, principal: Principal, by: Actor) -> Opened:
+    if principal.company_id != OPERATORS:
+        try:
+            await work.companies.desk()
+        except CompanyNotFoundError:  # an identity provider may know companies that are not here
+            raise UnauthenticatedError("The credential is not valid.") from None
+    token = _new_token(principal.company_id)
+    await work.sessions.clear()
+    await work.sessions.open(
+        _hash(token),
+        actor=principal.name,
+        role=principal.role,
+        scopes=() if principal.scopes == ROLE_SCOPES[principal.role] else sorted(principal.scopes),
+        key_id=principal.key_id,
+        seconds=OPERATOR_SECONDS if principal.is_operator else LONGEST_SECONDS,
+    )
+    await work.audit.record(
+        replace(by, name=principal.name), Act("session.open", detail={"role": principal.role})
+    )
+    return Opened(token, principal)
+
+
+def _new_token(company_id: int) -> str:
+    return f"{company_id}.{secrets.token_urlsafe(_SECRET_BYTES)}"
+
+
+def _company(token: str) -> int:
+    match = _TOKEN.fullmatch(token)
+    if match is None or int(match[1]) >= 2**63:
+        raise UnauthenticatedError("The credential is not valid.")
+    return int(match[1])
+
+
+def _hash(token: str) -> bytes:
+    # High entropy needs no slow hash.
+    return sha256(token.encode()).digest()

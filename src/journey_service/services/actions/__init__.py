@@ -1,0 +1,1 @@
+"""Actions: campaigns, tasks, templates, delivery, webhooks, event stream."""

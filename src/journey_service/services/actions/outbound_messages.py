@@ -1,0 +1,388 @@
+"""What is taken out of the outbox: checked once more under the customer's lock, and made ready to be sent.
+
+Everything that may stop an action is looked at in the transaction that takes it: the stage, the consent, the night,
+the cap. Whatever is committed before is seen; whatever comes later finds the action begun.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import orjson
+
+from journey_service.domain.actions.action_plan import Action, Agenda, Reason, State, Verdict
+from journey_service.domain.actions.delivery import DeliveryFailedError, DeliveryRefusedError, Letter, Message
+from journey_service.domain.actions.stage_actions import WORKED_OFF, Channel
+from journey_service.domain.actions.templates import Template, chosen
+from journey_service.domain.calendar import local_day
+from journey_service.domain.errors import InvalidInputError, UnavailableError
+from journey_service.repositories.actions.outbound_events import Item
+from journey_service.repositories.actions.webhook_endpoints import Endpoint
+from journey_service.repositories.companies.companies import Desk
+from journey_service.repositories.customers.profiles import Profile
+from journey_service.repositories.unit_of_work import Work
+from journey_service.services.actions.template_rendering import Rendered, render
+from journey_service.services.actions.templates import wordings
+from journey_service.services.journeys.action_planning import load as load_agendas
+from journey_service.services.journeys.transaction import Docket, load, write
+
+MESSAGE_TYPES: Final[Mapping[Channel, str]] = {
+    Channel.SMS: "action.sms",
+    Channel.OFFER: "action.special_offer",
+    Channel.CRM: "action.crm_update",
+}
+"""Under which type an action is told to the company's own system."""
+_WITHIN: Final = (Channel.ASSIGNMENT, *WORKED_OFF)
+_LANGUAGE: Final = "en"
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Where readers of mails find the service; None: nowhere."""
+
+    base: str | None = None
+
+    def unsubscribe(self, token: str) -> str | None:
+        """Where somebody says that they want no more mails."""
+        return None if self.base is None else f"{self.base}/api/v1/unsubscribe/{token}"
+
+
+class UnwrittenError(DeliveryRefusedError):
+    """What is to be sent cannot be written, which says nothing of whoever was to get it."""
+
+
+class UnreadableError(Exception):
+    """Actions are kept in a way that this version does not understand."""
+
+
+class UnsealedError(DeliveryFailedError):
+    """A secret was sealed with another key than the service has now; with the right one another try does better."""
+
+
+@dataclass(slots=True)
+class Parcel:
+    """An action claimed, with all it takes to send it. `attempts` were made before."""
+
+    id: str
+    attempts: int
+    channel: Channel
+    endpoint: Endpoint | None = None
+    secrets: Sequence[bytes] = ()
+    action: Action | None = None
+    profile: Profile | None = None
+    template: Template | None = None
+    values: Mapping[str, Any] = field(default_factory=dict)
+    news: Item | None = None
+
+    def letter(self) -> Letter:
+        """The mail to be sent. Raises DeliveryRefusedError."""
+        rendered = self._rendered()
+        assert self.profile is not None  # noqa: S101  # every customer has one
+        url = self.values.get("unsubscribe_url")
+        return Letter(
+            key=self.id,
+            to=(self.profile.email or "").strip(),
+            subject=rendered.subject or "",
+            # A template that hides the link from some readers does not get away with it.
+            text=rendered.text if url is None or url in rendered.text else f"{rendered.text}\n\n{url}\n",
+            html=rendered.html,
+            unsubscribe_url=url,
+            sender_name=self.values["company"]["name"],
+            reply_to=self.values["reply_to"],
+        )
+
+    def message(self) -> Message:
+        """The message to be signed and sent. Raises DeliveryRefusedError, DeliveryFailedError."""
+        assert self.endpoint is not None  # noqa: S101  # without one it is not claimed
+        if not self.secrets:
+            raise UnsealedError("The endpoint's secret cannot be opened: see JOURNEY_VAULT_KEY.")
+        body = self._told() if self.news is None else self.news.told
+        return Message(self.id, self.endpoint.url, orjson.dumps(body), self.secrets)
+
+    def _told(self) -> dict[str, Any]:
+        action, profile = self.action, self.profile
+        assert action is not None and profile is not None  # noqa: S101, PT018  # a customer's action has both
+        data: dict[str, Any] = {
+            "action_id": self.id,
+            "name": action.name,
+            "customer_id": profile.customer_id,
+            "stage": action.stage,
+            "campaign_id": None if action.campaign is None else action.campaign.id,
+            "step": action.number,
+        }
+        if self.channel is Channel.CRM:
+            data |= {"current_stage": self.values["stage"], "owner": self.values["owner"]}
+        else:
+            data |= {
+                "customer_name": profile.name,
+                "phone": profile.phone,
+                "text": self._rendered().text,
+                "language": None if self.template is None else self.template.language,
+            }
+        if self.channel is Channel.OFFER:
+            data |= {"email": profile.email, "offer": self.values["offer"]}
+        return {"type": MESSAGE_TYPES[self.channel], "timestamp": action.planned_at, "data": data}
+
+    def _rendered(self) -> Rendered:
+        if self.template is None:
+            key = None if self.action is None else self.action.step.template
+            raise UnwrittenError(f"There is no template {key!r}.")
+        try:
+            return render(self.template, self.values)
+        except InvalidInputError as error:
+            raise UnwrittenError(f"The template cannot be rendered: {error}") from error
+
+
+@dataclass(slots=True)
+class Taken:
+    """What one look into the outbox has brought: what is to be sent, and how many actions were seen to here."""
+
+    parcels: list[Parcel] = field(default_factory=list)
+    settled: int = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was ready, or whatever was is in other hands."""
+        return not self.parcels and not self.settled
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """By which token actions are held, and for how long without a word."""
+
+    token: str
+    seconds: float
+
+
+async def take(
+    work: Work,
+    lease: Lease,
+    *,
+    channels: Sequence[Channel],
+    limit: int,
+    links: Links,
+    has_mailer: bool,
+    only: str | None = None,
+) -> Taken:
+    """Take customers' actions that are ready; those that need nobody outside are done at once."""
+    candidates = await work.outbox.candidates(channels, limit=limit)
+    if only is not None:
+        candidates = [each for each in candidates if each.id == only]
+    if not candidates:
+        return Taken()
+    docket = await load(work, (each.customer_id for each in candidates), only_free=True)
+    held = [each.id for each in candidates if each.customer_id in docket.standings]
+    claimed = await work.outbox.claim(held, lease.token, lease.seconds)
+    await _bring_to_now(work, docket)
+    customers = {standing.id: customer_id for customer_id, standing in docket.standings.items()}
+    versions = {standing.id: standing.relationship.version for standing in docket.standings.values()}
+    agendas = await load_agendas(work, docket.desk, versions, now=docket.now)
+    going: list[tuple[int, Action]] = []
+    settled = 0
+    for id_, agenda in agendas.by_id.items():
+        agenda.is_erased = customers[id_] < 0
+        for action in agenda.actions:
+            if action.id in claimed:
+                is_going = _judge(agenda, action, docket.now, has_mailer=has_mailer)
+                going += [(id_, action)] if is_going else []
+                settled += not is_going
+    seen = {action.id for agenda in agendas.by_id.values() for action in agenda.actions}
+    if claimed - seen:
+        raise UnreadableError(f"{len(claimed - seen)} actions cannot be read")
+    parcels = await _Packing(work, docket, customers, links).pack(going, agendas.by_id)
+    settled += len(going) - len(parcels)
+    await agendas.save(work)
+    attempts = await work.outbox.attempts_of([parcel.id for parcel in parcels])
+    for parcel in parcels:
+        parcel.attempts = attempts[parcel.id]
+    return Taken(parcels, settled)
+
+
+async def take_news(
+    work: Work,
+    lease: Lease,
+    *,
+    share: int,
+    only: str | None = None,
+    without: Collection[int] = (),
+) -> Taken:
+    """Take news that are ready, so many for each endpoint at most; some endpoints are done `without`."""
+    claimed = await work.outbox.claim_news(
+        (lease.token, lease.seconds), share=share, only=only, without=without
+    )
+    if not claimed:
+        return Taken()
+    desk = await work.companies.desk()
+    items = await work.news.some([each.news_id for each in claimed])
+    endpoints = {endpoint.id: endpoint for endpoint in await work.endpoints.all()}
+    parcels, dropped = [], {Reason.ERASED: list[str](), Reason.ENDPOINT_DISABLED: list[str]()}
+    secrets: dict[int, Sequence[bytes]] = {}
+    for each in claimed:
+        endpoint, item = endpoints[each.endpoint_id], items.get(each.news_id)
+        if item is None:
+            dropped[Reason.ERASED].append(each.id)
+        elif not endpoint.is_enabled:
+            dropped[Reason.ENDPOINT_DISABLED].append(each.id)
+        else:
+            if endpoint.id not in secrets:
+                secrets[endpoint.id] = await _secrets(work, endpoint.id)
+            parcels.append(
+                Parcel(
+                    each.id,
+                    each.attempts,
+                    Channel.WEBHOOK,
+                    endpoint=endpoint,
+                    secrets=secrets[endpoint.id],
+                    news=item,
+                )
+            )
+    for reason, ids in dropped.items():
+        if ids:
+            await work.outbox.cancel(ids, lease.token, reason.value, desk.now)
+    return Taken(parcels, len(claimed) - len(parcels))
+
+
+async def _bring_to_now(work: Work, docket: Docket) -> None:
+    """Decide what is due for the customers first: it may be that they are not where the actions are for."""
+    for customer_id, standing in docket.standings.items():
+        before = copy(standing.relationship)
+        journey = docket.find(customer_id)
+        assert journey is not None  # noqa: S101  # it is among those just loaded
+        journey.bring_to(docket.now)
+        if not journey.written and journey.relationship == before:
+            del docket.journeys[customer_id]
+    if docket.journeys:
+        await write(work, docket, as_decided=True)
+
+
+def _judge(agenda: Agenda, action: Action, now: datetime, *, has_mailer: bool) -> bool:
+    """Whether an action is to be sent now; else it has been done, put off or dropped."""
+    channel = action.step.channel
+    if action.is_cleared and agenda.refuses(action, now):
+        return False
+    if not action.is_cleared:
+        verdict = agenda.judge(action, now)
+        if verdict is Verdict.HELD:
+            action.state = State.PENDING
+        if verdict is not Verdict.GO:
+            return False
+    if channel in _WITHIN:
+        agenda.work_off(action, now)
+        return False
+    if channel is Channel.EMAIL and not has_mailer:
+        agenda.drop(action, Reason.NO_MAIL_SERVER, now)
+        return False
+    return True
+
+
+@dataclass(slots=True)
+class _Packing:
+    """Gathers what it takes to send actions: profiles, templates, endpoints."""
+
+    work: Work
+    docket: Docket
+    customers: Mapping[int, int]
+    links: Links
+
+    async def pack(self, going: Sequence[tuple[int, Action]], agendas: Mapping[int, Agenda]) -> list[Parcel]:
+        """One parcel for each action that can be sent; the others are dropped."""
+        if not going:
+            return []
+        profiles = await self.work.customers.some([self.customers[id_] for id_, _ in going])
+        keys = {action.step.template for _, action in going if action.step.template is not None}
+        known = await wordings(self.work, keys)
+        endpoints: dict[Channel, tuple[Endpoint, Sequence[bytes]] | None] = {}
+        parcels = []
+        for id_, action in going:
+            channel = action.step.channel
+            place = None
+            if channel in MESSAGE_TYPES:
+                if channel not in endpoints:
+                    endpoints[channel] = await self._endpoint(channel)
+                place = endpoints[channel]
+                if place is None:
+                    agendas[id_].drop(action, Reason.NO_ENDPOINT, self.docket.now)
+                    continue
+            profile = profiles[self.customers[id_]]
+            parcels.append(
+                Parcel(
+                    str(action.id),
+                    0,
+                    channel,
+                    endpoint=None if place is None else place[0],
+                    secrets=() if place is None else place[1],
+                    action=action,
+                    profile=profile,
+                    template=self._template(known, action, profile),
+                    values=self._values(id_, action, profile, agendas[id_]),
+                )
+            )
+        return parcels
+
+    async def _endpoint(self, channel: Channel) -> tuple[Endpoint, Sequence[bytes]] | None:
+        found = await self.work.endpoints.taking(MESSAGE_TYPES[channel])
+        return None if found is None else (found, await _secrets(self.work, found.id))
+
+    def _template(
+        self, known: Mapping[str, Sequence[Template]], action: Action, profile: Profile
+    ) -> Template | None:
+        """The company's own words in the customer's language, or else in its own, or else the service's."""
+        key = action.step.template
+        if key is None:
+            return None
+        policy = self.docket.desk.rulebook.policy
+        wanted = [language for language in (profile.language, policy.language, _LANGUAGE) if language]
+        return chosen(known[key], wanted)
+
+    def _values(self, id_: int, action: Action, profile: Profile, agenda: Agenda) -> dict[str, Any]:
+        desk = self.docket.desk
+        relationship = self.docket.standings[profile.customer_id].relationship
+        token = None
+        if action.step.channel is Channel.EMAIL and self.links.base is not None:
+            token = unsubscribe_token(self.work, id_, action.step.channel)
+        return {
+            "customer": {
+                "id": profile.customer_id,
+                "name": profile.name,
+                "first_name": (profile.name or "").split(" ")[0] or None,
+            },
+            "company": {"name": desk.company.name},
+            "reply_to": desk.rulebook.policy.reply_to,
+            "stage": _stage(desk, relationship.current_stage),
+            "offer": _offer(action, desk, action.reserved_at or self.docket.now),
+            "note": action.note,
+            "owner": agenda.owner,
+            "unsubscribe_url": None if token is None else self.links.unsubscribe(token),
+            "action": {"id": action.id, "name": action.name},
+        }
+
+
+def _stage(desk: Desk, key: str) -> dict[str, Any]:
+    stage = desk.rulebook.stage_map.by_key.get(key)
+    return {"key": key, "name": key if stage is None else stage.name}
+
+
+def _offer(action: Action, desk: Desk, since: datetime) -> dict[str, Any]:
+    told: dict[str, Any] = dict(action.step.offer)
+    days = told.pop("valid_days", None)
+    if days is not None:
+        last = local_day(since, ZoneInfo(desk.company.timezone)) + timedelta(days=int(days))
+        told["valid_until"] = last.isoformat()
+    return told
+
+
+def unsubscribe_token(work: Work, relationship_id: int, channel: Channel) -> str:
+    """What says in a link who wants nothing more on a channel, and that the service has written it."""
+    said = f"{work.company_id}.{relationship_id}.{channel.value}"
+    return f"{said}.{work.vault.sign(work.company_id, f'unsubscribe:{said}')}"
+
+
+async def _secrets(work: Work, endpoint_id: int) -> Sequence[bytes]:
+    """What signs messages to an endpoint; none where it cannot be opened: that is told by what was to be signed."""
+    try:
+        return await work.endpoints.secrets(endpoint_id)
+    except UnavailableError:
+        return ()

@@ -1,0 +1,177 @@
+"""The words a company writes to its customers in: its own, beside those that come with the service."""
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from journey_service.domain.access.actors import Actor
+from journey_service.domain.actions.templates import BUILT_IN, Template
+from journey_service.domain.errors import TemplateExistsError, TemplateInUseError, TemplateNotFoundError
+from journey_service.repositories.access.audit import Act
+from journey_service.repositories.actions.templates import StoredTemplate
+from journey_service.repositories.companies.companies import Desk
+from journey_service.repositories.database import Database
+from journey_service.repositories.unit_of_work import Work
+from journey_service.services.actions import template_rendering as letters
+from journey_service.services.actions.template_rendering import Rendered
+
+
+async def list_templates(
+    database: Database, company_id: int, *, after: int, limit: int
+) -> Sequence[StoredTemplate]:
+    """The company's own templates, by id."""
+
+    async def unit(work: Work) -> Sequence[StoredTemplate]:
+        await work.companies.desk()
+        return await work.templates.page(after=after, limit=limit)
+
+    return await database.run(company_id, unit)
+
+
+def built_in() -> Sequence[Template]:
+    """The templates that come with the service."""
+    return [template for templates in BUILT_IN.values() for template in templates]
+
+
+async def get_template(database: Database, company_id: int, template_id: int) -> StoredTemplate:
+    """One of the company's templates. Raises TemplateNotFoundError."""
+
+    async def unit(work: Work) -> StoredTemplate:
+        return await _find(work, template_id)
+
+    return await database.run(company_id, unit)
+
+
+async def add_template(
+    database: Database, company_id: int, template: Template, *, by: Actor
+) -> StoredTemplate:
+    """Write a template of the company's own. Raises InvalidInputError, TemplateExistsError."""
+    await asyncio.to_thread(letters.check, template)
+
+    async def unit(work: Work) -> StoredTemplate:
+        await work.companies.hold()
+        await _check_key(work, template, but=None)
+        id_ = await work.templates.add(template, author=by.name)
+        await _record(work, by, "template.add", id_, after=template)
+        return await _find(work, id_)
+
+    return await database.run(company_id, unit)
+
+
+async def change_template(
+    database: Database, company_id: int, template_id: int, template: Template, *, by: Actor
+) -> StoredTemplate:
+    """Replace a template. Raises TemplateNotFoundError, InvalidInputError, TemplateExistsError."""
+    await asyncio.to_thread(letters.check, template)
+
+    async def unit(work: Work) -> StoredTemplate:
+        desk = await work.companies.hold()
+        found = await _find(work, template_id)
+        if found.template == template:
+            await work.audit.record_presence(by, "put_template")
+            return found
+        await _check_key(work, template, but=template_id)
+        if (found.template.key, found.template.channel) != (template.key, template.channel):
+            await _check_unused(work, desk, found)
+        await work.templates.change(template_id, template, author=by.name)
+        await _record(work, by, "template.change", template_id, before=found.template, after=template)
+        return await _find(work, template_id)
+
+    return await database.run(company_id, unit)
+
+
+async def remove_template(database: Database, company_id: int, template_id: int, *, by: Actor) -> None:
+    """Take a template away. Raises TemplateNotFoundError, TemplateInUseError where a stage would have none left."""
+
+    async def unit(work: Work) -> None:
+        desk = await work.companies.hold()
+        found = await _find(work, template_id)
+        await _check_unused(work, desk, found)
+        await work.templates.remove(template_id)
+        await _record(work, by, "template.remove", template_id, before=found.template)
+
+    await database.run(company_id, unit)
+
+
+async def preview_template(
+    database: Database, company_id: int, template_id: int, values: Mapping[str, Any]
+) -> Rendered:
+    """What a template looks like, with a sample's values or others. Raises TemplateNotFoundError, InvalidInputError."""
+    found = await get_template(database, company_id, template_id)
+    return await asyncio.to_thread(letters.preview, found.template, values)
+
+
+async def wordings(work: Work, keys: Collection[str]) -> Mapping[str, Sequence[Template]]:
+    """What there is under each key: the company's own templates, or where it has none the service's, if any."""
+    own: dict[str, list[Template]] = {}
+    for stored in await work.templates.of_keys(keys):
+        own.setdefault(stored.template.key, []).append(stored.template)
+    return {key: own.get(key) or BUILT_IN.get(key, ()) for key in keys}
+
+
+async def _check_key(work: Work, template: Template, *, but: int | None) -> None:
+    """Refuse a key and language that are there, and a key that means another channel elsewhere."""
+    present = [stored for stored in await work.templates.of_keys([template.key]) if stored.id != but]
+    if any(stored.template.language == template.language for stored in present):
+        raise TemplateExistsError(template.key, template.language)
+    kin = [*(stored.template for stored in present), *BUILT_IN.get(template.key, ())]
+    if any(other.channel is not template.channel for other in kin):
+        raise TemplateExistsError(template.key, None)
+
+
+async def _check_unused(work: Work, desk: Desk, found: StoredTemplate) -> None:
+    """Refuse to leave a stage without words."""
+    key = found.template.key
+    if key in BUILT_IN or len(await work.templates.of_keys([key])) > 1:
+        return
+    stages = [
+        stage
+        for stage, actions in desk.playbook.items()
+        if any(step.template == key for action in actions for step in action.steps)
+    ]
+    if stages:
+        raise TemplateInUseError(key, stages)
+
+
+async def _record(
+    work: Work,
+    by: Actor,
+    action: str,
+    template_id: int,
+    *,
+    before: Template | None = None,
+    after: Template | None = None,
+) -> None:
+    shown = after or before
+    assert shown is not None  # noqa: S101  # one of them is told
+    detail = {"key": shown.key, "language": shown.language}
+    await work.audit.record(
+        by,
+        Act(
+            action,
+            target=f"template:{template_id}",
+            detail=detail,
+            before=_told(before),
+            after=_told(after),
+        ),
+    )
+
+
+def _told(template: Template | None) -> object:
+    if template is None:
+        return None
+    return [
+        template.key,
+        template.channel.value,
+        template.language,
+        template.subject,
+        template.text,
+        template.html,
+    ]
+
+
+async def _find(work: Work, template_id: int) -> StoredTemplate:
+    found = await work.templates.find(template_id)
+    if found is None:
+        raise TemplateNotFoundError(template_id)
+    return found

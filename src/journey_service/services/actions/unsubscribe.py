@@ -1,0 +1,86 @@
+"""Links in mails by which a reader says that they want no more: opened to be asked, sent to be believed.
+
+The link names the company and the customer's row, and is signed: nobody makes up another's. It knows nothing of the
+customer, leads nowhere once they are erased, and can only ever take a consent away.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from journey_service.domain.access.actors import Actor
+from journey_service.domain.actions.stage_actions import Channel
+from journey_service.domain.errors import LinkNotValidError
+from journey_service.repositories.access.audit import Act
+from journey_service.repositories.database import Database
+from journey_service.repositories.unit_of_work import Work
+from journey_service.services.customers.profiles import changed_consents, consent_of
+from journey_service.services.journeys.transaction import load
+
+SOURCE: Final = "unsubscribe link"
+_TOKEN: Final = re.compile(r"((\d{1,19})\.(\d{1,19})\.(email))\.([A-Za-z0-9_-]{22})", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Unsubscription:
+    """What a link is about. `is_done`: the consent is withdrawn already."""
+
+    company_name: str
+    channel: Channel
+    is_done: bool
+
+
+async def look_at(database: Database, token: str) -> Unsubscription:
+    """What a link would do. Raises LinkNotValidError."""
+    company_id, relationship_id, channel = _read(token)
+
+    async def unit(work: Work) -> Unsubscription:
+        _check(work, token)
+        desk = await work.companies.desk()
+        customer_id = await work.relationships.customer_of(relationship_id)
+        profile = None if customer_id is None else await work.customers.find(customer_id)
+        status = {} if profile is None else profile.consents.get(channel.value, {})
+        return Unsubscription(desk.company.name, channel, status.get("status") == "withdrawn")
+
+    return await database.run(company_id, unit)
+
+
+async def withdraw(database: Database, token: str, *, address: str | None) -> Unsubscription:
+    """Withdraw the consent that a link is about; once more changes nothing. Raises LinkNotValidError."""
+    company_id, relationship_id, channel = _read(token)
+
+    async def unit(work: Work) -> Unsubscription:
+        _check(work, token)
+        name = (await work.companies.desk()).company.name
+        done = Unsubscription(name, channel, is_done=True)
+        customer_id = await work.relationships.customer_of(relationship_id)
+        if customer_id is None or customer_id < 0:
+            return done  # erased: there is nobody left to write to
+        docket = await load(work, [customer_id])
+        profile = await work.customers.find(customer_id)
+        if profile is None:
+            return done  # erased while it was waited for
+        changes = changed_consents(profile.consents, {channel.value: "withdrawn"}, docket.now, SOURCE)
+        if changes:
+            consents = {**profile.consents, **{change.channel: consent_of(change) for change in changes}}
+            await work.customers.put(customer_id, {"consents": consents})
+            await work.consents.append({customer_id: changes})
+            detail = {"fields": [], "consents": [channel.value]}
+            by = Actor(SOURCE, address=address)
+            await work.audit.record(by, Act("customer.write", customer_id=customer_id, detail=detail))
+        return done
+
+    return await database.run(company_id, unit)
+
+
+def _read(token: str) -> tuple[int, int, Channel]:
+    match = _TOKEN.fullmatch(token)
+    if match is None:
+        raise LinkNotValidError
+    return int(match[2]), int(match[3]), Channel(match[4])
+
+
+def _check(work: Work, token: str) -> None:
+    match = _TOKEN.fullmatch(token)
+    if match is None or not work.vault.is_signed(work.company_id, f"unsubscribe:{match[1]}", match[5]):
+        raise LinkNotValidError

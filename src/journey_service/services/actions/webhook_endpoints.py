@@ -1,0 +1,235 @@
+"""A company's own systems that take webhooks: registered, told their secret once, tried out."""
+
+import base64
+import secrets
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+import orjson
+
+from journey_service.domain.access.actors import Actor
+from journey_service.domain.actions.action_plan import NewsType
+from journey_service.domain.actions.delivery import (
+    DeliveryFailedError,
+    DeliveryRefusedError,
+    Message,
+    Messenger,
+)
+from journey_service.domain.errors import (
+    EndpointInUseError,
+    EndpointNotFoundError,
+    EndpointTakenError,
+    Fault,
+    InvalidInputError,
+)
+from journey_service.repositories.access.audit import Act
+from journey_service.repositories.actions.webhook_endpoints import Endpoint
+from journey_service.repositories.database import Database
+from journey_service.repositories.unit_of_work import Work
+from journey_service.services.actions.outbound_messages import MESSAGE_TYPES
+from journey_service.services.jobs import new_token
+
+NEWS_TYPES: Final = tuple(type_.value for type_ in NewsType)
+"""What any number of endpoints may be told."""
+ACTION_TYPES: Final = tuple(MESSAGE_TYPES.values())
+"""What one endpoint at most is told: it is to act on it."""
+MOST_ENDPOINTS: Final = 50
+LONGEST_OVERLAP: Final = timedelta(days=7)
+_SECRET_BYTES: Final = 32
+_TEST: Final = "webhook.test"
+
+
+@dataclass(frozen=True, slots=True)
+class NewEndpoint:
+    """An endpoint, and the secret that signs what it is told: it is shown this once."""
+
+    endpoint: Endpoint
+    secret: str
+
+
+@dataclass(frozen=True, slots=True)
+class TestOutcome:
+    """What an endpoint has answered to a message that means nothing."""
+
+    is_delivered: bool
+    status: int | None
+    answer: str
+
+
+async def list_endpoints(database: Database, company_id: int) -> Sequence[Endpoint]:
+    """Every endpoint of the company."""
+
+    async def unit(work: Work) -> Sequence[Endpoint]:
+        await work.companies.desk()
+        return await work.endpoints.all()
+
+    return await database.run(company_id, unit)
+
+
+async def get_endpoint(database: Database, company_id: int, endpoint_id: int) -> Endpoint:
+    """One endpoint. Raises EndpointNotFoundError."""
+
+    async def unit(work: Work) -> Endpoint:
+        return await _find(work, endpoint_id)
+
+    return await database.run(company_id, unit)
+
+
+async def add_endpoint(
+    database: Database,
+    company_id: int,
+    *,
+    url: str,
+    events: Sequence[str],
+    description: str | None,
+    by: Actor,
+) -> NewEndpoint:
+    """Register an endpoint. Raises InvalidInputError, EndpointTakenError."""
+    check_events(events)
+    secret = secrets.token_bytes(_SECRET_BYTES)
+
+    async def unit(work: Work) -> NewEndpoint:
+        await work.companies.hold()  # of two who ask for the same type, one is first
+        present = await work.endpoints.all()
+        if sum(endpoint.is_enabled for endpoint in present) >= MOST_ENDPOINTS:
+            raise InvalidInputError.at(
+                "/url", f"a company has at most {MOST_ENDPOINTS} endpoints that are enabled"
+            )
+        _check_free(present, events, but=None)
+        values = {"url": url, "events": sorted(set(events)), "description": description}
+        id_ = await work.endpoints.add(values, secret)
+        await work.audit.record(
+            by, Act("endpoint.add", target=f"endpoint:{id_}", detail={"events": sorted(set(events))})
+        )
+        return NewEndpoint(await _find(work, id_), told(secret))
+
+    return await database.run(company_id, unit)
+
+
+async def change_endpoint(
+    database: Database, company_id: int, endpoint_id: int, values: Mapping[str, object], *, by: Actor
+) -> Endpoint:
+    """Change where an endpoint is, what it takes, or whether it is told anything (`is_enabled`).
+
+    Raises EndpointNotFoundError, InvalidInputError, EndpointTakenError.
+    """
+    events = values.get("events")
+    if isinstance(events, Sequence):
+        check_events(events)
+        values = {**values, "events": tuple(sorted(set(events)))}
+
+    async def unit(work: Work) -> Endpoint:
+        await work.companies.hold()
+        found = await _find(work, endpoint_id)
+        changed = {name: value for name, value in values.items() if getattr(found, name) != value}
+        if not changed:
+            await work.audit.record_presence(by, "patch_webhook_endpoint")
+            return found
+        wanted = changed.get("events", found.events)
+        assert isinstance(wanted, Collection)  # noqa: S101  # checked above
+        if changed.get("is_enabled", found.is_enabled):
+            _check_free(await work.endpoints.all(), wanted, but=endpoint_id)
+        await work.endpoints.change(endpoint_id, changed)
+        if changed.get("is_enabled") is False:
+            await work.outbox.cancel_of_endpoint(endpoint_id)
+        await work.audit.record(
+            by,
+            Act("endpoint.change", target=f"endpoint:{endpoint_id}", detail={"fields": sorted(changed)}),
+        )
+        return await _find(work, endpoint_id)
+
+    return await database.run(company_id, unit)
+
+
+async def rotate_secret(
+    database: Database, company_id: int, endpoint_id: int, *, overlap: timedelta, by: Actor
+) -> NewEndpoint:
+    """Give an endpoint another secret; for as long as they overlap, the former signs beside it.
+
+    Raises EndpointNotFoundError.
+    """
+    secret = secrets.token_bytes(_SECRET_BYTES)
+
+    async def unit(work: Work) -> NewEndpoint:
+        await _find(work, endpoint_id)
+        await work.endpoints.rotate(endpoint_id, secret, overlap)
+        await work.audit.record(by, Act("endpoint.rotate", target=f"endpoint:{endpoint_id}"))
+        return NewEndpoint(await _find(work, endpoint_id), told(secret))
+
+    return await database.run(company_id, unit)
+
+
+async def remove_endpoint(database: Database, company_id: int, endpoint_id: int, *, by: Actor) -> None:
+    """Take an endpoint away. Raises EndpointNotFoundError, EndpointInUseError for one that has been told anything.
+
+    The log of deliveries names it: one that is done with is disabled.
+    """
+
+    async def unit(work: Work) -> None:
+        await work.companies.hold()
+        await _find(work, endpoint_id)
+        if await work.endpoints.is_in_use(endpoint_id):
+            raise EndpointInUseError(endpoint_id)
+        await work.endpoints.remove(endpoint_id)
+        await work.audit.record(by, Act("endpoint.remove", target=f"endpoint:{endpoint_id}"))
+
+    await database.run(company_id, unit)
+
+
+async def test_endpoint(
+    database: Database, company_id: int, endpoint_id: int, *, messenger: Messenger, by: Actor
+) -> TestOutcome:
+    """Send an endpoint a message that means nothing, signed like every other. Raises EndpointNotFoundError."""
+
+    async def unit(work: Work) -> Message:
+        endpoint = await _find(work, endpoint_id)
+        desk = await work.companies.desk()
+        body = {"type": _TEST, "timestamp": desk.clock, "data": {"endpoint_id": endpoint_id}}
+        await work.audit.record(by, Act("endpoint.test", target=f"endpoint:{endpoint_id}"))
+        key = f"test-{new_token()}"
+        return Message(key, endpoint.url, orjson.dumps(body), await work.endpoints.secrets(endpoint_id))
+
+    message = await database.run(company_id, unit)
+    try:
+        receipt = await messenger.send(message)
+    except (DeliveryFailedError, DeliveryRefusedError) as error:
+        return TestOutcome(is_delivered=False, status=error.status, answer=error.reason)
+    return TestOutcome(is_delivered=True, status=receipt.status, answer=receipt.answer)
+
+
+def check_events(events: Collection[object]) -> None:
+    """Refuse types nobody is told of. Raises InvalidInputError."""
+    known = (*NEWS_TYPES, *ACTION_TYPES)
+    faults = [
+        Fault(f"/events/{place}", f"is none of {', '.join(known)}")
+        for place, event in enumerate(events)
+        if event not in known
+    ]
+    if not events:
+        faults.append(Fault("/events", "must name at least one type"))
+    if faults:
+        raise InvalidInputError(faults)
+
+
+def told(secret: bytes) -> str:
+    """A secret as receivers are told it (Standard Webhooks 1.0)."""
+    return f"whsec_{base64.b64encode(secret).decode()}"
+
+
+def _check_free(present: Sequence[Endpoint], events: Collection[object], *, but: int | None) -> None:
+    """Refuse a second endpoint that would act on the same: a customer would get everything twice."""
+    for endpoint in present:
+        if endpoint.id == but or not endpoint.is_enabled:
+            continue
+        taken = sorted({*endpoint.events} & {*ACTION_TYPES} & {str(event) for event in events})
+        if taken:
+            raise EndpointTakenError(endpoint.id, taken)
+
+
+async def _find(work: Work, endpoint_id: int) -> Endpoint:
+    endpoint = await work.endpoints.find(endpoint_id)
+    if endpoint is None:
+        raise EndpointNotFoundError(endpoint_id)
+    return endpoint

@@ -1,0 +1,1 @@
+"""Reports, drill-down from a metric to its customers, rollups, snapshots."""

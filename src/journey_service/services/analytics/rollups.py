@@ -1,0 +1,129 @@
+"""Sums that figures are answered from: added to with every write, tightened by the worker, counted anew when asked."""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from journey_service.domain.access.actors import SCHEDULE, Actor
+from journey_service.domain.analytics.rollups import Rollup, reached_by
+from journey_service.domain.calendar import local_day
+from journey_service.domain.errors import UnavailableError
+from journey_service.domain.events.event import EventType
+from journey_service.domain.journeys.relationship import Transition
+from journey_service.repositories.analytics.rollups import Money
+from journey_service.repositories.companies.companies import Desk
+from journey_service.repositories.database import Database
+from journey_service.repositories.events.ledger import Applied
+from journey_service.repositories.unit_of_work import Work
+from journey_service.services.jobs import Page, Run
+
+COUNT: Final = "count_rollups"
+LOOSE_ALLOWED: Final = 2_000
+"""From how many loose rows on a company's sums are tightened."""
+CHUNK: Final = 20_000
+_TIMEOUT_MS: Final = 600_000
+_LONGEST_WRITE: Final = timedelta(minutes=5)
+
+_LOGGER = logging.getLogger(__name__)
+
+
+async def count_moves(
+    work: Work, desk: Desk, moves: Mapping[int, Sequence[Transition]], *, new: Sequence[int]
+) -> None:
+    """Add moves that are about to be written, by the id of the relationship, which is held; `new` had none before."""
+    moved = {id_: written for id_, written in moves.items() if written}
+    if not moved:
+        return
+    rollup = Rollup(desk.rulebook.stage_map, ZoneInfo(desk.company.timezone))
+    known = await work.rollups.lasts([*moved.keys() - set(new)], rollup)
+    for id_, written in moved.items():
+        rollup.count(written, known.get(id_, {}))
+    await work.rollups.add(rollup, late=_late(desk, (flow.day for flow in rollup.flows)))
+
+
+async def count_money(work: Work, desk: Desk, applied: Sequence[Applied]) -> None:
+    """Add the revenue of events just written."""
+    zone = ZoneInfo(desk.company.timezone)
+    sums: dict[tuple[date, str], tuple[int, int, int]] = {}
+    for one in applied:
+        cents = one.event.amount_cents
+        appointments = cents if one.event.type == EventType.APPOINTMENT_COMPLETED else 0
+        payments = {EventType.PAYMENT_RECEIVED: cents, EventType.PAYMENT_REFUNDED: -cents}.get(
+            EventType(one.event.type), 0
+        )
+        if appointments or payments:
+            day = local_day(one.event.occurred_at, zone)
+            number, first, second = sums.get((day, one.stage), (0, 0, 0))
+            sums[day, one.stage] = (number + 1, first + appointments, second + payments)
+    await work.rollups.add_money(
+        (
+            (Money(day, stage, Decimal(first) / 100, Decimal(second) / 100), number)
+            for (day, stage), (number, first, second) in sums.items()
+        ),
+        late=_late(desk, (day for day, _ in sums)),
+    )
+
+
+def _late(desk: Desk, days: Iterable[date]) -> date | None:
+    """The earliest of the days that have ended, or will have before this is written: their snapshots may be taken."""
+    ending = local_day(desk.now + _LONGEST_WRITE, ZoneInfo(desk.company.timezone))
+    return min((day for day in days if day < ending), default=None)
+
+
+async def tighten(database: Database, company_id: int) -> int:
+    """Add a company's loose sums up; returns how many there were."""
+
+    async def unit(work: Work) -> int:
+        await work.companies.hold()
+        return await work.rollups.tighten(most=CHUNK)
+
+    tightened = 0
+    while found := await database.run(company_id, unit, timeout_ms=60_000):
+        tightened += found
+        if found < CHUNK:
+            break
+    return tightened
+
+
+async def tighten_due(database: Database) -> int:
+    """Tighten the sums of every company that has many loose ones; returns how many there were.
+
+    Companies whose sums are to be counted anew are seen to as well.
+    """
+    tightened = 0
+    for company_id in await database.dispatch(lambda dispatch: dispatch.due.companies_to_be_counted()):
+        await database.run(company_id, lambda work: queue_count(work, actor=SCHEDULE))
+    found = await database.dispatch(lambda dispatch: dispatch.due.companies_with_loose_sums(LOOSE_ALLOWED))
+    for company_id in found:
+        try:
+            tightened += await tighten(database, company_id)
+        except UnavailableError:
+            raise
+        except Exception:
+            _LOGGER.exception("tightening the sums of company %d failed", company_id)
+    return tightened
+
+
+async def queue_count(work: Work, *, actor: Actor) -> int:
+    """Have a company's sums counted anew by a worker; returns the job's id."""
+    under_way = await work.jobs.under_way(COUNT)
+    return under_way if under_way is not None else await work.jobs.queue(COUNT, {}, actor=actor.name)
+
+
+async def count_anew(run: Run) -> None:
+    """The job: count every sum anew from the ledgers, between the company's other transactions."""
+
+    async def page(work: Work) -> Page:
+        desk = await work.companies.desk()
+        stage_map = desk.rulebook.stage_map
+        await work.rollups.count_anew(desk.company.map_version, desk.company.timezone, reached_by(stage_map))
+        first = (await work.metrics.bounds()).first
+        if first is not None:
+            await work.metrics.mark(first)
+        return Page({"ended": True}, {"companies": 1}, done=1, total=1)
+
+    while not run.cursor.get("ended"):
+        await run.page(page, is_alone=True, timeout_ms=_TIMEOUT_MS)

@@ -1,0 +1,124 @@
+"""How long customers stay in stages, and how their visits end: means from sums, percentiles from histograms."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import Final
+
+from journey_service.domain.analytics import aggregates as figures
+from journey_service.domain.analytics.aggregates import Conversion, StageTime, Stays
+from journey_service.domain.analytics.date_ranges import Days, Range
+from journey_service.domain.analytics.duration_histograms import (
+    MEDIAN,
+    P90,
+    Between,
+    Cells,
+    added,
+    quantile_of,
+    without,
+)
+from journey_service.repositories.database import Database
+from journey_service.repositories.unit_of_work import Work
+from journey_service.services.analytics.query_context import TIMEOUT_MS, Frame, check_counted, frame_of
+
+_ONE_DAY: Final = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class TimeInStage:
+    """How long visits lasted that ended in the days asked for; and how old those are that go on."""
+
+    frame: Frame
+    stages: Sequence[StageTime]
+
+
+@dataclass(frozen=True, slots=True)
+class Conversions:
+    """How visits ended."""
+
+    frame: Frame
+    stages: Sequence[Conversion]
+
+
+async def get_time_in_stage(database: Database, company_id: int, asked: Range) -> TimeInStage:
+    """Time in stages. Raises CompanyNotFoundError, InvalidInputError, UnavailableError."""
+
+    async def unit(work: Work) -> TimeInStage:
+        return await times_in_stage(work, await frame_of(work, asked))
+
+    return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS, at_one_instant=True)
+
+
+async def get_conversions(database: Database, company_id: int, asked: Range) -> Conversions:
+    """How visits ended. Raises CompanyNotFoundError, InvalidInputError, UnavailableError."""
+
+    async def unit(work: Work) -> Conversions:
+        frame = await frame_of(work, asked)
+        check_counted(frame)
+        moves = await work.rollups.moves(*frame.days)
+        return Conversions(frame, figures.conversions(frame.stage_map, moves))
+
+    return await database.run(company_id, unit)
+
+
+async def times_in_stage(work: Work, frame: Frame) -> TimeInStage:
+    """How long visits lasted, and how old those are that go on. Raises UnavailableError."""
+    check_counted(frame)
+    ever = await work.rollups.moves_ever()
+    stays = await _stays(work, frame)
+    customers, ages = figures.customers_by_stage(ever), figures.ages_by_stage(ever, frame.as_of)
+    stages = figures.shown(frame.stage_map, {*stays, *customers})
+    return TimeInStage(frame, figures.stage_times(stages, stays, customers, ages))
+
+
+async def _stays(work: Work, frame: Frame) -> dict[str, Stays]:
+    """How long the visits lasted that ended in the days asked for: means from the sums, percentiles from histograms."""
+    ended = figures.ended_by_stage(await work.rollups.moves(*frame.days))
+    cells = await _cells(work, frame)
+    if {stage: sum(each.values()) for stage, each in cells.items() if each} != {
+        stage: number for stage, (number, _) in ended.items()
+    }:
+        # Sums or histograms that are wrong give no wrong answers; reconciliation names them.
+        ended = await work.stays.totals(frame.days, frame.zone)
+        cells = await work.stays.cells(frame.days, frame.zone)
+    found = {
+        (stage, quantile): quantile_of(cells[stage], quantile)
+        for stage in ended
+        for quantile in (MEDIAN, P90)
+    }
+    told = {place: value for place, value in found.items() if isinstance(value, Decimal)}
+    # Few visits, or far between: the ledger tells of the two between which a percentile lies.
+    unsure = {place: value for place, value in found.items() if isinstance(value, Between)}
+    if unsure:
+        wanted = [(stage, between.low, between.high) for (stage, _), between in unsure.items()]
+        edges = await work.stays.edges(frame.days, frame.zone, wanted)
+        told |= {
+            place: between.days(*edge) for (place, between), edge in zip(unsure.items(), edges, strict=True)
+        }
+    return {
+        stage: Stays(number, micros, told[stage, MEDIAN], told[stage, P90])
+        for stage, (number, micros) in ended.items()
+    }
+
+
+async def _cells(work: Work, frame: Frame) -> dict[str, Cells]:
+    """The visits that ended in the days asked for, by stage, in tenths of a day.
+
+    Up to the last day whose histograms hold they are the difference of two, whatever lies between; the days since are
+    read from the ledger.
+    """
+    first, last = frame.days
+    settled = await work.stays.settled()
+    found: dict[str, Cells] = {}
+    if settled is not None and settled >= first:
+        stages = [stage.key for stage in frame.stage_map.stages]
+        until = min(settled, last)
+        before = await work.stays.up_to(first - _ONE_DAY, stages)
+        for stage, cells in (await work.stays.up_to(until, stages)).items():
+            found[stage] = without(cells, before.get(stage, {}))
+        first = until + _ONE_DAY
+    if first <= last:
+        for stage, cells in (await work.stays.cells(Days(first, last), frame.zone)).items():
+            found[stage] = added(found.get(stage, {}), cells.items())
+    return found

@@ -1,0 +1,1 @@
+"""Companies: creation and settings."""

@@ -1,0 +1,136 @@
+"""Companies, founded by operators."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+
+from journey_service.domain.access.actors import Actor
+from journey_service.domain.calendar import latest_night, next_night, night_at
+from journey_service.domain.companies.policy import parse_policy
+from journey_service.domain.errors import (
+    CompanyExistsError,
+    Fault,
+    InvalidInputError,
+    UnavailableError,
+    quoted,
+)
+from journey_service.domain.journeys.relationship import Rulebook
+from journey_service.domain.stages.stage_map import DEFAULT_STAGES, parse_stage_map
+from journey_service.repositories.access.audit import Act
+from journey_service.repositories.companies.companies import Company, Desk, Founding
+from journey_service.repositories.database import Database
+from journey_service.repositories.unit_of_work import Work
+from journey_service.services.stages.linting import findings_of, findings_to_json
+
+_TRIES = 20
+# Names that mean another zone on another machine, or none.
+_NO_ZONES = frozenset(("localtime", "posixrules", "Factory"))
+
+
+@dataclass(frozen=True, slots=True)
+class NewCompany:
+    """What an operator says of a company. `stages` and `policy` are JSON; left out, the defaults hold.
+
+    What falls due by a test clock is delivered to the log of deliveries only, unless it is to `deliver`.
+    """
+
+    name: str
+    timezone: str
+    currency: str
+    id: int | None = None
+    test_clock: datetime | None = None
+    deliver: bool = False
+    policy: Mapping[str, object] = field(default_factory=dict)
+    stages: Sequence[object] | None = None
+
+
+async def found_company(database: Database, new: NewCompany, *, author: Actor) -> Desk:
+    """Found a company with its first stage map. Raises InvalidInputError, CompanyExistsError."""
+    rulebook = _check(new)
+    told = DEFAULT_STAGES if new.stages is None else new.stages
+    places = {
+        str(form["key"]): f"/stages/{index}" for index, form in enumerate(told) if isinstance(form, Mapping)
+    }
+    findings = await findings_of(rulebook, places)
+
+    async def found(company_id: int) -> Desk | None:
+        async def unit(work: Work) -> Desk | None:
+            is_new = await work.companies.found(
+                Founding(new.name, new.timezone, new.currency, new.test_clock, new.deliver),
+                rulebook,
+                findings=findings_to_json(findings),
+                author=author.name,
+            )
+            if not is_new:
+                return None
+            desk = await work.companies.desk()
+            await plan_first_night(work, desk)
+            await work.audit.record(author, Act("company.found", target=f"company:{company_id}"))
+            return desk
+
+        return await database.run(company_id, unit)
+
+    if new.id is not None:
+        desk = await found(new.id)
+        if desk is None:
+            raise CompanyExistsError(new.id)
+        return desk
+    for _ in range(_TRIES):
+        company_id = await database.dispatch(lambda dispatch: dispatch.directory.next_id())
+        desk = await found(company_id)
+        if desk is not None:
+            return desk
+    raise UnavailableError("Many companies are being founded at once; try again shortly.")
+
+
+async def list_companies(database: Database, *, after: int, limit: int) -> Sequence[Company]:
+    """Companies by id."""
+    return await database.dispatch(lambda dispatch: dispatch.directory.page(after=after, limit=limit))
+
+
+async def get_desk(database: Database, company_id: int) -> Desk:
+    """A company, its rules and its now. Raises CompanyNotFoundError."""
+    return await database.run(company_id, lambda work: work.companies.desk())
+
+
+def _check(new: NewCompany) -> Rulebook:
+    faults: list[Fault] = []
+    if not _is_zone(new.timezone):
+        faults.append(
+            Fault("/timezone", f"{quoted(new.timezone)} is not an IANA time zone, such as Europe/Berlin")
+        )
+    if new.deliver and new.test_clock is None:
+        faults.append(Fault("/deliver", "means nothing without a test clock"))
+    policy, stage_map = None, None
+    try:
+        policy = parse_policy(new.policy, "/policy")
+    except InvalidInputError as error:
+        faults += error.faults
+    try:
+        stages = DEFAULT_STAGES if new.stages is None else new.stages
+        stage_map = parse_stage_map(stages, version=1, pointer="/stages")
+    except InvalidInputError as error:
+        faults += error.faults
+    if policy is None or stage_map is None or faults:
+        raise InvalidInputError(faults)
+    return Rulebook(stage_map, policy)
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones() - _NO_ZONES)
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        return name in _zones() and ZoneInfo(name) is not None
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+
+
+async def plan_first_night(work: Work, desk: Desk) -> None:
+    """Note when the first nightly run of a new company falls due."""
+    zone = ZoneInfo(desk.company.timezone)
+    await work.companies.set_next_night(night_at(next_night(latest_night(desk.now, zone), zone), zone))

@@ -1,0 +1,1 @@
+"""Customers: profiles, consents, export, and erasure."""

@@ -1,0 +1,141 @@
+"""Everything held on one person: handed out, or erased so that only the figures stay."""
+
+import re
+import secrets
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from journey_service.domain.access.actors import Actor
+from journey_service.domain.actions.action_plan import Reason
+from journey_service.domain.errors import CustomerNotFoundError
+from journey_service.domain.journeys import scoring
+from journey_service.repositories.access.audit import Act
+from journey_service.repositories.customers.tombstones import Tombstone
+from journey_service.repositories.database import Database
+from journey_service.repositories.unit_of_work import Work
+from journey_service.services.journeys import action_planning as agendas
+from journey_service.services.journeys.journeys import Scores
+from journey_service.services.journeys.transaction import load, view, write
+
+_LOWEST = 2**62
+_PAGE = 1_000
+_TIMEOUT_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """Everything held on a customer at an instant: rows by table, and the scores that are computed from them."""
+
+    customer_id: int
+    at: datetime
+    scores: Scores
+    tables: Mapping[str, Sequence[Mapping[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """A customer erased: now, or (`is_repeat`) at some time before."""
+
+    at: datetime
+    is_repeat: bool
+
+
+async def export_customer(database: Database, company_id: int, customer_id: int, *, by: Actor) -> Export:
+    """Everything held on a customer. Raises CustomerNotFoundError."""
+
+    async def unit(work: Work) -> Export:
+        desk = await work.companies.desk()
+        standing = await work.relationships.find(customer_id)
+        if standing is None:
+            raise CustomerNotFoundError(customer_id)
+        # Written first, so that the export tells of itself too.
+        await work.audit.record(by, Act("customer.export", customer_id=customer_id))
+        seen = view(desk, standing, desk.now)
+        facts, policy = standing.relationship.facts, desk.rulebook.policy
+        scores = Scores(
+            seen.as_of,
+            scoring.explain_engagement(facts, policy, seen.as_of),
+            scoring.explain_risk(facts, policy, seen.as_of),
+        )
+        tables = await work.personal.export(customer_id, standing.id)
+        return Export(customer_id, desk.now, scores, tables)
+
+    return await database.run(company_id, unit)
+
+
+async def list_tombstones(database: Database, company_id: int) -> list[Tombstone]:
+    """What is kept of every customer erased in a company: to be kept beside backups, which know less."""
+    found: list[Tombstone] = []
+    while True:
+        after = found[-1].customer_hmac if found else b""
+
+        async def unit(work: Work, after: bytes = after) -> list[Tombstone]:
+            return await work.tombstones.page(after=after, limit=_PAGE)
+
+        page = await database.run(company_id, unit)
+        found += page
+        if len(page) < _PAGE:
+            return found
+
+
+async def reapply_erasures(
+    database: Database, company_id: int, hmacs: Collection[bytes], *, by: Actor
+) -> int:
+    """Erase those customers again whom a restored backup has brought back; returns how many.
+
+    `hmacs` are the hashes kept elsewhere. Raises UnavailableError without the key they were made with.
+    """
+    erased, after = 0, -1
+    known = frozenset(hmacs)
+    while True:
+
+        async def unit(work: Work, after: int = after) -> tuple[list[int], list[int]]:
+            ids = await work.relationships.next_customers(after, limit=_PAGE)
+            return ids, work.tombstones.recognise(ids, known)
+
+        ids, back = await database.run(company_id, unit)
+        for customer_id in back:
+            await anonymize_customer(database, company_id, customer_id, by=by)
+        erased += len(back)
+        if not ids:
+            return erased
+        after = ids[-1]
+
+
+async def anonymize_customer(database: Database, company_id: int, customer_id: int, *, by: Actor) -> Erasure:
+    """Erase who a customer is, everywhere and for good; what was counted stays counted.
+
+    What is due is decided before, and nothing more is done about them. The journey goes on under an id that leads
+    nowhere, and whatever is told of the old id from then on is ignored. Erasing once more changes nothing. Raises
+    CustomerNotFoundError.
+    """
+
+    async def unit(work: Work) -> Erasure:
+        docket = await load(work, [customer_id])
+        if customer_id in docket.erased:
+            await work.audit.record_presence(by, "post_anonymization")
+            return Erasure(docket.desk.clock, is_repeat=True)
+        journey = docket.find(customer_id)
+        if journey is None:
+            raise CustomerNotFoundError(customer_id)
+        journey.bring_to(docket.now)
+        await write(work, docket)
+        standing = docket.standings[customer_id]
+        held = await agendas.load(
+            work, docket.desk, {standing.id: journey.relationship.version}, now=docket.now
+        )
+        held.by_id[standing.id].end_all(docket.now, Reason.ERASED)
+        await held.save(work)
+        new_id = -1 - secrets.randbelow(_LOWEST)
+        await work.personal.erase(customer_id, standing.id, new_id=new_id, key=work.tombstones.key)
+        await work.tombstones.put(customer_id)
+        # The row names neither id: together with the request it would lead from the one to the other.
+        is_named = re.search(rf"(?<![0-9A-Za-z]){customer_id}(?![0-9A-Za-z])", f"{by.request_id} {by.reason}")
+        silent = replace(by, request_id=None, reason=None) if is_named else by
+        await work.audit.record(silent, Act("customer.anonymize"))
+        return Erasure(docket.desk.clock, is_repeat=False)
+
+    # Whatever was ever written of the company is looked through for the customer: that takes as long as it takes.
+    return await database.run(company_id, unit, timeout_ms=_TIMEOUT_MS)

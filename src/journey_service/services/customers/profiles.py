@@ -1,0 +1,128 @@
+"""Customers: told about, read, listed. A customer who is told about has a journey."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from journey_service.domain.access.actors import Actor
+from journey_service.domain.errors import CustomerNotFoundError
+from journey_service.domain.events.event import EARLIEST
+from journey_service.repositories.access.audit import Act
+from journey_service.repositories.customers.consents import ConsentChange
+from journey_service.repositories.customers.customer_list import Listed, Wanted
+from journey_service.repositories.customers.profiles import Profile
+from journey_service.repositories.database import Database
+from journey_service.repositories.unit_of_work import Work
+from journey_service.services.journeys.transaction import View, load, view, write
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """A profile and where the customer stands."""
+
+    profile: Profile
+    view: View
+
+
+async def put_customer(  # a profile has these parts
+    database: Database,
+    company_id: int,
+    customer_id: int,
+    profile: Mapping[str, str | None],
+    *,
+    consents: Mapping[str, str],
+    by: Actor,
+    now: datetime | None = None,
+) -> tuple[Customer, bool]:
+    """Write a profile and start the journey if there is none; returns the customer, and whether it is new.
+
+    `consents` maps channels to their status; a changed one is noted with its time and who told it, and written
+    down among the changes; the others stay as they are. Saying the same again changes nothing. Raises
+    CustomerErasedError.
+    """
+
+    async def unit(work: Work) -> tuple[Customer, bool]:
+        docket = await load(work, [customer_id], now=now)
+        if customer_id not in docket.standings:
+            docket.open(customer_id, docket.now).settle(docket.now)
+        known = await work.customers.find(customer_id)
+        kept = {} if known is None else dict(known.consents)
+        changes = changed_consents(kept, consents, docket.now, by.name)
+        kept |= {change.channel: consent_of(change) for change in changes}
+        is_new = await work.customers.put(customer_id, {**profile, "consents": kept})
+        await work.consents.append({customer_id: changes})
+        if docket.journeys:
+            await write(work, docket)
+        fields = [name for name, value in profile.items() if known is None or getattr(known, name) != value]
+        if fields or changes or is_new:
+            detail = {"fields": fields, "consents": [change.channel for change in changes]}
+            await work.audit.record(by, Act("customer.write", customer_id=customer_id, detail=detail))
+        else:
+            await work.audit.record_presence(by, "put_customer", customer_id)
+        written = await work.customers.find(customer_id)
+        assert written is not None  # noqa: S101  # it was just written
+        return Customer(written, docket.view(customer_id)), is_new
+
+    return await database.run(company_id, unit)
+
+
+def changed_consents(
+    kept: Mapping[str, Mapping[str, str]], told: Mapping[str, str], at: datetime, source: str
+) -> list[ConsentChange]:
+    """What telling consents changes in those that are kept, each by channel."""
+    before = {channel: kept.get(channel, {}).get("status", "unknown") for channel in told}
+    return [
+        ConsentChange(channel, before[channel], status, at, source)
+        for channel, status in told.items()
+        if before[channel] != status
+    ]
+
+
+def consent_of(change: ConsentChange) -> dict[str, str]:
+    """A consent as the profile keeps it."""
+    return {"status": change.status, "at": change.at.isoformat(), "source": change.source}
+
+
+async def list_consents(database: Database, company_id: int, customer_id: int) -> Sequence[ConsentChange]:
+    """How a customer's consents have changed, the oldest change first. Raises CustomerNotFoundError."""
+
+    async def unit(work: Work) -> Sequence[ConsentChange]:
+        if await work.relationships.find(customer_id) is None:
+            raise CustomerNotFoundError(customer_id)
+        return await work.consents.of(customer_id)
+
+    return await database.run(company_id, unit)
+
+
+async def get_customer(database: Database, company_id: int, customer_id: int) -> Customer:
+    """One customer. Raises CustomerNotFoundError."""
+
+    async def unit(work: Work) -> Customer:
+        desk = await work.companies.desk()
+        profile = await work.customers.find(customer_id)
+        standing = await work.relationships.find(customer_id)
+        if profile is None or standing is None:
+            raise CustomerNotFoundError(customer_id)
+        return Customer(profile, view(desk, standing, desk.now))
+
+    return await database.run(company_id, unit)
+
+
+async def list_customers(
+    database: Database, company_id: int, wanted: Wanted
+) -> tuple[Sequence[Customer], Sequence[Listed]]:
+    """A page of customers with their stored scores, and the rows that the next page is continued from."""
+
+    async def unit(work: Work) -> tuple[Sequence[Customer], Sequence[Listed]]:
+        desk = await work.companies.desk()
+        listed = await work.roster.page(wanted, desk.now)
+        customers = []
+        for row in listed:
+            standing = row.standing
+            # What was not written since the last complete scoring has been found to hold then.
+            as_of = max(standing.scored_at or desk.now, desk.company.scored_at or EARLIEST)
+            stored = View(desk, standing, as_of, standing.engagement or 0, standing.risk or 0)
+            customers.append(Customer(row.profile, stored))
+        return customers, listed
+
+    return await database.run(company_id, unit)

@@ -1,0 +1,1 @@
+"""Events: ingest, its batching, and imports."""

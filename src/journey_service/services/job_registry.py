@@ -1,0 +1,31 @@
+"""Every kind of long work there is."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from journey_service.services.analytics.rollups import COUNT, count_anew
+from journey_service.services.analytics.snapshots import CHECK, REBUILD, check, rebuild
+from journey_service.services.jobs import Kind
+from journey_service.services.journeys.evaluation import EVALUATE, evaluate_all
+from journey_service.services.journeys.policy_rollout import APPLY, apply_to_all
+from journey_service.services.journeys.rescoring import RESCORE
+from journey_service.services.journeys.stage_map_rollout import ADOPT, adopt_all
+from journey_service.services.operations.data_quality import REPAIR, repair
+from journey_service.services.operations.nightly import rescore
+from journey_service.services.operations.test_clock import ADVANCE, run_advance
+from journey_service.services.stages.backtests import BACKTEST, run_backtest
+from journey_service.services.stages.previews import PREVIEW, rehearse_all
+
+KINDS: Final[Mapping[str, Kind]] = {
+    RESCORE: rescore,
+    EVALUATE: evaluate_all,
+    ADVANCE: run_advance,
+    ADOPT: adopt_all,
+    APPLY: apply_to_all,
+    PREVIEW: rehearse_all,
+    BACKTEST: run_backtest,
+    COUNT: count_anew,
+    REBUILD: rebuild,
+    CHECK: check,
+    REPAIR: repair,
+}

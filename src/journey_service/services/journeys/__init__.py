@@ -1,0 +1,1 @@
+"""Journeys: the transaction that changes them, evaluation, rescoring, rollout of a map or policy."""

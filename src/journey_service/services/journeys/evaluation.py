@@ -1,0 +1,81 @@
+"""Customers evaluated in bulk: everybody, or those named, decided as of the company's now."""
+
+from collections.abc import Sequence
+from copy import copy
+from typing import Final
+
+from journey_service.domain.access.actors import Actor
+from journey_service.domain.journeys.engine import decide
+from journey_service.repositories.access.audit import Act
+from journey_service.repositories.database import Database
+from journey_service.repositories.unit_of_work import Work
+from journey_service.services.jobs import Page, Run
+from journey_service.services.journeys.rescoring import check_known
+from journey_service.services.journeys.transaction import load, write
+
+EVALUATE: Final = "evaluate_transitions"
+CHUNK: Final = 200
+_LOWEST: Final = -(2**63)
+
+
+async def queue_evaluation(
+    database: Database, company_id: int, *, actor: Actor, customer_ids: Sequence[int] | None = None
+) -> int:
+    """Queue the evaluation of some customers, or of all; returns the job's id.
+
+    Raises CompanyNotFoundError, CustomerNotFoundError, InvalidInputError, as `queue_rescore` does.
+    """
+
+    async def unit(work: Work) -> int:
+        await work.companies.desk()
+        parameters: dict[str, object] = {}
+        if customer_ids is not None:
+            await check_known(work, customer_ids)
+            parameters["customer_ids"] = sorted(set(customer_ids))
+        job_id = await work.jobs.queue(EVALUATE, parameters, actor=actor.name)
+        await work.audit.record(actor, Act("company.evaluate", target=f"job:{job_id}"))
+        return job_id
+
+    return await database.run(company_id, unit)
+
+
+async def evaluate_all(run: Run) -> None:
+    """The job: decide everything due for each customer, and then as of now; write those for whom it matters."""
+    named = run.job.parameters.get("customer_ids")
+
+    async def page(work: Work) -> Page:
+        after = run.cursor.get("after", _LOWEST)
+        if named is None:
+            some = await work.relationships.next_customers(after, limit=CHUNK)
+        else:
+            some = [customer_id for customer_id in named if customer_id > after][:CHUNK]
+        total = None
+        if not run.cursor:
+            total = await work.relationships.count() if named is None else len(named)
+        if not some:
+            return Page({"after": after, "ended": True}, total=total)
+        moved, suppressed = await _evaluate(work, some)
+        counts = {"evaluated": len(some), "moved": moved, "suppressed": suppressed}
+        return Page({"after": some[-1]}, counts, done=len(some), total=total)
+
+    while not run.cursor.get("ended"):
+        await run.page(page)
+
+
+async def _evaluate(work: Work, customer_ids: Sequence[int]) -> tuple[int, int]:
+    """Evaluate customers, held; returns how many moves were written and how many a pin held back."""
+    docket = await load(work, customer_ids)
+    moved = suppressed = 0
+    for customer_id, standing in docket.standings.items():
+        before = copy(standing.relationship)
+        journey = docket.find(customer_id)
+        assert journey is not None  # noqa: S101  # it is among those just loaded
+        journey.bring_to(docket.now)
+        journey.evaluate(docket.now)
+        moved += len(journey.written)
+        decision = decide(journey.relationship, docket.desk.rulebook, docket.now)
+        suppressed += decision.is_suppressed
+        if not journey.written and journey.relationship == before:
+            del docket.journeys[customer_id]
+    await write(work, docket)
+    return moved, suppressed

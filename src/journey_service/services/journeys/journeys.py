@@ -1,0 +1,353 @@
+"""One customer's journey: read it, evaluate it, move and pin it by hand, write notes on it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TypeVar
+
+from journey_service.domain.access.actors import Actor
+from journey_service.domain.calendar import check_past
+from journey_service.domain.errors import (
+    CustomerNotFoundError,
+    IdempotencyKeyReusedError,
+    NoJourneyYetError,
+    NotPinnedError,
+    StaleVersionError,
+)
+from journey_service.domain.journeys import scoring
+from journey_service.domain.journeys.engine import decide
+from journey_service.domain.journeys.facts import NOTHING_YET, fold
+from journey_service.domain.journeys.journey import Journey, check_pin_until, move_request
+from journey_service.domain.journeys.relationship import Cause, Relationship, StageReason
+from journey_service.repositories.access.audit import Act
+from journey_service.repositories.database import Database
+from journey_service.repositories.journeys.relationships import Standing
+from journey_service.repositories.journeys.transitions import Entry
+from journey_service.repositories.unit_of_work import Work
+from journey_service.services.journeys.transaction import Docket, View, load, view, write
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Both scores of a customer, explained, at `as_of`."""
+
+    as_of: datetime
+    engagement: scoring.Explanation
+    risk: scoring.Explanation
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What evaluating a customer did, or would do.
+
+    `moves` are the transitions in order, `entries` the same once written. `suppressed_to` is the stage a pin
+    keeps the customer from. `reasons` are those of the decision as of now.
+    """
+
+    view: View
+    is_dry_run: bool
+    moves: tuple[Entry, ...]
+    suppressed_to: str | None
+    reasons: tuple[StageReason, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ManualMove:
+    """What a person asked for. `version` is the one they saw; `key` makes a repeated request harmless."""
+
+    to_stage: str
+    version: int
+    actor: Actor
+    key: str
+    is_repeatable: bool
+    performed_by: int | None = None
+    notes: str | None = None
+    pin_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A move by hand, and until when it was pinned because the rules would have undone it at once."""
+
+    view: View
+    entry: Entry
+    pinned_until: datetime | None
+    is_repeat: bool
+
+
+async def get_journey(database: Database, company_id: int, customer_id: int) -> View:
+    """Where a customer stands, with scores computed at the company's now. Raises CustomerNotFoundError."""
+
+    async def unit(work: Work) -> View:
+        return await _view(work, customer_id)
+
+    return await database.run(company_id, unit)
+
+
+async def get_past_journey(database: Database, company_id: int, customer_id: int, as_of: datetime) -> View:
+    """Where a customer stood at a past instant, in the words of the map in force then.
+
+    The stage is the ledger's; facts and scores are those of the events that had occurred, whenever they were told.
+    Pins and notes have no history, and are left out. Raises CustomerNotFoundError, NoJourneyYetError, and
+    InvalidInputError for an instant that is yet to come.
+    """
+
+    async def unit(work: Work) -> View:
+        seen = await _view(work, customer_id)
+        check_past(as_of, seen.desk.now)
+        standing, present = seen.standing, seen.desk
+        entry = await work.transitions.at(standing.id, as_of)
+        if entry is None:
+            raise NoJourneyYetError(customer_id)
+        move = entry.transition
+        facts = NOTHING_YET
+        for event in await work.events.of(standing.id, customer_id, until=as_of):
+            facts = fold(facts, event, present.rulebook.policy)
+        then = Relationship(
+            customer_id=customer_id,
+            current_stage=move.to_stage,
+            stage_entered_at=move.transitioned_at,
+            version=move.seq,
+            facts=facts,
+            previous_stage=move.from_stage,
+        )
+        stage_map = await work.stage_maps.in_force(as_of)
+        if move.to_stage not in stage_map.by_key:  # dated before the version that brought the stage
+            stage_map = await work.stage_maps.get(move.map_version)
+        desk = replace(
+            present,
+            company=replace(present.company, map_version=stage_map.version),
+            rulebook=present.rulebook._replace(stage_map=stage_map),
+        )
+        return view(desk, Standing(standing.id, then, created_at=standing.created_at), as_of)
+
+    return await database.run(company_id, unit)
+
+
+async def get_scores(database: Database, company_id: int, customer_id: int) -> Scores:
+    """Both scores with every factor. Raises CustomerNotFoundError."""
+    seen = await get_journey(database, company_id, customer_id)
+    facts, policy = seen.standing.relationship.facts, seen.desk.rulebook.policy
+    return Scores(
+        seen.as_of,
+        scoring.explain_engagement(facts, policy, seen.as_of),
+        scoring.explain_risk(facts, policy, seen.as_of),
+    )
+
+
+async def list_transitions(
+    database: Database, company_id: int, customer_id: int, *, before: int | None, limit: int
+) -> tuple[View, list[Entry]]:
+    """A journey's ledger, newest first, with a seq below `before`. Raises CustomerNotFoundError."""
+
+    async def unit(work: Work) -> tuple[View, list[Entry]]:
+        seen = await _view(work, customer_id)
+        return seen, await work.transitions.page(seen.standing.id, before=before, limit=limit)
+
+    return await database.run(company_id, unit)
+
+
+async def evaluate(
+    database: Database, company_id: int, customer_id: int, *, by: Actor | None, now: datetime | None = None
+) -> Evaluation:
+    """Decide everything due for a customer up to now; without anybody who wants it done (a dry run), only tell.
+
+    Raises CustomerNotFoundError.
+    """
+
+    async def unit(work: Work) -> Evaluation:
+        docket, journey = await _hold(work, customer_id, now)
+        journey.bring_to(docket.now)
+        journey.evaluate(max(docket.now, journey.relationship.stage_entered_at))
+        decision = decide(journey.relationship, docket.desk.rulebook, docket.now)
+        suppressed = decision.move.to_stage if decision.is_suppressed and decision.move else None
+        reasons = decision.reasons
+        if by is None:
+            entries = tuple(Entry(0, transition, docket.now) for transition in journey.written)
+            return Evaluation(docket.view(customer_id), True, entries, suppressed, reasons)
+        by_key = await write(work, docket)
+        entries = tuple(by_key[customer_id, transition.seq] for transition in journey.written)
+        detail = {"moves": len(entries)}
+        await work.audit.record(by, Act("customer.evaluate", customer_id=customer_id, detail=detail))
+        return Evaluation(docket.view(customer_id), False, entries, suppressed, reasons)
+
+    return await database.run(company_id, unit)
+
+
+async def move(
+    database: Database, company_id: int, customer_id: int, request: ManualMove, *, now: datetime | None = None
+) -> Moved:
+    """Move a customer by hand.
+
+    What was due before is decided first and kept even if the request then turns out to be stale: it was true
+    with or without it. Raises CustomerNotFoundError, StaleVersionError, StageConflictError,
+    InactiveStageError, IdempotencyKeyReusedError, InvalidInputError.
+    """
+
+    async def unit(work: Work) -> Moved | StaleVersionError:
+        docket, journey = await _hold(work, customer_id, now)
+        if request.is_repeatable:
+            earlier = await work.transitions.by_cause(
+                docket.standings[customer_id].id, Cause("manual", request.key)
+            )
+            if earlier is not None:
+                _check_same(earlier, request)
+                await work.audit.record_presence(request.actor, "post_transition", customer_id)
+                return Moved(docket.view(customer_id), earlier, _pinned_until(earlier), is_repeat=True)
+        journey.bring_to(docket.now)
+        if journey.relationship.version != request.version:
+            return await _stale(work, docket, journey)
+        if request.pin_until is not None:
+            check_pin_until(request.pin_until, docket.now, "/pin_until")
+        was_pinned = journey.move(
+            request.to_stage,
+            docket.now,
+            actor=request.actor.name,
+            key=request.key,
+            performed_by=request.performed_by,
+            notes=request.notes,
+            pin_until=request.pin_until,
+        )
+        entries = await write(work, docket)
+        entry = entries[customer_id, journey.relationship.version]
+        moved = {
+            "from": entry.transition.from_stage,
+            "to": entry.transition.to_stage,
+            "seq": entry.transition.seq,
+        }
+        await work.audit.record(request.actor, Act("customer.move", customer_id=customer_id, detail=moved))
+        pinned_until = journey.relationship.pin_until if was_pinned else None
+        return Moved(docket.view(customer_id), entry, pinned_until, is_repeat=False)
+
+    return _or_raise(await database.run(company_id, unit))
+
+
+async def pin(
+    database: Database,
+    company_id: int,
+    customer_id: int,
+    *,
+    until: datetime,
+    version: int,
+    by: Actor,
+    now: datetime | None = None,
+) -> View:
+    """Hold a customer in the present stage until a date, or change that date.
+
+    Raises CustomerNotFoundError, StaleVersionError, InvalidInputError.
+    """
+
+    async def unit(work: Work) -> View | StaleVersionError:
+        docket, journey = await _hold(work, customer_id, now)
+        journey.bring_to(docket.now)
+        if journey.relationship.version != version:
+            return await _stale(work, docket, journey)
+        check_pin_until(until, docket.now, "/pin_until")
+        journey.pin(until, docket.now)
+        await write(work, docket)
+        detail = {"until": until.isoformat()}
+        await work.audit.record(by, Act("customer.pin", customer_id=customer_id, detail=detail))
+        return docket.view(customer_id)
+
+    return _or_raise(await database.run(company_id, unit))
+
+
+async def unpin(
+    database: Database,
+    company_id: int,
+    customer_id: int,
+    *,
+    version: int,
+    by: Actor,
+    now: datetime | None = None,
+) -> View:
+    """Lift a pin: the customer is decided at once, as at its end.
+
+    Raises CustomerNotFoundError, NotPinnedError, StaleVersionError.
+    """
+
+    async def unit(work: Work) -> View | StaleVersionError:
+        docket, journey = await _hold(work, customer_id, now)
+        journey.bring_to(docket.now)
+        if journey.relationship.version != version:
+            return await _stale(work, docket, journey)
+        if not journey.relationship.is_pinned(docket.now):
+            raise NotPinnedError
+        journey.unpin(docket.now)
+        await write(work, docket)
+        await work.audit.record(by, Act("customer.unpin", customer_id=customer_id))
+        return docket.view(customer_id)
+
+    return _or_raise(await database.run(company_id, unit))
+
+
+async def annotate(
+    database: Database,
+    company_id: int,
+    customer_id: int,
+    values: Mapping[str, object],
+    *,
+    version: int,
+    by: Actor,
+) -> View:
+    """Write notes or metadata on a journey. Raises CustomerNotFoundError, StaleVersionError."""
+
+    async def unit(work: Work) -> View:
+        docket, journey = await _hold(work, customer_id, None)
+        if journey.relationship.version != version:
+            raise StaleVersionError(journey.relationship.version)
+        await work.relationships.annotate(docket.standings[customer_id].id, values)
+        detail = {"fields": sorted(values)}
+        await work.audit.record(by, Act("customer.annotate", customer_id=customer_id, detail=detail))
+        return await _view(work, customer_id)
+
+    return await database.run(company_id, unit)
+
+
+async def _view(work: Work, customer_id: int) -> View:
+    desk = await work.companies.desk()
+    standing = await work.relationships.find(customer_id)
+    if standing is None:
+        raise CustomerNotFoundError(customer_id)
+    return view(desk, standing, desk.now)
+
+
+async def _hold(work: Work, customer_id: int, now: datetime | None) -> tuple[Docket, Journey]:
+    docket = await load(work, [customer_id], now=now)
+    journey = docket.find(customer_id)
+    if journey is None:
+        raise CustomerNotFoundError(customer_id)
+    return docket, journey
+
+
+async def _stale(work: Work, docket: Docket, journey: Journey) -> StaleVersionError:
+    """The answer to a change that is based on an old version; what fell due meanwhile is kept."""
+    if journey.written:
+        await write(work, docket)
+    return StaleVersionError(journey.relationship.version)
+
+
+def _pinned_until(earlier: Entry) -> datetime | None:
+    noted = (earlier.transition.request or {}).get("pinned_until")
+    return None if noted is None else datetime.fromisoformat(noted)
+
+
+def _check_same(earlier: Entry, request: ManualMove) -> None:
+    first = move_request(earlier.transition)
+    pin_until = None if request.pin_until is None else request.pin_until.isoformat(timespec="microseconds")
+    asked = {
+        "to_stage": request.to_stage,
+        "notes": request.notes,
+        "performed_by": request.performed_by,
+        "pin_until": pin_until,
+    }
+    if first != asked:
+        raise IdempotencyKeyReusedError
+
+
+def _or_raise(result: T | StaleVersionError) -> T:
+    if isinstance(result, StaleVersionError):
+        raise result
+    return result

@@ -1,0 +1,193 @@
+"""A new policy reaches the customers, page by page.
+
+The policy is in force at once and for everybody. A page takes its customers over: what was due before is decided by
+the former policy, then they are decided anew as of the instant of the change, silently. Whoever is touched before
+their page comes is decided by the new policy, as everybody is from then on.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from journey_service.domain.companies.policy import CompanyPolicy, parse_policy, policy_to_json
+from journey_service.domain.events.event import LATEST, Event
+from journey_service.domain.journeys import scoring
+from journey_service.domain.journeys.facts import NOTHING_YET, Facts, fold
+from journey_service.domain.journeys.journey import Journey
+from journey_service.domain.journeys.relationship import Rulebook
+from journey_service.repositories.journeys.relationships import Standing
+from journey_service.repositories.operations.jobs import Job
+from journey_service.repositories.unit_of_work import Work
+from journey_service.services.jobs import Page, Run
+from journey_service.services.journeys.transaction import Adoption, Docket, load, write
+
+APPLY: Final = "apply_policy"
+CHUNK: Final = 200
+CAUSE: Final = "policy"
+_LOWEST: Final = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change of the policy, as its job keeps it: when it was, in the company's time and in the database's.
+
+    `map_version` was in force then. Relationships up to the id `beyond` have gone through it already.
+    """
+
+    at: datetime
+    clock: datetime
+    map_version: int
+    former: CompanyPolicy
+    beyond: int = _LOWEST
+
+    def to_json(self, beyond: int | None = None) -> dict[str, object]:
+        """As parameters of a job."""
+        return {
+            "at": self.at.isoformat(),
+            "clock": self.clock.isoformat(),
+            "map_version": self.map_version,
+            "former": policy_to_json(self.former),
+            "beyond": self.beyond if beyond is None else max(beyond, self.beyond),
+        }
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any]) -> "Change":
+        """As the parameters of a job tell it."""
+        at, clock = datetime.fromisoformat(raw["at"]), datetime.fromisoformat(raw["clock"])
+        return cls(at, clock, raw["map_version"], parse_policy(raw["former"]), raw["beyond"])
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One change as one customer goes through it: to which policy, and as of when they are decided anew."""
+
+    change: Change
+    policy: CompanyPolicy
+    at: datetime
+
+
+def left_of(job: Job) -> Iterator[dict[str, object]]:
+    """The changes that customers have yet to go through, each with how far it is."""
+    cursor = job.cursor or {}
+    if not cursor.get("ended"):
+        for raw in job.parameters["changes"]:
+            yield Change.of(raw).to_json(cursor.get("beyond", _LOWEST))
+
+
+async def changes_under_way(work: Work) -> Sequence[Change]:
+    """The changes that some customers have yet to go through; almost always none."""
+    job_id = await work.jobs.under_way(APPLY)
+    job = None if job_id is None else await work.jobs.find(job_id)
+    return [] if job is None else [Change.of(raw) for raw in left_of(job)]
+
+
+async def apply_to_all(run: Run) -> None:
+    """The job: take every customer through the changes of the policy, by keyset."""
+    changes = [Change.of(raw) for raw in run.job.parameters["changes"]]
+
+    async def page(work: Work) -> Page:
+        beyond = run.cursor.get("beyond", _LOWEST)
+        # By relationship: customers may be given another id meanwhile, when they are erased.
+        some = await work.pasts.page(beyond, limit=CHUNK, until=LATEST, known_until=LATEST)
+        if not some:
+            await work.companies.set_scored(changes[-1].at)
+            # Customers may have come meanwhile: in the end there were as many as were seen.
+            return Page({"beyond": beyond, "ended": True}, total=run.counts.get("decided", 0))
+        total = await work.relationships.count() if beyond == _LOWEST else None
+        docket = await load(work, [past.customer_id for past in some])
+        if len(docket.standings) < len(some):
+            return Page({"beyond": beyond}, total=total)  # erased in between: looked for under the new id
+        counts = await _go_over(work, docket, changes)
+        return Page({"beyond": some[-1].id}, counts, done=len(some), total=total)
+
+    while not run.cursor.get("ended"):
+        await run.page(page)
+
+
+async def _go_over(work: Work, docket: Docket, changes: Sequence[Change]) -> dict[str, int]:
+    """Take customers, held, through the changes, and write those for whom that changes anything."""
+    policy = docket.desk.rulebook.policy
+    moved = 0
+    for customer_id, standing in docket.standings.items():
+        before = copy(standing.relationship)
+        journey = await taken_over(work, docket, standing, changes)
+        moved += any(row.cause.kind == CAUSE for row in journey.written)
+        facts = journey.relationship.facts
+        at = max(journey.decided_at or docket.now, *_scored(docket, standing))
+        scores = scoring.engagement(facts, policy, at), scoring.risk(facts, policy, at)
+        sums = {facts.lifetime_cents(change.former) for change in changes}
+        if (
+            journey.written
+            or journey.relationship != before
+            or scores != (standing.engagement, standing.risk)
+            or sums != {facts.lifetime_cents(policy)}
+        ):
+            docket.journeys[customer_id] = journey
+    await write(work, docket, as_decided=True)
+    return {"decided": len(docket.standings), "moved": moved, "changed": len(docket.journeys)}
+
+
+def _scored(docket: Docket, standing: Standing) -> Iterator[datetime]:
+    yield from (at for at in (standing.scored_at, docket.desk.company.scored_at) if at is not None)
+
+
+async def taken_over(work: Work, docket: Docket, standing: Standing, changes: Sequence[Change]) -> Journey:
+    """A customer's journey, gone over to every map and policy that has come into force, in the order of time."""
+    relationship, present = standing.relationship, docket.desk.rulebook
+    version = max(relationship.map_version, docket.adoptions.adopted_version)
+    maps = deque(one for one in docket.adoptions.pending if one.rulebook.stage_map.version > version)
+    stage_map = docket.adoptions.former[version].stage_map if maps else present.stage_map
+    steps, calls = await _steps(work, docket, standing, changes)
+    journey = Journey(relationship, Rulebook(stage_map, steps[0].change.former if steps else present.policy))
+    for step in steps:
+        while maps and maps[0].rulebook.stage_map.version <= step.change.map_version:
+            _adopt(journey, maps.popleft())
+        journey.revise(
+            Rulebook(journey.rulebook.stage_map, step.policy),
+            step.change.at,
+            at=step.at,
+            facts=None if calls is None else _with_calls(relationship.facts, calls, step.policy),
+        )
+    for adoption in maps:
+        _adopt(journey, adoption)
+    return journey
+
+
+def _adopt(journey: Journey, adoption: Adoption) -> None:
+    rulebook = Rulebook(adoption.rulebook.stage_map, journey.rulebook.policy)
+    journey.adopt(rulebook, adoption.at, adoption.activation)
+
+
+async def _steps(
+    work: Work, docket: Docket, standing: Standing, changes: Sequence[Change]
+) -> tuple[Sequence[Step], Sequence[Event] | None]:
+    """What is left for a customer to go through; and their events, where other calls than before are long ones.
+
+    Whoever was written since a change was decided by it then: as of that instant things may be known that were not,
+    so they are decided as of when it ended, or now.
+    """
+    policies = [*(change.former for change in changes), docket.desk.rulebook.policy][1:]
+    steps = [
+        Step(change, policy, change.at)
+        for change, policy in zip(changes, policies, strict=True)
+        if standing.id > change.beyond
+    ]
+    calls = None
+    if any(s.policy.scoring.long_call_seconds != s.change.former.scoring.long_call_seconds for s in steps):
+        calls = await work.events.of(standing.id, standing.relationship.customer_id, until=LATEST)
+    written = standing.updated_at
+    since = [place for place, step in enumerate(steps) if written is not None and step.change.clock < written]
+    if since:
+        last, *later = steps[since[-1] :]
+        steps = [Step(last.change, last.policy, later[0].at if later else docket.now), *later]
+    return steps, calls
+
+
+def _with_calls(facts: Facts, calls: Sequence[Event], policy: CompanyPolicy) -> Facts:
+    folded = NOTHING_YET
+    for event in calls:
+        folded = fold(folded, event, policy)
+    return facts._replace(long_calls=folded.long_calls)

@@ -1,0 +1,139 @@
+"""Stored scores brought up to an instant: every night, or when somebody asks for it."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from journey_service.domain.access.actors import Actor
+from journey_service.domain.errors import (
+    CustomerNotFoundError,
+    Fault,
+    InvalidInputError,
+    RacesLostError,
+    UnavailableError,
+)
+from journey_service.repositories.access.audit import Act
+from journey_service.repositories.database import Database
+from journey_service.repositories.unit_of_work import Work
+from journey_service.services.jobs import LeaseLostError, Page, Run
+from journey_service.services.journeys.sweep import decide_due
+
+RESCORE: Final = "rescore"
+CHUNK: Final = 1_000
+"""How many customers one transaction looks at; of these it holds and writes those whose scores have changed."""
+LARGEST_CHUNK: Final = 5_000
+MOST_NAMED: Final = 10_000
+_LOWEST: Final = 0
+_PAUSE_SECONDS: Final = 0.02
+
+_LOGGER = logging.getLogger(__name__)
+
+
+async def queue_rescore(
+    database: Database,
+    company_id: int,
+    *,
+    actor: Actor,
+    customer_ids: Sequence[int] | None = None,
+    chunk: int = CHUNK,
+) -> int:
+    """Queue rescoring as of the company's now: of some customers, or of all. Returns the job's id.
+
+    Raises CompanyNotFoundError, CustomerNotFoundError for the one customer named, InvalidInputError for
+    unknown ones among several.
+    """
+
+    async def unit(work: Work) -> int:
+        desk = await work.companies.desk()
+        parameters = {"as_of": desk.now.isoformat(), "chunk": chunk, "night": None}
+        if customer_ids is not None:
+            await check_known(work, customer_ids)
+            parameters["customer_ids"] = sorted(set(customer_ids))
+        job_id = await work.jobs.queue(RESCORE, parameters, actor=actor.name)
+        await work.audit.record(actor, Act("company.rescore", target=f"job:{job_id}"))
+        return job_id
+
+    return await database.run(company_id, unit)
+
+
+async def check_known(work: Work, customer_ids: Sequence[int]) -> None:
+    """Refuse customers who have no journey."""
+    known = await work.relationships.known(customer_ids)
+    missing = [index for index, customer_id in enumerate(customer_ids) if customer_id not in known]
+    if missing and len(customer_ids) == 1:
+        raise CustomerNotFoundError(customer_ids[0])
+    if missing:
+        raise InvalidInputError(
+            [Fault(f"/customer_ids/{index}", "is not a known customer") for index in missing]
+        )
+
+
+async def sweep_company(run: Run) -> None:
+    """Decide whoever is due in the company, and wait for those who are in other hands.
+
+    Whoever cannot be decided is a matter for the sweep, which tries one by one: scores do not wait for that.
+    """
+
+    async def batch(work: Work) -> Page:
+        swept = await decide_due(work)
+        is_over = not swept.decided and not await anybody_due(work)
+        return Page({"after": _LOWEST} if is_over else {}, {"decided": swept.decided, "moved": swept.moved})
+
+    try:
+        while "after" not in run.cursor:
+            page = await run.page(batch)
+            if not page.cursor and not page.counts["decided"]:
+                await asyncio.sleep(_PAUSE_SECONDS)
+    except RacesLostError:
+        _LOGGER.exception("sweeping company %d before it is scored lost every race", run.company_id)
+    except (LeaseLostError, UnavailableError):
+        raise
+    except Exception:
+        _LOGGER.exception("sweeping company %d before it is scored failed", run.company_id)
+
+
+async def anybody_due(work: Work) -> bool:
+    """Whether a customer is due, in whoever's hands."""
+    return await work.relationships.is_anybody_due((await work.companies.desk()).now)
+
+
+async def score_company(run: Run, as_of: datetime) -> None:
+    """Write the scores of every customer that are others as of an instant, by keyset."""
+    chunk = run.job.parameters.get("chunk", CHUNK)
+
+    async def page(work: Work) -> Page:
+        after = run.cursor.get("after", _LOWEST)
+        total = await work.relationships.count() if after == _LOWEST else None
+        policy = (await work.companies.desk()).rulebook.policy
+        found = await work.scores.page(after, limit=chunk, as_of=as_of, policy=policy)
+        if found.last_id is None:
+            await work.companies.set_scored(as_of)
+            return Page({"after": after, "scored": True}, total=total)
+        changed = await work.scores.rewrite(found.changed, as_of=as_of, policy=policy)
+        counts = {"scored": found.seen, "changed": changed}
+        return Page({"after": found.last_id}, counts, done=found.seen, total=total)
+
+    while not run.cursor.get("scored"):
+        await run.page(page)
+
+
+async def score_named(run: Run, named: Sequence[int], as_of: datetime) -> None:
+    """Rescore the named customers as of an instant, page by page."""
+    chunk = run.job.parameters.get("chunk", CHUNK)
+
+    async def page(work: Work) -> Page:
+        at = run.cursor.get("at", 0)
+        some = named[at : at + chunk]
+        policy = (await work.companies.desk()).rulebook.policy
+        changed = await work.scores.rewrite(await work.scores.ids(some), as_of=as_of, policy=policy)
+        return Page(
+            {"at": at + len(some)},
+            {"scored": len(some), "changed": changed},
+            done=len(some),
+            total=len(named),
+        )
+
+    while run.cursor.get("at", 0) < len(named):
+        await run.page(page)

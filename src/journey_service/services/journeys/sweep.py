@@ -1,0 +1,147 @@
+"""The due sweep: whoever falls due is decided, each at the own instant, by as many workers as there are."""
+
+import asyncio
+import logging
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+from journey_service.domain.errors import RacesLostError, UnavailableError
+from journey_service.repositories.database import Database
+from journey_service.repositories.unit_of_work import Work
+from journey_service.services.journeys.transaction import Docket, load, load_due, write
+
+LARGEST_BATCH: Final = 200
+"""How many customers one transaction holds at most, so that online traffic waits for milliseconds only."""
+_BATCHES_A_TURN: Final = 5
+_LEFT_OUT_SECONDS: Final = 600.0
+
+_LOGGER = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Swept:
+    """What a sweep has done: customers decided, and moves written."""
+
+    decided: int = 0
+    moved: int = 0
+
+    def add(self, other: "Swept") -> None:
+        """Count another sweep in."""
+        self.decided += other.decided
+        self.moved += other.moved
+
+
+async def sweep_batch(
+    database: Database, company_id: int, *, limit: int = LARGEST_BATCH, without: Collection[int] = ()
+) -> Swept:
+    """Decide the customers of one company who are due longest, in one transaction.
+
+    Nothing decided means that nobody was due, or that whoever was is in other hands at this moment.
+    """
+
+    async def unit(work: Work) -> Swept:
+        return await decide_due(work, limit=limit, without=without)
+
+    return await database.run(company_id, unit)
+
+
+async def decide_due(work: Work, *, limit: int = LARGEST_BATCH, without: Collection[int] = ()) -> Swept:
+    """The sweep's part of a transaction."""
+    return await _decide(work, await load_due(work, limit=limit, without=without))
+
+
+async def _decide_one(work: Work, customer_id: int) -> Swept:
+    return await _decide(work, await load(work, [customer_id]))
+
+
+async def _decide(work: Work, docket: Docket) -> Swept:
+    for customer_id in docket.standings:
+        journey = docket.find(customer_id)
+        assert journey is not None  # noqa: S101  # it is among those just loaded
+        journey.bring_to(docket.now)
+    await write(work, docket, as_decided=True)
+    return Swept(len(docket.journeys), sum(len(journey.written) for journey in docket.journeys.values()))
+
+
+@dataclass(slots=True)
+class Sweeper:
+    """Sweeps all companies in turns, so that a busy one cannot keep the others waiting.
+
+    A customer whom the service fails to decide must not hold up the others: they are left out for ten minutes,
+    and stay due, where the health check finds them.
+    """
+
+    database: Database
+    _failing: dict[int, dict[int, float]] = field(default_factory=dict)
+
+    async def sweep(self) -> Swept:
+        """Decide everybody due in any company."""
+        total = Swept()
+        waiting = await self.database.dispatch(lambda dispatch: dispatch.due.companies_with_customers())
+        while waiting:
+            left = []
+            for company_id in waiting:
+                turn = await self._turn(company_id)
+                total.add(turn)
+                if turn.decided:
+                    left.append(company_id)
+            waiting = left
+        return total
+
+    async def _turn(self, company_id: int) -> Swept:
+        """Up to a thousand customers of one company; nothing decided when none are left."""
+        total = Swept()
+        for _ in range(_BATCHES_A_TURN):
+            without = self._left_out(company_id)
+            try:
+                batch = await sweep_batch(self.database, company_id, without=without)
+            except Exception as error:
+                if _concerns_everybody(error):
+                    raise
+                _LOGGER.exception(
+                    "sweeping company %d failed; its customers are tried one by one", company_id
+                )
+                batch = await self._one_by_one(company_id)
+            total.add(batch)
+            if batch.decided < LARGEST_BATCH:
+                break
+        return total
+
+    def _left_out(self, company_id: int) -> list[int]:
+        now = _now()
+        return [customer for customer, until in self._failing.get(company_id, {}).items() if now < until]
+
+    async def _one_by_one(self, company_id: int) -> Swept:
+        """Decide the next customers alone, and remember whom it is that fails."""
+        failing = self._failing.setdefault(company_id, {})
+        total = Swept()
+
+        async def due(work: Work) -> list[int]:
+            desk = await work.companies.desk()
+            without = self._left_out(company_id)
+            found = await work.relationships.lock_due(desk.now, limit=LARGEST_BATCH, without=without)
+            return sorted(found)
+
+        for customer_id in await self.database.run(company_id, due):
+            try:
+                total.add(await self.database.run(company_id, partial(_decide_one, customer_id=customer_id)))
+            except Exception as error:
+                if _concerns_everybody(error):
+                    raise
+                # In one line: the whole traceback has just been told for their batch.
+                _LOGGER.error(  # noqa: TRY400
+                    "customer %d of company %d cannot be decided: %r", customer_id, company_id, error
+                )
+                failing[customer_id] = _now() + _LEFT_OUT_SECONDS
+        return total
+
+
+def _concerns_everybody(error: Exception) -> bool:
+    """Whether the database itself is in the way, and not a customer whom no try can decide."""
+    return isinstance(error, UnavailableError) and not isinstance(error, RacesLostError)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,1 @@
+"""Running the service: nightly runs, test clocks, health, retention, reconciliation, repair."""

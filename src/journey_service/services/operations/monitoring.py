@@ -1,0 +1,95 @@
+"""The figures of companies as somebody sees them who watches over all: the last thirty days, looked at now and then."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from journey_service.domain.analytics import aggregates as figures
+from journey_service.domain.analytics.date_ranges import Period, Range
+from journey_service.domain.errors import CompanyNotFoundError, UnavailableError
+from journey_service.repositories.database import Database
+from journey_service.repositories.unit_of_work import Work
+from journey_service.services.analytics.cohorts import automated
+from journey_service.services.analytics.query_context import frame_of
+
+FRESH_SECONDS: Final = 60.0
+"""For how long figures are told again before they are looked at anew, however often somebody scrapes."""
+_THIRTY_DAYS: Final = Range(Period.MONTH)
+
+
+@dataclass(frozen=True, slots=True)
+class StageWatched:
+    """A stage: who is in it; of the visits that ended, their mean length in days and the share that led on."""
+
+    key: str
+    customers: int
+    mean_days: Decimal | None
+    conversion: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """One company: its stages, customers by band of risk, and which share of its actions succeeded."""
+
+    company_id: int
+    stages: Sequence[StageWatched]
+    bands: Sequence[tuple[str, int]]
+    succeeded: float | None
+
+
+class Watch:
+    """The figures of the first companies by id, at most a minute old."""
+
+    def __init__(self, database: Database, *, most: int) -> None:
+        self._database = database
+        self._most = most
+        self._turn = asyncio.Lock()
+        self._known: Sequence[Watched] = ()
+        self._until = 0.0
+
+    async def look(self) -> Sequence[Watched]:
+        """What there is to see; where the database does not answer, what was seen last."""
+        async with self._turn:
+            if self._most and time.monotonic() >= self._until:
+                with suppress(UnavailableError):
+                    self._known = await self._look()
+                self._until = time.monotonic() + FRESH_SECONDS
+            return self._known
+
+    async def _look(self) -> Sequence[Watched]:
+        ids = await self._database.dispatch(lambda dispatch: dispatch.due.counted_companies(self._most))
+        found = []
+        for id_ in ids:
+            with suppress(CompanyNotFoundError):
+                found.append(await self._database.run(id_, watched, at_one_instant=True))
+        return found
+
+
+async def watched(work: Work) -> Watched:
+    """One company's figures of now, and of the last thirty days."""
+    frame = await frame_of(work, _THIRTY_DAYS)
+    customers = figures.customers_by_stage(await work.rollups.moves_ever())
+    moves = await work.rollups.moves(*frame.days)
+    ended = figures.ended_by_stage(moves)
+    conversions = {each.stage.key: each for each in figures.conversions(frame.stage_map, moves)}
+    stages = []
+    for stage in figures.shown(frame.stage_map, {*customers, *ended}):
+        number, micros = ended.get(stage.key, (0, 0))
+        conversion = conversions.get(stage.key)
+        stages.append(
+            StageWatched(
+                stage.key,
+                customers.get(stage.key, 0),
+                figures.in_days(micros, number) if number else None,
+                conversion.converted / conversion.visits if conversion and conversion.visits else None,
+            )
+        )
+    bands = [(band.name, number) for band, number in figures.banded(await work.figures.risks())]
+    actions = automated(await work.figures.actions(frame.days, frame.zone))
+    done = sum(each.done for each in actions)
+    finished = done + sum(each.dead for each in actions)
+    return Watched(work.company_id, stages, bands, done / finished if finished else None)

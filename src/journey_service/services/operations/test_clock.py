@@ -1,0 +1,151 @@
+"""Test clocks: a company's time stands still until it is moved, and all that falls due on the way is done.
+
+The clock is moved first, and what has so fallen due is then decided customer by customer, each at the own
+instants, exactly as the sweep does it for everybody: whoever is told something meanwhile is brought to the
+new time before. Nightly runs on the way are written down one by one; scores are written as of the last.
+"""
+
+from copy import copy
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from journey_service.domain.access.actors import Actor
+from journey_service.domain.actions.action_plan import OLDEST_MOVE
+from journey_service.domain.calendar import latest_night, next_night, night_at, nights_between
+from journey_service.domain.errors import InvalidInputError, NoTestClockError
+from journey_service.repositories.access.audit import Act
+from journey_service.repositories.companies.companies import Company
+from journey_service.repositories.database import Database
+from journey_service.repositories.operations.jobs import Job
+from journey_service.repositories.unit_of_work import Work
+from journey_service.services.analytics.snapshots import take_snapshots
+from journey_service.services.companies.provisioning import get_desk
+from journey_service.services.jobs import LEASE_SECONDS, Errand, Page, Progress, Run, queue_errand, run_errand
+from journey_service.services.journeys.action_planning import Moved, follow, is_simulated
+from journey_service.services.journeys.rescoring import score_company, sweep_company
+from journey_service.services.journeys.transaction import load, write
+from journey_service.services.operations.retention import clear_old
+
+ADVANCE: Final = "advance_clock"
+PATIENCE_SECONDS: Final = 10.0
+"""How long a caller is kept waiting before the rest is left to the worker."""
+CHUNK: Final = 200
+LONGEST_STEP: Final = timedelta(days=50 * 365)
+"""Every night on the way is written down while the clock is held: a step is as long as that may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Advanced:
+    """A clock that was moved, and the job that does what fell due on the way."""
+
+    company: Company
+    now: datetime
+    job: Job
+
+
+async def advance(
+    database: Database,
+    company_id: int,
+    to: datetime | None,
+    *,
+    actor: Actor,
+    patience_seconds: float | None = PATIENCE_SECONDS,
+    lease_seconds: float = LEASE_SECONDS,
+    on_progress: Progress | None = None,
+) -> Advanced:
+    """Move a test clock to an instant, or (None) release the company to real time; do what falls due.
+
+    Returns once all is done, or when patience ends, with the job still to be gone on with by the worker.
+    Raises CompanyNotFoundError, NoTestClockError for a company in real time, and InvalidInputError for an
+    instant before the clock's, or a release while the clock is ahead of real time.
+    """
+
+    async def unit(work: Work) -> Errand:
+        return await _move(work, to, actor, lease_seconds)
+
+    errand = await database.run(company_id, unit)
+    job = await run_errand(
+        database,
+        company_id,
+        errand,
+        run_advance,
+        lease_seconds=lease_seconds,
+        patience_seconds=patience_seconds,
+        on_progress=on_progress,
+    )
+    desk = await get_desk(database, company_id)
+    return Advanced(desk.company, desk.now, job)
+
+
+async def run_advance(run: Run) -> None:
+    """The job: decide all that has fallen due, then score as of the last night on the way."""
+    await sweep_company(run)
+    await settle_company(run)
+    as_of = run.job.parameters["as_of"]
+    if as_of is not None:
+        await score_company(run, datetime.fromisoformat(as_of))
+        await clear_old(run)
+        await take_snapshots(run)
+
+
+async def settle_company(run: Run) -> None:
+    """Let whatever actions have fallen due happen, each at its own instant."""
+
+    async def page(work: Work) -> Page:
+        desk = await work.companies.desk()
+        some = await work.outbox.waiting(desk.now, limit=CHUNK) if is_simulated(desk) else []
+        if not some:
+            return Page({**run.cursor, "settled": True})
+        docket = await load(work, some)
+        unmoved = []
+        for customer_id, standing in docket.standings.items():
+            before = copy(standing.relationship)
+            journey = docket.find(customer_id)
+            assert journey is not None  # noqa: S101  # it is among those just loaded
+            journey.bring_to(docket.now)
+            if not journey.written and journey.relationship == before:
+                del docket.journeys[customer_id]
+                unmoved.append(Moved(standing.id, journey, is_new=False))
+        await write(work, docket, as_decided=True)
+        await follow(work, docket.desk, unmoved, now=docket.now, runs_actions=True)
+        return Page(run.cursor, {"acted_on": len(some)})
+
+    while not run.cursor.get("settled"):
+        await run.page(page)
+
+
+async def _move(work: Work, to: datetime | None, actor: Actor, lease_seconds: float) -> Errand:
+    desk = await work.companies.hold()
+    before = desk.company.clock_at
+    if before is None:
+        raise NoTestClockError(work.company_id)
+    target = desk.clock if to is None else to
+    if target < before:
+        pointer, what = ("/release", "real time") if to is None else ("/advance_to", "it")
+        raise InvalidInputError.at(
+            pointer, f"a clock goes forwards only: {what} lies before the company's {before.isoformat()}"
+        )
+    if to is not None and target - before > LONGEST_STEP:
+        raise InvalidInputError.at("/advance_to", f"lies more than {LONGEST_STEP.days} days ahead")
+    zone = ZoneInfo(desk.company.timezone)
+    nights = [(night, night_at(night, zone)) for night in nights_between(before, target, zone)]
+    parameters: dict[str, Any] = {
+        "from": before.isoformat(),
+        "to": target.isoformat(),
+        "is_release": to is None,
+        "nights": len(nights),
+        "as_of": nights[-1][1].isoformat() if nights else None,
+    }
+    await work.companies.set_clock(None if to is None else target)
+    if to is None:
+        await work.outbox.release_clock(target, target - OLDEST_MOVE)
+    await work.companies.set_next_night(night_at(next_night(latest_night(target, zone), zone), zone))
+    errand = await queue_errand(
+        work, ADVANCE, parameters, actor=actor.name, is_for_here=True, lease_seconds=lease_seconds
+    )
+    await work.jobs.note_nights(nights, errand.job.id)
+    moved = {"from": parameters["from"], "to": parameters["to"], "is_release": to is None}
+    await work.audit.record(actor, Act("company.clock", target=f"job:{errand.job.id}", detail=moved))
+    return errand

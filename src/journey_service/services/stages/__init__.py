@@ -1,0 +1,1 @@
+"""Stage maps: versions, drafts, linting, previews, back-tests."""

@@ -1,0 +1,151 @@
+"""A draft of the stage map rehearsed on the present customers: who would move where, what would be sent.
+
+Nothing of it is kept but the job, and its result.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from journey_service.domain.access.actors import Actor
+from journey_service.domain.journeys.journey import UnexplainedJourney
+from journey_service.domain.journeys.relationship import Activation, Rulebook
+from journey_service.domain.simulation.preview import Draft, Tally
+from journey_service.domain.stages.changes import diff
+from journey_service.domain.stages.stage_map import StageMap, parse_stage_map, stage_map_to_json
+from journey_service.repositories.access.audit import Act
+from journey_service.repositories.database import Database
+from journey_service.repositories.operations.jobs import Job
+from journey_service.repositories.unit_of_work import Work
+from journey_service.services.jobs import (
+    AT_ONCE,
+    LEASE_SECONDS,
+    PATIENCE_SECONDS,
+    Errand,
+    Page,
+    Run,
+    queue_errand,
+    run_errand,
+)
+from journey_service.services.journeys.transaction import adoptions
+from journey_service.services.stages.linting import findings_to_json
+from journey_service.services.stages.stage_maps import Edit, check_homes, draft_of
+
+PREVIEW: Final = "preview_stage_map"
+CHUNK: Final = 500
+_BREATH: Final = 50
+"""After how many customers whoever else is at work in the process is let in."""
+
+
+async def preview(
+    database: Database,
+    company_id: int,
+    edit: Edit,
+    *,
+    based_on: int | None,
+    activation: Activation,
+    actor: Actor,
+    lease_seconds: float = LEASE_SECONDS,
+) -> Job:
+    """Rehearse putting a draft in force now; returns the job, done with few customers, queued with many.
+
+    Raises StaleMapError, StageOccupiedError, AdoptionPendingError, InvalidInputError, and whatever the edit raises.
+    """
+    draft, findings = await draft_of(database, company_id, edit, based_on=based_on)
+
+    async def unit(work: Work) -> Errand:
+        desk = await work.companies.desk()
+        await check_homes(work, desk, draft)
+        parameters: dict[str, Any] = {
+            "stages": stage_map_to_json(draft.stage_map),
+            "version": draft.stage_map.version,
+            "activation": activation.value,
+            "as_of": desk.now.isoformat(),
+            "findings": findings_to_json(findings),
+        }
+        errand = await queue_errand(
+            work,
+            PREVIEW,
+            parameters,
+            actor=actor.name,
+            is_for_here=await work.relationships.count() <= AT_ONCE,
+            lease_seconds=lease_seconds,
+        )
+        await work.audit.record(actor, Act("stages.preview", target=f"job:{errand.job.id}"))
+        return errand
+
+    return await run_errand(
+        database,
+        company_id,
+        await database.run(company_id, unit),
+        rehearse_all,
+        lease_seconds=lease_seconds,
+        patience_seconds=PATIENCE_SECONDS,
+    )
+
+
+async def rehearse_all(run: Run) -> None:
+    """The job: let copies of all customers go over to the draft, and tell what came of it."""
+    told = run.job.parameters
+    drawn = parse_stage_map(told["stages"], version=told["version"])
+
+    async def page(work: Work) -> Page:
+        after = run.cursor.get("after", 0)
+        tally = Tally.from_json(run.cursor["tally"]) if run.cursor else Tally()
+        total = None if run.cursor else await work.relationships.count()
+        last = await _rehearse_page(work, drawn, told, tally, after)
+        cursor = {"after": after if last is None else last, "tally": tally.to_json(), "ended": last is None}
+        done = tally.customers - (run.cursor["tally"]["customers"] if run.cursor else 0)
+        if last is None:
+            total = tally.customers  # some may have come meanwhile
+        return Page(cursor, {"customers": done}, done=done, total=total)
+
+    while not run.cursor.get("ended"):
+        await run.page(page)
+
+    async def shown(work: Work) -> dict[str, Any]:
+        present = (await work.companies.desk()).rulebook.stage_map
+        changes = diff(present, drawn)
+        tally = dict(run.cursor["tally"])
+        before, after = tally.pop("before"), tally.pop("after")
+        stages = [
+            {
+                "stage_key": stage.key,
+                "stage_name": stage.name,
+                "before": before.get(stage.key, 0),
+                "after": after.get(stage.key, 0),
+            }
+            for stage in drawn.stages
+            if stage.is_active or before.get(stage.key) or after.get(stage.key)
+        ]
+        return {
+            "based_on": told["version"] - 1,
+            "activation": told["activation"],
+            "as_of": told["as_of"],
+            "warnings": told["findings"],
+            "diff": changes._asdict() | {"changed": [change._asdict() for change in changes.changed]},
+            "stages": stages,
+            **tally,
+        }
+
+    await run.conclude(await run.database.run(run.company_id, shown))
+
+
+async def _rehearse_page(
+    work: Work, drawn: StageMap, told: Mapping[str, Any], tally: Tally, after: int
+) -> int | None:
+    """Rehearse the next customers by id; the last one's id, None when there was nobody left."""
+    desk = await work.companies.desk()
+    pending = await adoptions(work, desk)
+    rulebook = Rulebook(drawn, desk.rulebook.policy)
+    as_of = datetime.fromisoformat(told["as_of"])
+    draft = Draft(rulebook, Activation(told["activation"]), as_of, desk.playbook)
+    last = None
+    for index, (standing, reach) in enumerate(await work.roster.everybody(after, limit=CHUNK)):
+        journey = pending.journey(standing.relationship, desk.rulebook, UnexplainedJourney)
+        tally.rehearse(journey, draft, reach)
+        last = standing.id
+        if index % _BREATH == 0:
+            await asyncio.sleep(0)
+    return last

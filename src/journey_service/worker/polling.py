@@ -1,0 +1,153 @@
+"""Rounds: each looks at PostgreSQL for work of one kind and does it, every few seconds and when rung for.
+
+The timers here are what the promise rests on. Redis only shortens the wait: a ring begins a round early.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass, field
+from typing import Final
+
+from journey_service.domain.errors import UnavailableError
+from journey_service.repositories.database import Database
+from journey_service.services.actions import dispatcher as delivery
+from journey_service.services.actions.dispatcher import Courier, Post, publish_due
+from journey_service.services.analytics.rollups import tighten_due
+from journey_service.services.events.imports import run_due_imports
+from journey_service.services.job_registry import KINDS
+from journey_service.services.jobs import LEASE_SECONDS, JobRunner
+from journey_service.services.journeys.sweep import Sweeper
+from journey_service.services.operations.nightly import begin_due_nights
+from journey_service.services.operations.schedule import (
+    ACTIONS,
+    IMPORTS,
+    JOBS,
+    NEWS,
+    NIGHTS,
+    ROUNDS,
+    SUMS,
+    SWEEP,
+)
+
+_JITTER: Final = 0.2
+
+_LOGGER = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Round:
+    name: str
+    act: Callable[[], Awaitable[object]]
+    pause_seconds: float
+    bell: asyncio.Event = field(default_factory=asyncio.Event)
+    trouble: str = ""
+
+    async def keep_going(self) -> None:
+        while True:
+            self.bell.clear()
+            try:
+                await self.act()
+            except UnavailableError as error:
+                self._note(str(error))
+            except Exception:
+                _LOGGER.exception("the round %r failed", self.name)
+            else:
+                self._note("")
+            # Workers started together shall not look together for ever.
+            pause = self.pause_seconds * random.uniform(1 - _JITTER, 1)  # noqa: S311  # no secret
+            try:
+                async with asyncio.timeout(pause):
+                    await self.bell.wait()
+            except TimeoutError:
+                continue
+
+    def _note(self, trouble: str) -> None:
+        """Say once that something is in the way, and once that it is not any more."""
+        if trouble != self.trouble:
+            _LOGGER.warning("the round %r %s", self.name, f"waits: {trouble}" if trouble else "goes on")
+        self.trouble = trouble
+
+
+class Rounds:
+    """The rounds of one process: those named, or all; `pause_seconds` replaces their own.
+
+    Without a post nothing leaves the house: somebody else sees to that.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        names: Collection[str] | None = None,
+        lease_seconds: float = LEASE_SECONDS,
+        delivery_lease_seconds: float = delivery.LEASE_SECONDS,
+        pause_seconds: float | None = None,
+        post: Post | None = None,
+    ) -> None:
+        self._database = database
+        self._sweeper = Sweeper(database)
+        self._runner = JobRunner(database, KINDS, lease_seconds, on_ended=lambda: self.ring(JOBS))
+        self._courier = None
+        if post is not None:
+            self._courier = Courier(
+                database, post, delivery_lease_seconds, on_ended=lambda: self.ring(ACTIONS)
+            )
+        acts: dict[str, Callable[[], Awaitable[object]]] = {
+            SWEEP: self._sweep,
+            NIGHTS: self._begin_nights,
+            JOBS: self._runner.look,
+            IMPORTS: self._replay,
+            NEWS: self._publish,
+            SUMS: self._tighten,
+        }
+        if self._courier is not None:
+            acts[ACTIONS] = self._courier.look
+        self._rounds = {
+            each.name: _Round(each.name, acts[each.name], pause_seconds or each.every_seconds)
+            for each in ROUNDS
+            if each.name in acts and (names is None or each.name in names)
+        }
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def ring(self, name: str) -> None:
+        """Begin a round now, or once more if it is under way; a name nobody knows rings for nobody."""
+        if name in self._rounds:
+            self._rounds[name].bell.set()
+
+    def start(self) -> None:
+        """Begin every round."""
+        self._tasks = [
+            asyncio.create_task(each.keep_going(), name=each.name) for each in self._rounds.values()
+        ]
+
+    async def close(self) -> None:
+        """Stop, and give back what was being done."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._runner.close()
+        if self._courier is not None:
+            await self._courier.close()
+
+    async def _begin_nights(self) -> None:
+        if await begin_due_nights(self._database):
+            self.ring(JOBS)
+
+    async def _sweep(self) -> None:
+        if (await self._sweeper.sweep()).moved:
+            self.ring(NEWS)
+            self.ring(ACTIONS)
+
+    async def _tighten(self) -> None:
+        if await tighten_due(self._database):
+            self.ring(JOBS)
+
+    async def _publish(self) -> None:
+        if await publish_due(self._database):
+            self.ring(ACTIONS)
+
+    async def _replay(self) -> None:
+        while await run_due_imports(self._database):
+            pass
