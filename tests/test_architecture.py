@@ -7,6 +7,21 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parents[1] / "src" / "journey_service"
 ROOT = SOURCE.parents[1]
+LAYERS = ("domain", "services", "repositories", "api")
+ROOMS = {
+    "access",
+    "companies",
+    "events",
+    "stages",
+    "journeys",
+    "customers",
+    "actions",
+    "analytics",
+    "operations",
+}
+FOLDERS_BESIDE_ROOMS = {"domain/simulation", "repositories/tables", "api/portal"}
+MAX_MODULES = {"cli": 20}
+DEFAULT_MAX_MODULES = 12
 
 
 def _imports(file: Path) -> set[str]:
@@ -63,3 +78,35 @@ def test_no_file_names_a_registry_or_a_place_on_a_machine():
         if word in (ROOT / name).read_text(encoding="utf-8", errors="replace")
     ]
     assert found == []
+
+
+def test_no_folder_holds_more_modules_than_a_reader_can_survey():
+    crowded = {
+        str(folder.relative_to(SOURCE)): count
+        for folder in [SOURCE, *(path for path in SOURCE.rglob("*") if path.is_dir())]
+        if (count := sum(file.name != "__init__.py" for file in folder.glob("*.py")))
+        > MAX_MODULES.get(str(folder.relative_to(SOURCE)), DEFAULT_MAX_MODULES)
+    }
+    assert crowded == {}
+
+
+def test_every_layer_has_the_same_rooms():
+    folders = {
+        f"{layer}/{folder.name}": folder.name
+        for layer in LAYERS
+        for folder in (SOURCE / layer).iterdir()
+        if folder.is_dir() and (folder / "__init__.py").exists()
+    }
+    strangers = {path for path, name in folders.items() if name not in ROOMS}
+    assert strangers == FOLDERS_BESIDE_ROOMS
+
+
+def test_a_folder_is_described_in_one_line_and_holds_no_code():
+    re_exporting = {".", "cli", "demo", "embedded", "domain/simulation/linter", "repositories/tables"}
+    talkative = [
+        str(file.relative_to(SOURCE))
+        for file in SOURCE.rglob("__init__.py")
+        if str(file.parent.relative_to(SOURCE)) not in re_exporting
+        and len(file.read_text(encoding="utf-8").splitlines()) != 1
+    ]
+    assert talkative == []

@@ -21,16 +21,16 @@ from journey_service.services.stages.stage_maps import get_map
 SOURCE = Path(journey_service.__file__).parent
 KNOWN = {
     "domain/calendar.py:_changes": "By year and zone: the same clocks for everybody.",
-    "domain/linting/acceptance.py:rates": "Takes nothing: the same rates for everybody.",
-    "domain/linting/acceptance.py:_sizes": "Takes nothing: the same sizes for everybody.",
-    "domain/linting/acceptance.py:_risks": "By the whole policy: what comes of it depends on nothing else.",
-    "domain/rules.py:with_number": "By condition and number, both values: what comes of them depends on nothing else.",
-    "repositories/companies.py:_policy": "By the policy's whole text: what is read of it depends on nothing else.",
-    "repositories/companies.py:_playbook": "By the playbook's whole text: what is read of it depends on nothing else.",
-    "services/letters.py:_parsed": "By the template's whole text: what is parsed of it depends on nothing else.",
-    "repositories/stage_maps.py:_STAGE_MAPS": "By company and version; a version never changes once it is written.",
-    "services/companies.py:_zones": "Takes nothing: the time zones of the locked package.",
-    "services/linting.py:_lint_once": "By the whole map, policy and places: what is found depends on nothing else.",
+    "domain/simulation/linter/value_ranges.py:rates": "Takes nothing: the same rates for everybody.",
+    "domain/simulation/linter/value_ranges.py:_sizes": "Takes nothing: the same sizes for everybody.",
+    "domain/simulation/linter/value_ranges.py:_risks": "By the whole policy: what comes of it depends on nothing else.",
+    "domain/stages/rules.py:with_number": "By condition and number, both values: what comes of them depends on nothing else.",
+    "repositories/companies/companies.py:_policy": "By the policy's whole text: what is read of it depends on nothing else.",
+    "repositories/companies/companies.py:_playbook": "By the playbook's whole text: what is read of it depends on nothing else.",
+    "services/actions/template_rendering.py:_parsed": "By the template's whole text: what is parsed of it depends on nothing else.",
+    "repositories/stages/stage_maps.py:_STAGE_MAPS": "By company and version; a version never changes once it is written.",
+    "services/companies/provisioning.py:_zones": "Takes nothing: the time zones of the locked package.",
+    "services/stages/linting.py:_lint_once": "By the whole map, policy and places: what is found depends on nothing else.",
 }
 """Where a module remembers something, and why it is safe: it is kept by company, or by content alone."""
 HOUSE = {

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from domain.stories import rule, stage
+from domain.builders import rule, stage
 from journey_service.domain.journeys.engine import Decision
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Relationship, Rulebook

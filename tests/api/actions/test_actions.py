@@ -1,0 +1,561 @@
+"""The log of deliveries, dead letters tried again, and what people do about a customer themselves."""
+
+from uuid import uuid4
+
+import pytest
+
+from api.calls import (
+    API,
+    NOON,
+    act,
+    advance,
+    audited,
+    every_page,
+    key_of,
+    look,
+    meet,
+    move,
+    problem,
+    tell,
+)
+from journey_service.domain.access.actors import Actor
+from journey_service.domain.events.parsing import parse_instant
+from journey_service.services.actions import webhook_endpoints as endpoints
+from journey_service.services.actions.dispatcher import publish
+from services.local_servers import body_of, courier_of, surroundings
+
+ACTION = {
+    *("id", "customer_id", "channel", "name", "step", "stage", "transition_seq", "state", "reason"),
+    *("template", "offer", "note", "actor", "campaign_id", "endpoint_id", "task_id", "planned_at", "due_at"),
+    *("finished_at", "next_attempt_at", "attempts", "last_status", "last_error", "created_at"),
+}
+NEVER_QUIET = {"quiet_from": None, "quiet_until": None}
+
+
+@pytest.fixture
+async def shop(http, found_tenant):
+    """A company whose clock stands still, and from which nothing leaves the house; a customer who can be reached."""
+    tenant = await found_tenant(test_clock=parse_instant(NOON, ""), policy={"frequency_cap": 1_000})
+    await meet(http, tenant)
+    return tenant
+
+
+class Outside:
+    """A company in real time, and what it is surrounded by."""
+
+    def __init__(self, database, tenant, mailbox, system, post):
+        self.tenant, self.mailbox, self.system = tenant, mailbox, system
+        self._database, self._post = database, post
+
+    async def register(self, *types):
+        """Have the system told of these types."""
+        new = await endpoints.add_endpoint(
+            self._database,
+            self.tenant.id,
+            url=f"{self.system.url}/hooks",
+            events=types,
+            description=None,
+            by=Actor("tests"),
+        )
+        self.system.secrets.append(new.secret)
+
+    async def deliver(self):
+        """Let everything leave the house that is to."""
+        await publish(self._database, self.tenant.id)
+        await courier_of(self._database, self._post, self.tenant.id).drain()
+
+
+@pytest.fixture
+async def real(http, database, found_tenant):
+    """A company in real time with a mail server, and a customer who can be reached."""
+    tenant = await found_tenant(policy=NEVER_QUIET)
+    await meet(http, tenant)
+    async with surroundings() as around:
+        yield Outside(database, tenant, *around)
+
+
+@pytest.fixture
+async def busy(http, shop, database, outside):
+    """Actions of every kind and in every state, for several customers, and news for two endpoints."""
+    for number in range(2):
+        body = {"url": f"https://localhost/{number}", "events": ["stage.changed", "task.created"]}
+        assert (
+            await http.post(f"{API}/webhook-endpoints", headers=shop.headers, json=body)
+        ).status_code == 201
+    for customer in (1, 2, 3):
+        await meet(http, shop, customer, consents={"offer": "withdrawn"} if customer == 2 else {})
+        await move(http, shop, ("vip", "at_risk", "at_risk")[customer - 1], customer)
+        await act(http, shop, "call", customer)
+        await act(http, shop, "offer", customer)
+    dead = await act(http, shop, "email", 3)
+    leased = await act(http, shop, "email", 1)
+    await outside.connection.execute("UPDATE journey_actions SET state = 'dead' WHERE id = $1", dead["id"])
+    await outside.connection.execute(
+        "UPDATE journey_actions SET state = 'leased', lease_token = 'x' WHERE id = $1", leased["id"]
+    )
+    await publish(database, shop.id)
+    return shop
+
+
+async def all_actions(http, tenant, **params):
+    pages = await every_page(http, tenant.headers, "/actions", limit=200, **params)
+    return [action for page in pages for action in page]
+
+
+async def ask(http, tenant, customer_id=1, *, key=None, **body):
+    headers = tenant.headers if key is None else {**tenant.headers, "Idempotency-Key": key}
+    return await http.post(f"{API}/customers/{customer_id}/actions", headers=headers, json=body)
+
+
+async def retry(http, tenant, action_id):
+    return await http.post(f"{API}/actions/{action_id}/retry", headers=tenant.headers)
+
+
+# ---- the log
+
+
+async def test_an_action_says_what_was_done_for_whom_and_what_came_of_it(http, shop):
+    await move(http, shop, "customer")
+
+    found = await all_actions(http, shop)
+
+    assert all(action.keys() == ACTION for action in found)
+    assert sorted((action["name"], action["channel"], action["template"]) for action in found) == [
+        ("create_feedback_request", "email", "feedback_request"),
+        ("send_onboarding_sequence", "email", "onboarding"),
+        ("update_crm_status", "crm", None),
+    ]
+    [told] = [action for action in found if action["name"] == "send_onboarding_sequence"]
+    assert (told["stage"], told["transition_seq"], told["step"], told["customer_id"]) == ("customer", 2, 0, 1)
+    assert (told["state"], told["reason"], told["attempts"], told["actor"]) == ("done", None, 0, None)
+    assert told["planned_at"] == told["due_at"] == told["finished_at"] == NOON
+    assert await look(http, shop, f"/actions/{told['id']}") == {**told, "log": []}
+
+
+@pytest.mark.parametrize("limit", [1, 3, 200])
+async def test_the_log_is_read_page_by_page_newest_first_without_gaps_and_none_twice(http, busy, limit):
+    expected = await all_actions(http, busy)
+    keys = [(action["created_at"], action["id"]) for action in expected]
+    assert [at for at, _ in keys] == sorted((at for at, _ in keys), reverse=True)
+    assert len({id_ for _, id_ in keys}) == len(keys) > 15
+
+    pages = await every_page(http, busy.headers, "/actions", limit=limit)
+
+    assert [action for page in pages for action in page] == expected
+    assert all(len(page) == limit for page in pages[:-1])
+
+
+async def test_a_page_goes_on_where_the_last_one_ended_whatever_was_added(http, busy):
+    expected = [action["id"] for action in await all_actions(http, busy)]
+    first = await look(http, busy, "/actions", limit=4)
+    await act(http, busy, "call", 2)
+
+    rest = await look(http, busy, "/actions", limit=200, cursor=first["next_cursor"])
+
+    assert [action["id"] for action in (*first["items"], *rest["items"])] == expected
+
+
+async def test_the_log_is_narrowed_down_and_news_for_endpoints_are_in_it_where_they_are_asked_for(http, busy):
+    everything = await all_actions(http, busy)
+    news = await all_actions(http, busy, channel="webhook")
+    campaign = (await look(http, busy, "/campaigns", customer_id=3))["items"][0]["id"]
+    endpoint = (await look(http, busy, "/webhook-endpoints"))["items"][0]["id"]
+    assert {action["channel"] for action in everything} >= {"email", "call", "offer", "sms", "task"}
+    assert {action["channel"] for action in news} == {"webhook"}
+    cases = {
+        **{
+            state: ({"state": state}, lambda action, state=state: action["state"] == state)
+            for state in ("pending", "leased", "done", "cancelled", "dead")
+        },
+        "channel": ({"channel": "email"}, lambda action: action["channel"] == "email"),
+        "customer": ({"customer_id": 2}, lambda action: action["customer_id"] == 2),
+        "campaign": ({"campaign_id": campaign}, lambda action: action["campaign_id"] == campaign),
+        "several": (
+            {"customer_id": 3, "channel": "call", "state": "done"},
+            lambda action: (action["customer_id"], action["channel"], action["state"]) == (3, "call", "done"),
+        ),
+    }
+    for name, (params, fits) in cases.items():
+        expected = [action for action in everything if fits(action)]
+        assert 0 < len(expected) < len(everything), name
+        assert await all_actions(http, busy, **params) == expected, name
+        pages = await every_page(http, busy.headers, "/actions", limit=1, **params)
+        assert [action for page in pages for action in page] == expected, name
+    of_one = await all_actions(http, busy, endpoint_id=endpoint)
+    assert of_one == [action for action in news if action["endpoint_id"] == endpoint]
+    assert 0 < len(of_one) < len(news)
+    assert {action["name"] for action in of_one} == {"stage.changed", "task.created"}
+    for params in ({"customer_id": 99}, {"campaign_id": 10**15}, {"endpoint_id": 10**15}):
+        assert await all_actions(http, busy, **params) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[("state", value) for value in ("", "open")],
+        *[("channel", value) for value in ("post", "EMAIL")],
+        *[("customer_id", value) for value in ("x", str(2**63))],
+        *[("campaign_id", value) for value in ("x", "0")],
+        *[("endpoint_id", value) for value in ("x", str(2**63))],
+        *[("limit", value) for value in ("0", "201")],
+        *[
+            ("cursor", value)
+            for value in (
+                "x",
+                "WyJhY3Rpb25zIiwxLDFd",
+                "WyJhY3Rpb25zIiwiMjAyNi0wMy0wMVQxMjowMDowMCswMDowMCIsIm5vbmUiXQ",
+            )
+        ],
+    ],
+)
+async def test_a_filter_that_is_none_is_refused(http, shop, name, value):
+    answer = await http.get(f"{API}/actions", headers=shop.headers, params={name: value})
+
+    problem(answer, 422, "invalid-input", f"query/{name}")
+
+
+@pytest.mark.parametrize("id_", ["1", "none", "0" * 31, "%00"])
+async def test_what_can_be_no_id_of_an_action_is_refused(http, shop, id_):
+    answer = await http.get(f"{API}/actions/{id_}", headers=shop.headers)
+
+    problem(answer, 422, "invalid-input", "path/action_id")
+
+
+# ---- attempts, and dead letters
+
+
+async def test_every_attempt_is_told_with_what_the_other_side_said(http, real):
+    asked = await act(http, real.tenant, "email", note="It was good to see you.")
+    assert (asked["state"], asked["attempts"]) == ("pending", 0)
+    assert asked["next_attempt_at"] == asked["due_at"] >= asked["planned_at"]
+
+    await real.deliver()
+
+    told = await look(http, real.tenant, f"/actions/{asked['id']}")
+    assert (told["state"], told["attempts"], told["next_attempt_at"]) == ("done", 1, None)
+    [attempt] = told["log"]
+    assert (attempt["number"], attempt["outcome"]) == (1, "done")
+    assert attempt["begun_at"] <= attempt["ended_at"]
+    [letter] = real.mailbox.letters
+    assert "It was good to see you." in body_of(letter)
+
+
+async def test_a_dead_letter_is_tried_again_and_what_was_tried_stays_on_record(http, real):
+    real.mailbox.refusals["ada1@reader.example"] = "550 no such mailbox"
+    asked = await act(http, real.tenant, "email")
+    await real.deliver()
+    [dead] = await all_actions(http, real.tenant, state="dead")
+    assert (dead["id"], dead["attempts"]) == (asked["id"], 1)
+    assert "550" in dead["last_error"]
+    real.mailbox.refusals.clear()
+
+    answer = await retry(http, real.tenant, asked["id"])
+
+    assert answer.status_code == 200, answer.text
+    told = answer.json()
+    assert (told["state"], told["attempts"], told["finished_at"]) == ("pending", 0, None)
+    [row] = await audited(http, real.tenant, "action.retry")
+    assert (row["target"], row["customer_id"]) == (f"action:{asked['id']}", 1)
+    assert row["actor"] == key_of(real.tenant)
+    await real.deliver()
+    told = await look(http, real.tenant, f"/actions/{asked['id']}")
+    assert (told["state"], told["attempts"]) == ("done", 1)
+    assert [(one["number"], one["outcome"]) for one in told["log"]] == [(1, "refused"), (2, "done")]
+    assert len(real.mailbox.letters) == 1
+
+
+async def test_what_is_not_dead_is_not_tried_again(http, busy, outside):
+    before = await outside.rows(busy.id)
+    for state in ("pending", "leased", "done", "cancelled"):
+        [action, *_] = await all_actions(http, busy, state=state)
+
+        told = problem(await retry(http, busy, action["id"]), 409, "action-not-dead")
+
+        assert f"is {state}" in told["detail"]
+    assert await outside.rows(busy.id) == before
+
+
+# ---- what people do themselves
+
+
+async def test_a_call_is_a_task_at_once(http, shop):
+    answer = await ask(http, shop, type="call", title="Call her", assignee="ada", due_days=2, note="Soon.")
+
+    assert answer.status_code == 201, answer.text
+    told = answer.json()
+    assert told.keys() == ACTION
+    assert (told["name"], told["channel"], told["state"]) == ("personal_call", "call", "done")
+    assert (told["actor"], told["note"], told["transition_seq"]) == (key_of(shop), "Soon.", None)
+    task = await look(http, shop, f"/tasks/{told['task_id']}")
+    assert (task["title"], task["assignee"], task["note"]) == ("Call her", "ada", "Soon.")
+    assert task["due_at"] == "2026-03-03T12:00:00Z"
+    [row] = await audited(http, shop, "action.ask")
+    assert (row["target"], row["customer_id"]) == (f"action:{told['id']}", 1)
+    assert row["detail"] == {"channel": "call", "state": "done"}
+
+
+async def test_a_call_of_which_nothing_is_said_is_nobody_s_and_due_tomorrow(http, shop):
+    told = (await ask(http, shop, type="call")).json()
+
+    task = await look(http, shop, f"/tasks/{told['task_id']}")
+    assert (task["title"], task["assignee"], task["due_at"]) == (
+        "Call this customer",
+        None,
+        "2026-03-02T12:00:00Z",
+    )
+    assert (await ask(http, shop, type="call", due_days=0)).json()["state"] == "done"
+
+
+async def test_an_offer_goes_out_with_what_is_offered(http, real):
+    offer = {"title": "Half the price", "description": "Of everything.", "code": "HALF", "valid_days": 7}
+    await real.register("action.special_offer")
+
+    told = (await ask(http, real.tenant, type="offer", offer=offer, note="For you.")).json()
+
+    assert (told["state"], told["offer"], told["template"]) == ("pending", offer, "personal_offer")
+    await real.deliver()
+    [message] = real.system.told
+    assert (message.type, message.data["action_id"]) == ("action.special_offer", told["id"])
+    assert message.data["offer"].items() >= {"title": "Half the price", "code": "HALF"}.items()
+    assert "For you." in message.data["text"]
+    assert (await look(http, real.tenant, f"/actions/{told['id']}"))["state"] == "done"
+
+
+async def test_an_offer_that_nobody_takes_says_so(http, real):
+    told = await act(http, real.tenant, "offer")
+
+    await real.deliver()
+
+    told = await look(http, real.tenant, f"/actions/{told['id']}")
+    assert (told["state"], told["reason"]) == ("cancelled", "no_endpoint")
+
+
+async def test_a_mail_is_written_in_the_company_s_own_words_where_they_are_named(http, real):
+    words = {"key": "spring", "channel": "email", "language": "en", "subject": "Spring, {{ customer.name }}"}
+    text = {"text": "Spring is here. {{ note }} {{ unsubscribe_url }}"}
+    made = await http.post(f"{API}/templates", headers=real.tenant.headers, json={**words, **text})
+    assert made.status_code == 201, made.text
+
+    told = await act(http, real.tenant, "email", template="spring", note="Come and see.")
+
+    assert told["template"] == "spring"
+    await real.deliver()
+    [letter] = real.mailbox.letters
+    assert letter["Subject"] == "Spring, Ada Keller"
+    assert "Spring is here. Come and see." in body_of(letter)
+
+
+async def test_what_may_not_be_done_is_answered_as_cancelled_with_the_reason(http, shop):
+    await meet(http, shop, 2, consents={"email": "withdrawn"}, phone=None)
+    await meet(http, shop, 3, email=None)
+
+    told = [
+        (await ask(http, shop, customer, type=type_)).json()
+        for customer, type_ in ((2, "email"), (2, "call"), (3, "email"), (2, "offer"))
+    ]
+
+    assert [(one["state"], one["reason"]) for one in told] == [
+        ("cancelled", "no_consent"),
+        ("cancelled", "no_address"),
+        ("cancelled", "no_address"),
+        ("done", None),
+    ]
+    assert [one["task_id"] for one in told] == [None] * 4
+    assert {one["id"] for one in await all_actions(http, shop, state="cancelled")} == {
+        one["id"] for one in told[:3]
+    }
+
+
+async def test_people_are_held_to_the_cap_and_to_the_night_as_stages_are(http, found_tenant):
+    tenant = await found_tenant(
+        test_clock=parse_instant("2026-03-01T23:00:00Z", ""), policy={"frequency_cap": 1}
+    )
+    await meet(http, tenant)
+
+    first, second = await act(http, tenant, "email"), await act(http, tenant, "call")
+    third = await act(http, tenant, "call")
+
+    assert (first["state"], first["due_at"]) == ("pending", "2026-03-02T08:00:00Z")
+    assert [(one["state"], one["reason"]) for one in (second, third)] == [
+        ("done", None),
+        ("cancelled", "capped"),
+    ]
+    await advance(http, tenant, "2026-03-02T09:00:00Z")
+    told = await look(http, tenant, f"/actions/{first['id']}")
+    assert (told["state"], told["finished_at"]) == ("done", "2026-03-02T08:00:00Z")
+
+
+async def test_what_is_due_for_the_customer_is_decided_first(http, shop):
+    await tell(http, shop, "v", occurred_at="2026-02-28T12:00:00Z")
+    await act(http, shop, "call")
+    stage = (await look(http, shop, "/customers/1/journey"))["current_stage"]
+
+    [action] = await all_actions(http, shop, channel="call")
+
+    assert action["stage"] == stage == "customer"
+
+
+REQUESTS = {
+    "a call": {"type": "call", "title": "Call her", "assignee": "ada", "due_days": 0, "note": "Soon."},
+    "the least of a call": {"type": "call"},
+    "a mail": {"type": "email", "template": "welcome", "note": "Soon."},
+    "an offer": {"type": "offer", "offer": {"valid_days": 3, "code": "C", "title": "T", "description": "D"}},
+    "an empty offer": {"type": "offer", "offer": {}},
+}
+
+
+@pytest.mark.parametrize("body", REQUESTS.values(), ids=REQUESTS)
+async def test_the_same_request_under_the_same_key_is_carried_out_once(http, shop, outside, body):
+    first = await ask(http, shop, key="one", **body)
+    assert first.status_code == 201, first.text
+    before = await outside.rows(shop.id)
+
+    again = await ask(http, shop, key="one", **body)
+
+    assert (again.status_code, again.json()) == (201, first.json())
+    assert await outside.rows(shop.id) == before
+    other = await ask(http, shop, key="two", **body)
+    assert other.json()["id"] != first.json()["id"]
+    assert len(await all_actions(http, shop)) == 2
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"type": "email"},
+        {"type": "call"},
+        {"type": "call", "title": "Call her", "note": "Another."},
+        {"type": "call", "title": "Call him", "note": "Soon."},
+        {"type": "call", "title": "Call her", "note": "Soon.", "assignee": "ada"},
+        {"type": "call", "title": "Call her", "note": "Soon.", "due_days": 1},
+    ],
+)
+async def test_another_request_under_the_same_key_is_refused(http, shop, outside, body):
+    await ask(http, shop, key="one", type="call", title="Call her", note="Soon.")
+    before = await outside.rows(shop.id)
+
+    problem(await ask(http, shop, key="one", **body), 422, "idempotency-key-reused")
+
+    assert await outside.rows(shop.id) == before
+
+
+async def test_a_key_is_of_one_customer_and_without_one_every_request_counts(http, shop):
+    await meet(http, shop, 2)
+    ids = {
+        (await ask(http, shop, customer, key=key, type="call")).json()["id"]
+        for customer, key in ((1, "k"), (2, "k"), (1, None), (1, None))
+    }
+
+    assert len(ids) == 4
+
+
+@pytest.mark.parametrize("key", ["", " ", "a b", "x" * 256, "schlüssel".encode()])
+async def test_a_key_that_cannot_be_kept_is_refused(http, shop, key):
+    headers = {**shop.headers, "Idempotency-Key": key}
+
+    answer = await http.post(f"{API}/customers/1/actions", headers=headers, json={"type": "call"})
+
+    problem(answer, 422, "invalid-input", "header/idempotency-key")
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({}, "/type"),
+        ({"type": "sms"}, "/type"),
+        ({"type": "call", "template": "welcome"}, "/template"),
+        ({"type": "call", "offer": {"code": "C"}}, "/offer"),
+        ({"type": "email", "title": "T"}, "/title"),
+        ({"type": "email", "assignee": "ada"}, "/assignee"),
+        ({"type": "email", "due_days": 0}, "/due_days"),
+        ({"type": "email", "offer": {}}, "/offer"),
+        ({"type": "offer", "due_days": 1}, "/due_days"),
+        ({"type": "email", "template": "nowhere"}, "/template"),
+        ({"type": "email", "template": "retention_sms"}, "/template"),
+        ({"type": "email", "template": "a\x00"}, "/template"),
+        ({"type": "email", "note": ""}, "/note"),
+        ({"type": "email", "note": "x" * 2_001}, "/note"),
+        ({"type": "email", "note": "a\x00"}, "/note"),
+        ({"type": "call", "title": "a\nb"}, "/title"),
+        ({"type": "call", "title": "x" * 256}, "/title"),
+        ({"type": "call", "assignee": ""}, "/assignee"),
+        ({"type": "call", "due_days": -1}, "/due_days"),
+        ({"type": "call", "due_days": 366}, "/due_days"),
+        ({"type": "call", "due_days": 1.5}, "/due_days"),
+        ({"type": "offer", "offer": {"valid_days": 0}}, "/offer/valid_days"),
+        ({"type": "offer", "offer": {"title": "a\tb"}}, "/offer/title"),
+        ({"type": "offer", "offer": {"price": 1}}, "/offer/price"),
+        ({"type": "call", "customer": 2}, "/customer"),
+    ],
+)
+async def test_a_request_that_makes_no_sense_is_refused_with_its_place(http, shop, outside, body, pointer):
+    before = await outside.rows(shop.id)
+
+    problem(await ask(http, shop, **body), 422, "invalid-input", pointer)
+
+    assert await outside.rows(shop.id) == before
+
+
+async def test_the_longest_request_is_kept_and_shown_whole(http, shop):
+    words = {"title": "ü" * 255, "assignee": "a" * 255, "due_days": 365, "note": "ü\n" * 1_000}
+
+    told = (await ask(http, shop, type="call", **words)).json()
+
+    task = await look(http, shop, f"/tasks/{told['task_id']}")
+    assert (task["title"], task["assignee"], task["note"]) == (
+        words["title"],
+        words["assignee"],
+        words["note"],
+    )
+
+
+# ---- whose it is
+
+
+async def test_whoever_is_not_there_or_was_erased_or_is_another_company_s_is_not_found(
+    http, shop, found_tenant, outside
+):
+    neighbour = await found_tenant()
+    await meet(http, shop, 2)
+    await http.post(f"{API}/customers/2/anonymize", headers=shop.headers)
+    before = await outside.rows(shop.id)
+
+    for tenant, customer in ((shop, 99), (shop, 2), (neighbour, 1)):
+        told = problem(await ask(http, tenant, customer, type="call"), 404, "customer-not-found")
+        assert told["detail"] == f"No customer {customer}."
+    problem(await ask(http, shop, -5, type="call"), 422, "invalid-input", "path/customer_id")
+
+    assert await outside.rows(shop.id) == before
+
+
+async def test_another_company_s_action_is_answered_like_one_that_is_not_there(
+    http, shop, found_tenant, outside
+):
+    neighbour = await found_tenant()
+    asked = await act(http, shop, "call")
+    await outside.connection.execute("UPDATE journey_actions SET state = 'dead' WHERE id = $1", asked["id"])
+    before = await outside.rows(shop.id)
+
+    for id_ in (asked["id"], str(uuid4())):
+        told = problem(
+            await http.get(f"{API}/actions/{id_}", headers=neighbour.headers), 404, "action-not-found"
+        )
+        assert told["detail"] == f"No action '{id_}'."
+        problem(await retry(http, neighbour, id_), 404, "action-not-found")
+
+    assert await all_actions(http, neighbour) == []
+    assert await outside.rows(shop.id) == before
+
+
+async def test_actions_of_whoever_was_erased_are_shown_without_what_was_said(http, shop):
+    for type_ in ("call", "email", "offer"):
+        await act(http, shop, type_, note="About Monday.")
+    assert (await http.post(f"{API}/customers/1/anonymize", headers=shop.headers)).status_code == 200
+
+    found = await all_actions(http, shop)
+
+    assert sorted(action["channel"] for action in found) == ["call", "email", "offer"]
+    for action in found:
+        assert action["customer_id"] < 0
+        assert (action["note"], action["template"], action["offer"]) == (None, None, None)
+        assert "Monday" not in str(await look(http, shop, f"/actions/{action['id']}"))

@@ -1,0 +1,266 @@
+"""Links in mails: opened to be asked, sent to be believed, nobody else's to make up."""
+
+import re
+
+import httpx
+import pytest
+
+from api.calls import API, NOON, act, audited, look, meet, problem
+from api.test_browsers import Page, directives, hash_of
+from journey_service.domain.actions.stage_actions import Channel
+from journey_service.domain.events.parsing import parse_instant
+from journey_service.services.actions import unsubscribe as unsubscribing
+from journey_service.services.actions.dispatcher import publish
+from journey_service.services.actions.outbound_messages import unsubscribe_token
+from services.local_servers import courier_of, surroundings
+from services.local_servers import unsubscribe_token as token_in
+
+UNSUBSCRIBE = f"{API}/unsubscribe"
+NAME = "Salon <b>Lumière</b> & Söhne"
+
+
+@pytest.fixture
+async def shop(http, found_tenant):
+    """A company with a telling name, and two customers."""
+    tenant = await found_tenant(name=NAME, test_clock=parse_instant(NOON, ""))
+    for customer in (1, 2):
+        await meet(http, tenant, customer)
+    return tenant
+
+
+@pytest.fixture
+def sign(database, outside):
+    """Links of customers."""
+
+    async def signed(tenant, customer=1, channel=Channel.EMAIL):
+        relationship = await outside.connection.fetchval(
+            "SELECT id FROM customer_relationships WHERE company_id = $1 AND customer_id = $2",
+            tenant.id,
+            customer,
+        )
+
+        async def unit(work):
+            return unsubscribe_token(work, relationship, channel)
+
+        return await database.run(tenant.id, unit)
+
+    return signed
+
+
+@pytest.fixture
+async def browser(api):
+    """Somebody who opens a link: without a credential, and shown a page whatever comes."""
+    transport = httpx.ASGITransport(app=api, raise_app_exceptions=False, client=("203.0.113.9", 4711))
+    headers = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://journey.test", headers=headers
+    ) as opened:
+        yield opened
+
+
+async def consent(http, tenant, customer=1):
+    return (await look(http, tenant, f"/customers/{customer}"))["consents"]["email"]
+
+
+async def test_a_link_is_opened_to_be_asked_and_changes_nothing(browser, shop, sign, outside):
+    token = await sign(shop)
+    before = await outside.rows(shop.id)
+
+    for _ in range(3):
+        answer = await browser.get(f"{UNSUBSCRIBE}/{token}")
+
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert '<html lang="en">' in answer.text
+    assert re.findall("<form[^>]*>", answer.text) == ['<form method="post">'], (
+        "which posts to the page itself"
+    )
+    assert await outside.rows(shop.id) == before
+
+
+async def test_it_is_sent_to_be_believed(http, browser, shop, sign):
+    token = await sign(shop)
+
+    answer = await browser.post(f"{UNSUBSCRIBE}/{token}")
+
+    assert answer.status_code == 200
+    assert "<form" not in answer.text
+    assert "unsubscribed" in answer.text
+    told = await consent(http, shop)
+    assert (told["status"], told["at"], told["source"]) == ("withdrawn", NOON, unsubscribing.SOURCE)
+    [change] = (await look(http, shop, "/customers/1/consents"))["items"]
+    assert (change["channel"], change["was"], change["status"]) == ("email", "unknown", "withdrawn")
+    assert (await consent(http, shop, 2))["status"] == "unknown"
+    [row] = [
+        row for row in await audited(http, shop, "customer.write") if row["actor"] == unsubscribing.SOURCE
+    ]
+    assert (row["customer_id"], row["address"], row["is_operator"]) == (1, "203.0.113.9", False)
+    assert row["detail"] == {"fields": [], "consents": ["email"]}
+
+
+async def test_once_more_changes_nothing_and_the_page_says_that_it_is_so(browser, shop, sign, outside):
+    token = await sign(shop)
+    first = await browser.post(f"{UNSUBSCRIBE}/{token}")
+    before = await outside.rows(shop.id)
+
+    again = await browser.post(f"{UNSUBSCRIBE}/{token}")
+    opened = await browser.get(f"{UNSUBSCRIBE}/{token}")
+
+    assert again.text == first.text == opened.text
+    assert await outside.rows(shop.id) == before
+
+
+@pytest.mark.parametrize(
+    ("content", "headers"),
+    [
+        (b"", {}),
+        (b"List-Unsubscribe=One-Click", {"Content-Type": "application/x-www-form-urlencoded"}),
+        (
+            b'--x\r\nContent-Disposition: form-data; name="List-Unsubscribe"\r\n\r\nOne-Click\r\n--x--\r\n',
+            {"Content-Type": "multipart/form-data; boundary=x"},
+        ),
+        (b"{nonsense", {"Content-Type": "application/json"}),
+        (b"\xff" * 1_000, {"Content-Type": "nonsense"}),
+        (b"", {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}),
+        (b"", {"Origin": "null", "Cookie": "journey_session=1.x"}),
+        (b"", {"Authorization": "Bearer letmein", "X-Company-Id": "x"}),
+    ],
+)
+async def test_a_mail_program_sends_it_with_one_click_from_wherever_it_is(http, shop, sign, content, headers):
+    token = await sign(shop)
+
+    answer = await http.post(f"{UNSUBSCRIBE}/{token}", content=content, headers=headers)
+
+    assert answer.status_code == 200
+    assert "set-cookie" not in answer.headers
+    assert (await consent(http, shop))["status"] == "withdrawn"
+
+
+async def test_the_page_says_for_whom_it_is_escapes_it_and_names_no_customer(browser, shop, sign):
+    token = await sign(shop)
+
+    for answer in (
+        await browser.get(f"{UNSUBSCRIBE}/{token}"),
+        await browser.post(f"{UNSUBSCRIBE}/{token}"),
+    ):
+        assert "Salon &lt;b&gt;Lumière&lt;/b&gt; &amp; Söhne" in answer.text
+        assert "<b>" not in answer.text
+        assert not any(told in answer.text for told in ("Ada", "reader.example", token))
+
+
+async def test_the_page_runs_nothing_fetches_nothing_and_may_post_to_its_own_origin(browser, shop, sign):
+    token = await sign(shop)
+
+    for path in (token, "nonsense"):
+        answer = await browser.get(f"{UNSUBSCRIBE}/{path}")
+        page = Page(answer.text)
+        assert (page.own["script"], page.handlers, page.fetched) == ([], [], [])
+        assert directives(answer) == {
+            "default-src": ["'none'"],
+            "style-src": [hash_of(style) for style in page.own["style"]],
+            "form-action": ["'self'"],
+            "base-uri": ["'none'"],
+            "frame-ancestors": ["'none'"],
+        }
+        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["cache-control"] == "no-store"
+
+
+# ---- links that are none
+
+
+@pytest.fixture
+async def forged(found_tenant, http, shop, sign):
+    """Links that the service has not written, each made of some that it has."""
+    neighbour = await found_tenant()
+    await meet(http, neighbour)
+    own, other, theirs = await sign(shop), await sign(shop, 2), await sign(neighbour)
+    company, relationship, channel, signature = own.split(".")
+    return {
+        "another customer's": f"{company}.{other.split('.')[1]}.{channel}.{signature}",
+        "another company's": f"{neighbour.id}.{relationship}.{channel}.{signature}",
+        "another company's row": f"{company}.{theirs.split('.')[1]}.{channel}.{theirs.split('.')[3]}",
+        "altered": f"{own[:-1]}{'A' if own[-1] != 'A' else 'B'}",
+        "cut off": own[:-1],
+        "longer": f"{own}A",
+        "another channel's": f"{company}.{relationship}.sms.{signature}",
+        "a channel of its own": await sign(shop, channel=Channel.SMS),
+        "with a zero before it": f"0{own}",
+        "of a company that is not there": f"{10**17}.{relationship}.{channel}.{signature}",
+        "unsigned": f"{company}.{relationship}.{channel}.",
+        "nonsense": "nonsense",
+        "in other digits": own.replace("1", "\u0661"),
+        "NUL": "%00",
+    }
+
+
+async def test_links_that_the_service_has_not_written_are_all_answered_alike_and_change_nothing(
+    http, browser, shop, forged, outside
+):
+    before = await outside.rows(shop.id)
+    seen, shown = set(), set()
+
+    for token in forged.values():
+        for method in ("GET", "POST"):
+            answer = await http.request(method, f"{UNSUBSCRIBE}/{token}")
+            problem(answer, 404, "link-not-valid")
+            seen.add(answer.content)
+            page = await browser.request(method, f"{UNSUBSCRIBE}/{token}")
+            assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
+            shown.add(page.content)
+
+    assert (len(seen), len(shown)) == (1, 1)
+    assert await outside.rows(shop.id) == before
+
+
+async def test_a_link_of_any_length_is_refused(http):
+    problem(await http.get(f"{UNSUBSCRIBE}/{'1' * 101}"), 422, "invalid-input", "path/token")
+
+
+async def test_without_the_signature_anybody_could_speak_for_anybody(http, shop, forged, monkeypatch):
+    monkeypatch.setattr(unsubscribing, "_check", lambda *_: None)
+
+    assert (await http.post(f"{UNSUBSCRIBE}/{forged['altered']}")).status_code == 200
+
+    assert (await consent(http, shop))["status"] == "withdrawn"
+    print("guard removed: detected")
+
+
+async def test_the_link_of_whoever_was_erased_leads_nowhere_and_says_no_more(
+    http, browser, shop, sign, outside
+):
+    token = await sign(shop)
+    assert (await http.post(f"{API}/customers/1/anonymize", headers=shop.headers)).status_code == 200
+    before = await outside.rows(shop.id)
+
+    for method in ("GET", "POST"):
+        answer = await browser.request(method, f"{UNSUBSCRIBE}/{token}")
+        assert answer.status_code == 200
+        assert "Ada" not in answer.text
+
+    assert await outside.rows(shop.id) == before
+
+
+# ---- from the mail to the end of mails
+
+
+async def test_the_link_of_a_mail_stops_the_next_one(http, database, found_tenant):
+    tenant = await found_tenant(policy={"quiet_from": None, "quiet_until": None})
+    await meet(http, tenant)
+    async with surroundings() as (mailbox, _, post):
+        courier = courier_of(database, post, tenant.id)
+        await act(http, tenant, "email")
+        await courier.drain()
+        [letter] = mailbox.letters
+        assert letter["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+        waiting = await act(http, tenant, "email")
+
+        answer = await http.post(f"{UNSUBSCRIBE}/{token_in(letter)}")
+
+        assert answer.status_code == 200
+        await publish(database, tenant.id)
+        await courier.drain()
+        assert len(mailbox.letters) == 1
+    told = await look(http, tenant, f"/actions/{waiting['id']}")
+    assert (told["state"], told["reason"]) == ("cancelled", "no_consent")
+    assert (await act(http, tenant, "email"))["reason"] == "no_consent"

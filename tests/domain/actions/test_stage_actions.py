@@ -1,0 +1,228 @@
+"""What a stage sends to a customer, and what becomes of it: consent, addresses, the frequency cap."""
+
+from dataclasses import replace
+from itertools import count
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.builders import DAY, DEFAULT_MAP, T0
+from journey_service.domain.actions.action_plan import Agenda, State
+from journey_service.domain.actions.stage_actions import (
+    DEFAULT_ACTIONS,
+    HELD_AT_NIGHT,
+    MESSAGES,
+    RETENTION_CAMPAIGN,
+    WORDED,
+    WORKED_OFF,
+    Channel,
+    Fate,
+    Reach,
+    StageAction,
+    Step,
+    messages,
+)
+from journey_service.domain.companies.policy import DEFAULT_POLICY
+from journey_service.domain.journeys.relationship import Cause, Transition, TriggerType
+
+EVERYWHERE = Reach({}, has_email=True, has_phone=True)
+GUIDE = {
+    "lead": ["send_welcome_email", "assign_to_sales_team", "create_follow_up_task"],
+    "customer": ["send_onboarding_sequence", "create_feedback_request", "update_crm_status"],
+    "vip": ["assign_dedicated_manager", "send_vip_benefits_email", "create_quarterly_review"],
+    "at_risk": ["notify_account_manager", "create_retention_campaign", "schedule_check_in_call"],
+}
+
+
+def told(entered, reach=EVERYWHERE, policy=DEFAULT_POLICY, **actions):
+    return [(str(c), str(fate)) for c, fate in messages(entered, reach, policy, actions or DEFAULT_ACTIONS)]
+
+
+def test_the_twelve_actions_are_the_guide_s():
+    assert {key: [action.name for action in actions] for key, actions in DEFAULT_ACTIONS.items()} == GUIDE
+
+
+def test_the_campaign_is_the_guide_s():
+    assert [(str(step.channel), step.day, step.hours) for step in RETENTION_CAMPAIGN] == [
+        ("email", 0, 0),
+        ("sms", 3, 0),
+        ("call", 7, 0),
+        ("offer", 14, 0),
+    ]
+    campaigns = [
+        action.name for actions in DEFAULT_ACTIONS.values() for action in actions if action.is_campaign
+    ]
+    assert campaigns == ["create_retention_campaign"]
+
+
+def test_only_days_and_hours_delay_a_step():
+    assert not Step(Channel.EMAIL, template="t", due_days=3).is_delayed
+    assert Step(Channel.EMAIL, 1).is_delayed
+    assert Step(Channel.EMAIL, 0, 1).is_delayed
+
+
+@pytest.mark.parametrize(
+    ("channel", "traits"),
+    [
+        (Channel.EMAIL, "message, held at night, worded"),
+        (Channel.SMS, "message, held at night, worded"),
+        (Channel.CALL, "message, worked off"),
+        (Channel.OFFER, "message, held at night, worded"),
+        (Channel.CRM, ""),
+        (Channel.TASK, "worked off"),
+        (Channel.ASSIGNMENT, ""),
+        (Channel.WEBHOOK, ""),
+    ],
+)
+def test_every_channel_is_of_its_kind(channel, traits):
+    kinds = {"message": MESSAGES, "held at night": HELD_AT_NIGHT, "worded": WORDED, "worked off": WORKED_OFF}
+
+    assert ", ".join(kind for kind, channels in kinds.items() if channel in channels) == traits
+
+
+def test_tasks_assignments_and_the_crm_are_no_messages():
+    assert told(["lead"]) == [("email", "sent")]
+    assert told(["prospect", "regular", "churned"]) == []
+
+
+def test_a_lapse_is_answered_by_the_whole_campaign_in_the_order_of_its_days():
+    assert told(["at_risk"]) == [
+        ("email", "sent"),
+        ("call", "sent"),
+        ("sms", "sent"),
+        ("call", "sent"),
+        ("offer", "sent"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "model", "fate"),
+    [
+        ("granted", "opt_out", Fate.SENT),
+        ("granted", "opt_in", Fate.SENT),
+        ("withdrawn", "opt_out", Fate.NO_CONSENT),
+        ("withdrawn", "opt_in", Fate.NO_CONSENT),
+        ("unknown", "opt_out", Fate.SENT),
+        ("unknown", "opt_in", Fate.NO_CONSENT),
+    ],
+)
+def test_a_message_needs_the_consent_the_company_asks_for(status, model, fate):
+    policy = replace(DEFAULT_POLICY, consent=model)
+
+    assert Reach({"email": status}, has_email=True, has_phone=False).fate(Channel.EMAIL, policy) is fate
+    if status == "unknown":
+        assert EVERYWHERE.fate(Channel.EMAIL, policy) is fate
+
+
+@pytest.mark.parametrize(
+    ("channel", "has_email", "has_phone", "fate"),
+    [
+        (Channel.EMAIL, True, False, Fate.SENT),
+        (Channel.EMAIL, False, True, Fate.NO_ADDRESS),
+        (Channel.SMS, False, True, Fate.SENT),
+        (Channel.SMS, True, False, Fate.NO_ADDRESS),
+        (Channel.CALL, False, True, Fate.SENT),
+        (Channel.CALL, True, False, Fate.NO_ADDRESS),
+        (Channel.OFFER, False, False, Fate.SENT),
+    ],
+)
+def test_a_message_needs_an_address(channel, has_email, has_phone, fate):
+    assert Reach({}, has_email, has_phone).fate(channel, DEFAULT_POLICY) is fate
+
+
+@pytest.mark.parametrize(
+    ("days", "fates"),
+    [
+        ([0, 1, 2, 3], ["sent", "sent", "sent", "capped"]),
+        ([0, 1, 2, 7], ["sent", "sent", "sent", "sent"]),
+        ([0, 0, 0, 0, 7, 7], ["sent", "sent", "sent", "capped", "sent", "sent"]),
+        ([0, 1, 2, 6, 8], ["sent", "sent", "sent", "capped", "sent"]),
+    ],
+)
+def test_no_channel_is_used_more_than_three_times_within_any_seven_days(days, fates):
+    often = (StageAction("often", tuple(Step(Channel.SMS, day) for day in days)),)
+
+    assert told(["x"], x=often) == [("sms", fate) for fate in fates]
+    mixed = (StageAction("mixed", (*often[0].steps, Step(Channel.EMAIL, 3))),)
+    assert ("email", "sent") in told(["x"], x=mixed), "the cap is of one channel"
+
+
+def test_what_is_not_sent_does_not_use_up_the_cap():
+    steps = tuple(Step(Channel.SMS) for _ in range(4))
+    withdrawn = Reach({"sms": "withdrawn"}, has_email=True, has_phone=True)
+
+    assert told(["x"], withdrawn, x=(StageAction("a", steps),)) == [("sms", "no_consent")] * 4
+
+
+def test_the_cap_is_the_company_s():
+    strict = replace(DEFAULT_POLICY, frequency_cap=1, frequency_cap_days=14)
+
+    assert [fate for channel, fate in told(["at_risk"], policy=strict) if channel == "call"] == [
+        "sent",
+        "capped",
+    ]
+
+
+def test_hours_count_for_the_cap_as_days_do():
+    late = StageAction("late", (Step(Channel.SMS, 0, 23), Step(Channel.SMS, 7), Step(Channel.SMS, 7, 23)))
+    policy = replace(DEFAULT_POLICY, frequency_cap=1)
+
+    assert told(["x"], policy=policy, x=(late,)) == [("sms", "sent"), ("sms", "capped"), ("sms", "sent")]
+    early = StageAction("early", (Step(Channel.SMS, 0, 5),))
+    assert told(["x"], policy=policy, x=(early, StageAction("first", (Step(Channel.SMS),)))) == [
+        ("sms", "sent"),
+        ("sms", "capped"),
+    ]
+
+
+# ---- what is foretold, and what becomes of it
+
+moments = st.lists(st.tuples(st.integers(0, 16), st.integers(0, 23)), min_size=1, max_size=4).map(sorted)
+reaches = st.builds(
+    Reach,
+    st.dictionaries(st.sampled_from(MESSAGES), st.sampled_from(["granted", "withdrawn", "unknown"])),
+    st.booleans(),
+    st.booleans(),
+)
+limits = st.builds(
+    lambda consent, cap, days: replace(
+        DEFAULT_POLICY,
+        consent=consent,
+        frequency_cap=cap,
+        frequency_cap_days=days,
+        quiet_from=None,
+        quiet_until=None,
+    ),
+    st.sampled_from(["opt_in", "opt_out"]),
+    st.integers(1, 3),
+    st.sampled_from([1, 7, 9]),
+)
+
+
+@st.composite
+def doings(draw):
+    """The actions of a stage, with steps on any channel."""
+    drawn = draw(st.lists(moments, max_size=4))
+    numbers = count()
+    channels = st.sampled_from([channel for channel in Channel if channel is not Channel.WEBHOOK])
+    return tuple(
+        StageAction(f"act_{next(numbers)}", tuple(Step(draw(channels), day, hours) for day, hours in each))
+        for each in drawn
+    )
+
+
+@given(st.one_of(doings(), st.sampled_from(list(DEFAULT_ACTIONS.values()))), reaches, limits)
+def test_what_a_preview_foretells_is_what_becomes_of_a_customer_who_stays(actions, reach, policy):
+    agenda = Agenda(policy, ZoneInfo("UTC"), DEFAULT_MAP, {"regular": actions}, reach=reach)
+    cause = Cause("event", "1")
+    agenda.move(Transition(1, None, "regular", T0, TriggerType.AUTOMATIC, None, cause, 1), is_loud=True)
+    agenda.settle(T0 + 30 * DAY, is_through=True)
+
+    made = [action for action in agenda.planned if action.step.channel in MESSAGES]
+    found = sorted(
+        (str(action.step.channel), "sent" if action.state is State.DONE else str(action.reason))
+        for action in made
+    )
+    assert sorted(told(["regular"], reach, policy, regular=actions)) == found

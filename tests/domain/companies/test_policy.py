@@ -1,0 +1,264 @@
+"""What a company may set about scoring and moving: the guide's numbers, and the place of every fault."""
+
+import json
+from dataclasses import fields
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+
+from domain.generators import policies
+from journey_service.domain.companies.policy import (
+    DEFAULT_POLICY,
+    CompanyPolicy,
+    ScoringPolicy,
+    parse_policy,
+    policy_to_json,
+)
+from journey_service.domain.errors import InvalidInputError
+
+DAYS = "must be a whole number of days from 1 to 3650"
+WHOLE = "must be a whole number from 1 to 3650"
+FRACTION = "must be a number from 0 to 1 with at most 4 decimals"
+TREND = "must be a number from -1 to 0 with at most 4 decimals"
+MONEY = "must be a number from 0.01 to 1000000000 with at most 4 decimals"
+QUIET = "must be a wall time such as '21:00', or null"
+TONGUE = "must be a language such as 'en' or 'pt-br'"
+BOTH = "must be null where quiet_from is, and only there"
+APART = "must be another time than quiet_from"
+SOURCE = "must be 'appointments' or 'payments'"
+
+
+def faults_of(raw, pointer=""):
+    with pytest.raises(InvalidInputError) as caught:
+        parse_policy(raw, pointer)
+    return [(fault.pointer, fault.message) for fault in caught.value.faults]
+
+
+def test_the_default_numbers_are_the_guides():
+    assert policy_to_json(DEFAULT_POLICY) == {
+        "scoring": {
+            "engagement_frequency_weight": 0.3,
+            "engagement_recency_weight": 0.3,
+            "engagement_monetary_weight": 0.2,
+            "engagement_quality_weight": 0.2,
+            "frequency_window_days": 90,
+            "frequency_target": 3,
+            "recency_horizon_days": 180,
+            "monetary_target": 1000,
+            "quality_window_days": 180,
+            "long_call_seconds": 60,
+            "new_engagement": 0.5,
+            "new_risk": 0,
+            "inactive_days": 60,
+            "inactive_weight": 0.3,
+            "very_inactive_days": 90,
+            "very_inactive_weight": 0.3,
+            "missed_rate": 0.2,
+            "missed_rate_weight": 0.2,
+            "missed_window_days": 180,
+            "trend": -0.3,
+            "trend_weight": 0.2,
+            "trend_window_days": 90,
+            "tickets_weight": 0,
+            "tickets_window_days": 90,
+        },
+        "revenue_source": "appointments",
+        "manual_pin_days": 30,
+        "consent": "opt_out",
+        "frequency_cap": 3,
+        "frequency_cap_days": 7,
+        "quiet_from": "21:00",
+        "quiet_until": "08:00",
+        "longest_hold_hours": 24,
+        "campaign_pause_days": 30,
+        "language": "en",
+        "keep_event_details_days": 730,
+        "keep_import_faults_days": 90,
+        "keep_job_details_days": 365,
+        "messages_paused": False,
+        "reply_to": None,
+        "keep_news_days": 30,
+        "keep_audit_days": 1095,
+    }
+
+
+@pytest.mark.parametrize("raw", [{}, {"scoring": {}}], ids=["nothing", "nothing about scoring"])
+def test_what_is_left_out_keeps_its_default(raw):
+    assert parse_policy(raw) == DEFAULT_POLICY
+
+
+def test_what_is_given_is_taken_exactly():
+    raw = {
+        "scoring": {"missed_rate": 0.1, "trend": -0.2505, "inactive_days": 30, "monetary_target": 99.95},
+        "revenue_source": "payments",
+        "manual_pin_days": 3650,
+    }
+    expected = ScoringPolicy(
+        missed_rate=Decimal("0.1"),
+        trend=Decimal("-0.2505"),
+        inactive_days=30,
+        monetary_target=Decimal("99.95"),
+    )
+    assert parse_policy(raw) == CompanyPolicy(expected, "payments", 3650)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("consent", "opt_maybe", "must be 'opt_out' or 'opt_in'"),
+        ("frequency_cap", 0, "must be a whole number from 1 to 1000"),
+        ("frequency_cap_days", 366, "must be a whole number of days from 1 to 365"),
+        ("consent", None, "must be 'opt_out' or 'opt_in'"),
+        ("longest_hold_hours", 0, "must be a whole number of hours from 1 to 168"),
+        ("longest_hold_hours", 169, "must be a whole number of hours from 1 to 168"),
+        ("campaign_pause_days", -1, "must be a whole number of days from 0 to 3650"),
+        ("campaign_pause_days", 3651, "must be a whole number of days from 0 to 3650"),
+        ("campaign_pause_days", False, "must be a whole number of days from 0 to 3650"),
+        ("keep_audit_days", 29, "must be a whole number of days from 30 to 36500"),
+        ("quiet_from", "9:00", QUIET),
+        ("quiet_from", "24:00", QUIET),
+        ("quiet_from", "21:60", QUIET),
+        ("quiet_from", "21:00:00", QUIET),
+        ("quiet_from", "21:00\n", QUIET),
+        ("quiet_from", "\uff12\uff11:00", QUIET),
+        ("quiet_from", "", QUIET),
+        ("quiet_from", 21, QUIET),
+        ("quiet_from", ["21:00"], QUIET),
+        ("quiet_until", "8 am", QUIET),
+        ("quiet_until", False, QUIET),
+        ("quiet_until", "21:00", APART),
+        ("quiet_until", None, BOTH),
+        ("language", None, TONGUE),
+        ("language", "", TONGUE),
+        ("language", "EN", TONGUE),
+        ("language", "english", TONGUE),
+        ("language", "de_at", TONGUE),
+        ("language", "de-", TONGUE),
+        ("language", "de\n", TONGUE),
+        ("language", 3, TONGUE),
+        ("language", ["de"], TONGUE),
+        ("manual_pin_days", 0, DAYS),
+        ("manual_pin_days", 3651, DAYS),
+        ("manual_pin_days", True, DAYS),
+        ("manual_pin_days", "30", DAYS),
+        ("manual_pin_days", 30.0, DAYS),
+        ("manual_pin_days", None, DAYS),
+        ("revenue_source", "both", SOURCE),
+        ("revenue_source", None, SOURCE),
+        ("revenue_source", ["payments"], SOURCE),
+        ("scoring", [], "must be an object"),
+        ("scoring", None, "must be an object"),
+        ("weights", {}, "is not a known setting"),
+        ("a/b", {}, "is not a known setting"),
+    ],
+    ids=repr,
+)
+def test_a_faulty_setting_is_refused_with_its_place(name, value, message):
+    place = name.replace("/", "~1")
+    assert faults_of({name: value}, "/policy") == [(f"/policy/{place}", message)]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {"quiet_from": "00:00", "quiet_until": "23:59"},
+        {"quiet_from": "23:59", "quiet_until": "00:00"},
+        {"quiet_from": None, "quiet_until": None},
+        {"quiet_from": "13:00"},
+        {"quiet_until": "20:59"},
+    ],
+)
+def test_it_is_quiet_when_the_company_says_so(raw):
+    policy = parse_policy(raw)
+
+    assert policy.quiet_from == raw.get("quiet_from", "21:00")
+    assert policy.quiet_until == raw.get("quiet_until", "08:00")
+
+
+def test_there_is_no_night_with_a_beginning_but_no_end():
+    assert faults_of({"quiet_from": None}) == [("/quiet_until", BOTH)]
+
+
+@pytest.mark.parametrize("language", ["en", "de", "pt-br", "zh-hant", "gsw", "es-419"])
+def test_customers_are_written_to_in_any_language(language):
+    assert parse_policy({"language": language}).language == language
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("longest_hold_hours", 1), ("longest_hold_hours", 168), ("campaign_pause_days", 0)]
+)
+def test_the_limits_themselves_are_fine(name, value):
+    assert getattr(parse_policy({name: value}), name) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("inactive_days", 0, WHOLE),
+        ("inactive_days", 3651, WHOLE),
+        ("inactive_days", 60.5, WHOLE),
+        ("inactive_days", False, WHOLE),
+        ("frequency_target", 0, WHOLE),
+        ("inactive_weight", -0.1, FRACTION),
+        ("inactive_weight", 1.0001, FRACTION),
+        ("inactive_weight", 0.00005, FRACTION),
+        ("inactive_weight", "0.3", FRACTION),
+        ("inactive_weight", True, FRACTION),
+        ("inactive_weight", None, FRACTION),
+        ("inactive_weight", float("nan"), FRACTION),
+        ("inactive_weight", float("inf"), FRACTION),
+        ("new_engagement", 2, FRACTION),
+        ("trend", 0.3, TREND),
+        ("trend", -1.1, TREND),
+        ("monetary_target", 0, MONEY),
+        ("monetary_target", 2_000_000_000, MONEY),
+        ("recency", 180, "is not a known scoring setting"),
+        ("re~cency", 180, "is not a known scoring setting"),
+    ],
+    ids=repr,
+)
+def test_a_faulty_number_is_refused_with_its_place(name, value, message):
+    place = name.replace("~", "~0")
+    assert faults_of({"scoring": {name: value}}) == [(f"/scoring/{place}", message)]
+
+
+def test_every_fault_is_told_at_once():
+    raw = {"scoring": {"trend": 1, "x": 2}, "revenue_source": 3, "y": 4}
+    assert [place for place, _ in faults_of(raw)] == ["/y", "/revenue_source", "/scoring/trend", "/scoring/x"]
+
+
+@pytest.mark.parametrize(
+    "field", [field for field in fields(ScoringPolicy) if isinstance(field.default, Decimal)]
+)
+def test_a_fraction_may_be_written_as_a_whole_number(field):
+    value = -1 if field.name == "trend" else 1
+    assert getattr(parse_policy({"scoring": {field.name: value}}).scoring, field.name) == value
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {"quiet_from": None, "quiet_until": None},
+        {
+            "quiet_from": "12:30",
+            "quiet_until": "14:00",
+            "longest_hold_hours": 3,
+            "campaign_pause_days": 0,
+            "language": "de-at",
+            "consent": "opt_in",
+            "frequency_cap": 1,
+            "frequency_cap_days": 30,
+        },
+    ],
+)
+def test_what_is_set_about_messages_comes_back_as_it_was(raw):
+    written = policy_to_json(parse_policy(raw))
+
+    assert {name: written[name] for name in raw} == raw
+    assert parse_policy(json.loads(json.dumps(written))) == parse_policy(raw)
+
+
+@given(policies())
+def test_any_policy_comes_back_as_it_was(policy):
+    assert parse_policy(json.loads(json.dumps(policy_to_json(policy)))) == policy

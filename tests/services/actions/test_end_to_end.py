@@ -1,0 +1,809 @@
+"""The product's stories, with a mail server and a receiver that are real: who is told what, when, and why not."""
+
+import random
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from journey_service.domain.actions.action_plan import Wish
+from journey_service.domain.actions.stage_actions import (
+    DEFAULT_ACTIONS,
+    RETENTION_CAMPAIGN,
+    Channel,
+    StageAction,
+    Step,
+)
+from journey_service.domain.actions.templates import Template
+from journey_service.repositories.actions.campaigns import CampaignsWanted
+from journey_service.repositories.actions.delivery_log import ActionsWanted
+from journey_service.repositories.actions.tasks import TasksWanted
+from journey_service.repositories.events.imports import Terms
+from journey_service.services.actions import delivery_log as actions
+from journey_service.services.actions import templates
+from journey_service.services.actions.campaigns import list_campaigns
+from journey_service.services.actions.stage_actions import set_actions
+from journey_service.services.actions.tasks import list_tasks
+from journey_service.services.actions.unsubscribe import look_at, withdraw
+from journey_service.services.customers.privacy import anonymize_customer
+from journey_service.services.events.imports import read_history, run_import
+from journey_service.services.journeys import action_planning as agendas
+from journey_service.services.journeys.journeys import ManualMove, get_journey, move
+from journey_service.services.journeys.sweep import sweep_batch
+from journey_service.services.operations import test_clock as clock
+from journey_service.services.operations.test_clock import advance
+from ledger import faults, rows
+from services.local_servers import BY, body_of, opening, unsubscribe_token
+
+T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+LAPSED = T0 + 91 * DAY
+NEVER_QUIET = {"quiet_from": None, "quiet_until": None}
+WELCOME = ["Good to have you with us", "How was your visit?"]
+MISSED = "We have not seen you for a while"
+CAMPAIGN = "create_retention_campaign"
+
+
+@pytest.fixture
+async def open_salon(database, found_tenant):
+    async with opening(database, found_tenant, test_clock=T0, deliver=True) as opened:
+        yield opened
+
+
+async def move_by_hand(salon, to_stage, key, customer=1):
+    """A person moves a customer, however often they are in the way of rules."""
+    version = (await get_journey(salon.database, salon.id, customer)).standing.relationship.version
+    await move(salon.database, salon.id, customer, ManualMove(to_stage, version, BY, key, is_repeatable=True))
+
+
+async def campaigns_of(salon):
+    """Campaigns as they are listed, the first one first."""
+    found = await list_campaigns(salon.database, salon.id, CampaignsWanted(limit=100))
+    return [each.campaign for each in reversed(found)]
+
+
+async def campaign_log(salon, since=0):
+    """What has become of the steps of campaigns begun by a move after so many."""
+    return await salon.log(
+        "number", "state", "reason", where=f"name = '{CAMPAIGN}' AND transition_seq > {since}"
+    )
+
+
+async def tasks_of(salon, status=None):
+    found = await list_tasks(salon.database, salon.id, TasksWanted(limit=100, status=status))
+    return [(task.name, task.status, task.reason) for task in found]
+
+
+async def lapsed(salon, **profile):
+    """A customer who came once, and then no more for 91 days; all of that has been seen to."""
+    await salon.register()
+    await salon.meet(**profile)
+    await salon.visit(T0)
+    await salon.until(LAPSED)
+
+
+# ---- the stories
+
+
+async def test_whoever_comes_back_on_day_five_has_had_a_mail_and_an_sms_and_gets_neither_call_nor_offer(
+    open_salon,
+):
+    salon = await open_salon()
+    await lapsed(salon)
+    assert salon.mailbox.subjects == sorted([*WELCOME, MISSED])
+    assert salon.system.of_type("action.sms") == []
+    assert sorted(await tasks_of(salon)) == [
+        ("notify_account_manager", "open", None),
+        ("schedule_check_in_call", "open", None),
+    ]
+
+    await salon.until(LAPSED + 3 * DAY - timedelta(seconds=1))
+    assert salon.system.of_type("action.sms") == []
+    await salon.until(LAPSED + 5 * DAY)
+    await salon.visit(LAPSED + 5 * DAY)
+    await salon.deliver()
+    await salon.until(LAPSED + 60 * DAY)
+
+    assert salon.mailbox.subjects == sorted([*WELCOME, MISSED, *WELCOME])
+    [sms] = salon.system.of_type("action.sms")
+    assert (sms.data["customer_id"], sms.data["phone"], sms.data["step"]) == (1, "+49 170 1", 1)
+    assert sms.data["text"].startswith("Hello Ada, we have not seen you for a while.")
+    assert salon.system.of_type("action.special_offer") == []
+    assert salon.system.unverified == []
+    assert await campaign_log(salon) == [
+        (0, "done", None),
+        (1, "done", None),
+        (2, "cancelled", "left_stage"),
+        (3, "cancelled", "left_stage"),
+    ]
+    [campaign] = await campaigns_of(salon)
+    assert (campaign.type, campaign.reason) == ("at_risk", "left_stage")
+    assert (campaign.started_at, campaign.ended_at) == (LAPSED, LAPSED + 5 * DAY)
+    assert sorted(await tasks_of(salon)) == [
+        ("notify_account_manager", "closed", "left_stage"),
+        ("schedule_check_in_call", "closed", "left_stage"),
+    ]
+    listed = await actions.list_actions(
+        salon.database, salon.id, ActionsWanted(limit=100, campaign_id=campaign.id)
+    )
+    assert {each.number: (each.channel, each.finished_at) for each in listed if each.reason} == {
+        2: (Channel.CALL, LAPSED + 5 * DAY),
+        3: (Channel.OFFER, LAPSED + 5 * DAY),
+    }
+    assert await faults(salon.database, salon.id) == []
+
+
+async def test_whoever_never_comes_back_gets_all_four_steps_at_the_same_time_of_day(open_salon):
+    salon = await open_salon(timezone="Europe/Berlin")  # whose clocks are put forward on day 87
+    await salon.register()
+    await salon.meet()
+    await salon.visit(T0)
+    local = LAPSED  # 14:00 in Berlin, on the second of April
+    seen = []
+    for day in (0, 3, 7, 14):
+        for at in (local + day * DAY - timedelta(seconds=1), local + day * DAY):
+            await salon.until(at)
+            [(done,)] = await rows(
+                salon.database,
+                salon.id,
+                "SELECT count(*) FROM journey_actions WHERE company_id = :company AND state = 'done'"
+                f" AND name = '{CAMPAIGN}'",
+            )
+            seen.append(done)
+    assert seen == [0, 1, 1, 2, 2, 3, 3, 4]
+    [offer] = salon.system.of_type("action.special_offer")
+    assert offer.data["offer"]["valid_until"] == f"{local + 14 * DAY + 30 * DAY:%Y-%m-%d}"
+    [campaign] = await campaigns_of(salon)
+    assert (campaign.reason, campaign.ended_at) == ("completed", local + 14 * DAY)
+
+
+async def test_an_offer_of_long_ago_is_not_valid_for_longer_because_it_is_told_late(open_salon):
+    salon = await open_salon()
+    await lapsed(salon)
+    await advance(salon.database, salon.id, LAPSED + 80 * DAY, actor=BY, patience_seconds=None)
+    await salon.deliver()
+
+    [offer] = salon.system.of_type("action.special_offer")
+    assert offer.data["offer"]["valid_until"] == f"{LAPSED + 44 * DAY:%Y-%m-%d}"
+
+
+async def test_a_consent_withdrawn_on_the_first_day_cancels_the_sms_and_not_the_campaign(open_salon):
+    salon = await open_salon()
+    await lapsed(salon)
+    await salon.until(LAPSED + DAY)
+    await salon.meet(consents={"sms": "withdrawn"})
+    await salon.until(LAPSED + 30 * DAY)
+
+    assert await campaign_log(salon) == [
+        (0, "done", None),
+        (1, "cancelled", "no_consent"),
+        (2, "done", None),
+        (3, "done", None),
+    ]
+    assert salon.system.of_type("action.sms") == []
+    assert len(salon.system.of_type("action.special_offer")) == 1
+    assert (await campaigns_of(salon))[0].reason == "completed"
+
+
+async def test_of_whoever_is_erased_nothing_leaves_the_house_any_more(open_salon):
+    salon = await open_salon()
+    await lapsed(salon)
+    await salon.until(LAPSED + DAY)
+    mails, messages = len(salon.mailbox.letters), len(salon.system.told)
+    await anonymize_customer(salon.database, salon.id, 1, by=BY)
+    await salon.deliver()
+    await salon.until(LAPSED + 200 * DAY)
+
+    assert (len(salon.mailbox.letters), len(salon.system.told)) == (mails, messages)
+    assert await campaign_log(salon) == [
+        (0, "done", None),
+        *((number, "cancelled", "erased") for number in (1, 2, 3)),
+    ]
+    assert {row[1] for row in await tasks_of(salon)} == {"closed"}
+    assert (await campaigns_of(salon))[0].reason == "erased"
+    assert {row[0] for row in await salon.log("state")} == {"done", "cancelled"}
+
+
+async def test_what_was_let_go_and_not_yet_sent_stays_here_when_its_reader_is_erased(open_salon):
+    salon = await open_salon()
+    await lapsed(salon)
+    mails, messages = len(salon.mailbox.letters), len(salon.system.told)
+    await advance(salon.database, salon.id, LAPSED + 20 * DAY, actor=BY, patience_seconds=None)
+    waiting = "state = 'pending' AND is_cleared"
+    assert len(await salon.log(where=waiting)) == 2  # an sms and an offer
+    # One is being sent, fails, and is to be tried again.
+    await salon.change(
+        "UPDATE journey_actions SET state = 'leased', lease_token = 'x' WHERE company_id = :company"
+        " AND channel = 'sms'"
+    )
+    await anonymize_customer(salon.database, salon.id, 1, by=BY)
+    await salon.change(
+        "UPDATE journey_actions SET state = 'pending', lease_token = NULL, ready_at = now()"
+        " WHERE company_id = :company AND channel = 'sms'"
+    )
+    await salon.deliver()
+
+    assert (len(salon.mailbox.letters), len(salon.system.told)) == (mails, messages)
+    assert await salon.log("state", "reason", where="channel IN ('sms', 'offer')") == [
+        ("cancelled", "erased"),
+        ("cancelled", "erased"),
+    ]
+
+
+async def test_a_second_campaign_begins_thirty_days_after_the_end_of_the_first_and_not_before(open_salon):
+    salon = await open_salon()
+    await lapsed(salon)
+    ended = LAPSED + DAY
+    await salon.until(ended)
+    await move_by_hand(salon, "customer", "back")
+    await salon.until(ended + 30 * DAY - timedelta(seconds=1))
+    await move_by_hand(salon, "at_risk", "again")
+    await salon.deliver()
+    early = (await get_journey(salon.database, salon.id, 1)).standing.relationship.version
+
+    assert await campaign_log(salon, early - 1) == [
+        (number, "cancelled", "campaign_pause") for number in range(4)
+    ]
+    others = await salon.log("name", "state", where=f"transition_seq = {early} AND campaign_id IS NULL")
+    assert [row for row in others if row[0] != CAMPAIGN] == [
+        ("notify_account_manager", "done"),
+        ("schedule_check_in_call", "done"),
+    ]
+    assert len(await campaigns_of(salon)) == 1
+
+    await move_by_hand(salon, "customer", "back once more")
+    await salon.until(ended + 30 * DAY)
+    await move_by_hand(salon, "at_risk", "again at last")
+    await salon.until(ended + 60 * DAY)
+    first, second = await campaigns_of(salon)
+    assert (first.reason, second.reason) == ("left_stage", "completed")
+    assert second.started_at == first.ended_at + 30 * DAY
+    assert [row[1] for row in await campaign_log(salon, early)] == ["done"] * 4
+
+
+async def test_a_second_campaign_never_runs_beside_the_first(open_salon):
+    salon = await open_salon(policy={"campaign_pause_days": 0})
+    await lapsed(salon)
+    await salon.until(LAPSED + DAY)
+    await move_by_hand(salon, "customer", "back")
+    await move_by_hand(salon, "at_risk", "again")
+    await salon.until(LAPSED + 5 * DAY)
+
+    ended, running = await campaigns_of(salon)
+    assert (ended.reason, running.reason) == ("left_stage", None)
+    assert ended.ended_at == running.started_at == LAPSED + DAY
+
+
+HISTORY = """customer_id,occurred_at,event_type,amount
+1,{long_ago},appointment_completed,40
+2,{lately},appointment_completed,40
+3,{lapsing},appointment_completed,40
+4,{lapsed},appointment_completed,40
+"""
+
+
+async def read_in(salon, terms, now):
+    async def chunks():
+        yield HISTORY.format(
+            long_ago=(now - 25 * HOUR).isoformat(),
+            lately=(now - 23 * HOUR).isoformat(),
+            lapsing=(now - 91 * DAY - 23 * HOUR).isoformat(),
+            lapsed=(now - 91 * DAY - 25 * HOUR).isoformat(),
+        ).encode()
+
+    for customer in range(1, 5):
+        await salon.database.run(
+            salon.id,
+            lambda work, customer=customer: work.customers.put(
+                customer, {"name": f"C{customer}", "email": f"c{customer}@reader.example", "consents": {}}
+            ),
+        )
+    found = await read_history(salon.database, salon.id, chunks(), actor=BY, terms=terms)
+    assert await run_import(salon.database, salon.id, found.id)
+    await salon.deliver()
+
+
+@pytest.mark.parametrize("has_test_clock", [True, False])
+async def test_history_sends_nothing(has_test_clock, open_salon):
+    salon = await open_salon() if has_test_clock else await real_salon(open_salon)
+    await salon.register("stage.changed", "customer.at_risk", "campaign.started", "task.created")
+    await read_in(salon, Terms(), await now_of(salon))
+
+    assert await salon.log() == []
+    assert await campaigns_of(salon) == []
+    assert await tasks_of(salon) == []
+    assert salon.mailbox.letters == salon.system.told == []
+    moved = await rows(
+        salon.database, salon.id, "SELECT count(*) FROM journey_transitions WHERE company_id = :company"
+    )
+    assert moved[0][0] == 10
+
+
+@pytest.mark.parametrize("has_test_clock", [True, False])
+async def test_history_that_is_to_run_actions_runs_those_of_the_last_day_only(has_test_clock, open_salon):
+    salon = await open_salon(policy=NEVER_QUIET) if has_test_clock else await real_salon(open_salon)
+    await salon.register("stage.changed")
+    await read_in(salon, Terms(runs_actions=True), await now_of(salon))
+
+    told = {(news.data["customer_id"], news.data["to_stage"]) for news in salon.system.told}
+    assert told == {(2, "prospect"), (2, "customer"), (3, "at_risk")}
+    readers = {letter["To"]: letter["Subject"] for letter in salon.mailbox.letters}
+    assert sorted(readers) == ["c2@reader.example", "c3@reader.example"]
+    assert readers["c3@reader.example"] == MISSED
+    stages = await rows(
+        salon.database,
+        salon.id,
+        "SELECT DISTINCT r.customer_id, a.stage FROM journey_actions a JOIN customer_relationships r"
+        " ON r.company_id = a.company_id AND r.id = a.relationship_id WHERE a.company_id = :company ORDER BY 1",
+    )
+    assert [tuple(row) for row in stages] == [(2, "customer"), (3, "at_risk")]
+
+
+@pytest.mark.parametrize("has_test_clock", [True, False])
+async def test_history_up_to_a_past_instant_runs_no_actions_of_the_day_before_it(has_test_clock, open_salon):
+    salon = await open_salon() if has_test_clock else await real_salon(open_salon)
+    now = await now_of(salon) - 10 * DAY
+    await read_in(salon, Terms(until=now, runs_actions=True), now)
+
+    assert await salon.log() == []
+
+
+# ---- time moved at once, and day by day
+
+
+ODD = {
+    "lead": [
+        StageAction(
+            "write_at_night",
+            (
+                Step(Channel.EMAIL, template="welcome"),
+                Step(Channel.TASK, hours=1, title="Look whether they have answered"),
+                Step(Channel.SMS, hours=3, template="retention_sms"),
+            ),
+        ),
+    ],
+    "at_risk": [
+        *DEFAULT_ACTIONS["at_risk"],
+        StageAction(
+            "remind", tuple(Step(Channel.EMAIL, day, template="retention_email") for day in (1, 2, 6, 9))
+        ),
+        StageAction(
+            "nightly",
+            (Step(Channel.OFFER, 2, 10, template="retention_offer"), Step(Channel.CALL, 2, 11, title="Call")),
+        ),
+    ],
+    "churned": [StageAction("win_back", RETENTION_CAMPAIGN, is_campaign=True)],
+}
+
+
+async def lived(salon, steps, *, customers=16, seed=7, days=181):
+    """Half a year of many customers, the clock moved by `steps` from one event to the next."""
+    chance = random.Random(seed)
+    for stage, asked in ODD.items():
+        await set_actions(salon.database, salon.id, stage, asked, seen=None, by=BY)
+    for customer in range(1, customers + 1):
+        statuses = ("granted", "withdrawn", "unknown")
+        await salon.meet(
+            customer,
+            email=None if chance.random() < 0.2 else f"c{customer}@reader.example",
+            phone=None if chance.random() < 0.2 else "+49 170 5",
+            consents={channel: chance.choice(statuses) for channel in ("email", "sms", "call", "offer")},
+        )
+    told = [
+        (
+            T0 + timedelta(minutes=chance.randrange(60 * 24 * min(120, days))),
+            chance.randint(1, customers),
+            chance.choice(["appointment_completed", "call_received"]),
+        )
+        for _ in range(4 * customers)
+    ]
+    # And one who lapses, comes back, and lapses once more.
+    await salon.meet(customers + 1)
+    told += [(T0 + day * DAY, customers + 1, "appointment_completed") for day in (1, 96) if day < days]
+    at = T0
+    for when, customer, kind in [*sorted(told), (T0 + days * DAY, None, None)]:
+        for stop in steps(at, when):
+            await advance(salon.database, salon.id, stop, actor=BY, patience_seconds=None)
+        at = when
+        if customer is not None:
+            duration = 90 if kind == "call_received" else None
+            await salon.tell(
+                kind, when, customer, call_duration=duration, amount_cents=0 if duration else 9_000
+            )
+
+
+LIVES = {
+    "actions": "SELECT r.customer_id, a.transition_seq, a.name, a.number, a.channel, a.stage, a.state, a.reason,"
+    " a.planned_at, a.due_at, a.reserved_at, a.finished_at, a.is_bound, a.campaign_id IS NULL",
+    "campaigns": "SELECT r.customer_id, a.transition_seq, a.type, a.started_at, a.ended_at, a.end_reason",
+    "tasks": "SELECT r.customer_id, a.transition_seq, a.name, a.title, a.assignee, a.due_at, a.created_at, a.closed_at,"
+    " a.reason, a.status",
+    "news": "SELECT r.customer_id, a.type, a.transition_seq",
+    "owners": "SELECT r.customer_id, r.owner",
+}
+TABLES = {
+    "actions": "journey_actions",
+    "campaigns": "retention_campaigns",
+    "tasks": "journey_tasks",
+    "news": "journey_news",
+}
+
+
+async def life(salon, without=()):
+    found = {}
+    for what, asked in LIVES.items():
+        for column in without:
+            asked = asked.replace(f" a.{column},", "")  # noqa: PLW2901  # what is not compared
+        table = TABLES.get(what)
+        joined = (
+            f" JOIN {table} a ON a.company_id = r.company_id AND a.relationship_id = r.id" if table else ""
+        )
+        named = await rows(
+            salon.database,
+            salon.id,
+            f"{asked} FROM customer_relationships r{joined} WHERE r.company_id = :company"
+            + (" AND a.channel <> 'webhook'" if what == "actions" else ""),
+        )
+        found[what] = sorted(repr(tuple(row)) for row in named)
+    return found
+
+
+def at_once(_, end):
+    """In one step."""
+    return [end]
+
+
+def by_days(start, end):
+    """Day by day, at an odd time of day."""
+    stop = start.replace(hour=22, minute=40)
+    while stop < end:
+        if stop > start:
+            yield stop
+        stop += DAY
+    yield end
+
+
+async def test_half_a_year_at_once_comes_out_as_day_by_day(open_salon):
+    policy = {"frequency_cap": 2, "quiet_from": "20:00", "campaign_pause_days": 200}
+    whole, daily = [
+        await open_salon(deliver=False, timezone="Europe/Berlin", policy=policy) for _ in range(2)
+    ]
+    await lived(whole, at_once, days=200)
+    await lived(daily, by_days, days=200)
+
+    lives = await life(whole)
+    print({what: len(found) for what, found in lives.items()})
+    reasons = {row[0] for row in await whole.log("reason")}
+    assert {"left_stage", "no_consent", "no_address", "capped", "campaign_pause"} <= reasons
+    assert await whole.log(where="due_at <> planned_at"), "nothing had to wait for a morning"
+    assert lives == await life(daily)
+
+
+async def test_half_a_year_at_once_is_delivered_as_day_by_day(open_salon):
+    whole, daily = [
+        await open_salon(timezone="America/New_York", policy={"frequency_cap": 2}) for _ in range(2)
+    ]
+    for salon, steps in ((whole, at_once), (daily, by_days)):
+        await salon.register()
+        await lived(salon, steps, customers=6, seed=3)
+        await salon.deliver()
+
+    # When the last hand was laid on something is the courier's matter.
+    assert await life(whole, ["finished_at"]) == await life(daily, ["finished_at"])
+    assert sorted(whole.mailbox.subjects) == sorted(daily.mailbox.subjects)
+    assert whole.mailbox.subjects
+    told = [
+        sorted((told.type, told.data["customer_id"], told.json["timestamp"]) for told in salon.system.told)
+        for salon in (whole, daily)
+    ]
+    assert told[0] == told[1] != []
+
+
+async def test_without_looking_at_actions_on_the_way_nothing_would_happen_to_whoever_is_left_alone(
+    open_salon, monkeypatch
+):
+    async def never(_run):
+        """What falls due waits until the customer is touched."""
+
+    salon = await open_salon()
+    await lapsed(salon)
+    monkeypatch.setattr(clock, "settle_company", never)
+    await salon.until(LAPSED + 20 * DAY)
+
+    with pytest.raises(AssertionError):
+        assert [row[1] for row in await campaign_log(salon)] == ["done"] * 4
+    print("guard removed: detected")
+
+
+async def test_what_was_sent_long_before_the_clock_was_moved_counts_towards_the_cap(open_salon, monkeypatch):
+    async def sent(salon):
+        asked = [
+            StageAction("write", tuple(Step(Channel.EMAIL, day, template="welcome") for day in (0, 1, 2, 9)))
+        ]
+        await set_actions(salon.database, salon.id, "customer", asked, seen=None, by=BY)
+        await salon.meet()
+        await salon.visit(T0)
+        await salon.until(T0 + 60 * DAY)
+        return [row[0] for row in await salon.log("reason")]
+
+    policy = {"frequency_cap": 1, "frequency_cap_days": 7}
+    assert await sent(await open_salon(policy=policy)) == [None, "capped", "capped", None]
+    monkeypatch.setattr(agendas, "EARLIEST", T0 + 53 * DAY)  # a week before the end
+    with pytest.raises(AssertionError):
+        assert await sent(await open_salon(policy=policy)) == [None, "capped", "capped", None]
+    print("guard removed: detected")
+
+
+async def test_a_step_that_is_due_waits_for_the_one_before_it_and_so_does_nobody_who_moves_the_clock(
+    open_salon,
+):
+    salon = await open_salon(test_clock=T0.replace(hour=22))
+    await salon.register()
+    await set_actions(salon.database, salon.id, "lead", ODD["lead"], seen=None, by=BY)
+    await salon.meet()
+    await salon.tell("call_received", T0.replace(hour=22), call_duration=90)
+    await salon.until(T0.replace(hour=23, minute=30))
+    assert await salon.log() == [("write_at_night", number, "pending", None) for number in range(3)]
+
+    morning = T0.replace(hour=8) + DAY
+    await salon.until(morning)
+    assert await salon.log() == [("write_at_night", number, "done", None) for number in range(3)]
+    [task] = await list_tasks(salon.database, salon.id, TasksWanted(limit=10))
+    assert task.created_at == morning
+
+
+async def test_what_a_first_stage_says_reaches_whoever_has_just_been_told_of(open_salon):
+    salon = await open_salon()
+    asked = [StageAction("greet", (Step(Channel.EMAIL, template="welcome"),))]
+    await set_actions(salon.database, salon.id, "prospect", asked, seen=None, by=BY)
+    await salon.meet()
+    await salon.deliver()
+
+    assert salon.mailbox.subjects == ["Thank you for getting in touch with A test"]
+
+
+# ---- nights, caps, words
+
+
+async def test_whoever_moves_at_ten_in_the_evening_is_written_to_at_eight(open_salon):
+    evening = datetime(2026, 1, 1, 21, tzinfo=UTC)  # 22:00 in Berlin
+    salon = await open_salon(test_clock=evening, timezone="Europe/Berlin")
+    await salon.register()
+    await salon.meet()
+    await salon.visit(evening)
+    await salon.deliver()
+    assert salon.mailbox.letters == []
+    assert [told.type for told in salon.system.told] == ["action.crm_update"]  # nobody is woken by that
+
+    morning = datetime(2026, 1, 2, 7, tzinfo=UTC)
+    await salon.until(morning - timedelta(seconds=1))
+    assert salon.mailbox.letters == []
+    await salon.until(morning)
+    assert salon.mailbox.subjects == WELCOME
+    mails = "channel = 'email'"
+    assert (
+        await salon.log("planned_at", "due_at", "reserved_at", where=mails)
+        == [(evening, morning, morning)] * 2
+    )
+
+
+async def test_the_cap_is_over_all_actions_and_those_of_people_and_channels_do_not_share_it(open_salon):
+    salon = await open_salon(policy={"frequency_cap": 2})
+    await salon.register()
+    await salon.meet()
+    await salon.visit(T0)
+    await salon.until(T0 + DAY)
+    capped = await actions.ask(salon.database, salon.id, 1, Wish(Channel.EMAIL), by=BY)
+    offer = await actions.ask(
+        salon.database, salon.id, 1, Wish(Channel.OFFER, offer=(("title", "Tea"),)), by=BY
+    )
+    await salon.until(T0 + 7 * DAY - timedelta(seconds=1))
+    again = await actions.ask(salon.database, salon.id, 1, Wish(Channel.EMAIL), by=BY)
+    await salon.until(T0 + 7 * DAY)
+    free = await actions.ask(salon.database, salon.id, 1, Wish(Channel.EMAIL, note="Come and see us"), by=BY)
+    await salon.deliver()
+
+    assert [(each.state, each.reason) for each in (capped, again)] == [("cancelled", "capped")] * 2
+    assert [(each.state, each.reason) for each in (offer, free)] == [("pending", None)] * 2
+    assert salon.mailbox.subjects == sorted([*WELCOME, "A personal word from A test"])
+    assert "Come and see us" in body_of(salon.mailbox.letters[-1])
+    assert [told.data["offer"] for told in salon.system.of_type("action.special_offer")] == [{"title": "Tea"}]
+
+
+async def test_the_link_at_the_end_of_a_mail_stops_the_next_one(open_salon):
+    salon = await open_salon()
+    await salon.register()
+    await salon.meet()
+    await salon.visit(T0)
+    await salon.deliver()
+    letter = salon.mailbox.letters[0]
+    token = unsubscribe_token(letter)
+    assert letter["List-Unsubscribe"] == f"<https://journey.example/api/v1/unsubscribe/{token}>"
+    assert not (await look_at(salon.database, token)).is_done
+    assert (await withdraw(salon.database, token, address=None)).is_done
+    await salon.until(LAPSED + 20 * DAY)
+
+    assert salon.mailbox.subjects == WELCOME
+    assert await campaign_log(salon) == [
+        (0, "cancelled", "no_consent"),
+        *((number, "done", None) for number in (1, 2, 3)),
+    ]
+
+
+async def test_everybody_is_written_to_in_their_language_and_in_the_company_s_own_words(open_salon):
+    salon = await open_salon(policy={"language": "de"})
+    own = [
+        Template(
+            "onboarding", Channel.EMAIL, "en", "Hi {{ customer.first_name }}. {{ unsubscribe_url }}", "Ours"
+        ),
+        Template("onboarding", Channel.EMAIL, "fr", "Bonjour ! {{ unsubscribe_url }}", "Les nôtres"),
+    ]
+    for template in own:
+        await templates.add_template(salon.database, salon.id, template, by=BY)
+    for customer, language in enumerate(("en", "fr", "fr-ca", "de", None, "ja"), start=1):
+        await salon.meet(customer, language=language)
+        await salon.visit(T0, customer)
+    await salon.deliver()
+
+    told = {(letter["To"], letter["Subject"]) for letter in salon.mailbox.letters}
+    feedback = {"en": "How was your visit?", "de": "Wie war Ihr Besuch bei uns?"}
+    expected = [
+        ("Ours", feedback["en"]),
+        ("Les nôtres", feedback["de"]),
+        ("Les nôtres", feedback["de"]),
+        ("Ours", feedback["de"]),
+        ("Ours", feedback["de"]),
+        ("Ours", feedback["de"]),
+    ]
+    assert told == {
+        (f"ada{customer}@reader.example", subject)
+        for customer, subjects in enumerate(expected, start=1)
+        for subject in subjects
+    }
+    [first] = [
+        letter for letter in salon.mailbox.letters if letter["Subject"] == "Ours" and "1@" in letter["To"]
+    ]
+    assert body_of(first).startswith("Hi Ada. https://journey.example/")
+
+
+# ---- all of them
+
+
+TWELVE = {
+    "send_welcome_email": "email",
+    "assign_to_sales_team": "assignment",
+    "create_follow_up_task": "task",
+    "send_onboarding_sequence": "email",
+    "create_feedback_request": "email",
+    "update_crm_status": "crm",
+    "assign_dedicated_manager": "assignment",
+    "send_vip_benefits_email": "email",
+    "create_quarterly_review": "task",
+    "notify_account_manager": "task",
+    CAMPAIGN: "call email offer sms",
+    "schedule_check_in_call": "call",
+}
+
+
+async def test_all_twelve_actions_of_the_guide_are_done_each_on_its_channel(open_salon):
+    salon = await open_salon()
+    await salon.register()
+    await salon.meet()
+    await salon.tell("call_received", T0, call_duration=90)
+    await salon.deliver()
+    [(owner,)] = await rows(
+        salon.database, salon.id, "SELECT owner FROM customer_relationships WHERE company_id = :company"
+    )
+    assert owner == "sales"
+    await salon.until(T0 + 10 * DAY)
+    await salon.visit(T0 + 10 * DAY)
+    await salon.until(T0 + 20 * DAY)
+    await salon.visit(T0 + 20 * DAY, cents=100_000)
+    await salon.until(T0 + (20 + 91 + 15) * DAY)
+
+    channels = {}
+    for name, channel, state in await salon.log("name", "channel", "state"):
+        assert state == "done", name
+        channels.setdefault(name, set()).add(channel)
+    assert {name: " ".join(sorted(found)) for name, found in channels.items()} == TWELVE
+    assert salon.mailbox.subjects == sorted(
+        ["Thank you for getting in touch with A test", *WELCOME, "A thank-you for your loyalty", MISSED]
+    )
+    assert [told.type for told in salon.system.told] == [
+        *("action.crm_update", "action.sms", "action.special_offer")
+    ]
+    crm = salon.system.told[0].data
+    assert (crm["current_stage"]["key"], crm["owner"]) == ("customer", "sales")
+    worked_off = (CAMPAIGN, *(name for name, channel in TWELVE.items() if channel in ("task", "call")))
+    assert sorted(await tasks_of(salon)) == sorted((name, "open", None) for name in worked_off)
+    [(owner,)] = await rows(
+        salon.database, salon.id, "SELECT owner FROM customer_relationships WHERE company_id = :company"
+    )
+    assert owner == "vip managers"
+
+
+# ---- in real time
+
+
+async def real_salon(open_salon, **policy):
+    """A company in real time, in which it is never quiet."""
+    return await open_salon(test_clock=None, deliver=False, policy={**NEVER_QUIET, **policy})
+
+
+async def now_of(salon):
+    [(now,)] = await rows(
+        salon.database,
+        salon.id,
+        "SELECT coalesce(clock_at, clock_timestamp()) FROM companies WHERE id = :company",
+    )
+    return now
+
+
+async def step_into_the_past(salon, days):
+    """As if so many days had gone by: of all that is to be done and has been, every instant lies earlier."""
+    back = f"make_interval(days => {days})"
+    for table, columns in (
+        ("journey_actions", ("planned_at", "due_at", "ready_at", "reserved_at", "finished_at")),
+        ("retention_campaigns", ("started_at", "ended_at")),
+        ("customer_relationships", ("last_appointment_at", "stage_entered_at", "next_evaluation_at")),
+    ):
+        earlier = ", ".join(f"{name} = {name} - {back}" for name in columns)
+        await rows(
+            salon.database, salon.id, f"UPDATE {table} SET {earlier} WHERE company_id = :company RETURNING 1"
+        )
+
+
+async def test_the_same_steps_are_taken_in_real_time(open_salon):
+    salon = await real_salon(open_salon)
+    await salon.register()
+    await salon.meet()
+    await salon.visit(await now_of(salon) - 90 * DAY)
+    await salon.deliver()
+    assert salon.mailbox.subjects == WELCOME
+    await step_into_the_past(salon, 1)
+    assert (await sweep_batch(salon.database, salon.id)).moved == 1
+    await salon.deliver()
+    assert salon.mailbox.subjects == sorted([*WELCOME, MISSED])
+    assert [told.type for told in salon.system.told] == ["action.crm_update"]
+    assert len(await tasks_of(salon, "open")) == 2
+    assert await campaign_log(salon) == [
+        (0, "done", None),
+        *((number, "pending", None) for number in (1, 2, 3)),
+    ]
+
+    await step_into_the_past(salon, 3)
+    await salon.deliver()
+    assert [told.type for told in salon.system.told] == ["action.crm_update", "action.sms"]
+    await salon.visit(await now_of(salon))
+    await salon.deliver()
+    await step_into_the_past(salon, 30)
+    await salon.deliver()
+
+    assert salon.mailbox.subjects == sorted([*WELCOME, MISSED])  # three within a week are enough
+    assert await campaign_log(salon) == [
+        *((0, "done", None), (1, "done", None)),
+        *((2, "cancelled", "left_stage"), (3, "cancelled", "left_stage")),
+    ]
+    [campaign] = await campaigns_of(salon)
+    assert campaign.reason == "left_stage"
+    assert {row[1:] for row in await tasks_of(salon)} == {("closed", "left_stage")}
+
+
+async def test_a_whole_campaign_comes_to_its_end_in_real_time(open_salon):
+    salon = await real_salon(open_salon)
+    await salon.register()
+    await salon.meet()
+    await salon.visit(await now_of(salon) - 95 * DAY)
+    await salon.deliver()
+    for days in (3, 4, 7):
+        await step_into_the_past(salon, days)
+        await salon.deliver()
+
+    assert await campaign_log(salon) == [(number, "done", None) for number in range(4)]
+    assert [told.type for told in salon.system.told] == ["action.sms", "action.special_offer"]
+    assert (await campaigns_of(salon))[0].reason == "completed"
+    ended = await rows(
+        salon.database,
+        salon.id,
+        "SELECT type, count(*) FROM journey_news WHERE company_id = :company AND type LIKE 'campaign%' GROUP BY 1",
+    )
+    assert dict(map(tuple, ended)) == {"campaign.started": 1, "campaign.ended": 1}

@@ -1,0 +1,245 @@
+"""Real histories, imported: every journey equal to a slow, literal reading of the rules."""
+
+import asyncio
+import csv
+import gzip
+import multiprocessing
+import os
+import re
+from collections import Counter
+from collections.abc import AsyncIterator
+from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from itertools import groupby
+from pathlib import Path
+
+import pytest
+
+from journey_service.domain.access.actors import Actor
+from journey_service.domain.analytics.date_ranges import Range
+from journey_service.domain.events.event import Event
+from journey_service.domain.events.parsing import line_id
+from journey_service.repositories.events.imports import Terms
+from journey_service.services.analytics import overview as figures
+from journey_service.services.analytics import time_in_stage as visits
+from journey_service.services.events.imports import get_import, read_history, run_import
+from journey_service.services.events.ingest import ingest
+from journey_service.services.journeys import journeys as journey_service
+from journey_service.services.operations.reconciliation import reconcile
+from ledger import faults, journeys, rows
+from oracle.figures import Figures, percentile, tenths
+from oracle.literal import Literal, LiteralEvent, history
+from services.oracle_rows import literal
+
+pytestmark = pytest.mark.big
+
+DAY = timedelta(days=1)
+ENDS = {
+    "cdnow": datetime(1998, 7, 1, tzinfo=UTC),
+    "online_retail": datetime(2011, 12, 10, tzinfo=UTC),
+    "hair_salon": datetime(2018, 7, 30, tzinfo=UTC),
+    "noshow_appointments": datetime(2016, 6, 9, tzinfo=UTC),
+}
+LATER = (0, 100, 200)
+TABLE = Path(__file__).parents[3] / "docs" / "real-data.md"
+
+
+async def _import(database, company_id: int, file: Path, until: datetime):
+    async def chunks() -> AsyncIterator[bytes]:
+        with file.open("rb") as stream:
+            while chunk := stream.read(65_536):
+                yield chunk
+
+    found = await read_history(
+        database, company_id, chunks(), actor=Actor("tests"), is_gzip=True, terms=Terms(until)
+    )
+    assert await run_import(database, company_id, found.id)
+    return await get_import(database, company_id, found.id)
+
+
+def _lines(file: Path) -> list[tuple[int, int, LiteralEvent]]:
+    """(customer, line, event) of a file, by customer."""
+    with gzip.open(file, "rt") as stream:
+        read = [
+            (
+                int(row["customer_id"]),
+                number,
+                LiteralEvent(
+                    row["event_type"],
+                    datetime.fromisoformat(row["occurred_at"]).replace(tzinfo=UTC),
+                    Decimal(row["amount"]),
+                ),
+            )
+            for number, row in enumerate(csv.DictReader(stream), start=2)
+        ]
+    return sorted(read, key=lambda line: line[:2])
+
+
+def _literal(file: Path, until: datetime) -> tuple[dict, dict]:
+    """Every customer's moves and scores by the literal reading."""
+    company = Literal()
+    moves, scores = {}, {}
+    for customer_id, lines in groupby(_lines(file), key=lambda line: line[0]):
+        told = [(number, event) for _, number, event in lines]
+        journey = company.play(history(told, until), until)
+        moves[customer_id] = [
+            (m.seq, m.from_stage, m.to_stage, m.at, m.trigger_type, m.trigger_event)
+            for m in journey.transitions
+        ]
+        scores[customer_id] = (
+            int(journey.engagement * 100),
+            int(journey.risk * 100),
+            journey.lifetime_value,
+            journey.total_appointments,
+            journey.last_appointment_at,
+        )
+    return moves, scores
+
+
+def _prefix(moves: dict, until: datetime) -> dict:
+    """The moves dated up to an instant: nothing is told after the period, so they are what was known then."""
+    return {customer: [move for move in made if move[3] <= until] for customer, made in moves.items()}
+
+
+def _table(name: str, stages: list) -> list[str]:
+    days = [f"{ENDS[name] + days * DAY:%Y-%m-%d}" for days in LATER]
+    keys = ["prospect", "lead", "customer", "regular", "vip", "at_risk", "churned"]
+    lines = [f"| {name}: customers in | {' | '.join(days)} |", "|---|---:|---:|---:|"]
+    return lines + [f"| {key} | {' | '.join(str(counted[key]) for counted in stages)} |" for key in keys]
+
+
+def _told(value: object) -> str:
+    return "none" if value is None else str(value)
+
+
+async def _figures(database, company_id: int, name: str, told: Figures) -> list[str]:
+    """Funnel, flows and time in stage over the whole history, as tables; each is what the literal reading says."""
+    first, last = min(told.day(move.at) for move in told.moves), (ENDS[name] + LATER[-1] * DAY).date()
+    asked = Range(None, first, last)
+    funnel = await figures.get_funnel(database, company_id, asked)
+    expected, returned = told.reached(first, last), told.returned(first, last)
+    assert [(step.customers, step.returned) for step in funnel.steps] == [
+        (len(customers), returned[stage.key])
+        for customers, stage in zip(expected, told.progress, strict=True)
+    ]
+    lines = [
+        f"| {name}: reached, {first} to {last} | customers | % of the first | % to the next | returned |"
+    ]
+    lines += ["|---|---:|---:|---:|---:|"] + [
+        f"| {step.stage.key} | {step.customers} | {step.percentage} | {step.conversion_rate} | {step.returned} |"
+        for step in funnel.steps
+    ]
+    flows, ways = (await figures.get_flows(database, company_id, asked)).ways, told.flows(first, last)
+    assert {(way.from_stage, way.to_stage): (way.moves, way.customers) for way in flows} == {
+        way: (customers.total(), len(customers)) for way, customers in ways.items()
+    }
+    lines += ["", f"| {name}: flows | moves | customers |", "|---|---:|---:|"]
+    lines += [f"| {way.from_stage} → {way.to_stage} | {way.moves} | {way.customers} |" for way in flows]
+    times, ended = (
+        (await visits.get_time_in_stage(database, company_id, asked)).stages,
+        told.ended(first, last),
+    )
+    lines += ["", f"| {name}: days in | visits | mean | median | p90 |", "|---|---:|---:|---:|---:|"]
+    for each in times:
+        days = told.days(ended[each.stage.key])
+        mean = tenths(sum(days, Fraction(0)) / len(days)) if days else None
+        median, p90 = (tenths(percentile(days, Fraction(*of))) if days else None for of in ((1, 2), (9, 10)))
+        found = (each.avg_days, each.median_days, each.p90_days)
+        assert (each.visits, *(None if one is None else float(one) for one in found)) == (
+            len(days),
+            mean,
+            median,
+            p90,
+        )
+        lines.append(f"| {each.stage.key} | {each.visits} | {' | '.join(_told(one) for one in found)} |")
+    return lines
+
+
+@pytest.mark.parametrize("name", list(ENDS))
+async def test_every_imported_journey_equals_the_literal_fold_at_the_end_and_100_and_200_days_later(
+    name, data, database, found_tenant
+):
+    tenant = await found_tenant(name=name)
+    file = data / f"{name}.csv.gz"
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as beside:
+        literally = asyncio.get_running_loop().run_in_executor(
+            beside, _literal, file, ENDS[name] + LATER[-1] * DAY
+        )
+        stages, found = [], {}
+        for days in LATER:
+            until = ENDS[name] + days * DAY
+            done = await _import(database, tenant.id, file, until)
+            assert (done.status, done.failed_lines, done.late, done.later) == ("done", 0, 0, 0)
+            assert (done.applied if days == 0 else done.duplicates) == done.staged
+            found[days] = await journeys(database, tenant.id)
+            counted = await rows(
+                database,
+                tenant.id,
+                "SELECT current_stage, count(*) FROM customer_relationships WHERE company_id = :company GROUP BY 1",
+            )
+            stages.append(Counter(dict(counted)))
+        moves, scores = await literally
+    for days in LATER:
+        assert found[days] == _prefix(moves, ENDS[name] + days * DAY)
+    stored = await rows(
+        database,
+        tenant.id,
+        "SELECT customer_id, CAST(engagement_score * 100 AS int), CAST(risk_score * 100 AS int), lifetime_value,"
+        " total_appointments, last_appointment_at FROM customer_relationships WHERE company_id = :company",
+    )
+    assert {row[0]: tuple(row[1:]) for row in stored} == scores
+    assert await faults(database, tenant.id) == []
+    told = await literal(database, tenant.id)
+    _check_table(
+        name, "\n".join([*_table(name, stages), "", *await _figures(database, tenant.id, name, told)])
+    )
+    found_of = await reconcile(database, tenant.id)
+    assert found_of.agrees, found_of.differences[:5]
+
+
+def _check_table(name: str, table: str) -> None:
+    begin, end = f"<!-- {name} -->\n", f"\n<!-- /{name} -->"
+    written = TABLE.read_text(encoding="utf-8")
+    if os.environ.get("UPDATE_DOCS"):
+        pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
+        TABLE.write_text(pattern.sub(lambda _: begin + table + end, written), encoding="utf-8")
+        return
+    assert begin + table + end in written, f"docs/real-data.md does not say what was found:\n{table}"
+
+
+@pytest.mark.parametrize("name", ["hair_salon"])
+async def test_events_told_one_by_one_as_time_goes_by_write_the_same_journeys_as_the_import(
+    name, data, database, found_tenant
+):
+    imported, told = await found_tenant(), await found_tenant()
+    file, until = data / f"{name}.csv.gz", ENDS[name] + 200 * DAY
+    await _import(database, imported.id, file, until)
+
+    lines = sorted(_lines(file), key=lambda line: (line[2].occurred_at, line[1]))
+    for customer_id, _, said in lines:
+        event = Event("import", "", customer_id, said.type, said.occurred_at, int(said.amount * 100))
+        event = event._replace(event_id=line_id(event, 1))
+        await ingest(database, told.id, [event], now=said.occurred_at)
+    for customer_id in {customer_id for customer_id, _, _ in lines}:
+        await journey_service.evaluate(database, told.id, customer_id, by=Actor("tests"), now=until)
+
+    everything = (
+        "SELECT r.customer_id, t.seq, t.from_stage, t.to_stage, t.transitioned_at, t.trigger_type, t.trigger_event,"
+        " t.cause_kind, t.cause_id, CAST(t.reasons AS text), r.version, r.current_stage, r.next_evaluation_at,"
+        " r.risk_score, r.engagement_score, r.stages_held, r.lifetime_value FROM journey_transitions t"
+        " JOIN customer_relationships r ON r.company_id = t.company_id AND r.id = t.relationship_id"
+        " WHERE t.company_id = :company ORDER BY 1, 2"
+    )
+    assert [tuple(row) for row in await rows(database, told.id, everything)] == [
+        tuple(row) for row in await rows(database, imported.id, everything)
+    ]
+
+
+def test_the_comparison_would_notice_a_move_a_day_late(data):
+    moves, _ = _literal(data / "hair_salon.csv.gz", ENDS["hair_salon"])
+    customer, made = next((customer, made) for customer, made in moves.items() if len(made) > 1)
+    late = {**moves, customer: [(*made[0][:3], made[0][3] + DAY, *made[0][4:]), *made[1:]]}
+    assert _prefix(late, ENDS["hair_salon"]) != _prefix(moves, ENDS["hair_salon"])

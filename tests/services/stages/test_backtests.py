@@ -1,0 +1,631 @@
+"""Back-tests as jobs: their figures are those of the file, a death costs nothing, and nothing else is written."""
+
+import asyncio
+import csv
+import gzip
+import json
+import random
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from itertools import groupby, pairwise
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+from conftest import utc
+from domain.builders import defaults_with, rule, stage
+from journey_service.domain.access.actors import Actor
+from journey_service.domain.errors import CompanyNotFoundError, InvalidInputError, UnavailableError
+from journey_service.domain.events.event import Event
+from journey_service.domain.stages.changes import draw_up
+from journey_service.domain.stages.stage_map import DEFAULT_STAGES, parse_stage_map
+from journey_service.repositories.events.event_histories import Pasts
+from journey_service.services.events.imports import read_history, run_import
+from journey_service.services.events.ingest import ingest
+from journey_service.services.jobs import LeaseLostError, Run, get_job, run_job
+from journey_service.services.stages import backtests
+from journey_service.services.stages.backtests import BACKTEST, Span, default_lapse_days, run_backtest
+from ledger import rows
+
+T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
+NOW = datetime(2027, 6, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+INSTANT = timedelta(microseconds=1)
+EARLIER = defaults_with(
+    at_risk={
+        "auto_rules": {
+            "any": [rule("days_since_last_appointment", days=">60"), rule("risk_score", score=">0.7")]
+        }
+    }
+)
+HEADER = "customer_id,occurred_at,event_type,amount\n"
+KINDS = {BACKTEST: run_backtest}
+
+
+async def told(database, found_tenant, text: str, *, now: datetime = NOW, **properties) -> int:
+    """A company, standing still at `now`, whose history this is."""
+    tenant = await found_tenant(test_clock=now, **properties)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield (HEADER + text).encode()
+
+    found = await read_history(database, tenant.id, chunks(), actor=Actor("tests"))
+    assert await run_import(database, tenant.id, found.id)
+    return tenant.id
+
+
+def by_chance(customers: int, seed: int = 1, most: int = 12) -> str:
+    """Histories of customers from 1 on; nobody's visits follow a rule."""
+    chance = random.Random(seed)
+    lines = []
+    for customer in range(1, customers + 1):
+        at = T0 + timedelta(hours=chance.randrange(24 * 60))
+        for _ in range(chance.randrange(1, most)):
+            type_ = chance.choice(["appointment_completed"] * 3 + ["appointment_missed", "ticket_opened"])
+            lines.append(f"{customer},{at:%Y-%m-%dT%H:%M:%SZ},{type_},{chance.randrange(300)}\n")
+            at += timedelta(
+                hours=chance.choice([0, 1, chance.randrange(24 * 40), chance.randrange(24 * 220)])
+            )
+    return "".join(lines)
+
+
+async def queue(database, company_id: int, **how) -> int:
+    edit = partial(draw_up, raw=how.get("stages", EARLIER), pointer="/stages")
+    span = Span(
+        how.get("from_", T0),
+        how.get("to", T0 + 400 * DAY),
+        how.get("lapse_days"),
+        how.get("customer_ids") or (),
+    )
+    errand = await backtests.queue(database, company_id, edit, span, based_on=None, actor=Actor("tests"))
+    return errand.job.id
+
+
+async def found_by(database, company_id: int, **how):
+    """What a back-test, queued and done, finds."""
+    job_id = await queue(database, company_id, **how)
+    assert await run_job(database, company_id, job_id, KINDS)
+    return dict((await get_job(database, company_id, job_id)).result)
+
+
+# ---- what is found
+
+
+async def test_a_draft_is_compared_with_the_map_in_force(database, found_tenant):
+    text = (
+        "1,2026-01-01,appointment_completed,50\n"
+        "2,2026-01-01,appointment_completed,50\n2,2026-03-12,appointment_completed,50\n"
+        "3,2026-01-01,appointment_completed,50\n3,2026-04-11,appointment_completed,50\n"
+    )
+    company_id = await told(database, found_tenant, text)
+    await told(database, found_tenant, text)  # another company's customers are nobody's here
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    found = await found_by(database, company_id, from_=start, to=start + 120 * DAY, customer_ids=[3, 2, 3])
+    at = {number: (start + number * DAY).isoformat() for number in (0, 61, 70, 91, 100)}
+    draft, present = found.pop("draft"), found.pop("present")
+    named, _ = found.pop("named"), found.pop("warnings")
+    assert found == {
+        "from": at[0],
+        "to": (start + 120 * DAY).isoformat(),
+        "as_of": NOW.isoformat(),
+        "timezone": "UTC",
+        "lapse_days": 180,
+        "map_version": 1,
+        "customers": 3,
+    }
+    assert draft["alarms"] == {"raised": 3, "confirmed": 1, "late": 0, "returned": 2, "open": 0}
+    assert present["alarms"] == {"raised": 2, "confirmed": 1, "late": 0, "returned": 1, "open": 0}
+    assert (draft["precision"], present["precision"]) == (0.3333, 0.5)
+    assert draft["return_days"] == {"median": 24.0}
+    assert present["return_days"] == {"median": 9.0}
+    assert present["stages"] == {
+        **dict.fromkeys(("prospect", "lead", "regular", "vip", "churned"), 0),
+        "customer": 2,
+        "at_risk": 1,
+    }
+    assert present["months"] == {
+        "2026-01": {"customer": 3},
+        "2026-02": {},
+        "2026-03": {},
+        "2026-04": {"customer": 1, "at_risk": 2},
+    }
+    assert {sample["customer_id"] for sample in draft["samples"] if sample["to_stage"] == "at_risk"} == {
+        1,
+        2,
+        3,
+    }
+    assert "samples" not in present
+    opening = ("prospect", "customer", at[0], "appointment_completed")
+    away, back = ("customer", "at_risk"), ("at_risk", "customer")
+    time_passed, visited = "days_since_last_appointment", "appointment_completed"
+    assert [each["customer_id"] for each in named] == [2, 3]
+    assert [each["opened_at"] for each in named] == [at[0], at[0]]
+    assert [_moves(each["moves"]["draft"]) for each in named] == [
+        [opening, (*away, at[61], time_passed), (*back, at[70], visited)],
+        [opening, (*away, at[61], time_passed), (*back, at[100], visited)],
+    ]
+    assert [_moves(each["moves"]["present"]) for each in named] == [
+        [opening],
+        [opening, (*away, at[91], time_passed), (*back, at[100], visited)],
+    ]
+    assert [each["left_off"] for each in named] == [{"draft": 0, "present": 0}] * 2
+
+
+def _moves(shown: list[dict]) -> list[tuple]:
+    return [tuple(move[name] for name in ("from_stage", "to_stage", "at", "trigger_event")) for move in shown]
+
+
+async def test_of_a_customer_named_the_newest_moves_are_told(database, found_tenant, monkeypatch):
+    monkeypatch.setattr(backtests, "MOST_MOVES", 2)
+    company_id = await told(database, found_tenant, "1,2026-01-01,appointment_completed,50\n")
+    found = await found_by(database, company_id, customer_ids=[1])
+    [named] = found["named"]
+    assert [move["to_stage"] for move in named["moves"]["present"]] == ["at_risk", "churned"]
+    assert named["left_off"] == {"draft": 1, "present": 1}
+
+
+async def test_a_customer_who_came_after_the_range_is_not_replayed(database, found_tenant):
+    text = "1,2026-01-01,appointment_completed,5\n2,2027-01-01,appointment_completed,5\n"
+    company_id = await told(database, found_tenant, text)
+    found = await found_by(database, company_id, to=T0 + 100 * DAY, customer_ids=[2])
+    assert found["customers"] == 1
+    assert found["named"] == [
+        {
+            "customer_id": 2,
+            "opened_at": None,
+            "moves": {"draft": [], "present": []},
+            "left_off": {"draft": 0, "present": 0},
+        }
+    ]
+
+
+async def test_a_company_without_customers_finds_nothing(database, found_tenant):
+    tenant = await found_tenant(test_clock=NOW)
+    job_id = await queue(database, tenant.id)
+    assert await run_job(database, tenant.id, job_id, KINDS)
+    job = await get_job(database, tenant.id, job_id)
+    assert (job.status, job.done, job.total) == ("done", 0, 0)
+    assert (job.result["customers"], job.result["present"]["precision"]) == (0, None)
+
+
+async def test_months_are_those_of_the_companys_time_zone(database, found_tenant):
+    text = "1,2026-02-01T02:00:00Z,appointment_completed,5\n2,2026-02-01T03:00:00Z,appointment_completed,5\n"
+    company_id = await told(database, found_tenant, text, timezone="America/Sao_Paulo")
+    found = await found_by(database, company_id, to=T0 + 50 * DAY)
+    assert found["present"]["months"] == {"2026-01": {"customer": 1}, "2026-02": {"customer": 1}}
+
+
+async def test_visits_after_the_companys_now_are_not_known_yet(database, found_tenant):
+    tenant = await found_tenant(test_clock=T0)
+    await ingest(database, tenant.id, [Event("t", "1", 1, "appointment_completed", T0)])
+    await database.run(tenant.id, lambda work: work.companies.set_clock(T0 + 100 * DAY))
+    early = Event("t", "2", 1, "appointment_completed", T0 + 100 * DAY + timedelta(minutes=4))
+    await ingest(database, tenant.id, [early])
+    found = await found_by(database, tenant.id, to=T0 + 95 * DAY)
+    assert found["present"]["alarms"]["open"] == 1
+    await database.run(tenant.id, lambda work: work.companies.set_clock(T0 + 101 * DAY))
+    found = await found_by(database, tenant.id, to=T0 + 95 * DAY)
+    assert found["present"]["alarms"]["returned"] == 1
+
+
+async def test_rules_policy_and_now_are_those_of_when_it_was_asked_for(database, found_tenant):
+    company_id = await told(database, found_tenant, by_chance(30))
+    expected = await found_by(database, company_id, to=T0 + 300 * DAY)
+    job_id = await queue(database, company_id, to=T0 + 300 * DAY)
+    await rows(
+        database,
+        company_id,
+        "UPDATE companies SET policy = jsonb_set(policy, '{revenue_source}', '\"payments\"'), timezone = 'Asia/Tokyo'"
+        " WHERE id = :company RETURNING id",
+    )
+    await database.run(company_id, lambda work: work.companies.set_clock(NOW + 300 * DAY))
+    assert await run_job(database, company_id, job_id, KINDS)
+    assert (await get_job(database, company_id, job_id)).result == expected
+    assert await found_by(database, company_id, to=T0 + 300 * DAY) != expected
+
+
+# ---- page by page
+
+
+async def test_pages_and_slices_of_any_size_find_the_same(database, found_tenant, monkeypatch):
+    text = by_chance(40, seed=2) + "".join(
+        f"41,{T0 + number * 31 * DAY:%Y-%m-%d},appointment_completed,5\n" for number in range(12)
+    )
+    company_id = await told(database, found_tenant, text)
+    expected = await found_by(database, company_id, customer_ids=[40, 41])
+    assert len(set(expected["draft"]["alarms"].values())) > 2
+    for chunk, slice_ in ((1, 1), (7, 3), (200, 5), (3, 4_000)):
+        monkeypatch.setattr(backtests, "CHUNK", chunk)
+        monkeypatch.setattr(backtests, "SLICE", slice_)
+        assert await found_by(database, company_id, customer_ids=[40, 41]) == expected
+
+
+async def test_it_tells_how_far_it_is_in_customers(database, found_tenant, monkeypatch):
+    monkeypatch.setattr(backtests, "CHUNK", 10)
+    company_id = await told(database, found_tenant, by_chance(25))
+    job_id = await queue(database, company_id, customer_ids=[1, 2])
+    seen = []
+    assert await run_job(database, company_id, job_id, KINDS, on_progress=seen.append)
+    assert [(job.done, job.total) for job in seen] == [
+        *((done, 25) for done in (0, 10, 20, 25)),  # and then those named, who are replayed already
+        *((25, 25) for _ in range(3)),
+    ]
+
+
+@pytest.mark.parametrize("ending", [asyncio.CancelledError, UnavailableError])
+@pytest.mark.parametrize("pages", [1, 4, 9, 11])
+async def test_a_job_stopped_in_the_middle_goes_on_to_the_same_result(
+    database, found_tenant, monkeypatch, pages, ending
+):
+    monkeypatch.setattr(backtests, "CHUNK", 5)
+    monkeypatch.setattr(backtests, "SLICE", 20)
+    company_id = await told(database, found_tenant, by_chance(30, seed=3))
+    expected = await found_by(database, company_id, customer_ids=[9])
+    job_id = await queue(database, company_id, customer_ids=[9])
+    await _stop(database, company_id, job_id, monkeypatch, pages, ending)
+    job = await get_job(database, company_id, job_id)
+    assert (job.status, job.result) == ("queued", None)
+    assert await run_job(database, company_id, job_id, KINDS)
+    job = await get_job(database, company_id, job_id)
+    assert (job.status, job.done, job.total, job.result) == ("done", 30, 30, expected)
+
+
+async def _stop(database, company_id, job_id, monkeypatch, pages: int, ending) -> None:
+    """Let a runner stop after so many pages, what it worked out since the last of them lost."""
+    page, left = Run.page, iter(range(pages))
+
+    async def stopping(run: Run, unit):
+        if next(left, None) is None:
+            raise ending
+        return await page(run, unit)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Run, "page", stopping)
+        with pytest.raises(ending):
+            await run_job(database, company_id, job_id, KINDS)
+
+
+async def test_without_the_tallies_in_the_cursor_a_job_gone_on_with_would_find_less(
+    database, found_tenant, monkeypatch
+):
+    monkeypatch.setattr(backtests.Tally, "restore", lambda *_: None)
+    with pytest.raises(AssertionError):
+        await test_a_job_stopped_in_the_middle_goes_on_to_the_same_result(
+            database, found_tenant, monkeypatch, 4, asyncio.CancelledError
+        )
+    print("guard removed: detected")
+
+
+async def test_a_runner_that_was_overtaken_counts_nobody_twice_and_concludes_nothing(
+    database, found_tenant, monkeypatch
+):
+    monkeypatch.setattr(backtests, "CHUNK", 5)
+    company_id = await told(database, found_tenant, by_chance(20, seed=4))
+    expected = await found_by(database, company_id)
+    job_id = await queue(database, company_id)
+    page, turns = Run.page, iter(range(2))
+
+    async def overtaken(run: Run, unit):
+        if next(turns, None) is None:
+            monkeypatch.setattr(Run, "page", page)
+            await rows(
+                database,
+                company_id,
+                "UPDATE jobs SET lease_until = clock_timestamp() - interval '1 second'"
+                " WHERE company_id = :company AND id = :job RETURNING id",
+                job=job_id,
+            )
+            assert await run_job(database, company_id, job_id, KINDS)
+        return await page(run, unit)
+
+    monkeypatch.setattr(Run, "page", overtaken)
+    assert not await run_job(database, company_id, job_id, KINDS)
+    job = await get_job(database, company_id, job_id)
+    assert (job.status, job.done, job.result) == ("done", 20, expected)
+
+
+async def test_whoever_lost_the_lease_at_the_very_end_concludes_nothing(database, found_tenant):
+    company_id = await told(database, found_tenant, by_chance(3))
+    job_id = await queue(database, company_id)
+
+    async def late(run: Run) -> None:
+        await database.run(company_id, lambda work: work.jobs.release(job_id, run.token))
+        with pytest.raises(LeaseLostError):
+            await run.conclude({"a": "result"})
+        raise LeaseLostError
+
+    assert not await run_job(database, company_id, job_id, {BACKTEST: late})
+    assert (await get_job(database, company_id, job_id)).result is None
+
+
+async def test_nothing_is_written_besides_the_job_and_that_it_was_asked_for(database, found_tenant):
+    company_id = await told(database, found_tenant, by_chance(30, seed=5))
+    before = await _digests(database, company_id)
+    await found_by(database, company_id, customer_ids=[1])
+    after = await _digests(database, company_id)
+    assert {table for table in before if before[table] != after[table]} == {"jobs", "audit_log"}
+    assert len(before) > 8
+
+
+async def _digests(database, company_id: int) -> dict[str, str]:
+    """What every table holds of a company, and where its rows lie: one written anew would lie elsewhere."""
+    tables = await rows(
+        database,
+        company_id,
+        "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace"
+        " AND relname <> 'alembic_version' AND CAST(:company AS bigint) > 0 ORDER BY 1",
+    )
+    found = {}
+    for (table,) in tables:
+        key = "id" if table == "companies" else "company_id"
+        [(digest,)] = await rows(
+            database,
+            company_id,
+            f"SELECT md5(coalesce(string_agg(CAST(t.ctid AS text) || CAST(t AS text), '|' ORDER BY t.ctid), ''))"
+            f" FROM {table} t WHERE {key} = :company",
+        )
+        found[table] = digest
+    return found
+
+
+async def test_what_a_job_carries_along_is_as_large_for_many_customers_as_for_few(database, found_tenant):
+    sizes = {}
+    for times in (1, 20):
+        text = "".join(
+            line.replace(",", f"{each:02},", 1)
+            for each in range(times)
+            for line in by_chance(20, seed=6, most=6).splitlines(keepends=True)
+        )
+        company_id = await told(database, found_tenant, text)
+        job_id = await queue(database, company_id)
+        assert await run_job(database, company_id, job_id, KINDS)
+        job = await get_job(database, company_id, job_id)
+        assert job.done == 20 * times
+        sizes[times] = {name: len(json.dumps(tally)) for name, tally in _parts(job.cursor)}
+    for name, size in sizes[1].items():
+        # A count has at most two digits more; nobody else is named.
+        assert sizes[20][name] < 2 * size + 100, name
+    assert sum(sizes[20].values()) < 20_000
+    # Five samples of a pair of stages are all there ever are; the few customers did not fill all of them.
+    print("cursor in bytes:", sizes)
+
+
+def _parts(cursor):
+    for number, tally in enumerate(cursor["tallies"]):
+        for name, part in tally.items():
+            if name != "samples":
+                yield f"{number} {name}", part
+
+
+async def test_a_customer_who_comes_while_a_page_is_read_waits_for_nobody(
+    database, found_tenant, monkeypatch
+):
+    company_id = await told(database, found_tenant, by_chance(12, seed=7))
+    expected = await found_by(database, company_id)
+    page = Pasts.page
+
+    async def without_the_fifth(pasts: Pasts, after: int, **how):
+        return [past for past in await page(pasts, after, **how) if past.customer_id != 5]
+
+    monkeypatch.setattr(Pasts, "page", without_the_fifth)
+    found = await found_by(database, company_id)
+    assert found["customers"] == expected["customers"] - 1 == 11
+
+
+async def test_others_have_their_turn_meanwhile(database, found_tenant):
+    text = "".join(
+        f"1,{T0 + number * timedelta(hours=3):%Y-%m-%dT%H:%M:%SZ},appointment_completed,1\n"
+        for number in range(3_000)
+    )
+    company_id = await told(database, found_tenant, text)
+    job_id = await queue(database, company_id)
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(others())
+    assert await run_job(database, company_id, job_id, KINDS)
+    beside.cancel()
+    assert turns > 30
+
+
+# ---- what is asked
+
+
+@pytest.mark.parametrize(
+    ("asked", "pointers"),
+    [
+        ({"from_": NOW, "to": NOW}, ["/to"]),
+        ({"from_": T0 + DAY, "to": T0}, ["/to"]),
+        ({"to": NOW + INSTANT}, ["/to"]),
+        ({"from_": NOW - timedelta(days=3_653), "to": NOW}, []),
+        ({"from_": NOW - timedelta(days=3_653) - INSTANT, "to": NOW}, ["/to"]),
+        ({"from_": datetime(1899, 12, 31, tzinfo=UTC), "to": datetime(1900, 1, 2, tzinfo=UTC)}, ["/from"]),
+        ({"lapse_days": 0}, ["/lapse_days"]),
+        ({"lapse_days": 3_651}, ["/lapse_days"]),
+        ({"lapse_days": 3_650}, []),
+        ({"customer_ids": [1, 2, 3, 9, 1]}, ["/customer_ids/3"]),
+        ({"customer_ids": [9]}, ["/customer_ids/0"]),
+        ({"customer_ids": list(range(101))}, ["/customer_ids"]),
+        ({"customer_ids": []}, []),
+        ({"to": T0, "lapse_days": -1, "customer_ids": [8]}, ["/to", "/lapse_days", "/customer_ids/0"]),
+        ({"stages": [stage("a", 1, rule("nothing"))]}, ["/stages/0/auto_rules/trigger"]),
+        ({"stages": "none"}, ["/stages"]),
+    ],
+)
+async def test_what_cannot_be_asked_is_refused_with_the_place_of_every_fault(
+    database, found_tenant, asked, pointers
+):
+    company_id = await told(database, found_tenant, by_chance(3))
+    before = await _digests(database, company_id)
+    if not pointers:
+        assert await queue(database, company_id, **asked)
+        return
+    with pytest.raises(InvalidInputError) as refused:
+        await queue(database, company_id, **asked)
+    assert [fault.pointer for fault in refused.value.faults] == pointers
+    assert await _digests(database, company_id) == before
+
+
+async def test_a_company_that_is_not_there_is_said_so(database):
+    with pytest.raises(CompanyNotFoundError):
+        await queue(database, 2**40 + 9)
+
+
+@pytest.mark.parametrize(
+    ("stages", "days"),
+    [
+        (DEFAULT_STAGES, 180),
+        (defaults_with(churned={"auto_rules": rule("risk_score", score=">0.9")}), 90),
+        ([stage("a", 1), stage("b", 2, rule("missed_rate", rate=">0.5"), kind="risk")], 180),
+        ([stage("a", 1), stage("b", 2)], 180),
+        ([stage("a", 1), stage("b", 2, rule("days_since_last_appointment", days=">45.5"))], 46),
+        ([stage("a", 1), stage("b", 2, rule("days_since_last_appointment", days=">=0"))], 1),
+        ([stage("a", 1), stage("b", 2, rule("days_since_last_appointment", days=">9999"))], 3_650),
+    ],
+)
+def test_somebody_is_lost_when_the_map_in_force_gives_them_up(stages, days):
+    assert default_lapse_days(parse_stage_map(stages, version=1)) == days
+
+
+# ---- real data, against a reading of the file that knows nothing of engine, replay or tally
+
+
+ENDS = {"cdnow": datetime(1998, 7, 1, tzinfo=UTC), "online_retail": datetime(2011, 12, 10, tzinfo=UTC)}
+RANGES = {
+    "cdnow": [("1997-01-01", "1998-07-01"), ("1997-06-01", "1998-01-01")],
+    "online_retail": [("2010-12-01", "2011-12-10"), ("2011-03-02", "2011-06-13")],
+}
+
+
+def _visits(file: Path) -> dict[int, list[tuple[datetime, Decimal]]]:
+    """When each customer of a file came, and what they paid."""
+    with gzip.open(file, "rt") as stream:
+        read = sorted(
+            (
+                int(row["customer_id"]),
+                datetime.fromisoformat(row["occurred_at"]).replace(tzinfo=UTC),
+                Decimal(row["amount"]),
+            )
+            for row in csv.DictReader(stream)
+        )
+    return {
+        customer: [(at, paid) for _, at, paid in lines]
+        for customer, lines in groupby(read, key=lambda line: line[0])
+    }
+
+
+def _moves_by_hand(visits, days: int, until: datetime) -> list[tuple[str, str, datetime]]:
+    """A customer's moves: stages earned by visits, at risk after more than so many days, churned after 180.
+
+    A day begins at midnight here, and the score moves nobody sooner: over 0.7 takes more than 90 days and more.
+    """
+    moves, stage_now, highest, paid = [], "prospect", "prospect", Decimal(0)
+    order = ["prospect", "lead", "customer", "regular", "vip"]
+    for number, (at, amount) in enumerate(visits, start=1):
+        if at >= until:
+            break
+        paid += amount
+        earned = "vip" if paid >= 1000 else "regular" if number >= 3 else "customer"
+        highest = max(highest, earned, key=order.index)
+        if stage_now != highest:
+            moves.append((stage_now, highest, at))
+        stage_now = highest
+        ends = visits[number][0] if number < len(visits) else datetime.max.replace(tzinfo=UTC)
+        for stage_then, after in (("at_risk", days + 1), ("churned", 181)):
+            if at + after * DAY <= ends and at + after * DAY < until:
+                moves.append((stage_now, stage_then, at + after * DAY))
+                stage_now = stage_then
+    return moves
+
+
+def _figures_by_hand(file: Path, days: int, since: datetime, until: datetime, end: datetime) -> dict:
+    moves, stages, alarms, backs, leads, customers = Counter(), Counter(), Counter(), [], [], 0
+    movers = set()
+    for customer, visits in _visits(file).items():
+        made = _moves_by_hand(visits, days, until)
+        if not made:
+            continue
+        customers += 1
+        stages[made[-1][1]] += 1
+        within = [move for move in made if since <= move[2]]
+        movers |= {customer} if within else set()
+        moves.update((start, to) for start, to, _ in within)
+        times = [at for at, _ in visits]
+        for at, following in pairwise([*times, None]):
+            lapses_at, alarm_at = at + 180 * DAY, at + (days + 1) * DAY
+            lasts_until = end if following is None else following
+            is_alarm = alarm_at <= (following or alarm_at) and since <= alarm_at < until
+            if is_alarm and lasts_until >= lapses_at:
+                alarms["confirmed"] += 1
+            elif is_alarm and following is not None:
+                alarms["returned"] += 1
+                backs.append((following - alarm_at) / DAY)
+            elif is_alarm:
+                alarms["open"] += 1
+            if lasts_until >= lapses_at and since <= lapses_at < until:
+                leads.append((lapses_at - alarm_at) / DAY)
+    return {
+        "customers": customers,
+        "moved": len(movers),
+        "moves": moves,
+        "stages": stages,
+        "alarms": {name: alarms[name] for name in ("confirmed", "returned", "open")},
+        "precision": round(alarms["confirmed"] / (alarms["confirmed"] + alarms["returned"]), 4),
+        "lapses": len(leads),
+        "lead": (median(leads), max(leads)),
+        "back": median(backs),
+    }
+
+
+def _told(result: dict, name: str) -> dict:
+    figures = result[name]
+    return {
+        "customers": result["customers"],
+        "moved": figures["customers_moved"],
+        "moves": Counter(
+            {(cell["from_stage"], cell["to_stage"]): cell["moves"] for cell in figures["matrix"]}
+        ),
+        "stages": +Counter(figures["stages"]),
+        "alarms": {name: figures["alarms"][name] for name in ("confirmed", "returned", "open")},
+        "precision": figures["precision"],
+        "lapses": figures["lapses"]["total"],
+        "lead": (figures["lead_time_days"]["median"], figures["lead_time_days"]["p90"]),
+        "back": figures["return_days"]["median"],
+    }
+
+
+@pytest.mark.big
+@pytest.mark.parametrize("name", list(ENDS))
+async def test_the_figures_of_real_customers_are_those_of_their_file(name, data, database, found_tenant):
+    file = data / f"{name}.csv.gz"
+    with gzip.open(file, "rt") as stream:
+        company_id = await told(database, found_tenant, stream.read().partition("\n")[2], now=ENDS[name])
+    for since, until in (tuple(map(utc, edges)) for edges in RANGES[name]):
+        job_id = await queue(database, company_id, from_=since, to=until)
+        begun = time.perf_counter()
+        assert await run_job(database, company_id, job_id, KINDS)
+        took = time.perf_counter() - begun
+        job = await get_job(database, company_id, job_id)
+        print(f"\n{name} {since:%Y-%m-%d}..{until:%Y-%m-%d}: {job.done / took:,.0f} customers/s", end=" ")
+        print(f"under both maps; cursor {len(json.dumps(job.cursor)):,} bytes")
+        for which, days in (("draft", 60), ("present", 90)):
+            figures = job.result[which]
+            shown = ("alarms", "lapses", "precision", "recall", "lead_time_days", "return_days")
+            print(f"  at risk > {days}:", {key: figures[key] for key in shown})
+            assert _told(job.result, which) == _figures_by_hand(file, days, since, until, ENDS[name])
+            assert figures["recall"] == 1.0
+            assert sum(figures["stages"].values()) == job.result["customers"]
+            entered = Counter()
+            for month in figures["months"].values():
+                entered.update(month)
+            assert entered.total() == figures["moves"]
