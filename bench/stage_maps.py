@@ -20,13 +20,13 @@ from crowd import make_crowd, settle
 
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.journeys.relationship import Activation
+from journey_service.domain.operations.records import Job
 from journey_service.domain.stages.changes import draw_up
 from journey_service.domain.stages.stage_map import DEFAULT_STAGES
 from journey_service.embedded import Embedded
 from journey_service.repositories import migrations as migrating
 from journey_service.repositories.customers import customer_list as roster
 from journey_service.repositories.database import Database
-from journey_service.repositories.operations.jobs import Job
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services import jobs
 from journey_service.services.companies.provisioning import NewCompany, found_company

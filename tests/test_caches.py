@@ -12,9 +12,9 @@ import journey_service
 from journey_service.api.dependencies import House
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.companies.policy import DEFAULT_POLICY
+from journey_service.domain.companies.records import Founding
 from journey_service.domain.journeys.relationship import Rulebook
 from journey_service.domain.stages.stage_map import DEFAULT_STAGES, parse_stage_map
-from journey_service.repositories.companies.companies import Founding
 from journey_service.services.companies.provisioning import NewCompany, found_company
 from journey_service.services.stages.stage_maps import get_map
 

@@ -15,18 +15,19 @@ from journey_service.cli import app
 from journey_service.cli.jobs import see_through
 from journey_service.cli.terminal import bar
 from journey_service.domain.access.actors import Actor
+from journey_service.domain.actions.company_context import Desk
 from journey_service.domain.calendar import latest_night
 from journey_service.domain.events.event import Event, EventType
+from journey_service.domain.operations.records import Backlog
 from journey_service.repositories import migrations as migrating
-from journey_service.repositories.companies.companies import Desk
 from journey_service.repositories.database import Database
 from journey_service.repositories.database_maintenance import IndexState, TableState
-from journey_service.repositories.operations.due_work import Backlog
 from journey_service.services import job_registry as kinds
 from journey_service.services.companies.provisioning import NewCompany, found_company
 from journey_service.services.events.ingest import ingest
-from journey_service.services.jobs import JobRunner, get_job, list_jobs
-from journey_service.services.journeys import journeys
+from journey_service.services.job_runner import JobRunner
+from journey_service.services.jobs import get_job, list_jobs
+from journey_service.services.journeys import manual_changes, reading
 from journey_service.services.journeys.rescoring import queue_rescore
 from journey_service.services.operations.database_maintenance import Report
 from journey_service.services.operations.health import Status, judge
@@ -211,7 +212,7 @@ async def test_one_customer_is_evaluated_with_moves_and_reasons(alone):
     printed = await alone.journey(*one)
     assert "Customer 1 stays in at_risk\nAs of now:\n" in printed.stdout
     # The dry runs wrote nothing: there is the opening, and one move.
-    view, entries = await journeys.list_transitions(alone.database, 5, 1, before=None, limit=10)
+    view, entries = await reading.list_transitions(alone.database, 5, 1, before=None, limit=10)
     assert [entry.transition.to_stage for entry in entries].count("at_risk") == 1
     assert view.standing.relationship.current_stage == "at_risk"
 
@@ -219,10 +220,10 @@ async def test_one_customer_is_evaluated_with_moves_and_reasons(alone):
 async def test_what_a_pin_holds_back_is_told(alone):
     await _found(alone, 5)
     await alone.tell(5, 1, START)
-    view = await journeys.get_journey(alone.database, 5, 1)
+    view = await reading.get_journey(alone.database, 5, 1)
     until = START + timedelta(days=300)
     version = view.standing.relationship.version
-    await journeys.pin(alone.database, 5, 1, until=until, version=version, by=Actor("tests"))
+    await manual_changes.pin(alone.database, 5, 1, until=until, version=version, by=Actor("tests"))
     await _execute(alone.url, "UPDATE companies SET clock_at = clock_at + interval '100 days' WHERE id = 5")
     printed = await alone.journey("evaluate-transitions", "--company", 5, "--customer", 1)
     assert "Customer 1 stays in customer\n" in printed.stdout

@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 from chaos.failing import without
 from chaos.ground import BY, detected, tell
+from journey_service.domain.actions.errors import CampaignEndedError
 from journey_service.domain.actions.stage_actions import RETENTION_CAMPAIGN
-from journey_service.domain.errors import CampaignEndedError, UnavailableError
+from journey_service.domain.errors import UnavailableError
 from journey_service.domain.events.event import Event
 from journey_service.services.actions.campaigns import cancel_campaign
 from journey_service.services.customers.privacy import anonymize_customer

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from domain.builders import DAY, INSTANT, T0
 from journey_service.domain.companies.policy import CompanyPolicy, ScoringPolicy, parse_policy
-from journey_service.domain.errors import JourneyServiceError, NotPinnedError
+from journey_service.domain.errors import JourneyServiceError
 from journey_service.domain.events.event import EVENT_TYPES, Event
+from journey_service.domain.journeys.errors import NotPinnedError
 from journey_service.domain.journeys.journey import Journey, check_pin_until
 from journey_service.domain.journeys.relationship import Rulebook
 from journey_service.domain.stages.stage_map import DEFAULT_STAGES, parse_stage_map

@@ -14,12 +14,8 @@ from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBea
 
 from journey_service.api.dependencies import House, HouseDep
 from journey_service.domain.access.actors import OPERATE, SELF, Actor
-from journey_service.domain.errors import (
-    CompanyNotFoundError,
-    ForbiddenError,
-    UnauthenticatedError,
-    UnavailableError,
-)
+from journey_service.domain.companies.errors import CompanyNotFoundError
+from journey_service.domain.errors import ForbiddenError, UnauthenticatedError, UnavailableError
 from journey_service.domain.events.event import MAX_ID
 from journey_service.services.access import audit, credentials, sessions
 from journey_service.services.access.credentials import Principal

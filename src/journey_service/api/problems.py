@@ -16,6 +16,10 @@ from journey_service.api.authentication import note_refused
 from journey_service.api.headers import given_to
 from journey_service.api.request_bodies import UnsupportedMediaTypeError, media_type, read_json
 from journey_service.domain import errors
+from journey_service.domain.actions.errors import StaleActionsError
+from journey_service.domain.companies.errors import CompanyNotFoundError, StalePolicyError
+from journey_service.domain.journeys.errors import StaleVersionError
+from journey_service.domain.stages.errors import StaleMapError
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -79,10 +83,10 @@ _STATUS: Mapping[type[errors.JourneyServiceError], HTTPStatus] = {
     errors.InvalidInputError: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.MalformedError: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.IdempotencyKeyReusedError: HTTPStatus.UNPROCESSABLE_ENTITY,
-    errors.StaleVersionError: HTTPStatus.PRECONDITION_FAILED,
-    errors.StaleMapError: HTTPStatus.PRECONDITION_FAILED,
-    errors.StalePolicyError: HTTPStatus.PRECONDITION_FAILED,
-    errors.StaleActionsError: HTTPStatus.PRECONDITION_FAILED,
+    StaleVersionError: HTTPStatus.PRECONDITION_FAILED,
+    StaleMapError: HTTPStatus.PRECONDITION_FAILED,
+    StalePolicyError: HTTPStatus.PRECONDITION_FAILED,
+    StaleActionsError: HTTPStatus.PRECONDITION_FAILED,
     errors.PreconditionMissingError: HTTPStatus.PRECONDITION_REQUIRED,
     errors.UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     UnsupportedMediaTypeError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
@@ -126,7 +130,7 @@ def problems(
     by_status: dict[int, list[str]] = {}
     if errors.MalformedError in kinds:  # the routes with a body
         by_status[int(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)] = [_TOO_LARGE["title"]]
-    for kind in (*kinds, *((errors.CompanyNotFoundError,) if of_company else ()), *_EVERYWHERE):
+    for kind in (*kinds, *((CompanyNotFoundError,) if of_company else ()), *_EVERYWHERE):
         by_status.setdefault(int(status_of(kind)), []).append(kind.title)
     return {
         status: {

@@ -14,9 +14,9 @@ from journey_service.cli.terminal import (
     with_database,
 )
 from journey_service.domain.access.actors import EVERYTHING, Role
+from journey_service.domain.access.records import StoredKey
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.events.event import MAX_ID
-from journey_service.repositories.access.api_keys import StoredKey
 from journey_service.services.access import credentials, sessions
 from journey_service.services.access.credentials import KeyWish, allowed
 

@@ -6,7 +6,7 @@ import typer
 
 from journey_service.cli.api_keys import OwnerId
 from journey_service.cli.terminal import AsJson, DataDir, Place, say_json, say_table, with_database
-from journey_service.repositories.access.audit import Audited, AuditWanted
+from journey_service.domain.access.records import Audited, AuditWanted
 from journey_service.services.access.audit import list_audit
 
 

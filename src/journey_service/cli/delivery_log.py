@@ -15,9 +15,9 @@ from journey_service.cli.terminal import (
     say_table,
     with_database,
 )
-from journey_service.domain.actions.action_plan import State
+from journey_service.domain.actions.action import State
+from journey_service.domain.actions.records import ActionsWanted, Listed
 from journey_service.domain.actions.stage_actions import Channel
-from journey_service.repositories.actions.delivery_log import ActionsWanted, Listed
 from journey_service.services.actions.delivery_log import list_actions, retry_action
 
 

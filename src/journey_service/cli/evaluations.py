@@ -21,9 +21,9 @@ from journey_service.cli.terminal import (
 )
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.journeys.relationship import StageReason
-from journey_service.repositories.operations.jobs import Job
+from journey_service.domain.operations.records import Job
 from journey_service.services.journeys.evaluation import queue_evaluation
-from journey_service.services.journeys.journeys import Evaluation, evaluate
+from journey_service.services.journeys.manual_changes import Evaluation, evaluate
 
 _COUNTS = ("evaluated", "moved", "suppressed")
 

@@ -23,8 +23,8 @@ from journey_service.cli.terminal import (
     with_database,
 )
 from journey_service.domain.events.parsing import parse_instant
+from journey_service.domain.events.records import Import, Terms
 from journey_service.repositories.database import Database
-from journey_service.repositories.events.imports import Import, Terms
 from journey_service.services.events import imports
 
 _CHUNK = 256 * 1024

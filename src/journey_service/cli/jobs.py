@@ -9,8 +9,8 @@ from rich.progress import Progress
 
 from journey_service.cli.terminal import Place, bar, companies_meant, complain, say, say_json
 from journey_service.domain.errors import Fault, InvalidInputError, JourneyServiceError
+from journey_service.domain.operations.records import Job
 from journey_service.repositories.database import Database
-from journey_service.repositories.operations.jobs import Job
 from journey_service.services.job_registry import KINDS
 from journey_service.services.jobs import Progress as OnProgress
 from journey_service.services.jobs import get_job, run_job

@@ -24,8 +24,8 @@ from journey_service.cli.terminal import (
     with_database,
 )
 from journey_service.domain.journeys.scoring import Explanation
-from journey_service.repositories.operations.jobs import Job
-from journey_service.services.journeys.journeys import Scores, get_scores
+from journey_service.domain.operations.records import Job
+from journey_service.services.journeys.reading import Scores, get_scores
 from journey_service.services.journeys.rescoring import CHUNK, LARGEST_CHUNK, queue_rescore
 
 _COUNTS = ("scored", "changed", "decided", "moved")

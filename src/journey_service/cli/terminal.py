@@ -18,11 +18,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from journey_service.domain.access.actors import Actor
+from journey_service.domain.companies.records import Company
 from journey_service.domain.errors import InvalidInputError, JourneyServiceError
 from journey_service.domain.events.event import MAX_ID
 from journey_service.embedded import EmbeddedError, connect_or_start
 from journey_service.repositories import migrations as migrating
-from journey_service.repositories.companies.companies import Company
 from journey_service.repositories.database import Database
 from journey_service.services.companies.provisioning import get_desk, list_companies
 from journey_service.settings import read_migration_settings

@@ -21,11 +21,12 @@ from journey_service.cli.terminal import (
     say_json,
     with_database,
 )
-from journey_service.domain.errors import InvalidInputError, NoTestClockError
+from journey_service.domain.actions.company_context import Desk
+from journey_service.domain.companies.errors import NoTestClockError
+from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.events.parsing import parse_instant
-from journey_service.repositories.companies.companies import Desk
+from journey_service.domain.operations.records import Job
 from journey_service.repositories.database import Database
-from journey_service.repositories.operations.jobs import Job
 from journey_service.services.companies.provisioning import get_desk
 from journey_service.services.operations.test_clock import advance
 

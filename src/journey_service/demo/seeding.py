@@ -21,10 +21,11 @@ from journey_service.demo.salon import SALON
 from journey_service.demo.story import Moment
 from journey_service.demo.studio import STUDIO
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.errors import CompanyExistsError, UnavailableError
-from journey_service.repositories.customers.consents import ConsentChange
+from journey_service.domain.companies.errors import CompanyExistsError
+from journey_service.domain.customers.records import ConsentChange
+from journey_service.domain.errors import UnavailableError
+from journey_service.domain.events.records import Import, Terms
 from journey_service.repositories.database import Database
-from journey_service.repositories.events.imports import Import, Terms
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.companies.provisioning import found_company, get_desk
 from journey_service.services.customers.profiles import changed_consents, consent_of

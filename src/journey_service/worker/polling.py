@@ -17,7 +17,8 @@ from journey_service.services.actions.dispatcher import Courier, Post, publish_d
 from journey_service.services.analytics.rollups import tighten_due
 from journey_service.services.events.imports import run_due_imports
 from journey_service.services.job_registry import KINDS
-from journey_service.services.jobs import LEASE_SECONDS, JobRunner
+from journey_service.services.job_runner import JobRunner
+from journey_service.services.jobs import LEASE_SECONDS
 from journey_service.services.journeys.sweep import Sweeper
 from journey_service.services.operations.nightly import begin_due_nights
 from journey_service.services.operations.schedule import (

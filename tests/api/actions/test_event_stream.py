@@ -13,7 +13,7 @@ from api.calls import API, NOON, act, look, meet, move, problem
 from conftest import ERASURE_KEY, OPERATOR_KEY, PEPPER, VAULT_KEY
 from journey_service.api.actions import event_stream as routes
 from journey_service.api.shutdown import when_told_to_stop
-from journey_service.domain.actions.action_plan import NewsType
+from journey_service.domain.actions.action import NewsType
 from journey_service.domain.events.parsing import parse_instant
 from journey_service.services.actions.dispatcher import publish
 from journey_service.services.actions.event_stream import PAGE, Feed

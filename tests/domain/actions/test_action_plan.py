@@ -7,20 +7,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from domain.builders import DAY, DEFAULT_MAP, HOUR, INSTANT, T0, company, day, defaults_with, rule, stage
-from journey_service.domain.actions.action_plan import (
-    Agenda,
-    Campaign,
-    NewsType,
-    Reason,
-    State,
-    Verdict,
-    Wish,
-    by_hand,
-    due,
-    is_heard,
-    quiet_until,
-    running,
-)
+from journey_service.domain.actions.action import Campaign, NewsType, Reason, State, Wish
+from journey_service.domain.actions.action_plan import Agenda, Verdict, by_hand, running
 from journey_service.domain.actions.parsing import step_from_json, step_to_json
 from journey_service.domain.actions.stage_actions import (
     DEFAULT_ACTIONS,
@@ -30,6 +18,7 @@ from journey_service.domain.actions.stage_actions import (
     StageAction,
     Step,
 )
+from journey_service.domain.actions.timing import due, is_heard, quiet_until
 from journey_service.domain.companies.policy import parse_policy
 from journey_service.domain.journeys.relationship import Cause, Transition, TriggerType
 

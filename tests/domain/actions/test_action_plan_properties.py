@@ -15,7 +15,8 @@ from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
 from domain.builders import DAY, DEFAULT_MAP, HOUR, INSTANT, T0
-from journey_service.domain.actions.action_plan import Agenda, Reason, State, Wish, by_hand
+from journey_service.domain.actions.action import Reason, State, Wish
+from journey_service.domain.actions.action_plan import Agenda, by_hand
 from journey_service.domain.actions.stage_actions import (
     DEFAULT_ACTIONS,
     MESSAGES,

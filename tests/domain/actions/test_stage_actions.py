@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.builders import DAY, DEFAULT_MAP, T0
-from journey_service.domain.actions.action_plan import Agenda, State
+from journey_service.domain.actions.action import State
+from journey_service.domain.actions.action_plan import Agenda
 from journey_service.domain.actions.stage_actions import (
     DEFAULT_ACTIONS,
     HELD_AT_NIGHT,

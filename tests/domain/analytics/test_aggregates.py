@@ -9,9 +9,10 @@ import pytest
 
 from domain.builders import T0, stage
 from journey_service.domain.analytics import aggregates as figures
-from journey_service.domain.analytics.aggregates import Way
+from journey_service.domain.analytics import risk_bands
 from journey_service.domain.analytics.churn import Departures, predicted_day, retention_actions
 from journey_service.domain.analytics.date_ranges import Days, Period, Range, checked_days, days_of
+from journey_service.domain.analytics.flows import Way
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.stages.stage_map import DEFAULT_STAGES, parse_stage_map
 
@@ -101,7 +102,7 @@ def test_a_graph_of_flows_has_no_cycle_whatever_stages_are_called():
         if one != other
     ]
 
-    drawn = figures.drawn(stage_map, flows)
+    drawn = flows.drawn(stage_map, flows)
 
     assert len({(source, target) for source, target, _ in drawn}) == len(flows)
     sources = {source for source, _, _ in drawn}
@@ -134,7 +135,7 @@ def test_a_predicted_day_is_the_entry_and_the_mean_stay_and_never_past():
 
 
 def test_bands_of_risk_lie_beside_each_other_and_hold_every_score():
-    edges = [(band.low, band.high) for band in figures.BANDS]
+    edges = [(band.low, band.high) for band in risk_bands.BANDS]
 
     assert [edges[0][0], edges[-1][1]] == [0, 100]
     assert all(below[1] + 1 == above[0] for below, above in pairwise(edges))

@@ -26,9 +26,10 @@ from domain.builders import (
     tell,
     visits,
 )
-from journey_service.domain.errors import InactiveStageError, InvalidInputError, StageConflictError
+from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.events.event import LATEST, MAX_SUM_CENTS
 from journey_service.domain.journeys.engine import Family, decide
+from journey_service.domain.journeys.errors import InactiveStageError, StageConflictError
 from journey_service.domain.journeys.journey import Journey, check_pin_until, event_cause, move_request
 from journey_service.domain.journeys.relationship import (
     Cause,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from domain.builders import DAY, INSTANT, day, event, payments
 from domain.generators import policies
-from journey_service.domain.companies.policy import DEFAULT_POLICY, CompanyPolicy, half_up, parse_policy
+from journey_service.domain.companies.policy import DEFAULT_POLICY, CompanyPolicy, parse_policy
 from journey_service.domain.journeys.facts import NOTHING_YET, Facts, days_since, fold
 from journey_service.domain.journeys.scoring import (
     engagement,
@@ -21,6 +21,7 @@ from journey_service.domain.journeys.scoring import (
     missed_ratio,
     risk,
 )
+from journey_service.domain.rounding import half_up
 from oracle import literal
 
 NOW = day(1_000)

@@ -3,8 +3,9 @@
 import pytest
 
 from domain.builders import any_of, rule, stage
-from journey_service.domain.errors import InvalidInputError, StageArchivedError, StageNotFoundError
+from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.stages.changes import Change, amend, archive, diff, draw_up
+from journey_service.domain.stages.errors import StageArchivedError, StageNotFoundError
 from journey_service.domain.stages.stage_map import DEFAULT_STAGES, parse_stage_map, stage_map_to_json
 
 VISIT = rule("appointment_completed")

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from journey_service.domain.actions.action_plan import Wish
+from journey_service.domain.actions.action import Wish
+from journey_service.domain.actions.records import ActionsWanted, CampaignsWanted, TasksWanted
 from journey_service.domain.actions.stage_actions import (
     DEFAULT_ACTIONS,
     RETENTION_CAMPAIGN,
@@ -14,12 +15,9 @@ from journey_service.domain.actions.stage_actions import (
     Step,
 )
 from journey_service.domain.actions.templates import Template
-from journey_service.repositories.actions.campaigns import CampaignsWanted
-from journey_service.repositories.actions.delivery_log import ActionsWanted
-from journey_service.repositories.actions.tasks import TasksWanted
-from journey_service.repositories.events.imports import Terms
+from journey_service.domain.events.records import Terms
 from journey_service.services.actions import delivery_log as actions
-from journey_service.services.actions import templates
+from journey_service.services.actions import manual_actions, templates
 from journey_service.services.actions.campaigns import list_campaigns
 from journey_service.services.actions.stage_actions import set_actions
 from journey_service.services.actions.tasks import list_tasks
@@ -27,7 +25,8 @@ from journey_service.services.actions.unsubscribe import look_at, withdraw
 from journey_service.services.customers.privacy import anonymize_customer
 from journey_service.services.events.imports import read_history, run_import
 from journey_service.services.journeys import action_planning as agendas
-from journey_service.services.journeys.journeys import ManualMove, get_journey, move
+from journey_service.services.journeys.manual_changes import ManualMove, move
+from journey_service.services.journeys.reading import get_journey
 from journey_service.services.journeys.sweep import sweep_batch
 from journey_service.services.operations import test_clock as clock
 from journey_service.services.operations.test_clock import advance
@@ -592,14 +591,16 @@ async def test_the_cap_is_over_all_actions_and_those_of_people_and_channels_do_n
     await salon.meet()
     await salon.visit(T0)
     await salon.until(T0 + DAY)
-    capped = await actions.ask(salon.database, salon.id, 1, Wish(Channel.EMAIL), by=BY)
-    offer = await actions.ask(
+    capped = await manual_actions.ask(salon.database, salon.id, 1, Wish(Channel.EMAIL), by=BY)
+    offer = await manual_actions.ask(
         salon.database, salon.id, 1, Wish(Channel.OFFER, offer=(("title", "Tea"),)), by=BY
     )
     await salon.until(T0 + 7 * DAY - timedelta(seconds=1))
-    again = await actions.ask(salon.database, salon.id, 1, Wish(Channel.EMAIL), by=BY)
+    again = await manual_actions.ask(salon.database, salon.id, 1, Wish(Channel.EMAIL), by=BY)
     await salon.until(T0 + 7 * DAY)
-    free = await actions.ask(salon.database, salon.id, 1, Wish(Channel.EMAIL, note="Come and see us"), by=BY)
+    free = await manual_actions.ask(
+        salon.database, salon.id, 1, Wish(Channel.EMAIL, note="Come and see us"), by=BY
+    )
     await salon.deliver()
 
     assert [(each.state, each.reason) for each in (capped, again)] == [("cancelled", "capped")] * 2

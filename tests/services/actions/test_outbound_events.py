@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from journey_service.domain.actions.action_plan import NewsType
+from journey_service.domain.actions.action import NewsType
 from journey_service.domain.events.event import Event
 from journey_service.repositories.actions.outbound_events import News
 from journey_service.services.actions import event_stream as feed

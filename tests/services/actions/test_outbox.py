@@ -6,19 +6,20 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from journey_service.domain.actions.action_plan import Wish
+from journey_service.domain.actions.action import Wish
 from journey_service.domain.actions.delivery import JITTER, LONGEST_RETRY_AFTER, RETRY_AFTER
+from journey_service.domain.actions.errors import ActionNotDeadError
 from journey_service.domain.actions.stage_actions import Channel, StageAction, Step
 from journey_service.domain.actions.templates import Template
-from journey_service.domain.errors import ActionNotDeadError
 from journey_service.domain.events.event import Event
 from journey_service.gateways.http_client import Outgoing
 from journey_service.gateways.webhooks import Webhooks
 from journey_service.repositories.actions import outbox as outbox_rows
 from journey_service.repositories.actions.outbox import Outbox, Outcome
 from journey_service.services.actions import dispatcher as delivery
-from journey_service.services.actions.delivery_log import ask, get_action, retry_action
+from journey_service.services.actions.delivery_log import get_action, retry_action
 from journey_service.services.actions.dispatcher import SHARE, Post
+from journey_service.services.actions.manual_actions import ask
 from journey_service.services.actions.outbound_messages import Lease, take
 from journey_service.services.actions.stage_actions import set_actions
 from journey_service.services.actions.templates import add_template

@@ -12,18 +12,20 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.analytics.aggregates import BANDS, drawn
 from journey_service.domain.analytics.date_ranges import Period, Range
+from journey_service.domain.analytics.flows import drawn
+from journey_service.domain.analytics.records import Page, RiskPage
+from journey_service.domain.analytics.risk_bands import BANDS
 from journey_service.domain.analytics.rollups import reached_by
 from journey_service.domain.errors import JourneyServiceError, UnavailableError
 from journey_service.domain.events.event import Event
 from journey_service.domain.journeys.relationship import Activation, Motion
 from journey_service.domain.stages.changes import draw_up
 from journey_service.domain.stages.stage_map import DEFAULT_STAGES
-from journey_service.repositories.analytics.drilldown import RISK_SORTS, Page, RiskPage
+from journey_service.repositories.analytics.drilldown import RISK_SORTS
 from journey_service.repositories.analytics.rollups import Rollups
+from journey_service.services.analytics import automation, funnels, overview
 from journey_service.services.analytics import cohorts as outcomes
-from journey_service.services.analytics import distribution as analytics
 from journey_service.services.analytics import drilldown as counted
 from journey_service.services.analytics import overview as figures
 from journey_service.services.analytics import time_in_stage as visits
@@ -32,7 +34,7 @@ from journey_service.services.analytics.rollups import tighten
 from journey_service.services.customers.privacy import anonymize_customer
 from journey_service.services.customers.profiles import put_customer
 from journey_service.services.events.ingest import ingest
-from journey_service.services.journeys.journeys import ManualMove, move
+from journey_service.services.journeys.manual_changes import ManualMove, move
 from journey_service.services.operations.reconciliation import reconcile
 from journey_service.services.operations.test_clock import advance
 from journey_service.services.stages.stage_maps import Request, change_map
@@ -225,8 +227,8 @@ async def check_portal(database, company_id):
         found = await figures.get_portal(database, company_id, period)
         asked = Range(period)
         assert unframed(found.overview) == unframed(await figures.get_overview(database, company_id, asked))
-        assert unframed(found.funnel) == unframed(await figures.get_funnel(database, company_id, asked))
-        assert unframed(found.flows) == unframed(await figures.get_flows(database, company_id, asked))
+        assert unframed(found.funnel) == unframed(await funnels.get_funnel(database, company_id, asked))
+        assert unframed(found.flows) == unframed(await funnels.get_flows(database, company_id, asked))
         assert unframed(found.times) == unframed(await visits.get_time_in_stage(database, company_id, asked))
         links = drawn(found.flows.frame.stage_map, found.flows.ways)
         assert [count for _, _, count in links] == [way.moves for way in found.flows.ways]
@@ -240,14 +242,14 @@ async def check_now(database, company_id, told):
     in_stage = partial(counted.list_in_stage, database, company_id)
     past = told.now - 17 * DAY
     for as_of in (None, past):
-        found = await analytics.get_distribution(database, company_id, as_of)
+        found = await overview.get_distribution(database, company_id, as_of)
         expected = told.distribution(as_of)
         assert {stage.key: number for stage, number in found.stages if number} == {
             key: len(customers) for key, customers in expected.items() if customers
         }
         for key in ("prospect", "customer", "at_risk", "churned", "nowhere"):
             assert ids(await every(in_stage, stage=key, as_of=as_of)) == expected.get(key, set())
-    bands = (await outcomes.get_risks(database, company_id)).bands
+    bands = (await overview.get_risks(database, company_id)).bands
     assert [band for band, _ in bands] == list(BANDS)
     for band, number in bands:
         expected = told.band(str(Decimal(band.low) / 100), str(Decimal(band.high) / 100))
@@ -302,7 +304,7 @@ async def check_overview(database, company_id, told, asked, first, last):
 
 
 async def check_automation(database, company_id, told, asked, first, last):
-    found = await outcomes.get_automation(database, company_id, asked)
+    found = await automation.get_automation(database, company_id, asked)
     expected = told.automation(first, last)
     assert [each.name for each in found.actions] == sorted({name for name, _ in expected})
     for each in found.actions:
@@ -327,7 +329,7 @@ async def check_automation(database, company_id, told, asked, first, last):
 
 
 async def check_funnel(database, company_id, told, asked, first, last):
-    found = await figures.get_funnel(database, company_id, asked)
+    found = await funnels.get_funnel(database, company_id, asked)
     expected, returned = told.reached(first, last), told.returned(first, last)
     sizes = [len(customers) for customers in expected]
     assert [(step.stage.key, step.customers) for step in found.steps] == [
@@ -351,7 +353,7 @@ async def check_funnel(database, company_id, told, asked, first, last):
 
 
 async def check_cohort(database, company_id, told, asked, first, last, window):
-    found = await figures.get_cohort_funnel(database, company_id, asked, window_days=window)
+    found = await funnels.get_cohort_funnel(database, company_id, asked, window_days=window)
     expected = told.cohort(first, last, window)
     assert len(found.steps) == len(expected)
     most = len(expected[0].customers)
@@ -368,7 +370,7 @@ async def check_cohort(database, company_id, told, asked, first, last, window):
 
 
 async def check_flows(database, company_id, told, asked, first, last):
-    found = await figures.get_flows(database, company_id, asked)
+    found = await funnels.get_flows(database, company_id, asked)
     expected = told.flows(first, last)
     assert {(way.from_stage, way.to_stage): (way.moves, way.customers) for way in found.ways} == {
         way: (sum(customers.values()), len(customers)) for way, customers in expected.items()
@@ -574,15 +576,15 @@ async def every_figure(database, company_id):
     """All that is told of a company, as comparable values."""
     asked = Range(Period.YEAR)
     overview = await figures.get_overview(database, company_id, asked)
-    cohort = await figures.get_cohort_funnel(database, company_id, asked, window_days=30)
+    cohort = await funnels.get_cohort_funnel(database, company_id, asked, window_days=30)
     return [
         unframed(overview),
-        (await figures.get_funnel(database, company_id, asked)).steps,
+        (await funnels.get_funnel(database, company_id, asked)).steps,
         cohort.steps,
-        (await figures.get_flows(database, company_id, asked)).ways,
+        (await funnels.get_flows(database, company_id, asked)).ways,
         (await visits.get_time_in_stage(database, company_id, asked)).stages,
         (await visits.get_conversions(database, company_id, asked)).stages,
-        (await outcomes.get_risks(database, company_id)).bands,
+        (await overview.get_risks(database, company_id)).bands,
         (await outcomes.get_cohorts(database, company_id, asked)).cohorts,
     ]
 
@@ -677,7 +679,7 @@ async def test_days_are_those_of_the_service_whatever_the_database_knows_of_time
     assert (await reconcile(database, tenant.id)).agrees
 
 
-@pytest.mark.parametrize("get", [figures.get_overview, figures.get_flows, visits.get_time_in_stage])
+@pytest.mark.parametrize("get", [figures.get_overview, funnels.get_flows, visits.get_time_in_stage])
 async def test_a_figure_is_of_one_instant_while_others_write(get, database, found_tenant, monkeypatch):
     tenant = await found_tenant(test_clock=T0)
     await ingest(database, tenant.id, [Event("t", "1", 1, "appointment_completed", T0, 100)])
@@ -740,7 +742,7 @@ async def test_a_map_of_the_order_that_is_yet_to_be_counted_is_not_counted_eithe
     edit = partial(draw_up, raw=stages(lead={"name": "Caller"}), remap={}, pointer="/stages")
     await change_map(database, tenant.id, edit, Request(None, Activation.FUTURE_ONLY, BY, None))
 
-    funnel = await figures.get_funnel(database, tenant.id, Range())
+    funnel = await funnels.get_funnel(database, tenant.id, Range())
     assert [step.customers for step in funnel.steps] == [1, 0, 0, 0, 0]
 
 
@@ -751,8 +753,8 @@ async def test_figures_are_not_told_from_sums_that_nobody_has_counted(database, 
 
     for get in (
         figures.get_overview,
-        figures.get_funnel,
-        figures.get_flows,
+        funnels.get_funnel,
+        funnels.get_flows,
         visits.get_time_in_stage,
         visits.get_conversions,
     ):
@@ -762,7 +764,7 @@ async def test_figures_are_not_told_from_sums_that_nobody_has_counted(database, 
         await figures.get_portal(database, tenant.id, Period.MONTH)
     [told] = [
         number
-        for stage, number in (await analytics.get_distribution(database, tenant.id, None)).stages
+        for stage, number in (await overview.get_distribution(database, tenant.id, None)).stages
         if number
     ]
     assert told == 1, "where customers are is known without"

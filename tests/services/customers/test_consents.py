@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.errors import CustomerNotFoundError
+from journey_service.domain.customers.errors import CustomerNotFoundError
 from journey_service.services.customers.privacy import anonymize_customer
 from journey_service.services.customers.profiles import list_consents, put_customer
 from ledger import rows

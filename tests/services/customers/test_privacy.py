@@ -12,21 +12,22 @@ import pytest
 from conftest import ERASURE_KEY
 from dumps import dump, dump_redis
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.actions.action_plan import Wish
+from journey_service.domain.actions.action import Wish
 from journey_service.domain.actions.stage_actions import Channel
+from journey_service.domain.customers.errors import CustomerErasedError, CustomerNotFoundError
 from journey_service.domain.customers.personal_data import REGISTER, Kind
-from journey_service.domain.errors import CustomerErasedError, CustomerNotFoundError, UnavailableError
+from journey_service.domain.errors import UnavailableError
 from journey_service.domain.events.event import Event
+from journey_service.domain.events.records import Terms
 from journey_service.domain.journeys.relationship import Activation
 from journey_service.domain.stages.changes import draw_up
 from journey_service.domain.stages.stage_map import stage_map_to_json
 from journey_service.repositories.customers import personal_data as personal
 from journey_service.repositories.database import Database
-from journey_service.repositories.events.imports import Terms
 from journey_service.repositories.tables import metadata
 from journey_service.services.access.audit import note_presence
-from journey_service.services.actions.delivery_log import ask
-from journey_service.services.analytics import distribution as analytics
+from journey_service.services.actions.manual_actions import ask
+from journey_service.services.analytics import overview
 from journey_service.services.customers.privacy import (
     anonymize_customer,
     export_customer,
@@ -38,7 +39,7 @@ from journey_service.services.events.imports import get_import, read_history, ru
 from journey_service.services.events.ingest import ingest
 from journey_service.services.job_registry import KINDS
 from journey_service.services.jobs import get_job, run_job
-from journey_service.services.journeys import journeys as journey_service
+from journey_service.services.journeys import manual_changes, reading
 from journey_service.services.journeys.rescoring import queue_rescore
 from journey_service.services.operations.nightly import begin_night
 from journey_service.services.operations.test_clock import advance
@@ -89,19 +90,19 @@ async def marked(database, servers, company_id: int, who: int = WHO) -> None:
     told[0] = told[0]._replace(booking_id="mark-booking")
     told[1] = told[1]._replace(source="mark-source: hers alone")
     await ingest(database, company_id, told)
-    seen = await journey_service.get_journey(database, company_id, who)
+    seen = await reading.get_journey(database, company_id, who)
     version = seen.standing.relationship.version
-    lapse = journey_service.ManualMove("at_risk", version, BY, "lapse", is_repeatable=True)
-    await journey_service.move(database, company_id, who, lapse)
+    lapse = manual_changes.ManualMove("at_risk", version, BY, "lapse", is_repeatable=True)
+    await manual_changes.move(database, company_id, who, lapse)
     call = Wish(Channel.CALL, title="mark-title", note="mark-note", request_key="mark-request_key")
     await ask(database, company_id, who, call, by=BY)
     version += 1
-    move = journey_service.ManualMove(
+    move = manual_changes.ManualMove(
         "lead", version, BY, "mark-request", is_repeatable=True, notes="mark-notes"
     )
-    await journey_service.move(database, company_id, who, move)
+    await manual_changes.move(database, company_id, who, move)
     notes = {"notes": "mark-notes", "metadata": {"deep": ["mark-metadata"]}}
-    await journey_service.annotate(database, company_id, who, notes, version=version + 1, by=BY)
+    await manual_changes.annotate(database, company_id, who, notes, version=version + 1, by=BY)
     await run_job(
         database, company_id, await queue_rescore(database, company_id, actor=BY, customer_ids=[who]), KINDS
     )
@@ -310,8 +311,8 @@ async def _history(database, company_id: int, customers: int, seed: int) -> None
 
 async def _figures(database, company_id: int) -> list[object]:
     """What analytics are made of: customers by stage now and then, moves, revenue, scores."""
-    now = await analytics.get_distribution(database, company_id, None)
-    then = await analytics.get_distribution(database, company_id, T0)
+    now = await overview.get_distribution(database, company_id, None)
+    then = await overview.get_distribution(database, company_id, T0)
     return [
         [(stage.key, customers) for stage, customers in now.stages],
         [(stage.key, customers) for stage, customers in then.stages],
@@ -393,7 +394,7 @@ async def test_what_is_told_of_an_erased_customer_is_ignored_for_ever(database, 
     with pytest.raises(CustomerErasedError):
         await put_customer(database, tenant.id, WHO, {"name": "mark-name"}, consents={}, by=BY)
     with pytest.raises(CustomerNotFoundError):
-        await journey_service.get_journey(database, tenant.id, WHO)
+        await reading.get_journey(database, tenant.id, WHO)
     assert (await anonymize_customer(database, tenant.id, WHO, by=BY)).is_repeat
     left = await dump(servers, tenant.id)
     hits = [trace for customer in customers if str(customer) in left for trace in found_in(left, customer)]

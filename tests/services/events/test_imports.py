@@ -12,11 +12,11 @@ import pytest
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.errors import InvalidInputError, MalformedError
 from journey_service.domain.events.event import Event
-from journey_service.repositories.events.imports import Terms
+from journey_service.domain.events.records import Terms
 from journey_service.services.events import imports
 from journey_service.services.events.imports import get_import, list_faults, read_history, run_import
 from journey_service.services.events.ingest import ingest
-from journey_service.services.journeys import journeys as journey_service
+from journey_service.services.journeys import reading
 from ledger import faults, journeys, rows
 
 HEADER = "customer_id,occurred_at,event_type,amount\n"
@@ -340,5 +340,5 @@ async def test_a_customer_known_before_is_brought_to_the_end_too(database, found
         now=_at("2020-01-01"),
     )
     await _import(database, tenant.id, HEADER + "1,2020-01-02,payment_received,5\n")
-    view = await journey_service.get_journey(database, tenant.id, 1)
+    view = await reading.get_journey(database, tenant.id, 1)
     assert view.standing.relationship.current_stage == "churned"

@@ -21,12 +21,12 @@ from journey_service.domain.access.actors import Actor
 from journey_service.domain.analytics.date_ranges import Range
 from journey_service.domain.events.event import Event
 from journey_service.domain.events.parsing import line_id
-from journey_service.repositories.events.imports import Terms
-from journey_service.services.analytics import overview as figures
+from journey_service.domain.events.records import Terms
+from journey_service.services.analytics import funnels
 from journey_service.services.analytics import time_in_stage as visits
 from journey_service.services.events.imports import get_import, read_history, run_import
 from journey_service.services.events.ingest import ingest
-from journey_service.services.journeys import journeys as journey_service
+from journey_service.services.journeys import manual_changes
 from journey_service.services.operations.reconciliation import reconcile
 from ledger import faults, journeys, rows
 from oracle.figures import Figures, percentile, tenths
@@ -118,7 +118,7 @@ async def _figures(database, company_id: int, name: str, told: Figures) -> list[
     """Funnel, flows and time in stage over the whole history, as tables; each is what the literal reading says."""
     first, last = min(told.day(move.at) for move in told.moves), (ENDS[name] + LATER[-1] * DAY).date()
     asked = Range(None, first, last)
-    funnel = await figures.get_funnel(database, company_id, asked)
+    funnel = await funnels.get_funnel(database, company_id, asked)
     expected, returned = told.reached(first, last), told.returned(first, last)
     assert [(step.customers, step.returned) for step in funnel.steps] == [
         (len(customers), returned[stage.key])
@@ -131,7 +131,7 @@ async def _figures(database, company_id: int, name: str, told: Figures) -> list[
         f"| {step.stage.key} | {step.customers} | {step.percentage} | {step.conversion_rate} | {step.returned} |"
         for step in funnel.steps
     ]
-    flows, ways = (await figures.get_flows(database, company_id, asked)).ways, told.flows(first, last)
+    flows, ways = (await funnels.get_flows(database, company_id, asked)).ways, told.flows(first, last)
     assert {(way.from_stage, way.to_stage): (way.moves, way.customers) for way in flows} == {
         way: (customers.total(), len(customers)) for way, customers in ways.items()
     }
@@ -224,7 +224,7 @@ async def test_events_told_one_by_one_as_time_goes_by_write_the_same_journeys_as
         event = event._replace(event_id=line_id(event, 1))
         await ingest(database, told.id, [event], now=said.occurred_at)
     for customer_id in {customer_id for customer_id, _, _ in lines}:
-        await journey_service.evaluate(database, told.id, customer_id, by=Actor("tests"), now=until)
+        await manual_changes.evaluate(database, told.id, customer_id, by=Actor("tests"), now=until)
 
     everything = (
         "SELECT r.customer_id, t.seq, t.from_stage, t.to_stage, t.transitioned_at, t.trigger_type, t.trigger_event,"

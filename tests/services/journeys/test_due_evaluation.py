@@ -13,22 +13,17 @@ import pytest
 
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.calendar import latest_night, night_at, nights_between
-from journey_service.domain.errors import (
-    InvalidInputError,
-    NotPinnedError,
-    StageConflictError,
-    StaleVersionError,
-)
+from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.events.event import EVENT_TYPES, Event
 from journey_service.domain.events.parsing import line_id
+from journey_service.domain.journeys.errors import NotPinnedError, StageConflictError, StaleVersionError
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.stages.stage_map import DEFAULT_STAGES
 from journey_service.services.events.imports import read_history, run_import
 from journey_service.services.events.ingest import Outcome, Status, ingest
 from journey_service.services.job_registry import KINDS
 from journey_service.services.jobs import run_job
-from journey_service.services.journeys import evaluation, rescoring
-from journey_service.services.journeys import journeys as journey_service
+from journey_service.services.journeys import evaluation, manual_changes, rescoring
 from journey_service.services.journeys.sweep import Sweeper, sweep_batch
 from journey_service.services.operations import test_clock as clock
 from journey_service.services.operations.nightly import begin_night
@@ -250,10 +245,10 @@ class Story:
         key = str(self.number)
 
         async def change(customer: int, version: int) -> None:
-            request = journey_service.ManualMove(
+            request = manual_changes.ManualMove(
                 to_stage, version, actor=Actor("tests"), key=key, is_repeatable=False, pin_until=until
             )
-            await journey_service.move(self.database, self.company_id, customer, request)
+            await manual_changes.move(self.database, self.company_id, customer, request)
 
         await self._change(Moved(self.now, to_stage, until), change)
 
@@ -261,7 +256,7 @@ class Story:
         until = self.now + self.span()
 
         async def change(customer: int, version: int) -> None:
-            await journey_service.pin(
+            await manual_changes.pin(
                 self.database, self.company_id, customer, until=until, version=version, by=Actor("tests")
             )
 
@@ -269,7 +264,7 @@ class Story:
 
     async def unpin(self) -> None:
         async def change(customer: int, version: int) -> None:
-            await journey_service.unpin(
+            await manual_changes.unpin(
                 self.database, self.company_id, customer, version=version, by=Actor("tests")
             )
 
@@ -279,7 +274,7 @@ class Story:
         customer = self._known()
         if customer is not None:
             is_dry = self.chance.random() < 0.2
-            await journey_service.evaluate(
+            await manual_changes.evaluate(
                 self.database, self.company_id, customer, by=None if is_dry else Actor("tests")
             )
 

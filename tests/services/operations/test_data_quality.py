@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.errors import CompanyNotFoundError
+from journey_service.domain.companies.errors import CompanyNotFoundError
 from journey_service.domain.events.event import Event
 from journey_service.services.events.ingest import ingest
 from journey_service.services.job_registry import KINDS

@@ -16,7 +16,8 @@ from journey_service.repositories.operations import jobs as job_rows
 from journey_service.repositories.operations.jobs import Jobs
 from journey_service.services.events.ingest import ingest
 from journey_service.services.job_registry import KINDS
-from journey_service.services.jobs import JobRunner, Page, Run, get_job, list_jobs, run_job
+from journey_service.services.job_runner import JobRunner
+from journey_service.services.jobs import Page, Run, get_job, list_jobs, run_job
 from journey_service.services.journeys import sweep
 from journey_service.services.journeys.evaluation import queue_evaluation
 from journey_service.services.journeys.rescoring import queue_rescore

@@ -8,12 +8,13 @@ import pytest
 from sqlalchemy import text
 
 from journey_service.domain.access.actors import SCHEDULE, Actor
-from journey_service.domain.errors import CustomerNotFoundError, InvalidInputError
+from journey_service.domain.customers.errors import CustomerNotFoundError
+from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.events.event import Event
+from journey_service.domain.events.records import Terms
 from journey_service.domain.journeys import scoring
 from journey_service.repositories.companies import companies
 from journey_service.repositories.database import Database
-from journey_service.repositories.events.imports import Terms
 from journey_service.repositories.journeys import scores
 from journey_service.repositories.journeys.scores import Page as Looked
 from journey_service.repositories.operations.jobs import Jobs

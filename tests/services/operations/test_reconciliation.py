@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import text
 
 from journey_service.domain.access.actors import Actor
+from journey_service.domain.companies.errors import CompanyNotFoundError
 from journey_service.domain.companies.policy import parse_policy, policy_to_json
-from journey_service.domain.errors import CompanyNotFoundError, JourneyServiceError
+from journey_service.domain.errors import JourneyServiceError
 from journey_service.domain.events.event import Event
 from journey_service.domain.journeys.relationship import Activation
 from journey_service.domain.stages.changes import draw_up
@@ -25,7 +26,8 @@ from journey_service.services.events.imports import read_history, run_import
 from journey_service.services.events.ingest import ingest
 from journey_service.services.job_registry import KINDS
 from journey_service.services.jobs import run_job
-from journey_service.services.journeys.journeys import ManualMove, get_journey, move
+from journey_service.services.journeys.manual_changes import ManualMove, move
+from journey_service.services.journeys.reading import get_journey
 from journey_service.services.journeys.sweep import sweep_batch
 from journey_service.services.operations.reconciliation import MOST_NAMED, Reconciliation, Status, reconcile
 from journey_service.services.operations.test_clock import advance

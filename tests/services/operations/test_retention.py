@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.events.event import Event
-from journey_service.repositories.events.imports import Terms
+from journey_service.domain.events.records import Terms
 from journey_service.services.actions.dispatcher import publish
 from journey_service.services.actions.webhook_endpoints import add_endpoint
 from journey_service.services.customers.profiles import put_customer

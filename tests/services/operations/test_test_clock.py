@@ -10,14 +10,16 @@ import pytest
 from sqlalchemy import text
 
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.errors import CompanyNotFoundError, InvalidInputError, NoTestClockError
+from journey_service.domain.companies.errors import CompanyNotFoundError, NoTestClockError
+from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.events.event import LATEST, Event
 from journey_service.domain.journeys import scoring
 from journey_service.repositories.companies import companies
 from journey_service.services.companies.provisioning import get_desk
 from journey_service.services.events.ingest import Outcome, ingest
 from journey_service.services.job_registry import KINDS
-from journey_service.services.jobs import JobRunner, get_job, list_jobs, run_job
+from journey_service.services.job_runner import JobRunner
+from journey_service.services.jobs import get_job, list_jobs, run_job
 from journey_service.services.operations import test_clock as clock
 from journey_service.services.operations.test_clock import ADVANCE, advance
 from ledger import faults, journeys, rows

@@ -20,7 +20,8 @@ import pytest
 from conftest import utc
 from domain.builders import defaults_with, rule, stage
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.errors import CompanyNotFoundError, InvalidInputError, UnavailableError
+from journey_service.domain.companies.errors import CompanyNotFoundError
+from journey_service.domain.errors import InvalidInputError, UnavailableError
 from journey_service.domain.events.event import Event
 from journey_service.domain.stages.changes import draw_up
 from journey_service.domain.stages.stage_map import DEFAULT_STAGES, parse_stage_map

@@ -12,18 +12,17 @@ import pytest
 from sqlalchemy import text
 
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.errors import (
-    AdoptionPendingError,
-    CustomerNotFoundError,
-    InvalidInputError,
-    MapVersionNotFoundError,
-    StageOccupiedError,
-    StaleMapError,
-    UnavailableError,
-)
+from journey_service.domain.customers.errors import CustomerNotFoundError
+from journey_service.domain.errors import InvalidInputError, UnavailableError
 from journey_service.domain.events.event import Event
 from journey_service.domain.journeys.relationship import Activation
 from journey_service.domain.stages.changes import amend, archive, draw_up
+from journey_service.domain.stages.errors import (
+    AdoptionPendingError,
+    MapVersionNotFoundError,
+    StageOccupiedError,
+    StaleMapError,
+)
 from journey_service.domain.stages.stage_map import DEFAULT_STAGES
 from journey_service.repositories import database as database_module
 from journey_service.repositories.unit_of_work import Work
@@ -33,7 +32,7 @@ from journey_service.services.customers.profiles import put_customer
 from journey_service.services.events.ingest import ingest
 from journey_service.services.job_registry import KINDS
 from journey_service.services.jobs import get_job, list_jobs, run_job
-from journey_service.services.journeys import journeys as journey_service
+from journey_service.services.journeys import manual_changes, map_history, reading
 from journey_service.services.journeys import stage_map_rollout as adoption
 from journey_service.services.journeys import transaction as desk_steps
 from journey_service.services.journeys.explanations import explain
@@ -118,10 +117,10 @@ async def populate(database, company_id: int, chance: random.Random, customers: 
         await advance(database, company_id, at, actor=Actor("tests"))
     for customer_id in range(1, customers, 7):
         try:
-            seen = await journey_service.get_journey(database, company_id, customer_id)
+            seen = await reading.get_journey(database, company_id, customer_id)
         except CustomerNotFoundError:
             continue
-        await journey_service.pin(
+        await manual_changes.pin(
             database,
             company_id,
             customer_id,
@@ -311,13 +310,13 @@ async def test_whoever_is_touched_before_their_page_comes_goes_over_as_of_the_sa
 
 
 async def test_without_going_over_first_the_twins_would_tell(database, found_tenant, monkeypatch):
-    real, first = desk_steps.adoptions, []
+    real, first = map_history.adoptions, []
 
     async def only_of_the_first(work, desk):
         first.append(work.company_id)
         if work.company_id == first[0]:
             return await real(work, desk)
-        return desk_steps.Adoptions(desk.company.map_version)
+        return map_history.Adoptions(desk.company.map_version)
 
     with monkeypatch.context() as removed:
         removed.setattr(desk_steps, "adoptions", only_of_the_first)
@@ -349,7 +348,7 @@ async def _twins(database, found_tenant, monkeypatch, name, activation):
                     for customer in {*customers}
                 ],
             )
-            await journey_service.evaluate(database, twin.id, customers[0], by=Actor("tests"))
+            await manual_changes.evaluate(database, twin.id, customers[0], by=Actor("tests"))
             if step == 4 and changed.job is not None and twin is later:
                 await run_job(database, later.id, changed.job.id, KINDS)
             now += chance.randrange(1, 9) * DAY

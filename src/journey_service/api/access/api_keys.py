@@ -11,12 +11,9 @@ from journey_service.api.companies.schemas.companies import KeyIn, KeyOut, KeysO
 from journey_service.api.dependencies import Cursor, House, HouseDep, Limit, from_cursor, is_text, next_cursor
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.request_bodies import SMALL_BODY, StrictRoute
-from journey_service.domain.errors import (
-    CompanyNotFoundError,
-    KeyNotFoundError,
-    RotationUnderWayError,
-)
-from journey_service.repositories.access.api_keys import StoredKey
+from journey_service.domain.access.errors import KeyNotFoundError, RotationUnderWayError
+from journey_service.domain.access.records import StoredKey
+from journey_service.domain.companies.errors import CompanyNotFoundError
 from journey_service.services.access import audit, credentials
 
 router = APIRouter(prefix="/admin", route_class=StrictRoute)

@@ -10,8 +10,8 @@ from journey_service.api.dependencies import Cursor, HouseDep, Limit, from_curso
 from journey_service.api.problems import problems
 from journey_service.api.request_bodies import StrictRoute
 from journey_service.api.schema_fields import Instant, Text
+from journey_service.domain.access.records import AuditWanted
 from journey_service.domain.events.event import MAX_ID
-from journey_service.repositories.access.audit import AuditWanted
 from journey_service.services.access import audit
 
 router = APIRouter(prefix="/admin", tags=["audit"], route_class=StrictRoute)

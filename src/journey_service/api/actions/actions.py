@@ -22,17 +22,18 @@ from journey_service.api.dependencies import (
 )
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.request_bodies import SMALL_BODY, StrictRoute
-from journey_service.domain.actions.stage_actions import Channel
-from journey_service.domain.errors import (
+from journey_service.domain.actions.errors import (
     ActionNotDeadError,
     ActionNotFoundError,
-    CustomerNotFoundError,
     EndpointDisabledError,
-    IdempotencyKeyReusedError,
 )
+from journey_service.domain.actions.records import ActionsWanted
+from journey_service.domain.actions.stage_actions import Channel
+from journey_service.domain.customers.errors import CustomerNotFoundError
+from journey_service.domain.errors import IdempotencyKeyReusedError
 from journey_service.domain.events.event import MAX_ID
-from journey_service.repositories.actions.delivery_log import ActionsWanted
 from journey_service.services.actions import delivery_log as actions
+from journey_service.services.actions import manual_actions
 
 router = APIRouter(tags=["actions"], route_class=StrictRoute)
 
@@ -114,7 +115,7 @@ async def post_action(
     Consent, quiet hours and the frequency cap count here too: what may not be done is answered as cancelled, with the
     reason. The same request under the same Idempotency-Key is answered with the action as it is by then.
     """
-    action = await actions.ask(
+    action = await manual_actions.ask(
         house.database, caller.company_id, customer_id, body.as_wish(idempotency_key), by=caller.actor
     )
     house.ring_for_moves()

@@ -18,9 +18,9 @@ from journey_service.api.dependencies import (
 )
 from journey_service.api.problems import problems
 from journey_service.api.request_bodies import StrictRoute
-from journey_service.domain.errors import CampaignEndedError, CampaignNotFoundError
+from journey_service.domain.actions.errors import CampaignEndedError, CampaignNotFoundError
+from journey_service.domain.actions.records import CampaignsWanted
 from journey_service.domain.events.event import MAX_ID
-from journey_service.repositories.actions.campaigns import CampaignsWanted
 from journey_service.services.actions import campaigns
 
 router = APIRouter(prefix="/campaigns", tags=["campaigns"], route_class=StrictRoute)

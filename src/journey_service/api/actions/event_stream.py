@@ -12,10 +12,10 @@ from fastapi.sse import format_sse_event
 from journey_service.api.authentication import CustomerReader
 from journey_service.api.dependencies import HouseDep
 from journey_service.api.problems import problems
-from journey_service.domain.actions.action_plan import NewsType
+from journey_service.domain.actions.action import NewsType
+from journey_service.domain.actions.records import Item
 from journey_service.domain.errors import UnavailableError
 from journey_service.domain.events.event import MAX_ID
-from journey_service.repositories.actions.outbound_events import Item
 from journey_service.services.actions.event_stream import Feed
 
 router = APIRouter(tags=["stream"])

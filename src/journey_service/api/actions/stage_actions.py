@@ -10,9 +10,10 @@ from journey_service.api.dependencies import House, HouseDep, SeenTags
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.request_bodies import SMALL_BODY, StrictRoute
 from journey_service.api.stages.stage_maps import StageKey
+from journey_service.domain.actions.errors import StaleActionsError
 from journey_service.domain.actions.parsing import parse_actions
 from journey_service.domain.actions.stage_actions import StageAction
-from journey_service.domain.errors import StageNotFoundError, StaleActionsError
+from journey_service.domain.stages.errors import StageNotFoundError
 from journey_service.services.actions import stage_actions as playbooks
 from journey_service.services.actions.stage_actions import StageActions
 

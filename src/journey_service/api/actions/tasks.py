@@ -21,9 +21,9 @@ from journey_service.api.dependencies import (
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.request_bodies import SMALL_BODY, StrictRoute
 from journey_service.api.schema_fields import Instant, Text
-from journey_service.domain.errors import TaskClosedError, TaskNotFoundError
+from journey_service.domain.actions.errors import TaskClosedError, TaskNotFoundError
+from journey_service.domain.actions.records import TasksWanted
 from journey_service.domain.events.event import MAX_ID
-from journey_service.repositories.actions.tasks import TasksWanted
 from journey_service.services.actions import tasks
 
 router = APIRouter(prefix="/tasks", tags=["tasks"], route_class=StrictRoute)

@@ -16,8 +16,12 @@ from journey_service.api.authentication import StageDrafter, StageReader, StageW
 from journey_service.api.dependencies import Cursor, HouseDep, Limit, from_cursor, is_id, next_cursor
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.request_bodies import SMALL_BODY, StrictRoute
+from journey_service.domain.actions.errors import (
+    TemplateExistsError,
+    TemplateInUseError,
+    TemplateNotFoundError,
+)
 from journey_service.domain.actions.templates import parse_template
-from journey_service.domain.errors import TemplateExistsError, TemplateInUseError, TemplateNotFoundError
 from journey_service.domain.events.event import MAX_ID
 from journey_service.services.actions import templates
 

@@ -10,7 +10,7 @@ from journey_service.api.authentication import actor_of
 from journey_service.api.dependencies import House, HouseDep
 from journey_service.api.html_pages import fault, page
 from journey_service.api.problems import problems
-from journey_service.domain.errors import LinkNotValidError
+from journey_service.domain.actions.errors import LinkNotValidError
 from journey_service.services.actions import unsubscribe as unsubscribing
 from journey_service.services.actions.unsubscribe import Unsubscription
 

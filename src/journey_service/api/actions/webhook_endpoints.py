@@ -18,12 +18,12 @@ from journey_service.api.authentication import Admin, AdminReader
 from journey_service.api.dependencies import Cursor, House, HouseDep, Limit, from_cursor, is_id, next_cursor
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.request_bodies import SMALL_BODY, StrictRoute
-from journey_service.domain.errors import (
+from journey_service.domain.actions.errors import (
     EndpointInUseError,
     EndpointNotFoundError,
     EndpointTakenError,
-    InvalidInputError,
 )
+from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.events.event import MAX_ID
 from journey_service.gateways.http_client import OutgoingRefusedError
 from journey_service.services.actions import webhook_endpoints as endpoints

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, WithJsonSchema
 
 from journey_service.api.dependencies import Cursor, Limit, from_cursor, is_id
 from journey_service.domain.analytics.date_ranges import Period, Range
-from journey_service.repositories.analytics.drilldown import Page
+from journey_service.domain.analytics.records import Page
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])", re.ASCII)

@@ -13,7 +13,7 @@ from journey_service.api.dependencies import AsOf, Cursor, HouseDep, Limit, from
 from journey_service.api.problems import problems
 from journey_service.api.request_bodies import StrictRoute
 from journey_service.api.schema_fields import Out
-from journey_service.domain.analytics.aggregates import BANDS
+from journey_service.domain.analytics.risk_bands import BANDS
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.journeys.relationship import Motion
 from journey_service.services.analytics import drilldown as counted

@@ -40,9 +40,9 @@ from journey_service.api.dependencies import (
 from journey_service.api.problems import problems
 from journey_service.api.request_bodies import StrictRoute
 from journey_service.api.schema_fields import Out
-from journey_service.repositories.analytics.drilldown import RiskPage
+from journey_service.domain.analytics.records import RiskPage
+from journey_service.services.analytics import automation, funnels, overview
 from journey_service.services.analytics import cohorts as outcomes
-from journey_service.services.analytics import distribution as analytics
 from journey_service.services.analytics import drilldown as counted
 from journey_service.services.analytics import overview as figures
 from journey_service.services.analytics import time_in_stage as visits
@@ -82,7 +82,7 @@ async def get_distribution(
     caller: AnalyticsReader, house: HouseDep, as_of: AsOf = None, form: Format = "json"
 ) -> Out | Response:
     """How many customers are in each stage now, or were at a past instant, as the ledger has it."""
-    out = DistributionOut.of(await analytics.get_distribution(house.database, caller.company_id, as_of))
+    out = DistributionOut.of(await overview.get_distribution(house.database, caller.company_id, as_of))
     return answer(out, out.items, StageCountOut, form, "distribution")
 
 
@@ -103,10 +103,10 @@ async def get_funnel(
     """Distinct customers by progress stage reached, in percent of the first and to the next one."""
     if mode == "cohort":
         out = FunnelOut.of(
-            await figures.get_cohort_funnel(house.database, caller.company_id, asked, window_days=window_days)
+            await funnels.get_cohort_funnel(house.database, caller.company_id, asked, window_days=window_days)
         )
     else:
-        out = FunnelOut.of(await figures.get_funnel(house.database, caller.company_id, asked))
+        out = FunnelOut.of(await funnels.get_funnel(house.database, caller.company_id, asked))
     return answer(out, out.items, StepOut, form, "funnel")
 
 
@@ -120,7 +120,7 @@ async def get_flows(
     caller: AnalyticsReader, house: HouseDep, asked: RangeDep, form: Format = "json"
 ) -> Out | Response:
     """Moves and distinct customers for each way between two stages, without openings."""
-    out = FlowsOut.of(await figures.get_flows(house.database, caller.company_id, asked))
+    out = FlowsOut.of(await funnels.get_flows(house.database, caller.company_id, asked))
     return answer(out, out.items, FlowOut, form, "transitions")
 
 
@@ -160,7 +160,7 @@ async def get_conversions(
 )
 async def get_risks(caller: AnalyticsReader, house: HouseDep, form: Format = "json") -> Out | Response:
     """Customers by stored risk as of now; those in the last two bands are on the guide's list, unless they churned."""
-    out = RisksOut.of(await outcomes.get_risks(house.database, caller.company_id))
+    out = RisksOut.of(await overview.get_risks(house.database, caller.company_id))
     return answer(out, out.items, BandOut, form, "risk-distribution")
 
 
@@ -210,5 +210,5 @@ async def get_automation(
     caller: AnalyticsReader, house: HouseDep, asked: RangeDep, form: Format = "json"
 ) -> Out | Response:
     """Actions planned in the range by name: done, dead, cancelled, pending, and how many succeed."""
-    out = AutomationOut.of(await outcomes.get_automation(house.database, caller.company_id, asked))
+    out = AutomationOut.of(await automation.get_automation(house.database, caller.company_id, asked))
     return answer(out, out.items, AutomatedOut, form, "automation")

@@ -7,7 +7,7 @@ from journey_service.api.companies.schemas.companies import CompaniesOut, Compan
 from journey_service.api.dependencies import Cursor, HouseDep, Limit, from_cursor, is_id, next_cursor
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.request_bodies import SMALL_BODY, StrictRoute
-from journey_service.domain.errors import CompanyExistsError
+from journey_service.domain.companies.errors import CompanyExistsError
 from journey_service.services.companies import provisioning as companies
 from journey_service.services.stages.stage_maps import get_map
 

@@ -9,8 +9,8 @@ from journey_service.api.companies.schemas.settings import SettingsChangedOut, S
 from journey_service.api.dependencies import HouseDep, SeenTags
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.request_bodies import SMALL_BODY, StrictRoute
+from journey_service.domain.companies.errors import StalePolicyError
 from journey_service.domain.companies.policy import CompanyPolicy, parse_policy
-from journey_service.domain.errors import StalePolicyError
 from journey_service.services.companies import settings
 from journey_service.services.companies.settings import Wish
 

@@ -26,9 +26,10 @@ from journey_service.api.dependencies import (
 )
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.request_bodies import SMALL_BODY, StrictRoute
-from journey_service.domain.errors import CustomerErasedError, CustomerNotFoundError, InvalidInputError
+from journey_service.domain.customers.errors import CustomerErasedError, CustomerNotFoundError
+from journey_service.domain.customers.records import SORTS, SortKey, Wanted
+from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.events.parsing import parse_instant
-from journey_service.repositories.customers.customer_list import SORTS, SortKey, Wanted
 from journey_service.services.customers.profiles import get_customer as read_customer
 from journey_service.services.customers.profiles import list_consents as read_consents
 from journey_service.services.customers.profiles import list_customers as read_customers

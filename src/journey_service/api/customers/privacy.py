@@ -7,7 +7,7 @@ from journey_service.api.customers.schemas.privacy import ErasureOut, ExportOut
 from journey_service.api.dependencies import CustomerId, HouseDep
 from journey_service.api.problems import problems
 from journey_service.api.request_bodies import StrictRoute
-from journey_service.domain.errors import CustomerNotFoundError
+from journey_service.domain.customers.errors import CustomerNotFoundError
 from journey_service.services.customers import privacy
 
 router = APIRouter(tags=["privacy"], route_class=StrictRoute)

@@ -20,13 +20,8 @@ from journey_service.api.request_bodies import (
     parse_json,
     read_json,
 )
-from journey_service.domain.errors import (
-    EventConflictError,
-    Fault,
-    InvalidInputError,
-    JourneyServiceError,
-    MalformedError,
-)
+from journey_service.domain.errors import Fault, InvalidInputError, JourneyServiceError, MalformedError
+from journey_service.domain.events.errors import EventConflictError
 from journey_service.domain.events.event import Event
 from journey_service.domain.events.parsing import parse_cloud_event, parse_event
 from journey_service.services.events.ingest import Answer, Outcome, Status, ingest

@@ -11,9 +11,10 @@ from journey_service.api.events.schemas.imports import ImportOut, ImportsOut, Li
 from journey_service.api.problems import problems
 from journey_service.api.request_bodies import HISTORY_BODY, StrictRoute
 from journey_service.api.schema_fields import Instant
-from journey_service.domain.errors import ImportNotFoundError, MalformedError
+from journey_service.domain.errors import MalformedError
+from journey_service.domain.events.errors import ImportNotFoundError
 from journey_service.domain.events.event import MAX_ID
-from journey_service.repositories.events.imports import Terms
+from journey_service.domain.events.records import Terms
 from journey_service.services.events import imports
 
 router = APIRouter(tags=["imports"], route_class=StrictRoute)

@@ -7,7 +7,7 @@ from journey_service.api.dependencies import AnyCustomerId, HouseDep
 from journey_service.api.journeys.schemas.explanations import ExplanationOut
 from journey_service.api.problems import problems
 from journey_service.api.request_bodies import StrictRoute
-from journey_service.domain.errors import CustomerNotFoundError
+from journey_service.domain.customers.errors import CustomerNotFoundError
 from journey_service.services.journeys import explanations
 
 router = APIRouter(tags=["journeys"], route_class=StrictRoute)

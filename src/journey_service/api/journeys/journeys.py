@@ -32,19 +32,21 @@ from journey_service.api.journeys.schemas.journeys import (
 from journey_service.api.journeys.schemas.scores import ScoresOut
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.request_bodies import SMALL_BODY, StrictRoute
+from journey_service.domain.customers.errors import CustomerNotFoundError
 from journey_service.domain.errors import (
-    CustomerNotFoundError,
     IdempotencyKeyReusedError,
-    InactiveStageError,
     InvalidInputError,
+    PreconditionMissingError,
+)
+from journey_service.domain.journeys.errors import (
+    InactiveStageError,
     NoJourneyYetError,
     NotPinnedError,
-    PreconditionMissingError,
     StageConflictError,
     StaleVersionError,
 )
-from journey_service.services.journeys import journeys
-from journey_service.services.journeys.transaction import View
+from journey_service.services.journeys import manual_changes, reading
+from journey_service.services.journeys.view import View
 
 router = APIRouter(tags=["journeys"], route_class=StrictRoute)
 
@@ -76,9 +78,9 @@ async def get_journey(
     """
     if as_of is not None:
         return JourneyOut.of(
-            await journeys.get_past_journey(house.database, caller.company_id, customer_id, as_of)
+            await reading.get_past_journey(house.database, caller.company_id, customer_id, as_of)
         )
-    return _tagged(response, await journeys.get_journey(house.database, caller.company_id, customer_id))
+    return _tagged(response, await reading.get_journey(house.database, caller.company_id, customer_id))
 
 
 @router.patch(
@@ -99,7 +101,7 @@ async def patch_journey(  # what FastAPI injects
     values = body.model_dump(exclude_unset=True)
     if not values:
         raise InvalidInputError.at("", "must name notes or metadata")
-    view = await journeys.annotate(
+    view = await manual_changes.annotate(
         house.database, caller.company_id, customer_id, values, version=version, by=caller.actor
     )
     return _tagged(response, view)
@@ -119,7 +121,7 @@ async def list_transitions(
 ) -> TransitionsOut:
     """Every move with its reasons, newest first, page by page."""
     before = from_cursor("transitions", cursor, is_id)
-    _, entries = await journeys.list_transitions(
+    _, entries = await reading.list_transitions(
         house.database, caller.company_id, customer_id, before=before[0] if before else None, limit=limit + 1
     )
     return TransitionsOut(
@@ -148,7 +150,7 @@ async def post_transition(  # what FastAPI injects
     idempotency_key: IdempotencyKey = None,
 ) -> MovedOut:
     """Move a customer anywhere. A move the rules would undo at once is pinned, and the answer says so."""
-    request = journeys.ManualMove(
+    request = manual_changes.ManualMove(
         to_stage=body.to_stage,
         version=version,
         actor=caller.actor,
@@ -158,7 +160,7 @@ async def post_transition(  # what FastAPI injects
         notes=body.notes,
         pin_until=body.pin_until,
     )
-    moved = await journeys.move(house.database, caller.company_id, customer_id, request)
+    moved = await manual_changes.move(house.database, caller.company_id, customer_id, request)
     response.headers["ETag"] = f'"{moved.view.standing.relationship.version}"'
     if moved.is_repeat:
         response.status_code = 200
@@ -182,7 +184,7 @@ async def put_pin(  # what FastAPI injects
     house: HouseDep,
 ) -> JourneyOut:
     """Pin until a date, or change that date. Moves the rules want meanwhile are noted as suppressed."""
-    view = await journeys.pin(
+    view = await manual_changes.pin(
         house.database, caller.company_id, customer_id, until=body.pin_until, version=version, by=caller.actor
     )
     return _tagged(response, view)
@@ -197,7 +199,7 @@ async def delete_pin(
     customer_id: CustomerId, response: Response, caller: JourneyWriter, version: Version, house: HouseDep
 ) -> JourneyOut:
     """Lift the pin; the customer is decided at once."""
-    view = await journeys.unpin(
+    view = await manual_changes.unpin(
         house.database, caller.company_id, customer_id, version=version, by=caller.actor
     )
     if view.standing.relationship.version > version:
@@ -221,7 +223,7 @@ async def post_evaluation(  # what FastAPI injects
     """Decide everything that is due up to now."""
     if dry_run:  # which changes nothing, and so leaves no row of its own
         await note_operator(request, house, caller)
-    evaluation = await journeys.evaluate(
+    evaluation = await manual_changes.evaluate(
         house.database, caller.company_id, customer_id, by=None if dry_run else caller.actor
     )
     if not dry_run:
@@ -238,4 +240,4 @@ async def post_evaluation(  # what FastAPI injects
 )
 async def get_scores(customer_id: AnyCustomerId, caller: CustomerReader, house: HouseDep) -> ScoresOut:
     """Both scores computed now, with every factor; contributions add up to the score."""
-    return ScoresOut.of(await journeys.get_scores(house.database, caller.company_id, customer_id))
+    return ScoresOut.of(await reading.get_scores(house.database, caller.company_id, customer_id))

@@ -18,12 +18,10 @@ from journey_service.api.operations.schemas.jobs import (
 )
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.request_bodies import SMALL_BODY, StrictRoute
-from journey_service.domain.errors import (
-    CustomerNotFoundError,
-    ImportNotFoundError,
-    JobNotFoundError,
-    NoTestClockError,
-)
+from journey_service.domain.companies.errors import NoTestClockError
+from journey_service.domain.customers.errors import CustomerNotFoundError
+from journey_service.domain.errors import JobNotFoundError
+from journey_service.domain.events.errors import ImportNotFoundError
 from journey_service.domain.events.event import MAX_ID
 from journey_service.services import jobs
 from journey_service.services.events import imports

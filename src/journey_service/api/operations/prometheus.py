@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 
 from journey_service.api.dependencies import House, HouseDep
 from journey_service.domain.errors import UnauthenticatedError
-from journey_service.repositories.operations.due_work import Backlog
+from journey_service.domain.operations.records import Backlog
 from journey_service.services.operations import health
 from journey_service.services.operations.monitoring import Watched
 

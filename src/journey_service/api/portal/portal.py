@@ -19,12 +19,13 @@ from journey_service.api.portal.schemas import PortalAnalyticsOut, PortalRiskOut
 from journey_service.api.problems import problems
 from journey_service.api.request_bodies import StrictRoute
 from journey_service.domain.analytics.date_ranges import Period
-from journey_service.domain.errors import CustomerNotFoundError, ForbiddenError, InvalidInputError
+from journey_service.domain.analytics.records import RISK_SORTS, RiskPage
+from journey_service.domain.customers.errors import CustomerNotFoundError
+from journey_service.domain.errors import ForbiddenError, InvalidInputError
 from journey_service.domain.events.event import MAX_ID
-from journey_service.repositories.analytics.drilldown import RISK_SORTS, RiskPage
 from journey_service.services.analytics import drilldown as counted
 from journey_service.services.analytics import overview as figures
-from journey_service.services.journeys import journeys
+from journey_service.services.journeys import reading
 
 router = APIRouter(prefix="/portal", tags=["portal"], route_class=StrictRoute)
 
@@ -76,7 +77,7 @@ async def get_portal_journey(
 ) -> PortalTimelineOut:
     """Where the customer stands and the latest 1,000 moves, newest first, without the opening one."""
     _check_own(company_id, caller.company_id)
-    view, entries = await journeys.list_transitions(
+    view, entries = await reading.list_transitions(
         house.database, caller.company_id, customer_id, before=None, limit=_MOST_MOVES
     )
     return PortalTimelineOut.of(view, entries)

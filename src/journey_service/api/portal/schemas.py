@@ -9,12 +9,12 @@ from journey_service.api.analytics.schemas.drilldown import RetentionActionOut
 from journey_service.api.analytics.schemas.reports import counts_of
 from journey_service.api.journeys.schemas.journeys import JourneyOut
 from journey_service.api.schema_fields import Out
-from journey_service.domain.analytics.aggregates import drawn
+from journey_service.domain.analytics.flows import drawn
+from journey_service.domain.journeys.records import Entry
 from journey_service.domain.stages.stage_map import Stage
-from journey_service.repositories.journeys.transitions import Entry
 from journey_service.services.analytics.drilldown import AtRisk, RiskList
 from journey_service.services.analytics.overview import Portal
-from journey_service.services.journeys.transaction import View
+from journey_service.services.journeys.view import View
 
 
 class PortalJourneyOut(Out):

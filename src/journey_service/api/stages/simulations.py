@@ -11,13 +11,9 @@ from journey_service.api.request_bodies import SMALL_BODY, StrictRoute
 from journey_service.api.stages.schemas.backtests import BacktestIn, BacktestOut
 from journey_service.api.stages.schemas.previews import PreviewIn, PreviewOut
 from journey_service.api.stages.stage_maps import base_of, edit_of
-from journey_service.domain.errors import (
-    AdoptionPendingError,
-    JobNotFoundError,
-    StageOccupiedError,
-    StaleMapError,
-)
+from journey_service.domain.errors import JobNotFoundError
 from journey_service.domain.events.event import MAX_ID
+from journey_service.domain.stages.errors import AdoptionPendingError, StageOccupiedError, StaleMapError
 from journey_service.services.jobs import get_job
 from journey_service.services.stages import backtests, previews
 from journey_service.services.stages.backtests import BACKTEST

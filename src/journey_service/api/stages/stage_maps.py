@@ -30,18 +30,17 @@ from journey_service.api.stages.schemas.stage_maps import (
     VersionOut,
     VersionsOut,
 )
-from journey_service.domain.errors import (
+from journey_service.domain.errors import InvalidInputError, PreconditionMissingError
+from journey_service.domain.journeys.relationship import Activation
+from journey_service.domain.stages.changes import amend, archive, draw_up
+from journey_service.domain.stages.errors import (
     AdoptionPendingError,
-    InvalidInputError,
     MapVersionNotFoundError,
-    PreconditionMissingError,
     StageArchivedError,
     StageNotFoundError,
     StageOccupiedError,
     StaleMapError,
 )
-from journey_service.domain.journeys.relationship import Activation
-from journey_service.domain.stages.changes import amend, archive, draw_up
 from journey_service.services.stages import stage_maps
 from journey_service.services.stages.stage_maps import Changed, Edit, Request
 

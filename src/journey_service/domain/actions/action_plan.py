@@ -7,11 +7,12 @@ judged: it goes out, waits for the end of quiet hours, or is cancelled for a rea
 from bisect import insort
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from journey_service.domain.actions.action import Action, Campaign, News, NewsType, Reason, State, Task, Wish
 from journey_service.domain.actions.stage_actions import (
     HELD_AT_NIGHT,
     MESSAGES,
@@ -23,155 +24,14 @@ from journey_service.domain.actions.stage_actions import (
     StageAction,
     Step,
 )
-from journey_service.domain.calendar import instant_of
+from journey_service.domain.actions.timing import PAUSE, due, quiet_until
 from journey_service.domain.companies.policy import CompanyPolicy
 from journey_service.domain.journeys.relationship import Transition
 from journey_service.domain.stages.stage_map import Kind, StageMap
 
-PAUSE: Final = timedelta(minutes=15)
-"""How long after a look a company that has paused its messages is looked at again."""
-OLDEST_MOVE: Final = timedelta(hours=24)
-"""A move dated longer ago runs no actions, except where a test clock was advanced."""
 NOWHERE: Final = Reach({}, has_email=False, has_phone=False)
 """Of whom nothing is known yet."""
 _DUE_DAYS: Final = 1
-
-
-class State(StrEnum):
-    """Where an action stands."""
-
-    PENDING = "pending"
-    LEASED = "leased"
-    """A worker is at it."""
-    DONE = "done"
-    CANCELLED = "cancelled"
-    """It was decided not to do it: the reason says why."""
-    DEAD = "dead"
-    """It was tried as often as anything is, or refused for good: somebody has to look at it."""
-
-
-class Reason(StrEnum):
-    """Why an action was cancelled, or a campaign or task ended."""
-
-    COMPLETED = "completed"
-    LEFT_STAGE = "left_stage"
-    NO_CONSENT = "no_consent"
-    NO_ADDRESS = "no_address"
-    CAPPED = "capped"
-    HELD_TOO_LONG = "held_too_long"
-    ERASED = "erased"
-    CAMPAIGN_RUNNING = "campaign_running"
-    CAMPAIGN_PAUSE = "campaign_pause"
-    CAMPAIGN_ENDED = "campaign_ended"
-    BY_HAND = "by_hand"
-    NO_ENDPOINT = "no_endpoint"
-    ENDPOINT_DISABLED = "endpoint_disabled"
-    NO_MAIL_SERVER = "no_mail_server"
-
-
-class NewsType(StrEnum):
-    """What companies' own systems are told of."""
-
-    STAGE_CHANGED = "stage.changed"
-    CUSTOMER_AT_RISK = "customer.at_risk"
-    TASK_CREATED = "task.created"
-    CAMPAIGN_STARTED = "campaign.started"
-    CAMPAIGN_ENDED = "campaign.ended"
-
-
-@dataclass(slots=True)
-class Campaign:
-    """One run of a campaign for a customer. `type` is the stage that it is for."""
-
-    type: str
-    transition_seq: int
-    started_at: datetime
-    steps: tuple[Step, ...]
-    id: int | None = None
-    ended_at: datetime | None = None
-    reason: Reason | None = None
-    is_changed: bool = False
-
-
-@dataclass(slots=True)
-class Task:
-    """Something a person does about a customer. `is_bound`: only while the customer is in the stage."""
-
-    channel: Channel
-    name: str
-    title: str
-    stage: str
-    due_at: datetime
-    transition_seq: int | None
-    is_bound: bool
-    created_at: datetime
-    assignee: str | None = None
-    note: str | None = None
-    action: "Action | None" = None
-    """What made it, where that is at hand."""
-    campaign: Campaign | None = None
-    id: int | None = None
-    ended_at: datetime | None = None
-    reason: Reason | None = None
-
-
-@dataclass(slots=True)
-class Action:
-    """One thing to be done. `due_at` is when it is, `planned_at` when it was first to be.
-
-    `is_bound`: only while the customer is in the stage. `reserved_at` is when its place under the frequency cap was
-    taken; `finished_at` when it was done or cancelled. Instants are the company's.
-    """
-
-    name: str
-    number: int
-    step: Step
-    stage: str
-    transition_seq: int | None
-    is_bound: bool
-    planned_at: datetime
-    due_at: datetime
-    state: State = State.PENDING
-    reason: Reason | None = None
-    campaign: Campaign | None = None
-    reserved_at: datetime | None = None
-    finished_at: datetime | None = None
-    id: str | None = None
-    note: str | None = None
-    actor: str | None = None
-    request_key: str | None = None
-    is_cleared: bool = False
-    """By a test clock: let go at its own instant, and only still to be delivered."""
-    is_changed: bool = False
-
-    @property
-    def is_live(self) -> bool:
-        """Whether it is still to be done."""
-        return self.state in (State.PENDING, State.LEASED)
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What a person asks for about a customer; `request_key` makes a repetition harmless."""
-
-    channel: Channel
-    template: str | None = None
-    title: str | None = None
-    assignee: str | None = None
-    due_days: int | None = None
-    offer: tuple[tuple[str, str | int], ...] = ()
-    note: str | None = None
-    request_key: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class News:
-    """Something that happened to a customer which others may want to know: by the row that tells of it."""
-
-    type: NewsType
-    transition_seq: int | None = None
-    task: Task | None = None
-    campaign: Campaign | None = None
 
 
 class Verdict(StrEnum):
@@ -475,34 +335,6 @@ class Agenda:
 
 
 _ENDING: Final = (Reason.LEFT_STAGE, Reason.CAMPAIGN_ENDED, Reason.ERASED)
-
-
-def is_heard(transition: Transition, now: datetime, *, has_test_clock: bool) -> bool:
-    """Whether a move runs the actions of the stage entered: not a silent one, and not one of long ago."""
-    is_old = not has_test_clock and now - transition.transitioned_at > OLDEST_MOVE
-    return not transition.is_silent and not is_old
-
-
-def due(at: datetime, days: int, hours: int, zone: ZoneInfo) -> datetime:
-    """So many days later at the same wall time where the company is, and so many hours after that (UTC)."""
-    if days:
-        local = at.astimezone(zone)
-        at = instant_of(local.date() + timedelta(days=days), local.timetz().replace(tzinfo=None), zone)
-    return at.astimezone(UTC) + timedelta(hours=hours)
-
-
-def quiet_until(now: datetime, policy: CompanyPolicy, zone: ZoneInfo) -> datetime | None:
-    """When the quiet hours end that it is in the midst of; None: it is not quiet."""
-    if policy.quiet_from is None or policy.quiet_until is None:
-        return None
-    start, end = time.fromisoformat(policy.quiet_from), time.fromisoformat(policy.quiet_until)
-    today = now.astimezone(zone).date()
-    for day in (today - timedelta(days=1), today):
-        begins = instant_of(day, start, zone)
-        ends = instant_of(day if start < end else day + timedelta(days=1), end, zone)
-        if begins <= now < ends:
-            return ends
-    return None
 
 
 def running(campaigns: Iterable[Campaign]) -> Sequence[Campaign]:

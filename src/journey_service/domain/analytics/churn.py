@@ -5,7 +5,8 @@ from datetime import date, datetime, timedelta
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from journey_service.domain.analytics.aggregates import CALL_RISK, Moves
+from journey_service.domain.analytics.aggregates import Moves
+from journey_service.domain.analytics.risk_bands import CALL_RISK
 from journey_service.domain.calendar import local_day
 from journey_service.domain.stages.stage_map import StageMap
 

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from journey_service.domain.analytics.aggregates import ranks
+from journey_service.domain.analytics.funnels import ranks
 from journey_service.domain.calendar import local_day
 from journey_service.domain.journeys.relationship import Motion, Transition
 from journey_service.domain.stages.stage_map import StageMap

@@ -7,7 +7,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Final, NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
-from journey_service.domain.analytics.aggregates import CONVERTING
+from journey_service.domain.analytics.conversions import CONVERTING
 from journey_service.domain.calendar import latest_night, next_night, night_at
 from journey_service.domain.journeys.relationship import Motion
 

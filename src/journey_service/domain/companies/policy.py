@@ -9,14 +9,10 @@ from functools import cached_property
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from journey_service.domain.errors import Fault, InvalidInputError, escaped
+from journey_service.domain.rounding import FULL, UNITS, half_up
 
 RevenueSource: TypeAlias = Literal["appointments", "payments"]
 ConsentModel: TypeAlias = Literal["opt_out", "opt_in"]
-
-FULL: Final = 100
-"""A score of 1, in the hundredths in which scores are counted."""
-UNITS: Final = 10_000
-"""A weight of 1, in the units in which weights are counted: they have at most four decimals."""
 _MAX_DECIMALS: Final = 4
 LANGUAGE: Final = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,8})?", re.ASCII)
 """How a language is named: a primary tag of BCP 47 and perhaps a region, in lower case."""
@@ -162,11 +158,6 @@ _NUMBERS: Final = (
     ("keep_news_days", " of days", 1, 36_500),
     ("keep_audit_days", " of days", 30, 36_500),
 )
-
-
-def half_up(numerator: int, denominator: int) -> int:
-    """Round an exact, non-negative ratio to a whole number, halves upwards."""
-    return (2 * numerator + denominator) // (2 * denominator)
 
 
 def _units(weight: Decimal) -> int:

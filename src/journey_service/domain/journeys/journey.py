@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from journey_service.domain.errors import InactiveStageError, InvalidInputError, StageConflictError, quoted
+from journey_service.domain.errors import InvalidInputError, quoted
 from journey_service.domain.events.event import LATEST, MAX_SUM_CENTS, Event, EventType
 from journey_service.domain.journeys.engine import Decision, Unexplained, decide
+from journey_service.domain.journeys.errors import InactiveStageError, StageConflictError
 from journey_service.domain.journeys.facts import Facts, fold
 from journey_service.domain.journeys.relationship import (
     FORGOTTEN,

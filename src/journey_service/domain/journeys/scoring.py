@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from journey_service.domain.companies.policy import FULL, UNITS, CompanyPolicy, Numbers, half_up
+from journey_service.domain.companies.policy import CompanyPolicy, Numbers
 from journey_service.domain.journeys.facts import Facts, Times, count_before, count_since, days_since
+from journey_service.domain.rounding import FULL, UNITS, half_up
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from journey_service.domain.calendar import local_day
-from journey_service.domain.companies.policy import half_up
+from journey_service.domain.rounding import half_up
 from journey_service.domain.simulation.backtest import Move, Outcome, Terms, Verdict
 from journey_service.domain.stages.stage_map import StageMap
 

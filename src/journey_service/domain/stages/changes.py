@@ -8,14 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple, TypeGuard
 
-from journey_service.domain.errors import (
-    Fault,
-    InvalidInputError,
-    StageArchivedError,
-    StageNotFoundError,
-    escaped,
-    quoted,
-)
+from journey_service.domain.errors import Fault, InvalidInputError, escaped, quoted
+from journey_service.domain.stages.errors import StageArchivedError, StageNotFoundError
 from journey_service.domain.stages.stage_map import Kind, Stage, StageMap, parse_stage_map, stage_map_to_json
 
 

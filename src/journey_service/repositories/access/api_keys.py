@@ -1,7 +1,6 @@
 """API keys: hashed, bound to one company, found before the company is known."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, cast
 
@@ -10,28 +9,8 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.access.actors import Role
+from journey_service.domain.access.records import StoredKey
 from journey_service.repositories.tables import api_keys
-
-
-@dataclass(frozen=True, slots=True)
-class StoredKey:
-    """A key as it is kept: never the secret, only its hash. Without `scopes` it may do what its role may.
-
-    `rotated_from` is the key it takes the place of; `last_used_at` is right to the minute.
-    """
-
-    company_id: int
-    key_id: str
-    name: str
-    role: str
-    secret_hash: bytes
-    scopes: tuple[str, ...]
-    created_at: datetime
-    expires_at: datetime | None
-    revoked_at: datetime | None
-    last_used_at: datetime | None
-    rotated_from: str | None
-
 
 _NAMES: Final = (
     *("company_id", "key_id", "name", "role", "secret_hash", "scopes", "created_at", "expires_at"),

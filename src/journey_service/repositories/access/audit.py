@@ -1,8 +1,6 @@
 """The audit log of one company: who did what, when, and to what. Rows are added and read, never changed."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any, Final
 
@@ -11,50 +9,8 @@ from sqlalchemy import func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.access.actors import Actor
+from journey_service.domain.access.records import Act, Audited, AuditWanted
 from journey_service.repositories.tables import audit_log
-
-
-@dataclass(frozen=True, slots=True)
-class Act:
-    """Something privileged that is done: to a customer, or to a `target` named `<kind>:<id>`.
-
-    `detail` says more, in words that identify nobody. `before` and `after` are kept as hashes only, to prove later what
-    a setting was; nothing personal goes there, as a hash of something short is as good as the thing itself.
-    """
-
-    action: str
-    customer_id: int | None = None
-    target: str | None = None
-    detail: Mapping[str, Any] | None = None
-    before: object = None
-    after: object = None
-
-
-@dataclass(frozen=True, slots=True)
-class Audited:
-    """A row of the log."""
-
-    id: int
-    at: datetime
-    actor: Actor
-    action: str
-    customer_id: int | None
-    target: str | None
-    detail: Mapping[str, Any] | None
-    before_hash: bytes | None
-    after_hash: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
-class AuditWanted:
-    """Which rows are asked for; None: any."""
-
-    actor: str | None = None
-    action: str | None = None
-    customer_id: int | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-
 
 _PRUNE: Final = text("SELECT prune_audit(CAST(:before AS timestamptz), :most)")
 

@@ -11,7 +11,8 @@ import orjson
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from journey_service.domain.actions.action_plan import Action, Agenda, Campaign, NewsType, Reason, State, Task
+from journey_service.domain.actions.action import Action, Campaign, NewsType, Reason, State, Task
+from journey_service.domain.actions.action_plan import Agenda
 from journey_service.domain.actions.parsing import step_from_json, step_to_json
 from journey_service.domain.actions.stage_actions import Channel, Reach, Step
 from journey_service.domain.errors import InvalidInputError

@@ -1,37 +1,11 @@
 """Campaigns as they are listed: whose, how far, and why they ended."""
 
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-
-@dataclass(frozen=True, slots=True)
-class StoredCampaign:
-    """A campaign as it is kept. `reason` says why it ended; None: it runs. Instants are the company's."""
-
-    id: int
-    customer_id: int
-    relationship_id: int
-    type: str
-    transition_seq: int
-    started_at: datetime
-    ended_at: datetime | None
-    reason: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class CampaignsWanted:
-    """Which campaigns are asked for; None: any. `before` is the id of the last one of the page before."""
-
-    limit: int
-    is_running: bool | None = None
-    type: str | None = None
-    customer_id: int | None = None
-    before: int | None = None
-
+from journey_service.domain.actions.records import CampaignsWanted, StoredCampaign
 
 _SELECT: Final = (
     "SELECT k.id, r.customer_id, k.relationship_id, k.type, k.transition_seq, k.started_at, k.ended_at,"

@@ -1,71 +1,14 @@
 """The log of deliveries: what was sent, what was not and why, every attempt of it; and dead letters tried again."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from journey_service.domain.actions.stage_actions import Channel, Step
+from journey_service.domain.actions.records import ActionsWanted, Attempt, Listed
+from journey_service.domain.actions.stage_actions import Channel
 from journey_service.repositories.actions.action_plans import to_step
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """An action as the log of deliveries shows it."""
-
-    id: str
-    customer_id: int
-    transition_seq: int | None
-    stage: str
-    name: str
-    number: int
-    channel: Channel
-    step: Step
-    campaign_id: int | None
-    endpoint_id: int | None
-    news_type: str | None
-    task_id: int | None
-    actor: str | None
-    note: str | None
-    state: str
-    reason: str | None
-    attempts: int
-    planned_at: datetime
-    due_at: datetime
-    ready_at: datetime | None
-    finished_at: datetime | None
-    last_error: str | None
-    last_status: int | None
-    created_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One attempt of an action, in the database's time."""
-
-    number: int
-    begun_at: datetime
-    ended_at: datetime
-    outcome: str
-    status: int | None
-    answer: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class ActionsWanted:
-    """Which actions are asked for; None: any. `after` is (created_at, id) of the last one of the page before."""
-
-    limit: int
-    state: str | None = None
-    channel: str | None = None
-    customer_id: int | None = None
-    campaign_id: int | None = None
-    endpoint_id: int | None = None
-    after: tuple[datetime, str] | None = None
-
 
 _LISTED: Final = (
     "SELECT a.id, r.customer_id, a.transition_seq, a.stage, a.name, a.number, a.channel, a.step, a.campaign_id,"

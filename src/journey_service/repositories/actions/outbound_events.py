@@ -5,14 +5,14 @@ after it, under a lock of the company's own: whoever has read up to one has read
 customer are in the order in which they happened, as each waits for the customer's row.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from journey_service.domain.actions.records import Item
 from journey_service.domain.journeys.relationship import StageReason
 from journey_service.repositories.journeys.transitions import reasons_from_json
 
@@ -70,23 +70,6 @@ _DROP: Final = text(
     " deliveries AS (DELETE FROM journey_actions a USING old WHERE a.company_id = :company_id AND a.news_id = old.id)"
     " DELETE FROM journey_news n USING old WHERE n.company_id = :company_id AND n.id = old.id"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One piece of news as others are told: its place, its type, and what it says (JSON)."""
-
-    id: int
-    position: int
-    type: str
-    at: datetime
-    customer_id: int
-    data: Mapping[str, Any]
-
-    @property
-    def told(self) -> dict[str, Any]:
-        """What webhooks and streams say of it."""
-        return {"type": self.type, "timestamp": self.at, "data": self.data}
 
 
 class News:

@@ -1,54 +1,13 @@
 """What people do about customers: listed by whose it is and when it is due, worked off, handed on."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import func, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from journey_service.domain.actions.records import StoredTask, TasksWanted
 from journey_service.repositories.tables import journey_tasks
-
-
-@dataclass(frozen=True, slots=True)
-class StoredTask:
-    """A task as it is kept. Instants are the company's."""
-
-    id: int
-    customer_id: int
-    customer_name: str | None
-    action_id: str | None
-    campaign_id: int | None
-    channel: str
-    name: str
-    title: str
-    stage: str
-    assignee: str | None
-    note: str | None
-    due_at: datetime
-    status: str
-    reason: str | None
-    outcome: str | None
-    closed_by: str | None
-    closed_at: datetime | None
-    created_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class TasksWanted:
-    """Which tasks are asked for; None: any. `after` is (due_at, id) of the last one of the page before."""
-
-    limit: int
-    status: str | None = "open"
-    assignee: str | None = None
-    is_unassigned: bool = False
-    due_before: datetime | None = None
-    stage: str | None = None
-    customer_id: int | None = None
-    channel: str | None = None
-    after: tuple[datetime, int] | None = None
-
 
 _SELECT: Final = (
     "SELECT k.id, r.customer_id, c.name AS customer_name, k.action_id, k.campaign_id, k.channel, k.name, k.title,"

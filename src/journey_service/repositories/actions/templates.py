@@ -1,28 +1,15 @@
 """Templates a company has written itself, beside those that come with the service."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from journey_service.domain.actions.records import StoredTemplate
 from journey_service.domain.actions.stage_actions import Channel
 from journey_service.domain.actions.templates import Template
 from journey_service.repositories.tables import message_templates as table
-
-
-@dataclass(frozen=True, slots=True)
-class StoredTemplate:
-    """A template as it is kept, and who wrote it."""
-
-    id: int
-    template: Template
-    author: str
-    created_at: datetime
-    updated_at: datetime
-
 
 _COLUMNS: Final = [
     table.c[name]

@@ -1,13 +1,13 @@
 """A company's own systems that take webhooks: where they are, what they take, and the secrets that sign it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 from sqlalchemy import delete, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from journey_service.domain.actions.records import Endpoint
 from journey_service.repositories.access.vault import Vault
 from journey_service.repositories.tables import webhook_endpoints as table
 
@@ -27,22 +27,6 @@ _SUCCEEDED: Final = text(
     "UPDATE webhook_endpoints SET failing_since = NULL"
     " WHERE company_id = :company_id AND id = :id AND failing_since IS NOT NULL"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """One endpoint. `events` are the types it takes; `failing_since`: since when nothing has reached it."""
-
-    id: int
-    url: str
-    description: str | None
-    events: tuple[str, ...]
-    is_enabled: bool
-    disabled_reason: str | None
-    failing_since: datetime | None
-    former_until: datetime | None
-    created_at: datetime
-    updated_at: datetime
 
 
 _COLUMNS: Final = [

@@ -1,7 +1,6 @@
 """Who is behind a figure: exactly the customers, or the visits, that it has counted, paged by key."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -9,71 +8,13 @@ from typing import Any, Final
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from journey_service.domain.analytics.aggregates import CONVERTING, Band
+from journey_service.domain.analytics.conversions import CONVERTING
 from journey_service.domain.analytics.date_ranges import Days
+from journey_service.domain.analytics.records import LOWEST, Counted, Page, RiskPage, Risky, Visit
+from journey_service.domain.analytics.risk_bands import Band
 from journey_service.domain.journeys.relationship import Motion
 from journey_service.repositories.analytics.date_range_sql import bounds_of, clock_of, within
 from journey_service.repositories.analytics.ledger_queries import COHORT, VISITS_BY_MONTH
-
-LOWEST: Final = -(2**63)
-"""Below every id: those of customers who were erased are negative."""
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """A customer who has been counted, as they stand now; `moves` is how often they did what was counted."""
-
-    customer_id: int
-    current_stage: str
-    stage_entered_at: datetime
-    risk: int
-    lifetime_value: Decimal
-    moves: int
-
-
-@dataclass(frozen=True, slots=True)
-class Visit:
-    """One stay in a stage; `seq` is that of the move it began with. One that goes on has not been left."""
-
-    customer_id: int
-    seq: int
-    entered_at: datetime
-    left_at: datetime | None
-    to_stage: str | None
-    motion: Motion | None
-
-
-@dataclass(frozen=True, slots=True)
-class Risky:
-    """A customer on a list of those at risk; `key` is what the page is continued from."""
-
-    customer_id: int
-    name: str | None
-    email: str | None
-    current_stage: str
-    stage_entered_at: datetime
-    risk: int
-    last_appointment_at: datetime | None
-    lifetime_value: Decimal
-    key: tuple[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Which part of a list is wanted, by customer id."""
-
-    after: int = LOWEST
-    limit: int = 50
-
-
-@dataclass(frozen=True, slots=True)
-class RiskPage:
-    """Which part of a list of customers at risk is wanted; `sort` is a name, `-` before it: descending."""
-
-    sort: str = "-risk_score"
-    after: tuple[str, int] | None = None
-    limit: int = 50
-
 
 _CUSTOMER: Final = (
     "r.customer_id, r.current_stage, r.stage_entered_at, CAST(coalesce(r.risk_score, 0) * 100 AS int) AS risk,"
@@ -164,7 +105,6 @@ _RISK_SORTS: Final = {
     "days_inactive": "coalesce(-extract(epoch FROM r.last_appointment_at), -1000000000000)",
     "lifetime_value": "r.lifetime_value",
 }
-RISK_SORTS: Final = tuple(name for key in _RISK_SORTS for name in (f"-{key}", key))
 _COUNTS: Final = {
     name: text(statement)
     for name, statement in {

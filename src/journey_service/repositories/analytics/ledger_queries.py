@@ -7,8 +7,8 @@ from typing import Any, Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from journey_service.domain.analytics.aggregates import Member
 from journey_service.domain.analytics.date_ranges import Days
+from journey_service.domain.analytics.funnels import Member
 from journey_service.repositories.analytics.date_range_sql import bounds_of, clock_of, local_time, within
 
 COHORT: Final = (

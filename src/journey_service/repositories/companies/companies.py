@@ -1,7 +1,6 @@
 """Companies, their stage maps and their clocks."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -11,67 +10,15 @@ from sqlalchemy import TextClause, Update, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from journey_service.domain.actions.company_context import Desk
 from journey_service.domain.actions.parsing import actions_to_json, parse_actions
 from journey_service.domain.actions.stage_actions import DEFAULT_ACTIONS, Playbook, StageAction
+from journey_service.domain.companies.errors import CompanyNotFoundError
 from journey_service.domain.companies.policy import CompanyPolicy, parse_policy, policy_to_json
-from journey_service.domain.errors import CompanyNotFoundError
+from journey_service.domain.companies.records import Company, Founding
 from journey_service.domain.journeys.relationship import Rulebook
 from journey_service.repositories.stages.stage_maps import StageMaps
 from journey_service.repositories.tables import OPERATORS, companies
-
-
-@dataclass(frozen=True, slots=True)
-class Company:
-    """A tenant. `clock_at` stands still for a company with a test clock, and is None for every other.
-
-    `map_version` is the stage map in force, `adopted_version` the one that every customer has gone over to.
-    `next_night_at` is when the next nightly run falls due. `scored_at` is the instant as of which all stored
-    scores were last known to hold: those written later hold since then.
-    """
-
-    id: int
-    name: str
-    timezone: str
-    currency: str
-    clock_at: datetime | None
-    map_version: int
-    created_at: datetime
-    adopted_version: int = 1
-    next_night_at: datetime | None = None
-    scored_at: datetime | None = None
-    delivers: bool = False
-    """Whether what falls due by a test clock leaves the house."""
-    rollup_version: int = 0
-    """The version of the map by which stages are counted as reached; 0: they are to be counted anew."""
-
-
-@dataclass(frozen=True, slots=True)
-class Founding:
-    """What a company is founded with, beside its rules."""
-
-    name: str
-    timezone: str
-    currency: str
-    clock_at: datetime | None = None
-    delivers: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """A company as its own transactions see it: what it decides by, and its present instant.
-
-    `now` is the company's time, `clock` the database's: they differ for a company with a test clock. `playbook` is what
-    its stages do on entry.
-    """
-
-    company: Company
-    rulebook: Rulebook
-    now: datetime
-    clock: datetime
-    playbook: Playbook
-    told_stages: frozenset[str] = frozenset()
-    """The stages of which the company has said itself what they do."""
-
 
 _SELECT = (
     "SELECT id, name, timezone, currency, clock_at, map_version, adopted_version, created_at, next_night_at,"

@@ -1,24 +1,12 @@
 """Consents and their past: whether a customer may be contacted over a channel, since when, and who said so."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from journey_service.domain.customers.records import ConsentChange
 from journey_service.repositories.tables import consent_changes
-
-
-@dataclass(frozen=True, slots=True)
-class ConsentChange:
-    """One change of one consent, as of `at` in the company's time; `source` is who told it."""
-
-    channel: str
-    was: str
-    status: str
-    at: datetime
-    source: str
 
 
 class Consents:

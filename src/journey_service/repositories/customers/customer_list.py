@@ -4,30 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.actions.stage_actions import Reach
+from journey_service.domain.customers.records import SortKey, Wanted
 from journey_service.repositories.customers.profiles import Profile
 from journey_service.repositories.journeys.relationships import COLUMNS, Standing, to_standing
-
-SortKey: TypeAlias = "int | float | str | None"
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a page of customers is asked for. Risks are hundredths; `sort` is a name, `-` before it: descending."""
-
-    stage: str | None = None
-    risk_min: int | None = None
-    risk_max: int | None = None
-    inactive_days_min: int | None = None
-    q: str | None = None
-    sort: str = "customer_id"
-    after: tuple[SortKey, int] | None = None
-    limit: int = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +42,6 @@ _CASTS: Final = {
     "stage_entered_at": "timestamptz",
     "name": "text",
 }
-SORTS: Final = tuple(name for key in _SORTS for name in (key, f"-{key}"))
 _ESCAPES: Final = str.maketrans({"\\": r"\\", "%": r"\%", "_": r"\_"})
 
 

@@ -1,9 +1,8 @@
 """Histories being read in: the import, its staged lines, and the lines that could not be understood."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import orjson
 from sqlalchemy import delete, func, insert, or_, select, text, update
@@ -12,49 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.events.event import Event
 from journey_service.domain.events.parsing import IMPORT_SOURCE, Line
+from journey_service.domain.events.records import Import, LineFault, Terms
 from journey_service.repositories.tables import import_errors, import_lines, imports
-
-
-class Terms(NamedTuple):
-    """How a history is replayed: up to which instant (None: now), and whether its moves run actions."""
-
-    until: datetime | None = None
-    runs_actions: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Import:
-    """One import and how far it is. `cursor` is (customer, occurred_at, line) of the last decided line."""
-
-    id: int
-    status: str
-    until: datetime | None
-    runs_actions: bool
-    lines: int
-    staged: int
-    done: int
-    applied: int
-    duplicates: int
-    late: int
-    later: int
-    erased: int
-    transitions: int
-    failed_lines: int
-    cursor: tuple[int, datetime, int] | None
-    error: str | None
-    actor: str
-    created_at: datetime
-    finished_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class LineFault:
-    """One fault of one line."""
-
-    line: int
-    pointer: str
-    message: str
-
 
 _COLUMNS: Final = [
     imports.c[name]

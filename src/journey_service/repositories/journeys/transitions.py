@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import orjson
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from journey_service.domain.journeys.records import Entry
 from journey_service.domain.journeys.relationship import (
     Cause,
     ConditionReason,
@@ -17,15 +18,6 @@ from journey_service.domain.journeys.relationship import (
     Transition,
     TriggerType,
 )
-
-
-class Entry(NamedTuple):
-    """A transition as it stands in the ledger. `id` and `recorded_at` are the ledger's own."""
-
-    id: int
-    transition: Transition
-    recorded_at: datetime
-
 
 _APPEND: Final = text(
     "INSERT INTO journey_transitions (company_id, relationship_id, seq, from_stage, to_stage,"

@@ -1,10 +1,11 @@
 """Which companies have something due, read across all of them by the dispatcher."""
 
-from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
+
+from journey_service.domain.operations.records import Backlog
 
 # One walk down the index a company: nobody's crowd, and nobody's clock that stands still, hides the others.
 # now() and not clock_timestamp(): a stable value can be looked up in an index, and the transaction is new.
@@ -65,31 +66,6 @@ _WAITING: Final = text(
     "   (SELECT a.ready_at FROM journey_actions a WHERE a.company_id = c.id AND a.state IN ('pending', 'leased')"
     "   AND a.ready_at <= now() ORDER BY a.ready_at LIMIT 1) first WHERE c.id > 0) AS action_age"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Backlog:
-    """How far behind the worker is, over all companies; ages in seconds, 0 when nothing waits.
-
-    `sweep` is how long the customer due longest has waited, `night` how long the nightly run due longest has not
-    been begun; companies with a test clock are not counted. `silent` is for how long the job abandoned longest has
-    been nobody's. `action_age` is how long the action ready longest has waited to be sent, `actions` how many are
-    ready; `dead_actions` are those that were given up within the last 24 hours. `broken_metrics` are companies
-    whose snapshots do not add up.
-    """
-
-    sweep: float
-    night: float
-    jobs: int
-    imports: int
-    job_age: float
-    import_age: float
-    silent: float
-    failed_jobs: int
-    action_age: float = 0.0
-    dead_actions: int = 0
-    actions: int = 0
-    broken_metrics: int = 0
 
 
 class Due:

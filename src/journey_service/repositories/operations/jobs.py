@@ -1,7 +1,6 @@
 """Long work as rows: what is to be done, how far it is, and who holds it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
 
@@ -10,42 +9,8 @@ from sqlalchemy import func, insert, literal_column, or_, select, text, update
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from journey_service.domain.operations.records import Job, Night
 from journey_service.repositories.tables import jobs, scoring_runs
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One piece of long work. `done` of `total` says how far it is; `counts` what it did, by name.
-
-    `parameters`, `cursor` and `result` belong to the kind of work.
-    """
-
-    id: int
-    kind: str
-    status: str
-    parameters: Mapping[str, Any]
-    cursor: Mapping[str, Any] | None
-    counts: Mapping[str, int]
-    done: int
-    total: int | None
-    error: str | None
-    result: Mapping[str, Any] | None
-    actor: str
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Night:
-    """The nightly run of one local day: when it was due, and the state of the job that does it."""
-
-    local_date: date
-    due_at: datetime
-    job_id: int
-    status: str
-    finished_at: datetime | None
-
 
 _COLUMNS: Final = [
     jobs.c[name]

@@ -1,7 +1,6 @@
 """The versions of one company's stage map: an append-only ledger, and the stages of the version in force."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -9,27 +8,11 @@ from sqlalchemy import bindparam, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from journey_service.domain.journeys.records import MapVersion
 from journey_service.domain.journeys.relationship import Activation
 from journey_service.domain.stages.rules import rules_to_json
 from journey_service.domain.stages.stage_map import StageMap, parse_stage_map, stage_map_to_json
 from journey_service.repositories.tables import companies, customer_journey_stages, stage_map_versions
-
-
-@dataclass(frozen=True, slots=True)
-class MapVersion:
-    """A version of the map, who put it in force, and when in the company's time (None: it was founded with it).
-
-    `findings` are what the linter had to say of it, as JSON.
-    """
-
-    version: int
-    author: str
-    activated_at: datetime | None
-    activation: Activation
-    notes: str | None
-    findings: Sequence[Mapping[str, Any]]
-    created_at: datetime
-
 
 _STAGE_MAPS: Final[dict[tuple[int, int], StageMap]] = {}
 _STAGE_MAPS_KEPT: Final = 4096

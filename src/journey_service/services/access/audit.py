@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from journey_service.domain.access.actors import Actor
-from journey_service.repositories.access.audit import Audited, AuditWanted
+from journey_service.domain.access.records import Audited, AuditWanted
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import Work
 

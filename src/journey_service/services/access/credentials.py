@@ -11,19 +11,17 @@ from datetime import datetime
 from typing import Any, Final
 
 from journey_service.domain.access.actors import EVERYTHING, OPERATE, ROLE_SCOPES, SCOPES, SELF, Actor, Role
+from journey_service.domain.access.errors import KeyNotFoundError, RotationUnderWayError
+from journey_service.domain.access.records import Act, StoredKey
 from journey_service.domain.errors import (
     Fault,
     ForbiddenError,
     InvalidInputError,
-    KeyNotFoundError,
-    RotationUnderWayError,
     UnauthenticatedError,
     UnavailableError,
     quoted,
 )
 from journey_service.domain.events.event import MAX_ID
-from journey_service.repositories.access.api_keys import StoredKey
-from journey_service.repositories.access.audit import Act
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import Work
 

@@ -11,8 +11,9 @@ from hashlib import sha256
 from typing import Final
 
 from journey_service.domain.access.actors import ROLE_SCOPES, Actor, Role
-from journey_service.domain.errors import CompanyNotFoundError, UnauthenticatedError
-from journey_service.repositories.access.audit import Act
+from journey_service.domain.access.records import Act
+from journey_service.domain.companies.errors import CompanyNotFoundError
+from journey_service.domain.errors import UnauthenticatedError
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.access.credentials import OPERATORS, Principal, allowed

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from journey_service.domain.access.actors import Actor
+from journey_service.domain.access.records import Act
 from journey_service.domain.actions.action_plan import running
-from journey_service.domain.errors import CampaignEndedError, CampaignNotFoundError
-from journey_service.repositories.access.audit import Act
-from journey_service.repositories.actions.campaigns import CampaignsWanted, StoredCampaign
-from journey_service.repositories.actions.delivery_log import Listed
+from journey_service.domain.actions.errors import CampaignEndedError, CampaignNotFoundError
+from journey_service.domain.actions.records import CampaignsWanted, Listed, StoredCampaign
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.journeys import action_planning as agendas

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
+from journey_service.domain.actions.records import Item
 from journey_service.domain.errors import UnavailableError
-from journey_service.repositories.actions.outbound_events import Item
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.actions.dispatcher import publish

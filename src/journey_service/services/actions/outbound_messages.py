@@ -13,15 +13,15 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from journey_service.domain.actions.action_plan import Action, Agenda, Reason, State, Verdict
+from journey_service.domain.actions.action import Action, Reason, State
+from journey_service.domain.actions.action_plan import Agenda, Verdict
+from journey_service.domain.actions.company_context import Desk
 from journey_service.domain.actions.delivery import DeliveryFailedError, DeliveryRefusedError, Letter, Message
+from journey_service.domain.actions.records import Endpoint, Item
 from journey_service.domain.actions.stage_actions import WORKED_OFF, Channel
 from journey_service.domain.actions.templates import Template, chosen
 from journey_service.domain.calendar import local_day
 from journey_service.domain.errors import InvalidInputError, UnavailableError
-from journey_service.repositories.actions.outbound_events import Item
-from journey_service.repositories.actions.webhook_endpoints import Endpoint
-from journey_service.repositories.companies.companies import Desk
 from journey_service.repositories.customers.profiles import Profile
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.actions.template_rendering import Rendered, render

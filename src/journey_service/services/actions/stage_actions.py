@@ -7,17 +7,13 @@ from hashlib import sha256
 import orjson
 
 from journey_service.domain.access.actors import Actor
+from journey_service.domain.access.records import Act
+from journey_service.domain.actions.company_context import Desk
+from journey_service.domain.actions.errors import StaleActionsError
 from journey_service.domain.actions.parsing import actions_to_json
 from journey_service.domain.actions.stage_actions import DEFAULT_ACTIONS, StageAction
-from journey_service.domain.errors import (
-    Fault,
-    InvalidInputError,
-    StageNotFoundError,
-    StaleActionsError,
-    quoted,
-)
-from journey_service.repositories.access.audit import Act
-from journey_service.repositories.companies.companies import Desk
+from journey_service.domain.errors import Fault, InvalidInputError, quoted
+from journey_service.domain.stages.errors import StageNotFoundError
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.actions.templates import wordings

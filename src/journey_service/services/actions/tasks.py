@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.errors import TaskClosedError, TaskNotFoundError
-from journey_service.repositories.access.audit import Act
-from journey_service.repositories.actions.tasks import StoredTask, TasksWanted
+from journey_service.domain.access.records import Act
+from journey_service.domain.actions.errors import TaskClosedError, TaskNotFoundError
+from journey_service.domain.actions.records import StoredTask, TasksWanted
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import Work
 

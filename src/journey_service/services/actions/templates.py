@@ -5,11 +5,15 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from journey_service.domain.access.actors import Actor
+from journey_service.domain.access.records import Act
+from journey_service.domain.actions.company_context import Desk
+from journey_service.domain.actions.errors import (
+    TemplateExistsError,
+    TemplateInUseError,
+    TemplateNotFoundError,
+)
+from journey_service.domain.actions.records import StoredTemplate
 from journey_service.domain.actions.templates import BUILT_IN, Template
-from journey_service.domain.errors import TemplateExistsError, TemplateInUseError, TemplateNotFoundError
-from journey_service.repositories.access.audit import Act
-from journey_service.repositories.actions.templates import StoredTemplate
-from journey_service.repositories.companies.companies import Desk
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.actions import template_rendering as letters

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from journey_service.domain.access.actors import Actor
+from journey_service.domain.access.records import Act
+from journey_service.domain.actions.errors import LinkNotValidError
 from journey_service.domain.actions.stage_actions import Channel
-from journey_service.domain.errors import LinkNotValidError
-from journey_service.repositories.access.audit import Act
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.customers.profiles import changed_consents, consent_of

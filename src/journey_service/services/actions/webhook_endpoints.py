@@ -10,22 +10,21 @@ from typing import Final
 import orjson
 
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.actions.action_plan import NewsType
+from journey_service.domain.access.records import Act
+from journey_service.domain.actions.action import NewsType
 from journey_service.domain.actions.delivery import (
     DeliveryFailedError,
     DeliveryRefusedError,
     Message,
     Messenger,
 )
-from journey_service.domain.errors import (
+from journey_service.domain.actions.errors import (
     EndpointInUseError,
     EndpointNotFoundError,
     EndpointTakenError,
-    Fault,
-    InvalidInputError,
 )
-from journey_service.repositories.access.audit import Act
-from journey_service.repositories.actions.webhook_endpoints import Endpoint
+from journey_service.domain.actions.records import Endpoint
+from journey_service.domain.errors import Fault, InvalidInputError
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.actions.outbound_messages import MESSAGE_TYPES

@@ -6,8 +6,8 @@ from datetime import date, datetime
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from journey_service.domain.analytics import aggregates as figures
-from journey_service.domain.analytics.aggregates import HIGH_RISK, Band
+from journey_service.domain.actions.company_context import Desk
+from journey_service.domain.analytics import funnels
 from journey_service.domain.analytics.churn import (
     Departures,
     RetentionAction,
@@ -16,12 +16,12 @@ from journey_service.domain.analytics.churn import (
     retention_actions,
 )
 from journey_service.domain.analytics.date_ranges import Range
+from journey_service.domain.analytics.records import Counted, Page, RiskPage, Risky, Visit
+from journey_service.domain.analytics.risk_bands import HIGH_RISK, Band
 from journey_service.domain.calendar import check_past
 from journey_service.domain.errors import InvalidInputError, UnavailableError
 from journey_service.domain.journeys.facts import days_since
 from journey_service.domain.journeys.relationship import Motion
-from journey_service.repositories.analytics.drilldown import Counted, Page, RiskPage, Risky, Visit
-from journey_service.repositories.companies.companies import Desk
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.analytics.cohorts import days_of_month
@@ -112,7 +112,7 @@ async def list_reached(
 
     async def list_(work: Work, frame: Frame) -> Sequence[Counted]:
         place = _place_of(frame, stage)
-        stages = [key for key, rank in figures.ranks(frame.stage_map).items() if rank >= place]
+        stages = [key for key, rank in funnels.ranks(frame.stage_map).items() if rank >= place]
         return await work.counted.reached(stages, frame.days, frame.zone, page)
 
     return await _listed(database, company_id, asked, list_)
@@ -131,7 +131,7 @@ async def list_of_cohort(
         lowest = place + 1 if step.outcome is Outcome.CONVERTED else place
         stays = step.outcome in (Outcome.PENDING, Outcome.DROPPED)
         is_open = {Outcome.PENDING: [True], Outcome.DROPPED: [False]}
-        known = figures.ranks(frame.stage_map)
+        known = funnels.ranks(frame.stage_map)
         told = {
             "entered": list(known),
             "ranks": list(known.values()),

@@ -4,25 +4,26 @@ What sums are kept for is answered from them: customers by stage, flows, money, 
 customers too. The rest is asked of the ledgers.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
-from typing import Final
 
+from journey_service.domain.actions.company_context import Desk
 from journey_service.domain.analytics import aggregates as figures
-from journey_service.domain.analytics.aggregates import CohortStep, Step, Way
+from journey_service.domain.analytics import risk_bands
 from journey_service.domain.analytics.date_ranges import Period, Range
-from journey_service.domain.companies.policy import half_up
+from journey_service.domain.analytics.risk_bands import Band
+from journey_service.domain.calendar import check_past
 from journey_service.domain.journeys.relationship import Motion
+from journey_service.domain.rounding import half_up
 from journey_service.domain.stages.stage_map import Stage
-from journey_service.repositories.analytics.rollups import WAY, Moves
-from journey_service.repositories.companies.companies import Desk
+from journey_service.repositories.analytics.rollups import Moves
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import Work
+from journey_service.services.analytics.funnels import Flows, Funnel, load_flows, load_funnel
 from journey_service.services.analytics.query_context import TIMEOUT_MS, Frame, check_counted, frame_of
 from journey_service.services.analytics.time_in_stage import TimeInStage, times_in_stage
-
-_REACH: Final = "reach"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,31 +63,6 @@ class Overview:
 
 
 @dataclass(frozen=True, slots=True)
-class Funnel:
-    """Who has reached which stage."""
-
-    frame: Frame
-    steps: Sequence[Step]
-
-
-@dataclass(frozen=True, slots=True)
-class CohortFunnel:
-    """How far those came whose journey opened in the days asked for."""
-
-    frame: Frame
-    window_days: int
-    steps: Sequence[CohortStep]
-
-
-@dataclass(frozen=True, slots=True)
-class Flows:
-    """Moves between stages."""
-
-    frame: Frame
-    ways: Sequence[Way]
-
-
-@dataclass(frozen=True, slots=True)
 class Portal:
     """What the guide's dashboard draws."""
 
@@ -105,43 +81,6 @@ async def get_overview(database: Database, company_id: int, asked: Range) -> Ove
     return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS, at_one_instant=True)
 
 
-async def get_funnel(database: Database, company_id: int, asked: Range) -> Funnel:
-    """The funnel of stages reached. Raises CompanyNotFoundError, InvalidInputError, UnavailableError."""
-
-    async def unit(work: Work) -> Funnel:
-        return await _funnel(work, await frame_of(work, asked))
-
-    return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS, at_one_instant=True)
-
-
-async def get_cohort_funnel(
-    database: Database, company_id: int, asked: Range, *, window_days: int
-) -> CohortFunnel:
-    """The funnel of a cohort. Raises CompanyNotFoundError, InvalidInputError."""
-
-    async def unit(work: Work) -> CohortFunnel:
-        frame = await frame_of(work, asked)
-        members = await work.figures.cohort(
-            frame.days,
-            frame.zone,
-            figures.ranks(frame.stage_map),
-            window_days=window_days,
-            now=frame.as_of,
-        )
-        return CohortFunnel(frame, window_days, figures.cohort_funnel(frame.stage_map.progress, members))
-
-    return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS)
-
-
-async def get_flows(database: Database, company_id: int, asked: Range) -> Flows:
-    """Moves between stages. Raises CompanyNotFoundError, InvalidInputError, UnavailableError."""
-
-    async def unit(work: Work) -> Flows:
-        return await _flows(work, await frame_of(work, asked))
-
-    return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS, at_one_instant=True)
-
-
 async def get_portal(database: Database, company_id: int, period: Period) -> Portal:
     """What the guide's dashboard draws. Raises CompanyNotFoundError, UnavailableError."""
 
@@ -149,8 +88,8 @@ async def get_portal(database: Database, company_id: int, period: Period) -> Por
         frame = await frame_of(work, Range(period))
         return Portal(
             await _overview(work, frame),
-            await _funnel(work, frame),
-            await _flows(work, frame),
+            await load_funnel(work, frame),
+            await load_flows(work, frame),
             await times_in_stage(work, frame),
         )
 
@@ -190,27 +129,56 @@ def _sum(moves: Sequence[Moves], motion: Motion) -> int:
     return sum(move.number for move in moves if move.motion is motion)
 
 
-async def _funnel(work: Work, frame: Frame) -> Funnel:
-    check_counted(frame)
-    stages = frame.stage_map.progress
-    reached: Mapping[str, int]
-    company = frame.desk.company
-    # Until the sums are counted by a new order of the stages, it is the ledger that tells who has reached which.
-    if frame.days.last == frame.today and company.rollup_version == company.map_version:
-        reached = await work.rollups.since(_REACH, frame.days.first)
-    else:
-        highest = await work.figures.highest(frame.days, frame.zone, figures.ranks(frame.stage_map))
-        reached = figures.reached_by_rank(stages, highest)
-    moves = await work.rollups.moves(*frame.days)
-    return Funnel(frame, figures.funnel(stages, reached, moves))
+@dataclass(frozen=True, slots=True)
+class Risks:
+    """Customers by stored risk."""
+
+    as_of: datetime
+    bands: Sequence[tuple[Band, int]]
 
 
-async def _flows(work: Work, frame: Frame) -> Flows:
-    check_counted(frame)
-    if frame.days.last == frame.today:
-        since = await work.rollups.since(WAY, frame.days.first)
-        customers = {(key.split(">")[0], key.split(">")[1]): number for key, number in since.items()}
-    else:
-        customers = await work.figures.ways(frame.days, frame.zone)
-    moves = await work.rollups.moves(*frame.days)
-    return Flows(frame, figures.ways(frame.stage_map, moves, customers))
+async def get_risks(database: Database, company_id: int) -> Risks:
+    """Customers by stored risk. Raises CompanyNotFoundError."""
+
+    async def unit(work: Work) -> Risks:
+        desk = await work.companies.desk()
+        return Risks(desk.now, risk_bands.banded(await work.figures.risks()))
+
+    return await database.run(company_id, unit)
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """Customers by stage at an instant, in the order of the map in force then; empty stages count 0.
+
+    Archived stages, and those of a later version, are among them only with customers in them.
+    """
+
+    as_of: datetime
+    stages: Sequence[tuple[Stage, int]]
+
+
+async def get_distribution(database: Database, company_id: int, as_of: datetime | None) -> Distribution:
+    """How many customers are in each stage now, or were at a past instant, as the ledger has it.
+
+    Raises CompanyNotFoundError, InvalidInputError for an instant that is yet to come.
+    """
+
+    async def unit(work: Work) -> Distribution:
+        desk = await work.companies.desk()
+        if as_of is None:
+            stage_map, instant = desk.rulebook.stage_map, desk.now
+            customers = await customers_by_stage(work, desk)
+        else:
+            check_past(as_of, desk.now)
+            stage_map = await work.stage_maps.in_force(as_of)
+            customers, instant = await work.distribution.at(as_of), as_of
+        # Moves may be dated before the version that brought their stage, and lead into stages of a later one.
+        others = [stage for stage in desk.rulebook.stage_map.stages if stage.key not in stage_map.by_key]
+        shown = [
+            *(stage for stage in stage_map.stages if stage.is_active or customers.get(stage.key)),
+            *(stage for stage in others if customers.get(stage.key)),
+        ]
+        return Distribution(instant, [(stage, customers.get(stage.key, 0)) for stage in shown])
+
+    return await database.run(company_id, unit)

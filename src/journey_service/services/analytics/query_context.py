@@ -5,11 +5,11 @@ from datetime import date, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from journey_service.domain.actions.company_context import Desk
 from journey_service.domain.analytics.date_ranges import Days, Period, Range, checked_days
 from journey_service.domain.calendar import local_day
 from journey_service.domain.errors import UnavailableError
 from journey_service.domain.stages.stage_map import StageMap
-from journey_service.repositories.companies.companies import Desk
 from journey_service.repositories.unit_of_work import Work
 
 TIMEOUT_MS: Final = 60_000

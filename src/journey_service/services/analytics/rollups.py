@@ -8,13 +8,13 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from journey_service.domain.access.actors import SCHEDULE, Actor
+from journey_service.domain.actions.company_context import Desk
 from journey_service.domain.analytics.rollups import Rollup, reached_by
 from journey_service.domain.calendar import local_day
 from journey_service.domain.errors import UnavailableError
 from journey_service.domain.events.event import EventType
 from journey_service.domain.journeys.relationship import Transition
 from journey_service.repositories.analytics.rollups import Money
-from journey_service.repositories.companies.companies import Desk
 from journey_service.repositories.database import Database
 from journey_service.repositories.events.ledger import Applied
 from journey_service.repositories.unit_of_work import Work

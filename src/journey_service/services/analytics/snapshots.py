@@ -13,6 +13,8 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from journey_service.domain.access.actors import SCHEDULE, Actor
+from journey_service.domain.access.records import Act
+from journey_service.domain.actions.company_context import Desk
 from journey_service.domain.analytics.date_ranges import Days, Range, days_of
 from journey_service.domain.analytics.duration_histograms import cumulated
 from journey_service.domain.analytics.snapshots import (
@@ -27,9 +29,7 @@ from journey_service.domain.calendar import local_day, next_night
 from journey_service.domain.errors import Fault, InvalidInputError
 from journey_service.domain.events.event import LATEST
 from journey_service.domain.stages.stage_map import Stage
-from journey_service.repositories.access.audit import Act
 from journey_service.repositories.analytics.snapshots import Bounds, Gap, Snapshot, Source
-from journey_service.repositories.companies.companies import Desk
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.jobs import Page, Run

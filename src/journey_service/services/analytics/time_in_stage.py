@@ -7,7 +7,8 @@ from decimal import Decimal
 from typing import Final
 
 from journey_service.domain.analytics import aggregates as figures
-from journey_service.domain.analytics.aggregates import Conversion, StageTime, Stays
+from journey_service.domain.analytics import conversions, time_in_stage
+from journey_service.domain.analytics.conversions import Conversion
 from journey_service.domain.analytics.date_ranges import Days, Range
 from journey_service.domain.analytics.duration_histograms import (
     MEDIAN,
@@ -18,6 +19,7 @@ from journey_service.domain.analytics.duration_histograms import (
     quantile_of,
     without,
 )
+from journey_service.domain.analytics.time_in_stage import StageTime, Stays
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.analytics.query_context import TIMEOUT_MS, Frame, check_counted, frame_of
@@ -57,7 +59,7 @@ async def get_conversions(database: Database, company_id: int, asked: Range) -> 
         frame = await frame_of(work, asked)
         check_counted(frame)
         moves = await work.rollups.moves(*frame.days)
-        return Conversions(frame, figures.conversions(frame.stage_map, moves))
+        return Conversions(frame, conversions.conversions(frame.stage_map, moves))
 
     return await database.run(company_id, unit)
 
@@ -69,7 +71,7 @@ async def times_in_stage(work: Work, frame: Frame) -> TimeInStage:
     stays = await _stays(work, frame)
     customers, ages = figures.customers_by_stage(ever), figures.ages_by_stage(ever, frame.as_of)
     stages = figures.shown(frame.stage_map, {*stays, *customers})
-    return TimeInStage(frame, figures.stage_times(stages, stays, customers, ages))
+    return TimeInStage(frame, time_in_stage.stage_times(stages, stays, customers, ages))
 
 
 async def _stays(work: Work, frame: Frame) -> dict[str, Stays]:

@@ -7,19 +7,15 @@ from functools import cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from journey_service.domain.access.actors import Actor
+from journey_service.domain.access.records import Act
+from journey_service.domain.actions.company_context import Desk
 from journey_service.domain.calendar import latest_night, next_night, night_at
+from journey_service.domain.companies.errors import CompanyExistsError
 from journey_service.domain.companies.policy import parse_policy
-from journey_service.domain.errors import (
-    CompanyExistsError,
-    Fault,
-    InvalidInputError,
-    UnavailableError,
-    quoted,
-)
+from journey_service.domain.companies.records import Company, Founding
+from journey_service.domain.errors import Fault, InvalidInputError, UnavailableError, quoted
 from journey_service.domain.journeys.relationship import Rulebook
 from journey_service.domain.stages.stage_map import DEFAULT_STAGES, parse_stage_map
-from journey_service.repositories.access.audit import Act
-from journey_service.repositories.companies.companies import Company, Desk, Founding
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.stages.linting import findings_of, findings_to_json

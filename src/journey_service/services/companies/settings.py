@@ -13,20 +13,16 @@ from typing import Final
 import orjson
 
 from journey_service.domain.access.actors import Actor
+from journey_service.domain.access.records import Act
+from journey_service.domain.actions.company_context import Desk
+from journey_service.domain.companies.errors import StalePolicyError
 from journey_service.domain.companies.policy import CompanyPolicy, ScoringPolicy, policy_to_json
-from journey_service.domain.errors import (
-    Fault,
-    InvalidInputError,
-    RacesLostError,
-    StaleMapError,
-    StalePolicyError,
-)
+from journey_service.domain.errors import Fault, InvalidInputError, RacesLostError
 from journey_service.domain.journeys.relationship import Rulebook
+from journey_service.domain.operations.records import Job
 from journey_service.domain.simulation.linter import Finding, Severity
-from journey_service.repositories.access.audit import Act
-from journey_service.repositories.companies.companies import Desk
+from journey_service.domain.stages.errors import StaleMapError
 from journey_service.repositories.database import Database
-from journey_service.repositories.operations.jobs import Job
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.access.audit import note_presence
 from journey_service.services.companies.provisioning import get_desk

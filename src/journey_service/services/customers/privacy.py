@@ -8,16 +8,17 @@ from datetime import datetime
 from typing import Any
 
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.actions.action_plan import Reason
-from journey_service.domain.errors import CustomerNotFoundError
+from journey_service.domain.access.records import Act
+from journey_service.domain.actions.action import Reason
+from journey_service.domain.customers.errors import CustomerNotFoundError
 from journey_service.domain.journeys import scoring
-from journey_service.repositories.access.audit import Act
 from journey_service.repositories.customers.tombstones import Tombstone
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.journeys import action_planning as agendas
-from journey_service.services.journeys.journeys import Scores
-from journey_service.services.journeys.transaction import load, view, write
+from journey_service.services.journeys.reading import Scores
+from journey_service.services.journeys.transaction import load, write
+from journey_service.services.journeys.view import view
 
 _LOWEST = 2**62
 _PAGE = 1_000

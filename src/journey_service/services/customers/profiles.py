@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.errors import CustomerNotFoundError
+from journey_service.domain.access.records import Act
+from journey_service.domain.customers.errors import CustomerNotFoundError
+from journey_service.domain.customers.records import ConsentChange, Wanted
 from journey_service.domain.events.event import EARLIEST
-from journey_service.repositories.access.audit import Act
-from journey_service.repositories.customers.consents import ConsentChange
-from journey_service.repositories.customers.customer_list import Listed, Wanted
+from journey_service.repositories.customers.customer_list import Listed
 from journey_service.repositories.customers.profiles import Profile
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import Work
-from journey_service.services.journeys.transaction import View, load, view, write
+from journey_service.services.journeys.transaction import load, write
+from journey_service.services.journeys.view import View, view
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,19 +14,15 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.errors import (
-    ImportNotFoundError,
-    InvalidInputError,
-    JourneyServiceError,
-    UnavailableError,
-)
+from journey_service.domain.access.records import Act
+from journey_service.domain.errors import InvalidInputError, JourneyServiceError, UnavailableError
+from journey_service.domain.events.errors import ImportNotFoundError
 from journey_service.domain.events.event import EARLIEST, Event, content_hash
 from journey_service.domain.events.import_file import FaultyLineError, HistoryReader
 from journey_service.domain.events.parsing import Line, future_fault, line_id
+from journey_service.domain.events.records import Import, LineFault, Terms
 from journey_service.domain.journeys.journey import Journey
-from journey_service.repositories.access.audit import Act
 from journey_service.repositories.database import Database
-from journey_service.repositories.events.imports import Import, LineFault, Terms
 from journey_service.repositories.events.ledger import Applied, Known
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.analytics.rollups import count_money

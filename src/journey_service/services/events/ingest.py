@@ -6,16 +6,18 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TypeAlias
 
-from journey_service.domain.errors import EventConflictError, InvalidInputError, JourneyServiceError
+from journey_service.domain.errors import InvalidInputError, JourneyServiceError
+from journey_service.domain.events.errors import EventConflictError
 from journey_service.domain.events.event import Event, content_hash
 from journey_service.domain.events.parsing import future_fault
+from journey_service.domain.journeys.records import Entry
 from journey_service.domain.journeys.relationship import Transition
 from journey_service.repositories.database import Database
 from journey_service.repositories.events.ledger import Applied, Known
-from journey_service.repositories.journeys.transitions import Entry
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.analytics.rollups import count_money
-from journey_service.services.journeys.transaction import Docket, View, load, write
+from journey_service.services.journeys.transaction import Docket, load, write
+from journey_service.services.journeys.view import View
 
 
 class Status(StrEnum):

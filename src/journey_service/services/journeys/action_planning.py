@@ -9,11 +9,13 @@ from datetime import datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from journey_service.domain.actions.action_plan import Action, Agenda, State, is_heard
+from journey_service.domain.actions.action import Action, State
+from journey_service.domain.actions.action_plan import Agenda
+from journey_service.domain.actions.company_context import Desk
+from journey_service.domain.actions.timing import is_heard
 from journey_service.domain.events.event import EARLIEST
 from journey_service.domain.journeys.journey import Journey
 from journey_service.repositories.actions.action_plans import Stored
-from journey_service.repositories.companies.companies import Desk
 from journey_service.repositories.unit_of_work import Work
 
 _WITH_THEIR_CAUSE: Final = ("event", "manual", "start")

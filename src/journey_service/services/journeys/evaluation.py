@@ -5,8 +5,8 @@ from copy import copy
 from typing import Final
 
 from journey_service.domain.access.actors import Actor
+from journey_service.domain.access.records import Act
 from journey_service.domain.journeys.engine import decide
-from journey_service.repositories.access.audit import Act
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.jobs import Page, Run

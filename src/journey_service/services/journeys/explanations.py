@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-from journey_service.domain.errors import CustomerNotFoundError
+from journey_service.domain.actions.company_context import Desk
+from journey_service.domain.customers.errors import CustomerNotFoundError
 from journey_service.domain.journeys.explanation.forecast import Outlook, look_ahead
 from journey_service.domain.journeys.relationship import Relationship, Transition
-from journey_service.repositories.companies.companies import Desk
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import Work
-from journey_service.services.journeys.transaction import adoptions
+from journey_service.services.journeys.map_history import adoptions
 
 
 @dataclass(frozen=True, slots=True)

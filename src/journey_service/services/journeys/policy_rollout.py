@@ -18,11 +18,12 @@ from journey_service.domain.journeys import scoring
 from journey_service.domain.journeys.facts import NOTHING_YET, Facts, fold
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Rulebook
+from journey_service.domain.operations.records import Job
 from journey_service.repositories.journeys.relationships import Standing
-from journey_service.repositories.operations.jobs import Job
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.jobs import Page, Run
-from journey_service.services.journeys.transaction import Adoption, Docket, load, write
+from journey_service.services.journeys.map_history import Adoption
+from journey_service.services.journeys.transaction import Docket, load, write
 
 APPLY: Final = "apply_policy"
 CHUNK: Final = 200

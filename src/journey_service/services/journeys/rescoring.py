@@ -7,14 +7,9 @@ from datetime import datetime
 from typing import Final
 
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.errors import (
-    CustomerNotFoundError,
-    Fault,
-    InvalidInputError,
-    RacesLostError,
-    UnavailableError,
-)
-from journey_service.repositories.access.audit import Act
+from journey_service.domain.access.records import Act
+from journey_service.domain.customers.errors import CustomerNotFoundError
+from journey_service.domain.errors import Fault, InvalidInputError, RacesLostError, UnavailableError
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.jobs import LeaseLostError, Page, Run

@@ -1,64 +1,21 @@
 """Shared steps of every service that changes journeys: load and hold, work, write."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from journey_service.domain.errors import CustomerErasedError
+from journey_service.domain.actions.company_context import Desk
+from journey_service.domain.customers.errors import CustomerErasedError
 from journey_service.domain.journeys import scoring
 from journey_service.domain.journeys.journey import Journey
-from journey_service.domain.journeys.relationship import Activation, Cause, Relationship, Rulebook, Transition
-from journey_service.repositories.companies.companies import Desk
+from journey_service.domain.journeys.records import Entry
+from journey_service.domain.journeys.relationship import Cause, Transition
 from journey_service.repositories.journeys.relationships import Standing, Writing
-from journey_service.repositories.journeys.transitions import Entry
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.analytics.rollups import count_moves
 from journey_service.services.journeys.action_planning import Moved, follow
-
-
-@dataclass(slots=True)
-class View:
-    """A customer as shown: where they stand, in which company's words, with scores computed at `as_of`."""
-
-    desk: Desk
-    standing: Standing
-    as_of: datetime
-    engagement: int
-    risk: int
-
-
-@dataclass(frozen=True, slots=True)
-class Adoption:
-    """A version of the stage map that some customers have yet to go over to."""
-
-    rulebook: Rulebook
-    at: datetime
-    activation: Activation
-
-
-@dataclass(frozen=True, slots=True)
-class Adoptions:
-    """What leads customers, each from the version that decides for them, to the one in force.
-
-    `former` are the rulebooks they may still be under, by version.
-    """
-
-    adopted_version: int
-    former: Mapping[int, Rulebook] = field(default_factory=dict)
-    pending: Sequence[Adoption] = ()
-
-    def journey(
-        self, relationship: Relationship, rulebook: Rulebook, kind: type[Journey] = Journey
-    ) -> Journey:
-        """The journey of a customer who has gone over to the version in force, at the instants that was due."""
-        version = max(relationship.map_version, self.adopted_version)
-        if version >= rulebook.stage_map.version:
-            return kind(relationship, rulebook)
-        journey = kind(relationship, self.former[version])
-        for adoption in self.pending:
-            if adoption.rulebook.stage_map.version > version:
-                journey.adopt(adoption.rulebook, adoption.at, adoption.activation)
-        return journey
+from journey_service.services.journeys.map_history import Adoptions, adoptions
+from journey_service.services.journeys.view import View, view
 
 
 @dataclass(slots=True)
@@ -120,20 +77,6 @@ async def load_due(work: Work, *, limit: int, without: Collection[int] = ()) -> 
     desk = await keep_desk(work)
     standings = await work.relationships.lock_due(desk.now, limit=limit, without=[*without])
     return Docket(desk, desk.now, standings, await adoptions(work, desk))
-
-
-async def adoptions(work: Work, desk: Desk) -> Adoptions:
-    """What customers of the company may still have to go over to; almost always nothing."""
-    adopted, policy = desk.company.adopted_version, desk.rulebook.policy
-    if adopted >= desk.company.map_version:
-        return Adoptions(adopted)
-    former = {adopted: Rulebook(await work.stage_maps.get(adopted), policy)}
-    pending = []
-    for version in await work.stage_maps.since(adopted):
-        rulebook = Rulebook(await work.stage_maps.get(version.version), policy)
-        former[version.version] = rulebook
-        pending.append(Adoption(rulebook, version.activated_at or version.created_at, version.activation))
-    return Adoptions(adopted, former, pending)
 
 
 async def keep_desk(work: Work) -> Desk:
@@ -220,15 +163,3 @@ async def write(
     for standing in docket.standings.values():
         standing.owner = owners.get(standing.id, standing.owner)
     return {(customers[relationship_id], seq): entry for (relationship_id, seq), entry in written.items()}
-
-
-def view(desk: Desk, standing: Standing, now: datetime) -> View:
-    """A customer with scores computed at `now`."""
-    facts, policy = standing.relationship.facts, desk.rulebook.policy
-    return View(
-        desk,
-        standing,
-        now,
-        scoring.engagement(facts, policy, now),
-        scoring.risk(facts, policy, now),
-    )

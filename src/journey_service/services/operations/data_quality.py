@@ -10,13 +10,13 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from journey_service.domain.access.actors import Actor
+from journey_service.domain.access.records import Act
+from journey_service.domain.actions.company_context import Desk
 from journey_service.domain.analytics.rollups import reached_by
 from journey_service.domain.calendar import latest_night, night_at
 from journey_service.domain.events.event import LATEST
 from journey_service.domain.journeys.facts import NOTHING_YET, fold
 from journey_service.domain.journeys.journey import Journey
-from journey_service.repositories.access.audit import Act
-from journey_service.repositories.companies.companies import Desk
 from journey_service.repositories.database import Database
 from journey_service.repositories.operations.data_quality import LOWEST
 from journey_service.repositories.operations.reconciliation import Answer

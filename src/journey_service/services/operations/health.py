@@ -6,8 +6,8 @@ from enum import StrEnum
 from typing import Final
 
 from journey_service.domain.errors import UnavailableError
+from journey_service.domain.operations.records import Backlog
 from journey_service.repositories.database import Database
-from journey_service.repositories.operations.due_work import Backlog
 from journey_service.repositories.operations.health import SCHEMA_REVISION
 
 SWEEP_SECONDS_ALLOWED: Final = 60.0

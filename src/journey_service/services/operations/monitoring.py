@@ -9,11 +9,14 @@ from decimal import Decimal
 from typing import Final
 
 from journey_service.domain.analytics import aggregates as figures
+from journey_service.domain.analytics.conversions import conversions as conversions_by_stage
 from journey_service.domain.analytics.date_ranges import Period, Range
-from journey_service.domain.errors import CompanyNotFoundError, UnavailableError
+from journey_service.domain.analytics.risk_bands import banded
+from journey_service.domain.companies.errors import CompanyNotFoundError
+from journey_service.domain.errors import UnavailableError
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import Work
-from journey_service.services.analytics.cohorts import automated
+from journey_service.services.analytics.automation import automated
 from journey_service.services.analytics.query_context import frame_of
 
 FRESH_SECONDS: Final = 60.0
@@ -75,7 +78,7 @@ async def watched(work: Work) -> Watched:
     customers = figures.customers_by_stage(await work.rollups.moves_ever())
     moves = await work.rollups.moves(*frame.days)
     ended = figures.ended_by_stage(moves)
-    conversions = {each.stage.key: each for each in figures.conversions(frame.stage_map, moves)}
+    conversions = {each.stage.key: each for each in conversions_by_stage(frame.stage_map, moves)}
     stages = []
     for stage in figures.shown(frame.stage_map, {*customers, *ended}):
         number, micros = ended.get(stage.key, (0, 0))
@@ -88,7 +91,7 @@ async def watched(work: Work) -> Watched:
                 conversion.converted / conversion.visits if conversion and conversion.visits else None,
             )
         )
-    bands = [(band.name, number) for band, number in figures.banded(await work.figures.risks())]
+    bands = [(band.name, number) for band, number in banded(await work.figures.risks())]
     actions = automated(await work.figures.actions(frame.days, frame.zone))
     done = sum(each.done for each in actions)
     finished = done + sum(each.dead for each in actions)

@@ -8,11 +8,11 @@ from enum import StrEnum
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from journey_service.domain.actions.company_context import Desk
 from journey_service.domain.analytics.rollups import reached_by
 from journey_service.domain.analytics.snapshots import day_before, days_from
 from journey_service.domain.calendar import local_day
 from journey_service.repositories.analytics.snapshots import Bounds, Source
-from journey_service.repositories.companies.companies import Desk
 from journey_service.repositories.database import Database
 from journey_service.repositories.operations.reconciliation import Answer
 from journey_service.repositories.unit_of_work import Work

@@ -6,9 +6,9 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from journey_service.domain.calendar import latest_night, local_day, night_at
-from journey_service.repositories.companies.companies import Company
+from journey_service.domain.companies.records import Company
+from journey_service.domain.operations.records import Night
 from journey_service.repositories.database import Database
-from journey_service.repositories.operations.jobs import Night
 from journey_service.repositories.unit_of_work import Work
 
 SWEEP: Final = "sweep"

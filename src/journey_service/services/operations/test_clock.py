@@ -12,13 +12,14 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.actions.action_plan import OLDEST_MOVE
+from journey_service.domain.access.records import Act
+from journey_service.domain.actions.timing import OLDEST_MOVE
 from journey_service.domain.calendar import latest_night, next_night, night_at, nights_between
-from journey_service.domain.errors import InvalidInputError, NoTestClockError
-from journey_service.repositories.access.audit import Act
-from journey_service.repositories.companies.companies import Company
+from journey_service.domain.companies.errors import NoTestClockError
+from journey_service.domain.companies.records import Company
+from journey_service.domain.errors import InvalidInputError
+from journey_service.domain.operations.records import Job
 from journey_service.repositories.database import Database
-from journey_service.repositories.operations.jobs import Job
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.analytics.snapshots import take_snapshots
 from journey_service.services.companies.provisioning import get_desk

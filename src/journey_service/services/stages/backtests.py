@@ -16,10 +16,13 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from journey_service.domain.access.actors import Actor
+from journey_service.domain.access.records import Act
+from journey_service.domain.actions.company_context import Desk
 from journey_service.domain.companies.policy import parse_policy, policy_to_json
 from journey_service.domain.errors import Fault, InvalidInputError
 from journey_service.domain.events.event import EARLIEST
 from journey_service.domain.journeys.relationship import Rulebook
+from journey_service.domain.operations.records import Job
 from journey_service.domain.simulation.backtest import Move, Outcome, Replay, Terms
 from journey_service.domain.simulation.backtest_totals import Tally
 from journey_service.domain.stages.stage_map import (
@@ -28,11 +31,8 @@ from journey_service.domain.stages.stage_map import (
     parse_stage_map,
     stage_map_to_json,
 )
-from journey_service.repositories.access.audit import Act
-from journey_service.repositories.companies.companies import Desk
 from journey_service.repositories.database import Database
 from journey_service.repositories.events.event_histories import Past, Pasts, Place, Told
-from journey_service.repositories.operations.jobs import Job
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.jobs import (
     LEASE_SECONDS,

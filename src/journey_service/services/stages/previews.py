@@ -9,14 +9,14 @@ from datetime import datetime
 from typing import Any, Final
 
 from journey_service.domain.access.actors import Actor
+from journey_service.domain.access.records import Act
 from journey_service.domain.journeys.journey import UnexplainedJourney
 from journey_service.domain.journeys.relationship import Activation, Rulebook
+from journey_service.domain.operations.records import Job
 from journey_service.domain.simulation.preview import Draft, Tally
 from journey_service.domain.stages.changes import diff
 from journey_service.domain.stages.stage_map import StageMap, parse_stage_map, stage_map_to_json
-from journey_service.repositories.access.audit import Act
 from journey_service.repositories.database import Database
-from journey_service.repositories.operations.jobs import Job
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.jobs import (
     AT_ONCE,
@@ -28,7 +28,7 @@ from journey_service.services.jobs import (
     queue_errand,
     run_errand,
 )
-from journey_service.services.journeys.transaction import adoptions
+from journey_service.services.journeys.map_history import adoptions
 from journey_service.services.stages.linting import findings_to_json
 from journey_service.services.stages.stage_maps import Edit, check_homes, draft_of
 

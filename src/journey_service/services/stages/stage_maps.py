@@ -5,25 +5,25 @@ from dataclasses import dataclass
 from typing import Final
 
 from journey_service.domain.access.actors import Actor
+from journey_service.domain.access.records import Act
+from journey_service.domain.actions.company_context import Desk
 from journey_service.domain.analytics.rollups import reached_by
+from journey_service.domain.companies.errors import StalePolicyError
 from journey_service.domain.companies.policy import CompanyPolicy
-from journey_service.domain.errors import (
-    AdoptionPendingError,
-    MapVersionNotFoundError,
-    RacesLostError,
-    StageOccupiedError,
-    StaleMapError,
-    StalePolicyError,
-)
+from journey_service.domain.errors import RacesLostError
+from journey_service.domain.journeys.records import MapVersion
 from journey_service.domain.journeys.relationship import Activation, Rulebook
+from journey_service.domain.operations.records import Job
 from journey_service.domain.simulation.linter import Finding
 from journey_service.domain.stages.changes import Diff, Draft, diff
+from journey_service.domain.stages.errors import (
+    AdoptionPendingError,
+    MapVersionNotFoundError,
+    StageOccupiedError,
+    StaleMapError,
+)
 from journey_service.domain.stages.stage_map import StageMap, stage_map_to_json
-from journey_service.repositories.access.audit import Act
-from journey_service.repositories.companies.companies import Desk
 from journey_service.repositories.database import Database
-from journey_service.repositories.operations.jobs import Job
-from journey_service.repositories.stages.stage_maps import MapVersion
 from journey_service.repositories.unit_of_work import Work
 from journey_service.services.analytics.rollups import queue_count
 from journey_service.services.jobs import (

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import Field
 
 from journey_service.api.schema_fields import Out
-from journey_service.repositories.access.audit import Audited
+from journey_service.domain.access.records import Audited
 
 
 class AuditedOut(Out):

@@ -6,12 +6,12 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field
 
 from journey_service.api.schema_fields import In, Line, Note, Out
-from journey_service.domain.actions.action_plan import Wish
+from journey_service.domain.actions.action import Wish
 from journey_service.domain.actions.parsing import LONGEST_DAYS
+from journey_service.domain.actions.records import Attempt, Listed
 from journey_service.domain.actions.stage_actions import Channel
 from journey_service.domain.actions.templates import KEY
 from journey_service.domain.errors import Fault, InvalidInputError
-from journey_service.repositories.actions.delivery_log import Attempt, Listed
 from journey_service.services.actions.delivery_log import ActionView
 
 ActionState = Literal["pending", "leased", "done", "cancelled", "dead"]

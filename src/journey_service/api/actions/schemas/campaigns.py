@@ -7,8 +7,8 @@ from pydantic import Field
 
 from journey_service.api.actions.schemas.actions import ActionState
 from journey_service.api.schema_fields import Out
+from journey_service.domain.actions.records import Listed
 from journey_service.domain.actions.stage_actions import Channel
-from journey_service.repositories.actions.delivery_log import Listed
 from journey_service.services.actions.campaigns import CampaignView
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from journey_service.api.schema_fields import Change, Instant, Line, Note, Out, left_out
-from journey_service.repositories.actions.tasks import StoredTask
+from journey_service.domain.actions.records import StoredTask
 from journey_service.services.actions.tasks import TaskChange
 
 Status = Literal["open", "done", "dismissed", "closed"]

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 from pydantic import Field, WithJsonSchema
 
 from journey_service.api.schema_fields import FreeJson, In, Out
+from journey_service.domain.actions.records import StoredTemplate
 from journey_service.domain.actions.stage_actions import Channel
 from journey_service.domain.actions.templates import (
     HTML_LENGTH,
@@ -18,7 +19,6 @@ from journey_service.domain.actions.templates import (
     WRITTEN,
     Template,
 )
-from journey_service.repositories.actions.templates import StoredTemplate
 from journey_service.services.actions.template_rendering import VARIABLES, Rendered
 
 _LIQUID: Final = f"Liquid, which may speak of {', '.join(VARIABLES)}"

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 from pydantic import Field
 
 from journey_service.api.schema_fields import Change, In, Line, Out, Text, left_out
-from journey_service.repositories.actions.webhook_endpoints import Endpoint
+from journey_service.domain.actions.records import Endpoint
 from journey_service.services.actions.webhook_endpoints import (
     ACTION_TYPES,
     LONGEST_OVERLAP,

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from journey_service.api.schema_fields import Out
-from journey_service.services.analytics.distribution import Distribution
+from journey_service.services.analytics.overview import Distribution
 
 
 class StageCountOut(Out):

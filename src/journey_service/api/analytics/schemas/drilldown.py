@@ -3,9 +3,9 @@
 from datetime import date, datetime
 
 from journey_service.api.schema_fields import Out
+from journey_service.domain.actions.company_context import Desk
 from journey_service.domain.analytics.churn import RetentionAction
-from journey_service.repositories.analytics.drilldown import Counted, Visit
-from journey_service.repositories.companies.companies import Desk
+from journey_service.domain.analytics.records import Counted, Visit
 from journey_service.services.analytics.drilldown import AtRisk, CountedPage, RiskList, VisitPage
 
 

@@ -8,8 +8,10 @@ from journey_service.api.analytics.schemas.distribution import StageCountOut
 from journey_service.api.schema_fields import Out
 from journey_service.domain.analytics.aggregates import labels
 from journey_service.domain.stages.stage_map import Stage
-from journey_service.services.analytics.cohorts import Automation, Cohorts, Risks
-from journey_service.services.analytics.overview import CohortFunnel, Flows, Funnel, Overview
+from journey_service.services.analytics.automation import Automation
+from journey_service.services.analytics.cohorts import Cohorts
+from journey_service.services.analytics.funnels import CohortFunnel, Flows, Funnel
+from journey_service.services.analytics.overview import Overview, Risks
 from journey_service.services.analytics.query_context import Frame
 from journey_service.services.analytics.time_in_stage import Conversions, TimeInStage
 

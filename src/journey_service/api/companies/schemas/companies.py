@@ -8,9 +8,9 @@ from pydantic import Field, model_validator
 from journey_service.api.schema_fields import In, Instant, Out, Text
 from journey_service.api.stages.schemas.stage_maps import MapOut
 from journey_service.domain.access.actors import EVERYTHING, Role
+from journey_service.domain.access.records import StoredKey
+from journey_service.domain.actions.company_context import Desk
 from journey_service.domain.events.event import MAX_ID
-from journey_service.repositories.access.api_keys import StoredKey
-from journey_service.repositories.companies.companies import Desk
 from journey_service.services.access.credentials import LONGEST_OVERLAP, KeyWish, NewKey, allowed
 from journey_service.services.stages.stage_maps import MapView
 

@@ -8,7 +8,7 @@ from pydantic import Field
 from journey_service.api.journeys.schemas.journeys import JourneyOut
 from journey_service.api.schema_fields import In, Out, Text
 from journey_service.domain.companies.policy import LANGUAGE
-from journey_service.repositories.customers.consents import ConsentChange
+from journey_service.domain.customers.records import ConsentChange
 from journey_service.services.customers.profiles import Customer
 
 CHANNELS = ("email", "sms", "call", "offer")

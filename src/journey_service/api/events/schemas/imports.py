@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from journey_service.api.schema_fields import Out
-from journey_service.repositories.events.imports import Import, LineFault
+from journey_service.domain.events.records import Import, LineFault
 
 
 class ImportOut(Out):

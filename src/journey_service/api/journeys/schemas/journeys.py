@@ -8,10 +8,10 @@ from pydantic import Field
 from journey_service.api.schema_fields import FreeJson, In, Instant, Out, Text
 from journey_service.domain.events.event import MAX_ID
 from journey_service.domain.journeys.facts import days_since
+from journey_service.domain.journeys.records import Entry
 from journey_service.domain.journeys.relationship import StageReason, SuppressedMove
-from journey_service.repositories.journeys.transitions import Entry
-from journey_service.services.journeys.journeys import Evaluation, Moved
-from journey_service.services.journeys.transaction import View
+from journey_service.services.journeys.manual_changes import Evaluation, Moved
+from journey_service.services.journeys.view import View
 
 
 class ManualMoveIn(In):

@@ -5,7 +5,7 @@ from typing import Any
 
 from journey_service.api.schema_fields import Out
 from journey_service.domain.journeys.scoring import Explanation
-from journey_service.services.journeys.journeys import Scores
+from journey_service.services.journeys.reading import Scores
 
 
 class FactorOut(Out):

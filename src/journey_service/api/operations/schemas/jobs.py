@@ -7,8 +7,8 @@ from pydantic import Field, model_validator
 
 from journey_service.api.schema_fields import In, Instant, Out
 from journey_service.domain.events.event import MAX_ID
-from journey_service.repositories.events.imports import Import
-from journey_service.repositories.operations.jobs import Job
+from journey_service.domain.events.records import Import
+from journey_service.domain.operations.records import Job
 from journey_service.services.journeys.rescoring import CHUNK, LARGEST_CHUNK, MOST_NAMED
 from journey_service.services.operations.test_clock import Advanced
 

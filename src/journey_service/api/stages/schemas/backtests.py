@@ -9,7 +9,7 @@ from pydantic import Field
 from journey_service.api.schema_fields import Instant, Out
 from journey_service.api.stages.schemas.stage_maps import DraftIn, FindingOut
 from journey_service.domain.events.event import MAX_ID
-from journey_service.repositories.operations.jobs import Job
+from journey_service.domain.operations.records import Job
 from journey_service.services.stages.backtests import MOST_LAPSE_DAYS, MOST_NAMED, Span
 
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from journey_service.api.schema_fields import Out
 from journey_service.api.stages.schemas.stage_maps import DraftIn, FieldChangeOut, FindingOut
 from journey_service.domain.journeys.relationship import Activation
-from journey_service.repositories.operations.jobs import Job
+from journey_service.domain.operations.records import Job
 
 
 class PreviewIn(DraftIn):

@@ -8,12 +8,12 @@ from pydantic import Field, WithJsonSchema
 
 from journey_service.api.operations.schemas.jobs import JobOut
 from journey_service.api.schema_fields import In, Out, Text
+from journey_service.domain.journeys.records import MapVersion
 from journey_service.domain.journeys.relationship import Activation
 from journey_service.domain.simulation.linter import Finding
 from journey_service.domain.stages.changes import Diff
 from journey_service.domain.stages.rules import TRIGGERS, rules_to_json
 from journey_service.domain.stages.stage_map import Stage
-from journey_service.repositories.stages.stage_maps import MapVersion
 from journey_service.services.stages.stage_maps import Changed, MapView
 
 _RULE: Final = {

@@ -7,9 +7,9 @@ from enum import Enum, auto
 from fractions import Fraction
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from journey_service.domain.companies.policy import FULL
 from journey_service.domain.events.event import EventType
 from journey_service.domain.journeys.relationship import RuleReason
+from journey_service.domain.rounding import FULL
 from journey_service.domain.stages.compiled_rules import Family, Test
 from journey_service.domain.stages.rules import Condition, Field
 from journey_service.domain.stages.stage_map import INACTIVITY

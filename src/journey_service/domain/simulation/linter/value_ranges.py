@@ -8,7 +8,7 @@ from functools import lru_cache, reduce
 from itertools import product
 from typing import Final, TypeAlias
 
-from journey_service.domain.companies.policy import FULL, UNITS, CompanyPolicy, half_up
+from journey_service.domain.companies.policy import CompanyPolicy
 from journey_service.domain.events.event import (
     EARLIEST,
     LATEST,
@@ -17,6 +17,7 @@ from journey_service.domain.events.event import (
     MAX_SUM_CENTS,
 )
 from journey_service.domain.journeys.facts import KEPT_TIMES
+from journey_service.domain.rounding import FULL, UNITS, half_up
 from journey_service.domain.stages.rules import Condition, Field, Rule, Trigger
 from journey_service.domain.stages.stage_map import INACTIVITY, Kind
 

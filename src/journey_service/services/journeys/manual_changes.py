@@ -1,41 +1,26 @@
-"""One customer's journey: read it, evaluate it, move and pin it by hand, write notes on it."""
+"""Changes that a caller makes to one journey: evaluation, manual move, pin, notes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.calendar import check_past
-from journey_service.domain.errors import (
-    CustomerNotFoundError,
-    IdempotencyKeyReusedError,
-    NoJourneyYetError,
-    NotPinnedError,
-    StaleVersionError,
-)
-from journey_service.domain.journeys import scoring
+from journey_service.domain.access.records import Act
+from journey_service.domain.customers.errors import CustomerNotFoundError
+from journey_service.domain.errors import IdempotencyKeyReusedError
 from journey_service.domain.journeys.engine import decide
-from journey_service.domain.journeys.facts import NOTHING_YET, fold
+from journey_service.domain.journeys.errors import NotPinnedError, StaleVersionError
 from journey_service.domain.journeys.journey import Journey, check_pin_until, move_request
-from journey_service.domain.journeys.relationship import Cause, Relationship, StageReason
-from journey_service.repositories.access.audit import Act
+from journey_service.domain.journeys.records import Entry
+from journey_service.domain.journeys.relationship import Cause, StageReason
 from journey_service.repositories.database import Database
-from journey_service.repositories.journeys.relationships import Standing
-from journey_service.repositories.journeys.transitions import Entry
 from journey_service.repositories.unit_of_work import Work
-from journey_service.services.journeys.transaction import Docket, View, load, view, write
+from journey_service.services.journeys.reading import load_view
+from journey_service.services.journeys.transaction import Docket, load, write
+from journey_service.services.journeys.view import View
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """Both scores of a customer, explained, at `as_of`."""
-
-    as_of: datetime
-    engagement: scoring.Explanation
-    risk: scoring.Explanation
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,78 +60,6 @@ class Moved:
     entry: Entry
     pinned_until: datetime | None
     is_repeat: bool
-
-
-async def get_journey(database: Database, company_id: int, customer_id: int) -> View:
-    """Where a customer stands, with scores computed at the company's now. Raises CustomerNotFoundError."""
-
-    async def unit(work: Work) -> View:
-        return await _view(work, customer_id)
-
-    return await database.run(company_id, unit)
-
-
-async def get_past_journey(database: Database, company_id: int, customer_id: int, as_of: datetime) -> View:
-    """Where a customer stood at a past instant, in the words of the map in force then.
-
-    The stage is the ledger's; facts and scores are those of the events that had occurred, whenever they were told.
-    Pins and notes have no history, and are left out. Raises CustomerNotFoundError, NoJourneyYetError, and
-    InvalidInputError for an instant that is yet to come.
-    """
-
-    async def unit(work: Work) -> View:
-        seen = await _view(work, customer_id)
-        check_past(as_of, seen.desk.now)
-        standing, present = seen.standing, seen.desk
-        entry = await work.transitions.at(standing.id, as_of)
-        if entry is None:
-            raise NoJourneyYetError(customer_id)
-        move = entry.transition
-        facts = NOTHING_YET
-        for event in await work.events.of(standing.id, customer_id, until=as_of):
-            facts = fold(facts, event, present.rulebook.policy)
-        then = Relationship(
-            customer_id=customer_id,
-            current_stage=move.to_stage,
-            stage_entered_at=move.transitioned_at,
-            version=move.seq,
-            facts=facts,
-            previous_stage=move.from_stage,
-        )
-        stage_map = await work.stage_maps.in_force(as_of)
-        if move.to_stage not in stage_map.by_key:  # dated before the version that brought the stage
-            stage_map = await work.stage_maps.get(move.map_version)
-        desk = replace(
-            present,
-            company=replace(present.company, map_version=stage_map.version),
-            rulebook=present.rulebook._replace(stage_map=stage_map),
-        )
-        return view(desk, Standing(standing.id, then, created_at=standing.created_at), as_of)
-
-    return await database.run(company_id, unit)
-
-
-async def get_scores(database: Database, company_id: int, customer_id: int) -> Scores:
-    """Both scores with every factor. Raises CustomerNotFoundError."""
-    seen = await get_journey(database, company_id, customer_id)
-    facts, policy = seen.standing.relationship.facts, seen.desk.rulebook.policy
-    return Scores(
-        seen.as_of,
-        scoring.explain_engagement(facts, policy, seen.as_of),
-        scoring.explain_risk(facts, policy, seen.as_of),
-    )
-
-
-async def list_transitions(
-    database: Database, company_id: int, customer_id: int, *, before: int | None, limit: int
-) -> tuple[View, list[Entry]]:
-    """A journey's ledger, newest first, with a seq below `before`. Raises CustomerNotFoundError."""
-
-    async def unit(work: Work) -> tuple[View, list[Entry]]:
-        seen = await _view(work, customer_id)
-        return seen, await work.transitions.page(seen.standing.id, before=before, limit=limit)
-
-    return await database.run(company_id, unit)
 
 
 async def evaluate(
@@ -301,17 +214,9 @@ async def annotate(
         await work.relationships.annotate(docket.standings[customer_id].id, values)
         detail = {"fields": sorted(values)}
         await work.audit.record(by, Act("customer.annotate", customer_id=customer_id, detail=detail))
-        return await _view(work, customer_id)
+        return await load_view(work, customer_id)
 
     return await database.run(company_id, unit)
-
-
-async def _view(work: Work, customer_id: int) -> View:
-    desk = await work.companies.desk()
-    standing = await work.relationships.find(customer_id)
-    if standing is None:
-        raise CustomerNotFoundError(customer_id)
-    return view(desk, standing, desk.now)
 
 
 async def _hold(work: Work, customer_id: int, now: datetime | None) -> tuple[Docket, Journey]:

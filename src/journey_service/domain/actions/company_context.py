@@ -1,0 +1,25 @@
+"""The context of a company's transactions: its rules, its stage actions, and its current time."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from journey_service.domain.actions.stage_actions import Playbook
+from journey_service.domain.companies.records import Company
+from journey_service.domain.journeys.relationship import Rulebook
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """A company as its own transactions see it: what it decides by, and its present instant.
+
+    `now` is the company's time, `clock` the database's: they differ for a company with a test clock. `playbook` is what
+    its stages do on entry.
+    """
+
+    company: Company
+    rulebook: Rulebook
+    now: datetime
+    clock: datetime
+    playbook: Playbook
+    told_stages: frozenset[str] = frozenset()
+    """The stages of which the company has said itself what they do."""

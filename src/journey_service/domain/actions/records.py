@@ -1,0 +1,172 @@
+"""Actions, campaigns, tasks, templates, and webhook endpoints as they are stored, and the filters of their lists."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from journey_service.domain.actions.stage_actions import Channel, Step
+from journey_service.domain.actions.templates import Template
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCampaign:
+    """A campaign as it is kept. `reason` says why it ended; None: it runs. Instants are the company's."""
+
+    id: int
+    customer_id: int
+    relationship_id: int
+    type: str
+    transition_seq: int
+    started_at: datetime
+    ended_at: datetime | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignsWanted:
+    """Which campaigns are asked for; None: any. `before` is the id of the last one of the page before."""
+
+    limit: int
+    is_running: bool | None = None
+    type: str | None = None
+    customer_id: int | None = None
+    before: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An action as the log of deliveries shows it."""
+
+    id: str
+    customer_id: int
+    transition_seq: int | None
+    stage: str
+    name: str
+    number: int
+    channel: Channel
+    step: Step
+    campaign_id: int | None
+    endpoint_id: int | None
+    news_type: str | None
+    task_id: int | None
+    actor: str | None
+    note: str | None
+    state: str
+    reason: str | None
+    attempts: int
+    planned_at: datetime
+    due_at: datetime
+    ready_at: datetime | None
+    finished_at: datetime | None
+    last_error: str | None
+    last_status: int | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt of an action, in the database's time."""
+
+    number: int
+    begun_at: datetime
+    ended_at: datetime
+    outcome: str
+    status: int | None
+    answer: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ActionsWanted:
+    """Which actions are asked for; None: any. `after` is (created_at, id) of the last one of the page before."""
+
+    limit: int
+    state: str | None = None
+    channel: str | None = None
+    customer_id: int | None = None
+    campaign_id: int | None = None
+    endpoint_id: int | None = None
+    after: tuple[datetime, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One piece of news as others are told: its place, its type, and what it says (JSON)."""
+
+    id: int
+    position: int
+    type: str
+    at: datetime
+    customer_id: int
+    data: Mapping[str, Any]
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What webhooks and streams say of it."""
+        return {"type": self.type, "timestamp": self.at, "data": self.data}
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTask:
+    """A task as it is kept. Instants are the company's."""
+
+    id: int
+    customer_id: int
+    customer_name: str | None
+    action_id: str | None
+    campaign_id: int | None
+    channel: str
+    name: str
+    title: str
+    stage: str
+    assignee: str | None
+    note: str | None
+    due_at: datetime
+    status: str
+    reason: str | None
+    outcome: str | None
+    closed_by: str | None
+    closed_at: datetime | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TasksWanted:
+    """Which tasks are asked for; None: any. `after` is (due_at, id) of the last one of the page before."""
+
+    limit: int
+    status: str | None = "open"
+    assignee: str | None = None
+    is_unassigned: bool = False
+    due_before: datetime | None = None
+    stage: str | None = None
+    customer_id: int | None = None
+    channel: str | None = None
+    after: tuple[datetime, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTemplate:
+    """A template as it is kept, and who wrote it."""
+
+    id: int
+    template: Template
+    author: str
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One endpoint. `events` are the types it takes; `failing_since`: since when nothing has reached it."""
+
+    id: int
+    url: str
+    description: str | None
+    events: tuple[str, ...]
+    is_enabled: bool
+    disabled_reason: str | None
+    failing_since: datetime | None
+    former_until: datetime | None
+    created_at: datetime
+    updated_at: datetime

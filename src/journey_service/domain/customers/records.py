@@ -1,0 +1,45 @@
+"""Consent changes as they are stored, and the filter of the customer list."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, TypeAlias
+
+SortKey: TypeAlias = "int | float | str | None"
+
+
+_SORT_KEYS: Final = (
+    "customer_id",
+    "risk_score",
+    "engagement_score",
+    "lifetime_value",
+    "last_appointment_at",
+    "stage_entered_at",
+    "name",
+)
+SORTS: Final = tuple(name for key in _SORT_KEYS for name in (key, f"-{key}"))
+"""Sort orders of the customer list; a leading `-` sorts descending."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentChange:
+    """One change of one consent, as of `at` in the company's time; `source` is who told it."""
+
+    channel: str
+    was: str
+    status: str
+    at: datetime
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a page of customers is asked for. Risks are hundredths; `sort` is a name, `-` before it: descending."""
+
+    stage: str | None = None
+    risk_min: int | None = None
+    risk_max: int | None = None
+    inactive_days_min: int | None = None
+    q: str | None = None
+    sort: str = "customer_id"
+    after: tuple[SortKey, int] | None = None
+    limit: int = 50

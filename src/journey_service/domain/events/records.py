@@ -1,0 +1,46 @@
+"""Imports as they are stored, and the options of an import."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+
+class Terms(NamedTuple):
+    """How a history is replayed: up to which instant (None: now), and whether its moves run actions."""
+
+    until: datetime | None = None
+    runs_actions: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """One import and how far it is. `cursor` is (customer, occurred_at, line) of the last decided line."""
+
+    id: int
+    status: str
+    until: datetime | None
+    runs_actions: bool
+    lines: int
+    staged: int
+    done: int
+    applied: int
+    duplicates: int
+    late: int
+    later: int
+    erased: int
+    transitions: int
+    failed_lines: int
+    cursor: tuple[int, datetime, int] | None
+    error: str | None
+    actor: str
+    created_at: datetime
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class LineFault:
+    """One fault of one line."""
+
+    line: int
+    pointer: str
+    message: str

@@ -1,0 +1,1 @@
+"""Values of the service in operation: jobs, nightly runs, backlog."""
