@@ -37,7 +37,7 @@ async def make_crowd(owner: asyncpg.Connection, company_id: int, customers: int,
     await owner.execute("VACUUM ANALYZE")
 
 
-async def settle(owner: asyncpg.Connection, company_id: int, now: datetime) -> None:
+async def run_due(owner: asyncpg.Connection, company_id: int, now: datetime) -> None:
     """Put everybody where the default rules want them at `now`, so that only a change of rules moves anybody."""
     await owner.execute(
         "UPDATE customer_relationships SET current_stage = s.stage, last_progress_stage = s.progress,"

@@ -28,11 +28,11 @@ from journey_service.embedded import Embedded
 from journey_service.main import create_app
 from journey_service.repositories import migrations as migrating
 from journey_service.repositories.database import Database
-from journey_service.services.access.credentials import KeyWish, create_key
+from journey_service.services.access.credentials import KeyRequest, create_key
 from journey_service.services.analytics.rollups import queue_count
 from journey_service.services.analytics.snapshots import take_page
-from journey_service.services.companies.provisioning import NewCompany, found_company
-from journey_service.services.job_registry import KINDS
+from journey_service.services.companies.provisioning import NewCompany, create_company
+from journey_service.services.job_registry import JOB_HANDLERS
 from journey_service.services.jobs import run_job
 from journey_service.settings import Settings
 from ledger import make_ledger
@@ -91,12 +91,12 @@ async def _prepare(url: str, customers: int, now: datetime, folder: Path) -> Non
     owner = await asyncpg.connect(url)
     await owner.execute("SET statement_timeout = 0")
     database = Database(url, vault_key=VAULT_KEY)
-    await found_company(database, NewCompany("bench", "UTC", "EUR", id=COMPANY), author=BY)
+    await create_company(database, NewCompany("bench", "UTC", "EUR", id=COMPANY), author=BY)
     await make_ledger(owner, COMPANY, customers, now)
 
     began = time.perf_counter()
     job_id = await database.run(COMPANY, lambda work: queue_count(work, actor=BY))
-    await run_job(database, COMPANY, job_id, KINDS)
+    await run_job(database, COMPANY, job_id, JOB_HANDLERS)
     print(f"  all sums counted anew from the ledger in {time.perf_counter() - began:.1f} s")
     began = time.perf_counter()
     while not (await database.run(COMPANY, take_page, timeout_ms=600_000))[1]:
@@ -128,8 +128,8 @@ async def _measure(url: str, customers: int, folder: Path) -> dict[str, Any]:
     seconds: dict[tuple[str, str], list[float]] = {}
     midnight = datetime.combine(now.date(), datetime.min.time(), tzinfo=UTC)
     async with app.router.lifespan_context(app):
-        house: Database = app.state.house.database
-        key = await create_key(house, COMPANY, KeyWish("bench", ["*"]), pepper=PEPPER, by=BY)
+        app_state: Database = app.state.app_state.database
+        key = await create_key(app_state, COMPANY, KeyRequest("bench", ["*"]), pepper=PEPPER, by=BY)
         async with httpx.AsyncClient(
             transport=httpx.ASGITransport(app=app),
             base_url="http://bench/api/v1",

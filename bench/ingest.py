@@ -20,7 +20,7 @@ from journey_service.domain.access.actors import Actor
 from journey_service.embedded import Embedded
 from journey_service.repositories import migrations as migrating
 from journey_service.repositories.database import Database
-from journey_service.services.events.imports import get_import, read_history, run_import
+from journey_service.services.events.imports import get_import, run_import, stage_import
 
 CONNECTIONS = 64
 CUSTOMERS = 2_000
@@ -93,7 +93,7 @@ async def _imported(url: str) -> float:
             ).encode()
 
     began = time.perf_counter()
-    found = await read_history(database, 1, lines(), actor=Actor("bench"))
+    found = await stage_import(database, 1, lines(), actor=Actor("bench"))
     await run_import(database, 1, found.id)
     seconds = time.perf_counter() - began
     applied = (await get_import(database, 1, found.id)).applied

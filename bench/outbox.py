@@ -21,9 +21,9 @@ from journey_service.domain.actions.delivery import Message, Receipt
 from journey_service.embedded import Embedded
 from journey_service.repositories import migrations as migrating
 from journey_service.repositories.database import Database
-from journey_service.services.actions.dispatcher import Courier, Post
+from journey_service.services.actions.dispatcher import MessageSenders, OutboxDispatcher
 from journey_service.services.actions.webhook_endpoints import add_endpoint
-from journey_service.services.companies.provisioning import NewCompany, found_company
+from journey_service.services.companies.provisioning import NewCompany, create_company
 
 COMPANY = 1
 TURNS = 5
@@ -68,7 +68,7 @@ async def run(url: str, actions: int) -> None:
     database = Database(url, vault_key="a key of the bench, and of nobody else")
     owner = await asyncpg.connect(url)
     by = Actor("bench")
-    await found_company(database, NewCompany("Bench", "UTC", "EUR", id=COMPANY), author=by)
+    await create_company(database, NewCompany("Bench", "UTC", "EUR", id=COMPANY), author=by)
     await make_crowd(owner, COMPANY, actions, datetime(2026, 1, 5, tzinfo=UTC))
     await add_endpoint(
         database,
@@ -78,10 +78,10 @@ async def run(url: str, actions: int) -> None:
         description=None,
         by=by,
     )
-    courier = Courier(database, Post(Nowhere()))
+    outbox_dispatcher = OutboxDispatcher(database, MessageSenders(Nowhere()))
     taken: dict[str, list[float]] = {"bare loop": [], "courier": []}
     for _ in range(TURNS):
-        for name, turn in (("bare loop", lambda: bare(owner)), ("courier", courier.drain)):
+        for name, turn in (("bare loop", lambda: bare(owner)), ("courier", outbox_dispatcher.drain)):
             await owner.execute("DELETE FROM action_attempts")
             await owner.execute("DELETE FROM journey_actions")
             await owner.execute(FILL, COMPANY)

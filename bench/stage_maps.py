@@ -16,21 +16,21 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-from crowd import make_crowd, settle
+from crowd import make_crowd, run_due
 
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.journeys.relationship import Activation
 from journey_service.domain.operations.records import Job
-from journey_service.domain.stages.changes import draw_up
+from journey_service.domain.stages.changes import build_draft
 from journey_service.domain.stages.stage_map import DEFAULT_STAGES
 from journey_service.embedded import Embedded
 from journey_service.repositories import migrations as migrating
-from journey_service.repositories.customers import customer_list as roster
+from journey_service.repositories.customers import customer_list
 from journey_service.repositories.database import Database
-from journey_service.repositories.unit_of_work import Work
+from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services import jobs
-from journey_service.services.companies.provisioning import NewCompany, found_company
-from journey_service.services.job_registry import KINDS
+from journey_service.services.companies.provisioning import NewCompany, create_company
+from journey_service.services.job_registry import JOB_HANDLERS
 from journey_service.services.jobs import get_job, run_job
 from journey_service.services.stages import previews, stage_maps
 
@@ -58,10 +58,10 @@ async def read_all(database: Database) -> None:
     after: int | None = 0
     while after is not None:
 
-        async def page(work: Work, after: int = after) -> int | None:
+        async def page(work: UnitOfWork, after: int = after) -> int | None:
             rows = (
                 await work._connection.execute(  # the very statement, without what is made of its rows
-                    roster._EVERYBODY, {"company_id": COMPANY, "after": after, "limit": previews.CHUNK}
+                    customer_list._EVERYBODY, {"company_id": COMPANY, "after": after, "limit": previews.CHUNK}
                 )
             ).all()
             return rows[-1].id if rows else None
@@ -78,7 +78,7 @@ async def carry_out(database: Database, job: Job) -> tuple[float, int, Job]:
         highest = max(highest, resident())
 
     began = time.perf_counter()
-    await run_job(database, COMPANY, job.id, KINDS, on_progress=watch)
+    await run_job(database, COMPANY, job.id, JOB_HANDLERS, on_progress=watch)
     return time.perf_counter() - began, highest - before, await get_job(database, COMPANY, job.id)
 
 
@@ -88,11 +88,11 @@ async def measure(url: str, customers: int, turns: int) -> None:
     await owner.execute("SET statement_timeout = 0")
     database = Database(url, pool_size=4, pool_timeout=30)
     new = NewCompany(id=COMPANY, name="bench", timezone="UTC", currency="EUR", test_clock=T0)
-    await found_company(database, new, author=Actor("bench"))
+    await create_company(database, new, author=Actor("bench"))
     await make_crowd(owner, COMPANY, customers, T0)
-    await settle(owner, COMPANY, T0)
+    await run_due(owner, COMPANY, T0)
     previews.AT_ONCE = jobs.AT_ONCE = -1  # the jobs are run here, one by one
-    edit = partial(draw_up, raw=draft(), pointer="/stages")
+    edit = partial(build_draft, raw=draft(), pointer="/stages")
 
     reading, rehearsing, growth = [], [], []
     for _ in range(turns):

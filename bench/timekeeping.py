@@ -22,9 +22,9 @@ from journey_service.domain.events.event import Event
 from journey_service.embedded import Embedded
 from journey_service.repositories import migrations as migrating
 from journey_service.repositories.database import Database
-from journey_service.services.companies.provisioning import NewCompany, found_company
+from journey_service.services.companies.provisioning import NewCompany, create_company
 from journey_service.services.events.ingest import ingest
-from journey_service.services.job_registry import KINDS
+from journey_service.services.job_registry import JOB_HANDLERS
 from journey_service.services.jobs import get_job, run_job
 from journey_service.services.journeys.rescoring import queue_rescore
 from journey_service.services.journeys.sweep import Sweeper
@@ -78,7 +78,7 @@ class Bench:
     async def rescore(self) -> None:
         """Score everybody."""
         job_id = await queue_rescore(self.database, COMPANY, actor=Actor("bench"))
-        await run_job(self.database, COMPANY, job_id, KINDS)
+        await run_job(self.database, COMPANY, job_id, JOB_HANDLERS)
         job = await get_job(self.database, COMPANY, job_id)
         self.counts.update(scored=job.counts["scored"], changed=job.counts["changed"])
 
@@ -136,7 +136,7 @@ async def _measure(url: str, customers: int) -> None:
     await owner.execute("SET statement_timeout = 0")
     database = Database(url, pool_size=12, pool_timeout=30)
     new = NewCompany(id=COMPANY, name="bench", timezone="UTC", currency="EUR", test_clock=T0)
-    await found_company(database, new, author=Actor("bench"))
+    await create_company(database, new, author=Actor("bench"))
     await make_crowd(owner, COMPANY, customers, T0)
     watch = await asyncpg.connect(url)
     bench = Bench(database, owner, watch, customers)

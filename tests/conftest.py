@@ -21,8 +21,8 @@ from journey_service.main import create_app
 from journey_service.repositories import migrations as migrating
 from journey_service.repositories.database import Database
 from journey_service.services.access import credentials
-from journey_service.services.access.credentials import KeyWish
-from journey_service.services.companies.provisioning import NewCompany, found_company
+from journey_service.services.access.credentials import KeyRequest
+from journey_service.services.companies.provisioning import NewCompany, create_company
 from journey_service.settings import Settings
 
 PEPPER = "Zr7nQ2vK9xW4mB8tYcL3eHs6"
@@ -83,11 +83,11 @@ def found_tenant(database: Database) -> FoundTenant:
         new = NewCompany(
             **{"name": "A test", "timezone": "UTC", "currency": "EUR", "id": next(_ids), **properties}
         )
-        desk = await found_company(database, new, author=Actor("tests"))
+        context = await create_company(database, new, author=Actor("tests"))
         key = await credentials.create_key(
-            database, desk.company.id, KeyWish("tests", scopes), pepper=PEPPER, by=Actor("tests")
+            database, context.company.id, KeyRequest("tests", scopes), pepper=PEPPER, by=Actor("tests")
         )
-        return Tenant(desk.company.id, key.token)
+        return Tenant(context.company.id, key.token)
 
     return found
 

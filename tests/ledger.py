@@ -10,7 +10,7 @@ from journey_service.domain.events.event import Event
 from journey_service.domain.journeys.facts import NOTHING_YET, Facts, fold
 from journey_service.repositories.database import Database
 from journey_service.repositories.journeys.relationships import COLUMNS, to_standing
-from journey_service.repositories.unit_of_work import Work
+from journey_service.repositories.unit_of_work import UnitOfWork
 
 BROKEN_CHAIN = """
 SELECT relationship_id, seq, from_stage FROM (
@@ -38,8 +38,8 @@ FROM journey_events WHERE company_id = :company ORDER BY random()
 async def faults(database: Database, company_id: int) -> list[str]:
     """Everything that is wrong with a company's journeys: chains, heads, facts that are not the events' fold."""
 
-    async def unit(work: Work) -> list[str]:
-        connection: AsyncConnection = work._connection
+    async def unit(uow: UnitOfWork) -> list[str]:
+        connection: AsyncConnection = uow._connection
         company = {"company": company_id}
         found = [f"broken chain: {row}" for row in await connection.execute(text(BROKEN_CHAIN), company)]
         found += [f"stray head: {row}" for row in await connection.execute(text(STRAY_HEAD), company)]
@@ -66,8 +66,8 @@ async def faults(database: Database, company_id: int) -> list[str]:
 async def rows(database: Database, company_id: int, sql: str, **values: object) -> list[Any]:
     """Rows of a query as the company sees them."""
 
-    async def unit(work: Work) -> list[Any]:
-        return list(await work._connection.execute(text(sql), {"company": company_id, **values}))
+    async def unit(uow: UnitOfWork) -> list[Any]:
+        return list(await uow._connection.execute(text(sql), {"company": company_id, **values}))
 
     return await database.run(company_id, unit, timeout_ms=60_000)
 

@@ -9,13 +9,13 @@ import pytest
 from sqlalchemy import text
 
 import journey_service
-from journey_service.api.dependencies import House
+from journey_service.api.dependencies import AppState
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.companies.policy import DEFAULT_POLICY
-from journey_service.domain.companies.records import Founding
+from journey_service.domain.companies.records import CompanyRecord
 from journey_service.domain.journeys.relationship import Rulebook
 from journey_service.domain.stages.stage_map import DEFAULT_STAGES, parse_stage_map
-from journey_service.services.companies.provisioning import NewCompany, found_company
+from journey_service.services.companies.provisioning import NewCompany, create_company
 from journey_service.services.stages.stage_maps import get_map
 
 SOURCE = Path(journey_service.__file__).parent
@@ -23,27 +23,27 @@ KNOWN = {
     "domain/calendar.py:_changes": "By year and zone: the same clocks for everybody.",
     "domain/simulation/linter/value_ranges.py:rates": "Takes nothing: the same rates for everybody.",
     "domain/simulation/linter/value_ranges.py:_sizes": "Takes nothing: the same sizes for everybody.",
-    "domain/simulation/linter/value_ranges.py:_risks": "By the whole policy: what comes of it depends on nothing else.",
-    "domain/stages/rules.py:with_number": "By condition and number, both values: what comes of them depends on nothing else.",
-    "repositories/companies/companies.py:_policy": "By the policy's whole text: what is read of it depends on nothing else.",
-    "repositories/companies/companies.py:_playbook": "By the playbook's whole text: what is read of it depends on nothing else.",
-    "services/actions/template_rendering.py:_parsed": "By the template's whole text: what is parsed of it depends on nothing else.",
-    "repositories/stages/stage_maps.py:_STAGE_MAPS": "By company and version; a version never changes once it is written.",
+    "domain/simulation/linter/value_ranges.py:_risks": "By the whole policy: the result depends on nothing else.",
+    "domain/stages/rules.py:with_number": "By condition and number: the result depends on nothing else.",
+    "repositories/companies/companies.py:_policy": "By the policy's whole text: the result depends on nothing else.",
+    "repositories/companies/companies.py:_stage_actions": "By the whole text: the result depends on nothing else.",
+    "services/actions/template_rendering.py:_parsed": "By the template's whole text: the result depends on nothing else.",
+    "repositories/stages/stage_maps.py:_STAGE_MAPS": "By company and version; a version never changes.",
     "services/companies/provisioning.py:_zones": "Takes nothing: the time zones of the locked package.",
-    "services/stages/linting.py:_lint_once": "By the whole map, policy and places: what is found depends on nothing else.",
+    "services/stages/linting.py:_lint_once": "By the whole map and policy: the result depends on nothing else.",
 }
 """Where a module remembers something, and why it is safe: it is kept by company, or by content alone."""
 HOUSE = {
     "settings": "Read once, the same for everybody.",
     "database": "Connections, each bound to a company by the transaction: see test_row_security.",
-    "intake": "Events that wait, in a queue of each company.",
-    "doorbell": "Rings by the kind of work, and says no more.",
+    "ingest_batcher": "Events that wait, in a queue of each company.",
+    "worker_wakeup": "Rings by the kind of work, and says no more.",
     "messenger": "Sends what it is handed, and keeps nothing of it.",
-    "feed": "Who watches what, by company; news are read anew for each of them.",
-    "watch": "Figures by company, for whoever watches over all of them with the operator's token.",
+    "event_stream": "Who watches what, by company; news are read anew for each of them.",
+    "company_metrics": "Figures by company, for whoever watches over all of them with the operator's token.",
     "outgoing_for_webhooks": "The origins that the service's operator named; no connection outlives its call.",
     "identity": "The keys of the identity provider, the same for everybody.",
-    "remembered": "By a digest of the whole credential, which is one company's.",
+    "credential_cache": "By a digest of the whole credential, which is one company's.",
 }
 """What a process keeps for as long as it runs, and why it is safe across companies."""
 
@@ -59,7 +59,7 @@ CHANGES = {
 }
 
 
-def remembered(tree: ast.Module) -> Iterator[str]:
+def credential_cache(tree: ast.Module) -> Iterator[str]:
     """The names under which a module remembers something: cached functions, and containers that functions write to."""
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     for function in functions:
@@ -137,14 +137,14 @@ def test_whatever_a_module_remembers_is_known_to_be_safe_across_companies():
     found = {
         f"{path.relative_to(SOURCE)}:{name}"
         for path in sorted(SOURCE.rglob("*.py"))
-        for name in remembered(ast.parse(path.read_text()))
+        for name in credential_cache(ast.parse(path.read_text()))
     }
 
     assert found == KNOWN.keys()
 
 
 def test_whatever_a_process_keeps_is_known_to_be_safe_across_companies():
-    assert {field.name for field in fields(House)} == HOUSE.keys()
+    assert {field.name for field in fields(AppState)} == HOUSE.keys()
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_whatever_a_process_keeps_is_known_to_be_safe_across_companies():
     ],
 )
 def test_a_place_that_remembers_is_noticed(source):
-    assert list(remembered(ast.parse(source))) == ["kept"]
+    assert list(credential_cache(ast.parse(source))) == ["kept"]
     print("guard removed: detected")
 
 
@@ -183,7 +183,7 @@ def test_a_place_that_remembers_is_noticed(source):
     ],
 )
 def test_a_place_that_only_tells_is_none(source):
-    assert list(remembered(ast.parse(source))) == []
+    assert list(credential_cache(ast.parse(source))) == []
 
 
 async def test_a_company_does_not_decide_by_the_map_of_one_whose_founding_failed(database):
@@ -191,19 +191,19 @@ async def test_a_company_does_not_decide_by_the_map_of_one_whose_founding_failed
     id_ = 2_500_000_000_001
     stages = [{**stage, "name": f"Not theirs: {stage['name']}"} for stage in DEFAULT_STAGES]
 
-    async def unit(work):
-        await work.companies.found(
-            Founding("Never founded", "UTC", "EUR"),
+    async def unit(uow):
+        await uow.companies.found(
+            CompanyRecord("Never founded", "UTC", "EUR"),
             Rulebook(parse_stage_map(stages, version=1), DEFAULT_POLICY),
             findings=[],
             author="tests",
         )
-        await work.companies.desk()  # as founding does before it ends
-        await work._connection.execute(text("SELECT 1 / 0"))
+        await uow.companies.context()  # as founding does before it ends
+        await uow._connection.execute(text("SELECT 1 / 0"))
 
     with pytest.raises(Exception, match="the database refused a statement"):
         await database.run(id_, unit)
-    await found_company(database, NewCompany("Founded", "UTC", "EUR", id=id_), author=Actor("tests"))
+    await create_company(database, NewCompany("Founded", "UTC", "EUR", id=id_), author=Actor("tests"))
 
     view = await get_map(database, id_)
 

@@ -12,10 +12,10 @@ from typer.testing import CliRunner, Result
 
 from conftest import PEPPER
 from journey_service.cli import app
-from journey_service.cli.jobs import see_through
+from journey_service.cli.jobs import run_or_wait
 from journey_service.cli.terminal import bar
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.actions.company_context import Desk
+from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.calendar import latest_night
 from journey_service.domain.events.event import Event, EventType
 from journey_service.domain.operations.records import Backlog
@@ -23,14 +23,14 @@ from journey_service.repositories import migrations as migrating
 from journey_service.repositories.database import Database
 from journey_service.repositories.database_maintenance import IndexState, TableState
 from journey_service.services import job_registry as kinds
-from journey_service.services.companies.provisioning import NewCompany, found_company
+from journey_service.services.companies.provisioning import NewCompany, create_company
 from journey_service.services.events.ingest import ingest
 from journey_service.services.job_runner import JobRunner
 from journey_service.services.jobs import get_job, list_jobs
 from journey_service.services.journeys import manual_changes, reading
 from journey_service.services.journeys.rescoring import queue_rescore
 from journey_service.services.operations.database_maintenance import Report
-from journey_service.services.operations.health import Status, judge
+from journey_service.services.operations.health import Status, decide_due
 
 STILL, LIVE = 7, 8
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -104,9 +104,9 @@ async def place(servers, migrated) -> AsyncIterator[Place]:
         still = NewCompany("Still", "Europe/Berlin", "EUR", id=STILL, test_clock=START)
         live = NewCompany("Live", "America/New_York", "USD", id=LIVE)
         for new in (still, live):
-            desk = await found_company(opened.database, new, author=Actor("tests"))
+            context = await create_company(opened.database, new, author=Actor("tests"))
             for customer in (1, 2, 3):
-                await opened.tell(desk.company.id, customer, desk.now - timedelta(days=customer))
+                await opened.tell(context.company.id, customer, context.now - timedelta(days=customer))
         yield opened
     finally:
         await opened.database.close()
@@ -122,9 +122,11 @@ async def alone(servers, migrated) -> AsyncIterator[Place]:
         await opened.database.close()
 
 
-async def _found(place: Place, company: int, *, at: datetime | None = START, timezone: str = "UTC") -> Desk:
+async def _found(
+    place: Place, company: int, *, at: datetime | None = START, timezone: str = "UTC"
+) -> CompanyContext:
     new = NewCompany("A test", timezone, "EUR", id=company, test_clock=at)
-    return await found_company(place.database, new, author=Actor("tests"))
+    return await create_company(place.database, new, author=Actor("tests"))
 
 
 # update-risk-scores
@@ -171,10 +173,10 @@ async def test_unknown_customers_and_companies_are_told_in_a_sentence(place, com
 
 async def test_a_job_that_somebody_else_took_is_watched_to_its_end(place):
     job_id = await queue_rescore(place.database, STILL, actor=Actor("tests"))
-    runner = JobRunner(place.database, kinds.KINDS)
-    await runner.look()
+    runner = JobRunner(place.database, kinds.JOB_HANDLERS)
+    await runner.poll()
     with bar(is_shown=False) as shown:
-        job = await asyncio.wait_for(see_through(place.database, STILL, job_id, shown), 30)
+        job = await asyncio.wait_for(run_or_wait(place.database, STILL, job_id, shown), 30)
     await runner.close()
     assert (job.status, job.counts["scored"]) == ("done", 3)
 
@@ -183,7 +185,7 @@ async def test_a_job_that_fails_is_reported_and_ends_with_2(place, monkeypatch):
     async def fail(run):
         raise ValueError("nothing goes")
 
-    monkeypatch.setattr("journey_service.cli.jobs.KINDS", {"rescore": fail})
+    monkeypatch.setattr("journey_service.cli.jobs.JOB_HANDLERS", {"rescore": fail})
     done = await place.journey("update-risk-scores", "--company", STILL, "--json", status=2)
     [told] = json.loads(done.stdout)["companies"]
     assert (told["status"], told["error"]) == ("failed", "ValueError: nothing goes")
@@ -214,7 +216,7 @@ async def test_one_customer_is_evaluated_with_moves_and_reasons(alone):
     # The dry runs wrote nothing: there is the opening, and one move.
     view, entries = await reading.list_transitions(alone.database, 5, 1, before=None, limit=10)
     assert [entry.transition.to_stage for entry in entries].count("at_risk") == 1
-    assert view.standing.relationship.current_stage == "at_risk"
+    assert view.stored.relationship.current_stage == "at_risk"
 
 
 async def test_what_a_pin_holds_back_is_told(alone):
@@ -222,7 +224,7 @@ async def test_what_a_pin_holds_back_is_told(alone):
     await alone.tell(5, 1, START)
     view = await reading.get_journey(alone.database, 5, 1)
     until = START + timedelta(days=300)
-    version = view.standing.relationship.version
+    version = view.stored.relationship.version
     await manual_changes.pin(alone.database, 5, 1, until=until, version=version, by=Actor("tests"))
     await _execute(alone.url, "UPDATE companies SET clock_at = clock_at + interval '100 days' WHERE id = 5")
     printed = await alone.journey("evaluate-transitions", "--company", 5, "--customer", 1)
@@ -274,10 +276,10 @@ async def test_a_chunk_out_of_bounds_is_refused(place, chunk):
 
 
 async def test_waiting_ends_when_a_worker_is_done(place):
-    runner = JobRunner(place.database, kinds.KINDS)
+    runner = JobRunner(place.database, kinds.JOB_HANDLERS)
     waiting = asyncio.create_task(place.json("queue-updates", "--company", LIVE, "--wait"))
     while not waiting.done():
-        await runner.look()
+        await runner.poll()
         await asyncio.sleep(0.05)
     await runner.close()
     [told] = (await waiting)["companies"]
@@ -292,7 +294,7 @@ async def test_waiting_for_a_job_that_fails_ends_with_2(place):
     options = ("queue-updates", "--company", LIVE, "--wait")
     waiting = asyncio.create_task(place.journey(*options, status=2))
     while not waiting.done():
-        await runner.look()
+        await runner.poll()
         await asyncio.sleep(0.05)
     await runner.close()
     assert "failed: ValueError: nothing goes" in (await waiting).stderr
@@ -412,8 +414,8 @@ async def test_a_night_that_nobody_has_begun_is_shown_as_due(alone):
 
 
 async def test_health_is_green_when_nothing_waits_and_red_when_a_customer_is_overdue(alone, servers):
-    desk = await _found(alone, 5, at=None)
-    await alone.tell(5, 1, desk.now - timedelta(days=1))
+    context = await _found(alone, 5, at=None)
+    await alone.tell(5, 1, context.now - timedelta(days=1))
     told = await alone.json("health-check", REDIS_URL=servers.redis_url)
     assert told["status"] == "ok"
     assert {check["name"]: check["status"] for check in told["checks"]} == dict.fromkeys(
@@ -443,8 +445,8 @@ async def test_health_is_green_when_nothing_waits_and_red_when_a_customer_is_ove
 
 async def test_figures_that_do_not_agree_are_named_company_by_company(alone):
     for company in (5, 6):
-        desk = await _found(alone, company)
-        await alone.tell(company, 1, desk.now)
+        context = await _found(alone, company)
+        await alone.tell(company, 1, context.now)
         await alone.json("clock", "--company", company, "--advance", "2d")
 
     told = await alone.json("health-check", "--all")
@@ -486,7 +488,7 @@ async def test_a_database_out_of_reach_or_of_another_version_has_failed(alone):
 
 
 def test_each_part_of_a_backlog_is_judged_by_its_own_threshold():
-    assert {check.status for check in judge(KEEPS_UP)} == {Status.OK}
+    assert {check.status for check in decide_due(KEEPS_UP)} == {Status.OK}
     bounds = {
         "sweep": ("sweep", 60),
         "night": ("nights", 300),
@@ -496,14 +498,16 @@ def test_each_part_of_a_backlog_is_judged_by_its_own_threshold():
         "action_age": ("actions", 60),
     }
     for part, (name, bound) in bounds.items():
-        assert {check.status for check in judge(replace(KEEPS_UP, **{part: bound}))} == {Status.OK}
-        late = [check for check in judge(replace(KEEPS_UP, **{part: bound + 1})) if check.status != Status.OK]
+        assert {check.status for check in decide_due(replace(KEEPS_UP, **{part: bound}))} == {Status.OK}
+        late = [
+            check for check in decide_due(replace(KEEPS_UP, **{part: bound + 1})) if check.status != Status.OK
+        ]
         assert [(check.name, check.status, check.value) for check in late] == [
             (name, Status.FAILED, bound + 1)
         ]
-    [failed] = [check for check in judge(replace(KEEPS_UP, failed_jobs=2)) if check.status != Status.OK]
+    [failed] = [check for check in decide_due(replace(KEEPS_UP, failed_jobs=2)) if check.status != Status.OK]
     assert (failed.name, failed.status, failed.value) == ("failed_jobs", Status.WARNING, 2)
-    [dead] = [check for check in judge(replace(KEEPS_UP, dead_actions=3)) if check.status != Status.OK]
+    [dead] = [check for check in decide_due(replace(KEEPS_UP, dead_actions=3)) if check.status != Status.OK]
     assert (dead.name, dead.status, dead.value) == ("dead_actions", Status.WARNING, 3)
 
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from conftest import ERASURE_KEY, OPERATOR_KEY, PEPPER, VAULT_KEY
-from journey_service.domain.customers.personal_data import PRIVATE_NAMES, REGISTER, SECRET_NAMES, Kind
+from journey_service.domain.customers.personal_data import PRIVATE_NAMES, REGISTER, SECRET_NAMES, ColumnKind
 from journey_service.logs import MASK, RedactingFormatter, redact
 from processes import free_port
 
@@ -57,7 +57,7 @@ def test_every_personal_column_is_among_the_names():
         column
         for columns in REGISTER.values()
         for column, kind in columns.items()
-        if kind in (Kind.IDENTITY, Kind.TEXT)
+        if kind in (ColumnKind.IDENTITY, ColumnKind.TEXT)
     }
     assert columns - {"reason", "request_id"} <= PRIVATE_NAMES
     assert {"email", "phone", "notes", "metadata"} <= columns

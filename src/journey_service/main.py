@@ -26,14 +26,14 @@ from journey_service.api.actions import (
     webhook_endpoints,
 )
 from journey_service.api.actions import event_stream as stream
-from journey_service.api.analytics import drilldown as counted
+from journey_service.api.analytics import drilldown
 from journey_service.api.analytics import reports as analytics
 from journey_service.api.analytics import snapshots as metrics
 from journey_service.api.authorization import check_declared
 from journey_service.api.companies import companies as admin
 from journey_service.api.companies import settings as company_settings
 from journey_service.api.customers import customers, privacy
-from journey_service.api.dependencies import House
+from journey_service.api.dependencies import AppState
 from journey_service.api.events import events, imports
 from journey_service.api.headers import Headers, policy_of_page
 from journey_service.api.journeys import explanations, journeys
@@ -47,15 +47,15 @@ from journey_service.api.shutdown import when_told_to_stop
 from journey_service.api.stages import simulations as previews
 from journey_service.api.stages import stage_maps as stages
 from journey_service.api.telemetry import Telemetry, send_traces
-from journey_service.gateways.http_client import Outgoing
+from journey_service.gateways.http_client import HttpClient
 from journey_service.gateways.oidc import IdentityProvider, Provider
 from journey_service.gateways.webhooks import Webhooks
-from journey_service.gateways.worker_wakeup import Doorbell
+from journey_service.gateways.worker_wakeup import WorkerWakeup
 from journey_service.repositories.database import Database
 from journey_service.services.access.credentials import install_bootstrap_key
-from journey_service.services.actions.event_stream import Feed
-from journey_service.services.events.ingest_batcher import Intake
-from journey_service.services.operations.monitoring import Watch
+from journey_service.services.actions.event_stream import EventStream
+from journey_service.services.events.ingest_batcher import IngestBatcher
+from journey_service.services.operations.monitoring import CompanyMetricsCache
 from journey_service.settings import Settings, read_settings
 
 _ALLOWED_HEADERS = [
@@ -80,9 +80,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with _open(chosen) as house:
-            app.state.house = house
-            with when_told_to_stop(house.feed.close):
+        async with _open(chosen) as app_state:
+            app.state.app_state = app_state
+            with when_told_to_stop(app_state.event_stream.close):
                 yield
 
     app = FastAPI(
@@ -115,7 +115,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         stream,
         company_settings,
         analytics,
-        counted,
+        drilldown,
         metrics,
         sessions,
         operations,
@@ -140,7 +140,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 
 @asynccontextmanager
-async def _open(settings: Settings) -> AsyncIterator[House]:
+async def _open(settings: Settings) -> AsyncIterator[AppState]:
     database = Database(
         settings.database_url.get_secret_value(),
         pool_size=settings.pool_size,
@@ -149,16 +149,18 @@ async def _open(settings: Settings) -> AsyncIterator[House]:
         erasure_key=settings.erasure_key.get_secret_value(),
         vault_key=settings.vault_key.get_secret_value(),
     )
-    doorbell = None if settings.redis_url is None else Doorbell(settings.redis_url.get_secret_value())
-    outgoing, to_webhooks = _outgoing(settings), Outgoing(trusted=settings.trusted_origins)
-    house = House(
+    worker_wakeup = (
+        None if settings.redis_url is None else WorkerWakeup(settings.redis_url.get_secret_value())
+    )
+    outgoing, to_webhooks = _outgoing(settings), HttpClient(trusted=settings.trusted_origins)
+    app_state = AppState(
         settings=settings,
         database=database,
-        intake=Intake(database),
-        doorbell=doorbell,
+        ingest_batcher=IngestBatcher(database),
+        worker_wakeup=worker_wakeup,
         messenger=Webhooks(to_webhooks),
-        feed=Feed(database),
-        watch=Watch(database, most=settings.metrics_companies),
+        event_stream=EventStream(database),
+        company_metrics=CompanyMetricsCache(database, most=settings.metrics_companies),
         outgoing_for_webhooks=to_webhooks,
         identity=_identity(settings, outgoing),
     )
@@ -169,25 +171,25 @@ async def _open(settings: Settings) -> AsyncIterator[House]:
                 settings.bootstrap_key.get_secret_value(),
                 pepper=settings.key_pepper.get_secret_value(),
             )
-        yield house
+        yield app_state
     finally:
-        await house.feed.close()
-        await house.intake.drain()
-        if doorbell is not None:
-            await doorbell.close()
+        await app_state.event_stream.close()
+        await app_state.ingest_batcher.drain()
+        if worker_wakeup is not None:
+            await worker_wakeup.close()
         await outgoing.close()
         await to_webhooks.close()
         await database.close()
 
 
-def _outgoing(settings: Settings) -> Outgoing:
+def _outgoing(settings: Settings) -> HttpClient:
     """The way to the identity provider; whoever runs the service has named the identity provider, wherever it lives."""
     trusted = set(settings.trusted_origins)
     if settings.oidc_issuer is not None:
         trusted |= {
             _origin_of(url) for url in (settings.oidc_issuer, settings.oidc_jwks_url) if url is not None
         }
-    return Outgoing(trusted=trusted)
+    return HttpClient(trusted=trusted)
 
 
 def _origin_of(url: str) -> str:
@@ -195,7 +197,7 @@ def _origin_of(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def _identity(settings: Settings, outgoing: Outgoing) -> IdentityProvider | None:
+def _identity(settings: Settings, outgoing: HttpClient) -> IdentityProvider | None:
     if settings.oidc_issuer is None or settings.oidc_audience is None:
         return None
     secret = settings.oidc_client_secret

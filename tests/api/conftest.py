@@ -14,7 +14,7 @@ from journey_service.domain.events.parsing import parse_instant
 from journey_service.embedded import Servers
 from journey_service.repositories.database import Database
 from journey_service.services.operations.schedule import IMPORTS, JOBS
-from journey_service.worker.polling import Rounds
+from journey_service.worker.polling import PollingLoops
 
 
 class Contract:
@@ -74,7 +74,7 @@ async def http(api: FastAPI, contract: Contract) -> AsyncIterator[httpx.AsyncCli
 @pytest.fixture(scope="session", autouse=True)
 def streams_end(api: FastAPI) -> None:
     """Whoever watches is told what there is, and nothing of what comes: answers are read to their ends here."""
-    api.state.house.feed.longest_seconds = 0
+    api.state.app_state.event_stream.longest_seconds = 0
 
 
 @pytest.fixture(scope="session")
@@ -104,7 +104,7 @@ async def rounds(database: Database) -> AsyncIterator[None]:
 
     Tests say when time passes; a sweep of everybody's customers would now and then be faster than they are.
     """
-    working = Rounds(database, names=(JOBS, IMPORTS), pause_seconds=0.05)
+    working = PollingLoops(database, names=(JOBS, IMPORTS), pause_seconds=0.05)
     working.start()
     yield
     await working.close()

@@ -12,7 +12,7 @@ from journey_service.domain.events.parsing import parse_instant
 from journey_service.main import create_app
 from journey_service.settings import nowhere
 
-NOWHERE = nowhere()
+UNREACHABLE = nowhere()
 TELLING = [
     *(
         "",
@@ -80,7 +80,7 @@ def _bodies(names):
     return values | objects | st.lists(objects, max_size=3)
 
 
-OPERATIONS = {id_: rest for id_, *rest in _operations(create_app(NOWHERE))}
+OPERATIONS = {id_: rest for id_, *rest in _operations(create_app(UNREACHABLE))}
 
 
 @pytest.fixture(scope="module")

@@ -12,12 +12,12 @@ from journey_service.api import authorization
 from journey_service.api.authentication import (
     AUTHORISERS,
     Caller,
-    acting,
+    audited_caller,
     authenticated,
-    clock_keeper,
+    clock_caller,
     looking,
-    onlooker,
     principal,
+    requires_scope,
 )
 from journey_service.api.authorization import OPEN, UndeclaredRouteError, check_declared, scopes_of, served
 from journey_service.api.customers import customers
@@ -72,7 +72,7 @@ REFUSED = [
 ]
 
 
-def through_the_principal(_: acting(SCOPE)):
+def through_the_principal(_: requires_scope(SCOPE)):
     """As most routes have it."""
 
 
@@ -80,15 +80,15 @@ def through_the_onlooker(_: looking(SCOPE)):
     """As reading routes have it."""
 
 
-def through_the_clock_keeper(_: Annotated[Caller, Security(clock_keeper, scopes=["admin"])], company_id: int):
+def through_the_clock_keeper(_: Annotated[Caller, Security(clock_caller, scopes=["admin"])], company_id: int):
     """As the clock has it."""
 
 
-def for_everybody_known(_: acting(SELF)):
+def for_everybody_known(_: requires_scope(SELF)):
     """Whoever has a credential."""
 
 
-def for_operators(_: acting(OPERATE)):
+def for_operators(_: requires_scope(OPERATE)):
     """Operators alone."""
 
 
@@ -153,7 +153,7 @@ def test_a_route_that_asks_for_a_scope_does_not(app, endpoint):
 
 
 def test_a_scope_can_be_asked_for_by_the_router(app):
-    router = APIRouter(dependencies=[Security(onlooker, scopes=[SCOPE])])
+    router = APIRouter(dependencies=[Security(audited_caller, scopes=[SCOPE])])
     router.get("/api/v1/declared")(not_at_all)
     app.include_router(router)
 

@@ -271,7 +271,7 @@ class Page(HTMLParser):
         self.fetched = []
         self.handlers = []
         self._in = None
-        self.feed(text)
+        self.event_stream(text)
 
     def handle_starttag(self, tag, attrs):
         told = dict(attrs)

@@ -20,7 +20,7 @@ from fastapi import FastAPI
 
 from api.calls import API, NOON, tell
 from conftest import PEPPER, Tenant
-from journey_service.api import authentication as callers
+from journey_service.api import authentication
 from journey_service.api.authentication import CustomerReader
 from journey_service.api.authorization import OPEN, UndeclaredRouteError, check_declared
 from journey_service.domain.access.actors import OPERATE, ROLE_SCOPES, SELF, Actor, Role
@@ -30,10 +30,10 @@ from journey_service.main import create_app
 from journey_service.services.access import credentials
 from journey_service.services.actions.dispatcher import publish
 from journey_service.services.analytics.snapshots import take_page
-from journey_service.services.companies.provisioning import NewCompany, found_company
+from journey_service.services.companies.provisioning import NewCompany, create_company
 from journey_service.services.operations.schedule import IMPORTS, JOBS
 from journey_service.settings import nowhere
-from journey_service.worker.polling import Rounds
+from journey_service.worker.polling import PollingLoops
 
 FEWEST_PROBES = 2_000
 ORIGIN = {"Origin": "http://journey.test"}
@@ -529,7 +529,7 @@ class Answered:
     @property
     def operation(self) -> Operation:
         """What was asked."""
-        return self.look.operation
+        return self.poll.operation
 
     @property
     def bytes_told(self) -> str:
@@ -541,7 +541,7 @@ class Answered:
             yield str(_from_cursor(cursor))
 
     def __str__(self) -> str:
-        return f"{self.operation.id} ({self.look.label} {self.look.number}) by {self.who}: {self.status}"
+        return f"{self.operation.id} ({self.poll.label} {self.poll.number}) by {self.who}: {self.status}"
 
 
 async def ask(http, who: str, look: Look, asked: Asked, credential: Mapping[str, str]) -> Answered:
@@ -926,7 +926,7 @@ class Neighbour:
 async def _neighbour(http, database, named: int, *, is_busy: bool) -> Neighbour:
     """A company with a customer, a preview and, where it `is_busy`, an import; it says it acts for `named`."""
     id_ = next(NEIGHBOURS)
-    await found_company(
+    await create_company(
         database,
         NewCompany("A neighbour", "UTC", "EUR", id=id_, test_clock=parse_instant(NOON, "")),
         author=Actor("tests"),
@@ -1013,7 +1013,7 @@ GIVEN = re.compile(
 """Ids and secrets that are given when something is made."""
 
 
-def likeness(answered: Answered, asked_for: Iterable[str], own: Iterable[str]) -> tuple[object, ...]:
+def equivalence_key(answered: Answered, asked_for: Iterable[str], own: Iterable[str]) -> tuple[object, ...]:
     """All of an answer but the ids asked for, the asker's own, and what nobody knew before."""
     headers = [
         f"{name}: {value}"
@@ -1042,12 +1042,12 @@ class Pair:
     def is_alike(self) -> bool:
         """Whether nothing tells one from the other, as they are (a number may look like an id) or but for the ids."""
         plain = [
-            likeness(answered, (), names)
+            equivalence_key(answered, (), names)
             for answered, names in zip((self.theirs, self.nobodys), self.names, strict=True)
         ]
-        return plain[0] == plain[1] or likeness(self.theirs, self.ids[0], self.names[0]) == likeness(
-            self.nobodys, self.ids[1], self.names[1]
-        )
+        return plain[0] == plain[1] or equivalence_key(
+            self.theirs, self.ids[0], self.names[0]
+        ) == equivalence_key(self.nobodys, self.ids[1], self.names[1])
 
 
 @dataclass(slots=True)
@@ -1143,7 +1143,7 @@ class Prober:
 @pytest.fixture(scope="module", autouse=True)
 async def rounds(database):
     """A worker for what is prepared here; it looks around less often than that of the other tests of the API."""
-    working = Rounds(database, names=(JOBS, IMPORTS), pause_seconds=0.25)
+    working = PollingLoops(database, names=(JOBS, IMPORTS), pause_seconds=0.25)
     working.start()
     yield
     await working.close()
@@ -1230,7 +1230,7 @@ def test_what_is_another_company_s_is_not_found(probed):
     asked = [
         answered
         for answered in probed.of(*own)
-        if answered.look.foreign == {"path"} and answered.operation.id != "put_customer"
+        if answered.poll.foreign == {"path"} and answered.operation.id != "put_customer"
     ]
 
     def expected(answered):
@@ -1391,14 +1391,14 @@ async def test_a_company_that_is_taken_for_another_is_noticed(
         return replace(await authenticate(*args, **kwargs), company_id=COMPANY)
 
     with monkeypatch.context() as patch:
-        patch.setattr(callers.credentials, "authenticate", astray)
-        api.state.house.remembered.clear()
+        patch.setattr(authentication.credentials, "authenticate", astray)
+        api.state.app_state.credential_cache.clear()
         unguarded = await pair()
         third = {**theirs, "customer_id": str(CUSTOMER + 3)}
         await ask(
             http, "another company", erase, draw(document, erase, Ids(neighbour.own, third)), credential
         )
-        api.state.house.remembered.clear()
+        api.state.app_state.credential_cache.clear()
 
     assert f"{MARK}-name-0" in foreign_bytes(unguarded.theirs, owned.canaries)
     assert not unguarded.is_alike

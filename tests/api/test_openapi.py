@@ -22,8 +22,8 @@ from journey_service.main import create_app
 from journey_service.settings import nowhere
 
 PUBLISHED = Path(__file__).parents[2] / "openapi" / "openapi.json"
-NOWHERE = nowhere()
-DOCUMENT = create_app(NOWHERE).openapi()
+UNREACHABLE = nowhere()
+DOCUMENT = create_app(UNREACHABLE).openapi()
 OPEN = {"livez", "readyz", "get_unsubscription", "post_unsubscription"}
 OPERATIONS = {
     operation["operationId"]: operation for path in DOCUMENT["paths"].values() for operation in path.values()
@@ -393,7 +393,7 @@ async def test_an_answer_that_was_promised_passes():
 
 
 async def test_a_fault_of_ours_tells_nothing_of_the_inside():
-    app = create_app(NOWHERE)
+    app = create_app(UNREACHABLE)
     _add_fault(app)
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://journey.test") as client:

@@ -24,22 +24,22 @@ from uuid import uuid4
 
 from sqlalchemy import text
 
-from journey_service.domain.actions.action_plan import Agenda
+from journey_service.domain.actions.action_plan import ActionPlan
 from journey_service.domain.actions.delivery import Receipt
 from journey_service.gateways import webhooks
 from journey_service.repositories.actions import outbox
-from journey_service.repositories.actions.action_plans import Agendas
-from journey_service.repositories.actions.outbound_events import News
+from journey_service.repositories.actions.action_plans import ActionPlans
+from journey_service.repositories.actions.outbound_events import OutboundEvent
 from journey_service.repositories.actions.outbox import Outbox
 from journey_service.repositories.database import Database
 from journey_service.repositories.events.ledger import Events
 from journey_service.repositories.journeys.relationships import Relationships
 from journey_service.repositories.journeys.transitions import Transitions
 from journey_service.services.actions import dispatcher as delivery
-from journey_service.services.actions.dispatcher import Courier, Post
-from journey_service.services.actions.outbound_messages import Parcel
-from journey_service.services.events import ingest_batcher as intake
-from journey_service.services.journeys import transaction as desk
+from journey_service.services.actions.dispatcher import MessageSenders, OutboxDispatcher
+from journey_service.services.actions.outbound_messages import OutboundMessage
+from journey_service.services.events import ingest_batcher
+from journey_service.services.journeys import transaction as context
 from journey_service.settings import read_settings
 from journey_service.worker import polling as rounds
 from journey_service.worker.main import run_worker
@@ -89,7 +89,7 @@ def _before(owner: Any, name: str) -> Callable[[Hit], None]:
 
 def _before_commit(hit: Hit) -> None:
     """When a transaction that takes events has done everything, and nothing of it is kept yet."""
-    run, ingest = Database.run, intake.ingest
+    run, ingest = Database.run, ingest_batcher.ingest
 
     @wraps(run)
     async def running(self, company_id, unit, **options):
@@ -109,7 +109,7 @@ def _before_commit(hit: Hit) -> None:
         finally:
             _is_ingesting.set(False)
 
-    Database.run, intake.ingest = running, ingesting  # type: ignore[method-assign]
+    Database.run, ingest_batcher.ingest = running, ingesting  # type: ignore[method-assign]
 
 
 def _before_response(hit: Hit) -> None:
@@ -130,20 +130,20 @@ API_POINTS: Mapping[str, Callable[[Hit], None]] = {
     "after_lock": _after((Relationships, "lock")),
     "after_update": _after((Relationships, "write")),
     "after_history": _after((Transitions, "append")),
-    "after_actions": _after((Agendas, "save")),
+    "after_actions": _after((ActionPlans, "save")),
     "after_event": _after((Events, "append")),
     "before_commit": _before_commit,
-    "after_commit": _after((intake, "ingest")),
+    "after_commit": _after((ingest_batcher, "ingest")),
     "before_response": _before_response,
 }
 WORKER_POINTS: Mapping[str, Callable[[Hit], None]] = {
     "at_claim": _after((Outbox, "claim"), (Outbox, "claim_news")),
-    "after_claim": _after((Courier, "_take")),
-    "before_call": _before(Post, "send"),
-    "after_call": _after((Post, "send")),
+    "after_claim": _after((OutboxDispatcher, "_take")),
+    "before_call": _before(MessageSenders, "send"),
+    "after_call": _after((MessageSenders, "send")),
     "before_done": _before(Outbox, "finish"),
     "at_done": _after((Outbox, "finish")),
-    "at_publication": _after((News, "publish")),
+    "at_publication": _after((OutboundEvent, "publish")),
 }
 
 
@@ -164,7 +164,7 @@ def install_fault(told: str) -> None:
 
 def _actions_in_the_moves_transaction(patch: Patch) -> None:
     """What a move calls for is planned in a transaction of its own, after the move's."""
-    follow, ingest = desk.follow, intake.ingest
+    follow, ingest = context.follow, ingest_batcher.ingest
     waiting: ContextVar[list[Any]] = ContextVar("waiting")
 
     async def later(_work, *args, **options):
@@ -178,42 +178,42 @@ def _actions_in_the_moves_transaction(patch: Patch) -> None:
             await database.run(company_id, lambda work, args=args, told=told: follow(work, *args, **told))
         return answers
 
-    patch(desk, "follow", later)
-    patch(intake, "ingest", ingesting)
+    patch(context, "follow", later)
+    patch(ingest_batcher, "ingest", ingesting)
 
 
 def _event_key(patch: Patch) -> None:
     """Every telling of an event counts."""
-    ingest = intake.ingest
+    ingest = ingest_batcher.ingest
 
     async def ingesting(database, company_id, events, **options):
         renamed = [event._replace(event_id=f"{event.event_id} {uuid4()}") for event in events]
         return await ingest(database, company_id, renamed, **options)
 
-    patch(intake, "ingest", ingesting)
+    patch(ingest_batcher, "ingest", ingesting)
 
 
 def _done_after_the_call(patch: Patch) -> None:
     """An action is done before it is done."""
-    send = delivery._Round._send
+    send = delivery._PollingLoop._send
 
-    async def sending(self, parcel):
-        await self._end([delivery._Sent(parcel, Receipt(""), 0.0)])
-        return await send(self, parcel)
+    async def sending(self, outbound_message):
+        await self._end([delivery._Sent(outbound_message, Receipt(""), 0.0)])
+        return await send(self, outbound_message)
 
-    patch(delivery._Round, "_send", sending)
+    patch(delivery._PollingLoop, "_send", sending)
 
 
 def _same_key(patch: Patch) -> None:
     """Every attempt has a key of its own."""
-    message, letter = Parcel.message, Parcel.letter
-    patch(Parcel, "message", lambda self: replace(message(self), key=str(uuid4())))
-    patch(Parcel, "letter", lambda self: replace(letter(self), key=str(uuid4())))
+    message, email = OutboundMessage.message, OutboundMessage.email
+    patch(OutboundMessage, "message", lambda self: replace(message(self), key=str(uuid4())))
+    patch(OutboundMessage, "letter", lambda self: replace(email(self), key=str(uuid4())))
 
 
 def _rounds(patch: Patch) -> None:
     """Nobody looks for work unless rung for."""
-    patch(rounds, "ROUNDS", tuple(replace(each, every_seconds=3600.0) for each in rounds.ROUNDS))
+    patch(rounds, "ROUNDS", tuple(replace(each, every_seconds=3600.0) for each in rounds.POLLING_TASKS))
 
 
 def _attempts_given_back(patch: Patch) -> None:
@@ -228,8 +228,8 @@ def _lease_token(patch: Patch) -> None:
 
 def _check_at_the_claim(patch: Patch) -> None:
     """Nothing is looked at any more when an action falls due."""
-    patch(Agenda, "_obstacle", lambda _self, _action: None)
-    patch(Agenda, "refuses", lambda _self, _action, _now: False)
+    patch(ActionPlan, "_obstacle", lambda _self, _action: None)
+    patch(ActionPlan, "refuses", lambda _self, _action, _now: False)
 
 
 def _one_by_one(patch: Patch) -> None:
@@ -241,7 +241,7 @@ def _one_by_one(patch: Patch) -> None:
 
         return await self.database.run(company_id, taking)
 
-    patch(Courier, "_take", take)
+    patch(OutboxDispatcher, "_take", take)
 
 
 def _turns(patch: Patch) -> None:
@@ -252,7 +252,7 @@ def _turns(patch: Patch) -> None:
         if due and not self._lanes:
             self._begin(due[0])
 
-    patch(Courier, "look", look)
+    patch(OutboxDispatcher, "look", look)
 
 
 def _retry_after(patch: Patch) -> None:

@@ -22,15 +22,15 @@ from journey_service.domain.access.actors import Actor
 from journey_service.domain.actions.stage_actions import DEFAULT_ACTIONS
 from journey_service.domain.events.event import Event
 from journey_service.embedded.processes import dying_with_us
-from journey_service.gateways.http_client import Outgoing
+from journey_service.gateways.http_client import HttpClient
 from journey_service.gateways.smtp import SmtpMailer
 from journey_service.gateways.webhooks import Webhooks
 from journey_service.repositories.database import Database
-from journey_service.services.access.credentials import KeyWish, create_key
-from journey_service.services.actions.dispatcher import Courier, Post, publish
+from journey_service.services.access.credentials import KeyRequest, create_key
+from journey_service.services.actions.dispatcher import MessageSenders, OutboxDispatcher, publish
 from journey_service.services.actions.outbound_messages import Links
 from journey_service.services.actions.webhook_endpoints import add_endpoint
-from journey_service.services.companies.provisioning import NewCompany, found_company
+from journey_service.services.companies.provisioning import NewCompany, create_company
 from journey_service.services.events.ingest import ingest
 from ledger import faults
 from processes import Process, Server
@@ -155,18 +155,18 @@ class Ground:
             "SMTP_URL": self.outside.mail_url,
         }
 
-    async def found(self, *news: str, **properties: Any) -> int:
+    async def found(self, *outbound_events: str, **properties: Any) -> int:
         """A company without quiet hours whose own system takes messages, and news of some types."""
         policy = NO_NIGHT | properties.pop("policy", {})
         new = NewCompany(
             **{"name": "A salon", "timezone": "UTC", "currency": "EUR", "policy": policy, **properties}
         )
-        company_id = (await found_company(self.database, new, author=BY)).company.id
+        company_id = (await create_company(self.database, new, author=BY)).company.id
         await add_endpoint(
             self.database,
             company_id,
             url=f"{self.outside.url}/{company_id}",
-            events=(*MESSAGES, *news),
+            events=(*MESSAGES, *outbound_events),
             description=None,
             by=BY,
         )
@@ -175,7 +175,7 @@ class Ground:
 
     async def key(self, company_id: int) -> dict[str, str]:
         """How a request of a company begins."""
-        key = await create_key(self.database, company_id, KeyWish("tests", ["*"]), pepper=PEPPER, by=BY)
+        key = await create_key(self.database, company_id, KeyRequest("tests", ["*"]), pepper=PEPPER, by=BY)
         return {"Authorization": f"Bearer {key.token}"}
 
     async def visit(self, company_id: int, customers: range, at: datetime | None = None) -> set[Hashable]:
@@ -232,11 +232,13 @@ class Ground:
         """One value, as the owner of everything sees it."""
         return await self.owner.fetchval(sql, *values)
 
-    def courier(self, **options: Any) -> Courier:
+    def outbox_dispatcher(self, **options: Any) -> OutboxDispatcher:
         """Whoever sees to the outboxes, in this process."""
-        messenger = Webhooks(Outgoing(trusted=[self.outside.url]))
+        messenger = Webhooks(HttpClient(trusted=[self.outside.url]))
         mailer = SmtpMailer(self.outside.mail_url, "here <hello@salon.example>")
-        return Courier(self.database, Post(messenger, mailer, Links("http://127.0.0.1:9")), **options)
+        return OutboxDispatcher(
+            self.database, MessageSenders(messenger, mailer, Links("http://127.0.0.1:9")), **options
+        )
 
     # ---- what must hold
 
@@ -355,21 +357,29 @@ class Stream:
     """Customers who come in portions, to one company after the other."""
 
     def __init__(
-        self, ground: Ground, companies: list[int], customers: int, portion: int, *news: str
+        self, ground: Ground, companies: list[int], customers: int, portion: int, *outbound_events: str
     ) -> None:
         self.tally = Tally(set(), ground.outside)
         self.left = customers
         self.portion = portion
         self._ground = ground
         self._companies = companies
-        self._news = news
+        self._news = outbound_events
         self._next = 0
         self._turn = 0
 
     @classmethod
-    async def of(cls, ground: Ground, companies: int, customers: int, portion: int, *news: str) -> "Stream":
+    async def of(
+        cls, ground: Ground, companies: int, customers: int, portion: int, *outbound_events: str
+    ) -> "Stream":
         """A stream to so many companies, which are founded for it."""
-        return cls(ground, [await ground.found(*news) for _ in range(companies)], customers, portion, *news)
+        return cls(
+            ground,
+            [await ground.found(*outbound_events) for _ in range(companies)],
+            customers,
+            portion,
+            *outbound_events,
+        )
 
     async def come(self, count: int | None = None) -> None:
         """The next ones come, if there are any."""

@@ -127,13 +127,13 @@ class Outside:
 
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802  # the library's name
         """Take one mail."""
-        letter = email.message_from_bytes(envelope.content, policy=email.policy.default)
-        address = letter["To"]
+        mail = email.message_from_bytes(envelope.content, policy=email.policy.default)
+        address = mail["To"]
         call = self._note(
-            key=letter["Message-ID"].strip("<>").split("@")[0],
-            effect=("mail", address, letter["Subject"]),
+            key=mail["Message-ID"].strip("<>").split("@")[0],
+            effect=("mail", address, mail["Subject"]),
             company=int(address.partition("@")[2].split(".")[0]),
-            by=letter["From"].addresses[0].username,
+            by=mail["From"].addresses[0].username,
         )
         answer = await self._answer(call)
         call.status = answer.status

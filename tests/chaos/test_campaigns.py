@@ -16,7 +16,7 @@ from journey_service.services.actions.campaigns import cancel_campaign
 from journey_service.services.customers.privacy import anonymize_customer
 from journey_service.services.customers.profiles import put_customer
 from journey_service.services.events.ingest import ingest
-from journey_service.services.job_registry import KINDS
+from journey_service.services.job_registry import JOB_HANDLERS
 from journey_service.services.jobs import get_job, list_jobs, run_job
 from journey_service.services.operations.test_clock import advance
 from ledger import rows
@@ -106,17 +106,17 @@ class Person:
 async def _deliver(ground):
     """Two at once, until nothing is ready."""
     while await ground.ask("SELECT count(*) FROM journey_actions WHERE ready_at IS NOT NULL"):
-        await asyncio.gather(*(ground.courier().drain() for _ in range(2)))
+        await asyncio.gather(*(ground.outbox_dispatcher().drain() for _ in range(2)))
 
 
 async def _advance(ground, company_id, to):
     """Move the clock, and do what falls due: as a worker would, if whoever moved it was kept from that."""
     with suppress(UnavailableError):
-        await advance(ground.database, company_id, to, actor=BY, patience_seconds=None)
+        await advance(ground.database, company_id, to, actor=BY, timeout_seconds=None)
     [job] = await list_jobs(ground.database, company_id, before=None, limit=1)
     while (await get_job(ground.database, company_id, job.id)).status != "done":
         with suppress(UnavailableError):
-            await run_job(ground.database, company_id, job.id, KINDS)
+            await run_job(ground.database, company_id, job.id, JOB_HANDLERS)
 
 
 async def _live_through(ground, company_id, people):
@@ -135,7 +135,7 @@ async def _live_through(ground, company_id, people):
         await asyncio.gather(
             _advance(ground, company_id, at),
             *(meet(person) for person in now if person.is_beside),
-            ground.courier().drain(),
+            ground.outbox_dispatcher().drain(),
         )
         await _deliver(ground)
 

@@ -17,7 +17,7 @@ SLOW = 0.25
 
 async def _drain(ground):
     async with asyncio.timeout(120):
-        await ground.courier().drain()
+        await ground.outbox_dispatcher().drain()
 
 
 def _of(effect):
@@ -147,7 +147,7 @@ async def _seconds_for(ground, quiet, customers):
         assert not draining.done() or expected <= ground.outside.effects(quiet).keys()
         await asyncio.sleep(0.01)
     seconds = elapsed(began)
-    await ground.hold()  # the others have been seen for long enough
+    await ground.lock()  # the others have been seen for long enough
     await draining
     return seconds
 

@@ -14,11 +14,11 @@ from journey_service.demo import hand_out_keys, open_demo
 from journey_service.demo.business import write_history
 from journey_service.demo.seeding import BUSINESSES, STANDS_BACK
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.stages.stage_map import Kind
+from journey_service.domain.stages.stage_map import StageKind
 from journey_service.repositories import migrations as migrating
 from journey_service.repositories.database import Database
 from journey_service.services.access import credentials
-from journey_service.services.companies.provisioning import NewCompany, found_company, get_desk
+from journey_service.services.companies.provisioning import NewCompany, create_company, get_company_context
 from journey_service.services.events.imports import list_imports
 from journey_service.services.jobs import get_job, list_jobs
 from journey_service.services.operations.test_clock import advance
@@ -190,33 +190,33 @@ def test_addresses_and_numbers_belong_to_nobody(business):
 @pytest.mark.parametrize("company_id", UNDISTURBED)
 async def test_journeys_are_whole_and_every_stage_of_the_map_is_lived_in(database, opened_at, company_id):
     assert await faults(database, company_id) == []
-    desk = await get_desk(database, company_id)
-    assert desk.company.clock_at is None
-    standing = dict(
+    context = await get_company_context(database, company_id)
+    assert context.company.clock_at is None
+    stored = dict(
         await rows(
             database,
             company_id,
             "SELECT current_stage, count(*) FROM customer_relationships WHERE company_id = :company GROUP BY 1",
         )
     )
-    print(desk.company.name, standing)
-    assert standing.keys() == {stage.key for stage in desk.rulebook.stage_map.active}
-    assert min(standing.values()) >= 3
-    assert desk.rulebook.stage_map.warnings == ()
+    print(context.company.name, stored)
+    assert stored.keys() == {stage.key for stage in context.rulebook.stage_map.active}
+    assert min(stored.values()) >= 3
+    assert context.rulebook.stage_map.warnings == ()
 
 
 @pytest.mark.parametrize("company_id", UNDISTURBED)
 async def test_people_lapse_and_return_and_some_miss_one_appointment_after_the_other(
     database, opened_at, company_id
 ):
-    stages = (await get_desk(database, company_id)).rulebook.stage_map.by_key
+    stages = (await get_company_context(database, company_id)).rulebook.stage_map.by_key
     moves = Counter(
         (move[1], stages[move[2]].kind)
         for moves in (await journeys(database, company_id)).values()
         for move in moves
     )
-    assert moves["at_risk", Kind.PROGRESS] >= 3
-    assert moves["churned", Kind.PROGRESS] >= 3
+    assert moves["at_risk", StageKind.PROGRESS] >= 3
+    assert moves["churned", StageKind.PROGRESS] >= 3
     kinds = await rows(
         database,
         company_id,
@@ -287,13 +287,13 @@ async def test_a_demo_killed_again_and_again_becomes_the_same_as_one_undisturbed
         now = opened_at - timedelta(
             hours=2
         )  # the history is told up to when it was begun, whatever it is now
-    released = await advance(database, resumed, None, actor=Actor("demo"), patience_seconds=0)
+    released = await advance(database, resumed, None, actor=Actor("demo"), timeout_seconds=0)
     assert (released.company.clock_at, released.job.status) == (None, "queued")
     await _stop_when(database, now=now, reached=lambda done, total: done == total)
     assert await open_demo(database, now=now, ids=RESUMED)
     for company_id in RESUMED:
         assert await faults(database, company_id) == []
-        assert (await get_desk(database, company_id)).company.clock_at is None
+        assert (await get_company_context(database, company_id)).company.clock_at is None
         [job] = await list_jobs(database, company_id, before=None, limit=10)
         assert job.status == "done"
     assert await journeys(database, undisturbed) == await journeys(database, resumed)
@@ -336,8 +336,8 @@ async def test_each_company_gets_a_key_of_its_own_and_the_one_before_ends(databa
 
 async def test_companies_of_somebody_elses_are_left_alone(database, opened_at):
     ids = (931, 902, 933)
-    await found_company(database, NewCompany("Mine", "UTC", "EUR", id=931), author=Actor("tests"))
-    await found_company(
+    await create_company(database, NewCompany("Mine", "UTC", "EUR", id=931), author=Actor("tests"))
+    await create_company(
         database, NewCompany("Mine too", "UTC", "EUR", id=933, test_clock=NOW), author=Actor("tests")
     )
     assert not await open_demo(database, now=opened_at, ids=ids)

@@ -79,14 +79,14 @@ def event(
 def begin(rulebook: Rulebook = DEFAULT, at: datetime = T0) -> Journey:
     """A journey that has just been opened."""
     journey = Journey.open(7, rulebook, at)
-    journey.settle(at)
+    journey.schedule_first_evaluation(at)
     return journey
 
 
 def tell(journey: Journey, *events: Event, late: datetime | None = None) -> Journey:
     """Let events happen, each told when it occurs, or all of them `late`."""
     for told in events:
-        journey.happen(told, told.occurred_at if late is None else late)
+        journey.apply_event(told, told.occurred_at if late is None else late)
     return journey
 
 
@@ -99,23 +99,23 @@ def after(*events: Event, rulebook: Rulebook = DEFAULT, until: datetime | None =
     """The journey of a customer to whom all this happened, brought to `until`."""
     journey = tell(Journey.open(7, rulebook, events[0].occurred_at), *events) if events else begin(rulebook)
     if until is not None:
-        journey.bring_to(until)
+        journey.advance_to(until)
     return journey
 
 
 def path(journey: Journey) -> list[str]:
     """The stages entered, in order."""
-    return [transition.to_stage for transition in journey.written]
+    return [transition.to_stage for transition in journey.new_transitions]
 
 
 def last(journey: Journey) -> Transition:
     """The newest transition."""
-    return journey.written[-1]
+    return journey.new_transitions[-1]
 
 
 def dated(journey: Journey) -> list[tuple[str, datetime]]:
     """The stages entered, each with its instant."""
-    return [(transition.to_stage, transition.transitioned_at) for transition in journey.written]
+    return [(transition.to_stage, transition.transitioned_at) for transition in journey.new_transitions]
 
 
 def suppressed(journey: Journey) -> list[str]:

@@ -225,10 +225,10 @@ def operations(draw: st.DrawFn, keys: Sequence[str], *, most: int = 10) -> list[
 def carry_out(journey: Journey, operation: literal.Operation, number: int) -> None:
     """One operation as the services carry it out: what is due first, then the step, and the same errors."""
     now = operation.now
-    journey.bring_to(now)
+    journey.advance_to(now)
     match operation:
         case literal.Happened(_, told):
-            journey.happen(as_event(told, number), now)
+            journey.apply_event(as_event(told, number), now)
         case literal.Moved(_, to_stage, until):
             if until is not None:
                 check_pin_until(until, now, "/pin_until")
@@ -242,7 +242,7 @@ def carry_out(journey: Journey, operation: literal.Operation, number: int) -> No
             journey.unpin(now)
 
 
-def play(
+def project(
     rulebook: Rulebook,
     steps: Sequence[literal.Operation],
     then: Callable[[Journey], None] = lambda _: None,

@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 from journey_service.domain.errors import InvalidInputError
 from journey_service.gateways import http_client as outgoing
 from journey_service.gateways.http_client import (
-    Outgoing,
+    HttpClient,
     OutgoingFailedError,
     OutgoingRefusedError,
     is_public,
@@ -132,7 +132,7 @@ async def resolve(host, port):
 async def _dialled(url, **options):
     """What a call dials, and the error it ends with."""
     recorder = Recorder()
-    gate = Outgoing(resolve=resolve, backend=recorder, ssl_context=STRANGERS, **options)
+    gate = HttpClient(resolve=resolve, backend=recorder, ssl_context=STRANGERS, **options)
     try:
         await gate.send("GET", url)
     except (OutgoingRefusedError, OutgoingFailedError) as error:
@@ -196,7 +196,7 @@ NEEDS_A_LOOK = {f"https://{host}/hidden?key=hidden" for host in NAMES.keys() - H
 
 
 def test_what_could_never_be_called_is_told_without_looking_a_name_up():
-    gate = Outgoing(resolve=_nobody_is_asked, backend=Recorder(), ssl_context=STRANGERS)
+    gate = HttpClient(resolve=_nobody_is_asked, backend=Recorder(), ssl_context=STRANGERS)
     refused = 0
     for url in HOSTILE:
         if url in NEEDS_A_LOOK:
@@ -217,7 +217,7 @@ def test_what_could_never_be_called_is_told_without_looking_a_name_up():
 
 
 def test_what_the_operator_named_could_be_called():
-    gate = Outgoing(resolve=_nobody_is_asked, trusted=["http://127.0.0.1:9000"], ssl_context=STRANGERS)
+    gate = HttpClient(resolve=_nobody_is_asked, trusted=["http://127.0.0.1:9000"], ssl_context=STRANGERS)
 
     gate.check("http://127.0.0.1:9000/hooks")
     for url in ("http://127.0.0.1:9001/", "https://127.0.0.1:9000/", "http://user@127.0.0.1:9000/"):
@@ -258,7 +258,7 @@ async def test_localhost_is_refused_with_the_resolver_of_the_system():
     recorder = Recorder()
     for host in ("localhost", "127.1", "2130706433", "[::1]"):
         with pytest.raises(OutgoingRefusedError):
-            await Outgoing(backend=recorder).send("GET", f"https://{host}/")
+            await HttpClient(backend=recorder).send("GET", f"https://{host}/")
     assert recorder.dialled == []
 
 
@@ -296,7 +296,7 @@ async def test_the_address_that_was_judged_is_dialled_and_the_name_is_verified(c
 
     async with served(answering(OK), tls) as (port, _):
         recorder = Recorder(port)
-        gate = Outgoing(resolve=rebinding, backend=recorder, ssl_context=client)
+        gate = HttpClient(resolve=rebinding, backend=recorder, ssl_context=client)
         answer = await gate.send("GET", "https://named.example/")
         with pytest.raises(OutgoingRefusedError):
             await gate.send("GET", "https://named.example/")
@@ -336,7 +336,7 @@ async def test_what_the_operator_named_is_called_and_nothing_beside_it():
 )
 def test_a_trusted_origin_is_an_origin(text):
     with pytest.raises(InvalidInputError) as raised:
-        Outgoing(trusted=[text])
+        HttpClient(trusted=[text])
     assert raised.value.faults[0].pointer == "JOURNEY_TRUSTED_ORIGINS"
 
 
@@ -348,9 +348,9 @@ def test_a_trusted_origin_is_an_origin(text):
 async def test_a_header_that_could_become_another_is_refused(headers):
     recorder = Recorder()
     with pytest.raises(OutgoingRefusedError):
-        await Outgoing(resolve=resolve, backend=recorder).send("GET", f"https://{PUBLIC}/", headers=headers)
+        await HttpClient(resolve=resolve, backend=recorder).send("GET", f"https://{PUBLIC}/", headers=headers)
     with pytest.raises(OutgoingRefusedError):
-        await Outgoing(resolve=resolve, backend=recorder).send("CONNECT", f"https://{PUBLIC}/")
+        await HttpClient(resolve=resolve, backend=recorder).send("CONNECT", f"https://{PUBLIC}/")
     assert recorder.dialled == []
 
 
@@ -361,7 +361,7 @@ async def test_a_call_is_written_as_it_was_asked_for_and_no_proxy_is_asked(monke
             monkeypatch.setenv(name, f"http://127.0.0.1:{trap}")
             monkeypatch.setenv(name.lower(), f"http://127.0.0.1:{trap}")
         monkeypatch.delenv("NO_PROXY", raising=False)
-        gate = Outgoing(trusted=[f"http://127.0.0.1:{port}"])
+        gate = HttpClient(trusted=[f"http://127.0.0.1:{port}"])
         url = f"http://127.0.0.1:{port}/caf\xe9?a=b#c"
         await gate.send("POST", url, headers={"X-Sign": "v1"}, content=b"body")
         await gate.send("GET", url)
@@ -382,7 +382,7 @@ async def test_a_redirect_is_returned_and_not_followed():
     away = b"HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/\r\nContent-Length: 0\r\n\r\n"
     async with served(answering(away)) as (port, _):
         recorder = Recorder(port)
-        gate = Outgoing(trusted=[f"http://127.0.0.1:{port}"], backend=recorder)
+        gate = HttpClient(trusted=[f"http://127.0.0.1:{port}"], backend=recorder)
         answer = await gate.send("GET", f"http://127.0.0.1:{port}/")
     assert (answer.status, answer.headers["location"]) == (302, "http://169.254.169.254/")
     assert recorder.dialled == [("127.0.0.1", port)]
@@ -398,7 +398,7 @@ async def test_a_long_body_is_cut_and_an_endless_one_too(sent, is_cut):
         writer.write(b"x" * sent)
 
     async with served(talk) as (port, over):
-        gate = Outgoing(trusted=[f"http://127.0.0.1:{port}"])
+        gate = HttpClient(trusted=[f"http://127.0.0.1:{port}"])
         answer = await gate.send("GET", f"http://127.0.0.1:{port}/")
         async with asyncio.timeout(LONG):
             await over.wait()
@@ -419,7 +419,7 @@ async def test_the_deadline_holds_against_an_answer_that_never_ends(begun, certi
 
     scheme = "https" if begun is None else "http"
     async with served(drip) as (port, over):
-        gate = Outgoing(trusted=[f"{scheme}://127.0.0.1:{port}"])
+        gate = HttpClient(trusted=[f"{scheme}://127.0.0.1:{port}"])
         started = asyncio.get_running_loop().time()
         with pytest.raises(OutgoingFailedError) as raised:
             await gate.send("GET", f"{scheme}://127.0.0.1:{port}/hidden", deadline_seconds=0.3)
@@ -436,7 +436,7 @@ async def test_the_deadline_covers_looking_the_name_up():
         await asyncio.Event().wait()
 
     with pytest.raises(OutgoingFailedError):
-        await Outgoing(resolve=forever, deadline_seconds=0.05).send("GET", "https://honest.example/")
+        await HttpClient(resolve=forever, deadline_seconds=0.05).send("GET", "https://honest.example/")
 
 
 async def test_the_next_address_of_those_judged_is_dialled_if_one_does_not_answer():
@@ -444,7 +444,7 @@ async def test_the_next_address_of_those_judged_is_dialled_if_one_does_not_answe
         return ["127.0.0.2", "127.0.0.1"]
 
     async with served(answering(OK)) as (port, _):
-        gate = Outgoing(trusted=[f"http://two.example:{port}"], resolve=both)
+        gate = HttpClient(trusted=[f"http://two.example:{port}"], resolve=both)
         assert (await gate.send("GET", f"http://two.example:{port}/")).body == b"ok"
     dialled, error = await _dialled("https://many.example/")
     assert dialled == [(address, 443) for address in NAMES["many.example"][:3]]
@@ -460,7 +460,7 @@ async def test_a_name_without_an_address_is_a_failure():
 @pytest.mark.parametrize("text", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx"])
 async def test_an_answer_that_is_none_is_a_failure(text):
     async with served(answering(text)) as (port, _):
-        gate = Outgoing(trusted=[f"http://127.0.0.1:{port}"])
+        gate = HttpClient(trusted=[f"http://127.0.0.1:{port}"])
         with pytest.raises(OutgoingFailedError):
             await gate.send("GET", f"http://127.0.0.1:{port}/")
     with pytest.raises(OutgoingFailedError):
@@ -483,7 +483,7 @@ async def test_so_many_calls_at_once_and_no_more_and_the_last_are_waited_for():
 
     async with served(crowd) as (port, _):
         url = f"http://127.0.0.1:{port}"
-        gate = Outgoing(trusted=[url], deadline_seconds=LONG, connections=3)
+        gate = HttpClient(trusted=[url], deadline_seconds=LONG, connections=3)
         calls = [asyncio.create_task(gate.send("GET", url)) for _ in range(12)]
         await asyncio.gather(*calls)
         full.clear()

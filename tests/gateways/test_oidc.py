@@ -24,7 +24,7 @@ from gateways.identity_provider import (
 )
 from journey_service.domain.errors import InvalidInputError, UnauthenticatedError, UnavailableError
 from journey_service.gateways import oidc as identity
-from journey_service.gateways.http_client import Outgoing
+from journey_service.gateways.http_client import HttpClient
 from journey_service.gateways.oidc import IdentityProvider, Provider
 
 OPERATORS = "journey-operators"
@@ -78,7 +78,7 @@ def known_as(provider, clock, *, reachable=(), **configured):
         "client_id": provider.client_id,
         "client_secret": provider.client_secret,
     }
-    outgoing = Outgoing(trusted=[provider.url, *reachable])
+    outgoing = HttpClient(trusted=[provider.url, *reachable])
     return IdentityProvider(Provider(**{**usual, **configured}), outgoing, clock=clock)
 
 
@@ -632,7 +632,7 @@ class Browser:
         """The code the browser comes back with."""
         challenge = base64url(hashlib.sha256(self.verifier.encode()).digest())
         url = await self.known.authorization_url(state="s-1", code_challenge=challenge, **self.sent)
-        answer = await Outgoing(trusted=[self.provider.url]).send("GET", url)
+        answer = await HttpClient(trusted=[self.provider.url]).send("GET", url)
         back = parse_qs(urlsplit(answer.headers["location"]).query)
         assert back["state"] == ["s-1"]
         return back["code"][0]

@@ -18,17 +18,17 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from journey_service.domain.actions.delivery import DeliveryFailedError, DeliveryRefusedError, Letter, Receipt
+from journey_service.domain.actions.delivery import DeliveryFailedError, DeliveryRefusedError, Email, Receipt
 from journey_service.domain.errors import InvalidInputError
 from journey_service.gateways import smtp as mail
-from journey_service.gateways.smtp import MailDrop, SmtpMailer, read_sender, read_server
+from journey_service.gateways.smtp import FileMailer, SmtpMailer, read_sender, read_server
 
 SENDER = "Salon Lumière <hello@salon.example>"
 USER, PASSWORD = "salon@mails", "p@ss:wörd/+%"
 LOGIN = "salon%40mails:p%40ss%3Aw%C3%B6rd%2F%2B%25"
 URL = "https://journey.company.com/u/" + "Ab3_-" * 60
 KEY = "0198c0de-7000-7000-8000-00000000cafe"
-LETTER = Letter(KEY, "ada@reader.example", "A word", "Dear Ada,\nhello.\n", "<p>Dear Ada,</p>", URL)
+LETTER = Email(KEY, "ada@reader.example", "A word", "Dear Ada,\nhello.\n", "<p>Dear Ada,</p>", URL)
 LONG = 30.0
 
 
@@ -74,7 +74,7 @@ class Inbox:
         return AuthResult(success=is_known, handled=False)
 
     @property
-    def letters(self):
+    def emails(self):
         return [read(envelope.content) for envelope in self.envelopes]
 
 
@@ -155,14 +155,14 @@ async def mailer(inbox):
         yield SmtpMailer(f"smtp://127.0.0.1:{port}", SENDER)
 
 
-async def failure(mailer, letter=LETTER):
+async def failure(mailer, mail=LETTER):
     with pytest.raises((DeliveryFailedError, DeliveryRefusedError)) as failed:
-        await mailer.send(letter)
+        await mailer.send(mail)
     error = failed.value
     assert error.reason
     assert error.reason.isprintable()
     assert len(error.reason) <= 255
-    for hidden in (PASSWORD, USER, LOGIN, letter.to):
+    for hidden in (PASSWORD, USER, LOGIN, mail.to):
         assert hidden not in str(error)
     return error
 
@@ -170,34 +170,34 @@ async def failure(mailer, letter=LETTER):
 async def test_a_letter_arrives_with_both_its_texts_and_says_who_it_is_from(mailer, inbox):
     receipt = await mailer.send(LETTER)
 
-    [letter], [envelope] = inbox.letters, inbox.envelopes
+    [mail], [envelope] = inbox.emails, inbox.envelopes
     assert receipt == Receipt("2.0.0 queued as 4711", 250)
     assert (envelope.mail_from, envelope.rcpt_tos) == ("hello@salon.example", ["ada@reader.example"])
-    assert (str(letter["From"]), str(letter["To"])) == (SENDER, "ada@reader.example")
-    assert letter.get_content_type() == "multipart/alternative"
-    assert [part.get_content_type() for part in letter.iter_parts()] == ["text/plain", "text/html"]
-    assert [text_of(part) for part in letter.iter_parts()] == [LETTER.text, f"{LETTER.html}\n"]
-    assert letter["Auto-Submitted"] == "auto-generated"
-    assert letter["MIME-Version"] == "1.0"
-    written = parsedate_to_datetime(letter["Date"])
+    assert (str(mail["From"]), str(mail["To"])) == (SENDER, "ada@reader.example")
+    assert mail.get_content_type() == "multipart/alternative"
+    assert [part.get_content_type() for part in mail.iter_parts()] == ["text/plain", "text/html"]
+    assert [text_of(part) for part in mail.iter_parts()] == [LETTER.text, f"{LETTER.html}\n"]
+    assert mail["Auto-Submitted"] == "auto-generated"
+    assert mail["MIME-Version"] == "1.0"
+    written = parsedate_to_datetime(mail["Date"])
     assert abs(datetime.now(UTC) - written) < timedelta(minutes=5)  # noqa: TID251  # of the real clock
-    assert not letter.defects
+    assert not mail.defects
     assert envelope.content.isascii()
 
 
 async def test_a_letter_without_a_page_is_plain_text(mailer, inbox):
     await mailer.send(changed(html=None))
 
-    [letter] = inbox.letters
-    assert letter.get_content_type() == "text/plain"
-    assert text_of(letter) == LETTER.text
+    [mail] = inbox.emails
+    assert mail.get_content_type() == "text/plain"
+    assert text_of(mail) == LETTER.text
 
 
 async def test_a_reader_can_unsubscribe_with_one_click_by_an_address_that_is_whole(mailer, inbox):
     await mailer.send(LETTER)
     await mailer.send(changed(unsubscribe_url=None))
 
-    offered, bare = inbox.letters
+    offered, bare = inbox.emails
     assert f"\r\nList-Unsubscribe: <{URL}>\r\n".encode() in inbox.envelopes[0].content
     assert offered["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     assert bare["List-Unsubscribe"] is None
@@ -209,7 +209,7 @@ async def test_every_attempt_has_the_same_message_id(mailer, inbox):
     await mailer.send(LETTER)
     await mailer.send(changed(key="another"))
 
-    ids = [letter["Message-ID"] for letter in inbox.letters]
+    ids = [mail["Message-ID"] for mail in inbox.emails]
     assert ids == [f"<{KEY}@salon.example>"] * 2 + ["<another@salon.example>"]
 
 
@@ -254,15 +254,15 @@ BREAKS = ["\r\n", "\n", "\r", "\x00", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", 
 @pytest.mark.parametrize("break_", BREAKS, ids=map(ascii, BREAKS))
 async def test_no_line_break_begins_a_header_of_its_own(mailer, inbox, tmp_path, break_):
     told = f"A word{break_}Bcc: all@reader.example"
-    for letter in (
+    for mail in (
         changed(subject=told),
         changed(to=f"ada@reader.example{break_}Bcc: all@reader.example"),
         changed(to=f"ada{break_}@reader.example"),
         changed(key=f"key{break_}"),
         changed(unsubscribe_url=f"{URL}{break_}Bcc: all@reader.example"),
     ):
-        for one in (mailer, MailDrop(tmp_path / "mail", SENDER)):
-            assert isinstance(await failure(one, letter), DeliveryRefusedError)
+        for one in (mailer, FileMailer(tmp_path / "mail", SENDER)):
+            assert isinstance(await failure(one, mail), DeliveryRefusedError)
     with pytest.raises(InvalidInputError):
         SmtpMailer("smtp://localhost", f"Salon{break_}Bcc: a@b.example <hello@salon.example>")
     assert inbox.envelopes == []
@@ -273,7 +273,7 @@ async def test_without_the_check_a_line_break_would_begin_one(mailer, inbox, mon
     monkeypatch.setattr(mail, "_BREAKING", mail.re.compile("(?!)"))
     await mailer.send(changed(subject="A word\r\nBcc: all@reader.example"))
 
-    assert inbox.letters[0]["Bcc"] == "all@reader.example"
+    assert inbox.emails[0]["Bcc"] == "all@reader.example"
     print("guard removed: detected")
 
 
@@ -616,7 +616,7 @@ async def test_a_sender_is_an_address_with_or_without_a_name(tmp_path, text, nam
     sender = read_sender(text)
     assert (sender.name, sender.address) == (name, address)
 
-    await MailDrop(tmp_path, text).send(LETTER)
+    await FileMailer(tmp_path, text).send(LETTER)
     [told] = read((tmp_path / f"{KEY}.eml").read_bytes())["From"].addresses
     assert (told.display_name, told.addr_spec) == (name, address)
 
@@ -641,54 +641,56 @@ def test_what_is_no_sender_is_refused(text):
 
 async def test_a_developers_letters_become_files_that_a_mail_program_opens(tmp_path):
     folder = tmp_path / "data" / "mail"
-    drop = MailDrop(folder, SENDER)
+    drop = FileMailer(folder, SENDER)
     receipt = await drop.send(LETTER)
 
     [file] = folder.iterdir()
-    letter = read(file.read_bytes())
+    mail = read(file.read_bytes())
     assert receipt == Receipt(f"written to {KEY}.eml")
     assert file.name == f"{KEY}.eml"
-    assert (letter["To"], letter["Message-ID"]) == (LETTER.to, f"<{KEY}@salon.example>")
-    assert letter["List-Unsubscribe"] == f"<{URL}>"
+    assert (mail["To"], mail["Message-ID"]) == (LETTER.to, f"<{KEY}@salon.example>")
+    assert mail["List-Unsubscribe"] == f"<{URL}>"
     assert file.stat().st_mode & 0o777 == 0o600
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
 async def test_a_letter_that_is_tried_again_replaces_its_file(tmp_path):
-    drop = MailDrop(tmp_path, SENDER)
+    drop = FileMailer(tmp_path, SENDER)
     await drop.send(LETTER)
     await drop.send(changed(subject="Again", to="jürgen@reader.example"))
 
     [file] = tmp_path.iterdir()
-    letter = email.message_from_bytes(file.read_bytes(), policy=email.policy.SMTPUTF8)
-    assert (letter["Subject"], str(letter["To"])) == ("Again", "jürgen@reader.example")
+    mail = email.message_from_bytes(file.read_bytes(), policy=email.policy.SMTPUTF8)
+    assert (mail["Subject"], str(mail["To"])) == ("Again", "jürgen@reader.example")
 
 
 @pytest.mark.parametrize("key", ["", "../up", "a/b", ".", "..", "a.eml", "a b", "ä", "a" * 129, "a\x00"])
 async def test_a_key_never_names_another_place(tmp_path, key):
     folder = tmp_path / "mail"
 
-    assert isinstance(await failure(MailDrop(folder, SENDER), changed(key=key)), DeliveryRefusedError)
+    assert isinstance(await failure(FileMailer(folder, SENDER), changed(key=key)), DeliveryRefusedError)
     assert list(tmp_path.iterdir()) == []
 
 
 async def test_a_folder_that_cannot_be_written_to_may_be_later_and_keeps_no_half_of_a_letter(tmp_path):
     (tmp_path / "mail").write_text("a file")
-    assert isinstance(await failure(MailDrop(tmp_path / "mail", SENDER)), DeliveryFailedError)
+    assert isinstance(await failure(FileMailer(tmp_path / "mail", SENDER)), DeliveryFailedError)
 
     folder = tmp_path / "taken"
     (folder / f"{KEY}.eml" / "inside").mkdir(parents=True)
-    assert isinstance(await failure(MailDrop(folder, SENDER)), DeliveryFailedError)
+    assert isinstance(await failure(FileMailer(folder, SENDER)), DeliveryFailedError)
     assert [entry.name for entry in folder.iterdir()] == [f"{KEY}.eml"]
 
 
 async def test_a_folder_that_was_there_stays_as_open_as_it_was(tmp_path):
     tmp_path.chmod(0o755)
-    await MailDrop(tmp_path, SENDER).send(LETTER)
+    await FileMailer(tmp_path, SENDER).send(LETTER)
 
     assert tmp_path.stat().st_mode & 0o777 == 0o755
 
 
 @pytest.mark.parametrize("properties", [{"text": "\ud800"}, {"html": "\udfff"}, {"subject": "\ud800"}])
 async def test_a_letter_that_no_mail_can_carry_is_refused(tmp_path, properties):
-    assert isinstance(await failure(MailDrop(tmp_path, SENDER), changed(**properties)), DeliveryRefusedError)
+    assert isinstance(
+        await failure(FileMailer(tmp_path, SENDER), changed(**properties)), DeliveryRefusedError
+    )

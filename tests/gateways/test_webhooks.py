@@ -18,7 +18,7 @@ from journey_service.domain.actions.delivery import (
     Message,
     Receipt,
 )
-from journey_service.gateways.http_client import Outgoing
+from journey_service.gateways.http_client import HttpClient
 from journey_service.gateways.webhooks import Webhooks
 
 NEW, OLD, OTHERS = b"n" * 32, bytes(range(24)), b"o" * 32
@@ -72,7 +72,7 @@ async def receiving(answer):
 
 
 async def send(receiver, secrets=(NEW,), body=BODY, **options):
-    webhooks = Webhooks(Outgoing(trusted=[receiver.url]), **options)
+    webhooks = Webhooks(HttpClient(trusted=[receiver.url]), **options)
     return await webhooks.send(Message(KEY, f"{receiver.url}/hooks?of=7", body, secrets))
 
 
@@ -180,7 +180,7 @@ async def test_a_redirect_is_not_followed(status):
     async with receiving(answer_of(200)) as elsewhere:
         location = f"{elsewhere.url}/elsewhere"
         async with receiving(answer_of(status, Location=location)) as receiver:
-            webhooks = Webhooks(Outgoing(trusted=[receiver.url, elsewhere.url]))
+            webhooks = Webhooks(HttpClient(trusted=[receiver.url, elsewhere.url]))
             with pytest.raises(DeliveryFailedError) as failed:
                 await webhooks.send(Message(KEY, receiver.url, BODY, [NEW]))
 
@@ -267,7 +267,7 @@ async def test_any_body_is_sent_as_it_is(body):
 )
 async def test_a_destination_that_may_not_be_called_is_refused_for_good(url):
     with pytest.raises(DeliveryRefusedError) as refused:
-        await Webhooks(Outgoing()).send(Message(KEY, url, BODY, [NEW]))
+        await Webhooks(HttpClient()).send(Message(KEY, url, BODY, [NEW]))
 
     assert not refused.value.is_gone
     assert refused.value.status is None
@@ -277,7 +277,7 @@ async def test_a_destination_that_may_not_be_called_is_refused_for_good(url):
 @pytest.mark.parametrize("key", ["a\r\nx-forged: 1", "a\nb", "ä", " a"])
 async def test_a_key_never_begins_a_header_of_its_own(key):
     async with receiving(answer_of(200)) as receiver:
-        webhooks = Webhooks(Outgoing(trusted=[receiver.url]))
+        webhooks = Webhooks(HttpClient(trusted=[receiver.url]))
         with pytest.raises(DeliveryRefusedError):
             await webhooks.send(Message(key, receiver.url, BODY, [NEW]))
 

@@ -303,14 +303,14 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Applied:
+class AppliedEvent:
     """What is being applied: the event rules that hold by it, and whether it is a completed appointment."""
 
     rules: frozenset[Rule] = frozenset()
     visit: bool = False
 
 
-NOTHING = Applied()
+NOTHING = AppliedEvent()
 
 
 class _Customer:
@@ -363,7 +363,7 @@ class _Customer:
         entered = [self.map.stages[t.to_stage] for t in self.transitions]
         return [stage for stage in entered if stage.kind == "progress"][-1].retention_days
 
-    def _why(self, stage: Stage, now: datetime, applied: Applied) -> str | None:
+    def _why(self, stage: Stage, now: datetime, applied: AppliedEvent) -> str | None:
         """The trigger_event of the first rule of the stage that holds; None if none does."""
         for rule in stage.rules:
             if rule.trigger in EVENT_TRIGGERS:
@@ -376,7 +376,7 @@ class _Customer:
                 return SPECIAL_NAMES.get((rule.stage, rule.trigger), rule.trigger)
         return None
 
-    def _decision(self, now: datetime, applied: Applied) -> tuple[str, str] | None:
+    def _decision(self, now: datetime, applied: AppliedEvent) -> tuple[str, str] | None:
         """The one move to be made now, as (to_stage, trigger_event), leaving any pin out of account."""
         here = self.stage
         if here.kind == "risk" and applied.visit:
@@ -394,7 +394,7 @@ class _Customer:
                 return stage.key, why
         return None
 
-    def _decide(self, now: datetime, applied: Applied) -> bool:
+    def _decide(self, now: datetime, applied: AppliedEvent) -> bool:
         """Decide at now; whether the customer moved. For a pinned one the move is noted as suppressed."""
         move = self._decision(now, applied)
         if move is None:
@@ -465,9 +465,9 @@ class _Customer:
         of_type = [rule for rule in self.map.event_rules if rule.trigger == event.type]
         told = {"call_duration": event.call_duration, "total_amount": event.amount}
         rules = frozenset(rule for rule in of_type if rule.conditions_hold(told))
-        applied = Applied(rules, event.type == "appointment_completed")
+        applied = AppliedEvent(rules, event.type == "appointment_completed")
         if self.pin_until is not None:
-            self.held = Applied(self.held.rules | applied.rules, self.held.visit or applied.visit)
+            self.held = AppliedEvent(self.held.rules | applied.rules, self.held.visit or applied.visit)
         self._decide(now, applied)
         return True
 

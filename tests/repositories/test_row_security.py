@@ -198,7 +198,7 @@ async def seen_without(database: Database) -> dict[tuple[str, int], int]:
 
 async def seen_by(database: Database, company_id: int) -> dict[tuple[str, int], int]:
     """Which rows a company sees."""
-    return await database.run(company_id, lambda work: seen(work._connection))
+    return await database.run(company_id, lambda uow: seen(uow._connection))
 
 
 def all_of(company_id: int) -> dict[tuple[str, int], int]:
@@ -298,8 +298,8 @@ async def _is_done(database):
 
 
 async def _fails(database):
-    async def unit(work):
-        assert await seen(work._connection) == all_of(MINE)
+    async def unit(uow):
+        assert await seen(uow._connection) == all_of(MINE)
         raise LookupError
 
     with pytest.raises(LookupError):
@@ -307,25 +307,25 @@ async def _fails(database):
 
 
 async def _rolls_a_savepoint_back(database):
-    async def unit(work):
-        savepoint = await work._connection.begin_nested()
-        await work._connection.execute(text("SELECT set_config('app.company_id', '1002', true)"))
+    async def unit(uow):
+        savepoint = await uow._connection.begin_nested()
+        await uow._connection.execute(text("SELECT set_config('app.company_id', '1002', true)"))
         await savepoint.rollback()
-        assert await seen(work._connection) == all_of(MINE)
+        assert await seen(uow._connection) == all_of(MINE)
 
     await database.run(MINE, unit)
 
 
 async def _is_refused_a_statement(database):
-    async def unit(work):
-        await work._connection.execute(text("SELECT pg_sleep(60)"))
+    async def unit(uow):
+        await uow._connection.execute(text("SELECT pg_sleep(60)"))
 
     with pytest.raises(UnavailableError):
         await database.run(MINE, unit, timeout_ms=1)
 
 
 async def _is_alone(database):
-    await database.run(MINE, lambda work: seen(work._connection), is_alone=True)
+    await database.run(MINE, lambda uow: seen(uow._connection), is_exclusive=True)
 
 
 UNITS = {
@@ -347,8 +347,8 @@ async def test_a_connection_keeps_nothing_of_the_company_whose_unit_of_work(pool
 
 
 async def test_a_connection_keeps_nothing_of_the_company_whose_task_was_cancelled(pooled, url):
-    async def unit(work):
-        await work._connection.execute(text("SELECT pg_sleep(60)"))
+    async def unit(uow):
+        await uow._connection.execute(text("SELECT pg_sleep(60)"))
 
     task = asyncio.create_task(pooled.run(MINE, unit))
     async with connected(url) as watching:
@@ -377,11 +377,11 @@ async def test_no_row_of_another_company_in_many_switches_on_one_connection(pool
     assert wrong == 0
     print(f"0 wrong rows in {SWITCHES:,} switches of one connection")
 
-    async def plans(work):
+    async def plans(uow):
         asked = text(
             "SELECT sum(generic_plans), sum(custom_plans) FROM pg_prepared_statements WHERE statement = :asked"
         )
-        return (await work._connection.execute(asked, {"asked": EVERYTHING})).one()
+        return (await uow._connection.execute(asked, {"asked": EVERYTHING})).one()
 
     generic, custom = await pooled.run(MINE, plans)
     assert generic >= SWITCHES, "the plans were not those that serve any company"
@@ -733,8 +733,8 @@ async def test_a_policy_that_refuses_to_be_read_without_a_company_is_noticed(own
 
 
 async def test_a_company_that_outlives_its_transaction_is_noticed(pooled):
-    async def unit(work):
-        await work._connection.execute(text("SELECT set_config('app.company_id', '1001', false)"))
+    async def unit(uow):
+        await uow._connection.execute(text("SELECT set_config('app.company_id', '1001', false)"))
 
     await pooled.run(MINE, unit)
 

@@ -193,8 +193,8 @@ async def test_ledgers_cannot_be_rewritten_by_the_service(servers):
 async def test_a_company_sees_its_own_rows_only_and_writes_none_of_anothers(database, found_tenant):
     mine, other = await found_tenant(), await found_tenant()
 
-    async def spy(work):
-        connection = work._connection
+    async def spy(uow):
+        connection = uow._connection
         seen = {
             table: await connection.scalar(
                 text(f"SELECT count(*) FROM {table} WHERE {column} = :other"), {"other": other.id}
@@ -221,8 +221,8 @@ async def test_without_a_company_nothing_is_seen_even_on_a_connection_used_befor
     assert tenant.id > 0
     database = Database(servers.database_url, pool_size=1)
 
-    async def count(work):
-        return await work._connection.scalar(text("SELECT count(*) FROM api_keys"))
+    async def count(uow):
+        return await uow._connection.scalar(text("SELECT count(*) FROM api_keys"))
 
     try:
         assert await database.run(tenant.id, count) == 1

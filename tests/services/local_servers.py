@@ -20,11 +20,11 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.events.event import Event
-from journey_service.gateways.http_client import Outgoing
+from journey_service.gateways.http_client import HttpClient
 from journey_service.gateways.smtp import SmtpMailer
 from journey_service.gateways.webhooks import Webhooks
 from journey_service.services.actions import webhook_endpoints as endpoints
-from journey_service.services.actions.dispatcher import Courier, Post, publish
+from journey_service.services.actions.dispatcher import MessageSenders, OutboxDispatcher, publish
 from journey_service.services.actions.outbound_messages import Links
 from journey_service.services.customers.profiles import put_customer
 from journey_service.services.events.ingest import ingest
@@ -46,7 +46,7 @@ class Mailbox:
     """What a mail server was handed, in order, and what it says to that; `refusals` are what it says to recipients."""
 
     def __init__(self) -> None:
-        self.letters: list[EmailMessage] = []
+        self.emails: list[EmailMessage] = []
         self.refusals: dict[str, str] = {}
         self.verdict = "250 OK"
 
@@ -57,25 +57,25 @@ class Mailbox:
         return "250 OK"
 
     async def handle_DATA(self, _server, _session, envelope):  # noqa: N802  # likewise
-        self.letters.append(email.message_from_bytes(envelope.content, policy=email.policy.default))
+        self.emails.append(email.message_from_bytes(envelope.content, policy=email.policy.default))
         return self.verdict
 
     @property
     def subjects(self) -> list[str]:
         """What the letters are about, sorted: those that leave the house together may come in any order."""
-        return sorted(letter["Subject"] for letter in self.letters)
+        return sorted(mail["Subject"] for mail in self.emails)
 
 
-def body_of(letter: EmailMessage, kind: str = "plain") -> str:
+def body_of(mail: EmailMessage, kind: str = "plain") -> str:
     """What a reader is shown."""
-    part = letter.get_body((kind,))
+    part = mail.get_body((kind,))
     assert part is not None
     return part.get_content().replace("\r\n", "\n")
 
 
-def unsubscribe_token(letter: EmailMessage) -> str:
+def unsubscribe_token(mail: EmailMessage) -> str:
     """The token of the link at the end of a letter, as its reader finds it."""
-    [token] = re.findall(r"https://journey\.example/api/v1/unsubscribe/(\S+)", body_of(letter))
+    [token] = re.findall(r"https://journey\.example/api/v1/unsubscribe/(\S+)", body_of(mail))
     return token
 
 
@@ -220,7 +220,7 @@ async def surroundings():
         system.url = f"http://127.0.0.1:{hooks.sockets[0].getsockname()[1]}"
         mailer = SmtpMailer(f"smtp://127.0.0.1:{mails.sockets[0].getsockname()[1]}", SENDER)
         stack.push_async_callback(system.close)
-        yield mailbox, system, Post(Webhooks(Outgoing(trusted=[system.url])), mailer, LINKS)
+        yield mailbox, system, MessageSenders(Webhooks(HttpClient(trusted=[system.url])), mailer, LINKS)
 
 
 # ---- a company among them
@@ -240,9 +240,9 @@ class Quarter:
         return [id_ for id_ in await self.database.dispatch(unit) if id_ in self.ids]
 
 
-def courier_of(database, post: Post, *ids: int, **options: float) -> Courier:
+def dispatcher_for(database, post: MessageSenders, *ids: int, **options: float) -> OutboxDispatcher:
     """Whoever sees to the outboxes of these companies."""
-    return Courier(Quarter(database, frozenset(ids)), post, **options)
+    return OutboxDispatcher(Quarter(database, frozenset(ids)), post, **options)
 
 
 @dataclass
@@ -253,7 +253,7 @@ class Salon:
     id: int
     mailbox: Mailbox
     system: System
-    post: Post
+    post: MessageSenders
     endpoint_id: int = 0
     _visits: int = field(default=0)
 
@@ -293,18 +293,18 @@ class Salon:
 
     async def until(self, at: datetime) -> None:
         """Move the clock, and let everything leave the house that is to."""
-        await advance(self.database, self.id, at, actor=BY, patience_seconds=None)
+        await advance(self.database, self.id, at, actor=BY, timeout_seconds=None)
         await self.deliver()
 
     async def deliver(self) -> None:
         """Let everything leave the house that is to."""
         await publish(self.database, self.id)
         async with asyncio.timeout(LONG):
-            await self.courier().drain()
+            await self.outbox_dispatcher().drain()
 
-    def courier(self, **options: float) -> Courier:
+    def outbox_dispatcher(self, **options: float) -> OutboxDispatcher:
         """Whoever sees to this company's outbox."""
-        return courier_of(self.database, self.post, self.id, **options)
+        return dispatcher_for(self.database, self.post, self.id, **options)
 
     async def log(self, *columns: str, where: str = "true") -> list[tuple[Any, ...]]:
         """Actions of customers in the order in which they were planned: by default name, number, state and reason."""

@@ -2,11 +2,12 @@
 
 from zoneinfo import ZoneInfo
 
+from oracle.metrics import ActionRow, CustomerRow, EventRow, MoveRow, SnapshotMetrics, StageRow
+
 from ledger import rows
-from oracle.figures import ActionRow, CustomerRow, EventRow, Figures, MoveRow, StageRow
 
 
-async def literal(database, company_id: int) -> Figures:
+async def literal(database, company_id: int) -> SnapshotMetrics:
     """Every row of a company, as the oracle reads it."""
     [company] = await rows(
         database,
@@ -56,7 +57,7 @@ async def literal(database, company_id: int) -> Figures:
         "SELECT customer_id, current_stage, stage_entered_at, risk_score, last_appointment_at, lifetime_value"
         " FROM customer_relationships WHERE company_id = :company",
     )
-    return Figures(
+    return SnapshotMetrics(
         company.now,
         ZoneInfo(company.timezone),
         company.map_version,

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from journey_service.services.batching import Together
+from journey_service.services.batching import Batcher
 
 
 async def test_what_is_asked_while_others_are_answered_goes_together_next():
@@ -16,11 +16,11 @@ async def test_what_is_asked_while_others_are_answered_goes_together_next():
         await gate.wait()
         return [item * 10 for item in items]
 
-    together = Together(act)
-    asked = [asyncio.create_task(together.ask(number)) for number in range(3)]
+    together = Batcher(act)
+    asked = [asyncio.create_task(together.submit(number)) for number in range(3)]
     while not lists:
         await asyncio.sleep(0)
-    late = [asyncio.create_task(together.ask(number)) for number in (7, 8)]
+    late = [asyncio.create_task(together.submit(number)) for number in (7, 8)]
     await asyncio.sleep(0)
     gate.set()
 
@@ -34,11 +34,11 @@ async def test_a_failure_is_told_to_those_who_were_in_it_and_the_next_are_answer
             raise ValueError("not thirteen")
         return list(items)
 
-    together = Together(act)
+    together = Batcher(act)
     with pytest.raises(ValueError, match="thirteen"):
-        await together.ask(13)
+        await together.submit(13)
 
-    assert await together.ask(14) == 14
+    assert await together.submit(14) == 14
 
 
 async def test_somebody_who_goes_away_leaves_the_others_their_answers():
@@ -49,8 +49,8 @@ async def test_somebody_who_goes_away_leaves_the_others_their_answers():
         await gate.wait()
         return list(items)
 
-    together = Together(act)
-    leaves, stays = asyncio.create_task(together.ask(1)), asyncio.create_task(together.ask(2))
+    together = Batcher(act)
+    leaves, stays = asyncio.create_task(together.submit(1)), asyncio.create_task(together.submit(2))
     await begun.wait()
     leaves.cancel()
     gate.set()

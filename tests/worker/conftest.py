@@ -13,7 +13,7 @@ from journey_service.domain.access.actors import Actor
 from journey_service.embedded import Servers
 from journey_service.repositories import migrations as migrating
 from journey_service.repositories.database import Database
-from journey_service.services.companies.provisioning import NewCompany, found_company
+from journey_service.services.companies.provisioning import NewCompany, create_company
 
 _numbers = count(1)
 
@@ -41,7 +41,7 @@ class Ground:
     async def found(self, **properties: object) -> int:
         """A company; keywords are those of NewCompany."""
         new = NewCompany(**{"name": "A test", "timezone": "UTC", "currency": "EUR", **properties})
-        return (await found_company(self.database, new, author=Actor("tests"))).company.id
+        return (await create_company(self.database, new, author=Actor("tests"))).company.id
 
     async def ask(self, sql: str, *values: object) -> object:
         """One value, as the owner of everything sees it."""

@@ -12,7 +12,7 @@ from journey_service.domain.errors import JourneyServiceError
 from journey_service.domain.events.event import Event
 from journey_service.repositories.journeys import scores
 from journey_service.services.events.ingest import ingest
-from journey_service.services.job_registry import KINDS
+from journey_service.services.job_registry import JOB_HANDLERS
 from journey_service.services.jobs import get_job, run_job
 from journey_service.services.journeys.evaluation import queue_evaluation
 from journey_service.services.journeys.rescoring import queue_rescore
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.big
 T0 = datetime(2026, 1, 5, 12, tzinfo=UTC)
 CUSTOMERS = 400
 TELLERS = 6
-ROUNDS = 12
+POLLING_TASKS = 12
 
 
 async def _deadlocks(ground):
@@ -54,7 +54,7 @@ async def _tell(ground, company_id, teller):
     """Batches of events about customers in any order, each a few at once."""
     chance = random.Random(teller)
     told = 0
-    for number in range(ROUNDS):
+    for number in range(POLLING_TASKS):
         batch = [
             Event("t", f"{teller} {number} {customer_id}", customer_id, "payment_received", T0, 100)
             for customer_id in chance.sample(range(CUSTOMERS), 40)
@@ -67,11 +67,11 @@ async def _tell(ground, company_id, teller):
 async def _work(ground, company_id):
     """Rescoring with everything to write, evaluation and sweep, again and again."""
     done = []
-    for _ in range(ROUNDS // 2):
+    for _ in range(POLLING_TASKS // 2):
         await _spoil(ground)
         for queue in (queue_rescore, queue_evaluation):
             job_id = await queue(ground.database, company_id, actor=Actor("tests"))
-            await run_job(ground.database, company_id, job_id, KINDS)
+            await run_job(ground.database, company_id, job_id, JOB_HANDLERS)
             done.append((await get_job(ground.database, company_id, job_id)).status)
         await Sweeper(ground.database).sweep()
     return done
@@ -87,12 +87,12 @@ async def test_bulk_work_and_online_traffic_never_wait_for_each_other_in_a_circl
 
     print(f"{await _deadlocks(ground) - before} deadlocks, {sum(told)} events told beside {len(done)} jobs")
     assert await _deadlocks(ground) == before
-    assert told == [ROUNDS * 40] * TELLERS
+    assert told == [POLLING_TASKS * 40] * TELLERS
     assert set(done) == {"done"}
     [(events,)] = await rows(
         ground.database, company_id, "SELECT count(*) FROM journey_events WHERE company_id = :company"
     )
-    assert events == CUSTOMERS + TELLERS * ROUNDS * 40
+    assert events == CUSTOMERS + TELLERS * POLLING_TASKS * 40
     assert await faults(ground.database, company_id) == []
 
 
@@ -122,7 +122,7 @@ async def test_bulk_work_holds_few_customers_at_a_time(ground):
     def look(job):
         held.append(job.counts.get("changed", 0))
 
-    await run_job(ground.database, company_id, job_id, KINDS, on_progress=look)
+    await run_job(ground.database, company_id, job_id, JOB_HANDLERS, on_progress=look)
 
     steps = [after - before for before, after in zip([0, *held], held, strict=False)]
     assert sum(steps) == CUSTOMERS

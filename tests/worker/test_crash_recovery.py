@@ -18,7 +18,7 @@ from journey_service.domain.companies.policy import DEFAULT_POLICY
 from journey_service.domain.events.event import Event
 from journey_service.domain.journeys import scoring
 from journey_service.repositories.journeys.relationships import COLUMNS, to_standing
-from journey_service.services.access.credentials import KeyWish, create_key
+from journey_service.services.access.credentials import KeyRequest, create_key
 from journey_service.services.events.ingest import ingest
 from ledger import faults, journeys, rows
 from processes import Process, Redis, Server, free_port
@@ -153,14 +153,14 @@ async def _wrong(ground, company_id, as_of):
     )
     wrong = []
     for row in found:
-        standing = to_standing(row)
-        facts = standing.relationship.facts
+        stored = to_standing(row)
+        facts = stored.relationship.facts
         scores = (
             scoring.engagement(facts, DEFAULT_POLICY, as_of),
             scoring.risk(facts, DEFAULT_POLICY, as_of),
         )
-        if (standing.engagement, standing.risk) != scores:
-            wrong.append(standing.relationship.customer_id)
+        if (stored.engagement, stored.risk) != scores:
+            wrong.append(stored.relationship.customer_id)
     return wrong
 
 
@@ -221,7 +221,7 @@ async def test_a_night_survives_kills_two_schedulers_and_an_emptied_redis_and_sc
 async def test_work_goes_on_while_redis_is_emptied_frozen_and_dead(ground, redis):
     company_id = await ground.found(test_clock=T0)
     key = await create_key(
-        ground.database, company_id, KeyWish("tests", ["*"]), pepper=PEPPER, by=Actor("tests")
+        ground.database, company_id, KeyRequest("tests", ["*"]), pepper=PEPPER, by=Actor("tests")
     )
     headers = {"Authorization": f"Bearer {key.token}"}
     environment = ground.environment(redis.url)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from fastapi import Depends, Header, Path, Request, Security
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
 
-from journey_service.api.dependencies import House, HouseDep
+from journey_service.api.dependencies import AppState, AppStateDep
 from journey_service.domain.access.actors import OPERATE, SELF, Actor
 from journey_service.domain.companies.errors import CompanyNotFoundError
 from journey_service.domain.errors import ForbiddenError, UnauthenticatedError, UnavailableError
@@ -51,9 +51,9 @@ class Caller:
     actor: Actor
 
 
-def cookie_name(house: House) -> str:
+def cookie_name(app_state: AppState) -> str:
     """Under which name a browser keeps its session here."""
-    return SESSION_COOKIE if house.is_over_tls else SESSION_COOKIE.removeprefix("__Host-")
+    return SESSION_COOKIE if app_state.is_over_tls else SESSION_COOKIE.removeprefix("__Host-")
 
 
 def actor_of(request: Request, name: str, *, is_operator: bool = False, reason: str | None = None) -> Actor:
@@ -67,21 +67,21 @@ def actor_of(request: Request, name: str, *, is_operator: bool = False, reason: 
 
 async def authenticated(
     request: Request,
-    house: HouseDep,
+    app_state: AppStateDep,
     credential: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
     _: Annotated[str | None, Depends(_cookie)],
 ) -> Principal:
     """Who is calling. No credential is answered like one that is not known, and before anything else."""
-    session = request.cookies.get(cookie_name(house))
+    session = request.cookies.get(cookie_name(app_state))
     if "authorization" in request.headers or session is None:
-        return await _recognise(house, "bearer", "" if credential is None else credential.credentials)
-    principal = await _recognise(house, "session", session)
+        return await _recognise(app_state, "bearer", "" if credential is None else credential.credentials)
+    principal = await _recognise(app_state, "session", session)
     if request.method not in _SAFE:
-        check_own_origin(request, house)
+        check_own_origin(request, app_state)
     return principal
 
 
-def check_own_origin(request: Request, house: House) -> None:
+def check_own_origin(request: Request, app_state: AppState) -> None:
     """Refuse what another site has made a browser send: it says itself where the request comes from.
 
     Raises ForbiddenError, also for whoever does not say it.
@@ -89,8 +89,8 @@ def check_own_origin(request: Request, house: House) -> None:
     origin = request.headers.get("origin")
     if origin is None:
         is_own = request.headers.get("sec-fetch-site") == "same-origin"
-    elif house.settings.public_url is not None:
-        is_own = origin == house.settings.public_url
+    elif app_state.settings.public_url is not None:
+        is_own = origin == app_state.settings.public_url
     else:
         # A browser lets no script choose either of the two.
         is_own = urlsplit(origin).netloc == request.headers.get("host")
@@ -98,35 +98,35 @@ def check_own_origin(request: Request, house: House) -> None:
         raise ForbiddenError("With a session, changes are taken from the service's own pages only.")
 
 
-async def _recognise(house: House, kind: str, token: str) -> Principal:
+async def _recognise(app_state: AppState, kind: str, token: str) -> Principal:
     # A credential is looked up once in a while, not once a request; an ended one lives on for two seconds at most.
     digest = blake2b(f"{kind}:{token}".encode(), digest_size=32).digest()
     now = time.monotonic()
-    known = house.remembered.get(digest)
+    known = app_state.credential_cache.get(digest)
     if known is not None and known[1] > now:
         return known[0]
-    caller = await _look_up(house, kind, token)
-    if len(house.remembered) >= _REMEMBERED_KEYS:
-        house.remembered.clear()
-    house.remembered[digest] = (caller, now + _REMEMBERED_SECONDS)
+    caller = await _look_up(app_state, kind, token)
+    if len(app_state.credential_cache) >= _REMEMBERED_KEYS:
+        app_state.credential_cache.clear()
+    app_state.credential_cache[digest] = (caller, now + _REMEMBERED_SECONDS)
     return caller
 
 
-async def _look_up(house: House, kind: str, token: str) -> Principal:
+async def _look_up(app_state: AppState, kind: str, token: str) -> Principal:
     if kind == "session":
-        return await sessions.find_session(house.database, token)
+        return await sessions.find_session(app_state.database, token)
     if credentials.is_key(token):
-        pepper = house.settings.key_pepper.get_secret_value()
-        return await credentials.authenticate(house.database, token, pepper=pepper)
-    if house.identity is None:
+        pepper = app_state.settings.key_pepper.get_secret_value()
+        return await credentials.authenticate(app_state.database, token, pepper=pepper)
+    if app_state.identity is None:
         raise UnauthenticatedError("The credential is not valid.")
-    verified = await house.identity.verify(token)
+    verified = await app_state.identity.verify(token)
     return credentials.principal_of(
         verified.subject,
         verified.claims,
         is_for_operators=verified.is_for_operators,
-        company_claim=house.settings.oidc_company_claim,
-        role_claim=house.settings.oidc_role_claim,
+        company_claim=app_state.settings.oidc_company_claim,
+        role_claim=app_state.settings.oidc_role_claim,
     )
 
 
@@ -162,24 +162,24 @@ async def principal(
     return _unnoted(request, Caller(caller, x_company_id, actor))
 
 
-async def onlooker(
+async def audited_caller(
     request: Request,
-    house: HouseDep,
+    app_state: AppStateDep,
     scopes: SecurityScopes,  # noqa: ARG001  # those of the route; FastAPI hands them on
     caller: Annotated[Caller, Depends(principal)],
 ) -> Caller:
     """The same, for routes that leave no row in the audit log: what an operator does there is written down first."""
-    await note_operator(request, house, caller)
+    await note_operator(request, app_state, caller)
     return caller
 
 
-async def note_operator(request: Request, house: House, caller: Caller) -> None:
+async def note_operator(request: Request, app_state: AppState, caller: Caller) -> None:
     """Write down which route an operator has called for a company, and about which customer."""
     request.scope.pop(_UNNOTED, None)
     asked = request.path_params.get("customer_id", "")
     customer_id = int(asked) if _ID.fullmatch(asked) else None
-    await audit.note_presence(
-        house.database,
+    await audit.record_operator_access(
+        app_state.database,
         caller.company_id,
         request.scope["route"].name,
         by=caller.actor,
@@ -193,13 +193,13 @@ async def note_refused(request: Request) -> None:
     if caller is not None:
         # Of a company that is not there nothing is written; without a database nothing can be.
         with contextlib.suppress(CompanyNotFoundError, UnavailableError):
-            await note_operator(request, request.app.state.house, caller)
+            await note_operator(request, request.app.state.app_state, caller)
 
 
 CompanyId = Annotated[int, Path(ge=1, le=MAX_ID)]
 
 
-async def clock_keeper(
+async def clock_caller(
     request: Request,
     scopes: SecurityScopes,
     company_id: CompanyId,
@@ -232,35 +232,35 @@ def _check_scopes(caller: Principal, scopes: SecurityScopes) -> None:
             raise ForbiddenError(f"The credential lacks the scope {scope!r}.")
 
 
-AUTHORISERS: Final = (principal, onlooker, clock_keeper)
+AUTHORISERS: Final = (principal, audited_caller, clock_caller)
 """What stands between a route and whoever calls it; each asks for the scopes that the route declares."""
 
 
-def acting(scope: str) -> Any:  # noqa: ANN401  # an annotation
+def requires_scope(scope: str) -> Any:  # noqa: ANN401  # an annotation
     """The annotation of a caller who holds the scope, of a route whose service writes the act down itself."""
     return Annotated[Caller, Security(principal, scopes=[scope])]
 
 
-def looking(scope: str) -> Any:  # noqa: ANN401  # an annotation
+def requires_scope_audited(scope: str) -> Any:  # noqa: ANN401  # an annotation
     """The annotation of a caller who holds the scope, of a route that writes nothing down of who called it."""
-    return Annotated[Caller, Security(onlooker, scopes=[scope])]
+    return Annotated[Caller, Security(audited_caller, scopes=[scope])]
 
 
-EventWriter = looking("events:write")
+EventWriter = requires_scope_audited("events:write")
 """The ledger of events is the record of what was told; an operator's presence is noted."""
-HistoryWriter = acting("events:write")
-CustomerReader = looking("customers:read")
-CustomerWriter = acting("customers:write")
-JourneyWriter = acting("journeys:write")
-Privacy = acting("privacy")
-StageReader = looking("stages:read")
-StageDrafter = looking("stages:write")
-StageWriter = acting("stages:write")
-ActionReader = looking("actions:read")
-ActionWriter = acting("actions:write")
-AnalyticsReader = looking("analytics:read")
-AdminReader = looking("admin")
-Admin = acting("admin")
-ClockKeeper = Annotated[Caller, Security(clock_keeper, scopes=["admin"])]
-Operator = acting(OPERATE)
-Anybody = acting(SELF)
+HistoryWriter = requires_scope("events:write")
+CustomerReader = requires_scope_audited("customers:read")
+CustomerWriter = requires_scope("customers:write")
+JourneyWriter = requires_scope("journeys:write")
+Privacy = requires_scope("privacy")
+StageReader = requires_scope_audited("stages:read")
+StageDrafter = requires_scope_audited("stages:write")
+StageWriter = requires_scope("stages:write")
+ActionReader = requires_scope_audited("actions:read")
+ActionWriter = requires_scope("actions:write")
+AnalyticsReader = requires_scope_audited("analytics:read")
+AdminReader = requires_scope_audited("admin")
+Admin = requires_scope("admin")
+ClockKeeper = Annotated[Caller, Security(clock_caller, scopes=["admin"])]
+Operator = requires_scope(OPERATE)
+Anybody = requires_scope(SELF)

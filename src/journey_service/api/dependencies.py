@@ -17,14 +17,14 @@ from journey_service.api.schema_fields import Instant
 from journey_service.domain.actions.delivery import Messenger
 from journey_service.domain.errors import InvalidInputError, PreconditionMissingError
 from journey_service.domain.events.event import MAX_ID
-from journey_service.gateways.http_client import Outgoing
+from journey_service.gateways.http_client import HttpClient
 from journey_service.gateways.oidc import IdentityProvider
-from journey_service.gateways.worker_wakeup import Doorbell
+from journey_service.gateways.worker_wakeup import WorkerWakeup
 from journey_service.repositories.database import Database
 from journey_service.services.access.credentials import Principal
-from journey_service.services.actions.event_stream import Feed
-from journey_service.services.events.ingest_batcher import Intake
-from journey_service.services.operations.monitoring import Watch
+from journey_service.services.actions.event_stream import EventStream
+from journey_service.services.events.ingest_batcher import IngestBatcher
+from journey_service.services.operations.monitoring import CompanyMetricsCache
 from journey_service.services.operations.schedule import ACTIONS, NEWS
 from journey_service.settings import Settings
 
@@ -36,19 +36,19 @@ _TAGS: Final = re.compile(rf"\s*{_TAG}(?:\s*,\s*{_TAG})*\s*")
 
 
 @dataclass(slots=True)
-class House:
+class AppState:
     """What one process keeps for as long as it runs."""
 
     settings: Settings
     database: Database
-    intake: Intake
-    doorbell: Doorbell | None
+    ingest_batcher: IngestBatcher
+    worker_wakeup: WorkerWakeup | None
     messenger: Messenger
-    feed: Feed
-    watch: Watch
-    outgoing_for_webhooks: Outgoing
+    event_stream: EventStream
+    company_metrics: CompanyMetricsCache
+    outgoing_for_webhooks: HttpClient
     identity: IdentityProvider | None = None
-    remembered: dict[bytes, tuple[Principal, float]] = field(default_factory=dict)
+    credential_cache: dict[bytes, tuple[Principal, float]] = field(default_factory=dict)
 
     @property
     def is_over_tls(self) -> bool:
@@ -56,29 +56,29 @@ class House:
         public = self.settings.public_url
         return self.settings.is_production if public is None else public.startswith("https:")
 
-    def ring(self, round_: str) -> None:
+    def wake(self, round_: str) -> None:
         """Tell the workers that there is something to do; they would find it within seconds anyway."""
-        if self.doorbell is not None:
-            self.doorbell.ring(round_)
+        if self.worker_wakeup is not None:
+            self.worker_wakeup.wake(round_)
 
-    def ring_for_moves(self) -> None:
+    def wake_for_transitions(self) -> None:
         """Have what moves call for begun at once: news put in order, actions that are due."""
-        self.ring(NEWS)
-        self.ring(ACTIONS)
+        self.wake(NEWS)
+        self.wake(ACTIONS)
 
-    def leave_to_workers(self, status: str, response: Response) -> None:
+    def respond_accepted(self, status: str, response: Response) -> None:
         """Have a job that was not done while the caller waited begun at once, and answer with 202."""
         if status in ("queued", "running"):
-            self.ring("jobs")
+            self.wake("jobs")
             response.status_code = 202
 
 
-async def house(request: Request) -> House:
+async def app_state(request: Request) -> AppState:
     """The process's house."""
-    return cast("House", request.app.state.house)
+    return cast("AppState", request.app.state.app_state)
 
 
-HouseDep = Annotated[House, Depends(house)]
+AppStateDep = Annotated[AppState, Depends(app_state)]
 
 CustomerId = Annotated[
     int, Path(ge=0, le=MAX_ID, description="The caller's own id of the customer", examples=[4711])

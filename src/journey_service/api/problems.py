@@ -178,7 +178,10 @@ def _invalid(request: Request, found: Sequence[Any]) -> errors.JourneyServiceErr
             except (UnsupportedMediaTypeError, errors.MalformedError) as error:
                 return error
     return errors.InvalidInputError(
-        [errors.Fault(_pointer(fault["loc"]), fault["msg"].removeprefix("Value error, ")) for fault in found]
+        [
+            errors.FieldError(_pointer(fault["loc"]), fault["msg"].removeprefix("Value error, "))
+            for fault in found
+        ]
     )
 
 

@@ -27,10 +27,10 @@ def when_told_to_stop(act: Callable[[], Coroutine[Any, Any, None]]) -> Iterator[
         begun.add(task)
         task.add_done_callback(begun.discard)
 
-    def handle(number: int, frame: FrameType | None) -> None:
+    def handle(number: int, query: FrameType | None) -> None:
         with suppress(RuntimeError):  # the loop is over: so is whatever ran in it
             loop.call_soon_threadsafe(begin)
-        former[number](number, frame)
+        former[number](number, query)
 
     if threading.current_thread() is threading.main_thread():
         for each in _SIGNALS:

@@ -5,10 +5,10 @@ from typing import Annotated
 import typer
 
 from journey_service.cli.terminal import (
+    CommandContext,
     CompanyId,
     DataDir,
-    Place,
-    at_the_command_line,
+    cli_actor,
     say,
     say_table,
     with_database,
@@ -18,7 +18,7 @@ from journey_service.domain.access.records import StoredKey
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.events.event import MAX_ID
 from journey_service.services.access import credentials, sessions
-from journey_service.services.access.credentials import KeyWish, allowed
+from journey_service.services.access.credentials import KeyRequest, allowed
 
 OwnerId = Annotated[
     int, typer.Option("--company", min=0, max=MAX_ID, help="The company's id; 0 for the operators' own keys.")
@@ -44,25 +44,25 @@ def create(
         raise typer.BadParameter("Name either a --company or --operator.")
     scopes = scope or ([EVERYTHING] if role is None else [])
     usual = Role.OPERATOR if operator else Role.ADMIN if EVERYTHING in scopes else Role.SERVICE
-    wish = KeyWish(name, scopes, role or usual)
+    wish = KeyRequest(name, scopes, role or usual)
 
-    async def work(place: Place) -> str:
+    async def uow(place: CommandContext) -> str:
         new = await credentials.create_key(
             place.database,
             credentials.OPERATORS if company is None else company,
             wish,
             pepper=_pepper(place),
-            by=at_the_command_line("keys create"),
+            by=cli_actor("keys create"),
         )
         return new.token
 
-    say(with_database(data_dir, work))
+    say(with_database(data_dir, uow))
 
 
 def list_(company: OwnerId, data_dir: DataDir = None) -> None:
     """List keys; their secrets are kept nowhere."""
 
-    async def work(place: Place) -> None:
+    async def uow(place: CommandContext) -> None:
         found = await credentials.list_keys(place.database, company, after="", limit=1_000)
         say_table(
             ("key", "state", "role", "may", "last used", "takes the place of", "name"),
@@ -80,7 +80,7 @@ def list_(company: OwnerId, data_dir: DataDir = None) -> None:
             ],
         )
 
-    with_database(data_dir, work)
+    with_database(data_dir, uow)
 
 
 def rotate(
@@ -93,28 +93,28 @@ def rotate(
 ) -> None:
     """Make the successor of a key and print it, this once; the old one ends by itself."""
 
-    async def work(place: Place) -> str:
+    async def uow(place: CommandContext) -> str:
         new = await credentials.rotate_key(
             place.database,
             company,
             key_id,
             overlap_seconds=round(overlap_days * _DAY),
             pepper=_pepper(place),
-            by=at_the_command_line("keys rotate"),
+            by=cli_actor("keys rotate"),
         )
         return new.token
 
-    say(with_database(data_dir, work))
+    say(with_database(data_dir, uow))
 
 
 def revoke(key_id: Annotated[str, typer.Argument()], company: OwnerId, data_dir: DataDir = None) -> None:
     """End a key, and every session opened with it."""
 
-    async def work(place: Place) -> None:
-        by = at_the_command_line("keys revoke")
+    async def uow(place: CommandContext) -> None:
+        by = cli_actor("keys revoke")
         await credentials.revoke_key(place.database, company, key_id, by=by)
 
-    with_database(data_dir, work)
+    with_database(data_dir, uow)
 
 
 def sign_in_link(
@@ -127,14 +127,14 @@ def sign_in_link(
     if role is Role.OPERATOR:
         raise typer.BadParameter("An operator is of no company; sign in with a key.")
 
-    async def work(place: Place) -> str:
-        by = at_the_command_line("sign-in-link")
+    async def uow(place: CommandContext) -> str:
+        by = cli_actor("sign-in-link")
         return await sessions.create_link(place.database, company, role, by=by)
 
-    say(f"{address.rstrip('/')}/sign-in/link/{with_database(data_dir, work)}")
+    say(f"{address.rstrip('/')}/sign-in/link/{with_database(data_dir, uow)}")
 
 
-def _pepper(place: Place) -> str:
+def _pepper(place: CommandContext) -> str:
     if not place.pepper:
         raise InvalidInputError.at("JOURNEY_KEY_PEPPER", "must be what the service is started with")
     return place.pepper

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from journey_service.cli.api_keys import OwnerId
-from journey_service.cli.terminal import AsJson, DataDir, Place, say_json, say_table, with_database
+from journey_service.cli.terminal import AsJson, CommandContext, DataDir, say_json, say_table, with_database
 from journey_service.domain.access.records import Audited, AuditWanted
 from journey_service.services.access.audit import list_audit
 
@@ -20,11 +20,11 @@ def audit(
 ) -> None:
     """Show the audit log of a company, newest first; that of the operators is company 0's."""
 
-    async def work(place: Place) -> list[Audited]:
+    async def uow(place: CommandContext) -> list[Audited]:
         wanted = AuditWanted(action=action, customer_id=customer)
         return [*await list_audit(place.database, company, wanted, before=None, limit=limit)]
 
-    rows = with_database(data_dir, work)
+    rows = with_database(data_dir, uow)
     if as_json:
         say_json({"items": [_shown(row) for row in rows]})
         return

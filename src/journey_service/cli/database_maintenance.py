@@ -7,13 +7,13 @@ from dataclasses import asdict
 import typer
 
 from journey_service.cli.terminal import (
-    NOT_AS_IT_SHOULD_BE,
+    EXIT_FINDINGS,
     AsJson,
     DataDir,
     bar,
-    complain,
-    mention,
     owner_url,
+    print_error,
+    print_note,
     say,
     say_json,
     say_table,
@@ -40,7 +40,7 @@ def optimize_queries(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     else:
         _tell(report)
     if not report.is_sound:
-        raise typer.Exit(NOT_AS_IT_SHOULD_BE)
+        raise typer.Exit(EXIT_FINDINGS)
 
 
 def _shown(report: Report) -> Mapping[str, object]:
@@ -107,7 +107,7 @@ def _tell(report: Report) -> None:
         rows = [(f"{each.seconds:.3f}", each.calls, each.statement) for each in report.statements]
         say_table((heading, "calls", "statement"), rows)
     for note in report.notes:
-        mention(note)
+        print_note(note)
     _warn(report)
 
 
@@ -119,15 +119,15 @@ def _whose(report: Report) -> str:
 
 def _warn(report: Report) -> None:
     for table, reason in report.left_out:
-        complain(f"The statistics of {table} were left as they are: the table {reason}.")
+        print_error(f"The statistics of {table} were left as they are: the table {reason}.")
     for bloated in report.bloated:
-        complain(f"{dead_share(bloated):.0%} of {bloated.name} are dead rows: VACUUM it.")
+        print_error(f"{dead_share(bloated):.0%} of {bloated.name} are dead rows: VACUUM it.")
     for index in report.invalid:
-        complain(
+        print_error(
             f"The index {index.name} of {index.table} is invalid: REINDEX INDEX CONCURRENTLY {index.name}."
         )
     for table, index_name in report.missing:
-        complain(f"The index {index_name} of {table} is missing: this version is written for it.")
+        print_error(f"The index {index_name} of {table} is missing: this version is written for it.")
 
 
 def _size(number: int) -> str:

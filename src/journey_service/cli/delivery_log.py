@@ -6,17 +6,17 @@ import typer
 
 from journey_service.cli.terminal import (
     AsJson,
+    CommandContext,
     CompanyId,
     DataDir,
-    Place,
-    at_the_command_line,
-    mention,
+    cli_actor,
+    print_note,
     say_json,
     say_table,
     with_database,
 )
 from journey_service.domain.actions.action import State
-from journey_service.domain.actions.records import ActionsWanted, Listed
+from journey_service.domain.actions.records import ActionsWanted, DeliveryLogRow
 from journey_service.domain.actions.stage_actions import Channel
 from journey_service.services.actions.delivery_log import list_actions, retry_action
 
@@ -40,14 +40,14 @@ def deliveries(
         customer_id=customer,
     )
 
-    async def work(place: Place) -> list[Listed]:
+    async def uow(place: CommandContext) -> list[DeliveryLogRow]:
         found = [*await list_actions(place.database, company, wanted)]
         if not retry:
             return found
-        by = at_the_command_line("deliveries")
+        by = cli_actor("deliveries")
         return [await retry_action(place.database, company, one.id, by=by) for one in found]
 
-    rows = with_database(data_dir, work)
+    rows = with_database(data_dir, uow)
     if as_json:
         say_json({"items": [_shown(row) for row in rows]})
         return
@@ -68,10 +68,10 @@ def deliveries(
         ],
     )
     if retry:
-        mention(f"{len(rows)} were dead and are pending again; a worker sees to it.")
+        print_note(f"{len(rows)} were dead and are pending again; a worker sees to it.")
 
 
-def _shown(row: Listed) -> dict[str, Any]:
+def _shown(row: DeliveryLogRow) -> dict[str, Any]:
     names = (
         *("id", "customer_id", "stage", "name", "number", "campaign_id", "endpoint_id", "state", "reason"),
         *("attempts", "due_at", "finished_at", "last_error", "last_status", "created_at"),

@@ -7,12 +7,12 @@ import orjson
 import typer
 
 from journey_service.cli.terminal import (
+    CommandContext,
     DataDir,
     MaybeCompanyId,
-    Place,
-    at_the_command_line,
-    companies_meant,
+    cli_actor,
     say,
+    select_companies,
     with_database,
 )
 from journey_service.domain.errors import InvalidInputError
@@ -22,8 +22,8 @@ from journey_service.services.customers.privacy import list_tombstones, reapply_
 def keep(company: MaybeCompanyId = None, data_dir: DataDir = None) -> None:
     """Print what is kept of everybody erased, one JSON object a line: hashes that name nobody without the secret."""
 
-    async def work(place: Place) -> None:
-        for one in await companies_meant(place.database, company):
+    async def uow(place: CommandContext) -> None:
+        for one in await select_companies(place.database, company):
             for tombstone in await list_tombstones(place.database, one.id):
                 line = {
                     "company_id": one.id,
@@ -32,7 +32,7 @@ def keep(company: MaybeCompanyId = None, data_dir: DataDir = None) -> None:
                 }
                 say(orjson.dumps(line).decode())
 
-    with_database(data_dir, work)
+    with_database(data_dir, uow)
 
 
 def apply(
@@ -43,14 +43,14 @@ def apply(
 ) -> None:
     """Erase again whom a restored backup has brought back."""
 
-    async def work(place: Place) -> None:
-        by = at_the_command_line("erasures apply")
+    async def uow(place: CommandContext) -> None:
+        by = cli_actor("erasures apply")
         total = 0
         for company_id, hmacs in _read(file).items():
             total += await reapply_erasures(place.database, company_id, hmacs, by=by)
         say(f"{total} customers erased again")
 
-    with_database(data_dir, work)
+    with_database(data_dir, uow)
 
 
 def _read(file: Path) -> dict[int, set[bytes]]:

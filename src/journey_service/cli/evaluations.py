@@ -6,15 +6,15 @@ from typing import Annotated
 import typer
 
 from journey_service.api.journeys.schemas.journeys import EvaluationOut
-from journey_service.cli.jobs import check_customers, do_in_each, report
+from journey_service.cli.jobs import check_customers, report, run_in_companies
 from journey_service.cli.terminal import (
-    NOT_AS_IT_SHOULD_BE,
+    EXIT_FINDINGS,
     AsJson,
+    CommandContext,
     CustomerIds,
     DataDir,
     MaybeCompanyId,
-    Place,
-    at_the_command_line,
+    cli_actor,
     say,
     say_json,
     with_database,
@@ -40,14 +40,14 @@ def evaluate_transitions(
     """Decide customers now: everything due, and then as of now. One customer is told of with all reasons."""
     named = list(dict.fromkeys(customer or []))
 
-    async def one_by_one(place: Place) -> list[Evaluation]:
+    async def one_by_one(place: CommandContext) -> list[Evaluation]:
         check_customers(company, named)
-        by = at_the_command_line("evaluate-transitions")
+        by = cli_actor("evaluate-transitions")
         return [
             await evaluate(place.database, company or 0, one, by=None if dry_run else by) for one in named
         ]
 
-    async def in_bulk(place: Place) -> list[tuple[int, Job]]:
+    async def in_bulk(place: CommandContext) -> list[tuple[int, Job]]:
         check_customers(company, named)
         if dry_run:
             raise InvalidInputError.at("--dry-run", "is for customers named with --customer")
@@ -56,16 +56,16 @@ def evaluate_transitions(
             return await queue_evaluation(
                 place.database,
                 company_id,
-                actor=at_the_command_line("evaluate-transitions"),
+                actor=cli_actor("evaluate-transitions"),
                 customer_ids=named or None,
             )
 
-        return await do_in_each(place, company, named, queue, is_shown=not as_json)
+        return await run_in_companies(place, company, named, queue, is_shown=not as_json)
 
     if len(named) == 1 or (dry_run and named):
         _tell(with_database(data_dir, one_by_one), as_json=as_json)
     elif not report(with_database(data_dir, in_bulk), _COUNTS, as_json=as_json):
-        raise typer.Exit(NOT_AS_IT_SHOULD_BE)
+        raise typer.Exit(EXIT_FINDINGS)
 
 
 def _tell(evaluations: Sequence[Evaluation], *, as_json: bool) -> None:
@@ -78,7 +78,7 @@ def _tell(evaluations: Sequence[Evaluation], *, as_json: bool) -> None:
 
 
 def _tell_one(evaluation: Evaluation) -> None:
-    relationship = evaluation.view.standing.relationship
+    relationship = evaluation.view.stored.relationship
     who = f"Customer {relationship.customer_id}"
     for entry in evaluation.moves:
         move = entry.transition

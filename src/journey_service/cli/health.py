@@ -6,24 +6,24 @@ from typing import Annotated
 import typer
 
 from journey_service.cli.terminal import (
-    NOT_AS_IT_SHOULD_BE,
+    EXIT_FINDINGS,
     AsJson,
+    CommandContext,
     DataDir,
     MaybeCompanyId,
-    Place,
-    companies_meant,
     say,
     say_json,
     say_table,
+    select_companies,
     with_database,
 )
 from journey_service.domain.events.event import MAX_ID
-from journey_service.gateways.worker_wakeup import Doorbell
+from journey_service.gateways.worker_wakeup import WorkerWakeup
 from journey_service.services.operations.health import Health, Status, examine
 from journey_service.services.operations.reconciliation import Reconciliation, judge_figures, reconcile
-from journey_service.services.operations.schedule import ROUNDS, Schedule, get_schedule
+from journey_service.services.operations.schedule import POLLING_TASKS, Schedule, get_schedule
 
-_EXITS = {Status.OK: 0, Status.WARNING: NOT_AS_IT_SHOULD_BE, Status.FAILED: 1}
+_EXITS = {Status.OK: 0, Status.WARNING: EXIT_FINDINGS, Status.FAILED: 1}
 _NEEDED = ("database", "schema")
 _COLOURS = {Status.OK: "green", Status.WARNING: "yellow", Status.FAILED: "red"}
 
@@ -44,17 +44,17 @@ def health_check(
 ) -> None:
     """Look at database, schema, Redis, the worker, and figures. Status 0: all is well, 2: warnings, 1: out of order."""
 
-    async def work(place: Place) -> tuple[Health, list[tuple[int, Reconciliation]]]:
+    async def uow(place: CommandContext) -> tuple[Health, list[tuple[int, Reconciliation]]]:
         health = await _examine(place)
         is_readable = all(check.status is Status.OK for check in health.checks if check.name in _NEEDED)
         if not is_readable or (company is None and not every):
             return health, []
-        meant = await companies_meant(place.database, company)
+        meant = await select_companies(place.database, company)
         compared = [(one.id, await reconcile(place.database, one.id)) for one in meant]
         return Health((*health.checks, judge_figures(dict(compared)))), compared
 
     # A database of another version is to be told of, not changed.
-    health, compared = with_database(data_dir, work, is_to_be_migrated=False)
+    health, compared = with_database(data_dir, uow, is_to_be_migrated=False)
     if as_json:
         reconciliations = {str(id_): found for id_, found in compared}
         told = {"reconciliations": reconciliations} if compared else {}
@@ -68,14 +68,14 @@ def health_check(
     raise typer.Exit(_EXITS[health.status])
 
 
-async def _examine(place: Place) -> Health:
+async def _examine(place: CommandContext) -> Health:
     if place.redis_url is None:
         return await examine(place.database)
-    doorbell = Doorbell(place.redis_url)
+    worker_wakeup = WorkerWakeup(place.redis_url)
     try:
-        return await examine(place.database, redis=doorbell.answers)
+        return await examine(place.database, redis=worker_wakeup.answers)
     finally:
-        await doorbell.close()
+        await worker_wakeup.close()
 
 
 def _words(told: Mapping[str, object]) -> str:
@@ -85,17 +85,17 @@ def _words(told: Mapping[str, object]) -> str:
 def schedule_list(company: MaybeCompanyId = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Show what runs when: the worker's rounds, and the nightly run of each company."""
 
-    async def work(place: Place) -> list[Schedule]:
-        meant = await companies_meant(place.database, company)
+    async def uow(place: CommandContext) -> list[Schedule]:
+        meant = await select_companies(place.database, company)
         return [await get_schedule(place.database, one.id) for one in meant]
 
-    schedules = with_database(data_dir, work)
+    schedules = with_database(data_dir, uow)
     if as_json:
-        say_json({"rounds": ROUNDS, "companies": [_shown(schedule) for schedule in schedules]})
+        say_json({"rounds": POLLING_TASKS, "companies": [_shown(schedule) for schedule in schedules]})
         return
     say_table(
         ("round", "every", "rung for", "what it does"),
-        [(each.name, f"{each.every_seconds:g} s", each.is_rung, each.what) for each in ROUNDS],
+        [(each.name, f"{each.every_seconds:g} s", each.can_be_woken, each.what) for each in POLLING_TASKS],
     )
     say()
     say_table(

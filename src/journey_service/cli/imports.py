@@ -10,20 +10,20 @@ import typer
 from rich.progress import Progress
 
 from journey_service.cli.terminal import (
-    NOT_AS_IT_SHOULD_BE,
+    EXIT_FINDINGS,
     AsJson,
+    CommandContext,
     CompanyId,
     DataDir,
-    Place,
-    at_the_command_line,
     bar,
-    complain,
+    cli_actor,
+    print_error,
     say,
     say_json,
     with_database,
 )
 from journey_service.domain.events.parsing import parse_instant
-from journey_service.domain.events.records import Import, Terms
+from journey_service.domain.events.records import Import, ImportOptions
 from journey_service.repositories.database import Database
 from journey_service.services.events import imports
 
@@ -44,29 +44,31 @@ def import_(
 ) -> None:
     """Read a history in and replay it through the engine. Running it again changes nothing."""
 
-    async def work(place: Place) -> Import:
+    async def uow(place: CommandContext) -> Import:
         instant = None if until is None else parse_instant(until, "--until")
         with bar(is_shown=not as_json) as shown:
-            return await _import(place.database, company, file, Terms(instant, actions), shown)
+            return await _import(place.database, company, file, ImportOptions(instant, actions), shown)
 
-    found = with_database(data_dir, work)
+    found = with_database(data_dir, uow)
     _report(found, as_json=as_json)
     if found.status == "failed":
-        complain(f"Import {found.id} failed: {found.error}")
+        print_error(f"Import {found.id} failed: {found.error}")
     if found.failed_lines or found.status == "failed":
-        raise typer.Exit(NOT_AS_IT_SHOULD_BE)
+        raise typer.Exit(EXIT_FINDINGS)
 
 
-async def _import(database: Database, company: int, file: Path, terms: Terms, shown: Progress) -> Import:
+async def _import(
+    database: Database, company: int, file: Path, terms: ImportOptions, shown: Progress
+) -> Import:
     size = file.stat().st_size
     found = await imports.find_unfinished(database, company, _digest(file), terms)
     if found is None:
         reading = shown.add_task("reading", total=size)
-        found = await imports.read_history(
+        found = await imports.stage_import(
             database,
             company,
             _chunks(file),
-            actor=at_the_command_line("import"),
+            actor=cli_actor("import"),
             is_gzip=True if file.suffix == ".gz" else None,
             terms=terms,
             on_progress=lambda done: shown.update(reading, completed=done),

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 
 from rich.progress import Progress
 
-from journey_service.cli.terminal import Place, bar, companies_meant, complain, say, say_json
-from journey_service.domain.errors import Fault, InvalidInputError, JourneyServiceError
+from journey_service.cli.terminal import CommandContext, bar, print_error, say, say_json, select_companies
+from journey_service.domain.errors import FieldError, InvalidInputError, JourneyServiceError
 from journey_service.domain.operations.records import Job
 from journey_service.repositories.database import Database
-from journey_service.services.job_registry import KINDS
+from journey_service.services.job_registry import JOB_HANDLERS
 from journey_service.services.jobs import Progress as OnProgress
 from journey_service.services.jobs import get_job, run_job
 
@@ -20,12 +20,12 @@ _LOOK_SECONDS = 0.5
 _LOGGER = logging.getLogger(__name__)
 
 
-async def see_through(database: Database, company_id: int, job_id: int, shown: Progress) -> Job:
+async def run_or_wait(database: Database, company_id: int, job_id: int, shown: Progress) -> Job:
     """Do a queued job here and now, or watch whoever was faster; returns it ended."""
     on_progress = _shown_as(shown, company_id)
     while True:
         try:
-            await run_job(database, company_id, job_id, KINDS, on_progress=on_progress)
+            await run_job(database, company_id, job_id, JOB_HANDLERS, on_progress=on_progress)
         except JourneyServiceError:
             raise
         except Exception:
@@ -40,8 +40,8 @@ async def see_through(database: Database, company_id: int, job_id: int, shown: P
         await asyncio.sleep(_LOOK_SECONDS)
 
 
-async def do_in_each(
-    place: Place,
+async def run_in_companies(
+    place: CommandContext,
     company: int | None,
     customer_ids: Sequence[int],
     queue: Callable[[int], Awaitable[int]],
@@ -51,9 +51,9 @@ async def do_in_each(
     """Queue a job in the company meant, or in all of them, and see each through; returns them ended."""
     ended = []
     with bar(is_shown=is_shown) as shown, customers_named(customer_ids):
-        for one in await companies_meant(place.database, company):
+        for one in await select_companies(place.database, company):
             job_id = await queue(one.id)
-            ended.append((one.id, await see_through(place.database, one.id, job_id, shown)))
+            ended.append((one.id, await run_or_wait(place.database, one.id, job_id, shown)))
     return ended
 
 
@@ -77,7 +77,7 @@ def report(ended: Sequence[tuple[int, Job]], names: Sequence[str], *, as_json: b
         if not as_json:
             say(f"company {company_id}: " + "  ".join(f"{name} {result[name]}" for name in ("job", *names)))
         if job.status == "failed":
-            complain(f"Job {job.id} of company {company_id} failed: {job.error}")
+            print_error(f"Job {job.id} of company {company_id} failed: {job.error}")
     return all(job.status == "done" for _, job in ended)
 
 
@@ -90,7 +90,7 @@ def customers_named(customer_ids: Sequence[int]) -> Iterator[None]:
     except InvalidInputError as error:
         raise InvalidInputError(
             [
-                Fault(f"--customer {places[fault.pointer]}", fault.message)
+                FieldError(f"--customer {places[fault.pointer]}", fault.message)
                 if fault.pointer in places
                 else fault
                 for fault in error.faults

@@ -5,22 +5,22 @@ from typing import Annotated
 import typer
 
 from journey_service.api.journeys.schemas.scores import ScoresOut
-from journey_service.cli.jobs import check_customers, do_in_each, report, watch
+from journey_service.cli.jobs import check_customers, report, run_in_companies, watch
 from journey_service.cli.terminal import (
-    NOT_AS_IT_SHOULD_BE,
+    EXIT_FINDINGS,
     AsJson,
+    CommandContext,
     CompanyId,
     CustomerId,
     CustomerIds,
     DataDir,
     MaybeCompanyId,
-    Place,
-    at_the_command_line,
     bar,
-    companies_meant,
+    cli_actor,
     say,
     say_json,
     say_table,
+    select_companies,
     with_database,
 )
 from journey_service.domain.journeys.scoring import Explanation
@@ -40,21 +40,21 @@ def update_risk_scores(
     """Decide what is due and rewrite stored scores, now and in this process."""
     named = customer or []
 
-    async def work(place: Place) -> list[tuple[int, Job]]:
+    async def uow(place: CommandContext) -> list[tuple[int, Job]]:
         check_customers(company, named)
 
         async def queue(company_id: int) -> int:
             return await queue_rescore(
                 place.database,
                 company_id,
-                actor=at_the_command_line("update-risk-scores"),
+                actor=cli_actor("update-risk-scores"),
                 customer_ids=named or None,
             )
 
-        return await do_in_each(place, company, named, queue, is_shown=not as_json)
+        return await run_in_companies(place, company, named, queue, is_shown=not as_json)
 
-    if not report(with_database(data_dir, work), _COUNTS, as_json=as_json):
-        raise typer.Exit(NOT_AS_IT_SHOULD_BE)
+    if not report(with_database(data_dir, uow), _COUNTS, as_json=as_json):
+        raise typer.Exit(EXIT_FINDINGS)
 
 
 def queue_updates(
@@ -68,19 +68,17 @@ def queue_updates(
 ) -> None:
     """Queue the rewriting of stored scores for the workers."""
 
-    async def work(place: Place) -> list[tuple[int, int]]:
+    async def uow(place: CommandContext) -> list[tuple[int, int]]:
         return [
             (
                 one.id,
-                await queue_rescore(
-                    place.database, one.id, actor=at_the_command_line("queue-updates"), chunk=chunk
-                ),
+                await queue_rescore(place.database, one.id, actor=cli_actor("queue-updates"), chunk=chunk),
             )
-            for one in await companies_meant(place.database, company)
+            for one in await select_companies(place.database, company)
         ]
 
-    async def queue_and_wait(place: Place) -> list[tuple[int, Job]]:
-        queued = await work(place)
+    async def queue_and_wait(place: CommandContext) -> list[tuple[int, Job]]:
+        queued = await uow(place)
         with bar(is_shown=not as_json) as shown:
             return [
                 (company_id, await watch(place.database, company_id, job_id, shown))
@@ -89,9 +87,9 @@ def queue_updates(
 
     if wait:
         if not report(with_database(data_dir, queue_and_wait), _COUNTS, as_json=as_json):
-            raise typer.Exit(NOT_AS_IT_SHOULD_BE)
+            raise typer.Exit(EXIT_FINDINGS)
         return
-    queued = with_database(data_dir, work)
+    queued = with_database(data_dir, uow)
     if as_json:
         say_json({"companies": [{"company": one, "job": job} for one, job in queued]})
         return
@@ -107,10 +105,10 @@ def explain_risk(
 ) -> None:
     """Show both scores of a customer with everything that goes into them."""
 
-    async def work(place: Place) -> Scores:
+    async def uow(place: CommandContext) -> Scores:
         return await get_scores(place.database, company, customer)
 
-    scores = with_database(data_dir, work)
+    scores = with_database(data_dir, uow)
     if as_json:
         say_json(ScoresOut.of(scores).model_dump(mode="json"))
         return

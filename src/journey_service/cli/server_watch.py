@@ -18,9 +18,9 @@ class ServerWatch:
     a doorbell; without it things begin some seconds later until the next start.
     """
 
-    def __init__(self, embedded: Embedded, complain: Callable[[str], None]) -> None:
+    def __init__(self, embedded: Embedded, print_error: Callable[[str], None]) -> None:
         self._embedded = embedded
-        self._complain = complain
+        self._complain = print_error
         self._is_broken = False
         self._is_over = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="server-watch", daemon=True)

@@ -17,7 +17,7 @@ from rich.progress import TaskID
 
 from journey_service import demo
 from journey_service.cli.server_watch import ServerWatch
-from journey_service.cli.terminal import DataDir, bar, complain, mention, owner_url, told
+from journey_service.cli.terminal import DataDir, bar, owner_url, print_error, print_note, told
 from journey_service.cli.worker_process import WorkerProcess
 from journey_service.domain.errors import InvalidInputError
 from journey_service.embedded import Embedded, Servers
@@ -56,7 +56,7 @@ def up(
         os.environ.update(_environment(servers, data_dir, host, port))
         if with_demo:
             _bring_demo(servers, f"http://{host}:{port}")
-        with ServerWatch(embedded, complain), WorkerProcess(complain):
+        with ServerWatch(embedded, print_error), WorkerProcess(print_error):
             factory = _CHILD_FACTORY if workers > 1 else _FACTORY
             _serve(host, port, workers, factory=factory, logs_json=read_settings().logs_json)
 
@@ -82,7 +82,7 @@ def migrate(data_dir: DataDir = None) -> None:
     """Bring the database to the schema of this version."""
     with owner_url(data_dir) as url:
         migrating.upgrade(url)
-    mention("The database is at the schema of this version.")
+    print_note("The database is at the schema of this version.")
 
 
 def create_child() -> FastAPI:
@@ -158,7 +158,7 @@ def _own_address(host: str, port: int) -> str:
 
 
 def _bring_demo(servers: Servers, address: str) -> None:
-    async def work() -> list[demo.DemoKey]:
+    async def uow() -> list[demo.DemoKey]:
         database = Database(
             servers.database_url,
             erasure_key=servers.secrets["erasure_key"],
@@ -179,8 +179,10 @@ def _bring_demo(servers: Servers, address: str) -> None:
         finally:
             await database.close()
 
-    keys = asyncio.run(work())
-    mention(f"Documentation: {address}/docs")
+    keys = asyncio.run(uow())
+    print_note(f"Documentation: {address}/docs")
     for key in keys:
-        mention(f"Demo company {key.company_id}, {key.name}: {key.token}")
-        mention(f"  signs a browser in, once, within a quarter of an hour: {address}/sign-in/link/{key.link}")
+        print_note(f"Demo company {key.company_id}, {key.name}: {key.token}")
+        print_note(
+            f"  signs a browser in, once, within a quarter of an hour: {address}/sign-in/link/{key.link}"
+        )

@@ -24,12 +24,12 @@ from journey_service.domain.events.event import MAX_ID
 from journey_service.embedded import EmbeddedError, connect_or_start
 from journey_service.repositories import migrations as migrating
 from journey_service.repositories.database import Database
-from journey_service.services.companies.provisioning import get_desk, list_companies
+from journey_service.services.companies.provisioning import get_company_context, list_companies
 from journey_service.settings import read_migration_settings
 
 T = TypeVar("T")
 
-NOT_AS_IT_SHOULD_BE = 2
+EXIT_FINDINGS = 2
 """The exit status of a command that did its work and found something wrong."""
 _PAGE = 500
 
@@ -53,7 +53,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JS
 
 
 @dataclass(frozen=True)
-class Place:
+class CommandContext:
     """Where a command works, and what belongs to it. `pepper` is empty where nobody has told it."""
 
     database: Database
@@ -62,7 +62,7 @@ class Place:
 
 
 def with_database(
-    data_dir: Path | None, work: Callable[[Place], Awaitable[T]], *, is_to_be_migrated: bool = True
+    data_dir: Path | None, uow: Callable[[CommandContext], Awaitable[T]], *, is_to_be_migrated: bool = True
 ) -> T:
     """Do some work on the database meant, started for it if need be."""
 
@@ -77,7 +77,7 @@ def with_database(
             vault_key=vault_key,
         )
         try:
-            return await work(Place(database, pepper, redis_url))
+            return await uow(CommandContext(database, pepper, redis_url))
         finally:
             await database.close()
 
@@ -117,15 +117,15 @@ def owner_url(data_dir: Path | None) -> Iterator[str]:
             yield servers.database_url
 
 
-def at_the_command_line(command: str) -> Actor:
+def cli_actor(command: str) -> Actor:
     """Who acts by a command: the login is told as the reason, as nobody else is asked."""
     return Actor(f"journey {command}", is_operator=True, reason=f"login {getpass.getuser()}")
 
 
-async def companies_meant(database: Database, company_id: int | None) -> list[Company]:
+async def select_companies(database: Database, company_id: int | None) -> list[Company]:
     """The company named, or all of them by id. Raises CompanyNotFoundError."""
     if company_id is not None:
-        return [(await get_desk(database, company_id)).company]
+        return [(await get_company_context(database, company_id)).company]
     found: list[Company] = []
     while page := await list_companies(database, after=found[-1].id if found else 0, limit=_PAGE):
         found += page
@@ -139,23 +139,23 @@ def told() -> Iterator[None]:
         yield
     except InvalidInputError as error:
         for fault in error.faults:
-            complain(f"{fault.pointer or 'input'}: {fault.message}")
+            print_error(f"{fault.pointer or 'input'}: {fault.message}")
         raise typer.Exit(1) from error
     except (JourneyServiceError, EmbeddedError) as error:
-        complain(str(error))
+        print_error(str(error))
         raise typer.Exit(1) from error
     except ValidationError as error:
         for found in error.errors():
-            complain(": ".join((*map(str, found["loc"][:1]), found["msg"])))
+            print_error(": ".join((*map(str, found["loc"][:1]), found["msg"])))
         raise typer.Exit(1) from None
 
 
-def complain(sentence: str) -> None:
+def print_error(sentence: str) -> None:
     """Say on stderr what went wrong."""
     CONSOLE.print(sentence, style="red", highlight=False, markup=False, soft_wrap=True)
 
 
-def mention(sentence: str) -> None:
+def print_note(sentence: str) -> None:
     """Say something on stderr, beside the result."""
     CONSOLE.print(sentence, highlight=False, markup=False, soft_wrap=True)
 

@@ -7,27 +7,27 @@ from typing import Annotated
 
 import typer
 
-from journey_service.cli.jobs import see_through
+from journey_service.cli.jobs import run_or_wait
 from journey_service.cli.terminal import (
-    NOT_AS_IT_SHOULD_BE,
+    EXIT_FINDINGS,
     AsJson,
+    CommandContext,
     CompanyId,
     DataDir,
-    Place,
-    at_the_command_line,
     bar,
-    complain,
+    cli_actor,
+    print_error,
     say,
     say_json,
     with_database,
 )
-from journey_service.domain.actions.company_context import Desk
+from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.companies.errors import NoTestClockError
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.events.parsing import parse_instant
 from journey_service.domain.operations.records import Job
 from journey_service.repositories.database import Database
-from journey_service.services.companies.provisioning import get_desk
+from journey_service.services.companies.provisioning import get_company_context
 from journey_service.services.operations.test_clock import advance
 
 _DURATION = re.compile(r"(\d{1,6})([hdw])", re.ASCII)
@@ -48,10 +48,10 @@ def clock(
 ) -> None:
     """Show a company's clock, or move a test clock and do all that falls due on the way."""
 
-    async def show(place: Place) -> Desk:
-        return await get_desk(place.database, company)
+    async def show(place: CommandContext) -> CompanyContext:
+        return await get_company_context(place.database, company)
 
-    async def move(place: Place) -> Job:
+    async def move(place: CommandContext) -> Job:
         if [advance_to is not None, by is not None, release].count(True) > 1:
             raise InvalidInputError.at("--advance", "is one way to move a clock: name one only")
         to = None if release else await _target(place.database, company, advance_to, by)
@@ -61,13 +61,13 @@ def clock(
                 place.database,
                 company,
                 to,
-                actor=at_the_command_line("clock"),
-                patience_seconds=None,
+                actor=cli_actor("clock"),
+                timeout_seconds=None,
                 on_progress=lambda job: shown.update(line, completed=job.done, total=job.total),
             )
             if advanced.job.finished_at is not None:
                 return advanced.job
-            return await see_through(place.database, company, advanced.job.id, shown)
+            return await run_or_wait(place.database, company, advanced.job.id, shown)
 
     if advance_to is None and by is None and not release:
         _show(with_database(data_dir, show), as_json=as_json)
@@ -75,8 +75,8 @@ def clock(
     moved = with_database(data_dir, move)
     _tell(company, moved, as_json=as_json)
     if moved.status == "failed":
-        complain(f"Job {moved.id} of company {company} failed: {moved.error}")
-        raise typer.Exit(NOT_AS_IT_SHOULD_BE)
+        print_error(f"Job {moved.id} of company {company} failed: {moved.error}")
+        raise typer.Exit(EXIT_FINDINGS)
 
 
 async def _target(database: Database, company: int, advance_to: str | None, by: str | None) -> datetime:
@@ -87,7 +87,7 @@ async def _target(database: Database, company: int, advance_to: str | None, by: 
         raise InvalidInputError.at(
             "--advance", "must be a whole number of hours, days or weeks: 12h, 30d, 2w"
         )
-    start = (await get_desk(database, company)).company.clock_at
+    start = (await get_company_context(database, company)).company.clock_at
     if start is None:
         raise NoTestClockError(company)
     try:
@@ -96,13 +96,13 @@ async def _target(database: Database, company: int, advance_to: str | None, by: 
         raise InvalidInputError.at("--advance", "leads beyond the end of the calendar") from None
 
 
-def _show(desk: Desk, *, as_json: bool) -> None:
-    company = desk.company
+def _show(context: CompanyContext, *, as_json: bool) -> None:
+    company = context.company
     if as_json:
-        say_json({"company": company.id, "now": desk.now, "is_test_clock": company.clock_at is not None})
+        say_json({"company": company.id, "now": context.now, "is_test_clock": company.clock_at is not None})
         return
     kind = "lives in real time" if company.clock_at is None else "has a test clock that stands still"
-    say(f"Company {company.id} {kind}: {desk.now.isoformat(timespec='seconds')}")
+    say(f"Company {company.id} {kind}: {context.now.isoformat(timespec='seconds')}")
 
 
 def _tell(company: int, job: Job, *, as_json: bool) -> None:

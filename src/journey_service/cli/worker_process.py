@@ -13,7 +13,7 @@ from journey_service.embedded.processes import dying_with_us
 _COMMAND = (sys.executable, "-m", "journey_service.cli", "worker")
 _LOOK_SECONDS = 0.1
 _RESTART_SECONDS = 1.0
-_PATIENCE_SECONDS = 15.0
+_TIMEOUT_SECONDS = 15.0
 
 
 class WorkerProcess:
@@ -23,8 +23,8 @@ class WorkerProcess:
     when the *thread* that started it ends, which is what is wanted when this process is killed, and only then.
     """
 
-    def __init__(self, complain: Callable[[str], None]) -> None:
-        self._complain = complain
+    def __init__(self, print_error: Callable[[str], None]) -> None:
+        self._complain = print_error
         self._is_over = threading.Event()
         # A daemon, so that whoever is in too much of a hurry to wait for the end still ends.
         self._keeper = threading.Thread(target=self._keep, name="worker-keeper", daemon=True)
@@ -69,7 +69,7 @@ def _start() -> subprocess.Popen[bytes]:
 def _end(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     try:
-        process.wait(_PATIENCE_SECONDS)
+        process.wait(_TIMEOUT_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

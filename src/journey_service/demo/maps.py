@@ -25,7 +25,7 @@ def _rule(trigger: str, **conditions: str) -> dict[str, object]:
 
 CLINIC_STAGES: Final[Sequence[Mapping[str, object]]] = (
     _stage(
-        *(1, "prospect", "Inquiry", "Asked for a price or a date", ("#94A3B8", "user-plus")),
+        *(1, "prospect", "Inquiry", "RuleSequence for a price or a date", ("#94A3B8", "user-plus")),
         _rule("call_received"),
     ),
     _stage(
@@ -76,12 +76,12 @@ STUDIO_STAGES: Final[Sequence[Mapping[str, object]]] = (
         _rule("call_received"),
     ),
     _stage(
-        *(2, "lead", "Interested", "Asked about classes", ("#60A5FA", "phone")),
+        *(2, "lead", "Interested", "RuleSequence about classes", ("#60A5FA", "phone")),
         _rule("call_received", call_duration=">60"),
         _rule("appointment_requested"),
     ),
     _stage(
-        *(3, "customer", "Trial Taken", "Has been to a class", ("#34D399", "check-circle")),
+        *(3, "customer", "Trial ClaimedBatch", "Has been to a class", ("#34D399", "check-circle")),
         _rule("appointment_completed"),
     ),
     _stage(

@@ -24,17 +24,17 @@ from journey_service.domain.access.actors import Actor
 from journey_service.domain.companies.errors import CompanyExistsError
 from journey_service.domain.customers.records import ConsentChange
 from journey_service.domain.errors import UnavailableError
-from journey_service.domain.events.records import Import, Terms
+from journey_service.domain.events.records import Import, ImportOptions
 from journey_service.repositories.database import Database
-from journey_service.repositories.unit_of_work import Work
-from journey_service.services.companies.provisioning import found_company, get_desk
+from journey_service.repositories.unit_of_work import UnitOfWork
+from journey_service.services.companies.provisioning import create_company, get_company_context
 from journey_service.services.customers.profiles import changed_consents, consent_of
 from journey_service.services.events.imports import (
     find_unfinished,
     get_import,
     list_imports,
-    read_history,
     run_import,
+    stage_import,
 )
 from journey_service.services.jobs import list_jobs, run_job
 from journey_service.services.journeys.transaction import load, write
@@ -76,7 +76,7 @@ async def open_demo(
 
 async def is_demo(database: Database, company_id: int, business: Business) -> bool:
     """Whether a company, which exists, is the demo's. Raises CompanyNotFoundError."""
-    if (await get_desk(database, company_id)).company.name != business.name:
+    if (await get_company_context(database, company_id)).company.name != business.name:
         return False
     return bool(await _imports(database, company_id))
 
@@ -86,7 +86,7 @@ async def _open(
 ) -> bool:
     begun_at = now.replace(second=0, microsecond=0) - STANDS_BACK
     try:
-        await found_company(database, business.as_company(company_id, begun_at), author=_ACTOR)
+        await create_company(database, business.as_company(company_id, begun_at), author=_ACTOR)
     except CompanyExistsError:
         left_at = await _left_at(database, company_id, business)
         if left_at is None:
@@ -99,7 +99,7 @@ async def _open(
 
 async def _left_at(database: Database, company_id: int, business: Business) -> datetime | None:
     """Where the clock of a company stood when its demo was begun; None if that is complete, or not the demo's."""
-    company = (await get_desk(database, company_id)).company
+    company = (await get_company_context(database, company_id)).company
     if company.name != business.name:
         return None
     told = await _imports(database, company_id)
@@ -129,10 +129,10 @@ class _Opening:
 
     async def go_on(self) -> None:
         moments, people, begun_at = self.history.moments, self.history.people, self.begun_at
-        if (await get_desk(self.database, self.company_id)).company.clock_at is not None:
+        if (await get_company_context(self.database, self.company_id)).company.clock_at is not None:
             await self._tell([moment for moment in moments if moment.at <= begun_at], begun_at)
             await self._introduce([each for each in people if each[0] <= begun_at])
-            await advance(self.database, self.company_id, None, actor=_ACTOR, patience_seconds=None)
+            await advance(self.database, self.company_id, None, actor=_ACTOR, timeout_seconds=None)
         await self._finish_release()
         self._done = sum(moment.at <= begun_at for moment in moments)
         self._done += sum(met_at <= begun_at for met_at, _ in people)
@@ -145,10 +145,10 @@ class _Opening:
         if not any(one.until == until and one.status == "done" for one in await self._told()):
             lines = [moment.line for moment in moments]
             digest = hashlib.sha256(b"".join(lines)).digest()
-            found = await find_unfinished(database, company_id, digest, Terms(until))
+            found = await find_unfinished(database, company_id, digest, ImportOptions(until))
             if found is None:
-                found = await read_history(
-                    database, company_id, _chunks(lines), actor=_ACTOR, terms=Terms(until)
+                found = await stage_import(
+                    database, company_id, _chunks(lines), actor=_ACTOR, terms=ImportOptions(until)
                 )
             await self._replay(found.id)
         self._note(before + len(moments))
@@ -196,25 +196,25 @@ class _Opening:
             self.on_progress(self.name, done, len(self.history.moments) + len(self.history.people))
 
 
-async def _write_profiles(work: Work, people: Sequence[tuple[datetime, Person]]) -> None:
+async def _write_profiles(uow: UnitOfWork, people: Sequence[tuple[datetime, Person]]) -> None:
     """Write profiles many at a time; whoever agreed to something did so when first heard of.
 
     Those of whom the history tells only later begin their journeys with it.
     """
-    docket = await load(work, [person.customer_id for _, person in people])
+    transaction = await load(uow, [person.customer_id for _, person in people])
     changes: dict[int, list[ConsentChange]] = {}
     for met_at, person in people:
-        known = await work.customers.find(person.customer_id)
+        known = await uow.customers.find(person.customer_id)
         kept = {} if known is None else dict(known.consents)
         changes[person.customer_id] = changed_consents(kept, person.consents, met_at, "reception")
         consents = kept | {change.channel: consent_of(change) for change in changes[person.customer_id]}
         profile = {"name": person.name, "email": person.email, "phone": person.phone, "consents": consents}
-        await work.customers.put(person.customer_id, profile)
-        if person.customer_id not in docket.standings:
-            docket.open(person.customer_id, met_at).settle(met_at)
-    if docket.journeys:
-        await write(work, docket, runs_actions=False)
-    await work.consents.append(changes)
+        await uow.customers.put(person.customer_id, profile)
+        if person.customer_id not in transaction.relationships:
+            transaction.open(person.customer_id, met_at).schedule_first_evaluation(met_at)
+    if transaction.journeys:
+        await write(uow, transaction, runs_actions=False)
+    await uow.consents.append(changes)
 
 
 async def _chunks(lines: Sequence[bytes]) -> AsyncIterator[bytes]:

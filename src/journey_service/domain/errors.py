@@ -13,7 +13,7 @@ _UNFIT: Final = re.compile("[\x00\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class FieldError:
     """One thing wrong with an input, and where.
 
     `pointer` is a JSON pointer (RFC 6901) into the body, or names a parameter, header or line.
@@ -73,18 +73,20 @@ class InvalidInputError(JourneyServiceError):
     code = "invalid-input"
     title = "The input is invalid"
 
-    def __init__(self, faults: Sequence[Fault]) -> None:
+    def __init__(self, faults: Sequence[FieldError]) -> None:
         super().__init__("; ".join(f"{fault.pointer or '/'}: {fault.message}" for fault in faults[:3]))
         self.faults = tuple(faults)
 
     @classmethod
     def at(cls, pointer: str, message: str) -> "InvalidInputError":
         """Name a single fault."""
-        return cls([Fault(pointer, message)])
+        return cls([FieldError(pointer, message)])
 
     def renamed(self, places: Mapping[str, str]) -> "InvalidInputError":
         """The same faults, told in the words of whoever was asked for: some pointers are others there."""
-        return InvalidInputError([Fault(places.get(f.pointer, f.pointer), f.message) for f in self.faults])
+        return InvalidInputError(
+            [FieldError(places.get(f.pointer, f.pointer), f.message) for f in self.faults]
+        )
 
 
 class MalformedError(JourneyServiceError):

@@ -81,7 +81,7 @@ class OutgoingFailedError(JourneyServiceError):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpResponse:
     """What a host answered, whatever the status; header names are in lower case."""
 
     status: int
@@ -120,7 +120,7 @@ def is_public(address: str) -> bool:
     return judged.is_global and not is_special
 
 
-class Outgoing:
+class HttpClient:
     """The way out of the house; `trusted` are origins the operator named, such as `http://127.0.0.1:9000`.
 
     Nothing of the environment is read, no redirect is followed, and a deadline is the deadline of the whole call.
@@ -167,7 +167,7 @@ class Outgoing:
         headers: Mapping[str, str] = _NO_HEADERS,
         content: bytes = b"",
         deadline_seconds: float | None = None,
-    ) -> Answer:
+    ) -> HttpResponse:
         """What the host answers. Raises OutgoingRefusedError, which no retry mends, and OutgoingFailedError."""
         origin, target = _parse(url)
         is_trusted = origin in self._trusted
@@ -199,7 +199,7 @@ class Outgoing:
 
     async def _exchange(
         self, guard: "_Guard", method: str, url: httpcore.URL, headers: _Headers, content: bytes
-    ) -> Answer:
+    ) -> HttpResponse:
         line = httpcore.AsyncHTTPConnection(url.origin, self._ssl_context, network_backend=guard)
         body = bytearray()
         try:
@@ -211,7 +211,7 @@ class Outgoing:
         finally:
             await guard.hang_up()
         kept = bytes(body[:_LONGEST_BODY])
-        return Answer(response.status, _read(response.headers), kept, is_cut=len(body) > _LONGEST_BODY)
+        return HttpResponse(response.status, _read(response.headers), kept, is_cut=len(body) > _LONGEST_BODY)
 
 
 class _Guard(httpcore.AsyncNetworkBackend):

@@ -23,7 +23,7 @@ from journey_service.domain.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
-from journey_service.gateways.http_client import Outgoing
+from journey_service.gateways.http_client import HttpClient
 
 T = TypeVar("T")
 
@@ -129,7 +129,7 @@ class IdentityProvider:
     """The provider, and what is known of it: its keys, and where its doors are."""
 
     def __init__(
-        self, provider: Provider, outgoing: Outgoing, *, clock: Callable[[], float] = time.monotonic
+        self, provider: Provider, outgoing: HttpClient, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._provider = provider
         self._outgoing = outgoing

@@ -26,9 +26,9 @@ from urllib.parse import SplitResult, unquote, urlsplit
 import aiosmtplib
 import httpx
 
-from journey_service.domain.actions.delivery import DeliveryFailedError, DeliveryRefusedError, Letter, Receipt
+from journey_service.domain.actions.delivery import DeliveryFailedError, DeliveryRefusedError, Email, Receipt
 from journey_service.domain.errors import InvalidInputError
-from journey_service.gateways.response_text import shortly
+from journey_service.gateways.response_text import sanitize_response_text
 
 _DEFAULT_PORTS: Final = {"smtp": 587, "smtps": 465}
 _AUTHENTICATION_REQUIRED: Final = 530
@@ -143,15 +143,15 @@ class SmtpMailer:
         self._deadline_seconds = deadline_seconds
         self._ssl_context = ssl_context or ssl.create_default_context()
 
-    async def send(self, letter: Letter) -> Receipt:
+    async def send(self, email: Email) -> Receipt:
         """Hand a letter over.
 
         Raises DeliveryRefusedError for a letter that cannot be written, and when the server refuses it or its reader
         for good. Whatever the operator can mend (the login, encryption, the sender) raises DeliveryFailedError, like
         what passes by itself. Reasons are lines of at most 255 characters, without the reader's address.
         """
-        to = _recipient(letter)
-        written = _written(letter, to, self._sender)
+        to = _recipient(email)
+        written = _written(email, to, self._sender)
         line = self._line()
         try:
             async with asyncio.timeout(self._deadline_seconds):
@@ -197,22 +197,22 @@ class SmtpMailer:
         return await line.data(written)
 
 
-class MailDrop:
+class FileMailer:
     """The mailer of a developer's machine: each letter becomes `<key>.eml` in a folder, for this user alone."""
 
     def __init__(self, folder: Path, sender: str) -> None:
         self._folder = folder
         self._sender = read_sender(sender)
 
-    async def send(self, letter: Letter) -> Receipt:
+    async def send(self, email: Email) -> Receipt:
         """Write a letter, in place of an earlier one with its key. Raises DeliveryFailedError, DeliveryRefusedError."""
-        written = _written(letter, _recipient(letter), self._sender)
-        file = self._folder / f"{letter.key}.eml"
+        written = _written(email, _recipient(email), self._sender)
+        file = self._folder / f"{email.key}.eml"
         try:
             await asyncio.to_thread(_put, file, written)
         except OSError as error:
             raise DeliveryFailedError(
-                shortly(f"The letter could not be written: {error.strerror}")
+                sanitize_response_text(f"The letter could not be written: {error.strerror}")
             ) from error
         return Receipt(f"written to {file.name}")
 
@@ -231,26 +231,26 @@ def _put(file: Path, content: bytes) -> None:
         raise
 
 
-def _written(letter: Letter, to: str, sender: Sender) -> bytes:
+def _written(email: Email, to: str, sender: Sender) -> bytes:
     """The letter as it travels. Nothing in it can begin a header of its own."""
-    url = letter.unsubscribe_url
-    if not _KEY.fullmatch(letter.key):
+    url = email.unsubscribe_url
+    if not _KEY.fullmatch(email.key):
         raise DeliveryRefusedError("The letter has a key that is not of letters, digits and hyphens.")
-    if _BREAKING.search(letter.subject):
+    if _BREAKING.search(email.subject):
         raise DeliveryRefusedError("The subject has a line break or a control character in it.")
     if url is not None and not _URL.fullmatch(url):
         raise DeliveryRefusedError("The address to unsubscribe at is none.")
     now = datetime.fromtimestamp(time.time(), UTC)
     head = {
-        "From": _from(Sender(_name(letter.sender_name) or sender.name, sender.address)),
+        "From": _from(Sender(_name(email.sender_name) or sender.name, sender.address)),
         "To": to,
-        "Subject": _subject(letter.subject),
+        "Subject": _subject(email.subject),
         "Date": format_datetime(now),
-        "Message-ID": f"<{letter.key}@{sender.domain}>",
+        "Message-ID": f"<{email.key}@{sender.domain}>",
         "Auto-Submitted": "auto-generated",
     }
-    if letter.reply_to is not None:
-        answers_to = _address(letter.reply_to)
+    if email.reply_to is not None:
+        answers_to = _address(email.reply_to)
         if answers_to is None or not answers_to.isascii():
             raise DeliveryRefusedError("The address for answers is none.")
         head["Reply-To"] = answers_to
@@ -258,9 +258,9 @@ def _written(letter: Letter, to: str, sender: Sender) -> bytes:
         head |= {"List-Unsubscribe": f"<{url}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
     body = EmailMessage(policy=_POLICY)
     try:
-        body.set_content(letter.text, cte=_ENCODING)
-        if letter.html is not None:
-            body.add_alternative(letter.html, subtype="html", cte=_ENCODING)
+        body.set_content(email.text, cte=_ENCODING)
+        if email.html is not None:
+            body.add_alternative(email.html, subtype="html", cte=_ENCODING)
     except UnicodeEncodeError:
         raise DeliveryRefusedError("The text has characters in it that no mail can carry.") from None
     # The library folds long addresses of the web into encoded words, and loses blanks of subjects.
@@ -285,8 +285,8 @@ def _subject(subject: str) -> str:
     return Header(subject, "utf-8", header_name="Subject").encode(linesep=_LINE_END)
 
 
-def _recipient(letter: Letter) -> str:
-    address = _address(letter.to)
+def _recipient(email: Email) -> str:
+    address = _address(email.to)
     if address is None:
         raise DeliveryRefusedError("The letter is to something that is no address.")
     return address
@@ -324,7 +324,7 @@ def _failed(said: str, to: str) -> DeliveryFailedError:
 
 def _without(to: str, said: str) -> str:
     """What was said, shortly; servers like to repeat whom a letter is to, and that is not for keeping."""
-    return shortly(re.sub(re.escape(to), "(the reader)", said, flags=re.IGNORECASE))
+    return sanitize_response_text(re.sub(re.escape(to), "(the reader)", said, flags=re.IGNORECASE))
 
 
 async def _take_leave(line: aiosmtplib.SMTP) -> None:

@@ -21,8 +21,13 @@ from journey_service.domain.actions.delivery import (
     Message,
     Receipt,
 )
-from journey_service.gateways.http_client import Answer, Outgoing, OutgoingFailedError, OutgoingRefusedError
-from journey_service.gateways.response_text import shortly
+from journey_service.gateways.http_client import (
+    HttpClient,
+    HttpResponse,
+    OutgoingFailedError,
+    OutgoingRefusedError,
+)
+from journey_service.gateways.response_text import sanitize_response_text
 
 _OK: Final = range(200, 300)
 _GONE: Final = 410
@@ -33,7 +38,7 @@ _SECONDS: Final = re.compile(r"\d{1,9}", re.ASCII)
 class Webhooks:
     """The messenger over HTTP. A deadline is that of a whole attempt, from the name to the last byte."""
 
-    def __init__(self, outgoing: Outgoing, deadline_seconds: float = 20.0) -> None:
+    def __init__(self, outgoing: HttpClient, deadline_seconds: float = 20.0) -> None:
         self._outgoing = outgoing
         self._deadline_seconds = deadline_seconds
 
@@ -62,9 +67,9 @@ class Webhooks:
                 deadline_seconds=self._deadline_seconds,
             )
         except OutgoingRefusedError as error:
-            raise DeliveryRefusedError(shortly(str(error))) from error
+            raise DeliveryRefusedError(sanitize_response_text(str(error))) from error
         except OutgoingFailedError as error:
-            raise DeliveryFailedError(shortly(str(error))) from error
+            raise DeliveryFailedError(sanitize_response_text(str(error))) from error
         return _judged(answer)
 
 
@@ -74,11 +79,13 @@ def _signatures(message: Message, timestamp: int) -> str:
     return " ".join(f"v1,{signature}" for signature in made)
 
 
-def _judged(answer: Answer) -> Receipt:
+def _judged(answer: HttpResponse) -> Receipt:
     said = answer.body.decode(errors="replace")
     if answer.status in _OK:
-        return Receipt(shortly(said), answer.status)
-    reason = shortly(f"The receiver answered {answer.status}: {said}" if said else _unsaid(answer.status))
+        return Receipt(sanitize_response_text(said), answer.status)
+    reason = sanitize_response_text(
+        f"The receiver answered {answer.status}: {said}" if said else _unsaid(answer.status)
+    )
     if answer.status == _GONE:
         raise DeliveryRefusedError(reason, status=answer.status, is_gone=True)
     raise DeliveryFailedError(reason, retry_after=_retry_after(answer), status=answer.status)
@@ -88,7 +95,7 @@ def _unsaid(status: int) -> str:
     return f"The receiver answered {status}."
 
 
-def _retry_after(answer: Answer) -> timedelta | None:
+def _retry_after(answer: HttpResponse) -> timedelta | None:
     """How long the receiver wishes to be left alone, told in seconds or as a date; None if it says nothing usable."""
     told = answer.headers.get("retry-after", "").strip()
     if _SECONDS.fullmatch(told):

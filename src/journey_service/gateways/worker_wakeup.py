@@ -15,14 +15,14 @@ from redis.exceptions import RedisError
 
 QUEUE: Final = "journey:doorbell"
 RING: Final = "ring"
-_PATIENCE_SECONDS: Final = 0.5
+_TIMEOUT_SECONDS: Final = 0.5
 _FORGET_MS: Final = 60_000
 
 
-def connect(url: str, *, patience_seconds: float = _PATIENCE_SECONDS) -> ArqRedis:
+def connect(url: str, *, timeout_seconds: float = _TIMEOUT_SECONDS) -> ArqRedis:
     """Redis as both ends of the doorbell use it. Nothing is sent yet."""
     pool = ConnectionPool.from_url(
-        url, socket_timeout=patience_seconds, socket_connect_timeout=patience_seconds
+        url, socket_timeout=timeout_seconds, socket_connect_timeout=timeout_seconds
     )
     return ArqRedis(
         pool,
@@ -38,7 +38,7 @@ def to_json(job: Mapping[str, Any]) -> bytes:
     return orjson.dumps(job, default=str)
 
 
-class Doorbell:
+class WorkerWakeup:
     """The ringing end."""
 
     def __init__(self, url: str) -> None:
@@ -48,7 +48,7 @@ class Doorbell:
     async def answers(self) -> bool:
         """Whether Redis is there right now."""
         try:
-            async with asyncio.timeout(_PATIENCE_SECONDS):
+            async with asyncio.timeout(_TIMEOUT_SECONDS):
                 return bool(await self._redis.ping())
         except (RedisError, OSError, TimeoutError):
             return False
@@ -56,13 +56,13 @@ class Doorbell:
     async def worker_report(self) -> str | None:
         """What the workers last said of themselves, within the last minute; None if nothing is known."""
         try:
-            async with asyncio.timeout(_PATIENCE_SECONDS):
+            async with asyncio.timeout(_TIMEOUT_SECONDS):
                 told = await self._redis.get(f"{QUEUE}:health-check")
         except (RedisError, OSError, TimeoutError):
             return None
         return None if told is None else bytes(told).decode()
 
-    def ring(self, round_: str) -> None:
+    def wake(self, round_: str) -> None:
         """Ask the workers to begin a round now. Returns at once; nobody may hear it."""
         if round_ not in self._ringing:
             self._ringing[round_] = asyncio.create_task(self._ring(round_))
@@ -75,7 +75,7 @@ class Doorbell:
 
     async def _ring(self, round_: str) -> None:
         try:
-            async with asyncio.timeout(_PATIENCE_SECONDS):
+            async with asyncio.timeout(_TIMEOUT_SECONDS):
                 # One ring of a kind is enough, however many press the button.
                 await self._redis.enqueue_job(RING, round_, _job_id=f"{RING}:{round_}")
         except (RedisError, OSError, TimeoutError):

@@ -19,7 +19,7 @@ from sqlalchemy.pool import QueuePool
 from journey_service.domain.errors import InvalidInputError, RacesLostError, UnavailableError
 from journey_service.repositories.access.vault import Vault
 from journey_service.repositories.customers.tombstones import ErasureKey
-from journey_service.repositories.unit_of_work import Dispatch, Keyring, Work
+from journey_service.repositories.unit_of_work import CredentialLookup, DueWorkReader, UnitOfWork
 
 T = TypeVar("T")
 
@@ -80,11 +80,11 @@ class Database:
     async def run(
         self,
         company_id: int,
-        unit: Callable[[Work], Awaitable[T]],
+        unit: Callable[[UnitOfWork], Awaitable[T]],
         *,
         timeout_ms: int | None = None,
-        is_alone: bool = False,
-        at_one_instant: bool = False,
+        is_exclusive: bool = False,
+        is_repeatable_read: bool = False,
     ) -> T:
         """Run a unit of work for one company in a transaction, and commit it.
 
@@ -99,9 +99,9 @@ class Database:
         for _ in range(_TRIES):
             try:
                 async with self._transaction(
-                    company_id, timeout_ms, is_alone=is_alone, at_one_instant=at_one_instant
+                    company_id, timeout_ms, is_exclusive=is_exclusive, is_repeatable_read=is_repeatable_read
                 ) as connection:
-                    return await unit(Work(connection, company_id, self._erasure_key, self._vault))
+                    return await unit(UnitOfWork(connection, company_id, self._erasure_key, self._vault))
             except DBAPIError as error:
                 if _sqlstate(error) not in _LOST_RACE:
                     raise _translated(error) from error
@@ -110,21 +110,21 @@ class Database:
                 raise UnavailableError from error
         raise RacesLostError from last
 
-    async def dispatch(self, unit: Callable[[Dispatch], Awaitable[T]]) -> T:
+    async def dispatch(self, unit: Callable[[DueWorkReader], Awaitable[T]]) -> T:
         """Read due work of all companies; writes nothing, sees nothing else."""
         try:
             async with self._dispatcher.connect() as connection, connection.begin():
-                return await unit(Dispatch(connection))
+                return await unit(DueWorkReader(connection))
         except DBAPIError as error:
             raise _translated(error) from error
         except (PoolTimeoutError, OSError) as error:
             raise UnavailableError from error
 
-    async def keyring(self, unit: Callable[[Keyring], Awaitable[T]]) -> T:
+    async def keyring(self, unit: Callable[[CredentialLookup], Awaitable[T]]) -> T:
         """Look up a credential before its company is known."""
         try:
             async with self._app.connect() as connection, connection.begin():
-                return await unit(Keyring(connection))
+                return await unit(CredentialLookup(connection))
         except DBAPIError as error:
             raise _translated(error) from error
         except (PoolTimeoutError, OSError) as error:
@@ -143,14 +143,14 @@ class Database:
 
     @asynccontextmanager
     async def _transaction(
-        self, company_id: int, timeout_ms: int | None, *, is_alone: bool, at_one_instant: bool
+        self, company_id: int, timeout_ms: int | None, *, is_exclusive: bool, is_repeatable_read: bool
     ) -> AsyncIterator[AsyncConnection]:
         timeout = str(self._statement_timeout_ms if timeout_ms is None else timeout_ms)
         async with self._app.connect() as connection:
-            if at_one_instant:
+            if is_repeatable_read:
                 await connection.execution_options(isolation_level="REPEATABLE READ")
             async with connection.begin():
-                bind = _BIND_ALONE if is_alone else _BIND
+                bind = _BIND_ALONE if is_exclusive else _BIND
                 await connection.execute(bind, {"company": str(company_id), "timeout": timeout})
                 yield connection
 

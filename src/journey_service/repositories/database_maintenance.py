@@ -115,7 +115,7 @@ _SLOWEST: Final = (
 _SEES_ALL: Final = text("SELECT pg_has_role('pg_read_all_stats', 'USAGE')")
 
 
-class Upkeep:
+class DatabaseMaintenance:
     """The catalogue and the statistics of one database. Every statement is a transaction of its own."""
 
     def __init__(self, connection: AsyncConnection) -> None:
@@ -170,7 +170,7 @@ class Upkeep:
 
 
 @asynccontextmanager
-async def open_upkeep(url: str) -> AsyncIterator[Upkeep]:
+async def open_upkeep(url: str) -> AsyncIterator[DatabaseMaintenance]:
     """The upkeep of a database, by the login of its URL. Raises UnavailableError."""
     engine = create_async_engine(
         async_url(url),
@@ -183,7 +183,7 @@ async def open_upkeep(url: str) -> AsyncIterator[Upkeep]:
     )
     try:
         async with engine.connect() as connection:
-            yield Upkeep(connection)
+            yield DatabaseMaintenance(connection)
     except DBAPIError as error:
         # The driver's own words, which SQLAlchemy puts behind the name of a class.
         said = error.orig and (error.orig.__cause__ or error.orig)

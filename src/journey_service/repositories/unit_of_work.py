@@ -9,27 +9,27 @@ from journey_service.repositories.access.api_keys import KeyLookup, Keys
 from journey_service.repositories.access.audit import Audit
 from journey_service.repositories.access.sessions import Sessions
 from journey_service.repositories.access.vault import Vault
-from journey_service.repositories.actions.action_plans import Agendas
+from journey_service.repositories.actions.action_plans import ActionPlans
 from journey_service.repositories.actions.campaigns import Campaigns
 from journey_service.repositories.actions.delivery_log import Deliveries
-from journey_service.repositories.actions.outbound_events import News
+from journey_service.repositories.actions.outbound_events import OutboundEvents
 from journey_service.repositories.actions.outbox import Outbox
 from journey_service.repositories.actions.tasks import Tasks
 from journey_service.repositories.actions.templates import Templates
 from journey_service.repositories.actions.webhook_endpoints import Endpoints
 from journey_service.repositories.analytics.distribution import Distribution
-from journey_service.repositories.analytics.drilldown import CountedCustomers
-from journey_service.repositories.analytics.duration_histograms import Stays
-from journey_service.repositories.analytics.ledger_queries import Figures
+from journey_service.repositories.analytics.drilldown import DrilldownQueries
+from journey_service.repositories.analytics.duration_histograms import VisitDurations
+from journey_service.repositories.analytics.ledger_queries import LedgerQueries
 from journey_service.repositories.analytics.rollups import Rollups
 from journey_service.repositories.analytics.snapshots import Metrics
 from journey_service.repositories.companies.companies import Companies, CompanyDirectory
 from journey_service.repositories.customers.consents import Consents
-from journey_service.repositories.customers.customer_list import Roster
+from journey_service.repositories.customers.customer_list import CustomerList
 from journey_service.repositories.customers.personal_data import PersonalData
 from journey_service.repositories.customers.profiles import Customers
 from journey_service.repositories.customers.tombstones import ErasureKey, Tombstones
-from journey_service.repositories.events.event_histories import Pasts
+from journey_service.repositories.events.event_histories import EventHistories
 from journey_service.repositories.events.imports import DueImports, Imports
 from journey_service.repositories.events.ledger import Events
 from journey_service.repositories.journeys.relationships import Relationships
@@ -39,12 +39,12 @@ from journey_service.repositories.operations.data_quality import Quality
 from journey_service.repositories.operations.due_work import Due
 from journey_service.repositories.operations.health import Health
 from journey_service.repositories.operations.jobs import DueJobs, Jobs
-from journey_service.repositories.operations.reconciliation import Reconciling
+from journey_service.repositories.operations.reconciliation import ReconciliationQueries
 from journey_service.repositories.operations.retention import Retention
 from journey_service.repositories.stages.stage_maps import StageMaps
 
 
-class Work:
+class UnitOfWork:
     """One company's transaction. Everything read and written in it is that company's."""
 
     def __init__(
@@ -74,9 +74,9 @@ class Work:
         return Companies(self._connection, self.company_id)
 
     @cached_property
-    def stays(self) -> Stays:
+    def visit_durations(self) -> VisitDurations:
         """How long visits have lasted."""
-        return Stays(self._connection, self.company_id)
+        return VisitDurations(self._connection, self.company_id)
 
     @cached_property
     def stage_maps(self) -> StageMaps:
@@ -94,9 +94,9 @@ class Work:
         return Relationships(self._connection, self.company_id)
 
     @cached_property
-    def roster(self) -> Roster:
+    def customer_list(self) -> CustomerList:
         """The list of customers."""
-        return Roster(self._connection, self.company_id)
+        return CustomerList(self._connection, self.company_id)
 
     @cached_property
     def transitions(self) -> Transitions:
@@ -104,9 +104,9 @@ class Work:
         return Transitions(self._connection, self.company_id)
 
     @cached_property
-    def agendas(self) -> Agendas:
+    def action_plans(self) -> ActionPlans:
         """What is still to be done for customers."""
-        return Agendas(self._connection, self.company_id)
+        return ActionPlans(self._connection, self.company_id)
 
     @cached_property
     def outbox(self) -> Outbox:
@@ -119,9 +119,9 @@ class Work:
         return Deliveries(self._connection, self.company_id)
 
     @cached_property
-    def news(self) -> News:
+    def outbound_events(self) -> OutboundEvents:
         """What others are told of."""
-        return News(self._connection, self.company_id)
+        return OutboundEvents(self._connection, self.company_id)
 
     @cached_property
     def templates(self) -> Templates:
@@ -149,24 +149,24 @@ class Work:
         return Rollups(self._connection, self.company_id)
 
     @cached_property
-    def figures(self) -> Figures:
+    def ledger_queries(self) -> LedgerQueries:
         """Figures that no sums are kept for."""
-        return Figures(self._connection, self.company_id)
+        return LedgerQueries(self._connection, self.company_id)
 
     @cached_property
-    def counted(self) -> CountedCustomers:
+    def drilldown(self) -> DrilldownQueries:
         """Who is behind the figures."""
-        return CountedCustomers(self._connection, self.company_id)
+        return DrilldownQueries(self._connection, self.company_id)
 
     @cached_property
-    def metrics(self) -> Metrics:
+    def snapshots(self) -> Metrics:
         """Snapshots of days."""
         return Metrics(self._connection, self.company_id)
 
     @cached_property
-    def reconciling(self) -> Reconciling:
+    def reconciling(self) -> ReconciliationQueries:
         """Figures, compared with each other."""
-        return Reconciling(self._connection, self.company_id)
+        return ReconciliationQueries(self._connection, self.company_id)
 
     @cached_property
     def quality(self) -> Quality:
@@ -179,9 +179,9 @@ class Work:
         return Events(self._connection, self.company_id)
 
     @cached_property
-    def pasts(self) -> Pasts:
+    def event_histories(self) -> EventHistories:
         """Customers' pasts, as the ledger of events holds them."""
-        return Pasts(self._connection, self.company_id)
+        return EventHistories(self._connection, self.company_id)
 
     @cached_property
     def imports(self) -> Imports:
@@ -239,7 +239,7 @@ class Work:
         return Retention(self._connection, self.company_id)
 
 
-class Dispatch:
+class DueWorkReader:
     """What the dispatcher may read across companies: their names, and which work is due."""
 
     def __init__(self, connection: AsyncConnection) -> None:
@@ -250,7 +250,7 @@ class Dispatch:
         self.jobs = DueJobs(connection)
 
 
-class Keyring:
+class CredentialLookup:
     """The one look-up made before a company is known."""
 
     def __init__(self, connection: AsyncConnection) -> None:

@@ -10,7 +10,7 @@ R = TypeVar("R")
 
 
 @dataclass(slots=True)
-class Together(Generic[T, R]):
+class Batcher(Generic[T, R]):
     """Hands whatever waits to `act` as one list, which answers one result for each; one list at a time.
 
     Alone, a request waits for nothing. What fails fails for all that were in it.
@@ -20,7 +20,7 @@ class Together(Generic[T, R]):
     _waiting: list[tuple[T, asyncio.Future[R]]] = field(default_factory=list)
     _acting: asyncio.Task[None] | None = None
 
-    async def ask(self, item: T) -> R:
+    async def submit(self, item: T) -> R:
         """The result for one item."""
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Final
 
-from journey_service.services.analytics.rollups import COUNT, count_anew
+from journey_service.services.analytics.rollups import COUNT, rebuild_rollups
 from journey_service.services.analytics.snapshots import CHECK, REBUILD, check, rebuild
-from journey_service.services.jobs import Kind
+from journey_service.services.jobs import JobHandler
 from journey_service.services.journeys.evaluation import EVALUATE, evaluate_all
 from journey_service.services.journeys.policy_rollout import APPLY, apply_to_all
 from journey_service.services.journeys.rescoring import RESCORE
@@ -16,7 +16,7 @@ from journey_service.services.operations.test_clock import ADVANCE, run_advance
 from journey_service.services.stages.backtests import BACKTEST, run_backtest
 from journey_service.services.stages.previews import PREVIEW, rehearse_all
 
-KINDS: Final[Mapping[str, Kind]] = {
+JOB_HANDLERS: Final[Mapping[str, JobHandler]] = {
     RESCORE: rescore,
     EVALUATE: evaluate_all,
     ADVANCE: run_advance,
@@ -24,7 +24,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     APPLY: apply_to_all,
     PREVIEW: rehearse_all,
     BACKTEST: run_backtest,
-    COUNT: count_anew,
+    COUNT: rebuild_rollups,
     REBUILD: rebuild,
     CHECK: check,
     REPAIR: repair,

@@ -11,7 +11,7 @@ from journey_service.domain.errors import (
     UnavailableError,
 )
 from journey_service.repositories.database import Database
-from journey_service.services.jobs import LEASE_SECONDS, Kind, run_job
+from journey_service.services.jobs import LEASE_SECONDS, JobHandler, run_job
 
 _SLOTS: Final = 4
 
@@ -23,12 +23,12 @@ class JobRunner:
     """Does due jobs, a few beside each other, so that a long one does not keep other companies waiting."""
 
     database: Database
-    kinds: Mapping[str, Kind]
+    kinds: Mapping[str, JobHandler]
     lease_seconds: float = LEASE_SECONDS
     on_ended: Callable[[], None] | None = None
     _running: dict[tuple[int, int], asyncio.Task[bool]] = field(default_factory=dict)
 
-    async def look(self) -> None:
+    async def poll(self) -> None:
         """Begin whatever waits, as far as there is room; jobs of companies that have none running first."""
         due = await self.database.dispatch(lambda dispatch: dispatch.jobs.some(limit=100))
         busy = {company_id for company_id, _ in self._running}

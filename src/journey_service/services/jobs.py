@@ -18,12 +18,12 @@ from journey_service.domain.errors import (
 )
 from journey_service.domain.operations.records import Job
 from journey_service.repositories.database import Database
-from journey_service.repositories.unit_of_work import Work
+from journey_service.repositories.unit_of_work import UnitOfWork
 
 T = TypeVar("T")
 AT_ONCE: Final = 5_000
 """Up to how many customers a change is carried through, or rehearsed, while the caller waits."""
-PATIENCE_SECONDS: Final = 10.0
+INLINE_TIMEOUT_SECONDS: Final = 10.0
 _TURNS: Final = 4
 _GIVING_WAY_SECONDS: Final = 0.5
 
@@ -48,7 +48,7 @@ class LeaseLostError(Exception):
 
 
 @dataclass(slots=True)
-class Run:
+class JobRun:
     """A job being done by one who holds its lease."""
 
     database: Database
@@ -62,9 +62,9 @@ class Run:
 
     async def page(
         self,
-        unit: Callable[[Work], Awaitable[Page]],
+        unit: Callable[[UnitOfWork], Awaitable[Page]],
         *,
-        is_alone: bool = False,
+        is_exclusive: bool = False,
         timeout_ms: int | None = None,
     ) -> Page:
         """Do one page in a transaction of its own, beside no other of the company if it is to be alone.
@@ -72,12 +72,12 @@ class Run:
         Raises LeaseLostError, with nothing of it kept.
         """
 
-        async def guarded(work: Work) -> tuple[Page, dict[str, int]]:
-            page = await unit(work)
+        async def guarded(uow: UnitOfWork) -> tuple[Page, dict[str, int]]:
+            page = await unit(uow)
             counts = dict(self.counts)
             for name, more in page.counts.items():
                 counts[name] = counts.get(name, 0) + more
-            is_held = await work.jobs.progress(
+            is_held = await uow.jobs.progress(
                 self.job.id,
                 self.token,
                 self.lease_seconds,
@@ -91,7 +91,7 @@ class Run:
             return page, counts
 
         page, self.counts = await self.database.run(
-            self.company_id, guarded, is_alone=is_alone, timeout_ms=timeout_ms
+            self.company_id, guarded, is_exclusive=is_exclusive, timeout_ms=timeout_ms
         )
         self.cursor = dict(page.cursor)
         if self.on_progress is not None:
@@ -101,21 +101,21 @@ class Run:
     async def conclude(self, result: Mapping[str, Any]) -> None:
         """Write down what the job has found. Raises LeaseLostError."""
 
-        async def unit(work: Work) -> bool:
-            return await work.jobs.set_result(self.job.id, self.token, result)
+        async def unit(uow: UnitOfWork) -> bool:
+            return await uow.jobs.set_result(self.job.id, self.token, result)
 
         if not await self.database.run(self.company_id, unit):
             raise LeaseLostError
 
 
-Kind = Callable[[Run], Awaitable[None]]
+JobHandler = Callable[[JobRun], Awaitable[None]]
 
 
 async def get_job(database: Database, company_id: int, job_id: int, *, kind: str | None = None) -> Job:
     """One job, of a kind if that is asked. Raises JobNotFoundError."""
 
-    async def unit(work: Work) -> Job:
-        found = await work.jobs.find(job_id)
+    async def unit(uow: UnitOfWork) -> Job:
+        found = await uow.jobs.find(job_id)
         if found is None or kind not in (None, found.kind):
             raise JobNotFoundError(job_id)
         return found
@@ -126,9 +126,9 @@ async def get_job(database: Database, company_id: int, job_id: int, *, kind: str
 async def list_jobs(database: Database, company_id: int, *, before: int | None, limit: int) -> Sequence[Job]:
     """Jobs, newest first. Raises CompanyNotFoundError."""
 
-    async def unit(work: Work) -> Sequence[Job]:
-        await work.companies.desk()
-        return await work.jobs.latest(before=before, limit=limit)
+    async def unit(uow: UnitOfWork) -> Sequence[Job]:
+        await uow.companies.context()
+        return await uow.jobs.latest(before=before, limit=limit)
 
     return await database.run(company_id, unit)
 
@@ -137,7 +137,7 @@ async def run_job(
     database: Database,
     company_id: int,
     job_id: int,
-    kinds: Mapping[str, Kind],
+    kinds: Mapping[str, JobHandler],
     *,
     lease_seconds: float = LEASE_SECONDS,
     on_progress: Progress | None = None,
@@ -149,16 +149,16 @@ async def run_job(
     """
     token = new_token()
 
-    async def claim(work: Work) -> Job | None:
-        if not await work.jobs.claim(job_id, token, lease_seconds):
+    async def claim(uow: UnitOfWork) -> Job | None:
+        if not await uow.jobs.claim(job_id, token, lease_seconds):
             return None
-        return await work.jobs.find(job_id)
+        return await uow.jobs.find(job_id)
 
     job = await database.run(company_id, claim)
     if job is None:
         return False
     return await run_claimed(
-        Run(
+        JobRun(
             database,
             company_id,
             job,
@@ -172,7 +172,7 @@ async def run_job(
     )
 
 
-async def run_claimed(run: Run, kinds: Mapping[str, Kind]) -> bool:
+async def run_claimed(run: JobRun, kinds: Mapping[str, JobHandler]) -> bool:
     """Do a job whose lease is held already; otherwise as `run_job`."""
     try:
         await kinds[run.job.kind](run)
@@ -189,48 +189,48 @@ async def run_claimed(run: Run, kinds: Mapping[str, Kind]) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
+class InlineJob:
     """A job just queued; with a token, its lease is held from the first by whoever is about to do it here."""
 
     job: Job
     token: str | None
 
 
-async def queue_errand(
-    work: Work,
+async def enqueue_job(
+    uow: UnitOfWork,
     kind: str,
     parameters: Mapping[str, Any],
     *,
     actor: str,
-    is_for_here: bool,
+    is_inline: bool,
     lease_seconds: float,
-) -> Errand:
+) -> InlineJob:
     """Queue a job for a worker, or, `is_for_here`, for this process, before any worker can take it."""
-    job_id = await work.jobs.queue(kind, parameters, actor=actor)
-    token = new_token() if is_for_here else None
+    job_id = await uow.jobs.queue(kind, parameters, actor=actor)
+    token = new_token() if is_inline else None
     if token is not None:
-        await work.jobs.claim(job_id, token, lease_seconds)
-    job = await work.jobs.find(job_id)
+        await uow.jobs.claim(job_id, token, lease_seconds)
+    job = await uow.jobs.find(job_id)
     assert job is not None  # noqa: S101  # it was just written
-    return Errand(job, token)
+    return InlineJob(job, token)
 
 
-async def run_errand(
+async def run_inline(
     database: Database,
     company_id: int,
-    errand: Errand,
-    kind: Kind,
+    inline_job: InlineJob,
+    kind: JobHandler,
     *,
     lease_seconds: float,
-    patience_seconds: float | None,
+    timeout_seconds: float | None,
     on_progress: Progress | None = None,
 ) -> Job:
     """Do an errand that is to be done here, until patience ends: then a worker goes on. Returns how far it is."""
-    job = errand.job
-    if errand.token is not None:
-        run = Run(database, company_id, job, errand.token, lease_seconds, {}, {}, on_progress)
+    job = inline_job.job
+    if inline_job.token is not None:
+        run = JobRun(database, company_id, job, inline_job.token, lease_seconds, {}, {}, on_progress)
         try:
-            async with asyncio.timeout(patience_seconds):
+            async with asyncio.timeout(timeout_seconds):
                 await run_claimed(run, {job.kind: kind})
         except TimeoutError:
             pass  # the lease is given back
@@ -242,21 +242,21 @@ def new_token() -> str:
     return secrets.token_hex(16)
 
 
-async def _finish(run: Run, *, error: str | None = None) -> bool:
-    async def unit(work: Work) -> bool:
-        await _forget_erased(work, run)
-        return await work.jobs.finish(run.job.id, run.token, error=error)
+async def _finish(run: JobRun, *, error: str | None = None) -> bool:
+    async def unit(uow: UnitOfWork) -> bool:
+        await _forget_erased(uow, run)
+        return await uow.jobs.finish(run.job.id, run.token, error=error)
 
     return await run.database.run(run.company_id, unit)
 
 
-async def _forget_erased(work: Work, run: Run) -> None:
+async def _forget_erased(uow: UnitOfWork, run: JobRun) -> None:
     """Take customers out of what a job has found who were erased while it was under way: it knew them before."""
-    job = await work.jobs.find(run.job.id)
-    if job is None or not await work.tombstones.has_any_since(job.created_at):
+    job = await uow.jobs.find(run.job.id)
+    if job is None or not await uow.tombstones.has_any_since(job.created_at):
         return
-    erased = await work.tombstones.among(_named_in(job.result))
-    await work.jobs.forget(run.job.id, run.token, _without(job.result, erased))
+    erased = await uow.tombstones.among(_named_in(job.result))
+    await uow.jobs.forget(run.job.id, run.token, _without(job.result, erased))
 
 
 def _named_in(found: Any) -> set[int]:  # noqa: ANN401  # any JSON value
@@ -280,9 +280,9 @@ def _without(found: Any, erased: Collection[int]) -> Any:  # noqa: ANN401  # any
     return found
 
 
-async def _release(run: Run) -> None:
-    async def unit(work: Work) -> None:
-        await work.jobs.release(run.job.id, run.token)
+async def _release(run: JobRun) -> None:
+    async def unit(uow: UnitOfWork) -> None:
+        await uow.jobs.release(run.job.id, run.token)
 
     try:
         await run.database.run(run.company_id, unit)
@@ -290,16 +290,18 @@ async def _release(run: Run) -> None:
         return  # then the lease has to run out
 
 
-async def run_alone(database: Database, company_id: int, switch: Callable[[Work], Awaitable[T]]) -> T:
+async def run_exclusive(
+    database: Database, company_id: int, switch: Callable[[UnitOfWork], Awaitable[T]]
+) -> T:
     """Run the switch between the company's other transactions, of which some may be long.
 
     While it waits, others wait for it: it gives way again and again. Raises UnavailableError in the end.
     """
     for _ in range(_TURNS - 1):
         try:
-            return await database.run(company_id, switch, is_alone=True)
+            return await database.run(company_id, switch, is_exclusive=True)
         except RacesLostError:
             raise
         except UnavailableError:
             await asyncio.sleep(_GIVING_WAY_SECONDS)
-    return await database.run(company_id, switch, is_alone=True)
+    return await database.run(company_id, switch, is_exclusive=True)

@@ -5,15 +5,15 @@ import logging
 import logging.config
 import signal
 
-from journey_service.gateways.http_client import Outgoing
-from journey_service.gateways.smtp import MailDrop, SmtpMailer
+from journey_service.gateways.http_client import HttpClient
+from journey_service.gateways.smtp import FileMailer, SmtpMailer
 from journey_service.gateways.webhooks import Webhooks
 from journey_service.logs import config
 from journey_service.repositories.database import Database
-from journey_service.services.actions.dispatcher import MOST_CALLS, Post, longest_call
+from journey_service.services.actions.dispatcher import MOST_CALLS, MessageSenders, longest_call
 from journey_service.services.actions.outbound_messages import Links
 from journey_service.settings import Settings
-from journey_service.worker.polling import Rounds
+from journey_service.worker.polling import PollingLoops
 from journey_service.worker.wakeups import listen
 
 _POOL_TIMEOUT_SECONDS = 10.0
@@ -37,12 +37,12 @@ async def run_worker(settings: Settings) -> None:
         vault_key=settings.vault_key.get_secret_value(),
     )
     # As many as the courier makes at most: a company whose system is silent keeps nobody else's calls waiting.
-    outgoing = Outgoing(trusted=settings.trusted_origins, connections=MOST_CALLS)
-    rounds = Rounds(
+    outgoing = HttpClient(trusted=settings.trusted_origins, connections=MOST_CALLS)
+    rounds = PollingLoops(
         database,
         lease_seconds=settings.lease_seconds,
         delivery_lease_seconds=settings.delivery_lease_seconds,
-        post=post_of(settings, outgoing),
+        senders=post_of(settings, outgoing),
     )
     bells = None
     if settings.redis_url is not None:
@@ -61,12 +61,12 @@ async def run_worker(settings: Settings) -> None:
         _LOGGER.info("the worker has stopped")
 
 
-def post_of(settings: Settings, outgoing: Outgoing) -> Post:
+def post_of(settings: Settings, outgoing: HttpClient) -> MessageSenders:
     """The ways out of the house that the settings name."""
     deadline = longest_call(settings.delivery_lease_seconds)
-    mailer: SmtpMailer | MailDrop | None = None
+    mailer: SmtpMailer | FileMailer | None = None
     if settings.mail_url is not None:
         mailer = SmtpMailer(settings.mail_url.get_secret_value(), settings.sender, deadline)
     elif settings.mail_folder is not None:
-        mailer = MailDrop(settings.mail_folder, settings.sender)
-    return Post(Webhooks(outgoing, deadline), mailer, Links(settings.links_url))
+        mailer = FileMailer(settings.mail_folder, settings.sender)
+    return MessageSenders(Webhooks(outgoing, deadline), mailer, Links(settings.links_url))

@@ -13,21 +13,21 @@ from typing import Final
 from journey_service.domain.errors import UnavailableError
 from journey_service.repositories.database import Database
 from journey_service.services.actions import dispatcher as delivery
-from journey_service.services.actions.dispatcher import Courier, Post, publish_due
+from journey_service.services.actions.dispatcher import MessageSenders, OutboxDispatcher, publish_due
 from journey_service.services.analytics.rollups import tighten_due
 from journey_service.services.events.imports import run_due_imports
-from journey_service.services.job_registry import KINDS
+from journey_service.services.job_registry import JOB_HANDLERS
 from journey_service.services.job_runner import JobRunner
 from journey_service.services.jobs import LEASE_SECONDS
 from journey_service.services.journeys.sweep import Sweeper
-from journey_service.services.operations.nightly import begin_due_nights
+from journey_service.services.operations.nightly import start_due_nightly_runs
 from journey_service.services.operations.schedule import (
     ACTIONS,
     IMPORTS,
     JOBS,
     NEWS,
     NIGHTS,
-    ROUNDS,
+    POLLING_TASKS,
     SUMS,
     SWEEP,
 )
@@ -38,16 +38,16 @@ _LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class _Round:
+class _PollingLoop:
     name: str
     act: Callable[[], Awaitable[object]]
     pause_seconds: float
-    bell: asyncio.Event = field(default_factory=asyncio.Event)
+    wake_event: asyncio.Event = field(default_factory=asyncio.Event)
     trouble: str = ""
 
     async def keep_going(self) -> None:
         while True:
-            self.bell.clear()
+            self.wake_event.clear()
             try:
                 await self.act()
             except UnavailableError as error:
@@ -60,7 +60,7 @@ class _Round:
             pause = self.pause_seconds * random.uniform(1 - _JITTER, 1)  # noqa: S311  # no secret
             try:
                 async with asyncio.timeout(pause):
-                    await self.bell.wait()
+                    await self.wake_event.wait()
             except TimeoutError:
                 continue
 
@@ -71,7 +71,7 @@ class _Round:
         self.trouble = trouble
 
 
-class Rounds:
+class PollingLoops:
     """The rounds of one process: those named, or all; `pause_seconds` replaces their own.
 
     Without a post nothing leaves the house: somebody else sees to that.
@@ -85,37 +85,37 @@ class Rounds:
         lease_seconds: float = LEASE_SECONDS,
         delivery_lease_seconds: float = delivery.LEASE_SECONDS,
         pause_seconds: float | None = None,
-        post: Post | None = None,
+        senders: MessageSenders | None = None,
     ) -> None:
         self._database = database
         self._sweeper = Sweeper(database)
-        self._runner = JobRunner(database, KINDS, lease_seconds, on_ended=lambda: self.ring(JOBS))
+        self._runner = JobRunner(database, JOB_HANDLERS, lease_seconds, on_ended=lambda: self.wake(JOBS))
         self._courier = None
-        if post is not None:
-            self._courier = Courier(
-                database, post, delivery_lease_seconds, on_ended=lambda: self.ring(ACTIONS)
+        if senders is not None:
+            self._courier = OutboxDispatcher(
+                database, senders, delivery_lease_seconds, on_ended=lambda: self.wake(ACTIONS)
             )
         acts: dict[str, Callable[[], Awaitable[object]]] = {
             SWEEP: self._sweep,
             NIGHTS: self._begin_nights,
-            JOBS: self._runner.look,
+            JOBS: self._runner.poll,
             IMPORTS: self._replay,
             NEWS: self._publish,
             SUMS: self._tighten,
         }
         if self._courier is not None:
-            acts[ACTIONS] = self._courier.look
+            acts[ACTIONS] = self._courier.poll
         self._rounds = {
-            each.name: _Round(each.name, acts[each.name], pause_seconds or each.every_seconds)
-            for each in ROUNDS
+            each.name: _PollingLoop(each.name, acts[each.name], pause_seconds or each.every_seconds)
+            for each in POLLING_TASKS
             if each.name in acts and (names is None or each.name in names)
         }
         self._tasks: list[asyncio.Task[None]] = []
 
-    def ring(self, name: str) -> None:
+    def wake(self, name: str) -> None:
         """Begin a round now, or once more if it is under way; a name nobody knows rings for nobody."""
         if name in self._rounds:
-            self._rounds[name].bell.set()
+            self._rounds[name].wake_event.set()
 
     def start(self) -> None:
         """Begin every round."""
@@ -133,21 +133,21 @@ class Rounds:
             await self._courier.close()
 
     async def _begin_nights(self) -> None:
-        if await begin_due_nights(self._database):
-            self.ring(JOBS)
+        if await start_due_nightly_runs(self._database):
+            self.wake(JOBS)
 
     async def _sweep(self) -> None:
         if (await self._sweeper.sweep()).moved:
-            self.ring(NEWS)
-            self.ring(ACTIONS)
+            self.wake(NEWS)
+            self.wake(ACTIONS)
 
     async def _tighten(self) -> None:
         if await tighten_due(self._database):
-            self.ring(JOBS)
+            self.wake(JOBS)
 
     async def _publish(self) -> None:
         if await publish_due(self._database):
-            self.ring(ACTIONS)
+            self.wake(ACTIONS)
 
     async def _replay(self) -> None:
         while await run_due_imports(self._database):

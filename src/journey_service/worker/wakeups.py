@@ -12,13 +12,13 @@ from redis.exceptions import RedisError
 
 from journey_service.gateways.worker_wakeup import QUEUE, RING, connect, to_json
 from journey_service.services.operations.schedule import ACTIONS, IMPORTS, JOBS, NEWS, NIGHTS, SWEEP
-from journey_service.worker.polling import Rounds
+from journey_service.worker.polling import PollingLoops
 
 _ROUNDS: Final = "rounds"
 _EVERY_FIVE_SECONDS: Final = set(range(0, 60, 5))
 _POLL_SECONDS: Final = 0.25
 _REPORT_SECONDS: Final = 30
-_PATIENCE_SECONDS: Final = 5.0
+_CONNECT_TIMEOUT_SECONDS: Final = 5.0
 _RETRY_SECONDS: Final = 2.0
 _TIMEOUT_SECONDS: Final = 5
 _HANG_UP_SECONDS: Final = 1.0
@@ -26,48 +26,48 @@ _HANG_UP_SECONDS: Final = 1.0
 _LOGGER = logging.getLogger(__name__)
 
 
-async def ring(ctx: dict[str, Any], name: str) -> None:
+async def wake(ctx: dict[str, Any], name: str) -> None:
     """Somebody rang for a round."""
-    ctx[_ROUNDS].ring(name)
+    ctx[_ROUNDS].wake(name)
 
 
 async def every_five_seconds(ctx: dict[str, Any]) -> None:
     """Look for whoever is due, and for work that waits."""
     for name in (SWEEP, NEWS, ACTIONS, JOBS, IMPORTS):
-        ctx[_ROUNDS].ring(name)
+        ctx[_ROUNDS].wake(name)
 
 
 async def every_minute(ctx: dict[str, Any]) -> None:
     """Look for companies where it has become two o'clock."""
-    ctx[_ROUNDS].ring(NIGHTS)
+    ctx[_ROUNDS].wake(NIGHTS)
 
 
-async def listen(url: str, rounds: Rounds) -> None:
+async def listen(url: str, rounds: PollingLoops) -> None:
     """Answer the doorbell until cancelled. Redis may come, go, freeze and forget meanwhile."""
-    is_heard = True
+    triggers_actions = True
     while True:
         worker = _worker(url, rounds)
         try:
             await worker.async_run()
         except (RedisError, OSError, TimeoutError) as error:
-            if is_heard:
+            if triggers_actions:
                 _LOGGER.warning("the doorbell is out of order, rounds go on by themselves: %s", error)
-            is_heard = False
+            triggers_actions = False
         except Exception:
             _LOGGER.exception("the doorbell failed, rounds go on by themselves")
         finally:
             await _close(worker)
         await asyncio.sleep(_RETRY_SECONDS)
-        if not is_heard and await _answers(url):
+        if not triggers_actions and await _answers(url):
             _LOGGER.warning("the doorbell is heard again")
-            is_heard = True
+            triggers_actions = True
 
 
-def _worker(url: str, rounds: Rounds) -> Worker:
+def _worker(url: str, rounds: PollingLoops) -> Worker:
     return Worker(
-        functions=[func(ring, name=RING, keep_result=0)],
+        functions=[func(wake, name=RING, keep_result=0)],
         cron_jobs=schedule(),
-        redis_pool=connect(url, patience_seconds=_PATIENCE_SECONDS),
+        redis_pool=connect(url, timeout_seconds=_CONNECT_TIMEOUT_SECONDS),
         queue_name=QUEUE,
         handle_signals=False,
         poll_delay=_POLL_SECONDS,

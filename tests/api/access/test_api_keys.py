@@ -9,7 +9,7 @@ import pytest
 
 from api.calls import API, JSON, NOON, every_page, problem, tell, without_id
 from conftest import PEPPER
-from journey_service.api import authentication as callers
+from journey_service.api import authentication
 from journey_service.domain.access.actors import EVERYTHING, OPERATE, ROLE_SCOPES, SELF, Actor, Role
 from journey_service.domain.errors import InvalidInputError
 from journey_service.main import create_app
@@ -92,7 +92,7 @@ async def keys_of_role(http, found_tenant):
 @pytest.fixture
 def forget(api):
     """Have the process look every credential up anew, as every other process does within two seconds."""
-    return api.state.house.remembered.clear
+    return api.state.app_state.credential_cache.clear
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ async def test_each_role_may_do_what_it_is_for_and_no_more(http, keys_of_role, o
 
 
 async def test_whoever_lets_every_role_do_everything_is_found_out(http, keys_of_role, monkeypatch):
-    monkeypatch.setattr(callers, "_check_scopes", lambda *_: None)
+    monkeypatch.setattr(authentication, "_check_scopes", lambda *_: None)
 
     with pytest.raises(AssertionError):
         await test_each_role_may_do_what_it_is_for_and_no_more(http, keys_of_role, "list_own_keys")
@@ -325,12 +325,12 @@ async def test_an_operator_reaches_a_key_under_its_own_company_only(http, operat
 
 
 async def test_an_operator_makes_keys_of_a_company_as_its_admin_does(http, operator, salon):
-    acting = {**operator, "X-Company-Id": str(salon.id)}
+    requires_scope = {**operator, "X-Company-Id": str(salon.id)}
 
-    made = await make(http, acting, role="admin")
+    made = await make(http, requires_scope, role="admin")
 
     assert (await listed(http, salon.headers))[made["id"]]["role"] == "admin"
-    assert (await http.delete(f"{KEYS}/{made['id']}", headers=acting)).status_code == 204
+    assert (await http.delete(f"{KEYS}/{made['id']}", headers=requires_scope)).status_code == 204
     assert not await opens(http, made["secret"])
 
 
@@ -704,7 +704,7 @@ async def test_a_bootstrap_key_that_was_revoked_stays_so_and_another_choice_ends
 
     async def install(token):
         await credentials.install_bootstrap_key(database, token, pepper=PEPPER)
-        api.state.house.remembered.clear()
+        api.state.app_state.credential_cache.clear()
 
     try:
         await install(former)
@@ -721,7 +721,7 @@ async def test_a_bootstrap_key_that_was_revoked_stays_so_and_another_choice_ends
             "UPDATE api_keys SET revoked_at = NULL WHERE company_id = 0 AND key_id = 'tests'"
         )
         await outside.connection.execute("DELETE FROM api_keys WHERE company_id = 0 AND key_id LIKE 'boot-_'")
-        api.state.house.remembered.clear()
+        api.state.app_state.credential_cache.clear()
 
 
 async def test_a_bootstrap_key_takes_no_other_key_s_id(http, salon, database):

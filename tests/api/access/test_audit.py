@@ -473,7 +473,7 @@ class Scene:
         self.secrets = [tenant.token, operator["Authorization"].split()[1]]
 
     @property
-    def acting(self):
+    def requires_scope(self):
         """How an operator asks within the company."""
         return {**self.operator, "X-Company-Id": str(self.company_id)}
 
@@ -492,7 +492,7 @@ class Scene:
         """Who asks, where it matters not: the company's own key, unless it may not."""
         if operation in OF_OPERATORS:
             return self.operator
-        return self.acting if by_operator else self.own
+        return self.requires_scope if by_operator else self.own
 
     async def prepared(self, operation, **changed):
         """A valid request for an operation; keywords change parts of it."""
@@ -997,12 +997,12 @@ async def test_what_has_failed_leaves_no_row_but_of_an_operator_s_presence(scene
     request = await scene.prepared(operation, **changed)
 
     sender = scene.sender(operation)
-    if sender["Authorization"] != scene.acting["Authorization"] or operation in OF_OPERATORS:
+    if sender["Authorization"] != scene.requires_scope["Authorization"] or operation in OF_OPERATORS:
         answer = await check_none(scene, request, sender)
         assert answer.status_code == status, answer.text
     if OPERATIONS[operation][2] not in ("operate", "self") and status not in (401, 413):
         last = await scene.last()
-        answer = await request.send(scene.http, scene.acting)
+        answer = await request.send(scene.http, scene.requires_scope)
         assert answer.status_code == status, answer.text
         rows = await scene.rows_since(last)
         assert [(row["action"], row["reason"], json.loads(row["detail"])) for row in rows] == [
@@ -1044,7 +1044,7 @@ async def test_a_list_of_a_company_s_keys_is_in_its_log_too(visited):
 
 async def test_an_operator_who_gives_no_reason_is_in_the_log_without_one(visited):
     last = await visited.last()
-    headers = {**visited.acting, "X-Reason": None}
+    headers = {**visited.requires_scope, "X-Reason": None}
 
     await (await visited.prepared("get_customer")).send(visited.http, headers)
 
@@ -1056,7 +1056,7 @@ async def test_an_operator_who_gives_no_reason_is_in_the_log_without_one(visited
 async def test_a_reason_that_cannot_be_kept_is_refused_before_anything_is_shown(visited, reason):
     request = await visited.prepared("get_customer")
 
-    answer = await check_none(visited, request, {**visited.acting, "X-Reason": reason})
+    answer = await check_none(visited, request, {**visited.requires_scope, "X-Reason": reason})
 
     problem(answer, 422, "invalid-input", "header/x-reason")
 
@@ -1065,7 +1065,7 @@ async def test_what_an_operator_looks_for_is_written_down_whether_or_not_it_is_t
     request = await visited.prepared("get_customer", ids={"customer_id": 1})
     last = await visited.last()
 
-    answer = await request.send(visited.http, visited.acting)
+    answer = await request.send(visited.http, visited.requires_scope)
 
     problem(answer, 404, "customer-not-found")
     assert [row["action"] for row in await visited.rows_since(last)] == [PRESENT]
@@ -1073,12 +1073,12 @@ async def test_what_an_operator_looks_for_is_written_down_whether_or_not_it_is_t
 
 async def test_what_an_operator_does_across_companies_is_in_no_company_s_log(visited):
     for operation in ("list_companies", "get_session"):
-        answer = await check_none(visited, await visited.prepared(operation), visited.acting)
+        answer = await check_none(visited, await visited.prepared(operation), visited.requires_scope)
         assert answer.status_code == 200
 
 
 async def test_a_company_that_is_not_there_has_no_log(visited):
-    headers = {**visited.acting, "X-Company-Id": "5999999"}
+    headers = {**visited.requires_scope, "X-Company-Id": "5999999"}
     for operation in ("list_customers", "post_event", "put_customer", "list_audit"):
         answer = await check_none(visited, await visited.prepared(operation), headers)
         assert answer.status_code == 404, answer.text
@@ -1090,7 +1090,7 @@ async def test_an_operator_who_changes_nothing_was_there_all_the_same(scene, cas
     request = await scene.prepared(operation, **changed)
     last = await scene.last()
 
-    answer = await request.send(scene.http, scene.acting)
+    answer = await request.send(scene.http, scene.requires_scope)
 
     if answer.status_code != _repeated(operation):
         raise ValueError(answer.text)

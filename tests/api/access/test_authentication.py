@@ -12,7 +12,7 @@ from journey_service.main import create_app
 from journey_service.services.access import credentials
 from journey_service.settings import nowhere
 
-NOWHERE = nowhere()
+UNREACHABLE = nowhere()
 SCOPES = {
     "post_event": "events:write",
     "post_events": "events:write",
@@ -130,7 +130,7 @@ SCOPES = {
 
 
 def _operations():
-    for path, methods in create_app(NOWHERE).openapi()["paths"].items():
+    for path, methods in create_app(UNREACHABLE).openapi()["paths"].items():
         for method, operation in methods.items():
             if path not in OPEN:
                 yield operation["operationId"], method.upper(), path
@@ -166,7 +166,7 @@ def bearer(token):
 
 
 def test_every_route_is_either_open_or_described_with_a_scope():
-    document = create_app(NOWHERE).openapi()
+    document = create_app(UNREACHABLE).openapi()
     described = {
         operation["operationId"]: operation["security"]
         for path, methods in document["paths"].items()
@@ -181,7 +181,7 @@ def test_every_route_is_either_open_or_described_with_a_scope():
 
 
 def test_nothing_is_served_that_the_contract_does_not_tell():
-    found = list(served(create_app(NOWHERE).routes))
+    found = list(served(create_app(UNREACHABLE).routes))
 
     assert {route.name for route in found} >= SCOPES.keys()
     assert {route.path for route in found if route.name not in SCOPES} == OPEN

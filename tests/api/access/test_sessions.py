@@ -17,9 +17,9 @@ import pytest
 
 from api.calls import API, problem
 from gateways.identity_provider import FakeProvider, assembled, rsa_key
-from journey_service.api import authentication as callers
+from journey_service.api import authentication
 from journey_service.api.access import sign_in
-from journey_service.api.dependencies import House
+from journey_service.api.dependencies import AppState
 from journey_service.domain.access.actors import ROLE_SCOPES, Actor, Role
 from journey_service.domain.errors import (
     ForbiddenError,
@@ -129,7 +129,7 @@ async def client(api):
 @pytest.fixture
 def forget(api):
     """Have the process look every credential up anew, as every other process does within two seconds."""
-    return api.state.house.remembered.clear
+    return api.state.app_state.credential_cache.clear
 
 
 async def sign_in_with(client, token):
@@ -211,8 +211,8 @@ async def test_the_cookie_is_kept_from_scripts_and_from_other_sites(client, salo
     ids=["where the address says so", "in production", "in production without an address"],
 )
 async def test_over_tls_the_cookie_is_bound_to_the_host_and_to_tls(base, salon, changed):
-    async with served(base, **changed) as house:
-        told = cookies(await house.client.post(SESSION, headers=bearer(salon.token)))
+    async with served(base, **changed) as app_state:
+        told = cookies(await app_state.client.post(SESSION, headers=bearer(salon.token)))
 
         assert told.keys() == {f"__Host-{COOKIE}"}
         kept = told[f"__Host-{COOKIE}"]
@@ -225,12 +225,12 @@ async def test_over_tls_the_cookie_is_bound_to_the_host_and_to_tls(base, salon, 
         }
         # A cookie that somebody else could have set is none of ours.
         for name, status in ((f"__Host-{COOKIE}", 200), (COOKIE, 401)):
-            answer = await house.client.get(SESSION, headers={"Cookie": f"{name}={kept.value}"})
+            answer = await app_state.client.get(SESSION, headers={"Cookie": f"{name}={kept.value}"})
             assert answer.status_code == status
 
 
 async def test_a_cookie_that_goes_over_any_wire_is_found_out(base, salon, monkeypatch):
-    monkeypatch.setattr(House, "is_over_tls", False)
+    monkeypatch.setattr(AppState, "is_over_tls", False)
 
     with pytest.raises(AssertionError):
         await test_over_tls_the_cookie_is_bound_to_the_host_and_to_tls(
@@ -242,7 +242,7 @@ async def test_a_cookie_that_goes_over_any_wire_is_found_out(base, salon, monkey
 async def test_a_cookie_that_scripts_could_read_is_found_out(client, salon, monkeypatch):
     monkeypatch.setattr(
         "journey_service.api.access.sessions.keep",
-        lambda response, house, token: response.set_cookie(callers.cookie_name(house), token),
+        lambda response, app_state, token: response.set_cookie(authentication.cookie_name(app_state), token),
     )
 
     with pytest.raises(AssertionError):
@@ -336,8 +336,8 @@ async def test_a_session_of_an_operator_names_the_company_to_act_for(client, ope
     token = cookies(opened)[COOKIE].value
 
     problem(await client.get(f"{API}/customers", headers=with_cookie(token)), 403, "forbidden")
-    acting = with_cookie(token, **{"X-Company-Id": str(salon.id), "X-Reason": "a question of theirs"})
-    assert (await client.get(f"{API}/customers", headers=acting)).status_code == 200
+    requires_scope = with_cookie(token, **{"X-Company-Id": str(salon.id), "X-Reason": "a question of theirs"})
+    assert (await client.get(f"{API}/customers", headers=requires_scope)).status_code == 200
     assert (await client.get(f"{API}/admin/companies", headers=with_cookie(token))).status_code == 200
     row = await outside.connection.fetchrow(
         "SELECT * FROM audit_log WHERE company_id = $1 ORDER BY id DESC LIMIT 1", salon.id
@@ -395,13 +395,13 @@ async def test_what_changes_nothing_may_be_asked_from_anywhere(client, token, he
 
 async def test_the_own_pages_are_where_the_service_is_said_to_be(base, salon):
     public = "https://portal.company.com"
-    async with served(base, JOURNEY_PUBLIC_URL=public) as house:
-        opened = await house.client.post(SESSION, headers=bearer(salon.token))
+    async with served(base, JOURNEY_PUBLIC_URL=public) as app_state:
+        opened = await app_state.client.post(SESSION, headers=bearer(salon.token))
         cookie = f"__Host-{COOKIE}={cookies(opened)[f'__Host-{COOKIE}'].value}"
 
         async def answered(headers):
             sent = {"Cookie": cookie, **headers}
-            return (await house.client.put(f"{API}/customers/1", headers=sent, json={})).status_code
+            return (await app_state.client.put(f"{API}/customers/1", headers=sent, json={})).status_code
 
         assert await answered({"Origin": public}) == 201
         for origin in (
@@ -440,7 +440,7 @@ async def test_a_credential_that_is_none_is_not_mended_by_a_cookie(client, token
 
 
 async def test_whoever_takes_changes_from_anywhere_is_found_out(client, token, salon, outside, monkeypatch):
-    monkeypatch.setattr(callers, "check_own_origin", lambda *_: None)
+    monkeypatch.setattr(authentication, "check_own_origin", lambda *_: None)
 
     with pytest.raises(AssertionError):
         await test_another_site_s_changes_are_refused_and_change_nothing(
@@ -703,7 +703,7 @@ async def test_a_form_without_end_is_not_read(client):
 
 
 async def test_whatever_the_page_says_is_text(api):
-    told = sign_in._page(api.state.house, UnauthenticatedError("<script>alert('1')</script>"))
+    told = sign_in._page(api.state.app_state, UnauthenticatedError("<script>alert('1')</script>"))
 
     assert b"&lt;script&gt;alert(&#x27;1&#x27;)&lt;/script&gt;" in told.body
     assert b"<script>" not in told.body
@@ -718,7 +718,7 @@ async def test_every_kind_of_no_has_its_status(api):
         (InvalidInputError.at("/key", "<b>"), 422),
         (ValueError("<b>"), 422),
     ):
-        told = sign_in._page(api.state.house, error)
+        told = sign_in._page(api.state.app_state, error)
         assert told.status_code == status
         assert (b"That could not be read" in told.body) is (status == 422)
         assert b"<b>" not in told.body
@@ -890,8 +890,8 @@ PUBLIC = "http://portal.test"
 @pytest.fixture(scope="module")
 async def portal(base, started):
     """The application, which believes the provider."""
-    async with served(base, **known_as(started)) as house:
-        yield house
+    async with served(base, **known_as(started)) as app_state:
+        yield app_state
 
 
 @pytest.fixture
@@ -954,8 +954,10 @@ async def test_the_way_to_the_provider_tells_nothing_that_would_let_somebody_els
 
 
 async def test_over_tls_the_way_back_is_bound_to_the_host_too(base, provider):
-    async with served(base, **known_as(provider) | {"JOURNEY_PUBLIC_URL": "https://portal.test"}) as house:
-        answer = await house.client.get("/sign-in/oidc")
+    async with served(
+        base, **known_as(provider) | {"JOURNEY_PUBLIC_URL": "https://portal.test"}
+    ) as app_state:
+        answer = await app_state.client.get("/sign-in/oidc")
 
     [(name, kept)] = cookies(answer).items()
     assert name == f"__Host-{FLOW}"
@@ -1165,9 +1167,9 @@ async def test_without_a_provider_the_page_says_so(client):
 
 
 async def test_a_provider_out_of_reach_is_told_as_such(base, provider):
-    async with served(base, **known_as(provider) | {"OIDC_ISSUER": "http://127.0.0.1:1"}) as house:
-        assert page(await house.client.get("/sign-in/oidc"), 503)
-        answer = await house.client.get(f"{API}/customers", headers=bearer(provider.token()))
+    async with served(base, **known_as(provider) | {"OIDC_ISSUER": "http://127.0.0.1:1"}) as app_state:
+        assert page(await app_state.client.get("/sign-in/oidc"), 503)
+        answer = await app_state.client.get(f"{API}/customers", headers=bearer(provider.token()))
         problem(answer, 503, "unavailable")
         assert answer.headers["retry-after"] == "1"
 
@@ -1241,8 +1243,8 @@ async def test_operators_come_with_a_token_for_operators_and_name_the_company(
     assert (seen["name"], seen["company_id"], seen["role"]) == ("user:ada", None, "operator")
     assert (await portal.client.get(f"{API}/admin/companies", headers=headers)).status_code == 200
     problem(await portal.client.get(f"{API}/customers", headers=headers), 403, "forbidden")
-    acting = {**headers, "X-Company-Id": str(salon.id), "X-Reason": "a question of theirs"}
-    assert (await portal.client.get(f"{API}/customers", headers=acting)).status_code == 200
+    requires_scope = {**headers, "X-Company-Id": str(salon.id), "X-Reason": "a question of theirs"}
+    assert (await portal.client.get(f"{API}/customers", headers=requires_scope)).status_code == 200
     row = await outside.connection.fetchrow(
         "SELECT * FROM audit_log WHERE company_id = $1 ORDER BY id DESC LIMIT 1", salon.id
     )
@@ -1277,9 +1279,9 @@ async def test_neither_the_audience_nor_the_role_alone_makes_an_operator(
     headers = bearer(provider.token(aud=audience))
 
     for path in ("/admin/companies", "/customers", "/session"):
-        acting = {**headers, "X-Company-Id": str(salon.id)}
+        requires_scope = {**headers, "X-Company-Id": str(salon.id)}
         problem(await portal.client.get(API + path, headers=headers), 403, "forbidden")
-        problem(await portal.client.get(API + path, headers=acting), 403, "forbidden")
+        problem(await portal.client.get(API + path, headers=requires_scope), 403, "forbidden")
 
 
 @pytest.mark.parametrize("audience", ["journey", ["journey", OPERATORS]])
@@ -1304,13 +1306,13 @@ async def test_whoever_takes_every_token_for_an_operator_s_is_found_out(
         return replace(await verify(self, token), is_for_operators=True)
 
     monkeypatch.setattr(IdentityProvider, "verify", for_operators)
-    portal.app.state.house.remembered.clear()
+    portal.app.state.app_state.credential_cache.clear()
 
     with pytest.raises(AssertionError):
         await test_neither_the_audience_nor_the_role_alone_makes_an_operator(
             portal, ada, provider, salon, "journey", ["operator"]
         )
-    portal.app.state.house.remembered.clear()
+    portal.app.state.app_state.credential_cache.clear()
     print("guard removed: detected")
 
 
@@ -1343,9 +1345,9 @@ async def test_a_token_that_was_signed_by_somebody_else_is_none(portal, ada, pro
 
 async def test_claims_are_found_under_the_names_they_have_there(base, provider, salon):
     names = {"OIDC_COMPANY_CLAIM": "https://company.com/tenant", "OIDC_ROLE_CLAIM": "groups"}
-    async with served(base, **known_as(provider), **names) as house:
+    async with served(base, **known_as(provider), **names) as app_state:
         provider.person = {"sub": "ada", "https://company.com/tenant": salon.id, "groups": "manager"}
-        seen = await house.client.get(SESSION, headers=bearer(provider.token()))
+        seen = await app_state.client.get(SESSION, headers=bearer(provider.token()))
         assert (seen.json()["company_id"], seen.json()["role"]) == (salon.id, "manager")
         provider.person = {"sub": "ada", "company_id": salon.id, "roles": ["manager"]}
-        problem(await house.client.get(SESSION, headers=bearer(provider.token())), 403, "forbidden")
+        problem(await app_state.client.get(SESSION, headers=bearer(provider.token())), 403, "forbidden")

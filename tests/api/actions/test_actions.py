@@ -22,7 +22,7 @@ from journey_service.domain.access.actors import Actor
 from journey_service.domain.events.parsing import parse_instant
 from journey_service.services.actions import webhook_endpoints as endpoints
 from journey_service.services.actions.dispatcher import publish
-from services.local_servers import body_of, courier_of, surroundings
+from services.local_servers import body_of, dispatcher_for, surroundings
 
 ACTION = {
     *("id", "customer_id", "channel", "name", "step", "stage", "transition_seq", "state", "reason"),
@@ -62,7 +62,7 @@ class Outside:
     async def deliver(self):
         """Let everything leave the house that is to."""
         await publish(self._database, self.tenant.id)
-        await courier_of(self._database, self._post, self.tenant.id).drain()
+        await dispatcher_for(self._database, self._post, self.tenant.id).drain()
 
 
 @pytest.fixture
@@ -157,11 +157,11 @@ async def test_a_page_goes_on_where_the_last_one_ended_whatever_was_added(http, 
 
 async def test_the_log_is_narrowed_down_and_news_for_endpoints_are_in_it_where_they_are_asked_for(http, busy):
     everything = await all_actions(http, busy)
-    news = await all_actions(http, busy, channel="webhook")
+    outbound_events = await all_actions(http, busy, channel="webhook")
     campaign = (await look(http, busy, "/campaigns", customer_id=3))["items"][0]["id"]
     endpoint = (await look(http, busy, "/webhook-endpoints"))["items"][0]["id"]
     assert {action["channel"] for action in everything} >= {"email", "call", "offer", "sms", "task"}
-    assert {action["channel"] for action in news} == {"webhook"}
+    assert {action["channel"] for action in outbound_events} == {"webhook"}
     cases = {
         **{
             state: ({"state": state}, lambda action, state=state: action["state"] == state)
@@ -182,8 +182,8 @@ async def test_the_log_is_narrowed_down_and_news_for_endpoints_are_in_it_where_t
         pages = await every_page(http, busy.headers, "/actions", limit=1, **params)
         assert [action for page in pages for action in page] == expected, name
     of_one = await all_actions(http, busy, endpoint_id=endpoint)
-    assert of_one == [action for action in news if action["endpoint_id"] == endpoint]
-    assert 0 < len(of_one) < len(news)
+    assert of_one == [action for action in outbound_events if action["endpoint_id"] == endpoint]
+    assert 0 < len(of_one) < len(outbound_events)
     assert {action["name"] for action in of_one} == {"stage.changed", "task.created"}
     for params in ({"customer_id": 99}, {"campaign_id": 10**15}, {"endpoint_id": 10**15}):
         assert await all_actions(http, busy, **params) == []
@@ -236,8 +236,8 @@ async def test_every_attempt_is_told_with_what_the_other_side_said(http, real):
     [attempt] = told["log"]
     assert (attempt["number"], attempt["outcome"]) == (1, "done")
     assert attempt["begun_at"] <= attempt["ended_at"]
-    [letter] = real.mailbox.letters
-    assert "It was good to see you." in body_of(letter)
+    [mail] = real.mailbox.emails
+    assert "It was good to see you." in body_of(mail)
 
 
 async def test_a_dead_letter_is_tried_again_and_what_was_tried_stays_on_record(http, real):
@@ -261,7 +261,7 @@ async def test_a_dead_letter_is_tried_again_and_what_was_tried_stays_on_record(h
     told = await look(http, real.tenant, f"/actions/{asked['id']}")
     assert (told["state"], told["attempts"]) == ("done", 1)
     assert [(one["number"], one["outcome"]) for one in told["log"]] == [(1, "refused"), (2, "done")]
-    assert len(real.mailbox.letters) == 1
+    assert len(real.mailbox.emails) == 1
 
 
 async def test_what_is_not_dead_is_not_tried_again(http, busy, outside):
@@ -340,9 +340,9 @@ async def test_a_mail_is_written_in_the_company_s_own_words_where_they_are_named
 
     assert told["template"] == "spring"
     await real.deliver()
-    [letter] = real.mailbox.letters
-    assert letter["Subject"] == "Spring, Ada Keller"
-    assert "Spring is here. Come and see." in body_of(letter)
+    [mail] = real.mailbox.emails
+    assert mail["Subject"] == "Spring, Ada Keller"
+    assert "Spring is here. Come and see." in body_of(mail)
 
 
 async def test_what_may_not_be_done_is_answered_as_cancelled_with_the_reason(http, shop):

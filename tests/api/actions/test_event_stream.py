@@ -16,7 +16,7 @@ from journey_service.api.shutdown import when_told_to_stop
 from journey_service.domain.actions.action import NewsType
 from journey_service.domain.events.parsing import parse_instant
 from journey_service.services.actions.dispatcher import publish
-from journey_service.services.actions.event_stream import PAGE, Feed
+from journey_service.services.actions.event_stream import PAGE, EventStream
 from processes import running
 
 LONG = 60.0
@@ -34,7 +34,7 @@ def following(api):
     """Streams go on for a while in these tests."""
 
     def set_to(seconds):
-        api.state.house.feed.longest_seconds = seconds
+        api.state.app_state.event_stream.longest_seconds = seconds
 
     yield set_to
     set_to(0)
@@ -72,7 +72,7 @@ class Reader:
         return [position for position, _, _ in self.told]
 
 
-async def watch(http, tenant, *, seen=None, **params):
+async def company_metrics(http, tenant, *, seen=None, **params):
     """What there is to be told, up to now."""
     headers = tenant.headers if seen is None else {**tenant.headers, "Last-Event-ID": str(seen)}
     answer = await http.get(f"{API}/stream", headers=headers, params=params)
@@ -127,7 +127,7 @@ async def test_news_are_told_as_server_sent_events_with_what_webhooks_are_told(h
 
 
 async def test_every_type_of_news_is_told_each_once_and_in_order(http, told):
-    reader = await watch(http, told, last_event_id=0)
+    reader = await company_metrics(http, told, last_event_id=0)
 
     assert set(reader.types) == {type_.value for type_ in NewsType}
     assert reader.positions == list(range(1, len(reader.told) + 1))
@@ -136,46 +136,46 @@ async def test_every_type_of_news_is_told_each_once_and_in_order(http, told):
 
 
 async def test_without_a_position_it_begins_at_the_present_and_says_where_that_is(http, told, database):
-    first = await watch(http, told)
+    first = await company_metrics(http, told)
     assert first.told == []
-    head = (await watch(http, told, last_event_id=0)).positions[-1]
+    head = (await company_metrics(http, told, last_event_id=0)).positions[-1]
     assert first.last_id == str(head)
 
     await move(http, told, "lead", 1)
     await publish(database, told.id)
 
-    assert (await watch(http, told)).told == []
-    then = await watch(http, told, seen=first.last_id)
+    assert (await company_metrics(http, told)).told == []
+    then = await company_metrics(http, told, seen=first.last_id)
     assert then.types[0] == "stage.changed"
     assert then.positions[0] == head + 1
 
 
 @pytest.mark.parametrize("how", ["header", "query"])
 async def test_whoever_goes_on_from_anywhere_misses_nothing_and_is_told_nothing_twice(http, told, how):
-    everything = await watch(http, told, last_event_id=0)
+    everything = await company_metrics(http, told, last_event_id=0)
 
     for position in (0, *everything.positions):
         where = {"seen": position} if how == "header" else {"last_event_id": position}
-        rest = await watch(http, told, **where)
+        rest = await company_metrics(http, told, **where)
         assert rest.told == everything.told[position:]
         assert rest.last_id == str(everything.positions[-1])
 
 
 async def test_what_a_browser_says_counts_before_the_address_it_was_given(http, told):
-    everything = await watch(http, told, last_event_id=0)
+    everything = await company_metrics(http, told, last_event_id=0)
 
-    assert (await watch(http, told, seen=3, last_event_id=0)).told == everything.told[3:]
+    assert (await company_metrics(http, told, seen=3, last_event_id=0)).told == everything.told[3:]
 
 
 async def test_a_position_that_was_never_given_is_the_present(http, told, database):
-    head = (await watch(http, told, last_event_id=0)).positions[-1]
+    head = (await company_metrics(http, told, last_event_id=0)).positions[-1]
 
-    far = await watch(http, told, seen=10**15)
+    far = await company_metrics(http, told, seen=10**15)
 
     assert (far.told, far.last_id) == ([], str(head))
     await move(http, told, "lead", 1)
     await publish(database, told.id)
-    assert (await watch(http, told, seen=far.last_id)).positions[0] == head + 1
+    assert (await company_metrics(http, told, seen=far.last_id)).positions[0] == head + 1
 
 
 async def test_more_than_a_page_is_told_page_by_page(http, shop, database, following):
@@ -183,25 +183,27 @@ async def test_more_than_a_page_is_told_page_by_page(http, shop, database, follo
         await meet(http, shop, number)
     await publish(database, shop.id)
 
-    first = await watch(http, shop, last_event_id=0)
+    first = await company_metrics(http, shop, last_event_id=0)
     assert first.positions == list(range(1, PAGE + 1))
-    assert (await watch(http, shop, seen=first.last_id)).positions == list(range(PAGE + 1, PAGE + 6))
+    assert (await company_metrics(http, shop, seen=first.last_id)).positions == list(
+        range(PAGE + 1, PAGE + 6)
+    )
 
 
 # ---- what is asked for
 
 
 async def test_only_types_that_are_asked_for_are_told(http, told):
-    everything = (await watch(http, told, last_event_id=0)).told
+    everything = (await company_metrics(http, told, last_event_id=0)).told
     for types in (["task.created"], ["customer.at_risk", "campaign.ended"]):
-        reader = await watch(http, told, last_event_id=0, types=types)
+        reader = await company_metrics(http, told, last_event_id=0, types=types)
         assert reader.told == [one for one in everything if one[1] in types] != []
-    customers = await watch(http, told, last_event_id=0, customer_id=2)
+    customers = await company_metrics(http, told, last_event_id=0, customer_id=2)
     assert customers.told == [one for one in everything if one[2]["data"]["customer_id"] == 2] != []
-    both = await watch(http, told, last_event_id=0, customer_id=2, types="stage.changed")
+    both = await company_metrics(http, told, last_event_id=0, customer_id=2, types="stage.changed")
     assert {one[1] for one in both.told} == {"stage.changed"}
     assert 0 < len(both.told) < len(customers.told)
-    assert (await watch(http, told, last_event_id=0, customer_id=99)).told == []
+    assert (await company_metrics(http, told, last_event_id=0, customer_id=99)).told == []
 
 
 @pytest.mark.parametrize(
@@ -230,10 +232,10 @@ async def test_nothing_of_another_company_is_told(http, told, found_tenant, data
     await meet(http, neighbour, 7)
     await publish(database, neighbour.id)
 
-    reader = await watch(http, neighbour, last_event_id=0)
+    reader = await company_metrics(http, neighbour, last_event_id=0)
 
     assert [one["data"]["customer_id"] for _, _, one in reader.told] == [7]
-    assert (await watch(http, neighbour, last_event_id=0, customer_id=1)).told == []
+    assert (await company_metrics(http, neighbour, last_event_id=0, customer_id=1)).told == []
     answer = await http.get(f"{API}/stream", headers={**neighbour.headers, "X-Company-Id": str(told.id)})
     problem(answer, 403, "forbidden")
 
@@ -242,20 +244,20 @@ async def test_a_stream_of_another_company_would_be_noticed(http, told, found_te
     neighbour = await found_tenant(test_clock=parse_instant(NOON, ""))
     events = routes._events
 
-    def astray(feed, _company_id, _after, wanted):
-        return events(feed, told.id, 0, wanted)
+    def astray(stream, _company_id, _after, wanted):
+        return events(stream, told.id, 0, wanted)
 
     monkeypatch.setattr(routes, "_events", astray)
 
-    assert (await watch(http, neighbour, last_event_id=0)).told != []
+    assert (await company_metrics(http, neighbour, last_event_id=0)).told != []
     print("guard removed: detected")
 
 
 async def test_of_whoever_was_erased_nothing_is_told_and_the_rest_is(http, told):
-    everything = (await watch(http, told, last_event_id=0)).told
+    everything = (await company_metrics(http, told, last_event_id=0)).told
     assert (await http.post(f"{API}/customers/1/anonymize", headers=told.headers)).status_code == 200
 
-    reader = await watch(http, told, last_event_id=0)
+    reader = await company_metrics(http, told, last_event_id=0)
 
     assert reader.told[: len(everything)] == [one for one in everything if one[2]["data"]["customer_id"] == 2]
     assert all(one[2]["data"]["customer_id"] == 2 for one in reader.told)
@@ -266,8 +268,8 @@ async def test_what_is_left_of_whoever_was_erased_keeps_nobody_busy(http, told, 
     for customer in (1, 2):
         await http.post(f"{API}/customers/{customer}/anonymize", headers=told.headers)
     await publish(database, told.id)
-    feed = Feed(database, look_seconds=0.5)
-    pages = feed.follow(told.id, 0)
+    stream = EventStream(database, look_seconds=0.5)
+    pages = stream.follow(told.id, 0)
     try:
         async with asyncio.timeout(LONG):
             assert await anext(pages) == []
@@ -278,7 +280,7 @@ async def test_what_is_left_of_whoever_was_erased_keeps_nobody_busy(http, told, 
         assert item.customer_id == 3
     finally:
         await pages.aclose()
-        await feed.close()
+        await stream.close()
 
 
 # ---- as it happens
@@ -378,14 +380,14 @@ async def test_several_readers_are_told_the_same_and_of_other_companies_nothing(
 
 async def test_whoever_hangs_up_is_watched_for_no_longer(http, api, shop, following):
     following(LONG)
-    feed = api.state.house.feed
+    stream = api.state.app_state.event_stream
     async with connected(api, shop, last_event_id=0) as (pieces, gone, task):
         await meet(http, shop)
         await next_told(pieces, Reader())
-        assert shop.id in feed._watched
+        assert shop.id in stream._watched
         gone.set()
         await task
-        assert shop.id not in feed._watched
+        assert shop.id not in stream._watched
 
 
 async def test_a_stream_ends_by_itself_so_that_its_reader_is_let_in_again(http, api, shop, following):
@@ -395,19 +397,19 @@ async def test_a_stream_ends_by_itself_so_that_its_reader_is_let_in_again(http, 
         while await next_told(pieces, reader):
             pass
         await task
-    assert Feed(api.state.house.database).longest_seconds == 60
+    assert EventStream(api.state.app_state.database).longest_seconds == 60
 
 
 async def test_a_feed_that_is_closed_lets_everybody_go_and_nobody_in(http, api, shop, settings, database):
-    feed = Feed(database)
-    pages = feed.follow(shop.id, 0)
+    stream = EventStream(database)
+    pages = stream.follow(shop.id, 0)
     async with asyncio.timeout(LONG):
         assert await anext(pages) == []
         waiting = asyncio.create_task(anext(pages, None))
-        await feed.close()
+        await stream.close()
         assert await waiting is None
-    assert [page async for page in feed.follow(shop.id, 0)] == []
-    assert feed._watched == {}
+    assert [page async for page in stream.follow(shop.id, 0)] == []
+    assert stream._watched == {}
 
 
 # ---- when the server is told to stop

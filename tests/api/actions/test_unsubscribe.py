@@ -12,7 +12,7 @@ from journey_service.domain.events.parsing import parse_instant
 from journey_service.services.actions import unsubscribe as unsubscribing
 from journey_service.services.actions.dispatcher import publish
 from journey_service.services.actions.outbound_messages import unsubscribe_token
-from services.local_servers import courier_of, surroundings
+from services.local_servers import dispatcher_for, surroundings
 from services.local_servers import unsubscribe_token as token_in
 
 UNSUBSCRIBE = f"{API}/unsubscribe"
@@ -39,8 +39,8 @@ def sign(database, outside):
             customer,
         )
 
-        async def unit(work):
-            return unsubscribe_token(work, relationship, channel)
+        async def unit(uow):
+            return unsubscribe_token(uow, relationship, channel)
 
         return await database.run(tenant.id, unit)
 
@@ -248,19 +248,19 @@ async def test_the_link_of_a_mail_stops_the_next_one(http, database, found_tenan
     tenant = await found_tenant(policy={"quiet_from": None, "quiet_until": None})
     await meet(http, tenant)
     async with surroundings() as (mailbox, _, post):
-        courier = courier_of(database, post, tenant.id)
+        outbox_dispatcher = dispatcher_for(database, post, tenant.id)
         await act(http, tenant, "email")
-        await courier.drain()
-        [letter] = mailbox.letters
-        assert letter["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+        await outbox_dispatcher.drain()
+        [email] = mailbox.emails
+        assert email["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
         waiting = await act(http, tenant, "email")
 
-        answer = await http.post(f"{UNSUBSCRIBE}/{token_in(letter)}")
+        answer = await http.post(f"{UNSUBSCRIBE}/{token_in(email)}")
 
         assert answer.status_code == 200
         await publish(database, tenant.id)
-        await courier.drain()
-        assert len(mailbox.letters) == 1
+        await outbox_dispatcher.drain()
+        assert len(mailbox.emails) == 1
     told = await look(http, tenant, f"/actions/{waiting['id']}")
     assert (told["state"], told["reason"]) == ("cancelled", "no_consent")
     assert (await act(http, tenant, "email"))["reason"] == "no_consent"

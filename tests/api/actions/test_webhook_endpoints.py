@@ -10,7 +10,7 @@ from journey_service.domain.events.parsing import parse_instant
 from journey_service.main import create_app
 from journey_service.services.actions.dispatcher import publish
 from journey_service.services.actions.webhook_endpoints import ACTION_TYPES, MOST_ENDPOINTS, NEWS_TYPES
-from services.local_servers import always, courier_of, surroundings
+from services.local_servers import always, dispatcher_for, surroundings
 
 ENDPOINTS = f"{API}/webhook-endpoints"
 ENDPOINT = {
@@ -39,7 +39,7 @@ async def rotate(http, tenant, endpoint_id, **body):
     return await http.post(path, headers=tenant.headers, json=body or None)
 
 
-async def try_out(http, tenant, endpoint_id):
+async def dry_run(http, tenant, endpoint_id):
     return await http.post(f"{ENDPOINTS}/{endpoint_id}/test", headers=tenant.headers)
 
 
@@ -317,7 +317,7 @@ async def test_an_endpoint_is_tried_out_with_a_message_that_means_nothing(trusti
     made = (await add(trusting, shop, url=f"{system.url}/hooks?of=ours")).json()
     system.secrets.append(made["secret"])
 
-    answer = await try_out(trusting, shop, made["id"])
+    answer = await dry_run(trusting, shop, made["id"])
 
     assert answer.status_code == 200, answer.text
     assert answer.json() == {"is_delivered": True, "status": 200, "answer": ""}
@@ -331,12 +331,12 @@ async def test_what_comes_of_trying_is_told_and_disables_nothing(trusting, shop,
     _, system, _ = around
     made = (await add(trusting, shop, url=f"{system.url}/hooks")).json()
 
-    unsigned = (await try_out(trusting, shop, made["id"])).json()
+    unsigned = (await dry_run(trusting, shop, made["id"])).json()
     system.secrets.append(made["secret"])
     seen = {}
     for status in (204, 302, 410, 500):
         system.answer = always(status)
-        seen[status] = (await try_out(trusting, shop, made["id"])).json()
+        seen[status] = (await dry_run(trusting, shop, made["id"])).json()
 
     assert (unsigned["is_delivered"], unsigned["status"]) == (False, 401)
     assert {status: told["is_delivered"] for status, told in seen.items()} == {
@@ -352,7 +352,7 @@ async def test_what_comes_of_trying_is_told_and_disables_nothing(trusting, shop,
 async def test_an_address_that_leads_inside_is_not_called_whatever_it_is_called(http, shop):
     made = (await add(http, shop, url="https://localhost/hooks")).json()
 
-    told = (await try_out(http, shop, made["id"])).json()
+    told = (await dry_run(http, shop, made["id"])).json()
 
     assert (told["is_delivered"], told["status"]) == (False, None)
     assert "not a public address" in told["answer"]
@@ -372,7 +372,7 @@ async def test_while_a_secret_is_replaced_both_sign_and_then_the_new_one_alone(
 
     async def is_taken(*secrets):
         system.secrets = [*secrets]
-        outcome = await try_out(trusting, shop, made["id"])
+        outcome = await dry_run(trusting, shop, made["id"])
         return outcome.json()["is_delivered"]
 
     assert await is_taken(made["secret"])
@@ -385,7 +385,7 @@ async def test_while_a_secret_is_replaced_both_sign_and_then_the_new_one_alone(
     # What stages call for is signed alike.
     await meet(trusting, shop)
     await publish(database, shop.id)
-    await courier_of(database, post, shop.id).drain()
+    await dispatcher_for(database, post, shop.id).drain()
     assert [one.type for one in system.of_type("stage.changed")] == ["stage.changed"]
 
 
@@ -426,7 +426,7 @@ async def test_another_company_s_endpoint_is_answered_like_one_that_is_not_there
             await patch(http, neighbour, id_, is_enabled=False),
             await http.delete(path, headers=neighbour.headers),
             await rotate(http, neighbour, id_),
-            await try_out(http, neighbour, id_),
+            await dry_run(http, neighbour, id_),
         ):
             assert problem(answer, 404, "endpoint-not-found")["detail"] == f"No webhook endpoint {id_}."
 

@@ -129,10 +129,10 @@ async def test_a_test_clock_stands_where_it_was_set(http, operator, outside):
     answer = await found(http, operator, id=id_, name="A", test_clock="2026-03-01T13:00:00+01:00")
 
     assert answer.json()["test_clock"] == NOON
-    acting = {**operator, "X-Company-Id": str(id_)}
+    requires_scope = {**operator, "X-Company-Id": str(id_)}
     for _ in range(2):
-        await http.put(f"{API}/customers/1", headers=acting, json={})
-        shown = (await http.get(f"{API}/customers/1/journey", headers=acting)).json()
+        await http.put(f"{API}/customers/1", headers=requires_scope, json={})
+        shown = (await http.get(f"{API}/customers/1/journey", headers=requires_scope)).json()
         assert shown["scored_at"] == shown["stage_entered_at"] == NOON
     [listed] = [one for one in await _companies(http, operator, limit=200) if one["id"] == id_]
     assert listed["test_clock"] == NOON
@@ -141,10 +141,10 @@ async def test_a_test_clock_stands_where_it_was_set(http, operator, outside):
 async def test_a_company_without_a_test_clock_lives_in_the_present(http, operator, outside):
     id_ = next(_ids)
     await found(http, operator, id=id_, name="A")
-    acting = {**operator, "X-Company-Id": str(id_)}
-    await http.put(f"{API}/customers/1", headers=acting, json={})
+    requires_scope = {**operator, "X-Company-Id": str(id_)}
+    await http.put(f"{API}/customers/1", headers=requires_scope, json={})
 
-    shown = (await http.get(f"{API}/customers/1/journey", headers=acting)).json()
+    shown = (await http.get(f"{API}/customers/1/journey", headers=requires_scope)).json()
 
     age = await outside.connection.fetchval(
         "SELECT clock_timestamp() - $1::text::timestamptz < '1 minute'", shown["scored_at"]
@@ -165,8 +165,8 @@ async def test_a_company_s_own_stages_and_policy_decide(http, operator):
         ("known", "progress"),
         ("lost", "risk"),
     ]
-    acting = {**operator, "X-Company-Id": str(id_)}
-    assert (await http.get(f"{API}/stages", headers=acting)).json() == told["stages"]
+    requires_scope = {**operator, "X-Company-Id": str(id_)}
+    assert (await http.get(f"{API}/stages", headers=requires_scope)).json() == told["stages"]
     event = {
         "id": "e-1",
         "source": "tests",
@@ -175,11 +175,11 @@ async def test_a_company_s_own_stages_and_policy_decide(http, operator):
         "occurred_at": NOON,
         "data": {"total_amount": 50},
     }
-    visit = (await http.post(f"{API}/events", headers=acting, json=event)).json()
+    visit = (await http.post(f"{API}/events", headers=requires_scope, json=event)).json()
     assert visit["journey"]["current_stage"] == "known"
     assert visit["journey"]["lifetime_value"] == 0
     paid = {**event, "id": "e-2", "type": "payment_received"}
-    assert (await http.post(f"{API}/events", headers=acting, json=paid)).json()["journey"][
+    assert (await http.post(f"{API}/events", headers=requires_scope, json=paid)).json()["journey"][
         "lifetime_value"
     ] == 50
 

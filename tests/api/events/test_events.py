@@ -277,8 +277,8 @@ async def test_what_is_sent_as_a_cloud_event_has_to_be_one(http, salon):
 
 
 async def test_an_event_is_there_for_everybody_once_it_is_answered(http, salon, database):
-    async def seen(work):
-        return (await work.relationships.find(1)).relationship.facts.total_appointments
+    async def seen(uow):
+        return (await uow.relationships.find(1)).relationship.facts.total_appointments
 
     for number in range(1, 26):
         await tell(http, salon, f"e-{number}")

@@ -12,7 +12,7 @@ from journey_service.api.telemetry import Telemetry
 from journey_service.domain.events.parsing import parse_instant
 from journey_service.logs import JsonFormatter, OnceOnly, bound_to
 from journey_service.main import create_app
-from journey_service.services.operations.monitoring import Watch, watched
+from journey_service.services.operations.monitoring import CompanyMetricsCache, watched
 
 TOKEN = "tQ8vZr3nK6wX1mB5yLcE9hSd"
 
@@ -107,10 +107,10 @@ async def test_the_figures_of_as_many_companies_are_told_as_somebody_has_set(set
 
 
 async def test_figures_are_not_looked_at_anew_with_every_scrape(database, salon, http):
-    watch = Watch(database, most=1)
-    first = await watch.look()
+    company_metrics = CompanyMetricsCache(database, most=1)
+    first = await company_metrics.poll()
 
-    assert await watch.look() is first
+    assert await company_metrics.poll() is first
     assert [one.company_id for one in first] == [min(one.company_id for one in first)]
 
 

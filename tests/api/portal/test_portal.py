@@ -161,7 +161,7 @@ async def at_risk(http, tenant, **params):
     return answer.json()
 
 
-async def by_hand(http, tenant, customer_id, to_stage):
+async def manual_action(http, tenant, customer_id, to_stage):
     version = (await journey(http, tenant, customer_id))["version"]
     answer = await http.post(
         f"{API}/customers/{customer_id}/transitions",
@@ -175,9 +175,9 @@ async def test_the_dashboard_has_exactly_what_its_component_reads(http, salon):
     await tell(http, salon, "e-1", customer_id=1, total_amount=100)
     await tell(http, salon, "e-2", customer_id=2, total_amount=50)
     await tell(http, salon, "b-3", "appointment_booked", customer_id=3)
-    await by_hand(http, salon, 1, "vip")
-    await by_hand(http, salon, 2, "at_risk")
-    await by_hand(http, salon, 2, "customer")
+    await manual_action(http, salon, 1, "vip")
+    await manual_action(http, salon, 2, "at_risk")
+    await manual_action(http, salon, 2, "customer")
 
     told = await dashboard(http, salon, company_id=salon.id, period="week")
 
@@ -247,7 +247,7 @@ async def test_the_risk_dashboard_has_exactly_what_its_component_reads(http, sal
     await http.put(f"{API}/customers/1", headers=salon.headers, json=profile)
     await tell(http, salon, "e-1", total_amount=49.9)
     await tell(http, salon, "e-2", customer_id=2)
-    await by_hand(http, salon, 2, "at_risk")
+    await manual_action(http, salon, 2, "at_risk")
     await outside.turn_clock(salon.id, "2026-06-09T12:00:00+00:00")
     await http.post(f"{API}/customers/1/evaluate", headers=salon.headers)
 
@@ -282,7 +282,7 @@ async def test_whoever_has_churned_is_on_no_list_of_those_at_risk(http, salon, o
     await http.post(f"{API}/customers/1/evaluate", headers=salon.headers)
     assert (await at_risk(http, salon))["total"] == 1
 
-    await by_hand(http, salon, 1, "churned")
+    await manual_action(http, salon, 1, "churned")
 
     assert (await at_risk(http, salon)) == {"items": [], "next_cursor": None, "total": 0}
 
@@ -292,7 +292,7 @@ async def test_the_risk_dashboard_is_sorted_and_paged(http, salon, outside, sort
     for customer, day, amount in ((1, "02-10", 30), (2, "01-10", 10), (3, "02-20", 20)):
         at = f"2026-{day}T09:00:00Z"
         await tell(http, salon, f"e-{customer}", customer_id=customer, occurred_at=at, total_amount=amount)
-        await by_hand(http, salon, customer, "at_risk")
+        await manual_action(http, salon, customer, "at_risk")
 
     found = {}
     for order in (sort, f"-{sort}"):

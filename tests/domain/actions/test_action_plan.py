@@ -7,18 +7,18 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from domain.builders import DAY, DEFAULT_MAP, HOUR, INSTANT, T0, company, day, defaults_with, rule, stage
-from journey_service.domain.actions.action import Campaign, NewsType, Reason, State, Wish
-from journey_service.domain.actions.action_plan import Agenda, Verdict, by_hand, running
+from journey_service.domain.actions.action import Campaign, ManualActionRequest, NewsType, Reason, State
+from journey_service.domain.actions.action_plan import ActionPlan, DueDecision, manual_action, running
 from journey_service.domain.actions.parsing import step_from_json, step_to_json
 from journey_service.domain.actions.stage_actions import (
     DEFAULT_ACTIONS,
     MESSAGES,
     Channel,
-    Reach,
+    Reachability,
     StageAction,
     Step,
 )
-from journey_service.domain.actions.timing import due, is_heard, quiet_until
+from journey_service.domain.actions.timing import due, quiet_until, triggers_actions
 from journey_service.domain.companies.policy import parse_policy
 from journey_service.domain.journeys.relationship import Cause, Transition, TriggerType
 
@@ -26,7 +26,7 @@ UTC_ZONE = ZoneInfo("UTC")
 BERLIN = ZoneInfo("Europe/Berlin")
 KOLKATA = ZoneInfo("Asia/Kolkata")
 LORD_HOWE = ZoneInfo("Australia/Lord_Howe")
-EVERYWHERE = Reach({}, has_email=True, has_phone=True)
+EVERYWHERE = Reachability({}, has_email=True, has_phone=True)
 NO_NIGHT = {"quiet_from": None, "quiet_until": None}
 YEAR = 365 * DAY
 CAMPAIGN = "create_retention_campaign"
@@ -36,9 +36,11 @@ def utc(text):
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-def agenda_of(playbook=DEFAULT_ACTIONS, *, zone=UTC_ZONE, reach=EVERYWHERE, stage_map=DEFAULT_MAP, **policy):
+def agenda_of(
+    stage_actions=DEFAULT_ACTIONS, *, zone=UTC_ZONE, reach=EVERYWHERE, stage_map=DEFAULT_MAP, **policy
+):
     """The agenda of a customer for whom nothing has been planned yet."""
-    return Agenda(parse_policy(policy), zone, stage_map, playbook, reach=reach)
+    return ActionPlan(parse_policy(policy), zone, stage_map, stage_actions, reach=reach)
 
 
 def transition(seq, to_stage, at, *, is_silent=False):
@@ -46,9 +48,9 @@ def transition(seq, to_stage, at, *, is_silent=False):
     return Transition(seq, None, to_stage, at, TriggerType.AUTOMATIC, "x", cause, 1, is_silent=is_silent)
 
 
-def enter(agenda, to_stage, at=T0, *, is_loud=True):
-    agenda.move(transition(agenda.version + 1, to_stage, at), is_loud=is_loud)
-    return agenda
+def enter(action_plan, to_stage, at=T0, *, runs_actions=True):
+    action_plan.move(transition(action_plan.version + 1, to_stage, at), runs_actions=runs_actions)
+    return action_plan
 
 
 def at_risk(at=T0, **more):
@@ -66,38 +68,38 @@ def worded(channel, day=0, hours=0):
 
 def one(channel=Channel.EMAIL, at=T0, **more):
     """An agenda with one action at an instant, and that action."""
-    agenda = enter(agenda_of(book(worded(channel)), **more), "x", at)
-    return agenda, agenda.planned[0]
+    action_plan = enter(agenda_of(book(worded(channel)), **more), "x", at)
+    return action_plan, action_plan.planned[0]
 
 
 def consenting(**statuses):
-    return Reach(statuses, has_email=True, has_phone=True)
+    return Reachability(statuses, has_email=True, has_phone=True)
 
 
-def fates(agenda, name=None):
+def fates(action_plan, name=None):
     """What has become of everything planned: the channel, and the reason or the state."""
     return [
         (str(action.step.channel), str(action.reason or action.state))
-        for action in agenda.planned
+        for action in action_plan.planned
         if name in (None, action.name)
     ]
 
 
-def dates(agenda, name=None):
+def dates(action_plan, name=None):
     """When everything planned was over."""
-    return [action.finished_at for action in agenda.planned if name in (None, action.name)]
+    return [action.finished_at for action in action_plan.planned if name in (None, action.name)]
 
 
 def gone(actions):
     return [(str(action.step.channel), action.finished_at) for action in actions]
 
 
-def news(agenda):
-    return [str(one.type) for one in agenda.news]
+def outbound_events(action_plan):
+    return [str(one.type) for one in action_plan.outbound_events]
 
 
-def tasks(agenda):
-    return [(task.name, None if task.reason is None else str(task.reason)) for task in agenda.tasks]
+def tasks(action_plan):
+    return [(task.name, None if task.reason is None else str(task.reason)) for task in action_plan.tasks]
 
 
 # ---- entering a stage
@@ -147,14 +149,16 @@ def tasks(agenda):
     ],
 )
 def test_entering_a_stage_plans_what_the_guide_has_it_do(to_stage, planned):
-    agenda = enter(agenda_of(), to_stage)
+    action_plan = enter(agenda_of(), to_stage)
 
     assert [
-        (action.name, str(action.step.channel), (action.due_at - T0).days) for action in agenda.planned
+        (action.name, str(action.step.channel), (action.due_at - T0).days) for action in action_plan.planned
     ] == planned
-    assert all(action.state is State.PENDING and action.stage == to_stage for action in agenda.planned)
-    assert all(action.transition_seq == 1 and action.due_at == action.planned_at for action in agenda.planned)
-    assert len(agenda.campaigns) == (to_stage == "at_risk")
+    assert all(action.state is State.PENDING and action.stage == to_stage for action in action_plan.planned)
+    assert all(
+        action.transition_seq == 1 and action.due_at == action.planned_at for action in action_plan.planned
+    )
+    assert len(action_plan.campaigns) == (to_stage == "at_risk")
 
 
 def test_what_a_stage_does_is_the_company_s_to_say():
@@ -186,9 +190,9 @@ def test_what_a_stage_does_is_the_company_s_to_say():
     ],
 )
 def test_a_step_is_due_on_its_day_at_the_same_time_on_the_wall(zone, entered, steps):
-    agenda = at_risk(utc(entered), zone=zone)
+    action_plan = at_risk(utc(entered), zone=zone)
 
-    planned = [action.due_at for action in agenda.planned if action.name == CAMPAIGN]
+    planned = [action.due_at for action in action_plan.planned if action.name == CAMPAIGN]
     assert planned == [utc(f"2026-{step}") for step in steps]
 
 
@@ -224,137 +228,139 @@ def test_hours_are_counted_from_the_day_they_are_of(days, hours, expected):
 def test_a_silent_move_and_one_of_long_ago_are_not_heard(age, is_silent, has_test_clock, expected):
     moved = transition(1, "lead", T0, is_silent=is_silent)
 
-    assert is_heard(moved, T0 + age, has_test_clock=has_test_clock) is expected
+    assert triggers_actions(moved, T0 + age, has_test_clock=has_test_clock) is expected
 
 
 def test_a_move_that_is_not_heard_plans_nothing_but_ends_what_was():
-    agenda = at_risk()
-    before = len(agenda.planned)
-    enter(agenda, "customer", day(1), is_loud=False)
+    action_plan = at_risk()
+    before = len(action_plan.planned)
+    enter(action_plan, "customer", day(1), runs_actions=False)
 
-    assert len(agenda.planned) == before
-    assert [str(campaign.reason) for campaign in agenda.campaigns] == ["left_stage"]
-    assert news(agenda)[-2:] == ["stage.changed", "campaign.ended"]
+    assert len(action_plan.planned) == before
+    assert [str(campaign.reason) for campaign in action_plan.campaigns] == ["left_stage"]
+    assert outbound_events(action_plan)[-2:] == ["stage.changed", "campaign.ended"]
 
 
 # ---- the stories of a lapse
 
 
 def test_whoever_comes_back_on_the_fifth_day_gets_neither_the_call_nor_the_offer():
-    agenda = at_risk()
-    sent = agenda.settle(day(5), is_through=True)
-    enter(agenda, "regular", day(5))
-    sent += agenda.settle(day(365), is_through=True)
+    action_plan = at_risk()
+    sent = action_plan.run_due(day(5), is_through=True)
+    enter(action_plan, "regular", day(5))
+    sent += action_plan.run_due(day(365), is_through=True)
 
     assert gone(sent) == [("email", day(0)), ("sms", day(3))]
-    assert fates(agenda, CAMPAIGN) == [
+    assert fates(action_plan, CAMPAIGN) == [
         ("email", "done"),
         ("sms", "done"),
         ("call", "left_stage"),
         ("offer", "left_stage"),
     ]
-    assert dates(agenda, CAMPAIGN) == [day(0), day(3), day(5), day(5)]
-    assert tasks(agenda) == [
+    assert dates(action_plan, CAMPAIGN) == [day(0), day(3), day(5), day(5)]
+    assert tasks(action_plan) == [
         ("notify_account_manager", "left_stage"),
         ("schedule_check_in_call", "left_stage"),
     ]
-    assert [task.ended_at for task in agenda.tasks] == [day(5), day(5)]
-    [campaign] = agenda.campaigns
+    assert [task.ended_at for task in action_plan.tasks] == [day(5), day(5)]
+    [campaign] = action_plan.campaigns
     assert (campaign.started_at, campaign.ended_at, campaign.reason) == (day(0), day(5), Reason.LEFT_STAGE)
 
 
 def test_whoever_stays_away_gets_it_all_and_the_campaign_is_completed_by_its_last_step():
-    agenda = at_risk()
+    action_plan = at_risk()
 
-    assert gone(agenda.settle(day(14), is_through=True)) == [
+    assert gone(action_plan.run_due(day(14), is_through=True)) == [
         ("email", day(0)),
         ("sms", day(3)),
         ("offer", day(14)),
     ]
-    assert tasks(agenda) == [
+    assert tasks(action_plan) == [
         ("notify_account_manager", None),
         ("schedule_check_in_call", None),
         (CAMPAIGN, None),
     ]
-    assert [(task.created_at, task.due_at) for task in agenda.tasks] == [
+    assert [(task.created_at, task.due_at) for task in action_plan.tasks] == [
         (day(0), day(1)),
         (day(0), day(3)),
         (day(7), day(9)),
     ]
-    [campaign] = agenda.campaigns
+    [campaign] = action_plan.campaigns
     assert (campaign.ended_at, campaign.reason) == (day(14), Reason.COMPLETED)
 
 
 def test_whoever_withdraws_consent_while_a_mail_waits_for_the_morning_gets_the_rest():
-    agenda = at_risk(quiet_from="21:00", quiet_until="13:00")
-    agenda.settle(day(0), is_through=True)
-    agenda.reach = consenting(email="withdrawn", call="withdrawn", offer="granted")
-    sent = agenda.settle(day(365), is_through=True)
+    action_plan = at_risk(quiet_from="21:00", quiet_until="13:00")
+    action_plan.run_due(day(0), is_through=True)
+    action_plan.reach = consenting(email="withdrawn", call="withdrawn", offer="granted")
+    sent = action_plan.run_due(day(365), is_through=True)
 
     assert gone(sent) == [("sms", day(3) + HOUR), ("offer", day(14) + HOUR)]
-    assert fates(agenda, CAMPAIGN) == [
+    assert fates(action_plan, CAMPAIGN) == [
         ("email", "no_consent"),
         ("sms", "done"),
         ("call", "no_consent"),
         ("offer", "done"),
     ]
-    assert agenda.campaigns[0].reason is Reason.COMPLETED
+    assert action_plan.campaigns[0].reason is Reason.COMPLETED
 
 
 def test_consent_withdrawn_on_the_first_day_stops_what_is_still_to_come():
-    agenda = at_risk()
-    agenda.settle(day(1), is_through=True)
-    agenda.reach = consenting(sms="withdrawn", offer="withdrawn")
-    agenda.settle(day(365), is_through=True)
+    action_plan = at_risk()
+    action_plan.run_due(day(1), is_through=True)
+    action_plan.reach = consenting(sms="withdrawn", offer="withdrawn")
+    action_plan.run_due(day(365), is_through=True)
 
-    assert fates(agenda, CAMPAIGN) == [
+    assert fates(action_plan, CAMPAIGN) == [
         ("email", "done"),
         ("sms", "no_consent"),
         ("call", "done"),
         ("offer", "no_consent"),
     ]
-    assert dates(agenda, CAMPAIGN) == [day(0), day(3), day(7), day(14)]
-    [campaign] = agenda.campaigns
+    assert dates(action_plan, CAMPAIGN) == [day(0), day(3), day(7), day(14)]
+    [campaign] = action_plan.campaigns
     assert (campaign.ended_at, campaign.reason) == (day(14), Reason.COMPLETED)
 
 
 def test_whoever_is_erased_is_left_in_peace():
-    agenda = at_risk()
-    agenda.ask(by_hand(Wish(Channel.EMAIL), day(9), stage="at_risk", actor="ann"))
-    agenda.settle(day(4), is_through=True)
-    agenda.end_all(day(4), Reason.ERASED)
+    action_plan = at_risk()
+    action_plan.request(
+        manual_action(ManualActionRequest(Channel.EMAIL), day(9), stage="at_risk", actor="ann")
+    )
+    action_plan.run_due(day(4), is_through=True)
+    action_plan.end_all(day(4), Reason.ERASED)
 
-    assert agenda.settle(day(365), is_through=True) == []
-    assert fates(agenda, CAMPAIGN) == [
+    assert action_plan.run_due(day(365), is_through=True) == []
+    assert fates(action_plan, CAMPAIGN) == [
         ("email", "done"),
         ("sms", "done"),
         ("call", "erased"),
         ("offer", "erased"),
     ]
-    assert fates(agenda, "personal_email") == [("email", "erased")]
-    assert {(task.ended_at, task.reason) for task in agenda.tasks} == {(day(4), Reason.ERASED)}
-    [campaign] = agenda.campaigns
+    assert fates(action_plan, "personal_email") == [("email", "erased")]
+    assert {(task.ended_at, task.reason) for task in action_plan.tasks} == {(day(4), Reason.ERASED)}
+    [campaign] = action_plan.campaigns
     assert (campaign.ended_at, campaign.reason) == (day(4), Reason.ERASED)
-    assert news(agenda)[-1] == "campaign.ended"
+    assert outbound_events(action_plan)[-1] == "campaign.ended"
 
 
 def test_whoever_lapses_again_within_the_pause_gets_the_tasks_but_no_campaign():
-    agenda = at_risk()
-    agenda.settle(day(5), is_through=True)
-    enter(agenda, "regular", day(5))
-    count = len(agenda.planned)
-    enter(agenda, "at_risk", day(34))
-    agenda.settle(day(365), is_through=True)
+    action_plan = at_risk()
+    action_plan.run_due(day(5), is_through=True)
+    enter(action_plan, "regular", day(5))
+    count = len(action_plan.planned)
+    enter(action_plan, "at_risk", day(34))
+    action_plan.run_due(day(365), is_through=True)
 
-    again = [(action.name, str(action.reason or action.state)) for action in agenda.planned[count:]]
+    again = [(action.name, str(action.reason or action.state)) for action in action_plan.planned[count:]]
     assert again == [
         ("notify_account_manager", "done"),
         *[(CAMPAIGN, "campaign_pause")] * 4,
         ("schedule_check_in_call", "done"),
     ]
-    assert {action.finished_at for action in agenda.planned[count:]} == {day(34)}
-    assert len(agenda.campaigns) == 1
-    assert news(agenda).count("campaign.started") == 1
+    assert {action.finished_at for action in action_plan.planned[count:]} == {day(34)}
+    assert len(action_plan.campaigns) == 1
+    assert outbound_events(action_plan).count("campaign.started") == 1
 
 
 # ---- one campaign at a time
@@ -372,65 +378,65 @@ def test_whoever_lapses_again_within_the_pause_gets_the_tasks_but_no_campaign():
     ],
 )
 def test_no_campaign_begins_within_the_pause_after_the_last_one(pause, after, is_refused):
-    agenda = at_risk(campaign_pause_days=pause)
-    enter(agenda, "customer", day(5))
-    enter(agenda, "at_risk", day(5) + after)
+    action_plan = at_risk(campaign_pause_days=pause)
+    enter(action_plan, "customer", day(5))
+    enter(action_plan, "at_risk", day(5) + after)
 
-    assert len(agenda.campaigns) == 2 - is_refused
-    again = fates(agenda, CAMPAIGN)[4:]
+    assert len(action_plan.campaigns) == 2 - is_refused
+    again = fates(action_plan, CAMPAIGN)[4:]
     assert {fate for _, fate in again} == {"campaign_pause" if is_refused else "pending"}
 
 
 def test_the_pause_begins_with_the_end_however_that_came_about():
-    agenda = at_risk()
-    agenda.settle(day(14), is_through=True)
-    enter(agenda, "customer", day(40))
-    enter(agenda, "at_risk", day(44) - INSTANT)
-    assert len(agenda.campaigns) == 1
-    enter(agenda, "customer", day(44))
-    enter(agenda, "at_risk", day(44))
-    assert len(agenda.campaigns) == 2
+    action_plan = at_risk()
+    action_plan.run_due(day(14), is_through=True)
+    enter(action_plan, "customer", day(40))
+    enter(action_plan, "at_risk", day(44) - INSTANT)
+    assert len(action_plan.campaigns) == 1
+    enter(action_plan, "customer", day(44))
+    enter(action_plan, "at_risk", day(44))
+    assert len(action_plan.campaigns) == 2
 
 
 def test_the_pause_is_of_one_type():
-    playbook = {
+    stage_actions = {
         **DEFAULT_ACTIONS,
         "churned": (StageAction("win_back", (Step(Channel.CRM, 1),), is_campaign=True),),
     }
-    agenda = at_risk(playbook=playbook)
-    enter(agenda, "churned", day(5))
+    action_plan = at_risk(stage_actions=stage_actions)
+    enter(action_plan, "churned", day(5))
 
-    assert [(c.type, str(c.reason)) for c in agenda.campaigns] == [
+    assert [(c.type, str(c.reason)) for c in action_plan.campaigns] == [
         ("at_risk", "left_stage"),
         ("churned", "None"),
     ]
-    assert [c.type for c in running(agenda.campaigns)] == ["churned"]
+    assert [c.type for c in running(action_plan.campaigns)] == ["churned"]
 
 
 def test_a_second_campaign_of_a_stage_does_not_begin_beside_the_first():
     steps = (worded(Channel.EMAIL), worded(Channel.EMAIL, 1))
-    playbook = {
+    stage_actions = {
         "x": (
             StageAction("first", steps, is_campaign=True),
             StageAction("second", steps, is_campaign=True),
             StageAction("third", steps),
         )
     }
-    agenda = enter(agenda_of(playbook), "x")
+    action_plan = enter(agenda_of(stage_actions), "x")
 
-    assert fates(agenda, "first") == fates(agenda, "third") == [("email", "pending")] * 2
-    assert fates(agenda, "second") == [("email", "campaign_running")] * 2
-    assert len(agenda.campaigns) == 1
+    assert fates(action_plan, "first") == fates(action_plan, "third") == [("email", "pending")] * 2
+    assert fates(action_plan, "second") == [("email", "campaign_running")] * 2
+    assert len(action_plan.campaigns) == 1
 
 
 def test_what_is_refused_is_no_part_of_a_campaign_and_ends_none():
-    agenda = agenda_of()
+    action_plan = agenda_of()
     old = Campaign("at_risk", 1, day(-20), (), id=5, ended_at=day(-10), reason=Reason.LEFT_STAGE)
-    agenda.campaigns.append(old)
-    enter(agenda, "at_risk")
+    action_plan.campaigns.append(old)
+    enter(action_plan, "at_risk")
 
-    assert {action.campaign for action in agenda.planned} == {None}
-    assert news(agenda) == ["stage.changed", "customer.at_risk"]
+    assert {action.campaign for action in action_plan.planned} == {None}
+    assert outbound_events(action_plan) == ["stage.changed", "customer.at_risk"]
     assert not old.is_changed
 
 
@@ -439,25 +445,25 @@ def test_what_is_refused_is_no_part_of_a_campaign_and_ends_none():
 
 @pytest.mark.parametrize("to_stage", ["prospect", "customer", "vip", "churned"])
 def test_any_move_ends_what_was_for_the_stage_left(to_stage):
-    agenda = at_risk()
-    agenda.settle(T0, is_through=True)
-    enter(agenda, to_stage, day(1))
+    action_plan = at_risk()
+    action_plan.run_due(T0, is_through=True)
+    enter(action_plan, to_stage, day(1))
 
-    assert fates(agenda, CAMPAIGN)[1:] == [(c, "left_stage") for c in ("sms", "call", "offer")]
-    assert {reason for _, reason in tasks(agenda)} == {"left_stage"}
-    assert running(agenda.campaigns) == []
+    assert fates(action_plan, CAMPAIGN)[1:] == [(c, "left_stage") for c in ("sms", "call", "offer")]
+    assert {reason for _, reason in tasks(action_plan)} == {"left_stage"}
+    assert running(action_plan.campaigns) == []
 
 
 def test_what_was_to_be_done_at_once_for_progress_is_done_however_far_the_customer_has_come():
     late = utc("2026-01-01T23:00")
-    agenda = enter(agenda_of(), "lead", late)
-    agenda.settle(late, is_through=True)
-    assert fates(agenda) == [("email", "pending"), ("assignment", "done"), ("task", "done")]
-    enter(agenda, "customer", late + HOUR)
-    agenda.settle(late + DAY, is_through=True)
+    action_plan = enter(agenda_of(), "lead", late)
+    action_plan.run_due(late, is_through=True)
+    assert fates(action_plan) == [("email", "pending"), ("assignment", "done"), ("task", "done")]
+    enter(action_plan, "customer", late + HOUR)
+    action_plan.run_due(late + DAY, is_through=True)
 
-    assert fates(agenda)[0] == ("email", "done")
-    assert tasks(agenda)[0] == ("create_follow_up_task", None)
+    assert fates(action_plan)[0] == ("email", "done")
+    assert tasks(action_plan)[0] == ("create_follow_up_task", None)
 
 
 @pytest.mark.parametrize(
@@ -473,43 +479,43 @@ def test_what_was_to_be_done_at_once_for_progress_is_done_however_far_the_custom
     ],
 )
 def test_risk_and_delay_and_campaigns_bind_an_action_to_its_stage(to_stage, step, is_campaign, is_bound):
-    playbook = {to_stage: (StageAction("act", (step,), is_campaign=is_campaign),)}
-    agenda = enter(agenda_of(playbook), to_stage)
-    assert agenda.planned[0].is_bound is is_bound
-    enter(agenda, "regular", day(0))
-    assert fates(agenda) == [(str(step.channel), "left_stage" if is_bound else "pending")]
+    stage_actions = {to_stage: (StageAction("act", (step,), is_campaign=is_campaign),)}
+    action_plan = enter(agenda_of(stage_actions), to_stage)
+    assert action_plan.planned[0].is_bound is is_bound
+    enter(action_plan, "regular", day(0))
+    assert fates(action_plan) == [(str(step.channel), "left_stage" if is_bound else "pending")]
 
 
 def test_what_a_person_asked_for_outlives_any_move():
-    agenda = at_risk()
-    agenda.ask(by_hand(Wish(Channel.CALL), T0, stage="at_risk", actor="ann"))
-    agenda.settle(T0, is_through=True)
-    enter(agenda, "customer", day(1))
+    action_plan = at_risk()
+    action_plan.request(manual_action(ManualActionRequest(Channel.CALL), T0, stage="at_risk", actor="ann"))
+    action_plan.run_due(T0, is_through=True)
+    enter(action_plan, "customer", day(1))
 
-    assert tasks(agenda)[-1] == ("personal_call", None)
+    assert tasks(action_plan)[-1] == ("personal_call", None)
 
 
 def test_what_is_over_stays_as_it_was():
-    agenda = at_risk()
-    agenda.settle(day(20), is_through=True)
-    before = [replace(action) for action in agenda.planned]
-    agenda.news.clear()
-    enter(agenda, "regular", day(21))
-    agenda.end_all(day(22), Reason.ERASED)
+    action_plan = at_risk()
+    action_plan.run_due(day(20), is_through=True)
+    before = [replace(action) for action in action_plan.planned]
+    action_plan.outbound_events.clear()
+    enter(action_plan, "regular", day(21))
+    action_plan.end_all(day(22), Reason.ERASED)
 
-    assert agenda.planned == before
-    assert news(agenda) == ["stage.changed"]
+    assert action_plan.planned == before
+    assert outbound_events(action_plan) == ["stage.changed"]
 
 
 def test_what_a_worker_is_at_is_not_dropped_but_judged_when_it_is_tried_again():
-    agenda = at_risk()
-    email = agenda.planned[1]
-    assert agenda.judge(email, T0) is Verdict.GO
+    action_plan = at_risk()
+    email = action_plan.planned[1]
+    assert action_plan.decide_due(email, T0) is DueDecision.GO
     email.state = State.LEASED
-    enter(agenda, "customer", day(1))
+    enter(action_plan, "customer", day(1))
 
     assert email.state is State.LEASED
-    assert (agenda.judge(email, day(1)), email.reason) == (Verdict.DROPPED, Reason.LEFT_STAGE)
+    assert (action_plan.decide_due(email, day(1)), email.reason) == (DueDecision.DROPPED, Reason.LEFT_STAGE)
 
 
 # ---- consent and addresses
@@ -534,9 +540,9 @@ def test_a_message_needs_the_consent_for_its_channel(channel, status, model, is_
     statuses = {**others, str(channel): status}
     if status is None:
         del statuses[str(channel)]
-    agenda, action = one(channel, reach=consenting(**statuses), consent=model)
+    action_plan, action = one(channel, reach=consenting(**statuses), consent=model)
 
-    assert agenda.judge(action, T0) is (Verdict.GO if is_allowed else Verdict.DROPPED)
+    assert action_plan.decide_due(action, T0) is (DueDecision.GO if is_allowed else DueDecision.DROPPED)
     assert action.reason is (None if is_allowed else Reason.NO_CONSENT)
 
 
@@ -555,18 +561,20 @@ def test_a_message_needs_the_consent_for_its_channel(channel, status, model, is_
 def test_a_message_needs_an_address(channel, needs):
     for has_email in (True, False):
         for has_phone in (True, False):
-            agenda, action = one(channel, reach=Reach({}, has_email, has_phone))
+            action_plan, action = one(channel, reach=Reachability({}, has_email, has_phone))
             is_lost = (needs == "email" and not has_email) or (needs == "phone" and not has_phone)
-            assert agenda.judge(action, T0) is (Verdict.DROPPED if is_lost else Verdict.GO)
+            assert action_plan.decide_due(action, T0) is (DueDecision.DROPPED if is_lost else DueDecision.GO)
             assert action.reason is (Reason.NO_ADDRESS if is_lost else None)
 
 
 @pytest.mark.parametrize("channel", [Channel.CRM, Channel.TASK, Channel.ASSIGNMENT])
 def test_what_does_not_reach_the_customer_needs_no_consent_and_knows_no_night(channel):
-    nothing = Reach(dict.fromkeys(map(str, Channel), "withdrawn"), has_email=False, has_phone=False)
-    agenda, action = one(channel, utc("2026-01-02T03:00"), reach=nothing, consent="opt_in", frequency_cap=1)
+    nothing = Reachability(dict.fromkeys(map(str, Channel), "withdrawn"), has_email=False, has_phone=False)
+    action_plan, action = one(
+        channel, utc("2026-01-02T03:00"), reach=nothing, consent="opt_in", frequency_cap=1
+    )
 
-    assert agenda.judge(action, action.due_at) is Verdict.GO
+    assert action_plan.decide_due(action, action.due_at) is DueDecision.GO
     assert action.reserved_at is None
 
 
@@ -624,48 +632,52 @@ def test_it_is_quiet_from_the_first_time_up_to_the_second(start, end, zone, now,
 @pytest.mark.parametrize("channel", [Channel.EMAIL, Channel.SMS, Channel.OFFER])
 def test_what_would_reach_the_customer_at_night_waits_for_the_morning_and_is_judged_again(channel):
     late, morning = utc("2026-05-01T22:00"), utc("2026-05-02T08:00")
-    agenda, action = one(channel, late)
+    action_plan, action = one(channel, late)
 
-    assert agenda.judge(action, late) is Verdict.HELD
+    assert action_plan.decide_due(action, late) is DueDecision.HELD
     assert (action.state, action.due_at, action.planned_at) == (State.PENDING, morning, late)
     assert action.reserved_at is None
-    assert agenda.sent == {}
-    agenda.reach = consenting(**{str(channel): "withdrawn"})
-    assert agenda.judge(action, morning) is Verdict.DROPPED
+    assert action_plan.sent == {}
+    action_plan.reach = consenting(**{str(channel): "withdrawn"})
+    assert action_plan.decide_due(action, morning) is DueDecision.DROPPED
 
 
 def test_a_call_is_a_task_and_may_be_written_down_at_night():
     late = utc("2026-05-01T22:00")
-    agenda, action = one(Channel.CALL, late)
+    action_plan, action = one(Channel.CALL, late)
 
-    assert agenda.judge(action, late) is Verdict.GO
+    assert action_plan.decide_due(action, late) is DueDecision.GO
 
 
 def test_what_was_held_goes_out_in_the_morning():
     late, morning = utc("2026-05-01T22:00"), utc("2026-05-02T08:00")
-    agenda, _ = one(at=late)
+    action_plan, _ = one(at=late)
 
-    assert agenda.settle(morning, is_through=False) == []
-    assert gone(agenda.settle(morning, is_through=True)) == [("email", morning)]
+    assert action_plan.run_due(morning, is_through=False) == []
+    assert gone(action_plan.run_due(morning, is_through=True)) == [("email", morning)]
 
 
 @pytest.mark.parametrize(
     ("hours", "verdict", "reason"),
-    [(1, Verdict.DROPPED, "held_too_long"), (9, Verdict.DROPPED, "held_too_long"), (10, Verdict.GO, None)],
+    [
+        (1, DueDecision.DROPPED, "held_too_long"),
+        (9, DueDecision.DROPPED, "held_too_long"),
+        (10, DueDecision.GO, None),
+    ],
 )
 def test_what_was_held_for_longer_than_the_company_wants_is_not_sent_any_more(hours, verdict, reason):
     late, morning = utc("2026-05-01T22:00"), utc("2026-05-02T08:00")
-    agenda, action = one(at=late, longest_hold_hours=hours)
+    action_plan, action = one(at=late, longest_hold_hours=hours)
 
-    assert agenda.judge(action, late) is Verdict.HELD
-    assert agenda.judge(action, morning) is verdict
+    assert action_plan.decide_due(action, late) is DueDecision.HELD
+    assert action_plan.decide_due(action, morning) is verdict
     assert action.reason == reason
 
 
 def test_what_nobody_got_round_to_was_not_held():
-    agenda, action = one(longest_hold_hours=1)
+    action_plan, action = one(longest_hold_hours=1)
 
-    assert agenda.judge(action, day(3)) is Verdict.GO
+    assert action_plan.decide_due(action, day(3)) is DueDecision.GO
 
 
 # ---- the cap
@@ -673,9 +685,9 @@ def test_what_nobody_got_round_to_was_not_held():
 
 def sent_on(*days, channel=Channel.EMAIL, **policy):
     """What becomes of mails due on these days, one after the other."""
-    agenda = agenda_of(book(*(worded(channel, number) for number in days)), **policy)
-    agenda.settle(enter(agenda, "x").planned[-1].due_at, is_through=True)
-    return [fate for _, fate in fates(agenda)]
+    action_plan = agenda_of(book(*(worded(channel, number) for number in days)), **policy)
+    action_plan.run_due(enter(action_plan, "x").planned[-1].due_at, is_through=True)
+    return [fate for _, fate in fates(action_plan)]
 
 
 @pytest.mark.parametrize(
@@ -696,22 +708,22 @@ def test_no_channel_is_used_more_often_than_the_company_wants(days, policy, expe
 
 @pytest.mark.parametrize(
     ("span", "verdict"),
-    [(7 * DAY - INSTANT, Verdict.DROPPED), (7 * DAY, Verdict.GO)],
+    [(7 * DAY - INSTANT, DueDecision.DROPPED), (7 * DAY, DueDecision.GO)],
     ids=["within", "after"],
 )
 def test_the_seven_days_are_counted_from_message_to_message(span, verdict):
-    agenda, action = one()
-    agenda.sent[Channel.EMAIL] = [T0 - span, T0 - DAY, T0 - DAY]
+    action_plan, action = one()
+    action_plan.sent[Channel.EMAIL] = [T0 - span, T0 - DAY, T0 - DAY]
 
-    assert agenda.judge(action, T0) is verdict
-    assert action.reason is (None if verdict is Verdict.GO else Reason.CAPPED)
+    assert action_plan.decide_due(action, T0) is verdict
+    assert action.reason is (None if verdict is DueDecision.GO else Reason.CAPPED)
 
 
 def test_the_cap_is_of_one_channel():
-    agenda, action = one()
-    agenda.sent[Channel.SMS] = [T0, T0, T0]
+    action_plan, action = one()
+    action_plan.sent[Channel.SMS] = [T0, T0, T0]
 
-    assert agenda.judge(action, T0) is Verdict.GO
+    assert action_plan.decide_due(action, T0) is DueDecision.GO
 
 
 def test_calls_are_capped_like_messages():
@@ -725,61 +737,61 @@ def test_a_capped_step_is_cancelled_and_the_campaign_goes_on():
         worded(Channel.SMS, 2),
         worded(Channel.EMAIL, 9),
     )
-    agenda = enter(agenda_of(book(*steps, is_campaign=True), frequency_cap=1), "x")
-    agenda.settle(day(9), is_through=True)
+    action_plan = enter(agenda_of(book(*steps, is_campaign=True), frequency_cap=1), "x")
+    action_plan.run_due(day(9), is_through=True)
 
-    assert fates(agenda) == [("email", "done"), ("email", "capped"), ("sms", "done"), ("email", "done")]
-    assert agenda.campaigns[0].reason is Reason.COMPLETED
+    assert fates(action_plan) == [("email", "done"), ("email", "capped"), ("sms", "done"), ("email", "done")]
+    assert action_plan.campaigns[0].reason is Reason.COMPLETED
 
 
 def test_what_is_tried_again_keeps_its_place_and_is_not_counted_twice():
-    agenda = enter(agenda_of(book(*[worded(Channel.EMAIL)] * 3), frequency_cap=2), "x")
-    first, second, third = agenda.planned
-    assert agenda.judge(first, T0) is Verdict.GO
+    action_plan = enter(agenda_of(book(*[worded(Channel.EMAIL)] * 3), frequency_cap=2), "x")
+    first, second, third = action_plan.planned
+    assert action_plan.decide_due(first, T0) is DueDecision.GO
     for number in range(1, 5):
-        assert agenda.judge(first, T0 + number * HOUR) is Verdict.GO
+        assert action_plan.decide_due(first, T0 + number * HOUR) is DueDecision.GO
     assert first.reserved_at == T0
-    assert agenda.judge(second, T0 + 5 * HOUR) is Verdict.GO
-    assert agenda.judge(third, T0 + 5 * HOUR) is Verdict.DROPPED
-    assert agenda.judge(first, T0 + 6 * HOUR) is Verdict.GO
+    assert action_plan.decide_due(second, T0 + 5 * HOUR) is DueDecision.GO
+    assert action_plan.decide_due(third, T0 + 5 * HOUR) is DueDecision.DROPPED
+    assert action_plan.decide_due(first, T0 + 6 * HOUR) is DueDecision.GO
 
 
 def test_a_place_that_was_taken_long_ago_is_still_held():
-    agenda, action = one(frequency_cap=1)
-    agenda.judge(action, T0)
-    agenda.sent[Channel.EMAIL] = [day(9)]
+    action_plan, action = one(frequency_cap=1)
+    action_plan.decide_due(action, T0)
+    action_plan.sent[Channel.EMAIL] = [day(9)]
 
-    assert agenda.judge(action, day(10)) is Verdict.GO
+    assert action_plan.decide_due(action, day(10)) is DueDecision.GO
 
 
 @pytest.mark.parametrize(
     "end",
     [
-        lambda agenda, action: agenda.drop(action, Reason.NO_MAIL_SERVER, day(1)),
-        lambda agenda, _: enter(agenda, "regular", day(1)),
-        lambda agenda, _: agenda.cancel_campaign(agenda.campaigns[0], day(1)),
+        lambda action_plan, action: action_plan.drop(action, Reason.NO_MAIL_SERVER, day(1)),
+        lambda action_plan, _: enter(action_plan, "regular", day(1)),
+        lambda action_plan, _: action_plan.cancel_campaign(action_plan.campaigns[0], day(1)),
     ],
     ids=["dropped", "left behind", "ended by hand"],
 )
 def test_a_place_is_free_again_once_it_turns_out_that_nothing_goes_out(end):
-    agenda = enter(agenda_of(book(worded(Channel.EMAIL), is_campaign=True), frequency_cap=1), "x")
-    action = agenda.planned[0]
-    agenda.judge(action, T0)
-    end(agenda, action)
+    action_plan = enter(agenda_of(book(worded(Channel.EMAIL), is_campaign=True), frequency_cap=1), "x")
+    action = action_plan.planned[0]
+    action_plan.decide_due(action, T0)
+    end(action_plan, action)
 
     assert action.reserved_at is None
-    assert agenda.sent == {Channel.EMAIL: []}
-    other = by_hand(Wish(Channel.EMAIL), day(1), stage="x", actor="ann")
-    assert agenda.judge(other, day(1)) is Verdict.GO
+    assert action_plan.sent == {Channel.EMAIL: []}
+    other = manual_action(ManualActionRequest(Channel.EMAIL), day(1), stage="x", actor="ann")
+    assert action_plan.decide_due(other, day(1)) is DueDecision.GO
 
 
 def test_what_was_done_keeps_its_place():
-    agenda, action = one(frequency_cap=1)
-    agenda.judge(action, T0)
-    agenda.conclude(action, T0 + HOUR)
-    other = by_hand(Wish(Channel.EMAIL), day(1), stage="x", actor="ann")
+    action_plan, action = one(frequency_cap=1)
+    action_plan.decide_due(action, T0)
+    action_plan.conclude(action, T0 + HOUR)
+    other = manual_action(ManualActionRequest(Channel.EMAIL), day(1), stage="x", actor="ann")
 
-    assert agenda.judge(other, day(1)) is Verdict.DROPPED
+    assert action_plan.decide_due(other, day(1)) is DueDecision.DROPPED
     assert action.reserved_at == T0
 
 
@@ -787,11 +799,14 @@ def test_what_was_done_keeps_its_place():
 
 
 OBSTACLES = [
-    ("erased", lambda agenda: setattr(agenda, "is_erased", True)),
-    ("left_stage", lambda agenda: setattr(agenda, "version", 9)),
-    ("campaign_ended", lambda agenda: setattr(agenda.campaigns[0], "ended_at", T0)),
-    ("no_consent", lambda agenda: setattr(agenda, "reach", Reach({"email": "withdrawn"}, False, False))),
-    ("no_address", lambda agenda: setattr(agenda, "reach", Reach({}, False, True))),
+    ("erased", lambda action_plan: setattr(action_plan, "is_erased", True)),
+    ("left_stage", lambda action_plan: setattr(action_plan, "version", 9)),
+    ("campaign_ended", lambda action_plan: setattr(action_plan.campaigns[0], "ended_at", T0)),
+    (
+        "no_consent",
+        lambda action_plan: setattr(action_plan, "reach", Reachability({"email": "withdrawn"}, False, False)),
+    ),
+    ("no_address", lambda action_plan: setattr(action_plan, "reach", Reachability({}, False, True))),
 ]
 
 
@@ -799,16 +814,16 @@ OBSTACLES = [
 @pytest.mark.parametrize("is_tried_again", [False, True], ids=["new", "tried again"])
 def test_the_first_reason_is_told_and_none_waits_for_the_night_or_counts(first, is_tried_again):
     late = utc("2026-05-01T12:00")
-    playbook = book(worded(Channel.EMAIL, 1), is_campaign=True)
-    agenda = enter(agenda_of(playbook, frequency_cap=1), "x", late - DAY)
-    [action] = agenda.planned
+    stage_actions = book(worded(Channel.EMAIL, 1), is_campaign=True)
+    action_plan = enter(agenda_of(stage_actions, frequency_cap=1), "x", late - DAY)
+    [action] = action_plan.planned
     if is_tried_again:
-        assert agenda.judge(action, late) is Verdict.GO
-    agenda.sent[Channel.EMAIL] = [late]
+        assert action_plan.decide_due(action, late) is DueDecision.GO
+    action_plan.sent[Channel.EMAIL] = [late]
     for _, stop in reversed(OBSTACLES[first:]):
-        stop(agenda)
+        stop(action_plan)
 
-    assert agenda.judge(action, late + 10 * HOUR) is Verdict.DROPPED
+    assert action_plan.decide_due(action, late + 10 * HOUR) is DueDecision.DROPPED
     assert str(action.reason) == OBSTACLES[first][0]
     assert action.finished_at == late + 10 * HOUR
     assert action.reserved_at is None
@@ -816,27 +831,27 @@ def test_the_first_reason_is_told_and_none_waits_for_the_night_or_counts(first, 
 
 def test_the_night_comes_before_the_cap():
     late = utc("2026-05-01T22:00")
-    agenda, action = one(at=late, frequency_cap=1)
-    agenda.sent[Channel.EMAIL] = [late - HOUR]
+    action_plan, action = one(at=late, frequency_cap=1)
+    action_plan.sent[Channel.EMAIL] = [late - HOUR]
 
-    assert agenda.judge(action, late) is Verdict.HELD
-    assert agenda.judge(action, action.due_at) is Verdict.DROPPED
+    assert action_plan.decide_due(action, late) is DueDecision.HELD
+    assert action_plan.decide_due(action, action.due_at) is DueDecision.DROPPED
     assert action.reason is Reason.CAPPED
 
 
 def test_what_is_tried_again_at_night_waits_and_keeps_its_place():
     late, morning = utc("2026-05-01T20:59"), utc("2026-05-02T08:00")
-    agenda, action = one(at=late, frequency_cap=1)
-    assert agenda.judge(action, late) is Verdict.GO
-    assert agenda.judge(action, late + HOUR) is Verdict.HELD
+    action_plan, action = one(at=late, frequency_cap=1)
+    assert action_plan.decide_due(action, late) is DueDecision.GO
+    assert action_plan.decide_due(action, late + HOUR) is DueDecision.HELD
     assert (action.due_at, action.reserved_at) == (morning, late)
-    assert agenda.judge(action, morning) is Verdict.GO
+    assert action_plan.decide_due(action, morning) is DueDecision.GO
 
 
 def test_it_may_turn_out_that_something_cannot_be_done_here():
-    agenda, action = one(Channel.SMS)
-    agenda.judge(action, T0)
-    agenda.drop(action, Reason.NO_ENDPOINT, T0)
+    action_plan, action = one(Channel.SMS)
+    action_plan.decide_due(action, T0)
+    action_plan.drop(action, Reason.NO_ENDPOINT, T0)
 
     assert (action.state, action.reason, action.is_changed) == (State.CANCELLED, Reason.NO_ENDPOINT, True)
 
@@ -850,7 +865,7 @@ def test_it_may_turn_out_that_something_cannot_be_done_here():
         (worded(Channel.EMAIL, 2), EVERYWHERE, {}, None),
         (worded(Channel.EMAIL, 2), EVERYWHERE, {"frequency_cap": 1}, "capped"),
         (worded(Channel.SMS, 2), consenting(sms="withdrawn"), {}, "no_consent"),
-        (worded(Channel.SMS, 2), Reach({}, True, False), {}, "no_address"),
+        (worded(Channel.SMS, 2), Reachability({}, True, False), {}, "no_address"),
         (Step(Channel.TASK, 2, title="Look"), EVERYWHERE, {}, None),
         (Step(Channel.CRM, 2), EVERYWHERE, {}, None),
     ],
@@ -858,89 +873,89 @@ def test_it_may_turn_out_that_something_cannot_be_done_here():
 def test_a_campaign_is_completed_when_its_last_step_is_over_whatever_became_of_it(
     last, reach, policy, reason
 ):
-    playbook = book(worded(Channel.EMAIL), last, is_campaign=True)
-    agenda = enter(agenda_of(playbook, reach=reach, **policy), "x")
-    agenda.settle(day(2), is_through=False)
-    assert running(agenda.campaigns) == agenda.campaigns
-    agenda.settle(day(2), is_through=True)
+    stage_actions = book(worded(Channel.EMAIL), last, is_campaign=True)
+    action_plan = enter(agenda_of(stage_actions, reach=reach, **policy), "x")
+    action_plan.run_due(day(2), is_through=False)
+    assert running(action_plan.campaigns) == action_plan.campaigns
+    action_plan.run_due(day(2), is_through=True)
 
-    assert agenda.planned[-1].reason == reason
-    [campaign] = agenda.campaigns
+    assert action_plan.planned[-1].reason == reason
+    [campaign] = action_plan.campaigns
     assert (campaign.ended_at, campaign.reason, campaign.is_changed) == (day(2), Reason.COMPLETED, True)
-    assert news(agenda).count("campaign.ended") == 1
+    assert outbound_events(action_plan).count("campaign.ended") == 1
 
 
 def test_a_step_that_a_worker_is_at_keeps_its_campaign_from_ending():
-    agenda = enter(agenda_of(book(worded(Channel.EMAIL), worded(Channel.SMS), is_campaign=True)), "x")
-    email, sms = agenda.planned
+    action_plan = enter(agenda_of(book(worded(Channel.EMAIL), worded(Channel.SMS), is_campaign=True)), "x")
+    email, sms = action_plan.planned
     for action in (email, sms):
-        agenda.judge(action, T0)
+        action_plan.decide_due(action, T0)
         action.state = State.LEASED
-    agenda.conclude(sms, T0)
-    assert running(agenda.campaigns) == agenda.campaigns
-    agenda.conclude(email, T0 + HOUR)
-    assert agenda.campaigns[0].ended_at == T0 + HOUR
+    action_plan.conclude(sms, T0)
+    assert running(action_plan.campaigns) == action_plan.campaigns
+    action_plan.conclude(email, T0 + HOUR)
+    assert action_plan.campaigns[0].ended_at == T0 + HOUR
 
 
 def test_steps_read_back_count_like_those_just_planned():
-    agenda = at_risk()
+    action_plan = at_risk()
     kept = agenda_of()
-    kept.version, kept.actions, kept.campaigns = 1, agenda.planned, agenda.campaigns
-    kept.settle(day(14), is_through=True)
+    kept.version, kept.actions, kept.campaigns = 1, action_plan.planned, action_plan.campaigns
+    kept.run_due(day(14), is_through=True)
 
     assert [str(campaign.reason) for campaign in kept.campaigns] == ["completed"]
-    assert news(kept)[-1] == "campaign.ended"
+    assert outbound_events(kept)[-1] == "campaign.ended"
 
 
 def test_a_person_may_end_a_campaign():
-    agenda = at_risk()
-    agenda.settle(day(8), is_through=True)
-    agenda.cancel_campaign(agenda.campaigns[0], day(9))
+    action_plan = at_risk()
+    action_plan.run_due(day(8), is_through=True)
+    action_plan.cancel_campaign(action_plan.campaigns[0], day(9))
 
-    assert fates(agenda, CAMPAIGN)[2:] == [("call", "done"), ("offer", "campaign_ended")]
-    assert tasks(agenda) == [
+    assert fates(action_plan, CAMPAIGN)[2:] == [("call", "done"), ("offer", "campaign_ended")]
+    assert tasks(action_plan) == [
         ("notify_account_manager", None),
         ("schedule_check_in_call", None),
         (CAMPAIGN, "campaign_ended"),
     ]
-    [campaign] = agenda.campaigns
+    [campaign] = action_plan.campaigns
     assert (campaign.ended_at, campaign.reason) == (day(9), Reason.BY_HAND)
-    assert news(agenda).count("campaign.ended") == 1
-    assert agenda.settle(day(99), is_through=True) == []
+    assert outbound_events(action_plan).count("campaign.ended") == 1
+    assert action_plan.run_due(day(99), is_through=True) == []
 
 
 # ---- what is done here
 
 
 @pytest.mark.parametrize(
-    ("spread", "expected"), [(0, "ann"), (1, "bob"), (2, "cem"), (3, "ann"), (10**9, "bob")]
+    ("assignee_seed", "expected"), [(0, "ann"), (1, "bob"), (2, "cem"), (3, "ann"), (10**9, "bob")]
 )
-def test_every_customer_gets_one_of_the_assignees_and_always_the_same(spread, expected):
+def test_every_customer_gets_one_of_the_assignees_and_always_the_same(assignee_seed, expected):
     people = ("ann", "bob", "cem")
-    playbook = book(Step(Channel.ASSIGNMENT, assignees=people), Step(Channel.TASK, assignees=people))
-    agenda = agenda_of(playbook)
-    agenda.spread = spread
-    enter(agenda, "x").settle(T0, is_through=True)
+    stage_actions = book(Step(Channel.ASSIGNMENT, assignees=people), Step(Channel.TASK, assignees=people))
+    action_plan = agenda_of(stage_actions)
+    action_plan.assignee_seed = assignee_seed
+    enter(action_plan, "x").run_due(T0, is_through=True)
 
-    assert (agenda.owner, agenda.tasks[0].assignee) == (expected, expected)
+    assert (action_plan.owner, action_plan.tasks[0].assignee) == (expected, expected)
 
 
 def test_a_task_for_nobody_in_particular_is_the_owner_s():
-    agenda = agenda_of()
-    agenda.owner = "zoe"
-    enter(agenda, "at_risk").settle(T0, is_through=True)
-    assert {task.assignee for task in agenda.tasks} == {"zoe"}
-    enter(agenda, "vip", day(1)).settle(day(1), is_through=True)
-    assert (agenda.owner, agenda.tasks[-1].assignee) == ("vip managers", "vip managers")
+    action_plan = agenda_of()
+    action_plan.owner = "zoe"
+    enter(action_plan, "at_risk").run_due(T0, is_through=True)
+    assert {task.assignee for task in action_plan.tasks} == {"zoe"}
+    enter(action_plan, "vip", day(1)).run_due(day(1), is_through=True)
+    assert (action_plan.owner, action_plan.tasks[-1].assignee) == ("vip managers", "vip managers")
 
 
 def test_a_task_without_anybody_has_no_assignee():
     assert {task.assignee for task in settled(at_risk(), T0).tasks} == {None}
 
 
-def settled(agenda, until):
-    agenda.settle(until, is_through=True)
-    return agenda
+def settled(action_plan, until):
+    action_plan.run_due(until, is_through=True)
+    return action_plan
 
 
 @pytest.mark.parametrize(
@@ -966,26 +981,26 @@ def settled(agenda, until):
     ],
 )
 def test_a_task_has_a_title_and_so_many_days(step, zone, at, title, due_at):
-    agenda = enter(agenda_of(book(step, name="say_hello"), zone=ZoneInfo(zone)), "x", utc(at))
-    [task] = settled(agenda, utc(at)).tasks
+    action_plan = enter(agenda_of(book(step, name="say_hello"), zone=ZoneInfo(zone)), "x", utc(at))
+    [task] = settled(action_plan, utc(at)).tasks
 
     assert (task.title, task.due_at, task.created_at) == (title, utc(due_at), utc(at))
     assert (task.name, task.stage, task.channel, task.transition_seq) == ("say_hello", "x", step.channel, 1)
-    assert task.action is agenda.planned[0]
+    assert task.action is action_plan.planned[0]
 
 
 def test_the_task_of_a_campaign_is_its_own():
-    agenda = settled(at_risk(), day(7))
+    action_plan = settled(at_risk(), day(7))
 
-    assert [task.campaign for task in agenda.tasks] == [None, None, agenda.campaigns[0]]
+    assert [task.campaign for task in action_plan.tasks] == [None, None, action_plan.campaigns[0]]
 
 
 # ---- news
 
 
 def test_news_come_in_the_order_in_which_things_happened():
-    agenda = settled(at_risk(), day(7))
-    assert news(agenda) == [
+    action_plan = settled(at_risk(), day(7))
+    assert outbound_events(action_plan) == [
         "stage.changed",
         "customer.at_risk",
         "campaign.started",
@@ -993,20 +1008,20 @@ def test_news_come_in_the_order_in_which_things_happened():
         "task.created",
         "task.created",
     ]
-    agenda.news.clear()
-    enter(agenda, "customer", day(8))
-    settled(agenda, day(9))
-    assert news(agenda) == ["stage.changed", "campaign.ended"]
+    action_plan.outbound_events.clear()
+    enter(action_plan, "customer", day(8))
+    settled(action_plan, day(9))
+    assert outbound_events(action_plan) == ["stage.changed", "campaign.ended"]
 
 
 def test_news_say_of_what_they_are():
-    agenda = settled(at_risk(), day(0))
-    by_type = {one.type: one for one in agenda.news}
+    action_plan = settled(at_risk(), day(0))
+    by_type = {one.type: one for one in action_plan.outbound_events}
 
     assert by_type[NewsType.STAGE_CHANGED].transition_seq == 1
     assert by_type[NewsType.CUSTOMER_AT_RISK].transition_seq == 1
-    assert by_type[NewsType.CAMPAIGN_STARTED].campaign is agenda.campaigns[0]
-    assert by_type[NewsType.TASK_CREATED].task is agenda.tasks[-1]
+    assert by_type[NewsType.CAMPAIGN_STARTED].campaign is action_plan.campaigns[0]
+    assert by_type[NewsType.TASK_CREATED].task is action_plan.tasks[-1]
 
 
 @pytest.mark.parametrize(
@@ -1032,10 +1047,10 @@ def test_news_say_of_what_they_are():
 def test_only_the_mildest_risk_stage_is_told_of_as_a_risk(stage_map, told):
     found = []
     for key in stage_map.by_key:
-        for is_loud in (True, False):
-            agenda = enter(agenda_of({}, stage_map=stage_map), key, is_loud=is_loud)
-            assert news(agenda)[0] == "stage.changed"
-            found += [key] if "customer.at_risk" in news(agenda) else []
+        for runs_actions in (True, False):
+            action_plan = enter(agenda_of({}, stage_map=stage_map), key, runs_actions=runs_actions)
+            assert outbound_events(action_plan)[0] == "stage.changed"
+            found += [key] if "customer.at_risk" in outbound_events(action_plan) else []
     assert found == [key for key in told for _ in range(2)]
 
 
@@ -1045,10 +1060,12 @@ def test_only_the_mildest_risk_stage_is_told_of_as_a_risk(stage_map, told):
 def test_everything_happens_at_its_own_instant_and_in_the_order_of_time():
     first = StageAction("first", (worded(Channel.EMAIL, 2), worded(Channel.SMS, 5)))
     second = StageAction("second", (worded(Channel.SMS, 1), worded(Channel.EMAIL, 5)))
-    agenda = enter(agenda_of({"x": (first, second)}), "x")
-    agenda.ask(by_hand(Wish(Channel.OFFER), day(3), stage="x", actor="ann"))
+    action_plan = enter(agenda_of({"x": (first, second)}), "x")
+    action_plan.request(manual_action(ManualActionRequest(Channel.OFFER), day(3), stage="x", actor="ann"))
 
-    assert [(action.name, action.finished_at) for action in agenda.settle(day(99), is_through=True)] == [
+    assert [
+        (action.name, action.finished_at) for action in action_plan.run_due(day(99), is_through=True)
+    ] == [
         ("second", day(1)),
         ("first", day(2)),
         ("personal_offer", day(3)),
@@ -1059,63 +1076,67 @@ def test_everything_happens_at_its_own_instant_and_in_the_order_of_time():
 
 def test_what_is_due_at_an_instant_comes_after_what_time_brings_then_and_before_what_is_told_then():
     for is_through, fate in ((True, "done"), (False, "left_stage")):
-        agenda = at_risk()
-        agenda.settle(day(3), is_through=is_through)
-        enter(agenda, "churned", day(3))
-        assert fates(agenda, CAMPAIGN)[1] == ("sms", fate)
+        action_plan = at_risk()
+        action_plan.run_due(day(3), is_through=is_through)
+        enter(action_plan, "churned", day(3))
+        assert fates(action_plan, CAMPAIGN)[1] == ("sms", fate)
 
 
 def test_only_what_leaves_the_house_is_handed_on():
-    agenda = enter(agenda_of(), "customer")
-    assert gone(agenda.settle(T0, is_through=True)) == [("email", T0), ("email", T0), ("crm", T0)]
-    enter(agenda, "vip")
-    assert gone(agenda.settle(T0, is_through=True)) == [("email", T0)]
+    action_plan = enter(agenda_of(), "customer")
+    assert gone(action_plan.run_due(T0, is_through=True)) == [
+        ("email", T0),
+        ("email", T0),
+        ("crm", T0),
+    ]
+    enter(action_plan, "vip")
+    assert gone(action_plan.run_due(T0, is_through=True)) == [("email", T0)]
 
 
 def test_nothing_happens_twice():
-    agenda = settled(at_risk(), day(14))
-    before = [replace(action) for action in agenda.planned]
+    action_plan = settled(at_risk(), day(14))
+    before = [replace(action) for action in action_plan.planned]
 
-    assert agenda.settle(day(400), is_through=True) == []
-    assert agenda.planned == before
+    assert action_plan.run_due(day(400), is_through=True) == []
+    assert action_plan.planned == before
 
 
 def test_a_step_waits_for_those_before_it():
     late, morning = utc("2026-05-01T22:00"), utc("2026-05-02T08:00")
     steps = (worded(Channel.EMAIL), Step(Channel.CALL, 0, 2), Step(Channel.CRM, 0, 3))
-    playbook = {"x": (StageAction("chain", steps), StageAction("beside", (Step(Channel.TASK, 0, 1),)))}
-    agenda = settled(enter(agenda_of(playbook), "x", late), day(365))
+    stage_actions = {"x": (StageAction("chain", steps), StageAction("beside", (Step(Channel.TASK, 0, 1),)))}
+    action_plan = settled(enter(agenda_of(stage_actions), "x", late), day(365))
 
-    assert dates(agenda, "chain") == [morning, morning, morning]
-    assert dates(agenda, "beside") == [late + HOUR]
+    assert dates(action_plan, "chain") == [morning, morning, morning]
+    assert dates(action_plan, "beside") == [late + HOUR]
 
 
-def cleared(agenda, until):
+def cleared(action_plan, until):
     """Let time be moved in a company that delivers all the same: what has gone out is still to be taken away."""
-    sent = agenda.settle(until, is_through=True)
+    sent = action_plan.run_due(until, is_through=True)
     for action in sent:
         action.state, action.finished_at, action.is_cleared = State.PENDING, None, True
     return sent
 
 
 def test_what_a_test_clock_has_let_go_is_neither_called_back_nor_let_go_again():
-    agenda = at_risk()
-    email, sms = cleared(agenda, day(3))
-    assert agenda.settle(day(4), is_through=True) == []
-    enter(agenda, "customer", day(5))
+    action_plan = at_risk()
+    email, sms = cleared(action_plan, day(3))
+    assert action_plan.run_due(day(4), is_through=True) == []
+    enter(action_plan, "customer", day(5))
 
     assert (email.state, sms.state) == (State.PENDING, State.PENDING)
     assert email.reserved_at == day(0)
-    agenda.end_all(day(6), Reason.ERASED)
+    action_plan.end_all(day(6), Reason.ERASED)
     assert (email.reason, sms.reason) == (Reason.ERASED, Reason.ERASED)
 
 
 def test_what_a_test_clock_has_let_go_keeps_no_campaign_from_ending():
-    agenda = at_risk()
-    cleared(agenda, day(3))
-    agenda.settle(day(14), is_through=True)
+    action_plan = at_risk()
+    cleared(action_plan, day(3))
+    action_plan.run_due(day(14), is_through=True)
 
-    assert (agenda.campaigns[0].ended_at, agenda.campaigns[0].reason) == (day(14), Reason.COMPLETED)
+    assert (action_plan.campaigns[0].ended_at, action_plan.campaigns[0].reason) == (day(14), Reason.COMPLETED)
 
 
 # ---- what people ask for
@@ -1124,22 +1145,22 @@ def test_what_a_test_clock_has_let_go_keeps_no_campaign_from_ending():
 @pytest.mark.parametrize(
     ("wish", "step"),
     [
-        (Wish(Channel.CALL), Step(Channel.CALL, title="Call this customer")),
+        (ManualActionRequest(Channel.CALL), Step(Channel.CALL, title="Call this customer")),
         (
-            Wish(Channel.CALL, title="Ask why", assignee="ann", due_days=0),
+            ManualActionRequest(Channel.CALL, title="Ask why", assignee="ann", due_days=0),
             Step(Channel.CALL, title="Ask why", assignees=("ann",), due_days=0),
         ),
-        (Wish(Channel.EMAIL), Step(Channel.EMAIL, template="personal_email")),
-        (Wish(Channel.EMAIL, template="mine"), Step(Channel.EMAIL, template="mine")),
-        (Wish(Channel.OFFER), Step(Channel.OFFER, template="personal_offer")),
+        (ManualActionRequest(Channel.EMAIL), Step(Channel.EMAIL, template="personal_email")),
+        (ManualActionRequest(Channel.EMAIL, template="mine"), Step(Channel.EMAIL, template="mine")),
+        (ManualActionRequest(Channel.OFFER), Step(Channel.OFFER, template="personal_offer")),
         (
-            Wish(Channel.OFFER, offer=(("title", "Tea"), ("valid_days", 3))),
+            ManualActionRequest(Channel.OFFER, offer=(("title", "Tea"), ("valid_days", 3))),
             Step(Channel.OFFER, template="personal_offer", offer=(("title", "Tea"), ("valid_days", 3))),
         ),
     ],
 )
 def test_a_person_asks_for_something_at_once(wish, step):
-    action = by_hand(replace(wish, note="soon", request_key="k"), T0, stage="regular", actor="ann")
+    action = manual_action(replace(wish, note="soon", request_key="k"), T0, stage="regular", actor="ann")
 
     assert action.step == step
     assert (action.name, action.number, action.stage) == (f"personal_{wish.channel}", 0, "regular")
@@ -1151,8 +1172,8 @@ def test_a_person_asks_for_something_at_once(wish, step):
 
 @pytest.mark.parametrize("channel", [Channel.CALL, Channel.EMAIL, Channel.OFFER])
 def test_what_means_nothing_on_a_channel_is_left_out_so_that_what_is_kept_can_be_read_again(channel):
-    everything = Wish(channel, "t", "Title", "ann", 3, (("title", "Tea"),))
-    step = by_hand(everything, T0, stage="x", actor="ann").step
+    everything = ManualActionRequest(channel, "t", "Title", "ann", 3, (("title", "Tea"),))
+    step = manual_action(everything, T0, stage="x", actor="ann").step
 
     assert step_from_json(step_to_json(step)) == step
     assert (step.template is None) == (channel is Channel.CALL)
@@ -1161,19 +1182,21 @@ def test_what_means_nothing_on_a_channel_is_left_out_so_that_what_is_kept_can_be
 
 def test_what_a_person_asks_for_is_judged_like_anything_else():
     night = utc("2026-05-01T23:00")
-    agenda = agenda_of(reach=consenting(call="withdrawn"), frequency_cap=1)
+    action_plan = agenda_of(reach=consenting(call="withdrawn"), frequency_cap=1)
     for wish in (Channel.CALL, Channel.EMAIL, Channel.EMAIL):
-        agenda.ask(by_hand(Wish(wish, note="n"), night, stage="x", actor="ann"))
-    agenda.settle(night + DAY, is_through=True)
+        action_plan.request(manual_action(ManualActionRequest(wish, note="n"), night, stage="x", actor="ann"))
+    action_plan.run_due(night + DAY, is_through=True)
 
-    assert fates(agenda) == [("call", "no_consent"), ("email", "done"), ("email", "capped")]
-    assert agenda.planned[1].finished_at == utc("2026-05-02T08:00")
+    assert fates(action_plan) == [("call", "no_consent"), ("email", "done"), ("email", "capped")]
+    assert action_plan.planned[1].finished_at == utc("2026-05-02T08:00")
 
 
 def test_a_person_s_call_is_a_task_with_their_note():
-    agenda = agenda_of()
-    agenda.ask(by_hand(Wish(Channel.CALL, note="mind the dog"), T0, stage="vip", actor="ann"))
-    [task] = settled(agenda, T0).tasks
+    action_plan = agenda_of()
+    action_plan.request(
+        manual_action(ManualActionRequest(Channel.CALL, note="mind the dog"), T0, stage="vip", actor="ann")
+    )
+    [task] = settled(action_plan, T0).tasks
 
     assert (task.title, task.note, task.is_bound) == ("Call this customer", "mind the dog", False)
     assert task.due_at == day(1)
@@ -1184,26 +1207,26 @@ def test_a_person_s_call_is_a_task_with_their_note():
 
 @pytest.mark.parametrize("channel", MESSAGES)
 def test_a_pause_holds_whatever_would_be_written_and_nothing_else(channel):
-    agenda, action = one(channel, messages_paused=True, **NO_NIGHT)
+    action_plan, action = one(channel, messages_paused=True, **NO_NIGHT)
 
     is_held = channel is not Channel.CALL
-    assert agenda.judge(action, T0) is (Verdict.HELD if is_held else Verdict.GO)
+    assert action_plan.decide_due(action, T0) is (DueDecision.HELD if is_held else DueDecision.GO)
     assert (action.due_at > T0) is is_held
 
 
 def test_a_pause_that_is_taken_back_lets_what_waits_go():
-    agenda, action = one(messages_paused=True, **NO_NIGHT)
-    agenda.judge(action, T0)
+    action_plan, action = one(messages_paused=True, **NO_NIGHT)
+    action_plan.decide_due(action, T0)
 
-    agenda.policy = replace(agenda.policy, messages_paused=False)
+    action_plan.policy = replace(action_plan.policy, messages_paused=False)
 
-    assert agenda.judge(action, action.due_at) is Verdict.GO
+    assert action_plan.decide_due(action, action.due_at) is DueDecision.GO
 
 
 def test_what_has_waited_for_too_long_is_not_sent_any_more():
-    agenda, action = one(messages_paused=True, **NO_NIGHT)
+    action_plan, action = one(messages_paused=True, **NO_NIGHT)
 
-    assert agenda.settle(T0 + 2 * DAY, is_through=True) == []
+    assert action_plan.run_due(T0 + 2 * DAY, is_through=True) == []
     assert (action.state, action.reason) == (State.CANCELLED, Reason.HELD_TOO_LONG)
     assert action.finished_at is not None
     assert DAY < action.finished_at - T0 <= DAY + HOUR

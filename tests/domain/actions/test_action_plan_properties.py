@@ -15,13 +15,13 @@ from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
 from domain.builders import DAY, DEFAULT_MAP, HOUR, INSTANT, T0
-from journey_service.domain.actions.action import Reason, State, Wish
-from journey_service.domain.actions.action_plan import Agenda, by_hand
+from journey_service.domain.actions.action import ManualActionRequest, Reason, State
+from journey_service.domain.actions.action_plan import ActionPlan, manual_action
 from journey_service.domain.actions.stage_actions import (
     DEFAULT_ACTIONS,
     MESSAGES,
     Channel,
-    Reach,
+    Reachability,
     StageAction,
     Step,
 )
@@ -87,7 +87,7 @@ class Life:
 class Record:
     """What came of it: the agenda, and each move with what had been done before it, in order."""
 
-    agenda: Agenda
+    action_plan: ActionPlan
     handed_on: list[str]
     moves: list[tuple[datetime, set[int]]]
     statuses: dict[Channel, list[tuple[datetime, str]]]
@@ -153,12 +153,12 @@ def lives(draw: st.DrawFn) -> Life:
 # ---- living it
 
 
-def live(life: Life, *, looking_in: bool = False, kind: type[Agenda] = Agenda) -> Record:
+def live(life: Life, *, looking_in: bool = False, kind: type[ActionPlan] = ActionPlan) -> Record:
     """Let it all happen, each thing due at its own instant."""
-    agenda = kind(life.policy, life.zone, DEFAULT_MAP, BUSY if life.is_busy else DEFAULT_ACTIONS)
-    agenda.reach = Reach({}, has_email=True, has_phone=True)
+    action_plan = kind(life.policy, life.zone, DEFAULT_MAP, BUSY if life.is_busy else DEFAULT_ACTIONS)
+    action_plan.reach = Reachability({}, has_email=True, has_phone=True)
     statuses = {channel: [(life.deeds[0].at, "unknown")] for channel in MESSAGES}
-    record = Record(agenda, [], [], statuses)
+    record = Record(action_plan, [], [], statuses)
     halts = iter(life.halts if looking_in else ())
     halt = next(halts, None)
     for deed in life.deeds:
@@ -175,61 +175,65 @@ def live(life: Life, *, looking_in: bool = False, kind: type[Agenda] = Agenda) -
 
 
 def _settle(record: Record, until: datetime, *, is_through: bool = True) -> None:
-    gone = record.agenda.settle(until, is_through=is_through)
+    gone = record.action_plan.run_due(until, is_through=is_through)
     record.handed_on += [f"{action.name}/{action.number} {action.finished_at}" for action in gone]
 
 
 def _do(record: Record, deed: Deed) -> None:
-    agenda = record.agenda
+    action_plan = record.action_plan
     match deed.kind:
         case "move":
-            cause = Cause("event", str(agenda.version + 1))
+            cause = Cause("event", str(action_plan.version + 1))
             moved = Transition(
-                agenda.version + 1, None, str(deed.value), deed.at, TriggerType.AUTOMATIC, None, cause, 1
+                action_plan.version + 1, None, str(deed.value), deed.at, TriggerType.AUTOMATIC, None, cause, 1
             )
             record.moves.append((deed.at, set(map(id, done(record)))))
-            agenda.move(moved, is_loud=True)
+            action_plan.move(moved, runs_actions=True)
         case "consent":
             channel, status = deed.value
             record.statuses[channel].append((deed.at, status))
-            agenda.reach = agenda.reach._replace(consents={**agenda.reach.consents, channel: status})
+            action_plan.reach = action_plan.reach._replace(
+                consents={**action_plan.reach.consents, channel: status}
+            )
         case "address":
             has_email, has_phone = deed.value
-            agenda.reach = agenda.reach._replace(has_email=has_email, has_phone=has_phone)
+            action_plan.reach = action_plan.reach._replace(has_email=has_email, has_phone=has_phone)
         case "ask":
-            agenda.ask(by_hand(Wish(deed.value), deed.at, stage="x", actor="ann"))
+            action_plan.request(
+                manual_action(ManualActionRequest(deed.value), deed.at, stage="x", actor="ann")
+            )
         case "end campaign":
-            for campaign in agenda.campaigns:
+            for campaign in action_plan.campaigns:
                 if campaign.ended_at is None:
-                    agenda.cancel_campaign(campaign, deed.at)
+                    action_plan.cancel_campaign(campaign, deed.at)
         case "erase":
-            agenda.is_erased = True
+            action_plan.is_erased = True
             record.erased_at = deed.at
-            agenda.end_all(deed.at, Reason.ERASED)
+            action_plan.end_all(deed.at, Reason.ERASED)
 
 
 def done(record: Record, *channels: Channel) -> list:
     return [
         action
-        for action in record.agenda.planned
+        for action in record.action_plan.planned
         if action.state is State.DONE and (not channels or action.step.channel in channels)
     ]
 
 
 def as_told(record: Record) -> tuple[list, ...]:
     """All that can be seen of it afterwards."""
-    agenda = record.agenda
+    action_plan = record.action_plan
     return (
         [
             (a.name, a.number, a.transition_seq, a.state, a.reason, a.due_at, a.finished_at, a.reserved_at)
-            for a in agenda.planned
+            for a in action_plan.planned
         ],
-        [(c.type, c.started_at, c.ended_at, c.reason) for c in agenda.campaigns],
-        [(t.name, t.created_at, t.due_at, t.ended_at, t.reason) for t in agenda.tasks],
-        [(one.type, one.transition_seq) for one in agenda.news],
+        [(c.type, c.started_at, c.ended_at, c.reason) for c in action_plan.campaigns],
+        [(t.name, t.created_at, t.due_at, t.ended_at, t.reason) for t in action_plan.tasks],
+        [(one.type, one.transition_seq) for one in action_plan.outbound_events],
         record.handed_on,
-        sorted((channel, tuple(at)) for channel, at in agenda.sent.items()),
-        [agenda.owner],
+        sorted((channel, tuple(at)) for channel, at in action_plan.sent.items()),
+        [action_plan.owner],
     )
 
 
@@ -262,11 +266,11 @@ def assert_of_the_stage(_: Life, record: Record) -> None:
             left_at, done_before = record.moves[action.transition_seq]
             assert id(action) in done_before, action
             assert action.finished_at <= left_at, action
-    for task in record.agenda.tasks:
+    for task in record.action_plan.tasks:
         if task.is_bound and task.transition_seq < len(record.moves):
             assert task.ended_at is not None, task
             assert task.ended_at <= record.moves[task.transition_seq][0]
-    for campaign in record.agenda.campaigns:
+    for campaign in record.action_plan.campaigns:
         if campaign.transition_seq < len(record.moves):
             assert campaign.ended_at <= record.moves[campaign.transition_seq][0]
 
@@ -274,7 +278,7 @@ def assert_of_the_stage(_: Life, record: Record) -> None:
 def assert_one_campaign_at_a_time(life: Life, record: Record) -> None:
     """No campaign begins before the one of its type is over, and the pause after it."""
     runs = defaultdict(list)
-    for campaign in record.agenda.campaigns:
+    for campaign in record.action_plan.campaigns:
         runs[campaign.type].append((campaign.started_at, campaign.ended_at))
     pause = timedelta(days=life.policy.campaign_pause_days)
     for found in runs.values():
@@ -284,17 +288,17 @@ def assert_one_campaign_at_a_time(life: Life, record: Record) -> None:
 
 def assert_over(_: Life, record: Record) -> None:
     """Everything ends in one way, with a reason if and only if it was not done."""
-    for action in record.agenda.planned:
+    for action in record.action_plan.planned:
         assert action.state in (State.DONE, State.CANCELLED), action
         assert (action.reason is None) == (action.state is State.DONE), action
         assert action.finished_at >= action.planned_at or action.state is State.CANCELLED, action
         assert (action.reserved_at is not None) == (
             action.state is State.DONE and action.step.channel in MESSAGES
         )
-    assert all(campaign.ended_at is not None for campaign in record.agenda.campaigns)
-    ended = [one.campaign for one in record.agenda.news if one.type == "campaign.ended"]
-    assert sorted(map(id, ended)) == sorted(map(id, record.agenda.campaigns)), "each is told of once"
-    places = sorted(at for times in record.agenda.sent.values() for at in times)
+    assert all(campaign.ended_at is not None for campaign in record.action_plan.campaigns)
+    ended = [one.campaign for one in record.action_plan.outbound_events if one.type == "campaign.ended"]
+    assert sorted(map(id, ended)) == sorted(map(id, record.action_plan.campaigns)), "each is told of once"
+    places = sorted(at for times in record.action_plan.sent.values() for at in times)
     assert places == sorted(action.finished_at for action in done(record, *MESSAGES))
 
 
@@ -317,7 +321,7 @@ def assert_wanted(life: Life, record: Record) -> None:
         allowed = {"granted"} if life.policy.consent == "opt_in" else {"granted", "unknown"}
         assert {status, *same} & allowed, action
     if record.erased_at is not None:
-        assert all(action.finished_at <= record.erased_at for action in record.agenda.planned)
+        assert all(action.finished_at <= record.erased_at for action in record.action_plan.planned)
 
 
 PROMISES = (
@@ -349,17 +353,17 @@ def test_looking_in_now_and_then_changes_nothing(life):
 def test_what_is_planned_depends_on_the_moves_alone(life):
     """Consent, caps and nights decide what becomes of an action, not whether there is one."""
     record = live(life)
-    playbook = BUSY if life.is_busy else DEFAULT_ACTIONS
+    stage_actions = BUSY if life.is_busy else DEFAULT_ACTIONS
     entered = [str(deed.value) for deed in life.deeds if deed.kind == "move"]
     expected = [
         (seq, asked.name, number)
         for seq, key in enumerate(entered, 1)
-        for asked in playbook.get(key, ())
+        for asked in stage_actions.get(key, ())
         for number in range(len(asked.steps))
     ]
     found = [
         (action.transition_seq, action.name, action.number)
-        for action in record.agenda.planned
+        for action in record.action_plan.planned
         if action.transition_seq is not None
     ]
     assert found == expected
@@ -368,27 +372,27 @@ def test_what_is_planned_depends_on_the_moves_alone(life):
 # ---- the checks themselves
 
 
-class Uncapped(Agenda):
+class Uncapped(ActionPlan):
     """Forgets what was sent before."""
 
-    def judge(self, action, now):
+    def decide_due(self, action, now):
         self.sent.clear()
-        return super().judge(action, now)
+        return super().decide_due(action, now)
 
 
-class Sleepless(Agenda):
+class Sleepless(ActionPlan):
     """Knows no night."""
 
     def _hold(self, _action, _now):
         return None
 
 
-class Clinging(Agenda):
+class Clinging(ActionPlan):
     """Goes on with what was for a stage that was left."""
 
-    def move(self, transition, *, is_loud):
+    def move(self, transition, *, runs_actions):
         kept, self.planned = self.planned, []
-        super().move(transition, is_loud=is_loud)
+        super().move(transition, runs_actions=runs_actions)
         self.planned = kept + self.planned
 
     def _obstacle(self, action):
@@ -396,30 +400,30 @@ class Clinging(Agenda):
         return None if reason in (Reason.LEFT_STAGE, Reason.CAMPAIGN_ENDED) else reason
 
 
-class Messy(Agenda):
+class Messy(ActionPlan):
     """Leaves tasks open when the customer has come back."""
 
-    def move(self, transition, *, is_loud):
+    def move(self, transition, *, runs_actions):
         kept, self.tasks = self.tasks, []
-        super().move(transition, is_loud=is_loud)
+        super().move(transition, runs_actions=runs_actions)
         self.tasks = kept + self.tasks
 
 
-class Restless(Agenda):
+class Restless(ActionPlan):
     """Begins a campaign whenever it is asked to."""
 
     def _refusal(self, _kind, _at):
         return None
 
 
-class Hasty(Agenda):
+class Hasty(ActionPlan):
     """Lets no step wait for another."""
 
     def _has_to_wait(self, _action):
         return False
 
 
-class Pushy(Agenda):
+class Pushy(ActionPlan):
     """Does not ask for consent."""
 
     def _obstacle(self, action):
@@ -427,24 +431,24 @@ class Pushy(Agenda):
         return None if reason is Reason.NO_CONSENT else reason
 
 
-class Endless(Agenda):
+class Endless(ActionPlan):
     """Never completes a campaign."""
 
     def _perhaps_complete(self, _action, _at):
         return None
 
 
-class Greedy(Agenda):
+class Greedy(ActionPlan):
     """Keeps the places of what is not sent."""
 
-    def judge(self, action, now):
-        verdict = super().judge(action, now)
+    def decide_due(self, action, now):
+        verdict = super().decide_due(action, now)
         if action.reason is not None:
             self.sent.setdefault(action.step.channel, []).append(now)
         return verdict
 
 
-class Late(Agenda):
+class Late(ActionPlan):
     """Lets everything due happen at the end of the time settled, not at its own instant."""
 
     def _next_due(self, until, *, is_through):
@@ -454,7 +458,7 @@ class Late(Agenda):
         return action
 
 
-def breaks(promise: Callable[[Life, Record], None], kind: type[Agenda], life: Life) -> bool:
+def breaks(promise: Callable[[Life, Record], None], kind: type[ActionPlan], life: Life) -> bool:
     try:
         promise(life, live(life, kind=kind))
     except AssertionError:
@@ -462,7 +466,7 @@ def breaks(promise: Callable[[Life, Record], None], kind: type[Agenda], life: Li
     return False
 
 
-def is_torn(life: Life, kind: type[Agenda]) -> bool:
+def is_torn(life: Life, kind: type[ActionPlan]) -> bool:
     return as_told(live(life, looking_in=True, kind=kind)) != as_told(live(life, kind=kind))
 
 

@@ -10,17 +10,17 @@ from hypothesis import strategies as st
 
 from domain.builders import DAY, DEFAULT_MAP, T0
 from journey_service.domain.actions.action import State
-from journey_service.domain.actions.action_plan import Agenda
+from journey_service.domain.actions.action_plan import ActionPlan
 from journey_service.domain.actions.stage_actions import (
     DEFAULT_ACTIONS,
-    HELD_AT_NIGHT,
+    HUMAN_TASK_CHANNELS,
     MESSAGES,
+    QUIET_HOURS_CHANNELS,
     RETENTION_CAMPAIGN,
-    WORDED,
-    WORKED_OFF,
+    TEMPLATED_CHANNELS,
     Channel,
-    Fate,
-    Reach,
+    ContactDecision,
+    Reachability,
     StageAction,
     Step,
     messages,
@@ -28,7 +28,7 @@ from journey_service.domain.actions.stage_actions import (
 from journey_service.domain.companies.policy import DEFAULT_POLICY
 from journey_service.domain.journeys.relationship import Cause, Transition, TriggerType
 
-EVERYWHERE = Reach({}, has_email=True, has_phone=True)
+EVERYWHERE = Reachability({}, has_email=True, has_phone=True)
 GUIDE = {
     "lead": ["send_welcome_email", "assign_to_sales_team", "create_follow_up_task"],
     "customer": ["send_onboarding_sequence", "create_feedback_request", "update_crm_status"],
@@ -78,7 +78,12 @@ def test_only_days_and_hours_delay_a_step():
     ],
 )
 def test_every_channel_is_of_its_kind(channel, traits):
-    kinds = {"message": MESSAGES, "held at night": HELD_AT_NIGHT, "worded": WORDED, "worked off": WORKED_OFF}
+    kinds = {
+        "message": MESSAGES,
+        "held at night": QUIET_HOURS_CHANNELS,
+        "worded": TEMPLATED_CHANNELS,
+        "worked off": HUMAN_TASK_CHANNELS,
+    }
 
     assert ", ".join(kind for kind, channels in kinds.items() if channel in channels) == traits
 
@@ -101,18 +106,20 @@ def test_a_lapse_is_answered_by_the_whole_campaign_in_the_order_of_its_days():
 @pytest.mark.parametrize(
     ("status", "model", "fate"),
     [
-        ("granted", "opt_out", Fate.SENT),
-        ("granted", "opt_in", Fate.SENT),
-        ("withdrawn", "opt_out", Fate.NO_CONSENT),
-        ("withdrawn", "opt_in", Fate.NO_CONSENT),
-        ("unknown", "opt_out", Fate.SENT),
-        ("unknown", "opt_in", Fate.NO_CONSENT),
+        ("granted", "opt_out", ContactDecision.SENT),
+        ("granted", "opt_in", ContactDecision.SENT),
+        ("withdrawn", "opt_out", ContactDecision.NO_CONSENT),
+        ("withdrawn", "opt_in", ContactDecision.NO_CONSENT),
+        ("unknown", "opt_out", ContactDecision.SENT),
+        ("unknown", "opt_in", ContactDecision.NO_CONSENT),
     ],
 )
 def test_a_message_needs_the_consent_the_company_asks_for(status, model, fate):
     policy = replace(DEFAULT_POLICY, consent=model)
 
-    assert Reach({"email": status}, has_email=True, has_phone=False).fate(Channel.EMAIL, policy) is fate
+    assert (
+        Reachability({"email": status}, has_email=True, has_phone=False).fate(Channel.EMAIL, policy) is fate
+    )
     if status == "unknown":
         assert EVERYWHERE.fate(Channel.EMAIL, policy) is fate
 
@@ -120,17 +127,17 @@ def test_a_message_needs_the_consent_the_company_asks_for(status, model, fate):
 @pytest.mark.parametrize(
     ("channel", "has_email", "has_phone", "fate"),
     [
-        (Channel.EMAIL, True, False, Fate.SENT),
-        (Channel.EMAIL, False, True, Fate.NO_ADDRESS),
-        (Channel.SMS, False, True, Fate.SENT),
-        (Channel.SMS, True, False, Fate.NO_ADDRESS),
-        (Channel.CALL, False, True, Fate.SENT),
-        (Channel.CALL, True, False, Fate.NO_ADDRESS),
-        (Channel.OFFER, False, False, Fate.SENT),
+        (Channel.EMAIL, True, False, ContactDecision.SENT),
+        (Channel.EMAIL, False, True, ContactDecision.NO_ADDRESS),
+        (Channel.SMS, False, True, ContactDecision.SENT),
+        (Channel.SMS, True, False, ContactDecision.NO_ADDRESS),
+        (Channel.CALL, False, True, ContactDecision.SENT),
+        (Channel.CALL, True, False, ContactDecision.NO_ADDRESS),
+        (Channel.OFFER, False, False, ContactDecision.SENT),
     ],
 )
 def test_a_message_needs_an_address(channel, has_email, has_phone, fate):
-    assert Reach({}, has_email, has_phone).fate(channel, DEFAULT_POLICY) is fate
+    assert Reachability({}, has_email, has_phone).fate(channel, DEFAULT_POLICY) is fate
 
 
 @pytest.mark.parametrize(
@@ -152,7 +159,7 @@ def test_no_channel_is_used_more_than_three_times_within_any_seven_days(days, fa
 
 def test_what_is_not_sent_does_not_use_up_the_cap():
     steps = tuple(Step(Channel.SMS) for _ in range(4))
-    withdrawn = Reach({"sms": "withdrawn"}, has_email=True, has_phone=True)
+    withdrawn = Reachability({"sms": "withdrawn"}, has_email=True, has_phone=True)
 
     assert told(["x"], withdrawn, x=(StageAction("a", steps),)) == [("sms", "no_consent")] * 4
 
@@ -182,7 +189,7 @@ def test_hours_count_for_the_cap_as_days_do():
 
 moments = st.lists(st.tuples(st.integers(0, 16), st.integers(0, 23)), min_size=1, max_size=4).map(sorted)
 reaches = st.builds(
-    Reach,
+    Reachability,
     st.dictionaries(st.sampled_from(MESSAGES), st.sampled_from(["granted", "withdrawn", "unknown"])),
     st.booleans(),
     st.booleans(),
@@ -216,12 +223,14 @@ def doings(draw):
 
 @given(st.one_of(doings(), st.sampled_from(list(DEFAULT_ACTIONS.values()))), reaches, limits)
 def test_what_a_preview_foretells_is_what_becomes_of_a_customer_who_stays(actions, reach, policy):
-    agenda = Agenda(policy, ZoneInfo("UTC"), DEFAULT_MAP, {"regular": actions}, reach=reach)
+    action_plan = ActionPlan(policy, ZoneInfo("UTC"), DEFAULT_MAP, {"regular": actions}, reach=reach)
     cause = Cause("event", "1")
-    agenda.move(Transition(1, None, "regular", T0, TriggerType.AUTOMATIC, None, cause, 1), is_loud=True)
-    agenda.settle(T0 + 30 * DAY, is_through=True)
+    action_plan.move(
+        Transition(1, None, "regular", T0, TriggerType.AUTOMATIC, None, cause, 1), runs_actions=True
+    )
+    action_plan.run_due(T0 + 30 * DAY, is_through=True)
 
-    made = [action for action in agenda.planned if action.step.channel in MESSAGES]
+    made = [action for action in action_plan.planned if action.step.channel in MESSAGES]
     found = sorted(
         (str(action.step.channel), "sent" if action.state is State.DONE else str(action.reason))
         for action in made

@@ -10,9 +10,9 @@ import pytest
 from domain.builders import T0, stage
 from journey_service.domain.analytics import aggregates as figures
 from journey_service.domain.analytics import risk_bands
-from journey_service.domain.analytics.churn import Departures, predicted_day, retention_actions
+from journey_service.domain.analytics.churn import ChurnSample, predicted_churn_date, retention_actions
 from journey_service.domain.analytics.date_ranges import Days, Period, Range, checked_days, days_of
-from journey_service.domain.analytics.flows import Way
+from journey_service.domain.analytics.flows import StageFlow, acyclic_flows
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.stages.stage_map import DEFAULT_STAGES, parse_stage_map
 
@@ -96,13 +96,13 @@ def test_a_graph_of_flows_has_no_cycle_whatever_stages_are_called():
         version=1,
     )
     flows = [
-        Way(one, other, 1, 1)
+        StageFlow(one, other, 1, 1)
         for one in ("old", "new", "back")
         for other in ("old", "new", "back")
         if one != other
     ]
 
-    drawn = flows.drawn(stage_map, flows)
+    drawn = acyclic_flows(stage_map, flows)
 
     assert len({(source, target) for source, target, _ in drawn}) == len(flows)
     sources = {source for source, _, _ in drawn}
@@ -126,12 +126,12 @@ def test_what_the_guide_advises(risk, days, short):
 
 def test_a_predicted_day_is_the_entry_and_the_mean_stay_and_never_past():
     zone = ZoneInfo("Pacific/Kiritimati")
-    sample = Departures(2, 2 * 10 * 86_400_000_000)
+    sample = ChurnSample(2, 2 * 10 * 86_400_000_000)
 
-    assert predicted_day(T0, None, T0, zone) is None
-    assert predicted_day(T0, sample, T0, zone) == (T0 + 10 * DAY).astimezone(zone).date()
+    assert predicted_churn_date(T0, None, T0, zone) is None
+    assert predicted_churn_date(T0, sample, T0, zone) == (T0 + 10 * DAY).astimezone(zone).date()
     late = datetime(2026, 6, 1, tzinfo=UTC)
-    assert predicted_day(T0, sample, late, zone) == late.astimezone(zone).date()
+    assert predicted_churn_date(T0, sample, late, zone) == late.astimezone(zone).date()
 
 
 def test_bands_of_risk_lie_beside_each_other_and_hold_every_score():

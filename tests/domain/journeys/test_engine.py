@@ -28,7 +28,7 @@ from domain.builders import (
 )
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.events.event import LATEST, MAX_SUM_CENTS
-from journey_service.domain.journeys.engine import Family, decide
+from journey_service.domain.journeys.engine import ArbitrationStep, decide
 from journey_service.domain.journeys.errors import InactiveStageError, StageConflictError
 from journey_service.domain.journeys.journey import Journey, check_pin_until, event_cause, move_request
 from journey_service.domain.journeys.relationship import (
@@ -53,7 +53,7 @@ def visit(number, **more):
 
 
 def move(journey, to_stage, at, **more):
-    journey.bring_to(at)
+    journey.advance_to(at)
     return journey.move(to_stage, at, actor="key:tests", key=str(journey.relationship.version), **more)
 
 
@@ -68,7 +68,7 @@ def wanted(journey, at):
 
 def test_an_unknown_customers_event_opens_the_journey_and_is_then_decided_on():
     journey = after(event("call_received", day(3), call=300))
-    opening, lead = journey.written
+    opening, lead = journey.new_transitions
     assert (opening.seq, opening.from_stage, opening.to_stage) == (1, None, "prospect")
     assert (opening.trigger_type, opening.trigger_event) == (TriggerType.SYSTEM, "journey_started")
     assert (lead.seq, lead.from_stage, lead.to_stage) == (2, "prospect", "lead")
@@ -85,13 +85,13 @@ def test_a_journey_opened_with_no_event_is_decided_at_its_beginning():
     rulebook = company(START, stage("eager", 2, rule("appointment_count", count=">=0")))
     journey = begin(rulebook)
     assert path(journey) == ["start"]
-    journey.bring_to(T0)
+    journey.advance_to(T0)
     assert dated(journey) == [("start", T0), ("eager", T0)]
 
 
 def test_every_transition_tells_the_version_of_the_map_it_was_decided_under():
     rulebook = company(START, stage("seen", 2, rule(VISIT)), version=7)
-    assert [told.map_version for told in after(visit(0), rulebook=rulebook).written] == [7, 7]
+    assert [told.map_version for told in after(visit(0), rulebook=rulebook).new_transitions] == [7, 7]
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_a_sum_beyond_all_reason_is_refused_and_changes_nothing():
     journey.relationship.facts = journey.relationship.facts._replace(appointments_cents=MAX_SUM_CENTS)
     before = replace(journey.relationship)
     with pytest.raises(InvalidInputError) as refused:
-        journey.happen(visit(1, amount="0.01"), day(1))
+        journey.apply_event(visit(1, amount="0.01"), day(1))
     assert refused.value.faults[0].pointer == "/data/total_amount"
     assert journey.relationship == before
     tell(journey, visit(1))
@@ -225,17 +225,17 @@ def test_a_sum_beyond_all_reason_is_refused_and_changes_nothing():
 def test_day_90_stays_day_91_is_at_risk_day_181_is_churned():
     journey = after(visit(0), until=day(91) - INSTANT)
     assert path(journey) == ["prospect", "customer"]
-    journey.bring_to(day(500))
+    journey.advance_to(day(500))
     assert dated(journey)[2:] == [("at_risk", day(91)), ("churned", day(181))]
-    assert [told.trigger_event for told in journey.written[2:]] == ["days_since_last_appointment"] * 2
-    assert {told.trigger_type for told in journey.written[1:]} == {TriggerType.AUTOMATIC}
+    assert [told.trigger_event for told in journey.new_transitions[2:]] == ["days_since_last_appointment"] * 2
+    assert {told.trigger_type for told in journey.new_transitions[1:]} == {TriggerType.AUTOMATIC}
 
 
 @pytest.mark.parametrize("late", [91, 120, 181, 1_000])
 def test_whoever_looks_late_writes_the_same_journey(late):
     every_day = after(visit(0))
     for number in range(1, late + 1):
-        every_day.bring_to(day(number))
+        every_day.advance_to(day(number))
     assert dated(after(visit(0), until=day(late))) == dated(every_day)
 
 
@@ -254,13 +254,13 @@ def test_risk_leaves_any_progress_stage(higher):
     journey = after(visit(0))
     if higher != "customer":
         move(journey, higher, day(0))
-    journey.bring_to(day(91))
+    journey.advance_to(day(91))
     assert path(journey)[-2:] == [higher, "at_risk"]
 
 
 def test_the_most_severe_stage_that_holds_is_taken_at_once():
     journey = begin(at=day(200))
-    journey.happen(visit(0), day(200))
+    journey.apply_event(visit(0), day(200))
     assert path(journey) == ["prospect", "churned"]
 
 
@@ -348,7 +348,7 @@ def test_retention_days_keep_the_operator():
 def test_retention_days_may_also_give_more_time():
     gone = stage("gone", 3, rule("days_since_last_appointment", days=">90"))
     journey = after(visit(0), rulebook=company({**START, "retention_days": 150}, stage("b", 2), gone))
-    journey.bring_to(day(400))
+    journey.advance_to(day(400))
     assert dated(journey)[1:] == [("gone", day(151))]
 
 
@@ -404,14 +404,14 @@ def test_without_days_of_retention_the_rule_stands_as_it_is():
 )
 def test_a_late_report_brings_back_only_if_the_visit_is_recent(occurred, comes_back):
     journey = after(visit(0), until=day(100))
-    journey.happen(visit(occurred), day(100))
+    journey.apply_event(visit(occurred), day(100))
     assert path(journey)[2:] == (["at_risk", "customer"] if comes_back else ["at_risk"])
     assert journey.relationship.facts.total_appointments == 2
 
 
 def test_a_return_is_dated_now_and_named_by_the_visit():
     journey = after(visit(0), until=day(100))
-    journey.happen(visit(95), day(100))
+    journey.apply_event(visit(95), day(100))
     back = last(journey)
     assert (back.from_stage, back.to_stage, back.transitioned_at) == ("at_risk", "customer", day(100))
     assert (back.trigger_type, back.trigger_event) == (TriggerType.AUTOMATIC, VISIT)
@@ -456,7 +456,7 @@ def test_a_return_with_nothing_earned_and_nothing_held_goes_to_the_start():
     )
     relationship = Relationship(7, "gone", day(0), 3)
     journey = Journey(relationship, rulebook)
-    journey.happen(visit(1), day(1))
+    journey.apply_event(visit(1), day(1))
     assert path(journey) == ["start"]
 
 
@@ -514,11 +514,11 @@ def test_a_rule_of_a_worse_risk_stage_keeps_the_customer_from_returning(amount, 
 
 def test_a_rule_of_a_milder_risk_stage_does_not_keep_but_is_decided_next():
     journey = after(visit(0), until=day(200))
-    journey.happen(visit(100), day(200))
+    journey.apply_event(visit(100), day(200))
     assert path(journey) == ["prospect", "customer", "at_risk", "churned", "customer"]
-    journey.bring_to(day(200))
+    journey.advance_to(day(200))
     assert dated(journey)[-2:] == [("customer", day(200)), ("at_risk", day(200))]
-    causes = [told.cause for told in journey.written]
+    causes = [told.cause for told in journey.new_transitions]
     assert len(set(causes)) == len(causes)
 
 
@@ -757,7 +757,7 @@ def test_a_score_changes_when_any_of_its_parts_does(scoring, rules, events, at):
     rulebook = company(START, stage("b", 2, rules, kind="progress"), policy={"scoring": scoring})
     journey = after(*events, rulebook=rulebook, until=day(at) - INSTANT)
     assert path(journey) == ["start"]
-    journey.bring_to(day(at))
+    journey.advance_to(day(at))
     assert dated(journey)[1:] == [("b", day(at))]
 
 
@@ -766,8 +766,8 @@ def test_a_decline_ends_when_the_visits_it_is_held_against_are_long_ago():
     patient = {"trend_window_days": 40, "inactive_days": 1_000, "very_inactive_days": 1_000}
     journey = begin(company(START, calm, policy={"scoring": patient}), at=day(42))
     journey.relationship.facts = after(visit(0)).relationship.facts
-    journey.settle(day(42))
-    journey.bring_to(day(500))
+    journey.schedule_first_evaluation(day(42))
+    journey.advance_to(day(500))
     assert dated(journey) == [("start", day(42)), ("calm", day(80))]
 
 
@@ -776,23 +776,23 @@ def test_a_decline_ends_when_the_visits_it_is_held_against_are_long_ago():
 
 def test_a_late_event_corrects_the_facts_and_is_decided_as_of_now():
     journey = after(*visits(0, 10))
-    journey.happen(visit(5), day(20))
+    journey.apply_event(visit(5), day(20))
     assert dated(journey)[-1] == ("regular", day(20))
     assert journey.relationship.facts.last_appointment_at == day(10)
 
 
 def test_history_is_never_rewritten():
     journey = after(visit(0), until=day(100))
-    before = list(journey.written)
-    journey.happen(visit(50), day(100))
-    assert journey.written[: len(before)] == before
+    before = list(journey.new_transitions)
+    journey.apply_event(visit(50), day(100))
+    assert journey.new_transitions[: len(before)] == before
 
 
 def test_an_event_of_the_next_minutes_counts_as_now():
     journey = begin()
-    journey.happen(event(VISIT, T0 + timedelta(minutes=5)), T0)
+    journey.apply_event(event(VISIT, T0 + timedelta(minutes=5)), T0)
     assert dated(journey)[-1] == ("customer", T0)
-    journey.bring_to(day(500))
+    journey.advance_to(day(500))
     assert dated(journey)[2] == ("at_risk", day(91) + timedelta(minutes=5))
 
 
@@ -839,11 +839,11 @@ def test_a_move_that_cannot_be_is_an_error_and_changes_nothing(to_stage, error):
     rulebook = company(*defaults_with(), stage("old", 20, is_active=False, remapped_to="vip"))
     journey = after(visit(0), rulebook=rulebook)
     journey.pin(day(50), day(1))
-    before, written = replace(journey.relationship), list(journey.written)
+    before, written = replace(journey.relationship), list(journey.new_transitions)
     with pytest.raises(error) as refused:
         move(journey, to_stage, day(2))
     assert repr(to_stage) in str(refused.value)
-    assert (journey.relationship, journey.written) == (before, written)
+    assert (journey.relationship, journey.new_transitions) == (before, written)
     if error is InvalidInputError:
         assert refused.value.faults[0].pointer == "/to_stage"
 
@@ -864,9 +864,9 @@ def test_a_move_the_rules_would_undo_at_once_is_pinned(to_stage, is_undone):
     assert move(journey, to_stage, day(3)) is is_undone
     assert journey.relationship.pin_until == (day(10) if is_undone else None)
     assert suppressed(journey) == (["regular"] if is_undone else [])
-    journey.bring_to(day(10) - INSTANT)
+    journey.advance_to(day(10) - INSTANT)
     assert path(journey)[-1] == to_stage
-    journey.bring_to(day(10))
+    journey.advance_to(day(10))
     assert path(journey)[-1] == ("regular" if is_undone else to_stage)
 
 
@@ -874,7 +874,7 @@ def test_a_pin_of_its_own_lasts_30_days_by_default():
     journey = after(*visits(0), until=day(100))
     assert move(journey, "vip", day(100))
     assert journey.relationship.pin_until == day(130)
-    journey.bring_to(day(400))
+    journey.advance_to(day(400))
     assert dated(journey)[-3:] == [("vip", day(100)), ("at_risk", day(130)), ("churned", day(181))]
 
 
@@ -883,7 +883,7 @@ def test_a_pin_that_is_asked_for_is_respected_and_not_called_necessary(until):
     journey = after(*visits(0), until=day(100))
     assert move(journey, "vip", day(100), pin_until=until) is False
     assert journey.relationship.pin_until == until
-    journey.bring_to(until)
+    journey.advance_to(until)
     assert dated(journey)[-1] == (("at_risk" if until < day(181) else "churned"), until)
 
 
@@ -891,7 +891,7 @@ def test_a_pin_may_be_asked_for_where_nothing_would_undo_the_move():
     journey = begin()
     assert move(journey, "vip", day(1), pin_until=day(9)) is False
     assert (journey.relationship.pin_until, suppressed(journey)) == (day(9), [])
-    journey.bring_to(day(9))
+    journey.advance_to(day(9))
     assert (journey.relationship.pin_until, path(journey)[-1]) == (None, "vip")
 
 
@@ -902,7 +902,7 @@ def test_a_move_by_hand_ends_an_earlier_pin_and_what_it_held_back():
     assert suppressed(journey) == ["regular", "vip"]
     assert move(journey, "vip", day(5)) is False
     assert (journey.relationship.pin_until, suppressed(journey)) == (None, [])
-    journey.bring_to(day(96))
+    journey.advance_to(day(96))
     assert dated(journey)[-1] == ("at_risk", day(95))
 
 
@@ -948,7 +948,7 @@ def test_what_a_move_asked_for_is_kept_to_tell_a_repeated_request_from_another()
 
 def pinned_prospect(until=50, from_=1):
     journey = begin()
-    journey.bring_to(day(from_))
+    journey.advance_to(day(from_))
     journey.pin(day(until), day(from_))
     return journey
 
@@ -965,7 +965,7 @@ def test_a_pin_holds_the_customer_and_notes_each_target_once():
 def test_time_is_suppressed_as_events_are():
     journey = after(visit(0))
     journey.pin(day(300), day(1))
-    journey.bring_to(day(299))
+    journey.advance_to(day(299))
     assert [(noted.to_stage, noted.at) for noted in journey.relationship.pin_memory.suppressed] == [
         ("at_risk", day(91)),
         ("churned", day(181)),
@@ -1011,9 +1011,9 @@ def test_looking_again_at_a_pinned_customer_notes_nothing_new(again):
 )
 def test_at_the_end_of_a_pin_what_held_during_it_counts_as_being_applied(events, reached, why):
     journey = tell(pinned_prospect(), *events)
-    journey.bring_to(day(50) - INSTANT)
+    journey.advance_to(day(50) - INSTANT)
     assert path(journey) == ["prospect"]
-    journey.bring_to(day(50))
+    journey.advance_to(day(50))
     assert (journey.relationship.current_stage, last(journey).trigger_event) == (reached, why)
     assert last(journey).transitioned_at == (day(50) if reached != "prospect" else T0)
     assert journey.relationship.pin_until is None
@@ -1022,15 +1022,15 @@ def test_at_the_end_of_a_pin_what_held_during_it_counts_as_being_applied(events,
 def test_what_held_before_the_pin_does_not_count_at_its_end():
     journey = after(event("call_received", call=61))
     move(journey, "prospect", day(1), pin_until=day(9))
-    journey.bring_to(day(10))
+    journey.advance_to(day(10))
     assert path(journey) == ["prospect", "lead", "prospect"]
 
 
 def test_what_held_during_a_pin_counts_once():
     journey = tell(pinned_prospect(), event("call_received", day(5), call=61))
-    journey.bring_to(day(50))
+    journey.advance_to(day(50))
     move(journey, "prospect", day(51), pin_until=day(60))
-    journey.bring_to(day(61))
+    journey.advance_to(day(61))
     assert path(journey) == ["prospect", "lead", "prospect"]
 
 
@@ -1043,7 +1043,7 @@ def pinned_at_risk():
 def test_a_visit_during_a_pin_brings_back_at_its_end():
     journey = tell(pinned_at_risk(), visit(100))
     assert suppressed(journey) == ["customer"]
-    journey.bring_to(day(150))
+    journey.advance_to(day(150))
     assert dated(journey)[-1] == ("customer", day(150))
     assert last(journey).trigger_event == VISIT
 
@@ -1056,8 +1056,8 @@ def test_a_visit_during_a_pin_brings_back_at_its_end():
 def test_nothing_else_during_a_pin_brings_back_at_its_end(told):
     journey = pinned_at_risk()
     for each in told:
-        journey.happen(each, day(100))
-    journey.bring_to(day(150))
+        journey.apply_event(each, day(100))
+    journey.advance_to(day(150))
     assert path(journey)[-1] == "at_risk"
 
 
@@ -1065,7 +1065,7 @@ def test_a_customer_who_lapsed_again_during_the_pin_does_not_return():
     journey = after(visit(0), until=day(91))
     journey.pin(day(300), day(92))
     tell(journey, visit(95))
-    journey.bring_to(day(300))
+    journey.advance_to(day(300))
     assert dated(journey)[-1] == ("churned", day(300))
     assert suppressed(journey) == ["customer", "churned"]
 
@@ -1077,7 +1077,7 @@ def test_the_end_of_a_pin_is_decided_before_an_event_of_the_same_instant():
 
 def test_at_the_end_of_a_pin_the_notes_are_kept_until_the_next_pin():
     journey = tell(pinned_prospect(), visit(5))
-    journey.bring_to(day(50))
+    journey.advance_to(day(50))
     assert suppressed(journey) == ["customer"]
     journey.pin(day(60), day(51))
     assert suppressed(journey) == []
@@ -1092,7 +1092,7 @@ def test_a_pin_that_is_lifted_is_decided_at_once_as_at_its_end():
         "qualified_call_received",
     )
     assert journey.relationship.pin_until is None
-    journey.bring_to(day(400))
+    journey.advance_to(day(400))
     assert path(journey) == ["prospect", "lead"]
 
 
@@ -1107,9 +1107,9 @@ def test_a_pin_that_is_changed_remembers_what_it_held_back(until):
     journey = tell(pinned_prospect(), event("call_received", day(5), call=61))
     journey.pin(day(until), day(6))
     assert suppressed(journey) == ["lead"]
-    journey.bring_to(day(until) - INSTANT)
+    journey.advance_to(day(until) - INSTANT)
     assert path(journey) == ["prospect"]
-    journey.bring_to(day(until))
+    journey.advance_to(day(until))
     assert dated(journey)[-1] == ("lead", day(until))
 
 
@@ -1234,7 +1234,7 @@ def test_reasons_show_the_days_that_were_asked():
 
 def test_at_the_end_of_a_pin_reasons_show_what_held_during_it():
     journey = tell(pinned_prospect(), event("call_received", day(5), call=61))
-    journey.bring_to(day(50))
+    journey.advance_to(day(50))
     lead = last(journey).reasons[-1]
     assert (lead.stage, lead.held) == ("lead", True)
     assert [told.held for told in lead.rules] == [False, True]
@@ -1326,7 +1326,7 @@ def test_the_next_time_at_a_pins_end_lies_after_it():
 
 def test_a_customer_who_belongs_elsewhere_already_is_due_at_once():
     journey = after(visit(0), until=day(200))
-    journey.happen(visit(100), day(200))
+    journey.apply_event(visit(100), day(200))
     assert journey.relationship.next_evaluation_at == day(200)
 
 
@@ -1347,7 +1347,7 @@ def test_retention_days_set_the_next_time():
 @pytest.mark.parametrize(
     "step",
     [
-        pytest.param(lambda journey, at: journey.happen(event(VISIT, at), at), id="an event"),
+        pytest.param(lambda journey, at: journey.apply_event(event(VISIT, at), at), id="an event"),
         pytest.param(lambda journey, at: journey.move("vip", at, actor="a", key="k"), id="a move by hand"),
         pytest.param(lambda journey, at: journey.unpin(at), id="a lifted pin"),
         pytest.param(lambda journey, at: journey.evaluate(at), id="an evaluation"),
@@ -1357,7 +1357,7 @@ def test_a_step_told_an_earlier_instant_is_taken_at_the_last_transitions(step):
     journey = after(event("call_received", day(5), call=300))
     journey.relationship.facts = journey.relationship.facts._replace(total_appointments=3)
     step(journey, day(4))
-    assert len(journey.written) == 3
+    assert len(journey.new_transitions) == 3
     assert last(journey).transitioned_at == day(5)
 
 
@@ -1383,7 +1383,7 @@ def test_moves_of_one_instant_have_causes_of_their_own_also_where_time_stands_st
         move(journey, "vip", day(100))
         journey.unpin(day(100))
     assert dated(journey)[3:] == [("vip", day(100)), ("at_risk", day(100))] * 3
-    causes = [told.cause for told in journey.written]
+    causes = [told.cause for told in journey.new_transitions]
     assert len(set(causes)) == len(causes)
 
 
@@ -1394,7 +1394,7 @@ def test_an_events_move_names_the_event_as_its_cause():
 
 def test_the_version_is_the_seq_of_the_last_transition():
     journey = after(visit(0), visit(100), until=day(400))
-    assert [told.seq for told in journey.written] == [1, 2, 3, 4, 5, 6]
+    assert [told.seq for told in journey.new_transitions] == [1, 2, 3, 4, 5, 6]
     assert journey.relationship.version == 6
     assert journey.relationship.stages_held == {"prospect", "customer"}
     assert journey.relationship.last_progress == "customer"
@@ -1439,8 +1439,8 @@ def test_an_archived_stage_is_never_moved_to():
 @pytest.mark.parametrize(
     ("journey", "at", "told", "family"),
     [
-        pytest.param(begin, T0, event("call_received", call=61), Family.PROGRESS, id="progress"),
-        pytest.param(lambda: after(visit(0)), day(91), None, Family.RISK, id="risk"),
+        pytest.param(begin, T0, event("call_received", call=61), ArbitrationStep.PROGRESS, id="progress"),
+        pytest.param(lambda: after(visit(0)), day(91), None, ArbitrationStep.RISK, id="risk"),
         pytest.param(lambda: after(visit(0)), day(90), None, None, id="stay"),
     ],
 )

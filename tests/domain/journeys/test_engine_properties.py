@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.builders import DAY, DEFAULT, INSTANT, after, day, event, path, visits
-from domain.generators import companies, default_forms, operations, play, policies, spans
+from domain.generators import companies, default_forms, operations, policies, project, spans
 from journey_service.domain.journeys import scoring
-from journey_service.domain.journeys.engine import Family, decide
+from journey_service.domain.journeys.engine import ArbitrationStep, decide
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Rulebook
-from journey_service.domain.stages.stage_map import Kind
+from journey_service.domain.stages.stage_map import StageKind
 from oracle import literal
 
 
@@ -45,7 +45,7 @@ def rows(journey: Journey):
             row.trigger_type.value,
             row.trigger_event,
         )
-        for row in journey.written
+        for row in journey.new_transitions
     ]
 
 
@@ -79,8 +79,8 @@ def instants_worth_a_look(journey: Journey, until):
 
 def assert_like_the_oracle(company, steps, until):
     rulebook = company.rulebook
-    journey, refused = play(rulebook, steps)
-    journey.bring_to(until)
+    journey, refused = project(rulebook, steps)
+    journey.advance_to(until)
     expected = company.oracle.play(steps, until)
     assert rows(journey) == [
         (row.seq, row.from_stage, row.to_stage, row.at, row.trigger_type, row.trigger_event)
@@ -120,9 +120,9 @@ def test_a_journey_on_the_default_stages_is_what_the_literal_reading_makes_of_it
 @given(stories())
 def test_the_ledger_is_an_unbroken_chain_and_time_never_runs_backwards(story):
     rulebook, steps, until = story
-    journey, _ = play(rulebook, steps)
-    journey.bring_to(until)
-    written = journey.written
+    journey, _ = project(rulebook, steps)
+    journey.advance_to(until)
+    written = journey.new_transitions
     assert [row.seq for row in written] == list(range(1, len(written) + 1))
     assert written[0].from_stage is None
     assert all(row.from_stage == before.to_stage for before, row in pairwise(written))
@@ -133,7 +133,7 @@ def test_the_ledger_is_an_unbroken_chain_and_time_never_runs_backwards(story):
     assert (relationship.current_stage, relationship.version) == (written[-1].to_stage, written[-1].seq)
     assert relationship.stage_entered_at == written[-1].transitioned_at
     kinds = {stage.key: stage.kind for stage in rulebook.stage_map.stages}
-    entered = [row.to_stage for row in written if kinds[row.to_stage] is Kind.PROGRESS]
+    entered = [row.to_stage for row in written if kinds[row.to_stage] is StageKind.PROGRESS]
     assert relationship.stages_held == set(entered)
     assert relationship.last_progress == entered[-1]
 
@@ -154,23 +154,23 @@ def test_each_family_of_moves_goes_its_own_way_only(story):
             assert there is not here
             assert there.is_active
             match move.family:
-                case Family.PROGRESS:
-                    assert here.kind is there.kind is Kind.PROGRESS
+                case ArbitrationStep.PROGRESS:
+                    assert here.kind is there.kind is StageKind.PROGRESS
                     assert there.order > here.order
-                case Family.RISK:
-                    assert there.kind is Kind.RISK
+                case ArbitrationStep.RISK:
+                    assert there.kind is StageKind.RISK
                     assert relationship.facts.total_appointments > 0
-                    assert here.kind is Kind.PROGRESS or there.order > here.order
-                case Family.RETURN:
-                    assert (here.kind, there.kind) == (Kind.RISK, Kind.PROGRESS)
+                    assert here.kind is StageKind.PROGRESS or there.order > here.order
+                case ArbitrationStep.RETURN:
+                    assert (here.kind, there.kind) == (StageKind.RISK, StageKind.PROGRESS)
 
-    play(rulebook, steps, check)
+    project(rulebook, steps, check)
 
 
 @given(stories())
 def test_a_decision_is_a_pure_function_of_what_it_is_told(story):
     rulebook, steps, until = story
-    journey, _ = play(rulebook, steps)
+    journey, _ = project(rulebook, steps)
     relationship, before = journey.relationship, deepcopy(journey.relationship)
     first = decide(relationship, rulebook, until)
     seen = (first.move, first.is_suppressed, first.next_at, first.reasons)
@@ -184,15 +184,17 @@ def test_a_decision_is_a_pure_function_of_what_it_is_told(story):
 @given(stories())
 def test_the_stage_moved_to_is_the_last_reason_and_it_held(story):
     rulebook, steps, until = story
-    journey, _ = play(rulebook, steps)
-    journey.bring_to(until)
+    journey, _ = project(rulebook, steps)
+    journey.advance_to(until)
     stages = rulebook.stage_map.by_key
-    for row in journey.written:
+    for row in journey.new_transitions:
         if row.trigger_type.value != "automatic":
             continue
         reached = row.reasons[-1]
         assert reached.stage == row.to_stage
-        is_return = stages[row.from_stage].kind is Kind.RISK and stages[row.to_stage].kind is Kind.PROGRESS
+        is_return = (
+            stages[row.from_stage].kind is StageKind.RISK and stages[row.to_stage].kind is StageKind.PROGRESS
+        )
         if not is_return:
             assert reached.held
         for reason in row.reasons:
@@ -203,8 +205,8 @@ def test_the_stage_moved_to_is_the_last_reason_and_it_held(story):
 @given(stories(), st.integers(1, 400))
 def test_the_next_time_is_never_late_and_never_in_the_past(story, days):
     rulebook, steps, until = story
-    journey, _ = play(rulebook, steps)
-    journey.bring_to(until)
+    journey, _ = project(rulebook, steps)
+    journey.advance_to(until)
     relationship = journey.relationship
     now = max(until, relationship.stage_entered_at)
     decision = decide(relationship, rulebook, now)
@@ -220,11 +222,11 @@ def test_the_next_time_is_never_late_and_never_in_the_past(story, days):
 @given(stories(), st.integers(1, 300), st.lists(spans, max_size=10))
 def test_looking_at_every_instant_writes_what_looking_at_the_next_times_writes(story, days, more):
     rulebook, steps, _ = story
-    lazy, _ = play(rulebook, steps)
+    lazy, _ = project(rulebook, steps)
     eager = deepcopy(lazy)
     start = max(steps[-1].now, lazy.relationship.stage_entered_at)
     until = start + days * DAY
-    lazy.bring_to(until)
+    lazy.advance_to(until)
     looks = {*instants_worth_a_look(eager, until), *(start + span for span in more)}
     for instant in sorted(look for look in looks if start <= look <= until):
         while eager.evaluate(instant):
@@ -240,12 +242,12 @@ def test_looking_at_every_instant_writes_what_looking_at_the_next_times_writes(s
 @given(stories(), st.lists(st.integers(1, 60), min_size=1, max_size=6))
 def test_bringing_a_journey_on_in_steps_is_bringing_it_on_at_once(story, strides):
     rulebook, steps, until = story
-    at_once, _ = play(rulebook, steps)
+    at_once, _ = project(rulebook, steps)
     in_steps = deepcopy(at_once)
     for stride in strides:
         until += stride * DAY
-        in_steps.bring_to(until)
-    at_once.bring_to(until)
+        in_steps.advance_to(until)
+    at_once.advance_to(until)
     assert rows(in_steps) == rows(at_once)
     assert in_steps.relationship == at_once.relationship
 

@@ -24,12 +24,12 @@ from domain.builders import (
     suppressed,
     visits,
 )
-from domain.generators import companies, operations, play, stage_forms
+from domain.generators import companies, operations, project, stage_forms
 from journey_service.domain.companies.policy import DEFAULT_POLICY
 from journey_service.domain.journeys.engine import decide
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Activation, Rulebook, TriggerType
-from journey_service.domain.stages.changes import draw_up
+from journey_service.domain.stages.changes import build_draft
 from journey_service.domain.stages.stage_map import DEFAULT_STAGES, parse_stage_map
 
 FUTURE, SILENT, LOUD = Activation.FUTURE_ONLY, Activation.CURRENT_SILENT, Activation.CURRENT_WITH_ACTIONS
@@ -42,7 +42,7 @@ def vip_from(value):
 
 def without(key, remap_to):
     forms = [form for form in DEFAULT_STAGES if form["key"] != key]
-    return Rulebook(draw_up(DEFAULT.stage_map, forms, remap={key: remap_to}).stage_map, DEFAULT_POLICY)
+    return Rulebook(build_draft(DEFAULT.stage_map, forms, remap={key: remap_to}).stage_map, DEFAULT_POLICY)
 
 
 def regular(amount="100"):
@@ -54,24 +54,24 @@ def regular(amount="100"):
 
 def test_for_the_future_only_nobody_moves_until_something_happens():
     journey = regular()
-    journey.adopt(vip_from(">=300"), day(3), FUTURE)
+    journey.apply_stage_map(vip_from(">=300"), day(3), FUTURE)
 
     assert path(journey)[-1] == "regular"
-    journey.happen(event("call_received", day(4)), day(4))
+    journey.apply_event(event("call_received", day(4)), day(4))
     assert dated(journey)[-1] == ("vip", day(4))
 
 
 def test_for_the_future_only_an_instant_scheduled_before_is_decided_by_the_new_rules():
     scheduled = regular().relationship.next_evaluation_at
     journey = regular()
-    journey.adopt(
+    journey.apply_stage_map(
         company(
             *defaults_with(at_risk={"auto_rules": rule("days_since_last_appointment", days=">20")}), version=2
         ),
         day(3),
         FUTURE,
     )
-    journey.bring_to(day(500))
+    journey.advance_to(day(500))
 
     assert dated(journey)[3] == ("at_risk", scheduled)
     assert scheduled > day(2 + 21), "the new rule alone would have fallen due sooner"
@@ -80,7 +80,7 @@ def test_for_the_future_only_an_instant_scheduled_before_is_decided_by_the_new_r
 @pytest.mark.parametrize("activation", PRESENT)
 def test_for_the_present_a_customer_is_decided_at_once(activation):
     journey = regular()
-    journey.adopt(vip_from(">=300"), day(3), activation)
+    journey.apply_stage_map(vip_from(">=300"), day(3), activation)
 
     move = last(journey)
     assert (move.to_stage, move.transitioned_at, move.map_version) == ("vip", day(3), 2)
@@ -93,7 +93,7 @@ def test_for_the_present_a_customer_is_decided_at_once(activation):
 @pytest.mark.parametrize("activation", list(Activation))
 def test_the_version_is_noted_whether_it_moves_anybody_or_not(activation):
     journey = regular()
-    journey.adopt(vip_from(">=5000"), day(3), activation)
+    journey.apply_stage_map(vip_from(">=5000"), day(3), activation)
 
     assert path(journey)[-1] == "regular"
     assert journey.relationship.map_version == 2
@@ -101,7 +101,7 @@ def test_the_version_is_noted_whether_it_moves_anybody_or_not(activation):
 
 def test_who_does_not_meet_the_new_rules_stays_where_they_are():
     journey = after(*visits(0, 1, 2, amount="400"))
-    journey.adopt(vip_from(">=5000"), day(3), SILENT)
+    journey.apply_stage_map(vip_from(">=5000"), day(3), SILENT)
 
     assert path(journey)[-1] == "vip", "progress is never taken back"
 
@@ -111,17 +111,17 @@ def test_the_next_look_is_planned_by_the_new_rules():
     stricter = company(
         *defaults_with(at_risk={"auto_rules": rule("days_since_last_appointment", days=">20")}), version=2
     )
-    journey.adopt(stricter, day(3), SILENT)
-    journey.bring_to(day(2 + 21) - INSTANT)
+    journey.apply_stage_map(stricter, day(3), SILENT)
+    journey.advance_to(day(2 + 21) - INSTANT)
     assert path(journey)[-1] == "regular"
-    journey.bring_to(day(2 + 21))
+    journey.advance_to(day(2 + 21))
     assert dated(journey)[-1] == ("at_risk", day(2 + 21))
 
 
 @pytest.mark.parametrize("activation", list(Activation))
 def test_what_was_due_before_is_decided_by_the_former_rules_at_its_own_instant(activation):
     journey = regular()
-    journey.adopt(vip_from(">=300"), day(100), activation)
+    journey.apply_stage_map(vip_from(">=300"), day(100), activation)
 
     # At risk since day 93 by the map of then; and from a risk stage nobody is promoted.
     assert dated(journey)[-1] == ("at_risk", day(2 + 91))
@@ -137,10 +137,10 @@ def test_one_activation_may_move_a_customer_more_than_once_and_each_move_has_a_c
         version=2,
     )
     journey = regular()
-    journey.adopt(lapsing, day(5), SILENT)
+    journey.apply_stage_map(lapsing, day(5), SILENT)
 
     assert dated(journey)[3:] == [("at_risk", day(5)), ("churned", day(5))]
-    assert [move.cause.id for move in journey.written[3:]] == ["2/4", "2/5"]
+    assert [move.cause.id for move in journey.new_transitions[3:]] == ["2/4", "2/5"]
 
 
 # ---- archived stages
@@ -149,7 +149,7 @@ def test_one_activation_may_move_a_customer_more_than_once_and_each_move_has_a_c
 @pytest.mark.parametrize("activation", list(Activation))
 def test_a_customer_in_an_archived_stage_is_sent_on_by_the_system_and_without_actions(activation):
     journey = regular()
-    journey.adopt(without("regular", "customer"), day(3), activation)
+    journey.apply_stage_map(without("regular", "customer"), day(3), activation)
 
     move = last(journey)
     assert (move.from_stage, move.to_stage, move.transitioned_at) == ("regular", "customer", day(3))
@@ -160,7 +160,7 @@ def test_a_customer_in_an_archived_stage_is_sent_on_by_the_system_and_without_ac
 
 def test_whoever_is_in_another_stage_is_not_sent_anywhere():
     journey = after(*visits(0))
-    journey.adopt(without("regular", "customer"), day(3), SILENT)
+    journey.apply_stage_map(without("regular", "customer"), day(3), SILENT)
 
     assert path(journey) == ["prospect", "customer"]
 
@@ -168,10 +168,10 @@ def test_whoever_is_in_another_stage_is_not_sent_anywhere():
 @pytest.mark.parametrize("activation", list(Activation))
 def test_whoever_was_on_their_way_into_a_stage_that_leads_nowhere_is_not_stranded(activation):
     forms = [form for form in DEFAULT_STAGES if form["key"] != "at_risk"]
-    draft = Rulebook(draw_up(DEFAULT.stage_map, forms).stage_map, DEFAULT_POLICY)
+    draft = Rulebook(build_draft(DEFAULT.stage_map, forms).stage_map, DEFAULT_POLICY)
     assert draft.stage_map.find("at_risk") is None
     journey = regular()
-    journey.adopt(draft, day(100), activation)
+    journey.apply_stage_map(draft, day(100), activation)
 
     assert dated(journey)[-2:] == [("at_risk", day(2 + 91)), ("churned", day(100))]
 
@@ -182,7 +182,7 @@ def test_whoever_was_on_their_way_into_a_stage_that_leads_nowhere_is_not_strande
 )
 def test_a_stage_that_leads_nowhere_is_followed_by_the_nearest_of_its_kind_a_lower_one_first(gone, successor):
     forms = [form for form in DEFAULT_STAGES if form["key"] != gone]
-    stage_map = draw_up(DEFAULT.stage_map, forms).stage_map
+    stage_map = build_draft(DEFAULT.stage_map, forms).stage_map
 
     assert stage_map.successor(gone).key == successor
     assert stage_map.successor(successor) is None
@@ -191,7 +191,7 @@ def test_a_stage_that_leads_nowhere_is_followed_by_the_nearest_of_its_kind_a_low
 
 def test_without_any_other_risk_stage_progress_follows():
     forms = [form for form in DEFAULT_STAGES if form["kind"] == "progress"]
-    stage_map = draw_up(DEFAULT.stage_map, forms).stage_map
+    stage_map = build_draft(DEFAULT.stage_map, forms).stage_map
 
     assert stage_map.successor("churned").key == "vip"
 
@@ -204,20 +204,22 @@ def test_after_being_sent_on_a_present_customer_is_decided_by_the_new_rules(acti
         if form["key"] != "regular"
     ]
     draft = Rulebook(
-        draw_up(DEFAULT.stage_map, forms, remap={"regular": "customer"}).stage_map, DEFAULT_POLICY
+        build_draft(DEFAULT.stage_map, forms, remap={"regular": "customer"}).stage_map, DEFAULT_POLICY
     )
     journey = regular()
-    journey.adopt(draft, day(3), activation)
+    journey.apply_stage_map(draft, day(3), activation)
 
     assert path(journey)[3:][-len(stages) :] == stages
-    assert [move.is_silent for move in journey.written[-len(stages) :]] == [True, False][: len(stages)]
+    assert [move.is_silent for move in journey.new_transitions[-len(stages) :]] == [True, False][
+        : len(stages)
+    ]
 
 
 def test_the_highest_stage_held_before_counts_as_what_an_archived_one_was_remapped_to():
     journey = after(*visits(0, 1, 2, amount="400"), until=day(100))
     assert path(journey)[-2:] == ["vip", "at_risk"]
-    journey.adopt(without("vip", "regular"), day(100), FUTURE)
-    journey.happen(event("appointment_completed", day(101)), day(101))
+    journey.apply_stage_map(without("vip", "regular"), day(100), FUTURE)
+    journey.apply_event(event("appointment_completed", day(101)), day(101))
 
     assert path(journey)[-1] == "regular"
 
@@ -228,18 +230,18 @@ def test_the_highest_stage_held_before_counts_as_what_an_archived_one_was_remapp
 def test_a_pin_holds_against_new_rules_and_notes_what_they_wanted():
     journey = regular()
     journey.pin(day(30), day(3))
-    journey.adopt(vip_from(">=300"), day(4), LOUD)
+    journey.apply_stage_map(vip_from(">=300"), day(4), LOUD)
     assert path(journey)[-1] == "regular"
     assert suppressed(journey) == ["vip"]
 
-    journey.bring_to(day(30))
+    journey.advance_to(day(30))
     assert dated(journey)[-1] == ("vip", day(30))
 
 
 def test_a_pin_does_not_hold_a_customer_in_an_archived_stage():
     journey = regular()
     journey.pin(day(30), day(3))
-    journey.adopt(without("regular", "customer"), day(4), FUTURE)
+    journey.apply_stage_map(without("regular", "customer"), day(4), FUTURE)
 
     assert path(journey)[-1] == "customer"
     assert journey.relationship.pin_until == day(30)
@@ -250,7 +252,7 @@ def test_a_pin_does_not_hold_a_customer_in_an_archived_stage():
 
 def test_nobody_goes_over_before_their_last_move():
     journey = regular()
-    journey.adopt(vip_from(">=300"), day(1), SILENT)
+    journey.apply_stage_map(vip_from(">=300"), day(1), SILENT)
 
     assert dated(journey)[-1] == ("vip", day(2))
 
@@ -258,7 +260,7 @@ def test_nobody_goes_over_before_their_last_move():
 @given(companies(), stage_forms(), st.data())
 def test_once_gone_over_nobody_wants_to_go_anywhere_else(present, forms, data):
     steps = data.draw(operations([form["key"] for form in present.forms]))
-    journey, _ = play(present.rulebook, steps)
+    journey, _ = project(present.rulebook, steps)
     at = steps[-1].now + data.draw(st.integers(0, 200)) * DAY
     keys = {form["key"] for form in forms}
     draft = Rulebook(
@@ -282,7 +284,7 @@ def test_once_gone_over_nobody_wants_to_go_anywhere_else(present, forms, data):
         present.rulebook.policy,
     )
     before = copy(journey.relationship)
-    journey.adopt(draft, at, SILENT)
+    journey.apply_stage_map(draft, at, SILENT)
 
     here = journey.relationship
     decision = decide(here, draft, max(at, here.stage_entered_at))
@@ -290,12 +292,12 @@ def test_once_gone_over_nobody_wants_to_go_anywhere_else(present, forms, data):
     assert here.map_version == 2
     # Looking again at the same instant, and at any time until the next that was planned, changes nothing.
     again = Journey(copy(here), draft)
-    again.bring_to(max(at, before.stage_entered_at))
-    assert again.written == []
+    again.advance_to(max(at, before.stage_entered_at))
+    assert again.new_transitions == []
 
 
 def test_adopting_is_what_deciding_anew_under_the_new_map_would_be():
     journey = begin(at=T0)
-    journey.adopt(vip_from(">=0"), day(1), SILENT)
+    journey.apply_stage_map(vip_from(">=0"), day(1), SILENT)
 
     assert dated(journey)[-1] == ("vip", day(1))

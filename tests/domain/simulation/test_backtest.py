@@ -9,8 +9,16 @@ import pytest
 
 from domain.builders import DAY, DEFAULT, INSTANT, company, day, event, rule, stage, visits
 from journey_service.domain.journeys.relationship import Rulebook
-from journey_service.domain.simulation.backtest import Alarm, Lapse, Move, Outcome, Replay, Terms, Verdict
-from journey_service.domain.simulation.backtest_totals import Days, Tally
+from journey_service.domain.simulation.backtest import (
+    Alarm,
+    AlarmOutcome,
+    BacktestSettings,
+    Lapse,
+    Move,
+    Outcome,
+    Replay,
+)
+from journey_service.domain.simulation.backtest_totals import BacktestTotals, Days
 
 UTC_ZONE = ZoneInfo("UTC")
 BY_MISSED_RATE = company(
@@ -23,11 +31,13 @@ BY_CHEAP_VISIT = company(
 )
 
 
-def asked(since: datetime, until: datetime, *, lapse: float = 180, known: datetime | None = None) -> Terms:
-    return Terms(since, until, timedelta(days=lapse), known or max(until, day(1_000)), UTC_ZONE)
+def asked(
+    since: datetime, until: datetime, *, lapse: float = 180, known: datetime | None = None
+) -> BacktestSettings:
+    return BacktestSettings(since, until, timedelta(days=lapse), known or max(until, day(1_000)), UTC_ZONE)
 
 
-def replay(terms: Terms, *told, rulebook: Rulebook = DEFAULT, created_at: datetime | None = None):
+def replay(terms: BacktestSettings, *told, rulebook: Rulebook = DEFAULT, created_at: datetime | None = None):
     """One customer's replay; of what happens at the end of the range or later, only the first visit is told."""
     replayed = Replay(terms, rulebook, 7, told[0].occurred_at if created_at is None else created_at)
     came_back_at = None
@@ -54,7 +64,7 @@ def test_every_move_is_dated_when_the_rules_would_have_made_it():
             Move("regular", "at_risk", day(111), "days_since_last_appointment"),
             Move("at_risk", "churned", day(201), "days_since_last_appointment"),
         ],
-        alarms=[Alarm(day(111), Verdict.CONFIRMED)],
+        alarms=[Alarm(day(111), AlarmOutcome.CONFIRMED)],
         lapses=[Lapse(day(200), day(111), was_at_risk=False)],
     )
 
@@ -74,9 +84,9 @@ def test_a_move_at_exactly_the_beginning_is_inside(since, alarms):
     terms = asked(since, day(100))
     outcome = replay(terms, *visits(0))
     assert len(outcome.alarms) == alarms
-    tally = Tally(terms, DEFAULT.stage_map)
+    tally = BacktestTotals(terms, DEFAULT.stage_map)
     tally.add(outcome)
-    assert (tally.figures()["moves"], tally.figures()["customers_moved"]) == (alarms, alarms)
+    assert (tally.metrics()["moves"], tally.metrics()["customers_moved"]) == (alarms, alarms)
 
 
 def test_what_happens_from_the_end_on_moves_nobody():
@@ -117,19 +127,19 @@ def test_nobody_is_replayed_whose_journey_opens_at_the_end_or_later():
 @pytest.mark.parametrize(
     ("next_visit", "known", "verdict", "back_after"),
     [
-        (day(91), day(500), Verdict.RETURNED, 0 * DAY),
-        (day(100), day(500), Verdict.RETURNED, 9 * DAY),
-        (day(120), day(500), Verdict.RETURNED, 29 * DAY),
-        (day(150), day(500), Verdict.RETURNED, 59 * DAY),
-        (day(180) - INSTANT, day(500), Verdict.RETURNED, 89 * DAY - INSTANT),
-        (day(180), day(500), Verdict.CONFIRMED, None),
-        (day(180) + INSTANT, day(500), Verdict.CONFIRMED, None),
-        (None, day(500), Verdict.CONFIRMED, None),
-        (None, day(180), Verdict.CONFIRMED, None),
-        (None, day(180) - INSTANT, Verdict.OPEN, None),
-        (None, day(120), Verdict.OPEN, None),
-        (day(150), day(150), Verdict.RETURNED, 59 * DAY),
-        (day(150), day(150) - INSTANT, Verdict.OPEN, None),
+        (day(91), day(500), AlarmOutcome.RETURNED, 0 * DAY),
+        (day(100), day(500), AlarmOutcome.RETURNED, 9 * DAY),
+        (day(120), day(500), AlarmOutcome.RETURNED, 29 * DAY),
+        (day(150), day(500), AlarmOutcome.RETURNED, 59 * DAY),
+        (day(180) - INSTANT, day(500), AlarmOutcome.RETURNED, 89 * DAY - INSTANT),
+        (day(180), day(500), AlarmOutcome.CONFIRMED, None),
+        (day(180) + INSTANT, day(500), AlarmOutcome.CONFIRMED, None),
+        (None, day(500), AlarmOutcome.CONFIRMED, None),
+        (None, day(180), AlarmOutcome.CONFIRMED, None),
+        (None, day(180) - INSTANT, AlarmOutcome.OPEN, None),
+        (None, day(120), AlarmOutcome.OPEN, None),
+        (day(150), day(150), AlarmOutcome.RETURNED, 59 * DAY),
+        (day(150), day(150) - INSTANT, AlarmOutcome.OPEN, None),
     ],
 )
 def test_an_alarm_is_judged_by_what_its_silence_came_to(next_visit, known, verdict, back_after):
@@ -155,19 +165,19 @@ def test_going_on_from_at_risk_to_churned_is_no_alarm_and_coming_back_begins_a_n
 
 def test_an_alarm_after_the_silence_has_lapsed_is_late_and_no_use():
     outcome = replay(asked(day(0), day(120), lapse=60), *visits(0, 110))
-    assert outcome.alarms == [Alarm(day(91), Verdict.LATE)]
+    assert outcome.alarms == [Alarm(day(91), AlarmOutcome.LATE)]
     assert outcome.lapses == [Lapse(day(60), None, was_at_risk=False)]
 
 
 def test_an_alarm_at_the_very_lapse_is_in_time():
     outcome = replay(asked(day(0), day(120), lapse=91), *visits(0))
-    assert outcome.alarms == [Alarm(day(91), Verdict.CONFIRMED)]
+    assert outcome.alarms == [Alarm(day(91), AlarmOutcome.CONFIRMED)]
     assert outcome.lapses == [Lapse(day(91), day(91), was_at_risk=False)]
 
 
 def test_visit_lapse_and_alarm_at_one_instant_are_a_lapse_with_an_alarm_and_then_a_return():
     outcome = replay(asked(day(0), day(120), lapse=91), *visits(0, 91))
-    assert outcome.alarms == [Alarm(day(91), Verdict.CONFIRMED)]
+    assert outcome.alarms == [Alarm(day(91), AlarmOutcome.CONFIRMED)]
     assert outcome.lapses == [Lapse(day(91), day(91), was_at_risk=False)]
     assert outcome.stage == "customer"
 
@@ -175,14 +185,14 @@ def test_visit_lapse_and_alarm_at_one_instant_are_a_lapse_with_an_alarm_and_then
 def test_an_alarm_raised_by_a_visit_belongs_to_the_silence_that_begins_with_it():
     told = [*visits(0, amount="50"), *visits(20, amount="5"), *visits(70, amount="50")]
     outcome = replay(asked(day(0), day(300), lapse=100), *told, rulebook=BY_CHEAP_VISIT)
-    assert outcome.alarms == [Alarm(day(20), Verdict.RETURNED, 50 * DAY)]
+    assert outcome.alarms == [Alarm(day(20), AlarmOutcome.RETURNED, 50 * DAY)]
     assert outcome.lapses == [Lapse(day(170), None, was_at_risk=False)]
 
 
 def test_of_two_visits_at_one_instant_the_alarm_between_them_is_returned_at_once():
     told = [*visits(0, amount="50"), *visits(20, amount="5"), *visits(20, amount="50")]
     outcome = replay(asked(day(0), day(40), lapse=100), *told, rulebook=BY_CHEAP_VISIT)
-    assert outcome.alarms == [Alarm(day(20), Verdict.RETURNED, 0 * DAY)]
+    assert outcome.alarms == [Alarm(day(20), AlarmOutcome.RETURNED, 0 * DAY)]
 
 
 # ---- lapses: a visit on day 0, a lapse on day 180
@@ -231,7 +241,7 @@ def test_who_stays_at_risk_through_a_visit_lapses_without_an_alarm_and_is_told_a
         *visits(10),
     ]
     outcome = replay(asked(day(0), day(200), lapse=100), *told, rulebook=BY_MISSED_RATE)
-    assert outcome.alarms == [Alarm(day(1), Verdict.RETURNED, 9 * DAY)]
+    assert outcome.alarms == [Alarm(day(1), AlarmOutcome.RETURNED, 9 * DAY)]
     assert outcome.lapses == [Lapse(day(110), None, was_at_risk=True)]
 
 
@@ -245,11 +255,11 @@ def test_no_one_lapses_before_the_first_visit():
 
 def test_the_figures_of_a_few_customers():
     terms = asked(day(0), day(200))
-    tally = Tally(terms, DEFAULT.stage_map)
+    tally = BacktestTotals(terms, DEFAULT.stage_map)
     for told in (visits(0), visits(0, 100), visits(0, 120), visits(0, 10, 20), visits(150)):
         tally.add(replay(terms, *told))
     assert tally.customers == 5
-    assert tally.figures() == {
+    assert tally.metrics() == {
         "customers_moved": 5,
         "moves": 14,
         "matrix": [
@@ -285,40 +295,40 @@ def test_the_figures_of_a_few_customers():
 
 
 def test_without_anybody_there_are_no_rates_and_no_times():
-    figures = Tally(asked(day(0), day(40)), DEFAULT.stage_map, has_samples=True).figures()
-    assert (figures["precision"], figures["recall"]) == (None, None)
-    assert figures["lead_time_days"] == {"median": None, "p90": None, "mean": None}
-    assert figures["return_days"] == {"median": None}
-    assert set(figures["stages"].values()) == {0}
-    assert (figures["matrix"], figures["samples"]) == ([], [])
+    metrics = BacktestTotals(asked(day(0), day(40)), DEFAULT.stage_map, has_samples=True).metrics()
+    assert (metrics["precision"], metrics["recall"]) == (None, None)
+    assert metrics["lead_time_days"] == {"median": None, "p90": None, "mean": None}
+    assert metrics["return_days"] == {"median": None}
+    assert set(metrics["stages"].values()) == {0}
+    assert (metrics["matrix"], metrics["samples"]) == ([], [])
 
 
 def test_rates_are_rounded_half_up_to_four_decimals_and_late_alarms_count_for_precision_only():
     terms = asked(day(0), day(200), lapse=60)
-    tally = Tally(terms, DEFAULT.stage_map)
+    tally = BacktestTotals(terms, DEFAULT.stage_map)
     for told in (visits(0), visits(0), visits(0, 95)):
         tally.add(replay(terms, *told))
     early = asked(day(0), day(200), lapse=120)
-    other = Tally(early, DEFAULT.stage_map)
+    other = BacktestTotals(early, DEFAULT.stage_map)
     for told in (visits(0), visits(0), visits(0, 95, 96)):
         other.add(replay(early, *told))
-    figures = tally.figures()
-    assert figures["alarms"] == {"raised": 4, "confirmed": 4, "late": 4, "returned": 0, "open": 0}
-    assert (figures["precision"], figures["recall"]) == (1.0, 0.0)
-    assert other.figures()["alarms"] == {"raised": 4, "confirmed": 3, "late": 0, "returned": 1, "open": 0}
-    assert (other.figures()["precision"], other.figures()["recall"]) == (0.75, 1.0)
-    third = Tally(early, DEFAULT.stage_map)
+    metrics = tally.metrics()
+    assert metrics["alarms"] == {"raised": 4, "confirmed": 4, "late": 4, "returned": 0, "open": 0}
+    assert (metrics["precision"], metrics["recall"]) == (1.0, 0.0)
+    assert other.metrics()["alarms"] == {"raised": 4, "confirmed": 3, "late": 0, "returned": 1, "open": 0}
+    assert (other.metrics()["precision"], other.metrics()["recall"]) == (0.75, 1.0)
+    third = BacktestTotals(early, DEFAULT.stage_map)
     for told in (visits(0), visits(0, 95), visits(0, 95)):
         third.add(replay(asked(day(0), day(150), lapse=120, known=day(180)), *told))
-    assert third.figures()["precision"] == 0.3333
+    assert third.metrics()["precision"] == 0.3333
 
 
 def test_a_month_is_that_of_where_the_company_is():
-    terms = Terms(day(0), day(90), 180 * DAY, day(90), ZoneInfo("America/Sao_Paulo"))
-    tally = Tally(terms, DEFAULT.stage_map)
+    terms = BacktestSettings(day(0), day(90), 180 * DAY, day(90), ZoneInfo("America/Sao_Paulo"))
+    tally = BacktestTotals(terms, DEFAULT.stage_map)
     for at in (datetime(2026, 2, 1, 2, 59, tzinfo=UTC), datetime(2026, 2, 1, 3, tzinfo=UTC)):
         tally.add(replay(terms, event("appointment_completed", at)))
-    assert tally.figures()["months"] == {
+    assert tally.metrics()["months"] == {
         "2026-01": {"customer": 1},
         "2026-02": {"customer": 1},
         "2026-03": {},
@@ -347,13 +357,13 @@ def test_ten_years_have_at_most_a_hundred_and_twenty_one_months():
 
 def test_a_pair_of_stages_names_five_customers_each_once():
     terms = asked(day(0), day(500))
-    tally = Tally(terms, DEFAULT.stage_map, has_samples=True)
+    tally = BacktestTotals(terms, DEFAULT.stage_map, has_samples=True)
     for number in range(8):
         outcome = replay(terms, *visits(0, 100, 200 + number))
         tally.add(outcome._replace(customer_id=number))
     samples = [
         (sample["customer_id"], sample["at"], sample["trigger_event"])
-        for sample in tally.figures()["samples"]
+        for sample in tally.metrics()["samples"]
         if (sample["from_stage"], sample["to_stage"]) == ("customer", "at_risk")
     ]
     assert samples == [(number, day(91).isoformat(), "days_since_last_appointment") for number in range(5)]
@@ -362,16 +372,16 @@ def test_a_pair_of_stages_names_five_customers_each_once():
 def test_a_tally_taken_down_and_restored_goes_on_as_if_nothing_had_happened():
     terms = asked(day(0), day(400), lapse=100)
     histories = [visits(0), visits(0, 95), visits(0, 7, 120.5), visits(3, 250), visits(5, 99, 200)]
-    straight = Tally(terms, DEFAULT.stage_map, has_samples=True)
-    resumed = Tally(terms, DEFAULT.stage_map, has_samples=True)
+    straight = BacktestTotals(terms, DEFAULT.stage_map, has_samples=True)
+    resumed = BacktestTotals(terms, DEFAULT.stage_map, has_samples=True)
     for number, told in enumerate(histories):
         outcome = replay(terms, *told)._replace(customer_id=number)
         straight.add(outcome)
         resumed.add(outcome)
         known = json.loads(json.dumps(resumed.to_json()))
-        resumed = Tally(terms, DEFAULT.stage_map, has_samples=True)
+        resumed = BacktestTotals(terms, DEFAULT.stage_map, has_samples=True)
         resumed.restore(known)
-    assert resumed.figures() == straight.figures()
+    assert resumed.metrics() == straight.metrics()
     assert resumed.to_json() == straight.to_json()
 
 
@@ -413,19 +423,19 @@ def test_a_tally_as_full_as_can_be_is_small():
     chance = random.Random(1)
     forms = [stage(f"s{n}", n + 1, kind="progress" if n < 10 else "risk") for n in range(20)]
     terms = asked(day(0), day(3_650), lapse=200, known=day(4_000))
-    tally = Tally(terms, company(*forms).stage_map, has_samples=True)
+    tally = BacktestTotals(terms, company(*forms).stage_map, has_samples=True)
     pairs = [(a, b) for a in range(20) for b in range(20) if (a < b if (a < 10) is (b < 10) else True)]
     for number in range(3_000):
         moves = [
             Move(f"s{a}", f"s{b}", day(chance.randrange(3_650)), "days_since_last_appointment")
             for a, b in chance.sample(pairs, 60)
         ]
-        back = [Alarm(day(1), Verdict.RETURNED, chance.random() * 200 * DAY) for _ in range(8)]
+        back = [Alarm(day(1), AlarmOutcome.RETURNED, chance.random() * 200 * DAY) for _ in range(8)]
         lapses = [Lapse(day(200), day(chance.random() * 200), was_at_risk=False) for _ in range(8)]
         tally.add(Outcome(9 * 10**18 + number, day(0), "s1", moves, back, lapses))
-    figures = tally.figures()
-    assert len(figures["matrix"]) == len(pairs) == 290
-    assert len(figures["samples"]) == 5 * 290
+    metrics = tally.metrics()
+    assert len(metrics["matrix"]) == len(pairs) == 290
+    assert len(metrics["samples"]) == 5 * 290
     assert len(tally._lead.counts) == len(tally._back.counts) == 2_001
     size = len(json.dumps(tally.to_json(), separators=(",", ":")))
     print(f"as full as can be, a tally is {size:,} bytes")
@@ -436,7 +446,7 @@ def test_a_tally_as_full_as_can_be_is_small():
 
 
 def test_an_end_that_counted_as_inside_would_be_noticed(monkeypatch):
-    monkeypatch.setattr(Terms, "covers", lambda terms, at: terms.since <= at <= terms.until)
+    monkeypatch.setattr(BacktestSettings, "covers", lambda terms, at: terms.since <= at <= terms.until)
     with pytest.raises(AssertionError):
         test_a_lapse_counts_if_it_lies_within_the_range(day(0), day(180), 0)
     print("guard removed: detected")

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from domain.builders import DAY, INSTANT, T0
 from domain.generators import Company, as_event, companies, default_forms, literal_events, spans
-from journey_service.domain.simulation.backtest import Outcome, Replay, Terms, Verdict
-from journey_service.domain.simulation.backtest_totals import Days, Tally
+from journey_service.domain.simulation.backtest import AlarmOutcome, BacktestSettings, Outcome, Replay
+from journey_service.domain.simulation.backtest_totals import BacktestTotals, Days
 from oracle import literal
 
 UTC_ZONE = ZoneInfo("UTC")
@@ -29,11 +29,11 @@ class Story:
 
     company: Company
     customers: list[list[literal.LiteralEvent]]
-    terms: Terms
+    terms: BacktestSettings
 
 
 @st.composite
-def pasts(draw: st.DrawFn) -> list[literal.LiteralEvent]:
+def event_histories(draw: st.DrawFn) -> list[literal.LiteralEvent]:
     """One customer's events in the order they occurred, several at one instant among them."""
     at = T0 + draw(st.integers(0, 60)) * DAY
     told = []
@@ -46,7 +46,7 @@ def pasts(draw: st.DrawFn) -> list[literal.LiteralEvent]:
 @st.composite
 def stories(draw: st.DrawFn, forms=None) -> Story:
     company = draw(companies(forms))
-    customers = draw(st.lists(pasts(), min_size=1, max_size=4))
+    customers = draw(st.lists(event_histories(), min_size=1, max_size=4))
     instants = sorted({event.occurred_at for told in customers for event in told})
     edges = st.one_of(
         st.sampled_from(instants).flatmap(lambda at: spans.map(lambda span: at + span)),
@@ -54,7 +54,7 @@ def stories(draw: st.DrawFn, forms=None) -> Story:
     )
     since, until = sorted((draw(edges), draw(edges)))
     until = max(until, since + INSTANT)
-    terms = Terms(
+    terms = BacktestSettings(
         since, until, draw(st.sampled_from(DAYS)) * DAY, until + draw(st.one_of(spans, spans)), UTC_ZONE
     )
     return Story(company, customers, terms)
@@ -75,7 +75,7 @@ def outcomes(story: Story) -> list[Outcome]:
     return found
 
 
-def _came_back(terms: Terms, told: list[literal.LiteralEvent]) -> datetime | None:
+def _came_back(terms: BacktestSettings, told: list[literal.LiteralEvent]) -> datetime | None:
     later = [
         event.occurred_at
         for event in told
@@ -84,8 +84,8 @@ def _came_back(terms: Terms, told: list[literal.LiteralEvent]) -> datetime | Non
     return min(later, default=None)
 
 
-def tallied(story: Story) -> Tally:
-    tally = Tally(story.terms, story.company.rulebook.stage_map, has_samples=True)
+def tallied(story: Story) -> BacktestTotals:
+    tally = BacktestTotals(story.terms, story.company.rulebook.stage_map, has_samples=True)
     for outcome in outcomes(story):
         tally.add(outcome)
     return tally
@@ -158,19 +158,19 @@ def figures_by_brute_force(story: Story) -> dict[str, object]:
                 break
             following = visits[place + 1] if place + 1 < len(visits) else None
             lapse = visit + terms.lapse
-            lasts = (terms.known_until if following is None else following) - visit
+            last_occurrences = (terms.known_until if following is None else following) - visit
             here = [each.move.at for each in raised if each.visits == place + 1]
             for at in here:
                 if not terms.since <= at < terms.until:
                     continue
-                if lasts >= terms.lapse:
+                if last_occurrences >= terms.lapse:
                     verdicts["late" if at > lapse else "confirmed"] += 1
                 elif following is None:
                     verdicts["open"] += 1
                 else:
                     verdicts["returned"] += 1
                     backs.append(following - at)
-            if lasts >= terms.lapse and terms.since <= lapse < terms.until:
+            if last_occurrences >= terms.lapse and terms.since <= lapse < terms.until:
                 lapses += 1
                 in_time = [at for at in here if at <= lapse]
                 if in_time:
@@ -219,7 +219,7 @@ def figures_by_brute_force(story: Story) -> dict[str, object]:
     }
 
 
-def _months(terms: Terms, moves: list[Read]) -> dict[str, dict[str, int]]:
+def _months(terms: BacktestSettings, moves: list[Read]) -> dict[str, dict[str, int]]:
     at, months = terms.since, []
     while at < terms.until:
         months.append(f"{at:%Y-%m}")
@@ -266,9 +266,9 @@ def _half_up(value: Fraction, units: int) -> float:
 
 
 def assert_like_brute_force(story: Story) -> None:
-    figures = tallied(story).figures()
-    del figures["samples"]
-    assert figures == figures_by_brute_force(story)
+    metrics = tallied(story).metrics()
+    del metrics["samples"]
+    assert metrics == figures_by_brute_force(story)
 
 
 @settings(max_examples=150)
@@ -306,13 +306,13 @@ def test_a_replay_writes_the_moves_of_the_literal_reading_of_the_same_history(st
 def test_a_tally_taken_down_anywhere_goes_on_to_the_same_figures(story, place):
     found = outcomes(story)
     stage_map = story.company.rulebook.stage_map
-    first, second = (Tally(story.terms, stage_map, has_samples=True) for _ in range(2))
+    first, second = (BacktestTotals(story.terms, stage_map, has_samples=True) for _ in range(2))
     for outcome in found[:place]:
         first.add(outcome)
     second.restore(json.loads(json.dumps(first.to_json())))
     for outcome in found[place:]:
         second.add(outcome)
-    assert second.figures() == tallied(story).figures()
+    assert second.metrics() == tallied(story).metrics()
 
 
 @given(
@@ -377,4 +377,4 @@ def test_the_stories_hold_every_verdict_and_lapses_of_every_kind():
                 seen["alarmed" if lapse.alarmed_at else "at risk" if lapse.was_at_risk else "missed"] += 1
 
     collect()
-    assert {*Verdict, "alarmed", "at risk", "missed"} <= set(seen), seen
+    assert {*AlarmOutcome, "alarmed", "at risk", "missed"} <= set(seen), seen

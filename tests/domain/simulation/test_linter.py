@@ -15,7 +15,7 @@ from journey_service.domain.journeys.relationship import Rulebook
 from journey_service.domain.simulation.linter import Severity, lint
 from journey_service.domain.simulation.linter.value_ranges import is_within, rank, rates
 from journey_service.domain.stages.rules import TRIGGERS, Condition, Field, Rule
-from journey_service.domain.stages.stage_map import Kind, Stage, StageMap
+from journey_service.domain.stages.stage_map import Stage, StageKind, StageMap
 
 DAYS = "days_since_last_appointment"
 LAPSED = rule(DAYS, days=">90")
@@ -64,7 +64,7 @@ def test_a_witness_of_the_default_map_leads_into_its_stage_at_its_end(key):
     witness = lint(DEFAULT).witnesses[key]
     journey = witness.replay(DEFAULT)
     assert path(journey)[-1] == key
-    assert journey.written[-1].transitioned_at <= witness.until
+    assert journey.new_transitions[-1].transitioned_at <= witness.until
     assert len({event.key for _, event in witness.events()}) == witness.size
 
 
@@ -120,8 +120,8 @@ def test_a_negative_value_is_reached_where_refunds_count():
 def test_conditions_on_the_same_field_may_contradict_each_other():
     def made_of(*conditions):
         count = [Condition(Field.COUNT, sign, Decimal(number)) for sign, number in conditions]
-        odd = Stage("odd", "odd", 2, Kind.PROGRESS, (Rule(TRIGGERS["appointment_count"], tuple(count)),))
-        start = Stage("start", "start", 1, Kind.PROGRESS)
+        odd = Stage("odd", "odd", 2, StageKind.PROGRESS, (Rule(TRIGGERS["appointment_count"], tuple(count)),))
+        start = Stage("start", "start", 1, StageKind.PROGRESS)
         return Rulebook(StageMap(1, (start, odd)), DEFAULT_POLICY)
 
     [(_, _, _, message)] = found(made_of((">=", 5), ("<", 5)), "unreachable_stage")
@@ -522,7 +522,7 @@ ABSURD = {
 def test_absurd_thresholds_are_looked_over_like_any_other(trigger, number, sign):
     field = TRIGGERS[trigger].fields[0].label
     odd = rule(trigger, **{field: f"{sign}{number}"})
-    for kind in Kind:
+    for kind in StageKind:
         report = lint(company(stage("prospect", 1), stage("odd", 2, odd, kind=kind.value)))
         if sign in ("<", "<=", "!="):
             assert "odd" in report.witnesses
@@ -540,7 +540,7 @@ def test_a_count_beyond_what_is_kept_is_never_reached(number, is_reached):
 def test_a_value_beyond_what_is_kept_is_never_reached():
     def worth(cents):
         condition = Condition(Field.VALUE, ">=", Decimal(cents) / 100)
-        odd = Stage("odd", "odd", 2, Kind.PROGRESS, (Rule(TRIGGERS["lifetime_value"], (condition,)),))
+        odd = Stage("odd", "odd", 2, StageKind.PROGRESS, (Rule(TRIGGERS["lifetime_value"], (condition,)),))
         return Rulebook(StageMap(1, (DEFAULT.stage_map.start, odd)), DEFAULT_POLICY)
 
     assert found(worth(10**14), "unreachable_stage")

@@ -12,8 +12,8 @@ from domain.generators import (
     companies,
     default_forms,
     literal_events,
-    play,
     policies,
+    project,
     spans,
     stage_forms,
 )
@@ -22,7 +22,7 @@ from journey_service.domain.journeys.relationship import Rulebook, TriggerType
 from journey_service.domain.simulation.linter import lint
 from journey_service.domain.simulation.linter.evidence import deciding_rule
 from journey_service.domain.simulation.linter.precedence import Precedence
-from journey_service.domain.simulation.linter.score_lookahead import attentive
+from journey_service.domain.simulation.linter.score_lookahead import with_score_lookahead
 from journey_service.domain.simulation.linter.search import budget, explore
 from oracle import literal
 
@@ -60,7 +60,7 @@ def by_the_oracle(company, witness):
 
 def moved(journey):
     """The moves that rules have made."""
-    return [row for row in journey.written if row.trigger_type is TriggerType.AUTOMATIC]
+    return [row for row in journey.new_transitions if row.trigger_type is TriggerType.AUTOMATIC]
 
 
 # ---- what is passed can be reached
@@ -78,7 +78,7 @@ def test_every_stage_of_a_map_without_errors_is_reached_by_its_witness_in_both_r
         expected = by_the_oracle(company, witness)
         assert key in [row.to_stage for row in expected.transitions], key
         journey = witness.replay(rulebook)
-        assert [(row.to_stage, row.transitioned_at) for row in journey.written] == [
+        assert [(row.to_stage, row.transitioned_at) for row in journey.new_transitions] == [
             (row.to_stage, row.at) for row in expected.transitions
         ]
 
@@ -92,8 +92,8 @@ def assert_never_contradicted(rulebook, histories, report):
     refused = {(finding.code, finding.stages[0]) for finding in report.errors}
     risks = {stage.key for stage in rulebook.stage_map.risk_down}
     for steps, until in histories:
-        journey, _ = play(rulebook, steps)
-        journey.bring_to(until)
+        journey, _ = project(rulebook, steps)
+        journey.advance_to(until)
         for row in moved(journey):
             assert ("unreachable_stage", row.to_stage) not in refused
             if row.from_stage in risks and row.to_stage not in risks:
@@ -137,11 +137,11 @@ def test_what_is_certain_to_be_unreachable_is_not_reached_by_the_search_either(c
 def test_looking_at_every_change_of_a_score_makes_the_same_journey(company, policy, history):
     rulebook = company.rulebook if policy is None else Rulebook(company.rulebook.stage_map, policy)
     steps, until = history
-    plain, often = (kind.open(7, rulebook, T0) for kind in (Journey, attentive(Journey)))
+    plain, often = (kind.open(7, rulebook, T0) for kind in (Journey, with_score_lookahead(Journey)))
     for journey in (plain, often):
         for number, step in enumerate(steps):
             carry_out(journey, step, number)
-        journey.bring_to(until)
+        journey.advance_to(until)
     assert [row._replace(reasons=row.reasons[-1:]) for row in moved(plain)] == moved(often)
 
 
@@ -150,9 +150,9 @@ class Counting(Journey):
 
     asked = 0
 
-    def happen(self, event, now):
+    def apply_event(self, event, now):
         Counting.asked += 1
-        return super().happen(event, now)
+        return super().apply_event(event, now)
 
     def evaluate(self, at):
         Counting.asked += 1

@@ -7,15 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.builders import DEFAULT, after, company, day, defaults_with, rule, visits
-from domain.generators import companies, operations, play
-from journey_service.domain.actions.stage_actions import Reach
+from domain.generators import companies, operations, project
+from journey_service.domain.actions.stage_actions import Reachability
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Activation, Rulebook
-from journey_service.domain.simulation.preview import SAMPLES, Draft, Tally
+from journey_service.domain.simulation.preview import SAMPLES, Draft, PreviewTotals
 from journey_service.domain.stages.stage_map import StageMap
 
 SILENT, LOUD = Activation.CURRENT_SILENT, Activation.CURRENT_WITH_ACTIONS
-REACH = Reach({}, has_email=True, has_phone=True)
+REACH = Reachability({}, has_email=True, has_phone=True)
 EASY = company(*defaults_with(vip={"auto_rules": rule("lifetime_value", value=">=100")}), version=2)
 
 
@@ -24,17 +24,17 @@ def draft(activation=SILENT, rulebook=EASY, at=3):
 
 
 def test_who_would_move_is_counted_by_where_from_and_where_to():
-    tally = Tally()
+    tally = PreviewTotals()
     for amount in ("10", "50", "60"):
-        tally.rehearse(after(*visits(0, 1, amount=amount)), draft(), REACH)
+        tally.preview_customer(after(*visits(0, 1, amount=amount)), draft(), REACH)
 
     assert tally.moves == {("customer", "vip"): 2}
     assert (tally.customers, tally.before, tally.after) == (3, {"customer": 3}, {"customer": 1, "vip": 2})
 
 
 def test_what_the_present_rules_are_about_to_do_is_told_apart():
-    tally = Tally()
-    tally.rehearse(after(*visits(0)), draft(at=100), REACH)
+    tally = PreviewTotals()
+    tally.preview_customer(after(*visits(0)), draft(at=100), REACH)
 
     assert (tally.overdue, tally.moves, tally.before) == (1, {}, {"at_risk": 1})
 
@@ -44,36 +44,36 @@ def test_whom_only_a_pin_keeps_is_counted():
     journey.pin(day(50), day(1))
     free = after(*visits(0, amount="5"))
     free.pin(day(50), day(1))
-    tally = Tally()
-    tally.rehearse(journey, draft(), REACH)
-    tally.rehearse(free, draft(), REACH)
+    tally = PreviewTotals()
+    tally.preview_customer(journey, draft(), REACH)
+    tally.preview_customer(free, draft(), REACH)
 
     assert (tally.suppressed, tally.moves) == (1, {})
 
 
 def test_only_moves_that_run_actions_send_messages():
     for activation, sent in ((SILENT, 0), (LOUD, 1)):
-        tally = Tally()
-        tally.rehearse(after(*visits(0, amount="500")), draft(activation), REACH)
+        tally = PreviewTotals()
+        tally.preview_customer(after(*visits(0, amount="500")), draft(activation), REACH)
         assert tally.messages["email"]["sent"] == sent
 
 
 def test_a_few_of_each_kind_are_named():
-    tally = Tally()
+    tally = PreviewTotals()
     for _ in range(SAMPLES + 3):
-        tally.rehearse(after(*visits(0, amount="500")), draft(), REACH)
+        tally.preview_customer(after(*visits(0, amount="500")), draft(), REACH)
 
     [named] = tally.samples.values()
     assert named == [{"customer_id": 7, "trigger_event": "lifetime_value", "moves": 1}] * SAMPLES
 
 
 def test_a_tally_is_put_away_as_json_and_taken_up_again():
-    tally = Tally()
-    tally.rehearse(after(*visits(0, amount="500")), draft(LOUD), REACH)
-    again = Tally.from_json(json.loads(json.dumps(tally.to_json())))
+    tally = PreviewTotals()
+    tally.preview_customer(after(*visits(0, amount="500")), draft(LOUD), REACH)
+    again = PreviewTotals.from_json(json.loads(json.dumps(tally.to_json())))
 
     assert again == tally
-    again.rehearse(after(*visits(0, amount="500")), draft(LOUD), REACH)
+    again.preview_customer(after(*visits(0, amount="500")), draft(LOUD), REACH)
     assert again.moves == {("customer", "vip"): 2}
     assert again != tally
 
@@ -81,7 +81,7 @@ def test_a_tally_is_put_away_as_json_and_taken_up_again():
 @given(companies(), companies(), st.sampled_from(Activation), st.data())
 def test_a_rehearsal_on_a_copy_tells_what_going_over_then_does(present, other, activation, data):
     steps = data.draw(operations([form["key"] for form in present.forms]))
-    journey, _ = play(present.rulebook, steps)
+    journey, _ = project(present.rulebook, steps)
     at = steps[-1].now
     keys = {stage.key for stage in other.rulebook.stage_map.stages}
     archived = [
@@ -91,16 +91,16 @@ def test_a_rehearsal_on_a_copy_tells_what_going_over_then_does(present, other, a
     ]
     target = StageMap(2, (*other.rulebook.stage_map.stages, *archived))
     rulebook = Rulebook(target, present.rulebook.policy)
-    tally = Tally()
+    tally = PreviewTotals()
     before = copy(journey.relationship)
-    tally.rehearse(
+    tally.preview_customer(
         Journey(copy(journey.relationship), present.rulebook), Draft(rulebook, activation, at), REACH
     )
 
     assert journey.relationship == before, "the customer is not touched"
-    journey.bring_to(at)
+    journey.advance_to(at)
     stood = journey.relationship.current_stage
-    journey.adopt(rulebook, at, activation)
+    journey.apply_stage_map(rulebook, at, activation)
     ended = journey.relationship.current_stage
     assert tally.before == {stood: 1}
     assert tally.after == {ended: 1}
@@ -108,7 +108,7 @@ def test_a_rehearsal_on_a_copy_tells_what_going_over_then_does(present, other, a
 
 
 def test_the_default_map_rehearsed_against_itself_moves_nobody():
-    tally = Tally()
-    tally.rehearse(after(*visits(0, 1, 2, amount="500")), draft(rulebook=DEFAULT), REACH)
+    tally = PreviewTotals()
+    tally.preview_customer(after(*visits(0, 1, 2, amount="500")), draft(rulebook=DEFAULT), REACH)
 
     assert tally.moves == {}

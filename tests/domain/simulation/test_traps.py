@@ -59,11 +59,11 @@ def test_what_is_called_a_trap_does_hold_a_customer_for_ever():
     journey = after(*visits(0), until=day(95), rulebook=rulebook(rule("days_in_stage", days=">30")))
     for number in range(130, 400, 7):
         for visit in visits(number):
-            journey.happen(visit, day(number))
+            journey.apply_event(visit, day(number))
 
     assert path(journey)[-1] == "cold"
     free = after(*visits(0), until=day(95), rulebook=rulebook())
-    free.happen(*visits(130), day(130))
+    free.apply_event(*visits(130), day(130))
     assert path(free)[-1] == "customer"
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from domain.builders import any_of, rule
 from domain.generators import OPERATORS, guide_rules
-from journey_service.domain.errors import Fault
+from journey_service.domain.errors import FieldError
 from journey_service.domain.events.event import EventType
 from journey_service.domain.stages.rules import (
     TRIGGERS,
@@ -372,7 +372,7 @@ def test_every_fault_is_told_at_once():
 
 
 def test_a_faulty_rule_is_left_out_and_the_sound_one_beside_it_is_read():
-    faults: list[Fault] = []
+    faults: list[FieldError] = []
     raw = any_of(rule("nothing"), rule("call_received"))
     assert [read.trigger.name for read in parse_rules(raw, "", faults)] == ["call_received"]
     assert [fault.pointer for fault in faults] == ["/any/0/trigger"]

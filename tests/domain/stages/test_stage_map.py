@@ -11,7 +11,7 @@ from domain.generators import stage_forms
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.stages.stage_map import (
     DEFAULT_STAGES,
-    Kind,
+    StageKind,
     StageMap,
     inactivity_days,
     parse_stage_map,
@@ -115,15 +115,15 @@ def test_the_default_kinds_are_the_derived_ones():
 @pytest.mark.parametrize(
     ("rules", "kind"),
     [
-        pytest.param(None, Kind.PROGRESS, id="no rules"),
-        pytest.param(rule("appointment_count", count=">=3"), Kind.PROGRESS, id="a count"),
-        pytest.param(rule("appointment_missed"), Kind.PROGRESS, id="a missed appointment"),
-        pytest.param(rule("missed_rate", rate=">0.5"), Kind.PROGRESS, id="the missed rate"),
-        pytest.param(rule("engagement_score", score="<0.2"), Kind.PROGRESS, id="low engagement"),
-        pytest.param(rule("days_in_stage", days=">90"), Kind.PROGRESS, id="days in the stage"),
-        pytest.param(LAPSED, Kind.RISK, id="inactivity"),
-        pytest.param(rule("risk_score", score=">0.7"), Kind.RISK, id="the risk score"),
-        pytest.param(any_of(rule("ticket_opened"), LAPSED), Kind.RISK, id="inactivity among others"),
+        pytest.param(None, StageKind.PROGRESS, id="no rules"),
+        pytest.param(rule("appointment_count", count=">=3"), StageKind.PROGRESS, id="a count"),
+        pytest.param(rule("appointment_missed"), StageKind.PROGRESS, id="a missed appointment"),
+        pytest.param(rule("missed_rate", rate=">0.5"), StageKind.PROGRESS, id="the missed rate"),
+        pytest.param(rule("engagement_score", score="<0.2"), StageKind.PROGRESS, id="low engagement"),
+        pytest.param(rule("days_in_stage", days=">90"), StageKind.PROGRESS, id="days in the stage"),
+        pytest.param(LAPSED, StageKind.RISK, id="inactivity"),
+        pytest.param(rule("risk_score", score=">0.7"), StageKind.RISK, id="the risk score"),
+        pytest.param(any_of(rule("ticket_opened"), LAPSED), StageKind.RISK, id="inactivity among others"),
     ],
 )
 def test_a_stage_is_of_kind_risk_if_its_rules_look_at_inactivity_or_risk(rules, kind):
@@ -131,7 +131,7 @@ def test_a_stage_is_of_kind_risk_if_its_rules_look_at_inactivity_or_risk(rules, 
     assert read(*PAIR, stage("new", 3, rules, kind=None)).by_key["new"].kind is kind
 
 
-@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("kind", StageKind)
 def test_a_kind_that_is_given_stands(kind):
     assert read(*PAIR, stage("new", 3, LAPSED, kind=kind.value)).by_key["new"].kind is kind
     assert read(*PAIR, stage("new", 3, None, kind=kind.value)).by_key["new"].kind is kind

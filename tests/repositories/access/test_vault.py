@@ -107,15 +107,15 @@ def test_what_signs_is_not_what_seals():
 
 
 async def test_a_transaction_gives_the_vault_of_its_service(database, tenant):
-    async def seal(work):
-        return work.vault.seal(work.company_id, "webhook:1", SECRET)
+    async def seal(uow):
+        return uow.vault.seal(uow.company_id, "webhook:1", SECRET)
 
     assert VAULT.open(tenant.id, "webhook:1", await database.run(tenant.id, seal)) == SECRET
 
 
 async def test_a_service_that_was_told_no_key_says_which(servers, tenant):
-    async def vault(work):
-        return work.vault
+    async def vault(uow):
+        return uow.vault
 
     keyless = Database(servers.database_url, pool_size=1, pool_timeout=30)
     try:

@@ -8,12 +8,12 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from journey_service.domain.actions.stage_actions import Channel, StageAction, Step
 from journey_service.domain.actions.templates import Template
-from journey_service.gateways.http_client import Outgoing
+from journey_service.gateways.http_client import HttpClient
 from journey_service.gateways.webhooks import Webhooks
 from journey_service.services.actions import dispatcher as delivery
-from journey_service.services.actions import outbound_messages as parcels
+from journey_service.services.actions import outbound_messages
 from journey_service.services.actions import webhook_endpoints as endpoints
-from journey_service.services.actions.dispatcher import SHARE, Post, publish
+from journey_service.services.actions.dispatcher import CONCURRENT_CALLS_PER_COMPANY, MessageSenders, publish
 from journey_service.services.actions.stage_actions import set_actions
 from journey_service.services.actions.templates import add_template
 from journey_service.services.actions.webhook_endpoints import list_endpoints, rotate_secret
@@ -26,7 +26,7 @@ from services.local_servers import (
     Gate,
     always,
     body_of,
-    courier_of,
+    dispatcher_for,
     opening,
     unsubscribe_token,
 )
@@ -72,15 +72,15 @@ async def entered(salon, *steps, customers=1, copies=1):
 
 def post_among(*salons, deadline_seconds=20.0):
     """One post for several companies."""
-    outgoing = Outgoing(trusted=[salon.system.url for salon in salons], deadline_seconds=deadline_seconds)
-    return Post(Webhooks(outgoing, deadline_seconds), salons[0].post.mailer, LINKS)
+    outgoing = HttpClient(trusted=[salon.system.url for salon in salons], deadline_seconds=deadline_seconds)
+    return MessageSenders(Webhooks(outgoing, deadline_seconds), salons[0].post.mailer, LINKS)
 
 
-async def wait_for(holds, courier):
+async def wait_for(holds, outbox_dispatcher):
     """Have the courier look until something holds."""
     async with asyncio.timeout(LONG):
         while not holds():
-            await courier.look()
+            await outbox_dispatcher.poll()
             await asyncio.sleep(0.005)
 
 
@@ -92,22 +92,26 @@ async def test_a_company_with_thousands_to_send_to_nobody_who_answers_delays_no_
     for salon in (noisy, quiet):
         await salon.register()
     await entered(noisy, SMS, customers=40, copies=60)
-    gate = noisy.system.answer = Gate(SHARE)
-    courier = courier_of(noisy.database, post_among(noisy, quiet), noisy.id, quiet.id, grace_seconds=0.0)
-    await courier.look()
+    gate = noisy.system.answer = Gate(CONCURRENT_CALLS_PER_COMPANY)
+    outbox_dispatcher = dispatcher_for(
+        noisy.database, post_among(noisy, quiet), noisy.id, quiet.id, grace_seconds=0.0
+    )
+    await outbox_dispatcher.poll()
     await asyncio.wait_for(gate.is_full.wait(), LONG)
     for turn in range(1, 4):
         await quiet.meet(turn)
         await entered(quiet, SMS, EMAIL, customers=turn)
         expected = len(quiet.system.told)
-        await wait_for(lambda expected=expected: len(quiet.system.told) > expected, courier)
+        await wait_for(lambda expected=expected: len(quiet.system.told) > expected, outbox_dispatcher)
 
     assert [len({told.data["customer_id"] for told in quiet.system.told}), noisy.system.under_way] == [
         3,
-        SHARE,
+        CONCURRENT_CALLS_PER_COMPANY,
     ]
-    assert len(noisy.system.told) == SHARE, "nobody was answered, and yet others were called"
-    await asyncio.wait_for(courier.close(), LONG)
+    assert len(noisy.system.told) == CONCURRENT_CALLS_PER_COMPANY, (
+        "nobody was answered, and yet others were called"
+    )
+    await asyncio.wait_for(outbox_dispatcher.close(), LONG)
     left = await noisy.log("state", "attempts")
     assert left == [("pending", 0)] * 2_400
     await rows(
@@ -124,7 +128,7 @@ async def test_a_company_that_cannot_be_seen_to_ends_nobody_else_s_turn(open_sal
         await entered(salon, SMS, customers=3)
     await ill.change("UPDATE webhook_endpoints SET secret = 'no secret of ours' WHERE company_id = :company")
     async with asyncio.timeout(LONG):
-        await courier_of(ill.database, post_among(ill, well), ill.id, well.id).drain()
+        await dispatcher_for(ill.database, post_among(ill, well), ill.id, well.id).drain()
 
     assert (len(ill.system.told), len(well.system.told)) == (0, 3)
     # With the right key another try does better; and it is not the endpoint's fault.
@@ -146,23 +150,23 @@ async def _most_at_once(salon):
         return 200, {}
 
     salon.system.answer = slowly
-    courier = salon.courier()
+    outbox_dispatcher = salon.outbox_dispatcher()
     for _ in range(3):
-        await courier.look()
-    await courier.drain()
+        await outbox_dispatcher.poll()
+    await outbox_dispatcher.drain()
     assert len(salon.system.told) == len({told.id for told in salon.system.told}) == 200
     return salon.system.most_under_way
 
 
 async def test_no_company_has_more_than_its_share_of_calls_under_way(open_salon):
-    assert await _most_at_once(await open_salon()) == SHARE
+    assert await _most_at_once(await open_salon()) == CONCURRENT_CALLS_PER_COMPANY
 
 
 async def test_without_a_share_a_company_would_call_as_often_as_it_has_anything_to_say(
     open_salon, monkeypatch
 ):
-    monkeypatch.setattr(delivery, "SHARE", 1_000)
-    assert await _most_at_once(await open_salon()) > SHARE
+    monkeypatch.setattr(delivery, "CONCURRENT_CALLS_PER_COMPANY", 1_000)
+    assert await _most_at_once(await open_salon()) > CONCURRENT_CALLS_PER_COMPANY
     print("guard removed: detected")
 
 
@@ -197,11 +201,11 @@ async def test_every_attempt_has_the_same_key_and_the_same_words(open_salon):
     ]
     for bodies in kinds.values():
         assert (len(bodies), len(set(bodies))) == (4, 1)
-    letters = {(letter["Message-ID"], letter["Subject"], body_of(letter)) for letter in salon.mailbox.letters}
-    assert (len(salon.mailbox.letters), len(letters)) == (4, 1)
+    emails = {(email["Message-ID"], email["Subject"], body_of(email)) for email in salon.mailbox.emails}
+    assert (len(salon.mailbox.emails), len(emails)) == (4, 1)
     ids = {str(id_) for (id_,) in await salon.log("id")}
     assert {told.id for told in salon.system.of_type("action.sms", "action.special_offer")} <= ids
-    assert {letter["Message-ID"] for letter in salon.mailbox.letters} <= {
+    assert {email["Message-ID"] for email in salon.mailbox.emails} <= {
         f"<{id_}@salon.example>" for id_ in ids
     }
 
@@ -212,7 +216,7 @@ async def _offered_twice(salon):
     await entered(salon, OFFER)
     salon.system.answer = always(503)
     await salon.deliver()
-    await advance(salon.database, salon.id, T0 + 2 * DAY, actor=BY, patience_seconds=None)
+    await advance(salon.database, salon.id, T0 + 2 * DAY, actor=BY, timeout_seconds=None)
     await come_due(salon)
     await salon.deliver()
     first, second = salon.system.told
@@ -225,8 +229,10 @@ async def test_an_offer_does_not_become_another_one_because_it_is_made_later(ope
 
 
 async def test_counted_from_the_attempt_an_offer_would_become_another_one(open_salon, monkeypatch):
-    offer = parcels._offer
-    monkeypatch.setattr(parcels, "_offer", lambda action, desk, _since: offer(action, desk, desk.now))
+    offer = outbound_messages._offer
+    monkeypatch.setattr(
+        outbound_messages, "_offer", lambda action, context, _since: offer(action, context, context.now)
+    )
     with pytest.raises(AssertionError):
         await _offered_twice(await open_salon(test_clock=T0, deliver=True))
     print("guard removed: detected")
@@ -272,7 +278,7 @@ async def test_news_of_a_company_reach_each_endpoint_that_wants_them_even_if_ano
     failing.system.answer = always(500)
     await failing.meet()
     await publish(failing.database, failing.id)
-    await courier_of(failing.database, post_among(failing, well), failing.id).drain()
+    await dispatcher_for(failing.database, post_among(failing, well), failing.id).drain()
 
     assert (len(failing.system.told), len(well.system.told)) == (1, 1)
     assert failing.system.told[0].id != well.system.told[0].id
@@ -287,18 +293,18 @@ async def test_news_of_a_company_reach_each_endpoint_that_wants_them_even_if_ano
 async def test_a_slow_system_of_a_company_holds_up_neither_its_mails_nor_its_other_endpoints(open_salon):
     salon = await open_salon()
     await salon.register()
-    await entered(salon, SMS, EMAIL, customers=2 * SHARE)
-    gate = salon.system.answer = Gate(SHARE)
+    await entered(salon, SMS, EMAIL, customers=2 * CONCURRENT_CALLS_PER_COMPANY)
+    gate = salon.system.answer = Gate(CONCURRENT_CALLS_PER_COMPANY)
     post = post_among(salon, deadline_seconds=10 * LONG)
-    courier = courier_of(salon.database, post, salon.id, grace_seconds=0.0)
-    await wait_for(gate.is_full.is_set, courier)
-    await wait_for(lambda: len(salon.mailbox.letters) == 2 * SHARE, courier)
+    outbox_dispatcher = dispatcher_for(salon.database, post, salon.id, grace_seconds=0.0)
+    await wait_for(gate.is_full.is_set, outbox_dispatcher)
+    await wait_for(lambda: len(salon.mailbox.emails) == 2 * CONCURRENT_CALLS_PER_COMPANY, outbox_dispatcher)
 
     # More that becomes ready meanwhile is taken, though the first calls have not come to an end.
-    await entered(salon, EMAIL, customers=3 * SHARE)
-    await wait_for(lambda: len(salon.mailbox.letters) == 3 * SHARE, courier)
-    assert len(salon.system.told) == SHARE
-    await asyncio.wait_for(courier.close(), LONG)
+    await entered(salon, EMAIL, customers=3 * CONCURRENT_CALLS_PER_COMPANY)
+    await wait_for(lambda: len(salon.mailbox.emails) == 3 * CONCURRENT_CALLS_PER_COMPANY, outbox_dispatcher)
+    assert len(salon.system.told) == CONCURRENT_CALLS_PER_COMPANY
+    await asyncio.wait_for(outbox_dispatcher.close(), LONG)
 
 
 async def test_news_for_a_slow_endpoint_leave_room_for_another(open_salon):
@@ -316,14 +322,14 @@ async def test_news_for_a_slow_endpoint_leave_room_for_another(open_salon):
     for customer in range(1, 31):
         await slow.meet(customer)
     await publish(slow.database, slow.id)
-    gate = slow.system.answer = Gate(SHARE // 2)
+    gate = slow.system.answer = Gate(CONCURRENT_CALLS_PER_COMPANY // 2)
     post = post_among(slow, fast, deadline_seconds=10 * LONG)
-    courier = courier_of(slow.database, post, slow.id, grace_seconds=0.0)
-    await wait_for(gate.is_full.is_set, courier)
-    await wait_for(lambda: len(fast.system.told) == 30, courier)
+    outbox_dispatcher = dispatcher_for(slow.database, post, slow.id, grace_seconds=0.0)
+    await wait_for(gate.is_full.is_set, outbox_dispatcher)
+    await wait_for(lambda: len(fast.system.told) == 30, outbox_dispatcher)
 
-    assert len(slow.system.told) == SHARE // 2
-    await asyncio.wait_for(courier.close(), LONG)
+    assert len(slow.system.told) == CONCURRENT_CALLS_PER_COMPANY // 2
+    await asyncio.wait_for(outbox_dispatcher.close(), LONG)
 
 
 async def test_a_mail_is_from_the_company_and_answers_go_where_it_says(open_salon):
@@ -331,9 +337,9 @@ async def test_a_mail_is_from_the_company_and_answers_go_where_it_says(open_salo
     await entered(salon, EMAIL)
     await salon.deliver()
 
-    [letter] = salon.mailbox.letters
-    assert str(letter["From"]).startswith("Salon Lumi\u00e8re <")
-    assert letter["Reply-To"] == "hello@salon.example"
+    [email] = salon.mailbox.emails
+    assert str(email["From"]).startswith("Salon Lumi\u00e8re <")
+    assert email["Reply-To"] == "hello@salon.example"
 
 
 async def test_a_template_that_hides_the_link_does_not_get_away_with_it(open_salon):
@@ -350,8 +356,8 @@ async def test_a_template_that_hides_the_link_does_not_get_away_with_it(open_sal
     await salon.change("UPDATE customers SET name = 'Bob' WHERE company_id = :company")
     await salon.deliver()
 
-    [letter] = salon.mailbox.letters
-    assert unsubscribe_token(letter)
+    [email] = salon.mailbox.emails
+    assert unsubscribe_token(email)
 
 
 async def test_a_customer_whose_address_is_none_has_no_address(open_salon):

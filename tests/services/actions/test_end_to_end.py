@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from journey_service.domain.actions.action import Wish
+from journey_service.domain.actions.action import ManualActionRequest
 from journey_service.domain.actions.records import ActionsWanted, CampaignsWanted, TasksWanted
 from journey_service.domain.actions.stage_actions import (
     DEFAULT_ACTIONS,
@@ -15,7 +15,7 @@ from journey_service.domain.actions.stage_actions import (
     Step,
 )
 from journey_service.domain.actions.templates import Template
-from journey_service.domain.events.records import Terms
+from journey_service.domain.events.records import BacktestSettings
 from journey_service.services.actions import delivery_log as actions
 from journey_service.services.actions import manual_actions, templates
 from journey_service.services.actions.campaigns import list_campaigns
@@ -23,8 +23,8 @@ from journey_service.services.actions.stage_actions import set_actions
 from journey_service.services.actions.tasks import list_tasks
 from journey_service.services.actions.unsubscribe import look_at, withdraw
 from journey_service.services.customers.privacy import anonymize_customer
-from journey_service.services.events.imports import read_history, run_import
-from journey_service.services.journeys import action_planning as agendas
+from journey_service.services.events.imports import run_import, stage_import
+from journey_service.services.journeys import action_planning as action_plans
 from journey_service.services.journeys.manual_changes import ManualMove, move
 from journey_service.services.journeys.reading import get_journey
 from journey_service.services.journeys.sweep import sweep_batch
@@ -50,7 +50,7 @@ async def open_salon(database, found_tenant):
 
 async def move_by_hand(salon, to_stage, key, customer=1):
     """A person moves a customer, however often they are in the way of rules."""
-    version = (await get_journey(salon.database, salon.id, customer)).standing.relationship.version
+    version = (await get_journey(salon.database, salon.id, customer)).stored.relationship.version
     await move(salon.database, salon.id, customer, ManualMove(to_stage, version, BY, key, is_repeatable=True))
 
 
@@ -158,7 +158,7 @@ async def test_whoever_never_comes_back_gets_all_four_steps_at_the_same_time_of_
 async def test_an_offer_of_long_ago_is_not_valid_for_longer_because_it_is_told_late(open_salon):
     salon = await open_salon()
     await lapsed(salon)
-    await advance(salon.database, salon.id, LAPSED + 80 * DAY, actor=BY, patience_seconds=None)
+    await advance(salon.database, salon.id, LAPSED + 80 * DAY, actor=BY, timeout_seconds=None)
     await salon.deliver()
 
     [offer] = salon.system.of_type("action.special_offer")
@@ -187,12 +187,12 @@ async def test_of_whoever_is_erased_nothing_leaves_the_house_any_more(open_salon
     salon = await open_salon()
     await lapsed(salon)
     await salon.until(LAPSED + DAY)
-    mails, messages = len(salon.mailbox.letters), len(salon.system.told)
+    mails, messages = len(salon.mailbox.emails), len(salon.system.told)
     await anonymize_customer(salon.database, salon.id, 1, by=BY)
     await salon.deliver()
     await salon.until(LAPSED + 200 * DAY)
 
-    assert (len(salon.mailbox.letters), len(salon.system.told)) == (mails, messages)
+    assert (len(salon.mailbox.emails), len(salon.system.told)) == (mails, messages)
     assert await campaign_log(salon) == [
         (0, "done", None),
         *((number, "cancelled", "erased") for number in (1, 2, 3)),
@@ -205,8 +205,8 @@ async def test_of_whoever_is_erased_nothing_leaves_the_house_any_more(open_salon
 async def test_what_was_let_go_and_not_yet_sent_stays_here_when_its_reader_is_erased(open_salon):
     salon = await open_salon()
     await lapsed(salon)
-    mails, messages = len(salon.mailbox.letters), len(salon.system.told)
-    await advance(salon.database, salon.id, LAPSED + 20 * DAY, actor=BY, patience_seconds=None)
+    mails, messages = len(salon.mailbox.emails), len(salon.system.told)
+    await advance(salon.database, salon.id, LAPSED + 20 * DAY, actor=BY, timeout_seconds=None)
     waiting = "state = 'pending' AND is_cleared"
     assert len(await salon.log(where=waiting)) == 2  # an sms and an offer
     # One is being sent, fails, and is to be tried again.
@@ -221,7 +221,7 @@ async def test_what_was_let_go_and_not_yet_sent_stays_here_when_its_reader_is_er
     )
     await salon.deliver()
 
-    assert (len(salon.mailbox.letters), len(salon.system.told)) == (mails, messages)
+    assert (len(salon.mailbox.emails), len(salon.system.told)) == (mails, messages)
     assert await salon.log("state", "reason", where="channel IN ('sms', 'offer')") == [
         ("cancelled", "erased"),
         ("cancelled", "erased"),
@@ -237,7 +237,7 @@ async def test_a_second_campaign_begins_thirty_days_after_the_end_of_the_first_a
     await salon.until(ended + 30 * DAY - timedelta(seconds=1))
     await move_by_hand(salon, "at_risk", "again")
     await salon.deliver()
-    early = (await get_journey(salon.database, salon.id, 1)).standing.relationship.version
+    early = (await get_journey(salon.database, salon.id, 1)).stored.relationship.version
 
     assert await campaign_log(salon, early - 1) == [
         (number, "cancelled", "campaign_pause") for number in range(4)
@@ -292,11 +292,11 @@ async def read_in(salon, terms, now):
     for customer in range(1, 5):
         await salon.database.run(
             salon.id,
-            lambda work, customer=customer: work.customers.put(
+            lambda uow, customer=customer: uow.customers.put(
                 customer, {"name": f"C{customer}", "email": f"c{customer}@reader.example", "consents": {}}
             ),
         )
-    found = await read_history(salon.database, salon.id, chunks(), actor=BY, terms=terms)
+    found = await stage_import(salon.database, salon.id, chunks(), actor=BY, terms=terms)
     assert await run_import(salon.database, salon.id, found.id)
     await salon.deliver()
 
@@ -305,12 +305,12 @@ async def read_in(salon, terms, now):
 async def test_history_sends_nothing(has_test_clock, open_salon):
     salon = await open_salon() if has_test_clock else await real_salon(open_salon)
     await salon.register("stage.changed", "customer.at_risk", "campaign.started", "task.created")
-    await read_in(salon, Terms(), await now_of(salon))
+    await read_in(salon, BacktestSettings(), await now_of(salon))
 
     assert await salon.log() == []
     assert await campaigns_of(salon) == []
     assert await tasks_of(salon) == []
-    assert salon.mailbox.letters == salon.system.told == []
+    assert salon.mailbox.emails == salon.system.told == []
     moved = await rows(
         salon.database, salon.id, "SELECT count(*) FROM journey_transitions WHERE company_id = :company"
     )
@@ -321,11 +321,14 @@ async def test_history_sends_nothing(has_test_clock, open_salon):
 async def test_history_that_is_to_run_actions_runs_those_of_the_last_day_only(has_test_clock, open_salon):
     salon = await open_salon(policy=NEVER_QUIET) if has_test_clock else await real_salon(open_salon)
     await salon.register("stage.changed")
-    await read_in(salon, Terms(runs_actions=True), await now_of(salon))
+    await read_in(salon, BacktestSettings(runs_actions=True), await now_of(salon))
 
-    told = {(news.data["customer_id"], news.data["to_stage"]) for news in salon.system.told}
+    told = {
+        (outbound_events.data["customer_id"], outbound_events.data["to_stage"])
+        for outbound_events in salon.system.told
+    }
     assert told == {(2, "prospect"), (2, "customer"), (3, "at_risk")}
-    readers = {letter["To"]: letter["Subject"] for letter in salon.mailbox.letters}
+    readers = {mail["To"]: mail["Subject"] for mail in salon.mailbox.emails}
     assert sorted(readers) == ["c2@reader.example", "c3@reader.example"]
     assert readers["c3@reader.example"] == MISSED
     stages = await rows(
@@ -341,7 +344,7 @@ async def test_history_that_is_to_run_actions_runs_those_of_the_last_day_only(ha
 async def test_history_up_to_a_past_instant_runs_no_actions_of_the_day_before_it(has_test_clock, open_salon):
     salon = await open_salon() if has_test_clock else await real_salon(open_salon)
     now = await now_of(salon) - 10 * DAY
-    await read_in(salon, Terms(until=now, runs_actions=True), now)
+    await read_in(salon, BacktestSettings(until=now, runs_actions=True), now)
 
     assert await salon.log() == []
 
@@ -401,7 +404,7 @@ async def lived(salon, steps, *, customers=16, seed=7, days=181):
     at = T0
     for when, customer, kind in [*sorted(told), (T0 + days * DAY, None, None)]:
         for stop in steps(at, when):
-            await advance(salon.database, salon.id, stop, actor=BY, patience_seconds=None)
+            await advance(salon.database, salon.id, stop, actor=BY, timeout_seconds=None)
         at = when
         if customer is not None:
             duration = 90 if kind == "call_received" else None
@@ -526,7 +529,7 @@ async def test_what_was_sent_long_before_the_clock_was_moved_counts_towards_the_
 
     policy = {"frequency_cap": 1, "frequency_cap_days": 7}
     assert await sent(await open_salon(policy=policy)) == [None, "capped", "capped", None]
-    monkeypatch.setattr(agendas, "EARLIEST", T0 + 53 * DAY)  # a week before the end
+    monkeypatch.setattr(action_plans, "EARLIEST", T0 + 53 * DAY)  # a week before the end
     with pytest.raises(AssertionError):
         assert await sent(await open_salon(policy=policy)) == [None, "capped", "capped", None]
     print("guard removed: detected")
@@ -570,12 +573,12 @@ async def test_whoever_moves_at_ten_in_the_evening_is_written_to_at_eight(open_s
     await salon.meet()
     await salon.visit(evening)
     await salon.deliver()
-    assert salon.mailbox.letters == []
+    assert salon.mailbox.emails == []
     assert [told.type for told in salon.system.told] == ["action.crm_update"]  # nobody is woken by that
 
     morning = datetime(2026, 1, 2, 7, tzinfo=UTC)
     await salon.until(morning - timedelta(seconds=1))
-    assert salon.mailbox.letters == []
+    assert salon.mailbox.emails == []
     await salon.until(morning)
     assert salon.mailbox.subjects == WELCOME
     mails = "channel = 'email'"
@@ -591,22 +594,22 @@ async def test_the_cap_is_over_all_actions_and_those_of_people_and_channels_do_n
     await salon.meet()
     await salon.visit(T0)
     await salon.until(T0 + DAY)
-    capped = await manual_actions.ask(salon.database, salon.id, 1, Wish(Channel.EMAIL), by=BY)
+    capped = await manual_actions.ask(salon.database, salon.id, 1, ManualActionRequest(Channel.EMAIL), by=BY)
     offer = await manual_actions.ask(
-        salon.database, salon.id, 1, Wish(Channel.OFFER, offer=(("title", "Tea"),)), by=BY
+        salon.database, salon.id, 1, ManualActionRequest(Channel.OFFER, offer=(("title", "Tea"),)), by=BY
     )
     await salon.until(T0 + 7 * DAY - timedelta(seconds=1))
-    again = await manual_actions.ask(salon.database, salon.id, 1, Wish(Channel.EMAIL), by=BY)
+    again = await manual_actions.ask(salon.database, salon.id, 1, ManualActionRequest(Channel.EMAIL), by=BY)
     await salon.until(T0 + 7 * DAY)
     free = await manual_actions.ask(
-        salon.database, salon.id, 1, Wish(Channel.EMAIL, note="Come and see us"), by=BY
+        salon.database, salon.id, 1, ManualActionRequest(Channel.EMAIL, note="Come and see us"), by=BY
     )
     await salon.deliver()
 
     assert [(each.state, each.reason) for each in (capped, again)] == [("cancelled", "capped")] * 2
     assert [(each.state, each.reason) for each in (offer, free)] == [("pending", None)] * 2
     assert salon.mailbox.subjects == sorted([*WELCOME, "A personal word from A test"])
-    assert "Come and see us" in body_of(salon.mailbox.letters[-1])
+    assert "Come and see us" in body_of(salon.mailbox.emails[-1])
     assert [told.data["offer"] for told in salon.system.of_type("action.special_offer")] == [{"title": "Tea"}]
 
 
@@ -616,9 +619,9 @@ async def test_the_link_at_the_end_of_a_mail_stops_the_next_one(open_salon):
     await salon.meet()
     await salon.visit(T0)
     await salon.deliver()
-    letter = salon.mailbox.letters[0]
-    token = unsubscribe_token(letter)
-    assert letter["List-Unsubscribe"] == f"<https://journey.example/api/v1/unsubscribe/{token}>"
+    mail = salon.mailbox.emails[0]
+    token = unsubscribe_token(mail)
+    assert mail["List-Unsubscribe"] == f"<https://journey.example/api/v1/unsubscribe/{token}>"
     assert not (await look_at(salon.database, token)).is_done
     assert (await withdraw(salon.database, token, address=None)).is_done
     await salon.until(LAPSED + 20 * DAY)
@@ -645,7 +648,7 @@ async def test_everybody_is_written_to_in_their_language_and_in_the_company_s_ow
         await salon.visit(T0, customer)
     await salon.deliver()
 
-    told = {(letter["To"], letter["Subject"]) for letter in salon.mailbox.letters}
+    told = {(mail["To"], mail["Subject"]) for mail in salon.mailbox.emails}
     feedback = {"en": "How was your visit?", "de": "Wie war Ihr Besuch bei uns?"}
     expected = [
         ("Ours", feedback["en"]),
@@ -660,9 +663,7 @@ async def test_everybody_is_written_to_in_their_language_and_in_the_company_s_ow
         for customer, subjects in enumerate(expected, start=1)
         for subject in subjects
     }
-    [first] = [
-        letter for letter in salon.mailbox.letters if letter["Subject"] == "Ours" and "1@" in letter["To"]
-    ]
+    [first] = [mail for mail in salon.mailbox.emails if mail["Subject"] == "Ours" and "1@" in mail["To"]]
     assert body_of(first).startswith("Hi Ada. https://journey.example/")
 
 

@@ -9,13 +9,13 @@ import pytest
 
 from journey_service.domain.actions.action import NewsType
 from journey_service.domain.events.event import Event
-from journey_service.repositories.actions.outbound_events import News
-from journey_service.services.actions import event_stream as feed
+from journey_service.repositories.actions.outbound_events import OutboundEvent
+from journey_service.services.actions import event_stream as stream
 from journey_service.services.actions.dispatcher import publish, publish_due
-from journey_service.services.actions.event_stream import Feed
+from journey_service.services.actions.event_stream import EventStream
 from journey_service.services.customers.privacy import anonymize_customer
 from journey_service.services.events.ingest import ingest
-from journey_service.services.journeys import transaction as desk
+from journey_service.services.journeys import transaction as context
 from journey_service.services.operations.test_clock import advance
 from ledger import rows
 from services.local_servers import BY, LONG, Quarter, opening
@@ -34,7 +34,7 @@ async def open_salon(database, found_tenant):
 
 
 async def read(salon, after=0, limit=1_000):
-    return await salon.database.run(salon.id, lambda work: work.news.after(after, limit=limit))
+    return await salon.database.run(salon.id, lambda uow: uow.outbound_events.after(after, limit=limit))
 
 
 async def pages(followed, count):
@@ -95,7 +95,7 @@ async def test_positions_have_no_gaps_and_whoever_reads_by_them_misses_nothing(o
         while not is_over.is_set():
             await publish(salon.database, salon.id)
 
-    async def watch():
+    async def company_metrics():
         while not is_over.is_set() or await read(salon, seen[-1].position if seen else 0):
             seen.extend(await read(salon, seen[-1].position if seen else 0, limit=7))
 
@@ -106,7 +106,7 @@ async def test_positions_have_no_gaps_and_whoever_reads_by_them_misses_nothing(o
         is_over.set()
 
     async with asyncio.timeout(LONG):
-        await asyncio.gather(all_write(), put_in_order(), put_in_order(), watch())
+        await asyncio.gather(all_write(), put_in_order(), put_in_order(), company_metrics())
 
     assert [item.position for item in seen] == list(range(1, len(seen) + 1))
     everything = await rows(
@@ -128,10 +128,12 @@ async def _one_late(salon, look):
     seen = await look(salon, None)
     written, may_end = asyncio.Event(), asyncio.Event()
 
-    async def late(work):
-        docket = await desk.load(work, [1])
-        docket.find(1).happen(Event("tests", "late", 1, "call_received", T0, call_duration=90), docket.now)
-        await desk.write(work, docket)
+    async def late(uow):
+        transaction = await context.load(uow, [1])
+        transaction.find(1).apply_event(
+            Event("tests", "late", 1, "call_received", T0, call_duration=90), transaction.now
+        )
+        await context.write(uow, transaction)
         written.set()
         await may_end.wait()
 
@@ -190,7 +192,9 @@ async def test_each_endpoint_is_told_what_it_takes_and_of_its_own_company_only(o
     await other.meet(8)
     await other.deliver()
 
-    told = [(news.type, news.data.get("to_stage")) for news in mine.system.told]
+    told = [
+        (outbound_events.type, outbound_events.data.get("to_stage")) for outbound_events in mine.system.told
+    ]
     assert sorted(told, key=str) == sorted(
         [
             *((CHANGED, stage) for stage in ("prospect", "customer", "at_risk")),
@@ -200,12 +204,18 @@ async def test_each_endpoint_is_told_what_it_takes_and_of_its_own_company_only(o
         ],
         key=str,
     )
-    assert {news.data["customer_id"] for news in mine.system.told} == {7}
-    assert [(news.type, news.data["customer_id"]) for news in other.system.told] == [(CHANGED, 8)]
+    assert {outbound_events.data["customer_id"] for outbound_events in mine.system.told} == {7}
+    assert [
+        (outbound_events.type, outbound_events.data["customer_id"]) for outbound_events in other.system.told
+    ] == [(CHANGED, 8)]
     by_endpoint = await deliveries(mine, "a.name", "a.endpoint_id")
     assert {name for name, endpoint in by_endpoint if endpoint == changes} == {CHANGED}
     assert not await read(other, 1)
-    [task] = [news for news in mine.system.told if news.data.get("name") == "notify_account_manager"]
+    [task] = [
+        outbound_events
+        for outbound_events in mine.system.told
+        if outbound_events.data.get("name") == "notify_account_manager"
+    ]
     assert (task.data["title"], task.data["stage"]) == ("A customer is at risk", "at_risk")
 
 
@@ -213,14 +223,14 @@ async def test_news_are_published_of_every_company_that_has_any_even_if_one_fail
     ill, well = [await open_salon() for _ in range(2)]
     for salon in (ill, well):
         await salon.meet()
-    publish_one = News.publish
+    publish_one = OutboundEvent.publish
 
-    async def failing(news, **options):
-        if news._company_id == ill.id:
+    async def failing(outbound_events, **options):
+        if outbound_events._company_id == ill.id:
             raise ZeroDivisionError
-        return await publish_one(news, **options)
+        return await publish_one(outbound_events, **options)
 
-    monkeypatch.setattr(News, "publish", failing)
+    monkeypatch.setattr(OutboundEvent, "publish", failing)
     quarter = Quarter(ill.database, frozenset((ill.id, well.id)))
     assert await publish_due(quarter) == 1
     monkeypatch.undo()
@@ -239,12 +249,12 @@ async def test_of_whoever_was_erased_nobody_is_told(open_salon):
     await anonymize_customer(salon.database, salon.id, 1, by=BY)
     await salon.until(T0 + DAY)
 
-    assert {news.data["customer_id"] for news in salon.system.told} == {2}
+    assert {outbound_events.data["customer_id"] for outbound_events in salon.system.told} == {2}
     assert {item.customer_id for item in await read(salon)} == {2}
     assert {(state, reason) for state, reason, customer in await deliveries(salon) if customer != 2} == {
         ("cancelled", "erased")
     }
-    async with aclosing(Feed(salon.database, look_seconds=0.01).follow(salon.id, 0)) as followed:
+    async with aclosing(EventStream(salon.database, look_seconds=0.01).follow(salon.id, 0)) as followed:
         assert {item.customer_id for item in await anext(followed)} == {2}
 
 
@@ -252,7 +262,7 @@ async def test_where_nothing_leaves_the_house_it_is_written_down_what_would_have
     salon = await open_salon(deliver=False)
     await salon.register(*EVERYTHING)
     await salon.meet()
-    await advance(salon.database, salon.id, T0 + DAY, actor=BY, patience_seconds=None)
+    await advance(salon.database, salon.id, T0 + DAY, actor=BY, timeout_seconds=None)
     await salon.tell("call_received", T0 + DAY, call_duration=90)
     await salon.deliver()
 
@@ -272,11 +282,11 @@ async def told_of(salon, customers):
 @pytest.fixture
 def quick(database):
     """A feed that looks often."""
-    return Feed(database, look_seconds=0.01)
+    return EventStream(database, look_seconds=0.01)
 
 
 async def test_a_stream_goes_on_from_any_position(open_salon, quick, monkeypatch):
-    monkeypatch.setattr(feed, "PAGE", 3)
+    monkeypatch.setattr(stream, "PAGE", 3)
     salon = await open_salon()
     await told_of(salon, range(1, 11))
     await publish(salon.database, salon.id)
@@ -321,7 +331,7 @@ async def test_a_stream_whose_end_nobody_is_told_of_waits_for_more_like_any_othe
     await anonymize_customer(salon.database, salon.id, 2, by=BY)
     looked = 0
 
-    class Counting(Feed):
+    class Counting(EventStream):
         async def _read(self, company_id, position):
             nonlocal looked
             looked += 1

@@ -6,26 +6,26 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from journey_service.domain.actions.action import Wish
+from journey_service.domain.actions.action import ManualActionRequest
 from journey_service.domain.actions.delivery import JITTER, LONGEST_RETRY_AFTER, RETRY_AFTER
 from journey_service.domain.actions.errors import ActionNotDeadError
 from journey_service.domain.actions.stage_actions import Channel, StageAction, Step
 from journey_service.domain.actions.templates import Template
 from journey_service.domain.events.event import Event
-from journey_service.gateways.http_client import Outgoing
+from journey_service.gateways.http_client import HttpClient
 from journey_service.gateways.webhooks import Webhooks
 from journey_service.repositories.actions import outbox as outbox_rows
 from journey_service.repositories.actions.outbox import Outbox, Outcome
 from journey_service.services.actions import dispatcher as delivery
 from journey_service.services.actions.delivery_log import get_action, retry_action
-from journey_service.services.actions.dispatcher import SHARE, Post
+from journey_service.services.actions.dispatcher import CONCURRENT_CALLS_PER_COMPANY, MessageSenders
 from journey_service.services.actions.manual_actions import ask
-from journey_service.services.actions.outbound_messages import Lease, take
+from journey_service.services.actions.outbound_messages import Lease, claim_due
 from journey_service.services.actions.stage_actions import set_actions
 from journey_service.services.actions.templates import add_template
 from journey_service.services.actions.webhook_endpoints import get_endpoint
 from journey_service.services.customers.privacy import anonymize_customer
-from journey_service.services.journeys import transaction as desk
+from journey_service.services.journeys import transaction as context
 from ledger import journeys, rows
 from services.local_servers import BY, LINKS, LONG, Gate, accept, always, opening
 
@@ -60,19 +60,22 @@ async def entered(salon, *steps, customers=1):
 async def take_all(salon, token, *, seconds=60.0):
     """What a worker takes; the ids, once that is committed."""
 
-    async def unit(work):
-        return await take(
-            work, Lease(token, seconds), channels=CHANNELS, limit=50, links=LINKS, has_mailer=True
+    async def unit(uow):
+        return await claim_due(
+            uow, Lease(token, seconds), channels=CHANNELS, limit=50, links=LINKS, has_mailer=True
         )
 
-    return sorted(parcel.id for parcel in (await salon.database.run(salon.id, unit)).parcels)
+    return sorted(
+        outbound_message.id
+        for outbound_message in (await salon.database.run(salon.id, unit)).outbound_messages
+    )
 
 
 async def finish(salon, token, *ids, state="done"):
     """Whose outcomes are kept that somebody writes down."""
     at = await now_of(salon)
     outcomes = {id_: Outcome(state, at, 0.0) for id_ in ids}
-    return sorted(await salon.database.run(salon.id, lambda work: work.outbox.finish(token, outcomes)))
+    return sorted(await salon.database.run(salon.id, lambda uow: uow.outbox.finish(token, outcomes)))
 
 
 async def expire(salon):
@@ -135,21 +138,25 @@ async def _moved_and_failed(salon):
     """A transaction that moves a customer, and then comes to nothing: the moves, actions and news that are left."""
     now = await now_of(salon)
 
-    async def unit(work):
-        docket = await desk.load(work, [1])
-        journey = docket.find(1)
-        journey.happen(Event("tests", "late", 1, "call_received", now, call_duration=90), docket.now)
-        await desk.write(work, docket)
-        planned = await work._connection.execute(
-            text("SELECT count(*) FROM journey_actions WHERE company_id = :id"), {"id": work.company_id}
+    async def unit(uow):
+        transaction = await context.load(uow, [1])
+        journey = transaction.find(1)
+        journey.apply_event(
+            Event("tests", "late", 1, "call_received", now, call_duration=90), transaction.now
+        )
+        await context.write(uow, transaction)
+        planned = await uow._connection.execute(
+            text("SELECT count(*) FROM journey_actions WHERE company_id = :id"), {"id": uow.company_id}
         )
         assert planned.scalar_one() == 1
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         await salon.database.run(salon.id, unit)
-    news = await rows(salon.database, salon.id, "SELECT type FROM journey_news WHERE company_id = :company")
-    return len((await journeys(salon.database, salon.id))[1]) - 1, await salon.log(), len(news) - 1
+    outbound_events = await rows(
+        salon.database, salon.id, "SELECT type FROM journey_news WHERE company_id = :company"
+    )
+    return len((await journeys(salon.database, salon.id))[1]) - 1, await salon.log(), len(outbound_events) - 1
 
 
 async def test_of_a_transaction_that_fails_neither_the_move_nor_what_it_calls_for_is_kept(open_salon):
@@ -164,12 +171,12 @@ async def test_of_a_transaction_that_fails_neither_the_move_nor_what_it_calls_fo
 async def test_planned_in_a_transaction_of_its_own_an_action_would_outlive_the_move(open_salon, monkeypatch):
     salon = await open_salon()
     await _about_to_move(salon)
-    follow = desk.follow
+    follow = context.follow
 
-    async def apart(work, *told, **options):
-        return await salon.database.run(work.company_id, lambda other: follow(other, *told, **options))
+    async def apart(uow, *told, **options):
+        return await salon.database.run(uow.company_id, lambda other: follow(other, *told, **options))
 
-    monkeypatch.setattr(desk, "follow", apart)
+    monkeypatch.setattr(context, "follow", apart)
     with pytest.raises(AssertionError):
         assert await _moved_and_failed(salon) == (0, [], 0)
     print("guard removed: detected")
@@ -182,12 +189,12 @@ async def test_two_workers_looking_at_once_do_everything_once(open_salon):
     salon = await open_salon()
     await salon.register()
     await entered(salon, SMS, EMAIL, OFFER, TASK, customers=40)
-    couriers = [salon.courier() for _ in range(2)]
+    couriers = [salon.outbox_dispatcher() for _ in range(2)]
     async with asyncio.timeout(LONG):
-        await asyncio.gather(*(courier.drain() for courier in couriers))
+        await asyncio.gather(*(outbox_dispatcher.drain() for outbox_dispatcher in couriers))
 
     ids = [told.id for told in salon.system.told]
-    mails = [letter["Message-ID"] for letter in salon.mailbox.letters]
+    mails = [email["Message-ID"] for email in salon.mailbox.emails]
     assert (len(ids), len(mails)) == (80, 40)
     assert (len(set(ids)), len(set(mails))) == (80, 40)
     assert set(await states(salon)) == {("done", None)}
@@ -241,13 +248,13 @@ async def _slow_and_fast(salon):
     await expire(salon)
     assert await take_all(salon, "fast") == [id_]
 
-    renewed = await salon.database.run(salon.id, lambda work: work.outbox.renew([id_], "slow", 60.0))
+    renewed = await salon.database.run(salon.id, lambda uow: uow.outbox.renew([id_], "slow", 60.0))
     assert renewed == set()
     assert await finish(salon, "slow", id_) == []
     assert await finish(salon, "slow", id_, state="dead") == []
-    await salon.database.run(salon.id, lambda work: work.outbox.release([id_], "slow"))
+    await salon.database.run(salon.id, lambda uow: uow.outbox.release([id_], "slow"))
     at = await now_of(salon)
-    await salon.database.run(salon.id, lambda work: work.outbox.cancel([id_], "slow", "erased", at))
+    await salon.database.run(salon.id, lambda uow: uow.outbox.cancel([id_], "slow", "erased", at))
     assert await states(salon) == [("leased", None)]
 
     assert await finish(salon, "fast", id_) == [id_]
@@ -279,8 +286,8 @@ async def test_without_the_token_whoever_was_away_would_change_it(guard, open_sa
 async def test_whoever_wakes_up_too_late_does_not_begin_to_send(open_salon):
     salon = await open_salon()
     await entered(salon, EMAIL, customers=2)
-    courier = salon.courier()
-    keep = delivery._Round._keep
+    outbox_dispatcher = salon.outbox_dispatcher()
+    keep = delivery._PollingLoop._keep
 
     async def asleep(round_, ids):
         await expire(salon)
@@ -288,13 +295,13 @@ async def test_whoever_wakes_up_too_late_does_not_begin_to_send(open_salon):
         return await keep(round_, ids)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(delivery._Round, "_keep", asleep)
-        await courier.drain()
-    assert salon.mailbox.letters == []
+        patched.setattr(delivery._PollingLoop, "_keep", asleep)
+        await outbox_dispatcher.drain()
+    assert salon.mailbox.emails == []
     assert await states(salon) == [("leased", None)] * 2
     await expire(salon)
     await salon.deliver()
-    assert len(salon.mailbox.letters) == 2
+    assert len(salon.mailbox.emails) == 2
 
 
 # ---- given back
@@ -307,25 +314,25 @@ async def test_whoever_stops_gives_back_what_is_not_sent_without_counting_an_att
     salon = await open_salon()
     await salon.register()
     await entered(salon, SMS, customers=25)
-    gate = salon.system.answer = Gate(SHARE)
-    courier = salon.courier(grace_seconds=LONG if ends_in_time else 0.0)
-    await courier.look()
+    gate = salon.system.answer = Gate(CONCURRENT_CALLS_PER_COMPANY)
+    outbox_dispatcher = salon.outbox_dispatcher(grace_seconds=LONG if ends_in_time else 0.0)
+    await outbox_dispatcher.poll()
     await asyncio.wait_for(gate.is_full.wait(), LONG)
-    closing = asyncio.create_task(courier.close())
+    closing = asyncio.create_task(outbox_dispatcher.close())
     if ends_in_time:
-        while not courier.is_stopping:
+        while not outbox_dispatcher.is_stopping:
             await asyncio.sleep(0)
         gate.is_open.set()
     await asyncio.wait_for(closing, LONG)
 
-    sent = SHARE if ends_in_time else 0
+    sent = CONCURRENT_CALLS_PER_COMPANY if ends_in_time else 0
     found = await salon.log("state", "attempts", "lease_token")
     assert sorted(found) == [("done", 1, None)] * sent + [("pending", 0, None)] * (25 - sent)
     gate.is_open.set()
     await salon.deliver()
     assert await states(salon) == [("done", None)] * 25
     assert len({told.id for told in salon.system.told}) == 25
-    assert len(salon.system.told) == 25 if ends_in_time else 25 + SHARE
+    assert len(salon.system.told) == 25 if ends_in_time else 25 + CONCURRENT_CALLS_PER_COMPANY
 
 
 # ---- tried again
@@ -342,7 +349,9 @@ async def test_what_fails_is_tried_again_on_schedule_and_is_dead_in_the_end(open
         await salon.deliver()
         assert len(salon.system.told) == number
         await come_due(salon)
-    assert (await ask(salon.database, salon.id, 1, Wish(Channel.OFFER), by=BY)).reason == "capped"
+    assert (
+        await ask(salon.database, salon.id, 1, ManualActionRequest(Channel.OFFER), by=BY)
+    ).reason == "capped"
     await salon.deliver()
 
     id_ = await id_of(salon, "offer' AND name = 'do_0")
@@ -355,7 +364,9 @@ async def test_what_fails_is_tried_again_on_schedule_and_is_dead_in_the_end(open
     assert len({(told.id, told.headers["idempotency-key"], told.body) for told in salon.system.told}) == 1
     assert dead.action.finished_at is not None
     # What came to nothing takes nobody's place.
-    assert (await ask(salon.database, salon.id, 1, Wish(Channel.OFFER), by=BY)).state == "pending"
+    assert (
+        await ask(salon.database, salon.id, 1, ManualActionRequest(Channel.OFFER), by=BY)
+    ).state == "pending"
 
 
 async def test_what_is_dead_is_tried_again_when_somebody_wishes_so_and_nothing_else_is(open_salon):
@@ -557,7 +568,7 @@ async def test_a_message_to_where_none_may_go_is_dead_at_once(open_salon):
     salon = await open_salon()
     await salon.register()
     await entered(salon, SMS)
-    salon.post = Post(Webhooks(Outgoing()), salon.post.mailer, LINKS)
+    salon.post = MessageSenders(Webhooks(HttpClient()), salon.post.mailer, LINKS)
     await salon.deliver()
 
     [(state, attempts, error)] = await salon.log("state", "attempts", "last_error")
@@ -569,7 +580,7 @@ async def test_a_message_to_where_none_may_go_is_dead_at_once(open_salon):
 async def test_what_there_is_no_way_for_is_cancelled_and_says_so(open_salon):
     salon = await open_salon()
     await entered(salon, SMS, EMAIL, OFFER, TASK)
-    salon.post = Post(salon.post.messenger, None, LINKS)
+    salon.post = MessageSenders(salon.post.messenger, None, LINKS)
     await salon.deliver()
 
     assert await states(salon) == [
@@ -658,8 +669,8 @@ async def test_whoever_is_held_by_another_is_left_and_seen_to_later(open_salon):
     await entered(salon, EMAIL, customers=3)
     held, seen_to = asyncio.Event(), asyncio.Event()
 
-    async def hold(work):
-        await desk.load(work, [2])
+    async def hold(uow):
+        await context.load(uow, [2])
         held.set()
         await seen_to.wait()
 

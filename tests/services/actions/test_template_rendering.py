@@ -73,14 +73,14 @@ def text_of(source, values=None):
     return render(sms(source), values or {}).text
 
 
-def faults_of(template, work=check):
+def errors_of(template, action=check):
     with pytest.raises(InvalidInputError) as caught:
-        work(template)
+        action(template)
     return [(fault.pointer, fault.message) for fault in caught.value.faults]
 
 
 def fault_of(source):
-    [(pointer, message)] = faults_of(sms(source))
+    [(pointer, message)] = errors_of(sms(source))
     assert pointer == "/text"
     return message
 
@@ -132,13 +132,13 @@ def test_a_built_in_text_message_is_a_single_one_for_a_name_of_twenty_letters(te
 
 @pytest.mark.parametrize("template", BUILT_IN["personal_email"], ids=named)
 def test_what_a_person_writes_is_the_letter(template):
-    standing = render(template, {"unsubscribe_url": "u"}).text
+    stored = render(template, {"unsubscribe_url": "u"}).text
 
     sent = render(template, {"unsubscribe_url": "u", "note": "See you <soon>?\nYours"})
 
     assert "See you <soon>?\nYours" in sent.text
     assert "See you &lt;soon&gt;?<br />\nYours" in sent.html
-    assert standing.splitlines()[2] not in sent.text
+    assert stored.splitlines()[2] not in sent.text
 
 
 def test_an_offer_tells_what_is_known_of_it():
@@ -312,7 +312,7 @@ LONG = "{% for i in (1..900) %}" + "x" * 300 + "{% endfor %}"
 )
 def test_a_template_that_would_not_end_is_refused_by_check_and_by_render(source, message):
     assert fault_of(source) == f"line 1: {message}"
-    assert faults_of(email(html=source), preview) == [("/html", f"line 1: {message}")]
+    assert errors_of(email(html=source), preview) == [("/html", f"line 1: {message}")]
 
 
 @pytest.mark.parametrize("source", [SQUARE, DOUBLING, CHAIN, CAPTURES, SEARCHES, LONG])
@@ -429,13 +429,13 @@ def test_a_template_may_have_variables_of_its_own():
 def test_an_email_without_a_way_out_is_refused(part):
     message = "must always show {{ unsubscribe_url }}"
 
-    assert faults_of(email(part)) == [("/text", message)]
-    assert faults_of(email(html=part)) == [("/html", message)]
+    assert errors_of(email(part)) == [("/text", message)]
+    assert errors_of(email(html=part)) == [("/html", message)]
     check(sms("Hello"))
 
 
 def test_a_subject_that_says_nothing_is_refused():
-    assert faults_of(email(subject="{{ note | remove: note }}")) == [("/subject", "says nothing")]
+    assert errors_of(email(subject="{{ note | remove: note }}")) == [("/subject", "says nothing")]
 
 
 def test_what_fails_for_customers_of_whom_nothing_is_known_is_refused():
@@ -448,7 +448,7 @@ def test_what_fails_for_customers_of_whom_nothing_is_known_is_refused():
 
 
 def test_every_part_is_checked():
-    assert [pointer for pointer, _ in faults_of(email("{{", subject="{{", html="{{"))] == [
+    assert [pointer for pointer, _ in errors_of(email("{{", subject="{{", html="{{"))] == [
         "/subject",
         "/text",
         "/html",
@@ -459,9 +459,9 @@ def test_every_part_is_checked():
 @given(st.lists(tokens, max_size=25).map("".join))
 def test_whatever_is_written_is_rendered_or_refused(source):
     """Whatever else came out would be an error of ours."""
-    for work in (check, preview):
+    for uow in (check, preview):
         with suppress(InvalidInputError):
-            work(email(source, html=source))
+            uow(email(source, html=source))
 
 
 def test_a_preview_takes_what_it_is_given_and_keeps_the_rest():

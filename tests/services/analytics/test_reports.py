@@ -10,27 +10,28 @@ from graphlib import TopologicalSorter
 from zoneinfo import ZoneInfo
 
 import pytest
+from oracle.metrics import SnapshotMetrics, percentile, share, tenths
 
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.analytics.date_ranges import Period, Range
-from journey_service.domain.analytics.flows import drawn
+from journey_service.domain.analytics.flows import acyclic_flows
 from journey_service.domain.analytics.records import Page, RiskPage
 from journey_service.domain.analytics.risk_bands import BANDS
 from journey_service.domain.analytics.rollups import reached_by
 from journey_service.domain.errors import JourneyServiceError, UnavailableError
 from journey_service.domain.events.event import Event
 from journey_service.domain.journeys.relationship import Activation, Motion
-from journey_service.domain.stages.changes import draw_up
+from journey_service.domain.stages.changes import build_draft
 from journey_service.domain.stages.stage_map import DEFAULT_STAGES
 from journey_service.repositories.analytics.drilldown import RISK_SORTS
 from journey_service.repositories.analytics.rollups import Rollups
 from journey_service.services.analytics import automation, funnels, overview
 from journey_service.services.analytics import cohorts as outcomes
 from journey_service.services.analytics import drilldown as counted
-from journey_service.services.analytics import overview as figures
+from journey_service.services.analytics import overview as metrics
 from journey_service.services.analytics import time_in_stage as visits
 from journey_service.services.analytics.drilldown import Became, CohortStepAsked, Outcome
-from journey_service.services.analytics.rollups import tighten
+from journey_service.services.analytics.rollups import merge_rollups
 from journey_service.services.customers.privacy import anonymize_customer
 from journey_service.services.customers.profiles import put_customer
 from journey_service.services.events.ingest import ingest
@@ -39,7 +40,6 @@ from journey_service.services.operations.reconciliation import reconcile
 from journey_service.services.operations.test_clock import advance
 from journey_service.services.stages.stage_maps import Request, change_map
 from ledger import rows
-from oracle.figures import Figures, percentile, share, tenths
 from services.oracle_rows import literal
 
 T0 = datetime(2026, 1, 20, 12, tzinfo=UTC)
@@ -77,9 +77,11 @@ class Story:
         self.at = T0
         self._number = 0
 
-    async def happen(self, steps: int) -> None:
+    async def apply_event(self, steps: int) -> None:
         for _ in range(steps):
-            what = self.chance.choices((self.tell, self.by_hand, self.wait, self.erase), (6, 3, 4, 0.4))[0]
+            what = self.chance.choices(
+                (self.tell, self.manual_action, self.wait, self.erase), (6, 3, 4, 0.4)
+            )[0]
             await what()
 
     async def tell(self) -> None:
@@ -101,7 +103,7 @@ class Story:
             )
         await ingest(self.database, self.id, told)
 
-    async def by_hand(self) -> None:
+    async def manual_action(self) -> None:
         """Somebody is moved, wherever the map has stages."""
         found = await rows(
             self.database,
@@ -141,7 +143,7 @@ class Story:
     async def redraw(self, name: str, activation: Activation) -> None:
         """The map is changed."""
         drawn, remap = MAPS[name]
-        edit = partial(draw_up, raw=drawn, remap=remap, pointer="/stages")
+        edit = partial(build_draft, raw=drawn, remap=remap, pointer="/stages")
         await change_map(self.database, self.id, edit, Request(None, activation, BY, None))
 
 
@@ -184,7 +186,7 @@ def ids(customers):
     return set(found)
 
 
-def ranges(told: Figures, chance: random.Random):
+def ranges(told: SnapshotMetrics, chance: random.Random):
     """Ranges that end today and others, long and short."""
     first = min((told.day(move.at) for move in told.moves), default=told.today)
     paid = [one for one in told.events if one.amount and one.type in MONEY]
@@ -201,7 +203,9 @@ def ranges(told: Figures, chance: random.Random):
     yield Range(None, moved, moved), moved, moved
 
 
-async def check(database, company_id: int, chance: random.Random, told: Figures | None = None) -> None:
+async def check(
+    database, company_id: int, chance: random.Random, told: SnapshotMetrics | None = None
+) -> None:
     """Everything that is answered is what the literal reading says."""
     told = await literal(database, company_id) if told is None else told
     await check_now(database, company_id, told)
@@ -218,20 +222,20 @@ async def check(database, company_id: int, chance: random.Random, told: Figures 
 
 def unframed(found):
     """A figure without the instant of the database that it was told at."""
-    return replace(found, frame=None)
+    return replace(found, query=None)
 
 
 async def check_portal(database, company_id):
     """The dashboard is made of the same figures, and what it draws of the flows has no cycle."""
     for period in Period:
-        found = await figures.get_portal(database, company_id, period)
+        found = await metrics.get_portal(database, company_id, period)
         asked = Range(period)
-        assert unframed(found.overview) == unframed(await figures.get_overview(database, company_id, asked))
+        assert unframed(found.overview) == unframed(await metrics.get_overview(database, company_id, asked))
         assert unframed(found.funnel) == unframed(await funnels.get_funnel(database, company_id, asked))
         assert unframed(found.flows) == unframed(await funnels.get_flows(database, company_id, asked))
         assert unframed(found.times) == unframed(await visits.get_time_in_stage(database, company_id, asked))
-        links = drawn(found.flows.frame.stage_map, found.flows.ways)
-        assert [count for _, _, count in links] == [way.moves for way in found.flows.ways]
+        links = acyclic_flows(found.flows.query.stage_map, found.flows.flows)
+        assert [count for _, _, count in links] == [way.moves for way in found.flows.flows]
         graph: dict[str, set[str]] = {}
         for source, target, _ in links:
             graph.setdefault(target, set()).add(source)
@@ -274,7 +278,7 @@ async def check_risk_lists(database, company_id, told):
         assert keys == sorted(keys, reverse=sort.startswith("-"))
         for one in [*at_risk, *churning]:
             row = known[one.found.customer_id]
-            assert (one.predicted_day, one.sample) == told.predicted(row)
+            assert (one.predicted_churn_date, one.sample) == told.predicted(row)
             last = row.last_appointment_at
             assert one.days_inactive == (None if last is None else max(0, (told.now - last) // DAY))
             types = ["personal_call"] * (row.risk > Decimal("0.8"))
@@ -283,9 +287,9 @@ async def check_risk_lists(database, company_id, told):
 
 
 async def check_overview(database, company_id, told, asked, first, last):
-    found = await figures.get_overview(database, company_id, asked)
+    found = await metrics.get_overview(database, company_id, asked)
     now = told.distribution()
-    assert tuple(found.frame.days) == (first, last)
+    assert tuple(found.query.days) == (first, last)
     assert found.total == len(told.customers)
     assert found.at_risk == (len(now[told.risk[0].key]) if told.risk else 0)
     assert found.vips == len(now[told.progress[-1].key])
@@ -372,7 +376,7 @@ async def check_cohort(database, company_id, told, asked, first, last, window):
 async def check_flows(database, company_id, told, asked, first, last):
     found = await funnels.get_flows(database, company_id, asked)
     expected = told.flows(first, last)
-    assert {(way.from_stage, way.to_stage): (way.moves, way.customers) for way in found.ways} == {
+    assert {(way.from_stage, way.to_stage): (way.moves, way.customers) for way in found.flows} == {
         way: (sum(customers.values()), len(customers)) for way, customers in expected.items()
     }
     for way, customers in list(expected.items())[:4]:
@@ -463,7 +467,7 @@ async def test_figures_are_what_a_literal_reading_of_the_ledgers_says(
 ):
     tenant = await found_tenant(test_clock=T0, timezone=zone, policy={"revenue_source": source})
     story = Story(database, tenant.id, seed)
-    await story.happen(25)
+    await story.apply_event(25)
     await check(database, tenant.id, story.chance)
     for name, activation in (
         ("reordered", Activation.FUTURE_ONLY),
@@ -472,11 +476,11 @@ async def test_figures_are_what_a_literal_reading_of_the_ledgers_says(
         ("fewer", Activation.FUTURE_ONLY),
     ):
         await story.redraw(name, activation)
-        await story.happen(10)
+        await story.apply_event(10)
     await check(database, tenant.id, story.chance)
-    await tighten(database, tenant.id)
+    await merge_rollups(database, tenant.id)
     await story.redraw("risk archived", Activation.CURRENT_WITH_ACTIONS)
-    await story.happen(8)
+    await story.apply_event(8)
     await check(database, tenant.id, story.chance)
 
 
@@ -488,17 +492,17 @@ async def busy(database, found_tenant):
     """A company where everything has happened, and nobody changes anything."""
     tenant = await found_tenant(test_clock=T0, timezone="Europe/Berlin")
     story = Story(database, tenant.id, 11)
-    await story.happen(30)
+    await story.apply_event(30)
     return tenant
 
 
-def without_one(told: Figures, chance: random.Random) -> Figures:
+def without_one(told: SnapshotMetrics, chance: random.Random) -> SnapshotMetrics:
     """One customer's last move never happened."""
     last = chance.choice([moves[-1] for moves in told.by_customer().values() if len(moves) > 1])
     return replace(told, moves=[move for move in told.moves if move is not last])
 
 
-def two_days_later(told: Figures, chance: random.Random) -> Figures:
+def two_days_later(told: SnapshotMetrics, chance: random.Random) -> SnapshotMetrics:
     """A customer's moves were two days later."""
     late = chance.choice(told.moves).customer
     moves = [
@@ -510,20 +514,20 @@ def two_days_later(told: Figures, chance: random.Random) -> Figures:
     return replace(told, moves=moves)
 
 
-def by_rules_alone(told: Figures, chance: random.Random) -> Figures:
+def by_rules_alone(told: SnapshotMetrics, chance: random.Random) -> SnapshotMetrics:
     """A move up was the service's own."""
     up = chance.choice([move for move in told.moves if move.from_stage and told.is_entry(move)])
     moves = [replace(move, trigger_type="system") if move is up else move for move in told.moves]
     return replace(told, moves=moves)
 
 
-def one_visit_less(told: Figures, chance: random.Random) -> Figures:
+def one_visit_less(told: SnapshotMetrics, chance: random.Random) -> SnapshotMetrics:
     """A paid visit never happened."""
     paid = chance.choice([one for one in told.events if one.type == "appointment_completed" and one.amount])
     return replace(told, events=[one for one in told.events if one is not paid])
 
 
-def riskier(told: Figures, chance: random.Random) -> Figures:
+def riskier(told: SnapshotMetrics, chance: random.Random) -> SnapshotMetrics:
     """Somebody is at a higher risk."""
     calm = chance.choice([one for one in told.customers if one.risk < Decimal("0.3")])
     return replace(
@@ -532,7 +536,7 @@ def riskier(told: Figures, chance: random.Random) -> Figures:
     )
 
 
-def elsewhere(told: Figures, chance: random.Random) -> Figures:
+def elsewhere(told: SnapshotMetrics, chance: random.Random) -> SnapshotMetrics:
     """The days of the company are those of another place."""
     return replace(told, zone=ZoneInfo("Pacific/Kiritimati"))
 
@@ -553,7 +557,7 @@ async def test_a_ledger_that_is_not_quite_the_same_gives_other_figures(database,
 async def test_sums_that_are_off_by_one_are_noticed(database, found_tenant, kind):
     tenant = await found_tenant(test_clock=T0)
     story = Story(database, tenant.id, 12)
-    await story.happen(12)
+    await story.apply_event(12)
     await check(database, tenant.id, random.Random(5))
     changed = await rows(
         database,
@@ -575,13 +579,13 @@ async def test_sums_that_are_off_by_one_are_noticed(database, found_tenant, kind
 async def every_figure(database, company_id):
     """All that is told of a company, as comparable values."""
     asked = Range(Period.YEAR)
-    overview = await figures.get_overview(database, company_id, asked)
+    overview = await metrics.get_overview(database, company_id, asked)
     cohort = await funnels.get_cohort_funnel(database, company_id, asked, window_days=30)
     return [
         unframed(overview),
         (await funnels.get_funnel(database, company_id, asked)).steps,
         cohort.steps,
-        (await funnels.get_flows(database, company_id, asked)).ways,
+        (await funnels.get_flows(database, company_id, asked)).flows,
         (await visits.get_time_in_stage(database, company_id, asked)).stages,
         (await visits.get_conversions(database, company_id, asked)).stages,
         (await overview.get_risks(database, company_id)).bands,
@@ -592,7 +596,7 @@ async def every_figure(database, company_id):
 async def test_figures_stay_the_same_when_everybody_is_erased(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
     story = Story(database, tenant.id, 21, customers=8)
-    await story.happen(20)
+    await story.apply_event(20)
     before = await every_figure(database, tenant.id)
 
     for row in await rows(
@@ -607,21 +611,21 @@ async def test_figures_stay_the_same_when_everybody_is_erased(database, found_te
 async def test_figures_stay_the_same_when_sums_are_added_up_or_counted_anew(database, found_tenant):
     tenant = await found_tenant(test_clock=T0, timezone="America/New_York")
     story = Story(database, tenant.id, 22)
-    await story.happen(15)
-    loose = await every_figure(database, tenant.id)
+    await story.apply_event(15)
+    unmerged = await every_figure(database, tenant.id)
 
-    await tighten(database, tenant.id)
+    await merge_rollups(database, tenant.id)
     tight = await every_figure(database, tenant.id)
     await recount(database, tenant.id)
 
-    assert loose == tight == await every_figure(database, tenant.id)
+    assert unmerged == tight == await every_figure(database, tenant.id)
 
 
 async def recount(database, company_id):
-    async def unit(work):
-        desk = await work.companies.desk()
-        await work.rollups.count_anew(
-            desk.company.map_version, desk.company.timezone, reached_by(desk.rulebook.stage_map)
+    async def unit(uow):
+        context = await uow.companies.context()
+        await uow.rollups.rebuild_rollups(
+            context.company.map_version, context.company.timezone, reached_by(context.rulebook.stage_map)
         )
 
     await database.run(company_id, unit)
@@ -669,9 +673,9 @@ async def test_days_are_those_of_the_service_whatever_the_database_knows_of_time
     assert (await reconcile(database, tenant.id)).agrees
     before = await every_figure(database, tenant.id)
 
-    async def anew(work) -> None:
-        desk = await work.companies.desk()
-        await work.rollups.count_anew(1, "America/Vancouver", reached_by(desk.rulebook.stage_map))
+    async def anew(uow) -> None:
+        context = await uow.companies.context()
+        await uow.rollups.rebuild_rollups(1, "America/Vancouver", reached_by(context.rulebook.stage_map))
 
     await database.run(tenant.id, anew)
 
@@ -679,7 +683,7 @@ async def test_days_are_those_of_the_service_whatever_the_database_knows_of_time
     assert (await reconcile(database, tenant.id)).agrees
 
 
-@pytest.mark.parametrize("get", [figures.get_overview, funnels.get_flows, visits.get_time_in_stage])
+@pytest.mark.parametrize("get", [metrics.get_overview, funnels.get_flows, visits.get_time_in_stage])
 async def test_a_figure_is_of_one_instant_while_others_write(get, database, found_tenant, monkeypatch):
     tenant = await found_tenant(test_clock=T0)
     await ingest(database, tenant.id, [Event("t", "1", 1, "appointment_completed", T0, 100)])
@@ -725,7 +729,7 @@ async def test_a_funnel_is_that_of_the_ledger_until_sums_are_counted_by_the_new_
     assert await rows(database, tenant.id, spoilt)
     assert await every_figure(database, tenant.id) != told
 
-    await database.run(tenant.id, lambda work: work.rollups.set_counted(2))
+    await database.run(tenant.id, lambda uow: uow.rollups.set_counted(2))
 
     assert await every_figure(database, tenant.id) == told
 
@@ -733,13 +737,13 @@ async def test_a_funnel_is_that_of_the_ledger_until_sums_are_counted_by_the_new_
 async def test_a_map_of_the_order_that_is_yet_to_be_counted_is_not_counted_either(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
     await put_customer(database, tenant.id, 1, {"name": "Ada"}, consents={}, by=BY)
-    await database.run(tenant.id, lambda work: work.rollups.set_counted(7))
+    await database.run(tenant.id, lambda uow: uow.rollups.set_counted(7))
     spoilt = (
         "UPDATE journey_rollups SET number = 7 WHERE company_id = :company AND kind = 'reach' RETURNING id"
     )
     assert await rows(database, tenant.id, spoilt)
 
-    edit = partial(draw_up, raw=stages(lead={"name": "Caller"}), remap={}, pointer="/stages")
+    edit = partial(build_draft, raw=stages(lead={"name": "Caller"}), remap={}, pointer="/stages")
     await change_map(database, tenant.id, edit, Request(None, Activation.FUTURE_ONLY, BY, None))
 
     funnel = await funnels.get_funnel(database, tenant.id, Range())
@@ -749,10 +753,10 @@ async def test_a_map_of_the_order_that_is_yet_to_be_counted_is_not_counted_eithe
 async def test_figures_are_not_told_from_sums_that_nobody_has_counted(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
     await put_customer(database, tenant.id, 1, {"name": "Ada"}, consents={}, by=BY)
-    await database.run(tenant.id, lambda work: work.rollups.set_counted(0))
+    await database.run(tenant.id, lambda uow: uow.rollups.set_counted(0))
 
     for get in (
-        figures.get_overview,
+        metrics.get_overview,
         funnels.get_funnel,
         funnels.get_flows,
         visits.get_time_in_stage,
@@ -761,7 +765,7 @@ async def test_figures_are_not_told_from_sums_that_nobody_has_counted(database, 
         with pytest.raises(UnavailableError, match="being counted"):
             await get(database, tenant.id, Range())
     with pytest.raises(UnavailableError, match="being counted"):
-        await figures.get_portal(database, tenant.id, Period.MONTH)
+        await metrics.get_portal(database, tenant.id, Period.MONTH)
     [told] = [
         number
         for stage, number in (await overview.get_distribution(database, tenant.id, None)).stages

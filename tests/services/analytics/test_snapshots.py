@@ -14,13 +14,13 @@ from journey_service.domain.companies.policy import parse_policy, policy_to_json
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.events.event import Event
 from journey_service.services.analytics.snapshots import get_metrics, queue_rebuild
-from journey_service.services.companies.settings import Wish, change_policy, get_policy
-from journey_service.services.events.imports import read_history, run_import
+from journey_service.services.companies.settings import PolicyUpdate, change_policy, get_policy
+from journey_service.services.events.imports import run_import, stage_import
 from journey_service.services.events.ingest import ingest
-from journey_service.services.job_registry import KINDS
+from journey_service.services.job_registry import JOB_HANDLERS
 from journey_service.services.jobs import get_job, run_job
 from journey_service.services.operations.health import Status, examine
-from journey_service.services.operations.nightly import begin_night
+from journey_service.services.operations.nightly import start_nightly_run
 from journey_service.services.operations.reconciliation import reconcile
 from journey_service.services.operations.test_clock import advance
 from ledger import rows
@@ -118,7 +118,7 @@ async def told(database, company_id: int, chance: random.Random, now: datetime, 
 async def rebuilt(database, company_id: int, first: date, last: date) -> None:
     """Have days rebuilt from the ledgers."""
     job_id = await queue_rebuild(database, company_id, first, last, actor=BY)
-    assert await run_job(database, company_id, job_id, KINDS)
+    assert await run_job(database, company_id, job_id, JOB_HANDLERS)
     assert (await get_job(database, company_id, job_id)).status == "done"
 
 
@@ -133,10 +133,10 @@ async def test_every_day_is_what_the_ledgers_say_and_comes_out_the_same_from_the
     for _ in range(12):
         await told(database, tenant.id, chance, now, 6)
         now += chance.choice((1, 3, 30)) * DAY
-        await advance(database, tenant.id, now, actor=BY, patience_seconds=None)
+        await advance(database, tenant.id, now, actor=BY, timeout_seconds=None)
     taken = await stored(database, tenant.id)
-    by_hand = await expected(database, tenant.id, zone)
-    assert {place: row[:4] for place, row in taken.items()} == by_hand
+    manual_action = await expected(database, tenant.id, zone)
+    assert {place: row[:4] for place, row in taken.items()} == manual_action
     days = {day for day, _ in taken}
     assert max(days) == now.date() - DAY or zone != "UTC"
     assert len(days) == (max(days) - min(days)).days + 1
@@ -150,9 +150,9 @@ async def test_advancing_at_once_and_night_by_night_write_the_same_snapshots(dat
     at_once, nightly = await found_tenant(test_clock=T0), await found_tenant(test_clock=T0)
     for tenant in (at_once, nightly):
         await told(database, tenant.id, random.Random(5), T0, 25)
-    await advance(database, at_once.id, T0 + 100 * DAY, actor=BY, patience_seconds=None)
+    await advance(database, at_once.id, T0 + 100 * DAY, actor=BY, timeout_seconds=None)
     for days in range(1, 101):
-        await advance(database, nightly.id, T0 + days * DAY, actor=BY, patience_seconds=None)
+        await advance(database, nightly.id, T0 + days * DAY, actor=BY, timeout_seconds=None)
     one, other = await stored(database, at_once.id), await stored(database, nightly.id)
     assert {place: row[:4] for place, row in one.items()} == {place: row[:4] for place, row in other.items()}
     assert {row[4] for row in one.values()} == {1}
@@ -175,9 +175,9 @@ async def test_a_late_event_rewrites_its_day_and_no_other(database, found_tenant
 async def test_the_nightly_run_takes_the_day_that_has_ended(database, found_tenant):
     tenant = await found_tenant(test_clock=T0, timezone="Europe/Berlin")
     await ingest(database, tenant.id, [visit(1, 1, T0)])
-    await database.run(tenant.id, lambda work: work.companies.set_clock(T0 + DAY))
-    job_id = await begin_night(database, tenant.id)
-    assert await run_job(database, tenant.id, job_id, KINDS)
+    await database.run(tenant.id, lambda uow: uow.companies.set_clock(T0 + DAY))
+    job_id = await start_nightly_run(database, tenant.id)
+    assert await run_job(database, tenant.id, job_id, JOB_HANDLERS)
     taken = await stored(database, tenant.id)
     assert {day for day, _ in taken} == {FIRST}
     assert len(taken) == 7, "stages without customers have a row as well"
@@ -193,7 +193,7 @@ async def test_an_import_builds_the_snapshots_of_the_days_it_tells_of(database, 
         yield b"customer_id,event_type,occurred_at,amount\n"
         yield b"1,appointment_completed,2026-01-01T10:00:00Z,20\n2,appointment_completed,2026-01-03T10:00:00Z,5\n"
 
-    found = await read_history(database, tenant.id, chunks(), actor=BY)
+    found = await stage_import(database, tenant.id, chunks(), actor=BY)
     assert await run_import(database, tenant.id, found.id)
     taken = await stored(database, tenant.id)
     assert {place: row[:4] for place, row in taken.items()} == await expected(database, tenant.id)
@@ -226,7 +226,7 @@ async def test_another_source_of_revenue_is_revenue_on_every_day(database, found
     await advance(database, tenant.id, T0 + DAY, actor=BY)
     policy = await get_policy(database, tenant.id)
     other = parse_policy({**policy_to_json(policy), "revenue_source": "payments"})
-    await change_policy(database, tenant.id, Wish(other, BY))
+    await change_policy(database, tenant.id, PolicyUpdate(other, BY))
     await advance(database, tenant.id, T0 + 2 * DAY, actor=BY)
     assert (await stored(database, tenant.id))[FIRST, "customer"][3:] == (7, 2)
 
@@ -280,7 +280,7 @@ async def test_snapshots_that_do_not_add_up_are_an_error_and_a_failed_check(data
         database, tenant.id, "SELECT id FROM jobs WHERE company_id = :company AND kind = 'check_metrics'"
     )
     with pytest.raises(Exception, match="2 days of stages"):
-        await run_job(database, tenant.id, job_id, KINDS)
+        await run_job(database, tenant.id, job_id, JOB_HANDLERS)
     assert await metrics_status() is Status.FAILED
     await rebuilt(database, tenant.id, FIRST, FIRST + DAY)
     assert await metrics_status() is Status.OK
@@ -308,7 +308,7 @@ async def test_metrics_are_shown_in_the_order_of_days_and_stages(database, found
     assert [one.stage for one, _ in shown.snapshots][:3] == ["prospect", "lead", "customer"]
     assert len(shown.snapshots) == 21
     one = await get_metrics(database, tenant.id, Range(None, FIRST, FIRST), "customer")
-    assert [(each.day, stage.name, each.figures.customers) for each, stage in one.snapshots] == [
+    assert [(each.day, stage.name, each.metrics.customers) for each, stage in one.snapshots] == [
         (FIRST, "Customer", 1)
     ]
     week = await get_metrics(database, tenant.id, Range(Period.WEEK), None)
@@ -370,13 +370,13 @@ async def checked(database, company_id: int) -> None:
         company_id,
         "SELECT id FROM jobs WHERE company_id = :company AND kind = 'check_metrics' AND status = 'queued'",
     )
-    await run_job(database, company_id, job_id, KINDS)
+    await run_job(database, company_id, job_id, JOB_HANDLERS)
 
 
 async def test_a_day_of_more_money_than_one_customer_may_have_is_told(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
     most = 99_999_999_999
     await ingest(database, tenant.id, [visit(n, n, T0, most) for n in range(1, 1_003)])
-    await advance(database, tenant.id, T0 + DAY, actor=BY, patience_seconds=None)
+    await advance(database, tenant.id, T0 + DAY, actor=BY, timeout_seconds=None)
     money = sum(row[3] for row in (await stored(database, tenant.id)).values())
     assert money == Decimal(most) * 1_002 / 100

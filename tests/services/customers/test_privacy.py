@@ -12,20 +12,20 @@ import pytest
 from conftest import ERASURE_KEY
 from dumps import dump, dump_redis
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.actions.action import Wish
+from journey_service.domain.actions.action import PolicyUpdate
 from journey_service.domain.actions.stage_actions import Channel
 from journey_service.domain.customers.errors import CustomerErasedError, CustomerNotFoundError
-from journey_service.domain.customers.personal_data import REGISTER, Kind
+from journey_service.domain.customers.personal_data import REGISTER, JobHandler
 from journey_service.domain.errors import UnavailableError
 from journey_service.domain.events.event import Event
-from journey_service.domain.events.records import Terms
+from journey_service.domain.events.records import BacktestSettings
 from journey_service.domain.journeys.relationship import Activation
-from journey_service.domain.stages.changes import draw_up
+from journey_service.domain.stages.changes import build_draft
 from journey_service.domain.stages.stage_map import stage_map_to_json
 from journey_service.repositories.customers import personal_data as personal
 from journey_service.repositories.database import Database
 from journey_service.repositories.tables import metadata
-from journey_service.services.access.audit import note_presence
+from journey_service.services.access.audit import record_operator_access
 from journey_service.services.actions.manual_actions import ask
 from journey_service.services.analytics import overview
 from journey_service.services.customers.privacy import (
@@ -35,13 +35,13 @@ from journey_service.services.customers.privacy import (
     reapply_erasures,
 )
 from journey_service.services.customers.profiles import put_customer
-from journey_service.services.events.imports import get_import, read_history, run_import
+from journey_service.services.events.imports import get_import, run_import, stage_import
 from journey_service.services.events.ingest import ingest
-from journey_service.services.job_registry import KINDS
+from journey_service.services.job_registry import JOB_HANDLERS
 from journey_service.services.jobs import get_job, run_job
 from journey_service.services.journeys import manual_changes, reading
 from journey_service.services.journeys.rescoring import queue_rescore
-from journey_service.services.operations.nightly import begin_night
+from journey_service.services.operations.nightly import start_nightly_run
 from journey_service.services.operations.test_clock import advance
 from journey_service.services.stages.backtests import BACKTEST, Span, backtest
 from journey_service.services.stages.backtests import queue as queue_backtest
@@ -73,7 +73,7 @@ def visit(customer: int, number: int, at: datetime, *, note: str | None = None) 
 
 def _drawn(stage_map):
     """The map as it is, drawn anew."""
-    return draw_up(stage_map, raw=stage_map_to_json(stage_map), remap={}, pointer="/stages")
+    return build_draft(stage_map, raw=stage_map_to_json(stage_map), remap={}, pointer="/stages")
 
 
 async def marked(database, servers, company_id: int, who: int = WHO) -> None:
@@ -91,10 +91,10 @@ async def marked(database, servers, company_id: int, who: int = WHO) -> None:
     told[1] = told[1]._replace(source="mark-source: hers alone")
     await ingest(database, company_id, told)
     seen = await reading.get_journey(database, company_id, who)
-    version = seen.standing.relationship.version
+    version = seen.stored.relationship.version
     lapse = manual_changes.ManualMove("at_risk", version, BY, "lapse", is_repeatable=True)
     await manual_changes.move(database, company_id, who, lapse)
-    call = Wish(Channel.CALL, title="mark-title", note="mark-note", request_key="mark-request_key")
+    call = PolicyUpdate(Channel.CALL, title="mark-title", note="mark-note", request_key="mark-request_key")
     await ask(database, company_id, who, call, by=BY)
     version += 1
     move = manual_changes.ManualMove(
@@ -104,7 +104,10 @@ async def marked(database, servers, company_id: int, who: int = WHO) -> None:
     notes = {"notes": "mark-notes", "metadata": {"deep": ["mark-metadata"]}}
     await manual_changes.annotate(database, company_id, who, notes, version=version + 1, by=BY)
     await run_job(
-        database, company_id, await queue_rescore(database, company_id, actor=BY, customer_ids=[who]), KINDS
+        database,
+        company_id,
+        await queue_rescore(database, company_id, actor=BY, customer_ids=[who]),
+        JOB_HANDLERS,
     )
     await queue_rescore(database, company_id, actor=BY, customer_ids=[who, 1])  # left for later
     await preview(database, company_id, _drawn, based_on=None, activation=Activation.CURRENT_SILENT, actor=BY)
@@ -120,7 +123,7 @@ async def marked(database, servers, company_id: int, who: int = WHO) -> None:
     async def chunks():
         yield text.encode()
 
-    await read_history(database, company_id, chunks(), actor=BY, terms=Terms(T0))
+    await stage_import(database, company_id, chunks(), actor=BY, terms=BacktestSettings(T0))
     await _look_at_the_customer(database, company_id, who)
     await _mark_every_column(servers, company_id, who)
 
@@ -130,8 +133,8 @@ async def _look_at_the_customer(database, company_id: int, who: int) -> None:
     operator = Actor(
         "key:op", is_operator=True, reason=f"Mark-Name, {who}, has complained", request_id=f"r-{who}"
     )
-    await note_presence(database, company_id, "list_customers", by=operator)
-    await note_presence(database, company_id, "get_customer", by=operator, customer_id=who)
+    await record_operator_access(database, company_id, "list_customers", by=operator)
+    await record_operator_access(database, company_id, "get_customer", by=operator, customer_id=who)
 
 
 async def _mark_every_column(servers, company_id: int, who: int) -> None:
@@ -156,7 +159,7 @@ async def _mark_every_column(servers, company_id: int, who: int) -> None:
             if key is None:
                 continue
             for column, kind in columns.items():
-                if kind not in (Kind.IDENTITY, Kind.TEXT):
+                if kind not in (JobHandler.IDENTITY, JobHandler.TEXT):
                     continue
                 value = _mark_for(table, column)
                 done = await connection.execute(
@@ -214,7 +217,7 @@ async def test_nothing_that_says_who_somebody_is_stays_anywhere(database, server
     personal_tables = {
         table
         for table, columns in REGISTER.items()
-        if set(columns.values()) - {Kind.NOT, Kind.FACT, Kind.MIXED} or table == "jobs"
+        if set(columns.values()) - {JobHandler.NOT, JobHandler.FACT, JobHandler.MIXED} or table == "jobs"
     }
     assert personal_tables <= tables
 
@@ -265,13 +268,13 @@ async def test_what_an_export_hands_out_is_everything_that_an_erasure_takes(data
 
     handed_out = str(dict(export.tables))
     for table, columns in REGISTER.items():
-        if Kind.ID in columns.values() or "relationship_id" in columns:
+        if JobHandler.ID in columns.values() or "relationship_id" in columns:
             assert export.tables[table], table
             assert set(export.tables[table][0]) == {
-                column for column, kind in columns.items() if kind not in (Kind.NOT, Kind.MIXED)
+                column for column, kind in columns.items() if kind not in (JobHandler.NOT, JobHandler.MIXED)
             }
             for column, kind in columns.items():
-                if kind in (Kind.IDENTITY, Kind.TEXT):
+                if kind in (JobHandler.IDENTITY, JobHandler.TEXT):
                     assert (
                         str(NUMBER_MARK) in handed_out
                         if column == "performed_by"
@@ -350,7 +353,7 @@ async def test_figures_are_the_same_after_an_erasure_and_go_on_as_if_nobody_had_
     assert await _figures(database, erased.id) == before == await _figures(database, untouched.id)
 
     for tenant in (erased, untouched):
-        await advance(database, tenant.id, T0 + 200 * DAY, actor=BY, patience_seconds=None)
+        await advance(database, tenant.id, T0 + 200 * DAY, actor=BY, timeout_seconds=None)
 
     later = await _figures(database, untouched.id)
     assert later != before
@@ -383,14 +386,14 @@ async def test_what_is_told_of_an_erased_customer_is_ignored_for_ever(database, 
     async def chunks():
         yield f"customer_id,occurred_at,event_type,amount\n{lines}1,2025-11-01,appointment_completed,5\n".encode()
 
-    found = await read_history(database, tenant.id, chunks(), actor=BY, terms=Terms(T0))
+    found = await stage_import(database, tenant.id, chunks(), actor=BY, terms=BacktestSettings(T0))
     await run_import(database, tenant.id, found.id)
     done = await get_import(database, tenant.id, found.id)
     assert (done.status, done.applied, done.erased, done.done) == ("done", 1, ERASED, ERASED + 1)
 
-    await database.run(tenant.id, lambda work: work.companies.set_clock(T0 + 20 * DAY))
-    night = await begin_night(database, tenant.id)
-    await run_job(database, tenant.id, night, KINDS)
+    await database.run(tenant.id, lambda uow: uow.companies.set_clock(T0 + 20 * DAY))
+    night = await start_nightly_run(database, tenant.id)
+    await run_job(database, tenant.id, night, JOB_HANDLERS)
     with pytest.raises(CustomerErasedError):
         await put_customer(database, tenant.id, WHO, {"name": "mark-name"}, consents={}, by=BY)
     with pytest.raises(CustomerNotFoundError):
@@ -470,7 +473,7 @@ async def test_what_a_job_under_way_knew_of_an_erased_customer_is_not_in_what_it
 ):
     tenant = await found_tenant(test_clock=T0)
     await ingest(database, tenant.id, [visit(WHO, 1, T0 - 50 * DAY), visit(2, 1, T0 - 50 * DAY)])
-    errand = await queue_backtest(
+    inline_job = await queue_backtest(
         database,
         tenant.id,
         _drawn,
@@ -478,17 +481,17 @@ async def test_what_a_job_under_way_knew_of_an_erased_customer_is_not_in_what_it
         based_on=None,
         actor=BY,
     )
-    kinds = dict(KINDS)
+    kinds = dict(JOB_HANDLERS)
 
     async def interrupted(run):
-        await KINDS[BACKTEST](run)
+        await JOB_HANDLERS[BACKTEST](run)
         await anonymize_customer(database, tenant.id, WHO, by=BY)
 
     kinds[BACKTEST] = interrupted
-    assert await run_job(database, tenant.id, errand.job.id, kinds)
+    assert await run_job(database, tenant.id, inline_job.job.id, kinds)
 
     assert str(WHO) not in await dump(servers, tenant.id)
-    done = await get_job(database, tenant.id, errand.job.id)
+    done = await get_job(database, tenant.id, inline_job.job.id)
     assert "'customer_id': 2" in str(done.result)
 
 
@@ -582,7 +585,7 @@ async def test_what_was_said_of_others_stays_in_the_audit_log(database, found_te
     }
     for request, (reason, _) in said.items():
         operator = Actor("key:op", is_operator=True, reason=reason, request_id=request)
-        await note_presence(database, tenant.id, "list_customers", by=operator)
+        await record_operator_access(database, tenant.id, "list_customers", by=operator)
 
     await anonymize_customer(database, tenant.id, 5, by=BY)
 

@@ -16,20 +16,20 @@ from itertools import groupby
 from pathlib import Path
 
 import pytest
+from oracle.metrics import SnapshotMetrics, percentile, tenths
 
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.analytics.date_ranges import Range
 from journey_service.domain.events.event import Event
 from journey_service.domain.events.parsing import line_id
-from journey_service.domain.events.records import Terms
+from journey_service.domain.events.records import ImportOptions
 from journey_service.services.analytics import funnels
 from journey_service.services.analytics import time_in_stage as visits
-from journey_service.services.events.imports import get_import, read_history, run_import
+from journey_service.services.events.imports import get_import, run_import, stage_import
 from journey_service.services.events.ingest import ingest
 from journey_service.services.journeys import manual_changes
 from journey_service.services.operations.reconciliation import reconcile
 from ledger import faults, journeys, rows
-from oracle.figures import Figures, percentile, tenths
 from oracle.literal import Literal, LiteralEvent, history
 from services.oracle_rows import literal
 
@@ -52,8 +52,8 @@ async def _import(database, company_id: int, file: Path, until: datetime):
             while chunk := stream.read(65_536):
                 yield chunk
 
-    found = await read_history(
-        database, company_id, chunks(), actor=Actor("tests"), is_gzip=True, terms=Terms(until)
+    found = await stage_import(
+        database, company_id, chunks(), actor=Actor("tests"), is_gzip=True, terms=ImportOptions(until)
     )
     assert await run_import(database, company_id, found.id)
     return await get_import(database, company_id, found.id)
@@ -114,7 +114,7 @@ def _told(value: object) -> str:
     return "none" if value is None else str(value)
 
 
-async def _figures(database, company_id: int, name: str, told: Figures) -> list[str]:
+async def _figures(database, company_id: int, name: str, told: SnapshotMetrics) -> list[str]:
     """Funnel, flows and time in stage over the whole history, as tables; each is what the literal reading says."""
     first, last = min(told.day(move.at) for move in told.moves), (ENDS[name] + LATER[-1] * DAY).date()
     asked = Range(None, first, last)
@@ -131,7 +131,7 @@ async def _figures(database, company_id: int, name: str, told: Figures) -> list[
         f"| {step.stage.key} | {step.customers} | {step.percentage} | {step.conversion_rate} | {step.returned} |"
         for step in funnel.steps
     ]
-    flows, ways = (await funnels.get_flows(database, company_id, asked)).ways, told.flows(first, last)
+    flows, ways = (await funnels.get_flows(database, company_id, asked)).flows, told.flows(first, last)
     assert {(way.from_stage, way.to_stage): (way.moves, way.customers) for way in flows} == {
         way: (customers.total(), len(customers)) for way, customers in ways.items()
     }

@@ -19,14 +19,14 @@ from journey_service.domain.events.parsing import line_id
 from journey_service.domain.journeys.errors import NotPinnedError, StageConflictError, StaleVersionError
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.stages.stage_map import DEFAULT_STAGES
-from journey_service.services.events.imports import read_history, run_import
+from journey_service.services.events.imports import run_import, stage_import
 from journey_service.services.events.ingest import Outcome, Status, ingest
-from journey_service.services.job_registry import KINDS
+from journey_service.services.job_registry import JOB_HANDLERS
 from journey_service.services.jobs import run_job
 from journey_service.services.journeys import evaluation, manual_changes, rescoring
 from journey_service.services.journeys.sweep import Sweeper, sweep_batch
 from journey_service.services.operations import test_clock as clock
-from journey_service.services.operations.nightly import begin_night
+from journey_service.services.operations.nightly import start_nightly_run
 from ledger import faults, journeys, rows
 from oracle.literal import (
     Facts,
@@ -106,7 +106,7 @@ KINDS_OF_EVENT = (
 
 async def set_clock(database, company_id: int, at: datetime) -> None:
     """Let time pass and nothing else: what falls due waits for whoever comes."""
-    await database.run(company_id, lambda work: work.companies.set_clock(at))
+    await database.run(company_id, lambda uow: uow.companies.set_clock(at))
 
 
 async def stored_scores(database, company_id: int) -> dict[int, tuple[int, int, datetime]]:
@@ -285,7 +285,7 @@ class Story:
         job_id = await evaluation.queue_evaluation(
             self.database, self.company_id, actor=Actor("tests"), customer_ids=self._named()
         )
-        assert await run_job(self.database, self.company_id, job_id, KINDS)
+        assert await run_job(self.database, self.company_id, job_id, JOB_HANDLERS)
 
     async def rescore(self) -> None:
         named = self._named()
@@ -296,7 +296,7 @@ class Story:
             customer_ids=named,
             chunk=self.chance.choice((1, 3, 500)),
         )
-        assert await run_job(self.database, self.company_id, job_id, KINDS)
+        assert await run_job(self.database, self.company_id, job_id, JOB_HANDLERS)
         if named is None:
             self.scored_at = self.now
 
@@ -306,9 +306,9 @@ class Story:
     async def sweep_some(self) -> None:
         await sweep_batch(self.database, self.company_id, limit=self.chance.randint(1, 3))
 
-    async def begin_night(self) -> None:
+    async def start_nightly_run(self) -> None:
         """A night is begun; who does it may come much later."""
-        job_id = await begin_night(self.database, self.company_id)
+        job_id = await start_nightly_run(self.database, self.company_id)
         if job_id is not None:
             self.waiting.append(job_id)
             night = night_at(latest_night(self.now, self.zone), self.zone)
@@ -317,16 +317,16 @@ class Story:
     async def run_waiting(self) -> None:
         self.chance.shuffle(self.waiting)
         while self.waiting:
-            assert await run_job(self.database, self.company_id, self.waiting.pop(), KINDS)
+            assert await run_job(self.database, self.company_id, self.waiting.pop(), JOB_HANDLERS)
 
     async def night(self) -> None:
-        await self.begin_night()
+        await self.start_nightly_run()
         await self.run_waiting()
 
     async def advance(self) -> None:
         before, self.now = self.now, self.now + self.span()
         done = await clock.advance(
-            self.database, self.company_id, self.now, actor=Actor("tests"), patience_seconds=None
+            self.database, self.company_id, self.now, actor=Actor("tests"), timeout_seconds=None
         )
         assert (done.now, done.job.status) == (self.now, "done")
         nights = list(nights_between(before, self.now, self.zone))
@@ -390,7 +390,7 @@ STEPS: Sequence[Callable[[Story], Awaitable[None]]] = (
     *(Story.tell_late,) * 2,
     *(Story.pass_by,) * 5,
     *(Story.advance,) * 2,
-    *(Story.sweep, Story.sweep_some, Story.night, Story.begin_night, Story.run_waiting),
+    *(Story.sweep, Story.sweep_some, Story.night, Story.start_nightly_run, Story.run_waiting),
     *(Story.rescore, Story.evaluate, Story.evaluate_in_bulk, Story.move, Story.pin, Story.unpin),
 )
 
@@ -450,27 +450,27 @@ async def test_deciding_at_the_time_of_the_sweep_instead_of_the_due_instant_woul
         if due is not None and due <= until:
             journey.evaluate(until)
 
-    monkeypatch.setattr(Journey, "bring_to", when_found)
+    monkeypatch.setattr(Journey, "advance_to", when_found)
     assert await _is_seen(database, found_tenant)
 
 
 async def test_telling_without_deciding_what_was_due_before_would_be_seen(
     database, found_tenant, monkeypatch
 ):
-    careful = Journey.happen
+    careful = Journey.apply_event
 
     def careless(journey: Journey, event: Event, now: datetime):
         with monkeypatch.context() as patched:
-            patched.setattr(Journey, "bring_to", lambda *_: None)
+            patched.setattr(Journey, "advance_to", lambda *_: None)
             return careful(journey, event, now)
 
-    monkeypatch.setattr(Journey, "happen", careless)
+    monkeypatch.setattr(Journey, "apply_event", careless)
     assert await _is_seen(database, found_tenant)
 
 
 async def test_a_night_that_decides_but_scores_nobody_would_be_seen(database, found_tenant, monkeypatch):
     async def forgotten(run, as_of: datetime) -> None:
-        await database.run(run.company_id, lambda work: work.companies.set_scored(as_of))
+        await database.run(run.company_id, lambda uow: uow.companies.set_scored(as_of))
 
     monkeypatch.setattr(rescoring, "score_company", forgotten)
     monkeypatch.setattr(clock, "score_company", forgotten)
@@ -482,7 +482,7 @@ async def test_a_night_that_decides_but_scores_nobody_would_be_seen(database, fo
 
 async def _everything_at_once(story: Story, at: datetime) -> None:
     """Move the clock in one call."""
-    await clock.advance(story.database, story.company_id, at, actor=Actor("tests"), patience_seconds=None)
+    await clock.advance(story.database, story.company_id, at, actor=Actor("tests"), timeout_seconds=None)
 
 
 async def _night_by_night(story: Story, at: datetime) -> None:
@@ -530,7 +530,7 @@ async def _imported(story: Story, told: Sequence[tuple[int, LiteralEvent]], end:
             yield f"{customer},{said.type},{said.occurred_at.isoformat()},{said.amount},{duration}\n".encode()
 
     await set_clock(story.database, story.company_id, end)
-    found = await read_history(story.database, story.company_id, chunks(), actor=Actor("tests"))
+    found = await stage_import(story.database, story.company_id, chunks(), actor=Actor("tests"))
     assert await run_import(story.database, story.company_id, found.id)
 
 

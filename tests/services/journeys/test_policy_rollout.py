@@ -23,15 +23,15 @@ from journey_service.domain.journeys import scoring
 from journey_service.domain.journeys.engine import decide
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Activation
-from journey_service.domain.stages.changes import amend, draw_up
+from journey_service.domain.stages.changes import build_draft, edit_stage
 from journey_service.domain.stages.stage_map import DEFAULT_STAGES
 from journey_service.repositories.journeys.relationships import COLUMNS, to_standing
 from journey_service.services.companies import settings
-from journey_service.services.companies.provisioning import get_desk
-from journey_service.services.companies.settings import Wish, change_policy
+from journey_service.services.companies.provisioning import get_company_context
+from journey_service.services.companies.settings import PolicyUpdate, change_policy
 from journey_service.services.events.ingest import ingest
-from journey_service.services.job_registry import KINDS
-from journey_service.services.jobs import LeaseLostError, Run, get_job, run_job
+from journey_service.services.job_registry import JOB_HANDLERS
+from journey_service.services.jobs import JobRun, LeaseLostError, get_job, run_job
 from journey_service.services.journeys import policy_rollout as policies
 from journey_service.services.journeys import stage_map_rollout as adoption
 from journey_service.services.journeys.rescoring import queue_rescore
@@ -61,7 +61,7 @@ ME = Actor("key:me")
 
 
 async def put(database, company_id, policy: CompanyPolicy):
-    return await change_policy(database, company_id, Wish(policy, ME))
+    return await change_policy(database, company_id, PolicyUpdate(policy, ME))
 
 
 async def turn(database, company_id, now):
@@ -153,20 +153,22 @@ def by_moves(seen):
 
 async def undecided(database, company_id: int) -> list[int]:
     """Customers whom the rules in force want elsewhere, or at another time, or whose numbers are others."""
-    desk = await get_desk(database, company_id)
+    context = await get_company_context(database, company_id)
     sql = f"SELECT {COLUMNS}, r.lifetime_value FROM customer_relationships r WHERE company_id = :company"
     wrong = []
     for row in await rows(database, company_id, sql):
-        standing = to_standing(row)
-        relationship, at = standing.relationship, standing.scored_at
-        decision = decide(relationship, desk.rulebook, desk.now)
-        scores = [f(relationship.facts, desk.rulebook.policy, at) for f in (scoring.engagement, scoring.risk)]
+        stored = to_standing(row)
+        relationship, at = stored.relationship, stored.scored_at
+        decision = decide(relationship, context.rulebook, context.now)
+        scores = [
+            f(relationship.facts, context.rulebook.policy, at) for f in (scoring.engagement, scoring.risk)
+        ]
         due, look = relationship.next_evaluation_at, decision.next_at
         if (
             (decision.move is not None and not decision.is_suppressed)
             or (look is not None and (due is None or due > look))
-            or scores != [standing.engagement, standing.risk]
-            or row.lifetime_value * 100 != relationship.facts.lifetime_cents(desk.rulebook.policy)
+            or scores != [stored.engagement, stored.risk]
+            or row.lifetime_value * 100 != relationship.facts.lifetime_cents(context.rulebook.policy)
         ):
             wrong.append(row.customer_id)
     return wrong
@@ -187,17 +189,19 @@ def test_a_journey_that_goes_over_to_another_source_of_revenue_is_the_oracle_s(d
     journey = Journey.open(7, company.rulebook, steps[0].now)
     for number, step in enumerate([*steps[:change], None, *steps[change:]]):
         if step is None:
-            journey.revise(other, at, at=at)
+            journey.apply_policy(other, at, at=at)
         else:
             with suppress(JourneyServiceError):  # as the oracle refuses it
                 carry_out(journey, step, number)
     until = steps[-1].now + 300 * DAY
-    journey.bring_to(until)
+    journey.advance_to(until)
 
     heard = [*steps[:change], (at, source), *steps[change:]]
     moves, value, engagement, risk = _seen(_literal(heard, until, company.oracle), until)
     facts = journey.relationship.facts
-    assert [(t.seq, t.from_stage, t.to_stage, t.transitioned_at, *t[4:6]) for t in journey.written] == moves
+    assert [
+        (t.seq, t.from_stage, t.to_stage, t.transitioned_at, *t[4:6]) for t in journey.new_transitions
+    ] == moves
     assert facts.lifetime_cents(other.policy) == value * 100
     assert scoring.engagement(facts, other.policy, until) == engagement * 100
     assert scoring.risk(facts, other.policy, until) == risk * 100
@@ -229,10 +233,10 @@ async def test_a_change_of_the_source_of_revenue_leads_everybody_where_the_oracl
 
 
 async def test_a_job_that_takes_nobody_over_does_not_pass(database, found_tenant, monkeypatch):
-    async def nobody(work, docket, changes):
+    async def nobody(uow, transaction, changes):
         return {}
 
-    monkeypatch.setattr(policies, "_go_over", nobody)
+    monkeypatch.setattr(policies, "_migrate_page", nobody)
     with pytest.raises(AssertionError):
         await test_a_change_of_the_source_of_revenue_leads_everybody_where_the_oracle_says(
             database, found_tenant
@@ -250,7 +254,7 @@ async def test_where_the_past_allows_it_all_is_as_if_the_company_had_been_founde
         await Told().tell(database, tenant, random.Random(2), 10, T0)
     reached = await journeys(database, changed.id)
     await put(database, changed.id, policy)
-    await run_job(database, founded.id, await queue_rescore(database, founded.id, actor=ME), KINDS)
+    await run_job(database, founded.id, await queue_rescore(database, founded.id, actor=ME), JOB_HANDLERS)
 
     numbers = []
     for tenant in (changed, founded):
@@ -315,7 +319,7 @@ async def begun(database, found_tenant, monkeypatch, *, customers=12, pages=1, *
             raise asyncio.CancelledError
 
     with pytest.raises(asyncio.CancelledError):
-        await run_job(database, tenant.id, changed.job.id, KINDS, on_progress=die)
+        await run_job(database, tenant.id, changed.job.id, JOB_HANDLERS, on_progress=die)
     return tenant, changed.job
 
 
@@ -329,7 +333,7 @@ async def test_a_change_that_was_half_carried_through_is_gone_on_with(database, 
     assert await count_stages(database, tenant.id) == {"vip": 5, "customer": 7}
     await ingest(database, tenant.id, [told(id_, f"late{id_}", T0, "call_received") for id_ in (2, 9)])
 
-    assert await run_job(database, tenant.id, job.id, KINDS)
+    assert await run_job(database, tenant.id, job.id, JOB_HANDLERS)
 
     assert await count_stages(database, tenant.id) == {"vip": 12}
     ended = await get_job(database, tenant.id, job.id)
@@ -347,7 +351,7 @@ async def test_a_second_change_goes_on_with_the_first_and_nobody_misses_either(
     second = await put(database, tenant.id, back)
     assert second.job.id == first.id, "there is one such job"
 
-    await run_job(database, tenant.id, first.id, KINDS)
+    await run_job(database, tenant.id, first.id, JOB_HANDLERS)
 
     told_alike = {
         tuple(move[2:4] for move in moves[1:]) for moves in (await journeys(database, tenant.id)).values()
@@ -362,7 +366,7 @@ async def test_changes_and_events_at_once_end_with_everybody_right_and_one_job(
 ):
     tenant = await found_tenant()
     monkeypatch.setattr(policies, "CHUNK", 3)
-    now = (await get_desk(database, tenant.id)).now - timedelta(hours=1)
+    now = (await get_company_context(database, tenant.id)).now - timedelta(hours=1)
     await ingest(database, tenant.id, [told(id_, f"v{id_}", now, cents=200_000) for id_ in range(1, 30)])
 
     async def tell(teller: int) -> None:
@@ -378,7 +382,7 @@ async def test_changes_and_events_at_once_end_with_everybody_right_and_one_job(
             change_map(
                 database,
                 tenant.id,
-                partial(amend, key="vip", fields={"color": "#000001"}),
+                partial(edit_stage, key="vip", fields={"color": "#000001"}),
                 Request(None, Activation.CURRENT_WITH_ACTIONS, ME),
             ),
         )
@@ -386,7 +390,7 @@ async def test_changes_and_events_at_once_end_with_everybody_right_and_one_job(
     for job in await rows(
         database, tenant.id, "SELECT id, kind, status FROM jobs WHERE company_id = :company"
     ):
-        assert job.status == "done" or await run_job(database, tenant.id, job.id, KINDS)
+        assert job.status == "done" or await run_job(database, tenant.id, job.id, JOB_HANDLERS)
     assert await undecided(database, tenant.id) == []
     assert await faults(database, tenant.id) == []
 
@@ -395,7 +399,7 @@ async def test_changes_and_events_at_once_end_with_everybody_right_and_one_job(
 async def test_maps_and_policies_that_are_pending_together_are_gone_through_in_their_order(
     database, found_tenant, monkeypatch, order
 ):
-    easy = partial(amend, key="vip", fields={"auto_rules": EASY})
+    easy = partial(edit_stage, key="vip", fields={"auto_rules": EASY})
     ended = []
     for number in range(3):  # at once; both pending, and the jobs done in the one order and in the other
         twin = await found_tenant(test_clock=T0)
@@ -413,7 +417,7 @@ async def test_maps_and_policies_that_are_pending_together_are_gone_through_in_t
                     jobs[what] = (await put(database, twin.id, PAYMENTS)).job
                 await turn(database, twin.id, T0 + days * DAY)
         for what in order if number == 1 else order[::-1]:
-            await run_job(database, twin.id, jobs[what].id, KINDS)
+            await run_job(database, twin.id, jobs[what].id, JOB_HANDLERS)
             assert (await get_job(database, twin.id, jobs[what].id)).status == "done"
         await advance(database, twin.id, T0 + 93 * DAY, actor=ME)
         sql = "SELECT map_version, adopted_version FROM companies WHERE id = :company"
@@ -427,7 +431,7 @@ async def test_maps_and_policies_that_are_pending_together_are_gone_through_in_t
 async def test_without_the_map_s_job_knowing_of_the_policy_the_order_of_the_jobs_would_matter(
     database, found_tenant, monkeypatch
 ):
-    async def none_that_is_known(work):
+    async def none_that_is_known(uow):
         return []
 
     monkeypatch.setattr(adoption, "changes_under_way", none_that_is_known)
@@ -442,15 +446,15 @@ async def test_a_runner_that_still_holds_the_job_keeps_nothing_once_another_chan
     database, found_tenant, monkeypatch
 ):
     tenant, job = await begun(database, found_tenant, monkeypatch)
-    assert await database.run(tenant.id, lambda work: work.jobs.claim(job.id, "slow", 60.0))
-    slow = Run(database, tenant.id, await get_job(database, tenant.id, job.id), "slow", 60.0, {}, {})
+    assert await database.run(tenant.id, lambda uow: uow.jobs.claim(job.id, "slow", 60.0))
+    slow = JobRun(database, tenant.id, await get_job(database, tenant.id, job.id), "slow", 60.0, {}, {})
 
     await put(database, tenant.id, STRICT)
     with pytest.raises(LeaseLostError):
         await policies.apply_to_all(slow)
 
     assert await count_stages(database, tenant.id) == {"vip": 5, "customer": 7}
-    assert await run_job(database, tenant.id, job.id, KINDS)
+    assert await run_job(database, tenant.id, job.id, JOB_HANDLERS)
     assert await count_stages(database, tenant.id) == {"vip": 12}
 
 
@@ -475,12 +479,12 @@ async def test_a_map_is_not_put_in_force_with_a_policy_it_was_not_looked_over_wi
         await change_map(
             database,
             tenant.id,
-            partial(draw_up, raw=BY_SCORE, pointer="/stages"),
+            partial(build_draft, raw=BY_SCORE, pointer="/stages"),
             Request(None, Activation.FUTURE_ONLY, ME),
         )
 
     assert [policy == harmless for policy in looked] == [False]
-    assert (await get_desk(database, tenant.id)).company.map_version == 1
+    assert (await get_company_context(database, tenant.id)).company.map_version == 1
 
 
 async def test_whom_a_change_does_not_concern_is_not_written(database, found_tenant):

@@ -9,8 +9,8 @@ from journey_service.domain.companies.policy import parse_policy
 from journey_service.domain.journeys import scoring
 from journey_service.domain.journeys.facts import Facts
 from journey_service.domain.journeys.relationship import Relationship
-from journey_service.repositories.journeys.relationships import Writing
-from journey_service.repositories.unit_of_work import Work
+from journey_service.repositories.journeys.relationships import RelationshipUpdate
+from journey_service.repositories.unit_of_work import UnitOfWork
 
 NOW = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
 CUSTOMERS = 400
@@ -97,12 +97,12 @@ def _facts(chance: random.Random, policy) -> Facts:
     )
 
 
-async def _write(work: Work, facts: list[Facts], scored_at: datetime) -> None:
-    ids = await work.relationships.new_ids(len(facts))
-    await work.customers.ensure(list(range(len(facts))))
-    await work.relationships.write(
+async def _write(uow: UnitOfWork, facts: list[Facts], scored_at: datetime) -> None:
+    ids = await uow.relationships.new_ids(len(facts))
+    await uow.customers.ensure(list(range(len(facts))))
+    await uow.relationships.write(
         [
-            Writing(
+            RelationshipUpdate(
                 id_, Relationship(number, "prospect", NOW, 1, each), 0, 50, 0, scored_at, scored_at, scored_at
             )
             for number, (id_, each) in enumerate(zip(ids, facts, strict=True))
@@ -117,24 +117,24 @@ async def test_the_database_scores_as_the_domain_does(database, found_tenant, na
     chance = random.Random(name)
     facts = [Facts(), *(_facts(chance, policy) for _ in range(CUSTOMERS - 1))]
 
-    async def unit(work: Work):
-        await _write(work, facts, NOW - MICROSECOND)
-        page = await work.scores.page(0, limit=CUSTOMERS + 1, as_of=NOW, policy=policy)
-        written = await work.scores.rewrite(page.changed, as_of=NOW, policy=policy)
-        standings, _ = await work.relationships.lock(range(CUSTOMERS))
-        again = await work.scores.page(0, limit=CUSTOMERS + 1, as_of=NOW, policy=policy)
-        return page, written, standings, again
+    async def unit(uow: UnitOfWork):
+        await _write(uow, facts, NOW - MICROSECOND)
+        page = await uow.scores.page(0, limit=CUSTOMERS + 1, as_of=NOW, policy=policy)
+        written = await uow.scores.rewrite(page.changed, as_of=NOW, policy=policy)
+        relationships, _ = await uow.relationships.lock(range(CUSTOMERS))
+        again = await uow.scores.page(0, limit=CUSTOMERS + 1, as_of=NOW, policy=policy)
+        return page, written, relationships, again
 
-    page, written, standings, again = await database.run(tenant.id, unit)
+    page, written, relationships, again = await database.run(tenant.id, unit)
     expected = {
         number: (scoring.engagement(each, policy, NOW), scoring.risk(each, policy, NOW))
         for number, each in enumerate(facts)
     }
-    found = {number: (each.engagement, each.risk) for number, each in standings.items()}
+    found = {number: (each.engagement, each.risk) for number, each in relationships.items()}
     assert found == expected
     assert len(set(expected.values())) > 20, "the facts made do not vary enough to tell"
     changed = {number for number, scores in expected.items() if scores != (50, 0)}
-    assert {number for number in range(CUSTOMERS) if standings[number].scored_at == NOW} == changed
+    assert {number for number in range(CUSTOMERS) if relationships[number].scored_at == NOW} == changed
     assert (page.seen, written, len(page.changed)) == (CUSTOMERS, len(changed), len(changed))
     assert again.changed == []
 
@@ -143,12 +143,12 @@ async def test_scores_written_at_or_after_the_instant_are_left_alone(database, t
     policy = parse_policy({})
     facts = [Facts(1, 0, 5000, completed=(NOW,), last_appointment_at=NOW)] * 2
 
-    async def unit(work: Work):
-        await _write(work, facts, NOW)
-        page = await work.scores.page(0, limit=10, as_of=NOW, policy=policy)
-        later = await work.scores.page(0, limit=10, as_of=NOW + MICROSECOND, policy=policy)
-        ids = await work.scores.ids([0, 1])
-        untouched = await work.scores.rewrite(ids, as_of=NOW, policy=policy)
+    async def unit(uow: UnitOfWork):
+        await _write(uow, facts, NOW)
+        page = await uow.scores.page(0, limit=10, as_of=NOW, policy=policy)
+        later = await uow.scores.page(0, limit=10, as_of=NOW + MICROSECOND, policy=policy)
+        ids = await uow.scores.ids([0, 1])
+        untouched = await uow.scores.rewrite(ids, as_of=NOW, policy=policy)
         return page.changed, len(later.changed), untouched
 
     assert await database.run(tenant.id, unit) == ([], 2, 0)

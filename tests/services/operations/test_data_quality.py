@@ -10,16 +10,16 @@ from journey_service.domain.access.actors import Actor
 from journey_service.domain.companies.errors import CompanyNotFoundError
 from journey_service.domain.events.event import Event
 from journey_service.services.events.ingest import ingest
-from journey_service.services.job_registry import KINDS
+from journey_service.services.job_registry import JOB_HANDLERS
 from journey_service.services.jobs import get_job, run_job
 from journey_service.services.operations.data_quality import (
     EXAMPLES,
     KINDS_OF_ISSUES,
     REPAIRABLE,
     Issue,
-    look_over,
+    dry_run,
+    inspect,
     queue_repairs,
-    try_out,
 )
 from journey_service.services.operations.reconciliation import reconcile
 from journey_service.services.operations.test_clock import advance
@@ -89,12 +89,12 @@ async def spoil(servers, company_id: int, sql: str) -> None:
 async def repaired(database, company_id: int, names: list[str] | None = None):
     """Run the repairs; returns the job."""
     job_id = await queue_repairs(database, company_id, names, actor=BY)
-    assert await run_job(database, company_id, job_id, KINDS)
+    assert await run_job(database, company_id, job_id, JOB_HANDLERS)
     return await get_job(database, company_id, job_id)
 
 
 async def counts(database, company_id: int) -> dict[str, int]:
-    return {issue.name: issue.count for issue in await look_over(database, company_id) if issue.count}
+    return {issue.name: issue.count for issue in await inspect(database, company_id) if issue.count}
 
 
 async def everything(database, company_id: int) -> list[object]:
@@ -132,14 +132,14 @@ async def busy(database, found_tenant):
 
 
 async def test_nothing_is_amiss_and_every_kind_is_told(busy, database):
-    found = await look_over(database, busy.id)
+    found = await inspect(database, busy.id)
     assert [issue.name for issue in found] == list(KINDS_OF_ISSUES)
     assert [issue.repair is None for issue in found] == [issue.name == "broken_chains" for issue in found]
     assert all(issue.description.endswith(".") for issue in found)
     job = await repaired(database, busy.id)
     assert (job.status, sum(job.counts.values())) == ("done", 0)
     with pytest.raises(CompanyNotFoundError):
-        await look_over(database, 2**50)
+        await inspect(database, 2**50)
 
 
 @pytest.mark.parametrize("name", SPOILT)
@@ -151,7 +151,7 @@ async def test_what_is_amiss_is_found_tried_and_repaired(name, busy, database, s
     assert found.keys() <= {"broken_chains"}, "what is amiss is told as what it is"
 
     before = await everything(database, busy.id)
-    [tried] = await try_out(database, busy.id, [name], actor=BY)
+    [tried] = await dry_run(database, busy.id, [name], actor=BY)
     assert tried.count == number
     assert example.items() <= tried.examples[0].items()
     assert await everything(database, busy.id) == before
@@ -216,7 +216,7 @@ async def test_broken_chains_are_told_of_and_left(busy, database, servers):
         "DELETE FROM journey_transitions WHERE company_id = $1 AND seq = 1 AND relationship_id ="
         " (SELECT id FROM customer_relationships WHERE company_id = $1 AND customer_id = 2)",
     )
-    found = {issue.name: issue for issue in await look_over(database, busy.id)}
+    found = {issue.name: issue for issue in await inspect(database, busy.id)}
     chains = found["broken_chains"]
     assert (chains.count, chains.examples[0]["fault"]) == (1, "the first move is no opening")
     await repaired(database, busy.id)
@@ -231,7 +231,7 @@ async def test_ten_examples_are_enough_and_all_are_repaired(database, found_tena
     await spoil(
         servers, tenant.id, "UPDATE customer_relationships SET total_missed = 1 WHERE company_id = $1"
     )
-    issue = next(one for one in await look_over(database, tenant.id) if one.name == "wrong_facts")
+    issue = next(one for one in await inspect(database, tenant.id) if one.name == "wrong_facts")
     assert (issue.count, len(issue.examples)) == (250, EXAMPLES)
     assert isinstance(issue, Issue)
     job = await repaired(database, tenant.id)

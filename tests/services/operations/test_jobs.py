@@ -15,14 +15,14 @@ from journey_service.repositories.database import DatabaseFaultError
 from journey_service.repositories.operations import jobs as job_rows
 from journey_service.repositories.operations.jobs import Jobs
 from journey_service.services.events.ingest import ingest
-from journey_service.services.job_registry import KINDS
+from journey_service.services.job_registry import JOB_HANDLERS
 from journey_service.services.job_runner import JobRunner
-from journey_service.services.jobs import Page, Run, get_job, list_jobs, run_job
+from journey_service.services.jobs import JobRun, Page, get_job, list_jobs, run_job
 from journey_service.services.journeys import sweep
 from journey_service.services.journeys.evaluation import queue_evaluation
 from journey_service.services.journeys.rescoring import queue_rescore
 from journey_service.services.journeys.sweep import Sweeper, sweep_batch
-from journey_service.services.operations.nightly import begin_night
+from journey_service.services.operations.nightly import start_nightly_run
 from journey_service.services.operations.test_clock import advance
 from ledger import faults, journeys, rows
 
@@ -32,7 +32,7 @@ LAPSED = T0 + 91 * DAY
 
 
 async def set_clock(database, company_id: int, at: datetime) -> None:
-    await database.run(company_id, lambda work: work.companies.set_clock(at))
+    await database.run(company_id, lambda uow: uow.companies.set_clock(at))
 
 
 async def company_of(database, found_tenant, customers: int, *, at: datetime = T0) -> int:
@@ -45,7 +45,7 @@ async def company_of(database, found_tenant, customers: int, *, at: datetime = T
 
 
 async def queue(database, company_id: int, kind: str = "counting") -> int:
-    return await database.run(company_id, lambda work: work.jobs.queue(kind, {}, actor="tests"))
+    return await database.run(company_id, lambda uow: uow.jobs.queue(kind, {}, actor="tests"))
 
 
 async def expire(database, company_id: int, job_id: int) -> None:
@@ -59,14 +59,14 @@ async def expire(database, company_id: int, job_id: int) -> None:
     )
 
 
-async def note(work, what: str) -> None:
+async def note(uow, what: str) -> None:
     """What a page of these tests does: add a word to the notes of customer 1."""
-    await work._connection.execute(
+    await uow._connection.execute(
         text(
             "UPDATE customer_relationships SET notes = concat(notes, CAST(:what AS text))"
             " WHERE company_id = :company AND customer_id = 1"
         ),
-        {"company": work.company_id, "what": what},
+        {"company": uow.company_id, "what": what},
     )
 
 
@@ -82,10 +82,10 @@ async def noted(database, company_id: int) -> str:
 def counting(word: str, pages: int = 3):
     """A kind of work that writes its word once a page."""
 
-    async def kind(run: Run) -> None:
-        async def page(work) -> Page:
+    async def kind(run: JobRun) -> None:
+        async def page(uow) -> Page:
             at = run.cursor.get("at", 0)
-            await note(work, f"{word}{at} ")
+            await note(uow, f"{word}{at} ")
             return Page({"at": at + 1}, {"words": 1}, done=1, total=pages if at == 0 else None)
 
         while run.cursor.get("at", 0) < pages:
@@ -121,7 +121,7 @@ async def test_a_job_is_done_page_by_page_and_tells_how_far_it_is(database, foun
 async def test_a_job_nobody_knows_is_not_found(database, tenant):
     with pytest.raises(JobNotFoundError):
         await get_job(database, tenant.id, 2**60)
-    assert await run_job(database, tenant.id, 2**60, KINDS) is False
+    assert await run_job(database, tenant.id, 2**60, JOB_HANDLERS) is False
     assert await list_jobs(database, tenant.id, before=None, limit=10) == []
 
 
@@ -129,7 +129,7 @@ async def test_a_job_under_a_lease_is_left_to_its_runner(database, found_tenant)
     company_id = await company_of(database, found_tenant, 1)
     job_id = await queue(database, company_id)
 
-    async def meanwhile(run: Run) -> None:
+    async def meanwhile(run: JobRun) -> None:
         assert not await run_job(database, company_id, job_id, {"counting": counting("b")})
         await counting("a")(run)
 
@@ -142,13 +142,13 @@ async def _overtaken(database, company_id: int) -> bool:
     job_id = await queue(database, company_id)
     asleep, awake = asyncio.Event(), asyncio.Event()
 
-    async def slow(run: Run) -> None:
-        async def page(work) -> Page:
+    async def slow(run: JobRun) -> None:
+        async def page(uow) -> Page:
             at = run.cursor.get("at", 0)
             if at == 1:
                 asleep.set()
                 await awake.wait()
-            await note(work, f"slow{at} ")
+            await note(uow, f"slow{at} ")
             return Page({"at": at + 1}, {"words": 1}, done=1, total=3)
 
         while run.cursor.get("at", 0) < 3:
@@ -187,9 +187,9 @@ async def test_one_overtaken_neither_ends_nor_fails_nor_gives_back_what_is_not_t
     for ending in (None, RuntimeError("too late"), UnavailableError()):
         job_id = await queue(database, company_id)
 
-        async def overtaken(_run: Run, ending=ending, job_id=job_id) -> None:
+        async def overtaken(_run: JobRun, ending=ending, job_id=job_id) -> None:
             await expire(database, company_id, job_id)
-            claimed = await database.run(company_id, lambda work: work.jobs.claim(job_id, "another", 60))
+            claimed = await database.run(company_id, lambda uow: uow.jobs.claim(job_id, "another", 60))
             assert claimed
             if ending is not None:
                 raise ending
@@ -201,14 +201,14 @@ async def test_one_overtaken_neither_ends_nor_fails_nor_gives_back_what_is_not_t
                 await run_job(database, company_id, job_id, {"counting": overtaken})
         job = await get_job(database, company_id, job_id)
         assert (job.status, job.error) == ("running", None)
-        assert await database.run(company_id, lambda work, job_id=job_id: work.jobs.finish(job_id, "another"))
+        assert await database.run(company_id, lambda uow, job_id=job_id: uow.jobs.finish(job_id, "another"))
 
 
 async def test_a_job_that_fails_is_failed_and_says_why(database, found_tenant):
     company_id = await company_of(database, found_tenant, 1)
     job_id = await queue(database, company_id)
 
-    async def failing(run: Run) -> None:
+    async def failing(run: JobRun) -> None:
         await counting("a", pages=1)(run)
         raise ValueError("a number that is none")
 
@@ -226,7 +226,7 @@ async def _left_waiting(database, company_id: int) -> None:
     for ending in (UnavailableError, asyncio.CancelledError):
         job_id = await queue(database, company_id)
 
-        async def stopped(run: Run, ending=ending) -> None:
+        async def stopped(run: JobRun, ending=ending) -> None:
             await counting("a", pages=2)(run)
             raise ending
 
@@ -259,10 +259,10 @@ async def test_without_giving_the_lease_back_nobody_could_go_on(database, found_
 async def test_two_runners_looking_at_once_do_every_job_once(database, found_tenant):
     companies = [await company_of(database, found_tenant, 1) for _ in range(3)]
     queued = [(each, await queue(database, each)) for each in companies for _ in range(3)]
-    kinds = {**KINDS, "counting": counting("a", pages=1)}
+    kinds = {**JOB_HANDLERS, "counting": counting("a", pages=1)}
     runners = [JobRunner(database, kinds), JobRunner(database, kinds)]
     while any([(await get_job(database, *key)).status != "done" for key in queued]):
-        await asyncio.gather(*(runner.look() for runner in runners))
+        await asyncio.gather(*(runner.poll() for runner in runners))
         await asyncio.gather(*(task for runner in runners for task in runner._running.values()))
     assert [await noted(database, each) for each in companies] == ["a0 " * 3] * 3
 
@@ -272,13 +272,13 @@ async def test_a_runner_that_is_closed_gives_its_jobs_back(database, found_tenan
     job_id = await queue(database, company_id)
     begun = asyncio.Event()
 
-    async def endless(_run: Run) -> None:
+    async def endless(_run: JobRun) -> None:
         begun.set()
         await asyncio.Event().wait()
 
-    runner = JobRunner(database, {**KINDS, "counting": endless})
+    runner = JobRunner(database, {**JOB_HANDLERS, "counting": endless})
     while not begun.is_set():
-        await runner.look()
+        await runner.poll()
         await asyncio.wait(
             [asyncio.create_task(begun.wait()), *runner._running.values()], return_when="FIRST_COMPLETED"
         )
@@ -290,15 +290,15 @@ async def test_a_runner_that_is_closed_gives_its_jobs_back(database, found_tenan
 def poison(monkeypatch, database, company_id: int, customer_id: int) -> list[int]:
     """Let one customer of one company fail to be decided, for ever; returns the tries, as they are made."""
     tries: list[int] = []
-    decide = Journey.bring_to
+    decide = Journey.advance_to
 
-    def bring_to(journey: Journey, until: datetime) -> None:
+    def advance_to(journey: Journey, until: datetime) -> None:
         if journey.relationship.customer_id == customer_id and until >= LAPSED:
             tries.append(customer_id)
             raise ArithmeticError("a poisoned customer")
         decide(journey, until)
 
-    monkeypatch.setattr(Journey, "bring_to", bring_to)
+    monkeypatch.setattr(Journey, "advance_to", advance_to)
     return tries
 
 
@@ -339,8 +339,8 @@ async def test_a_customer_who_cannot_be_decided_holds_up_nobody_else(database, f
 async def test_without_trying_one_by_one_a_single_customer_would_hold_up_all(
     database, found_tenant, monkeypatch
 ):
-    async def give_up(*_) -> sweep.Swept:
-        return sweep.Swept()
+    async def give_up(*_) -> sweep.SweepResult:
+        return sweep.SweepResult()
 
     monkeypatch.setattr(Sweeper, "_one_by_one", give_up)
     with pytest.raises(AssertionError):
@@ -356,8 +356,8 @@ async def test_a_night_scores_everybody_even_if_a_customer_cannot_be_decided(
     company_id = await company_of(database, found_tenant, 5, at=LAPSED + DAY)
     with monkeypatch.context() as patched:
         poison(patched, database, company_id, 3)
-        job_id = await begin_night(database, company_id)
-        assert await run_job(database, company_id, job_id, KINDS)
+        job_id = await start_nightly_run(database, company_id)
+        assert await run_job(database, company_id, job_id, JOB_HANDLERS)
     job = await get_job(database, company_id, job_id)
     assert (job.status, job.counts["scored"], job.counts["changed"]) == ("done", 5, 5)
     await heal(database, company_id)
@@ -372,9 +372,9 @@ async def test_jobs_of_one_company_fail_alone(database, found_tenant, monkeypatc
         queued = [
             (each, await queue_evaluation(database, each, actor=Actor("tests"))) for each in (ill, other)
         ]
-        runner = JobRunner(database, KINDS)
+        runner = JobRunner(database, JOB_HANDLERS)
         while {(await get_job(database, *key)).status for key in queued} & {"queued", "running"}:
-            await runner.look()
+            await runner.poll()
             await asyncio.gather(*runner._running.values())
     failed, done = [await get_job(database, *key) for key in queued]
     assert (failed.status, failed.error) == ("failed", "ArithmeticError: a poisoned customer")
@@ -385,9 +385,9 @@ async def test_jobs_of_one_company_fail_alone(database, found_tenant, monkeypatc
 async def test_evaluating_in_bulk_is_counted(database, found_tenant):
     company_id = await company_of(database, found_tenant, 6, at=LAPSED)
     named = await queue_evaluation(database, company_id, actor=Actor("tests"), customer_ids=[2, 4])
-    assert await run_job(database, company_id, named, KINDS)
+    assert await run_job(database, company_id, named, JOB_HANDLERS)
     everybody = await queue_evaluation(database, company_id, actor=Actor("tests"))
-    assert await run_job(database, company_id, everybody, KINDS)
+    assert await run_job(database, company_id, everybody, JOB_HANDLERS)
     counts = {"evaluated": 2, "moved": 2, "suppressed": 0}
     job = await get_job(database, company_id, named)
     assert (job.counts, job.done, job.total) == (counts, 2, 2)
@@ -434,7 +434,7 @@ async def test_a_clock_moved_scores_everybody_even_if_a_customer_cannot_be_decid
         with monkeypatch.context() as patched:
             poison(patched, database, company_id, 3)
             done = await advance(
-                database, company_id, LAPSED + DAY, actor=Actor("tests"), patience_seconds=None
+                database, company_id, LAPSED + DAY, actor=Actor("tests"), timeout_seconds=None
             )
         assert done.company.scored_at == (LAPSED + DAY).replace(hour=2)
     finally:
@@ -451,26 +451,26 @@ async def test_whoever_queues_a_thousand_jobs_hides_nobody_elses(database, found
     assert (modest.id, one) in due
     assert [job_id for company_id, job_id in due if company_id == greedy.id] == [many[0]]
     for company_id, job_id in ((greedy.id, many[0]), (modest.id, one)):
-        assert await run_job(database, company_id, job_id, KINDS)
+        assert await run_job(database, company_id, job_id, JOB_HANDLERS)
     due = await database.dispatch(lambda dispatch: dispatch.jobs.some(limit=100))
     assert [job_id for company_id, job_id in due if company_id == greedy.id] == [many[1]]
     for job_id in many[1:]:
-        assert await run_job(database, greedy.id, job_id, KINDS)
+        assert await run_job(database, greedy.id, job_id, JOB_HANDLERS)
 
 
 async def test_a_job_the_database_refused_says_so_without_its_statements(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
     job_id = await queue_rescore(database, tenant.id, actor=Actor("tests"))
 
-    async def refused(run: Run) -> None:
-        async def unit(work):
-            await work.scores.page(2**70, limit=1, as_of=T0, policy=parse_policy({}))
+    async def refused(run: JobRun) -> None:
+        async def unit(uow):
+            await uow.scores.page(2**70, limit=1, as_of=T0, policy=parse_policy({}))
             return Page({})
 
         await run.page(unit)
 
     with pytest.raises(DatabaseFaultError):
-        await run_job(database, tenant.id, job_id, {**KINDS, "rescore": refused})
+        await run_job(database, tenant.id, job_id, {**JOB_HANDLERS, "rescore": refused})
     job = await get_job(database, tenant.id, job_id)
     assert job.status == "failed"
     assert job.error.startswith("DatabaseFaultError: the database refused a statement")

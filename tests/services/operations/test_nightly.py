@@ -11,21 +11,21 @@ from journey_service.domain.access.actors import SCHEDULE, Actor
 from journey_service.domain.customers.errors import CustomerNotFoundError
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.events.event import Event
-from journey_service.domain.events.records import Terms
+from journey_service.domain.events.records import BacktestSettings
 from journey_service.domain.journeys import scoring
 from journey_service.repositories.companies import companies
 from journey_service.repositories.database import Database
 from journey_service.repositories.journeys import scores
 from journey_service.repositories.journeys.scores import Page as Looked
 from journey_service.repositories.operations.jobs import Jobs
-from journey_service.services.events.imports import read_history, run_import
+from journey_service.services.events.imports import run_import, stage_import
 from journey_service.services.events.ingest import ingest
-from journey_service.services.job_registry import KINDS
-from journey_service.services.jobs import Run, get_job, run_job
+from journey_service.services.job_registry import JOB_HANDLERS
+from journey_service.services.jobs import JobRun, get_job, run_job
 from journey_service.services.journeys.rescoring import LARGEST_CHUNK, queue_rescore
 from journey_service.services.journeys.sweep import sweep_batch
 from journey_service.services.operations import nightly as nights
-from journey_service.services.operations.nightly import begin_due_nights, begin_night
+from journey_service.services.operations.nightly import start_due_nightly_runs, start_nightly_run
 from ledger import rows
 
 T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -39,7 +39,7 @@ def utc(written: str) -> datetime:
 
 async def set_clock(database, company_id: int, at: datetime) -> None:
     """Let time pass and nothing else, as it does where no test clock is moved."""
-    await database.run(company_id, lambda work: work.companies.set_clock(at))
+    await database.run(company_id, lambda uow: uow.companies.set_clock(at))
 
 
 async def nights_of(database, company_id: int) -> list[tuple[str, datetime]]:
@@ -67,8 +67,8 @@ async def populate(database, company_id: int, customers: int = 25) -> None:
 async def spoil(database, company_id: int) -> None:
     """Make every stored score a wrong and old one."""
 
-    async def unit(work) -> None:
-        await work._connection.execute(
+    async def unit(uow) -> None:
+        await uow._connection.execute(
             text(
                 "UPDATE customer_relationships SET engagement_score = 0.99, risk_score = 0.91,"
                 " scored_at = '2020-01-01' WHERE company_id = :company"
@@ -82,10 +82,10 @@ async def spoil(database, company_id: int) -> None:
 async def wrong(database, company_id: int, as_of: datetime) -> list[int]:
     """Customers whose stored scores are not the domain's, as of an instant."""
 
-    async def unit(work) -> list[int]:
-        customers = await work.relationships.next_customers(0, limit=5_000)
-        standings, _ = await work.relationships.lock(customers)
-        policy = (await work.companies.desk()).rulebook.policy
+    async def unit(uow) -> list[int]:
+        customers = await uow.relationships.next_customers(0, limit=5_000)
+        standings, _ = await uow.relationships.lock(customers)
+        policy = (await uow.companies.context()).rulebook.policy
         return [
             customer
             for customer, each in standings.items()
@@ -108,14 +108,14 @@ async def test_every_company_has_its_night_at_two_of_its_own_clocks(database, fo
     for zone, at in due.items():
         tenant = await found_tenant(timezone=zone, test_clock=utc("2026-07-01T12:00"))
         await set_clock(database, tenant.id, utc(at) - INSTANT)
-        assert await begin_night(database, tenant.id) is None
+        assert await start_nightly_run(database, tenant.id) is None
         await set_clock(database, tenant.id, utc(at))
         assert tenant.id in await database.dispatch(lambda dispatch: dispatch.due.companies_with_nights())
-        job_id = await begin_night(database, tenant.id)
+        job_id = await start_nightly_run(database, tenant.id)
         job = await get_job(database, tenant.id, job_id)
         assert (job.status, job.parameters["night"], job.actor) == ("queued", "2026-07-02", SCHEDULE.name)
         assert datetime.fromisoformat(job.parameters["as_of"]) == utc(at)
-        assert await begin_night(database, tenant.id) is None
+        assert await start_nightly_run(database, tenant.id) is None
         assert tenant.id not in await database.dispatch(lambda dispatch: dispatch.due.companies_with_nights())
         assert await nights_of(database, tenant.id) == [("07-02", utc(at))]
 
@@ -140,7 +140,7 @@ async def test_days_on_which_the_clocks_are_moved_have_one_night_at_the_right_in
     while len(begun) < len(expected):
         now += timedelta(minutes=15)
         await set_clock(database, tenant.id, now)
-        if await begin_night(database, tenant.id) is not None:
+        if await start_nightly_run(database, tenant.id) is not None:
             begun.append(now)
     assert begun == [utc(at) for at in expected]
     assert [due_at for _, due_at in await nights_of(database, tenant.id)] == begun
@@ -150,13 +150,13 @@ async def test_after_an_outage_of_days_the_latest_night_stands_for_all(database,
     tenant = await found_tenant(timezone="Europe/Berlin", test_clock=T0)
     await populate(database, tenant.id)
     await set_clock(database, tenant.id, T0 + 9 * DAY)
-    job_id = await begin_night(database, tenant.id)
-    assert await begin_night(database, tenant.id) is None
-    assert await run_job(database, tenant.id, job_id, KINDS)
+    job_id = await start_nightly_run(database, tenant.id)
+    assert await start_nightly_run(database, tenant.id) is None
+    assert await run_job(database, tenant.id, job_id, JOB_HANDLERS)
     assert await nights_of(database, tenant.id) == [("01-10", utc("2026-01-10T01:00"))]
     assert await wrong(database, tenant.id, utc("2026-01-10T01:00")) == []
     await set_clock(database, tenant.id, T0 + 10 * DAY)
-    assert await begin_night(database, tenant.id) is not None
+    assert await start_nightly_run(database, tenant.id) is not None
     assert [night for night, _ in await nights_of(database, tenant.id)] == ["01-10", "01-11"]
 
 
@@ -168,7 +168,7 @@ async def _two_schedulers(servers, database, found_tenant, looks: int = 4) -> li
     other = Database(servers.database_url, pool_size=5, pool_timeout=30)
     try:
         begun = await asyncio.gather(
-            *(begin_due_nights(each) for each in (database, other, database, other)[:looks])
+            *(start_due_nightly_runs(each) for each in (database, other, database, other)[:looks])
         )
     finally:
         await other.close()
@@ -214,8 +214,8 @@ async def _old_company(database, found_tenant, *, customers: int = 25) -> int:
     tenant = await found_tenant(test_clock=T0)
     await populate(database, tenant.id, customers)
     await set_clock(database, tenant.id, T0 + 130 * DAY)
-    job_id = await begin_night(database, tenant.id)
-    await run_job(database, tenant.id, job_id, KINDS)
+    job_id = await start_nightly_run(database, tenant.id)
+    await run_job(database, tenant.id, job_id, JOB_HANDLERS)
     await set_clock(database, tenant.id, T0 + 131 * DAY)
     await spoil(database, tenant.id)
     return tenant.id
@@ -231,8 +231,8 @@ async def test_every_customer_of_every_stage_is_scored_as_of_the_night(
     monkeypatch.setattr(nights, "CHUNK", chunk)
     company_id = await _old_company(database, found_tenant)
     assert len(await wrong(database, company_id, AS_OF)) == 25
-    job_id = await begin_night(database, company_id)
-    assert await run_job(database, company_id, job_id, KINDS)
+    job_id = await start_nightly_run(database, company_id)
+    assert await run_job(database, company_id, job_id, JOB_HANDLERS)
     stages = await rows(
         database,
         company_id,
@@ -253,7 +253,7 @@ async def test_leaving_out_the_lapsed_as_the_guide_does_would_be_seen(database, 
         str(scores._PAGE).replace("AND r.id > :after", "AND r.current_stage <> 'churned' AND r.id > :after")
     )
     monkeypatch.setattr(scores, "_PAGE", guided)
-    await run_job(database, company_id, await begin_night(database, company_id), KINDS)
+    await run_job(database, company_id, await start_nightly_run(database, company_id), JOB_HANDLERS)
     assert await wrong(database, company_id, AS_OF)
     print("guard removed: detected")
 
@@ -279,7 +279,7 @@ async def test_paging_by_offset_over_whoever_is_out_of_date_would_leave_some_out
         return Looked(len(ids), max(ids, default=None), ids)
 
     monkeypatch.setattr(scores.Scores, "page", by_offset)
-    await run_job(database, company_id, await begin_night(database, company_id), KINDS)
+    await run_job(database, company_id, await start_nightly_run(database, company_id), JOB_HANDLERS)
     left_out = await wrong(database, company_id, AS_OF)
     assert left_out
     print(f"guard removed: detected ({len(left_out)} of 25 left out)")
@@ -287,7 +287,7 @@ async def test_paging_by_offset_over_whoever_is_out_of_date_would_leave_some_out
 
 async def test_only_rows_whose_scores_have_changed_are_written(database, found_tenant):
     company_id = await _old_company(database, found_tenant)
-    await run_job(database, company_id, await begin_night(database, company_id), KINDS)
+    await run_job(database, company_id, await start_nightly_run(database, company_id), JOB_HANDLERS)
     written = (
         "SELECT customer_id, xmin::text, updated_at FROM customer_relationships WHERE company_id = :company"
     )
@@ -297,7 +297,7 @@ async def test_only_rows_whose_scores_have_changed_are_written(database, found_t
 
     before = await versions()
     job_id = await queue_rescore(database, company_id, actor=Actor("tests"))
-    assert await run_job(database, company_id, job_id, KINDS)
+    assert await run_job(database, company_id, job_id, JOB_HANDLERS)
     job = await get_job(database, company_id, job_id)
     after = await versions()
     touched = {customer for customer in before if before[customer] != after[customer]}
@@ -309,7 +309,7 @@ async def test_only_rows_whose_scores_have_changed_are_written(database, found_t
     before = await versions()
     await set_clock(database, company_id, T0 + 131 * DAY + INSTANT)
     await run_job(
-        database, company_id, await queue_rescore(database, company_id, actor=Actor("tests")), KINDS
+        database, company_id, await queue_rescore(database, company_id, actor=Actor("tests")), JOB_HANDLERS
     )
     after = await versions()
     assert {customer for customer in before if before[customer] != after[customer]} == {7}
@@ -318,10 +318,10 @@ async def test_only_rows_whose_scores_have_changed_are_written(database, found_t
 async def wrong_before(database, company_id: int, touched: set[int]) -> list[int]:
     """Of the customers touched, those whose scores as of the night are not those of the company's now."""
 
-    async def unit(work) -> list[int]:
-        standings, _ = await work.relationships.lock(await work.relationships.next_customers(0, limit=5_000))
-        desk = await work.companies.desk()
-        policy = desk.rulebook.policy
+    async def unit(uow) -> list[int]:
+        standings, _ = await uow.relationships.lock(await uow.relationships.next_customers(0, limit=5_000))
+        context = await uow.companies.context()
+        policy = context.rulebook.policy
 
         def both(facts, at: datetime) -> tuple[int, int]:
             return scoring.engagement(facts, policy, at), scoring.risk(facts, policy, at)
@@ -329,7 +329,7 @@ async def wrong_before(database, company_id: int, touched: set[int]) -> list[int
         return [
             customer
             for customer, each in standings.items()
-            if both(each.relationship.facts, AS_OF) != both(each.relationship.facts, desk.now)
+            if both(each.relationship.facts, AS_OF) != both(each.relationship.facts, context.now)
         ]
 
     return await database.run(company_id, unit)
@@ -352,7 +352,7 @@ async def test_a_run_whose_worker_died_half_way_is_gone_on_with_and_scores_every
 ):
     monkeypatch.setattr(nights, "CHUNK", chunk)
     company_id = await _old_company(database, found_tenant)
-    job_id = await begin_night(database, company_id)
+    job_id = await start_nightly_run(database, company_id)
     task, seen = None, 0
 
     def die(job) -> None:
@@ -364,7 +364,7 @@ async def test_a_run_whose_worker_died_half_way_is_gone_on_with_and_scores_every
     if not is_friendly:  # it goes without giving its lease back
         monkeypatch.setattr(Jobs, "release", lambda *_: asyncio.sleep(0))
     task = asyncio.create_task(
-        run_job(database, company_id, job_id, KINDS, on_progress=die, lease_seconds=600)
+        run_job(database, company_id, job_id, JOB_HANDLERS, on_progress=die, lease_seconds=600)
     )
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -372,7 +372,7 @@ async def test_a_run_whose_worker_died_half_way_is_gone_on_with_and_scores_every
     assert (job.status, job.done) == ("queued" if is_friendly else "running", seen)
     assert 0 < len(await wrong(database, company_id, AS_OF)) < 25
     if not is_friendly:
-        assert not await run_job(database, company_id, job_id, KINDS), "the lease still runs"
+        assert not await run_job(database, company_id, job_id, JOB_HANDLERS), "the lease still runs"
         await rows(
             database,
             company_id,
@@ -380,11 +380,11 @@ async def test_a_run_whose_worker_died_half_way_is_gone_on_with_and_scores_every
             " AND id = :job RETURNING id",
             job=job_id,
         )
-    assert await run_job(database, company_id, job_id, KINDS)
+    assert await run_job(database, company_id, job_id, JOB_HANDLERS)
     job = await get_job(database, company_id, job_id)
     assert (job.status, job.done, job.counts["scored"], job.counts["changed"]) == ("done", 25, 25, 25)
     assert await wrong(database, company_id, AS_OF) == []
-    assert not await run_job(database, company_id, job_id, KINDS)
+    assert not await run_job(database, company_id, job_id, JOB_HANDLERS)
 
 
 async def test_beginning_again_without_the_cursor_would_be_seen_as_double_work(
@@ -392,17 +392,23 @@ async def test_beginning_again_without_the_cursor_would_be_seen_as_double_work(
 ):
     monkeypatch.setattr(nights, "CHUNK", 3)
     company_id = await _old_company(database, found_tenant)
-    job_id = await begin_night(database, company_id)
+    job_id = await start_nightly_run(database, company_id)
     task = None
     task = asyncio.create_task(
-        run_job(database, company_id, job_id, KINDS, on_progress=lambda job: job.done >= 7 and task.cancel())
+        run_job(
+            database,
+            company_id,
+            job_id,
+            JOB_HANDLERS,
+            on_progress=lambda job: job.done >= 7 and task.cancel(),
+        )
     )
     with pytest.raises(asyncio.CancelledError):
         await task
 
-    async def forgetful(run: Run) -> None:
+    async def forgetful(run: JobRun) -> None:
         run.cursor = {}
-        await KINDS["rescore"](run)
+        await JOB_HANDLERS["rescore"](run)
 
     assert await run_job(database, company_id, job_id, {"rescore": forgetful})
     job = await get_job(database, company_id, job_id)
@@ -415,7 +421,7 @@ async def test_customers_named_are_scored_and_nobody_else(chunk, database, found
     company_id = await _old_company(database, found_tenant)
     named = [3, 9, 14, 20, 3]
     job_id = await queue_rescore(database, company_id, actor=Actor("tests"), customer_ids=named, chunk=chunk)
-    assert await run_job(database, company_id, job_id, KINDS)
+    assert await run_job(database, company_id, job_id, JOB_HANDLERS)
     job = await get_job(database, company_id, job_id)
     assert (job.status, job.done, job.total, job.counts["scored"]) == ("done", 4, 4, 4)
     assert set(await wrong(database, company_id, T0 + 131 * DAY)) == set(range(1, 26)) - set(named)
@@ -448,13 +454,15 @@ async def test_scores_hold_as_of_the_night_after_an_import_of_an_earlier_time(da
     tenant = await found_tenant(test_clock=T0)
     await ingest(database, tenant.id, [Event("t", "1", 1, "appointment_completed", T0)])
     await set_clock(database, tenant.id, T0 + 100 * DAY)
-    await run_job(database, tenant.id, await begin_night(database, tenant.id), KINDS)
+    await run_job(database, tenant.id, await start_nightly_run(database, tenant.id), JOB_HANDLERS)
 
     async def chunks():
         yield b"customer_id,event_type,occurred_at\n"
         yield b"1,appointment_missed,2026-01-02T00:00:00Z\n2,appointment_completed,2026-01-02T00:00:00Z\n"
 
-    found = await read_history(database, tenant.id, chunks(), actor=Actor("tests"), terms=Terms(T0 + 2 * DAY))
+    found = await stage_import(
+        database, tenant.id, chunks(), actor=Actor("tests"), terms=BacktestSettings(T0 + 2 * DAY)
+    )
     await run_import(database, tenant.id, found.id)
     while (await sweep_batch(database, tenant.id)).decided:
         pass
@@ -469,7 +477,7 @@ async def test_scores_of_customers_named_are_not_made_older_by_the_sweep(databas
     now = T0 + 150 * DAY
     await set_clock(database, tenant.id, now)
     job_id = await queue_rescore(database, tenant.id, actor=Actor("tests"), customer_ids=[1])
-    assert await run_job(database, tenant.id, job_id, KINDS)
+    assert await run_job(database, tenant.id, job_id, JOB_HANDLERS)
     await sweep_batch(database, tenant.id)
     assert await _held_at(database, tenant.id) == {1: now}
     assert await wrong(database, tenant.id, now) == []

@@ -15,16 +15,16 @@ from journey_service.domain.companies.policy import parse_policy, policy_to_json
 from journey_service.domain.errors import JourneyServiceError
 from journey_service.domain.events.event import Event
 from journey_service.domain.journeys.relationship import Activation
-from journey_service.domain.stages.changes import draw_up
+from journey_service.domain.stages.changes import build_draft
 from journey_service.domain.stages.stage_map import DEFAULT_STAGES
-from journey_service.services.analytics.rollups import queue_count, tighten
+from journey_service.services.analytics.rollups import merge_rollups, queue_count
 from journey_service.services.analytics.snapshots import queue_rebuild
-from journey_service.services.companies.provisioning import get_desk
-from journey_service.services.companies.settings import Wish, change_policy, get_policy
+from journey_service.services.companies.provisioning import get_company_context
+from journey_service.services.companies.settings import PolicyUpdate, change_policy, get_policy
 from journey_service.services.customers.privacy import anonymize_customer
-from journey_service.services.events.imports import read_history, run_import
+from journey_service.services.events.imports import run_import, stage_import
 from journey_service.services.events.ingest import ingest
-from journey_service.services.job_registry import KINDS
+from journey_service.services.job_registry import JOB_HANDLERS
 from journey_service.services.jobs import run_job
 from journey_service.services.journeys.manual_changes import ManualMove, move
 from journey_service.services.journeys.reading import get_journey
@@ -52,11 +52,11 @@ class Story:
         self.steps = (
             *(self.tell, self.tell, self.tell, self.tell_late, self.advance, self.advance, self.move),
             *(self.change_map, self.change_policy, self.anonymize, self.rebuild, self.replay),
-            *(self.tighten, self.count_anew, self.sweep),
+            *(self.merge_rollups, self.rebuild_rollups, self.sweep),
         )
 
     async def now(self) -> datetime:
-        return (await get_desk(self.database, self.company_id)).now
+        return (await get_company_context(self.database, self.company_id)).now
 
     async def step(self) -> None:
         await self.chance.choice(self.steps)()
@@ -86,7 +86,7 @@ class Story:
 
     async def advance(self) -> None:
         to = await self.now() + self.chance.choice((1, 2, 40, 100)) * DAY - timedelta(hours=5)
-        await advance(self.database, self.company_id, to, actor=BY, patience_seconds=None)
+        await advance(self.database, self.company_id, to, actor=BY, timeout_seconds=None)
 
     async def move(self) -> None:
         customer_id = self.chance.randint(1, 12)
@@ -112,7 +112,7 @@ class Story:
         without = self.chance.choice(((), ("lead",), ("regular",)))
         raw = [dict(form) for form in DEFAULT_STAGES if form["key"] not in without]
         remap = {"lead": "prospect"} if without == ("lead",) else {"regular": "customer"} if without else {}
-        edit = partial(draw_up, raw=raw, remap=remap, pointer="/stages")
+        edit = partial(build_draft, raw=raw, remap=remap, pointer="/stages")
         try:
             changed = await change_map(
                 self.database,
@@ -129,7 +129,7 @@ class Story:
         scoring = {**policy["scoring"], "long_call_seconds": self.chance.choice((20, 60, 100))}
         source = self.chance.choice(("appointments", "payments"))
         other = parse_policy({**policy, "scoring": scoring, "revenue_source": source})
-        await change_policy(self.database, self.company_id, Wish(other, BY))
+        await change_policy(self.database, self.company_id, PolicyUpdate(other, BY))
 
     async def anonymize(self) -> None:
         try:
@@ -141,7 +141,7 @@ class Story:
         last = (await self.now()).date() - 2 * DAY
         first = last - self.chance.randint(0, 100) * DAY
         job_id = await queue_rebuild(self.database, self.company_id, first, last, actor=BY)
-        assert await run_job(self.database, self.company_id, job_id, KINDS)
+        assert await run_job(self.database, self.company_id, job_id, JOB_HANDLERS)
 
     async def replay(self) -> None:
         now = await self.now()
@@ -154,15 +154,15 @@ class Story:
         async def chunks():
             yield "\n".join(["customer_id,event_type,occurred_at,amount", *lines, ""]).encode()
 
-        found = await read_history(self.database, self.company_id, chunks(), actor=BY)
+        found = await stage_import(self.database, self.company_id, chunks(), actor=BY)
         assert await run_import(self.database, self.company_id, found.id)
 
-    async def tighten(self) -> None:
-        await tighten(self.database, self.company_id)
+    async def merge_rollups(self) -> None:
+        await merge_rollups(self.database, self.company_id)
 
-    async def count_anew(self) -> None:
-        job_id = await self.database.run(self.company_id, lambda work: queue_count(work, actor=BY))
-        assert await run_job(self.database, self.company_id, job_id, KINDS)
+    async def rebuild_rollups(self) -> None:
+        job_id = await self.database.run(self.company_id, lambda uow: queue_count(uow, actor=BY))
+        assert await run_job(self.database, self.company_id, job_id, JOB_HANDLERS)
 
     async def sweep(self) -> None:
         await sweep_batch(self.database, self.company_id)
@@ -325,7 +325,7 @@ async def settled(database, found_tenant):
     await ingest(database, tenant.id, told)
     await advance(database, tenant.id, T0 + 4 * DAY, actor=BY)
     await ingest(database, tenant.id, [Event("t", "5", 5, "appointment_completed", T0 + 4 * DAY, 1_000)])
-    await tighten(database, tenant.id)
+    await merge_rollups(database, tenant.id)
     assert (await reconcile(database, tenant.id)).agrees
     return tenant
 
@@ -369,8 +369,8 @@ async def test_differences_are_counted_all_and_named_a_hundred_of_each(database,
 
 
 async def test_sums_that_are_yet_to_be_counted_are_not_compared(settled, database):
-    async def unit(work) -> None:
-        await work._connection.execute(
+    async def unit(uow) -> None:
+        await uow._connection.execute(
             text("UPDATE companies SET rollup_version = 0 WHERE id = :id"), {"id": settled.id}
         )
 

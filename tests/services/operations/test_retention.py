@@ -8,17 +8,17 @@ from sqlalchemy import text
 
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.events.event import Event
-from journey_service.domain.events.records import Terms
+from journey_service.domain.events.records import BacktestSettings
 from journey_service.services.actions.dispatcher import publish
 from journey_service.services.actions.webhook_endpoints import add_endpoint
 from journey_service.services.customers.profiles import put_customer
-from journey_service.services.events.imports import get_import, list_faults, read_history, run_import
+from journey_service.services.events.imports import get_import, list_faults, run_import, stage_import
 from journey_service.services.events.ingest import ingest
-from journey_service.services.job_registry import KINDS
+from journey_service.services.job_registry import JOB_HANDLERS
 from journey_service.services.jobs import get_job, run_job
 from journey_service.services.journeys.rescoring import queue_rescore
 from journey_service.services.operations import retention
-from journey_service.services.operations.nightly import begin_night
+from journey_service.services.operations.nightly import start_nightly_run
 from journey_service.services.operations.test_clock import advance
 from ledger import faults, rows
 
@@ -49,10 +49,10 @@ async def set_back(servers, company_id: int, table: str, column: str, days: int)
 
 async def night(database, company_id: int, at: datetime):
     """Let the nightly run of an instant be done."""
-    await database.run(company_id, lambda work: work.companies.set_clock(at))
-    job_id = await begin_night(database, company_id)
+    await database.run(company_id, lambda uow: uow.companies.set_clock(at))
+    job_id = await start_nightly_run(database, company_id)
     assert job_id is not None
-    assert await run_job(database, company_id, job_id, KINDS)
+    assert await run_job(database, company_id, job_id, JOB_HANDLERS)
     return await get_job(database, company_id, job_id)
 
 
@@ -114,9 +114,9 @@ async def test_a_test_clock_that_is_moved_clears_what_has_become_old_on_the_way(
     tenant = await found_tenant(test_clock=T0, policy=POLICY)
     await ingest(database, tenant.id, [Event("t", "e", 1, "ticket_opened", T0, metadata={"a": 1})])
 
-    await advance(database, tenant.id, T0 + 29 * DAY, actor=BY, patience_seconds=None)
+    await advance(database, tenant.id, T0 + 29 * DAY, actor=BY, timeout_seconds=None)
     assert await details(database, tenant.id) == ["e"]
-    await advance(database, tenant.id, T0 + 32 * DAY, actor=BY, patience_seconds=None)
+    await advance(database, tenant.id, T0 + 32 * DAY, actor=BY, timeout_seconds=None)
 
     assert await details(database, tenant.id) == []
 
@@ -129,12 +129,12 @@ async def test_faults_of_histories_details_of_jobs_and_audit_rows_go_each_in_its
         database, tenant.id, 1, {"name": "n", "email": None, "phone": None}, consents={}, by=BY
     )
     job_id = await queue_rescore(database, tenant.id, actor=BY, customer_ids=[1])
-    await run_job(database, tenant.id, job_id, KINDS)
+    await run_job(database, tenant.id, job_id, JOB_HANDLERS)
 
     async def chunks():
         yield b"customer_id,occurred_at,event_type,amount\n1,yesterday,appointment_completed,1\n"
 
-    found = await read_history(database, tenant.id, chunks(), actor=BY, terms=Terms(T0))
+    found = await stage_import(database, tenant.id, chunks(), actor=BY, terms=BacktestSettings(T0))
     await run_import(database, tenant.id, found.id)
 
     async def kept() -> tuple[int, bool, int]:
@@ -183,7 +183,7 @@ async def test_more_than_a_page_is_cleared_and_no_other_company_s(database, foun
 
 @pytest.mark.parametrize("name", ["_event_details", "_audit"])
 async def test_a_step_that_clears_nothing_would_be_seen(database, servers, found_tenant, monkeypatch, name):
-    async def nothing(work):
+    async def nothing(uow):
         return 0
 
     steps = {step: nothing if clear.__name__ == name else clear for step, clear in retention._STEPS.items()}
@@ -228,13 +228,15 @@ async def test_news_go_in_their_time_and_those_that_may_still_be_sent_again_stay
     await database.run(tenant.id, _let_one_die)
 
     async def kept() -> tuple[int, int]:
-        news = await rows(database, tenant.id, "SELECT 1 FROM journey_news WHERE company_id = :company")
+        outbound_events = await rows(
+            database, tenant.id, "SELECT 1 FROM journey_news WHERE company_id = :company"
+        )
         told = await rows(
             database,
             tenant.id,
             "SELECT 1 FROM journey_actions WHERE company_id = :company AND channel = 'webhook'",
         )
-        return len(news), len(told)
+        return len(outbound_events), len(told)
 
     await set_back(servers, tenant.id, "journey_news", "created_at", 14)
     await night(database, tenant.id, T0 + 2 * DAY)
@@ -246,11 +248,11 @@ async def test_news_go_in_their_time_and_those_that_may_still_be_sent_again_stay
     assert await kept() == (2, 2)
 
 
-async def _let_one_die(work):
-    await work._connection.execute(
+async def _let_one_die(uow):
+    await uow._connection.execute(
         text(
             "UPDATE journey_actions SET state = 'dead' WHERE company_id = :company AND id ="
             " (SELECT id FROM journey_actions WHERE company_id = :company AND channel = 'webhook' LIMIT 1)"
         ),
-        {"company": work.company_id},
+        {"company": uow.company_id},
     )

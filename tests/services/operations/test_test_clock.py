@@ -15,9 +15,9 @@ from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.events.event import LATEST, Event
 from journey_service.domain.journeys import scoring
 from journey_service.repositories.companies import companies
-from journey_service.services.companies.provisioning import get_desk
+from journey_service.services.companies.provisioning import get_company_context
 from journey_service.services.events.ingest import Outcome, ingest
-from journey_service.services.job_registry import KINDS
+from journey_service.services.job_registry import JOB_HANDLERS
 from journey_service.services.job_runner import JobRunner
 from journey_service.services.jobs import get_job, list_jobs, run_job
 from journey_service.services.operations import test_clock as clock
@@ -65,7 +65,7 @@ async def state(database, company_id: int) -> tuple[object, ...]:
 
 
 async def advanced(database, company_id: int, to: datetime | None, **more):
-    return await advance(database, company_id, to, actor=Actor("tests"), patience_seconds=None, **more)
+    return await advance(database, company_id, to, actor=Actor("tests"), timeout_seconds=None, **more)
 
 
 async def test_a_clock_does_not_go_backwards(database, found_tenant):
@@ -83,14 +83,14 @@ async def test_a_clock_does_not_go_beyond_the_end_of_the_calendar(database, foun
     tenant = await found_tenant(test_clock=T0)
     with pytest.raises(InvalidInputError):
         await advanced(database, tenant.id, LATEST + INSTANT)
-    assert (await get_desk(database, tenant.id)).now == T0
+    assert (await get_company_context(database, tenant.id)).now == T0
 
 
 async def test_a_company_in_real_time_has_no_clock_to_move(database, tenant):
     for to in (T0 + 100_000 * DAY, None):
         with pytest.raises(NoTestClockError):
             await advanced(database, tenant.id, to)
-    assert (await get_desk(database, tenant.id)).company.clock_at is None
+    assert (await get_company_context(database, tenant.id)).company.clock_at is None
 
 
 async def test_a_company_nobody_knows_has_no_clock(database):
@@ -154,7 +154,7 @@ async def test_a_clock_ahead_of_real_time_is_not_released(database, found_tenant
     with pytest.raises(InvalidInputError) as refused:
         await advanced(database, tenant.id, None)
     assert [fault.pointer for fault in refused.value.faults] == ["/release"]
-    assert (await get_desk(database, tenant.id)).now == real + DAY
+    assert (await get_company_context(database, tenant.id)).now == real + DAY
 
 
 async def _populated(database, found_tenant, customers: int = 30):
@@ -166,7 +166,7 @@ async def _populated(database, found_tenant, customers: int = 30):
 
 async def _until_done(runner: JobRunner, database, company_id: int, job_id: int) -> None:
     while (await get_job(database, company_id, job_id)).status in ("queued", "running"):
-        await runner.look()
+        await runner.poll()
         await asyncio.gather(*runner._running.values())
 
 
@@ -183,10 +183,10 @@ async def test_what_is_left_when_patience_ends_is_done_by_the_worker_with_the_sa
             await never.wait()
 
         patched.setattr(clock, "sweep_company", slow)
-        left = await advance(database, cut.id, T0 + 200 * DAY, actor=Actor("tests"), patience_seconds=0.01)
+        left = await advance(database, cut.id, T0 + 200 * DAY, actor=Actor("tests"), timeout_seconds=0.01)
     assert (left.now, left.job.status, left.job.kind) == (T0 + 200 * DAY, "queued", ADVANCE)
     assert await state(database, cut.id) != expected
-    await _until_done(JobRunner(database, KINDS), database, cut.id, left.job.id)
+    await _until_done(JobRunner(database, JOB_HANDLERS), database, cut.id, left.job.id)
     assert (await get_job(database, cut.id, left.job.id)).status == "done"
     assert await state(database, cut.id) == expected
 
@@ -209,7 +209,7 @@ async def test_patience_may_end_after_any_page(pages, database, found_tenant, mo
         await caller
     [job] = await list_jobs(database, cut.id, before=None, limit=10)
     assert job.status == "queued"
-    assert await run_job(database, cut.id, job.id, KINDS)
+    assert await run_job(database, cut.id, job.id, JOB_HANDLERS)
     assert await state(database, cut.id) == expected
 
 
@@ -280,10 +280,10 @@ async def test_without_holding_the_clock_an_event_would_be_told_in_between(
     read = companies.Companies.keep_clock
 
     async def read_then_be_overtaken(work_companies):
-        desk = await read(work_companies)
+        context = await read(work_companies)
         monkeypatch.undo()
         await advanced(database, tenant.id, T0 + 120 * DAY)
-        return desk
+        return context
 
     monkeypatch.setattr(companies, "_READ_AND_KEEP", text(companies._SELECT))
     monkeypatch.setattr(companies.Companies, "keep_clock", read_then_be_overtaken)
@@ -322,10 +322,10 @@ async def test_a_thousand_customers_live_through_two_years_in_one_call(database,
     )
     assert entered[0][0] == 0
 
-    async def scores(work) -> list[int]:
-        standings, _ = await work.relationships.lock(range(1, 1_001))
-        desk = await work.companies.desk()
-        policy, as_of = desk.rulebook.policy, desk.company.scored_at
+    async def scores(uow) -> list[int]:
+        standings, _ = await uow.relationships.lock(range(1, 1_001))
+        context = await uow.companies.context()
+        policy, as_of = context.rulebook.policy, context.company.scored_at
         return [
             customer
             for customer, each in standings.items()

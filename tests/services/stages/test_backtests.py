@@ -23,12 +23,12 @@ from journey_service.domain.access.actors import Actor
 from journey_service.domain.companies.errors import CompanyNotFoundError
 from journey_service.domain.errors import InvalidInputError, UnavailableError
 from journey_service.domain.events.event import Event
-from journey_service.domain.stages.changes import draw_up
+from journey_service.domain.stages.changes import build_draft
 from journey_service.domain.stages.stage_map import DEFAULT_STAGES, parse_stage_map
-from journey_service.repositories.events.event_histories import Pasts
-from journey_service.services.events.imports import read_history, run_import
+from journey_service.repositories.events.event_histories import EventHistories
+from journey_service.services.events.imports import run_import, stage_import
 from journey_service.services.events.ingest import ingest
-from journey_service.services.jobs import LeaseLostError, Run, get_job, run_job
+from journey_service.services.jobs import JobRun, LeaseLostError, get_job, run_job
 from journey_service.services.stages import backtests
 from journey_service.services.stages.backtests import BACKTEST, Span, default_lapse_days, run_backtest
 from ledger import rows
@@ -45,7 +45,7 @@ EARLIER = defaults_with(
     }
 )
 HEADER = "customer_id,occurred_at,event_type,amount\n"
-KINDS = {BACKTEST: run_backtest}
+JOB_HANDLERS = {BACKTEST: run_backtest}
 
 
 async def told(database, found_tenant, text: str, *, now: datetime = NOW, **properties) -> int:
@@ -55,7 +55,7 @@ async def told(database, found_tenant, text: str, *, now: datetime = NOW, **prop
     async def chunks() -> AsyncIterator[bytes]:
         yield (HEADER + text).encode()
 
-    found = await read_history(database, tenant.id, chunks(), actor=Actor("tests"))
+    found = await stage_import(database, tenant.id, chunks(), actor=Actor("tests"))
     assert await run_import(database, tenant.id, found.id)
     return tenant.id
 
@@ -76,21 +76,21 @@ def by_chance(customers: int, seed: int = 1, most: int = 12) -> str:
 
 
 async def queue(database, company_id: int, **how) -> int:
-    edit = partial(draw_up, raw=how.get("stages", EARLIER), pointer="/stages")
+    edit = partial(build_draft, raw=how.get("stages", EARLIER), pointer="/stages")
     span = Span(
         how.get("from_", T0),
         how.get("to", T0 + 400 * DAY),
         how.get("lapse_days"),
         how.get("customer_ids") or (),
     )
-    errand = await backtests.queue(database, company_id, edit, span, based_on=None, actor=Actor("tests"))
-    return errand.job.id
+    inline_job = await backtests.queue(database, company_id, edit, span, based_on=None, actor=Actor("tests"))
+    return inline_job.job.id
 
 
 async def found_by(database, company_id: int, **how):
     """What a back-test, queued and done, finds."""
     job_id = await queue(database, company_id, **how)
-    assert await run_job(database, company_id, job_id, KINDS)
+    assert await run_job(database, company_id, job_id, JOB_HANDLERS)
     return dict((await get_job(database, company_id, job_id)).result)
 
 
@@ -188,7 +188,7 @@ async def test_a_customer_who_came_after_the_range_is_not_replayed(database, fou
 async def test_a_company_without_customers_finds_nothing(database, found_tenant):
     tenant = await found_tenant(test_clock=NOW)
     job_id = await queue(database, tenant.id)
-    assert await run_job(database, tenant.id, job_id, KINDS)
+    assert await run_job(database, tenant.id, job_id, JOB_HANDLERS)
     job = await get_job(database, tenant.id, job_id)
     assert (job.status, job.done, job.total) == ("done", 0, 0)
     assert (job.result["customers"], job.result["present"]["precision"]) == (0, None)
@@ -204,12 +204,12 @@ async def test_months_are_those_of_the_companys_time_zone(database, found_tenant
 async def test_visits_after_the_companys_now_are_not_known_yet(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
     await ingest(database, tenant.id, [Event("t", "1", 1, "appointment_completed", T0)])
-    await database.run(tenant.id, lambda work: work.companies.set_clock(T0 + 100 * DAY))
+    await database.run(tenant.id, lambda uow: uow.companies.set_clock(T0 + 100 * DAY))
     early = Event("t", "2", 1, "appointment_completed", T0 + 100 * DAY + timedelta(minutes=4))
     await ingest(database, tenant.id, [early])
     found = await found_by(database, tenant.id, to=T0 + 95 * DAY)
     assert found["present"]["alarms"]["open"] == 1
-    await database.run(tenant.id, lambda work: work.companies.set_clock(T0 + 101 * DAY))
+    await database.run(tenant.id, lambda uow: uow.companies.set_clock(T0 + 101 * DAY))
     found = await found_by(database, tenant.id, to=T0 + 95 * DAY)
     assert found["present"]["alarms"]["returned"] == 1
 
@@ -224,8 +224,8 @@ async def test_rules_policy_and_now_are_those_of_when_it_was_asked_for(database,
         "UPDATE companies SET policy = jsonb_set(policy, '{revenue_source}', '\"payments\"'), timezone = 'Asia/Tokyo'"
         " WHERE id = :company RETURNING id",
     )
-    await database.run(company_id, lambda work: work.companies.set_clock(NOW + 300 * DAY))
-    assert await run_job(database, company_id, job_id, KINDS)
+    await database.run(company_id, lambda uow: uow.companies.set_clock(NOW + 300 * DAY))
+    assert await run_job(database, company_id, job_id, JOB_HANDLERS)
     assert (await get_job(database, company_id, job_id)).result == expected
     assert await found_by(database, company_id, to=T0 + 300 * DAY) != expected
 
@@ -251,7 +251,7 @@ async def test_it_tells_how_far_it_is_in_customers(database, found_tenant, monke
     company_id = await told(database, found_tenant, by_chance(25))
     job_id = await queue(database, company_id, customer_ids=[1, 2])
     seen = []
-    assert await run_job(database, company_id, job_id, KINDS, on_progress=seen.append)
+    assert await run_job(database, company_id, job_id, JOB_HANDLERS, on_progress=seen.append)
     assert [(job.done, job.total) for job in seen] == [
         *((done, 25) for done in (0, 10, 20, 25)),  # and then those named, who are replayed already
         *((25, 25) for _ in range(3)),
@@ -271,30 +271,30 @@ async def test_a_job_stopped_in_the_middle_goes_on_to_the_same_result(
     await _stop(database, company_id, job_id, monkeypatch, pages, ending)
     job = await get_job(database, company_id, job_id)
     assert (job.status, job.result) == ("queued", None)
-    assert await run_job(database, company_id, job_id, KINDS)
+    assert await run_job(database, company_id, job_id, JOB_HANDLERS)
     job = await get_job(database, company_id, job_id)
     assert (job.status, job.done, job.total, job.result) == ("done", 30, 30, expected)
 
 
 async def _stop(database, company_id, job_id, monkeypatch, pages: int, ending) -> None:
     """Let a runner stop after so many pages, what it worked out since the last of them lost."""
-    page, left = Run.page, iter(range(pages))
+    page, left = JobRun.page, iter(range(pages))
 
-    async def stopping(run: Run, unit):
+    async def stopping(run: JobRun, unit):
         if next(left, None) is None:
             raise ending
         return await page(run, unit)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Run, "page", stopping)
+        patched.setattr(JobRun, "page", stopping)
         with pytest.raises(ending):
-            await run_job(database, company_id, job_id, KINDS)
+            await run_job(database, company_id, job_id, JOB_HANDLERS)
 
 
 async def test_without_the_tallies_in_the_cursor_a_job_gone_on_with_would_find_less(
     database, found_tenant, monkeypatch
 ):
-    monkeypatch.setattr(backtests.Tally, "restore", lambda *_: None)
+    monkeypatch.setattr(backtests.BacktestTotals, "restore", lambda *_: None)
     with pytest.raises(AssertionError):
         await test_a_job_stopped_in_the_middle_goes_on_to_the_same_result(
             database, found_tenant, monkeypatch, 4, asyncio.CancelledError
@@ -309,11 +309,11 @@ async def test_a_runner_that_was_overtaken_counts_nobody_twice_and_concludes_not
     company_id = await told(database, found_tenant, by_chance(20, seed=4))
     expected = await found_by(database, company_id)
     job_id = await queue(database, company_id)
-    page, turns = Run.page, iter(range(2))
+    page, turns = JobRun.page, iter(range(2))
 
-    async def overtaken(run: Run, unit):
+    async def overtaken(run: JobRun, unit):
         if next(turns, None) is None:
-            monkeypatch.setattr(Run, "page", page)
+            monkeypatch.setattr(JobRun, "page", page)
             await rows(
                 database,
                 company_id,
@@ -321,11 +321,11 @@ async def test_a_runner_that_was_overtaken_counts_nobody_twice_and_concludes_not
                 " WHERE company_id = :company AND id = :job RETURNING id",
                 job=job_id,
             )
-            assert await run_job(database, company_id, job_id, KINDS)
+            assert await run_job(database, company_id, job_id, JOB_HANDLERS)
         return await page(run, unit)
 
-    monkeypatch.setattr(Run, "page", overtaken)
-    assert not await run_job(database, company_id, job_id, KINDS)
+    monkeypatch.setattr(JobRun, "page", overtaken)
+    assert not await run_job(database, company_id, job_id, JOB_HANDLERS)
     job = await get_job(database, company_id, job_id)
     assert (job.status, job.done, job.result) == ("done", 20, expected)
 
@@ -334,8 +334,8 @@ async def test_whoever_lost_the_lease_at_the_very_end_concludes_nothing(database
     company_id = await told(database, found_tenant, by_chance(3))
     job_id = await queue(database, company_id)
 
-    async def late(run: Run) -> None:
-        await database.run(company_id, lambda work: work.jobs.release(job_id, run.token))
+    async def late(run: JobRun) -> None:
+        await database.run(company_id, lambda uow: uow.jobs.release(job_id, run.token))
         with pytest.raises(LeaseLostError):
             await run.conclude({"a": "result"})
         raise LeaseLostError
@@ -384,7 +384,7 @@ async def test_what_a_job_carries_along_is_as_large_for_many_customers_as_for_fe
         )
         company_id = await told(database, found_tenant, text)
         job_id = await queue(database, company_id)
-        assert await run_job(database, company_id, job_id, KINDS)
+        assert await run_job(database, company_id, job_id, JOB_HANDLERS)
         job = await get_job(database, company_id, job_id)
         assert job.done == 20 * times
         sizes[times] = {name: len(json.dumps(tally)) for name, tally in _parts(job.cursor)}
@@ -408,12 +408,12 @@ async def test_a_customer_who_comes_while_a_page_is_read_waits_for_nobody(
 ):
     company_id = await told(database, found_tenant, by_chance(12, seed=7))
     expected = await found_by(database, company_id)
-    page = Pasts.page
+    page = EventHistories.page
 
-    async def without_the_fifth(pasts: Pasts, after: int, **how):
-        return [past for past in await page(pasts, after, **how) if past.customer_id != 5]
+    async def without_the_fifth(event_histories: EventHistories, after: int, **how):
+        return [past for past in await page(event_histories, after, **how) if past.customer_id != 5]
 
-    monkeypatch.setattr(Pasts, "page", without_the_fifth)
+    monkeypatch.setattr(EventHistories, "page", without_the_fifth)
     found = await found_by(database, company_id)
     assert found["customers"] == expected["customers"] - 1 == 11
 
@@ -434,7 +434,7 @@ async def test_others_have_their_turn_meanwhile(database, found_tenant):
             await asyncio.sleep(0)
 
     beside = asyncio.create_task(others())
-    assert await run_job(database, company_id, job_id, KINDS)
+    assert await run_job(database, company_id, job_id, JOB_HANDLERS)
     beside.cancel()
     assert turns > 30
 
@@ -589,19 +589,19 @@ def _figures_by_hand(file: Path, days: int, since: datetime, until: datetime, en
 
 
 def _told(result: dict, name: str) -> dict:
-    figures = result[name]
+    metrics = result[name]
     return {
         "customers": result["customers"],
-        "moved": figures["customers_moved"],
+        "moved": metrics["customers_moved"],
         "moves": Counter(
-            {(cell["from_stage"], cell["to_stage"]): cell["moves"] for cell in figures["matrix"]}
+            {(cell["from_stage"], cell["to_stage"]): cell["moves"] for cell in metrics["matrix"]}
         ),
-        "stages": +Counter(figures["stages"]),
-        "alarms": {name: figures["alarms"][name] for name in ("confirmed", "returned", "open")},
-        "precision": figures["precision"],
-        "lapses": figures["lapses"]["total"],
-        "lead": (figures["lead_time_days"]["median"], figures["lead_time_days"]["p90"]),
-        "back": figures["return_days"]["median"],
+        "stages": +Counter(metrics["stages"]),
+        "alarms": {name: metrics["alarms"][name] for name in ("confirmed", "returned", "open")},
+        "precision": metrics["precision"],
+        "lapses": metrics["lapses"]["total"],
+        "lead": (metrics["lead_time_days"]["median"], metrics["lead_time_days"]["p90"]),
+        "back": metrics["return_days"]["median"],
     }
 
 
@@ -614,19 +614,19 @@ async def test_the_figures_of_real_customers_are_those_of_their_file(name, data,
     for since, until in (tuple(map(utc, edges)) for edges in RANGES[name]):
         job_id = await queue(database, company_id, from_=since, to=until)
         begun = time.perf_counter()
-        assert await run_job(database, company_id, job_id, KINDS)
+        assert await run_job(database, company_id, job_id, JOB_HANDLERS)
         took = time.perf_counter() - begun
         job = await get_job(database, company_id, job_id)
         print(f"\n{name} {since:%Y-%m-%d}..{until:%Y-%m-%d}: {job.done / took:,.0f} customers/s", end=" ")
         print(f"under both maps; cursor {len(json.dumps(job.cursor)):,} bytes")
         for which, days in (("draft", 60), ("present", 90)):
-            figures = job.result[which]
+            metrics = job.result[which]
             shown = ("alarms", "lapses", "precision", "recall", "lead_time_days", "return_days")
-            print(f"  at risk > {days}:", {key: figures[key] for key in shown})
+            print(f"  at risk > {days}:", {key: metrics[key] for key in shown})
             assert _told(job.result, which) == _figures_by_hand(file, days, since, until, ENDS[name])
-            assert figures["recall"] == 1.0
-            assert sum(figures["stages"].values()) == job.result["customers"]
+            assert metrics["recall"] == 1.0
+            assert sum(metrics["stages"].values()) == job.result["customers"]
             entered = Counter()
-            for month in figures["months"].values():
+            for month in metrics["months"].values():
                 entered.update(month)
-            assert entered.total() == figures["moves"]
+            assert entered.total() == metrics["moves"]

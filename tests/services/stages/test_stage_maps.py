@@ -16,7 +16,7 @@ from journey_service.domain.customers.errors import CustomerNotFoundError
 from journey_service.domain.errors import InvalidInputError, UnavailableError
 from journey_service.domain.events.event import Event
 from journey_service.domain.journeys.relationship import Activation
-from journey_service.domain.stages.changes import amend, archive, draw_up
+from journey_service.domain.stages.changes import archive, build_draft, edit_stage
 from journey_service.domain.stages.errors import (
     AdoptionPendingError,
     MapVersionNotFoundError,
@@ -25,12 +25,12 @@ from journey_service.domain.stages.errors import (
 )
 from journey_service.domain.stages.stage_map import DEFAULT_STAGES
 from journey_service.repositories import database as database_module
-from journey_service.repositories.unit_of_work import Work
+from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services import jobs
-from journey_service.services.companies.provisioning import get_desk
+from journey_service.services.companies.provisioning import get_company_context
 from journey_service.services.customers.profiles import put_customer
 from journey_service.services.events.ingest import ingest
-from journey_service.services.job_registry import KINDS
+from journey_service.services.job_registry import JOB_HANDLERS
 from journey_service.services.jobs import get_job, list_jobs, run_job
 from journey_service.services.journeys import manual_changes, map_history, reading
 from journey_service.services.journeys import stage_map_rollout as adoption
@@ -91,7 +91,7 @@ DRAFTS: dict[str, tuple[list[dict[str, Any]], dict[str, str]]] = {
 
 def edit(name: str):
     stages, remap = DRAFTS[name]
-    return partial(draw_up, raw=stages, remap=remap, pointer="/stages")
+    return partial(build_draft, raw=stages, remap=remap, pointer="/stages")
 
 
 def asked(activation: Activation, based_on: int | None = 1) -> Request:
@@ -125,7 +125,7 @@ async def populate(database, company_id: int, chance: random.Random, customers: 
             company_id,
             customer_id,
             until=at + 25 * DAY,
-            version=seen.standing.relationship.version,
+            version=seen.stored.relationship.version,
             by=Actor("tests"),
         )
 
@@ -154,8 +154,8 @@ async def map_moves(database, company_id: int) -> Counter[tuple[str, str]]:
 
 
 async def stages_now(database, company_id: int) -> dict[str, int]:
-    async def unit(work: Work) -> dict[str, int]:
-        return await work.distribution.now()
+    async def unit(uow: UnitOfWork) -> dict[str, int]:
+        return await uow.distribution.now()
 
     return await database.run(company_id, unit)
 
@@ -280,10 +280,10 @@ async def test_a_preview_goes_on_where_it_was_when_its_runner_died(database, fou
             raise asyncio.CancelledError
 
     with pytest.raises(asyncio.CancelledError):
-        await run_job(database, tenant.id, queued.id, KINDS, on_progress=die)
+        await run_job(database, tenant.id, queued.id, JOB_HANDLERS, on_progress=die)
     half = await get_job(database, tenant.id, queued.id)
     assert (half.status, half.done) == ("queued", 8)
-    assert await run_job(database, tenant.id, queued.id, KINDS)
+    assert await run_job(database, tenant.id, queued.id, JOB_HANDLERS)
 
     done = await get_job(database, tenant.id, queued.id)
     assert done.result == whole.result
@@ -312,11 +312,11 @@ async def test_whoever_is_touched_before_their_page_comes_goes_over_as_of_the_sa
 async def test_without_going_over_first_the_twins_would_tell(database, found_tenant, monkeypatch):
     real, first = map_history.adoptions, []
 
-    async def only_of_the_first(work, desk):
-        first.append(work.company_id)
-        if work.company_id == first[0]:
-            return await real(work, desk)
-        return map_history.Adoptions(desk.company.map_version)
+    async def only_of_the_first(uow, context):
+        first.append(uow.company_id)
+        if uow.company_id == first[0]:
+            return await real(uow, context)
+        return map_history.MapVersionHistory(context.company.map_version)
 
     with monkeypatch.context() as removed:
         removed.setattr(desk_steps, "adoptions", only_of_the_first)
@@ -350,7 +350,7 @@ async def _twins(database, found_tenant, monkeypatch, name, activation):
             )
             await manual_changes.evaluate(database, twin.id, customers[0], by=Actor("tests"))
             if step == 4 and changed.job is not None and twin is later:
-                await run_job(database, later.id, changed.job.id, KINDS)
+                await run_job(database, later.id, changed.job.id, JOB_HANDLERS)
             now += chance.randrange(1, 9) * DAY
             await advance(database, twin.id, now, actor=Actor("tests"))
             while (await sweep_batch(database, twin.id)).decided:
@@ -384,11 +384,11 @@ async def test_changes_that_follow_each_other_reach_a_customer_in_their_order(
     )
     assert second.job is not None, "whoever has not gone over to version 2 has to on the way to 3"
 
-    await run_job(database, tenant.id, second.job.id, KINDS)
+    await run_job(database, tenant.id, second.job.id, JOB_HANDLERS)
 
     moves = (await journeys(database, tenant.id))[1]
     assert [(to, at) for _, _, to, at, _, _ in moves[2:]] == [("vip", T0), ("regular", T0 + DAY)]
-    await run_job(database, tenant.id, first.job.id, KINDS)
+    await run_job(database, tenant.id, first.job.id, JOB_HANDLERS)
     assert (await journeys(database, tenant.id))[1] == moves
     [adopted] = await rows(database, tenant.id, "SELECT adopted_version FROM companies WHERE id = :company")
     assert adopted[0] == 3
@@ -406,9 +406,9 @@ async def test_a_change_that_was_half_carried_through_is_gone_on_with(database, 
         raise asyncio.CancelledError
 
     with pytest.raises(asyncio.CancelledError):
-        await run_job(database, tenant.id, changed.job.id, KINDS, on_progress=die)
+        await run_job(database, tenant.id, changed.job.id, JOB_HANDLERS, on_progress=die)
     assert await stages_now(database, tenant.id) == {"vip": 5, "customer": 7}
-    assert await run_job(database, tenant.id, changed.job.id, KINDS)
+    assert await run_job(database, tenant.id, changed.job.id, JOB_HANDLERS)
 
     assert await stages_now(database, tenant.id) == {"vip": 12}
     job = await get_job(database, tenant.id, changed.job.id)
@@ -452,7 +452,7 @@ async def test_of_many_changes_to_whatever_is_in_force_none_is_lost(database, fo
             change_map(
                 database,
                 tenant.id,
-                partial(amend, key=key, fields={"color": color}),
+                partial(edit_stage, key=key, fields={"color": color}),
                 asked(FUTURE, based_on=None),
             )
             for key, color in colours.items()
@@ -471,11 +471,11 @@ async def test_a_change_waits_for_whatever_has_begun_and_everything_else_for_the
     go_on, has_begun = asyncio.Event(), asyncio.Event()
     seen: list[int] = []
 
-    async def work_by_the_map(work: Work) -> None:
-        seen.append((await work.companies.desk()).company.map_version)
+    async def work_by_the_map(uow: UnitOfWork) -> None:
+        seen.append((await uow.companies.context()).company.map_version)
         has_begun.set()
         await go_on.wait()
-        seen.append((await work.companies.desk()).company.map_version)
+        seen.append((await uow.companies.context()).company.map_version)
 
     at_work = asyncio.create_task(database.run(tenant.id, work_by_the_map))
     await has_begun.wait()
@@ -496,10 +496,10 @@ async def test_without_the_switch_being_alone_one_transaction_would_see_two_vers
     monkeypatch.setattr(database_module, "_BIND_ALONE", database_module._BIND)
     seen: list[int] = []
 
-    async def work_by_the_map(work: Work) -> None:
-        seen.append((await work.companies.desk()).company.map_version)
+    async def work_by_the_map(uow: UnitOfWork) -> None:
+        seen.append((await uow.companies.context()).company.map_version)
         await change_map(database, tenant.id, edit("a lower threshold"), asked(FUTURE))
-        seen.append((await work.companies.desk()).company.map_version)
+        seen.append((await uow.companies.context()).company.map_version)
 
     await database.run(tenant.id, work_by_the_map)
 
@@ -508,8 +508,8 @@ async def test_without_the_switch_being_alone_one_transaction_would_see_two_vers
 
 
 async def _somebody_waits_for(database, company_id: int) -> None:
-    async def unit(work: Work) -> int:
-        return await work._connection.scalar(
+    async def unit(uow: UnitOfWork) -> int:
+        return await uow._connection.scalar(
             text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND objid = :id"),
             {"id": company_id},
         )
@@ -531,7 +531,7 @@ async def test_events_told_while_the_map_changes_are_all_decided_by_the_one_or_t
         while not is_over.is_set():
             number += 1
             customer = customers[(number * 7 + teller) % len(customers)]
-            at = (await get_desk(database, tenant.id)).now - timedelta(seconds=1)
+            at = (await get_company_context(database, tenant.id)).now - timedelta(seconds=1)
             await ingest(database, tenant.id, [told(customer, f"{teller}-{number}", at, cents=3_000)])
 
     tellers = [asyncio.create_task(tell(teller)) for teller in range(4)]
@@ -625,7 +625,7 @@ async def test_nobody_is_stranded_in_a_stage_that_is_archived_while_they_are_on_
 
     with pytest.raises(AdoptionPendingError):
         await change_map(database, tenant.id, gone, asked(FUTURE, based_on=2))
-    await run_job(database, tenant.id, first.job.id, KINDS)
+    await run_job(database, tenant.id, first.job.id, JOB_HANDLERS)
     with pytest.raises(StageOccupiedError):
         await change_map(database, tenant.id, gone, asked(FUTURE, based_on=2))
     assert (await get_map(database, tenant.id)).version.version == 2
@@ -644,7 +644,7 @@ async def test_whoever_falls_due_into_an_archived_stage_goes_to_the_next_of_its_
         rehearsed = await preview(
             database,
             tenant.id,
-            partial(draw_up, raw=defaults(without=("at_risk",)), pointer="/stages"),
+            partial(build_draft, raw=defaults(without=("at_risk",)), pointer="/stages"),
             based_on=1,
             activation=activation,
             actor=Actor("tests"),
@@ -676,7 +676,7 @@ async def test_what_was_due_before_a_change_for_the_future_is_decided_by_the_for
         "UPDATE companies SET clock_at = clock_at + interval '100 days' WHERE id = :company RETURNING id",
     )
     later = defaults(at_risk=rule("days_since_last_appointment", days=">120"))
-    await change_map(database, tenant.id, partial(draw_up, raw=later, pointer="/stages"), asked(FUTURE))
+    await change_map(database, tenant.id, partial(build_draft, raw=later, pointer="/stages"), asked(FUTURE))
 
     found = await rows(
         database,
@@ -692,7 +692,7 @@ async def test_what_was_due_before_a_change_for_the_future_is_decided_by_the_for
 async def test_a_preview_refuses_what_activation_would_refuse(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
     await ingest(database, tenant.id, [told(1, "a", T0)])
-    homeless = partial(draw_up, raw=defaults(without=("customer",)), pointer="/stages")
+    homeless = partial(build_draft, raw=defaults(without=("customer",)), pointer="/stages")
 
     with pytest.raises(StageOccupiedError):
         await preview(database, tenant.id, homeless, based_on=1, activation=SILENT, actor=Actor("tests"))
@@ -707,11 +707,11 @@ async def test_a_change_gives_way_to_long_transactions_and_comes_in_between_them
     monkeypatch.setattr(jobs, "_GIVING_WAY_SECONDS", 0.01)
     real, tries = database.run, []
 
-    async def busy(company_id, unit, *, is_alone=False, **how):
-        tries.append(is_alone)
-        if is_alone and tries.count(True) < 3:
+    async def busy(company_id, unit, *, is_exclusive=False, **how):
+        tries.append(is_exclusive)
+        if is_exclusive and tries.count(True) < 3:
             raise UnavailableError
-        return await real(company_id, unit, is_alone=is_alone, **how)
+        return await real(company_id, unit, is_exclusive=is_exclusive, **how)
 
     monkeypatch.setattr(database, "run", busy)
     changed = await change_map(database, tenant.id, edit("a lower threshold"), asked(FUTURE))
@@ -726,7 +726,7 @@ async def test_a_change_gives_way_to_long_transactions_and_comes_in_between_them
 async def test_a_draft_with_an_error_of_the_linter_is_refused_with_its_place(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
     unreachable = partial(
-        draw_up, raw=defaults(lead=rule("appointment_count", count=">=10")), pointer="/stages"
+        build_draft, raw=defaults(lead=rule("appointment_count", count=">=10")), pointer="/stages"
     )
 
     for attempt in (

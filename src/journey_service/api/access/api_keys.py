@@ -8,7 +8,15 @@ from fastapi import APIRouter, Path
 
 from journey_service.api.authentication import Admin, AdminReader, Caller, CompanyId, Operator
 from journey_service.api.companies.schemas.companies import KeyIn, KeyOut, KeysOut, NewKeyOut, RotationIn
-from journey_service.api.dependencies import Cursor, House, HouseDep, Limit, from_cursor, is_text, next_cursor
+from journey_service.api.dependencies import (
+    AppState,
+    AppStateDep,
+    Cursor,
+    Limit,
+    from_cursor,
+    is_text,
+    next_cursor,
+)
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.request_bodies import SMALL_BODY, StrictRoute
 from journey_service.domain.access.errors import KeyNotFoundError, RotationUnderWayError
@@ -33,20 +41,20 @@ _OWN: list[str | Enum] = ["keys"]
     responses=problems(CompanyNotFoundError, *JSON_BODY),
     max_body_size=SMALL_BODY,
 )
-async def post_key(company_id: CompanyId, body: KeyIn, caller: Operator, house: HouseDep) -> NewKeyOut:
+async def post_key(company_id: CompanyId, body: KeyIn, caller: Operator, app_state: AppStateDep) -> NewKeyOut:
     """Make a key for a company. Its `secret` is shown this once and kept as a hash only."""
-    return await _make(house, company_id, body, caller)
+    return await _make(app_state, company_id, body, caller)
 
 
 @router.get(
     _KEYS, summary="List a company's API keys", tags=_OPERATORS, responses=problems(CompanyNotFoundError)
 )
 async def list_keys(
-    company_id: CompanyId, caller: Operator, house: HouseDep, limit: Limit = 50, cursor: Cursor = None
+    company_id: CompanyId, caller: Operator, app_state: AppStateDep, limit: Limit = 50, cursor: Cursor = None
 ) -> KeysOut:
     """The keys of a company, without their secrets."""
-    await audit.note_presence(house.database, company_id, "list_keys", by=caller.actor)
-    return await _list(house, company_id, limit, cursor)
+    await audit.record_operator_access(app_state.database, company_id, "list_keys", by=caller.actor)
+    return await _list(app_state, company_id, limit, cursor)
 
 
 @router.post(
@@ -58,10 +66,14 @@ async def list_keys(
     max_body_size=SMALL_BODY,
 )
 async def post_rotation(
-    company_id: CompanyId, key_id: KeyId, caller: Operator, house: HouseDep, body: RotationIn | None = None
+    company_id: CompanyId,
+    key_id: KeyId,
+    caller: Operator,
+    app_state: AppStateDep,
+    body: RotationIn | None = None,
 ) -> NewKeyOut:
     """Make a key of the same name and rights. Both are alive for the overlap, then the old one ends by itself."""
-    return await _rotate(house, company_id, key_id, body, caller)
+    return await _rotate(app_state, company_id, key_id, body, caller)
 
 
 @router.delete(
@@ -71,9 +83,9 @@ async def post_rotation(
     status_code=204,
     responses=problems(KeyNotFoundError, of_company=False),
 )
-async def delete_key(company_id: CompanyId, key_id: KeyId, caller: Operator, house: HouseDep) -> None:
+async def delete_key(company_id: CompanyId, key_id: KeyId, caller: Operator, app_state: AppStateDep) -> None:
     """End a key and its sessions: at once in this process, within two seconds in every other."""
-    await _revoke(house, company_id, key_id, caller)
+    await _revoke(app_state, company_id, key_id, caller)
 
 
 @router.post(
@@ -84,17 +96,17 @@ async def delete_key(company_id: CompanyId, key_id: KeyId, caller: Operator, hou
     responses=problems(*JSON_BODY),
     max_body_size=SMALL_BODY,
 )
-async def post_own_key(body: KeyIn, caller: Admin, house: HouseDep) -> NewKeyOut:
+async def post_own_key(body: KeyIn, caller: Admin, app_state: AppStateDep) -> NewKeyOut:
     """Make a key of the own company, that may do nothing its maker may not. Its `secret` is shown this once."""
-    return await _make(house, caller.company_id, body, caller)
+    return await _make(app_state, caller.company_id, body, caller)
 
 
 @router.get("/keys", summary="List API keys", tags=_OWN, responses=problems())
 async def list_own_keys(
-    caller: AdminReader, house: HouseDep, limit: Limit = 50, cursor: Cursor = None
+    caller: AdminReader, app_state: AppStateDep, limit: Limit = 50, cursor: Cursor = None
 ) -> KeysOut:
     """The keys of the own company, without their secrets: what each may do, and when it was last used."""
-    return await _list(house, caller.company_id, limit, cursor)
+    return await _list(app_state, caller.company_id, limit, cursor)
 
 
 @router.post(
@@ -106,10 +118,10 @@ async def list_own_keys(
     max_body_size=SMALL_BODY,
 )
 async def post_own_rotation(
-    key_id: KeyId, caller: Admin, house: HouseDep, body: RotationIn | None = None
+    key_id: KeyId, caller: Admin, app_state: AppStateDep, body: RotationIn | None = None
 ) -> NewKeyOut:
     """Make a key of the same name and rights. Both are alive for the overlap, then the old one ends by itself."""
-    return await _rotate(house, caller.company_id, key_id, body, caller)
+    return await _rotate(app_state, caller.company_id, key_id, body, caller)
 
 
 @router.delete(
@@ -119,17 +131,17 @@ async def post_own_rotation(
     status_code=204,
     responses=problems(KeyNotFoundError),
 )
-async def delete_own_key(key_id: KeyId, caller: Admin, house: HouseDep) -> None:
+async def delete_own_key(key_id: KeyId, caller: Admin, app_state: AppStateDep) -> None:
     """End a key of the own company and its sessions: here at once, within two seconds everywhere."""
-    await _revoke(house, caller.company_id, key_id, caller)
+    await _revoke(app_state, caller.company_id, key_id, caller)
 
 
-async def _make(house: House, company_id: int, body: KeyIn, caller: Caller) -> NewKeyOut:
+async def _make(app_state: AppState, company_id: int, body: KeyIn, caller: Caller) -> NewKeyOut:
     new = await credentials.create_key(
-        house.database,
+        app_state.database,
         company_id,
         body.as_wish(),
-        pepper=house.settings.key_pepper.get_secret_value(),
+        pepper=app_state.settings.key_pepper.get_secret_value(),
         by=caller.actor,
         giver=caller.principal,
     )
@@ -137,30 +149,30 @@ async def _make(house: House, company_id: int, body: KeyIn, caller: Caller) -> N
 
 
 async def _rotate(
-    house: House, company_id: int, key_id: str, body: RotationIn | None, caller: Caller
+    app_state: AppState, company_id: int, key_id: str, body: RotationIn | None, caller: Caller
 ) -> NewKeyOut:
     new = await credentials.rotate_key(
-        house.database,
+        app_state.database,
         company_id,
         key_id,
         overlap_seconds=(body or RotationIn()).overlap_seconds,
-        pepper=house.settings.key_pepper.get_secret_value(),
+        pepper=app_state.settings.key_pepper.get_secret_value(),
         by=caller.actor,
         giver=caller.principal,
     )
-    house.remembered.clear()  # without an overlap the old key has ended
+    app_state.credential_cache.clear()  # without an overlap the old key has ended
     return NewKeyOut.of_new(new)
 
 
-async def _list(house: House, company_id: int, limit: int, cursor: str | None) -> KeysOut:
+async def _list(app_state: AppState, company_id: int, limit: int, cursor: str | None) -> KeysOut:
     after = from_cursor("keys", cursor, is_text)
     found: Sequence[StoredKey] = await credentials.list_keys(
-        house.database, company_id, after=after[0] if after else "", limit=limit + 1
+        app_state.database, company_id, after=after[0] if after else "", limit=limit + 1
     )
     items = [KeyOut.of(key) for key in found[:limit]]
     return KeysOut(items=items, next_cursor=next_cursor("keys", found, limit, lambda row: [row.key_id]))
 
 
-async def _revoke(house: House, company_id: int, key_id: str, caller: Caller) -> None:
-    await credentials.revoke_key(house.database, company_id, key_id, by=caller.actor)
-    house.remembered.clear()
+async def _revoke(app_state: AppState, company_id: int, key_id: str, caller: Caller) -> None:
+    await credentials.revoke_key(app_state.database, company_id, key_id, by=caller.actor)
+    app_state.credential_cache.clear()

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query
 
 from journey_service.api.access.schemas.audit import AuditedOut, AuditOut
 from journey_service.api.authentication import AdminReader
-from journey_service.api.dependencies import Cursor, HouseDep, Limit, from_cursor, is_id, next_cursor
+from journey_service.api.dependencies import AppStateDep, Cursor, Limit, from_cursor, is_id, next_cursor
 from journey_service.api.problems import problems
 from journey_service.api.request_bodies import StrictRoute
 from journey_service.api.schema_fields import Instant, Text
@@ -20,7 +20,7 @@ router = APIRouter(prefix="/admin", tags=["audit"], route_class=StrictRoute)
 @router.get("/audit", summary="Read the audit log", responses=problems())
 async def list_audit(  # noqa: PLR0913, PLR0917  # one parameter a filter
     caller: AdminReader,
-    house: HouseDep,
+    app_state: AppStateDep,
     actor: Annotated[Text | None, Query(max_length=255, examples=["key:0123456789abcdef"])] = None,
     action: Annotated[Text | None, Query(max_length=64, examples=["customer.move"])] = None,
     customer_id: Annotated[int | None, Query(ge=-MAX_ID, le=MAX_ID)] = None,
@@ -35,7 +35,7 @@ async def list_audit(  # noqa: PLR0913, PLR0917  # one parameter a filter
     """
     before = from_cursor("audit", cursor, is_id)
     found = await audit.list_audit(
-        house.database,
+        app_state.database,
         caller.company_id,
         AuditWanted(actor, action, customer_id, since, until),
         before=before[0] if before else None,

@@ -15,7 +15,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from journey_service.api.access.sessions import keep
 from journey_service.api.authentication import actor_of, check_own_origin
-from journey_service.api.dependencies import House, HouseDep
+from journey_service.api.dependencies import AppState, AppStateDep
 from journey_service.api.html_pages import fault, page
 from journey_service.api.request_bodies import SMALL_BODY
 from journey_service.domain.errors import (
@@ -43,72 +43,72 @@ _UNREADABLE: Final = 422
 
 
 @router.get("")
-async def get_sign_in(house: HouseDep) -> Response:
+async def get_sign_in(app_state: AppStateDep) -> Response:
     """The page: a field for a key, and the way to the identity provider where there is one."""
-    return _page(house)
+    return _page(app_state)
 
 
 @router.post("", max_body_size=SMALL_BODY)
-async def post_sign_in(request: Request, house: HouseDep) -> Response:
+async def post_sign_in(request: Request, app_state: AppStateDep) -> Response:
     """Sign in with the key of the form."""
     try:
-        check_own_origin(request, house)
+        check_own_origin(request, app_state)
         told = parse_qs((await request.body()).decode("ascii", errors="replace"), max_num_fields=10)
-        pepper = house.settings.key_pepper.get_secret_value()
+        pepper = app_state.settings.key_pepper.get_secret_value()
         token = told.get("key", [""])[0].strip()
-        principal = await credentials.authenticate(house.database, token, pepper=pepper)
-        return await _signed_in(request, house, principal)
+        principal = await credentials.authenticate(app_state.database, token, pepper=pepper)
+        return await _signed_in(request, app_state, principal)
     except (JourneyServiceError, ValueError) as error:
-        return _page(house, error)
+        return _page(app_state, error)
 
 
 @router.get("/link/{token}")
-async def get_link(request: Request, house: HouseDep, token: str) -> Response:
+async def get_link(request: Request, app_state: AppStateDep, token: str) -> Response:
     """Sign in with a link that was made for it; it works once. From another site it asks first."""
     if request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
-        return _page(house, confirm=f"/sign-in/link/{quote(token, safe='')}")
-    return await _use_link(request, house, token)
+        return _page(app_state, confirm=f"/sign-in/link/{quote(token, safe='')}")
+    return await _use_link(request, app_state, token)
 
 
 @router.post("/link/{token}", max_body_size=SMALL_BODY)
-async def post_link(request: Request, house: HouseDep, token: str) -> Response:
+async def post_link(request: Request, app_state: AppStateDep, token: str) -> Response:
     """The same, once somebody has said that they want it."""
     try:
-        check_own_origin(request, house)
+        check_own_origin(request, app_state)
     except ForbiddenError as error:
-        return _page(house, error)
-    return await _use_link(request, house, token)
+        return _page(app_state, error)
+    return await _use_link(request, app_state, token)
 
 
-async def _use_link(request: Request, house: House, token: str) -> Response:
+async def _use_link(request: Request, app_state: AppState, token: str) -> Response:
     try:
-        opened = await sessions.open_by_link(house.database, token, by=partial(actor_of, request))
+        opened = await sessions.open_by_link(app_state.database, token, by=partial(actor_of, request))
     except JourneyServiceError as error:
-        return _page(house, error)
-    return _home(house, opened.token)
+        return _page(app_state, error)
+    return _home(app_state, opened.token)
 
 
 @router.get("/oidc")
-async def get_oidc(house: HouseDep) -> Response:
+async def get_oidc(app_state: AppStateDep) -> Response:
     """Send the browser to the identity provider."""
     state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
     try:
-        address = await _provider(house).authorization_url(
-            redirect_uri=_redirect_uri(house),
+        address = await _provider(app_state).authorization_url(
+            redirect_uri=_redirect_uri(app_state),
             state=state,
             nonce=nonce,
             code_challenge=_challenge(verifier),
         )
     except JourneyServiceError as error:
-        return _page(house, error)
+        return _page(app_state, error)
     answer = RedirectResponse(address, status_code=303)
     kept = base64.urlsafe_b64encode(orjson.dumps([state, nonce, verifier])).decode()
     answer.set_cookie(
-        _flow_name(house),
+        _flow_name(app_state),
         kept,
         max_age=_FLOW_SECONDS,
         path="/",
-        secure=house.is_over_tls,
+        secure=app_state.is_over_tls,
         httponly=True,
         samesite="lax",
     )
@@ -118,56 +118,58 @@ async def get_oidc(house: HouseDep) -> Response:
 @router.get("/oidc/callback")
 async def get_oidc_callback(
     request: Request,
-    house: HouseDep,
+    app_state: AppStateDep,
     code: Annotated[str, Query(max_length=4096)] = "",
     state: Annotated[str, Query(max_length=4096)] = "",
 ) -> Response:
     """Take the browser back from the identity provider, if it is the one that was sent there."""
     try:
-        first_state, nonce, verifier = _flow(request.cookies.get(_flow_name(house), ""))
+        first_state, nonce, verifier = _flow(request.cookies.get(_flow_name(app_state), ""))
         if not code or not hmac.compare_digest(first_state.encode(), state.encode()):
             raise UnauthenticatedError("The identity provider has not signed you in; try again.")
-        verified = await _provider(house).redeem(
-            code=code, redirect_uri=_redirect_uri(house), code_verifier=verifier, nonce=nonce
+        verified = await _provider(app_state).redeem(
+            code=code, redirect_uri=_redirect_uri(app_state), code_verifier=verifier, nonce=nonce
         )
         principal = credentials.principal_of(
             verified.subject,
             verified.claims,
             is_for_operators=False,
-            company_claim=house.settings.oidc_company_claim,
-            role_claim=house.settings.oidc_role_claim,
+            company_claim=app_state.settings.oidc_company_claim,
+            role_claim=app_state.settings.oidc_role_claim,
         )
-        answer = await _signed_in(request, house, principal)
+        answer = await _signed_in(request, app_state, principal)
     except JourneyServiceError as error:
-        answer = _page(house, error)
-    answer.delete_cookie(_flow_name(house), path="/", secure=house.is_over_tls, httponly=True, samesite="lax")
+        answer = _page(app_state, error)
+    answer.delete_cookie(
+        _flow_name(app_state), path="/", secure=app_state.is_over_tls, httponly=True, samesite="lax"
+    )
     return answer
 
 
-async def _signed_in(request: Request, house: House, principal: Principal) -> Response:
+async def _signed_in(request: Request, app_state: AppState, principal: Principal) -> Response:
     by = actor_of(request, principal.name, is_operator=principal.is_operator)
-    opened = await sessions.open_session(house.database, principal, by=by)
-    return _home(house, opened.token)
+    opened = await sessions.open_session(app_state.database, principal, by=by)
+    return _home(app_state, opened.token)
 
 
-def _home(house: House, token: str) -> Response:
+def _home(app_state: AppState, token: str) -> Response:
     answer = RedirectResponse("/", status_code=303)
-    keep(answer, house, token)
+    keep(answer, app_state, token)
     return answer
 
 
-def _provider(house: House) -> IdentityProvider:
-    if house.identity is None or house.settings.oidc_client_id is None:
+def _provider(app_state: AppState) -> IdentityProvider:
+    if app_state.identity is None or app_state.settings.oidc_client_id is None:
         raise UnavailableError("No identity provider is set up here.")
-    return house.identity
+    return app_state.identity
 
 
-def _redirect_uri(house: House) -> str:
-    return f"{house.settings.public_url}/sign-in/oidc/callback"
+def _redirect_uri(app_state: AppState) -> str:
+    return f"{app_state.settings.public_url}/sign-in/oidc/callback"
 
 
-def _flow_name(house: House) -> str:
-    return _FLOW if house.is_over_tls else _FLOW.removeprefix("__Host-")
+def _flow_name(app_state: AppState) -> str:
+    return _FLOW if app_state.is_over_tls else _FLOW.removeprefix("__Host-")
 
 
 def _challenge(verifier: str) -> str:
@@ -184,12 +186,12 @@ def _flow(kept: str) -> tuple[str, str, str]:
         raise UnauthenticatedError("This browser has not begun to sign in; try again.") from None
 
 
-def _page(house: House, error: Exception | None = None, *, confirm: str | None = None) -> Response:
+def _page(app_state: AppState, error: Exception | None = None, *, confirm: str | None = None) -> Response:
     status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), _UNREADABLE)
     said = "That could not be read; try again." if status == _UNREADABLE else str(error)
     told = "" if error is None else fault(said)
     other = ""
-    if house.settings.oidc_client_id is not None:
+    if app_state.settings.oidc_client_id is not None:
         other = '<a class="button" href="/sign-in/oidc">Sign in with your organisation</a>'
     form = _KEY_FORM if confirm is None else _CONFIRM_FORM.format(html.escape(confirm))
     return page(

@@ -10,9 +10,9 @@ from journey_service.api.actions.schemas.actions import ActionDetailOut, ActionI
 from journey_service.api.authentication import ActionReader, ActionWriter
 from journey_service.api.dependencies import (
     AnyCustomer,
+    AppStateDep,
     Cursor,
     CustomerId,
-    HouseDep,
     IdempotencyKey,
     Limit,
     from_cursor,
@@ -43,7 +43,7 @@ ActionId = Annotated[UUID, Path()]
 @router.get("/actions", summary="List actions", responses=problems())
 async def list_actions(  # noqa: PLR0913, PLR0917  # one parameter a filter
     caller: ActionReader,
-    house: HouseDep,
+    app_state: AppStateDep,
     state: Annotated[
         Literal["pending", "leased", "done", "cancelled", "dead"] | None,
         Query(description="`dead`: what somebody has to look at"),
@@ -68,7 +68,7 @@ async def list_actions(  # noqa: PLR0913, PLR0917  # one parameter a filter
         endpoint_id=endpoint_id,
         after=None if after is None else (datetime.fromisoformat(after[0]), after[1]),
     )
-    found = await actions.list_actions(house.database, caller.company_id, wanted)
+    found = await actions.list_actions(app_state.database, caller.company_id, wanted)
     items = [ActionOut.of(action) for action in found[:limit]]
     return ActionsOut(
         items=items,
@@ -77,10 +77,10 @@ async def list_actions(  # noqa: PLR0913, PLR0917  # one parameter a filter
 
 
 @router.get("/actions/{action_id}", summary="Read an action", responses=problems(ActionNotFoundError))
-async def get_action(action_id: ActionId, caller: ActionReader, house: HouseDep) -> ActionDetailOut:
+async def get_action(action_id: ActionId, caller: ActionReader, app_state: AppStateDep) -> ActionDetailOut:
     """An action with every attempt, and what the other side said."""
     return ActionDetailOut.of_view(
-        await actions.get_action(house.database, caller.company_id, str(action_id))
+        await actions.get_action(app_state.database, caller.company_id, str(action_id))
     )
 
 
@@ -89,10 +89,12 @@ async def get_action(action_id: ActionId, caller: ActionReader, house: HouseDep)
     summary="Try a dead action again",
     responses=problems(ActionNotFoundError, ActionNotDeadError, EndpointDisabledError),
 )
-async def post_action_retry(action_id: ActionId, caller: ActionWriter, house: HouseDep) -> ActionOut:
+async def post_action_retry(action_id: ActionId, caller: ActionWriter, app_state: AppStateDep) -> ActionOut:
     """Have a dead action tried again at once, as if for the first time; its attempts stay on record."""
-    action = await actions.retry_action(house.database, caller.company_id, str(action_id), by=caller.actor)
-    house.ring_for_moves()
+    action = await actions.retry_action(
+        app_state.database, caller.company_id, str(action_id), by=caller.actor
+    )
+    app_state.wake_for_transitions()
     return ActionOut.of(action)
 
 
@@ -107,7 +109,7 @@ async def post_action(
     customer_id: CustomerId,
     body: ActionIn,
     caller: ActionWriter,
-    house: HouseDep,
+    app_state: AppStateDep,
     idempotency_key: IdempotencyKey = None,
 ) -> ActionOut:
     """Act on a customer by hand: a call becomes a task at once, a mail or an offer goes out as soon as may be.
@@ -115,8 +117,8 @@ async def post_action(
     Consent, quiet hours and the frequency cap count here too: what may not be done is answered as cancelled, with the
     reason. The same request under the same Idempotency-Key is answered with the action as it is by then.
     """
-    action = await manual_actions.ask(
-        house.database, caller.company_id, customer_id, body.as_wish(idempotency_key), by=caller.actor
+    action = await manual_actions.request_action(
+        app_state.database, caller.company_id, customer_id, body.as_wish(idempotency_key), by=caller.actor
     )
-    house.ring_for_moves()
+    app_state.wake_for_transitions()
     return ActionOut.of(action)

@@ -8,8 +8,8 @@ from journey_service.api.actions.schemas.campaigns import CampaignOut, Campaigns
 from journey_service.api.authentication import ActionReader, ActionWriter
 from journey_service.api.dependencies import (
     AnyCustomer,
+    AppStateDep,
     Cursor,
-    HouseDep,
     Limit,
     StageName,
     from_cursor,
@@ -31,7 +31,7 @@ CampaignId = Annotated[int, Path(ge=1, le=MAX_ID)]
 @router.get("", summary="List campaigns", responses=problems())
 async def list_campaigns(
     caller: ActionReader,
-    house: HouseDep,
+    app_state: AppStateDep,
     status: Annotated[Literal["running", "ended", "any"], Query()] = "any",
     type: Annotated[StageName | None, Query(description="the stage it is for")] = None,  # noqa: A002  # as it is shown
     customer_id: AnyCustomer = None,
@@ -47,7 +47,7 @@ async def list_campaigns(
         customer_id=customer_id,
         before=before[0] if before else None,
     )
-    found = await campaigns.list_campaigns(house.database, caller.company_id, wanted)
+    found = await campaigns.list_campaigns(app_state.database, caller.company_id, wanted)
     items = [CampaignOut.of(view) for view in found[:limit]]
     return CampaignsOut(
         items=items, next_cursor=next_cursor("campaigns", found, limit, lambda row: [row.campaign.id])
@@ -55,9 +55,9 @@ async def list_campaigns(
 
 
 @router.get("/{campaign_id}", summary="Read a campaign", responses=problems(CampaignNotFoundError))
-async def get_campaign(campaign_id: CampaignId, caller: ActionReader, house: HouseDep) -> CampaignOut:
+async def get_campaign(campaign_id: CampaignId, caller: ActionReader, app_state: AppStateDep) -> CampaignOut:
     """A campaign and what has become of each of its steps."""
-    return CampaignOut.of(await campaigns.get_campaign(house.database, caller.company_id, campaign_id))
+    return CampaignOut.of(await campaigns.get_campaign(app_state.database, caller.company_id, campaign_id))
 
 
 @router.post(
@@ -66,12 +66,14 @@ async def get_campaign(campaign_id: CampaignId, caller: ActionReader, house: Hou
     responses=problems(CampaignNotFoundError, CampaignEndedError),
 )
 async def post_campaign_cancellation(
-    campaign_id: CampaignId, caller: ActionWriter, house: HouseDep
+    campaign_id: CampaignId, caller: ActionWriter, app_state: AppStateDep
 ) -> CampaignOut:
     """End a campaign by hand: what has not gone out yet never does, and its tasks are closed.
 
     Ending it once more changes nothing.
     """
-    view = await campaigns.cancel_campaign(house.database, caller.company_id, campaign_id, by=caller.actor)
-    house.ring_for_moves()
+    view = await campaigns.cancel_campaign(
+        app_state.database, caller.company_id, campaign_id, by=caller.actor
+    )
+    app_state.wake_for_transitions()
     return CampaignOut.of(view)

@@ -10,20 +10,20 @@ from fastapi.responses import StreamingResponse
 from fastapi.sse import format_sse_event
 
 from journey_service.api.authentication import CustomerReader
-from journey_service.api.dependencies import HouseDep
+from journey_service.api.dependencies import AppStateDep
 from journey_service.api.problems import problems
 from journey_service.domain.actions.action import NewsType
-from journey_service.domain.actions.records import Item
+from journey_service.domain.actions.records import OutboundEventRecord
 from journey_service.domain.errors import UnavailableError
 from journey_service.domain.events.event import MAX_ID
-from journey_service.services.actions.event_stream import Feed
+from journey_service.services.actions.event_stream import EventStream
 
 router = APIRouter(tags=["stream"])
 
 _COME_BACK_MS = 3_000
 
 
-class EventStream(StreamingResponse):
+class EventStreamResponse(StreamingResponse):
     """Server-sent events."""
 
     media_type = "text/event-stream"
@@ -32,12 +32,12 @@ class EventStream(StreamingResponse):
 @router.get(
     "/stream",
     summary="Watch what happens",
-    response_class=EventStream,
+    response_class=EventStreamResponse,
     responses=problems(),
 )
 async def get_stream(  # what FastAPI injects
     caller: CustomerReader,
-    house: HouseDep,
+    app_state: AppStateDep,
     types: Annotated[list[NewsType] | None, Query(description="only these; left out: all")] = None,
     customer_id: Annotated[int | None, Query(ge=0, le=MAX_ID, description="only of this customer")] = None,
     last_event_id: Annotated[
@@ -53,20 +53,20 @@ async def get_stream(  # what FastAPI injects
             description="the same, as browsers say it; it counts first",
         ),
     ] = None,
-) -> EventStream:
+) -> EventStreamResponse:
     """Moves, tasks and campaigns as server-sent events: `id` is a position, `event` a type, `data` is JSON.
 
     `data` is what webhooks are told: `{type, timestamp, data}`. Nothing is left out and nothing comes twice for whoever
     goes on from the last `id` they were told, which browsers do by themselves. A stream ends after a minute:
     come again.
     """
-    head = await house.feed.head(caller.company_id)
+    head = await app_state.event_stream.head(caller.company_id)
     told = last_event_id if seen is None else seen
     # A position that was never given is nobody's to wait for.
     after = head if told is None else min(told, head)
     wanted = _Wanted(frozenset(types or NewsType), customer_id)
-    return EventStream(
-        _events(house.feed, caller.company_id, after, wanted),
+    return EventStreamResponse(
+        _events(app_state.event_stream, caller.company_id, after, wanted),
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
@@ -78,11 +78,11 @@ class _Wanted:
         self._types = types
         self._customer_id = customer_id
 
-    def has(self, item: Item) -> bool:
+    def has(self, item: OutboundEventRecord) -> bool:
         return item.type in self._types and self._customer_id in (None, item.customer_id)
 
 
-async def _events(feed: Feed, company_id: int, after: int, wanted: _Wanted) -> AsyncIterator[bytes]:
+async def _events(feed: EventStream, company_id: int, after: int, wanted: _Wanted) -> AsyncIterator[bytes]:
     position = after
     # Said before anything happens, so that whoever loses the connection first goes on from here.
     yield format_sse_event(id=str(position), retry=_COME_BACK_MS)
@@ -99,5 +99,5 @@ async def _events(feed: Feed, company_id: int, after: int, wanted: _Wanted) -> A
         return  # whoever comes back is told so
 
 
-def _event(item: Item) -> bytes:
+def _event(item: OutboundEventRecord) -> bytes:
     return format_sse_event(data_str=orjson.dumps(item.told).decode(), event=item.type, id=str(item.position))

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 
 from journey_service.api.actions.schemas.stage_actions import StageActionsIn, StageActionsOut
 from journey_service.api.authentication import Caller, StageReader, StageWriter
-from journey_service.api.dependencies import House, HouseDep, SeenTags
+from journey_service.api.dependencies import AppState, AppStateDep, SeenTags
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.request_bodies import SMALL_BODY, StrictRoute
 from journey_service.api.stages.stage_maps import StageKey
@@ -22,10 +22,10 @@ router = APIRouter(tags=["stages"], route_class=StrictRoute)
 
 @router.get("/stages/{key}/actions", summary="Read what a stage does", responses=problems(StageNotFoundError))
 async def get_stage_actions(
-    key: StageKey, response: Response, caller: StageReader, house: HouseDep
+    key: StageKey, response: Response, caller: StageReader, app_state: AppStateDep
 ) -> StageActionsOut:
     """What entering a stage does. The ETag is of the content: equal actions have the same."""
-    return _tagged(response, await playbooks.get_actions(house.database, caller.company_id, key))
+    return _tagged(response, await playbooks.get_actions(app_state.database, caller.company_id, key))
 
 
 @router.put(
@@ -39,14 +39,14 @@ async def put_stage_actions(
     body: StageActionsIn,
     response: Response,
     caller: StageWriter,
-    house: HouseDep,
+    app_state: AppStateDep,
     seen: SeenTags,
 ) -> StageActionsOut:
     """Have entering the stage do this from now on, none at all included. What is under way goes on as it began.
 
     The same actions again change nothing; If-Match, where given, is respected.
     """
-    return _tagged(response, await _set(house, caller, key, parse_actions(body.actions), seen))
+    return _tagged(response, await _set(app_state, caller, key, parse_actions(body.actions), seen))
 
 
 @router.delete(
@@ -55,21 +55,21 @@ async def put_stage_actions(
     responses=problems(StageNotFoundError, StaleActionsError),
 )
 async def delete_stage_actions(
-    key: StageKey, response: Response, caller: StageWriter, house: HouseDep, seen: SeenTags
+    key: StageKey, response: Response, caller: StageWriter, app_state: AppStateDep, seen: SeenTags
 ) -> StageActionsOut:
     """Forget what the company has said: a stage of a well-known key does what it does by default, any other nothing."""
-    return _tagged(response, await _set(house, caller, key, None, seen))
+    return _tagged(response, await _set(app_state, caller, key, None, seen))
 
 
 async def _set(
-    house: House,
+    app_state: AppState,
     caller: Caller,
     key: str,
     actions: Sequence[StageAction] | None,
     seen: frozenset[str] | None,
 ) -> StageActions:
     return await playbooks.set_actions(
-        house.database, caller.company_id, key, actions, seen=seen, by=caller.actor
+        app_state.database, caller.company_id, key, actions, seen=seen, by=caller.actor
     )
 
 

@@ -9,8 +9,8 @@ from journey_service.api.actions.schemas.tasks import TaskChangeIn, TaskOut, Tas
 from journey_service.api.authentication import ActionReader, ActionWriter
 from journey_service.api.dependencies import (
     AnyCustomer,
+    AppStateDep,
     Cursor,
-    HouseDep,
     InStage,
     Limit,
     from_cursor,
@@ -34,7 +34,7 @@ TaskId = Annotated[int, Path(ge=1, le=MAX_ID)]
 @router.get("", summary="List tasks", responses=problems())
 async def list_tasks(  # noqa: PLR0913, PLR0917  # one parameter a filter
     caller: ActionReader,
-    house: HouseDep,
+    app_state: AppStateDep,
     status: Annotated[
         Literal["open", "done", "dismissed", "closed", "any"],
         Query(description="`closed`: by the service, as the customer left the stage, say"),
@@ -61,7 +61,7 @@ async def list_tasks(  # noqa: PLR0913, PLR0917  # one parameter a filter
         channel=channel,
         after=None if after is None else (datetime.fromisoformat(after[0]), after[1]),
     )
-    found = await tasks.list_tasks(house.database, caller.company_id, wanted)
+    found = await tasks.list_tasks(app_state.database, caller.company_id, wanted)
     items = [TaskOut.of(task) for task in found[:limit]]
     return TasksOut(
         items=items,
@@ -70,9 +70,9 @@ async def list_tasks(  # noqa: PLR0913, PLR0917  # one parameter a filter
 
 
 @router.get("/{task_id}", summary="Read a task", responses=problems(TaskNotFoundError))
-async def get_task(task_id: TaskId, caller: ActionReader, house: HouseDep) -> TaskOut:
+async def get_task(task_id: TaskId, caller: ActionReader, app_state: AppStateDep) -> TaskOut:
     """What is to be done about whom, by when, and what has come of it."""
-    return TaskOut.of(await tasks.get_task(house.database, caller.company_id, task_id))
+    return TaskOut.of(await tasks.get_task(app_state.database, caller.company_id, task_id))
 
 
 @router.patch(
@@ -81,9 +81,11 @@ async def get_task(task_id: TaskId, caller: ActionReader, house: HouseDep) -> Ta
     responses=problems(TaskNotFoundError, TaskClosedError, *JSON_BODY),
     max_body_size=SMALL_BODY,
 )
-async def patch_task(task_id: TaskId, body: TaskChangeIn, caller: ActionWriter, house: HouseDep) -> TaskOut:
+async def patch_task(
+    task_id: TaskId, body: TaskChangeIn, caller: ActionWriter, app_state: AppStateDep
+) -> TaskOut:
     """Write what is given, the rest stays. A task that is over stays as it is; the same again changes nothing."""
     changed = await tasks.change_task(
-        house.database, caller.company_id, task_id, body.as_change(), by=caller.actor
+        app_state.database, caller.company_id, task_id, body.as_change(), by=caller.actor
     )
     return TaskOut.of(changed)

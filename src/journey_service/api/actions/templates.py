@@ -13,7 +13,7 @@ from journey_service.api.actions.schemas.templates import (
     TemplatesOut,
 )
 from journey_service.api.authentication import StageDrafter, StageReader, StageWriter
-from journey_service.api.dependencies import Cursor, HouseDep, Limit, from_cursor, is_id, next_cursor
+from journey_service.api.dependencies import AppStateDep, Cursor, Limit, from_cursor, is_id, next_cursor
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.request_bodies import SMALL_BODY, StrictRoute
 from journey_service.domain.actions.errors import (
@@ -32,12 +32,12 @@ TemplateId = Annotated[int, Path(ge=1, le=MAX_ID)]
 
 @router.get("", summary="List templates", responses=problems())
 async def list_templates(
-    caller: StageReader, house: HouseDep, limit: Limit = 50, cursor: Cursor = None
+    caller: StageReader, app_state: AppStateDep, limit: Limit = 50, cursor: Cursor = None
 ) -> TemplatesOut:
     """The company's own templates by id, page by page."""
     after = from_cursor("templates", cursor, is_id)
     found = await templates.list_templates(
-        house.database, caller.company_id, after=after[0] if after else 0, limit=limit + 1
+        app_state.database, caller.company_id, after=after[0] if after else 0, limit=limit + 1
     )
     items = [TemplateOut.of(stored) for stored in found[:limit]]
     return TemplatesOut(items=items, next_cursor=next_cursor("templates", found, limit, lambda row: [row.id]))
@@ -58,18 +58,18 @@ async def list_built_in_templates(
     responses=problems(TemplateExistsError, *JSON_BODY),
     max_body_size=SMALL_BODY,
 )
-async def post_template(body: TemplateIn, caller: StageWriter, house: HouseDep) -> TemplateOut:
+async def post_template(body: TemplateIn, caller: StageWriter, app_state: AppStateDep) -> TemplateOut:
     """Write a template of the company's own. What could not be sent is refused, with the place of every fault."""
     stored = await templates.add_template(
-        house.database, caller.company_id, parse_template(body), by=caller.actor
+        app_state.database, caller.company_id, parse_template(body), by=caller.actor
     )
     return TemplateOut.of(stored)
 
 
 @router.get("/{template_id}", summary="Read a template", responses=problems(TemplateNotFoundError))
-async def get_template(template_id: TemplateId, caller: StageReader, house: HouseDep) -> TemplateOut:
+async def get_template(template_id: TemplateId, caller: StageReader, app_state: AppStateDep) -> TemplateOut:
     """A template of the company's own."""
-    return TemplateOut.of(await templates.get_template(house.database, caller.company_id, template_id))
+    return TemplateOut.of(await templates.get_template(app_state.database, caller.company_id, template_id))
 
 
 @router.put(
@@ -79,11 +79,11 @@ async def get_template(template_id: TemplateId, caller: StageReader, house: Hous
     max_body_size=SMALL_BODY,
 )
 async def put_template(
-    template_id: TemplateId, body: TemplateIn, caller: StageWriter, house: HouseDep
+    template_id: TemplateId, body: TemplateIn, caller: StageWriter, app_state: AppStateDep
 ) -> TemplateOut:
     """Replace a template as a whole; what is sent from now on is written so."""
     stored = await templates.change_template(
-        house.database, caller.company_id, template_id, parse_template(body), by=caller.actor
+        app_state.database, caller.company_id, template_id, parse_template(body), by=caller.actor
     )
     return TemplateOut.of(stored)
 
@@ -94,9 +94,9 @@ async def put_template(
     status_code=204,
     responses=problems(TemplateNotFoundError, TemplateInUseError),
 )
-async def delete_template(template_id: TemplateId, caller: StageWriter, house: HouseDep) -> None:
+async def delete_template(template_id: TemplateId, caller: StageWriter, app_state: AppStateDep) -> None:
     """Take a template away. Where the service has one of the key it holds again; else no stage may need it."""
-    await templates.remove_template(house.database, caller.company_id, template_id, by=caller.actor)
+    await templates.remove_template(app_state.database, caller.company_id, template_id, by=caller.actor)
 
 
 @router.post(
@@ -106,9 +106,11 @@ async def delete_template(template_id: TemplateId, caller: StageWriter, house: H
     max_body_size=SMALL_BODY,
 )
 async def post_template_preview(
-    template_id: TemplateId, caller: StageDrafter, house: HouseDep, body: RenderingIn | None = None
+    template_id: TemplateId, caller: StageDrafter, app_state: AppStateDep, body: RenderingIn | None = None
 ) -> RenderedOut:
     """Fill a template in with a sample customer, or with the values given; nothing is sent."""
     values = None if body is None else body.values
-    rendered = await templates.preview_template(house.database, caller.company_id, template_id, values or {})
+    rendered = await templates.preview_template(
+        app_state.database, caller.company_id, template_id, values or {}
+    )
     return RenderedOut.of(rendered)

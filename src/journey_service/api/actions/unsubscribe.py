@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Request
 from fastapi.responses import HTMLResponse, Response
 
 from journey_service.api.authentication import actor_of
-from journey_service.api.dependencies import House, HouseDep
+from journey_service.api.dependencies import AppState, AppStateDep
 from journey_service.api.html_pages import fault, page
 from journey_service.api.problems import problems
 from journey_service.domain.actions.errors import LinkNotValidError
@@ -37,9 +37,9 @@ def _responses() -> dict[int | str, dict[str, Any]]:
     response_class=HTMLResponse,
     responses=_responses(),
 )
-async def get_unsubscription(token: Token, request: Request, house: HouseDep) -> Response:
+async def get_unsubscription(token: Token, request: Request, app_state: AppStateDep) -> Response:
     """A page with a button. Nothing is changed: programs open links too."""
-    return await _answered(request, house, token)
+    return await _answered(request, app_state, token)
 
 
 @router.post(
@@ -48,21 +48,21 @@ async def get_unsubscription(token: Token, request: Request, house: HouseDep) ->
     response_class=HTMLResponse,
     responses=_responses(),
 )
-async def post_unsubscription(token: Token, request: Request, house: HouseDep) -> Response:
+async def post_unsubscription(token: Token, request: Request, app_state: AppStateDep) -> Response:
     """Withdraw the consent that the link is about, as the page's button does, or a mail program's (RFC 8058).
 
     Whatever the body says: the link is all it takes, from wherever. Once more changes nothing.
     """
-    return await _answered(request, house, token)
+    return await _answered(request, app_state, token)
 
 
-async def _answered(request: Request, house: House, token: str) -> Response:
+async def _answered(request: Request, app_state: AppState, token: str) -> Response:
     try:
         if request.method == "POST":
             by = actor_of(request, unsubscribing.SOURCE)
-            found = await unsubscribing.withdraw(house.database, token, address=by.address)
+            found = await unsubscribing.withdraw(app_state.database, token, address=by.address)
         else:
-            found = await unsubscribing.look_at(house.database, token)
+            found = await unsubscribing.look_at(app_state.database, token)
     except LinkNotValidError as error:
         if "text/html" not in request.headers.get("accept", ""):
             raise

@@ -15,7 +15,15 @@ from journey_service.api.actions.schemas.webhook_endpoints import (
     TestOut,
 )
 from journey_service.api.authentication import Admin, AdminReader
-from journey_service.api.dependencies import Cursor, House, HouseDep, Limit, from_cursor, is_id, next_cursor
+from journey_service.api.dependencies import (
+    AppState,
+    AppStateDep,
+    Cursor,
+    Limit,
+    from_cursor,
+    is_id,
+    next_cursor,
+)
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.request_bodies import SMALL_BODY, StrictRoute
 from journey_service.domain.actions.errors import (
@@ -35,11 +43,11 @@ EndpointId = Annotated[int, Path(ge=1, le=MAX_ID)]
 
 @router.get("", summary="List webhook endpoints", responses=problems())
 async def list_webhook_endpoints(
-    caller: AdminReader, house: HouseDep, limit: Limit = 50, cursor: Cursor = None
+    caller: AdminReader, app_state: AppStateDep, limit: Limit = 50, cursor: Cursor = None
 ) -> EndpointsOut:
     """The company's endpoints by id, without their secrets."""
     after = from_cursor("webhook-endpoints", cursor, is_id)
-    found = await endpoints.list_endpoints(house.database, caller.company_id)
+    found = await endpoints.list_endpoints(app_state.database, caller.company_id)
     later = [endpoint for endpoint in found if after is None or endpoint.id > after[0]]
     items = [EndpointOut.of(endpoint) for endpoint in later[:limit]]
     return EndpointsOut(
@@ -54,11 +62,11 @@ async def list_webhook_endpoints(
     responses=problems(EndpointTakenError, *JSON_BODY),
     max_body_size=SMALL_BODY,
 )
-async def post_webhook_endpoint(body: EndpointIn, caller: Admin, house: HouseDep) -> NewEndpointOut:
+async def post_webhook_endpoint(body: EndpointIn, caller: Admin, app_state: AppStateDep) -> NewEndpointOut:
     """Have a system of the company's told of what it names. The `secret` that signs it is shown this once."""
-    _check(house, body.url)
+    _check(app_state, body.url)
     new = await endpoints.add_endpoint(
-        house.database,
+        app_state.database,
         caller.company_id,
         url=body.url,
         events=body.events,
@@ -69,9 +77,11 @@ async def post_webhook_endpoint(body: EndpointIn, caller: Admin, house: HouseDep
 
 
 @router.get("/{endpoint_id}", summary="Read a webhook endpoint", responses=problems(EndpointNotFoundError))
-async def get_webhook_endpoint(endpoint_id: EndpointId, caller: AdminReader, house: HouseDep) -> EndpointOut:
+async def get_webhook_endpoint(
+    endpoint_id: EndpointId, caller: AdminReader, app_state: AppStateDep
+) -> EndpointOut:
     """Where an endpoint is, what it takes, and whether anything reaches it."""
-    return EndpointOut.of(await endpoints.get_endpoint(house.database, caller.company_id, endpoint_id))
+    return EndpointOut.of(await endpoints.get_endpoint(app_state.database, caller.company_id, endpoint_id))
 
 
 @router.patch(
@@ -81,14 +91,14 @@ async def get_webhook_endpoint(endpoint_id: EndpointId, caller: AdminReader, hou
     max_body_size=SMALL_BODY,
 )
 async def patch_webhook_endpoint(
-    endpoint_id: EndpointId, body: EndpointChangeIn, caller: Admin, house: HouseDep
+    endpoint_id: EndpointId, body: EndpointChangeIn, caller: Admin, app_state: AppStateDep
 ) -> EndpointOut:
     """Write what is given, the rest stays. One that is disabled is told nothing, and what waits for it is dropped."""
     values = body.model_dump(exclude_unset=True)
     if "url" in values:
-        _check(house, values["url"])
+        _check(app_state, values["url"])
     changed = await endpoints.change_endpoint(
-        house.database, caller.company_id, endpoint_id, values, by=caller.actor
+        app_state.database, caller.company_id, endpoint_id, values, by=caller.actor
     )
     return EndpointOut.of(changed)
 
@@ -99,9 +109,9 @@ async def patch_webhook_endpoint(
     status_code=204,
     responses=problems(EndpointNotFoundError, EndpointInUseError),
 )
-async def delete_webhook_endpoint(endpoint_id: EndpointId, caller: Admin, house: HouseDep) -> None:
+async def delete_webhook_endpoint(endpoint_id: EndpointId, caller: Admin, app_state: AppStateDep) -> None:
     """Take away an endpoint that was never told anything; any other is disabled, as the log of deliveries names it."""
-    await endpoints.remove_endpoint(house.database, caller.company_id, endpoint_id, by=caller.actor)
+    await endpoints.remove_endpoint(app_state.database, caller.company_id, endpoint_id, by=caller.actor)
 
 
 @router.post(
@@ -111,12 +121,12 @@ async def delete_webhook_endpoint(endpoint_id: EndpointId, caller: Admin, house:
     max_body_size=SMALL_BODY,
 )
 async def post_webhook_rotation(
-    endpoint_id: EndpointId, caller: Admin, house: HouseDep, body: SecretRotationIn | None = None
+    endpoint_id: EndpointId, caller: Admin, app_state: AppStateDep, body: SecretRotationIn | None = None
 ) -> NewEndpointOut:
     """Sign with another secret, shown this once; for the overlap the former one signs beside it."""
     overlap = timedelta(seconds=(body or SecretRotationIn()).overlap_seconds)
     new = await endpoints.rotate_secret(
-        house.database, caller.company_id, endpoint_id, overlap=overlap, by=caller.actor
+        app_state.database, caller.company_id, endpoint_id, overlap=overlap, by=caller.actor
     )
     return NewEndpointOut.of_new(new)
 
@@ -124,17 +134,17 @@ async def post_webhook_rotation(
 @router.post(
     "/{endpoint_id}/test", summary="Try a webhook endpoint out", responses=problems(EndpointNotFoundError)
 )
-async def post_webhook_test(endpoint_id: EndpointId, caller: Admin, house: HouseDep) -> TestOut:
+async def post_webhook_test(endpoint_id: EndpointId, caller: Admin, app_state: AppStateDep) -> TestOut:
     """Send a message of the type `webhook.test`, signed like every other, and tell what has come of it."""
     outcome = await endpoints.test_endpoint(
-        house.database, caller.company_id, endpoint_id, messenger=house.messenger, by=caller.actor
+        app_state.database, caller.company_id, endpoint_id, messenger=app_state.messenger, by=caller.actor
     )
     return TestOut.of(outcome)
 
 
-def _check(house: House, url: str) -> None:
+def _check(app_state: AppState, url: str) -> None:
     """Refuse what could never be called, before anybody waits for it. Raises InvalidInputError."""
     try:
-        house.outgoing_for_webhooks.check(url)
+        app_state.outgoing_for_webhooks.check(url)
     except OutgoingRefusedError as error:
         raise InvalidInputError.at("/url", str(error)) from error

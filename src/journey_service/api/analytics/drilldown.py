@@ -9,15 +9,15 @@ from journey_service.api.analytics.reports import Mode, WindowDays
 from journey_service.api.analytics.schemas.drilldown import CountedOut, CountedPageOut, VisitOut, VisitPageOut
 from journey_service.api.authentication import AnalyticsReader
 from journey_service.api.csv_responses import Format, answer, tabular
-from journey_service.api.dependencies import AsOf, Cursor, HouseDep, Limit, from_cursor, is_id, next_cursor
+from journey_service.api.dependencies import AppStateDep, AsOf, Cursor, Limit, from_cursor, is_id, next_cursor
 from journey_service.api.problems import problems
 from journey_service.api.request_bodies import StrictRoute
 from journey_service.api.schema_fields import Out
 from journey_service.domain.analytics.risk_bands import BANDS
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.journeys.relationship import Motion
-from journey_service.services.analytics import drilldown as counted
-from journey_service.services.analytics.drilldown import Became, CohortStepAsked, CountedPage, Outcome
+from journey_service.services.analytics import drilldown
+from journey_service.services.analytics.drilldown import Became, CohortStepAsked, DrilldownPage, Outcome
 
 router = APIRouter(prefix="/analytics", tags=["analytics"], route_class=StrictRoute)
 
@@ -30,7 +30,7 @@ router = APIRouter(prefix="/analytics", tags=["analytics"], route_class=StrictRo
 )
 async def list_in_stage(
     caller: AnalyticsReader,
-    house: HouseDep,
+    app_state: AppStateDep,
     stage: StageKey,
     as_of: AsOf = None,
     limit: Limit = 50,
@@ -39,7 +39,7 @@ async def list_in_stage(
 ) -> Out | Response:
     """Who is in a stage now, or was at a past instant."""
     page = page_of("in_stage", limit, cursor)
-    found = await counted.list_in_stage(house.database, caller.company_id, stage, as_of, page)
+    found = await drilldown.list_in_stage(app_state.database, caller.company_id, stage, as_of, page)
     return _paged("in_stage", found, limit, form)
 
 
@@ -51,7 +51,7 @@ async def list_in_stage(
 )
 async def list_reached(  # noqa: PLR0913, PLR0917  # one parameter a filter
     caller: AnalyticsReader,
-    house: HouseDep,
+    app_state: AppStateDep,
     asked: RangeDep,
     stage: StageKey,
     mode: Mode = "reached",
@@ -67,11 +67,11 @@ async def list_reached(  # noqa: PLR0913, PLR0917  # one parameter a filter
     page = page_of("reached", limit, cursor)
     if mode == "cohort":
         step = CohortStepAsked(stage, window_days, outcome)
-        found = await counted.list_of_cohort(house.database, caller.company_id, asked, step, page)
+        found = await drilldown.list_of_cohort(app_state.database, caller.company_id, asked, step, page)
     elif outcome is not None:
         raise InvalidInputError.at("query/outcome", "is told of mode=cohort only")
     else:
-        found = await counted.list_reached(house.database, caller.company_id, asked, stage, page)
+        found = await drilldown.list_reached(app_state.database, caller.company_id, asked, stage, page)
     return _paged("reached", found, limit, form)
 
 
@@ -83,7 +83,7 @@ async def list_reached(  # noqa: PLR0913, PLR0917  # one parameter a filter
 )
 async def list_went(  # noqa: PLR0913, PLR0917
     caller: AnalyticsReader,
-    house: HouseDep,
+    app_state: AppStateDep,
     asked: RangeDep,
     to_stage: StageKey,
     from_stage: Annotated[
@@ -96,7 +96,9 @@ async def list_went(  # noqa: PLR0913, PLR0917
 ) -> Out | Response:
     """Who has moved from one stage to another in the range, and how often."""
     page = page_of("went", limit, cursor)
-    found = await counted.list_went(house.database, caller.company_id, asked, (from_stage, to_stage), page)
+    found = await drilldown.list_went(
+        app_state.database, caller.company_id, asked, (from_stage, to_stage), page
+    )
     return _paged("went", found, limit, form)
 
 
@@ -108,7 +110,7 @@ async def list_went(  # noqa: PLR0913, PLR0917
 )
 async def list_moved(  # noqa: PLR0913, PLR0917
     caller: AnalyticsReader,
-    house: HouseDep,
+    app_state: AppStateDep,
     asked: RangeDep,
     motion: Annotated[
         Motion | None, Query(description="in which manner; left out: in any but the opening")
@@ -123,7 +125,7 @@ async def list_moved(  # noqa: PLR0913, PLR0917
 ) -> Out | Response:
     """Who has moved in the range, and how often: `lapse` into risk, `return` out of it, `opening`, `entry`, ..."""
     page = page_of("moved", limit, cursor)
-    found = await counted.list_moved(house.database, caller.company_id, asked, motion, to_stage, page)
+    found = await drilldown.list_moved(app_state.database, caller.company_id, asked, motion, to_stage, page)
     return _paged("moved", found, limit, form)
 
 
@@ -135,7 +137,7 @@ async def list_moved(  # noqa: PLR0913, PLR0917
 )
 async def list_acted_on(  # noqa: PLR0913, PLR0917
     caller: AnalyticsReader,
-    house: HouseDep,
+    app_state: AppStateDep,
     asked: RangeDep,
     name: Annotated[
         str,
@@ -153,7 +155,7 @@ async def list_acted_on(  # noqa: PLR0913, PLR0917
 ) -> Out | Response:
     """For whom actions of a name were planned in the range of which this became, and how many."""
     page = page_of("acted_on", limit, cursor)
-    found = await counted.list_acted_on(house.database, caller.company_id, asked, name, became, page)
+    found = await drilldown.list_acted_on(app_state.database, caller.company_id, asked, name, became, page)
     return _paged("acted_on", found, limit, form)
 
 
@@ -165,7 +167,7 @@ async def list_acted_on(  # noqa: PLR0913, PLR0917
 )
 async def list_visits(  # noqa: PLR0913, PLR0917
     caller: AnalyticsReader,
-    house: HouseDep,
+    app_state: AppStateDep,
     asked: RangeDep,
     stage: StageKey,
     is_open: Annotated[  # noqa: FBT002  # a query
@@ -185,12 +187,12 @@ async def list_visits(  # noqa: PLR0913, PLR0917
     if is_open:
         if converted is not None:
             raise InvalidInputError.at("query/converted", "is told of visits that ended only")
-        found = await counted.list_going_on(
-            house.database, caller.company_id, stage, after=after, limit=limit + 1
+        found = await drilldown.list_going_on(
+            app_state.database, caller.company_id, stage, after=after, limit=limit + 1
         )
     else:
-        found = await counted.list_ended(
-            house.database,
+        found = await drilldown.list_ended(
+            app_state.database,
             caller.company_id,
             asked,
             stage,
@@ -211,7 +213,7 @@ async def list_visits(  # noqa: PLR0913, PLR0917
 )
 async def list_in_band(
     caller: AnalyticsReader,
-    house: HouseDep,
+    app_state: AppStateDep,
     band: Literal["low", "medium", "high", "critical"],
     limit: Limit = 50,
     cursor: Cursor = None,
@@ -219,8 +221,8 @@ async def list_in_band(
 ) -> Out | Response:
     """Whose stored risk lies in a band."""
     chosen = next(each for each in BANDS if each.name == band)
-    found = await counted.list_in_band(
-        house.database, caller.company_id, chosen, page_of("in_band", limit, cursor)
+    found = await drilldown.list_in_band(
+        app_state.database, caller.company_id, chosen, page_of("in_band", limit, cursor)
     )
     return _paged("in_band", found, limit, form)
 
@@ -233,7 +235,7 @@ async def list_in_band(
 )
 async def list_came_again(
     caller: AnalyticsReader,
-    house: HouseDep,
+    app_state: AppStateDep,
     cohort: Annotated[Month, Query(description="the local month of the first visit", examples=["2026-01"])],
     month: Annotated[int, Query(ge=0, le=3_600, description="how many months later")],
     limit: Limit = 50,
@@ -242,11 +244,11 @@ async def list_came_again(
 ) -> Out | Response:
     """Who first came in a month, and again so many months later."""
     page = page_of("came_again", limit, cursor)
-    found = await counted.list_came_again(house.database, caller.company_id, cohort, month, page)
+    found = await drilldown.list_came_again(app_state.database, caller.company_id, cohort, month, page)
     return _paged("came_again", found, limit, form)
 
 
-def _paged(name: str, found: CountedPage, limit: int, form: str) -> Out | Response:
+def _paged(name: str, found: DrilldownPage, limit: int, form: str) -> Out | Response:
     cursor = next_cursor(name, found.customers, limit, lambda row: [row.customer_id])
     out = CountedPageOut.of(found, limit, cursor)
     return answer(out, out.items, CountedOut, form, "customers")

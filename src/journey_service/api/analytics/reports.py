@@ -28,9 +28,9 @@ from journey_service.api.analytics.schemas.reports import (
 from journey_service.api.authentication import AnalyticsReader
 from journey_service.api.csv_responses import Format, answer, tabular
 from journey_service.api.dependencies import (
+    AppStateDep,
     AsOf,
     Cursor,
-    HouseDep,
     Limit,
     from_cursor,
     is_decimal,
@@ -41,10 +41,9 @@ from journey_service.api.problems import problems
 from journey_service.api.request_bodies import StrictRoute
 from journey_service.api.schema_fields import Out
 from journey_service.domain.analytics.records import RiskPage
-from journey_service.services.analytics import automation, funnels, overview
+from journey_service.services.analytics import automation, drilldown, funnels, overview
 from journey_service.services.analytics import cohorts as outcomes
-from journey_service.services.analytics import drilldown as counted
-from journey_service.services.analytics import overview as figures
+from journey_service.services.analytics import overview as metrics
 from journey_service.services.analytics import time_in_stage as visits
 
 router = APIRouter(prefix="/analytics", tags=["analytics"], route_class=StrictRoute)
@@ -65,10 +64,10 @@ WindowDays = Annotated[
     responses=tabular(problems()),
 )
 async def get_overview(
-    caller: AnalyticsReader, house: HouseDep, asked: RangeDep, form: Format = "json"
+    caller: AnalyticsReader, app_state: AppStateDep, asked: RangeDep, form: Format = "json"
 ) -> Out | Response:
     """Customers by stage, at risk and at the top as of now; and what happened in the range."""
-    out = OverviewOut.of(await figures.get_overview(house.database, caller.company_id, asked))
+    out = OverviewOut.of(await metrics.get_overview(app_state.database, caller.company_id, asked))
     return answer(out, [out], OverviewRowOut, form, "overview")
 
 
@@ -79,10 +78,10 @@ async def get_overview(
     responses=tabular(problems()),
 )
 async def get_distribution(
-    caller: AnalyticsReader, house: HouseDep, as_of: AsOf = None, form: Format = "json"
+    caller: AnalyticsReader, app_state: AppStateDep, as_of: AsOf = None, form: Format = "json"
 ) -> Out | Response:
     """How many customers are in each stage now, or were at a past instant, as the ledger has it."""
-    out = DistributionOut.of(await overview.get_distribution(house.database, caller.company_id, as_of))
+    out = DistributionOut.of(await overview.get_distribution(app_state.database, caller.company_id, as_of))
     return answer(out, out.items, StageCountOut, form, "distribution")
 
 
@@ -94,7 +93,7 @@ async def get_distribution(
 )
 async def get_funnel(
     caller: AnalyticsReader,
-    house: HouseDep,
+    app_state: AppStateDep,
     asked: RangeDep,
     mode: Mode = "reached",
     window_days: WindowDays = 90,
@@ -103,10 +102,12 @@ async def get_funnel(
     """Distinct customers by progress stage reached, in percent of the first and to the next one."""
     if mode == "cohort":
         out = FunnelOut.of(
-            await funnels.get_cohort_funnel(house.database, caller.company_id, asked, window_days=window_days)
+            await funnels.get_cohort_funnel(
+                app_state.database, caller.company_id, asked, window_days=window_days
+            )
         )
     else:
-        out = FunnelOut.of(await funnels.get_funnel(house.database, caller.company_id, asked))
+        out = FunnelOut.of(await funnels.get_funnel(app_state.database, caller.company_id, asked))
     return answer(out, out.items, StepOut, form, "funnel")
 
 
@@ -117,10 +118,10 @@ async def get_funnel(
     responses=tabular(problems()),
 )
 async def get_flows(
-    caller: AnalyticsReader, house: HouseDep, asked: RangeDep, form: Format = "json"
+    caller: AnalyticsReader, app_state: AppStateDep, asked: RangeDep, form: Format = "json"
 ) -> Out | Response:
     """Moves and distinct customers for each way between two stages, without openings."""
-    out = FlowsOut.of(await funnels.get_flows(house.database, caller.company_id, asked))
+    out = FlowsOut.of(await funnels.get_flows(app_state.database, caller.company_id, asked))
     return answer(out, out.items, FlowOut, form, "transitions")
 
 
@@ -131,10 +132,10 @@ async def get_flows(
     responses=tabular(problems()),
 )
 async def get_time_in_stage(
-    caller: AnalyticsReader, house: HouseDep, asked: RangeDep, form: Format = "json"
+    caller: AnalyticsReader, app_state: AppStateDep, asked: RangeDep, form: Format = "json"
 ) -> Out | Response:
     """Mean, median and 90th percentile of the visits that ended in the range, and the age of those that go on."""
-    out = TimeInStageOut.of(await visits.get_time_in_stage(house.database, caller.company_id, asked))
+    out = TimeInStageOut.of(await visits.get_time_in_stage(app_state.database, caller.company_id, asked))
     return answer(out, out.items, StageTimeOut, form, "time-in-stage")
 
 
@@ -145,10 +146,10 @@ async def get_time_in_stage(
     responses=tabular(problems()),
 )
 async def get_conversions(
-    caller: AnalyticsReader, house: HouseDep, asked: RangeDep, form: Format = "json"
+    caller: AnalyticsReader, app_state: AppStateDep, asked: RangeDep, form: Format = "json"
 ) -> Out | Response:
     """Of the visits of each stage that ended in the range, how many by an entry (of a risk stage: by a return)."""
-    out = ConversionsOut.of(await visits.get_conversions(house.database, caller.company_id, asked))
+    out = ConversionsOut.of(await visits.get_conversions(app_state.database, caller.company_id, asked))
     return answer(out, out.items, ConversionOut, form, "conversion-rates")
 
 
@@ -158,9 +159,9 @@ async def get_conversions(
     response_model=RisksOut,
     responses=tabular(problems()),
 )
-async def get_risks(caller: AnalyticsReader, house: HouseDep, form: Format = "json") -> Out | Response:
+async def get_risks(caller: AnalyticsReader, app_state: AppStateDep, form: Format = "json") -> Out | Response:
     """Customers by stored risk as of now; those in the last two bands are on the guide's list, unless they churned."""
-    out = RisksOut.of(await overview.get_risks(house.database, caller.company_id))
+    out = RisksOut.of(await overview.get_risks(app_state.database, caller.company_id))
     return answer(out, out.items, BandOut, form, "risk-distribution")
 
 
@@ -172,7 +173,7 @@ async def get_risks(caller: AnalyticsReader, house: HouseDep, form: Format = "js
 )
 async def list_churning(
     caller: AnalyticsReader,
-    house: HouseDep,
+    app_state: AppStateDep,
     limit: Limit = 50,
     cursor: Cursor = None,
     form: Format = "json",
@@ -180,7 +181,7 @@ async def list_churning(
     """The guide's list as of now: a stored risk above 0.7 and not in the last risk stage, the riskiest first."""
     after = from_cursor("churning", cursor, is_decimal, is_id)
     page = RiskPage(after=None if after is None else (after[0], after[1]), limit=limit + 1)
-    found = await counted.list_churning(house.database, caller.company_id, page)
+    found = await drilldown.list_churning(app_state.database, caller.company_id, page)
     cursor = next_cursor("churning", found.customers, limit, lambda row: row.found.key)
     out = ChurnPageOut.of(found, limit, cursor)
     return answer(out, out.items, ChurnRowOut, form, "churn-predictions")
@@ -193,10 +194,10 @@ async def list_churning(
     responses=tabular(problems()),
 )
 async def get_cohorts(
-    caller: AnalyticsReader, house: HouseDep, asked: RangeDep, form: Format = "json"
+    caller: AnalyticsReader, app_state: AppStateDep, asked: RangeDep, form: Format = "json"
 ) -> Out | Response:
     """Of those who first came in each local month that the range touches: who came in each month since."""
-    out = CohortsOut.of(await outcomes.get_cohorts(house.database, caller.company_id, asked))
+    out = CohortsOut.of(await outcomes.get_cohorts(app_state.database, caller.company_id, asked))
     return answer(out, out.items, CohortRowOut, form, "cohorts")
 
 
@@ -207,8 +208,8 @@ async def get_cohorts(
     responses=tabular(problems()),
 )
 async def get_automation(
-    caller: AnalyticsReader, house: HouseDep, asked: RangeDep, form: Format = "json"
+    caller: AnalyticsReader, app_state: AppStateDep, asked: RangeDep, form: Format = "json"
 ) -> Out | Response:
     """Actions planned in the range by name: done, dead, cancelled, pending, and how many succeed."""
-    out = AutomationOut.of(await automation.get_automation(house.database, caller.company_id, asked))
+    out = AutomationOut.of(await automation.get_automation(app_state.database, caller.company_id, asked))
     return answer(out, out.items, AutomatedOut, form, "automation")

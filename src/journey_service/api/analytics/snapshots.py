@@ -13,7 +13,7 @@ from journey_service.api.analytics.schemas.snapshots import (
 )
 from journey_service.api.authentication import Admin, AnalyticsReader
 from journey_service.api.csv_responses import Format, answer, tabular
-from journey_service.api.dependencies import HouseDep
+from journey_service.api.dependencies import AppStateDep
 from journey_service.api.operations.schemas.jobs import AcceptedOut
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.request_bodies import SMALL_BODY, StrictRoute
@@ -44,7 +44,7 @@ OfStage = Annotated[
 )
 async def list_metrics(
     caller: AnalyticsReader,
-    house: HouseDep,
+    app_state: AppStateDep,
     period: Annotated[Period | None, Query(description="up to the last day that has ended")] = None,
     first: First = None,
     last: Last = None,
@@ -57,7 +57,7 @@ async def list_metrics(
     day in the next night, with the next `revision`.
     """
     out = MetricsOut.of(
-        await snapshots.get_metrics(house.database, caller.company_id, Range(period, first, last), stage)
+        await snapshots.get_metrics(app_state.database, caller.company_id, Range(period, first, last), stage)
     )
     return answer(out, out.items, MetricOut, form, "metrics")
 
@@ -65,9 +65,9 @@ async def list_metrics(
 @router.get(
     "/analytics/reconciliation", tags=["analytics"], summary="Compare all figures", responses=problems()
 )
-async def get_reconciliation(caller: AnalyticsReader, house: HouseDep) -> ReconciliationOut:
+async def get_reconciliation(caller: AnalyticsReader, app_state: AppStateDep) -> ReconciliationOut:
     """Tell every figure two ways, from what is kept with the writes and from the ledgers, and name every difference."""
-    return ReconciliationOut.of(await reconciliation.reconcile(house.database, caller.company_id))
+    return ReconciliationOut.of(await reconciliation.reconcile(app_state.database, caller.company_id))
 
 
 @router.post(
@@ -78,10 +78,10 @@ async def get_reconciliation(caller: AnalyticsReader, house: HouseDep) -> Reconc
     responses=problems(*JSON_BODY),
     max_body_size=SMALL_BODY,
 )
-async def post_rebuild(body: RebuildIn, caller: Admin, house: HouseDep) -> AcceptedOut:
+async def post_rebuild(body: RebuildIn, caller: Admin, app_state: AppStateDep) -> AcceptedOut:
     """Take the snapshots of past days anew, from the ledgers themselves; one that is the same keeps its revision."""
     job_id = await snapshots.queue_rebuild(
-        house.database, caller.company_id, body.first, body.last, actor=caller.actor
+        app_state.database, caller.company_id, body.first, body.last, actor=caller.actor
     )
-    house.ring(_JOBS)
+    app_state.wake(_JOBS)
     return AcceptedOut(job_id=job_id)

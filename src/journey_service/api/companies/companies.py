@@ -4,7 +4,7 @@ from fastapi import APIRouter
 
 from journey_service.api.authentication import Operator
 from journey_service.api.companies.schemas.companies import CompaniesOut, CompanyIn, CompanyOut, FoundedOut
-from journey_service.api.dependencies import Cursor, HouseDep, Limit, from_cursor, is_id, next_cursor
+from journey_service.api.dependencies import AppStateDep, Cursor, Limit, from_cursor, is_id, next_cursor
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.request_bodies import SMALL_BODY, StrictRoute
 from journey_service.domain.companies.errors import CompanyExistsError
@@ -21,7 +21,7 @@ router = APIRouter(prefix="/admin", tags=["operators"], route_class=StrictRoute)
     responses=problems(CompanyExistsError, *JSON_BODY, of_company=False),
     max_body_size=SMALL_BODY,
 )
-async def post_company(body: CompanyIn, caller: Operator, house: HouseDep) -> FoundedOut:
+async def post_company(body: CompanyIn, caller: Operator, app_state: AppStateDep) -> FoundedOut:
     """Found a tenant with its stage map and policy."""
     new = companies.NewCompany(
         id=body.id,
@@ -33,20 +33,22 @@ async def post_company(body: CompanyIn, caller: Operator, house: HouseDep) -> Fo
         policy=body.policy,
         stages=body.stages,
     )
-    desk = await companies.found_company(house.database, new, author=caller.actor)
-    return FoundedOut.of(desk, await get_map(house.database, desk.company.id))
+    context = await companies.create_company(app_state.database, new, author=caller.actor)
+    return FoundedOut.of(context, await get_map(app_state.database, context.company.id))
 
 
 @router.get("/companies", summary="List companies", responses=problems(of_company=False))
 async def list_companies(
     caller: Operator,  # noqa: ARG001  # naming it is the check
-    house: HouseDep,
+    app_state: AppStateDep,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> CompaniesOut:
     """Companies by id, page by page."""
     after = from_cursor("companies", cursor, is_id)
-    found = await companies.list_companies(house.database, after=after[0] if after else 0, limit=limit + 1)
+    found = await companies.list_companies(
+        app_state.database, after=after[0] if after else 0, limit=limit + 1
+    )
     items = [
         CompanyOut(
             id=company.id,

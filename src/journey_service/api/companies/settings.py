@@ -6,13 +6,13 @@ from fastapi import APIRouter, Response
 
 from journey_service.api.authentication import Admin, AdminReader
 from journey_service.api.companies.schemas.settings import SettingsChangedOut, SettingsIn, SettingsOut
-from journey_service.api.dependencies import HouseDep, SeenTags
+from journey_service.api.dependencies import AppStateDep, SeenTags
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.request_bodies import SMALL_BODY, StrictRoute
 from journey_service.domain.companies.errors import StalePolicyError
 from journey_service.domain.companies.policy import CompanyPolicy, parse_policy
 from journey_service.services.companies import settings
-from journey_service.services.companies.settings import Wish
+from journey_service.services.companies.settings import PolicyUpdate
 
 router = APIRouter(tags=["settings"], route_class=StrictRoute)
 
@@ -22,12 +22,12 @@ _STAYS_OPEN: dict[int | str, dict[str, Any]] = {
 
 
 @router.get("/settings", summary="Read the settings", responses=problems())
-async def get_settings(response: Response, caller: AdminReader, house: HouseDep) -> SettingsOut:
+async def get_settings(response: Response, caller: AdminReader, app_state: AppStateDep) -> SettingsOut:
     """The company's whole policy, defaults included: scoring, revenue source, consent, caps, times kept.
 
     What is read can be sent back as it is. The ETag is of the content: equal settings have the same.
     """
-    policy = await settings.get_policy(house.database, caller.company_id)
+    policy = await settings.get_policy(app_state.database, caller.company_id)
     _tag(response, policy)
     return SettingsOut.of(policy)
 
@@ -39,7 +39,7 @@ async def get_settings(response: Response, caller: AdminReader, house: HouseDep)
     max_body_size=SMALL_BODY,
 )
 async def put_settings(
-    body: SettingsIn, response: Response, caller: Admin, house: HouseDep, seen: SeenTags
+    body: SettingsIn, response: Response, caller: Admin, app_state: AppStateDep, seen: SeenTags
 ) -> SettingsChangedOut:
     """Put a policy in force as a whole: **what is left out takes its default**, not its present value.
 
@@ -48,14 +48,14 @@ async def put_settings(
     Settings with which the stage map could not be used are refused; If-Match, where given, is respected.
     """
     changed = await settings.change_policy(
-        house.database,
+        app_state.database,
         caller.company_id,
-        Wish(parse_policy(body), caller.actor, seen),
-        lease_seconds=house.settings.lease_seconds,
+        PolicyUpdate(parse_policy(body), caller.actor, seen),
+        lease_seconds=app_state.settings.lease_seconds,
     )
     _tag(response, changed.policy)
     if changed.job is not None:
-        house.leave_to_workers(changed.job.status, response)
+        app_state.respond_accepted(changed.job.status, response)
     return SettingsChangedOut.of_changed(changed)
 
 

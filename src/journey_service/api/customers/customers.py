@@ -15,9 +15,9 @@ from journey_service.api.customers.schemas.customers import (
 )
 from journey_service.api.dependencies import (
     AnyCustomerId,
+    AppStateDep,
     Cursor,
     CustomerId,
-    HouseDep,
     Limit,
     from_cursor,
     is_id,
@@ -27,7 +27,7 @@ from journey_service.api.dependencies import (
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.request_bodies import SMALL_BODY, StrictRoute
 from journey_service.domain.customers.errors import CustomerErasedError, CustomerNotFoundError
-from journey_service.domain.customers.records import SORTS, SortKey, Wanted
+from journey_service.domain.customers.records import SORTS, CustomerFilter, SortKey
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.events.parsing import parse_instant
 from journey_service.services.customers.profiles import get_customer as read_customer
@@ -50,11 +50,15 @@ _NUMBER = re.compile(r"-?\d{1,20}(\.\d{1,20})?", re.ASCII)
     max_body_size=SMALL_BODY,
 )
 async def put_customer(
-    customer_id: CustomerId, body: CustomerIn, response: Response, caller: CustomerWriter, house: HouseDep
+    customer_id: CustomerId,
+    body: CustomerIn,
+    response: Response,
+    caller: CustomerWriter,
+    app_state: AppStateDep,
 ) -> CustomerOut:
     """Write who the customer is. Saying the same again changes nothing."""
     customer, is_new = await write_customer(
-        house.database,
+        app_state.database,
         caller.company_id,
         customer_id,
         {"name": body.name, "email": body.email, "phone": body.phone, "language": body.language},
@@ -63,18 +67,18 @@ async def put_customer(
     )
     response.status_code = 201 if is_new else 200
     if is_new:
-        house.ring_for_moves()
-    response.headers["ETag"] = f'"{customer.view.standing.relationship.version}"'
+        app_state.wake_for_transitions()
+    response.headers["ETag"] = f'"{customer.view.stored.relationship.version}"'
     return CustomerOut.of(customer)
 
 
 @router.get("/customers/{customer_id}", summary="Read a customer", responses=problems(CustomerNotFoundError))
 async def get_customer(
-    customer_id: AnyCustomerId, response: Response, caller: CustomerReader, house: HouseDep
+    customer_id: AnyCustomerId, response: Response, caller: CustomerReader, app_state: AppStateDep
 ) -> CustomerOut:
     """Read a profile and where the customer stands, with scores computed now."""
-    customer = await read_customer(house.database, caller.company_id, customer_id)
-    response.headers["ETag"] = f'"{customer.view.standing.relationship.version}"'
+    customer = await read_customer(app_state.database, caller.company_id, customer_id)
+    response.headers["ETag"] = f'"{customer.view.stored.relationship.version}"'
     return CustomerOut.of(customer)
 
 
@@ -84,17 +88,17 @@ async def get_customer(
     responses=problems(CustomerNotFoundError),
 )
 async def list_consents(
-    customer_id: AnyCustomerId, caller: CustomerReader, house: HouseDep
+    customer_id: AnyCustomerId, caller: CustomerReader, app_state: AppStateDep
 ) -> ConsentChangesOut:
     """Every change, the oldest first: what it was, what it became, when, and who told it."""
-    changes = await read_consents(house.database, caller.company_id, customer_id)
+    changes = await read_consents(app_state.database, caller.company_id, customer_id)
     return ConsentChangesOut(items=[ConsentChangeOut.of(change) for change in changes])
 
 
 @router.get("/customers", summary="List customers", responses=problems())
 async def list_customers(  # noqa: PLR0913, PLR0917  # one parameter a filter
     caller: CustomerReader,
-    house: HouseDep,
+    app_state: AppStateDep,
     stage: Annotated[str | None, Query(max_length=50, pattern="^[a-z][a-z0-9_]*$")] = None,
     risk_min: Annotated[float | None, Query(ge=0, le=1, description="of the stored score")] = None,
     risk_max: Annotated[float | None, Query(ge=0, le=1)] = None,
@@ -114,7 +118,7 @@ async def list_customers(  # noqa: PLR0913, PLR0917  # one parameter a filter
     if q is not None and "\x00" in q:
         raise InvalidInputError.at("query/q", "must not contain NUL")
     after = from_cursor("customers", cursor, lambda part: part == sort, lambda part: _fits(sort, part), is_id)
-    wanted = Wanted(
+    wanted = CustomerFilter(
         stage=stage,
         risk_min=None if risk_min is None else round(risk_min * 100),
         risk_max=None if risk_max is None else round(risk_max * 100),
@@ -124,7 +128,7 @@ async def list_customers(  # noqa: PLR0913, PLR0917  # one parameter a filter
         after=None if after is None else (after[1], after[2]),
         limit=limit + 1,
     )
-    customers, listed = await read_customers(house.database, caller.company_id, wanted)
+    customers, listed = await read_customers(app_state.database, caller.company_id, wanted)
     return CustomersOut(
         items=[CustomerOut.of(customer) for customer in customers[:limit]],
         next_cursor=next_cursor("customers", listed, limit, lambda row: [sort, *row.key]),

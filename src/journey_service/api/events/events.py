@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from journey_service.api.authentication import EventWriter
-from journey_service.api.dependencies import House, HouseDep
+from journey_service.api.dependencies import AppState, AppStateDep
 from journey_service.api.events.schemas.events import BatchOut, CloudEventIn, EventIn, EventOut, ResultOut
 from journey_service.api.problems import JSON_BODY, problem_of, problems
 from journey_service.api.request_bodies import (
@@ -20,11 +20,11 @@ from journey_service.api.request_bodies import (
     parse_json,
     read_json,
 )
-from journey_service.domain.errors import Fault, InvalidInputError, JourneyServiceError, MalformedError
+from journey_service.domain.errors import FieldError, InvalidInputError, JourneyServiceError, MalformedError
 from journey_service.domain.events.errors import EventConflictError
 from journey_service.domain.events.event import Event
 from journey_service.domain.events.parsing import parse_cloud_event, parse_event
-from journey_service.services.events.ingest import Answer, Outcome, Status, ingest
+from journey_service.services.events.ingest import IngestResult, Outcome, Status, ingest
 
 router = APIRouter(tags=["events"], route_class=StrictRoute)
 
@@ -78,7 +78,7 @@ _MANY = _content(
     openapi_extra=_ONE,
     max_body_size=SMALL_BODY,
 )
-async def post_event(request: Request, caller: EventWriter, house: HouseDep) -> Response:
+async def post_event(request: Request, caller: EventWriter, app_state: AppStateDep) -> Response:
     """Apply one event; answered once it is committed.
 
     The same id from the same source counts once, for ever: told again it is answered `duplicate`, with other
@@ -86,10 +86,10 @@ async def post_event(request: Request, caller: EventWriter, house: HouseDep) -> 
     """
     media = media_type(request)
     event = _parse(read_json(await request.body(), media), media)
-    answer = await house.intake.submit(caller.company_id, event)
+    answer = await app_state.ingest_batcher.submit(caller.company_id, event)
     if isinstance(answer, JourneyServiceError):
         raise answer
-    _ring_for(house, [answer])
+    _ring_for(app_state, [answer])
     return _json(EventOut.of(answer))
 
 
@@ -101,15 +101,15 @@ async def post_event(request: Request, caller: EventWriter, house: HouseDep) -> 
     openapi_extra=_MANY,
     max_body_size=BATCH_BODY,
 )
-async def post_events(request: Request, caller: EventWriter, house: HouseDep) -> Response:
+async def post_events(request: Request, caller: EventWriter, app_state: AppStateDep) -> Response:
     """Apply up to 5,000 events in their order; one result each. A refused one does not sink the others."""
     items = _items(await request.body(), media_type(request))
     if len(items) > MOST_EVENTS:
         raise InvalidInputError.at("", f"must hold at most {MOST_EVENTS} events, not {len(items)}")
     parsed = [_attempt(read) for read in items]
     events = [event for event in parsed if isinstance(event, Event)]
-    answers = await ingest(house.database, caller.company_id, events) if events else []
-    _ring_for(house, answers)
+    answers = await ingest(app_state.database, caller.company_id, events) if events else []
+    _ring_for(app_state, answers)
     remaining = iter(answers)
     results = [
         _result(index, next(remaining) if isinstance(event, Event) else event)
@@ -130,7 +130,9 @@ def _items(body: bytes, media: str) -> list[Callable[[], Event]]:
         return [lambda line=line: _parse(parse_json(line), media) for line in lines]  # type: ignore[misc]
     raw = read_json(body, media)
     if not isinstance(raw, list):
-        raise InvalidInputError([Fault("", "must be a list of events, or NDJSON as application/x-ndjson")])
+        raise InvalidInputError(
+            [FieldError("", "must be a list of events, or NDJSON as application/x-ndjson")]
+        )
     return [lambda item=item: _parse(item, media) for item in raw]  # type: ignore[misc]
 
 
@@ -141,7 +143,7 @@ def _attempt(read: Callable[[], Event]) -> Event | JourneyServiceError:
         return error
 
 
-def _result(index: int, answer: Answer) -> ResultOut:
+def _result(index: int, answer: IngestResult) -> ResultOut:
     if isinstance(answer, JourneyServiceError):
         return ResultOut(index=index, status="refused", problem=problem_of(answer))
     shown = EventOut.of(answer)
@@ -150,11 +152,11 @@ def _result(index: int, answer: Answer) -> ResultOut:
     )
 
 
-def _ring_for(house: House, answers: Iterable[Answer]) -> None:
+def _ring_for(app_state: AppState, answers: Iterable[IngestResult]) -> None:
     """Have what new moves call for begun at once."""
     told = (answer for answer in answers if isinstance(answer, Outcome))
     if any(answer.status is Status.APPLIED and answer.entry is not None for answer in told):
-        house.ring_for_moves()
+        app_state.wake_for_transitions()
 
 
 def _json(shape: EventOut | BatchOut) -> Response:

@@ -6,7 +6,15 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 
 from journey_service.api.authentication import EventWriter, HistoryWriter
-from journey_service.api.dependencies import Cursor, HouseDep, Limit, from_cursor, is_id, is_text, next_cursor
+from journey_service.api.dependencies import (
+    AppStateDep,
+    Cursor,
+    Limit,
+    from_cursor,
+    is_id,
+    is_text,
+    next_cursor,
+)
 from journey_service.api.events.schemas.imports import ImportOut, ImportsOut, LineFaultOut, LineFaultsOut
 from journey_service.api.problems import problems
 from journey_service.api.request_bodies import HISTORY_BODY, StrictRoute
@@ -14,7 +22,7 @@ from journey_service.api.schema_fields import Instant
 from journey_service.domain.errors import MalformedError
 from journey_service.domain.events.errors import ImportNotFoundError
 from journey_service.domain.events.event import MAX_ID
-from journey_service.domain.events.records import Terms
+from journey_service.domain.events.records import ImportOptions
 from journey_service.services.events import imports
 
 router = APIRouter(tags=["imports"], route_class=StrictRoute)
@@ -43,7 +51,7 @@ _HISTORY = {
 async def post_import(
     request: Request,
     caller: HistoryWriter,
-    house: HouseDep,
+    app_state: AppStateDep,
     *,
     until: Annotated[Instant | None, Query(description="bring journeys up to then, not to now")] = None,
     actions: Annotated[
@@ -58,26 +66,26 @@ async def post_import(
 
     declared = (request.headers.get("content-type", ""), request.headers.get("content-encoding", ""))
     is_gzip = True if any("gzip" in header for header in declared) else None
-    found = await imports.read_history(
-        house.database,
+    found = await imports.stage_import(
+        app_state.database,
         caller.company_id,
         chunks(),
         actor=caller.actor,
         is_gzip=is_gzip,
-        terms=Terms(until, actions),
+        terms=ImportOptions(until, actions),
     )
-    house.ring("imports")
+    app_state.wake("imports")
     return ImportOut.of(found)
 
 
 @router.get("/imports", summary="List imports", responses=problems())
 async def list_imports(
-    caller: EventWriter, house: HouseDep, limit: Limit = 50, cursor: Cursor = None
+    caller: EventWriter, app_state: AppStateDep, limit: Limit = 50, cursor: Cursor = None
 ) -> ImportsOut:
     """Imports, newest first."""
     before = from_cursor("imports", cursor, is_id)
     found = await imports.list_imports(
-        house.database, caller.company_id, before=before[0] if before else None, limit=limit + 1
+        app_state.database, caller.company_id, before=before[0] if before else None, limit=limit + 1
     )
     items = [ImportOut.of(one) for one in found[:limit]]
     return ImportsOut(items=items, next_cursor=next_cursor("imports", found, limit, lambda row: [row.id]))
@@ -86,9 +94,9 @@ async def list_imports(
 @router.get(
     "/imports/{import_id}", summary="Read an import's progress", responses=problems(ImportNotFoundError)
 )
-async def get_import(import_id: ImportId, caller: EventWriter, house: HouseDep) -> ImportOut:
+async def get_import(import_id: ImportId, caller: EventWriter, app_state: AppStateDep) -> ImportOut:
     """How far an import is, and what became of its lines."""
-    return ImportOut.of(await imports.get_import(house.database, caller.company_id, import_id))
+    return ImportOut.of(await imports.get_import(app_state.database, caller.company_id, import_id))
 
 
 @router.get(
@@ -97,12 +105,12 @@ async def get_import(import_id: ImportId, caller: EventWriter, house: HouseDep) 
     responses=problems(ImportNotFoundError),
 )
 async def list_import_errors(
-    import_id: ImportId, caller: EventWriter, house: HouseDep, limit: Limit = 50, cursor: Cursor = None
+    import_id: ImportId, caller: EventWriter, app_state: AppStateDep, limit: Limit = 50, cursor: Cursor = None
 ) -> LineFaultsOut:
     """What was wrong with which line; the first 10,000 are kept."""
     after = from_cursor("import-errors", cursor, is_id, is_text)
     found = await imports.list_faults(
-        house.database,
+        app_state.database,
         caller.company_id,
         import_id,
         after=(0, "") if after is None else (after[0], after[1]),

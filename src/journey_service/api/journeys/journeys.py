@@ -8,10 +8,10 @@ from fastapi import APIRouter, Query, Request, Response
 from journey_service.api.authentication import CustomerReader, JourneyWriter, note_operator
 from journey_service.api.dependencies import (
     AnyCustomerId,
+    AppStateDep,
     AsOf,
     Cursor,
     CustomerId,
-    HouseDep,
     IdempotencyKey,
     Limit,
     Version,
@@ -54,7 +54,7 @@ _CHANGES = (CustomerNotFoundError, StaleVersionError, PreconditionMissingError, 
 
 
 def _tagged(response: Response, view: View) -> JourneyOut:
-    response.headers["ETag"] = f'"{view.standing.relationship.version}"'
+    response.headers["ETag"] = f'"{view.stored.relationship.version}"'
     return JourneyOut.of(view)
 
 
@@ -67,7 +67,7 @@ async def get_journey(
     customer_id: AnyCustomerId,
     response: Response,
     caller: CustomerReader,
-    house: HouseDep,
+    app_state: AppStateDep,
     as_of: AsOf = None,
 ) -> JourneyOut:
     """Read the journey, with scores computed now. The ETag is the version that a change is based on.
@@ -78,9 +78,9 @@ async def get_journey(
     """
     if as_of is not None:
         return JourneyOut.of(
-            await reading.get_past_journey(house.database, caller.company_id, customer_id, as_of)
+            await reading.get_past_journey(app_state.database, caller.company_id, customer_id, as_of)
         )
-    return _tagged(response, await reading.get_journey(house.database, caller.company_id, customer_id))
+    return _tagged(response, await reading.get_journey(app_state.database, caller.company_id, customer_id))
 
 
 @router.patch(
@@ -95,14 +95,14 @@ async def patch_journey(  # what FastAPI injects
     response: Response,
     caller: JourneyWriter,
     version: Version,
-    house: HouseDep,
+    app_state: AppStateDep,
 ) -> JourneyOut:
     """Write what is given; the rest stays. Notes are no move: the version stays the same."""
     values = body.model_dump(exclude_unset=True)
     if not values:
         raise InvalidInputError.at("", "must name notes or metadata")
     view = await manual_changes.annotate(
-        house.database, caller.company_id, customer_id, values, version=version, by=caller.actor
+        app_state.database, caller.company_id, customer_id, values, version=version, by=caller.actor
     )
     return _tagged(response, view)
 
@@ -115,14 +115,18 @@ async def patch_journey(  # what FastAPI injects
 async def list_transitions(
     customer_id: AnyCustomerId,
     caller: CustomerReader,
-    house: HouseDep,
+    app_state: AppStateDep,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> TransitionsOut:
     """Every move with its reasons, newest first, page by page."""
     before = from_cursor("transitions", cursor, is_id)
     _, entries = await reading.list_transitions(
-        house.database, caller.company_id, customer_id, before=before[0] if before else None, limit=limit + 1
+        app_state.database,
+        caller.company_id,
+        customer_id,
+        before=before[0] if before else None,
+        limit=limit + 1,
     )
     return TransitionsOut(
         items=[TransitionOut.of(entry) for entry in entries[:limit]],
@@ -146,7 +150,7 @@ async def post_transition(  # what FastAPI injects
     response: Response,
     caller: JourneyWriter,
     version: Version,
-    house: HouseDep,
+    app_state: AppStateDep,
     idempotency_key: IdempotencyKey = None,
 ) -> MovedOut:
     """Move a customer anywhere. A move the rules would undo at once is pinned, and the answer says so."""
@@ -160,12 +164,12 @@ async def post_transition(  # what FastAPI injects
         notes=body.notes,
         pin_until=body.pin_until,
     )
-    moved = await manual_changes.move(house.database, caller.company_id, customer_id, request)
-    response.headers["ETag"] = f'"{moved.view.standing.relationship.version}"'
+    moved = await manual_changes.move(app_state.database, caller.company_id, customer_id, request)
+    response.headers["ETag"] = f'"{moved.view.stored.relationship.version}"'
     if moved.is_repeat:
         response.status_code = 200
     else:
-        house.ring_for_moves()
+        app_state.wake_for_transitions()
     return MovedOut.of(moved)
 
 
@@ -181,11 +185,16 @@ async def put_pin(  # what FastAPI injects
     response: Response,
     caller: JourneyWriter,
     version: Version,
-    house: HouseDep,
+    app_state: AppStateDep,
 ) -> JourneyOut:
     """Pin until a date, or change that date. Moves the rules want meanwhile are noted as suppressed."""
     view = await manual_changes.pin(
-        house.database, caller.company_id, customer_id, until=body.pin_until, version=version, by=caller.actor
+        app_state.database,
+        caller.company_id,
+        customer_id,
+        until=body.pin_until,
+        version=version,
+        by=caller.actor,
     )
     return _tagged(response, view)
 
@@ -196,14 +205,18 @@ async def put_pin(  # what FastAPI injects
     responses=problems(CustomerNotFoundError, StaleVersionError, PreconditionMissingError, NotPinnedError),
 )
 async def delete_pin(
-    customer_id: CustomerId, response: Response, caller: JourneyWriter, version: Version, house: HouseDep
+    customer_id: CustomerId,
+    response: Response,
+    caller: JourneyWriter,
+    version: Version,
+    app_state: AppStateDep,
 ) -> JourneyOut:
     """Lift the pin; the customer is decided at once."""
     view = await manual_changes.unpin(
-        house.database, caller.company_id, customer_id, version=version, by=caller.actor
+        app_state.database, caller.company_id, customer_id, version=version, by=caller.actor
     )
-    if view.standing.relationship.version > version:
-        house.ring_for_moves()
+    if view.stored.relationship.version > version:
+        app_state.wake_for_transitions()
     return _tagged(response, view)
 
 
@@ -217,19 +230,19 @@ async def post_evaluation(  # what FastAPI injects
     customer_id: CustomerId,
     response: Response,
     caller: JourneyWriter,
-    house: HouseDep,
+    app_state: AppStateDep,
     dry_run: Annotated[bool, Query(description="only tell what would happen")] = False,  # noqa: FBT002  # a query parameter
 ) -> EvaluationOut:
     """Decide everything that is due up to now."""
     if dry_run:  # which changes nothing, and so leaves no row of its own
-        await note_operator(request, house, caller)
+        await note_operator(request, app_state, caller)
     evaluation = await manual_changes.evaluate(
-        house.database, caller.company_id, customer_id, by=None if dry_run else caller.actor
+        app_state.database, caller.company_id, customer_id, by=None if dry_run else caller.actor
     )
     if not dry_run:
         if evaluation.moves:
-            house.ring_for_moves()
-        response.headers["ETag"] = f'"{evaluation.view.standing.relationship.version}"'
+            app_state.wake_for_transitions()
+        response.headers["ETag"] = f'"{evaluation.view.stored.relationship.version}"'
     return EvaluationOut.of(evaluation)
 
 
@@ -238,6 +251,6 @@ async def post_evaluation(  # what FastAPI injects
     summary="Read a customer's scores, explained",
     responses=problems(CustomerNotFoundError),
 )
-async def get_scores(customer_id: AnyCustomerId, caller: CustomerReader, house: HouseDep) -> ScoresOut:
+async def get_scores(customer_id: AnyCustomerId, caller: CustomerReader, app_state: AppStateDep) -> ScoresOut:
     """Both scores computed now, with every factor; contributions add up to the score."""
-    return ScoresOut.of(await reading.get_scores(house.database, caller.company_id, customer_id))
+    return ScoresOut.of(await reading.get_scores(app_state.database, caller.company_id, customer_id))

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Response
 from fastapi.responses import RedirectResponse
 
-from journey_service.api.dependencies import HouseDep
+from journey_service.api.dependencies import AppStateDep
 from journey_service.services.operations import health
 
 router = APIRouter(tags=["health"])
@@ -20,10 +20,10 @@ async def livez() -> dict[str, str]:
     summary="Can the service work?",
     responses={503: {"description": "The database is out of reach or not migrated"}},
 )
-async def readyz(response: Response, house: HouseDep) -> dict[str, str]:
+async def readyz(response: Response, app_state: AppStateDep) -> dict[str, str]:
     """The database has to answer with this version's schema; without Redis the service works on, slower."""
-    readiness = await health.check(house.database)
-    rings = house.doorbell is not None and await house.doorbell.answers()
+    readiness = await health.check(app_state.database)
+    rings = app_state.worker_wakeup is not None and await app_state.worker_wakeup.answers()
     ready = readiness.database and readiness.schema
     if not ready:
         response.status_code = 503

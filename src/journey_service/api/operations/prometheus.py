@@ -12,11 +12,11 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from journey_service.api.dependencies import House, HouseDep
+from journey_service.api.dependencies import AppState, AppStateDep
 from journey_service.domain.errors import UnauthenticatedError
 from journey_service.domain.operations.records import Backlog
 from journey_service.services.operations import health
-from journey_service.services.operations.monitoring import Watched
+from journey_service.services.operations.monitoring import CompanyMetrics
 
 router = APIRouter(tags=["health"])
 
@@ -45,8 +45,10 @@ _OF_STAGES: Final = {
 class _Seen(Collector):
     """What is looked at when somebody scrapes, as gauges."""
 
-    def __init__(self, house: House, backlog: Backlog | None, watched: Sequence[Watched]) -> None:
-        self._house = house
+    def __init__(
+        self, app_state: AppState, backlog: Backlog | None, watched: Sequence[CompanyMetrics]
+    ) -> None:
+        self._house = app_state
         self._backlog = backlog
         self._watched = watched
 
@@ -101,25 +103,25 @@ class _Seen(Collector):
 
 @router.get("/metrics", include_in_schema=False)
 async def get_prometheus(
-    house: HouseDep,
+    app_state: AppStateDep,
     credential: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> Response:
     """Requests and their times by route, the pool, queues with their ages, and the figures of companies.
 
     With JOURNEY_METRICS_TOKEN set it is asked for as a bearer token; without it only a developer's machine answers.
     """
-    _check(house, credential)
-    backlog = await health.get_backlog(house.database)
-    watched = () if backlog is None else await house.watch.look()
+    _check(app_state, credential)
+    backlog = await health.get_backlog(app_state.database)
+    watched = () if backlog is None else await app_state.company_metrics.get_metrics()
     seen = CollectorRegistry()
-    seen.register(_Seen(house, backlog, watched))
+    seen.register(_Seen(app_state, backlog, watched))
     return Response(generate_latest(_counted()) + generate_latest(seen), media_type=CONTENT_TYPE_LATEST)
 
 
-def _check(house: House, credential: HTTPAuthorizationCredentials | None) -> None:
-    wanted = house.settings.metrics_token
+def _check(app_state: AppState, credential: HTTPAuthorizationCredentials | None) -> None:
+    wanted = app_state.settings.metrics_token
     if wanted is None:
-        if house.settings.is_production:
+        if app_state.settings.is_production:
             raise UnauthenticatedError("Nobody has set JOURNEY_METRICS_TOKEN.")
         return
     told = "" if credential is None else credential.credentials

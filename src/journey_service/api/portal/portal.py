@@ -7,8 +7,8 @@ from fastapi import APIRouter, Query
 from journey_service.api.authentication import AnalyticsReader, CustomerReader
 from journey_service.api.dependencies import (
     AnyCustomerId,
+    AppStateDep,
     Cursor,
-    HouseDep,
     Limit,
     from_cursor,
     is_decimal,
@@ -23,8 +23,8 @@ from journey_service.domain.analytics.records import RISK_SORTS, RiskPage
 from journey_service.domain.customers.errors import CustomerNotFoundError
 from journey_service.domain.errors import ForbiddenError, InvalidInputError
 from journey_service.domain.events.event import MAX_ID
-from journey_service.services.analytics import drilldown as counted
-from journey_service.services.analytics import overview as figures
+from journey_service.services.analytics import drilldown
+from journey_service.services.analytics import overview as metrics
 from journey_service.services.journeys import reading
 
 router = APIRouter(prefix="/portal", tags=["portal"], route_class=StrictRoute)
@@ -45,7 +45,7 @@ def _check_own(company_id: int | None, own: int) -> None:
 )
 async def list_portal_at_risk(
     caller: CustomerReader,
-    house: HouseDep,
+    app_state: AppStateDep,
     company_id: OwnCompanyId = None,
     sort: Annotated[
         str, Query(description="descending with - before it", json_schema_extra={"enum": list(RISK_SORTS)})
@@ -59,7 +59,7 @@ async def list_portal_at_risk(
         raise InvalidInputError.at("query/sort", f"must be one of {', '.join(RISK_SORTS)}")
     after = from_cursor("at_risk", cursor, lambda part: part == sort, is_decimal, is_id)
     page = RiskPage(sort, None if after is None else (after[1], after[2]), limit + 1)
-    found = await counted.list_at_risk(house.database, caller.company_id, page)
+    found = await drilldown.list_at_risk(app_state.database, caller.company_id, page)
     cursor = next_cursor("at_risk", found.customers, limit, lambda row: [sort, *row.found.key])
     return PortalRiskOut.of(found, limit, cursor)
 
@@ -72,13 +72,13 @@ async def list_portal_at_risk(
 async def get_portal_journey(
     customer_id: AnyCustomerId,
     caller: CustomerReader,
-    house: HouseDep,
+    app_state: AppStateDep,
     company_id: OwnCompanyId = None,
 ) -> PortalTimelineOut:
     """Where the customer stands and the latest 1,000 moves, newest first, without the opening one."""
     _check_own(company_id, caller.company_id)
     view, entries = await reading.list_transitions(
-        house.database, caller.company_id, customer_id, before=None, limit=_MOST_MOVES
+        app_state.database, caller.company_id, customer_id, before=None, limit=_MOST_MOVES
     )
     return PortalTimelineOut.of(view, entries)
 
@@ -90,10 +90,10 @@ async def get_portal_journey(
 )
 async def get_portal_analytics(
     caller: AnalyticsReader,
-    house: HouseDep,
+    app_state: AppStateDep,
     company_id: OwnCompanyId = None,
     period: Annotated[Period, Query(description="rules the funnel, the flows and the times")] = Period.MONTH,
 ) -> PortalAnalyticsOut:
     """Counts as of now; the funnel, the flows and the times of a period, with the names of stages."""
     _check_own(company_id, caller.company_id)
-    return PortalAnalyticsOut.of(await figures.get_portal(house.database, caller.company_id, period))
+    return PortalAnalyticsOut.of(await metrics.get_portal(app_state.database, caller.company_id, period))

@@ -9,8 +9,8 @@ from journey_service.api.analytics.schemas.drilldown import RetentionActionOut
 from journey_service.api.analytics.schemas.reports import counts_of
 from journey_service.api.journeys.schemas.journeys import JourneyOut
 from journey_service.api.schema_fields import Out
-from journey_service.domain.analytics.flows import drawn
-from journey_service.domain.journeys.records import Entry
+from journey_service.domain.analytics.flows import acyclic_flows
+from journey_service.domain.journeys.records import TransitionRecord
 from journey_service.domain.stages.stage_map import Stage
 from journey_service.services.analytics.drilldown import AtRisk, RiskList
 from journey_service.services.analytics.overview import Portal
@@ -55,10 +55,10 @@ class PortalTimelineOut(Out):
     transitions: list[PortalTransitionOut]
 
     @classmethod
-    def of(cls, view: View, entries: list[Entry]) -> "PortalTimelineOut":
+    def of(cls, view: View, entries: list[TransitionRecord]) -> "PortalTimelineOut":
         """Show a timeline."""
-        stages = view.desk.rulebook.stage_map.by_key
-        stage = stages.get(view.standing.relationship.current_stage)
+        stages = view.context.rulebook.stage_map.by_key
+        stage = stages.get(view.stored.relationship.current_stage)
         journey = JourneyOut.of(view).model_dump()
         return cls(
             journey=PortalJourneyOut(
@@ -134,7 +134,7 @@ class PortalAnalyticsOut(Out):
     @classmethod
     def of(cls, portal: Portal) -> "PortalAnalyticsOut":
         """Show a dashboard."""
-        flows = drawn(portal.flows.frame.stage_map, portal.flows.ways)
+        flows = acyclic_flows(portal.flows.query.stage_map, portal.flows.flows)
         return cls.model_validate(
             {
                 **counts_of(portal.overview),
@@ -190,7 +190,7 @@ class PortalAtRiskOut(Out):
             risk_score=found.risk / 100,
             days_inactive=customer.days_inactive,
             lifetime_value=float(found.lifetime_value),
-            predicted_churn_date=customer.predicted_day,
+            predicted_churn_date=customer.predicted_churn_date,
             retention_actions=[RetentionActionOut.of(action) for action in customer.actions],
             recommended_actions=[action.short for action in customer.actions],
         )

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 
 from journey_service.api.authentication import StageDrafter, StageWriter
-from journey_service.api.dependencies import HouseDep, SeenVersion
+from journey_service.api.dependencies import AppStateDep, SeenVersion
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.request_bodies import SMALL_BODY, StrictRoute
 from journey_service.api.stages.schemas.backtests import BacktestIn, BacktestOut
@@ -34,7 +34,7 @@ JobId = Annotated[int, Path(ge=1, le=MAX_ID)]
     max_body_size=SMALL_BODY,
 )
 async def post_preview(
-    body: PreviewIn, response: Response, caller: StageWriter, house: HouseDep, seen: SeenVersion
+    body: PreviewIn, response: Response, caller: StageWriter, app_state: AppStateDep, seen: SeenVersion
 ) -> PreviewOut:
     """Who would move where, and how many messages would go out after consent and caps; nothing is changed.
 
@@ -42,22 +42,22 @@ async def post_preview(
     otherwise with 202 and a job.
     """
     job = await previews.preview(
-        house.database,
+        app_state.database,
         caller.company_id,
         edit_of(body),
         based_on=base_of(body, seen),
         activation=body.activation,
         actor=caller.actor,
-        lease_seconds=house.settings.lease_seconds,
+        lease_seconds=app_state.settings.lease_seconds,
     )
-    house.leave_to_workers(job.status, response)
+    app_state.respond_accepted(job.status, response)
     return PreviewOut.of(job)
 
 
 @router.get("/stage-previews/{job_id}", summary="Read a preview", responses=problems(JobNotFoundError))
-async def get_preview(job_id: JobId, caller: StageDrafter, house: HouseDep) -> PreviewOut:
+async def get_preview(job_id: JobId, caller: StageDrafter, app_state: AppStateDep) -> PreviewOut:
     """How far a preview is, and what it has found."""
-    return PreviewOut.of(await get_job(house.database, caller.company_id, job_id, kind=PREVIEW))
+    return PreviewOut.of(await get_job(app_state.database, caller.company_id, job_id, kind=PREVIEW))
 
 
 @router.post(
@@ -70,7 +70,7 @@ async def get_preview(job_id: JobId, caller: StageDrafter, house: HouseDep) -> P
     max_body_size=SMALL_BODY,
 )
 async def post_backtest(
-    body: BacktestIn, response: Response, caller: StageWriter, house: HouseDep, seen: SeenVersion
+    body: BacktestIn, response: Response, caller: StageWriter, app_state: AppStateDep, seen: SeenVersion
 ) -> BacktestOut:
     """When would each have moved over a past range, how many alarms, and how many of these came back without help.
 
@@ -78,19 +78,19 @@ async def post_backtest(
     202 and a job.
     """
     job = await backtests.backtest(
-        house.database,
+        app_state.database,
         caller.company_id,
         edit_of(body),
         body.span,
         based_on=base_of(body, seen),
         actor=caller.actor,
-        lease_seconds=house.settings.lease_seconds,
+        lease_seconds=app_state.settings.lease_seconds,
     )
-    house.leave_to_workers(job.status, response)
+    app_state.respond_accepted(job.status, response)
     return BacktestOut.of(job)
 
 
 @router.get("/stage-backtests/{job_id}", summary="Read a back-test", responses=problems(JobNotFoundError))
-async def get_backtest(job_id: JobId, caller: StageDrafter, house: HouseDep) -> BacktestOut:
+async def get_backtest(job_id: JobId, caller: StageDrafter, app_state: AppStateDep) -> BacktestOut:
     """How far a back-test is, and what it has found."""
-    return BacktestOut.of(await get_job(house.database, caller.company_id, job_id, kind=BACKTEST))
+    return BacktestOut.of(await get_job(app_state.database, caller.company_id, job_id, kind=BACKTEST))

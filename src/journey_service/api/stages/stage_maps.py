@@ -7,9 +7,9 @@ from fastapi import APIRouter, Path, Query, Response
 
 from journey_service.api.authentication import StageDrafter, StageReader, StageWriter
 from journey_service.api.dependencies import (
+    AppState,
+    AppStateDep,
     Cursor,
-    House,
-    HouseDep,
     Limit,
     SeenVersion,
     from_cursor,
@@ -32,7 +32,7 @@ from journey_service.api.stages.schemas.stage_maps import (
 )
 from journey_service.domain.errors import InvalidInputError, PreconditionMissingError
 from journey_service.domain.journeys.relationship import Activation
-from journey_service.domain.stages.changes import amend, archive, draw_up
+from journey_service.domain.stages.changes import archive, build_draft, edit_stage
 from journey_service.domain.stages.errors import (
     AdoptionPendingError,
     MapVersionNotFoundError,
@@ -59,7 +59,7 @@ _STAYS_OPEN: dict[int | str, dict[str, Any]] = {
 
 def edit_of(draft: DraftIn) -> Edit:
     """What makes the next version of a map out of the one in force: the draft."""
-    return partial(draw_up, raw=draft.stages, remap=draft.remap, pointer="/stages")
+    return partial(build_draft, raw=draft.stages, remap=draft.remap, pointer="/stages")
 
 
 def base_of(draft: DraftIn, seen: int | None) -> int | None:
@@ -69,21 +69,21 @@ def base_of(draft: DraftIn, seen: int | None) -> int | None:
     return draft.version if seen is None else seen
 
 
-def _shown(changed: Changed, response: Response, house: House) -> ChangedOut:
+def _shown(changed: Changed, response: Response, app_state: AppState) -> ChangedOut:
     shown = ChangedOut.of_changed(changed)
     response.headers["ETag"] = f'"{shown.version}"'
     if shown.job is not None:
-        house.leave_to_workers(shown.job.status, response)
+        app_state.respond_accepted(shown.job.status, response)
     return shown
 
 
 @router.get("/stages", summary="Read the stage map", responses=problems())
-async def get_stages(response: Response, caller: StageReader, house: HouseDep) -> MapOut:
+async def get_stages(response: Response, caller: StageReader, app_state: AppStateDep) -> MapOut:
     """Every stage in order, rules as they are written, archived ones too; who put the map in force, and when.
 
     The ETag is the version that a change is based on.
     """
-    view = await stage_maps.get_map(house.database, caller.company_id)
+    view = await stage_maps.get_map(app_state.database, caller.company_id)
     response.headers["ETag"] = f'"{view.version.version}"'
     return MapOut.of_view(view)
 
@@ -100,7 +100,7 @@ async def get_stages(response: Response, caller: StageReader, house: HouseDep) -
     max_body_size=SMALL_BODY,
 )
 async def put_stages(
-    body: MapIn, response: Response, caller: StageWriter, house: HouseDep, seen: SeenVersion
+    body: MapIn, response: Response, caller: StageWriter, app_state: AppStateDep, seen: SeenVersion
 ) -> ChangedOut:
     """Replace the map as a whole by its next version, at once and for everybody, if it is based on the present one.
 
@@ -112,7 +112,7 @@ async def put_stages(
             'Send the version you saw as If-Match: "<version>", or as version in the body.'
         )
     request = Request(based_on, body.activation, caller.actor, body.notes)
-    return _shown(await _change(house, caller.company_id, edit_of(body), request), response, house)
+    return _shown(await _change(app_state, caller.company_id, edit_of(body), request), response, app_state)
 
 
 @router.post(
@@ -121,18 +121,22 @@ async def put_stages(
     responses=problems(StaleMapError, *JSON_BODY),
     max_body_size=SMALL_BODY,
 )
-async def post_lint(body: DraftIn, caller: StageDrafter, house: HouseDep, seen: SeenVersion) -> FindingsOut:
+async def post_lint(
+    body: DraftIn, caller: StageDrafter, app_state: AppStateDep, seen: SeenVersion
+) -> FindingsOut:
     """Everything the linter has to say of a draft, errors and warnings; nothing is changed."""
     findings = await stage_maps.lint_draft(
-        house.database, caller.company_id, edit_of(body), based_on=base_of(body, seen)
+        app_state.database, caller.company_id, edit_of(body), based_on=base_of(body, seen)
     )
     return FindingsOut.of(findings)
 
 
 @router.get("/stages/{key}", summary="Read one stage", responses=problems(StageNotFoundError))
-async def get_stage(key: StageKey, response: Response, caller: StageReader, house: HouseDep) -> StageOut:
+async def get_stage(
+    key: StageKey, response: Response, caller: StageReader, app_state: AppStateDep
+) -> StageOut:
     """One stage of the map in force, archived or not."""
-    view = await stage_maps.get_map(house.database, caller.company_id)
+    view = await stage_maps.get_map(app_state.database, caller.company_id)
     stage = view.stage_map.by_key.get(key)
     if stage is None:
         raise StageNotFoundError(key)
@@ -154,7 +158,7 @@ async def patch_stage(
     body: StageFieldsIn,
     response: Response,
     caller: StageWriter,
-    house: HouseDep,
+    app_state: AppStateDep,
     seen: SeenVersion,
     activation: ActivationQuery = Activation.FUTURE_ONLY,
 ) -> ChangedOut:
@@ -167,8 +171,8 @@ async def patch_stage(
     if not body:
         raise InvalidInputError.at("", "must name what is to be changed")
     request = Request(seen, activation, caller.actor)
-    edit = partial(amend, key=key, fields=body)
-    return _shown(await _change(house, caller.company_id, edit, request), response, house)
+    edit = partial(edit_stage, key=key, fields=body)
+    return _shown(await _change(app_state, caller.company_id, edit, request), response, app_state)
 
 
 @router.delete(
@@ -185,7 +189,7 @@ async def delete_stage(
     key: StageKey,
     response: Response,
     caller: StageWriter,
-    house: HouseDep,
+    app_state: AppStateDep,
     seen: SeenVersion,
     remap_to: Annotated[str | None, Query(max_length=50, description="where its customers go")] = None,
     activation: ActivationQuery = Activation.FUTURE_ONLY,
@@ -193,24 +197,24 @@ async def delete_stage(
     """Take a stage out of use for ever. With customers in it, `remap_to` says where they go, at once."""
     try:
         changed = await _change(
-            house,
+            app_state,
             caller.company_id,
             partial(archive, key=key, remap_to=remap_to),
             Request(seen, activation, caller.actor),
         )
     except InvalidInputError as error:
         raise error.renamed({"/remapped_to": "query/remap_to"}) from None
-    return _shown(changed, response, house)
+    return _shown(changed, response, app_state)
 
 
 @router.get("/stage-versions", summary="List versions of the stage map", responses=problems())
 async def list_stage_versions(
-    caller: StageReader, house: HouseDep, limit: Limit = 50, cursor: Cursor = None
+    caller: StageReader, app_state: AppStateDep, limit: Limit = 50, cursor: Cursor = None
 ) -> VersionsOut:
     """Who put which version in force, and when; newest first."""
     before = from_cursor("stage-versions", cursor, is_id)
     found = await stage_maps.list_versions(
-        house.database, caller.company_id, before=before[0] if before else None, limit=limit + 1
+        app_state.database, caller.company_id, before=before[0] if before else None, limit=limit + 1
     )
     items = [VersionOut.of(version) for version in found[:limit]]
     return VersionsOut(
@@ -223,9 +227,9 @@ async def list_stage_versions(
     summary="Read a version of the stage map",
     responses=problems(MapVersionNotFoundError),
 )
-async def get_stage_version(version: MapVersionId, caller: StageReader, house: HouseDep) -> MapOut:
+async def get_stage_version(version: MapVersionId, caller: StageReader, app_state: AppStateDep) -> MapOut:
     """A version with its stages, as it was put in force."""
-    return MapOut.of_view(await stage_maps.get_map(house.database, caller.company_id, version))
+    return MapOut.of_view(await stage_maps.get_map(app_state.database, caller.company_id, version))
 
 
 @router.get(
@@ -236,7 +240,7 @@ async def get_stage_version(version: MapVersionId, caller: StageReader, house: H
 async def get_stage_diff(
     version: MapVersionId,
     caller: StageReader,
-    house: HouseDep,
+    app_state: AppStateDep,
     since: Annotated[
         int | None,
         Query(ge=1, le=2**31 - 1, description="the version to begin from; the one before by default"),
@@ -244,11 +248,11 @@ async def get_stage_diff(
 ) -> DiffOut:
     """Stages added and archived, and every field that is another one."""
     start = max(1, version - 1) if since is None else since
-    diff = await stage_maps.diff_versions(house.database, caller.company_id, version, start)
+    diff = await stage_maps.diff_versions(app_state.database, caller.company_id, version, start)
     return DiffOut.of(start, version, diff)
 
 
-async def _change(house: House, company_id: int, edit: Edit, request: Request) -> Changed:
+async def _change(app_state: AppState, company_id: int, edit: Edit, request: Request) -> Changed:
     return await stage_maps.change_map(
-        house.database, company_id, edit, request, lease_seconds=house.settings.lease_seconds
+        app_state.database, company_id, edit, request, lease_seconds=app_state.settings.lease_seconds
     )

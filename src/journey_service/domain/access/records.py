@@ -29,7 +29,7 @@ class StoredKey:
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
+class AuditEntry:
     """Something privileged that is done: to a customer, or to a `target` named `<kind>:<id>`.
 
     `detail` says more, in words that identify nobody. `before` and `after` are kept as hashes only, to prove later what

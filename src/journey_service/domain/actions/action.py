@@ -124,7 +124,7 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ManualActionRequest:
     """What a person asks for about a customer; `request_key` makes a repetition harmless."""
 
     channel: Channel
@@ -138,7 +138,7 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class OutboundEvent:
     """Something that happened to a customer which others may want to know: by the row that tells of it."""
 
     type: NewsType

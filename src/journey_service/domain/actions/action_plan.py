@@ -12,29 +12,38 @@ from enum import StrEnum
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from journey_service.domain.actions.action import Action, Campaign, News, NewsType, Reason, State, Task, Wish
+from journey_service.domain.actions.action import (
+    Action,
+    Campaign,
+    ManualActionRequest,
+    NewsType,
+    OutboundEvent,
+    Reason,
+    State,
+    Task,
+)
 from journey_service.domain.actions.stage_actions import (
-    HELD_AT_NIGHT,
+    HUMAN_TASK_CHANNELS,
     MESSAGES,
-    WORKED_OFF,
+    QUIET_HOURS_CHANNELS,
     Channel,
-    Fate,
-    Playbook,
-    Reach,
+    ContactDecision,
+    Reachability,
     StageAction,
+    StageActionMap,
     Step,
 )
 from journey_service.domain.actions.timing import PAUSE, due, quiet_until
 from journey_service.domain.companies.policy import CompanyPolicy
 from journey_service.domain.journeys.relationship import Transition
-from journey_service.domain.stages.stage_map import Kind, StageMap
+from journey_service.domain.stages.stage_map import StageKind, StageMap
 
-NOWHERE: Final = Reach({}, has_email=False, has_phone=False)
+UNREACHABLE: Final = Reachability({}, has_email=False, has_phone=False)
 """Of whom nothing is known yet."""
 _DUE_DAYS: Final = 1
 
 
-class Verdict(StrEnum):
+class DueDecision(StrEnum):
     """What becomes of an action that has fallen due."""
 
     GO = "go"
@@ -43,7 +52,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(slots=True)
-class Agenda:
+class ActionPlan:
     """What one customer's actions are decided by, and the actions, campaigns and tasks that are not over yet.
 
     `campaigns` are those that run and the latest of each type that has ended. `sent` are the instants at which
@@ -54,31 +63,31 @@ class Agenda:
     policy: CompanyPolicy
     zone: ZoneInfo
     stage_map: StageMap
-    playbook: Playbook
-    spread: int = 0
+    stage_actions: StageActionMap
+    assignee_seed: int = 0
     """Which of several assignees this customer gets: a number that is the customer's own."""
     version: int = 0
     """The seq of the customer's last move."""
     is_erased: bool = False
-    reach: Reach = NOWHERE
+    reach: Reachability = UNREACHABLE
     owner: str | None = None
     actions: list[Action] = field(default_factory=list)
     campaigns: list[Campaign] = field(default_factory=list)
     tasks: list[Task] = field(default_factory=list)
     sent: dict[Channel, list[datetime]] = field(default_factory=dict)
     planned: list[Action] = field(default_factory=list)
-    news: list[News] = field(default_factory=list)
+    outbound_events: list[OutboundEvent] = field(default_factory=list)
 
     # ---- moves
 
-    def move(self, transition: Transition, *, is_loud: bool) -> None:
+    def move(self, transition: Transition, *, runs_actions: bool) -> None:
         """The customer has left a stage, and entered another: drop what was for the one, plan what is for the other."""
         at, seq = transition.transitioned_at, transition.seq
         self.version = seq
-        self.news.append(News(NewsType.STAGE_CHANGED, transition_seq=seq))
+        self.outbound_events.append(OutboundEvent(NewsType.STAGE_CHANGED, transition_seq=seq))
         mildest = self.stage_map.mildest_risk
         if mildest is not None and transition.to_stage == mildest.key:
-            self.news.append(News(NewsType.CUSTOMER_AT_RISK, transition_seq=seq))
+            self.outbound_events.append(OutboundEvent(NewsType.CUSTOMER_AT_RISK, transition_seq=seq))
         for action in self._open_actions():
             if action.is_bound and action.transition_seq is not None and action.transition_seq < seq:
                 self._cancel(action, Reason.LEFT_STAGE, at)
@@ -88,8 +97,8 @@ class Agenda:
             is_over = task.is_bound and task.transition_seq is not None and task.transition_seq < seq
             if task.ended_at is None and is_over:
                 task.ended_at, task.reason = at, Reason.LEFT_STAGE
-        if is_loud:
-            for asked in self.playbook.get(transition.to_stage, ()):
+        if runs_actions:
+            for asked in self.stage_actions.get(transition.to_stage, ()):
                 self._begin(asked, transition)
 
     def end_all(self, at: datetime, reason: Reason) -> None:
@@ -113,13 +122,13 @@ class Agenda:
                 task.ended_at, task.reason = at, Reason.CAMPAIGN_ENDED
         self._end(campaign, Reason.BY_HAND, at)
 
-    def ask(self, action: Action) -> None:
+    def request(self, action: Action) -> None:
         """A person asks for an action."""
         self.planned.append(action)
 
     # ---- what has fallen due
 
-    def judge(self, action: Action, now: datetime) -> Verdict:
+    def decide_due(self, action: Action, now: datetime) -> DueDecision:
         """What becomes of an action that has fallen due: it may go (its place under the cap is taken), waits, or not.
 
         One that has been let go before, and is only tried again, keeps its place.
@@ -128,7 +137,7 @@ class Agenda:
         obstacle = self._obstacle(action)
         if obstacle is not None:
             return self._cancel(action, obstacle, now)
-        if channel in HELD_AT_NIGHT and (held := self._hold(action, now)) is not None:
+        if channel in QUIET_HOURS_CHANNELS and (held := self._hold(action, now)) is not None:
             return held
         if channel in MESSAGES and action.reserved_at is None:
             lately = [at for at in self.sent.get(channel, ()) if now - self._cap_span < at]
@@ -137,7 +146,7 @@ class Agenda:
             insort(self.sent.setdefault(channel, []), now)
             action.reserved_at = now
         action.is_changed = True
-        return Verdict.GO
+        return DueDecision.GO
 
     def refuses(self, action: Action, now: datetime) -> bool:
         """Whether an action that was let go before must not be sent any more: it is then dropped."""
@@ -156,13 +165,13 @@ class Agenda:
         action.state, action.finished_at, action.is_changed = State.DONE, at, True
         self._perhaps_complete(action, at)
 
-    def work_off(self, action: Action, at: datetime) -> None:
+    def complete_internally(self, action: Action, at: datetime) -> None:
         """Do what needs nobody outside: write a task, or say whose the customer is."""
         step = action.step
         assignee = self._assignee(step)
         if step.channel is Channel.ASSIGNMENT:
             self.owner = assignee
-        elif step.channel in WORKED_OFF:
+        elif step.channel in HUMAN_TASK_CHANNELS:
             task = Task(
                 channel=step.channel,
                 name=action.name,
@@ -178,10 +187,10 @@ class Agenda:
                 campaign=action.campaign,
             )
             self.tasks.append(task)
-            self.news.append(News(NewsType.TASK_CREATED, task=task))
+            self.outbound_events.append(OutboundEvent(NewsType.TASK_CREATED, task=task))
         self.conclude(action, at)
 
-    def settle(self, until: datetime, *, is_through: bool) -> list[Action]:
+    def run_due(self, until: datetime, *, is_through: bool) -> list[Action]:
         """Let everything due before an instant, or `is_through` up to it, happen at its own instant.
 
         For companies whose time is moved: what would have gone out is returned, and counts as done.
@@ -191,9 +200,9 @@ class Agenda:
         while (action := self._next_due(until, is_through=is_through)) is not None:
             # One that had to wait for the step before it comes later than it was due.
             at = max(at, action.due_at)
-            if self.judge(action, at) is Verdict.GO:
-                if action.step.channel in (Channel.ASSIGNMENT, *WORKED_OFF):
-                    self.work_off(action, at)
+            if self.decide_due(action, at) is DueDecision.GO:
+                if action.step.channel in (Channel.ASSIGNMENT, *HUMAN_TASK_CHANNELS):
+                    self.complete_internally(action, at)
                 else:
                     gone.append(action)
                     self.conclude(action, at)
@@ -209,9 +218,9 @@ class Agenda:
             if refused is None:
                 campaign = Campaign(transition.to_stage, transition.seq, at, asked.steps)
                 self.campaigns.append(campaign)
-                self.news.append(News(NewsType.CAMPAIGN_STARTED, campaign=campaign))
+                self.outbound_events.append(OutboundEvent(NewsType.CAMPAIGN_STARTED, campaign=campaign))
         stage = self.stage_map.by_key.get(transition.to_stage)
-        is_risk = stage is not None and stage.kind is Kind.RISK
+        is_risk = stage is not None and stage.kind is StageKind.RISK
         for number, step in enumerate(asked.steps):
             due_at = due(at, step.day, step.hours, self.zone)
             action = Action(
@@ -258,9 +267,12 @@ class Agenda:
         if channel not in MESSAGES:
             return None
         fate = self.reach.fate(channel, self.policy)
-        return {Fate.NO_CONSENT: Reason.NO_CONSENT, Fate.NO_ADDRESS: Reason.NO_ADDRESS}.get(fate)
+        return {
+            ContactDecision.NO_CONSENT: Reason.NO_CONSENT,
+            ContactDecision.NO_ADDRESS: Reason.NO_ADDRESS,
+        }.get(fate)
 
-    def _hold(self, action: Action, now: datetime) -> Verdict | None:
+    def _hold(self, action: Action, now: datetime) -> DueDecision | None:
         longest = timedelta(hours=self.policy.longest_hold_hours)
         is_overdue = action.due_at != action.planned_at and now > action.planned_at + longest
         if is_overdue and action.reserved_at is None:  # one that was begun in time may still be tried again
@@ -271,9 +283,9 @@ class Agenda:
         if end is None:
             return None
         action.due_at, action.is_changed = end, True
-        return Verdict.HELD
+        return DueDecision.HELD
 
-    def _cancel(self, action: Action, reason: Reason, at: datetime) -> Verdict:
+    def _cancel(self, action: Action, reason: Reason, at: datetime) -> DueDecision:
         # Nothing goes out: the place under the cap is for others.
         taken = self.sent.get(action.step.channel, [])
         if action.reserved_at in taken:
@@ -282,11 +294,11 @@ class Agenda:
         action.state, action.reason, action.finished_at = State.CANCELLED, reason, at
         action.is_changed = True
         self._perhaps_complete(action, at)
-        return Verdict.DROPPED
+        return DueDecision.DROPPED
 
     def _end(self, campaign: Campaign, reason: Reason, at: datetime) -> None:
         campaign.ended_at, campaign.reason, campaign.is_changed = at, reason, True
-        self.news.append(News(NewsType.CAMPAIGN_ENDED, campaign=campaign))
+        self.outbound_events.append(OutboundEvent(NewsType.CAMPAIGN_ENDED, campaign=campaign))
 
     def _perhaps_complete(self, action: Action, at: datetime) -> None:
         """A campaign whose last step is over has come to its end: one step that is not sent does not stop it."""
@@ -320,7 +332,7 @@ class Agenda:
         )
 
     def _assignee(self, step: Step) -> str | None:
-        return step.assignees[self.spread % len(step.assignees)] if step.assignees else None
+        return step.assignees[self.assignee_seed % len(step.assignees)] if step.assignees else None
 
     def _open_actions(self) -> list[Action]:
         """What can still be decided on: not what is under way, or only waits to be taken away."""
@@ -342,10 +354,10 @@ def running(campaigns: Iterable[Campaign]) -> Sequence[Campaign]:
     return [campaign for campaign in campaigns if campaign.ended_at is None]
 
 
-def by_hand(wish: Wish, at: datetime, *, stage: str, actor: str) -> Action:
+def manual_action(wish: ManualActionRequest, at: datetime, *, stage: str, actor: str) -> Action:
     """What a person asks for about a customer, at once. What means nothing on its channel is left out."""
     kind = wish.channel
-    if kind in WORKED_OFF:
+    if kind in HUMAN_TASK_CHANNELS:
         step = Step(
             channel=kind,
             title=wish.title or ("Call this customer" if kind is Channel.CALL else None),

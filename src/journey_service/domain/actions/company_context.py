@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from journey_service.domain.actions.stage_actions import Playbook
+from journey_service.domain.actions.stage_actions import StageActionMap
 from journey_service.domain.companies.records import Company
 from journey_service.domain.journeys.relationship import Rulebook
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class CompanyContext:
     """A company as its own transactions see it: what it decides by, and its present instant.
 
     `now` is the company's time, `clock` the database's: they differ for a company with a test clock. `playbook` is what
@@ -20,6 +20,6 @@ class Desk:
     rulebook: Rulebook
     now: datetime
     clock: datetime
-    playbook: Playbook
+    stage_actions: StageActionMap
     told_stages: frozenset[str] = frozenset()
     """The stages of which the company has said itself what they do."""

@@ -20,7 +20,7 @@ FAILING_DAYS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class Email:
     """One mail. `key` is the same for every attempt: the Message-ID is made from it, so that receivers can tell.
 
     `sender_name` is who writes, by the service's own address; answers go to `reply_to`. `unsubscribe_url` is where the
@@ -89,7 +89,7 @@ class DeliveryRefusedError(JourneyServiceError):
 class Mailer(Protocol):
     """Whatever takes letters to their readers."""
 
-    async def send(self, letter: Letter) -> Receipt:
+    async def send(self, email: Email) -> Receipt:
         """Hand a letter over. Raises DeliveryFailedError, DeliveryRefusedError."""
 
 

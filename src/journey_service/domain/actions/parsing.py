@@ -5,8 +5,14 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Final
 
-from journey_service.domain.actions.stage_actions import WORDED, WORKED_OFF, Channel, StageAction, Step
-from journey_service.domain.errors import Fault, InvalidInputError, escaped, quoted
+from journey_service.domain.actions.stage_actions import (
+    HUMAN_TASK_CHANNELS,
+    TEMPLATED_CHANNELS,
+    Channel,
+    StageAction,
+    Step,
+)
+from journey_service.domain.errors import FieldError, InvalidInputError, escaped, quoted
 
 MOST_ACTIONS: Final = 20
 MOST_STEPS: Final = 20
@@ -23,18 +29,19 @@ _OFFER: Final = ("title", "description", "code", "valid_days")
 
 def parse_actions(raw: object, pointer: str = "/actions") -> tuple[StageAction, ...]:
     """Read the actions of one stage. Raises InvalidInputError with the place of every fault."""
-    faults: list[Fault] = []
+    faults: list[FieldError] = []
     if not isinstance(raw, list) or len(raw) > MOST_ACTIONS:
         raise InvalidInputError.at(pointer, f"must be a list of at most {MOST_ACTIONS} actions")
     read = [_parse_action(each, f"{pointer}/{place}", faults) for place, each in enumerate(raw)]
     names: set[str] = set()
     for place, action in enumerate(read):
         if action is not None and action.name in names:
-            faults.append(Fault(f"{pointer}/{place}/name", "is the name of another action of the stage"))
+            faults.append(FieldError(f"{pointer}/{place}/name", "is the name of another action of the stage"))
         names.add(action.name if action is not None else "")
     campaigns = [place for place, action in enumerate(read) if action is not None and action.is_campaign]
     faults += [
-        Fault(f"{pointer}/{place}/campaign", "is the second campaign of the stage") for place in campaigns[1:]
+        FieldError(f"{pointer}/{place}/campaign", "is the second campaign of the stage")
+        for place in campaigns[1:]
     ]
     if faults:
         raise InvalidInputError(faults)
@@ -72,33 +79,35 @@ def step_to_json(step: Step) -> dict[str, object]:
 
 def step_from_json(raw: Mapping[str, object]) -> Step:
     """The step that was written as JSON."""
-    faults: list[Fault] = []
+    faults: list[FieldError] = []
     step = _parse_step(raw, "", faults)
     if step is None or faults:
         raise InvalidInputError(faults)
     return step
 
 
-def _parse_action(raw: object, pointer: str, faults: list[Fault]) -> StageAction | None:
+def _parse_action(raw: object, pointer: str, faults: list[FieldError]) -> StageAction | None:
     if not isinstance(raw, Mapping):
-        faults.append(Fault(pointer, "must be an object"))
+        faults.append(FieldError(pointer, "must be an object"))
         return None
     before = len(faults)
     _unknown(raw, ("name", "campaign", "steps"), pointer, faults)
     name = raw.get("name")
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         faults.append(
-            Fault(f"{pointer}/name", "must be 1 to 64 small letters, digits and underscores, a letter first")
+            FieldError(
+                f"{pointer}/name", "must be 1 to 64 small letters, digits and underscores, a letter first"
+            )
         )
     elif name.startswith("personal_"):
-        faults.append(Fault(f"{pointer}/name", "must not begin as what people ask for by hand does"))
+        faults.append(FieldError(f"{pointer}/name", "must not begin as what people ask for by hand does"))
     is_campaign = raw.get("campaign", False)
     if not isinstance(is_campaign, bool):
-        faults.append(Fault(f"{pointer}/campaign", "must be true or false"))
+        faults.append(FieldError(f"{pointer}/campaign", "must be true or false"))
     steps = raw.get("steps")
     read: list[Step | None] = []
     if not isinstance(steps, list) or not 1 <= len(steps) <= MOST_STEPS:
-        faults.append(Fault(f"{pointer}/steps", f"must be a list of 1 to {MOST_STEPS} steps"))
+        faults.append(FieldError(f"{pointer}/steps", f"must be a list of 1 to {MOST_STEPS} steps"))
     else:
         read = [_parse_step(step, f"{pointer}/steps/{place}", faults) for place, step in enumerate(steps)]
     if len(faults) > before:
@@ -106,19 +115,21 @@ def _parse_action(raw: object, pointer: str, faults: list[Fault]) -> StageAction
     ordered = tuple(step for step in read if step is not None)
     for place, (earlier, later) in enumerate(pairwise(ordered)):
         if (later.day, later.hours) < (earlier.day, earlier.hours):
-            faults.append(Fault(f"{pointer}/steps/{place + 1}", "must not be due before the step above it"))
+            faults.append(
+                FieldError(f"{pointer}/steps/{place + 1}", "must not be due before the step above it")
+            )
     return StageAction(str(name), ordered, is_campaign=bool(is_campaign))
 
 
-def _parse_step(raw: object, pointer: str, faults: list[Fault]) -> Step | None:
+def _parse_step(raw: object, pointer: str, faults: list[FieldError]) -> Step | None:
     if not isinstance(raw, Mapping):
-        faults.append(Fault(pointer, "must be an object"))
+        faults.append(FieldError(pointer, "must be an object"))
         return None
     before = len(faults)
     _unknown(raw, _STEP, pointer, faults)
     told = raw.get("channel")
     if told not in _CHOICE:
-        faults.append(Fault(f"{pointer}/channel", f"{quoted(told)} is not one of {', '.join(_CHOICE)}"))
+        faults.append(FieldError(f"{pointer}/channel", f"{quoted(told)} is not one of {', '.join(_CHOICE)}"))
         return None
     channel = Channel(told)
     reader = _StepReader(raw, pointer, faults)
@@ -126,16 +137,16 @@ def _parse_step(raw: object, pointer: str, faults: list[Fault]) -> Step | None:
         channel=channel,
         day=reader.number("delay_days", 0, LONGEST_DAYS) or 0,
         hours=reader.number("delay_hours", 0, _HOURS) or 0,
-        template=reader.text("template", _fits(channel, WORDED)),
-        title=reader.text("title", _fits(channel, WORKED_OFF)),
-        assignees=reader.texts("assignees", _fits(channel, (*WORKED_OFF, Channel.ASSIGNMENT))),
-        due_days=reader.number("due_days", 0, LONGEST_DAYS, _fits(channel, WORKED_OFF)),
+        template=reader.text("template", _fits(channel, TEMPLATED_CHANNELS)),
+        title=reader.text("title", _fits(channel, HUMAN_TASK_CHANNELS)),
+        assignees=reader.texts("assignees", _fits(channel, (*HUMAN_TASK_CHANNELS, Channel.ASSIGNMENT))),
+        due_days=reader.number("due_days", 0, LONGEST_DAYS, _fits(channel, HUMAN_TASK_CHANNELS)),
         offer=reader.offer(_fits(channel, (Channel.OFFER,))),
     )
-    if channel in WORDED and step.template is None:
-        faults.append(Fault(f"{pointer}/template", f"is required on the channel {channel.value}"))
+    if channel in TEMPLATED_CHANNELS and step.template is None:
+        faults.append(FieldError(f"{pointer}/template", f"is required on the channel {channel.value}"))
     if channel is Channel.ASSIGNMENT and not step.assignees:
-        faults.append(Fault(f"{pointer}/assignees", "must name somebody to assign the customer to"))
+        faults.append(FieldError(f"{pointer}/assignees", "must name somebody to assign the customer to"))
     return step if len(faults) == before else None
 
 
@@ -147,7 +158,7 @@ def _fits(channel: Channel, channels: Sequence[Channel]) -> str | None:
 class _StepReader:
     """Collects the values and faults of one step."""
 
-    def __init__(self, raw: Mapping[str, object], pointer: str, faults: list[Fault]) -> None:
+    def __init__(self, raw: Mapping[str, object], pointer: str, faults: list[FieldError]) -> None:
         self._raw = raw
         self._pointer = pointer
         self._faults = faults
@@ -207,8 +218,10 @@ class _StepReader:
         return value
 
     def _fault(self, name: str, message: str) -> None:
-        self._faults.append(Fault(f"{self._pointer}/{name}", message))
+        self._faults.append(FieldError(f"{self._pointer}/{name}", message))
 
 
-def _unknown(raw: Mapping[str, object], known: Sequence[str], pointer: str, faults: list[Fault]) -> None:
-    faults += [Fault(f"{pointer}/{escaped(name)}", "is not known here") for name in raw if name not in known]
+def _unknown(raw: Mapping[str, object], known: Sequence[str], pointer: str, faults: list[FieldError]) -> None:
+    faults += [
+        FieldError(f"{pointer}/{escaped(name)}", "is not known here") for name in raw if name not in known
+    ]

@@ -35,7 +35,7 @@ class CampaignsWanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class DeliveryLogRow:
     """An action as the log of deliveries shows it."""
 
     id: str
@@ -90,7 +90,7 @@ class ActionsWanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class OutboundEventRecord:
     """One piece of news as others are told: its place, its type, and what it says (JSON)."""
 
     id: int

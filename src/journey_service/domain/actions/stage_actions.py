@@ -28,11 +28,11 @@ MESSAGES: Final = (Channel.EMAIL, Channel.SMS, Channel.CALL, Channel.OFFER)
 """The channels on which a customer is contacted: they need consent, and are capped."""
 
 
-HELD_AT_NIGHT: Final = (Channel.EMAIL, Channel.SMS, Channel.OFFER)
+QUIET_HOURS_CHANNELS: Final = (Channel.EMAIL, Channel.SMS, Channel.OFFER)
 """What would reach the customer at once, and so waits while it is quiet."""
-WORDED: Final = (Channel.EMAIL, Channel.SMS, Channel.OFFER)
+TEMPLATED_CHANNELS: Final = (Channel.EMAIL, Channel.SMS, Channel.OFFER)
 """What is written from a template."""
-WORKED_OFF: Final = (Channel.CALL, Channel.TASK)
+HUMAN_TASK_CHANNELS: Final = (Channel.CALL, Channel.TASK)
 """What a person does: a task."""
 
 
@@ -70,7 +70,7 @@ class StageAction(NamedTuple):
     is_campaign: bool = False
 
 
-Playbook: TypeAlias = Mapping[str, tuple[StageAction, ...]]
+StageActionMap: TypeAlias = Mapping[str, tuple[StageAction, ...]]
 """What entering a stage does, by the stage's key."""
 
 _OFFER: Final = (
@@ -85,7 +85,7 @@ RETENTION_CAMPAIGN: Final = (
     Step(Channel.OFFER, 14, template="retention_offer", offer=_OFFER),
 )
 
-DEFAULT_ACTIONS: Final[Playbook] = {
+DEFAULT_ACTIONS: Final[StageActionMap] = {
     "lead": (
         StageAction("send_welcome_email", (Step(Channel.EMAIL, template="welcome"),)),
         StageAction("assign_to_sales_team", (Step(Channel.ASSIGNMENT, assignees=("sales",)),)),
@@ -118,7 +118,7 @@ DEFAULT_ACTIONS: Final[Playbook] = {
 """What entering a stage does, by its key, where a company has not said otherwise."""
 
 
-class Fate(StrEnum):
+class ContactDecision(StrEnum):
     """What becomes of a message that a stage asks for."""
 
     SENT = "sent"
@@ -127,31 +127,31 @@ class Fate(StrEnum):
     CAPPED = "capped"
 
 
-class Reach(NamedTuple):
+class Reachability(NamedTuple):
     """How a customer may be reached: the status of the consent per channel, and which addresses are known."""
 
     consents: Mapping[str, str]
     has_email: bool
     has_phone: bool
 
-    def fate(self, channel: Channel, policy: CompanyPolicy) -> Fate:
+    def fate(self, channel: Channel, policy: CompanyPolicy) -> ContactDecision:
         """What becomes of a message on a channel, before any cap."""
         status = self.consents.get(channel, "unknown")
         if status == "withdrawn" or (status != "granted" and policy.consent == "opt_in"):
-            return Fate.NO_CONSENT
+            return ContactDecision.NO_CONSENT
         if channel is Channel.EMAIL and not self.has_email:
-            return Fate.NO_ADDRESS
+            return ContactDecision.NO_ADDRESS
         if channel in (Channel.SMS, Channel.CALL) and not self.has_phone:
-            return Fate.NO_ADDRESS
-        return Fate.SENT
+            return ContactDecision.NO_ADDRESS
+        return ContactDecision.SENT
 
 
 def messages(
     entered: Iterable[str],
-    reach: Reach,
+    reach: Reachability,
     policy: CompanyPolicy,
     actions: Mapping[str, Sequence[StageAction]] = DEFAULT_ACTIONS,
-) -> Iterator[tuple[Channel, Fate]]:
+) -> Iterator[tuple[Channel, ContactDecision]]:
     """The messages that entering these stages at one instant asks for, in the order of their days, and their fates.
 
     The customer is taken to stay where the last move has led, and to have had no message before.
@@ -166,11 +166,11 @@ def messages(
     sent: dict[Channel, list[int]] = {}
     for step in sorted(steps, key=_hours):
         fate = reach.fate(step.channel, policy)
-        if fate is Fate.SENT:
+        if fate is ContactDecision.SENT:
             before = sent.setdefault(step.channel, [])
             recent = sum(_hours(step) - hours < policy.frequency_cap_days * 24 for hours in before)
             if recent >= policy.frequency_cap:
-                fate = Fate.CAPPED
+                fate = ContactDecision.CAPPED
             else:
                 before.append(_hours(step))
         yield step.channel, fate

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from journey_service.domain.actions.stage_actions import Channel
-from journey_service.domain.errors import Fault, InvalidInputError, escaped
+from journey_service.domain.errors import FieldError, InvalidInputError, escaped
 
 WRITTEN: Final = (Channel.EMAIL, Channel.SMS, Channel.OFFER)
 """The channels that have templates."""
@@ -73,10 +73,12 @@ def parse_template(raw: Mapping[str, object], pointer: str = "") -> Template:
 
     Raises InvalidInputError with the place of every fault.
     """
-    faults = [Fault(f"{pointer}/{escaped(name)}", "is not known here") for name in raw if name not in _FIELDS]
+    faults = [
+        FieldError(f"{pointer}/{escaped(name)}", "is not known here") for name in raw if name not in _FIELDS
+    ]
     channel = raw.get("channel")
     if channel not in WRITTEN:
-        faults.append(Fault(f"{pointer}/channel", "must be 'email', 'sms' or 'offer'"))
+        faults.append(FieldError(f"{pointer}/channel", "must be 'email', 'sms' or 'offer'"))
     for name, check in (("key", check_key), ("language", check_language)):
         try:
             check(raw.get(name), f"{pointer}/{name}")
@@ -92,7 +94,7 @@ def parse_template(raw: Mapping[str, object], pointer: str = "") -> Template:
     if channel in WRITTEN and not is_email:
         foreign = [name for name in ("subject", "html") if raw.get(name) is not None]
         told |= dict.fromkeys(foreign, "belongs to emails only")
-    faults += [Fault(f"{pointer}/{name}", fault) for name, fault in told.items() if fault is not None]
+    faults += [FieldError(f"{pointer}/{name}", fault) for name, fault in told.items() if fault is not None]
     if faults:
         raise InvalidInputError(faults)
     subject, html = raw.get("subject"), raw.get("html")
@@ -343,24 +345,24 @@ _BODY: Final = (
 )
 
 
-def _email(key: str, language: str, letter: _Letter) -> Template:
+def _email(key: str, language: str, email: _Letter) -> Template:
     manner = _MANNERS[language]
     before, link = manner.unsubscribing
     text = (
         manner.greeting,
-        *letter.paragraphs,
+        *email.paragraphs,
         f"{manner.farewell}\n{manner.sender}",
         f"{before}{link}: {_URL}",
     )
     return Template(
-        key, Channel.EMAIL, language, "\n\n".join(text) + "\n", letter.subject, _page(language, letter)
+        key, Channel.EMAIL, language, "\n\n".join(text) + "\n", email.subject, _page(language, email)
     )
 
 
-def _page(language: str, letter: _Letter) -> str:
+def _page(language: str, email: _Letter) -> str:
     manner = _MANNERS[language]
     before, link = manner.unsubscribing
-    lines = (manner.greeting, *letter.paragraphs, f"{manner.farewell}<br>\n{manner.sender}")
+    lines = (manner.greeting, *email.paragraphs, f"{manner.farewell}<br>\n{manner.sender}")
     paragraphs = "\n".join(
         f'<p style="margin:0 0 16px">{line.replace("{{ note }}", "{{ note | newline_to_br }}")}</p>'
         for line in lines
@@ -370,7 +372,7 @@ def _page(language: str, letter: _Letter) -> str:
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{letter.subject}</title>
+<title>{email.subject}</title>
 </head>
 <body style="{_BODY}">
 <main style="max-width:36em;margin:0 auto">
@@ -390,8 +392,8 @@ def _short(key: str, channel: Channel, language: str, message: str) -> Template:
 
 BUILT_IN: Final[Mapping[str, tuple[Template, ...]]] = {
     **{
-        key: tuple(_email(key, language, letter) for language, letter in letters.items())
-        for key, letters in _LETTERS.items()
+        key: tuple(_email(key, language, email) for language, email in emails.items())
+        for key, emails in _LETTERS.items()
     },
     **{
         key: tuple(_short(key, channel, language, message) for language, message in messages.items())

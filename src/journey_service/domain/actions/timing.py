@@ -14,7 +14,7 @@ OLDEST_MOVE: Final = timedelta(hours=24)
 """A move dated longer ago runs no actions, except where a test clock was advanced."""
 
 
-def is_heard(transition: Transition, now: datetime, *, has_test_clock: bool) -> bool:
+def triggers_actions(transition: Transition, now: datetime, *, has_test_clock: bool) -> bool:
     """Whether a move runs the actions of the stage entered: not a silent one, and not one of long ago."""
     is_old = not has_test_clock and now - transition.transitioned_at > OLDEST_MOVE
     return not transition.is_silent and not is_old

@@ -35,26 +35,28 @@ def retention_actions(risk: int, days_inactive: int | None) -> list[RetentionAct
     return [*found, _EMAIL]
 
 
-class Departures(NamedTuple):
+class ChurnSample(NamedTuple):
     """How many stays in a stage ended in the last risk stage, and how long these lasted in all, in microseconds."""
 
     number: int
     micros: int
 
 
-def departures(stage_map: StageMap, moves: Iterable[Moves]) -> dict[str, Departures]:
+def departures(stage_map: StageMap, moves: Iterable[Moves]) -> dict[str, ChurnSample]:
     """The stays that ended in the last risk stage, by the stage stayed in."""
     if not stage_map.risk_down:
         return {}
-    found: dict[str, Departures] = {}
+    found: dict[str, ChurnSample] = {}
     for move in moves:
         if move.from_stage is not None and move.to_stage == stage_map.risk_down[0].key:
-            known = found.get(move.from_stage, Departures(0, 0))
-            found[move.from_stage] = Departures(known.number + move.number, known.micros + move.micros)
+            known = found.get(move.from_stage, ChurnSample(0, 0))
+            found[move.from_stage] = ChurnSample(known.number + move.number, known.micros + move.micros)
     return {stage: sample for stage, sample in found.items() if sample.number > 0}
 
 
-def predicted_day(entered: datetime, sample: Departures | None, now: datetime, zone: ZoneInfo) -> date | None:
+def predicted_churn_date(
+    entered: datetime, sample: ChurnSample | None, now: datetime, zone: ZoneInfo
+) -> date | None:
     """The local day on which a stay ends if it lasts as long as those before, never a past one; None: no sample."""
     if sample is None:
         return None

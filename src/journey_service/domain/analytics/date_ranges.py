@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from journey_service.domain.errors import Fault, InvalidInputError
+from journey_service.domain.errors import FieldError, InvalidInputError
 from journey_service.domain.events.event import EARLIEST
 
 MOST_DAYS: Final = 3_660
@@ -57,22 +57,24 @@ def checked_days(asked: Range, today: date, since: date | None, default: Period 
     if first is None and last is None:
         return days_of(asked.period or default, today, since)
     faults = [
-        Fault(f"query/{name}", f"is needed beside `{other}`")
+        FieldError(f"query/{name}", f"is needed beside `{other}`")
         for name, value, other in (("from", first, "to"), ("to", last, "from"))
         if value is None
     ]
     if asked.period is not None:
-        faults.append(Fault("query/period", "must be left out beside `from` and `to`"))
+        faults.append(FieldError("query/period", "must be left out beside `from` and `to`"))
     if last is not None and last > today:
-        faults.append(Fault("query/to", "must not be after today"))
+        faults.append(FieldError("query/to", "must not be after today"))
     if first is not None and first < EARLIEST.date():
-        faults.append(Fault("query/from", f"must not be before {EARLIEST.date()}"))
+        faults.append(FieldError("query/from", f"must not be before {EARLIEST.date()}"))
     if first is not None and last is not None:
         if first > last:
-            faults.append(Fault("query/from", "must not be after `to`"))
+            faults.append(FieldError("query/from", "must not be after `to`"))
         elif (last - first).days >= MOST_DAYS:
             faults.append(
-                Fault("query/from", f"must be so late that there are at most {MOST_DAYS:,} days up to `to`")
+                FieldError(
+                    "query/from", f"must be so late that there are at most {MOST_DAYS:,} days up to `to`"
+                )
             )
     if faults or first is None or last is None:
         raise InvalidInputError(faults)

@@ -7,7 +7,7 @@ from journey_service.domain.analytics.aggregates import Moves, labels
 from journey_service.domain.stages.stage_map import StageMap
 
 
-class Way(NamedTuple):
+class StageFlow(NamedTuple):
     """Moves from one stage to another, and how many customers made them."""
 
     from_stage: str
@@ -16,7 +16,9 @@ class Way(NamedTuple):
     customers: int
 
 
-def ways(stage_map: StageMap, moves: Iterable[Moves], customers: Mapping[tuple[str, str], int]) -> list[Way]:
+def count_flows(
+    stage_map: StageMap, moves: Iterable[Moves], customers: Mapping[tuple[str, str], int]
+) -> list[StageFlow]:
     """The flows between stages in the order of the map, without openings."""
     numbers: dict[tuple[str, str], int] = {}
     for move in moves:
@@ -24,11 +26,11 @@ def ways(stage_map: StageMap, moves: Iterable[Moves], customers: Mapping[tuple[s
             key = (move.from_stage, move.to_stage)
             numbers[key] = numbers.get(key, 0) + move.number
     places = {stage.key: place for place, stage in enumerate(stage_map.stages)}
-    found = [Way(*key, number, customers.get(key, 0)) for key, number in numbers.items() if number]
+    found = [StageFlow(*key, number, customers.get(key, 0)) for key, number in numbers.items() if number]
     return sorted(found, key=lambda way: (places.get(way.from_stage, -1), places.get(way.to_stage, -1)))
 
 
-def drawn(stage_map: StageMap, flows: Iterable[Way]) -> list[tuple[str, str, int]]:
+def acyclic_flows(stage_map: StageMap, flows: Iterable[StageFlow]) -> list[tuple[str, str, int]]:
     """Flows between names so that they have no cycle: one to a lower stage ends in a name of its own."""
     names = labels(stage_map)
     taken = set(names.values())

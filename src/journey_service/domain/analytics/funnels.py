@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from journey_service.domain.analytics.aggregates import Moves, percent
 from journey_service.domain.journeys.relationship import Motion
-from journey_service.domain.stages.stage_map import Kind, Stage, StageMap
+from journey_service.domain.stages.stage_map import Stage, StageKind, StageMap
 
 
 class Step(NamedTuple):
@@ -51,7 +51,7 @@ def ranks(stage_map: StageMap) -> dict[str, int]:
     found = {}
     for stage in stage_map.stages:
         today = stage_map.find(stage.key)
-        if stage.kind is Kind.PROGRESS and today is not None and today.key in places:
+        if stage.kind is StageKind.PROGRESS and today is not None and today.key in places:
             found[stage.key] = places[today.key]
     return found
 

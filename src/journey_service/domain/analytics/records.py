@@ -17,7 +17,7 @@ RISK_SORTS: Final = tuple(name for key in _RISK_SORT_KEYS for name in (f"-{key}"
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class DrilldownCustomer:
     """A customer who has been counted, as they stand now; `moves` is how often they did what was counted."""
 
     customer_id: int

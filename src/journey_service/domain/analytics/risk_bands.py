@@ -25,7 +25,7 @@ BANDS: Final = (
 """Beyond the second one customers are on the guide's list, in the last one they are to be called."""
 
 
-def banded(by_risk: Mapping[int, int]) -> list[tuple[Band, int]]:
+def count_by_band(by_risk: Mapping[int, int]) -> list[tuple[Band, int]]:
     """Customers by band, from customers by hundredths."""
     return [
         (band, sum(number for risk, number in by_risk.items() if band.low <= risk <= band.high))

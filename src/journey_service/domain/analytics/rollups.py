@@ -27,7 +27,7 @@ class Flow(NamedTuple):
     motion: Motion
 
 
-class Last(NamedTuple):
+class LastOccurrence(NamedTuple):
     """How many customers have done something last on a day: reached a stage (or a later one), or gone a way."""
 
     kind: str
@@ -35,7 +35,7 @@ class Last(NamedTuple):
     day: date
 
 
-class Sums(NamedTuple):
+class FlowTotals(NamedTuple):
     """Moves, how long the visits they ended had lasted in all, and when they were, in microseconds (since 1970)."""
 
     moves: int
@@ -55,8 +55,8 @@ class Rollup:
     def __init__(self, stage_map: StageMap, zone: ZoneInfo) -> None:
         self._zone = zone
         self._below = reached_by(stage_map)
-        self.flows: dict[Flow, Sums] = {}
-        self.lasts: dict[Last, int] = {}
+        self.flows: dict[Flow, FlowTotals] = {}
+        self.last_occurrences: dict[LastOccurrence, int] = {}
 
     def count(self, moves: Iterable[Transition], before: Mapping[tuple[str, str], datetime]) -> None:
         """Add one customer's moves, in order. `before` is when the customer last did what, as `did` names it."""
@@ -65,16 +65,18 @@ class Rollup:
             day = local_day(move.transitioned_at, self._zone)
             flow = Flow(day, move.from_stage or "", move.to_stage, move.motion)
             stayed = 0 if move.since is None else (move.transitioned_at - move.since) // _MICROSECOND
-            known = self.flows.get(flow, Sums(0, 0, 0))
+            known = self.flows.get(flow, FlowTotals(0, 0, 0))
             at = (move.transitioned_at - _EPOCH) // _MICROSECOND
-            self.flows[flow] = Sums(known.moves + 1, known.micros + stayed, known.at_micros + at)
+            self.flows[flow] = FlowTotals(known.moves + 1, known.micros + stayed, known.at_micros + at)
             for did in self.did(move):
                 if did in last:
-                    self._add(Last(*did, local_day(last[did], self._zone)), -1)
-                self._add(Last(*did, day), 1)
+                    self._add(LastOccurrence(*did, local_day(last[did], self._zone)), -1)
+                self._add(LastOccurrence(*did, day), 1)
                 last[did] = move.transitioned_at
         # What is taken away and given back on one day is no difference.
-        self.lasts = {key: difference for key, difference in self.lasts.items() if difference}
+        self.last_occurrences = {
+            key: difference for key, difference in self.last_occurrences.items() if difference
+        }
 
     def did(self, move: Transition) -> Sequence[tuple[str, str]]:
         """What a move counts as, by kind and key."""
@@ -86,14 +88,14 @@ class Rollup:
         if motion in ENTRIES:
             found += [(REACH, key) for key in self._below.get(to_stage, ())]
         if from_stage is not None:
-            found.append((FLOW, way(from_stage, to_stage)))
+            found.append((FLOW, flow_key(from_stage, to_stage)))
         return found
 
-    def _add(self, key: Last, difference: int) -> None:
-        self.lasts[key] = self.lasts.get(key, 0) + difference
+    def _add(self, key: LastOccurrence, difference: int) -> None:
+        self.last_occurrences[key] = self.last_occurrences.get(key, 0) + difference
 
 
-def way(from_stage: str, to_stage: str) -> str:
+def flow_key(from_stage: str, to_stage: str) -> str:
     """How a way between two stages is named."""
     return f"{from_stage}>{to_stage}"
 

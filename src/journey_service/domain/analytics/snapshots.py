@@ -27,7 +27,7 @@ class Flows(NamedTuple):
     micros: int
 
 
-class Figures(NamedTuple):
+class SnapshotMetrics(NamedTuple):
     """One stage at the end of one day.
 
     `avg_time` is the mean length in days of the visits that ended that day, `conversion` the percentage of them that
@@ -40,19 +40,19 @@ class Figures(NamedTuple):
     revenue: Decimal
 
 
-Place: TypeAlias = tuple[date, str]
+SnapshotPosition: TypeAlias = tuple[date, str]
 """A local day and a stage."""
 
-NOTHING: Final = Figures(0, None, None, Decimal(0))
+NOTHING: Final = SnapshotMetrics(0, None, None, Decimal(0))
 
 
 def snapshots(
     days: Sequence[date],
     opening: Mapping[str, int],
     flows: Iterable[Flows],
-    revenue: Mapping[Place, Decimal],
-    wanted: AbstractSet[Place],
-) -> dict[Place, Figures]:
+    revenue: Mapping[SnapshotPosition, Decimal],
+    wanted: AbstractSet[SnapshotPosition],
+) -> dict[SnapshotPosition, SnapshotMetrics]:
     """The figures of days that follow each other, from how many customers each stage had before the first.
 
     A stage has a row on a day if that is wanted, and whenever it has customers or figures.
@@ -79,9 +79,11 @@ def snapshots(
                 ended.setdefault(flow.from_stage, []).append(flow)
         for stage in stages:
             place = day, stage
-            figures = Figures(customers[stage], *_ended(ended.get(stage, ())), revenue.get(place, Decimal(0)))
-            if figures != NOTHING or place in wanted:
-                found[place] = figures
+            metrics = SnapshotMetrics(
+                customers[stage], *_ended(ended.get(stage, ())), revenue.get(place, Decimal(0))
+            )
+            if metrics != NOTHING or place in wanted:
+                found[place] = metrics
     return found
 
 

@@ -8,7 +8,7 @@ from journey_service.domain.analytics.aggregates import in_days
 from journey_service.domain.stages.stage_map import Stage
 
 
-class Stays(NamedTuple):
+class VisitDurations(NamedTuple):
     """How long visits that ended have lasted: their number, in microseconds in all, and percentiles in days."""
 
     visits: int
@@ -31,7 +31,7 @@ class StageTime(NamedTuple):
 
 def stage_times(
     stages: Iterable[Stage],
-    stays: Mapping[str, Stays],
+    stays: Mapping[str, VisitDurations],
     customers: Mapping[str, int],
     ages: Mapping[str, int],
 ) -> list[StageTime]:

@@ -30,7 +30,7 @@ class Company:
 
 
 @dataclass(frozen=True, slots=True)
-class Founding:
+class CompanyRecord:
     """What a company is founded with, beside its rules."""
 
     name: str

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 
-class Kind(StrEnum):
+class ColumnKind(StrEnum):
     """What a column means for the person a row is about."""
 
     ID = "id"
@@ -29,24 +29,24 @@ class Kind(StrEnum):
     """About no customer."""
 
 
-_NOT: Final = Kind.NOT
-_FACT: Final = Kind.FACT
+_NOT: Final = ColumnKind.NOT
+_FACT: Final = ColumnKind.FACT
 
 
-def _table(default: Kind, names: str, **others: Kind) -> Mapping[str, Kind]:
+def _table(default: ColumnKind, names: str, **others: ColumnKind) -> Mapping[str, ColumnKind]:
     return MappingProxyType({**dict.fromkeys(names.split(), default), **others})
 
 
-REGISTER: Final[Mapping[str, Mapping[str, Kind]]] = MappingProxyType(
+REGISTER: Final[Mapping[str, Mapping[str, ColumnKind]]] = MappingProxyType(
     {
         "customers": _table(
             _FACT,
             "language created_at updated_at anonymized_at",
             company_id=_NOT,
-            customer_id=Kind.ID,
-            name=Kind.IDENTITY,
-            email=Kind.IDENTITY,
-            phone=Kind.IDENTITY,
+            customer_id=ColumnKind.ID,
+            name=ColumnKind.IDENTITY,
+            email=ColumnKind.IDENTITY,
+            phone=ColumnKind.IDENTITY,
             consents=_FACT,
         ),
         "consent_changes": _table(
@@ -54,7 +54,7 @@ REGISTER: Final[Mapping[str, Mapping[str, Kind]]] = MappingProxyType(
             "channel was status at source recorded_at",
             company_id=_NOT,
             id=_NOT,
-            customer_id=Kind.ID,
+            customer_id=ColumnKind.ID,
         ),
         "customer_relationships": _table(
             _FACT,
@@ -65,9 +65,9 @@ REGISTER: Final[Mapping[str, Mapping[str, Kind]]] = MappingProxyType(
             " owner created_at updated_at",
             company_id=_NOT,
             id=_NOT,
-            customer_id=Kind.ID,
-            notes=Kind.TEXT,
-            metadata=Kind.TEXT,
+            customer_id=ColumnKind.ID,
+            notes=ColumnKind.TEXT,
+            metadata=ColumnKind.TEXT,
         ),
         "journey_transitions": _table(
             _FACT,
@@ -75,21 +75,21 @@ REGISTER: Final[Mapping[str, Mapping[str, Kind]]] = MappingProxyType(
             " map_version is_silent cause_kind motion since",
             company_id=_NOT,
             relationship_id=_NOT,
-            performed_by=Kind.TEXT,
-            notes=Kind.TEXT,
-            request=Kind.TEXT,
-            cause_id=Kind.HANDLE,
+            performed_by=ColumnKind.TEXT,
+            notes=ColumnKind.TEXT,
+            request=ColumnKind.TEXT,
+            cause_id=ColumnKind.HANDLE,
         ),
         "journey_events": _table(
             _FACT,
             "type occurred_at recorded_at amount call_duration scheduled_for stage transition_seq",
             company_id=_NOT,
             relationship_id=_NOT,
-            source=Kind.HANDLE,
-            event_id=Kind.HANDLE,
-            booking_id=Kind.HANDLE,
-            content_hash=Kind.HANDLE,
-            metadata=Kind.TEXT,
+            source=ColumnKind.HANDLE,
+            event_id=ColumnKind.HANDLE,
+            booking_id=ColumnKind.HANDLE,
+            content_hash=ColumnKind.HANDLE,
+            metadata=ColumnKind.TEXT,
         ),
         "retention_campaigns": _table(
             _FACT,
@@ -111,11 +111,11 @@ REGISTER: Final[Mapping[str, Mapping[str, Kind]]] = MappingProxyType(
             ready_at=_NOT,
             lease_token=_NOT,
             # What people ask for by hand is in their words.
-            step=Kind.TEXT,
-            note=Kind.TEXT,
-            request_key=Kind.TEXT,
+            step=ColumnKind.TEXT,
+            note=ColumnKind.TEXT,
+            request_key=ColumnKind.TEXT,
             # Servers repeat what they were told.
-            last_error=Kind.TEXT,
+            last_error=ColumnKind.TEXT,
         ),
         "action_attempts": _table(
             _FACT,
@@ -123,7 +123,7 @@ REGISTER: Final[Mapping[str, Mapping[str, Kind]]] = MappingProxyType(
             company_id=_NOT,
             action_id=_NOT,
             relationship_id=_NOT,
-            answer=Kind.TEXT,
+            answer=ColumnKind.TEXT,
         ),
         "journey_tasks": _table(
             _FACT,
@@ -134,9 +134,9 @@ REGISTER: Final[Mapping[str, Mapping[str, Kind]]] = MappingProxyType(
             relationship_id=_NOT,
             action_id=_NOT,
             campaign_id=_NOT,
-            title=Kind.TEXT,
-            note=Kind.TEXT,
-            outcome=Kind.TEXT,
+            title=ColumnKind.TEXT,
+            note=ColumnKind.TEXT,
+            outcome=ColumnKind.TEXT,
         ),
         "journey_news": _table(
             _FACT,
@@ -162,11 +162,11 @@ REGISTER: Final[Mapping[str, Mapping[str, Kind]]] = MappingProxyType(
             company_id=_NOT,
             import_id=_NOT,
             line=_NOT,
-            customer_id=Kind.ID,
-            source=Kind.HANDLE,
-            event_id=Kind.HANDLE,
-            booking_id=Kind.HANDLE,
-            metadata=Kind.TEXT,
+            customer_id=ColumnKind.ID,
+            source=ColumnKind.HANDLE,
+            event_id=ColumnKind.HANDLE,
+            booking_id=ColumnKind.HANDLE,
+            metadata=ColumnKind.TEXT,
         ),
         # Faults repeat nothing of what a line says.
         "import_errors": _table(_NOT, "company_id import_id line pointer message"),
@@ -174,23 +174,23 @@ REGISTER: Final[Mapping[str, Mapping[str, Kind]]] = MappingProxyType(
             _NOT,
             "company_id id content_hash status until runs_actions lines staged done applied duplicates late later"
             " erased transitions failed_lines error actor lease_token lease_until created_at finished_at",
-            cursor=Kind.MIXED,
+            cursor=ColumnKind.MIXED,
         ),
         "jobs": _table(
             _NOT,
             "company_id id kind status counts done total error actor lease_token lease_until created_at started_at"
             " finished_at",
-            parameters=Kind.MIXED,
-            cursor=Kind.MIXED,
-            result=Kind.MIXED,
+            parameters=ColumnKind.MIXED,
+            cursor=ColumnKind.MIXED,
+            result=ColumnKind.MIXED,
         ),
         "audit_log": _table(
             _FACT,
             "id at actor is_operator action target",
-            reason=Kind.TEXT,
-            request_id=Kind.TEXT,
+            reason=ColumnKind.TEXT,
+            request_id=ColumnKind.TEXT,
             company_id=_NOT,
-            customer_id=Kind.ID,
+            customer_id=ColumnKind.ID,
             address=_NOT,
             detail=_FACT,
             before_hash=_NOT,
@@ -252,11 +252,11 @@ PRIVATE_NAMES: Final = SECRET_NAMES | {
     column
     for columns in REGISTER.values()
     for column, kind in columns.items()
-    if kind in (Kind.IDENTITY, Kind.TEXT)
+    if kind in (ColumnKind.IDENTITY, ColumnKind.TEXT)
 } - {"reason", "request_id"}
 """Names whose values are written into no log."""
 
 
-def columns_of(table: str, *kinds: Kind) -> tuple[str, ...]:
+def columns_of(table: str, *kinds: ColumnKind) -> tuple[str, ...]:
     """The columns of a table that are of these kinds, in the order of the register."""
     return tuple(column for column, kind in REGISTER[table].items() if kind in kinds)

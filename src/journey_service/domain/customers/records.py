@@ -32,7 +32,7 @@ class ConsentChange:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class CustomerFilter:
     """What a page of customers is asked for. Risks are hundredths; `sort` is a name, `-` before it: descending."""
 
     stage: str | None = None

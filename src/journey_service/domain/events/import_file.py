@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from journey_service.domain.errors import Fault, InvalidInputError, MalformedError, quoted
+from journey_service.domain.errors import FieldError, InvalidInputError, MalformedError, quoted
 from journey_service.domain.events.parsing import ALIASES, Line, parse_line
 
 _GZIP: Final = b"\x1f\x8b"
@@ -26,7 +26,7 @@ _COLUMNS: Final = frozenset(
 class FaultyLineError(InvalidInputError):
     """A line that could not be understood; the others are not affected."""
 
-    def __init__(self, number: int, faults: tuple[Fault, ...]) -> None:
+    def __init__(self, number: int, faults: tuple[FieldError, ...]) -> None:
         super().__init__(faults)
         self.number = number
 
@@ -76,7 +76,7 @@ class HistoryReader:
                     raise MalformedError("The compressed file is cut off before its first line ends.")
                 self.lines_read += 1
                 yield FaultyLineError(
-                    self.lines_read, (Fault("", "is cut off: the compressed file ends too early"),)
+                    self.lines_read, (FieldError("", "is cut off: the compressed file ends too early"),)
                 )
             elif not self._skips_rest:
                 yield from self._line(rest)
@@ -136,7 +136,7 @@ class HistoryReader:
     def _too_long(self) -> FaultyLineError:
         if self._columns is None and not self._is_json:
             raise MalformedError("The first line is longer than 64 KiB; this is neither CSV nor NDJSON.")
-        return FaultyLineError(self.lines_read, (Fault("", "is longer than 64 KiB"),))
+        return FaultyLineError(self.lines_read, (FieldError("", "is longer than 64 KiB"),))
 
     def _line(self, raw: bytes) -> Iterator[Line | FaultyLineError]:
         self.lines_read += 1
@@ -155,7 +155,7 @@ class HistoryReader:
             values = _json(text) if self._is_json else self._cells(text)
             yield parse_line(values, self.lines_read, self._zone, is_text=not self._is_json)
         except UnicodeDecodeError:
-            yield FaultyLineError(self.lines_read, (Fault("", "is not UTF-8"),))
+            yield FaultyLineError(self.lines_read, (FieldError("", "is not UTF-8"),))
         except InvalidInputError as error:
             yield FaultyLineError(self.lines_read, tuple(map(_without_names, error.faults)))
 
@@ -170,14 +170,16 @@ class HistoryReader:
                 "The first line is neither a CSV header nor a JSON object.", offset=0
             ) from error
         place = f"line {self.lines_read}"
-        faults = [Fault(place, f"lacks the column {name!r}") for name in sorted(_REQUIRED - set(names))]
+        faults = [FieldError(place, f"lacks the column {name!r}") for name in sorted(_REQUIRED - set(names))]
         if not {"type", "event_type"} & set(names):
-            faults.append(Fault(place, "lacks the column 'type' (or 'event_type')"))
+            faults.append(FieldError(place, "lacks the column 'type' (or 'event_type')"))
         faults += [
-            Fault(place, f"{quoted(name)} is not a known column") for name in names if name not in _COLUMNS
+            FieldError(place, f"{quoted(name)} is not a known column")
+            for name in names
+            if name not in _COLUMNS
         ]
         if len({ALIASES.get(name, name) for name in names}) < len(names):
-            faults.append(Fault(place, "names a column twice"))
+            faults.append(FieldError(place, "names a column twice"))
         if faults:
             raise InvalidInputError(faults)
         self._columns = names
@@ -217,7 +219,7 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not a number")
 
 
-def _without_names(fault: Fault) -> Fault:
+def _without_names(fault: FieldError) -> FieldError:
     """A fault that is kept: where it is, unless that is a name which only the line itself knows."""
     *_, name = fault.pointer.split("/")
-    return fault if name in _COLUMNS or name in ("", "data") else Fault("", fault.message)
+    return fault if name in _COLUMNS or name in ("", "data") else FieldError("", fault.message)

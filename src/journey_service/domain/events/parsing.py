@@ -9,7 +9,7 @@ from math import isfinite
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from journey_service.domain.errors import Fault, InvalidInputError, escaped, quoted
+from journey_service.domain.errors import FieldError, InvalidInputError, escaped, quoted
 from journey_service.domain.events.event import (
     EARLIEST,
     EVENT_TYPES,
@@ -63,7 +63,7 @@ class _Reader:
         self.pointer = pointer
         self.is_text = is_text  # CSV knows texts only, and an empty one means nothing
         self.places = places or {}  # of values that were told under another name
-        self.faults: list[Fault] = []
+        self.faults: list[FieldError] = []
 
     def get(self, name: str) -> object:
         value = self.raw.get(name)
@@ -71,7 +71,7 @@ class _Reader:
 
     def fault(self, name: str, message: str) -> None:
         place = self.places.get(name) or f"{self.pointer}/{escaped(name)}"
-        self.faults.append(Fault(place, message))
+        self.faults.append(FieldError(place, message))
 
     def text(self, name: str, *, required: bool) -> str | None:
         value = self.get(name)
@@ -162,18 +162,20 @@ def parse_cloud_event(raw: object, pointer: str = "") -> Event:
     """
     if not isinstance(raw, Mapping):
         raise InvalidInputError.at(pointer, "must be an object")
-    faults: list[Fault] = []
+    faults: list[FieldError] = []
     if raw.get("specversion") != "1.0":
-        faults.append(Fault(f"{pointer}/specversion", "must be '1.0'"))
+        faults.append(FieldError(f"{pointer}/specversion", "must be '1.0'"))
     subject = raw.get("subject")
     if not isinstance(subject, str) or not _DIGITS.fullmatch(subject):
-        faults.append(Fault(f"{pointer}/subject", "must be the customer's id, as a text of digits"))
+        faults.append(FieldError(f"{pointer}/subject", "must be the customer's id, as a text of digits"))
         subject = "0"
     content_type = raw.get("datacontenttype", "application/json")
     if not isinstance(content_type, str) or "json" not in content_type:
-        faults.append(Fault(f"{pointer}/datacontenttype", "must be application/json"))
+        faults.append(FieldError(f"{pointer}/datacontenttype", "must be application/json"))
     if "data_base64" in raw:
-        faults.append(Fault(f"{pointer}/data_base64", "binary data is not understood; send data as JSON"))
+        faults.append(
+            FieldError(f"{pointer}/data_base64", "binary data is not understood; send data as JSON")
+        )
     told = {
         "id": raw.get("id"),
         "source": raw.get("source"),
@@ -186,7 +188,8 @@ def parse_cloud_event(raw: object, pointer: str = "") -> Event:
     event = _event(reader, data)
     names = {f"{pointer}/customer_id": f"{pointer}/subject", f"{pointer}/occurred_at": f"{pointer}/time"}
     faults += [
-        Fault(names.get(fault.pointer, fault.pointer), fault.message) for fault in reader.faults + data.faults
+        FieldError(names.get(fault.pointer, fault.pointer), fault.message)
+        for fault in reader.faults + data.faults
     ]
     if faults:
         raise InvalidInputError(faults)
@@ -207,11 +210,11 @@ def parse_line(raw: Mapping[str, object], number: int, zone: ZoneInfo, *, is_tex
     places: dict[str, str] = {}
     faults = []
     if not is_text and not isinstance(raw.get("data", {}), Mapping):
-        faults.append(Fault("/data", "must be an object"))
+        faults.append(FieldError("/data", "must be an object"))
     for name, value, place in told:
         plain = ALIASES.get(name, name)
         if plain in flat:
-            faults.append(Fault(place, f"is told twice: see {places[plain]}"))
+            faults.append(FieldError(place, f"is told twice: see {places[plain]}"))
             continue
         flat[plain], places[plain] = value, place
     reader = _Reader(flat, "", is_text=is_text, places=places)
@@ -312,9 +315,9 @@ def _event(reader: _Reader, data: _Reader, *, zone: ZoneInfo | None = None, is_l
     )
 
 
-def _data_reader(raw: object, pointer: str, faults: list[Fault]) -> _Reader:
+def _data_reader(raw: object, pointer: str, faults: list[FieldError]) -> _Reader:
     if raw is not None and not isinstance(raw, Mapping):
-        faults.append(Fault(pointer, "must be an object"))
+        faults.append(FieldError(pointer, "must be an object"))
         raw = None
     reader = _Reader(raw or {}, pointer)
     reader.unknown(_DATA_FIELDS)

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 
-class Terms(NamedTuple):
+class ImportOptions(NamedTuple):
     """How a history is replayed: up to which instant (None: now), and whether its moves run actions."""
 
     until: datetime | None = None
@@ -38,7 +38,7 @@ class Import:
 
 
 @dataclass(frozen=True, slots=True)
-class LineFault:
+class ImportLineError:
     """One fault of one line."""
 
     line: int

@@ -17,8 +17,16 @@ from journey_service.domain.journeys.relationship import (
     RuleReason,
     StageReason,
 )
-from journey_service.domain.stages.compiled_rules import Asked, Family, Move, Plan, Question, Test, plan_for
-from journey_service.domain.stages.stage_map import INACTIVITY, Kind
+from journey_service.domain.stages.compiled_rules import (
+    ArbitrationStep,
+    CompiledCondition,
+    CompiledRule,
+    CompiledStage,
+    Move,
+    RuleSequence,
+    compile_stage,
+)
+from journey_service.domain.stages.stage_map import INACTIVITY, StageKind
 
 _WALK: Final = 64
 """How many instants a score is followed ahead before settling for an early, still correct, answer."""
@@ -55,7 +63,7 @@ class Decision:
         self._relationship = relationship
         self._facts = relationship.facts
         self._stage_map, self._policy = rulebook
-        self._plan = plan_for(self._stage_map, relationship.current_stage, relationship.last_progress)
+        self._plan = compile_stage(self._stage_map, relationship.current_stage, relationship.last_progress)
         self._risk: int | None = None
         self._engagement: int | None = None
         self._held = _NOTHING_HELD
@@ -88,16 +96,16 @@ class Decision:
         found = self._first(plan.progress)
         return None if found is None else found.move
 
-    def _return(self, plan: Plan) -> Move:
+    def _return(self, plan: CompiledStage) -> Move:
         found = self._first(plan.returns)
         target = self._stage_map.start if found is None else found.stage
         for key in self._relationship.stages_held:
             stage = self._stage_map.find(key)
-            if stage is not None and stage.kind is Kind.PROGRESS and stage.order > target.order:
+            if stage is not None and stage.kind is StageKind.PROGRESS and stage.order > target.order:
                 target = stage
-        return Move(target.key, EventType.APPOINTMENT_COMPLETED.value, Family.RETURN)
+        return Move(target.key, EventType.APPOINTMENT_COMPLETED.value, ArbitrationStep.RETURN)
 
-    def _first(self, asked: Asked) -> Question | None:
+    def _first(self, asked: RuleSequence) -> CompiledRule | None:
         if self._held:
             for question in asked.everything:
                 if self._holds(question):
@@ -105,7 +113,7 @@ class Decision:
             return None
         event = self.event
         for question in asked.on(event):
-            for _, read, low, high, inside, _ in question.tests:
+            for _, read, low, high, inside, _ in question.conditions:
                 value = read(self)
                 if value is None or (low <= value <= high) is not inside:
                     break
@@ -113,7 +121,7 @@ class Decision:
                 return question
         return None
 
-    def _holds(self, question: Question) -> bool:
+    def _holds(self, question: CompiledRule) -> bool:
         return (question.stage.key, question.trigger) in self._held or question.holds(self)
 
     # ---- what questions read
@@ -176,9 +184,9 @@ class Decision:
             soonest = None
         if self._plan is None:
             return soonest
-        scores: list[Question] = []
+        scores: list[CompiledRule] = []
         for question in self._plan.pending[self._facts.total_appointments > 0]:
-            if question.turns:
+            if question.change_offsets:
                 soonest = self._sooner_turn(question, soonest)
             elif question.trigger in _SCORES:
                 scores.append(question)
@@ -188,20 +196,20 @@ class Decision:
                 soonest = change
         return soonest
 
-    def _sooner_turn(self, question: Question, soonest: datetime | None) -> datetime | None:
+    def _sooner_turn(self, question: CompiledRule, soonest: datetime | None) -> datetime | None:
         """When a count of days next changes the question's answer, if that is sooner."""
         is_inactivity = question.trigger == INACTIVITY
         anchor = self._facts.last_appointment_at if is_inactivity else self._relationship.stage_entered_at
         if anchor is not None:
-            for turn in question.turns:
+            for turn in question.change_offsets:
                 at = anchor + turn
                 if at > self.now and (soonest is None or at < soonest):
                     soonest = at
         return soonest
 
-    def _score_change(self, question: Question, before: datetime | None) -> datetime | None:
+    def _score_change(self, question: CompiledRule, before: datetime | None) -> datetime | None:
         """When the answer of a question about a score changes, if that is before `before`."""
-        test = question.tests[0]
+        test = question.conditions[0]
         answer = test.passes(self)
         if not answer and question.trigger == "risk_score" and self._is_out_of_reach(test, before):
             return None
@@ -215,7 +223,7 @@ class Decision:
                 return at
         return at
 
-    def _is_out_of_reach(self, test: Test, before: datetime | None) -> bool:
+    def _is_out_of_reach(self, test: CompiledCondition, before: datetime | None) -> bool:
         """Whether risk cannot rise far enough before the given instant: the usual case, told without a walk."""
         if test.condition.operator not in (">", ">="):
             return False
@@ -244,10 +252,10 @@ class Decision:
             instants.append(_first_leaving(at, numbers.missed_window, facts.missed, facts.completed))
         if trigger == "risk_score":
             if last is not None:
-                turns = (
+                change_offsets = (
                     last + (days + 1) * DAY for days in (policy.inactive_days, policy.very_inactive_days)
                 )
-                instants += [turn for turn in turns if turn > at]
+                instants += [turn for turn in change_offsets if turn > at]
             instants.append(_first_leaving(at, numbers.trend_window, facts.completed))
             instants.append(_first_leaving(at, 2 * numbers.trend_window, facts.completed))
             instants.append(_first_leaving(at, numbers.tickets_window, facts.tickets))
@@ -277,20 +285,22 @@ class Decision:
             if question.event is not None and question.holds(self)
         )
 
-    def _reason(self, question: Question) -> RuleReason:
+    def _reason(self, question: CompiledRule) -> RuleReason:
         event = self.event
-        held = is_heard = question.event is None or (event is not None and event.type == question.event)
+        held = triggers_actions = question.event is None or (
+            event is not None and event.type == question.event
+        )
         conditions = []
-        for test in question.tests:
-            passes = is_heard and test.passes(self)
+        for test in question.conditions:
+            passes = triggers_actions and test.passes(self)
             held = held and passes
-            value = test.show(self) if is_heard else None
+            value = test.show(self) if triggers_actions else None
             conditions.append(ConditionReason(test.condition.field.label, test.condition.text, value, passes))
         was_held = (question.stage.key, question.trigger) in self._held
         return RuleReason(question.trigger, held or was_held, tuple(conditions))
 
 
-class Unexplained(Decision):
+class DecisionWithoutReasons(Decision):
     """A decision nobody will ask for its reasons: working them out is a third of the work of a move."""
 
     __slots__ = ()

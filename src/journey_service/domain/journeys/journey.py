@@ -5,15 +5,15 @@ from datetime import UTC, datetime, timedelta
 
 from journey_service.domain.errors import InvalidInputError, quoted
 from journey_service.domain.events.event import LATEST, MAX_SUM_CENTS, Event, EventType
-from journey_service.domain.journeys.engine import Decision, Unexplained, decide
+from journey_service.domain.journeys.engine import Decision, DecisionWithoutReasons, decide
 from journey_service.domain.journeys.errors import InactiveStageError, StageConflictError
 from journey_service.domain.journeys.facts import Facts, fold
 from journey_service.domain.journeys.relationship import (
-    FORGOTTEN,
+    NO_PIN_STATE,
     Activation,
     Cause,
     Motion,
-    PinMemory,
+    PinState,
     Relationship,
     Rulebook,
     SuppressedMove,
@@ -21,7 +21,7 @@ from journey_service.domain.journeys.relationship import (
     TriggerType,
 )
 from journey_service.domain.stages.compiled_rules import Move
-from journey_service.domain.stages.stage_map import Kind
+from journey_service.domain.stages.stage_map import StageKind
 
 OPENING_EVENT = "journey_started"
 ARCHIVED_EVENT = "stage_archived"
@@ -41,7 +41,7 @@ class Journey:
     def __init__(self, relationship: Relationship, rulebook: Rulebook) -> None:
         self.relationship = relationship
         self.rulebook = rulebook
-        self.written: list[Transition] = []
+        self.new_transitions: list[Transition] = []
         self.decided_at: datetime | None = None
         """The instant of the last decision taken here."""
 
@@ -64,7 +64,7 @@ class Journey:
             map_version=rulebook.stage_map.version,
         )
         journey = cls(relationship, rulebook)
-        journey.written.append(
+        journey.new_transitions.append(
             Transition(
                 seq=1,
                 from_stage=None,
@@ -78,7 +78,7 @@ class Journey:
         )
         return journey
 
-    def settle(self, at: datetime) -> None:
+    def schedule_first_evaluation(self, at: datetime) -> None:
         """Note when to look next at a journey that was opened with no event."""
         self._plan(self.decide(self.relationship, self.rulebook, at))
 
@@ -87,7 +87,7 @@ class Journey:
         last = self.relationship.facts.last_event_at
         return instant < self.relationship.stage_entered_at or (last is not None and instant < last)
 
-    def bring_to(self, until: datetime) -> None:
+    def advance_to(self, until: datetime) -> None:
         """Decide everything due up to and including `until`, each at its own due instant."""
         while (due := self.relationship.next_evaluation_at) is not None and due <= until:
             self.evaluate(due)
@@ -102,10 +102,10 @@ class Journey:
         self._end_pin(at)
         return self._carry_out(decision, at, Cause("time", _instant(at)))
 
-    def happen(self, event: Event, now: datetime) -> Transition | None:
+    def apply_event(self, event: Event, now: datetime) -> Transition | None:
         """Apply one event that was not applied before, as of `now`; what was due before is decided first."""
         now = max(now, self.relationship.stage_entered_at)
-        self.bring_to(now)
+        self.advance_to(now)
         policy = self.rulebook.policy
         facts = fold(self.relationship.facts, event, policy)
         if max(facts.appointments_cents, facts.payments_cents, facts.refunds_cents) > MAX_SUM_CENTS:
@@ -140,7 +140,7 @@ class Journey:
         if before.current_stage == to_stage:
             raise StageConflictError(to_stage)
         now = max(now, before.stage_entered_at)
-        before.pin_until, before.pin_memory = None, FORGOTTEN
+        before.pin_until, before.pin_memory = None, NO_PIN_STATE
         reasons = self.decide(before, self.rulebook, now).reasons
         request: dict[str, str | None] = {"pin_until": None if pin_until is None else _instant(pin_until)}
         self._enter(
@@ -178,7 +178,7 @@ class Journey:
         """Hold the customer in the present stage until a date; what an earlier pin noted is kept."""
         now = max(now, self.relationship.stage_entered_at)
         if not self.relationship.is_pinned(now):
-            self.relationship.pin_memory = FORGOTTEN
+            self.relationship.pin_memory = NO_PIN_STATE
         self.relationship.pin_until = until
         decision = self.decide(self.relationship, self.rulebook, now)
         self._suppress(decision, now)
@@ -190,7 +190,7 @@ class Journey:
         self.relationship.pin_until = now
         return self.evaluate(now)
 
-    def adopt(self, rulebook: Rulebook, at: datetime, activation: Activation) -> None:
+    def apply_stage_map(self, rulebook: Rulebook, at: datetime, activation: Activation) -> None:
         """Go over to another version of the stage map, put in force at `at`.
 
         What was due before is decided by the former rules. Whoever is then in a stage that the version has archived
@@ -198,7 +198,7 @@ class Journey:
         often as these want another move.
         """
         at = max(at, self.relationship.stage_entered_at)
-        self.bring_to(at)
+        self.advance_to(at)
         self.rulebook = rulebook
         self.relationship.map_version = rulebook.stage_map.version
         successor = rulebook.stage_map.successor(self.relationship.current_stage)
@@ -209,7 +209,7 @@ class Journey:
             cause = Cause("map", str(rulebook.stage_map.version))
             self._decide_anew(at, cause, is_silent=activation is Activation.CURRENT_SILENT)
 
-    def revise(
+    def apply_policy(
         self, rulebook: Rulebook, since: datetime, *, at: datetime, facts: Facts | None = None
     ) -> None:
         """Go over to another policy, put in force `since`: silently decided anew as of `at`, which is not before.
@@ -217,15 +217,15 @@ class Journey:
         What was due before is decided by the former rules. `facts` are the customer's as the policy folds them, where
         it does so otherwise.
         """
-        self.bring_to(since)
+        self.advance_to(since)
         self.rulebook = rulebook
         if facts is not None:
             self.relationship.facts = facts
-        self.bring_to(at)
+        self.advance_to(at)
         at = max(at, self.relationship.stage_entered_at)
         self._decide_anew(at, Cause("policy", _instant(since)), is_silent=True)
 
-    def resettle(self, at: datetime) -> None:
+    def move_out_of_unknown_stage(self, at: datetime) -> None:
         """Leave a stage that the map does not know, or has archived, for its successor or the start of all journeys.
 
         Nothing is decided before: by a stage that nobody knows nothing can be.
@@ -316,7 +316,7 @@ class Journey:
 
     def _enter(self, key: str, transition: Transition) -> Transition:
         relationship = self.relationship
-        is_progress = self.rulebook.stage_map.by_key[key].kind is Kind.PROGRESS
+        is_progress = self.rulebook.stage_map.by_key[key].kind is StageKind.PROGRESS
         transition = transition._replace(motion=self._motion(transition), since=relationship.stage_entered_at)
         relationship.previous_stage = relationship.current_stage
         relationship.current_stage = key
@@ -325,7 +325,7 @@ class Journey:
         if is_progress:
             relationship.last_progress = key
             relationship.stages_held |= {key}
-        self.written.append(transition)
+        self.new_transitions.append(transition)
         return transition
 
     def _motion(self, transition: Transition) -> Motion:
@@ -333,9 +333,9 @@ class Journey:
             return Motion.REMAP
         stages = self.rulebook.stage_map.by_key
         to_stage, from_stage = stages[transition.to_stage], stages.get(transition.from_stage or "")
-        if to_stage.kind is Kind.RISK:
+        if to_stage.kind is StageKind.RISK:
             return Motion.LAPSE
-        if from_stage is None or from_stage.kind is Kind.RISK:
+        if from_stage is None or from_stage.kind is StageKind.RISK:
             return Motion.RETURN
         return Motion.ENTRY if to_stage.order > from_stage.order else Motion.DOWN
 
@@ -350,7 +350,7 @@ class Journey:
         relationship = self.relationship
         if relationship.pin_until is not None and relationship.pin_until <= at:
             relationship.pin_until = None
-            relationship.pin_memory = PinMemory(suppressed=relationship.pin_memory.suppressed)
+            relationship.pin_memory = PinState(suppressed=relationship.pin_memory.suppressed)
 
     def _remember(self, event: Event, decision: Decision) -> None:
         memory = self.relationship.pin_memory
@@ -370,7 +370,7 @@ class Journey:
 class UnexplainedJourney(Journey):
     """A journey that is only tried out: nobody will ask for the reasons of its moves."""
 
-    decide = staticmethod(Unexplained)
+    decide = staticmethod(DecisionWithoutReasons)
 
 
 def event_cause(event: Event) -> Cause:

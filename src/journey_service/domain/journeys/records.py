@@ -11,7 +11,7 @@ from journey_service.domain.journeys.relationship import (
 )
 
 
-class Entry(NamedTuple):
+class TransitionRecord(NamedTuple):
     """A transition as it stands in the ledger. `id` and `recorded_at` are the ledger's own."""
 
     id: int

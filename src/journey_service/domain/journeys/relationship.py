@@ -95,7 +95,7 @@ class SuppressedMove(NamedTuple):
     trigger_event: str
 
 
-class PinMemory(NamedTuple):
+class PinState(NamedTuple):
     """What happened during a pin, for the decision at its end.
 
     `held` are the (stage, trigger) pairs of event rules that held; `completed` tells whether a completed
@@ -107,7 +107,7 @@ class PinMemory(NamedTuple):
     suppressed: tuple[SuppressedMove, ...] = ()
 
 
-FORGOTTEN = PinMemory()
+NO_PIN_STATE = PinState()
 
 
 class Transition(NamedTuple):
@@ -151,7 +151,7 @@ class Relationship:
     last_progress: str | None = None
     stages_held: frozenset[str] = frozenset()
     pin_until: datetime | None = None
-    pin_memory: PinMemory = FORGOTTEN
+    pin_memory: PinState = NO_PIN_STATE
     next_evaluation_at: datetime | None = None
     map_version: int = 1
 

@@ -55,7 +55,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Night:
+class NightlyRun:
     """The nightly run of one local day: when it was due, and the state of the job that does it."""
 
     local_date: date

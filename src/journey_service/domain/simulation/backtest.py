@@ -31,13 +31,13 @@ from journey_service.domain.calendar import local_day
 from journey_service.domain.events.event import Event, EventType
 from journey_service.domain.journeys.journey import Journey, UnexplainedJourney
 from journey_service.domain.journeys.relationship import Rulebook
-from journey_service.domain.stages.stage_map import Kind
+from journey_service.domain.stages.stage_map import StageKind
 
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class BacktestSettings:
     """What is asked of the past: the range, after how long a silence somebody is lost, how much is known.
 
     `known_until` is the end of what is known, not before `until`; `zone` tells in which month a move lies.
@@ -72,7 +72,7 @@ class Move(NamedTuple):
     trigger_event: str
 
 
-class Verdict(StrEnum):
+class AlarmOutcome(StrEnum):
     """What became of an alarm."""
 
     CONFIRMED = "confirmed"
@@ -85,7 +85,7 @@ class Alarm(NamedTuple):
     """One alarm of the range. `back_after` is the time until the visit of a customer who returned, else None."""
 
     at: datetime
-    verdict: Verdict
+    verdict: AlarmOutcome
     back_after: timedelta | None = None
 
 
@@ -114,7 +114,9 @@ class Outcome(NamedTuple):
 class Replay:
     """One customer's past under a rulebook, event by event; memory grows with their moves, not their events."""
 
-    def __init__(self, terms: Terms, rulebook: Rulebook, customer_id: int, created_at: datetime) -> None:
+    def __init__(
+        self, terms: BacktestSettings, rulebook: Rulebook, customer_id: int, created_at: datetime
+    ) -> None:
         self._terms = terms
         self._rulebook = rulebook
         self._stages = rulebook.stage_map.by_key
@@ -133,13 +135,13 @@ class Replay:
         """Let the next event happen: one before `until`, and not before the one told last."""
         at = event.occurred_at
         journey = self._journey or self._open(min(at, self._created_at), is_silent=self._created_at < at)
-        journey.bring_to(at)
+        journey.advance_to(at)
         self._note(journey)
         is_visit = event.type == EventType.APPOINTMENT_COMPLETED
         was_at_risk = self._is_at_risk(journey)
         if is_visit:
             self._end_silence(at)
-        journey.happen(event, at)
+        journey.apply_event(event, at)
         if is_visit:
             self._last_visit, self._raised = at, []
             self._was_at_risk = was_at_risk and self._is_at_risk(journey)
@@ -155,7 +157,7 @@ class Replay:
             if self._created_at >= self._terms.until:
                 return None
             journey = self._open(self._created_at, is_silent=True)
-        journey.bring_to(self._terms.until - _MICROSECOND)
+        journey.advance_to(self._terms.until - _MICROSECOND)
         self._note(journey)
         self._end_silence(came_back_at)
         stage = journey.relationship.current_stage
@@ -165,25 +167,32 @@ class Replay:
         self._opened_at = at
         self._journey = journey = UnexplainedJourney.open(self._customer_id, self._rulebook, at)
         if is_silent:
-            journey.settle(at)
+            journey.schedule_first_evaluation(at)
         return journey
 
     def _is_at_risk(self, journey: Journey) -> bool:
-        return self._stages[journey.relationship.current_stage].kind is Kind.RISK
+        return self._stages[journey.relationship.current_stage].kind is StageKind.RISK
 
     def _note(self, journey: Journey) -> None:
         """Take over the transitions written since the last look, and let the journey forget them."""
-        if not journey.written:
+        if not journey.new_transitions:
             return
-        for written in journey.written:
-            if written.from_stage is None:
+        for new_transitions in journey.new_transitions:
+            if new_transitions.from_stage is None:
                 continue
-            at = written.transitioned_at
-            self._moves.append(Move(written.from_stage, written.to_stage, at, written.trigger_event or ""))
-            kinds = self._stages[written.from_stage].kind, self._stages[written.to_stage].kind
-            if kinds == (Kind.PROGRESS, Kind.RISK):
+            at = new_transitions.transitioned_at
+            self._moves.append(
+                Move(
+                    new_transitions.from_stage,
+                    new_transitions.to_stage,
+                    at,
+                    new_transitions.trigger_event or "",
+                )
+            )
+            kinds = self._stages[new_transitions.from_stage].kind, self._stages[new_transitions.to_stage].kind
+            if kinds == (StageKind.PROGRESS, StageKind.RISK):
                 self._raised.append(at)
-        journey.written.clear()
+        journey.new_transitions.clear()
 
     def _end_silence(self, next_visit: datetime | None) -> None:
         """Judge the alarms and the lapse of a silence that ended, or has no end in what is known."""
@@ -195,11 +204,13 @@ class Replay:
             if not self._terms.covers(at):
                 continue
             if has_lapsed:
-                self._alarms.append(Alarm(at, Verdict.LATE if at > lapses_at else Verdict.CONFIRMED))
+                self._alarms.append(
+                    Alarm(at, AlarmOutcome.LATE if at > lapses_at else AlarmOutcome.CONFIRMED)
+                )
             elif next_visit is not None:
-                self._alarms.append(Alarm(at, Verdict.RETURNED, next_visit - at))
+                self._alarms.append(Alarm(at, AlarmOutcome.RETURNED, next_visit - at))
             else:
-                self._alarms.append(Alarm(at, Verdict.OPEN))
+                self._alarms.append(Alarm(at, AlarmOutcome.OPEN))
         if has_lapsed and self._terms.covers(lapses_at):
             in_time = next((at for at in self._raised if at <= lapses_at), None)
             self._lapses.append(Lapse(lapses_at, in_time, self._was_at_risk))

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from journey_service.domain.calendar import local_day
 from journey_service.domain.rounding import half_up
-from journey_service.domain.simulation.backtest import Move, Outcome, Terms, Verdict
+from journey_service.domain.simulation.backtest import AlarmOutcome, BacktestSettings, Move, Outcome
 from journey_service.domain.stages.stage_map import StageMap
 
 SAMPLES: Final = 5
@@ -63,13 +63,13 @@ class Days:
         raise IndexError(place)
 
 
-class Tally:
+class BacktestTotals:
     """What the replays of many customers under one map add up to, in a size that does not depend on how many.
 
     `to_json` and `restore` carry it over from one page of a job to the next; stages are written as their places.
     """
 
-    def __init__(self, terms: Terms, stage_map: StageMap, *, has_samples: bool = False) -> None:
+    def __init__(self, terms: BacktestSettings, stage_map: StageMap, *, has_samples: bool = False) -> None:
         self._terms = terms
         self._keys = [stage.key for stage in stage_map.active]
         self._places = {key: place for place, key in enumerate(self._keys)}
@@ -142,14 +142,14 @@ class Tally:
         self._samples = {cell: list(samples) for cell, samples in known["samples"].items()}
         self._triggers = list(known["triggers"])
 
-    def figures(self) -> dict[str, Any]:
+    def metrics(self) -> dict[str, Any]:
         """What it adds up to, as JSON: days to a tenth, rates to four decimals, None where there is nothing."""
         counts = self._counts
-        confirmed = counts[Verdict.CONFIRMED] + counts[Verdict.LATE]
-        returned, is_open = counts[Verdict.RETURNED], counts[Verdict.OPEN]
+        confirmed = counts[AlarmOutcome.CONFIRMED] + counts[AlarmOutcome.LATE]
+        returned, is_open = counts[AlarmOutcome.RETURNED], counts[AlarmOutcome.OPEN]
         alarmed = self._lead.counts.total()
         pairs = [(cell, *(self._keys[int(place)] for place in cell.split(">"))) for cell in self._in_order()]
-        figures: dict[str, Any] = {
+        metrics: dict[str, Any] = {
             "customers_moved": counts["moved"],
             "moves": sum(moves for moves, _ in self._cells.values()),
             "matrix": [
@@ -166,7 +166,7 @@ class Tally:
             "alarms": {
                 "raised": confirmed + returned + is_open,
                 "confirmed": confirmed,
-                "late": counts[Verdict.LATE],
+                "late": counts[AlarmOutcome.LATE],
                 "returned": returned,
                 "open": is_open,
             },
@@ -185,12 +185,12 @@ class Tally:
             "return_days": {"median": self._back.percentile(50)},
         }
         if self._has_samples:
-            figures["samples"] = [
+            metrics["samples"] = [
                 {"from_stage": from_stage, "to_stage": to_stage, **self._shown(*sample)}
                 for cell, from_stage, to_stage in pairs
                 for sample in self._samples[cell]
             ]
-        return figures
+        return metrics
 
     @property
     def customers(self) -> int:

@@ -12,9 +12,9 @@ from typing import Any, Final
 from journey_service.domain.actions.stage_actions import (
     DEFAULT_ACTIONS,
     MESSAGES,
-    Fate,
-    Playbook,
-    Reach,
+    ContactDecision,
+    Reachability,
+    StageActionMap,
     messages,
 )
 from journey_service.domain.journeys.journey import Journey
@@ -31,11 +31,11 @@ class Draft:
     rulebook: Rulebook
     activation: Activation
     as_of: datetime
-    playbook: Playbook = field(default_factory=lambda: DEFAULT_ACTIONS)
+    stage_actions: StageActionMap = field(default_factory=lambda: DEFAULT_ACTIONS)
 
 
 @dataclass(slots=True)
-class Tally:
+class PreviewTotals:
     """What a rehearsal has seen so far; stages by key.
 
     `moves` counts customers by (from, to); `samples` names the first of each. `before` and `after` count
@@ -53,19 +53,19 @@ class Tally:
     samples: dict[tuple[str, str], list[dict[str, Any]]] = field(default_factory=dict)
     messages: dict[str, dict[str, int]] = field(
         default_factory=lambda: {
-            channel.value: dict.fromkeys((fate.value for fate in Fate), 0) for channel in MESSAGES
+            channel.value: dict.fromkeys((fate.value for fate in ContactDecision), 0) for channel in MESSAGES
         }
     )
 
-    def rehearse(self, journey: Journey, draft: Draft, reach: Reach) -> list[Transition]:
+    def preview_customer(self, journey: Journey, draft: Draft, reach: Reachability) -> list[Transition]:
         """Let a copy of a customer's journey go over to the draft, and count what comes of it; returns its moves."""
         relationship = journey.relationship
-        already = len(journey.written)
-        journey.bring_to(draft.as_of)
-        self.overdue += len(journey.written) > already
-        before, already = relationship.current_stage, len(journey.written)
-        journey.adopt(draft.rulebook, draft.as_of, draft.activation)
-        moves = journey.written[already:]
+        already = len(journey.new_transitions)
+        journey.advance_to(draft.as_of)
+        self.overdue += len(journey.new_transitions) > already
+        before, already = relationship.current_stage, len(journey.new_transitions)
+        journey.apply_stage_map(draft.rulebook, draft.as_of, draft.activation)
+        moves = journey.new_transitions[already:]
         self.customers += 1
         self._count(relationship.customer_id, before, moves)
         if (
@@ -75,7 +75,7 @@ class Tally:
         ):
             self.suppressed += journey.decide(relationship, draft.rulebook, draft.as_of).is_suppressed
         loud = [move.to_stage for move in moves if not move.is_silent]
-        for channel, fate in messages(loud, reach, draft.rulebook.policy, draft.playbook):
+        for channel, fate in messages(loud, reach, draft.rulebook.policy, draft.stage_actions):
             self.messages[channel.value][fate.value] += 1
         return moves
 
@@ -109,7 +109,7 @@ class Tally:
         }
 
     @classmethod
-    def from_json(cls, raw: Mapping[str, Any]) -> "Tally":
+    def from_json(cls, raw: Mapping[str, Any]) -> "PreviewTotals":
         """The tally that was written as JSON."""
         places = {(move["from_stage"], move["to_stage"]): move for move in raw["moves"]}
         return cls(

@@ -8,9 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple, TypeGuard
 
-from journey_service.domain.errors import Fault, InvalidInputError, escaped, quoted
+from journey_service.domain.errors import FieldError, InvalidInputError, escaped, quoted
 from journey_service.domain.stages.errors import StageArchivedError, StageNotFoundError
-from journey_service.domain.stages.stage_map import Kind, Stage, StageMap, parse_stage_map, stage_map_to_json
+from journey_service.domain.stages.stage_map import (
+    Stage,
+    StageKind,
+    StageMap,
+    parse_stage_map,
+    stage_map_to_json,
+)
 
 
 class Draft(NamedTuple):
@@ -54,7 +60,7 @@ _FIELDS: Final = (
 )
 
 
-def draw_up(
+def build_draft(
     current: StageMap, raw: object, *, remap: Mapping[str, str] | None = None, pointer: str = ""
 ) -> Draft:
     """Read the stages of the next version; those left out are archived, and `remap` says where to.
@@ -90,7 +96,7 @@ def draw_up(
     return Draft(drawn, places, archived)
 
 
-def amend(current: StageMap, key: str, fields: Mapping[str, object]) -> Draft:
+def edit_stage(current: StageMap, key: str, fields: Mapping[str, object]) -> Draft:
     """The next version with some fields of one stage told anew; faults of these are placed at `/<field>`.
 
     Raises StageNotFoundError, StageArchivedError, InvalidInputError.
@@ -153,10 +159,10 @@ def _draw_up_around(current: StageMap, key: str, changes: Mapping[str, object]) 
     forms = [{**form, **(changes if form["key"] == key else {})} for form in stage_map_to_json(current)]
     own = f"/stages/{next(index for index, form in enumerate(forms) if form['key'] == key)}"
     try:
-        draft = draw_up(current, forms, pointer="/stages")
+        draft = build_draft(current, forms, pointer="/stages")
     except InvalidInputError as error:
         raise InvalidInputError(
-            [Fault(_without(own, fault.pointer), fault.message) for fault in error.faults]
+            [FieldError(_without(own, fault.pointer), fault.message) for fault in error.faults]
         ) from None
     return draft._replace(
         places={told: _without(own, place) for told, place in draft.places.items()},
@@ -185,11 +191,11 @@ def _has_key(item: object) -> TypeGuard[Mapping[str, Any]]:
     return isinstance(item, Mapping) and isinstance(item.get("key"), str)
 
 
-def _replaced(fault: Fault, left_out: Mapping[str, str]) -> Fault:
+def _replaced(fault: FieldError, left_out: Mapping[str, str]) -> FieldError:
     """A fault of a stage that was not told is one of where its customers are sent."""
     for place, told in left_out.items():
         if fault.pointer == place or fault.pointer.startswith(f"{place}/"):
-            return Fault(told, fault.message)
+            return FieldError(told, fault.message)
     return fault
 
 
@@ -198,38 +204,43 @@ def _place_of_successor(stage: Stage, places: Mapping[str, str], remap: Mapping[
     return place if place.startswith("/remap/") or stage.key in remap else f"{place}/remapped_to"
 
 
-def _history_faults(current: StageMap, drawn: StageMap, places: Mapping[str, str]) -> list[Fault]:
+def _history_faults(current: StageMap, drawn: StageMap, places: Mapping[str, str]) -> list[FieldError]:
     faults = []
     for stage in drawn.stages:
         before, place = current.by_key.get(stage.key), places[stage.key]
         if before is None and not stage.is_active:
-            faults.append(Fault(f"{place}/is_active", "must be true: a new stage begins in use"))
+            faults.append(FieldError(f"{place}/is_active", "must be true: a new stage begins in use"))
         if stage.is_active and stage.remapped_to is not None:
-            faults.append(Fault(f"{place}/remapped_to", "is for archived stages: this one is in use"))
+            faults.append(FieldError(f"{place}/remapped_to", "is for archived stages: this one is in use"))
         if before is None:
             continue
         if not before.is_active and stage.is_active:
             message = f"{stage.key!r} was archived, and its key is never used again: choose another one"
-            faults.append(Fault(f"{place}/key", message))
+            faults.append(FieldError(f"{place}/key", message))
         elif not before.is_active and replace(stage, remapped_to=before.remapped_to) != before:
-            faults.append(Fault(place, f"{stage.key!r} is archived and stays as it was"))
+            faults.append(FieldError(place, f"{stage.key!r} is archived and stays as it was"))
         elif stage.kind is not before.kind:
             message = f"{stage.key!r} is of kind {before.kind.value!r} in every history: choose another key"
-            faults.append(Fault(f"{place}/kind", message))
+            faults.append(FieldError(f"{place}/kind", message))
     return faults
 
 
-def _remap_faults(drawn: StageMap, archived: Mapping[str, str], remap: Mapping[str, str]) -> list[Fault]:
+def _remap_faults(drawn: StageMap, archived: Mapping[str, str], remap: Mapping[str, str]) -> list[FieldError]:
     faults = []
     for key in remap:
         stage = drawn.by_key.get(key)
         if stage is None or stage.is_active:
             message = f"{quoted(key)} is not a stage that this draft archives"
-            faults.append(Fault(f"/remap/{escaped(key)}", message))
+            faults.append(FieldError(f"/remap/{escaped(key)}", message))
     for stage in drawn.stages:
         successor = drawn.find(stage.key)
-        if stage.is_active or stage.kind is Kind.RISK or successor is None or successor.kind is Kind.PROGRESS:
+        if (
+            stage.is_active
+            or stage.kind is StageKind.RISK
+            or successor is None
+            or successor.kind is StageKind.PROGRESS
+        ):
             continue
         message = f"leads from progress to the risk stage {successor.key!r}: who has come that far is not lost by it"
-        faults.append(Fault(archived.get(stage.key, f"/remap/{escaped(stage.key)}"), message))
+        faults.append(FieldError(archived.get(stage.key, f"/remap/{escaped(stage.key)}"), message))
     return faults

@@ -11,10 +11,10 @@ from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from journey_service.domain.events.event import Event
 from journey_service.domain.stages.rules import Condition, Field, Rule
-from journey_service.domain.stages.stage_map import INACTIVITY, Kind, Stage, StageMap
+from journey_service.domain.stages.stage_map import INACTIVITY, Stage, StageKind, StageMap
 
 
-class Family(StrEnum):
+class ArbitrationStep(StrEnum):
     """Which part of the arbitration asked for a move."""
 
     RETURN = "return"
@@ -27,10 +27,10 @@ class Move(NamedTuple):
 
     to_stage: str
     trigger_event: str
-    family: Family
+    family: ArbitrationStep
 
 
-class Seen(Protocol):
+class DecisionInputs(Protocol):
     """What a question may read of the customer at the instant of the decision."""
 
     @property
@@ -70,14 +70,14 @@ class Seen(Protocol):
         """(missed, completed + missed) within the policy's window."""
 
 
-Reading: TypeAlias = Callable[[Seen], int | None]
+FactReader: TypeAlias = Callable[[DecisionInputs], int | None]
 
 _NAMED: Final = {
     ("lead", "call_received"): "qualified_call_received",
     ("at_risk", "risk_score"): "high_risk_score",
 }
 
-_READINGS: Final[dict[str, Reading]] = {
+_READINGS: Final[dict[str, FactReader]] = {
     "appointment_count": lambda seen: seen.appointments,
     "lifetime_value": lambda seen: seen.lifetime_cents,
     INACTIVITY: lambda seen: seen.days_inactive,
@@ -87,50 +87,50 @@ _READINGS: Final[dict[str, Reading]] = {
 }
 
 
-class Test(NamedTuple):
+class CompiledCondition(NamedTuple):
     """One condition, ready to be put to a customer."""
 
     condition: Condition
-    read: Reading
+    read: FactReader
     low: float
     high: float
     inside: bool
-    show: "Callable[[Seen], float | int | None]"
+    show: "Callable[[DecisionInputs], float | int | None]"
     """The value as a person would write it: money, a score, a rate."""
 
-    def passes(self, seen: Seen) -> bool:
+    def passes(self, seen: DecisionInputs) -> bool:
         """Whether the condition holds; an unknown value never does."""
         value = self.read(seen)
         return value is not None and (self.low <= value <= self.high) is self.inside
 
 
-class Question(NamedTuple):
+class CompiledRule(NamedTuple):
     """One rule of one stage, and the move it asks for."""
 
     stage: Stage
     trigger: str
     event: str | None
-    tests: tuple[Test, ...]
+    conditions: tuple[CompiledCondition, ...]
     move: Move
-    turns: tuple[timedelta, ...]
+    change_offsets: tuple[timedelta, ...]
     """For a count of days: how long after its anchor the answer changes."""
 
-    def holds(self, seen: Seen) -> bool:
+    def holds(self, seen: DecisionInputs) -> bool:
         """Whether the rule holds."""
         if self.event is not None and (seen.event is None or seen.event.type != self.event):
             return False
-        return all(test.passes(seen) for test in self.tests)
+        return all(test.passes(seen) for test in self.conditions)
 
 
-Questions: TypeAlias = tuple[Question, ...]
+CompiledRules: TypeAlias = tuple[CompiledRule, ...]
 
 
-class Asked:
+class RuleSequence:
     """Questions in the order they are asked, ready for every type of event and for none."""
 
     __slots__ = ("_by_event", "everything", "state")
 
-    def __init__(self, questions: Iterable[Question]) -> None:
+    def __init__(self, questions: Iterable[CompiledRule]) -> None:
         self.everything = tuple(questions)
         self.state = tuple(q for q in self.everything if q.event is None)
         self._by_event = {
@@ -138,12 +138,12 @@ class Asked:
             for event in {q.event for q in self.everything if q.event is not None}
         }
 
-    def on(self, event: Event | None) -> Questions:
+    def on(self, event: Event | None) -> CompiledRules:
         """The questions that can hold while the event (or none) is being applied."""
         return self.state if event is None else self._by_event.get(event.type, self.state)
 
 
-class Plan:
+class CompiledStage:
     """What is asked of customers in one stage, under one number of `retention_days` (or none)."""
 
     __slots__ = (
@@ -159,32 +159,36 @@ class Plan:
     )
 
     def __init__(self, stage_map: StageMap, stage: Stage, retention_days: int | None) -> None:
-        def ask(stages: Iterable[Stage], family: Family) -> Iterator[Question]:
+        def compile_rules(stages: Iterable[Stage], family: ArbitrationStep) -> Iterator[CompiledRule]:
             for target in stages:
                 days = retention_days if target is stage_map.mildest_risk else None
                 for rule in target.rules:
                     yield _question(target, rule, family, days)
 
-        self.is_risk = stage.kind is Kind.RISK
+        self.is_risk = stage.kind is StageKind.RISK
         worse = [other for other in stage_map.risk_down if not self.is_risk or other.order > stage.order]
         higher = [other for other in stage_map.progress_down if other.order > stage.order]
         not_milder = [other for other in stage_map.risk_down if other.order >= stage.order]
-        self.risk = Asked(ask(worse, Family.RISK))
-        self.progress = Asked(ask([] if self.is_risk else higher, Family.PROGRESS))
-        self.blockers = Asked(ask(not_milder, Family.RISK) if self.is_risk else ())
-        self.returns = Asked(ask(stage_map.progress_down, Family.RETURN) if self.is_risk else ())
+        self.risk = RuleSequence(compile_rules(worse, ArbitrationStep.RISK))
+        self.progress = RuleSequence(compile_rules([] if self.is_risk else higher, ArbitrationStep.PROGRESS))
+        self.blockers = RuleSequence(compile_rules(not_milder, ArbitrationStep.RISK) if self.is_risk else ())
+        self.returns = RuleSequence(
+            compile_rules(stage_map.progress_down, ArbitrationStep.RETURN) if self.is_risk else ()
+        )
         self.pending = (self.progress.state, self.risk.state + self.progress.state)
         """State questions that could still move the customer: before, and after, the first appointment."""
-        self.every_stage = tuple((other, tuple(ask([other], Family.PROGRESS))) for other in stage_map.active)
+        self.every_stage = tuple(
+            (other, tuple(compile_rules([other], ArbitrationStep.PROGRESS))) for other in stage_map.active
+        )
         severe = not_milder if self.is_risk else worse
         self._looked_at = {
-            Family.RISK: [other.key for other in worse],
-            Family.PROGRESS: [other.key for other in (*worse, *higher)],
-            Family.RETURN: [other.key for other in (*severe, *stage_map.progress_down)],
+            ArbitrationStep.RISK: [other.key for other in worse],
+            ArbitrationStep.PROGRESS: [other.key for other in (*worse, *higher)],
+            ArbitrationStep.RETURN: [other.key for other in (*severe, *stage_map.progress_down)],
         }
-        self._path: dict[Move, tuple[tuple[Stage, Questions], ...]] = {}
+        self._path: dict[Move, tuple[tuple[Stage, CompiledRules], ...]] = {}
 
-    def path_to(self, move: Move | None) -> tuple[tuple[Stage, Questions], ...]:
+    def path_to(self, move: Move | None) -> tuple[tuple[Stage, CompiledRules], ...]:
         """The stages that were looked at on the way to a move, in that order; all of them to stay."""
         if move is None:
             return self.every_stage
@@ -197,7 +201,7 @@ class Plan:
         return path
 
 
-def plan_for(stage_map: StageMap, current: str, last_progress: str | None) -> Plan | None:
+def compile_stage(stage_map: StageMap, current: str, last_progress: str | None) -> CompiledStage | None:
     """The plan for customers in a stage; None if the map does not know the stage."""
     key = (current, last_progress)
     plan = stage_map.plans.get(key)
@@ -206,33 +210,34 @@ def plan_for(stage_map: StageMap, current: str, last_progress: str | None) -> Pl
         if stage is None:
             return None
         # In a risk stage the days of the progress stage the customer lapsed from go on counting.
-        giver = stage if stage.kind is Kind.PROGRESS else stage_map.find(last_progress)
-        plan = Plan(stage_map, stage, None if giver is None else giver.retention_days)
+        giver = stage if stage.kind is StageKind.PROGRESS else stage_map.find(last_progress)
+        plan = CompiledStage(stage_map, stage, None if giver is None else giver.retention_days)
         stage_map.plans[key] = plan
     return plan
 
 
-def _question(stage: Stage, rule: Rule, family: Family, retention_days: int | None) -> Question:
+def _question(stage: Stage, rule: Rule, family: ArbitrationStep, retention_days: int | None) -> CompiledRule:
     trigger = rule.trigger
     conditions = rule.conditions
     if retention_days is not None and trigger.name == INACTIVITY:
         conditions = tuple(condition.with_number(retention_days) for condition in conditions)
-    tests = tuple(
-        Test(c, _reading(c, trigger.name), *c.interval, _showing(c, trigger.name)) for c in conditions
+    compiled = tuple(
+        CompiledCondition(c, _reading(c, trigger.name), *c.interval, _showing(c, trigger.name))
+        for c in conditions
     )
     name = _NAMED.get((stage.key, trigger.name), trigger.name)
     days = conditions[0].turning_points if trigger.name in (INACTIVITY, "days_in_stage") else ()
-    return Question(
+    return CompiledRule(
         stage=stage,
         trigger=trigger.name,
         event=None if trigger.event is None else trigger.event.value,
-        tests=tests,
+        conditions=compiled,
         move=Move(stage.key, name, family),
-        turns=tuple(timedelta(days=day) for day in days),
+        change_offsets=tuple(timedelta(days=day) for day in days),
     )
 
 
-def _reading(condition: Condition, trigger: str) -> Reading:
+def _reading(condition: Condition, trigger: str) -> FactReader:
     if condition.field is Field.CALL_DURATION:
         return lambda seen: None if seen.event is None else seen.event.call_duration
     if condition.field is Field.TOTAL_AMOUNT:
@@ -240,7 +245,7 @@ def _reading(condition: Condition, trigger: str) -> Reading:
     if trigger == "missed_rate":
         part, whole = condition.number.as_integer_ratio()
 
-        def distance(seen: Seen) -> int | None:
+        def distance(seen: DecisionInputs) -> int | None:
             missed, asked = seen.missed_ratio
             return missed * whole - part * asked if asked else None
 
@@ -248,7 +253,7 @@ def _reading(condition: Condition, trigger: str) -> Reading:
     if trigger == "risk_score" and condition.operator in (">", ">="):
         low = condition.interval[0]
 
-        def risk_if_it_can_be(seen: Seen) -> int:
+        def risk_if_it_can_be(seen: DecisionInputs) -> int:
             # Most customers are far from the threshold, and a bound on the score tells so at once.
             bound = seen.highest_risk
             return bound if bound < low else seen.risk
@@ -257,10 +262,10 @@ def _reading(condition: Condition, trigger: str) -> Reading:
     return _READINGS[trigger]
 
 
-def _showing(condition: Condition, trigger: str) -> Callable[[Seen], float | int | None]:
+def _showing(condition: Condition, trigger: str) -> Callable[[DecisionInputs], float | int | None]:
     if trigger == "missed_rate":
 
-        def rate(seen: Seen) -> float | None:
+        def rate(seen: DecisionInputs) -> float | None:
             missed, asked = seen.missed_ratio
             return round(missed / asked, 4) if asked else None
 
@@ -270,7 +275,7 @@ def _showing(condition: Condition, trigger: str) -> Callable[[Seen], float | int
     if per_one == 1:
         return read
 
-    def in_ones(seen: Seen) -> float | None:
+    def in_ones(seen: DecisionInputs) -> float | None:
         units = read(seen)
         return None if units is None else units / per_one
 

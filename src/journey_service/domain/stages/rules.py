@@ -13,7 +13,7 @@ from enum import Enum
 from functools import cached_property, lru_cache
 from typing import Final, Literal, TypeAlias
 
-from journey_service.domain.errors import Fault, escaped, quoted
+from journey_service.domain.errors import FieldError, escaped, quoted
 from journey_service.domain.events.event import EventType
 
 Operator: TypeAlias = Literal[">", ">=", "<", "<=", "==", "!="]
@@ -150,12 +150,12 @@ class Rule:
     conditions: tuple[Condition, ...]
 
 
-def parse_condition(field: Field, raw: object, pointer: str, faults: list[Fault]) -> Condition | None:
+def parse_condition(field: Field, raw: object, pointer: str, faults: list[FieldError]) -> Condition | None:
     """Read `>=3`; a fault is noted with its place, and None returned."""
     match = _CONDITION.fullmatch(raw) if isinstance(raw, str) else None
     if match is None:
         faults.append(
-            Fault(
+            FieldError(
                 pointer,
                 f"must be one of > >= < <= == != followed by a decimal number, such as '>=3'; got {quoted(raw, 40)}",
             )
@@ -163,17 +163,17 @@ def parse_condition(field: Field, raw: object, pointer: str, faults: list[Fault]
         return None
     operator, number = match.groups()
     if field is Field.DAYS and abs(Decimal(number)) > _MAX_DAYS:
-        faults.append(Fault(pointer, f"counts days, of which a rule may ask for {_MAX_DAYS} at most"))
+        faults.append(FieldError(pointer, f"counts days, of which a rule may ask for {_MAX_DAYS} at most"))
         return None
     return Condition(field, operator, Decimal(number))  # type: ignore[arg-type]  # the pattern admits no other
 
 
-def parse_rules(raw: object, pointer: str, faults: list[Fault]) -> tuple[Rule, ...]:
+def parse_rules(raw: object, pointer: str, faults: list[FieldError]) -> tuple[Rule, ...]:
     """Read the rules of a stage: nothing, one rule in the guide's form, or `{"any": [rule, ...]}`."""
     if raw is None or raw == []:
         return ()
     if not isinstance(raw, Mapping):
-        faults.append(Fault(pointer, 'must be a rule or {"any": [rule, ...]}'))
+        faults.append(FieldError(pointer, 'must be a rule or {"any": [rule, ...]}'))
         return ()
     if not raw:
         return ()
@@ -181,23 +181,23 @@ def parse_rules(raw: object, pointer: str, faults: list[Fault]) -> tuple[Rule, .
         rule = _parse_rule(raw, pointer, faults)
         return () if rule is None else (rule,)
     faults += [
-        Fault(f"{pointer}/{escaped(name)}", 'cannot stand beside "any"') for name in raw if name != "any"
+        FieldError(f"{pointer}/{escaped(name)}", 'cannot stand beside "any"') for name in raw if name != "any"
     ]
     rules = raw["any"]
     if not isinstance(rules, Sequence) or isinstance(rules, str) or not 1 <= len(rules) <= _MAX_RULES:
-        faults.append(Fault(f"{pointer}/any", f"must be a list of 1 to {_MAX_RULES} rules"))
+        faults.append(FieldError(f"{pointer}/any", f"must be a list of 1 to {_MAX_RULES} rules"))
         return ()
     parsed = (_parse_rule(rule, f"{pointer}/any/{index}", faults) for index, rule in enumerate(rules))
     return tuple(rule for rule in parsed if rule is not None)
 
 
-def _parse_rule(raw: object, pointer: str, faults: list[Fault]) -> Rule | None:
+def _parse_rule(raw: object, pointer: str, faults: list[FieldError]) -> Rule | None:
     if not isinstance(raw, Mapping):
-        faults.append(Fault(pointer, "must be an object with a trigger and conditions"))
+        faults.append(FieldError(pointer, "must be an object with a trigger and conditions"))
         return None
     before = len(faults)
     faults += [
-        Fault(f"{pointer}/{escaped(name)}", "is not part of a rule")
+        FieldError(f"{pointer}/{escaped(name)}", "is not part of a rule")
         for name in raw
         if name not in ("trigger", "conditions")
     ]
@@ -205,7 +205,7 @@ def _parse_rule(raw: object, pointer: str, faults: list[Fault]) -> Rule | None:
     trigger = TRIGGERS.get(name) if isinstance(name, str) else None
     if trigger is None:
         faults.append(
-            Fault(f"{pointer}/trigger", f"must be one of {', '.join(TRIGGERS)}; got {quoted(name, 40)}")
+            FieldError(f"{pointer}/trigger", f"must be one of {', '.join(TRIGGERS)}; got {quoted(name, 40)}")
         )
         return None
     conditions = _parse_conditions(raw.get("conditions"), trigger, f"{pointer}/conditions", faults)
@@ -213,21 +213,21 @@ def _parse_rule(raw: object, pointer: str, faults: list[Fault]) -> Rule | None:
 
 
 def _parse_conditions(
-    raw: object, trigger: Trigger, pointer: str, faults: list[Fault]
+    raw: object, trigger: Trigger, pointer: str, faults: list[FieldError]
 ) -> tuple[Condition, ...]:
     # PHP writes an empty map as [], and the guide's readers copy it.
     raw = {} if raw is None or raw == [] else raw
     if not isinstance(raw, Mapping):
-        faults.append(Fault(pointer, 'must be an object such as {"count": ">=3"}'))
+        faults.append(FieldError(pointer, 'must be an object such as {"count": ">=3"}'))
         return ()
     if not raw and not trigger.on_event:
-        faults.append(Fault(pointer, f"{trigger.name} needs a condition on {trigger.fields[0].label!r}"))
+        faults.append(FieldError(pointer, f"{trigger.name} needs a condition on {trigger.fields[0].label!r}"))
     fields = {field.label: field for field in trigger.fields}
     conditions = []
     for label, text in raw.items():
         place = f"{pointer}/{escaped(label)}"
         if label not in fields:
-            faults.append(Fault(place, f"{trigger.name} has no {label!r}; it has {', '.join(fields)}"))
+            faults.append(FieldError(place, f"{trigger.name} has no {label!r}; it has {', '.join(fields)}"))
         elif (condition := parse_condition(fields[label], text, place, faults)) is not None:
             conditions.append(condition)
     return tuple(conditions)

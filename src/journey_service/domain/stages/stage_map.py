@@ -8,7 +8,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, Final
 
-from journey_service.domain.errors import Fault, InvalidInputError, escaped
+from journey_service.domain.errors import FieldError, InvalidInputError, escaped
 from journey_service.domain.stages.rules import Rule, parse_rules, rules_to_json
 
 _KEY: Final = re.compile(r"[a-z][a-z0-9_]{0,49}", re.ASCII)
@@ -23,7 +23,7 @@ _COMFORTABLE: Final = range(5, 9)
 INACTIVITY: Final = "days_since_last_appointment"
 
 
-class Kind(StrEnum):
+class StageKind(StrEnum):
     """Whether being in a stage is progress, or a risk of losing the customer."""
 
     PROGRESS = "progress"
@@ -40,7 +40,7 @@ class Stage:
     key: str
     name: str
     order: int
-    kind: Kind
+    kind: StageKind
     rules: tuple[Rule, ...] = ()
     description: str | None = None
     color: str | None = None
@@ -72,7 +72,7 @@ class StageMap:
     @cached_property
     def progress(self) -> tuple[Stage, ...]:
         """Active progress stages, lowest first."""
-        return tuple(stage for stage in self.active if stage.kind is Kind.PROGRESS)
+        return tuple(stage for stage in self.active if stage.kind is StageKind.PROGRESS)
 
     @cached_property
     def progress_down(self) -> tuple[Stage, ...]:
@@ -82,7 +82,7 @@ class StageMap:
     @cached_property
     def risk_down(self) -> tuple[Stage, ...]:
         """Active risk stages, most severe first."""
-        return tuple(stage for stage in reversed(self.active) if stage.kind is Kind.RISK)
+        return tuple(stage for stage in reversed(self.active) if stage.kind is StageKind.RISK)
 
     @cached_property
     def mildest_risk(self) -> Stage | None:
@@ -234,7 +234,7 @@ def parse_stage_map(raw: object, *, version: int, pointer: str = "") -> StageMap
     """
     if not isinstance(raw, Sequence) or isinstance(raw, str):
         raise InvalidInputError.at(pointer, "must be a list of stages")
-    faults: list[Fault] = []
+    faults: list[FieldError] = []
     places: dict[str, str] = {}
     stages: list[Stage] = []
     for index, item in enumerate(raw):
@@ -243,7 +243,7 @@ def parse_stage_map(raw: object, *, version: int, pointer: str = "") -> StageMap
         if stage is None:
             continue
         if stage.key in places:
-            faults.append(Fault(f"{place}/key", f"{stage.key!r} is used twice"))
+            faults.append(FieldError(f"{place}/key", f"{stage.key!r} is used twice"))
             continue
         places[stage.key] = place
         stages.append(stage)
@@ -275,18 +275,20 @@ def stage_map_to_json(stage_map: StageMap) -> list[dict[str, object]]:
     ]
 
 
-def _parse_stage(raw: object, pointer: str, faults: list[Fault]) -> Stage | None:
+def _parse_stage(raw: object, pointer: str, faults: list[FieldError]) -> Stage | None:
     if not isinstance(raw, Mapping):
-        faults.append(Fault(pointer, "must be an object"))
+        faults.append(FieldError(pointer, "must be an object"))
         return None
     before = len(faults)
     faults += [
-        Fault(f"{pointer}/{escaped(name)}", "is not part of a stage") for name in raw if name not in _KNOWN
+        FieldError(f"{pointer}/{escaped(name)}", "is not part of a stage")
+        for name in raw
+        if name not in _KNOWN
     ]
 
     def check(name: str, message: str, *, holds: bool) -> None:
         if not holds:
-            faults.append(Fault(f"{pointer}/{name}", message))
+            faults.append(FieldError(f"{pointer}/{name}", message))
 
     key, name, order = raw.get("key"), raw.get("name"), raw.get("order")
     check(
@@ -323,15 +325,15 @@ def _parse_stage(raw: object, pointer: str, faults: list[Fault]) -> Stage | None
     )
     rules = parse_rules(raw.get("auto_rules"), f"{pointer}/auto_rules", faults)
     kind = raw.get("kind")
-    check("kind", "must be 'progress' or 'risk'", holds=kind in (None, *Kind))
+    check("kind", "must be 'progress' or 'risk'", holds=kind in (None, *StageKind))
     if len(faults) > before:
         return None
-    derived = Kind.RISK if any(rule.trigger.looks_at_risk for rule in rules) else Kind.PROGRESS
+    derived = StageKind.RISK if any(rule.trigger.looks_at_risk for rule in rules) else StageKind.PROGRESS
     return Stage(
         key=str(key),
         name=str(name),
         order=int(str(order)),
-        kind=derived if kind is None else Kind(str(kind)),
+        kind=derived if kind is None else StageKind(str(kind)),
         rules=rules,
         description=None if description is None else str(description),
         color=None if color is None else str(color),
@@ -343,44 +345,46 @@ def _parse_stage(raw: object, pointer: str, faults: list[Fault]) -> Stage | None
 
 
 def _check_together(
-    stage_map: StageMap, places: Mapping[str, str], pointer: str, faults: list[Fault]
+    stage_map: StageMap, places: Mapping[str, str], pointer: str, faults: list[FieldError]
 ) -> None:
     active = stage_map.active
     if not _FEWEST <= len(active) <= _MOST:
-        faults.append(Fault(pointer, f"a map has {_FEWEST} to {_MOST} active stages, this one {len(active)}"))
+        faults.append(
+            FieldError(pointer, f"a map has {_FEWEST} to {_MOST} active stages, this one {len(active)}")
+        )
     rules = sum(len(stage.rules) for stage in active)
     if rules > _MOST_RULES:
-        faults.append(Fault(pointer, f"a map has at most {_MOST_RULES} rules, this one {rules}"))
+        faults.append(FieldError(pointer, f"a map has at most {_MOST_RULES} rules, this one {rules}"))
     names: dict[str, str] = {}
     orders: dict[int, str] = {}
     for stage in active:
         name = stage.name.casefold()
         if name in names:
-            faults.append(Fault(f"{places[stage.key]}/name", f"is also the name of {names[name]!r}"))
+            faults.append(FieldError(f"{places[stage.key]}/name", f"is also the name of {names[name]!r}"))
         if stage.order in orders:
             faults.append(
-                Fault(f"{places[stage.key]}/order", f"is also the order of {orders[stage.order]!r}")
+                FieldError(f"{places[stage.key]}/order", f"is also the order of {orders[stage.order]!r}")
             )
         names[name] = stage.key
         orders[stage.order] = stage.key
     if not stage_map.progress:
-        faults.append(Fault(pointer, "at least one active stage must be of kind 'progress'"))
+        faults.append(FieldError(pointer, "at least one active stage must be of kind 'progress'"))
     faults += [
-        Fault(f"{places[stage.key]}/remapped_to", "must lead to an active stage")
+        FieldError(f"{places[stage.key]}/remapped_to", "must lead to an active stage")
         for stage in stage_map.stages
         if stage.remapped_to is not None and stage_map.find(stage.remapped_to) is None
     ]
     _check_retention(stage_map, places, faults)
 
 
-def _check_retention(stage_map: StageMap, places: Mapping[str, str], faults: list[Fault]) -> None:
+def _check_retention(stage_map: StageMap, places: Mapping[str, str], faults: list[FieldError]) -> None:
     if len(stage_map.risk_down) < 2:  # noqa: PLR2004  # there is no next risk stage to stay below
         return
     limit = inactivity_days(stage_map.risk_down[-2])
     if limit is None:
         return
     faults += [
-        Fault(
+        FieldError(
             f"{places[stage.key]}/retention_days",
             f"must be below {limit}, the days of the next risk stage {stage_map.risk_down[-2].key!r}",
         )

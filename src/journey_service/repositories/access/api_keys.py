@@ -118,7 +118,7 @@ class Keys:
         ).one_or_none()
         return None if row is None else _to_key(row)
 
-    async def hold(self, key_id: str) -> bool:
+    async def lock(self, key_id: str) -> bool:
         """Hold a key that is alive until the transaction ends; False if there is none."""
         found = await self._connection.execute(
             select(api_keys.c.key_id)

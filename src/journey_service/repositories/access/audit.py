@@ -9,7 +9,7 @@ from sqlalchemy import func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.access.records import Act, Audited, AuditWanted
+from journey_service.domain.access.records import Audited, AuditEntry, AuditWanted
 from journey_service.repositories.tables import audit_log
 
 _PRUNE: Final = text("SELECT prune_audit(CAST(:before AS timestamptz), :most)")
@@ -22,7 +22,7 @@ class Audit:
         self._connection = connection
         self._company_id = company_id
 
-    async def record(self, by: Actor, act: Act) -> None:
+    async def record(self, by: Actor, act: AuditEntry) -> None:
         """Write down an act in the transaction of the act itself: either both are there, or neither is."""
         await self._connection.execute(
             insert(audit_log).values(
@@ -41,10 +41,12 @@ class Audit:
             )
         )
 
-    async def record_presence(self, by: Actor, operation: str, customer_id: int | None = None) -> None:
+    async def record_operator_access(self, by: Actor, operation: str, customer_id: int | None = None) -> None:
         """Write down that an operator was here, where what they asked for leaves no row of its own."""
         if by.is_operator:
-            await self.record(by, Act("operator.present", customer_id, detail={"operation": operation}))
+            await self.record(
+                by, AuditEntry("operator.present", customer_id, detail={"operation": operation})
+            )
 
     async def page(self, wanted: AuditWanted, *, before: int | None, limit: int) -> Sequence[Audited]:
         """Rows that fit, newest first, with an id below `before`."""

@@ -12,9 +12,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.actions.action import Action, Campaign, NewsType, Reason, State, Task
-from journey_service.domain.actions.action_plan import Agenda
+from journey_service.domain.actions.action_plan import ActionPlan
 from journey_service.domain.actions.parsing import step_from_json, step_to_json
-from journey_service.domain.actions.stage_actions import Channel, Reach, Step
+from journey_service.domain.actions.stage_actions import Channel, Reachability, Step
 from journey_service.domain.errors import InvalidInputError
 
 _ACTION: Final = (
@@ -146,7 +146,7 @@ _IDS: Final = text("SELECT nextval(pg_get_serial_sequence(:table, 'id')) FROM ge
 class Stored:
     """What is kept of one customer's agenda, as the domain takes it."""
 
-    reach: Reach
+    reach: Reachability
     owner: str | None
     actions: list[Action] = field(default_factory=list)
     campaigns: list[Campaign] = field(default_factory=list)
@@ -154,7 +154,7 @@ class Stored:
     sent: dict[Channel, list[datetime]] = field(default_factory=dict)
 
 
-class Agendas:
+class ActionPlans:
     """What is to be done for the customers of one company."""
 
     def __init__(self, connection: AsyncConnection, company_id: int) -> None:
@@ -172,30 +172,34 @@ class Agendas:
         return {row.id: _stored(row) for row in rows}
 
     async def save(
-        self, agendas: Mapping[int, Agenda], *, is_simulated: bool, owners: Mapping[int, str]
+        self, action_plans: Mapping[int, ActionPlan], *, is_simulated: bool, owners: Mapping[int, str]
     ) -> None:
         """Write whatever is new or otherwise than it was, by the id of the relationship.
 
         `owners` are those to whom customers have been assigned. `is_simulated`: the company's time stands still.
         """
-        await self._save_campaigns(agendas)
-        await self._save_actions(agendas, is_simulated=is_simulated)
-        await self._save_tasks(agendas)
+        await self._save_campaigns(action_plans)
+        await self._save_actions(action_plans, is_simulated=is_simulated)
+        await self._save_tasks(action_plans)
         if owners:
             await self._execute(_OWNERS, id=list(owners), owner=list(owners.values()))
-        news = [(id_, one) for id_, agenda in agendas.items() for one in agenda.news]
-        if news:
+        outbound_events = [
+            (id_, one) for id_, action_plan in action_plans.items() for one in action_plan.outbound_events
+        ]
+        if outbound_events:
             await self._execute(
                 _NEWS,
-                relationship_id=[id_ for id_, _ in news],
-                type=[one.type.value for _, one in news],
-                transition_seq=[one.transition_seq for _, one in news],
-                task_id=[None if one.task is None else one.task.id for _, one in news],
-                campaign_id=[None if one.campaign is None else one.campaign.id for _, one in news],
+                relationship_id=[id_ for id_, _ in outbound_events],
+                type=[one.type.value for _, one in outbound_events],
+                transition_seq=[one.transition_seq for _, one in outbound_events],
+                task_id=[None if one.task is None else one.task.id for _, one in outbound_events],
+                campaign_id=[None if one.campaign is None else one.campaign.id for _, one in outbound_events],
             )
 
-    async def _save_campaigns(self, agendas: Mapping[int, Agenda]) -> None:
-        all_ = [(id_, campaign) for id_, agenda in agendas.items() for campaign in agenda.campaigns]
+    async def _save_campaigns(self, action_plans: Mapping[int, ActionPlan]) -> None:
+        all_ = [
+            (id_, campaign) for id_, action_plan in action_plans.items() for campaign in action_plan.campaigns
+        ]
         ended = [c for _, c in all_ if c.id is not None and c.ended_at is not None and c.is_changed]
         if ended:
             done = await self._connection.scalars(
@@ -209,10 +213,10 @@ class Agendas:
             )
             # One that has ended otherwise meanwhile was told of then.
             untold = {c.id for c in ended} - set(done.all())
-            for agenda in agendas.values():
-                agenda.news = [
+            for action_plan in action_plans.values():
+                action_plan.outbound_events = [
                     one
-                    for one in agenda.news
+                    for one in action_plan.outbound_events
                     if one.type is not NewsType.CAMPAIGN_ENDED
                     or one.campaign is None
                     or one.campaign.id not in untold
@@ -234,8 +238,8 @@ class Agendas:
             reason=[_value(c.reason) for _, c in new],
         )
 
-    async def _save_actions(self, agendas: Mapping[int, Agenda], *, is_simulated: bool) -> None:
-        new = [(id_, action) for id_, agenda in agendas.items() for action in agenda.planned]
+    async def _save_actions(self, action_plans: Mapping[int, ActionPlan], *, is_simulated: bool) -> None:
+        new = [(id_, action) for id_, action_plan in action_plans.items() for action in action_plan.planned]
         if new:
             actions = [action for _, action in new]
             for action in actions:
@@ -250,12 +254,17 @@ class Agendas:
                 **{name: [getattr(action, name) for action in actions] for name in _PLAIN},
                 **_changing(actions),
             )
-        changed = [action for agenda in agendas.values() for action in agenda.actions if action.is_changed]
+        changed = [
+            action
+            for action_plan in action_plans.values()
+            for action in action_plan.actions
+            if action.is_changed
+        ]
         if changed:
             await self._execute(_CHANGED_ACTIONS, is_simulated=is_simulated, **_changing(changed))
 
-    async def _save_tasks(self, agendas: Mapping[int, Agenda]) -> None:
-        all_ = [(id_, task) for id_, agenda in agendas.items() for task in agenda.tasks]
+    async def _save_tasks(self, action_plans: Mapping[int, ActionPlan]) -> None:
+        all_ = [(id_, task) for id_, action_plan in action_plans.items() for task in action_plan.tasks]
         closed = [task for _, task in all_ if task.id is not None and task.ended_at is not None]
         if closed:
             await self._execute(
@@ -317,7 +326,7 @@ def _value(reason: Reason | None) -> str | None:
 
 def _stored(row: Any) -> Stored:  # noqa: ANN401  # a row of _LOAD
     statuses = {channel: consent["status"] for channel, consent in row.consents.items()}
-    stored = Stored(Reach(statuses, row.has_email, row.has_phone), row.owner)
+    stored = Stored(Reachability(statuses, row.has_email, row.has_phone), row.owner)
     campaigns: dict[int | None, Campaign] = {}
     for raw in _list(row.campaigns):
         campaign = Campaign(

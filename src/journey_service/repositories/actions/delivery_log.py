@@ -6,7 +6,7 @@ from typing import Any, Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from journey_service.domain.actions.records import ActionsWanted, Attempt, Listed
+from journey_service.domain.actions.records import ActionsWanted, Attempt, DeliveryLogRow
 from journey_service.domain.actions.stage_actions import Channel
 from journey_service.repositories.actions.action_plans import to_step
 
@@ -47,7 +47,7 @@ class Deliveries:
         self._connection = connection
         self._company_id = company_id
 
-    async def page(self, wanted: ActionsWanted) -> list[Listed]:
+    async def page(self, wanted: ActionsWanted) -> list[DeliveryLogRow]:
         """Actions, newest first; news for endpoints only where these, or dead letters, are asked for."""
         clauses, values = [], {"company_id": self._company_id, "limit": wanted.limit}
         if wanted.channel is None and wanted.endpoint_id is None and wanted.state != "dead":
@@ -70,7 +70,7 @@ class Deliveries:
 
     async def of_campaigns(
         self, relationship_ids: Sequence[int], campaign_ids: Sequence[int]
-    ) -> dict[int, list[Listed]]:
+    ) -> dict[int, list[DeliveryLogRow]]:
         """The steps of campaigns of these relationships, in their order, by campaign."""
         rows = await self._connection.execute(
             _OF_CAMPAIGNS,
@@ -80,19 +80,19 @@ class Deliveries:
                 "campaign_ids": list(campaign_ids),
             },
         )
-        found: dict[int, list[Listed]] = {id_: [] for id_ in campaign_ids}
+        found: dict[int, list[DeliveryLogRow]] = {id_: [] for id_ in campaign_ids}
         for row in rows:
             found[row.campaign_id].append(_to_listed(row))
         return found
 
-    async def find(self, id_: str) -> Listed | None:
+    async def find(self, id_: str) -> DeliveryLogRow | None:
         """One action."""
         row = (
             await self._connection.execute(_ONE, {"company_id": self._company_id, "id": id_})
         ).one_or_none()
         return None if row is None else _to_listed(row)
 
-    async def of_request(self, relationship_id: int, request_key: str) -> Listed | None:
+    async def of_request(self, relationship_id: int, request_key: str) -> DeliveryLogRow | None:
         """What a person asked for with a key before."""
         row = (
             await self._connection.execute(
@@ -117,11 +117,11 @@ class Deliveries:
         return changed.rowcount == 1
 
 
-def _to_listed(row: Any) -> Listed:  # noqa: ANN401  # a row of _LISTED
+def _to_listed(row: Any) -> DeliveryLogRow:  # noqa: ANN401  # a row of _LISTED
     told = dict(row._mapping)
     told |= {
         "id": str(row.id),
         "channel": Channel(row.channel),
         "step": to_step(row.step, row.channel),
     }
-    return Listed(**told)
+    return DeliveryLogRow(**told)

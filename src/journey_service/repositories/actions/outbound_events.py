@@ -12,7 +12,7 @@ from typing import Any, Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from journey_service.domain.actions.records import Item
+from journey_service.domain.actions.records import OutboundEventRecord
 from journey_service.domain.journeys.relationship import StageReason
 from journey_service.repositories.journeys.transitions import reasons_from_json
 
@@ -72,7 +72,7 @@ _DROP: Final = text(
 )
 
 
-class News:
+class OutboundEvents:
     """The news of one company."""
 
     def __init__(self, connection: AsyncConnection, company_id: int) -> None:
@@ -106,12 +106,12 @@ class News:
         """Whether any news are not in order yet."""
         return bool(await self._connection.scalar(_HAS_UNPUBLISHED, self._scope))
 
-    async def after(self, position: int, *, limit: int) -> list[Item]:
+    async def after(self, position: int, *, limit: int) -> list[OutboundEventRecord]:
         """The next news beyond a position."""
         rows = await self._connection.execute(_AFTER, {**self._scope, "after": position, "limit": limit})
         return [_to_item(row) for row in rows]
 
-    async def some(self, ids: Sequence[int]) -> dict[int, Item]:
+    async def some(self, ids: Sequence[int]) -> dict[int, OutboundEventRecord]:
         """News by id; those of whoever was erased are not among them."""
         rows = await self._connection.execute(_SOME, {**self._scope, "ids": list(ids)})
         return {row.id: _to_item(row) for row in rows}
@@ -126,7 +126,7 @@ class News:
         return {"company_id": self._company_id}
 
 
-def _to_item(row: Any) -> Item:  # noqa: ANN401  # a row of _COLUMNS
+def _to_item(row: Any) -> OutboundEventRecord:  # noqa: ANN401  # a row of _COLUMNS
     data: dict[str, Any] = {"customer_id": row.customer_id}
     if row.seq is not None:
         data |= {
@@ -151,7 +151,7 @@ def _to_item(row: Any) -> Item:  # noqa: ANN401  # a row of _COLUMNS
             "type": row.campaign_type,
             **{name: getattr(row, name) for name in ("started_at", "ended_at", "end_reason")},
         }
-    return Item(row.id, row.position or 0, row.type, row.created_at, row.customer_id, data)
+    return OutboundEventRecord(row.id, row.position or 0, row.type, row.created_at, row.customer_id, data)
 
 
 def _told(value: Any) -> Any:  # noqa: ANN401  # named tuples of reasons, down to plain values

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.analytics.conversions import CONVERTING
 from journey_service.domain.analytics.date_ranges import Days
-from journey_service.domain.analytics.records import LOWEST, Counted, Page, RiskPage, Risky, Visit
+from journey_service.domain.analytics.records import LOWEST, DrilldownCustomer, Page, RiskPage, Risky, Visit
 from journey_service.domain.analytics.risk_bands import Band
 from journey_service.domain.journeys.relationship import Motion
 from journey_service.repositories.analytics.date_range_sql import bounds_of, clock_of, within
@@ -23,10 +23,10 @@ _CUSTOMER: Final = (
 _RISKY: Final = f"{_CUSTOMER}, r.last_appointment_at"
 
 
-def _of(counted: str) -> str:
+def _of(drilldown: str) -> str:
     """The customers among those that a query counts by their relationship."""
     return (
-        f"SELECT {_CUSTOMER}, c.moves FROM ({counted}) c"  # noqa: S608  # no input in it
+        f"SELECT {_CUSTOMER}, c.moves FROM ({drilldown}) c"  # noqa: S608  # no input in it
         " JOIN customer_relationships r ON r.company_id = :company_id AND r.id = c.relationship_id"
         " WHERE r.customer_id > CAST(:after AS bigint) ORDER BY r.customer_id LIMIT :limit"
     )
@@ -121,51 +121,57 @@ _COUNTS: Final = {
 }
 
 
-class CountedCustomers:
+class DrilldownQueries:
     """Who is behind the figures of one company."""
 
     def __init__(self, connection: AsyncConnection, company_id: int) -> None:
         self._connection = connection
         self._company_id = company_id
 
-    async def in_stage(self, stage: str, page: Page) -> list[Counted]:
+    async def in_stage(self, stage: str, page: Page) -> list[DrilldownCustomer]:
         """Those who are in a stage."""
         return await self._page("in_stage", page, stage=stage)
 
-    async def were_in_stage(self, stage: str, as_of: datetime, page: Page) -> list[Counted]:
+    async def were_in_stage(self, stage: str, as_of: datetime, page: Page) -> list[DrilldownCustomer]:
         """Those who were in a stage at an instant, as the ledger has it."""
         return await self._page("were_in_stage", page, stage=stage, as_of=as_of)
 
-    async def in_band(self, band: Band, page: Page) -> list[Counted]:
+    async def in_band(self, band: Band, page: Page) -> list[DrilldownCustomer]:
         """Those whose stored risk lies in a band."""
         return await self._page("in_band", page, low=band.low, high=band.high)
 
-    async def reached(self, stages: Sequence[str], days: Days, zone: str, page: Page) -> list[Counted]:
+    async def reached(
+        self, stages: Sequence[str], days: Days, zone: str, page: Page
+    ) -> list[DrilldownCustomer]:
         """Those who have entered one of these stages in days."""
         return await self._page("reached", page, stages=list(stages), **bounds_of(days, zone))
 
-    async def of_cohort(self, told: dict[str, Any], days: Days, zone: str, page: Page) -> list[Counted]:
+    async def of_cohort(
+        self, told: dict[str, Any], days: Days, zone: str, page: Page
+    ) -> list[DrilldownCustomer]:
         """Those whose journey opened in days, and who came as far as is told within their window."""
         return await self._page("of_cohort", page, **told, **bounds_of(days, zone))
 
     async def moved(
         self, motions: Sequence[Motion], to_stage: str | None, days: Days, zone: str, page: Page
-    ) -> list[Counted]:
+    ) -> list[DrilldownCustomer]:
         """Those who have made one of these motions in days, to one stage or to any."""
         told = {"motions": [motion.value for motion in motions], "to_stage": to_stage}
         return await self._page("moved", page, **told, **bounds_of(days, zone))
 
     async def acted_on(
         self, name: str, states: Sequence[str], days: Days, zone: str, page: Page
-    ) -> list[Counted]:
+    ) -> list[DrilldownCustomer]:
         """Those for whom actions of a name, which stand like this now, were planned in days."""
         return await self._page("acted_on", page, action=name, states=list(states), **bounds_of(days, zone))
 
-    async def went(self, way: tuple[str | None, str], days: Days, zone: str, page: Page) -> list[Counted]:
+    async def went(
+        self, flow: tuple[str | None, str], days: Days, zone: str, page: Page
+    ) -> list[DrilldownCustomer]:
         """Those who have gone a way in days; from nowhere: whose journey opened."""
-        return await self._page("went", page, from_stage=way[0], to_stage=way[1], **bounds_of(days, zone))
+        return await self._page("went", page, from_stage=flow[0], to_stage=flow[1], **bounds_of(days, zone))
 
-    async def came_again(self, month: int, days: Days, zone: str, page: Page) -> list[Counted]:
+    async def came_again(self, month: int, days: Days, zone: str, page: Page) -> list[DrilldownCustomer]:
         """Those who first came in days, and came so many months later."""
         told = {**bounds_of(days, zone), **clock_of(zone)}
         return await self._page("came_again", page, month=month, **told)
@@ -218,11 +224,11 @@ class CountedCustomers:
         values = {"company_id": self._company_id, "mildest": mildest, "last": last, "above": above}
         return int(await self._connection.scalar(_COUNT_AT_RISK, values) or 0)
 
-    async def _page(self, name: str, page: Page, **values: object) -> list[Counted]:
+    async def _page(self, name: str, page: Page, **values: object) -> list[DrilldownCustomer]:
         told = {**values, "company_id": self._company_id, "after": page.after, "limit": page.limit}
         rows = await self._connection.execute(_COUNTS[name], told)
         return [
-            Counted(
+            DrilldownCustomer(
                 row.customer_id,
                 row.current_stage,
                 row.stage_entered_at,

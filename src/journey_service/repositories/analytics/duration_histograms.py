@@ -54,7 +54,7 @@ _WRITE: Final = text(
 )
 
 
-class Stays:
+class VisitDurations:
     """The histograms of one company."""
 
     def __init__(self, connection: AsyncConnection, company_id: int) -> None:

@@ -73,7 +73,7 @@ _REVENUE_EVER: Final = text(
 )
 
 
-class Figures:
+class LedgerQueries:
     """The figures of one company."""
 
     def __init__(self, connection: AsyncConnection, company_id: int) -> None:
@@ -112,7 +112,7 @@ class Figures:
         rows = await self._connection.execute(_COHORT, values)
         return [Member(row.rank, row.is_open, row.number) for row in rows]
 
-    async def ways(self, days: Days, zone: str) -> dict[tuple[str, str], int]:
+    async def flows(self, days: Days, zone: str) -> dict[tuple[str, str], int]:
         """How many customers have gone each way in days."""
         rows = await self._connection.execute(_WAYS, self._values(days, zone))
         return {(row.from_stage, row.to_stage): row.number for row in rows}

@@ -150,7 +150,9 @@ class Rollups:
         self._connection = connection
         self._company_id = company_id
 
-    async def lasts(self, ids: Sequence[int], rollup: Rollup) -> dict[int, dict[tuple[str, str], datetime]]:
+    async def last_occurrences(
+        self, ids: Sequence[int], rollup: Rollup
+    ) -> dict[int, dict[tuple[str, str], datetime]]:
         """When customers who are held were last where, by the id of the relationship, as a rollup asks it."""
         if not ids:
             return {}
@@ -178,7 +180,7 @@ class Rollups:
         ]
         rows += [
             (WAY if last.kind == FLOW else REACH, last.day, last.key, "", number, 0, 0)
-            for last, number in rollup.lasts.items()
+            for last, number in rollup.last_occurrences.items()
         ]
         await self._add([(*row, Decimal(0), Decimal(0)) for row in rows] + _mark(late))
 
@@ -187,12 +189,12 @@ class Rollups:
         rows = [(MONEY, m.day, m.stage, "", number, 0, 0, m.appointments, m.payments) for m, number in money]
         await self._add(rows + _mark(late))
 
-    async def tighten(self, *, most: int) -> int:
+    async def merge_rollups(self, *, most: int) -> int:
         """Add loose rows up with the others of their keys; returns how many there were. The company is held."""
         found = await self._connection.scalar(_TIGHTEN, {**self._scope, "most": most})
         return int(found or 0)
 
-    async def count_anew(self, version: int, zone: str, reached_by: Mapping[str, Sequence[str]]) -> None:
+    async def rebuild_rollups(self, version: int, zone: str, reached_by: Mapping[str, Sequence[str]]) -> None:
         """Count everything anew from the ledgers, while nobody else of the company writes."""
         pairs = [(entered, key) for entered, keys in reached_by.items() for key in keys]
         told = {**self._scope, **clock_of(zone)}

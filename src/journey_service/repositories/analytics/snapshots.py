@@ -14,7 +14,7 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.analytics.date_ranges import Days
-from journey_service.domain.analytics.snapshots import Figures, Flows, Place
+from journey_service.domain.analytics.snapshots import Flows, SnapshotMetrics, SnapshotPosition
 from journey_service.domain.journeys.relationship import Motion
 from journey_service.repositories.analytics.date_range_sql import clock_of, local_day
 
@@ -108,7 +108,7 @@ class Snapshot:
 
     day: date
     stage: str
-    figures: Figures
+    metrics: SnapshotMetrics
     revision: int
     computed_at: datetime
 
@@ -124,7 +124,7 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
-class Gap:
+class ContinuityGap:
     """A day on which a stage does not have in the end who was there before, has come, and has not gone."""
 
     day: date
@@ -150,11 +150,11 @@ class Metrics:
         self._connection = connection
         self._company_id = company_id
 
-    async def mark(self, day: date) -> None:
+    async def mark_dirty(self, day: date) -> None:
         """Have the snapshots from a day on taken anew."""
         await self._connection.execute(_MARK, {**self._scope, "day": day})
 
-    async def take_marks(self, until: date) -> date | None:
+    async def pop_dirty_days(self, until: date) -> date | None:
         """Take the marks of days up to one away; returns the earliest of these days."""
         found: date | None = await self._connection.scalar(_TAKE_MARKS, {**self._scope, "until": until})
         return found
@@ -181,7 +181,7 @@ class Metrics:
                 opening[row.from_stage] = opening.get(row.from_stage, 0) - number
         return opening, flows
 
-    async def revenue(self, first: date, last: date, source: Source) -> dict[Place, Decimal]:
+    async def revenue(self, first: date, last: date, source: Source) -> dict[SnapshotPosition, Decimal]:
         """Revenue by local day and stage."""
         rows = await self._read(_REVENUE, _LEDGER_REVENUE, first, last, source)
         return {(row.day, row.stage): row.revenue for row in rows}
@@ -195,24 +195,24 @@ class Metrics:
             Snapshot(
                 row.metric_date,
                 row.stage_key,
-                Figures(row.customer_count, row.avg_time_in_stage, row.conversion_rate, row.revenue),
+                SnapshotMetrics(row.customer_count, row.avg_time_in_stage, row.conversion_rate, row.revenue),
                 row.revision,
                 row.computed_at,
             )
             for row in rows
         ]
 
-    async def write(self, figures: Mapping[Place, Figures]) -> None:
+    async def write(self, metrics: Mapping[SnapshotPosition, SnapshotMetrics]) -> None:
         """Write snapshots that are new, or others than before: these are another revision."""
-        if not figures:
+        if not metrics:
             return
-        values = list(figures.values())
+        values = list(metrics.values())
         await self._connection.execute(
             _WRITE,
             {
                 **self._scope,
-                "days": [day for day, _ in figures],
-                "stages": [stage for _, stage in figures],
+                "days": [day for day, _ in metrics],
+                "stages": [stage for _, stage in metrics],
                 "customers": [each.customers for each in values],
                 "times": [each.avg_time for each in values],
                 "rates": [each.conversion for each in values],
@@ -220,11 +220,13 @@ class Metrics:
             },
         )
 
-    async def gaps(self, *, limit: int) -> tuple[int, list[Gap]]:
+    async def gaps(self, *, limit: int) -> tuple[int, list[ContinuityGap]]:
         """How many days of stages do not add up by the sums, and the first of them; marked days are left out."""
         rows = (await self._connection.execute(_OPEN_ENDED, {**self._scope, "limit": limit})).all()
         found = [
-            Gap(row.day, row.stage, int(row.opening), int(row.entered), int(row.gone), int(row.closing))
+            ContinuityGap(
+                row.day, row.stage, int(row.opening), int(row.entered), int(row.gone), int(row.closing)
+            )
             for row in rows
         ]
         return (rows[0].number if rows else 0), found

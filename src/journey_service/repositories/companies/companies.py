@@ -10,12 +10,12 @@ from sqlalchemy import TextClause, Update, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from journey_service.domain.actions.company_context import Desk
+from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.actions.parsing import actions_to_json, parse_actions
-from journey_service.domain.actions.stage_actions import DEFAULT_ACTIONS, Playbook, StageAction
+from journey_service.domain.actions.stage_actions import DEFAULT_ACTIONS, StageAction, StageActionMap
 from journey_service.domain.companies.errors import CompanyNotFoundError
 from journey_service.domain.companies.policy import CompanyPolicy, parse_policy, policy_to_json
-from journey_service.domain.companies.records import Company, Founding
+from journey_service.domain.companies.records import Company, CompanyRecord
 from journey_service.domain.journeys.relationship import Rulebook
 from journey_service.repositories.stages.stage_maps import StageMaps
 from journey_service.repositories.tables import OPERATORS, companies
@@ -47,15 +47,15 @@ class Companies:
         self._connection = connection
         self._company_id = company_id
 
-    async def desk(self) -> Desk:
+    async def context(self) -> CompanyContext:
         """The company, its rules, and its now. Raises CompanyNotFoundError."""
         return await self._desk(_READ)
 
-    async def keep_clock(self) -> Desk:
+    async def keep_clock(self) -> CompanyContext:
         """The same, and until the transaction ends nobody moves the company's clock."""
         return await self._desk(_READ_AND_KEEP)
 
-    async def hold(self) -> Desk:
+    async def lock(self) -> CompanyContext:
         """The same, with the company's row held until the transaction ends."""
         return await self._desk(_READ_AND_HOLD)
 
@@ -87,19 +87,19 @@ class Companies:
     def _update(self) -> Update:
         return update(companies).where(companies.c.id == self._company_id)
 
-    async def _desk(self, statement: TextClause) -> Desk:
+    async def _desk(self, statement: TextClause) -> CompanyContext:
         row = (await self._connection.execute(statement, {"company_id": self._company_id})).one_or_none()
         if row is None:
             raise CompanyNotFoundError(self._company_id)
         company = _to_company(row._mapping)
         stage_map = await StageMaps(self._connection, self._company_id).get(company.map_version)
         rulebook = Rulebook(stage_map, _policy(row.policy))
-        playbook, told = _playbook(row.playbook)
-        return Desk(company, rulebook, row.now, row.clock, playbook, told)
+        stage_actions, told = _stage_actions(row.playbook)
+        return CompanyContext(company, rulebook, row.now, row.clock, stage_actions, told)
 
     async def found(
         self,
-        founding: Founding,
+        founding: CompanyRecord,
         rulebook: Rulebook,
         *,
         findings: Sequence[Mapping[str, object]],
@@ -189,6 +189,6 @@ def _policy(raw: str) -> CompanyPolicy:
 
 
 @lru_cache(maxsize=4096)
-def _playbook(raw: str) -> tuple[Playbook, frozenset[str]]:
+def _stage_actions(raw: str) -> tuple[StageActionMap, frozenset[str]]:
     told = {key: parse_actions(actions) for key, actions in orjson.loads(raw).items()}
     return {**DEFAULT_ACTIONS, **told}, frozenset(told)

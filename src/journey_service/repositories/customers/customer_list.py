@@ -9,18 +9,18 @@ from typing import Any, Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from journey_service.domain.actions.stage_actions import Reach
-from journey_service.domain.customers.records import SortKey, Wanted
+from journey_service.domain.actions.stage_actions import Reachability
+from journey_service.domain.customers.records import CustomerFilter, SortKey
 from journey_service.repositories.customers.profiles import Profile
-from journey_service.repositories.journeys.relationships import COLUMNS, Standing, to_standing
+from journey_service.repositories.journeys.relationships import COLUMNS, StoredRelationship, to_standing
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class CustomerRow:
     """One customer of a page, and the key the page is continued from."""
 
     profile: Profile
-    standing: Standing
+    stored: StoredRelationship
     key: tuple[SortKey, int]
 
 
@@ -53,21 +53,21 @@ _EVERYBODY: Final = text(
 )
 
 
-class Roster:
+class CustomerList:
     """The customers of one company."""
 
     def __init__(self, connection: AsyncConnection, company_id: int) -> None:
         self._connection = connection
         self._company_id = company_id
 
-    async def everybody(self, after: int, *, limit: int) -> list[tuple[Standing, Reach]]:
+    async def everybody(self, after: int, *, limit: int) -> list[tuple[StoredRelationship, Reachability]]:
         """The next customers by the id of their relationship, not held, and how they may be reached."""
         rows = await self._connection.execute(
             _EVERYBODY, {"company_id": self._company_id, "after": after, "limit": limit}
         )
         return [(to_standing(row), _to_reach(row)) for row in rows]
 
-    async def page(self, wanted: Wanted, now: datetime) -> Sequence[Listed]:
+    async def page(self, wanted: CustomerFilter, now: datetime) -> Sequence[CustomerRow]:
         """Customers that fit, in order, beyond `wanted.after`."""
         descending = wanted.sort.startswith("-")
         name = wanted.sort.removeprefix("-")
@@ -110,9 +110,9 @@ class Roster:
         return [_to_listed(row) for row in rows]
 
 
-def _to_reach(row: Any) -> Reach:  # noqa: ANN401  # a row of _EVERYBODY
+def _to_reach(row: Any) -> Reachability:  # noqa: ANN401  # a row of _EVERYBODY
     statuses = {channel: consent["status"] for channel, consent in row.consents.items()}
-    return Reach(statuses, row.has_email, row.has_phone)
+    return Reachability(statuses, row.has_email, row.has_phone)
 
 
 def _to_bind(name: str, key: SortKey) -> object:
@@ -123,13 +123,13 @@ def _to_bind(name: str, key: SortKey) -> object:
     return key
 
 
-def _to_listed(row: Any) -> Listed:  # noqa: ANN401  # a row of the query above
+def _to_listed(row: Any) -> CustomerRow:  # noqa: ANN401  # a row of the query above
     key = row.sort_key
     if isinstance(key, datetime):
         key = key.isoformat()
     elif isinstance(key, Decimal):
         key = str(key)
-    return Listed(
+    return CustomerRow(
         Profile(
             customer_id=row.customer_id,
             name=row.name,

@@ -10,13 +10,13 @@ import orjson
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from journey_service.domain.customers.personal_data import REGISTER, Kind, columns_of
+from journey_service.domain.customers.personal_data import REGISTER, ColumnKind, columns_of
 from journey_service.domain.journeys.journey import event_cause_id, split_event_cause
 from journey_service.repositories.customers.tombstones import ErasureKey
 from journey_service.repositories.journeys.transitions import reasons_from_json
 
-_HANDED_OUT: Final = (Kind.ID, Kind.IDENTITY, Kind.TEXT, Kind.HANDLE, Kind.FACT)
-_CLEARED: Final = (Kind.IDENTITY, Kind.TEXT)
+_HANDED_OUT: Final = (ColumnKind.ID, ColumnKind.IDENTITY, ColumnKind.TEXT, ColumnKind.HANDLE, ColumnKind.FACT)
+_CLEARED: Final = (ColumnKind.IDENTITY, ColumnKind.TEXT)
 _ORDER: Final = {
     "journey_transitions": "seq",
     "journey_events": "occurred_at, source, event_id",
@@ -98,7 +98,7 @@ class PersonalData:
         return {
             table: await self._rows(table, customer_id, relationship_id)
             for table, columns in REGISTER.items()
-            if Kind.ID in columns.values() or "relationship_id" in columns
+            if ColumnKind.ID in columns.values() or "relationship_id" in columns
         }
 
     async def erase(self, customer_id: int, relationship_id: int, *, new_id: int, key: ErasureKey) -> None:
@@ -233,7 +233,7 @@ def _copied(table: str) -> tuple[str, str]:
     columns = REGISTER[table]
     values = {
         name: ":new_id"
-        if kind is Kind.ID
+        if kind is ColumnKind.ID
         else _MARKED.get((table, name), "NULL")
         if kind in _CLEARED
         else "clock_timestamp()"
@@ -248,13 +248,15 @@ def _changed(table: str) -> str:
     """What is set in a row of a table when the person it is about is erased."""
     columns = REGISTER[table]
     changes = [f"{name} = {_MARKED.get((table, name), 'NULL')}" for name in columns_of(table, *_CLEARED)]
-    return ", ".join([*changes, *(f"{name} = :new_id" for name, kind in columns.items() if kind is Kind.ID)])
+    return ", ".join(
+        [*changes, *(f"{name} = :new_id" for name, kind in columns.items() if kind is ColumnKind.ID)]
+    )
 
 
 _RENAME_CONSENTS: Final = text("SELECT rename_consents(:old, :new)")
 _RENAME_IN_AUDIT: Final = text("SELECT rename_in_audit(:old, :new, :naming)")
 _IDENTITY: Final = text(
-    f"SELECT {', '.join(columns_of('customers', Kind.IDENTITY))} FROM customers"  # noqa: S608  # names of the register only
+    f"SELECT {', '.join(columns_of('customers', ColumnKind.IDENTITY))} FROM customers"  # noqa: S608  # names of the register only
     " WHERE company_id = :company_id AND customer_id = :customer_id"
 )
 _NAMES, _VALUES = _copied("customers")

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from journey_service.domain.events.event import EARLIEST, Event
 
 
-class Past(NamedTuple):
+class EventHistory(NamedTuple):
     """Whose past it is: the relationship's id, the customer's, and when the journey was opened.
 
     `came_back_at` is their first visit (UTC) at or after the instant up to which events are read, None without.
@@ -22,7 +22,7 @@ class Past(NamedTuple):
     came_back_at: datetime | None
 
 
-class Place(NamedTuple):
+class LedgerPosition(NamedTuple):
     """The place of an event in the order of relationships and, within each, of what happened first."""
 
     relationship_id: int
@@ -32,10 +32,10 @@ class Place(NamedTuple):
     event_id: str
 
 
-class Told(NamedTuple):
+class LedgerEvent(NamedTuple):
     """One event of the ledger and its place. What no rule reads (bookings, metadata) is left out."""
 
-    place: Place
+    place: LedgerPosition
     event: Event
 
 
@@ -60,14 +60,16 @@ _EVENTS: Final = text(
 )
 
 
-class Pasts:
+class EventHistories:
     """The pasts of one company's customers."""
 
     def __init__(self, connection: AsyncConnection, company_id: int) -> None:
         self._connection = connection
         self._company_id = company_id
 
-    async def page(self, after: int, *, limit: int, until: datetime, known_until: datetime) -> list[Past]:
+    async def page(
+        self, after: int, *, limit: int, until: datetime, known_until: datetime
+    ) -> list[EventHistory]:
         """The next customers beyond the relationship id `after`, in the order of those ids.
 
         A visit after `known_until` is not known yet.
@@ -82,11 +84,11 @@ class Pasts:
                 "known_until": known_until,
             },
         )
-        return [Past(*row) for row in rows]
+        return [EventHistory(*row) for row in rows]
 
     async def named(
         self, customer_ids: Sequence[int], *, until: datetime, known_until: datetime
-    ) -> list[Past]:
+    ) -> list[EventHistory]:
         """These customers, in the same order; those without a journey are left out."""
         rows = await self._connection.execute(
             _NAMED,
@@ -97,16 +99,16 @@ class Pasts:
                 "known_until": known_until,
             },
         )
-        return [Past(*row) for row in rows]
+        return [EventHistory(*row) for row in rows]
 
     async def events(
-        self, first: int, last: int, *, until: datetime, after: Place | None, limit: int
-    ) -> list[Told]:
+        self, first: int, last: int, *, until: datetime, after: LedgerPosition | None, limit: int
+    ) -> list[LedgerEvent]:
         """What happened before `until` to the relationships with ids from `first` to `last`, beyond `after`.
 
         By relationship and, within each, by (occurred_at, recorded_at, source, event_id).
         """
-        place = after or Place(first, EARLIEST, EARLIEST, "", "")
+        place = after or LedgerPosition(first, EARLIEST, EARLIEST, "", "")
         rows = await self._connection.execute(
             _EVENTS,
             {
@@ -118,8 +120,10 @@ class Pasts:
             },
         )
         return [
-            Told(
-                Place(row.relationship_id, row.occurred_at, row.recorded_at, row.source, row.event_id),
+            LedgerEvent(
+                LedgerPosition(
+                    row.relationship_id, row.occurred_at, row.recorded_at, row.source, row.event_id
+                ),
                 Event(
                     source=row.source,
                     event_id=row.event_id,

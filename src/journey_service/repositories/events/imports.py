@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.events.event import Event
 from journey_service.domain.events.parsing import IMPORT_SOURCE, Line
-from journey_service.domain.events.records import Import, LineFault, Terms
+from journey_service.domain.events.records import Import, ImportLineError, ImportOptions
 from journey_service.repositories.tables import import_errors, import_lines, imports
 
 _COLUMNS: Final = [
@@ -79,7 +79,7 @@ class Imports:
         self._connection = connection
         self._company_id = company_id
 
-    async def begin(self, terms: Terms, *, actor: str) -> int:
+    async def begin(self, terms: ImportOptions, *, actor: str) -> int:
         """Open an import whose lines are still being read; returns its id."""
         return int(
             (
@@ -103,7 +103,7 @@ class Imports:
         row = (await self._connection.execute(select(*_COLUMNS).where(*self._is(import_id)))).one_or_none()
         return None if row is None else _to_import(row)
 
-    async def find_unfinished(self, content: bytes, terms: Terms) -> Import | None:
+    async def find_unfinished(self, content: bytes, terms: ImportOptions) -> Import | None:
         """The import of the same content on the same terms that was read whole and not finished."""
         row = (
             await self._connection.execute(
@@ -148,7 +148,7 @@ class Imports:
             },
         )
 
-    async def note_faults(self, import_id: int, faults: Sequence[LineFault]) -> None:
+    async def note_faults(self, import_id: int, faults: Sequence[ImportLineError]) -> None:
         """Remember what was wrong with lines; the first 10,000 of an import are kept."""
         if not faults:
             return
@@ -305,7 +305,7 @@ class Imports:
         rows = await self._connection.execute(statement.order_by(imports.c.id.desc()).limit(limit))
         return [_to_import(row) for row in rows]
 
-    async def faults(self, import_id: int, *, after: tuple[int, str], limit: int) -> list[LineFault]:
+    async def faults(self, import_id: int, *, after: tuple[int, str], limit: int) -> list[ImportLineError]:
         """Faults by line, beyond `after`."""
         line, pointer = after
         rows = await self._connection.execute(
@@ -321,7 +321,7 @@ class Imports:
             .order_by(import_errors.c.line, import_errors.c.pointer)
             .limit(limit)
         )
-        return [LineFault(*row) for row in rows]
+        return [ImportLineError(*row) for row in rows]
 
     def _is(self, import_id: int) -> tuple[Any, Any]:
         return imports.c.company_id == self._company_id, imports.c.id == import_id

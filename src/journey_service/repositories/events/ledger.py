@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from journey_service.domain.events.event import Event
 
 
-class Known(NamedTuple):
+class StoredEvent(NamedTuple):
     """What is remembered of an event: whose it was, what it said, and which move it caused (if any)."""
 
     relationship_id: int
@@ -19,7 +19,7 @@ class Known(NamedTuple):
     transition_seq: int | None
 
 
-class Applied(NamedTuple):
+class AppliedEvent(NamedTuple):
     """An event to be written down: `stage` is the one held once it was decided, revenue is credited to it."""
 
     relationship_id: int
@@ -68,7 +68,7 @@ class Events:
         self._connection = connection
         self._company_id = company_id
 
-    async def known(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Known]:
+    async def known(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], StoredEvent]:
         """Which of the (source, id) were told before."""
         rows = await self._connection.execute(
             _KNOWN,
@@ -79,7 +79,7 @@ class Events:
             },
         )
         return {
-            (row.source, row.event_id): Known(row.relationship_id, row.content_hash, row.transition_seq)
+            (row.source, row.event_id): StoredEvent(row.relationship_id, row.content_hash, row.transition_seq)
             for row in rows
         }
 
@@ -101,7 +101,7 @@ class Events:
             for row in rows
         ]
 
-    async def append(self, applied: Sequence[Applied]) -> None:
+    async def append(self, applied: Sequence[AppliedEvent]) -> None:
         """Write events down, in the order of their keys.
 
         Loses the race (a unique key) if one of them was told by somebody else meanwhile.

@@ -10,12 +10,12 @@ from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.journeys.facts import Facts
-from journey_service.domain.journeys.relationship import FORGOTTEN, PinMemory, Relationship, SuppressedMove
+from journey_service.domain.journeys.relationship import NO_PIN_STATE, PinState, Relationship, SuppressedMove
 from journey_service.repositories.tables import customer_relationships
 
 
 @dataclass(slots=True)
-class Standing:
+class StoredRelationship:
     """A relationship as it is stored: the domain's value, and what is kept beside it.
 
     Scores are hundredths, as last written; `created_at` is when the journey opened.
@@ -33,7 +33,7 @@ class Standing:
     updated_at: datetime | None = None
 
 
-class Writing(NamedTuple):
+class RelationshipUpdate(NamedTuple):
     """A relationship to be written, with its scores in hundredths and its lifetime value in cents."""
 
     id: int
@@ -146,7 +146,7 @@ class Relationships:
 
     async def lock(
         self, customer_ids: Sequence[int], *, only_free: bool = False
-    ) -> tuple[dict[int, Standing], datetime | None]:
+    ) -> tuple[dict[int, StoredRelationship], datetime | None]:
         """Load customers by id, held until the transaction ends, and the instant the last was held at.
 
         Two transactions about one customer queue up here, so each decides on what the other committed; `only_free`
@@ -158,12 +158,12 @@ class Relationships:
                 {"company_id": self._company_id, "customer_ids": sorted(customer_ids)},
             )
         ).all()
-        standings = {row.customer_id: to_standing(row) for row in rows}
-        return standings, max((row.locked_at for row in rows), default=None)
+        relationships = {row.customer_id: to_standing(row) for row in rows}
+        return relationships, max((row.locked_at for row in rows), default=None)
 
     async def lock_due(
         self, now: datetime, *, limit: int, without: Sequence[int] = ()
-    ) -> dict[int, Standing]:
+    ) -> dict[int, StoredRelationship]:
         """Load the customers due longest, held until the transaction ends; those held by others are left."""
         rows = await self._connection.execute(
             _LOCK_DUE,
@@ -194,7 +194,7 @@ class Relationships:
         )
         return set(found.all())
 
-    async def find(self, customer_id: int) -> Standing | None:
+    async def find(self, customer_id: int) -> StoredRelationship | None:
         """One relationship, not held."""
         row = (
             await self._connection.execute(
@@ -216,7 +216,7 @@ class Relationships:
         """Ids for rows about to be written."""
         return list((await self._connection.scalars(_IDS, {"count": count})).all())
 
-    async def write(self, writings: Sequence[Writing]) -> None:
+    async def write(self, writings: Sequence[RelationshipUpdate]) -> None:
         """Write rows that this transaction holds, and new ones.
 
         Loses the race (a unique key) if somebody else created one of the new customers meanwhile.
@@ -239,7 +239,7 @@ class Relationships:
             .values(**values, updated_at=text("clock_timestamp()"))
         )
 
-    def _parameters(self, writing: Writing) -> dict[str, object]:
+    def _parameters(self, writing: RelationshipUpdate) -> dict[str, object]:
         relationship, facts = writing.relationship, writing.relationship.facts
         return {
             "company_id": self._company_id,
@@ -276,7 +276,7 @@ class Relationships:
         }
 
 
-def to_standing(row: Any) -> Standing:  # noqa: ANN401  # a row of COLUMNS
+def to_standing(row: Any) -> StoredRelationship:  # noqa: ANN401  # a row of COLUMNS
     """The domain's value from a row of COLUMNS."""
     relationship = Relationship(
         customer_id=row.customer_id,
@@ -305,7 +305,7 @@ def to_standing(row: Any) -> Standing:  # noqa: ANN401  # a row of COLUMNS
         next_evaluation_at=row.next_evaluation_at,
         map_version=row.map_version,
     )
-    return Standing(
+    return StoredRelationship(
         id=row.id,
         relationship=relationship,
         engagement=row.engagement,
@@ -319,8 +319,8 @@ def to_standing(row: Any) -> Standing:  # noqa: ANN401  # a row of COLUMNS
     )
 
 
-def _pin_memory_to_json(memory: PinMemory) -> str | None:
-    if memory == FORGOTTEN:
+def _pin_memory_to_json(memory: PinState) -> str | None:
+    if memory == NO_PIN_STATE:
         return None
     return orjson.dumps(
         {
@@ -334,11 +334,11 @@ def _pin_memory_to_json(memory: PinMemory) -> str | None:
     ).decode()
 
 
-def _pin_memory_from_json(raw: str | None) -> PinMemory:
+def _pin_memory_from_json(raw: str | None) -> PinState:
     if raw is None:
-        return FORGOTTEN
+        return NO_PIN_STATE
     value = orjson.loads(raw)
-    return PinMemory(
+    return PinState(
         held=frozenset((stage, trigger) for stage, trigger in value["held"]),
         completed=value["completed"],
         suppressed=tuple(

@@ -8,7 +8,7 @@ import orjson
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from journey_service.domain.journeys.records import Entry
+from journey_service.domain.journeys.records import TransitionRecord
 from journey_service.domain.journeys.relationship import (
     Cause,
     ConditionReason,
@@ -73,7 +73,7 @@ class Transitions:
         self._connection = connection
         self._company_id = company_id
 
-    async def append(self, rows: Sequence[tuple[int, Transition]]) -> dict[tuple[int, int], Entry]:
+    async def append(self, rows: Sequence[tuple[int, Transition]]) -> dict[tuple[int, int], TransitionRecord]:
         """Write moves, each with the id of its relationship; returns them by (relationship id, seq)."""
         if not rows:
             return {}
@@ -106,13 +106,13 @@ class Transitions:
         )
         by_key = {(id_, move.seq): move for id_, move in rows}
         return {
-            (row.relationship_id, row.seq): Entry(
+            (row.relationship_id, row.seq): TransitionRecord(
                 row.id, by_key[row.relationship_id, row.seq], row.recorded_at
             )
             for row in written
         }
 
-    async def some(self, keys: Sequence[tuple[int, int]]) -> dict[tuple[int, int], Entry]:
+    async def some(self, keys: Sequence[tuple[int, int]]) -> dict[tuple[int, int], TransitionRecord]:
         """Entries by (relationship id, seq)."""
         if not keys:
             return {}
@@ -126,7 +126,7 @@ class Transitions:
         )
         return {(row.relationship_id, row.seq): _to_entry(row) for row in rows}
 
-    async def page(self, relationship_id: int, *, before: int | None, limit: int) -> list[Entry]:
+    async def page(self, relationship_id: int, *, before: int | None, limit: int) -> list[TransitionRecord]:
         """Entries of one journey, newest first, with a seq below `before`."""
         rows = await self._connection.execute(
             _PAGE,
@@ -139,7 +139,7 @@ class Transitions:
         )
         return [_to_entry(row) for row in rows]
 
-    async def at(self, relationship_id: int, as_of: datetime) -> Entry | None:
+    async def at(self, relationship_id: int, as_of: datetime) -> TransitionRecord | None:
         """The last entry of one journey up to an instant, the instant included."""
         row = (
             await self._connection.execute(
@@ -148,7 +148,7 @@ class Transitions:
         ).one_or_none()
         return None if row is None else _to_entry(row)
 
-    async def by_cause(self, relationship_id: int, cause: Cause) -> Entry | None:
+    async def by_cause(self, relationship_id: int, cause: Cause) -> TransitionRecord | None:
         """The entry a cause has led to, if it has."""
         row = (
             await self._connection.execute(
@@ -164,7 +164,7 @@ class Transitions:
         return None if row is None else _to_entry(row)
 
 
-def _to_entry(row: Any) -> Entry:  # noqa: ANN401  # a row of _COLUMNS
+def _to_entry(row: Any) -> TransitionRecord:  # noqa: ANN401  # a row of _COLUMNS
     transition = Transition(
         seq=row.seq,
         from_stage=row.from_stage,
@@ -183,7 +183,7 @@ def _to_entry(row: Any) -> Entry:  # noqa: ANN401  # a row of _COLUMNS
         motion=Motion(row.motion),
         since=row.since,
     )
-    return Entry(row.id, transition, row.recorded_at)
+    return TransitionRecord(row.id, transition, row.recorded_at)
 
 
 def _reasons_to_json(reasons: Sequence[StageReason]) -> str | None:

@@ -78,7 +78,7 @@ class Quality:
         """Relationships of customers who are not there."""
         return await self._ask(_ORPHANS, limit=limit, after=after)
 
-    async def strays(self) -> list[Mapping[str, Any]]:
+    async def dangling_rows(self) -> list[Mapping[str, Any]]:
         """How many rows of which tables are of relationships that are not there."""
         rows = await self._connection.execute(_STRAYS, {"company_id": self._company_id})
         return [{"table": row.name, "rows": row.number} for row in rows]

@@ -9,7 +9,7 @@ from sqlalchemy import func, insert, literal_column, or_, select, text, update
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from journey_service.domain.operations.records import Job, Night
+from journey_service.domain.operations.records import Job, NightlyRun
 from journey_service.repositories.tables import jobs, scoring_runs
 
 _COLUMNS: Final = [
@@ -213,7 +213,7 @@ class Jobs:
                 },
             )
 
-    async def nights(self, *, limit: int) -> list[Night]:
+    async def nights(self, *, limit: int) -> list[NightlyRun]:
         """The latest nightly runs, newest first."""
         rows = await self._connection.execute(
             select(
@@ -230,7 +230,7 @@ class Jobs:
             .order_by(scoring_runs.c.local_date.desc())
             .limit(limit)
         )
-        return [Night(*row) for row in rows]
+        return [NightlyRun(*row) for row in rows]
 
     async def has_night(self, day: date) -> bool:
         """Whether the nightly run of a local day is written down."""

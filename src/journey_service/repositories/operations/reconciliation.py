@@ -87,19 +87,19 @@ _LASTS: Final = (
     "SELECT "  # noqa: S608
     + local_day("at")
     + " AS day, key, '' AS motion, count(*) AS number, 0 AS micros, 0 AS at_micros"
-    " FROM ({lasts}) last GROUP BY 1, 2"
+    " FROM ({last_occurrences}) last GROUP BY 1, 2"
 )
 _WAYS: Final = _SUMS.format(
     kind="way",
     ledger=_LASTS.format(
-        lasts="SELECT from_stage || '>' || to_stage AS key, max(transitioned_at) AS at FROM journey_transitions"
+        last_occurrences="SELECT from_stage || '>' || to_stage AS key, max(transitioned_at) AS at FROM journey_transitions"
         " WHERE company_id = :company_id AND from_stage IS NOT NULL GROUP BY relationship_id, 1"
     ),
 )
 _REACHED: Final = _SUMS.format(
     kind="reach",
     ledger=_LASTS.format(
-        lasts="SELECT w.key, max(transitioned_at) AS at FROM journey_transitions t"
+        last_occurrences="SELECT w.key, max(transitioned_at) AS at FROM journey_transitions t"
         " JOIN unnest(CAST(:entered AS text[]), CAST(:reached AS text[])) AS w(entered, key)"
         " ON w.entered = t.to_stage WHERE t.company_id = :company_id AND t.motion IN ('opening', 'entry')"
         " GROUP BY t.relationship_id, 1"
@@ -227,7 +227,7 @@ _QUESTIONS: Final[Mapping[str, TextClause]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Mismatches:
     """How many differences there are, and the first of them: each by the names of what was compared."""
 
     number: int
@@ -244,7 +244,7 @@ class Sizes:
     flows: int
 
 
-class Reconciling:
+class ReconciliationQueries:
     """The figures of one company, compared with each other."""
 
     def __init__(self, connection: AsyncConnection, company_id: int) -> None:
@@ -256,37 +256,37 @@ class Reconciling:
         row = (await self._connection.execute(_SIZES, {"company_id": self._company_id})).one()
         return Sizes(row.customers, row.transitions, row.openings, int(row.flows))
 
-    async def chains(self, *, limit: int) -> Answer:
+    async def chains(self, *, limit: int) -> Mismatches:
         """Moves that do not follow each other, and customers who do not stand where the last one led."""
         return await self._ask("chains", limit=limit)
 
-    async def stages(self, *, limit: int) -> Answer:
+    async def stages(self, *, limit: int) -> Mismatches:
         """Stages of which ledger, relationships and open visits do not tell the same number of customers."""
         return await self._ask("stages", limit=limit)
 
-    async def visits(self, *, limit: int) -> Answer:
+    async def visits(self, *, limit: int) -> Mismatches:
         """Moves that end a visit which nobody has begun."""
         return await self._ask("visits", limit=limit)
 
-    async def reached(self, *, zone: str, reached_by: Mapping[str, Sequence[str]], limit: int) -> Answer:
+    async def reached(self, *, zone: str, reached_by: Mapping[str, Sequence[str]], limit: int) -> Mismatches:
         """Days on which others were last to reach a stage by the sums than by the ledger."""
         pairs = [(entered, key) for entered, keys in reached_by.items() for key in keys]
         told = {"entered": [entered for entered, _ in pairs], "reached": [key for _, key in pairs]}
         return await self._ask("reached", limit=limit, **clock_of(zone), **told)
 
-    async def flows(self, *, zone: str, limit: int) -> Answer:
+    async def flows(self, *, zone: str, limit: int) -> Mismatches:
         """Days whose moves are others by the sums than by the ledger."""
         return await self._ask("flows", limit=limit, **clock_of(zone))
 
-    async def ways(self, *, zone: str, limit: int) -> Answer:
+    async def last_flows(self, *, zone: str, limit: int) -> Mismatches:
         """Days on which others were last to go a way by the sums than by the ledger."""
         return await self._ask("ways", limit=limit, **clock_of(zone))
 
-    async def totals(self, *, limit: int) -> Answer:
+    async def totals(self, *, limit: int) -> Mismatches:
         """Sums of all days that are not those of each day together."""
         return await self._ask("totals", limit=limit)
 
-    async def stays(self, *, zone: str, until: date, limit: int) -> Answer:
+    async def stays(self, *, zone: str, until: date, limit: int) -> Mismatches:
         """Histograms of visits that are not those of the ledger, up to a day."""
         return await self._ask("stays", limit=limit, **clock_of(zone), until=until)
 
@@ -298,7 +298,7 @@ class Reconciling:
         is_settled: bool,
         limit: int,
         after: int = -(2**63),
-    ) -> Answer:
+    ) -> Mismatches:
         """Customers whose facts are not the fold of their events; `is_settled` unless a policy is on its way."""
         return await self._ask(
             "facts",
@@ -309,14 +309,14 @@ class Reconciling:
             is_settled=is_settled,
         )
 
-    async def money(self, *, zone: str, limit: int) -> Answer:
+    async def money(self, *, zone: str, limit: int) -> Mismatches:
         """Days and stages whose revenue is another one by the sums than by the events."""
         return await self._ask("money", limit=limit, **clock_of(zone))
 
-    async def _ask(self, question: str, **told: object) -> Answer:
+    async def _ask(self, question: str, **told: object) -> Mismatches:
         rows = await self._connection.execute(_QUESTIONS[question], {"company_id": self._company_id, **told})
         found = [dict(row._mapping) for row in rows]
-        return Answer(
+        return Mismatches(
             found[0]["number"] if found else 0,
             [{name: value for name, value in row.items() if name != "number"} for row in found],
         )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.access.records import Audited, AuditWanted
 from journey_service.repositories.database import Database
-from journey_service.repositories.unit_of_work import Work
+from journey_service.repositories.unit_of_work import UnitOfWork
 
 
 async def list_audit(
@@ -13,15 +13,15 @@ async def list_audit(
 ) -> Sequence[Audited]:
     """Rows of the log that fit, newest first. Raises CompanyNotFoundError."""
 
-    async def unit(work: Work) -> Sequence[Audited]:
+    async def unit(uow: UnitOfWork) -> Sequence[Audited]:
         if company_id:
-            await work.companies.desk()
-        return await work.audit.page(wanted, before=before, limit=limit)
+            await uow.companies.context()
+        return await uow.audit.page(wanted, before=before, limit=limit)
 
     return await database.run(company_id, unit)
 
 
-async def note_presence(
+async def record_operator_access(
     database: Database, company_id: int, operation: str, *, by: Actor, customer_id: int | None = None
 ) -> None:
     """Write down that an operator is about to look at, or tell something to, a company that is not their own.
@@ -31,8 +31,8 @@ async def note_presence(
     if not by.is_operator:
         return
 
-    async def unit(work: Work) -> None:
-        await work.companies.desk()
-        await work.audit.record_presence(by, operation, customer_id)
+    async def unit(uow: UnitOfWork) -> None:
+        await uow.companies.context()
+        await uow.audit.record_operator_access(by, operation, customer_id)
 
     await database.run(company_id, unit)

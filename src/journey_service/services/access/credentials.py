@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from journey_service.domain.access.actors import EVERYTHING, OPERATE, ROLE_SCOPES, SCOPES, SELF, Actor, Role
 from journey_service.domain.access.errors import KeyNotFoundError, RotationUnderWayError
-from journey_service.domain.access.records import Act, StoredKey
+from journey_service.domain.access.records import AuditEntry, StoredKey
 from journey_service.domain.errors import (
-    Fault,
+    FieldError,
     ForbiddenError,
     InvalidInputError,
     UnauthenticatedError,
@@ -23,7 +23,7 @@ from journey_service.domain.errors import (
 )
 from journey_service.domain.events.event import MAX_ID
 from journey_service.repositories.database import Database
-from journey_service.repositories.unit_of_work import Work
+from journey_service.repositories.unit_of_work import UnitOfWork
 
 OPERATORS: Final = 0
 """The company under which operators' keys are kept."""
@@ -69,7 +69,7 @@ class Principal:
 
 
 @dataclass(frozen=True, slots=True)
-class KeyWish:
+class KeyRequest:
     """A key to be made. Without `scopes` it may do what its role may, in every later version too."""
 
     name: str
@@ -121,7 +121,7 @@ async def authenticate(database: Database, token: str, *, pepper: str) -> Princi
     if is_to_be_noted:
         # That a key is in use is good to know, and no reason to refuse it.
         with contextlib.suppress(UnavailableError):
-            await database.run(stored.company_id, lambda work: work.keys.note_use(key_id))
+            await database.run(stored.company_id, lambda uow: uow.keys.note_use(key_id))
     role = Role.OPERATOR if stored.company_id == OPERATORS else Role(stored.role)
     scopes = allowed(role, stored.scopes)
     return Principal(f"key:{key_id}", stored.company_id, role, scopes, key_id)
@@ -150,7 +150,7 @@ def principal_of(
 async def create_key(
     database: Database,
     company_id: int,
-    wish: KeyWish,
+    wish: KeyRequest,
     *,
     pepper: str,
     by: Actor,
@@ -164,12 +164,12 @@ async def create_key(
     if giver is not None and not giver.may_give(wish.allows):
         raise ForbiddenError("A key can be given nothing that its giver does not hold.")
 
-    async def unit(work: Work) -> NewKey:
+    async def unit(uow: UnitOfWork) -> NewKey:
         if company_id != OPERATORS:
-            await work.companies.desk()
-        if wish.expires_at is not None and wish.expires_at <= await work.keys.clock():
+            await uow.companies.context()
+        if wish.expires_at is not None and wish.expires_at <= await uow.keys.clock():
             raise InvalidInputError.at("/expires_at", "must lie in the future")
-        return await _make(work, await _bounded(work, wish, giver), "key.create", by, pepper)
+        return await _make(uow, await _bounded(uow, wish, giver), "key.create", by, pepper)
 
     return await database.run(company_id, unit)
 
@@ -189,24 +189,24 @@ async def rotate_key(
     Raises KeyNotFoundError, RotationUnderWayError while two of them are alive, ForbiddenError.
     """
 
-    async def unit(work: Work) -> NewKey:
+    async def unit(uow: UnitOfWork) -> NewKey:
         if company_id != OPERATORS:
-            await work.companies.desk()
-        old = await work.keys.find(key_id) if await work.keys.hold(key_id) else None
+            await uow.companies.context()
+        old = await uow.keys.find(key_id) if await uow.keys.lock(key_id) else None
         if old is None:
             raise KeyNotFoundError(key_id)
         if giver is not None and not giver.may_give(allowed(old.role, old.scopes)):
             raise ForbiddenError("A key can be given nothing that its giver does not hold.")
-        if await work.keys.successor(key_id) is not None or (
-            old.rotated_from is not None and await work.keys.hold(old.rotated_from)
+        if await uow.keys.successor(key_id) is not None or (
+            old.rotated_from is not None and await uow.keys.lock(old.rotated_from)
         ):
             raise RotationUnderWayError(key_id)
         # The successor of a key that ends lives as long as that one was to live.
         lifetime = None if old.expires_at is None else old.expires_at - old.created_at
-        expires_at = None if lifetime is None else await work.keys.clock() + lifetime
-        wish = KeyWish(old.name, old.scopes, Role(old.role), expires_at)
-        new = await _make(work, wish, "key.rotate", by, pepper, rotated_from=key_id)
-        await work.keys.end_in(key_id, overlap_seconds)
+        expires_at = None if lifetime is None else await uow.keys.clock() + lifetime
+        wish = KeyRequest(old.name, old.scopes, Role(old.role), expires_at)
+        new = await _make(uow, wish, "key.rotate", by, pepper, rotated_from=key_id)
+        await uow.keys.end_in(key_id, overlap_seconds)
         return new
 
     return await database.run(company_id, unit)
@@ -223,12 +223,14 @@ async def install_bootstrap_key(database: Database, token: str, *, pepper: str) 
         raise InvalidInputError.at("JOURNEY_BOOTSTRAP_KEY", "must look like jrn_<id>_<32 or more characters>")
     key_id, secret = match.groups()
 
-    async def unit(work: Work) -> None:
-        for other in await work.keys.page(after="", limit=_MANY):
+    async def unit(uow: UnitOfWork) -> None:
+        for other in await uow.keys.page(after="", limit=_MANY):
             is_former = other.name == _BOOTSTRAP and other.key_id != key_id
-            if is_former and await work.keys.revoke(other.key_id):
-                await work.audit.record(_BOOT, Act("key.revoke", target=f"key:{other.key_id}"))
-        await _install(work, key_id, secret, KeyWish(_BOOTSTRAP, [EVERYTHING], Role.OPERATOR), pepper, _BOOT)
+            if is_former and await uow.keys.revoke(other.key_id):
+                await uow.audit.record(_BOOT, AuditEntry("key.revoke", target=f"key:{other.key_id}"))
+        await _install(
+            uow, key_id, secret, KeyRequest(_BOOTSTRAP, [EVERYTHING], Role.OPERATOR), pepper, _BOOT
+        )
 
     await _check_free(database, OPERATORS, key_id)
     await database.run(OPERATORS, unit)
@@ -240,8 +242,8 @@ async def install_key(
     """Make a key under an id of its own; the one that stood there before ends. Returns the token."""
     secret = secrets.token_urlsafe(_SECRET_BYTES)
 
-    async def unit(work: Work) -> None:
-        await _install(work, key_id, secret, KeyWish(key_id, scopes, Role.ADMIN), pepper, by)
+    async def unit(uow: UnitOfWork) -> None:
+        await _install(uow, key_id, secret, KeyRequest(key_id, scopes, Role.ADMIN), pepper, by)
 
     await database.run(company_id, unit)
     return f"jrn_{key_id}_{secret}"
@@ -250,10 +252,10 @@ async def install_key(
 async def list_keys(database: Database, company_id: int, *, after: str, limit: int) -> Sequence[StoredKey]:
     """Keys of a company by id. Raises CompanyNotFoundError."""
 
-    async def unit(work: Work) -> Sequence[StoredKey]:
+    async def unit(uow: UnitOfWork) -> Sequence[StoredKey]:
         if company_id != OPERATORS:
-            await work.companies.desk()
-        return await work.keys.page(after=after, limit=limit)
+            await uow.companies.context()
+        return await uow.keys.page(after=after, limit=limit)
 
     return await database.run(company_id, unit)
 
@@ -261,10 +263,10 @@ async def list_keys(database: Database, company_id: int, *, after: str, limit: i
 async def revoke_key(database: Database, company_id: int, key_id: str, *, by: Actor) -> None:
     """End a key now, and every session opened with it. Raises KeyNotFoundError."""
 
-    async def unit(work: Work) -> None:
-        if not await work.keys.revoke(key_id):
+    async def unit(uow: UnitOfWork) -> None:
+        if not await uow.keys.revoke(key_id):
             raise KeyNotFoundError(key_id)
-        await work.audit.record(by, Act("key.revoke", target=f"key:{key_id}"))
+        await uow.audit.record(by, AuditEntry("key.revoke", target=f"key:{key_id}"))
 
     await database.run(company_id, unit)
 
@@ -274,21 +276,21 @@ _BOOTSTRAP: Final = "bootstrap"
 _MANY: Final = 1_000
 
 
-def _check(company_id: int, wish: KeyWish) -> None:
+def _check(company_id: int, wish: KeyRequest) -> None:
     faults = [
-        Fault(f"/scopes/{index}", f"{quoted(scope)} is not a scope; there are {', '.join(SCOPES)}")
+        FieldError(f"/scopes/{index}", f"{quoted(scope)} is not a scope; there are {', '.join(SCOPES)}")
         for index, scope in enumerate(wish.scopes)
         if scope not in SCOPES
     ]
     if wish.role is Role.OPERATOR and company_id != OPERATORS:
-        faults.append(Fault("/role", "is not a role within a company"))
+        faults.append(FieldError("/role", "is not a role within a company"))
     if faults:
         raise InvalidInputError(faults)
 
 
-async def _bounded(work: Work, wish: KeyWish, giver: Principal | None) -> KeyWish:
+async def _bounded(uow: UnitOfWork, wish: KeyRequest, giver: Principal | None) -> KeyRequest:
     """A key that ends makes none that outlives it."""
-    own = None if giver is None or giver.key_id is None else await work.keys.find(giver.key_id)
+    own = None if giver is None or giver.key_id is None else await uow.keys.find(giver.key_id)
     if own is None or own.expires_at is None:
         return wish
     ends = own.expires_at if wish.expires_at is None else min(wish.expires_at, own.expires_at)
@@ -296,10 +298,10 @@ async def _bounded(work: Work, wish: KeyWish, giver: Principal | None) -> KeyWis
 
 
 async def _make(
-    work: Work, wish: KeyWish, action: str, by: Actor, pepper: str, *, rotated_from: str | None = None
+    uow: UnitOfWork, wish: KeyRequest, action: str, by: Actor, pepper: str, *, rotated_from: str | None = None
 ) -> NewKey:
     key_id, secret = secrets.token_hex(8), secrets.token_urlsafe(_SECRET_BYTES)
-    await work.keys.put(
+    await uow.keys.put(
         key_id,
         name=wish.name,
         role=wish.role,
@@ -308,21 +310,23 @@ async def _make(
         expires_at=wish.expires_at,
         rotated_from=rotated_from,
     )
-    stored = await work.keys.find(key_id)
+    stored = await uow.keys.find(key_id)
     assert stored is not None  # noqa: S101  # it was just written
     detail = {"role": wish.role, "scopes": list(wish.scopes), "rotated_from": rotated_from}
-    await work.audit.record(by, Act(action, target=f"key:{key_id}", detail=detail))
+    await uow.audit.record(by, AuditEntry(action, target=f"key:{key_id}", detail=detail))
     return NewKey(stored, f"jrn_{key_id}_{secret}")
 
 
-async def _install(work: Work, key_id: str, secret: str, wish: KeyWish, pepper: str, by: Actor) -> None:
+async def _install(
+    uow: UnitOfWork, key_id: str, secret: str, wish: KeyRequest, pepper: str, by: Actor
+) -> None:
     """Put a key under an id of its own; one that stands there just so already is left alone, alive or revoked."""
     secret_hash = _hash(secret, pepper)
-    known = await work.keys.find(key_id)
+    known = await uow.keys.find(key_id)
     if known is not None and known.secret_hash == secret_hash:
         return
-    await work.keys.put(key_id, name=wish.name, role=wish.role, secret_hash=secret_hash, scopes=wish.scopes)
-    await work.audit.record(by, Act("key.install", target=f"key:{key_id}"))
+    await uow.keys.put(key_id, name=wish.name, role=wish.role, secret_hash=secret_hash, scopes=wish.scopes)
+    await uow.audit.record(by, AuditEntry("key.install", target=f"key:{key_id}"))
 
 
 async def _check_free(database: Database, company_id: int, key_id: str) -> None:

@@ -11,11 +11,11 @@ from hashlib import sha256
 from typing import Final
 
 from journey_service.domain.access.actors import ROLE_SCOPES, Actor, Role
-from journey_service.domain.access.records import Act
+from journey_service.domain.access.records import AuditEntry
 from journey_service.domain.companies.errors import CompanyNotFoundError
 from journey_service.domain.errors import UnauthenticatedError
 from journey_service.repositories.database import Database
-from journey_service.repositories.unit_of_work import Work
+from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.access.credentials import OPERATORS, Principal, allowed
 
 LONGEST_SECONDS: Final = 12 * 3600
@@ -43,8 +43,8 @@ class Opened:
 async def open_session(database: Database, principal: Principal, *, by: Actor) -> Opened:
     """Let somebody whose credential was checked go on with a cookie."""
 
-    async def unit(work: Work) -> Opened:
-        return await _open(work, principal, by)
+    async def unit(uow: UnitOfWork) -> Opened:
+        return await _open(uow, principal, by)
 
     return await database.run(principal.company_id, unit)
 
@@ -53,8 +53,8 @@ async def find_session(database: Database, token: str) -> Principal:
     """Who a session belongs to. Raises UnauthenticatedError, alike for every reason."""
     company_id = _company(token)
 
-    async def unit(work: Work) -> Principal | None:
-        found = await work.sessions.live(_hash(token), idle_seconds=IDLE_SECONDS, note_seconds=_NOTE_SECONDS)
+    async def unit(uow: UnitOfWork) -> Principal | None:
+        found = await uow.sessions.live(_hash(token), idle_seconds=IDLE_SECONDS, note_seconds=_NOTE_SECONDS)
         if found is None:
             return None
         scopes = allowed(found.role, found.scopes)
@@ -69,9 +69,9 @@ async def find_session(database: Database, token: str) -> Principal:
 async def end_session(database: Database, token: str, *, by: Actor) -> None:
     """Sign out. A session that has ended before stays so."""
 
-    async def unit(work: Work) -> None:
-        if await work.sessions.end(_hash(token)):
-            await work.audit.record(by, Act("session.end"))
+    async def unit(uow: UnitOfWork) -> None:
+        if await uow.sessions.end(_hash(token)):
+            await uow.audit.record(by, AuditEntry("session.end"))
 
     await database.run(_company(token), unit)
 
@@ -82,11 +82,11 @@ async def create_link(
     """Make a token that opens one session, in a role, within some minutes. Raises CompanyNotFoundError."""
     token = _new_token(company_id)
 
-    async def unit(work: Work) -> None:
+    async def unit(uow: UnitOfWork) -> None:
         if company_id != OPERATORS:
-            await work.companies.desk()
-        await work.sessions.put_link(_hash(token), actor=by.name, role=role, seconds=seconds)
-        await work.audit.record(by, Act("link.create", detail={"role": role}))
+            await uow.companies.context()
+        await uow.sessions.put_link(_hash(token), actor=by.name, role=role, seconds=seconds)
+        await uow.audit.record(by, AuditEntry("link.create", detail={"role": role}))
 
     await database.run(company_id, unit)
     return token
@@ -96,13 +96,13 @@ async def open_by_link(database: Database, token: str, *, by: Callable[[str], Ac
     """Open the session that a link stands for, and use the link up. Raises UnauthenticatedError."""
     company_id = _company(token)
 
-    async def unit(work: Work) -> Opened | None:
-        found = await work.sessions.use_link(_hash(token))
+    async def unit(uow: UnitOfWork) -> Opened | None:
+        found = await uow.sessions.use_link(_hash(token))
         if found is None:
             return None
         name, role = f"link:{found[0]}", Role(found[1])
         principal = Principal(name, company_id, role, ROLE_SCOPES[role])
-        return await _open(work, principal, by(name))
+        return await _open(uow, principal, by(name))
 
     opened = await database.run(company_id, unit)
     if opened is None:
@@ -110,15 +110,15 @@ async def open_by_link(database: Database, token: str, *, by: Callable[[str], Ac
     return opened
 
 
-async def _open(work: Work, principal: Principal, by: Actor) -> Opened:
+async def _open(uow: UnitOfWork, principal: Principal, by: Actor) -> Opened:
     if principal.company_id != OPERATORS:
         try:
-            await work.companies.desk()
+            await uow.companies.context()
         except CompanyNotFoundError:  # an identity provider may know companies that are not here
             raise UnauthenticatedError("The credential is not valid.") from None
     token = _new_token(principal.company_id)
-    await work.sessions.clear()
-    await work.sessions.open(
+    await uow.sessions.clear()
+    await uow.sessions.open(
         _hash(token),
         actor=principal.name,
         role=principal.role,
@@ -126,8 +126,8 @@ async def _open(work: Work, principal: Principal, by: Actor) -> Opened:
         key_id=principal.key_id,
         seconds=OPERATOR_SECONDS if principal.is_operator else LONGEST_SECONDS,
     )
-    await work.audit.record(
-        replace(by, name=principal.name), Act("session.open", detail={"role": principal.role})
+    await uow.audit.record(
+        replace(by, name=principal.name), AuditEntry("session.open", detail={"role": principal.role})
     )
     return Opened(token, principal)
 

@@ -4,32 +4,34 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.access.records import Act
+from journey_service.domain.access.records import AuditEntry
 from journey_service.domain.actions.errors import (
     ActionNotDeadError,
     ActionNotFoundError,
     EndpointDisabledError,
 )
-from journey_service.domain.actions.records import ActionsWanted, Attempt, Listed
+from journey_service.domain.actions.records import ActionsWanted, Attempt, DeliveryLogRow
 from journey_service.domain.actions.stage_actions import Step
 from journey_service.repositories.database import Database
-from journey_service.repositories.unit_of_work import Work
+from journey_service.repositories.unit_of_work import UnitOfWork
 
 
 @dataclass(frozen=True, slots=True)
 class ActionView:
     """An action and its attempts."""
 
-    action: Listed
+    action: DeliveryLogRow
     attempts: Sequence[Attempt]
 
 
-async def list_actions(database: Database, company_id: int, wanted: ActionsWanted) -> Sequence[Listed]:
+async def list_actions(
+    database: Database, company_id: int, wanted: ActionsWanted
+) -> Sequence[DeliveryLogRow]:
     """Actions, newest first."""
 
-    async def unit(work: Work) -> Sequence[Listed]:
-        await work.companies.desk()
-        return await work.deliveries.page(wanted)
+    async def unit(uow: UnitOfWork) -> Sequence[DeliveryLogRow]:
+        await uow.companies.context()
+        return await uow.deliveries.page(wanted)
 
     return await database.run(company_id, unit)
 
@@ -37,39 +39,39 @@ async def list_actions(database: Database, company_id: int, wanted: ActionsWante
 async def get_action(database: Database, company_id: int, action_id: str) -> ActionView:
     """One action with its attempts. Raises ActionNotFoundError."""
 
-    async def unit(work: Work) -> ActionView:
-        return ActionView(await find_action(work, action_id), await work.deliveries.attempts(action_id))
+    async def unit(uow: UnitOfWork) -> ActionView:
+        return ActionView(await find_action(uow, action_id), await uow.deliveries.attempts(action_id))
 
     return await database.run(company_id, unit)
 
 
-async def retry_action(database: Database, company_id: int, action_id: str, *, by: Actor) -> Listed:
+async def retry_action(database: Database, company_id: int, action_id: str, *, by: Actor) -> DeliveryLogRow:
     """Have a dead action tried again at once. Raises ActionNotFoundError, ActionNotDeadError, EndpointDisabledError."""
 
-    async def unit(work: Work) -> Listed:
-        found = await find_action(work, action_id)
+    async def unit(uow: UnitOfWork) -> DeliveryLogRow:
+        found = await find_action(uow, action_id)
         if found.endpoint_id is not None:
-            endpoint = await work.endpoints.find(found.endpoint_id)
+            endpoint = await uow.endpoints.find(found.endpoint_id)
             if endpoint is None or not endpoint.is_enabled:
                 raise EndpointDisabledError(found.endpoint_id)
-        if not await work.deliveries.retry(action_id):
+        if not await uow.deliveries.retry(action_id):
             raise ActionNotDeadError(action_id, found.state)
-        await work.audit.record(
-            by, Act("action.retry", customer_id=found.customer_id, target=f"action:{action_id}")
+        await uow.audit.record(
+            by, AuditEntry("action.retry", customer_id=found.customer_id, target=f"action:{action_id}")
         )
-        return await find_action(work, action_id)
+        return await find_action(uow, action_id)
 
     return await database.run(company_id, unit)
 
 
-def action_values(earlier: Listed) -> tuple[Step, str | None]:
+def action_values(earlier: DeliveryLogRow) -> tuple[Step, str | None]:
     """The action as the values that an audit entry and a template preview use."""
     return earlier.step, earlier.note
 
 
-async def find_action(work: Work, action_id: str) -> Listed:
+async def find_action(uow: UnitOfWork, action_id: str) -> DeliveryLogRow:
     """Returns one action of the company. Raises ActionNotFoundError."""
-    action = await work.deliveries.find(action_id)
+    action = await uow.deliveries.find(action_id)
     if action is None:
         raise ActionNotFoundError(action_id)
     return action

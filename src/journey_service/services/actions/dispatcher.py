@@ -30,23 +30,23 @@ from journey_service.domain.actions.stage_actions import Channel
 from journey_service.domain.errors import RacesLostError, UnavailableError
 from journey_service.repositories.actions.outbox import Outcome
 from journey_service.repositories.database import Database
-from journey_service.repositories.unit_of_work import Work
+from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.actions.outbound_messages import (
+    ClaimedBatch,
     Lease,
     Links,
-    Parcel,
-    Taken,
-    UnsealedError,
-    UnwrittenError,
-    take,
-    take_news,
+    OutboundMessage,
+    SecretDecryptionError,
+    TemplateRenderError,
+    claim_due,
+    claim_outbound_events,
 )
-from journey_service.services.batching import Together
+from journey_service.services.batching import Batcher
 from journey_service.services.jobs import new_token
 
 LEASE_SECONDS: Final = 60.0
 """For how long a worker that fell silent is waited for; longer than any call may last."""
-SHARE: Final = 10
+CONCURRENT_CALLS_PER_COMPANY: Final = 10
 """How many calls of a kind one worker has under way for one company at a time."""
 LONGEST_CALL_SECONDS: Final = 20.0
 _TURNS: Final = 32
@@ -55,9 +55,9 @@ _OURS: Final = (Channel.EMAIL, Channel.CALL, Channel.TASK, Channel.ASSIGNMENT)
 """What the service does itself, or by its mail server."""
 _THEIRS: Final = (Channel.SMS, Channel.OFFER, Channel.CRM)
 """What the company's own systems do."""
-MOST_CALLS: Final = _TURNS * SHARE * 2
+MOST_CALLS: Final = _TURNS * CONCURRENT_CALLS_PER_COMPANY * 2
 """How many calls to companies' systems one worker makes at a time: actions and news."""
-_SHARE_OF_ENDPOINT: Final = SHARE // 2
+_SHARE_OF_ENDPOINT: Final = CONCURRENT_CALLS_PER_COMPANY // 2
 """How many news are in hand for one endpoint at a time, so that a slow one leaves room for others."""
 _LOOK_SECONDS: Final = 1.0
 _TAKEN_AT_ONCE: Final = 50
@@ -65,13 +65,13 @@ _RENEWALS: Final = 3
 _GRACE_SECONDS: Final = 25.0
 _PUBLISHED_AT_ONCE: Final = 500
 
-_INNOCENT: Final = (UnwrittenError, UnsealedError)
+SENDER_SIDE_ERRORS: Final = (TemplateRenderError, SecretDecryptionError)
 """Failures that say nothing of whoever was to get it."""
 
 _LOGGER = logging.getLogger(__name__)
 
-_Take: TypeAlias = Callable[..., Awaitable[Taken]]
-_Ready: TypeAlias = Callable[[Work], Awaitable[list[str]]]
+_Take: TypeAlias = Callable[..., Awaitable[ClaimedBatch]]
+_Ready: TypeAlias = Callable[[UnitOfWork], Awaitable[list[str]]]
 
 
 def longest_call(lease_seconds: float) -> float:
@@ -80,28 +80,28 @@ def longest_call(lease_seconds: float) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Post:
+class MessageSenders:
     """The ways out of the house; without a mailer there is none for mails."""
 
     messenger: Messenger
     mailer: Mailer | None = None
     links: Links = field(default_factory=Links)
 
-    async def send(self, parcel: Parcel) -> Receipt:
+    async def send(self, outbound_message: OutboundMessage) -> Receipt:
         """Send a parcel. Raises DeliveryFailedError, DeliveryRefusedError."""
-        if parcel.channel is not Channel.EMAIL:
-            return await self.messenger.send(parcel.message())
+        if outbound_message.channel is not Channel.EMAIL:
+            return await self.messenger.send(outbound_message.message())
         if self.mailer is None:
             raise DeliveryFailedError("There is no mail server.")
-        return await self.mailer.send(parcel.letter())
+        return await self.mailer.send(outbound_message.email())
 
 
 @dataclass(slots=True)
-class Courier:
+class OutboxDispatcher:
     """Sees to the outboxes of all companies, a few companies beside each other, each with a share of its own."""
 
     database: Database
-    post: Post
+    senders: MessageSenders
     lease_seconds: float = LEASE_SECONDS
     grace_seconds: float = _GRACE_SECONDS
     on_ended: Callable[[], None] | None = None
@@ -111,7 +111,7 @@ class Courier:
     _count: int = 0
     is_stopping: bool = False
 
-    async def look(self) -> None:
+    async def poll(self) -> None:
         """See to every company of which something is ready, as far as there is room.
 
         Whoever had none for longest is first, and among these whoever has waited longest.
@@ -137,7 +137,7 @@ class Courier:
         """Look again and again until nothing is ready and nothing under way, or nothing more can be done."""
         is_moving = True
         while is_moving:
-            await self.look()
+            await self.poll()
             is_moving = any(await asyncio.gather(*self._lanes.values()))
 
     async def close(self) -> None:
@@ -168,28 +168,28 @@ class Courier:
         A failure is told, and ends this lane only. Returns whether anything was seen to.
         """
         has_moved = False
-        round_ = _Round(self, company_id, Lease(new_token(), self.lease_seconds))
+        lane_worker = _LaneWorker(self, company_id, Lease(new_token(), self.lease_seconds))
         try:
             try:
                 while not self.is_stopping:
-                    taken = Taken()
-                    if round_.has_room:
-                        taken = await self._take(
-                            company_id, round_.lease, partial(unit, **round_.told), ready
+                    claimed_batch = ClaimedBatch()
+                    if lane_worker.has_room:
+                        claimed_batch = await self._take(
+                            company_id, lane_worker.lease, partial(unit, **lane_worker.told), ready
                         )
-                        round_.begin(taken.parcels)
-                        has_moved = has_moved or not taken.is_empty
-                    if taken.is_empty and not round_.is_busy:
+                        lane_worker.begin(claimed_batch.outbound_messages)
+                        has_moved = has_moved or not claimed_batch.is_empty
+                    if claimed_batch.is_empty and not lane_worker.is_busy:
                         break
-                    if taken.is_empty or not round_.has_room:
-                        await round_.wait_for_one()
+                    if claimed_batch.is_empty or not lane_worker.has_room:
+                        await lane_worker.wait_for_one()
                     if self._is_full:
                         break
             except asyncio.CancelledError:
-                round_.abandon()
+                lane_worker.abandon()
                 raise
             finally:
-                await round_.close()
+                await lane_worker.close()
         except UnavailableError as error:
             _LOGGER.warning("deliveries of company %d wait: %s", company_id, error)
             return False
@@ -203,7 +203,7 @@ class Courier:
 
         What the service does itself, mails among it, does not wait for the company's systems, nor these for news.
         """
-        actions = partial(take, links=self.post.links, has_mailer=self.post.mailer is not None)
+        actions = partial(claim_due, links=self.senders.links, has_mailer=self.senders.mailer is not None)
         return (
             *(
                 (
@@ -212,14 +212,14 @@ class Courier:
                 )
                 for channels in (_OURS, _THEIRS)
             ),
-            (partial(take_news, share=_SHARE_OF_ENDPOINT), _ready_news),
+            (partial(claim_outbound_events, share=_SHARE_OF_ENDPOINT), _ready_news),
         )
 
-    async def _take(self, company_id: int, lease: Lease, unit: _Take, ready: _Ready) -> Taken:
+    async def _take(self, company_id: int, lease: Lease, unit: _Take, ready: _Ready) -> ClaimedBatch:
         """Take what is ready, together; where that fails, one by one, so that it costs the faulty ones only."""
 
-        async def taking(work: Work, only: str | None = None) -> Taken:
-            return await unit(work, lease=lease, only=only)
+        async def taking(uow: UnitOfWork, only: str | None = None) -> ClaimedBatch:
+            return await unit(uow, lease=lease, only=only)
 
         try:
             return await self.database.run(company_id, taking)
@@ -227,7 +227,7 @@ class Courier:
             if _concerns_everybody(error):
                 raise
             _LOGGER.exception("taking actions of company %d failed; they are taken one by one", company_id)
-        taken = Taken()
+        claimed_batch = ClaimedBatch()
         for id_ in await self.database.run(company_id, ready):
             try:
                 one = await self.database.run(company_id, partial(taking, only=id_))
@@ -235,21 +235,21 @@ class Courier:
                 if _concerns_everybody(error):
                     raise
                 await self._set_aside(company_id, id_, lease, error)
-                one = Taken(settled=1)
-            taken.parcels += one.parcels
-            taken.settled += one.settled
-        return taken
+                one = ClaimedBatch(settled=1)
+            claimed_batch.outbound_messages += one.outbound_messages
+            claimed_batch.settled += one.settled
+        return claimed_batch
 
     async def _set_aside(self, company_id: int, id_: str, lease: Lease, error: Exception) -> None:
         """An action that cannot even be looked at counts as one that failed: tried again, and dead in the end."""
 
-        async def unit(work: Work) -> None:
-            if not await work.outbox.claim([id_], lease.token, lease.seconds):
+        async def unit(uow: UnitOfWork) -> None:
+            if not await uow.outbox.claim([id_], lease.token, lease.seconds):
                 return
-            made = (await work.outbox.attempts_of([id_]))[id_]
-            now = (await work.companies.desk()).now
+            made = (await uow.outbox.attempts_of([id_]))[id_]
+            now = (await uow.companies.context()).now
             told = DeliveryFailedError(f"It cannot be decided: {type(error).__name__}")
-            await work.outbox.finish(lease.token, {id_: failed(made, now, told)})
+            await uow.outbox.finish(lease.token, {id_: failed(made, now, told)})
 
         _LOGGER.error("action %s of company %d cannot be decided: %r", id_, company_id, error)
         await self.database.run(company_id, unit)
@@ -262,32 +262,32 @@ Result: TypeAlias = Receipt | DeliveryFailedError | DeliveryRefusedError
 class _Sent:
     """A call that has ended: what it was about, how it came out, and how long it took."""
 
-    parcel: Parcel
+    outbound_message: OutboundMessage
     result: Result
     seconds: float
 
 
 @dataclass(slots=True)
-class _Round:
+class _LaneWorker:
     """What one company has had taken of some kinds: sent a few beside each other, the leases kept meanwhile.
 
     Calls that begin, or end, at the same time are written down together.
     """
 
-    courier: Courier
+    dispatcher: OutboxDispatcher
     company_id: int
     lease: Lease
     _held: set[str] = field(default_factory=set)
-    _room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(SHARE))
+    _room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CONCURRENT_CALLS_PER_COMPANY))
     _calls: set[asyncio.Task[None]] = field(default_factory=set)
     _begun: int = 0
     _news: Counter[int] = field(default_factory=Counter)
     _renewing: asyncio.Task[None] | None = None
-    _keeping: Together[str, bool] = field(init=False)
-    _ending: Together[_Sent, None] = field(init=False)
+    _keeping: Batcher[str, bool] = field(init=False)
+    _ending: Batcher[_Sent, None] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._keeping, self._ending = Together(self._keep), Together(self._end)
+        self._keeping, self._ending = Batcher(self._keep), Batcher(self._end)
 
     @property
     def is_busy(self) -> bool:
@@ -297,7 +297,7 @@ class _Round:
     @property
     def has_room(self) -> bool:
         """Whether more may be taken: not with as much in hand as can be sent at a time."""
-        return len(self._calls) - self._begun < SHARE
+        return len(self._calls) - self._begun < CONCURRENT_CALLS_PER_COMPANY
 
     @property
     def told(self) -> Mapping[str, Collection[int]]:
@@ -305,13 +305,15 @@ class _Round:
         busy = [id_ for id_, number in self._news.items() if number >= _SHARE_OF_ENDPOINT]
         return {"without": busy} if self._news else {}
 
-    def begin(self, parcels: Sequence[Parcel]) -> None:
+    def begin(self, outbound_messages: Sequence[OutboundMessage]) -> None:
         """Send these, as far as there is room, and then one after the other."""
-        self._held |= {parcel.id for parcel in parcels}
-        told_of = [_endpoint_of(parcel) for parcel in parcels]
+        self._held |= {outbound_message.id for outbound_message in outbound_messages}
+        told_of = [_endpoint_of(outbound_message) for outbound_message in outbound_messages]
         self._news.update(id_ for id_ in told_of if id_ is not None)
-        self._calls |= {asyncio.create_task(self._see_to(parcel)) for parcel in parcels}
-        if parcels and self._renewing is None:
+        self._calls |= {
+            asyncio.create_task(self._see_to(outbound_message)) for outbound_message in outbound_messages
+        }
+        if outbound_messages and self._renewing is None:
             self._renewing = asyncio.create_task(self._keep_all())
 
     async def wait_for_one(self) -> None:
@@ -351,72 +353,72 @@ class _Round:
             with suppress(UnavailableError):
                 await self._keep(sorted(self._held))
 
-    async def _see_to(self, parcel: Parcel) -> None:
+    async def _see_to(self, outbound_message: OutboundMessage) -> None:
         try:
             async with self._room:
-                await self._call(parcel)
+                await self._call(outbound_message)
         finally:
-            endpoint_id = _endpoint_of(parcel)
+            endpoint_id = _endpoint_of(outbound_message)
             if endpoint_id is not None:
                 self._news[endpoint_id] -= 1
 
-    async def _call(self, parcel: Parcel) -> None:
-        if self.courier.is_stopping:
+    async def _call(self, outbound_message: OutboundMessage) -> None:
+        if self.dispatcher.is_stopping:
             return  # given back in the end
         self._begun += 1
         try:
-            if not await self._keeping.ask(parcel.id):
-                self._held.discard(parcel.id)
+            if not await self._keeping.submit(outbound_message.id):
+                self._held.discard(outbound_message.id)
                 return  # somebody else's by now
             began = time.monotonic()
-            result = await self._send(parcel)
-            await self._ending.ask(_Sent(parcel, result, time.monotonic() - began))
-            self._held.discard(parcel.id)
+            result = await self._send(outbound_message)
+            await self._ending.submit(_Sent(outbound_message, result, time.monotonic() - began))
+            self._held.discard(outbound_message.id)
         finally:
             self._begun -= 1
 
-    async def _send(self, parcel: Parcel) -> Result:
+    async def _send(self, outbound_message: OutboundMessage) -> Result:
         try:
-            return await self.courier.post.send(parcel)
+            return await self.dispatcher.senders.send(outbound_message)
         except (DeliveryFailedError, DeliveryRefusedError) as error:
             return error
         except Exception as error:
-            _LOGGER.exception("sending action %s of company %d failed", parcel.id, self.company_id)
+            _LOGGER.exception("sending action %s of company %d failed", outbound_message.id, self.company_id)
             return DeliveryFailedError(f"It cannot be sent: {type(error).__name__}")
 
     async def _keep(self, ids: Sequence[str]) -> Sequence[bool]:
         """Renew leases; whether each is still held."""
 
-        async def unit(work: Work) -> set[str]:
-            return await work.outbox.renew(ids, self.lease.token, self.lease.seconds)
+        async def unit(uow: UnitOfWork) -> set[str]:
+            return await uow.outbox.renew(ids, self.lease.token, self.lease.seconds)
 
-        held = await self.courier.database.run(self.company_id, unit)
+        held = await self.dispatcher.database.run(self.company_id, unit)
         return [id_ in held for id_ in ids]
 
     async def _end(self, sent: Sequence[_Sent]) -> Sequence[None]:
         """Write down what came of calls, and what that says about the endpoints."""
 
-        async def unit(work: Work) -> None:
-            now = (await work.companies.desk()).now
-            outcomes = {each.parcel.id: _outcome(each, now) for each in sent}
-            ours = await work.outbox.finish(self.lease.token, outcomes)
-            await _note(work, [each for each in sent if each.parcel.id in ours])
+        async def unit(uow: UnitOfWork) -> None:
+            now = (await uow.companies.context()).now
+            outcomes = {each.outbound_message.id: _outcome(each, now) for each in sent}
+            ours = await uow.outbox.finish(self.lease.token, outcomes)
+            await _note(uow, [each for each in sent if each.outbound_message.id in ours])
 
-        await self.courier.database.run(self.company_id, unit)
+        await self.dispatcher.database.run(self.company_id, unit)
         return [None] * len(sent)
 
     async def _give_back(self) -> None:
-        async def unit(work: Work) -> None:
-            await work.outbox.release(sorted(self._held), self.lease.token)
+        async def unit(uow: UnitOfWork) -> None:
+            await uow.outbox.release(sorted(self._held), self.lease.token)
 
         with suppress(UnavailableError):  # then the leases have to run out
-            await self.courier.database.run(self.company_id, unit)
+            await self.dispatcher.database.run(self.company_id, unit)
 
 
-def _endpoint_of(parcel: Parcel) -> int | None:
+def _endpoint_of(outbound_message: OutboundMessage) -> int | None:
     """The endpoint that news are for; actions have a lane of their own."""
-    is_news = parcel.channel is Channel.WEBHOOK and parcel.endpoint is not None
-    return parcel.endpoint.id if is_news and parcel.endpoint is not None else None
+    is_news = outbound_message.channel is Channel.WEBHOOK and outbound_message.endpoint is not None
+    return outbound_message.endpoint.id if is_news and outbound_message.endpoint is not None else None
 
 
 def _concerns_everybody(error: Exception) -> bool:
@@ -424,13 +426,13 @@ def _concerns_everybody(error: Exception) -> bool:
     return isinstance(error, UnavailableError) and not isinstance(error, RacesLostError)
 
 
-async def _ready_actions(work: Work, channels: Sequence[Channel]) -> list[str]:
-    found = await work.outbox.candidates(channels, limit=_TAKEN_AT_ONCE)
+async def _ready_actions(uow: UnitOfWork, channels: Sequence[Channel]) -> list[str]:
+    found = await uow.outbox.candidates(channels, limit=_TAKEN_AT_ONCE)
     return [candidate.id for candidate in found]
 
 
-async def _ready_news(work: Work) -> list[str]:
-    return await work.outbox.ready_news(limit=_TAKEN_AT_ONCE)
+async def _ready_news(uow: UnitOfWork) -> list[str]:
+    return await uow.outbox.ready_news(limit=_TAKEN_AT_ONCE)
 
 
 def _outcome(sent: _Sent, now: datetime) -> Outcome:
@@ -439,7 +441,7 @@ def _outcome(sent: _Sent, now: datetime) -> Outcome:
         return Outcome("done", now, sent.seconds, result.answer, result.status)
     if isinstance(result, DeliveryRefusedError):
         return Outcome("dead", now, sent.seconds, result.reason, result.status, is_refused=True)
-    return failed(sent.parcel.attempts, now, result, sent.seconds)
+    return failed(sent.outbound_message.attempts, now, result, sent.seconds)
 
 
 def failed(made: int, now: datetime, error: DeliveryFailedError, seconds: float = 0.0) -> Outcome:
@@ -450,27 +452,27 @@ def failed(made: int, now: datetime, error: DeliveryFailedError, seconds: float 
     return Outcome("pending", now, seconds, error.reason, error.status, pause)
 
 
-async def _note(work: Work, sent: Sequence[_Sent]) -> None:
+async def _note(uow: UnitOfWork, sent: Sequence[_Sent]) -> None:
     """What calls say about the endpoints they went to: one that takes nothing more is told nothing more."""
     by_endpoint: dict[int, list[Result]] = {}
     for each in sent:
-        if each.parcel.endpoint is not None and not isinstance(each.result, _INNOCENT):
-            by_endpoint.setdefault(each.parcel.endpoint.id, []).append(each.result)
+        if each.outbound_message.endpoint is not None and not isinstance(each.result, SENDER_SIDE_ERRORS):
+            by_endpoint.setdefault(each.outbound_message.endpoint.id, []).append(each.result)
     for endpoint_id, results in sorted(by_endpoint.items()):
         is_gone = any(isinstance(each, DeliveryRefusedError) and each.is_gone for each in results)
         if any(isinstance(each, Receipt) for each in results) and not is_gone:
-            await work.endpoints.note_success(endpoint_id)
-        elif not await work.endpoints.note_failure(endpoint_id, days=FAILING_DAYS, is_gone=is_gone):
-            await work.outbox.cancel_of_endpoint(endpoint_id)
+            await uow.endpoints.note_success(endpoint_id)
+        elif not await uow.endpoints.note_failure(endpoint_id, days=FAILING_DAYS, is_gone=is_gone):
+            await uow.outbox.cancel_of_endpoint(endpoint_id)
 
 
 async def publish(database: Database, company_id: int) -> int:
     """Put the news of a company in order, and have them delivered to its endpoints; returns how many there were."""
 
-    async def unit(work: Work) -> int:
-        desk = await work.companies.desk()
-        delivers = desk.company.clock_at is None or desk.company.delivers
-        return await work.news.publish(limit=_PUBLISHED_AT_ONCE, now=desk.now, delivers=delivers)
+    async def unit(uow: UnitOfWork) -> int:
+        context = await uow.companies.context()
+        delivers = context.company.clock_at is None or context.company.delivers
+        return await uow.outbound_events.publish(limit=_PUBLISHED_AT_ONCE, now=context.now, delivers=delivers)
 
     published = 0
     while some := await database.run(company_id, unit):

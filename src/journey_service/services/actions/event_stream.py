@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from journey_service.domain.actions.records import Item
+from journey_service.domain.actions.records import OutboundEventRecord
 from journey_service.domain.errors import UnavailableError
 from journey_service.repositories.database import Database
-from journey_service.repositories.unit_of_work import Work
+from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.actions.dispatcher import publish
 
 LOOK_SECONDS: Final = 1.0
@@ -39,7 +39,7 @@ class _Watch:
 
 
 @dataclass(slots=True)
-class Feed:
+class EventStream:
     """The news of the companies that somebody watches through this process."""
 
     database: Database
@@ -51,13 +51,13 @@ class Feed:
     async def head(self, company_id: int) -> int:
         """The position of the latest news. Raises CompanyNotFoundError."""
 
-        async def unit(work: Work) -> int:
-            await work.companies.desk()
-            return await work.news.head()
+        async def unit(uow: UnitOfWork) -> int:
+            await uow.companies.context()
+            return await uow.outbound_events.head()
 
         return await self.database.run(company_id, unit)
 
-    async def follow(self, company_id: int, after: int) -> AsyncGenerator[list[Item], None]:
+    async def follow(self, company_id: int, after: int) -> AsyncGenerator[list[OutboundEventRecord], None]:
         """News beyond a position, page by page; an empty page says that there are none for now.
 
         It ends by itself after `longest_seconds`, and when the feed is closed.
@@ -114,11 +114,11 @@ class Feed:
                 watch.looking.cancel()
             self._watched.pop(company_id, None)
 
-    async def _read(self, company_id: int, position: int) -> tuple[int, list[Item]]:
+    async def _read(self, company_id: int, position: int) -> tuple[int, list[OutboundEventRecord]]:
         """How far news go, and the next ones: there is nothing more up to there if these are none."""
 
-        async def unit(work: Work) -> tuple[int, list[Item]]:
-            return await work.news.head(), await work.news.after(position, limit=PAGE)
+        async def unit(uow: UnitOfWork) -> tuple[int, list[OutboundEventRecord]]:
+            return await uow.outbound_events.head(), await uow.outbound_events.after(position, limit=PAGE)
 
         return await self.database.run(company_id, unit)
 
@@ -141,5 +141,5 @@ class Feed:
             await asyncio.sleep(self.look_seconds)
 
 
-async def _state(work: Work) -> tuple[int, bool]:
-    return await work.news.head(), await work.news.has_unpublished()
+async def _state(uow: UnitOfWork) -> tuple[int, bool]:
+    return await uow.outbound_events.head(), await uow.outbound_events.has_unpublished()

@@ -3,83 +3,85 @@
 from datetime import datetime
 
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.access.records import Act
-from journey_service.domain.actions.action import Action, Wish
-from journey_service.domain.actions.action_plan import Agenda, Verdict, by_hand
-from journey_service.domain.actions.company_context import Desk
-from journey_service.domain.actions.records import Listed
+from journey_service.domain.access.records import AuditEntry
+from journey_service.domain.actions.action import Action, ManualActionRequest
+from journey_service.domain.actions.action_plan import ActionPlan, DueDecision, manual_action
+from journey_service.domain.actions.company_context import CompanyContext
+from journey_service.domain.actions.records import DeliveryLogRow
 from journey_service.domain.actions.stage_actions import Channel, Step
 from journey_service.domain.customers.errors import CustomerNotFoundError
 from journey_service.domain.errors import IdempotencyKeyReusedError, InvalidInputError, quoted
 from journey_service.repositories.database import Database
-from journey_service.repositories.unit_of_work import Work
+from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.actions.delivery_log import action_values, find_action
 from journey_service.services.actions.templates import wordings
-from journey_service.services.journeys import action_planning as agendas
+from journey_service.services.journeys import action_planning as action_plans
 from journey_service.services.journeys.transaction import load, write
 
 
-async def ask(database: Database, company_id: int, customer_id: int, wish: Wish, *, by: Actor) -> Listed:
+async def request_action(
+    database: Database, company_id: int, customer_id: int, wish: ManualActionRequest, *, by: Actor
+) -> DeliveryLogRow:
     """Do something about a customer because a person asks for it: the same consents, the same cap, the same log.
 
     A call is a task at once; a mail or an offer goes out as soon as may be. What may not be done is written down as
     cancelled, with the reason. Raises CustomerNotFoundError, InvalidInputError, IdempotencyKeyReusedError.
     """
 
-    async def unit(work: Work) -> Listed:
-        docket = await load(work, [customer_id])
-        journey = docket.find(customer_id)
+    async def unit(uow: UnitOfWork) -> DeliveryLogRow:
+        transaction = await load(uow, [customer_id])
+        journey = transaction.find(customer_id)
         if journey is None:
             raise CustomerNotFoundError(customer_id)
-        relationship_id = docket.standings[customer_id].id
+        relationship_id = transaction.relationships[customer_id].id
         if wish.request_key is not None:
-            earlier = await work.deliveries.of_request(relationship_id, wish.request_key)
+            earlier = await uow.deliveries.of_request(relationship_id, wish.request_key)
             if earlier is not None:
-                if action_values(earlier) != _asked(wish, docket.now):
+                if action_values(earlier) != _asked(wish, transaction.now):
                     raise IdempotencyKeyReusedError
-                await work.audit.record_presence(by, "post_action", customer_id)
+                await uow.audit.record_operator_access(by, "post_action", customer_id)
                 return earlier
-        await _check_template(work, wish)
-        journey.bring_to(docket.now)
-        await write(work, docket)
-        held = await agendas.load(
-            work, docket.desk, {relationship_id: journey.relationship.version}, now=docket.now
+        await _check_template(uow, wish)
+        journey.advance_to(transaction.now)
+        await write(uow, transaction)
+        held = await action_plans.load(
+            uow, transaction.context, {relationship_id: journey.relationship.version}, now=transaction.now
         )
-        action = by_hand(wish, docket.now, stage=journey.relationship.current_stage, actor=by.name)
-        _judge(held.by_id[relationship_id], action, docket.desk)
-        await held.save(work)
+        action = manual_action(wish, transaction.now, stage=journey.relationship.current_stage, actor=by.name)
+        _judge(held.by_id[relationship_id], action, transaction.context)
+        await held.save(uow)
         detail = {"channel": wish.channel.value, "state": action.state.value}
-        await work.audit.record(
-            by, Act("action.ask", customer_id=customer_id, target=f"action:{action.id}", detail=detail)
+        await uow.audit.record(
+            by, AuditEntry("action.ask", customer_id=customer_id, target=f"action:{action.id}", detail=detail)
         )
-        return await find_action(work, str(action.id))
+        return await find_action(uow, str(action.id))
 
     return await database.run(company_id, unit)
 
 
-def _judge(agenda: Agenda, action: Action, desk: Desk) -> None:
+def _judge(action_plan: ActionPlan, action: Action, context: CompanyContext) -> None:
     """Decide at once what can be decided: whoever asks is told."""
-    agenda.ask(action)
-    if agenda.judge(action, action.due_at) is not Verdict.GO:
+    action_plan.request(action)
+    if action_plan.decide_due(action, action.due_at) is not DueDecision.GO:
         return
     if action.step.channel is Channel.CALL:
-        agenda.work_off(action, action.due_at)
-    elif desk.company.delivers:
+        action_plan.complete_internally(action, action.due_at)
+    elif context.company.delivers:
         action.is_cleared = True
-    elif agendas.is_simulated(desk):
-        agenda.conclude(action, action.due_at)
+    elif action_plans.is_simulated(context):
+        action_plan.conclude(action, action.due_at)
 
 
-async def _check_template(work: Work, wish: Wish) -> None:
+async def _check_template(uow: UnitOfWork, wish: ManualActionRequest) -> None:
     key = wish.template
     if key is None:
         return
-    known = await wordings(work, [key])
+    known = await wordings(uow, [key])
     if not any(template.channel is wish.channel for template in known[key]):
         raise InvalidInputError.at("/template", f"{quoted(key)} is no template of this channel")
 
 
-def _asked(wish: Wish, now: datetime) -> tuple[Step, str | None]:
+def _asked(wish: ManualActionRequest, now: datetime) -> tuple[Step, str | None]:
     """What tells a request from another one under the same key."""
-    action = by_hand(wish, now, stage="", actor="")
+    action = manual_action(wish, now, stage="", actor="")
     return action.step, action.note

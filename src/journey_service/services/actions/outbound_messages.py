@@ -14,20 +14,20 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from journey_service.domain.actions.action import Action, Reason, State
-from journey_service.domain.actions.action_plan import Agenda, Verdict
-from journey_service.domain.actions.company_context import Desk
-from journey_service.domain.actions.delivery import DeliveryFailedError, DeliveryRefusedError, Letter, Message
-from journey_service.domain.actions.records import Endpoint, Item
-from journey_service.domain.actions.stage_actions import WORKED_OFF, Channel
+from journey_service.domain.actions.action_plan import ActionPlan, DueDecision
+from journey_service.domain.actions.company_context import CompanyContext
+from journey_service.domain.actions.delivery import DeliveryFailedError, DeliveryRefusedError, Email, Message
+from journey_service.domain.actions.records import Endpoint, OutboundEventRecord
+from journey_service.domain.actions.stage_actions import HUMAN_TASK_CHANNELS, Channel
 from journey_service.domain.actions.templates import Template, chosen
 from journey_service.domain.calendar import local_day
 from journey_service.domain.errors import InvalidInputError, UnavailableError
 from journey_service.repositories.customers.profiles import Profile
-from journey_service.repositories.unit_of_work import Work
+from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.actions.template_rendering import Rendered, render
 from journey_service.services.actions.templates import wordings
 from journey_service.services.journeys.action_planning import load as load_agendas
-from journey_service.services.journeys.transaction import Docket, load, write
+from journey_service.services.journeys.transaction import JourneyTransaction, load, write
 
 MESSAGE_TYPES: Final[Mapping[Channel, str]] = {
     Channel.SMS: "action.sms",
@@ -35,7 +35,7 @@ MESSAGE_TYPES: Final[Mapping[Channel, str]] = {
     Channel.CRM: "action.crm_update",
 }
 """Under which type an action is told to the company's own system."""
-_WITHIN: Final = (Channel.ASSIGNMENT, *WORKED_OFF)
+_WITHIN: Final = (Channel.ASSIGNMENT, *HUMAN_TASK_CHANNELS)
 _LANGUAGE: Final = "en"
 
 
@@ -50,20 +50,20 @@ class Links:
         return None if self.base is None else f"{self.base}/api/v1/unsubscribe/{token}"
 
 
-class UnwrittenError(DeliveryRefusedError):
+class TemplateRenderError(DeliveryRefusedError):
     """What is to be sent cannot be written, which says nothing of whoever was to get it."""
 
 
-class UnreadableError(Exception):
+class ActionDecodeError(Exception):
     """Actions are kept in a way that this version does not understand."""
 
 
-class UnsealedError(DeliveryFailedError):
+class SecretDecryptionError(DeliveryFailedError):
     """A secret was sealed with another key than the service has now; with the right one another try does better."""
 
 
 @dataclass(slots=True)
-class Parcel:
+class OutboundMessage:
     """An action claimed, with all it takes to send it. `attempts` were made before."""
 
     id: str
@@ -75,14 +75,14 @@ class Parcel:
     profile: Profile | None = None
     template: Template | None = None
     values: Mapping[str, Any] = field(default_factory=dict)
-    news: Item | None = None
+    outbound_events: OutboundEventRecord | None = None
 
-    def letter(self) -> Letter:
+    def email(self) -> Email:
         """The mail to be sent. Raises DeliveryRefusedError."""
         rendered = self._rendered()
         assert self.profile is not None  # noqa: S101  # every customer has one
         url = self.values.get("unsubscribe_url")
-        return Letter(
+        return Email(
             key=self.id,
             to=(self.profile.email or "").strip(),
             subject=rendered.subject or "",
@@ -98,8 +98,8 @@ class Parcel:
         """The message to be signed and sent. Raises DeliveryRefusedError, DeliveryFailedError."""
         assert self.endpoint is not None  # noqa: S101  # without one it is not claimed
         if not self.secrets:
-            raise UnsealedError("The endpoint's secret cannot be opened: see JOURNEY_VAULT_KEY.")
-        body = self._told() if self.news is None else self.news.told
+            raise SecretDecryptionError("The endpoint's secret cannot be opened: see JOURNEY_VAULT_KEY.")
+        body = self._told() if self.outbound_events is None else self.outbound_events.told
         return Message(self.id, self.endpoint.url, orjson.dumps(body), self.secrets)
 
     def _told(self) -> dict[str, Any]:
@@ -129,24 +129,24 @@ class Parcel:
     def _rendered(self) -> Rendered:
         if self.template is None:
             key = None if self.action is None else self.action.step.template
-            raise UnwrittenError(f"There is no template {key!r}.")
+            raise TemplateRenderError(f"There is no template {key!r}.")
         try:
             return render(self.template, self.values)
         except InvalidInputError as error:
-            raise UnwrittenError(f"The template cannot be rendered: {error}") from error
+            raise TemplateRenderError(f"The template cannot be rendered: {error}") from error
 
 
 @dataclass(slots=True)
-class Taken:
+class ClaimedBatch:
     """What one look into the outbox has brought: what is to be sent, and how many actions were seen to here."""
 
-    parcels: list[Parcel] = field(default_factory=list)
+    outbound_messages: list[OutboundMessage] = field(default_factory=list)
     settled: int = 0
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing was ready, or whatever was is in other hands."""
-        return not self.parcels and not self.settled
+        return not self.outbound_messages and not self.settled
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +157,8 @@ class Lease:
     seconds: float
 
 
-async def take(
-    work: Work,
+async def claim_due(
+    uow: UnitOfWork,
     lease: Lease,
     *,
     channels: Sequence[Channel],
@@ -166,59 +166,61 @@ async def take(
     links: Links,
     has_mailer: bool,
     only: str | None = None,
-) -> Taken:
+) -> ClaimedBatch:
     """Take customers' actions that are ready; those that need nobody outside are done at once."""
-    candidates = await work.outbox.candidates(channels, limit=limit)
+    candidates = await uow.outbox.candidates(channels, limit=limit)
     if only is not None:
         candidates = [each for each in candidates if each.id == only]
     if not candidates:
-        return Taken()
-    docket = await load(work, (each.customer_id for each in candidates), only_free=True)
-    held = [each.id for each in candidates if each.customer_id in docket.standings]
-    claimed = await work.outbox.claim(held, lease.token, lease.seconds)
-    await _bring_to_now(work, docket)
-    customers = {standing.id: customer_id for customer_id, standing in docket.standings.items()}
-    versions = {standing.id: standing.relationship.version for standing in docket.standings.values()}
-    agendas = await load_agendas(work, docket.desk, versions, now=docket.now)
+        return ClaimedBatch()
+    transaction = await load(uow, (each.customer_id for each in candidates), only_free=True)
+    held = [each.id for each in candidates if each.customer_id in transaction.relationships]
+    claimed = await uow.outbox.claim(held, lease.token, lease.seconds)
+    await _bring_to_now(uow, transaction)
+    customers = {stored.id: customer_id for customer_id, stored in transaction.relationships.items()}
+    versions = {stored.id: stored.relationship.version for stored in transaction.relationships.values()}
+    action_plans = await load_agendas(uow, transaction.context, versions, now=transaction.now)
     going: list[tuple[int, Action]] = []
     settled = 0
-    for id_, agenda in agendas.by_id.items():
-        agenda.is_erased = customers[id_] < 0
-        for action in agenda.actions:
+    for id_, action_plan in action_plans.by_id.items():
+        action_plan.is_erased = customers[id_] < 0
+        for action in action_plan.actions:
             if action.id in claimed:
-                is_going = _judge(agenda, action, docket.now, has_mailer=has_mailer)
+                is_going = _is_to_be_sent(action_plan, action, transaction.now, has_mailer=has_mailer)
                 going += [(id_, action)] if is_going else []
                 settled += not is_going
-    seen = {action.id for agenda in agendas.by_id.values() for action in agenda.actions}
+    seen = {action.id for action_plan in action_plans.by_id.values() for action in action_plan.actions}
     if claimed - seen:
-        raise UnreadableError(f"{len(claimed - seen)} actions cannot be read")
-    parcels = await _Packing(work, docket, customers, links).pack(going, agendas.by_id)
-    settled += len(going) - len(parcels)
-    await agendas.save(work)
-    attempts = await work.outbox.attempts_of([parcel.id for parcel in parcels])
-    for parcel in parcels:
-        parcel.attempts = attempts[parcel.id]
-    return Taken(parcels, settled)
+        raise ActionDecodeError(f"{len(claimed - seen)} actions cannot be read")
+    outbound_messages = await _MessageBuilder(uow, transaction, customers, links).pack(
+        going, action_plans.by_id
+    )
+    settled += len(going) - len(outbound_messages)
+    await action_plans.save(uow)
+    attempts = await uow.outbox.attempts_of([outbound_message.id for outbound_message in outbound_messages])
+    for outbound_message in outbound_messages:
+        outbound_message.attempts = attempts[outbound_message.id]
+    return ClaimedBatch(outbound_messages, settled)
 
 
-async def take_news(
-    work: Work,
+async def claim_outbound_events(
+    uow: UnitOfWork,
     lease: Lease,
     *,
     share: int,
     only: str | None = None,
     without: Collection[int] = (),
-) -> Taken:
+) -> ClaimedBatch:
     """Take news that are ready, so many for each endpoint at most; some endpoints are done `without`."""
-    claimed = await work.outbox.claim_news(
+    claimed = await uow.outbox.claim_news(
         (lease.token, lease.seconds), share=share, only=only, without=without
     )
     if not claimed:
-        return Taken()
-    desk = await work.companies.desk()
-    items = await work.news.some([each.news_id for each in claimed])
-    endpoints = {endpoint.id: endpoint for endpoint in await work.endpoints.all()}
-    parcels, dropped = [], {Reason.ERASED: list[str](), Reason.ENDPOINT_DISABLED: list[str]()}
+        return ClaimedBatch()
+    context = await uow.companies.context()
+    items = await uow.outbound_events.some([each.news_id for each in claimed])
+    endpoints = {endpoint.id: endpoint for endpoint in await uow.endpoints.all()}
+    outbound_messages, dropped = [], {Reason.ERASED: list[str](), Reason.ENDPOINT_DISABLED: list[str]()}
     secrets: dict[int, Sequence[bytes]] = {}
     for each in claimed:
         endpoint, item = endpoints[each.endpoint_id], items.get(each.news_id)
@@ -228,74 +230,76 @@ async def take_news(
             dropped[Reason.ENDPOINT_DISABLED].append(each.id)
         else:
             if endpoint.id not in secrets:
-                secrets[endpoint.id] = await _secrets(work, endpoint.id)
-            parcels.append(
-                Parcel(
+                secrets[endpoint.id] = await _secrets(uow, endpoint.id)
+            outbound_messages.append(
+                OutboundMessage(
                     each.id,
                     each.attempts,
                     Channel.WEBHOOK,
                     endpoint=endpoint,
                     secrets=secrets[endpoint.id],
-                    news=item,
+                    outbound_events=item,
                 )
             )
     for reason, ids in dropped.items():
         if ids:
-            await work.outbox.cancel(ids, lease.token, reason.value, desk.now)
-    return Taken(parcels, len(claimed) - len(parcels))
+            await uow.outbox.cancel(ids, lease.token, reason.value, context.now)
+    return ClaimedBatch(outbound_messages, len(claimed) - len(outbound_messages))
 
 
-async def _bring_to_now(work: Work, docket: Docket) -> None:
+async def _bring_to_now(uow: UnitOfWork, transaction: JourneyTransaction) -> None:
     """Decide what is due for the customers first: it may be that they are not where the actions are for."""
-    for customer_id, standing in docket.standings.items():
-        before = copy(standing.relationship)
-        journey = docket.find(customer_id)
+    for customer_id, stored in transaction.relationships.items():
+        before = copy(stored.relationship)
+        journey = transaction.find(customer_id)
         assert journey is not None  # noqa: S101  # it is among those just loaded
-        journey.bring_to(docket.now)
-        if not journey.written and journey.relationship == before:
-            del docket.journeys[customer_id]
-    if docket.journeys:
-        await write(work, docket, as_decided=True)
+        journey.advance_to(transaction.now)
+        if not journey.new_transitions and journey.relationship == before:
+            del transaction.journeys[customer_id]
+    if transaction.journeys:
+        await write(uow, transaction, as_decided=True)
 
 
-def _judge(agenda: Agenda, action: Action, now: datetime, *, has_mailer: bool) -> bool:
+def _is_to_be_sent(action_plan: ActionPlan, action: Action, now: datetime, *, has_mailer: bool) -> bool:
     """Whether an action is to be sent now; else it has been done, put off or dropped."""
     channel = action.step.channel
-    if action.is_cleared and agenda.refuses(action, now):
+    if action.is_cleared and action_plan.refuses(action, now):
         return False
     if not action.is_cleared:
-        verdict = agenda.judge(action, now)
-        if verdict is Verdict.HELD:
+        verdict = action_plan.decide_due(action, now)
+        if verdict is DueDecision.HELD:
             action.state = State.PENDING
-        if verdict is not Verdict.GO:
+        if verdict is not DueDecision.GO:
             return False
     if channel in _WITHIN:
-        agenda.work_off(action, now)
+        action_plan.complete_internally(action, now)
         return False
     if channel is Channel.EMAIL and not has_mailer:
-        agenda.drop(action, Reason.NO_MAIL_SERVER, now)
+        action_plan.drop(action, Reason.NO_MAIL_SERVER, now)
         return False
     return True
 
 
 @dataclass(slots=True)
-class _Packing:
+class _MessageBuilder:
     """Gathers what it takes to send actions: profiles, templates, endpoints."""
 
-    work: Work
-    docket: Docket
+    uow: UnitOfWork
+    transaction: JourneyTransaction
     customers: Mapping[int, int]
     links: Links
 
-    async def pack(self, going: Sequence[tuple[int, Action]], agendas: Mapping[int, Agenda]) -> list[Parcel]:
+    async def pack(
+        self, going: Sequence[tuple[int, Action]], action_plans: Mapping[int, ActionPlan]
+    ) -> list[OutboundMessage]:
         """One parcel for each action that can be sent; the others are dropped."""
         if not going:
             return []
-        profiles = await self.work.customers.some([self.customers[id_] for id_, _ in going])
+        profiles = await self.uow.customers.some([self.customers[id_] for id_, _ in going])
         keys = {action.step.template for _, action in going if action.step.template is not None}
-        known = await wordings(self.work, keys)
+        known = await wordings(self.uow, keys)
         endpoints: dict[Channel, tuple[Endpoint, Sequence[bytes]] | None] = {}
-        parcels = []
+        outbound_messages = []
         for id_, action in going:
             channel = action.step.channel
             place = None
@@ -304,11 +308,11 @@ class _Packing:
                     endpoints[channel] = await self._endpoint(channel)
                 place = endpoints[channel]
                 if place is None:
-                    agendas[id_].drop(action, Reason.NO_ENDPOINT, self.docket.now)
+                    action_plans[id_].drop(action, Reason.NO_ENDPOINT, self.transaction.now)
                     continue
             profile = profiles[self.customers[id_]]
-            parcels.append(
-                Parcel(
+            outbound_messages.append(
+                OutboundMessage(
                     str(action.id),
                     0,
                     channel,
@@ -317,14 +321,14 @@ class _Packing:
                     action=action,
                     profile=profile,
                     template=self._template(known, action, profile),
-                    values=self._values(id_, action, profile, agendas[id_]),
+                    values=self._values(id_, action, profile, action_plans[id_]),
                 )
             )
-        return parcels
+        return outbound_messages
 
     async def _endpoint(self, channel: Channel) -> tuple[Endpoint, Sequence[bytes]] | None:
-        found = await self.work.endpoints.taking(MESSAGE_TYPES[channel])
-        return None if found is None else (found, await _secrets(self.work, found.id))
+        found = await self.uow.endpoints.taking(MESSAGE_TYPES[channel])
+        return None if found is None else (found, await _secrets(self.uow, found.id))
 
     def _template(
         self, known: Mapping[str, Sequence[Template]], action: Action, profile: Profile
@@ -333,56 +337,56 @@ class _Packing:
         key = action.step.template
         if key is None:
             return None
-        policy = self.docket.desk.rulebook.policy
+        policy = self.transaction.context.rulebook.policy
         wanted = [language for language in (profile.language, policy.language, _LANGUAGE) if language]
         return chosen(known[key], wanted)
 
-    def _values(self, id_: int, action: Action, profile: Profile, agenda: Agenda) -> dict[str, Any]:
-        desk = self.docket.desk
-        relationship = self.docket.standings[profile.customer_id].relationship
+    def _values(self, id_: int, action: Action, profile: Profile, action_plan: ActionPlan) -> dict[str, Any]:
+        context = self.transaction.context
+        relationship = self.transaction.relationships[profile.customer_id].relationship
         token = None
         if action.step.channel is Channel.EMAIL and self.links.base is not None:
-            token = unsubscribe_token(self.work, id_, action.step.channel)
+            token = unsubscribe_token(self.uow, id_, action.step.channel)
         return {
             "customer": {
                 "id": profile.customer_id,
                 "name": profile.name,
                 "first_name": (profile.name or "").split(" ")[0] or None,
             },
-            "company": {"name": desk.company.name},
-            "reply_to": desk.rulebook.policy.reply_to,
-            "stage": _stage(desk, relationship.current_stage),
-            "offer": _offer(action, desk, action.reserved_at or self.docket.now),
+            "company": {"name": context.company.name},
+            "reply_to": context.rulebook.policy.reply_to,
+            "stage": _stage(context, relationship.current_stage),
+            "offer": _offer(action, context, action.reserved_at or self.transaction.now),
             "note": action.note,
-            "owner": agenda.owner,
+            "owner": action_plan.owner,
             "unsubscribe_url": None if token is None else self.links.unsubscribe(token),
             "action": {"id": action.id, "name": action.name},
         }
 
 
-def _stage(desk: Desk, key: str) -> dict[str, Any]:
-    stage = desk.rulebook.stage_map.by_key.get(key)
+def _stage(context: CompanyContext, key: str) -> dict[str, Any]:
+    stage = context.rulebook.stage_map.by_key.get(key)
     return {"key": key, "name": key if stage is None else stage.name}
 
 
-def _offer(action: Action, desk: Desk, since: datetime) -> dict[str, Any]:
+def _offer(action: Action, context: CompanyContext, since: datetime) -> dict[str, Any]:
     told: dict[str, Any] = dict(action.step.offer)
     days = told.pop("valid_days", None)
     if days is not None:
-        last = local_day(since, ZoneInfo(desk.company.timezone)) + timedelta(days=int(days))
+        last = local_day(since, ZoneInfo(context.company.timezone)) + timedelta(days=int(days))
         told["valid_until"] = last.isoformat()
     return told
 
 
-def unsubscribe_token(work: Work, relationship_id: int, channel: Channel) -> str:
+def unsubscribe_token(uow: UnitOfWork, relationship_id: int, channel: Channel) -> str:
     """What says in a link who wants nothing more on a channel, and that the service has written it."""
-    said = f"{work.company_id}.{relationship_id}.{channel.value}"
-    return f"{said}.{work.vault.sign(work.company_id, f'unsubscribe:{said}')}"
+    said = f"{uow.company_id}.{relationship_id}.{channel.value}"
+    return f"{said}.{uow.vault.sign(uow.company_id, f'unsubscribe:{said}')}"
 
 
-async def _secrets(work: Work, endpoint_id: int) -> Sequence[bytes]:
+async def _secrets(uow: UnitOfWork, endpoint_id: int) -> Sequence[bytes]:
     """What signs messages to an endpoint; none where it cannot be opened: that is told by what was to be signed."""
     try:
-        return await work.endpoints.secrets(endpoint_id)
+        return await uow.endpoints.secrets(endpoint_id)
     except UnavailableError:
         return ()

@@ -7,15 +7,15 @@ from hashlib import sha256
 import orjson
 
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.access.records import Act
-from journey_service.domain.actions.company_context import Desk
+from journey_service.domain.access.records import AuditEntry
+from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.actions.errors import StaleActionsError
 from journey_service.domain.actions.parsing import actions_to_json
 from journey_service.domain.actions.stage_actions import DEFAULT_ACTIONS, StageAction
-from journey_service.domain.errors import Fault, InvalidInputError, quoted
+from journey_service.domain.errors import FieldError, InvalidInputError, quoted
 from journey_service.domain.stages.errors import StageNotFoundError
 from journey_service.repositories.database import Database
-from journey_service.repositories.unit_of_work import Work
+from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.actions.templates import wordings
 
 
@@ -31,8 +31,8 @@ class StageActions:
 async def get_actions(database: Database, company_id: int, stage_key: str) -> StageActions:
     """What entering a stage does. Raises StageNotFoundError."""
 
-    async def unit(work: Work) -> StageActions:
-        return _view(await work.companies.desk(), stage_key)
+    async def unit(uow: UnitOfWork) -> StageActions:
+        return _view(await uow.companies.context(), stage_key)
 
     return await database.run(company_id, unit)
 
@@ -52,20 +52,20 @@ async def set_actions(
     StaleActionsError, InvalidInputError for templates that are not there.
     """
 
-    async def unit(work: Work) -> StageActions:
-        before = _view(await work.companies.hold(), stage_key)
+    async def unit(uow: UnitOfWork) -> StageActions:
+        before = _view(await uow.companies.lock(), stage_key)
         if seen is not None and tag_of(before) not in seen:
             raise StaleActionsError(stage_key)
-        await _check_templates(work, actions or ())
+        await _check_templates(uow, actions or ())
         wanted = DEFAULT_ACTIONS.get(stage_key, ()) if actions is None else tuple(actions)
         if tuple(before.actions) == wanted and before.is_default == (actions is None):
             operation = "delete_stage_actions" if actions is None else "put_stage_actions"
-            await work.audit.record_presence(by, operation)
+            await uow.audit.record_operator_access(by, operation)
             return before
-        await work.companies.set_actions(stage_key, actions)
-        await work.audit.record(
+        await uow.companies.set_actions(stage_key, actions)
+        await uow.audit.record(
             by,
-            Act(
+            AuditEntry(
                 "stage.actions",
                 target=f"stage:{stage_key}",
                 detail={"actions": [action.name for action in wanted]},
@@ -73,7 +73,7 @@ async def set_actions(
                 after=actions_to_json(wanted),
             ),
         )
-        return _view(await work.companies.desk(), stage_key)
+        return _view(await uow.companies.context(), stage_key)
 
     return await database.run(company_id, unit)
 
@@ -83,19 +83,19 @@ def tag_of(view: StageActions) -> str:
     return sha256(orjson.dumps(actions_to_json(view.actions))).hexdigest()[:16]
 
 
-def _view(desk: Desk, stage_key: str) -> StageActions:
-    if stage_key not in desk.rulebook.stage_map.by_key:
+def _view(context: CompanyContext, stage_key: str) -> StageActions:
+    if stage_key not in context.rulebook.stage_map.by_key:
         raise StageNotFoundError(stage_key)
-    actions = desk.playbook.get(stage_key, ())
-    return StageActions(stage_key, actions, is_default=stage_key not in desk.told_stages)
+    actions = context.stage_actions.get(stage_key, ())
+    return StageActions(stage_key, actions, is_default=stage_key not in context.told_stages)
 
 
-async def _check_templates(work: Work, actions: Sequence[StageAction]) -> None:
+async def _check_templates(uow: UnitOfWork, actions: Sequence[StageAction]) -> None:
     keys = {step.template for action in actions for step in action.steps if step.template is not None}
-    known = await wordings(work, keys)
+    known = await wordings(uow, keys)
     channels = {key: {template.channel for template in templates} for key, templates in known.items()}
     faults = [
-        Fault(
+        FieldError(
             f"/actions/{place}/steps/{number}/template",
             f"{quoted(step.template)} is no template of the channel {step.channel.value}",
         )

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.access.records import Act
+from journey_service.domain.access.records import AuditEntry
 from journey_service.domain.actions.errors import TaskClosedError, TaskNotFoundError
 from journey_service.domain.actions.records import StoredTask, TasksWanted
 from journey_service.repositories.database import Database
-from journey_service.repositories.unit_of_work import Work
+from journey_service.repositories.unit_of_work import UnitOfWork
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +26,9 @@ class TaskChange:
 async def list_tasks(database: Database, company_id: int, wanted: TasksWanted) -> Sequence[StoredTask]:
     """Tasks, those due first first."""
 
-    async def unit(work: Work) -> Sequence[StoredTask]:
-        await work.companies.desk()
-        return await work.tasks.page(wanted)
+    async def unit(uow: UnitOfWork) -> Sequence[StoredTask]:
+        await uow.companies.context()
+        return await uow.tasks.page(wanted)
 
     return await database.run(company_id, unit)
 
@@ -36,8 +36,8 @@ async def list_tasks(database: Database, company_id: int, wanted: TasksWanted) -
 async def get_task(database: Database, company_id: int, task_id: int) -> StoredTask:
     """One task. Raises TaskNotFoundError."""
 
-    async def unit(work: Work) -> StoredTask:
-        return await _find(work, task_id)
+    async def unit(uow: UnitOfWork) -> StoredTask:
+        return await _find(uow, task_id)
 
     return await database.run(company_id, unit)
 
@@ -50,25 +50,26 @@ async def change_task(
     Saying the same once more changes nothing. Raises TaskNotFoundError, TaskClosedError.
     """
 
-    async def unit(work: Work) -> StoredTask:
-        task = await _find(work, task_id, held=True)
-        values = await _values(work, task, change, by)
+    async def unit(uow: UnitOfWork) -> StoredTask:
+        task = await _find(uow, task_id, held=True)
+        values = await _values(uow, task, change, by)
         if not values:
-            await work.audit.record_presence(by, "patch_task", task.customer_id)
+            await uow.audit.record_operator_access(by, "patch_task", task.customer_id)
             return task
         if task.status != "open":
             raise TaskClosedError(task_id, task.status)
-        await work.tasks.change(task_id, values)
+        await uow.tasks.change(task_id, values)
         detail = {"fields": sorted(values), "status": change.status or task.status}
-        await work.audit.record(
-            by, Act("task.change", customer_id=task.customer_id, target=f"task:{task_id}", detail=detail)
+        await uow.audit.record(
+            by,
+            AuditEntry("task.change", customer_id=task.customer_id, target=f"task:{task_id}", detail=detail),
         )
-        return await _find(work, task_id)
+        return await _find(uow, task_id)
 
     return await database.run(company_id, unit)
 
 
-async def _values(work: Work, task: StoredTask, change: TaskChange, by: Actor) -> dict[str, object]:
+async def _values(uow: UnitOfWork, task: StoredTask, change: TaskChange, by: Actor) -> dict[str, object]:
     """What a change makes otherwise."""
     told: dict[str, object] = {}
     if change.assignee is not None or change.is_unassigned:
@@ -81,12 +82,12 @@ async def _values(work: Work, task: StoredTask, change: TaskChange, by: Actor) -
         told["status"] = change.status
     values = {name: value for name, value in told.items() if getattr(task, name) != value}
     if values.get("status") in ("done", "dismissed"):
-        values |= {"closed_at": (await work.companies.desk()).now, "closed_by": by.name}
+        values |= {"closed_at": (await uow.companies.context()).now, "closed_by": by.name}
     return values
 
 
-async def _find(work: Work, task_id: int, *, held: bool = False) -> StoredTask:
-    task = await work.tasks.find(task_id, held=held)
+async def _find(uow: UnitOfWork, task_id: int, *, held: bool = False) -> StoredTask:
+    task = await uow.tasks.find(task_id, held=held)
     if task is None:
         raise TaskNotFoundError(task_id)
     return task

@@ -22,7 +22,7 @@ from liquid.undefined import UNDEFINED
 
 from journey_service.domain.actions.stage_actions import Channel
 from journey_service.domain.actions.templates import SMS_LENGTH, SUBJECT_LENGTH, Template
-from journey_service.domain.errors import Fault, InvalidInputError, quoted
+from journey_service.domain.errors import FieldError, InvalidInputError, quoted
 
 VARIABLES: Final = (
     "customer.name",
@@ -97,12 +97,12 @@ def render(template: Template, values: Mapping[str, object]) -> Rendered:
     """
     known = _known(values)
     filled: dict[str, str] = {}
-    faults: list[Fault] = []
+    faults: list[FieldError] = []
     for name, source in _parts(template):
         try:
             filled[name] = _parsed(source, is_html=name == "html").render(known)
         except _FAILURES as error:
-            faults.append(Fault(f"/{name}", _told(error, source)))
+            faults.append(FieldError(f"/{name}", _told(error, source)))
     if faults:
         raise InvalidInputError(faults)
     subject = filled.get("subject")
@@ -116,7 +116,7 @@ def check(template: Template) -> None:
     InvalidInputError.
     """
     faults = [
-        Fault(f"/{name}", told)
+        FieldError(f"/{name}", told)
         for name, source in _parts(template)
         for told in _faults_of(source, is_html=name == "html")
     ]
@@ -128,20 +128,20 @@ def check(template: Template) -> None:
     except InvalidInputError as error:
         raise InvalidInputError(
             [
-                Fault(fault.pointer, f"{fault.message}, where nothing is known of a customer")
+                FieldError(fault.pointer, f"{fault.message}, where nothing is known of a customer")
                 for fault in error.faults
             ]
         ) from error
     if not full.text.strip():
-        faults.append(Fault("/text", "says nothing"))
+        faults.append(FieldError("/text", "says nothing"))
     if full.subject is not None and not full.subject:
-        faults.append(Fault("/subject", "says nothing"))
+        faults.append(FieldError("/subject", "says nothing"))
     if template.channel is Channel.SMS and len(full.text) > SMS_LENGTH:
-        faults.append(Fault("/text", f"becomes longer than {SMS_LENGTH} characters"))
+        faults.append(FieldError("/text", f"becomes longer than {SMS_LENGTH} characters"))
     if template.channel is Channel.EMAIL:
         # Looked for in what is sent: the variable may stand where it is never shown.
         faults += [
-            Fault(f"/{name}", "must always show {{ unsubscribe_url }}")
+            FieldError(f"/{name}", "must always show {{ unsubscribe_url }}")
             for name, sent in (("text", (full.text, bare.text)), ("html", (full.html, bare.html)))
             if not all(each is None or _SAMPLE_URL in each for each in sent)
         ]

@@ -5,8 +5,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.access.records import Act
-from journey_service.domain.actions.company_context import Desk
+from journey_service.domain.access.records import AuditEntry
+from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.actions.errors import (
     TemplateExistsError,
     TemplateInUseError,
@@ -15,7 +15,7 @@ from journey_service.domain.actions.errors import (
 from journey_service.domain.actions.records import StoredTemplate
 from journey_service.domain.actions.templates import BUILT_IN, Template
 from journey_service.repositories.database import Database
-from journey_service.repositories.unit_of_work import Work
+from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.actions import template_rendering as letters
 from journey_service.services.actions.template_rendering import Rendered
 
@@ -25,9 +25,9 @@ async def list_templates(
 ) -> Sequence[StoredTemplate]:
     """The company's own templates, by id."""
 
-    async def unit(work: Work) -> Sequence[StoredTemplate]:
-        await work.companies.desk()
-        return await work.templates.page(after=after, limit=limit)
+    async def unit(uow: UnitOfWork) -> Sequence[StoredTemplate]:
+        await uow.companies.context()
+        return await uow.templates.page(after=after, limit=limit)
 
     return await database.run(company_id, unit)
 
@@ -40,8 +40,8 @@ def built_in() -> Sequence[Template]:
 async def get_template(database: Database, company_id: int, template_id: int) -> StoredTemplate:
     """One of the company's templates. Raises TemplateNotFoundError."""
 
-    async def unit(work: Work) -> StoredTemplate:
-        return await _find(work, template_id)
+    async def unit(uow: UnitOfWork) -> StoredTemplate:
+        return await _find(uow, template_id)
 
     return await database.run(company_id, unit)
 
@@ -52,12 +52,12 @@ async def add_template(
     """Write a template of the company's own. Raises InvalidInputError, TemplateExistsError."""
     await asyncio.to_thread(letters.check, template)
 
-    async def unit(work: Work) -> StoredTemplate:
-        await work.companies.hold()
-        await _check_key(work, template, but=None)
-        id_ = await work.templates.add(template, author=by.name)
-        await _record(work, by, "template.add", id_, after=template)
-        return await _find(work, id_)
+    async def unit(uow: UnitOfWork) -> StoredTemplate:
+        await uow.companies.lock()
+        await _check_key(uow, template, but=None)
+        id_ = await uow.templates.add(template, author=by.name)
+        await _record(uow, by, "template.add", id_, after=template)
+        return await _find(uow, id_)
 
     return await database.run(company_id, unit)
 
@@ -68,18 +68,18 @@ async def change_template(
     """Replace a template. Raises TemplateNotFoundError, InvalidInputError, TemplateExistsError."""
     await asyncio.to_thread(letters.check, template)
 
-    async def unit(work: Work) -> StoredTemplate:
-        desk = await work.companies.hold()
-        found = await _find(work, template_id)
+    async def unit(uow: UnitOfWork) -> StoredTemplate:
+        context = await uow.companies.lock()
+        found = await _find(uow, template_id)
         if found.template == template:
-            await work.audit.record_presence(by, "put_template")
+            await uow.audit.record_operator_access(by, "put_template")
             return found
-        await _check_key(work, template, but=template_id)
+        await _check_key(uow, template, but=template_id)
         if (found.template.key, found.template.channel) != (template.key, template.channel):
-            await _check_unused(work, desk, found)
-        await work.templates.change(template_id, template, author=by.name)
-        await _record(work, by, "template.change", template_id, before=found.template, after=template)
-        return await _find(work, template_id)
+            await _check_unused(uow, context, found)
+        await uow.templates.change(template_id, template, author=by.name)
+        await _record(uow, by, "template.change", template_id, before=found.template, after=template)
+        return await _find(uow, template_id)
 
     return await database.run(company_id, unit)
 
@@ -87,12 +87,12 @@ async def change_template(
 async def remove_template(database: Database, company_id: int, template_id: int, *, by: Actor) -> None:
     """Take a template away. Raises TemplateNotFoundError, TemplateInUseError where a stage would have none left."""
 
-    async def unit(work: Work) -> None:
-        desk = await work.companies.hold()
-        found = await _find(work, template_id)
-        await _check_unused(work, desk, found)
-        await work.templates.remove(template_id)
-        await _record(work, by, "template.remove", template_id, before=found.template)
+    async def unit(uow: UnitOfWork) -> None:
+        context = await uow.companies.lock()
+        found = await _find(uow, template_id)
+        await _check_unused(uow, context, found)
+        await uow.templates.remove(template_id)
+        await _record(uow, by, "template.remove", template_id, before=found.template)
 
     await database.run(company_id, unit)
 
@@ -105,17 +105,17 @@ async def preview_template(
     return await asyncio.to_thread(letters.preview, found.template, values)
 
 
-async def wordings(work: Work, keys: Collection[str]) -> Mapping[str, Sequence[Template]]:
+async def wordings(uow: UnitOfWork, keys: Collection[str]) -> Mapping[str, Sequence[Template]]:
     """What there is under each key: the company's own templates, or where it has none the service's, if any."""
     own: dict[str, list[Template]] = {}
-    for stored in await work.templates.of_keys(keys):
+    for stored in await uow.templates.of_keys(keys):
         own.setdefault(stored.template.key, []).append(stored.template)
     return {key: own.get(key) or BUILT_IN.get(key, ()) for key in keys}
 
 
-async def _check_key(work: Work, template: Template, *, but: int | None) -> None:
+async def _check_key(uow: UnitOfWork, template: Template, *, but: int | None) -> None:
     """Refuse a key and language that are there, and a key that means another channel elsewhere."""
-    present = [stored for stored in await work.templates.of_keys([template.key]) if stored.id != but]
+    present = [stored for stored in await uow.templates.of_keys([template.key]) if stored.id != but]
     if any(stored.template.language == template.language for stored in present):
         raise TemplateExistsError(template.key, template.language)
     kin = [*(stored.template for stored in present), *BUILT_IN.get(template.key, ())]
@@ -123,14 +123,14 @@ async def _check_key(work: Work, template: Template, *, but: int | None) -> None
         raise TemplateExistsError(template.key, None)
 
 
-async def _check_unused(work: Work, desk: Desk, found: StoredTemplate) -> None:
+async def _check_unused(uow: UnitOfWork, context: CompanyContext, found: StoredTemplate) -> None:
     """Refuse to leave a stage without words."""
     key = found.template.key
-    if key in BUILT_IN or len(await work.templates.of_keys([key])) > 1:
+    if key in BUILT_IN or len(await uow.templates.of_keys([key])) > 1:
         return
     stages = [
         stage
-        for stage, actions in desk.playbook.items()
+        for stage, actions in context.stage_actions.items()
         if any(step.template == key for action in actions for step in action.steps)
     ]
     if stages:
@@ -138,7 +138,7 @@ async def _check_unused(work: Work, desk: Desk, found: StoredTemplate) -> None:
 
 
 async def _record(
-    work: Work,
+    uow: UnitOfWork,
     by: Actor,
     action: str,
     template_id: int,
@@ -149,9 +149,9 @@ async def _record(
     shown = after or before
     assert shown is not None  # noqa: S101  # one of them is told
     detail = {"key": shown.key, "language": shown.language}
-    await work.audit.record(
+    await uow.audit.record(
         by,
-        Act(
+        AuditEntry(
             action,
             target=f"template:{template_id}",
             detail=detail,
@@ -174,8 +174,8 @@ def _told(template: Template | None) -> object:
     ]
 
 
-async def _find(work: Work, template_id: int) -> StoredTemplate:
-    found = await work.templates.find(template_id)
+async def _find(uow: UnitOfWork, template_id: int) -> StoredTemplate:
+    found = await uow.templates.find(template_id)
     if found is None:
         raise TemplateNotFoundError(template_id)
     return found

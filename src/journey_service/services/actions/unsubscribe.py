@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.access.records import Act
+from journey_service.domain.access.records import AuditEntry
 from journey_service.domain.actions.errors import LinkNotValidError
 from journey_service.domain.actions.stage_actions import Channel
 from journey_service.repositories.database import Database
-from journey_service.repositories.unit_of_work import Work
+from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.customers.profiles import changed_consents, consent_of
 from journey_service.services.journeys.transaction import load
 
@@ -34,13 +34,13 @@ async def look_at(database: Database, token: str) -> Unsubscription:
     """What a link would do. Raises LinkNotValidError."""
     company_id, relationship_id, channel = _read(token)
 
-    async def unit(work: Work) -> Unsubscription:
-        _check(work, token)
-        desk = await work.companies.desk()
-        customer_id = await work.relationships.customer_of(relationship_id)
-        profile = None if customer_id is None else await work.customers.find(customer_id)
+    async def unit(uow: UnitOfWork) -> Unsubscription:
+        _check(uow, token)
+        context = await uow.companies.context()
+        customer_id = await uow.relationships.customer_of(relationship_id)
+        profile = None if customer_id is None else await uow.customers.find(customer_id)
         status = {} if profile is None else profile.consents.get(channel.value, {})
-        return Unsubscription(desk.company.name, channel, status.get("status") == "withdrawn")
+        return Unsubscription(context.company.name, channel, status.get("status") == "withdrawn")
 
     return await database.run(company_id, unit)
 
@@ -49,25 +49,25 @@ async def withdraw(database: Database, token: str, *, address: str | None) -> Un
     """Withdraw the consent that a link is about; once more changes nothing. Raises LinkNotValidError."""
     company_id, relationship_id, channel = _read(token)
 
-    async def unit(work: Work) -> Unsubscription:
-        _check(work, token)
-        name = (await work.companies.desk()).company.name
+    async def unit(uow: UnitOfWork) -> Unsubscription:
+        _check(uow, token)
+        name = (await uow.companies.context()).company.name
         done = Unsubscription(name, channel, is_done=True)
-        customer_id = await work.relationships.customer_of(relationship_id)
+        customer_id = await uow.relationships.customer_of(relationship_id)
         if customer_id is None or customer_id < 0:
             return done  # erased: there is nobody left to write to
-        docket = await load(work, [customer_id])
-        profile = await work.customers.find(customer_id)
+        transaction = await load(uow, [customer_id])
+        profile = await uow.customers.find(customer_id)
         if profile is None:
             return done  # erased while it was waited for
-        changes = changed_consents(profile.consents, {channel.value: "withdrawn"}, docket.now, SOURCE)
+        changes = changed_consents(profile.consents, {channel.value: "withdrawn"}, transaction.now, SOURCE)
         if changes:
             consents = {**profile.consents, **{change.channel: consent_of(change) for change in changes}}
-            await work.customers.put(customer_id, {"consents": consents})
-            await work.consents.append({customer_id: changes})
+            await uow.customers.put(customer_id, {"consents": consents})
+            await uow.consents.append({customer_id: changes})
             detail = {"fields": [], "consents": [channel.value]}
             by = Actor(SOURCE, address=address)
-            await work.audit.record(by, Act("customer.write", customer_id=customer_id, detail=detail))
+            await uow.audit.record(by, AuditEntry("customer.write", customer_id=customer_id, detail=detail))
         return done
 
     return await database.run(company_id, unit)
@@ -80,7 +80,7 @@ def _read(token: str) -> tuple[int, int, Channel]:
     return int(match[2]), int(match[3]), Channel(match[4])
 
 
-def _check(work: Work, token: str) -> None:
+def _check(uow: UnitOfWork, token: str) -> None:
     match = _TOKEN.fullmatch(token)
-    if match is None or not work.vault.is_signed(work.company_id, f"unsubscribe:{match[1]}", match[5]):
+    if match is None or not uow.vault.is_signed(uow.company_id, f"unsubscribe:{match[1]}", match[5]):
         raise LinkNotValidError

@@ -10,7 +10,7 @@ from typing import Final
 import orjson
 
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.access.records import Act
+from journey_service.domain.access.records import AuditEntry
 from journey_service.domain.actions.action import NewsType
 from journey_service.domain.actions.delivery import (
     DeliveryFailedError,
@@ -24,9 +24,9 @@ from journey_service.domain.actions.errors import (
     EndpointTakenError,
 )
 from journey_service.domain.actions.records import Endpoint
-from journey_service.domain.errors import Fault, InvalidInputError
+from journey_service.domain.errors import FieldError, InvalidInputError
 from journey_service.repositories.database import Database
-from journey_service.repositories.unit_of_work import Work
+from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.actions.outbound_messages import MESSAGE_TYPES
 from journey_service.services.jobs import new_token
 
@@ -60,9 +60,9 @@ class TestOutcome:
 async def list_endpoints(database: Database, company_id: int) -> Sequence[Endpoint]:
     """Every endpoint of the company."""
 
-    async def unit(work: Work) -> Sequence[Endpoint]:
-        await work.companies.desk()
-        return await work.endpoints.all()
+    async def unit(uow: UnitOfWork) -> Sequence[Endpoint]:
+        await uow.companies.context()
+        return await uow.endpoints.all()
 
     return await database.run(company_id, unit)
 
@@ -70,8 +70,8 @@ async def list_endpoints(database: Database, company_id: int) -> Sequence[Endpoi
 async def get_endpoint(database: Database, company_id: int, endpoint_id: int) -> Endpoint:
     """One endpoint. Raises EndpointNotFoundError."""
 
-    async def unit(work: Work) -> Endpoint:
-        return await _find(work, endpoint_id)
+    async def unit(uow: UnitOfWork) -> Endpoint:
+        return await _find(uow, endpoint_id)
 
     return await database.run(company_id, unit)
 
@@ -89,20 +89,20 @@ async def add_endpoint(
     check_events(events)
     secret = secrets.token_bytes(_SECRET_BYTES)
 
-    async def unit(work: Work) -> NewEndpoint:
-        await work.companies.hold()  # of two who ask for the same type, one is first
-        present = await work.endpoints.all()
+    async def unit(uow: UnitOfWork) -> NewEndpoint:
+        await uow.companies.lock()  # of two who ask for the same type, one is first
+        present = await uow.endpoints.all()
         if sum(endpoint.is_enabled for endpoint in present) >= MOST_ENDPOINTS:
             raise InvalidInputError.at(
                 "/url", f"a company has at most {MOST_ENDPOINTS} endpoints that are enabled"
             )
         _check_free(present, events, but=None)
         values = {"url": url, "events": sorted(set(events)), "description": description}
-        id_ = await work.endpoints.add(values, secret)
-        await work.audit.record(
-            by, Act("endpoint.add", target=f"endpoint:{id_}", detail={"events": sorted(set(events))})
+        id_ = await uow.endpoints.add(values, secret)
+        await uow.audit.record(
+            by, AuditEntry("endpoint.add", target=f"endpoint:{id_}", detail={"events": sorted(set(events))})
         )
-        return NewEndpoint(await _find(work, id_), told(secret))
+        return NewEndpoint(await _find(uow, id_), told(secret))
 
     return await database.run(company_id, unit)
 
@@ -119,25 +119,27 @@ async def change_endpoint(
         check_events(events)
         values = {**values, "events": tuple(sorted(set(events)))}
 
-    async def unit(work: Work) -> Endpoint:
-        await work.companies.hold()
-        found = await _find(work, endpoint_id)
+    async def unit(uow: UnitOfWork) -> Endpoint:
+        await uow.companies.lock()
+        found = await _find(uow, endpoint_id)
         changed = {name: value for name, value in values.items() if getattr(found, name) != value}
         if not changed:
-            await work.audit.record_presence(by, "patch_webhook_endpoint")
+            await uow.audit.record_operator_access(by, "patch_webhook_endpoint")
             return found
         wanted = changed.get("events", found.events)
         assert isinstance(wanted, Collection)  # noqa: S101  # checked above
         if changed.get("is_enabled", found.is_enabled):
-            _check_free(await work.endpoints.all(), wanted, but=endpoint_id)
-        await work.endpoints.change(endpoint_id, changed)
+            _check_free(await uow.endpoints.all(), wanted, but=endpoint_id)
+        await uow.endpoints.change(endpoint_id, changed)
         if changed.get("is_enabled") is False:
-            await work.outbox.cancel_of_endpoint(endpoint_id)
-        await work.audit.record(
+            await uow.outbox.cancel_of_endpoint(endpoint_id)
+        await uow.audit.record(
             by,
-            Act("endpoint.change", target=f"endpoint:{endpoint_id}", detail={"fields": sorted(changed)}),
+            AuditEntry(
+                "endpoint.change", target=f"endpoint:{endpoint_id}", detail={"fields": sorted(changed)}
+            ),
         )
-        return await _find(work, endpoint_id)
+        return await _find(uow, endpoint_id)
 
     return await database.run(company_id, unit)
 
@@ -151,11 +153,11 @@ async def rotate_secret(
     """
     secret = secrets.token_bytes(_SECRET_BYTES)
 
-    async def unit(work: Work) -> NewEndpoint:
-        await _find(work, endpoint_id)
-        await work.endpoints.rotate(endpoint_id, secret, overlap)
-        await work.audit.record(by, Act("endpoint.rotate", target=f"endpoint:{endpoint_id}"))
-        return NewEndpoint(await _find(work, endpoint_id), told(secret))
+    async def unit(uow: UnitOfWork) -> NewEndpoint:
+        await _find(uow, endpoint_id)
+        await uow.endpoints.rotate(endpoint_id, secret, overlap)
+        await uow.audit.record(by, AuditEntry("endpoint.rotate", target=f"endpoint:{endpoint_id}"))
+        return NewEndpoint(await _find(uow, endpoint_id), told(secret))
 
     return await database.run(company_id, unit)
 
@@ -166,13 +168,13 @@ async def remove_endpoint(database: Database, company_id: int, endpoint_id: int,
     The log of deliveries names it: one that is done with is disabled.
     """
 
-    async def unit(work: Work) -> None:
-        await work.companies.hold()
-        await _find(work, endpoint_id)
-        if await work.endpoints.is_in_use(endpoint_id):
+    async def unit(uow: UnitOfWork) -> None:
+        await uow.companies.lock()
+        await _find(uow, endpoint_id)
+        if await uow.endpoints.is_in_use(endpoint_id):
             raise EndpointInUseError(endpoint_id)
-        await work.endpoints.remove(endpoint_id)
-        await work.audit.record(by, Act("endpoint.remove", target=f"endpoint:{endpoint_id}"))
+        await uow.endpoints.remove(endpoint_id)
+        await uow.audit.record(by, AuditEntry("endpoint.remove", target=f"endpoint:{endpoint_id}"))
 
     await database.run(company_id, unit)
 
@@ -182,13 +184,13 @@ async def test_endpoint(
 ) -> TestOutcome:
     """Send an endpoint a message that means nothing, signed like every other. Raises EndpointNotFoundError."""
 
-    async def unit(work: Work) -> Message:
-        endpoint = await _find(work, endpoint_id)
-        desk = await work.companies.desk()
-        body = {"type": _TEST, "timestamp": desk.clock, "data": {"endpoint_id": endpoint_id}}
-        await work.audit.record(by, Act("endpoint.test", target=f"endpoint:{endpoint_id}"))
+    async def unit(uow: UnitOfWork) -> Message:
+        endpoint = await _find(uow, endpoint_id)
+        context = await uow.companies.context()
+        body = {"type": _TEST, "timestamp": context.clock, "data": {"endpoint_id": endpoint_id}}
+        await uow.audit.record(by, AuditEntry("endpoint.test", target=f"endpoint:{endpoint_id}"))
         key = f"test-{new_token()}"
-        return Message(key, endpoint.url, orjson.dumps(body), await work.endpoints.secrets(endpoint_id))
+        return Message(key, endpoint.url, orjson.dumps(body), await uow.endpoints.secrets(endpoint_id))
 
     message = await database.run(company_id, unit)
     try:
@@ -202,12 +204,12 @@ def check_events(events: Collection[object]) -> None:
     """Refuse types nobody is told of. Raises InvalidInputError."""
     known = (*NEWS_TYPES, *ACTION_TYPES)
     faults = [
-        Fault(f"/events/{place}", f"is none of {', '.join(known)}")
+        FieldError(f"/events/{place}", f"is none of {', '.join(known)}")
         for place, event in enumerate(events)
         if event not in known
     ]
     if not events:
-        faults.append(Fault("/events", "must name at least one type"))
+        faults.append(FieldError("/events", "must name at least one type"))
     if faults:
         raise InvalidInputError(faults)
 
@@ -222,13 +224,13 @@ def _check_free(present: Sequence[Endpoint], events: Collection[object], *, but:
     for endpoint in present:
         if endpoint.id == but or not endpoint.is_enabled:
             continue
-        taken = sorted({*endpoint.events} & {*ACTION_TYPES} & {str(event) for event in events})
-        if taken:
-            raise EndpointTakenError(endpoint.id, taken)
+        claimed_batch = sorted({*endpoint.events} & {*ACTION_TYPES} & {str(event) for event in events})
+        if claimed_batch:
+            raise EndpointTakenError(endpoint.id, claimed_batch)
 
 
-async def _find(work: Work, endpoint_id: int) -> Endpoint:
-    endpoint = await work.endpoints.find(endpoint_id)
+async def _find(uow: UnitOfWork, endpoint_id: int) -> Endpoint:
+    endpoint = await uow.endpoints.find(endpoint_id)
     if endpoint is None:
         raise EndpointNotFoundError(endpoint_id)
     return endpoint

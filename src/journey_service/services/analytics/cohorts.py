@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from journey_service.domain.analytics import aggregates as figures
+from journey_service.domain.analytics import aggregates as metrics
 from journey_service.domain.analytics.date_ranges import Days, Period, Range
 from journey_service.repositories.database import Database
-from journey_service.repositories.unit_of_work import Work
-from journey_service.services.analytics.query_context import TIMEOUT_MS, Frame, frame_of
+from journey_service.repositories.unit_of_work import UnitOfWork
+from journey_service.services.analytics.query_context import TIMEOUT_MS, QueryContext, load_query_context
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +25,14 @@ class Cohort:
     @property
     def percentages(self) -> Sequence[Decimal]:
         """Those who came, of the cohort."""
-        return [figures.percent(number, self.came[0]) for number in self.came]
+        return [metrics.percent(number, self.came[0]) for number in self.came]
 
 
 @dataclass(frozen=True, slots=True)
 class Cohorts:
     """Retention by the month of the first visit."""
 
-    frame: Frame
+    query: QueryContext
     cohorts: Sequence[Cohort]
 
 
@@ -42,15 +42,15 @@ async def get_cohorts(database: Database, company_id: int, asked: Range) -> Coho
     Raises CompanyNotFoundError, InvalidInputError.
     """
 
-    async def unit(work: Work) -> Cohorts:
-        first_visit = await work.figures.first_visit() if asked.period is Period.ALL else None
-        frame = await frame_of(work, asked, default=Period.YEAR, since=first_visit)
-        first, last, now = (_month_of(day) for day in (*frame.days, frame.today))
+    async def unit(uow: UnitOfWork) -> Cohorts:
+        first_visit = await uow.ledger_queries.first_visit() if asked.period is Period.ALL else None
+        query = await load_query_context(uow, asked, default=Period.YEAR, since=first_visit)
+        first, last, now = (_month_of(day) for day in (*query.days, query.today))
         days = Days(days_of_month(first).first, days_of_month(last).last)
-        came = await work.figures.retention(days, frame.zone)
+        came = await uow.ledger_queries.retention(days, query.zone)
         months = sorted({cohort for cohort, _ in came})
         return Cohorts(
-            frame,
+            query,
             [
                 Cohort(month, [came.get((month, later), 0) for later in range(max(now - month, 0) + 1)])
                 for month in months

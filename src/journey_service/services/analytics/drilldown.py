@@ -6,26 +6,26 @@ from datetime import date, datetime
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from journey_service.domain.actions.company_context import Desk
+from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.analytics import funnels
 from journey_service.domain.analytics.churn import (
-    Departures,
+    ChurnSample,
     RetentionAction,
     departures,
-    predicted_day,
+    predicted_churn_date,
     retention_actions,
 )
 from journey_service.domain.analytics.date_ranges import Range
-from journey_service.domain.analytics.records import Counted, Page, RiskPage, Risky, Visit
+from journey_service.domain.analytics.records import DrilldownCustomer, Page, RiskPage, Risky, Visit
 from journey_service.domain.analytics.risk_bands import HIGH_RISK, Band
 from journey_service.domain.calendar import check_past
 from journey_service.domain.errors import InvalidInputError, UnavailableError
 from journey_service.domain.journeys.facts import days_since
 from journey_service.domain.journeys.relationship import Motion
 from journey_service.repositories.database import Database
-from journey_service.repositories.unit_of_work import Work
+from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.analytics.cohorts import days_of_month
-from journey_service.services.analytics.query_context import TIMEOUT_MS, Frame, frame_of
+from journey_service.services.analytics.query_context import TIMEOUT_MS, QueryContext, load_query_context
 
 
 class Outcome(StrEnum):
@@ -46,18 +46,18 @@ class Became(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class CountedPage:
+class DrilldownPage:
     """Customers behind a figure, and the company in whose words they are shown."""
 
-    desk: Desk
-    customers: Sequence[Counted]
+    context: CompanyContext
+    customers: Sequence[DrilldownCustomer]
 
 
 @dataclass(frozen=True, slots=True)
 class VisitPage:
     """Visits behind a figure."""
 
-    desk: Desk
+    context: CompanyContext
     visits: Sequence[Visit]
 
 
@@ -67,7 +67,7 @@ class AtRisk:
 
     found: Risky
     days_inactive: int | None
-    predicted_day: date | None
+    predicted_churn_date: date | None
     sample: int
     actions: Sequence[RetentionAction]
 
@@ -76,7 +76,7 @@ class AtRisk:
 class RiskList:
     """A page of customers at risk; `total` is how many there are, where that was asked."""
 
-    desk: Desk
+    context: CompanyContext
     customers: Sequence[AtRisk]
     total: int = 0
 
@@ -92,113 +92,115 @@ class CohortStepAsked:
 
 async def list_in_stage(
     database: Database, company_id: int, stage: str, as_of: datetime | None, page: Page
-) -> CountedPage:
+) -> DrilldownPage:
     """Those who are in a stage, or were. Raises CompanyNotFoundError, InvalidInputError."""
 
-    async def unit(work: Work) -> CountedPage:
-        desk = await work.companies.desk()
+    async def unit(uow: UnitOfWork) -> DrilldownPage:
+        context = await uow.companies.context()
         if as_of is None:
-            return CountedPage(desk, await work.counted.in_stage(stage, page))
-        check_past(as_of, desk.now)
-        return CountedPage(desk, await work.counted.were_in_stage(stage, as_of, page))
+            return DrilldownPage(context, await uow.drilldown.in_stage(stage, page))
+        check_past(as_of, context.now)
+        return DrilldownPage(context, await uow.drilldown.were_in_stage(stage, as_of, page))
 
     return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS)
 
 
 async def list_reached(
     database: Database, company_id: int, asked: Range, stage: str, page: Page
-) -> CountedPage:
+) -> DrilldownPage:
     """Those who have reached a step of the funnel. Raises CompanyNotFoundError, InvalidInputError."""
 
-    async def list_(work: Work, frame: Frame) -> Sequence[Counted]:
-        place = _place_of(frame, stage)
-        stages = [key for key, rank in funnels.ranks(frame.stage_map).items() if rank >= place]
-        return await work.counted.reached(stages, frame.days, frame.zone, page)
+    async def list_(uow: UnitOfWork, query: QueryContext) -> Sequence[DrilldownCustomer]:
+        place = _place_of(query, stage)
+        stages = [key for key, rank in funnels.ranks(query.stage_map).items() if rank >= place]
+        return await uow.drilldown.reached(stages, query.days, query.zone, page)
 
     return await _listed(database, company_id, asked, list_)
 
 
 async def list_of_cohort(
     database: Database, company_id: int, asked: Range, step: CohortStepAsked, page: Page
-) -> CountedPage:
+) -> DrilldownPage:
     """Those at a step of a cohort's funnel. Raises CompanyNotFoundError, InvalidInputError."""
 
-    async def list_(work: Work, frame: Frame) -> Sequence[Counted]:
-        place = _place_of(frame, step.stage)
-        top = len(frame.stage_map.progress) - 1
+    async def list_(uow: UnitOfWork, query: QueryContext) -> Sequence[DrilldownCustomer]:
+        place = _place_of(query, step.stage)
+        top = len(query.stage_map.progress) - 1
         if step.outcome is not None and place == top:
             return []  # there is nothing beyond
         lowest = place + 1 if step.outcome is Outcome.CONVERTED else place
         stays = step.outcome in (Outcome.PENDING, Outcome.DROPPED)
         is_open = {Outcome.PENDING: [True], Outcome.DROPPED: [False]}
-        known = funnels.ranks(frame.stage_map)
+        known = funnels.ranks(query.stage_map)
         told = {
             "entered": list(known),
             "ranks": list(known.values()),
             "window": step.window_days,
-            "now": frame.as_of,
+            "now": query.as_of,
             "lowest": lowest,
             "highest": place if stays else top,
             "open": [True, False] if step.outcome is None else is_open.get(step.outcome, [True, False]),
         }
-        return await work.counted.of_cohort(told, frame.days, frame.zone, page)
+        return await uow.drilldown.of_cohort(told, query.days, query.zone, page)
 
     return await _listed(database, company_id, asked, list_)
 
 
 async def list_went(
-    database: Database, company_id: int, asked: Range, way: tuple[str | None, str], page: Page
-) -> CountedPage:
+    database: Database, company_id: int, asked: Range, flow: tuple[str | None, str], page: Page
+) -> DrilldownPage:
     """Those who have gone a way; from nowhere: whose journey opened. Raises as the others do."""
 
-    async def list_(work: Work, frame: Frame) -> Sequence[Counted]:
-        return await work.counted.went(way, frame.days, frame.zone, page)
+    async def list_(uow: UnitOfWork, query: QueryContext) -> Sequence[DrilldownCustomer]:
+        return await uow.drilldown.went(flow, query.days, query.zone, page)
 
     return await _listed(database, company_id, asked, list_)
 
 
 async def list_moved(
     database: Database, company_id: int, asked: Range, motion: Motion | None, to_stage: str | None, page: Page
-) -> CountedPage:
+) -> DrilldownPage:
     """Those who have moved in one manner (None: in any but the opening). Raises as the others do."""
     motions = [motion] if motion else [each for each in Motion if each is not Motion.OPENING]
 
-    async def list_(work: Work, frame: Frame) -> Sequence[Counted]:
-        return await work.counted.moved(motions, to_stage, frame.days, frame.zone, page)
+    async def list_(uow: UnitOfWork, query: QueryContext) -> Sequence[DrilldownCustomer]:
+        return await uow.drilldown.moved(motions, to_stage, query.days, query.zone, page)
 
     return await _listed(database, company_id, asked, list_)
 
 
 async def list_acted_on(
     database: Database, company_id: int, asked: Range, name: str, outcome: Became, page: Page
-) -> CountedPage:
+) -> DrilldownPage:
     """Those for whom actions were planned of which this became. Raises as the others do."""
     states = ("pending", "leased") if outcome is Became.PENDING else (outcome.value,)
 
-    async def list_(work: Work, frame: Frame) -> Sequence[Counted]:
-        return await work.counted.acted_on(name, states, frame.days, frame.zone, page)
+    async def list_(uow: UnitOfWork, query: QueryContext) -> Sequence[DrilldownCustomer]:
+        return await uow.drilldown.acted_on(name, states, query.days, query.zone, page)
 
     return await _listed(database, company_id, asked, list_)
 
 
-async def list_in_band(database: Database, company_id: int, band: Band, page: Page) -> CountedPage:
+async def list_in_band(database: Database, company_id: int, band: Band, page: Page) -> DrilldownPage:
     """Those whose stored risk lies in a band. Raises CompanyNotFoundError."""
 
-    async def unit(work: Work) -> CountedPage:
-        return CountedPage(await work.companies.desk(), await work.counted.in_band(band, page))
+    async def unit(uow: UnitOfWork) -> DrilldownPage:
+        return DrilldownPage(await uow.companies.context(), await uow.drilldown.in_band(band, page))
 
     return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS)
 
 
 async def list_came_again(
     database: Database, company_id: int, cohort: int, later: int, page: Page
-) -> CountedPage:
+) -> DrilldownPage:
     """Those who first came in a month, counted from the year 0, and again so many months later."""
 
-    async def unit(work: Work) -> CountedPage:
-        desk = await work.companies.desk()
+    async def unit(uow: UnitOfWork) -> DrilldownPage:
+        context = await uow.companies.context()
         days = days_of_month(cohort)
-        return CountedPage(desk, await work.counted.came_again(later, days, desk.company.timezone, page))
+        return DrilldownPage(
+            context, await uow.drilldown.came_again(later, days, context.company.timezone, page)
+        )
 
     return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS)
 
@@ -215,12 +217,12 @@ async def list_ended(
 ) -> VisitPage:
     """Visits of a stage that ended: all, or those that did, or did not, by an entry or out of risk by a return."""
 
-    async def unit(work: Work) -> VisitPage:
-        frame = await frame_of(work, asked)
-        found = await work.counted.ended(
-            stage, frame.days, frame.zone, is_converted=is_converted, after=after, limit=limit
+    async def unit(uow: UnitOfWork) -> VisitPage:
+        query = await load_query_context(uow, asked)
+        found = await uow.drilldown.ended(
+            stage, query.days, query.zone, is_converted=is_converted, after=after, limit=limit
         )
-        return VisitPage(frame.desk, found)
+        return VisitPage(query.context, found)
 
     return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS)
 
@@ -230,9 +232,9 @@ async def list_going_on(
 ) -> VisitPage:
     """Visits of a stage that go on. Raises CompanyNotFoundError."""
 
-    async def unit(work: Work) -> VisitPage:
-        desk = await work.companies.desk()
-        return VisitPage(desk, await work.counted.going_on(stage, after=after, limit=limit))
+    async def unit(uow: UnitOfWork) -> VisitPage:
+        context = await uow.companies.context()
+        return VisitPage(context, await uow.drilldown.going_on(stage, after=after, limit=limit))
 
     return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS)
 
@@ -240,69 +242,69 @@ async def list_going_on(
 async def list_churning(database: Database, company_id: int, page: RiskPage) -> RiskList:
     """The guide's list: a risk above 0.7 and not churned. Raises CompanyNotFoundError, UnavailableError."""
 
-    async def unit(work: Work) -> RiskList:
-        desk = await work.companies.desk()
-        found = await work.counted.churning(_last_risk(desk), HIGH_RISK, page)
-        return RiskList(desk, await _looked_at(work, desk, found))
+    async def unit(uow: UnitOfWork) -> RiskList:
+        context = await uow.companies.context()
+        found = await uow.drilldown.churning(_last_risk(context), HIGH_RISK, page)
+        return RiskList(context, await _looked_at(uow, context, found))
 
-    return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS, at_one_instant=True)
+    return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS, is_repeatable_read=True)
 
 
 async def list_at_risk(database: Database, company_id: int, page: RiskPage) -> RiskList:
     """The portal's list: those in the mildest risk stage too. Raises CompanyNotFoundError, UnavailableError."""
 
-    async def unit(work: Work) -> RiskList:
-        desk = await work.companies.desk()
-        mildest = desk.rulebook.stage_map.mildest_risk
-        key, last = "" if mildest is None else mildest.key, _last_risk(desk)
-        found = await work.counted.at_risk(key, last, HIGH_RISK, page)
-        total = await work.counted.count_at_risk(key, last, HIGH_RISK)
-        return RiskList(desk, await _looked_at(work, desk, found), total)
+    async def unit(uow: UnitOfWork) -> RiskList:
+        context = await uow.companies.context()
+        mildest = context.rulebook.stage_map.mildest_risk
+        key, last = "" if mildest is None else mildest.key, _last_risk(context)
+        found = await uow.drilldown.at_risk(key, last, HIGH_RISK, page)
+        total = await uow.drilldown.count_at_risk(key, last, HIGH_RISK)
+        return RiskList(context, await _looked_at(uow, context, found), total)
 
-    return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS, at_one_instant=True)
+    return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS, is_repeatable_read=True)
 
 
 async def _listed(
     database: Database,
     company_id: int,
     asked: Range,
-    list_: Callable[[Work, Frame], Awaitable[Sequence[Counted]]],
-) -> CountedPage:
-    async def unit(work: Work) -> CountedPage:
-        frame = await frame_of(work, asked)
-        return CountedPage(frame.desk, await list_(work, frame))
+    list_: Callable[[UnitOfWork, QueryContext], Awaitable[Sequence[DrilldownCustomer]]],
+) -> DrilldownPage:
+    async def unit(uow: UnitOfWork) -> DrilldownPage:
+        query = await load_query_context(uow, asked)
+        return DrilldownPage(query.context, await list_(uow, query))
 
     return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS)
 
 
-def _place_of(frame: Frame, stage: str) -> int:
-    for place, each in enumerate(frame.stage_map.progress):
+def _place_of(query: QueryContext, stage: str) -> int:
+    for place, each in enumerate(query.stage_map.progress):
         if each.key == stage:
             return place
     raise InvalidInputError.at("query/stage", "is no step of the funnel")
 
 
-def _last_risk(desk: Desk) -> str:
-    severe = desk.rulebook.stage_map.risk_down
+def _last_risk(context: CompanyContext) -> str:
+    severe = context.rulebook.stage_map.risk_down
     return severe[0].key if severe else ""
 
 
-async def _looked_at(work: Work, desk: Desk, found: Sequence[Risky]) -> list[AtRisk]:
-    if not desk.company.rollup_version:
+async def _looked_at(uow: UnitOfWork, context: CompanyContext, found: Sequence[Risky]) -> list[AtRisk]:
+    if not context.company.rollup_version:
         raise UnavailableError("The figures are being counted; try again shortly.")
-    samples = departures(desk.rulebook.stage_map, await work.rollups.moves_ever())
-    zone = ZoneInfo(desk.company.timezone)
+    samples = departures(context.rulebook.stage_map, await uow.rollups.moves_ever())
+    zone = ZoneInfo(context.company.timezone)
     looked_at = []
     for customer in found:
         last = customer.last_appointment_at
-        days = None if last is None else days_since(last, desk.now)
+        days = None if last is None else days_since(last, context.now)
         sample = samples.get(customer.current_stage)
         looked_at.append(
             AtRisk(
                 customer,
                 days,
-                predicted_day(customer.stage_entered_at, sample, desk.now, zone),
-                (sample or Departures(0, 0)).number,
+                predicted_churn_date(customer.stage_entered_at, sample, context.now, zone),
+                (sample or ChurnSample(0, 0)).number,
                 retention_actions(customer.risk, days),
             )
         )

@@ -4,14 +4,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from journey_service.domain.analytics import flows, funnels
+from journey_service.domain.analytics import funnels
 from journey_service.domain.analytics.date_ranges import Range
-from journey_service.domain.analytics.flows import Way
+from journey_service.domain.analytics.flows import StageFlow, count_flows
 from journey_service.domain.analytics.funnels import CohortStep, Step
 from journey_service.repositories.analytics.rollups import WAY
 from journey_service.repositories.database import Database
-from journey_service.repositories.unit_of_work import Work
-from journey_service.services.analytics.query_context import TIMEOUT_MS, Frame, check_counted, frame_of
+from journey_service.repositories.unit_of_work import UnitOfWork
+from journey_service.services.analytics.query_context import (
+    TIMEOUT_MS,
+    QueryContext,
+    load_query_context,
+    require_rollups,
+)
 
 _REACH: Final = "reach"
 
@@ -20,7 +25,7 @@ _REACH: Final = "reach"
 class Funnel:
     """Who has reached which stage."""
 
-    frame: Frame
+    query: QueryContext
     steps: Sequence[Step]
 
 
@@ -28,7 +33,7 @@ class Funnel:
 class CohortFunnel:
     """How far those came whose journey opened in the days asked for."""
 
-    frame: Frame
+    query: QueryContext
     window_days: int
     steps: Sequence[CohortStep]
 
@@ -37,17 +42,17 @@ class CohortFunnel:
 class Flows:
     """Moves between stages."""
 
-    frame: Frame
-    ways: Sequence[Way]
+    query: QueryContext
+    flows: Sequence[StageFlow]
 
 
 async def get_funnel(database: Database, company_id: int, asked: Range) -> Funnel:
     """The funnel of stages reached. Raises CompanyNotFoundError, InvalidInputError, UnavailableError."""
 
-    async def unit(work: Work) -> Funnel:
-        return await load_funnel(work, await frame_of(work, asked))
+    async def unit(uow: UnitOfWork) -> Funnel:
+        return await load_funnel(uow, await load_query_context(uow, asked))
 
-    return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS, at_one_instant=True)
+    return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS, is_repeatable_read=True)
 
 
 async def get_cohort_funnel(
@@ -55,16 +60,16 @@ async def get_cohort_funnel(
 ) -> CohortFunnel:
     """The funnel of a cohort. Raises CompanyNotFoundError, InvalidInputError."""
 
-    async def unit(work: Work) -> CohortFunnel:
-        frame = await frame_of(work, asked)
-        members = await work.figures.cohort(
-            frame.days,
-            frame.zone,
-            funnels.ranks(frame.stage_map),
+    async def unit(uow: UnitOfWork) -> CohortFunnel:
+        query = await load_query_context(uow, asked)
+        members = await uow.ledger_queries.cohort(
+            query.days,
+            query.zone,
+            funnels.ranks(query.stage_map),
             window_days=window_days,
-            now=frame.as_of,
+            now=query.as_of,
         )
-        return CohortFunnel(frame, window_days, funnels.cohort_funnel(frame.stage_map.progress, members))
+        return CohortFunnel(query, window_days, funnels.cohort_funnel(query.stage_map.progress, members))
 
     return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS)
 
@@ -72,35 +77,35 @@ async def get_cohort_funnel(
 async def get_flows(database: Database, company_id: int, asked: Range) -> Flows:
     """Moves between stages. Raises CompanyNotFoundError, InvalidInputError, UnavailableError."""
 
-    async def unit(work: Work) -> Flows:
-        return await load_flows(work, await frame_of(work, asked))
+    async def unit(uow: UnitOfWork) -> Flows:
+        return await load_flows(uow, await load_query_context(uow, asked))
 
-    return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS, at_one_instant=True)
+    return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS, is_repeatable_read=True)
 
 
-async def load_funnel(work: Work, frame: Frame) -> Funnel:
+async def load_funnel(uow: UnitOfWork, query: QueryContext) -> Funnel:
     """Builds the funnel of a period."""
-    check_counted(frame)
-    stages = frame.stage_map.progress
+    require_rollups(query)
+    stages = query.stage_map.progress
     reached: Mapping[str, int]
-    company = frame.desk.company
+    company = query.context.company
     # Until the sums are counted by a new order of the stages, it is the ledger that tells who has reached which.
-    if frame.days.last == frame.today and company.rollup_version == company.map_version:
-        reached = await work.rollups.since(_REACH, frame.days.first)
+    if query.days.last == query.today and company.rollup_version == company.map_version:
+        reached = await uow.rollups.since(_REACH, query.days.first)
     else:
-        highest = await work.figures.highest(frame.days, frame.zone, funnels.ranks(frame.stage_map))
+        highest = await uow.ledger_queries.highest(query.days, query.zone, funnels.ranks(query.stage_map))
         reached = funnels.reached_by_rank(stages, highest)
-    moves = await work.rollups.moves(*frame.days)
-    return Funnel(frame, funnels.funnel(stages, reached, moves))
+    moves = await uow.rollups.moves(*query.days)
+    return Funnel(query, funnels.funnel(stages, reached, moves))
 
 
-async def load_flows(work: Work, frame: Frame) -> Flows:
+async def load_flows(uow: UnitOfWork, query: QueryContext) -> Flows:
     """Counts the moves of a period by from-stage and to-stage."""
-    check_counted(frame)
-    if frame.days.last == frame.today:
-        since = await work.rollups.since(WAY, frame.days.first)
+    require_rollups(query)
+    if query.days.last == query.today:
+        since = await uow.rollups.since(WAY, query.days.first)
         customers = {(key.split(">")[0], key.split(">")[1]): number for key, number in since.items()}
     else:
-        customers = await work.figures.ways(frame.days, frame.zone)
-    moves = await work.rollups.moves(*frame.days)
-    return Flows(frame, flows.ways(frame.stage_map, moves, customers))
+        customers = await uow.ledger_queries.flows(query.days, query.zone)
+    moves = await uow.rollups.moves(*query.days)
+    return Flows(query, count_flows(query.stage_map, moves, customers))

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from journey_service.domain.actions.company_context import Desk
-from journey_service.domain.analytics import aggregates as figures
+from journey_service.domain.actions.company_context import CompanyContext
+from journey_service.domain.analytics import aggregates as metrics
 from journey_service.domain.analytics import risk_bands
 from journey_service.domain.analytics.date_ranges import Period, Range
 from journey_service.domain.analytics.risk_bands import Band
@@ -20,9 +20,14 @@ from journey_service.domain.rounding import half_up
 from journey_service.domain.stages.stage_map import Stage
 from journey_service.repositories.analytics.rollups import Moves
 from journey_service.repositories.database import Database
-from journey_service.repositories.unit_of_work import Work
+from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.analytics.funnels import Flows, Funnel, load_flows, load_funnel
-from journey_service.services.analytics.query_context import TIMEOUT_MS, Frame, check_counted, frame_of
+from journey_service.services.analytics.query_context import (
+    TIMEOUT_MS,
+    QueryContext,
+    load_query_context,
+    require_rollups,
+)
 from journey_service.services.analytics.time_in_stage import TimeInStage, times_in_stage
 
 
@@ -30,7 +35,7 @@ from journey_service.services.analytics.time_in_stage import TimeInStage, times_
 class Overview:
     """How many customers there are, where, and what they are worth; and what happened in the days asked for."""
 
-    frame: Frame
+    query: QueryContext
     stages: Sequence[tuple[Stage, int]]
     total: int
     at_risk: int
@@ -46,12 +51,12 @@ class Overview:
     @property
     def at_risk_percentage(self) -> Decimal:
         """Those at risk, of all customers."""
-        return figures.percent(self.at_risk, self.total)
+        return metrics.percent(self.at_risk, self.total)
 
     @property
     def vip_percentage(self) -> Decimal:
         """Those in the highest progress stage, of all customers."""
-        return figures.percent(self.vips, self.total)
+        return metrics.percent(self.vips, self.total)
 
     @property
     def average_cents(self) -> int:
@@ -75,49 +80,49 @@ class Portal:
 async def get_overview(database: Database, company_id: int, asked: Range) -> Overview:
     """The overview. Raises CompanyNotFoundError, InvalidInputError, UnavailableError."""
 
-    async def unit(work: Work) -> Overview:
-        return await _overview(work, await frame_of(work, asked))
+    async def unit(uow: UnitOfWork) -> Overview:
+        return await _overview(uow, await load_query_context(uow, asked))
 
-    return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS, at_one_instant=True)
+    return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS, is_repeatable_read=True)
 
 
 async def get_portal(database: Database, company_id: int, period: Period) -> Portal:
     """What the guide's dashboard draws. Raises CompanyNotFoundError, UnavailableError."""
 
-    async def unit(work: Work) -> Portal:
-        frame = await frame_of(work, Range(period))
+    async def unit(uow: UnitOfWork) -> Portal:
+        query = await load_query_context(uow, Range(period))
         return Portal(
-            await _overview(work, frame),
-            await load_funnel(work, frame),
-            await load_flows(work, frame),
-            await times_in_stage(work, frame),
+            await _overview(uow, query),
+            await load_funnel(uow, query),
+            await load_flows(uow, query),
+            await times_in_stage(uow, query),
         )
 
-    return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS, at_one_instant=True)
+    return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS, is_repeatable_read=True)
 
 
-async def customers_by_stage(work: Work, desk: Desk) -> dict[str, int]:
+async def customers_by_stage(uow: UnitOfWork, context: CompanyContext) -> dict[str, int]:
     """Where everybody is now: from the sums, if there are any."""
-    if desk.company.rollup_version:
-        return figures.customers_by_stage(await work.rollups.moves_ever())
-    return await work.distribution.now()
+    if context.company.rollup_version:
+        return metrics.customers_by_stage(await uow.rollups.moves_ever())
+    return await uow.distribution.now()
 
 
-async def _overview(work: Work, frame: Frame) -> Overview:
-    check_counted(frame)
-    ever = await work.rollups.moves_ever()
-    customers = figures.customers_by_stage(ever)
-    moves = await work.rollups.moves(*frame.days)
-    source = frame.desk.rulebook.policy.revenue_source
-    mildest = frame.stage_map.mildest_risk
+async def _overview(uow: UnitOfWork, query: QueryContext) -> Overview:
+    require_rollups(query)
+    ever = await uow.rollups.moves_ever()
+    customers = metrics.customers_by_stage(ever)
+    moves = await uow.rollups.moves(*query.days)
+    source = query.context.rulebook.policy.revenue_source
+    mildest = query.stage_map.mildest_risk
     return Overview(
-        frame,
-        [(stage, customers.get(stage.key, 0)) for stage in figures.shown(frame.stage_map, customers)],
+        query,
+        [(stage, customers.get(stage.key, 0)) for stage in metrics.shown(query.stage_map, customers)],
         total=sum(customers.values()),
         at_risk=0 if mildest is None else customers.get(mildest.key, 0),
-        vips=customers.get(frame.stage_map.progress[-1].key, 0),
-        lifetime_cents=(await work.figures.revenue_cents())[source],
-        revenue_cents=(await work.figures.revenue_cents(frame.days))[source],
+        vips=customers.get(query.stage_map.progress[-1].key, 0),
+        lifetime_cents=(await uow.ledger_queries.revenue_cents())[source],
+        revenue_cents=(await uow.ledger_queries.revenue_cents(query.days))[source],
         opened=_sum(moves, Motion.OPENING),
         moves=sum(move.number for move in moves if move.motion is not Motion.OPENING),
         lapses=_sum(moves, Motion.LAPSE),
@@ -130,19 +135,19 @@ def _sum(moves: Sequence[Moves], motion: Motion) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Risks:
+class RiskDistribution:
     """Customers by stored risk."""
 
     as_of: datetime
     bands: Sequence[tuple[Band, int]]
 
 
-async def get_risks(database: Database, company_id: int) -> Risks:
+async def get_risks(database: Database, company_id: int) -> RiskDistribution:
     """Customers by stored risk. Raises CompanyNotFoundError."""
 
-    async def unit(work: Work) -> Risks:
-        desk = await work.companies.desk()
-        return Risks(desk.now, risk_bands.banded(await work.figures.risks()))
+    async def unit(uow: UnitOfWork) -> RiskDistribution:
+        context = await uow.companies.context()
+        return RiskDistribution(context.now, risk_bands.count_by_band(await uow.ledger_queries.risks()))
 
     return await database.run(company_id, unit)
 
@@ -164,17 +169,17 @@ async def get_distribution(database: Database, company_id: int, as_of: datetime 
     Raises CompanyNotFoundError, InvalidInputError for an instant that is yet to come.
     """
 
-    async def unit(work: Work) -> Distribution:
-        desk = await work.companies.desk()
+    async def unit(uow: UnitOfWork) -> Distribution:
+        context = await uow.companies.context()
         if as_of is None:
-            stage_map, instant = desk.rulebook.stage_map, desk.now
-            customers = await customers_by_stage(work, desk)
+            stage_map, instant = context.rulebook.stage_map, context.now
+            customers = await customers_by_stage(uow, context)
         else:
-            check_past(as_of, desk.now)
-            stage_map = await work.stage_maps.in_force(as_of)
-            customers, instant = await work.distribution.at(as_of), as_of
+            check_past(as_of, context.now)
+            stage_map = await uow.stage_maps.in_force(as_of)
+            customers, instant = await uow.distribution.at(as_of), as_of
         # Moves may be dated before the version that brought their stage, and lead into stages of a later one.
-        others = [stage for stage in desk.rulebook.stage_map.stages if stage.key not in stage_map.by_key]
+        others = [stage for stage in context.rulebook.stage_map.stages if stage.key not in stage_map.by_key]
         shown = [
             *(stage for stage in stage_map.stages if stage.is_active or customers.get(stage.key)),
             *(stage for stage in others if customers.get(stage.key)),

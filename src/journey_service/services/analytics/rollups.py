@@ -8,7 +8,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from journey_service.domain.access.actors import SCHEDULE, Actor
-from journey_service.domain.actions.company_context import Desk
+from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.analytics.rollups import Rollup, reached_by
 from journey_service.domain.calendar import local_day
 from journey_service.domain.errors import UnavailableError
@@ -16,9 +16,9 @@ from journey_service.domain.events.event import EventType
 from journey_service.domain.journeys.relationship import Transition
 from journey_service.repositories.analytics.rollups import Money
 from journey_service.repositories.database import Database
-from journey_service.repositories.events.ledger import Applied
-from journey_service.repositories.unit_of_work import Work
-from journey_service.services.jobs import Page, Run
+from journey_service.repositories.events.ledger import AppliedEvent
+from journey_service.repositories.unit_of_work import UnitOfWork
+from journey_service.services.jobs import JobRun, Page
 
 COUNT: Final = "count_rollups"
 LOOSE_ALLOWED: Final = 2_000
@@ -31,22 +31,22 @@ _LOGGER = logging.getLogger(__name__)
 
 
 async def count_moves(
-    work: Work, desk: Desk, moves: Mapping[int, Sequence[Transition]], *, new: Sequence[int]
+    uow: UnitOfWork, context: CompanyContext, moves: Mapping[int, Sequence[Transition]], *, new: Sequence[int]
 ) -> None:
     """Add moves that are about to be written, by the id of the relationship, which is held; `new` had none before."""
     moved = {id_: written for id_, written in moves.items() if written}
     if not moved:
         return
-    rollup = Rollup(desk.rulebook.stage_map, ZoneInfo(desk.company.timezone))
-    known = await work.rollups.lasts([*moved.keys() - set(new)], rollup)
+    rollup = Rollup(context.rulebook.stage_map, ZoneInfo(context.company.timezone))
+    known = await uow.rollups.last_occurrences([*moved.keys() - set(new)], rollup)
     for id_, written in moved.items():
         rollup.count(written, known.get(id_, {}))
-    await work.rollups.add(rollup, late=_late(desk, (flow.day for flow in rollup.flows)))
+    await uow.rollups.add(rollup, late=_late(context, (flow.day for flow in rollup.flows)))
 
 
-async def count_money(work: Work, desk: Desk, applied: Sequence[Applied]) -> None:
+async def count_money(uow: UnitOfWork, context: CompanyContext, applied: Sequence[AppliedEvent]) -> None:
     """Add the revenue of events just written."""
-    zone = ZoneInfo(desk.company.timezone)
+    zone = ZoneInfo(context.company.timezone)
     sums: dict[tuple[date, str], tuple[int, int, int]] = {}
     for one in applied:
         cents = one.event.amount_cents
@@ -58,27 +58,27 @@ async def count_money(work: Work, desk: Desk, applied: Sequence[Applied]) -> Non
             day = local_day(one.event.occurred_at, zone)
             number, first, second = sums.get((day, one.stage), (0, 0, 0))
             sums[day, one.stage] = (number + 1, first + appointments, second + payments)
-    await work.rollups.add_money(
+    await uow.rollups.add_money(
         (
             (Money(day, stage, Decimal(first) / 100, Decimal(second) / 100), number)
             for (day, stage), (number, first, second) in sums.items()
         ),
-        late=_late(desk, (day for day, _ in sums)),
+        late=_late(context, (day for day, _ in sums)),
     )
 
 
-def _late(desk: Desk, days: Iterable[date]) -> date | None:
+def _late(context: CompanyContext, days: Iterable[date]) -> date | None:
     """The earliest of the days that have ended, or will have before this is written: their snapshots may be taken."""
-    ending = local_day(desk.now + _LONGEST_WRITE, ZoneInfo(desk.company.timezone))
+    ending = local_day(context.now + _LONGEST_WRITE, ZoneInfo(context.company.timezone))
     return min((day for day in days if day < ending), default=None)
 
 
-async def tighten(database: Database, company_id: int) -> int:
+async def merge_rollups(database: Database, company_id: int) -> int:
     """Add a company's loose sums up; returns how many there were."""
 
-    async def unit(work: Work) -> int:
-        await work.companies.hold()
-        return await work.rollups.tighten(most=CHUNK)
+    async def unit(uow: UnitOfWork) -> int:
+        await uow.companies.lock()
+        return await uow.rollups.merge_rollups(most=CHUNK)
 
     tightened = 0
     while found := await database.run(company_id, unit, timeout_ms=60_000):
@@ -95,11 +95,11 @@ async def tighten_due(database: Database) -> int:
     """
     tightened = 0
     for company_id in await database.dispatch(lambda dispatch: dispatch.due.companies_to_be_counted()):
-        await database.run(company_id, lambda work: queue_count(work, actor=SCHEDULE))
+        await database.run(company_id, lambda uow: queue_count(uow, actor=SCHEDULE))
     found = await database.dispatch(lambda dispatch: dispatch.due.companies_with_loose_sums(LOOSE_ALLOWED))
     for company_id in found:
         try:
-            tightened += await tighten(database, company_id)
+            tightened += await merge_rollups(database, company_id)
         except UnavailableError:
             raise
         except Exception:
@@ -107,23 +107,25 @@ async def tighten_due(database: Database) -> int:
     return tightened
 
 
-async def queue_count(work: Work, *, actor: Actor) -> int:
+async def queue_count(uow: UnitOfWork, *, actor: Actor) -> int:
     """Have a company's sums counted anew by a worker; returns the job's id."""
-    under_way = await work.jobs.under_way(COUNT)
-    return under_way if under_way is not None else await work.jobs.queue(COUNT, {}, actor=actor.name)
+    under_way = await uow.jobs.under_way(COUNT)
+    return under_way if under_way is not None else await uow.jobs.queue(COUNT, {}, actor=actor.name)
 
 
-async def count_anew(run: Run) -> None:
+async def rebuild_rollups(run: JobRun) -> None:
     """The job: count every sum anew from the ledgers, between the company's other transactions."""
 
-    async def page(work: Work) -> Page:
-        desk = await work.companies.desk()
-        stage_map = desk.rulebook.stage_map
-        await work.rollups.count_anew(desk.company.map_version, desk.company.timezone, reached_by(stage_map))
-        first = (await work.metrics.bounds()).first
+    async def page(uow: UnitOfWork) -> Page:
+        context = await uow.companies.context()
+        stage_map = context.rulebook.stage_map
+        await uow.rollups.rebuild_rollups(
+            context.company.map_version, context.company.timezone, reached_by(stage_map)
+        )
+        first = (await uow.snapshots.bounds()).first
         if first is not None:
-            await work.metrics.mark(first)
+            await uow.snapshots.mark_dirty(first)
         return Page({"ended": True}, {"companies": 1}, done=1, total=1)
 
     while not run.cursor.get("ended"):
-        await run.page(page, is_alone=True, timeout_ms=_TIMEOUT_MS)
+        await run.page(page, is_exclusive=True, timeout_ms=_TIMEOUT_MS)

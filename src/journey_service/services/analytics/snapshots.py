@@ -13,26 +13,26 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from journey_service.domain.access.actors import SCHEDULE, Actor
-from journey_service.domain.access.records import Act
-from journey_service.domain.actions.company_context import Desk
+from journey_service.domain.access.records import AuditEntry
+from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.analytics.date_ranges import Days, Range, days_of
 from journey_service.domain.analytics.duration_histograms import cumulated
 from journey_service.domain.analytics.snapshots import (
-    Figures,
-    Place,
+    SnapshotMetrics,
+    SnapshotPosition,
     active_on,
     day_before,
     days_from,
     snapshots,
 )
 from journey_service.domain.calendar import local_day, next_night
-from journey_service.domain.errors import Fault, InvalidInputError
+from journey_service.domain.errors import FieldError, InvalidInputError
 from journey_service.domain.events.event import LATEST
 from journey_service.domain.stages.stage_map import Stage
-from journey_service.repositories.analytics.snapshots import Bounds, Gap, Snapshot, Source
+from journey_service.repositories.analytics.snapshots import Bounds, ContinuityGap, Snapshot, Source
 from journey_service.repositories.database import Database
-from journey_service.repositories.unit_of_work import Work
-from journey_service.services.jobs import Page, Run
+from journey_service.repositories.unit_of_work import UnitOfWork
+from journey_service.services.jobs import JobRun, Page
 
 REBUILD: Final = "rebuild_metrics"
 CHECK: Final = "check_metrics"
@@ -55,7 +55,7 @@ class BrokenMetricsError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class SnapshotPage:
     """Snapshots of some days, and how today's map names their stages."""
 
     currency: str
@@ -64,29 +64,31 @@ class Shown:
     snapshots: Sequence[tuple[Snapshot, Stage | None]]
 
 
-async def get_metrics(database: Database, company_id: int, asked: Range, stage: str | None) -> Shown:
+async def get_metrics(database: Database, company_id: int, asked: Range, stage: str | None) -> SnapshotPage:
     """Snapshots of ended days; left out, the last thirty that have ended. Raises InvalidInputError."""
     first, last = asked.first, asked.last
     if asked.period is not None and (first or last):
         raise InvalidInputError.at("query/period", "must be left out beside `from` and `to`")
 
-    async def unit(work: Work) -> Shown:
-        desk = await work.companies.desk()
-        stages = desk.rulebook.stage_map.by_key
+    async def unit(uow: UnitOfWork) -> SnapshotPage:
+        context = await uow.companies.context()
+        stages = context.rulebook.stage_map.by_key
         if stage is not None and stage not in stages:
             raise InvalidInputError.at("query/stage", "is not a stage of this company")
-        until = last or last_ended(desk)
+        until = last or last_ended(context)
         since = first or until - timedelta(days=DAYS_SHOWN - 1)
         if asked.period is not None:
-            since = days_of(asked.period, until, (await work.metrics.bounds()).first).first
+            since = days_of(asked.period, until, (await uow.snapshots.bounds()).first).first
         if since > until:
             raise InvalidInputError.at("query/from", "must not be after `to`")
         if (until - since).days >= MOST_DAYS:
             raise InvalidInputError.at("query/from", f"lies more than {MOST_DAYS} days before `to`")
-        found = await work.metrics.snapshots(since, until, stage)
+        found = await uow.snapshots.snapshots(since, until, stage)
         order = {key: place for place, key in enumerate(stages)}
         found.sort(key=lambda one: (one.day, order.get(one.stage, len(order)), one.stage))
-        return Shown(desk.company.currency, since, until, [(one, stages.get(one.stage)) for one in found])
+        return SnapshotPage(
+            context.company.currency, since, until, [(one, stages.get(one.stage)) for one in found]
+        )
 
     return await database.run(company_id, unit)
 
@@ -97,12 +99,12 @@ async def queue_rebuild(database: Database, company_id: int, first: date, last: 
     Raises CompanyNotFoundError, InvalidInputError for days that have not ended.
     """
 
-    async def unit(work: Work) -> int:
-        ended = last_ended(await work.companies.desk())
+    async def unit(uow: UnitOfWork) -> int:
+        ended = last_ended(await uow.companies.context())
         faults = [
-            *([Fault("/from", "must not be after `to`")] if first > last else []),
+            *([FieldError("/from", "must not be after `to`")] if first > last else []),
             *(
-                [Fault("/to", f"has not ended: the last day to be rebuilt is {ended}")]
+                [FieldError("/to", f"has not ended: the last day to be rebuilt is {ended}")]
                 if last > ended
                 else []
             ),
@@ -110,27 +112,27 @@ async def queue_rebuild(database: Database, company_id: int, first: date, last: 
         if faults:
             raise InvalidInputError(faults)
         days = {"from": first.isoformat(), "to": last.isoformat()}
-        job_id = await work.jobs.queue(REBUILD, days, actor=actor.name)
-        await work.audit.record(actor, Act("metrics.rebuild", target=f"job:{job_id}", detail=days))
+        job_id = await uow.jobs.queue(REBUILD, days, actor=actor.name)
+        await uow.audit.record(actor, AuditEntry("metrics.rebuild", target=f"job:{job_id}", detail=days))
         return job_id
 
     return await database.run(company_id, unit)
 
 
-async def rebuild(run: Run) -> None:
+async def rebuild(run: JobRun) -> None:
     """The job: write the snapshots of some days as the ledgers have them, and see whether all add up."""
     last = date.fromisoformat(run.job.parameters["to"])
 
-    async def page(work: Work) -> Page:
-        desk = await work.companies.hold()
+    async def page(uow: UnitOfWork) -> Page:
+        context = await uow.companies.lock()
         first = date.fromisoformat(run.cursor.get("next", run.job.parameters["from"]))
-        bounds = await work.metrics.bounds()
+        bounds = await uow.snapshots.bounds()
         known = [day for day in (bounds.first, bounds.first_sum) if day is not None]
         first = max(first, min(known, default=LATEST.date()))
-        missing = _first_missing(desk, bounds)
+        missing = _first_missing(context, bounds)
         # Days that no night has come to yet are taken too: there are no holes between snapshots.
-        days = _days(desk, first if missing is None else min(first, missing), last)
-        written = await _write(work, desk, days, is_from_ledger=True)
+        days = _days(context, first if missing is None else min(first, missing), last)
+        written = await _write(uow, context, days, is_from_ledger=True)
         if not days or days[-1] >= last:
             return Page({"ended": True}, {"days": len(days), "written": written}, done=len(days))
         following = days[-1] + _ONE_DAY
@@ -141,22 +143,22 @@ async def rebuild(run: Run) -> None:
     await check(run)
 
 
-async def check(run: Run) -> None:
+async def check(run: JobRun) -> None:
     """The job: see whether the snapshots add up. Raises BrokenMetricsError, which the health check tells of."""
 
-    async def unit(work: Work) -> str | None:
-        return _told(*await work.metrics.gaps(limit=_GAPS_NAMED))
+    async def unit(uow: UnitOfWork) -> str | None:
+        return _told(*await uow.snapshots.gaps(limit=_GAPS_NAMED))
 
     broken = await run.database.run(run.company_id, unit, timeout_ms=_TIMEOUT_MS)
     if broken is not None:
         raise BrokenMetricsError(broken)
 
 
-async def take_snapshots(run: Run) -> None:
+async def take_snapshots(run: JobRun) -> None:
     """Part of a job: write the snapshots of ended days that are new, or about which something came late."""
 
-    async def page(work: Work) -> Page:
-        written, is_over = await take_page(work)
+    async def page(uow: UnitOfWork) -> Page:
+        written, is_over = await take_page(uow)
         cursor = {**run.cursor, "snapshots": True} if is_over else run.cursor
         return Page(cursor, {"snapshots": written} if written else {})
 
@@ -164,110 +166,119 @@ async def take_snapshots(run: Run) -> None:
         await run.page(page, timeout_ms=_TIMEOUT_MS)
 
 
-async def take_page(work: Work) -> tuple[int, bool]:
+async def take_page(uow: UnitOfWork) -> tuple[int, bool]:
     """Write some snapshots of ended days; returns how many, and whether these were the last."""
     # Whoever writes snapshots holds the company's row: one at a time.
-    desk = await work.companies.hold()
-    until = last_ended(desk)
-    if not desk.company.rollup_version:
+    context = await uow.companies.lock()
+    until = last_ended(context)
+    if not context.company.rollup_version:
         return 0, True  # the sums are to be counted first
-    marked = await work.metrics.take_marks(until)
-    bounds = await work.metrics.bounds()
-    first = _first_to_take(desk, bounds, marked, until)
-    days = _days(desk, first, until)
-    written = await _write(work, desk, days, is_from_ledger=False)
+    marked = await uow.snapshots.pop_dirty_days(until)
+    bounds = await uow.snapshots.bounds()
+    first = _first_to_take(context, bounds, marked, until)
+    days = _days(context, first, until)
+    written = await _write(uow, context, days, is_from_ledger=False)
     if days and days[-1] < until:
-        await work.metrics.mark(days[-1] + _ONE_DAY)
+        await uow.snapshots.mark_dirty(days[-1] + _ONE_DAY)
         return written, False
-    await _look_for_gaps(work)
+    await _look_for_gaps(uow)
     return written, True
 
 
-def last_ended(desk: Desk) -> date:
+def last_ended(context: CompanyContext) -> date:
     """The last local day that has ended."""
-    zone = ZoneInfo(desk.company.timezone)
-    return day_before(local_day(desk.now, zone), zone)
+    zone = ZoneInfo(context.company.timezone)
+    return day_before(local_day(context.now, zone), zone)
 
 
-def _first_to_take(desk: Desk, bounds: Bounds, marked: date | None, until: date) -> date:
-    candidates = [_first_missing(desk, bounds), marked, until if bounds.last is None else None]
+def _first_to_take(context: CompanyContext, bounds: Bounds, marked: date | None, until: date) -> date:
+    candidates = [_first_missing(context, bounds), marked, until if bounds.last is None else None]
     return min(day for day in candidates if day is not None)
 
 
-def _first_missing(desk: Desk, bounds: Bounds) -> date | None:
+def _first_missing(context: CompanyContext, bounds: Bounds) -> date | None:
     """The first day that has no snapshot yet, of those of which there is anything to tell."""
     return (
-        bounds.first_sum if bounds.last is None else next_night(bounds.last, ZoneInfo(desk.company.timezone))
+        bounds.first_sum
+        if bounds.last is None
+        else next_night(bounds.last, ZoneInfo(context.company.timezone))
     )
 
 
-def _days(desk: Desk, first: date, last: date) -> Sequence[date]:
-    zone = ZoneInfo(desk.company.timezone)
+def _days(context: CompanyContext, first: date, last: date) -> Sequence[date]:
+    zone = ZoneInfo(context.company.timezone)
     return list(days_from(first, min(last, first + timedelta(days=CHUNK - 1)), zone))
 
 
-async def _write(work: Work, desk: Desk, days: Sequence[date], *, is_from_ledger: bool) -> int:
+async def _write(
+    uow: UnitOfWork, context: CompanyContext, days: Sequence[date], *, is_from_ledger: bool
+) -> int:
     """Write the snapshots of days that are others than before; returns how many."""
     if not days:
         return 0
-    known = {(one.day, one.stage): one.figures for one in await work.metrics.snapshots(days[0], days[-1])}
-    figures = await figures_of(work, desk, days, known.keys(), is_from_ledger=is_from_ledger)
-    changed = {place: each for place, each in figures.items() if known.get(place) != each}
-    await work.metrics.write(changed)
-    await _write_stays(work, desk, days)
+    known = {(one.day, one.stage): one.metrics for one in await uow.snapshots.snapshots(days[0], days[-1])}
+    metrics = await figures_of(uow, context, days, known.keys(), is_from_ledger=is_from_ledger)
+    changed = {place: each for place, each in metrics.items() if known.get(place) != each}
+    await uow.snapshots.write(changed)
+    await _write_stays(uow, context, days)
     return len(changed)
 
 
-async def _write_stays(work: Work, desk: Desk, days: Sequence[date]) -> None:
+async def _write_stays(uow: UnitOfWork, context: CompanyContext, days: Sequence[date]) -> None:
     """Write how long the visits have lasted that had ended by each of the days, as the ledger has them."""
-    stages = [stage.key for stage in desk.rulebook.stage_map.stages]
+    stages = [stage.key for stage in context.rulebook.stage_map.stages]
     named = set(stages)
-    known = await work.stays.up_to(days[-1], stages)
-    last = await work.stays.up_to(days[0] - _ONE_DAY, stages)
+    known = await uow.visit_durations.up_to(days[-1], stages)
+    last = await uow.visit_durations.up_to(days[0] - _ONE_DAY, stages)
     for start in range(0, len(days), _STAYS_CHUNK):
         part = days[start : start + _STAYS_CHUNK]
         span = Days(part[0], part[-1])
-        ended = await work.stays.ended(span, desk.company.timezone)
+        ended = await uow.visit_durations.ended(span, context.company.timezone)
         cumulated_, last = cumulated(last, (each for each in ended if each.stage in named))
-        await work.stays.write(span, cumulated_)
-    if known != last and days[-1] < last_ended(desk):
+        await uow.visit_durations.write(span, cumulated_)
+    if known != last and days[-1] < last_ended(context):
         # All histograms of later days rest on these.
-        await work.metrics.mark(days[-1] + _ONE_DAY)
+        await uow.snapshots.mark_dirty(days[-1] + _ONE_DAY)
 
 
 async def figures_of(
-    work: Work, desk: Desk, days: Sequence[date], known: Iterable[Place], *, is_from_ledger: bool
-) -> dict[Place, Figures]:
+    uow: UnitOfWork,
+    context: CompanyContext,
+    days: Sequence[date],
+    known: Iterable[SnapshotPosition],
+    *,
+    is_from_ledger: bool,
+) -> dict[SnapshotPosition, SnapshotMetrics]:
     """What the snapshots of days are to be, from the sums or from the ledgers; `known` are those there are."""
-    zone = ZoneInfo(desk.company.timezone)
+    zone = ZoneInfo(context.company.timezone)
     versions: list[tuple[date | None, list[str]]] = []
-    for version in await work.stage_maps.since(0):
+    for version in await uow.stage_maps.since(0):
         since = None if version.activated_at is None else local_day(version.activated_at, zone)
-        stage_map = await work.stage_maps.get(version.version)
+        stage_map = await uow.stage_maps.get(version.version)
         versions.append((since, [stage.key for stage in stage_map.active]))
     active = active_on(days, versions)
     source = Source(
-        from_payments=desk.rulebook.policy.revenue_source == "payments",
-        ledger_zone=desk.company.timezone if is_from_ledger else None,
+        from_payments=context.rulebook.policy.revenue_source == "payments",
+        ledger_zone=context.company.timezone if is_from_ledger else None,
     )
-    opening, flows = await work.metrics.flows(days[0], days[-1], source)
-    revenue = await work.metrics.revenue(days[0], days[-1], source)
+    opening, flows = await uow.snapshots.flows(days[0], days[-1], source)
+    revenue = await uow.snapshots.revenue(days[0], days[-1], source)
     wanted = {*known, *((day, stage) for day, stages in active.items() for stage in stages)}
     return snapshots(days, opening, flows, revenue, wanted)
 
 
-async def _look_for_gaps(work: Work) -> None:
+async def _look_for_gaps(uow: UnitOfWork) -> None:
     """Say it when snapshots do not add up, or do again, and have a job tell, by which the health check knows."""
-    broken = _told(*await work.metrics.gaps(limit=_GAPS_NAMED))
+    broken = _told(*await uow.snapshots.gaps(limit=_GAPS_NAMED))
     if broken is not None:
-        _LOGGER.error("the snapshots of company %d do not add up: %s", work.company_id, broken)
-    elif not await work.metrics.is_broken():
+        _LOGGER.error("the snapshots of company %d do not add up: %s", uow.company_id, broken)
+    elif not await uow.snapshots.is_broken():
         return
-    if await work.jobs.under_way(CHECK) is None:
-        await work.jobs.queue(CHECK, {}, actor=SCHEDULE.name)
+    if await uow.jobs.under_way(CHECK) is None:
+        await uow.jobs.queue(CHECK, {}, actor=SCHEDULE.name)
 
 
-def _told(number: int, gaps: Sequence[Gap]) -> str | None:
+def _told(number: int, gaps: Sequence[ContinuityGap]) -> str | None:
     if not number:
         return None
     named = "; ".join(

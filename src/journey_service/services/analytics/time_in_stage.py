@@ -6,7 +6,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Final
 
-from journey_service.domain.analytics import aggregates as figures
+from journey_service.domain.analytics import aggregates as metrics
 from journey_service.domain.analytics import conversions, time_in_stage
 from journey_service.domain.analytics.conversions import Conversion
 from journey_service.domain.analytics.date_ranges import Days, Range
@@ -19,10 +19,15 @@ from journey_service.domain.analytics.duration_histograms import (
     quantile_of,
     without,
 )
-from journey_service.domain.analytics.time_in_stage import StageTime, Stays
+from journey_service.domain.analytics.time_in_stage import StageTime, VisitDurations
 from journey_service.repositories.database import Database
-from journey_service.repositories.unit_of_work import Work
-from journey_service.services.analytics.query_context import TIMEOUT_MS, Frame, check_counted, frame_of
+from journey_service.repositories.unit_of_work import UnitOfWork
+from journey_service.services.analytics.query_context import (
+    TIMEOUT_MS,
+    QueryContext,
+    load_query_context,
+    require_rollups,
+)
 
 _ONE_DAY: Final = timedelta(days=1)
 
@@ -31,7 +36,7 @@ _ONE_DAY: Final = timedelta(days=1)
 class TimeInStage:
     """How long visits lasted that ended in the days asked for; and how old those are that go on."""
 
-    frame: Frame
+    query: QueryContext
     stages: Sequence[StageTime]
 
 
@@ -39,51 +44,51 @@ class TimeInStage:
 class Conversions:
     """How visits ended."""
 
-    frame: Frame
+    query: QueryContext
     stages: Sequence[Conversion]
 
 
 async def get_time_in_stage(database: Database, company_id: int, asked: Range) -> TimeInStage:
     """Time in stages. Raises CompanyNotFoundError, InvalidInputError, UnavailableError."""
 
-    async def unit(work: Work) -> TimeInStage:
-        return await times_in_stage(work, await frame_of(work, asked))
+    async def unit(uow: UnitOfWork) -> TimeInStage:
+        return await times_in_stage(uow, await load_query_context(uow, asked))
 
-    return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS, at_one_instant=True)
+    return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS, is_repeatable_read=True)
 
 
 async def get_conversions(database: Database, company_id: int, asked: Range) -> Conversions:
     """How visits ended. Raises CompanyNotFoundError, InvalidInputError, UnavailableError."""
 
-    async def unit(work: Work) -> Conversions:
-        frame = await frame_of(work, asked)
-        check_counted(frame)
-        moves = await work.rollups.moves(*frame.days)
-        return Conversions(frame, conversions.conversions(frame.stage_map, moves))
+    async def unit(uow: UnitOfWork) -> Conversions:
+        query = await load_query_context(uow, asked)
+        require_rollups(query)
+        moves = await uow.rollups.moves(*query.days)
+        return Conversions(query, conversions.conversions(query.stage_map, moves))
 
     return await database.run(company_id, unit)
 
 
-async def times_in_stage(work: Work, frame: Frame) -> TimeInStage:
+async def times_in_stage(uow: UnitOfWork, query: QueryContext) -> TimeInStage:
     """How long visits lasted, and how old those are that go on. Raises UnavailableError."""
-    check_counted(frame)
-    ever = await work.rollups.moves_ever()
-    stays = await _stays(work, frame)
-    customers, ages = figures.customers_by_stage(ever), figures.ages_by_stage(ever, frame.as_of)
-    stages = figures.shown(frame.stage_map, {*stays, *customers})
-    return TimeInStage(frame, time_in_stage.stage_times(stages, stays, customers, ages))
+    require_rollups(query)
+    ever = await uow.rollups.moves_ever()
+    stays = await _stays(uow, query)
+    customers, ages = metrics.customers_by_stage(ever), metrics.ages_by_stage(ever, query.as_of)
+    stages = metrics.shown(query.stage_map, {*stays, *customers})
+    return TimeInStage(query, time_in_stage.stage_times(stages, stays, customers, ages))
 
 
-async def _stays(work: Work, frame: Frame) -> dict[str, Stays]:
+async def _stays(uow: UnitOfWork, query: QueryContext) -> dict[str, VisitDurations]:
     """How long the visits lasted that ended in the days asked for: means from the sums, percentiles from histograms."""
-    ended = figures.ended_by_stage(await work.rollups.moves(*frame.days))
-    cells = await _cells(work, frame)
+    ended = metrics.ended_by_stage(await uow.rollups.moves(*query.days))
+    cells = await _cells(uow, query)
     if {stage: sum(each.values()) for stage, each in cells.items() if each} != {
         stage: number for stage, (number, _) in ended.items()
     }:
         # Sums or histograms that are wrong give no wrong answers; reconciliation names them.
-        ended = await work.stays.totals(frame.days, frame.zone)
-        cells = await work.stays.cells(frame.days, frame.zone)
+        ended = await uow.visit_durations.totals(query.days, query.zone)
+        cells = await uow.visit_durations.cells(query.days, query.zone)
     found = {
         (stage, quantile): quantile_of(cells[stage], quantile)
         for stage in ended
@@ -94,33 +99,33 @@ async def _stays(work: Work, frame: Frame) -> dict[str, Stays]:
     unsure = {place: value for place, value in found.items() if isinstance(value, Between)}
     if unsure:
         wanted = [(stage, between.low, between.high) for (stage, _), between in unsure.items()]
-        edges = await work.stays.edges(frame.days, frame.zone, wanted)
+        edges = await uow.visit_durations.edges(query.days, query.zone, wanted)
         told |= {
             place: between.days(*edge) for (place, between), edge in zip(unsure.items(), edges, strict=True)
         }
     return {
-        stage: Stays(number, micros, told[stage, MEDIAN], told[stage, P90])
+        stage: VisitDurations(number, micros, told[stage, MEDIAN], told[stage, P90])
         for stage, (number, micros) in ended.items()
     }
 
 
-async def _cells(work: Work, frame: Frame) -> dict[str, Cells]:
+async def _cells(uow: UnitOfWork, query: QueryContext) -> dict[str, Cells]:
     """The visits that ended in the days asked for, by stage, in tenths of a day.
 
     Up to the last day whose histograms hold they are the difference of two, whatever lies between; the days since are
     read from the ledger.
     """
-    first, last = frame.days
-    settled = await work.stays.settled()
+    first, last = query.days
+    settled = await uow.visit_durations.settled()
     found: dict[str, Cells] = {}
     if settled is not None and settled >= first:
-        stages = [stage.key for stage in frame.stage_map.stages]
+        stages = [stage.key for stage in query.stage_map.stages]
         until = min(settled, last)
-        before = await work.stays.up_to(first - _ONE_DAY, stages)
-        for stage, cells in (await work.stays.up_to(until, stages)).items():
+        before = await uow.visit_durations.up_to(first - _ONE_DAY, stages)
+        for stage, cells in (await uow.visit_durations.up_to(until, stages)).items():
             found[stage] = without(cells, before.get(stage, {}))
         first = until + _ONE_DAY
     if first <= last:
-        for stage, cells in (await work.stays.cells(Days(first, last), frame.zone)).items():
+        for stage, cells in (await uow.visit_durations.cells(Days(first, last), query.zone)).items():
             found[stage] = added(found.get(stage, {}), cells.items())
     return found

@@ -7,17 +7,17 @@ from functools import cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.access.records import Act
-from journey_service.domain.actions.company_context import Desk
+from journey_service.domain.access.records import AuditEntry
+from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.calendar import latest_night, next_night, night_at
 from journey_service.domain.companies.errors import CompanyExistsError
 from journey_service.domain.companies.policy import parse_policy
-from journey_service.domain.companies.records import Company, Founding
-from journey_service.domain.errors import Fault, InvalidInputError, UnavailableError, quoted
+from journey_service.domain.companies.records import Company, CompanyRecord
+from journey_service.domain.errors import FieldError, InvalidInputError, UnavailableError, quoted
 from journey_service.domain.journeys.relationship import Rulebook
 from journey_service.domain.stages.stage_map import DEFAULT_STAGES, parse_stage_map
 from journey_service.repositories.database import Database
-from journey_service.repositories.unit_of_work import Work
+from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.stages.linting import findings_of, findings_to_json
 
 _TRIES = 20
@@ -42,7 +42,7 @@ class NewCompany:
     stages: Sequence[object] | None = None
 
 
-async def found_company(database: Database, new: NewCompany, *, author: Actor) -> Desk:
+async def create_company(database: Database, new: NewCompany, *, author: Actor) -> CompanyContext:
     """Found a company with its first stage map. Raises InvalidInputError, CompanyExistsError."""
     rulebook = _check(new)
     told = DEFAULT_STAGES if new.stages is None else new.stages
@@ -51,33 +51,33 @@ async def found_company(database: Database, new: NewCompany, *, author: Actor) -
     }
     findings = await findings_of(rulebook, places)
 
-    async def found(company_id: int) -> Desk | None:
-        async def unit(work: Work) -> Desk | None:
-            is_new = await work.companies.found(
-                Founding(new.name, new.timezone, new.currency, new.test_clock, new.deliver),
+    async def found(company_id: int) -> CompanyContext | None:
+        async def unit(uow: UnitOfWork) -> CompanyContext | None:
+            is_new = await uow.companies.found(
+                CompanyRecord(new.name, new.timezone, new.currency, new.test_clock, new.deliver),
                 rulebook,
                 findings=findings_to_json(findings),
                 author=author.name,
             )
             if not is_new:
                 return None
-            desk = await work.companies.desk()
-            await plan_first_night(work, desk)
-            await work.audit.record(author, Act("company.found", target=f"company:{company_id}"))
-            return desk
+            context = await uow.companies.context()
+            await schedule_first_nightly_run(uow, context)
+            await uow.audit.record(author, AuditEntry("company.found", target=f"company:{company_id}"))
+            return context
 
         return await database.run(company_id, unit)
 
     if new.id is not None:
-        desk = await found(new.id)
-        if desk is None:
+        context = await found(new.id)
+        if context is None:
             raise CompanyExistsError(new.id)
-        return desk
+        return context
     for _ in range(_TRIES):
         company_id = await database.dispatch(lambda dispatch: dispatch.directory.next_id())
-        desk = await found(company_id)
-        if desk is not None:
-            return desk
+        context = await found(company_id)
+        if context is not None:
+            return context
     raise UnavailableError("Many companies are being founded at once; try again shortly.")
 
 
@@ -86,19 +86,19 @@ async def list_companies(database: Database, *, after: int, limit: int) -> Seque
     return await database.dispatch(lambda dispatch: dispatch.directory.page(after=after, limit=limit))
 
 
-async def get_desk(database: Database, company_id: int) -> Desk:
+async def get_company_context(database: Database, company_id: int) -> CompanyContext:
     """A company, its rules and its now. Raises CompanyNotFoundError."""
-    return await database.run(company_id, lambda work: work.companies.desk())
+    return await database.run(company_id, lambda uow: uow.companies.context())
 
 
 def _check(new: NewCompany) -> Rulebook:
-    faults: list[Fault] = []
+    faults: list[FieldError] = []
     if not _is_zone(new.timezone):
         faults.append(
-            Fault("/timezone", f"{quoted(new.timezone)} is not an IANA time zone, such as Europe/Berlin")
+            FieldError("/timezone", f"{quoted(new.timezone)} is not an IANA time zone, such as Europe/Berlin")
         )
     if new.deliver and new.test_clock is None:
-        faults.append(Fault("/deliver", "means nothing without a test clock"))
+        faults.append(FieldError("/deliver", "means nothing without a test clock"))
     policy, stage_map = None, None
     try:
         policy = parse_policy(new.policy, "/policy")
@@ -126,7 +126,7 @@ def _is_zone(name: str) -> bool:
         return False
 
 
-async def plan_first_night(work: Work, desk: Desk) -> None:
+async def schedule_first_nightly_run(uow: UnitOfWork, context: CompanyContext) -> None:
     """Note when the first nightly run of a new company falls due."""
-    zone = ZoneInfo(desk.company.timezone)
-    await work.companies.set_next_night(night_at(next_night(latest_night(desk.now, zone), zone), zone))
+    zone = ZoneInfo(context.company.timezone)
+    await uow.companies.set_next_night(night_at(next_night(latest_night(context.now, zone), zone), zone))

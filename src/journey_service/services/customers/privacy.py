@@ -8,14 +8,14 @@ from datetime import datetime
 from typing import Any
 
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.access.records import Act
+from journey_service.domain.access.records import AuditEntry
 from journey_service.domain.actions.action import Reason
 from journey_service.domain.customers.errors import CustomerNotFoundError
 from journey_service.domain.journeys import scoring
 from journey_service.repositories.customers.tombstones import Tombstone
 from journey_service.repositories.database import Database
-from journey_service.repositories.unit_of_work import Work
-from journey_service.services.journeys import action_planning as agendas
+from journey_service.repositories.unit_of_work import UnitOfWork
+from journey_service.services.journeys import action_planning as action_plans
 from journey_service.services.journeys.reading import Scores
 from journey_service.services.journeys.transaction import load, write
 from journey_service.services.journeys.view import view
@@ -46,22 +46,22 @@ class Erasure:
 async def export_customer(database: Database, company_id: int, customer_id: int, *, by: Actor) -> Export:
     """Everything held on a customer. Raises CustomerNotFoundError."""
 
-    async def unit(work: Work) -> Export:
-        desk = await work.companies.desk()
-        standing = await work.relationships.find(customer_id)
-        if standing is None:
+    async def unit(uow: UnitOfWork) -> Export:
+        context = await uow.companies.context()
+        stored = await uow.relationships.find(customer_id)
+        if stored is None:
             raise CustomerNotFoundError(customer_id)
         # Written first, so that the export tells of itself too.
-        await work.audit.record(by, Act("customer.export", customer_id=customer_id))
-        seen = view(desk, standing, desk.now)
-        facts, policy = standing.relationship.facts, desk.rulebook.policy
+        await uow.audit.record(by, AuditEntry("customer.export", customer_id=customer_id))
+        seen = view(context, stored, context.now)
+        facts, policy = stored.relationship.facts, context.rulebook.policy
         scores = Scores(
             seen.as_of,
             scoring.explain_engagement(facts, policy, seen.as_of),
             scoring.explain_risk(facts, policy, seen.as_of),
         )
-        tables = await work.personal.export(customer_id, standing.id)
-        return Export(customer_id, desk.now, scores, tables)
+        tables = await uow.personal.export(customer_id, stored.id)
+        return Export(customer_id, context.now, scores, tables)
 
     return await database.run(company_id, unit)
 
@@ -72,8 +72,8 @@ async def list_tombstones(database: Database, company_id: int) -> list[Tombstone
     while True:
         after = found[-1].customer_hmac if found else b""
 
-        async def unit(work: Work, after: bytes = after) -> list[Tombstone]:
-            return await work.tombstones.page(after=after, limit=_PAGE)
+        async def unit(uow: UnitOfWork, after: bytes = after) -> list[Tombstone]:
+            return await uow.tombstones.page(after=after, limit=_PAGE)
 
         page = await database.run(company_id, unit)
         found += page
@@ -92,9 +92,9 @@ async def reapply_erasures(
     known = frozenset(hmacs)
     while True:
 
-        async def unit(work: Work, after: int = after) -> tuple[list[int], list[int]]:
-            ids = await work.relationships.next_customers(after, limit=_PAGE)
-            return ids, work.tombstones.recognise(ids, known)
+        async def unit(uow: UnitOfWork, after: int = after) -> tuple[list[int], list[int]]:
+            ids = await uow.relationships.next_customers(after, limit=_PAGE)
+            return ids, uow.tombstones.recognise(ids, known)
 
         ids, back = await database.run(company_id, unit)
         for customer_id in back:
@@ -113,30 +113,30 @@ async def anonymize_customer(database: Database, company_id: int, customer_id: i
     CustomerNotFoundError.
     """
 
-    async def unit(work: Work) -> Erasure:
-        docket = await load(work, [customer_id])
-        if customer_id in docket.erased:
-            await work.audit.record_presence(by, "post_anonymization")
-            return Erasure(docket.desk.clock, is_repeat=True)
-        journey = docket.find(customer_id)
+    async def unit(uow: UnitOfWork) -> Erasure:
+        transaction = await load(uow, [customer_id])
+        if customer_id in transaction.erased:
+            await uow.audit.record_operator_access(by, "post_anonymization")
+            return Erasure(transaction.context.clock, is_repeat=True)
+        journey = transaction.find(customer_id)
         if journey is None:
             raise CustomerNotFoundError(customer_id)
-        journey.bring_to(docket.now)
-        await write(work, docket)
-        standing = docket.standings[customer_id]
-        held = await agendas.load(
-            work, docket.desk, {standing.id: journey.relationship.version}, now=docket.now
+        journey.advance_to(transaction.now)
+        await write(uow, transaction)
+        stored = transaction.relationships[customer_id]
+        held = await action_plans.load(
+            uow, transaction.context, {stored.id: journey.relationship.version}, now=transaction.now
         )
-        held.by_id[standing.id].end_all(docket.now, Reason.ERASED)
-        await held.save(work)
+        held.by_id[stored.id].end_all(transaction.now, Reason.ERASED)
+        await held.save(uow)
         new_id = -1 - secrets.randbelow(_LOWEST)
-        await work.personal.erase(customer_id, standing.id, new_id=new_id, key=work.tombstones.key)
-        await work.tombstones.put(customer_id)
+        await uow.personal.erase(customer_id, stored.id, new_id=new_id, key=uow.tombstones.key)
+        await uow.tombstones.put(customer_id)
         # The row names neither id: together with the request it would lead from the one to the other.
         is_named = re.search(rf"(?<![0-9A-Za-z]){customer_id}(?![0-9A-Za-z])", f"{by.request_id} {by.reason}")
         silent = replace(by, request_id=None, reason=None) if is_named else by
-        await work.audit.record(silent, Act("customer.anonymize"))
-        return Erasure(docket.desk.clock, is_repeat=False)
+        await uow.audit.record(silent, AuditEntry("customer.anonymize"))
+        return Erasure(transaction.context.clock, is_repeat=False)
 
     # Whatever was ever written of the company is looked through for the customer: that takes as long as it takes.
     return await database.run(company_id, unit, timeout_ms=_TIMEOUT_MS)

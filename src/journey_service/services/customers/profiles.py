@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.access.records import Act
+from journey_service.domain.access.records import AuditEntry
 from journey_service.domain.customers.errors import CustomerNotFoundError
-from journey_service.domain.customers.records import ConsentChange, Wanted
+from journey_service.domain.customers.records import ConsentChange, CustomerFilter
 from journey_service.domain.events.event import EARLIEST
-from journey_service.repositories.customers.customer_list import Listed
+from journey_service.repositories.customers.customer_list import CustomerRow
 from journey_service.repositories.customers.profiles import Profile
 from journey_service.repositories.database import Database
-from journey_service.repositories.unit_of_work import Work
+from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.journeys.transaction import load, write
 from journey_service.services.journeys.view import View, view
 
@@ -42,27 +42,27 @@ async def put_customer(  # a profile has these parts
     CustomerErasedError.
     """
 
-    async def unit(work: Work) -> tuple[Customer, bool]:
-        docket = await load(work, [customer_id], now=now)
-        if customer_id not in docket.standings:
-            docket.open(customer_id, docket.now).settle(docket.now)
-        known = await work.customers.find(customer_id)
+    async def unit(uow: UnitOfWork) -> tuple[Customer, bool]:
+        transaction = await load(uow, [customer_id], now=now)
+        if customer_id not in transaction.relationships:
+            transaction.open(customer_id, transaction.now).schedule_first_evaluation(transaction.now)
+        known = await uow.customers.find(customer_id)
         kept = {} if known is None else dict(known.consents)
-        changes = changed_consents(kept, consents, docket.now, by.name)
+        changes = changed_consents(kept, consents, transaction.now, by.name)
         kept |= {change.channel: consent_of(change) for change in changes}
-        is_new = await work.customers.put(customer_id, {**profile, "consents": kept})
-        await work.consents.append({customer_id: changes})
-        if docket.journeys:
-            await write(work, docket)
+        is_new = await uow.customers.put(customer_id, {**profile, "consents": kept})
+        await uow.consents.append({customer_id: changes})
+        if transaction.journeys:
+            await write(uow, transaction)
         fields = [name for name, value in profile.items() if known is None or getattr(known, name) != value]
         if fields or changes or is_new:
             detail = {"fields": fields, "consents": [change.channel for change in changes]}
-            await work.audit.record(by, Act("customer.write", customer_id=customer_id, detail=detail))
+            await uow.audit.record(by, AuditEntry("customer.write", customer_id=customer_id, detail=detail))
         else:
-            await work.audit.record_presence(by, "put_customer", customer_id)
-        written = await work.customers.find(customer_id)
+            await uow.audit.record_operator_access(by, "put_customer", customer_id)
+        written = await uow.customers.find(customer_id)
         assert written is not None  # noqa: S101  # it was just written
-        return Customer(written, docket.view(customer_id)), is_new
+        return Customer(written, transaction.view(customer_id)), is_new
 
     return await database.run(company_id, unit)
 
@@ -87,10 +87,10 @@ def consent_of(change: ConsentChange) -> dict[str, str]:
 async def list_consents(database: Database, company_id: int, customer_id: int) -> Sequence[ConsentChange]:
     """How a customer's consents have changed, the oldest change first. Raises CustomerNotFoundError."""
 
-    async def unit(work: Work) -> Sequence[ConsentChange]:
-        if await work.relationships.find(customer_id) is None:
+    async def unit(uow: UnitOfWork) -> Sequence[ConsentChange]:
+        if await uow.relationships.find(customer_id) is None:
             raise CustomerNotFoundError(customer_id)
-        return await work.consents.of(customer_id)
+        return await uow.consents.of(customer_id)
 
     return await database.run(company_id, unit)
 
@@ -98,32 +98,32 @@ async def list_consents(database: Database, company_id: int, customer_id: int) -
 async def get_customer(database: Database, company_id: int, customer_id: int) -> Customer:
     """One customer. Raises CustomerNotFoundError."""
 
-    async def unit(work: Work) -> Customer:
-        desk = await work.companies.desk()
-        profile = await work.customers.find(customer_id)
-        standing = await work.relationships.find(customer_id)
-        if profile is None or standing is None:
+    async def unit(uow: UnitOfWork) -> Customer:
+        context = await uow.companies.context()
+        profile = await uow.customers.find(customer_id)
+        stored = await uow.relationships.find(customer_id)
+        if profile is None or stored is None:
             raise CustomerNotFoundError(customer_id)
-        return Customer(profile, view(desk, standing, desk.now))
+        return Customer(profile, view(context, stored, context.now))
 
     return await database.run(company_id, unit)
 
 
 async def list_customers(
-    database: Database, company_id: int, wanted: Wanted
-) -> tuple[Sequence[Customer], Sequence[Listed]]:
+    database: Database, company_id: int, wanted: CustomerFilter
+) -> tuple[Sequence[Customer], Sequence[CustomerRow]]:
     """A page of customers with their stored scores, and the rows that the next page is continued from."""
 
-    async def unit(work: Work) -> tuple[Sequence[Customer], Sequence[Listed]]:
-        desk = await work.companies.desk()
-        listed = await work.roster.page(wanted, desk.now)
+    async def unit(uow: UnitOfWork) -> tuple[Sequence[Customer], Sequence[CustomerRow]]:
+        context = await uow.companies.context()
+        listed = await uow.customer_list.page(wanted, context.now)
         customers = []
         for row in listed:
-            standing = row.standing
+            stored = row.stored
             # What was not written since the last complete scoring has been found to hold then.
-            as_of = max(standing.scored_at or desk.now, desk.company.scored_at or EARLIEST)
-            stored = View(desk, standing, as_of, standing.engagement or 0, standing.risk or 0)
-            customers.append(Customer(row.profile, stored))
+            as_of = max(stored.scored_at or context.now, context.company.scored_at or EARLIEST)
+            view = View(context, stored, as_of, stored.engagement or 0, stored.risk or 0)
+            customers.append(Customer(row.profile, view))
         return customers, listed
 
     return await database.run(company_id, unit)

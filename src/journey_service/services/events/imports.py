@@ -14,22 +14,22 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.access.records import Act
+from journey_service.domain.access.records import AuditEntry
 from journey_service.domain.errors import InvalidInputError, JourneyServiceError, UnavailableError
 from journey_service.domain.events.errors import ImportNotFoundError
 from journey_service.domain.events.event import EARLIEST, Event, content_hash
 from journey_service.domain.events.import_file import FaultyLineError, HistoryReader
 from journey_service.domain.events.parsing import Line, future_fault, line_id
-from journey_service.domain.events.records import Import, LineFault, Terms
+from journey_service.domain.events.records import Import, ImportLineError, ImportOptions
 from journey_service.domain.journeys.journey import Journey
 from journey_service.repositories.database import Database
-from journey_service.repositories.events.ledger import Applied, Known
-from journey_service.repositories.unit_of_work import Work
+from journey_service.repositories.events.ledger import AppliedEvent, StoredEvent
+from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.analytics.rollups import count_money
 from journey_service.services.analytics.snapshots import take_page
-from journey_service.services.companies.provisioning import get_desk
+from journey_service.services.companies.provisioning import get_company_context
 from journey_service.services.jobs import new_token
-from journey_service.services.journeys.transaction import Docket, load, write
+from journey_service.services.journeys.transaction import JourneyTransaction, load, write
 
 _LINES_STAGED_AT_ONCE = 5_000
 _LINES_DECIDED_AT_ONCE = 1_000
@@ -38,18 +38,18 @@ _TIMEOUT_MS = 60_000
 
 Progress = Callable[[Import], None]
 
-AS_HISTORY: Final = Terms()
+DEFAULT_IMPORT_OPTIONS: Final = ImportOptions()
 """Up to now, and without actions."""
 
 
-async def read_history(  # one upload has just these properties
+async def stage_import(  # one upload has just these properties
     database: Database,
     company_id: int,
     chunks: AsyncIterable[bytes],
     *,
     actor: Actor,
     is_gzip: bool | None = None,
-    terms: Terms = AS_HISTORY,
+    terms: ImportOptions = DEFAULT_IMPORT_OPTIONS,
     on_progress: Callable[[int], None] | None = None,
 ) -> Import:
     """Read a history whole and keep it for replaying; returns the queued import.
@@ -58,11 +58,11 @@ async def read_history(  # one upload has just these properties
     MalformedError or InvalidInputError, with nothing kept, when the file is not a history at all.
     `on_progress` is told the number of bytes read so far.
     """
-    desk = await get_desk(database, company_id)
-    if terms.until is not None and terms.until > desk.now:
+    context = await get_company_context(database, company_id)
+    if terms.until is not None and terms.until > context.now:
         raise InvalidInputError.at("/until", "must not lie in the future of the company")
     staging = _Staging(database, company_id, actor, terms)
-    reader = HistoryReader(ZoneInfo(desk.company.timezone), is_gzip=is_gzip)
+    reader = HistoryReader(ZoneInfo(context.company.timezone), is_gzip=is_gzip)
     digest = hashlib.sha256()
     size = 0
     try:
@@ -82,12 +82,12 @@ async def read_history(  # one upload has just these properties
 
 
 async def find_unfinished(
-    database: Database, company_id: int, content: bytes, terms: Terms = AS_HISTORY
+    database: Database, company_id: int, content: bytes, terms: ImportOptions = DEFAULT_IMPORT_OPTIONS
 ) -> Import | None:
     """An import of the same bytes (SHA-256) on the same terms that was read whole and not finished."""
 
-    async def unit(work: Work) -> Import | None:
-        return await work.imports.find_unfinished(content, terms)
+    async def unit(uow: UnitOfWork) -> Import | None:
+        return await uow.imports.find_unfinished(content, terms)
 
     return await database.run(company_id, unit)
 
@@ -95,8 +95,8 @@ async def find_unfinished(
 async def get_import(database: Database, company_id: int, import_id: int) -> Import:
     """One import. Raises ImportNotFoundError."""
 
-    async def unit(work: Work) -> Import:
-        found = await work.imports.find(import_id)
+    async def unit(uow: UnitOfWork) -> Import:
+        found = await uow.imports.find(import_id)
         if found is None:
             raise ImportNotFoundError(import_id)
         return found
@@ -109,22 +109,22 @@ async def list_imports(
 ) -> Sequence[Import]:
     """Imports, newest first. Raises CompanyNotFoundError."""
 
-    async def unit(work: Work) -> Sequence[Import]:
-        await work.companies.desk()
-        return await work.imports.page(before=before, limit=limit)
+    async def unit(uow: UnitOfWork) -> Sequence[Import]:
+        await uow.companies.context()
+        return await uow.imports.page(before=before, limit=limit)
 
     return await database.run(company_id, unit)
 
 
 async def list_faults(
     database: Database, company_id: int, import_id: int, *, after: tuple[int, str], limit: int
-) -> Sequence[LineFault]:
+) -> Sequence[ImportLineError]:
     """What was wrong with which line. Raises ImportNotFoundError."""
 
-    async def unit(work: Work) -> Sequence[LineFault]:
-        if await work.imports.find(import_id) is None:
+    async def unit(uow: UnitOfWork) -> Sequence[ImportLineError]:
+        if await uow.imports.find(import_id) is None:
             raise ImportNotFoundError(import_id)
-        return await work.imports.faults(import_id, after=after, limit=limit)
+        return await uow.imports.faults(import_id, after=after, limit=limit)
 
     return await database.run(company_id, unit)
 
@@ -139,8 +139,8 @@ async def run_import(
     """
     token = new_token()
 
-    async def claim(work: Work) -> bool:
-        return await work.imports.claim(import_id, token, _LEASE_SECONDS)
+    async def claim(uow: UnitOfWork) -> bool:
+        return await uow.imports.claim(import_id, token, _LEASE_SECONDS)
 
     if not await database.run(company_id, claim):
         return False
@@ -173,15 +173,15 @@ async def run_due_imports(database: Database) -> int:
 
 
 async def _release(database: Database, company_id: int, import_id: int, token: str) -> None:
-    async def unit(work: Work) -> None:
-        await work.imports.release(import_id, token)
+    async def unit(uow: UnitOfWork) -> None:
+        await uow.imports.release(import_id, token)
 
     await database.run(company_id, unit)
 
 
 async def _fail(database: Database, company_id: int, import_id: int, error: str) -> None:
-    async def unit(work: Work) -> None:
-        await work.imports.finish(import_id, error=error)
+    async def unit(uow: UnitOfWork) -> None:
+        await uow.imports.finish(import_id, error=error)
 
     await database.run(company_id, unit, timeout_ms=_TIMEOUT_MS)
 
@@ -189,7 +189,7 @@ async def _fail(database: Database, company_id: int, import_id: int, error: str)
 class _Staging:
     """Writes lines down as they are read, some thousand at a time."""
 
-    def __init__(self, database: Database, company_id: int, actor: Actor, terms: Terms) -> None:
+    def __init__(self, database: Database, company_id: int, actor: Actor, terms: ImportOptions) -> None:
         self._database = database
         self._company_id = company_id
         self._actor = actor
@@ -212,13 +212,13 @@ class _Staging:
         import_id = self._import_id
         assert import_id is not None  # noqa: S101  # _flush sets it
 
-        async def unit(work: Work) -> Import:
-            await work.imports.queue(import_id, content)
-            found = await work.imports.find(import_id)
+        async def unit(uow: UnitOfWork) -> Import:
+            await uow.imports.queue(import_id, content)
+            found = await uow.imports.find(import_id)
             assert found is not None  # noqa: S101  # it was just written
             detail = {"lines": found.lines}
-            await work.audit.record(
-                self._actor, Act("import.read", target=f"import:{import_id}", detail=detail)
+            await uow.audit.record(
+                self._actor, AuditEntry("import.read", target=f"import:{import_id}", detail=detail)
             )
             return found
 
@@ -229,16 +229,16 @@ class _Staging:
             await _fail(self._database, self._company_id, self._import_id, "The upload ended too early.")
 
     async def _flush(self, lines_read: int) -> None:
-        lines, faulty, counted = self._lines, self._faulty, self._counted
+        lines, faulty, drilldown = self._lines, self._faulty, self._counted
 
-        async def unit(work: Work) -> int:
+        async def unit(uow: UnitOfWork) -> int:
             import_id = self._import_id
             if import_id is None:
-                import_id = await work.imports.begin(self._terms, actor=self._actor.name)
-            await work.imports.stage(import_id, lines)
-            await work.imports.note_faults(import_id, _flatten(faulty))
-            await work.imports.count_read(
-                import_id, lines=lines_read - counted, staged=len(lines), failed=len(faulty)
+                import_id = await uow.imports.begin(self._terms, actor=self._actor.name)
+            await uow.imports.stage(import_id, lines)
+            await uow.imports.note_faults(import_id, _flatten(faulty))
+            await uow.imports.count_read(
+                import_id, lines=lines_read - drilldown, staged=len(lines), failed=len(faulty)
             )
             return import_id
 
@@ -246,24 +246,26 @@ class _Staging:
         self._lines, self._faulty, self._counted = [], [], lines_read
 
 
-def _flatten(faulty: Sequence[FaultyLineError]) -> list[LineFault]:
-    return [LineFault(line.number, fault.pointer, fault.message) for line in faulty for fault in line.faults]
+def _flatten(faulty: Sequence[FaultyLineError]) -> list[ImportLineError]:
+    return [
+        ImportLineError(line.number, fault.pointer, fault.message) for line in faulty for fault in line.faults
+    ]
 
 
 async def _run_page(database: Database, company_id: int, import_id: int, token: str) -> bool | None:
     """Decide the next lines; True when there were none left, None when the lease was lost."""
 
-    async def unit(work: Work) -> bool | None:
-        found = await work.imports.find(import_id)
+    async def unit(uow: UnitOfWork) -> bool | None:
+        found = await uow.imports.find(import_id)
         if found is None:
             raise ImportNotFoundError(import_id)
-        lines = await work.imports.next_lines(
+        lines = await uow.imports.next_lines(
             import_id, found.cursor, limit=_LINES_DECIDED_AT_ONCE, start=EARLIEST
         )
         page = _Page(found, _whole_customers(lines))
-        await page.decide(work)
+        await page.decide(uow)
         cursor = page.cursor or found.cursor
-        if not await work.imports.progress(
+        if not await uow.imports.progress(
             import_id, token, _LEASE_SECONDS, cursor=cursor, counts=page.counts
         ):
             return None
@@ -275,16 +277,16 @@ async def _run_page(database: Database, company_id: int, import_id: int, token: 
 async def _conclude(database: Database, company_id: int, import_id: int, token: str) -> bool | None:
     """Take snapshots of the days the history tells of; True when it has so ended, None when the lease was lost."""
 
-    async def unit(work: Work) -> bool | None:
-        _, is_over = await take_page(work)
-        found = await work.imports.find(import_id)
+    async def unit(uow: UnitOfWork) -> bool | None:
+        _, is_over = await take_page(uow)
+        found = await uow.imports.find(import_id)
         if found is None:
             raise ImportNotFoundError(import_id)
         cursor = found.cursor
-        if not await work.imports.progress(import_id, token, _LEASE_SECONDS, cursor=cursor, counts={}):
+        if not await uow.imports.progress(import_id, token, _LEASE_SECONDS, cursor=cursor, counts={}):
             return None
         if is_over:
-            await work.imports.finish(import_id)
+            await uow.imports.finish(import_id)
         return is_over
 
     return await database.run(company_id, unit, timeout_ms=_TIMEOUT_MS)
@@ -311,7 +313,7 @@ class _Page:
         )
     )
     _applied: dict[tuple[str, str], tuple[Event, bytes, str, int | None]] = field(default_factory=dict)
-    _faults: list[LineFault] = field(default_factory=list)
+    _faults: list[ImportLineError] = field(default_factory=list)
 
     @property
     def cursor(self) -> tuple[int, datetime, int] | None:
@@ -321,32 +323,34 @@ class _Page:
         last = self.lines[-1]
         return last.event.customer_id, last.event.occurred_at, last.number
 
-    async def decide(self, work: Work) -> None:
+    async def decide(self, uow: UnitOfWork) -> None:
         """Replay the lines, bring their customers to the end, and write it all."""
         cursor = self.found.cursor
         customers = {line.event.customer_id for line in self.lines}
         if cursor is not None:
             customers.add(cursor[0])  # whose lines may have ended with the page before
-        docket = await load(work, customers, now=self.found.until)
-        events = self._with_ids({} if cursor is None else await work.imports.twins(self.found.id, cursor))
-        known = await work.events.known([event.key for event in events])
+        transaction = await load(uow, customers, now=self.found.until)
+        events = self._with_ids({} if cursor is None else await uow.imports.twins(self.found.id, cursor))
+        known = await uow.events.known([event.key for event in events])
         for line, event in zip(self.lines, events, strict=True):
-            self._take(docket, line, event, known)
+            self._take(transaction, line, event, known)
         open_customer = self.lines[-1].event.customer_id if self._goes_on else None
         for customer_id in sorted(customers):
-            journey = docket.find(customer_id)
+            journey = transaction.find(customer_id)
             if journey is not None and customer_id != open_customer:
-                journey.bring_to(docket.now)
+                journey.advance_to(transaction.now)
         self.counts["done"] = len(self.lines)
-        self.counts["transitions"] = sum(len(journey.written) for journey in docket.journeys.values())
-        await write(work, docket, runs_actions=self.found.runs_actions, is_history=True)
+        self.counts["transitions"] = sum(
+            len(journey.new_transitions) for journey in transaction.journeys.values()
+        )
+        await write(uow, transaction, runs_actions=self.found.runs_actions, is_history=True)
         applied = [
-            Applied(docket.standings[event.customer_id].id, event, content, stage, seq)
+            AppliedEvent(transaction.relationships[event.customer_id].id, event, content, stage, seq)
             for event, content, stage, seq in self._applied.values()
         ]
-        await work.events.append(applied)
-        await count_money(work, docket.desk, applied)
-        await work.imports.note_faults(self.found.id, self._faults)
+        await uow.events.append(applied)
+        await count_money(uow, transaction.context, applied)
+        await uow.imports.note_faults(self.found.id, self._faults)
 
     @property
     def _goes_on(self) -> bool:
@@ -368,9 +372,15 @@ class _Page:
             events.append(event)
         return events
 
-    def _take(self, docket: Docket, line: Line, event: Event, known: dict[tuple[str, str], Known]) -> None:
-        until = docket.now
-        if event.customer_id in docket.erased:
+    def _take(
+        self,
+        transaction: JourneyTransaction,
+        line: Line,
+        event: Event,
+        known: dict[tuple[str, str], StoredEvent],
+    ) -> None:
+        until = transaction.now
+        if event.customer_id in transaction.erased:
             self.counts["erased"] += 1
             return
         content = content_hash(event)
@@ -388,19 +398,19 @@ class _Page:
             return
         refused: JourneyServiceError | None = future_fault(event, until)
         if refused is None:
-            refused = self._happen(docket, event, content, until)
+            refused = self._happen(transaction, event, content, until)
         if isinstance(refused, InvalidInputError):
             for fault in refused.faults:
                 self._fault(line, fault.pointer, fault.message)
 
     def _happen(
-        self, docket: Docket, event: Event, content: bytes, until: datetime
+        self, transaction: JourneyTransaction, event: Event, content: bytes, until: datetime
     ) -> InvalidInputError | None:
         at = min(event.occurred_at, until)
-        journey: Journey = docket.open(event.customer_id, at)
+        journey: Journey = transaction.open(event.customer_id, at)
         is_late = journey.is_behind(event.occurred_at)
         try:
-            transition = journey.happen(event, until if is_late else at)
+            transition = journey.apply_event(event, until if is_late else at)
         except InvalidInputError as error:
             return error
         self.counts["applied"] += 1
@@ -411,4 +421,4 @@ class _Page:
 
     def _fault(self, line: Line, pointer: str, message: str) -> None:
         self.counts["failed"] += 1
-        self._faults.append(LineFault(line.number, pointer, message))
+        self._faults.append(ImportLineError(line.number, pointer, message))

@@ -10,13 +10,13 @@ from journey_service.domain.errors import InvalidInputError, JourneyServiceError
 from journey_service.domain.events.errors import EventConflictError
 from journey_service.domain.events.event import Event, content_hash
 from journey_service.domain.events.parsing import future_fault
-from journey_service.domain.journeys.records import Entry
+from journey_service.domain.journeys.records import TransitionRecord
 from journey_service.domain.journeys.relationship import Transition
 from journey_service.repositories.database import Database
-from journey_service.repositories.events.ledger import Applied, Known
-from journey_service.repositories.unit_of_work import Work
+from journey_service.repositories.events.ledger import AppliedEvent, StoredEvent
+from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.analytics.rollups import count_money
-from journey_service.services.journeys.transaction import Docket, load, write
+from journey_service.services.journeys.transaction import JourneyTransaction, load, write
 from journey_service.services.journeys.view import View
 
 
@@ -34,30 +34,30 @@ class Outcome:
 
     status: Status
     view: View | None
-    entry: Entry | None
+    entry: TransitionRecord | None
 
 
-Answer: TypeAlias = Outcome | JourneyServiceError
+IngestResult: TypeAlias = Outcome | JourneyServiceError
 
 
 async def ingest(
     database: Database, company_id: int, events: Sequence[Event], *, now: datetime | None = None
-) -> list[Answer]:
+) -> list[IngestResult]:
     """Apply events in their order; returns one answer per event. `now` defaults to the company's clock.
 
     Either all that could be applied is committed, or nothing. An event that cannot be applied is answered
     with its error and changes nothing; the others are not affected.
     """
 
-    async def unit(work: Work) -> list[Answer]:
-        docket = await load(work, (event.customer_id for event in events), now=now)
-        batch = _Batch(docket, await work.events.known(list({event.key for event in events})))
+    async def unit(uow: UnitOfWork) -> list[IngestResult]:
+        transaction = await load(uow, (event.customer_id for event in events), now=now)
+        batch = _Batch(transaction, await uow.events.known(list({event.key for event in events})))
         steps = [batch.take(event) for event in events]
-        entries = await write(work, docket)
-        applied = batch.applied(docket)
-        await work.events.append(applied)
-        await count_money(work, docket.desk, applied)
-        await batch.recall(work, entries)
+        entries = await write(uow, transaction)
+        applied = batch.applied(transaction)
+        await uow.events.append(applied)
+        await count_money(uow, transaction.context, applied)
+        await batch.recall(uow, entries)
         return [batch.answer(step) for step in steps]
 
     return await database.run(company_id, unit)
@@ -75,11 +75,11 @@ class _Step:
 class _Batch:
     """The events of one transaction, taken one after the other."""
 
-    def __init__(self, docket: Docket, known: dict[tuple[str, str], Known]) -> None:
-        self._docket = docket
+    def __init__(self, transaction: JourneyTransaction, known: dict[tuple[str, str], StoredEvent]) -> None:
+        self._docket = transaction
         self._known = known
         self._taken: dict[tuple[str, str], _Step] = {}
-        self._entries: dict[tuple[int, int], Entry] = {}
+        self._entries: dict[tuple[int, int], TransitionRecord] = {}
 
     def take(self, event: Event) -> _Step | JourneyServiceError:
         """Apply one event to its journey in memory, unless it is known or cannot be applied."""
@@ -93,24 +93,24 @@ class _Batch:
             if first != content:
                 return EventConflictError(event.source, event.event_id)
             return _Step(event, Status.DUPLICATE, content=content)
-        docket = self._docket
-        fault = future_fault(event, docket.now)
+        transaction = self._docket
+        fault = future_fault(event, transaction.now)
         if fault is not None:
             return fault
-        journey = docket.open(event.customer_id, docket.now)
+        journey = transaction.open(event.customer_id, transaction.now)
         try:
-            transition = journey.happen(event, docket.now)
+            transition = journey.apply_event(event, transaction.now)
         except InvalidInputError as error:
             return error
         step = _Step(event, Status.APPLIED, transition, journey.relationship.current_stage, content)
         self._taken[event.key] = step
         return step
 
-    def applied(self, docket: Docket) -> list[Applied]:
+    def applied(self, transaction: JourneyTransaction) -> list[AppliedEvent]:
         """The events to write down."""
         return [
-            Applied(
-                docket.standings[step.event.customer_id].id,
+            AppliedEvent(
+                transaction.relationships[step.event.customer_id].id,
                 step.event,
                 step.content,
                 step.stage,
@@ -119,22 +119,22 @@ class _Batch:
             for step in self._taken.values()
         ]
 
-    async def recall(self, work: Work, entries: dict[tuple[int, int], Entry]) -> None:
+    async def recall(self, uow: UnitOfWork, entries: dict[tuple[int, int], TransitionRecord]) -> None:
         """Fetch the moves that events known before had caused."""
         wanted = [
             (known.relationship_id, known.transition_seq)
             for known in self._known.values()
             if known.transition_seq is not None
         ]
-        ids = {standing.id: customer_id for customer_id, standing in self._docket.standings.items()}
-        recalled = await work.transitions.some(wanted)
+        ids = {stored.id: customer_id for customer_id, stored in self._docket.relationships.items()}
+        recalled = await uow.transitions.some(wanted)
         self._entries = entries | {
             (ids[relationship_id], seq): entry
             for (relationship_id, seq), entry in recalled.items()
             if relationship_id in ids
         }
 
-    def answer(self, step: _Step | JourneyServiceError) -> Answer:
+    def answer(self, step: _Step | JourneyServiceError) -> IngestResult:
         """What the sender is told."""
         if isinstance(step, JourneyServiceError):
             return step

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from journey_service.domain.errors import UnavailableError
 from journey_service.domain.events.event import Event
 from journey_service.repositories.database import Database
-from journey_service.services.events.ingest import Answer, ingest
+from journey_service.services.events.ingest import IngestResult, ingest
 
 _MOST_AT_ONCE = 256
 _MOST_WAITING = 10_000
 
 
-class Intake:
+class IngestBatcher:
     """Takes events as they come and has them ingested together; every caller waits for the commit.
 
     While one transaction of a company is under way, what arrives meanwhile waits and goes into the next.
@@ -23,15 +23,15 @@ class Intake:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._waiting: dict[int, deque[tuple[Event, asyncio.Future[Answer]]]] = {}
+        self._waiting: dict[int, deque[tuple[Event, asyncio.Future[IngestResult]]]] = {}
         self._writers: dict[int, asyncio.Task[None]] = {}
 
-    async def submit(self, company_id: int, event: Event) -> Answer:
+    async def submit(self, company_id: int, event: Event) -> IngestResult:
         """Ingest one event, together with whatever else waits; answered after the commit."""
         waiting = self._waiting.setdefault(company_id, deque())
         if len(waiting) >= _MOST_WAITING:
             raise UnavailableError("Too many events are waiting; try again shortly.")
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[IngestResult] = asyncio.get_running_loop().create_future()
         waiting.append((event, future))
         if company_id not in self._writers:
             self._writers[company_id] = asyncio.create_task(self._write(company_id, waiting))
@@ -42,7 +42,9 @@ class Intake:
         while self._writers:
             await asyncio.gather(*self._writers.values())
 
-    async def _write(self, company_id: int, waiting: deque[tuple[Event, asyncio.Future[Answer]]]) -> None:
+    async def _write(
+        self, company_id: int, waiting: deque[tuple[Event, asyncio.Future[IngestResult]]]
+    ) -> None:
         try:
             while waiting:
                 together = [waiting.popleft() for _ in range(min(len(waiting), _MOST_AT_ONCE))]
@@ -52,10 +54,10 @@ class Intake:
             del self._waiting[company_id]
 
     async def _ingest(
-        self, company_id: int, together: Sequence[tuple[Event, asyncio.Future[Answer]]]
+        self, company_id: int, together: Sequence[tuple[Event, asyncio.Future[IngestResult]]]
     ) -> None:
         try:
-            answers: Sequence[Answer] = await ingest(
+            answers: Sequence[IngestResult] = await ingest(
                 self._database, company_id, [event for event, _ in together]
             )
         except Exception as error:  # noqa: BLE001  # whatever it is, it belongs to those who wait for it

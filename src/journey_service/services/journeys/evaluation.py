@@ -5,11 +5,11 @@ from copy import copy
 from typing import Final
 
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.access.records import Act
+from journey_service.domain.access.records import AuditEntry
 from journey_service.domain.journeys.engine import decide
 from journey_service.repositories.database import Database
-from journey_service.repositories.unit_of_work import Work
-from journey_service.services.jobs import Page, Run
+from journey_service.repositories.unit_of_work import UnitOfWork
+from journey_service.services.jobs import JobRun, Page
 from journey_service.services.journeys.rescoring import check_known
 from journey_service.services.journeys.transaction import load, write
 
@@ -26,35 +26,35 @@ async def queue_evaluation(
     Raises CompanyNotFoundError, CustomerNotFoundError, InvalidInputError, as `queue_rescore` does.
     """
 
-    async def unit(work: Work) -> int:
-        await work.companies.desk()
+    async def unit(uow: UnitOfWork) -> int:
+        await uow.companies.context()
         parameters: dict[str, object] = {}
         if customer_ids is not None:
-            await check_known(work, customer_ids)
+            await check_known(uow, customer_ids)
             parameters["customer_ids"] = sorted(set(customer_ids))
-        job_id = await work.jobs.queue(EVALUATE, parameters, actor=actor.name)
-        await work.audit.record(actor, Act("company.evaluate", target=f"job:{job_id}"))
+        job_id = await uow.jobs.queue(EVALUATE, parameters, actor=actor.name)
+        await uow.audit.record(actor, AuditEntry("company.evaluate", target=f"job:{job_id}"))
         return job_id
 
     return await database.run(company_id, unit)
 
 
-async def evaluate_all(run: Run) -> None:
+async def evaluate_all(run: JobRun) -> None:
     """The job: decide everything due for each customer, and then as of now; write those for whom it matters."""
     named = run.job.parameters.get("customer_ids")
 
-    async def page(work: Work) -> Page:
+    async def page(uow: UnitOfWork) -> Page:
         after = run.cursor.get("after", _LOWEST)
         if named is None:
-            some = await work.relationships.next_customers(after, limit=CHUNK)
+            some = await uow.relationships.next_customers(after, limit=CHUNK)
         else:
             some = [customer_id for customer_id in named if customer_id > after][:CHUNK]
         total = None
         if not run.cursor:
-            total = await work.relationships.count() if named is None else len(named)
+            total = await uow.relationships.count() if named is None else len(named)
         if not some:
             return Page({"after": after, "ended": True}, total=total)
-        moved, suppressed = await _evaluate(work, some)
+        moved, suppressed = await _evaluate(uow, some)
         counts = {"evaluated": len(some), "moved": moved, "suppressed": suppressed}
         return Page({"after": some[-1]}, counts, done=len(some), total=total)
 
@@ -62,20 +62,20 @@ async def evaluate_all(run: Run) -> None:
         await run.page(page)
 
 
-async def _evaluate(work: Work, customer_ids: Sequence[int]) -> tuple[int, int]:
+async def _evaluate(uow: UnitOfWork, customer_ids: Sequence[int]) -> tuple[int, int]:
     """Evaluate customers, held; returns how many moves were written and how many a pin held back."""
-    docket = await load(work, customer_ids)
+    transaction = await load(uow, customer_ids)
     moved = suppressed = 0
-    for customer_id, standing in docket.standings.items():
-        before = copy(standing.relationship)
-        journey = docket.find(customer_id)
+    for customer_id, stored in transaction.relationships.items():
+        before = copy(stored.relationship)
+        journey = transaction.find(customer_id)
         assert journey is not None  # noqa: S101  # it is among those just loaded
-        journey.bring_to(docket.now)
-        journey.evaluate(docket.now)
-        moved += len(journey.written)
-        decision = decide(journey.relationship, docket.desk.rulebook, docket.now)
+        journey.advance_to(transaction.now)
+        journey.evaluate(transaction.now)
+        moved += len(journey.new_transitions)
+        decision = decide(journey.relationship, transaction.context.rulebook, transaction.now)
         suppressed += decision.is_suppressed
-        if not journey.written and journey.relationship == before:
-            del docket.journeys[customer_id]
-    await write(work, docket)
+        if not journey.new_transitions and journey.relationship == before:
+            del transaction.journeys[customer_id]
+    await write(uow, transaction)
     return moved, suppressed

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from journey_service.domain.actions.company_context import Desk
+from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.customers.errors import CustomerNotFoundError
-from journey_service.domain.journeys.explanation.forecast import Outlook, look_ahead
+from journey_service.domain.journeys.explanation.forecast import Forecast, look_ahead
 from journey_service.domain.journeys.relationship import Relationship, Transition
 from journey_service.repositories.database import Database
-from journey_service.repositories.unit_of_work import Work
+from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.journeys.map_history import adoptions
 
 
@@ -15,30 +15,34 @@ from journey_service.services.journeys.map_history import adoptions
 class Explanation:
     """Where a customer stands, the move that led there, and what lies ahead."""
 
-    desk: Desk
+    context: CompanyContext
     relationship: Relationship
     last: Transition
-    outlook: Outlook
+    outlook: Forecast
 
 
 async def explain(database: Database, company_id: int, customer_id: int) -> Explanation:
     """Explain a customer as of the company's now; nothing is written. Raises CustomerNotFoundError."""
 
-    async def unit(work: Work) -> tuple[Desk, Relationship, Transition]:
-        return await _load(work, customer_id)
+    async def unit(uow: UnitOfWork) -> tuple[CompanyContext, Relationship, Transition]:
+        return await _load(uow, customer_id)
 
-    desk, relationship, last = await database.run(company_id, unit)
-    return Explanation(desk, relationship, last, look_ahead(relationship, desk.rulebook, desk.now))
+    context, relationship, last = await database.run(company_id, unit)
+    return Explanation(context, relationship, last, look_ahead(relationship, context.rulebook, context.now))
 
 
-async def _load(work: Work, customer_id: int) -> tuple[Desk, Relationship, Transition]:
-    desk = await work.companies.desk()
-    standing = await work.relationships.find(customer_id)
-    if standing is None:
+async def _load(uow: UnitOfWork, customer_id: int) -> tuple[CompanyContext, Relationship, Transition]:
+    context = await uow.companies.context()
+    stored = await uow.relationships.find(customer_id)
+    if stored is None:
         raise CustomerNotFoundError(customer_id)
     # Named by its number: a later move may be committed between the two readings.
-    version = standing.relationship.version
-    [entry] = await work.transitions.page(standing.id, before=version + 1, limit=1)
+    version = stored.relationship.version
+    [entry] = await uow.transitions.page(stored.id, before=version + 1, limit=1)
     # Whoever has yet to go over to the map in force is told of as if they had.
-    journey = (await adoptions(work, desk)).journey(standing.relationship, desk.rulebook)
-    return desk, journey.relationship, journey.written[-1] if journey.written else entry.transition
+    journey = (await adoptions(uow, context)).journey(stored.relationship, context.rulebook)
+    return (
+        context,
+        journey.relationship,
+        journey.new_transitions[-1] if journey.new_transitions else entry.transition,
+    )

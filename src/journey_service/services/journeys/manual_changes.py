@@ -6,18 +6,18 @@ from datetime import datetime
 from typing import TypeVar
 
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.access.records import Act
+from journey_service.domain.access.records import AuditEntry
 from journey_service.domain.customers.errors import CustomerNotFoundError
 from journey_service.domain.errors import IdempotencyKeyReusedError
 from journey_service.domain.journeys.engine import decide
 from journey_service.domain.journeys.errors import NotPinnedError, StaleVersionError
 from journey_service.domain.journeys.journey import Journey, check_pin_until, move_request
-from journey_service.domain.journeys.records import Entry
+from journey_service.domain.journeys.records import TransitionRecord
 from journey_service.domain.journeys.relationship import Cause, StageReason
 from journey_service.repositories.database import Database
-from journey_service.repositories.unit_of_work import Work
+from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.journeys.reading import load_view
-from journey_service.services.journeys.transaction import Docket, load, write
+from journey_service.services.journeys.transaction import JourneyTransaction, load, write
 from journey_service.services.journeys.view import View
 
 T = TypeVar("T")
@@ -33,7 +33,7 @@ class Evaluation:
 
     view: View
     is_dry_run: bool
-    moves: tuple[Entry, ...]
+    moves: tuple[TransitionRecord, ...]
     suppressed_to: str | None
     reasons: tuple[StageReason, ...]
 
@@ -57,7 +57,7 @@ class Moved:
     """A move by hand, and until when it was pinned because the rules would have undone it at once."""
 
     view: View
-    entry: Entry
+    entry: TransitionRecord
     pinned_until: datetime | None
     is_repeat: bool
 
@@ -70,21 +70,23 @@ async def evaluate(
     Raises CustomerNotFoundError.
     """
 
-    async def unit(work: Work) -> Evaluation:
-        docket, journey = await _hold(work, customer_id, now)
-        journey.bring_to(docket.now)
-        journey.evaluate(max(docket.now, journey.relationship.stage_entered_at))
-        decision = decide(journey.relationship, docket.desk.rulebook, docket.now)
+    async def unit(uow: UnitOfWork) -> Evaluation:
+        transaction, journey = await _hold(uow, customer_id, now)
+        journey.advance_to(transaction.now)
+        journey.evaluate(max(transaction.now, journey.relationship.stage_entered_at))
+        decision = decide(journey.relationship, transaction.context.rulebook, transaction.now)
         suppressed = decision.move.to_stage if decision.is_suppressed and decision.move else None
         reasons = decision.reasons
         if by is None:
-            entries = tuple(Entry(0, transition, docket.now) for transition in journey.written)
-            return Evaluation(docket.view(customer_id), True, entries, suppressed, reasons)
-        by_key = await write(work, docket)
-        entries = tuple(by_key[customer_id, transition.seq] for transition in journey.written)
+            entries = tuple(
+                TransitionRecord(0, transition, transaction.now) for transition in journey.new_transitions
+            )
+            return Evaluation(transaction.view(customer_id), True, entries, suppressed, reasons)
+        by_key = await write(uow, transaction)
+        entries = tuple(by_key[customer_id, transition.seq] for transition in journey.new_transitions)
         detail = {"moves": len(entries)}
-        await work.audit.record(by, Act("customer.evaluate", customer_id=customer_id, detail=detail))
-        return Evaluation(docket.view(customer_id), False, entries, suppressed, reasons)
+        await uow.audit.record(by, AuditEntry("customer.evaluate", customer_id=customer_id, detail=detail))
+        return Evaluation(transaction.view(customer_id), False, entries, suppressed, reasons)
 
     return await database.run(company_id, unit)
 
@@ -99,40 +101,42 @@ async def move(
     InactiveStageError, IdempotencyKeyReusedError, InvalidInputError.
     """
 
-    async def unit(work: Work) -> Moved | StaleVersionError:
-        docket, journey = await _hold(work, customer_id, now)
+    async def unit(uow: UnitOfWork) -> Moved | StaleVersionError:
+        transaction, journey = await _hold(uow, customer_id, now)
         if request.is_repeatable:
-            earlier = await work.transitions.by_cause(
-                docket.standings[customer_id].id, Cause("manual", request.key)
+            earlier = await uow.transitions.by_cause(
+                transaction.relationships[customer_id].id, Cause("manual", request.key)
             )
             if earlier is not None:
                 _check_same(earlier, request)
-                await work.audit.record_presence(request.actor, "post_transition", customer_id)
-                return Moved(docket.view(customer_id), earlier, _pinned_until(earlier), is_repeat=True)
-        journey.bring_to(docket.now)
+                await uow.audit.record_operator_access(request.actor, "post_transition", customer_id)
+                return Moved(transaction.view(customer_id), earlier, _pinned_until(earlier), is_repeat=True)
+        journey.advance_to(transaction.now)
         if journey.relationship.version != request.version:
-            return await _stale(work, docket, journey)
+            return await _stale(uow, transaction, journey)
         if request.pin_until is not None:
-            check_pin_until(request.pin_until, docket.now, "/pin_until")
+            check_pin_until(request.pin_until, transaction.now, "/pin_until")
         was_pinned = journey.move(
             request.to_stage,
-            docket.now,
+            transaction.now,
             actor=request.actor.name,
             key=request.key,
             performed_by=request.performed_by,
             notes=request.notes,
             pin_until=request.pin_until,
         )
-        entries = await write(work, docket)
+        entries = await write(uow, transaction)
         entry = entries[customer_id, journey.relationship.version]
         moved = {
             "from": entry.transition.from_stage,
             "to": entry.transition.to_stage,
             "seq": entry.transition.seq,
         }
-        await work.audit.record(request.actor, Act("customer.move", customer_id=customer_id, detail=moved))
+        await uow.audit.record(
+            request.actor, AuditEntry("customer.move", customer_id=customer_id, detail=moved)
+        )
         pinned_until = journey.relationship.pin_until if was_pinned else None
-        return Moved(docket.view(customer_id), entry, pinned_until, is_repeat=False)
+        return Moved(transaction.view(customer_id), entry, pinned_until, is_repeat=False)
 
     return _or_raise(await database.run(company_id, unit))
 
@@ -152,17 +156,17 @@ async def pin(
     Raises CustomerNotFoundError, StaleVersionError, InvalidInputError.
     """
 
-    async def unit(work: Work) -> View | StaleVersionError:
-        docket, journey = await _hold(work, customer_id, now)
-        journey.bring_to(docket.now)
+    async def unit(uow: UnitOfWork) -> View | StaleVersionError:
+        transaction, journey = await _hold(uow, customer_id, now)
+        journey.advance_to(transaction.now)
         if journey.relationship.version != version:
-            return await _stale(work, docket, journey)
-        check_pin_until(until, docket.now, "/pin_until")
-        journey.pin(until, docket.now)
-        await write(work, docket)
+            return await _stale(uow, transaction, journey)
+        check_pin_until(until, transaction.now, "/pin_until")
+        journey.pin(until, transaction.now)
+        await write(uow, transaction)
         detail = {"until": until.isoformat()}
-        await work.audit.record(by, Act("customer.pin", customer_id=customer_id, detail=detail))
-        return docket.view(customer_id)
+        await uow.audit.record(by, AuditEntry("customer.pin", customer_id=customer_id, detail=detail))
+        return transaction.view(customer_id)
 
     return _or_raise(await database.run(company_id, unit))
 
@@ -181,17 +185,17 @@ async def unpin(
     Raises CustomerNotFoundError, NotPinnedError, StaleVersionError.
     """
 
-    async def unit(work: Work) -> View | StaleVersionError:
-        docket, journey = await _hold(work, customer_id, now)
-        journey.bring_to(docket.now)
+    async def unit(uow: UnitOfWork) -> View | StaleVersionError:
+        transaction, journey = await _hold(uow, customer_id, now)
+        journey.advance_to(transaction.now)
         if journey.relationship.version != version:
-            return await _stale(work, docket, journey)
-        if not journey.relationship.is_pinned(docket.now):
+            return await _stale(uow, transaction, journey)
+        if not journey.relationship.is_pinned(transaction.now):
             raise NotPinnedError
-        journey.unpin(docket.now)
-        await write(work, docket)
-        await work.audit.record(by, Act("customer.unpin", customer_id=customer_id))
-        return docket.view(customer_id)
+        journey.unpin(transaction.now)
+        await write(uow, transaction)
+        await uow.audit.record(by, AuditEntry("customer.unpin", customer_id=customer_id))
+        return transaction.view(customer_id)
 
     return _or_raise(await database.run(company_id, unit))
 
@@ -207,39 +211,41 @@ async def annotate(
 ) -> View:
     """Write notes or metadata on a journey. Raises CustomerNotFoundError, StaleVersionError."""
 
-    async def unit(work: Work) -> View:
-        docket, journey = await _hold(work, customer_id, None)
+    async def unit(uow: UnitOfWork) -> View:
+        transaction, journey = await _hold(uow, customer_id, None)
         if journey.relationship.version != version:
             raise StaleVersionError(journey.relationship.version)
-        await work.relationships.annotate(docket.standings[customer_id].id, values)
+        await uow.relationships.annotate(transaction.relationships[customer_id].id, values)
         detail = {"fields": sorted(values)}
-        await work.audit.record(by, Act("customer.annotate", customer_id=customer_id, detail=detail))
-        return await load_view(work, customer_id)
+        await uow.audit.record(by, AuditEntry("customer.annotate", customer_id=customer_id, detail=detail))
+        return await load_view(uow, customer_id)
 
     return await database.run(company_id, unit)
 
 
-async def _hold(work: Work, customer_id: int, now: datetime | None) -> tuple[Docket, Journey]:
-    docket = await load(work, [customer_id], now=now)
-    journey = docket.find(customer_id)
+async def _hold(
+    uow: UnitOfWork, customer_id: int, now: datetime | None
+) -> tuple[JourneyTransaction, Journey]:
+    transaction = await load(uow, [customer_id], now=now)
+    journey = transaction.find(customer_id)
     if journey is None:
         raise CustomerNotFoundError(customer_id)
-    return docket, journey
+    return transaction, journey
 
 
-async def _stale(work: Work, docket: Docket, journey: Journey) -> StaleVersionError:
+async def _stale(uow: UnitOfWork, transaction: JourneyTransaction, journey: Journey) -> StaleVersionError:
     """The answer to a change that is based on an old version; what fell due meanwhile is kept."""
-    if journey.written:
-        await write(work, docket)
+    if journey.new_transitions:
+        await write(uow, transaction)
     return StaleVersionError(journey.relationship.version)
 
 
-def _pinned_until(earlier: Entry) -> datetime | None:
+def _pinned_until(earlier: TransitionRecord) -> datetime | None:
     noted = (earlier.transition.request or {}).get("pinned_until")
     return None if noted is None else datetime.fromisoformat(noted)
 
 
-def _check_same(earlier: Entry, request: ManualMove) -> None:
+def _check_same(earlier: TransitionRecord, request: ManualMove) -> None:
     first = move_request(earlier.transition)
     pin_until = None if request.pin_until is None else request.pin_until.isoformat(timespec="microseconds")
     asked = {

@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from journey_service.domain.actions.company_context import Desk
+from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Activation, Relationship, Rulebook
-from journey_service.repositories.unit_of_work import Work
+from journey_service.repositories.unit_of_work import UnitOfWork
 
 
 @dataclass(frozen=True, slots=True)
-class Adoption:
+class PendingMapVersion:
     """A version of the stage map that some customers have yet to go over to."""
 
     rulebook: Rulebook
@@ -20,7 +20,7 @@ class Adoption:
 
 
 @dataclass(frozen=True, slots=True)
-class Adoptions:
+class MapVersionHistory:
     """What leads customers, each from the version that decides for them, to the one in force.
 
     `former` are the rulebooks they may still be under, by version.
@@ -28,7 +28,7 @@ class Adoptions:
 
     adopted_version: int
     former: Mapping[int, Rulebook] = field(default_factory=dict)
-    pending: Sequence[Adoption] = ()
+    pending: Sequence[PendingMapVersion] = ()
 
     def journey(
         self, relationship: Relationship, rulebook: Rulebook, kind: type[Journey] = Journey
@@ -40,19 +40,21 @@ class Adoptions:
         journey = kind(relationship, self.former[version])
         for adoption in self.pending:
             if adoption.rulebook.stage_map.version > version:
-                journey.adopt(adoption.rulebook, adoption.at, adoption.activation)
+                journey.apply_stage_map(adoption.rulebook, adoption.at, adoption.activation)
         return journey
 
 
-async def adoptions(work: Work, desk: Desk) -> Adoptions:
+async def adoptions(uow: UnitOfWork, context: CompanyContext) -> MapVersionHistory:
     """What customers of the company may still have to go over to; almost always nothing."""
-    adopted, policy = desk.company.adopted_version, desk.rulebook.policy
-    if adopted >= desk.company.map_version:
-        return Adoptions(adopted)
-    former = {adopted: Rulebook(await work.stage_maps.get(adopted), policy)}
+    adopted, policy = context.company.adopted_version, context.rulebook.policy
+    if adopted >= context.company.map_version:
+        return MapVersionHistory(adopted)
+    former = {adopted: Rulebook(await uow.stage_maps.get(adopted), policy)}
     pending = []
-    for version in await work.stage_maps.since(adopted):
-        rulebook = Rulebook(await work.stage_maps.get(version.version), policy)
+    for version in await uow.stage_maps.since(adopted):
+        rulebook = Rulebook(await uow.stage_maps.get(version.version), policy)
         former[version.version] = rulebook
-        pending.append(Adoption(rulebook, version.activated_at or version.created_at, version.activation))
-    return Adoptions(adopted, former, pending)
+        pending.append(
+            PendingMapVersion(rulebook, version.activated_at or version.created_at, version.activation)
+        )
+    return MapVersionHistory(adopted, former, pending)

@@ -19,11 +19,11 @@ from journey_service.domain.journeys.facts import NOTHING_YET, Facts, fold
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Rulebook
 from journey_service.domain.operations.records import Job
-from journey_service.repositories.journeys.relationships import Standing
-from journey_service.repositories.unit_of_work import Work
-from journey_service.services.jobs import Page, Run
-from journey_service.services.journeys.map_history import Adoption
-from journey_service.services.journeys.transaction import Docket, load, write
+from journey_service.repositories.journeys.relationships import StoredRelationship
+from journey_service.repositories.unit_of_work import UnitOfWork
+from journey_service.services.jobs import JobRun, Page
+from journey_service.services.journeys.map_history import PendingMapVersion
+from journey_service.services.journeys.transaction import JourneyTransaction, load, write
 
 APPLY: Final = "apply_policy"
 CHUNK: Final = 200
@@ -78,75 +78,79 @@ def left_of(job: Job) -> Iterator[dict[str, object]]:
             yield Change.of(raw).to_json(cursor.get("beyond", _LOWEST))
 
 
-async def changes_under_way(work: Work) -> Sequence[Change]:
+async def changes_under_way(uow: UnitOfWork) -> Sequence[Change]:
     """The changes that some customers have yet to go through; almost always none."""
-    job_id = await work.jobs.under_way(APPLY)
-    job = None if job_id is None else await work.jobs.find(job_id)
+    job_id = await uow.jobs.under_way(APPLY)
+    job = None if job_id is None else await uow.jobs.find(job_id)
     return [] if job is None else [Change.of(raw) for raw in left_of(job)]
 
 
-async def apply_to_all(run: Run) -> None:
+async def apply_to_all(run: JobRun) -> None:
     """The job: take every customer through the changes of the policy, by keyset."""
     changes = [Change.of(raw) for raw in run.job.parameters["changes"]]
 
-    async def page(work: Work) -> Page:
+    async def page(uow: UnitOfWork) -> Page:
         beyond = run.cursor.get("beyond", _LOWEST)
         # By relationship: customers may be given another id meanwhile, when they are erased.
-        some = await work.pasts.page(beyond, limit=CHUNK, until=LATEST, known_until=LATEST)
+        some = await uow.event_histories.page(beyond, limit=CHUNK, until=LATEST, known_until=LATEST)
         if not some:
-            await work.companies.set_scored(changes[-1].at)
+            await uow.companies.set_scored(changes[-1].at)
             # Customers may have come meanwhile: in the end there were as many as were seen.
             return Page({"beyond": beyond, "ended": True}, total=run.counts.get("decided", 0))
-        total = await work.relationships.count() if beyond == _LOWEST else None
-        docket = await load(work, [past.customer_id for past in some])
-        if len(docket.standings) < len(some):
+        total = await uow.relationships.count() if beyond == _LOWEST else None
+        transaction = await load(uow, [past.customer_id for past in some])
+        if len(transaction.relationships) < len(some):
             return Page({"beyond": beyond}, total=total)  # erased in between: looked for under the new id
-        counts = await _go_over(work, docket, changes)
+        counts = await _migrate_page(uow, transaction, changes)
         return Page({"beyond": some[-1].id}, counts, done=len(some), total=total)
 
     while not run.cursor.get("ended"):
         await run.page(page)
 
 
-async def _go_over(work: Work, docket: Docket, changes: Sequence[Change]) -> dict[str, int]:
+async def _migrate_page(
+    uow: UnitOfWork, transaction: JourneyTransaction, changes: Sequence[Change]
+) -> dict[str, int]:
     """Take customers, held, through the changes, and write those for whom that changes anything."""
-    policy = docket.desk.rulebook.policy
+    policy = transaction.context.rulebook.policy
     moved = 0
-    for customer_id, standing in docket.standings.items():
-        before = copy(standing.relationship)
-        journey = await taken_over(work, docket, standing, changes)
-        moved += any(row.cause.kind == CAUSE for row in journey.written)
+    for customer_id, stored in transaction.relationships.items():
+        before = copy(stored.relationship)
+        journey = await migrate_journey(uow, transaction, stored, changes)
+        moved += any(row.cause.kind == CAUSE for row in journey.new_transitions)
         facts = journey.relationship.facts
-        at = max(journey.decided_at or docket.now, *_scored(docket, standing))
+        at = max(journey.decided_at or transaction.now, *_scored(transaction, stored))
         scores = scoring.engagement(facts, policy, at), scoring.risk(facts, policy, at)
         sums = {facts.lifetime_cents(change.former) for change in changes}
         if (
-            journey.written
+            journey.new_transitions
             or journey.relationship != before
-            or scores != (standing.engagement, standing.risk)
+            or scores != (stored.engagement, stored.risk)
             or sums != {facts.lifetime_cents(policy)}
         ):
-            docket.journeys[customer_id] = journey
-    await write(work, docket, as_decided=True)
-    return {"decided": len(docket.standings), "moved": moved, "changed": len(docket.journeys)}
+            transaction.journeys[customer_id] = journey
+    await write(uow, transaction, as_decided=True)
+    return {"decided": len(transaction.relationships), "moved": moved, "changed": len(transaction.journeys)}
 
 
-def _scored(docket: Docket, standing: Standing) -> Iterator[datetime]:
-    yield from (at for at in (standing.scored_at, docket.desk.company.scored_at) if at is not None)
+def _scored(transaction: JourneyTransaction, stored: StoredRelationship) -> Iterator[datetime]:
+    yield from (at for at in (stored.scored_at, transaction.context.company.scored_at) if at is not None)
 
 
-async def taken_over(work: Work, docket: Docket, standing: Standing, changes: Sequence[Change]) -> Journey:
+async def migrate_journey(
+    uow: UnitOfWork, transaction: JourneyTransaction, stored: StoredRelationship, changes: Sequence[Change]
+) -> Journey:
     """A customer's journey, gone over to every map and policy that has come into force, in the order of time."""
-    relationship, present = standing.relationship, docket.desk.rulebook
-    version = max(relationship.map_version, docket.adoptions.adopted_version)
-    maps = deque(one for one in docket.adoptions.pending if one.rulebook.stage_map.version > version)
-    stage_map = docket.adoptions.former[version].stage_map if maps else present.stage_map
-    steps, calls = await _steps(work, docket, standing, changes)
+    relationship, present = stored.relationship, transaction.context.rulebook
+    version = max(relationship.map_version, transaction.adoptions.adopted_version)
+    maps = deque(one for one in transaction.adoptions.pending if one.rulebook.stage_map.version > version)
+    stage_map = transaction.adoptions.former[version].stage_map if maps else present.stage_map
+    steps, calls = await _steps(uow, transaction, stored, changes)
     journey = Journey(relationship, Rulebook(stage_map, steps[0].change.former if steps else present.policy))
     for step in steps:
         while maps and maps[0].rulebook.stage_map.version <= step.change.map_version:
             _adopt(journey, maps.popleft())
-        journey.revise(
+        journey.apply_policy(
             Rulebook(journey.rulebook.stage_map, step.policy),
             step.change.at,
             at=step.at,
@@ -157,33 +161,33 @@ async def taken_over(work: Work, docket: Docket, standing: Standing, changes: Se
     return journey
 
 
-def _adopt(journey: Journey, adoption: Adoption) -> None:
+def _adopt(journey: Journey, adoption: PendingMapVersion) -> None:
     rulebook = Rulebook(adoption.rulebook.stage_map, journey.rulebook.policy)
-    journey.adopt(rulebook, adoption.at, adoption.activation)
+    journey.apply_stage_map(rulebook, adoption.at, adoption.activation)
 
 
 async def _steps(
-    work: Work, docket: Docket, standing: Standing, changes: Sequence[Change]
+    uow: UnitOfWork, transaction: JourneyTransaction, stored: StoredRelationship, changes: Sequence[Change]
 ) -> tuple[Sequence[Step], Sequence[Event] | None]:
     """What is left for a customer to go through; and their events, where other calls than before are long ones.
 
     Whoever was written since a change was decided by it then: as of that instant things may be known that were not,
     so they are decided as of when it ended, or now.
     """
-    policies = [*(change.former for change in changes), docket.desk.rulebook.policy][1:]
+    policies = [*(change.former for change in changes), transaction.context.rulebook.policy][1:]
     steps = [
         Step(change, policy, change.at)
         for change, policy in zip(changes, policies, strict=True)
-        if standing.id > change.beyond
+        if stored.id > change.beyond
     ]
     calls = None
     if any(s.policy.scoring.long_call_seconds != s.change.former.scoring.long_call_seconds for s in steps):
-        calls = await work.events.of(standing.id, standing.relationship.customer_id, until=LATEST)
-    written = standing.updated_at
+        calls = await uow.events.of(stored.id, stored.relationship.customer_id, until=LATEST)
+    written = stored.updated_at
     since = [place for place, step in enumerate(steps) if written is not None and step.change.clock < written]
     if since:
         last, *later = steps[since[-1] :]
-        steps = [Step(last.change, last.policy, later[0].at if later else docket.now), *later]
+        steps = [Step(last.change, last.policy, later[0].at if later else transaction.now), *later]
     return steps, calls
 
 

@@ -8,11 +8,11 @@ from journey_service.domain.customers.errors import CustomerNotFoundError
 from journey_service.domain.journeys import scoring
 from journey_service.domain.journeys.errors import NoJourneyYetError
 from journey_service.domain.journeys.facts import NOTHING_YET, fold
-from journey_service.domain.journeys.records import Entry
+from journey_service.domain.journeys.records import TransitionRecord
 from journey_service.domain.journeys.relationship import Relationship
 from journey_service.repositories.database import Database
-from journey_service.repositories.journeys.relationships import Standing
-from journey_service.repositories.unit_of_work import Work
+from journey_service.repositories.journeys.relationships import StoredRelationship
+from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.journeys.view import View, view
 
 
@@ -28,8 +28,8 @@ class Scores:
 async def get_journey(database: Database, company_id: int, customer_id: int) -> View:
     """Where a customer stands, with scores computed at the company's now. Raises CustomerNotFoundError."""
 
-    async def unit(work: Work) -> View:
-        return await load_view(work, customer_id)
+    async def unit(uow: UnitOfWork) -> View:
+        return await load_view(uow, customer_id)
 
     return await database.run(company_id, unit)
 
@@ -42,16 +42,16 @@ async def get_past_journey(database: Database, company_id: int, customer_id: int
     InvalidInputError for an instant that is yet to come.
     """
 
-    async def unit(work: Work) -> View:
-        seen = await load_view(work, customer_id)
-        check_past(as_of, seen.desk.now)
-        standing, present = seen.standing, seen.desk
-        entry = await work.transitions.at(standing.id, as_of)
+    async def unit(uow: UnitOfWork) -> View:
+        seen = await load_view(uow, customer_id)
+        check_past(as_of, seen.context.now)
+        stored, present = seen.stored, seen.context
+        entry = await uow.transitions.at(stored.id, as_of)
         if entry is None:
             raise NoJourneyYetError(customer_id)
         move = entry.transition
         facts = NOTHING_YET
-        for event in await work.events.of(standing.id, customer_id, until=as_of):
+        for event in await uow.events.of(stored.id, customer_id, until=as_of):
             facts = fold(facts, event, present.rulebook.policy)
         then = Relationship(
             customer_id=customer_id,
@@ -61,15 +61,15 @@ async def get_past_journey(database: Database, company_id: int, customer_id: int
             facts=facts,
             previous_stage=move.from_stage,
         )
-        stage_map = await work.stage_maps.in_force(as_of)
+        stage_map = await uow.stage_maps.in_force(as_of)
         if move.to_stage not in stage_map.by_key:  # dated before the version that brought the stage
-            stage_map = await work.stage_maps.get(move.map_version)
-        desk = replace(
+            stage_map = await uow.stage_maps.get(move.map_version)
+        context = replace(
             present,
             company=replace(present.company, map_version=stage_map.version),
             rulebook=present.rulebook._replace(stage_map=stage_map),
         )
-        return view(desk, Standing(standing.id, then, created_at=standing.created_at), as_of)
+        return view(context, StoredRelationship(stored.id, then, created_at=stored.created_at), as_of)
 
     return await database.run(company_id, unit)
 
@@ -77,7 +77,7 @@ async def get_past_journey(database: Database, company_id: int, customer_id: int
 async def get_scores(database: Database, company_id: int, customer_id: int) -> Scores:
     """Both scores with every factor. Raises CustomerNotFoundError."""
     seen = await get_journey(database, company_id, customer_id)
-    facts, policy = seen.standing.relationship.facts, seen.desk.rulebook.policy
+    facts, policy = seen.stored.relationship.facts, seen.context.rulebook.policy
     return Scores(
         seen.as_of,
         scoring.explain_engagement(facts, policy, seen.as_of),
@@ -87,20 +87,20 @@ async def get_scores(database: Database, company_id: int, customer_id: int) -> S
 
 async def list_transitions(
     database: Database, company_id: int, customer_id: int, *, before: int | None, limit: int
-) -> tuple[View, list[Entry]]:
+) -> tuple[View, list[TransitionRecord]]:
     """A journey's ledger, newest first, with a seq below `before`. Raises CustomerNotFoundError."""
 
-    async def unit(work: Work) -> tuple[View, list[Entry]]:
-        seen = await load_view(work, customer_id)
-        return seen, await work.transitions.page(seen.standing.id, before=before, limit=limit)
+    async def unit(uow: UnitOfWork) -> tuple[View, list[TransitionRecord]]:
+        seen = await load_view(uow, customer_id)
+        return seen, await uow.transitions.page(seen.stored.id, before=before, limit=limit)
 
     return await database.run(company_id, unit)
 
 
-async def load_view(work: Work, customer_id: int) -> View:
+async def load_view(uow: UnitOfWork, customer_id: int) -> View:
     """Loads one customer's journey as it is stored. Raises CustomerNotFoundError."""
-    desk = await work.companies.desk()
-    standing = await work.relationships.find(customer_id)
-    if standing is None:
+    context = await uow.companies.context()
+    stored = await uow.relationships.find(customer_id)
+    if stored is None:
         raise CustomerNotFoundError(customer_id)
-    return view(desk, standing, desk.now)
+    return view(context, stored, context.now)

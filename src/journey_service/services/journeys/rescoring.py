@@ -7,12 +7,12 @@ from datetime import datetime
 from typing import Final
 
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.access.records import Act
+from journey_service.domain.access.records import AuditEntry
 from journey_service.domain.customers.errors import CustomerNotFoundError
-from journey_service.domain.errors import Fault, InvalidInputError, RacesLostError, UnavailableError
+from journey_service.domain.errors import FieldError, InvalidInputError, RacesLostError, UnavailableError
 from journey_service.repositories.database import Database
-from journey_service.repositories.unit_of_work import Work
-from journey_service.services.jobs import LeaseLostError, Page, Run
+from journey_service.repositories.unit_of_work import UnitOfWork
+from journey_service.services.jobs import JobRun, LeaseLostError, Page
 from journey_service.services.journeys.sweep import decide_due
 
 RESCORE: Final = "rescore"
@@ -40,40 +40,40 @@ async def queue_rescore(
     unknown ones among several.
     """
 
-    async def unit(work: Work) -> int:
-        desk = await work.companies.desk()
-        parameters = {"as_of": desk.now.isoformat(), "chunk": chunk, "night": None}
+    async def unit(uow: UnitOfWork) -> int:
+        context = await uow.companies.context()
+        parameters = {"as_of": context.now.isoformat(), "chunk": chunk, "night": None}
         if customer_ids is not None:
-            await check_known(work, customer_ids)
+            await check_known(uow, customer_ids)
             parameters["customer_ids"] = sorted(set(customer_ids))
-        job_id = await work.jobs.queue(RESCORE, parameters, actor=actor.name)
-        await work.audit.record(actor, Act("company.rescore", target=f"job:{job_id}"))
+        job_id = await uow.jobs.queue(RESCORE, parameters, actor=actor.name)
+        await uow.audit.record(actor, AuditEntry("company.rescore", target=f"job:{job_id}"))
         return job_id
 
     return await database.run(company_id, unit)
 
 
-async def check_known(work: Work, customer_ids: Sequence[int]) -> None:
+async def check_known(uow: UnitOfWork, customer_ids: Sequence[int]) -> None:
     """Refuse customers who have no journey."""
-    known = await work.relationships.known(customer_ids)
+    known = await uow.relationships.known(customer_ids)
     missing = [index for index, customer_id in enumerate(customer_ids) if customer_id not in known]
     if missing and len(customer_ids) == 1:
         raise CustomerNotFoundError(customer_ids[0])
     if missing:
         raise InvalidInputError(
-            [Fault(f"/customer_ids/{index}", "is not a known customer") for index in missing]
+            [FieldError(f"/customer_ids/{index}", "is not a known customer") for index in missing]
         )
 
 
-async def sweep_company(run: Run) -> None:
+async def sweep_company(run: JobRun) -> None:
     """Decide whoever is due in the company, and wait for those who are in other hands.
 
     Whoever cannot be decided is a matter for the sweep, which tries one by one: scores do not wait for that.
     """
 
-    async def batch(work: Work) -> Page:
-        swept = await decide_due(work)
-        is_over = not swept.decided and not await anybody_due(work)
+    async def batch(uow: UnitOfWork) -> Page:
+        swept = await decide_due(uow)
+        is_over = not swept.decided and not await anybody_due(uow)
         return Page({"after": _LOWEST} if is_over else {}, {"decided": swept.decided, "moved": swept.moved})
 
     try:
@@ -89,24 +89,24 @@ async def sweep_company(run: Run) -> None:
         _LOGGER.exception("sweeping company %d before it is scored failed", run.company_id)
 
 
-async def anybody_due(work: Work) -> bool:
+async def anybody_due(uow: UnitOfWork) -> bool:
     """Whether a customer is due, in whoever's hands."""
-    return await work.relationships.is_anybody_due((await work.companies.desk()).now)
+    return await uow.relationships.is_anybody_due((await uow.companies.context()).now)
 
 
-async def score_company(run: Run, as_of: datetime) -> None:
+async def score_company(run: JobRun, as_of: datetime) -> None:
     """Write the scores of every customer that are others as of an instant, by keyset."""
     chunk = run.job.parameters.get("chunk", CHUNK)
 
-    async def page(work: Work) -> Page:
+    async def page(uow: UnitOfWork) -> Page:
         after = run.cursor.get("after", _LOWEST)
-        total = await work.relationships.count() if after == _LOWEST else None
-        policy = (await work.companies.desk()).rulebook.policy
-        found = await work.scores.page(after, limit=chunk, as_of=as_of, policy=policy)
+        total = await uow.relationships.count() if after == _LOWEST else None
+        policy = (await uow.companies.context()).rulebook.policy
+        found = await uow.scores.page(after, limit=chunk, as_of=as_of, policy=policy)
         if found.last_id is None:
-            await work.companies.set_scored(as_of)
+            await uow.companies.set_scored(as_of)
             return Page({"after": after, "scored": True}, total=total)
-        changed = await work.scores.rewrite(found.changed, as_of=as_of, policy=policy)
+        changed = await uow.scores.rewrite(found.changed, as_of=as_of, policy=policy)
         counts = {"scored": found.seen, "changed": changed}
         return Page({"after": found.last_id}, counts, done=found.seen, total=total)
 
@@ -114,15 +114,15 @@ async def score_company(run: Run, as_of: datetime) -> None:
         await run.page(page)
 
 
-async def score_named(run: Run, named: Sequence[int], as_of: datetime) -> None:
+async def score_named(run: JobRun, named: Sequence[int], as_of: datetime) -> None:
     """Rescore the named customers as of an instant, page by page."""
     chunk = run.job.parameters.get("chunk", CHUNK)
 
-    async def page(work: Work) -> Page:
+    async def page(uow: UnitOfWork) -> Page:
         at = run.cursor.get("at", 0)
         some = named[at : at + chunk]
-        policy = (await work.companies.desk()).rulebook.policy
-        changed = await work.scores.rewrite(await work.scores.ids(some), as_of=as_of, policy=policy)
+        policy = (await uow.companies.context()).rulebook.policy
+        changed = await uow.scores.rewrite(await uow.scores.ids(some), as_of=as_of, policy=policy)
         return Page(
             {"at": at + len(some)},
             {"scored": len(some), "changed": changed},

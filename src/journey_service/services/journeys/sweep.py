@@ -9,8 +9,8 @@ from typing import Final
 
 from journey_service.domain.errors import RacesLostError, UnavailableError
 from journey_service.repositories.database import Database
-from journey_service.repositories.unit_of_work import Work
-from journey_service.services.journeys.transaction import Docket, load, load_due, write
+from journey_service.repositories.unit_of_work import UnitOfWork
+from journey_service.services.journeys.transaction import JourneyTransaction, load, load_due, write
 
 LARGEST_BATCH: Final = 200
 """How many customers one transaction holds at most, so that online traffic waits for milliseconds only."""
@@ -21,13 +21,13 @@ _LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class Swept:
+class SweepResult:
     """What a sweep has done: customers decided, and moves written."""
 
     decided: int = 0
     moved: int = 0
 
-    def add(self, other: "Swept") -> None:
+    def add(self, other: "SweepResult") -> None:
         """Count another sweep in."""
         self.decided += other.decided
         self.moved += other.moved
@@ -35,34 +35,39 @@ class Swept:
 
 async def sweep_batch(
     database: Database, company_id: int, *, limit: int = LARGEST_BATCH, without: Collection[int] = ()
-) -> Swept:
+) -> SweepResult:
     """Decide the customers of one company who are due longest, in one transaction.
 
     Nothing decided means that nobody was due, or that whoever was is in other hands at this moment.
     """
 
-    async def unit(work: Work) -> Swept:
-        return await decide_due(work, limit=limit, without=without)
+    async def unit(uow: UnitOfWork) -> SweepResult:
+        return await decide_due(uow, limit=limit, without=without)
 
     return await database.run(company_id, unit)
 
 
-async def decide_due(work: Work, *, limit: int = LARGEST_BATCH, without: Collection[int] = ()) -> Swept:
+async def decide_due(
+    uow: UnitOfWork, *, limit: int = LARGEST_BATCH, without: Collection[int] = ()
+) -> SweepResult:
     """The sweep's part of a transaction."""
-    return await _decide(work, await load_due(work, limit=limit, without=without))
+    return await _decide(uow, await load_due(uow, limit=limit, without=without))
 
 
-async def _decide_one(work: Work, customer_id: int) -> Swept:
-    return await _decide(work, await load(work, [customer_id]))
+async def _decide_one(uow: UnitOfWork, customer_id: int) -> SweepResult:
+    return await _decide(uow, await load(uow, [customer_id]))
 
 
-async def _decide(work: Work, docket: Docket) -> Swept:
-    for customer_id in docket.standings:
-        journey = docket.find(customer_id)
+async def _decide(uow: UnitOfWork, transaction: JourneyTransaction) -> SweepResult:
+    for customer_id in transaction.relationships:
+        journey = transaction.find(customer_id)
         assert journey is not None  # noqa: S101  # it is among those just loaded
-        journey.bring_to(docket.now)
-    await write(work, docket, as_decided=True)
-    return Swept(len(docket.journeys), sum(len(journey.written) for journey in docket.journeys.values()))
+        journey.advance_to(transaction.now)
+    await write(uow, transaction, as_decided=True)
+    return SweepResult(
+        len(transaction.journeys),
+        sum(len(journey.new_transitions) for journey in transaction.journeys.values()),
+    )
 
 
 @dataclass(slots=True)
@@ -76,9 +81,9 @@ class Sweeper:
     database: Database
     _failing: dict[int, dict[int, float]] = field(default_factory=dict)
 
-    async def sweep(self) -> Swept:
+    async def sweep(self) -> SweepResult:
         """Decide everybody due in any company."""
-        total = Swept()
+        total = SweepResult()
         waiting = await self.database.dispatch(lambda dispatch: dispatch.due.companies_with_customers())
         while waiting:
             left = []
@@ -90,9 +95,9 @@ class Sweeper:
             waiting = left
         return total
 
-    async def _turn(self, company_id: int) -> Swept:
+    async def _turn(self, company_id: int) -> SweepResult:
         """Up to a thousand customers of one company; nothing decided when none are left."""
-        total = Swept()
+        total = SweepResult()
         for _ in range(_BATCHES_A_TURN):
             without = self._left_out(company_id)
             try:
@@ -113,15 +118,15 @@ class Sweeper:
         now = _now()
         return [customer for customer, until in self._failing.get(company_id, {}).items() if now < until]
 
-    async def _one_by_one(self, company_id: int) -> Swept:
+    async def _one_by_one(self, company_id: int) -> SweepResult:
         """Decide the next customers alone, and remember whom it is that fails."""
         failing = self._failing.setdefault(company_id, {})
-        total = Swept()
+        total = SweepResult()
 
-        async def due(work: Work) -> list[int]:
-            desk = await work.companies.desk()
+        async def due(uow: UnitOfWork) -> list[int]:
+            context = await uow.companies.context()
             without = self._left_out(company_id)
-            found = await work.relationships.lock_due(desk.now, limit=LARGEST_BATCH, without=without)
+            found = await uow.relationships.lock_due(context.now, limit=LARGEST_BATCH, without=without)
             return sorted(found)
 
         for customer_id in await self.database.run(company_id, due):

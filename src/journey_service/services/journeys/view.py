@@ -3,28 +3,28 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from journey_service.domain.actions.company_context import Desk
+from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.journeys import scoring
-from journey_service.repositories.journeys.relationships import Standing
+from journey_service.repositories.journeys.relationships import StoredRelationship
 
 
 @dataclass(slots=True)
 class View:
     """A customer as shown: where they stand, in which company's words, with scores computed at `as_of`."""
 
-    desk: Desk
-    standing: Standing
+    context: CompanyContext
+    stored: StoredRelationship
     as_of: datetime
     engagement: int
     risk: int
 
 
-def view(desk: Desk, standing: Standing, now: datetime) -> View:
+def view(context: CompanyContext, stored: StoredRelationship, now: datetime) -> View:
     """A customer with scores computed at `now`."""
-    facts, policy = standing.relationship.facts, desk.rulebook.policy
+    facts, policy = stored.relationship.facts, context.rulebook.policy
     return View(
-        desk,
-        standing,
+        context,
+        stored,
         now,
         scoring.engagement(facts, policy, now),
         scoring.risk(facts, policy, now),

@@ -10,8 +10,8 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.access.records import Act
-from journey_service.domain.actions.company_context import Desk
+from journey_service.domain.access.records import AuditEntry
+from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.analytics.rollups import reached_by
 from journey_service.domain.calendar import latest_night, night_at
 from journey_service.domain.events.event import LATEST
@@ -19,11 +19,11 @@ from journey_service.domain.journeys.facts import NOTHING_YET, fold
 from journey_service.domain.journeys.journey import Journey
 from journey_service.repositories.database import Database
 from journey_service.repositories.operations.data_quality import LOWEST
-from journey_service.repositories.operations.reconciliation import Answer
-from journey_service.repositories.unit_of_work import Work
-from journey_service.services.jobs import Page, Run
+from journey_service.repositories.operations.reconciliation import Mismatches
+from journey_service.repositories.unit_of_work import UnitOfWork
+from journey_service.services.jobs import JobRun, Page
 from journey_service.services.journeys.policy_rollout import changes_under_way
-from journey_service.services.journeys.transaction import Docket, load, write
+from journey_service.services.journeys.transaction import JourneyTransaction, load, write
 from journey_service.services.operations.reconciliation import plain
 
 REPAIR: Final = "repair_data"
@@ -48,37 +48,37 @@ class Issue:
 @dataclass(frozen=True, slots=True)
 class _Kind:
     description: str
-    look: Callable[[Work, Desk], Awaitable[tuple[int, Sequence[Mapping[str, Any]]]]]
+    look: Callable[[UnitOfWork, CompanyContext], Awaitable[tuple[int, Sequence[Mapping[str, Any]]]]]
     repair: str | None = None
-    act: Callable[[Work, int], Awaitable[tuple[int, int | None]]] | None = None
+    act: Callable[[UnitOfWork, int], Awaitable[tuple[int, int | None]]] | None = None
     """Repairs some beyond a place; returns how many, and the place reached, None when there is nothing beyond."""
-    is_alone: bool = False
+    is_exclusive: bool = False
 
 
-async def look_over(database: Database, company_id: int) -> Sequence[Issue]:
+async def inspect(database: Database, company_id: int) -> Sequence[Issue]:
     """Everything that may be amiss, as of one instant. Raises CompanyNotFoundError."""
 
-    async def unit(work: Work) -> Sequence[Issue]:
-        desk = await work.companies.desk()
+    async def unit(uow: UnitOfWork) -> Sequence[Issue]:
+        context = await uow.companies.context()
         issues = []
         for name, kind in KINDS_OF_ISSUES.items():
-            count, examples = await kind.look(work, desk)
+            count, examples = await kind.look(uow, context)
             issues.append(
                 Issue(name, kind.description, count, [plain(one) for one in examples[:EXAMPLES]], kind.repair)
             )
         return issues
 
-    return await database.run(company_id, unit, timeout_ms=_TIMEOUT_MS, at_one_instant=True)
+    return await database.run(company_id, unit, timeout_ms=_TIMEOUT_MS, is_repeatable_read=True)
 
 
-async def try_out(
+async def dry_run(
     database: Database, company_id: int, names: Sequence[str] | None, *, actor: Actor
 ) -> Sequence[Issue]:
     """What repairs would be about; nothing is changed. Raises CompanyNotFoundError."""
-    found = await look_over(database, company_id)
+    found = await inspect(database, company_id)
 
-    async def unit(work: Work) -> None:
-        await work.audit.record_presence(actor, "post_repairs")
+    async def unit(uow: UnitOfWork) -> None:
+        await uow.audit.record_operator_access(actor, "post_repairs")
 
     await database.run(company_id, unit)
     return [issue for issue in found if issue.repair is not None and (names is None or issue.name in names)]
@@ -90,16 +90,18 @@ async def queue_repairs(
     """Have what is amiss repaired, some kinds or all; returns the job's id. Raises CompanyNotFoundError."""
     chosen = [name for name in REPAIRABLE if names is None or name in names]
 
-    async def unit(work: Work) -> int:
-        await work.companies.desk()
-        job_id = await work.jobs.queue(REPAIR, {"issues": chosen}, actor=actor.name)
-        await work.audit.record(actor, Act("data.repair", target=f"job:{job_id}", detail={"issues": chosen}))
+    async def unit(uow: UnitOfWork) -> int:
+        await uow.companies.context()
+        job_id = await uow.jobs.queue(REPAIR, {"issues": chosen}, actor=actor.name)
+        await uow.audit.record(
+            actor, AuditEntry("data.repair", target=f"job:{job_id}", detail={"issues": chosen})
+        )
         return job_id
 
     return await database.run(company_id, unit)
 
 
-async def repair(run: Run) -> None:
+async def repair(run: JobRun) -> None:
     """The job: repair one kind after the other, in the order in which one may rest on another."""
     for name in run.job.parameters["issues"]:
         kind = KINDS_OF_ISSUES[name]
@@ -107,196 +109,200 @@ async def repair(run: Run) -> None:
         if act is None:
             continue
 
-        async def page(work: Work, name: str = name, act: Callable[..., Awaitable[Any]] = act) -> Page:
+        async def page(uow: UnitOfWork, name: str = name, act: Callable[..., Awaitable[Any]] = act) -> Page:
             after = run.cursor.get("after", LOWEST)
-            repaired, reached = await act(work, after)
+            repaired, reached = await act(uow, after)
             ended = run.cursor.get("ended", [])
             cursor = {"ended": [*ended, name]} if reached is None else {"ended": ended, "after": reached}
             return Page(cursor, {name: repaired}, done=repaired)
 
         while name not in run.cursor.get("ended", []):
-            timeout_ms = _COUNT_TIMEOUT_MS if kind.is_alone else _TIMEOUT_MS
-            await run.page(page, is_alone=kind.is_alone, timeout_ms=timeout_ms)
+            timeout_ms = _COUNT_TIMEOUT_MS if kind.is_exclusive else _TIMEOUT_MS
+            await run.page(page, is_exclusive=kind.is_exclusive, timeout_ms=timeout_ms)
 
 
 # ---- rows without their parents
 
 
-async def _orphans(work: Work, _: Desk) -> tuple[int, Sequence[Mapping[str, Any]]]:
-    found, strays = await work.quality.orphans(limit=EXAMPLES), await work.quality.strays()
-    return found.number + sum(one["rows"] for one in strays), [*strays, *found.first]
+async def _orphans(uow: UnitOfWork, _: CompanyContext) -> tuple[int, Sequence[Mapping[str, Any]]]:
+    found, dangling_rows = await uow.quality.orphans(limit=EXAMPLES), await uow.quality.dangling_rows()
+    return found.number + sum(one["rows"] for one in dangling_rows), [*dangling_rows, *found.first]
 
 
-async def _adopt_orphans(work: Work, after: int) -> tuple[int, int | None]:
-    found = await work.quality.orphans(limit=CHUNK, after=after)
+async def _adopt_orphans(uow: UnitOfWork, after: int) -> tuple[int, int | None]:
+    found = await uow.quality.orphans(limit=CHUNK, after=after)
     ids = [row["customer_id"] for row in found.first]
     if ids:
-        await work.customers.ensure(ids)
+        await uow.customers.ensure(ids)
     return len(ids), ids[-1] if found.number > len(ids) else None
 
 
 # ---- stages
 
 
-async def _unknown_stages(work: Work, desk: Desk) -> tuple[int, Sequence[Mapping[str, Any]]]:
-    found = await work.quality.unknown_stages(_known_stages(desk), limit=EXAMPLES)
-    return found.number, [{**row, "to_stage": _home(desk, row["stage"])} for row in found.first]
+async def _unknown_stages(
+    uow: UnitOfWork, context: CompanyContext
+) -> tuple[int, Sequence[Mapping[str, Any]]]:
+    found = await uow.quality.unknown_stages(_known_stages(context), limit=EXAMPLES)
+    return found.number, [{**row, "to_stage": _home(context, row["stage"])} for row in found.first]
 
 
-def _known_stages(desk: Desk) -> Sequence[str]:
-    stage_map = desk.rulebook.stage_map
+def _known_stages(context: CompanyContext) -> Sequence[str]:
+    stage_map = context.rulebook.stage_map
     # Until everybody has gone over to a map, some may rightly be in stages that it has archived.
-    is_adopted = desk.company.adopted_version >= desk.company.map_version
+    is_adopted = context.company.adopted_version >= context.company.map_version
     return [stage.key for stage in (stage_map.active if is_adopted else stage_map.stages)]
 
 
-def _home(desk: Desk, stage: str) -> str:
-    stage_map = desk.rulebook.stage_map
+def _home(context: CompanyContext, stage: str) -> str:
+    stage_map = context.rulebook.stage_map
     return (stage_map.successor(stage) or stage_map.start).key
 
 
-async def _resettle(work: Work, after: int) -> tuple[int, int | None]:
-    known = _known_stages(await work.companies.desk())
-    found = await work.quality.unknown_stages(known, limit=CHUNK, after=after)
+async def _resettle(uow: UnitOfWork, after: int) -> tuple[int, int | None]:
+    known = _known_stages(await uow.companies.context())
+    found = await uow.quality.unknown_stages(known, limit=CHUNK, after=after)
     ids = [row["customer_id"] for row in found.first]
-    docket = await load(work, ids)
-    for customer_id, standing in docket.standings.items():
+    transaction = await load(uow, ids)
+    for customer_id, standing in transaction.relationships.items():
         relationship = standing.relationship
         if relationship.current_stage in known:
             continue
         # Where the ledger has led them counts, not what stands beside it.
-        for last in await work.transitions.page(standing.id, before=None, limit=1):
+        for last in await uow.transitions.page(standing.id, before=None, limit=1):
             relationship.current_stage = last.transition.to_stage
             relationship.stage_entered_at = last.transition.transitioned_at
             relationship.version = last.transition.seq
-        journey = Journey(relationship, docket.desk.rulebook)
-        journey.resettle(docket.now)
-        docket.journeys[customer_id] = journey
-    await write(work, docket, runs_actions=False)
-    return len(docket.journeys), ids[-1] if found.number > len(ids) else None
+        journey = Journey(relationship, transaction.context.rulebook)
+        journey.move_out_of_unknown_stage(transaction.now)
+        transaction.journeys[customer_id] = journey
+    await write(uow, transaction, runs_actions=False)
+    return len(transaction.journeys), ids[-1] if found.number > len(ids) else None
 
 
 # ---- chains
 
 
-async def _chains(work: Work, _: Desk) -> tuple[int, Sequence[Mapping[str, Any]]]:
-    found = await work.reconciling.chains(limit=EXAMPLES)
+async def _chains(uow: UnitOfWork, _: CompanyContext) -> tuple[int, Sequence[Mapping[str, Any]]]:
+    found = await uow.reconciling.chains(limit=EXAMPLES)
     return found.number, found.first
 
 
 # ---- facts
 
 
-async def _wrong_facts(work: Work, desk: Desk, *, limit: int = EXAMPLES, after: int = LOWEST) -> Answer:
-    policy = desk.rulebook.policy
-    return await work.reconciling.facts(
+async def _wrong_facts(
+    uow: UnitOfWork, context: CompanyContext, *, limit: int = EXAMPLES, after: int = LOWEST
+) -> Mismatches:
+    policy = context.rulebook.policy
+    return await uow.reconciling.facts(
         long_call_seconds=policy.scoring.long_call_seconds,
         from_payments=policy.revenue_source == "payments",
-        is_settled=not await changes_under_way(work),
+        is_settled=not await changes_under_way(uow),
         limit=limit,
         after=after,
     )
 
 
-async def _facts(work: Work, desk: Desk) -> tuple[int, Sequence[Mapping[str, Any]]]:
-    found = await _wrong_facts(work, desk)
+async def _facts(uow: UnitOfWork, context: CompanyContext) -> tuple[int, Sequence[Mapping[str, Any]]]:
+    found = await _wrong_facts(uow, context)
     return found.number, found.first
 
 
-async def _refold(work: Work, after: int) -> tuple[int, int | None]:
-    desk = await work.companies.desk()
-    if await changes_under_way(work):
+async def _refold(uow: UnitOfWork, after: int) -> tuple[int, int | None]:
+    context = await uow.companies.context()
+    if await changes_under_way(uow):
         return 0, None  # facts are about to be folded by another policy: what is wrong then is wrong later
-    found = await _wrong_facts(work, desk, limit=CHUNK, after=after)
+    found = await _wrong_facts(uow, context, limit=CHUNK, after=after)
     ids = [row["customer_id"] for row in found.first]
-    docket = await load(work, ids)
-    for customer_id, standing in docket.standings.items():
+    transaction = await load(uow, ids)
+    for customer_id, standing in transaction.relationships.items():
         facts = NOTHING_YET
-        for event in await work.events.of(standing.id, customer_id, until=LATEST):
-            facts = fold(facts, event, docket.desk.rulebook.policy)
+        for event in await uow.events.of(standing.id, customer_id, until=LATEST):
+            facts = fold(facts, event, transaction.context.rulebook.policy)
         standing.relationship.facts = facts
-        _decide(docket, customer_id)
-    await write(work, docket, runs_actions=False)
-    return len(docket.journeys), ids[-1] if found.number > len(ids) else None
+        _decide(transaction, customer_id)
+    await write(uow, transaction, runs_actions=False)
+    return len(transaction.journeys), ids[-1] if found.number > len(ids) else None
 
 
-def _decide(docket: Docket, customer_id: int) -> None:
-    journey = docket.find(customer_id)
+def _decide(transaction: JourneyTransaction, customer_id: int) -> None:
+    journey = transaction.find(customer_id)
     assert journey is not None  # noqa: S101  # it is among those just loaded
-    journey.bring_to(docket.now)
-    journey.evaluate(docket.now)
+    journey.advance_to(transaction.now)
+    journey.evaluate(transaction.now)
 
 
 # ---- scores
 
 
-def _last_night(desk: Desk) -> datetime:
-    zone = ZoneInfo(desk.company.timezone)
-    return night_at(latest_night(desk.now, zone), zone)
+def _last_night(context: CompanyContext) -> datetime:
+    zone = ZoneInfo(context.company.timezone)
+    return night_at(latest_night(context.now, zone), zone)
 
 
-async def _scores(work: Work, desk: Desk) -> tuple[int, Sequence[Mapping[str, Any]]]:
+async def _scores(uow: UnitOfWork, context: CompanyContext) -> tuple[int, Sequence[Mapping[str, Any]]]:
     after, wrong = LOWEST, list[int]()
     while True:
-        page = await work.scores.page(
-            after, limit=_SCORES_AT_ONCE, as_of=_last_night(desk), policy=desk.rulebook.policy
+        page = await uow.scores.page(
+            after, limit=_SCORES_AT_ONCE, as_of=_last_night(context), policy=context.rulebook.policy
         )
         wrong += page.changed
         if page.last_id is None:
-            return len(wrong), await work.quality.scores_of(sorted(wrong)[:EXAMPLES])
+            return len(wrong), await uow.quality.scores_of(sorted(wrong)[:EXAMPLES])
         after = page.last_id
 
 
-async def _rescore(work: Work, after: int) -> tuple[int, int | None]:
-    desk = await work.companies.desk()
-    as_of, policy = _last_night(desk), desk.rulebook.policy
-    page = await work.scores.page(after, limit=_SCORES_AT_ONCE, as_of=as_of, policy=policy)
-    return await work.scores.rewrite(page.changed, as_of=as_of, policy=policy), page.last_id
+async def _rescore(uow: UnitOfWork, after: int) -> tuple[int, int | None]:
+    context = await uow.companies.context()
+    as_of, policy = _last_night(context), context.rulebook.policy
+    page = await uow.scores.page(after, limit=_SCORES_AT_ONCE, as_of=as_of, policy=policy)
+    return await uow.scores.rewrite(page.changed, as_of=as_of, policy=policy), page.last_id
 
 
 # ---- sums
 
 
-async def _sums(work: Work, desk: Desk) -> tuple[int, Sequence[Mapping[str, Any]]]:
-    version, zone = desk.company.rollup_version, desk.company.timezone
+async def _sums(uow: UnitOfWork, context: CompanyContext) -> tuple[int, Sequence[Mapping[str, Any]]]:
+    version, zone = context.company.rollup_version, context.company.timezone
     if not version:
         return 1, [{"what": "everything is yet to be counted"}]
-    reconciling = work.reconciling
+    reconciling = uow.reconciling
     answers = {
         "moves": await reconciling.flows(zone=zone, limit=EXAMPLES),
-        "ways": await reconciling.ways(zone=zone, limit=EXAMPLES),
+        "ways": await reconciling.last_flows(zone=zone, limit=EXAMPLES),
         "revenue": await reconciling.money(zone=zone, limit=EXAMPLES),
         "all days": await reconciling.totals(limit=EXAMPLES),
     }
-    if version == desk.company.map_version:
-        told = reached_by(desk.rulebook.stage_map)
+    if version == context.company.map_version:
+        told = reached_by(context.rulebook.stage_map)
         answers["reached"] = await reconciling.reached(zone=zone, reached_by=told, limit=EXAMPLES)
     examples = [{"what": name, **row} for name, answer in answers.items() for row in answer.first]
     return sum(answer.number for answer in answers.values()), examples
 
 
-async def _count_anew(work: Work, _: int) -> tuple[int, int | None]:
-    desk = await work.companies.desk()
-    wrong, _examples = await _sums(work, desk)
+async def _count_anew(uow: UnitOfWork, _: int) -> tuple[int, int | None]:
+    context = await uow.companies.context()
+    wrong, _examples = await _sums(uow, context)
     if wrong:
-        told = reached_by(desk.rulebook.stage_map)
-        await work.rollups.count_anew(desk.company.map_version, desk.company.timezone, told)
-        first = (await work.metrics.bounds()).first
+        told = reached_by(context.rulebook.stage_map)
+        await uow.rollups.rebuild_rollups(context.company.map_version, context.company.timezone, told)
+        first = (await uow.snapshots.bounds()).first
         if first is not None:
-            await work.metrics.mark(first)  # snapshots may have been taken of wrong sums
+            await uow.snapshots.mark_dirty(first)  # snapshots may have been taken of wrong sums
     return wrong, None
 
 
 # ---- actions
 
 
-async def _stuck(work: Work, _: Desk) -> tuple[int, Sequence[Mapping[str, Any]]]:
-    found = await work.quality.stuck_actions(limit=EXAMPLES)
+async def _stuck(uow: UnitOfWork, _: CompanyContext) -> tuple[int, Sequence[Mapping[str, Any]]]:
+    found = await uow.quality.stuck_actions(limit=EXAMPLES)
     return found.number, found.first
 
 
-async def _release(work: Work, after: int) -> tuple[int, int | None]:
-    released = await work.quality.release_stuck(most=CHUNK)
+async def _release(uow: UnitOfWork, after: int) -> tuple[int, int | None]:
+    released = await uow.quality.release_stuck(most=CHUNK)
     return released, after if released == CHUNK else None
 
 
@@ -330,11 +336,11 @@ KINDS_OF_ISSUES: Final[Mapping[str, _Kind]] = {
         _rescore,
     ),
     "wrong_sums": _Kind(
-        "Sums for figures that are not what the ledgers add up to.",
+        "FlowTotals for figures that are not what the ledgers add up to.",
         _sums,
         "Everything is counted anew from the ledgers.",
         _count_anew,
-        is_alone=True,
+        is_exclusive=True,
     ),
     "stuck_actions": _Kind(
         "Actions that should have been begun or ended more than an hour ago.",

@@ -88,7 +88,7 @@ async def examine(database: Database, *, redis: Callable[[], Awaitable[bool]] | 
         checks.append(Check("database", Status.OK, None, "The database answers."))
         checks.append(_schema(revision))
         if revision == SCHEMA_REVISION:
-            checks += judge(await database.dispatch(lambda dispatch: dispatch.due.backlog()))
+            checks += check_backlog(await database.dispatch(lambda dispatch: dispatch.due.backlog()))
     except UnavailableError as error:
         checks.append(Check("database", Status.FAILED, None, f"The database does not answer: {error}"))
     if redis is not None:
@@ -96,7 +96,7 @@ async def examine(database: Database, *, redis: Callable[[], Awaitable[bool]] | 
     return Health(tuple(checks))
 
 
-def judge(backlog: Backlog) -> tuple[Check, ...]:
+def check_backlog(backlog: Backlog) -> tuple[Check, ...]:
     """What a backlog means."""
     return (
         _late("sweep", backlog.sweep, SWEEP_SECONDS_ALLOWED, "the customer due longest has been waiting"),

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
-from journey_service.domain.analytics import aggregates as figures
+from journey_service.domain.analytics import aggregates as metrics
 from journey_service.domain.analytics.conversions import conversions as conversions_by_stage
 from journey_service.domain.analytics.date_ranges import Period, Range
-from journey_service.domain.analytics.risk_bands import banded
+from journey_service.domain.analytics.risk_bands import count_by_band
 from journey_service.domain.companies.errors import CompanyNotFoundError
 from journey_service.domain.errors import UnavailableError
 from journey_service.repositories.database import Database
-from journey_service.repositories.unit_of_work import Work
+from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.analytics.automation import automated
-from journey_service.services.analytics.query_context import frame_of
+from journey_service.services.analytics.query_context import load_query_context
 
 FRESH_SECONDS: Final = 60.0
 """For how long figures are told again before they are looked at anew, however often somebody scrapes."""
@@ -35,7 +35,7 @@ class StageWatched:
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class CompanyMetrics:
     """One company: its stages, customers by band of risk, and which share of its actions succeeded."""
 
     company_id: int
@@ -44,17 +44,17 @@ class Watched:
     succeeded: float | None
 
 
-class Watch:
+class CompanyMetricsCache:
     """The figures of the first companies by id, at most a minute old."""
 
     def __init__(self, database: Database, *, most: int) -> None:
         self._database = database
         self._most = most
         self._turn = asyncio.Lock()
-        self._known: Sequence[Watched] = ()
+        self._known: Sequence[CompanyMetrics] = ()
         self._until = 0.0
 
-    async def look(self) -> Sequence[Watched]:
+    async def get_metrics(self) -> Sequence[CompanyMetrics]:
         """What there is to see; where the database does not answer, what was seen last."""
         async with self._turn:
             if self._most and time.monotonic() >= self._until:
@@ -63,36 +63,36 @@ class Watch:
                 self._until = time.monotonic() + FRESH_SECONDS
             return self._known
 
-    async def _look(self) -> Sequence[Watched]:
+    async def _look(self) -> Sequence[CompanyMetrics]:
         ids = await self._database.dispatch(lambda dispatch: dispatch.due.counted_companies(self._most))
         found = []
         for id_ in ids:
             with suppress(CompanyNotFoundError):
-                found.append(await self._database.run(id_, watched, at_one_instant=True))
+                found.append(await self._database.run(id_, watched, is_repeatable_read=True))
         return found
 
 
-async def watched(work: Work) -> Watched:
+async def watched(uow: UnitOfWork) -> CompanyMetrics:
     """One company's figures of now, and of the last thirty days."""
-    frame = await frame_of(work, _THIRTY_DAYS)
-    customers = figures.customers_by_stage(await work.rollups.moves_ever())
-    moves = await work.rollups.moves(*frame.days)
-    ended = figures.ended_by_stage(moves)
-    conversions = {each.stage.key: each for each in conversions_by_stage(frame.stage_map, moves)}
+    query = await load_query_context(uow, _THIRTY_DAYS)
+    customers = metrics.customers_by_stage(await uow.rollups.moves_ever())
+    moves = await uow.rollups.moves(*query.days)
+    ended = metrics.ended_by_stage(moves)
+    conversions = {each.stage.key: each for each in conversions_by_stage(query.stage_map, moves)}
     stages = []
-    for stage in figures.shown(frame.stage_map, {*customers, *ended}):
+    for stage in metrics.shown(query.stage_map, {*customers, *ended}):
         number, micros = ended.get(stage.key, (0, 0))
         conversion = conversions.get(stage.key)
         stages.append(
             StageWatched(
                 stage.key,
                 customers.get(stage.key, 0),
-                figures.in_days(micros, number) if number else None,
+                metrics.in_days(micros, number) if number else None,
                 conversion.converted / conversion.visits if conversion and conversion.visits else None,
             )
         )
-    bands = [(band.name, number) for band, number in banded(await work.figures.risks())]
-    actions = automated(await work.figures.actions(frame.days, frame.zone))
+    bands = [(band.name, number) for band, number in count_by_band(await uow.ledger_queries.risks())]
+    actions = automated(await uow.ledger_queries.actions(query.days, query.zone))
     done = sum(each.done for each in actions)
     finished = done + sum(each.dead for each in actions)
-    return Watched(work.company_id, stages, bands, done / finished if finished else None)
+    return CompanyMetrics(uow.company_id, stages, bands, done / finished if finished else None)

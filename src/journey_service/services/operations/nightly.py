@@ -6,9 +6,9 @@ from zoneinfo import ZoneInfo
 from journey_service.domain.access.actors import SCHEDULE
 from journey_service.domain.calendar import latest_night, next_night, night_at
 from journey_service.repositories.database import Database
-from journey_service.repositories.unit_of_work import Work
+from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.analytics.snapshots import take_snapshots
-from journey_service.services.jobs import Run
+from journey_service.services.jobs import JobRun
 from journey_service.services.journeys.rescoring import (
     CHUNK,
     RESCORE,
@@ -19,38 +19,38 @@ from journey_service.services.journeys.rescoring import (
 from journey_service.services.operations.retention import clear_old
 
 
-async def begin_night(database: Database, company_id: int) -> int | None:
+async def start_nightly_run(database: Database, company_id: int) -> int | None:
     """Queue the nightly run that has fallen due for a company; None if somebody else has.
 
     Nights missed while nobody worked are not made up for one by one: the latest stands for all of them.
     """
 
-    async def unit(work: Work) -> int | None:
-        desk = await work.companies.hold()
-        due_at = desk.company.next_night_at
-        if due_at is not None and due_at > desk.now:
+    async def unit(uow: UnitOfWork) -> int | None:
+        context = await uow.companies.lock()
+        due_at = context.company.next_night_at
+        if due_at is not None and due_at > context.now:
             return None
-        zone = ZoneInfo(desk.company.timezone)
-        night = latest_night(desk.now, zone)
-        await work.companies.set_next_night(night_at(next_night(night, zone), zone))
-        if await work.jobs.has_night(night):
+        zone = ZoneInfo(context.company.timezone)
+        night = latest_night(context.now, zone)
+        await uow.companies.set_next_night(night_at(next_night(night, zone), zone))
+        if await uow.jobs.has_night(night):
             return None
         as_of = night_at(night, zone)
         parameters = {"as_of": as_of.isoformat(), "chunk": CHUNK, "night": night.isoformat()}
-        job_id = await work.jobs.queue(RESCORE, parameters, actor=SCHEDULE.name)
-        await work.jobs.note_nights([(night, as_of)], job_id)
+        job_id = await uow.jobs.queue(RESCORE, parameters, actor=SCHEDULE.name)
+        await uow.jobs.note_nights([(night, as_of)], job_id)
         return job_id
 
     return await database.run(company_id, unit)
 
 
-async def begin_due_nights(database: Database) -> int:
+async def start_due_nightly_runs(database: Database) -> int:
     """Queue the nightly runs that have fallen due for any company; returns how many."""
     due = await database.dispatch(lambda dispatch: dispatch.due.companies_with_nights())
-    return sum([await begin_night(database, company_id) is not None for company_id in due])
+    return sum([await start_nightly_run(database, company_id) is not None for company_id in due])
 
 
-async def rescore(run: Run) -> None:
+async def rescore(run: JobRun) -> None:
     """The job: decide what is due, then write every score that is another one as of the job's instant."""
     named = run.job.parameters.get("customer_ids")
     as_of = datetime.fromisoformat(run.job.parameters["as_of"])

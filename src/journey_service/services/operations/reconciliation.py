@@ -8,14 +8,14 @@ from enum import StrEnum
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from journey_service.domain.actions.company_context import Desk
+from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.analytics.rollups import reached_by
 from journey_service.domain.analytics.snapshots import day_before, days_from
 from journey_service.domain.calendar import local_day
 from journey_service.repositories.analytics.snapshots import Bounds, Source
 from journey_service.repositories.database import Database
-from journey_service.repositories.operations.reconciliation import Answer
-from journey_service.repositories.unit_of_work import Work
+from journey_service.repositories.operations.reconciliation import Mismatches
+from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.analytics.overview import customers_by_stage
 from journey_service.services.analytics.snapshots import figures_of
 from journey_service.services.journeys.policy_rollout import changes_under_way
@@ -74,7 +74,7 @@ class _Finding:
     differences: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
     is_pending: bool = False
 
-    def add(self, subject: str, answer: Answer) -> None:
+    def add(self, subject: str, answer: Mismatches) -> None:
         self.differing += answer.number
         self.differences += [(subject, told) for told in answer.first]
 
@@ -82,11 +82,11 @@ class _Finding:
 async def reconcile(database: Database, company_id: int) -> Reconciliation:
     """Compare everything. Raises CompanyNotFoundError."""
 
-    async def unit(work: Work) -> Reconciliation:
-        desk = await work.companies.desk()
+    async def unit(uow: UnitOfWork) -> Reconciliation:
+        context = await uow.companies.context()
         checks, differences = [], []
         for name, (description, look) in _CHECKS.items():
-            found = await look(work, desk)
+            found = await look(uow, context)
             status = Status.PENDING if found.is_pending else Status.FAILED if found.differing else Status.OK
             checks.append(Check(name, description, found.checked, found.differing, status))
             differences += [
@@ -94,7 +94,7 @@ async def reconcile(database: Database, company_id: int) -> Reconciliation:
             ]
         return Reconciliation(checks, differences)
 
-    return await database.run(company_id, unit, timeout_ms=_TIMEOUT_MS, at_one_instant=True)
+    return await database.run(company_id, unit, timeout_ms=_TIMEOUT_MS, is_repeatable_read=True)
 
 
 def plain(told: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -122,21 +122,21 @@ def judge_figures(found: Mapping[int, Reconciliation]) -> health.Check:
     return health.Check("reconciliation", health.Status.FAILED, differing, sentence)
 
 
-async def _chains(work: Work, _: Desk) -> _Finding:
-    sizes = await work.reconciling.sizes()
+async def _chains(uow: UnitOfWork, _: CompanyContext) -> _Finding:
+    sizes = await uow.reconciling.sizes()
     found = _Finding(sizes.transitions + sizes.customers)
-    found.add("customer", await work.reconciling.chains(limit=MOST_NAMED))
+    found.add("customer", await uow.reconciling.chains(limit=MOST_NAMED))
     return found
 
 
-async def _stages(work: Work, desk: Desk) -> _Finding:
+async def _stages(uow: UnitOfWork, context: CompanyContext) -> _Finding:
     """Distribution is what the sums tell, where there are any."""
-    shown = await customers_by_stage(work, desk)
-    standing = await work.distribution.now()
+    shown = await customers_by_stage(uow, context)
+    standing = await uow.distribution.now()
     found = _Finding(len(standing))
-    answer = await work.reconciling.stages(limit=MOST_NAMED)
+    answer = await uow.reconciling.stages(limit=MOST_NAMED)
     told = [{**one, "distribution": shown.get(one["stage"], 0)} for one in answer.first]
-    found.add("stage", Answer(answer.number, told))
+    found.add("stage", Mismatches(answer.number, told))
     named = {one["stage"] for one in answer.first}
     for stage in sorted(shown.keys() | standing.keys()):
         if stage not in named and shown.get(stage, 0) != standing.get(stage, 0):
@@ -145,20 +145,20 @@ async def _stages(work: Work, desk: Desk) -> _Finding:
                 "standing": standing.get(stage, 0),
                 "distribution": shown.get(stage, 0),
             }
-            found.add("stage", Answer(1, [differs]))
+            found.add("stage", Mismatches(1, [differs]))
     return found
 
 
-async def _snapshots(work: Work, desk: Desk) -> _Finding:
+async def _snapshots(uow: UnitOfWork, context: CompanyContext) -> _Finding:
     """Days that are marked are to be taken anew in the next night, and are not compared."""
-    bounds = await work.metrics.bounds()
-    last = _last_compared(desk, bounds)
-    if bounds.first is None or last is None or not desk.company.rollup_version:
-        return _Finding(is_pending=not desk.company.rollup_version)
+    bounds = await uow.snapshots.bounds()
+    last = _last_compared(context, bounds)
+    if bounds.first is None or last is None or not context.company.rollup_version:
+        return _Finding(is_pending=not context.company.rollup_version)
     found = _Finding()
     if bounds.first <= last:
-        await _compare_days(work, desk, bounds.first, last, found)
-    gaps, named = await work.metrics.gaps(limit=MOST_NAMED)
+        await _compare_days(uow, context, bounds.first, last, found)
+    gaps, named = await uow.snapshots.gaps(limit=MOST_NAMED)
     found.differing += gaps
     found.differences += [
         (
@@ -176,22 +176,24 @@ async def _snapshots(work: Work, desk: Desk) -> _Finding:
     ]
     found.add(
         "how long visits lasted",
-        await work.reconciling.stays(zone=desk.company.timezone, until=last, limit=MOST_NAMED),
+        await uow.reconciling.stays(zone=context.company.timezone, until=last, limit=MOST_NAMED),
     )
-    await _compare_present(work, desk, last, found)
+    await _compare_present(uow, context, last, found)
     return found
 
 
-def _last_compared(desk: Desk, bounds: Bounds) -> date | None:
+def _last_compared(context: CompanyContext, bounds: Bounds) -> date | None:
     if bounds.stale_from is None or bounds.last is None:
         return bounds.last
-    return min(bounds.last, day_before(bounds.stale_from, ZoneInfo(desk.company.timezone)))
+    return min(bounds.last, day_before(bounds.stale_from, ZoneInfo(context.company.timezone)))
 
 
-async def _compare_days(work: Work, desk: Desk, first: date, last: date, found: _Finding) -> None:
-    days = list(days_from(first, last, ZoneInfo(desk.company.timezone)))
-    stored = {(one.day, one.stage): one.figures for one in await work.metrics.snapshots(first, last)}
-    ledger = await figures_of(work, desk, days, stored, is_from_ledger=True)
+async def _compare_days(
+    uow: UnitOfWork, context: CompanyContext, first: date, last: date, found: _Finding
+) -> None:
+    days = list(days_from(first, last, ZoneInfo(context.company.timezone)))
+    stored = {(one.day, one.stage): one.metrics for one in await uow.snapshots.snapshots(first, last)}
+    ledger = await figures_of(uow, context, days, stored, is_from_ledger=True)
     found.checked += len(stored.keys() | ledger.keys())
     for place in sorted(ledger.keys() | stored.keys()):
         if stored.get(place) != ledger.get(place):
@@ -206,19 +208,19 @@ async def _compare_days(work: Work, desk: Desk, first: date, last: date, found: 
             found.differences.append(("snapshot", told))
 
 
-async def _compare_present(work: Work, desk: Desk, last: date, found: _Finding) -> None:
+async def _compare_present(uow: UnitOfWork, context: CompanyContext, last: date, found: _Finding) -> None:
     """The last snapshot and the moves of the days since are who is where now."""
-    customers = {one.stage: one.figures.customers for one in await work.metrics.snapshots(last, last)}
-    zone = ZoneInfo(desk.company.timezone)
+    customers = {one.stage: one.metrics.customers for one in await uow.snapshots.snapshots(last, last)}
+    zone = ZoneInfo(context.company.timezone)
     # A move is dated by the company's clock, which may be a moment ahead of this look.
-    until = local_day(desk.now, zone) + timedelta(days=2)
-    source = Source(from_payments=False, ledger_zone=desk.company.timezone)
-    _, flows = await work.metrics.flows(last + timedelta(days=1), until, source)
+    until = local_day(context.now, zone) + timedelta(days=2)
+    source = Source(from_payments=False, ledger_zone=context.company.timezone)
+    _, flows = await uow.snapshots.flows(last + timedelta(days=1), until, source)
     for flow in flows:
         customers[flow.to_stage] = customers.get(flow.to_stage, 0) + flow.number
         if flow.from_stage is not None:
             customers[flow.from_stage] = customers.get(flow.from_stage, 0) - flow.number
-    shown = await work.distribution.now()
+    shown = await uow.distribution.now()
     stages = sorted(customers.keys() | shown.keys())
     found.checked += len(stages)
     for stage in stages:
@@ -229,10 +231,10 @@ async def _compare_present(work: Work, desk: Desk, last: date, found: _Finding) 
             found.differences.append(("snapshot and flows since", told))
 
 
-async def _visits(work: Work, _: Desk) -> _Finding:
-    sizes = await work.reconciling.sizes()
+async def _visits(uow: UnitOfWork, _: CompanyContext) -> _Finding:
+    sizes = await uow.reconciling.sizes()
     found = _Finding(sizes.transitions)
-    found.add("visit", await work.reconciling.visits(limit=MOST_NAMED))
+    found.add("visit", await uow.reconciling.visits(limit=MOST_NAMED))
     completed = sizes.transitions - sizes.openings
     if completed + sizes.customers != sizes.transitions:
         found.differing += 1
@@ -241,28 +243,28 @@ async def _visits(work: Work, _: Desk) -> _Finding:
     return found
 
 
-async def _reached(work: Work, desk: Desk) -> _Finding:
-    version = desk.company.rollup_version
+async def _reached(uow: UnitOfWork, context: CompanyContext) -> _Finding:
+    version = context.company.rollup_version
     if not version:
         return _Finding(is_pending=True)
-    counted_by = reached_by(await work.stage_maps.get(version))
-    if version != desk.company.map_version and counted_by != reached_by(desk.rulebook.stage_map):
+    counted_by = reached_by(await uow.stage_maps.get(version))
+    if version != context.company.map_version and counted_by != reached_by(context.rulebook.stage_map):
         return _Finding(is_pending=True)
-    found = _Finding(len(await work.rollups.since("reach", date.min)))
-    zone = desk.company.timezone
-    answer = await work.reconciling.reached(zone=zone, reached_by=counted_by, limit=MOST_NAMED)
+    found = _Finding(len(await uow.rollups.since("reach", date.min)))
+    zone = context.company.timezone
+    answer = await uow.reconciling.reached(zone=zone, reached_by=counted_by, limit=MOST_NAMED)
     found.add("stage reached", answer)
     return found
 
 
-async def _flows(work: Work, desk: Desk) -> _Finding:
-    if not desk.company.rollup_version:
+async def _flows(uow: UnitOfWork, context: CompanyContext) -> _Finding:
+    if not context.company.rollup_version:
         return _Finding(is_pending=True)
-    sizes, zone = await work.reconciling.sizes(), desk.company.timezone
+    sizes, zone = await uow.reconciling.sizes(), context.company.timezone
     found = _Finding(sizes.transitions)
-    found.add("moves of a day", await work.reconciling.flows(zone=zone, limit=MOST_NAMED))
-    found.add("last to go a way", await work.reconciling.ways(zone=zone, limit=MOST_NAMED))
-    found.add("all days together", await work.reconciling.totals(limit=MOST_NAMED))
+    found.add("moves of a day", await uow.reconciling.flows(zone=zone, limit=MOST_NAMED))
+    found.add("last to go a way", await uow.reconciling.last_flows(zone=zone, limit=MOST_NAMED))
+    found.add("all days together", await uow.reconciling.totals(limit=MOST_NAMED))
     if sizes.flows != sizes.transitions - sizes.openings:
         found.differing += 1
         told = {"flows": sizes.flows, "transitions": sizes.transitions, "openings": sizes.openings}
@@ -270,24 +272,24 @@ async def _flows(work: Work, desk: Desk) -> _Finding:
     return found
 
 
-async def _facts(work: Work, desk: Desk) -> _Finding:
-    found = _Finding((await work.reconciling.sizes()).customers)
-    policy = desk.rulebook.policy
+async def _facts(uow: UnitOfWork, context: CompanyContext) -> _Finding:
+    found = _Finding((await uow.reconciling.sizes()).customers)
+    policy = context.rulebook.policy
     found.add(
         "customer",
-        await work.reconciling.facts(
+        await uow.reconciling.facts(
             long_call_seconds=policy.scoring.long_call_seconds,
             from_payments=policy.revenue_source == "payments",
-            is_settled=not await changes_under_way(work),
+            is_settled=not await changes_under_way(uow),
             limit=MOST_NAMED,
         ),
     )
-    if desk.company.rollup_version:
-        found.add("revenue", await work.reconciling.money(zone=desk.company.timezone, limit=MOST_NAMED))
+    if context.company.rollup_version:
+        found.add("revenue", await uow.reconciling.money(zone=context.company.timezone, limit=MOST_NAMED))
     return found
 
 
-_Look = Callable[[Work, Desk], Awaitable[_Finding]]
+_Look = Callable[[UnitOfWork, CompanyContext], Awaitable[_Finding]]
 _CHECKS: Final[Mapping[str, tuple[str, _Look]]] = {
     "chains": (
         "Every journey is an unbroken chain of moves, and its customer stands where the last one led.",

@@ -4,19 +4,21 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Final
 
-from journey_service.repositories.unit_of_work import Work
-from journey_service.services.jobs import Page, Run
+from journey_service.repositories.unit_of_work import UnitOfWork
+from journey_service.services.jobs import JobRun, Page
 
 CHUNK: Final = 2_000
 """How many rows one transaction clears."""
 
 
-async def clear_old(run: Run) -> None:
+async def clear_old(run: JobRun) -> None:
     """Part of a job: clear details of events, faults of histories and of jobs, and audit rows whose time is over."""
     for name, clear in _STEPS.items():
 
-        async def page(work: Work, name: str = name, clear: Callable[[Work], Awaitable[int]] = clear) -> Page:
-            cleared = await clear(work)
+        async def page(
+            uow: UnitOfWork, name: str = name, clear: Callable[[UnitOfWork], Awaitable[int]] = clear
+        ) -> Page:
+            cleared = await clear(uow)
             ended = run.cursor.get("ended", [])
             cursor = {**run.cursor, "ended": ended if cleared else [*ended, name]}
             return Page(cursor, {name: cleared} if cleared else {})
@@ -25,34 +27,34 @@ async def clear_old(run: Run) -> None:
             await run.page(page)
 
 
-async def _event_details(work: Work) -> int:
-    desk = await work.companies.desk()
+async def _event_details(uow: UnitOfWork) -> int:
+    context = await uow.companies.context()
     # Events are as old as they are in the company's own time.
-    before = desk.now - timedelta(days=desk.rulebook.policy.keep_event_details_days)
-    return await work.retention.clear_event_details(before, most=CHUNK)
+    before = context.now - timedelta(days=context.rulebook.policy.keep_event_details_days)
+    return await uow.retention.clear_event_details(before, most=CHUNK)
 
 
-async def _import_faults(work: Work) -> int:
-    days = (await work.companies.desk()).rulebook.policy.keep_import_faults_days
-    return await work.retention.drop_import_faults(days=days, most=CHUNK)
+async def _import_faults(uow: UnitOfWork) -> int:
+    days = (await uow.companies.context()).rulebook.policy.keep_import_faults_days
+    return await uow.retention.drop_import_faults(days=days, most=CHUNK)
 
 
-async def _job_details(work: Work) -> int:
-    days = (await work.companies.desk()).rulebook.policy.keep_job_details_days
-    return await work.retention.clear_job_details(days=days, most=CHUNK)
+async def _job_details(uow: UnitOfWork) -> int:
+    days = (await uow.companies.context()).rulebook.policy.keep_job_details_days
+    return await uow.retention.clear_job_details(days=days, most=CHUNK)
 
 
-async def _audit(work: Work) -> int:
-    days = (await work.companies.desk()).rulebook.policy.keep_audit_days
-    return await work.audit.prune(days=days, most=CHUNK)
+async def _audit(uow: UnitOfWork) -> int:
+    days = (await uow.companies.context()).rulebook.policy.keep_audit_days
+    return await uow.audit.prune(days=days, most=CHUNK)
 
 
-async def _news(work: Work) -> int:
-    days = (await work.companies.desk()).rulebook.policy.keep_news_days
-    return await work.news.drop_old(days=days, most=CHUNK)
+async def _news(uow: UnitOfWork) -> int:
+    days = (await uow.companies.context()).rulebook.policy.keep_news_days
+    return await uow.outbound_events.drop_old(days=days, most=CHUNK)
 
 
-_STEPS: Final[dict[str, Callable[[Work], Awaitable[int]]]] = {
+_STEPS: Final[dict[str, Callable[[UnitOfWork], Awaitable[int]]]] = {
     "event_details": _event_details,
     "import_faults": _import_faults,
     "job_details": _job_details,

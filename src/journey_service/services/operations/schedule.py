@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo
 
 from journey_service.domain.calendar import latest_night, local_day, night_at
 from journey_service.domain.companies.records import Company
-from journey_service.domain.operations.records import Night
+from journey_service.domain.operations.records import NightlyRun
 from journey_service.repositories.database import Database
-from journey_service.repositories.unit_of_work import Work
+from journey_service.repositories.unit_of_work import UnitOfWork
 
 SWEEP: Final = "sweep"
 NIGHTS: Final = "nights"
@@ -23,23 +23,23 @@ NIGHTS_SHOWN: Final = 7
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
+class PollingTask:
     """What a worker looks for every so many seconds, and, where `is_rung`, as soon as somebody rings for it."""
 
     name: str
     what: str
     every_seconds: float
-    is_rung: bool
+    can_be_woken: bool
 
 
-ROUNDS: Final = (
-    Round(SWEEP, "decides customers who fall due", EVERY_SECONDS, is_rung=False),
-    Round(NIGHTS, "begins nightly runs that fall due", EVERY_SECONDS, is_rung=False),
-    Round(JOBS, "does long work that waits", EVERY_SECONDS, is_rung=True),
-    Round(NEWS, "puts news in order, for endpoints and streams", EVERY_SECONDS, is_rung=True),
-    Round(ACTIONS, "sends mails and messages, writes tasks", EVERY_SECONDS, is_rung=True),
-    Round(SUMS, "adds up what figures are answered from", 30.0, is_rung=False),
-    Round(IMPORTS, "replays histories that wait", EVERY_SECONDS, is_rung=True),
+POLLING_TASKS: Final = (
+    PollingTask(SWEEP, "decides customers who fall due", EVERY_SECONDS, can_be_woken=False),
+    PollingTask(NIGHTS, "begins nightly runs that fall due", EVERY_SECONDS, can_be_woken=False),
+    PollingTask(JOBS, "does long work that waits", EVERY_SECONDS, can_be_woken=True),
+    PollingTask(NEWS, "puts news in order, for endpoints and streams", EVERY_SECONDS, can_be_woken=True),
+    PollingTask(ACTIONS, "sends mails and messages, writes tasks", EVERY_SECONDS, can_be_woken=True),
+    PollingTask(SUMS, "adds up what figures are answered from", 30.0, can_be_woken=False),
+    PollingTask(IMPORTS, "replays histories that wait", EVERY_SECONDS, can_be_woken=True),
 )
 
 
@@ -50,8 +50,8 @@ class Schedule:
     company: Company
     now: datetime
     next_night_at: datetime
-    nights: tuple[Night, ...]
-    rounds: tuple[Round, ...] = ROUNDS
+    nights: tuple[NightlyRun, ...]
+    rounds: tuple[PollingTask, ...] = POLLING_TASKS
 
     @property
     def next_night_local(self) -> datetime:
@@ -72,13 +72,13 @@ class Schedule:
 async def get_schedule(database: Database, company_id: int) -> Schedule:
     """What runs when for a company. Raises CompanyNotFoundError."""
 
-    async def unit(work: Work) -> Schedule:
-        desk = await work.companies.desk()
-        nights = await work.jobs.nights(limit=NIGHTS_SHOWN)
-        next_night_at = desk.company.next_night_at
+    async def unit(uow: UnitOfWork) -> Schedule:
+        context = await uow.companies.context()
+        nights = await uow.jobs.nights(limit=NIGHTS_SHOWN)
+        next_night_at = context.company.next_night_at
         if next_night_at is None:  # a company older than nightly runs: its first one is due at once
-            zone = ZoneInfo(desk.company.timezone)
-            next_night_at = night_at(latest_night(desk.now, zone), zone)
-        return Schedule(desk.company, desk.now, next_night_at, tuple(nights))
+            zone = ZoneInfo(context.company.timezone)
+            next_night_at = night_at(latest_night(context.now, zone), zone)
+        return Schedule(context.company, context.now, next_night_at, tuple(nights))
 
     return await database.run(company_id, unit)

@@ -12,7 +12,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.access.records import Act
+from journey_service.domain.access.records import AuditEntry
 from journey_service.domain.actions.timing import OLDEST_MOVE
 from journey_service.domain.calendar import latest_night, next_night, night_at, nights_between
 from journey_service.domain.companies.errors import NoTestClockError
@@ -20,17 +20,25 @@ from journey_service.domain.companies.records import Company
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.operations.records import Job
 from journey_service.repositories.database import Database
-from journey_service.repositories.unit_of_work import Work
+from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.analytics.snapshots import take_snapshots
-from journey_service.services.companies.provisioning import get_desk
-from journey_service.services.jobs import LEASE_SECONDS, Errand, Page, Progress, Run, queue_errand, run_errand
+from journey_service.services.companies.provisioning import get_company_context
+from journey_service.services.jobs import (
+    LEASE_SECONDS,
+    InlineJob,
+    JobRun,
+    Page,
+    Progress,
+    enqueue_job,
+    run_inline,
+)
 from journey_service.services.journeys.action_planning import Moved, follow, is_simulated
 from journey_service.services.journeys.rescoring import score_company, sweep_company
 from journey_service.services.journeys.transaction import load, write
 from journey_service.services.operations.retention import clear_old
 
 ADVANCE: Final = "advance_clock"
-PATIENCE_SECONDS: Final = 10.0
+INLINE_TIMEOUT_SECONDS: Final = 10.0
 """How long a caller is kept waiting before the rest is left to the worker."""
 CHUNK: Final = 200
 LONGEST_STEP: Final = timedelta(days=50 * 365)
@@ -52,7 +60,7 @@ async def advance(
     to: datetime | None,
     *,
     actor: Actor,
-    patience_seconds: float | None = PATIENCE_SECONDS,
+    timeout_seconds: float | None = INLINE_TIMEOUT_SECONDS,
     lease_seconds: float = LEASE_SECONDS,
     on_progress: Progress | None = None,
 ) -> Advanced:
@@ -63,24 +71,24 @@ async def advance(
     instant before the clock's, or a release while the clock is ahead of real time.
     """
 
-    async def unit(work: Work) -> Errand:
-        return await _move(work, to, actor, lease_seconds)
+    async def unit(uow: UnitOfWork) -> InlineJob:
+        return await _move(uow, to, actor, lease_seconds)
 
-    errand = await database.run(company_id, unit)
-    job = await run_errand(
+    inline_job = await database.run(company_id, unit)
+    job = await run_inline(
         database,
         company_id,
-        errand,
+        inline_job,
         run_advance,
         lease_seconds=lease_seconds,
-        patience_seconds=patience_seconds,
+        timeout_seconds=timeout_seconds,
         on_progress=on_progress,
     )
-    desk = await get_desk(database, company_id)
-    return Advanced(desk.company, desk.now, job)
+    context = await get_company_context(database, company_id)
+    return Advanced(context.company, context.now, job)
 
 
-async def run_advance(run: Run) -> None:
+async def run_advance(run: JobRun) -> None:
     """The job: decide all that has fallen due, then score as of the last night on the way."""
     await sweep_company(run)
     await settle_company(run)
@@ -91,38 +99,38 @@ async def run_advance(run: Run) -> None:
         await take_snapshots(run)
 
 
-async def settle_company(run: Run) -> None:
+async def settle_company(run: JobRun) -> None:
     """Let whatever actions have fallen due happen, each at its own instant."""
 
-    async def page(work: Work) -> Page:
-        desk = await work.companies.desk()
-        some = await work.outbox.waiting(desk.now, limit=CHUNK) if is_simulated(desk) else []
+    async def page(uow: UnitOfWork) -> Page:
+        context = await uow.companies.context()
+        some = await uow.outbox.waiting(context.now, limit=CHUNK) if is_simulated(context) else []
         if not some:
             return Page({**run.cursor, "settled": True})
-        docket = await load(work, some)
+        transaction = await load(uow, some)
         unmoved = []
-        for customer_id, standing in docket.standings.items():
+        for customer_id, standing in transaction.relationships.items():
             before = copy(standing.relationship)
-            journey = docket.find(customer_id)
+            journey = transaction.find(customer_id)
             assert journey is not None  # noqa: S101  # it is among those just loaded
-            journey.bring_to(docket.now)
-            if not journey.written and journey.relationship == before:
-                del docket.journeys[customer_id]
+            journey.advance_to(transaction.now)
+            if not journey.new_transitions and journey.relationship == before:
+                del transaction.journeys[customer_id]
                 unmoved.append(Moved(standing.id, journey, is_new=False))
-        await write(work, docket, as_decided=True)
-        await follow(work, docket.desk, unmoved, now=docket.now, runs_actions=True)
+        await write(uow, transaction, as_decided=True)
+        await follow(uow, transaction.context, unmoved, now=transaction.now, runs_actions=True)
         return Page(run.cursor, {"acted_on": len(some)})
 
     while not run.cursor.get("settled"):
         await run.page(page)
 
 
-async def _move(work: Work, to: datetime | None, actor: Actor, lease_seconds: float) -> Errand:
-    desk = await work.companies.hold()
-    before = desk.company.clock_at
+async def _move(uow: UnitOfWork, to: datetime | None, actor: Actor, lease_seconds: float) -> InlineJob:
+    context = await uow.companies.lock()
+    before = context.company.clock_at
     if before is None:
-        raise NoTestClockError(work.company_id)
-    target = desk.clock if to is None else to
+        raise NoTestClockError(uow.company_id)
+    target = context.clock if to is None else to
     if target < before:
         pointer, what = ("/release", "real time") if to is None else ("/advance_to", "it")
         raise InvalidInputError.at(
@@ -130,7 +138,7 @@ async def _move(work: Work, to: datetime | None, actor: Actor, lease_seconds: fl
         )
     if to is not None and target - before > LONGEST_STEP:
         raise InvalidInputError.at("/advance_to", f"lies more than {LONGEST_STEP.days} days ahead")
-    zone = ZoneInfo(desk.company.timezone)
+    zone = ZoneInfo(context.company.timezone)
     nights = [(night, night_at(night, zone)) for night in nights_between(before, target, zone)]
     parameters: dict[str, Any] = {
         "from": before.isoformat(),
@@ -139,14 +147,16 @@ async def _move(work: Work, to: datetime | None, actor: Actor, lease_seconds: fl
         "nights": len(nights),
         "as_of": nights[-1][1].isoformat() if nights else None,
     }
-    await work.companies.set_clock(None if to is None else target)
+    await uow.companies.set_clock(None if to is None else target)
     if to is None:
-        await work.outbox.release_clock(target, target - OLDEST_MOVE)
-    await work.companies.set_next_night(night_at(next_night(latest_night(target, zone), zone), zone))
-    errand = await queue_errand(
-        work, ADVANCE, parameters, actor=actor.name, is_for_here=True, lease_seconds=lease_seconds
+        await uow.outbox.release_clock(target, target - OLDEST_MOVE)
+    await uow.companies.set_next_night(night_at(next_night(latest_night(target, zone), zone), zone))
+    inline_job = await enqueue_job(
+        uow, ADVANCE, parameters, actor=actor.name, is_inline=True, lease_seconds=lease_seconds
     )
-    await work.jobs.note_nights(nights, errand.job.id)
+    await uow.jobs.note_nights(nights, inline_job.job.id)
     moved = {"from": parameters["from"], "to": parameters["to"], "is_release": to is None}
-    await work.audit.record(actor, Act("company.clock", target=f"job:{errand.job.id}", detail=moved))
-    return errand
+    await uow.audit.record(
+        actor, AuditEntry("company.clock", target=f"job:{inline_job.job.id}", detail=moved)
+    )
+    return inline_job

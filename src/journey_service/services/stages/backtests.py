@@ -16,15 +16,15 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.access.records import Act
-from journey_service.domain.actions.company_context import Desk
+from journey_service.domain.access.records import AuditEntry
+from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.companies.policy import parse_policy, policy_to_json
-from journey_service.domain.errors import Fault, InvalidInputError
+from journey_service.domain.errors import FieldError, InvalidInputError
 from journey_service.domain.events.event import EARLIEST
 from journey_service.domain.journeys.relationship import Rulebook
 from journey_service.domain.operations.records import Job
-from journey_service.domain.simulation.backtest import Move, Outcome, Replay, Terms
-from journey_service.domain.simulation.backtest_totals import Tally
+from journey_service.domain.simulation.backtest import BacktestSettings, Move, Outcome, Replay
+from journey_service.domain.simulation.backtest_totals import BacktestTotals
 from journey_service.domain.stages.stage_map import (
     StageMap,
     inactivity_days,
@@ -32,16 +32,21 @@ from journey_service.domain.stages.stage_map import (
     stage_map_to_json,
 )
 from journey_service.repositories.database import Database
-from journey_service.repositories.events.event_histories import Past, Pasts, Place, Told
-from journey_service.repositories.unit_of_work import Work
+from journey_service.repositories.events.event_histories import (
+    EventHistories,
+    EventHistory,
+    LedgerEvent,
+    LedgerPosition,
+)
+from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.jobs import (
+    INLINE_TIMEOUT_SECONDS,
     LEASE_SECONDS,
-    PATIENCE_SECONDS,
-    Errand,
+    InlineJob,
+    JobRun,
     Page,
-    Run,
-    queue_errand,
-    run_errand,
+    enqueue_job,
+    run_inline,
 )
 from journey_service.services.stages.linting import findings_to_json
 from journey_service.services.stages.stage_maps import Edit, draft_of
@@ -91,7 +96,7 @@ async def backtest(
     lease_seconds: float = LEASE_SECONDS,
 ) -> Job:
     """Try a draft on the past; returns the job, done with few customers, queued with many. Otherwise as `queue`."""
-    errand = await queue(
+    inline_job = await queue(
         database,
         company_id,
         edit,
@@ -101,13 +106,13 @@ async def backtest(
         at_once=AT_ONCE,
         lease_seconds=lease_seconds,
     )
-    return await run_errand(
+    return await run_inline(
         database,
         company_id,
-        errand,
+        inline_job,
         run_backtest,
         lease_seconds=lease_seconds,
-        patience_seconds=PATIENCE_SECONDS,
+        timeout_seconds=INLINE_TIMEOUT_SECONDS,
     )
 
 
@@ -121,7 +126,7 @@ async def queue(  # noqa: PLR0913  # a back-test is just these
     actor: Actor,
     at_once: int = -1,
     lease_seconds: float = LEASE_SECONDS,
-) -> Errand:
+) -> InlineJob:
     """Queue the back-test of a draft; for here with at most `at_once` customers, otherwise for a worker.
 
     The present map, the policy, the time zone and the end of what is known, the company's now, are those of this
@@ -131,10 +136,10 @@ async def queue(  # noqa: PLR0913  # a back-test is just these
     """
     draft, findings = await draft_of(database, company_id, edit, based_on=based_on)
 
-    async def unit(work: Work) -> Errand:
-        desk = await work.companies.desk()
-        present = desk.rulebook.stage_map
-        faults = [*_faults(desk, span), *await _strangers(work, span.customer_ids)]
+    async def unit(uow: UnitOfWork) -> InlineJob:
+        context = await uow.companies.context()
+        present = context.rulebook.stage_map
+        faults = [*_faults(context, span), *await _strangers(uow, span.customer_ids)]
         if faults:
             raise InvalidInputError(faults)
         lapse_days = default_lapse_days(present) if span.lapse_days is None else span.lapse_days
@@ -144,23 +149,23 @@ async def queue(  # noqa: PLR0913  # a back-test is just these
             "to": span.until.isoformat(),
             "lapse_days": lapse_days,
             "customer_ids": sorted(set(span.customer_ids)) or None,
-            "as_of": desk.now.isoformat(),
-            "timezone": desk.company.timezone,
+            "as_of": context.now.isoformat(),
+            "timezone": context.company.timezone,
             "map_version": present.version,
             "present_stages": stage_map_to_json(present),
-            "policy": policy_to_json(desk.rulebook.policy),
+            "policy": policy_to_json(context.rulebook.policy),
             "findings": findings_to_json(findings),
         }
-        errand = await queue_errand(
-            work,
+        inline_job = await enqueue_job(
+            uow,
             BACKTEST,
             parameters,
             actor=actor.name,
-            is_for_here=await work.relationships.count() <= at_once,
+            is_inline=await uow.relationships.count() <= at_once,
             lease_seconds=lease_seconds,
         )
-        await work.audit.record(actor, Act("stages.backtest", target=f"job:{errand.job.id}"))
-        return errand
+        await uow.audit.record(actor, AuditEntry("stages.backtest", target=f"job:{inline_job.job.id}"))
+        return inline_job
 
     return await database.run(company_id, unit)
 
@@ -172,11 +177,11 @@ def default_lapse_days(stage_map: StageMap) -> int:
     return DEFAULT_LAPSE_DAYS if days is None else min(max(ceil(days), 1), MOST_LAPSE_DAYS)
 
 
-async def run_backtest(run: Run) -> None:
+async def run_backtest(run: JobRun) -> None:
     """The job: replay everybody under both maps, then those named, and conclude with what it adds up to."""
     asked = _Asked.of(run.job.parameters)
     tallies = [
-        Tally(asked.terms, rulebook.stage_map, has_samples=name == "draft")
+        BacktestTotals(asked.terms, rulebook.stage_map, has_samples=name == "draft")
         for name, rulebook in zip(MAPS, asked.rulebooks, strict=True)
     ]
     for tally, known in zip(tallies, run.cursor.get("tallies", ()), strict=False):
@@ -190,7 +195,7 @@ async def run_backtest(run: Run) -> None:
 class _Asked:
     """The job's parameters, read."""
 
-    terms: Terms
+    terms: BacktestSettings
     rulebooks: tuple[Rulebook, ...]
     customer_ids: Sequence[int]
 
@@ -201,7 +206,7 @@ class _Asked:
         draft = parse_stage_map(parameters["stages"], version=version + 1)
         present = parse_stage_map(parameters["present_stages"], version=version)
         return cls(
-            Terms(
+            BacktestSettings(
                 since=datetime.fromisoformat(parameters["from"]),
                 until=datetime.fromisoformat(parameters["to"]),
                 lapse=timedelta(days=parameters["lapse_days"]),
@@ -230,24 +235,24 @@ class _Walk:
     writes down, told how many customers were finished since the last; it may be asked twice, after a lost race.
     """
 
-    run: Run
+    run: JobRun
     asked: _Asked
-    next_pasts: Callable[[Pasts], Awaitable[list[Past]]]
-    take: Callable[[Past, Outcomes], None]
-    note: Callable[[Work, int], Awaitable[Page]]
+    next_pasts: Callable[[EventHistories], Awaitable[list[EventHistory]]]
+    take: Callable[[EventHistory, Outcomes], None]
+    note: Callable[[UnitOfWork, int], Awaitable[Page]]
     _replays: list[Replay] = field(default_factory=list)
     _finished: int = 0
     _worked: int = 0
 
     async def go(self) -> None:
         """Replay until nobody comes next. Raises LeaseLostError."""
-        waiting: deque[Past] = deque()
-        place: Place | None = None
+        waiting: deque[EventHistory] = deque()
+        place: LedgerPosition | None = None
         while True:
-            pasts, events = await self._read(waiting, place)
-            if not pasts:
+            event_histories, events = await self._read(waiting, place)
+            if not event_histories:
                 return
-            waiting = deque(pasts)
+            waiting = deque(event_histories)
             for told in events:
                 await self._tell(told, waiting)
             if len(events) == SLICE:  # whoever waits first may go on in the next slice
@@ -257,26 +262,30 @@ class _Walk:
             while waiting:
                 await self._finish(waiting.popleft())
 
-    async def _read(self, waiting: Sequence[Past], place: Place | None) -> tuple[list[Past], list[Told]]:
+    async def _read(
+        self, waiting: Sequence[EventHistory], place: LedgerPosition | None
+    ) -> tuple[list[EventHistory], list[LedgerEvent]]:
         """Write down what was done, and read on about those who wait already, or whoever comes next."""
-        found: tuple[list[Past], list[Told]] = [], []
+        found: tuple[list[EventHistory], list[LedgerEvent]] = [], []
 
-        async def unit(work: Work) -> Page:
+        async def unit(uow: UnitOfWork) -> Page:
             nonlocal found
-            pasts = work.pasts
-            some = list(waiting) or await self.next_pasts(pasts)
-            events: list[Told] = []
+            event_histories = uow.event_histories
+            some = list(waiting) or await self.next_pasts(event_histories)
+            events: list[LedgerEvent] = []
             if some:
                 until = self.asked.terms.until
-                events = await pasts.events(some[0].id, some[-1].id, until=until, after=place, limit=SLICE)
+                events = await event_histories.events(
+                    some[0].id, some[-1].id, until=until, after=place, limit=SLICE
+                )
             found = some, events
-            return await self.note(work, self._finished)
+            return await self.note(uow, self._finished)
 
         await self.run.page(unit)
         self._finished = 0
         return found
 
-    async def _tell(self, told: Told, waiting: deque[Past]) -> None:
+    async def _tell(self, told: LedgerEvent, waiting: deque[EventHistory]) -> None:
         while waiting and waiting[0].id < told.place.relationship_id:
             await self._finish(waiting.popleft())
         if not waiting or waiting[0].id > told.place.relationship_id:
@@ -285,7 +294,7 @@ class _Walk:
             replay.tell(told.event)
         await self._take_turns()
 
-    def _begun(self, past: Past) -> list[Replay]:
+    def _begun(self, past: EventHistory) -> list[Replay]:
         if not self._replays:
             terms = self.asked.terms
             self._replays = [
@@ -294,7 +303,7 @@ class _Walk:
             ]
         return self._replays
 
-    async def _finish(self, past: Past) -> None:
+    async def _finish(self, past: EventHistory) -> None:
         self.take(past, [replay.finish(past.came_back_at) for replay in self._begun(past)])
         self._replays = []
         self._finished += 1
@@ -306,46 +315,46 @@ class _Walk:
             await asyncio.sleep(0)
 
 
-async def _replay_everybody(run: Run, asked: _Asked, tallies: Sequence[Tally]) -> None:
+async def _replay_everybody(run: JobRun, asked: _Asked, tallies: Sequence[BacktestTotals]) -> None:
     after = run.cursor.get("after", _LOWEST)
 
-    async def next_pasts(pasts: Pasts) -> list[Past]:
-        return await pasts.page(after, limit=CHUNK, **asked.horizon)
+    async def next_pasts(event_histories: EventHistories) -> list[EventHistory]:
+        return await event_histories.page(after, limit=CHUNK, **asked.horizon)
 
-    def take(past: Past, outcomes: Outcomes) -> None:
+    def take(past: EventHistory, outcomes: Outcomes) -> None:
         nonlocal after
         after = past.id
         for tally, outcome in zip(tallies, outcomes, strict=True):
             if outcome is not None:
                 tally.add(outcome)
 
-    async def note(work: Work, finished: int) -> Page:
-        total = None if run.cursor else await work.relationships.count()
+    async def note(uow: UnitOfWork, finished: int) -> Page:
+        total = None if run.cursor else await uow.relationships.count()
         cursor = {"after": after, "tallies": [tally.to_json() for tally in tallies]}
         return Page(cursor, done=finished, total=total)
 
     await _Walk(run, asked, next_pasts, take, note).go()
 
 
-async def _replay_named(run: Run, asked: _Asked) -> list[dict[str, Any]]:
+async def _replay_named(run: JobRun, asked: _Asked) -> list[dict[str, Any]]:
     """The moves of the customers asked for by name: read anew, so that nobody has to carry them along."""
     told: list[dict[str, Any]] = []
 
-    async def read(work: Work) -> list[Past]:
-        pasts = work.pasts
-        return await pasts.named(asked.customer_ids, **asked.horizon)
+    async def read(uow: UnitOfWork) -> list[EventHistory]:
+        event_histories = uow.event_histories
+        return await event_histories.named(asked.customer_ids, **asked.horizon)
 
     waiting = deque(await run.database.run(run.company_id, read) if asked.customer_ids else ())
 
-    async def next_pasts(_: Pasts) -> list[Past]:
+    async def next_pasts(_: EventHistories) -> list[EventHistory]:
         # One at a time: a slice is read of relationships that follow each other.
         return [waiting[0]] if waiting else []
 
-    def take(past: Past, outcomes: Outcomes) -> None:
+    def take(past: EventHistory, outcomes: Outcomes) -> None:
         waiting.popleft()
         told.append(_moves_of(past.customer_id, outcomes))
 
-    async def note(_: Work, __: int) -> Page:
+    async def note(_: UnitOfWork, __: int) -> Page:
         return Page(run.cursor)
 
     await _Walk(run, asked, next_pasts, take, note).go()
@@ -371,41 +380,43 @@ def _shown(move: Move) -> dict[str, Any]:
 
 
 def _result(
-    parameters: Mapping[str, Any], tallies: Sequence[Tally], named: list[dict[str, Any]]
+    parameters: Mapping[str, Any], tallies: Sequence[BacktestTotals], named: list[dict[str, Any]]
 ) -> dict[str, Any]:
     asked = ("from", "to", "as_of", "timezone", "lapse_days", "map_version")
     return {
         **{name: parameters[name] for name in asked},
         "customers": tallies[0].customers,
-        **{name: tally.figures() for name, tally in zip(MAPS, tallies, strict=True)},
+        **{name: tally.metrics() for name, tally in zip(MAPS, tallies, strict=True)},
         "named": named,
         "warnings": parameters["findings"],
     }
 
 
-def _faults(desk: Desk, span: Span) -> list[Fault]:
+def _faults(context: CompanyContext, span: Span) -> list[FieldError]:
     from_, to, lapse_days = span.since, span.until, span.lapse_days
     faults = []
     if from_ < EARLIEST:
-        faults.append(Fault("/from", f"must not lie before {EARLIEST:%Y-%m-%d}"))
+        faults.append(FieldError("/from", f"must not lie before {EARLIEST:%Y-%m-%d}"))
     if from_ >= to:
-        faults.append(Fault("/to", "must lie after /from"))
+        faults.append(FieldError("/to", "must lie after /from"))
     elif to - from_ > LONGEST_RANGE:
-        faults.append(Fault("/to", "must lie at most 10 years after /from"))
-    if to > desk.now:
-        faults.append(Fault("/to", "must not lie in the future of the company"))
+        faults.append(FieldError("/to", "must lie at most 10 years after /from"))
+    if to > context.now:
+        faults.append(FieldError("/to", "must not lie in the future of the company"))
     if lapse_days is not None and not 1 <= lapse_days <= MOST_LAPSE_DAYS:
-        faults.append(Fault("/lapse_days", f"must be a whole number of days from 1 to {MOST_LAPSE_DAYS}"))
+        faults.append(
+            FieldError("/lapse_days", f"must be a whole number of days from 1 to {MOST_LAPSE_DAYS}")
+        )
     return faults
 
 
-async def _strangers(work: Work, customer_ids: Sequence[int]) -> list[Fault]:
+async def _strangers(uow: UnitOfWork, customer_ids: Sequence[int]) -> list[FieldError]:
     """What is wrong with the customers named: too many of them, or nobody's ids."""
     if len(customer_ids) > MOST_NAMED:
-        return [Fault("/customer_ids", f"names more than {MOST_NAMED} customers")]
-    known = await work.relationships.known(customer_ids) if customer_ids else set()
+        return [FieldError("/customer_ids", f"names more than {MOST_NAMED} customers")]
+    known = await uow.relationships.known(customer_ids) if customer_ids else set()
     return [
-        Fault(f"/customer_ids/{index}", "is not a known customer")
+        FieldError(f"/customer_ids/{index}", "is not a known customer")
         for index, customer_id in enumerate(customer_ids)
         if customer_id not in known
     ]

@@ -10,21 +10,21 @@ from typing import Any
 import orjson
 
 from journey_service.domain.companies.policy import policy_to_json
-from journey_service.domain.errors import Fault, InvalidInputError
+from journey_service.domain.errors import FieldError, InvalidInputError
 from journey_service.domain.journeys.relationship import Rulebook
 from journey_service.domain.simulation.linter import Finding, Severity, lint
 from journey_service.domain.stages.stage_map import stage_map_to_json
 
 
-async def look_over(rulebook: Rulebook, places: Mapping[str, str]) -> Sequence[Finding]:
+async def lint_rulebook(rulebook: Rulebook, places: Mapping[str, str]) -> Sequence[Finding]:
     """All that the linter has to say of a map; `places` are the JSON pointers of its stages, by key."""
     return await asyncio.to_thread(_lint, _Linted(rulebook), tuple(sorted(places.items())))
 
 
 async def findings_of(rulebook: Rulebook, places: Mapping[str, str]) -> Sequence[Finding]:
     """The linter's warnings. Raises InvalidInputError with the place of each of its errors."""
-    found = await look_over(rulebook, places)
-    faults = [Fault(f.pointer, f.message) for f in found if f.severity is Severity.ERROR]
+    found = await lint_rulebook(rulebook, places)
+    faults = [FieldError(f.pointer, f.message) for f in found if f.severity is Severity.ERROR]
     if faults:
         raise InvalidInputError(faults)
     return found

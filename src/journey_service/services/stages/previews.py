@@ -9,24 +9,24 @@ from datetime import datetime
 from typing import Any, Final
 
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.access.records import Act
+from journey_service.domain.access.records import AuditEntry
 from journey_service.domain.journeys.journey import UnexplainedJourney
 from journey_service.domain.journeys.relationship import Activation, Rulebook
 from journey_service.domain.operations.records import Job
-from journey_service.domain.simulation.preview import Draft, Tally
+from journey_service.domain.simulation.preview import Draft, PreviewTotals
 from journey_service.domain.stages.changes import diff
 from journey_service.domain.stages.stage_map import StageMap, parse_stage_map, stage_map_to_json
 from journey_service.repositories.database import Database
-from journey_service.repositories.unit_of_work import Work
+from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.jobs import (
     AT_ONCE,
+    INLINE_TIMEOUT_SECONDS,
     LEASE_SECONDS,
-    PATIENCE_SECONDS,
-    Errand,
+    InlineJob,
+    JobRun,
     Page,
-    Run,
-    queue_errand,
-    run_errand,
+    enqueue_job,
+    run_inline,
 )
 from journey_service.services.journeys.map_history import adoptions
 from journey_service.services.stages.linting import findings_to_json
@@ -54,47 +54,47 @@ async def preview(
     """
     draft, findings = await draft_of(database, company_id, edit, based_on=based_on)
 
-    async def unit(work: Work) -> Errand:
-        desk = await work.companies.desk()
-        await check_homes(work, desk, draft)
+    async def unit(uow: UnitOfWork) -> InlineJob:
+        context = await uow.companies.context()
+        await check_homes(uow, context, draft)
         parameters: dict[str, Any] = {
             "stages": stage_map_to_json(draft.stage_map),
             "version": draft.stage_map.version,
             "activation": activation.value,
-            "as_of": desk.now.isoformat(),
+            "as_of": context.now.isoformat(),
             "findings": findings_to_json(findings),
         }
-        errand = await queue_errand(
-            work,
+        inline_job = await enqueue_job(
+            uow,
             PREVIEW,
             parameters,
             actor=actor.name,
-            is_for_here=await work.relationships.count() <= AT_ONCE,
+            is_inline=await uow.relationships.count() <= AT_ONCE,
             lease_seconds=lease_seconds,
         )
-        await work.audit.record(actor, Act("stages.preview", target=f"job:{errand.job.id}"))
-        return errand
+        await uow.audit.record(actor, AuditEntry("stages.preview", target=f"job:{inline_job.job.id}"))
+        return inline_job
 
-    return await run_errand(
+    return await run_inline(
         database,
         company_id,
         await database.run(company_id, unit),
         rehearse_all,
         lease_seconds=lease_seconds,
-        patience_seconds=PATIENCE_SECONDS,
+        timeout_seconds=INLINE_TIMEOUT_SECONDS,
     )
 
 
-async def rehearse_all(run: Run) -> None:
+async def rehearse_all(run: JobRun) -> None:
     """The job: let copies of all customers go over to the draft, and tell what came of it."""
     told = run.job.parameters
-    drawn = parse_stage_map(told["stages"], version=told["version"])
+    draft_map = parse_stage_map(told["stages"], version=told["version"])
 
-    async def page(work: Work) -> Page:
+    async def page(uow: UnitOfWork) -> Page:
         after = run.cursor.get("after", 0)
-        tally = Tally.from_json(run.cursor["tally"]) if run.cursor else Tally()
-        total = None if run.cursor else await work.relationships.count()
-        last = await _rehearse_page(work, drawn, told, tally, after)
+        tally = PreviewTotals.from_json(run.cursor["tally"]) if run.cursor else PreviewTotals()
+        total = None if run.cursor else await uow.relationships.count()
+        last = await _rehearse_page(uow, draft_map, told, tally, after)
         cursor = {"after": after if last is None else last, "tally": tally.to_json(), "ended": last is None}
         done = tally.customers - (run.cursor["tally"]["customers"] if run.cursor else 0)
         if last is None:
@@ -104,9 +104,9 @@ async def rehearse_all(run: Run) -> None:
     while not run.cursor.get("ended"):
         await run.page(page)
 
-    async def shown(work: Work) -> dict[str, Any]:
-        present = (await work.companies.desk()).rulebook.stage_map
-        changes = diff(present, drawn)
+    async def shown(uow: UnitOfWork) -> dict[str, Any]:
+        present = (await uow.companies.context()).rulebook.stage_map
+        changes = diff(present, draft_map)
         tally = dict(run.cursor["tally"])
         before, after = tally.pop("before"), tally.pop("after")
         stages = [
@@ -116,7 +116,7 @@ async def rehearse_all(run: Run) -> None:
                 "before": before.get(stage.key, 0),
                 "after": after.get(stage.key, 0),
             }
-            for stage in drawn.stages
+            for stage in draft_map.stages
             if stage.is_active or before.get(stage.key) or after.get(stage.key)
         ]
         return {
@@ -133,19 +133,19 @@ async def rehearse_all(run: Run) -> None:
 
 
 async def _rehearse_page(
-    work: Work, drawn: StageMap, told: Mapping[str, Any], tally: Tally, after: int
+    uow: UnitOfWork, draft_map: StageMap, told: Mapping[str, Any], tally: PreviewTotals, after: int
 ) -> int | None:
     """Rehearse the next customers by id; the last one's id, None when there was nobody left."""
-    desk = await work.companies.desk()
-    pending = await adoptions(work, desk)
-    rulebook = Rulebook(drawn, desk.rulebook.policy)
+    context = await uow.companies.context()
+    pending = await adoptions(uow, context)
+    rulebook = Rulebook(draft_map, context.rulebook.policy)
     as_of = datetime.fromisoformat(told["as_of"])
-    draft = Draft(rulebook, Activation(told["activation"]), as_of, desk.playbook)
+    draft = Draft(rulebook, Activation(told["activation"]), as_of, context.stage_actions)
     last = None
-    for index, (standing, reach) in enumerate(await work.roster.everybody(after, limit=CHUNK)):
-        journey = pending.journey(standing.relationship, desk.rulebook, UnexplainedJourney)
-        tally.rehearse(journey, draft, reach)
-        last = standing.id
+    for index, (stored, reach) in enumerate(await uow.customer_list.everybody(after, limit=CHUNK)):
+        journey = pending.journey(stored.relationship, context.rulebook, UnexplainedJourney)
+        tally.preview_customer(journey, draft, reach)
+        last = stored.id
         if index % _BREATH == 0:
             await asyncio.sleep(0)
     return last

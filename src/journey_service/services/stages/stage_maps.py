@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.access.records import Act
-from journey_service.domain.actions.company_context import Desk
+from journey_service.domain.access.records import AuditEntry
+from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.analytics.rollups import reached_by
 from journey_service.domain.companies.errors import StalePolicyError
 from journey_service.domain.companies.policy import CompanyPolicy
@@ -24,19 +24,19 @@ from journey_service.domain.stages.errors import (
 )
 from journey_service.domain.stages.stage_map import StageMap, stage_map_to_json
 from journey_service.repositories.database import Database
-from journey_service.repositories.unit_of_work import Work
+from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.analytics.rollups import queue_count
 from journey_service.services.jobs import (
     AT_ONCE,
+    INLINE_TIMEOUT_SECONDS,
     LEASE_SECONDS,
-    PATIENCE_SECONDS,
-    Errand,
-    queue_errand,
-    run_alone,
-    run_errand,
+    InlineJob,
+    enqueue_job,
+    run_exclusive,
+    run_inline,
 )
 from journey_service.services.journeys.stage_map_rollout import ADOPT, adopt_all
-from journey_service.services.stages.linting import findings_of, findings_to_json, look_over
+from journey_service.services.stages.linting import findings_of, findings_to_json, lint_rulebook
 
 Edit = Callable[[StageMap], Draft]
 """What makes the next version of a map out of the one in force."""
@@ -76,8 +76,8 @@ class Changed:
 async def get_map(database: Database, company_id: int, version: int | None = None) -> MapView:
     """The map in force, or an earlier version. Raises CompanyNotFoundError, MapVersionNotFoundError."""
 
-    async def unit(work: Work) -> MapView:
-        return await _view(work, await work.companies.desk(), version)
+    async def unit(uow: UnitOfWork) -> MapView:
+        return await _view(uow, await uow.companies.context(), version)
 
     return await database.run(company_id, unit)
 
@@ -87,9 +87,9 @@ async def list_versions(
 ) -> Sequence[MapVersion]:
     """Versions of the map, newest first. Raises CompanyNotFoundError."""
 
-    async def unit(work: Work) -> Sequence[MapVersion]:
-        await work.companies.desk()
-        return await work.stage_maps.latest(before=before, limit=limit)
+    async def unit(uow: UnitOfWork) -> Sequence[MapVersion]:
+        await uow.companies.context()
+        return await uow.stage_maps.latest(before=before, limit=limit)
 
     return await database.run(company_id, unit)
 
@@ -97,9 +97,9 @@ async def list_versions(
 async def diff_versions(database: Database, company_id: int, version: int, since: int) -> Diff:
     """What leads from one version to another. Raises MapVersionNotFoundError."""
 
-    async def unit(work: Work) -> Diff:
-        desk = await work.companies.desk()
-        before, after = await _view(work, desk, since), await _view(work, desk, version)
+    async def unit(uow: UnitOfWork) -> Diff:
+        context = await uow.companies.context()
+        before, after = await _view(uow, context, since), await _view(uow, context, version)
         return diff(before.stage_map, after.stage_map)
 
     return await database.run(company_id, unit)
@@ -125,19 +125,19 @@ async def change_map(
         findings = await findings_of(rulebook, draft.places)
 
         async def switch(
-            work: Work,
+            uow: UnitOfWork,
             draft: Draft = draft,
             findings: Sequence[Finding] = findings,
             policy: CompanyPolicy = rulebook.policy,
-        ) -> Errand | None:
-            desk = await work.companies.desk()
-            _check_fresh(desk, draft.stage_map.version - 1)
-            if desk.rulebook.policy != policy:
+        ) -> InlineJob | None:
+            context = await uow.companies.context()
+            _check_fresh(context, draft.stage_map.version - 1)
+            if context.rulebook.policy != policy:
                 raise StalePolicyError
-            return await _put_in_force(work, desk, draft, findings, request, lease_seconds)
+            return await _put_in_force(uow, context, draft, findings, request, lease_seconds)
 
         try:
-            errand = await run_alone(database, company_id, switch)
+            inline_job = await run_exclusive(database, company_id, switch)
         except StalePolicyError:
             continue  # looked over with a policy that is in force no more
         except StaleMapError:
@@ -145,14 +145,14 @@ async def change_map(
                 raise
             continue  # asked for whatever is in force: then for what is in force now
         job = None
-        if errand is not None:
-            job = await run_errand(
+        if inline_job is not None:
+            job = await run_inline(
                 database,
                 company_id,
-                errand,
+                inline_job,
                 adopt_all,
                 lease_seconds=lease_seconds,
-                patience_seconds=PATIENCE_SECONDS,
+                timeout_seconds=INLINE_TIMEOUT_SECONDS,
             )
         return Changed(await get_map(database, company_id, draft.stage_map.version), job)
     raise RacesLostError
@@ -163,7 +163,7 @@ async def lint_draft(
 ) -> Sequence[Finding]:
     """All that the linter has to say of a draft. Raises StaleMapError, InvalidInputError for faults."""
     draft, rulebook = await _drawn(database, company_id, edit, based_on)
-    return await look_over(rulebook, draft.places)
+    return await lint_rulebook(rulebook, draft.places)
 
 
 async def draft_of(
@@ -181,93 +181,101 @@ async def _drawn(
     database: Database, company_id: int, edit: Edit, based_on: int | None
 ) -> tuple[Draft, Rulebook]:
     """The draft an edit makes of the map in force, and the rulebook the company would have with it."""
-    desk = await database.run(company_id, lambda work: work.companies.desk())
-    _check_fresh(desk, based_on)
-    draft = edit(desk.rulebook.stage_map)
-    return draft, Rulebook(draft.stage_map, desk.rulebook.policy)
+    context = await database.run(company_id, lambda uow: uow.companies.context())
+    _check_fresh(context, based_on)
+    draft = edit(context.rulebook.stage_map)
+    return draft, Rulebook(draft.stage_map, context.rulebook.policy)
 
 
-async def check_homes(work: Work, desk: Desk, draft: Draft) -> dict[str, int]:
+async def check_homes(uow: UnitOfWork, context: CompanyContext, draft: Draft) -> dict[str, int]:
     """How many customers are in the stages that a draft has archived, by stage.
 
     Raises StageOccupiedError when it does not say where they go, and AdoptionPendingError when it does not while
     customers may be on their way there.
     """
-    drawn = draft.stage_map
-    archived = [stage.key for stage in drawn.stages if not stage.is_active]
-    occupied = await work.stage_maps.occupied(archived) if archived else {}
-    homeless = {key: number for key, number in occupied.items() if drawn.find(key) is None}
+    draft_map = draft.stage_map
+    archived = [stage.key for stage in draft_map.stages if not stage.is_active]
+    occupied = await uow.stage_maps.occupied(archived) if archived else {}
+    homeless = {key: number for key, number in occupied.items() if draft_map.find(key) is None}
     if homeless:
         raise StageOccupiedError(homeless)
-    leading_nowhere = [key for key in draft.archived if drawn.find(key) is None]
-    if leading_nowhere and desk.company.adopted_version < desk.company.map_version:
-        raise AdoptionPendingError(desk.company.map_version, leading_nowhere)
+    leading_nowhere = [key for key in draft.archived if draft_map.find(key) is None]
+    if leading_nowhere and context.company.adopted_version < context.company.map_version:
+        raise AdoptionPendingError(context.company.map_version, leading_nowhere)
     return occupied
 
 
-def _check_fresh(desk: Desk, based_on: int | None) -> None:
-    if based_on is not None and based_on != desk.company.map_version:
-        raise StaleMapError(desk.company.map_version)
+def _check_fresh(context: CompanyContext, based_on: int | None) -> None:
+    if based_on is not None and based_on != context.company.map_version:
+        raise StaleMapError(context.company.map_version)
 
 
 async def _put_in_force(
-    work: Work, desk: Desk, draft: Draft, findings: Sequence[Finding], request: Request, lease_seconds: float
-) -> Errand | None:
+    uow: UnitOfWork,
+    context: CompanyContext,
+    draft: Draft,
+    findings: Sequence[Finding],
+    request: Request,
+    lease_seconds: float,
+) -> InlineJob | None:
     """Write the version and put it in force; the job for the customers it concerns, None if there are none."""
-    drawn = draft.stage_map
-    occupied = await check_homes(work, desk, draft)
-    await work.stage_maps.write(
-        drawn,
+    draft_map = draft.stage_map
+    occupied = await check_homes(uow, context, draft)
+    await uow.stage_maps.write(
+        draft_map,
         author=request.author.name,
         findings=findings_to_json(findings),
-        activated_at=desk.now,
+        activated_at=context.now,
         activation=request.activation,
         notes=request.notes,
     )
-    await work.stage_maps.put_in_force(drawn.version)
+    await uow.stage_maps.put_in_force(draft_map.version)
     # Stages that are reached in another order than before are counted anew.
-    is_counted = desk.company.rollup_version == desk.company.map_version
-    if is_counted and reached_by(drawn) == reached_by(desk.rulebook.stage_map):
-        await work.rollups.set_counted(drawn.version)
-    elif await work.relationships.count() <= AT_ONCE:
-        await work.rollups.count_anew(drawn.version, desk.company.timezone, reached_by(drawn))
+    is_counted = context.company.rollup_version == context.company.map_version
+    if is_counted and reached_by(draft_map) == reached_by(context.rulebook.stage_map):
+        await uow.rollups.set_counted(draft_map.version)
+    elif await uow.relationships.count() <= AT_ONCE:
+        await uow.rollups.rebuild_rollups(draft_map.version, context.company.timezone, reached_by(draft_map))
     else:
-        await queue_count(work, actor=request.author)
-    await work.audit.record(
+        await queue_count(uow, actor=request.author)
+    await uow.audit.record(
         request.author,
-        Act(
+        AuditEntry(
             "stages.change",
-            target=f"stage-map:{drawn.version}",
+            target=f"stage-map:{draft_map.version}",
             detail={"activation": request.activation},
-            before=stage_map_to_json(desk.rulebook.stage_map),
-            after=stage_map_to_json(drawn),
+            before=stage_map_to_json(context.rulebook.stage_map),
+            after=stage_map_to_json(draft_map),
         ),
     )
     stages = None
-    if request.activation is Activation.FUTURE_ONLY and desk.company.adopted_version >= drawn.version - 1:
+    if (
+        request.activation is Activation.FUTURE_ONLY
+        and context.company.adopted_version >= draft_map.version - 1
+    ):
         # It concerns those whose stage is archived, and those whom the former rules were about to move.
         stages = sorted(occupied)
-        concerned = await work.stage_maps.count_concerned(stages, desk.now)
+        concerned = await uow.stage_maps.count_concerned(stages, context.now)
         if not concerned:
-            await work.stage_maps.set_adopted(drawn.version)
+            await uow.stage_maps.set_adopted(draft_map.version)
             return None
     else:
-        concerned = await work.relationships.count()
-    parameters = {"version": drawn.version, "stages": stages, "due": desk.now.isoformat()}
-    return await queue_errand(
-        work,
+        concerned = await uow.relationships.count()
+    parameters = {"version": draft_map.version, "stages": stages, "due": context.now.isoformat()}
+    return await enqueue_job(
+        uow,
         ADOPT,
         parameters,
         actor=request.author.name,
-        is_for_here=concerned <= AT_ONCE,
+        is_inline=concerned <= AT_ONCE,
         lease_seconds=lease_seconds,
     )
 
 
-async def _view(work: Work, desk: Desk, version: int | None) -> MapView:
-    current = desk.company.map_version
+async def _view(uow: UnitOfWork, context: CompanyContext, version: int | None) -> MapView:
+    current = context.company.map_version
     wanted = current if version is None else version
-    found = await work.stage_maps.find(wanted)
+    found = await uow.stage_maps.find(wanted)
     if found is None:
         raise MapVersionNotFoundError(wanted)
-    return MapView(await work.stage_maps.get(wanted), found, wanted == current)
+    return MapView(await uow.stage_maps.get(wanted), found, wanted == current)

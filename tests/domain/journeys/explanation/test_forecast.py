@@ -25,7 +25,7 @@ from domain.builders import (
 from journey_service.domain.events.event import MAX_AMOUNT_CENTS, MAX_SUM_CENTS, EventType
 from journey_service.domain.journeys.explanation import projection as futures
 from journey_service.domain.journeys.explanation.forecast import VISITS, look_ahead
-from journey_service.domain.journeys.explanation.paths import Need, State
+from journey_service.domain.journeys.explanation.paths import RequiredEvents, State
 from journey_service.domain.journeys.explanation.projection import HORIZON, MOVES
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Rulebook
@@ -64,7 +64,7 @@ def under(journey, *stages, policy=None, at=None):
     """The same customer under other rules, as of an instant at which they have just been looked at."""
     other = Journey(copy(journey.relationship), town(*stages, policy=policy))
     if at is not None:
-        other.settle(at)
+        other.schedule_first_evaluation(at)
     return other
 
 
@@ -241,7 +241,7 @@ def test_the_exact_amount_is_missing(condition, amount, missing):
     if missing is None:
         assert (path.state, path.needs, path.missing) == (State.IMPOSSIBLE, None, None)
     else:
-        assert path.needs == Need(VISIT, 1, missing)
+        assert path.needs == RequiredEvents(VISIT, 1, missing)
         assert (path.missing, path.leads_to, path.at) == (missing / 100, "vip", None)
 
 
@@ -260,7 +260,7 @@ def test_where_revenue_is_what_was_paid_payments_and_refunds_are_needed(conditio
     before = tell(known(town()), event("payment_received", day(0), amount="100"))
     rules = stage("there", 3, rule("lifetime_value", value=condition), kind="progress")
     path = only(under(before, rules, policy={"revenue_source": "payments"}), day(1), "there")
-    assert (path.value, path.needs) == (100.0, Need(type_, 1, cents))
+    assert (path.value, path.needs) == (100.0, RequiredEvents(type_, 1, cents))
     assert path.is_less is (type_ is EventType.PAYMENT_REFUNDED)
     assert path.leads_to == "there"
 
@@ -288,7 +288,7 @@ def test_an_amount_that_another_rule_of_the_stage_does_not_need_is_not_asked_for
         State.SHADOWED,
         None,
     )
-    assert found["vip", "appointment_count"].needs == Need(VISIT, 1)
+    assert found["vip", "appointment_count"].needs == RequiredEvents(VISIT, 1)
 
 
 def test_what_leads_elsewhere_says_so():
@@ -299,7 +299,7 @@ def test_what_leads_elsewhere_says_so():
     rulebook = Rulebook(DEFAULT.stage_map, payments())
     journey = after(*visits(0), event("payment_received", day(0), amount="880"), rulebook=rulebook)
     path = paths(journey, day(100))["vip", "lifetime_value"]
-    assert (path.needs, path.leads_to) == (Need(EventType.PAYMENT_RECEIVED, 1, 12_000), "at_risk")
+    assert (path.needs, path.leads_to) == (RequiredEvents(EventType.PAYMENT_RECEIVED, 1, 12_000), "at_risk")
 
 
 # ---- appointments
@@ -325,7 +325,7 @@ def test_so_many_more_appointments_are_missing(condition, times):
     if times is None:
         assert path.state is State.IMPOSSIBLE
     else:
-        assert (path.missing, path.needs, path.leads_to) == (times, Need(VISIT, times), "regular")
+        assert (path.missing, path.needs, path.leads_to) == (times, RequiredEvents(VISIT, times), "regular")
 
 
 def test_no_more_appointments_are_tried_than_can_be():
@@ -367,7 +367,7 @@ def test_appointments_on_the_way_to_which_another_stage_comes_lead_there():
 def test_the_least_event_that_a_rule_takes_is_needed(type_, conditions, amount, call, unit, missing):
     rulebook = town(stage("there", 3, rule(type_, **conditions)))
     path = only(known(rulebook), day(1), "there")
-    assert path.needs == Need(EventType(type_), 1, amount, call)
+    assert path.needs == RequiredEvents(EventType(type_), 1, amount, call)
     assert (path.unit, path.missing, path.value) == (unit, missing, None)
     assert path.leads_to == "there"
 
@@ -423,12 +423,12 @@ def test_days_that_are_over_begin_anew_with_an_appointment():
     )
     journey = begin(rulebook)
     path = only(journey, day(1), "fresh")
-    assert (path.value, path.needs, path.leads_to) == (None, Need(VISIT), "fresh")
+    assert (path.value, path.needs, path.leads_to) == (None, RequiredEvents(VISIT), "fresh")
     journey = begin(rulebook)
     journey.pin(day(9), day(0))
     tell(journey, *visits(1))
     path = only(journey, day(7), "fresh")
-    assert (path.value, path.needs, path.leads_to) == (6, Need(VISIT), "start")
+    assert (path.value, path.needs, path.leads_to) == (6, RequiredEvents(VISIT), "start")
 
 
 def test_days_in_a_stage_that_are_over_do_not_come_back_by_waiting():
@@ -499,7 +499,7 @@ def test_less_of_a_score_is_missing_and_time_brings_it():
     assert path.is_averted
     for instant, expected in ((path.at - INSTANT, "known"), (path.at, "cold")):
         other = Journey(deepcopy(journey.relationship), rulebook)
-        other.bring_to(instant)
+        other.advance_to(instant)
         assert other.relationship.current_stage == expected
 
 
@@ -553,8 +553,8 @@ def test_an_appointment_brings_back_and_what_is_higher_is_told():
         ("churned", "risk", "days_since_last_appointment"),
     ]
     back, vip, churned = found
-    assert (back.needs, back.leads_to, back.blocked_by) == (Need(VISIT), "regular", None)
-    assert (vip.needs, vip.leads_to) == (Need(VISIT, 1, 40_000), "vip")
+    assert (back.needs, back.leads_to, back.blocked_by) == (RequiredEvents(VISIT), "regular", None)
+    assert (vip.needs, vip.leads_to) == (RequiredEvents(VISIT, 1, 40_000), "vip")
     assert (churned.at, churned.leads_to) == (day(183), "churned")
 
 

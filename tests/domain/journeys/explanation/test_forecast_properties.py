@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.builders import DEFAULT, INSTANT, after, day, event, visits
-from domain.generators import companies, operations, play, policies, spans
+from domain.generators import companies, operations, policies, project, spans
 from journey_service.domain.journeys.engine import decide
 from journey_service.domain.journeys.explanation import sentences as wording
 from journey_service.domain.journeys.explanation.forecast import look_ahead
@@ -17,7 +17,7 @@ from journey_service.domain.journeys.explanation.paths import State
 from journey_service.domain.journeys.explanation.projection import HORIZON, MOVES
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Rulebook
-from journey_service.domain.stages.compiled_rules import plan_for
+from journey_service.domain.stages.compiled_rules import compile_stage
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -36,16 +36,16 @@ def customers(draw):
     company, steps, now = draw(told())
     policy = draw(st.one_of(st.none(), policies()))
     rulebook = company.rulebook if policy is None else Rulebook(company.rulebook.stage_map, policy)
-    journey, _ = play(rulebook, steps)
+    journey, _ = project(rulebook, steps)
     if draw(st.booleans()):
-        journey.bring_to(now)
+        journey.advance_to(now)
     return journey.relationship, rulebook, max(now, journey.relationship.stage_entered_at)
 
 
 def copied(relationship, rulebook, until=None):
     journey = Journey(copy(relationship), rulebook)
     if until is not None:
-        journey.bring_to(until)
+        journey.advance_to(until)
     return journey
 
 
@@ -54,9 +54,9 @@ def stage_after(relationship, rulebook, now, needs, *, times=1, amount_cents=Non
     journey = copied(relationship, rulebook)
     for _ in range(times):
         one = event(needs.event, now, call=needs.call_duration)
-        journey.happen(one._replace(amount_cents=amount_cents or 0), now)
-        journey.bring_to(now)
-    journey.bring_to(now)
+        journey.apply_event(one._replace(amount_cents=amount_cents or 0), now)
+        journey.advance_to(now)
+    journey.advance_to(now)
     return journey.relationship.current_stage
 
 
@@ -67,12 +67,12 @@ def assert_comes(relationship, rulebook, outlook):
     """Each move is made at its instant and not one microsecond before, and there is no other."""
     rows = [
         (row.to_stage, row.transitioned_at, row.trigger_event)
-        for row in copied(relationship, rulebook, outlook.looked_until).written
+        for row in copied(relationship, rulebook, outlook.looked_until).new_transitions
     ]
     assert [move[:3] for move in outlook.upcoming] == rows[:MOVES]
     for number, move in enumerate(outlook.upcoming):
-        assert len(copied(relationship, rulebook, move.at - INSTANT).written) <= number
-        made = copied(relationship, rulebook, move.at).written[number]
+        assert len(copied(relationship, rulebook, move.at - INSTANT).new_transitions) <= number
+        made = copied(relationship, rulebook, move.at).new_transitions[number]
         assert (made.to_stage, made.transitioned_at) == (move.to_stage, move.at)
 
 
@@ -82,9 +82,11 @@ def assert_averted(relationship, rulebook, outlook):
     at = outlook.as_of if last is None else max(outlook.as_of, last + INSTANT)
     for move in outlook.upcoming:
         other = copied(relationship, rulebook)
-        other.happen(event("appointment_completed", at), outlook.as_of)
-        other.bring_to(move.at)
-        is_made = (move.to_stage, move.at) in [(row.to_stage, row.transitioned_at) for row in other.written]
+        other.apply_event(event("appointment_completed", at), outlook.as_of)
+        other.advance_to(move.at)
+        is_made = (move.to_stage, move.at) in [
+            (row.to_stage, row.transitioned_at) for row in other.new_transitions
+        ]
         assert move.is_averted is not is_made
 
 
@@ -103,10 +105,10 @@ def test_what_comes_is_what_time_brings(customer):
 def test_the_literal_reading_of_the_rules_makes_the_same_next_move(story):
     company, steps, now = story
     rulebook = company.rulebook
-    journey, _ = play(rulebook, steps)
-    journey.bring_to(now)
+    journey, _ = project(rulebook, steps)
+    journey.advance_to(now)
     upcoming = look_ahead(journey.relationship, rulebook, now).upcoming
-    already = len(journey.written)
+    already = len(journey.new_transitions)
     until = upcoming[0].at if upcoming else now + HORIZON
     expected = company.oracle.play(steps, until).transitions
     assert len(company.oracle.play(steps, now).transitions) == already
@@ -124,8 +126,8 @@ def test_what_is_wanted_now_is_what_is_due_or_else_what_the_rules_say(customer):
     relationship, rulebook, now = customer
     wanted = look_ahead(relationship, rulebook, now).wanted
     present = copied(relationship, rulebook, now)
-    if present.written:
-        due = present.written[0]
+    if present.new_transitions:
+        due = present.new_transitions[0]
         assert wanted == (due.to_stage, due.trigger_event, due.transitioned_at, False)
         return
     decision = decide(present.relationship, rulebook, now)
@@ -208,12 +210,12 @@ def test_a_rule_holds_from_the_instant_told_and_the_customer_is_then_where_it_is
             continue
         assert path.at <= outlook.looked_until
         if path.state is State.OPEN:
-            assert path.at > now or copied(relationship, rulebook, now).written
+            assert path.at > now or copied(relationship, rulebook, now).new_transitions
             assert path.leads_to == copied(relationship, rulebook, path.at).relationship.current_stage
         before = copied(relationship, rulebook, path.at - INSTANT).relationship
         if copied(relationship, rulebook, path.at).relationship.version > before.version + 1:
             continue  # a move at this very instant, such as at the end of a pin, has changed what the rules ask
-        plan = plan_for(rulebook.stage_map, before.current_stage, before.last_progress)
+        plan = compile_stage(rulebook.stage_map, before.current_stage, before.last_progress)
         asked = [
             question
             for question in (*plan.risk.everything, *plan.progress.everything)
@@ -229,7 +231,7 @@ def test_a_rule_holds_from_the_instant_told_and_the_customer_is_then_where_it_is
 def test_there_is_a_path_for_every_rule_that_could_move_the_customer(customer):
     relationship, rulebook, now = customer
     paths = look_ahead(relationship, rulebook, now).paths
-    plan = plan_for(rulebook.stage_map, relationship.current_stage, relationship.last_progress)
+    plan = compile_stage(rulebook.stage_map, relationship.current_stage, relationship.last_progress)
     asked = [
         (q.stage.key, q.move.family, q.trigger) for q in (*plan.risk.everything, *plan.progress.everything)
     ]
@@ -246,7 +248,10 @@ def test_everything_can_be_put_into_words(customer):
         *(wording.path(path, outlook, BERLIN) for path in outlook.paths),
         *(wording.coming(move, outlook, BERLIN) for move in outlook.upcoming),
         *(wording.held_back(move, BERLIN) for move in outlook.suppressed),
-        *(wording.why(row, BERLIN) for row in copied(relationship, rulebook, outlook.looked_until).written),
+        *(
+            wording.why(row, BERLIN)
+            for row in copied(relationship, rulebook, outlook.looked_until).new_transitions
+        ),
     ]
     assert all("None" not in sentence and "  " not in sentence for sentence in told), told
     for path in outlook.paths:

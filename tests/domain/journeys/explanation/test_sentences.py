@@ -114,7 +114,7 @@ def test_the_reason_is_told_from_what_was_noted(journey, sentence):
 def test_a_stage_that_was_held_before_needs_no_rule_to_be_come_back_to():
     journey = after(*visits(0))
     journey.move("vip", day(1), actor="tests", key="1", pin_until=day(2))
-    journey.bring_to(day(95))
+    journey.advance_to(day(95))
     tell(journey, *visits(96))
     assert why(journey) == "back in vip since 2026-04-07 by an appointment: a stage held before"
 
@@ -134,7 +134,7 @@ def test_a_stage_that_was_archived_is_named():
         {**form, "is_active": False, "remapped_to": "regular"} if form["key"] == "customer" else form
         for form in _forms()
     ]
-    journey.adopt(company(*stages, version=2), day(3), Activation.FUTURE_ONLY)
+    journey.apply_stage_map(company(*stages, version=2), day(3), Activation.FUTURE_ONLY)
     assert why(journey) == "moved to regular on 2026-01-04 because the stage customer was archived"
 
 
@@ -160,7 +160,7 @@ def test_what_held_during_a_pin_is_told_as_such():
     journey = begin()
     journey.pin(day(30), day(0))
     tell(journey, event("call_received", day(1), call=90))
-    journey.bring_to(day(30))
+    journey.advance_to(day(30))
     assert why(journey) == "lead since 2026-01-31: there was a call while the customer was pinned"
 
 

@@ -6,12 +6,12 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field
 
 from journey_service.api.schema_fields import In, Line, Note, Out
-from journey_service.domain.actions.action import Wish
+from journey_service.domain.actions.action import ManualActionRequest
 from journey_service.domain.actions.parsing import LONGEST_DAYS
-from journey_service.domain.actions.records import Attempt, Listed
+from journey_service.domain.actions.records import Attempt, DeliveryLogRow
 from journey_service.domain.actions.stage_actions import Channel
 from journey_service.domain.actions.templates import KEY
-from journey_service.domain.errors import Fault, InvalidInputError
+from journey_service.domain.errors import FieldError, InvalidInputError
 from journey_service.services.actions.delivery_log import ActionView
 
 ActionState = Literal["pending", "leased", "done", "cancelled", "dead"]
@@ -47,17 +47,17 @@ class ActionIn(In):
     )
     offer: OfferIn | None = Field(default=None, description="offers: what is offered")
 
-    def as_wish(self, request_key: str | None) -> Wish:
+    def as_wish(self, request_key: str | None) -> ManualActionRequest:
         """What is asked for. Raises InvalidInputError for what means nothing for the type."""
         faults = [
-            Fault(f"/{name}", f"means nothing for the type {self.type}")
+            FieldError(f"/{name}", f"means nothing for the type {self.type}")
             for name, types in _MEANING.items()
             if getattr(self, name) is not None and self.type not in types
         ]
         if faults:
             raise InvalidInputError(faults)
         offer = {} if self.offer is None else self.offer.model_dump(exclude_none=True)
-        return Wish(
+        return ManualActionRequest(
             Channel(self.type),
             template=self.template,
             title=self.title,
@@ -110,7 +110,7 @@ class ActionOut(Out):
     created_at: datetime
 
     @classmethod
-    def of(cls, action: Listed) -> "ActionOut":
+    def of(cls, action: DeliveryLogRow) -> "ActionOut":
         """Show an action."""
         return cls(**_shown(action))
 
@@ -149,7 +149,7 @@ class ActionsOut(Out):
     next_cursor: str | None
 
 
-def _shown(action: Listed) -> dict[str, Any]:
+def _shown(action: DeliveryLogRow) -> dict[str, Any]:
     same = (
         *(
             "id",

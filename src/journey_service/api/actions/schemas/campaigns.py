@@ -7,7 +7,7 @@ from pydantic import Field
 
 from journey_service.api.actions.schemas.actions import ActionState
 from journey_service.api.schema_fields import Out
-from journey_service.domain.actions.records import Listed
+from journey_service.domain.actions.records import DeliveryLogRow
 from journey_service.domain.actions.stage_actions import Channel
 from journey_service.services.actions.campaigns import CampaignView
 
@@ -24,7 +24,7 @@ class CampaignStepOut(Out):
     finished_at: datetime | None
 
     @classmethod
-    def of(cls, step: Listed) -> "CampaignStepOut":
+    def of(cls, step: DeliveryLogRow) -> "CampaignStepOut":
         """Show a step."""
         same = ("number", "channel", "state", "reason", "due_at", "finished_at")
         return cls(action_id=step.id, **{name: getattr(step, name) for name in same})

@@ -13,7 +13,7 @@ from journey_service.domain.actions.parsing import (
     MOST_STEPS,
     actions_to_json,
 )
-from journey_service.domain.actions.stage_actions import WORDED, WORKED_OFF, Channel
+from journey_service.domain.actions.stage_actions import HUMAN_TASK_CHANNELS, TEMPLATED_CHANNELS, Channel
 from journey_service.services.actions.stage_actions import StageActions
 
 _TEXT: Final = {"type": "string", "minLength": 1, "maxLength": LONGEST_TEXT}
@@ -25,8 +25,11 @@ _STEP: Final = {
         "channel": {"enum": [channel for channel in Channel if channel is not Channel.WEBHOOK]},
         "delay_days": {**_DAYS, "default": 0, "description": "after the entry, at the same local time"},
         "delay_hours": {"type": "integer", "minimum": 0, "maximum": 23, "default": 0},
-        "template": {**_TEXT, "description": f"what is written, on the channels {', '.join(WORDED)}"},
-        "title": {**_TEXT, "description": f"of the task, on the channels {', '.join(WORKED_OFF)}"},
+        "template": {
+            **_TEXT,
+            "description": f"what is written, on the channels {', '.join(TEMPLATED_CHANNELS)}",
+        },
+        "title": {**_TEXT, "description": f"of the task, on the channels {', '.join(HUMAN_TASK_CHANNELS)}"},
         "assignees": {
             "type": "array",
             "maxItems": MOST_ASSIGNEES,

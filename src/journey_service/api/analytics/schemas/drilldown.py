@@ -3,15 +3,15 @@
 from datetime import date, datetime
 
 from journey_service.api.schema_fields import Out
-from journey_service.domain.actions.company_context import Desk
+from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.analytics.churn import RetentionAction
-from journey_service.domain.analytics.records import Counted, Visit
-from journey_service.services.analytics.drilldown import AtRisk, CountedPage, RiskList, VisitPage
+from journey_service.domain.analytics.records import DrilldownCustomer, Visit
+from journey_service.services.analytics.drilldown import AtRisk, DrilldownPage, RiskList, VisitPage
 
 
-def stage_name(desk: Desk, key: str) -> str:
+def stage_name(context: CompanyContext, key: str) -> str:
     """What a company calls a stage."""
-    stage = desk.rulebook.stage_map.by_key.get(key)
+    stage = context.rulebook.stage_map.by_key.get(key)
     return key if stage is None else stage.name
 
 
@@ -30,12 +30,12 @@ class CountedOut(Out):
     moves: int
 
     @classmethod
-    def of(cls, desk: Desk, customer: Counted) -> "CountedOut":
+    def of(cls, context: CompanyContext, customer: DrilldownCustomer) -> "CountedOut":
         """Show a customer."""
         return cls(
             customer_id=customer.customer_id,
             current_stage=customer.current_stage,
-            stage_name=stage_name(desk, customer.current_stage),
+            stage_name=stage_name(context, customer.current_stage),
             stage_entered_at=customer.stage_entered_at,
             risk_score=customer.risk / 100,
             lifetime_value=float(customer.lifetime_value),
@@ -52,12 +52,12 @@ class CountedPageOut(Out):
     next_cursor: str | None
 
     @classmethod
-    def of(cls, page: CountedPage, limit: int, next_cursor: str | None) -> "CountedPageOut":
+    def of(cls, page: DrilldownPage, limit: int, next_cursor: str | None) -> "CountedPageOut":
         """Show a page."""
-        items = [CountedOut.of(page.desk, customer) for customer in page.customers[:limit]]
+        items = [CountedOut.of(page.context, customer) for customer in page.customers[:limit]]
         return cls(
-            as_of=page.desk.now,
-            currency=page.desk.company.currency,
+            as_of=page.context.now,
+            currency=page.context.company.currency,
             items=items,
             next_cursor=next_cursor,
         )
@@ -97,7 +97,7 @@ class VisitPageOut(Out):
     def of(cls, page: VisitPage, limit: int, next_cursor: str | None) -> "VisitPageOut":
         """Show a page."""
         items = [VisitOut.of(visit) for visit in page.visits[:limit]]
-        return cls(as_of=page.desk.now, items=items, next_cursor=next_cursor)
+        return cls(as_of=page.context.now, items=items, next_cursor=next_cursor)
 
 
 class RetentionActionOut(Out):
@@ -137,18 +137,18 @@ class ChurnOut(ChurnRowOut):
     retention_actions: list[RetentionActionOut]
 
     @classmethod
-    def of(cls, desk: Desk, customer: AtRisk) -> "ChurnOut":
+    def of(cls, context: CompanyContext, customer: AtRisk) -> "ChurnOut":
         """Show a customer at risk."""
         found = customer.found
         return cls(
             customer_id=found.customer_id,
             current_stage=found.current_stage,
-            stage_name=stage_name(desk, found.current_stage),
+            stage_name=stage_name(context, found.current_stage),
             stage_entered_at=found.stage_entered_at,
             risk_score=found.risk / 100,
             days_inactive=customer.days_inactive,
             lifetime_value=float(found.lifetime_value),
-            predicted_churn_date=customer.predicted_day,
+            predicted_churn_date=customer.predicted_churn_date,
             sample_size=customer.sample,
             retention_actions=[RetentionActionOut.of(action) for action in customer.actions],
         )
@@ -166,8 +166,8 @@ class ChurnPageOut(Out):
     def of(cls, page: RiskList, limit: int, next_cursor: str | None) -> "ChurnPageOut":
         """Show a page."""
         return cls(
-            as_of=page.desk.now,
-            currency=page.desk.company.currency,
-            items=[ChurnOut.of(page.desk, customer) for customer in page.customers[:limit]],
+            as_of=page.context.now,
+            currency=page.context.company.currency,
+            items=[ChurnOut.of(page.context, customer) for customer in page.customers[:limit]],
             next_cursor=next_cursor,
         )

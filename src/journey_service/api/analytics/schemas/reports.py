@@ -11,13 +11,13 @@ from journey_service.domain.stages.stage_map import Stage
 from journey_service.services.analytics.automation import Automation
 from journey_service.services.analytics.cohorts import Cohorts
 from journey_service.services.analytics.funnels import CohortFunnel, Flows, Funnel
-from journey_service.services.analytics.overview import Overview, Risks
-from journey_service.services.analytics.query_context import Frame
+from journey_service.services.analytics.overview import Overview, RiskDistribution
+from journey_service.services.analytics.query_context import QueryContext
 from journey_service.services.analytics.time_in_stage import Conversions, TimeInStage
 
 
-def _framed(frame: Frame) -> dict[str, datetime | date]:
-    return {"as_of": frame.as_of, "from": frame.days.first, "to": frame.days.last}
+def _framed(query: QueryContext) -> dict[str, datetime | date]:
+    return {"as_of": query.as_of, "from": query.days.first, "to": query.days.last}
 
 
 class FramedOut(Out):
@@ -59,9 +59,9 @@ class OverviewOut(FramedOut, OverviewRowOut):
         """Show an overview."""
         return cls.model_validate(
             {
-                **_framed(overview.frame),
+                **_framed(overview.query),
                 **counts_of(overview),
-                "currency": overview.frame.currency,
+                "currency": overview.query.currency,
                 "new_customers": overview.opened,
                 "moves": overview.moves,
                 "lapses": overview.lapses,
@@ -121,7 +121,7 @@ class FunnelOut(FramedOut):
         is_cohort = isinstance(funnel, CohortFunnel)
         return cls.model_validate(
             {
-                **_framed(funnel.frame),
+                **_framed(funnel.query),
                 "mode": "cohort" if is_cohort else "reached",
                 "window_days": funnel.window_days if isinstance(funnel, CohortFunnel) else None,
                 "items": [
@@ -151,16 +151,16 @@ class FlowsOut(FramedOut):
     @classmethod
     def of(cls, flows: Flows) -> "FlowsOut":
         """Show flows."""
-        names = labels(flows.frame.stage_map)
+        names = labels(flows.query.stage_map)
         items = [
             FlowOut(
-                **way._asdict(),
-                from_name=names.get(way.from_stage, way.from_stage),
-                to_name=names.get(way.to_stage, way.to_stage),
+                **flow._asdict(),
+                from_name=names.get(flow.from_stage, flow.from_stage),
+                to_name=names.get(flow.to_stage, flow.to_stage),
             )
-            for way in flows.ways
+            for flow in flows.flows
         ]
-        return cls.model_validate({**_framed(flows.frame), "items": items})
+        return cls.model_validate({**_framed(flows.query), "items": items})
 
 
 class StageTimeOut(Out):
@@ -188,7 +188,7 @@ class TimeInStageOut(FramedOut):
             {"stage_key": each.stage.key, "stage_name": each.stage.name, **each._asdict()}
             for each in times.stages
         ]
-        return cls.model_validate({**_framed(times.frame), "items": items})
+        return cls.model_validate({**_framed(times.query), "items": items})
 
 
 class ConversionOut(Out):
@@ -219,7 +219,7 @@ class ConversionsOut(FramedOut):
             )
             for each in conversions.stages
         ]
-        return cls.model_validate({**_framed(conversions.frame), "items": items})
+        return cls.model_validate({**_framed(conversions.query), "items": items})
 
 
 class BandOut(Out):
@@ -239,7 +239,7 @@ class RisksOut(Out):
     items: list[BandOut]
 
     @classmethod
-    def of(cls, risks: Risks) -> "RisksOut":
+    def of(cls, risks: RiskDistribution) -> "RisksOut":
         """Show a distribution of risk."""
         return cls(
             as_of=risks.as_of,
@@ -276,7 +276,7 @@ class CohortsOut(FramedOut):
         """Show retention."""
         return cls.model_validate(
             {
-                **_framed(cohorts.frame),
+                **_framed(cohorts.query),
                 "items": [
                     {
                         "cohort": f"{cohort.month // 12:04}-{cohort.month % 12 + 1:02}",
@@ -326,5 +326,5 @@ class AutomationOut(FramedOut):
             for each in automation.actions
         ]
         return cls.model_validate(
-            {**_framed(automation.frame), "success_rate": automation.rate, "items": items}
+            {**_framed(automation.query), "success_rate": automation.rate, "items": items}
         )

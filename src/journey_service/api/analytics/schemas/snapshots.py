@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from journey_service.api.schema_fields import In, Out
 from journey_service.domain.events.event import EARLIEST, LATEST
-from journey_service.services.analytics.snapshots import Shown
+from journey_service.services.analytics.snapshots import SnapshotPage
 from journey_service.services.operations.reconciliation import Reconciliation
 
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
@@ -53,17 +53,17 @@ class MetricsOut(Out):
     items: list[MetricOut]
 
     @classmethod
-    def of(cls, shown: Shown) -> "MetricsOut":
+    def of(cls, shown: SnapshotPage) -> "MetricsOut":
         """Show snapshots."""
         items = [
             MetricOut(
                 metric_date=one.day,
                 stage_key=one.stage,
                 stage_name=one.stage if stage is None else stage.name,
-                customer_count=one.figures.customers,
-                avg_time_in_stage=None if one.figures.avg_time is None else float(one.figures.avg_time),
-                conversion_rate=None if one.figures.conversion is None else float(one.figures.conversion),
-                revenue=float(one.figures.revenue),
+                customer_count=one.metrics.customers,
+                avg_time_in_stage=None if one.metrics.avg_time is None else float(one.metrics.avg_time),
+                conversion_rate=None if one.metrics.conversion is None else float(one.metrics.conversion),
+                revenue=float(one.metrics.revenue),
                 revision=one.revision,
                 computed_at=one.computed_at,
             )

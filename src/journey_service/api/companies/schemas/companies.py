@@ -9,9 +9,9 @@ from journey_service.api.schema_fields import In, Instant, Out, Text
 from journey_service.api.stages.schemas.stage_maps import MapOut
 from journey_service.domain.access.actors import EVERYTHING, Role
 from journey_service.domain.access.records import StoredKey
-from journey_service.domain.actions.company_context import Desk
+from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.events.event import MAX_ID
-from journey_service.services.access.credentials import LONGEST_OVERLAP, KeyWish, NewKey, allowed
+from journey_service.services.access.credentials import LONGEST_OVERLAP, KeyRequest, NewKey, allowed
 from journey_service.services.stages.stage_maps import MapView
 
 
@@ -57,11 +57,11 @@ class KeyIn(In):
             raise ValueError("must name scopes, or a role")
         return self
 
-    def as_wish(self) -> KeyWish:
+    def as_wish(self) -> KeyRequest:
         """What is asked for."""
         scopes = self.scopes or ()
         role = self.role or (Role.ADMIN if EVERYTHING in scopes else Role.SERVICE)
-        return KeyWish(self.name, scopes, role, self.expires_at)
+        return KeyRequest(self.name, scopes, role, self.expires_at)
 
 
 class RotationIn(In):
@@ -90,9 +90,9 @@ class FoundedOut(CompanyOut):
     stages: MapOut
 
     @classmethod
-    def of(cls, desk: Desk, view: MapView) -> "FoundedOut":
+    def of(cls, context: CompanyContext, view: MapView) -> "FoundedOut":
         """Show a new company."""
-        company = desk.company
+        company = context.company
         return cls(
             id=company.id,
             name=company.name,

@@ -25,7 +25,7 @@ class ExportOut(Out):
     actions: list[dict[str, Any]] = Field(description="what was done or sent, or not, and why")
     attempts: list[dict[str, Any]] = Field(description="every attempt of that, and what the other side said")
     tasks: list[dict[str, Any]] = Field(description="what people were to do about the customer")
-    news: list[dict[str, Any]] = Field(description="what the company's own systems were told of")
+    outbound_events: list[dict[str, Any]] = Field(description="what the company's own systems were told of")
     import_lines: list[dict[str, Any]] = Field(description="lines of histories that wait to be decided")
     audit: list[dict[str, Any]] = Field(description="who did what to the customer, this export included")
 

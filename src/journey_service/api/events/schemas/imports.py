@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from journey_service.api.schema_fields import Out
-from journey_service.domain.events.records import Import, LineFault
+from journey_service.domain.events.records import Import, ImportLineError
 
 
 class ImportOut(Out):
@@ -69,7 +69,7 @@ class LineFaultOut(Out):
     detail: str
 
     @classmethod
-    def of(cls, fault: LineFault) -> "LineFaultOut":
+    def of(cls, fault: ImportLineError) -> "LineFaultOut":
         """Show a fault."""
         return cls(line=fault.line, pointer=fault.pointer, detail=fault.message)
 

@@ -9,8 +9,8 @@ from pydantic import Field
 from journey_service.api.journeys.schemas.journeys import SuppressedOut
 from journey_service.api.schema_fields import Out
 from journey_service.domain.journeys.explanation import sentences as wording
-from journey_service.domain.journeys.explanation.forecast import Coming, Outlook, Wanted
-from journey_service.domain.journeys.explanation.paths import Need, Path, Unit
+from journey_service.domain.journeys.explanation.forecast import DueMove, Forecast, UpcomingMove
+from journey_service.domain.journeys.explanation.paths import Path, RequiredEvents, Unit
 from journey_service.domain.journeys.facts import days_since
 from journey_service.domain.journeys.relationship import Transition
 from journey_service.services.journeys.explanations import Explanation
@@ -78,7 +78,7 @@ class PinOut(Out):
     suppressed: list[HeldBackOut]
 
     @classmethod
-    def of(cls, outlook: Outlook, zone: ZoneInfo) -> "PinOut | None":
+    def of(cls, outlook: Forecast, zone: ZoneInfo) -> "PinOut | None":
         """Tell of the pin, if one holds."""
         if outlook.pin_until is None:
             return None
@@ -107,7 +107,7 @@ class WantedOut(Out):
     sentence: str
 
     @classmethod
-    def of(cls, move: Wanted, zone: ZoneInfo) -> "WantedOut":
+    def of(cls, move: DueMove, zone: ZoneInfo) -> "WantedOut":
         """Tell of a move that is wanted."""
         return cls(**move._asdict(), sentence=wording.wanted(move, zone))
 
@@ -124,7 +124,7 @@ class ComingOut(Out):
     sentence: str = Field(examples=["at_risk on 2027-03-14 unless there is an appointment"])
 
     @classmethod
-    def of(cls, move: Coming, outlook: Outlook, zone: ZoneInfo) -> "ComingOut":
+    def of(cls, move: UpcomingMove, outlook: Forecast, zone: ZoneInfo) -> "ComingOut":
         """Tell of a move to come."""
         return cls(
             to_stage=move.to_stage,
@@ -144,7 +144,7 @@ class NeedOut(Out):
     call_duration: int | None = Field(description="in seconds")
 
     @classmethod
-    def of(cls, need: Need) -> "NeedOut":
+    def of(cls, need: RequiredEvents) -> "NeedOut":
         """Tell what is needed."""
         return cls(
             event=need.event.value,
@@ -172,7 +172,7 @@ class PathOut(Out):
     sentence: str = Field(examples=["120.00 more for vip"])
 
     @classmethod
-    def of(cls, path: Path, outlook: Outlook, zone: ZoneInfo) -> "PathOut":
+    def of(cls, path: Path, outlook: Forecast, zone: ZoneInfo) -> "PathOut":
         """Tell what a rule misses."""
         return cls(
             to_stage=path.to_stage,
@@ -208,9 +208,9 @@ class ExplanationOut(Out):
     @classmethod
     def of(cls, explanation: Explanation) -> "ExplanationOut":
         """Put an explanation into words."""
-        desk, relationship, outlook = explanation.desk, explanation.relationship, explanation.outlook
-        zone = ZoneInfo(desk.company.timezone)
-        stage = desk.rulebook.stage_map.by_key.get(relationship.current_stage)
+        context, relationship, outlook = explanation.context, explanation.relationship, explanation.outlook
+        zone = ZoneInfo(context.company.timezone)
+        stage = context.rulebook.stage_map.by_key.get(relationship.current_stage)
         return cls(
             as_of=outlook.as_of,
             customer_id=relationship.customer_id,

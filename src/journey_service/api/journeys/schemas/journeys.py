@@ -8,7 +8,7 @@ from pydantic import Field
 from journey_service.api.schema_fields import FreeJson, In, Instant, Out, Text
 from journey_service.domain.events.event import MAX_ID
 from journey_service.domain.journeys.facts import days_since
-from journey_service.domain.journeys.records import Entry
+from journey_service.domain.journeys.records import TransitionRecord
 from journey_service.domain.journeys.relationship import StageReason, SuppressedMove
 from journey_service.services.journeys.manual_changes import Evaluation, Moved
 from journey_service.services.journeys.view import View
@@ -83,9 +83,9 @@ class JourneyOut(Out):
     @classmethod
     def of(cls, view: View) -> "JourneyOut":
         """Show a customer's journey."""
-        standing, relationship = view.standing, view.standing.relationship
+        stored, relationship = view.stored, view.stored.relationship
         facts = relationship.facts
-        stage = view.desk.rulebook.stage_map.by_key.get(relationship.current_stage)
+        stage = view.context.rulebook.stage_map.by_key.get(relationship.current_stage)
         return cls.model_construct(
             customer_id=relationship.customer_id,
             current_stage=relationship.current_stage,
@@ -100,7 +100,7 @@ class JourneyOut(Out):
                 SuppressedOut.of(move)
                 for move in (relationship.pin_memory.suppressed if relationship.pin_until else ())
             ],
-            lifetime_value=facts.lifetime_cents(view.desk.rulebook.policy) / 100,
+            lifetime_value=facts.lifetime_cents(view.context.rulebook.policy) / 100,
             total_appointments=facts.total_appointments,
             total_missed=facts.total_missed,
             first_appointment_at=facts.first_appointment_at,
@@ -110,12 +110,12 @@ class JourneyOut(Out):
             engagement_score=view.engagement / 100,
             scored_at=view.as_of,
             next_evaluation_at=relationship.next_evaluation_at,
-            map_version=view.desk.company.map_version,
-            owner=standing.owner,
-            notes=standing.notes,
-            metadata=standing.metadata,
-            created_at=standing.created_at or relationship.stage_entered_at,
-            updated_at=standing.updated_at,
+            map_version=view.context.company.map_version,
+            owner=stored.owner,
+            notes=stored.notes,
+            metadata=stored.metadata,
+            created_at=stored.created_at or relationship.stage_entered_at,
+            updated_at=stored.updated_at,
         )
 
 
@@ -183,7 +183,7 @@ class TransitionOut(Out):
     silent: bool = Field(description="whether the move runs no actions of the stage entered")
 
     @classmethod
-    def of(cls, entry: Entry) -> "TransitionOut":
+    def of(cls, entry: TransitionRecord) -> "TransitionOut":
         """Show a ledger entry."""
         move = entry.transition
         return cls.model_construct(

@@ -16,7 +16,7 @@ class RoundOut(Out):
     name: str = Field(examples=["sweep"])
     what: str
     every_seconds: float
-    is_rung: bool = Field(description="whether it also begins as soon as there is something to do")
+    can_be_woken: bool = Field(description="whether it also begins as soon as there is something to do")
 
 
 class NightOut(Out):
@@ -65,7 +65,10 @@ class ScheduleOut(Out):
             ],
             rounds=[
                 RoundOut(
-                    name=each.name, what=each.what, every_seconds=each.every_seconds, is_rung=each.is_rung
+                    name=each.name,
+                    what=each.what,
+                    every_seconds=each.every_seconds,
+                    can_be_woken=each.can_be_woken,
                 )
                 for each in schedule.rounds
             ],

@@ -21,37 +21,42 @@ from journey_service.domain.events.event import (
 )
 from journey_service.domain.journeys.engine import decide
 from journey_service.domain.journeys.explanation.paths import (
-    A_VISIT,
+    ONE_APPOINTMENT,
     UNITS,
-    Need,
     Path,
+    RequiredEvents,
     State,
     distance,
     in_ones,
     least,
     most,
 )
-from journey_service.domain.journeys.explanation.projection import Future, Key, numbered, play
+from journey_service.domain.journeys.explanation.projection import Key, Projection, numbered, project
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import (
-    FORGOTTEN,
+    NO_PIN_STATE,
     ConditionReason,
     Relationship,
     Rulebook,
     RuleReason,
     SuppressedMove,
 )
-from journey_service.domain.stages.compiled_rules import Family, Question, Test, plan_for
+from journey_service.domain.stages.compiled_rules import (
+    ArbitrationStep,
+    CompiledCondition,
+    CompiledRule,
+    compile_stage,
+)
 from journey_service.domain.stages.rules import Field
-from journey_service.domain.stages.stage_map import INACTIVITY, Kind
+from journey_service.domain.stages.stage_map import INACTIVITY, StageKind
 
 VISITS: Final = 1_000
 """How many more appointments are tried out: what more of them would lead to is not told."""
 
-_FAMILIES: Final = (Family.PROGRESS, Family.RETURN, Family.RISK)
+_FAMILIES: Final = (ArbitrationStep.PROGRESS, ArbitrationStep.RETURN, ArbitrationStep.RISK)
 
 
-class Coming(NamedTuple):
+class UpcomingMove(NamedTuple):
     """A move that follows if nothing happens. `is_averted`: not if an appointment is completed now."""
 
     to_stage: str
@@ -60,7 +65,7 @@ class Coming(NamedTuple):
     is_averted: bool
 
 
-class Wanted(NamedTuple):
+class DueMove(NamedTuple):
     """A move the rules want now. `due_at` is when it was due, None if nothing has been scheduled for it."""
 
     to_stage: str
@@ -70,7 +75,7 @@ class Wanted(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class Forecast:
     """What lies ahead of a customer as of an instant, if nothing happens and if something does.
 
     `upcoming` holds the first MOVES moves up to `looked_until`, those that are due and not written among them.
@@ -82,39 +87,39 @@ class Outlook:
     has_appointments: bool
     pin_until: datetime | None
     suppressed: tuple[SuppressedMove, ...]
-    wanted: Wanted | None
-    upcoming: tuple[Coming, ...]
+    wanted: DueMove | None
+    upcoming: tuple[UpcomingMove, ...]
     looked_until: datetime
     paths: tuple[Path, ...]
 
 
-def look_ahead(relationship: Relationship, rulebook: Rulebook, now: datetime) -> Outlook:
+def look_ahead(relationship: Relationship, rulebook: Rulebook, now: datetime) -> Forecast:
     """What lies ahead of the customer, who is not touched."""
-    return _Trial(relationship, rulebook, max(now, relationship.stage_entered_at)).outlook()
+    return _ForecastBuilder(relationship, rulebook, max(now, relationship.stage_entered_at)).outlook()
 
 
-class _Trial:
+class _ForecastBuilder:
     """One customer at one instant, and the copies on which things are tried out."""
 
     def __init__(self, relationship: Relationship, rulebook: Rulebook, now: datetime) -> None:
         self._relationship = relationship
         self._rulebook = rulebook
         self._now = now
-        self._plan = plan_for(rulebook.stage_map, relationship.current_stage, relationship.last_progress)
+        self._plan = compile_stage(rulebook.stage_map, relationship.current_stage, relationship.last_progress)
         self._decision = decide(relationship, rulebook, now)
-        self._future = play(self._journey(), now)
+        self._future = project(self._journey(), now)
         present = self._journey()
-        present.bring_to(now)
+        present.advance_to(now)
         self._present = present
         self._visited = self._journey()
         self._stages = [present.relationship.current_stage]
 
-    def outlook(self) -> Outlook:
+    def outlook(self) -> Forecast:
         """All that lies ahead."""
         present = self._present.relationship
         is_pinned = present.is_pinned(self._now)
         paths = [] if self._plan is None else sorted(self._paths(), key=self._rank)
-        return Outlook(
+        return Forecast(
             as_of=self._now,
             current_stage=self._relationship.current_stage,
             has_appointments=present.facts.total_appointments > 0,
@@ -122,7 +127,7 @@ class _Trial:
             suppressed=present.pin_memory.suppressed if is_pinned else (),
             wanted=self._wanted(),
             upcoming=tuple(
-                Coming(to_stage, at, trigger_event, self._is_averted(to_stage, at))
+                UpcomingMove(to_stage, at, trigger_event, self._is_averted(to_stage, at))
                 for to_stage, at, trigger_event in self._future.told()
             ),
             looked_until=self._future.until,
@@ -134,7 +139,7 @@ class _Trial:
     def _journey(self) -> Journey:
         return Journey(copy(self._relationship), self._rulebook)
 
-    def _event(self, need: Need, number: int = 1) -> Event:
+    def _event(self, need: RequiredEvents, number: int = 1) -> Event:
         return Event(
             source="outlook",
             event_id=str(number),
@@ -145,38 +150,38 @@ class _Trial:
             call_duration=need.call_duration,
         )
 
-    def _stage_after(self, need: Need) -> str | None:
+    def _stage_after(self, need: RequiredEvents) -> str | None:
         """The stage the customer is in once what is needed has happened now; None if it was not tried."""
-        if need._replace(times=1) == A_VISIT:
+        if need._replace(times=1) == ONE_APPOINTMENT:
             return self._stage_after_visits(need.times)
         journey = self._journey()
         try:
-            journey.happen(self._event(need), self._now)
+            journey.apply_event(self._event(need), self._now)
         except InvalidInputError:
             return None
-        journey.bring_to(self._now)
+        journey.advance_to(self._now)
         return journey.relationship.current_stage
 
     def _stage_after_visits(self, times: int) -> str | None:
         if times > VISITS:
             return None
         while len(self._stages) <= times:
-            visit = self._event(A_VISIT, len(self._stages))
-            self._visited.happen(visit, self._now)
-            self._visited.bring_to(self._now)
+            visit = self._event(ONE_APPOINTMENT, len(self._stages))
+            self._visited.apply_event(visit, self._now)
+            self._visited.advance_to(self._now)
             self._stages.append(self._visited.relationship.current_stage)
         return self._stages[times]
 
     @cached_property
-    def _future_after_a_visit(self) -> Future:
+    def _future_after_a_visit(self) -> Projection:
         journey = self._journey()
-        visit, last = self._event(A_VISIT), self._relationship.facts.last_appointment_at
+        visit, last = self._event(ONE_APPOINTMENT), self._relationship.facts.last_appointment_at
         if (
             last is not None and last >= self._now
         ):  # a clock stands still: the visit is another one than the last
             visit = visit._replace(occurred_at=last + timedelta.resolution)
-        journey.happen(visit, self._now)
-        return play(journey, self._now)
+        journey.apply_event(visit, self._now)
+        return project(journey, self._now)
 
     def _is_averted(self, to_stage: str, at: datetime) -> bool:
         """Whether a move that time would bring is not made then if an appointment is completed now."""
@@ -185,15 +190,15 @@ class _Trial:
 
     # ---- what is wanted now
 
-    def _wanted(self) -> Wanted | None:
-        if self._present.written:
-            due = self._present.written[0]
-            return Wanted(due.to_stage, due.trigger_event, due.transitioned_at, is_suppressed=False)
+    def _wanted(self) -> DueMove | None:
+        if self._present.new_transitions:
+            due = self._present.new_transitions[0]
+            return DueMove(due.to_stage, due.trigger_event, due.transitioned_at, is_suppressed=False)
         decision = decide(self._present.relationship, self._rulebook, self._now)
         if decision.move is None:
             return None
         move = decision.move
-        return Wanted(move.to_stage, move.trigger_event, None, is_suppressed=decision.is_suppressed)
+        return DueMove(move.to_stage, move.trigger_event, None, is_suppressed=decision.is_suppressed)
 
     # ---- what is missing
 
@@ -207,7 +212,7 @@ class _Trial:
             back = self._way_back()
             yield back
             stages, is_open = self._rulebook.stage_map.by_key, back.blocked_by is None
-            visit = self._event(A_VISIT)
+            visit = self._event(ONE_APPOINTMENT)
             for question in self._plan.returns.on(visit):
                 # Whoever comes back goes to the highest stage there is for them: what is lower asks nothing.
                 if not is_open or question.stage.order > stages[back.to_stage].order:
@@ -218,25 +223,30 @@ class _Trial:
     def _way_back(self) -> Path:
         """What an appointment does for a customer in a risk stage; a pin is left out of account but for `leads_to`."""
         free = self._journey()
-        free.relationship.pin_until, free.relationship.pin_memory = None, FORGOTTEN
-        visit = self._event(A_VISIT)
-        free.happen(visit, self._now)
+        free.relationship.pin_until, free.relationship.pin_memory = None, NO_PIN_STATE
+        visit = self._event(ONE_APPOINTMENT)
+        free.apply_event(visit, self._now)
         stages = self._rulebook.stage_map
         reached = next(
-            (m.to_stage for m in free.written if stages.by_key[m.to_stage].kind is Kind.PROGRESS), None
+            (
+                m.to_stage
+                for m in free.new_transitions
+                if stages.by_key[m.to_stage].kind is StageKind.PROGRESS
+            ),
+            None,
         )
         before = stages.find(self._relationship.last_progress) or stages.start
         return Path(
             reached or before.key,
-            Family.RETURN,
+            ArbitrationStep.RETURN,
             visit.type,
-            needs=A_VISIT,
-            leads_to=self._stage_after(A_VISIT),
+            needs=ONE_APPOINTMENT,
+            leads_to=self._stage_after(ONE_APPOINTMENT),
             blocked_by=None if reached else self._blocker(free.relationship, visit),
         )
 
     def _blocker(self, relationship: Relationship, visit: Event) -> RuleReason | None:
-        plan = plan_for(self._rulebook.stage_map, relationship.current_stage, relationship.last_progress)
+        plan = compile_stage(self._rulebook.stage_map, relationship.current_stage, relationship.last_progress)
         decision = decide(relationship, self._rulebook, self._now, visit)
         for question in () if plan is None else plan.blockers.on(visit):
             if question.holds(decision):
@@ -244,21 +254,21 @@ class _Trial:
                     ConditionReason(
                         test.condition.field.label, test.condition.text, test.show(decision), held=True
                     )
-                    for test in question.tests
+                    for test in question.conditions
                 ]
                 return RuleReason(question.trigger, held=True, conditions=tuple(seen))
         return None
 
-    def _path(self, question: Question, key: Key | None = None) -> Path:
-        tests = question.tests
+    def _path(self, question: CompiledRule, key: Key | None = None) -> Path:
+        conditions = question.conditions
         is_of_event = question.event is not None
         path = Path(
             question.stage.key,
             question.move.family,
             question.trigger,
-            tuple(test.condition for test in tests),
-            None if is_of_event else tests[0].show(self._decision),
-            UNITS[tests[0].condition.field] if len(tests) == 1 else None,
+            tuple(test.condition for test in conditions),
+            None if is_of_event else conditions[0].show(self._decision),
+            UNITS[conditions[0].condition.field] if len(conditions) == 1 else None,
         )
         present = self._present.relationship.current_stage
         # Time answers no question of a way back: that takes an appointment.
@@ -267,32 +277,32 @@ class _Trial:
         if present == path.to_stage:
             return replace(path, state=State.DUE, at=at, leads_to=present)
         if is_of_event:
-            return self._by_event(path, EventType(question.trigger), tests)
+            return self._by_event(path, EventType(question.trigger), conditions)
         if question.holds(self._decision):
             return replace(path, state=State.HOLDS, missing=0, leads_to=present)
         match question.trigger:
             case "lifetime_value":
-                return self._by_money(path, tests[0])
+                return self._by_money(path, conditions[0])
             case "appointment_count":
-                return self._by_visits(path, tests[0])
+                return self._by_visits(path, conditions[0])
             case _:
-                return self._by_time(path, tests[0], at, overtaken)
+                return self._by_time(path, conditions[0], at, overtaken)
 
-    def _by_event(self, path: Path, type_: EventType, tests: Iterable[Test]) -> Path:
+    def _by_event(self, path: Path, type_: EventType, conditions: Iterable[CompiledCondition]) -> Path:
         """The least event that the rule takes."""
         smallest: dict[Field, int] = {}
-        for test in tests:
+        for test in conditions:
             field = test.condition.field
             most = MAX_CALL_SECONDS if field is Field.CALL_DURATION else MAX_AMOUNT_CENTS
             number = least(test, 0)
             if number is None or number > most:
                 return replace(path, state=State.IMPOSSIBLE)
             smallest[field] = number
-        need = Need(type_, 1, smallest.get(Field.TOTAL_AMOUNT), smallest.get(Field.CALL_DURATION))
+        need = RequiredEvents(type_, 1, smallest.get(Field.TOTAL_AMOUNT), smallest.get(Field.CALL_DURATION))
         missing = None if path.unit is None else in_ones(*next(iter(smallest.items())))
         return replace(path, missing=missing, needs=need, leads_to=self._stage_after(need))
 
-    def _by_money(self, path: Path, test: Test) -> Path:
+    def _by_money(self, path: Path, test: CompiledCondition) -> Path:
         """The exact amount, and what brings it."""
         value = self._decision.lifetime_cents
         facts = self._relationship.facts
@@ -312,28 +322,30 @@ class _Trial:
         )
         if amount > MAX_AMOUNT_CENTS:
             return path  # more than one event can carry
-        need = Need(event, 1, amount)
-        return self._unless_shadowed(path, need, Need(event, 1, amount - 1))
+        need = RequiredEvents(event, 1, amount)
+        return self._unless_shadowed(path, need, RequiredEvents(event, 1, amount - 1))
 
-    def _by_visits(self, path: Path, test: Test) -> Path:
+    def _by_visits(self, path: Path, test: CompiledCondition) -> Path:
         """How many more appointments."""
         value = self._decision.appointments
         target = least(test, value)
         if target is None:
             return replace(path, state=State.IMPOSSIBLE)
-        need = Need(EventType.APPOINTMENT_COMPLETED, target - value)
+        need = RequiredEvents(EventType.APPOINTMENT_COMPLETED, target - value)
         return self._unless_shadowed(
             replace(path, missing=need.times), need, need._replace(times=need.times - 1)
         )
 
-    def _unless_shadowed(self, path: Path, need: Need, less: Need) -> Path:
+    def _unless_shadowed(self, path: Path, need: RequiredEvents, less: RequiredEvents) -> Path:
         """What is needed and where it leads; not if less of it leads to the same stage, by another rule."""
         leads_to = self._stage_after(need)
         if leads_to == path.to_stage == self._stage_after(less):
             return replace(path, state=State.SHADOWED)
         return replace(path, needs=need, leads_to=leads_to)
 
-    def _by_time(self, path: Path, test: Test, at: datetime | None, overtaken: str | None) -> Path:
+    def _by_time(
+        self, path: Path, test: CompiledCondition, at: datetime | None, overtaken: str | None
+    ) -> Path:
         """When the passing of time makes it hold, and how far from that it is."""
         path = distance(path, test, self._decision.missed_ratio)
         if path.state is State.IMPOSSIBLE:
@@ -350,6 +362,6 @@ class _Trial:
             return path
         if path.trigger == INACTIVITY and path.missing is None and least(test, 0) == 0:
             # The days are counted anew.
-            return replace(path, needs=A_VISIT, leads_to=self._stage_after(A_VISIT))
+            return replace(path, needs=ONE_APPOINTMENT, leads_to=self._stage_after(ONE_APPOINTMENT))
         state = State.SHADOWED if overtaken == path.to_stage else path.state
         return replace(path, state=state, leads_to=None if state is State.SHADOWED else overtaken)

@@ -10,7 +10,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 from journey_service.domain.events.event import EventType
 from journey_service.domain.journeys.relationship import RuleReason
 from journey_service.domain.rounding import FULL
-from journey_service.domain.stages.compiled_rules import Family, Test
+from journey_service.domain.stages.compiled_rules import ArbitrationStep, CompiledCondition
 from journey_service.domain.stages.rules import Condition, Field
 from journey_service.domain.stages.stage_map import INACTIVITY
 
@@ -27,7 +27,7 @@ UNITS: Final[Mapping[Field, Unit]] = {
 }
 
 
-class Need(NamedTuple):
+class RequiredEvents(NamedTuple):
     """What would have to happen: so many events of a type. None: the amount, or the length, does not matter."""
 
     event: EventType
@@ -36,7 +36,7 @@ class Need(NamedTuple):
     call_duration: int | None = None
 
 
-A_VISIT: Final = Need(EventType.APPOINTMENT_COMPLETED)
+ONE_APPOINTMENT: Final = RequiredEvents(EventType.APPOINTMENT_COMPLETED)
 
 
 class State(Enum):
@@ -60,7 +60,7 @@ class Path:
     """
 
     to_stage: str
-    family: Family
+    family: ArbitrationStep
     trigger: str
     conditions: tuple[Condition, ...] = ()
     value: float | int | None = None
@@ -68,14 +68,14 @@ class Path:
     state: State = State.OPEN
     missing: float | int | None = None
     is_less: bool = False
-    needs: Need | None = None
+    needs: RequiredEvents | None = None
     at: datetime | None = None
     is_averted: bool = False
     leads_to: str | None = None
     blocked_by: RuleReason | None = None
 
 
-def distance(path: Path, test: Test, missed_ratio: tuple[int, int]) -> Path:
+def distance(path: Path, test: CompiledCondition, missed_ratio: tuple[int, int]) -> Path:
     """How far a count of days, a score or a rate is from what is asked, or that nothing ever is."""
     value, condition = path.value, test.condition
     match condition.field:
@@ -109,7 +109,7 @@ def _rate_distance(path: Path, condition: Condition, missed_ratio: tuple[int, in
     return replace(path, missing=round(float(abs(number - rate)), 4) or None, is_less=is_less)
 
 
-def least(test: Test, floor: int) -> int | None:
+def least(test: CompiledCondition, floor: int) -> int | None:
     """The least number from `floor` up that the condition takes."""
     if not test.inside:
         return int(test.high) + 1 if test.low <= floor <= test.high else floor
@@ -117,7 +117,7 @@ def least(test: Test, floor: int) -> int | None:
     return int(number) if number <= test.high else None
 
 
-def most(test: Test, ceiling: int) -> int | None:
+def most(test: CompiledCondition, ceiling: int) -> int | None:
     """The greatest number from `ceiling` down that the condition takes."""
     if not test.inside:
         return int(test.low) - 1 if test.low <= ceiling <= test.high else ceiling

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, TypeAlias
 from journey_service.domain.journeys.engine import decide
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Transition
-from journey_service.domain.stages.compiled_rules import Question, plan_for
+from journey_service.domain.stages.compiled_rules import CompiledRule, compile_stage
 
 HORIZON: Final = timedelta(days=3650)
 """How far ahead moves are looked for."""
@@ -21,7 +21,7 @@ Key: TypeAlias = tuple[str, int]
 """A rule: its stage, and its place there."""
 
 
-class Future(NamedTuple):
+class Projection(NamedTuple):
     """What becomes of a journey if nothing happens to it.
 
     `held` tells when the rule of a question first held while it was asked, `overtaken` where the customer went
@@ -42,7 +42,7 @@ class Future(NamedTuple):
         return any((move.to_stage, move.transitioned_at) == (to_stage, at) for move in self.moves)
 
 
-def play(journey: Journey, now: datetime) -> Future:
+def project(journey: Journey, now: datetime) -> Projection:
     """Let time pass over a journey that may be used up."""
     relationship = journey.relationship
     held: dict[Key, datetime] = {}
@@ -64,13 +64,13 @@ def play(journey: Journey, now: datetime) -> Future:
         waiting = {key: question for key, question in waiting.items() if key not in held}
     else:
         until = at
-    return Future(journey.written, held, overtaken, until)
+    return Projection(journey.new_transitions, held, overtaken, until)
 
 
-def _pending(journey: Journey) -> dict[Key, Question]:
+def _pending(journey: Journey) -> dict[Key, CompiledRule]:
     """The questions that the passing of time alone may answer otherwise."""
     relationship = journey.relationship
-    plan = plan_for(journey.rulebook.stage_map, relationship.current_stage, relationship.last_progress)
+    plan = compile_stage(journey.rulebook.stage_map, relationship.current_stage, relationship.last_progress)
     if plan is None:
         return {}
     asked = {id(question) for question in plan.pending[relationship.facts.total_appointments > 0]}
@@ -81,7 +81,7 @@ def _pending(journey: Journey) -> dict[Key, Question]:
     }
 
 
-def numbered(questions: Iterable[Question]) -> Iterator[tuple[Key, Question]]:
+def numbered(questions: Iterable[CompiledRule]) -> Iterator[tuple[Key, CompiledRule]]:
     """Questions with the rules they are."""
     places: Counter[str] = Counter()
     for question in questions:

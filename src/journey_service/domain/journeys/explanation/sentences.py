@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from journey_service.domain.calendar import local_day
 from journey_service.domain.events.event import EventType
-from journey_service.domain.journeys.explanation.forecast import Coming, Outlook, Wanted
+from journey_service.domain.journeys.explanation.forecast import DueMove, Forecast, UpcomingMove
 from journey_service.domain.journeys.explanation.paths import Path, State
 from journey_service.domain.journeys.journey import ARCHIVED_EVENT, OPENING_EVENT
 from journey_service.domain.journeys.relationship import (
@@ -22,9 +22,9 @@ from journey_service.domain.journeys.relationship import (
     Transition,
     TriggerType,
 )
-from journey_service.domain.stages.compiled_rules import Family
+from journey_service.domain.stages.compiled_rules import ArbitrationStep
 from journey_service.domain.stages.rules import Condition, Field, parse_condition
-from journey_service.domain.stages.stage_map import INACTIVITY, Kind
+from journey_service.domain.stages.stage_map import INACTIVITY, StageKind
 
 _FIELDS: Final = {field.label: field for field in Field}
 _COUNTED: Final = (Field.COUNT, Field.DAYS)
@@ -87,7 +87,7 @@ def _followed(transition: Transition, day: str) -> str:
     reached, left = reasons.get(to_stage), reasons.get(transition.from_stage or "")
     rules = () if reached is None else reached.rules
     held = next((rule_sentence(rule) for rule in rules if rule.held), None)
-    if reached is not None and left is not None and left.kind == Kind.RISK != reached.kind:
+    if reached is not None and left is not None and left.kind == StageKind.RISK != reached.kind:
         return f"back in {to_stage} since {day} by an appointment: {held or 'a stage held before'}"
     return f"{to_stage} since {day}: {held or transition.trigger_event}"
 
@@ -115,7 +115,7 @@ def condition_sentence(rule: RuleReason, reason: ConditionReason | None, *, is_p
 # ---- pins, and what comes
 
 
-def pinned(outlook: Outlook, until: datetime, zone: ZoneInfo) -> str:
+def pinned(outlook: Forecast, until: datetime, zone: ZoneInfo) -> str:
     """That a pin holds the customer, and until when."""
     return f"held in {outlook.current_stage} until {on_day(until, zone)}"
 
@@ -125,7 +125,7 @@ def held_back(move: SuppressedMove, zone: ZoneInfo) -> str:
     return f"{move.to_stage} was asked for on {on_day(move.at, zone)} and held back by the pin"
 
 
-def wanted(move: Wanted, zone: ZoneInfo) -> str:
+def wanted(move: DueMove, zone: ZoneInfo) -> str:
     """What the rules want already."""
     if move.is_suppressed:
         return f"{move.to_stage} is asked for and held back by the pin"
@@ -134,7 +134,7 @@ def wanted(move: Wanted, zone: ZoneInfo) -> str:
     return f"{move.to_stage} is asked for from the next event or evaluation on"
 
 
-def coming(move: Coming, outlook: Outlook, zone: ZoneInfo) -> str:
+def coming(move: UpcomingMove, outlook: Forecast, zone: ZoneInfo) -> str:
     """A move that follows if nothing happens."""
     if move.at <= outlook.as_of:
         return f"{move.to_stage} since {on_day(move.at, zone)}, about to be written"
@@ -147,7 +147,7 @@ def coming(move: Coming, outlook: Outlook, zone: ZoneInfo) -> str:
 # ---- what is missing
 
 
-def path(way: Path, outlook: Outlook, zone: ZoneInfo) -> str:
+def path(way: Path, outlook: Forecast, zone: ZoneInfo) -> str:
     """What a rule misses, and what comes of it."""
     return f"{_missing(way, zone)}{_but(way, outlook, zone)}"
 
@@ -166,7 +166,7 @@ def _missing(way: Path, zone: ZoneInfo) -> str:
         return f"the rule for {way.to_stage} holds already"
     if way.state is State.IMPOSSIBLE:
         return f"{way.to_stage} is impossible from here by this rule: {_asked_of(way)}"
-    if way.family is Family.RETURN and not way.conditions and way.trigger == "appointment_completed":
+    if way.family is ArbitrationStep.RETURN and not way.conditions and way.trigger == "appointment_completed":
         return f"back to {way.to_stage} with an appointment"
     if way.at is not None:
         by = f" by the {_MEASURES[way.trigger]}" if way.trigger in _MEASURES else ""
@@ -179,7 +179,7 @@ def _missing(way: Path, zone: ZoneInfo) -> str:
     return f"{_amount(way)} for {way.to_stage}"
 
 
-def _but(way: Path, outlook: Outlook, zone: ZoneInfo) -> str:
+def _but(way: Path, outlook: Forecast, zone: ZoneInfo) -> str:
     """What is to be added where the customer does not simply come into the stage."""
     if way.state is State.IMPOSSIBLE or way.leads_to == way.to_stage:
         return ""
@@ -189,18 +189,18 @@ def _but(way: Path, outlook: Outlook, zone: ZoneInfo) -> str:
     if pin is not None and (way.at is None or way.at < pin):
         return f", but nothing moves before the pin ends on {on_day(pin, zone)}"
     is_first = way.needs is not None and way.needs.event is EventType.APPOINTMENT_COMPLETED
-    if way.family is Family.RISK and not (outlook.has_appointments or is_first):
+    if way.family is ArbitrationStep.RISK and not (outlook.has_appointments or is_first):
         return ", but not before a first completed appointment"
     return _instead(way, outlook)
 
 
-def _instead(way: Path, outlook: Outlook) -> str:
+def _instead(way: Path, outlook: Forecast) -> str:
     if way.blocked_by is not None:
         return f", but not while this holds: {rule_sentence(way.blocked_by, is_past=False)}"
     if way.state is State.HOLDS and outlook.wanted is not None and outlook.wanted.to_stage == way.to_stage:
         return ", and counts from the next event or evaluation on"
     if way.leads_to is None:
-        return ", with an appointment" if way.family is Family.RETURN and way.needs is None else ""
+        return ", with an appointment" if way.family is ArbitrationStep.RETURN and way.needs is None else ""
     if way.leads_to == outlook.current_stage:
         return ", but that alone moves nobody"
     if way.needs is not None:
@@ -286,9 +286,9 @@ def _event_seen(noun: str, field: Field, number: str | None) -> str:
 
 
 def _bounded(condition: Condition) -> str:
-    counted, measured = _BOUNDS[condition.operator]
+    drilldown, measured = _BOUNDS[condition.operator]
     number = _number(condition.field, condition.number)
-    return (counted if condition.field in _COUNTED else measured).format(number)
+    return (drilldown if condition.field in _COUNTED else measured).format(number)
 
 
 def _number(field: Field, value: Decimal | float) -> str:

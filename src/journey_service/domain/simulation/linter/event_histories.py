@@ -17,7 +17,7 @@ class Waiting(NamedTuple):
     until: datetime
 
 
-class Telling(NamedTuple):
+class SimulatedEvent(NamedTuple):
     """The same thing is told so many times, now; it happened that much earlier."""
 
     event: Event
@@ -25,12 +25,12 @@ class Telling(NamedTuple):
     late: timedelta = timedelta(0)
 
 
-Step: TypeAlias = Sequence[Waiting | Telling]
+Step: TypeAlias = Sequence[Waiting | SimulatedEvent]
 """What happens next to a customer."""
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class HistoryEntry:
     """The same thing, told at one instant so many times, each time as an event of its own."""
 
     at: datetime
@@ -39,10 +39,10 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Witness:
+class ExampleHistory:
     """A true history: what was told, in order, and until when time passes afterwards."""
 
-    told: tuple[Told, ...]
+    told: tuple[HistoryEntry, ...]
     until: datetime
 
     @property
@@ -62,8 +62,8 @@ class Witness:
         """The journey that the history makes; takes as long as `size` events take."""
         journey = journeys.open(self.told[0].event.customer_id, rulebook, self.told[0].at)
         for at, event in self.events():
-            journey.happen(event, at)
-        journey.bring_to(self.until)
+            journey.apply_event(event, at)
+        journey.advance_to(self.until)
         return journey
 
 
@@ -71,16 +71,16 @@ class Past(NamedTuple):
     """What was told of a customer, newest first: histories that begin alike share their beginning."""
 
     before: "Past | None"
-    told: Told
+    told: HistoryEntry
 
-    def witness(self, until: datetime) -> Witness:
+    def witness(self, until: datetime) -> ExampleHistory:
         """The history so far, and until when time has passed."""
-        told: list[Told] = []
+        told: list[HistoryEntry] = []
         past: Past | None = self
         while past is not None:
             told.append(past.told)
             past = past.before
-        return Witness(tuple(reversed(told)), until)
+        return ExampleHistory(tuple(reversed(told)), until)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from journey_service.domain.journeys.engine import decide
 from journey_service.domain.journeys.facts import fold
 from journey_service.domain.journeys.relationship import Rulebook, Transition
 from journey_service.domain.simulation.linter.event_histories import Customer
-from journey_service.domain.simulation.linter.value_ranges import written
-from journey_service.domain.stages.compiled_rules import Question, plan_for
+from journey_service.domain.simulation.linter.value_ranges import new_transitions
+from journey_service.domain.stages.compiled_rules import CompiledRule, compile_stage
 from journey_service.domain.stages.stage_map import Stage
 
 _ENOUGH: Final = 1_000
@@ -30,9 +30,9 @@ def held_in(rulebook: Rulebook, stage: Stage, customers: Sequence[Customer]) -> 
     return tuple(other.key for other in rulebook.stage_map.active if other.key in seen)
 
 
-def _questions(rulebook: Rulebook, customer: Customer, stage: Stage) -> Iterator[Question]:
+def _questions(rulebook: Rulebook, customer: Customer, stage: Stage) -> Iterator[CompiledRule]:
     relationship = customer.relationship
-    plan = plan_for(rulebook.stage_map, relationship.current_stage, relationship.last_progress)
+    plan = compile_stage(rulebook.stage_map, relationship.current_stage, relationship.last_progress)
     if plan is not None:
         for other, questions in plan.every_stage:
             if other is stage:
@@ -48,16 +48,16 @@ def kept_by(rulebook: Rulebook, stage: Stage, customers: Sequence[Customer]) -> 
         if question is not None:
             own = "" if question.stage is stage else f" of {question.stage.key!r}"
             rules = (rule for rule in question.stage.rules if rule.trigger.name == question.trigger)
-            conditions = tuple(test.condition for test in question.tests)
-            exact = [written(rule) for rule in question.stage.rules if rule.conditions == conditions]
-            found[(exact or [written(rule) for rule in rules])[0] + own] = None
+            conditions = tuple(test.condition for test in question.conditions)
+            exact = [new_transitions(rule) for rule in question.stage.rules if rule.conditions == conditions]
+            found[(exact or [new_transitions(rule) for rule in rules])[0] + own] = None
     return tuple(found)
 
 
-def _blocker(rulebook: Rulebook, customer: Customer) -> Question | None:
+def _blocker(rulebook: Rulebook, customer: Customer) -> CompiledRule | None:
     relationship = customer.relationship
     visit = Event("history", "", 1, EventType.APPOINTMENT_COMPLETED.value, customer.now)
-    plan = plan_for(rulebook.stage_map, relationship.current_stage, relationship.last_progress)
+    plan = compile_stage(rulebook.stage_map, relationship.current_stage, relationship.last_progress)
     if plan is None:
         return None
     before = relationship.facts

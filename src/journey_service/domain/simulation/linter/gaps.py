@@ -12,18 +12,18 @@ from journey_service.domain.simulation.linter.value_ranges import (
     both,
     either,
     hull,
+    new_transitions,
     possible,
     rates,
-    written,
 )
 from journey_service.domain.stages.rules import TRIGGERS, Field, Rule, Trigger
-from journey_service.domain.stages.stage_map import Kind, Stage
+from journey_service.domain.stages.stage_map import Stage, StageKind
 
 # Days in a stage begin again in each, so those of two stages are nothing to compare.
 _COMPARED = tuple(t for t in TRIGGERS.values() if not t.on_event and t.name != "days_in_stage")
 
 
-class Gap(NamedTuple):
+class RuleGap(NamedTuple):
     """Values that no rule accepts, with the stages and rules on either side of them."""
 
     above: Stage
@@ -44,16 +44,18 @@ class _Claim(NamedTuple):
         return self.stage.rules[self.place]
 
 
-def gaps(rulebook: Rulebook) -> Iterator[Gap]:
+def gaps(rulebook: Rulebook) -> Iterator[RuleGap]:
     """What the stages of one kind leave out between the least and the greatest value they ask for."""
     stage_map, policy = rulebook
-    for kind in Kind:
+    for kind in StageKind:
         stages = [stage for stage in stage_map.active if stage.kind is kind]
         for trigger in _COMPARED:
             yield from _left_out(stages, trigger, kind, policy)
 
 
-def _left_out(stages: list[Stage], trigger: Trigger, kind: Kind, policy: CompanyPolicy) -> Iterator[Gap]:
+def _left_out(
+    stages: list[Stage], trigger: Trigger, kind: StageKind, policy: CompanyPolicy
+) -> Iterator[RuleGap]:
     field = trigger.fields[0]
     having = possible(trigger, field, policy, kind)
     claims = [
@@ -71,12 +73,12 @@ def _left_out(stages: list[Stage], trigger: Trigger, kind: Kind, policy: Company
             continue  # no customer can have such a value
         above = next(claim for claim in claims if any(first == high for first, _ in claim.spans))
         below = next(claim for claim in claims if any(final == low for _, final in claim.spans))
-        yield Gap(
+        yield RuleGap(
             above.stage,
             above.place,
             below.stage,
             f"{trigger.name} {_told(field, low + 1, high - 1)} is claimed by no {kind} stage: "
-            f"{below.stage.key!r} asks for {written(below.rule)}, {above.stage.key!r} for {written(above.rule)}, "
+            f"{below.stage.key!r} asks for {new_transitions(below.rule)}, {above.stage.key!r} for {new_transitions(above.rule)}, "
             "and customers between the two stay where they are.",
         )
 

@@ -10,7 +10,7 @@ from journey_service.domain.events.event import EARLIEST, LATEST, MAX_AMOUNT_CEN
 from journey_service.domain.journeys import scoring
 from journey_service.domain.journeys.facts import DAY, Facts, count_before, count_since, days_since, fold
 from journey_service.domain.journeys.relationship import Rulebook
-from journey_service.domain.simulation.linter.event_histories import Customer, Step, Telling, Waiting
+from journey_service.domain.simulation.linter.event_histories import Customer, SimulatedEvent, Step, Waiting
 from journey_service.domain.simulation.linter.value_ranges import (
     accepted,
     cuts,
@@ -20,7 +20,7 @@ from journey_service.domain.simulation.linter.value_ranges import (
     with_retention,
 )
 from journey_service.domain.stages.rules import TRIGGERS, Field, Rule
-from journey_service.domain.stages.stage_map import INACTIVITY, Kind
+from journey_service.domain.stages.stage_map import INACTIVITY, StageKind
 
 # Two of the longest waits that a rule may ask for fit after it, and one report as late as that before it.
 BEGINNING: Final = datetime(2000, 1, 1, tzinfo=UTC)
@@ -55,7 +55,7 @@ class Scale(NamedTuple):
         return tuple(cut - 1 for cut in reversed(self.cuts[: bisect_right(self.cuts, value)]))
 
 
-class Possibilities:
+class NextSteps:
     """The steps that are worth trying under one map and policy, and which customers are alike to them."""
 
     def __init__(self, rulebook: Rulebook) -> None:
@@ -89,7 +89,7 @@ class Possibilities:
                 yield from (with_retention(rule, number) for rule in stage.rules)
 
     def _scale(self, trigger: str, field: Field) -> Scale:
-        among = hull(possible(TRIGGERS[trigger], field, self._policy, Kind.PROGRESS))
+        among = hull(possible(TRIGGERS[trigger], field, self._policy, StageKind.PROGRESS))
         spans = (
             accepted(condition, among)
             for rule in self._rules
@@ -155,7 +155,7 @@ class Possibilities:
 
     # ---- who is alike
 
-    def likeness(self, customer: Customer) -> tuple[Hashable, Hashable]:
+    def equivalence_key(self, customer: Customer) -> tuple[Hashable, Hashable]:
         """What makes a difference between two customers: plainly, and by what may yet come of it.
 
         Of those who share both, one need be followed; those who differ plainly come first.
@@ -229,10 +229,10 @@ class Possibilities:
         A journey begins with an event: nothing but time is no step of a customer of whom nothing was told.
         """
         if customer.past is None:
-            yield (Telling(_event(EventType.APPOINTMENT_BOOKED)),)  # no rule listens to it
-        yield (Telling(_visit()),)
+            yield (SimulatedEvent(_event(EventType.APPOINTMENT_BOOKED)),)  # no rule listens to it
+        yield (SimulatedEvent(_visit()),)
         yield (Waiting(self._far(customer.now)),)
-        yield from ((Telling(event),) for event in self._plain)
+        yield from ((SimulatedEvent(event),) for event in self._plain)
         yield from self._lifts(customer)
         yield from self._counts(customer)
         yield from ((Waiting(until),) for until in self._stops(customer))
@@ -251,11 +251,11 @@ class Possibilities:
 
     def visits(self, customer: Customer) -> Iterator[Step]:
         """One visit that may be told now: for each amount that makes a difference, and late."""
-        yield from ((Telling(_visit(cents)),) for cents in self._amounts)
+        yield from ((SimulatedEvent(_visit(cents)),) for cents in self._amounts)
         yield from (step for step in self._lifts(customer) if _is_visit(step))
         yield from self._late(customer)
 
-    def _lifts(self, customer: Customer) -> Iterator[tuple[Telling, ...]]:
+    def _lifts(self, customer: Customer) -> Iterator[tuple[SimulatedEvent, ...]]:
         """Money that takes the lifetime value over the next thresholds, or under the last ones."""
         value = customer.facts.lifetime_cents(self._policy)
         is_paid = self._policy.revenue_source == "payments"
@@ -267,7 +267,7 @@ class Possibilities:
             for target in _thinned(self.value.below(value), _SEVERAL):
                 yield _paid(EventType.PAYMENT_REFUNDED, value - target)
 
-    def _pleasures(self, customer: Customer, income: EventType) -> Iterator[tuple[Telling, ...]]:
+    def _pleasures(self, customer: Customer, income: EventType) -> Iterator[tuple[SimulatedEvent, ...]]:
         """The least amounts that take engagement over its next thresholds."""
         if not self.engagement.cuts:
             return
@@ -291,7 +291,7 @@ class Possibilities:
         count = customer.facts.total_appointments
         for target in _thinned(self.count.above(count), _FEW):
             if target - count > 1:
-                yield from ((Telling(_visit(cents), target - count),) for cents in self._amounts)
+                yield from ((SimulatedEvent(_visit(cents), target - count),) for cents in self._amounts)
 
     def _stops(self, customer: Customer) -> Iterator[datetime]:
         """The next instants at which a count of days or a window changes an answer."""
@@ -309,7 +309,7 @@ class Possibilities:
         """Visits that are told long after they took place."""
         now, last = customer.now, customer.facts.last_appointment_at
         days = _thinned(tuple(sorted({*self.inactivity.cuts, *self._windows})), _SEVERAL)
-        visits = [Telling(_visit(cents)) for cents in self._amounts]
+        visits = [SimulatedEvent(_visit(cents)) for cents in self._amounts]
         visits += [step[0] for step in self._lifts(customer) if _is_visit(step)][:1]
         for number in days:
             at = now - number * DAY
@@ -333,14 +333,14 @@ class Possibilities:
                 if (cell, is_firm) not in found:
                     found |= {(cell, is_firm), (cell, False)}
                     step = (
-                        Telling(_event(EventType.APPOINTMENT_MISSED), worse),
-                        Telling(_visit(), more - worse),
+                        SimulatedEvent(_event(EventType.APPOINTMENT_MISSED), worse),
+                        SimulatedEvent(_visit(), more - worse),
                     )
                     yield tuple(told for told in step if told.times)
 
     def _extremes(self, times: int) -> Iterator[Step]:
         """So many of a kind that engagement goes far."""
-        yield from ((Telling(_event(type_), times),) for type_ in (_VISIT, *_BAD))
+        yield from ((SimulatedEvent(_event(type_), times),) for type_ in (_VISIT, *_BAD))
 
 
 def _event(type_: EventType, cents: int = 0, *, call: int | None = None) -> Event:
@@ -361,14 +361,17 @@ def _visit(cents: int = 0) -> Event:
     return _event(_VISIT, cents)
 
 
-def _is_visit(step: Sequence[Telling]) -> bool:
+def _is_visit(step: Sequence[SimulatedEvent]) -> bool:
     return len(step) == 1 and step[0].event.type == _VISIT
 
 
-def _paid(type_: EventType, cents: int) -> tuple[Telling, ...]:
+def _paid(type_: EventType, cents: int) -> tuple[SimulatedEvent, ...]:
     """An amount told in as many events as it takes."""
     times, rest = divmod(cents, MAX_AMOUNT_CENTS)
-    step = (Telling(_event(type_, MAX_AMOUNT_CENTS), times), Telling(_event(type_, rest), min(rest, 1)))
+    step = (
+        SimulatedEvent(_event(type_, MAX_AMOUNT_CENTS), times),
+        SimulatedEvent(_event(type_, rest), min(rest, 1)),
+    )
     return tuple(told for told in step if told.times)
 
 

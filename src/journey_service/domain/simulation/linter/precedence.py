@@ -13,13 +13,13 @@ from journey_service.domain.simulation.linter.value_ranges import (
     MOST_APPOINTMENTS,
     Spans,
     is_within,
+    new_transitions,
     possible,
     readings,
     with_retention,
-    written,
 )
 from journey_service.domain.stages.rules import Field, Rule
-from journey_service.domain.stages.stage_map import INACTIVITY, Kind, Stage
+from journey_service.domain.stages.stage_map import INACTIVITY, Stage, StageKind
 
 _LIMITS: Final[Mapping[Field, str]] = {
     Field.COUNT: f"a number of appointments is a whole number from 0 to {MOST_APPOINTMENTS}",
@@ -53,7 +53,7 @@ class Precedence:
         self._stage_map, self._policy = rulebook
         # The numbers of `retention_days` that a customer's stage may give, none among them.
         self._variants = tuple({stage.retention_days for stage in self._stage_map.progress})
-        self._read: dict[tuple[int, int | None, Kind], Mapping[Field, Spans]] = {}
+        self._read: dict[tuple[int, int | None, StageKind], Mapping[Field, Spans]] = {}
         self._never: dict[tuple[str, int], Never | None] = {}
 
     def why_never(self, stage: Stage, index: int) -> Never | None:
@@ -79,14 +79,16 @@ class Precedence:
         rule = stage.rules[index]
         if all(self._is_empty(stage, rule, days, stage.kind) for days in self._variants):
             return Never(
-                Why.IMPOSSIBLE, stage.key, f"{written(rule)} can never hold: {self._limit(stage, rule)}"
+                Why.IMPOSSIBLE,
+                stage.key,
+                f"{new_transitions(rule)} can never hold: {self._limit(stage, rule)}",
             )
         for other, outer in self._outranking(stage, rule):
             if self._covers(other, outer, stage, rule):
                 return Never(
                     Why.OUTRANKED,
                     other.key,
-                    f"whenever {written(rule)} holds, {written(outer)} of {other.key!r} holds as well, "
+                    f"whenever {new_transitions(rule)} holds, {new_transitions(outer)} of {other.key!r} holds as well, "
                     f"and {other.key!r} takes precedence",
                 )
         for earlier in stage.rules[:index]:
@@ -94,13 +96,13 @@ class Precedence:
                 return Never(
                     Why.REPEATED,
                     stage.key,
-                    f"whenever {written(rule)} holds, {written(earlier)} holds as well, and is asked before it",
+                    f"whenever {new_transitions(rule)} holds, {new_transitions(earlier)} holds as well, and is asked before it",
                 )
         return None
 
     # ---- what a rule accepts
 
-    def _accepts(self, stage: Stage, rule: Rule, days: int | None, kind: Kind) -> Mapping[Field, Spans]:
+    def _accepts(self, stage: Stage, rule: Rule, days: int | None, kind: StageKind) -> Mapping[Field, Spans]:
         """What a stage's rule accepts of a customer with these `retention_days`, in a stage of that kind."""
         place = id(rule), days, kind
         if place not in self._read:
@@ -108,13 +110,13 @@ class Precedence:
             self._read[place] = readings(put, self._policy, kind)
         return self._read[place]
 
-    def _is_empty(self, stage: Stage, rule: Rule, days: int | None, kind: Kind) -> bool:
+    def _is_empty(self, stage: Stage, rule: Rule, days: int | None, kind: StageKind) -> bool:
         return () in self._accepts(stage, rule, days, kind).values()
 
     def _outranking(self, stage: Stage, rule: Rule) -> Iterator[tuple[Stage, Rule]]:
         """The rules that are asked before this one in every decision that it could take part in."""
         above: list[Stage] = []
-        if stage.kind is Kind.RISK:
+        if stage.kind is StageKind.RISK:
             above += [other for other in self._stage_map.risk_down if other.order > stage.order]
         else:
             # A return from the most severe risk stage is kept back by no other one, so only that one is asked
@@ -141,7 +143,7 @@ class Precedence:
                     return False
         return True
 
-    def _known(self, inner: Mapping[Field, Spans], rule: Rule, field: Field, kind: Kind) -> Spans:
+    def _known(self, inner: Mapping[Field, Spans], rule: Rule, field: Field, kind: StageKind) -> Spans:
         """What is certain of a field while the rule holds."""
         if field in inner:
             return inner[field]
@@ -167,7 +169,7 @@ class Precedence:
         is_sum = rule.trigger.name == "lifetime_value" and self._policy.revenue_source == "appointments"
         if rule.trigger.name != "appointment_count" and not is_sum:
             return False
-        spans = readings(rule, self._policy, Kind.PROGRESS)
+        spans = readings(rule, self._policy, StageKind.PROGRESS)
         return all(not span or span[0][0] > 0 for span in spans.values())
 
     # ---- how it is said
@@ -182,7 +184,11 @@ class Precedence:
         conditions = [condition for condition in rule.conditions if condition.field is field]
         if all(readings(Rule(rule.trigger, (one,)), policy, kind)[field] for one in conditions):
             return f"its conditions on {field.label!r} contradict each other"
-        if field is Field.COUNT and kind is Kind.RISK and readings(rule, policy, Kind.PROGRESS)[field]:
+        if (
+            field is Field.COUNT
+            and kind is StageKind.RISK
+            and readings(rule, policy, StageKind.PROGRESS)[field]
+        ):
             return "only a customer with at least one completed appointment can lapse"
         if field is Field.SCORE:
             return (

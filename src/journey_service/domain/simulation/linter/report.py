@@ -6,13 +6,13 @@ from enum import StrEnum
 
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Rulebook, Transition
-from journey_service.domain.simulation.linter.event_histories import Witness
+from journey_service.domain.simulation.linter.event_histories import ExampleHistory
 from journey_service.domain.simulation.linter.evidence import deciding_rule, held_in, kept_by
 from journey_service.domain.simulation.linter.gaps import gaps
 from journey_service.domain.simulation.linter.precedence import Precedence
 from journey_service.domain.simulation.linter.search import Exploration, FlipFlop, Relapse, explore
 from journey_service.domain.simulation.linter.traps import is_trap
-from journey_service.domain.simulation.linter.value_ranges import written
+from journey_service.domain.simulation.linter.value_ranges import new_transitions
 from journey_service.domain.stages.stage_map import Stage
 
 
@@ -47,7 +47,7 @@ class Report:
     """
 
     findings: tuple[Finding, ...]
-    witnesses: Mapping[str, Witness]
+    witnesses: Mapping[str, ExampleHistory]
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -194,7 +194,7 @@ class _Linter:
         for index, rule in enumerate(stage.rules):
             if is_trap(rule, self._rulebook.policy):
                 text = (
-                    f"Whoever is in {stage.key!r} when {written(rule)} holds never gets out again: it holds on, "
+                    f"Whoever is in {stage.key!r} when {new_transitions(rule)} holds never gets out again: it holds on, "
                     "whatever appointments are completed."
                 )
                 yield self._error("trap", self._rule_place(stage, index), (stage.key,), text)
@@ -210,7 +210,7 @@ class _Linter:
         stage, index = self._stage_map.by_key[move.to_stage], deciding_rule(move)
         if index is None:
             return self._places[stage.key], ""
-        rule = written(stage.rules[index])
+        rule = new_transitions(stage.rules[index])
         for own, asked in zip(
             stage.rules[index].conditions, move.reasons[-1].rules[index].conditions, strict=True
         ):
@@ -228,7 +228,7 @@ class _Linter:
 
 
 def _all_rules(stage: Stage) -> str:
-    return _listed([written(rule) for rule in stage.rules], "or", quote=False)
+    return _listed([new_transitions(rule) for rule in stage.rules], "or", quote=False)
 
 
 def _listed(names: "tuple[str, ...] | list[str]", word: str, *, quote: bool = True) -> str:

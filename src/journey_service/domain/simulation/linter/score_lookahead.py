@@ -11,7 +11,7 @@ from journey_service.domain.journeys.engine import Decision, decide
 from journey_service.domain.journeys.facts import Facts
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Relationship, Rulebook, StageReason
-from journey_service.domain.stages.compiled_rules import Question
+from journey_service.domain.stages.compiled_rules import CompiledRule
 
 _FAR: Final = 64
 """How many instants a score is followed ahead."""
@@ -25,7 +25,7 @@ _SCORES: Final[Mapping[str, Score]] = {
 }
 
 
-def attentive(journeys: type[Journey]) -> type[Journey]:
+def with_score_lookahead(journeys: type[Journey]) -> type[Journey]:
     """The same journeys, decided on alike, and looked at more often.
 
     Another reading of the rules is left as it is: it knows best when to look again.
@@ -65,8 +65,8 @@ class _Attentive(Decision):
         rules = tuple([self._reason(question) for question in questions])
         return (StageReason(stage.key, stage.kind.value, any(rule.held for rule in rules), rules),)
 
-    def _score_change(self, question: Question, before: datetime | None) -> datetime | None:
-        trigger, test = question.trigger, question.tests[0]
+    def _score_change(self, question: CompiledRule, before: datetime | None) -> datetime | None:
+        trigger, test = question.trigger, question.conditions[0]
         if trigger == "risk_score" and self._is_out_of_reach(test, before) and not test.passes(self):
             return None
         if trigger not in self._upcoming:

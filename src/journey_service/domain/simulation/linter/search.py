@@ -16,10 +16,10 @@ from typing import Final, NamedTuple
 from journey_service.domain.events.event import EventType
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Relationship, Rulebook, Transition
-from journey_service.domain.simulation.linter.event_histories import Customer, Step, Witness
-from journey_service.domain.simulation.linter.next_steps import BEGINNING, Possibilities
-from journey_service.domain.simulation.linter.score_lookahead import attentive
-from journey_service.domain.simulation.linter.simulated_customer import Episode, Walk
+from journey_service.domain.simulation.linter.event_histories import Customer, ExampleHistory, Step
+from journey_service.domain.simulation.linter.next_steps import BEGINNING, NextSteps
+from journey_service.domain.simulation.linter.score_lookahead import with_score_lookahead
+from journey_service.domain.simulation.linter.simulated_customer import MoveSequence, SimulatedCustomer
 
 BUDGET: Final = 8_000
 """How many decisions a search takes at most on a small map; a large one has fewer, as each costs more."""
@@ -61,7 +61,7 @@ class Relapse(NamedTuple):
 class Exploration:
     """What was seen: a history into each stage reached, the risk stages left by a return, and the faults."""
 
-    witnesses: dict[str, Witness] = field(default_factory=dict)
+    witnesses: dict[str, ExampleHistory] = field(default_factory=dict)
     left: set[str] = field(default_factory=set)
     flip_flops: dict[tuple[str, str], FlipFlop] = field(default_factory=dict)
     relapses: dict[tuple[str, str], Relapse] = field(default_factory=dict)
@@ -88,10 +88,10 @@ class _Search:
 
     def __init__(self, rulebook: Rulebook, goals: AbstractSet[str], journeys: type[Journey]) -> None:
         self._rulebook = rulebook
-        self._journeys = attentive(journeys)
+        self._journeys = with_score_lookahead(journeys)
         self._found = Exploration()
         self._risks = {stage.key for stage in rulebook.stage_map.risk_down}
-        self._possible = Possibilities(rulebook)
+        self._possible = NextSteps(rulebook)
         self._goals = goals
         self._budget = budget(rulebook)
         self._until = self._budget
@@ -114,9 +114,9 @@ class _Search:
                     return self._found
         return self._found
 
-    def _on_from(self, customer: Customer) -> Walk:
+    def _on_from(self, customer: Customer) -> SimulatedCustomer:
         journey = self._journeys(_copied(customer.relationship), self._rulebook)
-        return Walk(journey, customer.now, customer.past, self._possible)
+        return SimulatedCustomer(journey, customer.now, customer.past, self._possible)
 
     def _in_turn(self) -> Iterator[Customer]:
         """The customers still to be followed, one of each stage after the other."""
@@ -127,7 +127,7 @@ class _Search:
                 if first or second:
                     yield (first or second).popleft()
 
-    def _follow(self, walk: Walk, step: Step) -> None:
+    def _follow(self, walk: SimulatedCustomer, step: Step) -> None:
         start = walk.journey.relationship.current_stage
         for episode in walk.take(step):
             self._note(episode)
@@ -139,13 +139,13 @@ class _Search:
         customer = walk.customer
         if customer is None:
             return
-        likeness = self._possible.likeness(customer)
-        if likeness not in self._seen:
-            plain, _ = likeness
+        equivalence_key = self._possible.equivalence_key(customer)
+        if equivalence_key not in self._seen:
+            plain, _ = equivalence_key
             queues = self._queues[customer.relationship.current_stage]
             queues[plain in self._seen].append(customer)
             is_new = plain not in self._seen
-            self._seen |= {plain, likeness}
+            self._seen |= {plain, equivalence_key}
             self._found.customers.append(customer)
             key = customer.relationship.current_stage
             if key in self._risks and (is_new or not self._is_all_found):
@@ -165,7 +165,7 @@ class _Search:
 
     # ---- what is seen
 
-    def _note(self, episode: Episode) -> None:
+    def _note(self, episode: MoveSequence) -> None:
         found = self._found
         for key in episode.stays[1:]:
             if key not in found.witnesses:
@@ -179,7 +179,7 @@ class _Search:
                 if earlier is None or (earlier.is_late and not is_late):
                     found.flip_flops[seen.stage, seen.through] = seen
 
-    def _watch(self, walk: Walk, episode: Episode) -> None:
+    def _watch(self, walk: SimulatedCustomer, episode: MoveSequence) -> None:
         """After a completed appointment: who was brought back by it, and for how long."""
         telling = episode.telling
         if telling is None or telling.event.type != EventType.APPOINTMENT_COMPLETED:
@@ -208,9 +208,9 @@ class _Search:
             if days < earlier.days:
                 self._found.relapses[stage, move.to_stage] = relapse
 
-    def _lapses_soon(self, walk: Walk) -> Iterator[tuple[str, Transition]]:
+    def _lapses_soon(self, walk: SimulatedCustomer) -> Iterator[tuple[str, Transition]]:
         """The first move into a risk stage within the next days, if nothing happens."""
-        onwards = Walk(
+        onwards = SimulatedCustomer(
             self._journeys(_copied(walk.journey.relationship), self._rulebook),
             walk.now,
             walk.past,

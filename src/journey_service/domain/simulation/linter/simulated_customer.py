@@ -10,13 +10,13 @@ from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Transition
 from journey_service.domain.simulation.linter.event_histories import (
     Customer,
+    ExampleHistory,
+    HistoryEntry,
     Past,
+    SimulatedEvent,
     Step,
-    Telling,
-    Told,
-    Witness,
 )
-from journey_service.domain.simulation.linter.next_steps import Possibilities
+from journey_service.domain.simulation.linter.next_steps import NextSteps
 
 _LOOKS: Final = 400
 """How many instants at which something may be due one wait passes at most."""
@@ -26,13 +26,13 @@ _PATIENCE: Final = 1_200
 """How often the same is told, one by one, in one step; the largest sum that rules may ask for takes 1,000."""
 
 
-class Episode(NamedTuple):
+class MoveSequence(NamedTuple):
     """The moves of one instant, due to one telling or to nothing but time."""
 
     left: str
     moves: Sequence[Transition]
     past: Past
-    telling: Telling | None
+    telling: SimulatedEvent | None
 
     @property
     def at(self) -> datetime:
@@ -40,7 +40,7 @@ class Episode(NamedTuple):
         return self.moves[0].transitioned_at
 
     @property
-    def witness(self) -> Witness:
+    def witness(self) -> ExampleHistory:
         """The history that ends with it."""
         return self.past.witness(self.at)
 
@@ -50,10 +50,10 @@ class Episode(NamedTuple):
         return (self.left, *(move.to_stage for move in self.moves))
 
 
-class Walk:
+class SimulatedCustomer:
     """A journey being taken further. `is_over` tells that it cannot be: it never settles, or a sum is full."""
 
-    def __init__(self, journey: Journey, now: datetime, past: Past | None, possible: Possibilities) -> None:
+    def __init__(self, journey: Journey, now: datetime, past: Past | None, possible: NextSteps) -> None:
         self.journey = journey
         self.now = now
         self.past = past
@@ -68,17 +68,17 @@ class Walk:
             return None
         return Customer(self.journey.relationship, self.now, self.past)
 
-    def take(self, step: Step) -> Iterator[Episode]:
+    def take(self, step: Step) -> Iterator[MoveSequence]:
         """Take a step, telling of every move as it is made."""
         for act in step:
-            if isinstance(act, Telling):
+            if isinstance(act, SimulatedEvent):
                 yield from self._tell(act)
             else:
                 yield from self.wait(act.until)
             if self.is_over:
                 return
 
-    def wait(self, until: datetime) -> Iterator[Episode]:
+    def wait(self, until: datetime) -> Iterator[MoveSequence]:
         """Let time pass until an instant, or until so much has fallen due that it is enough for one step."""
         past = self.past
         if past is None:
@@ -92,27 +92,27 @@ class Walk:
             self.now = max(due, self.now)
             moves = self._settle()
             if moves:
-                yield Episode(left, moves, past, None)
+                yield MoveSequence(left, moves, past, None)
             if self.is_over:
                 return
 
-    def _tell(self, telling: Telling) -> Iterator[Episode]:
+    def _tell(self, telling: SimulatedEvent) -> Iterator[MoveSequence]:
         before, journey = self.past, self.journey
         event = telling.event._replace(occurred_at=self.now - telling.late)
         times = 0
         while times < telling.times and not self.is_over:
-            left, mark = journey.relationship.current_stage, len(journey.written)
+            left, mark = journey.relationship.current_stage, len(journey.new_transitions)
             try:
-                journey.happen(event, self.now)
+                journey.apply_event(event, self.now)
             except InvalidInputError:  # more than a sum can hold
                 self.is_over = True
                 return
             self.decisions += 1
-            moves = [*journey.written[mark:], *self._settle()]
+            moves = [*journey.new_transitions[mark:], *self._settle()]
             times += 1
-            self.past = Past(before, Told(self.now, event, times))
+            self.past = Past(before, HistoryEntry(self.now, event, times))
             if moves:
-                yield Episode(left, moves, self.past, telling)
+                yield MoveSequence(left, moves, self.past, telling)
             elif times > KEPT_TIMES:
                 times += self._skip(telling.times - times - 1, telling)
             if self.decisions > _PATIENCE:
@@ -121,17 +121,17 @@ class Walk:
     def _settle(self) -> list[Transition]:
         """Decide all that is due now."""
         journey = self.journey
-        mark = len(journey.written)
+        mark = len(journey.new_transitions)
         for _ in range(_MOVES):
             due = journey.relationship.next_evaluation_at
             if due is None or due > self.now:
-                return journey.written[mark:]
+                return journey.new_transitions[mark:]
             journey.evaluate(due)
             self.decisions += 1
         self.is_over = True
-        return journey.written[mark:]
+        return journey.new_transitions[mark:]
 
-    def _skip(self, most: int, telling: Telling) -> int:
+    def _skip(self, most: int, telling: SimulatedEvent) -> int:
         """Count tellings that change nothing but a count and a sum, without going through each.
 
         All windows are full of this very event by now, and the last one moved nobody; so will the next ones,

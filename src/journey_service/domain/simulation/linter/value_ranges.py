@@ -19,7 +19,7 @@ from journey_service.domain.events.event import (
 from journey_service.domain.journeys.facts import KEPT_TIMES
 from journey_service.domain.rounding import FULL, UNITS, half_up
 from journey_service.domain.stages.rules import Condition, Field, Rule, Trigger
-from journey_service.domain.stages.stage_map import INACTIVITY, Kind
+from journey_service.domain.stages.stage_map import INACTIVITY, StageKind
 
 Spans: TypeAlias = tuple[tuple[int, int], ...]
 """Disjoint intervals of whole numbers, ascending, both ends included."""
@@ -55,7 +55,7 @@ def _sizes() -> tuple[float, ...]:
     return tuple(float(rate) for rate in rates())
 
 
-def possible(trigger: Trigger, field: Field, policy: CompanyPolicy, kind: Kind) -> Spans:
+def possible(trigger: Trigger, field: Field, policy: CompanyPolicy, kind: StageKind) -> Spans:
     """The values a field can have where a stage of this kind asks, whatever happens to a customer."""
     highest = {
         Field.COUNT: MOST_APPOINTMENTS,
@@ -75,7 +75,7 @@ def possible(trigger: Trigger, field: Field, policy: CompanyPolicy, kind: Kind) 
             return ((0, min(FULL, max(half_up(units, UNITS // FULL), numbers.new_engagement))),)
         case Field.VALUE if policy.revenue_source == "payments":
             return ((-MAX_SUM_CENTS, MAX_SUM_CENTS),)
-        case Field.COUNT if kind is Kind.RISK:
+        case Field.COUNT if kind is StageKind.RISK:
             return ((1, MOST_APPOINTMENTS),)  # nobody lapses who never came
         case _:
             return ((0, highest[field]),)
@@ -155,7 +155,7 @@ def is_within(inner: Spans, outer: Spans) -> bool:
     return both(inner, outer) == inner
 
 
-def readings(rule: Rule, policy: CompanyPolicy, kind: Kind) -> Mapping[Field, Spans]:
+def readings(rule: Rule, policy: CompanyPolicy, kind: StageKind) -> Mapping[Field, Spans]:
     """What a rule accepts of each field it asks for; an empty tuple where nothing can satisfy it."""
     found: dict[Field, Spans] = {}
     for condition in rule.conditions:
@@ -177,7 +177,7 @@ def cuts(spans: Iterable[Spans]) -> tuple[int, ...]:
     return tuple(sorted(set(ends)))
 
 
-def written(rule: Rule) -> str:
+def new_transitions(rule: Rule) -> str:
     """A rule as its author wrote it, on one line: `appointment_count >=3`."""
     if not rule.conditions:
         return f"`{rule.trigger.name}`"
