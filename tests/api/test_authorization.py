@@ -15,9 +15,9 @@ from journey_service.api.authentication import (
     audited_caller,
     authenticated,
     clock_caller,
-    looking,
     principal,
     requires_scope,
+    requires_scope_audited,
 )
 from journey_service.api.authorization import OPEN, UndeclaredRouteError, check_declared, scopes_of, served
 from journey_service.api.customers import customers
@@ -76,7 +76,7 @@ def through_the_principal(_: requires_scope(SCOPE)):
     """As most routes have it."""
 
 
-def through_the_onlooker(_: looking(SCOPE)):
+def through_the_onlooker(_: requires_scope_audited(SCOPE)):
     """As reading routes have it."""
 
 

@@ -271,7 +271,7 @@ class Page(HTMLParser):
         self.fetched = []
         self.handlers = []
         self._in = None
-        self.event_stream(text)
+        self.feed(text)
 
     def handle_starttag(self, tag, attrs):
         told = dict(attrs)

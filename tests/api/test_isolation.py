@@ -529,7 +529,7 @@ class Answered:
     @property
     def operation(self) -> Operation:
         """What was asked."""
-        return self.poll.operation
+        return self.look.operation
 
     @property
     def bytes_told(self) -> str:
@@ -541,7 +541,7 @@ class Answered:
             yield str(_from_cursor(cursor))
 
     def __str__(self) -> str:
-        return f"{self.operation.id} ({self.poll.label} {self.poll.number}) by {self.who}: {self.status}"
+        return f"{self.operation.id} ({self.look.label} {self.look.number}) by {self.who}: {self.status}"
 
 
 async def ask(http, who: str, look: Look, asked: Asked, credential: Mapping[str, str]) -> Answered:
@@ -1230,7 +1230,7 @@ def test_what_is_another_company_s_is_not_found(probed):
     asked = [
         answered
         for answered in probed.of(*own)
-        if answered.poll.foreign == {"path"} and answered.operation.id != "put_customer"
+        if answered.look.foreign == {"path"} and answered.operation.id != "put_customer"
     ]
 
     def expected(answered):

@@ -22,7 +22,7 @@ _SIZES = ("ci", "chaos", "full")
 _numbers = count(1)
 
 
-def pytest_collection_modifyitems(items: list[pytest.OutboundEventRecord]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "chaos" in item.path.parts:
             item.add_marker(pytest.mark.big)

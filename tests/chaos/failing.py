@@ -29,7 +29,7 @@ from journey_service.domain.actions.delivery import Receipt
 from journey_service.gateways import webhooks
 from journey_service.repositories.actions import outbox
 from journey_service.repositories.actions.action_plans import ActionPlans
-from journey_service.repositories.actions.outbound_events import OutboundEvent
+from journey_service.repositories.actions.outbound_events import OutboundEvents
 from journey_service.repositories.actions.outbox import Outbox
 from journey_service.repositories.database import Database
 from journey_service.repositories.events.ledger import Events
@@ -143,7 +143,7 @@ WORKER_POINTS: Mapping[str, Callable[[Hit], None]] = {
     "after_call": _after((MessageSenders, "send")),
     "before_done": _before(Outbox, "finish"),
     "at_done": _after((Outbox, "finish")),
-    "at_publication": _after((OutboundEvent, "publish")),
+    "at_publication": _after((OutboundEvents, "publish")),
 }
 
 
@@ -195,13 +195,13 @@ def _event_key(patch: Patch) -> None:
 
 def _done_after_the_call(patch: Patch) -> None:
     """An action is done before it is done."""
-    send = delivery._PollingLoop._send
+    send = delivery._LaneWorker._send
 
     async def sending(self, outbound_message):
         await self._end([delivery._Sent(outbound_message, Receipt(""), 0.0)])
         return await send(self, outbound_message)
 
-    patch(delivery._PollingLoop, "_send", sending)
+    patch(delivery._LaneWorker, "_send", sending)
 
 
 def _same_key(patch: Patch) -> None:

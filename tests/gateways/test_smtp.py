@@ -254,7 +254,7 @@ BREAKS = ["\r\n", "\n", "\r", "\x00", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", 
 @pytest.mark.parametrize("break_", BREAKS, ids=map(ascii, BREAKS))
 async def test_no_line_break_begins_a_header_of_its_own(mailer, inbox, tmp_path, break_):
     told = f"A word{break_}Bcc: all@reader.example"
-    for mail in (
+    for message in (
         changed(subject=told),
         changed(to=f"ada@reader.example{break_}Bcc: all@reader.example"),
         changed(to=f"ada{break_}@reader.example"),
@@ -262,7 +262,7 @@ async def test_no_line_break_begins_a_header_of_its_own(mailer, inbox, tmp_path,
         changed(unsubscribe_url=f"{URL}{break_}Bcc: all@reader.example"),
     ):
         for one in (mailer, FileMailer(tmp_path / "mail", SENDER)):
-            assert isinstance(await failure(one, mail), DeliveryRefusedError)
+            assert isinstance(await failure(one, message), DeliveryRefusedError)
     with pytest.raises(InvalidInputError):
         SmtpMailer("smtp://localhost", f"Salon{break_}Bcc: a@b.example <hello@salon.example>")
     assert inbox.envelopes == []

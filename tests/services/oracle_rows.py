@@ -2,12 +2,11 @@
 
 from zoneinfo import ZoneInfo
 
-from oracle.metrics import ActionRow, CustomerRow, EventRow, MoveRow, SnapshotMetrics, StageRow
-
 from ledger import rows
+from oracle.metrics import ActionRow, CustomerRow, EventRow, Figures, MoveRow, StageRow
 
 
-async def literal(database, company_id: int) -> SnapshotMetrics:
+async def literal(database, company_id: int) -> Figures:
     """Every row of a company, as the oracle reads it."""
     [company] = await rows(
         database,
@@ -57,7 +56,7 @@ async def literal(database, company_id: int) -> SnapshotMetrics:
         "SELECT customer_id, current_stage, stage_entered_at, risk_score, last_appointment_at, lifetime_value"
         " FROM customer_relationships WHERE company_id = :company",
     )
-    return SnapshotMetrics(
+    return Figures(
         company.now,
         ZoneInfo(company.timezone),
         company.map_version,

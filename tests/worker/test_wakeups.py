@@ -59,7 +59,7 @@ async def _is_done_when_rung_for(database, tenant, worker_wakeup):
     job_id = await queue_rescore(database, tenant.id, actor=Actor("tests"))
     async with asyncio.timeout(LONG):
         while (await get_job(database, tenant.id, job_id)).status != "done":
-            worker_wakeup.ring(JOBS)
+            worker_wakeup.wake(JOBS)
             await asyncio.sleep(0.02)
     return True
 
@@ -95,7 +95,7 @@ async def test_the_bell_is_heard_again_after_redis_was_emptied_killed_and_frozen
 async def test_many_rings_are_one_and_they_are_json(redis):
     worker_wakeup = WorkerWakeup(redis.url)
     for _ in range(100):
-        worker_wakeup.ring(JOBS)
+        worker_wakeup.wake(JOBS)
         await asyncio.sleep(0)
     await worker_wakeup.close()
 
@@ -103,18 +103,18 @@ async def test_many_rings_are_one_and_they_are_json(redis):
         waiting = await client.zrange(QUEUE, 0, -1)
         told = json.loads(await client.get(f"arq:job:{waiting[0].decode()}"))
     assert len(waiting) == 1
-    assert (told["f"], told["a"], told["k"]) == ("ring", [JOBS], {})
+    assert (told["f"], told["a"], told["k"]) == ("wake", [JOBS], {})
 
 
 async def test_who_cannot_ring_goes_on(redis):
     worker_wakeup = WorkerWakeup(redis.url)
     redis.freeze()
-    worker_wakeup.ring(JOBS)
+    worker_wakeup.wake(JOBS)
     assert await worker_wakeup.worker_report() is None
     await worker_wakeup.close()
 
     nobody = WorkerWakeup("redis://127.0.0.1:1/0")
-    nobody.ring(JOBS)
+    nobody.wake(JOBS)
     assert (await nobody.answers(), await nobody.worker_report()) == (False, None)
     await nobody.close()
 
@@ -145,7 +145,7 @@ async def test_a_wrong_password_stops_no_round(database, tenant, redis):
 
 
 async def test_a_name_nobody_knows_rings_for_nobody(database):
-    PollingLoops(database).ring("the neighbours")
+    PollingLoops(database).wake("the neighbours")
 
 
 def test_the_schedule_rings_often_enough_for_everything():

@@ -14,7 +14,7 @@ from redis.asyncio import ConnectionPool
 from redis.exceptions import RedisError
 
 QUEUE: Final = "journey:doorbell"
-RING: Final = "ring"
+WAKE: Final = "wake"
 _TIMEOUT_SECONDS: Final = 0.5
 _FORGET_MS: Final = 60_000
 
@@ -43,7 +43,7 @@ class WorkerWakeup:
 
     def __init__(self, url: str) -> None:
         self._redis = connect(url)
-        self._ringing: dict[str, asyncio.Task[None]] = {}
+        self._waking: dict[str, asyncio.Task[None]] = {}
 
     async def answers(self) -> bool:
         """Whether Redis is there right now."""
@@ -64,21 +64,21 @@ class WorkerWakeup:
 
     def wake(self, round_: str) -> None:
         """Ask the workers to begin a round now. Returns at once; nobody may hear it."""
-        if round_ not in self._ringing:
-            self._ringing[round_] = asyncio.create_task(self._ring(round_))
+        if round_ not in self._waking:
+            self._waking[round_] = asyncio.create_task(self._enqueue_wake(round_))
 
     async def close(self) -> None:
         """Let the last rings out, and close every connection."""
-        await asyncio.gather(*self._ringing.values())
+        await asyncio.gather(*self._waking.values())
         await self._redis.aclose()
         await self._redis.connection_pool.disconnect()
 
-    async def _ring(self, round_: str) -> None:
+    async def _enqueue_wake(self, round_: str) -> None:
         try:
             async with asyncio.timeout(_TIMEOUT_SECONDS):
                 # One ring of a kind is enough, however many press the button.
-                await self._redis.enqueue_job(RING, round_, _job_id=f"{RING}:{round_}")
+                await self._redis.enqueue_job(WAKE, round_, _job_id=f"{WAKE}:{round_}")
         except (RedisError, OSError, TimeoutError):
             return  # the workers look by themselves every few seconds
         finally:
-            self._ringing.pop(round_, None)
+            self._waking.pop(round_, None)

@@ -10,7 +10,7 @@ from arq import Worker, cron, func
 from arq.cron import CronJob
 from redis.exceptions import RedisError
 
-from journey_service.gateways.worker_wakeup import QUEUE, RING, connect, to_json
+from journey_service.gateways.worker_wakeup import QUEUE, WAKE, connect, to_json
 from journey_service.services.operations.schedule import ACTIONS, IMPORTS, JOBS, NEWS, NIGHTS, SWEEP
 from journey_service.worker.polling import PollingLoops
 
@@ -65,7 +65,7 @@ async def listen(url: str, rounds: PollingLoops) -> None:
 
 def _worker(url: str, rounds: PollingLoops) -> Worker:
     return Worker(
-        functions=[func(wake, name=RING, keep_result=0)],
+        functions=[func(wake, name=WAKE, keep_result=0)],
         cron_jobs=schedule(),
         redis_pool=connect(url, timeout_seconds=_CONNECT_TIMEOUT_SECONDS),
         queue_name=QUEUE,

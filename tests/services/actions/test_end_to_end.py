@@ -15,7 +15,7 @@ from journey_service.domain.actions.stage_actions import (
     Step,
 )
 from journey_service.domain.actions.templates import Template
-from journey_service.domain.events.records import BacktestSettings
+from journey_service.domain.events.records import ImportOptions
 from journey_service.services.actions import delivery_log as actions
 from journey_service.services.actions import manual_actions, templates
 from journey_service.services.actions.campaigns import list_campaigns
@@ -305,7 +305,7 @@ async def read_in(salon, terms, now):
 async def test_history_sends_nothing(has_test_clock, open_salon):
     salon = await open_salon() if has_test_clock else await real_salon(open_salon)
     await salon.register("stage.changed", "customer.at_risk", "campaign.started", "task.created")
-    await read_in(salon, BacktestSettings(), await now_of(salon))
+    await read_in(salon, ImportOptions(), await now_of(salon))
 
     assert await salon.log() == []
     assert await campaigns_of(salon) == []
@@ -321,7 +321,7 @@ async def test_history_sends_nothing(has_test_clock, open_salon):
 async def test_history_that_is_to_run_actions_runs_those_of_the_last_day_only(has_test_clock, open_salon):
     salon = await open_salon(policy=NEVER_QUIET) if has_test_clock else await real_salon(open_salon)
     await salon.register("stage.changed")
-    await read_in(salon, BacktestSettings(runs_actions=True), await now_of(salon))
+    await read_in(salon, ImportOptions(runs_actions=True), await now_of(salon))
 
     told = {
         (outbound_events.data["customer_id"], outbound_events.data["to_stage"])
@@ -344,7 +344,7 @@ async def test_history_that_is_to_run_actions_runs_those_of_the_last_day_only(ha
 async def test_history_up_to_a_past_instant_runs_no_actions_of_the_day_before_it(has_test_clock, open_salon):
     salon = await open_salon() if has_test_clock else await real_salon(open_salon)
     now = await now_of(salon) - 10 * DAY
-    await read_in(salon, BacktestSettings(until=now, runs_actions=True), now)
+    await read_in(salon, ImportOptions(until=now, runs_actions=True), now)
 
     assert await salon.log() == []
 
@@ -594,14 +594,18 @@ async def test_the_cap_is_over_all_actions_and_those_of_people_and_channels_do_n
     await salon.meet()
     await salon.visit(T0)
     await salon.until(T0 + DAY)
-    capped = await manual_actions.ask(salon.database, salon.id, 1, ManualActionRequest(Channel.EMAIL), by=BY)
-    offer = await manual_actions.ask(
+    capped = await manual_actions.request_action(
+        salon.database, salon.id, 1, ManualActionRequest(Channel.EMAIL), by=BY
+    )
+    offer = await manual_actions.request_action(
         salon.database, salon.id, 1, ManualActionRequest(Channel.OFFER, offer=(("title", "Tea"),)), by=BY
     )
     await salon.until(T0 + 7 * DAY - timedelta(seconds=1))
-    again = await manual_actions.ask(salon.database, salon.id, 1, ManualActionRequest(Channel.EMAIL), by=BY)
+    again = await manual_actions.request_action(
+        salon.database, salon.id, 1, ManualActionRequest(Channel.EMAIL), by=BY
+    )
     await salon.until(T0 + 7 * DAY)
-    free = await manual_actions.ask(
+    free = await manual_actions.request_action(
         salon.database, salon.id, 1, ManualActionRequest(Channel.EMAIL, note="Come and see us"), by=BY
     )
     await salon.deliver()

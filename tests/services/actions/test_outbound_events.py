@@ -9,7 +9,7 @@ import pytest
 
 from journey_service.domain.actions.action import NewsType
 from journey_service.domain.events.event import Event
-from journey_service.repositories.actions.outbound_events import OutboundEvent
+from journey_service.repositories.actions.outbound_events import OutboundEvents
 from journey_service.services.actions import event_stream as stream
 from journey_service.services.actions.dispatcher import publish, publish_due
 from journey_service.services.actions.event_stream import EventStream
@@ -223,14 +223,14 @@ async def test_news_are_published_of_every_company_that_has_any_even_if_one_fail
     ill, well = [await open_salon() for _ in range(2)]
     for salon in (ill, well):
         await salon.meet()
-    publish_one = OutboundEvent.publish
+    publish_one = OutboundEvents.publish
 
     async def failing(outbound_events, **options):
         if outbound_events._company_id == ill.id:
             raise ZeroDivisionError
         return await publish_one(outbound_events, **options)
 
-    monkeypatch.setattr(OutboundEvent, "publish", failing)
+    monkeypatch.setattr(OutboundEvents, "publish", failing)
     quarter = Quarter(ill.database, frozenset((ill.id, well.id)))
     assert await publish_due(quarter) == 1
     monkeypatch.undo()

@@ -19,7 +19,7 @@ from journey_service.repositories.actions.outbox import Outbox, Outcome
 from journey_service.services.actions import dispatcher as delivery
 from journey_service.services.actions.delivery_log import get_action, retry_action
 from journey_service.services.actions.dispatcher import CONCURRENT_CALLS_PER_COMPANY, MessageSenders
-from journey_service.services.actions.manual_actions import ask
+from journey_service.services.actions.manual_actions import request_action
 from journey_service.services.actions.outbound_messages import Lease, claim_due
 from journey_service.services.actions.stage_actions import set_actions
 from journey_service.services.actions.templates import add_template
@@ -287,7 +287,7 @@ async def test_whoever_wakes_up_too_late_does_not_begin_to_send(open_salon):
     salon = await open_salon()
     await entered(salon, EMAIL, customers=2)
     outbox_dispatcher = salon.outbox_dispatcher()
-    keep = delivery._PollingLoop._keep
+    keep = delivery._LaneWorker._keep
 
     async def asleep(round_, ids):
         await expire(salon)
@@ -295,7 +295,7 @@ async def test_whoever_wakes_up_too_late_does_not_begin_to_send(open_salon):
         return await keep(round_, ids)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(delivery._PollingLoop, "_keep", asleep)
+        patched.setattr(delivery._LaneWorker, "_keep", asleep)
         await outbox_dispatcher.drain()
     assert salon.mailbox.emails == []
     assert await states(salon) == [("leased", None)] * 2
@@ -350,7 +350,7 @@ async def test_what_fails_is_tried_again_on_schedule_and_is_dead_in_the_end(open
         assert len(salon.system.told) == number
         await come_due(salon)
     assert (
-        await ask(salon.database, salon.id, 1, ManualActionRequest(Channel.OFFER), by=BY)
+        await request_action(salon.database, salon.id, 1, ManualActionRequest(Channel.OFFER), by=BY)
     ).reason == "capped"
     await salon.deliver()
 
@@ -365,7 +365,7 @@ async def test_what_fails_is_tried_again_on_schedule_and_is_dead_in_the_end(open
     assert dead.action.finished_at is not None
     # What came to nothing takes nobody's place.
     assert (
-        await ask(salon.database, salon.id, 1, ManualActionRequest(Channel.OFFER), by=BY)
+        await request_action(salon.database, salon.id, 1, ManualActionRequest(Channel.OFFER), by=BY)
     ).state == "pending"
 
 

@@ -10,12 +10,11 @@ from graphlib import TopologicalSorter
 from zoneinfo import ZoneInfo
 
 import pytest
-from oracle.metrics import SnapshotMetrics, percentile, share, tenths
 
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.analytics.date_ranges import Period, Range
 from journey_service.domain.analytics.flows import acyclic_flows
-from journey_service.domain.analytics.records import Page, RiskPage
+from journey_service.domain.analytics.records import RISK_SORTS, Page, RiskPage
 from journey_service.domain.analytics.risk_bands import BANDS
 from journey_service.domain.analytics.rollups import reached_by
 from journey_service.domain.errors import JourneyServiceError, UnavailableError
@@ -23,7 +22,6 @@ from journey_service.domain.events.event import Event
 from journey_service.domain.journeys.relationship import Activation, Motion
 from journey_service.domain.stages.changes import build_draft
 from journey_service.domain.stages.stage_map import DEFAULT_STAGES
-from journey_service.repositories.analytics.drilldown import RISK_SORTS
 from journey_service.repositories.analytics.rollups import Rollups
 from journey_service.services.analytics import automation, funnels, overview
 from journey_service.services.analytics import cohorts as outcomes
@@ -40,6 +38,7 @@ from journey_service.services.operations.reconciliation import reconcile
 from journey_service.services.operations.test_clock import advance
 from journey_service.services.stages.stage_maps import Request, change_map
 from ledger import rows
+from oracle.metrics import Figures, percentile, share, tenths
 from services.oracle_rows import literal
 
 T0 = datetime(2026, 1, 20, 12, tzinfo=UTC)
@@ -186,7 +185,7 @@ def ids(customers):
     return set(found)
 
 
-def ranges(told: SnapshotMetrics, chance: random.Random):
+def ranges(told: Figures, chance: random.Random):
     """Ranges that end today and others, long and short."""
     first = min((told.day(move.at) for move in told.moves), default=told.today)
     paid = [one for one in told.events if one.amount and one.type in MONEY]
@@ -203,9 +202,7 @@ def ranges(told: SnapshotMetrics, chance: random.Random):
     yield Range(None, moved, moved), moved, moved
 
 
-async def check(
-    database, company_id: int, chance: random.Random, told: SnapshotMetrics | None = None
-) -> None:
+async def check(database, company_id: int, chance: random.Random, told: Figures | None = None) -> None:
     """Everything that is answered is what the literal reading says."""
     told = await literal(database, company_id) if told is None else told
     await check_now(database, company_id, told)
@@ -496,13 +493,13 @@ async def busy(database, found_tenant):
     return tenant
 
 
-def without_one(told: SnapshotMetrics, chance: random.Random) -> SnapshotMetrics:
+def without_one(told: Figures, chance: random.Random) -> Figures:
     """One customer's last move never happened."""
     last = chance.choice([moves[-1] for moves in told.by_customer().values() if len(moves) > 1])
     return replace(told, moves=[move for move in told.moves if move is not last])
 
 
-def two_days_later(told: SnapshotMetrics, chance: random.Random) -> SnapshotMetrics:
+def two_days_later(told: Figures, chance: random.Random) -> Figures:
     """A customer's moves were two days later."""
     late = chance.choice(told.moves).customer
     moves = [
@@ -514,20 +511,20 @@ def two_days_later(told: SnapshotMetrics, chance: random.Random) -> SnapshotMetr
     return replace(told, moves=moves)
 
 
-def by_rules_alone(told: SnapshotMetrics, chance: random.Random) -> SnapshotMetrics:
+def by_rules_alone(told: Figures, chance: random.Random) -> Figures:
     """A move up was the service's own."""
     up = chance.choice([move for move in told.moves if move.from_stage and told.is_entry(move)])
     moves = [replace(move, trigger_type="system") if move is up else move for move in told.moves]
     return replace(told, moves=moves)
 
 
-def one_visit_less(told: SnapshotMetrics, chance: random.Random) -> SnapshotMetrics:
+def one_visit_less(told: Figures, chance: random.Random) -> Figures:
     """A paid visit never happened."""
     paid = chance.choice([one for one in told.events if one.type == "appointment_completed" and one.amount])
     return replace(told, events=[one for one in told.events if one is not paid])
 
 
-def riskier(told: SnapshotMetrics, chance: random.Random) -> SnapshotMetrics:
+def riskier(told: Figures, chance: random.Random) -> Figures:
     """Somebody is at a higher risk."""
     calm = chance.choice([one for one in told.customers if one.risk < Decimal("0.3")])
     return replace(
@@ -536,7 +533,7 @@ def riskier(told: SnapshotMetrics, chance: random.Random) -> SnapshotMetrics:
     )
 
 
-def elsewhere(told: SnapshotMetrics, chance: random.Random) -> SnapshotMetrics:
+def elsewhere(told: Figures, chance: random.Random) -> Figures:
     """The days of the company are those of another place."""
     return replace(told, zone=ZoneInfo("Pacific/Kiritimati"))
 

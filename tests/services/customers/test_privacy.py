@@ -12,13 +12,13 @@ import pytest
 from conftest import ERASURE_KEY
 from dumps import dump, dump_redis
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.actions.action import PolicyUpdate
+from journey_service.domain.actions.action import ManualActionRequest
 from journey_service.domain.actions.stage_actions import Channel
 from journey_service.domain.customers.errors import CustomerErasedError, CustomerNotFoundError
-from journey_service.domain.customers.personal_data import REGISTER, JobHandler
+from journey_service.domain.customers.personal_data import REGISTER, ColumnKind
 from journey_service.domain.errors import UnavailableError
 from journey_service.domain.events.event import Event
-from journey_service.domain.events.records import BacktestSettings
+from journey_service.domain.events.records import ImportOptions
 from journey_service.domain.journeys.relationship import Activation
 from journey_service.domain.stages.changes import build_draft
 from journey_service.domain.stages.stage_map import stage_map_to_json
@@ -26,7 +26,7 @@ from journey_service.repositories.customers import personal_data as personal
 from journey_service.repositories.database import Database
 from journey_service.repositories.tables import metadata
 from journey_service.services.access.audit import record_operator_access
-from journey_service.services.actions.manual_actions import ask
+from journey_service.services.actions.manual_actions import request_action
 from journey_service.services.analytics import overview
 from journey_service.services.customers.privacy import (
     anonymize_customer,
@@ -94,8 +94,10 @@ async def marked(database, servers, company_id: int, who: int = WHO) -> None:
     version = seen.stored.relationship.version
     lapse = manual_changes.ManualMove("at_risk", version, BY, "lapse", is_repeatable=True)
     await manual_changes.move(database, company_id, who, lapse)
-    call = PolicyUpdate(Channel.CALL, title="mark-title", note="mark-note", request_key="mark-request_key")
-    await ask(database, company_id, who, call, by=BY)
+    call = ManualActionRequest(
+        Channel.CALL, title="mark-title", note="mark-note", request_key="mark-request_key"
+    )
+    await request_action(database, company_id, who, call, by=BY)
     version += 1
     move = manual_changes.ManualMove(
         "lead", version, BY, "mark-request", is_repeatable=True, notes="mark-notes"
@@ -123,7 +125,7 @@ async def marked(database, servers, company_id: int, who: int = WHO) -> None:
     async def chunks():
         yield text.encode()
 
-    await stage_import(database, company_id, chunks(), actor=BY, terms=BacktestSettings(T0))
+    await stage_import(database, company_id, chunks(), actor=BY, terms=ImportOptions(T0))
     await _look_at_the_customer(database, company_id, who)
     await _mark_every_column(servers, company_id, who)
 
@@ -159,7 +161,7 @@ async def _mark_every_column(servers, company_id: int, who: int) -> None:
             if key is None:
                 continue
             for column, kind in columns.items():
-                if kind not in (JobHandler.IDENTITY, JobHandler.TEXT):
+                if kind not in (ColumnKind.IDENTITY, ColumnKind.TEXT):
                     continue
                 value = _mark_for(table, column)
                 done = await connection.execute(
@@ -217,7 +219,7 @@ async def test_nothing_that_says_who_somebody_is_stays_anywhere(database, server
     personal_tables = {
         table
         for table, columns in REGISTER.items()
-        if set(columns.values()) - {JobHandler.NOT, JobHandler.FACT, JobHandler.MIXED} or table == "jobs"
+        if set(columns.values()) - {ColumnKind.NOT, ColumnKind.FACT, ColumnKind.MIXED} or table == "jobs"
     }
     assert personal_tables <= tables
 
@@ -268,13 +270,13 @@ async def test_what_an_export_hands_out_is_everything_that_an_erasure_takes(data
 
     handed_out = str(dict(export.tables))
     for table, columns in REGISTER.items():
-        if JobHandler.ID in columns.values() or "relationship_id" in columns:
+        if ColumnKind.ID in columns.values() or "relationship_id" in columns:
             assert export.tables[table], table
             assert set(export.tables[table][0]) == {
-                column for column, kind in columns.items() if kind not in (JobHandler.NOT, JobHandler.MIXED)
+                column for column, kind in columns.items() if kind not in (ColumnKind.NOT, ColumnKind.MIXED)
             }
             for column, kind in columns.items():
-                if kind in (JobHandler.IDENTITY, JobHandler.TEXT):
+                if kind in (ColumnKind.IDENTITY, ColumnKind.TEXT):
                     assert (
                         str(NUMBER_MARK) in handed_out
                         if column == "performed_by"
@@ -386,7 +388,7 @@ async def test_what_is_told_of_an_erased_customer_is_ignored_for_ever(database, 
     async def chunks():
         yield f"customer_id,occurred_at,event_type,amount\n{lines}1,2025-11-01,appointment_completed,5\n".encode()
 
-    found = await stage_import(database, tenant.id, chunks(), actor=BY, terms=BacktestSettings(T0))
+    found = await stage_import(database, tenant.id, chunks(), actor=BY, terms=ImportOptions(T0))
     await run_import(database, tenant.id, found.id)
     done = await get_import(database, tenant.id, found.id)
     assert (done.status, done.applied, done.erased, done.done) == ("done", 1, ERASED, ERASED + 1)

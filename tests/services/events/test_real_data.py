@@ -16,7 +16,6 @@ from itertools import groupby
 from pathlib import Path
 
 import pytest
-from oracle.metrics import SnapshotMetrics, percentile, tenths
 
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.analytics.date_ranges import Range
@@ -31,6 +30,7 @@ from journey_service.services.journeys import manual_changes
 from journey_service.services.operations.reconciliation import reconcile
 from ledger import faults, journeys, rows
 from oracle.literal import Literal, LiteralEvent, history
+from oracle.metrics import Figures, percentile, tenths
 from services.oracle_rows import literal
 
 pytestmark = pytest.mark.big
@@ -114,7 +114,7 @@ def _told(value: object) -> str:
     return "none" if value is None else str(value)
 
 
-async def _figures(database, company_id: int, name: str, told: SnapshotMetrics) -> list[str]:
+async def _figures(database, company_id: int, name: str, told: Figures) -> list[str]:
     """Funnel, flows and time in stage over the whole history, as tables; each is what the literal reading says."""
     first, last = min(told.day(move.at) for move in told.moves), (ENDS[name] + LATER[-1] * DAY).date()
     asked = Range(None, first, last)

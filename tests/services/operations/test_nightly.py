@@ -11,7 +11,7 @@ from journey_service.domain.access.actors import SCHEDULE, Actor
 from journey_service.domain.customers.errors import CustomerNotFoundError
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.events.event import Event
-from journey_service.domain.events.records import BacktestSettings
+from journey_service.domain.events.records import ImportOptions
 from journey_service.domain.journeys import scoring
 from journey_service.repositories.companies import companies
 from journey_service.repositories.database import Database
@@ -461,7 +461,7 @@ async def test_scores_hold_as_of_the_night_after_an_import_of_an_earlier_time(da
         yield b"1,appointment_missed,2026-01-02T00:00:00Z\n2,appointment_completed,2026-01-02T00:00:00Z\n"
 
     found = await stage_import(
-        database, tenant.id, chunks(), actor=Actor("tests"), terms=BacktestSettings(T0 + 2 * DAY)
+        database, tenant.id, chunks(), actor=Actor("tests"), terms=ImportOptions(T0 + 2 * DAY)
     )
     await run_import(database, tenant.id, found.id)
     while (await sweep_batch(database, tenant.id)).decided:

@@ -99,7 +99,7 @@ class Story:
                 customer_id,
                 ManualMove(
                     self.chance.choice(("lead", "regular", "vip", "at_risk", "churned")),
-                    seen.standing.relationship.version,
+                    seen.stored.relationship.version,
                     BY,
                     f"key-{self.number}",
                     is_repeatable=False,

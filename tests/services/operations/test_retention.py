@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.events.event import Event
-from journey_service.domain.events.records import BacktestSettings
+from journey_service.domain.events.records import ImportOptions
 from journey_service.services.actions.dispatcher import publish
 from journey_service.services.actions.webhook_endpoints import add_endpoint
 from journey_service.services.customers.profiles import put_customer
@@ -134,7 +134,7 @@ async def test_faults_of_histories_details_of_jobs_and_audit_rows_go_each_in_its
     async def chunks():
         yield b"customer_id,occurred_at,event_type,amount\n1,yesterday,appointment_completed,1\n"
 
-    found = await stage_import(database, tenant.id, chunks(), actor=BY, terms=BacktestSettings(T0))
+    found = await stage_import(database, tenant.id, chunks(), actor=BY, terms=ImportOptions(T0))
     await run_import(database, tenant.id, found.id)
 
     async def kept() -> tuple[int, bool, int]:
