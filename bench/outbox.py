@@ -40,7 +40,7 @@ COMPLETE = (
     " WHERE company_id = $1 AND id = $2 AND state = 'leased' AND lease_token = $3"
 )
 FILL = (
-    "INSERT INTO journey_actions (company_id, relationship_id, stage, name, number, channel, step, is_bound,"
+    "INSERT INTO journey_actions (company_id, relationship_id, stage, name, number, channel, step, is_stage_bound,"
     " planned_at, due_at, ready_at) SELECT company_id, id, current_stage, 'update_crm_status', 0, 'crm',"
     ' \'{"channel": "crm", "delay_days": 0}\', false, now(), now(), now() FROM customer_relationships'
     " WHERE company_id = $1"

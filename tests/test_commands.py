@@ -401,9 +401,11 @@ async def test_the_schedule_tells_rounds_and_nights_here_and_there(alone):
 
 async def test_a_night_that_nobody_has_begun_is_shown_as_due(alone):
     await _found(alone, 5, at=None)
-    await _execute(alone.url, "UPDATE companies SET next_night_at = now() - interval '1 hour' WHERE id = 5")
+    await _execute(
+        alone.url, "UPDATE companies SET next_nightly_run_at = now() - interval '1 hour' WHERE id = 5"
+    )
     assert (await alone.json("schedule-list"))["companies"][0]["next_night"]["is_due"]
-    await _execute(alone.url, "UPDATE companies SET next_night_at = NULL WHERE id = 5")
+    await _execute(alone.url, "UPDATE companies SET next_nightly_run_at = NULL WHERE id = 5")
     [company] = (await alone.json("schedule-list"))["companies"]
     now = datetime.fromisoformat(company["now"])
     assert company["next_night"]["is_due"]

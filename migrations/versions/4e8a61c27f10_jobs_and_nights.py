@@ -20,7 +20,7 @@ TABLES = ("jobs", "scoring_runs")
 
 def upgrade() -> None:
     # When the next nightly run is due, and as of when every stored score was last known to hold.
-    op.add_column("companies", sa.Column("next_night_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("companies", sa.Column("next_nightly_run_at", sa.DateTime(timezone=True), nullable=True))
     op.add_column("companies", sa.Column("scored_at", sa.DateTime(timezone=True), nullable=True))
 
     op.create_table(
@@ -97,7 +97,7 @@ def upgrade() -> None:
     op.execute(
         "GRANT SELECT (company_id, id, kind, status, created_at, lease_until, finished_at) ON jobs TO journey_dispatcher"
     )
-    op.execute("GRANT SELECT (next_night_at, scored_at) ON companies TO journey_dispatcher")
+    op.execute("GRANT SELECT (next_nightly_run_at, scored_at) ON companies TO journey_dispatcher")
 
 
 def downgrade() -> None:
@@ -126,4 +126,4 @@ def downgrade() -> None:
     )
     op.drop_table("jobs")
     op.drop_column("companies", "scored_at")
-    op.drop_column("companies", "next_night_at")
+    op.drop_column("companies", "next_nightly_run_at")

@@ -19,7 +19,7 @@ TABLES = (
     "message_templates",
     "retention_campaigns",
     "webhook_endpoints",
-    "journey_news",
+    "outbound_events",
     "journey_actions",
     "action_attempts",
     "journey_tasks",
@@ -27,7 +27,7 @@ TABLES = (
 # Which work is due, of every company, and nothing else of anybody.
 DUE = {
     "journey_actions": "company_id, state, ready_at, finished_at",
-    "journey_news": "company_id, id, position",
+    "outbound_events": "company_id, id, position",
 }
 
 
@@ -92,7 +92,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("company_id", "id", name=op.f("pk_webhook_endpoints")),
     )
     op.create_table(
-        "journey_news",
+        "outbound_events",
         sa.Column("company_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
         sa.Column("relationship_id", sa.BigInteger(), nullable=False),
@@ -110,21 +110,21 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["company_id", "relationship_id"],
             ["customer_relationships.company_id", "customer_relationships.id"],
-            name=op.f("fk_journey_news_customer_relationships"),
+            name=op.f("fk_outbound_events_customer_relationships"),
         ),
-        sa.PrimaryKeyConstraint("company_id", "id", name=op.f("pk_journey_news")),
+        sa.PrimaryKeyConstraint("company_id", "id", name=op.f("pk_outbound_events")),
     )
-    op.create_index("idx_customer_news", "journey_news", ["company_id", "relationship_id"], unique=False)
+    op.create_index("idx_customer_outbound_events", "outbound_events", ["company_id", "relationship_id"], unique=False)
     op.create_index(
-        "ix_unpublished_news",
-        "journey_news",
+        "ix_unpublished_outbound_events",
+        "outbound_events",
         ["company_id", "id"],
         unique=False,
         postgresql_where=sa.text("position IS NULL"),
     )
     op.create_index(
-        "unique_news_position",
-        "journey_news",
+        "unique_outbound_event_position",
+        "outbound_events",
         ["company_id", "position"],
         unique=True,
         postgresql_where=sa.text("position IS NOT NULL"),
@@ -180,11 +180,11 @@ def upgrade() -> None:
         sa.Column("number", sa.SmallInteger(), nullable=False),
         sa.Column("channel", sa.String(length=10), nullable=False),
         sa.Column("step", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
-        sa.Column("is_bound", sa.Boolean(), nullable=False),
-        sa.Column("is_cleared", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("is_stage_bound", sa.Boolean(), nullable=False),
+        sa.Column("is_released_by_test_clock", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("campaign_id", sa.BigInteger(), nullable=True),
         sa.Column("endpoint_id", sa.BigInteger(), nullable=True),
-        sa.Column("news_id", sa.BigInteger(), nullable=True),
+        sa.Column("outbound_event_id", sa.BigInteger(), nullable=True),
         sa.Column("note", sa.Text(), nullable=True),
         sa.Column("actor", sa.String(length=255), nullable=True),
         sa.Column("request_key", sa.String(length=255), nullable=True),
@@ -282,11 +282,11 @@ def upgrade() -> None:
         postgresql_where=sa.text("request_key IS NOT NULL"),
     )
     op.create_index(
-        "unique_news_delivery",
+        "unique_outbound_event_delivery",
         "journey_actions",
-        ["company_id", "news_id", "endpoint_id"],
+        ["company_id", "outbound_event_id", "endpoint_id"],
         unique=True,
-        postgresql_where=sa.text("news_id IS NOT NULL"),
+        postgresql_where=sa.text("outbound_event_id IS NOT NULL"),
     )
     op.create_table(
         "action_attempts",
@@ -331,7 +331,7 @@ def upgrade() -> None:
         sa.Column("stage", sa.String(length=50), nullable=False),
         sa.Column("assignee", sa.String(length=255), nullable=True),
         sa.Column("note", sa.Text(), nullable=True),
-        sa.Column("is_bound", sa.Boolean(), nullable=False),
+        sa.Column("is_stage_bound", sa.Boolean(), nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("status", sa.String(length=9), server_default=sa.text("'open'"), nullable=False),
         sa.Column("reason", sa.String(length=20), nullable=True),
@@ -371,7 +371,7 @@ def upgrade() -> None:
     op.add_column(
         "companies",
         sa.Column(
-            "playbook",
+            "stage_actions",
             postgresql.JSONB(astext_type=sa.Text()),
             server_default=sa.text("'{}'"),
             nullable=False,
@@ -401,13 +401,13 @@ def downgrade() -> None:
     op.drop_column("imports", "runs_actions")
     op.drop_column("customers", "language")
     op.drop_column("customer_relationships", "owner")
-    op.drop_column("companies", "playbook")
+    op.drop_column("companies", "stage_actions")
     op.drop_column("companies", "delivers")
     for table in (
         "journey_tasks",
         "action_attempts",
         "journey_actions",
-        "journey_news",
+        "outbound_events",
         "webhook_endpoints",
         "retention_campaigns",
         "message_templates",

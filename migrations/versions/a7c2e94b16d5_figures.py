@@ -14,7 +14,7 @@ branch_labels = None
 depends_on = None
 
 COMPANY = "NULLIF(current_setting('app.company_id', true), '')::bigint"
-TABLES = ("journey_rollups", "journey_stage_metrics", "journey_stays")
+TABLES = ("journey_rollups", "journey_stage_metrics", "stage_visit_durations")
 # Every company's rows are read and written here, by the owner, who otherwise sees none.
 LOCKED = ("journey_transitions", "stage_map_versions")
 # By the map that each move was decided under; a stage that it does not know was archived in it.
@@ -62,24 +62,24 @@ def upgrade() -> None:
             "appointments", sa.Numeric(precision=20, scale=2), server_default=sa.text("0"), nullable=False
         ),
         sa.Column("payments", sa.Numeric(precision=20, scale=2), server_default=sa.text("0"), nullable=False),
-        sa.Column("is_loose", sa.Boolean(), server_default=sa.text("true"), nullable=False),
+        sa.Column("is_unmerged", sa.Boolean(), server_default=sa.text("true"), nullable=False),
         sa.ForeignKeyConstraint(["company_id"], ["companies.id"], name=op.f("fk_journey_rollups_companies")),
         sa.PrimaryKeyConstraint("company_id", "id", name=op.f("pk_journey_rollups")),
     )
     op.create_index("idx_rollups", "journey_rollups", ["company_id", "kind", "day"], unique=False)
     op.create_index(
-        "ix_loose_rollups",
+        "ix_unmerged_rollups",
         "journey_rollups",
         ["company_id", "id"],
         unique=False,
-        postgresql_where=sa.text("is_loose"),
+        postgresql_where=sa.text("is_unmerged"),
     )
     op.create_index(
         "unique_rollup",
         "journey_rollups",
         ["company_id", "kind", "day", "key", "motion"],
         unique=True,
-        postgresql_where=sa.text("NOT is_loose"),
+        postgresql_where=sa.text("NOT is_unmerged"),
     )
     op.create_table(
         "journey_stage_metrics",
@@ -106,17 +106,17 @@ def upgrade() -> None:
     )
     op.create_index("idx_company_date", "journey_stage_metrics", ["company_id", "metric_date"], unique=False)
     op.create_table(
-        "journey_stays",
+        "stage_visit_durations",
         sa.Column("company_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("stage_key", sa.String(length=50), nullable=False),
         sa.Column("day", sa.Date(), nullable=False),
         sa.Column("tenths", sa.ARRAY(sa.Integer()), nullable=False),
         sa.Column("numbers", sa.ARRAY(sa.BigInteger()), nullable=False),
         sa.CheckConstraint(
-            "cardinality(tenths) = cardinality(numbers)", name=op.f("ck_journey_stays_numbers")
+            "cardinality(tenths) = cardinality(numbers)", name=op.f("ck_stage_visit_durations_numbers")
         ),
-        sa.ForeignKeyConstraint(["company_id"], ["companies.id"], name=op.f("fk_journey_stays_companies")),
-        sa.PrimaryKeyConstraint("company_id", "stage_key", "day", name=op.f("pk_journey_stays")),
+        sa.ForeignKeyConstraint(["company_id"], ["companies.id"], name=op.f("fk_stage_visit_durations_companies")),
+        sa.PrimaryKeyConstraint("company_id", "stage_key", "day", name=op.f("pk_stage_visit_durations")),
     )
     op.add_column(
         "companies", sa.Column("rollup_version", sa.Integer(), server_default=sa.text("0"), nullable=False)
@@ -163,7 +163,7 @@ def upgrade() -> None:
         op.execute(f"GRANT SELECT ON {table} TO journey_readonly")
     op.execute("GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO journey_app")
     op.execute("CREATE POLICY dispatcher ON journey_rollups FOR SELECT TO journey_dispatcher USING (true)")
-    op.execute("GRANT SELECT (company_id, id, is_loose) ON journey_rollups TO journey_dispatcher")
+    op.execute("GRANT SELECT (company_id, id, is_unmerged) ON journey_rollups TO journey_dispatcher")
     op.execute("GRANT SELECT (rollup_version) ON companies TO journey_dispatcher")
     # The guide's summary. It asks as whoever reads it, so that row-level security holds.
     op.execute(
@@ -184,10 +184,10 @@ def downgrade() -> None:
     op.drop_column("journey_transitions", "since")
     op.drop_column("journey_transitions", "motion")
     op.drop_column("companies", "rollup_version")
-    op.drop_table("journey_stays")
+    op.drop_table("stage_visit_durations")
     op.drop_index("idx_company_date", table_name="journey_stage_metrics")
     op.drop_table("journey_stage_metrics")
-    op.drop_index("unique_rollup", table_name="journey_rollups", postgresql_where=sa.text("NOT is_loose"))
-    op.drop_index("ix_loose_rollups", table_name="journey_rollups", postgresql_where=sa.text("is_loose"))
+    op.drop_index("unique_rollup", table_name="journey_rollups", postgresql_where=sa.text("NOT is_unmerged"))
+    op.drop_index("ix_unmerged_rollups", table_name="journey_rollups", postgresql_where=sa.text("is_unmerged"))
     op.drop_index("idx_rollups", table_name="journey_rollups")
     op.drop_table("journey_rollups")

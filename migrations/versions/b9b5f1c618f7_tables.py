@@ -134,7 +134,7 @@ def upgrade() -> None:
     sa.Column('last_progress_stage', sa.String(length=50), nullable=True),
     sa.Column('stages_held', sa.ARRAY(sa.Text()), server_default=sa.text("'{}'"), nullable=False),
     sa.Column('pin_until', sa.DateTime(timezone=True), nullable=True),
-    sa.Column('pin_memory', postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+    sa.Column('pin_state', postgresql.JSONB(astext_type=sa.Text()), nullable=True),
     sa.Column('risk_score', sa.Numeric(precision=3, scale=2), nullable=True),
     sa.Column('engagement_score', sa.Numeric(precision=3, scale=2), nullable=True),
     sa.Column('scored_at', sa.DateTime(timezone=True), nullable=True),

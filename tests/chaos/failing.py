@@ -137,7 +137,7 @@ API_POINTS: Mapping[str, Callable[[Hit], None]] = {
     "before_response": _before_response,
 }
 WORKER_POINTS: Mapping[str, Callable[[Hit], None]] = {
-    "at_claim": _after((Outbox, "claim"), (Outbox, "claim_news")),
+    "at_claim": _after((Outbox, "claim"), (Outbox, "claim_outbound_events")),
     "after_claim": _after((OutboxDispatcher, "_take")),
     "before_call": _before(MessageSenders, "send"),
     "after_call": _after((MessageSenders, "send")),

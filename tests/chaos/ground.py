@@ -246,7 +246,7 @@ class Ground:
         """How much is still to be done: actions, and news that are not in order."""
         return await self.ask(
             "SELECT (SELECT count(*) FROM journey_actions WHERE state IN ('pending', 'leased'))"
-            " + (SELECT count(*) FROM journey_news WHERE position IS NULL)"
+            " + (SELECT count(*) FROM outbound_events WHERE position IS NULL)"
         )
 
     async def states(self) -> Counter[str]:

@@ -120,7 +120,7 @@ def dated(journey: Journey) -> list[tuple[str, datetime]]:
 
 def suppressed(journey: Journey) -> list[str]:
     """The stages a pin kept the customer from."""
-    return [move.to_stage for move in journey.relationship.pin_memory.suppressed]
+    return [move.to_stage for move in journey.relationship.pin_state.suppressed]
 
 
 def payments() -> CompanyPolicy:

@@ -404,14 +404,14 @@ async def test_no_row_of_another_company_where_few_connections_serve_both_at_onc
 DISPATCHED = {
     "companies": {
         *("id", "name", "timezone", "currency", "clock_at", "map_version", "adopted_version", "created_at"),
-        *("next_night_at", "scored_at", "delivers", "rollup_version"),
+        *("next_nightly_run_at", "scored_at", "delivers", "rollup_version"),
     },
     "imports": {"company_id", "id", "status", "created_at", "lease_until"},
     "jobs": {"company_id", "id", "kind", "status", "created_at", "lease_until", "finished_at"},
     "customer_relationships": {"company_id", "id", "customer_id", "next_evaluation_at"},
     "journey_actions": {"company_id", "state", "ready_at", "finished_at"},
-    "journey_news": {"company_id", "id", "position"},
-    "journey_rollups": {"company_id", "id", "is_loose"},
+    "outbound_events": {"company_id", "id", "position"},
+    "journey_rollups": {"company_id", "id", "is_unmerged"},
 }
 """What the dispatcher reads of every company: which work is due, and nothing that anybody has said."""
 

@@ -29,7 +29,7 @@ EXCEPTIONS = {
     ("jobs", "dispatcher", "{journey_dispatcher}"),
     ("customer_relationships", "dispatcher", "{journey_dispatcher}"),
     ("journey_actions", "dispatcher", "{journey_dispatcher}"),
-    ("journey_news", "dispatcher", "{journey_dispatcher}"),
+    ("outbound_events", "dispatcher", "{journey_dispatcher}"),
     ("journey_rollups", "dispatcher", "{journey_dispatcher}"),
     ("api_keys", "keyring", "{journey_keyring}"),
 }

@@ -173,7 +173,7 @@ async def test_a_night_survives_kills_two_schedulers_and_an_emptied_redis_and_sc
     now = await ground.ask("SELECT clock_timestamp()")
     await _crowd(ground, company_id, customers, now - 5 * DAY)
     await ground.owner.execute(
-        "UPDATE companies SET next_night_at = now() - interval '1 hour' WHERE id = $1", company_id
+        "UPDATE companies SET next_nightly_run_at = now() - interval '1 hour' WHERE id = $1", company_id
     )
     progress = "SELECT done FROM jobs WHERE company_id = $1 AND status = 'running'"
     assert len(await _wrong(ground, company_id, now)) == customers

@@ -114,7 +114,7 @@ def _shown(schedule: Schedule) -> Mapping[str, object]:
         "next_night": {
             "local_date": schedule.next_night,
             "local": schedule.next_night_local,
-            "at": schedule.next_night_at,
+            "at": schedule.next_nightly_run_at,
             "is_due": schedule.is_night_due,
         },
         "nights": schedule.nights,
@@ -131,7 +131,7 @@ def _row(schedule: Schedule) -> tuple[object, ...]:
         schedule.company.name,
         schedule.company.timezone,
         schedule.next_night_local,
-        schedule.next_night_at,
+        schedule.next_nightly_run_at,
         remark,
         None if last is None else last.local_date,
         None if last is None else last.status,

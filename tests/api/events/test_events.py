@@ -327,7 +327,7 @@ async def test_the_owner_s_look_at_the_rows_sees_a_single_event(http, salon, out
         "journey_events",
         "journey_transitions",
         "journey_actions",
-        "journey_news",
+        "outbound_events",
         "journey_rollups",
         "journey_analytics_summary",
     }

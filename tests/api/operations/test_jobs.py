@@ -282,7 +282,7 @@ async def test_the_schedule_tells_the_next_night_on_the_companys_own_clocks(http
     tenant = await found_tenant(test_clock=AT_NOON, timezone="Europe/Berlin")
 
     told = await look(http, tenant, "/admin/schedule")
-    assert (told["next_night_at"], told["next_night_local"]) == (
+    assert (told["next_nightly_run_at"], told["next_night_local"]) == (
         "2026-03-02T01:00:00Z",
         "2026-03-02T02:00:00+01:00",
     )
@@ -295,7 +295,7 @@ async def test_the_schedule_tells_the_next_night_on_the_companys_own_clocks(http
 
     told = await look(http, tenant, "/admin/schedule")
     # The clocks are put forward that night: there is no two o'clock, and three comes instead.
-    assert (told["next_night_at"], told["next_night_local"]) == (
+    assert (told["next_nightly_run_at"], told["next_night_local"]) == (
         "2026-03-29T01:00:00Z",
         "2026-03-29T03:00:00+02:00",
     )

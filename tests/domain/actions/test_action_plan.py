@@ -58,7 +58,7 @@ def at_risk(at=T0, **more):
 
 
 def book(*steps, name="act", is_campaign=False):
-    """A playbook whose stage `x` has one action."""
+    """A stage_actions whose stage `x` has one action."""
     return {"x": (StageAction(name, steps, is_campaign=is_campaign),)}
 
 
@@ -467,7 +467,7 @@ def test_what_was_to_be_done_at_once_for_progress_is_done_however_far_the_custom
 
 
 @pytest.mark.parametrize(
-    ("to_stage", "step", "is_campaign", "is_bound"),
+    ("to_stage", "step", "is_campaign", "is_stage_bound"),
     [
         ("lead", worded(Channel.EMAIL), False, False),
         ("lead", worded(Channel.EMAIL, 1), False, True),
@@ -478,12 +478,14 @@ def test_what_was_to_be_done_at_once_for_progress_is_done_however_far_the_custom
         ("nowhere", Step(Channel.TASK), False, False),
     ],
 )
-def test_risk_and_delay_and_campaigns_bind_an_action_to_its_stage(to_stage, step, is_campaign, is_bound):
+def test_risk_and_delay_and_campaigns_bind_an_action_to_its_stage(
+    to_stage, step, is_campaign, is_stage_bound
+):
     stage_actions = {to_stage: (StageAction("act", (step,), is_campaign=is_campaign),)}
     action_plan = enter(agenda_of(stage_actions), to_stage)
-    assert action_plan.planned[0].is_bound is is_bound
+    assert action_plan.planned[0].is_stage_bound is is_stage_bound
     enter(action_plan, "regular", day(0))
-    assert fates(action_plan) == [(str(step.channel), "left_stage" if is_bound else "pending")]
+    assert fates(action_plan) == [(str(step.channel), "left_stage" if is_stage_bound else "pending")]
 
 
 def test_what_a_person_asked_for_outlives_any_move():
@@ -1115,7 +1117,7 @@ def cleared(action_plan, until):
     """Let time be moved in a company that delivers all the same: what has gone out is still to be taken away."""
     sent = action_plan.run_due(until, is_through=True)
     for action in sent:
-        action.state, action.finished_at, action.is_cleared = State.PENDING, None, True
+        action.state, action.finished_at, action.is_released_by_test_clock = State.PENDING, None, True
     return sent
 
 
@@ -1165,7 +1167,7 @@ def test_a_person_asks_for_something_at_once(wish, step):
     assert action.step == step
     assert (action.name, action.number, action.stage) == (f"personal_{wish.channel}", 0, "regular")
     assert (action.planned_at, action.due_at, action.state) == (T0, T0, State.PENDING)
-    assert (action.transition_seq, action.is_bound, action.campaign) == (None, False, None)
+    assert (action.transition_seq, action.is_stage_bound, action.campaign) == (None, False, None)
     assert (action.note, action.actor, action.request_key) == ("soon", "ann", "k")
     assert step_from_json(step_to_json(action.step)) == action.step
 
@@ -1198,7 +1200,7 @@ def test_a_person_s_call_is_a_task_with_their_note():
     )
     [task] = settled(action_plan, T0).tasks
 
-    assert (task.title, task.note, task.is_bound) == ("Call this customer", "mind the dog", False)
+    assert (task.title, task.note, task.is_stage_bound) == ("Call this customer", "mind the dog", False)
     assert task.due_at == day(1)
 
 

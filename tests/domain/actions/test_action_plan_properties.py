@@ -262,12 +262,12 @@ def assert_in_order(_: Life, record: Record) -> None:
 def assert_of_the_stage(_: Life, record: Record) -> None:
     """Nothing that is bound to a stage is done once that was left, and no task of it stays open."""
     for action in done(record):
-        if action.is_bound and action.transition_seq < len(record.moves):
+        if action.is_stage_bound and action.transition_seq < len(record.moves):
             left_at, done_before = record.moves[action.transition_seq]
             assert id(action) in done_before, action
             assert action.finished_at <= left_at, action
     for task in record.action_plan.tasks:
-        if task.is_bound and task.transition_seq < len(record.moves):
+        if task.is_stage_bound and task.transition_seq < len(record.moves):
             assert task.ended_at is not None, task
             assert task.ended_at <= record.moves[task.transition_seq][0]
     for campaign in record.action_plan.campaigns:

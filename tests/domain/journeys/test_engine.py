@@ -956,7 +956,7 @@ def pinned_prospect(until=50, from_=1):
 def test_a_pin_holds_the_customer_and_notes_each_target_once():
     journey = tell(pinned_prospect(), *visits(2, 3, 4, 5))
     assert path(journey) == ["prospect"]
-    assert journey.relationship.pin_memory.suppressed == (
+    assert journey.relationship.pin_state.suppressed == (
         SuppressedMove("customer", day(2), VISIT),
         SuppressedMove("regular", day(4), "appointment_count"),
     )
@@ -966,7 +966,7 @@ def test_time_is_suppressed_as_events_are():
     journey = after(visit(0))
     journey.pin(day(300), day(1))
     journey.advance_to(day(299))
-    assert [(noted.to_stage, noted.at) for noted in journey.relationship.pin_memory.suppressed] == [
+    assert [(noted.to_stage, noted.at) for noted in journey.relationship.pin_state.suppressed] == [
         ("at_risk", day(91)),
         ("churned", day(181)),
     ]
@@ -1365,7 +1365,7 @@ def test_a_pin_told_an_earlier_instant_is_set_at_the_last_transitions():
     journey = after(event("call_received", day(5), call=300))
     journey.relationship.facts = journey.relationship.facts._replace(total_appointments=3)
     journey.pin(day(9), day(4))
-    assert [(noted.to_stage, noted.at) for noted in journey.relationship.pin_memory.suppressed] == [
+    assert [(noted.to_stage, noted.at) for noted in journey.relationship.pin_state.suppressed] == [
         ("regular", day(5))
     ]
 

@@ -50,7 +50,7 @@ def rows(journey: Journey):
 
 
 def notes(journey: Journey):
-    return [(move.to_stage, move.at) for move in journey.relationship.pin_memory.suppressed]
+    return [(move.to_stage, move.at) for move in journey.relationship.pin_state.suppressed]
 
 
 def instants_worth_a_look(journey: Journey, until):

@@ -38,7 +38,7 @@ SMS = Step(Channel.SMS, template="retention_sms")
 EMAIL = Step(Channel.EMAIL, template="welcome")
 OFFER = Step(Channel.OFFER, template="retention_offer", offer=(("title", "Tea"), ("valid_days", 10)))
 COPIES = (
-    "INSERT INTO journey_actions (company_id, relationship_id, stage, name, number, channel, step, is_bound,"
+    "INSERT INTO journey_actions (company_id, relationship_id, stage, name, number, channel, step, is_stage_bound,"
     " planned_at, due_at, ready_at)"
     " SELECT company_id, relationship_id, stage, name, 0, channel, step, false, planned_at, due_at,"
     " now() FROM journey_actions, generate_series(2, :copies) WHERE company_id = :company"

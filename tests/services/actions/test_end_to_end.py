@@ -207,7 +207,7 @@ async def test_what_was_let_go_and_not_yet_sent_stays_here_when_its_reader_is_er
     await lapsed(salon)
     mails, messages = len(salon.mailbox.emails), len(salon.system.told)
     await advance(salon.database, salon.id, LAPSED + 20 * DAY, actor=BY, timeout_seconds=None)
-    waiting = "state = 'pending' AND is_cleared"
+    waiting = "state = 'pending' AND is_released_by_test_clock"
     assert len(await salon.log(where=waiting)) == 2  # an sms and an offer
     # One is being sent, fails, and is to be tried again.
     await salon.change(
@@ -415,7 +415,7 @@ async def lived(salon, steps, *, customers=16, seed=7, days=181):
 
 LIVES = {
     "actions": "SELECT r.customer_id, a.transition_seq, a.name, a.number, a.channel, a.stage, a.state, a.reason,"
-    " a.planned_at, a.due_at, a.reserved_at, a.finished_at, a.is_bound, a.campaign_id IS NULL",
+    " a.planned_at, a.due_at, a.reserved_at, a.finished_at, a.is_stage_bound, a.campaign_id IS NULL",
     "campaigns": "SELECT r.customer_id, a.transition_seq, a.type, a.started_at, a.ended_at, a.end_reason",
     "tasks": "SELECT r.customer_id, a.transition_seq, a.name, a.title, a.assignee, a.due_at, a.created_at, a.closed_at,"
     " a.reason, a.status",
@@ -426,7 +426,7 @@ TABLES = {
     "actions": "journey_actions",
     "campaigns": "retention_campaigns",
     "tasks": "journey_tasks",
-    "news": "journey_news",
+    "news": "outbound_events",
 }
 
 
@@ -810,6 +810,6 @@ async def test_a_whole_campaign_comes_to_its_end_in_real_time(open_salon):
     ended = await rows(
         salon.database,
         salon.id,
-        "SELECT type, count(*) FROM journey_news WHERE company_id = :company AND type LIKE 'campaign%' GROUP BY 1",
+        "SELECT type, count(*) FROM outbound_events WHERE company_id = :company AND type LIKE 'campaign%' GROUP BY 1",
     )
     assert dict(map(tuple, ended)) == {"campaign.started": 1, "campaign.ended": 1}

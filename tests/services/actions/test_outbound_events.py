@@ -58,7 +58,7 @@ async def deliveries(salon, *columns):
         salon.id,
         f"SELECT {wanted} FROM journey_actions a JOIN customer_relationships r ON r.company_id = a.company_id"
         " AND r.id = a.relationship_id WHERE a.company_id = :company AND a.channel = 'webhook'"
-        " ORDER BY a.news_id, a.endpoint_id",
+        " ORDER BY a.outbound_event_id, a.endpoint_id",
     )
     return [tuple(row) for row in found]
 
@@ -110,7 +110,7 @@ async def test_positions_have_no_gaps_and_whoever_reads_by_them_misses_nothing(o
 
     assert [item.position for item in seen] == list(range(1, len(seen) + 1))
     everything = await rows(
-        salon.database, salon.id, "SELECT id FROM journey_news WHERE company_id = :company"
+        salon.database, salon.id, "SELECT id FROM outbound_events WHERE company_id = :company"
     )
     assert {item.id for item in seen} == {id_ for (id_,) in everything}
     moves = {customer: [] for customer in customers}
@@ -158,7 +158,7 @@ async def by_id(salon, last):
     found = await rows(
         salon.database,
         salon.id,
-        "SELECT n.id, r.customer_id FROM journey_news n JOIN customer_relationships r ON r.company_id = n.company_id"
+        "SELECT n.id, r.customer_id FROM outbound_events n JOIN customer_relationships r ON r.company_id = n.company_id"
         " AND r.id = n.relationship_id WHERE n.company_id = :company AND n.id > :after"
         f" AND n.type = '{CHANGED}' ORDER BY n.id",
         after=0 if last is None else last[0],

@@ -115,7 +115,7 @@ async def deliveries(salon):
         salon.database,
         salon.id,
         "SELECT state, reason FROM journey_actions WHERE company_id = :company AND channel = 'webhook'"
-        " ORDER BY news_id",
+        " ORDER BY outbound_event_id",
     )
     return [tuple(row) for row in found]
 
@@ -154,7 +154,7 @@ async def _moved_and_failed(salon):
     with pytest.raises(ZeroDivisionError):
         await salon.database.run(salon.id, unit)
     outbound_events = await rows(
-        salon.database, salon.id, "SELECT type FROM journey_news WHERE company_id = :company"
+        salon.database, salon.id, "SELECT type FROM outbound_events WHERE company_id = :company"
     )
     return len((await journeys(salon.database, salon.id))[1]) - 1, await salon.log(), len(outbound_events) - 1
 

@@ -646,7 +646,7 @@ async def test_percentiles_come_from_histograms_that_hold_as_many_visits_as_ende
     assert await rows(
         database,
         tenant.id,
-        f"UPDATE journey_stays SET {spoilt} WHERE company_id = :company AND stage_key = 'customer' RETURNING day",
+        f"UPDATE stage_visit_durations SET {spoilt} WHERE company_id = :company AND stage_key = 'customer' RETURNING day",
     )
 
     # As many as there were, or the ledger is asked.

@@ -202,7 +202,7 @@ async def test_without_the_lock_and_the_key_a_night_would_be_begun_twice(
         """No night is written down."""
 
     monkeypatch.setattr(companies, "_READ_AND_HOLD", companies._READ)
-    monkeypatch.setattr(companies.Companies, "set_next_night", forget)
+    monkeypatch.setattr(companies.Companies, "set_next_nightly_run", forget)
     monkeypatch.setattr(Jobs, "has_night", meet)
     monkeypatch.setattr(Jobs, "note_nights", forget)
     assert await _two_schedulers(servers, database, found_tenant, looks=2) == [2] * 8

@@ -279,15 +279,15 @@ SPOILT = {
         {"flows": 1},
     ),
     "one visit more that has ended": (
-        "UPDATE journey_stays SET numbers[1] = numbers[1] + 1 WHERE stage_key = 'prospect'",
+        "UPDATE stage_visit_durations SET numbers[1] = numbers[1] + 1 WHERE stage_key = 'prospect'",
         {"snapshots": 2},  # its day, and its cell
     ),
     "a visit that has lasted longer": (
-        "UPDATE journey_stays SET tenths[1] = tenths[1] + 1 WHERE stage_key = 'prospect'",
+        "UPDATE stage_visit_durations SET tenths[1] = tenths[1] + 1 WHERE stage_key = 'prospect'",
         {"snapshots": 2},  # the cell that it is in, and the one it is not in
     ),
     "visits that nobody knows the length of": (
-        "DELETE FROM journey_stays WHERE stage_key = 'prospect'",
+        "DELETE FROM stage_visit_durations WHERE stage_key = 'prospect'",
         {"snapshots": 1},
     ),
     "one more who went a way": (

@@ -229,7 +229,7 @@ async def test_news_go_in_their_time_and_those_that_may_still_be_sent_again_stay
 
     async def kept() -> tuple[int, int]:
         outbound_events = await rows(
-            database, tenant.id, "SELECT 1 FROM journey_news WHERE company_id = :company"
+            database, tenant.id, "SELECT 1 FROM outbound_events WHERE company_id = :company"
         )
         told = await rows(
             database,
@@ -238,10 +238,10 @@ async def test_news_go_in_their_time_and_those_that_may_still_be_sent_again_stay
         )
         return len(outbound_events), len(told)
 
-    await set_back(servers, tenant.id, "journey_news", "created_at", 14)
+    await set_back(servers, tenant.id, "outbound_events", "created_at", 14)
     await night(database, tenant.id, T0 + 2 * DAY)
     assert await kept() == (6, 6)
-    await set_back(servers, tenant.id, "journey_news", "created_at", 2)
+    await set_back(servers, tenant.id, "outbound_events", "created_at", 2)
     job = await night(database, tenant.id, T0 + 3 * DAY)
     assert job.counts["news"] == 4
     # The dead one, which somebody may still have sent again, and the latest, from which positions go on.

@@ -47,7 +47,7 @@ async def state(database, company_id: int) -> tuple[object, ...]:
     told = await rows(
         database,
         company_id,
-        "SELECT clock_at, next_night_at, scored_at FROM companies WHERE id = :company",
+        "SELECT clock_at, next_nightly_run_at, scored_at FROM companies WHERE id = :company",
     )
     stands = await rows(
         database,
@@ -129,7 +129,7 @@ async def test_a_clock_moved_has_done_all_on_the_way(database, found_tenant):
     assert [job.status for job in seen] == ["running"] * len(seen)
     company = done.company
     assert company.scored_at == datetime(2026, 7, 20, 0, tzinfo=UTC)
-    assert company.next_night_at == datetime(2026, 7, 21, 0, tzinfo=UTC)
+    assert company.next_nightly_run_at == datetime(2026, 7, 21, 0, tzinfo=UTC)
 
 
 async def test_a_released_company_lives_in_real_time_and_is_caught_up(database, found_tenant):
@@ -143,7 +143,7 @@ async def test_a_released_company_lives_in_real_time_and_is_caught_up(database, 
     assert [move[2] for move in (await journeys(database, tenant.id))[1]] == [
         *("prospect", "customer", "at_risk", "churned"),
     ]
-    assert done.company.next_night_at > done.now
+    assert done.company.next_nightly_run_at > done.now
     with pytest.raises(NoTestClockError):
         await advanced(database, tenant.id, None)
 

@@ -135,7 +135,7 @@ async def stands(database, company_id: int) -> list[tuple[object, ...]]:
     found = await rows(
         database,
         company_id,
-        "SELECT customer_id, current_stage, stage_entered_at, version, next_evaluation_at, pin_until, pin_memory"
+        "SELECT customer_id, current_stage, stage_entered_at, version, next_evaluation_at, pin_until, pin_state"
         " FROM customer_relationships WHERE company_id = :company ORDER BY 1",
     )
     return [tuple(row) for row in found]

@@ -68,7 +68,7 @@ class Campaign:
 
 @dataclass(slots=True)
 class Task:
-    """Something a person does about a customer. `is_bound`: only while the customer is in the stage."""
+    """Something a person does about a customer. `is_stage_bound`: only while the customer is in the stage."""
 
     channel: Channel
     name: str
@@ -76,7 +76,7 @@ class Task:
     stage: str
     due_at: datetime
     transition_seq: int | None
-    is_bound: bool
+    is_stage_bound: bool
     created_at: datetime
     assignee: str | None = None
     note: str | None = None
@@ -92,7 +92,7 @@ class Task:
 class Action:
     """One thing to be done. `due_at` is when it is, `planned_at` when it was first to be.
 
-    `is_bound`: only while the customer is in the stage. `reserved_at` is when its place under the frequency cap was
+    `is_stage_bound`: only while the customer is in the stage. `reserved_at` is when its place under the frequency cap was
     taken; `finished_at` when it was done or cancelled. Instants are the company's.
     """
 
@@ -101,7 +101,7 @@ class Action:
     step: Step
     stage: str
     transition_seq: int | None
-    is_bound: bool
+    is_stage_bound: bool
     planned_at: datetime
     due_at: datetime
     state: State = State.PENDING
@@ -113,7 +113,7 @@ class Action:
     note: str | None = None
     actor: str | None = None
     request_key: str | None = None
-    is_cleared: bool = False
+    is_released_by_test_clock: bool = False
     """By a test clock: let go at its own instant, and only still to be delivered."""
     is_changed: bool = False
 

@@ -89,12 +89,12 @@ class ActionPlan:
         if mildest is not None and transition.to_stage == mildest.key:
             self.outbound_events.append(OutboundEvent(NewsType.CUSTOMER_AT_RISK, transition_seq=seq))
         for action in self._open_actions():
-            if action.is_bound and action.transition_seq is not None and action.transition_seq < seq:
+            if action.is_stage_bound and action.transition_seq is not None and action.transition_seq < seq:
                 self._cancel(action, Reason.LEFT_STAGE, at)
         for campaign in running(self.campaigns):
             self._end(campaign, Reason.LEFT_STAGE, at)
         for task in self.tasks:
-            is_over = task.is_bound and task.transition_seq is not None and task.transition_seq < seq
+            is_over = task.is_stage_bound and task.transition_seq is not None and task.transition_seq < seq
             if task.ended_at is None and is_over:
                 task.ended_at, task.reason = at, Reason.LEFT_STAGE
         if runs_actions:
@@ -179,7 +179,7 @@ class ActionPlan:
                 stage=action.stage,
                 due_at=due(at, _DUE_DAYS if step.due_days is None else step.due_days, 0, self.zone),
                 transition_seq=action.transition_seq,
-                is_bound=action.is_bound,
+                is_stage_bound=action.is_stage_bound,
                 created_at=at,
                 assignee=assignee or self.owner,
                 note=action.note,
@@ -229,7 +229,7 @@ class ActionPlan:
                 step=step,
                 stage=transition.to_stage,
                 transition_seq=transition.seq,
-                is_bound=is_risk or step.is_delayed or campaign is not None,
+                is_stage_bound=is_risk or step.is_delayed or campaign is not None,
                 planned_at=due_at,
                 due_at=due_at,
                 campaign=campaign,
@@ -254,7 +254,7 @@ class ActionPlan:
         """Why an action must not be done, if so: also one that was begun before, and is tried again."""
         if self.is_erased:
             return Reason.ERASED
-        if action.is_bound and (action.transition_seq or 0) < self.version:
+        if action.is_stage_bound and (action.transition_seq or 0) < self.version:
             return Reason.LEFT_STAGE
         campaign = action.campaign
         # A step that failed for good may have been the last: somebody may have it tried again all the same.
@@ -306,7 +306,8 @@ class ActionPlan:
         if campaign is None or campaign.ended_at is not None or action.reason in _ENDING:
             return
         if not any(
-            other.campaign is campaign and other.is_live and not other.is_cleared for other in self._all()
+            other.campaign is campaign and other.is_live and not other.is_released_by_test_clock
+            for other in self._all()
         ):
             self._end(campaign, Reason.COMPLETED, at)
 
@@ -327,7 +328,7 @@ class ActionPlan:
             (other.transition_seq, other.name) == (action.transition_seq, action.name)
             and other.number < action.number
             and other.is_live
-            and not other.is_cleared
+            and not other.is_released_by_test_clock
             for other in self._all()
         )
 
@@ -336,7 +337,11 @@ class ActionPlan:
 
     def _open_actions(self) -> list[Action]:
         """What can still be decided on: not what is under way, or only waits to be taken away."""
-        return [action for action in self._all() if action.state is State.PENDING and not action.is_cleared]
+        return [
+            action
+            for action in self._all()
+            if action.state is State.PENDING and not action.is_released_by_test_clock
+        ]
 
     def _all(self) -> list[Action]:
         return [*self.actions, *self.planned]
@@ -373,7 +378,7 @@ def manual_action(wish: ManualActionRequest, at: datetime, *, stage: str, actor:
         step=step,
         stage=stage,
         transition_seq=None,
-        is_bound=False,
+        is_stage_bound=False,
         planned_at=at,
         due_at=at,
         note=wish.note,

@@ -12,7 +12,7 @@ from journey_service.domain.journeys.relationship import Rulebook
 class CompanyContext:
     """A company as its own transactions see it: what it decides by, and its present instant.
 
-    `now` is the company's time, `clock` the database's: they differ for a company with a test clock. `playbook` is what
+    `now` is the company's time, `clock` the database's: they differ for a company with a test clock. `stage_actions` is what
     its stages do on entry.
     """
 

@@ -9,7 +9,7 @@ class Company:
     """A tenant. `clock_at` stands still for a company with a test clock, and is None for every other.
 
     `map_version` is the stage map in force, `adopted_version` the one that every customer has gone over to.
-    `next_night_at` is when the next nightly run falls due. `scored_at` is the instant as of which all stored
+    `next_nightly_run_at` is when the next nightly run falls due. `scored_at` is the instant as of which all stored
     scores were last known to hold: those written later hold since then.
     """
 
@@ -21,7 +21,7 @@ class Company:
     map_version: int
     created_at: datetime
     adopted_version: int = 1
-    next_night_at: datetime | None = None
+    next_nightly_run_at: datetime | None = None
     scored_at: datetime | None = None
     delivers: bool = False
     """Whether what falls due by a test clock leaves the house."""

@@ -61,7 +61,7 @@ REGISTER: Final[Mapping[str, Mapping[str, ColumnKind]]] = MappingProxyType(
             "current_stage stage_entered_at previous_stage version lifetime_value total_appointments total_missed"
             " first_appointment_at last_appointment_at last_event_at appointments_value payments_value"
             " refunds_value recent_completed recent_missed recent_long_calls recent_tickets last_progress_stage"
-            " stages_held pin_until pin_memory risk_score engagement_score scored_at next_evaluation_at map_version"
+            " stages_held pin_until pin_state risk_score engagement_score scored_at next_evaluation_at map_version"
             " owner created_at updated_at",
             company_id=_NOT,
             id=_NOT,
@@ -100,14 +100,14 @@ REGISTER: Final[Mapping[str, Mapping[str, ColumnKind]]] = MappingProxyType(
         ),
         "journey_actions": _table(
             _FACT,
-            "transition_seq stage name number channel is_bound is_cleared actor planned_at due_at reserved_at"
+            "transition_seq stage name number channel is_stage_bound is_released_by_test_clock actor planned_at due_at reserved_at"
             " finished_at state reason attempts last_status created_at updated_at",
             company_id=_NOT,
             id=_NOT,
             relationship_id=_NOT,
             campaign_id=_NOT,
             endpoint_id=_NOT,
-            news_id=_NOT,
+            outbound_event_id=_NOT,
             ready_at=_NOT,
             lease_token=_NOT,
             # What people ask for by hand is in their words.
@@ -127,7 +127,7 @@ REGISTER: Final[Mapping[str, Mapping[str, ColumnKind]]] = MappingProxyType(
         ),
         "journey_tasks": _table(
             _FACT,
-            "transition_seq channel name stage assignee is_bound due_at status reason closed_by closed_at created_at"
+            "transition_seq channel name stage assignee is_stage_bound due_at status reason closed_by closed_at created_at"
             " updated_at",
             company_id=_NOT,
             id=_NOT,
@@ -138,7 +138,7 @@ REGISTER: Final[Mapping[str, Mapping[str, ColumnKind]]] = MappingProxyType(
             note=ColumnKind.TEXT,
             outcome=ColumnKind.TEXT,
         ),
-        "journey_news": _table(
+        "outbound_events": _table(
             _FACT,
             "type transition_seq created_at",
             company_id=_NOT,
@@ -198,19 +198,20 @@ REGISTER: Final[Mapping[str, Mapping[str, ColumnKind]]] = MappingProxyType(
         ),
         "erasure_tombstones": _table(_NOT, "company_id customer_hmac key_id erased_at"),
         "journey_rollups": _table(
-            _NOT, "company_id id kind day key motion number micros at_micros appointments payments is_loose"
+            _NOT,
+            "company_id id kind day key motion number micros at_micros appointments payments is_unmerged",
         ),
         "journey_stage_metrics": _table(
             _NOT,
             "company_id id stage_key metric_date customer_count avg_time_in_stage conversion_rate revenue revision"
             " computed_at",
         ),
-        "journey_stays": _table(_NOT, "company_id stage_key day tenths numbers"),
+        "stage_visit_durations": _table(_NOT, "company_id stage_key day tenths numbers"),
         "scoring_runs": _table(_NOT, "company_id local_date due_at job_id created_at"),
         "companies": _table(
             _NOT,
-            "id name timezone currency clock_at delivers next_night_at scored_at map_version adopted_version"
-            " rollup_version policy playbook created_at updated_at",
+            "id name timezone currency clock_at delivers next_nightly_run_at scored_at map_version adopted_version"
+            " rollup_version policy stage_actions created_at updated_at",
         ),
         "stage_map_versions": _table(
             _NOT, "company_id version stages author activated_at activation notes findings created_at"

@@ -76,8 +76,8 @@ class Decision:
             self.is_suppressed = False
             return
         if pin_until <= now:  # the pin's end: what happened during it counts as being applied
-            self._held = relationship.pin_memory.held
-            self._is_completed = self._is_completed or relationship.pin_memory.completed
+            self._held = relationship.pin_state.held
+            self._is_completed = self._is_completed or relationship.pin_state.completed
         self.move = self._choose()
         self.is_suppressed = self.move is not None and now < pin_until
 

@@ -140,7 +140,7 @@ class Journey:
         if before.current_stage == to_stage:
             raise StageConflictError(to_stage)
         now = max(now, before.stage_entered_at)
-        before.pin_until, before.pin_memory = None, NO_PIN_STATE
+        before.pin_until, before.pin_state = None, NO_PIN_STATE
         reasons = self.decide(before, self.rulebook, now).reasons
         request: dict[str, str | None] = {"pin_until": None if pin_until is None else _instant(pin_until)}
         self._enter(
@@ -178,7 +178,7 @@ class Journey:
         """Hold the customer in the present stage until a date; what an earlier pin noted is kept."""
         now = max(now, self.relationship.stage_entered_at)
         if not self.relationship.is_pinned(now):
-            self.relationship.pin_memory = NO_PIN_STATE
+            self.relationship.pin_state = NO_PIN_STATE
         self.relationship.pin_until = until
         decision = self.decide(self.relationship, self.rulebook, now)
         self._suppress(decision, now)
@@ -350,21 +350,21 @@ class Journey:
         relationship = self.relationship
         if relationship.pin_until is not None and relationship.pin_until <= at:
             relationship.pin_until = None
-            relationship.pin_memory = PinState(suppressed=relationship.pin_memory.suppressed)
+            relationship.pin_state = PinState(suppressed=relationship.pin_state.suppressed)
 
     def _remember(self, event: Event, decision: Decision) -> None:
-        memory = self.relationship.pin_memory
-        self.relationship.pin_memory = memory._replace(
+        memory = self.relationship.pin_state
+        self.relationship.pin_state = memory._replace(
             held=memory.held | decision.held_event_rules(),
             completed=memory.completed or event.type == EventType.APPOINTMENT_COMPLETED,
         )
 
     def _suppress(self, decision: Decision, at: datetime) -> None:
-        move, memory = decision.move, self.relationship.pin_memory
+        move, memory = decision.move, self.relationship.pin_state
         if move is None or any(earlier.to_stage == move.to_stage for earlier in memory.suppressed):
             return
         noted = SuppressedMove(move.to_stage, at, move.trigger_event)
-        self.relationship.pin_memory = memory._replace(suppressed=(*memory.suppressed, noted))
+        self.relationship.pin_state = memory._replace(suppressed=(*memory.suppressed, noted))
 
 
 class UnexplainedJourney(Journey):

@@ -151,7 +151,7 @@ class Relationship:
     last_progress: str | None = None
     stages_held: frozenset[str] = frozenset()
     pin_until: datetime | None = None
-    pin_memory: PinState = NO_PIN_STATE
+    pin_state: PinState = NO_PIN_STATE
     next_evaluation_at: datetime | None = None
     map_version: int = 1
 

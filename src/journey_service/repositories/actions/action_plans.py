@@ -26,8 +26,8 @@ _ACTION: Final = (
         "number",
         "channel",
         "step",
-        "is_bound",
-        "is_cleared",
+        "is_stage_bound",
+        "is_released_by_test_clock",
         "campaign_id",
     ),
     *("note", "actor", "request_key", "planned_at", "due_at", "reserved_at", "state", "reason"),
@@ -43,7 +43,7 @@ _CAMPAIGN: Final = (
 )
 _TASK: Final = (
     *("id", "campaign_id", "transition_seq", "channel", "name", "title", "stage", "assignee"),
-    *("note", "is_bound", "due_at", "created_at"),
+    *("note", "is_stage_bound", "due_at", "created_at"),
 )
 
 
@@ -85,42 +85,42 @@ _END_CAMPAIGNS: Final = text(
 # The worker may take it once it is due; where time stands still, whoever moves it does.
 _NEW_ACTIONS: Final = text(
     "INSERT INTO journey_actions (company_id, id, relationship_id, transition_seq, stage, name, number, channel, step,"
-    " is_bound, is_cleared, campaign_id, note, actor, request_key, planned_at, due_at, reserved_at, finished_at, state,"
+    " is_stage_bound, is_released_by_test_clock, campaign_id, note, actor, request_key, planned_at, due_at, reserved_at, finished_at, state,"
     " reason, ready_at)"
-    " SELECT :company_id, t.*, CASE WHEN t.state <> 'pending' THEN NULL WHEN t.is_cleared THEN clock_timestamp()"
+    " SELECT :company_id, t.*, CASE WHEN t.state <> 'pending' THEN NULL WHEN t.is_released_by_test_clock THEN clock_timestamp()"
     "   WHEN :is_simulated THEN NULL ELSE t.due_at END"
     " FROM unnest(CAST(:id AS uuid[]), CAST(:relationship_id AS bigint[]), CAST(:transition_seq AS bigint[]),"
     " CAST(:stage AS text[]), CAST(:name AS text[]), CAST(:number AS smallint[]), CAST(:channel AS text[]),"
-    " CAST(CAST(:step AS text[]) AS jsonb[]), CAST(:is_bound AS bool[]), CAST(:is_cleared AS bool[]),"
+    " CAST(CAST(:step AS text[]) AS jsonb[]), CAST(:is_stage_bound AS bool[]), CAST(:is_released_by_test_clock AS bool[]),"
     " CAST(:campaign_id AS bigint[]), CAST(:note AS text[]), CAST(:actor AS text[]), CAST(:request_key AS text[]),"
     " CAST(:planned_at AS timestamptz[]), CAST(:due_at AS timestamptz[]), CAST(:reserved_at AS timestamptz[]),"
     " CAST(:finished_at AS timestamptz[]), CAST(:state AS text[]), CAST(:reason AS text[]))"
-    " AS t(id, relationship_id, transition_seq, stage, name, number, channel, step, is_bound, is_cleared, campaign_id,"
+    " AS t(id, relationship_id, transition_seq, stage, name, number, channel, step, is_stage_bound, is_released_by_test_clock, campaign_id,"
     " note, actor, request_key, planned_at, due_at, reserved_at, finished_at, state, reason)"
 )
 _CHANGED_ACTIONS: Final = text(
     "UPDATE journey_actions a SET state = t.state, reason = t.reason, due_at = t.due_at, reserved_at = t.reserved_at,"
-    " finished_at = t.finished_at, is_cleared = t.is_cleared, updated_at = clock_timestamp(),"
+    " finished_at = t.finished_at, is_released_by_test_clock = t.is_released_by_test_clock, updated_at = clock_timestamp(),"
     " lease_token = CASE WHEN t.state = 'leased' THEN a.lease_token END,"
     " ready_at = CASE WHEN t.state = 'leased' THEN a.ready_at WHEN t.state <> 'pending' THEN NULL"
-    "   WHEN t.is_cleared THEN clock_timestamp()"
+    "   WHEN t.is_released_by_test_clock THEN clock_timestamp()"
     "   WHEN :is_simulated THEN NULL ELSE t.due_at END"
     " FROM unnest(CAST(:id AS uuid[]), CAST(:state AS text[]), CAST(:reason AS text[]), CAST(:due_at AS timestamptz[]),"
-    " CAST(:reserved_at AS timestamptz[]), CAST(:finished_at AS timestamptz[]), CAST(:is_cleared AS bool[]))"
-    " AS t(id, state, reason, due_at, reserved_at, finished_at, is_cleared)"
+    " CAST(:reserved_at AS timestamptz[]), CAST(:finished_at AS timestamptz[]), CAST(:is_released_by_test_clock AS bool[]))"
+    " AS t(id, state, reason, due_at, reserved_at, finished_at, is_released_by_test_clock)"
     " WHERE a.company_id = :company_id AND a.id = t.id"
 )
 _NEW_TASKS: Final = text(
     "INSERT INTO journey_tasks (company_id, id, relationship_id, action_id, campaign_id, transition_seq, channel, name,"
-    " title, stage, assignee, note, is_bound, due_at, created_at, closed_at, reason, status)"
+    " title, stage, assignee, note, is_stage_bound, due_at, created_at, closed_at, reason, status)"
     " SELECT :company_id, t.*, CASE WHEN t.closed_at IS NULL THEN 'open' ELSE 'closed' END"
     " FROM unnest(CAST(:id AS bigint[]), CAST(:relationship_id AS bigint[]), CAST(:action_id AS uuid[]),"
     " CAST(:campaign_id AS bigint[]), CAST(:transition_seq AS bigint[]), CAST(:channel AS text[]),"
     " CAST(:name AS text[]), CAST(:title AS text[]), CAST(:stage AS text[]), CAST(:assignee AS text[]),"
-    " CAST(:note AS text[]), CAST(:is_bound AS bool[]), CAST(:due_at AS timestamptz[]),"
+    " CAST(:note AS text[]), CAST(:is_stage_bound AS bool[]), CAST(:due_at AS timestamptz[]),"
     " CAST(:created_at AS timestamptz[]), CAST(:closed_at AS timestamptz[]), CAST(:reason AS text[]))"
     " AS t(id, relationship_id, action_id, campaign_id, transition_seq, channel, name, title, stage, assignee, note,"
-    " is_bound, due_at, created_at, closed_at, reason)"
+    " is_stage_bound, due_at, created_at, closed_at, reason)"
 )
 _CLOSED_TASKS: Final = text(
     "UPDATE journey_tasks k SET status = 'closed', reason = t.reason, closed_at = t.closed_at,"
@@ -133,7 +133,7 @@ _OWNERS: Final = text(
     " AS t(id, owner) WHERE r.company_id = :company_id AND r.id = t.id"
 )
 _NEWS: Final = text(
-    "INSERT INTO journey_news (company_id, relationship_id, type, transition_seq, task_id, campaign_id)"
+    "INSERT INTO outbound_events (company_id, relationship_id, type, transition_seq, task_id, campaign_id)"
     " SELECT :company_id, relationship_id, type, transition_seq, task_id, campaign_id"
     " FROM unnest(CAST(:relationship_id AS bigint[]), CAST(:type AS text[]), CAST(:transition_seq AS bigint[]),"
     " CAST(:task_id AS bigint[]), CAST(:campaign_id AS bigint[]))"
@@ -299,11 +299,11 @@ class ActionPlans:
 
 
 _PLAIN: Final = (
-    *("transition_seq", "stage", "name", "number", "is_bound", "note", "actor", "request_key"),
+    *("transition_seq", "stage", "name", "number", "is_stage_bound", "note", "actor", "request_key"),
     "planned_at",
 )
 _OF_TASKS: Final = (
-    *("transition_seq", "name", "title", "stage", "assignee", "note", "is_bound", "due_at"),
+    *("transition_seq", "name", "title", "stage", "assignee", "note", "is_stage_bound", "due_at"),
     "created_at",
 )
 
@@ -316,7 +316,7 @@ def _changing(actions: Sequence[Action]) -> dict[str, list[object]]:
         "due_at": [action.due_at for action in actions],
         "reserved_at": [action.reserved_at for action in actions],
         "finished_at": [action.finished_at for action in actions],
-        "is_cleared": [action.is_cleared for action in actions],
+        "is_released_by_test_clock": [action.is_released_by_test_clock for action in actions],
     }
 
 
@@ -355,7 +355,7 @@ def _stored(row: Any) -> Stored:  # noqa: ANN401  # a row of _LOAD
                     name: raw[name] for name in ("id", "transition_seq", "name", "title", "stage", "assignee")
                 },
                 note=raw["note"],
-                is_bound=raw["is_bound"],
+                is_stage_bound=raw["is_stage_bound"],
             )
         )
     for channel, at in _list(row.sent):
@@ -374,7 +374,16 @@ def _action(raw: Mapping[str, Any], campaign: Campaign | None) -> Action:
         reason=None if raw["reason"] is None else Reason(raw["reason"]),
         **{
             name: raw[name]
-            for name in ("id", "name", "number", "stage", "transition_seq", "is_bound", "is_cleared", "note")
+            for name in (
+                "id",
+                "name",
+                "number",
+                "stage",
+                "transition_seq",
+                "is_stage_bound",
+                "is_released_by_test_clock",
+                "note",
+            )
         },
         actor=raw["actor"],
         request_key=raw["request_key"],

@@ -15,7 +15,7 @@ _LISTED: Final = (
     " a.endpoint_id, n.type AS news_type, t.id AS task_id, a.actor, a.note, a.state, a.reason, a.attempts,"
     " a.planned_at, a.due_at, a.ready_at, a.finished_at, a.last_error, a.last_status, a.created_at"
     " FROM journey_actions a JOIN customer_relationships r ON r.company_id = a.company_id AND r.id = a.relationship_id"
-    " LEFT JOIN journey_news n ON n.company_id = a.company_id AND n.id = a.news_id"
+    " LEFT JOIN outbound_events n ON n.company_id = a.company_id AND n.id = a.outbound_event_id"
     " LEFT JOIN journey_tasks t ON t.company_id = a.company_id AND t.action_id = a.id"
     " WHERE a.company_id = :company_id"
 )

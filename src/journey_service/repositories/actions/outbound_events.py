@@ -21,19 +21,19 @@ _HOLD: Final = text(
     "SELECT pg_advisory_xact_lock(hashtextextended('news:' || CAST(:company_id AS bigint), 0))"
 )
 _PUBLISH: Final = text(
-    "WITH next AS (SELECT id, row_number() OVER (ORDER BY id) AS place FROM (SELECT id FROM journey_news"
+    "WITH next AS (SELECT id, row_number() OVER (ORDER BY id) AS place FROM (SELECT id FROM outbound_events"
     "   WHERE company_id = :company_id AND position IS NULL ORDER BY id LIMIT :limit) unpublished)"
-    " UPDATE journey_news n SET position = CAST(:head AS bigint) + next.place FROM next"
+    " UPDATE outbound_events n SET position = CAST(:head AS bigint) + next.place FROM next"
     " WHERE n.company_id = :company_id AND n.id = next.id RETURNING n.id, n.position"
 )
 # To every endpoint that takes the type; nothing of whoever was erased meanwhile.
 _FAN_OUT: Final = text(
     "INSERT INTO journey_actions (company_id, relationship_id, transition_seq, stage, name, number, channel, step,"
-    " is_bound, endpoint_id, news_id, planned_at, due_at, ready_at, state, finished_at)"
+    " is_stage_bound, endpoint_id, outbound_event_id, planned_at, due_at, ready_at, state, finished_at)"
     " SELECT n.company_id, n.relationship_id, NULL, r.current_stage, n.type, 0, 'webhook', '{}', false, e.id, n.id,"
     " :now, :now, CASE WHEN :delivers THEN clock_timestamp() END, CASE WHEN :delivers THEN 'pending' ELSE 'done' END,"
     " CASE WHEN :delivers THEN NULL ELSE CAST(:now AS timestamptz) END"
-    " FROM journey_news n JOIN webhook_endpoints e ON e.company_id = n.company_id AND e.is_enabled"
+    " FROM outbound_events n JOIN webhook_endpoints e ON e.company_id = n.company_id AND e.is_enabled"
     "   AND n.type = ANY(e.events)"
     " JOIN customer_relationships r ON r.company_id = n.company_id AND r.id = n.relationship_id AND r.customer_id >= 0"
     " WHERE n.company_id = :company_id AND n.id = ANY(CAST(:ids AS bigint[])) ORDER BY n.id, e.id"
@@ -43,7 +43,7 @@ _COLUMNS: Final = (
     " t.recorded_at, t.trigger_type, t.trigger_event, t.performed_by, t.reasons, t.map_version, t.is_silent,"
     " k.id AS task_id, k.title, k.channel, k.name, k.stage, k.assignee, k.due_at, k.created_at AS task_created_at,"
     " c.id AS campaign_id, c.type AS campaign_type, c.started_at, c.ended_at, c.end_reason"
-    " FROM journey_news n"
+    " FROM outbound_events n"
     " JOIN customer_relationships r ON r.company_id = n.company_id AND r.id = n.relationship_id"
     " LEFT JOIN journey_transitions t ON t.company_id = n.company_id AND t.relationship_id = n.relationship_id"
     "   AND t.seq = n.transition_seq"
@@ -53,22 +53,22 @@ _COLUMNS: Final = (
 )
 _AFTER: Final = text(f"{_COLUMNS} AND n.position > :after ORDER BY n.position LIMIT :limit")
 _SOME: Final = text(f"{_COLUMNS} AND n.id = ANY(CAST(:ids AS bigint[]))")
-_HEAD: Final = text("SELECT coalesce(max(position), 0) FROM journey_news WHERE company_id = :company_id")
+_HEAD: Final = text("SELECT coalesce(max(position), 0) FROM outbound_events WHERE company_id = :company_id")
 _HAS_UNPUBLISHED: Final = text(
-    "SELECT EXISTS (SELECT 1 FROM journey_news WHERE company_id = :company_id AND position IS NULL)"
+    "SELECT EXISTS (SELECT 1 FROM outbound_events WHERE company_id = :company_id AND position IS NULL)"
 )
 # News that somebody may still have sent again stay, with what became of them at each endpoint.
 _DROP: Final = text(
-    "WITH old AS MATERIALIZED (SELECT id FROM journey_news n WHERE company_id = :company_id"
+    "WITH old AS MATERIALIZED (SELECT id FROM outbound_events n WHERE company_id = :company_id"
     # The latest stays: positions go on from it.
-    "   AND position < (SELECT max(position) FROM journey_news WHERE company_id = :company_id)"
+    "   AND position < (SELECT max(position) FROM outbound_events WHERE company_id = :company_id)"
     "   AND created_at < clock_timestamp() - make_interval(days => :days) AND NOT EXISTS (SELECT 1"
-    "   FROM journey_actions a WHERE a.company_id = n.company_id AND a.news_id = n.id"
+    "   FROM journey_actions a WHERE a.company_id = n.company_id AND a.outbound_event_id = n.id"
     "   AND a.state IN ('pending', 'leased', 'dead')) ORDER BY position LIMIT :most),"
     " attempts AS (DELETE FROM action_attempts t USING journey_actions a, old WHERE t.company_id = :company_id"
-    "   AND a.company_id = t.company_id AND a.id = t.action_id AND a.news_id = old.id),"
-    " deliveries AS (DELETE FROM journey_actions a USING old WHERE a.company_id = :company_id AND a.news_id = old.id)"
-    " DELETE FROM journey_news n USING old WHERE n.company_id = :company_id AND n.id = old.id"
+    "   AND a.company_id = t.company_id AND a.id = t.action_id AND a.outbound_event_id = old.id),"
+    " deliveries AS (DELETE FROM journey_actions a USING old WHERE a.company_id = :company_id AND a.outbound_event_id = old.id)"
+    " DELETE FROM outbound_events n USING old WHERE n.company_id = :company_id AND n.id = old.id"
 )
 
 

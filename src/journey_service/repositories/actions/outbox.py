@@ -45,7 +45,7 @@ _CLAIM_NEWS: Final = text(
     "   WHERE e.company_id = :company_id AND e.id <> ALL(CAST(:without AS bigint[])) LIMIT :limit),"
     " held AS (UPDATE journey_actions a SET state = 'leased', lease_token = :token, updated_at = clock_timestamp(),"
     "   ready_at = clock_timestamp() + make_interval(secs => :seconds) FROM due"
-    "   WHERE a.company_id = :company_id AND a.id = due.id RETURNING a.id, a.endpoint_id, a.news_id, a.attempts)"
+    "   WHERE a.company_id = :company_id AND a.id = due.id RETURNING a.id, a.endpoint_id, a.outbound_event_id, a.attempts)"
     " SELECT * FROM held"
 )
 _READY_NEWS: Final = text(
@@ -107,7 +107,7 @@ _END_CAMPAIGNS: Final = text(
     "   WHERE k.company_id = :company_id AND k.id = t.id AND k.ended_at IS NULL AND NOT EXISTS (SELECT 1"
     "   FROM journey_actions a WHERE a.company_id = k.company_id AND a.relationship_id = k.relationship_id"
     "   AND a.campaign_id = k.id AND a.state IN ('pending', 'leased')) RETURNING k.relationship_id, k.id)"
-    " INSERT INTO journey_news (company_id, relationship_id, type, campaign_id)"
+    " INSERT INTO outbound_events (company_id, relationship_id, type, campaign_id)"
     " SELECT :company_id, relationship_id, 'campaign.ended', id FROM ended"
 )
 _CANCEL: Final = text(
@@ -133,7 +133,7 @@ _END_LEFT_CAMPAIGNS: Final = text(
     "   WHERE k.company_id = :company_id AND k.ended_at IS NULL AND NOT EXISTS (SELECT 1 FROM journey_actions a"
     "   WHERE a.company_id = k.company_id AND a.relationship_id = k.relationship_id AND a.campaign_id = k.id"
     "   AND a.state IN ('pending', 'leased')) RETURNING k.relationship_id, k.id)"
-    " INSERT INTO journey_news (company_id, relationship_id, type, campaign_id)"
+    " INSERT INTO outbound_events (company_id, relationship_id, type, campaign_id)"
     " SELECT :company_id, relationship_id, 'campaign.ended', id FROM ended"
 )
 # A step waits for those before it, which may have to wait for a morning that has not come.
@@ -143,7 +143,7 @@ _WAITING: Final = text(
     "   AND a.due_at <= CAST(:now AS timestamptz) AND NOT EXISTS (SELECT 1 FROM journey_actions p"
     "     WHERE p.company_id = a.company_id AND p.relationship_id = a.relationship_id"
     "     AND p.transition_seq = a.transition_seq AND p.name = a.name AND p.number < a.number"
-    "     AND p.state IN ('pending', 'leased') AND NOT p.is_cleared)"
+    "     AND p.state IN ('pending', 'leased') AND NOT p.is_released_by_test_clock)"
     "   ORDER BY a.due_at LIMIT :limit) due"
     " JOIN customer_relationships r ON r.company_id = :company_id AND r.id = due.relationship_id"
 )
@@ -163,7 +163,7 @@ class NewsDelivery:
 
     id: str
     endpoint_id: int
-    news_id: int
+    outbound_event_id: int
     attempts: int
 
 
@@ -212,11 +212,11 @@ class Outbox:
         rows = await self._scalars(_CLAIM, ids=list(ids), token=token, seconds=seconds)
         return set(map(str, rows))
 
-    async def ready_news(self, *, limit: int) -> list[str]:
+    async def ready_outbound_events(self, *, limit: int) -> list[str]:
         """News for endpoints that are ready, the longest first; not claimed yet."""
         return list(map(str, await self._scalars(_READY_NEWS, limit=limit)))
 
-    async def claim_news(
+    async def claim_outbound_events(
         self, lease: tuple[str, float], *, share: int, only: str | None = None, without: Collection[int] = ()
     ) -> list[NewsDelivery]:
         """Take news that are ready, so many for each endpoint at most, under a token and for so many seconds.
@@ -235,7 +235,9 @@ class Outbox:
                 "without": list(without),
             },
         )
-        return [NewsDelivery(str(row.id), row.endpoint_id, row.news_id, row.attempts) for row in rows]
+        return [
+            NewsDelivery(str(row.id), row.endpoint_id, row.outbound_event_id, row.attempts) for row in rows
+        ]
 
     async def renew(self, ids: Sequence[str], token: str, seconds: float) -> set[str]:
         """Keep claimed actions for longer; those not among the answer are somebody else's now."""

@@ -41,15 +41,15 @@ _SETTLED: Final = text(
 )
 _UP_TO: Final = text(
     "SELECT s.key, last.tenths, last.numbers FROM unnest(CAST(:stages AS text[])) s(key) CROSS JOIN LATERAL"
-    " (SELECT tenths, numbers FROM journey_stays WHERE company_id = :company_id AND stage_key = s.key"
+    " (SELECT tenths, numbers FROM stage_visit_durations WHERE company_id = :company_id AND stage_key = s.key"
     " AND day <= CAST(:day AS date) ORDER BY day DESC LIMIT 1) last"
 )
 _CLEAR: Final = text(
-    "DELETE FROM journey_stays WHERE company_id = :company_id AND day >= CAST(:first AS date)"
+    "DELETE FROM stage_visit_durations WHERE company_id = :company_id AND day >= CAST(:first AS date)"
     " AND day <= CAST(:last AS date)"
 )
 _WRITE: Final = text(
-    "INSERT INTO journey_stays (company_id, stage_key, day, tenths, numbers)"
+    "INSERT INTO stage_visit_durations (company_id, stage_key, day, tenths, numbers)"
     " VALUES (:company_id, :stage, :day, CAST(:tenths AS int[]), CAST(:numbers AS bigint[]))"
 )
 

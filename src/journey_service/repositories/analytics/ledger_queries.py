@@ -69,7 +69,7 @@ _REVENUE_EVER: Final = text(
     "SELECT coalesce(sum(appointments), 0) AS appointments, coalesce(sum(payments), 0) AS payments FROM ("
     " SELECT appointments, payments FROM journey_rollups WHERE company_id = :company_id AND kind = 'paid'"
     " UNION ALL SELECT appointments, payments FROM journey_rollups"
-    "   WHERE company_id = :company_id AND kind = 'money' AND is_loose) m"
+    "   WHERE company_id = :company_id AND kind = 'money' AND is_unmerged) m"
 )
 
 

@@ -38,11 +38,11 @@ _ADD: Final = text(
 )
 _BASE: Final = (
     "INSERT INTO journey_rollups AS base (company_id, kind, day, key, motion, number, micros, at_micros, appointments,"
-    " payments, is_loose) SELECT :company_id, {kind}, {day}, key, motion, sum(number), sum(micros), sum(at_micros),"
+    " payments, is_unmerged) SELECT :company_id, {kind}, {day}, key, motion, sum(number), sum(micros), sum(at_micros),"
     " sum(appointments), sum(payments), false FROM {rows} GROUP BY 2, 3, key, motion"
 )
 _ADDED: Final = (
-    f"{_BASE} ON CONFLICT (company_id, kind, day, key, motion) WHERE NOT is_loose DO UPDATE"
+    f"{_BASE} ON CONFLICT (company_id, kind, day, key, motion) WHERE NOT is_unmerged DO UPDATE"
     " SET number = base.number + excluded.number, micros = base.micros + excluded.micros,"
     " at_micros = base.at_micros + excluded.at_micros, appointments = base.appointments + excluded.appointments,"
     " payments = base.payments + excluded.payments"
@@ -51,7 +51,7 @@ _TOTAL: Final = "CASE kind WHEN 'flow' THEN 'moved' ELSE 'paid' END"
 # Whoever tightens holds the company's row: one at a time.
 _TIGHTEN: Final = text(
     "WITH loose AS (DELETE FROM journey_rollups r USING (SELECT id FROM journey_rollups WHERE company_id = :company_id"  # noqa: S608  # no input in it
-    "   AND is_loose ORDER BY id LIMIT :most) chosen WHERE r.company_id = :company_id AND r.id = chosen.id"
+    "   AND is_unmerged ORDER BY id LIMIT :most) chosen WHERE r.company_id = :company_id AND r.id = chosen.id"
     "   RETURNING r.kind, r.day, r.key, r.motion, r.number, r.micros, r.at_micros, r.appointments, r.payments),"
     f" days AS ({_ADDED.format(kind='kind', day='day', rows='loose')}),"
     " totals AS ("
@@ -67,7 +67,7 @@ _COUNT_TOTALS: Final = text(
 )
 _CLEAR: Final = text("DELETE FROM journey_rollups WHERE company_id = :company_id AND kind <> 'late'")
 _COUNT_MOVES: Final = text(
-    "INSERT INTO journey_rollups (company_id, kind, day, key, motion, number, micros, at_micros, is_loose)"  # noqa: S608
+    "INSERT INTO journey_rollups (company_id, kind, day, key, motion, number, micros, at_micros, is_unmerged)"  # noqa: S608
     f" SELECT :company_id, 'flow', {local_day('transitioned_at')},"
     " coalesce(from_stage, '') || '>' || to_stage, motion, count(*),"
     " coalesce(sum(extract(epoch FROM transitioned_at - since)) * 1000000, 0),"
@@ -75,20 +75,20 @@ _COUNT_MOVES: Final = text(
     " FROM journey_transitions WHERE company_id = :company_id GROUP BY 3, 4, 5"
 )
 _COUNT_WAYS: Final = text(
-    "INSERT INTO journey_rollups (company_id, kind, day, key, number, is_loose)"  # noqa: S608
+    "INSERT INTO journey_rollups (company_id, kind, day, key, number, is_unmerged)"  # noqa: S608
     f" SELECT :company_id, 'way', {local_day('at')}, key, count(*), false"
     " FROM (SELECT relationship_id, from_stage || '>' || to_stage AS key, max(transitioned_at) AS at"
     " FROM journey_transitions WHERE company_id = :company_id AND from_stage IS NOT NULL GROUP BY 1, 2) l GROUP BY 3, 4"
 )
 _COUNT_REACHED: Final = text(
-    "INSERT INTO journey_rollups (company_id, kind, day, key, number, is_loose)"  # noqa: S608
+    "INSERT INTO journey_rollups (company_id, kind, day, key, number, is_unmerged)"  # noqa: S608
     f" SELECT :company_id, 'reach', {local_day('at')}, key, count(*), false"
     " FROM (SELECT relationship_id, w.key, max(transitioned_at) AS at FROM journey_transitions t"
     " JOIN unnest(CAST(:entered AS text[]), CAST(:reached AS text[])) AS w(entered, key) ON w.entered = t.to_stage"
     " WHERE t.company_id = :company_id AND t.motion IN ('opening', 'entry') GROUP BY 1, 2) l GROUP BY 3, 4"
 )
 _COUNT_MONEY: Final = text(
-    "INSERT INTO journey_rollups (company_id, kind, day, key, number, appointments, payments, is_loose)"  # noqa: S608
+    "INSERT INTO journey_rollups (company_id, kind, day, key, number, appointments, payments, is_unmerged)"  # noqa: S608
     f" SELECT :company_id, 'money', {local_day('occurred_at')}, stage, count(*),"
     " coalesce(sum(amount) FILTER (WHERE type = 'appointment_completed'), 0),"
     " coalesce(sum(amount) FILTER (WHERE type = 'payment_received'), 0)"
@@ -108,7 +108,7 @@ _MOVES_EVER: Final = text(
     " SELECT key, motion, number, micros, at_micros FROM journey_rollups"
     "   WHERE company_id = :company_id AND kind = 'moved'"
     " UNION ALL SELECT key, motion, number, micros, at_micros FROM journey_rollups"
-    "   WHERE company_id = :company_id AND kind = 'flow' AND is_loose) m"
+    "   WHERE company_id = :company_id AND kind = 'flow' AND is_unmerged) m"
     " GROUP BY key, motion HAVING sum(number) <> 0"
 )
 _SINCE: Final = text(

@@ -21,8 +21,8 @@ from journey_service.repositories.stages.stage_maps import StageMaps
 from journey_service.repositories.tables import OPERATORS, companies
 
 _SELECT = (
-    "SELECT id, name, timezone, currency, clock_at, map_version, adopted_version, created_at, next_night_at,"
-    " scored_at, delivers, rollup_version, CAST(policy AS text) AS policy, CAST(playbook AS text) AS playbook,"
+    "SELECT id, name, timezone, currency, clock_at, map_version, adopted_version, created_at, next_nightly_run_at,"
+    " scored_at, delivers, rollup_version, CAST(policy AS text) AS policy, CAST(stage_actions AS text) AS stage_actions,"
     " coalesce(clock_at, clock_timestamp()) AS now,"
     " clock_timestamp() AS clock"
     " FROM companies WHERE id = :company_id"
@@ -32,9 +32,9 @@ _READ = text(_SELECT)
 _READ_AND_KEEP = text(f"{_SELECT} FOR SHARE")
 _READ_AND_HOLD = text(f"{_SELECT} FOR NO KEY UPDATE")
 _SET_ACTIONS = text(
-    "UPDATE companies SET playbook = CASE WHEN CAST(:actions AS text) IS NULL"
-    " THEN playbook - CAST(:stage_key AS text)"
-    " ELSE jsonb_set(playbook, ARRAY[CAST(:stage_key AS text)], CAST(CAST(:actions AS text) AS jsonb)) END"
+    "UPDATE companies SET stage_actions = CASE WHEN CAST(:actions AS text) IS NULL"
+    " THEN stage_actions - CAST(:stage_key AS text)"
+    " ELSE jsonb_set(stage_actions, ARRAY[CAST(:stage_key AS text)], CAST(CAST(:actions AS text) AS jsonb)) END"
     " WHERE id = :company_id"
 )
 _GIVEN_BELOW = 2**40  # ids of the caller's own choosing may lie anywhere, those given follow each other below
@@ -63,9 +63,9 @@ class Companies:
         """Move the test clock, or release the company to real time."""
         await self._connection.execute(self._update().values(clock_at=clock_at))
 
-    async def set_next_night(self, at: datetime) -> None:
+    async def set_next_nightly_run(self, at: datetime) -> None:
         """Note when the next nightly run falls due."""
-        await self._connection.execute(self._update().values(next_night_at=at))
+        await self._connection.execute(self._update().values(next_nightly_run_at=at))
 
     async def set_scored(self, as_of: datetime) -> None:
         """Note that every stored score holds as of an instant, or since it was written later."""
@@ -94,7 +94,7 @@ class Companies:
         company = _to_company(row._mapping)
         stage_map = await StageMaps(self._connection, self._company_id).get(company.map_version)
         rulebook = Rulebook(stage_map, _policy(row.policy))
-        stage_actions, told = _stage_actions(row.playbook)
+        stage_actions, told = _stage_actions(row.stage_actions)
         return CompanyContext(company, rulebook, row.now, row.clock, stage_actions, told)
 
     async def found(
@@ -148,7 +148,7 @@ class CompanyDirectory:
                 companies.c.map_version,
                 companies.c.adopted_version,
                 companies.c.created_at,
-                companies.c.next_night_at,
+                companies.c.next_nightly_run_at,
                 companies.c.scored_at,
                 companies.c.delivers,
                 companies.c.rollup_version,
@@ -176,7 +176,7 @@ def _to_company(row: Mapping[Any, Any]) -> Company:
         map_version=row["map_version"],
         created_at=row["created_at"],
         adopted_version=row["adopted_version"],
-        next_night_at=row["next_night_at"],
+        next_nightly_run_at=row["next_nightly_run_at"],
         scored_at=row["scored_at"],
         delivers=row["delivers"],
         rollup_version=row["rollup_version"],

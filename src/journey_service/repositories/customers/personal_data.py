@@ -27,7 +27,7 @@ _ORDER: Final = {
     "journey_actions": "created_at, id",
     "action_attempts": "action_id, number",
     "journey_tasks": "id",
-    "journey_news": "id",
+    "outbound_events": "id",
 }
 # Cleared, and said to be: the guide's own mark.
 _MARKED: Final = {

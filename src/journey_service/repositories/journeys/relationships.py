@@ -49,7 +49,7 @@ class RelationshipUpdate(NamedTuple):
 
 COLUMNS: Final = (
     "r.id, r.customer_id, r.current_stage, r.stage_entered_at, r.version, r.previous_stage,"
-    " r.last_progress_stage, r.stages_held, r.pin_until, CAST(r.pin_memory AS text) AS pin_memory,"
+    " r.last_progress_stage, r.stages_held, r.pin_until, CAST(r.pin_state AS text) AS pin_state,"
     " r.next_evaluation_at, r.map_version, r.total_appointments, r.total_missed,"
     " CAST(r.appointments_value * 100 AS bigint) AS appointments_cents,"
     " CAST(r.payments_value * 100 AS bigint) AS payments_cents,"
@@ -105,7 +105,7 @@ _VALUES: Final = (
     ("last_progress_stage", "CAST(:last_progress AS text)"),
     ("stages_held", "CAST(:stages_held AS text[])"),
     ("pin_until", "CAST(:pin_until AS timestamptz)"),
-    ("pin_memory", "CAST(CAST(:pin_memory AS text) AS jsonb)"),
+    ("pin_state", "CAST(CAST(:pin_state AS text) AS jsonb)"),
     ("next_evaluation_at", "CAST(:next_evaluation_at AS timestamptz)"),
     ("map_version", "CAST(:map_version AS int)"),
     ("lifetime_value", "CAST(:lifetime AS bigint) / 100.0"),
@@ -252,7 +252,7 @@ class Relationships:
             "last_progress": relationship.last_progress,
             "stages_held": sorted(relationship.stages_held),
             "pin_until": relationship.pin_until,
-            "pin_memory": _pin_memory_to_json(relationship.pin_memory),
+            "pin_state": _pin_memory_to_json(relationship.pin_state),
             "next_evaluation_at": relationship.next_evaluation_at,
             "map_version": relationship.map_version,
             "lifetime": writing.lifetime_cents,
@@ -301,7 +301,7 @@ def to_standing(row: Any) -> StoredRelationship:  # noqa: ANN401  # a row of COL
         last_progress=row.last_progress_stage,
         stages_held=frozenset(row.stages_held),
         pin_until=row.pin_until,
-        pin_memory=_pin_memory_from_json(row.pin_memory),
+        pin_state=_pin_memory_from_json(row.pin_state),
         next_evaluation_at=row.next_evaluation_at,
         map_version=row.map_version,
     )

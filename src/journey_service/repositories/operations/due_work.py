@@ -21,11 +21,11 @@ _ACTIONS: Final = text(
     " ORDER BY a.ready_at LIMIT 1) first WHERE c.id > 0 ORDER BY first.ready_at, c.id"
 )
 _NEWS: Final = text(
-    "SELECT c.id FROM companies c CROSS JOIN LATERAL (SELECT n.id FROM journey_news n"
+    "SELECT c.id FROM companies c CROSS JOIN LATERAL (SELECT n.id FROM outbound_events n"
     " WHERE n.company_id = c.id AND n.position IS NULL ORDER BY n.id LIMIT 1) first WHERE c.id > 0 ORDER BY c.id"
 )
 _LOOSE: Final = text(
-    "SELECT company_id FROM journey_rollups WHERE is_loose AND company_id > 0 GROUP BY company_id"
+    "SELECT company_id FROM journey_rollups WHERE is_unmerged AND company_id > 0 GROUP BY company_id"
     " HAVING count(*) > :most ORDER BY company_id"
 )
 _UNCOUNTED: Final = text(
@@ -33,8 +33,8 @@ _UNCOUNTED: Final = text(
 )
 _COUNTED: Final = text("SELECT id FROM companies WHERE id > 0 AND rollup_version > 0 ORDER BY id LIMIT :most")
 _NIGHTS: Final = text(
-    "SELECT id FROM companies WHERE id > 0 AND (next_night_at IS NULL OR next_night_at <= coalesce(clock_at, now()))"
-    " ORDER BY next_night_at NULLS LAST, id"
+    "SELECT id FROM companies WHERE id > 0 AND (next_nightly_run_at IS NULL OR next_nightly_run_at <= coalesce(clock_at, now()))"
+    " ORDER BY next_nightly_run_at NULLS LAST, id"
 )
 # Of a company whose snapshots were looked at again since, or written anew, that one counts.
 _BROKEN_METRICS: Final = text(
@@ -45,7 +45,7 @@ _BROKEN_METRICS: Final = text(
 )
 _LAG: Final = text(
     "SELECT max(extract(epoch FROM coalesce(c.clock_at, now()) - first.due_at)) FILTER (WHERE c.clock_at IS NULL)"
-    " AS sweep, max(extract(epoch FROM now() - c.next_night_at)) FILTER (WHERE c.clock_at IS NULL) AS night"
+    " AS sweep, max(extract(epoch FROM now() - c.next_nightly_run_at)) FILTER (WHERE c.clock_at IS NULL) AS night"
     " FROM companies c LEFT JOIN LATERAL (SELECT r.next_evaluation_at AS due_at"
     " FROM customer_relationships r WHERE r.company_id = c.id AND r.next_evaluation_at <= coalesce(c.clock_at, now())"
     " ORDER BY r.next_evaluation_at LIMIT 1) first ON true WHERE c.id > 0"
@@ -98,7 +98,7 @@ class Due:
         """Companies with more loose sums than that."""
         return list((await self._connection.scalars(_LOOSE, {"most": most})).all())
 
-    async def companies_with_news(self) -> list[int]:
+    async def companies_with_outbound_events(self) -> list[int]:
         """Companies with news that are not in order yet."""
         return list((await self._connection.scalars(_NEWS)).all())
 

@@ -109,7 +109,7 @@ _REACHED: Final = _SUMS.format(
 _TOTALS: Final = """
 WITH days AS (SELECT CASE kind WHEN 'flow' THEN 'moves' ELSE 'money' END AS kind, key, motion, sum(number) AS number,
     sum(micros) AS micros, sum(at_micros) AS at_micros, sum(appointments) AS appointments, sum(payments) AS payments
-    FROM journey_rollups WHERE company_id = :company_id AND kind IN ('flow', 'money') AND NOT is_loose
+    FROM journey_rollups WHERE company_id = :company_id AND kind IN ('flow', 'money') AND NOT is_unmerged
     GROUP BY 1, 2, 3),
   totals AS (SELECT CASE kind WHEN 'moved' THEN 'moves' ELSE 'money' END AS kind, key, motion, number, micros,
     at_micros, appointments, payments FROM journey_rollups
@@ -127,7 +127,7 @@ WITH visits AS (SELECT from_stage AS stage, {DAY} AS day, {TENTHS} AS tenths
     FROM journey_transitions WHERE company_id = :company_id AND from_stage IS NOT NULL),
   ended AS (SELECT stage, day, sum(count(*)) OVER (PARTITION BY stage ORDER BY day) AS number FROM visits
     WHERE day <= CAST(:until AS date) GROUP BY stage, day),
-  known AS (SELECT stage_key AS stage, day, tenths, numbers FROM journey_stays
+  known AS (SELECT stage_key AS stage, day, tenths, numbers FROM stage_visit_durations
     WHERE company_id = :company_id AND day <= CAST(:until AS date)),
   last AS (SELECT DISTINCT ON (stage) stage, day, tenths, numbers FROM known ORDER BY stage, day DESC),
   cells AS (SELECT stage, day, c.tenths, c.number FROM last, unnest(tenths, numbers) c(tenths, number)),

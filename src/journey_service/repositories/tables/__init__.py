@@ -4,16 +4,16 @@ from journey_service.repositories.tables.access import api_keys, audit_log, brow
 from journey_service.repositories.tables.actions import (
     action_attempts,
     journey_actions,
-    journey_news,
     journey_tasks,
     message_templates,
+    outbound_events,
     retention_campaigns,
     webhook_endpoints,
 )
 from journey_service.repositories.tables.analytics import (
     journey_rollups,
     journey_stage_metrics,
-    journey_stays,
+    stage_visit_durations,
 )
 from journey_service.repositories.tables.columns import OPERATORS, metadata
 from journey_service.repositories.tables.companies import (
@@ -55,10 +55,10 @@ __all__ = [
     "jobs",
     "journey_actions",
     "journey_events",
-    "journey_news",
+    "outbound_events",
     "journey_rollups",
     "journey_stage_metrics",
-    "journey_stays",
+    "stage_visit_durations",
     "journey_tasks",
     "journey_transitions",
     "message_templates",

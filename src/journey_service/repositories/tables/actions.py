@@ -93,8 +93,8 @@ webhook_endpoints = Table(
     of_company(),
 )
 
-journey_news = Table(
-    "journey_news",
+outbound_events = Table(
+    "outbound_events",
     metadata,
     company(),
     Column("id", BigInteger, Identity(always=True), nullable=False),
@@ -111,14 +111,14 @@ journey_news = Table(
         ["company_id", "relationship_id"], ["customer_relationships.company_id", "customer_relationships.id"]
     ),
     Index(
-        "unique_news_position",
+        "unique_outbound_event_position",
         "company_id",
         "position",
         unique=True,
         postgresql_where=text("position IS NOT NULL"),
     ),
-    Index("ix_unpublished_news", "company_id", "id", postgresql_where=text("position IS NULL")),
-    Index("idx_customer_news", "company_id", "relationship_id"),
+    Index("ix_unpublished_outbound_events", "company_id", "id", postgresql_where=text("position IS NULL")),
+    Index("idx_customer_outbound_events", "company_id", "relationship_id"),
 )
 
 journey_actions = Table(
@@ -133,12 +133,12 @@ journey_actions = Table(
     Column("number", SmallInteger, nullable=False),
     Column("channel", String(10), nullable=False),
     Column("step", JSONB, nullable=False),
-    Column("is_bound", Boolean, nullable=False),
+    Column("is_stage_bound", Boolean, nullable=False),
     # By a test clock: let go at its own instant, and only to be delivered.
-    Column("is_cleared", Boolean, nullable=False, server_default=text("false")),
+    Column("is_released_by_test_clock", Boolean, nullable=False, server_default=text("false")),
     Column("campaign_id", BigInteger),
     Column("endpoint_id", BigInteger),
-    Column("news_id", BigInteger),
+    Column("outbound_event_id", BigInteger),
     Column("note", Text),
     Column("actor", String(255)),
     Column("request_key", String(255)),
@@ -197,12 +197,12 @@ journey_actions = Table(
     Index("idx_listed_actions", "company_id", "created_at", "id"),
     Index("idx_dead_actions", "company_id", "created_at", "id", postgresql_where=text("state = 'dead'")),
     Index(
-        "unique_news_delivery",
+        "unique_outbound_event_delivery",
         "company_id",
-        "news_id",
+        "outbound_event_id",
         "endpoint_id",
         unique=True,
-        postgresql_where=text("news_id IS NOT NULL"),
+        postgresql_where=text("outbound_event_id IS NOT NULL"),
     ),
     Index(
         "unique_action_request",
@@ -248,7 +248,7 @@ journey_tasks = Table(
     Column("stage", String(50), nullable=False),
     Column("assignee", String(255)),
     Column("note", Text),
-    Column("is_bound", Boolean, nullable=False),
+    Column("is_stage_bound", Boolean, nullable=False),
     instant("due_at", nullable=False),
     Column("status", String(9), nullable=False, server_default=text("'open'")),
     Column("reason", String(20)),

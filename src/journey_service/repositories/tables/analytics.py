@@ -37,11 +37,11 @@ journey_rollups = Table(
     Column("appointments", Numeric(20, 2), nullable=False, server_default=text("0")),
     Column("payments", Numeric(20, 2), nullable=False, server_default=text("0")),
     # Written by a transaction of its own; added up with the others of its key in time.
-    Column("is_loose", Boolean, nullable=False, server_default=text("true")),
+    Column("is_unmerged", Boolean, nullable=False, server_default=text("true")),
     PrimaryKeyConstraint("company_id", "id"),
     of_company(),
     Index("idx_rollups", "company_id", "kind", "day"),
-    Index("ix_loose_rollups", "company_id", "id", postgresql_where=text("is_loose")),
+    Index("ix_unmerged_rollups", "company_id", "id", postgresql_where=text("is_unmerged")),
     Index(
         "unique_rollup",
         "company_id",
@@ -50,14 +50,14 @@ journey_rollups = Table(
         "key",
         "motion",
         unique=True,
-        postgresql_where=text("NOT is_loose"),
+        postgresql_where=text("NOT is_unmerged"),
     ),
 )
 
 # How long the visits of a stage have lasted that had ended when a day did: so many tenths of a day, so many visits.
 # Only days on which any ended have a row.
-journey_stays = Table(
-    "journey_stays",
+stage_visit_durations = Table(
+    "stage_visit_durations",
     metadata,
     company(),
     Column("stage_key", String(50), nullable=False),

@@ -29,13 +29,13 @@ companies = Table(
     instant("clock_at"),
     # Whether what falls due by a test clock leaves the house.
     Column("delivers", Boolean, nullable=False, server_default=text("false")),
-    instant("next_night_at"),
+    instant("next_nightly_run_at"),
     instant("scored_at"),
     Column("map_version", Integer, nullable=False),
     Column("adopted_version", Integer, nullable=False, server_default=text("1")),
     Column("policy", JSONB, nullable=False),
     # What entering a stage does, by its key, where the company has said it.
-    Column("playbook", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("stage_actions", JSONB, nullable=False, server_default=text("'{}'")),
     # The version of the map that the rollups are counted by; 0: they are to be counted anew.
     Column("rollup_version", Integer, nullable=False, server_default=text("0")),
     instant("created_at", now=True),

@@ -84,7 +84,7 @@ customer_relationships = Table(
     Column("last_progress_stage", String(50)),
     Column("stages_held", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     instant("pin_until"),
-    Column("pin_memory", JSONB),
+    Column("pin_state", JSONB),
     Column("risk_score", Numeric(3, 2)),
     Column("engagement_score", Numeric(3, 2)),
     instant("scored_at"),

@@ -212,7 +212,7 @@ class OutboxDispatcher:
                 )
                 for channels in (_OURS, _THEIRS)
             ),
-            (partial(claim_outbound_events, share=_SHARE_OF_ENDPOINT), _ready_news),
+            (partial(claim_outbound_events, share=_SHARE_OF_ENDPOINT), _ready_outbound_events),
         )
 
     async def _take(self, company_id: int, lease: Lease, unit: _Take, ready: _Ready) -> ClaimedBatch:
@@ -417,8 +417,10 @@ class _LaneWorker:
 
 def _endpoint_of(outbound_message: OutboundMessage) -> int | None:
     """The endpoint that news are for; actions have a lane of their own."""
-    is_news = outbound_message.channel is Channel.WEBHOOK and outbound_message.endpoint is not None
-    return outbound_message.endpoint.id if is_news and outbound_message.endpoint is not None else None
+    is_outbound_event = outbound_message.channel is Channel.WEBHOOK and outbound_message.endpoint is not None
+    return (
+        outbound_message.endpoint.id if is_outbound_event and outbound_message.endpoint is not None else None
+    )
 
 
 def _concerns_everybody(error: Exception) -> bool:
@@ -431,8 +433,8 @@ async def _ready_actions(uow: UnitOfWork, channels: Sequence[Channel]) -> list[s
     return [candidate.id for candidate in found]
 
 
-async def _ready_news(uow: UnitOfWork) -> list[str]:
-    return await uow.outbox.ready_news(limit=_TAKEN_AT_ONCE)
+async def _ready_outbound_events(uow: UnitOfWork) -> list[str]:
+    return await uow.outbox.ready_outbound_events(limit=_TAKEN_AT_ONCE)
 
 
 def _outcome(sent: _Sent, now: datetime) -> Outcome:
@@ -485,7 +487,7 @@ async def publish(database: Database, company_id: int) -> int:
 async def publish_due(database: Database) -> int:
     """Publish the news of every company that has any; one whose turn fails does not hold up the others."""
     published = 0
-    for company_id in await database.dispatch(lambda dispatch: dispatch.due.companies_with_news()):
+    for company_id in await database.dispatch(lambda dispatch: dispatch.due.companies_with_outbound_events()):
         try:
             published += await publish(database, company_id)
         except UnavailableError:

@@ -79,7 +79,7 @@ class EventStream:
                 position = max(position, head)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(min(10 * self.look_seconds, left)), watch.changed:
-                        await watch.changed.wait_for(partial(self._is_news, watch, position))
+                        await watch.changed.wait_for(partial(self._has_new, watch, position))
         finally:
             self._leave(company_id, watch)
 
@@ -95,7 +95,7 @@ class EventStream:
                 watch.changed.notify_all()
         await asyncio.gather(*looking, return_exceptions=True)
 
-    def _is_news(self, watch: _Watch, position: int) -> bool:
+    def _has_new(self, watch: _Watch, position: int) -> bool:
         return watch.head > position or self._is_closed
 
     def _join(self, company_id: int) -> _Watch:

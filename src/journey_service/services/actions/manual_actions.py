@@ -67,7 +67,7 @@ def _judge(action_plan: ActionPlan, action: Action, context: CompanyContext) -> 
     if action.step.channel is Channel.CALL:
         action_plan.complete_internally(action, action.due_at)
     elif context.company.delivers:
-        action.is_cleared = True
+        action.is_released_by_test_clock = True
     elif action_plans.is_simulated(context):
         action_plan.conclude(action, action.due_at)
 

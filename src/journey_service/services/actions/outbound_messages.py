@@ -212,18 +212,18 @@ async def claim_outbound_events(
     without: Collection[int] = (),
 ) -> ClaimedBatch:
     """Take news that are ready, so many for each endpoint at most; some endpoints are done `without`."""
-    claimed = await uow.outbox.claim_news(
+    claimed = await uow.outbox.claim_outbound_events(
         (lease.token, lease.seconds), share=share, only=only, without=without
     )
     if not claimed:
         return ClaimedBatch()
     context = await uow.companies.context()
-    items = await uow.outbound_events.some([each.news_id for each in claimed])
+    items = await uow.outbound_events.some([each.outbound_event_id for each in claimed])
     endpoints = {endpoint.id: endpoint for endpoint in await uow.endpoints.all()}
     outbound_messages, dropped = [], {Reason.ERASED: list[str](), Reason.ENDPOINT_DISABLED: list[str]()}
     secrets: dict[int, Sequence[bytes]] = {}
     for each in claimed:
-        endpoint, item = endpoints[each.endpoint_id], items.get(each.news_id)
+        endpoint, item = endpoints[each.endpoint_id], items.get(each.outbound_event_id)
         if item is None:
             dropped[Reason.ERASED].append(each.id)
         elif not endpoint.is_enabled:
@@ -263,9 +263,9 @@ async def _bring_to_now(uow: UnitOfWork, transaction: JourneyTransaction) -> Non
 def _is_to_be_sent(action_plan: ActionPlan, action: Action, now: datetime, *, has_mailer: bool) -> bool:
     """Whether an action is to be sent now; else it has been done, put off or dropped."""
     channel = action.step.channel
-    if action.is_cleared and action_plan.refuses(action, now):
+    if action.is_released_by_test_clock and action_plan.refuses(action, now):
         return False
-    if not action.is_cleared:
+    if not action.is_released_by_test_clock:
         verdict = action_plan.decide_due(action, now)
         if verdict is DueDecision.HELD:
             action.state = State.PENDING

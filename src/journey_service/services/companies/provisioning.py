@@ -129,4 +129,6 @@ def _is_zone(name: str) -> bool:
 async def schedule_first_nightly_run(uow: UnitOfWork, context: CompanyContext) -> None:
     """Note when the first nightly run of a new company falls due."""
     zone = ZoneInfo(context.company.timezone)
-    await uow.companies.set_next_night(night_at(next_night(latest_night(context.now, zone), zone), zone))
+    await uow.companies.set_next_nightly_run(
+        night_at(next_night(latest_night(context.now, zone), zone), zone)
+    )

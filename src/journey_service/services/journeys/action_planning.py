@@ -153,7 +153,7 @@ def _follow(
         gone += action_plan.run_due(now, is_through=True)
     if context.company.delivers:
         for action in gone:
-            action.state, action.finished_at, action.is_cleared = State.PENDING, None, True
+            action.state, action.finished_at, action.is_released_by_test_clock = State.PENDING, None, True
 
 
 def _agenda(context: CompanyContext, relationship_id: int, version: int, stored: Stored | None) -> ActionPlan:

@@ -27,12 +27,12 @@ async def start_nightly_run(database: Database, company_id: int) -> int | None:
 
     async def unit(uow: UnitOfWork) -> int | None:
         context = await uow.companies.lock()
-        due_at = context.company.next_night_at
+        due_at = context.company.next_nightly_run_at
         if due_at is not None and due_at > context.now:
             return None
         zone = ZoneInfo(context.company.timezone)
         night = latest_night(context.now, zone)
-        await uow.companies.set_next_night(night_at(next_night(night, zone), zone))
+        await uow.companies.set_next_nightly_run(night_at(next_night(night, zone), zone))
         if await uow.jobs.has_night(night):
             return None
         as_of = night_at(night, zone)

@@ -49,24 +49,24 @@ class Schedule:
 
     company: Company
     now: datetime
-    next_night_at: datetime
+    next_nightly_run_at: datetime
     nights: tuple[NightlyRun, ...]
     rounds: tuple[PollingTask, ...] = POLLING_TASKS
 
     @property
     def next_night_local(self) -> datetime:
         """The next nightly run on the company's own clocks."""
-        return self.next_night_at.astimezone(ZoneInfo(self.company.timezone))
+        return self.next_nightly_run_at.astimezone(ZoneInfo(self.company.timezone))
 
     @property
     def next_night(self) -> date:
         """The local day the next nightly run is written down under."""
-        return local_day(self.next_night_at, ZoneInfo(self.company.timezone))
+        return local_day(self.next_nightly_run_at, ZoneInfo(self.company.timezone))
 
     @property
     def is_night_due(self) -> bool:
         """Whether the next nightly run has fallen due and waits for a worker."""
-        return self.next_night_at <= self.now
+        return self.next_nightly_run_at <= self.now
 
 
 async def get_schedule(database: Database, company_id: int) -> Schedule:
@@ -75,10 +75,10 @@ async def get_schedule(database: Database, company_id: int) -> Schedule:
     async def unit(uow: UnitOfWork) -> Schedule:
         context = await uow.companies.context()
         nights = await uow.jobs.nights(limit=NIGHTS_SHOWN)
-        next_night_at = context.company.next_night_at
-        if next_night_at is None:  # a company older than nightly runs: its first one is due at once
+        next_nightly_run_at = context.company.next_nightly_run_at
+        if next_nightly_run_at is None:  # a company older than nightly runs: its first one is due at once
             zone = ZoneInfo(context.company.timezone)
-            next_night_at = night_at(latest_night(context.now, zone), zone)
-        return Schedule(context.company, context.now, next_night_at, tuple(nights))
+            next_nightly_run_at = night_at(latest_night(context.now, zone), zone)
+        return Schedule(context.company, context.now, next_nightly_run_at, tuple(nights))
 
     return await database.run(company_id, unit)

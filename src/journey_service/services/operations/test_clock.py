@@ -150,7 +150,7 @@ async def _move(uow: UnitOfWork, to: datetime | None, actor: Actor, lease_second
     await uow.companies.set_clock(None if to is None else target)
     if to is None:
         await uow.outbox.release_clock(target, target - OLDEST_MOVE)
-    await uow.companies.set_next_night(night_at(next_night(latest_night(target, zone), zone), zone))
+    await uow.companies.set_next_nightly_run(night_at(next_night(latest_night(target, zone), zone), zone))
     inline_job = await enqueue_job(
         uow, ADVANCE, parameters, actor=actor.name, is_inline=True, lease_seconds=lease_seconds
     )

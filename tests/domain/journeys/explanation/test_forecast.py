@@ -188,7 +188,7 @@ def test_a_pin_holds_back_and_what_it_releases_comes_at_its_end():
     assert tuple(late.wanted) == ("at_risk", "days_since_last_appointment", None, True)
     # Not stored yet, as nobody has looked since it happened.
     assert [tuple(move) for move in late.suppressed] == [("at_risk", day(91), "days_since_last_appointment")]
-    assert journey.relationship.pin_memory.suppressed == ()
+    assert journey.relationship.pin_state.suppressed == ()
     for found, is_averted in ((early, False), (late, True)):
         assert [(move.to_stage, move.at) for move in found.upcoming] == [
             ("at_risk", day(120)),

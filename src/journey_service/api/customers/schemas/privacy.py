@@ -52,7 +52,7 @@ _SECTIONS = {
     "journey_actions": "actions",
     "action_attempts": "attempts",
     "journey_tasks": "tasks",
-    "journey_news": "outbound_events",
+    "outbound_events": "outbound_events",
     "import_lines": "import_lines",
     "audit_log": "audit",
 }

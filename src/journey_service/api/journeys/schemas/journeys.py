@@ -98,7 +98,7 @@ class JourneyOut(Out):
             # What an earlier pin held back is history: it is shown while one holds.
             suppressed=[
                 SuppressedOut.of(move)
-                for move in (relationship.pin_memory.suppressed if relationship.pin_until else ())
+                for move in (relationship.pin_state.suppressed if relationship.pin_until else ())
             ],
             lifetime_value=facts.lifetime_cents(view.context.rulebook.policy) / 100,
             total_appointments=facts.total_appointments,

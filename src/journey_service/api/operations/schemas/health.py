@@ -35,7 +35,7 @@ class ScheduleOut(Out):
     timezone: str
     now: datetime = Field(description="the company's own time")
     test_clock: datetime | None
-    next_night_at: datetime
+    next_nightly_run_at: datetime
     next_night_local: str = Field(
         description="the same on the company's clocks", examples=["2026-03-29T03:00:00+02:00"]
     )
@@ -50,7 +50,7 @@ class ScheduleOut(Out):
             timezone=schedule.company.timezone,
             now=schedule.now,
             test_clock=schedule.company.clock_at,
-            next_night_at=schedule.next_night_at,
+            next_nightly_run_at=schedule.next_nightly_run_at,
             next_night_local=schedule.next_night_local.isoformat(),
             scored_at=schedule.company.scored_at,
             nights=[

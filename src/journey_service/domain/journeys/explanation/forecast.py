@@ -124,7 +124,7 @@ class _ForecastBuilder:
             current_stage=self._relationship.current_stage,
             has_appointments=present.facts.total_appointments > 0,
             pin_until=present.pin_until if is_pinned else None,
-            suppressed=present.pin_memory.suppressed if is_pinned else (),
+            suppressed=present.pin_state.suppressed if is_pinned else (),
             wanted=self._wanted(),
             upcoming=tuple(
                 UpcomingMove(to_stage, at, trigger_event, self._is_averted(to_stage, at))
@@ -223,7 +223,7 @@ class _ForecastBuilder:
     def _way_back(self) -> Path:
         """What an appointment does for a customer in a risk stage; a pin is left out of account but for `leads_to`."""
         free = self._journey()
-        free.relationship.pin_until, free.relationship.pin_memory = None, NO_PIN_STATE
+        free.relationship.pin_until, free.relationship.pin_state = None, NO_PIN_STATE
         visit = self._event(ONE_APPOINTMENT)
         free.apply_event(visit, self._now)
         stages = self._rulebook.stage_map
