@@ -20,6 +20,7 @@ from journey_service.domain.events.event import EVENT_TYPES
 from journey_service.domain.events.parsing import check_json, parse_event
 from journey_service.main import create_app
 from journey_service.settings import nowhere
+from profiles import examples
 
 PUBLISHED = Path(__file__).parents[2] / "openapi" / "openapi.json"
 NOWHERE = nowhere()
@@ -250,7 +251,7 @@ fractions), so the description says it."""
 @example(told={**VALID, "customer_id": 1.0})
 @example(told={**VALID, "data": {"total_amount": 0.001}})
 @example(told={**VALID, "data": None})
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_an_event_is_read_as_it_is_published(told):
     text = json.dumps(told)
     read, faults = _as_read(text)
