@@ -4,6 +4,7 @@ Tests share one database and never meet: each founds companies of its own, and r
 apart. JOURNEY_TEST_POSTGRES_BIN names the programs of another PostgreSQL to run against.
 """
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
+import asyncpg
 import httpx
 import pytest
 from fastapi import FastAPI
@@ -24,6 +26,8 @@ from journey_service.services.access import credentials
 from journey_service.services.access.credentials import KeyRequest
 from journey_service.services.companies.provisioning import NewCompany, create_company
 from journey_service.settings import Settings
+from profiles import load_profile
+from server_versions import NEWEST, OLDEST, OLDEST_BIN, check_version, is_repeated
 
 PEPPER = "Zr7nQ2vK9xW4mB8tYcL3eHs6"
 ERASURE_KEY = "pD5wXk1RzT8bVq3NmGf7uJc2"
@@ -32,17 +36,73 @@ OPERATOR_KEY = "jrn_tests_hY4sLm9QeWx2RtBv6KdPz8NcJg3FuT5a"
 DATA = Path(__file__).parents[2] / "shared" / "data"
 
 _FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+_PROFILE = pytest.StashKey[str]()
 _ids = count(1_000)
 
 
+Copied = Callable[..., Awaitable[str]]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose how many examples property tests take."""
+    config.stash[_PROFILE] = load_profile()
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Print how thorough this run is."""
+    return f"hypothesis examples: {config.stash[_PROFILE]} (JOURNEY_FULL=1 for thorough)"
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return the workers of `-n auto`: one more than cores, as tests often wait for PostgreSQL."""
+    return (os.cpu_count() or 1) + 1
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test that exercises SQL on the oldest supported PostgreSQL as well."""
+    if "servers" not in metafunc.fixturenames:
+        return
+    versions, names = [NEWEST], [pytest.HIDDEN_PARAM]
+    if is_repeated(metafunc.definition):
+        versions.append(OLDEST)
+        names.append(f"postgresql-{OLDEST}")
+    metafunc.parametrize("servers", versions, ids=names, indirect=True, scope="session")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with the long tests, so that no worker is left with one at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("big") is None)
+
+
 @pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    """A PostgreSQL and a Valkey that live as long as the test run."""
-    named = os.environ.get("JOURNEY_TEST_POSTGRES_BIN")
+def servers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """A PostgreSQL and a Valkey of one worker of the test run."""
+    named = OLDEST_BIN if request.param == OLDEST else os.environ.get("JOURNEY_TEST_POSTGRES_BIN")
     folder = tmp_path_factory.mktemp("servers")
     with Embedded(folder, postgres_bin=Path(named) if named else None, postgres_settings=_FAST) as running:
+        if request.param == OLDEST:
+            asyncio.run(check_version(running.database_url, OLDEST))
         migrating.upgrade(running.database_url)
         yield running
+
+
+@pytest.fixture(scope="session")
+async def copied(servers: Servers) -> Copied:
+    """A function that makes a database of a name, migrated and empty, in place of an earlier one; returns its URL."""
+    root = servers.database_url.rsplit("/", 1)[0]
+
+    async def copy(name: str, template: str = "migrated") -> str:
+        owner = await asyncpg.connect(servers.database_url)
+        try:
+            await owner.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+            await owner.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        finally:
+            await owner.close()
+        return f"{root}/{name}"
+
+    # Alembic runs an event loop of its own.
+    await asyncio.to_thread(migrating.upgrade, await copy("migrated", "template1"))
+    return copy
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,6 @@ from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.calendar import latest_night
 from journey_service.domain.events.event import Event, EventType
 from journey_service.domain.operations.records import Backlog
-from journey_service.repositories import migrations as migrating
 from journey_service.repositories.database import Database
 from journey_service.repositories.database_maintenance import IndexState, TableState
 from journey_service.services import job_registry as kinds
@@ -35,16 +34,6 @@ from journey_service.services.operations.health import Status, check_backlog
 STILL, LIVE = 7, 8
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 KEEPS_UP = Backlog(sweep=5, night=5, jobs=1, imports=1, job_age=5, import_age=5, silent=5, failed_jobs=0)
-
-
-async def _create(servers, name: str, template: str = "template1") -> str:
-    connection = await asyncpg.connect(servers.database_url)
-    try:
-        await connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-        await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
-    finally:
-        await connection.close()
-    return servers.database_url.rsplit("/", 1)[0] + f"/{name}"
 
 
 async def _execute(url: str, *statements: str) -> None:
@@ -89,17 +78,9 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-async def migrated(servers) -> str:
-    """A migrated database that others are copied from; nobody may be connected to it."""
-    name = "commands_template"
-    await asyncio.to_thread(migrating.upgrade, await _create(servers, name))
-    return name
-
-
-@pytest.fixture(scope="module")
-async def place(servers, migrated) -> AsyncIterator[Place]:
+async def place(copied) -> AsyncIterator[Place]:
     """Company 7, in Berlin, whose time stands still, and company 8, in New York, in real time."""
-    opened = Place(await _create(servers, "commands", migrated))
+    opened = Place(await copied("commands"))
     try:
         still = NewCompany("Still", "Europe/Berlin", "EUR", id=STILL, test_clock=START)
         live = NewCompany("Live", "America/New_York", "USD", id=LIVE)
@@ -113,9 +94,9 @@ async def place(servers, migrated) -> AsyncIterator[Place]:
 
 
 @pytest.fixture
-async def alone(servers, migrated) -> AsyncIterator[Place]:
+async def alone(copied) -> AsyncIterator[Place]:
     """A database for one test."""
-    opened = Place(await _create(servers, "one_command", migrated))
+    opened = Place(await copied("one_command"))
     try:
         yield opened
     finally:

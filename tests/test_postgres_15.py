@@ -1,33 +1,61 @@
-"""The oldest PostgreSQL the service speaks to passes what the newest does."""
+"""Tests that exercise SQL run on the oldest supported PostgreSQL too, and really on that one."""
 
 import os
-import subprocess
-import sys
-from pathlib import Path
+from collections import Counter
 
+import asyncpg
 import pytest
 
-BIN = Path("/usr/lib/postgresql/15/bin")
-ROOT = Path(__file__).parents[1]
+from server_versions import (
+    HTTP_ONLY,
+    NEWEST,
+    OLDEST,
+    OLDEST_BIN,
+    REPEATED,
+    TESTS,
+    check_version,
+    is_installed,
+)
 
 
-@pytest.mark.big
-def test_repositories_services_and_api_pass_on_postgresql_15():
-    if not (BIN / "initdb").exists():
+def test_the_oldest_version_is_there():
+    if not is_installed():
         if os.environ.get("REQUIRE_ALL"):
-            pytest.fail(f"PostgreSQL 15 is required and {BIN} is not there")
-        pytest.skip(f"PostgreSQL 15 is not here: {BIN}")
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not big"),
-            *("tests/repositories", "tests/services", "tests/api"),
-        ],
-        cwd=ROOT,
-        env={**os.environ, "JOURNEY_TEST_POSTGRES_BIN": str(BIN)},
-        capture_output=True,
-        text=True,
-        timeout=1_200,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-5_000:]
-    assert " passed" in done.stdout
+            pytest.fail(f"PostgreSQL {OLDEST} is required and {OLDEST_BIN} is not there")
+        pytest.skip(f"PostgreSQL {OLDEST} is not here: {OLDEST_BIN}")
+
+
+async def test_the_server_is_of_the_version_that_its_parameter_names(servers, request):
+    version = request.node.callspec.params["servers"]
+    if version == NEWEST and os.environ.get("JOURNEY_TEST_POSTGRES_BIN"):
+        pytest.skip("JOURNEY_TEST_POSTGRES_BIN names another version")
+    connection = await asyncpg.connect(servers.database_url)
+    try:
+        found = await connection.fetchval("SELECT current_setting('server_version_num')::int / 10000")
+    finally:
+        await connection.close()
+    assert found == int(version)
+
+
+async def test_a_server_of_another_version_is_refused(servers, request):
+    [other] = {NEWEST, OLDEST} - {request.node.callspec.params["servers"]}
+    with pytest.raises(AssertionError, match=f"PostgreSQL {other} was expected"):
+        await check_version(servers.database_url, other)
+
+
+def test_every_test_that_reaches_the_servers_is_repeated_unless_its_file_is_left_out(request):
+    if not is_installed() or request.config.option.keyword or request.config.option.markexpr:
+        pytest.skip("only a choice of the tests was collected")
+    newest, oldest = Counter(), Counter()
+    for item in request.session.items:
+        path = item.path.relative_to(TESTS)
+        if "servers" in item.fixturenames and path.parts[0] in REPEATED:
+            is_exempt = path.as_posix() in HTTP_ONLY or item.get_closest_marker("big") is not None
+            counted = {NEWEST: newest, OLDEST: oldest}[item.callspec.params["servers"]]
+            counted[path.as_posix(), item.originalname] += not is_exempt
+    assert newest.total() > 0
+    assert oldest == +newest
+
+
+def test_files_that_are_left_out_exist():
+    assert [name for name in HTTP_ONLY if not (TESTS / name).exists()] == []

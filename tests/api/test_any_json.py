@@ -11,6 +11,7 @@ from api.calls import JSON, PROBLEM, tell
 from journey_service.domain.events.parsing import parse_instant
 from journey_service.main import create_app
 from journey_service.settings import nowhere
+from profiles import examples
 
 UNREACHABLE = nowhere()
 TELLING = [
@@ -99,7 +100,9 @@ def test_every_kind_of_route_takes_part():
 @pytest.mark.parametrize("operation", OPERATIONS)
 @given(data=st.data())
 @settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=examples(20),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 async def test_whatever_json_is_sent_is_applied_or_refused_as_a_problem(
     http, studio, operator, operation, data

@@ -70,7 +70,8 @@ class Shop:
             **request,
         )
         before, self._before = self._before, await self._outside.rows(self._tenant.id)
-        assert self._before == before
+        changed = sorted(name for name in before if before[name] != self._before[name])
+        assert not changed, f"changed: {', '.join(changed)}"
         assert await self._outside.count_companies() == companies
         return answer
 

@@ -20,6 +20,7 @@ from journey_service.domain.events.event import EVENT_TYPES
 from journey_service.domain.events.parsing import check_json, parse_event
 from journey_service.main import create_app
 from journey_service.settings import nowhere
+from profiles import examples
 
 PUBLISHED = Path(__file__).parents[2] / "openapi" / "openapi.json"
 UNREACHABLE = nowhere()
@@ -68,7 +69,7 @@ def test_every_operation_has_an_id_of_its_own_and_says_what_it_does():
         assert operation["description"]
 
 
-@pytest.mark.parametrize("operation", OPERATIONS.keys() - OPEN)
+@pytest.mark.parametrize("operation", sorted(OPERATIONS.keys() - OPEN))
 def test_every_operation_lists_the_problems_it_can_answer(operation):
     told = OPERATIONS[operation]
     problems = {status: answer for status, answer in told["responses"].items() if status >= "400"}
@@ -250,7 +251,7 @@ fractions), so the description says it."""
 @example(told={**VALID, "customer_id": 1.0})
 @example(told={**VALID, "data": {"total_amount": 0.001}})
 @example(told={**VALID, "data": None})
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_an_event_is_read_as_it_is_published(told):
     text = json.dumps(told)
     read, faults = _as_read(text)

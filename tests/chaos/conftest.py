@@ -1,6 +1,5 @@
 """Sizes, seeds, and a ground of its own for every test: workers look at every company there is."""
 
-import asyncio
 import os
 import random
 import secrets
@@ -13,9 +12,7 @@ import pytest
 from chaos.ground import Ground
 from chaos.outside import Outside
 from chaos.outside import outside as opened
-from conftest import ERASURE_KEY, VAULT_KEY
-from journey_service.embedded import Servers
-from journey_service.repositories import migrations as migrating
+from conftest import ERASURE_KEY, VAULT_KEY, Copied
 from journey_service.repositories.database import Database
 
 _SIZES = ("ci", "chaos", "full")
@@ -60,25 +57,10 @@ def outside() -> Iterator[Outside]:
         yield servers
 
 
-@pytest.fixture(scope="session")
-async def template(servers: Servers) -> str:
-    """A migrated database that others are copied from."""
-    owner = await asyncpg.connect(servers.database_url)
-    await owner.execute("CREATE DATABASE chaos_template")
-    await owner.close()
-    # Alembic runs a loop of its own.
-    await asyncio.to_thread(migrating.upgrade, servers.database_url.rsplit("/", 1)[0] + "/chaos_template")
-    return "chaos_template"
-
-
 @pytest.fixture
-async def ground(servers: Servers, template: str, outside: Outside) -> AsyncIterator[Ground]:
+async def ground(copied: Copied, outside: Outside) -> AsyncIterator[Ground]:
     """An empty database beside what is outside."""
-    name = f"chaos_{next(_numbers)}"
-    owner = await asyncpg.connect(servers.database_url)
-    await owner.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-    await owner.close()
-    url = servers.database_url.rsplit("/", 1)[0] + f"/{name}"
+    url = await copied(f"chaos_{next(_numbers)}")
     database = Database(url, pool_size=10, pool_timeout=30, erasure_key=ERASURE_KEY, vault_key=VAULT_KEY)
     owner = await asyncpg.connect(url)
     yield Ground(url, database, owner, outside)

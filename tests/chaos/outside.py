@@ -39,10 +39,11 @@ class Call:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a call is answered, and after how long."""
+    """What a call is answered, after how long, and not as long as it is held."""
 
     status: int = 200
     seconds: float = 0.0
+    is_held: Callable[[], bool] | None = None
     headers: tuple[tuple[str, str], ...] = ()
 
 
@@ -96,6 +97,8 @@ class Outside:
         try:
             if answer.seconds:
                 await asyncio.sleep(answer.seconds)
+            while answer.is_held is not None and answer.is_held():
+                await asyncio.sleep(0.01)
         finally:
             self._under_way.discard(call.number)
         return answer

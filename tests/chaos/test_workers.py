@@ -4,7 +4,6 @@ import asyncio
 import time
 
 from chaos.ground import (
-    LONG,
     Stream,
     Worker,
     detected,
@@ -22,7 +21,6 @@ WAITING = "SELECT count(*) FROM journey_actions WHERE state = 'pending'"
 BY_THE_BATCH = ("at_claim", "after_claim", "before_done", "at_done")
 """Points that are passed once for many actions."""
 LEASE = 6.0
-DRAINED = LEASE + 10.0
 COMPANIES = 3
 EFFECTS = 5
 """What one customer brings about: two mails, a message, and news of two moves."""
@@ -34,7 +32,7 @@ async def _visitors(ground, customers):
     return stream.tally
 
 
-async def _drained(ground, workers, seconds=LONG):
+async def _drained(ground, workers):
     """Wait until nothing is left to be done; returns how long that took."""
     began = time.monotonic()
 
@@ -42,7 +40,7 @@ async def _drained(ground, workers, seconds=LONG):
         assert all(worker.is_alive for worker in workers)
         return await ground.live() == 0
 
-    await until(is_done, seconds)
+    await until(is_done)
     return elapsed(began)
 
 
@@ -81,6 +79,12 @@ async def test_every_action_has_its_effect_once_however_workers_are_killed(
             if worker.is_alive:
                 worker.kill()
                 kills += 1
+        # How soon others take over is a matter of the leases alone, whatever the speed of the machine.
+        overlong = await ground.ask(
+            "SELECT count(*) FROM journey_actions WHERE state = 'leased'"
+            " AND ready_at > now() + make_interval(secs => $1)",
+            LEASE,
+        )
         workers = [Worker(environment, f"sound{n}") for n in range(2)]
         all_.extend(workers)
         seconds = await _drained(ground, workers)
@@ -96,7 +100,7 @@ async def test_every_action_has_its_effect_once_however_workers_are_killed(
     assert await ground.states() == {"done": len(tally.expected)}
     assert await ground.faults() == []
     assert kills >= wanted // 2, "hardly a kill came in the middle"
-    assert seconds <= DRAINED
+    assert overlong == 0
 
 
 async def test_an_action_that_is_done_before_the_call_is_missed(ground, outside):

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, time, timedelta
 from itertools import groupby
 from zoneinfo import ZoneInfo
 
-import asyncpg
 import orjson
 import pytest
 
@@ -15,7 +14,6 @@ from journey_service.demo.business import write_history
 from journey_service.demo.seeding import BUSINESSES, STANDS_BACK
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.stages.stage_map import StageKind
-from journey_service.repositories import migrations as migrating
 from journey_service.repositories.database import Database
 from journey_service.services.access import credentials
 from journey_service.services.companies.provisioning import NewCompany, create_company, get_company_context
@@ -31,16 +29,8 @@ businesses = pytest.mark.parametrize("business", BUSINESSES, ids=lambda business
 
 
 @pytest.fixture(scope="module")
-async def database(servers):
-    connection = await asyncpg.connect(servers.database_url)
-    try:
-        await connection.execute('DROP DATABASE IF EXISTS "demo" WITH (FORCE)')
-        await connection.execute('CREATE DATABASE "demo"')
-    finally:
-        await connection.close()
-    url = servers.database_url.rsplit("/", 1)[0] + "/demo"
-    await asyncio.to_thread(migrating.upgrade, url)
-    opened = Database(url)
+async def database(copied):
+    opened = Database(await copied("demo"))
     yield opened
     await opened.close()
 

@@ -20,6 +20,7 @@ from journey_service.domain.calendar import (
     night_at,
     nights_between,
 )
+from profiles import examples
 
 DAY = timedelta(days=1)
 MINUTE = timedelta(minutes=1)
@@ -219,7 +220,7 @@ def test_the_nights_on_the_way_are_those_after_one_instant_and_up_to_another(zon
     assert [f"{night:%m-%d}" for night in found] == expected
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(days, times, zones)
 def test_an_instant_shows_the_time_of_day_or_is_the_first_after_its_gap(day, at, zone):
     found = instant_of(day, at, zone)
@@ -229,7 +230,7 @@ def test_an_instant_shows_the_time_of_day_or_is_the_first_after_its_gap(day, at,
         assert shown(found - INSTANT, zone) < wall < shown(found, zone)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(days, zones)
 def test_the_nights_are_one_a_local_day_there_is_in_strictly_rising_order(day, zone):
     start, end = utc(f"{day - 10 * DAY}T12:00"), utc(f"{day + 10 * DAY}T12:00")
@@ -245,7 +246,7 @@ def test_the_nights_are_one_a_local_day_there_is_in_strictly_rising_order(day, z
     assert all(local_day(instant, zone) == night for instant, night in zip(instants, nights, strict=True))
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(days, times, spans, zones)
 def test_every_instant_has_one_latest_night_and_the_next_one_lies_after_it(day, at, span, zone):
     now = datetime.combine(day, at, tzinfo=UTC) + span
@@ -259,7 +260,7 @@ def test_every_instant_has_one_latest_night_and_the_next_one_lies_after_it(day, 
         assert latest_night(instant - INSTANT, zone) < night
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(
     days,
     zones,
@@ -271,7 +272,7 @@ def test_two_ways_one_after_the_other_have_the_nights_of_the_whole_way(day, zone
     assert [*nights_between(a, b, zone), *nights_between(b, c, zone)] == whole
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(zones, st.sampled_from(ODD_DAYS), st.lists(st.integers(0, 48 * 60), max_size=8))
 def test_however_often_one_looks_each_night_is_met_once(zone, day, looks):
     start = utc(f"{day}T00:00") - DAY

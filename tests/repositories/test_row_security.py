@@ -27,7 +27,6 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.errors import UnavailableError
-from journey_service.repositories import migrations as migrating
 from journey_service.repositories.database import APP_ROLE, DISPATCHER_ROLE, Database
 from journey_service.repositories.tables import metadata
 
@@ -125,14 +124,9 @@ async def write(connection: asyncpg.Connection, table: Table, values: dict[str, 
 
 
 @pytest.fixture(scope="module")
-async def url(servers) -> str:
+async def url(copied) -> str:
     """A database of this file's own: of two companies a row in every table, of theirs a second one of a number."""
-    name = "row_security"
-    async with connected(servers.database_url) as postgres:
-        await postgres.execute(f"DROP DATABASE IF EXISTS {name}")
-        await postgres.execute(f"CREATE DATABASE {name}")
-    url = servers.database_url.rsplit("/", 1)[0] + f"/{name}"
-    await asyncio.to_thread(migrating.upgrade, url)
+    url = await copied("row_security")
     async with connected(url) as owner:
         for table in TABLES:
             await write(owner, table, a_row(table, MINE, 1))

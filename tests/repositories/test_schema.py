@@ -1,24 +1,18 @@
 """The schema: up, down and up again; no drift; tenants kept apart by the database itself."""
 
 import asyncio
-import os
-from pathlib import Path
 
 import asyncpg
-import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
-from journey_service.embedded import Embedded
 from journey_service.repositories import migrations as migrating
 from journey_service.repositories.database import Database
 from journey_service.repositories.events.ledger import _KNOWN
 from journey_service.repositories.operations.health import SCHEMA_REVISION
 from journey_service.repositories.tables import metadata
 from ledger import rows
-
-POSTGRES_15 = Path("/usr/lib/postgresql/15/bin")
 
 # Indexes that do not begin with the company: due work and live keys, each partial, each read by one role.
 LED_BY_OTHERS = {"ix_due_imports", "ix_due_jobs", "ix_live_api_keys"}
@@ -70,15 +64,6 @@ async def test_going_down_leaves_nothing_behind(servers):
     finally:
         await connection.close()
     assert left == []
-
-
-def test_postgresql_15_takes_the_same_schema(tmp_path):
-    if not (POSTGRES_15 / "initdb").exists():
-        if os.environ.get("REQUIRE_ALL"):
-            pytest.fail(f"PostgreSQL 15 is required and {POSTGRES_15} is not there")
-        pytest.skip(f"PostgreSQL 15 is not here: {POSTGRES_15}")
-    with Embedded(tmp_path / "fifteen", postgres_bin=POSTGRES_15, with_valkey=False) as fifteen:
-        _up_down_up(fifteen.database_url)
 
 
 def test_the_code_knows_the_one_newest_revision():

@@ -1,6 +1,5 @@
 """A database of the tests' own: workers look at every company there is, so nobody else's may be there."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from itertools import count
@@ -8,10 +7,8 @@ from itertools import count
 import asyncpg
 import pytest
 
-from conftest import ERASURE_KEY, PEPPER, VAULT_KEY
+from conftest import ERASURE_KEY, PEPPER, VAULT_KEY, Copied
 from journey_service.domain.access.actors import Actor
-from journey_service.embedded import Servers
-from journey_service.repositories import migrations as migrating
 from journey_service.repositories.database import Database
 from journey_service.services.companies.provisioning import NewCompany, create_company
 
@@ -49,14 +46,9 @@ class Ground:
 
 
 @pytest.fixture
-async def ground(servers: Servers) -> AsyncIterator[Ground]:
+async def ground(copied: Copied) -> AsyncIterator[Ground]:
     """An empty, migrated database."""
-    name = f"ground_{next(_numbers)}"
-    owner = await asyncpg.connect(servers.database_url)
-    await owner.execute(f'CREATE DATABASE "{name}"')
-    await owner.close()
-    url = servers.database_url.rsplit("/", 1)[0] + f"/{name}"
-    await asyncio.to_thread(migrating.upgrade, url)  # alembic runs a loop of its own
+    url = await copied(f"ground_{next(_numbers)}")
     database = Database(url, pool_size=20, pool_timeout=30)
     owner = await asyncpg.connect(url)
     yield Ground(url, database, owner)

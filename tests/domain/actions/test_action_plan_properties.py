@@ -27,6 +27,7 @@ from journey_service.domain.actions.stage_actions import (
 )
 from journey_service.domain.companies.policy import CompanyPolicy
 from journey_service.domain.journeys.relationship import Cause, Transition, TriggerType
+from profiles import examples
 
 UNASKED = (Channel.EMAIL, Channel.SMS, Channel.OFFER)
 """What reaches the customer at once."""
@@ -335,7 +336,7 @@ PROMISES = (
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(lives())
 def test_whatever_happens_every_promise_is_kept(life):
     record = live(life)
@@ -343,7 +344,7 @@ def test_whatever_happens_every_promise_is_kept(life):
         promise(life, record)
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(lives())
 def test_looking_in_now_and_then_changes_nothing(life):
     assert as_told(live(life, looking_in=True)) == as_told(live(life))

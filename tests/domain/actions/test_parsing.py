@@ -14,6 +14,7 @@ from journey_service.domain.actions.parsing import (
 )
 from journey_service.domain.actions.stage_actions import DEFAULT_ACTIONS, Channel, StageAction, Step
 from journey_service.domain.errors import InvalidInputError
+from profiles import examples
 
 OBJECT = "must be an object"
 UNKNOWN = "is not known here"
@@ -467,7 +468,7 @@ stage_actions = almost(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.one_of(anything, stage_actions))
 def test_whatever_is_told_is_read_or_refused_with_places(raw):
     faults = []

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from journey_service.domain.errors import InvalidInputError, MalformedError
 from journey_service.domain.events.import_file import FaultyLineError, HistoryReader
 from journey_service.domain.events.parsing import Line
+from profiles import examples
 
 UTC_ZONE = ZoneInfo("UTC")
 HEADER = b"customer_id,event_type,occurred_at,amount\n"
@@ -491,7 +492,7 @@ def test_a_bomb_without_a_first_line_is_refused_at_once():
         list(reader.feed(packed_zeros(2)))
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(st.binary(max_size=300), st.booleans(), chunk_sizes)
 def test_no_bytes_at_all_raise_anything_but_a_refusal(data, is_packed, sizes):
     packed = gzip.compress(data) if is_packed else data

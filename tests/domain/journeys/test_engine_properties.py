@@ -16,6 +16,7 @@ from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Rulebook
 from journey_service.domain.stages.stage_map import StageKind
 from oracle import literal
+from profiles import examples
 
 
 @st.composite
@@ -102,13 +103,13 @@ def assert_like_the_oracle(company, steps, until):
     assert facts.last_appointment_at == expected.last_appointment_at
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(told())
 def test_a_journey_is_what_the_literal_reading_makes_of_it(story):
     assert_like_the_oracle(*story)
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(told(default_forms()))
 def test_a_journey_on_the_default_stages_is_what_the_literal_reading_makes_of_it(story):
     assert_like_the_oracle(*story)
@@ -201,7 +202,7 @@ def test_the_stage_moved_to_is_the_last_reason_and_it_held(story):
             assert reason.held == any(told.held for told in reason.rules)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(stories(), st.integers(1, 400))
 def test_the_next_time_is_never_late_and_never_in_the_past(story, days):
     rulebook, steps, until = story
@@ -218,7 +219,7 @@ def test_the_next_time_is_never_late_and_never_in_the_past(story, days):
                 assert decide(relationship, rulebook, look).move == decision.move, look
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(stories(), st.integers(1, 300), st.lists(spans, max_size=10))
 def test_looking_at_every_instant_writes_what_looking_at_the_next_times_writes(story, days, more):
     rulebook, steps, _ = story

@@ -17,6 +17,7 @@ from domain.generators import Company, as_event, companies, default_forms, liter
 from journey_service.domain.simulation.backtest import AlarmOutcome, BacktestSettings, Outcome, Replay
 from journey_service.domain.simulation.backtest_totals import BacktestTotals, Days
 from oracle import literal
+from profiles import examples
 
 UTC_ZONE = ZoneInfo("UTC")
 gaps = st.integers(0, 200 * 24).map(lambda hours: timedelta(hours=hours))
@@ -271,19 +272,19 @@ def assert_like_brute_force(story: Story) -> None:
     assert metrics == figures_by_brute_force(story)
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(stories())
 def test_the_figures_of_any_customers_under_any_map_are_those_of_a_reading_by_brute_force(story):
     assert_like_brute_force(story)
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(stories(default_forms()))
 def test_the_figures_under_the_default_stages_are_those_of_a_reading_by_brute_force(story):
     assert_like_brute_force(story)
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(st.one_of(stories(), stories(default_forms())))
 def test_a_replay_writes_the_moves_of_the_literal_reading_of_the_same_history(story):
     end = story.terms.until - INSTANT

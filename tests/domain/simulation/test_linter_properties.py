@@ -25,6 +25,7 @@ from journey_service.domain.simulation.linter.precedence import Precedence
 from journey_service.domain.simulation.linter.score_lookahead import with_score_lookahead
 from journey_service.domain.simulation.linter.search import budget, explore
 from oracle import literal
+from profiles import examples
 
 ONE_STEP = 1_300
 """What the last step may go beyond the budget: the thousand payments that the largest sum takes, and more."""
@@ -66,7 +67,7 @@ def moved(journey):
 # ---- what is passed can be reached
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(any_map())
 def test_every_stage_of_a_map_without_errors_is_reached_by_its_witness_in_both_readings(company):
     rulebook = company.rulebook
@@ -104,21 +105,21 @@ def assert_never_contradicted(rulebook, histories, report):
             assert never is None, never
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(any_map(), st.lists(happenings(), min_size=4, max_size=4))
 def test_no_history_contradicts_a_finding(company, histories):
     rulebook = company.rulebook
     assert_never_contradicted(rulebook, histories, lint(rulebook))
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(companies(stage_forms()), policies(), st.lists(happenings(), min_size=3, max_size=3))
 def test_no_history_contradicts_a_finding_under_any_policy(company, policy, histories):
     rulebook = Rulebook(company.rulebook.stage_map, policy)
     assert_never_contradicted(rulebook, histories, lint(rulebook))
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(any_map())
 def test_what_is_certain_to_be_unreachable_is_not_reached_by_the_search_either(company):
     rulebook = company.rulebook
@@ -159,7 +160,7 @@ class Counting(Journey):
         return super().evaluate(at)
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(any_map())
 def test_the_search_keeps_to_its_budget(company):
     rulebook = company.rulebook
@@ -168,7 +169,7 @@ def test_the_search_keeps_to_its_budget(company):
     assert 0 < Counting.asked <= budget(rulebook) + ONE_STEP
 
 
-@settings(max_examples=8)
+@settings(max_examples=examples(8))
 @given(any_map())
 def test_the_same_map_gets_the_same_report(company):
     assert lint(company.rulebook) == lint(company.rulebook)

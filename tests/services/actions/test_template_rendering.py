@@ -18,6 +18,7 @@ from journey_service.services.actions.template_rendering import (
     render,
     sample_values,
 )
+from profiles import examples
 
 BUILT = [template for templates in BUILT_IN.values() for template in templates]
 EMAILS = [template for template in BUILT if template.channel is Channel.EMAIL]
@@ -28,7 +29,7 @@ GSM = set(
 )
 OUT = "{{ unsubscribe_url }}"
 
-quickly = settings(max_examples=60, deadline=None)
+quickly = settings(max_examples=examples(60), deadline=None)
 told = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00\r"), min_size=1, max_size=80)
 told = told.filter(str.strip)
 tokens = st.sampled_from(

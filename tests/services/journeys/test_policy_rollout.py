@@ -40,6 +40,7 @@ from journey_service.services.stages import stage_maps
 from journey_service.services.stages.stage_maps import Request, change_map
 from ledger import faults, journeys, rows
 from oracle import literal
+from profiles import examples
 
 T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -178,7 +179,7 @@ async def undecided(database, company_id: int) -> list[int]:
 
 
 @given(data=st.data(), company=companies())
-@tries(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@tries(max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_journey_that_goes_over_to_another_source_of_revenue_is_the_oracle_s(data, company):
     steps = data.draw(operations([form["key"] for form in company.forms]))
     change = data.draw(st.integers(1, len(steps)))

@@ -18,6 +18,7 @@ from journey_service.domain.journeys.explanation.projection import HORIZON, MOVE
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Rulebook
 from journey_service.domain.stages.compiled_rules import compile_stage
+from profiles import examples
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -90,7 +91,7 @@ def assert_averted(relationship, rulebook, outlook):
         assert move.is_averted is not is_made
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(customers())
 def test_what_comes_is_what_time_brings(customer):
     relationship, rulebook, now = customer
@@ -120,7 +121,7 @@ def test_the_literal_reading_of_the_rules_makes_the_same_next_move(story):
         assert len(expected) == already
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(customers())
 def test_what_is_wanted_now_is_what_is_due_or_else_what_the_rules_say(customer):
     relationship, rulebook, now = customer
@@ -137,7 +138,7 @@ def test_what_is_wanted_now_is_what_is_due_or_else_what_the_rules_say(customer):
     assert wanted is None or wanted.is_suppressed is decision.is_suppressed
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(customers())
 def test_the_customer_who_is_asked_about_is_not_touched(customer):
     relationship, rulebook, now = customer
@@ -170,7 +171,7 @@ def assert_needed(relationship, rulebook, now, path):
         assert stage_after(relationship, rulebook, now, needs, times=needs.times - 1) != path.to_stage
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(customers())
 def test_what_is_needed_leads_where_it_is_said_to_and_less_does_not(customer):
     relationship, rulebook, now = customer
@@ -200,7 +201,7 @@ def test_no_event_of_another_size_makes_an_impossible_rule_hold(customer):
         assert any(not any(one.accepts(units) for units in tried) for one in path.conditions)
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(customers())
 def test_a_rule_holds_from_the_instant_told_and_the_customer_is_then_where_it_is_said(customer):
     relationship, rulebook, now = customer
@@ -226,7 +227,7 @@ def test_a_rule_holds_from_the_instant_told_and_the_customer_is_then_where_it_is
             assert not asked[0].holds(decide(before, rulebook, path.at - INSTANT))
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(customers())
 def test_there_is_a_path_for_every_rule_that_could_move_the_customer(customer):
     relationship, rulebook, now = customer

@@ -1,0 +1,36 @@
+"""How many examples property tests take: few in every run, many under JOURNEY_FULL=1.
+
+A failure prints what reproduces it.
+"""
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+QUICK, THOROUGH = "quick", "thorough"
+TIMES_AS_MANY = 10
+"""Examples of the thorough profile for each one of the quick profile."""
+
+
+def active() -> str:
+    """Return the name of the profile that this run takes."""
+    return THOROUGH if os.environ.get("JOURNEY_FULL") == "1" else QUICK
+
+
+def examples(quick: int) -> int:
+    """Return the number of examples of a test that takes this many in a quick run."""
+    return quick * TIMES_AS_MANY if active() == THOROUGH else quick
+
+
+def load_profile() -> str:
+    """Make the profile of this run the default of all property tests; returns its name."""
+    for name, number in ((QUICK, 60), (THOROUGH, 60 * TIMES_AS_MANY)):
+        settings.register_profile(
+            name,
+            max_examples=number,
+            deadline=None,
+            print_blob=True,
+            suppress_health_check=[HealthCheck.too_slow],
+        )
+    settings.load_profile(active())
+    return active()
