@@ -250,7 +250,7 @@ async def check_now(database, company_id, told):
         }
         for key in ("prospect", "customer", "at_risk", "churned", "nowhere"):
             assert ids(await every(in_stage, stage=key, as_of=as_of)) == expected.get(key, set())
-    bands = (await overview.get_risks(database, company_id)).bands
+    bands = (await metrics.get_risks(database, company_id)).bands
     assert [band for band, _ in bands] == list(BANDS)
     for band, number in bands:
         expected = told.band(str(Decimal(band.low) / 100), str(Decimal(band.high) / 100))
@@ -585,7 +585,7 @@ async def every_figure(database, company_id):
         (await funnels.get_flows(database, company_id, asked)).flows,
         (await visits.get_time_in_stage(database, company_id, asked)).stages,
         (await visits.get_conversions(database, company_id, asked)).stages,
-        (await overview.get_risks(database, company_id)).bands,
+        (await metrics.get_risks(database, company_id)).bands,
         (await outcomes.get_cohorts(database, company_id, asked)).cohorts,
     ]
 
