@@ -304,8 +304,8 @@ async def test_a_token_of_another_company_s_opens_nothing(client, token, salon, 
         *(
             f"0{token}",
             f"-{token}",
-            f"{2**62}.{secret}",
-            f"{2**63}.{secret}",
+            f"{2**52}.{secret}",
+            f"{2**53}.{secret}",
             f"{10**18}{token}",
         ),
         *(secret, f".{secret}", f"{salon.id}.", token[:-1], token + "x", "", "x", "1.", "\\073"),
@@ -1024,7 +1024,7 @@ async def test_an_account_s_session_may_what_its_role_may(portal, ada):
         {"company_id": -1},
         {"company_id": True},
         {"company_id": 1.5},
-        {"company_id": 2**63},
+        {"company_id": 2**53},
         {"company_id": "1.0"},
         {"company_id": "\u0661"},
         {"company_id": [1]},
@@ -1041,7 +1041,7 @@ async def test_an_account_without_a_role_in_a_company_is_nobody_here(portal, ada
 
 
 async def test_an_account_of_a_company_that_is_not_here_is_nobody(portal, ada):
-    ada("admin", company_id=2**62)
+    ada("admin", company_id=2**52)
 
     page(await sign_in_there(portal.client), 401)
 

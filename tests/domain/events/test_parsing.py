@@ -44,7 +44,7 @@ CLOUD = {
 }
 MISSING = object()
 A_TEXT = "must be a text of 1 to 255 characters"
-AN_ID = "must be a whole number from 0 to 9223372036854775807"
+AN_ID = "must be a whole number from 0 to 4503599627370495"
 A_TIME = "must be a time such as 2026-03-01T09:30:00Z"
 NO_ZONE = "needs a time zone, such as Z or +02:00"
 NO_DAY = "is not a day and time of the calendar"
@@ -117,7 +117,7 @@ ATTRIBUTES = [
             ("missing", MISSING, "is required"),
             ("null", None, "is required"),
             ("negative", -1, AN_ID),
-            ("beyond 64 bits", 2**63, AN_ID),
+            ("beyond 2^52 - 1", 2**52, AN_ID),
             ("far beyond", 10**400, AN_ID),
             ("a bool", True, AN_ID),
             ("a fraction", 7.5, AN_ID),
@@ -310,7 +310,7 @@ def test_every_fault_of_an_event_is_told_at_once():
         ("id", "i" * 255),
         ("id", "☂ a:b/c"),
         ("customer_id", 0),
-        ("customer_id", 2**63 - 1),
+        ("customer_id", 2**52 - 1),
         ("customer_id", 7.0),
         ("occurred_at", "1900-01-01T00:00:00Z"),
         ("occurred_at", "2199-12-31T23:59:59.999999Z"),
@@ -445,7 +445,7 @@ def test_extension_attributes_of_a_cloud_event_are_allowed_and_not_kept():
         ("subject", "7 ", "/subject", "must be the customer's id, as a text of digits"),
         ("subject", "\u0667", "/subject", "must be the customer's id, as a text of digits"),
         ("subject", "-7", "/subject", AN_ID),
-        ("subject", "9223372036854775808", "/subject", AN_ID),
+        ("subject", "4503599627370496", "/subject", AN_ID),
         ("time", MISSING, "/time", "is required"),
         ("time", "2026-03-01T09:30:00", "/time", NO_ZONE),
         ("time", "2026-02-30T09:30:00Z", "/time", NO_DAY),
@@ -650,7 +650,7 @@ def test_an_empty_cell_means_nothing():
         ("customer_id", "7.0", AN_ID),
         ("customer_id", " 7", AN_ID),
         ("customer_id", "\u0667", AN_ID),
-        ("customer_id", "9223372036854775808", AN_ID),
+        ("customer_id", "4503599627370496", AN_ID),
         ("customer_id", "1" * 4_500, AN_ID),
         ("occurred_at", "", "is required"),
         ("occurred_at", "01.03.2026", A_TIME),

@@ -550,7 +550,7 @@ async def test_a_ledger_that_is_not_quite_the_same_gives_other_figures(database,
         await check(database, busy.id, random.Random(5), changed(told, chance))
 
 
-@pytest.mark.parametrize("kind", ["flow", "way", "reach", "money"])
+@pytest.mark.parametrize("kind", ["flow", "last_flow", "reach", "revenue"])
 async def test_sums_that_are_off_by_one_are_noticed(database, found_tenant, kind):
     tenant = await found_tenant(test_clock=T0)
     story = Story(database, tenant.id, 12)

@@ -291,7 +291,7 @@ SPOILT = {
         {"snapshots": 1},
     ),
     "one more who went a way": (
-        "UPDATE journey_rollups SET number = number + 1 WHERE kind = 'way' AND day = '2026-01-01'",
+        "UPDATE journey_rollups SET number = number + 1 WHERE kind = 'last_flow' AND day = '2026-01-01'",
         {"flows": 1},
     ),
     "an appointment nobody has told of": (
@@ -307,7 +307,7 @@ SPOILT = {
         {"facts": 1},
     ),
     "revenue that nobody has paid": (
-        "UPDATE journey_rollups SET appointments = appointments + 1 WHERE kind = 'money' AND day = '2026-01-05'",
+        "UPDATE journey_rollups SET appointments = appointments + 1 WHERE kind = 'revenue' AND day = '2026-01-05'",
         {"facts": 1, "flows": 1},
     ),
     "an amount that was another one": (

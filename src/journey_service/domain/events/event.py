@@ -11,7 +11,10 @@ JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, J
 FUTURE_TOLERANCE: Final = timedelta(minutes=5)
 EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
 LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
-MAX_ID: Final = 2**63 - 1
+MAX_ID: Final = 2**53 - 1
+"""Largest id: whole numbers up to it survive every JSON reader. Erased customers have ids from -MAX_ID to -1."""
+MAX_CUSTOMER_ID: Final = 2**52 - 1
+"""Largest customer id that a caller may choose; greater ones are reserved for ids that the service assigns."""
 MAX_AMOUNT_CENTS: Final = 99_999_999_999
 MAX_SUM_CENTS: Final = 99_999_999_999_999
 MAX_CALL_SECONDS: Final = 2**31 - 1

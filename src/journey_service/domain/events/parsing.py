@@ -17,7 +17,7 @@ from journey_service.domain.events.event import (
     LATEST,
     MAX_AMOUNT_CENTS,
     MAX_CALL_SECONDS,
-    MAX_ID,
+    MAX_CUSTOMER_ID,
     Event,
     JsonValue,
 )
@@ -299,7 +299,7 @@ def _event(reader: _Reader, data: _Reader, *, zone: ZoneInfo | None = None, is_l
             # What a line says is not repeated: its faults are kept, and it may name somebody.
             else f"{'' if is_line else f'{quoted(type_)} '}is unknown; known: {', '.join(EVENT_TYPES)}",
         )
-    customer_id = reader.integer("customer_id", MAX_ID, required=True)
+    customer_id = reader.integer("customer_id", MAX_CUSTOMER_ID, required=True)
     occurred_at = reader.instant("occurred_at", required=True, zone=zone)
     return Event(
         source=source or IMPORT_SOURCE,

@@ -55,21 +55,21 @@ _ACTIONS: Final = text(
 )
 _SINCE: Final = text(
     "SELECT least((SELECT min(day) FROM journey_rollups WHERE company_id = :company_id AND kind = 'flow'),"
-    " (SELECT min(day) FROM journey_rollups WHERE company_id = :company_id AND kind = 'money')) AS first"
+    " (SELECT min(day) FROM journey_rollups WHERE company_id = :company_id AND kind = 'revenue')) AS first"
 )
 _FIRST_VISIT: Final = text(
     "SELECT min(first_appointment_at) FROM customer_relationships WHERE company_id = :company_id"
 )
 _REVENUE: Final = text(
     "SELECT coalesce(sum(appointments), 0) AS appointments, coalesce(sum(payments), 0) AS payments"
-    " FROM journey_rollups WHERE company_id = :company_id AND kind = 'money'"
+    " FROM journey_rollups WHERE company_id = :company_id AND kind = 'revenue'"
     " AND day >= CAST(:first AS date) AND day <= CAST(:last AS date)"
 )
 _REVENUE_EVER: Final = text(
     "SELECT coalesce(sum(appointments), 0) AS appointments, coalesce(sum(payments), 0) AS payments FROM ("
     " SELECT appointments, payments FROM journey_rollups WHERE company_id = :company_id AND kind = 'paid'"
     " UNION ALL SELECT appointments, payments FROM journey_rollups"
-    "   WHERE company_id = :company_id AND kind = 'money' AND is_unmerged) m"
+    "   WHERE company_id = :company_id AND kind = 'revenue' AND is_unmerged) m"
 )
 
 

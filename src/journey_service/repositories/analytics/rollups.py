@@ -16,9 +16,9 @@ from journey_service.domain.analytics.rollups import FLOW, REACH, Rollup
 from journey_service.domain.journeys.relationship import Motion
 from journey_service.repositories.analytics.date_range_sql import clock_of, local_day
 
-MONEY: Final = "money"
+REVENUE: Final = "revenue"
 MOVES: Final = "flow"
-WAY: Final = "way"
+LAST_FLOW: Final = "last_flow"
 LATE: Final = "late"
 """A mark, and no sum: something was written about a day that had ended."""
 # Sums of all days together are kept beside those of each day: `moved` of `flow`, `paid` of `money`. A loose row is in
@@ -55,14 +55,14 @@ _TIGHTEN: Final = text(
     "   RETURNING r.kind, r.day, r.key, r.motion, r.number, r.micros, r.at_micros, r.appointments, r.payments),"
     f" days AS ({_ADDED.format(kind='kind', day='day', rows='loose')}),"
     " totals AS ("
-    + _ADDED.format(kind=_TOTAL, day=_ALL_DAYS, rows="loose WHERE kind IN ('flow', 'money')")
+    + _ADDED.format(kind=_TOTAL, day=_ALL_DAYS, rows="loose WHERE kind IN ('flow', 'revenue')")
     + ") SELECT count(*) FROM loose"
 )
 _COUNT_TOTALS: Final = text(
     _BASE.format(
         kind=_TOTAL,
         day=_ALL_DAYS,
-        rows="journey_rollups WHERE company_id = :company_id AND kind IN ('flow', 'money')",
+        rows="journey_rollups WHERE company_id = :company_id AND kind IN ('flow', 'revenue')",
     )
 )
 _CLEAR: Final = text("DELETE FROM journey_rollups WHERE company_id = :company_id AND kind <> 'late'")
@@ -74,9 +74,9 @@ _COUNT_MOVES: Final = text(
     " sum(extract(epoch FROM transitioned_at)) * 1000000, false"
     " FROM journey_transitions WHERE company_id = :company_id GROUP BY 3, 4, 5"
 )
-_COUNT_WAYS: Final = text(
+_COUNT_LAST_FLOWS: Final = text(
     "INSERT INTO journey_rollups (company_id, kind, day, key, number, is_unmerged)"  # noqa: S608
-    f" SELECT :company_id, 'way', {local_day('at')}, key, count(*), false"
+    f" SELECT :company_id, 'last_flow', {local_day('at')}, key, count(*), false"
     " FROM (SELECT relationship_id, from_stage || '>' || to_stage AS key, max(transitioned_at) AS at"
     " FROM journey_transitions WHERE company_id = :company_id AND from_stage IS NOT NULL GROUP BY 1, 2) l GROUP BY 3, 4"
 )
@@ -87,9 +87,9 @@ _COUNT_REACHED: Final = text(
     " JOIN unnest(CAST(:entered AS text[]), CAST(:reached AS text[])) AS w(entered, key) ON w.entered = t.to_stage"
     " WHERE t.company_id = :company_id AND t.motion IN ('opening', 'entry') GROUP BY 1, 2) l GROUP BY 3, 4"
 )
-_COUNT_MONEY: Final = text(
+_COUNT_REVENUE: Final = text(
     "INSERT INTO journey_rollups (company_id, kind, day, key, number, appointments, payments, is_unmerged)"  # noqa: S608
-    f" SELECT :company_id, 'money', {local_day('occurred_at')}, stage, count(*),"
+    f" SELECT :company_id, 'revenue', {local_day('occurred_at')}, stage, count(*),"
     " coalesce(sum(amount) FILTER (WHERE type = 'appointment_completed'), 0),"
     " coalesce(sum(amount) FILTER (WHERE type = 'payment_received'), 0)"
     "   - coalesce(sum(amount) FILTER (WHERE type = 'payment_refunded'), 0), false"
@@ -179,14 +179,16 @@ class Rollups:
             for flow, sums in rollup.flows.items()
         ]
         rows += [
-            (WAY if last.kind == FLOW else REACH, last.day, last.key, "", number, 0, 0)
+            (LAST_FLOW if last.kind == FLOW else REACH, last.day, last.key, "", number, 0, 0)
             for last, number in rollup.last_occurrences.items()
         ]
         await self._add([(*row, Decimal(0), Decimal(0)) for row in rows] + _mark(late))
 
     async def add_money(self, money: Iterable[tuple[Money, int]], *, late: date | None = None) -> None:
         """Write revenue, each with the number of events that it is from; likewise."""
-        rows = [(MONEY, m.day, m.stage, "", number, 0, 0, m.appointments, m.payments) for m, number in money]
+        rows = [
+            (REVENUE, m.day, m.stage, "", number, 0, 0, m.appointments, m.payments) for m, number in money
+        ]
         await self._add(rows + _mark(late))
 
     async def merge_rollups(self, *, most: int) -> int:
@@ -199,7 +201,7 @@ class Rollups:
         pairs = [(entered, key) for entered, keys in reached_by.items() for key in keys]
         told = {**self._scope, **clock_of(zone)}
         await self._connection.execute(_CLEAR, self._scope)
-        for statement in (_COUNT_MOVES, _COUNT_WAYS, _COUNT_MONEY):
+        for statement in (_COUNT_MOVES, _COUNT_LAST_FLOWS, _COUNT_REVENUE):
             await self._connection.execute(statement, told)
         await self._connection.execute(
             _COUNT_REACHED,

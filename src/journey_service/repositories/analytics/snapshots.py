@@ -29,7 +29,7 @@ _MARK: Final = text(
 _BOUNDS: Final = text(
     "SELECT (SELECT min(metric_date) FROM journey_stage_metrics WHERE company_id = :company_id) AS first,"  # noqa: S608
     " (SELECT max(metric_date) FROM journey_stage_metrics WHERE company_id = :company_id) AS last,"
-    " (SELECT min(day) FROM journey_rollups WHERE company_id = :company_id AND kind IN ('flow', 'money')) AS first_sum,"
+    " (SELECT min(day) FROM journey_rollups WHERE company_id = :company_id AND kind IN ('flow', 'revenue')) AS first_sum,"
     f" (SELECT min(day) FROM journey_rollups WHERE {_LATE}) AS stale_from"
 )
 # Days before the first are one: all that matters of them is who was where in the end.
@@ -48,7 +48,7 @@ _LEDGER_FLOWS: Final = text(
 )
 _REVENUE: Final = text(
     "SELECT day, key AS stage, sum(CASE WHEN CAST(:from_payments AS boolean) THEN payments ELSE appointments END)"
-    " AS revenue FROM journey_rollups WHERE company_id = :company_id AND kind = 'money'"
+    " AS revenue FROM journey_rollups WHERE company_id = :company_id AND kind = 'revenue'"
     " AND day >= CAST(:first AS date) AND day <= CAST(:last AS date) GROUP BY 1, 2"
 )
 _LEDGER_REVENUE: Final = text(

@@ -5,7 +5,7 @@ from typing import Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-SCHEMA_REVISION: Final = "a7c2e94b16d5"
+SCHEMA_REVISION: Final = "9f3a6b21c7d8"
 """The migration this version of the code is written for."""
 
 

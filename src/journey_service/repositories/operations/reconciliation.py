@@ -90,7 +90,7 @@ _LASTS: Final = (
     " FROM ({last_occurrences}) last GROUP BY 1, 2"
 )
 _WAYS: Final = _SUMS.format(
-    kind="way",
+    kind="last_flow",
     ledger=_LASTS.format(
         last_occurrences="SELECT from_stage || '>' || to_stage AS key, max(transitioned_at) AS at FROM journey_transitions"
         " WHERE company_id = :company_id AND from_stage IS NOT NULL GROUP BY relationship_id, 1"
@@ -107,11 +107,11 @@ _REACHED: Final = _SUMS.format(
 )
 # All days together, beside the sums of each day that have been added up.
 _TOTALS: Final = """
-WITH days AS (SELECT CASE kind WHEN 'flow' THEN 'moves' ELSE 'money' END AS kind, key, motion, sum(number) AS number,
+WITH days AS (SELECT CASE kind WHEN 'flow' THEN 'moves' ELSE 'revenue' END AS kind, key, motion, sum(number) AS number,
     sum(micros) AS micros, sum(at_micros) AS at_micros, sum(appointments) AS appointments, sum(payments) AS payments
-    FROM journey_rollups WHERE company_id = :company_id AND kind IN ('flow', 'money') AND NOT is_unmerged
+    FROM journey_rollups WHERE company_id = :company_id AND kind IN ('flow', 'revenue') AND NOT is_unmerged
     GROUP BY 1, 2, 3),
-  totals AS (SELECT CASE kind WHEN 'moved' THEN 'moves' ELSE 'money' END AS kind, key, motion, number, micros,
+  totals AS (SELECT CASE kind WHEN 'moved' THEN 'moves' ELSE 'revenue' END AS kind, key, motion, number, micros,
     at_micros, appointments, payments FROM journey_rollups
     WHERE company_id = :company_id AND kind IN ('moved', 'paid'))
 SELECT kind, key, motion, CAST(coalesce(d.number, 0) AS bigint) AS by_day,
@@ -143,7 +143,7 @@ UNION ALL SELECT coalesce(c.stage, l.stage), coalesce(c.day, l.day), coalesce(c.
 """.replace("{TENTHS}", TENTHS).replace("{DAY}", local_day("transitioned_at"))
 _MONEY: Final = """
 WITH sums AS (SELECT day, key AS stage, sum(appointments) AS appointments, sum(payments) AS payments
-    FROM journey_rollups WHERE company_id = :company_id AND kind = 'money' GROUP BY 1, 2),
+    FROM journey_rollups WHERE company_id = :company_id AND kind = 'revenue' GROUP BY 1, 2),
   ledger AS (SELECT {DAY} AS day, stage,
     coalesce(sum(amount) FILTER (WHERE type = 'appointment_completed'), 0) AS appointments,
     coalesce(sum(amount) FILTER (WHERE type = 'payment_received'), 0)

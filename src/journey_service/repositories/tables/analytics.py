@@ -25,8 +25,8 @@ journey_rollups = Table(
     metadata,
     company(),
     Column("id", BigInteger, Identity(always=True), nullable=False),
-    # flow: moves of a day; reach, way: customers whose last one was on that day; money: revenue of a day.
-    Column("kind", String(5), nullable=False),
+    # flow: moves of a day; reach, last_flow: customers whose last one was on that day; revenue: amounts of a day.
+    Column("kind", String(9), nullable=False),
     Column("day", Date, nullable=False),
     Column("key", String(101), nullable=False),
     Column("motion", String(7), nullable=False, server_default=text("''")),
@@ -34,8 +34,8 @@ journey_rollups = Table(
     Column("micros", Numeric(30, 0), nullable=False, server_default=text("0")),
     # When the moves were, in microseconds since 1970: what open visits are old by.
     Column("at_micros", Numeric(30, 0), nullable=False, server_default=text("0")),
-    Column("appointments", Numeric(20, 2), nullable=False, server_default=text("0")),
-    Column("payments", Numeric(20, 2), nullable=False, server_default=text("0")),
+    Column("appointments", Numeric(21, 3), nullable=False, server_default=text("0")),
+    Column("payments", Numeric(21, 3), nullable=False, server_default=text("0")),
     # Written by a transaction of its own; added up with the others of its key in time.
     Column("is_unmerged", Boolean, nullable=False, server_default=text("true")),
     PrimaryKeyConstraint("company_id", "id"),
@@ -79,7 +79,7 @@ journey_stage_metrics = Table(
     Column("customer_count", Integer, nullable=False, server_default=text("0")),
     Column("avg_time_in_stage", Numeric(10, 2)),
     Column("conversion_rate", Numeric(5, 2)),
-    Column("revenue", Numeric(20, 2), nullable=False, server_default=text("0")),
+    Column("revenue", Numeric(21, 3), nullable=False, server_default=text("0")),
     Column("revision", Integer, nullable=False, server_default=text("1")),
     instant("computed_at", now=True),
     PrimaryKeyConstraint("company_id", "id"),

@@ -46,7 +46,7 @@ def times(name: str) -> Column[object]:
 
 def money(name: str) -> Column[object]:
     """An amount in the company's currency."""
-    return Column(name, Numeric(14, 2), nullable=False, server_default=text("0"))
+    return Column(name, Numeric(15, 3), nullable=False, server_default=text("0"))
 
 
 def of_company() -> ForeignKeyConstraint:

@@ -38,6 +38,8 @@ customers = Table(
     instant("anonymized_at"),
     PrimaryKeyConstraint("company_id", "customer_id"),
     of_company(),
+    # What every JSON reader keeps exactly: whole numbers up to 2^53 - 1.
+    CheckConstraint("customer_id BETWEEN -9007199254740991 AND 9007199254740991", name="customer_id"),
 )
 
 consent_changes = Table(
@@ -170,7 +172,7 @@ journey_events = Table(
     instant("occurred_at", nullable=False),
     instant("recorded_at", now=True),
     Column("content_hash", LargeBinary, nullable=False),
-    Column("amount", Numeric(14, 2), nullable=False, server_default=text("0")),
+    Column("amount", Numeric(15, 3), nullable=False, server_default=text("0")),
     Column("call_duration", Integer),
     Column("booking_id", String(255)),
     instant("scheduled_for"),

@@ -14,6 +14,7 @@ from journey_service.domain.access.actors import ROLE_SCOPES, Actor, Role
 from journey_service.domain.access.records import AuditEntry
 from journey_service.domain.companies.errors import CompanyNotFoundError
 from journey_service.domain.errors import UnauthenticatedError
+from journey_service.domain.events.event import MAX_ID
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.access.credentials import OPERATORS, Principal, allowed
@@ -138,7 +139,7 @@ def _new_token(company_id: int) -> str:
 
 def _company(token: str) -> int:
     match = _TOKEN.fullmatch(token)
-    if match is None or int(match[1]) >= 2**63:
+    if match is None or int(match[1]) > MAX_ID:
         raise UnauthenticatedError("The credential is not valid.")
     return int(match[1])
 

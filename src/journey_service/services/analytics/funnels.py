@@ -8,7 +8,7 @@ from journey_service.domain.analytics import funnels
 from journey_service.domain.analytics.date_ranges import Range
 from journey_service.domain.analytics.flows import StageFlow, count_flows
 from journey_service.domain.analytics.funnels import CohortStep, Step
-from journey_service.repositories.analytics.rollups import WAY
+from journey_service.repositories.analytics.rollups import LAST_FLOW
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.analytics.query_context import (
@@ -103,7 +103,7 @@ async def load_flows(uow: UnitOfWork, query: QueryContext) -> Flows:
     """Counts the moves of a period by from-stage and to-stage."""
     require_rollups(query)
     if query.days.last == query.today:
-        since = await uow.rollups.since(WAY, query.days.first)
+        since = await uow.rollups.since(LAST_FLOW, query.days.first)
         customers = {(key.split(">")[0], key.split(">")[1]): number for key, number in since.items()}
     else:
         customers = await uow.ledger_queries.flows(query.days, query.zone)

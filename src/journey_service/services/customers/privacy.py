@@ -11,6 +11,7 @@ from journey_service.domain.access.actors import Actor
 from journey_service.domain.access.records import AuditEntry
 from journey_service.domain.actions.action import Reason
 from journey_service.domain.customers.errors import CustomerNotFoundError
+from journey_service.domain.events.event import MAX_ID
 from journey_service.domain.journeys import scoring
 from journey_service.repositories.customers.tombstones import Tombstone
 from journey_service.repositories.database import Database
@@ -20,7 +21,6 @@ from journey_service.services.journeys.reading import Scores
 from journey_service.services.journeys.transaction import load, write
 from journey_service.services.journeys.view import view
 
-_LOWEST = 2**62
 _PAGE = 1_000
 _TIMEOUT_MS = 60_000
 
@@ -129,7 +129,7 @@ async def anonymize_customer(database: Database, company_id: int, customer_id: i
         )
         held.by_id[stored.id].end_all(transaction.now, Reason.ERASED)
         await held.save(uow)
-        new_id = -1 - secrets.randbelow(_LOWEST)
+        new_id = -1 - secrets.randbelow(MAX_ID)
         await uow.personal.erase(customer_id, stored.id, new_id=new_id, key=uow.tombstones.key)
         await uow.tombstones.put(customer_id)
         # The row names neither id: together with the request it would lead from the one to the other.

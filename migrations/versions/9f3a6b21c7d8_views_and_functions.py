@@ -1,0 +1,150 @@
+"""Views and functions: the guide's summary view, the key look-up, and the only changes that ledgers ever see.
+
+Revision ID: 9f3a6b21c7d8
+Revises: 5d1c7e90ab34
+Create Date: 2026-11-29 10:25:00
+"""
+
+from alembic import op
+
+revision = "9f3a6b21c7d8"
+down_revision = "5d1c7e90ab34"
+branch_labels = None
+depends_on = None
+
+KEY_LOOKUP = "api_key_by_id(text)"
+# Each function changes or clears columns of a ledger, within the company of the transaction.
+FUNCTIONS = {
+    "erase_transitions(relationship bigint, seqs bigint[], causes text[])": (
+        "void",
+        """
+        UPDATE public.journey_transitions t SET notes = NULL, performed_by = NULL, request = NULL, cause_id = new.cause
+        FROM unnest(seqs, causes) AS new(seq, cause)
+        WHERE t.company_id = NULLIF(current_setting('app.company_id', true), '')::bigint
+          AND t.relationship_id = relationship AND t.seq = new.seq
+        """,
+    ),
+    "erase_events(relationship bigint, sources text[], ids text[], new_sources text[], new_ids text[],"
+    " bookings text[], contents bytea[])": (
+        "void",
+        """
+        UPDATE public.journey_events e
+        SET source = new.new_source, event_id = new.new_id, booking_id = new.booking, content_hash = new.content, metadata = NULL
+        FROM unnest(sources, ids, new_sources, new_ids, bookings, contents)
+          AS new(source, id, new_source, new_id, booking, content)
+        WHERE e.company_id = NULLIF(current_setting('app.company_id', true), '')::bigint
+          AND e.relationship_id = relationship AND e.source = new.source AND e.event_id = new.id
+        """,
+    ),
+    "rename_consents(old_id bigint, new_id bigint)": (
+        "void",
+        """
+        UPDATE public.consent_changes SET customer_id = new_id
+        WHERE company_id = NULLIF(current_setting('app.company_id', true), '')::bigint AND customer_id = old_id
+        """,
+    ),
+    "rename_in_audit(old_id bigint, new_id bigint, naming text)": (
+        "void",
+        """
+        UPDATE public.audit_log a
+        SET customer_id = CASE WHEN customer_id = old_id THEN new_id ELSE customer_id END,
+            request_id = NULL, reason = NULL
+        WHERE company_id = NULLIF(current_setting('app.company_id', true), '')::bigint
+          AND (customer_id = old_id OR a.reason ~* naming OR a.request_id ~* naming)
+        """,
+    ),
+    "clear_event_details(before timestamptz, most integer)": (
+        "bigint",
+        """
+        WITH old AS (
+          SELECT source, event_id FROM public.journey_events
+          WHERE company_id = NULLIF(current_setting('app.company_id', true), '')::bigint
+            AND metadata IS NOT NULL AND occurred_at < before
+          ORDER BY occurred_at LIMIT most),
+        done AS (
+          UPDATE public.journey_events e SET metadata = NULL FROM old
+          WHERE e.company_id = NULLIF(current_setting('app.company_id', true), '')::bigint
+            AND e.source = old.source AND e.event_id = old.event_id RETURNING 1)
+        SELECT count(*) FROM done
+        """,
+    ),
+    "prune_audit(before timestamptz, most integer)": (
+        "bigint",
+        """
+        WITH old AS (
+          SELECT id FROM public.audit_log
+          WHERE company_id = NULLIF(current_setting('app.company_id', true), '')::bigint
+            AND at < least(before, clock_timestamp() - interval '30 days') -- the newest rows stay, for every caller
+          ORDER BY at LIMIT most),
+        done AS (
+          DELETE FROM public.audit_log a USING old
+          WHERE a.company_id = NULLIF(current_setting('app.company_id', true), '')::bigint
+            AND a.id = old.id RETURNING 1)
+        SELECT count(*) FROM done
+        """,
+    ),
+}
+
+
+
+# What the owner of these functions may do, column by column.
+ERASER_RIGHTS = {
+    "journey_transitions": "SELECT, UPDATE (notes, performed_by, request, cause_id)",
+    "journey_events": "SELECT, UPDATE (source, event_id, booking_id, content_hash, metadata)",
+    "consent_changes": "SELECT, UPDATE (customer_id)",
+    "audit_log": "SELECT, UPDATE (customer_id, request_id, reason), DELETE",
+}
+
+
+def _signature(declared: str) -> str:
+    name, arguments = declared.rstrip(")").split("(")
+    return f"{name}({', '.join(argument.split()[1] for argument in arguments.split(', '))})"
+
+
+def _hand_over(function: str, role: str) -> None:
+    """Makes a role the owner of a function that only the service may call."""
+    op.execute(f"REVOKE ALL ON FUNCTION {function} FROM PUBLIC")
+    op.execute(f"GRANT EXECUTE ON FUNCTION {function} TO journey_app")
+    op.execute(f"GRANT CREATE ON SCHEMA public TO {role}")
+    op.execute(f"ALTER FUNCTION {function} OWNER TO {role}")
+    op.execute(f"REVOKE CREATE ON SCHEMA public FROM {role}")
+
+
+def upgrade() -> None:
+    # A credential is looked up before its company is known: through this one function.
+    op.execute("CREATE POLICY keyring ON api_keys FOR SELECT TO journey_keyring USING (true)")
+    op.execute("GRANT SELECT ON api_keys TO journey_keyring")
+    op.execute(
+        """
+        CREATE FUNCTION api_key_by_id(wanted text) RETURNS SETOF api_keys
+        LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public
+        AS $$ SELECT * FROM public.api_keys WHERE key_id = wanted AND revoked_at IS NULL $$
+        """
+    )
+    _hand_over(KEY_LOOKUP, "journey_keyring")
+    for table, rights in ERASER_RIGHTS.items():
+        op.execute(f"GRANT {rights} ON {table} TO journey_eraser")
+    for declared, (result, body) in FUNCTIONS.items():
+        op.execute(
+            f"CREATE FUNCTION {declared} RETURNS {result} LANGUAGE sql SECURITY DEFINER"
+            f" SET search_path = pg_catalog, public AS $$ {body} $$"
+        )
+        _hand_over(_signature(declared), "journey_eraser")
+    # The guide's summary. It reads as the caller, so that row-level security holds.
+    op.execute(
+        "CREATE VIEW journey_analytics_summary WITH (security_invoker = true) AS"
+        " SELECT company_id, current_stage, count(*) AS customer_count, avg(lifetime_value) AS avg_ltv,"
+        " avg(risk_score) AS avg_risk FROM customer_relationships GROUP BY company_id, current_stage"
+    )
+    op.execute("GRANT SELECT ON journey_analytics_summary TO journey_app, journey_readonly")
+
+
+def downgrade() -> None:
+    op.execute("DROP VIEW journey_analytics_summary")
+    for declared in FUNCTIONS:
+        op.execute(f"DROP FUNCTION {_signature(declared)}")
+    for table in ERASER_RIGHTS:
+        op.execute(f"REVOKE ALL ON {table} FROM journey_eraser")
+    op.execute(f"DROP FUNCTION {KEY_LOOKUP}")
+    op.execute("REVOKE ALL ON api_keys FROM journey_keyring")
+    op.execute("DROP POLICY keyring ON api_keys")
