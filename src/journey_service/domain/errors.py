@@ -151,3 +151,11 @@ class RacesLostError(UnavailableError):
 
     def __init__(self) -> None:
         super().__init__("Too many changes at once; try again shortly.")
+
+
+def is_database_outage(error: Exception) -> bool:
+    """Returns whether an error comes from the database, so that trying each item alone would fail as well.
+
+    Lost races are not an outage: another item may succeed.
+    """
+    return isinstance(error, UnavailableError) and not isinstance(error, RacesLostError)

@@ -27,7 +27,7 @@ from journey_service.domain.actions.delivery import (
     pause_after,
 )
 from journey_service.domain.actions.stage_actions import Channel
-from journey_service.domain.errors import RacesLostError, UnavailableError
+from journey_service.domain.errors import UnavailableError, is_database_outage
 from journey_service.repositories.actions.outbox import Outcome
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
@@ -224,7 +224,7 @@ class OutboxDispatcher:
         try:
             return await self.database.run(company_id, taking)
         except Exception as error:
-            if _concerns_everybody(error):
+            if is_database_outage(error):
                 raise
             _LOGGER.exception("taking actions of company %d failed; they are taken one by one", company_id)
         claimed_batch = ClaimedBatch()
@@ -232,7 +232,7 @@ class OutboxDispatcher:
             try:
                 one = await self.database.run(company_id, partial(taking, only=id_))
             except Exception as error:
-                if _concerns_everybody(error):
+                if is_database_outage(error):
                     raise
                 await self._set_aside(company_id, id_, lease, error)
                 one = ClaimedBatch(settled=1)
@@ -421,11 +421,6 @@ def _endpoint_of(outbound_message: OutboundMessage) -> int | None:
     return (
         outbound_message.endpoint.id if is_outbound_event and outbound_message.endpoint is not None else None
     )
-
-
-def _concerns_everybody(error: Exception) -> bool:
-    """Whether the database itself is in the way, and not an action that no try can decide."""
-    return isinstance(error, UnavailableError) and not isinstance(error, RacesLostError)
 
 
 async def _ready_actions(uow: UnitOfWork, channels: Sequence[Channel]) -> list[str]:
