@@ -43,7 +43,7 @@ openapi: install ## Write the published contract anew.
 	$(BIN)/journey openapi --out openapi/openapi.json
 
 docs: install ## Build the documentation as a site in site/.
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: install ## Figures of this machine; compare ratios.
 	$(BIN)/python bench/ingest.py

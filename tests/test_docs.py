@@ -89,7 +89,7 @@ TEXTS = [*read_pages(), ROOT / "CHANGELOG.md", ROOT / "SECURITY.md"]
 
 
 def is_make(block: Block) -> bool:
-    """Tests whether every command of a block is `make`, which is run as a dry run."""
+    """Tests whether every command of a block is `make`, which runs as a dry run."""
     commands = [line for line in block.text.splitlines() if line.strip()]
     return all(re.match(r"(\w+=\S+ )*make ", command) for command in commands)
 
@@ -309,9 +309,9 @@ def test_the_map_of_the_code_names_files_that_exist():
     assert len(tree.text.splitlines()) <= 12
     for name in re.findall(r"[\w/]+\.py", path):
         assert (package / name).is_file(), name
-    for layer in ("api", "services", "repositories", "domain"):
-        for room in rooms.partition(": ")[2].split():
-            assert (package / layer / room).is_dir(), f"{layer}/{room}"
+    for room in rooms.partition(": ")[2].split():
+        found = {layer for layer in ("api", "services", "repositories", "domain") if (package / layer / room).is_dir()}
+        assert {"api", "services", "repositories", "domain"} - found <= ({"domain"} if room == "operations" else set())
     for line in tree.text.splitlines()[1:-2]:
         for name in re.split(r"\s{2,}", line.strip())[0].split(", "):
             assert (package / name).is_dir() or (package / f"{name}.py").is_file(), name
@@ -340,7 +340,7 @@ def test_every_command_is_described():
     names |= {
         f"{group.name} {command.name}" for group in app.registered_groups for command in group.typer_instance.registered_commands
     }
-    described = {re.match(r"[a-z-]+( [a-z-]+)?", usage)[0] for usage in read_table("operations.md", "Commands")}
+    described = {re.match(r"[a-z-]+( [a-z]+)?", usage)[0] for usage in read_table("operations.md", "Commands")}
     assert described == names
 
 
@@ -367,7 +367,7 @@ def test_the_picture_shows_the_default_stage_map():
 
 def _build(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder), *options],
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder), *options],
         cwd=ROOT,
         env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
         capture_output=True,
