@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 PORT ?= 8000
 DATA ?= .journey
 
-.PHONY: run install test chaos chaos-full lint types contracts openapi bench bench-small lock clean
+.PHONY: run install test chaos chaos-full lint types contracts openapi docs bench bench-small lock clean
 
 run: install ## Start everything here, with the demo.
 	$(BIN)/journey up --demo --port $(PORT) --data-dir $(DATA)
@@ -41,6 +41,9 @@ contracts: install ## The layers: data flows one way.
 
 openapi: install ## Write the published contract anew.
 	$(BIN)/journey openapi --out openapi/openapi.json
+
+docs: install ## Build the documentation as a site in site/.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: install ## Figures of this machine; compare ratios.
 	$(BIN)/python bench/ingest.py
