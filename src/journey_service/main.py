@@ -35,15 +35,15 @@ from journey_service.api.companies import settings as company_settings
 from journey_service.api.customers import customers, privacy
 from journey_service.api.dependencies import AppState
 from journey_service.api.events import events, imports
-from journey_service.api.headers import Headers, policy_of_page
+from journey_service.api.headers import ResponseHeaders, page_policy
 from journey_service.api.journeys import explanations, journeys
 from journey_service.api.operations import data_quality as quality
 from journey_service.api.operations import health
 from journey_service.api.operations import jobs as operations
 from journey_service.api.operations import prometheus as monitoring
 from journey_service.api.portal import portal
-from journey_service.api.request_bodies import SMALL_BODY
-from journey_service.api.shutdown import when_told_to_stop
+from journey_service.api.request_bodies import MAX_BODY_BYTES
+from journey_service.api.shutdown import call_on_shutdown
 from journey_service.api.stages import simulations as previews
 from journey_service.api.stages import stage_maps as stages
 from journey_service.api.telemetry import Telemetry, send_traces
@@ -82,7 +82,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with _open(chosen) as app_state:
             app.state.app_state = app_state
-            with when_told_to_stop(app_state.event_stream.close):
+            with call_on_shutdown(app_state.event_stream.close):
                 yield
 
     app = FastAPI(
@@ -96,7 +96,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     # Set below the application's own middleware, which gives the refusal the form of every other problem.
-    api = APIRouter(prefix="/api/v1", max_body_size=SMALL_BODY)
+    api = APIRouter(prefix="/api/v1", max_body_size=MAX_BODY_BYTES)
     for module in (
         events,
         customers,
@@ -229,7 +229,7 @@ def _answer_browsers(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(Telemetry)
     public = settings.public_url
     is_over_tls = settings.is_production if public is None else public.startswith("https:")
-    app.add_middleware(Headers, is_over_tls=is_over_tls)
+    app.add_middleware(ResponseHeaders, is_over_tls=is_over_tls)
 
 
 def _serve_docs(app: FastAPI) -> None:
@@ -245,7 +245,7 @@ def _serve_docs(app: FastAPI) -> None:
         swagger_favicon_url="/docs/assets/favicon.png",
     )
     shown = bytes(page.body).decode()
-    headers = {"Content-Security-Policy": policy_of_page(shown)}
+    headers = {"Content-Security-Policy": page_policy(shown)}
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:

@@ -11,7 +11,7 @@ import pytest
 
 from api.calls import API, JSON
 from journey_service.api import headers as api_headers
-from journey_service.api.request_bodies import SMALL_BODY
+from journey_service.api.request_bodies import MAX_BODY_BYTES
 from journey_service.main import create_app
 from journey_service.settings import Settings, nowhere
 
@@ -42,7 +42,7 @@ ANSWERS = {
     "404 of a path": ("GET", "/wp-login.php", {}, None, 404),
     "404 of a file": ("GET", "/docs/assets/nothing.js", {}, None, 404),
     "405": ("DELETE", "/livez", {}, None, 405),
-    "413": ("PUT", f"{API}/customers/1", {}, b"{" + b" " * SMALL_BODY + b"}", 413),
+    "413": ("PUT", f"{API}/customers/1", {}, b"{" + b" " * MAX_BODY_BYTES + b"}", 413),
     "415": ("PUT", f"{API}/customers/1", {"Content-Type": "text/csv"}, b"{}", 415),
     "422": ("PUT", f"{API}/customers/x", {}, b"{}", 422),
     "428": ("PUT", f"{API}/customers/1/pin", {}, b'{"pin_until": "2026-04-01T00:00:00Z"}', 428),
@@ -346,21 +346,19 @@ async def test_the_page_to_sign_in_runs_nothing_and_has_its_style(client):
 def test_a_policy_allows_each_inline_script_by_its_own_hash():
     page = "<script>a()</script><script src='/x.js'></script><script>\n b() \n</script>"
 
-    policy = api_headers.policy_of_page(page)
+    policy = api_headers.page_policy(page)
 
     assert f"script-src 'self' {hash_of('a()')} {hash_of(chr(10) + ' b() ' + chr(10))};" in policy
     assert policy.count("sha256-") == 2
 
 
 async def test_a_script_that_was_changed_is_found_out(client, base, monkeypatch):
-    monkeypatch.setattr(
-        "journey_service.main.policy_of_page", lambda page: api_headers.policy_of_page(page + " ")
-    )
+    monkeypatch.setattr("journey_service.main.page_policy", lambda page: api_headers.page_policy(page + " "))
     async with served(base) as same:
         await test_the_documentation_runs_its_own_scripts_and_no_others(same)
     monkeypatch.setattr(
-        "journey_service.main.policy_of_page",
-        lambda page: api_headers.policy_of_page(page.replace("<script>", "<script> ")),
+        "journey_service.main.page_policy",
+        lambda page: api_headers.page_policy(page.replace("<script>", "<script> ")),
     )
     async with served(base) as other:
         with pytest.raises(AssertionError):

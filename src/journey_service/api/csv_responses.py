@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Query, Response
 
-from journey_service.api.schema_fields import Out
+from journey_service.api.schema_fields import ResponseModel
 
 Format = Annotated[Literal["json", "csv"], Query(alias="format", description="as JSON, or as a table")]
 _FORMULAS = ("=", "+", "-", "@")
@@ -19,7 +19,9 @@ def tabular(responses: dict[int | str, dict[str, Any]]) -> dict[int | str, dict[
     return {200: {"content": {"text/csv": {"schema": schema}}}, **responses}
 
 
-def answer(out: Out, rows: Sequence[Out], shape: type[Out], form: str, name: str) -> Out | Response:
+def answer(
+    out: ResponseModel, rows: Sequence[ResponseModel], shape: type[ResponseModel], form: str, name: str
+) -> ResponseModel | Response:
     """The answer itself, or its rows as a table; what there is more of is told as `X-Next-Cursor`."""
     if form != "csv":
         return out

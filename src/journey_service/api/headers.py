@@ -25,7 +25,7 @@ _ALWAYS: Final = (
 _OVER_TLS: Final = ((b"strict-transport-security", b"max-age=63072000; includeSubDomains"),)
 
 
-class Headers:
+class ResponseHeaders:
     """Gives every answer its headers, where the route has not set them itself, and every request an id."""
 
     def __init__(self, app: ASGIApp, *, is_over_tls: bool) -> None:
@@ -53,12 +53,12 @@ class Headers:
         await self._app(scope, receive, send_with_headers)
 
 
-def given_to(scope: Scope) -> dict[str, str]:
+def added_headers(scope: Scope) -> dict[str, str]:
     """What an answer has to carry that is made outside of `Headers`: to an error that nobody expected."""
     return {name.decode(): value.decode() for name, value in scope.get("headers_of_every_answer", ())}
 
 
-def policy_of_page(page: str) -> str:
+def page_policy(page: str) -> str:
     """The content security policy of a page of our own: its inline scripts by their hashes, files from here only."""
     hashes = [
         f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"

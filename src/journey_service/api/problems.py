@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from journey_service.api.authentication import note_refused
-from journey_service.api.headers import given_to
+from journey_service.api.headers import added_headers
 from journey_service.api.request_bodies import UnsupportedMediaTypeError, media_type, read_json
 from journey_service.domain import errors
 from journey_service.domain.actions.errors import StaleActionsError
@@ -48,7 +48,7 @@ class TooLargeAsProblem:
         await self._app(scope, receive, send_problem)
 
 
-class FaultOut(BaseModel):
+class FieldError(BaseModel):
     """One thing wrong with the input."""
 
     pointer: str = Field(
@@ -66,7 +66,7 @@ class Problem(BaseModel):
     title: str
     status: int
     detail: str
-    errors: list[FaultOut] | None = Field(default=None, description="with 422: every fault and its place")
+    errors: list[FieldError] | None = Field(default=None, description="with 422: every fault and its place")
 
 
 _TOO_LARGE: Mapping[str, Any] = {
@@ -208,7 +208,7 @@ async def _on_unexpected(request: Request, _: Exception) -> Response:
             "status": 500,
             "detail": "The error has been noted. Nothing was changed.",
         },
-        given_to(request.scope),
+        added_headers(request.scope),
     )
 
 

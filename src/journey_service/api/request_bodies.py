@@ -9,10 +9,10 @@ from fastapi.routing import APIRoute
 
 from journey_service.domain.errors import JourneyServiceError, MalformedError
 
-SMALL_BODY = 256 * 1024
-BATCH_BODY = 5 * 1024 * 1024
-HISTORY_BODY = 16 * 1024**3
-MOST_EVENTS = 5_000
+MAX_BODY_BYTES = 256 * 1024
+MAX_BATCH_BODY_BYTES = 5 * 1024 * 1024
+MAX_IMPORT_BODY_BYTES = 16 * 1024**3
+MAX_BATCH_EVENTS = 5_000
 
 JSON = "application/json"
 NDJSON = frozenset(f"application/{name}" for name in ("x-ndjson", "ndjson", "jsonl", "x-jsonlines"))

@@ -41,23 +41,23 @@ def _rfc3339(value: object) -> object:
 
 
 Text = Annotated[str, AfterValidator(_no_nul)]
-LONGEST_NOTE: Final = 2_000
-Note = Annotated[str, AfterValidator(_no_nul), Field(min_length=1, max_length=LONGEST_NOTE)]
-Line = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$")]
+MAX_NOTE_LENGTH: Final = 2_000
+Note = Annotated[str, AfterValidator(_no_nul), Field(min_length=1, max_length=MAX_NOTE_LENGTH)]
+SingleLineText = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$")]
 """A text on one line."""
 Instant = Annotated[
     AwareDatetime, BeforeValidator(_rfc3339), WithJsonSchema({"type": "string", "format": "date-time"})
 ]
-FreeJson = Annotated[dict[str, Any] | None, AfterValidator(_free_json)]
+JsonObject = Annotated[dict[str, Any] | None, AfterValidator(_free_json)]
 
 
-class In(BaseModel):
+class RequestModel(BaseModel):
     """A body: what is not known is refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def left_out() -> Any:  # noqa: ANN401  # pydantic's field
+def omittable() -> Any:  # noqa: ANN401  # pydantic's field
     """The default of a field that may be left out, and not be null: nobody reads it."""
     return Field(default_factory=_nothing)
 
@@ -66,7 +66,7 @@ def _nothing() -> None:
     """What a factory makes is no part of the contract, as a default would be."""
 
 
-class Change(In):
+class PatchModel(RequestModel):
     """What is to be otherwise; what is left out stays as it is."""
 
     @model_validator(mode="after")
@@ -76,7 +76,7 @@ class Change(In):
         return self
 
 
-class Out(BaseModel):
+class ResponseModel(BaseModel):
     """An answer."""
 
     model_config = ConfigDict(frozen=True)

@@ -12,7 +12,7 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def when_told_to_stop(act: Callable[[], Coroutine[Any, Any, None]]) -> Iterator[None]:
+def call_on_shutdown(act: Callable[[], Coroutine[Any, Any, None]]) -> Iterator[None]:
     """Have something done as soon as a signal tells the server to stop; what the server does with it, it still does.
 
     A server ends the application only after the last answer: what would go on for ever has to be told before. Where no

@@ -12,7 +12,7 @@ import pytest
 from api.calls import API, NOON, act, look, meet, move, problem
 from conftest import ERASURE_KEY, OPERATOR_KEY, PEPPER, VAULT_KEY
 from journey_service.api.actions import event_stream as routes
-from journey_service.api.shutdown import when_told_to_stop
+from journey_service.api.shutdown import call_on_shutdown
 from journey_service.domain.actions.action import NewsType
 from journey_service.domain.events.parsing import parse_instant
 from journey_service.services.actions.dispatcher import publish
@@ -424,7 +424,7 @@ async def test_the_signal_to_stop_is_passed_on_and_acted_on(monkeypatch):
         async def act_on_it():
             acted.set()
 
-        with when_told_to_stop(act_on_it):
+        with call_on_shutdown(act_on_it):
             os.kill(os.getpid(), signal.SIGTERM)
             async with asyncio.timeout(LONG):
                 await acted.wait()
@@ -441,7 +441,7 @@ async def test_where_nobody_handles_a_signal_nothing_is_changed():
         async def never():
             raise AssertionError
 
-        with when_told_to_stop(never):
+        with call_on_shutdown(never):
             assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     finally:
         signal.signal(signal.SIGTERM, former)

@@ -18,7 +18,7 @@ from journey_service.api.dependencies import (
     next_cursor,
 )
 from journey_service.api.problems import JSON_BODY, problems
-from journey_service.api.request_bodies import SMALL_BODY, StrictRoute
+from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
 from journey_service.domain.access.errors import KeyNotFoundError, RotationUnderWayError
 from journey_service.domain.access.records import StoredKey
 from journey_service.domain.companies.errors import CompanyNotFoundError
@@ -39,7 +39,7 @@ _OWN: list[str | Enum] = ["keys"]
     tags=_OPERATORS,
     status_code=201,
     responses=problems(CompanyNotFoundError, *JSON_BODY),
-    max_body_size=SMALL_BODY,
+    max_body_size=MAX_BODY_BYTES,
 )
 async def post_key(company_id: CompanyId, body: KeyIn, caller: Operator, app_state: AppStateDep) -> NewKeyOut:
     """Make a key for a company. Its `secret` is shown this once and kept as a hash only."""
@@ -63,7 +63,7 @@ async def list_keys(
     tags=_OPERATORS,
     status_code=201,
     responses=problems(CompanyNotFoundError, KeyNotFoundError, RotationUnderWayError, *JSON_BODY),
-    max_body_size=SMALL_BODY,
+    max_body_size=MAX_BODY_BYTES,
 )
 async def post_rotation(
     company_id: CompanyId,
@@ -94,7 +94,7 @@ async def delete_key(company_id: CompanyId, key_id: KeyId, caller: Operator, app
     tags=_OWN,
     status_code=201,
     responses=problems(*JSON_BODY),
-    max_body_size=SMALL_BODY,
+    max_body_size=MAX_BODY_BYTES,
 )
 async def post_own_key(body: KeyIn, caller: Admin, app_state: AppStateDep) -> NewKeyOut:
     """Make a key of the own company, that may do nothing its maker may not. Its `secret` is shown this once."""
@@ -115,7 +115,7 @@ async def list_own_keys(
     tags=_OWN,
     status_code=201,
     responses=problems(KeyNotFoundError, RotationUnderWayError, *JSON_BODY),
-    max_body_size=SMALL_BODY,
+    max_body_size=MAX_BODY_BYTES,
 )
 async def post_own_rotation(
     key_id: KeyId, caller: Admin, app_state: AppStateDep, body: RotationIn | None = None

@@ -17,7 +17,7 @@ from journey_service.api.access.sessions import keep
 from journey_service.api.authentication import actor_of, check_own_origin
 from journey_service.api.dependencies import AppState, AppStateDep
 from journey_service.api.html_pages import fault, page
-from journey_service.api.request_bodies import SMALL_BODY
+from journey_service.api.request_bodies import MAX_BODY_BYTES
 from journey_service.domain.errors import (
     ForbiddenError,
     JourneyServiceError,
@@ -48,7 +48,7 @@ async def get_sign_in(app_state: AppStateDep) -> Response:
     return _page(app_state)
 
 
-@router.post("", max_body_size=SMALL_BODY)
+@router.post("", max_body_size=MAX_BODY_BYTES)
 async def post_sign_in(request: Request, app_state: AppStateDep) -> Response:
     """Sign in with the key of the form."""
     try:
@@ -70,7 +70,7 @@ async def get_link(request: Request, app_state: AppStateDep, token: str) -> Resp
     return await _use_link(request, app_state, token)
 
 
-@router.post("/link/{token}", max_body_size=SMALL_BODY)
+@router.post("/link/{token}", max_body_size=MAX_BODY_BYTES)
 async def post_link(request: Request, app_state: AppStateDep, token: str) -> Response:
     """The same, once somebody has said that they want it."""
     try:

@@ -21,7 +21,7 @@ from journey_service.api.dependencies import (
     next_cursor,
 )
 from journey_service.api.problems import JSON_BODY, problems
-from journey_service.api.request_bodies import SMALL_BODY, StrictRoute
+from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
 from journey_service.domain.actions.errors import (
     ActionNotDeadError,
     ActionNotFoundError,
@@ -103,7 +103,7 @@ async def post_action_retry(action_id: ActionId, caller: ActionWriter, app_state
     summary="Call, mail, or make an offer to a customer",
     status_code=201,
     responses=problems(CustomerNotFoundError, IdempotencyKeyReusedError, *JSON_BODY),
-    max_body_size=SMALL_BODY,
+    max_body_size=MAX_BODY_BYTES,
 )
 async def post_action(
     customer_id: CustomerId,

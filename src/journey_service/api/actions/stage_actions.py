@@ -8,7 +8,7 @@ from journey_service.api.actions.schemas.stage_actions import StageActionsIn, St
 from journey_service.api.authentication import Caller, StageReader, StageWriter
 from journey_service.api.dependencies import AppState, AppStateDep, SeenTags
 from journey_service.api.problems import JSON_BODY, problems
-from journey_service.api.request_bodies import SMALL_BODY, StrictRoute
+from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
 from journey_service.api.stages.stage_maps import StageKey
 from journey_service.domain.actions.errors import StaleActionsError
 from journey_service.domain.actions.parsing import parse_actions
@@ -32,7 +32,7 @@ async def get_stage_actions(
     "/stages/{key}/actions",
     summary="Say what a stage does",
     responses=problems(StageNotFoundError, StaleActionsError, *JSON_BODY),
-    max_body_size=SMALL_BODY,
+    max_body_size=MAX_BODY_BYTES,
 )
 async def put_stage_actions(
     key: StageKey,

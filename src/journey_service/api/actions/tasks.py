@@ -19,7 +19,7 @@ from journey_service.api.dependencies import (
     next_cursor,
 )
 from journey_service.api.problems import JSON_BODY, problems
-from journey_service.api.request_bodies import SMALL_BODY, StrictRoute
+from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
 from journey_service.api.schema_fields import Instant, Text
 from journey_service.domain.actions.errors import TaskClosedError, TaskNotFoundError
 from journey_service.domain.actions.records import TasksWanted
@@ -79,7 +79,7 @@ async def get_task(task_id: TaskId, caller: ActionReader, app_state: AppStateDep
     "/{task_id}",
     summary="Work off a task, or change it",
     responses=problems(TaskNotFoundError, TaskClosedError, *JSON_BODY),
-    max_body_size=SMALL_BODY,
+    max_body_size=MAX_BODY_BYTES,
 )
 async def patch_task(
     task_id: TaskId, body: TaskChangeIn, caller: ActionWriter, app_state: AppStateDep

@@ -15,7 +15,7 @@ from journey_service.api.actions.schemas.templates import (
 from journey_service.api.authentication import StageDrafter, StageReader, StageWriter
 from journey_service.api.dependencies import AppStateDep, Cursor, Limit, from_cursor, is_id, next_cursor
 from journey_service.api.problems import JSON_BODY, problems
-from journey_service.api.request_bodies import SMALL_BODY, StrictRoute
+from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
 from journey_service.domain.actions.errors import (
     TemplateExistsError,
     TemplateInUseError,
@@ -56,7 +56,7 @@ async def list_built_in_templates(
     summary="Write a template",
     status_code=201,
     responses=problems(TemplateExistsError, *JSON_BODY),
-    max_body_size=SMALL_BODY,
+    max_body_size=MAX_BODY_BYTES,
 )
 async def post_template(body: TemplateIn, caller: StageWriter, app_state: AppStateDep) -> TemplateOut:
     """Write a template of the company's own. What could not be sent is refused, with the place of every fault."""
@@ -76,7 +76,7 @@ async def get_template(template_id: TemplateId, caller: StageReader, app_state: 
     "/{template_id}",
     summary="Replace a template",
     responses=problems(TemplateNotFoundError, TemplateExistsError, TemplateInUseError, *JSON_BODY),
-    max_body_size=SMALL_BODY,
+    max_body_size=MAX_BODY_BYTES,
 )
 async def put_template(
     template_id: TemplateId, body: TemplateIn, caller: StageWriter, app_state: AppStateDep
@@ -103,7 +103,7 @@ async def delete_template(template_id: TemplateId, caller: StageWriter, app_stat
     "/{template_id}/preview",
     summary="See what a template looks like",
     responses=problems(TemplateNotFoundError, *JSON_BODY),
-    max_body_size=SMALL_BODY,
+    max_body_size=MAX_BODY_BYTES,
 )
 async def post_template_preview(
     template_id: TemplateId, caller: StageDrafter, app_state: AppStateDep, body: RenderingIn | None = None

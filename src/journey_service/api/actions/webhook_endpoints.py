@@ -25,7 +25,7 @@ from journey_service.api.dependencies import (
     next_cursor,
 )
 from journey_service.api.problems import JSON_BODY, problems
-from journey_service.api.request_bodies import SMALL_BODY, StrictRoute
+from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
 from journey_service.domain.actions.errors import (
     EndpointInUseError,
     EndpointNotFoundError,
@@ -60,7 +60,7 @@ async def list_webhook_endpoints(
     summary="Register a webhook endpoint",
     status_code=201,
     responses=problems(EndpointTakenError, *JSON_BODY),
-    max_body_size=SMALL_BODY,
+    max_body_size=MAX_BODY_BYTES,
 )
 async def post_webhook_endpoint(body: EndpointIn, caller: Admin, app_state: AppStateDep) -> NewEndpointOut:
     """Have a system of the company's told of what it names. The `secret` that signs it is shown this once."""
@@ -88,7 +88,7 @@ async def get_webhook_endpoint(
     "/{endpoint_id}",
     summary="Change a webhook endpoint",
     responses=problems(EndpointNotFoundError, EndpointTakenError, *JSON_BODY),
-    max_body_size=SMALL_BODY,
+    max_body_size=MAX_BODY_BYTES,
 )
 async def patch_webhook_endpoint(
     endpoint_id: EndpointId, body: EndpointChangeIn, caller: Admin, app_state: AppStateDep
@@ -118,7 +118,7 @@ async def delete_webhook_endpoint(endpoint_id: EndpointId, caller: Admin, app_st
     "/{endpoint_id}/rotate",
     summary="Give a webhook endpoint another secret",
     responses=problems(EndpointNotFoundError, *JSON_BODY),
-    max_body_size=SMALL_BODY,
+    max_body_size=MAX_BODY_BYTES,
 )
 async def post_webhook_rotation(
     endpoint_id: EndpointId, caller: Admin, app_state: AppStateDep, body: SecretRotationIn | None = None

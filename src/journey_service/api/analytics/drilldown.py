@@ -12,7 +12,7 @@ from journey_service.api.csv_responses import Format, answer, tabular
 from journey_service.api.dependencies import AppStateDep, AsOf, Cursor, Limit, from_cursor, is_id, next_cursor
 from journey_service.api.problems import problems
 from journey_service.api.request_bodies import StrictRoute
-from journey_service.api.schema_fields import Out
+from journey_service.api.schema_fields import ResponseModel
 from journey_service.domain.analytics.risk_bands import BANDS
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.journeys.relationship import Motion
@@ -36,7 +36,7 @@ async def list_in_stage(
     limit: Limit = 50,
     cursor: Cursor = None,
     form: Format = "json",
-) -> Out | Response:
+) -> ResponseModel | Response:
     """Who is in a stage now, or was at a past instant."""
     page = page_of("in_stage", limit, cursor)
     found = await drilldown.list_in_stage(app_state.database, caller.company_id, stage, as_of, page)
@@ -62,7 +62,7 @@ async def list_reached(  # noqa: PLR0913, PLR0917  # one parameter a filter
     limit: Limit = 50,
     cursor: Cursor = None,
     form: Format = "json",
-) -> Out | Response:
+) -> ResponseModel | Response:
     """Who has reached a stage or a later one in the range; of a cohort, within their window."""
     page = page_of("reached", limit, cursor)
     if mode == "cohort":
@@ -93,7 +93,7 @@ async def list_went(  # noqa: PLR0913, PLR0917
     limit: Limit = 50,
     cursor: Cursor = None,
     form: Format = "json",
-) -> Out | Response:
+) -> ResponseModel | Response:
     """Who has moved from one stage to another in the range, and how often."""
     page = page_of("went", limit, cursor)
     found = await drilldown.list_went(
@@ -122,7 +122,7 @@ async def list_moved(  # noqa: PLR0913, PLR0917
     limit: Limit = 50,
     cursor: Cursor = None,
     form: Format = "json",
-) -> Out | Response:
+) -> ResponseModel | Response:
     """Who has moved in the range, and how often: `lapse` into risk, `return` out of it, `opening`, `entry`, ..."""
     page = page_of("moved", limit, cursor)
     found = await drilldown.list_moved(app_state.database, caller.company_id, asked, motion, to_stage, page)
@@ -152,7 +152,7 @@ async def list_acted_on(  # noqa: PLR0913, PLR0917
     limit: Limit = 50,
     cursor: Cursor = None,
     form: Format = "json",
-) -> Out | Response:
+) -> ResponseModel | Response:
     """For whom actions of a name were planned in the range of which this became, and how many."""
     page = page_of("acted_on", limit, cursor)
     found = await drilldown.list_acted_on(app_state.database, caller.company_id, asked, name, became, page)
@@ -180,7 +180,7 @@ async def list_visits(  # noqa: PLR0913, PLR0917
     limit: Limit = 50,
     cursor: Cursor = None,
     form: Format = "json",
-) -> Out | Response:
+) -> ResponseModel | Response:
     """The visits of a stage that ended in the range, or, with open=true, those that go on."""
     told = from_cursor("visits", cursor, is_id, is_id)
     after = None if told is None else (told[0], told[1])
@@ -218,7 +218,7 @@ async def list_in_band(
     limit: Limit = 50,
     cursor: Cursor = None,
     form: Format = "json",
-) -> Out | Response:
+) -> ResponseModel | Response:
     """Whose stored risk lies in a band."""
     chosen = next(each for each in BANDS if each.name == band)
     found = await drilldown.list_in_band(
@@ -241,14 +241,14 @@ async def list_came_again(
     limit: Limit = 50,
     cursor: Cursor = None,
     form: Format = "json",
-) -> Out | Response:
+) -> ResponseModel | Response:
     """Who first came in a month, and again so many months later."""
     page = page_of("came_again", limit, cursor)
     found = await drilldown.list_came_again(app_state.database, caller.company_id, cohort, month, page)
     return _paged("came_again", found, limit, form)
 
 
-def _paged(name: str, found: DrilldownPage, limit: int, form: str) -> Out | Response:
+def _paged(name: str, found: DrilldownPage, limit: int, form: str) -> ResponseModel | Response:
     cursor = next_cursor(name, found.customers, limit, lambda row: [row.customer_id])
     out = CountedPageOut.of(found, limit, cursor)
     return answer(out, out.items, CountedOut, form, "customers")

@@ -39,7 +39,7 @@ from journey_service.api.dependencies import (
 )
 from journey_service.api.problems import problems
 from journey_service.api.request_bodies import StrictRoute
-from journey_service.api.schema_fields import Out
+from journey_service.api.schema_fields import ResponseModel
 from journey_service.domain.analytics.records import RiskPage
 from journey_service.services.analytics import automation, drilldown, funnels, overview
 from journey_service.services.analytics import cohorts as outcomes
@@ -65,7 +65,7 @@ WindowDays = Annotated[
 )
 async def get_overview(
     caller: AnalyticsReader, app_state: AppStateDep, asked: RangeDep, form: Format = "json"
-) -> Out | Response:
+) -> ResponseModel | Response:
     """Customers by stage, at risk and at the top as of now; and what happened in the range."""
     out = OverviewOut.of(await metrics.get_overview(app_state.database, caller.company_id, asked))
     return answer(out, [out], OverviewRowOut, form, "overview")
@@ -79,7 +79,7 @@ async def get_overview(
 )
 async def get_distribution(
     caller: AnalyticsReader, app_state: AppStateDep, as_of: AsOf = None, form: Format = "json"
-) -> Out | Response:
+) -> ResponseModel | Response:
     """How many customers are in each stage now, or were at a past instant, as the ledger has it."""
     out = DistributionOut.of(await overview.get_distribution(app_state.database, caller.company_id, as_of))
     return answer(out, out.items, StageCountOut, form, "distribution")
@@ -98,7 +98,7 @@ async def get_funnel(
     mode: Mode = "reached",
     window_days: WindowDays = 90,
     form: Format = "json",
-) -> Out | Response:
+) -> ResponseModel | Response:
     """Distinct customers by progress stage reached, in percent of the first and to the next one."""
     if mode == "cohort":
         out = FunnelOut.of(
@@ -119,7 +119,7 @@ async def get_funnel(
 )
 async def get_flows(
     caller: AnalyticsReader, app_state: AppStateDep, asked: RangeDep, form: Format = "json"
-) -> Out | Response:
+) -> ResponseModel | Response:
     """Moves and distinct customers for each way between two stages, without openings."""
     out = FlowsOut.of(await funnels.get_flows(app_state.database, caller.company_id, asked))
     return answer(out, out.items, FlowOut, form, "transitions")
@@ -133,7 +133,7 @@ async def get_flows(
 )
 async def get_time_in_stage(
     caller: AnalyticsReader, app_state: AppStateDep, asked: RangeDep, form: Format = "json"
-) -> Out | Response:
+) -> ResponseModel | Response:
     """Mean, median and 90th percentile of the visits that ended in the range, and the age of those that go on."""
     out = TimeInStageOut.of(await visits.get_time_in_stage(app_state.database, caller.company_id, asked))
     return answer(out, out.items, StageTimeOut, form, "time-in-stage")
@@ -147,7 +147,7 @@ async def get_time_in_stage(
 )
 async def get_conversions(
     caller: AnalyticsReader, app_state: AppStateDep, asked: RangeDep, form: Format = "json"
-) -> Out | Response:
+) -> ResponseModel | Response:
     """Of the visits of each stage that ended in the range, how many by an entry (of a risk stage: by a return)."""
     out = ConversionsOut.of(await visits.get_conversions(app_state.database, caller.company_id, asked))
     return answer(out, out.items, ConversionOut, form, "conversion-rates")
@@ -159,7 +159,9 @@ async def get_conversions(
     response_model=RisksOut,
     responses=tabular(problems()),
 )
-async def get_risks(caller: AnalyticsReader, app_state: AppStateDep, form: Format = "json") -> Out | Response:
+async def get_risks(
+    caller: AnalyticsReader, app_state: AppStateDep, form: Format = "json"
+) -> ResponseModel | Response:
     """Customers by stored risk as of now; those in the last two bands are on the guide's list, unless they churned."""
     out = RisksOut.of(await overview.get_risks(app_state.database, caller.company_id))
     return answer(out, out.items, BandOut, form, "risk-distribution")
@@ -177,7 +179,7 @@ async def list_churning(
     limit: Limit = 50,
     cursor: Cursor = None,
     form: Format = "json",
-) -> Out | Response:
+) -> ResponseModel | Response:
     """The guide's list as of now: a stored risk above 0.7 and not in the last risk stage, the riskiest first."""
     after = from_cursor("churning", cursor, is_decimal, is_id)
     page = RiskPage(after=None if after is None else (after[0], after[1]), limit=limit + 1)
@@ -195,7 +197,7 @@ async def list_churning(
 )
 async def get_cohorts(
     caller: AnalyticsReader, app_state: AppStateDep, asked: RangeDep, form: Format = "json"
-) -> Out | Response:
+) -> ResponseModel | Response:
     """Of those who first came in each local month that the range touches: who came in each month since."""
     out = CohortsOut.of(await outcomes.get_cohorts(app_state.database, caller.company_id, asked))
     return answer(out, out.items, CohortRowOut, form, "cohorts")
@@ -209,7 +211,7 @@ async def get_cohorts(
 )
 async def get_automation(
     caller: AnalyticsReader, app_state: AppStateDep, asked: RangeDep, form: Format = "json"
-) -> Out | Response:
+) -> ResponseModel | Response:
     """Actions planned in the range by name: done, dead, cancelled, pending, and how many succeed."""
     out = AutomationOut.of(await automation.get_automation(app_state.database, caller.company_id, asked))
     return answer(out, out.items, AutomatedOut, form, "automation")

@@ -16,8 +16,8 @@ from journey_service.api.csv_responses import Format, answer, tabular
 from journey_service.api.dependencies import AppStateDep
 from journey_service.api.operations.schemas.jobs import AcceptedOut
 from journey_service.api.problems import JSON_BODY, problems
-from journey_service.api.request_bodies import SMALL_BODY, StrictRoute
-from journey_service.api.schema_fields import Out
+from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
+from journey_service.api.schema_fields import ResponseModel
 from journey_service.domain.analytics.date_ranges import Period, Range
 from journey_service.services.analytics import snapshots
 from journey_service.services.operations import reconciliation
@@ -50,7 +50,7 @@ async def list_metrics(
     last: Last = None,
     stage: OfStage = None,
     form: Format = "json",
-) -> Out | Response:
+) -> ResponseModel | Response:
     """What each stage looked like at the end of each local day; without `from`, on thirty days.
 
     At most 400 days are shown at once. A day is there once the night after it has come; what comes late rewrites its
@@ -76,7 +76,7 @@ async def get_reconciliation(caller: AnalyticsReader, app_state: AppStateDep) ->
     summary="Rebuild daily snapshots",
     status_code=202,
     responses=problems(*JSON_BODY),
-    max_body_size=SMALL_BODY,
+    max_body_size=MAX_BODY_BYTES,
 )
 async def post_rebuild(body: RebuildIn, caller: Admin, app_state: AppStateDep) -> AcceptedOut:
     """Take the snapshots of past days anew, from the ledgers themselves; one that is the same keeps its revision."""

@@ -6,7 +6,7 @@ from journey_service.api.authentication import Operator
 from journey_service.api.companies.schemas.companies import CompaniesOut, CompanyIn, CompanyOut, FoundedOut
 from journey_service.api.dependencies import AppStateDep, Cursor, Limit, from_cursor, is_id, next_cursor
 from journey_service.api.problems import JSON_BODY, problems
-from journey_service.api.request_bodies import SMALL_BODY, StrictRoute
+from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
 from journey_service.domain.companies.errors import CompanyExistsError
 from journey_service.services.companies import provisioning as companies
 from journey_service.services.stages.stage_maps import get_map
@@ -19,7 +19,7 @@ router = APIRouter(prefix="/admin", tags=["operators"], route_class=StrictRoute)
     summary="Found a company",
     status_code=201,
     responses=problems(CompanyExistsError, *JSON_BODY, of_company=False),
-    max_body_size=SMALL_BODY,
+    max_body_size=MAX_BODY_BYTES,
 )
 async def post_company(body: CompanyIn, caller: Operator, app_state: AppStateDep) -> FoundedOut:
     """Found a tenant with its stage map and policy."""

@@ -8,7 +8,7 @@ from journey_service.api.authentication import Admin, AdminReader
 from journey_service.api.companies.schemas.settings import SettingsChangedOut, SettingsIn, SettingsOut
 from journey_service.api.dependencies import AppStateDep, SeenTags
 from journey_service.api.problems import JSON_BODY, problems
-from journey_service.api.request_bodies import SMALL_BODY, StrictRoute
+from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
 from journey_service.domain.companies.errors import StalePolicyError
 from journey_service.domain.companies.policy import CompanyPolicy, parse_policy
 from journey_service.services.companies import settings
@@ -36,7 +36,7 @@ async def get_settings(response: Response, caller: AdminReader, app_state: AppSt
     "/settings",
     summary="Replace the settings",
     responses={**_STAYS_OPEN, **problems(StalePolicyError, *JSON_BODY)},
-    max_body_size=SMALL_BODY,
+    max_body_size=MAX_BODY_BYTES,
 )
 async def put_settings(
     body: SettingsIn, response: Response, caller: Admin, app_state: AppStateDep, seen: SeenTags

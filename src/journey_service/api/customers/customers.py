@@ -25,7 +25,7 @@ from journey_service.api.dependencies import (
     next_cursor,
 )
 from journey_service.api.problems import JSON_BODY, problems
-from journey_service.api.request_bodies import SMALL_BODY, StrictRoute
+from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
 from journey_service.domain.customers.errors import CustomerErasedError, CustomerNotFoundError
 from journey_service.domain.customers.records import SORTS, CustomerFilter, SortKey
 from journey_service.domain.errors import InvalidInputError
@@ -47,7 +47,7 @@ _NUMBER = re.compile(r"-?\d{1,20}(\.\d{1,20})?", re.ASCII)
         201: {"model": CustomerOut, "description": "The customer is new"},
         **problems(CustomerErasedError, *JSON_BODY),
     },
-    max_body_size=SMALL_BODY,
+    max_body_size=MAX_BODY_BYTES,
 )
 async def put_customer(
     customer_id: CustomerId,

@@ -11,10 +11,10 @@ from journey_service.api.dependencies import AppState, AppStateDep
 from journey_service.api.events.schemas.events import BatchOut, CloudEventIn, EventIn, EventOut, ResultOut
 from journey_service.api.problems import JSON_BODY, problem_of, problems
 from journey_service.api.request_bodies import (
-    BATCH_BODY,
-    MOST_EVENTS,
+    MAX_BATCH_BODY_BYTES,
+    MAX_BATCH_EVENTS,
+    MAX_BODY_BYTES,
     NDJSON,
-    SMALL_BODY,
     StrictRoute,
     media_type,
     parse_json,
@@ -62,7 +62,11 @@ _ONE = _content(
 _MANY = _content(
     {
         "application/json": {
-            "schema": {"type": "array", "maxItems": MOST_EVENTS, "items": _ref("EventIn", "CloudEventIn")}
+            "schema": {
+                "type": "array",
+                "maxItems": MAX_BATCH_EVENTS,
+                "items": _ref("EventIn", "CloudEventIn"),
+            }
         },
         "application/x-ndjson": {"schema": {"type": "string", "description": "one event a line"}},
         _CLOUD_EVENTS[1]: {"schema": {"type": "array", "items": _ref("CloudEventIn")}},
@@ -76,7 +80,7 @@ _MANY = _content(
     responses=problems(EventConflictError, *JSON_BODY),
     response_model=EventOut,
     openapi_extra=_ONE,
-    max_body_size=SMALL_BODY,
+    max_body_size=MAX_BODY_BYTES,
 )
 async def post_event(request: Request, caller: EventWriter, app_state: AppStateDep) -> Response:
     """Apply one event; answered once it is committed.
@@ -99,13 +103,13 @@ async def post_event(request: Request, caller: EventWriter, app_state: AppStateD
     responses=problems(*JSON_BODY),
     response_model=BatchOut,
     openapi_extra=_MANY,
-    max_body_size=BATCH_BODY,
+    max_body_size=MAX_BATCH_BODY_BYTES,
 )
 async def post_events(request: Request, caller: EventWriter, app_state: AppStateDep) -> Response:
     """Apply up to 5,000 events in their order; one result each. A refused one does not sink the others."""
     items = _items(await request.body(), media_type(request))
-    if len(items) > MOST_EVENTS:
-        raise InvalidInputError.at("", f"must hold at most {MOST_EVENTS} events, not {len(items)}")
+    if len(items) > MAX_BATCH_EVENTS:
+        raise InvalidInputError.at("", f"must hold at most {MAX_BATCH_EVENTS} events, not {len(items)}")
     parsed = [_attempt(read) for read in items]
     events = [event for event in parsed if isinstance(event, Event)]
     answers = await ingest(app_state.database, caller.company_id, events) if events else []

@@ -17,7 +17,7 @@ from journey_service.api.dependencies import (
 )
 from journey_service.api.events.schemas.imports import ImportOut, ImportsOut, LineFaultOut, LineFaultsOut
 from journey_service.api.problems import problems
-from journey_service.api.request_bodies import HISTORY_BODY, StrictRoute
+from journey_service.api.request_bodies import MAX_IMPORT_BODY_BYTES, StrictRoute
 from journey_service.api.schema_fields import Instant
 from journey_service.domain.errors import MalformedError
 from journey_service.domain.events.errors import ImportNotFoundError
@@ -46,7 +46,7 @@ _HISTORY = {
     status_code=202,
     responses=problems(MalformedError),
     openapi_extra=_HISTORY,
-    max_body_size=HISTORY_BODY,
+    max_body_size=MAX_IMPORT_BODY_BYTES,
 )
 async def post_import(
     request: Request,

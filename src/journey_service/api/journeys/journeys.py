@@ -31,7 +31,7 @@ from journey_service.api.journeys.schemas.journeys import (
 )
 from journey_service.api.journeys.schemas.scores import ScoresOut
 from journey_service.api.problems import JSON_BODY, problems
-from journey_service.api.request_bodies import SMALL_BODY, StrictRoute
+from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
 from journey_service.domain.customers.errors import CustomerNotFoundError
 from journey_service.domain.errors import (
     IdempotencyKeyReusedError,
@@ -87,7 +87,7 @@ async def get_journey(
     "/customers/{customer_id}/journey",
     summary="Write notes or metadata on a journey",
     responses=problems(*_CHANGES),
-    max_body_size=SMALL_BODY,
+    max_body_size=MAX_BODY_BYTES,
 )
 async def patch_journey(  # what FastAPI injects
     customer_id: CustomerId,
@@ -142,7 +142,7 @@ async def list_transitions(
         200: {"model": MovedOut, "description": "The same request was carried out before"},
         **problems(*_CHANGES, StageConflictError, InactiveStageError, IdempotencyKeyReusedError),
     },
-    max_body_size=SMALL_BODY,
+    max_body_size=MAX_BODY_BYTES,
 )
 async def post_transition(  # what FastAPI injects
     customer_id: CustomerId,
@@ -177,7 +177,7 @@ async def post_transition(  # what FastAPI injects
     "/customers/{customer_id}/pin",
     summary="Hold a customer in the present stage",
     responses=problems(*_CHANGES),
-    max_body_size=SMALL_BODY,
+    max_body_size=MAX_BODY_BYTES,
 )
 async def put_pin(  # what FastAPI injects
     customer_id: CustomerId,

@@ -8,7 +8,7 @@ from journey_service.api.authentication import Admin, AdminReader
 from journey_service.api.dependencies import AppStateDep
 from journey_service.api.operations.schemas.data_quality import IssueOut, QualityOut, RepairsIn, RepairsOut
 from journey_service.api.problems import JSON_BODY, problems
-from journey_service.api.request_bodies import SMALL_BODY, StrictRoute
+from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
 from journey_service.services.operations import data_quality
 
 router = APIRouter(prefix="/admin/data-quality", tags=["operations"], route_class=StrictRoute)
@@ -31,7 +31,7 @@ async def get_data_quality(caller: AdminReader, app_state: AppStateDep) -> Quali
         200: {"model": RepairsOut, "description": "A dry run: nothing was changed"},
         **problems(*JSON_BODY),
     },
-    max_body_size=SMALL_BODY,
+    max_body_size=MAX_BODY_BYTES,
 )
 async def post_repairs(
     response: Response,

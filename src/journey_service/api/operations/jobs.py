@@ -17,7 +17,7 @@ from journey_service.api.operations.schemas.jobs import (
     RescoreIn,
 )
 from journey_service.api.problems import JSON_BODY, problems
-from journey_service.api.request_bodies import SMALL_BODY, StrictRoute
+from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
 from journey_service.domain.companies.errors import NoTestClockError
 from journey_service.domain.customers.errors import CustomerNotFoundError
 from journey_service.domain.errors import JobNotFoundError
@@ -41,7 +41,7 @@ _JOBS = "jobs"
     summary="Write scores anew",
     status_code=202,
     responses=problems(CustomerNotFoundError, *JSON_BODY),
-    max_body_size=SMALL_BODY,
+    max_body_size=MAX_BODY_BYTES,
 )
 async def post_rescore(caller: Admin, app_state: AppStateDep, body: RescoreIn | None = None) -> AcceptedOut:
     """Score all customers, some or one as of now; for all, whoever is due is decided before."""
@@ -62,7 +62,7 @@ async def post_rescore(caller: Admin, app_state: AppStateDep, body: RescoreIn | 
     summary="Evaluate customers",
     status_code=202,
     responses=problems(CustomerNotFoundError, *JSON_BODY),
-    max_body_size=SMALL_BODY,
+    max_body_size=MAX_BODY_BYTES,
 )
 async def post_evaluations(
     caller: Admin, app_state: AppStateDep, body: EvaluateIn | None = None
@@ -123,7 +123,7 @@ async def get_health(caller: AdminReader, app_state: AppStateDep) -> HealthOut: 
         202: {"model": ClockOut, "description": "The clock is moved; what fell due is still being done"},
         **problems(NoTestClockError, *JSON_BODY),
     },
-    max_body_size=SMALL_BODY,
+    max_body_size=MAX_BODY_BYTES,
 )
 async def post_clock(
     company_id: CompanyId, body: ClockIn, response: Response, caller: ClockKeeper, app_state: AppStateDep

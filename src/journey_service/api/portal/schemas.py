@@ -8,7 +8,7 @@ from pydantic import Field
 from journey_service.api.analytics.schemas.drilldown import RetentionActionOut
 from journey_service.api.analytics.schemas.reports import counts_of
 from journey_service.api.journeys.schemas.journeys import JourneyOut
-from journey_service.api.schema_fields import Out
+from journey_service.api.schema_fields import ResponseModel
 from journey_service.domain.analytics.flows import acyclic_flows
 from journey_service.domain.journeys.records import TransitionRecord
 from journey_service.domain.stages.stage_map import Stage
@@ -17,7 +17,7 @@ from journey_service.services.analytics.overview import Portal
 from journey_service.services.journeys.view import View
 
 
-class PortalJourneyOut(Out):
+class PortalJourneyOut(ResponseModel):
     """The head of the guide's timeline."""
 
     customer_id: int
@@ -34,7 +34,7 @@ class PortalJourneyOut(Out):
     created_at: datetime
 
 
-class PortalTransitionOut(Out):
+class PortalTransitionOut(ResponseModel):
     """One entry of the guide's timeline."""
 
     id: int
@@ -48,7 +48,7 @@ class PortalTransitionOut(Out):
     notes: str | None
 
 
-class PortalTimelineOut(Out):
+class PortalTimelineOut(ResponseModel):
     """What the guide's `CustomerJourneyTimeline` draws, newest first, without the opening."""
 
     journey: PortalJourneyOut
@@ -89,7 +89,7 @@ def _stage_name(stages: Mapping[str, Stage], key: str) -> str:
     return key if stage is None else stage.name
 
 
-class PortalStepOut(Out):
+class PortalStepOut(ResponseModel):
     """One step of the guide's funnel."""
 
     stage: str
@@ -99,7 +99,7 @@ class PortalStepOut(Out):
     conversionRate: float  # noqa: N815  # what the component reads
 
 
-class PortalFlowOut(Out):
+class PortalFlowOut(ResponseModel):
     """One link of the guide's Sankey diagram; one to a lower stage ends in a node of its own."""
 
     source: str = Field(alias="from")
@@ -107,7 +107,7 @@ class PortalFlowOut(Out):
     count: int
 
 
-class PortalTimeOut(Out):
+class PortalTimeOut(ResponseModel):
     """One bar of the guide's chart of times; without a visit that ended, zeros."""
 
     stage: str
@@ -118,7 +118,7 @@ class PortalTimeOut(Out):
     open_count: int
 
 
-class PortalAnalyticsOut(Out):
+class PortalAnalyticsOut(ResponseModel):
     """What the guide's `JourneyAnalytics` draws."""
 
     total_customers: int
@@ -166,7 +166,7 @@ class PortalAnalyticsOut(Out):
         )
 
 
-class PortalAtRiskOut(Out):
+class PortalAtRiskOut(ResponseModel):
     """One row of the guide's risk dashboard."""
 
     id: int
@@ -196,7 +196,7 @@ class PortalAtRiskOut(Out):
         )
 
 
-class PortalRiskOut(Out):
+class PortalRiskOut(ResponseModel):
     """What the guide's `CustomerRiskDashboard` draws."""
 
     items: list[PortalAtRiskOut]

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Response
 from journey_service.api.authentication import StageDrafter, StageWriter
 from journey_service.api.dependencies import AppStateDep, SeenVersion
 from journey_service.api.problems import JSON_BODY, problems
-from journey_service.api.request_bodies import SMALL_BODY, StrictRoute
+from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
 from journey_service.api.stages.schemas.backtests import BacktestIn, BacktestOut
 from journey_service.api.stages.schemas.previews import PreviewIn, PreviewOut
 from journey_service.api.stages.stage_maps import base_of, edit_of
@@ -31,7 +31,7 @@ JobId = Annotated[int, Path(ge=1, le=MAX_ID)]
         202: {"model": PreviewOut, "description": "Many customers: the worker goes on"},
         **problems(StaleMapError, StageOccupiedError, AdoptionPendingError, *JSON_BODY),
     },
-    max_body_size=SMALL_BODY,
+    max_body_size=MAX_BODY_BYTES,
 )
 async def post_preview(
     body: PreviewIn, response: Response, caller: StageWriter, app_state: AppStateDep, seen: SeenVersion
@@ -67,7 +67,7 @@ async def get_preview(job_id: JobId, caller: StageDrafter, app_state: AppStateDe
         202: {"model": BacktestOut, "description": "Many customers: the worker goes on"},
         **problems(StaleMapError, *JSON_BODY),
     },
-    max_body_size=SMALL_BODY,
+    max_body_size=MAX_BODY_BYTES,
 )
 async def post_backtest(
     body: BacktestIn, response: Response, caller: StageWriter, app_state: AppStateDep, seen: SeenVersion

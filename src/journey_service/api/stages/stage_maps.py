@@ -17,7 +17,7 @@ from journey_service.api.dependencies import (
     next_cursor,
 )
 from journey_service.api.problems import JSON_BODY, problems
-from journey_service.api.request_bodies import SMALL_BODY, StrictRoute
+from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
 from journey_service.api.stages.schemas.stage_maps import (
     ChangedOut,
     DiffOut,
@@ -97,7 +97,7 @@ async def get_stages(response: Response, caller: StageReader, app_state: AppStat
             StaleMapError, PreconditionMissingError, StageOccupiedError, AdoptionPendingError, *JSON_BODY
         ),
     },
-    max_body_size=SMALL_BODY,
+    max_body_size=MAX_BODY_BYTES,
 )
 async def put_stages(
     body: MapIn, response: Response, caller: StageWriter, app_state: AppStateDep, seen: SeenVersion
@@ -119,7 +119,7 @@ async def put_stages(
     "/stages/lint",
     summary="Look a draft over",
     responses=problems(StaleMapError, *JSON_BODY),
-    max_body_size=SMALL_BODY,
+    max_body_size=MAX_BODY_BYTES,
 )
 async def post_lint(
     body: DraftIn, caller: StageDrafter, app_state: AppStateDep, seen: SeenVersion
@@ -151,7 +151,7 @@ async def get_stage(
         **_STAYS_OPEN,
         **problems(StageNotFoundError, StageArchivedError, StaleMapError, *JSON_BODY),
     },
-    max_body_size=SMALL_BODY,
+    max_body_size=MAX_BODY_BYTES,
 )
 async def patch_stage(
     key: StageKey,

@@ -5,11 +5,11 @@ from typing import Any
 
 from pydantic import Field
 
-from journey_service.api.schema_fields import Out
+from journey_service.api.schema_fields import ResponseModel
 from journey_service.domain.access.records import Audited
 
 
-class AuditedOut(Out):
+class AuditedOut(ResponseModel):
     """One privileged act."""
 
     id: int
@@ -46,7 +46,7 @@ class AuditedOut(Out):
         )
 
 
-class AuditOut(Out):
+class AuditOut(ResponseModel):
     """A page of the log, newest first."""
 
     items: list[AuditedOut]

@@ -2,12 +2,12 @@
 
 from pydantic import Field
 
-from journey_service.api.schema_fields import Out
+from journey_service.api.schema_fields import ResponseModel
 from journey_service.domain.access.actors import Role
 from journey_service.services.access.credentials import Principal
 
 
-class SessionOut(Out):
+class SessionOut(ResponseModel):
     """Who is calling."""
 
     name: str = Field(description="how histories name the caller", examples=["user:ada"])

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
-from journey_service.api.schema_fields import In, Line, Note, Out
+from journey_service.api.schema_fields import Note, RequestModel, ResponseModel, SingleLineText
 from journey_service.domain.actions.action import ManualActionRequest
 from journey_service.domain.actions.parsing import LONGEST_DAYS
 from journey_service.domain.actions.records import Attempt, DeliveryLogRow
@@ -19,26 +19,26 @@ ActionState = Literal["pending", "leased", "done", "cancelled", "dead"]
 Days = Annotated[int, Field(strict=True, le=LONGEST_DAYS)]
 
 
-class OfferIn(In):
+class OfferIn(RequestModel):
     """What is offered to a customer."""
 
-    title: Line | None = Field(default=None, examples=["10% off your next visit"])
-    description: Line | None = None
-    code: Line | None = Field(default=None, examples=["HELLO10"])
+    title: SingleLineText | None = Field(default=None, examples=["10% off your next visit"])
+    description: SingleLineText | None = None
+    code: SingleLineText | None = Field(default=None, examples=["HELLO10"])
     valid_days: Annotated[Days, Field(ge=1)] | None = Field(
         default=None, description="until when: so many days from the day it is sent on"
     )
 
 
-class ActionIn(In):
+class ActionIn(RequestModel):
     """What a person asks for about a customer. Each type takes only what means something for it."""
 
     type: Literal["call", "email", "offer"]
     template: Annotated[str, Field(pattern=f"^{KEY.pattern}$")] | None = Field(
         default=None, description="emails and offers: in which words; left out, the service's own"
     )
-    title: Line | None = Field(default=None, description="calls: what the task is called")
-    assignee: Line | None = Field(default=None, description="calls: whose the task is")
+    title: SingleLineText | None = Field(default=None, description="calls: what the task is called")
+    assignee: SingleLineText | None = Field(default=None, description="calls: whose the task is")
     due_days: Annotated[Days, Field(ge=0)] | None = Field(
         default=None, description="calls: by when; left out, tomorrow"
     )
@@ -78,7 +78,7 @@ _MEANING: Final = {
 }
 
 
-class ActionOut(Out):
+class ActionOut(ResponseModel):
     """Something done or sent, or not, and why. Instants are the company's but for `next_attempt_at`, `created_at`."""
 
     id: str
@@ -115,7 +115,7 @@ class ActionOut(Out):
         return cls(**_shown(action))
 
 
-class AttemptOut(Out):
+class AttemptOut(ResponseModel):
     """One attempt, in real time."""
 
     number: int
@@ -142,7 +142,7 @@ class ActionDetailOut(ActionOut):
         return cls(**_shown(view.action), log=[AttemptOut.of(attempt) for attempt in view.attempts])
 
 
-class ActionsOut(Out):
+class ActionsOut(ResponseModel):
     """A page of actions, newest first."""
 
     items: list[ActionOut]

@@ -6,13 +6,13 @@ from typing import Literal
 from pydantic import Field
 
 from journey_service.api.actions.schemas.actions import ActionState
-from journey_service.api.schema_fields import Out
+from journey_service.api.schema_fields import ResponseModel
 from journey_service.domain.actions.records import DeliveryLogRow
 from journey_service.domain.actions.stage_actions import Channel
 from journey_service.services.actions.campaigns import CampaignView
 
 
-class CampaignStepOut(Out):
+class CampaignStepOut(ResponseModel):
     """A step of a campaign, and what has become of it."""
 
     number: int = Field(description="from 0")
@@ -30,7 +30,7 @@ class CampaignStepOut(Out):
         return cls(action_id=step.id, **{name: getattr(step, name) for name in same})
 
 
-class CampaignOut(Out):
+class CampaignOut(ResponseModel):
     """One run of a campaign for a customer, with its steps in order. Instants are the company's."""
 
     id: int
@@ -60,7 +60,7 @@ class CampaignOut(Out):
         )
 
 
-class CampaignsOut(Out):
+class CampaignsOut(ResponseModel):
     """A page of campaigns, newest first."""
 
     items: list[CampaignOut]

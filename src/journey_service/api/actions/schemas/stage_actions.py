@@ -4,7 +4,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field, WithJsonSchema
 
-from journey_service.api.schema_fields import In, Out
+from journey_service.api.schema_fields import RequestModel, ResponseModel
 from journey_service.domain.actions.parsing import (
     LONGEST_DAYS,
     LONGEST_TEXT,
@@ -77,14 +77,14 @@ _EXAMPLE: Final = [
 ]
 
 
-class StageActionsIn(In):
+class StageActionsIn(RequestModel):
     """What entering a stage is to do."""
 
     # Read by the domain, which knows the place of every fault; what is said here is for those who write them.
     actions: Annotated[Any, WithJsonSchema({**_ACTIONS, "examples": [_EXAMPLE]})]
 
 
-class StageActionsOut(Out):
+class StageActionsOut(ResponseModel):
     """What entering a stage does. The actions can be sent back as they are."""
 
     stage: str

@@ -5,14 +5,21 @@ from typing import Literal
 
 from pydantic import Field
 
-from journey_service.api.schema_fields import Change, Instant, Line, Note, Out, left_out
+from journey_service.api.schema_fields import (
+    Instant,
+    Note,
+    PatchModel,
+    ResponseModel,
+    SingleLineText,
+    omittable,
+)
 from journey_service.domain.actions.records import StoredTask
 from journey_service.services.actions.tasks import TaskChange
 
 Status = Literal["open", "done", "dismissed", "closed"]
 
 
-class TaskOut(Out):
+class TaskOut(ResponseModel):
     """A task. Instants are the company's."""
 
     id: int
@@ -40,20 +47,20 @@ class TaskOut(Out):
         return cls.model_validate(task, from_attributes=True)
 
 
-class TasksOut(Out):
+class TasksOut(ResponseModel):
     """A page of tasks, those due first first."""
 
     items: list[TaskOut]
     next_cursor: str | None
 
 
-class TaskChangeIn(Change):
+class TaskChangeIn(PatchModel):
     """What is to be otherwise about a task; what is left out stays as it is."""
 
-    status: Literal["done", "dismissed"] = left_out()
-    outcome: Note = left_out()
-    assignee: Line | None = Field(default=None, description="null: nobody's any more")
-    due_at: Instant = left_out()
+    status: Literal["done", "dismissed"] = omittable()
+    outcome: Note = omittable()
+    assignee: SingleLineText | None = Field(default=None, description="null: nobody's any more")
+    due_at: Instant = omittable()
 
     def as_change(self) -> TaskChange:
         """What is asked for."""

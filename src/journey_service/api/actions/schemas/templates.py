@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field, WithJsonSchema
 
-from journey_service.api.schema_fields import FreeJson, In, Out
+from journey_service.api.schema_fields import JsonObject, RequestModel, ResponseModel
 from journey_service.domain.actions.records import StoredTemplate
 from journey_service.domain.actions.stage_actions import Channel
 from journey_service.domain.actions.templates import (
@@ -69,7 +69,7 @@ TemplateIn = Annotated[
 ]
 
 
-class TemplateTextOut(Out):
+class TemplateTextOut(ResponseModel):
     """A template: a message on one channel in one language, in Liquid."""
 
     key: str
@@ -80,7 +80,7 @@ class TemplateTextOut(Out):
     html: str | None
 
 
-class BuiltInTemplatesOut(Out):
+class BuiltInTemplatesOut(ResponseModel):
     """The templates that come with the service."""
 
     items: list[TemplateTextOut]
@@ -111,24 +111,24 @@ class TemplateOut(TemplateTextOut):
         )
 
 
-class TemplatesOut(Out):
+class TemplatesOut(ResponseModel):
     """A page of the company's own templates, by id."""
 
     items: list[TemplateOut]
     next_cursor: str | None
 
 
-class RenderingIn(In):
+class RenderingIn(RequestModel):
     """What a template is filled in with."""
 
-    values: FreeJson = Field(
+    values: JsonObject = Field(
         default=None,
         description="in place of those of a sample customer",
         examples=[{"customer": {"first_name": "Ada"}, "note": "See you soon."}],
     )
 
 
-class RenderedOut(Out):
+class RenderedOut(ResponseModel):
     """A message as somebody gets it."""
 
     subject: str | None

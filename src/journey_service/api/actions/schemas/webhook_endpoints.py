@@ -5,7 +5,14 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from journey_service.api.schema_fields import Change, In, Line, Out, Text, left_out
+from journey_service.api.schema_fields import (
+    PatchModel,
+    RequestModel,
+    ResponseModel,
+    SingleLineText,
+    Text,
+    omittable,
+)
 from journey_service.domain.actions.records import Endpoint
 from journey_service.services.actions.webhook_endpoints import (
     ACTION_TYPES,
@@ -39,24 +46,24 @@ Events = Annotated[
 ]
 
 
-class EndpointIn(In):
+class EndpointIn(RequestModel):
     """An endpoint to be registered."""
 
     url: Url
     events: Events
-    description: Line | None = None
+    description: SingleLineText | None = None
 
 
-class EndpointChangeIn(Change):
+class EndpointChangeIn(PatchModel):
     """What is to be otherwise about an endpoint; what is left out stays as it is."""
 
-    url: Url = left_out()
-    events: Events = left_out()
-    description: Line | None = None
-    is_enabled: Annotated[bool, Field(strict=True)] = left_out()
+    url: Url = omittable()
+    events: Events = omittable()
+    description: SingleLineText | None = None
+    is_enabled: Annotated[bool, Field(strict=True)] = omittable()
 
 
-class SecretRotationIn(In):
+class SecretRotationIn(RequestModel):
     """How another secret takes the place of the present one."""
 
     overlap_seconds: int = Field(
@@ -68,7 +75,7 @@ class SecretRotationIn(In):
     )
 
 
-class EndpointOut(Out):
+class EndpointOut(ResponseModel):
     """An endpoint, without its secret."""
 
     id: int
@@ -109,14 +116,14 @@ class NewEndpointOut(EndpointOut):
         return cls(**EndpointOut.of(new.endpoint).model_dump(), secret=new.secret)
 
 
-class EndpointsOut(Out):
+class EndpointsOut(ResponseModel):
     """A page of endpoints, by id."""
 
     items: list[EndpointOut]
     next_cursor: str | None
 
 
-class TestOut(Out):
+class TestOut(ResponseModel):
     """What an endpoint has answered to a message that means nothing."""
 
     is_delivered: bool

@@ -2,11 +2,11 @@
 
 from datetime import datetime
 
-from journey_service.api.schema_fields import Out
+from journey_service.api.schema_fields import ResponseModel
 from journey_service.services.analytics.overview import Distribution
 
 
-class StageCountOut(Out):
+class StageCountOut(ResponseModel):
     """How many customers are in a stage."""
 
     stage_key: str
@@ -14,7 +14,7 @@ class StageCountOut(Out):
     customers: int
 
 
-class DistributionOut(Out):
+class DistributionOut(ResponseModel):
     """Customers by stage at an instant, in the order of the map in force then; empty stages are told as 0."""
 
     as_of: datetime

@@ -2,7 +2,7 @@
 
 from datetime import date, datetime
 
-from journey_service.api.schema_fields import Out
+from journey_service.api.schema_fields import ResponseModel
 from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.analytics.churn import RetentionAction
 from journey_service.domain.analytics.records import DrilldownCustomer, Visit
@@ -15,7 +15,7 @@ def stage_name(context: CompanyContext, key: str) -> str:
     return key if stage is None else stage.name
 
 
-class CountedOut(Out):
+class CountedOut(ResponseModel):
     """A customer who has been counted, as they stand now.
 
     `moves` is how often they did what was counted, or, of actions, how many of these there are.
@@ -43,7 +43,7 @@ class CountedOut(Out):
         )
 
 
-class CountedPageOut(Out):
+class CountedPageOut(ResponseModel):
     """A page of customers by id: all pages together are exactly those counted."""
 
     as_of: datetime
@@ -63,7 +63,7 @@ class CountedPageOut(Out):
         )
 
 
-class VisitOut(Out):
+class VisitOut(ResponseModel):
     """One stay in a stage; `seq` is that of the move it began with. One that goes on has not been left."""
 
     customer_id: int
@@ -86,7 +86,7 @@ class VisitOut(Out):
         )
 
 
-class VisitPageOut(Out):
+class VisitPageOut(ResponseModel):
     """A page of visits by customer: all pages together are exactly those counted."""
 
     as_of: datetime
@@ -100,7 +100,7 @@ class VisitPageOut(Out):
         return cls(as_of=page.context.now, items=items, next_cursor=next_cursor)
 
 
-class RetentionActionOut(Out):
+class RetentionActionOut(ResponseModel):
     """What the guide advises to do about a customer at risk."""
 
     type: str
@@ -113,7 +113,7 @@ class RetentionActionOut(Out):
         return cls(type=action.type, priority=action.priority, description=action.description)
 
 
-class ChurnRowOut(Out):
+class ChurnRowOut(ResponseModel):
     """A customer whose stored risk is above 0.7 and who has not churned, as one row.
 
     `predicted_churn_date` is when the present stay ends if it lasts as long as those of others before they churned from
@@ -154,7 +154,7 @@ class ChurnOut(ChurnRowOut):
         )
 
 
-class ChurnPageOut(Out):
+class ChurnPageOut(ResponseModel):
     """A page of customers at risk, the riskiest first."""
 
     as_of: datetime

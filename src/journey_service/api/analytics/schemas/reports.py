@@ -5,7 +5,7 @@ from datetime import date, datetime
 from pydantic import Field
 
 from journey_service.api.analytics.schemas.distribution import StageCountOut
-from journey_service.api.schema_fields import Out
+from journey_service.api.schema_fields import ResponseModel
 from journey_service.domain.analytics.aggregates import labels
 from journey_service.domain.stages.stage_map import Stage
 from journey_service.services.analytics.automation import Automation
@@ -20,7 +20,7 @@ def _framed(query: QueryContext) -> dict[str, datetime | date]:
     return {"as_of": query.as_of, "from": query.days.first, "to": query.days.last}
 
 
-class FramedOut(Out):
+class FramedOut(ResponseModel):
     """What every figure over a range is told with: when, and of which local days, both included."""
 
     as_of: datetime
@@ -28,7 +28,7 @@ class FramedOut(Out):
     last: date = Field(alias="to")
 
 
-class OverviewRowOut(Out):
+class OverviewRowOut(ResponseModel):
     """The overview as one row: counts as of now, and what happened in the range.
 
     `at_risk_count` are the customers in the mildest risk stage, `vip_count` those in the highest progress stage;
@@ -89,7 +89,7 @@ def stage_count(stage: Stage, customers: int) -> StageCountOut:
     return StageCountOut(stage_key=stage.key, stage_name=stage.name, customers=customers)
 
 
-class StepOut(Out):
+class StepOut(ResponseModel):
     """Customers with an entry to a stage, or to a later one, in the range.
 
     `percentage` is of the first stage, `conversion_rate` to the next one. `returned` are the ways back into the stage
@@ -132,7 +132,7 @@ class FunnelOut(FramedOut):
         )
 
 
-class FlowOut(Out):
+class FlowOut(ResponseModel):
     """Moves from one stage to another, and the distinct customers who made them."""
 
     from_stage: str
@@ -163,7 +163,7 @@ class FlowsOut(FramedOut):
         return cls.model_validate({**_framed(flows.query), "items": items})
 
 
-class StageTimeOut(Out):
+class StageTimeOut(ResponseModel):
     """Days of the visits of a stage that ended in the range (null: none did); apart, of those that go on now."""
 
     stage_key: str
@@ -191,7 +191,7 @@ class TimeInStageOut(FramedOut):
         return cls.model_validate({**_framed(times.query), "items": items})
 
 
-class ConversionOut(Out):
+class ConversionOut(ResponseModel):
     """Visits of a stage that ended in the range; `converted` by an entry (of a risk stage: by a return)."""
 
     stage_key: str
@@ -222,7 +222,7 @@ class ConversionsOut(FramedOut):
         return cls.model_validate({**_framed(conversions.query), "items": items})
 
 
-class BandOut(Out):
+class BandOut(ResponseModel):
     """Customers whose stored risk lies in a band, both ends included."""
 
     band: str
@@ -231,7 +231,7 @@ class BandOut(Out):
     customers: int
 
 
-class RisksOut(Out):
+class RisksOut(ResponseModel):
     """Customers by stored risk, as of now."""
 
     as_of: datetime
@@ -253,7 +253,7 @@ class RisksOut(Out):
         )
 
 
-class CohortRowOut(Out):
+class CohortRowOut(ResponseModel):
     """Of `size` customers who first came in `cohort`, those who came in the month so many later."""
 
     cohort: str
@@ -294,7 +294,7 @@ class CohortsOut(FramedOut):
         )
 
 
-class AutomatedOut(Out):
+class AutomatedOut(ResponseModel):
     """What has become of the actions of one name; `success_rate` is done of done and dead, in percent."""
 
     name: str

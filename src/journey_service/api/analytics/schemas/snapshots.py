@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from journey_service.api.schema_fields import In, Out
+from journey_service.api.schema_fields import RequestModel, ResponseModel
 from journey_service.domain.events.event import EARLIEST, LATEST
 from journey_service.services.analytics.snapshots import SnapshotPage
 from journey_service.services.operations.reconciliation import Reconciliation
@@ -26,7 +26,7 @@ def _to_day(value: object) -> object:
 Day = Annotated[date, BeforeValidator(_to_day), WithJsonSchema({"type": "string", "format": "date"})]
 
 
-class MetricOut(Out):
+class MetricOut(ResponseModel):
     """A stage at the end of a local day."""
 
     metric_date: date
@@ -44,7 +44,7 @@ class MetricOut(Out):
     computed_at: datetime
 
 
-class MetricsOut(Out):
+class MetricsOut(ResponseModel):
     """Snapshots of local days, both included, in the order of days and stages."""
 
     first: date = Field(alias="from")
@@ -74,14 +74,14 @@ class MetricsOut(Out):
         )
 
 
-class RebuildIn(In):
+class RebuildIn(RequestModel):
     """Which days to rebuild, both included."""
 
     first: Day = Field(alias="from", examples=["2026-03-01"])
     last: Day = Field(alias="to", description="a day that has ended", examples=["2026-03-31"])
 
 
-class FigureCheckOut(Out):
+class FigureCheckOut(ResponseModel):
     """Figures that are told two ways, compared."""
 
     name: str = Field(examples=["chains"])
@@ -93,7 +93,7 @@ class FigureCheckOut(Out):
     )
 
 
-class DifferenceOut(Out):
+class DifferenceOut(ResponseModel):
     """A place where two figures differ."""
 
     check: str = Field(examples=["stages"])
@@ -104,7 +104,7 @@ class DifferenceOut(Out):
     )
 
 
-class ReconciliationOut(Out):
+class ReconciliationOut(ResponseModel):
     """Whether all figures agree; of each check up to a hundred differences are named."""
 
     checks: list[FigureCheckOut]

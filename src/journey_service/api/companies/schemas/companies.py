@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from journey_service.api.schema_fields import In, Instant, Out, Text
+from journey_service.api.schema_fields import Instant, RequestModel, ResponseModel, Text
 from journey_service.api.stages.schemas.stage_maps import MapOut
 from journey_service.domain.access.actors import EVERYTHING, Role
 from journey_service.domain.access.records import StoredKey
@@ -15,7 +15,7 @@ from journey_service.services.access.credentials import LONGEST_OVERLAP, KeyRequ
 from journey_service.services.stages.stage_maps import MapView
 
 
-class CompanyIn(In):
+class CompanyIn(RequestModel):
     """A company to be founded."""
 
     id: int | None = Field(default=None, ge=1, le=MAX_ID, description="left out, one is given")
@@ -35,7 +35,7 @@ class CompanyIn(In):
     )
 
 
-class KeyIn(In):
+class KeyIn(RequestModel):
     """An API key to be made."""
 
     name: Text = Field(min_length=1, max_length=255, examples=["booking system"])
@@ -64,7 +64,7 @@ class KeyIn(In):
         return KeyRequest(self.name, scopes, role, self.expires_at)
 
 
-class RotationIn(In):
+class RotationIn(RequestModel):
     """How a key's successor takes its place."""
 
     overlap_seconds: int = Field(
@@ -72,7 +72,7 @@ class RotationIn(In):
     )
 
 
-class CompanyOut(Out):
+class CompanyOut(ResponseModel):
     """A company."""
 
     id: int
@@ -105,14 +105,14 @@ class FoundedOut(CompanyOut):
         )
 
 
-class CompaniesOut(Out):
+class CompaniesOut(ResponseModel):
     """A page of companies."""
 
     items: list[CompanyOut]
     next_cursor: str | None
 
 
-class KeyOut(Out):
+class KeyOut(ResponseModel):
     """An API key, without its secret."""
 
     id: str
@@ -152,7 +152,7 @@ class NewKeyOut(KeyOut):
         return cls(**KeyOut.of(new.key).model_dump(), secret=new.token)
 
 
-class KeysOut(Out):
+class KeysOut(ResponseModel):
     """A page of API keys."""
 
     items: list[KeyOut]

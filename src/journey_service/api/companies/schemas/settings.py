@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, WithJsonSchema
 
 from journey_service.api.operations.schemas.jobs import JobOut
-from journey_service.api.schema_fields import Out
+from journey_service.api.schema_fields import ResponseModel
 from journey_service.api.stages.schemas.stage_maps import FindingOut
 from journey_service.domain.companies.policy import DEFAULT_POLICY, CompanyPolicy, policy_to_json
 from journey_service.services.companies.settings import Changed
@@ -17,7 +17,7 @@ WallTime = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")] | N
 Kept = Annotated[int, Field(ge=1, le=36_500)]
 
 
-class ScoringOut(Out):
+class ScoringOut(ResponseModel):
     """The numbers behind engagement and risk. Weights and rates are fractions, windows are days of 24 hours."""
 
     engagement_frequency_weight: Share
@@ -46,7 +46,7 @@ class ScoringOut(Out):
     tickets_window_days: Count
 
 
-class SettingsOut(Out):
+class SettingsOut(ResponseModel):
     """Everything a company decides beyond its stage map."""
 
     scoring: ScoringOut
@@ -124,7 +124,7 @@ SettingsIn = Annotated[
 ]
 
 
-class SettingsChangedOut(Out):
+class SettingsChangedOut(ResponseModel):
     """Settings just told. With 202, customers are still being decided and scored by them."""
 
     settings: SettingsOut

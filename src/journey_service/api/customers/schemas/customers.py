@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from journey_service.api.journeys.schemas.journeys import JourneyOut
-from journey_service.api.schema_fields import In, Out, Text
+from journey_service.api.schema_fields import RequestModel, ResponseModel, Text
 from journey_service.domain.companies.policy import LANGUAGE
 from journey_service.domain.customers.records import ConsentChange
 from journey_service.services.customers.profiles import Customer
@@ -16,7 +16,7 @@ Consent = Literal["granted", "withdrawn", "unknown"]
 Channel = Literal["email", "sms", "call", "offer"]
 
 
-class CustomerIn(In):
+class CustomerIn(RequestModel):
     """A profile. What is left out is unknown; a channel left out of `consents` stays as it is."""
 
     name: Text | None = Field(default=None, max_length=255, examples=["Ada Lovelace"])
@@ -28,7 +28,7 @@ class CustomerIn(In):
     consents: dict[Channel, Consent] = Field(default_factory=dict, examples=[{"email": "granted"}])
 
 
-class ConsentOut(Out):
+class ConsentOut(ResponseModel):
     """Whether a customer may be contacted over a channel, since when, and who said so."""
 
     status: Consent
@@ -36,7 +36,7 @@ class ConsentOut(Out):
     source: str | None = None
 
 
-class ConsentChangeOut(Out):
+class ConsentChangeOut(ResponseModel):
     """One change of one consent."""
 
     channel: str
@@ -51,13 +51,13 @@ class ConsentChangeOut(Out):
         return cls.model_validate(change, from_attributes=True)
 
 
-class ConsentChangesOut(Out):
+class ConsentChangesOut(ResponseModel):
     """Changes of a customer's consents, the oldest first."""
 
     items: list[ConsentChangeOut]
 
 
-class CustomerOut(Out):
+class CustomerOut(ResponseModel):
     """A customer and the journey."""
 
     customer_id: int
@@ -90,7 +90,7 @@ class CustomerOut(Out):
         )
 
 
-class CustomersOut(Out):
+class CustomersOut(ResponseModel):
     """A page of customers. Their scores are the stored ones."""
 
     items: list[CustomerOut]

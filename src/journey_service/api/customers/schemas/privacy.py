@@ -6,11 +6,11 @@ from typing import Any, Literal
 from pydantic import Field
 
 from journey_service.api.journeys.schemas.scores import ScoresOut
-from journey_service.api.schema_fields import Out
+from journey_service.api.schema_fields import ResponseModel
 from journey_service.services.customers.privacy import Erasure, Export
 
 
-class ExportOut(Out):
+class ExportOut(ResponseModel):
     """Everything held on a customer. Rows are as they are kept, by the names of their columns."""
 
     customer_id: int
@@ -58,7 +58,7 @@ _SECTIONS = {
 }
 
 
-class ErasureOut(Out):
+class ErasureOut(ResponseModel):
     """A customer who was erased."""
 
     status: Literal["anonymized", "already_anonymized"]

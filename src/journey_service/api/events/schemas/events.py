@@ -5,12 +5,12 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from journey_service.api.journeys.schemas.journeys import JourneyOut, TransitionOut
-from journey_service.api.schema_fields import FreeJson, In, Instant, Out, Text
+from journey_service.api.schema_fields import Instant, JsonObject, RequestModel, ResponseModel, Text
 from journey_service.domain.events.event import MAX_ID, EventType
 from journey_service.services.events.ingest import Outcome
 
 
-class EventDataIn(In):
+class EventDataIn(RequestModel):
     """What an event says beyond that it happened."""
 
     call_duration: int | None = Field(default=None, ge=0, le=2**31 - 1, description="seconds")
@@ -23,10 +23,10 @@ class EventDataIn(In):
     )
     booking_id: Text | None = Field(default=None, min_length=1, max_length=255)
     scheduled_for: Instant | None = None
-    metadata: FreeJson = Field(default=None, description="anything, up to 8 KiB and 20 levels")
+    metadata: JsonObject = Field(default=None, description="anything, up to 8 KiB and 20 levels")
 
 
-class EventIn(In):
+class EventIn(RequestModel):
     """Something that happened to a customer, told once under the sender's own id."""
 
     id: Text = Field(min_length=1, max_length=255, examples=["appt-1001-completed"])
@@ -52,7 +52,7 @@ class CloudEventIn(BaseModel):
     data: EventDataIn | None = None
 
 
-class EventOut(Out):
+class EventOut(ResponseModel):
     """What became of an event: the move it caused, if any, and the journey now."""
 
     status: Literal["applied", "duplicate", "ignored_erased"]
@@ -69,7 +69,7 @@ class EventOut(Out):
         )
 
 
-class ResultOut(Out):
+class ResultOut(ResponseModel):
     """What became of one event of a batch; `problem` when it could not be applied."""
 
     index: int
@@ -79,7 +79,7 @@ class ResultOut(Out):
     problem: dict[str, Any] | None = None
 
 
-class BatchOut(Out):
+class BatchOut(ResponseModel):
     """One result per event, in the order they were sent."""
 
     results: list[ResultOut]

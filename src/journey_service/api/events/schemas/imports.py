@@ -5,11 +5,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from journey_service.api.schema_fields import Out
+from journey_service.api.schema_fields import ResponseModel
 from journey_service.domain.events.records import Import, ImportLineError
 
 
-class ImportOut(Out):
+class ImportOut(ResponseModel):
     """An import and how far it is."""
 
     id: int
@@ -54,14 +54,14 @@ class ImportOut(Out):
         )
 
 
-class ImportsOut(Out):
+class ImportsOut(ResponseModel):
     """A page of imports, newest first."""
 
     items: list[ImportOut]
     next_cursor: str | None
 
 
-class LineFaultOut(Out):
+class LineFaultOut(ResponseModel):
     """What was wrong with a line."""
 
     line: int
@@ -74,7 +74,7 @@ class LineFaultOut(Out):
         return cls(line=fault.line, pointer=fault.pointer, detail=fault.message)
 
 
-class LineFaultsOut(Out):
+class LineFaultsOut(ResponseModel):
     """A page of faulty lines."""
 
     items: list[LineFaultOut]

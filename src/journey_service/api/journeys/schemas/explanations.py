@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field
 
 from journey_service.api.journeys.schemas.journeys import SuppressedOut
-from journey_service.api.schema_fields import Out
+from journey_service.api.schema_fields import ResponseModel
 from journey_service.domain.journeys.explanation import sentences as wording
 from journey_service.domain.journeys.explanation.forecast import DueMove, Forecast, UpcomingMove
 from journey_service.domain.journeys.explanation.paths import Path, RequiredEvents, Unit
@@ -16,7 +16,7 @@ from journey_service.domain.journeys.relationship import Transition
 from journey_service.services.journeys.explanations import Explanation
 
 
-class DetailOut(Out):
+class DetailOut(ResponseModel):
     """A condition that was looked at; of a rule without any, `condition` is null."""
 
     stage: str
@@ -27,7 +27,7 @@ class DetailOut(Out):
     sentence: str
 
 
-class WhyOut(Out):
+class WhyOut(ResponseModel):
     """The move that led into the stage, from what was noted at the time."""
 
     sentence: str = Field(
@@ -70,7 +70,7 @@ class HeldBackOut(SuppressedOut):
     sentence: str
 
 
-class PinOut(Out):
+class PinOut(ResponseModel):
     """The pin that holds the customer."""
 
     until: datetime
@@ -97,7 +97,7 @@ class PinOut(Out):
         )
 
 
-class WantedOut(Out):
+class WantedOut(ResponseModel):
     """What the rules want already: held back by the pin, or due and not yet written."""
 
     to_stage: str
@@ -112,7 +112,7 @@ class WantedOut(Out):
         return cls(**move._asdict(), sentence=wording.wanted(move, zone))
 
 
-class ComingOut(Out):
+class ComingOut(ResponseModel):
     """A move that follows if nothing happens."""
 
     to_stage: str
@@ -135,7 +135,7 @@ class ComingOut(Out):
         )
 
 
-class NeedOut(Out):
+class NeedOut(ResponseModel):
     """The least that would have to happen; null is what does not matter."""
 
     event: str
@@ -154,7 +154,7 @@ class NeedOut(Out):
         )
 
 
-class PathOut(Out):
+class PathOut(ResponseModel):
     """One rule that could move the customer, and what it misses. `value` and `missing` are in `unit`."""
 
     to_stage: str
@@ -189,7 +189,7 @@ class PathOut(Out):
         )
 
 
-class ExplanationOut(Out):
+class ExplanationOut(ResponseModel):
     """Why a customer is where they are, and what would move them. Days in sentences are the company's own."""
 
     as_of: datetime

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from journey_service.api.schema_fields import FreeJson, In, Instant, Out, Text
+from journey_service.api.schema_fields import Instant, JsonObject, RequestModel, ResponseModel, Text
 from journey_service.domain.events.event import MAX_ID
 from journey_service.domain.journeys.facts import days_since
 from journey_service.domain.journeys.records import TransitionRecord
@@ -14,7 +14,7 @@ from journey_service.services.journeys.manual_changes import Evaluation, Moved
 from journey_service.services.journeys.view import View
 
 
-class ManualMoveIn(In):
+class ManualMoveIn(RequestModel):
     """A move by hand."""
 
     to_stage: Text = Field(min_length=1, max_length=50, examples=["vip"])
@@ -25,20 +25,20 @@ class ManualMoveIn(In):
     pin_until: Instant | None = Field(default=None, description="hold the customer in the stage until then")
 
 
-class PinIn(In):
+class PinIn(RequestModel):
     """How long a customer is held in the present stage."""
 
     pin_until: Instant
 
 
-class AnnotationIn(In):
+class AnnotationIn(RequestModel):
     """Notes and metadata of a journey; what is left out stays as it is."""
 
     notes: Text | None = Field(default=None, max_length=10_000)
-    metadata: FreeJson = None
+    metadata: JsonObject = None
 
 
-class SuppressedOut(Out):
+class SuppressedOut(ResponseModel):
     """A move the rules wanted while a pin held the customer."""
 
     to_stage: str
@@ -51,7 +51,7 @@ class SuppressedOut(Out):
         return cls(to_stage=move.to_stage, at=move.at, trigger_event=move.trigger_event)
 
 
-class JourneyOut(Out):
+class JourneyOut(ResponseModel):
     """Where a customer stands. Scores are from 0 to 1, as of `scored_at`."""
 
     customer_id: int
@@ -119,7 +119,7 @@ class JourneyOut(Out):
         )
 
 
-class ConditionOut(Out):
+class ConditionOut(ResponseModel):
     """A condition, the value it saw (null: unknown), and its answer."""
 
     field: str
@@ -128,7 +128,7 @@ class ConditionOut(Out):
     held: bool
 
 
-class RuleOut(Out):
+class RuleOut(ResponseModel):
     """A rule and its answer."""
 
     trigger: str
@@ -136,7 +136,7 @@ class RuleOut(Out):
     conditions: list[ConditionOut]
 
 
-class ReasonOut(Out):
+class ReasonOut(ResponseModel):
     """A stage that was looked at."""
 
     stage: str
@@ -164,7 +164,7 @@ class ReasonOut(Out):
         )
 
 
-class TransitionOut(Out):
+class TransitionOut(ResponseModel):
     """One row of a journey's ledger. `id` is null in a dry run."""
 
     id: int | None
@@ -204,21 +204,21 @@ class TransitionOut(Out):
         )
 
 
-class TransitionsOut(Out):
+class TransitionsOut(ResponseModel):
     """A page of a journey's ledger, newest first."""
 
     items: list[TransitionOut]
     next_cursor: str | None
 
 
-class PinnedOut(Out):
+class PinnedOut(ResponseModel):
     """That a move by hand was pinned, because the rules would have undone it at once."""
 
     until: datetime
     reason: str
 
 
-class MovedOut(Out):
+class MovedOut(ResponseModel):
     """A move by hand."""
 
     transition: TransitionOut
@@ -235,7 +235,7 @@ class MovedOut(Out):
         return cls(transition=TransitionOut.of(moved.entry), journey=JourneyOut.of(moved.view), pinned=pinned)
 
 
-class EvaluationOut(Out):
+class EvaluationOut(ResponseModel):
     """What evaluating did, or in a dry run would do, in order; and why the customer is where they are now."""
 
     status: Literal["moved", "stayed", "suppressed"]

@@ -3,12 +3,12 @@
 from datetime import datetime
 from typing import Any
 
-from journey_service.api.schema_fields import Out
+from journey_service.api.schema_fields import ResponseModel
 from journey_service.domain.journeys.scoring import Explanation
 from journey_service.services.journeys.reading import Scores
 
 
-class FactorOut(Out):
+class FactorOut(ResponseModel):
     """A part of a score; the contributions add up to it."""
 
     name: str
@@ -18,7 +18,7 @@ class FactorOut(Out):
     contribution: float
 
 
-class ScoreOut(Out):
+class ScoreOut(ResponseModel):
     """A score from 0 to 1 and what it is made of."""
 
     score: float
@@ -42,7 +42,7 @@ class ScoreOut(Out):
         )
 
 
-class ScoresOut(Out):
+class ScoresOut(ResponseModel):
     """Both scores of a customer, explained."""
 
     as_of: datetime

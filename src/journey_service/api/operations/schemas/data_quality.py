@@ -5,7 +5,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import Field
 
-from journey_service.api.schema_fields import In, Out
+from journey_service.api.schema_fields import RequestModel, ResponseModel
 from journey_service.services.operations.data_quality import REPAIRABLE, Issue
 
 Repairable = Literal[
@@ -14,7 +14,7 @@ Repairable = Literal[
 assert get_args(Repairable) == REPAIRABLE  # noqa: S101  # what is offered is what there is
 
 
-class IssueOut(Out):
+class IssueOut(ResponseModel):
     """One kind of thing that may be amiss."""
 
     name: str = Field(examples=["wrong_facts"])
@@ -35,7 +35,7 @@ class IssueOut(Out):
         )
 
 
-class QualityOut(Out):
+class QualityOut(ResponseModel):
     """Everything that may be amiss; what is not has count 0."""
 
     issues: list[IssueOut]
@@ -46,7 +46,7 @@ class QualityOut(Out):
         return cls(issues=[IssueOut.of(issue) for issue in issues])
 
 
-class RepairsIn(In):
+class RepairsIn(RequestModel):
     """What to repair."""
 
     issues: list[Repairable] | None = Field(
@@ -54,7 +54,7 @@ class RepairsIn(In):
     )
 
 
-class RepairsOut(Out):
+class RepairsOut(ResponseModel):
     """What is being repaired, or, in a dry run, what would be."""
 
     dry_run: bool

@@ -5,12 +5,12 @@ from typing import Literal
 
 from pydantic import Field
 
-from journey_service.api.schema_fields import Out
+from journey_service.api.schema_fields import ResponseModel
 from journey_service.services.operations.health import Health
 from journey_service.services.operations.schedule import Schedule
 
 
-class RoundOut(Out):
+class RoundOut(ResponseModel):
     """What workers look for, again and again."""
 
     name: str = Field(examples=["sweep"])
@@ -19,7 +19,7 @@ class RoundOut(Out):
     can_be_woken: bool = Field(description="whether it also begins as soon as there is something to do")
 
 
-class NightOut(Out):
+class NightOut(ResponseModel):
     """The nightly run of a local day."""
 
     local_date: date
@@ -29,7 +29,7 @@ class NightOut(Out):
     finished_at: datetime | None
 
 
-class ScheduleOut(Out):
+class ScheduleOut(ResponseModel):
     """What runs when for the company."""
 
     timezone: str
@@ -75,7 +75,7 @@ class ScheduleOut(Out):
         )
 
 
-class CheckOut(Out):
+class CheckOut(ResponseModel):
     """One thing looked at."""
 
     name: str = Field(examples=["sweep"])
@@ -84,7 +84,7 @@ class CheckOut(Out):
     sentence: str
 
 
-class HealthOut(Out):
+class HealthOut(ResponseModel):
     """Whether the service does its work; the worst check is the whole."""
 
     status: Literal["ok", "warning", "failed"]

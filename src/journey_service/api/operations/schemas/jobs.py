@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from journey_service.api.schema_fields import In, Instant, Out
+from journey_service.api.schema_fields import Instant, RequestModel, ResponseModel
 from journey_service.domain.events.event import MAX_ID
 from journey_service.domain.events.records import Import
 from journey_service.domain.operations.records import Job
@@ -13,7 +13,7 @@ from journey_service.services.journeys.rescoring import CHUNK, LARGEST_CHUNK, MO
 from journey_service.services.operations.test_clock import Advanced
 
 
-class EvaluateIn(In):
+class EvaluateIn(RequestModel):
     """Whom to evaluate."""
 
     customer_ids: list[Annotated[int, Field(strict=True, ge=0, le=MAX_ID)]] | None = Field(
@@ -37,13 +37,13 @@ class RescoreIn(EvaluateIn):
     )
 
 
-class AcceptedOut(Out):
+class AcceptedOut(ResponseModel):
     """Work that goes on by itself."""
 
     job_id: int = Field(description="see `GET /admin/jobs/{job_id}`")
 
 
-class JobOut(Out):
+class JobOut(ResponseModel):
     """A piece of long work and how far it is."""
 
     id: int
@@ -98,14 +98,14 @@ class JobOut(Out):
         )
 
 
-class JobsOut(Out):
+class JobsOut(ResponseModel):
     """A page of jobs."""
 
     items: list[JobOut]
     next_cursor: str | None
 
 
-class ClockIn(In):
+class ClockIn(RequestModel):
     """Where to move a test clock to: one of the two."""
 
     advance_to: Instant | None = Field(default=None, examples=["2026-09-01T00:00:00Z"])
@@ -118,7 +118,7 @@ class ClockIn(In):
         return self
 
 
-class ClockOut(Out):
+class ClockOut(ResponseModel):
     """A clock that was moved. With 202, what fell due on the way is still being done."""
 
     company_id: int

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from journey_service.api.schema_fields import Instant, Out
+from journey_service.api.schema_fields import Instant, ResponseModel
 from journey_service.api.stages.schemas.stage_maps import DraftIn, FindingOut
 from journey_service.domain.events.event import MAX_ID
 from journey_service.domain.operations.records import Job
@@ -35,7 +35,7 @@ class BacktestIn(DraftIn):
         return Span(self.since, self.until, self.lapse_days, self.customer_ids)
 
 
-class MoveOut(Out):
+class MoveOut(ResponseModel):
     """A move that would have been made."""
 
     from_stage: str
@@ -50,7 +50,7 @@ class SampledMoveOut(MoveOut):
     customer_id: int
 
 
-class MovesOut(Out):
+class MovesOut(ResponseModel):
     """How often customers would have moved from one stage to another."""
 
     from_stage: str
@@ -59,7 +59,7 @@ class MovesOut(Out):
     customers: int
 
 
-class AlarmsOut(Out):
+class AlarmsOut(ResponseModel):
     """Moves from progress into a risk stage, by what became of them."""
 
     raised: int
@@ -69,7 +69,7 @@ class AlarmsOut(Out):
     open: int = Field(description="neither is known yet")
 
 
-class LapsesOut(Out):
+class LapsesOut(ResponseModel):
     """Customers who stayed away for `lapse_days`."""
 
     total: int
@@ -77,7 +77,7 @@ class LapsesOut(Out):
     at_risk_already: int = Field(description="none could be raised: they had never left a risk stage")
 
 
-class LeadTimeOut(Out):
+class LeadTimeOut(ResponseModel):
     """Days from alarm to lapse, to a tenth."""
 
     median: float | None
@@ -85,13 +85,13 @@ class LeadTimeOut(Out):
     mean: float | None
 
 
-class MedianOut(Out):
+class MedianOut(ResponseModel):
     """Days, to a tenth."""
 
     median: float | None
 
 
-class FiguresOut(Out):
+class FiguresOut(ResponseModel):
     """How one map would have done."""
 
     customers_moved: int
@@ -113,21 +113,21 @@ class DraftFiguresOut(FiguresOut):
     samples: list[SampledMoveOut]
 
 
-class BothOut(Out):
+class BothOut(ResponseModel):
     """Moves under both maps."""
 
     draft: list[MoveOut]
     present: list[MoveOut]
 
 
-class LeftOffOut(Out):
+class LeftOffOut(ResponseModel):
     """How many earlier moves are not told."""
 
     draft: int
     present: int
 
 
-class NamedOut(Out):
+class NamedOut(ResponseModel):
     """One customer's moves up to the end of the range, the newest 200 under each map."""
 
     customer_id: int
@@ -136,7 +136,7 @@ class NamedOut(Out):
     left_off: LeftOffOut
 
 
-class TrialOut(Out):
+class TrialOut(ResponseModel):
     """What a back-test has found: the draft beside the map that was in force when it was asked for."""
 
     since: datetime = Field(serialization_alias="from")
@@ -158,7 +158,7 @@ class TrialOut(Out):
         return cls.model_validate({name: told[name] for name in cls.model_fields})
 
 
-class BacktestOut(Out):
+class BacktestOut(ResponseModel):
     """A back-test and how far it is; `result` once it is done."""
 
     job_id: int

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from journey_service.api.schema_fields import Out
+from journey_service.api.schema_fields import ResponseModel
 from journey_service.api.stages.schemas.stage_maps import DraftIn, FieldChangeOut, FindingOut
 from journey_service.domain.journeys.relationship import Activation
 from journey_service.domain.operations.records import Job
@@ -20,7 +20,7 @@ class PreviewIn(DraftIn):
     )
 
 
-class SampleOut(Out):
+class SampleOut(ResponseModel):
     """A customer who would move: in how many moves, and what the last one would be due to."""
 
     customer_id: int
@@ -28,7 +28,7 @@ class SampleOut(Out):
     moves: int
 
 
-class CellOut(Out):
+class CellOut(ResponseModel):
     """Customers who would move from one stage to another."""
 
     from_stage: str
@@ -37,7 +37,7 @@ class CellOut(Out):
     samples: list[SampleOut] = Field(description="the first of them, at most five")
 
 
-class MessagesOut(Out):
+class MessagesOut(ResponseModel):
     """Messages on one channel that the stages entered ask for, by what would become of them."""
 
     sent: int
@@ -46,7 +46,7 @@ class MessagesOut(Out):
     capped: int
 
 
-class ChangesOut(Out):
+class ChangesOut(ResponseModel):
     """What the draft changes."""
 
     added: list[str]
@@ -54,7 +54,7 @@ class ChangesOut(Out):
     changed: list[FieldChangeOut]
 
 
-class StageChangeOut(Out):
+class StageChangeOut(ResponseModel):
     """How many customers are in a stage before (once everything overdue is done), and after."""
 
     stage_key: str
@@ -63,7 +63,7 @@ class StageChangeOut(Out):
     after: int
 
 
-class RehearsalOut(Out):
+class RehearsalOut(ResponseModel):
     """What putting the draft in force at `as_of` would do."""
 
     based_on: int
@@ -91,7 +91,7 @@ class RehearsalOut(Out):
         return cls.model_validate({**result, "moved": moved}, strict=False)
 
 
-class PreviewOut(Out):
+class PreviewOut(ResponseModel):
     """A preview and how far it is; `result` once it is done."""
 
     job_id: int

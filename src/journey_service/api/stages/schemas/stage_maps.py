@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, WithJsonSchema
 
 from journey_service.api.operations.schemas.jobs import JobOut
-from journey_service.api.schema_fields import In, Out, Text
+from journey_service.api.schema_fields import RequestModel, ResponseModel, Text
 from journey_service.domain.journeys.records import MapVersion
 from journey_service.domain.journeys.relationship import Activation
 from journey_service.domain.simulation.linter import Finding
@@ -89,7 +89,7 @@ StageFieldsIn = Annotated[
 ]
 
 
-class DraftIn(In):
+class DraftIn(RequestModel):
     """A draft of the whole map. Stages of the present map that it leaves out are archived."""
 
     version: int | None = Field(
@@ -116,7 +116,7 @@ class MapIn(DraftIn):
     notes: Text | None = Field(default=None, max_length=10_000, description="kept with the version")
 
 
-class FindingOut(Out):
+class FindingOut(ResponseModel):
     """What the linter has to say: errors refuse a map, warnings do not."""
 
     severity: Literal["error", "warning"]
@@ -142,7 +142,7 @@ class FindingOut(Out):
         )
 
 
-class FindingsOut(Out):
+class FindingsOut(ResponseModel):
     """All that the linter has to say of a draft; with an error it would be refused."""
 
     is_sound: bool
@@ -155,7 +155,7 @@ class FindingsOut(Out):
         return cls(is_sound=all(finding.severity != "error" for finding in shown), findings=shown)
 
 
-class StageOut(Out):
+class StageOut(ResponseModel):
     """A stage of the company's map."""
 
     key: str
@@ -188,7 +188,7 @@ class StageOut(Out):
         )
 
 
-class VersionOut(Out):
+class VersionOut(ResponseModel):
     """A version of the map: who put it in force, when, and for whom."""
 
     version: int
@@ -213,7 +213,7 @@ class VersionOut(Out):
         )
 
 
-class VersionsOut(Out):
+class VersionsOut(ResponseModel):
     """A page of versions, newest first."""
 
     items: list[VersionOut]
@@ -253,7 +253,7 @@ class ChangedOut(MapOut):
         return cls(**MapOut.of_view(changed.view).model_dump(), job=job)
 
 
-class FieldChangeOut(Out):
+class FieldChangeOut(ResponseModel):
     """A field of a stage that two versions have differently."""
 
     stage: str
@@ -262,7 +262,7 @@ class FieldChangeOut(Out):
     after: Any
 
 
-class DiffOut(Out):
+class DiffOut(ResponseModel):
     """What leads from one version of the map to another."""
 
     since: int
