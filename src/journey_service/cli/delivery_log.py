@@ -15,7 +15,7 @@ from journey_service.cli.terminal import (
     say_table,
     with_database,
 )
-from journey_service.domain.actions.action import State
+from journey_service.domain.actions.action import ActionState
 from journey_service.domain.actions.records import ActionsWanted, DeliveryLogRow
 from journey_service.domain.actions.stage_actions import Channel
 from journey_service.services.actions.delivery_log import list_actions, retry_action
@@ -23,7 +23,7 @@ from journey_service.services.actions.delivery_log import list_actions, retry_ac
 
 def deliveries(
     company: CompanyId,
-    state: Annotated[State | None, typer.Option(help="Those in this state only.")] = None,
+    state: Annotated[ActionState | None, typer.Option(help="Those in this state only.")] = None,
     customer: Annotated[int | None, typer.Option(help="Those about this customer only.")] = None,
     *,
     channel: Annotated[Channel | None, typer.Option(help="Those on this channel only.")] = None,
@@ -35,7 +35,7 @@ def deliveries(
     """Show what stages have had done, newest first: sent, waiting, cancelled and why, or dead."""
     wanted = ActionsWanted(
         limit=limit,
-        state=State.DEAD.value if retry else None if state is None else state.value,
+        state=ActionState.DEAD.value if retry else None if state is None else state.value,
         channel=None if channel is None else channel.value,
         customer_id=customer,
     )

@@ -13,7 +13,7 @@ from api.calls import API, NOON, act, look, meet, move, problem
 from conftest import ERASURE_KEY, OPERATOR_KEY, PEPPER, VAULT_KEY
 from journey_service.api.actions import event_stream as routes
 from journey_service.api.shutdown import call_on_shutdown
-from journey_service.domain.actions.action import NewsType
+from journey_service.domain.actions.action import OutboundEventType
 from journey_service.domain.events.parsing import parse_instant
 from journey_service.services.actions.dispatcher import publish
 from journey_service.services.actions.event_stream import PAGE, EventStream
@@ -129,7 +129,7 @@ async def test_news_are_told_as_server_sent_events_with_what_webhooks_are_told(h
 async def test_every_type_of_news_is_told_each_once_and_in_order(http, told):
     reader = await company_metrics(http, told, last_event_id=0)
 
-    assert set(reader.types) == {type_.value for type_ in NewsType}
+    assert set(reader.types) == {type_.value for type_ in OutboundEventType}
     assert reader.positions == list(range(1, len(reader.told) + 1))
     seqs = [one["data"]["seq"] for _, type_, one in reader.told if type_ == "stage.changed"]
     assert seqs == [1, 2, 3, 1, 2, 3]

@@ -9,7 +9,11 @@ from api.calls import API, NOON, act, audited, every_page, key_of, look, meet, m
 from journey_service.domain.events.parsing import parse_instant
 from journey_service.main import create_app
 from journey_service.services.actions.dispatcher import publish
-from journey_service.services.actions.webhook_endpoints import ACTION_TYPES, MOST_ENDPOINTS, NEWS_TYPES
+from journey_service.services.actions.webhook_endpoints import (
+    ACTION_TYPES,
+    MOST_ENDPOINTS,
+    OUTBOUND_EVENT_TYPES,
+)
 from services.local_servers import always, dispatcher_for, surroundings
 
 ENDPOINTS = f"{API}/webhook-endpoints"
@@ -79,11 +83,11 @@ async def test_an_endpoint_is_registered_and_its_secret_is_shown_this_once(http,
 
 
 async def test_every_type_can_be_asked_for_and_secrets_differ(http, shop):
-    first = await add(http, shop, events=[*NEWS_TYPES, *ACTION_TYPES])
-    second = await add(http, shop, events=[*NEWS_TYPES])
+    first = await add(http, shop, events=[*OUTBOUND_EVENT_TYPES, *ACTION_TYPES])
+    second = await add(http, shop, events=[*OUTBOUND_EVENT_TYPES])
 
     assert (first.status_code, second.status_code) == (201, 201)
-    assert first.json()["events"] == sorted((*NEWS_TYPES, *ACTION_TYPES))
+    assert first.json()["events"] == sorted((*OUTBOUND_EVENT_TYPES, *ACTION_TYPES))
     assert first.json()["secret"] != second.json()["secret"]
 
 
@@ -192,7 +196,7 @@ async def test_what_is_to_be_acted_on_is_told_to_one_endpoint_alone(http, shop, 
 
 async def test_news_are_told_to_as_many_as_like(http, shop):
     for _ in range(3):
-        assert (await add(http, shop, events=[*NEWS_TYPES])).status_code == 201
+        assert (await add(http, shop, events=[*OUTBOUND_EVENT_TYPES])).status_code == 201
 
 
 async def test_one_that_is_disabled_leaves_its_place_to_another_and_does_not_get_it_back(http, shop):
@@ -439,7 +443,7 @@ async def test_news_of_a_company_are_told_to_its_own_endpoints_alone(
     http, shop, endpoint, found_tenant, database
 ):
     neighbour = await found_tenant(test_clock=parse_instant(NOON, ""))
-    theirs = (await add(http, neighbour, events=[*NEWS_TYPES])).json()
+    theirs = (await add(http, neighbour, events=[*OUTBOUND_EVENT_TYPES])).json()
     await meet(http, shop)
     await act(http, shop, "call")
     for tenant in (shop, neighbour):

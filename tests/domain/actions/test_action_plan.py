@@ -7,7 +7,13 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from domain.builders import DAY, DEFAULT_MAP, HOUR, INSTANT, T0, company, day, defaults_with, rule, stage
-from journey_service.domain.actions.action import Campaign, ManualActionRequest, NewsType, Reason, State
+from journey_service.domain.actions.action import (
+    ActionState,
+    Campaign,
+    EndReason,
+    ManualActionRequest,
+    OutboundEventType,
+)
 from journey_service.domain.actions.action_plan import ActionPlan, DueDecision, manual_action, running
 from journey_service.domain.actions.parsing import step_from_json, step_to_json
 from journey_service.domain.actions.stage_actions import (
@@ -154,7 +160,9 @@ def test_entering_a_stage_plans_what_the_guide_has_it_do(to_stage, planned):
     assert [
         (action.name, str(action.step.channel), (action.due_at - T0).days) for action in action_plan.planned
     ] == planned
-    assert all(action.state is State.PENDING and action.stage == to_stage for action in action_plan.planned)
+    assert all(
+        action.state is ActionState.PENDING and action.stage == to_stage for action in action_plan.planned
+    )
     assert all(
         action.transition_seq == 1 and action.due_at == action.planned_at for action in action_plan.planned
     )
@@ -264,7 +272,7 @@ def test_whoever_comes_back_on_the_fifth_day_gets_neither_the_call_nor_the_offer
     ]
     assert [task.ended_at for task in action_plan.tasks] == [day(5), day(5)]
     [campaign] = action_plan.campaigns
-    assert (campaign.started_at, campaign.ended_at, campaign.reason) == (day(0), day(5), Reason.LEFT_STAGE)
+    assert (campaign.started_at, campaign.ended_at, campaign.reason) == (day(0), day(5), EndReason.LEFT_STAGE)
 
 
 def test_whoever_stays_away_gets_it_all_and_the_campaign_is_completed_by_its_last_step():
@@ -286,7 +294,7 @@ def test_whoever_stays_away_gets_it_all_and_the_campaign_is_completed_by_its_las
         (day(7), day(9)),
     ]
     [campaign] = action_plan.campaigns
-    assert (campaign.ended_at, campaign.reason) == (day(14), Reason.COMPLETED)
+    assert (campaign.ended_at, campaign.reason) == (day(14), EndReason.COMPLETED)
 
 
 def test_whoever_withdraws_consent_while_a_mail_waits_for_the_morning_gets_the_rest():
@@ -302,7 +310,7 @@ def test_whoever_withdraws_consent_while_a_mail_waits_for_the_morning_gets_the_r
         ("call", "no_consent"),
         ("offer", "done"),
     ]
-    assert action_plan.campaigns[0].reason is Reason.COMPLETED
+    assert action_plan.campaigns[0].reason is EndReason.COMPLETED
 
 
 def test_consent_withdrawn_on_the_first_day_stops_what_is_still_to_come():
@@ -319,7 +327,7 @@ def test_consent_withdrawn_on_the_first_day_stops_what_is_still_to_come():
     ]
     assert dates(action_plan, CAMPAIGN) == [day(0), day(3), day(7), day(14)]
     [campaign] = action_plan.campaigns
-    assert (campaign.ended_at, campaign.reason) == (day(14), Reason.COMPLETED)
+    assert (campaign.ended_at, campaign.reason) == (day(14), EndReason.COMPLETED)
 
 
 def test_whoever_is_erased_is_left_in_peace():
@@ -328,7 +336,7 @@ def test_whoever_is_erased_is_left_in_peace():
         manual_action(ManualActionRequest(Channel.EMAIL), day(9), stage="at_risk", actor="ann")
     )
     action_plan.run_due(day(4), is_through=True)
-    action_plan.end_all(day(4), Reason.ERASED)
+    action_plan.end_all(day(4), EndReason.ERASED)
 
     assert action_plan.run_due(day(365), is_through=True) == []
     assert fates(action_plan, CAMPAIGN) == [
@@ -338,9 +346,9 @@ def test_whoever_is_erased_is_left_in_peace():
         ("offer", "erased"),
     ]
     assert fates(action_plan, "personal_email") == [("email", "erased")]
-    assert {(task.ended_at, task.reason) for task in action_plan.tasks} == {(day(4), Reason.ERASED)}
+    assert {(task.ended_at, task.reason) for task in action_plan.tasks} == {(day(4), EndReason.ERASED)}
     [campaign] = action_plan.campaigns
-    assert (campaign.ended_at, campaign.reason) == (day(4), Reason.ERASED)
+    assert (campaign.ended_at, campaign.reason) == (day(4), EndReason.ERASED)
     assert outbound_events(action_plan)[-1] == "campaign.ended"
 
 
@@ -431,7 +439,7 @@ def test_a_second_campaign_of_a_stage_does_not_begin_beside_the_first():
 
 def test_what_is_refused_is_no_part_of_a_campaign_and_ends_none():
     action_plan = agenda_of()
-    old = Campaign("at_risk", 1, day(-20), (), id=5, ended_at=day(-10), reason=Reason.LEFT_STAGE)
+    old = Campaign("at_risk", 1, day(-20), (), id=5, ended_at=day(-10), reason=EndReason.LEFT_STAGE)
     action_plan.campaigns.append(old)
     enter(action_plan, "at_risk")
 
@@ -503,7 +511,7 @@ def test_what_is_over_stays_as_it_was():
     before = [replace(action) for action in action_plan.planned]
     action_plan.outbound_events.clear()
     enter(action_plan, "regular", day(21))
-    action_plan.end_all(day(22), Reason.ERASED)
+    action_plan.end_all(day(22), EndReason.ERASED)
 
     assert action_plan.planned == before
     assert outbound_events(action_plan) == ["stage.changed"]
@@ -513,11 +521,14 @@ def test_what_a_worker_is_at_is_not_dropped_but_judged_when_it_is_tried_again():
     action_plan = at_risk()
     email = action_plan.planned[1]
     assert action_plan.decide_due(email, T0) is DueDecision.GO
-    email.state = State.LEASED
+    email.state = ActionState.LEASED
     enter(action_plan, "customer", day(1))
 
-    assert email.state is State.LEASED
-    assert (action_plan.decide_due(email, day(1)), email.reason) == (DueDecision.DROPPED, Reason.LEFT_STAGE)
+    assert email.state is ActionState.LEASED
+    assert (action_plan.decide_due(email, day(1)), email.reason) == (
+        DueDecision.DROPPED,
+        EndReason.LEFT_STAGE,
+    )
 
 
 # ---- consent and addresses
@@ -545,7 +556,7 @@ def test_a_message_needs_the_consent_for_its_channel(channel, status, model, is_
     action_plan, action = one(channel, reach=consenting(**statuses), consent=model)
 
     assert action_plan.decide_due(action, T0) is (DueDecision.GO if is_allowed else DueDecision.DROPPED)
-    assert action.reason is (None if is_allowed else Reason.NO_CONSENT)
+    assert action.reason is (None if is_allowed else EndReason.NO_CONSENT)
 
 
 @pytest.mark.parametrize(
@@ -566,7 +577,7 @@ def test_a_message_needs_an_address(channel, needs):
             action_plan, action = one(channel, reach=Reachability({}, has_email, has_phone))
             is_lost = (needs == "email" and not has_email) or (needs == "phone" and not has_phone)
             assert action_plan.decide_due(action, T0) is (DueDecision.DROPPED if is_lost else DueDecision.GO)
-            assert action.reason is (Reason.NO_ADDRESS if is_lost else None)
+            assert action.reason is (EndReason.NO_ADDRESS if is_lost else None)
 
 
 @pytest.mark.parametrize("channel", [Channel.CRM, Channel.TASK, Channel.ASSIGNMENT])
@@ -637,7 +648,7 @@ def test_what_would_reach_the_customer_at_night_waits_for_the_morning_and_is_jud
     action_plan, action = one(channel, late)
 
     assert action_plan.decide_due(action, late) is DueDecision.HELD
-    assert (action.state, action.due_at, action.planned_at) == (State.PENDING, morning, late)
+    assert (action.state, action.due_at, action.planned_at) == (ActionState.PENDING, morning, late)
     assert action.reserved_at is None
     assert action_plan.sent == {}
     action_plan.reach = consenting(**{str(channel): "withdrawn"})
@@ -718,7 +729,7 @@ def test_the_seven_days_are_counted_from_message_to_message(span, verdict):
     action_plan.sent[Channel.EMAIL] = [T0 - span, T0 - DAY, T0 - DAY]
 
     assert action_plan.decide_due(action, T0) is verdict
-    assert action.reason is (None if verdict is DueDecision.GO else Reason.CAPPED)
+    assert action.reason is (None if verdict is DueDecision.GO else EndReason.CAPPED)
 
 
 def test_the_cap_is_of_one_channel():
@@ -743,7 +754,7 @@ def test_a_capped_step_is_cancelled_and_the_campaign_goes_on():
     action_plan.run_due(day(9), is_through=True)
 
     assert fates(action_plan) == [("email", "done"), ("email", "capped"), ("sms", "done"), ("email", "done")]
-    assert action_plan.campaigns[0].reason is Reason.COMPLETED
+    assert action_plan.campaigns[0].reason is EndReason.COMPLETED
 
 
 def test_what_is_tried_again_keeps_its_place_and_is_not_counted_twice():
@@ -769,7 +780,7 @@ def test_a_place_that_was_taken_long_ago_is_still_held():
 @pytest.mark.parametrize(
     "end",
     [
-        lambda action_plan, action: action_plan.drop(action, Reason.NO_MAIL_SERVER, day(1)),
+        lambda action_plan, action: action_plan.drop(action, EndReason.NO_MAIL_SERVER, day(1)),
         lambda action_plan, _: enter(action_plan, "regular", day(1)),
         lambda action_plan, _: action_plan.cancel_campaign(action_plan.campaigns[0], day(1)),
     ],
@@ -838,7 +849,7 @@ def test_the_night_comes_before_the_cap():
 
     assert action_plan.decide_due(action, late) is DueDecision.HELD
     assert action_plan.decide_due(action, action.due_at) is DueDecision.DROPPED
-    assert action.reason is Reason.CAPPED
+    assert action.reason is EndReason.CAPPED
 
 
 def test_what_is_tried_again_at_night_waits_and_keeps_its_place():
@@ -853,9 +864,13 @@ def test_what_is_tried_again_at_night_waits_and_keeps_its_place():
 def test_it_may_turn_out_that_something_cannot_be_done_here():
     action_plan, action = one(Channel.SMS)
     action_plan.decide_due(action, T0)
-    action_plan.drop(action, Reason.NO_ENDPOINT, T0)
+    action_plan.drop(action, EndReason.NO_ENDPOINT, T0)
 
-    assert (action.state, action.reason, action.is_changed) == (State.CANCELLED, Reason.NO_ENDPOINT, True)
+    assert (action.state, action.reason, action.is_changed) == (
+        ActionState.CANCELLED,
+        EndReason.NO_ENDPOINT,
+        True,
+    )
 
 
 # ---- the end of a campaign
@@ -883,7 +898,7 @@ def test_a_campaign_is_completed_when_its_last_step_is_over_whatever_became_of_i
 
     assert action_plan.planned[-1].reason == reason
     [campaign] = action_plan.campaigns
-    assert (campaign.ended_at, campaign.reason, campaign.is_changed) == (day(2), Reason.COMPLETED, True)
+    assert (campaign.ended_at, campaign.reason, campaign.is_changed) == (day(2), EndReason.COMPLETED, True)
     assert outbound_events(action_plan).count("campaign.ended") == 1
 
 
@@ -892,7 +907,7 @@ def test_a_step_that_a_worker_is_at_keeps_its_campaign_from_ending():
     email, sms = action_plan.planned
     for action in (email, sms):
         action_plan.decide_due(action, T0)
-        action.state = State.LEASED
+        action.state = ActionState.LEASED
     action_plan.conclude(sms, T0)
     assert running(action_plan.campaigns) == action_plan.campaigns
     action_plan.conclude(email, T0 + HOUR)
@@ -921,7 +936,7 @@ def test_a_person_may_end_a_campaign():
         (CAMPAIGN, "campaign_ended"),
     ]
     [campaign] = action_plan.campaigns
-    assert (campaign.ended_at, campaign.reason) == (day(9), Reason.BY_HAND)
+    assert (campaign.ended_at, campaign.reason) == (day(9), EndReason.BY_HAND)
     assert outbound_events(action_plan).count("campaign.ended") == 1
     assert action_plan.run_due(day(99), is_through=True) == []
 
@@ -1020,10 +1035,10 @@ def test_news_say_of_what_they_are():
     action_plan = settled(at_risk(), day(0))
     by_type = {one.type: one for one in action_plan.outbound_events}
 
-    assert by_type[NewsType.STAGE_CHANGED].transition_seq == 1
-    assert by_type[NewsType.CUSTOMER_AT_RISK].transition_seq == 1
-    assert by_type[NewsType.CAMPAIGN_STARTED].campaign is action_plan.campaigns[0]
-    assert by_type[NewsType.TASK_CREATED].task is action_plan.tasks[-1]
+    assert by_type[OutboundEventType.STAGE_CHANGED].transition_seq == 1
+    assert by_type[OutboundEventType.CUSTOMER_AT_RISK].transition_seq == 1
+    assert by_type[OutboundEventType.CAMPAIGN_STARTED].campaign is action_plan.campaigns[0]
+    assert by_type[OutboundEventType.TASK_CREATED].task is action_plan.tasks[-1]
 
 
 @pytest.mark.parametrize(
@@ -1117,7 +1132,7 @@ def cleared(action_plan, until):
     """Let time be moved in a company that delivers all the same: what has gone out is still to be taken away."""
     sent = action_plan.run_due(until, is_through=True)
     for action in sent:
-        action.state, action.finished_at, action.is_released_by_test_clock = State.PENDING, None, True
+        action.state, action.finished_at, action.is_released_by_test_clock = ActionState.PENDING, None, True
     return sent
 
 
@@ -1127,10 +1142,10 @@ def test_what_a_test_clock_has_let_go_is_neither_called_back_nor_let_go_again():
     assert action_plan.run_due(day(4), is_through=True) == []
     enter(action_plan, "customer", day(5))
 
-    assert (email.state, sms.state) == (State.PENDING, State.PENDING)
+    assert (email.state, sms.state) == (ActionState.PENDING, ActionState.PENDING)
     assert email.reserved_at == day(0)
-    action_plan.end_all(day(6), Reason.ERASED)
-    assert (email.reason, sms.reason) == (Reason.ERASED, Reason.ERASED)
+    action_plan.end_all(day(6), EndReason.ERASED)
+    assert (email.reason, sms.reason) == (EndReason.ERASED, EndReason.ERASED)
 
 
 def test_what_a_test_clock_has_let_go_keeps_no_campaign_from_ending():
@@ -1138,7 +1153,10 @@ def test_what_a_test_clock_has_let_go_keeps_no_campaign_from_ending():
     cleared(action_plan, day(3))
     action_plan.run_due(day(14), is_through=True)
 
-    assert (action_plan.campaigns[0].ended_at, action_plan.campaigns[0].reason) == (day(14), Reason.COMPLETED)
+    assert (action_plan.campaigns[0].ended_at, action_plan.campaigns[0].reason) == (
+        day(14),
+        EndReason.COMPLETED,
+    )
 
 
 # ---- what people ask for
@@ -1166,7 +1184,7 @@ def test_a_person_asks_for_something_at_once(wish, step):
 
     assert action.step == step
     assert (action.name, action.number, action.stage) == (f"personal_{wish.channel}", 0, "regular")
-    assert (action.planned_at, action.due_at, action.state) == (T0, T0, State.PENDING)
+    assert (action.planned_at, action.due_at, action.state) == (T0, T0, ActionState.PENDING)
     assert (action.transition_seq, action.is_stage_bound, action.campaign) == (None, False, None)
     assert (action.note, action.actor, action.request_key) == ("soon", "ann", "k")
     assert step_from_json(step_to_json(action.step)) == action.step
@@ -1229,6 +1247,6 @@ def test_what_has_waited_for_too_long_is_not_sent_any_more():
     action_plan, action = one(messages_paused=True, **NO_NIGHT)
 
     assert action_plan.run_due(T0 + 2 * DAY, is_through=True) == []
-    assert (action.state, action.reason) == (State.CANCELLED, Reason.HELD_TOO_LONG)
+    assert (action.state, action.reason) == (ActionState.CANCELLED, EndReason.HELD_TOO_LONG)
     assert action.finished_at is not None
     assert DAY < action.finished_at - T0 <= DAY + HOUR

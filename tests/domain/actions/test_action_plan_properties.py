@@ -15,7 +15,7 @@ from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
 from domain.builders import DAY, DEFAULT_MAP, HOUR, INSTANT, T0
-from journey_service.domain.actions.action import ManualActionRequest, Reason, State
+from journey_service.domain.actions.action import ActionState, EndReason, ManualActionRequest
 from journey_service.domain.actions.action_plan import ActionPlan, manual_action
 from journey_service.domain.actions.stage_actions import (
     DEFAULT_ACTIONS,
@@ -210,14 +210,14 @@ def _do(record: Record, deed: Deed) -> None:
         case "erase":
             action_plan.is_erased = True
             record.erased_at = deed.at
-            action_plan.end_all(deed.at, Reason.ERASED)
+            action_plan.end_all(deed.at, EndReason.ERASED)
 
 
 def done(record: Record, *channels: Channel) -> list:
     return [
         action
         for action in record.action_plan.planned
-        if action.state is State.DONE and (not channels or action.step.channel in channels)
+        if action.state is ActionState.DONE and (not channels or action.step.channel in channels)
     ]
 
 
@@ -290,11 +290,11 @@ def assert_one_campaign_at_a_time(life: Life, record: Record) -> None:
 def assert_over(_: Life, record: Record) -> None:
     """Everything ends in one way, with a reason if and only if it was not done."""
     for action in record.action_plan.planned:
-        assert action.state in (State.DONE, State.CANCELLED), action
-        assert (action.reason is None) == (action.state is State.DONE), action
-        assert action.finished_at >= action.planned_at or action.state is State.CANCELLED, action
+        assert action.state in (ActionState.DONE, ActionState.CANCELLED), action
+        assert (action.reason is None) == (action.state is ActionState.DONE), action
+        assert action.finished_at >= action.planned_at or action.state is ActionState.CANCELLED, action
         assert (action.reserved_at is not None) == (
-            action.state is State.DONE and action.step.channel in MESSAGES
+            action.state is ActionState.DONE and action.step.channel in MESSAGES
         )
     assert all(campaign.ended_at is not None for campaign in record.action_plan.campaigns)
     ended = [one.campaign for one in record.action_plan.outbound_events if one.type == "campaign.ended"]
@@ -398,7 +398,7 @@ class Clinging(ActionPlan):
 
     def _obstacle(self, action):
         reason = super()._obstacle(action)
-        return None if reason in (Reason.LEFT_STAGE, Reason.CAMPAIGN_ENDED) else reason
+        return None if reason in (EndReason.LEFT_STAGE, EndReason.CAMPAIGN_ENDED) else reason
 
 
 class Messy(ActionPlan):
@@ -429,7 +429,7 @@ class Pushy(ActionPlan):
 
     def _obstacle(self, action):
         reason = super()._obstacle(action)
-        return None if reason is Reason.NO_CONSENT else reason
+        return None if reason is EndReason.NO_CONSENT else reason
 
 
 class Endless(ActionPlan):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.builders import DAY, DEFAULT_MAP, T0
-from journey_service.domain.actions.action import State
+from journey_service.domain.actions.action import ActionState
 from journey_service.domain.actions.action_plan import ActionPlan
 from journey_service.domain.actions.stage_actions import (
     DEFAULT_ACTIONS,
@@ -232,7 +232,7 @@ def test_what_a_preview_foretells_is_what_becomes_of_a_customer_who_stays(action
 
     made = [action for action in action_plan.planned if action.step.channel in MESSAGES]
     found = sorted(
-        (str(action.step.channel), "sent" if action.state is State.DONE else str(action.reason))
+        (str(action.step.channel), "sent" if action.state is ActionState.DONE else str(action.reason))
         for action in made
     )
     assert sorted(told(["regular"], reach, policy, regular=actions)) == found

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from journey_service.domain.actions.action import NewsType
+from journey_service.domain.actions.action import OutboundEventType
 from journey_service.domain.events.event import Event
 from journey_service.repositories.actions.outbound_events import OutboundEvents
 from journey_service.services.actions import event_stream as stream
@@ -22,8 +22,8 @@ from services.local_servers import BY, LONG, Quarter, opening
 
 T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
-EVERYTHING = tuple(type_.value for type_ in NewsType)
-CHANGED = NewsType.STAGE_CHANGED.value
+EVERYTHING = tuple(type_.value for type_ in OutboundEventType)
+CHANGED = OutboundEventType.STAGE_CHANGED.value
 REAL = {"test_clock": None, "deliver": False}
 
 
@@ -182,9 +182,11 @@ async def test_whoever_read_by_id_would_miss_what_is_committed_late(open_salon):
 
 async def test_each_endpoint_is_told_what_it_takes_and_of_its_own_company_only(open_salon):
     mine, other = [await open_salon() for _ in range(2)]
-    await mine.register(NewsType.STAGE_CHANGED)
+    await mine.register(OutboundEventType.STAGE_CHANGED)
     changes = mine.endpoint_id
-    await mine.register(NewsType.CUSTOMER_AT_RISK, NewsType.CAMPAIGN_STARTED, NewsType.TASK_CREATED)
+    await mine.register(
+        OutboundEventType.CUSTOMER_AT_RISK, OutboundEventType.CAMPAIGN_STARTED, OutboundEventType.TASK_CREATED
+    )
     await other.register(*EVERYTHING)
     await mine.meet(7)
     await mine.visit(T0, 7)

@@ -12,7 +12,7 @@ from fastapi.sse import format_sse_event
 from journey_service.api.authentication import CustomerReader
 from journey_service.api.dependencies import AppStateDep
 from journey_service.api.problems import problems
-from journey_service.domain.actions.action import NewsType
+from journey_service.domain.actions.action import OutboundEventType
 from journey_service.domain.actions.records import OutboundEventRecord
 from journey_service.domain.errors import UnavailableError
 from journey_service.domain.events.event import MAX_ID
@@ -38,7 +38,7 @@ class EventStreamResponse(StreamingResponse):
 async def get_stream(  # what FastAPI injects
     caller: CustomerReader,
     app_state: AppStateDep,
-    types: Annotated[list[NewsType] | None, Query(description="only these; left out: all")] = None,
+    types: Annotated[list[OutboundEventType] | None, Query(description="only these; left out: all")] = None,
     customer_id: Annotated[int | None, Query(ge=0, le=MAX_ID, description="only of this customer")] = None,
     last_event_id: Annotated[
         int | None,
@@ -64,7 +64,7 @@ async def get_stream(  # what FastAPI injects
     told = last_event_id if seen is None else seen
     # A position that was never given is nobody's to wait for.
     after = head if told is None else min(told, head)
-    wanted = _Wanted(frozenset(types or NewsType), customer_id)
+    wanted = _Wanted(frozenset(types or OutboundEventType), customer_id)
     return EventStreamResponse(
         _events(app_state.event_stream, caller.company_id, after, wanted),
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},

@@ -10,7 +10,7 @@ from journey_service.domain.actions.stage_actions import (
 )
 
 
-class State(StrEnum):
+class ActionState(StrEnum):
     """Where an action stands."""
 
     PENDING = "pending"
@@ -23,7 +23,7 @@ class State(StrEnum):
     """It was tried as often as anything is, or refused for good: somebody has to look at it."""
 
 
-class Reason(StrEnum):
+class EndReason(StrEnum):
     """Why an action was cancelled, or a campaign or task ended."""
 
     COMPLETED = "completed"
@@ -42,7 +42,7 @@ class Reason(StrEnum):
     NO_MAIL_SERVER = "no_mail_server"
 
 
-class NewsType(StrEnum):
+class OutboundEventType(StrEnum):
     """What companies' own systems are told of."""
 
     STAGE_CHANGED = "stage.changed"
@@ -62,7 +62,7 @@ class Campaign:
     steps: tuple[Step, ...]
     id: int | None = None
     ended_at: datetime | None = None
-    reason: Reason | None = None
+    reason: EndReason | None = None
     is_changed: bool = False
 
 
@@ -85,7 +85,7 @@ class Task:
     campaign: Campaign | None = None
     id: int | None = None
     ended_at: datetime | None = None
-    reason: Reason | None = None
+    reason: EndReason | None = None
 
 
 @dataclass(slots=True)
@@ -104,8 +104,8 @@ class Action:
     is_stage_bound: bool
     planned_at: datetime
     due_at: datetime
-    state: State = State.PENDING
-    reason: Reason | None = None
+    state: ActionState = ActionState.PENDING
+    reason: EndReason | None = None
     campaign: Campaign | None = None
     reserved_at: datetime | None = None
     finished_at: datetime | None = None
@@ -120,7 +120,7 @@ class Action:
     @property
     def is_live(self) -> bool:
         """Whether it is still to be done."""
-        return self.state in (State.PENDING, State.LEASED)
+        return self.state in (ActionState.PENDING, ActionState.LEASED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ class ManualActionRequest:
 class OutboundEvent:
     """Something that happened to a customer which others may want to know: by the row that tells of it."""
 
-    type: NewsType
+    type: OutboundEventType
     transition_seq: int | None = None
     task: Task | None = None
     campaign: Campaign | None = None

@@ -14,12 +14,12 @@ from zoneinfo import ZoneInfo
 
 from journey_service.domain.actions.action import (
     Action,
+    ActionState,
     Campaign,
+    EndReason,
     ManualActionRequest,
-    NewsType,
     OutboundEvent,
-    Reason,
-    State,
+    OutboundEventType,
     Task,
 )
 from journey_service.domain.actions.stage_actions import (
@@ -84,27 +84,27 @@ class ActionPlan:
         """The customer has left a stage, and entered another: drop what was for the one, plan what is for the other."""
         at, seq = transition.transitioned_at, transition.seq
         self.version = seq
-        self.outbound_events.append(OutboundEvent(NewsType.STAGE_CHANGED, transition_seq=seq))
+        self.outbound_events.append(OutboundEvent(OutboundEventType.STAGE_CHANGED, transition_seq=seq))
         mildest = self.stage_map.mildest_risk
         if mildest is not None and transition.to_stage == mildest.key:
-            self.outbound_events.append(OutboundEvent(NewsType.CUSTOMER_AT_RISK, transition_seq=seq))
+            self.outbound_events.append(OutboundEvent(OutboundEventType.CUSTOMER_AT_RISK, transition_seq=seq))
         for action in self._open_actions():
             if action.is_stage_bound and action.transition_seq is not None and action.transition_seq < seq:
-                self._cancel(action, Reason.LEFT_STAGE, at)
+                self._cancel(action, EndReason.LEFT_STAGE, at)
         for campaign in running(self.campaigns):
-            self._end(campaign, Reason.LEFT_STAGE, at)
+            self._end(campaign, EndReason.LEFT_STAGE, at)
         for task in self.tasks:
             is_over = task.is_stage_bound and task.transition_seq is not None and task.transition_seq < seq
             if task.ended_at is None and is_over:
-                task.ended_at, task.reason = at, Reason.LEFT_STAGE
+                task.ended_at, task.reason = at, EndReason.LEFT_STAGE
         if runs_actions:
             for asked in self.stage_actions.get(transition.to_stage, ()):
                 self._begin(asked, transition)
 
-    def end_all(self, at: datetime, reason: Reason) -> None:
+    def end_all(self, at: datetime, reason: EndReason) -> None:
         """Nothing is to be done any more: the customer was erased."""
         for action in self._all():
-            if action.state is State.PENDING:
+            if action.state is ActionState.PENDING:
                 self._cancel(action, reason, at)
         for campaign in running(self.campaigns):
             self._end(campaign, reason, at)
@@ -116,11 +116,11 @@ class ActionPlan:
         """A person ends a campaign: what has not gone out yet never does, and its tasks are closed."""
         for action in self._open_actions():
             if action.campaign is campaign:
-                self._cancel(action, Reason.CAMPAIGN_ENDED, at)
+                self._cancel(action, EndReason.CAMPAIGN_ENDED, at)
         for task in self.tasks:
             if task.campaign is campaign and task.ended_at is None:
-                task.ended_at, task.reason = at, Reason.CAMPAIGN_ENDED
-        self._end(campaign, Reason.BY_HAND, at)
+                task.ended_at, task.reason = at, EndReason.CAMPAIGN_ENDED
+        self._end(campaign, EndReason.BY_HAND, at)
 
     def request(self, action: Action) -> None:
         """A person asks for an action."""
@@ -142,7 +142,7 @@ class ActionPlan:
         if channel in MESSAGES and action.reserved_at is None:
             lately = [at for at in self.sent.get(channel, ()) if now - self._cap_span < at]
             if len(lately) >= self.policy.frequency_cap:
-                return self._cancel(action, Reason.CAPPED, now)
+                return self._cancel(action, EndReason.CAPPED, now)
             insort(self.sent.setdefault(channel, []), now)
             action.reserved_at = now
         action.is_changed = True
@@ -151,18 +151,18 @@ class ActionPlan:
     def refuses(self, action: Action, now: datetime) -> bool:
         """Whether an action that was let go before must not be sent any more: it is then dropped."""
         if self.is_erased:
-            self._cancel(action, Reason.ERASED, now)
+            self._cancel(action, EndReason.ERASED, now)
         elif (reason := self._unreachable(action.step.channel)) is not None:
             self._cancel(action, reason, now)
-        return action.state is State.CANCELLED
+        return action.state is ActionState.CANCELLED
 
-    def drop(self, action: Action, reason: Reason, now: datetime) -> None:
+    def drop(self, action: Action, reason: EndReason, now: datetime) -> None:
         """It turns out that an action cannot be done here."""
         self._cancel(action, reason, now)
 
     def conclude(self, action: Action, at: datetime) -> None:
         """An action is done; the last of a campaign ends it."""
-        action.state, action.finished_at, action.is_changed = State.DONE, at, True
+        action.state, action.finished_at, action.is_changed = ActionState.DONE, at, True
         self._perhaps_complete(action, at)
 
     def complete_internally(self, action: Action, at: datetime) -> None:
@@ -187,7 +187,7 @@ class ActionPlan:
                 campaign=action.campaign,
             )
             self.tasks.append(task)
-            self.outbound_events.append(OutboundEvent(NewsType.TASK_CREATED, task=task))
+            self.outbound_events.append(OutboundEvent(OutboundEventType.TASK_CREATED, task=task))
         self.conclude(action, at)
 
     def run_due(self, until: datetime, *, is_through: bool) -> list[Action]:
@@ -218,7 +218,9 @@ class ActionPlan:
             if refused is None:
                 campaign = Campaign(transition.to_stage, transition.seq, at, asked.steps)
                 self.campaigns.append(campaign)
-                self.outbound_events.append(OutboundEvent(NewsType.CAMPAIGN_STARTED, campaign=campaign))
+                self.outbound_events.append(
+                    OutboundEvent(OutboundEventType.CAMPAIGN_STARTED, campaign=campaign)
+                )
         stage = self.stage_map.by_key.get(transition.to_stage)
         is_risk = stage is not None and stage.kind is StageKind.RISK
         for number, step in enumerate(asked.steps):
@@ -238,45 +240,49 @@ class ActionPlan:
             if refused is not None:
                 self._cancel(action, refused, at)
 
-    def _refusal(self, kind: str, at: datetime) -> Reason | None:
+    def _refusal(self, kind: str, at: datetime) -> EndReason | None:
         """Why no campaign of a type begins now, if none does."""
         pause = timedelta(days=self.policy.campaign_pause_days)
         for campaign in self.campaigns:
             if campaign.type != kind:
                 continue
             if campaign.ended_at is None:
-                return Reason.CAMPAIGN_RUNNING
+                return EndReason.CAMPAIGN_RUNNING
             if at < campaign.ended_at + pause:
-                return Reason.CAMPAIGN_PAUSE
+                return EndReason.CAMPAIGN_PAUSE
         return None
 
-    def _obstacle(self, action: Action) -> Reason | None:
+    def _obstacle(self, action: Action) -> EndReason | None:
         """Why an action must not be done, if so: also one that was begun before, and is tried again."""
         if self.is_erased:
-            return Reason.ERASED
+            return EndReason.ERASED
         if action.is_stage_bound and (action.transition_seq or 0) < self.version:
-            return Reason.LEFT_STAGE
+            return EndReason.LEFT_STAGE
         campaign = action.campaign
         # A step that failed for good may have been the last: somebody may have it tried again all the same.
-        if campaign is not None and campaign.ended_at is not None and campaign.reason is not Reason.COMPLETED:
-            return Reason.CAMPAIGN_ENDED
+        if (
+            campaign is not None
+            and campaign.ended_at is not None
+            and campaign.reason is not EndReason.COMPLETED
+        ):
+            return EndReason.CAMPAIGN_ENDED
         return self._unreachable(action.step.channel)
 
-    def _unreachable(self, channel: Channel) -> Reason | None:
+    def _unreachable(self, channel: Channel) -> EndReason | None:
         """Why the customer may not be contacted on a channel, if so."""
         if channel not in MESSAGES:
             return None
         fate = self.reach.fate(channel, self.policy)
         return {
-            ContactDecision.NO_CONSENT: Reason.NO_CONSENT,
-            ContactDecision.NO_ADDRESS: Reason.NO_ADDRESS,
+            ContactDecision.NO_CONSENT: EndReason.NO_CONSENT,
+            ContactDecision.NO_ADDRESS: EndReason.NO_ADDRESS,
         }.get(fate)
 
     def _hold(self, action: Action, now: datetime) -> DueDecision | None:
         longest = timedelta(hours=self.policy.longest_hold_hours)
         is_overdue = action.due_at != action.planned_at and now > action.planned_at + longest
         if is_overdue and action.reserved_at is None:  # one that was begun in time may still be tried again
-            return self._cancel(action, Reason.HELD_TOO_LONG, now)
+            return self._cancel(action, EndReason.HELD_TOO_LONG, now)
         end = quiet_until(now, self.policy, self.zone)
         if end is None and self.policy.messages_paused:
             end = now + PAUSE
@@ -285,20 +291,20 @@ class ActionPlan:
         action.due_at, action.is_changed = end, True
         return DueDecision.HELD
 
-    def _cancel(self, action: Action, reason: Reason, at: datetime) -> DueDecision:
+    def _cancel(self, action: Action, reason: EndReason, at: datetime) -> DueDecision:
         # Nothing goes out: the place under the cap is for others.
         taken = self.sent.get(action.step.channel, [])
         if action.reserved_at in taken:
             taken.remove(action.reserved_at)
         action.reserved_at = None
-        action.state, action.reason, action.finished_at = State.CANCELLED, reason, at
+        action.state, action.reason, action.finished_at = ActionState.CANCELLED, reason, at
         action.is_changed = True
         self._perhaps_complete(action, at)
         return DueDecision.DROPPED
 
-    def _end(self, campaign: Campaign, reason: Reason, at: datetime) -> None:
+    def _end(self, campaign: Campaign, reason: EndReason, at: datetime) -> None:
         campaign.ended_at, campaign.reason, campaign.is_changed = at, reason, True
-        self.outbound_events.append(OutboundEvent(NewsType.CAMPAIGN_ENDED, campaign=campaign))
+        self.outbound_events.append(OutboundEvent(OutboundEventType.CAMPAIGN_ENDED, campaign=campaign))
 
     def _perhaps_complete(self, action: Action, at: datetime) -> None:
         """A campaign whose last step is over has come to its end: one step that is not sent does not stop it."""
@@ -309,7 +315,7 @@ class ActionPlan:
             other.campaign is campaign and other.is_live and not other.is_released_by_test_clock
             for other in self._all()
         ):
-            self._end(campaign, Reason.COMPLETED, at)
+            self._end(campaign, EndReason.COMPLETED, at)
 
     def _next_due(self, until: datetime, *, is_through: bool) -> Action | None:
         waiting = [
@@ -340,7 +346,7 @@ class ActionPlan:
         return [
             action
             for action in self._all()
-            if action.state is State.PENDING and not action.is_released_by_test_clock
+            if action.state is ActionState.PENDING and not action.is_released_by_test_clock
         ]
 
     def _all(self) -> list[Action]:
@@ -351,7 +357,7 @@ class ActionPlan:
         return timedelta(days=self.policy.frequency_cap_days)
 
 
-_ENDING: Final = (Reason.LEFT_STAGE, Reason.CAMPAIGN_ENDED, Reason.ERASED)
+_ENDING: Final = (EndReason.LEFT_STAGE, EndReason.CAMPAIGN_ENDED, EndReason.ERASED)
 
 
 def running(campaigns: Iterable[Campaign]) -> Sequence[Campaign]:

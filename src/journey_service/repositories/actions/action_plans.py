@@ -11,7 +11,14 @@ import orjson
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from journey_service.domain.actions.action import Action, Campaign, NewsType, Reason, State, Task
+from journey_service.domain.actions.action import (
+    Action,
+    ActionState,
+    Campaign,
+    EndReason,
+    OutboundEventType,
+    Task,
+)
 from journey_service.domain.actions.action_plan import ActionPlan
 from journey_service.domain.actions.parsing import step_from_json, step_to_json
 from journey_service.domain.actions.stage_actions import Channel, Reachability, Step
@@ -217,7 +224,7 @@ class ActionPlans:
                 action_plan.outbound_events = [
                     one
                     for one in action_plan.outbound_events
-                    if one.type is not NewsType.CAMPAIGN_ENDED
+                    if one.type is not OutboundEventType.CAMPAIGN_ENDED
                     or one.campaign is None
                     or one.campaign.id not in untold
                 ]
@@ -320,7 +327,7 @@ def _changing(actions: Sequence[Action]) -> dict[str, list[object]]:
     }
 
 
-def _value(reason: Reason | None) -> str | None:
+def _value(reason: EndReason | None) -> str | None:
     return None if reason is None else reason.value
 
 
@@ -336,7 +343,7 @@ def _stored(row: Any) -> Stored:  # noqa: ANN401  # a row of _LOAD
             steps=tuple(step_from_json(step) for step in raw["scheduled_actions"]),
             id=raw["id"],
             ended_at=_perhaps(raw["ended_at"]),
-            reason=None if raw["end_reason"] is None else Reason(raw["end_reason"]),
+            reason=None if raw["end_reason"] is None else EndReason(raw["end_reason"]),
         )
         campaigns[campaign.id] = campaign
         stored.campaigns.append(campaign)
@@ -370,8 +377,8 @@ def _action(raw: Mapping[str, Any], campaign: Campaign | None) -> Action:
         planned_at=_instant(raw["planned_at"]),
         due_at=_instant(raw["due_at"]),
         reserved_at=_perhaps(raw["reserved_at"]),
-        state=State(raw["state"]),
-        reason=None if raw["reason"] is None else Reason(raw["reason"]),
+        state=ActionState(raw["state"]),
+        reason=None if raw["reason"] is None else EndReason(raw["reason"]),
         **{
             name: raw[name]
             for name in (

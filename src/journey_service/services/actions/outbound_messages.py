@@ -5,7 +5,6 @@ the cap. Whatever is committed before is seen; whatever comes later finds the ac
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -13,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from journey_service.domain.actions.action import Action, Reason, State
+from journey_service.domain.actions.action import Action, ActionState, EndReason
 from journey_service.domain.actions.action_plan import ActionPlan, DueDecision
 from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.actions.delivery import DeliveryFailedError, DeliveryRefusedError, Email, Message
@@ -176,7 +175,10 @@ async def claim_due(
     transaction = await load(uow, (each.customer_id for each in candidates), only_free=True)
     held = [each.id for each in candidates if each.customer_id in transaction.relationships]
     claimed = await uow.outbox.claim(held, lease.token, lease.seconds)
-    await _bring_to_now(uow, transaction)
+    # Decide first what is due: customers may have left the stage that their actions are for.
+    transaction.advance_all(transaction.now)
+    if transaction.journeys:
+        await write(uow, transaction, as_decided=True)
     customers = {stored.id: customer_id for customer_id, stored in transaction.relationships.items()}
     versions = {stored.id: stored.relationship.version for stored in transaction.relationships.values()}
     action_plans = await load_agendas(uow, transaction.context, versions, now=transaction.now)
@@ -220,14 +222,14 @@ async def claim_outbound_events(
     context = await uow.companies.context()
     items = await uow.outbound_events.some([each.outbound_event_id for each in claimed])
     endpoints = {endpoint.id: endpoint for endpoint in await uow.endpoints.all()}
-    outbound_messages, dropped = [], {Reason.ERASED: list[str](), Reason.ENDPOINT_DISABLED: list[str]()}
+    outbound_messages, dropped = [], {EndReason.ERASED: list[str](), EndReason.ENDPOINT_DISABLED: list[str]()}
     secrets: dict[int, Sequence[bytes]] = {}
     for each in claimed:
         endpoint, item = endpoints[each.endpoint_id], items.get(each.outbound_event_id)
         if item is None:
-            dropped[Reason.ERASED].append(each.id)
+            dropped[EndReason.ERASED].append(each.id)
         elif not endpoint.is_enabled:
-            dropped[Reason.ENDPOINT_DISABLED].append(each.id)
+            dropped[EndReason.ENDPOINT_DISABLED].append(each.id)
         else:
             if endpoint.id not in secrets:
                 secrets[endpoint.id] = await _secrets(uow, endpoint.id)
@@ -247,19 +249,6 @@ async def claim_outbound_events(
     return ClaimedBatch(outbound_messages, len(claimed) - len(outbound_messages))
 
 
-async def _bring_to_now(uow: UnitOfWork, transaction: JourneyTransaction) -> None:
-    """Decide what is due for the customers first: it may be that they are not where the actions are for."""
-    for customer_id, stored in transaction.relationships.items():
-        before = copy(stored.relationship)
-        journey = transaction.find(customer_id)
-        assert journey is not None  # noqa: S101  # it is among those just loaded
-        journey.advance_to(transaction.now)
-        if not journey.new_transitions and journey.relationship == before:
-            del transaction.journeys[customer_id]
-    if transaction.journeys:
-        await write(uow, transaction, as_decided=True)
-
-
 def _is_to_be_sent(action_plan: ActionPlan, action: Action, now: datetime, *, has_mailer: bool) -> bool:
     """Whether an action is to be sent now; else it has been done, put off or dropped."""
     channel = action.step.channel
@@ -268,14 +257,14 @@ def _is_to_be_sent(action_plan: ActionPlan, action: Action, now: datetime, *, ha
     if not action.is_released_by_test_clock:
         verdict = action_plan.decide_due(action, now)
         if verdict is DueDecision.HELD:
-            action.state = State.PENDING
+            action.state = ActionState.PENDING
         if verdict is not DueDecision.GO:
             return False
     if channel in _WITHIN:
         action_plan.complete_internally(action, now)
         return False
     if channel is Channel.EMAIL and not has_mailer:
-        action_plan.drop(action, Reason.NO_MAIL_SERVER, now)
+        action_plan.drop(action, EndReason.NO_MAIL_SERVER, now)
         return False
     return True
 
@@ -308,7 +297,7 @@ class _MessageBuilder:
                     endpoints[channel] = await self._endpoint(channel)
                 place = endpoints[channel]
                 if place is None:
-                    action_plans[id_].drop(action, Reason.NO_ENDPOINT, self.transaction.now)
+                    action_plans[id_].drop(action, EndReason.NO_ENDPOINT, self.transaction.now)
                     continue
             profile = profiles[self.customers[id_]]
             outbound_messages.append(

@@ -11,7 +11,7 @@ import orjson
 
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.access.records import AuditEntry
-from journey_service.domain.actions.action import NewsType
+from journey_service.domain.actions.action import OutboundEventType
 from journey_service.domain.actions.delivery import (
     DeliveryFailedError,
     DeliveryRefusedError,
@@ -30,7 +30,7 @@ from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.actions.outbound_messages import MESSAGE_TYPES
 from journey_service.services.jobs import new_token
 
-NEWS_TYPES: Final = tuple(type_.value for type_ in NewsType)
+OUTBOUND_EVENT_TYPES: Final = tuple(type_.value for type_ in OutboundEventType)
 """What any number of endpoints may be told."""
 ACTION_TYPES: Final = tuple(MESSAGE_TYPES.values())
 """What one endpoint at most is told: it is to act on it."""
@@ -202,7 +202,7 @@ async def test_endpoint(
 
 def check_events(events: Collection[object]) -> None:
     """Refuse types nobody is told of. Raises InvalidInputError."""
-    known = (*NEWS_TYPES, *ACTION_TYPES)
+    known = (*OUTBOUND_EVENT_TYPES, *ACTION_TYPES)
     faults = [
         FieldError(f"/events/{place}", f"is none of {', '.join(known)}")
         for place, event in enumerate(events)

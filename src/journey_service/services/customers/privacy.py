@@ -9,7 +9,7 @@ from typing import Any
 
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.access.records import AuditEntry
-from journey_service.domain.actions.action import Reason
+from journey_service.domain.actions.action import EndReason
 from journey_service.domain.customers.errors import CustomerNotFoundError
 from journey_service.domain.events.event import MAX_ID
 from journey_service.domain.journeys import scoring
@@ -127,7 +127,7 @@ async def anonymize_customer(database: Database, company_id: int, customer_id: i
         held = await action_plans.load(
             uow, transaction.context, {stored.id: journey.relationship.version}, now=transaction.now
         )
-        held.by_id[stored.id].end_all(transaction.now, Reason.ERASED)
+        held.by_id[stored.id].end_all(transaction.now, EndReason.ERASED)
         await held.save(uow)
         new_id = -1 - secrets.randbelow(MAX_ID)
         await uow.personal.erase(customer_id, stored.id, new_id=new_id, key=uow.tombstones.key)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from journey_service.domain.actions.action import Action, State
+from journey_service.domain.actions.action import Action, ActionState
 from journey_service.domain.actions.action_plan import ActionPlan
 from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.actions.timing import triggers_actions
@@ -153,7 +153,11 @@ def _follow(
         gone += action_plan.run_due(now, is_through=True)
     if context.company.delivers:
         for action in gone:
-            action.state, action.finished_at, action.is_released_by_test_clock = State.PENDING, None, True
+            action.state, action.finished_at, action.is_released_by_test_clock = (
+                ActionState.PENDING,
+                None,
+                True,
+            )
 
 
 def _agenda(context: CompanyContext, relationship_id: int, version: int, stored: Stored | None) -> ActionPlan:

@@ -17,12 +17,12 @@ from journey_service.domain.actions.records import Endpoint
 from journey_service.services.actions.webhook_endpoints import (
     ACTION_TYPES,
     LONGEST_OVERLAP,
-    NEWS_TYPES,
+    OUTBOUND_EVENT_TYPES,
     NewEndpoint,
     TestOutcome,
 )
 
-_TYPES: Final = (*NEWS_TYPES, *ACTION_TYPES)
+_TYPES: Final = (*OUTBOUND_EVENT_TYPES, *ACTION_TYPES)
 _DAY: Final = 86_400
 
 Url = Annotated[
