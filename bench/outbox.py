@@ -21,7 +21,7 @@ from journey_service.domain.actions.delivery import Message, Receipt
 from journey_service.embedded import Embedded
 from journey_service.repositories import migrations as migrating
 from journey_service.repositories.database import Database
-from journey_service.services.actions.dispatcher import MessageSenders, OutboxDispatcher
+from journey_service.services.actions.delivery.dispatcher import MessageSenders, OutboxDispatcher
 from journey_service.services.actions.webhook_endpoints import add_endpoint
 from journey_service.services.companies.provisioning import NewCompany, create_company
 

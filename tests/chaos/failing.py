@@ -35,9 +35,9 @@ from journey_service.repositories.database import Database
 from journey_service.repositories.events.ledger import Events
 from journey_service.repositories.journeys.relationships import Relationships
 from journey_service.repositories.journeys.transitions import Transitions
-from journey_service.services.actions import dispatcher as delivery
-from journey_service.services.actions.dispatcher import MessageSenders, OutboxDispatcher
-from journey_service.services.actions.outbound_messages import OutboundMessage
+from journey_service.services.actions.delivery import dispatcher as delivery
+from journey_service.services.actions.delivery.dispatcher import MessageSenders, OutboxDispatcher
+from journey_service.services.actions.delivery.outbound_messages import OutboundMessage
 from journey_service.services.events import ingest_batcher
 from journey_service.services.journeys import transaction as context
 from journey_service.settings import read_settings

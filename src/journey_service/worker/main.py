@@ -10,8 +10,8 @@ from journey_service.gateways.smtp import FileMailer, SmtpMailer
 from journey_service.gateways.webhooks import Webhooks
 from journey_service.logs import config
 from journey_service.repositories.database import Database
-from journey_service.services.actions.dispatcher import MOST_CALLS, MessageSenders, longest_call
-from journey_service.services.actions.outbound_messages import Links
+from journey_service.services.actions.delivery.dispatcher import MOST_CALLS, MessageSenders, longest_call
+from journey_service.services.actions.delivery.outbound_messages import Links
 from journey_service.settings import Settings
 from journey_service.worker.polling import PollingLoops
 from journey_service.worker.wakeups import listen

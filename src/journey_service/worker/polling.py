@@ -12,8 +12,8 @@ from typing import Final
 
 from journey_service.domain.errors import UnavailableError
 from journey_service.repositories.database import Database
-from journey_service.services.actions import dispatcher as delivery
-from journey_service.services.actions.dispatcher import MessageSenders, OutboxDispatcher, publish_due
+from journey_service.services.actions.delivery import dispatcher as delivery
+from journey_service.services.actions.delivery.dispatcher import MessageSenders, OutboxDispatcher, publish_due
 from journey_service.services.analytics.rollups import tighten_due
 from journey_service.services.events.imports import run_due_imports
 from journey_service.services.job_registry import JOB_HANDLERS

@@ -21,7 +21,7 @@ from api.calls import (
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.events.parsing import parse_instant
 from journey_service.services.actions import webhook_endpoints as endpoints
-from journey_service.services.actions.dispatcher import publish
+from journey_service.services.actions.delivery.dispatcher import publish
 from services.local_servers import body_of, dispatcher_for, surroundings
 
 ACTION = {

@@ -10,10 +10,14 @@ from journey_service.domain.actions.stage_actions import Channel, StageAction, S
 from journey_service.domain.actions.templates import Template
 from journey_service.gateways.http_client import HttpClient
 from journey_service.gateways.webhooks import Webhooks
-from journey_service.services.actions import dispatcher as delivery
-from journey_service.services.actions import outbound_messages
 from journey_service.services.actions import webhook_endpoints as endpoints
-from journey_service.services.actions.dispatcher import CONCURRENT_CALLS_PER_COMPANY, MessageSenders, publish
+from journey_service.services.actions.delivery import dispatcher as delivery
+from journey_service.services.actions.delivery import outbound_messages
+from journey_service.services.actions.delivery.dispatcher import (
+    CONCURRENT_CALLS_PER_COMPANY,
+    MessageSenders,
+    publish,
+)
 from journey_service.services.actions.stage_actions import set_actions
 from journey_service.services.actions.templates import add_template
 from journey_service.services.actions.webhook_endpoints import list_endpoints, rotate_secret

@@ -16,11 +16,11 @@ from journey_service.gateways.http_client import HttpClient
 from journey_service.gateways.webhooks import Webhooks
 from journey_service.repositories.actions import outbox as outbox_rows
 from journey_service.repositories.actions.outbox import Outbox, Outcome
-from journey_service.services.actions import dispatcher as delivery
+from journey_service.services.actions.delivery import dispatcher as delivery
+from journey_service.services.actions.delivery.dispatcher import CONCURRENT_CALLS_PER_COMPANY, MessageSenders
+from journey_service.services.actions.delivery.outbound_messages import Lease, claim_due
 from journey_service.services.actions.delivery_log import get_action, retry_action
-from journey_service.services.actions.dispatcher import CONCURRENT_CALLS_PER_COMPANY, MessageSenders
 from journey_service.services.actions.manual_actions import request_action
-from journey_service.services.actions.outbound_messages import Lease, claim_due
 from journey_service.services.actions.stage_actions import set_actions
 from journey_service.services.actions.templates import add_template
 from journey_service.services.actions.webhook_endpoints import get_endpoint

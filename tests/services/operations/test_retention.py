@@ -9,7 +9,7 @@ from sqlalchemy import text
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.events.event import Event
 from journey_service.domain.events.records import ImportOptions
-from journey_service.services.actions.dispatcher import publish
+from journey_service.services.actions.delivery.dispatcher import publish
 from journey_service.services.actions.webhook_endpoints import add_endpoint
 from journey_service.services.customers.profiles import put_customer
 from journey_service.services.events.imports import get_import, list_faults, run_import, stage_import

@@ -27,7 +27,7 @@ from journey_service.domain.actions.records import Endpoint
 from journey_service.domain.errors import FieldError, InvalidInputError
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
-from journey_service.services.actions.outbound_messages import MESSAGE_TYPES
+from journey_service.services.actions.delivery.outbound_messages import MESSAGE_TYPES
 from journey_service.services.jobs import new_token
 
 OUTBOUND_EVENT_TYPES: Final = tuple(type_.value for type_ in OutboundEventType)

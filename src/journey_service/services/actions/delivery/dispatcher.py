@@ -31,7 +31,7 @@ from journey_service.domain.errors import UnavailableError, is_database_outage
 from journey_service.repositories.actions.outbox import Outcome
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
-from journey_service.services.actions.outbound_messages import (
+from journey_service.services.actions.delivery.outbound_messages import (
     ClaimedBatch,
     Lease,
     Links,
