@@ -1,7 +1,6 @@
 """Customers evaluated in bulk: everybody, or those named, decided as of the company's now."""
 
 from collections.abc import Sequence
-from copy import copy
 from typing import Final
 
 from journey_service.domain.access.actors import Actor
@@ -65,17 +64,11 @@ async def evaluate_all(run: JobRun) -> None:
 async def _evaluate(uow: UnitOfWork, customer_ids: Sequence[int]) -> tuple[int, int]:
     """Evaluate customers, held; returns how many moves were written and how many a pin held back."""
     transaction = await load(uow, customer_ids)
-    moved = suppressed = 0
-    for customer_id, stored in transaction.relationships.items():
-        before = copy(stored.relationship)
-        journey = transaction.find(customer_id)
-        assert journey is not None  # noqa: S101  # it is among those just loaded
-        journey.advance_to(transaction.now)
-        journey.evaluate(transaction.now)
-        moved += len(journey.new_transitions)
-        decision = decide(journey.relationship, transaction.context.rulebook, transaction.now)
-        suppressed += decision.is_suppressed
-        if not journey.new_transitions and journey.relationship == before:
-            del transaction.journeys[customer_id]
+    unchanged = transaction.advance_all(transaction.now, with_evaluation=True)
+    moved = sum(len(journey.new_transitions) for journey in transaction.journeys.values())
+    suppressed = sum(
+        decide(journey.relationship, transaction.context.rulebook, transaction.now).is_suppressed
+        for journey in (*transaction.journeys.values(), *unchanged.values())
+    )
     await write(uow, transaction)
     return moved, suppressed

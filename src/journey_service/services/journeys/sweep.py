@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from journey_service.domain.errors import RacesLostError, UnavailableError
+from journey_service.domain.errors import is_database_outage
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.journeys.transaction import JourneyTransaction, load, load_due, write
@@ -59,13 +59,10 @@ async def _decide_one(uow: UnitOfWork, customer_id: int) -> SweepResult:
 
 
 async def _decide(uow: UnitOfWork, transaction: JourneyTransaction) -> SweepResult:
-    for customer_id in transaction.relationships:
-        journey = transaction.find(customer_id)
-        assert journey is not None  # noqa: S101  # it is among those just loaded
-        journey.advance_to(transaction.now)
+    transaction.advance_all(transaction.now)
     await write(uow, transaction, as_decided=True)
     return SweepResult(
-        len(transaction.journeys),
+        len(transaction.relationships),
         sum(len(journey.new_transitions) for journey in transaction.journeys.values()),
     )
 
@@ -103,7 +100,7 @@ class Sweeper:
             try:
                 batch = await sweep_batch(self.database, company_id, without=without)
             except Exception as error:
-                if _concerns_everybody(error):
+                if is_database_outage(error):
                     raise
                 _LOGGER.exception(
                     "sweeping company %d failed; its customers are tried one by one", company_id
@@ -133,7 +130,7 @@ class Sweeper:
             try:
                 total.add(await self.database.run(company_id, partial(_decide_one, customer_id=customer_id)))
             except Exception as error:
-                if _concerns_everybody(error):
+                if is_database_outage(error):
                     raise
                 # In one line: the whole traceback has just been told for their batch.
                 _LOGGER.error(  # noqa: TRY400
@@ -141,11 +138,6 @@ class Sweeper:
                 )
                 failing[customer_id] = _now() + _LEFT_OUT_SECONDS
         return total
-
-
-def _concerns_everybody(error: Exception) -> bool:
-    """Whether the database itself is in the way, and not a customer whom no try can decide."""
-    return isinstance(error, UnavailableError) and not isinstance(error, RacesLostError)
 
 
 def _now() -> float:

@@ -1,6 +1,7 @@
 """Shared steps of every service that changes journeys: load and hold, work, write."""
 
 from collections.abc import Collection, Iterable
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -33,11 +34,15 @@ class JourneyTransaction:
     erased: frozenset[int] = frozenset()
 
     def find(self, customer_id: int) -> Journey | None:
-        """The journey of a customer who has one."""
+        """Returns the journey of a customer, None if the customer has none."""
         journey = self.journeys.get(customer_id)
         if journey is None and (stored := self.relationships.get(customer_id)) is not None:
-            journey = self.adoptions.journey(stored.relationship, self.context.rulebook)
-            self.journeys[customer_id] = journey
+            journey = self._restore(customer_id, stored)
+        return journey
+
+    def _restore(self, customer_id: int, stored: StoredRelationship) -> Journey:
+        journey = self.adoptions.journey(stored.relationship, self.context.rulebook)
+        self.journeys[customer_id] = journey
         return journey
 
     def open(self, customer_id: int, at: datetime, cause: Cause | None = None) -> Journey:
@@ -49,6 +54,22 @@ class JourneyTransaction:
             journey = Journey.open(customer_id, self.context.rulebook, at, cause=cause)
             self.journeys[customer_id] = journey
         return journey
+
+    def advance_all(self, now: datetime, *, with_evaluation: bool = False) -> dict[int, Journey]:
+        """Advances every loaded journey to `now` and leaves only the changed ones to be written.
+
+        `with_evaluation` also decides each journey as of `now`. Returns the unchanged journeys by customer id.
+        """
+        unchanged = {}
+        for customer_id, stored in self.relationships.items():
+            before = copy(stored.relationship)
+            journey = self.journeys.get(customer_id) or self._restore(customer_id, stored)
+            journey.advance_to(now)
+            if with_evaluation:
+                journey.evaluate(now)
+            if not journey.new_transitions and journey.relationship == before:
+                unchanged[customer_id] = self.journeys.pop(customer_id)
+        return unchanged
 
     def view(self, customer_id: int) -> View:
         """The customer as things stand in this transaction."""

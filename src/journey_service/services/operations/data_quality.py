@@ -23,7 +23,7 @@ from journey_service.repositories.operations.reconciliation import Mismatches
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.jobs import JobRun, Page
 from journey_service.services.journeys.policy_rollout import changes_under_way
-from journey_service.services.journeys.transaction import JourneyTransaction, load, write
+from journey_service.services.journeys.transaction import load, write
 from journey_service.services.operations.reconciliation import plain
 
 REPAIR: Final = "repair_data"
@@ -221,16 +221,10 @@ async def _refold(uow: UnitOfWork, after: int) -> tuple[int, int | None]:
         for event in await uow.events.of(standing.id, customer_id, until=LATEST):
             facts = fold(facts, event, transaction.context.rulebook.policy)
         standing.relationship.facts = facts
-        _decide(transaction, customer_id)
+    # Facts differ from the stored ones for every customer: unchanged decisions are written, too.
+    transaction.journeys |= transaction.advance_all(transaction.now, with_evaluation=True)
     await write(uow, transaction, runs_actions=False)
     return len(transaction.journeys), ids[-1] if found.number > len(ids) else None
-
-
-def _decide(transaction: JourneyTransaction, customer_id: int) -> None:
-    journey = transaction.find(customer_id)
-    assert journey is not None  # noqa: S101  # it is among those just loaded
-    journey.advance_to(transaction.now)
-    journey.evaluate(transaction.now)
 
 
 # ---- scores

@@ -5,7 +5,6 @@ instants, exactly as the sweep does it for everybody: whoever is told something 
 new time before. Nightly runs on the way are written down one by one; scores are written as of the last.
 """
 
-from copy import copy
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -108,15 +107,11 @@ async def settle_company(run: JobRun) -> None:
         if not some:
             return Page({**run.cursor, "settled": True})
         transaction = await load(uow, some)
-        unmoved = []
-        for customer_id, standing in transaction.relationships.items():
-            before = copy(standing.relationship)
-            journey = transaction.find(customer_id)
-            assert journey is not None  # noqa: S101  # it is among those just loaded
-            journey.advance_to(transaction.now)
-            if not journey.new_transitions and journey.relationship == before:
-                del transaction.journeys[customer_id]
-                unmoved.append(Moved(standing.id, journey, is_new=False))
+        unchanged = transaction.advance_all(transaction.now)
+        unmoved = [
+            Moved(transaction.relationships[customer_id].id, journey, is_new=False)
+            for customer_id, journey in unchanged.items()
+        ]
         await write(uow, transaction, as_decided=True)
         await follow(uow, transaction.context, unmoved, now=transaction.now, runs_actions=True)
         return Page(run.cursor, {"acted_on": len(some)})
