@@ -9,11 +9,12 @@ from functools import cached_property
 from typing import Any, Final
 
 from journey_service.domain.errors import FieldError, InvalidInputError, escaped
+from journey_service.domain.stages.icons import StageIcon
 from journey_service.domain.stages.rules import Rule, parse_rules, rules_to_json
 
 _KEY: Final = re.compile(r"[a-z][a-z0-9_]{0,49}", re.ASCII)
+_ICONS: Final = tuple(StageIcon)
 _COLOR: Final = re.compile(r"#[0-9A-Fa-f]{6}", re.ASCII)
-_ICON: Final = re.compile(r"[a-z][a-z0-9-]{0,49}", re.ASCII)
 _NAME_LENGTH: Final = 255
 _DESCRIPTION_LENGTH: Final = 2000
 _MAX_RETENTION_DAYS: Final = 3650
@@ -309,8 +310,8 @@ def _parse_stage(raw: object, pointer: str, faults: list[FieldError]) -> Stage |
     check("color", "must look like #94A3B8", holds=color is None or _matches(_COLOR, color))
     check(
         "icon",
-        "must be the lower-case name of an icon, such as user-plus",
-        holds=icon is None or _matches(_ICON, icon),
+        "must be the name of a known icon, such as user-plus",
+        holds=icon is None or icon in _ICONS,
     )
     days = raw.get("retention_days")
     check(
