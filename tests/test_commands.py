@@ -354,12 +354,12 @@ async def test_the_schedule_tells_rounds_and_nights_here_and_there(alone):
     await alone.json("clock", "--company", 5, "--advance", "2d")
     told = await alone.json("schedule-list")
     assert {each["name"]: each["every_seconds"] for each in told["rounds"]} == {
-        "sweep": 5.0,
-        "nights": 5.0,
-        "news": 5.0,
+        "due_customers": 5.0,
+        "nightly_runs": 5.0,
+        "outbound_events": 5.0,
         "actions": 5.0,
         "jobs": 5.0,
-        "sums": 30.0,
+        "rollups": 30.0,
         "imports": 5.0,
     }
     [company] = told["companies"]
@@ -405,8 +405,8 @@ async def test_health_is_green_when_nothing_waits_and_red_when_a_customer_is_ove
         (
             "database",
             "schema",
-            "sweep",
-            "nights",
+            "due_customers",
+            "nightly_runs",
             "jobs",
             "imports",
             "abandoned_jobs",
@@ -421,7 +421,7 @@ async def test_health_is_green_when_nothing_waits_and_red_when_a_customer_is_ove
     overdue = "UPDATE customer_relationships SET next_evaluation_at = now() - interval '2 minutes'"
     await _execute(alone.url, overdue)
     told = await alone.json("health-check", status=1)
-    assert [check["name"] for check in told["checks"] if check["status"] != "ok"] == ["sweep"]
+    assert [check["name"] for check in told["checks"] if check["status"] != "ok"] == ["due_customers"]
     printed = (await alone.journey("health-check", status=1)).stdout
     assert "The worker is behind: the customer due longest has been waiting for 120 s" in printed
 
@@ -473,8 +473,8 @@ async def test_a_database_out_of_reach_or_of_another_version_has_failed(alone):
 def test_each_part_of_a_backlog_is_judged_by_its_own_threshold():
     assert {check.status for check in check_backlog(KEEPS_UP)} == {Status.OK}
     bounds = {
-        "sweep": ("sweep", 60),
-        "night": ("nights", 300),
+        "sweep": ("due_customers", 60),
+        "night": ("nightly_runs", 300),
         "job_age": ("jobs", 60),
         "import_age": ("imports", 60),
         "silent": ("abandoned_jobs", 60),

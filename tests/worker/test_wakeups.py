@@ -153,4 +153,12 @@ def test_the_schedule_rings_often_enough_for_everything():
     assert rung["cron:every_five_seconds"].second == set(range(0, 60, 5))
     assert rung["cron:every_minute"].second == 0
     rounds = {each.name for each in POLLING_TASKS}
-    assert rounds == {"sweep", "nights", "jobs", "imports", "actions", "news", "sums"}
+    assert rounds == {
+        "due_customers",
+        "nightly_runs",
+        "jobs",
+        "imports",
+        "actions",
+        "outbound_events",
+        "rollups",
+    }

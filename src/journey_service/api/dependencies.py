@@ -25,7 +25,7 @@ from journey_service.services.access.credentials import Principal
 from journey_service.services.actions.event_stream import EventStream
 from journey_service.services.events.ingest_batcher import IngestBatcher
 from journey_service.services.operations.monitoring import CompanyMetricsCache
-from journey_service.services.operations.schedule import ACTIONS, NEWS
+from journey_service.services.operations.schedule import ACTIONS, OUTBOUND_EVENTS
 from journey_service.settings import Settings
 
 _Row = TypeVar("_Row")
@@ -63,7 +63,7 @@ class AppState:
 
     def wake_for_transitions(self) -> None:
         """Have what moves call for begun at once: news put in order, actions that are due."""
-        self.wake(NEWS)
+        self.wake(OUTBOUND_EVENTS)
         self.wake(ACTIONS)
 
     def respond_accepted(self, status: str, response: Response) -> None:

@@ -23,13 +23,13 @@ from journey_service.services.journeys.sweep import Sweeper
 from journey_service.services.operations.nightly import start_due_nightly_runs
 from journey_service.services.operations.schedule import (
     ACTIONS,
+    DUE_CUSTOMERS,
     IMPORTS,
     JOBS,
-    NEWS,
-    NIGHTS,
+    NIGHTLY_RUNS,
+    OUTBOUND_EVENTS,
     POLLING_TASKS,
-    SUMS,
-    SWEEP,
+    ROLLUPS,
 )
 
 _JITTER: Final = 0.2
@@ -96,12 +96,12 @@ class PollingLoops:
                 database, senders, delivery_lease_seconds, on_ended=lambda: self.wake(ACTIONS)
             )
         acts: dict[str, Callable[[], Awaitable[object]]] = {
-            SWEEP: self._sweep,
-            NIGHTS: self._begin_nights,
+            DUE_CUSTOMERS: self._sweep,
+            NIGHTLY_RUNS: self._begin_nights,
             JOBS: self._runner.poll,
             IMPORTS: self._replay,
-            NEWS: self._publish,
-            SUMS: self._tighten,
+            OUTBOUND_EVENTS: self._publish,
+            ROLLUPS: self._tighten,
         }
         if self._courier is not None:
             acts[ACTIONS] = self._courier.poll
@@ -138,7 +138,7 @@ class PollingLoops:
 
     async def _sweep(self) -> None:
         if (await self._sweeper.sweep()).moved:
-            self.wake(NEWS)
+            self.wake(OUTBOUND_EVENTS)
             self.wake(ACTIONS)
 
     async def _tighten(self) -> None:

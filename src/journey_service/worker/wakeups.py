@@ -11,7 +11,14 @@ from arq.cron import CronJob
 from redis.exceptions import RedisError
 
 from journey_service.gateways.worker_wakeup import QUEUE, WAKE, connect, to_json
-from journey_service.services.operations.schedule import ACTIONS, IMPORTS, JOBS, NEWS, NIGHTS, SWEEP
+from journey_service.services.operations.schedule import (
+    ACTIONS,
+    DUE_CUSTOMERS,
+    IMPORTS,
+    JOBS,
+    NIGHTLY_RUNS,
+    OUTBOUND_EVENTS,
+)
 from journey_service.worker.polling import PollingLoops
 
 _ROUNDS: Final = "rounds"
@@ -33,13 +40,13 @@ async def wake(ctx: dict[str, Any], name: str) -> None:
 
 async def every_five_seconds(ctx: dict[str, Any]) -> None:
     """Look for whoever is due, and for work that waits."""
-    for name in (SWEEP, NEWS, ACTIONS, JOBS, IMPORTS):
+    for name in (DUE_CUSTOMERS, OUTBOUND_EVENTS, ACTIONS, JOBS, IMPORTS):
         ctx[_ROUNDS].wake(name)
 
 
 async def every_minute(ctx: dict[str, Any]) -> None:
     """Look for companies where it has become two o'clock."""
-    ctx[_ROUNDS].wake(NIGHTS)
+    ctx[_ROUNDS].wake(NIGHTLY_RUNS)
 
 
 async def listen(url: str, rounds: PollingLoops) -> None:

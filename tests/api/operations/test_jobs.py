@@ -288,7 +288,7 @@ async def test_the_schedule_tells_the_next_night_on_the_companys_own_clocks(http
     )
     assert (told["nights"], told["scored_at"]) == ([], None)
     assert {each["name"] for each in told["rounds"]} == {
-        *("sweep", "nights", "jobs", "news", "actions", "sums", "imports")
+        *("due_customers", "nightly_runs", "jobs", "outbound_events", "actions", "rollups", "imports")
     }
 
     await _clock(http, tenant, advance_to="2026-03-28T12:00:00Z")
@@ -310,7 +310,15 @@ async def test_health_names_every_check_and_no_company(http, salon):
     told = await look(http, salon, "/admin/health")
 
     checks = {check["name"]: check for check in told["checks"]}
-    assert checks.keys() >= {"database", "schema", "redis", "sweep", "nights", "jobs", "imports"}
+    assert checks.keys() >= {
+        "database",
+        "schema",
+        "redis",
+        "due_customers",
+        "nightly_runs",
+        "jobs",
+        "imports",
+    }
     assert checks["database"]["status"] == checks["schema"]["status"] == checks["redis"]["status"] == "ok"
     assert told["status"] in {check["status"] for check in told["checks"]}
     assert str(salon.id) not in str(told)

@@ -99,8 +99,15 @@ async def examine(database: Database, *, redis: Callable[[], Awaitable[bool]] | 
 def check_backlog(backlog: Backlog) -> tuple[Check, ...]:
     """What a backlog means."""
     return (
-        _late("sweep", backlog.sweep, SWEEP_SECONDS_ALLOWED, "the customer due longest has been waiting"),
-        _late("nights", backlog.night, NIGHT_SECONDS_ALLOWED, "the nightly run due longest has been waiting"),
+        _late(
+            "due_customers", backlog.sweep, SWEEP_SECONDS_ALLOWED, "the customer due longest has been waiting"
+        ),
+        _late(
+            "nightly_runs",
+            backlog.night,
+            NIGHT_SECONDS_ALLOWED,
+            "the nightly run due longest has been waiting",
+        ),
         _late("jobs", backlog.job_age, QUEUE_SECONDS_ALLOWED, "the job queued longest has been waiting"),
         _late("imports", backlog.import_age, QUEUE_SECONDS_ALLOWED, "the import queued longest has waited"),
         _late("abandoned_jobs", backlog.silent, SILENCE_SECONDS_ALLOWED, "a job has been nobody's"),

@@ -11,13 +11,13 @@ from journey_service.domain.operations.records import NightlyRun
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 
-SWEEP: Final = "sweep"
-NIGHTS: Final = "nights"
+DUE_CUSTOMERS: Final = "due_customers"
+NIGHTLY_RUNS: Final = "nightly_runs"
 JOBS: Final = "jobs"
 IMPORTS: Final = "imports"
-NEWS: Final = "news"
+OUTBOUND_EVENTS: Final = "outbound_events"
 ACTIONS: Final = "actions"
-SUMS: Final = "sums"
+ROLLUPS: Final = "rollups"
 EVERY_SECONDS: Final = 5.0
 NIGHTS_SHOWN: Final = 7
 
@@ -33,12 +33,14 @@ class PollingTask:
 
 
 POLLING_TASKS: Final = (
-    PollingTask(SWEEP, "decides customers who fall due", EVERY_SECONDS, can_be_woken=False),
-    PollingTask(NIGHTS, "begins nightly runs that fall due", EVERY_SECONDS, can_be_woken=False),
+    PollingTask(DUE_CUSTOMERS, "decides customers who fall due", EVERY_SECONDS, can_be_woken=False),
+    PollingTask(NIGHTLY_RUNS, "begins nightly runs that fall due", EVERY_SECONDS, can_be_woken=False),
     PollingTask(JOBS, "does long work that waits", EVERY_SECONDS, can_be_woken=True),
-    PollingTask(NEWS, "puts news in order, for endpoints and streams", EVERY_SECONDS, can_be_woken=True),
+    PollingTask(
+        OUTBOUND_EVENTS, "puts news in order, for endpoints and streams", EVERY_SECONDS, can_be_woken=True
+    ),
     PollingTask(ACTIONS, "sends mails and messages, writes tasks", EVERY_SECONDS, can_be_woken=True),
-    PollingTask(SUMS, "adds up what figures are answered from", 30.0, can_be_woken=False),
+    PollingTask(ROLLUPS, "adds up what figures are answered from", 30.0, can_be_woken=False),
     PollingTask(IMPORTS, "replays histories that wait", EVERY_SECONDS, can_be_woken=True),
 )
 

@@ -13,7 +13,7 @@ from journey_service.services.operations.schedule import Schedule
 class RoundOut(ResponseModel):
     """What workers look for, again and again."""
 
-    name: str = Field(examples=["sweep"])
+    name: str = Field(examples=["due_customers"])
     what: str
     every_seconds: float
     can_be_woken: bool = Field(description="whether it also begins as soon as there is something to do")
@@ -78,7 +78,7 @@ class ScheduleOut(ResponseModel):
 class CheckOut(ResponseModel):
     """One thing looked at."""
 
-    name: str = Field(examples=["sweep"])
+    name: str = Field(examples=["due_customers"])
     status: Literal["ok", "warning", "failed"]
     value: float | str | None = Field(description="what was seen: seconds, a number, a name")
     sentence: str
