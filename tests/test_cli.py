@@ -139,6 +139,7 @@ def test_up_comes_from_nothing_survives_kill_9_and_serves_the_commands(tmp_path)
         _journey("import", str(history), *company, "--until", "2025-01-01T00:00:00Z", "--json").stdout
     )
     assert (told["applied"], told["failed"]) == (60, 0)
+    assert _journey("sign-in-link", *company).stdout.startswith(f"{up.url}/sign-in/link/")
     assert OPERATOR not in up.end(signal.SIGKILL)[1]
 
     up = Up(folder, "--no-demo")
@@ -236,7 +237,10 @@ def test_up_refuses_a_port_that_is_taken_before_anything_is_started(tmp_path):
         taken.listen()
         port = str(taken.getsockname()[1])
         done = _journey("up", "--no-demo", "--port", port, "--data-dir", str(tmp_path / "f"), check=False)
-    assert (done.returncode, "cannot be listened on" in done.stderr) == (1, True), done.stderr
+    assert (done.returncode, f"port {port} is in use; choose another with --port" in done.stderr) == (
+        1,
+        True,
+    ), done.stderr
     assert not (tmp_path / "f").exists()
 
 
@@ -270,7 +274,11 @@ def test_commands_say_what_is_wrong_and_end_with_a_status(tmp_path):
     history.write_text(HISTORY, encoding="utf-8")
     nowhere = tmp_path / "nowhere"
     done = _journey("import", str(history), "--company", "1", "--data-dir", str(nowhere), check=False)
-    assert (done.returncode != 0, "is no folder of" in done.stderr, nowhere.exists()) == (True, True, False)
+    assert (
+        done.returncode != 0,
+        "is not a `journey up` data directory" in done.stderr,
+        nowhere.exists(),
+    ) == (True, True, False)
     for command in ("migrate", "api", "worker"):
         done = _journey(command, check=False)
         assert (done.returncode, "DATABASE_URL" in done.stderr, "Traceback" in done.stderr) == (

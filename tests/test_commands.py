@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,7 +13,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from conftest import PEPPER
+from journey_service import cli
 from journey_service.cli import app
+from journey_service.cli.imports import MAX_ERRORS_SHOWN
 from journey_service.cli.jobs import run_or_wait
 from journey_service.cli.terminal import bar
 from journey_service.domain.access.actors import Actor
@@ -149,7 +153,7 @@ async def test_unknown_customers_and_companies_are_told_in_a_sentence(place, com
     done = await place.journey(command, "--company", 999, status=1)
     assert "No company 999." in done.stderr
     done = await place.journey(command, "--customer", 1, status=1)
-    assert "--customer: needs the --company" in done.stderr
+    assert "--customer: needs --company" in done.stderr
 
 
 async def test_a_job_that_somebody_else_took_is_watched_to_its_end(place):
@@ -223,7 +227,7 @@ async def test_many_are_evaluated_in_bulk_and_a_dry_run_wants_names(place):
     assert "evaluated 2  moved 0  suppressed 0" in printed.stdout
     assert len((await place.json("evaluate-transitions", *two, "--dry-run"))["evaluations"]) == 2
     done = await place.journey("evaluate-transitions", "--company", STILL, "--dry-run", status=1)
-    assert "--dry-run: is for customers named" in done.stderr
+    assert "--dry-run: needs customers" in done.stderr
 
 
 # queue-updates
@@ -323,7 +327,7 @@ async def test_a_company_is_released_once_and_then_has_no_clock_to_move(alone):
     told = await alone.json("clock", "--company", 5, "--release")
     assert (told["is_release"], told["status"]) == (True, "done")
     assert not (await alone.json("clock", "--company", 5))["is_test_clock"]
-    assert "lives in real time: " in (await alone.journey("clock", "--company", 5)).stdout
+    assert "runs in real time: " in (await alone.journey("clock", "--company", 5)).stdout
     for options in (("--release",), ("--advance", "1d"), ("--advance-to", "2040-01-01T00:00:00Z")):
         done = await alone.journey("clock", "--company", 5, *options, status=1)
         assert "only a test clock can be moved" in done.stderr
@@ -337,7 +341,7 @@ async def test_a_company_is_released_once_and_then_has_no_clock_to_move(alone):
         (("--advance", "1.5d"), "must be a whole number"),
         (("--advance", "999999w"), "beyond the end of the calendar"),
         (("--advance-to", "tomorrow"), "--advance-to"),
-        (("--advance", "1d", "--release"), "name one only"),
+        (("--advance", "1d", "--release"), "give only one of"),
     ],
 )
 async def test_what_is_no_way_to_move_a_clock_is_refused_and_nothing_moves(place, options, sentence):
@@ -353,7 +357,7 @@ async def test_the_schedule_tells_rounds_and_nights_here_and_there(alone):
     await _found(alone, 5, timezone="Europe/Berlin")
     await alone.json("clock", "--company", 5, "--advance", "2d")
     told = await alone.json("schedule-list")
-    assert {each["name"]: each["every_seconds"] for each in told["rounds"]} == {
+    assert {each["name"]: each["every_seconds"] for each in told["polling_tasks"]} == {
         "due_customers": 5.0,
         "nightly_runs": 5.0,
         "outbound_events": 5.0,
@@ -363,20 +367,20 @@ async def test_the_schedule_tells_rounds_and_nights_here_and_there(alone):
         "imports": 5.0,
     }
     [company] = told["companies"]
-    assert company["next_night"] == {
+    assert company["next_nightly_run"] == {
         "local_date": "2026-03-04",
         "local": "2026-03-04T02:00:00+01:00",
         "at": "2026-03-04T01:00:00+00:00",
         "is_due": False,
     }
-    assert [(night["local_date"], night["status"]) for night in company["nights"]] == [
+    assert [(night["local_date"], night["status"]) for night in company["nightly_runs"]] == [
         ("2026-03-03", "done"),
         ("2026-03-02", "done"),
     ]
     printed = (await alone.journey("schedule-list", "--company", 5)).stdout
     for words in ("2026-03-04T02:00:00+01:00", "2026-03-04T01:00:00+00:00", "2026-03-03", "5 s"):
         assert words in printed
-    assert "when its clock is moved" in printed
+    assert "when its clock is advanced" in printed
     assert "No company 6." in (await alone.journey("schedule-list", "--company", 6, status=1)).stderr
 
 
@@ -385,12 +389,12 @@ async def test_a_night_that_nobody_has_begun_is_shown_as_due(alone):
     await _execute(
         alone.url, "UPDATE companies SET next_nightly_run_at = now() - interval '1 hour' WHERE id = 5"
     )
-    assert (await alone.json("schedule-list"))["companies"][0]["next_night"]["is_due"]
+    assert (await alone.json("schedule-list"))["companies"][0]["next_nightly_run"]["is_due"]
     await _execute(alone.url, "UPDATE companies SET next_nightly_run_at = NULL WHERE id = 5")
     [company] = (await alone.json("schedule-list"))["companies"]
     now = datetime.fromisoformat(company["now"])
-    assert company["next_night"]["is_due"]
-    assert company["next_night"]["local_date"] == latest_night(now, UTC).isoformat()
+    assert company["next_nightly_run"]["is_due"]
+    assert company["next_nightly_run"]["local_date"] == latest_night(now, UTC).isoformat()
 
 
 # health-check
@@ -586,7 +590,7 @@ async def test_tables_of_another_login_are_left_and_told(alone):
     assert any("pg_read_all_stats" in note for note in told["notes"])
     done = await alone.journey("optimize-queries", MIGRATION_DATABASE_URL=guest)
     assert (
-        "The statistics of customers were left as they are: the table belongs to another login."
+        "The statistics of customers were not refreshed: the table belongs to another login."
         in done.stderr
     )
     await _execute(alone.url, "ALTER TABLE jobs OWNER TO CURRENT_USER")
@@ -670,9 +674,10 @@ async def test_a_command_that_was_mistyped_has_failed_and_is_not_taken_for_a_war
     await place.journey("--help", status=0)
 
 
-async def test_a_command_without_a_database_says_so(place):
+async def test_a_command_without_a_database_names_the_default_data_directory(place, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     done = await place.journey("health-check", status=1, DATABASE_URL="")
-    assert "DATABASE_URL: must be set" in done.stderr
+    assert "--data-dir: .journey is not a `journey up` data directory" in done.stderr
     for command in ("health-check", "optimize-queries"):
         done = await place.journey(command, status=1, DATABASE_URL="hunter2")
         assert "is no address of a database" in done.stderr
@@ -681,3 +686,67 @@ async def test_a_command_without_a_database_says_so(place):
     assert "JOURNEY_KEY_PEPPER" in done.stderr
     made = await place.journey("keys", "create", "a key", "--operator", JOURNEY_KEY_PEPPER=PEPPER)
     assert made.stdout.startswith("jrn_")
+
+
+# starting
+
+
+ENTRIES = {
+    **{(name,): entry for name, entry in cli._COMMANDS.items()},
+    **{("keys", name): entry for name, entry in cli._KEYS.items()},
+    **{("erasures", name): entry for name, entry in cli._ERASURES.items()},
+}
+
+
+@pytest.mark.parametrize("command", ENTRIES, ids=" ".join)
+def test_every_command_has_help_of_its_own(command):
+    shown = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": "200"})
+    assert shown.exit_code == 0
+    assert ENTRIES[command].help in shown.output
+    assert "--" in shown.output
+
+
+def test_the_help_of_all_commands_imports_none_of_them():
+    """Commands start quickly because each loads its own module only."""
+    code = (
+        "import sys; from typer.testing import CliRunner; from journey_service.cli import app;"
+        " print(CliRunner().invoke(app, ['--help']).output);"
+        " print(*[name for name in sys.modules if name.startswith(('journey_service.', 'sqlalchemy', 'fastapi'))])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    help_, loaded = done.stdout.rsplit("\n", 2)[:2]
+    assert all(name in help_ for name in cli._COMMANDS)
+    assert loaded.split() == ["journey_service.cli"]
+
+
+@pytest.mark.parametrize(
+    ("module", "foreign"),
+    [("api_keys", ("alembic", "fastapi", "arq", "liquid")), ("imports", ("alembic", "fastapi", "arq"))],
+)
+def test_a_command_imports_no_library_that_it_does_not_use(module, foreign):
+    code = f"import sys; import journey_service.cli.{module}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "sqlalchemy" in loaded
+    assert loaded.isdisjoint(foreign)
+
+
+# import
+
+
+async def test_an_import_prints_the_lines_that_failed_and_why(alone, tmp_path):
+    await _found(alone, 5)
+    good = "1,2026-01-10,appointment_completed,80\n"
+    file = tmp_path / "events.csv"
+    file.write_text(
+        "customer_id,occurred_at,event_type,amount\n" + good + "x,2026-01-10,appointment_completed,80\n" * 25
+    )
+    done = await alone.journey("import", file, "--company", 5, status=2)
+    assert "applied 1 " in done.stdout
+    assert "line 3: /customer_id must be a whole number" in done.stderr
+    assert done.stderr.count("/customer_id must be") == MAX_ERRORS_SHOWN
+    assert "and 5 more lines with errors" in done.stderr
+    values = await alone.json("import", file, "--company", 5, status=2)
+    assert len(values["errors"]) == MAX_ERRORS_SHOWN
+    assert values["errors"][0]["line"] == 3
+    assert values["errors"][0]["pointer"] == "/customer_id"

@@ -356,7 +356,7 @@ def test_work_never_joins_servers_of_an_owner_that_is_gone(tmp_path):
     )
     with (tmp_path / "lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(AlreadyRunningError), connect_or_start(tmp_path, patience=0.1):
+        with pytest.raises(AlreadyRunningError), connect_or_start(tmp_path, timeout_seconds=0.1):
             pass
 
 

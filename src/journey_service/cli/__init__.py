@@ -1,75 +1,144 @@
 """The `journey` command: the composition root of everything that is not the API's own process."""
 
-from typing import Any
+import importlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, ClassVar, Final, NamedTuple
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
-
-from journey_service.cli import api_keys as keys
-from journey_service.cli import audit, erasures, evaluations, scores, serving
-from journey_service.cli import database_maintenance as upkeep
-from journey_service.cli import delivery_log as deliveries
-from journey_service.cli import health as inspection
-from journey_service.cli import imports as histories
-from journey_service.cli import openapi as contract
-from journey_service.cli import test_clock as clock
 
 __all__ = ["app"]
 
 
+class _Entry(NamedTuple):
+    """Where a command lives: module of this package, function in it, and the line that `--help` shows."""
+
+    module: str
+    function: str
+    help: str
+
+
+_COMMANDS: Final[Mapping[str, _Entry]] = {
+    "up": _Entry(
+        "serving", "up", "Start everything on this machine: PostgreSQL, Valkey, the API, and a worker."
+    ),
+    "api": _Entry("serving", "api", "Run the API with the settings of the environment."),
+    "worker": _Entry(
+        "background", "worker", "Run background work: due customers, nightly runs, jobs, deliveries."
+    ),
+    "migrate": _Entry("migrations", "migrate", "Migrate the database to the schema of this version."),
+    "import": _Entry("imports", "import_", "Import a file of past events. Running it again changes nothing."),
+    "openapi": _Entry("openapi", "openapi", "Print the OpenAPI document of the API, or write it to a file."),
+    "update-risk-scores": _Entry(
+        "scores", "update_risk_scores", "Evaluate due customers and rewrite stored scores now."
+    ),
+    "queue-updates": _Entry("scores", "queue_updates", "Queue rescoring for the workers."),
+    "explain-risk": _Entry("scores", "explain_risk", "Show both scores of a customer, factor by factor."),
+    "evaluate-transitions": _Entry(
+        "evaluations",
+        "evaluate_transitions",
+        "Evaluate customers now; for a single customer, show every rule's result.",
+    ),
+    "health-check": _Entry("health", "health_check", "Check database, schema, Redis, backlog, and metrics."),
+    "schedule-list": _Entry(
+        "health", "schedule_list", "Show the worker's polling tasks and each company's nightly runs."
+    ),
+    "optimize-queries": _Entry(
+        "database_maintenance",
+        "optimize_queries",
+        "Analyze every table and report on tables, indexes, and queries.",
+    ),
+    "clock": _Entry("test_clock", "clock", "Show a company's clock, or advance or release its test clock."),
+    "audit": _Entry("audit", "audit", "List entries of a company's audit log."),
+    "deliveries": _Entry(
+        "delivery_log", "deliveries", "List actions that were sent or cancelled, and retry dead ones."
+    ),
+    "sign-in-link": _Entry(
+        "api_keys", "sign_in_link", "Print a one-time link that signs a browser in for 15 minutes."
+    ),
+}
+_KEYS: Final[Mapping[str, _Entry]] = {
+    "create": _Entry("api_keys", "create", "Create an API key and print its secret once."),
+    "list": _Entry("api_keys", "list_", "List API keys, without their secrets."),
+    "rotate": _Entry("api_keys", "rotate", "Create the successor of an API key; both work for the overlap."),
+    "revoke": _Entry("api_keys", "revoke", "Revoke an API key and end every session opened with it."),
+}
+_ERASURES: Final[Mapping[str, _Entry]] = {
+    "keep": _Entry("erasures", "keep", "Print the tombstones of erased customers, to store with backups."),
+    "apply": _Entry(
+        "erasures", "apply", "Erase the customers again that a restored backup has brought back."
+    ),
+}
+
+
 class _Commands(TyperGroup):
-    """The commands. One that was mistyped has failed: the customary 2 is said here of work that was done."""
+    """Commands that are imported when they are called, so that each starts quickly; help needs none of them.
+
+    A mistyped command exits with 1: the customary 2 is the status of work that was done and found something.
+    """
+
+    entries: ClassVar[Mapping[str, _Entry]] = {}
+
+    def __init__(self, **attributes: Any) -> None:  # noqa: ANN401  # the library's own
+        super().__init__(**attributes)
+        self.commands = {
+            **{name: TyperCommand(name, help=entry.help) for name, entry in self.entries.items()},
+            **self.commands,
+        }
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401  # the library's own
+        """Loads the command that is called."""
+        name, command, rest = super().resolve_command(ctx, args)
+        entry = self.entries.get(name or "")
+        return name, command if entry is None else _load(str(name), entry), rest
 
     def make_context(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401  # the library's own
-        try:
+        """Exits with 1 where the options are wrong."""
+        with _usage_errors():
             return super().make_context(*arguments, **options)
-        except TyperException as error:
-            error.exit_code = 1
-            raise
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401  # the library's own
-        try:
+        """Exits with 1 where the command or its options are wrong."""
+        with _usage_errors():
             return super().invoke(ctx)
-        except TyperException as error:
-            error.exit_code = 1
-            raise
 
 
-def _group(help_: str) -> typer.Typer:
-    return typer.Typer(help=help_, no_args_is_help=True, add_completion=False, cls=_Commands)
+class _RootCommands(_Commands):
+    entries = _COMMANDS
 
 
-app = _group("The customer journey service.")
-for command, name in (
-    (serving.up, "up"),
-    (serving.api, "api"),
-    (serving.worker, "worker"),
-    (serving.migrate, "migrate"),
-    (histories.import_, "import"),
-    (contract.openapi, "openapi"),
-    (scores.update_risk_scores, "update-risk-scores"),
-    (scores.queue_updates, "queue-updates"),
-    (scores.explain_risk, "explain-risk"),
-    (evaluations.evaluate_transitions, "evaluate-transitions"),
-    (inspection.health_check, "health-check"),
-    (inspection.schedule_list, "schedule-list"),
-    (upkeep.optimize_queries, "optimize-queries"),
-    (clock.clock, "clock"),
-    (audit.audit, "audit"),
-    (deliveries.deliveries, "deliveries"),
-    (keys.sign_in_link, "sign-in-link"),
-):
-    app.command(name)(command)
+class _KeyCommands(_Commands):
+    entries = _KEYS
 
-_keys = _group("API keys: make, list, rotate, revoke.")
-_keys.command("create")(keys.create)
-_keys.command("list")(keys.list_)
-_keys.command("rotate")(keys.rotate)
-_keys.command("revoke")(keys.revoke)
-app.add_typer(_keys, name="keys")
 
-_erasures = _group("Erasures, kept beside backups and applied to what was restored.")
-_erasures.command("keep")(erasures.keep)
-_erasures.command("apply")(erasures.apply)
-app.add_typer(_erasures, name="erasures")
+class _ErasureCommands(_Commands):
+    entries = _ERASURES
+
+
+@contextmanager
+def _usage_errors() -> Iterator[None]:
+    try:
+        yield
+    except TyperException as error:
+        error.exit_code = 1
+        raise
+
+
+def _load(name: str, entry: _Entry) -> Any:  # noqa: ANN401  # the library's own
+    module = importlib.import_module(f"{__name__}.{entry.module}")
+    only = typer.Typer(add_completion=False)
+    only.command(name, help=entry.help)(getattr(module, entry.function))
+    return typer.main.get_command(only)
+
+
+def _group(help_: str, commands: type[_Commands]) -> typer.Typer:
+    group = typer.Typer(help=help_, no_args_is_help=True, add_completion=False, cls=commands)
+    group.callback()(lambda: None)
+    return group
+
+
+app = _group("The customer journey service.", _RootCommands)
+app.add_typer(_group("Create, list, rotate, and revoke API keys.", _KeyCommands), name="keys")
+app.add_typer(_group("Keep and re-apply erasures across backups.", _ErasureCommands), name="erasures")

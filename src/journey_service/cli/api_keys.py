@@ -1,6 +1,8 @@
 """`keys create`, `keys list`, `keys rotate`, `keys revoke`, `sign-in-link`."""
 
-from typing import Annotated
+import os
+from pathlib import Path
+from typing import Annotated, Final
 
 import typer
 
@@ -8,64 +10,72 @@ from journey_service.cli.terminal import (
     CommandContext,
     CompanyId,
     DataDir,
+    checked_directory,
     cli_actor,
-    say,
-    say_table,
+    print_line,
+    print_table,
     with_database,
 )
 from journey_service.domain.access.actors import EVERYTHING, Role
 from journey_service.domain.access.records import StoredKey
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.events.event import MAX_ID
+from journey_service.embedded import read_address
 from journey_service.services.access import credentials, sessions
 from journey_service.services.access.credentials import KeyRequest, allowed
 
 OwnerId = Annotated[
-    int, typer.Option("--company", min=0, max=MAX_ID, help="The company's id; 0 for the operators' own keys.")
+    int, typer.Option("--company", min=0, max=MAX_ID, help="The company's id; 0 for the keys of operators.")
 ]
-_DAY = 86_400
+_DAY_SECONDS = 86_400
+DEFAULT_ADDRESS: Final = "http://127.0.0.1:8000"
 
 
 def create(
     name: Annotated[str, typer.Argument(help="What the key is for.")],
     company: Annotated[int | None, typer.Option(min=1, max=MAX_ID, help="The company's id.")] = None,
-    operator: Annotated[bool, typer.Option("--operator", help="A key of the operators'.")] = False,
+    operator: Annotated[
+        bool, typer.Option("--operator", help="Create a key for operators, who may act for every company.")
+    ] = False,
     scope: Annotated[
-        list[str] | None, typer.Option(help="May be given more than once; * by default.")
+        list[str] | None,
+        typer.Option(
+            help="A scope of the key; repeat the option for several. Default: * (everything of the company)."
+        ),
     ] = None,
     role: Annotated[
         Role | None,
-        typer.Option(help="What the key is to the service; without a --scope it may do what that may."),
+        typer.Option(help="Role of the key; without --scope it may do what the role may."),
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Make a key and print it, this once."""
+    """Create an API key and print its secret once."""
     if (company is None) is not operator:
-        raise typer.BadParameter("Name either a --company or --operator.")
+        raise typer.BadParameter("Give either --company or --operator.")
     scopes = scope or ([EVERYTHING] if role is None else [])
     usual = Role.OPERATOR if operator else Role.ADMIN if EVERYTHING in scopes else Role.SERVICE
     wish = KeyRequest(name, scopes, role or usual)
 
-    async def uow(place: CommandContext) -> str:
+    async def run(context: CommandContext) -> str:
         new = await credentials.create_key(
-            place.database,
+            context.database,
             credentials.OPERATORS if company is None else company,
             wish,
-            pepper=_pepper(place),
+            pepper=_pepper(context),
             by=cli_actor("keys create"),
         )
         return new.token
 
-    say(with_database(data_dir, uow))
+    print_line(with_database(data_dir, run))
 
 
 def list_(company: OwnerId, data_dir: DataDir = None) -> None:
-    """List keys; their secrets are kept nowhere."""
+    """List API keys, without their secrets."""
 
-    async def uow(place: CommandContext) -> None:
-        found = await credentials.list_keys(place.database, company, after="", limit=1_000)
-        say_table(
-            ("key", "state", "role", "may", "last used", "takes the place of", "name"),
+    async def run(context: CommandContext) -> None:
+        found = await credentials.list_keys(context.database, company, after="", limit=1_000)
+        print_table(
+            ("key", "state", "role", "scopes", "last used", "rotated from", "name"),
             [
                 (
                     key.key_id,
@@ -80,67 +90,83 @@ def list_(company: OwnerId, data_dir: DataDir = None) -> None:
             ],
         )
 
-    with_database(data_dir, uow)
+    with_database(data_dir, run)
 
 
 def rotate(
     key_id: Annotated[str, typer.Argument()],
     company: OwnerId,
     overlap_days: Annotated[
-        float, typer.Option(min=0, max=90, help="For how many days the old key is still alive.")
+        float, typer.Option(min=0, max=90, help="Number of days for which the old key still works.")
     ] = 7,
     data_dir: DataDir = None,
 ) -> None:
-    """Make the successor of a key and print it, this once; the old one ends by itself."""
+    """Create the successor of an API key and print its secret once; the old key expires by itself."""
 
-    async def uow(place: CommandContext) -> str:
+    async def run(context: CommandContext) -> str:
         new = await credentials.rotate_key(
-            place.database,
+            context.database,
             company,
             key_id,
-            overlap_seconds=round(overlap_days * _DAY),
-            pepper=_pepper(place),
+            overlap_seconds=round(overlap_days * _DAY_SECONDS),
+            pepper=_pepper(context),
             by=cli_actor("keys rotate"),
         )
         return new.token
 
-    say(with_database(data_dir, uow))
+    print_line(with_database(data_dir, run))
 
 
 def revoke(key_id: Annotated[str, typer.Argument()], company: OwnerId, data_dir: DataDir = None) -> None:
-    """End a key, and every session opened with it."""
+    """Revoke an API key and end every session opened with it."""
 
-    async def uow(place: CommandContext) -> None:
+    async def run(context: CommandContext) -> None:
         by = cli_actor("keys revoke")
-        await credentials.revoke_key(place.database, company, key_id, by=by)
+        await credentials.revoke_key(context.database, company, key_id, by=by)
 
-    with_database(data_dir, uow)
+    with_database(data_dir, run)
 
 
 def sign_in_link(
     company: CompanyId,
-    role: Annotated[Role, typer.Option(help="As what the browser signs in.")] = Role.ADMIN,
-    address: Annotated[str, typer.Option(help="Where browsers find the service.")] = "http://127.0.0.1:8000",
+    role: Annotated[Role, typer.Option(help="Role of the session.")] = Role.ADMIN,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="URL of the service. Default: that of the data directory's instance, or JOURNEY_PUBLIC_URL.",
+            show_default=False,
+        ),
+    ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Make a link that signs a browser in, once, within a quarter of an hour, and print it."""
+    """Print a one-time link that signs a browser in for a company; it is valid for 15 minutes."""
     if role is Role.OPERATOR:
-        raise typer.BadParameter("An operator is of no company; sign in with a key.")
+        raise typer.BadParameter("An operator belongs to no company and signs in with a key.")
 
-    async def uow(place: CommandContext) -> str:
+    async def run(context: CommandContext) -> str:
         by = cli_actor("sign-in-link")
-        return await sessions.create_link(place.database, company, role, by=by)
+        return await sessions.create_link(context.database, company, role, by=by)
 
-    say(f"{address.rstrip('/')}/sign-in/link/{with_database(data_dir, uow)}")
+    link = with_database(data_dir, run)
+    print_line(f"{(address or _address(data_dir)).rstrip('/')}/sign-in/link/{link}")
 
 
-def _pepper(place: CommandContext) -> str:
-    if not place.pepper:
-        raise InvalidInputError.at("JOURNEY_KEY_PEPPER", "must be what the service is started with")
-    return place.pepper
+def _address(data_dir: Path | None) -> str:
+    """Returns the URL of the service that a command belongs to."""
+    if data_dir is None and os.environ.get("DATABASE_URL"):
+        return os.environ.get("JOURNEY_PUBLIC_URL") or DEFAULT_ADDRESS
+    return read_address(checked_directory(data_dir)) or DEFAULT_ADDRESS
+
+
+def _pepper(context: CommandContext) -> str:
+    if not context.pepper:
+        raise InvalidInputError.at("JOURNEY_KEY_PEPPER", "must have the value that the service runs with")
+    return context.pepper
 
 
 def _state(key: StoredKey) -> str:
     if key.revoked_at is not None:
         return "revoked"
-    return "never ends" if key.expires_at is None else f"ends {key.expires_at.isoformat(timespec='seconds')}"
+    return (
+        "no expiry" if key.expires_at is None else f"expires {key.expires_at.isoformat(timespec='seconds')}"
+    )

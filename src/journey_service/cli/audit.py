@@ -1,34 +1,41 @@
-"""`audit`: who did what."""
+"""`audit`: lists the audit log."""
 
 from typing import Annotated
 
 import typer
 
 from journey_service.cli.api_keys import OwnerId
-from journey_service.cli.terminal import AsJson, CommandContext, DataDir, say_json, say_table, with_database
+from journey_service.cli.terminal import (
+    AsJson,
+    CommandContext,
+    DataDir,
+    print_json,
+    print_table,
+    with_database,
+)
 from journey_service.domain.access.records import Audited, AuditWanted
 from journey_service.services.access.audit import list_audit
 
 
 def audit(
     company: OwnerId,
-    customer: Annotated[int | None, typer.Option(help="What was done to this customer only.")] = None,
-    action: Annotated[str | None, typer.Option(help="Acts of this kind only.")] = None,
+    customer: Annotated[int | None, typer.Option(help="Only entries about this customer.")] = None,
+    action: Annotated[str | None, typer.Option(help="Only entries of this action.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the audit log of a company, newest first; that of the operators is company 0's."""
+    """List entries of a company's audit log, newest first; company 0 is that of the operators."""
 
-    async def uow(place: CommandContext) -> list[Audited]:
+    async def run(context: CommandContext) -> list[Audited]:
         wanted = AuditWanted(action=action, customer_id=customer)
-        return [*await list_audit(place.database, company, wanted, before=None, limit=limit)]
+        return [*await list_audit(context.database, company, wanted, before=None, limit=limit)]
 
-    rows = with_database(data_dir, uow)
+    rows = with_database(data_dir, run)
     if as_json:
-        say_json({"items": [_shown(row) for row in rows]})
+        print_json({"items": [_shown(row) for row in rows]})
         return
-    say_table(
+    print_table(
         ("at", "actor", "action", "customer", "target", "reason", "from"),
         [
             (

@@ -1,4 +1,4 @@
-"""`optimize-queries`: fresh statistics for the database's planner, and what it says of itself."""
+"""`optimize-queries`: refreshes the planner's statistics and reports on the database."""
 
 import asyncio
 from collections.abc import Mapping
@@ -6,17 +6,17 @@ from dataclasses import asdict
 
 import typer
 
+from journey_service.cli.owner import owner_url
 from journey_service.cli.terminal import (
     EXIT_FINDINGS,
     AsJson,
     DataDir,
     bar,
-    owner_url,
     print_error,
+    print_json,
+    print_line,
     print_note,
-    say,
-    say_json,
-    say_table,
+    print_table,
 )
 from journey_service.services.operations.database_maintenance import Report, dead_share, optimize
 
@@ -24,21 +24,21 @@ _KIB = 1024
 
 
 def optimize_queries(data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Refresh the statistics of every table, as the login that owns them, and report on the database."""
+    """Analyze every table as the login that owns them, and report on tables, indexes, and queries."""
     with owner_url(data_dir) as url, bar(is_shown=not as_json) as shown:
-        line = shown.add_task("analysing", total=None)
+        line = shown.add_task("analyzing", total=None)
         report = asyncio.run(
             optimize(
                 url,
                 on_progress=lambda table, done, total: shown.update(
-                    line, description=f"analysing {table}", completed=done, total=total
+                    line, description=f"analyzing {table}", completed=done, total=total
                 ),
             )
         )
     if as_json:
-        say_json(_shown(report))
+        print_json(_shown(report))
     else:
-        _tell(report)
+        _print_result(report)
     if not report.is_sound:
         raise typer.Exit(EXIT_FINDINGS)
 
@@ -64,9 +64,9 @@ def _without_quoted(table: dict[str, object]) -> dict[str, object]:
     return {name: value for name, value in table.items() if name != "quoted"}
 
 
-def _tell(report: Report) -> None:
-    say_table(
-        ("table", "rows", "dead", "dead share", "size", "vacuumed", "analysed"),
+def _print_result(report: Report) -> None:
+    print_table(
+        ("table", "rows", "dead", "dead share", "size", "vacuumed", "analyzed"),
         [
             (
                 table.name,
@@ -80,9 +80,9 @@ def _tell(report: Report) -> None:
             for table in report.tables
         ],
     )
-    say()
+    print_line()
     unused = {index.name for index in report.unused}
-    say_table(
+    print_table(
         ("index", "table", "size", "scans", ""),
         [
             (
@@ -95,31 +95,31 @@ def _tell(report: Report) -> None:
             for index in report.indexes
         ],
     )
-    say()
+    print_line()
     if report.oldest is None:
-        say("No other transaction is open.")
+        print_line("No other transaction is open.")
     else:
         oldest = report.oldest
-        say(f"The oldest transaction has been open for {oldest.seconds:.1f} s: {_whose(report)}.")
+        print_line(f"The oldest transaction has been open for {oldest.seconds:.1f} s: {_whose(report)}.")
     if report.statements:
-        say()
+        print_line()
         heading = "seconds, on average" if report.are_averages else "seconds, so far"
         rows = [(f"{each.seconds:.3f}", each.calls, each.statement) for each in report.statements]
-        say_table((heading, "calls", "statement"), rows)
+        print_table((heading, "calls", "statement"), rows)
     for note in report.notes:
         print_note(note)
     _warn(report)
 
 
 def _whose(report: Report) -> str:
-    assert report.oldest is not None  # noqa: S101  # asked about one that is there
-    application = report.oldest.application or "an application without a name"
-    return f"{application}, process {report.oldest.pid}, {report.oldest.state or 'in a state that is hidden'}"
+    assert report.oldest is not None  # noqa: S101  # the caller has checked it
+    application = report.oldest.application or "an unnamed application"
+    return f"{application}, process {report.oldest.pid}, {report.oldest.state or 'state unknown'}"
 
 
 def _warn(report: Report) -> None:
     for table, reason in report.left_out:
-        print_error(f"The statistics of {table} were left as they are: the table {reason}.")
+        print_error(f"The statistics of {table} were not refreshed: the table {reason}.")
     for bloated in report.bloated:
         print_error(f"{dead_share(bloated):.0%} of {bloated.name} are dead rows: VACUUM it.")
     for index in report.invalid:
@@ -127,7 +127,7 @@ def _warn(report: Report) -> None:
             f"The index {index.name} of {index.table} is invalid: REINDEX INDEX CONCURRENTLY {index.name}."
         )
     for table, index_name in report.missing:
-        print_error(f"The index {index_name} of {table} is missing: this version is written for it.")
+        print_error(f"The index {index_name} of {table} is missing; run `journey migrate`.")
 
 
 def _size(number: int) -> str:

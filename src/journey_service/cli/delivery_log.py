@@ -1,4 +1,4 @@
-"""`deliveries`: what was sent and what was not, and dead letters tried again."""
+"""`deliveries`: lists the delivery log and retries dead actions."""
 
 from typing import Annotated, Any
 
@@ -10,9 +10,9 @@ from journey_service.cli.terminal import (
     CompanyId,
     DataDir,
     cli_actor,
+    print_json,
     print_note,
-    say_json,
-    say_table,
+    print_table,
     with_database,
 )
 from journey_service.domain.actions.action import ActionState
@@ -23,16 +23,16 @@ from journey_service.services.actions.delivery_log import list_actions, retry_ac
 
 def deliveries(
     company: CompanyId,
-    state: Annotated[ActionState | None, typer.Option(help="Those in this state only.")] = None,
-    customer: Annotated[int | None, typer.Option(help="Those about this customer only.")] = None,
+    state: Annotated[ActionState | None, typer.Option(help="Only actions in this state.")] = None,
+    customer: Annotated[int | None, typer.Option(help="Only actions of this customer.")] = None,
     *,
-    channel: Annotated[Channel | None, typer.Option(help="Those on this channel only.")] = None,
-    retry: Annotated[bool, typer.Option("--retry", help="Have those that are dead tried again.")] = False,
+    channel: Annotated[Channel | None, typer.Option(help="Only actions on this channel.")] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Retry the dead ones.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what stages have had done, newest first: sent, waiting, cancelled and why, or dead."""
+    """List the actions of stages, newest first: sent, waiting, cancelled with the reason, or dead."""
     wanted = ActionsWanted(
         limit=limit,
         state=ActionState.DEAD.value if retry else None if state is None else state.value,
@@ -40,19 +40,19 @@ def deliveries(
         customer_id=customer,
     )
 
-    async def uow(place: CommandContext) -> list[DeliveryLogRow]:
-        found = [*await list_actions(place.database, company, wanted)]
+    async def run(context: CommandContext) -> list[DeliveryLogRow]:
+        found = [*await list_actions(context.database, company, wanted)]
         if not retry:
             return found
         by = cli_actor("deliveries")
-        return [await retry_action(place.database, company, one.id, by=by) for one in found]
+        return [await retry_action(context.database, company, one.id, by=by) for one in found]
 
-    rows = with_database(data_dir, uow)
+    rows = with_database(data_dir, run)
     if as_json:
-        say_json({"items": [_shown(row) for row in rows]})
+        print_json({"items": [_shown(row) for row in rows]})
         return
-    say_table(
-        ("due", "customer", "action", "channel", "state", "why", "tried", "last error"),
+    print_table(
+        ("due", "customer", "action", "channel", "state", "reason", "attempts", "last error"),
         [
             (
                 row.due_at,
@@ -68,7 +68,7 @@ def deliveries(
         ],
     )
     if retry:
-        print_note(f"{len(rows)} were dead and are pending again; a worker sees to it.")
+        print_note(f"{len(rows)} dead actions are pending again; a worker will send them.")
 
 
 def _shown(row: DeliveryLogRow) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`erasures keep`, `erasures apply`: what outlives a backup that is older than an erasure."""
+"""`erasures keep`, `erasures apply`: keep erasures in force when an older backup is restored."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,7 @@ from journey_service.cli.terminal import (
     DataDir,
     MaybeCompanyId,
     cli_actor,
-    say,
+    print_line,
     select_companies,
     with_database,
 )
@@ -20,45 +20,45 @@ from journey_service.services.customers.privacy import list_tombstones, reapply_
 
 
 def keep(company: MaybeCompanyId = None, data_dir: DataDir = None) -> None:
-    """Print what is kept of everybody erased, one JSON object a line: hashes that name nobody without the secret."""
+    """Print the tombstones of erased customers as NDJSON: keyed hashes that identify no customer without the secret."""
 
-    async def uow(place: CommandContext) -> None:
-        for one in await select_companies(place.database, company):
-            for tombstone in await list_tombstones(place.database, one.id):
+    async def run(context: CommandContext) -> None:
+        for one in await select_companies(context.database, company):
+            for tombstone in await list_tombstones(context.database, one.id):
                 line = {
                     "company_id": one.id,
                     "customer_hmac": tombstone.customer_hmac.hex(),
                     "erased_at": tombstone.erased_at,
                 }
-                say(orjson.dumps(line).decode())
+                print_line(orjson.dumps(line).decode())
 
-    with_database(data_dir, uow)
+    with_database(data_dir, run)
 
 
 def apply(
-    file: Annotated[
-        Path, typer.Argument(exists=True, dir_okay=False, help="What `erasures keep` has printed.")
-    ],
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Output of `erasures keep`.")],
     data_dir: DataDir = None,
 ) -> None:
-    """Erase again whom a restored backup has brought back."""
+    """Erase the customers again that a restored backup has brought back."""
 
-    async def uow(place: CommandContext) -> None:
+    async def run(context: CommandContext) -> None:
         by = cli_actor("erasures apply")
         total = 0
         for company_id, hmacs in _read(file).items():
-            total += await reapply_erasures(place.database, company_id, hmacs, by=by)
-        say(f"{total} customers erased again")
+            total += await reapply_erasures(context.database, company_id, hmacs, by=by)
+        print_line(f"{total} customers erased again")
 
-    with_database(data_dir, uow)
+    with_database(data_dir, run)
 
 
 def _read(file: Path) -> dict[int, set[bytes]]:
     found: dict[int, set[bytes]] = {}
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
         try:
-            told = orjson.loads(line)
-            found.setdefault(int(told["company_id"]), set()).add(bytes.fromhex(told["customer_hmac"]))
+            tombstone = orjson.loads(line)
+            found.setdefault(int(tombstone["company_id"]), set()).add(
+                bytes.fromhex(tombstone["customer_hmac"])
+            )
         except (ValueError, KeyError, TypeError):
-            raise InvalidInputError.at(f"line {number}", "is none of `erasures keep`") from None
+            raise InvalidInputError.at(f"line {number}", "is not output of `erasures keep`") from None
     return found

@@ -1,4 +1,4 @@
-"""`evaluate-transitions`: customers decided, and the reasons told."""
+"""`evaluate-transitions`: evaluates customers and shows the results of the rules."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -15,8 +15,8 @@ from journey_service.cli.terminal import (
     DataDir,
     MaybeCompanyId,
     cli_actor,
-    say,
-    say_json,
+    print_json,
+    print_line,
     with_database,
 )
 from journey_service.domain.errors import InvalidInputError
@@ -32,52 +32,53 @@ def evaluate_transitions(
     company: MaybeCompanyId = None,
     customer: CustomerIds = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only tell what would happen to the customers named.")
+        bool,
+        typer.Option("--dry-run", help="Show what would happen to the given customers, and change nothing."),
     ] = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Decide customers now: everything due, and then as of now. One customer is told of with all reasons."""
+    """Evaluate customers now; for a single customer, show every rule's result."""
     named = list(dict.fromkeys(customer or []))
 
-    async def one_by_one(place: CommandContext) -> list[Evaluation]:
+    async def one_by_one(context: CommandContext) -> list[Evaluation]:
         check_customers(company, named)
         by = cli_actor("evaluate-transitions")
         return [
-            await evaluate(place.database, company or 0, one, by=None if dry_run else by) for one in named
+            await evaluate(context.database, company or 0, one, by=None if dry_run else by) for one in named
         ]
 
-    async def in_bulk(place: CommandContext) -> list[tuple[int, Job]]:
+    async def in_bulk(context: CommandContext) -> list[tuple[int, Job]]:
         check_customers(company, named)
         if dry_run:
-            raise InvalidInputError.at("--dry-run", "is for customers named with --customer")
+            raise InvalidInputError.at("--dry-run", "needs customers, given with --customer")
 
         async def queue(company_id: int) -> int:
             return await queue_evaluation(
-                place.database,
+                context.database,
                 company_id,
                 actor=cli_actor("evaluate-transitions"),
                 customer_ids=named or None,
             )
 
-        return await run_in_companies(place, company, named, queue, is_shown=not as_json)
+        return await run_in_companies(context, company, named, queue, is_shown=not as_json)
 
     if len(named) == 1 or (dry_run and named):
-        _tell(with_database(data_dir, one_by_one), as_json=as_json)
+        _print_result(with_database(data_dir, one_by_one), as_json=as_json)
     elif not report(with_database(data_dir, in_bulk), _COUNTS, as_json=as_json):
         raise typer.Exit(EXIT_FINDINGS)
 
 
-def _tell(evaluations: Sequence[Evaluation], *, as_json: bool) -> None:
+def _print_result(evaluations: Sequence[Evaluation], *, as_json: bool) -> None:
     if as_json:
         shown = [EvaluationOut.of(each).model_dump(mode="json") for each in evaluations]
-        say_json({"evaluations": shown})
+        print_json({"evaluations": shown})
         return
     for each in evaluations:
-        _tell_one(each)
+        _print_one(each)
 
 
-def _tell_one(evaluation: Evaluation) -> None:
+def _print_one(evaluation: Evaluation) -> None:
     relationship = evaluation.view.stored.relationship
     who = f"Customer {relationship.customer_id}"
     for entry in evaluation.moves:
@@ -85,25 +86,27 @@ def _tell_one(evaluation: Evaluation) -> None:
         moves = "would move" if evaluation.is_dry_run else "moved"
         trigger = "" if move.trigger_event is None else f" ({move.trigger_event})"
         at = move.transitioned_at.isoformat(timespec="seconds")
-        say(f"{who} {moves} from {move.from_stage} to {move.to_stage} at {at}{trigger}")
-        _say_reasons(move.reasons)
+        print_line(f"{who} {moves} from {move.from_stage} to {move.to_stage} at {at}{trigger}")
+        _print_reasons(move.reasons)
     if not evaluation.moves:
-        say(f"{who} stays in {relationship.current_stage}")
+        print_line(f"{who} stays in {relationship.current_stage}")
     if evaluation.suppressed_to is not None and relationship.pin_until is not None:
         until = relationship.pin_until.isoformat(timespec="seconds")
-        say(f"{who} is kept from {evaluation.suppressed_to} by a pin until {until}")
-    say("As of now:")
-    _say_reasons(evaluation.reasons)
+        print_line(f"{who} is kept from {evaluation.suppressed_to} by a pin until {until}")
+    print_line("As of now:")
+    _print_reasons(evaluation.reasons)
 
 
-def _say_reasons(reasons: Sequence[StageReason]) -> None:
+def _print_reasons(reasons: Sequence[StageReason]) -> None:
     for reason in reasons:
-        say(f"  {_mark(held=reason.held)} {reason.stage} ({reason.kind})")
+        print_line(f"  {_mark(held=reason.held)} {reason.stage} ({reason.kind})")
         for rule in reason.rules:
-            say(f"    {_mark(held=rule.held)} {rule.trigger}")
+            print_line(f"    {_mark(held=rule.held)} {rule.trigger}")
             for condition in rule.conditions:
                 seen = "unknown" if condition.value is None else condition.value
-                say(f"      {_mark(held=condition.held)} {condition.field} {condition.condition}: {seen}")
+                print_line(
+                    f"      {_mark(held=condition.held)} {condition.field} {condition.condition}: {seen}"
+                )
 
 
 def _mark(*, held: bool) -> str:

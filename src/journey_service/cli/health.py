@@ -1,4 +1,4 @@
-"""`health-check` and `schedule-list`: whether all is well, and what runs when."""
+"""`health-check` and `schedule-list`."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -11,9 +11,9 @@ from journey_service.cli.terminal import (
     CommandContext,
     DataDir,
     MaybeCompanyId,
-    say,
-    say_json,
-    say_table,
+    print_json,
+    print_line,
+    print_table,
     select_companies,
     with_database,
 )
@@ -29,10 +29,11 @@ _COLOURS = {Status.OK: "green", Status.WARNING: "yellow", Status.FAILED: "red"}
 
 
 ReconcileAll = Annotated[
-    bool, typer.Option("--all", help="Compare the figures of every company, which may take a while.")
+    bool, typer.Option("--all", help="Reconcile the metrics of every company, which may take a while.")
 ]
 OneCompany = Annotated[
-    int | None, typer.Option("--company", min=1, max=MAX_ID, help="Compare the figures of this company too.")
+    int | None,
+    typer.Option("--company", min=1, max=MAX_ID, help="Also reconcile the metrics of this company."),
 ]
 
 
@@ -42,23 +43,23 @@ def health_check(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Look at database, schema, Redis, the worker, and figures. Status 0: all is well, 2: warnings, 1: out of order."""
+    """Check database, schema, Redis, backlog, and metrics. Exit status: 0 fine, 2 warnings, 1 failed."""
 
-    async def uow(place: CommandContext) -> tuple[Health, list[tuple[int, Reconciliation]]]:
-        health = await _examine(place)
+    async def run(context: CommandContext) -> tuple[Health, list[tuple[int, Reconciliation]]]:
+        health = await _examine(context)
         is_readable = all(check.status is Status.OK for check in health.checks if check.name in _NEEDED)
         if not is_readable or (company is None and not every):
             return health, []
-        meant = await select_companies(place.database, company)
-        compared = [(one.id, await reconcile(place.database, one.id)) for one in meant]
+        meant = await select_companies(context.database, company)
+        compared = [(one.id, await reconcile(context.database, one.id)) for one in meant]
         return Health((*health.checks, judge_figures(dict(compared)))), compared
 
-    # A database of another version is to be told of, not changed.
-    health, compared = with_database(data_dir, uow, is_to_be_migrated=False)
+    # A database of another version is reported, not migrated.
+    health, compared = with_database(data_dir, run, is_to_be_migrated=False)
     if as_json:
         reconciliations = {str(id_): found for id_, found in compared}
         told = {"reconciliations": reconciliations} if compared else {}
-        say_json({"status": health.status, "checks": health.checks, **told})
+        print_json({"status": health.status, "checks": health.checks, **told})
     else:
         for check in health.checks:
             typer.secho(f"{check.status:<8} {check.name:<15} {check.sentence}", fg=_COLOURS[check.status])
@@ -68,12 +69,12 @@ def health_check(
     raise typer.Exit(_EXITS[health.status])
 
 
-async def _examine(place: CommandContext) -> Health:
-    if place.redis_url is None:
-        return await examine(place.database)
-    worker_wakeup = WorkerWakeup(place.redis_url)
+async def _examine(context: CommandContext) -> Health:
+    if context.redis_url is None:
+        return await examine(context.database)
+    worker_wakeup = WorkerWakeup(context.redis_url)
     try:
-        return await examine(place.database, redis=worker_wakeup.answers)
+        return await examine(context.database, redis=worker_wakeup.answers)
     finally:
         await worker_wakeup.close()
 
@@ -83,23 +84,34 @@ def _words(told: Mapping[str, object]) -> str:
 
 
 def schedule_list(company: MaybeCompanyId = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Show what runs when: the worker's rounds, and the nightly run of each company."""
+    """Show the worker's polling tasks and each company's nightly runs."""
 
-    async def uow(place: CommandContext) -> list[Schedule]:
-        meant = await select_companies(place.database, company)
-        return [await get_schedule(place.database, one.id) for one in meant]
+    async def run(context: CommandContext) -> list[Schedule]:
+        meant = await select_companies(context.database, company)
+        return [await get_schedule(context.database, one.id) for one in meant]
 
-    schedules = with_database(data_dir, uow)
+    schedules = with_database(data_dir, run)
     if as_json:
-        say_json({"rounds": POLLING_TASKS, "companies": [_shown(schedule) for schedule in schedules]})
+        print_json(
+            {"polling_tasks": POLLING_TASKS, "companies": [_shown(schedule) for schedule in schedules]}
+        )
         return
-    say_table(
-        ("round", "every", "rung for", "what it does"),
+    print_table(
+        ("polling task", "every", "can be woken", "what it does"),
         [(each.name, f"{each.every_seconds:g} s", each.can_be_woken, each.what) for each in POLLING_TASKS],
     )
-    say()
-    say_table(
-        ("company", "name", "time zone", "next night, there", "in UTC", "", "last night", "status"),
+    print_line()
+    print_table(
+        (
+            "company",
+            "name",
+            "time zone",
+            "next nightly run, local",
+            "in UTC",
+            "",
+            "last nightly run",
+            "status",
+        ),
         [_row(schedule) for schedule in schedules],
     )
 
@@ -111,20 +123,20 @@ def _shown(schedule: Schedule) -> Mapping[str, object]:
         "timezone": schedule.company.timezone,
         "test_clock": schedule.company.clock_at,
         "now": schedule.now,
-        "next_night": {
+        "next_nightly_run": {
             "local_date": schedule.next_night,
             "local": schedule.next_night_local,
             "at": schedule.next_nightly_run_at,
             "is_due": schedule.is_night_due,
         },
-        "nights": schedule.nights,
+        "nightly_runs": schedule.nights,
     }
 
 
 def _row(schedule: Schedule) -> tuple[object, ...]:
     last = schedule.nights[0] if schedule.nights else None
     remark = (
-        "due" if schedule.is_night_due else "when its clock is moved" if schedule.company.clock_at else ""
+        "due" if schedule.is_night_due else "when its clock is advanced" if schedule.company.clock_at else ""
     )
     return (
         schedule.company.id,

@@ -1,10 +1,10 @@
-"""`import`: a history read in and replayed."""
+"""`import`: imports a file of past events."""
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.progress import Progress
@@ -18,50 +18,60 @@ from journey_service.cli.terminal import (
     bar,
     cli_actor,
     print_error,
-    say,
-    say_json,
+    print_json,
+    print_line,
     with_database,
 )
 from journey_service.domain.events.parsing import parse_instant
-from journey_service.domain.events.records import Import, ImportOptions
+from journey_service.domain.events.records import Import, ImportLineError, ImportOptions
 from journey_service.repositories.database import Database
 from journey_service.services.events import imports
 
-_CHUNK = 256 * 1024
+_CHUNK_BYTES = 256 * 1024
+_BEFORE_ALL = (0, "")
+MAX_ERRORS_SHOWN: Final = 20
+"""Errors of lines that are printed; further lines are counted."""
 
 
 def import_(
     file: Annotated[Path, typer.Argument(help="CSV or NDJSON, plain or gzip.", exists=True, dir_okay=False)],
     company: CompanyId,
     until: Annotated[
-        str | None, typer.Option(help="Bring journeys up to this instant (RFC 3339) instead of now.")
+        str | None, typer.Option(help="Evaluate customers up to this time (RFC 3339) instead of now.")
     ] = None,
     actions: Annotated[
-        bool, typer.Option("--actions", help="Run the actions of stages entered within the last 24 hours.")
+        bool,
+        typer.Option(
+            "--actions", help="Run the actions of stages that were entered within the last 24 hours."
+        ),
     ] = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Read a history in and replay it through the engine. Running it again changes nothing."""
+    """Import a file of past events. Running it again changes nothing."""
 
-    async def uow(place: CommandContext) -> Import:
+    async def run(context: CommandContext) -> tuple[Import, Sequence[ImportLineError]]:
         instant = None if until is None else parse_instant(until, "--until")
         with bar(is_shown=not as_json) as shown:
-            return await _import(place.database, company, file, ImportOptions(instant, actions), shown)
+            ended = await _import(context.database, company, file, ImportOptions(instant, actions), shown)
+        errors = await imports.list_line_errors(
+            context.database, company, ended.id, after=_BEFORE_ALL, limit=MAX_ERRORS_SHOWN
+        )
+        return ended, errors
 
-    found = with_database(data_dir, uow)
-    _report(found, as_json=as_json)
-    if found.status == "failed":
-        print_error(f"Import {found.id} failed: {found.error}")
-    if found.failed_lines or found.status == "failed":
+    ended, errors = with_database(data_dir, run)
+    _report(ended, errors, as_json=as_json)
+    if ended.status == "failed":
+        print_error(f"Import {ended.id} failed: {ended.error}")
+    if ended.failed_lines or ended.status == "failed":
         raise typer.Exit(EXIT_FINDINGS)
 
 
 async def _import(
-    database: Database, company: int, file: Path, terms: ImportOptions, shown: Progress
+    database: Database, company: int, file: Path, options: ImportOptions, shown: Progress
 ) -> Import:
     size = file.stat().st_size
-    found = await imports.find_unfinished(database, company, _digest(file), terms)
+    found = await imports.find_unfinished(database, company, _digest(file), options)
     if found is None:
         reading = shown.add_task("reading", total=size)
         found = await imports.stage_import(
@@ -70,7 +80,7 @@ async def _import(
             _chunks(file),
             actor=cli_actor("import"),
             is_gzip=True if file.suffix == ".gz" else None,
-            terms=terms,
+            options=options,
             on_progress=lambda done: shown.update(reading, completed=done),
         )
     replaying = shown.add_task("replaying", total=found.staged, completed=found.done)
@@ -78,7 +88,7 @@ async def _import(
     done = await imports.run_import(
         database, company, import_id, on_progress=lambda now: shown.update(replaying, completed=now.done)
     )
-    while not done:  # somebody else has it: watch
+    while not done:  # a worker has the lease: wait for it
         await asyncio.sleep(1)
         now = await imports.get_import(database, company, import_id)
         shown.update(replaying, completed=now.done)
@@ -88,7 +98,7 @@ async def _import(
 
 async def _chunks(file: Path) -> AsyncIterator[bytes]:
     with file.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
+        while chunk := stream.read(_CHUNK_BYTES):
             yield chunk
 
 
@@ -97,20 +107,26 @@ def _digest(file: Path) -> bytes:
         return hashlib.file_digest(stream, "sha256").digest()
 
 
-def _report(found: Import, *, as_json: bool) -> None:
+def _report(ended: Import, errors: Sequence[ImportLineError], *, as_json: bool) -> None:
     counts = {
-        "import": found.id,
-        "status": found.status,
-        "lines": found.staged,
-        "applied": found.applied,
-        "duplicates": found.duplicates,
-        "late": found.late,
-        "later": found.later,
-        "erased": found.erased,
-        "failed": found.failed_lines,
-        "transitions": found.transitions,
+        "import": ended.id,
+        "status": ended.status,
+        "lines": ended.staged,
+        "applied": ended.applied,
+        "duplicates": ended.duplicates,
+        "late": ended.late,
+        "later": ended.later,
+        "erased": ended.erased,
+        "failed": ended.failed_lines,
+        "transitions": ended.transitions,
     }
     if as_json:
-        say_json(counts)
+        listed = [{"line": error.line, "pointer": error.pointer, "detail": error.message} for error in errors]
+        print_json({**counts, "errors": listed})
         return
-    say("  ".join(f"{name} {value}" for name, value in counts.items()))
+    print_line("  ".join(f"{name} {value}" for name, value in counts.items()))
+    for error in errors:
+        print_error(f"line {error.line}: {error.pointer or 'the line'} {error.message}")
+    hidden = ended.failed_lines - len({error.line for error in errors})
+    if hidden > 0:
+        print_error(f"and {hidden} more lines with errors: see GET /api/v1/imports/{ended.id}/errors")

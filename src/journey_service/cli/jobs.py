@@ -1,4 +1,4 @@
-"""Long work as commands see it: done here or watched, with a bar, told at the end."""
+"""Jobs as commands run them: here or by a worker, with a progress bar and a report at the end."""
 
 import asyncio
 import logging
@@ -7,21 +7,28 @@ from contextlib import contextmanager
 
 from rich.progress import Progress
 
-from journey_service.cli.terminal import CommandContext, bar, print_error, say, say_json, select_companies
+from journey_service.cli.terminal import (
+    CommandContext,
+    bar,
+    print_error,
+    print_json,
+    print_line,
+    select_companies,
+)
 from journey_service.domain.errors import FieldError, InvalidInputError, JourneyServiceError
 from journey_service.domain.operations.records import Job
 from journey_service.repositories.database import Database
 from journey_service.services.job_registry import JOB_HANDLERS
-from journey_service.services.jobs import Progress as OnProgress
+from journey_service.services.jobs import ProgressCallback
 from journey_service.services.jobs import get_job, run_job
 
 _ENDED = ("done", "failed")
-_LOOK_SECONDS = 0.5
+_POLL_SECONDS = 0.5
 _LOGGER = logging.getLogger(__name__)
 
 
 async def run_or_wait(database: Database, company_id: int, job_id: int, shown: Progress) -> Job:
-    """Do a queued job here and now, or watch whoever was faster; returns it ended."""
+    """Runs a queued job in this process, or waits for the worker that holds it; returns it when it has ended."""
     on_progress = _shown_as(shown, company_id)
     while True:
         try:
@@ -31,51 +38,53 @@ async def run_or_wait(database: Database, company_id: int, job_id: int, shown: P
         except Exception:
             if (await get_job(database, company_id, job_id)).status != "failed":
                 raise
-            # The reason is written on the job, which is reported like any other.
+            # The reason is stored with the job, which is reported like any other.
             _LOGGER.exception("job %d of company %d failed", job_id, company_id)
         job = await get_job(database, company_id, job_id)
         on_progress(job)
         if job.status in _ENDED:
             return job
-        await asyncio.sleep(_LOOK_SECONDS)
+        await asyncio.sleep(_POLL_SECONDS)
 
 
 async def run_in_companies(
-    place: CommandContext,
+    context: CommandContext,
     company: int | None,
     customer_ids: Sequence[int],
     queue: Callable[[int], Awaitable[int]],
     *,
     is_shown: bool,
 ) -> list[tuple[int, Job]]:
-    """Queue a job in the company meant, or in all of them, and see each through; returns them ended."""
+    """Queues a job in one company or in all of them, and runs each to its end; returns the jobs."""
     ended = []
     with bar(is_shown=is_shown) as shown, customers_named(customer_ids):
-        for one in await select_companies(place.database, company):
+        for one in await select_companies(context.database, company):
             job_id = await queue(one.id)
-            ended.append((one.id, await run_or_wait(place.database, one.id, job_id, shown)))
+            ended.append((one.id, await run_or_wait(context.database, one.id, job_id, shown)))
     return ended
 
 
 async def watch(database: Database, company_id: int, job_id: int, shown: Progress) -> Job:
-    """Wait until a worker has ended a job."""
+    """Waits until a worker has ended a job."""
     on_progress = _shown_as(shown, company_id)
     while True:
         job = await get_job(database, company_id, job_id)
         on_progress(job)
         if job.status in _ENDED:
             return job
-        await asyncio.sleep(_LOOK_SECONDS)
+        await asyncio.sleep(_POLL_SECONDS)
 
 
 def report(ended: Sequence[tuple[int, Job]], names: Sequence[str], *, as_json: bool) -> bool:
-    """Print what the jobs of some companies did, by the names of their counts; whether all are done."""
+    """Prints the counts of the jobs of several companies; returns whether all of them succeeded."""
     results = [_result(company_id, job, names) for company_id, job in ended]
     if as_json:
-        say_json({"companies": results})
+        print_json({"companies": results})
     for (company_id, job), result in zip(ended, results, strict=True):
         if not as_json:
-            say(f"company {company_id}: " + "  ".join(f"{name} {result[name]}" for name in ("job", *names)))
+            print_line(
+                f"company {company_id}: " + "  ".join(f"{name} {result[name]}" for name in ("job", *names))
+            )
         if job.status == "failed":
             print_error(f"Job {job.id} of company {company_id} failed: {job.error}")
     return all(job.status == "done" for _, job in ended)
@@ -83,15 +92,15 @@ def report(ended: Sequence[tuple[int, Job]], names: Sequence[str], *, as_json: b
 
 @contextmanager
 def customers_named(customer_ids: Sequence[int]) -> Iterator[None]:
-    """Let faults say which customer was meant, instead of where in a list of them it stood."""
-    places = {f"/customer_ids/{index}": customer_id for index, customer_id in enumerate(customer_ids)}
+    """Names the customer in errors that point to an index of a list of customers."""
+    customers = {f"/customer_ids/{index}": customer_id for index, customer_id in enumerate(customer_ids)}
     try:
         yield
     except InvalidInputError as error:
         raise InvalidInputError(
             [
-                FieldError(f"--customer {places[fault.pointer]}", fault.message)
-                if fault.pointer in places
+                FieldError(f"--customer {customers[fault.pointer]}", fault.message)
+                if fault.pointer in customers
                 else fault
                 for fault in error.faults
             ]
@@ -99,9 +108,9 @@ def customers_named(customer_ids: Sequence[int]) -> Iterator[None]:
 
 
 def check_customers(company_id: int | None, customer_ids: Sequence[int]) -> None:
-    """Refuse customers of nobody. Raises InvalidInputError."""
+    """Refuses customers without a company. Raises InvalidInputError."""
     if customer_ids and company_id is None:
-        raise InvalidInputError.at("--customer", "needs the --company the customers are of")
+        raise InvalidInputError.at("--customer", "needs --company, the company of the customers")
 
 
 def _result(company_id: int, job: Job, names: Sequence[str]) -> Mapping[str, object]:
@@ -109,7 +118,7 @@ def _result(company_id: int, job: Job, names: Sequence[str]) -> Mapping[str, obj
     return {"company": company_id, "job": job.id, "status": job.status, "error": job.error, **counts}
 
 
-def _shown_as(shown: Progress, company_id: int) -> OnProgress:
+def _shown_as(shown: Progress, company_id: int) -> ProgressCallback:
     line = shown.add_task(f"company {company_id}", total=None)
 
     def on_progress(job: Job) -> None:

@@ -1,4 +1,4 @@
-"""`openapi`: the API's contract, written down."""
+"""`openapi`: prints the OpenAPI document."""
 
 import json
 import sys
@@ -12,10 +12,10 @@ from journey_service.settings import nowhere
 
 
 def openapi(
-    out: Annotated[Path | None, typer.Option(help="Write it there instead of printing it.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write instead of printing.")] = None,
 ) -> None:
-    """Write the API's contract."""
-    document = create_app(nowhere()).openapi()  # the same wherever the service runs
+    """Print the OpenAPI document of the API, or write it to a file."""
+    document = create_app(nowhere()).openapi()  # independent of the settings
     text = json.dumps(document, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
     if out is None:
         sys.stdout.write(text)

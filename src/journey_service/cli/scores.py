@@ -1,4 +1,4 @@
-"""`update-risk-scores`, `queue-updates`, `explain-risk`: stored scores rewritten, and told apart."""
+"""`update-risk-scores`, `queue-updates`, `explain-risk`."""
 
 from typing import Annotated
 
@@ -17,16 +17,16 @@ from journey_service.cli.terminal import (
     MaybeCompanyId,
     bar,
     cli_actor,
-    say,
-    say_json,
-    say_table,
+    print_json,
+    print_line,
+    print_table,
     select_companies,
     with_database,
 )
 from journey_service.domain.journeys.scoring import Explanation
 from journey_service.domain.operations.records import Job
-from journey_service.services.journeys.reading import Scores, get_scores
-from journey_service.services.journeys.rescoring import CHUNK, LARGEST_CHUNK, queue_rescore
+from journey_service.services.journeys.reading import ScoreExplanations, get_scores
+from journey_service.services.journeys.rescoring import CHUNK, MAX_CHUNK_SIZE, queue_rescore
 
 _COUNTS = ("scored", "changed", "decided", "moved")
 
@@ -37,51 +37,51 @@ def update_risk_scores(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Decide what is due and rewrite stored scores, now and in this process."""
+    """Evaluate due customers and rewrite stored scores now, in this process."""
     named = customer or []
 
-    async def uow(place: CommandContext) -> list[tuple[int, Job]]:
+    async def run(context: CommandContext) -> list[tuple[int, Job]]:
         check_customers(company, named)
 
         async def queue(company_id: int) -> int:
             return await queue_rescore(
-                place.database,
+                context.database,
                 company_id,
                 actor=cli_actor("update-risk-scores"),
                 customer_ids=named or None,
             )
 
-        return await run_in_companies(place, company, named, queue, is_shown=not as_json)
+        return await run_in_companies(context, company, named, queue, is_shown=not as_json)
 
-    if not report(with_database(data_dir, uow), _COUNTS, as_json=as_json):
+    if not report(with_database(data_dir, run), _COUNTS, as_json=as_json):
         raise typer.Exit(EXIT_FINDINGS)
 
 
 def queue_updates(
     company: MaybeCompanyId = None,
     chunk: Annotated[
-        int, typer.Option(min=1, max=LARGEST_CHUNK, help="How many customers one transaction looks at.")
+        int, typer.Option(min=1, max=MAX_CHUNK_SIZE, help="Number of customers per transaction.")
     ] = CHUNK,
-    wait: Annotated[bool, typer.Option("--wait", help="Watch the workers until they are done.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the workers are done.")] = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Queue the rewriting of stored scores for the workers."""
+    """Queue rescoring for the workers."""
 
-    async def uow(place: CommandContext) -> list[tuple[int, int]]:
+    async def run(context: CommandContext) -> list[tuple[int, int]]:
         return [
             (
                 one.id,
-                await queue_rescore(place.database, one.id, actor=cli_actor("queue-updates"), chunk=chunk),
+                await queue_rescore(context.database, one.id, actor=cli_actor("queue-updates"), chunk=chunk),
             )
-            for one in await select_companies(place.database, company)
+            for one in await select_companies(context.database, company)
         ]
 
-    async def queue_and_wait(place: CommandContext) -> list[tuple[int, Job]]:
-        queued = await uow(place)
+    async def queue_and_wait(context: CommandContext) -> list[tuple[int, Job]]:
+        queued = await run(context)
         with bar(is_shown=not as_json) as shown:
             return [
-                (company_id, await watch(place.database, company_id, job_id, shown))
+                (company_id, await watch(context.database, company_id, job_id, shown))
                 for company_id, job_id in queued
             ]
 
@@ -89,12 +89,12 @@ def queue_updates(
         if not report(with_database(data_dir, queue_and_wait), _COUNTS, as_json=as_json):
             raise typer.Exit(EXIT_FINDINGS)
         return
-    queued = with_database(data_dir, uow)
+    queued = with_database(data_dir, run)
     if as_json:
-        say_json({"companies": [{"company": one, "job": job} for one, job in queued]})
+        print_json({"companies": [{"company": one, "job": job} for one, job in queued]})
         return
     for one, job in queued:
-        say(f"company {one}: job {job}")
+        print_line(f"company {one}: job {job}")
 
 
 def explain_risk(
@@ -103,24 +103,26 @@ def explain_risk(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show both scores of a customer with everything that goes into them."""
+    """Show both scores of a customer, factor by factor."""
 
-    async def uow(place: CommandContext) -> Scores:
-        return await get_scores(place.database, company, customer)
+    async def run(context: CommandContext) -> ScoreExplanations:
+        return await get_scores(context.database, company, customer)
 
-    scores = with_database(data_dir, uow)
+    scores = with_database(data_dir, run)
     if as_json:
-        say_json(ScoresOut.of(scores).model_dump(mode="json"))
+        print_json(ScoresOut.of(scores).model_dump(mode="json"))
         return
-    say(f"Customer {customer} of company {company}, as of {scores.as_of.isoformat(timespec='seconds')}")
+    print_line(
+        f"Customer {customer} of company {company}, as of {scores.as_of.isoformat(timespec='seconds')}"
+    )
     for name, explanation in (("Risk", scores.risk), ("Engagement", scores.engagement)):
-        _say_score(name, explanation)
+        _print_score(name, explanation)
 
 
-def _say_score(name: str, explanation: Explanation) -> None:
-    say()
-    say(f"{name} {explanation.score / 100:.2f}")
-    say_table(
+def _print_score(name: str, explanation: Explanation) -> None:
+    print_line()
+    print_line(f"{name} {explanation.score / 100:.2f}")
+    print_table(
         ("factor", "value", "threshold", "weight", "contribution"),
         [
             (

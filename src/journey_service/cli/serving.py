@@ -1,6 +1,7 @@
-"""`up`, `api`, `worker`, `migrate`: what runs, and what has to have run before."""
+"""`up` and `api`: run the API, with or without servers of their own."""
 
 import asyncio
+import errno
 import os
 import signal
 import socket
@@ -17,10 +18,10 @@ from rich.progress import TaskID
 
 from journey_service import demo
 from journey_service.cli.server_watch import ServerWatch
-from journey_service.cli.terminal import DataDir, bar, owner_url, print_error, print_note, told
+from journey_service.cli.terminal import DEFAULT_DATA_DIR, bar, expected_errors, print_error, print_note
 from journey_service.cli.worker_process import WorkerProcess
 from journey_service.domain.errors import InvalidInputError
-from journey_service.embedded import Embedded, Servers
+from journey_service.embedded import Embedded, Servers, write_address
 from journey_service.embedded.processes import die_with_parent
 from journey_service.logs import config
 from journey_service.main import create_app
@@ -28,34 +29,38 @@ from journey_service.repositories import migrations as migrating
 from journey_service.repositories.database import Database
 from journey_service.services.access import credentials
 from journey_service.settings import read_settings
-from journey_service.worker.main import run_worker
 
 _FACTORY = "journey_service.main:create_app"
 _CHILD_FACTORY = "journey_service.cli.serving:create_child"
-_DEFAULT_DATA = Path(".journey")
 
 
 def up(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Where the service listens.")] = 8000,
-    host: Annotated[str, typer.Option(help="The address it listens on.")] = "127.0.0.1",
-    data_dir: Annotated[Path, typer.Option(help="Folder for everything that is kept.")] = _DEFAULT_DATA,
-    with_demo: Annotated[bool, typer.Option("--demo/--no-demo", help="Bring three demo companies.")] = True,
-    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes answering requests.")] = 1,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 8000,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    data_dir: Annotated[
+        Path, typer.Option(help="Directory of all data and generated secrets.")
+    ] = DEFAULT_DATA_DIR,
+    with_demo: Annotated[
+        bool, typer.Option("--demo/--no-demo", help="Create three demo companies with two years of history.")
+    ] = True,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Number of API processes.")] = 1,
 ) -> None:
-    """Start everything here: a real PostgreSQL and Valkey of its own, migrations, the API and the worker."""
-    # The server hands a signal on once it has stopped; what was started here still has to be put away.
+    """Start everything on this machine: PostgreSQL, Valkey, migrations, the API, and a worker."""
+    # Uvicorn re-raises the signal once it has stopped; the servers that were started here still have to stop.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with told():
+    with expected_errors():
         if chosen := os.environ.get("JOURNEY_BOOTSTRAP_KEY"):
             credentials.check_token(chosen, "JOURNEY_BOOTSTRAP_KEY")
-    with told():
+    with expected_errors():
         _check_port(host, port)
     embedded = Embedded(data_dir)
-    with told(), embedded as servers:
+    address = _own_address(host, port)
+    with expected_errors(), embedded as servers:
+        write_address(data_dir, address)
         migrating.upgrade(servers.database_url)
         os.environ.update(_environment(servers, data_dir, host, port))
         if with_demo:
-            _bring_demo(servers, f"http://{host}:{port}")
+            _create_demo(servers, address)
         with ServerWatch(embedded, print_error), WorkerProcess(print_error):
             factory = _CHILD_FACTORY if workers > 1 else _FACTORY
             _serve(host, port, workers, factory=factory, logs_json=read_settings().logs_json)
@@ -64,44 +69,35 @@ def up(
 def api(
     port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
     host: Annotated[str, typer.Option()] = "127.0.0.1",
-    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes answering requests.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Number of API processes.")] = 1,
 ) -> None:
-    """Answer requests, with the database and the secrets of the environment."""
-    with told():
-        settings = read_settings()  # what is wrong with them is told here, not in a traceback of the server's
+    """Run the API with the settings of the environment."""
+    with expected_errors():
+        settings = read_settings()  # errors in them are reported here, not as a traceback of the server
     _serve(host, port, workers, proxies=settings.trusted_proxies, logs_json=settings.logs_json)
 
 
-def worker() -> None:
-    """Do what nobody waits for, with the database of the environment: due customers, nightly runs, jobs."""
-    with told():
-        asyncio.run(run_worker(read_settings()))
-
-
-def migrate(data_dir: DataDir = None) -> None:
-    """Bring the database to the schema of this version."""
-    with owner_url(data_dir) as url:
-        migrating.upgrade(url)
-    print_note("The database is at the schema of this version.")
-
-
 def create_child() -> FastAPI:
-    """The API in a process of its own under `up`: gone when `up` is, however that ended."""
+    """Creates the API in a child process of `up`, which ends when `up` ends, even if that is killed."""
     die_with_parent(signal.SIGTERM)
     return create_app()
 
 
 def _check_port(host: str, port: int) -> None:
-    """Refuse a port somebody else listens on, before anything is started for it."""
+    """Refuses a port that is in use before anything is started. Raises InvalidInputError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise InvalidInputError.at(
-                "--port", f"{host}:{port} cannot be listened on: {error.strerror}"
-            ) from error
+            raise InvalidInputError.at("--port", _bind_error(host, port, error)) from error
+
+
+def _bind_error(host: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} is in use; choose another with --port"
+    return f"cannot listen on {host}:{port}: {error.strerror}"
 
 
 def _serve(
@@ -123,7 +119,7 @@ def _serve(
         log_level="info",
         access_log=False,
         server_header=False,
-        # Whoever is believed can say who is calling: nobody, unless they were named.
+        # Whoever is believed can print_line who is calling: nobody, unless they were named.
         proxy_headers=bool(proxies),
         forwarded_allow_ips=list(proxies),
         h11_max_incomplete_event_size=16_384,
@@ -138,12 +134,12 @@ def _environment(servers: Servers, data_dir: Path, host: str, port: int) -> dict
         "JOURNEY_KEY_PEPPER": servers.secrets["key_pepper"],
         "JOURNEY_ERASURE_KEY": servers.secrets["erasure_key"],
         "JOURNEY_VAULT_KEY": servers.secrets["vault_key"],
-        # Only what is on this machine is served, and by addresses without TLS.
+        # Serves this machine only, without TLS.
         "JOURNEY_ENVIRONMENT": os.environ.get("JOURNEY_ENVIRONMENT") or "development",
     }
     if environment["JOURNEY_ENVIRONMENT"] != "development":
         return environment
-    # Browsers may find the service by another name of this machine too: links alone need one.
+    # Browsers may reach the service under another name of this machine too: only links need a fixed one.
     if not (os.environ.get("JOURNEY_PUBLIC_URL") or os.environ.get("JOURNEY_LINKS_URL")):
         environment["JOURNEY_LINKS_URL"] = _own_address(host, port)
     if not (os.environ.get("SMTP_URL") or os.environ.get("JOURNEY_MAIL_FOLDER")):
@@ -152,13 +148,13 @@ def _environment(servers: Servers, data_dir: Path, host: str, port: int) -> dict
 
 
 def _own_address(host: str, port: int) -> str:
-    """Where a browser of this machine finds what listens there."""
+    """Returns the URL at which a browser on this machine reaches a listening address."""
     reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # compared with, not listened on
     return f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"
 
 
-def _bring_demo(servers: Servers, address: str) -> None:
-    async def uow() -> list[demo.DemoKey]:
+def _create_demo(servers: Servers, address: str) -> None:
+    async def run() -> list[demo.DemoKey]:
         database = Database(
             servers.database_url,
             erasure_key=servers.secrets["erasure_key"],
@@ -179,10 +175,8 @@ def _bring_demo(servers: Servers, address: str) -> None:
         finally:
             await database.close()
 
-    keys = asyncio.run(uow())
+    keys = asyncio.run(run())
     print_note(f"Documentation: {address}/docs")
     for key in keys:
         print_note(f"Demo company {key.company_id}, {key.name}: {key.token}")
-        print_note(
-            f"  signs a browser in, once, within a quarter of an hour: {address}/sign-in/link/{key.link}"
-        )
+        print_note(f"  one-time sign-in link, valid for 15 minutes: {address}/sign-in/link/{key.link}")

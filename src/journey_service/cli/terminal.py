@@ -1,15 +1,16 @@
-"""What every command shares: where it works, how it tells its results, and how it complains."""
+"""Shared by all commands: options, the database connection, output, and error messages."""
 
 import asyncio
 import getpass
 import os
+import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import orjson
 import typer
@@ -22,39 +23,44 @@ from journey_service.domain.companies.records import Company
 from journey_service.domain.errors import InvalidInputError, JourneyServiceError
 from journey_service.domain.events.event import MAX_ID
 from journey_service.embedded import EmbeddedError, connect_or_start
-from journey_service.repositories import migrations as migrating
 from journey_service.repositories.database import Database
 from journey_service.services.companies.provisioning import get_company_context, list_companies
-from journey_service.settings import read_migration_settings
+from journey_service.services.operations import health
 
 T = TypeVar("T")
 
 EXIT_FINDINGS = 2
-"""The exit status of a command that did its work and found something wrong."""
+"""Exit status of a command that did its work and found something wrong."""
+DEFAULT_DATA_DIR: Final = Path(".journey")
 _PAGE = 500
 
 CONSOLE = Console(stderr=True)
 
 DataDir = Annotated[
     Path | None,
-    typer.Option(help="Folder of `journey up`, running or not. Without it, DATABASE_URL says where to go."),
+    typer.Option(
+        help="Data directory of `journey up`, running or not. Default: DATABASE_URL if set, else .journey.",
+        show_default=False,
+    ),
 ]
 CompanyId = Annotated[int, typer.Option("--company", min=1, max=MAX_ID, help="The company's id.")]
 CustomerId = Annotated[int, typer.Option("--customer", min=0, max=MAX_ID, help="The customer's id.")]
 CustomerIds = Annotated[
     list[int] | None,
-    typer.Option("--customer", min=0, max=MAX_ID, help="These customers only; may be given more than once."),
+    typer.Option(
+        "--customer", min=0, max=MAX_ID, help="Only these customers; repeat the option for several."
+    ),
 ]
 MaybeCompanyId = Annotated[
     int | None,
-    typer.Option("--company", min=1, max=MAX_ID, help="The company's id; left out, all companies."),
+    typer.Option("--company", min=1, max=MAX_ID, help="The company's id. Default: all companies."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 
 
 @dataclass(frozen=True)
 class CommandContext:
-    """Where a command works, and what belongs to it. `pepper` is empty where nobody has told it."""
+    """What a command works with. `pepper` is empty if JOURNEY_KEY_PEPPER is not set."""
 
     database: Database
     pepper: str
@@ -62,9 +68,9 @@ class CommandContext:
 
 
 def with_database(
-    data_dir: Path | None, uow: Callable[[CommandContext], Awaitable[T]], *, is_to_be_migrated: bool = True
+    data_dir: Path | None, run: Callable[[CommandContext], Awaitable[T]], *, is_to_be_migrated: bool = True
 ) -> T:
-    """Do some work on the database meant, started for it if need be."""
+    """Runs a command on its database: the one of a data directory (started if it does not run) or DATABASE_URL."""
 
     async def connected(
         url: str, pepper: str, redis_url: str | None, erasure_key: str | None, vault_key: str | None
@@ -77,23 +83,21 @@ def with_database(
             vault_key=vault_key,
         )
         try:
-            return await uow(CommandContext(database, pepper, redis_url))
+            return await run(CommandContext(database, pepper, redis_url))
         finally:
             await database.close()
 
-    with told():
-        if data_dir is None:
-            url = os.environ.get("DATABASE_URL")
-            if not url:
-                raise InvalidInputError.at("DATABASE_URL", "must be set, unless a --data-dir is named")
+    with expected_errors():
+        url = os.environ.get("DATABASE_URL")
+        if data_dir is None and url:
             pepper, redis_url = os.environ.get("JOURNEY_KEY_PEPPER", ""), os.environ.get("REDIS_URL") or None
             erasure_key = os.environ.get("JOURNEY_ERASURE_KEY") or None
             vault_key = os.environ.get("JOURNEY_VAULT_KEY") or None
             return asyncio.run(connected(url, pepper, redis_url, erasure_key, vault_key))
-        _check_folder(data_dir)
-        with connect_or_start(data_dir) as servers:
-            if is_to_be_migrated:
-                migrating.upgrade(servers.database_url)
+        directory = checked_directory(data_dir)
+        with connect_or_start(directory) as servers:
+            if is_to_be_migrated and not asyncio.run(_is_migrated(servers.database_url)):
+                _migrate(directory)
             return asyncio.run(
                 connected(
                     servers.database_url,
@@ -105,25 +109,29 @@ def with_database(
             )
 
 
-@contextmanager
-def owner_url(data_dir: Path | None) -> Iterator[str]:
-    """The database as the login that owns its tables, started if need be."""
-    with told():
-        if data_dir is None:
-            yield read_migration_settings().url
-            return
-        _check_folder(data_dir)
-        with connect_or_start(data_dir) as servers:
-            yield servers.database_url
+async def _is_migrated(url: str) -> bool:
+    database = Database(url, application_name="journey-command")
+    try:
+        return (await health.check(database)).schema
+    finally:
+        await database.close()
+
+
+def _migrate(directory: Path) -> None:
+    """Migrates in a process of its own: alembic is too slow to import for a command that rarely needs it."""
+    command = (sys.executable, "-m", "journey_service.cli", "migrate", "--data-dir", str(directory))
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # our own program
+    if done.returncode:
+        raise EmbeddedError(f"the database could not be migrated: {done.stderr.strip()}")
 
 
 def cli_actor(command: str) -> Actor:
-    """Who acts by a command: the login is told as the reason, as nobody else is asked."""
+    """Returns the actor of a command, with the operating system's login as its reason."""
     return Actor(f"journey {command}", is_operator=True, reason=f"login {getpass.getuser()}")
 
 
 async def select_companies(database: Database, company_id: int | None) -> list[Company]:
-    """The company named, or all of them by id. Raises CompanyNotFoundError."""
+    """Returns one company, or all of them by id. Raises CompanyNotFoundError."""
     if company_id is not None:
         return [(await get_company_context(database, company_id)).company]
     found: list[Company] = []
@@ -133,8 +141,8 @@ async def select_companies(database: Database, company_id: int | None) -> list[C
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """Turn expected failures into a sentence and an exit status."""
+def expected_errors() -> Iterator[None]:
+    """Turns expected errors into a sentence on stderr and exit status 1."""
     try:
         yield
     except InvalidInputError as error:
@@ -151,27 +159,27 @@ def told() -> Iterator[None]:
 
 
 def print_error(sentence: str) -> None:
-    """Say on stderr what went wrong."""
+    """Prints an error on stderr."""
     CONSOLE.print(sentence, style="red", highlight=False, markup=False, soft_wrap=True)
 
 
 def print_note(sentence: str) -> None:
-    """Say something on stderr, beside the result."""
+    """Prints a note on stderr, so that stdout holds the result only."""
     CONSOLE.print(sentence, highlight=False, markup=False, soft_wrap=True)
 
 
-def say(line: str = "") -> None:
-    """Print one line of a result."""
+def print_line(line: str = "") -> None:
+    """Prints one line of a result on stdout."""
     sys.stdout.write(f"{line}\n")
 
 
-def say_json(value: object) -> None:
-    """Print a result as one JSON object."""
-    say(orjson.dumps(value).decode())
+def print_json(value: object) -> None:
+    """Prints a result as one JSON object on one line."""
+    print_line(orjson.dumps(value).decode())
 
 
-def say_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print rows under headings, numbers to the right; nothing is cut off, however narrow the terminal."""
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Prints rows under headings, numbers aligned right; nothing is truncated in a narrow terminal."""
     shown = [[_shown(value) for value in row] for row in rows]
     numeric = [all(_is_number(row[column]) for row in shown) for column in range(len(headings))]
     widths = [max(len(row[column]) for row in [headings, *shown]) for column in range(len(headings))]
@@ -180,11 +188,11 @@ def say_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None
             cell.rjust(width) if right else cell.ljust(width)
             for cell, width, right in zip(row, widths, numeric, strict=True)
         )
-        say("  ".join(cells).rstrip())
+        print_line("  ".join(cells).rstrip())
 
 
 def bar(*, is_shown: bool = True) -> Progress:
-    """A progress bar on stderr."""
+    """Returns a progress bar on stderr."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -195,9 +203,13 @@ def bar(*, is_shown: bool = True) -> Progress:
     )
 
 
-def _check_folder(data_dir: Path) -> None:
-    if not (data_dir / "secrets.json").exists():
-        raise InvalidInputError.at("--data-dir", f"{data_dir} is no folder of `journey up`")
+def checked_directory(data_dir: Path | None) -> Path:
+    """Returns the data directory of a command. Raises InvalidInputError if `journey up` has not created it."""
+    chosen = DEFAULT_DATA_DIR if data_dir is None else data_dir
+    if not (chosen / "secrets.json").exists():
+        hint = "; give --data-dir or set DATABASE_URL" if data_dir is None else ""
+        raise InvalidInputError.at("--data-dir", f"{chosen} is not a `journey up` data directory{hint}")
+    return chosen
 
 
 def _shown(value: object) -> str:

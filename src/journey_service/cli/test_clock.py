@@ -1,4 +1,4 @@
-"""`clock`: a company's test clock, shown or moved."""
+"""`clock`: shows a company's clock, or advances or releases its test clock."""
 
 import re
 from collections.abc import Mapping
@@ -17,8 +17,8 @@ from journey_service.cli.terminal import (
     bar,
     cli_actor,
     print_error,
-    say,
-    say_json,
+    print_json,
+    print_line,
     with_database,
 )
 from journey_service.domain.actions.company_context import CompanyContext
@@ -37,28 +37,28 @@ _COUNTS = ("decided", "moved", "scored")
 
 def clock(
     company: CompanyId,
-    advance_to: Annotated[str | None, typer.Option(help="Move it to this instant (RFC 3339).")] = None,
+    advance_to: Annotated[str | None, typer.Option(help="Advance the clock to this time (RFC 3339).")] = None,
     by: Annotated[
         str | None,
-        typer.Option("--advance", help="Move it on by so many hours, days or weeks: 12h, 30d, 2w."),
+        typer.Option("--advance", help="Advance the clock by hours, days, or weeks: 12h, 30d, 2w."),
     ] = None,
-    release: Annotated[bool, typer.Option("--release", help="Give the company back to real time.")] = False,
+    release: Annotated[bool, typer.Option("--release", help="Return the company to real time.")] = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a company's clock, or move a test clock and do all that falls due on the way."""
+    """Show a company's clock, or advance its test clock and run everything that becomes due."""
 
-    async def show(place: CommandContext) -> CompanyContext:
-        return await get_company_context(place.database, company)
+    async def show(context: CommandContext) -> CompanyContext:
+        return await get_company_context(context.database, company)
 
-    async def move(place: CommandContext) -> Job:
+    async def move(context: CommandContext) -> Job:
         if [advance_to is not None, by is not None, release].count(True) > 1:
-            raise InvalidInputError.at("--advance", "is one way to move a clock: name one only")
-        to = None if release else await _target(place.database, company, advance_to, by)
+            raise InvalidInputError.at("--advance", "give only one of --advance, --advance-to, and --release")
+        to = None if release else await _target(context.database, company, advance_to, by)
         with bar(is_shown=not as_json) as shown:
-            line = shown.add_task("moving on", total=None)
+            line = shown.add_task("advancing", total=None)
             advanced = await advance(
-                place.database,
+                context.database,
                 company,
                 to,
                 actor=cli_actor("clock"),
@@ -67,13 +67,13 @@ def clock(
             )
             if advanced.job.finished_at is not None:
                 return advanced.job
-            return await run_or_wait(place.database, company, advanced.job.id, shown)
+            return await run_or_wait(context.database, company, advanced.job.id, shown)
 
     if advance_to is None and by is None and not release:
         _show(with_database(data_dir, show), as_json=as_json)
         return
     moved = with_database(data_dir, move)
-    _tell(company, moved, as_json=as_json)
+    _print_result(company, moved, as_json=as_json)
     if moved.status == "failed":
         print_error(f"Job {moved.id} of company {company} failed: {moved.error}")
         raise typer.Exit(EXIT_FINDINGS)
@@ -99,14 +99,14 @@ async def _target(database: Database, company: int, advance_to: str | None, by: 
 def _show(context: CompanyContext, *, as_json: bool) -> None:
     company = context.company
     if as_json:
-        say_json({"company": company.id, "now": context.now, "is_test_clock": company.clock_at is not None})
+        print_json({"company": company.id, "now": context.now, "is_test_clock": company.clock_at is not None})
         return
-    kind = "lives in real time" if company.clock_at is None else "has a test clock that stands still"
-    say(f"Company {company.id} {kind}: {context.now.isoformat(timespec='seconds')}")
+    kind = "runs in real time" if company.clock_at is None else "has a test clock"
+    print_line(f"Company {company.id} {kind}: {context.now.isoformat(timespec='seconds')}")
 
 
-def _tell(company: int, job: Job, *, as_json: bool) -> None:
-    told: Mapping[str, object] = {
+def _print_result(company: int, job: Job, *, as_json: bool) -> None:
+    values: Mapping[str, object] = {
         "company": company,
         "job": job.id,
         "status": job.status,
@@ -117,6 +117,6 @@ def _tell(company: int, job: Job, *, as_json: bool) -> None:
         **{name: job.counts.get(name, 0) for name in _COUNTS},
     }
     if as_json:
-        say_json(told)
+        print_json(values)
         return
-    say("  ".join(f"{name} {told[name]}" for name in ("company", "from", "to", "nights", *_COUNTS)))
+    print_line("  ".join(f"{name} {values[name]}" for name in ("company", "from", "to", "nights", *_COUNTS)))

@@ -1,4 +1,4 @@
-"""The worker as a child of `journey up`: started again when it dies, gone when its owner is."""
+"""The worker as a child process of `journey up`: restarted when it dies, ended with its owner."""
 
 import os
 import signal
@@ -11,46 +11,46 @@ from types import TracebackType
 from journey_service.embedded.processes import dying_with_us
 
 _COMMAND = (sys.executable, "-m", "journey_service.cli", "worker")
-_LOOK_SECONDS = 0.1
+_POLL_SECONDS = 0.1
 _RESTART_SECONDS = 1.0
 _TIMEOUT_SECONDS = 15.0
 
 
 class WorkerProcess:
-    """`journey worker` in this process's environment, for the length of a block.
+    """Runs `journey worker` in this process's environment, for the length of a `with` block.
 
-    One thread starts it, watches it and ends it, and does nothing else: on Linux the kernel kills the worker
-    when the *thread* that started it ends, which is what is wanted when this process is killed, and only then.
+    One thread starts, watches, and ends it, and does nothing else: on Linux the kernel kills the worker when the
+    *thread* that started it ends, which must happen only when this process is killed.
     """
 
     def __init__(self, print_error: Callable[[str], None]) -> None:
-        self._complain = print_error
+        self._print_error = print_error
         self._is_over = threading.Event()
-        # A daemon, so that whoever is in too much of a hurry to wait for the end still ends.
-        self._keeper = threading.Thread(target=self._keep, name="worker-keeper", daemon=True)
+        # A daemon thread: the interpreter can exit without waiting for it.
+        self._thread = threading.Thread(target=self._run, name="worker-process", daemon=True)
 
     def __enter__(self) -> None:
-        self._keeper.start()
+        self._thread.start()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._is_over.set()
-        self._keeper.join()
+        self._thread.join()
 
-    def _keep(self) -> None:
+    def _run(self) -> None:
         while not self._is_over.is_set():
             try:
                 process = _start()
             except OSError as error:
-                self._complain(f"The worker cannot be started: {error.strerror}")
+                self._print_error(f"The worker cannot start: {error.strerror}")
             else:
-                while process.poll() is None and not self._is_over.wait(_LOOK_SECONDS):
+                while process.poll() is None and not self._is_over.wait(_POLL_SECONDS):
                     pass
                 if process.returncode is None:
                     _end(process)
                 else:
-                    self._complain(f"The worker has ended with status {process.returncode}.")
+                    self._print_error(f"The worker exited with status {process.returncode}; it is restarted.")
             self._is_over.wait(_RESTART_SECONDS)
 
 
@@ -59,9 +59,9 @@ def _start() -> subprocess.Popen[bytes]:
         _COMMAND,
         stdin=subprocess.DEVNULL,
         env=os.environ,
-        # A Ctrl-C in the terminal is for the owner, who ends the worker when the API is done.
+        # Ctrl-C in the terminal goes to the owner only, which ends the worker after the API.
         start_new_session=True,
-        # Killed, not asked: the database goes at the same moment, and what was being done is a lease's matter.
+        # Killed at once: the database ends at the same moment, and leases recover what was under way.
         preexec_fn=dying_with_us(signal.SIGKILL),  # noqa: PLW1509  # only system calls are made in it
     )
 

@@ -1,20 +1,34 @@
-"""A real PostgreSQL and a real Valkey of one's own: out of wheels, with no rights and nothing installed.
+"""Embedded servers: PostgreSQL and Valkey from wheels, without root and without an installation.
 
-The servers are direct children of the process that starts them and live as long as it does; what they keep
-lives in one folder and survives them:
+The servers are direct children of the process that starts them and end with it. One data directory holds their state:
 
-    postgres/       the data of PostgreSQL, made by initdb at the first start
-    valkey/         the working folder of Valkey, which keeps nothing
-    secrets.json    passwords and the pepper of the keys, made once
-    running.json    the addresses of the running servers, there only while they run
-    lock            held, as a lock of the kernel, by the process that owns the servers
-    *.log           what the servers said; valkey.pid names the last Valkey
+    postgres/       the data of PostgreSQL, created by initdb at the first start
+    valkey/         the working directory of Valkey, which stores nothing
+    secrets.json    passwords and the service's secrets, generated once
+    running.json    the addresses of the running servers, present only while they run
+    address         the URL at which the last `journey up` served
+    lock            locked by the process that owns the servers
+    *.log           output of the servers; valkey.pid holds the process id of the last Valkey
 
-Two processes never own one folder: the lock goes with its holder, however that ends. Servers that outlive a
-killed owner are stopped by the next one before it starts its own.
+Two processes never own one directory: the kernel releases the lock when its holder ends. Servers that outlive a killed
+owner are stopped by the next owner before it starts its own.
 """
 
-from journey_service.embedded.data_directory import Embedded, Servers, connect_or_start
+from journey_service.embedded.data_directory import (
+    Embedded,
+    Servers,
+    connect_or_start,
+    read_address,
+    write_address,
+)
 from journey_service.embedded.processes import AlreadyRunningError, EmbeddedError
 
-__all__ = ["AlreadyRunningError", "Embedded", "EmbeddedError", "Servers", "connect_or_start"]
+__all__ = [
+    "AlreadyRunningError",
+    "Embedded",
+    "EmbeddedError",
+    "Servers",
+    "connect_or_start",
+    "read_address",
+    "write_address",
+]

@@ -1,4 +1,4 @@
-"""The folder and its owner: who may start the servers, their secrets, where they are found."""
+"""The data directory: its owner, the secrets, and the addresses of the running servers."""
 
 import contextlib
 import fcntl
@@ -26,19 +26,20 @@ from journey_service.embedded.processes import (
 )
 from journey_service.embedded.valkey import Valkey, end_leftover_valkey, valkey_binary
 
+_ADDRESS = "address"
 _RUNNING = "running.json"
 _SECRETS = "secrets.json"
 _KEYS = ("erasure_key", "vault_key")
-"""Secrets that folders of earlier versions lack."""
+"""Secrets that data directories of earlier versions lack."""
 _NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, repr=False)  # a repr would carry the passwords into logs
 class Servers:
-    """Where the running servers are, and the secrets of their folder.
+    """Addresses of the running servers, and the secrets of their data directory.
 
-    `redis_url` is None when Valkey was not wanted. `secrets` has `postgres_password`, `valkey_password`,
-    `key_pepper`, `erasure_key` and `vault_key`, which stay the same for the life of the folder.
+    `redis_url` is None without Valkey. `secrets` holds `postgres_password`, `valkey_password`, `key_pepper`,
+    `erasure_key`, and `vault_key`, which never change for a data directory.
     """
 
     database_url: str
@@ -47,18 +48,18 @@ class Servers:
 
 
 class Embedded:
-    """The servers of one folder, owned: a context manager over `start()` and `stop()` that gives Servers.
+    """The servers of one data directory: a context manager over `start()` and `stop()` that yields Servers.
 
-    PostgreSQL listens on TCP at 127.0.0.1 alone, at a port that changes from start to start, and knows the
-    superuser and the database `journey`. `postgres_settings` are settings of the server for this run, such as
-    `{"fsync": "off"}`; they show in the list of processes. `postgres_bin` is the folder with `initdb`,
-    `postgres` and `pg_ctl` of another PostgreSQL (15 or later) than the one of the wheel.
+    PostgreSQL listens on 127.0.0.1 only, at a port that changes with each start, with the superuser and the database
+    `journey`. `postgres_settings` are server settings of this run, such as `{"fsync": "off"}`; they are visible in
+    the process list. `postgres_bin` is the directory with `initdb`, `postgres`, and `pg_ctl` of another PostgreSQL
+    (15 or later) than the one of the wheel.
 
-    The folder itself becomes private (0700), unless it was there and holds other things.
+    The directory becomes private (0700), unless it existed and holds other files.
 
-    PostgreSQL refuses to run as root. Started by root, both servers run as the user `nobody`, or as whoever
-    owns the data already; the data folder is given to that user, and every folder on the way to it and to the
-    binaries becomes traversable (`o+x`, nothing more) where it was not.
+    PostgreSQL refuses to run as root. Started by root, both servers run as the user `nobody`, or as the owner of
+    existing data; the data is given to that user, and each directory on the path to it and to the binaries becomes
+    traversable (`o+x` only) where it was not.
     """
 
     def __init__(
@@ -85,15 +86,15 @@ class Embedded:
         self.stop()
 
     def start(self) -> Servers:
-        """Start the servers and wait until they answer; the first start makes the folder.
+        """Starts the servers and waits until they answer; the first start creates the data directory.
 
-        Servers that a killed owner left behind are stopped before. Blocks, for up to a minute when PostgreSQL
-        has to recover from a crash. Call it from the main thread: on Linux the kernel stops the servers when
-        the *thread* that started them ends.
+        Servers that a killed owner left running are stopped first. Blocks for up to a minute if PostgreSQL has to
+        recover from a crash. Call it from the main thread: on Linux the kernel stops the servers when the *thread*
+        that started them ends.
 
-        Raises AlreadyRunningError while a living process, this one included, owns the servers of the folder,
-        and EmbeddedError when they do not start, when the wheels are missing, or when another major version
-        of PostgreSQL made the data. Nothing is left running then.
+        Raises AlreadyRunningError while a process, this one included, owns the servers of the directory, and
+        EmbeddedError if they do not start, if the wheels are missing, or if another major version of PostgreSQL
+        created the data. No server is left running then.
         """
         self._claim()
         try:
@@ -103,35 +104,35 @@ class Embedded:
             raise
 
     def stop(self) -> None:
-        """Stop the servers, if they run, and give the folder up; does nothing when that is done."""
+        """Stops the servers and releases the data directory; does nothing if that is done already."""
         if self._lock is None:
             return
         servers, self._servers = self._servers, ()
         try:
-            # First, so that nobody joins servers that are about to go.
+            # First, so that no command connects to servers that are about to stop.
             (self.data_dir / _RUNNING).unlink(missing_ok=True)
             for server in servers:
                 server.begin_stop()
             for server in servers:
                 server.finish_stop()
         finally:
-            # Closing alone would leave the lock to forked children, which share it.
+            # Closing the descriptor alone would leave the lock to forked children, which share it.
             fcntl.flock(self._lock, fcntl.LOCK_UN)
             os.close(self._lock)
             self._lock = None
 
     @property
     def is_alive(self) -> bool:
-        """Whether the servers were started and all of them still run."""
+        """Whether the servers were started and all of them are running."""
         return bool(self._servers) and all(server.fault() is None for server in self._servers)
 
     def faults(self) -> dict[str, str]:
-        """How the servers that have died ended, by name, with the end of their logs."""
+        """Returns how servers have died, by server name, with the end of their logs."""
         found = {server.name: server.fault() for server in self._servers}
         return {name: fault for name, fault in found.items() if fault is not None}
 
     def check(self) -> None:
-        """Raise EmbeddedError, with the end of its log, when a started server has died."""
+        """Checks that all started servers run. Raises EmbeddedError with the end of the log of a dead one."""
         for fault in self.faults().values():
             raise EmbeddedError(fault)
 
@@ -145,14 +146,14 @@ class Embedded:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(lock)
-            raise AlreadyRunningError(f"a living process owns the servers of {self.data_dir}") from None
+            raise AlreadyRunningError(f"another `journey up` is already running on {self.data_dir}") from None
         except BaseException:
             os.close(lock)
             raise
         self._lock = lock
 
     def _start(self) -> Servers:
-        # An owner that was killed left it.
+        # Left by an owner that was killed.
         (self.data_dir / _RUNNING).unlink(missing_ok=True)
         account = account_for(self.data_dir / "postgres")
         binaries = postgres_binaries() if self._postgres_bin is None else self._postgres_bin.resolve()
@@ -165,7 +166,7 @@ class Embedded:
         postgres.end_leftover()
         end_leftover_valkey(self.data_dir)
 
-        # Valkey comes up while PostgreSQL makes its data.
+        # Valkey starts while PostgreSQL initializes its data.
         if valkey is not None:
             self._servers = (valkey,)
             valkey.launch(values["valkey_password"])
@@ -187,6 +188,19 @@ class Embedded:
         return servers
 
 
+def write_address(data_dir: Path, address: str) -> None:
+    """Stores the URL at which `journey up` serves, for commands that print links."""
+    write_private(data_dir.expanduser().resolve() / _ADDRESS, address)
+
+
+def read_address(data_dir: Path) -> str | None:
+    """Returns the URL at which the last `journey up` of a data directory served; None if it never did."""
+    try:
+        return (data_dir.expanduser().resolve() / _ADDRESS).read_text(encoding="utf-8").strip() or None
+    except FileNotFoundError:
+        return None
+
+
 @contextlib.contextmanager
 def connect_or_start(
     data_dir: Path,
@@ -194,22 +208,21 @@ def connect_or_start(
     postgres_bin: Path | None = None,
     with_valkey: bool = True,
     postgres_settings: Mapping[str, str] = _NO_SETTINGS,
-    patience: float = READY_SECONDS,
+    timeout_seconds: float = READY_SECONDS,
 ) -> Iterator[Servers]:
-    """The servers of a folder for one piece of work: those of a living owner, or else its own.
+    """Yields the servers of a data directory: those of a running owner, or its own for the length of the block.
 
-    Another owner's servers are given as they are, whatever is asked for here, and are left running; they end
-    when their owner does. One that is still starting or already stopping is waited for, up to `patience`
-    seconds. Own servers are started as by Embedded and stopped at the end.
+    Another owner's servers are used as they are, with their own settings, and are left running. An owner that is
+    starting or stopping is waited for, up to `timeout_seconds`. Own servers are started like those of Embedded and
+    stopped at the end.
 
-    Raises AlreadyRunningError when the owner neither comes up nor ends in time, and what `Embedded.start()`
-    raises.
+    Raises AlreadyRunningError if the owner neither starts nor ends in time, and what `Embedded.start()` raises.
     """
     embedded = Embedded(
         data_dir, postgres_bin=postgres_bin, with_valkey=with_valkey, postgres_settings=postgres_settings
     )
     try:
-        yield _join_or_start(embedded, time.monotonic() + patience)
+        yield _join_or_start(embedded, time.monotonic() + timeout_seconds)
     finally:
         embedded.stop()
 
@@ -228,12 +241,12 @@ def _join_or_start(embedded: Embedded, deadline: float) -> Servers:
 
 
 def _read_running(data_dir: Path) -> Servers | None:
-    """The servers of the owner of the folder; None while it has none to offer."""
+    """Returns the servers of the directory's owner; None while it has not started them."""
     try:
         running = json.loads((data_dir / _RUNNING).read_bytes())
     except FileNotFoundError:
         return None
-    # A new owner holds the lock for a moment before it clears away what a killed one had written.
+    # A new owner holds the lock for a moment before it removes the file of a killed one.
     if not exists(running["pid"]):
         return None
     return Servers(
@@ -246,12 +259,12 @@ def _read_secrets(data_dir: Path, *, may_make: bool) -> Mapping[str, str]:
     if path.exists():
         known: dict[str, str] = json.loads(path.read_bytes())
         lacking = [name for name in _KEYS if name not in known]
-        if lacking:  # made by an earlier version
+        if lacking:  # created by an earlier version
             known |= {name: secrets.token_urlsafe(32) for name in lacking}
             write_private(path, known)
         return known
     if not may_make:
-        raise EmbeddedError(f"{path} is missing, and nothing else opens the data beside it")
+        raise EmbeddedError(f"{path} is missing; without it the existing data cannot be opened")
     made = {
         "postgres_password": secrets.token_urlsafe(24),
         "valkey_password": secrets.token_urlsafe(24),
