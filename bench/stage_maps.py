@@ -91,7 +91,7 @@ async def measure(url: str, customers: int, turns: int) -> None:
     await create_company(database, new, author=Actor("bench"))
     await make_crowd(owner, COMPANY, customers, T0)
     await run_due(owner, COMPANY, T0)
-    previews.AT_ONCE = jobs.AT_ONCE = -1  # the jobs are run here, one by one
+    previews.MAX_INLINE_CUSTOMERS = jobs.MAX_INLINE_CUSTOMERS = -1  # the jobs are run here, one by one
     edit = partial(build_draft, raw=draft(), pointer="/stages")
 
     reading, rehearsing, growth = [], [], []
@@ -120,7 +120,7 @@ async def measure(url: str, customers: int, turns: int) -> None:
     print(f"growth of memory, at most          {max(growth) / MEBIBYTE:8.1f} MiB")
     print(f"would move                         {sum(cell['customers'] for cell in job.result['moves']):8}")
 
-    request = stage_maps.Request(1, Activation.CURRENT_SILENT, Actor("bench"))
+    request = stage_maps.MapChangeRequest(1, Activation.CURRENT_SILENT, Actor("bench"))
     began = time.perf_counter()
     changed = await stage_maps.change_map(database, COMPANY, edit, request)
     switched = time.perf_counter() - began

@@ -164,7 +164,7 @@ def install_fault(told: str) -> None:
 
 def _actions_in_the_moves_transaction(patch: Patch) -> None:
     """What a move calls for is planned in a transaction of its own, after the move's."""
-    follow, ingest = context.follow, ingest_batcher.ingest
+    plan_actions, ingest = context.plan_actions, ingest_batcher.ingest
     waiting: ContextVar[list[Any]] = ContextVar("waiting")
 
     async def later(_work, *args, **options):
@@ -175,10 +175,12 @@ def _actions_in_the_moves_transaction(patch: Patch) -> None:
         waiting.set(found := [])
         answers = await ingest(database, company_id, events, **options)
         for args, told in found:
-            await database.run(company_id, lambda work, args=args, told=told: follow(work, *args, **told))
+            await database.run(
+                company_id, lambda work, args=args, told=told: plan_actions(work, *args, **told)
+            )
         return answers
 
-    patch(context, "follow", later)
+    patch(context, "plan_actions", later)
     patch(ingest_batcher, "ingest", ingesting)
 
 

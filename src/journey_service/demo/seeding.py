@@ -148,7 +148,7 @@ class _Opening:
             found = await find_unfinished(database, company_id, digest, ImportOptions(until))
             if found is None:
                 found = await stage_import(
-                    database, company_id, _chunks(lines), actor=_ACTOR, terms=ImportOptions(until)
+                    database, company_id, _chunks(lines), actor=_ACTOR, options=ImportOptions(until)
                 )
             await self._replay(found.id)
         self._note(before + len(moments))

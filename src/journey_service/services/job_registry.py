@@ -14,7 +14,7 @@ from journey_service.services.operations.data_quality import REPAIR, repair
 from journey_service.services.operations.nightly import rescore
 from journey_service.services.operations.test_clock import ADVANCE, run_advance
 from journey_service.services.stages.backtests import BACKTEST, run_backtest
-from journey_service.services.stages.previews import PREVIEW, rehearse_all
+from journey_service.services.stages.previews import PREVIEW, preview_all
 
 JOB_HANDLERS: Final[Mapping[str, JobHandler]] = {
     RESCORE: rescore,
@@ -22,7 +22,7 @@ JOB_HANDLERS: Final[Mapping[str, JobHandler]] = {
     ADVANCE: run_advance,
     ADOPT: adopt_all,
     APPLY: apply_to_all,
-    PREVIEW: rehearse_all,
+    PREVIEW: preview_all,
     BACKTEST: run_backtest,
     COUNT: rebuild_rollups,
     REBUILD: rebuild,

@@ -21,7 +21,7 @@ from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 
 T = TypeVar("T")
-AT_ONCE: Final = 5_000
+MAX_INLINE_CUSTOMERS: Final = 5_000
 """Up to how many customers a change is carried through, or rehearsed, while the caller waits."""
 INLINE_TIMEOUT_SECONDS: Final = 10.0
 _TURNS: Final = 4
@@ -30,11 +30,11 @@ _GIVING_WAY_SECONDS: Final = 0.5
 LEASE_SECONDS: Final = 15.0
 _LOGGER = logging.getLogger(__name__)
 
-Progress = Callable[[Job], None]
+ProgressCallback = Callable[[Job], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class JobPage:
     """What one page of a job did: where to go on, what it adds to the counts, how much of the total is done."""
 
     cursor: Mapping[str, Any]
@@ -58,21 +58,21 @@ class JobRun:
     lease_seconds: float
     cursor: dict[str, Any]
     counts: dict[str, int]
-    on_progress: Progress | None = None
+    on_progress: ProgressCallback | None = None
 
     async def page(
         self,
-        unit: Callable[[UnitOfWork], Awaitable[Page]],
+        unit: Callable[[UnitOfWork], Awaitable[JobPage]],
         *,
         is_exclusive: bool = False,
         timeout_ms: int | None = None,
-    ) -> Page:
+    ) -> JobPage:
         """Do one page in a transaction of its own, beside no other of the company if it is to be alone.
 
         Raises LeaseLostError, with nothing of it kept.
         """
 
-        async def guarded(uow: UnitOfWork) -> tuple[Page, dict[str, int]]:
+        async def guarded(uow: UnitOfWork) -> tuple[JobPage, dict[str, int]]:
             page = await unit(uow)
             counts = dict(self.counts)
             for name, more in page.counts.items():
@@ -98,7 +98,7 @@ class JobRun:
             self.on_progress(await get_job(self.database, self.company_id, self.job.id))
         return page
 
-    async def conclude(self, result: Mapping[str, Any]) -> None:
+    async def set_result(self, result: Mapping[str, Any]) -> None:
         """Write down what the job has found. Raises LeaseLostError."""
 
         async def unit(uow: UnitOfWork) -> bool:
@@ -140,7 +140,7 @@ async def run_job(
     kinds: Mapping[str, JobHandler],
     *,
     lease_seconds: float = LEASE_SECONDS,
-    on_progress: Progress | None = None,
+    on_progress: ProgressCallback | None = None,
 ) -> bool:
     """Do a queued job, or go on with one whose runner fell silent; False if somebody else has it.
 
@@ -223,7 +223,7 @@ async def run_inline(
     *,
     lease_seconds: float,
     timeout_seconds: float | None,
-    on_progress: Progress | None = None,
+    on_progress: ProgressCallback | None = None,
 ) -> Job:
     """Do an errand that is to be done here, until patience ends: then a worker goes on. Returns how far it is."""
     job = inline_job.job

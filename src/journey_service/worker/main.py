@@ -42,7 +42,7 @@ async def run_worker(settings: Settings) -> None:
         database,
         lease_seconds=settings.lease_seconds,
         delivery_lease_seconds=settings.delivery_lease_seconds,
-        senders=post_of(settings, outgoing),
+        senders=build_senders(settings, outgoing),
     )
     bells = None
     if settings.redis_url is not None:
@@ -61,7 +61,7 @@ async def run_worker(settings: Settings) -> None:
         _LOGGER.info("the worker has stopped")
 
 
-def post_of(settings: Settings, outgoing: HttpClient) -> MessageSenders:
+def build_senders(settings: Settings, outgoing: HttpClient) -> MessageSenders:
     """The ways out of the house that the settings name."""
     deadline = longest_call(settings.delivery_lease_seconds)
     mailer: SmtpMailer | FileMailer | None = None

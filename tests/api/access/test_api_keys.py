@@ -247,7 +247,7 @@ async def test_a_successor_is_no_way_to_more_either(http, salon, outside):
 
 
 async def test_whoever_lets_everybody_give_everything_is_found_out(http, found_tenant, outside, monkeypatch):
-    monkeypatch.setattr(credentials.Principal, "may_give", lambda *_: True)
+    monkeypatch.setattr(credentials.Principal, "may_grant", lambda *_: True)
 
     with pytest.raises(AssertionError):
         await test_nobody_gives_what_they_do_not_have(http, found_tenant, outside, {"scopes": ["*"]})
@@ -678,7 +678,7 @@ def test_a_principal_may_everybody_s_things_and_never_an_operator_s_by_a_star():
     assert admin.may("privacy")
     assert not admin.may(OPERATE)
     assert not nothing.may("privacy")
-    assert not admin.may_give([OPERATE])
+    assert not admin.may_grant([OPERATE])
 
 
 # ---- what ends

@@ -127,7 +127,7 @@ async def test_what_neither_decides_nor_scores_queues_no_job(http, payer, outsid
 async def test_settings_of_many_customers_are_in_force_at_once_and_carried_through_by_the_worker(
     http, payer, monkeypatch
 ):
-    monkeypatch.setattr(settings, "AT_ONCE", -1)
+    monkeypatch.setattr(settings, "MAX_INLINE_CUSTOMERS", -1)
     answer = await put(http, payer, PAYMENTS)
 
     assert answer.status_code == 202

@@ -92,7 +92,7 @@ async def test_present_customers_are_moved_where_that_is_asked_for(http, regular
 async def test_a_map_for_many_customers_is_in_force_at_once_and_carried_through_by_the_worker(
     http, regular, monkeypatch
 ):
-    monkeypatch.setattr(stage_maps, "AT_ONCE", -1)
+    monkeypatch.setattr(stage_maps, "MAX_INLINE_CUSTOMERS", -1)
     body = {"version": 1, "stages": stages(vip={"auto_rules": EASY}), "activation": "current_silent"}
     answer = await put(http, regular, body)
 
@@ -352,7 +352,7 @@ async def test_a_preview_tells_who_would_move_where_and_nobody_moves(http, regul
 
 
 async def test_a_preview_for_many_customers_is_a_job_with_progress(http, regular, monkeypatch):
-    monkeypatch.setattr(previews, "AT_ONCE", -1)
+    monkeypatch.setattr(previews, "MAX_INLINE_CUSTOMERS", -1)
     answer = await ask(
         http, regular, "POST", "/stages/preview", json={"stages": stages(vip={"auto_rules": EASY})}
     )
@@ -447,7 +447,7 @@ async def test_what_is_wrong_with_a_back_test_is_told_with_its_place(http, salon
 
 
 async def test_a_back_test_of_many_customers_is_a_job(http, regular, monkeypatch):
-    monkeypatch.setattr(backtests, "AT_ONCE", -1)
+    monkeypatch.setattr(backtests, "MAX_INLINE_CUSTOMERS", -1)
     body = {"stages": stages(), "from": "2026-01-01T00:00:00Z", "to": "2026-02-01T00:00:00Z"}
     answer = await ask(http, regular, "POST", "/stages/backtest", json=body)
 

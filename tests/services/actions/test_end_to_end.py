@@ -280,7 +280,7 @@ HISTORY = """customer_id,occurred_at,event_type,amount
 """
 
 
-async def read_in(salon, terms, now):
+async def read_in(salon, options, now):
     async def chunks():
         yield HISTORY.format(
             long_ago=(now - 25 * HOUR).isoformat(),
@@ -296,7 +296,7 @@ async def read_in(salon, terms, now):
                 customer, {"name": f"C{customer}", "email": f"c{customer}@reader.example", "consents": {}}
             ),
         )
-    found = await stage_import(salon.database, salon.id, chunks(), actor=BY, terms=terms)
+    found = await stage_import(salon.database, salon.id, chunks(), actor=BY, options=options)
     assert await run_import(salon.database, salon.id, found.id)
     await salon.deliver()
 

@@ -171,12 +171,12 @@ async def test_of_a_transaction_that_fails_neither_the_move_nor_what_it_calls_fo
 async def test_planned_in_a_transaction_of_its_own_an_action_would_outlive_the_move(open_salon, monkeypatch):
     salon = await open_salon()
     await _about_to_move(salon)
-    follow = context.follow
+    plan_actions = context.plan_actions
 
     async def apart(uow, *told, **options):
-        return await salon.database.run(uow.company_id, lambda other: follow(other, *told, **options))
+        return await salon.database.run(uow.company_id, lambda other: plan_actions(other, *told, **options))
 
-    monkeypatch.setattr(context, "follow", apart)
+    monkeypatch.setattr(context, "plan_actions", apart)
     with pytest.raises(AssertionError):
         assert await _moved_and_failed(salon) == (0, [], 0)
     print("guard removed: detected")

@@ -36,7 +36,7 @@ from journey_service.services.events.ingest import ingest
 from journey_service.services.journeys.manual_changes import ManualMove, move
 from journey_service.services.operations.reconciliation import reconcile
 from journey_service.services.operations.test_clock import advance
-from journey_service.services.stages.stage_maps import Request, change_map
+from journey_service.services.stages.stage_maps import MapChangeRequest, change_map
 from ledger import rows
 from oracle.metrics import Figures, percentile, share, tenths
 from services.oracle_rows import literal
@@ -143,7 +143,7 @@ class Story:
         """The map is changed."""
         drawn, remap = MAPS[name]
         edit = partial(build_draft, raw=drawn, remap=remap, pointer="/stages")
-        await change_map(self.database, self.id, edit, Request(None, activation, BY, None))
+        await change_map(self.database, self.id, edit, MapChangeRequest(None, activation, BY, None))
 
 
 async def every(list_, **more):
@@ -741,7 +741,7 @@ async def test_a_map_of_the_order_that_is_yet_to_be_counted_is_not_counted_eithe
     assert await rows(database, tenant.id, spoilt)
 
     edit = partial(build_draft, raw=stages(lead={"name": "Caller"}), remap={}, pointer="/stages")
-    await change_map(database, tenant.id, edit, Request(None, Activation.FUTURE_ONLY, BY, None))
+    await change_map(database, tenant.id, edit, MapChangeRequest(None, Activation.FUTURE_ONLY, BY, None))
 
     funnel = await funnels.get_funnel(database, tenant.id, Range())
     assert [step.customers for step in funnel.steps] == [1, 0, 0, 0, 0]

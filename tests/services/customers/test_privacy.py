@@ -43,7 +43,7 @@ from journey_service.services.journeys import manual_changes, reading
 from journey_service.services.journeys.rescoring import queue_rescore
 from journey_service.services.operations.nightly import start_nightly_run
 from journey_service.services.operations.test_clock import advance
-from journey_service.services.stages.backtests import BACKTEST, Span, backtest
+from journey_service.services.stages.backtests import BACKTEST, BacktestParameters, backtest
 from journey_service.services.stages.backtests import queue as queue_backtest
 from journey_service.services.stages.previews import preview
 from ledger import faults, journeys, rows
@@ -113,7 +113,7 @@ async def marked(database, servers, company_id: int, who: int = WHO) -> None:
     )
     await queue_rescore(database, company_id, actor=BY, customer_ids=[who, 1])  # left for later
     await preview(database, company_id, _drawn, based_on=None, activation=Activation.CURRENT_SILENT, actor=BY)
-    span = Span(since=T0 - 90 * DAY, until=T0, customer_ids=[who])
+    span = BacktestParameters(since=T0 - 90 * DAY, until=T0, customer_ids=[who])
     await backtest(database, company_id, _drawn, span, based_on=None, actor=BY)
     text = (
         "customer_id,occurred_at,event_type,amount,id\n"
@@ -125,7 +125,7 @@ async def marked(database, servers, company_id: int, who: int = WHO) -> None:
     async def chunks():
         yield text.encode()
 
-    await stage_import(database, company_id, chunks(), actor=BY, terms=ImportOptions(T0))
+    await stage_import(database, company_id, chunks(), actor=BY, options=ImportOptions(T0))
     await _look_at_the_customer(database, company_id, who)
     await _mark_every_column(servers, company_id, who)
 
@@ -388,7 +388,7 @@ async def test_what_is_told_of_an_erased_customer_is_ignored_for_ever(database, 
     async def chunks():
         yield f"customer_id,occurred_at,event_type,amount\n{lines}1,2025-11-01,appointment_completed,5\n".encode()
 
-    found = await stage_import(database, tenant.id, chunks(), actor=BY, terms=ImportOptions(T0))
+    found = await stage_import(database, tenant.id, chunks(), actor=BY, options=ImportOptions(T0))
     await run_import(database, tenant.id, found.id)
     done = await get_import(database, tenant.id, found.id)
     assert (done.status, done.applied, done.erased, done.done) == ("done", 1, ERASED, ERASED + 1)
@@ -479,7 +479,7 @@ async def test_what_a_job_under_way_knew_of_an_erased_customer_is_not_in_what_it
         database,
         tenant.id,
         _drawn,
-        Span(since=T0 - 90 * DAY, until=T0, customer_ids=[WHO, 2]),
+        BacktestParameters(since=T0 - 90 * DAY, until=T0, customer_ids=[WHO, 2]),
         based_on=None,
         actor=BY,
     )

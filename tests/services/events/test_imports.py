@@ -14,7 +14,7 @@ from journey_service.domain.errors import InvalidInputError, MalformedError
 from journey_service.domain.events.event import Event
 from journey_service.domain.events.records import ImportOptions
 from journey_service.services.events import imports
-from journey_service.services.events.imports import get_import, list_faults, run_import, stage_import
+from journey_service.services.events.imports import get_import, list_line_errors, run_import, stage_import
 from journey_service.services.events.ingest import ingest
 from journey_service.services.journeys import reading
 from ledger import faults, journeys, rows
@@ -44,7 +44,7 @@ def _at(text: str) -> datetime:
 
 async def test_moves_are_dated_when_they_would_have_happened_those_of_time_included(database, tenant):
     text = HEADER + "1,2020-01-01,appointment_completed,50\n1,2020-07-29,appointment_completed,50\n"
-    done = await _import(database, tenant.id, text, terms=ImportOptions(_at("2020-08-01")))
+    done = await _import(database, tenant.id, text, options=ImportOptions(_at("2020-08-01")))
     assert (done.applied, done.transitions, done.failed_lines) == (2, 5, 0)
     assert [(move[1], move[2], move[3], move[5]) for move in (await journeys(database, tenant.id))[1]] == [
         (None, "prospect", _at("2020-01-01"), "journey_started"),
@@ -66,7 +66,7 @@ async def test_lines_are_decided_by_time_whatever_the_files_order(database, foun
     assert shuffled != lines
     for company, order in ((sorted_company, lines), (shuffled_company, shuffled)):
         done = await _import(
-            database, company.id, HEADER + "\n".join(order), terms=ImportOptions(_at("2023-01-01"))
+            database, company.id, HEADER + "\n".join(order), options=ImportOptions(_at("2023-01-01"))
         )
         assert done.applied == 60
     assert await journeys(database, sorted_company.id) == await journeys(database, shuffled_company.id)
@@ -78,7 +78,7 @@ async def test_a_bare_date_is_midnight_where_the_company_is(database, found_tena
         database,
         tenant.id,
         HEADER + "1,2016-05-01,appointment_completed,0\n",
-        terms=ImportOptions(_at("2016-06-01")),
+        options=ImportOptions(_at("2016-06-01")),
     )
     [(first, *_)] = (await journeys(database, tenant.id)).values()
     assert first[3] == datetime(2016, 5, 1, 3, tzinfo=UTC)
@@ -86,9 +86,9 @@ async def test_a_bare_date_is_midnight_where_the_company_is(database, found_tena
 
 async def test_a_second_run_changes_nothing(database, tenant):
     text = HEADER + "".join(f"{n % 5},2020-0{1 + n % 9}-01,appointment_completed,10\n" for n in range(40))
-    first = await _import(database, tenant.id, text, terms=ImportOptions(_at("2021-01-01")))
+    first = await _import(database, tenant.id, text, options=ImportOptions(_at("2021-01-01")))
     before = await _everything(database, tenant.id)
-    second = await _import(database, tenant.id, text, terms=ImportOptions(_at("2021-01-01")))
+    second = await _import(database, tenant.id, text, options=ImportOptions(_at("2021-01-01")))
     assert (first.applied, second.applied, second.duplicates, second.transitions) == (40, 0, 40, 0)
     assert await _everything(database, tenant.id) == before
 
@@ -113,7 +113,7 @@ async def _everything(database, company_id):
 
 async def test_equal_lines_without_an_id_are_told_apart_by_their_number(database, tenant):
     text = HEADER + "1,2020-01-01,appointment_completed,5\n" * 3
-    done = await _import(database, tenant.id, text, terms=ImportOptions(_at("2020-01-02")))
+    done = await _import(database, tenant.id, text, options=ImportOptions(_at("2020-01-02")))
     ids = await rows(
         database, tenant.id, "SELECT event_id FROM journey_events WHERE company_id = :company ORDER BY 1"
     )
@@ -124,7 +124,7 @@ async def test_equal_lines_without_an_id_are_told_apart_by_their_number(database
 async def test_twins_are_numbered_on_across_the_pages_of_a_long_history(database, tenant, monkeypatch):
     monkeypatch.setattr(imports, "_LINES_DECIDED_AT_ONCE", 4)
     text = HEADER + "1,2020-01-01,appointment_completed,5\n" * 11 + "2,2020-01-01,appointment_completed,5\n"
-    done = await _import(database, tenant.id, text, terms=ImportOptions(_at("2020-06-01")))
+    done = await _import(database, tenant.id, text, options=ImportOptions(_at("2020-06-01")))
     assert (done.applied, done.duplicates, done.failed_lines) == (12, 0, 0)
     assert await faults(database, tenant.id) == []
     assert {len(moves) for moves in (await journeys(database, tenant.id)).values()} == {4, 3}
@@ -141,7 +141,7 @@ async def test_the_size_of_a_page_makes_no_difference(database, found_tenant, mo
     for size in (1, 5, 1_000):
         monkeypatch.setattr(imports, "_LINES_DECIDED_AT_ONCE", size)
         tenant = await found_tenant()
-        await _import(database, tenant.id, text, terms=ImportOptions(_at("2023-06-01")))
+        await _import(database, tenant.id, text, options=ImportOptions(_at("2023-06-01")))
         found.append(await journeys(database, tenant.id))
     assert found[0] == found[1] == found[2]
 
@@ -158,8 +158,8 @@ async def test_faulty_lines_are_told_with_their_place_and_sink_nothing_else(data
         "7,2020-01-01,appointment_completed,5\n"
         "8,2020-01-01,appoint"
     )
-    done = await _import(database, tenant.id, text, terms=ImportOptions(_at("2020-02-01")))
-    found = await list_faults(database, tenant.id, done.id, after=(0, ""), limit=100)
+    done = await _import(database, tenant.id, text, options=ImportOptions(_at("2020-02-01")))
+    found = await list_line_errors(database, tenant.id, done.id, after=(0, ""), limit=100)
     assert (done.applied, done.failed_lines) == (2, 7)
     assert [(fault.line, fault.pointer) for fault in found] == [
         (3, "/customer_id"),
@@ -179,9 +179,9 @@ async def test_a_line_with_a_known_id_and_other_content_is_a_fault(database, ten
         ' "data": {"total_amount": %d}}\n'
     )
     done = await _import(
-        database, tenant.id, (text % 1) + (text % 1) + (text % 2), terms=ImportOptions(_at("2020-02-01"))
+        database, tenant.id, (text % 1) + (text % 1) + (text % 2), options=ImportOptions(_at("2020-02-01"))
     )
-    [fault] = await list_faults(database, tenant.id, done.id, after=(0, ""), limit=10)
+    [fault] = await list_line_errors(database, tenant.id, done.id, after=(0, ""), limit=10)
     assert (done.applied, done.duplicates, done.failed_lines, fault.line) == (1, 1, 1, 3)
 
 
@@ -191,7 +191,7 @@ async def test_a_file_cut_off_in_the_middle_costs_its_last_line(database, tenant
     )
     whole = gzip.compress((HEADER + lines).encode())
     done = await _import(
-        database, tenant.id, whole[: len(whole) // 2], terms=ImportOptions(_at("2020-02-01"))
+        database, tenant.id, whole[: len(whole) // 2], options=ImportOptions(_at("2020-02-01"))
     )
     assert done.status == "done"
     assert done.failed_lines == 1
@@ -217,13 +217,13 @@ async def test_what_is_no_history_is_refused_and_leaves_nothing(database, tenant
 async def test_until_must_not_lie_in_the_companys_future(database, found_tenant):
     tenant = await found_tenant(test_clock=_at("2020-06-01"))
     with pytest.raises(InvalidInputError, match="future"):
-        await _read(database, tenant.id, HEADER, terms=ImportOptions(_at("2020-06-02")))
+        await _read(database, tenant.id, HEADER, options=ImportOptions(_at("2020-06-02")))
 
 
 async def test_lines_beyond_until_wait_for_another_time(database, tenant):
     text = HEADER + "1,2020-01-01,appointment_completed,5\n1,2020-03-01,appointment_completed,5\n"
-    first = await _import(database, tenant.id, text, terms=ImportOptions(_at("2020-02-01")))
-    second = await _import(database, tenant.id, text, terms=ImportOptions(_at("2020-04-01")))
+    first = await _import(database, tenant.id, text, options=ImportOptions(_at("2020-02-01")))
+    second = await _import(database, tenant.id, text, options=ImportOptions(_at("2020-04-01")))
     assert (first.applied, first.later) == (1, 1)
     assert (second.applied, second.duplicates, second.later) == (1, 1, 0)
 
@@ -255,7 +255,7 @@ async def test_a_replay_that_is_stopped_gives_itself_back_and_goes_on_where_it_w
 ):
     monkeypatch.setattr(imports, "_LINES_DECIDED_AT_ONCE", 10)
     text = HEADER + "".join(f"{n},2020-01-01,appointment_completed,5\n" for n in range(95))
-    found = await _read(database, tenant.id, text, terms=ImportOptions(_at("2020-06-01")))
+    found = await _read(database, tenant.id, text, options=ImportOptions(_at("2020-06-01")))
 
     def die(progress) -> None:
         if progress.done >= 30:
@@ -277,7 +277,7 @@ async def test_a_replay_whose_runner_was_killed_goes_on_when_its_lease_has_run_o
 ):
     monkeypatch.setattr(imports, "_LINES_DECIDED_AT_ONCE", 10)
     text = HEADER + "".join(f"{n},2020-01-01,appointment_completed,5\n" for n in range(95))
-    found = await _read(database, tenant.id, text, terms=ImportOptions(_at("2020-06-01")))
+    found = await _read(database, tenant.id, text, options=ImportOptions(_at("2020-06-01")))
     for seconds, gets_it in ((60, True), (60, False)):
         claimed = await database.run(
             tenant.id, lambda uow, seconds=seconds: uow.imports.claim(found.id, "killed", seconds)
@@ -294,7 +294,7 @@ async def test_a_replay_whose_runner_was_killed_goes_on_when_its_lease_has_run_o
 
 async def test_two_runners_do_not_tread_on_each_other(database, tenant):
     text = HEADER + "".join(f"{n},2020-01-01,appointment_completed,5\n" for n in range(2_500))
-    found = await _read(database, tenant.id, text, terms=ImportOptions(_at("2020-06-01")))
+    found = await _read(database, tenant.id, text, options=ImportOptions(_at("2020-06-01")))
     ran = await asyncio.gather(*(run_import(database, tenant.id, found.id) for _ in range(3)))
     done = await get_import(database, tenant.id, found.id)
     assert sorted(ran) == [False, False, True]
@@ -329,7 +329,7 @@ async def test_memory_does_not_grow_with_the_history(database, tenant):
 
     async def run(lines: int) -> int:
         found = await stage_import(
-            database, tenant.id, text(lines), actor=Actor("tests"), terms=ImportOptions(_at("2020-02-01"))
+            database, tenant.id, text(lines), actor=Actor("tests"), options=ImportOptions(_at("2020-02-01"))
         )
         await run_import(database, tenant.id, found.id)
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

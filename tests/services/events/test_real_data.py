@@ -53,7 +53,7 @@ async def _import(database, company_id: int, file: Path, until: datetime):
                 yield chunk
 
     found = await stage_import(
-        database, company_id, chunks(), actor=Actor("tests"), is_gzip=True, terms=ImportOptions(until)
+        database, company_id, chunks(), actor=Actor("tests"), is_gzip=True, options=ImportOptions(until)
     )
     assert await run_import(database, company_id, found.id)
     return await get_import(database, company_id, found.id)

@@ -13,7 +13,7 @@ from conftest import ERASURE_KEY, PEPPER, VAULT_KEY
 from journey_service.domain.errors import UnavailableError
 from journey_service.domain.events.event import Event
 from journey_service.repositories.journeys import relationships
-from journey_service.services.events.ingest import Outcome, ingest
+from journey_service.services.events.ingest import IngestOutcome, ingest
 from ledger import faults, rows
 from processes import running
 
@@ -136,7 +136,7 @@ async def _tell_all(database, company_id: int, told: list[Event]) -> Counter[str
     async def tell(event: Event) -> str:
         async with gate:
             [answer] = await ingest(database, company_id, [event])
-        assert isinstance(answer, Outcome)
+        assert isinstance(answer, IngestOutcome)
         return answer.status.value
 
     answers = await asyncio.gather(*(tell(event) for event in told), return_exceptions=True)
@@ -178,7 +178,7 @@ async def test_batches_in_opposite_orders_never_deadlock(database, found_tenant)
             for customer in customers
         ]
         answers = await ingest(database, tenant.id, events)
-        assert all(isinstance(answer, Outcome) for answer in answers)
+        assert all(isinstance(answer, IngestOutcome) for answer in answers)
 
     before = await _deadlocks(database, tenant.id)
     await asyncio.gather(*(batch(number) for number in range(12)))

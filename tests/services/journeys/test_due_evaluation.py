@@ -20,7 +20,7 @@ from journey_service.domain.journeys.errors import NotPinnedError, StageConflict
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.stages.stage_map import DEFAULT_STAGES
 from journey_service.services.events.imports import run_import, stage_import
-from journey_service.services.events.ingest import Outcome, Status, ingest
+from journey_service.services.events.ingest import IngestOutcome, IngestStatus, ingest
 from journey_service.services.job_registry import JOB_HANDLERS
 from journey_service.services.jobs import run_job
 from journey_service.services.journeys import evaluation, manual_changes, rescoring
@@ -132,8 +132,8 @@ async def causes_used_twice(database, company_id: int) -> list[object]:
     )
 
 
-async def anybody_due(database, company_id: int) -> bool:
-    return await database.run(company_id, rescoring.anybody_due)
+async def has_due_customers(database, company_id: int) -> bool:
+    return await database.run(company_id, rescoring.has_due_customers)
 
 
 @dataclass
@@ -209,7 +209,9 @@ class Story:
                 Event("t", str(self.number), customer, said.type, said.occurred_at, cents, said.call_duration)
             )
         answers = await ingest(self.database, self.company_id, events)
-        assert all(isinstance(each, Outcome) and each.status is Status.APPLIED for each in answers), answers
+        assert all(
+            isinstance(each, IngestOutcome) and each.status is IngestStatus.APPLIED for each in answers
+        ), answers
 
     async def tell_late(self) -> None:
         await self.tell(is_late=True)
@@ -354,7 +356,7 @@ class Story:
 
     async def check(self) -> int:
         """Everybody's journey is the literal one, nobody is due, scores hold when they say; returns the moves."""
-        assert not await anybody_due(self.database, self.company_id), "somebody is skipped"
+        assert not await has_due_customers(self.database, self.company_id), "somebody is skipped"
         assert await causes_used_twice(self.database, self.company_id) == []
         assert await faults(self.database, self.company_id) == []
         oracle = self.oracle

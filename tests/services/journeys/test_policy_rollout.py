@@ -37,7 +37,7 @@ from journey_service.services.journeys import stage_map_rollout as adoption
 from journey_service.services.journeys.rescoring import queue_rescore
 from journey_service.services.operations.test_clock import advance
 from journey_service.services.stages import stage_maps
-from journey_service.services.stages.stage_maps import Request, change_map
+from journey_service.services.stages.stage_maps import MapChangeRequest, change_map
 from ledger import faults, journeys, rows
 from oracle import literal
 from profiles import examples
@@ -310,7 +310,7 @@ async def begun(database, found_tenant, monkeypatch, *, customers=12, pages=1, *
     await ingest(
         database, tenant.id, [*events, *(told(id_, f"v{id_}", T0) for id_ in range(1, customers + 1))]
     )
-    monkeypatch.setattr(settings, "AT_ONCE", -1)
+    monkeypatch.setattr(settings, "MAX_INLINE_CUSTOMERS", -1)
     monkeypatch.setattr(policies, "CHUNK", 5)
     changed = await put(database, tenant.id, PAYMENTS)
     assert changed.job.status == "queued"
@@ -384,7 +384,7 @@ async def test_changes_and_events_at_once_end_with_everybody_right_and_one_job(
                 database,
                 tenant.id,
                 partial(edit_stage, key="vip", fields={"color": "#000001"}),
-                Request(None, Activation.CURRENT_WITH_ACTIONS, ME),
+                MapChangeRequest(None, Activation.CURRENT_WITH_ACTIONS, ME),
             ),
         )
 
@@ -408,11 +408,11 @@ async def test_maps_and_policies_that_are_pending_together_are_gone_through_in_t
         jobs = {}
         with monkeypatch.context() as patched:
             if number:
-                patched.setattr(stage_maps, "AT_ONCE", -1)
-                patched.setattr(settings, "AT_ONCE", -1)
+                patched.setattr(stage_maps, "MAX_INLINE_CUSTOMERS", -1)
+                patched.setattr(settings, "MAX_INLINE_CUSTOMERS", -1)
             for days, what in enumerate(order, start=91):
                 if what == "map":
-                    request = Request(1, Activation.CURRENT_SILENT, ME)
+                    request = MapChangeRequest(1, Activation.CURRENT_SILENT, ME)
                     jobs[what] = (await change_map(database, twin.id, easy, request)).job
                 else:
                     jobs[what] = (await put(database, twin.id, PAYMENTS)).job
@@ -466,7 +466,7 @@ async def test_a_map_is_not_put_in_force_with_a_policy_it_was_not_looked_over_wi
     harmless = parse_policy(
         {"scoring": {f"{name}_weight": 0 for name in ("inactive", "very_inactive", "missed_rate", "trend")}}
     )
-    real, looked = stage_maps.findings_of, []
+    real, looked = stage_maps.lint_or_raise, []
 
     async def slow(rulebook, places):
         found = await real(rulebook, places)
@@ -475,13 +475,13 @@ async def test_a_map_is_not_put_in_force_with_a_policy_it_was_not_looked_over_wi
             await put(database, tenant.id, harmless)
         return found
 
-    monkeypatch.setattr(stage_maps, "findings_of", slow)
+    monkeypatch.setattr(stage_maps, "lint_or_raise", slow)
     with pytest.raises(InvalidInputError):
         await change_map(
             database,
             tenant.id,
             partial(build_draft, raw=BY_SCORE, pointer="/stages"),
-            Request(None, Activation.FUTURE_ONLY, ME),
+            MapChangeRequest(None, Activation.FUTURE_ONLY, ME),
         )
 
     assert [policy == harmless for policy in looked] == [False]

@@ -17,7 +17,7 @@ from journey_service.repositories.operations.jobs import Jobs
 from journey_service.services.events.ingest import ingest
 from journey_service.services.job_registry import JOB_HANDLERS
 from journey_service.services.job_runner import JobRunner
-from journey_service.services.jobs import JobRun, Page, get_job, list_jobs, run_job
+from journey_service.services.jobs import JobPage, JobRun, get_job, list_jobs, run_job
 from journey_service.services.journeys import sweep
 from journey_service.services.journeys.evaluation import queue_evaluation
 from journey_service.services.journeys.rescoring import queue_rescore
@@ -83,10 +83,10 @@ def counting(word: str, pages: int = 3):
     """A kind of work that writes its word once a page."""
 
     async def kind(run: JobRun) -> None:
-        async def page(uow) -> Page:
+        async def page(uow) -> JobPage:
             at = run.cursor.get("at", 0)
             await note(uow, f"{word}{at} ")
-            return Page({"at": at + 1}, {"words": 1}, done=1, total=pages if at == 0 else None)
+            return JobPage({"at": at + 1}, {"words": 1}, done=1, total=pages if at == 0 else None)
 
         while run.cursor.get("at", 0) < pages:
             await run.page(page)
@@ -143,13 +143,13 @@ async def _overtaken(database, company_id: int) -> bool:
     asleep, awake = asyncio.Event(), asyncio.Event()
 
     async def slow(run: JobRun) -> None:
-        async def page(uow) -> Page:
+        async def page(uow) -> JobPage:
             at = run.cursor.get("at", 0)
             if at == 1:
                 asleep.set()
                 await awake.wait()
             await note(uow, f"slow{at} ")
-            return Page({"at": at + 1}, {"words": 1}, done=1, total=3)
+            return JobPage({"at": at + 1}, {"words": 1}, done=1, total=3)
 
         while run.cursor.get("at", 0) < 3:
             await run.page(page)
@@ -310,7 +310,7 @@ async def heal(database, company_id: int) -> None:
 
 async def test_a_customer_who_cannot_be_decided_holds_up_nobody_else(database, found_tenant, monkeypatch):
     await Sweeper(database).sweep()  # other tests leave customers who are due
-    monkeypatch.setattr(sweep, "LARGEST_BATCH", 10)
+    monkeypatch.setattr(sweep, "MAX_BATCH_SIZE", 10)
     ill = await company_of(database, found_tenant, 40, at=LAPSED)
     other = await company_of(database, found_tenant, 12, at=LAPSED)
     with monkeypatch.context() as patched:
@@ -465,7 +465,7 @@ async def test_a_job_the_database_refused_says_so_without_its_statements(databas
     async def refused(run: JobRun) -> None:
         async def unit(uow):
             await uow.scores.page(2**70, limit=1, as_of=T0, policy=parse_policy({}))
-            return Page({})
+            return JobPage({})
 
         await run.page(unit)
 

@@ -22,7 +22,7 @@ from journey_service.services.events.imports import run_import, stage_import
 from journey_service.services.events.ingest import ingest
 from journey_service.services.job_registry import JOB_HANDLERS
 from journey_service.services.jobs import JobRun, get_job, run_job
-from journey_service.services.journeys.rescoring import LARGEST_CHUNK, queue_rescore
+from journey_service.services.journeys.rescoring import MAX_CHUNK_SIZE, queue_rescore
 from journey_service.services.journeys.sweep import sweep_batch
 from journey_service.services.operations import nightly as nights
 from journey_service.services.operations.nightly import start_due_nightly_runs, start_nightly_run
@@ -436,7 +436,7 @@ async def test_customers_nobody_knows_are_refused(database, found_tenant):
         await queue_rescore(database, tenant.id, actor=Actor("tests"), customer_ids=[1, 99, 2, 98])
     assert [fault.pointer for fault in refused.value.faults] == ["/customer_ids/1", "/customer_ids/3"]
     assert await rows(database, tenant.id, "SELECT id FROM jobs WHERE company_id = :company") == []
-    assert LARGEST_CHUNK >= 500
+    assert MAX_CHUNK_SIZE >= 500
 
 
 async def _held_at(database, company_id: int) -> dict[int, datetime]:
@@ -461,7 +461,7 @@ async def test_scores_hold_as_of_the_night_after_an_import_of_an_earlier_time(da
         yield b"1,appointment_missed,2026-01-02T00:00:00Z\n2,appointment_completed,2026-01-02T00:00:00Z\n"
 
     found = await stage_import(
-        database, tenant.id, chunks(), actor=Actor("tests"), terms=ImportOptions(T0 + 2 * DAY)
+        database, tenant.id, chunks(), actor=Actor("tests"), options=ImportOptions(T0 + 2 * DAY)
     )
     await run_import(database, tenant.id, found.id)
     while (await sweep_batch(database, tenant.id)).decided:

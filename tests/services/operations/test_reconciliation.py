@@ -31,7 +31,7 @@ from journey_service.services.journeys.reading import get_journey
 from journey_service.services.journeys.sweep import sweep_batch
 from journey_service.services.operations.reconciliation import MOST_NAMED, Reconciliation, Status, reconcile
 from journey_service.services.operations.test_clock import advance
-from journey_service.services.stages.stage_maps import Request, change_map
+from journey_service.services.stages.stage_maps import MapChangeRequest, change_map
 from ledger import rows
 
 T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -118,7 +118,7 @@ class Story:
                 self.database,
                 self.company_id,
                 edit,
-                Request(None, self.chance.choice([*Activation]), BY),
+                MapChangeRequest(None, self.chance.choice([*Activation]), BY),
             )
         except JourneyServiceError:
             return

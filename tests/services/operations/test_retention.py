@@ -12,7 +12,7 @@ from journey_service.domain.events.records import ImportOptions
 from journey_service.services.actions.delivery.dispatcher import publish
 from journey_service.services.actions.webhook_endpoints import add_endpoint
 from journey_service.services.customers.profiles import put_customer
-from journey_service.services.events.imports import get_import, list_faults, run_import, stage_import
+from journey_service.services.events.imports import get_import, list_line_errors, run_import, stage_import
 from journey_service.services.events.ingest import ingest
 from journey_service.services.job_registry import JOB_HANDLERS
 from journey_service.services.jobs import get_job, run_job
@@ -134,11 +134,11 @@ async def test_faults_of_histories_details_of_jobs_and_audit_rows_go_each_in_its
     async def chunks():
         yield b"customer_id,occurred_at,event_type,amount\n1,yesterday,appointment_completed,1\n"
 
-    found = await stage_import(database, tenant.id, chunks(), actor=BY, terms=ImportOptions(T0))
+    found = await stage_import(database, tenant.id, chunks(), actor=BY, options=ImportOptions(T0))
     await run_import(database, tenant.id, found.id)
 
     async def kept() -> tuple[int, bool, int]:
-        told = await list_faults(database, tenant.id, found.id, after=(0, ""), limit=10)
+        told = await list_line_errors(database, tenant.id, found.id, after=(0, ""), limit=10)
         job = await get_job(database, tenant.id, job_id)
         audited = await rows(
             database,

@@ -16,7 +16,7 @@ from journey_service.domain.events.event import LATEST, Event
 from journey_service.domain.journeys import scoring
 from journey_service.repositories.companies import companies
 from journey_service.services.companies.provisioning import get_company_context
-from journey_service.services.events.ingest import Outcome, ingest
+from journey_service.services.events.ingest import IngestOutcome, ingest
 from journey_service.services.job_registry import JOB_HANDLERS
 from journey_service.services.job_runner import JobRunner
 from journey_service.services.jobs import get_job, list_jobs, run_job
@@ -247,7 +247,7 @@ async def _told_while_the_clock_moves(database, found_tenant, seed: int) -> str:
     moving = asyncio.create_task(move())
     [answer] = await tell_late()
     await moving
-    assert isinstance(answer, Outcome)
+    assert isinstance(answer, IngestOutcome)
     return await _when_it_was_told(database, tenant.id)
 
 

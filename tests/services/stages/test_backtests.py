@@ -30,7 +30,12 @@ from journey_service.services.events.imports import run_import, stage_import
 from journey_service.services.events.ingest import ingest
 from journey_service.services.jobs import JobRun, LeaseLostError, get_job, run_job
 from journey_service.services.stages import backtests
-from journey_service.services.stages.backtests import BACKTEST, Span, default_lapse_days, run_backtest
+from journey_service.services.stages.backtests import (
+    BACKTEST,
+    BacktestParameters,
+    default_lapse_days,
+    run_backtest,
+)
 from ledger import rows
 
 T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -77,7 +82,7 @@ def by_chance(customers: int, seed: int = 1, most: int = 12) -> str:
 
 async def queue(database, company_id: int, **how) -> int:
     edit = partial(build_draft, raw=how.get("stages", EARLIER), pointer="/stages")
-    span = Span(
+    span = BacktestParameters(
         how.get("from_", T0),
         how.get("to", T0 + 400 * DAY),
         how.get("lapse_days"),
@@ -162,7 +167,7 @@ def _moves(shown: list[dict]) -> list[tuple]:
 
 
 async def test_of_a_customer_named_the_newest_moves_are_told(database, found_tenant, monkeypatch):
-    monkeypatch.setattr(backtests, "MOST_MOVES", 2)
+    monkeypatch.setattr(backtests, "MAX_MOVES_PER_CUSTOMER", 2)
     company_id = await told(database, found_tenant, "1,2026-01-01,appointment_completed,50\n")
     found = await found_by(database, company_id, customer_ids=[1])
     [named] = found["named"]
@@ -337,7 +342,7 @@ async def test_whoever_lost_the_lease_at_the_very_end_concludes_nothing(database
     async def late(run: JobRun) -> None:
         await database.run(company_id, lambda uow: uow.jobs.release(job_id, run.token))
         with pytest.raises(LeaseLostError):
-            await run.conclude({"a": "result"})
+            await run.set_result({"a": "result"})
         raise LeaseLostError
 
     assert not await run_job(database, company_id, job_id, {BACKTEST: late})

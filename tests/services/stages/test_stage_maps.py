@@ -40,7 +40,7 @@ from journey_service.services.journeys.sweep import sweep_batch
 from journey_service.services.operations.test_clock import advance
 from journey_service.services.stages import previews, stage_maps
 from journey_service.services.stages.previews import preview
-from journey_service.services.stages.stage_maps import Request, change_map, get_map
+from journey_service.services.stages.stage_maps import MapChangeRequest, change_map, get_map
 from ledger import faults, journeys, rows
 
 T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -94,8 +94,8 @@ def edit(name: str):
     return partial(build_draft, raw=stages, remap=remap, pointer="/stages")
 
 
-def asked(activation: Activation, based_on: int | None = 1) -> Request:
-    return Request(based_on, activation, Actor("key:tests"), "because")
+def asked(activation: Activation, based_on: int | None = 1) -> MapChangeRequest:
+    return MapChangeRequest(based_on, activation, Actor("key:tests"), "because")
 
 
 async def populate(database, company_id: int, chance: random.Random, customers: int = 30) -> None:
@@ -268,7 +268,7 @@ async def test_a_preview_goes_on_where_it_was_when_its_runner_died(database, fou
     whole = await preview(
         database, tenant.id, edit("a lower threshold"), based_on=1, activation=SILENT, actor=Actor("tests")
     )
-    monkeypatch.setattr(previews, "AT_ONCE", -1)
+    monkeypatch.setattr(previews, "MAX_INLINE_CUSTOMERS", -1)
     monkeypatch.setattr(previews, "CHUNK", 4)
     queued = await preview(
         database, tenant.id, edit("a lower threshold"), based_on=1, activation=SILENT, actor=Actor("tests")
@@ -310,7 +310,7 @@ async def test_whoever_is_touched_before_their_page_comes_goes_over_as_of_the_sa
 
 
 async def test_without_going_over_first_the_twins_would_tell(database, found_tenant, monkeypatch):
-    real, first = map_history.adoptions, []
+    real, first = map_history.load_map_history, []
 
     async def only_of_the_first(uow, context):
         first.append(uow.company_id)
@@ -319,7 +319,7 @@ async def test_without_going_over_first_the_twins_would_tell(database, found_ten
         return map_history.MapVersionHistory(context.company.map_version)
 
     with monkeypatch.context() as removed:
-        removed.setattr(desk_steps, "adoptions", only_of_the_first)
+        removed.setattr(desk_steps, "load_map_history", only_of_the_first)
         at_once, later = await _twins(database, found_tenant, monkeypatch, "two stages fewer", SILENT)
 
     assert await journeys(database, later.id) != await journeys(database, at_once.id)
@@ -332,7 +332,7 @@ async def _twins(database, found_tenant, monkeypatch, name, activation):
     for twin in (at_once, later):
         await populate(database, twin.id, random.Random(f"{name}-{activation}"))
     await change_map(database, at_once.id, edit(name), asked(activation))
-    monkeypatch.setattr(stage_maps, "AT_ONCE", -1)
+    monkeypatch.setattr(stage_maps, "MAX_INLINE_CUSTOMERS", -1)
     changed = await change_map(database, later.id, edit(name), asked(activation))
     assert changed.job is None or changed.job.status == "queued"
     for twin in (at_once, later):
@@ -361,7 +361,7 @@ async def _twins(database, found_tenant, monkeypatch, name, activation):
 async def test_whoever_has_yet_to_go_over_is_explained_as_if_they_had(database, found_tenant, monkeypatch):
     tenant = await found_tenant(test_clock=T0)
     await ingest(database, tenant.id, [told(1, "a", T0, cents=20_000)])
-    monkeypatch.setattr(stage_maps, "AT_ONCE", -1)
+    monkeypatch.setattr(stage_maps, "MAX_INLINE_CUSTOMERS", -1)
     await change_map(database, tenant.id, edit("a lower threshold"), asked(SILENT))
 
     explained = await explain(database, tenant.id, 1)
@@ -376,7 +376,7 @@ async def test_changes_that_follow_each_other_reach_a_customer_in_their_order(
 ):
     tenant = await found_tenant(test_clock=T0)
     await ingest(database, tenant.id, [told(1, "a", T0, cents=20_000)])
-    monkeypatch.setattr(stage_maps, "AT_ONCE", -1)
+    monkeypatch.setattr(stage_maps, "MAX_INLINE_CUSTOMERS", -1)
     first = await change_map(database, tenant.id, edit("a lower threshold"), asked(SILENT))
     await advance(database, tenant.id, T0 + DAY, actor=Actor("tests"))
     second = await change_map(
@@ -398,7 +398,7 @@ async def test_a_change_that_was_half_carried_through_is_gone_on_with(database, 
     tenant = await found_tenant(test_clock=T0)
     events = [told(customer, f"e{customer}", T0, cents=20_000) for customer in range(1, 13)]
     await ingest(database, tenant.id, events)
-    monkeypatch.setattr(stage_maps, "AT_ONCE", -1)
+    monkeypatch.setattr(stage_maps, "MAX_INLINE_CUSTOMERS", -1)
     monkeypatch.setattr(adoption, "CHUNK", 5)
     changed = await change_map(database, tenant.id, edit("a lower threshold"), asked(LOUD))
 
@@ -619,7 +619,7 @@ async def test_nobody_is_stranded_in_a_stage_that_is_archived_while_they_are_on_
 ):
     tenant = await found_tenant(test_clock=T0)
     await ingest(database, tenant.id, [told(1, "a", T0, cents=20_000), told(2, "b", T0, cents=20_000)])
-    monkeypatch.setattr(stage_maps, "AT_ONCE", -1)
+    monkeypatch.setattr(stage_maps, "MAX_INLINE_CUSTOMERS", -1)
     first = await change_map(database, tenant.id, edit("a lower threshold"), asked(SILENT))
     gone = partial(archive, key="vip", remap_to=None)
 

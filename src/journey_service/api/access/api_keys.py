@@ -143,7 +143,7 @@ async def _make(app_state: AppState, company_id: int, body: KeyIn, caller: Calle
         body.as_wish(),
         pepper=app_state.settings.key_pepper.get_secret_value(),
         by=caller.actor,
-        giver=caller.principal,
+        caller=caller.principal,
     )
     return NewKeyOut.of_new(new)
 
@@ -158,7 +158,7 @@ async def _rotate(
         overlap_seconds=(body or RotationIn()).overlap_seconds,
         pepper=app_state.settings.key_pepper.get_secret_value(),
         by=caller.actor,
-        giver=caller.principal,
+        caller=caller.principal,
     )
     app_state.credential_cache.clear()  # without an overlap the old key has ended
     return NewKeyOut.of_new(new)

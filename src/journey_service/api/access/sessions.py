@@ -56,7 +56,7 @@ def keep(response: Response, app_state: AppState, token: str) -> None:
     response.set_cookie(
         cookie_name(app_state),
         token,
-        max_age=sessions.LONGEST_SECONDS,
+        max_age=sessions.MAX_SESSION_SECONDS,
         path="/",
         secure=app_state.is_over_tls,
         httponly=True,

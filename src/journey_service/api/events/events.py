@@ -24,7 +24,7 @@ from journey_service.domain.errors import FieldError, InvalidInputError, Journey
 from journey_service.domain.events.errors import EventConflictError
 from journey_service.domain.events.event import Event
 from journey_service.domain.events.parsing import parse_cloud_event, parse_event
-from journey_service.services.events.ingest import IngestResult, Outcome, Status, ingest
+from journey_service.services.events.ingest import IngestOutcome, IngestResult, IngestStatus, ingest
 
 router = APIRouter(tags=["events"], route_class=StrictRoute)
 
@@ -158,8 +158,8 @@ def _result(index: int, answer: IngestResult) -> ResultOut:
 
 def _ring_for(app_state: AppState, answers: Iterable[IngestResult]) -> None:
     """Have what new moves call for begun at once."""
-    told = (answer for answer in answers if isinstance(answer, Outcome))
-    if any(answer.status is Status.APPLIED and answer.entry is not None for answer in told):
+    told = (answer for answer in answers if isinstance(answer, IngestOutcome))
+    if any(answer.status is IngestStatus.APPLIED and answer.entry is not None for answer in told):
         app_state.wake_for_transitions()
 
 

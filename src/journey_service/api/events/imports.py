@@ -72,7 +72,7 @@ async def post_import(
         chunks(),
         actor=caller.actor,
         is_gzip=is_gzip,
-        terms=ImportOptions(until, actions),
+        options=ImportOptions(until, actions),
     )
     app_state.wake("imports")
     return ImportOut.of(found)
@@ -109,7 +109,7 @@ async def list_import_errors(
 ) -> LineFaultsOut:
     """What was wrong with which line; the first 10,000 are kept."""
     after = from_cursor("import-errors", cursor, is_id, is_text)
-    found = await imports.list_faults(
+    found = await imports.list_line_errors(
         app_state.database,
         caller.company_id,
         import_id,

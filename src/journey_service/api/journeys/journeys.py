@@ -46,14 +46,14 @@ from journey_service.domain.journeys.errors import (
     StaleVersionError,
 )
 from journey_service.services.journeys import manual_changes, reading
-from journey_service.services.journeys.view import View
+from journey_service.services.journeys.view import JourneyView
 
 router = APIRouter(tags=["journeys"], route_class=StrictRoute)
 
 _CHANGES = (CustomerNotFoundError, StaleVersionError, PreconditionMissingError, *JSON_BODY)
 
 
-def _tagged(response: Response, view: View) -> JourneyOut:
+def _tagged(response: Response, view: JourneyView) -> JourneyOut:
     response.headers["ETag"] = f'"{view.stored.relationship.version}"'
     return JourneyOut.of(view)
 

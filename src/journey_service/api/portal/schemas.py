@@ -14,7 +14,7 @@ from journey_service.domain.journeys.records import TransitionRecord
 from journey_service.domain.stages.stage_map import Stage
 from journey_service.services.analytics.drilldown import AtRisk, RiskList
 from journey_service.services.analytics.overview import Portal
-from journey_service.services.journeys.view import View
+from journey_service.services.journeys.view import JourneyView
 
 
 class PortalJourneyOut(ResponseModel):
@@ -55,7 +55,7 @@ class PortalTimelineOut(ResponseModel):
     transitions: list[PortalTransitionOut]
 
     @classmethod
-    def of(cls, view: View, entries: list[TransitionRecord]) -> "PortalTimelineOut":
+    def of(cls, view: JourneyView, entries: list[TransitionRecord]) -> "PortalTimelineOut":
         """Show a timeline."""
         stages = view.context.rulebook.stage_map.by_key
         stage = stages.get(view.stored.relationship.current_stage)

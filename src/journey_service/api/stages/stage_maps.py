@@ -42,7 +42,7 @@ from journey_service.domain.stages.errors import (
     StaleMapError,
 )
 from journey_service.services.stages import stage_maps
-from journey_service.services.stages.stage_maps import Changed, Edit, Request
+from journey_service.services.stages.stage_maps import MapChangeRequest, MapChangeResult, MapEdit
 
 router = APIRouter(tags=["stages"], route_class=StrictRoute)
 
@@ -57,7 +57,7 @@ _STAYS_OPEN: dict[int | str, dict[str, Any]] = {
 }
 
 
-def edit_of(draft: DraftIn) -> Edit:
+def edit_of(draft: DraftIn) -> MapEdit:
     """What makes the next version of a map out of the one in force: the draft."""
     return partial(build_draft, raw=draft.stages, remap=draft.remap, pointer="/stages")
 
@@ -69,7 +69,7 @@ def base_of(draft: DraftIn, seen: int | None) -> int | None:
     return draft.version if seen is None else seen
 
 
-def _shown(changed: Changed, response: Response, app_state: AppState) -> ChangedOut:
+def _shown(changed: MapChangeResult, response: Response, app_state: AppState) -> ChangedOut:
     shown = ChangedOut.of_changed(changed)
     response.headers["ETag"] = f'"{shown.version}"'
     if shown.job is not None:
@@ -111,7 +111,7 @@ async def put_stages(
         raise PreconditionMissingError(
             'Send the version you saw as If-Match: "<version>", or as version in the body.'
         )
-    request = Request(based_on, body.activation, caller.actor, body.notes)
+    request = MapChangeRequest(based_on, body.activation, caller.actor, body.notes)
     return _shown(await _change(app_state, caller.company_id, edit_of(body), request), response, app_state)
 
 
@@ -170,7 +170,7 @@ async def patch_stage(
             )
     if not body:
         raise InvalidInputError.at("", "must name what is to be changed")
-    request = Request(seen, activation, caller.actor)
+    request = MapChangeRequest(seen, activation, caller.actor)
     edit = partial(edit_stage, key=key, fields=body)
     return _shown(await _change(app_state, caller.company_id, edit, request), response, app_state)
 
@@ -200,7 +200,7 @@ async def delete_stage(
             app_state,
             caller.company_id,
             partial(archive, key=key, remap_to=remap_to),
-            Request(seen, activation, caller.actor),
+            MapChangeRequest(seen, activation, caller.actor),
         )
     except InvalidInputError as error:
         raise error.renamed({"/remapped_to": "query/remap_to"}) from None
@@ -252,7 +252,9 @@ async def get_stage_diff(
     return DiffOut.of(start, version, diff)
 
 
-async def _change(app_state: AppState, company_id: int, edit: Edit, request: Request) -> Changed:
+async def _change(
+    app_state: AppState, company_id: int, edit: MapEdit, request: MapChangeRequest
+) -> MapChangeResult:
     return await stage_maps.change_map(
         app_state.database, company_id, edit, request, lease_seconds=app_state.settings.lease_seconds
     )

@@ -79,7 +79,7 @@ class Imports:
         self._connection = connection
         self._company_id = company_id
 
-    async def begin(self, terms: ImportOptions, *, actor: str) -> int:
+    async def begin(self, options: ImportOptions, *, actor: str) -> int:
         """Open an import whose lines are still being read; returns its id."""
         return int(
             (
@@ -89,8 +89,8 @@ class Imports:
                         company_id=self._company_id,
                         id=func.nextval("jobs_id_seq"),
                         status="reading",
-                        until=terms.until,
-                        runs_actions=terms.runs_actions,
+                        until=options.until,
+                        runs_actions=options.runs_actions,
                         actor=actor,
                     )
                     .returning(imports.c.id)
@@ -103,7 +103,7 @@ class Imports:
         row = (await self._connection.execute(select(*_COLUMNS).where(*self._is(import_id)))).one_or_none()
         return None if row is None else _to_import(row)
 
-    async def find_unfinished(self, content: bytes, terms: ImportOptions) -> Import | None:
+    async def find_unfinished(self, content: bytes, options: ImportOptions) -> Import | None:
         """The import of the same content on the same terms that was read whole and not finished."""
         row = (
             await self._connection.execute(
@@ -111,8 +111,8 @@ class Imports:
                 .where(
                     imports.c.company_id == self._company_id,
                     imports.c.content_hash == content,
-                    imports.c.until.is_not_distinct_from(terms.until),
-                    imports.c.runs_actions == terms.runs_actions,
+                    imports.c.until.is_not_distinct_from(options.until),
+                    imports.c.runs_actions == options.runs_actions,
                     imports.c.status.in_(("queued", "running")),
                 )
                 .order_by(imports.c.id)

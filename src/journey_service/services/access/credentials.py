@@ -27,7 +27,7 @@ from journey_service.repositories.unit_of_work import UnitOfWork
 
 OPERATORS: Final = 0
 """The company under which operators' keys are kept."""
-LONGEST_OVERLAP: Final = 90 * 86_400
+MAX_OVERLAP_SECONDS: Final = 90 * 86_400
 """For how many seconds at most two keys are alive while one takes the place of the other."""
 
 _TOKEN: Final = re.compile(r"jrn_([A-Za-z0-9-]{1,64})_([A-Za-z0-9_-]{32,200})", re.ASCII)
@@ -63,7 +63,7 @@ class Principal:
             or (scope != OPERATE and (EVERYTHING in self.scopes or scope in self.scopes))
         )
 
-    def may_give(self, scopes: Collection[str]) -> bool:
+    def may_grant(self, scopes: Collection[str]) -> bool:
         """Whether the caller may give somebody these scopes: nobody gives what they do not have."""
         return all(self.may(scope) for scope in scopes)
 
@@ -150,26 +150,26 @@ def principal_of(
 async def create_key(
     database: Database,
     company_id: int,
-    wish: KeyRequest,
+    request: KeyRequest,
     *,
     pepper: str,
     by: Actor,
-    giver: Principal | None = None,
+    caller: Principal | None = None,
 ) -> NewKey:
     """Make a key for a company (or for operators: company 0).
 
     `giver` gives no more than they have themselves. Raises InvalidInputError, CompanyNotFoundError, ForbiddenError.
     """
-    _check(company_id, wish)
-    if giver is not None and not giver.may_give(wish.allows):
+    _check(company_id, request)
+    if caller is not None and not caller.may_grant(request.allows):
         raise ForbiddenError("A key can be given nothing that its giver does not hold.")
 
     async def unit(uow: UnitOfWork) -> NewKey:
         if company_id != OPERATORS:
             await uow.companies.context()
-        if wish.expires_at is not None and wish.expires_at <= await uow.keys.clock():
+        if request.expires_at is not None and request.expires_at <= await uow.keys.clock():
             raise InvalidInputError.at("/expires_at", "must lie in the future")
-        return await _make(uow, await _bounded(uow, wish, giver), "key.create", by, pepper)
+        return await _make(uow, await _bounded(uow, request, caller), "key.create", by, pepper)
 
     return await database.run(company_id, unit)
 
@@ -182,7 +182,7 @@ async def rotate_key(
     overlap_seconds: int,
     pepper: str,
     by: Actor,
-    giver: Principal | None = None,
+    caller: Principal | None = None,
 ) -> NewKey:
     """Make the successor of a key: of the same name and rights. The old one lives on for the overlap, at most.
 
@@ -195,7 +195,7 @@ async def rotate_key(
         old = await uow.keys.find(key_id) if await uow.keys.lock(key_id) else None
         if old is None:
             raise KeyNotFoundError(key_id)
-        if giver is not None and not giver.may_give(allowed(old.role, old.scopes)):
+        if caller is not None and not caller.may_grant(allowed(old.role, old.scopes)):
             raise ForbiddenError("A key can be given nothing that its giver does not hold.")
         if await uow.keys.successor(key_id) is not None or (
             old.rotated_from is not None and await uow.keys.lock(old.rotated_from)
@@ -204,8 +204,8 @@ async def rotate_key(
         # The successor of a key that ends lives as long as that one was to live.
         lifetime = None if old.expires_at is None else old.expires_at - old.created_at
         expires_at = None if lifetime is None else await uow.keys.clock() + lifetime
-        wish = KeyRequest(old.name, old.scopes, Role(old.role), expires_at)
-        new = await _make(uow, wish, "key.rotate", by, pepper, rotated_from=key_id)
+        request = KeyRequest(old.name, old.scopes, Role(old.role), expires_at)
+        new = await _make(uow, request, "key.rotate", by, pepper, rotated_from=key_id)
         await uow.keys.end_in(key_id, overlap_seconds)
         return new
 
@@ -276,56 +276,64 @@ _BOOTSTRAP: Final = "bootstrap"
 _MANY: Final = 1_000
 
 
-def _check(company_id: int, wish: KeyRequest) -> None:
+def _check(company_id: int, request: KeyRequest) -> None:
     faults = [
         FieldError(f"/scopes/{index}", f"{quoted(scope)} is not a scope; there are {', '.join(SCOPES)}")
-        for index, scope in enumerate(wish.scopes)
+        for index, scope in enumerate(request.scopes)
         if scope not in SCOPES
     ]
-    if wish.role is Role.OPERATOR and company_id != OPERATORS:
+    if request.role is Role.OPERATOR and company_id != OPERATORS:
         faults.append(FieldError("/role", "is not a role within a company"))
     if faults:
         raise InvalidInputError(faults)
 
 
-async def _bounded(uow: UnitOfWork, wish: KeyRequest, giver: Principal | None) -> KeyRequest:
+async def _bounded(uow: UnitOfWork, request: KeyRequest, caller: Principal | None) -> KeyRequest:
     """A key that ends makes none that outlives it."""
-    own = None if giver is None or giver.key_id is None else await uow.keys.find(giver.key_id)
+    own = None if caller is None or caller.key_id is None else await uow.keys.find(caller.key_id)
     if own is None or own.expires_at is None:
-        return wish
-    ends = own.expires_at if wish.expires_at is None else min(wish.expires_at, own.expires_at)
-    return replace(wish, expires_at=ends)
+        return request
+    ends = own.expires_at if request.expires_at is None else min(request.expires_at, own.expires_at)
+    return replace(request, expires_at=ends)
 
 
 async def _make(
-    uow: UnitOfWork, wish: KeyRequest, action: str, by: Actor, pepper: str, *, rotated_from: str | None = None
+    uow: UnitOfWork,
+    request: KeyRequest,
+    action: str,
+    by: Actor,
+    pepper: str,
+    *,
+    rotated_from: str | None = None,
 ) -> NewKey:
     key_id, secret = secrets.token_hex(8), secrets.token_urlsafe(_SECRET_BYTES)
     await uow.keys.put(
         key_id,
-        name=wish.name,
-        role=wish.role,
+        name=request.name,
+        role=request.role,
         secret_hash=_hash(secret, pepper),
-        scopes=wish.scopes,
-        expires_at=wish.expires_at,
+        scopes=request.scopes,
+        expires_at=request.expires_at,
         rotated_from=rotated_from,
     )
     stored = await uow.keys.find(key_id)
     assert stored is not None  # noqa: S101  # it was just written
-    detail = {"role": wish.role, "scopes": list(wish.scopes), "rotated_from": rotated_from}
+    detail = {"role": request.role, "scopes": list(request.scopes), "rotated_from": rotated_from}
     await uow.audit.record(by, AuditEntry(action, target=f"key:{key_id}", detail=detail))
     return NewKey(stored, f"jrn_{key_id}_{secret}")
 
 
 async def _install(
-    uow: UnitOfWork, key_id: str, secret: str, wish: KeyRequest, pepper: str, by: Actor
+    uow: UnitOfWork, key_id: str, secret: str, request: KeyRequest, pepper: str, by: Actor
 ) -> None:
     """Put a key under an id of its own; one that stands there just so already is left alone, alive or revoked."""
     secret_hash = _hash(secret, pepper)
     known = await uow.keys.find(key_id)
     if known is not None and known.secret_hash == secret_hash:
         return
-    await uow.keys.put(key_id, name=wish.name, role=wish.role, secret_hash=secret_hash, scopes=wish.scopes)
+    await uow.keys.put(
+        key_id, name=request.name, role=request.role, secret_hash=secret_hash, scopes=request.scopes
+    )
     await uow.audit.record(by, AuditEntry("key.install", target=f"key:{key_id}"))
 
 

@@ -19,7 +19,7 @@ from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.access.credentials import OPERATORS, Principal, allowed
 
-LONGEST_SECONDS: Final = 12 * 3600
+MAX_SESSION_SECONDS: Final = 12 * 3600
 """After how long a browser has to sign in again, however busy it was."""
 OPERATOR_SECONDS: Final = 3600
 """The same for operators."""
@@ -34,17 +34,17 @@ _TOKEN: Final = re.compile(r"(\d{1,19})\.[A-Za-z0-9_-]{43}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenedSession:
     """A session just opened: the only moment at which its token can be read."""
 
     token: str
     principal: Principal
 
 
-async def open_session(database: Database, principal: Principal, *, by: Actor) -> Opened:
+async def open_session(database: Database, principal: Principal, *, by: Actor) -> OpenedSession:
     """Let somebody whose credential was checked go on with a cookie."""
 
-    async def unit(uow: UnitOfWork) -> Opened:
+    async def unit(uow: UnitOfWork) -> OpenedSession:
         return await _open(uow, principal, by)
 
     return await database.run(principal.company_id, unit)
@@ -93,11 +93,11 @@ async def create_link(
     return token
 
 
-async def open_by_link(database: Database, token: str, *, by: Callable[[str], Actor]) -> Opened:
+async def open_by_link(database: Database, token: str, *, by: Callable[[str], Actor]) -> OpenedSession:
     """Open the session that a link stands for, and use the link up. Raises UnauthenticatedError."""
     company_id = _company(token)
 
-    async def unit(uow: UnitOfWork) -> Opened | None:
+    async def unit(uow: UnitOfWork) -> OpenedSession | None:
         found = await uow.sessions.use_link(_hash(token))
         if found is None:
             return None
@@ -111,7 +111,7 @@ async def open_by_link(database: Database, token: str, *, by: Callable[[str], Ac
     return opened
 
 
-async def _open(uow: UnitOfWork, principal: Principal, by: Actor) -> Opened:
+async def _open(uow: UnitOfWork, principal: Principal, by: Actor) -> OpenedSession:
     if principal.company_id != OPERATORS:
         try:
             await uow.companies.context()
@@ -125,12 +125,12 @@ async def _open(uow: UnitOfWork, principal: Principal, by: Actor) -> Opened:
         role=principal.role,
         scopes=() if principal.scopes == ROLE_SCOPES[principal.role] else sorted(principal.scopes),
         key_id=principal.key_id,
-        seconds=OPERATOR_SECONDS if principal.is_operator else LONGEST_SECONDS,
+        seconds=OPERATOR_SECONDS if principal.is_operator else MAX_SESSION_SECONDS,
     )
     await uow.audit.record(
         replace(by, name=principal.name), AuditEntry("session.open", detail={"role": principal.role})
     )
-    return Opened(token, principal)
+    return OpenedSession(token, principal)
 
 
 def _new_token(company_id: int) -> str:

@@ -68,7 +68,7 @@ def _judge(action_plan: ActionPlan, action: Action, context: CompanyContext) -> 
         action_plan.complete_internally(action, action.due_at)
     elif context.company.delivers:
         action.is_released_by_test_clock = True
-    elif action_plans.is_simulated(context):
+    elif action_plans.has_test_clock(context):
         action_plan.conclude(action, action.due_at)
 
 

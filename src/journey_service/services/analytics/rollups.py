@@ -18,7 +18,7 @@ from journey_service.repositories.analytics.rollups import Money
 from journey_service.repositories.database import Database
 from journey_service.repositories.events.ledger import AppliedEvent
 from journey_service.repositories.unit_of_work import UnitOfWork
-from journey_service.services.jobs import JobRun, Page
+from journey_service.services.jobs import JobPage, JobRun
 
 COUNT: Final = "count_rollups"
 LOOSE_ALLOWED: Final = 2_000
@@ -116,7 +116,7 @@ async def queue_count(uow: UnitOfWork, *, actor: Actor) -> int:
 async def rebuild_rollups(run: JobRun) -> None:
     """The job: count every sum anew from the ledgers, between the company's other transactions."""
 
-    async def page(uow: UnitOfWork) -> Page:
+    async def page(uow: UnitOfWork) -> JobPage:
         context = await uow.companies.context()
         stage_map = context.rulebook.stage_map
         await uow.rollups.rebuild_rollups(
@@ -125,7 +125,7 @@ async def rebuild_rollups(run: JobRun) -> None:
         first = (await uow.snapshots.bounds()).first
         if first is not None:
             await uow.snapshots.mark_dirty(first)
-        return Page({"ended": True}, {"companies": 1}, done=1, total=1)
+        return JobPage({"ended": True}, {"companies": 1}, done=1, total=1)
 
     while not run.cursor.get("ended"):
         await run.page(page, is_exclusive=True, timeout_ms=_TIMEOUT_MS)

@@ -32,7 +32,7 @@ from journey_service.domain.stages.stage_map import Stage
 from journey_service.repositories.analytics.snapshots import Bounds, ContinuityGap, Snapshot, Source
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
-from journey_service.services.jobs import JobRun, Page
+from journey_service.services.jobs import JobPage, JobRun
 
 REBUILD: Final = "rebuild_metrics"
 CHECK: Final = "check_metrics"
@@ -123,7 +123,7 @@ async def rebuild(run: JobRun) -> None:
     """The job: write the snapshots of some days as the ledgers have them, and see whether all add up."""
     last = date.fromisoformat(run.job.parameters["to"])
 
-    async def page(uow: UnitOfWork) -> Page:
+    async def page(uow: UnitOfWork) -> JobPage:
         context = await uow.companies.lock()
         first = date.fromisoformat(run.cursor.get("next", run.job.parameters["from"]))
         bounds = await uow.snapshots.bounds()
@@ -134,9 +134,11 @@ async def rebuild(run: JobRun) -> None:
         days = _days(context, first if missing is None else min(first, missing), last)
         written = await _write(uow, context, days, is_from_ledger=True)
         if not days or days[-1] >= last:
-            return Page({"ended": True}, {"days": len(days), "written": written}, done=len(days))
+            return JobPage({"ended": True}, {"days": len(days), "written": written}, done=len(days))
         following = days[-1] + _ONE_DAY
-        return Page({"next": following.isoformat()}, {"days": len(days), "written": written}, done=len(days))
+        return JobPage(
+            {"next": following.isoformat()}, {"days": len(days), "written": written}, done=len(days)
+        )
 
     while not run.cursor.get("ended"):
         await run.page(page, timeout_ms=_TIMEOUT_MS)
@@ -157,10 +159,10 @@ async def check(run: JobRun) -> None:
 async def take_snapshots(run: JobRun) -> None:
     """Part of a job: write the snapshots of ended days that are new, or about which something came late."""
 
-    async def page(uow: UnitOfWork) -> Page:
+    async def page(uow: UnitOfWork) -> JobPage:
         written, is_over = await take_page(uow)
         cursor = {**run.cursor, "snapshots": True} if is_over else run.cursor
-        return Page(cursor, {"snapshots": written} if written else {})
+        return JobPage(cursor, {"snapshots": written} if written else {})
 
     while not run.cursor.get("snapshots"):
         await run.page(page, timeout_ms=_TIMEOUT_MS)

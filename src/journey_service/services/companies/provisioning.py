@@ -18,7 +18,7 @@ from journey_service.domain.journeys.relationship import Rulebook
 from journey_service.domain.stages.stage_map import DEFAULT_STAGES, parse_stage_map
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
-from journey_service.services.stages.linting import findings_of, findings_to_json
+from journey_service.services.stages.linting import findings_to_json, lint_or_raise
 
 _TRIES = 20
 # Names that mean another zone on another machine, or none.
@@ -49,7 +49,7 @@ async def create_company(database: Database, new: NewCompany, *, author: Actor) 
     places = {
         str(form["key"]): f"/stages/{index}" for index, form in enumerate(told) if isinstance(form, Mapping)
     }
-    findings = await findings_of(rulebook, places)
+    findings = await lint_or_raise(rulebook, places)
 
     async def found(company_id: int) -> CompanyContext | None:
         async def unit(uow: UnitOfWork) -> CompanyContext | None:

@@ -27,16 +27,16 @@ from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.access.audit import record_operator_access
 from journey_service.services.companies.provisioning import get_company_context
 from journey_service.services.jobs import (
-    AT_ONCE,
     INLINE_TIMEOUT_SECONDS,
     LEASE_SECONDS,
+    MAX_INLINE_CUSTOMERS,
     InlineJob,
     enqueue_job,
     new_token,
     run_exclusive,
     run_inline,
 )
-from journey_service.services.journeys.policy_rollout import APPLY, Change, apply_to_all, left_of
+from journey_service.services.journeys.policy_rollout import APPLY, PolicyChange, apply_to_all, left_of
 from journey_service.services.stages.linting import lint_rulebook
 
 _TRIES: Final = 5
@@ -55,7 +55,7 @@ class PolicyUpdate:
 
 
 @dataclass(frozen=True, slots=True)
-class Changed:
+class PolicyChangeResult:
     """A policy in force, the names of what it has otherwise than the former one, and what the linter says of the map.
 
     `job` takes the customers over to it; None: it concerns nobody.
@@ -79,8 +79,8 @@ def tag_of(policy: CompanyPolicy) -> str:
 
 
 async def change_policy(
-    database: Database, company_id: int, wish: PolicyUpdate, *, lease_seconds: float = LEASE_SECONDS
-) -> Changed:
+    database: Database, company_id: int, update: PolicyUpdate, *, lease_seconds: float = LEASE_SECONDS
+) -> PolicyChangeResult:
     """Put a policy in force, and take everybody over to it who may be decided or scored otherwise.
 
     With few customers they have gone over when this returns; with many, a job has been queued for the worker.
@@ -88,14 +88,14 @@ async def change_policy(
     """
     for _ in range(_TRIES):
         context = await get_company_context(database, company_id)
-        findings = await _look_over(context, wish.policy)
-        if context.rulebook.policy == wish.policy:
-            _check_seen(context, wish)
-            await record_operator_access(database, company_id, "put_settings", by=wish.author)
-            return Changed(wish.policy, (), findings, None)
+        findings = await _look_over(context, update.policy)
+        if context.rulebook.policy == update.policy:
+            _check_seen(context, update)
+            await record_operator_access(database, company_id, "put_settings", by=update.author)
+            return PolicyChangeResult(update.policy, (), findings, None)
         switch = partial(
             _switch,
-            wish=wish,
+            update=update,
             map_version=context.company.map_version,
             findings=findings,
             lease_seconds=lease_seconds,
@@ -114,7 +114,7 @@ async def change_policy(
                 lease_seconds=lease_seconds,
                 timeout_seconds=INLINE_TIMEOUT_SECONDS,
             )
-        return Changed(wish.policy, names, findings, job)
+        return PolicyChangeResult(update.policy, names, findings, job)
     raise RacesLostError
 
 
@@ -124,8 +124,8 @@ async def _look_over(context: CompanyContext, policy: CompanyPolicy) -> Sequence
     return await lint_rulebook(Rulebook(stage_map, policy), places)
 
 
-def _check_seen(context: CompanyContext, wish: PolicyUpdate) -> None:
-    if wish.seen is not None and tag_of(context.rulebook.policy) not in wish.seen:
+def _check_seen(context: CompanyContext, update: PolicyUpdate) -> None:
+    if update.seen is not None and tag_of(context.rulebook.policy) not in update.seen:
         raise StalePolicyError
 
 
@@ -145,17 +145,17 @@ def _differences(former: CompanyPolicy, policy: CompanyPolicy) -> list[str]:
 async def _switch(
     uow: UnitOfWork,
     *,
-    wish: PolicyUpdate,
+    update: PolicyUpdate,
     map_version: int,
     findings: Sequence[Finding],
     lease_seconds: float,
 ) -> tuple[Sequence[str], InlineJob | None]:
     """Write the policy; returns what it has otherwise than the former one, and the job for the customers, if any."""
     context = await uow.companies.context()
-    _check_seen(context, wish)
+    _check_seen(context, update)
     if context.company.map_version != map_version:
         raise StaleMapError(context.company.map_version)
-    former, policy = context.rulebook.policy, wish.policy
+    former, policy = context.rulebook.policy, update.policy
     if former == policy:
         return (), None
     decides_otherwise = (former.scoring, former.revenue_source) != (policy.scoring, policy.revenue_source)
@@ -169,7 +169,7 @@ async def _switch(
     if former.revenue_source != policy.revenue_source and first is not None:
         await uow.snapshots.mark_dirty(first)  # what is revenue now was revenue on every day
     await uow.audit.record(
-        wish.author,
+        update.author,
         AuditEntry(
             "settings.write",
             detail={"changed": names},
@@ -177,7 +177,7 @@ async def _switch(
             after=policy_to_json(policy),
         ),
     )
-    return names, await _queue(uow, context, wish.author, lease_seconds) if decides_otherwise else None
+    return names, await _queue(uow, context, update.author, lease_seconds) if decides_otherwise else None
 
 
 async def _queue(
@@ -190,8 +190,8 @@ async def _queue(
     customers = await uow.relationships.count()
     if not customers:
         return None
-    is_inline = customers <= AT_ONCE
-    change = Change(context.now, context.clock, context.company.map_version, context.rulebook.policy)
+    is_inline = customers <= MAX_INLINE_CUSTOMERS
+    change = PolicyChange(context.now, context.clock, context.company.map_version, context.rulebook.policy)
     under_way = await uow.jobs.under_way(APPLY)
     if under_way is None:
         parameters = {"changes": [change.to_json()]}

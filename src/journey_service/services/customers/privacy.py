@@ -17,51 +17,53 @@ from journey_service.repositories.customers.tombstones import Tombstone
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.journeys import action_planning as action_plans
-from journey_service.services.journeys.reading import Scores
+from journey_service.services.journeys.reading import ScoreExplanations
 from journey_service.services.journeys.transaction import load, write
-from journey_service.services.journeys.view import view
+from journey_service.services.journeys.view import build_view
 
 _PAGE = 1_000
 _TIMEOUT_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
-class Export:
+class CustomerExport:
     """Everything held on a customer at an instant: rows by table, and the scores that are computed from them."""
 
     customer_id: int
     at: datetime
-    scores: Scores
+    scores: ScoreExplanations
     tables: Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Erasure:
+class ErasureResult:
     """A customer erased: now, or (`is_repeat`) at some time before."""
 
     at: datetime
     is_repeat: bool
 
 
-async def export_customer(database: Database, company_id: int, customer_id: int, *, by: Actor) -> Export:
+async def export_customer(
+    database: Database, company_id: int, customer_id: int, *, by: Actor
+) -> CustomerExport:
     """Everything held on a customer. Raises CustomerNotFoundError."""
 
-    async def unit(uow: UnitOfWork) -> Export:
+    async def unit(uow: UnitOfWork) -> CustomerExport:
         context = await uow.companies.context()
         stored = await uow.relationships.find(customer_id)
         if stored is None:
             raise CustomerNotFoundError(customer_id)
         # Written first, so that the export tells of itself too.
         await uow.audit.record(by, AuditEntry("customer.export", customer_id=customer_id))
-        seen = view(context, stored, context.now)
+        seen = build_view(context, stored, context.now)
         facts, policy = stored.relationship.facts, context.rulebook.policy
-        scores = Scores(
+        scores = ScoreExplanations(
             seen.as_of,
             scoring.explain_engagement(facts, policy, seen.as_of),
             scoring.explain_risk(facts, policy, seen.as_of),
         )
         tables = await uow.personal.export(customer_id, stored.id)
-        return Export(customer_id, context.now, scores, tables)
+        return CustomerExport(customer_id, context.now, scores, tables)
 
     return await database.run(company_id, unit)
 
@@ -105,7 +107,9 @@ async def reapply_erasures(
         after = ids[-1]
 
 
-async def anonymize_customer(database: Database, company_id: int, customer_id: int, *, by: Actor) -> Erasure:
+async def anonymize_customer(
+    database: Database, company_id: int, customer_id: int, *, by: Actor
+) -> ErasureResult:
     """Erase who a customer is, everywhere and for good; what was counted stays counted.
 
     What is due is decided before, and nothing more is done about them. The journey goes on under an id that leads
@@ -113,11 +117,11 @@ async def anonymize_customer(database: Database, company_id: int, customer_id: i
     CustomerNotFoundError.
     """
 
-    async def unit(uow: UnitOfWork) -> Erasure:
+    async def unit(uow: UnitOfWork) -> ErasureResult:
         transaction = await load(uow, [customer_id])
         if customer_id in transaction.erased:
             await uow.audit.record_operator_access(by, "post_anonymization")
-            return Erasure(transaction.context.clock, is_repeat=True)
+            return ErasureResult(transaction.context.clock, is_repeat=True)
         journey = transaction.find(customer_id)
         if journey is None:
             raise CustomerNotFoundError(customer_id)
@@ -136,7 +140,7 @@ async def anonymize_customer(database: Database, company_id: int, customer_id: i
         is_named = re.search(rf"(?<![0-9A-Za-z]){customer_id}(?![0-9A-Za-z])", f"{by.request_id} {by.reason}")
         silent = replace(by, request_id=None, reason=None) if is_named else by
         await uow.audit.record(silent, AuditEntry("customer.anonymize"))
-        return Erasure(transaction.context.clock, is_repeat=False)
+        return ErasureResult(transaction.context.clock, is_repeat=False)
 
     # Whatever was ever written of the company is looked through for the customer: that takes as long as it takes.
     return await database.run(company_id, unit, timeout_ms=_TIMEOUT_MS)

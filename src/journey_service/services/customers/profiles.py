@@ -14,7 +14,7 @@ from journey_service.repositories.customers.profiles import Profile
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.journeys.transaction import load, write
-from journey_service.services.journeys.view import View, view
+from journey_service.services.journeys.view import JourneyView, build_view
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Customer:
     """A profile and where the customer stands."""
 
     profile: Profile
-    view: View
+    view: JourneyView
 
 
 async def put_customer(  # a profile has these parts
@@ -104,7 +104,7 @@ async def get_customer(database: Database, company_id: int, customer_id: int) ->
         stored = await uow.relationships.find(customer_id)
         if profile is None or stored is None:
             raise CustomerNotFoundError(customer_id)
-        return Customer(profile, view(context, stored, context.now))
+        return Customer(profile, build_view(context, stored, context.now))
 
     return await database.run(company_id, unit)
 
@@ -122,7 +122,7 @@ async def list_customers(
             stored = row.stored
             # What was not written since the last complete scoring has been found to hold then.
             as_of = max(stored.scored_at or context.now, context.company.scored_at or EARLIEST)
-            view = View(context, stored, as_of, stored.engagement or 0, stored.risk or 0)
+            view = JourneyView(context, stored, as_of, stored.engagement or 0, stored.risk or 0)
             customers.append(Customer(row.profile, view))
         return customers, listed
 

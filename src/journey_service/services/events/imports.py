@@ -36,7 +36,7 @@ _LINES_DECIDED_AT_ONCE = 1_000
 _LEASE_SECONDS = 20
 _TIMEOUT_MS = 60_000
 
-Progress = Callable[[Import], None]
+ProgressCallback = Callable[[Import], None]
 
 DEFAULT_IMPORT_OPTIONS: Final = ImportOptions()
 """Up to now, and without actions."""
@@ -49,7 +49,7 @@ async def stage_import(  # one upload has just these properties
     *,
     actor: Actor,
     is_gzip: bool | None = None,
-    terms: ImportOptions = DEFAULT_IMPORT_OPTIONS,
+    options: ImportOptions = DEFAULT_IMPORT_OPTIONS,
     on_progress: Callable[[int], None] | None = None,
 ) -> Import:
     """Read a history whole and keep it for replaying; returns the queued import.
@@ -59,9 +59,9 @@ async def stage_import(  # one upload has just these properties
     `on_progress` is told the number of bytes read so far.
     """
     context = await get_company_context(database, company_id)
-    if terms.until is not None and terms.until > context.now:
+    if options.until is not None and options.until > context.now:
         raise InvalidInputError.at("/until", "must not lie in the future of the company")
-    staging = _Staging(database, company_id, actor, terms)
+    staging = _Staging(database, company_id, actor, options)
     reader = HistoryReader(ZoneInfo(context.company.timezone), is_gzip=is_gzip)
     digest = hashlib.sha256()
     size = 0
@@ -82,12 +82,12 @@ async def stage_import(  # one upload has just these properties
 
 
 async def find_unfinished(
-    database: Database, company_id: int, content: bytes, terms: ImportOptions = DEFAULT_IMPORT_OPTIONS
+    database: Database, company_id: int, content: bytes, options: ImportOptions = DEFAULT_IMPORT_OPTIONS
 ) -> Import | None:
     """An import of the same bytes (SHA-256) on the same terms that was read whole and not finished."""
 
     async def unit(uow: UnitOfWork) -> Import | None:
-        return await uow.imports.find_unfinished(content, terms)
+        return await uow.imports.find_unfinished(content, options)
 
     return await database.run(company_id, unit)
 
@@ -116,7 +116,7 @@ async def list_imports(
     return await database.run(company_id, unit)
 
 
-async def list_faults(
+async def list_line_errors(
     database: Database, company_id: int, import_id: int, *, after: tuple[int, str], limit: int
 ) -> Sequence[ImportLineError]:
     """What was wrong with which line. Raises ImportNotFoundError."""
@@ -130,7 +130,7 @@ async def list_faults(
 
 
 async def run_import(
-    database: Database, company_id: int, import_id: int, *, on_progress: Progress | None = None
+    database: Database, company_id: int, import_id: int, *, on_progress: ProgressCallback | None = None
 ) -> bool:
     """Replay a queued import, or go on with one whose runner fell silent; False if somebody else has it.
 
@@ -189,11 +189,11 @@ async def _fail(database: Database, company_id: int, import_id: int, error: str)
 class _Staging:
     """Writes lines down as they are read, some thousand at a time."""
 
-    def __init__(self, database: Database, company_id: int, actor: Actor, terms: ImportOptions) -> None:
+    def __init__(self, database: Database, company_id: int, actor: Actor, options: ImportOptions) -> None:
         self._database = database
         self._company_id = company_id
         self._actor = actor
-        self._terms = terms
+        self._terms = options
         self._import_id: int | None = None
         self._lines: list[Line] = []
         self._faulty: list[FaultyLineError] = []

@@ -17,10 +17,10 @@ from journey_service.repositories.events.ledger import AppliedEvent, StoredEvent
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.analytics.rollups import count_money
 from journey_service.services.journeys.transaction import JourneyTransaction, load, write
-from journey_service.services.journeys.view import View
+from journey_service.services.journeys.view import JourneyView
 
 
-class Status(StrEnum):
+class IngestStatus(StrEnum):
     """What became of an event."""
 
     APPLIED = "applied"
@@ -29,15 +29,15 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class IngestOutcome:
     """What became of an event: the move it caused (if any), and the customer's journey now (None: erased)."""
 
-    status: Status
-    view: View | None
+    status: IngestStatus
+    view: JourneyView | None
     entry: TransitionRecord | None
 
 
-IngestResult: TypeAlias = Outcome | JourneyServiceError
+IngestResult: TypeAlias = IngestOutcome | JourneyServiceError
 
 
 async def ingest(
@@ -66,7 +66,7 @@ async def ingest(
 @dataclass(slots=True)
 class _Step:
     event: Event
-    status: Status
+    status: IngestStatus
     transition: Transition | None = None
     stage: str = ""
     content: bytes = b""
@@ -84,7 +84,7 @@ class _Batch:
     def take(self, event: Event) -> _Step | JourneyServiceError:
         """Apply one event to its journey in memory, unless it is known or cannot be applied."""
         if event.customer_id in self._docket.erased:
-            return _Step(event, Status.IGNORED_ERASED)
+            return _Step(event, IngestStatus.IGNORED_ERASED)
         content = content_hash(event)
         earlier = self._taken.get(event.key)
         known = self._known.get(event.key)
@@ -92,7 +92,7 @@ class _Batch:
             first = earlier.content if earlier is not None else known.content if known is not None else b""
             if first != content:
                 return EventConflictError(event.source, event.event_id)
-            return _Step(event, Status.DUPLICATE, content=content)
+            return _Step(event, IngestStatus.DUPLICATE, content=content)
         transaction = self._docket
         fault = future_fault(event, transaction.now)
         if fault is not None:
@@ -102,7 +102,7 @@ class _Batch:
             transition = journey.apply_event(event, transaction.now)
         except InvalidInputError as error:
             return error
-        step = _Step(event, Status.APPLIED, transition, journey.relationship.current_stage, content)
+        step = _Step(event, IngestStatus.APPLIED, transition, journey.relationship.current_stage, content)
         self._taken[event.key] = step
         return step
 
@@ -138,10 +138,10 @@ class _Batch:
         """What the sender is told."""
         if isinstance(step, JourneyServiceError):
             return step
-        if step.status is Status.IGNORED_ERASED:
-            return Outcome(step.status, None, None)
+        if step.status is IngestStatus.IGNORED_ERASED:
+            return IngestOutcome(step.status, None, None)
         customer_id = step.event.customer_id
-        return Outcome(
+        return IngestOutcome(
             step.status, self._docket.view(customer_id), self._entries.get((customer_id, self._seq(step)))
         )
 

@@ -23,7 +23,7 @@ _WITH_THEIR_CAUSE: Final = ("event", "manual", "start")
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class ChangedJourney:
     """A customer worked on in this transaction: the row, the journey, and whether there was none before."""
 
     relationship_id: int
@@ -47,10 +47,10 @@ class ActionPlans:
             for id_, action_plan in chosen.items()
             if action_plan.owner is not None and action_plan.owner != self.owners.get(id_)
         }
-        await uow.action_plans.save(chosen, is_simulated=is_simulated(self.context), owners=owners)
+        await uow.action_plans.save(chosen, is_simulated=has_test_clock(self.context), owners=owners)
 
 
-def is_simulated(context: CompanyContext) -> bool:
+def has_test_clock(context: CompanyContext) -> bool:
     """Whether the company's time stands still until it is moved."""
     return context.company.clock_at is not None
 
@@ -67,7 +67,7 @@ async def load(
     asked = [id_ for id_ in versions if id_ not in without]
     # Where time is moved, things happen long before now: of these, all that was ever sent counts.
     span = timedelta(days=context.rulebook.policy.frequency_cap_days)
-    stored = await uow.action_plans.load(asked, since=EARLIEST if is_simulated(context) else now - span)
+    stored = await uow.action_plans.load(asked, since=EARLIEST if has_test_clock(context) else now - span)
     return ActionPlans(
         context,
         {id_: _agenda(context, id_, version, stored.get(id_)) for id_, version in versions.items()},
@@ -75,10 +75,10 @@ async def load(
     )
 
 
-async def follow(
+async def plan_actions(
     uow: UnitOfWork,
     context: CompanyContext,
-    moved: Iterable[Moved],
+    moved: Iterable[ChangedJourney],
     *,
     now: datetime,
     runs_actions: bool,
@@ -89,7 +89,7 @@ async def follow(
     Of history, those of long ago do not either: wherever the company's clock is, nobody has moved it over them.
     Returns whose the customers concerned are now, by the id of the relationship.
     """
-    simulated = is_simulated(context)
+    simulated = has_test_clock(context)
     concerned = {
         one.relationship_id: one
         for one in moved
@@ -126,11 +126,11 @@ async def follow(
 def _loud(journey: Journey, context: CompanyContext, now: datetime, *, is_history: bool) -> Collection[int]:
     """The seqs of those moves that run the actions of the stage entered."""
     at = context.now if is_history else now
-    has_test_clock = is_simulated(context) and not is_history
+    is_test = has_test_clock(context) and not is_history
     return [
         each.seq
         for each in journey.new_transitions
-        if triggers_actions(each, at, has_test_clock=has_test_clock)
+        if triggers_actions(each, at, has_test_clock=is_test)
     ]
 
 
@@ -142,7 +142,7 @@ def _follow(
     *,
     loud: Collection[int],
 ) -> None:
-    simulated = is_simulated(context)
+    simulated = has_test_clock(context)
     gone: list[Action] = []
     for transition in journey.new_transitions:
         at = transition.transitioned_at

@@ -8,8 +8,8 @@ from journey_service.domain.access.records import AuditEntry
 from journey_service.domain.journeys.engine import decide
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
-from journey_service.services.jobs import JobRun, Page
-from journey_service.services.journeys.rescoring import check_known
+from journey_service.services.jobs import JobPage, JobRun
+from journey_service.services.journeys.rescoring import require_known
 from journey_service.services.journeys.transaction import load, write
 
 EVALUATE: Final = "evaluate_transitions"
@@ -29,7 +29,7 @@ async def queue_evaluation(
         await uow.companies.context()
         parameters: dict[str, object] = {}
         if customer_ids is not None:
-            await check_known(uow, customer_ids)
+            await require_known(uow, customer_ids)
             parameters["customer_ids"] = sorted(set(customer_ids))
         job_id = await uow.jobs.queue(EVALUATE, parameters, actor=actor.name)
         await uow.audit.record(actor, AuditEntry("company.evaluate", target=f"job:{job_id}"))
@@ -42,7 +42,7 @@ async def evaluate_all(run: JobRun) -> None:
     """The job: decide everything due for each customer, and then as of now; write those for whom it matters."""
     named = run.job.parameters.get("customer_ids")
 
-    async def page(uow: UnitOfWork) -> Page:
+    async def page(uow: UnitOfWork) -> JobPage:
         after = run.cursor.get("after", _LOWEST)
         if named is None:
             some = await uow.relationships.next_customers(after, limit=CHUNK)
@@ -52,10 +52,10 @@ async def evaluate_all(run: JobRun) -> None:
         if not run.cursor:
             total = await uow.relationships.count() if named is None else len(named)
         if not some:
-            return Page({"after": after, "ended": True}, total=total)
+            return JobPage({"after": after, "ended": True}, total=total)
         moved, suppressed = await _evaluate(uow, some)
         counts = {"evaluated": len(some), "moved": moved, "suppressed": suppressed}
-        return Page({"after": some[-1]}, counts, done=len(some), total=total)
+        return JobPage({"after": some[-1]}, counts, done=len(some), total=total)
 
     while not run.cursor.get("ended"):
         await run.page(page)

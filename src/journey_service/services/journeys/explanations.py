@@ -8,7 +8,7 @@ from journey_service.domain.journeys.explanation.forecast import Forecast, look_
 from journey_service.domain.journeys.relationship import Relationship, Transition
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
-from journey_service.services.journeys.map_history import adoptions
+from journey_service.services.journeys.map_history import load_map_history
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ async def _load(uow: UnitOfWork, customer_id: int) -> tuple[CompanyContext, Rela
     version = stored.relationship.version
     [entry] = await uow.transitions.page(stored.id, before=version + 1, limit=1)
     # Whoever has yet to go over to the map in force is told of as if they had.
-    journey = (await adoptions(uow, context)).journey(stored.relationship, context.rulebook)
+    journey = (await load_map_history(uow, context)).journey(stored.relationship, context.rulebook)
     return (
         context,
         journey.relationship,

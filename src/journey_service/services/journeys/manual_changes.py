@@ -18,7 +18,7 @@ from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.journeys.reading import load_view
 from journey_service.services.journeys.transaction import JourneyTransaction, load, write
-from journey_service.services.journeys.view import View
+from journey_service.services.journeys.view import JourneyView
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ class Evaluation:
     keeps the customer from. `reasons` are those of the decision as of now.
     """
 
-    view: View
+    view: JourneyView
     is_dry_run: bool
     moves: tuple[TransitionRecord, ...]
     suppressed_to: str | None
@@ -53,10 +53,10 @@ class ManualMove:
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class ManualMoveResult:
     """A move by hand, and until when it was pinned because the rules would have undone it at once."""
 
-    view: View
+    view: JourneyView
     entry: TransitionRecord
     pinned_until: datetime | None
     is_repeat: bool
@@ -93,7 +93,7 @@ async def evaluate(
 
 async def move(
     database: Database, company_id: int, customer_id: int, request: ManualMove, *, now: datetime | None = None
-) -> Moved:
+) -> ManualMoveResult:
     """Move a customer by hand.
 
     What was due before is decided first and kept even if the request then turns out to be stale: it was true
@@ -101,7 +101,7 @@ async def move(
     InactiveStageError, IdempotencyKeyReusedError, InvalidInputError.
     """
 
-    async def unit(uow: UnitOfWork) -> Moved | StaleVersionError:
+    async def unit(uow: UnitOfWork) -> ManualMoveResult | StaleVersionError:
         transaction, journey = await _hold(uow, customer_id, now)
         if request.is_repeatable:
             earlier = await uow.transitions.by_cause(
@@ -110,7 +110,9 @@ async def move(
             if earlier is not None:
                 _check_same(earlier, request)
                 await uow.audit.record_operator_access(request.actor, "post_transition", customer_id)
-                return Moved(transaction.view(customer_id), earlier, _pinned_until(earlier), is_repeat=True)
+                return ManualMoveResult(
+                    transaction.view(customer_id), earlier, _pinned_until(earlier), is_repeat=True
+                )
         journey.advance_to(transaction.now)
         if journey.relationship.version != request.version:
             return await _stale(uow, transaction, journey)
@@ -136,7 +138,7 @@ async def move(
             request.actor, AuditEntry("customer.move", customer_id=customer_id, detail=moved)
         )
         pinned_until = journey.relationship.pin_until if was_pinned else None
-        return Moved(transaction.view(customer_id), entry, pinned_until, is_repeat=False)
+        return ManualMoveResult(transaction.view(customer_id), entry, pinned_until, is_repeat=False)
 
     return _or_raise(await database.run(company_id, unit))
 
@@ -150,13 +152,13 @@ async def pin(
     version: int,
     by: Actor,
     now: datetime | None = None,
-) -> View:
+) -> JourneyView:
     """Hold a customer in the present stage until a date, or change that date.
 
     Raises CustomerNotFoundError, StaleVersionError, InvalidInputError.
     """
 
-    async def unit(uow: UnitOfWork) -> View | StaleVersionError:
+    async def unit(uow: UnitOfWork) -> JourneyView | StaleVersionError:
         transaction, journey = await _hold(uow, customer_id, now)
         journey.advance_to(transaction.now)
         if journey.relationship.version != version:
@@ -179,13 +181,13 @@ async def unpin(
     version: int,
     by: Actor,
     now: datetime | None = None,
-) -> View:
+) -> JourneyView:
     """Lift a pin: the customer is decided at once, as at its end.
 
     Raises CustomerNotFoundError, NotPinnedError, StaleVersionError.
     """
 
-    async def unit(uow: UnitOfWork) -> View | StaleVersionError:
+    async def unit(uow: UnitOfWork) -> JourneyView | StaleVersionError:
         transaction, journey = await _hold(uow, customer_id, now)
         journey.advance_to(transaction.now)
         if journey.relationship.version != version:
@@ -208,10 +210,10 @@ async def annotate(
     *,
     version: int,
     by: Actor,
-) -> View:
+) -> JourneyView:
     """Write notes or metadata on a journey. Raises CustomerNotFoundError, StaleVersionError."""
 
-    async def unit(uow: UnitOfWork) -> View:
+    async def unit(uow: UnitOfWork) -> JourneyView:
         transaction, journey = await _hold(uow, customer_id, None)
         if journey.relationship.version != version:
             raise StaleVersionError(journey.relationship.version)

@@ -44,7 +44,7 @@ class MapVersionHistory:
         return journey
 
 
-async def adoptions(uow: UnitOfWork, context: CompanyContext) -> MapVersionHistory:
+async def load_map_history(uow: UnitOfWork, context: CompanyContext) -> MapVersionHistory:
     """What customers of the company may still have to go over to; almost always nothing."""
     adopted, policy = context.company.adopted_version, context.rulebook.policy
     if adopted >= context.company.map_version:

@@ -21,7 +21,7 @@ from journey_service.domain.journeys.relationship import Rulebook
 from journey_service.domain.operations.records import Job
 from journey_service.repositories.journeys.relationships import StoredRelationship
 from journey_service.repositories.unit_of_work import UnitOfWork
-from journey_service.services.jobs import JobRun, Page
+from journey_service.services.jobs import JobPage, JobRun
 from journey_service.services.journeys.map_history import PendingMapVersion
 from journey_service.services.journeys.transaction import JourneyTransaction, load, write
 
@@ -32,7 +32,7 @@ _LOWEST: Final = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class PolicyChange:
     """One change of the policy, as its job keeps it: when it was, in the company's time and in the database's.
 
     `map_version` was in force then. Relationships up to the id `beyond` have gone through it already.
@@ -55,17 +55,17 @@ class Change:
         }
 
     @classmethod
-    def of(cls, raw: Mapping[str, Any]) -> "Change":
+    def of(cls, raw: Mapping[str, Any]) -> "PolicyChange":
         """As the parameters of a job tell it."""
         at, clock = datetime.fromisoformat(raw["at"]), datetime.fromisoformat(raw["clock"])
         return cls(at, clock, raw["map_version"], parse_policy(raw["former"]), raw["beyond"])
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class PolicyChangeStep:
     """One change as one customer goes through it: to which policy, and as of when they are decided anew."""
 
-    change: Change
+    change: PolicyChange
     policy: CompanyPolicy
     at: datetime
 
@@ -75,41 +75,41 @@ def left_of(job: Job) -> Iterator[dict[str, object]]:
     cursor = job.cursor or {}
     if not cursor.get("ended"):
         for raw in job.parameters["changes"]:
-            yield Change.of(raw).to_json(cursor.get("beyond", _LOWEST))
+            yield PolicyChange.of(raw).to_json(cursor.get("beyond", _LOWEST))
 
 
-async def changes_under_way(uow: UnitOfWork) -> Sequence[Change]:
+async def changes_under_way(uow: UnitOfWork) -> Sequence[PolicyChange]:
     """The changes that some customers have yet to go through; almost always none."""
     job_id = await uow.jobs.under_way(APPLY)
     job = None if job_id is None else await uow.jobs.find(job_id)
-    return [] if job is None else [Change.of(raw) for raw in left_of(job)]
+    return [] if job is None else [PolicyChange.of(raw) for raw in left_of(job)]
 
 
 async def apply_to_all(run: JobRun) -> None:
     """The job: take every customer through the changes of the policy, by keyset."""
-    changes = [Change.of(raw) for raw in run.job.parameters["changes"]]
+    changes = [PolicyChange.of(raw) for raw in run.job.parameters["changes"]]
 
-    async def page(uow: UnitOfWork) -> Page:
+    async def page(uow: UnitOfWork) -> JobPage:
         beyond = run.cursor.get("beyond", _LOWEST)
         # By relationship: customers may be given another id meanwhile, when they are erased.
         some = await uow.event_histories.page(beyond, limit=CHUNK, until=LATEST, known_until=LATEST)
         if not some:
             await uow.companies.set_scored(changes[-1].at)
             # Customers may have come meanwhile: in the end there were as many as were seen.
-            return Page({"beyond": beyond, "ended": True}, total=run.counts.get("decided", 0))
+            return JobPage({"beyond": beyond, "ended": True}, total=run.counts.get("decided", 0))
         total = await uow.relationships.count() if beyond == _LOWEST else None
         transaction = await load(uow, [past.customer_id for past in some])
         if len(transaction.relationships) < len(some):
-            return Page({"beyond": beyond}, total=total)  # erased in between: looked for under the new id
+            return JobPage({"beyond": beyond}, total=total)  # erased in between: looked for under the new id
         counts = await _migrate_page(uow, transaction, changes)
-        return Page({"beyond": some[-1].id}, counts, done=len(some), total=total)
+        return JobPage({"beyond": some[-1].id}, counts, done=len(some), total=total)
 
     while not run.cursor.get("ended"):
         await run.page(page)
 
 
 async def _migrate_page(
-    uow: UnitOfWork, transaction: JourneyTransaction, changes: Sequence[Change]
+    uow: UnitOfWork, transaction: JourneyTransaction, changes: Sequence[PolicyChange]
 ) -> dict[str, int]:
     """Take customers, held, through the changes, and write those for whom that changes anything."""
     policy = transaction.context.rulebook.policy
@@ -138,13 +138,16 @@ def _scored(transaction: JourneyTransaction, stored: StoredRelationship) -> Iter
 
 
 async def migrate_journey(
-    uow: UnitOfWork, transaction: JourneyTransaction, stored: StoredRelationship, changes: Sequence[Change]
+    uow: UnitOfWork,
+    transaction: JourneyTransaction,
+    stored: StoredRelationship,
+    changes: Sequence[PolicyChange],
 ) -> Journey:
     """A customer's journey, gone over to every map and policy that has come into force, in the order of time."""
     relationship, present = stored.relationship, transaction.context.rulebook
-    version = max(relationship.map_version, transaction.adoptions.adopted_version)
-    maps = deque(one for one in transaction.adoptions.pending if one.rulebook.stage_map.version > version)
-    stage_map = transaction.adoptions.former[version].stage_map if maps else present.stage_map
+    version = max(relationship.map_version, transaction.map_history.adopted_version)
+    maps = deque(one for one in transaction.map_history.pending if one.rulebook.stage_map.version > version)
+    stage_map = transaction.map_history.former[version].stage_map if maps else present.stage_map
     steps, calls = await _steps(uow, transaction, stored, changes)
     journey = Journey(relationship, Rulebook(stage_map, steps[0].change.former if steps else present.policy))
     for step in steps:
@@ -167,8 +170,11 @@ def _adopt(journey: Journey, adoption: PendingMapVersion) -> None:
 
 
 async def _steps(
-    uow: UnitOfWork, transaction: JourneyTransaction, stored: StoredRelationship, changes: Sequence[Change]
-) -> tuple[Sequence[Step], Sequence[Event] | None]:
+    uow: UnitOfWork,
+    transaction: JourneyTransaction,
+    stored: StoredRelationship,
+    changes: Sequence[PolicyChange],
+) -> tuple[Sequence[PolicyChangeStep], Sequence[Event] | None]:
     """What is left for a customer to go through; and their events, where other calls than before are long ones.
 
     Whoever was written since a change was decided by it then: as of that instant things may be known that were not,
@@ -176,7 +182,7 @@ async def _steps(
     """
     policies = [*(change.former for change in changes), transaction.context.rulebook.policy][1:]
     steps = [
-        Step(change, policy, change.at)
+        PolicyChangeStep(change, policy, change.at)
         for change, policy in zip(changes, policies, strict=True)
         if stored.id > change.beyond
     ]
@@ -187,7 +193,10 @@ async def _steps(
     since = [place for place, step in enumerate(steps) if written is not None and step.change.clock < written]
     if since:
         last, *later = steps[since[-1] :]
-        steps = [Step(last.change, last.policy, later[0].at if later else transaction.now), *later]
+        steps = [
+            PolicyChangeStep(last.change, last.policy, later[0].at if later else transaction.now),
+            *later,
+        ]
     return steps, calls
 
 

@@ -13,11 +13,11 @@ from journey_service.domain.journeys.relationship import Relationship
 from journey_service.repositories.database import Database
 from journey_service.repositories.journeys.relationships import StoredRelationship
 from journey_service.repositories.unit_of_work import UnitOfWork
-from journey_service.services.journeys.view import View, view
+from journey_service.services.journeys.view import JourneyView, build_view
 
 
 @dataclass(frozen=True, slots=True)
-class Scores:
+class ScoreExplanations:
     """Both scores of a customer, explained, at `as_of`."""
 
     as_of: datetime
@@ -25,16 +25,18 @@ class Scores:
     risk: scoring.Explanation
 
 
-async def get_journey(database: Database, company_id: int, customer_id: int) -> View:
+async def get_journey(database: Database, company_id: int, customer_id: int) -> JourneyView:
     """Where a customer stands, with scores computed at the company's now. Raises CustomerNotFoundError."""
 
-    async def unit(uow: UnitOfWork) -> View:
+    async def unit(uow: UnitOfWork) -> JourneyView:
         return await load_view(uow, customer_id)
 
     return await database.run(company_id, unit)
 
 
-async def get_past_journey(database: Database, company_id: int, customer_id: int, as_of: datetime) -> View:
+async def get_past_journey(
+    database: Database, company_id: int, customer_id: int, as_of: datetime
+) -> JourneyView:
     """Where a customer stood at a past instant, in the words of the map in force then.
 
     The stage is the ledger's; facts and scores are those of the events that had occurred, whenever they were told.
@@ -42,7 +44,7 @@ async def get_past_journey(database: Database, company_id: int, customer_id: int
     InvalidInputError for an instant that is yet to come.
     """
 
-    async def unit(uow: UnitOfWork) -> View:
+    async def unit(uow: UnitOfWork) -> JourneyView:
         seen = await load_view(uow, customer_id)
         check_past(as_of, seen.context.now)
         stored, present = seen.stored, seen.context
@@ -69,16 +71,16 @@ async def get_past_journey(database: Database, company_id: int, customer_id: int
             company=replace(present.company, map_version=stage_map.version),
             rulebook=present.rulebook._replace(stage_map=stage_map),
         )
-        return view(context, StoredRelationship(stored.id, then, created_at=stored.created_at), as_of)
+        return build_view(context, StoredRelationship(stored.id, then, created_at=stored.created_at), as_of)
 
     return await database.run(company_id, unit)
 
 
-async def get_scores(database: Database, company_id: int, customer_id: int) -> Scores:
+async def get_scores(database: Database, company_id: int, customer_id: int) -> ScoreExplanations:
     """Both scores with every factor. Raises CustomerNotFoundError."""
     seen = await get_journey(database, company_id, customer_id)
     facts, policy = seen.stored.relationship.facts, seen.context.rulebook.policy
-    return Scores(
+    return ScoreExplanations(
         seen.as_of,
         scoring.explain_engagement(facts, policy, seen.as_of),
         scoring.explain_risk(facts, policy, seen.as_of),
@@ -87,20 +89,20 @@ async def get_scores(database: Database, company_id: int, customer_id: int) -> S
 
 async def list_transitions(
     database: Database, company_id: int, customer_id: int, *, before: int | None, limit: int
-) -> tuple[View, list[TransitionRecord]]:
+) -> tuple[JourneyView, list[TransitionRecord]]:
     """A journey's ledger, newest first, with a seq below `before`. Raises CustomerNotFoundError."""
 
-    async def unit(uow: UnitOfWork) -> tuple[View, list[TransitionRecord]]:
+    async def unit(uow: UnitOfWork) -> tuple[JourneyView, list[TransitionRecord]]:
         seen = await load_view(uow, customer_id)
         return seen, await uow.transitions.page(seen.stored.id, before=before, limit=limit)
 
     return await database.run(company_id, unit)
 
 
-async def load_view(uow: UnitOfWork, customer_id: int) -> View:
+async def load_view(uow: UnitOfWork, customer_id: int) -> JourneyView:
     """Loads one customer's journey as it is stored. Raises CustomerNotFoundError."""
     context = await uow.companies.context()
     stored = await uow.relationships.find(customer_id)
     if stored is None:
         raise CustomerNotFoundError(customer_id)
-    return view(context, stored, context.now)
+    return build_view(context, stored, context.now)

@@ -11,7 +11,7 @@ from typing import Final
 
 from journey_service.domain.journeys.relationship import TriggerType
 from journey_service.repositories.unit_of_work import UnitOfWork
-from journey_service.services.jobs import JobRun, Page
+from journey_service.services.jobs import JobPage, JobRun
 from journey_service.services.journeys.policy_rollout import changes_under_way, migrate_journey
 from journey_service.services.journeys.transaction import load, write
 
@@ -29,7 +29,7 @@ async def adopt_all(run: JobRun) -> None:
     stages: Sequence[str] | None = run.job.parameters["stages"]
     due = datetime.fromisoformat(run.job.parameters["due"])
 
-    async def page(uow: UnitOfWork) -> Page:
+    async def page(uow: UnitOfWork) -> JobPage:
         after = run.cursor.get("after", _LOWEST)
         total = None
         if stages is None:
@@ -43,9 +43,9 @@ async def adopt_all(run: JobRun) -> None:
         if not some:
             await uow.stage_maps.set_adopted(version)
             # Customers may have come meanwhile: in the end there were as many as were seen.
-            return Page({"after": after, "ended": True}, total=run.counts.get("adopted", 0))
+            return JobPage({"after": after, "ended": True}, total=run.counts.get("adopted", 0))
         counts = await _migrate_page(uow, some)
-        return Page({"after": some[-1]}, counts, done=len(some), total=total)
+        return JobPage({"after": some[-1]}, counts, done=len(some), total=total)
 
     while not run.cursor.get("ended"):
         await run.page(page)

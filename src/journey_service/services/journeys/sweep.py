@@ -12,7 +12,7 @@ from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.journeys.transaction import JourneyTransaction, load, load_due, write
 
-LARGEST_BATCH: Final = 200
+MAX_BATCH_SIZE: Final = 200
 """How many customers one transaction holds at most, so that online traffic waits for milliseconds only."""
 _BATCHES_A_TURN: Final = 5
 _LEFT_OUT_SECONDS: Final = 600.0
@@ -34,7 +34,7 @@ class SweepResult:
 
 
 async def sweep_batch(
-    database: Database, company_id: int, *, limit: int = LARGEST_BATCH, without: Collection[int] = ()
+    database: Database, company_id: int, *, limit: int = MAX_BATCH_SIZE, without: Collection[int] = ()
 ) -> SweepResult:
     """Decide the customers of one company who are due longest, in one transaction.
 
@@ -48,7 +48,7 @@ async def sweep_batch(
 
 
 async def decide_due(
-    uow: UnitOfWork, *, limit: int = LARGEST_BATCH, without: Collection[int] = ()
+    uow: UnitOfWork, *, limit: int = MAX_BATCH_SIZE, without: Collection[int] = ()
 ) -> SweepResult:
     """The sweep's part of a transaction."""
     return await _decide(uow, await load_due(uow, limit=limit, without=without))
@@ -107,7 +107,7 @@ class Sweeper:
                 )
                 batch = await self._one_by_one(company_id)
             total.add(batch)
-            if batch.decided < LARGEST_BATCH:
+            if batch.decided < MAX_BATCH_SIZE:
                 break
         return total
 
@@ -123,7 +123,7 @@ class Sweeper:
         async def due(uow: UnitOfWork) -> list[int]:
             context = await uow.companies.context()
             without = self._left_out(company_id)
-            found = await uow.relationships.lock_due(context.now, limit=LARGEST_BATCH, without=without)
+            found = await uow.relationships.lock_due(context.now, limit=MAX_BATCH_SIZE, without=without)
             return sorted(found)
 
         for customer_id in await self.database.run(company_id, due):

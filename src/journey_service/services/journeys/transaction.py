@@ -1,6 +1,6 @@
-"""Shared steps of every service that changes journeys: load and hold, work, write."""
+"""Transaction on journeys: locks and loads customers, applies changes in memory, writes them in one batch."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,22 +14,22 @@ from journey_service.domain.journeys.relationship import Cause, Transition
 from journey_service.repositories.journeys.relationships import RelationshipUpdate, StoredRelationship
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.analytics.rollups import count_moves
-from journey_service.services.journeys.action_planning import Moved, follow
-from journey_service.services.journeys.map_history import MapVersionHistory, adoptions
-from journey_service.services.journeys.view import View, view
+from journey_service.services.journeys.action_planning import ChangedJourney, plan_actions
+from journey_service.services.journeys.map_history import MapVersionHistory, load_map_history
+from journey_service.services.journeys.view import JourneyView, build_view
 
 
 @dataclass(slots=True)
 class JourneyTransaction:
-    """The journeys one transaction works on: those held, those opened, and what will be written.
+    """The journeys of one transaction: the locked rows, and the journeys that will be written.
 
-    `erased` are ids among those asked for whose customers were erased: under them no journey is opened again.
+    `erased` holds the requested ids of erased customers; no journey is opened for them again.
     """
 
     context: CompanyContext
     now: datetime
     relationships: dict[int, StoredRelationship]
-    adoptions: MapVersionHistory
+    map_history: MapVersionHistory
     journeys: dict[int, Journey] = field(default_factory=dict)
     erased: frozenset[int] = frozenset()
 
@@ -41,12 +41,15 @@ class JourneyTransaction:
         return journey
 
     def _restore(self, customer_id: int, stored: StoredRelationship) -> Journey:
-        journey = self.adoptions.journey(stored.relationship, self.context.rulebook)
+        journey = self.map_history.journey(stored.relationship, self.context.rulebook)
         self.journeys[customer_id] = journey
         return journey
 
     def open(self, customer_id: int, at: datetime, cause: Cause | None = None) -> Journey:
-        """The journey of a customer, begun at `at` if there is none. Raises CustomerErasedError."""
+        """Returns the journey of a customer, opened at `at` if the customer has none.
+
+        Raises CustomerErasedError.
+        """
         journey = self.find(customer_id)
         if customer_id in self.erased:
             raise CustomerErasedError(customer_id)
@@ -71,39 +74,43 @@ class JourneyTransaction:
                 unchanged[customer_id] = self.journeys.pop(customer_id)
         return unchanged
 
-    def view(self, customer_id: int) -> View:
-        """The customer as things stand in this transaction."""
-        return view(self.context, self.relationships[customer_id], self.now)
+    def row_id(self, customer_id: int) -> int:
+        """Returns the id of a customer's relationship row."""
+        return self.relationships[customer_id].id
+
+    def view(self, customer_id: int) -> JourneyView:
+        """Returns the customer's journey with the changes of this transaction."""
+        return build_view(self.context, self.relationships[customer_id], self.now)
 
 
 async def load(
     uow: UnitOfWork, customer_ids: Iterable[int], *, now: datetime | None = None, only_free: bool = False
 ) -> JourneyTransaction:
-    """Hold the customers until the transaction ends. `now` defaults to the company's own clock.
+    """Locks customers until the transaction ends, and loads them. `now` defaults to the company's time.
 
-    With `only_free`, those whom somebody else holds are left to them.
+    `only_free` skips customers that another transaction has locked.
     """
     context = await load_context(uow)
-    asked = sorted(set(customer_ids))
-    relationships, locked_at = await uow.relationships.lock(asked, only_free=only_free)
-    # Asked after the lock: whoever was erased while it was waited for is known by now.
-    erased = await uow.tombstones.among(id_ for id_ in asked if id_ not in relationships)
+    requested = sorted(set(customer_ids))
+    relationships, locked_at = await uow.relationships.lock(requested, only_free=only_free)
+    # Read after the lock: it then includes customers that were erased while this transaction waited.
+    erased = await uow.tombstones.among(id_ for id_ in requested if id_ not in relationships)
     if now is None:
         now = context.company.clock_at or max(context.now, locked_at or context.now)
     return JourneyTransaction(
-        context, now, relationships, await adoptions(uow, context), erased=frozenset(erased)
+        context, now, relationships, await load_map_history(uow, context), erased=frozenset(erased)
     )
 
 
 async def load_due(uow: UnitOfWork, *, limit: int, without: Collection[int] = ()) -> JourneyTransaction:
-    """Hold customers who are due, the longest first; those whom somebody else holds are left to them."""
+    """Locks and loads due customers, the longest due first; skips those that another transaction has locked."""
     context = await load_context(uow)
     relationships = await uow.relationships.lock_due(context.now, limit=limit, without=[*without])
-    return JourneyTransaction(context, context.now, relationships, await adoptions(uow, context))
+    return JourneyTransaction(context, context.now, relationships, await load_map_history(uow, context))
 
 
 async def load_context(uow: UnitOfWork) -> CompanyContext:
-    """The company as this transaction works by it: a test clock is not moved before it ends."""
+    """Loads the company's context. A test clock is locked, so that its time stays until the transaction ends."""
     context = await uow.companies.context()
     return context if context.company.clock_at is None else await uow.companies.keep_clock()
 
@@ -116,37 +123,51 @@ async def write(
     runs_actions: bool = True,
     is_history: bool = False,
 ) -> dict[tuple[int, int], TransitionRecord]:
-    """Write every journey worked on, with its scores; returns the new ledger entries by (customer, seq).
+    """Writes the transaction's journeys; returns the new ledger entries by customer id and seq.
 
-    What the moves call for is planned with them, if that is to be; of history, only what moves of the last day do.
-
-    Scores are those of the docket's now, or, `as_decided`, of each journey's last decision: what a worker
-    that had come in time would have written.
+    Scores are computed as of the transaction's `now`, or with `as_decided` as of each journey's last decision, as if
+    a worker had decided it on time. `runs_actions` plans the actions of entered stages; for imported events
+    (`is_history`) only those of transitions of the last day.
     """
-    journeys = transaction.journeys
-    new = sorted(journeys.keys() - transaction.relationships.keys())
-    is_new = frozenset(new)
-    if new:
-        await uow.customers.ensure(new)
-        for customer_id, id_ in zip(new, await uow.relationships.new_ids(len(new)), strict=True):
+    opened = await _insert_opened(uow, transaction)
+    await _update_relationships(uow, transaction, opened, as_decided=as_decided)
+    await _count_transitions(uow, transaction, opened)
+    entries = await _append_transitions(uow, transaction)
+    await _plan_actions(uow, transaction, opened, runs_actions=runs_actions, is_history=is_history)
+    return entries
+
+
+async def _insert_opened(uow: UnitOfWork, transaction: JourneyTransaction) -> Sequence[int]:
+    """Inserts the customers whose journeys were opened here, and assigns row ids; returns the customer ids."""
+    opened = sorted(transaction.journeys.keys() - transaction.relationships.keys())
+    if opened:
+        await uow.customers.ensure(opened)
+        for customer_id, id_ in zip(opened, await uow.relationships.new_ids(len(opened)), strict=True):
+            journey = transaction.journeys[customer_id]
             transaction.relationships[customer_id] = StoredRelationship(
-                id_,
-                journeys[customer_id].relationship,
-                created_at=journeys[customer_id].new_transitions[0].transitioned_at,
+                id_, journey.relationship, created_at=journey.new_transitions[0].transitioned_at
             )
-    writings = []
-    for customer_id, journey in journeys.items():
-        stored = transaction.relationships[customer_id]
-        facts, policy = journey.relationship.facts, transaction.context.rulebook.policy
+    return opened
+
+
+async def _update_relationships(
+    uow: UnitOfWork, transaction: JourneyTransaction, opened: Collection[int], *, as_decided: bool
+) -> None:
+    """Computes scores and writes the relationship rows."""
+    is_new = frozenset(opened)
+    policy, clock = transaction.context.rulebook.policy, transaction.context.clock
+    updates = []
+    for customer_id, journey in transaction.journeys.items():
+        stored, facts = transaction.relationships[customer_id], journey.relationship.facts
         at = (journey.decided_at if as_decided else None) or transaction.now
-        # Nor are scores that somebody knew later made older: neither this row's nor those of a whole night.
+        # Never replace a score by an older one: compare with `scored_at` of the row and of the company.
         at = max(at, stored.scored_at or at, transaction.context.company.scored_at or at)
         stored.relationship = journey.relationship
         stored.engagement = scoring.engagement(facts, policy, at)
         stored.risk = scoring.risk(facts, policy, at)
         stored.scored_at = at
-        stored.updated_at = transaction.context.clock
-        writings.append(
+        stored.updated_at = clock
+        updates.append(
             RelationshipUpdate(
                 stored.id,
                 journey.relationship,
@@ -154,33 +175,53 @@ async def write(
                 stored.engagement,
                 stored.risk,
                 at,
-                transaction.context.clock,
+                clock,
                 stored.created_at if customer_id in is_new else None,
             )
         )
-    await uow.relationships.write(writings)
-    await count_moves(
-        uow,
-        transaction.context,
-        {
-            transaction.relationships[customer_id].id: journey.new_transitions
-            for customer_id, journey in journeys.items()
-        },
-        new=[transaction.relationships[customer_id].id for customer_id in new],
-    )
+    await uow.relationships.write(updates)
+
+
+async def _count_transitions(
+    uow: UnitOfWork, transaction: JourneyTransaction, opened: Collection[int]
+) -> None:
+    """Adds the new transitions to the rollups."""
+    by_row = {
+        transaction.row_id(id_): journey.new_transitions for id_, journey in transaction.journeys.items()
+    }
+    await count_moves(uow, transaction.context, by_row, new=[transaction.row_id(id_) for id_ in opened])
+
+
+async def _append_transitions(
+    uow: UnitOfWork, transaction: JourneyTransaction
+) -> dict[tuple[int, int], TransitionRecord]:
+    """Appends the new transitions to the ledger; returns the entries by customer id and seq."""
+    customers: Mapping[int, int] = {transaction.row_id(id_): id_ for id_ in transaction.journeys}
     rows: list[tuple[int, Transition]] = [
-        (transaction.relationships[customer_id].id, transition)
-        for customer_id, journey in journeys.items()
+        (transaction.row_id(id_), transition)
+        for id_, journey in transaction.journeys.items()
         for transition in journey.new_transitions
     ]
-    customers = {transaction.relationships[customer_id].id: customer_id for customer_id in journeys}
-    written = await uow.transitions.append(rows)
-    owners = await follow(
+    entries = await uow.transitions.append(rows)
+    return {(customers[row_id], seq): entry for (row_id, seq), entry in entries.items()}
+
+
+async def _plan_actions(
+    uow: UnitOfWork,
+    transaction: JourneyTransaction,
+    opened: Collection[int],
+    *,
+    runs_actions: bool,
+    is_history: bool,
+) -> None:
+    """Updates the action plans for the new transitions, and the owners of the customers."""
+    is_new = frozenset(opened)
+    owners = await plan_actions(
         uow,
         transaction.context,
         [
-            Moved(transaction.relationships[customer_id].id, journey, customer_id in is_new)
-            for customer_id, journey in journeys.items()
+            ChangedJourney(transaction.row_id(id_), journey, id_ in is_new)
+            for id_, journey in transaction.journeys.items()
         ],
         now=transaction.now,
         runs_actions=runs_actions,
@@ -188,4 +229,3 @@ async def write(
     )
     for stored in transaction.relationships.values():
         stored.owner = owners.get(stored.id, stored.owner)
-    return {(customers[relationship_id], seq): entry for (relationship_id, seq), entry in written.items()}

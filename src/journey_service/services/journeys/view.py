@@ -9,7 +9,7 @@ from journey_service.repositories.journeys.relationships import StoredRelationsh
 
 
 @dataclass(slots=True)
-class View:
+class JourneyView:
     """A customer as shown: where they stand, in which company's words, with scores computed at `as_of`."""
 
     context: CompanyContext
@@ -19,10 +19,10 @@ class View:
     risk: int
 
 
-def view(context: CompanyContext, stored: StoredRelationship, now: datetime) -> View:
+def build_view(context: CompanyContext, stored: StoredRelationship, now: datetime) -> JourneyView:
     """A customer with scores computed at `now`."""
     facts, policy = stored.relationship.facts, context.rulebook.policy
-    return View(
+    return JourneyView(
         context,
         stored,
         now,

@@ -21,7 +21,7 @@ from journey_service.repositories.database import Database
 from journey_service.repositories.operations.data_quality import LOWEST
 from journey_service.repositories.operations.reconciliation import Mismatches
 from journey_service.repositories.unit_of_work import UnitOfWork
-from journey_service.services.jobs import JobRun, Page
+from journey_service.services.jobs import JobPage, JobRun
 from journey_service.services.journeys.policy_rollout import changes_under_way
 from journey_service.services.journeys.transaction import load, write
 from journey_service.services.operations.reconciliation import plain
@@ -109,12 +109,14 @@ async def repair(run: JobRun) -> None:
         if act is None:
             continue
 
-        async def page(uow: UnitOfWork, name: str = name, act: Callable[..., Awaitable[Any]] = act) -> Page:
+        async def page(
+            uow: UnitOfWork, name: str = name, act: Callable[..., Awaitable[Any]] = act
+        ) -> JobPage:
             after = run.cursor.get("after", LOWEST)
             repaired, reached = await act(uow, after)
             ended = run.cursor.get("ended", [])
             cursor = {"ended": [*ended, name]} if reached is None else {"ended": ended, "after": reached}
-            return Page(cursor, {name: repaired}, done=repaired)
+            return JobPage(cursor, {name: repaired}, done=repaired)
 
         while name not in run.cursor.get("ended", []):
             timeout_ms = _COUNT_TIMEOUT_MS if kind.is_exclusive else _TIMEOUT_MS

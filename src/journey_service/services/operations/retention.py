@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 from journey_service.repositories.unit_of_work import UnitOfWork
-from journey_service.services.jobs import JobRun, Page
+from journey_service.services.jobs import JobPage, JobRun
 
 CHUNK: Final = 2_000
 """How many rows one transaction clears."""
@@ -17,11 +17,11 @@ async def clear_old(run: JobRun) -> None:
 
         async def page(
             uow: UnitOfWork, name: str = name, clear: Callable[[UnitOfWork], Awaitable[int]] = clear
-        ) -> Page:
+        ) -> JobPage:
             cleared = await clear(uow)
             ended = run.cursor.get("ended", [])
             cursor = {**run.cursor, "ended": ended if cleared else [*ended, name]}
-            return Page(cursor, {name: cleared} if cleared else {})
+            return JobPage(cursor, {name: cleared} if cleared else {})
 
         while name not in run.cursor.get("ended", []):
             await run.page(page)

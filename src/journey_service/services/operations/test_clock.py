@@ -25,13 +25,13 @@ from journey_service.services.companies.provisioning import get_company_context
 from journey_service.services.jobs import (
     LEASE_SECONDS,
     InlineJob,
+    JobPage,
     JobRun,
-    Page,
-    Progress,
+    ProgressCallback,
     enqueue_job,
     run_inline,
 )
-from journey_service.services.journeys.action_planning import Moved, follow, is_simulated
+from journey_service.services.journeys.action_planning import ChangedJourney, has_test_clock, plan_actions
 from journey_service.services.journeys.rescoring import score_company, sweep_company
 from journey_service.services.journeys.transaction import load, write
 from journey_service.services.operations.retention import clear_old
@@ -61,7 +61,7 @@ async def advance(
     actor: Actor,
     timeout_seconds: float | None = INLINE_TIMEOUT_SECONDS,
     lease_seconds: float = LEASE_SECONDS,
-    on_progress: Progress | None = None,
+    on_progress: ProgressCallback | None = None,
 ) -> Advanced:
     """Move a test clock to an instant, or (None) release the company to real time; do what falls due.
 
@@ -101,20 +101,20 @@ async def run_advance(run: JobRun) -> None:
 async def settle_company(run: JobRun) -> None:
     """Let whatever actions have fallen due happen, each at its own instant."""
 
-    async def page(uow: UnitOfWork) -> Page:
+    async def page(uow: UnitOfWork) -> JobPage:
         context = await uow.companies.context()
-        some = await uow.outbox.waiting(context.now, limit=CHUNK) if is_simulated(context) else []
+        some = await uow.outbox.waiting(context.now, limit=CHUNK) if has_test_clock(context) else []
         if not some:
-            return Page({**run.cursor, "settled": True})
+            return JobPage({**run.cursor, "settled": True})
         transaction = await load(uow, some)
         unchanged = transaction.advance_all(transaction.now)
         unmoved = [
-            Moved(transaction.relationships[customer_id].id, journey, is_new=False)
+            ChangedJourney(transaction.relationships[customer_id].id, journey, is_new=False)
             for customer_id, journey in unchanged.items()
         ]
         await write(uow, transaction, as_decided=True)
-        await follow(uow, transaction.context, unmoved, now=transaction.now, runs_actions=True)
-        return Page(run.cursor, {"acted_on": len(some)})
+        await plan_actions(uow, transaction.context, unmoved, now=transaction.now, runs_actions=True)
+        return JobPage(run.cursor, {"acted_on": len(some)})
 
     while not run.cursor.get("settled"):
         await run.page(page)

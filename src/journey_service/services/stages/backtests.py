@@ -43,13 +43,13 @@ from journey_service.services.jobs import (
     INLINE_TIMEOUT_SECONDS,
     LEASE_SECONDS,
     InlineJob,
+    JobPage,
     JobRun,
-    Page,
     enqueue_job,
     run_inline,
 )
 from journey_service.services.stages.linting import findings_to_json
-from journey_service.services.stages.stage_maps import Edit, draft_of
+from journey_service.services.stages.stage_maps import MapEdit, build_draft
 
 BACKTEST: Final = "backtest"
 MAPS: Final = ("draft", "present")
@@ -57,14 +57,14 @@ CHUNK: Final = 200
 """How many customers are read at once."""
 SLICE: Final = 4_000
 """How many events are read at once, of one customer or of many."""
-AT_ONCE: Final = 500
+MAX_INLINE_CUSTOMERS: Final = 500
 """Up to how many customers are replayed while the caller waits."""
-MOST_NAMED: Final = 100
-MOST_MOVES: Final = 200
+MAX_NAMED_CUSTOMERS: Final = 100
+MAX_MOVES_PER_CUSTOMER: Final = 200
 """How many moves of a customer asked for by name are told, the newest ones."""
-LONGEST_RANGE: Final = timedelta(days=3_653)
+MAX_RANGE: Final = timedelta(days=3_653)
 DEFAULT_LAPSE_DAYS: Final = 180
-MOST_LAPSE_DAYS: Final = 3_650
+MAX_LAPSE_DAYS: Final = 3_650
 
 _TURN: Final = 100
 """How many events or customers are replayed before others have their turn."""
@@ -72,7 +72,7 @@ _LOWEST: Final = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class BacktestParameters:
     """The past a draft is tried on: [since, until), and the customers whose moves are told one by one.
 
     `lapse_days` are days of 24 hours without a visit after which somebody is lost; None: the fewest of an inactivity
@@ -88,8 +88,8 @@ class Span:
 async def backtest(
     database: Database,
     company_id: int,
-    edit: Edit,
-    span: Span,
+    edit: MapEdit,
+    span: BacktestParameters,
     *,
     based_on: int | None,
     actor: Actor,
@@ -103,7 +103,7 @@ async def backtest(
         span,
         based_on=based_on,
         actor=actor,
-        at_once=AT_ONCE,
+        at_once=MAX_INLINE_CUSTOMERS,
         lease_seconds=lease_seconds,
     )
     return await run_inline(
@@ -119,8 +119,8 @@ async def backtest(
 async def queue(  # noqa: PLR0913  # a back-test is just these
     database: Database,
     company_id: int,
-    edit: Edit,
-    span: Span,
+    edit: MapEdit,
+    span: BacktestParameters,
     *,
     based_on: int | None,
     actor: Actor,
@@ -134,7 +134,7 @@ async def queue(  # noqa: PLR0913  # a back-test is just these
 
     Raises CompanyNotFoundError, StaleMapError, and InvalidInputError with every fault of the map, or else of the rest.
     """
-    draft, findings = await draft_of(database, company_id, edit, based_on=based_on)
+    draft, findings = await build_draft(database, company_id, edit, based_on=based_on)
 
     async def unit(uow: UnitOfWork) -> InlineJob:
         context = await uow.companies.context()
@@ -174,7 +174,7 @@ def default_lapse_days(stage_map: StageMap) -> int:
     """After how many days without a visit this map itself gives a customer up."""
     found = (inactivity_days(stage) for stage in stage_map.risk_down)
     days = next((days for days in found if days is not None), None)
-    return DEFAULT_LAPSE_DAYS if days is None else min(max(ceil(days), 1), MOST_LAPSE_DAYS)
+    return DEFAULT_LAPSE_DAYS if days is None else min(max(ceil(days), 1), MAX_LAPSE_DAYS)
 
 
 async def run_backtest(run: JobRun) -> None:
@@ -188,7 +188,7 @@ async def run_backtest(run: JobRun) -> None:
         tally.restore(known)
     await _replay_everybody(run, asked, tallies)
     named = await _replay_named(run, asked)
-    await run.conclude(_result(run.job.parameters, tallies, named))
+    await run.set_result(_result(run.job.parameters, tallies, named))
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +239,7 @@ class _Walk:
     asked: _Asked
     next_pasts: Callable[[EventHistories], Awaitable[list[EventHistory]]]
     take: Callable[[EventHistory, Outcomes], None]
-    note: Callable[[UnitOfWork, int], Awaitable[Page]]
+    note: Callable[[UnitOfWork, int], Awaitable[JobPage]]
     _replays: list[Replay] = field(default_factory=list)
     _finished: int = 0
     _worked: int = 0
@@ -268,7 +268,7 @@ class _Walk:
         """Write down what was done, and read on about those who wait already, or whoever comes next."""
         found: tuple[list[EventHistory], list[LedgerEvent]] = [], []
 
-        async def unit(uow: UnitOfWork) -> Page:
+        async def unit(uow: UnitOfWork) -> JobPage:
             nonlocal found
             event_histories = uow.event_histories
             some = list(waiting) or await self.next_pasts(event_histories)
@@ -328,10 +328,10 @@ async def _replay_everybody(run: JobRun, asked: _Asked, tallies: Sequence[Backte
             if outcome is not None:
                 tally.add(outcome)
 
-    async def note(uow: UnitOfWork, finished: int) -> Page:
+    async def note(uow: UnitOfWork, finished: int) -> JobPage:
         total = None if run.cursor else await uow.relationships.count()
         cursor = {"after": after, "tallies": [tally.to_json() for tally in tallies]}
-        return Page(cursor, done=finished, total=total)
+        return JobPage(cursor, done=finished, total=total)
 
     await _Walk(run, asked, next_pasts, take, note).go()
 
@@ -354,8 +354,8 @@ async def _replay_named(run: JobRun, asked: _Asked) -> list[dict[str, Any]]:
         waiting.popleft()
         told.append(_moves_of(past.customer_id, outcomes))
 
-    async def note(_: UnitOfWork, __: int) -> Page:
-        return Page(run.cursor)
+    async def note(_: UnitOfWork, __: int) -> JobPage:
+        return JobPage(run.cursor)
 
     await _Walk(run, asked, next_pasts, take, note).go()
     return sorted(told, key=lambda moves: int(moves["customer_id"]))
@@ -368,10 +368,12 @@ def _moves_of(customer_id: int, outcomes: Outcomes) -> dict[str, Any]:
         "customer_id": customer_id,
         "opened_at": found[0].opened_at.isoformat() if found else None,
         "moves": {
-            name: [_shown(move) for move in made[-MOST_MOVES:]]
+            name: [_shown(move) for move in made[-MAX_MOVES_PER_CUSTOMER:]]
             for name, made in zip(MAPS, moves, strict=True)
         },
-        "left_off": {name: max(len(made) - MOST_MOVES, 0) for name, made in zip(MAPS, moves, strict=True)},
+        "left_off": {
+            name: max(len(made) - MAX_MOVES_PER_CUSTOMER, 0) for name, made in zip(MAPS, moves, strict=True)
+        },
     }
 
 
@@ -392,28 +394,26 @@ def _result(
     }
 
 
-def _faults(context: CompanyContext, span: Span) -> list[FieldError]:
+def _faults(context: CompanyContext, span: BacktestParameters) -> list[FieldError]:
     from_, to, lapse_days = span.since, span.until, span.lapse_days
     faults = []
     if from_ < EARLIEST:
         faults.append(FieldError("/from", f"must not lie before {EARLIEST:%Y-%m-%d}"))
     if from_ >= to:
         faults.append(FieldError("/to", "must lie after /from"))
-    elif to - from_ > LONGEST_RANGE:
+    elif to - from_ > MAX_RANGE:
         faults.append(FieldError("/to", "must lie at most 10 years after /from"))
     if to > context.now:
         faults.append(FieldError("/to", "must not lie in the future of the company"))
-    if lapse_days is not None and not 1 <= lapse_days <= MOST_LAPSE_DAYS:
-        faults.append(
-            FieldError("/lapse_days", f"must be a whole number of days from 1 to {MOST_LAPSE_DAYS}")
-        )
+    if lapse_days is not None and not 1 <= lapse_days <= MAX_LAPSE_DAYS:
+        faults.append(FieldError("/lapse_days", f"must be a whole number of days from 1 to {MAX_LAPSE_DAYS}"))
     return faults
 
 
 async def _strangers(uow: UnitOfWork, customer_ids: Sequence[int]) -> list[FieldError]:
     """What is wrong with the customers named: too many of them, or nobody's ids."""
-    if len(customer_ids) > MOST_NAMED:
-        return [FieldError("/customer_ids", f"names more than {MOST_NAMED} customers")]
+    if len(customer_ids) > MAX_NAMED_CUSTOMERS:
+        return [FieldError("/customer_ids", f"names more than {MAX_NAMED_CUSTOMERS} customers")]
     known = await uow.relationships.known(customer_ids) if customer_ids else set()
     return [
         FieldError(f"/customer_ids/{index}", "is not a known customer")

@@ -21,7 +21,7 @@ async def lint_rulebook(rulebook: Rulebook, places: Mapping[str, str]) -> Sequen
     return await asyncio.to_thread(_lint, _Linted(rulebook), tuple(sorted(places.items())))
 
 
-async def findings_of(rulebook: Rulebook, places: Mapping[str, str]) -> Sequence[Finding]:
+async def lint_or_raise(rulebook: Rulebook, places: Mapping[str, str]) -> Sequence[Finding]:
     """The linter's warnings. Raises InvalidInputError with the place of each of its errors."""
     found = await lint_rulebook(rulebook, places)
     faults = [FieldError(f.pointer, f.message) for f in found if f.severity is Severity.ERROR]

@@ -19,18 +19,18 @@ from journey_service.domain.stages.stage_map import StageMap, parse_stage_map, s
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.jobs import (
-    AT_ONCE,
     INLINE_TIMEOUT_SECONDS,
     LEASE_SECONDS,
+    MAX_INLINE_CUSTOMERS,
     InlineJob,
+    JobPage,
     JobRun,
-    Page,
     enqueue_job,
     run_inline,
 )
-from journey_service.services.journeys.map_history import adoptions
+from journey_service.services.journeys.map_history import load_map_history
 from journey_service.services.stages.linting import findings_to_json
-from journey_service.services.stages.stage_maps import Edit, check_homes, draft_of
+from journey_service.services.stages.stage_maps import MapEdit, build_draft, check_archived_stages
 
 PREVIEW: Final = "preview_stage_map"
 CHUNK: Final = 500
@@ -41,7 +41,7 @@ _BREATH: Final = 50
 async def preview(
     database: Database,
     company_id: int,
-    edit: Edit,
+    edit: MapEdit,
     *,
     based_on: int | None,
     activation: Activation,
@@ -52,11 +52,11 @@ async def preview(
 
     Raises StaleMapError, StageOccupiedError, AdoptionPendingError, InvalidInputError, and whatever the edit raises.
     """
-    draft, findings = await draft_of(database, company_id, edit, based_on=based_on)
+    draft, findings = await build_draft(database, company_id, edit, based_on=based_on)
 
     async def unit(uow: UnitOfWork) -> InlineJob:
         context = await uow.companies.context()
-        await check_homes(uow, context, draft)
+        await check_archived_stages(uow, context, draft)
         parameters: dict[str, Any] = {
             "stages": stage_map_to_json(draft.stage_map),
             "version": draft.stage_map.version,
@@ -69,7 +69,7 @@ async def preview(
             PREVIEW,
             parameters,
             actor=actor.name,
-            is_inline=await uow.relationships.count() <= AT_ONCE,
+            is_inline=await uow.relationships.count() <= MAX_INLINE_CUSTOMERS,
             lease_seconds=lease_seconds,
         )
         await uow.audit.record(actor, AuditEntry("stages.preview", target=f"job:{inline_job.job.id}"))
@@ -79,18 +79,18 @@ async def preview(
         database,
         company_id,
         await database.run(company_id, unit),
-        rehearse_all,
+        preview_all,
         lease_seconds=lease_seconds,
         timeout_seconds=INLINE_TIMEOUT_SECONDS,
     )
 
 
-async def rehearse_all(run: JobRun) -> None:
+async def preview_all(run: JobRun) -> None:
     """The job: let copies of all customers go over to the draft, and tell what came of it."""
     told = run.job.parameters
     draft_map = parse_stage_map(told["stages"], version=told["version"])
 
-    async def page(uow: UnitOfWork) -> Page:
+    async def page(uow: UnitOfWork) -> JobPage:
         after = run.cursor.get("after", 0)
         tally = PreviewTotals.from_json(run.cursor["tally"]) if run.cursor else PreviewTotals()
         total = None if run.cursor else await uow.relationships.count()
@@ -99,7 +99,7 @@ async def rehearse_all(run: JobRun) -> None:
         done = tally.customers - (run.cursor["tally"]["customers"] if run.cursor else 0)
         if last is None:
             total = tally.customers  # some may have come meanwhile
-        return Page(cursor, {"customers": done}, done=done, total=total)
+        return JobPage(cursor, {"customers": done}, done=done, total=total)
 
     while not run.cursor.get("ended"):
         await run.page(page)
@@ -129,7 +129,7 @@ async def rehearse_all(run: JobRun) -> None:
             **tally,
         }
 
-    await run.conclude(await run.database.run(run.company_id, shown))
+    await run.set_result(await run.database.run(run.company_id, shown))
 
 
 async def _rehearse_page(
@@ -137,7 +137,7 @@ async def _rehearse_page(
 ) -> int | None:
     """Rehearse the next customers by id; the last one's id, None when there was nobody left."""
     context = await uow.companies.context()
-    pending = await adoptions(uow, context)
+    pending = await load_map_history(uow, context)
     rulebook = Rulebook(draft_map, context.rulebook.policy)
     as_of = datetime.fromisoformat(told["as_of"])
     draft = Draft(rulebook, Activation(told["activation"]), as_of, context.stage_actions)

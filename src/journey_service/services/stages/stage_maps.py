@@ -27,18 +27,18 @@ from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.analytics.rollups import queue_count
 from journey_service.services.jobs import (
-    AT_ONCE,
     INLINE_TIMEOUT_SECONDS,
     LEASE_SECONDS,
+    MAX_INLINE_CUSTOMERS,
     InlineJob,
     enqueue_job,
     run_exclusive,
     run_inline,
 )
 from journey_service.services.journeys.stage_map_rollout import ADOPT, adopt_all
-from journey_service.services.stages.linting import findings_of, findings_to_json, lint_rulebook
+from journey_service.services.stages.linting import findings_to_json, lint_or_raise, lint_rulebook
 
-Edit = Callable[[StageMap], Draft]
+MapEdit = Callable[[StageMap], Draft]
 """What makes the next version of a map out of the one in force."""
 _TRIES: Final = 5
 
@@ -53,7 +53,7 @@ class MapView:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class MapChangeRequest:
     """A change asked for: for whom it is to count, who asks, and what they say of it.
 
     `based_on` is the version that was seen; None: whichever is in force.
@@ -66,7 +66,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Changed:
+class MapChangeResult:
     """A map put in force, and the job that has taken the customers concerned over to it (None: nobody was)."""
 
     view: MapView
@@ -108,11 +108,11 @@ async def diff_versions(database: Database, company_id: int, version: int, since
 async def change_map(
     database: Database,
     company_id: int,
-    edit: Edit,
-    request: Request,
+    edit: MapEdit,
+    request: MapChangeRequest,
     *,
     lease_seconds: float = LEASE_SECONDS,
-) -> Changed:
+) -> MapChangeResult:
     """Put the next version of the map in force, and take the customers over whom it concerns.
 
     The switch is one short transaction in which no other of the company runs. With few customers they have gone
@@ -122,7 +122,7 @@ async def change_map(
     """
     for _ in range(_TRIES):
         draft, rulebook = await _drawn(database, company_id, edit, request.based_on)
-        findings = await findings_of(rulebook, draft.places)
+        findings = await lint_or_raise(rulebook, draft.places)
 
         async def switch(
             uow: UnitOfWork,
@@ -154,31 +154,31 @@ async def change_map(
                 lease_seconds=lease_seconds,
                 timeout_seconds=INLINE_TIMEOUT_SECONDS,
             )
-        return Changed(await get_map(database, company_id, draft.stage_map.version), job)
+        return MapChangeResult(await get_map(database, company_id, draft.stage_map.version), job)
     raise RacesLostError
 
 
 async def lint_draft(
-    database: Database, company_id: int, edit: Edit, *, based_on: int | None
+    database: Database, company_id: int, edit: MapEdit, *, based_on: int | None
 ) -> Sequence[Finding]:
     """All that the linter has to say of a draft. Raises StaleMapError, InvalidInputError for faults."""
     draft, rulebook = await _drawn(database, company_id, edit, based_on)
     return await lint_rulebook(rulebook, draft.places)
 
 
-async def draft_of(
-    database: Database, company_id: int, edit: Edit, *, based_on: int | None
+async def build_draft(
+    database: Database, company_id: int, edit: MapEdit, *, based_on: int | None
 ) -> tuple[Draft, Sequence[Finding]]:
     """The draft an edit makes, and the linter's warnings.
 
     Raises StaleMapError, InvalidInputError for faults and for the linter's errors, and whatever the edit raises.
     """
     draft, rulebook = await _drawn(database, company_id, edit, based_on)
-    return draft, await findings_of(rulebook, draft.places)
+    return draft, await lint_or_raise(rulebook, draft.places)
 
 
 async def _drawn(
-    database: Database, company_id: int, edit: Edit, based_on: int | None
+    database: Database, company_id: int, edit: MapEdit, based_on: int | None
 ) -> tuple[Draft, Rulebook]:
     """The draft an edit makes of the map in force, and the rulebook the company would have with it."""
     context = await database.run(company_id, lambda uow: uow.companies.context())
@@ -187,7 +187,7 @@ async def _drawn(
     return draft, Rulebook(draft.stage_map, context.rulebook.policy)
 
 
-async def check_homes(uow: UnitOfWork, context: CompanyContext, draft: Draft) -> dict[str, int]:
+async def check_archived_stages(uow: UnitOfWork, context: CompanyContext, draft: Draft) -> dict[str, int]:
     """How many customers are in the stages that a draft has archived, by stage.
 
     Raises StageOccupiedError when it does not say where they go, and AdoptionPendingError when it does not while
@@ -215,12 +215,12 @@ async def _put_in_force(
     context: CompanyContext,
     draft: Draft,
     findings: Sequence[Finding],
-    request: Request,
+    request: MapChangeRequest,
     lease_seconds: float,
 ) -> InlineJob | None:
     """Write the version and put it in force; the job for the customers it concerns, None if there are none."""
     draft_map = draft.stage_map
-    occupied = await check_homes(uow, context, draft)
+    occupied = await check_archived_stages(uow, context, draft)
     await uow.stage_maps.write(
         draft_map,
         author=request.author.name,
@@ -234,7 +234,7 @@ async def _put_in_force(
     is_counted = context.company.rollup_version == context.company.map_version
     if is_counted and reached_by(draft_map) == reached_by(context.rulebook.stage_map):
         await uow.rollups.set_counted(draft_map.version)
-    elif await uow.relationships.count() <= AT_ONCE:
+    elif await uow.relationships.count() <= MAX_INLINE_CUSTOMERS:
         await uow.rollups.rebuild_rollups(draft_map.version, context.company.timezone, reached_by(draft_map))
     else:
         await queue_count(uow, actor=request.author)
@@ -267,7 +267,7 @@ async def _put_in_force(
         ADOPT,
         parameters,
         actor=request.author.name,
-        is_inline=concerned <= AT_ONCE,
+        is_inline=concerned <= MAX_INLINE_CUSTOMERS,
         lease_seconds=lease_seconds,
     )
 

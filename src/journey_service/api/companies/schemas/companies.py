@@ -11,7 +11,7 @@ from journey_service.domain.access.actors import EVERYTHING, Role
 from journey_service.domain.access.records import StoredKey
 from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.events.event import MAX_ID
-from journey_service.services.access.credentials import LONGEST_OVERLAP, KeyRequest, NewKey, allowed
+from journey_service.services.access.credentials import MAX_OVERLAP_SECONDS, KeyRequest, NewKey, allowed
 from journey_service.services.stages.stage_maps import MapView
 
 
@@ -68,7 +68,10 @@ class RotationIn(RequestModel):
     """How a key's successor takes its place."""
 
     overlap_seconds: int = Field(
-        default=7 * 86_400, ge=0, le=LONGEST_OVERLAP, description="for how long the old key is still alive"
+        default=7 * 86_400,
+        ge=0,
+        le=MAX_OVERLAP_SECONDS,
+        description="for how long the old key is still alive",
     )
 
 

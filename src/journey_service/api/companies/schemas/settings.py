@@ -9,7 +9,7 @@ from journey_service.api.operations.schemas.jobs import JobOut
 from journey_service.api.schema_fields import ResponseModel
 from journey_service.api.stages.schemas.stage_maps import FindingOut
 from journey_service.domain.companies.policy import DEFAULT_POLICY, CompanyPolicy, policy_to_json
-from journey_service.services.companies.settings import Changed
+from journey_service.services.companies.settings import PolicyChangeResult
 
 Share = Annotated[float, Field(ge=0, le=1, description="a fraction of 1, at most four decimals")]
 Count = Annotated[int, Field(ge=1, le=3650)]
@@ -138,7 +138,7 @@ class SettingsChangedOut(ResponseModel):
     job: JobOut | None = Field(description="what decides everybody anew; null: nobody is concerned")
 
     @classmethod
-    def of_changed(cls, changed: Changed) -> "SettingsChangedOut":
+    def of_changed(cls, changed: PolicyChangeResult) -> "SettingsChangedOut":
         """Show settings just told."""
         findings = [FindingOut.of_finding(finding) for finding in changed.findings]
         return cls(

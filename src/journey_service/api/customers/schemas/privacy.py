@@ -7,7 +7,7 @@ from pydantic import Field
 
 from journey_service.api.journeys.schemas.scores import ScoresOut
 from journey_service.api.schema_fields import ResponseModel
-from journey_service.services.customers.privacy import Erasure, Export
+from journey_service.services.customers.privacy import CustomerExport, ErasureResult
 
 
 class ExportOut(ResponseModel):
@@ -30,7 +30,7 @@ class ExportOut(ResponseModel):
     audit: list[dict[str, Any]] = Field(description="who did what to the customer, this export included")
 
     @classmethod
-    def of(cls, export: Export) -> "ExportOut":
+    def of(cls, export: CustomerExport) -> "ExportOut":
         """Show an export."""
         tables = {name: [dict(row) for row in rows] for name, rows in export.tables.items()}
         [profile], [relationship] = tables.pop("customers"), tables.pop("customer_relationships")
@@ -65,6 +65,6 @@ class ErasureOut(ResponseModel):
     at: datetime
 
     @classmethod
-    def of(cls, erasure: Erasure) -> "ErasureOut":
+    def of(cls, erasure: ErasureResult) -> "ErasureOut":
         """Show an erasure."""
         return cls(status="already_anonymized" if erasure.is_repeat else "anonymized", at=erasure.at)

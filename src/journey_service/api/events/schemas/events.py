@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from journey_service.api.journeys.schemas.journeys import JourneyOut, TransitionOut
 from journey_service.api.schema_fields import Instant, JsonObject, RequestModel, ResponseModel, Text
 from journey_service.domain.events.event import MAX_ID, EventType
-from journey_service.services.events.ingest import Outcome
+from journey_service.services.events.ingest import IngestOutcome
 
 
 class EventDataIn(RequestModel):
@@ -60,7 +60,7 @@ class EventOut(ResponseModel):
     transition: TransitionOut | None
 
     @classmethod
-    def of(cls, outcome: Outcome) -> "EventOut":
+    def of(cls, outcome: IngestOutcome) -> "EventOut":
         """Show an outcome."""
         return cls.model_construct(
             status=outcome.status.value,

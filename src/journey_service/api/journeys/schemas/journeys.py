@@ -10,8 +10,8 @@ from journey_service.domain.events.event import MAX_ID
 from journey_service.domain.journeys.facts import days_since
 from journey_service.domain.journeys.records import TransitionRecord
 from journey_service.domain.journeys.relationship import StageReason, SuppressedMove
-from journey_service.services.journeys.manual_changes import Evaluation, Moved
-from journey_service.services.journeys.view import View
+from journey_service.services.journeys.manual_changes import Evaluation, ManualMoveResult
+from journey_service.services.journeys.view import JourneyView
 
 
 class ManualMoveIn(RequestModel):
@@ -81,7 +81,7 @@ class JourneyOut(ResponseModel):
     updated_at: datetime | None
 
     @classmethod
-    def of(cls, view: View) -> "JourneyOut":
+    def of(cls, view: JourneyView) -> "JourneyOut":
         """Show a customer's journey."""
         stored, relationship = view.stored, view.stored.relationship
         facts = relationship.facts
@@ -226,7 +226,7 @@ class MovedOut(ResponseModel):
     pinned: PinnedOut | None
 
     @classmethod
-    def of(cls, moved: Moved) -> "MovedOut":
+    def of(cls, moved: ManualMoveResult) -> "MovedOut":
         """Show a move by hand."""
         pinned = None
         if moved.pinned_until is not None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from journey_service.api.schema_fields import ResponseModel
 from journey_service.domain.journeys.scoring import Explanation
-from journey_service.services.journeys.reading import Scores
+from journey_service.services.journeys.reading import ScoreExplanations
 
 
 class FactorOut(ResponseModel):
@@ -50,7 +50,7 @@ class ScoresOut(ResponseModel):
     risk: ScoreOut
 
     @classmethod
-    def of(cls, scores: Scores) -> "ScoresOut":
+    def of(cls, scores: ScoreExplanations) -> "ScoresOut":
         """Show scores."""
         return cls(
             as_of=scores.as_of, engagement=ScoreOut.of(scores.engagement), risk=ScoreOut.of(scores.risk)

@@ -9,7 +9,7 @@ from journey_service.api.schema_fields import Instant, RequestModel, ResponseMod
 from journey_service.domain.events.event import MAX_ID
 from journey_service.domain.events.records import Import
 from journey_service.domain.operations.records import Job
-from journey_service.services.journeys.rescoring import CHUNK, LARGEST_CHUNK, MOST_NAMED
+from journey_service.services.journeys.rescoring import CHUNK, MAX_CHUNK_SIZE, MAX_NAMED_CUSTOMERS
 from journey_service.services.operations.test_clock import Advanced
 
 
@@ -19,7 +19,7 @@ class EvaluateIn(RequestModel):
     customer_ids: list[Annotated[int, Field(strict=True, ge=0, le=MAX_ID)]] | None = Field(
         default=None,
         min_length=1,
-        max_length=MOST_NAMED,
+        max_length=MAX_NAMED_CUSTOMERS,
         description="one, some, or, left out, every customer",
         examples=[[4711, 4712]],
     )
@@ -32,7 +32,7 @@ class RescoreIn(EvaluateIn):
         default=CHUNK,
         strict=True,
         ge=1,
-        le=LARGEST_CHUNK,
+        le=MAX_CHUNK_SIZE,
         description="how many customers a transaction looks at",
     )
 

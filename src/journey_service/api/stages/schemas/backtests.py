@@ -10,7 +10,7 @@ from journey_service.api.schema_fields import Instant, ResponseModel
 from journey_service.api.stages.schemas.stage_maps import DraftIn, FindingOut
 from journey_service.domain.events.event import MAX_ID
 from journey_service.domain.operations.records import Job
-from journey_service.services.stages.backtests import MOST_LAPSE_DAYS, MOST_NAMED, Span
+from journey_service.services.stages.backtests import MAX_LAPSE_DAYS, MAX_NAMED_CUSTOMERS, BacktestParameters
 
 
 class BacktestIn(DraftIn):
@@ -22,17 +22,17 @@ class BacktestIn(DraftIn):
         default=None,
         strict=True,
         ge=1,
-        le=MOST_LAPSE_DAYS,
+        le=MAX_LAPSE_DAYS,
         description="days without a visit after which a customer is lost; by default those of the worst risk stage",
     )
     customer_ids: list[Annotated[int, Field(strict=True, ge=0, le=MAX_ID)]] = Field(
-        default_factory=list, max_length=MOST_NAMED, description="whose moves are told one by one"
+        default_factory=list, max_length=MAX_NAMED_CUSTOMERS, description="whose moves are told one by one"
     )
 
     @property
-    def span(self) -> Span:
+    def span(self) -> BacktestParameters:
         """The past that is asked about."""
-        return Span(self.since, self.until, self.lapse_days, self.customer_ids)
+        return BacktestParameters(self.since, self.until, self.lapse_days, self.customer_ids)
 
 
 class MoveOut(ResponseModel):

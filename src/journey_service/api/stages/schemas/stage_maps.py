@@ -14,7 +14,7 @@ from journey_service.domain.simulation.linter import Finding
 from journey_service.domain.stages.changes import Diff
 from journey_service.domain.stages.rules import TRIGGERS, rules_to_json
 from journey_service.domain.stages.stage_map import Stage
-from journey_service.services.stages.stage_maps import Changed, MapView
+from journey_service.services.stages.stage_maps import MapChangeResult, MapView
 
 _RULE: Final = {
     "type": "object",
@@ -247,7 +247,7 @@ class ChangedOut(MapOut):
     job: JobOut | None = Field(description="what takes customers over; null: nobody was concerned")
 
     @classmethod
-    def of_changed(cls, changed: Changed) -> "ChangedOut":
+    def of_changed(cls, changed: MapChangeResult) -> "ChangedOut":
         """Show a map just put in force."""
         job = None if changed.job is None else JobOut.of(changed.job)
         return cls(**MapOut.of_view(changed.view).model_dump(), job=job)
