@@ -28,7 +28,7 @@ from journey_service.domain.events.parsing import parse_instant
 from journey_service.domain.stages.stage_map import DEFAULT_STAGES
 from journey_service.main import create_app
 from journey_service.services.access import credentials
-from journey_service.services.actions.delivery.dispatcher import publish
+from journey_service.services.actions.delivery.publisher import publish
 from journey_service.services.analytics.snapshots import take_page
 from journey_service.services.companies.provisioning import NewCompany, create_company
 from journey_service.services.operations.schedule import IMPORTS, JOBS

@@ -35,8 +35,9 @@ from journey_service.repositories.database import Database
 from journey_service.repositories.events.ledger import Events
 from journey_service.repositories.journeys.relationships import Relationships
 from journey_service.repositories.journeys.transitions import Transitions
-from journey_service.services.actions.delivery import dispatcher as delivery
+from journey_service.services.actions.delivery import lane_worker
 from journey_service.services.actions.delivery.dispatcher import MessageSenders, OutboxDispatcher
+from journey_service.services.actions.delivery.lane_worker import LaneWorker, SentMessage
 from journey_service.services.actions.delivery.outbound_messages import OutboundMessage
 from journey_service.services.events import ingest_batcher
 from journey_service.services.journeys import transaction as context
@@ -138,7 +139,7 @@ API_POINTS: Mapping[str, Callable[[Hit], None]] = {
 }
 WORKER_POINTS: Mapping[str, Callable[[Hit], None]] = {
     "at_claim": _after((Outbox, "claim"), (Outbox, "claim_outbound_events")),
-    "after_claim": _after((OutboxDispatcher, "_take")),
+    "after_claim": _after((OutboxDispatcher, "_claim")),
     "before_call": _before(MessageSenders, "send"),
     "after_call": _after((MessageSenders, "send")),
     "before_done": _before(Outbox, "finish"),
@@ -197,20 +198,20 @@ def _event_key(patch: Patch) -> None:
 
 def _done_after_the_call(patch: Patch) -> None:
     """An action is done before it is done."""
-    send = delivery._LaneWorker._send
+    send = LaneWorker._send
 
     async def sending(self, outbound_message):
-        await self._end([delivery._Sent(outbound_message, Receipt(""), 0.0)])
+        await self._record([SentMessage(outbound_message, Receipt(""), 0.0)])
         return await send(self, outbound_message)
 
-    patch(delivery._LaneWorker, "_send", sending)
+    patch(LaneWorker, "_send", sending)
 
 
 def _same_key(patch: Patch) -> None:
     """Every attempt has a key of its own."""
     message, email = OutboundMessage.message, OutboundMessage.email
     patch(OutboundMessage, "message", lambda self: replace(message(self), key=str(uuid4())))
-    patch(OutboundMessage, "letter", lambda self: replace(email(self), key=str(uuid4())))
+    patch(OutboundMessage, "email", lambda self: replace(email(self), key=str(uuid4())))
 
 
 def _rounds(patch: Patch) -> None:
@@ -237,30 +238,27 @@ def _check_at_the_claim(patch: Patch) -> None:
 def _one_by_one(patch: Patch) -> None:
     """What cannot be taken together is not taken at all."""
 
-    async def take(self, company_id, lease, unit, _ready):
-        async def taking(work):
-            return await unit(work, lease=lease)
+    async def claim(self, company_id, lane, request):
+        return await self.database.run(company_id, lambda uow: lane.claim(uow, request))
 
-        return await self.database.run(company_id, taking)
-
-    patch(OutboxDispatcher, "_take", take)
+    patch(OutboxDispatcher, "_claim", claim)
 
 
 def _turns(patch: Patch) -> None:
     """One company after the other, each until nothing of it is ready."""
 
-    async def look(self):
+    async def poll(self):
         due = await self.database.dispatch(lambda dispatch: dispatch.due.companies_with_actions())
-        if due and not self._lanes:
+        if due and not self._tasks:
             self._begin(due[0])
 
-    patch(OutboxDispatcher, "look", look)
+    patch(OutboxDispatcher, "poll", poll)
 
 
 def _retry_after(patch: Patch) -> None:
     """A receiver's wish is nothing to us."""
-    pause_after = delivery.pause_after
-    patch(delivery, "pause_after", lambda attempt, chance, _wish=None: pause_after(attempt, chance))
+    pause_after = lane_worker.pause_after
+    patch(lane_worker, "pause_after", lambda attempt, chance, _wish=None: pause_after(attempt, chance))
 
 
 def _rewrite(patch: Patch, name: str, pattern: str, by: str) -> None:

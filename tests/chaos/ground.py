@@ -27,8 +27,9 @@ from journey_service.gateways.smtp import SmtpMailer
 from journey_service.gateways.webhooks import Webhooks
 from journey_service.repositories.database import Database
 from journey_service.services.access.credentials import KeyRequest, create_key
-from journey_service.services.actions.delivery.dispatcher import MessageSenders, OutboxDispatcher, publish
+from journey_service.services.actions.delivery.dispatcher import MessageSenders, OutboxDispatcher
 from journey_service.services.actions.delivery.outbound_messages import Links
+from journey_service.services.actions.delivery.publisher import publish
 from journey_service.services.actions.webhook_endpoints import add_endpoint
 from journey_service.services.companies.provisioning import NewCompany, create_company
 from journey_service.services.events.ingest import ingest

@@ -24,8 +24,9 @@ from journey_service.gateways.http_client import HttpClient
 from journey_service.gateways.smtp import SmtpMailer
 from journey_service.gateways.webhooks import Webhooks
 from journey_service.services.actions import webhook_endpoints as endpoints
-from journey_service.services.actions.delivery.dispatcher import MessageSenders, OutboxDispatcher, publish
+from journey_service.services.actions.delivery.dispatcher import MessageSenders, OutboxDispatcher
 from journey_service.services.actions.delivery.outbound_messages import Links
+from journey_service.services.actions.delivery.publisher import publish
 from journey_service.services.customers.profiles import put_customer
 from journey_service.services.events.ingest import ingest
 from journey_service.services.operations.test_clock import advance

@@ -10,7 +10,11 @@ from journey_service.gateways.smtp import FileMailer, SmtpMailer
 from journey_service.gateways.webhooks import Webhooks
 from journey_service.logs import config
 from journey_service.repositories.database import Database
-from journey_service.services.actions.delivery.dispatcher import MOST_CALLS, MessageSenders, longest_call
+from journey_service.services.actions.delivery.dispatcher import (
+    MAX_CONCURRENT_CALLS,
+    MessageSenders,
+    max_call_seconds,
+)
 from journey_service.services.actions.delivery.outbound_messages import Links
 from journey_service.settings import Settings
 from journey_service.worker.polling import PollingLoops
@@ -37,7 +41,7 @@ async def run_worker(settings: Settings) -> None:
         vault_key=settings.vault_key.get_secret_value(),
     )
     # As many as the courier makes at most: a company whose system is silent keeps nobody else's calls waiting.
-    outgoing = HttpClient(trusted=settings.trusted_origins, connections=MOST_CALLS)
+    outgoing = HttpClient(trusted=settings.trusted_origins, connections=MAX_CONCURRENT_CALLS)
     rounds = PollingLoops(
         database,
         lease_seconds=settings.lease_seconds,
@@ -63,7 +67,7 @@ async def run_worker(settings: Settings) -> None:
 
 def build_senders(settings: Settings, outgoing: HttpClient) -> MessageSenders:
     """The ways out of the house that the settings name."""
-    deadline = longest_call(settings.delivery_lease_seconds)
+    deadline = max_call_seconds(settings.delivery_lease_seconds)
     mailer: SmtpMailer | FileMailer | None = None
     if settings.mail_url is not None:
         mailer = SmtpMailer(settings.mail_url.get_secret_value(), settings.sender, deadline)

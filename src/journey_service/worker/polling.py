@@ -12,8 +12,9 @@ from typing import Final
 
 from journey_service.domain.errors import UnavailableError
 from journey_service.repositories.database import Database
-from journey_service.services.actions.delivery import dispatcher as delivery
-from journey_service.services.actions.delivery.dispatcher import MessageSenders, OutboxDispatcher, publish_due
+from journey_service.services.actions.delivery.dispatcher import LEASE_SECONDS as DELIVERY_LEASE_SECONDS
+from journey_service.services.actions.delivery.dispatcher import MessageSenders, OutboxDispatcher
+from journey_service.services.actions.delivery.publisher import publish_due
 from journey_service.services.analytics.rollups import tighten_due
 from journey_service.services.events.imports import run_due_imports
 from journey_service.services.job_registry import JOB_HANDLERS
@@ -83,7 +84,7 @@ class PollingLoops:
         *,
         names: Collection[str] | None = None,
         lease_seconds: float = LEASE_SECONDS,
-        delivery_lease_seconds: float = delivery.LEASE_SECONDS,
+        delivery_lease_seconds: float = DELIVERY_LEASE_SECONDS,
         pause_seconds: float | None = None,
         senders: MessageSenders | None = None,
     ) -> None:

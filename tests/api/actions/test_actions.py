@@ -21,7 +21,7 @@ from api.calls import (
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.events.parsing import parse_instant
 from journey_service.services.actions import webhook_endpoints as endpoints
-from journey_service.services.actions.delivery.dispatcher import publish
+from journey_service.services.actions.delivery.publisher import publish
 from services.local_servers import body_of, dispatcher_for, surroundings
 
 ACTION = {
@@ -455,7 +455,7 @@ async def test_a_key_that_cannot_be_kept_is_refused(http, shop, key):
 
     answer = await http.post(f"{API}/customers/1/actions", headers=headers, json={"type": "call"})
 
-    problem(answer, 422, "invalid-input", "header/idempotency-key")
+    problem(answer, 422, "invalid-input", "header/Idempotency-Key")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from journey_service.api.actions import event_stream as routes
 from journey_service.api.shutdown import call_on_shutdown
 from journey_service.domain.actions.action import OutboundEventType
 from journey_service.domain.events.parsing import parse_instant
-from journey_service.services.actions.delivery.dispatcher import publish
+from journey_service.services.actions.delivery.publisher import publish
 from journey_service.services.actions.event_stream import PAGE, EventStream
 from processes import running
 

@@ -10,8 +10,8 @@ from api.test_browsers import Page, directives, hash_of
 from journey_service.domain.actions.stage_actions import Channel
 from journey_service.domain.events.parsing import parse_instant
 from journey_service.services.actions import unsubscribe as unsubscribing
-from journey_service.services.actions.delivery.dispatcher import publish
 from journey_service.services.actions.delivery.outbound_messages import unsubscribe_token
+from journey_service.services.actions.delivery.publisher import publish
 from services.local_servers import dispatcher_for, surroundings
 from services.local_servers import unsubscribe_token as token_in
 

@@ -8,7 +8,7 @@ import pytest
 from api.calls import API, NOON, act, audited, every_page, key_of, look, meet, move, problem
 from journey_service.domain.events.parsing import parse_instant
 from journey_service.main import create_app
-from journey_service.services.actions.delivery.dispatcher import publish
+from journey_service.services.actions.delivery.publisher import publish
 from journey_service.services.actions.webhook_endpoints import (
     ACTION_TYPES,
     MOST_ENDPOINTS,

@@ -11,13 +11,10 @@ from journey_service.domain.actions.templates import Template
 from journey_service.gateways.http_client import HttpClient
 from journey_service.gateways.webhooks import Webhooks
 from journey_service.services.actions import webhook_endpoints as endpoints
-from journey_service.services.actions.delivery import dispatcher as delivery
-from journey_service.services.actions.delivery import outbound_messages
-from journey_service.services.actions.delivery.dispatcher import (
-    CONCURRENT_CALLS_PER_COMPANY,
-    MessageSenders,
-    publish,
-)
+from journey_service.services.actions.delivery import lane_worker, outbound_messages
+from journey_service.services.actions.delivery.dispatcher import MessageSenders
+from journey_service.services.actions.delivery.lane_worker import CONCURRENT_CALLS_PER_COMPANY
+from journey_service.services.actions.delivery.publisher import publish
 from journey_service.services.actions.stage_actions import set_actions
 from journey_service.services.actions.templates import add_template
 from journey_service.services.actions.webhook_endpoints import list_endpoints, rotate_secret
@@ -138,7 +135,7 @@ async def test_a_company_that_cannot_be_seen_to_ends_nobody_else_s_turn(open_sal
     # With the right key another try does better; and it is not the endpoint's fault.
     assert await ill.log("state", "attempts") == [("pending", 1)] * 3
     assert {error for (error,) in await ill.log("last_error")} == {
-        "The endpoint's secret cannot be opened: see JOURNEY_VAULT_KEY."
+        "The endpoint's secret cannot be decrypted: check JOURNEY_VAULT_KEY."
     }
     [endpoint] = await list_endpoints(ill.database, ill.id)
     assert endpoint.failing_since is None
@@ -169,7 +166,7 @@ async def test_no_company_has_more_than_its_share_of_calls_under_way(open_salon)
 async def test_without_a_share_a_company_would_call_as_often_as_it_has_anything_to_say(
     open_salon, monkeypatch
 ):
-    monkeypatch.setattr(delivery, "CONCURRENT_CALLS_PER_COMPANY", 1_000)
+    monkeypatch.setattr(lane_worker, "CONCURRENT_CALLS_PER_COMPANY", 1_000)
     assert await _most_at_once(await open_salon()) > CONCURRENT_CALLS_PER_COMPANY
     print("guard removed: detected")
 

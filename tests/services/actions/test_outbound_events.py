@@ -11,7 +11,7 @@ from journey_service.domain.actions.action import OutboundEventType
 from journey_service.domain.events.event import Event
 from journey_service.repositories.actions.outbound_events import OutboundEvents
 from journey_service.services.actions import event_stream as stream
-from journey_service.services.actions.delivery.dispatcher import publish, publish_due
+from journey_service.services.actions.delivery.publisher import publish, publish_due
 from journey_service.services.actions.event_stream import EventStream
 from journey_service.services.customers.privacy import anonymize_customer
 from journey_service.services.events.ingest import ingest

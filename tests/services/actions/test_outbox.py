@@ -16,9 +16,10 @@ from journey_service.gateways.http_client import HttpClient
 from journey_service.gateways.webhooks import Webhooks
 from journey_service.repositories.actions import outbox as outbox_rows
 from journey_service.repositories.actions.outbox import Outbox, Outcome
-from journey_service.services.actions.delivery import dispatcher as delivery
-from journey_service.services.actions.delivery.dispatcher import CONCURRENT_CALLS_PER_COMPANY, MessageSenders
-from journey_service.services.actions.delivery.outbound_messages import Lease, claim_due
+from journey_service.services.actions.delivery import claims
+from journey_service.services.actions.delivery.claims import ClaimRequest, Lease, claim_due
+from journey_service.services.actions.delivery.dispatcher import MessageSenders
+from journey_service.services.actions.delivery.lane_worker import CONCURRENT_CALLS_PER_COMPANY, LaneWorker
 from journey_service.services.actions.delivery_log import get_action, retry_action
 from journey_service.services.actions.manual_actions import request_action
 from journey_service.services.actions.stage_actions import set_actions
@@ -62,7 +63,12 @@ async def take_all(salon, token, *, seconds=60.0):
 
     async def unit(uow):
         return await claim_due(
-            uow, Lease(token, seconds), channels=CHANNELS, limit=50, links=LINKS, has_mailer=True
+            uow,
+            ClaimRequest(Lease(token, seconds)),
+            channels=CHANNELS,
+            limit=50,
+            links=LINKS,
+            has_mailer=True,
         )
 
     return sorted(
@@ -287,15 +293,15 @@ async def test_whoever_wakes_up_too_late_does_not_begin_to_send(open_salon):
     salon = await open_salon()
     await entered(salon, EMAIL, customers=2)
     outbox_dispatcher = salon.outbox_dispatcher()
-    keep = delivery._LaneWorker._keep
+    renew = LaneWorker._renew
 
-    async def asleep(round_, ids):
+    async def asleep(lane_worker, ids):
         await expire(salon)
         assert len(await take_all(salon, "another")) == 2
-        return await keep(round_, ids)
+        return await renew(lane_worker, ids)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(delivery._LaneWorker, "_keep", asleep)
+        patched.setattr(LaneWorker, "_renew", asleep)
         await outbox_dispatcher.drain()
     assert salon.mailbox.emails == []
     assert await states(salon) == [("leased", None)] * 2
@@ -635,14 +641,14 @@ async def test_an_action_that_cannot_even_be_looked_at_is_set_aside_and_the_othe
     salon = await open_salon()
     await _with_poison(salon)
     errors = await salon.log("last_error", where="state = 'dead'")
-    assert errors == [("It cannot be decided: UnreadableError",)]
+    assert errors == [("It cannot be claimed: ActionDecodeError",)]
 
 
 async def test_without_looking_one_by_one_nothing_of_the_company_would_be_done(open_salon, monkeypatch):
-    async def none(_work, **_channels):
+    async def none(_uow, _channels, **_limit):
         return []
 
-    monkeypatch.setattr(delivery, "_ready_actions", none)
+    monkeypatch.setattr(claims, "list_due", none)
     with pytest.raises(AssertionError):
         await _with_poison(await open_salon())
     print("guard removed: detected")

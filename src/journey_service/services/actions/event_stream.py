@@ -16,7 +16,7 @@ from journey_service.domain.actions.records import OutboundEventRecord
 from journey_service.domain.errors import UnavailableError
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
-from journey_service.services.actions.delivery.dispatcher import publish
+from journey_service.services.actions.delivery.publisher import publish
 
 LOOK_SECONDS: Final = 1.0
 LONGEST_SECONDS: Final = 60.0
