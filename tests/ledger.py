@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.companies.policy import DEFAULT_POLICY
 from journey_service.domain.events.event import Event
-from journey_service.domain.journeys.facts import NOTHING_YET, Facts, fold
+from journey_service.domain.journeys.facts import NO_FACTS, Facts, fold
 from journey_service.repositories.database import Database
 from journey_service.repositories.journeys.relationships import COLUMNS, to_standing
 from journey_service.repositories.unit_of_work import UnitOfWork
@@ -48,13 +48,13 @@ async def faults(database: Database, company_id: int) -> list[str]:
             event = Event(
                 row.source, row.event_id, 0, row.type, row.occurred_at, row.cents, row.call_duration
             )
-            known = folded.get(row.relationship_id, NOTHING_YET)
+            known = folded.get(row.relationship_id, NO_FACTS)
             folded[row.relationship_id] = fold(known, event, DEFAULT_POLICY)
         rows = await connection.execute(
             text(f"SELECT {COLUMNS} FROM customer_relationships r WHERE r.company_id = :company"), company
         )
         for row in rows:
-            expected = folded.get(row.id, NOTHING_YET)
+            expected = folded.get(row.id, NO_FACTS)
             actual = to_standing(row).relationship.facts
             if actual != expected:
                 found.append(f"facts of customer {row.customer_id}: {actual} is not {expected}")

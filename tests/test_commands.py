@@ -20,7 +20,7 @@ from journey_service.cli.jobs import run_or_wait
 from journey_service.cli.terminal import bar
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.actions.company_context import CompanyContext
-from journey_service.domain.calendar import latest_night
+from journey_service.domain.calendar import latest_nightly_run_date
 from journey_service.domain.events.event import Event, EventType
 from journey_service.domain.operations.records import Backlog
 from journey_service.repositories.database import Database
@@ -394,7 +394,7 @@ async def test_a_night_that_nobody_has_begun_is_shown_as_due(alone):
     [company] = (await alone.json("schedule-list"))["companies"]
     now = datetime.fromisoformat(company["now"])
     assert company["next_nightly_run"]["is_due"]
-    assert company["next_nightly_run"]["local_date"] == latest_night(now, UTC).isoformat()
+    assert company["next_nightly_run"]["local_date"] == latest_nightly_run_date(now, UTC).isoformat()
 
 
 # health-check
@@ -590,8 +590,7 @@ async def test_tables_of_another_login_are_left_and_told(alone):
     assert any("pg_read_all_stats" in note for note in told["notes"])
     done = await alone.journey("optimize-queries", MIGRATION_DATABASE_URL=guest)
     assert (
-        "The statistics of customers were not refreshed: the table belongs to another login."
-        in done.stderr
+        "The statistics of customers were not refreshed: the table belongs to another login." in done.stderr
     )
     await _execute(alone.url, "ALTER TABLE jobs OWNER TO CURRENT_USER")
 

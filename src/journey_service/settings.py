@@ -209,7 +209,7 @@ class Settings(BaseSettings):
             if given is not None:
                 check_token(given.get_secret_value(), "")
         except InvalidInputError as error:
-            raise ValueError(error.faults[0].message) from None
+            raise ValueError(error.errors[0].message) from None
         return given
 
     @field_validator("database_url", "redis_url")
@@ -226,7 +226,7 @@ class Settings(BaseSettings):
             if given is not None:
                 read_sender(given)
         except InvalidInputError as error:
-            raise ValueError(error.faults[0].message) from None
+            raise ValueError(error.errors[0].message) from None
         return given
 
     @field_validator("mail_url")
@@ -237,7 +237,7 @@ class Settings(BaseSettings):
         try:
             server = read_server(given.get_secret_value())
         except InvalidInputError as error:
-            raise ValueError(error.faults[0].message) from None
+            raise ValueError(error.errors[0].message) from None
         if info.data.get("mail_from", "") is None:
             raise ValueError("needs JOURNEY_MAIL_FROM, which says who mails are from")
         # Some servers take one long token as both: then it is the name that is a secret too.

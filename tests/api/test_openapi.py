@@ -17,7 +17,7 @@ from api.conftest import Contract
 from journey_service.api.events.schemas.events import EventIn
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.events.event import EVENT_TYPES
-from journey_service.domain.events.parsing import check_json, parse_event
+from journey_service.domain.events.parsing import find_json_error, parse_event
 from journey_service.main import create_app
 from journey_service.settings import nowhere
 from profiles import examples
@@ -222,7 +222,7 @@ def _as_read(text):
     try:
         return parse_event(orjson.loads(text)), []
     except InvalidInputError as error:
-        return None, [fault.message for fault in error.faults]
+        return None, [fault.message for fault in error.errors]
 
 
 def _as_published(text):
@@ -281,8 +281,8 @@ def test_events_that_are_nearly_right_are_told_from_events_that_are():
     count()
     assert min(outcomes.values()) > 20, outcomes
     assert _as_published(json.dumps(VALID)) is not None
-    assert check_json(_deep(20)) is None
-    assert check_json(_deep(21)) is not None
+    assert find_json_error(_deep(20)) is None
+    assert find_json_error(_deep(21)) is not None
 
 
 # ---- documentation, and what is not there

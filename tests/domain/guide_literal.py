@@ -6,7 +6,7 @@ from domain.builders import rule, stage
 from journey_service.domain.journeys.engine import Decision
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Relationship, Rulebook
-from journey_service.domain.stages.compiled_rules import ArbitrationStep, Move
+from journey_service.domain.stages.compiled_rules import ArbitrationStep, StageMove
 
 #: what the guide's `match` has an arm for; every other trigger falls to its `default => false`
 ARMS = frozenset(("appointment_count", "lifetime_value", "days_since_last_appointment", "call_received"))
@@ -28,12 +28,14 @@ class FirstMatch(Decision):
 
     arms: frozenset[str] | None = None
 
-    def _choose(self) -> Move | None:
+    def _choose(self) -> StageMove | None:
         for asked, questions in self._plan.every_stage:
             if any(self._has_arm(question.trigger) and question.holds(self) for question in questions):
                 is_here = asked.key == self._relationship.current_stage
                 return (
-                    None if is_here else Move(asked.key, "auto_transition_rule_met", ArbitrationStep.PROGRESS)
+                    None
+                    if is_here
+                    else StageMove(asked.key, "auto_transition_rule_met", ArbitrationStep.PROGRESS)
                 )
         return None
 

@@ -14,11 +14,11 @@ from journey_service.domain import calendar
 from journey_service.domain.calendar import (
     NIGHTLY_AT,
     instant_of,
-    latest_night,
+    latest_nightly_run_date,
     local_day,
-    next_night,
-    night_at,
-    nights_between,
+    next_nightly_run_date,
+    nightly_run_at,
+    nightly_run_dates,
 )
 from profiles import examples
 
@@ -181,7 +181,7 @@ def test_a_time_of_day_is_the_first_instant_that_shows_it_or_the_end_of_the_gap(
     ],
 )
 def test_the_latest_night_is_the_last_one_due(zone, now, expected):
-    assert latest_night(utc(now), ZoneInfo(zone)) == date.fromisoformat(expected)
+    assert latest_nightly_run_date(utc(now), ZoneInfo(zone)) == date.fromisoformat(expected)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_the_latest_night_is_the_last_one_due(zone, now, expected):
     ],
 )
 def test_the_next_night_is_that_of_the_next_day_there_is(zone, day, expected):
-    assert next_night(date.fromisoformat(day), ZoneInfo(zone)) == date.fromisoformat(expected)
+    assert next_nightly_run_date(date.fromisoformat(day), ZoneInfo(zone)) == date.fromisoformat(expected)
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_the_next_night_is_that_of_the_next_day_there_is(zone, day, expected):
     ],
 )
 def test_the_nights_on_the_way_are_those_after_one_instant_and_up_to_another(zone, after, until, expected):
-    found = nights_between(utc(after), utc(until), ZoneInfo(zone))
+    found = nightly_run_dates(utc(after), utc(until), ZoneInfo(zone))
     assert [f"{night:%m-%d}" for night in found] == expected
 
 
@@ -234,8 +234,8 @@ def test_an_instant_shows_the_time_of_day_or_is_the_first_after_its_gap(day, at,
 @given(days, zones)
 def test_the_nights_are_one_a_local_day_there_is_in_strictly_rising_order(day, zone):
     start, end = utc(f"{day - 10 * DAY}T12:00"), utc(f"{day + 10 * DAY}T12:00")
-    nights = list(nights_between(start, end, zone))
-    instants = [night_at(night, zone) for night in nights]
+    nights = list(nightly_run_dates(start, end, zone))
+    instants = [nightly_run_at(night, zone) for night in nights]
     assert all(earlier < later for earlier, later in pairwise(nights))
     assert all(earlier < later for earlier, later in pairwise(instants))
     assert all(start < instant <= end for instant in instants)
@@ -250,14 +250,14 @@ def test_the_nights_are_one_a_local_day_there_is_in_strictly_rising_order(day, z
 @given(days, times, spans, zones)
 def test_every_instant_has_one_latest_night_and_the_next_one_lies_after_it(day, at, span, zone):
     now = datetime.combine(day, at, tzinfo=UTC) + span
-    nights = list(nights_between(now - 6 * DAY, now + 6 * DAY, zone))
-    instants = [night_at(night, zone) for night in nights]
+    nights = list(nightly_run_dates(now - 6 * DAY, now + 6 * DAY, zone))
+    instants = [nightly_run_at(night, zone) for night in nights]
     place = bisect_right(instants, now)
-    assert latest_night(now, zone) == nights[place - 1]
-    assert next_night(nights[place - 1], zone) == nights[place]
+    assert latest_nightly_run_date(now, zone) == nights[place - 1]
+    assert next_nightly_run_date(nights[place - 1], zone) == nights[place]
     for night, instant in zip(nights, instants, strict=True):
-        assert latest_night(instant, zone) == night
-        assert latest_night(instant - INSTANT, zone) < night
+        assert latest_nightly_run_date(instant, zone) == night
+        assert latest_nightly_run_date(instant - INSTANT, zone) < night
 
 
 @settings(max_examples=examples(300))
@@ -268,8 +268,8 @@ def test_every_instant_has_one_latest_night_and_the_next_one_lies_after_it(day, 
 )
 def test_two_ways_one_after_the_other_have_the_nights_of_the_whole_way(day, zone, offsets):
     a, b, c = (utc(f"{day}T00:00") + offset for offset in sorted(offsets))
-    whole = list(nights_between(a, c, zone))
-    assert [*nights_between(a, b, zone), *nights_between(b, c, zone)] == whole
+    whole = list(nightly_run_dates(a, c, zone))
+    assert [*nightly_run_dates(a, b, zone), *nightly_run_dates(b, c, zone)] == whole
 
 
 @settings(max_examples=examples(300))
@@ -277,8 +277,8 @@ def test_two_ways_one_after_the_other_have_the_nights_of_the_whole_way(day, zone
 def test_however_often_one_looks_each_night_is_met_once(zone, day, looks):
     start = utc(f"{day}T00:00") - DAY
     stops = [start + minutes * MINUTE for minutes in sorted(looks)]
-    met = [night for low, high in pairwise([start, *stops]) for night in nights_between(low, high, zone)]
-    assert met == list(nights_between(start, stops[-1] if stops else start, zone))
+    met = [night for low, high in pairwise([start, *stops]) for night in nightly_run_dates(low, high, zone)]
+    assert met == list(nightly_run_dates(start, stops[-1] if stops else start, zone))
     assert len(set(met)) == len(met)
 
 

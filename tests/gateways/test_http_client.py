@@ -337,7 +337,7 @@ async def test_what_the_operator_named_is_called_and_nothing_beside_it():
 def test_a_trusted_origin_is_an_origin(text):
     with pytest.raises(InvalidInputError) as raised:
         HttpClient(trusted=[text])
-    assert raised.value.faults[0].pointer == "JOURNEY_TRUSTED_ORIGINS"
+    assert raised.value.errors[0].pointer == "JOURNEY_TRUSTED_ORIGINS"
 
 
 @pytest.mark.parametrize(

@@ -427,7 +427,7 @@ async def test_if_secrets_could_be_keys_the_table_would_tell(provider, clock, at
 def test_an_algorithm_that_is_not_asymmetric_cannot_be_configured(algorithms):
     with pytest.raises(InvalidInputError) as raised:
         Provider(issuer="https://a", audience="a", algorithms=algorithms)
-    assert raised.value.faults[0].pointer == "OIDC_ALGORITHMS"
+    assert raised.value.errors[0].pointer == "OIDC_ALGORITHMS"
 
 
 def test_a_secret_is_not_shown():

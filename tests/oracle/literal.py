@@ -183,8 +183,8 @@ class Stage:
         self.retention_days: int | None = form.get("retention_days")
         rules = form.get("rules") or {"any": []}
         self.rules = [Rule(self.key, rule) for rule in rules.get("any", [rules])]
-        looks_at_risk = any(rule.trigger in (INACTIVITY, "risk_score") for rule in self.rules)
-        self.kind: str = form.get("kind") or ("risk" if looks_at_risk else "progress")
+        indicates_risk = any(rule.trigger in (INACTIVITY, "risk_score") for rule in self.rules)
+        self.kind: str = form.get("kind") or ("risk" if indicates_risk else "progress")
 
 
 class StageMap:

@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 
 from conftest import PEPPER
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.calendar import latest_night, night_at
+from journey_service.domain.calendar import latest_nightly_run_date, nightly_run_at
 from journey_service.domain.companies.policy import DEFAULT_POLICY
 from journey_service.domain.events.event import Event
 from journey_service.domain.journeys import scoring
@@ -201,18 +201,18 @@ async def test_a_night_survives_kills_two_schedulers_and_an_emptied_redis_and_sc
 
         await _until(is_over)
 
-    night = latest_night(now, zone)
+    night = latest_nightly_run_date(now, zone)
     runs = await ground.owner.fetch(
         "SELECT local_date, due_at FROM scoring_runs WHERE company_id = $1", company_id
     )
     jobs = await ground.owner.fetch(
         "SELECT counts::text, done, total FROM jobs WHERE company_id = $1", company_id
     )
-    wrong = await _wrong(ground, company_id, night_at(night, zone))
+    wrong = await _wrong(ground, company_id, nightly_run_at(night, zone))
     print(
         f"{len(wrong)} skipped, {jobs[0]['done'] - customers} scored twice of {customers}, {kills} kills of two workers"
     )
-    assert [(run["local_date"], run["due_at"]) for run in runs] == [(night, night_at(night, zone))]
+    assert [(run["local_date"], run["due_at"]) for run in runs] == [(night, nightly_run_at(night, zone))]
     assert [(job["done"], job["total"]) for job in jobs] == [(customers, customers)]
     assert wrong == []
     assert kills >= 1, "no kill came in the middle"

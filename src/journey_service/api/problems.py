@@ -116,7 +116,7 @@ def problem_of(error: errors.JourneyServiceError) -> dict[str, Any]:
         **error.context(),
     }
     if isinstance(error, errors.InvalidInputError):
-        problem["errors"] = [{"pointer": fault.pointer, "detail": fault.message} for fault in error.faults]
+        problem["errors"] = [{"pointer": fault.pointer, "detail": fault.message} for fault in error.errors]
     return problem
 
 

@@ -35,7 +35,7 @@ def media_type(request: Request) -> str:
     return message.get_content_type()
 
 
-def check_json(media: str) -> None:
+def find_json_error(media: str) -> None:
     """Raise UnsupportedMediaTypeError unless it is JSON in one of its forms."""
     if media != JSON and not (media.startswith("application/") and media.endswith("+json")):
         raise UnsupportedMediaTypeError(media)
@@ -52,7 +52,7 @@ def parse_json(body: bytes) -> Any:  # noqa: ANN401  # any JSON value
 
 def read_json(body: bytes, media: str) -> Any:  # noqa: ANN401  # any JSON value
     """Read what is said to be JSON. Raises UnsupportedMediaTypeError, MalformedError."""
-    check_json(media)
+    find_json_error(media)
     return parse_json(body)
 
 

@@ -15,7 +15,7 @@ from pydantic import (
 
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.events.event import JsonValue
-from journey_service.domain.events.parsing import check_json, parse_instant
+from journey_service.domain.events.parsing import find_json_error, parse_instant
 
 
 def _no_nul(value: str) -> str:
@@ -25,7 +25,7 @@ def _no_nul(value: str) -> str:
 
 
 def _free_json(value: dict[str, JsonValue] | None) -> dict[str, JsonValue] | None:
-    fault = None if value is None else check_json(value)
+    fault = None if value is None else find_json_error(value)
     if fault is not None:
         raise ValueError(fault)
     return value
@@ -37,7 +37,7 @@ def _rfc3339(value: object) -> object:
     try:
         return parse_instant(value, "")
     except InvalidInputError as error:
-        raise ValueError(error.faults[0].message) from error
+        raise ValueError(error.errors[0].message) from error
 
 
 Text = Annotated[str, AfterValidator(_no_nul)]

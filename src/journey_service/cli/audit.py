@@ -13,7 +13,7 @@ from journey_service.cli.terminal import (
     print_table,
     with_database,
 )
-from journey_service.domain.access.records import Audited, AuditWanted
+from journey_service.domain.access.records import AuditFilter, AuditRecord
 from journey_service.services.access.audit import list_audit
 
 
@@ -27,8 +27,8 @@ def audit(
 ) -> None:
     """List entries of a company's audit log, newest first; company 0 is that of the operators."""
 
-    async def run(context: CommandContext) -> list[Audited]:
-        wanted = AuditWanted(action=action, customer_id=customer)
+    async def run(context: CommandContext) -> list[AuditRecord]:
+        wanted = AuditFilter(action=action, customer_id=customer)
         return [*await list_audit(context.database, company, wanted, before=None, limit=limit)]
 
     rows = with_database(data_dir, run)
@@ -52,7 +52,7 @@ def audit(
     )
 
 
-def _shown(row: Audited) -> dict[str, object]:
+def _shown(row: AuditRecord) -> dict[str, object]:
     return {
         "id": row.id,
         "at": row.at,

@@ -124,7 +124,7 @@ def _shown(schedule: Schedule) -> Mapping[str, object]:
         "test_clock": schedule.company.clock_at,
         "now": schedule.now,
         "next_nightly_run": {
-            "local_date": schedule.next_night,
+            "local_date": schedule.next_nightly_run_date,
             "local": schedule.next_night_local,
             "at": schedule.next_nightly_run_at,
             "is_due": schedule.is_night_due,

@@ -19,8 +19,7 @@ from journey_service.domain.errors import FieldError, InvalidInputError, Journey
 from journey_service.domain.operations.records import Job
 from journey_service.repositories.database import Database
 from journey_service.services.job_registry import JOB_HANDLERS
-from journey_service.services.jobs import ProgressCallback
-from journey_service.services.jobs import get_job, run_job
+from journey_service.services.jobs import ProgressCallback, get_job, run_job
 
 _ENDED = ("done", "failed")
 _POLL_SECONDS = 0.5
@@ -102,7 +101,7 @@ def customers_named(customer_ids: Sequence[int]) -> Iterator[None]:
                 FieldError(f"--customer {customers[fault.pointer]}", fault.message)
                 if fault.pointer in customers
                 else fault
-                for fault in error.faults
+                for fault in error.errors
             ]
         ) from error
 

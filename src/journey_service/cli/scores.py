@@ -23,7 +23,7 @@ from journey_service.cli.terminal import (
     select_companies,
     with_database,
 )
-from journey_service.domain.journeys.scoring import Explanation
+from journey_service.domain.journeys.scoring import ScoreExplanation
 from journey_service.domain.operations.records import Job
 from journey_service.services.journeys.reading import ScoreExplanations, get_scores
 from journey_service.services.journeys.rescoring import CHUNK, MAX_CHUNK_SIZE, queue_rescore
@@ -119,7 +119,7 @@ def explain_risk(
         _print_score(name, explanation)
 
 
-def _print_score(name: str, explanation: Explanation) -> None:
+def _print_score(name: str, explanation: ScoreExplanation) -> None:
     print_line()
     print_line(f"{name} {explanation.score / 100:.2f}")
     print_table(

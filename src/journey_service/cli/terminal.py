@@ -146,7 +146,7 @@ def expected_errors() -> Iterator[None]:
     try:
         yield
     except InvalidInputError as error:
-        for fault in error.faults:
+        for fault in error.errors:
             print_error(f"{fault.pointer or 'input'}: {fault.message}")
         raise typer.Exit(1) from error
     except (JourneyServiceError, EmbeddedError) as error:

@@ -75,20 +75,20 @@ def _offset(instant: datetime, zone: ZoneInfo) -> timedelta:
     return instant.astimezone(zone).utcoffset() or timedelta(0)
 
 
-def latest_night(now: datetime, zone: ZoneInfo) -> date:
+def latest_nightly_run_date(now: datetime, zone: ZoneInfo) -> date:
     """The local day of the last nightly run that is due at `now`."""
     day = local_day(now, zone)
-    while not _exists(day, zone) or night_at(day, zone) > now:
+    while not _exists(day, zone) or nightly_run_at(day, zone) > now:
         day -= _ONE_DAY
     return day
 
 
-def night_at(day: date, zone: ZoneInfo) -> datetime:
+def nightly_run_at(day: date, zone: ZoneInfo) -> datetime:
     """When the nightly run of a local day is due."""
     return instant_of(day, NIGHTLY_AT, zone)
 
 
-def next_night(day: date, zone: ZoneInfo) -> date:
+def next_nightly_run_date(day: date, zone: ZoneInfo) -> date:
     """The local day of the nightly run after that of `day`."""
     day += _ONE_DAY
     while not _exists(day, zone):
@@ -96,20 +96,20 @@ def next_night(day: date, zone: ZoneInfo) -> date:
     return day
 
 
-def nights_between(after: datetime, until: datetime, zone: ZoneInfo) -> Iterator[date]:
+def nightly_run_dates(after: datetime, until: datetime, zone: ZoneInfo) -> Iterator[date]:
     """The local days whose nightly runs fall due after `after`, up to and including `until`."""
-    day = next_night(latest_night(after, zone), zone)
-    while night_at(day, zone) <= until:
+    day = next_nightly_run_date(latest_nightly_run_date(after, zone), zone)
+    while nightly_run_at(day, zone) <= until:
         yield day
-        day = next_night(day, zone)
+        day = next_nightly_run_date(day, zone)
 
 
 def _exists(day: date, zone: ZoneInfo) -> bool:
     """Whether a zone has the day at all: one that moved across the date line has skipped one."""
-    return local_day(night_at(day, zone), zone) == day
+    return local_day(nightly_run_at(day, zone), zone) == day
 
 
-def check_past(as_of: datetime, now: datetime) -> None:
+def check_not_future(as_of: datetime, now: datetime) -> None:
     """Refuse an instant that lies after `now`. Raises InvalidInputError."""
     if as_of > now:
         raise InvalidInputError.at("query/as_of", "lies in the future")

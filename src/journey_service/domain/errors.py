@@ -23,13 +23,13 @@ class FieldError:
     message: str
 
 
-def escaped(name: object) -> str:
+def pointer_token(name: object) -> str:
     """A name as a step of a JSON pointer; what cannot be kept as text is shown as a replacement character."""
     told = _UNFIT.sub("\ufffd", str(name))
     return told.replace("~", "~0").replace("/", "~1")
 
 
-def quoted(value: object, longest: int = 60) -> str:
+def quote_value(value: object, longest: int = 60) -> str:
     """What was told, short enough for a sentence, however long or deep it is."""
     return (repr(value) if isinstance(value, str) else _SHORTLY.repr(value))[:longest]
 
@@ -73,19 +73,19 @@ class InvalidInputError(JourneyServiceError):
     code = "invalid-input"
     title = "The input is invalid"
 
-    def __init__(self, faults: Sequence[FieldError]) -> None:
-        super().__init__("; ".join(f"{fault.pointer or '/'}: {fault.message}" for fault in faults[:3]))
-        self.faults = tuple(faults)
+    def __init__(self, errors: Sequence[FieldError]) -> None:
+        super().__init__("; ".join(f"{fault.pointer or '/'}: {fault.message}" for fault in errors[:3]))
+        self.errors = tuple(errors)
 
     @classmethod
     def at(cls, pointer: str, message: str) -> "InvalidInputError":
         """Name a single fault."""
         return cls([FieldError(pointer, message)])
 
-    def renamed(self, places: Mapping[str, str]) -> "InvalidInputError":
+    def with_pointers(self, places: Mapping[str, str]) -> "InvalidInputError":
         """The same faults, told in the words of whoever was asked for: some pointers are others there."""
         return InvalidInputError(
-            [FieldError(places.get(f.pointer, f.pointer), f.message) for f in self.faults]
+            [FieldError(places.get(f.pointer, f.pointer), f.message) for f in self.errors]
         )
 
 
@@ -146,7 +146,7 @@ class UnavailableError(JourneyServiceError):
         super().__init__(message)
 
 
-class RacesLostError(UnavailableError):
+class RetriesExhaustedError(UnavailableError):
     """A change was tried again and again, and somebody else was always first; or it can never be made."""
 
     def __init__(self) -> None:
@@ -158,4 +158,4 @@ def is_database_outage(error: Exception) -> bool:
 
     Lost races are not an outage: another item may succeed.
     """
-    return isinstance(error, UnavailableError) and not isinstance(error, RacesLostError)
+    return isinstance(error, UnavailableError) and not isinstance(error, RetriesExhaustedError)

@@ -16,7 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 
-from journey_service.domain.errors import InvalidInputError, RacesLostError, UnavailableError
+from journey_service.domain.errors import InvalidInputError, RetriesExhaustedError, UnavailableError
 from journey_service.repositories.access.vault import Vault
 from journey_service.repositories.customers.tombstones import ErasureKey
 from journey_service.repositories.unit_of_work import CredentialLookup, DueWorkReader, UnitOfWork
@@ -92,7 +92,7 @@ class Database:
         begun before it has ended, and whatever begins later sees what it has done. It is to be short. One that reads
         everything `at_one_instant` sees nothing of what is committed meanwhile.
 
-        Raises UnavailableError when the database is out of reach or saturated, RacesLostError when races never
+        Raises UnavailableError when the database is out of reach or saturated, RetriesExhaustedError when races never
         end; otherwise what the unit raises, with nothing changed.
         """
         last: Exception | None = None
@@ -108,7 +108,7 @@ class Database:
                 last = error
             except (PoolTimeoutError, OSError) as error:
                 raise UnavailableError from error
-        raise RacesLostError from last
+        raise RetriesExhaustedError from last
 
     async def dispatch(self, unit: Callable[[DueWorkReader], Awaitable[T]]) -> T:
         """Read due work of all companies; writes nothing, sees nothing else."""

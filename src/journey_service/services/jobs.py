@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 from journey_service.domain.errors import (
     JobNotFoundError,
-    RacesLostError,
+    RetriesExhaustedError,
     UnavailableError,
 )
 from journey_service.domain.operations.records import Job
@@ -300,7 +300,7 @@ async def run_exclusive(
     for _ in range(_TURNS - 1):
         try:
             return await database.run(company_id, switch, is_exclusive=True)
-        except RacesLostError:
+        except RetriesExhaustedError:
             raise
         except UnavailableError:
             await asyncio.sleep(_GIVING_WAY_SECONDS)

@@ -24,7 +24,7 @@ from journey_service.domain.access.actors import ROLE_SCOPES, Actor, Role
 from journey_service.domain.errors import (
     ForbiddenError,
     InvalidInputError,
-    RacesLostError,
+    RetriesExhaustedError,
     UnauthenticatedError,
     UnavailableError,
 )
@@ -712,7 +712,7 @@ async def test_whatever_the_page_says_is_text(api):
 async def test_every_kind_of_no_has_its_status(api):
     for error, status in (
         (UnavailableError(), 503),
-        (RacesLostError(), 503),
+        (RetriesExhaustedError(), 503),
         (ForbiddenError("no"), 403),
         (UnauthenticatedError("no"), 401),
         (InvalidInputError.at("/key", "<b>"), 422),

@@ -26,7 +26,7 @@ from journey_service.domain.actions.stage_actions import (
 )
 from journey_service.domain.actions.timing import due, quiet_until, triggers_actions
 from journey_service.domain.companies.policy import parse_policy
-from journey_service.domain.journeys.relationship import Cause, Transition, TriggerType
+from journey_service.domain.journeys.relationship import Transition, TransitionCause, TriggerType
 
 UTC_ZONE = ZoneInfo("UTC")
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -50,7 +50,7 @@ def agenda_of(
 
 
 def transition(seq, to_stage, at, *, is_silent=False):
-    cause = Cause("event", str(seq))
+    cause = TransitionCause("event", str(seq))
     return Transition(seq, None, to_stage, at, TriggerType.AUTOMATIC, "x", cause, 1, is_silent=is_silent)
 
 

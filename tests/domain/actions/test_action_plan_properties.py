@@ -26,7 +26,7 @@ from journey_service.domain.actions.stage_actions import (
     Step,
 )
 from journey_service.domain.companies.policy import CompanyPolicy
-from journey_service.domain.journeys.relationship import Cause, Transition, TriggerType
+from journey_service.domain.journeys.relationship import Transition, TransitionCause, TriggerType
 from profiles import examples
 
 UNASKED = (Channel.EMAIL, Channel.SMS, Channel.OFFER)
@@ -184,7 +184,7 @@ def _do(record: Record, deed: Deed) -> None:
     action_plan = record.action_plan
     match deed.kind:
         case "move":
-            cause = Cause("event", str(action_plan.version + 1))
+            cause = TransitionCause("event", str(action_plan.version + 1))
             moved = Transition(
                 action_plan.version + 1, None, str(deed.value), deed.at, TriggerType.AUTOMATIC, None, cause, 1
             )

@@ -55,7 +55,7 @@ def parsed(*steps):
 def faults_of(raw, pointer="/actions"):
     with pytest.raises(InvalidInputError) as caught:
         parse_actions(raw, pointer)
-    return [(fault.pointer, fault.message) for fault in caught.value.faults]
+    return [(fault.pointer, fault.message) for fault in caught.value.errors]
 
 
 def faults_of_step(step):
@@ -383,7 +383,7 @@ def test_every_fault_is_told_at_once():
 def test_what_was_kept_and_is_faulty_is_told_like_anything_else():
     with pytest.raises(InvalidInputError) as caught:
         step_from_json({"channel": "webhook"})
-    assert [fault.pointer for fault in caught.value.faults] == ["/channel"]
+    assert [fault.pointer for fault in caught.value.errors] == ["/channel"]
 
 
 def _nested(depth):
@@ -475,7 +475,7 @@ def test_whatever_is_told_is_read_or_refused_with_places(raw):
     try:
         found = parse_actions(raw)
     except InvalidInputError as error:
-        faults = error.faults
+        faults = error.errors
     else:
         assert parse_actions(json.loads(json.dumps(actions_to_json(found)))) == found
     assert all(fault.pointer.startswith("/actions") and fault.message for fault in faults)
@@ -531,7 +531,7 @@ def test_a_stage_has_one_campaign_at_most():
     with pytest.raises(InvalidInputError) as raised:
         parse_actions([act(name="first", campaign=True), act(name="second", campaign=True)])
 
-    assert [fault.pointer for fault in raised.value.faults] == ["/actions/1/campaign"]
+    assert [fault.pointer for fault in raised.value.errors] == ["/actions/1/campaign"]
 
 
 @pytest.mark.parametrize("title", [" ", "a\u2028b", "a\u0085b"])
@@ -539,4 +539,4 @@ def test_a_title_is_seen_and_on_one_line(title):
     with pytest.raises(InvalidInputError) as raised:
         parse_actions([act(steps=[{"channel": "task", "title": title}])])
 
-    assert [fault.pointer for fault in raised.value.faults] == ["/actions/0/steps/0/title"]
+    assert [fault.pointer for fault in raised.value.errors] == ["/actions/0/steps/0/title"]

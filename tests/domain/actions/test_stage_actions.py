@@ -26,7 +26,7 @@ from journey_service.domain.actions.stage_actions import (
     messages,
 )
 from journey_service.domain.companies.policy import DEFAULT_POLICY
-from journey_service.domain.journeys.relationship import Cause, Transition, TriggerType
+from journey_service.domain.journeys.relationship import Transition, TransitionCause, TriggerType
 
 EVERYWHERE = Reachability({}, has_email=True, has_phone=True)
 GUIDE = {
@@ -224,7 +224,7 @@ def doings(draw):
 @given(st.one_of(doings(), st.sampled_from(list(DEFAULT_ACTIONS.values()))), reaches, limits)
 def test_what_a_preview_foretells_is_what_becomes_of_a_customer_who_stays(actions, reach, policy):
     action_plan = ActionPlan(policy, ZoneInfo("UTC"), DEFAULT_MAP, {"regular": actions}, reach=reach)
-    cause = Cause("event", "1")
+    cause = TransitionCause("event", "1")
     action_plan.move(
         Transition(1, None, "regular", T0, TriggerType.AUTOMATIC, None, cause, 1), runs_actions=True
     )

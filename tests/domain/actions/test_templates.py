@@ -32,7 +32,7 @@ LANGUAGES = "must be a language such as 'en' or 'pt-br', in lower case"
 def faults_of(raw, pointer=""):
     with pytest.raises(InvalidInputError) as caught:
         parse_template(raw, pointer)
-    return [(fault.pointer, fault.message) for fault in caught.value.faults]
+    return [(fault.pointer, fault.message) for fault in caught.value.errors]
 
 
 def in_languages(*languages):

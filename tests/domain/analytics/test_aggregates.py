@@ -55,7 +55,7 @@ def test_a_range_that_is_none_is_refused_with_every_fault(asked, places):
     with pytest.raises(InvalidInputError) as refused:
         checked_days(asked, TODAY, None)
 
-    assert [fault.pointer for fault in refused.value.faults] == places
+    assert [fault.pointer for fault in refused.value.errors] == places
 
 
 @pytest.mark.parametrize("first", [TODAY, TODAY - 3_659 * DAY])

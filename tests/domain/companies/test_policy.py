@@ -32,7 +32,7 @@ SOURCE = "must be 'appointments' or 'payments'"
 def faults_of(raw, pointer=""):
     with pytest.raises(InvalidInputError) as caught:
         parse_policy(raw, pointer)
-    return [(fault.pointer, fault.message) for fault in caught.value.faults]
+    return [(fault.pointer, fault.message) for fault in caught.value.errors]
 
 
 def test_the_default_numbers_are_the_guides():

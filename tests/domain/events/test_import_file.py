@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from journey_service.domain.errors import InvalidInputError, MalformedError
-from journey_service.domain.events.import_file import FaultyLineError, HistoryReader
-from journey_service.domain.events.parsing import Line
+from journey_service.domain.events.import_file import ImportFileReader, InvalidLineError
+from journey_service.domain.events.parsing import ImportLine
 from profiles import examples
 
 UTC_ZONE = ZoneInfo("UTC")
@@ -48,7 +48,7 @@ def pieces(data, sizes):
 
 def read(data, *, sizes=(), zone=UTC_ZONE, is_gzip=None):
     """Everything found in the data, fed in pieces of these sizes."""
-    reader = HistoryReader(zone, is_gzip=is_gzip)
+    reader = ImportFileReader(zone, is_gzip=is_gzip)
     found = []
     for piece in pieces(data, sizes):
         found += reader.feed(piece)
@@ -59,8 +59,8 @@ def told(found):
     """What was found, in short: (line, customer) of what was understood, (line, fault) of what was not."""
     return [
         (each.number, each.event.customer_id)
-        if isinstance(each, Line)
-        else (each.number, "; ".join(f"{fault.pointer} {fault.message}".strip() for fault in each.faults))
+        if isinstance(each, ImportLine)
+        else (each.number, "; ".join(f"{fault.pointer} {fault.message}".strip() for fault in each.errors))
         for each in found
     ]
 
@@ -143,7 +143,7 @@ def test_columns_may_come_in_any_order_and_number():
 
 
 def test_the_reader_counts_the_lines_it_has_read():
-    reader = HistoryReader(UTC_ZONE)
+    reader = ImportFileReader(UTC_ZONE)
     assert len(list(reader.feed(CSV + row(4)[:5]))) == 3
     assert reader.lines_read == 4
     list(reader.close())
@@ -213,9 +213,9 @@ def test_a_faulty_line_of_json_costs_itself_only(bad, fault):
 
 def test_a_faulty_line_tells_every_fault_and_its_number():
     [faulty] = read(b"customer_id,type,occurred_at,total_amount\n,nothing,now,-1\n")
-    assert isinstance(faulty, FaultyLineError)
+    assert isinstance(faulty, InvalidLineError)
     assert faulty.number == 2
-    places = [fault.pointer for fault in faulty.faults]
+    places = [fault.pointer for fault in faulty.errors]
     assert places == ["/type", "/customer_id", "/occurred_at", "/total_amount"]
 
 
@@ -298,7 +298,7 @@ def test_gzip_is_recognised_without_being_told():
 
 
 @pytest.mark.parametrize(
-    ("header", "faults"),
+    ("header", "errors"),
     [
         pytest.param(
             "event_type,occurred_at", [("line 1", "lacks the column 'customer_id'")], id="no customer"
@@ -342,16 +342,16 @@ def test_gzip_is_recognised_without_being_told():
         ),
     ],
 )
-def test_a_faulty_header_is_refused_with_its_place(header, faults):
+def test_a_faulty_header_is_refused_with_its_place(header, errors):
     with pytest.raises(InvalidInputError) as refused:
         read(header.encode() + b"\n" + row(1))
-    assert [(fault.pointer, fault.message) for fault in refused.value.faults] == faults
+    assert [(fault.pointer, fault.message) for fault in refused.value.errors] == errors
 
 
 def test_a_faulty_header_is_told_on_the_line_it_stands_on():
     with pytest.raises(InvalidInputError) as refused:
         read(b"\n\ncustomer_id,type\n")
-    assert [fault.pointer for fault in refused.value.faults] == ["line 3"]
+    assert [fault.pointer for fault in refused.value.errors] == ["line 3"]
 
 
 # ---- however it is cut
@@ -487,7 +487,7 @@ def test_a_gzip_bomb_takes_constant_memory():
 
 
 def test_a_bomb_without_a_first_line_is_refused_at_once():
-    reader = HistoryReader(UTC_ZONE)
+    reader = ImportFileReader(UTC_ZONE)
     with pytest.raises(MalformedError, match="The first line is longer than 64 KiB"):
         list(reader.feed(packed_zeros(2)))
 

@@ -12,8 +12,8 @@ from domain.builders import INSTANT, T0, event
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.events.event import EVENT_TYPES, Event, content_hash
 from journey_service.domain.events.parsing import (
-    check_json,
-    future_fault,
+    find_json_error,
+    future_error,
     line_id,
     parse_cloud_event,
     parse_event,
@@ -67,7 +67,7 @@ def told(**data):
 def faults_of(read, *arguments, **keywords):
     with pytest.raises(InvalidInputError) as caught:
         read(*arguments, **keywords)
-    return [(fault.pointer, fault.message) for fault in caught.value.faults]
+    return [(fault.pointer, fault.message) for fault in caught.value.errors]
 
 
 def nested(depth):
@@ -400,12 +400,12 @@ def test_a_booking_id_that_is_not_unicode_is_refused_with_its_place(text):
 def test_metadata_that_cannot_be_kept_as_json_is_refused_with_its_place(metadata):
     raw = {**SOUND, "data": {"metadata": metadata}}
     assert [place for place, _ in faults_of(parse_event, raw)] == ["/data/metadata"]
-    assert check_json(metadata) is not None
+    assert find_json_error(metadata) is not None
 
 
 def test_metadata_of_every_json_kind_is_kept():
     metadata = {"a": [None, True, 2**63 - 1, -(2**63), 1.5, "☂", {"b": {}}], "": []}
-    assert check_json(metadata) is None
+    assert find_json_error(metadata) is None
     assert told(metadata=metadata).metadata == metadata
 
 
@@ -687,8 +687,8 @@ def test_a_faulty_cell_is_refused_with_its_place(name, value, message):
     ids=["an infinite number", "half a pair", "a whole number beyond 64 bits"],
 )
 def test_metadata_in_a_cell_that_cannot_be_kept_is_refused(metadata):
-    faults = faults_of(line, {**CELLS, "metadata": metadata}, is_text=True)
-    assert [place for place, _ in faults] == ["/metadata"]
+    errors = faults_of(line, {**CELLS, "metadata": metadata}, is_text=True)
+    assert [place for place, _ in errors] == ["/metadata"]
 
 
 @pytest.mark.parametrize(
@@ -797,10 +797,10 @@ def test_a_line_without_an_id_gets_one_from_what_it_says(at, ordinal, id_):
     ids=str,
 )
 def test_an_event_may_lie_five_minutes_ahead(ahead, is_taken):
-    fault = future_fault(event("call_received", T0 + ahead), T0, "/0/occurred_at")
+    fault = future_error(event("call_received", T0 + ahead), T0, "/0/occurred_at")
     if is_taken:
         assert fault is None
     else:
-        assert [(told.pointer, told.message) for told in fault.faults] == [
+        assert [(told.pointer, told.message) for told in fault.errors] == [
             ("/0/occurred_at", "lies more than 5 minutes in the future")
         ]

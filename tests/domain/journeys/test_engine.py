@@ -32,13 +32,13 @@ from journey_service.domain.journeys.engine import ArbitrationStep, decide
 from journey_service.domain.journeys.errors import InactiveStageError, StageConflictError
 from journey_service.domain.journeys.journey import Journey, check_pin_until, event_cause, move_request
 from journey_service.domain.journeys.relationship import (
-    Cause,
     ConditionReason,
     Relationship,
     Rulebook,
     RuleReason,
     StageReason,
     SuppressedMove,
+    TransitionCause,
     TriggerType,
 )
 
@@ -213,7 +213,7 @@ def test_a_sum_beyond_all_reason_is_refused_and_changes_nothing():
     before = replace(journey.relationship)
     with pytest.raises(InvalidInputError) as refused:
         journey.apply_event(visit(1, amount="0.01"), day(1))
-    assert refused.value.faults[0].pointer == "/data/total_amount"
+    assert refused.value.errors[0].pointer == "/data/total_amount"
     assert journey.relationship == before
     tell(journey, visit(1))
     assert journey.relationship.facts.total_appointments == 2
@@ -802,10 +802,10 @@ def test_an_event_of_the_next_minutes_counts_as_now():
     ids=["before", "just before", "at once", "after"],
 )
 def test_news_is_late_when_something_later_is_known(at, is_late):
-    assert after(event("call_received", day(0)), event("ticket_resolved", day(2))).is_behind(at) is is_late
+    assert after(event("call_received", day(0)), event("ticket_resolved", day(2))).is_late(at) is is_late
     moved = begin()
     move(moved, "vip", day(2))
-    assert moved.is_behind(at) is is_late
+    assert moved.is_late(at) is is_late
 
 
 # ---- manual moves
@@ -845,7 +845,7 @@ def test_a_move_that_cannot_be_is_an_error_and_changes_nothing(to_stage, error):
     assert repr(to_stage) in str(refused.value)
     assert (journey.relationship, journey.new_transitions) == (before, written)
     if error is InvalidInputError:
-        assert refused.value.faults[0].pointer == "/to_stage"
+        assert refused.value.errors[0].pointer == "/to_stage"
 
 
 @pytest.mark.parametrize(
@@ -929,7 +929,7 @@ def test_a_pin_ends_in_the_future(until, is_taken):
         return
     with pytest.raises(InvalidInputError) as refused:
         check_pin_until(until, day(1), "/pin_until")
-    assert [fault.pointer for fault in refused.value.faults] == ["/pin_until"]
+    assert [fault.pointer for fault in refused.value.errors] == ["/pin_until"]
 
 
 def test_what_a_move_asked_for_is_kept_to_tell_a_repeated_request_from_another():
@@ -1371,10 +1371,14 @@ def test_a_pin_told_an_earlier_instant_is_set_at_the_last_transitions():
 
 
 def test_a_cause_moves_at_most_once_and_names_the_event_unambiguously():
-    assert event_cause(event("call_received", source="desk", id_="a:b")) == Cause("event", "desk:a:b")
-    assert event_cause(event("call_received", source="a:b", id_="c")) == Cause("event", "a%3Ab:c")
-    assert event_cause(event("call_received", source="a", id_="b:c")) == Cause("event", "a:b:c")
-    assert event_cause(event("call_received", source="50%3A", id_="c")) == Cause("event", "50%253A:c")
+    assert event_cause(event("call_received", source="desk", id_="a:b")) == TransitionCause(
+        "event", "desk:a:b"
+    )
+    assert event_cause(event("call_received", source="a:b", id_="c")) == TransitionCause("event", "a%3Ab:c")
+    assert event_cause(event("call_received", source="a", id_="b:c")) == TransitionCause("event", "a:b:c")
+    assert event_cause(event("call_received", source="50%3A", id_="c")) == TransitionCause(
+        "event", "50%253A:c"
+    )
 
 
 def test_moves_of_one_instant_have_causes_of_their_own_also_where_time_stands_still():
@@ -1389,7 +1393,7 @@ def test_moves_of_one_instant_have_causes_of_their_own_also_where_time_stands_st
 
 def test_an_events_move_names_the_event_as_its_cause():
     told = visit(0, id_="77")
-    assert last(after(told)).cause == Cause("event", "tests:77")
+    assert last(after(told)).cause == TransitionCause("event", "tests:77")
 
 
 def test_the_version_is_the_seq_of_the_last_transition():
@@ -1447,7 +1451,7 @@ def test_an_archived_stage_is_never_moved_to():
 def test_a_decision_tells_which_part_of_the_arbitration_asked_for_the_move(journey, at, told, family):
     told_of = journey()
     chosen = decide(told_of.relationship, told_of.rulebook, at, told).move
-    assert (chosen and chosen.family) == family
+    assert (chosen and chosen.step) == family
 
 
 def test_a_decision_changes_nothing():

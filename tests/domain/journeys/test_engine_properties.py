@@ -154,7 +154,7 @@ def test_each_family_of_moves_goes_its_own_way_only(story):
             there = stages[move.to_stage]
             assert there is not here
             assert there.is_active
-            match move.family:
+            match move.step:
                 case ArbitrationStep.PROGRESS:
                     assert here.kind is there.kind is StageKind.PROGRESS
                     assert there.order > here.order

@@ -13,8 +13,8 @@ from journey_service.domain.companies.policy import DEFAULT_POLICY, CompanyPolic
 from journey_service.domain.events.event import EVENT_TYPES, Event
 from journey_service.domain.journeys import scoring
 from journey_service.domain.journeys.facts import (
-    KEPT_TIMES,
-    NOTHING_YET,
+    MAX_KEPT_TIMES,
+    NO_FACTS,
     Facts,
     count_before,
     count_since,
@@ -30,7 +30,7 @@ WINDOW = 90 * DAY
 
 def fold_all(events, policy: CompanyPolicy = DEFAULT_POLICY) -> Facts:
     """Fold events as they are ingested: what was there before is dropped by its key."""
-    facts, seen = NOTHING_YET, set()
+    facts, seen = NO_FACTS, set()
     for told in events:
         if told.key not in seen:
             seen.add(told.key)
@@ -109,20 +109,20 @@ def test_each_type_of_event_adds_to_its_own_facts_only(type_, changed):
     if type_ == "appointment_completed":
         changed = {**changed, "first_appointment_at": T0, "last_appointment_at": T0, "completed": (T0,)}
     told = event(type_, amount="25.50", call=61)
-    assert fold(NOTHING_YET, told, DEFAULT_POLICY) == NOTHING_YET._replace(last_event_at=T0, **changed)
+    assert fold(NO_FACTS, told, DEFAULT_POLICY) == NO_FACTS._replace(last_event_at=T0, **changed)
 
 
 @pytest.mark.parametrize(("call", "is_long"), [(None, False), (0, False), (60, False), (61, True)])
 def test_a_call_is_long_above_60_seconds(call, is_long):
-    facts = fold(NOTHING_YET, event("call_received", call=call), DEFAULT_POLICY)
+    facts = fold(NO_FACTS, event("call_received", call=call), DEFAULT_POLICY)
     assert facts.long_calls == ((T0,) if is_long else ())
     assert facts.is_new is not is_long
 
 
 def test_how_long_a_long_call_is_is_the_companys_choice():
     policy = parse_policy({"scoring": {"long_call_seconds": 30}})
-    assert fold(NOTHING_YET, event("call_received", call=31), policy).long_calls == (T0,)
-    assert fold(NOTHING_YET, event("call_received", call=30), policy).long_calls == ()
+    assert fold(NO_FACTS, event("call_received", call=31), policy).long_calls == (T0,)
+    assert fold(NO_FACTS, event("call_received", call=30), policy).long_calls == ()
 
 
 def test_lifetime_value_comes_from_one_source_and_both_are_always_folded():
@@ -163,7 +163,7 @@ def test_a_window_is_the_newest_of_what_was_put_in_ascending(drawn):
     kept = ()
     for at in drawn:
         kept = keep_newest(kept, at)
-    assert list(kept) == sorted(drawn)[-KEPT_TIMES:]
+    assert list(kept) == sorted(drawn)[-MAX_KEPT_TIMES:]
 
 
 # ---- days and windows
@@ -235,4 +235,4 @@ def test_windows_are_counted_as_they_are_defined(times, now):
     ],
 )
 def test_a_relationship_is_new_until_a_score_can_be_built_on_something(type_, call, is_new):
-    assert fold(NOTHING_YET, event(type_, call=call, amount="10"), DEFAULT_POLICY).is_new is is_new
+    assert fold(NO_FACTS, event(type_, call=call, amount="10"), DEFAULT_POLICY).is_new is is_new

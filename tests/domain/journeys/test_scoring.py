@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from domain.builders import DAY, INSTANT, day, event, payments
 from domain.generators import policies
 from journey_service.domain.companies.policy import DEFAULT_POLICY, CompanyPolicy, parse_policy
-from journey_service.domain.journeys.facts import NOTHING_YET, Facts, days_since, fold
+from journey_service.domain.journeys.facts import NO_FACTS, Facts, days_since, fold
 from journey_service.domain.journeys.scoring import (
     engagement,
     explain_engagement,
     explain_risk,
-    highest_risk,
     missed_ratio,
     risk,
+    risk_upper_bound,
 )
 from journey_service.domain.rounding import half_up
 from oracle import literal
@@ -38,7 +38,7 @@ def facts(*, completed=(), missed=(), calls=(), tickets=(), spent="0", paid="0",
         event("payment_received", NOW, amount=paid),
         event("payment_refunded", NOW, amount=refunded),
     ]
-    folded = NOTHING_YET
+    folded = NO_FACTS
     for each in told:
         folded = fold(folded, each, DEFAULT_POLICY)
     return folded._replace(appointments_cents=int(Decimal(spent) * 100))
@@ -58,9 +58,9 @@ def contributions(explanation):
 @pytest.mark.parametrize(
     "known",
     [
-        pytest.param(NOTHING_YET, id="nothing happened"),
+        pytest.param(NO_FACTS, id="nothing happened"),
         pytest.param(facts(paid="500"), id="something was paid"),
-        pytest.param(NOTHING_YET._replace(last_event_at=NOW), id="a short call"),
+        pytest.param(NO_FACTS._replace(last_event_at=NOW), id="a short call"),
     ],
 )
 def test_a_new_relationship_has_the_guides_scores_and_says_so(known):
@@ -79,7 +79,7 @@ def test_a_new_relationship_has_the_guides_scores_and_says_so(known):
 
 def test_the_scores_of_a_new_relationship_are_the_companys():
     policy = parse_policy({"scoring": {"new_engagement": 0.305, "new_risk": 0.1}})
-    assert (engagement(NOTHING_YET, policy, NOW), risk(NOTHING_YET, policy, NOW)) == (31, 10)
+    assert (engagement(NO_FACTS, policy, NOW), risk(NO_FACTS, policy, NOW)) == (31, 10)
 
 
 @pytest.mark.parametrize(
@@ -413,7 +413,7 @@ def test_scores_are_those_of_a_literal_reading(known, revenue_source, now):
 
 
 @given(drawn_facts(), st.one_of(policies(), st.just(DEFAULT_POLICY)))
-@example(NOTHING_YET, DEFAULT_POLICY)
+@example(NO_FACTS, DEFAULT_POLICY)
 def test_contributions_add_up_to_the_score_and_stay_beside_their_exact_parts(known, policy):
     for explain, score, exact in (
         (explain_engagement, engagement, exact_engagement),
@@ -432,7 +432,7 @@ def test_contributions_add_up_to_the_score_and_stay_beside_their_exact_parts(kno
 def test_the_highest_risk_is_never_below_the_risk_of_any_instant_it_covers(known, policy, now, ahead):
     last = known.last_appointment_at
     covered = None if last is None else days_since(last, now + ahead * DAY)
-    bound = highest_risk(known, policy, covered)
+    bound = risk_upper_bound(known, policy, covered)
     assert bound >= risk(known, policy, now)
     assert bound >= risk(known, policy, now + ahead * DAY)
     assert bound >= risk(known, policy, now + ahead * DAY / 2)

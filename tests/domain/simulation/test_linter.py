@@ -14,7 +14,7 @@ from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Rulebook
 from journey_service.domain.simulation.linter import Severity, lint
 from journey_service.domain.simulation.linter.value_ranges import is_within, rank, rates
-from journey_service.domain.stages.rules import TRIGGERS, Condition, Field, Rule
+from journey_service.domain.stages.rules import TRIGGERS, Condition, ConditionField, Rule
 from journey_service.domain.stages.stage_map import Stage, StageKind, StageMap
 
 DAYS = "days_since_last_appointment"
@@ -119,7 +119,7 @@ def test_a_negative_value_is_reached_where_refunds_count():
 
 def test_conditions_on_the_same_field_may_contradict_each_other():
     def made_of(*conditions):
-        count = [Condition(Field.COUNT, sign, Decimal(number)) for sign, number in conditions]
+        count = [Condition(ConditionField.COUNT, sign, Decimal(number)) for sign, number in conditions]
         odd = Stage("odd", "odd", 2, StageKind.PROGRESS, (Rule(TRIGGERS["appointment_count"], tuple(count)),))
         start = Stage("start", "start", 1, StageKind.PROGRESS)
         return Rulebook(StageMap(1, (start, odd)), DEFAULT_POLICY)
@@ -539,7 +539,7 @@ def test_a_count_beyond_what_is_kept_is_never_reached(number, is_reached):
 
 def test_a_value_beyond_what_is_kept_is_never_reached():
     def worth(cents):
-        condition = Condition(Field.VALUE, ">=", Decimal(cents) / 100)
+        condition = Condition(ConditionField.VALUE, ">=", Decimal(cents) / 100)
         odd = Stage("odd", "odd", 2, StageKind.PROGRESS, (Rule(TRIGGERS["lifetime_value"], (condition,)),))
         return Rulebook(StageMap(1, (DEFAULT.stage_map.start, odd)), DEFAULT_POLICY)
 

@@ -4,7 +4,7 @@ import pytest
 
 from domain.builders import any_of, rule, stage
 from journey_service.domain.errors import InvalidInputError
-from journey_service.domain.stages.changes import Change, archive, build_draft, diff, edit_stage
+from journey_service.domain.stages.changes import FieldChange, archive, build_draft, diff, edit_stage
 from journey_service.domain.stages.errors import StageArchivedError, StageNotFoundError
 from journey_service.domain.stages.stage_map import DEFAULT_STAGES, parse_stage_map, stage_map_to_json
 
@@ -28,7 +28,7 @@ def changed(key, **fields):
 
 
 def places(error):
-    return [fault.pointer for fault in error.value.faults]
+    return [fault.pointer for fault in error.value.errors]
 
 
 def archived_map():
@@ -169,7 +169,7 @@ def test_one_stage_is_amended_and_the_others_stay():
     draft = edit_stage(MAP, "regular", {"name": "Stammkunde"})
 
     assert draft.stage_map.by_key["regular"].name == "Stammkunde"
-    assert diff(MAP, draft.stage_map) == ((), (), (Change("regular", "name", "Regular", "Stammkunde"),))
+    assert diff(MAP, draft.stage_map) == ((), (), (FieldChange("regular", "name", "Regular", "Stammkunde"),))
 
 
 def test_faults_of_an_amended_stage_are_told_without_its_index():
@@ -210,7 +210,7 @@ def test_archiving_what_others_were_sent_to_asks_where_they_go_on_to():
     with pytest.raises(InvalidInputError) as refused:
         archive(archived_map(), "customer", None)
     assert places(refused) == ["/remapped_to"]
-    assert "'regular'" in refused.value.faults[0].message
+    assert "'regular'" in refused.value.errors[0].message
 
     assert archive(archived_map(), "customer", "lead").stage_map.find("regular").key == "lead"
 
@@ -239,9 +239,9 @@ def test_the_diff_names_stages_added_and_archived_and_every_field_that_is_anothe
         ("vip",),
         ("regular",),
         (
-            Change("customer", "color", None, "#123456"),
-            Change("customer", "retention_days", None, 30),
-            Change("regular", "remapped_to", None, "customer"),
+            FieldChange("customer", "color", None, "#123456"),
+            FieldChange("customer", "retention_days", None, 30),
+            FieldChange("regular", "remapped_to", None, "customer"),
         ),
     )
 

@@ -16,7 +16,7 @@ from journey_service.domain.events.event import EventType
 from journey_service.domain.stages.rules import (
     TRIGGERS,
     Condition,
-    Field,
+    ConditionField,
     parse_condition,
     parse_rules,
     rules_to_json,
@@ -38,22 +38,22 @@ KNOWN_TRIGGERS = (
 
 
 def condition(field, text):
-    faults = []
-    parsed = parse_condition(field, text, "/here", faults)
-    assert parsed is not None, faults
+    errors = []
+    parsed = parse_condition(field, text, "/here", errors)
+    assert parsed is not None, errors
     return parsed
 
 
 def faults_of(raw):
-    faults = []
-    parse_rules(raw, "/rules", faults)
-    return [(fault.pointer, fault.message) for fault in faults]
+    errors = []
+    parse_rules(raw, "/rules", errors)
+    return [(fault.pointer, fault.message) for fault in errors]
 
 
 def rules_of(raw):
-    faults = []
-    rules = parse_rules(raw, "/rules", faults)
-    assert faults == []
+    errors = []
+    rules = parse_rules(raw, "/rules", errors)
+    assert errors == []
     return rules
 
 
@@ -73,7 +73,9 @@ def rules_of(raw):
     ids=lambda value: value if isinstance(value, str) else "",
 )
 @pytest.mark.parametrize(
-    "field", [Field.COUNT, Field.DAYS, Field.CALL_DURATION], ids=lambda field: field.label
+    "field",
+    [ConditionField.COUNT, ConditionField.DAYS, ConditionField.CALL_DURATION],
+    ids=lambda field: field.label,
 )
 def test_each_operator_decides_at_and_beside_its_number(field, text, below, at, above):
     assert [condition(field, text).accepts(number) for number in (2, 3, 4)] == [below, at, above]
@@ -82,30 +84,36 @@ def test_each_operator_decides_at_and_beside_its_number(field, text, below, at, 
 @pytest.mark.parametrize(
     ("field", "text", "refused", "accepted"),
     [
-        pytest.param(Field.VALUE, ">=1000", [99_999, 0, -100_000], [100_000, 100_001], id="from 1000.00 on"),
-        pytest.param(Field.VALUE, ">1000", [100_000], [100_001], id="more than 1000.00"),
-        pytest.param(Field.VALUE, "<=10.5", [1_051], [1_050, 1_049], id="at most 10.50"),
-        pytest.param(Field.VALUE, "==19.99", [1_998, 2_000], [1_999], id="exactly 19.99"),
-        pytest.param(Field.VALUE, "!=19.99", [1_999], [1_998, 2_000], id="anything but 19.99"),
-        pytest.param(Field.VALUE, ">0.005", [0], [1], id="more than half a cent"),
-        pytest.param(Field.VALUE, ">=0.005", [0], [1], id="at least half a cent"),
-        pytest.param(Field.VALUE, "<0.005", [1], [0], id="less than half a cent"),
-        pytest.param(Field.VALUE, "<=0.005", [1], [0], id="at most half a cent"),
-        pytest.param(Field.VALUE, "==0.005", [0, 1], [], id="half a cent, which nobody has"),
-        pytest.param(Field.VALUE, "!=0.005", [], [0, 1], id="anything but half a cent"),
-        pytest.param(Field.VALUE, ">=-5", [-501], [-500, 0], id="more was refunded than paid, by 5 at most"),
-        pytest.param(Field.VALUE, ">-0.5", [-50], [-49], id="less than 50 cents below zero"),
-        pytest.param(Field.TOTAL_AMOUNT, ">=99.9", [9_989], [9_990], id="an amount from 99.90 on"),
-        pytest.param(Field.SCORE, ">0.7", [70], [71], id="a score above 0.70"),
-        pytest.param(Field.SCORE, ">=0.7", [69], [70], id="a score from 0.70 on"),
-        pytest.param(Field.SCORE, "<0.7", [70], [69], id="a score below 0.70"),
-        pytest.param(Field.SCORE, ">0.705", [70], [71], id="a score above 0.705"),
-        pytest.param(Field.SCORE, "==0.29", [28, 30], [29], id="a score of 0.29, which no float is"),
-        pytest.param(Field.DAYS, ">90.5", [90], [91], id="more than 90.5 days"),
-        pytest.param(Field.DAYS, "<90.5", [91], [90], id="less than 90.5 days"),
-        pytest.param(Field.DAYS, "==90.5", [90, 91], [], id="exactly 90.5 days, which whole days never are"),
-        pytest.param(Field.DAYS, ">90.000000", [90], [91], id="six decimals"),
-        pytest.param(Field.COUNT, "<=999999999999", [10**12], [10**12 - 1], id="twelve digits"),
+        pytest.param(
+            ConditionField.VALUE, ">=1000", [99_999, 0, -100_000], [100_000, 100_001], id="from 1000.00 on"
+        ),
+        pytest.param(ConditionField.VALUE, ">1000", [100_000], [100_001], id="more than 1000.00"),
+        pytest.param(ConditionField.VALUE, "<=10.5", [1_051], [1_050, 1_049], id="at most 10.50"),
+        pytest.param(ConditionField.VALUE, "==19.99", [1_998, 2_000], [1_999], id="exactly 19.99"),
+        pytest.param(ConditionField.VALUE, "!=19.99", [1_999], [1_998, 2_000], id="anything but 19.99"),
+        pytest.param(ConditionField.VALUE, ">0.005", [0], [1], id="more than half a cent"),
+        pytest.param(ConditionField.VALUE, ">=0.005", [0], [1], id="at least half a cent"),
+        pytest.param(ConditionField.VALUE, "<0.005", [1], [0], id="less than half a cent"),
+        pytest.param(ConditionField.VALUE, "<=0.005", [1], [0], id="at most half a cent"),
+        pytest.param(ConditionField.VALUE, "==0.005", [0, 1], [], id="half a cent, which nobody has"),
+        pytest.param(ConditionField.VALUE, "!=0.005", [], [0, 1], id="anything but half a cent"),
+        pytest.param(
+            ConditionField.VALUE, ">=-5", [-501], [-500, 0], id="more was refunded than paid, by 5 at most"
+        ),
+        pytest.param(ConditionField.VALUE, ">-0.5", [-50], [-49], id="less than 50 cents below zero"),
+        pytest.param(ConditionField.TOTAL_AMOUNT, ">=99.9", [9_989], [9_990], id="an amount from 99.90 on"),
+        pytest.param(ConditionField.SCORE, ">0.7", [70], [71], id="a score above 0.70"),
+        pytest.param(ConditionField.SCORE, ">=0.7", [69], [70], id="a score from 0.70 on"),
+        pytest.param(ConditionField.SCORE, "<0.7", [70], [69], id="a score below 0.70"),
+        pytest.param(ConditionField.SCORE, ">0.705", [70], [71], id="a score above 0.705"),
+        pytest.param(ConditionField.SCORE, "==0.29", [28, 30], [29], id="a score of 0.29, which no float is"),
+        pytest.param(ConditionField.DAYS, ">90.5", [90], [91], id="more than 90.5 days"),
+        pytest.param(ConditionField.DAYS, "<90.5", [91], [90], id="less than 90.5 days"),
+        pytest.param(
+            ConditionField.DAYS, "==90.5", [90, 91], [], id="exactly 90.5 days, which whole days never are"
+        ),
+        pytest.param(ConditionField.DAYS, ">90.000000", [90], [91], id="six decimals"),
+        pytest.param(ConditionField.COUNT, "<=999999999999", [10**12], [10**12 - 1], id="twelve digits"),
     ],
 )
 def test_numbers_are_scaled_to_cents_hundredths_and_whole_days(field, text, refused, accepted):
@@ -132,16 +140,16 @@ def test_numbers_are_scaled_to_cents_hundredths_and_whole_days(field, text, refu
     ],
 )
 def test_a_rate_is_compared_as_the_exact_ratio(text, part, whole, holds):
-    assert condition(Field.RATE, text).accepts_ratio(part, whole) is holds
+    assert condition(ConditionField.RATE, text).accepts_ratio(part, whole) is holds
 
 
 @given(
-    st.sampled_from([field for field in Field if field is not Field.RATE]),
+    st.sampled_from([field for field in ConditionField if field is not ConditionField.RATE]),
     st.sampled_from(OPERATORS),
     st.decimals(-1_000, 1_000, places=3),
     st.integers(-2, 2),
 )
-@example(Field.VALUE, ">=", Decimal("19.99"), 0)
+@example(ConditionField.VALUE, ">=", Decimal("19.99"), 0)
 def test_a_condition_answers_like_exact_fractions_do(field, sign, number, beside):
     units = int(number * field.units) + beside
     assert condition(field, f"{sign}{number:f}").accepts(units) is COMPARE[sign](
@@ -151,21 +159,21 @@ def test_a_condition_answers_like_exact_fractions_do(field, sign, number, beside
 
 @given(st.sampled_from(OPERATORS), st.decimals(0, 2, places=6), st.integers(0, 64), st.integers(1, 64))
 def test_a_rate_answers_like_exact_fractions_do(sign, number, part, whole):
-    assert condition(Field.RATE, f"{sign}{number:f}").accepts_ratio(part, whole) is COMPARE[sign](
+    assert condition(ConditionField.RATE, f"{sign}{number:f}").accepts_ratio(part, whole) is COMPARE[sign](
         Fraction(part, whole), Fraction(number)
     )
 
 
 @given(st.sampled_from(OPERATORS), st.decimals(-3, 12, places=1))
 def test_turning_points_are_just_the_days_on_which_the_answer_changes(sign, number):
-    read = condition(Field.DAYS, f"{sign}{number:f}")
+    read = condition(ConditionField.DAYS, f"{sign}{number:f}")
     changes = [days for days in range(-10, 20) if read.accepts(days) is not read.accepts(days - 1)]
-    assert list(read.turning_points) == changes
+    assert list(read.change_points) == changes
 
 
 def test_the_same_condition_against_another_number_keeps_its_operator():
-    read = condition(Field.DAYS, ">90.5")
-    assert read.with_number(30) == Condition(Field.DAYS, ">", Decimal(30))
+    read = condition(ConditionField.DAYS, ">90.5")
+    assert read.with_number(30) == Condition(ConditionField.DAYS, ">", Decimal(30))
     assert read.with_number(30).text == ">30"
     assert read.text == ">90.5"
 
@@ -183,7 +191,7 @@ def test_the_same_condition_against_another_number_keeps_its_operator():
     ],
 )
 def test_a_condition_may_be_written_loosely(text, read_as):
-    assert condition(Field.COUNT, text).text == read_as
+    assert condition(ConditionField.COUNT, text).text == read_as
 
 
 # ---- what a condition is not
@@ -372,10 +380,10 @@ def test_every_fault_is_told_at_once():
 
 
 def test_a_faulty_rule_is_left_out_and_the_sound_one_beside_it_is_read():
-    faults: list[FieldError] = []
+    errors: list[FieldError] = []
     raw = any_of(rule("nothing"), rule("call_received"))
-    assert [read.trigger.name for read in parse_rules(raw, "", faults)] == ["call_received"]
-    assert [fault.pointer for fault in faults] == ["/any/0/trigger"]
+    assert [read.trigger.name for read in parse_rules(raw, "", errors)] == ["call_received"]
+    assert [fault.pointer for fault in errors] == ["/any/0/trigger"]
 
 
 @pytest.mark.parametrize("raw", [None, {}, []], ids=["null", "an empty object", "PHP's empty map"])

@@ -30,7 +30,7 @@ def read(*forms, pointer=""):
 def faults_of(raw, pointer=""):
     with pytest.raises(InvalidInputError) as caught:
         parse_stage_map(raw, version=1, pointer=pointer)
-    return [(fault.pointer, fault.message) for fault in caught.value.faults]
+    return [(fault.pointer, fault.message) for fault in caught.value.errors]
 
 
 def without(form, name):
@@ -452,7 +452,7 @@ def test_a_map_has_at_most_a_hundred_rules():
     assert len(parse_stage_map(crowded(10), version=1).stages) == 11
     with pytest.raises(InvalidInputError) as refused:
         parse_stage_map(crowded(11), version=1, pointer="/stages")
-    assert [fault.pointer for fault in refused.value.faults] == ["/stages"]
+    assert [fault.pointer for fault in refused.value.errors] == ["/stages"]
 
 
 @pytest.mark.parametrize("trigger", ["days_in_stage", "days_since_last_appointment"])
@@ -463,14 +463,14 @@ def test_a_rule_asks_for_at_most_a_hundred_years(trigger):
     assert len(parse_stage_map(patient(36_500), version=1).stages) == 2
     with pytest.raises(InvalidInputError) as refused:
         parse_stage_map(patient(36_501), version=1)
-    assert [fault.pointer for fault in refused.value.faults] == ["/1/auto_rules/conditions/days"]
+    assert [fault.pointer for fault in refused.value.errors] == ["/1/auto_rules/conditions/days"]
 
 
 @pytest.mark.parametrize("name", [" ", "\t", "\u200b", "\x7f", "Kundin\nX", "\u202eabc", "Prospect ", " P"])
 def test_a_name_is_something_that_can_be_seen(name):
     with pytest.raises(InvalidInputError) as refused:
         parse_stage_map([{**stage("here", 1), "name": name}, stage("there", 2)], version=1)
-    assert [fault.pointer for fault in refused.value.faults] == ["/0/name"]
+    assert [fault.pointer for fault in refused.value.errors] == ["/0/name"]
 
 
 @pytest.mark.parametrize("name", ["Stammkundin", "常連", "VIP 💎", "Família 👨\u200d👩\u200d👧", "a/b"])
@@ -486,4 +486,4 @@ def test_names_that_differ_in_case_alone_are_the_same():
         parse_stage_map(
             [{**stage("here", 1), "name": "LEAD"}, {**stage("there", 2), "name": "Lead"}], version=1
         )
-    assert [fault.pointer for fault in refused.value.faults] == ["/1/name"]
+    assert [fault.pointer for fault in refused.value.errors] == ["/1/name"]

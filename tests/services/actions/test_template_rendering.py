@@ -77,7 +77,7 @@ def text_of(source, values=None):
 def errors_of(template, action=check):
     with pytest.raises(InvalidInputError) as caught:
         action(template)
-    return [(fault.pointer, fault.message) for fault in caught.value.faults]
+    return [(fault.pointer, fault.message) for fault in caught.value.errors]
 
 
 def fault_of(source):

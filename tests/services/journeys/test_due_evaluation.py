@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.calendar import latest_night, night_at, nights_between
+from journey_service.domain.calendar import latest_nightly_run_date, nightly_run_at, nightly_run_dates
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.events.event import EVENT_TYPES, Event
 from journey_service.domain.events.parsing import line_id
@@ -313,7 +313,7 @@ class Story:
         job_id = await start_nightly_run(self.database, self.company_id)
         if job_id is not None:
             self.waiting.append(job_id)
-            night = night_at(latest_night(self.now, self.zone), self.zone)
+            night = nightly_run_at(latest_nightly_run_date(self.now, self.zone), self.zone)
             self.scored_at = max(self.scored_at or night, night)
 
     async def run_waiting(self) -> None:
@@ -331,9 +331,9 @@ class Story:
             self.database, self.company_id, self.now, actor=Actor("tests"), timeout_seconds=None
         )
         assert (done.now, done.job.status) == (self.now, "done")
-        nights = list(nights_between(before, self.now, self.zone))
+        nights = list(nightly_run_dates(before, self.now, self.zone))
         if nights:
-            night = night_at(nights[-1], self.zone)
+            night = nightly_run_at(nights[-1], self.zone)
             self.scored_at = max(self.scored_at or night, night)
 
     async def pass_by(self) -> None:
@@ -489,15 +489,15 @@ async def _everything_at_once(story: Story, at: datetime) -> None:
 
 async def _night_by_night(story: Story, at: datetime) -> None:
     """Move the clock to every night on the way."""
-    for night in nights_between(story.now, at, story.zone):
-        await _everything_at_once(story, night_at(night, story.zone))
+    for night in nightly_run_dates(story.now, at, story.zone):
+        await _everything_at_once(story, nightly_run_at(night, story.zone))
     await _everything_at_once(story, at)
 
 
 async def _as_real_time_does(story: Story, at: datetime) -> None:
     """Let time pass; the sweep comes now and then, the nights when they are due."""
-    for night in nights_between(story.now, at, story.zone):
-        await set_clock(story.database, story.company_id, night_at(night, story.zone))
+    for night in nightly_run_dates(story.now, at, story.zone):
+        await set_clock(story.database, story.company_id, nightly_run_at(night, story.zone))
         if story.chance.random() < 0.2:
             await sweep_batch(story.database, story.company_id, limit=1)
         await story.night()
@@ -553,7 +553,7 @@ async def test_one_call_every_night_real_time_and_an_import_end_alike(name, data
             story.told.setdefault(customer, []).append(Happened(story.now, said))
         await way(story, end)
         story.now = end
-        story.scored_at = night_at(latest_night(end, story.zone), story.zone)
+        story.scored_at = nightly_run_at(latest_nightly_run_date(end, story.zone), story.zone)
         assert await story.check() > len(story.told), "nobody moves"
 
     await asyncio.gather(*(live(story, way) for story, way in zip(stories, ways, strict=False)))

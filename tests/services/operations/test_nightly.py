@@ -434,7 +434,7 @@ async def test_customers_nobody_knows_are_refused(database, found_tenant):
         await queue_rescore(database, tenant.id, actor=Actor("tests"), customer_ids=[99])
     with pytest.raises(InvalidInputError) as refused:
         await queue_rescore(database, tenant.id, actor=Actor("tests"), customer_ids=[1, 99, 2, 98])
-    assert [fault.pointer for fault in refused.value.faults] == ["/customer_ids/1", "/customer_ids/3"]
+    assert [fault.pointer for fault in refused.value.errors] == ["/customer_ids/1", "/customer_ids/3"]
     assert await rows(database, tenant.id, "SELECT id FROM jobs WHERE company_id = :company") == []
     assert MAX_CHUNK_SIZE >= 500
 

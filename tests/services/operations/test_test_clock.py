@@ -74,7 +74,7 @@ async def test_a_clock_does_not_go_backwards(database, found_tenant):
     before = await state(database, tenant.id)
     with pytest.raises(InvalidInputError) as refused:
         await advanced(database, tenant.id, T0 - INSTANT)
-    assert [fault.pointer for fault in refused.value.faults] == ["/advance_to"]
+    assert [fault.pointer for fault in refused.value.errors] == ["/advance_to"]
     assert await state(database, tenant.id) == before
     assert await list_jobs(database, tenant.id, before=None, limit=10) == []
 
@@ -153,7 +153,7 @@ async def test_a_clock_ahead_of_real_time_is_not_released(database, found_tenant
     tenant = await found_tenant(test_clock=real + DAY)
     with pytest.raises(InvalidInputError) as refused:
         await advanced(database, tenant.id, None)
-    assert [fault.pointer for fault in refused.value.faults] == ["/release"]
+    assert [fault.pointer for fault in refused.value.errors] == ["/release"]
     assert (await get_company_context(database, tenant.id)).now == real + DAY
 
 

@@ -478,7 +478,7 @@ async def test_what_cannot_be_asked_is_refused_with_the_place_of_every_fault(
         return
     with pytest.raises(InvalidInputError) as refused:
         await queue(database, company_id, **asked)
-    assert [fault.pointer for fault in refused.value.faults] == pointers
+    assert [fault.pointer for fault in refused.value.errors] == pointers
     assert await _digests(database, company_id) == before
 
 

@@ -735,7 +735,7 @@ async def test_a_draft_with_an_error_of_the_linter_is_refused_with_its_place(dat
     ):
         with pytest.raises(InvalidInputError) as refused:
             await attempt
-        assert [fault.pointer for fault in refused.value.faults] == ["/stages/1"]
+        assert [fault.pointer for fault in refused.value.errors] == ["/stages/1"]
     assert (await get_map(database, tenant.id)).version.version == 1
     assert list(await list_jobs(database, tenant.id, before=None, limit=10)) == []
 
@@ -745,7 +745,7 @@ async def test_a_company_is_not_founded_with_a_map_that_would_be_refused(found_t
     with pytest.raises(InvalidInputError) as refused:
         await found_tenant(stages=defaults(lead=rule("appointment_count", count=">=10")), test_clock=T0)
 
-    assert [fault.pointer for fault in refused.value.faults] == ["/stages/1"]
+    assert [fault.pointer for fault in refused.value.errors] == ["/stages/1"]
 
 
 async def test_a_version_tells_who_put_it_in_force_when_for_whom_and_why(database, found_tenant):

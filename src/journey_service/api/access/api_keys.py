@@ -19,7 +19,7 @@ from journey_service.api.dependencies import (
 )
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
-from journey_service.domain.access.errors import KeyNotFoundError, RotationUnderWayError
+from journey_service.domain.access.errors import KeyNotFoundError, RotationPendingError
 from journey_service.domain.access.records import StoredKey
 from journey_service.domain.companies.errors import CompanyNotFoundError
 from journey_service.services.access import audit, credentials
@@ -62,7 +62,7 @@ async def list_keys(
     summary="Make the successor of a company's API key",
     tags=_OPERATORS,
     status_code=201,
-    responses=problems(CompanyNotFoundError, KeyNotFoundError, RotationUnderWayError, *JSON_BODY),
+    responses=problems(CompanyNotFoundError, KeyNotFoundError, RotationPendingError, *JSON_BODY),
     max_body_size=MAX_BODY_BYTES,
 )
 async def post_rotation(
@@ -114,7 +114,7 @@ async def list_own_keys(
     summary="Make the successor of an API key",
     tags=_OWN,
     status_code=201,
-    responses=problems(KeyNotFoundError, RotationUnderWayError, *JSON_BODY),
+    responses=problems(KeyNotFoundError, RotationPendingError, *JSON_BODY),
     max_body_size=MAX_BODY_BYTES,
 )
 async def post_own_rotation(

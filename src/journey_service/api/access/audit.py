@@ -10,7 +10,7 @@ from journey_service.api.dependencies import AppStateDep, Cursor, Limit, from_cu
 from journey_service.api.problems import problems
 from journey_service.api.request_bodies import StrictRoute
 from journey_service.api.schema_fields import Instant, Text
-from journey_service.domain.access.records import AuditWanted
+from journey_service.domain.access.records import AuditFilter
 from journey_service.domain.events.event import MAX_ID
 from journey_service.services.access import audit
 
@@ -37,7 +37,7 @@ async def list_audit(  # noqa: PLR0913, PLR0917  # one parameter a filter
     found = await audit.list_audit(
         app_state.database,
         caller.company_id,
-        AuditWanted(actor, action, customer_id, since, until),
+        AuditFilter(actor, action, customer_id, since, until),
         before=before[0] if before else None,
         limit=limit + 1,
     )

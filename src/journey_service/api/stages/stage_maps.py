@@ -203,7 +203,7 @@ async def delete_stage(
             MapChangeRequest(seen, activation, caller.actor),
         )
     except InvalidInputError as error:
-        raise error.renamed({"/remapped_to": "query/remap_to"}) from None
+        raise error.with_pointers({"/remapped_to": "query/remap_to"}) from None
     return _shown(changed, response, app_state)
 
 

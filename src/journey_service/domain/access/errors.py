@@ -13,7 +13,7 @@ class KeyNotFoundError(NotFoundError):
         super().__init__(f"No API key {key_id}.")
 
 
-class RotationUnderWayError(ConflictError):
+class RotationPendingError(ConflictError):
     """Two keys are live already, where one is to take the place of the other."""
 
     code = "rotation-under-way"

@@ -45,7 +45,7 @@ class AuditEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class Audited:
+class AuditRecord:
     """A row of the log."""
 
     id: int
@@ -60,7 +60,7 @@ class Audited:
 
 
 @dataclass(frozen=True, slots=True)
-class AuditWanted:
+class AuditFilter:
     """Which rows are asked for; None: any."""
 
     actor: str | None = None

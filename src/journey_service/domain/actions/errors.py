@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from journey_service.domain.errors import ConflictError, JourneyServiceError, NotFoundError, quoted
+from journey_service.domain.errors import ConflictError, JourneyServiceError, NotFoundError, quote_value
 
 
 class TaskNotFoundError(NotFoundError):
@@ -32,7 +32,7 @@ class ActionNotFoundError(NotFoundError):
     title = "Action not found"
 
     def __init__(self, action_id: str) -> None:
-        super().__init__(f"No action {quoted(action_id)}.")
+        super().__init__(f"No action {quote_value(action_id)}.")
 
 
 class EndpointNotFoundError(NotFoundError):

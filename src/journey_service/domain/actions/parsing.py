@@ -12,7 +12,7 @@ from journey_service.domain.actions.stage_actions import (
     StageAction,
     Step,
 )
-from journey_service.domain.errors import FieldError, InvalidInputError, escaped, quoted
+from journey_service.domain.errors import FieldError, InvalidInputError, pointer_token, quote_value
 
 MOST_ACTIONS: Final = 20
 MOST_STEPS: Final = 20
@@ -129,7 +129,9 @@ def _parse_step(raw: object, pointer: str, faults: list[FieldError]) -> Step | N
     _unknown(raw, _STEP, pointer, faults)
     told = raw.get("channel")
     if told not in _CHOICE:
-        faults.append(FieldError(f"{pointer}/channel", f"{quoted(told)} is not one of {', '.join(_CHOICE)}"))
+        faults.append(
+            FieldError(f"{pointer}/channel", f"{quote_value(told)} is not one of {', '.join(_CHOICE)}")
+        )
         return None
     channel = Channel(told)
     reader = _StepReader(raw, pointer, faults)
@@ -223,5 +225,7 @@ class _StepReader:
 
 def _unknown(raw: Mapping[str, object], known: Sequence[str], pointer: str, faults: list[FieldError]) -> None:
     faults += [
-        FieldError(f"{pointer}/{escaped(name)}", "is not known here") for name in raw if name not in known
+        FieldError(f"{pointer}/{pointer_token(name)}", "is not known here")
+        for name in raw
+        if name not in known
     ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from journey_service.domain.actions.stage_actions import Channel
-from journey_service.domain.errors import FieldError, InvalidInputError, escaped
+from journey_service.domain.errors import FieldError, InvalidInputError, pointer_token
 
 WRITTEN: Final = (Channel.EMAIL, Channel.SMS, Channel.OFFER)
 """The channels that have templates."""
@@ -74,7 +74,9 @@ def parse_template(raw: Mapping[str, object], pointer: str = "") -> Template:
     Raises InvalidInputError with the place of every fault.
     """
     faults = [
-        FieldError(f"{pointer}/{escaped(name)}", "is not known here") for name in raw if name not in _FIELDS
+        FieldError(f"{pointer}/{pointer_token(name)}", "is not known here")
+        for name in raw
+        if name not in _FIELDS
     ]
     channel = raw.get("channel")
     if channel not in WRITTEN:
@@ -83,7 +85,7 @@ def parse_template(raw: Mapping[str, object], pointer: str = "") -> Template:
         try:
             check(raw.get(name), f"{pointer}/{name}")
         except InvalidInputError as error:
-            faults += error.faults
+            faults += error.errors
     longest = SMS_LENGTH if channel == Channel.SMS else TEXT_LENGTH
     is_email = channel == Channel.EMAIL
     told = {

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
 from journey_service.domain.analytics.conversions import CONVERTING
-from journey_service.domain.calendar import latest_night, next_night, night_at
+from journey_service.domain.calendar import latest_nightly_run_date, next_nightly_run_date, nightly_run_at
 from journey_service.domain.journeys.relationship import Motion
 
 _MICROS_A_DAY: Final = 86_400_000_000
@@ -99,15 +99,15 @@ def _ended(flows: Sequence[Flows]) -> tuple[Decimal | None, Decimal | None]:
 
 def days_from(first: date, last: date, zone: ZoneInfo) -> Iterator[date]:
     """The local days from one to another, both included; a day that a zone has skipped is none."""
-    day = next_night(first - _ONE_DAY, zone)
+    day = next_nightly_run_date(first - _ONE_DAY, zone)
     while day <= last:
         yield day
-        day = next_night(day, zone)
+        day = next_nightly_run_date(day, zone)
 
 
 def day_before(day: date, zone: ZoneInfo) -> date:
     """The local day that has ended when this one begins."""
-    return latest_night(night_at(day, zone) - _ONE_DAY / 2, zone)
+    return latest_nightly_run_date(nightly_run_at(day, zone) - _ONE_DAY / 2, zone)
 
 
 def active_on(

@@ -8,7 +8,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from journey_service.domain.errors import FieldError, InvalidInputError, escaped
+from journey_service.domain.errors import FieldError, InvalidInputError, pointer_token
 from journey_service.domain.rounding import FULL, UNITS, half_up
 
 RevenueSource: TypeAlias = Literal["appointments", "payments"]
@@ -22,7 +22,7 @@ _ADDRESS: Final = re.compile(
 _WALL_TIME: Final = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]", re.ASCII)
 
 
-class Numbers(NamedTuple):
+class ScoringNumbers(NamedTuple):
     """A scoring policy as whole numbers and time spans, so that scoring touches nothing else."""
 
     frequency: int
@@ -80,9 +80,9 @@ class ScoringPolicy:
     tickets_window_days: int = 90
 
     @cached_property
-    def numbers(self) -> Numbers:
+    def numbers(self) -> ScoringNumbers:
         """The policy in whole numbers."""
-        return Numbers(
+        return ScoringNumbers(
             frequency=_units(self.engagement_frequency_weight),
             recency=_units(self.engagement_recency_weight),
             monetary=_units(self.engagement_monetary_weight),
@@ -169,47 +169,47 @@ def parse_policy(raw: Mapping[str, object], pointer: str = "") -> CompanyPolicy:
 
     Raises InvalidInputError with the place of every fault.
     """
-    faults: list[FieldError] = []
+    errors: list[FieldError] = []
     scoring_raw = raw.get("scoring", {})
     if not isinstance(scoring_raw, Mapping):
-        faults.append(FieldError(f"{pointer}/scoring", "must be an object"))
+        errors.append(FieldError(f"{pointer}/scoring", "must be an object"))
         scoring_raw = {}
     known = {f.name for f in fields(CompanyPolicy)}
-    faults += [
-        FieldError(f"{pointer}/{escaped(name)}", "is not a known setting")
+    errors += [
+        FieldError(f"{pointer}/{pointer_token(name)}", "is not a known setting")
         for name in raw
         if name not in known
     ]
     revenue_source = raw.get("revenue_source", DEFAULT_POLICY.revenue_source)
     if revenue_source not in ("appointments", "payments"):
-        faults.append(FieldError(f"{pointer}/revenue_source", "must be 'appointments' or 'payments'"))
+        errors.append(FieldError(f"{pointer}/revenue_source", "must be 'appointments' or 'payments'"))
     consent = raw.get("consent", DEFAULT_POLICY.consent)
     if consent not in ("opt_out", "opt_in"):
-        faults.append(FieldError(f"{pointer}/consent", "must be 'opt_out' or 'opt_in'"))
+        errors.append(FieldError(f"{pointer}/consent", "must be 'opt_out' or 'opt_in'"))
     numbers: dict[str, int] = {}
     for name, what, low, high in _NUMBERS:
         number = raw.get(name, getattr(DEFAULT_POLICY, name))
         if _is_int(number, low, high):
             numbers[name] = int(str(number))
         else:
-            faults.append(
+            errors.append(
                 FieldError(f"{pointer}/{name}", f"must be a whole number{what} from {low} to {high}")
             )
-    quiet_from, quiet_until = _parse_quiet_hours(raw, pointer, faults)
+    quiet_from, quiet_until = _parse_quiet_hours(raw, pointer, errors)
     paused = raw.get("messages_paused", DEFAULT_POLICY.messages_paused)
     if not isinstance(paused, bool):
-        faults.append(FieldError(f"{pointer}/messages_paused", "must be true or false"))
+        errors.append(FieldError(f"{pointer}/messages_paused", "must be true or false"))
     reply_to = raw.get("reply_to")
     if reply_to is not None and not (isinstance(reply_to, str) and _ADDRESS.fullmatch(reply_to)):
-        faults.append(
+        errors.append(
             FieldError(f"{pointer}/reply_to", "must be an address such as hello@salon.example, or null")
         )
     language = raw.get("language", DEFAULT_POLICY.language)
     if not isinstance(language, str) or not LANGUAGE.fullmatch(language):
-        faults.append(FieldError(f"{pointer}/language", "must be a language such as 'en' or 'pt-br'"))
-    scoring = _parse_scoring(scoring_raw, f"{pointer}/scoring", faults)
-    if faults:
-        raise InvalidInputError(faults)
+        errors.append(FieldError(f"{pointer}/language", "must be a language such as 'en' or 'pt-br'"))
+    scoring = _parse_scoring(scoring_raw, f"{pointer}/scoring", errors)
+    if errors:
+        raise InvalidInputError(errors)
     return CompanyPolicy(
         scoring=scoring,
         revenue_source="payments" if revenue_source == "payments" else "appointments",
@@ -236,42 +236,42 @@ def policy_to_json(policy: CompanyPolicy) -> dict[str, object]:
 
 
 def _parse_quiet_hours(
-    raw: Mapping[str, object], pointer: str, faults: list[FieldError]
+    raw: Mapping[str, object], pointer: str, errors: list[FieldError]
 ) -> tuple[str | None, str | None]:
     """The wall times between which it is quiet; neither where a company does without."""
     told: dict[str, str | None] = {}
     for name in ("quiet_from", "quiet_until"):
         value = raw.get(name, getattr(DEFAULT_POLICY, name))
         if value is not None and not (isinstance(value, str) and _WALL_TIME.fullmatch(value)):
-            faults.append(FieldError(f"{pointer}/{name}", "must be a wall time such as '21:00', or null"))
+            errors.append(FieldError(f"{pointer}/{name}", "must be a wall time such as '21:00', or null"))
         told[name] = value if isinstance(value, str) else None
     start, end = told["quiet_from"], told["quiet_until"]
-    if not faults and (start is None) != (end is None):
-        faults.append(
+    if not errors and (start is None) != (end is None):
+        errors.append(
             FieldError(f"{pointer}/quiet_until", "must be null where quiet_from is, and only there")
         )
-    elif not faults and start is not None and start == end:
-        faults.append(FieldError(f"{pointer}/quiet_until", "must be another time than quiet_from"))
+    elif not errors and start is not None and start == end:
+        errors.append(FieldError(f"{pointer}/quiet_until", "must be another time than quiet_from"))
     return start, end
 
 
-def _parse_scoring(raw: Mapping[str, object], pointer: str, faults: list[FieldError]) -> ScoringPolicy:
+def _parse_scoring(raw: Mapping[str, object], pointer: str, errors: list[FieldError]) -> ScoringPolicy:
     values: dict[str, object] = {}
     defaults = {f.name: f.default for f in fields(ScoringPolicy)}
     for name, value in raw.items():
-        place = f"{pointer}/{escaped(name)}"
+        place = f"{pointer}/{pointer_token(name)}"
         if name not in defaults:
-            faults.append(FieldError(place, "is not a known scoring setting"))
+            errors.append(FieldError(place, "is not a known scoring setting"))
         elif isinstance(defaults[name], int):
             if _is_int(value, 1, 3650):
                 values[name] = value
             else:
-                faults.append(FieldError(place, "must be a whole number from 1 to 3650"))
+                errors.append(FieldError(place, "must be a whole number from 1 to 3650"))
         else:
             number = _decimal(value)
             low, high = _bounds(name)
             if number is None or not low <= number <= high:
-                faults.append(
+                errors.append(
                     FieldError(place, f"must be a number from {low} to {high} with at most 4 decimals")
                 )
             else:

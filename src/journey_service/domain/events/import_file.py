@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from journey_service.domain.errors import FieldError, InvalidInputError, MalformedError, quoted
-from journey_service.domain.events.parsing import ALIASES, Line, parse_line
+from journey_service.domain.errors import FieldError, InvalidInputError, MalformedError, quote_value
+from journey_service.domain.events.parsing import FIELD_ALIASES, ImportLine, parse_line
 
 _GZIP: Final = b"\x1f\x8b"
 _LONGEST_LINE: Final = 64 * 1024
@@ -23,15 +23,15 @@ _COLUMNS: Final = frozenset(
 )
 
 
-class FaultyLineError(InvalidInputError):
+class InvalidLineError(InvalidInputError):
     """A line that could not be understood; the others are not affected."""
 
-    def __init__(self, number: int, faults: tuple[FieldError, ...]) -> None:
-        super().__init__(faults)
+    def __init__(self, number: int, errors: tuple[FieldError, ...]) -> None:
+        super().__init__(errors)
         self.number = number
 
 
-class HistoryReader:
+class ImportFileReader:
     """Turns bytes, as they come, into lines and faulty lines.
 
     Raises MalformedError or InvalidInputError when the whole file is not what it is said to be; a file that
@@ -51,7 +51,7 @@ class HistoryReader:
         self._is_json = False
         self.lines_read = 0
 
-    def feed(self, data: bytes) -> Iterator[Line | FaultyLineError]:
+    def feed(self, data: bytes) -> Iterator[ImportLine | InvalidLineError]:
         """Read some more bytes."""
         if not self._is_open:
             self._head += data
@@ -62,7 +62,7 @@ class HistoryReader:
         for piece in self._inflate(data):
             yield from self._split(piece)
 
-    def close(self) -> Iterator[Line | FaultyLineError]:
+    def close(self) -> Iterator[ImportLine | InvalidLineError]:
         """The stream has ended: what is left is the last line."""
         if not self._is_open and self._head:
             self._is_open = True
@@ -75,7 +75,7 @@ class HistoryReader:
                 if self._columns is None and not self._is_json:
                     raise MalformedError("The compressed file is cut off before its first line ends.")
                 self.lines_read += 1
-                yield FaultyLineError(
+                yield InvalidLineError(
                     self.lines_read, (FieldError("", "is cut off: the compressed file ends too early"),)
                 )
             elif not self._skips_rest:
@@ -119,7 +119,7 @@ class HistoryReader:
             except zlib.error:
                 return
 
-    def _split(self, piece: bytes) -> Iterator[Line | FaultyLineError]:
+    def _split(self, piece: bytes) -> Iterator[ImportLine | InvalidLineError]:
         *whole, self._pending = (self._pending + piece).split(b"\n")
         for raw in whole:
             if self._skips_rest:
@@ -133,12 +133,12 @@ class HistoryReader:
                 yield self._too_long()
             self._pending = b""
 
-    def _too_long(self) -> FaultyLineError:
+    def _too_long(self) -> InvalidLineError:
         if self._columns is None and not self._is_json:
             raise MalformedError("The first line is longer than 64 KiB; this is neither CSV nor NDJSON.")
-        return FaultyLineError(self.lines_read, (FieldError("", "is longer than 64 KiB"),))
+        return InvalidLineError(self.lines_read, (FieldError("", "is longer than 64 KiB"),))
 
-    def _line(self, raw: bytes) -> Iterator[Line | FaultyLineError]:
+    def _line(self, raw: bytes) -> Iterator[ImportLine | InvalidLineError]:
         self.lines_read += 1
         raw = raw.removesuffix(b"\r")
         if self.lines_read == 1:
@@ -155,9 +155,9 @@ class HistoryReader:
             values = _json(text) if self._is_json else self._cells(text)
             yield parse_line(values, self.lines_read, self._zone, is_text=not self._is_json)
         except UnicodeDecodeError:
-            yield FaultyLineError(self.lines_read, (FieldError("", "is not UTF-8"),))
+            yield InvalidLineError(self.lines_read, (FieldError("", "is not UTF-8"),))
         except InvalidInputError as error:
-            yield FaultyLineError(self.lines_read, tuple(map(_without_names, error.faults)))
+            yield InvalidLineError(self.lines_read, tuple(map(_without_names, error.errors)))
 
     def _is_header(self, raw: bytes) -> bool:
         if raw.lstrip().startswith(b"{"):
@@ -170,18 +170,18 @@ class HistoryReader:
                 "The first line is neither a CSV header nor a JSON object.", offset=0
             ) from error
         place = f"line {self.lines_read}"
-        faults = [FieldError(place, f"lacks the column {name!r}") for name in sorted(_REQUIRED - set(names))]
+        errors = [FieldError(place, f"lacks the column {name!r}") for name in sorted(_REQUIRED - set(names))]
         if not {"type", "event_type"} & set(names):
-            faults.append(FieldError(place, "lacks the column 'type' (or 'event_type')"))
-        faults += [
-            FieldError(place, f"{quoted(name)} is not a known column")
+            errors.append(FieldError(place, "lacks the column 'type' (or 'event_type')"))
+        errors += [
+            FieldError(place, f"{quote_value(name)} is not a known column")
             for name in names
             if name not in _COLUMNS
         ]
-        if len({ALIASES.get(name, name) for name in names}) < len(names):
-            faults.append(FieldError(place, "names a column twice"))
-        if faults:
-            raise InvalidInputError(faults)
+        if len({FIELD_ALIASES.get(name, name) for name in names}) < len(names):
+            errors.append(FieldError(place, "names a column twice"))
+        if errors:
+            raise InvalidInputError(errors)
         self._columns = names
         return True
 

@@ -9,7 +9,7 @@ from math import isfinite
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from journey_service.domain.errors import FieldError, InvalidInputError, escaped, quoted
+from journey_service.domain.errors import FieldError, InvalidInputError, pointer_token
 from journey_service.domain.events.event import (
     EARLIEST,
     EVENT_TYPES,
@@ -22,9 +22,9 @@ from journey_service.domain.events.event import (
     JsonValue,
 )
 
-TEXT_LENGTH: Final = 255
-METADATA_BYTES: Final = 8 * 1024
-METADATA_DEPTH: Final = 20
+MAX_TEXT_LENGTH: Final = 255
+MAX_METADATA_BYTES: Final = 8 * 1024
+MAX_METADATA_DEPTH: Final = 20
 IMPORT_SOURCE: Final = "import"
 
 _RFC3339: Final = re.compile(
@@ -37,10 +37,10 @@ _DIGITS: Final = re.compile(r"-?\d{1,20}", re.ASCII)
 _AMOUNT: Final = re.compile(r"-?\d{1,20}(?:\.\d{1,20})?", re.ASCII)
 _EVENT_FIELDS: Final = ("id", "source", "type", "customer_id", "occurred_at")
 _DATA_FIELDS: Final = ("call_duration", "total_amount", "booking_id", "scheduled_for", "metadata")
-ALIASES: Final = {"event_type": "type", "amount": "total_amount", "event_id": "id"}
+FIELD_ALIASES: Final = {"event_type": "type", "amount": "total_amount", "event_id": "id"}
 
 
-class Line(NamedTuple):
+class ImportLine(NamedTuple):
     """One line of a history. Without an id of its own it gets one when its place in the history is known."""
 
     number: int
@@ -63,15 +63,15 @@ class _Reader:
         self.pointer = pointer
         self.is_text = is_text  # CSV knows texts only, and an empty one means nothing
         self.places = places or {}  # of values that were told under another name
-        self.faults: list[FieldError] = []
+        self.errors: list[FieldError] = []
 
     def get(self, name: str) -> object:
         value = self.raw.get(name)
         return None if self.is_text and value == "" else value
 
     def fault(self, name: str, message: str) -> None:
-        place = self.places.get(name) or f"{self.pointer}/{escaped(name)}"
-        self.faults.append(FieldError(place, message))
+        place = self.places.get(name) or f"{self.pointer}/{pointer_token(name)}"
+        self.errors.append(FieldError(place, message))
 
     def text(self, name: str, *, required: bool) -> str | None:
         value = self.get(name)
@@ -79,8 +79,8 @@ class _Reader:
             if required:
                 self.fault(name, "is required")
             return None
-        if not isinstance(value, str) or not 1 <= len(value) <= TEXT_LENGTH:
-            self.fault(name, f"must be a text of 1 to {TEXT_LENGTH} characters")
+        if not isinstance(value, str) or not 1 <= len(value) <= MAX_TEXT_LENGTH:
+            self.fault(name, f"must be a text of 1 to {MAX_TEXT_LENGTH} characters")
             return None
         if (unfit := _unfit(value)) is not None:
             self.fault(name, unfit)
@@ -149,7 +149,7 @@ def parse_event(raw: object, pointer: str = "") -> Event:
         raise InvalidInputError.at(pointer, "must be an object")
     reader = _Reader(raw, pointer)
     reader.unknown((*_EVENT_FIELDS, "data"))
-    data = _data_reader(raw.get("data"), f"{pointer}/data", reader.faults)
+    data = _data_reader(raw.get("data"), f"{pointer}/data", reader.errors)
     event = _event(reader, data)
     _raise(reader, data)
     return event
@@ -162,18 +162,18 @@ def parse_cloud_event(raw: object, pointer: str = "") -> Event:
     """
     if not isinstance(raw, Mapping):
         raise InvalidInputError.at(pointer, "must be an object")
-    faults: list[FieldError] = []
+    errors: list[FieldError] = []
     if raw.get("specversion") != "1.0":
-        faults.append(FieldError(f"{pointer}/specversion", "must be '1.0'"))
+        errors.append(FieldError(f"{pointer}/specversion", "must be '1.0'"))
     subject = raw.get("subject")
     if not isinstance(subject, str) or not _DIGITS.fullmatch(subject):
-        faults.append(FieldError(f"{pointer}/subject", "must be the customer's id, as a text of digits"))
+        errors.append(FieldError(f"{pointer}/subject", "must be the customer's id, as a text of digits"))
         subject = "0"
     content_type = raw.get("datacontenttype", "application/json")
     if not isinstance(content_type, str) or "json" not in content_type:
-        faults.append(FieldError(f"{pointer}/datacontenttype", "must be application/json"))
+        errors.append(FieldError(f"{pointer}/datacontenttype", "must be application/json"))
     if "data_base64" in raw:
-        faults.append(
+        errors.append(
             FieldError(f"{pointer}/data_base64", "binary data is not understood; send data as JSON")
         )
     told = {
@@ -184,19 +184,19 @@ def parse_cloud_event(raw: object, pointer: str = "") -> Event:
         "occurred_at": raw.get("time"),
     }
     reader = _Reader({name: value for name, value in told.items() if value is not None}, pointer)
-    data = _data_reader(raw.get("data"), f"{pointer}/data", reader.faults)
+    data = _data_reader(raw.get("data"), f"{pointer}/data", reader.errors)
     event = _event(reader, data)
     names = {f"{pointer}/customer_id": f"{pointer}/subject", f"{pointer}/occurred_at": f"{pointer}/time"}
-    faults += [
+    errors += [
         FieldError(names.get(fault.pointer, fault.pointer), fault.message)
-        for fault in reader.faults + data.faults
+        for fault in reader.errors + data.errors
     ]
-    if faults:
-        raise InvalidInputError(faults)
+    if errors:
+        raise InvalidInputError(errors)
     return event
 
 
-def parse_line(raw: Mapping[str, object], number: int, zone: ZoneInfo, *, is_text: bool) -> Line:
+def parse_line(raw: Mapping[str, object], number: int, zone: ZoneInfo, *, is_text: bool) -> ImportLine:
     """Read one line of a history, flat or in the form of an event; a bare date is 00:00 in `zone`.
 
     `is_text` says that every value is a text, as in CSV. Raises InvalidInputError.
@@ -204,26 +204,28 @@ def parse_line(raw: Mapping[str, object], number: int, zone: ZoneInfo, *, is_tex
     inner = raw.get("data", {})
     if is_text or not isinstance(inner, Mapping):
         inner = {}
-    told = [(name, value, f"/{escaped(name)}") for name, value in raw.items() if name != "data" or is_text]
-    told += [(str(name), value, f"/data/{escaped(name)}") for name, value in inner.items()]
+    told = [
+        (name, value, f"/{pointer_token(name)}") for name, value in raw.items() if name != "data" or is_text
+    ]
+    told += [(str(name), value, f"/data/{pointer_token(name)}") for name, value in inner.items()]
     flat: dict[str, object] = {}
     places: dict[str, str] = {}
-    faults = []
+    errors = []
     if not is_text and not isinstance(raw.get("data", {}), Mapping):
-        faults.append(FieldError("/data", "must be an object"))
+        errors.append(FieldError("/data", "must be an object"))
     for name, value, place in told:
-        plain = ALIASES.get(name, name)
+        plain = FIELD_ALIASES.get(name, name)
         if plain in flat:
-            faults.append(FieldError(place, f"is told twice: see {places[plain]}"))
+            errors.append(FieldError(place, f"is told twice: see {places[plain]}"))
             continue
         flat[plain], places[plain] = value, place
     reader = _Reader(flat, "", is_text=is_text, places=places)
-    reader.faults += faults
+    reader.errors += errors
     reader.unknown((*_EVENT_FIELDS, *_DATA_FIELDS))
     has_id = reader.get("id") is not None
     event = _event(reader, reader, zone=zone, is_line=True)
     _raise(reader)
-    return Line(number, event, has_id)
+    return ImportLine(number, event, has_id)
 
 
 def line_id(event: Event, ordinal: int) -> str:
@@ -232,7 +234,7 @@ def line_id(event: Event, ordinal: int) -> str:
     return f"{event.customer_id}:{event.type}:{at}:{ordinal}"
 
 
-def future_fault(event: Event, now: datetime, pointer: str = "/occurred_at") -> InvalidInputError | None:
+def future_error(event: Event, now: datetime, pointer: str = "/occurred_at") -> InvalidInputError | None:
     """The fault of an event that claims to have happened more than five minutes after `now`."""
     if event.occurred_at <= now + FUTURE_TOLERANCE:
         return None
@@ -247,7 +249,7 @@ def parse_instant(value: object, pointer: str) -> datetime:
     return instant
 
 
-def check_json(value: JsonValue, *, depth: int = METADATA_DEPTH) -> str | None:
+def find_json_error(value: JsonValue, *, depth: int = MAX_METADATA_DEPTH) -> str | None:
     """What makes free JSON unfit to be kept, or None.
 
     Too deep, too long, text with NUL or halves of surrogate pairs in it, numbers that are infinite, none at
@@ -267,8 +269,8 @@ def check_json(value: JsonValue, *, depth: int = METADATA_DEPTH) -> str | None:
         level = below
     if level:
         return f"must not be nested deeper than {depth} levels"
-    is_long = len(json.dumps(value, ensure_ascii=False).encode()) > METADATA_BYTES
-    return f"must not be longer than {METADATA_BYTES} bytes" if is_long else None
+    is_long = len(json.dumps(value, ensure_ascii=False).encode()) > MAX_METADATA_BYTES
+    return f"must not be longer than {MAX_METADATA_BYTES} bytes" if is_long else None
 
 
 def _unfit_value(value: JsonValue) -> str | None:
@@ -315,9 +317,9 @@ def _event(reader: _Reader, data: _Reader, *, zone: ZoneInfo | None = None, is_l
     )
 
 
-def _data_reader(raw: object, pointer: str, faults: list[FieldError]) -> _Reader:
+def _data_reader(raw: object, pointer: str, errors: list[FieldError]) -> _Reader:
     if raw is not None and not isinstance(raw, Mapping):
-        faults.append(FieldError(pointer, "must be an object"))
+        errors.append(FieldError(pointer, "must be an object"))
         raw = None
     reader = _Reader(raw or {}, pointer)
     reader.unknown(_DATA_FIELDS)
@@ -336,7 +338,7 @@ def _metadata(reader: _Reader) -> dict[str, JsonValue] | None:
     if not isinstance(value, dict):
         reader.fault("metadata", "must be an object")
         return None
-    fault = check_json(value)
+    fault = find_json_error(value)
     if fault is not None:
         reader.fault("metadata", fault)
         return None
@@ -344,9 +346,9 @@ def _metadata(reader: _Reader) -> dict[str, JsonValue] | None:
 
 
 def _raise(*readers: _Reader) -> None:
-    faults = [fault for reader in readers for fault in reader.faults]
-    if faults:
-        raise InvalidInputError(faults)
+    errors = [fault for reader in readers for fault in reader.errors]
+    if errors:
+        raise InvalidInputError(errors)
 
 
 def _instant(value: object, zone: ZoneInfo | None) -> datetime | str:

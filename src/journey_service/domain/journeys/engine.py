@@ -22,8 +22,8 @@ from journey_service.domain.stages.compiled_rules import (
     CompiledCondition,
     CompiledRule,
     CompiledStage,
-    Move,
     RuleSequence,
+    StageMove,
     compile_stage,
 )
 from journey_service.domain.stages.stage_map import INACTIVITY, StageKind
@@ -83,7 +83,7 @@ class Decision:
 
     # ---- arbitration
 
-    def _choose(self) -> Move | None:
+    def _choose(self) -> StageMove | None:
         plan = self._plan
         if plan is None:
             return None  # a stage the map does not know is a matter for repair, not for rules
@@ -96,18 +96,18 @@ class Decision:
         found = self._first(plan.progress)
         return None if found is None else found.move
 
-    def _return(self, plan: CompiledStage) -> Move:
+    def _return(self, plan: CompiledStage) -> StageMove:
         found = self._first(plan.returns)
         target = self._stage_map.start if found is None else found.stage
         for key in self._relationship.stages_held:
             stage = self._stage_map.find(key)
             if stage is not None and stage.kind is StageKind.PROGRESS and stage.order > target.order:
                 target = stage
-        return Move(target.key, EventType.APPOINTMENT_COMPLETED.value, ArbitrationStep.RETURN)
+        return StageMove(target.key, EventType.APPOINTMENT_COMPLETED.value, ArbitrationStep.RETURN)
 
     def _first(self, asked: RuleSequence) -> CompiledRule | None:
         if self._held:
-            for question in asked.everything:
+            for question in asked.all_rules:
                 if self._holds(question):
                     return question
             return None
@@ -160,9 +160,9 @@ class Decision:
         return self._risk
 
     @property
-    def highest_risk(self) -> int:
+    def risk_upper_bound(self) -> int:
         """What the risk certainly does not exceed, told more cheaply."""
-        return scoring.highest_risk(self._facts, self._policy, self.days_inactive)
+        return scoring.risk_upper_bound(self._facts, self._policy, self.days_inactive)
 
     @property
     def engagement(self) -> int:
@@ -234,7 +234,7 @@ class Decision:
             return False
         else:
             days = max(0, (before - last - timedelta.resolution).days)
-        return scoring.highest_risk(self._facts, self._policy, days) < test.low
+        return scoring.risk_upper_bound(self._facts, self._policy, days) < test.low
 
     def _next_score_instant(self, trigger: str, at: datetime) -> datetime | None:
         """The first instant after `at` at which any part of what the trigger reads can change."""

@@ -8,7 +8,7 @@ from journey_service.domain.companies.policy import CompanyPolicy
 from journey_service.domain.events.event import Event, EventType
 
 DAY: Final = timedelta(days=1)
-KEPT_TIMES: Final = 64
+MAX_KEPT_TIMES: Final = 64
 
 Times: TypeAlias = tuple[datetime, ...]
 
@@ -45,7 +45,7 @@ class Facts(NamedTuple):
         return self.appointments_cents
 
 
-NOTHING_YET: Final = Facts()
+NO_FACTS: Final = Facts()
 
 
 def fold(facts: Facts, event: Event, policy: CompanyPolicy) -> Facts:
@@ -97,7 +97,7 @@ def keep_newest(times: Times, at: datetime) -> Times:
         ordered = list(times)
         insort(ordered, at)
         longer = tuple(ordered)
-    return longer[-KEPT_TIMES:]
+    return longer[-MAX_KEPT_TIMES:]
 
 
 def days_since(instant: datetime, now: datetime) -> int:

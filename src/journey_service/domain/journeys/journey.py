@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from journey_service.domain.errors import InvalidInputError, quoted
+from journey_service.domain.errors import InvalidInputError, quote_value
 from journey_service.domain.events.event import LATEST, MAX_SUM_CENTS, Event, EventType
 from journey_service.domain.journeys.engine import Decision, DecisionWithoutReasons, decide
 from journey_service.domain.journeys.errors import InactiveStageError, StageConflictError
@@ -11,16 +11,16 @@ from journey_service.domain.journeys.facts import Facts, fold
 from journey_service.domain.journeys.relationship import (
     NO_PIN_STATE,
     Activation,
-    Cause,
     Motion,
     PinState,
     Relationship,
     Rulebook,
     SuppressedMove,
     Transition,
+    TransitionCause,
     TriggerType,
 )
-from journey_service.domain.stages.compiled_rules import Move
+from journey_service.domain.stages.compiled_rules import StageMove
 from journey_service.domain.stages.stage_map import StageKind
 
 OPENING_EVENT = "journey_started"
@@ -47,7 +47,7 @@ class Journey:
 
     @classmethod
     def open(
-        cls, customer_id: int, rulebook: Rulebook, at: datetime, *, cause: Cause | None = None
+        cls, customer_id: int, rulebook: Rulebook, at: datetime, *, cause: TransitionCause | None = None
     ) -> "Journey":
         """Start a journey in the lowest active progress stage.
 
@@ -72,7 +72,7 @@ class Journey:
                 transitioned_at=at,
                 trigger_type=TriggerType.SYSTEM,
                 trigger_event=OPENING_EVENT,
-                cause=cause or Cause("start", ""),
+                cause=cause or TransitionCause("start", ""),
                 map_version=rulebook.stage_map.version,
             )
         )
@@ -82,7 +82,7 @@ class Journey:
         """Note when to look next at a journey that was opened with no event."""
         self._plan(self.decide(self.relationship, self.rulebook, at))
 
-    def is_behind(self, instant: datetime) -> bool:
+    def is_late(self, instant: datetime) -> bool:
         """Whether the customer has an event or a transition later than the instant: news of it comes late."""
         last = self.relationship.facts.last_event_at
         return instant < self.relationship.stage_entered_at or (last is not None and instant < last)
@@ -100,7 +100,7 @@ class Journey:
             return None  # nothing can have changed since the last look: there is nothing new to note
         decision = self.decide(self.relationship, self.rulebook, at)
         self._end_pin(at)
-        return self._carry_out(decision, at, Cause("time", _instant(at)))
+        return self._carry_out(decision, at, TransitionCause("time", _instant(at)))
 
     def apply_event(self, event: Event, now: datetime) -> Transition | None:
         """Apply one event that was not applied before, as of `now`; what was due before is decided first."""
@@ -133,7 +133,7 @@ class Journey:
         """
         stage = self.rulebook.stage_map.by_key.get(to_stage)
         if stage is None:
-            raise InvalidInputError.at("/to_stage", f"{quoted(to_stage)} is not a stage of this company")
+            raise InvalidInputError.at("/to_stage", f"{quote_value(to_stage)} is not a stage of this company")
         if not stage.is_active:
             raise InactiveStageError(to_stage)
         before = self.relationship
@@ -152,7 +152,7 @@ class Journey:
                 transitioned_at=now,
                 trigger_type=TriggerType.MANUAL,
                 trigger_event=None,
-                cause=Cause("manual", key),
+                cause=TransitionCause("manual", key),
                 map_version=self.rulebook.stage_map.version,
                 reasons=reasons,
                 actor=actor,
@@ -206,7 +206,7 @@ class Journey:
             self._leave_archived(successor.key, at)
             self._plan(self.decide(self.relationship, rulebook, at))
         if activation is not Activation.FUTURE_ONLY:
-            cause = Cause("map", str(rulebook.stage_map.version))
+            cause = TransitionCause("map", str(rulebook.stage_map.version))
             self._decide_anew(at, cause, is_silent=activation is Activation.CURRENT_SILENT)
 
     def apply_policy(
@@ -223,7 +223,7 @@ class Journey:
             self.relationship.facts = facts
         self.advance_to(at)
         at = max(at, self.relationship.stage_entered_at)
-        self._decide_anew(at, Cause("policy", _instant(since)), is_silent=True)
+        self._decide_anew(at, TransitionCause("policy", _instant(since)), is_silent=True)
 
     def move_out_of_unknown_stage(self, at: datetime) -> None:
         """Leave a stage that the map does not know, or has archived, for its successor or the start of all journeys.
@@ -245,7 +245,7 @@ class Journey:
                     transitioned_at=at,
                     trigger_type=TriggerType.SYSTEM,
                     trigger_event=REPAIRED_EVENT,
-                    cause=Cause("repair", f"{_instant(at)}/{seq}"),
+                    cause=TransitionCause("repair", f"{_instant(at)}/{seq}"),
                     map_version=stage_map.version,
                     is_silent=True,
                 ),
@@ -266,13 +266,13 @@ class Journey:
                 transitioned_at=at,
                 trigger_type=TriggerType.SYSTEM,
                 trigger_event=ARCHIVED_EVENT,
-                cause=Cause("map", str(version)),
+                cause=TransitionCause("map", str(version)),
                 map_version=version,
                 is_silent=True,
             ),
         )
 
-    def _decide_anew(self, at: datetime, cause: Cause, *, is_silent: bool) -> None:
+    def _decide_anew(self, at: datetime, cause: TransitionCause, *, is_silent: bool) -> None:
         wants_more = True
         while wants_more:
             decision = self.decide(self.relationship, self.rulebook, at)
@@ -280,7 +280,7 @@ class Journey:
             wants_more = self._carry_out(decision, at, cause, is_silent=is_silent) is not None
 
     def _carry_out(
-        self, decision: Decision, at: datetime, cause: Cause, *, is_silent: bool = False
+        self, decision: Decision, at: datetime, cause: TransitionCause, *, is_silent: bool = False
     ) -> Transition | None:
         if decision.is_suppressed:
             self._suppress(decision, at)
@@ -294,12 +294,12 @@ class Journey:
         return transition
 
     def _follow(
-        self, decision: Decision, move: Move, at: datetime, cause: Cause, *, is_silent: bool
+        self, decision: Decision, move: StageMove, at: datetime, cause: TransitionCause, *, is_silent: bool
     ) -> Transition:
         if cause.kind in ("time", "map", "policy"):
             # One instant may hold several moves: back from churned and then at risk, or any number of them
             # where a test clock stands still.
-            cause = Cause(cause.kind, f"{cause.id}/{self.relationship.version + 1}")
+            cause = TransitionCause(cause.kind, f"{cause.id}/{self.relationship.version + 1}")
         transition = Transition(
             seq=self.relationship.version + 1,
             from_stage=self.relationship.current_stage,
@@ -367,15 +367,15 @@ class Journey:
         self.relationship.pin_state = memory._replace(suppressed=(*memory.suppressed, noted))
 
 
-class UnexplainedJourney(Journey):
+class JourneyWithoutReasons(Journey):
     """A journey that is only tried out: nobody will ask for the reasons of its moves."""
 
     decide = staticmethod(DecisionWithoutReasons)
 
 
-def event_cause(event: Event) -> Cause:
+def event_cause(event: Event) -> TransitionCause:
     """The cause an event's transition carries: `source:id`, unambiguous for any source."""
-    return Cause("event", event_cause_id(event.source, event.event_id))
+    return TransitionCause("event", event_cause_id(event.source, event.event_id))
 
 
 def event_cause_id(source: str, event_id: str) -> str:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from journey_service.domain.companies.policy import CompanyPolicy
-from journey_service.domain.journeys.facts import NOTHING_YET, Facts
+from journey_service.domain.journeys.facts import NO_FACTS, Facts
 from journey_service.domain.stages.stage_map import StageMap
 
 
@@ -54,7 +54,7 @@ class Activation(StrEnum):
     CURRENT_WITH_ACTIONS = "current_with_actions"
 
 
-class Cause(NamedTuple):
+class TransitionCause(NamedTuple):
     """The one thing a transition is due to; a cause moves a customer at most once."""
 
     kind: str
@@ -119,7 +119,7 @@ class Transition(NamedTuple):
     transitioned_at: datetime
     trigger_type: TriggerType
     trigger_event: str | None
-    cause: Cause
+    cause: TransitionCause
     map_version: int
     reasons: tuple[StageReason, ...] = ()
     actor: str | None = None
@@ -146,7 +146,7 @@ class Relationship:
     current_stage: str
     stage_entered_at: datetime
     version: int
-    facts: Facts = NOTHING_YET
+    facts: Facts = NO_FACTS
     previous_stage: str | None = None
     last_progress: str | None = None
     stages_held: frozenset[str] = frozenset()

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from journey_service.domain.companies.policy import CompanyPolicy, Numbers
+from journey_service.domain.companies.policy import CompanyPolicy, ScoringNumbers
 from journey_service.domain.journeys.facts import Facts, Times, count_before, count_since, days_since
 from journey_service.domain.rounding import FULL, UNITS, half_up
 
 
 @dataclass(frozen=True, slots=True)
-class Factor:
+class ScoreFactor:
     """One part of a score: what was seen, what it is held against, and what it adds.
 
     `contribution` is in hundredths; the contributions of a score add up to it exactly.
@@ -30,11 +30,11 @@ class Factor:
 
 
 @dataclass(frozen=True, slots=True)
-class Explanation:
+class ScoreExplanation:
     """A score in hundredths with everything that went into it."""
 
     score: int
-    factors: tuple[Factor, ...]
+    factors: tuple[ScoreFactor, ...]
 
 
 def engagement(facts: Facts, policy: CompanyPolicy, now: datetime) -> int:
@@ -68,7 +68,7 @@ def risk(facts: Facts, policy: CompanyPolicy, now: datetime) -> int:
     return min(FULL, half_up(units, UNITS // FULL))
 
 
-def highest_risk(facts: Facts, policy: CompanyPolicy, days_inactive: int | None) -> int:
+def risk_upper_bound(facts: Facts, policy: CompanyPolicy, days_inactive: int | None) -> int:
     """An upper bound, in hundredths, of the risk while `days_inactive` is not exceeded."""
     scoring = policy.scoring
     numbers = scoring.numbers
@@ -91,7 +91,7 @@ def missed_ratio(facts: Facts, policy: CompanyPolicy, now: datetime) -> tuple[in
     return missed, missed + count_since(facts.completed, window, now)
 
 
-def explain_engagement(facts: Facts, policy: CompanyPolicy, now: datetime) -> Explanation:
+def explain_engagement(facts: Facts, policy: CompanyPolicy, now: datetime) -> ScoreExplanation:
     """Engagement at `now` with its factors; each value is the factor's own 0 to 1."""
     score = engagement(facts, policy, now)
     scoring = policy.scoring
@@ -108,15 +108,15 @@ def explain_engagement(facts: Facts, policy: CompanyPolicy, now: datetime) -> Ex
         else _apportion([(weight * part * FULL, whole * UNITS) for weight, part, whole in parts], score)
     )
     factors = [
-        Factor(name, _ratio(part, whole), threshold, weight, share)
+        ScoreFactor(name, _ratio(part, whole), threshold, weight, share)
         for (name, threshold, weight), (_, part, whole), share in zip(weights, parts, shares, strict=True)
     ]
     if facts.is_new:
-        factors.append(Factor("new_relationship", scoring.new_engagement, None, Decimal(1), score))
-    return Explanation(score, tuple(factors))
+        factors.append(ScoreFactor("new_relationship", scoring.new_engagement, None, Decimal(1), score))
+    return ScoreExplanation(score, tuple(factors))
 
 
-def explain_risk(facts: Facts, policy: CompanyPolicy, now: datetime) -> Explanation:
+def explain_risk(facts: Facts, policy: CompanyPolicy, now: datetime) -> ScoreExplanation:
     """Risk at `now` with its factors; each value is what the threshold is held against."""
     score = risk(facts, policy, now)
     scoring = policy.scoring
@@ -163,12 +163,12 @@ def explain_risk(facts: Facts, policy: CompanyPolicy, now: datetime) -> Explanat
         else _apportion([(int(weight * UNITS) * held, UNITS // FULL) for *_, weight, held in judged], score)
     )
     factors = [
-        Factor(name, value, threshold, weight, share)
+        ScoreFactor(name, value, threshold, weight, share)
         for (name, value, threshold, weight, _), share in zip(judged, shares, strict=True)
     ]
     if facts.is_new:
-        factors.append(Factor("new_relationship", scoring.new_risk, None, Decimal(1), score))
-    return Explanation(score, tuple(factors))
+        factors.append(ScoreFactor("new_relationship", scoring.new_risk, None, Decimal(1), score))
+    return ScoreExplanation(score, tuple(factors))
 
 
 def _engagement_parts(facts: Facts, policy: CompanyPolicy, now: datetime) -> list[tuple[int, int, int]]:
@@ -199,7 +199,7 @@ def _sum_of_parts(parts: Sequence[tuple[int, int, int]]) -> tuple[int, int]:
     return numerator, denominator
 
 
-def _is_missing(facts: Facts, numbers: Numbers, now: datetime) -> bool:
+def _is_missing(facts: Facts, numbers: ScoringNumbers, now: datetime) -> bool:
     missed = count_since(facts.missed, numbers.missed_window, now)
     if not missed:
         return False
@@ -208,12 +208,12 @@ def _is_missing(facts: Facts, numbers: Numbers, now: datetime) -> bool:
     return missed * whole > part * asked
 
 
-def _recent_and_before(completed: Times, numbers: Numbers, now: datetime) -> tuple[int, int]:
+def _recent_and_before(completed: Times, numbers: ScoringNumbers, now: datetime) -> tuple[int, int]:
     window = numbers.trend_window
     return count_since(completed, window, now), count_before(completed, window, now)
 
 
-def _is_declining(completed: Times, numbers: Numbers, now: datetime) -> bool:
+def _is_declining(completed: Times, numbers: ScoringNumbers, now: datetime) -> bool:
     recent, before = _recent_and_before(completed, numbers, now)
     part, whole = numbers.trend_below
     return before > 0 and (recent - before) * whole < part * before

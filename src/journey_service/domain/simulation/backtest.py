@@ -29,7 +29,7 @@ from zoneinfo import ZoneInfo
 
 from journey_service.domain.calendar import local_day
 from journey_service.domain.events.event import Event, EventType
-from journey_service.domain.journeys.journey import Journey, UnexplainedJourney
+from journey_service.domain.journeys.journey import Journey, JourneyWithoutReasons
 from journey_service.domain.journeys.relationship import Rulebook
 from journey_service.domain.stages.stage_map import StageKind
 
@@ -165,7 +165,7 @@ class Replay:
 
     def _open(self, at: datetime, *, is_silent: bool) -> Journey:
         self._opened_at = at
-        self._journey = journey = UnexplainedJourney.open(self._customer_id, self._rulebook, at)
+        self._journey = journey = JourneyWithoutReasons.open(self._customer_id, self._rulebook, at)
         if is_silent:
             journey.schedule_first_evaluation(at)
         return journey

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple, TypeGuard
 
-from journey_service.domain.errors import FieldError, InvalidInputError, escaped, quoted
+from journey_service.domain.errors import FieldError, InvalidInputError, pointer_token, quote_value
 from journey_service.domain.stages.errors import StageArchivedError, StageNotFoundError
 from journey_service.domain.stages.stage_map import (
     Stage,
@@ -19,7 +19,7 @@ from journey_service.domain.stages.stage_map import (
 )
 
 
-class Draft(NamedTuple):
+class MapDraft(NamedTuple):
     """The next version of a map. `places` are the JSON pointers of its stages, by key.
 
     `archived` are the stages it takes out of use, each with the place where it says where their customers go.
@@ -30,7 +30,7 @@ class Draft(NamedTuple):
     archived: Mapping[str, str]
 
 
-class Change(NamedTuple):
+class FieldChange(NamedTuple):
     """One field of one stage that two versions have differently; values as in JSON."""
 
     stage: str
@@ -39,12 +39,12 @@ class Change(NamedTuple):
     after: object
 
 
-class Diff(NamedTuple):
+class MapDiff(NamedTuple):
     """What leads from one version of a map to another: keys of stages, and fields of those in both."""
 
     added: tuple[str, ...]
     archived: tuple[str, ...]
-    changed: tuple[Change, ...]
+    changed: tuple[FieldChange, ...]
 
 
 _FIELDS: Final = (
@@ -62,7 +62,7 @@ _FIELDS: Final = (
 
 def build_draft(
     current: StageMap, raw: object, *, remap: Mapping[str, str] | None = None, pointer: str = ""
-) -> Draft:
+) -> MapDraft:
     """Read the stages of the next version; those left out are archived, and `remap` says where to.
 
     A stage that leaves out its kind keeps the one it has. Raises InvalidInputError with the place of every fault.
@@ -78,25 +78,26 @@ def build_draft(
         if form["key"] not in places
     ]
     left_out = {
-        f"{pointer}/{len(told) + index}": f"/remap/{escaped(form['key'])}" for index, form in enumerate(kept)
+        f"{pointer}/{len(told) + index}": f"/remap/{pointer_token(form['key'])}"
+        for index, form in enumerate(kept)
     }
     try:
         drawn = parse_stage_map([*told, *kept], version=current.version + 1, pointer=pointer)
     except InvalidInputError as error:
-        raise InvalidInputError([_replaced(fault, left_out) for fault in error.faults]) from None
-    places |= {str(form["key"]): f"/remap/{escaped(form['key'])}" for form in kept}
+        raise InvalidInputError([_replaced(fault, left_out) for fault in error.errors]) from None
+    places |= {str(form["key"]): f"/remap/{pointer_token(form['key'])}" for form in kept}
     archived = {
         stage.key: _place_of_successor(stage, places, remap)
         for stage in drawn.stages
         if not stage.is_active and (before := current.by_key.get(stage.key)) is not None and before.is_active
     }
-    faults = [*_history_faults(current, drawn, places), *_remap_faults(drawn, archived, remap)]
-    if faults:
-        raise InvalidInputError(faults)
-    return Draft(drawn, places, archived)
+    errors = [*_history_faults(current, drawn, places), *_remap_faults(drawn, archived, remap)]
+    if errors:
+        raise InvalidInputError(errors)
+    return MapDraft(drawn, places, archived)
 
 
-def edit_stage(current: StageMap, key: str, fields: Mapping[str, object]) -> Draft:
+def edit_stage(current: StageMap, key: str, fields: Mapping[str, object]) -> MapDraft:
     """The next version with some fields of one stage told anew; faults of these are placed at `/<field>`.
 
     Raises StageNotFoundError, StageArchivedError, InvalidInputError.
@@ -105,7 +106,7 @@ def edit_stage(current: StageMap, key: str, fields: Mapping[str, object]) -> Dra
     return _draw_up_around(current, key, fields)
 
 
-def archive(current: StageMap, key: str, remap_to: str | None) -> Draft:
+def archive(current: StageMap, key: str, remap_to: str | None) -> MapDraft:
     """The next version without a stage, whose customers go to `remap_to`.
 
     Raises StageNotFoundError, StageArchivedError, InvalidInputError.
@@ -124,18 +125,18 @@ def archive(current: StageMap, key: str, remap_to: str | None) -> Draft:
     return _draw_up_around(current, key, {"is_active": False, "remapped_to": remap_to})
 
 
-def diff(before: StageMap, after: StageMap) -> Diff:
+def diff(before: StageMap, after: StageMap) -> MapDiff:
     """What leads from one version to the other, in the order of the stages of `after`."""
     forms = {str(form["key"]): form for form in stage_map_to_json(before)}
     changed = [
-        Change(stage.key, field, forms[stage.key][field], form[field])
+        FieldChange(stage.key, field, forms[stage.key][field], form[field])
         for stage, form in zip(after.stages, stage_map_to_json(after), strict=True)
         if stage.key in forms
         for field in _FIELDS
         if forms[stage.key][field] != form[field]
     ]
     was_active = {stage.key for stage in before.active}
-    return Diff(
+    return MapDiff(
         added=tuple(stage.key for stage in after.active if stage.key not in was_active),
         archived=tuple(
             stage.key
@@ -154,7 +155,7 @@ def _check_active(current: StageMap, key: str) -> None:
         raise StageArchivedError(key)
 
 
-def _draw_up_around(current: StageMap, key: str, changes: Mapping[str, object]) -> Draft:
+def _draw_up_around(current: StageMap, key: str, changes: Mapping[str, object]) -> MapDraft:
     """Draw up a version by changing fields of one stage: its own places are told without its index."""
     forms = [{**form, **(changes if form["key"] == key else {})} for form in stage_map_to_json(current)]
     own = f"/stages/{next(index for index, form in enumerate(forms) if form['key'] == key)}"
@@ -162,7 +163,7 @@ def _draw_up_around(current: StageMap, key: str, changes: Mapping[str, object]) 
         draft = build_draft(current, forms, pointer="/stages")
     except InvalidInputError as error:
         raise InvalidInputError(
-            [FieldError(_without(own, fault.pointer), fault.message) for fault in error.faults]
+            [FieldError(_without(own, fault.pointer), fault.message) for fault in error.errors]
         ) from None
     return draft._replace(
         places={told: _without(own, place) for told, place in draft.places.items()},
@@ -205,33 +206,33 @@ def _place_of_successor(stage: Stage, places: Mapping[str, str], remap: Mapping[
 
 
 def _history_faults(current: StageMap, drawn: StageMap, places: Mapping[str, str]) -> list[FieldError]:
-    faults = []
+    errors = []
     for stage in drawn.stages:
         before, place = current.by_key.get(stage.key), places[stage.key]
         if before is None and not stage.is_active:
-            faults.append(FieldError(f"{place}/is_active", "must be true: a new stage begins in use"))
+            errors.append(FieldError(f"{place}/is_active", "must be true: a new stage begins in use"))
         if stage.is_active and stage.remapped_to is not None:
-            faults.append(FieldError(f"{place}/remapped_to", "is for archived stages: this one is in use"))
+            errors.append(FieldError(f"{place}/remapped_to", "is for archived stages: this one is in use"))
         if before is None:
             continue
         if not before.is_active and stage.is_active:
             message = f"{stage.key!r} was archived, and its key is never used again: choose another one"
-            faults.append(FieldError(f"{place}/key", message))
+            errors.append(FieldError(f"{place}/key", message))
         elif not before.is_active and replace(stage, remapped_to=before.remapped_to) != before:
-            faults.append(FieldError(place, f"{stage.key!r} is archived and stays as it was"))
+            errors.append(FieldError(place, f"{stage.key!r} is archived and stays as it was"))
         elif stage.kind is not before.kind:
             message = f"{stage.key!r} is of kind {before.kind.value!r} in every history: choose another key"
-            faults.append(FieldError(f"{place}/kind", message))
-    return faults
+            errors.append(FieldError(f"{place}/kind", message))
+    return errors
 
 
 def _remap_faults(drawn: StageMap, archived: Mapping[str, str], remap: Mapping[str, str]) -> list[FieldError]:
-    faults = []
+    errors = []
     for key in remap:
         stage = drawn.by_key.get(key)
         if stage is None or stage.is_active:
-            message = f"{quoted(key)} is not a stage that this draft archives"
-            faults.append(FieldError(f"/remap/{escaped(key)}", message))
+            message = f"{quote_value(key)} is not a stage that this draft archives"
+            errors.append(FieldError(f"/remap/{pointer_token(key)}", message))
     for stage in drawn.stages:
         successor = drawn.find(stage.key)
         if (
@@ -242,5 +243,5 @@ def _remap_faults(drawn: StageMap, archived: Mapping[str, str], remap: Mapping[s
         ):
             continue
         message = f"leads from progress to the risk stage {successor.key!r}: who has come that far is not lost by it"
-        faults.append(FieldError(archived.get(stage.key, f"/remap/{escaped(stage.key)}"), message))
-    return faults
+        errors.append(FieldError(archived.get(stage.key, f"/remap/{pointer_token(stage.key)}"), message))
+    return errors

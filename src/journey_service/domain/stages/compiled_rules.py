@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from journey_service.domain.events.event import Event
-from journey_service.domain.stages.rules import Condition, Field, Rule
+from journey_service.domain.stages.rules import Condition, ConditionField, Rule
 from journey_service.domain.stages.stage_map import INACTIVITY, Stage, StageKind, StageMap
 
 
@@ -22,12 +22,12 @@ class ArbitrationStep(StrEnum):
     PROGRESS = "progress"
 
 
-class Move(NamedTuple):
+class StageMove(NamedTuple):
     """The customer belongs in another stage."""
 
     to_stage: str
     trigger_event: str
-    family: ArbitrationStep
+    step: ArbitrationStep
 
 
 class DecisionInputs(Protocol):
@@ -58,7 +58,7 @@ class DecisionInputs(Protocol):
         """Risk in hundredths."""
 
     @property
-    def highest_risk(self) -> int:
+    def risk_upper_bound(self) -> int:
         """What the risk certainly does not exceed, told more cheaply."""
 
     @property
@@ -111,7 +111,7 @@ class CompiledRule(NamedTuple):
     trigger: str
     event: str | None
     conditions: tuple[CompiledCondition, ...]
-    move: Move
+    move: StageMove
     change_offsets: tuple[timedelta, ...]
     """For a count of days: how long after its anchor the answer changes."""
 
@@ -131,11 +131,11 @@ class RuleSequence:
     __slots__ = ("_by_event", "everything", "state")
 
     def __init__(self, questions: Iterable[CompiledRule]) -> None:
-        self.everything = tuple(questions)
-        self.state = tuple(q for q in self.everything if q.event is None)
+        self.all_rules = tuple(questions)
+        self.state = tuple(q for q in self.all_rules if q.event is None)
         self._by_event = {
-            event: tuple(q for q in self.everything if q.event in (None, event))
-            for event in {q.event for q in self.everything if q.event is not None}
+            event: tuple(q for q in self.all_rules if q.event in (None, event))
+            for event in {q.event for q in self.all_rules if q.event is not None}
         }
 
     def on(self, event: Event | None) -> CompiledRules:
@@ -159,11 +159,11 @@ class CompiledStage:
     )
 
     def __init__(self, stage_map: StageMap, stage: Stage, retention_days: int | None) -> None:
-        def compile_rules(stages: Iterable[Stage], family: ArbitrationStep) -> Iterator[CompiledRule]:
+        def compile_rules(stages: Iterable[Stage], step: ArbitrationStep) -> Iterator[CompiledRule]:
             for target in stages:
                 days = retention_days if target is stage_map.mildest_risk else None
                 for rule in target.rules:
-                    yield _question(target, rule, family, days)
+                    yield _question(target, rule, step, days)
 
         self.is_risk = stage.kind is StageKind.RISK
         worse = [other for other in stage_map.risk_down if not self.is_risk or other.order > stage.order]
@@ -186,15 +186,15 @@ class CompiledStage:
             ArbitrationStep.PROGRESS: [other.key for other in (*worse, *higher)],
             ArbitrationStep.RETURN: [other.key for other in (*severe, *stage_map.progress_down)],
         }
-        self._path: dict[Move, tuple[tuple[Stage, CompiledRules], ...]] = {}
+        self._path: dict[StageMove, tuple[tuple[Stage, CompiledRules], ...]] = {}
 
-    def path_to(self, move: Move | None) -> tuple[tuple[Stage, CompiledRules], ...]:
+    def path_to(self, move: StageMove | None) -> tuple[tuple[Stage, CompiledRules], ...]:
         """The stages that were looked at on the way to a move, in that order; all of them to stay."""
         if move is None:
             return self.every_stage
         path = self._path.get(move)
         if path is None:
-            keys = self._looked_at[move.family]
+            keys = self._looked_at[move.step]
             by_key = {stage.key: (stage, questions) for stage, questions in self.every_stage}
             path = tuple(by_key[key] for key in keys[: keys.index(move.to_stage) + 1])
             self._path[move] = path
@@ -204,7 +204,7 @@ class CompiledStage:
 def compile_stage(stage_map: StageMap, current: str, last_progress: str | None) -> CompiledStage | None:
     """The plan for customers in a stage; None if the map does not know the stage."""
     key = (current, last_progress)
-    plan = stage_map.plans.get(key)
+    plan = stage_map.compiled_stages.get(key)
     if plan is None:
         stage = stage_map.by_key.get(current)
         if stage is None:
@@ -212,11 +212,11 @@ def compile_stage(stage_map: StageMap, current: str, last_progress: str | None) 
         # In a risk stage the days of the progress stage the customer lapsed from go on counting.
         giver = stage if stage.kind is StageKind.PROGRESS else stage_map.find(last_progress)
         plan = CompiledStage(stage_map, stage, None if giver is None else giver.retention_days)
-        stage_map.plans[key] = plan
+        stage_map.compiled_stages[key] = plan
     return plan
 
 
-def _question(stage: Stage, rule: Rule, family: ArbitrationStep, retention_days: int | None) -> CompiledRule:
+def _question(stage: Stage, rule: Rule, step: ArbitrationStep, retention_days: int | None) -> CompiledRule:
     trigger = rule.trigger
     conditions = rule.conditions
     if retention_days is not None and trigger.name == INACTIVITY:
@@ -226,21 +226,21 @@ def _question(stage: Stage, rule: Rule, family: ArbitrationStep, retention_days:
         for c in conditions
     )
     name = _NAMED.get((stage.key, trigger.name), trigger.name)
-    days = conditions[0].turning_points if trigger.name in (INACTIVITY, "days_in_stage") else ()
+    days = conditions[0].change_points if trigger.name in (INACTIVITY, "days_in_stage") else ()
     return CompiledRule(
         stage=stage,
         trigger=trigger.name,
         event=None if trigger.event is None else trigger.event.value,
         conditions=compiled,
-        move=Move(stage.key, name, family),
+        move=StageMove(stage.key, name, step),
         change_offsets=tuple(timedelta(days=day) for day in days),
     )
 
 
 def _reading(condition: Condition, trigger: str) -> FactReader:
-    if condition.field is Field.CALL_DURATION:
+    if condition.field is ConditionField.CALL_DURATION:
         return lambda seen: None if seen.event is None else seen.event.call_duration
-    if condition.field is Field.TOTAL_AMOUNT:
+    if condition.field is ConditionField.TOTAL_AMOUNT:
         return lambda seen: None if seen.event is None else seen.event.amount_cents
     if trigger == "missed_rate":
         part, whole = condition.number.as_integer_ratio()
@@ -255,7 +255,7 @@ def _reading(condition: Condition, trigger: str) -> FactReader:
 
         def risk_if_it_can_be(seen: DecisionInputs) -> int:
             # Most customers are far from the threshold, and a bound on the score tells so at once.
-            bound = seen.highest_risk
+            bound = seen.risk_upper_bound
             return bound if bound < low else seen.risk
 
         return risk_if_it_can_be

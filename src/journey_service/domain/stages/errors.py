@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from journey_service.domain.errors import ConflictError, JourneyServiceError, NotFoundError, quoted
+from journey_service.domain.errors import ConflictError, JourneyServiceError, NotFoundError, quote_value
 
 
 class StageNotFoundError(NotFoundError):
@@ -12,7 +12,7 @@ class StageNotFoundError(NotFoundError):
     title = "Stage not found"
 
     def __init__(self, key: str) -> None:
-        super().__init__(f"No stage {quoted(key)}.")
+        super().__init__(f"No stage {quote_value(key)}.")
 
 
 class MapVersionNotFoundError(NotFoundError):

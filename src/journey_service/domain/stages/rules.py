@@ -13,7 +13,7 @@ from enum import Enum
 from functools import cached_property, lru_cache
 from typing import Final, Literal, TypeAlias
 
-from journey_service.domain.errors import FieldError, escaped, quoted
+from journey_service.domain.errors import FieldError, pointer_token, quote_value
 from journey_service.domain.events.event import EventType
 
 Operator: TypeAlias = Literal[">", ">=", "<", "<=", "==", "!="]
@@ -24,7 +24,7 @@ _MAX_DAYS: Final = 36_500
 _INFINITY: Final = float("inf")
 
 
-class Field(Enum):
+class ConditionField(Enum):
     """What a condition reads: its name in JSON, and how many of its whole units make one."""
 
     COUNT = ("count", 1)
@@ -45,9 +45,9 @@ class Trigger:
     """What a rule listens to: an event while it is being applied, or a part of the state."""
 
     name: str
-    fields: tuple[Field, ...]
+    fields: tuple[ConditionField, ...]
     event: EventType | None = None
-    looks_at_risk: bool = False
+    indicates_risk: bool = False
 
     @property
     def on_event(self) -> bool:
@@ -55,7 +55,7 @@ class Trigger:
         return self.event is not None
 
 
-_EVENT_FIELDS: Final = (Field.CALL_DURATION, Field.TOTAL_AMOUNT)
+_EVENT_FIELDS: Final = (ConditionField.CALL_DURATION, ConditionField.TOTAL_AMOUNT)
 
 # The registry: adding a trigger is one entry here, and its reading in engine.Moment.
 TRIGGERS: Final[Mapping[str, Trigger]] = {
@@ -73,13 +73,13 @@ TRIGGERS: Final[Mapping[str, Trigger]] = {
                 EventType.TICKET_OPENED,
             )
         ),
-        Trigger("appointment_count", (Field.COUNT,)),
-        Trigger("lifetime_value", (Field.VALUE,)),
-        Trigger("days_since_last_appointment", (Field.DAYS,), looks_at_risk=True),
-        Trigger("risk_score", (Field.SCORE,), looks_at_risk=True),
-        Trigger("engagement_score", (Field.SCORE,)),
-        Trigger("missed_rate", (Field.RATE,)),
-        Trigger("days_in_stage", (Field.DAYS,)),
+        Trigger("appointment_count", (ConditionField.COUNT,)),
+        Trigger("lifetime_value", (ConditionField.VALUE,)),
+        Trigger("days_since_last_appointment", (ConditionField.DAYS,), indicates_risk=True),
+        Trigger("risk_score", (ConditionField.SCORE,), indicates_risk=True),
+        Trigger("engagement_score", (ConditionField.SCORE,)),
+        Trigger("missed_rate", (ConditionField.RATE,)),
+        Trigger("days_in_stage", (ConditionField.DAYS,)),
     )
 }
 
@@ -88,7 +88,7 @@ TRIGGERS: Final[Mapping[str, Trigger]] = {
 class Condition:
     """An operator and a number on one field, kept as the whole units it accepts."""
 
-    field: Field
+    field: ConditionField
     operator: Operator
     number: Decimal
 
@@ -100,7 +100,7 @@ class Condition:
     @cached_property
     def interval(self) -> tuple[float, float, bool]:
         """(low, high, inside): the condition holds for low <= units <= high, or outside of it."""
-        scaled = self.number * self.field.units if self.field is not Field.RATE else Decimal(0)
+        scaled = self.number * self.field.units if self.field is not ConditionField.RATE else Decimal(0)
         floor = int(scaled.to_integral_value(ROUND_FLOOR))
         ceiling = int(scaled.to_integral_value(ROUND_CEILING))
         match self.operator:
@@ -128,7 +128,7 @@ class Condition:
         return self.accepts(part * denominator - numerator * whole)
 
     @cached_property
-    def turning_points(self) -> tuple[int, ...]:
+    def change_points(self) -> tuple[int, ...]:
         """The whole values at which a growing number changes the answer."""
         low, high, _ = self.interval
         if low > high:
@@ -150,85 +150,91 @@ class Rule:
     conditions: tuple[Condition, ...]
 
 
-def parse_condition(field: Field, raw: object, pointer: str, faults: list[FieldError]) -> Condition | None:
+def parse_condition(
+    field: ConditionField, raw: object, pointer: str, errors: list[FieldError]
+) -> Condition | None:
     """Read `>=3`; a fault is noted with its place, and None returned."""
     match = _CONDITION.fullmatch(raw) if isinstance(raw, str) else None
     if match is None:
-        faults.append(
+        errors.append(
             FieldError(
                 pointer,
-                f"must be one of > >= < <= == != followed by a decimal number, such as '>=3'; got {quoted(raw, 40)}",
+                f"must be one of > >= < <= == != followed by a decimal number, such as '>=3'; got {quote_value(raw, 40)}",
             )
         )
         return None
     operator, number = match.groups()
-    if field is Field.DAYS and abs(Decimal(number)) > _MAX_DAYS:
-        faults.append(FieldError(pointer, f"counts days, of which a rule may ask for {_MAX_DAYS} at most"))
+    if field is ConditionField.DAYS and abs(Decimal(number)) > _MAX_DAYS:
+        errors.append(FieldError(pointer, f"counts days, of which a rule may ask for {_MAX_DAYS} at most"))
         return None
     return Condition(field, operator, Decimal(number))  # type: ignore[arg-type]  # the pattern admits no other
 
 
-def parse_rules(raw: object, pointer: str, faults: list[FieldError]) -> tuple[Rule, ...]:
+def parse_rules(raw: object, pointer: str, errors: list[FieldError]) -> tuple[Rule, ...]:
     """Read the rules of a stage: nothing, one rule in the guide's form, or `{"any": [rule, ...]}`."""
     if raw is None or raw == []:
         return ()
     if not isinstance(raw, Mapping):
-        faults.append(FieldError(pointer, 'must be a rule or {"any": [rule, ...]}'))
+        errors.append(FieldError(pointer, 'must be a rule or {"any": [rule, ...]}'))
         return ()
     if not raw:
         return ()
     if "any" not in raw:
-        rule = _parse_rule(raw, pointer, faults)
+        rule = _parse_rule(raw, pointer, errors)
         return () if rule is None else (rule,)
-    faults += [
-        FieldError(f"{pointer}/{escaped(name)}", 'cannot stand beside "any"') for name in raw if name != "any"
+    errors += [
+        FieldError(f"{pointer}/{pointer_token(name)}", 'cannot stand beside "any"')
+        for name in raw
+        if name != "any"
     ]
     rules = raw["any"]
     if not isinstance(rules, Sequence) or isinstance(rules, str) or not 1 <= len(rules) <= _MAX_RULES:
-        faults.append(FieldError(f"{pointer}/any", f"must be a list of 1 to {_MAX_RULES} rules"))
+        errors.append(FieldError(f"{pointer}/any", f"must be a list of 1 to {_MAX_RULES} rules"))
         return ()
-    parsed = (_parse_rule(rule, f"{pointer}/any/{index}", faults) for index, rule in enumerate(rules))
+    parsed = (_parse_rule(rule, f"{pointer}/any/{index}", errors) for index, rule in enumerate(rules))
     return tuple(rule for rule in parsed if rule is not None)
 
 
-def _parse_rule(raw: object, pointer: str, faults: list[FieldError]) -> Rule | None:
+def _parse_rule(raw: object, pointer: str, errors: list[FieldError]) -> Rule | None:
     if not isinstance(raw, Mapping):
-        faults.append(FieldError(pointer, "must be an object with a trigger and conditions"))
+        errors.append(FieldError(pointer, "must be an object with a trigger and conditions"))
         return None
-    before = len(faults)
-    faults += [
-        FieldError(f"{pointer}/{escaped(name)}", "is not part of a rule")
+    before = len(errors)
+    errors += [
+        FieldError(f"{pointer}/{pointer_token(name)}", "is not part of a rule")
         for name in raw
         if name not in ("trigger", "conditions")
     ]
     name = raw.get("trigger")
     trigger = TRIGGERS.get(name) if isinstance(name, str) else None
     if trigger is None:
-        faults.append(
-            FieldError(f"{pointer}/trigger", f"must be one of {', '.join(TRIGGERS)}; got {quoted(name, 40)}")
+        errors.append(
+            FieldError(
+                f"{pointer}/trigger", f"must be one of {', '.join(TRIGGERS)}; got {quote_value(name, 40)}"
+            )
         )
         return None
-    conditions = _parse_conditions(raw.get("conditions"), trigger, f"{pointer}/conditions", faults)
-    return Rule(trigger, conditions) if len(faults) == before else None
+    conditions = _parse_conditions(raw.get("conditions"), trigger, f"{pointer}/conditions", errors)
+    return Rule(trigger, conditions) if len(errors) == before else None
 
 
 def _parse_conditions(
-    raw: object, trigger: Trigger, pointer: str, faults: list[FieldError]
+    raw: object, trigger: Trigger, pointer: str, errors: list[FieldError]
 ) -> tuple[Condition, ...]:
     # PHP writes an empty map as [], and the guide's readers copy it.
     raw = {} if raw is None or raw == [] else raw
     if not isinstance(raw, Mapping):
-        faults.append(FieldError(pointer, 'must be an object such as {"count": ">=3"}'))
+        errors.append(FieldError(pointer, 'must be an object such as {"count": ">=3"}'))
         return ()
     if not raw and not trigger.on_event:
-        faults.append(FieldError(pointer, f"{trigger.name} needs a condition on {trigger.fields[0].label!r}"))
+        errors.append(FieldError(pointer, f"{trigger.name} needs a condition on {trigger.fields[0].label!r}"))
     fields = {field.label: field for field in trigger.fields}
     conditions = []
     for label, text in raw.items():
-        place = f"{pointer}/{escaped(label)}"
+        place = f"{pointer}/{pointer_token(label)}"
         if label not in fields:
-            faults.append(FieldError(place, f"{trigger.name} has no {label!r}; it has {', '.join(fields)}"))
-        elif (condition := parse_condition(fields[label], text, place, faults)) is not None:
+            errors.append(FieldError(place, f"{trigger.name} has no {label!r}; it has {', '.join(fields)}"))
+        elif (condition := parse_condition(fields[label], text, place, errors)) is not None:
             conditions.append(condition)
     return tuple(conditions)
 

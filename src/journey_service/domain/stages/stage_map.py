@@ -8,7 +8,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, Final
 
-from journey_service.domain.errors import FieldError, InvalidInputError, escaped
+from journey_service.domain.errors import FieldError, InvalidInputError, pointer_token
 from journey_service.domain.stages.icons import StageIcon
 from journey_service.domain.stages.rules import Rule, parse_rules, rules_to_json
 
@@ -57,7 +57,9 @@ class StageMap:
 
     version: int
     stages: tuple[Stage, ...]
-    plans: dict[tuple[str, str | None], Any] = field(default_factory=dict, compare=False, repr=False)
+    compiled_stages: dict[tuple[str, str | None], Any] = field(
+        default_factory=dict, compare=False, repr=False
+    )
     """The engine's memory of what it has worked out for this map."""
 
     @cached_property
@@ -235,24 +237,24 @@ def parse_stage_map(raw: object, *, version: int, pointer: str = "") -> StageMap
     """
     if not isinstance(raw, Sequence) or isinstance(raw, str):
         raise InvalidInputError.at(pointer, "must be a list of stages")
-    faults: list[FieldError] = []
+    errors: list[FieldError] = []
     places: dict[str, str] = {}
     stages: list[Stage] = []
     for index, item in enumerate(raw):
         place = f"{pointer}/{index}"
-        stage = _parse_stage(item, place, faults)
+        stage = _parse_stage(item, place, errors)
         if stage is None:
             continue
         if stage.key in places:
-            faults.append(FieldError(f"{place}/key", f"{stage.key!r} is used twice"))
+            errors.append(FieldError(f"{place}/key", f"{stage.key!r} is used twice"))
             continue
         places[stage.key] = place
         stages.append(stage)
     stage_map = StageMap(version, tuple(sorted(stages, key=lambda stage: stage.order)))
-    if not faults:
-        _check_together(stage_map, places, pointer, faults)
-    if faults:
-        raise InvalidInputError(faults)
+    if not errors:
+        _check_together(stage_map, places, pointer, errors)
+    if errors:
+        raise InvalidInputError(errors)
     return stage_map
 
 
@@ -276,20 +278,20 @@ def stage_map_to_json(stage_map: StageMap) -> list[dict[str, object]]:
     ]
 
 
-def _parse_stage(raw: object, pointer: str, faults: list[FieldError]) -> Stage | None:
+def _parse_stage(raw: object, pointer: str, errors: list[FieldError]) -> Stage | None:
     if not isinstance(raw, Mapping):
-        faults.append(FieldError(pointer, "must be an object"))
+        errors.append(FieldError(pointer, "must be an object"))
         return None
-    before = len(faults)
-    faults += [
-        FieldError(f"{pointer}/{escaped(name)}", "is not part of a stage")
+    before = len(errors)
+    errors += [
+        FieldError(f"{pointer}/{pointer_token(name)}", "is not part of a stage")
         for name in raw
         if name not in _KNOWN
     ]
 
     def check(name: str, message: str, *, holds: bool) -> None:
         if not holds:
-            faults.append(FieldError(f"{pointer}/{name}", message))
+            errors.append(FieldError(f"{pointer}/{name}", message))
 
     key, name, order = raw.get("key"), raw.get("name"), raw.get("order")
     check(
@@ -324,12 +326,12 @@ def _parse_stage(raw: object, pointer: str, faults: list[FieldError]) -> Stage |
     check(
         "remapped_to", "must be the key of a stage", holds=remapped_to is None or _matches(_KEY, remapped_to)
     )
-    rules = parse_rules(raw.get("auto_rules"), f"{pointer}/auto_rules", faults)
+    rules = parse_rules(raw.get("auto_rules"), f"{pointer}/auto_rules", errors)
     kind = raw.get("kind")
     check("kind", "must be 'progress' or 'risk'", holds=kind in (None, *StageKind))
-    if len(faults) > before:
+    if len(errors) > before:
         return None
-    derived = StageKind.RISK if any(rule.trigger.looks_at_risk for rule in rules) else StageKind.PROGRESS
+    derived = StageKind.RISK if any(rule.trigger.indicates_risk for rule in rules) else StageKind.PROGRESS
     return Stage(
         key=str(key),
         name=str(name),
@@ -346,45 +348,45 @@ def _parse_stage(raw: object, pointer: str, faults: list[FieldError]) -> Stage |
 
 
 def _check_together(
-    stage_map: StageMap, places: Mapping[str, str], pointer: str, faults: list[FieldError]
+    stage_map: StageMap, places: Mapping[str, str], pointer: str, errors: list[FieldError]
 ) -> None:
     active = stage_map.active
     if not _FEWEST <= len(active) <= _MOST:
-        faults.append(
+        errors.append(
             FieldError(pointer, f"a map has {_FEWEST} to {_MOST} active stages, this one {len(active)}")
         )
     rules = sum(len(stage.rules) for stage in active)
     if rules > _MOST_RULES:
-        faults.append(FieldError(pointer, f"a map has at most {_MOST_RULES} rules, this one {rules}"))
+        errors.append(FieldError(pointer, f"a map has at most {_MOST_RULES} rules, this one {rules}"))
     names: dict[str, str] = {}
     orders: dict[int, str] = {}
     for stage in active:
         name = stage.name.casefold()
         if name in names:
-            faults.append(FieldError(f"{places[stage.key]}/name", f"is also the name of {names[name]!r}"))
+            errors.append(FieldError(f"{places[stage.key]}/name", f"is also the name of {names[name]!r}"))
         if stage.order in orders:
-            faults.append(
+            errors.append(
                 FieldError(f"{places[stage.key]}/order", f"is also the order of {orders[stage.order]!r}")
             )
         names[name] = stage.key
         orders[stage.order] = stage.key
     if not stage_map.progress:
-        faults.append(FieldError(pointer, "at least one active stage must be of kind 'progress'"))
-    faults += [
+        errors.append(FieldError(pointer, "at least one active stage must be of kind 'progress'"))
+    errors += [
         FieldError(f"{places[stage.key]}/remapped_to", "must lead to an active stage")
         for stage in stage_map.stages
         if stage.remapped_to is not None and stage_map.find(stage.remapped_to) is None
     ]
-    _check_retention(stage_map, places, faults)
+    _check_retention(stage_map, places, errors)
 
 
-def _check_retention(stage_map: StageMap, places: Mapping[str, str], faults: list[FieldError]) -> None:
+def _check_retention(stage_map: StageMap, places: Mapping[str, str], errors: list[FieldError]) -> None:
     if len(stage_map.risk_down) < 2:  # noqa: PLR2004  # there is no next risk stage to stay below
         return
     limit = inactivity_days(stage_map.risk_down[-2])
     if limit is None:
         return
-    faults += [
+    errors += [
         FieldError(
             f"{places[stage.key]}/retention_days",
             f"must be below {limit}, the days of the next risk stage {stage_map.risk_down[-2].key!r}",

@@ -9,7 +9,7 @@ from sqlalchemy import func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.access.records import Audited, AuditEntry, AuditWanted
+from journey_service.domain.access.records import AuditEntry, AuditFilter, AuditRecord
 from journey_service.repositories.tables import audit_log
 
 _PRUNE: Final = text("SELECT prune_audit(CAST(:before AS timestamptz), :most)")
@@ -48,7 +48,7 @@ class Audit:
                 by, AuditEntry("operator.present", customer_id, detail={"operation": operation})
             )
 
-    async def page(self, wanted: AuditWanted, *, before: int | None, limit: int) -> Sequence[Audited]:
+    async def page(self, wanted: AuditFilter, *, before: int | None, limit: int) -> Sequence[AuditRecord]:
         """Rows that fit, newest first, with an id below `before`."""
         statement = select(audit_log).where(audit_log.c.company_id == self._company_id)
         for column in ("actor", "action", "customer_id"):
@@ -77,8 +77,8 @@ def _digest(state: object) -> bytes | None:
     return None if state is None else sha256(orjson.dumps(state, option=orjson.OPT_SORT_KEYS)).digest()
 
 
-def _to_audited(row: Any) -> Audited:  # noqa: ANN401  # a row of the table
-    return Audited(
+def _to_audited(row: Any) -> AuditRecord:  # noqa: ANN401  # a row of the table
+    return AuditRecord(
         id=row.id,
         at=row.at,
         actor=Actor(row.actor, row.is_operator, row.reason, row.request_id, row.address),

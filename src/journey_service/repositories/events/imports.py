@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.events.event import Event
-from journey_service.domain.events.parsing import IMPORT_SOURCE, Line
+from journey_service.domain.events.parsing import IMPORT_SOURCE, ImportLine
 from journey_service.domain.events.records import Import, ImportLineError, ImportOptions
 from journey_service.repositories.tables import import_errors, import_lines, imports
 
@@ -121,7 +121,7 @@ class Imports:
         ).one_or_none()
         return None if row is None else _to_import(row)
 
-    async def stage(self, import_id: int, lines: Sequence[Line]) -> None:
+    async def stage(self, import_id: int, lines: Sequence[ImportLine]) -> None:
         """Keep understood lines until they are decided."""
         if not lines:
             return
@@ -148,9 +148,9 @@ class Imports:
             },
         )
 
-    async def note_faults(self, import_id: int, faults: Sequence[ImportLineError]) -> None:
+    async def note_faults(self, import_id: int, errors: Sequence[ImportLineError]) -> None:
         """Remember what was wrong with lines; the first 10,000 of an import are kept."""
-        if not faults:
+        if not errors:
             return
         kept = await self._connection.scalar(
             select(func.count()).where(
@@ -165,7 +165,7 @@ class Imports:
                 "pointer": fault.pointer,
                 "message": fault.message,
             }
-            for fault in faults[: max(0, _KEPT_FAULTS - (kept or 0))]
+            for fault in errors[: max(0, _KEPT_FAULTS - (kept or 0))]
         }
         if rows:
             await self._connection.execute(
@@ -267,7 +267,7 @@ class Imports:
 
     async def next_lines(
         self, import_id: int, cursor: tuple[int, datetime, int] | None, *, limit: int, start: datetime
-    ) -> list[Line]:
+    ) -> list[ImportLine]:
         """Staged lines in the order they are decided, beyond the cursor."""
         customer_id, occurred_at, line = cursor or (-1, start, 0)
         rows = await self._connection.execute(
@@ -305,7 +305,7 @@ class Imports:
         rows = await self._connection.execute(statement.order_by(imports.c.id.desc()).limit(limit))
         return [_to_import(row) for row in rows]
 
-    async def faults(self, import_id: int, *, after: tuple[int, str], limit: int) -> list[ImportLineError]:
+    async def errors(self, import_id: int, *, after: tuple[int, str], limit: int) -> list[ImportLineError]:
         """Faults by line, beyond `after`."""
         line, pointer = after
         rows = await self._connection.execute(
@@ -356,7 +356,7 @@ def _to_import(row: Any) -> Import:  # noqa: ANN401  # a row of _COLUMNS
     return Import(cursor=place, **values)
 
 
-def _to_line(row: Any) -> Line:  # noqa: ANN401  # a row of import_lines
+def _to_line(row: Any) -> ImportLine:  # noqa: ANN401  # a row of import_lines
     event = Event(
         source=row.source or IMPORT_SOURCE,
         event_id=row.event_id or "",
@@ -369,4 +369,4 @@ def _to_line(row: Any) -> Line:  # noqa: ANN401  # a row of import_lines
         scheduled_for=row.scheduled_for,
         metadata=row.metadata,
     )
-    return Line(row.line, event, row.event_id is not None)
+    return ImportLine(row.line, event, row.event_id is not None)

@@ -10,12 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.journeys.records import TransitionRecord
 from journey_service.domain.journeys.relationship import (
-    Cause,
     ConditionReason,
     Motion,
     RuleReason,
     StageReason,
     Transition,
+    TransitionCause,
     TriggerType,
 )
 
@@ -148,7 +148,7 @@ class Transitions:
         ).one_or_none()
         return None if row is None else _to_entry(row)
 
-    async def by_cause(self, relationship_id: int, cause: Cause) -> TransitionRecord | None:
+    async def by_cause(self, relationship_id: int, cause: TransitionCause) -> TransitionRecord | None:
         """The entry a cause has led to, if it has."""
         row = (
             await self._connection.execute(
@@ -172,7 +172,7 @@ def _to_entry(row: Any) -> TransitionRecord:  # noqa: ANN401  # a row of _COLUMN
         transitioned_at=row.transitioned_at,
         trigger_type=TriggerType(row.trigger_type),
         trigger_event=row.trigger_event,
-        cause=Cause(row.cause_kind, row.cause_id),
+        cause=TransitionCause(row.cause_kind, row.cause_id),
         map_version=row.map_version,
         is_silent=row.is_silent,
         reasons=reasons_from_json(row.reasons),

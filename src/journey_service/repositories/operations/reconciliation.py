@@ -12,7 +12,7 @@ from typing import Any, Final
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from journey_service.domain.journeys.facts import KEPT_TIMES
+from journey_service.domain.journeys.facts import MAX_KEPT_TIMES
 from journey_service.repositories.analytics.date_range_sql import clock_of, local_day
 from journey_service.repositories.analytics.duration_histograms import TENTHS
 
@@ -161,7 +161,7 @@ def _newest(condition: str) -> str:
     """The newest instants of the events that a condition holds for, ascending."""
     return (
         "ARRAY(SELECT t FROM unnest((array_agg(e.occurred_at ORDER BY e.occurred_at DESC)"  # noqa: S608  # no input in it
-        f" FILTER (WHERE {condition}))[1:{KEPT_TIMES}]) t ORDER BY t)"
+        f" FILTER (WHERE {condition}))[1:{MAX_KEPT_TIMES}]) t ORDER BY t)"
     )
 
 

@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.access.records import Audited, AuditWanted
+from journey_service.domain.access.records import AuditFilter, AuditRecord
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 
 
 async def list_audit(
-    database: Database, company_id: int, wanted: AuditWanted, *, before: int | None, limit: int
-) -> Sequence[Audited]:
+    database: Database, company_id: int, wanted: AuditFilter, *, before: int | None, limit: int
+) -> Sequence[AuditRecord]:
     """Rows of the log that fit, newest first. Raises CompanyNotFoundError."""
 
-    async def unit(uow: UnitOfWork) -> Sequence[Audited]:
+    async def unit(uow: UnitOfWork) -> Sequence[AuditRecord]:
         if company_id:
             await uow.companies.context()
         return await uow.audit.page(wanted, before=before, limit=limit)

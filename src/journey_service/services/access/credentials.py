@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from journey_service.domain.access.actors import EVERYTHING, OPERATE, ROLE_SCOPES, SCOPES, SELF, Actor, Role
-from journey_service.domain.access.errors import KeyNotFoundError, RotationUnderWayError
+from journey_service.domain.access.errors import KeyNotFoundError, RotationPendingError
 from journey_service.domain.access.records import AuditEntry, StoredKey
 from journey_service.domain.errors import (
     FieldError,
@@ -19,7 +19,7 @@ from journey_service.domain.errors import (
     InvalidInputError,
     UnauthenticatedError,
     UnavailableError,
-    quoted,
+    quote_value,
 )
 from journey_service.domain.events.event import MAX_ID
 from journey_service.repositories.database import Database
@@ -186,7 +186,7 @@ async def rotate_key(
 ) -> NewKey:
     """Make the successor of a key: of the same name and rights. The old one lives on for the overlap, at most.
 
-    Raises KeyNotFoundError, RotationUnderWayError while two of them are alive, ForbiddenError.
+    Raises KeyNotFoundError, RotationPendingError while two of them are alive, ForbiddenError.
     """
 
     async def unit(uow: UnitOfWork) -> NewKey:
@@ -200,7 +200,7 @@ async def rotate_key(
         if await uow.keys.successor(key_id) is not None or (
             old.rotated_from is not None and await uow.keys.lock(old.rotated_from)
         ):
-            raise RotationUnderWayError(key_id)
+            raise RotationPendingError(key_id)
         # The successor of a key that ends lives as long as that one was to live.
         lifetime = None if old.expires_at is None else old.expires_at - old.created_at
         expires_at = None if lifetime is None else await uow.keys.clock() + lifetime
@@ -278,7 +278,7 @@ _MANY: Final = 1_000
 
 def _check(company_id: int, request: KeyRequest) -> None:
     faults = [
-        FieldError(f"/scopes/{index}", f"{quoted(scope)} is not a scope; there are {', '.join(SCOPES)}")
+        FieldError(f"/scopes/{index}", f"{quote_value(scope)} is not a scope; there are {', '.join(SCOPES)}")
         for index, scope in enumerate(request.scopes)
         if scope not in SCOPES
     ]

@@ -10,7 +10,7 @@ from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.actions.records import DeliveryLogRow
 from journey_service.domain.actions.stage_actions import Channel, Step
 from journey_service.domain.customers.errors import CustomerNotFoundError
-from journey_service.domain.errors import IdempotencyKeyReusedError, InvalidInputError, quoted
+from journey_service.domain.errors import IdempotencyKeyReusedError, InvalidInputError, quote_value
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.actions.delivery_log import action_values, find_action
@@ -78,7 +78,7 @@ async def _check_template(uow: UnitOfWork, wish: ManualActionRequest) -> None:
         return
     known = await wordings(uow, [key])
     if not any(template.channel is wish.channel for template in known[key]):
-        raise InvalidInputError.at("/template", f"{quoted(key)} is no template of this channel")
+        raise InvalidInputError.at("/template", f"{quote_value(key)} is no template of this channel")
 
 
 def _asked(wish: ManualActionRequest, now: datetime) -> tuple[Step, str | None]:

@@ -12,7 +12,7 @@ from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.actions.errors import StaleActionsError
 from journey_service.domain.actions.parsing import actions_to_json
 from journey_service.domain.actions.stage_actions import DEFAULT_ACTIONS, StageAction
-from journey_service.domain.errors import FieldError, InvalidInputError, quoted
+from journey_service.domain.errors import FieldError, InvalidInputError, quote_value
 from journey_service.domain.stages.errors import StageNotFoundError
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
@@ -97,7 +97,7 @@ async def _check_templates(uow: UnitOfWork, actions: Sequence[StageAction]) -> N
     faults = [
         FieldError(
             f"/actions/{place}/steps/{number}/template",
-            f"{quoted(step.template)} is no template of the channel {step.channel.value}",
+            f"{quote_value(step.template)} is no template of the channel {step.channel.value}",
         )
         for place, action in enumerate(actions)
         for number, step in enumerate(action.steps)

@@ -22,7 +22,7 @@ from liquid.undefined import UNDEFINED
 
 from journey_service.domain.actions.stage_actions import Channel
 from journey_service.domain.actions.templates import SMS_LENGTH, SUBJECT_LENGTH, Template
-from journey_service.domain.errors import FieldError, InvalidInputError, quoted
+from journey_service.domain.errors import FieldError, InvalidInputError, quote_value
 
 VARIABLES: Final = (
     "customer.name",
@@ -129,7 +129,7 @@ def check(template: Template) -> None:
         raise InvalidInputError(
             [
                 FieldError(fault.pointer, f"{fault.message}, where nothing is known of a customer")
-                for fault in error.faults
+                for fault in error.errors
             ]
         ) from error
     if not full.text.strip():
@@ -318,7 +318,7 @@ def _scan(source: str) -> None:
             raise _misread(f"a tag has more than {TAG_BLANKS} blanks in a row", source, opening.start())
         name = _NAME.match(source, opening.end())
         if opening[0] == "{%" and name is not None and name[1] not in _TAGS:
-            told = f"the tag {quoted(name[1])} is unknown; known: {', '.join(_TAGS)}"
+            told = f"the tag {quote_value(name[1])} is unknown; known: {', '.join(_TAGS)}"
             raise _misread(told, source, opening.start())
         at = end + len(closing)
 
@@ -353,11 +353,11 @@ def _faults_of(source: str, *, is_html: bool) -> list[str]:
         if ".".join(map(str, variable.segments)) not in VARIABLES
     }
     faults = [
-        f"{_place(source, at)}: {quoted(name)} is unknown; known: {', '.join(VARIABLES)}"
+        f"{_place(source, at)}: {quote_value(name)} is unknown; known: {', '.join(VARIABLES)}"
         for name, at in strange.items()
     ]
     faults += [
-        f"{_place(source, spans[0].index)}: the filter {quoted(name)} is unknown; known: {', '.join(_FILTERS)}"
+        f"{_place(source, spans[0].index)}: the filter {quote_value(name)} is unknown; known: {', '.join(_FILTERS)}"
         for name, spans in used.filters.items()
         if name not in _FILTERS
     ]

@@ -18,7 +18,7 @@ from journey_service.domain.analytics.churn import (
 from journey_service.domain.analytics.date_ranges import Range
 from journey_service.domain.analytics.records import DrilldownCustomer, Page, RiskPage, Risky, Visit
 from journey_service.domain.analytics.risk_bands import HIGH_RISK, Band
-from journey_service.domain.calendar import check_past
+from journey_service.domain.calendar import check_not_future
 from journey_service.domain.errors import InvalidInputError, UnavailableError
 from journey_service.domain.journeys.facts import days_since
 from journey_service.domain.journeys.relationship import Motion
@@ -99,7 +99,7 @@ async def list_in_stage(
         context = await uow.companies.context()
         if as_of is None:
             return DrilldownPage(context, await uow.drilldown.in_stage(stage, page))
-        check_past(as_of, context.now)
+        check_not_future(as_of, context.now)
         return DrilldownPage(context, await uow.drilldown.were_in_stage(stage, as_of, page))
 
     return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS)

@@ -14,7 +14,7 @@ from journey_service.domain.analytics import aggregates as metrics
 from journey_service.domain.analytics import risk_bands
 from journey_service.domain.analytics.date_ranges import Period, Range
 from journey_service.domain.analytics.risk_bands import Band
-from journey_service.domain.calendar import check_past
+from journey_service.domain.calendar import check_not_future
 from journey_service.domain.journeys.relationship import Motion
 from journey_service.domain.rounding import half_up
 from journey_service.domain.stages.stage_map import Stage
@@ -175,7 +175,7 @@ async def get_distribution(database: Database, company_id: int, as_of: datetime 
             stage_map, instant = context.rulebook.stage_map, context.now
             customers = await customers_by_stage(uow, context)
         else:
-            check_past(as_of, context.now)
+            check_not_future(as_of, context.now)
             stage_map = await uow.stage_maps.in_force(as_of)
             customers, instant = await uow.distribution.at(as_of), as_of
         # Moves may be dated before the version that brought their stage, and lead into stages of a later one.

@@ -25,7 +25,7 @@ from journey_service.domain.analytics.snapshots import (
     days_from,
     snapshots,
 )
-from journey_service.domain.calendar import local_day, next_night
+from journey_service.domain.calendar import local_day, next_nightly_run_date
 from journey_service.domain.errors import FieldError, InvalidInputError
 from journey_service.domain.events.event import LATEST
 from journey_service.domain.stages.stage_map import Stage
@@ -203,7 +203,7 @@ def _first_missing(context: CompanyContext, bounds: Bounds) -> date | None:
     return (
         bounds.first_sum
         if bounds.last is None
-        else next_night(bounds.last, ZoneInfo(context.company.timezone))
+        else next_nightly_run_date(bounds.last, ZoneInfo(context.company.timezone))
     )
 
 

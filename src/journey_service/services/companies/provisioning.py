@@ -9,11 +9,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.access.records import AuditEntry
 from journey_service.domain.actions.company_context import CompanyContext
-from journey_service.domain.calendar import latest_night, next_night, night_at
+from journey_service.domain.calendar import latest_nightly_run_date, next_nightly_run_date, nightly_run_at
 from journey_service.domain.companies.errors import CompanyExistsError
 from journey_service.domain.companies.policy import parse_policy
 from journey_service.domain.companies.records import Company, CompanyRecord
-from journey_service.domain.errors import FieldError, InvalidInputError, UnavailableError, quoted
+from journey_service.domain.errors import FieldError, InvalidInputError, UnavailableError, quote_value
 from journey_service.domain.journeys.relationship import Rulebook
 from journey_service.domain.stages.stage_map import DEFAULT_STAGES, parse_stage_map
 from journey_service.repositories.database import Database
@@ -95,7 +95,9 @@ def _check(new: NewCompany) -> Rulebook:
     faults: list[FieldError] = []
     if not _is_zone(new.timezone):
         faults.append(
-            FieldError("/timezone", f"{quoted(new.timezone)} is not an IANA time zone, such as Europe/Berlin")
+            FieldError(
+                "/timezone", f"{quote_value(new.timezone)} is not an IANA time zone, such as Europe/Berlin"
+            )
         )
     if new.deliver and new.test_clock is None:
         faults.append(FieldError("/deliver", "means nothing without a test clock"))
@@ -103,12 +105,12 @@ def _check(new: NewCompany) -> Rulebook:
     try:
         policy = parse_policy(new.policy, "/policy")
     except InvalidInputError as error:
-        faults += error.faults
+        faults += error.errors
     try:
         stages = DEFAULT_STAGES if new.stages is None else new.stages
         stage_map = parse_stage_map(stages, version=1, pointer="/stages")
     except InvalidInputError as error:
-        faults += error.faults
+        faults += error.errors
     if policy is None or stage_map is None or faults:
         raise InvalidInputError(faults)
     return Rulebook(stage_map, policy)
@@ -130,5 +132,5 @@ async def schedule_first_nightly_run(uow: UnitOfWork, context: CompanyContext) -
     """Note when the first nightly run of a new company falls due."""
     zone = ZoneInfo(context.company.timezone)
     await uow.companies.set_next_nightly_run(
-        night_at(next_night(latest_night(context.now, zone), zone), zone)
+        nightly_run_at(next_nightly_run_date(latest_nightly_run_date(context.now, zone), zone), zone)
     )

@@ -17,7 +17,7 @@ from journey_service.domain.access.records import AuditEntry
 from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.companies.errors import StalePolicyError
 from journey_service.domain.companies.policy import CompanyPolicy, ScoringPolicy, policy_to_json
-from journey_service.domain.errors import FieldError, InvalidInputError, RacesLostError
+from journey_service.domain.errors import FieldError, InvalidInputError, RetriesExhaustedError
 from journey_service.domain.journeys.relationship import Rulebook
 from journey_service.domain.operations.records import Job
 from journey_service.domain.simulation.linter import Finding, Severity
@@ -115,7 +115,7 @@ async def change_policy(
                 timeout_seconds=INLINE_TIMEOUT_SECONDS,
             )
         return PolicyChangeResult(update.policy, names, findings, job)
-    raise RacesLostError
+    raise RetriesExhaustedError
 
 
 async def _look_over(context: CompanyContext, policy: CompanyPolicy) -> Sequence[Finding]:

@@ -18,8 +18,8 @@ from journey_service.domain.access.records import AuditEntry
 from journey_service.domain.errors import InvalidInputError, JourneyServiceError, UnavailableError
 from journey_service.domain.events.errors import ImportNotFoundError
 from journey_service.domain.events.event import EARLIEST, Event, content_hash
-from journey_service.domain.events.import_file import FaultyLineError, HistoryReader
-from journey_service.domain.events.parsing import Line, future_fault, line_id
+from journey_service.domain.events.import_file import ImportFileReader, InvalidLineError
+from journey_service.domain.events.parsing import ImportLine, future_error, line_id
 from journey_service.domain.events.records import Import, ImportLineError, ImportOptions
 from journey_service.domain.journeys.journey import Journey
 from journey_service.repositories.database import Database
@@ -62,7 +62,7 @@ async def stage_import(  # one upload has just these properties
     if options.until is not None and options.until > context.now:
         raise InvalidInputError.at("/until", "must not lie in the future of the company")
     staging = _Staging(database, company_id, actor, options)
-    reader = HistoryReader(ZoneInfo(context.company.timezone), is_gzip=is_gzip)
+    reader = ImportFileReader(ZoneInfo(context.company.timezone), is_gzip=is_gzip)
     digest = hashlib.sha256()
     size = 0
     try:
@@ -124,7 +124,7 @@ async def list_line_errors(
     async def unit(uow: UnitOfWork) -> Sequence[ImportLineError]:
         if await uow.imports.find(import_id) is None:
             raise ImportNotFoundError(import_id)
-        return await uow.imports.faults(import_id, after=after, limit=limit)
+        return await uow.imports.errors(import_id, after=after, limit=limit)
 
     return await database.run(company_id, unit)
 
@@ -195,12 +195,12 @@ class _Staging:
         self._actor = actor
         self._terms = options
         self._import_id: int | None = None
-        self._lines: list[Line] = []
-        self._faulty: list[FaultyLineError] = []
+        self._lines: list[ImportLine] = []
+        self._faulty: list[InvalidLineError] = []
         self._counted = 0
 
-    async def take(self, line: Line | FaultyLineError, lines_read: int) -> None:
-        if isinstance(line, FaultyLineError):
+    async def take(self, line: ImportLine | InvalidLineError, lines_read: int) -> None:
+        if isinstance(line, InvalidLineError):
             self._faulty.append(line)
         else:
             self._lines.append(line)
@@ -246,9 +246,9 @@ class _Staging:
         self._lines, self._faulty, self._counted = [], [], lines_read
 
 
-def _flatten(faulty: Sequence[FaultyLineError]) -> list[ImportLineError]:
+def _flatten(faulty: Sequence[InvalidLineError]) -> list[ImportLineError]:
     return [
-        ImportLineError(line.number, fault.pointer, fault.message) for line in faulty for fault in line.faults
+        ImportLineError(line.number, fault.pointer, fault.message) for line in faulty for fault in line.errors
     ]
 
 
@@ -292,7 +292,7 @@ async def _conclude(database: Database, company_id: int, import_id: int, token: 
     return await database.run(company_id, unit, timeout_ms=_TIMEOUT_MS)
 
 
-def _whole_customers(lines: list[Line]) -> list[Line]:
+def _whole_customers(lines: list[ImportLine]) -> list[ImportLine]:
     """Leave a customer whose lines may go on to the next page, unless the page holds nobody else."""
     if len(lines) < _LINES_DECIDED_AT_ONCE:
         return lines
@@ -306,7 +306,7 @@ class _Page:
     """The lines one transaction decides."""
 
     found: Import
-    lines: list[Line]
+    lines: list[ImportLine]
     counts: dict[str, int] = field(
         default_factory=lambda: dict.fromkeys(
             ("done", "applied", "duplicates", "late", "later", "erased", "transitions", "failed"), 0
@@ -375,7 +375,7 @@ class _Page:
     def _take(
         self,
         transaction: JourneyTransaction,
-        line: Line,
+        line: ImportLine,
         event: Event,
         known: dict[tuple[str, str], StoredEvent],
     ) -> None:
@@ -396,11 +396,11 @@ class _Page:
         if self.found.until is not None and event.occurred_at > until:
             self.counts["later"] += 1
             return
-        refused: JourneyServiceError | None = future_fault(event, until)
+        refused: JourneyServiceError | None = future_error(event, until)
         if refused is None:
             refused = self._happen(transaction, event, content, until)
         if isinstance(refused, InvalidInputError):
-            for fault in refused.faults:
+            for fault in refused.errors:
                 self._fault(line, fault.pointer, fault.message)
 
     def _happen(
@@ -408,7 +408,7 @@ class _Page:
     ) -> InvalidInputError | None:
         at = min(event.occurred_at, until)
         journey: Journey = transaction.open(event.customer_id, at)
-        is_late = journey.is_behind(event.occurred_at)
+        is_late = journey.is_late(event.occurred_at)
         try:
             transition = journey.apply_event(event, until if is_late else at)
         except InvalidInputError as error:
@@ -419,6 +419,6 @@ class _Page:
         self._applied[event.key] = (event, content, stage, None if transition is None else transition.seq)
         return None
 
-    def _fault(self, line: Line, pointer: str, message: str) -> None:
+    def _fault(self, line: ImportLine, pointer: str, message: str) -> None:
         self.counts["failed"] += 1
         self._faults.append(ImportLineError(line.number, pointer, message))

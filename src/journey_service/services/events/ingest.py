@@ -9,7 +9,7 @@ from typing import TypeAlias
 from journey_service.domain.errors import InvalidInputError, JourneyServiceError
 from journey_service.domain.events.errors import EventConflictError
 from journey_service.domain.events.event import Event, content_hash
-from journey_service.domain.events.parsing import future_fault
+from journey_service.domain.events.parsing import future_error
 from journey_service.domain.journeys.records import TransitionRecord
 from journey_service.domain.journeys.relationship import Transition
 from journey_service.repositories.database import Database
@@ -94,7 +94,7 @@ class _Batch:
                 return EventConflictError(event.source, event.event_id)
             return _Step(event, IngestStatus.DUPLICATE, content=content)
         transaction = self._docket
-        fault = future_fault(event, transaction.now)
+        fault = future_error(event, transaction.now)
         if fault is not None:
             return fault
         journey = transaction.open(event.customer_id, transaction.now)

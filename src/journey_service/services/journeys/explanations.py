@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.customers.errors import CustomerNotFoundError
-from journey_service.domain.journeys.explanation.forecast import Forecast, look_ahead
+from journey_service.domain.journeys.explanation.forecast import Forecast, build_forecast
 from journey_service.domain.journeys.relationship import Relationship, Transition
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
@@ -28,7 +28,9 @@ async def explain(database: Database, company_id: int, customer_id: int) -> Expl
         return await _load(uow, customer_id)
 
     context, relationship, last = await database.run(company_id, unit)
-    return Explanation(context, relationship, last, look_ahead(relationship, context.rulebook, context.now))
+    return Explanation(
+        context, relationship, last, build_forecast(relationship, context.rulebook, context.now)
+    )
 
 
 async def _load(uow: UnitOfWork, customer_id: int) -> tuple[CompanyContext, Relationship, Transition]:

@@ -13,7 +13,7 @@ from journey_service.domain.journeys.engine import decide
 from journey_service.domain.journeys.errors import NotPinnedError, StaleVersionError
 from journey_service.domain.journeys.journey import Journey, check_pin_until, move_request
 from journey_service.domain.journeys.records import TransitionRecord
-from journey_service.domain.journeys.relationship import Cause, StageReason
+from journey_service.domain.journeys.relationship import StageReason, TransitionCause
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.journeys.reading import load_view
@@ -105,7 +105,7 @@ async def move(
         transaction, journey = await _hold(uow, customer_id, now)
         if request.is_repeatable:
             earlier = await uow.transitions.by_cause(
-                transaction.relationships[customer_id].id, Cause("manual", request.key)
+                transaction.relationships[customer_id].id, TransitionCause("manual", request.key)
             )
             if earlier is not None:
                 _check_same(earlier, request)

@@ -15,7 +15,7 @@ from typing import Any, Final
 from journey_service.domain.companies.policy import CompanyPolicy, parse_policy, policy_to_json
 from journey_service.domain.events.event import LATEST, Event
 from journey_service.domain.journeys import scoring
-from journey_service.domain.journeys.facts import NOTHING_YET, Facts, fold
+from journey_service.domain.journeys.facts import NO_FACTS, Facts, fold
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Rulebook
 from journey_service.domain.operations.records import Job
@@ -201,7 +201,7 @@ async def _steps(
 
 
 def _with_calls(facts: Facts, calls: Sequence[Event], policy: CompanyPolicy) -> Facts:
-    folded = NOTHING_YET
+    folded = NO_FACTS
     for event in calls:
         folded = fold(folded, event, policy)
     return facts._replace(long_calls=folded.long_calls)

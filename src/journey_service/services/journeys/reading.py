@@ -3,11 +3,11 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from journey_service.domain.calendar import check_past
+from journey_service.domain.calendar import check_not_future
 from journey_service.domain.customers.errors import CustomerNotFoundError
 from journey_service.domain.journeys import scoring
 from journey_service.domain.journeys.errors import NoJourneyYetError
-from journey_service.domain.journeys.facts import NOTHING_YET, fold
+from journey_service.domain.journeys.facts import NO_FACTS, fold
 from journey_service.domain.journeys.records import TransitionRecord
 from journey_service.domain.journeys.relationship import Relationship
 from journey_service.repositories.database import Database
@@ -21,8 +21,8 @@ class ScoreExplanations:
     """Both scores of a customer, explained, at `as_of`."""
 
     as_of: datetime
-    engagement: scoring.Explanation
-    risk: scoring.Explanation
+    engagement: scoring.ScoreExplanation
+    risk: scoring.ScoreExplanation
 
 
 async def get_journey(database: Database, company_id: int, customer_id: int) -> JourneyView:
@@ -46,13 +46,13 @@ async def get_past_journey(
 
     async def unit(uow: UnitOfWork) -> JourneyView:
         seen = await load_view(uow, customer_id)
-        check_past(as_of, seen.context.now)
+        check_not_future(as_of, seen.context.now)
         stored, present = seen.stored, seen.context
         entry = await uow.transitions.at(stored.id, as_of)
         if entry is None:
             raise NoJourneyYetError(customer_id)
         move = entry.transition
-        facts = NOTHING_YET
+        facts = NO_FACTS
         for event in await uow.events.of(stored.id, customer_id, until=as_of):
             facts = fold(facts, event, present.rulebook.policy)
         then = Relationship(

@@ -9,7 +9,12 @@ from typing import Final
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.access.records import AuditEntry
 from journey_service.domain.customers.errors import CustomerNotFoundError
-from journey_service.domain.errors import FieldError, InvalidInputError, RacesLostError, UnavailableError
+from journey_service.domain.errors import (
+    FieldError,
+    InvalidInputError,
+    RetriesExhaustedError,
+    UnavailableError,
+)
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.jobs import JobPage, JobRun, LeaseLostError
@@ -83,7 +88,7 @@ async def sweep_company(run: JobRun) -> None:
             page = await run.page(batch)
             if not page.cursor and not page.counts["decided"]:
                 await asyncio.sleep(_PAUSE_SECONDS)
-    except RacesLostError:
+    except RetriesExhaustedError:
         _LOGGER.exception("sweeping company %d before it is scored lost every race", run.company_id)
     except (LeaseLostError, UnavailableError):
         raise

@@ -10,7 +10,7 @@ from journey_service.domain.customers.errors import CustomerErasedError
 from journey_service.domain.journeys import scoring
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.records import TransitionRecord
-from journey_service.domain.journeys.relationship import Cause, Transition
+from journey_service.domain.journeys.relationship import Transition, TransitionCause
 from journey_service.repositories.journeys.relationships import RelationshipUpdate, StoredRelationship
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.analytics.rollups import count_moves
@@ -45,7 +45,7 @@ class JourneyTransaction:
         self.journeys[customer_id] = journey
         return journey
 
-    def open(self, customer_id: int, at: datetime, cause: Cause | None = None) -> Journey:
+    def open(self, customer_id: int, at: datetime, cause: TransitionCause | None = None) -> Journey:
         """Returns the journey of a customer, opened at `at` if the customer has none.
 
         Raises CustomerErasedError.

@@ -13,9 +13,9 @@ from journey_service.domain.access.actors import Actor
 from journey_service.domain.access.records import AuditEntry
 from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.analytics.rollups import reached_by
-from journey_service.domain.calendar import latest_night, night_at
+from journey_service.domain.calendar import latest_nightly_run_date, nightly_run_at
 from journey_service.domain.events.event import LATEST
-from journey_service.domain.journeys.facts import NOTHING_YET, fold
+from journey_service.domain.journeys.facts import NO_FACTS, fold
 from journey_service.domain.journeys.journey import Journey
 from journey_service.repositories.database import Database
 from journey_service.repositories.operations.data_quality import LOWEST
@@ -219,7 +219,7 @@ async def _refold(uow: UnitOfWork, after: int) -> tuple[int, int | None]:
     ids = [row["customer_id"] for row in found.first]
     transaction = await load(uow, ids)
     for customer_id, standing in transaction.relationships.items():
-        facts = NOTHING_YET
+        facts = NO_FACTS
         for event in await uow.events.of(standing.id, customer_id, until=LATEST):
             facts = fold(facts, event, transaction.context.rulebook.policy)
         standing.relationship.facts = facts
@@ -234,7 +234,7 @@ async def _refold(uow: UnitOfWork, after: int) -> tuple[int, int | None]:
 
 def _last_night(context: CompanyContext) -> datetime:
     zone = ZoneInfo(context.company.timezone)
-    return night_at(latest_night(context.now, zone), zone)
+    return nightly_run_at(latest_nightly_run_date(context.now, zone), zone)
 
 
 async def _scores(uow: UnitOfWork, context: CompanyContext) -> tuple[int, Sequence[Mapping[str, Any]]]:

@@ -4,7 +4,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from journey_service.domain.access.actors import SCHEDULE
-from journey_service.domain.calendar import latest_night, next_night, night_at
+from journey_service.domain.calendar import latest_nightly_run_date, next_nightly_run_date, nightly_run_at
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.analytics.snapshots import take_snapshots
@@ -31,11 +31,11 @@ async def start_nightly_run(database: Database, company_id: int) -> int | None:
         if due_at is not None and due_at > context.now:
             return None
         zone = ZoneInfo(context.company.timezone)
-        night = latest_night(context.now, zone)
-        await uow.companies.set_next_nightly_run(night_at(next_night(night, zone), zone))
+        night = latest_nightly_run_date(context.now, zone)
+        await uow.companies.set_next_nightly_run(nightly_run_at(next_nightly_run_date(night, zone), zone))
         if await uow.jobs.has_night(night):
             return None
-        as_of = night_at(night, zone)
+        as_of = nightly_run_at(night, zone)
         parameters = {"as_of": as_of.isoformat(), "chunk": CHUNK, "night": night.isoformat()}
         job_id = await uow.jobs.queue(RESCORE, parameters, actor=SCHEDULE.name)
         await uow.jobs.note_nights([(night, as_of)], job_id)

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from journey_service.domain.calendar import latest_night, local_day, night_at
+from journey_service.domain.calendar import latest_nightly_run_date, local_day, nightly_run_at
 from journey_service.domain.companies.records import Company
 from journey_service.domain.operations.records import NightlyRun
 from journey_service.repositories.database import Database
@@ -61,7 +61,7 @@ class Schedule:
         return self.next_nightly_run_at.astimezone(ZoneInfo(self.company.timezone))
 
     @property
-    def next_night(self) -> date:
+    def next_nightly_run_date(self) -> date:
         """The local day the next nightly run is written down under."""
         return local_day(self.next_nightly_run_at, ZoneInfo(self.company.timezone))
 
@@ -80,7 +80,7 @@ async def get_schedule(database: Database, company_id: int) -> Schedule:
         next_nightly_run_at = context.company.next_nightly_run_at
         if next_nightly_run_at is None:  # a company older than nightly runs: its first one is due at once
             zone = ZoneInfo(context.company.timezone)
-            next_nightly_run_at = night_at(latest_night(context.now, zone), zone)
+            next_nightly_run_at = nightly_run_at(latest_nightly_run_date(context.now, zone), zone)
         return Schedule(context.company, context.now, next_nightly_run_at, tuple(nights))
 
     return await database.run(company_id, unit)

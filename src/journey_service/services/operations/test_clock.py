@@ -13,7 +13,12 @@ from zoneinfo import ZoneInfo
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.access.records import AuditEntry
 from journey_service.domain.actions.timing import OLDEST_MOVE
-from journey_service.domain.calendar import latest_night, next_night, night_at, nights_between
+from journey_service.domain.calendar import (
+    latest_nightly_run_date,
+    next_nightly_run_date,
+    nightly_run_at,
+    nightly_run_dates,
+)
 from journey_service.domain.companies.errors import NoTestClockError
 from journey_service.domain.companies.records import Company
 from journey_service.domain.errors import InvalidInputError
@@ -134,7 +139,7 @@ async def _move(uow: UnitOfWork, to: datetime | None, actor: Actor, lease_second
     if to is not None and target - before > LONGEST_STEP:
         raise InvalidInputError.at("/advance_to", f"lies more than {LONGEST_STEP.days} days ahead")
     zone = ZoneInfo(context.company.timezone)
-    nights = [(night, night_at(night, zone)) for night in nights_between(before, target, zone)]
+    nights = [(night, nightly_run_at(night, zone)) for night in nightly_run_dates(before, target, zone)]
     parameters: dict[str, Any] = {
         "from": before.isoformat(),
         "to": target.isoformat(),
@@ -145,7 +150,9 @@ async def _move(uow: UnitOfWork, to: datetime | None, actor: Actor, lease_second
     await uow.companies.set_clock(None if to is None else target)
     if to is None:
         await uow.outbox.release_clock(target, target - OLDEST_MOVE)
-    await uow.companies.set_next_nightly_run(night_at(next_night(latest_night(target, zone), zone), zone))
+    await uow.companies.set_next_nightly_run(
+        nightly_run_at(next_nightly_run_date(latest_nightly_run_date(target, zone), zone), zone)
+    )
     inline_job = await enqueue_job(
         uow, ADVANCE, parameters, actor=actor.name, is_inline=True, lease_seconds=lease_seconds
     )

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.access.records import AuditEntry
-from journey_service.domain.journeys.journey import UnexplainedJourney
+from journey_service.domain.journeys.journey import JourneyWithoutReasons
 from journey_service.domain.journeys.relationship import Activation, Rulebook
 from journey_service.domain.operations.records import Job
 from journey_service.domain.simulation.preview import Draft, PreviewTotals
@@ -143,7 +143,7 @@ async def _rehearse_page(
     draft = Draft(rulebook, Activation(told["activation"]), as_of, context.stage_actions)
     last = None
     for index, (stored, reach) in enumerate(await uow.customer_list.everybody(after, limit=CHUNK)):
-        journey = pending.journey(stored.relationship, context.rulebook, UnexplainedJourney)
+        journey = pending.journey(stored.relationship, context.rulebook, JourneyWithoutReasons)
         tally.preview_customer(journey, draft, reach)
         last = stored.id
         if index % _BREATH == 0:

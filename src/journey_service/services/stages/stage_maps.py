@@ -10,12 +10,12 @@ from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.analytics.rollups import reached_by
 from journey_service.domain.companies.errors import StalePolicyError
 from journey_service.domain.companies.policy import CompanyPolicy
-from journey_service.domain.errors import RacesLostError
+from journey_service.domain.errors import RetriesExhaustedError
 from journey_service.domain.journeys.records import MapVersion
 from journey_service.domain.journeys.relationship import Activation, Rulebook
 from journey_service.domain.operations.records import Job
 from journey_service.domain.simulation.linter import Finding
-from journey_service.domain.stages.changes import Diff, Draft, diff
+from journey_service.domain.stages.changes import MapDiff, MapDraft, diff
 from journey_service.domain.stages.errors import (
     AdoptionPendingError,
     MapVersionNotFoundError,
@@ -38,7 +38,7 @@ from journey_service.services.jobs import (
 from journey_service.services.journeys.stage_map_rollout import ADOPT, adopt_all
 from journey_service.services.stages.linting import findings_to_json, lint_or_raise, lint_rulebook
 
-MapEdit = Callable[[StageMap], Draft]
+MapEdit = Callable[[StageMap], MapDraft]
 """What makes the next version of a map out of the one in force."""
 _TRIES: Final = 5
 
@@ -94,10 +94,10 @@ async def list_versions(
     return await database.run(company_id, unit)
 
 
-async def diff_versions(database: Database, company_id: int, version: int, since: int) -> Diff:
+async def diff_versions(database: Database, company_id: int, version: int, since: int) -> MapDiff:
     """What leads from one version to another. Raises MapVersionNotFoundError."""
 
-    async def unit(uow: UnitOfWork) -> Diff:
+    async def unit(uow: UnitOfWork) -> MapDiff:
         context = await uow.companies.context()
         before, after = await _view(uow, context, since), await _view(uow, context, version)
         return diff(before.stage_map, after.stage_map)
@@ -126,7 +126,7 @@ async def change_map(
 
         async def switch(
             uow: UnitOfWork,
-            draft: Draft = draft,
+            draft: MapDraft = draft,
             findings: Sequence[Finding] = findings,
             policy: CompanyPolicy = rulebook.policy,
         ) -> InlineJob | None:
@@ -155,7 +155,7 @@ async def change_map(
                 timeout_seconds=INLINE_TIMEOUT_SECONDS,
             )
         return MapChangeResult(await get_map(database, company_id, draft.stage_map.version), job)
-    raise RacesLostError
+    raise RetriesExhaustedError
 
 
 async def lint_draft(
@@ -168,7 +168,7 @@ async def lint_draft(
 
 async def build_draft(
     database: Database, company_id: int, edit: MapEdit, *, based_on: int | None
-) -> tuple[Draft, Sequence[Finding]]:
+) -> tuple[MapDraft, Sequence[Finding]]:
     """The draft an edit makes, and the linter's warnings.
 
     Raises StaleMapError, InvalidInputError for faults and for the linter's errors, and whatever the edit raises.
@@ -179,7 +179,7 @@ async def build_draft(
 
 async def _drawn(
     database: Database, company_id: int, edit: MapEdit, based_on: int | None
-) -> tuple[Draft, Rulebook]:
+) -> tuple[MapDraft, Rulebook]:
     """The draft an edit makes of the map in force, and the rulebook the company would have with it."""
     context = await database.run(company_id, lambda uow: uow.companies.context())
     _check_fresh(context, based_on)
@@ -187,7 +187,7 @@ async def _drawn(
     return draft, Rulebook(draft.stage_map, context.rulebook.policy)
 
 
-async def check_archived_stages(uow: UnitOfWork, context: CompanyContext, draft: Draft) -> dict[str, int]:
+async def check_archived_stages(uow: UnitOfWork, context: CompanyContext, draft: MapDraft) -> dict[str, int]:
     """How many customers are in the stages that a draft has archived, by stage.
 
     Raises StageOccupiedError when it does not say where they go, and AdoptionPendingError when it does not while
@@ -213,7 +213,7 @@ def _check_fresh(context: CompanyContext, based_on: int | None) -> None:
 async def _put_in_force(
     uow: UnitOfWork,
     context: CompanyContext,
-    draft: Draft,
+    draft: MapDraft,
     findings: Sequence[Finding],
     request: MapChangeRequest,
     lease_seconds: float,

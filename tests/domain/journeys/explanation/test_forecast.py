@@ -24,9 +24,9 @@ from domain.builders import (
 )
 from journey_service.domain.events.event import MAX_AMOUNT_CENTS, MAX_SUM_CENTS, EventType
 from journey_service.domain.journeys.explanation import projection as futures
-from journey_service.domain.journeys.explanation.forecast import VISITS, look_ahead
-from journey_service.domain.journeys.explanation.paths import RequiredEvents, State
-from journey_service.domain.journeys.explanation.projection import HORIZON, MOVES
+from journey_service.domain.journeys.explanation.forecast import MAX_APPOINTMENTS_TRIED, build_forecast
+from journey_service.domain.journeys.explanation.paths import PathState, RequiredEvents
+from journey_service.domain.journeys.explanation.projection import MAX_REPORTED_MOVES, PROJECTION_HORIZON
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Rulebook
 
@@ -35,7 +35,7 @@ VISIT = EventType.APPOINTMENT_COMPLETED
 
 
 def ahead(journey, now):
-    return look_ahead(journey.relationship, journey.rulebook, now)
+    return build_forecast(journey.relationship, journey.rulebook, now)
 
 
 def paths(journey, now):
@@ -78,8 +78,8 @@ def test_the_next_moves_come_at_their_instants_unless_there_is_an_appointment():
         ("at_risk", day(91), "days_since_last_appointment", True),
         ("churned", day(181), "days_since_last_appointment", True),
     ]
-    assert found.looked_until == day(5) + HORIZON
-    assert found.wanted is None
+    assert found.looked_until == day(5) + PROJECTION_HORIZON
+    assert found.due_move is None
 
 
 def test_nothing_comes_for_whoever_never_came():
@@ -116,23 +116,23 @@ def test_at_most_a_handful_is_told():
         for number in range(3, 10)
     ]
     found = ahead(known(town(*risks)), day(0))
-    assert [move.to_stage for move in found.upcoming] == [one["key"] for one in risks[:MOVES]]
+    assert [move.to_stage for move in found.upcoming] == [one["key"] for one in risks[:MAX_REPORTED_MOVES]]
     # What is told of each rule is not cut short.
     assert [path.at for path in found.paths] == [day(10 * number) for number in range(3, 10)]
 
 
 def test_what_lies_beyond_the_horizon_is_not_told():
-    days = HORIZON // DAY
+    days = PROJECTION_HORIZON // DAY
     found = [
         ahead(known(town(stage("lost", 3, rule("days_since_last_appointment", days=f">={number}")))), day(0))
         for number in (days, days + 1)
     ]
-    assert [[move.at for move in one.upcoming] for one in found] == [[day(0) + HORIZON], []]
+    assert [[move.at for move in one.upcoming] for one in found] == [[day(0) + PROJECTION_HORIZON], []]
     assert found[1].paths[-1].missing == days + 1
 
 
 def test_whoever_looks_too_often_says_until_when_they_looked(monkeypatch):
-    monkeypatch.setattr(futures, "LOOKS", 1)
+    monkeypatch.setattr(futures, "MAX_EVALUATIONS", 1)
     found = ahead(after(*visits(0)), day(5))
     assert [move.to_stage for move in found.upcoming] == ["at_risk"]
     assert found.looked_until == day(91)
@@ -147,7 +147,7 @@ def test_nothing_is_said_to_be_averted_that_was_not_seen_to_be(monkeypatch):
     )
     journey = known(rulebook)
     assert ahead(journey, day(299)).upcoming[0].is_averted
-    monkeypatch.setattr(futures, "LOOKS", 1)
+    monkeypatch.setattr(futures, "MAX_EVALUATIONS", 1)
     found = ahead(journey, day(299))
     assert [(move.to_stage, move.is_averted) for move in found.upcoming] in ([], [("lost", False)])
 
@@ -158,7 +158,7 @@ def test_nothing_is_said_to_be_averted_that_was_not_seen_to_be(monkeypatch):
 def test_what_is_due_and_not_written_is_told_with_its_instant():
     journey = after(*visits(0))
     found = ahead(journey, day(200))
-    assert tuple(found.wanted) == ("at_risk", "days_since_last_appointment", day(91), False)
+    assert tuple(found.due_move) == ("at_risk", "days_since_last_appointment", day(91), False)
     assert [(move.to_stage, move.at, move.is_averted) for move in found.upcoming] == [
         ("at_risk", day(91), False),
         ("churned", day(181), False),
@@ -168,24 +168,24 @@ def test_what_is_due_and_not_written_is_told_with_its_instant():
 
 def test_nothing_is_due_one_microsecond_before():
     journey = after(*visits(0))
-    assert ahead(journey, day(91) - INSTANT).wanted is None
-    assert ahead(journey, day(91)).wanted.to_stage == "at_risk"
+    assert ahead(journey, day(91) - INSTANT).due_move is None
+    assert ahead(journey, day(91)).due_move.to_stage == "at_risk"
 
 
 def test_what_new_rules_want_is_told_though_nothing_is_scheduled():
     journey = known(town(stage("vip", 3, rule("lifetime_value", value=">=1000"))))
     journey.rulebook = town(stage("vip", 3, rule("lifetime_value", value=">=50")))
     found = ahead(journey, day(1))
-    assert tuple(found.wanted) == ("vip", "lifetime_value", None, False)
-    assert (found.upcoming, found.paths[0].state) == ((), State.HOLDS)
+    assert tuple(found.due_move) == ("vip", "lifetime_value", None, False)
+    assert (found.upcoming, found.paths[0].state) == ((), PathState.HOLDS)
 
 
 def test_a_pin_holds_back_and_what_it_releases_comes_at_its_end():
     journey = after(*visits(0), until=day(5))
     journey.pin(day(120), day(5))
     early, late = ahead(journey, day(6)), ahead(journey, day(100))
-    assert (early.wanted, early.suppressed, early.pin_until) == (None, (), day(120))
-    assert tuple(late.wanted) == ("at_risk", "days_since_last_appointment", None, True)
+    assert (early.due_move, early.suppressed, early.pin_until) == (None, (), day(120))
+    assert tuple(late.due_move) == ("at_risk", "days_since_last_appointment", None, True)
     # Not stored yet, as nobody has looked since it happened.
     assert [tuple(move) for move in late.suppressed] == [("at_risk", day(91), "days_since_last_appointment")]
     assert journey.relationship.pin_state.suppressed == ()
@@ -239,7 +239,7 @@ def test_the_exact_amount_is_missing(condition, amount, missing):
     assert path.value == float(amount)
     assert path.unit == "money"
     if missing is None:
-        assert (path.state, path.needs, path.missing) == (State.IMPOSSIBLE, None, None)
+        assert (path.state, path.needs, path.missing) == (PathState.IMPOSSIBLE, None, None)
     else:
         assert path.needs == RequiredEvents(VISIT, 1, missing)
         assert (path.missing, path.leads_to, path.at) == (missing / 100, "vip", None)
@@ -268,13 +268,13 @@ def test_where_revenue_is_what_was_paid_payments_and_refunds_are_needed(conditio
 def test_more_than_one_event_can_carry_is_told_without_one():
     rulebook = town(stage("vip", 3, rule("lifetime_value", value=f">={MAX_AMOUNT_CENTS // 100 + 200}")))
     path = only(known(rulebook), day(1), "vip")
-    assert (path.state, path.needs, path.leads_to) == (State.OPEN, None, None)
+    assert (path.state, path.needs, path.leads_to) == (PathState.OPEN, None, None)
     assert path.missing == MAX_AMOUNT_CENTS // 100 + 100
 
 
 def test_more_than_there_can_ever_be_is_impossible():
     rulebook = town(stage("vip", 3, rule("lifetime_value", value=f">{MAX_SUM_CENTS // 100}.99")))
-    assert only(known(rulebook), day(1), "vip").state is State.IMPOSSIBLE
+    assert only(known(rulebook), day(1), "vip").state is PathState.IMPOSSIBLE
 
 
 def test_an_amount_that_another_rule_of_the_stage_does_not_need_is_not_asked_for():
@@ -285,7 +285,7 @@ def test_an_amount_that_another_rule_of_the_stage_does_not_need_is_not_asked_for
     )
     found = paths(known(rulebook), day(1))
     assert (found["vip", "lifetime_value"].state, found["vip", "lifetime_value"].needs) == (
-        State.SHADOWED,
+        PathState.SHADOWED,
         None,
     )
     assert found["vip", "appointment_count"].needs == RequiredEvents(VISIT, 1)
@@ -323,18 +323,21 @@ def test_so_many_more_appointments_are_missing(condition, times):
     path = only(known(rulebook), day(1), "regular")
     assert (path.value, path.unit) == (1, "appointments")
     if times is None:
-        assert path.state is State.IMPOSSIBLE
+        assert path.state is PathState.IMPOSSIBLE
     else:
         assert (path.missing, path.needs, path.leads_to) == (times, RequiredEvents(VISIT, times), "regular")
 
 
 def test_no_more_appointments_are_tried_than_can_be():
-    counts = (VISITS + 1, VISITS + 2)
+    counts = (MAX_APPOINTMENTS_TRIED + 1, MAX_APPOINTMENTS_TRIED + 2)
     found = [
         only(known(town(stage("far", 3, rule("appointment_count", count=f">={count}")))), day(1), "far")
         for count in counts
     ]
-    assert [(path.needs.times, path.leads_to) for path in found] == [(VISITS, "far"), (VISITS + 1, None)]
+    assert [(path.needs.times, path.leads_to) for path in found] == [
+        (MAX_APPOINTMENTS_TRIED, "far"),
+        (MAX_APPOINTMENTS_TRIED + 1, None),
+    ]
 
 
 def test_appointments_on_the_way_to_which_another_stage_comes_lead_there():
@@ -385,7 +388,7 @@ def test_the_least_event_that_a_rule_takes_is_needed(type_, conditions, amount, 
 )
 def test_an_event_that_cannot_be_is_no_need(conditions):
     path = only(known(town(stage("there", 3, rule("call_received", **conditions)))), day(1), "there")
-    assert (path.state, path.needs, path.leads_to) == (State.IMPOSSIBLE, None, None)
+    assert (path.state, path.needs, path.leads_to) == (PathState.IMPOSSIBLE, None, None)
 
 
 # ---- days
@@ -409,7 +412,9 @@ def test_days_without_an_appointment_hold_at_their_instant(condition, at, missin
     assert path.leads_to == "lost"
 
 
-@pytest.mark.parametrize(("condition", "state"), [("<0", State.IMPOSSIBLE), ("==9.5", State.IMPOSSIBLE)])
+@pytest.mark.parametrize(
+    ("condition", "state"), [("<0", PathState.IMPOSSIBLE), ("==9.5", PathState.IMPOSSIBLE)]
+)
 def test_days_that_cannot_be_are_impossible(condition, state):
     for trigger in ("days_since_last_appointment", "days_in_stage"):
         rulebook = town(stage("there", 3, rule(trigger, days=condition)))
@@ -434,8 +439,8 @@ def test_days_that_are_over_begin_anew_with_an_appointment():
 def test_days_in_a_stage_that_are_over_do_not_come_back_by_waiting():
     journey = begin(company(stage("start", 1), stage("quick", 2, rule("days_in_stage", days="<5"))))
     journey.relationship.next_evaluation_at = None  # as under rules that are new
-    assert only(journey, day(4), "quick").state is State.HOLDS
-    assert only(journey, day(5), "quick").state is State.IMPOSSIBLE
+    assert only(journey, day(4), "quick").state is PathState.HOLDS
+    assert only(journey, day(5), "quick").state is PathState.IMPOSSIBLE
 
 
 def test_days_in_a_stage_that_is_left_before_are_not_promised():
@@ -452,7 +457,10 @@ def test_days_that_another_rule_of_the_stage_does_not_wait_for_are_not_promised(
         rule("days_since_last_appointment", days=">50"), rule("days_since_last_appointment", days=">60")
     )
     found = ahead(known(town(stage("at_risk", 3, two))), day(1)).paths
-    assert [(path.at, path.state) for path in found] == [(day(51), State.OPEN), (None, State.SHADOWED)]
+    assert [(path.at, path.state) for path in found] == [
+        (day(51), PathState.OPEN),
+        (None, PathState.SHADOWED),
+    ]
 
 
 def test_the_retention_days_of_the_stage_count_for_the_mildest_risk():
@@ -465,7 +473,7 @@ def test_whoever_never_came_cannot_lapse():
     found = paths(begin(), day(1))
     for trigger in ("days_since_last_appointment", "risk_score"):
         path = found["at_risk", trigger]
-        assert (path.state, path.at, path.leads_to) == (State.OPEN, None, None)
+        assert (path.state, path.at, path.leads_to) == (PathState.OPEN, None, None)
     assert found["churned", "days_since_last_appointment"].value is None
 
 
@@ -486,7 +494,7 @@ def test_so_much_of_a_score_is_missing(condition, missing, is_less):
 @pytest.mark.parametrize("condition", [">1", "<0", "==0.125", ">=1.01"])
 def test_a_score_that_cannot_be_is_impossible(condition):
     rulebook = town(stage("there", 3, rule("engagement_score", score=condition)))
-    assert only(known(rulebook), day(1), "there").state is State.IMPOSSIBLE
+    assert only(known(rulebook), day(1), "there").state is PathState.IMPOSSIBLE
 
 
 def test_less_of_a_score_is_missing_and_time_brings_it():
@@ -514,19 +522,19 @@ def test_a_score_that_time_does_not_bring_has_no_date():
 @pytest.mark.parametrize(
     ("condition", "state", "missing", "is_less"),
     [
-        (">0.6", State.OPEN, 0.1, False),
-        (">=0.75", State.OPEN, 0.25, False),
-        ("<0.5", State.OPEN, None, True),
-        (">0.5", State.OPEN, None, False),
-        (">=0.5", State.HOLDS, 0, False),
-        ("==0.25", State.OPEN, 0.25, True),
-        ("!=0.5", State.OPEN, None, False),
-        (">1", State.IMPOSSIBLE, None, False),
-        (">=1", State.OPEN, 0.5, False),
-        ("<0", State.IMPOSSIBLE, None, False),
-        ("<=0", State.OPEN, 0.5, True),
-        ("==1.5", State.IMPOSSIBLE, None, False),
-        ("==0.333333", State.OPEN, 0.1667, True),
+        (">0.6", PathState.OPEN, 0.1, False),
+        (">=0.75", PathState.OPEN, 0.25, False),
+        ("<0.5", PathState.OPEN, None, True),
+        (">0.5", PathState.OPEN, None, False),
+        (">=0.5", PathState.HOLDS, 0, False),
+        ("==0.25", PathState.OPEN, 0.25, True),
+        ("!=0.5", PathState.OPEN, None, False),
+        (">1", PathState.IMPOSSIBLE, None, False),
+        (">=1", PathState.OPEN, 0.5, False),
+        ("<0", PathState.IMPOSSIBLE, None, False),
+        ("<=0", PathState.OPEN, 0.5, True),
+        ("==1.5", PathState.IMPOSSIBLE, None, False),
+        ("==0.333333", PathState.OPEN, 0.1667, True),
     ],
 )
 def test_so_much_of_a_rate_is_missing(condition, state, missing, is_less):
@@ -538,7 +546,7 @@ def test_so_much_of_a_rate_is_missing(condition, state, missing, is_less):
 
 def test_a_rate_of_nothing_is_unknown():
     path = only(begin(town(stage("there", 3, rule("missed_rate", rate=">0.2")))), day(1), "there")
-    assert (path.value, path.missing, path.state) == (None, None, State.OPEN)
+    assert (path.value, path.missing, path.state) == (None, None, PathState.OPEN)
 
 
 # ---- the way back
@@ -547,7 +555,7 @@ def test_a_rate_of_nothing_is_unknown():
 def test_an_appointment_brings_back_and_what_is_higher_is_told():
     journey = after(*visits(0, 1, 2, amount="200"), until=day(100))
     found = ahead(journey, day(100)).paths
-    assert [(path.to_stage, path.family.value, path.trigger) for path in found] == [
+    assert [(path.to_stage, path.step.value, path.trigger) for path in found] == [
         ("regular", "return", "appointment_completed"),
         ("vip", "return", "lifetime_value"),
         ("churned", "risk", "days_since_last_appointment"),
@@ -562,7 +570,7 @@ def test_a_stage_once_held_is_come_back_to():
     journey = after(*visits(0, amount="1000"), until=day(100))
     [back, churned] = ahead(journey, day(100)).paths
     assert (back.to_stage, back.leads_to) == ("vip", "vip")
-    assert churned.family == "risk"
+    assert churned.step == "risk"
 
 
 def test_events_that_are_no_appointment_bring_nobody_back():
@@ -605,7 +613,7 @@ def test_a_way_back_has_no_date_though_a_pin_s_end_brings_one():
     journey = after(*visits(0), rulebook=rulebook, until=day(15))
     journey.move("at_risk", day(15), actor="tests", key="1", pin_until=day(30))
     tell(journey, *visits(16))
-    found = {(path.to_stage, path.family.value): path for path in ahead(journey, day(17)).paths}
+    found = {(path.to_stage, path.step.value): path for path in ahead(journey, day(17)).paths}
     assert found["loyal", "return"].at is None
 
 
@@ -629,7 +637,7 @@ def test_a_customer_in_a_stage_the_map_does_not_know_has_nothing_ahead():
     journey = after(*visits(0))
     journey.relationship.current_stage = "gone"
     found = ahead(journey, day(1))
-    assert (found.paths, found.upcoming, found.wanted) == ((), (), None)
+    assert (found.paths, found.upcoming, found.due_move) == ((), (), None)
 
 
 def test_whoever_is_asked_before_the_stage_was_entered_is_answered_as_of_then():

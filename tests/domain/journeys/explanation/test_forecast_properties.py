@@ -12,9 +12,9 @@ from domain.builders import DEFAULT, INSTANT, after, day, event, visits
 from domain.generators import companies, operations, policies, project, spans
 from journey_service.domain.journeys.engine import decide
 from journey_service.domain.journeys.explanation import sentences as wording
-from journey_service.domain.journeys.explanation.forecast import look_ahead
-from journey_service.domain.journeys.explanation.paths import State
-from journey_service.domain.journeys.explanation.projection import HORIZON, MOVES
+from journey_service.domain.journeys.explanation.forecast import build_forecast
+from journey_service.domain.journeys.explanation.paths import PathState
+from journey_service.domain.journeys.explanation.projection import MAX_REPORTED_MOVES, PROJECTION_HORIZON
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Rulebook
 from journey_service.domain.stages.compiled_rules import compile_stage
@@ -70,7 +70,7 @@ def assert_comes(relationship, rulebook, outlook):
         (row.to_stage, row.transitioned_at, row.trigger_event)
         for row in copied(relationship, rulebook, outlook.looked_until).new_transitions
     ]
-    assert [move[:3] for move in outlook.upcoming] == rows[:MOVES]
+    assert [move[:3] for move in outlook.upcoming] == rows[:MAX_REPORTED_MOVES]
     for number, move in enumerate(outlook.upcoming):
         assert len(copied(relationship, rulebook, move.at - INSTANT).new_transitions) <= number
         made = copied(relationship, rulebook, move.at).new_transitions[number]
@@ -95,9 +95,9 @@ def assert_averted(relationship, rulebook, outlook):
 @given(customers())
 def test_what_comes_is_what_time_brings(customer):
     relationship, rulebook, now = customer
-    outlook = look_ahead(relationship, rulebook, now)
+    outlook = build_forecast(relationship, rulebook, now)
     assert outlook.as_of == now
-    assert outlook.looked_until <= now + HORIZON
+    assert outlook.looked_until <= now + PROJECTION_HORIZON
     assert_comes(relationship, rulebook, outlook)
     assert_averted(relationship, rulebook, outlook)
 
@@ -108,9 +108,9 @@ def test_the_literal_reading_of_the_rules_makes_the_same_next_move(story):
     rulebook = company.rulebook
     journey, _ = project(rulebook, steps)
     journey.advance_to(now)
-    upcoming = look_ahead(journey.relationship, rulebook, now).upcoming
+    upcoming = build_forecast(journey.relationship, rulebook, now).upcoming
     already = len(journey.new_transitions)
-    until = upcoming[0].at if upcoming else now + HORIZON
+    until = upcoming[0].at if upcoming else now + PROJECTION_HORIZON
     expected = company.oracle.play(steps, until).transitions
     assert len(company.oracle.play(steps, now).transitions) == already
     if upcoming:
@@ -125,7 +125,7 @@ def test_the_literal_reading_of_the_rules_makes_the_same_next_move(story):
 @given(customers())
 def test_what_is_wanted_now_is_what_is_due_or_else_what_the_rules_say(customer):
     relationship, rulebook, now = customer
-    wanted = look_ahead(relationship, rulebook, now).wanted
+    wanted = build_forecast(relationship, rulebook, now).due_move
     present = copied(relationship, rulebook, now)
     if present.new_transitions:
         due = present.new_transitions[0]
@@ -143,7 +143,7 @@ def test_what_is_wanted_now_is_what_is_due_or_else_what_the_rules_say(customer):
 def test_the_customer_who_is_asked_about_is_not_touched(customer):
     relationship, rulebook, now = customer
     before = deepcopy(relationship)
-    look_ahead(relationship, rulebook, now)
+    build_forecast(relationship, rulebook, now)
     assert relationship == before
 
 
@@ -175,7 +175,7 @@ def assert_needed(relationship, rulebook, now, path):
 @given(customers())
 def test_what_is_needed_leads_where_it_is_said_to_and_less_does_not(customer):
     relationship, rulebook, now = customer
-    for path in look_ahead(relationship, rulebook, now).paths:
+    for path in build_forecast(relationship, rulebook, now).paths:
         if path.needs is not None:
             assert_needed(relationship, rulebook, now, path)
 
@@ -183,8 +183,8 @@ def test_what_is_needed_leads_where_it_is_said_to_and_less_does_not(customer):
 @given(customers())
 def test_no_event_of_another_size_makes_an_impossible_rule_hold(customer):
     relationship, rulebook, now = customer
-    for path in look_ahead(relationship, rulebook, now).paths:
-        if path.state is not State.IMPOSSIBLE:
+    for path in build_forecast(relationship, rulebook, now).paths:
+        if path.state is not PathState.IMPOSSIBLE:
             continue
         tried = [0, 1, 29, 30, 31, 60, 61, 99, 100, 101, 9_999, 10_000, 25_000, 40_000]
         if path.trigger == "lifetime_value":
@@ -205,12 +205,12 @@ def test_no_event_of_another_size_makes_an_impossible_rule_hold(customer):
 @given(customers())
 def test_a_rule_holds_from_the_instant_told_and_the_customer_is_then_where_it_is_said(customer):
     relationship, rulebook, now = customer
-    outlook = look_ahead(relationship, rulebook, now)
+    outlook = build_forecast(relationship, rulebook, now)
     for path in outlook.paths:
         if path.at is None:
             continue
         assert path.at <= outlook.looked_until
-        if path.state is State.OPEN:
+        if path.state is PathState.OPEN:
             assert path.at > now or copied(relationship, rulebook, now).new_transitions
             assert path.leads_to == copied(relationship, rulebook, path.at).relationship.current_stage
         before = copied(relationship, rulebook, path.at - INSTANT).relationship
@@ -219,7 +219,7 @@ def test_a_rule_holds_from_the_instant_told_and_the_customer_is_then_where_it_is
         plan = compile_stage(rulebook.stage_map, before.current_stage, before.last_progress)
         asked = [
             question
-            for question in (*plan.risk.everything, *plan.progress.everything)
+            for question in (*plan.risk.all_rules, *plan.progress.all_rules)
             if (question.stage.key, question.trigger) == (path.to_stage, path.trigger)
         ]
         if len(asked) == 1 and path.at > now:
@@ -231,35 +231,33 @@ def test_a_rule_holds_from_the_instant_told_and_the_customer_is_then_where_it_is
 @given(customers())
 def test_there_is_a_path_for_every_rule_that_could_move_the_customer(customer):
     relationship, rulebook, now = customer
-    paths = look_ahead(relationship, rulebook, now).paths
+    paths = build_forecast(relationship, rulebook, now).paths
     plan = compile_stage(rulebook.stage_map, relationship.current_stage, relationship.last_progress)
-    asked = [
-        (q.stage.key, q.move.family, q.trigger) for q in (*plan.risk.everything, *plan.progress.everything)
-    ]
-    found = [(path.to_stage, path.family, path.trigger) for path in paths if path.family != "return"]
+    asked = [(q.stage.key, q.move.step, q.trigger) for q in (*plan.risk.all_rules, *plan.progress.all_rules)]
+    found = [(path.to_stage, path.step, path.trigger) for path in paths if path.step != "return"]
     assert sorted(found) == sorted(asked)
-    assert plan.is_risk == any(path.family == "return" for path in paths)
+    assert plan.is_risk == any(path.step == "return" for path in paths)
 
 
 @given(customers())
 def test_everything_can_be_put_into_words(customer):
     relationship, rulebook, now = customer
-    outlook = look_ahead(relationship, rulebook, now)
+    outlook = build_forecast(relationship, rulebook, now)
     told = [
-        *(wording.path(path, outlook, BERLIN) for path in outlook.paths),
-        *(wording.coming(move, outlook, BERLIN) for move in outlook.upcoming),
-        *(wording.held_back(move, BERLIN) for move in outlook.suppressed),
+        *(wording.rule_path(path, outlook, BERLIN) for path in outlook.paths),
+        *(wording.upcoming_move(move, outlook, BERLIN) for move in outlook.upcoming),
+        *(wording.suppressed_move(move, BERLIN) for move in outlook.suppressed),
         *(
-            wording.why(row, BERLIN)
+            wording.entry(row, BERLIN)
             for row in copied(relationship, rulebook, outlook.looked_until).new_transitions
         ),
     ]
     assert all("None" not in sentence and "  " not in sentence for sentence in told), told
     for path in outlook.paths:
         if path.leads_to == path.to_stage:
-            assert ", but " not in wording.path(path, outlook, BERLIN)
-        elif outlook.pin_until is not None and path.state is State.OPEN and path.at is None:
-            assert "nothing moves before the pin ends" in wording.path(path, outlook, BERLIN)
+            assert ", but " not in wording.rule_path(path, outlook, BERLIN)
+        elif outlook.pin_until is not None and path.state is PathState.OPEN and path.at is None:
+            assert "nothing moves before the pin ends" in wording.rule_path(path, outlook, BERLIN)
 
 
 # ---- the checks themselves
@@ -271,7 +269,7 @@ def a_customer():
 
 def test_the_check_of_what_comes_finds_a_date_that_is_off_by_a_microsecond():
     relationship, rulebook, now = a_customer()
-    outlook = look_ahead(relationship, rulebook, now)
+    outlook = build_forecast(relationship, rulebook, now)
     assert_comes(relationship, rulebook, outlook)
     for off in (-INSTANT, INSTANT):
         first = outlook.upcoming[0]._replace(at=outlook.upcoming[0].at + off)
@@ -283,7 +281,7 @@ def test_the_check_of_what_comes_finds_a_date_that_is_off_by_a_microsecond():
 
 def test_the_check_of_what_is_averted_finds_a_wrong_word():
     relationship, rulebook, now = a_customer()
-    outlook = look_ahead(relationship, rulebook, now)
+    outlook = build_forecast(relationship, rulebook, now)
     assert_averted(relationship, rulebook, outlook)
     first = outlook.upcoming[0]._replace(is_averted=False)
     with pytest.raises(AssertionError):
@@ -293,7 +291,7 @@ def test_the_check_of_what_is_averted_finds_a_wrong_word():
 @pytest.mark.parametrize("trigger", ["lifetime_value", "appointment_count"])
 def test_the_check_of_what_is_needed_finds_too_much_and_too_little(trigger):
     relationship, rulebook, now = a_customer()
-    outlook = look_ahead(relationship, rulebook, now)
+    outlook = build_forecast(relationship, rulebook, now)
     [path] = [path for path in outlook.paths if path.trigger == trigger]
     assert_needed(relationship, rulebook, now, path)
     for off in (-1, 1):

@@ -21,15 +21,15 @@ from domain.builders import (
     visits,
 )
 from journey_service.domain.journeys.explanation import sentences as wording
-from journey_service.domain.journeys.explanation.forecast import look_ahead
+from journey_service.domain.journeys.explanation.forecast import build_forecast
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import (
     Activation,
-    Cause,
     ConditionReason,
     Rulebook,
     RuleReason,
     Transition,
+    TransitionCause,
     TriggerType,
 )
 
@@ -37,22 +37,22 @@ UTC_ZONE = ZoneInfo("UTC")
 
 
 def why(journey, zone=UTC_ZONE):
-    return wording.why(last(journey), zone)
+    return wording.entry(last(journey), zone)
 
 
 def ahead(journey, now):
-    return look_ahead(journey.relationship, journey.rulebook, now)
+    return build_forecast(journey.relationship, journey.rulebook, now)
 
 
 def missing(journey, now):
     """The sentence of each path, by stage and trigger."""
     found = ahead(journey, now)
-    return {(path.to_stage, path.trigger): wording.path(path, found, UTC_ZONE) for path in found.paths}
+    return {(path.to_stage, path.trigger): wording.rule_path(path, found, UTC_ZONE) for path in found.paths}
 
 
 def coming(journey, now, zone=UTC_ZONE):
     found = ahead(journey, now)
-    return [wording.coming(move, found, zone) for move in found.upcoming]
+    return [wording.upcoming_move(move, found, zone) for move in found.upcoming]
 
 
 def town(*stages, policy=None):
@@ -125,7 +125,9 @@ def test_a_move_by_hand_names_who_and_what_they_noted():
     assert why(journey) == "moved to vip by hand on 2026-01-02 by user 77 through key:jrn_1: Knows the owner"
     journey.move("lead", day(2), actor="key:jrn_1", key="2")
     assert why(journey) == "moved to lead by hand on 2026-01-03 by key:jrn_1"
-    assert wording.why(last(journey)._replace(actor=None), UTC_ZONE) == "moved to lead by hand on 2026-01-03"
+    assert (
+        wording.entry(last(journey)._replace(actor=None), UTC_ZONE) == "moved to lead by hand on 2026-01-03"
+    )
 
 
 def test_a_stage_that_was_archived_is_named():
@@ -147,13 +149,13 @@ def _forms():
 
 
 def test_a_move_of_the_service_for_any_other_cause_names_it():
-    repair = Transition(2, "a", "b", day(0), TriggerType.SYSTEM, "repair", Cause("repair", "1"), 1)
-    assert wording.why(repair, UTC_ZONE) == "moved to b on 2026-01-01 by the service: repair"
+    repair = Transition(2, "a", "b", day(0), TriggerType.SYSTEM, "repair", TransitionCause("repair", "1"), 1)
+    assert wording.entry(repair, UTC_ZONE) == "moved to b on 2026-01-01 by the service: repair"
 
 
 def test_a_move_without_reasons_names_its_trigger():
     moved = last(after(*visits(0)))._replace(reasons=())
-    assert wording.why(moved, UTC_ZONE) == "customer since 2026-01-01: appointment_completed"
+    assert wording.entry(moved, UTC_ZONE) == "customer since 2026-01-01: appointment_completed"
 
 
 def test_what_held_during_a_pin_is_told_as_such():
@@ -270,11 +272,11 @@ def test_a_pin_is_told_with_its_end_and_what_it_holds_back():
     journey = after(*visits(0), until=day(5))
     journey.pin(day(120), day(5))
     found = ahead(journey, day(100))
-    assert wording.pinned(found, found.pin_until, UTC_ZONE) == "held in customer until 2026-05-01"
-    assert [wording.held_back(move, UTC_ZONE) for move in found.suppressed] == [
+    assert wording.pin(found, found.pin_until, UTC_ZONE) == "held in customer until 2026-05-01"
+    assert [wording.suppressed_move(move, UTC_ZONE) for move in found.suppressed] == [
         "at_risk was asked for on 2026-04-02 and held back by the pin"
     ]
-    assert wording.wanted(found.wanted, UTC_ZONE) == "at_risk is asked for and held back by the pin"
+    assert wording.due_move(found.due_move, UTC_ZONE) == "at_risk is asked for and held back by the pin"
     assert coming(journey, day(100))[0] == (
         "at_risk on 2026-05-01, when the pin ends, unless there is an appointment"
     )
@@ -299,12 +301,12 @@ def test_a_pin_is_told_with_its_end_and_what_it_holds_back():
 
 def test_what_is_wanted_says_why_it_is_not_there_yet():
     journey = after(*visits(0))
-    assert wording.wanted(ahead(journey, day(100)).wanted, UTC_ZONE) == (
+    assert wording.due_move(ahead(journey, day(100)).due_move, UTC_ZONE) == (
         "at_risk is due since 2026-04-02 and about to be written"
     )
     journey = known()
     journey.rulebook = town(stage("vip", 3, rule("lifetime_value", value=">=50")))
-    assert wording.wanted(ahead(journey, day(1)).wanted, UTC_ZONE) == (
+    assert wording.due_move(ahead(journey, day(1)).due_move, UTC_ZONE) == (
         "vip is asked for from the next event or evaluation on"
     )
     assert missing(journey, day(1)) == {
@@ -466,4 +468,4 @@ def test_a_sentence_of_one_microsecond_before_is_another():
 )
 def test_conditions_are_shown_as_they_are_written(rules, written):
     [path] = ahead(known(stage("there", 3, rules)), day(1)).paths
-    assert wording.written(path) == written
+    assert wording.conditions_text(path) == written

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import Field
 
 from journey_service.api.schema_fields import ResponseModel
-from journey_service.domain.access.records import Audited
+from journey_service.domain.access.records import AuditRecord
 
 
 class AuditedOut(ResponseModel):
@@ -27,7 +27,7 @@ class AuditedOut(ResponseModel):
     address: str | None
 
     @classmethod
-    def of(cls, row: Audited) -> "AuditedOut":
+    def of(cls, row: AuditRecord) -> "AuditedOut":
         """Show a row."""
         return cls(
             id=row.id,

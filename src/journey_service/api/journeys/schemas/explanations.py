@@ -43,7 +43,7 @@ class WhyOut(ResponseModel):
     def of(cls, last: Transition, zone: ZoneInfo) -> "WhyOut":
         """Tell why."""
         return cls(
-            sentence=wording.why(last, zone),
+            sentence=wording.entry(last, zone),
             trigger_type=last.trigger_type.value,
             trigger_event=last.trigger_event,
             map_version=last.map_version,
@@ -84,13 +84,13 @@ class PinOut(ResponseModel):
             return None
         return cls(
             until=outlook.pin_until,
-            sentence=wording.pinned(outlook, outlook.pin_until, zone),
+            sentence=wording.pin(outlook, outlook.pin_until, zone),
             suppressed=[
                 HeldBackOut(
                     to_stage=move.to_stage,
                     at=move.at,
                     trigger_event=move.trigger_event,
-                    sentence=wording.held_back(move, zone),
+                    sentence=wording.suppressed_move(move, zone),
                 )
                 for move in outlook.suppressed
             ],
@@ -109,7 +109,7 @@ class WantedOut(ResponseModel):
     @classmethod
     def of(cls, move: DueMove, zone: ZoneInfo) -> "WantedOut":
         """Tell of a move that is wanted."""
-        return cls(**move._asdict(), sentence=wording.wanted(move, zone))
+        return cls(**move._asdict(), sentence=wording.due_move(move, zone))
 
 
 class ComingOut(ResponseModel):
@@ -131,7 +131,7 @@ class ComingOut(ResponseModel):
             at=move.at,
             trigger_event=move.trigger_event,
             unless="appointment_completed" if move.is_averted else None,
-            sentence=wording.coming(move, outlook, zone),
+            sentence=wording.upcoming_move(move, outlook, zone),
         )
 
 
@@ -176,16 +176,16 @@ class PathOut(ResponseModel):
         """Tell what a rule misses."""
         return cls(
             to_stage=path.to_stage,
-            family=path.family.value,
+            family=path.step.value,
             trigger=path.trigger,
-            condition=wording.written(path),
+            condition=wording.conditions_text(path),
             value=path.value,
             missing=path.missing,
             unit=path.unit,
             needs=None if path.needs is None else NeedOut.of(path.needs),
             at=path.at,
             leads_to=path.leads_to,
-            sentence=wording.path(path, outlook, zone),
+            sentence=wording.rule_path(path, outlook, zone),
         )
 
 
@@ -220,7 +220,7 @@ class ExplanationOut(ResponseModel):
             days_in_stage=days_since(relationship.stage_entered_at, outlook.as_of),
             why=WhyOut.of(explanation.last, zone),
             pin=PinOut.of(outlook, zone),
-            wanted_now=None if outlook.wanted is None else WantedOut.of(outlook.wanted, zone),
+            wanted_now=None if outlook.due_move is None else WantedOut.of(outlook.due_move, zone),
             upcoming=[ComingOut.of(move, outlook, zone) for move in outlook.upcoming],
             looked_until=outlook.looked_until,
             paths=[PathOut.of(path, outlook, zone) for path in outlook.paths],

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from journey_service.api.schema_fields import ResponseModel
-from journey_service.domain.journeys.scoring import Explanation
+from journey_service.domain.journeys.scoring import ScoreExplanation
 from journey_service.services.journeys.reading import ScoreExplanations
 
 
@@ -25,7 +25,7 @@ class ScoreOut(ResponseModel):
     factors: list[FactorOut]
 
     @classmethod
-    def of(cls, explanation: Explanation) -> "ScoreOut":
+    def of(cls, explanation: ScoreExplanation) -> "ScoreOut":
         """Show a score."""
         return cls(
             score=explanation.score / 100,

@@ -11,7 +11,7 @@ from journey_service.api.schema_fields import RequestModel, ResponseModel, Text
 from journey_service.domain.journeys.records import MapVersion
 from journey_service.domain.journeys.relationship import Activation
 from journey_service.domain.simulation.linter import Finding
-from journey_service.domain.stages.changes import Diff
+from journey_service.domain.stages.changes import MapDiff
 from journey_service.domain.stages.rules import TRIGGERS, rules_to_json
 from journey_service.domain.stages.stage_map import Stage
 from journey_service.services.stages.stage_maps import MapChangeResult, MapView
@@ -272,7 +272,7 @@ class DiffOut(ResponseModel):
     changed: list[FieldChangeOut]
 
     @classmethod
-    def of(cls, since: int, version: int, diff: Diff) -> "DiffOut":
+    def of(cls, since: int, version: int, diff: MapDiff) -> "DiffOut":
         """Show a diff."""
         return cls(
             since=since,

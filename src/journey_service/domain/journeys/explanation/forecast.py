@@ -23,15 +23,15 @@ from journey_service.domain.journeys.engine import decide
 from journey_service.domain.journeys.explanation.paths import (
     ONE_APPOINTMENT,
     UNITS,
-    Path,
+    PathState,
     RequiredEvents,
-    State,
+    RulePath,
     distance,
     in_ones,
     least,
     most,
 )
-from journey_service.domain.journeys.explanation.projection import Key, Projection, numbered, project
+from journey_service.domain.journeys.explanation.projection import Projection, RuleKey, numbered, project
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import (
     NO_PIN_STATE,
@@ -47,10 +47,10 @@ from journey_service.domain.stages.compiled_rules import (
     CompiledRule,
     compile_stage,
 )
-from journey_service.domain.stages.rules import Field
+from journey_service.domain.stages.rules import ConditionField
 from journey_service.domain.stages.stage_map import INACTIVITY, StageKind
 
-VISITS: Final = 1_000
+MAX_APPOINTMENTS_TRIED: Final = 1_000
 """How many more appointments are tried out: what more of them would lead to is not told."""
 
 _FAMILIES: Final = (ArbitrationStep.PROGRESS, ArbitrationStep.RETURN, ArbitrationStep.RISK)
@@ -78,7 +78,7 @@ class DueMove(NamedTuple):
 class Forecast:
     """What lies ahead of a customer as of an instant, if nothing happens and if something does.
 
-    `upcoming` holds the first MOVES moves up to `looked_until`, those that are due and not written among them.
+    `upcoming` holds the first MAX_REPORTED_MOVES moves up to `looked_until`, those that are due and not written among them.
     `pin_until` is None if no pin holds the customer; `suppressed` is what it has held back.
     """
 
@@ -87,13 +87,13 @@ class Forecast:
     has_appointments: bool
     pin_until: datetime | None
     suppressed: tuple[SuppressedMove, ...]
-    wanted: DueMove | None
+    due_move: DueMove | None
     upcoming: tuple[UpcomingMove, ...]
     looked_until: datetime
-    paths: tuple[Path, ...]
+    paths: tuple[RulePath, ...]
 
 
-def look_ahead(relationship: Relationship, rulebook: Rulebook, now: datetime) -> Forecast:
+def build_forecast(relationship: Relationship, rulebook: Rulebook, now: datetime) -> Forecast:
     """What lies ahead of the customer, who is not touched."""
     return _ForecastBuilder(relationship, rulebook, max(now, relationship.stage_entered_at)).outlook()
 
@@ -125,10 +125,10 @@ class _ForecastBuilder:
             has_appointments=present.facts.total_appointments > 0,
             pin_until=present.pin_until if is_pinned else None,
             suppressed=present.pin_state.suppressed if is_pinned else (),
-            wanted=self._wanted(),
+            due_move=self._wanted(),
             upcoming=tuple(
                 UpcomingMove(to_stage, at, trigger_event, self._is_averted(to_stage, at))
-                for to_stage, at, trigger_event in self._future.told()
+                for to_stage, at, trigger_event in self._future.first_moves()
             ),
             looked_until=self._future.until,
             paths=tuple(paths),
@@ -163,7 +163,7 @@ class _ForecastBuilder:
         return journey.relationship.current_stage
 
     def _stage_after_visits(self, times: int) -> str | None:
-        if times > VISITS:
+        if times > MAX_APPOINTMENTS_TRIED:
             return None
         while len(self._stages) <= times:
             visit = self._event(ONE_APPOINTMENT, len(self._stages))
@@ -202,11 +202,11 @@ class _ForecastBuilder:
 
     # ---- what is missing
 
-    def _rank(self, path: Path) -> tuple[int, int]:
+    def _rank(self, path: RulePath) -> tuple[int, int]:
         stage = self._rulebook.stage_map.by_key[path.to_stage]
-        return _FAMILIES.index(path.family), stage.order
+        return _FAMILIES.index(path.step), stage.order
 
-    def _paths(self) -> Iterator[Path]:
+    def _paths(self) -> Iterator[RulePath]:
         assert self._plan is not None  # noqa: S101  # asked by the caller
         if self._plan.is_risk:
             back = self._way_back()
@@ -217,10 +217,10 @@ class _ForecastBuilder:
                 # Whoever comes back goes to the highest stage there is for them: what is lower asks nothing.
                 if not is_open or question.stage.order > stages[back.to_stage].order:
                     yield self._path(question)
-        for key, question in numbered((*self._plan.risk.everything, *self._plan.progress.everything)):
+        for key, question in numbered((*self._plan.risk.all_rules, *self._plan.progress.all_rules)):
             yield self._path(question, key)
 
-    def _way_back(self) -> Path:
+    def _way_back(self) -> RulePath:
         """What an appointment does for a customer in a risk stage; a pin is left out of account but for `leads_to`."""
         free = self._journey()
         free.relationship.pin_until, free.relationship.pin_state = None, NO_PIN_STATE
@@ -236,7 +236,7 @@ class _ForecastBuilder:
             None,
         )
         before = stages.find(self._relationship.last_progress) or stages.start
-        return Path(
+        return RulePath(
             reached or before.key,
             ArbitrationStep.RETURN,
             visit.type,
@@ -259,12 +259,12 @@ class _ForecastBuilder:
                 return RuleReason(question.trigger, held=True, conditions=tuple(seen))
         return None
 
-    def _path(self, question: CompiledRule, key: Key | None = None) -> Path:
+    def _path(self, question: CompiledRule, key: RuleKey | None = None) -> RulePath:
         conditions = question.conditions
         is_of_event = question.event is not None
-        path = Path(
+        path = RulePath(
             question.stage.key,
-            question.move.family,
+            question.move.step,
             question.trigger,
             tuple(test.condition for test in conditions),
             None if is_of_event else conditions[0].show(self._decision),
@@ -275,11 +275,11 @@ class _ForecastBuilder:
         at = None if key is None else self._future.held.get(key)
         overtaken = None if key is None else self._future.overtaken.get(key)
         if present == path.to_stage:
-            return replace(path, state=State.DUE, at=at, leads_to=present)
+            return replace(path, state=PathState.DUE, at=at, leads_to=present)
         if is_of_event:
             return self._by_event(path, EventType(question.trigger), conditions)
         if question.holds(self._decision):
-            return replace(path, state=State.HOLDS, missing=0, leads_to=present)
+            return replace(path, state=PathState.HOLDS, missing=0, leads_to=present)
         match question.trigger:
             case "lifetime_value":
                 return self._by_money(path, conditions[0])
@@ -288,21 +288,25 @@ class _ForecastBuilder:
             case _:
                 return self._by_time(path, conditions[0], at, overtaken)
 
-    def _by_event(self, path: Path, type_: EventType, conditions: Iterable[CompiledCondition]) -> Path:
+    def _by_event(
+        self, path: RulePath, type_: EventType, conditions: Iterable[CompiledCondition]
+    ) -> RulePath:
         """The least event that the rule takes."""
-        smallest: dict[Field, int] = {}
+        smallest: dict[ConditionField, int] = {}
         for test in conditions:
             field = test.condition.field
-            most = MAX_CALL_SECONDS if field is Field.CALL_DURATION else MAX_AMOUNT_CENTS
+            most = MAX_CALL_SECONDS if field is ConditionField.CALL_DURATION else MAX_AMOUNT_CENTS
             number = least(test, 0)
             if number is None or number > most:
-                return replace(path, state=State.IMPOSSIBLE)
+                return replace(path, state=PathState.IMPOSSIBLE)
             smallest[field] = number
-        need = RequiredEvents(type_, 1, smallest.get(Field.TOTAL_AMOUNT), smallest.get(Field.CALL_DURATION))
+        need = RequiredEvents(
+            type_, 1, smallest.get(ConditionField.TOTAL_AMOUNT), smallest.get(ConditionField.CALL_DURATION)
+        )
         missing = None if path.unit is None else in_ones(*next(iter(smallest.items())))
         return replace(path, missing=missing, needs=need, leads_to=self._stage_after(need))
 
-    def _by_money(self, path: Path, test: CompiledCondition) -> Path:
+    def _by_money(self, path: RulePath, test: CompiledCondition) -> RulePath:
         """The exact amount, and what brings it."""
         value = self._decision.lifetime_cents
         facts = self._relationship.facts
@@ -316,39 +320,39 @@ class _ForecastBuilder:
             target = most(test, value)
         amount = None if target is None else abs(target - value)
         if amount is None or told + amount > MAX_SUM_CENTS:
-            return replace(path, state=State.IMPOSSIBLE)
+            return replace(path, state=PathState.IMPOSSIBLE)
         path = replace(
-            path, missing=in_ones(Field.VALUE, amount), is_less=event is EventType.PAYMENT_REFUNDED
+            path, missing=in_ones(ConditionField.VALUE, amount), is_less=event is EventType.PAYMENT_REFUNDED
         )
         if amount > MAX_AMOUNT_CENTS:
             return path  # more than one event can carry
         need = RequiredEvents(event, 1, amount)
         return self._unless_shadowed(path, need, RequiredEvents(event, 1, amount - 1))
 
-    def _by_visits(self, path: Path, test: CompiledCondition) -> Path:
+    def _by_visits(self, path: RulePath, test: CompiledCondition) -> RulePath:
         """How many more appointments."""
         value = self._decision.appointments
         target = least(test, value)
         if target is None:
-            return replace(path, state=State.IMPOSSIBLE)
+            return replace(path, state=PathState.IMPOSSIBLE)
         need = RequiredEvents(EventType.APPOINTMENT_COMPLETED, target - value)
         return self._unless_shadowed(
             replace(path, missing=need.times), need, need._replace(times=need.times - 1)
         )
 
-    def _unless_shadowed(self, path: Path, need: RequiredEvents, less: RequiredEvents) -> Path:
+    def _unless_shadowed(self, path: RulePath, need: RequiredEvents, less: RequiredEvents) -> RulePath:
         """What is needed and where it leads; not if less of it leads to the same stage, by another rule."""
         leads_to = self._stage_after(need)
         if leads_to == path.to_stage == self._stage_after(less):
-            return replace(path, state=State.SHADOWED)
+            return replace(path, state=PathState.SHADOWED)
         return replace(path, needs=need, leads_to=leads_to)
 
     def _by_time(
-        self, path: Path, test: CompiledCondition, at: datetime | None, overtaken: str | None
-    ) -> Path:
+        self, path: RulePath, test: CompiledCondition, at: datetime | None, overtaken: str | None
+    ) -> RulePath:
         """When the passing of time makes it hold, and how far from that it is."""
         path = distance(path, test, self._decision.missed_ratio)
-        if path.state is State.IMPOSSIBLE:
+        if path.state is PathState.IMPOSSIBLE:
             return path
         if at is not None:
             before = [move.to_stage for move in self._future.moves if move.transitioned_at <= at]
@@ -363,5 +367,5 @@ class _ForecastBuilder:
         if path.trigger == INACTIVITY and path.missing is None and least(test, 0) == 0:
             # The days are counted anew.
             return replace(path, needs=ONE_APPOINTMENT, leads_to=self._stage_after(ONE_APPOINTMENT))
-        state = State.SHADOWED if overtaken == path.to_stage else path.state
-        return replace(path, state=state, leads_to=None if state is State.SHADOWED else overtaken)
+        state = PathState.SHADOWED if overtaken == path.to_stage else path.state
+        return replace(path, state=state, leads_to=None if state is PathState.SHADOWED else overtaken)

@@ -11,19 +11,19 @@ from journey_service.domain.events.event import EventType
 from journey_service.domain.journeys.relationship import RuleReason
 from journey_service.domain.rounding import FULL
 from journey_service.domain.stages.compiled_rules import ArbitrationStep, CompiledCondition
-from journey_service.domain.stages.rules import Condition, Field
+from journey_service.domain.stages.rules import Condition, ConditionField
 from journey_service.domain.stages.stage_map import INACTIVITY
 
-Unit: TypeAlias = Literal["money", "appointments", "days", "score", "rate", "seconds"]
+PathUnit: TypeAlias = Literal["money", "appointments", "days", "score", "rate", "seconds"]
 
-UNITS: Final[Mapping[Field, Unit]] = {
-    Field.COUNT: "appointments",
-    Field.VALUE: "money",
-    Field.DAYS: "days",
-    Field.SCORE: "score",
-    Field.RATE: "rate",
-    Field.CALL_DURATION: "seconds",
-    Field.TOTAL_AMOUNT: "money",
+UNITS: Final[Mapping[ConditionField, PathUnit]] = {
+    ConditionField.COUNT: "appointments",
+    ConditionField.VALUE: "money",
+    ConditionField.DAYS: "days",
+    ConditionField.SCORE: "score",
+    ConditionField.RATE: "rate",
+    ConditionField.CALL_DURATION: "seconds",
+    ConditionField.TOTAL_AMOUNT: "money",
 }
 
 
@@ -39,7 +39,7 @@ class RequiredEvents(NamedTuple):
 ONE_APPOINTMENT: Final = RequiredEvents(EventType.APPOINTMENT_COMPLETED)
 
 
-class State(Enum):
+class PathState(Enum):
     """How a rule stands: something is missing; it holds; its move is due; another rule of its stage comes first."""
 
     OPEN = auto()
@@ -50,7 +50,7 @@ class State(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Path:
+class RulePath:
     """One rule that could move the customer, and what it misses.
 
     `value` is what the rule's condition sees; it and `missing` are in the condition's own unit: `is_less` tells
@@ -60,12 +60,12 @@ class Path:
     """
 
     to_stage: str
-    family: ArbitrationStep
+    step: ArbitrationStep
     trigger: str
     conditions: tuple[Condition, ...] = ()
     value: float | int | None = None
-    unit: Unit | None = None
-    state: State = State.OPEN
+    unit: PathUnit | None = None
+    state: PathState = PathState.OPEN
     missing: float | int | None = None
     is_less: bool = False
     needs: RequiredEvents | None = None
@@ -75,32 +75,32 @@ class Path:
     blocked_by: RuleReason | None = None
 
 
-def distance(path: Path, test: CompiledCondition, missed_ratio: tuple[int, int]) -> Path:
+def distance(path: RulePath, test: CompiledCondition, missed_ratio: tuple[int, int]) -> RulePath:
     """How far a count of days, a score or a rate is from what is asked, or that nothing ever is."""
     value, condition = path.value, test.condition
     match condition.field:
-        case Field.RATE:
+        case ConditionField.RATE:
             return _rate_distance(path, condition, missed_ratio)
-        case Field.SCORE:
+        case ConditionField.SCORE:
             units = round((value or 0) * FULL)
             target = least(test, units)
             if target is None or target > FULL:
                 target = most(test, units)
             if target is None or target < 0:
-                return replace(path, state=State.IMPOSSIBLE)
+                return replace(path, state=PathState.IMPOSSIBLE)
             return replace(path, missing=abs(target - units) / FULL, is_less=target < units)
         case _:
             target = least(test, int(value or 0))
             if least(test, 0) is None or (target is None and path.trigger != INACTIVITY):
-                return replace(path, state=State.IMPOSSIBLE)
+                return replace(path, state=PathState.IMPOSSIBLE)
             return replace(path, missing=None if target is None or value is None else target - value)
 
 
-def _rate_distance(path: Path, condition: Condition, missed_ratio: tuple[int, int]) -> Path:
+def _rate_distance(path: RulePath, condition: Condition, missed_ratio: tuple[int, int]) -> RulePath:
     number = Fraction(condition.number)
     ends = [(0, 1), (1, 1), *([number.as_integer_ratio()] if 0 <= number <= 1 else [])]
     if not any(condition.accepts_ratio(*ratio) for ratio in ends):
-        return replace(path, state=State.IMPOSSIBLE)
+        return replace(path, state=PathState.IMPOSSIBLE)
     missed, asked = missed_ratio
     if not asked or condition.operator == "!=":
         return path
@@ -125,6 +125,6 @@ def most(test: CompiledCondition, ceiling: int) -> int | None:
     return int(number) if number >= test.low else None
 
 
-def in_ones(field: Field, units: int) -> float | int:
+def in_ones(field: ConditionField, units: int) -> float | int:
     """A number of whole units as a person would write it."""
     return units if field.units == 1 else units / field.units

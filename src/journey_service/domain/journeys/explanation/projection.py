@@ -10,14 +10,14 @@ from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Transition
 from journey_service.domain.stages.compiled_rules import CompiledRule, compile_stage
 
-HORIZON: Final = timedelta(days=3650)
+PROJECTION_HORIZON: Final = timedelta(days=3650)
 """How far ahead moves are looked for."""
-LOOKS: Final = 400
+MAX_EVALUATIONS: Final = 400
 """How many instants are looked at on the way there: moves beyond the last of them are not told."""
-MOVES: Final = 5
+MAX_REPORTED_MOVES: Final = 5
 """How many of the moves found are told."""
 
-Key: TypeAlias = tuple[str, int]
+RuleKey: TypeAlias = tuple[str, int]
 """A rule: its stage, and its place there."""
 
 
@@ -29,13 +29,16 @@ class Projection(NamedTuple):
     """
 
     moves: list[Transition]
-    held: Mapping[Key, datetime]
-    overtaken: Mapping[Key, str]
+    held: Mapping[RuleKey, datetime]
+    overtaken: Mapping[RuleKey, str]
     until: datetime
 
-    def told(self) -> list[tuple[str, datetime, str | None]]:
+    def first_moves(self) -> list[tuple[str, datetime, str | None]]:
         """The first of the moves: (stage entered, instant, trigger)."""
-        return [(move.to_stage, move.transitioned_at, move.trigger_event) for move in self.moves[:MOVES]]
+        return [
+            (move.to_stage, move.transitioned_at, move.trigger_event)
+            for move in self.moves[:MAX_REPORTED_MOVES]
+        ]
 
     def makes(self, to_stage: str, at: datetime) -> bool:
         """Whether a move into a stage is made at exactly this instant."""
@@ -45,11 +48,11 @@ class Projection(NamedTuple):
 def project(journey: Journey, now: datetime) -> Projection:
     """Let time pass over a journey that may be used up."""
     relationship = journey.relationship
-    held: dict[Key, datetime] = {}
-    overtaken: dict[Key, str] = {}
+    held: dict[RuleKey, datetime] = {}
+    overtaken: dict[RuleKey, str] = {}
     waiting = _pending(journey)
-    at, until = now, now + HORIZON
-    for _ in range(LOOKS):
+    at, until = now, now + PROJECTION_HORIZON
+    for _ in range(MAX_EVALUATIONS):
         due = relationship.next_evaluation_at
         if due is None or due > until:
             break
@@ -67,7 +70,7 @@ def project(journey: Journey, now: datetime) -> Projection:
     return Projection(journey.new_transitions, held, overtaken, until)
 
 
-def _pending(journey: Journey) -> dict[Key, CompiledRule]:
+def _pending(journey: Journey) -> dict[RuleKey, CompiledRule]:
     """The questions that the passing of time alone may answer otherwise."""
     relationship = journey.relationship
     plan = compile_stage(journey.rulebook.stage_map, relationship.current_stage, relationship.last_progress)
@@ -76,12 +79,12 @@ def _pending(journey: Journey) -> dict[Key, CompiledRule]:
     asked = {id(question) for question in plan.pending[relationship.facts.total_appointments > 0]}
     return {
         key: question
-        for key, question in numbered((*plan.risk.everything, *plan.progress.everything))
+        for key, question in numbered((*plan.risk.all_rules, *plan.progress.all_rules))
         if id(question) in asked
     }
 
 
-def numbered(questions: Iterable[CompiledRule]) -> Iterator[tuple[Key, CompiledRule]]:
+def numbered(questions: Iterable[CompiledRule]) -> Iterator[tuple[RuleKey, CompiledRule]]:
     """Questions with the rules they are."""
     places: Counter[str] = Counter()
     for question in questions:

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from journey_service.domain.calendar import local_day
 from journey_service.domain.events.event import EventType
 from journey_service.domain.journeys.explanation.forecast import DueMove, Forecast, UpcomingMove
-from journey_service.domain.journeys.explanation.paths import Path, State
+from journey_service.domain.journeys.explanation.paths import PathState, RulePath
 from journey_service.domain.journeys.journey import ARCHIVED_EVENT, OPENING_EVENT
 from journey_service.domain.journeys.relationship import (
     ConditionReason,
@@ -23,11 +23,11 @@ from journey_service.domain.journeys.relationship import (
     TriggerType,
 )
 from journey_service.domain.stages.compiled_rules import ArbitrationStep
-from journey_service.domain.stages.rules import Condition, Field, parse_condition
+from journey_service.domain.stages.rules import Condition, ConditionField, parse_condition
 from journey_service.domain.stages.stage_map import INACTIVITY, StageKind
 
-_FIELDS: Final = {field.label: field for field in Field}
-_COUNTED: Final = (Field.COUNT, Field.DAYS)
+_FIELDS: Final = {field.label: field for field in ConditionField}
+_COUNTED: Final = (ConditionField.COUNT, ConditionField.DAYS)
 _BOUNDS: Final[Mapping[str, tuple[str, str]]] = {
     # Of what can be counted, and of what is measured.
     ">": ("more than {}", "more than {}"),
@@ -58,7 +58,7 @@ _MEASURES: Final[Mapping[str, str]] = {
 # ---- why the customer is where they are
 
 
-def why(transition: Transition, zone: ZoneInfo) -> str:
+def entry(transition: Transition, zone: ZoneInfo) -> str:
     """How the customer came into the stage, from what was noted when they did."""
     stage, day = transition.to_stage, on_day(transition.transitioned_at, zone)
     match transition.trigger_type:
@@ -115,17 +115,17 @@ def condition_sentence(rule: RuleReason, reason: ConditionReason | None, *, is_p
 # ---- pins, and what comes
 
 
-def pinned(outlook: Forecast, until: datetime, zone: ZoneInfo) -> str:
+def pin(outlook: Forecast, until: datetime, zone: ZoneInfo) -> str:
     """That a pin holds the customer, and until when."""
     return f"held in {outlook.current_stage} until {on_day(until, zone)}"
 
 
-def held_back(move: SuppressedMove, zone: ZoneInfo) -> str:
+def suppressed_move(move: SuppressedMove, zone: ZoneInfo) -> str:
     """A move that a pin has held back."""
     return f"{move.to_stage} was asked for on {on_day(move.at, zone)} and held back by the pin"
 
 
-def wanted(move: DueMove, zone: ZoneInfo) -> str:
+def due_move(move: DueMove, zone: ZoneInfo) -> str:
     """What the rules want already."""
     if move.is_suppressed:
         return f"{move.to_stage} is asked for and held back by the pin"
@@ -134,7 +134,7 @@ def wanted(move: DueMove, zone: ZoneInfo) -> str:
     return f"{move.to_stage} is asked for from the next event or evaluation on"
 
 
-def coming(move: UpcomingMove, outlook: Forecast, zone: ZoneInfo) -> str:
+def upcoming_move(move: UpcomingMove, outlook: Forecast, zone: ZoneInfo) -> str:
     """A move that follows if nothing happens."""
     if move.at <= outlook.as_of:
         return f"{move.to_stage} since {on_day(move.at, zone)}, about to be written"
@@ -147,26 +147,26 @@ def coming(move: UpcomingMove, outlook: Forecast, zone: ZoneInfo) -> str:
 # ---- what is missing
 
 
-def path(way: Path, outlook: Forecast, zone: ZoneInfo) -> str:
+def rule_path(way: RulePath, outlook: Forecast, zone: ZoneInfo) -> str:
     """What a rule misses, and what comes of it."""
     return f"{_missing(way, zone)}{_but(way, outlook, zone)}"
 
 
-def written(way: Path) -> str | None:
+def conditions_text(way: RulePath) -> str | None:
     """The conditions of a rule as they are written; those on an event with what they look at."""
     if way.trigger in _EVENTS:
         return " and ".join(f"{one.field.label}{one.text}" for one in way.conditions) or None
     return way.conditions[0].text
 
 
-def _missing(way: Path, zone: ZoneInfo) -> str:
-    if way.state is State.DUE:
+def _missing(way: RulePath, zone: ZoneInfo) -> str:
+    if way.state is PathState.DUE:
         return f"{way.to_stage} is due already"
-    if way.state is State.HOLDS:
+    if way.state is PathState.HOLDS:
         return f"the rule for {way.to_stage} holds already"
-    if way.state is State.IMPOSSIBLE:
+    if way.state is PathState.IMPOSSIBLE:
         return f"{way.to_stage} is impossible from here by this rule: {_asked_of(way)}"
-    if way.family is ArbitrationStep.RETURN and not way.conditions and way.trigger == "appointment_completed":
+    if way.step is ArbitrationStep.RETURN and not way.conditions and way.trigger == "appointment_completed":
         return f"back to {way.to_stage} with an appointment"
     if way.at is not None:
         by = f" by the {_MEASURES[way.trigger]}" if way.trigger in _MEASURES else ""
@@ -179,28 +179,32 @@ def _missing(way: Path, zone: ZoneInfo) -> str:
     return f"{_amount(way)} for {way.to_stage}"
 
 
-def _but(way: Path, outlook: Forecast, zone: ZoneInfo) -> str:
+def _but(way: RulePath, outlook: Forecast, zone: ZoneInfo) -> str:
     """What is to be added where the customer does not simply come into the stage."""
-    if way.state is State.IMPOSSIBLE or way.leads_to == way.to_stage:
+    if way.state is PathState.IMPOSSIBLE or way.leads_to == way.to_stage:
         return ""
-    if way.state is State.SHADOWED:
+    if way.state is PathState.SHADOWED:
         return ", but another rule leads there before"
     pin = outlook.pin_until
     if pin is not None and (way.at is None or way.at < pin):
         return f", but nothing moves before the pin ends on {on_day(pin, zone)}"
     is_first = way.needs is not None and way.needs.event is EventType.APPOINTMENT_COMPLETED
-    if way.family is ArbitrationStep.RISK and not (outlook.has_appointments or is_first):
+    if way.step is ArbitrationStep.RISK and not (outlook.has_appointments or is_first):
         return ", but not before a first completed appointment"
     return _instead(way, outlook)
 
 
-def _instead(way: Path, outlook: Forecast) -> str:
+def _instead(way: RulePath, outlook: Forecast) -> str:
     if way.blocked_by is not None:
         return f", but not while this holds: {rule_sentence(way.blocked_by, is_past=False)}"
-    if way.state is State.HOLDS and outlook.wanted is not None and outlook.wanted.to_stage == way.to_stage:
+    if (
+        way.state is PathState.HOLDS
+        and outlook.due_move is not None
+        and outlook.due_move.to_stage == way.to_stage
+    ):
         return ", and counts from the next event or evaluation on"
     if way.leads_to is None:
-        return ", with an appointment" if way.family is ArbitrationStep.RETURN and way.needs is None else ""
+        return ", with an appointment" if way.step is ArbitrationStep.RETURN and way.needs is None else ""
     if way.leads_to == outlook.current_stage:
         return ", but that alone moves nobody"
     if way.needs is not None:
@@ -208,18 +212,18 @@ def _instead(way: Path, outlook: Forecast) -> str:
     return f", but {way.leads_to} comes first"
 
 
-def _amount(way: Path) -> str:
+def _amount(way: RulePath) -> str:
     """How much more, or less, of what: "1 more appointment"."""
     field, missing = way.conditions[0].field, way.missing or 0
     number, direction = _number(field, missing), "less" if way.is_less else "more"
     match field:
-        case Field.VALUE:
+        case ConditionField.VALUE:
             return f"{number} {direction}"
-        case Field.COUNT:
+        case ConditionField.COUNT:
             return f"{number} {direction} {_plural('appointment', missing)}"
-        case Field.DAYS:
+        case ConditionField.DAYS:
             return f"{number} {direction} {_plural('day', missing)}"
-        case Field.RATE if way.conditions[0].operator in (">", "<"):
+        case ConditionField.RATE if way.conditions[0].operator in (">", "<"):
             # A rate lies as close to what is asked as you like: exactly so much more is not enough.
             return f"over {number} {direction} {_MEASURES[way.trigger]}"
         case _:
@@ -230,15 +234,15 @@ def _needed(event: str, conditions: Sequence[Condition]) -> str:
     """The events a rule takes: "a call of more than 60 seconds"."""
     noun = _an(_EVENTS[event])
     asked = {condition.field: _bounded(condition) for condition in conditions}
-    if Field.TOTAL_AMOUNT in asked:
-        noun = f"{noun} of {asked[Field.TOTAL_AMOUNT]}"
-    if Field.CALL_DURATION in asked:
-        seconds = f"{asked[Field.CALL_DURATION]} seconds"
+    if ConditionField.TOTAL_AMOUNT in asked:
+        noun = f"{noun} of {asked[ConditionField.TOTAL_AMOUNT]}"
+    if ConditionField.CALL_DURATION in asked:
+        seconds = f"{asked[ConditionField.CALL_DURATION]} seconds"
         return f"{noun} of {seconds}" if noun == "a call" else f"{noun} with a call of {seconds}"
     return noun
 
 
-def _asked_of(way: Path) -> str:
+def _asked_of(way: RulePath) -> str:
     if way.trigger in _EVENTS:
         return f"{_needed(way.trigger, way.conditions)} is asked"
     return _seen_and_asked(way.trigger, way.conditions[0], way.value, is_past=False)
@@ -250,37 +254,37 @@ def _asked_of(way: Path) -> str:
 def _seen_and_asked(trigger: str, condition: Condition, value: float | None, *, is_past: bool) -> str:
     field = condition.field
     one, many = ("was", "were") if is_past else ("is", "are")
-    verb = many if field in _COUNTED or field is Field.CALL_DURATION else one
+    verb = many if field in _COUNTED or field is ConditionField.CALL_DURATION else one
     return f"{_seen(trigger, field, value)}, {_bounded(condition)} {verb} asked"
 
 
-def _seen(trigger: str, field: Field, value: float | None) -> str:
+def _seen(trigger: str, field: ConditionField, value: float | None) -> str:
     number = None if value is None else _number(field, value)
     match field:
-        case Field.COUNT:
+        case ConditionField.COUNT:
             return f"{number} completed {_plural('appointment', value)}"
-        case Field.DAYS if trigger == INACTIVITY:
+        case ConditionField.DAYS if trigger == INACTIVITY:
             return (
                 "no appointment yet"
                 if number is None
                 else f"{number} {_plural('day', value)} since the last appointment"
             )
-        case Field.DAYS:
+        case ConditionField.DAYS:
             return f"{number} {_plural('day', value)} in the stage"
-        case Field.CALL_DURATION | Field.TOTAL_AMOUNT:
+        case ConditionField.CALL_DURATION | ConditionField.TOTAL_AMOUNT:
             return _event_seen(_EVENTS[trigger], field, number)
         case _:
             return f"no {_MEASURES[trigger]} yet" if number is None else f"{_MEASURES[trigger]} {number}"
 
 
-def _event_seen(noun: str, field: Field, number: str | None) -> str:
+def _event_seen(noun: str, field: ConditionField, number: str | None) -> str:
     if number is None:
         return (
             f"there was no {noun}"
-            if field is Field.TOTAL_AMOUNT
+            if field is ConditionField.TOTAL_AMOUNT
             else f"there was no {noun} of a known length"
         )
-    if field is Field.TOTAL_AMOUNT:
+    if field is ConditionField.TOTAL_AMOUNT:
         return f"{_an(noun)} of {number}"
     return f"a call of {number} seconds" if noun == "call" else f"{_an(noun)} with a call of {number} seconds"
 
@@ -291,7 +295,7 @@ def _bounded(condition: Condition) -> str:
     return (drilldown if condition.field in _COUNTED else measured).format(number)
 
 
-def _number(field: Field, value: Decimal | float) -> str:
+def _number(field: ConditionField, value: Decimal | float) -> str:
     """A number as it is written: money and scores with two decimals, or with more if it has more."""
     exact = Decimal(str(value))
     in_units = exact * field.units

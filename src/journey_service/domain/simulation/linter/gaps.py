@@ -16,7 +16,7 @@ from journey_service.domain.simulation.linter.value_ranges import (
     possible,
     rates,
 )
-from journey_service.domain.stages.rules import TRIGGERS, Field, Rule, Trigger
+from journey_service.domain.stages.rules import TRIGGERS, ConditionField, Rule, Trigger
 from journey_service.domain.stages.stage_map import Stage, StageKind
 
 # Days in a stage begin again in each, so those of two stages are nothing to compare.
@@ -89,12 +89,12 @@ def _accepted_by(rule: Rule, among: Spans) -> Spans:
     return among
 
 
-def _told(field: Field, low: int, high: int) -> str:
+def _told(field: ConditionField, low: int, high: int) -> str:
     ends = [_number(field, low), _number(field, high)]
     return ends[0] if ends[0] == ends[1] else f"from {ends[0]} to {ends[1]}"
 
 
-def _number(field: Field, units: int) -> str:
-    if field is Field.RATE:
+def _number(field: ConditionField, units: int) -> str:
+    if field is ConditionField.RATE:
         return f"{float(rates()[units]):.4g}"
     return str(units) if field.units == 1 else f"{units / field.units:.2f}"

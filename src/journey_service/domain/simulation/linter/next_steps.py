@@ -19,7 +19,7 @@ from journey_service.domain.simulation.linter.value_ranges import (
     rank,
     with_retention,
 )
-from journey_service.domain.stages.rules import TRIGGERS, Field, Rule
+from journey_service.domain.stages.rules import TRIGGERS, ConditionField, Rule
 from journey_service.domain.stages.stage_map import INACTIVITY, StageKind
 
 # Two of the longest waits that a rule may ask for fit after it, and one report as late as that before it.
@@ -65,13 +65,13 @@ class NextSteps:
         self._asks_scores = not self._asked.isdisjoint(_SCORES)
         self._orders = {stage.key: stage.order for stage in self._stage_map.progress}
         self._gives_days = any(stage.retention_days is not None for stage in self._stage_map.progress)
-        self.count = self._scale("appointment_count", Field.COUNT)
-        self.value = self._scale("lifetime_value", Field.VALUE)
-        self.inactivity = self._scale(INACTIVITY, Field.DAYS)
-        self.stay = self._scale("days_in_stage", Field.DAYS)
-        self.risk = self._scale("risk_score", Field.SCORE)
-        self.engagement = self._scale("engagement_score", Field.SCORE)
-        self.rate = self._scale("missed_rate", Field.RATE)
+        self.count = self._scale("appointment_count", ConditionField.COUNT)
+        self.value = self._scale("lifetime_value", ConditionField.VALUE)
+        self.inactivity = self._scale(INACTIVITY, ConditionField.DAYS)
+        self.stay = self._scale("days_in_stage", ConditionField.DAYS)
+        self.risk = self._scale("risk_score", ConditionField.SCORE)
+        self.engagement = self._scale("engagement_score", ConditionField.SCORE)
+        self.rate = self._scale("missed_rate", ConditionField.RATE)
         self._windows = self._policy_days()
         self._amounts = self._visit_amounts()
         self._plain = tuple(self._plain_events())
@@ -88,7 +88,7 @@ class NextSteps:
             for number in given if stage is self._stage_map.mildest_risk else (None,):
                 yield from (with_retention(rule, number) for rule in stage.rules)
 
-    def _scale(self, trigger: str, field: Field) -> Scale:
+    def _scale(self, trigger: str, field: ConditionField) -> Scale:
         among = hull(possible(TRIGGERS[trigger], field, self._policy, StageKind.PROGRESS))
         spans = (
             accepted(condition, among)
@@ -121,7 +121,9 @@ class NextSteps:
 
     def _visit_amounts(self) -> tuple[int, ...]:
         """What a visit may cost, in cents: a value of every cell of the rules on visits."""
-        return _thinned(tuple({0: 0} | dict.fromkeys(self._samples(_VISIT, Field.TOTAL_AMOUNT))), _SEVERAL)
+        return _thinned(
+            tuple({0: 0} | dict.fromkeys(self._samples(_VISIT, ConditionField.TOTAL_AMOUNT))), _SEVERAL
+        )
 
     def _plain_events(self) -> Iterator[Event]:
         """Events of each type that a rule or a score listens to: one for every set of rules that one can meet."""
@@ -133,19 +135,19 @@ class NextSteps:
     def _telling_ones(self, type_: EventType) -> Iterator[Event]:
         limit = self._policy.scoring.long_call_seconds
         is_scored = self._asks_scores and type_ is EventType.CALL_RECEIVED
-        lengths: list[int | None] = [None, *self._samples(type_, Field.CALL_DURATION)]
+        lengths: list[int | None] = [None, *self._samples(type_, ConditionField.CALL_DURATION)]
         lengths += [limit + 1] if is_scored else []
-        amounts = [0, *self._samples(type_, Field.TOTAL_AMOUNT)]
+        amounts = [0, *self._samples(type_, ConditionField.TOTAL_AMOUNT)]
         rules = [rule for rule in self._rules if rule.trigger.event is type_]
-        by_length = {call: _met(rules, Field.CALL_DURATION, call) for call in lengths}
-        by_amount = {cents: _met(rules, Field.TOTAL_AMOUNT, cents) for cents in amounts}
+        by_length = {call: _met(rules, ConditionField.CALL_DURATION, call) for call in lengths}
+        by_amount = {cents: _met(rules, ConditionField.TOTAL_AMOUNT, cents) for cents in amounts}
         seen: dict[tuple[int, bool], Event] = {}
         for cents, call in product(by_amount, by_length):
             effect = by_length[call] & by_amount[cents], is_scored and (call or 0) > limit
             seen.setdefault(effect, _event(type_, cents, call=call))
         yield from _thinned(tuple(seen.values()), _MANY)
 
-    def _samples(self, type_: EventType, field: Field) -> Sequence[int]:
+    def _samples(self, type_: EventType, field: ConditionField) -> Sequence[int]:
         """Values that the rules on an event tell apart: on each side of every threshold, if there is any."""
         rules = [rule for rule in self._rules if rule.trigger.event is type_]
         if not any(condition.field is field for rule in rules for condition in rule.conditions):
@@ -348,7 +350,7 @@ def _event(type_: EventType, cents: int = 0, *, call: int | None = None) -> Even
     return Event("history", "", 1, type_.value, BEGINNING, cents, call)
 
 
-def _met(rules: Sequence[Rule], field: Field, value: int | None) -> int:
+def _met(rules: Sequence[Rule], field: ConditionField, value: int | None) -> int:
     """Which of the rules have no condition on a field that the value fails: a bit for each."""
     met = 0
     for place, rule in enumerate(rules):

@@ -18,15 +18,15 @@ from journey_service.domain.simulation.linter.value_ranges import (
     readings,
     with_retention,
 )
-from journey_service.domain.stages.rules import Field, Rule
+from journey_service.domain.stages.rules import ConditionField, Rule
 from journey_service.domain.stages.stage_map import INACTIVITY, Stage, StageKind
 
-_LIMITS: Final[Mapping[Field, str]] = {
-    Field.COUNT: f"a number of appointments is a whole number from 0 to {MOST_APPOINTMENTS}",
-    Field.DAYS: "days are counted in whole numbers from 0, for two centuries at most",
-    Field.RATE: "a rate lies between 0 and 1 and compares at most 64 missed with 64 completed appointments",
-    Field.CALL_DURATION: "a call lasts whole seconds, never fewer than 0",
-    Field.TOTAL_AMOUNT: "an amount has two decimals and is never negative",
+_LIMITS: Final[Mapping[ConditionField, str]] = {
+    ConditionField.COUNT: f"a number of appointments is a whole number from 0 to {MOST_APPOINTMENTS}",
+    ConditionField.DAYS: "days are counted in whole numbers from 0, for two centuries at most",
+    ConditionField.RATE: "a rate lies between 0 and 1 and compares at most 64 missed with 64 completed appointments",
+    ConditionField.CALL_DURATION: "a call lasts whole seconds, never fewer than 0",
+    ConditionField.TOTAL_AMOUNT: "an amount has two decimals and is never negative",
 }
 
 
@@ -53,7 +53,7 @@ class Precedence:
         self._stage_map, self._policy = rulebook
         # The numbers of `retention_days` that a customer's stage may give, none among them.
         self._variants = tuple({stage.retention_days for stage in self._stage_map.progress})
-        self._read: dict[tuple[int, int | None, StageKind], Mapping[Field, Spans]] = {}
+        self._read: dict[tuple[int, int | None, StageKind], Mapping[ConditionField, Spans]] = {}
         self._never: dict[tuple[str, int], Never | None] = {}
 
     def why_never(self, stage: Stage, index: int) -> Never | None:
@@ -102,7 +102,9 @@ class Precedence:
 
     # ---- what a rule accepts
 
-    def _accepts(self, stage: Stage, rule: Rule, days: int | None, kind: StageKind) -> Mapping[Field, Spans]:
+    def _accepts(
+        self, stage: Stage, rule: Rule, days: int | None, kind: StageKind
+    ) -> Mapping[ConditionField, Spans]:
         """What a stage's rule accepts of a customer with these `retention_days`, in a stage of that kind."""
         place = id(rule), days, kind
         if place not in self._read:
@@ -143,20 +145,22 @@ class Precedence:
                     return False
         return True
 
-    def _known(self, inner: Mapping[Field, Spans], rule: Rule, field: Field, kind: StageKind) -> Spans:
+    def _known(
+        self, inner: Mapping[ConditionField, Spans], rule: Rule, field: ConditionField, kind: StageKind
+    ) -> Spans:
         """What is certain of a field while the rule holds."""
         if field in inner:
             return inner[field]
         among = possible(rule.trigger, field, self._policy, kind)
         # A call's length may be unknown, and then no condition on it holds: more than any interval.
-        return ((among[0][0] - 1, among[-1][1]),) if field is Field.CALL_DURATION else among
+        return ((among[0][0] - 1, among[-1][1]),) if field is ConditionField.CALL_DURATION else among
 
-    def _implied(self, rule: Rule, inner: Mapping[Field, Spans]) -> Mapping[str, Spans]:
+    def _implied(self, rule: Rule, inner: Mapping[ConditionField, Spans]) -> Mapping[str, Spans]:
         """What a rule that holds tells of other triggers."""
         implied: dict[str, Spans] = {}
         if self._implies_appointment(rule):
             implied["appointment_count"] = ((1, MOST_APPOINTMENTS),)
-        amounts = inner.get(Field.TOTAL_AMOUNT)
+        amounts = inner.get(ConditionField.TOTAL_AMOUNT)
         is_visit = rule.trigger.event is EventType.APPOINTMENT_COMPLETED
         if amounts and is_visit and self._policy.revenue_source == "appointments":
             implied["lifetime_value"] = ((amounts[0][0], MAX_SUM_CENTS),)
@@ -185,16 +189,16 @@ class Precedence:
         if all(readings(Rule(rule.trigger, (one,)), policy, kind)[field] for one in conditions):
             return f"its conditions on {field.label!r} contradict each other"
         if (
-            field is Field.COUNT
+            field is ConditionField.COUNT
             and kind is StageKind.RISK
             and readings(rule, policy, StageKind.PROGRESS)[field]
         ):
             return "only a customer with at least one completed appointment can lapse"
-        if field is Field.SCORE:
+        if field is ConditionField.SCORE:
             return (
                 f"a score lies between 0 and 1, and the scoring policy makes none such ({rule.trigger.name})"
             )
-        if field is Field.VALUE:
+        if field is ConditionField.VALUE:
             lowest = "" if policy.revenue_source == "payments" else "is never negative, "
             return f"a lifetime value {lowest}has two decimals, and at most {MAX_SUM_CENTS / 100:.2f} is kept"
         return _LIMITS[field]

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from journey_service.domain.errors import InvalidInputError
-from journey_service.domain.journeys.facts import KEPT_TIMES
+from journey_service.domain.journeys.facts import MAX_KEPT_TIMES
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Transition
 from journey_service.domain.simulation.linter.event_histories import (
@@ -113,7 +113,7 @@ class SimulatedCustomer:
             self.past = Past(before, HistoryEntry(self.now, event, times))
             if moves:
                 yield MoveSequence(left, moves, self.past, telling)
-            elif times > KEPT_TIMES:
+            elif times > MAX_KEPT_TIMES:
                 times += self._skip(telling.times - times - 1, telling)
             if self.decisions > _PATIENCE:
                 self.is_over = True

@@ -16,9 +16,9 @@ from journey_service.domain.events.event import (
     MAX_CALL_SECONDS,
     MAX_SUM_CENTS,
 )
-from journey_service.domain.journeys.facts import KEPT_TIMES
+from journey_service.domain.journeys.facts import MAX_KEPT_TIMES
 from journey_service.domain.rounding import FULL, UNITS, half_up
-from journey_service.domain.stages.rules import Condition, Field, Rule, Trigger
+from journey_service.domain.stages.rules import Condition, ConditionField, Rule, Trigger
 from journey_service.domain.stages.stage_map import INACTIVITY, StageKind
 
 Spans: TypeAlias = tuple[tuple[int, int], ...]
@@ -34,7 +34,7 @@ def rates() -> tuple[Fraction, ...]:
 
     A rate is counted by its rank here, so that it is a whole number like every other value.
     """
-    windows = range(KEPT_TIMES + 1)
+    windows = range(MAX_KEPT_TIMES + 1)
     found = {(missed / asked, missed, asked) for missed in windows for asked in _asked(missed)}
     # Ratios of numbers this small are told apart by floats; equal ones come in several writings.
     by_size = {size: (missed, asked) for size, missed, asked in found}
@@ -42,7 +42,7 @@ def rates() -> tuple[Fraction, ...]:
 
 
 def _asked(missed: int) -> range:
-    return range(max(1, missed), missed + KEPT_TIMES + 1)
+    return range(max(1, missed), missed + MAX_KEPT_TIMES + 1)
 
 
 def rank(part: int, whole: int) -> int:
@@ -55,27 +55,27 @@ def _sizes() -> tuple[float, ...]:
     return tuple(float(rate) for rate in rates())
 
 
-def possible(trigger: Trigger, field: Field, policy: CompanyPolicy, kind: StageKind) -> Spans:
+def possible(trigger: Trigger, field: ConditionField, policy: CompanyPolicy, kind: StageKind) -> Spans:
     """The values a field can have where a stage of this kind asks, whatever happens to a customer."""
     highest = {
-        Field.COUNT: MOST_APPOINTMENTS,
-        Field.VALUE: MAX_SUM_CENTS,
-        Field.DAYS: MOST_DAYS,
-        Field.CALL_DURATION: MAX_CALL_SECONDS,
-        Field.TOTAL_AMOUNT: MAX_AMOUNT_CENTS,
+        ConditionField.COUNT: MOST_APPOINTMENTS,
+        ConditionField.VALUE: MAX_SUM_CENTS,
+        ConditionField.DAYS: MOST_DAYS,
+        ConditionField.CALL_DURATION: MAX_CALL_SECONDS,
+        ConditionField.TOTAL_AMOUNT: MAX_AMOUNT_CENTS,
     }
     match field:
-        case Field.RATE:
+        case ConditionField.RATE:
             return ((0, len(rates()) - 1),)
-        case Field.SCORE if trigger.name == "risk_score":
+        case ConditionField.SCORE if trigger.name == "risk_score":
             return _risks(policy)
-        case Field.SCORE:
+        case ConditionField.SCORE:
             numbers = policy.scoring.numbers
             units = numbers.frequency + numbers.recency + numbers.monetary + numbers.quality
             return ((0, min(FULL, max(half_up(units, UNITS // FULL), numbers.new_engagement))),)
-        case Field.VALUE if policy.revenue_source == "payments":
+        case ConditionField.VALUE if policy.revenue_source == "payments":
             return ((-MAX_SUM_CENTS, MAX_SUM_CENTS),)
-        case Field.COUNT if kind is StageKind.RISK:
+        case ConditionField.COUNT if kind is StageKind.RISK:
             return ((1, MOST_APPOINTMENTS),)  # nobody lapses who never came
         case _:
             return ((0, highest[field]),)
@@ -109,7 +109,7 @@ def accepted(condition: Condition, among: Spans) -> Spans:
 
 
 def _ends(condition: Condition) -> tuple[float, float, bool]:
-    if condition.field is not Field.RATE:
+    if condition.field is not ConditionField.RATE:
         return condition.interval
     number = Fraction(condition.number)
     below, upto = bisect_left(rates(), number), bisect_right(rates(), number)
@@ -155,9 +155,9 @@ def is_within(inner: Spans, outer: Spans) -> bool:
     return both(inner, outer) == inner
 
 
-def readings(rule: Rule, policy: CompanyPolicy, kind: StageKind) -> Mapping[Field, Spans]:
+def readings(rule: Rule, policy: CompanyPolicy, kind: StageKind) -> Mapping[ConditionField, Spans]:
     """What a rule accepts of each field it asks for; an empty tuple where nothing can satisfy it."""
-    found: dict[Field, Spans] = {}
+    found: dict[ConditionField, Spans] = {}
     for condition in rule.conditions:
         among = found.get(condition.field, possible(rule.trigger, condition.field, policy, kind))
         found[condition.field] = accepted(condition, among) if among else ()
