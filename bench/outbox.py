@@ -17,7 +17,7 @@ import asyncpg
 from crowd import make_crowd
 
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.actions.delivery import Message, Receipt
+from journey_service.domain.actions.delivery import DeliveryReceipt, WebhookMessage
 from journey_service.embedded import Embedded
 from journey_service.repositories import migrations as migrating
 from journey_service.repositories.database import Database
@@ -50,10 +50,10 @@ FILL = (
 class Nowhere:
     """A way out that leads nowhere, at once."""
 
-    async def send(self, message: Message) -> Receipt:
+    async def send(self, message: WebhookMessage) -> DeliveryReceipt:
         """Take it."""
         assert message.body
-        return Receipt("")
+        return DeliveryReceipt("")
 
 
 async def bare(owner: asyncpg.Connection) -> None:

@@ -25,7 +25,7 @@ from uuid import uuid4
 from sqlalchemy import text
 
 from journey_service.domain.actions.action_plan import ActionPlan
-from journey_service.domain.actions.delivery import Receipt
+from journey_service.domain.actions.delivery import DeliveryReceipt
 from journey_service.gateways import webhooks
 from journey_service.repositories.actions import outbox
 from journey_service.repositories.actions.action_plans import ActionPlans
@@ -201,7 +201,7 @@ def _done_after_the_call(patch: Patch) -> None:
     send = LaneWorker._send
 
     async def sending(self, outbound_message):
-        await self._record([SentMessage(outbound_message, Receipt(""), 0.0)])
+        await self._record([SentMessage(outbound_message, DeliveryReceipt(""), 0.0)])
         return await send(self, outbound_message)
 
     patch(LaneWorker, "_send", sending)

@@ -18,7 +18,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from journey_service.domain.actions.delivery import DeliveryFailedError, DeliveryRefusedError, Email, Receipt
+from journey_service.domain.actions.delivery import (
+    DeliveryFailedError,
+    DeliveryReceipt,
+    DeliveryRefusedError,
+    Email,
+)
 from journey_service.domain.errors import InvalidInputError
 from journey_service.gateways import smtp as mail
 from journey_service.gateways.smtp import FileMailer, SmtpMailer, read_sender, read_server
@@ -171,7 +176,7 @@ async def test_a_letter_arrives_with_both_its_texts_and_says_who_it_is_from(mail
     receipt = await mailer.send(LETTER)
 
     [mail], [envelope] = inbox.emails, inbox.envelopes
-    assert receipt == Receipt("2.0.0 queued as 4711", 250)
+    assert receipt == DeliveryReceipt("2.0.0 queued as 4711", 250)
     assert (envelope.mail_from, envelope.rcpt_tos) == ("hello@salon.example", ["ada@reader.example"])
     assert (str(mail["From"]), str(mail["To"])) == (SENDER, "ada@reader.example")
     assert mail.get_content_type() == "multipart/alternative"
@@ -511,7 +516,7 @@ async def test_a_letter_that_was_accepted_stays_accepted_if_the_server_then_fall
 
     async with await asyncio.start_server(handle, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        assert await SmtpMailer(f"smtp://127.0.0.1:{port}", SENDER).send(LETTER) == Receipt("OK", 250)
+        assert await SmtpMailer(f"smtp://127.0.0.1:{port}", SENDER).send(LETTER) == DeliveryReceipt("OK", 250)
 
 
 @pytest.mark.parametrize("said", range(len(ACCEPTING) + 1))
@@ -646,7 +651,7 @@ async def test_a_developers_letters_become_files_that_a_mail_program_opens(tmp_p
 
     [file] = folder.iterdir()
     mail = read(file.read_bytes())
-    assert receipt == Receipt(f"written to {KEY}.eml")
+    assert receipt == DeliveryReceipt(f"written to {KEY}.eml")
     assert file.name == f"{KEY}.eml"
     assert (mail["To"], mail["Message-ID"]) == (LETTER.to, f"<{KEY}@salon.example>")
     assert mail["List-Unsubscribe"] == f"<{URL}>"

@@ -14,9 +14,9 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from journey_service.domain.actions.delivery import (
     DeliveryFailedError,
+    DeliveryReceipt,
     DeliveryRefusedError,
-    Message,
-    Receipt,
+    WebhookMessage,
 )
 from journey_service.gateways.http_client import HttpClient
 from journey_service.gateways.webhooks import Webhooks
@@ -73,7 +73,7 @@ async def receiving(answer):
 
 async def send(receiver, secrets=(NEW,), body=BODY, **options):
     webhooks = Webhooks(HttpClient(trusted=[receiver.url]), **options)
-    return await webhooks.send(Message(KEY, f"{receiver.url}/hooks?of=7", body, secrets))
+    return await webhooks.send(WebhookMessage(KEY, f"{receiver.url}/hooks?of=7", body, secrets))
 
 
 async def failure(receiver, kind=DeliveryFailedError, **options):
@@ -88,7 +88,7 @@ async def failure(receiver, kind=DeliveryFailedError, **options):
 async def test_a_message_arrives_byte_by_byte_and_a_receiver_verifies_it():
     before = int(time.time())
     async with receiving(answer_of(204)) as receiver:
-        assert await send(receiver) == Receipt("", 204)
+        assert await send(receiver) == DeliveryReceipt("", 204)
 
     [(method, path, headers, body)] = receiver.requests
     assert (method, path, body) == ("POST", "/hooks?of=7", BODY)
@@ -148,7 +148,7 @@ async def test_a_message_without_a_secret_is_not_sent():
 async def test_any_success_accepts_a_message(status):
     body = b"" if status == 204 else b"taken"
     async with receiving(answer_of(status, body)) as receiver:
-        assert await send(receiver) == Receipt(body.decode(), status)
+        assert await send(receiver) == DeliveryReceipt(body.decode(), status)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ async def test_a_redirect_is_not_followed(status):
         async with receiving(answer_of(status, Location=location)) as receiver:
             webhooks = Webhooks(HttpClient(trusted=[receiver.url, elsewhere.url]))
             with pytest.raises(DeliveryFailedError) as failed:
-                await webhooks.send(Message(KEY, receiver.url, BODY, [NEW]))
+                await webhooks.send(WebhookMessage(KEY, receiver.url, BODY, [NEW]))
 
     assert failed.value.status == status
     assert (len(receiver.requests), elsewhere.requests) == (1, [])
@@ -267,7 +267,7 @@ async def test_any_body_is_sent_as_it_is(body):
 )
 async def test_a_destination_that_may_not_be_called_is_refused_for_good(url):
     with pytest.raises(DeliveryRefusedError) as refused:
-        await Webhooks(HttpClient()).send(Message(KEY, url, BODY, [NEW]))
+        await Webhooks(HttpClient()).send(WebhookMessage(KEY, url, BODY, [NEW]))
 
     assert not refused.value.is_gone
     assert refused.value.status is None
@@ -279,7 +279,7 @@ async def test_a_key_never_begins_a_header_of_its_own(key):
     async with receiving(answer_of(200)) as receiver:
         webhooks = Webhooks(HttpClient(trusted=[receiver.url]))
         with pytest.raises(DeliveryRefusedError):
-            await webhooks.send(Message(key, receiver.url, BODY, [NEW]))
+            await webhooks.send(WebhookMessage(key, receiver.url, BODY, [NEW]))
 
     assert receiver.requests == []
 

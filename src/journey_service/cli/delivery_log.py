@@ -16,7 +16,7 @@ from journey_service.cli.terminal import (
     with_database,
 )
 from journey_service.domain.actions.action import ActionState
-from journey_service.domain.actions.records import ActionsWanted, DeliveryLogRow
+from journey_service.domain.actions.records import ActionFilter, DeliveryLogRow
 from journey_service.domain.actions.stage_actions import Channel
 from journey_service.services.actions.delivery_log import list_actions, retry_action
 
@@ -33,7 +33,7 @@ def deliveries(
     as_json: AsJson = False,
 ) -> None:
     """List the actions of stages, newest first: sent, waiting, cancelled with the reason, or dead."""
-    wanted = ActionsWanted(
+    wanted = ActionFilter(
         limit=limit,
         state=ActionState.DEAD.value if retry else None if state is None else state.value,
         channel=None if channel is None else channel.value,

@@ -26,7 +26,12 @@ from urllib.parse import SplitResult, unquote, urlsplit
 import aiosmtplib
 import httpx
 
-from journey_service.domain.actions.delivery import DeliveryFailedError, DeliveryRefusedError, Email, Receipt
+from journey_service.domain.actions.delivery import (
+    DeliveryFailedError,
+    DeliveryReceipt,
+    DeliveryRefusedError,
+    Email,
+)
 from journey_service.domain.errors import InvalidInputError
 from journey_service.gateways.response_text import sanitize_response_text
 
@@ -143,7 +148,7 @@ class SmtpMailer:
         self._deadline_seconds = deadline_seconds
         self._ssl_context = ssl_context or ssl.create_default_context()
 
-    async def send(self, email: Email) -> Receipt:
+    async def send(self, email: Email) -> DeliveryReceipt:
         """Hand a letter over.
 
         Raises DeliveryRefusedError for a letter that cannot be written, and when the server refuses it or its reader
@@ -168,7 +173,7 @@ class SmtpMailer:
             raise _failed(str(error), to) from None
         finally:
             _hang_up(line)
-        return Receipt(_without(to, answer.message), answer.code)
+        return DeliveryReceipt(_without(to, answer.message), answer.code)
 
     def _line(self) -> aiosmtplib.SMTP:
         return aiosmtplib.SMTP(
@@ -204,7 +209,7 @@ class FileMailer:
         self._folder = folder
         self._sender = read_sender(sender)
 
-    async def send(self, email: Email) -> Receipt:
+    async def send(self, email: Email) -> DeliveryReceipt:
         """Write a letter, in place of an earlier one with its key. Raises DeliveryFailedError, DeliveryRefusedError."""
         written = _written(email, _recipient(email), self._sender)
         file = self._folder / f"{email.key}.eml"
@@ -214,7 +219,7 @@ class FileMailer:
             raise DeliveryFailedError(
                 sanitize_response_text(f"The letter could not be written: {error.strerror}")
             ) from error
-        return Receipt(f"written to {file.name}")
+        return DeliveryReceipt(f"written to {file.name}")
 
 
 def _put(file: Path, content: bytes) -> None:

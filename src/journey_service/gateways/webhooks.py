@@ -17,9 +17,9 @@ from typing import Final
 
 from journey_service.domain.actions.delivery import (
     DeliveryFailedError,
+    DeliveryReceipt,
     DeliveryRefusedError,
-    Message,
-    Receipt,
+    WebhookMessage,
 )
 from journey_service.gateways.http_client import (
     HttpClient,
@@ -42,7 +42,7 @@ class Webhooks:
         self._outgoing = outgoing
         self._deadline_seconds = deadline_seconds
 
-    async def send(self, message: Message) -> Receipt:
+    async def send(self, message: WebhookMessage) -> DeliveryReceipt:
         """Hand a message over: any status of 2xx accepts it, 410 wants no more, whatever else may do better later.
 
         Raises DeliveryFailedError, DeliveryRefusedError; their reasons are lines of at most 255 characters.
@@ -73,16 +73,16 @@ class Webhooks:
         return _judged(answer)
 
 
-def _signatures(message: Message, timestamp: int) -> str:
+def _signatures(message: WebhookMessage, timestamp: int) -> str:
     signed = f"{message.key}.{timestamp}.".encode() + message.body
     made = (base64.b64encode(hmac.digest(secret, signed, sha256)).decode() for secret in message.secrets)
     return " ".join(f"v1,{signature}" for signature in made)
 
 
-def _judged(answer: HttpResponse) -> Receipt:
+def _judged(answer: HttpResponse) -> DeliveryReceipt:
     said = answer.body.decode(errors="replace")
     if answer.status in _OK:
-        return Receipt(sanitize_response_text(said), answer.status)
+        return DeliveryReceipt(sanitize_response_text(said), answer.status)
     reason = sanitize_response_text(
         f"The receiver answered {answer.status}: {said}" if said else _unsaid(answer.status)
     )

@@ -19,10 +19,10 @@ from journey_service.domain.actions.parsing import step_from_json, step_to_json
 from journey_service.domain.actions.stage_actions import (
     DEFAULT_ACTIONS,
     MESSAGES,
+    ActionStep,
     Channel,
     Reachability,
     StageAction,
-    Step,
 )
 from journey_service.domain.actions.timing import due, quiet_until, triggers_actions
 from journey_service.domain.companies.policy import parse_policy
@@ -69,7 +69,7 @@ def book(*steps, name="act", is_campaign=False):
 
 
 def worded(channel, day=0, hours=0):
-    return Step(channel, day, hours, template="t")
+    return ActionStep(channel, day, hours, template="t")
 
 
 def one(channel=Channel.EMAIL, at=T0, **more):
@@ -409,7 +409,7 @@ def test_the_pause_begins_with_the_end_however_that_came_about():
 def test_the_pause_is_of_one_type():
     stage_actions = {
         **DEFAULT_ACTIONS,
-        "churned": (StageAction("win_back", (Step(Channel.CRM, 1),), is_campaign=True),),
+        "churned": (StageAction("win_back", (ActionStep(Channel.CRM, 1),), is_campaign=True),),
     }
     action_plan = at_risk(stage_actions=stage_actions)
     enter(action_plan, "churned", day(5))
@@ -482,8 +482,8 @@ def test_what_was_to_be_done_at_once_for_progress_is_done_however_far_the_custom
         ("lead", worded(Channel.EMAIL, 0, 1), False, True),
         ("lead", worded(Channel.EMAIL), True, True),
         ("at_risk", worded(Channel.EMAIL), False, True),
-        ("churned", Step(Channel.TASK), False, True),
-        ("nowhere", Step(Channel.TASK), False, False),
+        ("churned", ActionStep(Channel.TASK), False, True),
+        ("nowhere", ActionStep(Channel.TASK), False, False),
     ],
 )
 def test_risk_and_delay_and_campaigns_bind_an_action_to_its_stage(
@@ -883,8 +883,8 @@ def test_it_may_turn_out_that_something_cannot_be_done_here():
         (worded(Channel.EMAIL, 2), EVERYWHERE, {"frequency_cap": 1}, "capped"),
         (worded(Channel.SMS, 2), consenting(sms="withdrawn"), {}, "no_consent"),
         (worded(Channel.SMS, 2), Reachability({}, True, False), {}, "no_address"),
-        (Step(Channel.TASK, 2, title="Look"), EVERYWHERE, {}, None),
-        (Step(Channel.CRM, 2), EVERYWHERE, {}, None),
+        (ActionStep(Channel.TASK, 2, title="Look"), EVERYWHERE, {}, None),
+        (ActionStep(Channel.CRM, 2), EVERYWHERE, {}, None),
     ],
 )
 def test_a_campaign_is_completed_when_its_last_step_is_over_whatever_became_of_it(
@@ -949,7 +949,9 @@ def test_a_person_may_end_a_campaign():
 )
 def test_every_customer_gets_one_of_the_assignees_and_always_the_same(assignee_seed, expected):
     people = ("ann", "bob", "cem")
-    stage_actions = book(Step(Channel.ASSIGNMENT, assignees=people), Step(Channel.TASK, assignees=people))
+    stage_actions = book(
+        ActionStep(Channel.ASSIGNMENT, assignees=people), ActionStep(Channel.TASK, assignees=people)
+    )
     action_plan = agenda_of(stage_actions)
     action_plan.assignee_seed = assignee_seed
     enter(action_plan, "x").run_due(T0, is_through=True)
@@ -978,18 +980,24 @@ def settled(action_plan, until):
 @pytest.mark.parametrize(
     ("step", "zone", "at", "title", "due_at"),
     [
-        (Step(Channel.TASK), "UTC", "2026-05-01T22:00", "say hello", "2026-05-02T22:00"),
-        (Step(Channel.TASK, due_days=0), "UTC", "2026-05-01T22:00", "say hello", "2026-05-01T22:00"),
-        (Step(Channel.CALL, title="Call", due_days=2), "UTC", "2026-05-01T22:00", "Call", "2026-05-03T22:00"),
+        (ActionStep(Channel.TASK), "UTC", "2026-05-01T22:00", "say hello", "2026-05-02T22:00"),
+        (ActionStep(Channel.TASK, due_days=0), "UTC", "2026-05-01T22:00", "say hello", "2026-05-01T22:00"),
         (
-            Step(Channel.TASK, due_days=2),
+            ActionStep(Channel.CALL, title="Call", due_days=2),
+            "UTC",
+            "2026-05-01T22:00",
+            "Call",
+            "2026-05-03T22:00",
+        ),
+        (
+            ActionStep(Channel.TASK, due_days=2),
             "Europe/Berlin",
             "2026-03-28T09:00",
             "say hello",
             "2026-03-30T08:00",
         ),
         (
-            Step(Channel.TASK, due_days=90),
+            ActionStep(Channel.TASK, due_days=90),
             "Asia/Kolkata",
             "2026-01-01T00:15",
             "say hello",
@@ -1120,8 +1128,10 @@ def test_nothing_happens_twice():
 
 def test_a_step_waits_for_those_before_it():
     late, morning = utc("2026-05-01T22:00"), utc("2026-05-02T08:00")
-    steps = (worded(Channel.EMAIL), Step(Channel.CALL, 0, 2), Step(Channel.CRM, 0, 3))
-    stage_actions = {"x": (StageAction("chain", steps), StageAction("beside", (Step(Channel.TASK, 0, 1),)))}
+    steps = (worded(Channel.EMAIL), ActionStep(Channel.CALL, 0, 2), ActionStep(Channel.CRM, 0, 3))
+    stage_actions = {
+        "x": (StageAction("chain", steps), StageAction("beside", (ActionStep(Channel.TASK, 0, 1),)))
+    }
     action_plan = settled(enter(agenda_of(stage_actions), "x", late), day(365))
 
     assert dates(action_plan, "chain") == [morning, morning, morning]
@@ -1165,17 +1175,17 @@ def test_what_a_test_clock_has_let_go_keeps_no_campaign_from_ending():
 @pytest.mark.parametrize(
     ("wish", "step"),
     [
-        (ManualActionRequest(Channel.CALL), Step(Channel.CALL, title="Call this customer")),
+        (ManualActionRequest(Channel.CALL), ActionStep(Channel.CALL, title="Call this customer")),
         (
             ManualActionRequest(Channel.CALL, title="Ask why", assignee="ann", due_days=0),
-            Step(Channel.CALL, title="Ask why", assignees=("ann",), due_days=0),
+            ActionStep(Channel.CALL, title="Ask why", assignees=("ann",), due_days=0),
         ),
-        (ManualActionRequest(Channel.EMAIL), Step(Channel.EMAIL, template="personal_email")),
-        (ManualActionRequest(Channel.EMAIL, template="mine"), Step(Channel.EMAIL, template="mine")),
-        (ManualActionRequest(Channel.OFFER), Step(Channel.OFFER, template="personal_offer")),
+        (ManualActionRequest(Channel.EMAIL), ActionStep(Channel.EMAIL, template="personal_email")),
+        (ManualActionRequest(Channel.EMAIL, template="mine"), ActionStep(Channel.EMAIL, template="mine")),
+        (ManualActionRequest(Channel.OFFER), ActionStep(Channel.OFFER, template="personal_offer")),
         (
             ManualActionRequest(Channel.OFFER, offer=(("title", "Tea"), ("valid_days", 3))),
-            Step(Channel.OFFER, template="personal_offer", offer=(("title", "Tea"), ("valid_days", 3))),
+            ActionStep(Channel.OFFER, template="personal_offer", offer=(("title", "Tea"), ("valid_days", 3))),
         ),
     ],
 )

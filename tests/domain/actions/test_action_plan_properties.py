@@ -20,10 +20,10 @@ from journey_service.domain.actions.action_plan import ActionPlan, manual_action
 from journey_service.domain.actions.stage_actions import (
     DEFAULT_ACTIONS,
     MESSAGES,
+    ActionStep,
     Channel,
     Reachability,
     StageAction,
-    Step,
 )
 from journey_service.domain.companies.policy import CompanyPolicy
 from journey_service.domain.journeys.relationship import Transition, TransitionCause, TriggerType
@@ -37,18 +37,21 @@ BUSY = {
     **DEFAULT_ACTIONS,
     "regular": (
         StageAction(
-            "often", tuple(Step(Channel.EMAIL, number, template="t") for number in (0, 0, 1, 2, 5, 7, 8))
+            "often",
+            tuple(ActionStep(Channel.EMAIL, number, template="t") for number in (0, 0, 1, 2, 5, 7, 8)),
         ),
-        StageAction("nightly", tuple(Step(Channel.SMS, 0, hours, template="t") for hours in (0, 1, 9, 23))),
+        StageAction(
+            "nightly", tuple(ActionStep(Channel.SMS, 0, hours, template="t") for hours in (0, 1, 9, 23))
+        ),
     ),
     "churned": (
         StageAction(
             "win_back",
             (
-                Step(Channel.EMAIL, 0, template="t"),
-                Step(Channel.CALL, 0, 3),
-                Step(Channel.OFFER, 0, 12, template="t"),
-                Step(Channel.CRM, 40),
+                ActionStep(Channel.EMAIL, 0, template="t"),
+                ActionStep(Channel.CALL, 0, 3),
+                ActionStep(Channel.OFFER, 0, 12, template="t"),
+                ActionStep(Channel.CRM, 40),
             ),
             is_campaign=True,
         ),

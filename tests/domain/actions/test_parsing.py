@@ -12,7 +12,7 @@ from journey_service.domain.actions.parsing import (
     step_from_json,
     step_to_json,
 )
-from journey_service.domain.actions.stage_actions import DEFAULT_ACTIONS, Channel, StageAction, Step
+from journey_service.domain.actions.stage_actions import DEFAULT_ACTIONS, ActionStep, Channel, StageAction
 from journey_service.domain.errors import InvalidInputError
 from profiles import examples
 
@@ -114,20 +114,20 @@ def test_what_is_not_said_is_not_written():
 @pytest.mark.parametrize(
     ("raw", "step"),
     [
-        (EMAIL, Step(Channel.EMAIL, template="welcome")),
-        ({**SMS, "delay_days": 365, "delay_hours": 23}, Step(Channel.SMS, 365, 23, "hello")),
-        (CALL, Step(Channel.CALL)),
+        (EMAIL, ActionStep(Channel.EMAIL, template="welcome")),
+        ({**SMS, "delay_days": 365, "delay_hours": 23}, ActionStep(Channel.SMS, 365, 23, "hello")),
+        (CALL, ActionStep(Channel.CALL)),
         (
             {**TASK, "title": "Look", "assignees": ["ann", "bob"], "due_days": 0},
-            Step(Channel.TASK, title="Look", assignees=("ann", "bob"), due_days=0),
+            ActionStep(Channel.TASK, title="Look", assignees=("ann", "bob"), due_days=0),
         ),
-        (CRM, Step(Channel.CRM)),
-        (ASSIGNMENT, Step(Channel.ASSIGNMENT, assignees=("ann",))),
-        (OFFER, Step(Channel.OFFER, template="treat")),
-        ({**OFFER, "offer": {}}, Step(Channel.OFFER, template="treat")),
+        (CRM, ActionStep(Channel.CRM)),
+        (ASSIGNMENT, ActionStep(Channel.ASSIGNMENT, assignees=("ann",))),
+        (OFFER, ActionStep(Channel.OFFER, template="treat")),
+        ({**OFFER, "offer": {}}, ActionStep(Channel.OFFER, template="treat")),
         (
             {**OFFER, "offer": {"valid_days": 1, "code": "X1", "description": "d", "title": "t"}},
-            Step(
+            ActionStep(
                 Channel.OFFER,
                 template="treat",
                 offer=(("title", "t"), ("description", "d"), ("code", "X1"), ("valid_days", 1)),
@@ -136,10 +136,13 @@ def test_what_is_not_said_is_not_written():
         # null, and nobody, are as good as nothing
         (
             {**EMAIL, "delay_days": None, "title": None, "assignees": [], "offer": None, "due_days": None},
-            Step(Channel.EMAIL, template="welcome"),
+            ActionStep(Channel.EMAIL, template="welcome"),
         ),
-        ({**TASK, "title": "x" * 255}, Step(Channel.TASK, title="x" * 255)),
-        ({**TASK, "title": "Grüß Gott, 李さん 👋🏽"}, Step(Channel.TASK, title="Grüß Gott, 李さん 👋🏽")),
+        ({**TASK, "title": "x" * 255}, ActionStep(Channel.TASK, title="x" * 255)),
+        (
+            {**TASK, "title": "Grüß Gott, 李さん 👋🏽"},
+            ActionStep(Channel.TASK, title="Grüß Gott, 李さん 👋🏽"),
+        ),
     ],
 )
 def test_a_step_is_read(raw, step):
@@ -490,7 +493,7 @@ def sound_steps(draw):
     offer = draw(
         st.fixed_dictionaries({}, optional={"title": texts, "code": texts, "valid_days": st.integers(1, 365)})
     )
-    return Step(
+    return ActionStep(
         channel,
         draw(st.integers(0, 365)),
         draw(st.integers(0, 23)),

@@ -18,11 +18,11 @@ from journey_service.domain.actions.stage_actions import (
     QUIET_HOURS_CHANNELS,
     RETENTION_CAMPAIGN,
     TEMPLATED_CHANNELS,
+    ActionStep,
     Channel,
     ContactDecision,
     Reachability,
     StageAction,
-    Step,
     messages,
 )
 from journey_service.domain.companies.policy import DEFAULT_POLICY
@@ -59,9 +59,9 @@ def test_the_campaign_is_the_guide_s():
 
 
 def test_only_days_and_hours_delay_a_step():
-    assert not Step(Channel.EMAIL, template="t", due_days=3).is_delayed
-    assert Step(Channel.EMAIL, 1).is_delayed
-    assert Step(Channel.EMAIL, 0, 1).is_delayed
+    assert not ActionStep(Channel.EMAIL, template="t", due_days=3).is_delayed
+    assert ActionStep(Channel.EMAIL, 1).is_delayed
+    assert ActionStep(Channel.EMAIL, 0, 1).is_delayed
 
 
 @pytest.mark.parametrize(
@@ -150,15 +150,15 @@ def test_a_message_needs_an_address(channel, has_email, has_phone, fate):
     ],
 )
 def test_no_channel_is_used_more_than_three_times_within_any_seven_days(days, fates):
-    often = (StageAction("often", tuple(Step(Channel.SMS, day) for day in days)),)
+    often = (StageAction("often", tuple(ActionStep(Channel.SMS, day) for day in days)),)
 
     assert told(["x"], x=often) == [("sms", fate) for fate in fates]
-    mixed = (StageAction("mixed", (*often[0].steps, Step(Channel.EMAIL, 3))),)
+    mixed = (StageAction("mixed", (*often[0].steps, ActionStep(Channel.EMAIL, 3))),)
     assert ("email", "sent") in told(["x"], x=mixed), "the cap is of one channel"
 
 
 def test_what_is_not_sent_does_not_use_up_the_cap():
-    steps = tuple(Step(Channel.SMS) for _ in range(4))
+    steps = tuple(ActionStep(Channel.SMS) for _ in range(4))
     withdrawn = Reachability({"sms": "withdrawn"}, has_email=True, has_phone=True)
 
     assert told(["x"], withdrawn, x=(StageAction("a", steps),)) == [("sms", "no_consent")] * 4
@@ -174,12 +174,14 @@ def test_the_cap_is_the_company_s():
 
 
 def test_hours_count_for_the_cap_as_days_do():
-    late = StageAction("late", (Step(Channel.SMS, 0, 23), Step(Channel.SMS, 7), Step(Channel.SMS, 7, 23)))
+    late = StageAction(
+        "late", (ActionStep(Channel.SMS, 0, 23), ActionStep(Channel.SMS, 7), ActionStep(Channel.SMS, 7, 23))
+    )
     policy = replace(DEFAULT_POLICY, frequency_cap=1)
 
     assert told(["x"], policy=policy, x=(late,)) == [("sms", "sent"), ("sms", "capped"), ("sms", "sent")]
-    early = StageAction("early", (Step(Channel.SMS, 0, 5),))
-    assert told(["x"], policy=policy, x=(early, StageAction("first", (Step(Channel.SMS),)))) == [
+    early = StageAction("early", (ActionStep(Channel.SMS, 0, 5),))
+    assert told(["x"], policy=policy, x=(early, StageAction("first", (ActionStep(Channel.SMS),)))) == [
         ("sms", "sent"),
         ("sms", "capped"),
     ]
@@ -216,7 +218,9 @@ def doings(draw):
     numbers = count()
     channels = st.sampled_from([channel for channel in Channel if channel is not Channel.WEBHOOK])
     return tuple(
-        StageAction(f"act_{next(numbers)}", tuple(Step(draw(channels), day, hours) for day, hours in each))
+        StageAction(
+            f"act_{next(numbers)}", tuple(ActionStep(draw(channels), day, hours) for day, hours in each)
+        )
         for each in drawn
     )
 

@@ -11,7 +11,13 @@ from domain.builders import T0, stage
 from journey_service.domain.analytics import aggregates as figures
 from journey_service.domain.analytics import risk_bands
 from journey_service.domain.analytics.churn import ChurnSample, predicted_churn_date, retention_actions
-from journey_service.domain.analytics.date_ranges import Days, Period, Range, checked_days, days_of
+from journey_service.domain.analytics.date_ranges import (
+    DateRange,
+    Period,
+    RequestedRange,
+    range_of_period,
+    resolve_range,
+)
 from journey_service.domain.analytics.flows import StageFlow, acyclic_flows
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.stages.stage_map import DEFAULT_STAGES, parse_stage_map
@@ -31,36 +37,36 @@ DAY = timedelta(days=1)
     ],
 )
 def test_a_period_is_that_many_days_including_today(period, first):
-    assert days_of(period, TODAY, date(2024, 2, 29)) == Days(first, TODAY)
+    assert range_of_period(period, TODAY, date(2024, 2, 29)) == DateRange(first, TODAY)
 
 
 def test_everything_of_a_company_without_a_past_is_today():
-    assert days_of(Period.ALL, TODAY, None) == Days(TODAY, TODAY)
+    assert range_of_period(Period.ALL, TODAY, None) == DateRange(TODAY, TODAY)
 
 
 @pytest.mark.parametrize(
     ("asked", "places"),
     [
-        (Range(None, TODAY, None), ["query/to"]),
-        (Range(None, None, TODAY), ["query/from"]),
-        (Range(Period.WEEK, TODAY, TODAY), ["query/period"]),
-        (Range(None, TODAY, TODAY + DAY), ["query/to"]),
-        (Range(None, TODAY, TODAY - DAY), ["query/from"]),
-        (Range(None, TODAY - 3_660 * DAY, TODAY), ["query/from"]),
-        (Range(None, date(1, 1, 1), date(1, 1, 1)), ["query/from"]),
-        (Range(Period.ALL, TODAY, None), ["query/to", "query/period"]),
+        (RequestedRange(None, TODAY, None), ["query/to"]),
+        (RequestedRange(None, None, TODAY), ["query/from"]),
+        (RequestedRange(Period.WEEK, TODAY, TODAY), ["query/period"]),
+        (RequestedRange(None, TODAY, TODAY + DAY), ["query/to"]),
+        (RequestedRange(None, TODAY, TODAY - DAY), ["query/from"]),
+        (RequestedRange(None, TODAY - 3_660 * DAY, TODAY), ["query/from"]),
+        (RequestedRange(None, date(1, 1, 1), date(1, 1, 1)), ["query/from"]),
+        (RequestedRange(Period.ALL, TODAY, None), ["query/to", "query/period"]),
     ],
 )
 def test_a_range_that_is_none_is_refused_with_every_fault(asked, places):
     with pytest.raises(InvalidInputError) as refused:
-        checked_days(asked, TODAY, None)
+        resolve_range(asked, TODAY, None)
 
     assert [fault.pointer for fault in refused.value.errors] == places
 
 
 @pytest.mark.parametrize("first", [TODAY, TODAY - 3_659 * DAY])
 def test_a_range_of_one_day_and_one_of_the_most_days_are_taken(first):
-    assert checked_days(Range(None, first, TODAY), TODAY, None) == Days(first, TODAY)
+    assert resolve_range(RequestedRange(None, first, TODAY), TODAY, None) == DateRange(first, TODAY)
 
 
 @pytest.mark.parametrize(

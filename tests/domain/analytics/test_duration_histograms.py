@@ -13,8 +13,8 @@ from journey_service.domain.analytics.aggregates import in_days
 from journey_service.domain.analytics.duration_histograms import (
     MEDIAN,
     P90,
-    Between,
-    Ended,
+    EndedVisits,
+    QuantileBracket,
     added,
     cumulated,
     interpolated,
@@ -64,8 +64,8 @@ def test_the_median_of_an_odd_number_needs_no_visit(micros):
     ("cells", "median"),
     [
         ({7: 1}, Decimal("0.7")),
-        ({7: 1, 8: 1}, Between(7, 8, 1, 2)),
-        ({7: 2, 9: 2}, Between(7, 9, 1, 2)),
+        ({7: 1, 8: 1}, QuantileBracket(7, 8, 1, 2)),
+        ({7: 2, 9: 2}, QuantileBracket(7, 9, 1, 2)),
         ({7: 2, 8: 1}, Decimal("0.7")),
         ({0: 2}, Decimal(0)),
     ],
@@ -80,7 +80,7 @@ def test_a_median_between_two_cells_is_left_to_the_visits(cells, median):
     )
 )
 def test_the_visits_of_a_range_are_the_difference_of_two_histograms(made):
-    ended = [Ended(DAY + timedelta(days=day), *rest) for day, *rest in sorted(made)]
+    ended = [EndedVisits(DAY + timedelta(days=day), *rest) for day, *rest in sorted(made)]
     kept, last = cumulated({}, ended)
     for first in range(6):
         for until in range(first, 6):
@@ -100,6 +100,6 @@ def up_to(kept, stage, day):
 
 
 def test_a_histogram_goes_on_where_it_was():
-    kept, last = cumulated({"a": {3: 2}}, [Ended(DAY, "a", 3, 1), Ended(DAY, "a", 4, 5)])
+    kept, last = cumulated({"a": {3: 2}}, [EndedVisits(DAY, "a", 3, 1), EndedVisits(DAY, "a", 4, 5)])
     assert kept == {(DAY, "a"): {3: 3, 4: 5}} == {(DAY, "a"): last["a"]}
     assert added({3: 2}, []) == {3: 2}

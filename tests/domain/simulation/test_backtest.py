@@ -10,15 +10,15 @@ import pytest
 from domain.builders import DAY, DEFAULT, INSTANT, company, day, event, rule, stage, visits
 from journey_service.domain.journeys.relationship import Rulebook
 from journey_service.domain.simulation.backtest import (
-    Alarm,
     AlarmOutcome,
     BacktestSettings,
-    Lapse,
-    Move,
-    Outcome,
-    Replay,
+    CustomerLapse,
+    CustomerReplay,
+    ReplayedMove,
+    ReplayResult,
+    RiskAlarm,
 )
-from journey_service.domain.simulation.backtest_totals import BacktestTotals, Days
+from journey_service.domain.simulation.backtest_totals import BacktestTotals, DurationHistogram
 
 UTC_ZONE = ZoneInfo("UTC")
 BY_MISSED_RATE = company(
@@ -39,7 +39,7 @@ def asked(
 
 def replay(terms: BacktestSettings, *told, rulebook: Rulebook = DEFAULT, created_at: datetime | None = None):
     """One customer's replay; of what happens at the end of the range or later, only the first visit is told."""
-    replayed = Replay(terms, rulebook, 7, told[0].occurred_at if created_at is None else created_at)
+    replayed = CustomerReplay(terms, rulebook, 7, told[0].occurred_at if created_at is None else created_at)
     came_back_at = None
     for each in told:
         if each.occurred_at < terms.until:
@@ -54,18 +54,18 @@ def replay(terms: BacktestSettings, *told, rulebook: Rulebook = DEFAULT, created
 
 def test_every_move_is_dated_when_the_rules_would_have_made_it():
     outcome = replay(asked(day(0), day(400)), *visits(0, 10, 20), event("appointment_missed", day(300)))
-    assert outcome == Outcome(
+    assert outcome == ReplayResult(
         customer_id=7,
         opened_at=day(0),
         stage="churned",
         moves=[
-            Move("prospect", "customer", day(0), "appointment_completed"),
-            Move("customer", "regular", day(20), "appointment_count"),
-            Move("regular", "at_risk", day(111), "days_since_last_appointment"),
-            Move("at_risk", "churned", day(201), "days_since_last_appointment"),
+            ReplayedMove("prospect", "customer", day(0), "appointment_completed"),
+            ReplayedMove("customer", "regular", day(20), "appointment_count"),
+            ReplayedMove("regular", "at_risk", day(111), "days_since_last_appointment"),
+            ReplayedMove("at_risk", "churned", day(201), "days_since_last_appointment"),
         ],
-        alarms=[Alarm(day(111), AlarmOutcome.CONFIRMED)],
-        lapses=[Lapse(day(200), day(111), was_at_risk=False)],
+        alarms=[RiskAlarm(day(111), AlarmOutcome.CONFIRMED)],
+        lapses=[CustomerLapse(day(200), day(111), was_at_risk=False)],
     )
 
 
@@ -101,13 +101,15 @@ def test_a_journey_opens_with_the_first_event_or_the_relationship_whichever_come
     late = replay(asked(day(0), day(90)), *visits(5), created_at=day(50))
     early = replay(asked(day(0), day(90)), *visits(5), created_at=day(2))
     assert (late.opened_at, early.opened_at) == (day(5), day(2))
-    assert late.moves == early.moves == [Move("prospect", "customer", day(5), "appointment_completed")]
+    assert (
+        late.moves == early.moves == [ReplayedMove("prospect", "customer", day(5), "appointment_completed")]
+    )
 
 
 def test_time_passes_for_a_customer_to_whom_nothing_happens():
     rulebook = company(stage("new", 1), stage("old", 2, rule("days_in_stage", days=">=10")))
     outcome = replay(asked(day(0), day(100)), rulebook=rulebook, created_at=day(3))
-    assert outcome.moves == [Move("new", "old", day(13), "days_in_stage")]
+    assert outcome.moves == [ReplayedMove("new", "old", day(13), "days_in_stage")]
 
 
 def test_time_passes_between_the_opening_and_the_first_event():
@@ -145,7 +147,7 @@ def test_nobody_is_replayed_whose_journey_opens_at_the_end_or_later():
 def test_an_alarm_is_judged_by_what_its_silence_came_to(next_visit, known, verdict, back_after):
     later = [] if next_visit is None else [event("appointment_completed", next_visit)]
     outcome = replay(asked(day(0), day(120), known=known), *visits(0), *later)
-    assert outcome.alarms == [Alarm(day(91), verdict, back_after)]
+    assert outcome.alarms == [RiskAlarm(day(91), verdict, back_after)]
 
 
 def test_who_comes_a_microsecond_before_raises_no_alarm():
@@ -165,34 +167,34 @@ def test_going_on_from_at_risk_to_churned_is_no_alarm_and_coming_back_begins_a_n
 
 def test_an_alarm_after_the_silence_has_lapsed_is_late_and_no_use():
     outcome = replay(asked(day(0), day(120), lapse=60), *visits(0, 110))
-    assert outcome.alarms == [Alarm(day(91), AlarmOutcome.LATE)]
-    assert outcome.lapses == [Lapse(day(60), None, was_at_risk=False)]
+    assert outcome.alarms == [RiskAlarm(day(91), AlarmOutcome.LATE)]
+    assert outcome.lapses == [CustomerLapse(day(60), None, was_at_risk=False)]
 
 
 def test_an_alarm_at_the_very_lapse_is_in_time():
     outcome = replay(asked(day(0), day(120), lapse=91), *visits(0))
-    assert outcome.alarms == [Alarm(day(91), AlarmOutcome.CONFIRMED)]
-    assert outcome.lapses == [Lapse(day(91), day(91), was_at_risk=False)]
+    assert outcome.alarms == [RiskAlarm(day(91), AlarmOutcome.CONFIRMED)]
+    assert outcome.lapses == [CustomerLapse(day(91), day(91), was_at_risk=False)]
 
 
 def test_visit_lapse_and_alarm_at_one_instant_are_a_lapse_with_an_alarm_and_then_a_return():
     outcome = replay(asked(day(0), day(120), lapse=91), *visits(0, 91))
-    assert outcome.alarms == [Alarm(day(91), AlarmOutcome.CONFIRMED)]
-    assert outcome.lapses == [Lapse(day(91), day(91), was_at_risk=False)]
+    assert outcome.alarms == [RiskAlarm(day(91), AlarmOutcome.CONFIRMED)]
+    assert outcome.lapses == [CustomerLapse(day(91), day(91), was_at_risk=False)]
     assert outcome.stage == "customer"
 
 
 def test_an_alarm_raised_by_a_visit_belongs_to_the_silence_that_begins_with_it():
     told = [*visits(0, amount="50"), *visits(20, amount="5"), *visits(70, amount="50")]
     outcome = replay(asked(day(0), day(300), lapse=100), *told, rulebook=BY_CHEAP_VISIT)
-    assert outcome.alarms == [Alarm(day(20), AlarmOutcome.RETURNED, 50 * DAY)]
-    assert outcome.lapses == [Lapse(day(170), None, was_at_risk=False)]
+    assert outcome.alarms == [RiskAlarm(day(20), AlarmOutcome.RETURNED, 50 * DAY)]
+    assert outcome.lapses == [CustomerLapse(day(170), None, was_at_risk=False)]
 
 
 def test_of_two_visits_at_one_instant_the_alarm_between_them_is_returned_at_once():
     told = [*visits(0, amount="50"), *visits(20, amount="5"), *visits(20, amount="50")]
     outcome = replay(asked(day(0), day(40), lapse=100), *told, rulebook=BY_CHEAP_VISIT)
-    assert outcome.alarms == [Alarm(day(20), AlarmOutcome.RETURNED, 0 * DAY)]
+    assert outcome.alarms == [RiskAlarm(day(20), AlarmOutcome.RETURNED, 0 * DAY)]
 
 
 # ---- lapses: a visit on day 0, a lapse on day 180
@@ -223,14 +225,14 @@ def test_whoever_comes_back_at_the_very_lapse_has_lapsed(next_visit, lapses):
 def test_an_alarm_before_the_range_is_had_when_the_customer_lapses_within_it():
     outcome = replay(asked(day(100), day(200)), *visits(0))
     assert outcome.alarms == []
-    assert outcome.lapses == [Lapse(day(180), day(91), was_at_risk=False)]
+    assert outcome.lapses == [CustomerLapse(day(180), day(91), was_at_risk=False)]
 
 
 def test_an_alarm_of_an_earlier_silence_is_not_had():
     outcome = replay(asked(day(0), day(400), lapse=60), *visits(0, 92))
     assert outcome.lapses == [
-        Lapse(day(60), None, was_at_risk=False),
-        Lapse(day(152), None, was_at_risk=False),
+        CustomerLapse(day(60), None, was_at_risk=False),
+        CustomerLapse(day(152), None, was_at_risk=False),
     ]
 
 
@@ -241,8 +243,8 @@ def test_who_stays_at_risk_through_a_visit_lapses_without_an_alarm_and_is_told_a
         *visits(10),
     ]
     outcome = replay(asked(day(0), day(200), lapse=100), *told, rulebook=BY_MISSED_RATE)
-    assert outcome.alarms == [Alarm(day(1), AlarmOutcome.RETURNED, 9 * DAY)]
-    assert outcome.lapses == [Lapse(day(110), None, was_at_risk=True)]
+    assert outcome.alarms == [RiskAlarm(day(1), AlarmOutcome.RETURNED, 9 * DAY)]
+    assert outcome.lapses == [CustomerLapse(day(110), None, was_at_risk=True)]
 
 
 def test_no_one_lapses_before_the_first_visit():
@@ -388,8 +390,8 @@ def test_a_tally_taken_down_and_restored_goes_on_as_if_nothing_had_happened():
 # ---- spans of time
 
 
-def spans(*days: float, lapse: float = 180) -> Days:
-    counted = Days(timedelta(days=lapse))
+def spans(*days: float, lapse: float = 180) -> DurationHistogram:
+    counted = DurationHistogram(timedelta(days=lapse))
     for each in days:
         counted.add(timedelta(days=each))
     return counted
@@ -427,12 +429,12 @@ def test_a_tally_as_full_as_can_be_is_small():
     pairs = [(a, b) for a in range(20) for b in range(20) if (a < b if (a < 10) is (b < 10) else True)]
     for number in range(3_000):
         moves = [
-            Move(f"s{a}", f"s{b}", day(chance.randrange(3_650)), "days_since_last_appointment")
+            ReplayedMove(f"s{a}", f"s{b}", day(chance.randrange(3_650)), "days_since_last_appointment")
             for a, b in chance.sample(pairs, 60)
         ]
-        back = [Alarm(day(1), AlarmOutcome.RETURNED, chance.random() * 200 * DAY) for _ in range(8)]
-        lapses = [Lapse(day(200), day(chance.random() * 200), was_at_risk=False) for _ in range(8)]
-        tally.add(Outcome(9 * 10**18 + number, day(0), "s1", moves, back, lapses))
+        back = [RiskAlarm(day(1), AlarmOutcome.RETURNED, chance.random() * 200 * DAY) for _ in range(8)]
+        lapses = [CustomerLapse(day(200), day(chance.random() * 200), was_at_risk=False) for _ in range(8)]
+        tally.add(ReplayResult(9 * 10**18 + number, day(0), "s1", moves, back, lapses))
     metrics = tally.metrics()
     assert len(metrics["matrix"]) == len(pairs) == 290
     assert len(metrics["samples"]) == 5 * 290
@@ -453,14 +455,14 @@ def test_an_end_that_counted_as_inside_would_be_noticed(monkeypatch):
 
 
 def test_a_silence_that_forgot_its_first_visit_would_be_noticed(monkeypatch):
-    tell = Replay.tell
+    tell = CustomerReplay.tell
 
-    def forgetful(replayed: Replay, told) -> None:
+    def forgetful(replayed: CustomerReplay, told) -> None:
         before = replayed._last_visit
         tell(replayed, told)
         replayed._last_visit = before or replayed._last_visit
 
-    monkeypatch.setattr(Replay, "tell", forgetful)
+    monkeypatch.setattr(CustomerReplay, "tell", forgetful)
     with pytest.raises(AssertionError):
         test_the_figures_of_a_few_customers()
     print("guard removed: detected")

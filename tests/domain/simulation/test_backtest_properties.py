@@ -14,8 +14,13 @@ from hypothesis import strategies as st
 
 from domain.builders import DAY, INSTANT, T0
 from domain.generators import Company, as_event, companies, default_forms, literal_events, spans
-from journey_service.domain.simulation.backtest import AlarmOutcome, BacktestSettings, Outcome, Replay
-from journey_service.domain.simulation.backtest_totals import BacktestTotals, Days
+from journey_service.domain.simulation.backtest import (
+    AlarmOutcome,
+    BacktestSettings,
+    CustomerReplay,
+    ReplayResult,
+)
+from journey_service.domain.simulation.backtest_totals import BacktestTotals, DurationHistogram
 from oracle import literal
 from profiles import examples
 
@@ -61,12 +66,12 @@ def stories(draw: st.DrawFn, forms=None) -> Story:
     return Story(company, customers, terms)
 
 
-def outcomes(story: Story) -> list[Outcome]:
+def outcomes(story: Story) -> list[ReplayResult]:
     """What the service makes of it."""
     found = []
     rulebook = story.company.rulebook
     for number, told in enumerate(story.customers):
-        replayed = Replay(story.terms, rulebook, number, told[0].occurred_at)
+        replayed = CustomerReplay(story.terms, rulebook, number, told[0].occurred_at)
         for place, event in enumerate(told):
             if event.occurred_at < story.terms.until:
                 replayed.tell(as_event(event, place))
@@ -322,7 +327,7 @@ def test_a_tally_taken_down_anywhere_goes_on_to_the_same_figures(story, place):
 )
 def test_percentiles_and_mean_are_off_by_half_a_bucket_and_half_a_tenth_at_most(lapse, shares):
     listed = [timedelta(days=lapse * share) for share in shares]
-    counted = Days(timedelta(days=lapse))
+    counted = DurationHistogram(timedelta(days=lapse))
     for span in listed:
         counted.add(span)
     exact = sorted(_days(span) for span in listed)
@@ -343,25 +348,25 @@ def assert_noticed() -> None:
 
 
 def test_a_lapse_told_an_instant_late_would_be_noticed(monkeypatch):
-    end_silence = Replay._end_silence
+    end_silence = CustomerReplay._end_silence
 
-    def late(replayed: Replay, next_visit: datetime | None) -> None:
+    def late(replayed: CustomerReplay, next_visit: datetime | None) -> None:
         end_silence(replayed, None if next_visit is None else next_visit - INSTANT)
 
-    monkeypatch.setattr(Replay, "_end_silence", late)
+    monkeypatch.setattr(CustomerReplay, "_end_silence", late)
     assert_noticed()
     print("guard removed: detected")
 
 
 def test_alarms_of_other_silences_counted_as_had_would_be_noticed(monkeypatch):
-    tell = Replay.tell
+    tell = CustomerReplay.tell
 
-    def mixed(replayed: Replay, event) -> None:
+    def mixed(replayed: CustomerReplay, event) -> None:
         raised = [*replayed._raised]
         tell(replayed, event)
         replayed._raised = sorted({*raised, *replayed._raised})
 
-    monkeypatch.setattr(Replay, "tell", mixed)
+    monkeypatch.setattr(CustomerReplay, "tell", mixed)
     assert_noticed()
     print("guard removed: detected")
 

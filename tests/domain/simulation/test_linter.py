@@ -12,7 +12,7 @@ from journey_service.domain.events.event import EARLIEST, LATEST
 from journey_service.domain.journeys.engine import Decision
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Rulebook
-from journey_service.domain.simulation.linter import Severity, lint
+from journey_service.domain.simulation.linter import FindingSeverity, lint
 from journey_service.domain.simulation.linter.value_ranges import is_within, rank, rates
 from journey_service.domain.stages.rules import TRIGGERS, Condition, ConditionField, Rule
 from journey_service.domain.stages.stage_map import Stage, StageKind, StageMap
@@ -494,9 +494,9 @@ def test_errors_come_first_and_then_the_order_of_the_map():
     )
     report = lint(rulebook)
     assert [(f.severity, f.stages) for f in report.findings] == [
-        (Severity.ERROR, ("never",)),
-        (Severity.ERROR, ("nobody",)),
-        (Severity.WARNING, ("friends",)),
+        (FindingSeverity.ERROR, ("never",)),
+        (FindingSeverity.ERROR, ("nobody",)),
+        (FindingSeverity.WARNING, ("friends",)),
     ]
     assert report.errors == report.findings[:2]
     assert report.warnings == report.findings[2:]

@@ -11,7 +11,7 @@ from domain.generators import companies, operations, project
 from journey_service.domain.actions.stage_actions import Reachability
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Activation, Rulebook
-from journey_service.domain.simulation.preview import SAMPLES, Draft, PreviewTotals
+from journey_service.domain.simulation.preview import MAX_SAMPLES, PreviewDraft, PreviewTotals
 from journey_service.domain.stages.stage_map import StageMap
 
 SILENT, LOUD = Activation.CURRENT_SILENT, Activation.CURRENT_WITH_ACTIONS
@@ -20,7 +20,7 @@ EASY = company(*defaults_with(vip={"auto_rules": rule("lifetime_value", value=">
 
 
 def draft(activation=SILENT, rulebook=EASY, at=3):
-    return Draft(rulebook, activation, day(at))
+    return PreviewDraft(rulebook, activation, day(at))
 
 
 def test_who_would_move_is_counted_by_where_from_and_where_to():
@@ -60,11 +60,11 @@ def test_only_moves_that_run_actions_send_messages():
 
 def test_a_few_of_each_kind_are_named():
     tally = PreviewTotals()
-    for _ in range(SAMPLES + 3):
+    for _ in range(MAX_SAMPLES + 3):
         tally.preview_customer(after(*visits(0, amount="500")), draft(), REACH)
 
     [named] = tally.samples.values()
-    assert named == [{"customer_id": 7, "trigger_event": "lifetime_value", "moves": 1}] * SAMPLES
+    assert named == [{"customer_id": 7, "trigger_event": "lifetime_value", "moves": 1}] * MAX_SAMPLES
 
 
 def test_a_tally_is_put_away_as_json_and_taken_up_again():
@@ -94,7 +94,7 @@ def test_a_rehearsal_on_a_copy_tells_what_going_over_then_does(present, other, a
     tally = PreviewTotals()
     before = copy(journey.relationship)
     tally.preview_customer(
-        Journey(copy(journey.relationship), present.rulebook), Draft(rulebook, activation, at), REACH
+        Journey(copy(journey.relationship), present.rulebook), PreviewDraft(rulebook, activation, at), REACH
     )
 
     assert journey.relationship == before, "the customer is not touched"

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from journey_service.domain.analytics.date_ranges import Days
+from journey_service.domain.analytics.date_ranges import DateRange
 from journey_service.domain.calendar import local_day
 from journey_service.repositories.analytics.date_range_sql import EVER, bounds_of, clock_of
 
@@ -47,7 +47,7 @@ def is_within(at: datetime, told: dict) -> bool:
 @pytest.mark.parametrize("day", DAYS)
 @pytest.mark.parametrize("length", [1, 2, 9])
 def test_an_instant_lies_in_local_days_by_the_calendar(zone, day, length):
-    days = Days(day, day + timedelta(days=length - 1))
+    days = DateRange(day, day + timedelta(days=length - 1))
     told = bounds_of(days, zone)
     at = datetime.combine(day, datetime.min.time(), tzinfo=UTC) - timedelta(days=3)
     for number in range(24 * (length + 6) * 2):
@@ -58,7 +58,7 @@ def test_an_instant_lies_in_local_days_by_the_calendar(zone, day, length):
 
 
 def test_where_no_clock_is_set_nobody_has_to_look_at_the_calendar():
-    told = bounds_of(Days(date(2026, 6, 15), date(2026, 6, 16)), "Europe/Berlin")
+    told = bounds_of(DateRange(date(2026, 6, 15), date(2026, 6, 16)), "Europe/Berlin")
 
     assert told["not_before"] == told["surely_from"] == datetime(2026, 6, 14, 22, tzinfo=UTC)
     assert told["not_from"] == told["surely_before"] == datetime(2026, 6, 16, 22, tzinfo=UTC)

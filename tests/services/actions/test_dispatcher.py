@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from journey_service.domain.actions.stage_actions import Channel, StageAction, Step
+from journey_service.domain.actions.stage_actions import ActionStep, Channel, StageAction
 from journey_service.domain.actions.templates import Template
 from journey_service.gateways.http_client import HttpClient
 from journey_service.gateways.webhooks import Webhooks
@@ -35,9 +35,9 @@ from services.local_servers import (
 T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 FREE = {"quiet_from": None, "quiet_until": None, "frequency_cap": 1_000}
-SMS = Step(Channel.SMS, template="retention_sms")
-EMAIL = Step(Channel.EMAIL, template="welcome")
-OFFER = Step(Channel.OFFER, template="retention_offer", offer=(("title", "Tea"), ("valid_days", 10)))
+SMS = ActionStep(Channel.SMS, template="retention_sms")
+EMAIL = ActionStep(Channel.EMAIL, template="welcome")
+OFFER = ActionStep(Channel.OFFER, template="retention_offer", offer=(("title", "Tea"), ("valid_days", 10)))
 COPIES = (
     "INSERT INTO journey_actions (company_id, relationship_id, stage, name, number, channel, step, is_stage_bound,"
     " planned_at, due_at, ready_at)"
@@ -188,7 +188,7 @@ async def test_every_attempt_has_the_same_key_and_the_same_words(open_salon):
     await salon.register("action.sms", "action.special_offer", "action.crm_update", "stage.changed")
     salon.system.answer = always(503)
     salon.mailbox.verdict = "451 come back later"
-    await entered(salon, SMS, OFFER, EMAIL, Step(Channel.CRM))
+    await entered(salon, SMS, OFFER, EMAIL, ActionStep(Channel.CRM))
     for _ in range(4):
         await salon.deliver()
         await come_due(salon)

@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from journey_service.domain.actions.action import ManualActionRequest
-from journey_service.domain.actions.records import ActionsWanted, CampaignsWanted, TasksWanted
+from journey_service.domain.actions.records import ActionFilter, CampaignFilter, TaskFilter
 from journey_service.domain.actions.stage_actions import (
     DEFAULT_ACTIONS,
     RETENTION_CAMPAIGN,
+    ActionStep,
     Channel,
     StageAction,
-    Step,
 )
 from journey_service.domain.actions.templates import Template
 from journey_service.domain.events.records import ImportOptions
@@ -56,7 +56,7 @@ async def move_by_hand(salon, to_stage, key, customer=1):
 
 async def campaigns_of(salon):
     """Campaigns as they are listed, the first one first."""
-    found = await list_campaigns(salon.database, salon.id, CampaignsWanted(limit=100))
+    found = await list_campaigns(salon.database, salon.id, CampaignFilter(limit=100))
     return [each.campaign for each in reversed(found)]
 
 
@@ -68,7 +68,7 @@ async def campaign_log(salon, since=0):
 
 
 async def tasks_of(salon, status=None):
-    found = await list_tasks(salon.database, salon.id, TasksWanted(limit=100, status=status))
+    found = await list_tasks(salon.database, salon.id, TaskFilter(limit=100, status=status))
     return [(task.name, task.status, task.reason) for task in found]
 
 
@@ -122,7 +122,7 @@ async def test_whoever_comes_back_on_day_five_has_had_a_mail_and_an_sms_and_gets
         ("schedule_check_in_call", "closed", "left_stage"),
     ]
     listed = await actions.list_actions(
-        salon.database, salon.id, ActionsWanted(limit=100, campaign_id=campaign.id)
+        salon.database, salon.id, ActionFilter(limit=100, campaign_id=campaign.id)
     )
     assert {each.number: (each.channel, each.finished_at) for each in listed if each.reason} == {
         2: (Channel.CALL, LAPSED + 5 * DAY),
@@ -357,20 +357,24 @@ ODD = {
         StageAction(
             "write_at_night",
             (
-                Step(Channel.EMAIL, template="welcome"),
-                Step(Channel.TASK, hours=1, title="Look whether they have answered"),
-                Step(Channel.SMS, hours=3, template="retention_sms"),
+                ActionStep(Channel.EMAIL, template="welcome"),
+                ActionStep(Channel.TASK, hours=1, title="Look whether they have answered"),
+                ActionStep(Channel.SMS, hours=3, template="retention_sms"),
             ),
         ),
     ],
     "at_risk": [
         *DEFAULT_ACTIONS["at_risk"],
         StageAction(
-            "remind", tuple(Step(Channel.EMAIL, day, template="retention_email") for day in (1, 2, 6, 9))
+            "remind",
+            tuple(ActionStep(Channel.EMAIL, day, template="retention_email") for day in (1, 2, 6, 9)),
         ),
         StageAction(
             "nightly",
-            (Step(Channel.OFFER, 2, 10, template="retention_offer"), Step(Channel.CALL, 2, 11, title="Call")),
+            (
+                ActionStep(Channel.OFFER, 2, 10, template="retention_offer"),
+                ActionStep(Channel.CALL, 2, 11, title="Call"),
+            ),
         ),
     ],
     "churned": [StageAction("win_back", RETENTION_CAMPAIGN, is_campaign=True)],
@@ -519,7 +523,9 @@ async def test_without_looking_at_actions_on_the_way_nothing_would_happen_to_who
 async def test_what_was_sent_long_before_the_clock_was_moved_counts_towards_the_cap(open_salon, monkeypatch):
     async def sent(salon):
         asked = [
-            StageAction("write", tuple(Step(Channel.EMAIL, day, template="welcome") for day in (0, 1, 2, 9)))
+            StageAction(
+                "write", tuple(ActionStep(Channel.EMAIL, day, template="welcome") for day in (0, 1, 2, 9))
+            )
         ]
         await set_actions(salon.database, salon.id, "customer", asked, seen=None, by=BY)
         await salon.meet()
@@ -549,13 +555,13 @@ async def test_a_step_that_is_due_waits_for_the_one_before_it_and_so_does_nobody
     morning = T0.replace(hour=8) + DAY
     await salon.until(morning)
     assert await salon.log() == [("write_at_night", number, "done", None) for number in range(3)]
-    [task] = await list_tasks(salon.database, salon.id, TasksWanted(limit=10))
+    [task] = await list_tasks(salon.database, salon.id, TaskFilter(limit=10))
     assert task.created_at == morning
 
 
 async def test_what_a_first_stage_says_reaches_whoever_has_just_been_told_of(open_salon):
     salon = await open_salon()
-    asked = [StageAction("greet", (Step(Channel.EMAIL, template="welcome"),))]
+    asked = [StageAction("greet", (ActionStep(Channel.EMAIL, template="welcome"),))]
     await set_actions(salon.database, salon.id, "prospect", asked, seen=None, by=BY)
     await salon.meet()
     await salon.deliver()

@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import text
 
 from journey_service.domain.actions.action import ManualActionRequest
-from journey_service.domain.actions.delivery import JITTER, LONGEST_RETRY_AFTER, RETRY_AFTER
+from journey_service.domain.actions.delivery import JITTER, MAX_RETRY_AFTER, RETRY_AFTER
 from journey_service.domain.actions.errors import ActionNotDeadError
-from journey_service.domain.actions.stage_actions import Channel, StageAction, Step
+from journey_service.domain.actions.stage_actions import ActionStep, Channel, StageAction
 from journey_service.domain.actions.templates import Template
 from journey_service.domain.events.event import Event
 from journey_service.gateways.http_client import HttpClient
@@ -33,10 +33,10 @@ from services.local_servers import BY, LINKS, LONG, Gate, accept, always, openin
 CHANNELS = tuple(Channel)
 
 NEVER_QUIET = {"quiet_from": None, "quiet_until": None}
-SMS = Step(Channel.SMS, template="retention_sms")
-EMAIL = Step(Channel.EMAIL, template="welcome")
-OFFER = Step(Channel.OFFER, template="retention_offer", offer=(("title", "Tea"),))
-TASK = Step(Channel.TASK, title="Look after them")
+SMS = ActionStep(Channel.SMS, template="retention_sms")
+EMAIL = ActionStep(Channel.EMAIL, template="welcome")
+OFFER = ActionStep(Channel.OFFER, template="retention_offer", offer=(("title", "Tea"),))
+TASK = ActionStep(Channel.TASK, title="Look after them")
 
 
 @pytest.fixture
@@ -427,7 +427,7 @@ async def test_what_is_dead_stays_so_once_its_reader_is_erased_whoever_wishes_ot
     [
         ("7200", timedelta(hours=2), timedelta(hours=2)),
         ("1", RETRY_AFTER[0], RETRY_AFTER[0] * (1 + JITTER)),
-        ("999999", LONGEST_RETRY_AFTER, LONGEST_RETRY_AFTER),
+        ("999999", MAX_RETRY_AFTER, MAX_RETRY_AFTER),
     ],
 )
 async def test_a_receiver_that_wishes_to_be_left_alone_is_within_reason(told, least, most, open_salon):
@@ -443,7 +443,9 @@ async def test_a_receiver_that_wishes_to_be_left_alone_is_within_reason(told, le
 async def test_whoever_has_left_the_stage_is_not_told_again_what_failed(open_salon):
     salon = await open_salon()
     await salon.register()
-    asked = [StageAction("do", (SMS, Step(Channel.SMS, hours=1, template="retention_sms")), is_campaign=True)]
+    asked = [
+        StageAction("do", (SMS, ActionStep(Channel.SMS, hours=1, template="retention_sms")), is_campaign=True)
+    ]
     await set_actions(salon.database, salon.id, "lead", asked, seen=None, by=BY)
     await set_actions(salon.database, salon.id, "customer", [], seen=None, by=BY)
     await salon.meet()
@@ -604,7 +606,7 @@ async def test_words_that_cannot_be_filled_in_cost_nobody_else_anything(open_sal
     salon = await open_salon()
     id_ = await salon.register()
     await add_template(salon.database, salon.id, Template("ours", Channel.SMS, "en", "Hello"), by=BY)
-    await entered(salon, Step(Channel.SMS, template="ours"), SMS, EMAIL, customers=2)
+    await entered(salon, ActionStep(Channel.SMS, template="ours"), SMS, EMAIL, customers=2)
     await salon.change("UPDATE message_templates SET body = '{% if %}' WHERE company_id = :company")
     await salon.deliver()
 

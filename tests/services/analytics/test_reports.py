@@ -12,9 +12,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.analytics.date_ranges import Period, Range
+from journey_service.domain.analytics.date_ranges import Period, RequestedRange
 from journey_service.domain.analytics.flows import acyclic_flows
-from journey_service.domain.analytics.records import RISK_SORTS, Page, RiskPage
+from journey_service.domain.analytics.records import RISK_SORTS, PageRequest, RiskPageRequest
 from journey_service.domain.analytics.risk_bands import BANDS
 from journey_service.domain.analytics.rollups import reached_by
 from journey_service.domain.errors import JourneyServiceError, UnavailableError
@@ -148,13 +148,13 @@ class Story:
 
 async def every(list_, **more):
     """All pages of a list of customers, a few at a time."""
-    found, page = [], Page(limit=3)
+    found, page = [], PageRequest(limit=3)
     while True:
         part = (await list_(page=page, **more)).customers
         found += part
         if len(part) < page.limit:
             return found
-        page = Page(part[-1].customer_id, page.limit)
+        page = PageRequest(part[-1].customer_id, page.limit)
 
 
 async def every_visit(list_, **more):
@@ -170,7 +170,7 @@ async def every_visit(list_, **more):
 async def every_risk(list_, sort="-risk_score"):
     found, after, total = [], None, 0
     while True:
-        page = await list_(page=RiskPage(sort, after, 3))
+        page = await list_(page=RiskPageRequest(sort, after, 3))
         found += page.customers
         total = page.total
         if len(page.customers) < 3:
@@ -190,16 +190,16 @@ def ranges(told: Figures, chance: random.Random):
     first = min((told.day(move.at) for move in told.moves), default=told.today)
     paid = [one for one in told.events if one.amount and one.type in MONEY]
     first = min([first, *(told.day(event.at) for event in paid)])
-    yield Range(Period.ALL), first, told.today
+    yield RequestedRange(Period.ALL), first, told.today
     for period, days in ((Period.WEEK, 7), (Period.MONTH, 30), (Period.YEAR, 365)):
-        yield Range(period), told.today - (days - 1) * DAY, told.today
+        yield RequestedRange(period), told.today - (days - 1) * DAY, told.today
     span = (told.today - first).days + 1
     for _ in range(4):
         start = first + chance.randrange(span) * DAY
         end = start + chance.randrange((told.today - start).days + 1) * DAY
-        yield Range(None, start, end), start, end
+        yield RequestedRange(None, start, end), start, end
     moved = told.day(chance.choice(told.moves).at)
-    yield Range(None, moved, moved), moved, moved
+    yield RequestedRange(None, moved, moved), moved, moved
 
 
 async def check(database, company_id: int, chance: random.Random, told: Figures | None = None) -> None:
@@ -226,7 +226,7 @@ async def check_portal(database, company_id):
     """The dashboard is made of the same figures, and what it draws of the flows has no cycle."""
     for period in Period:
         found = await metrics.get_portal(database, company_id, period)
-        asked = Range(period)
+        asked = RequestedRange(period)
         assert unframed(found.overview) == unframed(await metrics.get_overview(database, company_id, asked))
         assert unframed(found.funnel) == unframed(await funnels.get_funnel(database, company_id, asked))
         assert unframed(found.flows) == unframed(await funnels.get_flows(database, company_id, asked))
@@ -575,7 +575,7 @@ async def test_sums_that_are_off_by_one_are_noticed(database, found_tenant, kind
 
 async def every_figure(database, company_id):
     """All that is told of a company, as comparable values."""
-    asked = Range(Period.YEAR)
+    asked = RequestedRange(Period.YEAR)
     overview = await metrics.get_overview(database, company_id, asked)
     cohort = await funnels.get_cohort_funnel(database, company_id, asked, window_days=30)
     return [
@@ -639,7 +639,7 @@ async def test_percentiles_come_from_histograms_that_hold_as_many_visits_as_ende
     tenant = await found_tenant(test_clock=T0)
     await ingest(database, tenant.id, [Event("t", "1", 1, "appointment_completed", T0, 100)])
     await advance(database, tenant.id, T0 + 120 * DAY, actor=BY)
-    asked = Range(None, T0.date(), (T0 + 119 * DAY).date())
+    asked = RequestedRange(None, T0.date(), (T0 + 119 * DAY).date())
     told = (await visits.get_time_in_stage(database, tenant.id, asked)).stages
     assert [each.stage.key for each in told if each.visits] == ["prospect", "customer"]
 
@@ -684,7 +684,7 @@ async def test_days_are_those_of_the_service_whatever_the_database_knows_of_time
 async def test_a_figure_is_of_one_instant_while_others_write(get, database, found_tenant, monkeypatch):
     tenant = await found_tenant(test_clock=T0)
     await ingest(database, tenant.id, [Event("t", "1", 1, "appointment_completed", T0, 100)])
-    told, original = await get(database, tenant.id, Range()), Rollups.moves
+    told, original = await get(database, tenant.id, RequestedRange()), Rollups.moves
 
     async def moves(self, first, last):
         if self._company_id == tenant.id:
@@ -695,10 +695,10 @@ async def test_a_figure_is_of_one_instant_while_others_write(get, database, foun
 
     chance = random.Random()
     monkeypatch.setattr(Rollups, "moves", moves)
-    found = await get(database, tenant.id, Range())
+    found = await get(database, tenant.id, RequestedRange())
 
     assert unframed(found) == unframed(told)
-    assert unframed(await get(database, tenant.id, Range())) != unframed(told), "somebody wrote"
+    assert unframed(await get(database, tenant.id, RequestedRange())) != unframed(told), "somebody wrote"
 
 
 async def test_all_months_begin_with_the_first_visit_paid_or_not(database, found_tenant):
@@ -709,7 +709,7 @@ async def test_all_months_begin_with_the_first_visit_paid_or_not(database, found
     ]
     await ingest(database, tenant.id, visits_)
 
-    found = await outcomes.get_cohorts(database, tenant.id, Range(Period.ALL))
+    found = await outcomes.get_cohorts(database, tenant.id, RequestedRange(Period.ALL))
 
     assert [(cohort.month, list(cohort.came)[:3]) for cohort in found.cohorts] == [(2024 * 12 + 4, [1, 0, 1])]
 
@@ -743,7 +743,7 @@ async def test_a_map_of_the_order_that_is_yet_to_be_counted_is_not_counted_eithe
     edit = partial(build_draft, raw=stages(lead={"name": "Caller"}), remap={}, pointer="/stages")
     await change_map(database, tenant.id, edit, MapChangeRequest(None, Activation.FUTURE_ONLY, BY, None))
 
-    funnel = await funnels.get_funnel(database, tenant.id, Range())
+    funnel = await funnels.get_funnel(database, tenant.id, RequestedRange())
     assert [step.customers for step in funnel.steps] == [1, 0, 0, 0, 0]
 
 
@@ -760,7 +760,7 @@ async def test_figures_are_not_told_from_sums_that_nobody_has_counted(database, 
         visits.get_conversions,
     ):
         with pytest.raises(UnavailableError, match="being counted"):
-            await get(database, tenant.id, Range())
+            await get(database, tenant.id, RequestedRange())
     with pytest.raises(UnavailableError, match="being counted"):
         await metrics.get_portal(database, tenant.id, Period.MONTH)
     [told] = [

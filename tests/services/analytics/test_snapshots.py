@@ -9,7 +9,7 @@ from decimal import ROUND_HALF_UP, Decimal
 import pytest
 
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.analytics.date_ranges import Period, Range
+from journey_service.domain.analytics.date_ranges import Period, RequestedRange
 from journey_service.domain.companies.policy import parse_policy, policy_to_json
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.events.event import Event
@@ -303,23 +303,23 @@ async def test_metrics_are_shown_in_the_order_of_days_and_stages(database, found
     tenant = await found_tenant(test_clock=T0)
     await ingest(database, tenant.id, [visit(1, 1, T0)])
     await advance(database, tenant.id, T0 + 3 * DAY, actor=BY)
-    shown = await get_metrics(database, tenant.id, Range(), None)
+    shown = await get_metrics(database, tenant.id, RequestedRange(), None)
     assert (shown.first, shown.last) == (FIRST + 2 * DAY - 29 * DAY, FIRST + 2 * DAY)
     assert [one.stage for one, _ in shown.snapshots][:3] == ["prospect", "lead", "customer"]
     assert len(shown.snapshots) == 21
-    one = await get_metrics(database, tenant.id, Range(None, FIRST, FIRST), "customer")
+    one = await get_metrics(database, tenant.id, RequestedRange(None, FIRST, FIRST), "customer")
     assert [(each.day, stage.name, each.metrics.customers) for each, stage in one.snapshots] == [
         (FIRST, "Customer", 1)
     ]
-    week = await get_metrics(database, tenant.id, Range(Period.WEEK), None)
+    week = await get_metrics(database, tenant.id, RequestedRange(Period.WEEK), None)
     assert (week.first, week.last) == (FIRST + 2 * DAY - 6 * DAY, FIRST + 2 * DAY)
-    everything = await get_metrics(database, tenant.id, Range(Period.ALL), None)
+    everything = await get_metrics(database, tenant.id, RequestedRange(Period.ALL), None)
     assert (everything.first, everything.last) == (FIRST, FIRST + 2 * DAY)
     for asked, stage in (
-        (Range(None, FIRST, FIRST - DAY), None),
-        (Range(None, FIRST - 400 * DAY, FIRST), None),
-        (Range(Period.WEEK, FIRST, FIRST), None),
-        (Range(), "x"),
+        (RequestedRange(None, FIRST, FIRST - DAY), None),
+        (RequestedRange(None, FIRST - 400 * DAY, FIRST), None),
+        (RequestedRange(Period.WEEK, FIRST, FIRST), None),
+        (RequestedRange(), "x"),
     ):
         with pytest.raises(InvalidInputError):
             await get_metrics(database, tenant.id, asked, stage)

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from journey_service.domain.access.actors import Actor
-from journey_service.domain.analytics.date_ranges import Range
+from journey_service.domain.analytics.date_ranges import RequestedRange
 from journey_service.domain.events.event import Event
 from journey_service.domain.events.parsing import line_id
 from journey_service.domain.events.records import ImportOptions
@@ -117,7 +117,7 @@ def _told(value: object) -> str:
 async def _figures(database, company_id: int, name: str, told: Figures) -> list[str]:
     """Funnel, flows and time in stage over the whole history, as tables; each is what the literal reading says."""
     first, last = min(told.day(move.at) for move in told.moves), (ENDS[name] + LATER[-1] * DAY).date()
-    asked = Range(None, first, last)
+    asked = RequestedRange(None, first, last)
     funnel = await funnels.get_funnel(database, company_id, asked)
     expected, returned = told.reached(first, last), told.returned(first, last)
     assert [(step.customers, step.returned) for step in funnel.steps] == [

@@ -27,7 +27,7 @@ from journey_service.domain.actions.errors import (
     ActionNotFoundError,
     EndpointDisabledError,
 )
-from journey_service.domain.actions.records import ActionsWanted
+from journey_service.domain.actions.records import ActionFilter
 from journey_service.domain.actions.stage_actions import Channel
 from journey_service.domain.customers.errors import CustomerNotFoundError
 from journey_service.domain.errors import IdempotencyKeyReusedError
@@ -59,7 +59,7 @@ async def list_actions(  # noqa: PLR0913, PLR0917  # one parameter a filter
 ) -> ActionsOut:
     """What was done or sent, is to be, or was cancelled, and why; newest first, page by page."""
     after = from_cursor("actions", cursor, is_instant, is_uuid)
-    wanted = ActionsWanted(
+    wanted = ActionFilter(
         limit=limit + 1,
         state=state,
         channel=channel,

@@ -19,7 +19,7 @@ from journey_service.api.dependencies import (
 from journey_service.api.problems import problems
 from journey_service.api.request_bodies import StrictRoute
 from journey_service.domain.actions.errors import CampaignEndedError, CampaignNotFoundError
-from journey_service.domain.actions.records import CampaignsWanted
+from journey_service.domain.actions.records import CampaignFilter
 from journey_service.domain.events.event import MAX_ID
 from journey_service.services.actions import campaigns
 
@@ -40,7 +40,7 @@ async def list_campaigns(
 ) -> CampaignsOut:
     """Campaigns that fit, newest first, each with its steps."""
     before = from_cursor("campaigns", cursor, is_id)
-    wanted = CampaignsWanted(
+    wanted = CampaignFilter(
         limit=limit + 1,
         is_running=None if status == "any" else status == "running",
         type=type,

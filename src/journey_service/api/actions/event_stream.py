@@ -61,9 +61,9 @@ async def get_stream(  # what FastAPI injects
     come again.
     """
     head = await app_state.event_stream.head(caller.company_id)
-    told = last_event_id if seen is None else seen
+    payload = last_event_id if seen is None else seen
     # A position that was never given is nobody's to wait for.
-    after = head if told is None else min(told, head)
+    after = head if payload is None else min(payload, head)
     wanted = _Wanted(frozenset(types or OutboundEventType), customer_id)
     return EventStreamResponse(
         _events(app_state.event_stream, caller.company_id, after, wanted),
@@ -100,4 +100,6 @@ async def _events(feed: EventStream, company_id: int, after: int, wanted: _Wante
 
 
 def _event(item: OutboundEventRecord) -> bytes:
-    return format_sse_event(data_str=orjson.dumps(item.told).decode(), event=item.type, id=str(item.position))
+    return format_sse_event(
+        data_str=orjson.dumps(item.payload).decode(), event=item.type, id=str(item.position)
+    )

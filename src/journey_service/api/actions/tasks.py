@@ -22,7 +22,7 @@ from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
 from journey_service.api.schema_fields import Instant, Text
 from journey_service.domain.actions.errors import TaskClosedError, TaskNotFoundError
-from journey_service.domain.actions.records import TasksWanted
+from journey_service.domain.actions.records import TaskFilter
 from journey_service.domain.events.event import MAX_ID
 from journey_service.services.actions import tasks
 
@@ -50,7 +50,7 @@ async def list_tasks(  # noqa: PLR0913, PLR0917  # one parameter a filter
 ) -> TasksOut:
     """Tasks that fit, those due first first, page by page."""
     after = from_cursor("tasks", cursor, is_instant, is_id)
-    wanted = TasksWanted(
+    wanted = TaskFilter(
         limit=limit + 1,
         status=None if status == "any" else status,
         assignee=assignee,

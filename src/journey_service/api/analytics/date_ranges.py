@@ -8,8 +8,8 @@ from fastapi import Depends, Query
 from pydantic import BeforeValidator, WithJsonSchema
 
 from journey_service.api.dependencies import Cursor, Limit, from_cursor, is_id
-from journey_service.domain.analytics.date_ranges import Period, Range
-from journey_service.domain.analytics.records import Page
+from journey_service.domain.analytics.date_ranges import Period, RequestedRange
+from journey_service.domain.analytics.records import PageRequest
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])", re.ASCII)
@@ -56,16 +56,16 @@ async def asked_range(
             alias="to", description="the last local day, included; not after today", examples=["2026-02-28"]
         ),
     ] = None,
-) -> Range:
+) -> RequestedRange:
     """The days that are asked for, as they are told."""
-    return Range(period, first, last)
+    return RequestedRange(period, first, last)
 
 
-RangeDep = Annotated[Range, Depends(asked_range)]
+RangeDep = Annotated[RequestedRange, Depends(asked_range)]
 StageKey = Annotated[str, Query(max_length=50, pattern="^[a-z][a-z0-9_]*$", description="the stage's key")]
 
 
-def page_of(name: str, limit: Limit, cursor: Cursor) -> Page:
+def page_of(name: str, limit: Limit, cursor: Cursor) -> PageRequest:
     """A page by customer id, with one more than is shown, to know whether there are more."""
     after = from_cursor(name, cursor, is_id)
-    return Page(limit=limit + 1) if after is None else Page(after[0], limit + 1)
+    return PageRequest(limit=limit + 1) if after is None else PageRequest(after[0], limit + 1)

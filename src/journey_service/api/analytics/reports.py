@@ -40,7 +40,7 @@ from journey_service.api.dependencies import (
 from journey_service.api.problems import problems
 from journey_service.api.request_bodies import StrictRoute
 from journey_service.api.schema_fields import ResponseModel
-from journey_service.domain.analytics.records import RiskPage
+from journey_service.domain.analytics.records import RiskPageRequest
 from journey_service.services.analytics import automation, drilldown, funnels, overview
 from journey_service.services.analytics import cohorts as outcomes
 from journey_service.services.analytics import overview as metrics
@@ -182,7 +182,7 @@ async def list_churning(
 ) -> ResponseModel | Response:
     """The guide's list as of now: a stored risk above 0.7 and not in the last risk stage, the riskiest first."""
     after = from_cursor("churning", cursor, is_decimal, is_id)
-    page = RiskPage(after=None if after is None else (after[0], after[1]), limit=limit + 1)
+    page = RiskPageRequest(after=None if after is None else (after[0], after[1]), limit=limit + 1)
     found = await drilldown.list_churning(app_state.database, caller.company_id, page)
     cursor = next_cursor("churning", found.customers, limit, lambda row: row.found.key)
     out = ChurnPageOut.of(found, limit, cursor)

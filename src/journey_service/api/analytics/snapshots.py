@@ -18,7 +18,7 @@ from journey_service.api.operations.schemas.jobs import AcceptedOut
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
 from journey_service.api.schema_fields import ResponseModel
-from journey_service.domain.analytics.date_ranges import Period, Range
+from journey_service.domain.analytics.date_ranges import Period, RequestedRange
 from journey_service.services.analytics import snapshots
 from journey_service.services.operations import reconciliation
 
@@ -57,7 +57,9 @@ async def list_metrics(
     day in the next night, with the next `revision`.
     """
     out = MetricsOut.of(
-        await snapshots.get_metrics(app_state.database, caller.company_id, Range(period, first, last), stage)
+        await snapshots.get_metrics(
+            app_state.database, caller.company_id, RequestedRange(period, first, last), stage
+        )
     )
     return answer(out, out.items, MetricOut, form, "metrics")
 

@@ -19,7 +19,7 @@ from journey_service.api.portal.schemas import PortalAnalyticsOut, PortalRiskOut
 from journey_service.api.problems import problems
 from journey_service.api.request_bodies import StrictRoute
 from journey_service.domain.analytics.date_ranges import Period
-from journey_service.domain.analytics.records import RISK_SORTS, RiskPage
+from journey_service.domain.analytics.records import RISK_SORTS, RiskPageRequest
 from journey_service.domain.customers.errors import CustomerNotFoundError
 from journey_service.domain.errors import ForbiddenError, InvalidInputError
 from journey_service.domain.events.event import MAX_ID
@@ -58,7 +58,7 @@ async def list_portal_at_risk(
     if sort not in RISK_SORTS:
         raise InvalidInputError.at("query/sort", f"must be one of {', '.join(RISK_SORTS)}")
     after = from_cursor("at_risk", cursor, lambda part: part == sort, is_decimal, is_id)
-    page = RiskPage(sort, None if after is None else (after[1], after[2]), limit + 1)
+    page = RiskPageRequest(sort, None if after is None else (after[1], after[2]), limit + 1)
     found = await drilldown.list_at_risk(app_state.database, caller.company_id, page)
     cursor = next_cursor("at_risk", found.customers, limit, lambda row: [sort, *row.found.key])
     return PortalRiskOut.of(found, limit, cursor)

@@ -5,8 +5,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from journey_service.domain.actions.stage_actions import (
+    ActionStep,
     Channel,
-    Step,
 )
 
 
@@ -59,7 +59,7 @@ class Campaign:
     type: str
     transition_seq: int
     started_at: datetime
-    steps: tuple[Step, ...]
+    steps: tuple[ActionStep, ...]
     id: int | None = None
     ended_at: datetime | None = None
     reason: EndReason | None = None
@@ -98,7 +98,7 @@ class Action:
 
     name: str
     number: int
-    step: Step
+    step: ActionStep
     stage: str
     transition_seq: int | None
     is_stage_bound: bool

@@ -26,12 +26,12 @@ from journey_service.domain.actions.stage_actions import (
     HUMAN_TASK_CHANNELS,
     MESSAGES,
     QUIET_HOURS_CHANNELS,
+    ActionStep,
     Channel,
     ContactDecision,
     Reachability,
     StageAction,
     StageActionMap,
-    Step,
 )
 from journey_service.domain.actions.timing import PAUSE, due, quiet_until
 from journey_service.domain.companies.policy import CompanyPolicy
@@ -338,7 +338,7 @@ class ActionPlan:
             for other in self._all()
         )
 
-    def _assignee(self, step: Step) -> str | None:
+    def _assignee(self, step: ActionStep) -> str | None:
         return step.assignees[self.assignee_seed % len(step.assignees)] if step.assignees else None
 
     def _open_actions(self) -> list[Action]:
@@ -369,7 +369,7 @@ def manual_action(wish: ManualActionRequest, at: datetime, *, stage: str, actor:
     """What a person asks for about a customer, at once. What means nothing on its channel is left out."""
     kind = wish.channel
     if kind in HUMAN_TASK_CHANNELS:
-        step = Step(
+        step = ActionStep(
             channel=kind,
             title=wish.title or ("Call this customer" if kind is Channel.CALL else None),
             assignees=() if wish.assignee is None else (wish.assignee,),
@@ -377,7 +377,7 @@ def manual_action(wish: ManualActionRequest, at: datetime, *, stage: str, actor:
         )
     else:
         offer = wish.offer if kind is Channel.OFFER else ()
-        step = Step(channel=kind, template=wish.template or _BY_HAND.get(kind), offer=offer)
+        step = ActionStep(channel=kind, template=wish.template or _BY_HAND.get(kind), offer=offer)
     return Action(
         name=f"personal_{kind}",
         number=0,

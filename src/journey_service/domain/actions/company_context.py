@@ -21,5 +21,5 @@ class CompanyContext:
     now: datetime
     clock: datetime
     stage_actions: StageActionMap
-    told_stages: frozenset[str] = frozenset()
+    configured_stages: frozenset[str] = frozenset()
     """The stages of which the company has said itself what they do."""

@@ -13,7 +13,7 @@ RETRY_AFTER: Final = tuple(
 """How long after each failed attempt the next one is due (the schedule of Svix); after the last there is none."""
 JITTER: Final = 0.2
 """By how much of itself a pause is made longer at most, so that what failed together is not tried together."""
-LONGEST_RETRY_AFTER: Final = timedelta(hours=12)
+MAX_RETRY_AFTER: Final = timedelta(hours=12)
 """How much of a receiver's wish to be left alone is respected."""
 FAILING_DAYS: Final = 5
 """For how long an endpoint may fail before it is disabled."""
@@ -38,7 +38,7 @@ class Email:
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class WebhookMessage:
     """One signed message to a company's own system, as Standard Webhooks 1.0 has it.
 
     `key` is the same for every attempt; `secrets` sign it side by side, the newest first.
@@ -51,7 +51,7 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class DeliveryReceipt:
     """A delivery that was accepted: what the other side said, in at most 255 characters."""
 
     answer: str
@@ -89,14 +89,14 @@ class DeliveryRefusedError(JourneyServiceError):
 class Mailer(Protocol):
     """Whatever takes letters to their readers."""
 
-    async def send(self, email: Email) -> Receipt:
+    async def send(self, email: Email) -> DeliveryReceipt:
         """Hand a letter over. Raises DeliveryFailedError, DeliveryRefusedError."""
 
 
 class Messenger(Protocol):
     """Whatever takes signed messages to companies' systems."""
 
-    async def send(self, message: Message) -> Receipt:
+    async def send(self, message: WebhookMessage) -> DeliveryReceipt:
         """Hand a message over. Raises DeliveryFailedError, DeliveryRefusedError."""
 
 
@@ -108,4 +108,4 @@ def pause_after(attempt: int, chance: float, wish: timedelta | None = None) -> t
     if attempt > len(RETRY_AFTER):
         return None
     pause = RETRY_AFTER[attempt - 1] * (1 + JITTER * chance)
-    return pause if wish is None else max(pause, min(wish, LONGEST_RETRY_AFTER))
+    return pause if wish is None else max(pause, min(wish, MAX_RETRY_AFTER))

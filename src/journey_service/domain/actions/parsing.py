@@ -8,17 +8,17 @@ from typing import Final
 from journey_service.domain.actions.stage_actions import (
     HUMAN_TASK_CHANNELS,
     TEMPLATED_CHANNELS,
+    ActionStep,
     Channel,
     StageAction,
-    Step,
 )
 from journey_service.domain.errors import FieldError, InvalidInputError, pointer_token, quote_value
 
-MOST_ACTIONS: Final = 20
-MOST_STEPS: Final = 20
-MOST_ASSIGNEES: Final = 100
-LONGEST_DAYS: Final = 365
-LONGEST_TEXT: Final = 255
+MAX_ACTIONS: Final = 20
+MAX_STEPS: Final = 20
+MAX_ASSIGNEES: Final = 100
+MAX_DAYS: Final = 365
+MAX_TEXT_LENGTH: Final = 255
 _HOURS: Final = 23
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 _UNSEEN: Final = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")
@@ -30,8 +30,8 @@ _OFFER: Final = ("title", "description", "code", "valid_days")
 def parse_actions(raw: object, pointer: str = "/actions") -> tuple[StageAction, ...]:
     """Read the actions of one stage. Raises InvalidInputError with the place of every fault."""
     faults: list[FieldError] = []
-    if not isinstance(raw, list) or len(raw) > MOST_ACTIONS:
-        raise InvalidInputError.at(pointer, f"must be a list of at most {MOST_ACTIONS} actions")
+    if not isinstance(raw, list) or len(raw) > MAX_ACTIONS:
+        raise InvalidInputError.at(pointer, f"must be a list of at most {MAX_ACTIONS} actions")
     read = [_parse_action(each, f"{pointer}/{place}", faults) for place, each in enumerate(raw)]
     names: set[str] = set()
     for place, action in enumerate(read):
@@ -60,7 +60,7 @@ def actions_to_json(actions: Sequence[StageAction]) -> list[dict[str, object]]:
     ]
 
 
-def step_to_json(step: Step) -> dict[str, object]:
+def step_to_json(step: ActionStep) -> dict[str, object]:
     """Write a step, with only what it has."""
     told: dict[str, object] = {"channel": step.channel.value, "delay_days": step.day}
     optional: dict[str, object] = {
@@ -77,7 +77,7 @@ def step_to_json(step: Step) -> dict[str, object]:
     }
 
 
-def step_from_json(raw: Mapping[str, object]) -> Step:
+def step_from_json(raw: Mapping[str, object]) -> ActionStep:
     """The step that was written as JSON."""
     faults: list[FieldError] = []
     step = _parse_step(raw, "", faults)
@@ -105,9 +105,9 @@ def _parse_action(raw: object, pointer: str, faults: list[FieldError]) -> StageA
     if not isinstance(is_campaign, bool):
         faults.append(FieldError(f"{pointer}/campaign", "must be true or false"))
     steps = raw.get("steps")
-    read: list[Step | None] = []
-    if not isinstance(steps, list) or not 1 <= len(steps) <= MOST_STEPS:
-        faults.append(FieldError(f"{pointer}/steps", f"must be a list of 1 to {MOST_STEPS} steps"))
+    read: list[ActionStep | None] = []
+    if not isinstance(steps, list) or not 1 <= len(steps) <= MAX_STEPS:
+        faults.append(FieldError(f"{pointer}/steps", f"must be a list of 1 to {MAX_STEPS} steps"))
     else:
         read = [_parse_step(step, f"{pointer}/steps/{place}", faults) for place, step in enumerate(steps)]
     if len(faults) > before:
@@ -121,7 +121,7 @@ def _parse_action(raw: object, pointer: str, faults: list[FieldError]) -> StageA
     return StageAction(str(name), ordered, is_campaign=bool(is_campaign))
 
 
-def _parse_step(raw: object, pointer: str, faults: list[FieldError]) -> Step | None:
+def _parse_step(raw: object, pointer: str, faults: list[FieldError]) -> ActionStep | None:
     if not isinstance(raw, Mapping):
         faults.append(FieldError(pointer, "must be an object"))
         return None
@@ -135,14 +135,14 @@ def _parse_step(raw: object, pointer: str, faults: list[FieldError]) -> Step | N
         return None
     channel = Channel(told)
     reader = _StepReader(raw, pointer, faults)
-    step = Step(
+    step = ActionStep(
         channel=channel,
-        day=reader.number("delay_days", 0, LONGEST_DAYS) or 0,
+        day=reader.number("delay_days", 0, MAX_DAYS) or 0,
         hours=reader.number("delay_hours", 0, _HOURS) or 0,
         template=reader.text("template", _fits(channel, TEMPLATED_CHANNELS)),
         title=reader.text("title", _fits(channel, HUMAN_TASK_CHANNELS)),
         assignees=reader.texts("assignees", _fits(channel, (*HUMAN_TASK_CHANNELS, Channel.ASSIGNMENT))),
-        due_days=reader.number("due_days", 0, LONGEST_DAYS, _fits(channel, HUMAN_TASK_CHANNELS)),
+        due_days=reader.number("due_days", 0, MAX_DAYS, _fits(channel, HUMAN_TASK_CHANNELS)),
         offer=reader.offer(_fits(channel, (Channel.OFFER,))),
     )
     if channel in TEMPLATED_CHANNELS and step.template is None:
@@ -182,8 +182,8 @@ class _StepReader:
         value = self._get(name, unfit)
         if value is None or value == []:
             return ()
-        if not isinstance(value, list) or len(value) > MOST_ASSIGNEES:
-            self._fault(name, f"must be a list of at most {MOST_ASSIGNEES} texts")
+        if not isinstance(value, list) or len(value) > MAX_ASSIGNEES:
+            self._fault(name, f"must be a list of at most {MAX_ASSIGNEES} texts")
             return ()
         read = [self._checked(f"{name}/{place}", each) for place, each in enumerate(value)]
         return tuple(text for text in read if text is not None)
@@ -198,7 +198,7 @@ class _StepReader:
         _unknown(value, _OFFER, f"{self._pointer}/offer", self._faults)
         inner = _StepReader(value, f"{self._pointer}/offer", self._faults)
         words = [(name, inner.text(name)) for name in _OFFER if name != "valid_days"]
-        days = inner.number("valid_days", 1, LONGEST_DAYS)
+        days = inner.number("valid_days", 1, MAX_DAYS)
         told: list[tuple[str, str | int]] = [(name, text) for name, text in words if text is not None]
         return tuple(told if days is None else [*told, ("valid_days", days)])
 
@@ -212,10 +212,10 @@ class _StepReader:
     def _checked(self, name: str, value: object) -> str | None:
         if (
             not isinstance(value, str)
-            or not 1 <= len(value.strip()) <= len(value) <= LONGEST_TEXT
+            or not 1 <= len(value.strip()) <= len(value) <= MAX_TEXT_LENGTH
             or _UNSEEN.search(value)
         ):
-            self._fault(name, f"must be a text of 1 to {LONGEST_TEXT} characters on one line")
+            self._fault(name, f"must be a text of 1 to {MAX_TEXT_LENGTH} characters on one line")
             return None
         return value
 

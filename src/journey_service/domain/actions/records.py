@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from journey_service.domain.actions.stage_actions import Channel, Step
+from journey_service.domain.actions.stage_actions import ActionStep, Channel
 from journey_service.domain.actions.templates import Template
 
 
@@ -24,7 +24,7 @@ class StoredCampaign:
 
 
 @dataclass(frozen=True, slots=True)
-class CampaignsWanted:
+class CampaignFilter:
     """Which campaigns are asked for; None: any. `before` is the id of the last one of the page before."""
 
     limit: int
@@ -45,7 +45,7 @@ class DeliveryLogRow:
     name: str
     number: int
     channel: Channel
-    step: Step
+    step: ActionStep
     campaign_id: int | None
     endpoint_id: int | None
     news_type: str | None
@@ -65,7 +65,7 @@ class DeliveryLogRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class StoredAttempt:
     """One attempt of an action, in the database's time."""
 
     number: int
@@ -77,7 +77,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class ActionsWanted:
+class ActionFilter:
     """Which actions are asked for; None: any. `after` is (created_at, id) of the last one of the page before."""
 
     limit: int
@@ -101,7 +101,7 @@ class OutboundEventRecord:
     data: Mapping[str, Any]
 
     @property
-    def told(self) -> dict[str, Any]:
+    def payload(self) -> dict[str, Any]:
         """What webhooks and streams say of it."""
         return {"type": self.type, "timestamp": self.at, "data": self.data}
 
@@ -131,7 +131,7 @@ class StoredTask:
 
 
 @dataclass(frozen=True, slots=True)
-class TasksWanted:
+class TaskFilter:
     """Which tasks are asked for; None: any. `after` is (due_at, id) of the last one of the page before."""
 
     limit: int
@@ -157,7 +157,7 @@ class StoredTemplate:
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class StoredEndpoint:
     """One endpoint. `events` are the types it takes; `failing_since`: since when nothing has reached it."""
 
     id: int

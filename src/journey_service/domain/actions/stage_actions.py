@@ -36,7 +36,7 @@ HUMAN_TASK_CHANNELS: Final = (Channel.CALL, Channel.TASK)
 """What a person does: a task."""
 
 
-class Step(NamedTuple):
+class ActionStep(NamedTuple):
     """One thing to be done, and how long after the entry it falls due: whole days at the same local time, and hours.
 
     `template` names what is written on a channel with words. `title`, `assignees` (one is picked for each customer)
@@ -66,7 +66,7 @@ class StageAction(NamedTuple):
     """
 
     name: str
-    steps: tuple[Step, ...]
+    steps: tuple[ActionStep, ...]
     is_campaign: bool = False
 
 
@@ -79,39 +79,44 @@ _OFFER: Final = (
     ("valid_days", 30),
 )
 RETENTION_CAMPAIGN: Final = (
-    Step(Channel.EMAIL, 0, template="retention_email"),
-    Step(Channel.SMS, 3, template="retention_sms"),
-    Step(Channel.CALL, 7, title="Call a customer we have not seen for a while", due_days=2),
-    Step(Channel.OFFER, 14, template="retention_offer", offer=_OFFER),
+    ActionStep(Channel.EMAIL, 0, template="retention_email"),
+    ActionStep(Channel.SMS, 3, template="retention_sms"),
+    ActionStep(Channel.CALL, 7, title="Call a customer we have not seen for a while", due_days=2),
+    ActionStep(Channel.OFFER, 14, template="retention_offer", offer=_OFFER),
 )
 
 DEFAULT_ACTIONS: Final[StageActionMap] = {
     "lead": (
-        StageAction("send_welcome_email", (Step(Channel.EMAIL, template="welcome"),)),
-        StageAction("assign_to_sales_team", (Step(Channel.ASSIGNMENT, assignees=("sales",)),)),
+        StageAction("send_welcome_email", (ActionStep(Channel.EMAIL, template="welcome"),)),
+        StageAction("assign_to_sales_team", (ActionStep(Channel.ASSIGNMENT, assignees=("sales",)),)),
         StageAction(
-            "create_follow_up_task", (Step(Channel.TASK, title="Follow up with a new lead", due_days=2),)
+            "create_follow_up_task",
+            (ActionStep(Channel.TASK, title="Follow up with a new lead", due_days=2),),
         ),
     ),
     "customer": (
-        StageAction("send_onboarding_sequence", (Step(Channel.EMAIL, template="onboarding"),)),
-        StageAction("create_feedback_request", (Step(Channel.EMAIL, template="feedback_request"),)),
-        StageAction("update_crm_status", (Step(Channel.CRM),)),
+        StageAction("send_onboarding_sequence", (ActionStep(Channel.EMAIL, template="onboarding"),)),
+        StageAction("create_feedback_request", (ActionStep(Channel.EMAIL, template="feedback_request"),)),
+        StageAction("update_crm_status", (ActionStep(Channel.CRM),)),
     ),
     "vip": (
-        StageAction("assign_dedicated_manager", (Step(Channel.ASSIGNMENT, assignees=("vip managers",)),)),
-        StageAction("send_vip_benefits_email", (Step(Channel.EMAIL, template="vip_benefits"),)),
         StageAction(
-            "create_quarterly_review", (Step(Channel.TASK, title="Quarterly review of a VIP", due_days=90),)
+            "assign_dedicated_manager", (ActionStep(Channel.ASSIGNMENT, assignees=("vip managers",)),)
+        ),
+        StageAction("send_vip_benefits_email", (ActionStep(Channel.EMAIL, template="vip_benefits"),)),
+        StageAction(
+            "create_quarterly_review",
+            (ActionStep(Channel.TASK, title="Quarterly review of a VIP", due_days=90),),
         ),
     ),
     "at_risk": (
         StageAction(
-            "notify_account_manager", (Step(Channel.TASK, title="A customer is at risk", due_days=1),)
+            "notify_account_manager", (ActionStep(Channel.TASK, title="A customer is at risk", due_days=1),)
         ),
         StageAction("create_retention_campaign", RETENTION_CAMPAIGN, is_campaign=True),
         StageAction(
-            "schedule_check_in_call", (Step(Channel.CALL, title="Check in with a customer", due_days=3),)
+            "schedule_check_in_call",
+            (ActionStep(Channel.CALL, title="Check in with a customer", due_days=3),),
         ),
     ),
 }
@@ -176,5 +181,5 @@ def messages(
         yield step.channel, fate
 
 
-def _hours(step: Step) -> int:
+def _hours(step: ActionStep) -> int:
     return step.day * 24 + step.hours

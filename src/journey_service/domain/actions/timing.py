@@ -10,13 +10,13 @@ from journey_service.domain.journeys.relationship import Transition
 
 PAUSE: Final = timedelta(minutes=15)
 """How long after a look a company that has paused its messages is looked at again."""
-OLDEST_MOVE: Final = timedelta(hours=24)
+MAX_TRANSITION_AGE: Final = timedelta(hours=24)
 """A move dated longer ago runs no actions, except where a test clock was advanced."""
 
 
 def triggers_actions(transition: Transition, now: datetime, *, has_test_clock: bool) -> bool:
     """Whether a move runs the actions of the stage entered: not a silent one, and not one of long ago."""
-    is_old = not has_test_clock and now - transition.transitioned_at > OLDEST_MOVE
+    is_old = not has_test_clock and now - transition.transitioned_at > MAX_TRANSITION_AGE
     return not transition.is_silent and not is_old
 
 

@@ -14,7 +14,7 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 _DAY_MICROS: Final = 86_400_000_000
 
 
-class Moves(Protocol):
+class MoveTotals(Protocol):
     """Moves of one kind between two stages, added up: see `rollups.Sums`."""
 
     @property
@@ -41,7 +41,7 @@ def in_days(micros: int, divisor: int = 1) -> Decimal:
     return Decimal(half_up(max(0, micros) * 10, divisor * _DAY_MICROS)) / 10
 
 
-def customers_by_stage(moves: Iterable[Moves]) -> dict[str, int]:
+def customers_by_stage(moves: Iterable[MoveTotals]) -> dict[str, int]:
     """Whoever has entered a stage, less whoever has left it; empty stages are left out."""
     found: dict[str, int] = {}
     for move in moves:
@@ -51,7 +51,7 @@ def customers_by_stage(moves: Iterable[Moves]) -> dict[str, int]:
     return {stage: number for stage, number in found.items() if number}
 
 
-def ages_by_stage(moves: Sequence[Moves], now: datetime) -> dict[str, int]:
+def ages_by_stage(moves: Sequence[MoveTotals], now: datetime) -> dict[str, int]:
     """How long the visits that go on have lasted in all, by stage, in microseconds.
 
     When those now there came is when anybody came, less when those who left had come.
@@ -66,7 +66,7 @@ def ages_by_stage(moves: Sequence[Moves], now: datetime) -> dict[str, int]:
     return {stage: number * told - came[stage] for stage, number in customers.items()}
 
 
-def ended_by_stage(moves: Iterable[Moves]) -> dict[str, tuple[int, int]]:
+def ended_by_stage(moves: Iterable[MoveTotals]) -> dict[str, tuple[int, int]]:
     """How many visits of each stage moves have ended, and how long these had lasted in all, in microseconds."""
     found: dict[str, tuple[int, int]] = {}
     for move in moves:
@@ -76,13 +76,13 @@ def ended_by_stage(moves: Iterable[Moves]) -> dict[str, tuple[int, int]]:
     return {stage: ended for stage, ended in found.items() if ended[0]}
 
 
-def shown(stage_map: StageMap, told: Iterable[str]) -> list[Stage]:
+def reported_stages(stage_map: StageMap, told: Iterable[str]) -> list[Stage]:
     """The stages in use, in order, and of the others those of which there is something to tell."""
     keys = set(told)
     return [stage for stage in stage_map.stages if stage.is_active or stage.key in keys]
 
 
-def labels(stage_map: StageMap) -> dict[str, str]:
+def stage_labels(stage_map: StageMap) -> dict[str, str]:
     """A name for every stage that no other has: an archived one may have been called like one in use."""
     found: dict[str, str] = {}
     for stage in sorted(stage_map.stages, key=lambda stage: not stage.is_active):

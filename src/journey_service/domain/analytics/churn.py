@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from journey_service.domain.analytics.aggregates import Moves
+from journey_service.domain.analytics.aggregates import MoveTotals
 from journey_service.domain.analytics.risk_bands import CALL_RISK
 from journey_service.domain.calendar import local_day
 from journey_service.domain.stages.stage_map import StageMap
@@ -42,7 +42,7 @@ class ChurnSample(NamedTuple):
     micros: int
 
 
-def departures(stage_map: StageMap, moves: Iterable[Moves]) -> dict[str, ChurnSample]:
+def churn_samples(stage_map: StageMap, moves: Iterable[MoveTotals]) -> dict[str, ChurnSample]:
     """The stays that ended in the last risk stage, by the stage stayed in."""
     if not stage_map.risk_down:
         return {}

@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Final, NamedTuple
 
-from journey_service.domain.analytics.aggregates import Moves, percent, shown
+from journey_service.domain.analytics.aggregates import MoveTotals, percent, reported_stages
 from journey_service.domain.journeys.relationship import Motion
 from journey_service.domain.stages.stage_map import Stage, StageMap
 
 
-class Conversion(NamedTuple):
+class StageConversion(NamedTuple):
     """Of the visits of a stage that ended, those that ended by an entry, or, out of risk, by a return."""
 
     stage: Stage
@@ -22,7 +22,7 @@ CONVERTING: Final = (Motion.ENTRY, Motion.RETURN)
 """How a visit ends that has led on: up among progress stages, or back out of risk."""
 
 
-def conversions(stage_map: StageMap, moves: Iterable[Moves]) -> list[Conversion]:
+def conversions(stage_map: StageMap, moves: Iterable[MoveTotals]) -> list[StageConversion]:
     """How the visits of each stage ended."""
     ended: dict[str, int] = {}
     converted: dict[str, int] = {}
@@ -32,11 +32,11 @@ def conversions(stage_map: StageMap, moves: Iterable[Moves]) -> list[Conversion]
             if move.motion in CONVERTING:
                 converted[move.from_stage] = converted.get(move.from_stage, 0) + move.number
     return [
-        Conversion(
+        StageConversion(
             stage,
             visits := ended.get(stage.key, 0),
             well := converted.get(stage.key, 0),
             percent(well, visits) if visits else None,
         )
-        for stage in shown(stage_map, (key for key, number in ended.items() if number))
+        for stage in reported_stages(stage_map, (key for key, number in ended.items() if number))
     ]

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from journey_service.domain.errors import FieldError, InvalidInputError
 from journey_service.domain.events.event import EARLIEST
 
-MOST_DAYS: Final = 3_660
+MAX_RANGE_DAYS: Final = 3_660
 
 
 class Period(StrEnum):
@@ -29,14 +29,14 @@ _LENGTHS: Final[Mapping[Period, int]] = {
 }
 
 
-class Days(NamedTuple):
+class DateRange(NamedTuple):
     """Local days, both included."""
 
     first: date
     last: date
 
 
-class Range(NamedTuple):
+class RequestedRange(NamedTuple):
     """Which days are asked for: a period, or both of the days."""
 
     period: Period | None = None
@@ -44,18 +44,20 @@ class Range(NamedTuple):
     last: date | None = None
 
 
-def days_of(period: Period, today: date, since: date | None) -> Days:
+def range_of_period(period: Period, today: date, since: date | None) -> DateRange:
     """The days of a period; everything begins with `since`, or today where there is nothing yet."""
     if period is Period.ALL:
-        return Days(today if since is None else min(since, today), today)
-    return Days(today - timedelta(days=_LENGTHS[period] - 1), today)
+        return DateRange(today if since is None else min(since, today), today)
+    return DateRange(today - timedelta(days=_LENGTHS[period] - 1), today)
 
 
-def checked_days(asked: Range, today: date, since: date | None, default: Period = Period.MONTH) -> Days:
+def resolve_range(
+    asked: RequestedRange, today: date, since: date | None, default: Period = Period.MONTH
+) -> DateRange:
     """The days that are asked for. Raises InvalidInputError with every fault."""
     first, last = asked.first, asked.last
     if first is None and last is None:
-        return days_of(asked.period or default, today, since)
+        return range_of_period(asked.period or default, today, since)
     faults = [
         FieldError(f"query/{name}", f"is needed beside `{other}`")
         for name, value, other in (("from", first, "to"), ("to", last, "from"))
@@ -70,12 +72,12 @@ def checked_days(asked: Range, today: date, since: date | None, default: Period 
     if first is not None and last is not None:
         if first > last:
             faults.append(FieldError("query/from", "must not be after `to`"))
-        elif (last - first).days >= MOST_DAYS:
+        elif (last - first).days >= MAX_RANGE_DAYS:
             faults.append(
                 FieldError(
-                    "query/from", f"must be so late that there are at most {MOST_DAYS:,} days up to `to`"
+                    "query/from", f"must be so late that there are at most {MAX_RANGE_DAYS:,} days up to `to`"
                 )
             )
     if faults or first is None or last is None:
         raise InvalidInputError(faults)
-    return Days(first, last)
+    return DateRange(first, last)

@@ -19,7 +19,7 @@ MEDIAN: Final = (1, 2)
 P90: Final = (9, 10)
 
 
-class Ended(NamedTuple):
+class EndedVisits(NamedTuple):
     """So many visits of a stage that ended on a day and have lasted so many tenths of a day."""
 
     day: date
@@ -55,7 +55,7 @@ def without(cells: Cells, earlier: Cells) -> dict[int, int]:
 
 
 def cumulated(
-    before: Mapping[str, Cells], ended: Iterable[Ended]
+    before: Mapping[str, Cells], ended: Iterable[EndedVisits]
 ) -> tuple[dict[tuple[date, str], Cells], dict[str, Cells]]:
     """The cumulated histograms of every stage and day on which visits ended, which come day by day; and the last."""
     found: dict[tuple[date, str], Cells] = {}
@@ -68,7 +68,7 @@ def cumulated(
     return found, last
 
 
-class Between(NamedTuple):
+class QuantileBracket(NamedTuple):
     """A quantile that lies so many parts of the way from the longest visit of one cell to the shortest of another."""
 
     low: int
@@ -81,12 +81,12 @@ class Between(NamedTuple):
         return in_days(*interpolated(below, above, self.rest, self.whole))
 
 
-def quantile_of(cells: Cells, quantile: tuple[int, int]) -> Decimal | Between:
+def quantile_of(cells: Cells, quantile: tuple[int, int]) -> Decimal | QuantileBracket:
     """A quantile of visits, of which there are some: in days, or between which cells it lies."""
     place, rest = rank_of(sum(cells.values()), quantile)
     low = _cell_of(cells, place)
     high = _cell_of(cells, place + 1) if rest else low
-    return Decimal(low) / 10 if low == high else Between(low, high, rest, quantile[1])
+    return Decimal(low) / 10 if low == high else QuantileBracket(low, high, rest, quantile[1])
 
 
 def _cell_of(cells: Cells, place: int) -> int:

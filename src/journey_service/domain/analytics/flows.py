@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from journey_service.domain.analytics.aggregates import Moves, labels
+from journey_service.domain.analytics.aggregates import MoveTotals, stage_labels
 from journey_service.domain.stages.stage_map import StageMap
 
 
@@ -17,7 +17,7 @@ class StageFlow(NamedTuple):
 
 
 def count_flows(
-    stage_map: StageMap, moves: Iterable[Moves], customers: Mapping[tuple[str, str], int]
+    stage_map: StageMap, moves: Iterable[MoveTotals], customers: Mapping[tuple[str, str], int]
 ) -> list[StageFlow]:
     """The flows between stages in the order of the map, without openings."""
     numbers: dict[tuple[str, str], int] = {}
@@ -32,7 +32,7 @@ def count_flows(
 
 def acyclic_flows(stage_map: StageMap, flows: Iterable[StageFlow]) -> list[tuple[str, str, int]]:
     """Flows between names so that they have no cycle: one to a lower stage ends in a name of its own."""
-    names = labels(stage_map)
+    names = stage_labels(stage_map)
     taken = set(names.values())
     places = {
         stage.key: place

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
-from journey_service.domain.analytics.aggregates import Moves, percent
+from journey_service.domain.analytics.aggregates import MoveTotals, percent
 from journey_service.domain.journeys.relationship import Motion
 from journey_service.domain.stages.stage_map import Stage, StageKind, StageMap
 
 
-class Step(NamedTuple):
+class FunnelStep(NamedTuple):
     """One step of a funnel. `percentage` is of the first step, `conversion_rate` to the next one.
 
     `returned` counts the ways back out of risk, which are no entries.
@@ -37,7 +37,7 @@ class CohortStep(NamedTuple):
     dropped: int
 
 
-class Member(NamedTuple):
+class CohortMembers(NamedTuple):
     """So many members of a cohort whose highest stage is of this rank (-1: none), with a window that `is_open`."""
 
     rank: int
@@ -56,7 +56,9 @@ def ranks(stage_map: StageMap) -> dict[str, int]:
     return found
 
 
-def funnel(stages: Sequence[Stage], reached: Mapping[str, int], moves: Iterable[Moves]) -> list[Step]:
+def funnel(
+    stages: Sequence[Stage], reached: Mapping[str, int], moves: Iterable[MoveTotals]
+) -> list[FunnelStep]:
     """The funnel of those who have reached each stage, or a later one."""
     returned: dict[str, int] = {}
     for move in moves:
@@ -64,7 +66,7 @@ def funnel(stages: Sequence[Stage], reached: Mapping[str, int], moves: Iterable[
             returned[move.to_stage] = returned.get(move.to_stage, 0) + move.number
     numbers = [reached.get(stage.key, 0) for stage in stages]
     return [
-        Step(
+        FunnelStep(
             stage,
             number,
             percent(number, numbers[0]),
@@ -83,7 +85,7 @@ def reached_by_rank(stages: Sequence[Stage], highest: Mapping[int, int]) -> dict
     }
 
 
-def cohort_funnel(stages: Sequence[Stage], members: Iterable[Member]) -> list[CohortStep]:
+def cohort_funnel(stages: Sequence[Stage], members: Iterable[CohortMembers]) -> list[CohortStep]:
     """The funnel of a cohort, each followed for a window of their own."""
     known = list(members)
     found = []

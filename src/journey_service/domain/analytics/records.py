@@ -29,7 +29,7 @@ class DrilldownCustomer:
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class StageVisit:
     """One stay in a stage; `seq` is that of the move it began with. One that goes on has not been left."""
 
     customer_id: int
@@ -41,7 +41,7 @@ class Visit:
 
 
 @dataclass(frozen=True, slots=True)
-class Risky:
+class AtRiskCustomer:
     """A customer on a list of those at risk; `key` is what the page is continued from."""
 
     customer_id: int
@@ -56,7 +56,7 @@ class Risky:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class PageRequest:
     """Which part of a list is wanted, by customer id."""
 
     after: int = LOWEST
@@ -64,7 +64,7 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class RiskPage:
+class RiskPageRequest:
     """Which part of a list of customers at risk is wanted; `sort` is a name, `-` before it: descending."""
 
     sort: str = "-risk_score"

@@ -8,7 +8,7 @@ HIGH_RISK: Final = 70
 CALL_RISK: Final = 80
 
 
-class Band(NamedTuple):
+class RiskBand(NamedTuple):
     """Scores of risk in hundredths, both included."""
 
     name: str
@@ -17,15 +17,15 @@ class Band(NamedTuple):
 
 
 BANDS: Final = (
-    Band("low", 0, 30),
-    Band("medium", 31, HIGH_RISK),
-    Band("high", HIGH_RISK + 1, CALL_RISK),
-    Band("critical", CALL_RISK + 1, 100),
+    RiskBand("low", 0, 30),
+    RiskBand("medium", 31, HIGH_RISK),
+    RiskBand("high", HIGH_RISK + 1, CALL_RISK),
+    RiskBand("critical", CALL_RISK + 1, 100),
 )
 """Beyond the second one customers are on the guide's list, in the last one they are to be called."""
 
 
-def count_by_band(by_risk: Mapping[int, int]) -> list[tuple[Band, int]]:
+def count_by_band(by_risk: Mapping[int, int]) -> list[tuple[RiskBand, int]]:
     """Customers by band, from customers by hundredths."""
     return [
         (band, sum(number for risk, number in by_risk.items() if band.low <= risk <= band.high))

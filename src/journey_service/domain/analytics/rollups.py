@@ -18,7 +18,7 @@ ENTRIES: Final = (Motion.OPENING, Motion.ENTRY)
 """The moves that count as having reached a stage."""
 
 
-class Flow(NamedTuple):
+class FlowKey(NamedTuple):
     """Moves of one local day from one stage to another; openings come from nowhere."""
 
     day: date
@@ -55,7 +55,7 @@ class Rollup:
     def __init__(self, stage_map: StageMap, zone: ZoneInfo) -> None:
         self._zone = zone
         self._below = reached_by(stage_map)
-        self.flows: dict[Flow, FlowTotals] = {}
+        self.flows: dict[FlowKey, FlowTotals] = {}
         self.last_occurrences: dict[LastOccurrence, int] = {}
 
     def count(self, moves: Iterable[Transition], before: Mapping[tuple[str, str], datetime]) -> None:
@@ -63,7 +63,7 @@ class Rollup:
         last = dict(before)
         for move in moves:
             day = local_day(move.transitioned_at, self._zone)
-            flow = Flow(day, move.from_stage or "", move.to_stage, move.motion)
+            flow = FlowKey(day, move.from_stage or "", move.to_stage, move.motion)
             stayed = 0 if move.since is None else (move.transitioned_at - move.since) // _MICROSECOND
             known = self.flows.get(flow, FlowTotals(0, 0, 0))
             at = (move.transitioned_at - _EPOCH) // _MICROSECOND

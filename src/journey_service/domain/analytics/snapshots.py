@@ -16,7 +16,7 @@ _CENTS: Final = Decimal("0.01")
 _ONE_DAY: Final = timedelta(days=1)
 
 
-class Flows(NamedTuple):
+class DailyFlow(NamedTuple):
     """Moves of one local day; `micros` is how long the visits they ended had lasted in all, in microseconds."""
 
     day: date
@@ -49,7 +49,7 @@ NOTHING: Final = SnapshotMetrics(0, None, None, Decimal(0))
 def snapshots(
     days: Sequence[date],
     opening: Mapping[str, int],
-    flows: Iterable[Flows],
+    flows: Iterable[DailyFlow],
     revenue: Mapping[SnapshotPosition, Decimal],
     wanted: AbstractSet[SnapshotPosition],
 ) -> dict[SnapshotPosition, SnapshotMetrics]:
@@ -57,7 +57,7 @@ def snapshots(
 
     A stage has a row on a day if that is wanted, and whenever it has customers or figures.
     """
-    by_day: dict[date, list[Flows]] = {}
+    by_day: dict[date, list[DailyFlow]] = {}
     for flow in flows:
         by_day.setdefault(flow.day, []).append(flow)
     stages = {*opening, *(stage for _, stage in (*revenue, *wanted))}
@@ -71,7 +71,7 @@ def snapshots(
     customers = {stage: opening.get(stage, 0) for stage in stages}
     found = {}
     for day in days:
-        ended: dict[str, list[Flows]] = {}
+        ended: dict[str, list[DailyFlow]] = {}
         for flow in by_day.get(day, ()):
             customers[flow.to_stage] += flow.number
             if flow.from_stage is not None:
@@ -87,7 +87,7 @@ def snapshots(
     return found
 
 
-def _ended(flows: Sequence[Flows]) -> tuple[Decimal | None, Decimal | None]:
+def _ended(flows: Sequence[DailyFlow]) -> tuple[Decimal | None, Decimal | None]:
     """How long the visits that ended had lasted on average, and how many of a hundred have led on."""
     number = sum(flow.number for flow in flows)
     if not number:

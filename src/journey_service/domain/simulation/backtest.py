@@ -63,7 +63,7 @@ class BacktestSettings:
         return [f"{first.year + month // 12:04}-{month % 12 + 1:02}" for month in months]
 
 
-class Move(NamedTuple):
+class ReplayedMove(NamedTuple):
     """One transition of a replay."""
 
     from_stage: str
@@ -81,7 +81,7 @@ class AlarmOutcome(StrEnum):
     OPEN = "open"
 
 
-class Alarm(NamedTuple):
+class RiskAlarm(NamedTuple):
     """One alarm of the range. `back_after` is the time until the visit of a customer who returned, else None."""
 
     at: datetime
@@ -89,7 +89,7 @@ class Alarm(NamedTuple):
     back_after: timedelta | None = None
 
 
-class Lapse(NamedTuple):
+class CustomerLapse(NamedTuple):
     """One lapse of the range, and the alarm that had been raised in the same silence, if one had.
 
     `was_at_risk`: the customer had stayed in a risk stage at the visit before, so that none could be raised.
@@ -100,18 +100,18 @@ class Lapse(NamedTuple):
     was_at_risk: bool
 
 
-class Outcome(NamedTuple):
+class ReplayResult(NamedTuple):
     """What one customer's replay came to: every move up to `until`, and the alarms and lapses of the range."""
 
     customer_id: int
     opened_at: datetime
     stage: str
-    moves: list[Move]
-    alarms: list[Alarm]
-    lapses: list[Lapse]
+    moves: list[ReplayedMove]
+    alarms: list[RiskAlarm]
+    lapses: list[CustomerLapse]
 
 
-class Replay:
+class CustomerReplay:
     """One customer's past under a rulebook, event by event; memory grows with their moves, not their events."""
 
     def __init__(
@@ -127,9 +127,9 @@ class Replay:
         self._last_visit: datetime | None = None
         self._raised: list[datetime] = []
         self._was_at_risk = False
-        self._moves: list[Move] = []
-        self._alarms: list[Alarm] = []
-        self._lapses: list[Lapse] = []
+        self._moves: list[ReplayedMove] = []
+        self._alarms: list[RiskAlarm] = []
+        self._lapses: list[CustomerLapse] = []
 
     def tell(self, event: Event) -> None:
         """Let the next event happen: one before `until`, and not before the one told last."""
@@ -147,7 +147,7 @@ class Replay:
             self._was_at_risk = was_at_risk and self._is_at_risk(journey)
         self._note(journey)
 
-    def finish(self, came_back_at: datetime | None) -> Outcome | None:
+    def finish(self, came_back_at: datetime | None) -> ReplayResult | None:
         """Everything before `until` is told; `came_back_at` is the first visit known from then on, None without.
 
         None if the customer's journey opens later than that.
@@ -161,7 +161,9 @@ class Replay:
         self._note(journey)
         self._end_silence(came_back_at)
         stage = journey.relationship.current_stage
-        return Outcome(self._customer_id, self._opened_at, stage, self._moves, self._alarms, self._lapses)
+        return ReplayResult(
+            self._customer_id, self._opened_at, stage, self._moves, self._alarms, self._lapses
+        )
 
     def _open(self, at: datetime, *, is_silent: bool) -> Journey:
         self._opened_at = at
@@ -182,7 +184,7 @@ class Replay:
                 continue
             at = new_transitions.transitioned_at
             self._moves.append(
-                Move(
+                ReplayedMove(
                     new_transitions.from_stage,
                     new_transitions.to_stage,
                     at,
@@ -205,12 +207,12 @@ class Replay:
                 continue
             if has_lapsed:
                 self._alarms.append(
-                    Alarm(at, AlarmOutcome.LATE if at > lapses_at else AlarmOutcome.CONFIRMED)
+                    RiskAlarm(at, AlarmOutcome.LATE if at > lapses_at else AlarmOutcome.CONFIRMED)
                 )
             elif next_visit is not None:
-                self._alarms.append(Alarm(at, AlarmOutcome.RETURNED, next_visit - at))
+                self._alarms.append(RiskAlarm(at, AlarmOutcome.RETURNED, next_visit - at))
             else:
-                self._alarms.append(Alarm(at, AlarmOutcome.OPEN))
+                self._alarms.append(RiskAlarm(at, AlarmOutcome.OPEN))
         if has_lapsed and self._terms.covers(lapses_at):
             in_time = next((at for at in self._raised if at <= lapses_at), None)
-            self._lapses.append(Lapse(lapses_at, in_time, self._was_at_risk))
+            self._lapses.append(CustomerLapse(lapses_at, in_time, self._was_at_risk))

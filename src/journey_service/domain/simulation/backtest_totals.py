@@ -7,10 +7,15 @@ from typing import Any, Final
 
 from journey_service.domain.calendar import local_day
 from journey_service.domain.rounding import half_up
-from journey_service.domain.simulation.backtest import AlarmOutcome, BacktestSettings, Move, Outcome
+from journey_service.domain.simulation.backtest import (
+    AlarmOutcome,
+    BacktestSettings,
+    ReplayedMove,
+    ReplayResult,
+)
 from journey_service.domain.stages.stage_map import StageMap
 
-SAMPLES: Final = 5
+MAX_SAMPLES: Final = 5
 """How many customers are named for each pair of stages."""
 
 _TENTH: Final = timedelta(days=1) // 10
@@ -19,7 +24,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _STEPS: Final = 2_000
 
 
-class Days:
+class DurationHistogram:
     """Spans of time no longer than a lapse, counted in at most 2,001 buckets, whatever their number.
 
     Each span is rounded to the nearest bucket: a tenth of a day wide for lapses of up to 200 days, and a
@@ -78,12 +83,12 @@ class BacktestTotals:
         self._cells: dict[str, list[int]] = {}
         self._months: dict[str, dict[str, int]] = {}
         self._stages = [0] * len(self._keys)
-        self._lead, self._back = Days(terms.lapse), Days(terms.lapse)
+        self._lead, self._back = DurationHistogram(terms.lapse), DurationHistogram(terms.lapse)
         self._samples: dict[str, list[list[int]]] = {}
         self._triggers: list[str] = []
         """The trigger events that samples name by their places here."""
 
-    def add(self, outcome: Outcome) -> None:
+    def add(self, outcome: ReplayResult) -> None:
         """Count one customer."""
         self._counts["customers"] += 1
         self._stages[self._places[outcome.stage]] += 1
@@ -111,9 +116,9 @@ class BacktestTotals:
             if lapse.alarmed_at is not None:
                 self._lead.add(lapse.at - lapse.alarmed_at)
 
-    def _sample(self, cell: str, customer_id: int, move: Move) -> None:
+    def _sample(self, cell: str, customer_id: int, move: ReplayedMove) -> None:
         samples = self._samples.setdefault(cell, [])
-        if len(samples) < SAMPLES and (not samples or samples[-1][0] != customer_id):
+        if len(samples) < MAX_SAMPLES and (not samples or samples[-1][0] != customer_id):
             if move.trigger_event not in self._triggers:
                 self._triggers.append(move.trigger_event)
             trigger = self._triggers.index(move.trigger_event)
@@ -138,7 +143,9 @@ class BacktestTotals:
         self._cells = {cell: list(numbers) for cell, numbers in known["cells"].items()}
         self._months = {month: dict(numbers) for month, numbers in known["months"].items()}
         self._stages = list(known["stages"])
-        self._lead, self._back = (Days(self._terms.lapse, known[name]) for name in ("lead", "back"))
+        self._lead, self._back = (
+            DurationHistogram(self._terms.lapse, known[name]) for name in ("lead", "back")
+        )
         self._samples = {cell: list(samples) for cell, samples in known["samples"].items()}
         self._triggers = list(known["triggers"])
 

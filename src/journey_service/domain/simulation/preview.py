@@ -20,12 +20,12 @@ from journey_service.domain.actions.stage_actions import (
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Activation, Rulebook, Transition, TriggerType
 
-SAMPLES: Final = 5
+MAX_SAMPLES: Final = 5
 """How many customers are named of each kind of move."""
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class PreviewDraft:
     """A draft map, for whom it is to count, the instant it is rehearsed for, and what stages do on entry."""
 
     rulebook: Rulebook
@@ -57,7 +57,9 @@ class PreviewTotals:
         }
     )
 
-    def preview_customer(self, journey: Journey, draft: Draft, reach: Reachability) -> list[Transition]:
+    def preview_customer(
+        self, journey: Journey, draft: PreviewDraft, reach: Reachability
+    ) -> list[Transition]:
         """Let a copy of a customer's journey go over to the draft, and count what comes of it; returns its moves."""
         relationship = journey.relationship
         already = len(journey.new_transitions)
@@ -88,7 +90,7 @@ class PreviewTotals:
             return
         self.moves[before, after] = self.moves.get((before, after), 0) + 1
         named = self.samples.setdefault((before, after), [])
-        if len(named) < SAMPLES:
+        if len(named) < MAX_SAMPLES:
             trigger = moves[-1].trigger_event
             named.append({"customer_id": customer_id, "trigger_event": trigger, "moves": len(moves)})
 

@@ -21,7 +21,7 @@ from journey_service.domain.actions.action import (
 )
 from journey_service.domain.actions.action_plan import ActionPlan
 from journey_service.domain.actions.parsing import step_from_json, step_to_json
-from journey_service.domain.actions.stage_actions import Channel, Reachability, Step
+from journey_service.domain.actions.stage_actions import ActionStep, Channel, Reachability
 from journey_service.domain.errors import InvalidInputError
 
 _ACTION: Final = (
@@ -397,12 +397,12 @@ def _action(raw: Mapping[str, Any], campaign: Campaign | None) -> Action:
     )
 
 
-def to_step(raw: Mapping[str, Any], channel: str) -> Step:
+def to_step(raw: Mapping[str, Any], channel: str) -> ActionStep:
     """A step as it is kept; of one that nobody can read, the channel: it fails when it is sent, and alone."""
     try:
         return step_from_json(raw)
     except InvalidInputError:
-        return Step(Channel(channel))
+        return ActionStep(Channel(channel))
 
 
 def _list(raw: str | None) -> list[Any]:

@@ -5,7 +5,7 @@ from typing import Any, Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from journey_service.domain.actions.records import CampaignsWanted, StoredCampaign
+from journey_service.domain.actions.records import CampaignFilter, StoredCampaign
 
 _SELECT: Final = (
     "SELECT k.id, r.customer_id, k.relationship_id, k.type, k.transition_seq, k.started_at, k.ended_at,"
@@ -22,7 +22,7 @@ class Campaigns:
         self._connection = connection
         self._company_id = company_id
 
-    async def page(self, wanted: CampaignsWanted) -> list[StoredCampaign]:
+    async def page(self, wanted: CampaignFilter) -> list[StoredCampaign]:
         """Campaigns, newest first."""
         clauses: list[str] = []
         values: dict[str, Any] = {"company_id": self._company_id, "limit": wanted.limit}

@@ -6,7 +6,7 @@ from typing import Any, Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from journey_service.domain.actions.records import ActionsWanted, Attempt, DeliveryLogRow
+from journey_service.domain.actions.records import ActionFilter, DeliveryLogRow, StoredAttempt
 from journey_service.domain.actions.stage_actions import Channel
 from journey_service.repositories.actions.action_plans import to_step
 
@@ -47,7 +47,7 @@ class Deliveries:
         self._connection = connection
         self._company_id = company_id
 
-    async def page(self, wanted: ActionsWanted) -> list[DeliveryLogRow]:
+    async def page(self, wanted: ActionFilter) -> list[DeliveryLogRow]:
         """Actions, newest first; news for endpoints only where these, or dead letters, are asked for."""
         clauses, values = [], {"company_id": self._company_id, "limit": wanted.limit}
         if wanted.channel is None and wanted.endpoint_id is None and wanted.state != "dead":
@@ -106,10 +106,10 @@ class Deliveries:
         ).one_or_none()
         return None if row is None else _to_listed(row)
 
-    async def attempts(self, id_: str) -> list[Attempt]:
+    async def attempts(self, id_: str) -> list[StoredAttempt]:
         """The attempts of an action, the first one first."""
         rows = await self._connection.execute(_ATTEMPTS, {"company_id": self._company_id, "id": id_})
-        return [Attempt(*row) for row in rows]
+        return [StoredAttempt(*row) for row in rows]
 
     async def retry(self, id_: str) -> bool:
         """Have a dead action tried again at once; False if it is not dead."""

@@ -6,7 +6,7 @@ from typing import Any, Final
 from sqlalchemy import func, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from journey_service.domain.actions.records import StoredTask, TasksWanted
+from journey_service.domain.actions.records import StoredTask, TaskFilter
 from journey_service.repositories.tables import journey_tasks
 
 _SELECT: Final = (
@@ -27,7 +27,7 @@ class Tasks:
         self._connection = connection
         self._company_id = company_id
 
-    async def page(self, wanted: TasksWanted) -> list[StoredTask]:
+    async def page(self, wanted: TaskFilter) -> list[StoredTask]:
         """Tasks, those due first first."""
         clauses: list[str] = []
         values: dict[str, Any] = {"company_id": self._company_id, "limit": wanted.limit}

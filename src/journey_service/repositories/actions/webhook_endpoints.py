@@ -7,7 +7,7 @@ from typing import Any, Final
 from sqlalchemy import delete, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from journey_service.domain.actions.records import Endpoint
+from journey_service.domain.actions.records import StoredEndpoint
 from journey_service.repositories.access.vault import Vault
 from journey_service.repositories.tables import webhook_endpoints as table
 
@@ -76,19 +76,19 @@ class Endpoints:
         """Take an endpoint away that nothing refers to."""
         await self._connection.execute(delete(table).where(*self._is(id_)))
 
-    async def all(self) -> list[Endpoint]:
+    async def all(self) -> list[StoredEndpoint]:
         """Every endpoint, the oldest first."""
         rows = await self._connection.execute(
             select(*_COLUMNS).where(table.c.company_id == self._company_id).order_by(table.c.id)
         )
         return [_to_endpoint(row) for row in rows]
 
-    async def find(self, id_: int) -> Endpoint | None:
+    async def find(self, id_: int) -> StoredEndpoint | None:
         """One endpoint."""
         row = (await self._connection.execute(select(*_COLUMNS).where(*self._is(id_)))).one_or_none()
         return None if row is None else _to_endpoint(row)
 
-    async def taking(self, type_: str) -> Endpoint | None:
+    async def taking(self, type_: str) -> StoredEndpoint | None:
         """The enabled endpoint that takes a type of message of which there is one receiver."""
         found = [
             endpoint for endpoint in await self.all() if endpoint.is_enabled and type_ in endpoint.events
@@ -135,6 +135,6 @@ class Endpoints:
         return table.c.company_id == self._company_id, table.c.id == id_
 
 
-def _to_endpoint(row: Any) -> Endpoint:  # noqa: ANN401  # a row of _COLUMNS
+def _to_endpoint(row: Any) -> StoredEndpoint:  # noqa: ANN401  # a row of _COLUMNS
     told = dict(row._mapping)
-    return Endpoint(**told | {"events": tuple(row.events)})
+    return StoredEndpoint(**told | {"events": tuple(row.events)})

@@ -4,12 +4,12 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from journey_service.domain.analytics.date_ranges import Days
+from journey_service.domain.analytics.date_ranges import DateRange
 from journey_service.domain.calendar import offsets_between
 from journey_service.domain.events.event import EARLIEST, LATEST
 
 _ONE_DAY: Final = timedelta(days=1)
-EVER: Final = Days(EARLIEST.date(), LATEST.date())
+EVER: Final = DateRange(EARLIEST.date(), LATEST.date())
 
 
 def local_time(instant: str) -> str:
@@ -29,7 +29,7 @@ def local_day(instant: str) -> str:
     return f"CAST({local_time(instant)} AS date)"
 
 
-def clock_of(zone: str, days: Days = EVER) -> dict[str, Any]:
+def clock_of(zone: str, days: DateRange = EVER) -> dict[str, Any]:
     """What `local_time` is to be told: the offsets in force about these days; before and after them it may be wrong."""
     told = offsets_between(*days, ZoneInfo(zone))
     return {"since": [since for since, _ in told], "offsets": [offset for _, offset in told]}
@@ -47,7 +47,7 @@ def within(instant: str) -> str:
     )
 
 
-def bounds_of(days: Days, zone: str) -> dict[str, Any]:
+def bounds_of(days: DateRange, zone: str) -> dict[str, Any]:
     """What `within` is to be told."""
     not_before, surely_from = _midnight(days.first, ZoneInfo(zone))
     surely_before, not_from = _midnight(days.last + _ONE_DAY, ZoneInfo(zone))

@@ -9,9 +9,16 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.analytics.conversions import CONVERTING
-from journey_service.domain.analytics.date_ranges import Days
-from journey_service.domain.analytics.records import LOWEST, DrilldownCustomer, Page, RiskPage, Risky, Visit
-from journey_service.domain.analytics.risk_bands import Band
+from journey_service.domain.analytics.date_ranges import DateRange
+from journey_service.domain.analytics.records import (
+    LOWEST,
+    AtRiskCustomer,
+    DrilldownCustomer,
+    PageRequest,
+    RiskPageRequest,
+    StageVisit,
+)
+from journey_service.domain.analytics.risk_bands import RiskBand
 from journey_service.domain.journeys.relationship import Motion
 from journey_service.repositories.analytics.date_range_sql import bounds_of, clock_of, within
 from journey_service.repositories.analytics.ledger_queries import COHORT, VISITS_BY_MONTH
@@ -128,50 +135,52 @@ class DrilldownQueries:
         self._connection = connection
         self._company_id = company_id
 
-    async def in_stage(self, stage: str, page: Page) -> list[DrilldownCustomer]:
+    async def in_stage(self, stage: str, page: PageRequest) -> list[DrilldownCustomer]:
         """Those who are in a stage."""
         return await self._page("in_stage", page, stage=stage)
 
-    async def were_in_stage(self, stage: str, as_of: datetime, page: Page) -> list[DrilldownCustomer]:
+    async def were_in_stage(self, stage: str, as_of: datetime, page: PageRequest) -> list[DrilldownCustomer]:
         """Those who were in a stage at an instant, as the ledger has it."""
         return await self._page("were_in_stage", page, stage=stage, as_of=as_of)
 
-    async def in_band(self, band: Band, page: Page) -> list[DrilldownCustomer]:
+    async def in_band(self, band: RiskBand, page: PageRequest) -> list[DrilldownCustomer]:
         """Those whose stored risk lies in a band."""
         return await self._page("in_band", page, low=band.low, high=band.high)
 
     async def reached(
-        self, stages: Sequence[str], days: Days, zone: str, page: Page
+        self, stages: Sequence[str], days: DateRange, zone: str, page: PageRequest
     ) -> list[DrilldownCustomer]:
         """Those who have entered one of these stages in days."""
         return await self._page("reached", page, stages=list(stages), **bounds_of(days, zone))
 
     async def of_cohort(
-        self, told: dict[str, Any], days: Days, zone: str, page: Page
+        self, told: dict[str, Any], days: DateRange, zone: str, page: PageRequest
     ) -> list[DrilldownCustomer]:
         """Those whose journey opened in days, and who came as far as is told within their window."""
         return await self._page("of_cohort", page, **told, **bounds_of(days, zone))
 
     async def moved(
-        self, motions: Sequence[Motion], to_stage: str | None, days: Days, zone: str, page: Page
+        self, motions: Sequence[Motion], to_stage: str | None, days: DateRange, zone: str, page: PageRequest
     ) -> list[DrilldownCustomer]:
         """Those who have made one of these motions in days, to one stage or to any."""
         told = {"motions": [motion.value for motion in motions], "to_stage": to_stage}
         return await self._page("moved", page, **told, **bounds_of(days, zone))
 
     async def acted_on(
-        self, name: str, states: Sequence[str], days: Days, zone: str, page: Page
+        self, name: str, states: Sequence[str], days: DateRange, zone: str, page: PageRequest
     ) -> list[DrilldownCustomer]:
         """Those for whom actions of a name, which stand like this now, were planned in days."""
         return await self._page("acted_on", page, action=name, states=list(states), **bounds_of(days, zone))
 
     async def went(
-        self, flow: tuple[str | None, str], days: Days, zone: str, page: Page
+        self, flow: tuple[str | None, str], days: DateRange, zone: str, page: PageRequest
     ) -> list[DrilldownCustomer]:
         """Those who have gone a way in days; from nowhere: whose journey opened."""
         return await self._page("went", page, from_stage=flow[0], to_stage=flow[1], **bounds_of(days, zone))
 
-    async def came_again(self, month: int, days: Days, zone: str, page: Page) -> list[DrilldownCustomer]:
+    async def came_again(
+        self, month: int, days: DateRange, zone: str, page: PageRequest
+    ) -> list[DrilldownCustomer]:
         """Those who first came in days, and came so many months later."""
         told = {**bounds_of(days, zone), **clock_of(zone)}
         return await self._page("came_again", page, month=month, **told)
@@ -179,29 +188,31 @@ class DrilldownQueries:
     async def ended(  # one argument a filter
         self,
         stage: str,
-        days: Days,
+        days: DateRange,
         zone: str,
         *,
         is_converted: bool | None,
         after: tuple[int, int] | None,
         limit: int,
-    ) -> list[Visit]:
+    ) -> list[StageVisit]:
         """Visits of a stage that ended in days: all, or only those that did, or did not, end as wished."""
         motions = [motion.value for motion in Motion if is_converted in (None, motion in CONVERTING)]
         return await self._visits(_ENDED, stage, after, limit, {**bounds_of(days, zone), "motions": motions})
 
-    async def going_on(self, stage: str, *, after: tuple[int, int] | None, limit: int) -> list[Visit]:
+    async def going_on(self, stage: str, *, after: tuple[int, int] | None, limit: int) -> list[StageVisit]:
         """Visits of a stage that go on."""
         return await self._visits(_GOING_ON, stage, after, limit, {})
 
-    async def churning(self, last: str, above: int, page: RiskPage) -> list[Risky]:
+    async def churning(self, last: str, above: int, page: RiskPageRequest) -> list[AtRiskCustomer]:
         """Those whose stored risk is above so many hundredths and who are not in the last stage, the riskiest first."""
         key, after = page.after or ("2", LOWEST)
         return await self._risky(
             _CHURNING, {"last": last, "above": above, "key": Decimal(key), "after": after}, page.limit
         )
 
-    async def at_risk(self, mildest: str, last: str, above: int, page: RiskPage) -> list[Risky]:
+    async def at_risk(
+        self, mildest: str, last: str, above: int, page: RiskPageRequest
+    ) -> list[AtRiskCustomer]:
         """Those in the mildest risk stage, and those of such a risk, in order."""
         column = _RISK_SORTS[page.sort.removeprefix("-")]
         is_descending = page.sort.startswith("-")
@@ -224,7 +235,7 @@ class DrilldownQueries:
         values = {"company_id": self._company_id, "mildest": mildest, "last": last, "above": above}
         return int(await self._connection.scalar(_COUNT_AT_RISK, values) or 0)
 
-    async def _page(self, name: str, page: Page, **values: object) -> list[DrilldownCustomer]:
+    async def _page(self, name: str, page: PageRequest, **values: object) -> list[DrilldownCustomer]:
         told = {**values, "company_id": self._company_id, "after": page.after, "limit": page.limit}
         rows = await self._connection.execute(_COUNTS[name], told)
         return [
@@ -246,12 +257,12 @@ class DrilldownQueries:
         after: tuple[int, int] | None,
         limit: int,
         more: dict[str, Any],
-    ) -> list[Visit]:
+    ) -> list[StageVisit]:
         customer_id, seq = after or (LOWEST, 0)
         values = {"company_id": self._company_id, "stage": stage, "after": customer_id, "after_seq": seq}
         rows = await self._connection.execute(statement, {**values, **more, "limit": limit})
         return [
-            Visit(
+            StageVisit(
                 row.customer_id,
                 row.seq,
                 row.entered_at,
@@ -262,12 +273,12 @@ class DrilldownQueries:
             for row in rows
         ]
 
-    async def _risky(self, statement: TextClause, values: dict[str, Any], limit: int) -> list[Risky]:
+    async def _risky(self, statement: TextClause, values: dict[str, Any], limit: int) -> list[AtRiskCustomer]:
         rows = await self._connection.execute(
             statement, {**values, "company_id": self._company_id, "limit": limit}
         )
         return [
-            Risky(
+            AtRiskCustomer(
                 row.customer_id,
                 row.name,
                 row.email,

@@ -7,8 +7,8 @@ from typing import Any, Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from journey_service.domain.analytics.date_ranges import Days
-from journey_service.domain.analytics.duration_histograms import Cells, Ended
+from journey_service.domain.analytics.date_ranges import DateRange
+from journey_service.domain.analytics.duration_histograms import Cells, EndedVisits
 from journey_service.repositories.analytics.date_range_sql import bounds_of, local_day, within
 
 # By floating point, which is exact for all but centuries, and then by whole numbers: a tenth of a day is 8,640,000,000
@@ -72,12 +72,12 @@ class VisitDurations:
         rows = await self._connection.execute(_UP_TO, {**self._scope, "day": day, "stages": list(stages)})
         return {row.key: dict(zip(row.tenths, row.numbers, strict=True)) for row in rows}
 
-    async def ended(self, days: Days, zone: str) -> list[Ended]:
+    async def ended(self, days: DateRange, zone: str) -> list[EndedVisits]:
         """The visits that ended in local days, day by day, as the ledger has them."""
         rows = await self._connection.execute(_ENDED, {**self._scope, **bounds_of(days, zone)})
-        return [Ended(row.day, row.from_stage, row.tenths, row.number) for row in rows]
+        return [EndedVisits(row.day, row.from_stage, row.tenths, row.number) for row in rows]
 
-    async def cells(self, days: Days, zone: str) -> dict[str, Cells]:
+    async def cells(self, days: DateRange, zone: str) -> dict[str, Cells]:
         """The same as histograms by stage, whatever the day."""
         rows = await self._connection.execute(_CELLS, {**self._scope, **bounds_of(days, zone)})
         found: dict[str, dict[int, int]] = {}
@@ -85,13 +85,13 @@ class VisitDurations:
             found.setdefault(row.from_stage, {})[row.tenths] = row.number
         return dict(found)
 
-    async def totals(self, days: Days, zone: str) -> dict[str, tuple[int, int]]:
+    async def totals(self, days: DateRange, zone: str) -> dict[str, tuple[int, int]]:
         """How many visits ended in local days, by stage, and how long they had lasted in all, in microseconds."""
         rows = await self._connection.execute(_TOTALS, {**self._scope, **bounds_of(days, zone)})
         return {row.from_stage: (row.number, int(row.micros)) for row in rows}
 
     async def edges(
-        self, days: Days, zone: str, wanted: Sequence[tuple[str, int, int]]
+        self, days: DateRange, zone: str, wanted: Sequence[tuple[str, int, int]]
     ) -> list[tuple[int, int]]:
         """For each stage, and two cells of it: the longest visit up to the one, and the shortest from the other on.
 
@@ -106,7 +106,7 @@ class VisitDurations:
         found = {row.place: (row.below, row.above) for row in rows}
         return [found[place] for place in range(1, len(wanted) + 1)]
 
-    async def write(self, days: Days, cumulated: Mapping[tuple[date, str], Cells]) -> None:
+    async def write(self, days: DateRange, cumulated: Mapping[tuple[date, str], Cells]) -> None:
         """Write the histograms of days, in place of what there was of them."""
         await self._connection.execute(_CLEAR, {**self._scope, **days._asdict()})
         rows = [

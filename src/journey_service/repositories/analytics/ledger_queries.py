@@ -7,8 +7,8 @@ from typing import Any, Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from journey_service.domain.analytics.date_ranges import Days
-from journey_service.domain.analytics.funnels import Member
+from journey_service.domain.analytics.date_ranges import DateRange
+from journey_service.domain.analytics.funnels import CohortMembers
 from journey_service.repositories.analytics.date_range_sql import bounds_of, clock_of, local_time, within
 
 COHORT: Final = (
@@ -90,7 +90,7 @@ class LedgerQueries:
         found: datetime | None = await self._connection.scalar(_FIRST_VISIT, {"company_id": self._company_id})
         return found
 
-    async def revenue_cents(self, days: Days | None = None) -> dict[str, int]:
+    async def revenue_cents(self, days: DateRange | None = None) -> dict[str, int]:
         """Revenue of days, or all there has been, by its source, in cents."""
         values = {"company_id": self._company_id}
         if days is None:
@@ -99,20 +99,20 @@ class LedgerQueries:
             row = (await self._connection.execute(_REVENUE, {**values, **days._asdict()})).one()
         return {"appointments": int(row.appointments * 100), "payments": int(row.payments * 100)}
 
-    async def highest(self, days: Days, zone: str, ranks: Mapping[str, int]) -> dict[int, int]:
+    async def highest(self, days: DateRange, zone: str, ranks: Mapping[str, int]) -> dict[int, int]:
         """Customers by the highest rank that they have entered in days."""
         rows = await self._connection.execute(_HIGHEST, {**self._values(days, zone), **_ranked(ranks)})
         return {row.rank: row.number for row in rows}
 
     async def cohort(
-        self, days: Days, zone: str, ranks: Mapping[str, int], *, window_days: int, now: datetime
-    ) -> list[Member]:
+        self, days: DateRange, zone: str, ranks: Mapping[str, int], *, window_days: int, now: datetime
+    ) -> list[CohortMembers]:
         """Those whose journey opened in days, by how far they came within their window."""
         values = {**self._values(days, zone), **_ranked(ranks), "window": window_days, "now": now}
         rows = await self._connection.execute(_COHORT, values)
-        return [Member(row.rank, row.is_open, row.number) for row in rows]
+        return [CohortMembers(row.rank, row.is_open, row.number) for row in rows]
 
-    async def flows(self, days: Days, zone: str) -> dict[tuple[str, str], int]:
+    async def flows(self, days: DateRange, zone: str) -> dict[tuple[str, str], int]:
         """How many customers have gone each way in days."""
         rows = await self._connection.execute(_WAYS, self._values(days, zone))
         return {(row.from_stage, row.to_stage): row.number for row in rows}
@@ -122,7 +122,7 @@ class LedgerQueries:
         rows = await self._connection.execute(_RISKS, {"company_id": self._company_id})
         return {row.risk: row.number for row in rows}
 
-    async def retention(self, days: Days, zone: str) -> dict[tuple[int, int], int]:
+    async def retention(self, days: DateRange, zone: str) -> dict[tuple[int, int], int]:
         """Customers by the month of their first completed visit and the months since in which they came again.
 
         Months are counted from the year 0.
@@ -131,12 +131,12 @@ class LedgerQueries:
         rows = await self._connection.execute(_RETENTION, {**self._values(days, zone), **clock_of(zone)})
         return {(row.cohort, row.month): row.number for row in rows}
 
-    async def actions(self, days: Days, zone: str) -> dict[tuple[str, str], int]:
+    async def actions(self, days: DateRange, zone: str) -> dict[tuple[str, str], int]:
         """What has become of actions planned in days, by name and state; news for endpoints are left out."""
         rows = await self._connection.execute(_ACTIONS, self._values(days, zone))
         return {(row.name, row.state): row.number for row in rows}
 
-    def _values(self, days: Days, zone: str) -> dict[str, Any]:
+    def _values(self, days: DateRange, zone: str) -> dict[str, Any]:
         return {"company_id": self._company_id, **bounds_of(days, zone)}
 
 

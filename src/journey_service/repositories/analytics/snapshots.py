@@ -13,8 +13,8 @@ from typing import Any, Final
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from journey_service.domain.analytics.date_ranges import Days
-from journey_service.domain.analytics.snapshots import Flows, SnapshotMetrics, SnapshotPosition
+from journey_service.domain.analytics.date_ranges import DateRange
+from journey_service.domain.analytics.snapshots import DailyFlow, SnapshotMetrics, SnapshotPosition
 from journey_service.domain.journeys.relationship import Motion
 from journey_service.repositories.analytics.date_range_sql import clock_of, local_day
 
@@ -164,7 +164,7 @@ class Metrics:
         row = (await self._connection.execute(_BOUNDS, self._scope)).one()
         return Bounds(row.first, row.last, row.first_sum, row.stale_from)
 
-    async def flows(self, first: date, last: date, source: Source) -> tuple[dict[str, int], list[Flows]]:
+    async def flows(self, first: date, last: date, source: Source) -> tuple[dict[str, int], list[DailyFlow]]:
         """How many customers each stage had before the first day, and the moves of the days."""
         rows = await self._read(_FLOWS, _LEDGER_FLOWS, first, last, source)
         opening: dict[str, int] = {}
@@ -173,7 +173,9 @@ class Metrics:
             number = int(row.number)
             if row.day >= first:
                 motion = Motion(row.motion)
-                flow = Flows(row.day, row.from_stage or None, row.to_stage, motion, number, int(row.micros))
+                flow = DailyFlow(
+                    row.day, row.from_stage or None, row.to_stage, motion, number, int(row.micros)
+                )
                 flows.append(flow)
                 continue
             opening[row.to_stage] = opening.get(row.to_stage, 0) + number
@@ -244,7 +246,7 @@ class Metrics:
         if statement in (_REVENUE, _LEDGER_REVENUE):
             told["from_payments"] = source.from_payments
         if source.ledger_zone is not None:
-            told |= clock_of(source.ledger_zone, Days(first, last))
+            told |= clock_of(source.ledger_zone, DateRange(first, last))
         return (await self._connection.execute(statement, told)).all()
 
     @property

@@ -1,4 +1,4 @@
-"""The log of deliveries; dead letters tried again; and what people themselves have done about a customer."""
+"""Delivery log: lists actions with their attempts, and retries dead actions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from journey_service.domain.actions.errors import (
     ActionNotFoundError,
     EndpointDisabledError,
 )
-from journey_service.domain.actions.records import ActionsWanted, Attempt, DeliveryLogRow
-from journey_service.domain.actions.stage_actions import Step
+from journey_service.domain.actions.records import ActionFilter, DeliveryLogRow, StoredAttempt
+from journey_service.domain.actions.stage_actions import ActionStep
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 
@@ -21,23 +21,21 @@ class ActionView:
     """An action and its attempts."""
 
     action: DeliveryLogRow
-    attempts: Sequence[Attempt]
+    attempts: Sequence[StoredAttempt]
 
 
-async def list_actions(
-    database: Database, company_id: int, wanted: ActionsWanted
-) -> Sequence[DeliveryLogRow]:
-    """Actions, newest first."""
+async def list_actions(database: Database, company_id: int, wanted: ActionFilter) -> Sequence[DeliveryLogRow]:
+    """Lists actions, newest first."""
 
     async def unit(uow: UnitOfWork) -> Sequence[DeliveryLogRow]:
         await uow.companies.context()
-        return await uow.deliveries.page(wanted)
+        return await uow.deliveries.page(filter_)
 
     return await database.run(company_id, unit)
 
 
 async def get_action(database: Database, company_id: int, action_id: str) -> ActionView:
-    """One action with its attempts. Raises ActionNotFoundError."""
+    """Returns one action with its attempts. Raises ActionNotFoundError."""
 
     async def unit(uow: UnitOfWork) -> ActionView:
         return ActionView(await find_action(uow, action_id), await uow.deliveries.attempts(action_id))
@@ -46,27 +44,30 @@ async def get_action(database: Database, company_id: int, action_id: str) -> Act
 
 
 async def retry_action(database: Database, company_id: int, action_id: str, *, by: Actor) -> DeliveryLogRow:
-    """Have a dead action tried again at once. Raises ActionNotFoundError, ActionNotDeadError, EndpointDisabledError."""
+    """Retries a dead action at once.
+
+    Raises ActionNotFoundError, ActionNotDeadError, EndpointDisabledError.
+    """
 
     async def unit(uow: UnitOfWork) -> DeliveryLogRow:
-        found = await find_action(uow, action_id)
-        if found.endpoint_id is not None:
-            endpoint = await uow.endpoints.find(found.endpoint_id)
+        action = await find_action(uow, action_id)
+        if action.endpoint_id is not None:
+            endpoint = await uow.endpoints.find(action.endpoint_id)
             if endpoint is None or not endpoint.is_enabled:
-                raise EndpointDisabledError(found.endpoint_id)
+                raise EndpointDisabledError(action.endpoint_id)
         if not await uow.deliveries.retry(action_id):
-            raise ActionNotDeadError(action_id, found.state)
+            raise ActionNotDeadError(action_id, action.state)
         await uow.audit.record(
-            by, AuditEntry("action.retry", customer_id=found.customer_id, target=f"action:{action_id}")
+            by, AuditEntry("action.retry", customer_id=action.customer_id, target=f"action:{action_id}")
         )
         return await find_action(uow, action_id)
 
     return await database.run(company_id, unit)
 
 
-def action_values(earlier: DeliveryLogRow) -> tuple[Step, str | None]:
-    """The action as the values that an audit entry and a template preview use."""
-    return earlier.step, earlier.note
+def action_values(action: DeliveryLogRow) -> tuple[ActionStep, str | None]:
+    """Returns the step and note of an action, which identify the request that created it."""
+    return action.step, action.note
 
 
 async def find_action(uow: UnitOfWork, action_id: str) -> DeliveryLogRow:

@@ -1,4 +1,4 @@
-"""What a company's stages do on entry: read and replaced, stage by stage."""
+"""Stage actions: reads and replaces the actions that entering a stage runs."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from journey_service.services.actions.templates import wordings
 
 @dataclass(frozen=True, slots=True)
 class StageActions:
-    """What entering a stage does; `is_default`: because the company has said nothing else."""
+    """Actions that entering a stage runs. `is_default`: the company has not configured its own."""
 
     stage_key: str
     actions: Sequence[StageAction]
@@ -29,7 +29,7 @@ class StageActions:
 
 
 async def get_actions(database: Database, company_id: int, stage_key: str) -> StageActions:
-    """What entering a stage does. Raises StageNotFoundError."""
+    """Returns the actions of a stage. Raises StageNotFoundError."""
 
     async def unit(uow: UnitOfWork) -> StageActions:
         return _view(await uow.companies.context(), stage_key)
@@ -46,10 +46,10 @@ async def set_actions(
     seen: Collection[str] | None,
     by: Actor,
 ) -> StageActions:
-    """Have entering a stage do this from now on; None: what it does by default. What is under way goes on as it began.
+    """Replaces the actions of a stage; None restores the defaults. Actions already planned are not affected.
 
-    `seen` are the tags of which what it did before has to bear one; None: any. Raises StageNotFoundError,
-    StaleActionsError, InvalidInputError for templates that are not there.
+    `expected_tags` are the tags one of which the current actions must have; None: no check. Raises StageNotFoundError,
+    StaleActionsError, InvalidInputError for unknown templates.
     """
 
     async def unit(uow: UnitOfWork) -> StageActions:
@@ -57,8 +57,8 @@ async def set_actions(
         if seen is not None and tag_of(before) not in seen:
             raise StaleActionsError(stage_key)
         await _check_templates(uow, actions or ())
-        wanted = DEFAULT_ACTIONS.get(stage_key, ()) if actions is None else tuple(actions)
-        if tuple(before.actions) == wanted and before.is_default == (actions is None):
+        new = DEFAULT_ACTIONS.get(stage_key, ()) if actions is None else tuple(actions)
+        if tuple(before.actions) == new and before.is_default == (actions is None):
             operation = "delete_stage_actions" if actions is None else "put_stage_actions"
             await uow.audit.record_operator_access(by, operation)
             return before
@@ -68,9 +68,9 @@ async def set_actions(
             AuditEntry(
                 "stage.actions",
                 target=f"stage:{stage_key}",
-                detail={"actions": [action.name for action in wanted]},
+                detail={"actions": [action.name for action in new]},
                 before=actions_to_json(before.actions),
-                after=actions_to_json(wanted),
+                after=actions_to_json(new),
             ),
         )
         return _view(await uow.companies.context(), stage_key)
@@ -79,7 +79,7 @@ async def set_actions(
 
 
 def tag_of(view: StageActions) -> str:
-    """What tells these actions from others."""
+    """Returns the entity tag of a stage's actions."""
     return sha256(orjson.dumps(actions_to_json(view.actions))).hexdigest()[:16]
 
 
@@ -87,21 +87,21 @@ def _view(context: CompanyContext, stage_key: str) -> StageActions:
     if stage_key not in context.rulebook.stage_map.by_key:
         raise StageNotFoundError(stage_key)
     actions = context.stage_actions.get(stage_key, ())
-    return StageActions(stage_key, actions, is_default=stage_key not in context.told_stages)
+    return StageActions(stage_key, actions, is_default=stage_key not in context.configured_stages)
 
 
 async def _check_templates(uow: UnitOfWork, actions: Sequence[StageAction]) -> None:
     keys = {step.template for action in actions for step in action.steps if step.template is not None}
-    known = await wordings(uow, keys)
-    channels = {key: {template.channel for template in templates} for key, templates in known.items()}
-    faults = [
+    templates = await wordings(uow, keys)
+    channels = {key: {template.channel for template in found} for key, found in templates.items()}
+    errors = [
         FieldError(
-            f"/actions/{place}/steps/{number}/template",
-            f"{quote_value(step.template)} is no template of the channel {step.channel.value}",
+            f"/actions/{index}/steps/{number}/template",
+            f"there is no template {quote_value(step.template)} for the channel {step.channel.value}",
         )
-        for place, action in enumerate(actions)
+        for index, action in enumerate(actions)
         for number, step in enumerate(action.steps)
         if step.template is not None and step.channel not in channels[step.template]
     ]
-    if faults:
-        raise InvalidInputError(faults)
+    if errors:
+        raise InvalidInputError(errors)

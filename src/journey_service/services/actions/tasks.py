@@ -1,4 +1,4 @@
-"""The Action Center's tasks: listed, worked off, handed on."""
+"""Tasks of the Action Center: lists, completes, dismisses and reassigns them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,14 +7,14 @@ from datetime import datetime
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.access.records import AuditEntry
 from journey_service.domain.actions.errors import TaskClosedError, TaskNotFoundError
-from journey_service.domain.actions.records import StoredTask, TasksWanted
+from journey_service.domain.actions.records import StoredTask, TaskFilter
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 
 
 @dataclass(frozen=True, slots=True)
 class TaskChange:
-    """What is to be otherwise about a task; None: as it is. `status` is done or dismissed: what is closed stays so."""
+    """Changes to a task; None leaves a field unchanged. `status` is done or dismissed; closed tasks stay closed."""
 
     status: str | None = None
     outcome: str | None = None
@@ -23,18 +23,18 @@ class TaskChange:
     due_at: datetime | None = None
 
 
-async def list_tasks(database: Database, company_id: int, wanted: TasksWanted) -> Sequence[StoredTask]:
-    """Tasks, those due first first."""
+async def list_tasks(database: Database, company_id: int, wanted: TaskFilter) -> Sequence[StoredTask]:
+    """Lists tasks, the earliest due first."""
 
     async def unit(uow: UnitOfWork) -> Sequence[StoredTask]:
         await uow.companies.context()
-        return await uow.tasks.page(wanted)
+        return await uow.tasks.page(filter_)
 
     return await database.run(company_id, unit)
 
 
 async def get_task(database: Database, company_id: int, task_id: int) -> StoredTask:
-    """One task. Raises TaskNotFoundError."""
+    """Returns one task. Raises TaskNotFoundError."""
 
     async def unit(uow: UnitOfWork) -> StoredTask:
         return await _find(uow, task_id)
@@ -45,9 +45,9 @@ async def get_task(database: Database, company_id: int, task_id: int) -> StoredT
 async def change_task(
     database: Database, company_id: int, task_id: int, change: TaskChange, *, by: Actor
 ) -> StoredTask:
-    """Work a task off, dismiss it, hand it on or put it off.
+    """Completes, dismisses, reassigns or reschedules a task.
 
-    Saying the same once more changes nothing. Raises TaskNotFoundError, TaskClosedError.
+    Idempotent. Raises TaskNotFoundError, TaskClosedError.
     """
 
     async def unit(uow: UnitOfWork) -> StoredTask:
@@ -70,17 +70,17 @@ async def change_task(
 
 
 async def _values(uow: UnitOfWork, task: StoredTask, change: TaskChange, by: Actor) -> dict[str, object]:
-    """What a change makes otherwise."""
-    told: dict[str, object] = {}
+    """Returns the columns that a change sets to another value."""
+    requested: dict[str, object] = {}
     if change.assignee is not None or change.is_unassigned:
-        told["assignee"] = change.assignee
+        requested["assignee"] = change.assignee
     if change.due_at is not None:
-        told["due_at"] = change.due_at
+        requested["due_at"] = change.due_at
     if change.outcome is not None:
-        told["outcome"] = change.outcome
+        requested["outcome"] = change.outcome
     if change.status is not None:
-        told["status"] = change.status
-    values = {name: value for name, value in told.items() if getattr(task, name) != value}
+        requested["status"] = change.status
+    values = {name: value for name, value in requested.items() if getattr(task, name) != value}
     if values.get("status") in ("done", "dismissed"):
         values |= {"closed_at": (await uow.companies.context()).now, "closed_by": by.name}
     return values

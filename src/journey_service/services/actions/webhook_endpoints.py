@@ -15,15 +15,15 @@ from journey_service.domain.actions.action import OutboundEventType
 from journey_service.domain.actions.delivery import (
     DeliveryFailedError,
     DeliveryRefusedError,
-    Message,
     Messenger,
+    WebhookMessage,
 )
 from journey_service.domain.actions.errors import (
     EndpointInUseError,
     EndpointNotFoundError,
     EndpointTakenError,
 )
-from journey_service.domain.actions.records import Endpoint
+from journey_service.domain.actions.records import StoredEndpoint
 from journey_service.domain.errors import FieldError, InvalidInputError
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
@@ -44,7 +44,7 @@ _TEST: Final = "webhook.test"
 class NewEndpoint:
     """An endpoint, and the secret that signs what it is told: it is shown this once."""
 
-    endpoint: Endpoint
+    endpoint: StoredEndpoint
     secret: str
 
 
@@ -57,20 +57,20 @@ class TestOutcome:
     answer: str
 
 
-async def list_endpoints(database: Database, company_id: int) -> Sequence[Endpoint]:
+async def list_endpoints(database: Database, company_id: int) -> Sequence[StoredEndpoint]:
     """Every endpoint of the company."""
 
-    async def unit(uow: UnitOfWork) -> Sequence[Endpoint]:
+    async def unit(uow: UnitOfWork) -> Sequence[StoredEndpoint]:
         await uow.companies.context()
         return await uow.endpoints.all()
 
     return await database.run(company_id, unit)
 
 
-async def get_endpoint(database: Database, company_id: int, endpoint_id: int) -> Endpoint:
+async def get_endpoint(database: Database, company_id: int, endpoint_id: int) -> StoredEndpoint:
     """One endpoint. Raises EndpointNotFoundError."""
 
-    async def unit(uow: UnitOfWork) -> Endpoint:
+    async def unit(uow: UnitOfWork) -> StoredEndpoint:
         return await _find(uow, endpoint_id)
 
     return await database.run(company_id, unit)
@@ -109,7 +109,7 @@ async def add_endpoint(
 
 async def change_endpoint(
     database: Database, company_id: int, endpoint_id: int, values: Mapping[str, object], *, by: Actor
-) -> Endpoint:
+) -> StoredEndpoint:
     """Change where an endpoint is, what it takes, or whether it is told anything (`is_enabled`).
 
     Raises EndpointNotFoundError, InvalidInputError, EndpointTakenError.
@@ -119,7 +119,7 @@ async def change_endpoint(
         check_events(events)
         values = {**values, "events": tuple(sorted(set(events)))}
 
-    async def unit(uow: UnitOfWork) -> Endpoint:
+    async def unit(uow: UnitOfWork) -> StoredEndpoint:
         await uow.companies.lock()
         found = await _find(uow, endpoint_id)
         changed = {name: value for name, value in values.items() if getattr(found, name) != value}
@@ -184,13 +184,13 @@ async def test_endpoint(
 ) -> TestOutcome:
     """Send an endpoint a message that means nothing, signed like every other. Raises EndpointNotFoundError."""
 
-    async def unit(uow: UnitOfWork) -> Message:
+    async def unit(uow: UnitOfWork) -> WebhookMessage:
         endpoint = await _find(uow, endpoint_id)
         context = await uow.companies.context()
         body = {"type": _TEST, "timestamp": context.clock, "data": {"endpoint_id": endpoint_id}}
         await uow.audit.record(by, AuditEntry("endpoint.test", target=f"endpoint:{endpoint_id}"))
         key = f"test-{new_token()}"
-        return Message(key, endpoint.url, orjson.dumps(body), await uow.endpoints.secrets(endpoint_id))
+        return WebhookMessage(key, endpoint.url, orjson.dumps(body), await uow.endpoints.secrets(endpoint_id))
 
     message = await database.run(company_id, unit)
     try:
@@ -219,7 +219,7 @@ def told(secret: bytes) -> str:
     return f"whsec_{base64.b64encode(secret).decode()}"
 
 
-def _check_free(present: Sequence[Endpoint], events: Collection[object], *, but: int | None) -> None:
+def _check_free(present: Sequence[StoredEndpoint], events: Collection[object], *, but: int | None) -> None:
     """Refuse a second endpoint that would act on the same: a customer would get everything twice."""
     for endpoint in present:
         if endpoint.id == but or not endpoint.is_enabled:
@@ -229,7 +229,7 @@ def _check_free(present: Sequence[Endpoint], events: Collection[object], *, but:
             raise EndpointTakenError(endpoint.id, claimed_batch)
 
 
-async def _find(uow: UnitOfWork, endpoint_id: int) -> Endpoint:
+async def _find(uow: UnitOfWork, endpoint_id: int) -> StoredEndpoint:
     endpoint = await uow.endpoints.find(endpoint_id)
     if endpoint is None:
         raise EndpointNotFoundError(endpoint_id)

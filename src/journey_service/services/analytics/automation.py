@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from journey_service.domain.analytics import aggregates as metrics
-from journey_service.domain.analytics.date_ranges import Range
+from journey_service.domain.analytics.date_ranges import RequestedRange
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.analytics.query_context import TIMEOUT_MS, QueryContext, load_query_context
@@ -43,7 +43,7 @@ class Automation:
         return metrics.percent(done, ended) if ended else None
 
 
-async def get_automation(database: Database, company_id: int, asked: Range) -> Automation:
+async def get_automation(database: Database, company_id: int, asked: RequestedRange) -> Automation:
     """What has become of actions. Raises CompanyNotFoundError, InvalidInputError."""
 
     async def unit(uow: UnitOfWork) -> Automation:

@@ -6,7 +6,7 @@ from datetime import date
 from decimal import Decimal
 
 from journey_service.domain.analytics import aggregates as metrics
-from journey_service.domain.analytics.date_ranges import Days, Period, Range
+from journey_service.domain.analytics.date_ranges import DateRange, Period, RequestedRange
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.analytics.query_context import TIMEOUT_MS, QueryContext, load_query_context
@@ -36,7 +36,7 @@ class Cohorts:
     cohorts: Sequence[Cohort]
 
 
-async def get_cohorts(database: Database, company_id: int, asked: Range) -> Cohorts:
+async def get_cohorts(database: Database, company_id: int, asked: RequestedRange) -> Cohorts:
     """Retention of everybody who first came in a month that the days asked for touch.
 
     Raises CompanyNotFoundError, InvalidInputError.
@@ -46,7 +46,7 @@ async def get_cohorts(database: Database, company_id: int, asked: Range) -> Coho
         first_visit = await uow.ledger_queries.first_visit() if asked.period is Period.ALL else None
         query = await load_query_context(uow, asked, default=Period.YEAR, since=first_visit)
         first, last, now = (_month_of(day) for day in (*query.days, query.today))
-        days = Days(days_of_month(first).first, days_of_month(last).last)
+        days = DateRange(days_of_month(first).first, days_of_month(last).last)
         came = await uow.ledger_queries.retention(days, query.zone)
         months = sorted({cohort for cohort, _ in came})
         return Cohorts(
@@ -60,11 +60,11 @@ async def get_cohorts(database: Database, company_id: int, asked: Range) -> Coho
     return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS)
 
 
-def days_of_month(month: int) -> Days:
+def days_of_month(month: int) -> DateRange:
     """The days of a month, counted from the year 0."""
     first = date(month // 12, month % 12 + 1, 1)
     following = date((month + 1) // 12, (month + 1) % 12 + 1, 1)
-    return Days(first, date.fromordinal(following.toordinal() - 1))
+    return DateRange(first, date.fromordinal(following.toordinal() - 1))
 
 
 def _month_of(day: date) -> int:

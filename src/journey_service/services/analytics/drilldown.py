@@ -11,13 +11,19 @@ from journey_service.domain.analytics import funnels
 from journey_service.domain.analytics.churn import (
     ChurnSample,
     RetentionAction,
-    departures,
+    churn_samples,
     predicted_churn_date,
     retention_actions,
 )
-from journey_service.domain.analytics.date_ranges import Range
-from journey_service.domain.analytics.records import DrilldownCustomer, Page, RiskPage, Risky, Visit
-from journey_service.domain.analytics.risk_bands import HIGH_RISK, Band
+from journey_service.domain.analytics.date_ranges import RequestedRange
+from journey_service.domain.analytics.records import (
+    AtRiskCustomer,
+    DrilldownCustomer,
+    PageRequest,
+    RiskPageRequest,
+    StageVisit,
+)
+from journey_service.domain.analytics.risk_bands import HIGH_RISK, RiskBand
 from journey_service.domain.calendar import check_not_future
 from journey_service.domain.errors import InvalidInputError, UnavailableError
 from journey_service.domain.journeys.facts import days_since
@@ -58,14 +64,14 @@ class VisitPage:
     """Visits behind a figure."""
 
     context: CompanyContext
-    visits: Sequence[Visit]
+    visits: Sequence[StageVisit]
 
 
 @dataclass(frozen=True, slots=True)
 class AtRisk:
     """A customer at risk: for how long they have not come, when they are expected to leave, and what to do."""
 
-    found: Risky
+    found: AtRiskCustomer
     days_inactive: int | None
     predicted_churn_date: date | None
     sample: int
@@ -91,7 +97,7 @@ class CohortStepAsked:
 
 
 async def list_in_stage(
-    database: Database, company_id: int, stage: str, as_of: datetime | None, page: Page
+    database: Database, company_id: int, stage: str, as_of: datetime | None, page: PageRequest
 ) -> DrilldownPage:
     """Those who are in a stage, or were. Raises CompanyNotFoundError, InvalidInputError."""
 
@@ -106,7 +112,7 @@ async def list_in_stage(
 
 
 async def list_reached(
-    database: Database, company_id: int, asked: Range, stage: str, page: Page
+    database: Database, company_id: int, asked: RequestedRange, stage: str, page: PageRequest
 ) -> DrilldownPage:
     """Those who have reached a step of the funnel. Raises CompanyNotFoundError, InvalidInputError."""
 
@@ -119,7 +125,7 @@ async def list_reached(
 
 
 async def list_of_cohort(
-    database: Database, company_id: int, asked: Range, step: CohortStepAsked, page: Page
+    database: Database, company_id: int, asked: RequestedRange, step: CohortStepAsked, page: PageRequest
 ) -> DrilldownPage:
     """Those at a step of a cohort's funnel. Raises CompanyNotFoundError, InvalidInputError."""
 
@@ -147,7 +153,11 @@ async def list_of_cohort(
 
 
 async def list_went(
-    database: Database, company_id: int, asked: Range, flow: tuple[str | None, str], page: Page
+    database: Database,
+    company_id: int,
+    asked: RequestedRange,
+    flow: tuple[str | None, str],
+    page: PageRequest,
 ) -> DrilldownPage:
     """Those who have gone a way; from nowhere: whose journey opened. Raises as the others do."""
 
@@ -158,7 +168,12 @@ async def list_went(
 
 
 async def list_moved(
-    database: Database, company_id: int, asked: Range, motion: Motion | None, to_stage: str | None, page: Page
+    database: Database,
+    company_id: int,
+    asked: RequestedRange,
+    motion: Motion | None,
+    to_stage: str | None,
+    page: PageRequest,
 ) -> DrilldownPage:
     """Those who have moved in one manner (None: in any but the opening). Raises as the others do."""
     motions = [motion] if motion else [each for each in Motion if each is not Motion.OPENING]
@@ -170,7 +185,7 @@ async def list_moved(
 
 
 async def list_acted_on(
-    database: Database, company_id: int, asked: Range, name: str, outcome: Became, page: Page
+    database: Database, company_id: int, asked: RequestedRange, name: str, outcome: Became, page: PageRequest
 ) -> DrilldownPage:
     """Those for whom actions were planned of which this became. Raises as the others do."""
     states = ("pending", "leased") if outcome is Became.PENDING else (outcome.value,)
@@ -181,7 +196,9 @@ async def list_acted_on(
     return await _listed(database, company_id, asked, list_)
 
 
-async def list_in_band(database: Database, company_id: int, band: Band, page: Page) -> DrilldownPage:
+async def list_in_band(
+    database: Database, company_id: int, band: RiskBand, page: PageRequest
+) -> DrilldownPage:
     """Those whose stored risk lies in a band. Raises CompanyNotFoundError."""
 
     async def unit(uow: UnitOfWork) -> DrilldownPage:
@@ -191,7 +208,7 @@ async def list_in_band(database: Database, company_id: int, band: Band, page: Pa
 
 
 async def list_came_again(
-    database: Database, company_id: int, cohort: int, later: int, page: Page
+    database: Database, company_id: int, cohort: int, later: int, page: PageRequest
 ) -> DrilldownPage:
     """Those who first came in a month, counted from the year 0, and again so many months later."""
 
@@ -208,7 +225,7 @@ async def list_came_again(
 async def list_ended(
     database: Database,
     company_id: int,
-    asked: Range,
+    asked: RequestedRange,
     stage: str,
     *,
     is_converted: bool | None = None,
@@ -239,7 +256,7 @@ async def list_going_on(
     return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS)
 
 
-async def list_churning(database: Database, company_id: int, page: RiskPage) -> RiskList:
+async def list_churning(database: Database, company_id: int, page: RiskPageRequest) -> RiskList:
     """The guide's list: a risk above 0.7 and not churned. Raises CompanyNotFoundError, UnavailableError."""
 
     async def unit(uow: UnitOfWork) -> RiskList:
@@ -250,7 +267,7 @@ async def list_churning(database: Database, company_id: int, page: RiskPage) -> 
     return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS, is_repeatable_read=True)
 
 
-async def list_at_risk(database: Database, company_id: int, page: RiskPage) -> RiskList:
+async def list_at_risk(database: Database, company_id: int, page: RiskPageRequest) -> RiskList:
     """The portal's list: those in the mildest risk stage too. Raises CompanyNotFoundError, UnavailableError."""
 
     async def unit(uow: UnitOfWork) -> RiskList:
@@ -267,7 +284,7 @@ async def list_at_risk(database: Database, company_id: int, page: RiskPage) -> R
 async def _listed(
     database: Database,
     company_id: int,
-    asked: Range,
+    asked: RequestedRange,
     list_: Callable[[UnitOfWork, QueryContext], Awaitable[Sequence[DrilldownCustomer]]],
 ) -> DrilldownPage:
     async def unit(uow: UnitOfWork) -> DrilldownPage:
@@ -289,10 +306,12 @@ def _last_risk(context: CompanyContext) -> str:
     return severe[0].key if severe else ""
 
 
-async def _looked_at(uow: UnitOfWork, context: CompanyContext, found: Sequence[Risky]) -> list[AtRisk]:
+async def _looked_at(
+    uow: UnitOfWork, context: CompanyContext, found: Sequence[AtRiskCustomer]
+) -> list[AtRisk]:
     if not context.company.rollup_version:
         raise UnavailableError("The figures are being counted; try again shortly.")
-    samples = departures(context.rulebook.stage_map, await uow.rollups.moves_ever())
+    samples = churn_samples(context.rulebook.stage_map, await uow.rollups.moves_ever())
     zone = ZoneInfo(context.company.timezone)
     looked_at = []
     for customer in found:

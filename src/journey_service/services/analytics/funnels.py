@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from journey_service.domain.analytics import funnels
-from journey_service.domain.analytics.date_ranges import Range
+from journey_service.domain.analytics.date_ranges import RequestedRange
 from journey_service.domain.analytics.flows import StageFlow, count_flows
-from journey_service.domain.analytics.funnels import CohortStep, Step
+from journey_service.domain.analytics.funnels import CohortStep, FunnelStep
 from journey_service.repositories.analytics.rollups import LAST_FLOW
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
@@ -26,7 +26,7 @@ class Funnel:
     """Who has reached which stage."""
 
     query: QueryContext
-    steps: Sequence[Step]
+    steps: Sequence[FunnelStep]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Flows:
     flows: Sequence[StageFlow]
 
 
-async def get_funnel(database: Database, company_id: int, asked: Range) -> Funnel:
+async def get_funnel(database: Database, company_id: int, asked: RequestedRange) -> Funnel:
     """The funnel of stages reached. Raises CompanyNotFoundError, InvalidInputError, UnavailableError."""
 
     async def unit(uow: UnitOfWork) -> Funnel:
@@ -56,7 +56,7 @@ async def get_funnel(database: Database, company_id: int, asked: Range) -> Funne
 
 
 async def get_cohort_funnel(
-    database: Database, company_id: int, asked: Range, *, window_days: int
+    database: Database, company_id: int, asked: RequestedRange, *, window_days: int
 ) -> CohortFunnel:
     """The funnel of a cohort. Raises CompanyNotFoundError, InvalidInputError."""
 
@@ -74,7 +74,7 @@ async def get_cohort_funnel(
     return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS)
 
 
-async def get_flows(database: Database, company_id: int, asked: Range) -> Flows:
+async def get_flows(database: Database, company_id: int, asked: RequestedRange) -> Flows:
     """Moves between stages. Raises CompanyNotFoundError, InvalidInputError, UnavailableError."""
 
     async def unit(uow: UnitOfWork) -> Flows:

@@ -12,8 +12,8 @@ from decimal import Decimal
 from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.analytics import aggregates as metrics
 from journey_service.domain.analytics import risk_bands
-from journey_service.domain.analytics.date_ranges import Period, Range
-from journey_service.domain.analytics.risk_bands import Band
+from journey_service.domain.analytics.date_ranges import Period, RequestedRange
+from journey_service.domain.analytics.risk_bands import RiskBand
 from journey_service.domain.calendar import check_not_future
 from journey_service.domain.journeys.relationship import Motion
 from journey_service.domain.rounding import half_up
@@ -77,7 +77,7 @@ class Portal:
     times: TimeInStage
 
 
-async def get_overview(database: Database, company_id: int, asked: Range) -> Overview:
+async def get_overview(database: Database, company_id: int, asked: RequestedRange) -> Overview:
     """The overview. Raises CompanyNotFoundError, InvalidInputError, UnavailableError."""
 
     async def unit(uow: UnitOfWork) -> Overview:
@@ -90,7 +90,7 @@ async def get_portal(database: Database, company_id: int, period: Period) -> Por
     """What the guide's dashboard draws. Raises CompanyNotFoundError, UnavailableError."""
 
     async def unit(uow: UnitOfWork) -> Portal:
-        query = await load_query_context(uow, Range(period))
+        query = await load_query_context(uow, RequestedRange(period))
         return Portal(
             await _overview(uow, query),
             await load_funnel(uow, query),
@@ -117,7 +117,10 @@ async def _overview(uow: UnitOfWork, query: QueryContext) -> Overview:
     mildest = query.stage_map.mildest_risk
     return Overview(
         query,
-        [(stage, customers.get(stage.key, 0)) for stage in metrics.shown(query.stage_map, customers)],
+        [
+            (stage, customers.get(stage.key, 0))
+            for stage in metrics.reported_stages(query.stage_map, customers)
+        ],
         total=sum(customers.values()),
         at_risk=0 if mildest is None else customers.get(mildest.key, 0),
         vips=customers.get(query.stage_map.progress[-1].key, 0),
@@ -139,7 +142,7 @@ class RiskDistribution:
     """Customers by stored risk."""
 
     as_of: datetime
-    bands: Sequence[tuple[Band, int]]
+    bands: Sequence[tuple[RiskBand, int]]
 
 
 async def get_risks(database: Database, company_id: int) -> RiskDistribution:

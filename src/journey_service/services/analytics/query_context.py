@@ -6,7 +6,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from journey_service.domain.actions.company_context import CompanyContext
-from journey_service.domain.analytics.date_ranges import Days, Period, Range, checked_days
+from journey_service.domain.analytics.date_ranges import DateRange, Period, RequestedRange, resolve_range
 from journey_service.domain.calendar import local_day
 from journey_service.domain.errors import UnavailableError
 from journey_service.domain.stages.stage_map import StageMap
@@ -20,7 +20,7 @@ class QueryContext:
     """What every figure is told with: the company, its present instant, and the days that are asked for."""
 
     context: CompanyContext
-    days: Days
+    days: DateRange
 
     @property
     def as_of(self) -> datetime:
@@ -49,7 +49,7 @@ class QueryContext:
 
 
 async def load_query_context(
-    uow: UnitOfWork, asked: Range, *, default: Period = Period.MONTH, since: datetime | None = None
+    uow: UnitOfWork, asked: RequestedRange, *, default: Period = Period.MONTH, since: datetime | None = None
 ) -> QueryContext:
     """The company and the days that are asked for; everything begins with `since` at the latest.
 
@@ -60,7 +60,7 @@ async def load_query_context(
     begin = await uow.ledger_queries.since() if asked.period is Period.ALL else None
     if since is not None:
         begin = min(local_day(since, zone), begin or context.now.date())
-    return QueryContext(context, checked_days(asked, local_day(context.now, zone), begin, default))
+    return QueryContext(context, resolve_range(asked, local_day(context.now, zone), begin, default))
 
 
 def require_rollups(query: QueryContext) -> None:

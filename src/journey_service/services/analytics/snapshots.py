@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from journey_service.domain.access.actors import SCHEDULE, Actor
 from journey_service.domain.access.records import AuditEntry
 from journey_service.domain.actions.company_context import CompanyContext
-from journey_service.domain.analytics.date_ranges import Days, Range, days_of
+from journey_service.domain.analytics.date_ranges import DateRange, RequestedRange, range_of_period
 from journey_service.domain.analytics.duration_histograms import cumulated
 from journey_service.domain.analytics.snapshots import (
     SnapshotMetrics,
@@ -38,7 +38,7 @@ REBUILD: Final = "rebuild_metrics"
 CHECK: Final = "check_metrics"
 CHUNK: Final = 366
 """How many days one transaction writes."""
-MOST_DAYS: Final = 400
+MAX_RANGE_DAYS: Final = 400
 """How many days are shown at once."""
 DAYS_SHOWN: Final = 30
 _GAPS_NAMED: Final = 5
@@ -64,7 +64,9 @@ class SnapshotPage:
     snapshots: Sequence[tuple[Snapshot, Stage | None]]
 
 
-async def get_metrics(database: Database, company_id: int, asked: Range, stage: str | None) -> SnapshotPage:
+async def get_metrics(
+    database: Database, company_id: int, asked: RequestedRange, stage: str | None
+) -> SnapshotPage:
     """Snapshots of ended days; left out, the last thirty that have ended. Raises InvalidInputError."""
     first, last = asked.first, asked.last
     if asked.period is not None and (first or last):
@@ -78,11 +80,11 @@ async def get_metrics(database: Database, company_id: int, asked: Range, stage: 
         until = last or last_ended(context)
         since = first or until - timedelta(days=DAYS_SHOWN - 1)
         if asked.period is not None:
-            since = days_of(asked.period, until, (await uow.snapshots.bounds()).first).first
+            since = range_of_period(asked.period, until, (await uow.snapshots.bounds()).first).first
         if since > until:
             raise InvalidInputError.at("query/from", "must not be after `to`")
-        if (until - since).days >= MOST_DAYS:
-            raise InvalidInputError.at("query/from", f"lies more than {MOST_DAYS} days before `to`")
+        if (until - since).days >= MAX_RANGE_DAYS:
+            raise InvalidInputError.at("query/from", f"lies more than {MAX_RANGE_DAYS} days before `to`")
         found = await uow.snapshots.snapshots(since, until, stage)
         order = {key: place for place, key in enumerate(stages)}
         found.sort(key=lambda one: (one.day, order.get(one.stage, len(order)), one.stage))
@@ -234,7 +236,7 @@ async def _write_stays(uow: UnitOfWork, context: CompanyContext, days: Sequence[
     last = await uow.visit_durations.up_to(days[0] - _ONE_DAY, stages)
     for start in range(0, len(days), _STAYS_CHUNK):
         part = days[start : start + _STAYS_CHUNK]
-        span = Days(part[0], part[-1])
+        span = DateRange(part[0], part[-1])
         ended = await uow.visit_durations.ended(span, context.company.timezone)
         cumulated_, last = cumulated(last, (each for each in ended if each.stage in named))
         await uow.visit_durations.write(span, cumulated_)

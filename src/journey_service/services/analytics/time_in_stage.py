@@ -8,13 +8,13 @@ from typing import Final
 
 from journey_service.domain.analytics import aggregates as metrics
 from journey_service.domain.analytics import conversions, time_in_stage
-from journey_service.domain.analytics.conversions import Conversion
-from journey_service.domain.analytics.date_ranges import Days, Range
+from journey_service.domain.analytics.conversions import StageConversion
+from journey_service.domain.analytics.date_ranges import DateRange, RequestedRange
 from journey_service.domain.analytics.duration_histograms import (
     MEDIAN,
     P90,
-    Between,
     Cells,
+    QuantileBracket,
     added,
     quantile_of,
     without,
@@ -45,10 +45,10 @@ class Conversions:
     """How visits ended."""
 
     query: QueryContext
-    stages: Sequence[Conversion]
+    stages: Sequence[StageConversion]
 
 
-async def get_time_in_stage(database: Database, company_id: int, asked: Range) -> TimeInStage:
+async def get_time_in_stage(database: Database, company_id: int, asked: RequestedRange) -> TimeInStage:
     """Time in stages. Raises CompanyNotFoundError, InvalidInputError, UnavailableError."""
 
     async def unit(uow: UnitOfWork) -> TimeInStage:
@@ -57,7 +57,7 @@ async def get_time_in_stage(database: Database, company_id: int, asked: Range) -
     return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS, is_repeatable_read=True)
 
 
-async def get_conversions(database: Database, company_id: int, asked: Range) -> Conversions:
+async def get_conversions(database: Database, company_id: int, asked: RequestedRange) -> Conversions:
     """How visits ended. Raises CompanyNotFoundError, InvalidInputError, UnavailableError."""
 
     async def unit(uow: UnitOfWork) -> Conversions:
@@ -75,7 +75,7 @@ async def times_in_stage(uow: UnitOfWork, query: QueryContext) -> TimeInStage:
     ever = await uow.rollups.moves_ever()
     stays = await _stays(uow, query)
     customers, ages = metrics.customers_by_stage(ever), metrics.ages_by_stage(ever, query.as_of)
-    stages = metrics.shown(query.stage_map, {*stays, *customers})
+    stages = metrics.reported_stages(query.stage_map, {*stays, *customers})
     return TimeInStage(query, time_in_stage.stage_times(stages, stays, customers, ages))
 
 
@@ -96,7 +96,7 @@ async def _stays(uow: UnitOfWork, query: QueryContext) -> dict[str, VisitDuratio
     }
     told = {place: value for place, value in found.items() if isinstance(value, Decimal)}
     # Few visits, or far between: the ledger tells of the two between which a percentile lies.
-    unsure = {place: value for place, value in found.items() if isinstance(value, Between)}
+    unsure = {place: value for place, value in found.items() if isinstance(value, QuantileBracket)}
     if unsure:
         wanted = [(stage, between.low, between.high) for (stage, _), between in unsure.items()]
         edges = await uow.visit_durations.edges(query.days, query.zone, wanted)
@@ -126,6 +126,6 @@ async def _cells(uow: UnitOfWork, query: QueryContext) -> dict[str, Cells]:
             found[stage] = without(cells, before.get(stage, {}))
         first = until + _ONE_DAY
     if first <= last:
-        for stage, cells in (await uow.visit_durations.cells(Days(first, last), query.zone)).items():
+        for stage, cells in (await uow.visit_durations.cells(DateRange(first, last), query.zone)).items():
             found[stage] = added(found.get(stage, {}), cells.items())
     return found

@@ -20,7 +20,7 @@ from journey_service.domain.companies.policy import CompanyPolicy, ScoringPolicy
 from journey_service.domain.errors import FieldError, InvalidInputError, RetriesExhaustedError
 from journey_service.domain.journeys.relationship import Rulebook
 from journey_service.domain.operations.records import Job
-from journey_service.domain.simulation.linter import Finding, Severity
+from journey_service.domain.simulation.linter import FindingSeverity, LinterFinding
 from journey_service.domain.stages.errors import StaleMapError
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
@@ -63,7 +63,7 @@ class PolicyChangeResult:
 
     policy: CompanyPolicy
     names: Sequence[str]
-    findings: Sequence[Finding]
+    findings: Sequence[LinterFinding]
     job: Job | None
 
 
@@ -118,7 +118,7 @@ async def change_policy(
     raise RetriesExhaustedError
 
 
-async def _look_over(context: CompanyContext, policy: CompanyPolicy) -> Sequence[Finding]:
+async def _look_over(context: CompanyContext, policy: CompanyPolicy) -> Sequence[LinterFinding]:
     stage_map = context.rulebook.stage_map
     places = {stage.key: f"/stages/{index}" for index, stage in enumerate(stage_map.stages)}
     return await lint_rulebook(Rulebook(stage_map, policy), places)
@@ -147,7 +147,7 @@ async def _switch(
     *,
     update: PolicyUpdate,
     map_version: int,
-    findings: Sequence[Finding],
+    findings: Sequence[LinterFinding],
     lease_seconds: float,
 ) -> tuple[Sequence[str], InlineJob | None]:
     """Write the policy; returns what it has otherwise than the former one, and the job for the customers, if any."""
@@ -159,7 +159,7 @@ async def _switch(
     if former == policy:
         return (), None
     decides_otherwise = (former.scoring, former.revenue_source) != (policy.scoring, policy.revenue_source)
-    faults = [finding.message for finding in findings if finding.severity is Severity.ERROR]
+    faults = [finding.message for finding in findings if finding.severity is FindingSeverity.ERROR]
     if decides_otherwise and faults:
         pointer = "/revenue_source" if former.scoring == policy.scoring else "/scoring"
         raise InvalidInputError([FieldError(pointer, message) for message in faults])

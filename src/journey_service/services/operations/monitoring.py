@@ -10,7 +10,7 @@ from typing import Final
 
 from journey_service.domain.analytics import aggregates as metrics
 from journey_service.domain.analytics.conversions import conversions as conversions_by_stage
-from journey_service.domain.analytics.date_ranges import Period, Range
+from journey_service.domain.analytics.date_ranges import Period, RequestedRange
 from journey_service.domain.analytics.risk_bands import count_by_band
 from journey_service.domain.companies.errors import CompanyNotFoundError
 from journey_service.domain.errors import UnavailableError
@@ -21,7 +21,7 @@ from journey_service.services.analytics.query_context import load_query_context
 
 FRESH_SECONDS: Final = 60.0
 """For how long figures are told again before they are looked at anew, however often somebody scrapes."""
-_THIRTY_DAYS: Final = Range(Period.MONTH)
+_THIRTY_DAYS: Final = RequestedRange(Period.MONTH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ async def watched(uow: UnitOfWork) -> CompanyMetrics:
     ended = metrics.ended_by_stage(moves)
     conversions = {each.stage.key: each for each in conversions_by_stage(query.stage_map, moves)}
     stages = []
-    for stage in metrics.shown(query.stage_map, {*customers, *ended}):
+    for stage in metrics.reported_stages(query.stage_map, {*customers, *ended}):
         number, micros = ended.get(stage.key, (0, 0))
         conversion = conversions.get(stage.key)
         stages.append(

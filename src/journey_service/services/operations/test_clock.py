@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.access.records import AuditEntry
-from journey_service.domain.actions.timing import OLDEST_MOVE
+from journey_service.domain.actions.timing import MAX_TRANSITION_AGE
 from journey_service.domain.calendar import (
     latest_nightly_run_date,
     next_nightly_run_date,
@@ -149,7 +149,7 @@ async def _move(uow: UnitOfWork, to: datetime | None, actor: Actor, lease_second
     }
     await uow.companies.set_clock(None if to is None else target)
     if to is None:
-        await uow.outbox.release_clock(target, target - OLDEST_MOVE)
+        await uow.outbox.release_clock(target, target - MAX_TRANSITION_AGE)
     await uow.companies.set_next_nightly_run(
         nightly_run_at(next_nightly_run_date(latest_nightly_run_date(target, zone), zone), zone)
     )

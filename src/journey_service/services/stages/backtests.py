@@ -23,7 +23,12 @@ from journey_service.domain.errors import FieldError, InvalidInputError
 from journey_service.domain.events.event import EARLIEST
 from journey_service.domain.journeys.relationship import Rulebook
 from journey_service.domain.operations.records import Job
-from journey_service.domain.simulation.backtest import BacktestSettings, Move, Outcome, Replay
+from journey_service.domain.simulation.backtest import (
+    BacktestSettings,
+    CustomerReplay,
+    ReplayedMove,
+    ReplayResult,
+)
 from journey_service.domain.simulation.backtest_totals import BacktestTotals
 from journey_service.domain.stages.stage_map import (
     StageMap,
@@ -223,7 +228,7 @@ class _Asked:
         return {"until": self.terms.until, "known_until": self.terms.known_until}
 
 
-Outcomes = Sequence[Outcome | None]
+Outcomes = Sequence[ReplayResult | None]
 """How a customer fared under each map; None for one whose journey opens after the range."""
 
 
@@ -240,7 +245,7 @@ class _Walk:
     next_pasts: Callable[[EventHistories], Awaitable[list[EventHistory]]]
     take: Callable[[EventHistory, Outcomes], None]
     note: Callable[[UnitOfWork, int], Awaitable[JobPage]]
-    _replays: list[Replay] = field(default_factory=list)
+    _replays: list[CustomerReplay] = field(default_factory=list)
     _finished: int = 0
     _worked: int = 0
 
@@ -294,11 +299,11 @@ class _Walk:
             replay.tell(told.event)
         await self._take_turns()
 
-    def _begun(self, past: EventHistory) -> list[Replay]:
+    def _begun(self, past: EventHistory) -> list[CustomerReplay]:
         if not self._replays:
             terms = self.asked.terms
             self._replays = [
-                Replay(terms, rulebook, past.customer_id, past.created_at)
+                CustomerReplay(terms, rulebook, past.customer_id, past.created_at)
                 for rulebook in self.asked.rulebooks
             ]
         return self._replays
@@ -377,7 +382,7 @@ def _moves_of(customer_id: int, outcomes: Outcomes) -> dict[str, Any]:
     }
 
 
-def _shown(move: Move) -> dict[str, Any]:
+def _shown(move: ReplayedMove) -> dict[str, Any]:
     return {**move._asdict(), "at": move.at.isoformat()}
 
 

@@ -13,7 +13,7 @@ from journey_service.domain.access.records import AuditEntry
 from journey_service.domain.journeys.journey import JourneyWithoutReasons
 from journey_service.domain.journeys.relationship import Activation, Rulebook
 from journey_service.domain.operations.records import Job
-from journey_service.domain.simulation.preview import Draft, PreviewTotals
+from journey_service.domain.simulation.preview import PreviewDraft, PreviewTotals
 from journey_service.domain.stages.changes import diff
 from journey_service.domain.stages.stage_map import StageMap, parse_stage_map, stage_map_to_json
 from journey_service.repositories.database import Database
@@ -140,7 +140,7 @@ async def _rehearse_page(
     pending = await load_map_history(uow, context)
     rulebook = Rulebook(draft_map, context.rulebook.policy)
     as_of = datetime.fromisoformat(told["as_of"])
-    draft = Draft(rulebook, Activation(told["activation"]), as_of, context.stage_actions)
+    draft = PreviewDraft(rulebook, Activation(told["activation"]), as_of, context.stage_actions)
     last = None
     for index, (stored, reach) in enumerate(await uow.customer_list.everybody(after, limit=CHUNK)):
         journey = pending.journey(stored.relationship, context.rulebook, JourneyWithoutReasons)

@@ -14,7 +14,7 @@ from journey_service.domain.errors import RetriesExhaustedError
 from journey_service.domain.journeys.records import MapVersion
 from journey_service.domain.journeys.relationship import Activation, Rulebook
 from journey_service.domain.operations.records import Job
-from journey_service.domain.simulation.linter import Finding
+from journey_service.domain.simulation.linter import LinterFinding
 from journey_service.domain.stages.changes import MapDiff, MapDraft, diff
 from journey_service.domain.stages.errors import (
     AdoptionPendingError,
@@ -127,7 +127,7 @@ async def change_map(
         async def switch(
             uow: UnitOfWork,
             draft: MapDraft = draft,
-            findings: Sequence[Finding] = findings,
+            findings: Sequence[LinterFinding] = findings,
             policy: CompanyPolicy = rulebook.policy,
         ) -> InlineJob | None:
             context = await uow.companies.context()
@@ -160,7 +160,7 @@ async def change_map(
 
 async def lint_draft(
     database: Database, company_id: int, edit: MapEdit, *, based_on: int | None
-) -> Sequence[Finding]:
+) -> Sequence[LinterFinding]:
     """All that the linter has to say of a draft. Raises StaleMapError, InvalidInputError for faults."""
     draft, rulebook = await _drawn(database, company_id, edit, based_on)
     return await lint_rulebook(rulebook, draft.places)
@@ -168,7 +168,7 @@ async def lint_draft(
 
 async def build_draft(
     database: Database, company_id: int, edit: MapEdit, *, based_on: int | None
-) -> tuple[MapDraft, Sequence[Finding]]:
+) -> tuple[MapDraft, Sequence[LinterFinding]]:
     """The draft an edit makes, and the linter's warnings.
 
     Raises StaleMapError, InvalidInputError for faults and for the linter's errors, and whatever the edit raises.
@@ -214,7 +214,7 @@ async def _put_in_force(
     uow: UnitOfWork,
     context: CompanyContext,
     draft: MapDraft,
-    findings: Sequence[Finding],
+    findings: Sequence[LinterFinding],
     request: MapChangeRequest,
     lease_seconds: float,
 ) -> InlineJob | None:

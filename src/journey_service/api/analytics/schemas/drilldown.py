@@ -5,7 +5,7 @@ from datetime import date, datetime
 from journey_service.api.schema_fields import ResponseModel
 from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.analytics.churn import RetentionAction
-from journey_service.domain.analytics.records import DrilldownCustomer, Visit
+from journey_service.domain.analytics.records import DrilldownCustomer, StageVisit
 from journey_service.services.analytics.drilldown import AtRisk, DrilldownPage, RiskList, VisitPage
 
 
@@ -74,7 +74,7 @@ class VisitOut(ResponseModel):
     motion: str | None
 
     @classmethod
-    def of(cls, visit: Visit) -> "VisitOut":
+    def of(cls, visit: StageVisit) -> "VisitOut":
         """Show a visit."""
         return cls(
             customer_id=visit.customer_id,

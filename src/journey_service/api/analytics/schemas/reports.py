@@ -6,7 +6,7 @@ from pydantic import Field
 
 from journey_service.api.analytics.schemas.distribution import StageCountOut
 from journey_service.api.schema_fields import ResponseModel
-from journey_service.domain.analytics.aggregates import labels
+from journey_service.domain.analytics.aggregates import stage_labels
 from journey_service.domain.stages.stage_map import Stage
 from journey_service.services.analytics.automation import Automation
 from journey_service.services.analytics.cohorts import Cohorts
@@ -151,7 +151,7 @@ class FlowsOut(FramedOut):
     @classmethod
     def of(cls, flows: Flows) -> "FlowsOut":
         """Show flows."""
-        names = labels(flows.query.stage_map)
+        names = stage_labels(flows.query.stage_map)
         items = [
             FlowOut(
                 **flow._asdict(),

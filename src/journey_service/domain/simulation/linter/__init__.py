@@ -1,5 +1,5 @@
 """The linter of stage maps: a search over histories of events, and what can be said without one."""
 
-from journey_service.domain.simulation.linter.report import Finding, Report, Severity, lint
+from journey_service.domain.simulation.linter.report import FindingSeverity, LinterFinding, LinterReport, lint
 
-__all__ = ["Finding", "Report", "Severity", "lint"]
+__all__ = ["LinterFinding", "LinterReport", "FindingSeverity", "lint"]

@@ -25,7 +25,7 @@ class SimulatedEvent(NamedTuple):
     late: timedelta = timedelta(0)
 
 
-Step: TypeAlias = Sequence[Waiting | SimulatedEvent]
+SimulationStep: TypeAlias = Sequence[Waiting | SimulatedEvent]
 """What happens next to a customer."""
 
 

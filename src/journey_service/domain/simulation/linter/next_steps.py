@@ -10,7 +10,12 @@ from journey_service.domain.events.event import EARLIEST, LATEST, MAX_AMOUNT_CEN
 from journey_service.domain.journeys import scoring
 from journey_service.domain.journeys.facts import DAY, Facts, count_before, count_since, days_since, fold
 from journey_service.domain.journeys.relationship import Rulebook
-from journey_service.domain.simulation.linter.event_histories import Customer, SimulatedEvent, Step, Waiting
+from journey_service.domain.simulation.linter.event_histories import (
+    Customer,
+    SimulatedEvent,
+    SimulationStep,
+    Waiting,
+)
 from journey_service.domain.simulation.linter.value_ranges import (
     accepted,
     cuts,
@@ -225,7 +230,7 @@ class NextSteps:
 
     # ---- what can happen
 
-    def steps(self, customer: Customer) -> Iterator[Step]:
+    def steps(self, customer: Customer) -> Iterator[SimulationStep]:
         """The steps worth trying from where a customer stands, the simplest first.
 
         A journey begins with an event: nothing but time is no step of a customer of whom nothing was told.
@@ -251,7 +256,7 @@ class NextSteps:
         days = sum(scale[-1] for scale in scales if scale) + 1
         return min(now + days * DAY, LATEST)
 
-    def visits(self, customer: Customer) -> Iterator[Step]:
+    def visits(self, customer: Customer) -> Iterator[SimulationStep]:
         """One visit that may be told now: for each amount that makes a difference, and late."""
         yield from ((SimulatedEvent(_visit(cents)),) for cents in self._amounts)
         yield from (step for step in self._lifts(customer) if _is_visit(step))
@@ -288,7 +293,7 @@ class NextSteps:
         if amounts[-1]:
             yield _paid(income, amounts[-1])
 
-    def _counts(self, customer: Customer) -> Iterator[Step]:
+    def _counts(self, customer: Customer) -> Iterator[SimulationStep]:
         """Visits until their count reaches a threshold."""
         count = customer.facts.total_appointments
         for target in _thinned(self.count.above(count), _FEW):
@@ -307,7 +312,7 @@ class NextSteps:
             instants |= {anchor + days * DAY for days in _thinned(following, _SEVERAL)}
         yield from (instant for instant in sorted(instants) if now < instant <= LATEST)
 
-    def _late(self, customer: Customer) -> Iterator[Step]:
+    def _late(self, customer: Customer) -> Iterator[SimulationStep]:
         """Visits that are told long after they took place."""
         now, last = customer.now, customer.facts.last_appointment_at
         days = _thinned(tuple(sorted({*self.inactivity.cuts, *self._windows})), _SEVERAL)
@@ -318,7 +323,7 @@ class NextSteps:
             if at >= EARLIEST and (self._asks_scores or last is None or last <= at):
                 yield from ((visit._replace(late=now - at),) for visit in visits)
 
-    def _rates(self, customer: Customer) -> Iterator[Step]:
+    def _rates(self, customer: Customer) -> Iterator[SimulationStep]:
         """Missed and completed appointments that take the missed rate into another cell.
 
         The fewest that do, and the fewest after which one more visit does not take it out of there: a visit
@@ -340,7 +345,7 @@ class NextSteps:
                     )
                     yield tuple(told for told in step if told.times)
 
-    def _extremes(self, times: int) -> Iterator[Step]:
+    def _extremes(self, times: int) -> Iterator[SimulationStep]:
         """So many of a kind that engagement goes far."""
         yield from ((SimulatedEvent(_event(type_), times),) for type_ in (_VISIT, *_BAD))
 

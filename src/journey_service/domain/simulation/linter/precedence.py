@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from journey_service.domain.events.event import MAX_SUM_CENTS, EventType
 from journey_service.domain.journeys.relationship import Rulebook
 from journey_service.domain.simulation.linter.value_ranges import (
-    MOST_APPOINTMENTS,
+    MAX_APPOINTMENTS,
     Spans,
     is_within,
     new_transitions,
@@ -22,7 +22,7 @@ from journey_service.domain.stages.rules import ConditionField, Rule
 from journey_service.domain.stages.stage_map import INACTIVITY, Stage, StageKind
 
 _LIMITS: Final[Mapping[ConditionField, str]] = {
-    ConditionField.COUNT: f"a number of appointments is a whole number from 0 to {MOST_APPOINTMENTS}",
+    ConditionField.COUNT: f"a number of appointments is a whole number from 0 to {MAX_APPOINTMENTS}",
     ConditionField.DAYS: "days are counted in whole numbers from 0, for two centuries at most",
     ConditionField.RATE: "a rate lies between 0 and 1 and compares at most 64 missed with 64 completed appointments",
     ConditionField.CALL_DURATION: "a call lasts whole seconds, never fewer than 0",
@@ -159,7 +159,7 @@ class Precedence:
         """What a rule that holds tells of other triggers."""
         implied: dict[str, Spans] = {}
         if self._implies_appointment(rule):
-            implied["appointment_count"] = ((1, MOST_APPOINTMENTS),)
+            implied["appointment_count"] = ((1, MAX_APPOINTMENTS),)
         amounts = inner.get(ConditionField.TOTAL_AMOUNT)
         is_visit = rule.trigger.event is EventType.APPOINTMENT_COMPLETED
         if amounts and is_visit and self._policy.revenue_source == "appointments":

@@ -16,7 +16,7 @@ from journey_service.domain.simulation.linter.value_ranges import new_transition
 from journey_service.domain.stages.stage_map import Stage
 
 
-class Severity(StrEnum):
+class FindingSeverity(StrEnum):
     """Whether a map cannot be meant so, or is only seldom wise."""
 
     ERROR = "error"
@@ -24,14 +24,14 @@ class Severity(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class LinterFinding:
     """One thing wrong with a map.
 
     `pointer` is the JSON pointer of the stage or rule; `stages` are the keys concerned, the first one is the
     one the finding is about; none for the map as a whole.
     """
 
-    severity: Severity
+    severity: FindingSeverity
     code: str
     pointer: str
     stages: tuple[str, ...]
@@ -39,30 +39,30 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class LinterReport:
     """All that was found, errors first, then in map order; and the proof for what was not.
 
     `witnesses` gives for every stage that was reached, the start stage among them, a history of events that
     leads into it.
     """
 
-    findings: tuple[Finding, ...]
+    findings: tuple[LinterFinding, ...]
     witnesses: Mapping[str, ExampleHistory]
 
     @property
-    def errors(self) -> tuple[Finding, ...]:
+    def errors(self) -> tuple[LinterFinding, ...]:
         """What a map must not be used with."""
-        return tuple(finding for finding in self.findings if finding.severity is Severity.ERROR)
+        return tuple(finding for finding in self.findings if finding.severity is FindingSeverity.ERROR)
 
     @property
-    def warnings(self) -> tuple[Finding, ...]:
+    def warnings(self) -> tuple[LinterFinding, ...]:
         """What is allowed but seldom wise."""
-        return tuple(finding for finding in self.findings if finding.severity is Severity.WARNING)
+        return tuple(finding for finding in self.findings if finding.severity is FindingSeverity.WARNING)
 
 
 def lint(
     rulebook: Rulebook, *, places: Mapping[str, str] | None = None, journeys: type[Journey] = Journey
-) -> Report:
+) -> LinterReport:
     """Look a map over.
 
     `places` gives the JSON pointer of each stage by key, by default its place in the map; `journeys` what
@@ -92,15 +92,17 @@ class _Linter:
         goals = {stage.key for stage in self._ruled} - self._hopeless.keys()
         self._seen: Exploration = explore(rulebook, goals, journeys)
 
-    def report(self) -> Report:
+    def report(self) -> LinterReport:
         ranks = {stage.key: rank for rank, stage in enumerate(self._stage_map.stages)}
 
-        def place(finding: Finding) -> tuple[bool, int]:
-            return finding.severity is not Severity.ERROR, ranks[finding.stages[0]] if finding.stages else -1
+        def place(finding: LinterFinding) -> tuple[bool, int]:
+            return finding.severity is not FindingSeverity.ERROR, ranks[
+                finding.stages[0]
+            ] if finding.stages else -1
 
-        return Report(tuple(sorted(self._findings(), key=place)), dict(self._seen.witnesses))
+        return LinterReport(tuple(sorted(self._findings(), key=place)), dict(self._seen.witnesses))
 
-    def _findings(self) -> Iterator[Finding]:
+    def _findings(self) -> Iterator[LinterFinding]:
         yield from self._of_the_map()
         for stage in self._ruled:
             if stage.key in self._seen.witnesses:
@@ -125,7 +127,7 @@ class _Linter:
 
     # ---- the map as a whole
 
-    def _of_the_map(self) -> Iterator[Finding]:
+    def _of_the_map(self) -> Iterator[LinterFinding]:
         whole = next(iter(self._places.values())).rpartition("/")[0]
         for text in self._stage_map.warnings:
             yield self._warning("stage_count", whole, (), text)
@@ -151,7 +153,7 @@ class _Linter:
             text = f"{text}; the map is too large for all histories to be tried"
         return f"{text}."
 
-    def _shadowed(self, stage: Stage) -> Iterator[Finding]:
+    def _shadowed(self, stage: Stage) -> Iterator[LinterFinding]:
         for index in range(len(stage.rules)):
             never = self._precedence.why_never(stage, index)
             if never is not None:
@@ -161,7 +163,7 @@ class _Linter:
 
     # ---- ways back and forth
 
-    def _flip_flop(self, seen: FlipFlop) -> Finding:
+    def _flip_flop(self, seen: FlipFlop) -> LinterFinding:
         pointer, rule = self._decided(seen.back)
         text = (
             f"A customer who leaves {seen.stage!r} for {seen.through!r} is taken back to {seen.stage!r} at the "
@@ -172,7 +174,7 @@ class _Linter:
             return self._warning("flip_flop", pointer, (seen.stage, seen.through), f"{text}.")
         return self._error("flip_flop", pointer, (seen.stage, seen.through), f"{text}.")
 
-    def _relapse(self, seen: Relapse) -> Finding:
+    def _relapse(self, seen: Relapse) -> LinterFinding:
         pointer, rule = self._decided(seen.back)
         when = {0: "at once", 1: "a day later"}.get(seen.days, f"{seen.days} days later")
         text = (
@@ -181,7 +183,7 @@ class _Linter:
         )
         return self._warning("flip_flop", pointer, (seen.risk, seen.to_stage), text)
 
-    def _no_way_back(self, stage: Stage) -> Finding:
+    def _no_way_back(self, stage: Stage) -> LinterFinding:
         text = f"No completed appointment takes a customer out of {stage.key!r} again"
         rules = kept_by(self._rulebook, stage, self._seen.customers)
         if rules:
@@ -190,7 +192,7 @@ class _Linter:
             text = f"{text}; the map is too large for all histories to be tried"
         return self._error("no_way_back", self._places[stage.key], (stage.key,), f"{text}.")
 
-    def _traps(self, stage: Stage) -> Iterator[Finding]:
+    def _traps(self, stage: Stage) -> Iterator[LinterFinding]:
         for index, rule in enumerate(stage.rules):
             if is_trap(rule, self._rulebook.policy):
                 text = (
@@ -219,12 +221,12 @@ class _Linter:
         return self._rule_place(stage, index), f" by {rule}"
 
     @staticmethod
-    def _error(code: str, pointer: str, stages: tuple[str, ...], message: str) -> Finding:
-        return Finding(Severity.ERROR, code, pointer, stages, message)
+    def _error(code: str, pointer: str, stages: tuple[str, ...], message: str) -> LinterFinding:
+        return LinterFinding(FindingSeverity.ERROR, code, pointer, stages, message)
 
     @staticmethod
-    def _warning(code: str, pointer: str, stages: tuple[str, ...], message: str) -> Finding:
-        return Finding(Severity.WARNING, code, pointer, stages, message)
+    def _warning(code: str, pointer: str, stages: tuple[str, ...], message: str) -> LinterFinding:
+        return LinterFinding(FindingSeverity.WARNING, code, pointer, stages, message)
 
 
 def _all_rules(stage: Stage) -> str:

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from journey_service.domain.events.event import EventType
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Relationship, Rulebook, Transition
-from journey_service.domain.simulation.linter.event_histories import Customer, ExampleHistory, Step
+from journey_service.domain.simulation.linter.event_histories import Customer, ExampleHistory, SimulationStep
 from journey_service.domain.simulation.linter.next_steps import BEGINNING, NextSteps
 from journey_service.domain.simulation.linter.score_lookahead import with_score_lookahead
 from journey_service.domain.simulation.linter.simulated_customer import MoveSequence, SimulatedCustomer
@@ -127,7 +127,7 @@ class _Search:
                 if first or second:
                     yield (first or second).popleft()
 
-    def _follow(self, walk: SimulatedCustomer, step: Step) -> None:
+    def _follow(self, walk: SimulatedCustomer, step: SimulationStep) -> None:
         start = walk.journey.relationship.current_stage
         for episode in walk.take(step):
             self._note(episode)

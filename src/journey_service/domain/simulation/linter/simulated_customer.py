@@ -14,7 +14,7 @@ from journey_service.domain.simulation.linter.event_histories import (
     HistoryEntry,
     Past,
     SimulatedEvent,
-    Step,
+    SimulationStep,
 )
 from journey_service.domain.simulation.linter.next_steps import NextSteps
 
@@ -68,7 +68,7 @@ class SimulatedCustomer:
             return None
         return Customer(self.journey.relationship, self.now, self.past)
 
-    def take(self, step: Step) -> Iterator[MoveSequence]:
+    def take(self, step: SimulationStep) -> Iterator[MoveSequence]:
         """Take a step, telling of every move as it is made."""
         for act in step:
             if isinstance(act, SimulatedEvent):

@@ -24,8 +24,8 @@ from journey_service.domain.stages.stage_map import INACTIVITY, StageKind
 Spans: TypeAlias = tuple[tuple[int, int], ...]
 """Disjoint intervals of whole numbers, ascending, both ends included."""
 
-MOST_APPOINTMENTS: Final = 2**31 - 1
-MOST_DAYS: Final = (LATEST - EARLIEST) // timedelta(days=1)
+MAX_APPOINTMENTS: Final = 2**31 - 1
+MAX_DAYS: Final = (LATEST - EARLIEST) // timedelta(days=1)
 
 
 @lru_cache(maxsize=1)
@@ -58,9 +58,9 @@ def _sizes() -> tuple[float, ...]:
 def possible(trigger: Trigger, field: ConditionField, policy: CompanyPolicy, kind: StageKind) -> Spans:
     """The values a field can have where a stage of this kind asks, whatever happens to a customer."""
     highest = {
-        ConditionField.COUNT: MOST_APPOINTMENTS,
+        ConditionField.COUNT: MAX_APPOINTMENTS,
         ConditionField.VALUE: MAX_SUM_CENTS,
-        ConditionField.DAYS: MOST_DAYS,
+        ConditionField.DAYS: MAX_DAYS,
         ConditionField.CALL_DURATION: MAX_CALL_SECONDS,
         ConditionField.TOTAL_AMOUNT: MAX_AMOUNT_CENTS,
     }
@@ -76,7 +76,7 @@ def possible(trigger: Trigger, field: ConditionField, policy: CompanyPolicy, kin
         case ConditionField.VALUE if policy.revenue_source == "payments":
             return ((-MAX_SUM_CENTS, MAX_SUM_CENTS),)
         case ConditionField.COUNT if kind is StageKind.RISK:
-            return ((1, MOST_APPOINTMENTS),)  # nobody lapses who never came
+            return ((1, MAX_APPOINTMENTS),)  # nobody lapses who never came
         case _:
             return ((0, highest[field]),)
 

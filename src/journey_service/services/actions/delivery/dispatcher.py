@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, TypeAlias
 
-from journey_service.domain.actions.delivery import DeliveryFailedError, Mailer, Messenger, Receipt
+from journey_service.domain.actions.delivery import DeliveryFailedError, DeliveryReceipt, Mailer, Messenger
 from journey_service.domain.actions.stage_actions import Channel
 from journey_service.domain.errors import UnavailableError, is_database_outage
 from journey_service.repositories.database import Database
@@ -67,7 +67,7 @@ class MessageSenders:
     mailer: Mailer | None = None
     links: Links = field(default_factory=Links)
 
-    async def send(self, outbound_message: OutboundMessage) -> Receipt:
+    async def send(self, outbound_message: OutboundMessage) -> DeliveryReceipt:
         """Sends a message by its channel. Raises DeliveryFailedError, DeliveryRefusedError."""
         if outbound_message.channel is not Channel.EMAIL:
             return await self.messenger.send(outbound_message.message())

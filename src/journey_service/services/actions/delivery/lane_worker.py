@@ -14,8 +14,8 @@ from typing import Final, TypeAlias
 from journey_service.domain.actions.delivery import (
     FAILING_DAYS,
     DeliveryFailedError,
+    DeliveryReceipt,
     DeliveryRefusedError,
-    Receipt,
     pause_after,
 )
 from journey_service.domain.actions.stage_actions import Channel
@@ -44,7 +44,7 @@ _WAIT_SECONDS: Final = 1.0
 
 _LOGGER = logging.getLogger(__name__)
 
-DeliveryResult: TypeAlias = Receipt | DeliveryFailedError | DeliveryRefusedError
+DeliveryResult: TypeAlias = DeliveryReceipt | DeliveryFailedError | DeliveryRefusedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class LaneWorker:
     database: Database
     company_id: int
     lease: Lease
-    send: Callable[[OutboundMessage], Awaitable[Receipt]]
+    send: Callable[[OutboundMessage], Awaitable[DeliveryReceipt]]
     is_stopping: Callable[[], bool]
     _held: set[str] = field(default_factory=set)
     _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CONCURRENT_CALLS_PER_COMPANY))
@@ -221,7 +221,7 @@ def failed_outcome(attempts: int, now: datetime, error: DeliveryFailedError, sec
 
 def _outcome(sent: SentMessage, now: datetime) -> Outcome:
     result = sent.result
-    if isinstance(result, Receipt):
+    if isinstance(result, DeliveryReceipt):
         return Outcome("done", now, sent.seconds, result.answer, result.status)
     if isinstance(result, DeliveryRefusedError):
         return Outcome("dead", now, sent.seconds, result.reason, result.status, is_refused=True)
@@ -243,7 +243,7 @@ async def _record_endpoints(uow: UnitOfWork, sent_messages: Sequence[SentMessage
             by_endpoint.setdefault(endpoint.id, []).append(sent.result)
     for endpoint_id, results in sorted(by_endpoint.items()):
         is_gone = any(isinstance(result, DeliveryRefusedError) and result.is_gone for result in results)
-        if any(isinstance(result, Receipt) for result in results) and not is_gone:
+        if any(isinstance(result, DeliveryReceipt) for result in results) and not is_gone:
             await uow.endpoints.note_success(endpoint_id)
         elif not await uow.endpoints.note_failure(endpoint_id, days=FAILING_DAYS, is_gone=is_gone):
             await uow.outbox.cancel_of_endpoint(endpoint_id)

@@ -11,8 +11,13 @@ import orjson
 from journey_service.domain.actions.action import Action, EndReason
 from journey_service.domain.actions.action_plan import ActionPlan
 from journey_service.domain.actions.company_context import CompanyContext
-from journey_service.domain.actions.delivery import DeliveryFailedError, DeliveryRefusedError, Email, Message
-from journey_service.domain.actions.records import Endpoint, OutboundEventRecord
+from journey_service.domain.actions.delivery import (
+    DeliveryFailedError,
+    DeliveryRefusedError,
+    Email,
+    WebhookMessage,
+)
+from journey_service.domain.actions.records import OutboundEventRecord, StoredEndpoint
 from journey_service.domain.actions.stage_actions import Channel
 from journey_service.domain.actions.templates import Template, chosen
 from journey_service.domain.calendar import local_day
@@ -60,7 +65,7 @@ class OutboundMessage:
     attempts: int
     """Attempts already made."""
     channel: Channel
-    endpoint: Endpoint | None = None
+    endpoint: StoredEndpoint | None = None
     secrets: Sequence[bytes] = ()
     action: Action | None = None
     profile: Profile | None = None
@@ -85,13 +90,13 @@ class OutboundMessage:
             reply_to=self.values["reply_to"],
         )
 
-    def message(self) -> Message:
+    def message(self) -> WebhookMessage:
         """Builds the signed webhook message. Raises DeliveryRefusedError, DeliveryFailedError."""
         assert self.endpoint is not None  # noqa: S101  # actions without an endpoint are dropped
         if not self.secrets:
             raise SecretDecryptionError("The endpoint's secret cannot be decrypted: check JOURNEY_VAULT_KEY.")
-        payload = self._payload() if self.outbound_event is None else self.outbound_event.told
-        return Message(self.id, self.endpoint.url, orjson.dumps(payload), self.secrets)
+        payload = self._payload() if self.outbound_event is None else self.outbound_event.payload
+        return WebhookMessage(self.id, self.endpoint.url, orjson.dumps(payload), self.secrets)
 
     def _payload(self) -> dict[str, Any]:
         action, profile = self.action, self.profile
@@ -147,7 +152,7 @@ class MessageBuilder:
         )
         keys = {action.step.template for _, action in actions if action.step.template is not None}
         templates = await wordings(self.uow, keys)
-        endpoints: dict[Channel, tuple[Endpoint, Sequence[bytes]] | None] = {}
+        endpoints: dict[Channel, tuple[StoredEndpoint, Sequence[bytes]] | None] = {}
         outbound_messages = []
         for relationship_id, action in actions:
             channel = action.step.channel
@@ -176,7 +181,7 @@ class MessageBuilder:
             )
         return outbound_messages
 
-    async def _endpoint(self, channel: Channel) -> tuple[Endpoint, Sequence[bytes]] | None:
+    async def _endpoint(self, channel: Channel) -> tuple[StoredEndpoint, Sequence[bytes]] | None:
         endpoint = await self.uow.endpoints.taking(MESSAGE_TYPES[channel])
         return None if endpoint is None else (endpoint, await load_secrets(self.uow, endpoint.id))
 
