@@ -11,7 +11,7 @@ from journey_service.main import create_app
 from journey_service.services.actions.delivery.publisher import publish
 from journey_service.services.actions.webhook_endpoints import (
     ACTION_TYPES,
-    MOST_ENDPOINTS,
+    MAX_ENDPOINTS,
     OUTBOUND_EVENT_TYPES,
 )
 from services.local_servers import always, dispatcher_for, surroundings
@@ -156,13 +156,13 @@ async def test_what_makes_no_sense_is_refused_with_its_place(
 
 
 async def test_a_company_has_so_many_endpoints_and_no_more(http, shop):
-    for _ in range(MOST_ENDPOINTS):
+    for _ in range(MAX_ENDPOINTS):
         assert (await add(http, shop)).status_code == 201
 
     problem(await add(http, shop), 422, "invalid-input", "/url")
 
     found = await listed(http, shop)
-    assert len(found) == MOST_ENDPOINTS
+    assert len(found) == MAX_ENDPOINTS
     pages = await every_page(http, shop.headers, "/webhook-endpoints", limit=7)
     assert [endpoint for page in pages for endpoint in page] == found
     ids = [endpoint["id"] for endpoint in found]

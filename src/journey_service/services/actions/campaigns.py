@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.access.records import AuditEntry
-from journey_service.domain.actions.action_plan import running
+from journey_service.domain.actions.action_plan import running_campaigns
 from journey_service.domain.actions.errors import CampaignEndedError, CampaignNotFoundError
 from journey_service.domain.actions.records import CampaignFilter, DeliveryLogRow, StoredCampaign
 from journey_service.repositories.database import Database
@@ -23,7 +23,7 @@ class CampaignView:
 
 
 async def list_campaigns(
-    database: Database, company_id: int, wanted: CampaignFilter
+    database: Database, company_id: int, filter_: CampaignFilter
 ) -> Sequence[CampaignView]:
     """Lists campaigns, newest first."""
 
@@ -68,13 +68,16 @@ async def cancel_campaign(
             now=transaction.now,
         )
         action_plan = action_plans.by_id[stored.relationship_id]
-        campaign = next((each for each in running(action_plan.campaigns) if each.id == campaign_id), None)
+        campaign = next(
+            (each for each in running_campaigns(action_plan.campaigns) if each.id == campaign_id), None
+        )
         if campaign is None:  # cancelled by another request, or the customer has just left the stage
             return await _ended(uow, await _find(uow, campaign_id), by)
         action_plan.cancel_campaign(campaign, transaction.now)
         await action_plans.save(uow)
         await uow.audit.record(
-            by, AuditEntry("campaign.cancel", customer_id=stored.customer_id, target=f"campaign:{campaign_id}")
+            by,
+            AuditEntry("campaign.cancel", customer_id=stored.customer_id, target=f"campaign:{campaign_id}"),
         )
         return await _view(uow, await _find(uow, campaign_id))
 

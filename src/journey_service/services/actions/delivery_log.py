@@ -24,7 +24,9 @@ class ActionView:
     attempts: Sequence[StoredAttempt]
 
 
-async def list_actions(database: Database, company_id: int, wanted: ActionFilter) -> Sequence[DeliveryLogRow]:
+async def list_actions(
+    database: Database, company_id: int, filter_: ActionFilter
+) -> Sequence[DeliveryLogRow]:
     """Lists actions, newest first."""
 
     async def unit(uow: UnitOfWork) -> Sequence[DeliveryLogRow]:

@@ -14,7 +14,7 @@ from journey_service.domain.errors import IdempotencyKeyReusedError, InvalidInpu
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.actions.delivery_log import action_values, find_action
-from journey_service.services.actions.templates import wordings
+from journey_service.services.actions.templates import load_templates
 from journey_service.services.journeys import action_planning
 from journey_service.services.journeys.transaction import load, write
 
@@ -70,15 +70,15 @@ def _decide(action_plan: ActionPlan, action: Action, context: CompanyContext) ->
         action_plan.complete_internally(action, action.due_at)
     elif context.company.delivers:
         action.is_released_by_test_clock = True
-    elif action_plans.has_test_clock(context):
-        action_plan.conclude(action, action.due_at)
+    elif action_planning.has_test_clock(context):
+        action_plan.complete(action, action.due_at)
 
 
 async def _check_template(uow: UnitOfWork, request: ManualActionRequest) -> None:
     key = request.template
     if key is None:
         return
-    templates = await wordings(uow, [key])
+    templates = await load_templates(uow, [key])
     if not any(template.channel is request.channel for template in templates[key]):
         raise InvalidInputError.at("/template", f"there is no template {quote_value(key)} for this channel")
 

@@ -16,7 +16,7 @@ from journey_service.domain.errors import FieldError, InvalidInputError, quote_v
 from journey_service.domain.stages.errors import StageNotFoundError
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
-from journey_service.services.actions.templates import wordings
+from journey_service.services.actions.templates import load_templates
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ async def set_actions(
 ) -> StageActions:
     """Replaces the actions of a stage; None restores the defaults. Actions already planned are not affected.
 
-    `expected_tags` are the tags one of which the current actions must have; None: no check. Raises StageNotFoundError,
+    `seen` are the entity tags one of which the current actions must have; None: no check. Raises StageNotFoundError,
     StaleActionsError, InvalidInputError for unknown templates.
     """
 
@@ -92,7 +92,7 @@ def _view(context: CompanyContext, stage_key: str) -> StageActions:
 
 async def _check_templates(uow: UnitOfWork, actions: Sequence[StageAction]) -> None:
     keys = {step.template for action in actions for step in action.steps if step.template is not None}
-    templates = await wordings(uow, keys)
+    templates = await load_templates(uow, keys)
     channels = {key: {template.channel for template in found} for key, found in templates.items()}
     errors = [
         FieldError(

@@ -23,7 +23,7 @@ class TaskChange:
     due_at: datetime | None = None
 
 
-async def list_tasks(database: Database, company_id: int, wanted: TaskFilter) -> Sequence[StoredTask]:
+async def list_tasks(database: Database, company_id: int, filter_: TaskFilter) -> Sequence[StoredTask]:
     """Lists tasks, the earliest due first."""
 
     async def unit(uow: UnitOfWork) -> Sequence[StoredTask]:

@@ -1,4 +1,4 @@
-"""The words a company writes to its customers in: its own, beside those that come with the service."""
+"""Message templates of a company, which override the built-in ones of the same key."""
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
@@ -16,14 +16,14 @@ from journey_service.domain.actions.records import StoredTemplate
 from journey_service.domain.actions.templates import BUILT_IN, Template
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
-from journey_service.services.actions import template_rendering as letters
+from journey_service.services.actions import template_rendering
 from journey_service.services.actions.template_rendering import Rendered
 
 
 async def list_templates(
     database: Database, company_id: int, *, after: int, limit: int
 ) -> Sequence[StoredTemplate]:
-    """The company's own templates, by id."""
+    """Lists the company's own templates by id."""
 
     async def unit(uow: UnitOfWork) -> Sequence[StoredTemplate]:
         await uow.companies.context()
@@ -33,12 +33,12 @@ async def list_templates(
 
 
 def built_in() -> Sequence[Template]:
-    """The templates that come with the service."""
+    """Returns the built-in templates."""
     return [template for templates in BUILT_IN.values() for template in templates]
 
 
 async def get_template(database: Database, company_id: int, template_id: int) -> StoredTemplate:
-    """One of the company's templates. Raises TemplateNotFoundError."""
+    """Returns one of the company's templates. Raises TemplateNotFoundError."""
 
     async def unit(uow: UnitOfWork) -> StoredTemplate:
         return await _find(uow, template_id)
@@ -49,8 +49,8 @@ async def get_template(database: Database, company_id: int, template_id: int) ->
 async def add_template(
     database: Database, company_id: int, template: Template, *, by: Actor
 ) -> StoredTemplate:
-    """Write a template of the company's own. Raises InvalidInputError, TemplateExistsError."""
-    await asyncio.to_thread(letters.check, template)
+    """Adds a template. Raises InvalidInputError, TemplateExistsError."""
+    await asyncio.to_thread(template_rendering.check, template)
 
     async def unit(uow: UnitOfWork) -> StoredTemplate:
         await uow.companies.lock()
@@ -65,34 +65,40 @@ async def add_template(
 async def change_template(
     database: Database, company_id: int, template_id: int, template: Template, *, by: Actor
 ) -> StoredTemplate:
-    """Replace a template. Raises TemplateNotFoundError, InvalidInputError, TemplateExistsError."""
-    await asyncio.to_thread(letters.check, template)
+    """Replaces a template.
+
+    Raises TemplateNotFoundError, InvalidInputError, TemplateExistsError, TemplateInUseError.
+    """
+    await asyncio.to_thread(template_rendering.check, template)
 
     async def unit(uow: UnitOfWork) -> StoredTemplate:
         context = await uow.companies.lock()
-        found = await _find(uow, template_id)
-        if found.template == template:
+        stored = await _find(uow, template_id)
+        if stored.template == template:
             await uow.audit.record_operator_access(by, "put_template")
-            return found
+            return stored
         await _check_key(uow, template, but=template_id)
-        if (found.template.key, found.template.channel) != (template.key, template.channel):
-            await _check_unused(uow, context, found)
+        if (stored.template.key, stored.template.channel) != (template.key, template.channel):
+            await _check_unused(uow, context, stored)
         await uow.templates.change(template_id, template, author=by.name)
-        await _record(uow, by, "template.change", template_id, before=found.template, after=template)
+        await _record(uow, by, "template.change", template_id, before=stored.template, after=template)
         return await _find(uow, template_id)
 
     return await database.run(company_id, unit)
 
 
 async def remove_template(database: Database, company_id: int, template_id: int, *, by: Actor) -> None:
-    """Take a template away. Raises TemplateNotFoundError, TemplateInUseError where a stage would have none left."""
+    """Deletes a template.
+
+    Raises TemplateNotFoundError, TemplateInUseError if a stage action would be left without a template.
+    """
 
     async def unit(uow: UnitOfWork) -> None:
         context = await uow.companies.lock()
-        found = await _find(uow, template_id)
-        await _check_unused(uow, context, found)
+        stored = await _find(uow, template_id)
+        await _check_unused(uow, context, stored)
         await uow.templates.remove(template_id)
-        await _record(uow, by, "template.remove", template_id, before=found.template)
+        await _record(uow, by, "template.remove", template_id, before=stored.template)
 
     await database.run(company_id, unit)
 
@@ -100,13 +106,16 @@ async def remove_template(database: Database, company_id: int, template_id: int,
 async def preview_template(
     database: Database, company_id: int, template_id: int, values: Mapping[str, Any]
 ) -> Rendered:
-    """What a template looks like, with a sample's values or others. Raises TemplateNotFoundError, InvalidInputError."""
-    found = await get_template(database, company_id, template_id)
-    return await asyncio.to_thread(letters.preview, found.template, values)
+    """Renders a template with sample values; `values` replace those they name.
+
+    Raises TemplateNotFoundError, InvalidInputError.
+    """
+    stored = await get_template(database, company_id, template_id)
+    return await asyncio.to_thread(template_rendering.preview, stored.template, values)
 
 
-async def wordings(uow: UnitOfWork, keys: Collection[str]) -> Mapping[str, Sequence[Template]]:
-    """What there is under each key: the company's own templates, or where it has none the service's, if any."""
+async def load_templates(uow: UnitOfWork, keys: Collection[str]) -> Mapping[str, Sequence[Template]]:
+    """Loads the templates of each key: the company's own, or the built-in ones if it has none."""
     own: dict[str, list[Template]] = {}
     for stored in await uow.templates.of_keys(keys):
         own.setdefault(stored.template.key, []).append(stored.template)
@@ -114,18 +123,21 @@ async def wordings(uow: UnitOfWork, keys: Collection[str]) -> Mapping[str, Seque
 
 
 async def _check_key(uow: UnitOfWork, template: Template, *, but: int | None) -> None:
-    """Refuse a key and language that are there, and a key that means another channel elsewhere."""
+    """Rejects a duplicate key and language, and a key that is in use for another channel.
+
+    Raises TemplateExistsError.
+    """
     present = [stored for stored in await uow.templates.of_keys([template.key]) if stored.id != but]
     if any(stored.template.language == template.language for stored in present):
         raise TemplateExistsError(template.key, template.language)
-    kin = [*(stored.template for stored in present), *BUILT_IN.get(template.key, ())]
-    if any(other.channel is not template.channel for other in kin):
+    same_key = [*(stored.template for stored in present), *BUILT_IN.get(template.key, ())]
+    if any(other.channel is not template.channel for other in same_key):
         raise TemplateExistsError(template.key, None)
 
 
-async def _check_unused(uow: UnitOfWork, context: CompanyContext, found: StoredTemplate) -> None:
-    """Refuse to leave a stage without words."""
-    key = found.template.key
+async def _check_unused(uow: UnitOfWork, context: CompanyContext, stored: StoredTemplate) -> None:
+    """Rejects removing the last template of a key that stage actions use. Raises TemplateInUseError."""
+    key = stored.template.key
     if key in BUILT_IN or len(await uow.templates.of_keys([key])) > 1:
         return
     stages = [
@@ -146,22 +158,22 @@ async def _record(
     before: Template | None = None,
     after: Template | None = None,
 ) -> None:
-    shown = after or before
-    assert shown is not None  # noqa: S101  # one of them is told
-    detail = {"key": shown.key, "language": shown.language}
+    template = after or before
+    assert template is not None  # noqa: S101  # callers pass at least one of them
+    detail = {"key": template.key, "language": template.language}
     await uow.audit.record(
         by,
         AuditEntry(
             action,
             target=f"template:{template_id}",
             detail=detail,
-            before=_told(before),
-            after=_told(after),
+            before=_template_values(before),
+            after=_template_values(after),
         ),
     )
 
 
-def _told(template: Template | None) -> object:
+def _template_values(template: Template | None) -> object:
     if template is None:
         return None
     return [
@@ -175,7 +187,7 @@ def _told(template: Template | None) -> object:
 
 
 async def _find(uow: UnitOfWork, template_id: int) -> StoredTemplate:
-    found = await uow.templates.find(template_id)
-    if found is None:
+    stored = await uow.templates.find(template_id)
+    if stored is None:
         raise TemplateNotFoundError(template_id)
-    return found
+    return stored

@@ -1,7 +1,7 @@
-"""Links in mails by which a reader says that they want no more: opened to be asked, sent to be believed.
+"""Unsubscribe links in emails: GET shows a confirmation, POST withdraws the consent.
 
-The link names the company and the customer's row, and is signed: nobody makes up another's. It knows nothing of the
-customer, leads nowhere once they are erased, and can only ever take a consent away.
+The signed link contains the ids of the company and of the relationship, and no personal data. After an erasure it has
+no effect, and it can only withdraw a consent.
 """
 
 import re
@@ -23,7 +23,7 @@ _TOKEN: Final = re.compile(r"((\d{1,19})\.(\d{1,19})\.(email))\.([A-Za-z0-9_-]{2
 
 @dataclass(frozen=True, slots=True)
 class Unsubscription:
-    """What a link is about. `is_done`: the consent is withdrawn already."""
+    """Company and channel of a link. `is_done`: the consent is already withdrawn."""
 
     company_name: str
     channel: Channel
@@ -31,7 +31,7 @@ class Unsubscription:
 
 
 async def look_at(database: Database, token: str) -> Unsubscription:
-    """What a link would do. Raises LinkNotValidError."""
+    """Returns what a link unsubscribes from. Raises LinkNotValidError."""
     company_id, relationship_id, channel = _read(token)
 
     async def unit(uow: UnitOfWork) -> Unsubscription:
@@ -46,7 +46,7 @@ async def look_at(database: Database, token: str) -> Unsubscription:
 
 
 async def withdraw(database: Database, token: str, *, address: str | None) -> Unsubscription:
-    """Withdraw the consent that a link is about; once more changes nothing. Raises LinkNotValidError."""
+    """Withdraws the consent of a link. Idempotent. Raises LinkNotValidError."""
     company_id, relationship_id, channel = _read(token)
 
     async def unit(uow: UnitOfWork) -> Unsubscription:
@@ -55,11 +55,11 @@ async def withdraw(database: Database, token: str, *, address: str | None) -> Un
         done = Unsubscription(name, channel, is_done=True)
         customer_id = await uow.relationships.customer_of(relationship_id)
         if customer_id is None or customer_id < 0:
-            return done  # erased: there is nobody left to write to
+            return done  # erased
         transaction = await load(uow, [customer_id])
         profile = await uow.customers.find(customer_id)
         if profile is None:
-            return done  # erased while it was waited for
+            return done  # erased while this transaction waited for the lock
         changes = changed_consents(profile.consents, {channel.value: "withdrawn"}, transaction.now, SOURCE)
         if changes:
             consents = {**profile.consents, **{change.channel: consent_of(change) for change in changes}}

@@ -1,4 +1,4 @@
-"""A company's own systems that take webhooks: registered, told their secret once, tried out."""
+"""Webhook endpoints of a company: registration, secrets, test messages."""
 
 import base64
 import secrets
@@ -31,18 +31,20 @@ from journey_service.services.actions.delivery.outbound_messages import MESSAGE_
 from journey_service.services.jobs import new_token
 
 OUTBOUND_EVENT_TYPES: Final = tuple(type_.value for type_ in OutboundEventType)
-"""What any number of endpoints may be told."""
+"""Types of outbound events. Any number of endpoints may receive each."""
 ACTION_TYPES: Final = tuple(MESSAGE_TYPES.values())
-"""What one endpoint at most is told: it is to act on it."""
-MOST_ENDPOINTS: Final = 50
-LONGEST_OVERLAP: Final = timedelta(days=7)
+"""Types of action messages. At most one enabled endpoint receives each, because it carries the action out."""
+MAX_ENDPOINTS: Final = 50
+"""Enabled endpoints of a company; further ones are rejected."""
+MAX_OVERLAP: Final = timedelta(days=7)
+"""Maximum time for which a replaced secret still signs messages."""
 _SECRET_BYTES: Final = 32
-_TEST: Final = "webhook.test"
+_TEST_TYPE: Final = "webhook.test"
 
 
 @dataclass(frozen=True, slots=True)
 class NewEndpoint:
-    """An endpoint, and the secret that signs what it is told: it is shown this once."""
+    """An endpoint and its new secret, which is shown only once."""
 
     endpoint: StoredEndpoint
     secret: str
@@ -50,7 +52,7 @@ class NewEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class TestOutcome:
-    """What an endpoint has answered to a message that means nothing."""
+    """Result of a test message."""
 
     is_delivered: bool
     status: int | None
@@ -58,7 +60,7 @@ class TestOutcome:
 
 
 async def list_endpoints(database: Database, company_id: int) -> Sequence[StoredEndpoint]:
-    """Every endpoint of the company."""
+    """Lists all endpoints of the company."""
 
     async def unit(uow: UnitOfWork) -> Sequence[StoredEndpoint]:
         await uow.companies.context()
@@ -68,7 +70,7 @@ async def list_endpoints(database: Database, company_id: int) -> Sequence[Stored
 
 
 async def get_endpoint(database: Database, company_id: int, endpoint_id: int) -> StoredEndpoint:
-    """One endpoint. Raises EndpointNotFoundError."""
+    """Returns one endpoint. Raises EndpointNotFoundError."""
 
     async def unit(uow: UnitOfWork) -> StoredEndpoint:
         return await _find(uow, endpoint_id)
@@ -85,16 +87,17 @@ async def add_endpoint(
     description: str | None,
     by: Actor,
 ) -> NewEndpoint:
-    """Register an endpoint. Raises InvalidInputError, EndpointTakenError."""
+    """Adds an endpoint. Raises InvalidInputError, EndpointTakenError."""
     check_events(events)
     secret = secrets.token_bytes(_SECRET_BYTES)
 
     async def unit(uow: UnitOfWork) -> NewEndpoint:
-        await uow.companies.lock()  # of two who ask for the same type, one is first
+        await uow.companies.lock()  # serializes requests for the same type
         present = await uow.endpoints.all()
-        if sum(endpoint.is_enabled for endpoint in present) >= MOST_ENDPOINTS:
+        if sum(endpoint.is_enabled for endpoint in present) >= MAX_ENDPOINTS:
             raise InvalidInputError.at(
-                "/url", f"a company has at most {MOST_ENDPOINTS} endpoints that are enabled"
+                "/url",
+                f"a company can have at most {MAX_ENDPOINTS} enabled endpoints; disable or delete one first",
             )
         _check_free(present, events, but=None)
         values = {"url": url, "events": sorted(set(events)), "description": description}
@@ -102,7 +105,7 @@ async def add_endpoint(
         await uow.audit.record(
             by, AuditEntry("endpoint.add", target=f"endpoint:{id_}", detail={"events": sorted(set(events))})
         )
-        return NewEndpoint(await _find(uow, id_), told(secret))
+        return NewEndpoint(await _find(uow, id_), format_secret(secret))
 
     return await database.run(company_id, unit)
 
@@ -110,7 +113,7 @@ async def add_endpoint(
 async def change_endpoint(
     database: Database, company_id: int, endpoint_id: int, values: Mapping[str, object], *, by: Actor
 ) -> StoredEndpoint:
-    """Change where an endpoint is, what it takes, or whether it is told anything (`is_enabled`).
+    """Changes an endpoint's URL, types, description or `is_enabled`.
 
     Raises EndpointNotFoundError, InvalidInputError, EndpointTakenError.
     """
@@ -121,15 +124,15 @@ async def change_endpoint(
 
     async def unit(uow: UnitOfWork) -> StoredEndpoint:
         await uow.companies.lock()
-        found = await _find(uow, endpoint_id)
-        changed = {name: value for name, value in values.items() if getattr(found, name) != value}
+        endpoint = await _find(uow, endpoint_id)
+        changed = {name: value for name, value in values.items() if getattr(endpoint, name) != value}
         if not changed:
             await uow.audit.record_operator_access(by, "patch_webhook_endpoint")
-            return found
-        wanted = changed.get("events", found.events)
-        assert isinstance(wanted, Collection)  # noqa: S101  # checked above
-        if changed.get("is_enabled", found.is_enabled):
-            _check_free(await uow.endpoints.all(), wanted, but=endpoint_id)
+            return endpoint
+        types = changed.get("events", endpoint.events)
+        assert isinstance(types, Collection)  # noqa: S101  # checked above
+        if changed.get("is_enabled", endpoint.is_enabled):
+            _check_free(await uow.endpoints.all(), types, but=endpoint_id)
         await uow.endpoints.change(endpoint_id, changed)
         if changed.get("is_enabled") is False:
             await uow.outbox.cancel_of_endpoint(endpoint_id)
@@ -147,7 +150,7 @@ async def change_endpoint(
 async def rotate_secret(
     database: Database, company_id: int, endpoint_id: int, *, overlap: timedelta, by: Actor
 ) -> NewEndpoint:
-    """Give an endpoint another secret; for as long as they overlap, the former signs beside it.
+    """Replaces an endpoint's secret. During the overlap both secrets sign messages.
 
     Raises EndpointNotFoundError.
     """
@@ -157,15 +160,16 @@ async def rotate_secret(
         await _find(uow, endpoint_id)
         await uow.endpoints.rotate(endpoint_id, secret, overlap)
         await uow.audit.record(by, AuditEntry("endpoint.rotate", target=f"endpoint:{endpoint_id}"))
-        return NewEndpoint(await _find(uow, endpoint_id), told(secret))
+        return NewEndpoint(await _find(uow, endpoint_id), format_secret(secret))
 
     return await database.run(company_id, unit)
 
 
 async def remove_endpoint(database: Database, company_id: int, endpoint_id: int, *, by: Actor) -> None:
-    """Take an endpoint away. Raises EndpointNotFoundError, EndpointInUseError for one that has been told anything.
+    """Deletes an endpoint.
 
-    The log of deliveries names it: one that is done with is disabled.
+    An endpoint that the delivery log refers to cannot be deleted, only disabled. Raises EndpointNotFoundError,
+    EndpointInUseError.
     """
 
     async def unit(uow: UnitOfWork) -> None:
@@ -182,12 +186,12 @@ async def remove_endpoint(database: Database, company_id: int, endpoint_id: int,
 async def test_endpoint(
     database: Database, company_id: int, endpoint_id: int, *, messenger: Messenger, by: Actor
 ) -> TestOutcome:
-    """Send an endpoint a message that means nothing, signed like every other. Raises EndpointNotFoundError."""
+    """Sends an endpoint a signed test message. Raises EndpointNotFoundError."""
 
     async def unit(uow: UnitOfWork) -> WebhookMessage:
         endpoint = await _find(uow, endpoint_id)
         context = await uow.companies.context()
-        body = {"type": _TEST, "timestamp": context.clock, "data": {"endpoint_id": endpoint_id}}
+        body = {"type": _TEST_TYPE, "timestamp": context.clock, "data": {"endpoint_id": endpoint_id}}
         await uow.audit.record(by, AuditEntry("endpoint.test", target=f"endpoint:{endpoint_id}"))
         key = f"test-{new_token()}"
         return WebhookMessage(key, endpoint.url, orjson.dumps(body), await uow.endpoints.secrets(endpoint_id))
@@ -201,32 +205,32 @@ async def test_endpoint(
 
 
 def check_events(events: Collection[object]) -> None:
-    """Refuse types nobody is told of. Raises InvalidInputError."""
+    """Rejects unknown types. Raises InvalidInputError."""
     known = (*OUTBOUND_EVENT_TYPES, *ACTION_TYPES)
-    faults = [
-        FieldError(f"/events/{place}", f"is none of {', '.join(known)}")
-        for place, event in enumerate(events)
+    errors = [
+        FieldError(f"/events/{index}", f"must be one of {', '.join(known)}")
+        for index, event in enumerate(events)
         if event not in known
     ]
     if not events:
-        faults.append(FieldError("/events", "must name at least one type"))
-    if faults:
-        raise InvalidInputError(faults)
+        errors.append(FieldError("/events", "must name at least one type"))
+    if errors:
+        raise InvalidInputError(errors)
 
 
-def told(secret: bytes) -> str:
-    """A secret as receivers are told it (Standard Webhooks 1.0)."""
+def format_secret(secret: bytes) -> str:
+    """Formats a secret for its receiver (Standard Webhooks 1.0)."""
     return f"whsec_{base64.b64encode(secret).decode()}"
 
 
 def _check_free(present: Sequence[StoredEndpoint], events: Collection[object], *, but: int | None) -> None:
-    """Refuse a second endpoint that would act on the same: a customer would get everything twice."""
+    """Rejects a second endpoint for an action type: customers would receive every message twice."""
     for endpoint in present:
         if endpoint.id == but or not endpoint.is_enabled:
             continue
-        claimed_batch = sorted({*endpoint.events} & {*ACTION_TYPES} & {str(event) for event in events})
-        if claimed_batch:
-            raise EndpointTakenError(endpoint.id, claimed_batch)
+        taken = sorted({*endpoint.events} & {*ACTION_TYPES} & {str(event) for event in events})
+        if taken:
+            raise EndpointTakenError(endpoint.id, taken)
 
 
 async def _find(uow: UnitOfWork, endpoint_id: int) -> StoredEndpoint:

@@ -1,136 +1,166 @@
-"""A company's own systems that take webhooks, over the wire."""
+"""Request and response schemas of webhook endpoints."""
 
-from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
 from journey_service.api.schema_fields import (
+    Id,
+    NextCursor,
     PatchModel,
     RequestModel,
     ResponseModel,
     SingleLineText,
     Text,
+    Timestamp,
     omittable,
 )
-from journey_service.domain.actions.records import Endpoint
+from journey_service.domain.actions.records import StoredEndpoint
 from journey_service.services.actions.webhook_endpoints import (
     ACTION_TYPES,
-    LONGEST_OVERLAP,
+    MAX_OVERLAP,
     OUTBOUND_EVENT_TYPES,
     NewEndpoint,
     TestOutcome,
 )
 
-_TYPES: Final = (*OUTBOUND_EVENT_TYPES, *ACTION_TYPES)
 _DAY: Final = 86_400
+_EXAMPLE: Final = ["stage.changed", "customer.at_risk"]
+_EVENTS: Final[dict[str, Any]] = {
+    "minItems": 1,
+    "items": {"type": "string", "enum": [*OUTBOUND_EVENT_TYPES, *ACTION_TYPES]},
+}
 
-Url = Annotated[
+_Url = Annotated[
     Text,
     Field(
         min_length=1,
         max_length=2048,
-        description="https, at a public address, port 443 or 8443",
-        examples=["https://hooks.company.com/journey"],
+        description="HTTPS URL with a public address, port 443 or 8443",
+        examples=["https://hooks.company.example/journey"],
     ),
 ]
-# Read by the service, which knows the place of every fault; what is said here is for those who write them.
-Events = Annotated[
+# The service checks the types, because it reports the pointer of every error.
+_Events = Annotated[
     list[Text],
     Field(
         max_length=100,
-        description="what it takes: news, and what it is to act on (`action...`), which one endpoint at most can take",
-        examples=[["stage.changed", "customer.at_risk"]],
-        json_schema_extra={"minItems": 1, "items": {"type": "string", "enum": [*_TYPES]}},
+        description="Message types that the endpoint receives. `action...` types ask it to act, so only one enabled"
+        " endpoint can receive each of them",
+        examples=[_EXAMPLE],
+        json_schema_extra=_EVENTS,
     ),
+]
+_Description = Annotated[
+    SingleLineText | None, Field(description="Description for people; null: none", examples=["CRM"])
 ]
 
 
-class EndpointIn(RequestModel):
-    """An endpoint to be registered."""
+class WebhookEndpointCreate(RequestModel):
+    """A webhook endpoint to create."""
 
-    url: Url
-    events: Events
-    description: SingleLineText | None = None
-
-
-class EndpointChangeIn(PatchModel):
-    """What is to be otherwise about an endpoint; what is left out stays as it is."""
-
-    url: Url = omittable()
-    events: Events = omittable()
-    description: SingleLineText | None = None
-    is_enabled: Annotated[bool, Field(strict=True)] = omittable()
+    url: _Url
+    events: _Events
+    description: _Description = None
 
 
-class SecretRotationIn(RequestModel):
-    """How another secret takes the place of the present one."""
+class WebhookEndpointUpdate(PatchModel):
+    """Fields of a webhook endpoint to change; omitted fields keep their values."""
+
+    url: _Url = omittable()
+    events: _Events = omittable()
+    description: _Description = None
+    is_enabled: Annotated[
+        bool,
+        Field(
+            strict=True,
+            description="false: nothing more is sent, and waiting messages are cancelled; true: sends again",
+            examples=[True],
+        ),
+    ] = omittable()
+
+
+class SecretRotation(RequestModel):
+    """How the secret of a webhook endpoint is replaced."""
 
     overlap_seconds: int = Field(
         default=_DAY,
         strict=True,
         ge=0,
-        le=int(LONGEST_OVERLAP.total_seconds()),
-        description="for how long the former secret signs beside it",
+        le=int(MAX_OVERLAP.total_seconds()),
+        description="Seconds for which messages are signed with the former secret too",
+        examples=[_DAY],
     )
 
 
-class EndpointOut(ResponseModel):
-    """An endpoint, without its secret."""
+class WebhookEndpoint(ResponseModel):
+    """A webhook endpoint, without its secret."""
 
-    id: int
-    url: str
-    description: str | None
-    events: list[str]
-    is_enabled: bool = Field(description="whether it is told anything")
-    disabled_reason: str | None = Field(
-        description="`failing`: nothing reached it for days; `gone`: it said so itself; null: by hand"
+    id: Id = Field(description="Id of the endpoint")
+    url: str = Field(
+        description="URL that messages are sent to", examples=["https://hooks.company.example/journey"]
     )
-    failing_since: datetime | None
-    former_secret_until: datetime | None = Field(description="until when the former secret signs too")
-    created_at: datetime
-    updated_at: datetime
+    description: _Description
+    events: list[str] = Field(
+        description="Message types that the endpoint receives", examples=[_EXAMPLE], json_schema_extra=_EVENTS
+    )
+    is_enabled: bool = Field(description="Whether messages are sent", examples=[True])
+    disabled_reason: Literal["failing", "gone"] | None = Field(
+        description="Why the service disabled it: `failing`: no message was accepted for days; `gone`: it answered 410;"
+        " null: enabled, or disabled by a person",
+        examples=[None],
+    )
+    failing_since: Timestamp | None = Field(
+        description="Since when no message was accepted, in real time; null: the last one was",
+        examples=[None],
+    )
+    former_secret_until: Timestamp | None = Field(
+        description="Until when the former secret signs too, in real time; null: there is none",
+        examples=[None],
+    )
+    created_at: Timestamp = Field(description="When it was created", examples=["2026-03-01T12:00:00Z"])
+    updated_at: Timestamp = Field(description="When it was last changed", examples=["2026-03-01T12:00:00Z"])
 
     @classmethod
-    def of(cls, endpoint: Endpoint) -> "EndpointOut":
-        """Show an endpoint."""
-        same = (
-            *("id", "url", "description", "events", "is_enabled", "disabled_reason", "failing_since"),
-            *("created_at", "updated_at"),
-        )
-        return cls(
-            former_secret_until=endpoint.former_until, **{name: getattr(endpoint, name) for name in same}
-        )
+    def of(cls, endpoint: StoredEndpoint) -> "WebhookEndpoint":
+        """Builds the response from a stored endpoint."""
+        return cls.model_validate(_to_values(endpoint))
 
 
-class NewEndpointOut(EndpointOut):
-    """An endpoint and what signs messages to it: `secret` is shown this once."""
+class WebhookEndpointCreated(WebhookEndpoint):
+    """A webhook endpoint with its secret. The secret is shown only once."""
 
     secret: str = Field(
-        description="of Standard Webhooks", examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]
+        description="Secret that signs the messages, as Standard Webhooks 1.0 writes it",
+        examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"],
     )
 
     @classmethod
-    def of_new(cls, new: NewEndpoint) -> "NewEndpointOut":
-        """Show an endpoint with its secret."""
-        return cls(**EndpointOut.of(new.endpoint).model_dump(), secret=new.secret)
+    def of_new(cls, new: NewEndpoint) -> "WebhookEndpointCreated":
+        """Builds the response from an endpoint and its new secret."""
+        return cls.model_validate({**_to_values(new.endpoint), "secret": new.secret})
 
 
-class EndpointsOut(ResponseModel):
-    """A page of endpoints, by id."""
+class WebhookEndpointPage(ResponseModel):
+    """A page of webhook endpoints, by id."""
 
-    items: list[EndpointOut]
-    next_cursor: str | None
+    items: list[WebhookEndpoint] = Field(description="The endpoints of this page")
+    next_cursor: NextCursor
 
 
-class TestOut(ResponseModel):
-    """What an endpoint has answered to a message that means nothing."""
+class WebhookTest(ResponseModel):
+    """The endpoint's response to a test message."""
 
-    is_delivered: bool
-    status: int | None = Field(description="null: there was no answer")
-    answer: str
+    is_delivered: bool = Field(description="Whether the endpoint accepted the message", examples=[True])
+    status: int | None = Field(description="HTTP status; null: there was no response", examples=[200])
+    answer: str = Field(description="Start of the response, or the error", examples=["ok"])
 
     @classmethod
-    def of(cls, outcome: TestOutcome) -> "TestOut":
-        """Show an outcome."""
+    def of(cls, outcome: TestOutcome) -> "WebhookTest":
+        """Builds the response from the outcome of a test."""
         return cls.model_validate(outcome, from_attributes=True)
+
+
+def _to_values(endpoint: StoredEndpoint) -> dict[str, object]:
+    same = (name for name in WebhookEndpoint.model_fields if name != "former_secret_until")
+    return {**{name: getattr(endpoint, name) for name in same}, "former_secret_until": endpoint.former_until}

@@ -160,7 +160,7 @@ async def claim_outbound_events(uow: UnitOfWork, request: ClaimRequest, *, share
 def _is_to_be_sent(action_plan: ActionPlan, action: Action, now: datetime, *, has_mailer: bool) -> bool:
     """Decides whether an action is sent now; completes, defers or drops it otherwise."""
     channel = action.step.channel
-    if action.is_released_by_test_clock and action_plan.refuses(action, now):
+    if action.is_released_by_test_clock and action_plan.cancel_if_unreachable(action, now):
         return False
     if not action.is_released_by_test_clock:
         decision = action_plan.decide_due(action, now)
@@ -172,6 +172,6 @@ def _is_to_be_sent(action_plan: ActionPlan, action: Action, now: datetime, *, ha
         action_plan.complete_internally(action, now)
         return False
     if channel is Channel.EMAIL and not has_mailer:
-        action_plan.drop(action, EndReason.NO_MAIL_SERVER, now)
+        action_plan.cancel(action, EndReason.NO_MAIL_SERVER, now)
         return False
     return True

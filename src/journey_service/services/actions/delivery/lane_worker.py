@@ -16,7 +16,7 @@ from journey_service.domain.actions.delivery import (
     DeliveryFailedError,
     DeliveryReceipt,
     DeliveryRefusedError,
-    pause_after,
+    retry_delay,
 )
 from journey_service.domain.actions.stage_actions import Channel
 from journey_service.domain.errors import UnavailableError
@@ -213,7 +213,7 @@ class LaneWorker:
 
 def failed_outcome(attempts: int, now: datetime, error: DeliveryFailedError, seconds: float = 0.0) -> Outcome:
     """Returns the outcome of a failed attempt after `attempts` earlier ones: retried, or dead after the last."""
-    pause = pause_after(attempts + 1, random.random(), error.retry_after)  # noqa: S311  # not a secret
+    pause = retry_delay(attempts + 1, random.random(), error.retry_after)  # noqa: S311  # not a secret
     if pause is None:
         return Outcome("dead", now, seconds, error.reason, error.status)
     return Outcome("pending", now, seconds, error.reason, error.status, pause)

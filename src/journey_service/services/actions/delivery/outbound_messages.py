@@ -19,13 +19,13 @@ from journey_service.domain.actions.delivery import (
 )
 from journey_service.domain.actions.records import OutboundEventRecord, StoredEndpoint
 from journey_service.domain.actions.stage_actions import Channel
-from journey_service.domain.actions.templates import Template, chosen
+from journey_service.domain.actions.templates import Template, select_template
 from journey_service.domain.calendar import local_day
 from journey_service.domain.errors import InvalidInputError, UnavailableError
 from journey_service.repositories.customers.profiles import Profile
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.actions.template_rendering import Rendered, render
-from journey_service.services.actions.templates import wordings
+from journey_service.services.actions.templates import load_templates
 from journey_service.services.journeys.transaction import JourneyTransaction
 
 MESSAGE_TYPES: Final[Mapping[Channel, str]] = {
@@ -151,7 +151,7 @@ class MessageBuilder:
             [self.customers[relationship_id] for relationship_id, _ in actions]
         )
         keys = {action.step.template for _, action in actions if action.step.template is not None}
-        templates = await wordings(self.uow, keys)
+        templates = await load_templates(self.uow, keys)
         endpoints: dict[Channel, tuple[StoredEndpoint, Sequence[bytes]] | None] = {}
         outbound_messages = []
         for relationship_id, action in actions:
@@ -162,7 +162,7 @@ class MessageBuilder:
                     endpoints[channel] = await self._endpoint(channel)
                 target = endpoints[channel]
                 if target is None:
-                    action_plans[relationship_id].drop(action, EndReason.NO_ENDPOINT, self.transaction.now)
+                    action_plans[relationship_id].cancel(action, EndReason.NO_ENDPOINT, self.transaction.now)
                     continue
             profile = profiles[self.customers[relationship_id]]
             outbound_messages.append(
@@ -196,7 +196,7 @@ class MessageBuilder:
         languages = [
             language for language in (profile.language, policy.language, _FALLBACK_LANGUAGE) if language
         ]
-        return chosen(templates[key], languages)
+        return select_template(templates[key], languages)
 
     def _values(
         self, relationship_id: int, action: Action, profile: Profile, action_plan: ActionPlan
