@@ -15,7 +15,7 @@ from journey_service.embedded.valkey import valkey_binary
 
 
 def free_port() -> int:
-    """A port nobody listens on."""
+    """Returns a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

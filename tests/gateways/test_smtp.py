@@ -451,7 +451,7 @@ async def test_an_answer_is_kept_as_one_short_printable_line():
         error = await failure(SmtpMailer(f"smtp://127.0.0.1:{port}", SENDER))
 
     assert isinstance(error, DeliveryRefusedError)
-    assert error.reason.startswith("The mail server answered 550:")
+    assert error.reason.startswith("The mail server responded 550:")
 
 
 GREETED = ["220 mail.example", "250 mail.example"]

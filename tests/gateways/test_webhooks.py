@@ -163,7 +163,7 @@ async def test_any_other_status_is_a_failure_that_another_try_may_mend(status):
         error = await failure(receiver)
 
     assert error.status == status
-    assert error.reason == f"The receiver answered {status}."
+    assert error.reason == f"The receiver responded {status}."
     assert error.retry_after is None
 
 
@@ -172,7 +172,7 @@ async def test_a_receiver_that_is_gone_wants_no_more():
         error = await failure(receiver, DeliveryRefusedError)
 
     assert (error.is_gone, error.status) == (True, 410)
-    assert error.reason == "The receiver answered 410: moved away"
+    assert error.reason == "The receiver responded 410: moved away"
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -239,7 +239,7 @@ async def test_what_a_receiver_says_is_kept_as_one_short_printable_line():
     assert kept.startswith("[31m line one line two \ufffd ü x")
     assert kept.isprintable()
     assert len(kept) == len(reason) == 255
-    assert reason.startswith("The receiver answered 500: [31m line one")
+    assert reason.startswith("The receiver responded 500: [31m line one")
 
 
 @pytest.mark.parametrize("body", [b"", b"\x00\xff\r\n", b"z" * 60_000], ids=["none", "no text", "much"])

@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Atomic file writes."""
 
 import json
 import os
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def write_private(path: Path, content: object) -> None:
-    """Write a file, text as it is and all else as JSON, that is whole or not there, for this user alone."""
+    """Writes a file atomically, readable by this user only: text as it is, anything else as JSON."""
     staged = path.with_name(f"{path.name}.new")
     staged.unlink(missing_ok=True)
     descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -19,7 +19,7 @@ def write_private(path: Path, content: object) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make what was renamed in a folder safe from a power cut."""
+    """Flushes renames in a folder to disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

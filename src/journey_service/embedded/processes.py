@@ -1,4 +1,4 @@
-"""Servers as child processes: started as the right user, watched, stopped, known again when left behind."""
+"""Servers as child processes: start as the right user, watch, stop, and recognize leftovers."""
 
 import ctypes
 import importlib.util
@@ -27,42 +27,42 @@ _LOG_BYTES = 10_000_000
 _TAIL_LINES = 20
 _PR_SET_PDEATHSIG = 1
 
-# Neither what configures PostgreSQL clients nor the secrets of the owner are the servers' business; a fixed
-# locale keeps the messages readable for _PASSING, and a given time zone spares initdb from guessing one.
+# The servers get neither settings of PostgreSQL clients nor the owner's secrets; a fixed locale keeps messages
+# readable for _PASSING, and a given time zone saves initdb from guessing one.
 _ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 
 # Another process may take a port between its choice and its use, and the backends of a killed postmaster need
-# a moment to notice that they are alone.
+# a moment to end.
 _PASSING = re.compile(r"Address already in use|pre-existing shared memory block")
 
 
 class EmbeddedError(JourneyServiceError):
-    """The servers could not be started, or one of them has died."""
+    """The servers could not start, or one of them has died."""
 
     code = "embedded"
-    title = "The embedded servers do not run"
+    title = "The embedded servers are not running"
 
 
 class AlreadyRunningError(EmbeddedError):
-    """A living process owns the servers of this folder."""
+    """Another process owns the servers of this data directory."""
 
     code = "embedded-running"
-    title = "The embedded servers run already"
+    title = "The embedded servers are already running"
 
 
 @dataclass(frozen=True)
 class Account:
-    """Whom a server runs as."""
+    """The user that a server runs as."""
 
     uid: int
     gid: int
 
 
 class Server(ABC):
-    """One server: a child process at a port of its own, and its log."""
+    """A server: a child process with a port of its own and a log."""
 
     name: ClassVar[str]
-    _ways_to_stop: ClassVar[Sequence[tuple[signal.Signals, float]]]  # with how long each is waited for
+    _ways_to_stop: ClassVar[Sequence[tuple[signal.Signals, float]]]  # and how many seconds each is waited for
 
     def __init__(self, data_dir: Path, account: Account | None) -> None:
         self.port = 0
@@ -74,11 +74,11 @@ class Server(ABC):
 
     @abstractmethod
     def _start_process(self, log: int) -> subprocess.Popen[bytes]:
-        """The server, started to listen at the port."""
+        """Starts the server on the port."""
 
     @abstractmethod
     def _answers(self, process: subprocess.Popen[bytes]) -> bool:
-        """Whether this very process takes connections."""
+        """Whether this process accepts connections."""
 
     def _launch(self) -> None:
         self.port = free_port()
@@ -92,7 +92,7 @@ class Server(ABC):
             os.close(log)
 
     def await_ready(self) -> None:
-        """Wait until the server answers. Raises EmbeddedError when it ends instead, or takes too long."""
+        """Waits until the server answers. Raises EmbeddedError if it ends instead, or takes too long."""
         deadline = time.monotonic() + READY_SECONDS
         while self._process is None or not self._answers(self._process):
             fault = self.fault()
@@ -107,18 +107,18 @@ class Server(ABC):
                 raise EmbeddedError(fault)
 
     def fault(self) -> str | None:
-        """How the server ended, with the end of its log; None while it runs."""
+        """Returns how the server ended, with the end of its log; None while it runs."""
         if self._process is None or self._process.poll() is None:
             return None
         return f"{self.name} ended with code {self._process.returncode}:\n{self._tail()}"
 
     def begin_stop(self) -> None:
-        """Ask the server to end, without waiting."""
+        """Asks the server to end, without waiting."""
         if self._process is not None:
             self._process.send_signal(self._ways_to_stop[0][0])
 
     def finish_stop(self) -> None:
-        """Wait for the server to end, less and less gently."""
+        """Waits for the server to end, and escalates the signals."""
         if self._process is None:
             return
         harsher = [way for way, _ in self._ways_to_stop[1:]]
@@ -146,16 +146,16 @@ def spawn(
     at_owner_death: signal.Signals,
     stdin: int = subprocess.DEVNULL,
 ) -> subprocess.Popen[bytes]:
-    """Start one of our programs. Raises EmbeddedError when it cannot be run."""
+    """Starts a program. Raises EmbeddedError if it cannot be run."""
     try:
         return subprocess.Popen(  # noqa: S603  # our own binaries, no shell
             command,
             stdin=stdin,
             stdout=output,
             stderr=subprocess.STDOUT,
-            cwd="/",  # the unprivileged user may not be allowed where we are
+            cwd="/",  # the unprivileged user may have no access to the current directory
             env=_ENVIRONMENT,
-            # A Ctrl-C in the terminal is for the owner, who stops the servers when it is done with them.
+            # Ctrl-C in the terminal goes to the owner only, which stops the servers when it is done with them.
             start_new_session=True,
             user=None if account is None else account.uid,
             group=None if account is None else account.gid,
@@ -167,19 +167,19 @@ def spawn(
 
 
 def dying_with_us(way: signal.Signals) -> Callable[[], None] | None:
-    """What a child runs before its program, so that it gets a signal when the thread that started it ends.
+    """Returns what a child runs before its program to get a signal when the thread that started it ends.
 
-    None where the kernel has no such thing.
+    None where the kernel does not support it.
     """
     if sys.platform != "linux":
         return None
-    # Looked up here: between fork and exec nothing may be loaded or waited for.
+    # Resolved here: between fork and exec nothing may be loaded, and no lock waited for.
     promise = _promise(way)
     owner = os.getpid()
 
     def prepare() -> None:
         promise()
-        # The owner may have ended before the kernel knew whom to tell.
+        # The owner may have ended before the signal was registered.
         if os.getppid() != owner:
             os._exit(1)
 
@@ -187,19 +187,19 @@ def dying_with_us(way: signal.Signals) -> Callable[[], None] | None:
 
 
 def die_with_parent(way: signal.Signals) -> None:
-    """Have this process get a signal when the thread that started it ends, where the kernel has such a thing."""
+    """Registers a signal for this process when the thread that started it ends, where the kernel supports it."""
     if sys.platform == "linux":
         _promise(way)()
 
 
 def _promise(way: signal.Signals) -> Callable[[], object]:
-    """The call that has the kernel send this process a signal when the thread that started it ends."""
+    """Returns the system call that registers a signal for the end of the thread that started this process."""
     arguments = [ctypes.c_ulong(argument) for argument in (way, 0, 0, 0)]
     return partial(ctypes.CDLL(None).prctl, _PR_SET_PDEATHSIG, *arguments)
 
 
 def account_for(data: Path) -> Account | None:
-    """Whom the servers have to run as; None for whoever runs this process."""
+    """Returns the user that the servers must run as; None for the user of this process."""
     if os.geteuid() != 0:
         return None
     if data.exists() and (status := data.stat()).st_uid != 0:
@@ -212,7 +212,7 @@ def account_for(data: Path) -> Account | None:
 
 
 def give(path: Path, account: Account) -> None:
-    """Make the account the owner of the path and of everything in it."""
+    """Makes the account the owner of a path and of everything in it."""
     os.chown(path, account.uid, account.gid, follow_symlinks=False)
     for folder, folders, files in os.walk(path):
         for name in (*folders, *files):
@@ -220,7 +220,7 @@ def give(path: Path, account: Account) -> None:
 
 
 def let_through(folders: Sequence[Path]) -> None:
-    """Make the folders, and all those above them, traversable for everybody."""
+    """Makes folders and all their parents traversable for all users."""
     for folder in {above for given in folders for above in (given, *given.parents)}:
         mode = folder.stat().st_mode
         if not mode & 0o001:
@@ -228,8 +228,8 @@ def let_through(folders: Sequence[Path]) -> None:
 
 
 def in_wheel(package: str, pattern: str) -> Path:
-    """A file of an installed package. Raises EmbeddedError when it is missing."""
-    # Found, not imported: an import would bring in clients and locks of their own, for a good half second.
+    """Returns a file of an installed package. Raises EmbeddedError if it is missing."""
+    # Located without an import, which would load clients and locks and take half a second.
     spec = importlib.util.find_spec(package)
     for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
         for found in Path(folder).resolve().glob(pattern):
@@ -240,7 +240,7 @@ def in_wheel(package: str, pattern: str) -> Path:
 
 
 def free_port() -> int:
-    """A port nobody listens on."""
+    """Returns a free port."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
@@ -248,7 +248,7 @@ def free_port() -> int:
 
 
 def read_pid(path: Path) -> int | None:
-    """The number a pid file begins with; None if there is none."""
+    """Returns the process id of a pid file; None if there is none."""
     try:
         return int(path.read_bytes().split(maxsplit=1)[0])
     except (FileNotFoundError, IndexError, ValueError):
@@ -256,7 +256,7 @@ def read_pid(path: Path) -> int | None:
 
 
 def exists(pid: int) -> bool:
-    """Whether there is such a process, ours or not."""
+    """Whether a process with this id exists, of any user."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -267,9 +267,9 @@ def exists(pid: int) -> bool:
 
 
 def look_at(pid: int) -> tuple[str, bytes]:
-    """The program a process runs and its command line; both empty when it has ended, buried or not.
+    """Returns the program and the command line of a process; both are empty if it has ended.
 
-    Every word of the command line stands between NULs, and blanks count as NULs: ps does not tell them apart.
+    Words of the command line are separated by NULs, and blanks count as NULs: ps does not distinguish them.
     """
     try:
         if Path("/proc/self/comm").exists():
@@ -290,13 +290,13 @@ def _ps(pid: int, column: str) -> bytes:
 
 
 def runs(pid: int, program: str, folder: Path) -> bool:
-    """Whether this process is the server of this folder."""
+    """Whether a process is the server of this data directory."""
     running, words = look_at(pid)
     return running == program and b"\0%b\0" % os.fsencode(folder).replace(b" ", b"\0") in words
 
 
 def wait_while(condition: Callable[[], bool], seconds: float) -> None:
-    """Wait until the condition ends, but no longer than so many seconds."""
+    """Waits until a condition is false, for a limited number of seconds."""
     deadline = time.monotonic() + seconds
     while condition() and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)

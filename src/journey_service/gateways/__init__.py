@@ -1,1 +1,1 @@
-"""Calls out of the house: one file per system."""
+"""Clients of external systems: one module per system."""

@@ -1,8 +1,8 @@
-"""Every call to another host: to public addresses only, or to where the operator of the service said.
+"""HTTP client for calls to other hosts: public addresses only, plus the origins that the operator trusts.
 
-A name is looked up once per call, all its addresses are judged, and one of these very addresses is dialled: a name
-that answers differently a moment later gains nothing by it. Each call has a connection of its own, closed behind it,
-so that no connection judged for one destination is ever used for another, and none grows stale unseen.
+A host name is resolved once per call, all its addresses are checked, and one of these addresses is connected to, so
+that DNS rebinding gains nothing. Each call uses a connection of its own and closes it: no connection that was checked
+for one destination is reused for another.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ import httpx
 from journey_service.domain.errors import InvalidInputError, JourneyServiceError
 
 Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[str]]]
-"""Looks up the addresses of a host. Raises OSError where there are none."""
+"""Resolves a host name to addresses. Raises OSError if there are none."""
 
 _Headers: TypeAlias = list[tuple[str, str]]
 
@@ -51,7 +51,7 @@ _BROKEN: Final = (
     httpcore.TimeoutException,
 )
 
-# What lies among public addresses and leads elsewhere: to IPv4 hidden in IPv6, to machines of one's own cloud.
+# Ranges among public addresses that lead elsewhere: IPv4 embedded in IPv6, metadata services of clouds.
 _UNICAST: Final = ipaddress.IPv6Network("2000::/3")
 _ASTRAY: Final = (
     ipaddress.ip_network("192.0.0.0/24"),
@@ -64,14 +64,14 @@ _ASTRAY: Final = (
 
 
 class OutgoingRefusedError(JourneyServiceError):
-    """The destination may not be called, now or later."""
+    """The destination may not be called; a retry does not help."""
 
     code = "destination-refused"
     title = "The destination may not be called"
 
 
 class OutgoingFailedError(JourneyServiceError):
-    """The call came to nothing; another try may do better."""
+    """The call failed; a retry may succeed."""
 
     code = "call-failed"
     title = "The call failed"
@@ -82,13 +82,13 @@ class OutgoingFailedError(JourneyServiceError):
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """What a host answered, whatever the status; header names are in lower case."""
+    """The response of a host, of any status; header names are in lower case."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     is_cut: bool
-    """Whether the body was longer than what is kept of it."""
+    """Whether the body was longer than the part that is kept."""
 
 
 class _Origin(NamedTuple):
@@ -106,14 +106,14 @@ class _Origin(NamedTuple):
 
 
 def is_public(address: str) -> bool:
-    """Whether an address is anybody's on the internet, rather than a way into this or some other network."""
+    """Whether an address is a public internet address, and not one that leads into a private network."""
     try:
         judged = ipaddress.ip_address(address)
     except ValueError:
         return False
     if isinstance(judged, ipaddress.IPv6Address):
         judged = judged.ipv4_mapped or judged
-    # The library's word alone is not enough: to 3.11, transition addresses and multicast are global.
+    # `is_global` alone is not enough: up to Python 3.11 it is true for transition addresses and multicast.
     if isinstance(judged, ipaddress.IPv6Address) and (judged.scope_id or judged not in _UNICAST):
         return False
     is_special = judged.is_multicast or judged.is_reserved or any(judged in network for network in _ASTRAY)
@@ -121,9 +121,9 @@ def is_public(address: str) -> bool:
 
 
 class HttpClient:
-    """The way out of the house; `trusted` are origins the operator named, such as `http://127.0.0.1:9000`.
+    """HTTP client; `trusted` are origins that the operator allows, such as `http://127.0.0.1:9000`.
 
-    Nothing of the environment is read, no redirect is followed, and a deadline is the deadline of the whole call.
+    No proxy settings of the environment are read, no redirect is followed, and the deadline covers the whole call.
     """
 
     def __init__(
@@ -146,7 +146,7 @@ class HttpClient:
         self._is_closed = False
 
     def check(self, url: str) -> None:
-        """Refuse what could never be called, as far as that is told without looking a name up.
+        """Refuses a URL that can never be called, as far as that is known without resolving its name.
 
         Raises OutgoingRefusedError.
         """
@@ -168,28 +168,28 @@ class HttpClient:
         content: bytes = b"",
         deadline_seconds: float | None = None,
     ) -> HttpResponse:
-        """What the host answers. Raises OutgoingRefusedError, which no retry mends, and OutgoingFailedError."""
+        """Sends a request and returns the response. Raises OutgoingRefusedError (permanent), OutgoingFailedError."""
         origin, target = _parse(url)
         is_trusted = origin in self._trusted
         if not is_trusted:
             _check_scheme(origin)
         if method not in _METHODS:
-            raise OutgoingRefusedError(f"{origin.host} may not be called: the method is not one of HTTP.")
+            raise OutgoingRefusedError(f"{origin.host} may not be called: the method is not an HTTP method.")
         written = _written(method, origin, headers, content)
         guard = _Guard(self._resolve, self._backend, is_trusted=is_trusted)
         try:
-            # A timeout for each read alone would never end a call that is answered byte by byte.
+            # A timeout per read alone would never end a call that is answered byte by byte.
             async with asyncio.timeout(deadline_seconds or self._deadline_seconds), self._room:
                 if self._is_closed:
-                    raise OutgoingFailedError(origin.host, "this process is stopping")
+                    raise OutgoingFailedError(origin.host, "this process is shutting down")
                 return await self._exchange(guard, method, origin.at(target), written, content)
         except TimeoutError:
-            raise OutgoingFailedError(origin.host, "the time ran out") from None
+            raise OutgoingFailedError(origin.host, "the deadline passed") from None
         except _BROKEN as error:
-            raise OutgoingFailedError(origin.host, "there was no connection, or no proper answer") from error
+            raise OutgoingFailedError(origin.host, "no connection, or no valid HTTP response") from error
 
     async def close(self) -> None:
-        """Take no more calls, and wait for those under way: each has its deadline."""
+        """Accepts no more calls and waits for those under way, each of which has a deadline."""
         if not self._is_closed:
             self._is_closed = True
             for _ in range(self._connections):
@@ -215,7 +215,7 @@ class HttpClient:
 
 
 class _Guard(httpcore.AsyncNetworkBackend):
-    """The sockets of one call: there are none to where the call may not go, and none are left behind it."""
+    """The sockets of one call: only to addresses that were checked, and all closed at its end."""
 
     def __init__(self, resolve: Resolve, backend: httpcore.AsyncNetworkBackend, *, is_trusted: bool) -> None:
         self._resolve = resolve
@@ -226,7 +226,7 @@ class _Guard(httpcore.AsyncNetworkBackend):
     async def connect_tcp(
         self, host: str, port: int, *_args: object, **_options: object
     ) -> httpcore.AsyncNetworkStream:
-        """A connection to one of the addresses that were judged."""
+        """Connects to one of the checked addresses."""
         if not self._is_trusted:
             _check_port(host, port)
         addresses = await self._resolve(host, port)
@@ -241,11 +241,11 @@ class _Guard(httpcore.AsyncNetworkBackend):
         return await self._dial(last, port)
 
     async def connect_unix_socket(self, *_args: object, **_options: object) -> httpcore.AsyncNetworkStream:
-        """Refused: a socket file is nobody's public address."""
+        """Always refuses: a Unix socket is not a public address."""
         raise OutgoingRefusedError("A socket of this machine may not be called.")
 
     async def hang_up(self) -> None:
-        """Close what is still open, such as a handshake that was given up on and which nobody else closes."""
+        """Closes sockets that are still open, such as those of an abandoned handshake."""
         for stream in self._streams:
             await stream.aclose()
 
@@ -257,12 +257,12 @@ class _Guard(httpcore.AsyncNetworkBackend):
 
 def _check_scheme(origin: _Origin) -> None:
     if origin.scheme != "https":
-        raise OutgoingRefusedError(f"{origin.host} may not be called: only https is.")
+        raise OutgoingRefusedError(f"{origin.host} may not be called: the scheme must be https.")
 
 
 def _check_port(host: str, port: int) -> None:
     if port not in _PORTS:
-        raise OutgoingRefusedError(f"{host} may not be called: only ports 443 and 8443 are.")
+        raise OutgoingRefusedError(f"{host} may not be called: the port must be 443 or 8443.")
 
 
 def _not_public(host: str) -> OutgoingRefusedError:
@@ -270,7 +270,7 @@ def _not_public(host: str) -> OutgoingRefusedError:
 
 
 def _literal(host: str) -> str | None:
-    """The address that a host is, if it is no name: in any spelling that a resolver would take for one."""
+    """Returns the address that a host is written as, in any spelling a resolver accepts; None if it is a name."""
     with suppress(ValueError):
         return str(ipaddress.ip_address(host.removesuffix(".")))
     with suppress(OSError):
@@ -289,13 +289,13 @@ def _parse(url: str) -> tuple[_Origin, bytes]:
     except (httpx.InvalidURL, ValueError):
         parsed = None
     if parsed is None or parsed.scheme not in _DEFAULT_PORTS or parsed.userinfo:
-        raise OutgoingRefusedError("The URL must be an absolute one of https, and name no user.")
+        raise OutgoingRefusedError("The URL must be an absolute https URL without a user.")
     host = parsed.raw_host.decode()
     port = _DEFAULT_PORTS[parsed.scheme] if parsed.port is None else parsed.port
-    # What the parser let through with a colon is a literal of IPv6, except for its scope.
+    # A host with a colon is an IPv6 literal, possibly with a scope.
     is_name = len(host) <= _LONGEST_HOST and _NAME.fullmatch(host) is not None
     if not (is_name or (":" in host and "%" not in host)) or not 0 < port <= _LAST_PORT:
-        raise OutgoingRefusedError("The URL must name a host, and a port only if there is one.")
+        raise OutgoingRefusedError("The URL must have a host, and a valid port if it has one.")
     return _Origin(parsed.scheme, host, port), parsed.raw_path
 
 
@@ -306,7 +306,7 @@ def _trusted_origin(text: str) -> _Origin:
         origin, target = None, b""
     if origin is None or target != b"/" or "#" in text:
         raise InvalidInputError.at(
-            "JOURNEY_TRUSTED_ORIGINS", "must be origins such as http://127.0.0.1:9000, without path or user"
+            "JOURNEY_TRUSTED_ORIGINS", "must be origins such as http://127.0.0.1:9000, without path and user"
         )
     return origin
 
@@ -319,7 +319,9 @@ def _written(method: str, origin: _Origin, headers: Mapping[str, str], content: 
         if not (_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value)):
             raise OutgoingRefusedError(f"{origin.host} may not be called: a header is malformed.")
         if name.lower() in _OWN_HEADERS:
-            raise OutgoingRefusedError(f"{origin.host} may not be called: {name} is not the caller's to set.")
+            raise OutgoingRefusedError(
+                f"{origin.host} may not be called: the caller may not set the header {name}."
+            )
     return [*written.items(), *headers.items()]
 
 

@@ -1,7 +1,7 @@
-"""The identity provider (OpenID Connect): its tokens verified, and people sent to it to sign in.
+"""OpenID Connect: verifies the identity provider's tokens, and signs people in with the authorization code flow.
 
-What a token says about itself decides nothing: algorithms and issuer are configured, keys come from the issuer alone,
-and a token that names other places to find keys is not followed there.
+A token decides nothing about its own verification: algorithms and issuer are configured, keys come from the issuer
+only, and URLs of keys in a token are ignored.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from journey_service.gateways.http_client import HttpClient
 
 T = TypeVar("T")
 
-# Which kind of key (and curve) each algorithm takes. What is not here cannot be configured.
+# The key type (and curve) of each algorithm. Other algorithms cannot be configured.
 _KEY_KINDS: Final[Mapping[str, tuple[str, str | None]]] = {
     **dict.fromkeys(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), ("RSA", None)),
     "ES256": ("EC", "P-256"),
@@ -50,30 +50,30 @@ _Keys = Mapping[tuple[str, str], jwt.PyJWK]
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """Who is trusted to say who people are, and in which words."""
+    """The configured identity provider: issuer, audiences, algorithms, and names of claims."""
 
     issuer: str
     audience: str
     operator_audience: str | None = None
     algorithms: tuple[str, ...] = ("RS256", "ES256")
     jwks_url: str | None = None
-    """Where the keys are; None leaves it to the provider's own description of itself."""
+    """URL of the key set; None: taken from the provider's discovery document."""
     client_id: str | None = None
     client_secret: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        """Raises InvalidInputError for algorithms that are not asymmetric, and for audiences that are one."""
+        """Raises InvalidInputError for symmetric algorithms, and if two audiences are equal."""
         if not self.algorithms or not set(self.algorithms) <= _KEY_KINDS.keys():
-            raise InvalidInputError.at("OIDC_ALGORITHMS", f"must be some of {', '.join(_KEY_KINDS)}")
+            raise InvalidInputError.at("OIDC_ALGORITHMS", f"must be one or more of {', '.join(_KEY_KINDS)}")
         if not (self.issuer and self.audience):
-            raise InvalidInputError.at("OIDC_ISSUER", "must be given, and so must be an audience")
+            raise InvalidInputError.at("OIDC_ISSUER", "must be set, together with an audience")
         if self.operator_audience in ("", self.audience):
-            raise InvalidInputError.at("OIDC_OPERATOR_AUDIENCE", "must be an audience of its own")
+            raise InvalidInputError.at("OIDC_OPERATOR_AUDIENCE", "must differ from the other audience")
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """Who somebody is, by the word of the provider."""
+    """A person's identity as the provider's token states it."""
 
     subject: str
     claims: Mapping[str, Any]
@@ -81,9 +81,9 @@ class Verified:
 
 
 class _Kept(Generic[T]):
-    """Something of the provider's: fetched when needed, renewed now and then, kept while it cannot be had anew.
+    """A cached document of the provider: fetched on demand, refreshed by age, and kept while a refresh fails.
 
-    It is asked for once per cool-down at most, whether or not there was an answer, and by one caller for all.
+    It is requested at most once per cool-down, successful or not, and by one caller on behalf of all that wait.
     """
 
     def __init__(self, fetch: Callable[[], Awaitable[T]], clock: Callable[[], float]) -> None:
@@ -94,10 +94,10 @@ class _Kept(Generic[T]):
         self._asking = asyncio.Lock()
 
     async def get(self, suffices: Callable[[T], bool] = lambda _: True) -> T:
-        """The newest there is, renewed first if it is old or does not suffice. Raises UnavailableError if none."""
+        """Returns the document, refreshed if it is old or insufficient. Raises UnavailableError if there is none."""
         if self._lacks(suffices) or self._is_due():
             async with self._asking:
-                # Somebody else may have asked while this one waited.
+                # Another caller may have fetched it while this one waited.
                 if self._is_due() or (self._lacks(suffices) and self._is_cool()):
                     await self._renew()
         if self._value is None:
@@ -119,14 +119,14 @@ class _Kept(Generic[T]):
             self._value = await self._fetch()
             self._fetched_at = self._clock()
         except (JourneyServiceError, ValueError):
-            return  # what is kept goes on being used
+            return  # the kept document stays in use
         except asyncio.CancelledError:
-            self._tried_at = before  # the caller went away: that says nothing about the provider
+            self._tried_at = before  # the caller disconnected, which is no failure of the provider
             raise
 
 
 class IdentityProvider:
-    """The provider, and what is known of it: its keys, and where its doors are."""
+    """The identity provider: its key set and its endpoints."""
 
     def __init__(
         self, provider: Provider, outgoing: HttpClient, *, clock: Callable[[], float] = time.monotonic
@@ -137,9 +137,9 @@ class IdentityProvider:
         self._description = _Kept(self._fetch_description, clock)
 
     async def verify(self, token: str) -> Verified:
-        """Who a token speaks of.
+        """Verifies a token and returns the identity in it.
 
-        Raises UnauthenticatedError, alike for every reason, and UnavailableError while no key was ever had.
+        Raises UnauthenticatedError, the same for every reason, and UnavailableError while no key set was ever fetched.
         """
         ordinary, operators = self._provider.audience, self._provider.operator_audience
         claims = await self._checked(token, [ordinary, operators] if operators else [ordinary])
@@ -152,7 +152,7 @@ class IdentityProvider:
     async def authorization_url(
         self, *, redirect_uri: str, state: str, nonce: str, code_challenge: str
     ) -> str:
-        """Where a browser is sent to sign in. Raises UnavailableError, UnauthenticatedError."""
+        """Returns the URL at which a browser signs in. Raises UnavailableError, UnauthenticatedError."""
         endpoint = await self._place("authorization_endpoint")
         query = {"response_type": "code", "scope": "openid profile", "client_id": self._client_id}
         query |= {"redirect_uri": redirect_uri, "state": state, "nonce": nonce}
@@ -160,7 +160,7 @@ class IdentityProvider:
         return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(query)}"
 
     async def redeem(self, *, code: str, redirect_uri: str, code_verifier: str, nonce: str) -> Verified:
-        """Who came back from signing in with a code. Raises UnauthenticatedError, UnavailableError."""
+        """Exchanges an authorization code for an identity. Raises UnauthenticatedError, UnavailableError."""
         endpoint = await self._place("token_endpoint")
         form = {
             "grant_type": "authorization_code",
@@ -173,7 +173,7 @@ class IdentityProvider:
         except (JourneyServiceError, ValueError):
             raise _not_valid() from None
         claims = await self._checked(told.get("id_token"), [self._client_id])
-        # A token for several parties may have been given to another of them.
+        # A token for several audiences may have been issued to another of them.
         us = self._client_id
         is_for_us = claims["aud"] in (us, [us]) and claims.get("azp", us) == us
         if not (is_for_us and nonce and _is_same(claims.get("nonce"), nonce)):
@@ -187,7 +187,7 @@ class IdentityProvider:
         return self._provider.client_id
 
     async def _checked(self, token: object, audiences: Sequence[str]) -> dict[str, Any]:
-        """The claims of a token that is genuine, alive and for one of the audiences."""
+        """Returns the claims of a token that is authentic, not expired, and for one of the audiences."""
         if not isinstance(token, str) or len(token) > _LONGEST_TOKEN:
             raise _not_valid()
         try:
@@ -209,7 +209,7 @@ class IdentityProvider:
 
     async def _key(self, header: Mapping[str, Any]) -> jwt.PyJWK:
         kid, algorithm = header.get("kid"), header.get("alg")
-        # Nothing is fetched for what cannot be genuine. No extension is known here, so none can be critical.
+        # No keys are fetched for an invalid token. No extension is supported, so none may be critical.
         if not isinstance(kid, str) or algorithm not in self._provider.algorithms or "crit" in header:
             raise _not_valid()
         wanted = (kid, algorithm)
@@ -238,7 +238,7 @@ class IdentityProvider:
         return {name: key for keys in usable for name, key in keys.items()}
 
     def _usable(self, entry: dict[str, Any]) -> _Keys:
-        """What a listed key verifies: nothing, if it is secret, for something else, or of another kind."""
+        """Returns the algorithms that a published key may verify: none if it is symmetric or not for signing."""
         kid, operations = entry.get("kid"), entry.get("key_ops", ["verify"])
         is_for_this = isinstance(operations, list) and "verify" in operations
         if entry.get("use", "sig") != "sig" or not is_for_this or "d" in entry or not isinstance(kid, str):
@@ -247,12 +247,12 @@ class IdentityProvider:
         for algorithm in self._provider.algorithms:
             is_fit = entry.get("alg", algorithm) == algorithm
             if is_fit and (entry.get("kty"), entry.get("crv")) == _KEY_KINDS[algorithm]:
-                with suppress(jwt.PyJWTError):  # one broken key leaves the others good
+                with suppress(jwt.PyJWTError):  # one invalid key does not affect the others
                     keys[kid, algorithm] = jwt.PyJWK(entry, algorithm)
         return keys
 
     async def _ask(self, url: str, form: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """What the provider answers, with the client's credential if it is a form. Raises ValueError for nonsense."""
+        """Requests a JSON document, with the client's credential for a form. Raises ValueError if it is invalid."""
         method, headers, content = "GET", {"Accept": "application/json"}, b""
         if form is not None:
             method, headers["Content-Type"] = "POST", "application/x-www-form-urlencoded"
@@ -279,7 +279,7 @@ def _not_valid() -> UnauthenticatedError:
 
 
 def _is_sound(claims: Mapping[str, Any]) -> bool:
-    """Whether claims are of the types they must be; the library takes texts and truths for numbers."""
+    """Whether claims have the required types; the library accepts strings and booleans as numbers."""
     are_instants = all(type(claims[name]) in (int, float) for name in ("exp", "iat", "nbf") if name in claims)
     subject = claims["sub"]
     is_subject = 0 < len(subject) <= _LONGEST_SUBJECT and subject.isprintable()
@@ -287,7 +287,7 @@ def _is_sound(claims: Mapping[str, Any]) -> bool:
 
 
 def _is_same(told: object, expected: str) -> bool:
-    # Compared as bytes: texts beyond ASCII cannot be compared in constant time.
+    # Compared as bytes: non-ASCII strings cannot be compared in constant time.
     return isinstance(told, str) and hmac.compare_digest(told.encode("utf-8", "replace"), expected.encode())
 
 

@@ -1,4 +1,4 @@
-"""What other systems say, made fit to be kept and shown: it is theirs, and may hold anything."""
+"""Sanitizes text of other systems before it is stored and shown."""
 
 from typing import Final
 
@@ -6,7 +6,7 @@ _LONGEST: Final = 255
 
 
 def sanitize_response_text(said: str) -> str:
-    """What was said as one line of at most 255 printable characters."""
-    # What is far beyond is not looked at.
+    """Returns the text as one line of at most 255 printable characters."""
+    # Text far beyond the limit is not processed.
     shown = "".join(email if email.isprintable() else " " for email in said[: 8 * _LONGEST])
     return " ".join(shown.split())[:_LONGEST].rstrip()

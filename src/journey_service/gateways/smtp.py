@@ -1,8 +1,7 @@
-"""Letters: handed to the operator's mail server, or written into a folder on a developer's machine.
+"""Email: sent through the operator's mail server, or written to a folder on a developer's machine.
 
-The mail server is the operator's own word, so it may be a private address. What is spoken with it is encrypted, its
-certificate checked; the one exception is a server on this very machine, which nobody can listen in on and which can
-have no certificate.
+The operator configures the mail server, so it may have a private address. The connection is encrypted and the
+certificate is verified; the one exception is a server on this machine, which needs neither.
 """
 
 import asyncio
@@ -54,7 +53,7 @@ _KEY: Final = re.compile(r"[A-Za-z0-9-]{1,128}")
 _URL: Final = re.compile(r"https?://[!-;=?-~]{1,900}")
 _BREAKING: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
-# Servers on the way may know no more than ASCII; quoted-printable suits them all.
+# Relays may support ASCII only; quoted-printable works with all of them.
 _POLICY: Final = SMTP_POLICY.clone(cte_type="7bit")
 _ENCODING: Final = "quoted-printable"
 _LINE_END: Final = "\r\n"
@@ -62,36 +61,36 @@ _LINE_END: Final = "\r\n"
 
 @dataclass(frozen=True, slots=True)
 class SmtpServer:
-    """Where letters are handed over, how that is encrypted, and with which login."""
+    """The mail server: address, encryption, and login."""
 
     host: str
     port: int
     is_tls: bool
-    """Encrypted from the first byte on."""
+    """Implicit TLS: encrypted from the first byte on."""
     is_starttls: bool
-    """Encrypted before anything is said; a server that does not offer it is told nothing."""
+    """STARTTLS before login; without it nothing is sent."""
     user: str | None = None
     password: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who letters are from."""
+    """The sender of all emails."""
 
     name: str
     address: str
 
     @property
     def domain(self) -> str:
-        """The part of the address behind the @."""
+        """The domain of the address."""
         return self.address.rpartition("@")[2]
 
 
 def read_server(url: str) -> SmtpServer:
-    """The server of `smtp://[user:password@]host[:port]` (port 587), or of `smtps://` (port 465).
+    """Parses `smtp://[user:password@]host[:port]` (port 587) or `smtps://` (port 465).
 
-    `smtp` means STARTTLS and nothing without it. On this machine (localhost, 127.0.0.1, ::1) it means plain text,
-    unless `?starttls=always` follows. Raises InvalidInputError, which repeats nothing of the URL.
+    `smtp` requires STARTTLS. On this machine (localhost, 127.0.0.1, ::1) it means plain text, unless
+    `?starttls=always` follows. Raises InvalidInputError, which repeats nothing of the URL.
     """
     try:
         parts = urlsplit(url)
@@ -121,19 +120,20 @@ def read_server(url: str) -> SmtpServer:
 
 
 def read_sender(text: str) -> Sender:
-    """The sender of `address` or `Name <address>`. Raises InvalidInputError."""
+    """Parses the sender, `address` or `Name <address>`. Raises InvalidInputError."""
     found = _SENDER.fullmatch(text.strip())
     name = (found["quoted"] or found["name"] or "").strip() if found else ""
     address = _address(found["address"] if found else text.strip())
     if address is None or not address.isascii() or _BREAKING.search(name):
         raise InvalidInputError.at(
-            "JOURNEY_MAIL_FROM", "must be an address, such as `Salon <hello@salon.com>` or hello@salon.com"
+            "JOURNEY_MAIL_FROM",
+            "must be an email address, such as `Salon <hello@salon.com>` or hello@salon.com",
         )
     return Sender(name, address)
 
 
 class SmtpMailer:
-    """The mailer over SMTP, with a connection for each letter. The deadline is that of all of it together."""
+    """Mailer over SMTP, with one connection per email. The deadline covers the whole delivery."""
 
     def __init__(
         self,
@@ -149,11 +149,11 @@ class SmtpMailer:
         self._ssl_context = ssl_context or ssl.create_default_context()
 
     async def send(self, email: Email) -> DeliveryReceipt:
-        """Hand a letter over.
+        """Sends an email.
 
-        Raises DeliveryRefusedError for a letter that cannot be written, and when the server refuses it or its reader
-        for good. Whatever the operator can mend (the login, encryption, the sender) raises DeliveryFailedError, like
-        what passes by itself. Reasons are lines of at most 255 characters, without the reader's address.
+        Raises DeliveryRefusedError for an email that cannot be composed, and if the server rejects it or its
+        recipient permanently. Causes that the operator can fix (login, encryption, sender) raise DeliveryFailedError,
+        like temporary ones. Reasons are lines of at most 255 characters, without the recipient's address.
         """
         to = _recipient(email)
         written = _written(email, to, self._sender)
@@ -164,11 +164,11 @@ class SmtpMailer:
                 answer = await self._hand_over(line, to, written)
             await _take_leave(line)
         except TimeoutError:
-            raise DeliveryFailedError("The mail server did not answer in time.") from None
+            raise DeliveryFailedError("The mail server did not respond in time.") from None
         except aiosmtplib.SMTPResponseException as error:
             raise _judged(error, to) from None
         except ssl.SSLCertVerificationError as error:
-            raise _failed(f"Its certificate was not accepted: {error.verify_message}", to) from None
+            raise _failed(f"Its certificate is not valid: {error.verify_message}", to) from None
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
             raise _failed(str(error), to) from None
         finally:
@@ -181,7 +181,7 @@ class SmtpMailer:
             port=self._server.port,
             username=self._server.user,
             password=self._server.password,
-            # Asking for the name of this machine can take longer than the letter.
+            # Resolving this machine's host name can take longer than the delivery.
             local_hostname=self._sender.domain,
             timeout=None,
             use_tls=self._server.is_tls,
@@ -195,7 +195,9 @@ class SmtpMailer:
         options, encoding = [], "ascii"
         if not to.isascii():
             if not line.supports_extension("smtputf8"):
-                raise DeliveryRefusedError("The mail server takes no address with letters beyond ASCII.")
+                raise DeliveryRefusedError(
+                    "The mail server does not accept addresses with non-ASCII characters."
+                )
             options, encoding = ["SMTPUTF8", "BODY=8BITMIME"], "utf-8"
         await line.mail(self._sender.address, options=options, encoding=encoding)
         await line.rcpt(to, encoding=encoding)
@@ -203,27 +205,27 @@ class SmtpMailer:
 
 
 class FileMailer:
-    """The mailer of a developer's machine: each letter becomes `<key>.eml` in a folder, for this user alone."""
+    """Mailer of a developer's machine: writes each email as `<key>.eml` into a folder, readable by this user only."""
 
     def __init__(self, folder: Path, sender: str) -> None:
         self._folder = folder
         self._sender = read_sender(sender)
 
     async def send(self, email: Email) -> DeliveryReceipt:
-        """Write a letter, in place of an earlier one with its key. Raises DeliveryFailedError, DeliveryRefusedError."""
+        """Writes an email, replacing an earlier one with its key. Raises DeliveryFailedError, DeliveryRefusedError."""
         written = _written(email, _recipient(email), self._sender)
         file = self._folder / f"{email.key}.eml"
         try:
             await asyncio.to_thread(_put, file, written)
         except OSError as error:
             raise DeliveryFailedError(
-                sanitize_response_text(f"The letter could not be written: {error.strerror}")
+                sanitize_response_text(f"The email could not be written: {error.strerror}")
             ) from error
         return DeliveryReceipt(f"written to {file.name}")
 
 
 def _put(file: Path, content: bytes) -> None:
-    # A folder that was there is somebody's: it stays as open as it is.
+    # An existing folder keeps its permissions.
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=".", suffix=".new", dir=file.parent)  # of mode 0600
     staged = Path(name)
@@ -237,14 +239,14 @@ def _put(file: Path, content: bytes) -> None:
 
 
 def _written(email: Email, to: str, sender: Sender) -> bytes:
-    """The letter as it travels. Nothing in it can begin a header of its own."""
+    """Composes the message. No value in it can inject a header."""
     url = email.unsubscribe_url
     if not _KEY.fullmatch(email.key):
-        raise DeliveryRefusedError("The letter has a key that is not of letters, digits and hyphens.")
+        raise DeliveryRefusedError("The key of the email must consist of letters, digits, and hyphens.")
     if _BREAKING.search(email.subject):
-        raise DeliveryRefusedError("The subject has a line break or a control character in it.")
+        raise DeliveryRefusedError("The subject contains a line break or a control character.")
     if url is not None and not _URL.fullmatch(url):
-        raise DeliveryRefusedError("The address to unsubscribe at is none.")
+        raise DeliveryRefusedError("The unsubscribe URL is not valid.")
     now = datetime.fromtimestamp(time.time(), UTC)
     head = {
         "From": _from(Sender(_name(email.sender_name) or sender.name, sender.address)),
@@ -257,7 +259,7 @@ def _written(email: Email, to: str, sender: Sender) -> bytes:
     if email.reply_to is not None:
         answers_to = _address(email.reply_to)
         if answers_to is None or not answers_to.isascii():
-            raise DeliveryRefusedError("The address for answers is none.")
+            raise DeliveryRefusedError("The reply-to address is not valid.")
         head["Reply-To"] = answers_to
     if url is not None:
         head |= {"List-Unsubscribe": f"<{url}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
@@ -267,8 +269,8 @@ def _written(email: Email, to: str, sender: Sender) -> bytes:
         if email.html is not None:
             body.add_alternative(email.html, subtype="html", cte=_ENCODING)
     except UnicodeEncodeError:
-        raise DeliveryRefusedError("The text has characters in it that no mail can carry.") from None
-    # The library folds long addresses of the web into encoded words, and loses blanks of subjects.
+        raise DeliveryRefusedError("The text contains characters that an email cannot carry.") from None
+    # The library folds long URLs into encoded words and loses spaces of subjects.
     return "".join(f"{name}: {value}{_LINE_END}" for name, value in head.items()).encode() + body.as_bytes()
 
 
@@ -279,7 +281,7 @@ def _from(sender: Sender) -> str:
 
 
 def _name(told: str | None) -> str:
-    """A name as a header can carry it: on one line, and not too long."""
+    """Returns a display name that fits a header: one line of limited length."""
     return " ".join(_BREAKING.sub(" ", told or "").split())[:_LONGEST_NAME]
 
 
@@ -293,12 +295,12 @@ def _subject(subject: str) -> str:
 def _recipient(email: Email) -> str:
     address = _address(email.to)
     if address is None:
-        raise DeliveryRefusedError("The letter is to something that is no address.")
+        raise DeliveryRefusedError("The recipient's address is not valid.")
     return address
 
 
 def _address(text: str) -> str | None:
-    """An address with its domain as the internet spells it; None if it is none. Quoted names and bare IPs are not."""
+    """Returns an address with its domain in ASCII; None for quoted local parts and IP literals."""
     local, _, domain = text.rpartition("@")
     if not (_LOCAL.fullmatch(local) and local.isprintable() and len(local.encode()) <= _LONGEST_LOCAL):
         return None
@@ -314,9 +316,9 @@ def _address(text: str) -> str | None:
 
 def _judged(error: aiosmtplib.SMTPResponseException, to: str) -> DeliveryFailedError | DeliveryRefusedError:
     if isinstance(error, aiosmtplib.SMTPAuthenticationError):
-        # What was refused may be told in the answer.
-        return DeliveryFailedError("The mail server does not accept the login.", status=error.code)
-    reason = _without(to, f"The mail server answered {error.code}: {error.message}")
+        # The response may repeat the rejected login.
+        return DeliveryFailedError("The mail server rejects the login.", status=error.code)
+    reason = _without(to, f"The mail server responded {error.code}: {error.message}")
     is_of_the_letter = isinstance(error, aiosmtplib.SMTPRecipientRefused | aiosmtplib.SMTPDataError)
     if is_of_the_letter and error.code in _REFUSALS and error.code != _AUTHENTICATION_REQUIRED:
         return DeliveryRefusedError(reason, status=error.code)
@@ -328,19 +330,19 @@ def _failed(said: str, to: str) -> DeliveryFailedError:
 
 
 def _without(to: str, said: str) -> str:
-    """What was said, shortly; servers like to repeat whom a letter is to, and that is not for keeping."""
+    """Returns the server's reason in short, without the recipient's address, which servers often repeat."""
     return sanitize_response_text(re.sub(re.escape(to), "(the reader)", said, flags=re.IGNORECASE))
 
 
 async def _take_leave(line: aiosmtplib.SMTP) -> None:
-    """Say goodbye. The letter has been accepted, whatever comes of that."""
+    """Ends the session. The email has been accepted, even if this fails."""
     with suppress(aiosmtplib.SMTPException, OSError):
         async with asyncio.timeout(_FAREWELL_SECONDS):
             await line.quit()
 
 
 def _hang_up(line: aiosmtplib.SMTP) -> None:
-    """Close what is open at once: a peer that has fallen silent would otherwise be waited for."""
+    """Closes the connection at once, without waiting for an unresponsive peer."""
     transport = line.transport
     line.close()
     if transport is not None:
@@ -350,8 +352,8 @@ def _hang_up(line: aiosmtplib.SMTP) -> None:
 def _no_server() -> InvalidInputError:
     return InvalidInputError.at(
         "SMTP_URL",
-        "is no address of a mail server, such as smtp://user:password@mail.company.com:587; user and password go"
-        " together, and what has another sign than letters and digits in it is written with %",
+        "is not a mail server URL such as smtp://user:password@mail.company.com:587; user and password must both"
+        " be given, and characters other than letters and digits must be percent-encoded",
     )
 
 

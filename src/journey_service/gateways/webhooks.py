@@ -1,8 +1,8 @@
-"""Signed messages to companies' own systems, as Standard Webhooks 1.0 has them.
+"""Signed webhooks to companies' own systems, as specified by Standard Webhooks 1.0.
 
-The signature covers id, time and the very bytes that are sent; the time is that of the attempt, so that receivers
-can refuse what is replayed later, and the id that of the message, so that they can tell a second try from a second
-message. While a secret is being replaced, both sign.
+The signature covers id, timestamp, and the exact bytes that are sent. The timestamp is that of the attempt, so that
+receivers can refuse replays; the id is that of the message, so that they can recognize a retry. While a secret is being
+replaced, both secrets sign.
 """
 
 import base64
@@ -36,19 +36,19 @@ _SECONDS: Final = re.compile(r"\d{1,9}", re.ASCII)
 
 
 class Webhooks:
-    """The messenger over HTTP. A deadline is that of a whole attempt, from the name to the last byte."""
+    """Messenger over HTTP. The deadline covers a whole attempt, from name resolution to the last byte."""
 
     def __init__(self, outgoing: HttpClient, deadline_seconds: float = 20.0) -> None:
         self._outgoing = outgoing
         self._deadline_seconds = deadline_seconds
 
     async def send(self, message: WebhookMessage) -> DeliveryReceipt:
-        """Hand a message over: any status of 2xx accepts it, 410 wants no more, whatever else may do better later.
+        """Sends a message: 2xx accepts it, 410 is a permanent refusal, any other status may be retried.
 
         Raises DeliveryFailedError, DeliveryRefusedError; their reasons are lines of at most 255 characters.
         """
         if not message.secrets:
-            raise DeliveryRefusedError("There is no secret to sign the message with.")
+            raise DeliveryRefusedError("The endpoint has no secret to sign the message with.")
         now = int(time.time())
         headers = {
             "content-type": "application/json",
@@ -84,7 +84,7 @@ def _judged(answer: HttpResponse) -> DeliveryReceipt:
     if answer.status in _OK:
         return DeliveryReceipt(sanitize_response_text(said), answer.status)
     reason = sanitize_response_text(
-        f"The receiver answered {answer.status}: {said}" if said else _unsaid(answer.status)
+        f"The receiver responded {answer.status}: {said}" if said else _unsaid(answer.status)
     )
     if answer.status == _GONE:
         raise DeliveryRefusedError(reason, status=answer.status, is_gone=True)
@@ -92,11 +92,11 @@ def _judged(answer: HttpResponse) -> DeliveryReceipt:
 
 
 def _unsaid(status: int) -> str:
-    return f"The receiver answered {status}."
+    return f"The receiver responded {status}."
 
 
 def _retry_after(answer: HttpResponse) -> timedelta | None:
-    """How long the receiver wishes to be left alone, told in seconds or as a date; None if it says nothing usable."""
+    """Returns the delay in seconds of a Retry-After header (seconds or a date); None if it is missing or invalid."""
     told = answer.headers.get("retry-after", "").strip()
     if _SECONDS.fullmatch(told):
         return timedelta(seconds=int(told))

@@ -1,7 +1,7 @@
-"""Redis or Valkey: a doorbell. It may be away, frozen or empty at any moment; that costs time, never work.
+"""Wakes workers through Redis or Valkey. It may be down, frozen, or emptied at any time; that costs latency only.
 
-A ring is an arq job that names a round of the worker; it carries no work of its own. Jobs are JSON: whoever
-can write to the queue can ring, and nothing else.
+A wake-up is an arq job that names a polling task of the worker and carries no work of its own. Jobs are JSON, so that
+write access to the queue allows wake-ups and nothing else.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ _FORGET_MS: Final = 60_000
 
 
 def connect(url: str, *, timeout_seconds: float = _TIMEOUT_SECONDS) -> ArqRedis:
-    """Redis as both ends of the doorbell use it. Nothing is sent yet."""
+    """Creates the Redis client of both ends. No connection is made yet."""
     pool = ConnectionPool.from_url(
         url, socket_timeout=timeout_seconds, socket_connect_timeout=timeout_seconds
     )
@@ -34,19 +34,19 @@ def connect(url: str, *, timeout_seconds: float = _TIMEOUT_SECONDS) -> ArqRedis:
 
 
 def to_json(job: Mapping[str, Any]) -> bytes:
-    """A job as JSON; an exception, which arq notes beside it, as its text."""
+    """Serializes a job as JSON; an exception that arq stores with it becomes its text."""
     return orjson.dumps(job, default=str)
 
 
 class WorkerWakeup:
-    """The ringing end."""
+    """The sending end of wake-ups."""
 
     def __init__(self, url: str) -> None:
         self._redis = connect(url)
         self._waking: dict[str, asyncio.Task[None]] = {}
 
     async def answers(self) -> bool:
-        """Whether Redis is there right now."""
+        """Whether Redis responds right now."""
         try:
             async with asyncio.timeout(_TIMEOUT_SECONDS):
                 return bool(await self._redis.ping())
@@ -54,7 +54,7 @@ class WorkerWakeup:
             return False
 
     async def worker_report(self) -> str | None:
-        """What the workers last said of themselves, within the last minute; None if nothing is known."""
+        """Returns the workers' last health report of the last minute; None if there is none."""
         try:
             async with asyncio.timeout(_TIMEOUT_SECONDS):
                 told = await self._redis.get(f"{QUEUE}:health-check")
@@ -62,23 +62,23 @@ class WorkerWakeup:
             return None
         return None if told is None else bytes(told).decode()
 
-    def wake(self, round_: str) -> None:
-        """Ask the workers to begin a round now. Returns at once; nobody may hear it."""
-        if round_ not in self._waking:
-            self._waking[round_] = asyncio.create_task(self._enqueue_wake(round_))
+    def wake(self, task: str) -> None:
+        """Wakes the workers for a polling task. Returns at once; delivery is not guaranteed."""
+        if task not in self._waking:
+            self._waking[task] = asyncio.create_task(self._enqueue_wake(task))
 
     async def close(self) -> None:
-        """Let the last rings out, and close every connection."""
+        """Sends pending wake-ups and closes every connection."""
         await asyncio.gather(*self._waking.values())
         await self._redis.aclose()
         await self._redis.connection_pool.disconnect()
 
-    async def _enqueue_wake(self, round_: str) -> None:
+    async def _enqueue_wake(self, task: str) -> None:
         try:
             async with asyncio.timeout(_TIMEOUT_SECONDS):
-                # One ring of a kind is enough, however many press the button.
-                await self._redis.enqueue_job(WAKE, round_, _job_id=f"{WAKE}:{round_}")
+                # The job id deduplicates concurrent wake-ups of the same polling task.
+                await self._redis.enqueue_job(WAKE, task, _job_id=f"{WAKE}:{task}")
         except (RedisError, OSError, TimeoutError):
-            return  # the workers look by themselves every few seconds
+            return  # the workers poll every few seconds anyway
         finally:
-            self._waking.pop(round_, None)
+            self._waking.pop(task, None)
