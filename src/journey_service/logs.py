@@ -1,7 +1,7 @@
-"""Logs that name nobody and give nothing away: whatever is written passes through here.
+"""Log formats without personal data and secrets: every line passes through here.
 
-Nothing of the service writes personal data or secrets into a log on purpose. This is the wall behind that: what the
-register of personal columns calls private is masked by its name, credentials and addresses by their form.
+No code of the service logs personal data or secrets on purpose. As a second line of defense, names in the register of
+personal columns are masked by name, and credentials and addresses by pattern.
 """
 
 import json
@@ -23,7 +23,7 @@ _QUOTED: Final = r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'"
 _FORMS: Final = tuple(
     (re.compile(pattern, re.IGNORECASE), shown)
     for pattern, shown in (
-        # A member of JSON, or of a printed mapping: its value, whatever it is, up to the end of the innermost one.
+        # A member of JSON, or of a printed mapping: its value up to the end of the innermost container.
         (
             rf"(?P<name>[\"'](?:{_NAMES})[\"']\s*:\s*)(?:{_QUOTED}|\{{[^{{}}]*\}}|\[[^\[\]]*\]|[^\s,}}\]]+)",
             rf"\g<name>{MASK}",
@@ -41,17 +41,17 @@ _FORMS: Final = tuple(
 
 
 def redact(text: str) -> str:
-    """A text without what is private in it."""
+    """Masks personal data and secrets in a text."""
     for form, shown in _FORMS:
         text = form.sub(shown, text)
     return text
 
 
 class RedactingFormatter(logging.Formatter):
-    """Formats a record, its traceback included, and takes out what is private."""
+    """Formats a record with its traceback, and masks personal data and secrets."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line, or lines, that are written."""
+        """Formats the record."""
         return redact(super().format(record))
 
 
@@ -61,7 +61,7 @@ _OF_EVERY_RECORD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message
 
 @contextmanager
 def bound_to(**ids: str | None) -> Iterator[None]:
-    """Whatever is logged meanwhile tells these ids: of the request, and of the trace it is a part of."""
+    """Adds the ids of a request and its trace to every record that is logged meanwhile."""
     token = _REQUEST.set({name: value for name, value in ids.items() if value is not None})
     try:
         yield
@@ -70,10 +70,10 @@ def bound_to(**ids: str | None) -> Iterator[None]:
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: when, how grave, where, what, the request it is about, and what was told beside it."""
+    """One JSON object per line: time, level, logger, message, request id, and extra fields."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line that is written."""
+        """Formats the record as JSON."""
         told: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
@@ -89,15 +89,15 @@ class JsonFormatter(logging.Formatter):
 
 
 def config(*, is_json: bool) -> dict[str, Any]:
-    """How a process writes its log: a line of JSON each, for machines, or text."""
+    """Returns the logging configuration of a process: JSON lines or text."""
     return {**CONFIG, "handlers": {"stderr": {**_HANDLER, "formatter": "json" if is_json else "redacting"}}}
 
 
 class OnceOnly(logging.Filter):
-    """Leaves out what the server says of a request that failed: it has been told already, with the request's id."""
+    """Drops the server's own record of a failed request, which was logged with the request's id before."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether a record is to be written."""
+        """Whether a record is written."""
         return not str(record.msg).startswith("Exception in ASGI application")
 
 
@@ -115,7 +115,7 @@ CONFIG: Final[dict[str, Any]] = {
     "filters": {"once": {"()": "journey_service.logs.OnceOnly"}},
     "handlers": {"stderr": _HANDLER},
     "root": {"handlers": ["stderr"], "level": "INFO"},
-    # arq tells of every ring; the doorbell says itself when it is out of order.
+    # arq logs every wake-up; failures are logged by the client itself.
     "loggers": {"arq": {"level": "ERROR"}, "uvicorn.error": {"filters": ["once"]}},
 }
-"""How every process of the service writes its log, as text."""
+"""Returns the logging configuration as text."""

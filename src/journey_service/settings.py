@@ -1,4 +1,4 @@
-"""What the environment decides: read once by a composition root, frozen, passed down as values."""
+"""Settings from the environment: read once by a composition root, frozen, and passed down as values."""
 
 import re
 from pathlib import Path
@@ -16,25 +16,24 @@ from journey_service.services.access.credentials import check_token
 Origins = Annotated[tuple[str, ...], NoDecode]
 
 _GUESSES: Final = 19.0
-"""How many guesses, as a power of ten, a secret must withstand: some twenty characters of chance."""
+"""Guesses that a secret must withstand, as a power of ten: about twenty random characters."""
 _GUESSES_OF_A_PASSWORD: Final = 8.0
-"""The same for the password of a store, which has to be asked for each guess."""
+"""The same for the password of a store, which can only be guessed online."""
 _JUDGED: Final = 72
-"""How much of a secret is looked at: estimating takes the longer the more there is."""
+"""Characters of a secret that are estimated: the time grows with the length."""
 _WORDS: Final = re.compile(r"change.?(me|this)|placeholder|example|insecure|default|password", re.IGNORECASE)
 _ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+", re.ASCII)
 _ASYMMETRIC: Final = re.compile(r"(RS|PS|ES)(256|384|512)|EdDSA")
 
 
 class Settings(BaseSettings):
-    """The service's environment. Secrets have no default; a start without them is refused.
+    """The service's settings. Secrets have no default; a start without them is refused.
 
-    In production, which is what is meant where nothing else is said, so are secrets that somebody can guess, an address
-    of the service without TLS, and sharing with every origin.
+    In production (the default), so are weak secrets, a public URL without TLS, and CORS for every origin.
     """
 
-    # An empty variable is one that is not set.
-    # What was given is not repeated in errors: it may be a secret.
+    # An empty variable counts as not set.
+    # Errors do not repeat values: they may be secrets.
     model_config = SettingsConfigDict(
         frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
     )
@@ -47,44 +46,44 @@ class Settings(BaseSettings):
     """PostgreSQL 15 or newer, as a login that may take the role journey_app."""
 
     redis_url: SecretStr | None = Field(default=None, validation_alias="REDIS_URL")
-    """Redis or Valkey: a doorbell only, nothing is lost without it."""
+    """Redis or Valkey, optional: wakes workers sooner; nothing is lost without it."""
 
     key_pepper: SecretStr = Field(min_length=16, validation_alias="JOURNEY_KEY_PEPPER")
-    """Mixed into the hashes of API keys. Changing it ends every key."""
+    """Pepper of the hashes of API keys. Changing it invalidates every key."""
 
     erasure_key: SecretStr = Field(min_length=16, validation_alias="JOURNEY_ERASURE_KEY")
-    """By which customers who were erased are recognised when they are told of again. It is never changed."""
+    """Key of the hashes by which erased customers are recognized in later events. It must never change."""
 
     vault_key: SecretStr = Field(min_length=16, validation_alias="JOURNEY_VAULT_KEY")
-    """By which companies' secrets are sealed in the database, and links to unsubscribe are signed. Changing it loses
-    the secrets, and ends the links."""
+    """Encrypts companies' secrets in the database and signs unsubscribe links. Changing it loses the secrets and
+    invalidates the links."""
 
     bootstrap_key: SecretStr | None = Field(default=None, validation_alias="JOURNEY_BOOTSTRAP_KEY")
-    """An operator's key of one's own choosing, `jrn_<id>_<32 or more characters>`, made known at the start."""
+    """API key of an operator, `jrn_<id>_<32 or more characters>`, registered at start."""
 
     public_url: str | None = Field(default=None, validation_alias="JOURNEY_PUBLIC_URL")
-    """Where browsers find the service: `https://journey.company.com`. Signing in by OIDC needs it."""
+    """URL of the service for browsers: `https://journey.company.com`. Required for sign-in with OIDC."""
 
     links_url: str | None = Field(default=None, validate_default=True, validation_alias="JOURNEY_LINKS_URL")
-    """Where links in mails lead: `public_url`, if nothing else is said."""
+    """Base URL of links in emails. Default: `public_url`."""
 
     mail_from: str | None = Field(default=None, validation_alias="JOURNEY_MAIL_FROM")
-    """Who mails are from: `Salon <hello@salon.com>`, or the address alone."""
+    """Sender of emails: `Salon <hello@salon.com>`, or the address alone."""
 
     mail_url: SecretStr | None = Field(default=None, validation_alias="SMTP_URL")
-    """Where mails are handed over: `smtp://user:password@mail.company.com:587`, or `smtps://`."""
+    """Mail server: `smtp://user:password@mail.company.com:587`, or `smtps://`."""
 
     mail_folder: Path | None = Field(default=None, validation_alias="JOURNEY_MAIL_FOLDER")
-    """Where mails are written to as files, instead of being sent: in development only."""
+    """Folder that emails are written to instead of being sent; in development only."""
 
     cors_origins: Origins = Field(default=(), validation_alias="JOURNEY_CORS_ORIGINS")
-    """Origins whose scripts may call the API with a bearer token, with commas between; nobody's by default."""
+    """Origins whose scripts may call the API with a bearer token, separated by commas; none by default."""
 
     trusted_proxies: Origins = Field(default=(), validation_alias="JOURNEY_TRUSTED_PROXIES")
-    """Addresses of proxies whose word on who is calling is taken, with commas between; nobody's by default."""
+    """Addresses of proxies whose X-Forwarded-For is trusted, separated by commas; none by default."""
 
     trusted_origins: Origins = Field(default=(), validation_alias="JOURNEY_TRUSTED_ORIGINS")
-    """Origins that may be called though they are not public, with commas between."""
+    """Origins that may be called though they are not public, separated by commas."""
 
     oidc_issuer: str | None = Field(default=None, validation_alias="OIDC_ISSUER")
     oidc_audience: str | None = Field(default=None, validate_default=True, validation_alias="OIDC_AUDIENCE")
@@ -100,49 +99,52 @@ class Settings(BaseSettings):
     """Database connections of one process."""
 
     pool_timeout: float = Field(default=0.5, gt=0, le=30, validation_alias="JOURNEY_POOL_TIMEOUT")
-    """Seconds a request waits for a connection before it is answered 503."""
+    """Seconds that a request waits for a connection before it is answered 503."""
 
     lease_seconds: float = Field(default=15.0, ge=1, le=300, validation_alias="JOURNEY_LEASE_SECONDS")
-    """For how long a worker that fell silent is waited for before another goes on with its job."""
+    """Seconds before another worker takes over the job of an unresponsive one."""
 
     metrics_token: SecretStr | None = Field(
         default=None, min_length=16, validation_alias="JOURNEY_METRICS_TOKEN"
     )
-    """What Prometheus shows to be told figures. Without it they are told on a developer's machine only."""
+    """Bearer token that Prometheus sends to /metrics. Without it /metrics answers in development only."""
 
     metrics_companies: int = Field(default=100, ge=0, le=10_000, validation_alias="JOURNEY_METRICS_COMPANIES")
-    """Of how many companies, the first by id, Prometheus is told figures; each has some twenty series."""
+    """Number of companies, first by id, with metrics of their own, about twenty series each. 0: none."""
 
     log_format: Literal["json", "text"] | None = Field(default=None, validation_alias="JOURNEY_LOG_FORMAT")
-    """Lines of JSON, or of text; if nothing is said, JSON in production."""
+    """Log format, `json` or `text`. Default: JSON in production."""
+
+    access_log: bool = Field(default=True, validation_alias="JOURNEY_ACCESS_LOG")
+    """Whether each request is logged in one line, without personal data; `off` disables it."""
 
     traces_url: str | None = Field(default=None, validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
-    """Where traces are sent to (OTLP over HTTP); the other variables of OpenTelemetry are respected too."""
+    """Collector of traces (OTLP over HTTP); the other OpenTelemetry variables apply too."""
 
     @property
     def logs_json(self) -> bool:
-        """Whether logs are lines of JSON."""
+        """Whether logs are JSON lines."""
         return self.is_production if self.log_format is None else self.log_format == "json"
 
     delivery_lease_seconds: float = Field(
         default=60.0, ge=5, le=600, validation_alias="JOURNEY_DELIVERY_LEASE_SECONDS"
     )
-    """The same for what it was about to send. A call may last a third of that, and 20 seconds at most."""
+    """The same for deliveries. A call may take a third of it, at most 20 seconds."""
 
     @property
     def is_production(self) -> bool:
-        """Whether strangers can reach this."""
+        """Whether this is a production environment."""
         return self.environment == "production"
 
     @property
     def sender(self) -> str:
-        """Who mails are from; where they are only written to a folder, nobody has to say it."""
+        """Sender of emails; it has a default where emails are only written to a folder."""
         return self.mail_from or "journey@localhost"
 
     @field_validator("cors_origins", "trusted_proxies", "trusted_origins", "oidc_algorithms", mode="before")
     @classmethod
-    def _listed(cls, given: Any) -> Any:  # noqa: ANN401  # whatever the environment holds
-        """A text with commas is a list."""
+    def _listed(cls, given: Any) -> Any:  # noqa: ANN401  # any value of the environment
+        """Splits text at commas."""
         return (
             tuple(part.strip() for part in given.split(",") if part.strip())
             if isinstance(given, str)
@@ -156,10 +158,10 @@ class Settings(BaseSettings):
             return None
         origin = given.rstrip("/").lower()
         if not _ORIGIN.fullmatch(origin):
-            raise ValueError("must be an address without a path, such as https://journey.company.com")
+            raise ValueError("must be a URL without a path, such as https://journey.company.com")
         if origin.startswith("http:") and _is_in_production(info):
             raise ValueError("must begin with https:// in production")
-        # As browsers write it: without the port that goes without saying.
+        # As browsers write it: without the default port.
         return re.sub(r"^(https:.*):443$|^(http:.*):80$", lambda found: found[1] or found[2], origin)
 
     @field_validator("links_url")
@@ -171,9 +173,9 @@ class Settings(BaseSettings):
     @classmethod
     def _are_origins(cls, given: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         if any(origin != "*" and not _ORIGIN.fullmatch(origin) for origin in given):
-            raise ValueError("must be origins such as https://app.company.com, with commas between")
+            raise ValueError("must be origins such as https://app.company.com, separated by commas")
         if "*" in given and _is_in_production(info):
-            raise ValueError("must name origins in production, not *")
+            raise ValueError("must list origins in production, not *")
         return given
 
     @field_validator("metrics_token", "key_pepper", "erasure_key", "vault_key", "bootstrap_key")
@@ -183,9 +185,9 @@ class Settings(BaseSettings):
             return given
         secret = given.get_secret_value()
         if info.field_name == "bootstrap_key":
-            secret = secret.split("_", 2)[-1]  # the id before it is no secret
+            secret = secret.split("_", 2)[-1]  # the id in front of it is public
         if is_guessable(secret):
-            raise ValueError("can be guessed: take the output of `openssl rand -base64 32`")
+            raise ValueError("is too weak: use the output of `openssl rand -base64 32`")
         return given
 
     @field_validator("erasure_key", "vault_key", "bootstrap_key", "oidc_client_secret")
@@ -199,7 +201,7 @@ class Settings(BaseSettings):
         for name, variable in others.items():
             other = info.data.get(name)
             if given is not None and other is not None and name != info.field_name and _is_same(given, other):
-                raise ValueError(f"must be another secret than {variable}")
+                raise ValueError(f"must differ from {variable}")
         return given
 
     @field_validator("bootstrap_key")
@@ -216,7 +218,7 @@ class Settings(BaseSettings):
     @classmethod
     def _not_well_known(cls, given: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if given is not None and _is_in_production(info) and _knows_everybody(given.get_secret_value()):
-            raise ValueError("has a password that everybody knows")
+            raise ValueError("has a well-known password")
         return given
 
     @field_validator("mail_from")
@@ -239,22 +241,22 @@ class Settings(BaseSettings):
         except InvalidInputError as error:
             raise ValueError(error.errors[0].message) from None
         if info.data.get("mail_from", "") is None:
-            raise ValueError("needs JOURNEY_MAIL_FROM, which says who mails are from")
-        # Some servers take one long token as both: then it is the name that is a secret too.
+            raise ValueError("needs JOURNEY_MAIL_FROM, the sender of emails")
+        # Some servers take one long token as user and password: then the user is a secret too.
         user = server.user or ""
         known = (user,) if _guesses(user) < _GUESSES else ()
         is_known = server.password is not None and _guesses(server.password, known) < _GUESSES_OF_A_PASSWORD
         if is_known and _is_in_production(info):
-            raise ValueError("has a password that everybody knows")
+            raise ValueError("has a well-known password")
         return given
 
     @field_validator("mail_folder")
     @classmethod
     def _is_for_development(cls, given: Path | None, info: ValidationInfo) -> Path | None:
         if given is not None and _is_in_production(info):
-            raise ValueError("is for development: in production mails go to SMTP_URL")
+            raise ValueError("is for development only; in production set SMTP_URL")
         if given is not None and info.data.get("mail_url") is not None:
-            raise ValueError("means nothing beside SMTP_URL")
+            raise ValueError("has no effect together with SMTP_URL")
         return given
 
     @field_validator("mail_url", "mail_folder")
@@ -262,9 +264,7 @@ class Settings(BaseSettings):
     def _lets_unsubscribe(cls, given: Any, info: ValidationInfo) -> Any:  # noqa: ANN401  # a secret, or a path
         is_nowhere = "public_url" in info.data and info.data.get("links_url", "") is None
         if given is not None and is_nowhere:
-            raise ValueError(
-                "needs JOURNEY_PUBLIC_URL: every mail holds a link to unsubscribe, which leads there"
-            )
+            raise ValueError("needs JOURNEY_PUBLIC_URL: every email contains an unsubscribe link to it")
         return given
 
     @field_validator("oidc_issuer", "oidc_jwks_url")
@@ -279,54 +279,54 @@ class Settings(BaseSettings):
     def _beside_an_issuer(cls, given: str | None, info: ValidationInfo) -> str | None:
         issuer = info.data.get("oidc_issuer")
         if given is None and issuer is not None and info.field_name == "oidc_audience":
-            raise ValueError("must be set beside OIDC_ISSUER")
+            raise ValueError("must be set together with OIDC_ISSUER")
         if given is not None and issuer is None:
-            raise ValueError("means nothing without OIDC_ISSUER")
+            raise ValueError("has no effect without OIDC_ISSUER")
         return given
 
     @field_validator("oidc_client_id")
     @classmethod
     def _no_audience(cls, given: str | None, info: ValidationInfo) -> str | None:
-        # A token that tells the browser who signed in would otherwise open the API.
+        # An id token of the browser would otherwise be accepted by the API.
         if given is not None and given in (
             info.data.get("oidc_audience"),
             info.data.get("oidc_operator_audience"),
         ):
-            raise ValueError("must be another one than OIDC_AUDIENCE and OIDC_OPERATOR_AUDIENCE")
+            raise ValueError("must differ from OIDC_AUDIENCE and OIDC_OPERATOR_AUDIENCE")
         return given
 
     @field_validator("oidc_operator_audience")
     @classmethod
     def _another_audience(cls, given: str | None, info: ValidationInfo) -> str | None:
         if given is not None and given == info.data.get("oidc_audience"):
-            raise ValueError("must be another one than OIDC_AUDIENCE")
+            raise ValueError("must differ from OIDC_AUDIENCE")
         return given
 
     @field_validator("oidc_algorithms")
     @classmethod
     def _are_asymmetric(cls, given: tuple[str, ...]) -> tuple[str, ...]:
-        # With a symmetric one, whoever knows the public key could sign.
+        # With a symmetric algorithm the public key could sign.
         if not given or any(_ASYMMETRIC.fullmatch(algorithm) is None for algorithm in given):
-            raise ValueError("must be asymmetric ones, such as RS256, with commas between")
+            raise ValueError("must be asymmetric algorithms such as RS256, separated by commas")
         return given
 
     @field_validator("oidc_client_id")
     @classmethod
     def _leads_back(cls, given: str | None, info: ValidationInfo) -> str | None:
         if given is not None and info.data.get("public_url", "") is None:
-            raise ValueError("needs JOURNEY_PUBLIC_URL, to which people come back")
+            raise ValueError("needs JOURNEY_PUBLIC_URL, to which browsers return")
         return given
 
     @field_validator("oidc_client_secret")
     @classmethod
     def _of_a_client(cls, given: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if given is not None and info.data.get("oidc_client_id", "") is None:
-            raise ValueError("means nothing without OIDC_CLIENT_ID")
+            raise ValueError("has no effect without OIDC_CLIENT_ID")
         return given
 
 
 class MigrationSettings(BaseSettings):
-    """What migrating needs: a login that may create tables and roles."""
+    """Settings of `journey migrate`: a login that may create tables and roles."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
@@ -340,34 +340,34 @@ class MigrationSettings(BaseSettings):
     @classmethod
     def _not_well_known(cls, given: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if given is not None and _is_in_production(info) and _knows_everybody(given.get_secret_value()):
-            raise ValueError("has a password that everybody knows")
+            raise ValueError("has a well-known password")
         return given
 
     @property
     def url(self) -> str:
-        """The database to migrate."""
+        """URL of the database to migrate."""
         return (self.migration_database_url or self.database_url).get_secret_value()
 
 
 def is_guessable(secret: str) -> bool:
-    """Whether a secret is one that somebody put there to be replaced, or hardly one at all."""
+    """Whether a secret is a placeholder or can be guessed."""
     return _WORDS.search(secret) is not None or _guesses(secret) < _GUESSES
 
 
 def _is_same(one: SecretStr, other: SecretStr) -> bool:
-    """Whether two secrets are one, or one is the other and something that everybody knows around it."""
+    """Whether two secrets are the same, or one is the other with a predictable addition."""
     first, second = one.get_secret_value().strip(), other.get_secret_value().strip()
     return first.endswith(second) or second.endswith(first)
 
 
 def _guesses(secret: str, known: tuple[str, ...] = ()) -> float:
-    """How many guesses a secret withstands, as a power of ten; none if it is what is `known` of it."""
+    """Returns the guesses that a secret withstands, as a power of ten; 0 for a `known` one."""
     told = secret[:_JUDGED]
     return float(zxcvbn(told, user_inputs=[*known])["guesses_log10"]) if told and told not in known else 0.0
 
 
 def _knows_everybody(url: str) -> bool:
-    """Whether the address of a store tells a password that is soon guessed."""
+    """Whether the URL of a store has a weak password."""
     try:
         parts = urlsplit(url)
         told = [
@@ -385,12 +385,12 @@ def _is_in_production(info: ValidationInfo) -> bool:
 
 
 def read_settings() -> Settings:
-    """The environment's settings. Raises pydantic's ValidationError, naming every variable at fault."""
-    return Settings()  # type: ignore[call-arg]  # the environment gives them
+    """Reads the settings of the environment. Raises pydantic's ValidationError with every invalid variable."""
+    return Settings()  # type: ignore[call-arg]  # the environment provides them
 
 
 def nowhere() -> Settings:
-    """Settings of a service that runs nowhere: for its contract, which does not depend on them."""
+    """Returns settings of a service that never runs: for its OpenAPI document, which does not depend on them."""
     return Settings.model_validate(
         {
             "JOURNEY_ENVIRONMENT": "development",
@@ -403,5 +403,5 @@ def nowhere() -> Settings:
 
 
 def read_migration_settings() -> MigrationSettings:
-    """The environment's settings for migrating."""
-    return MigrationSettings()  # type: ignore[call-arg]  # the environment gives them
+    """Reads the settings of `journey migrate` from the environment."""
+    return MigrationSettings()  # type: ignore[call-arg]  # the environment provides them
