@@ -19,7 +19,13 @@ ROOMS = {
     "analytics",
     "operations",
 }
-FOLDERS_BESIDE_ROOMS = {"domain/simulation", "repositories/tables", "api/portal"}
+FOLDERS_BESIDE_ROOMS = {
+    "domain/simulation",
+    "repositories/tables",
+    "api/portal",
+    "api/middleware",
+    "api/openapi",
+}
 MAX_MODULES = {"cli": 20}
 DEFAULT_MAX_MODULES = 12
 

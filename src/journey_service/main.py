@@ -12,7 +12,6 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 
-from journey_service.api import openapi as contract
 from journey_service.api import problems
 from journey_service.api.access import api_keys as keys
 from journey_service.api.access import audit, sessions, sign_in
@@ -35,8 +34,11 @@ from journey_service.api.companies import settings as company_settings
 from journey_service.api.customers import customers, privacy
 from journey_service.api.dependencies import AppState
 from journey_service.api.events import events, imports
-from journey_service.api.headers import ResponseHeaders, page_policy
 from journey_service.api.journeys import explanations, journeys
+from journey_service.api.middleware.response_headers import ResponseHeaders, page_policy
+from journey_service.api.middleware.telemetry import Telemetry, send_traces
+from journey_service.api.middleware.trailing_newline import TrailingNewline
+from journey_service.api.openapi import document as contract
 from journey_service.api.operations import data_quality as quality
 from journey_service.api.operations import health
 from journey_service.api.operations import jobs as operations
@@ -46,7 +48,6 @@ from journey_service.api.request_bodies import MAX_BODY_BYTES
 from journey_service.api.shutdown import call_on_shutdown
 from journey_service.api.stages import simulations as previews
 from journey_service.api.stages import stage_maps as stages
-from journey_service.api.telemetry import Telemetry, send_traces
 from journey_service.gateways.http_client import HttpClient
 from journey_service.gateways.oidc import IdentityProvider, Provider
 from journey_service.gateways.webhooks import Webhooks
@@ -94,6 +95,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
         strict_content_type=False,
         generate_unique_id_function=lambda route: route.name,
+        separate_input_output_schemas=False,
     )
     # Set below the application's own middleware, which gives the refusal the form of every other problem.
     api = APIRouter(prefix="/api/v1", max_body_size=MAX_BODY_BYTES)
@@ -226,7 +228,8 @@ def _answer_browsers(app: FastAPI, settings: Settings) -> None:
             expose_headers=["ETag", "Retry-After", "X-Next-Cursor", "X-Request-Id"],
             max_age=600,
         )
-    app.add_middleware(Telemetry)
+    app.add_middleware(TrailingNewline)
+    app.add_middleware(Telemetry, logs_access=settings.access_log)
     public = settings.public_url
     is_over_tls = settings.is_production if public is None else public.startswith("https:")
     app.add_middleware(ResponseHeaders, is_over_tls=is_over_tls)

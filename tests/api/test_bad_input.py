@@ -438,7 +438,7 @@ async def test_an_idempotency_key_is_a_short_word(unchanged, key):
 
     answer = await unchanged("POST", "/customers/1/transitions", headers, json={"to_stage": "vip"})
 
-    problem(answer, 422, "invalid-input", "header/idempotency-key")
+    problem(answer, 422, "invalid-input", "header/Idempotency-Key")
 
 
 @pytest.mark.parametrize(("method", "path", "body"), OF_A_CUSTOMER.values(), ids=OF_A_CUSTOMER)
@@ -499,7 +499,7 @@ async def test_an_id_that_no_customer_can_have_is_refused(unchanged, id_):
 async def test_an_operator_names_a_company_by_an_id(http, operator, id_):
     answer = await http.get(f"{API}/customers", headers={**operator, "X-Company-Id": id_})
 
-    problem(answer, 422, "invalid-input", "header/x-company-id")
+    problem(answer, 422, "invalid-input", "header/X-Company-Id")
 
 
 @pytest.mark.parametrize("id_", [str(2**63), "-1", "0", "one", "%00"])

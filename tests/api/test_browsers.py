@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from api.calls import API, JSON
-from journey_service.api import headers as api_headers
+from journey_service.api.middleware import response_headers as api_headers
 from journey_service.api.request_bodies import MAX_BODY_BYTES
 from journey_service.main import create_app
 from journey_service.settings import Settings, nowhere

@@ -26,6 +26,7 @@ PUBLISHED = Path(__file__).parents[2] / "openapi" / "openapi.json"
 UNREACHABLE = nowhere()
 DOCUMENT = create_app(UNREACHABLE).openapi()
 OPEN = {"livez", "readyz", "get_unsubscription", "post_unsubscription"}
+SCHEMAS = DOCUMENT["components"]["schemas"]
 OPERATIONS = {
     operation["operationId"]: operation for path in DOCUMENT["paths"].values() for operation in path.values()
 }
@@ -75,9 +76,12 @@ def test_every_operation_lists_the_problems_it_can_answer(operation):
     problems = {status: answer for status, answer in told["responses"].items() if status >= "400"}
 
     assert {"401", "403", "422", "503"} <= problems.keys()
-    for answer in problems.values():
-        assert answer["content"] == {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    for status, answer in problems.items():
+        (content,) = answer["content"].values()
+        assert answer["content"].keys() == {PROBLEM}
         assert answer["description"]
+        for schema in _problem_schemas(content["schema"]):
+            assert schema["properties"]["status"]["const"] == int(status)
     assert ("requestBody" in told) == ("413" in problems)
     assert (JSON in told.get("requestBody", {}).get("content", {})) == ("415" in problems)
     assert ("If-Match" in _headers(told)) == ("412" in problems)
@@ -88,34 +92,52 @@ def test_every_operation_lists_the_problems_it_can_answer(operation):
     assert len(key["key"]) == 1
 
 
+def _problem_schemas(schema):
+    """The schema of each type of problem that a response can have."""
+    references = [variant["$ref"] for variant in schema.get("oneOf", [schema])]
+    return [SCHEMAS[reference.rpartition("/")[2]] for reference in references]
+
+
 def _headers(operation):
-    names = {one["name"] for one in operation.get("parameters", ()) if one["in"] == "header"}
-    return {"-".join(part.title() for part in name.split("-")) for name in names}
+    return {one["name"] for one in operation.get("parameters", ()) if one["in"] == "header"}
 
 
 def test_only_the_questions_after_health_and_links_in_mails_need_no_credential():
     assert {id_ for id_, operation in OPERATIONS.items() if "security" not in operation} == OPEN
 
 
-def test_a_problem_has_one_shape_and_it_is_not_the_framework_s():
+def test_every_type_of_problem_has_a_schema_and_none_is_the_framework_s():
     text = json.dumps(DOCUMENT)
 
     assert "HTTPValidationError" not in text
     assert '"ValidationError"' not in text
-    shape = DOCUMENT["components"]["schemas"]["Problem"]
-    assert set(shape["required"]) == {"type", "title", "status", "detail"}
-    assert shape["properties"].keys() == {"type", "title", "status", "detail", "errors"}
+    problems = {name: schema for name, schema in SCHEMAS.items() if name.endswith("Problem")}
+    assert len(problems) > 30
+    for name, schema in problems.items():
+        assert {"type", "title", "status", "detail"} <= set(schema["required"])
+        assert schema["properties"]["type"]["const"].startswith("/problems/")
+        assert ("errors" in schema["properties"]) == (name == "InvalidInputProblem")
+        assert DOCUMENT["components"]["examples"][name]["value"].keys() == schema["properties"].keys()
 
 
 def test_every_reference_leads_somewhere_and_every_schema_is_referred_to():
     text = json.dumps(DOCUMENT)
     referred = set(re.findall(r'"#/components/schemas/([^"]+)"', text))
 
-    assert referred == DOCUMENT["components"]["schemas"].keys()
+    # Some problems can be the answer to any request: to a path that does not exist, for example.
+    of_any_request = {
+        "BadRequestProblem",
+        "InternalErrorProblem",
+        "MethodNotAllowedProblem",
+        "NotFoundProblem",
+    }
+    assert referred | of_any_request == SCHEMAS.keys()
 
 
-def test_an_operator_s_and_a_repeating_caller_s_headers_are_described():
-    assert "X-Company-Id" in _headers(OPERATIONS["get_journey"])
+def test_the_headers_of_operators_are_described_once_and_idempotency_keys_where_they_are_accepted():
+    assert "X-Company-Id" in DOCUMENT["info"]["description"]
+    assert "X-Reason" in DOCUMENT["info"]["description"]
+    assert all({"X-Company-Id", "X-Reason"}.isdisjoint(_headers(each)) for each in OPERATIONS.values())
     assert "Idempotency-Key" in _headers(OPERATIONS["post_transition"])
 
 

@@ -1,4 +1,4 @@
-"""Who is calling, what they may do, and for which company: an API key, an OIDC token, or a browser's session."""
+"""Authentication of callers by API key, OIDC token or session; their scopes and their company."""
 
 import contextlib
 import re
@@ -21,12 +21,12 @@ from journey_service.services.access import audit, credentials, sessions
 from journey_service.services.access.credentials import Principal
 
 SESSION_COOKIE: Final = "__Host-journey_session"
-"""The cookie of a session; without TLS, which only a developer's machine lacks, it cannot have the prefix."""
+"""Name of the session cookie. Without TLS, in development, browsers do not accept the prefix `__Host-`."""
 
-_REMEMBERED_SECONDS: Final = 2.0
-_REMEMBERED_KEYS: Final = 10_000
+_CACHE_SECONDS: Final = 2.0
+_CACHE_SIZE: Final = 10_000
 _SAFE: Final = frozenset(("GET", "HEAD", "OPTIONS"))
-_UNNOTED: Final = "operator_to_be_noted"
+_UNRECORDED: Final = "unrecorded_operator"
 _ID: Final = re.compile(r"-?\d{1,18}", re.ASCII)
 
 _bearer = HTTPBearer(
@@ -38,13 +38,14 @@ _cookie = APIKeyCookie(
     name=SESSION_COOKIE,
     auto_error=False,
     scheme_name="session",
-    description="A browser that has signed in. What changes something must come from the service's own origin.",
+    description="The session of a browser that has signed in. Requests that change something must come from the"
+    " service's own origin.",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Somebody who may do what they ask for, the company they do it in, and how histories name them."""
+    """An authorized caller, the company of the request, and the actor for the audit log."""
 
     principal: Principal
     company_id: int
@@ -52,15 +53,15 @@ class Caller:
 
 
 def cookie_name(app_state: AppState) -> str:
-    """Under which name a browser keeps its session here."""
+    """Returns the name of the session cookie."""
     return SESSION_COOKIE if app_state.is_over_tls else SESSION_COOKIE.removeprefix("__Host-")
 
 
 def actor_of(request: Request, name: str, *, is_operator: bool = False, reason: str | None = None) -> Actor:
-    """How somebody is named who sends a request."""
+    """Returns the actor that the audit log names for a request."""
     try:
         address = None if request.client is None else str(ip_address(request.client.host))
-    except ValueError:  # a socket of this machine, or what a proxy has made up
+    except ValueError:  # a Unix socket, or an invalid value from a proxy
         address = None
     return Actor(name, is_operator, reason, request.scope.get("request_id"), address)
 
@@ -71,7 +72,10 @@ async def authenticated(
     credential: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
     _: Annotated[str | None, Depends(_cookie)],
 ) -> Principal:
-    """Who is calling. No credential is answered like one that is not known, and before anything else."""
+    """Returns the caller of a request.
+
+    Raises UnauthenticatedError, alike for a missing and an unknown credential.
+    """
     session = request.cookies.get(cookie_name(app_state))
     if "authorization" in request.headers or session is None:
         return await _recognise(app_state, "bearer", "" if credential is None else credential.credentials)
@@ -82,9 +86,9 @@ async def authenticated(
 
 
 def check_own_origin(request: Request, app_state: AppState) -> None:
-    """Refuse what another site has made a browser send: it says itself where the request comes from.
+    """Checks that a browser's request comes from the service's own origin.
 
-    Raises ForbiddenError, also for whoever does not say it.
+    Raises ForbiddenError, also if the request does not name its origin.
     """
     origin = request.headers.get("origin")
     if origin is None:
@@ -92,23 +96,23 @@ def check_own_origin(request: Request, app_state: AppState) -> None:
     elif app_state.settings.public_url is not None:
         is_own = origin == app_state.settings.public_url
     else:
-        # A browser lets no script choose either of the two.
+        # Scripts can set neither of the two headers.
         is_own = urlsplit(origin).netloc == request.headers.get("host")
     if not is_own:
-        raise ForbiddenError("With a session, changes are taken from the service's own pages only.")
+        raise ForbiddenError("Requests with a session cookie must come from the service's own pages.")
 
 
 async def _recognise(app_state: AppState, kind: str, token: str) -> Principal:
-    # A credential is looked up once in a while, not once a request; an ended one lives on for two seconds at most.
+    # Cached per process: a revoked credential is accepted for at most _CACHE_SECONDS more.
     digest = blake2b(f"{kind}:{token}".encode(), digest_size=32).digest()
     now = time.monotonic()
     known = app_state.credential_cache.get(digest)
     if known is not None and known[1] > now:
         return known[0]
     caller = await _look_up(app_state, kind, token)
-    if len(app_state.credential_cache) >= _REMEMBERED_KEYS:
+    if len(app_state.credential_cache) >= _CACHE_SIZE:
         app_state.credential_cache.clear()
-    app_state.credential_cache[digest] = (caller, now + _REMEMBERED_SECONDS)
+    app_state.credential_cache[digest] = (caller, now + _CACHE_SECONDS)
     return caller
 
 
@@ -130,14 +134,13 @@ async def _look_up(app_state: AppState, kind: str, token: str) -> Principal:
     )
 
 
-ActsFor = Annotated[int | None, Header(ge=1, le=MAX_ID, description="The company an operator acts for")]
+# Described once in the contract, not with each operation.
+ChosenCompanyId = Annotated[
+    int | None, Header(alias="X-Company-Id", ge=1, le=MAX_ID, include_in_schema=False)
+]
 Reason = Annotated[
     str | None,
-    Header(
-        max_length=255,
-        pattern=r"^[\x20-\x7e]*$",
-        description="Why an operator acts for a company: kept in its audit log",
-    ),
+    Header(alias="X-Reason", max_length=255, pattern=r"^[\x20-\x7e]*$", include_in_schema=False),
 ]
 
 
@@ -145,10 +148,10 @@ async def principal(
     request: Request,
     scopes: SecurityScopes,
     caller: Annotated[Principal, Depends(authenticated)],
-    x_company_id: ActsFor = None,
+    x_company_id: ChosenCompanyId = None,
     x_reason: Reason = None,
 ) -> Caller:
-    """Who is calling, allowed to do what the route declares, and bound to one company."""
+    """Returns the caller, who holds the scopes of the route and acts for one company. Raises ForbiddenError."""
     _check_scopes(caller, scopes)
     actor = actor_of(request, caller.name, is_operator=caller.is_operator, reason=x_reason)
     if OPERATE in scopes.scopes or scopes.scopes == [SELF]:
@@ -156,28 +159,28 @@ async def principal(
     if not caller.is_operator:
         if x_company_id not in (None, caller.company_id):
             raise ForbiddenError("The credential belongs to another company.")
-        return Caller(caller, caller.company_id, actor)
+        return _authorized(request, Caller(caller, caller.company_id, actor))
     if x_company_id is None:
-        raise ForbiddenError("An operator names the company to act for as X-Company-Id.")
-    return _unnoted(request, Caller(caller, x_company_id, actor))
+        raise ForbiddenError("Set the X-Company-Id header to choose a company.")
+    return _authorized(request, Caller(caller, x_company_id, actor))
 
 
 async def audited_caller(
     request: Request,
     app_state: AppStateDep,
-    scopes: SecurityScopes,  # noqa: ARG001  # those of the route; FastAPI hands them on
+    scopes: SecurityScopes,  # noqa: ARG001  # the scopes of the route, which FastAPI passes on
     caller: Annotated[Caller, Depends(principal)],
 ) -> Caller:
-    """The same, for routes that leave no row in the audit log: what an operator does there is written down first."""
-    await note_operator(request, app_state, caller)
+    """Like `principal`, for routes that write no audit entry: records operator access before the route runs."""
+    await record_operator(request, app_state, caller)
     return caller
 
 
-async def note_operator(request: Request, app_state: AppState, caller: Caller) -> None:
-    """Write down which route an operator has called for a company, and about which customer."""
-    request.scope.pop(_UNNOTED, None)
-    asked = request.path_params.get("customer_id", "")
-    customer_id = int(asked) if _ID.fullmatch(asked) else None
+async def record_operator(request: Request, app_state: AppState, caller: Caller) -> None:
+    """Records in the audit log which route an operator called for a company, and for which customer."""
+    request.scope.pop(_UNRECORDED, None)
+    customer = request.path_params.get("customer_id", "")
+    customer_id = int(customer) if _ID.fullmatch(customer) else None
     await audit.record_operator_access(
         app_state.database,
         caller.company_id,
@@ -187,16 +190,16 @@ async def note_operator(request: Request, app_state: AppState, caller: Caller) -
     )
 
 
-async def note_refused(request: Request) -> None:
-    """Write down that an operator was refused something in a company: the refusal itself tells them something."""
-    caller: Caller | None = request.scope.get(_UNNOTED)
+async def record_refused(request: Request) -> None:
+    """Records an operator's access that ended in an error: an error reveals something too."""
+    caller: Caller | None = request.scope.get(_UNRECORDED)
     if caller is not None:
-        # Of a company that is not there nothing is written; without a database nothing can be.
+        # An unknown company has no audit log; without a database nothing can be written.
         with contextlib.suppress(CompanyNotFoundError, UnavailableError):
-            await note_operator(request, request.app.state.app_state, caller)
+            await record_operator(request, request.app.state.app_state, caller)
 
 
-CompanyId = Annotated[int, Path(ge=1, le=MAX_ID)]
+CompanyId = Annotated[int, Path(ge=1, le=MAX_ID, description="Id of the company", examples=[42])]
 
 
 async def clock_caller(
@@ -204,25 +207,27 @@ async def clock_caller(
     scopes: SecurityScopes,
     company_id: CompanyId,
     caller: Annotated[Principal, Depends(authenticated)],
-    x_company_id: Annotated[
-        int | None, Header(ge=1, le=MAX_ID, description="If given, the company of the path")
-    ] = None,
+    x_company_id: ChosenCompanyId = None,
     x_reason: Reason = None,
 ) -> Caller:
-    """Who is calling about the company named in the path: one of its own, or an operator."""
+    """Returns the caller for the company in the path: one of its own, or an operator.
+
+    Raises ForbiddenError, CompanyNotFoundError.
+    """
     _check_scopes(caller, scopes)
     if x_company_id not in (None, company_id):
-        raise ForbiddenError("X-Company-Id names another company than the path.")
+        raise ForbiddenError("The X-Company-Id header and the path name different companies.")
     if not caller.is_operator and caller.company_id != company_id:
-        raise CompanyNotFoundError(company_id)  # like one that does not exist
+        raise CompanyNotFoundError(company_id)  # like a company that does not exist
     actor = actor_of(request, caller.name, is_operator=caller.is_operator, reason=x_reason)
-    return _unnoted(request, Caller(caller, company_id, actor))
+    return _authorized(request, Caller(caller, company_id, actor))
 
 
-def _unnoted(request: Request, caller: Caller) -> Caller:
-    """A caller of whom, if it is an operator, something will be written down: by the act, or else by its refusal."""
+def _authorized(request: Request, caller: Caller) -> Caller:
+    """Returns a caller. An operator's access is recorded by the operation, or else by its refusal."""
+    request.scope["company_id"] = caller.company_id
     if caller.actor.is_operator:
-        request.scope[_UNNOTED] = caller
+        request.scope[_UNRECORDED] = caller
     return caller
 
 
@@ -233,21 +238,21 @@ def _check_scopes(caller: Principal, scopes: SecurityScopes) -> None:
 
 
 AUTHORISERS: Final = (principal, audited_caller, clock_caller)
-"""What stands between a route and whoever calls it; each asks for the scopes that the route declares."""
+"""Dependencies that check the scopes which a route declares."""
 
 
 def requires_scope(scope: str) -> Any:  # noqa: ANN401  # an annotation
-    """The annotation of a caller who holds the scope, of a route whose service writes the act down itself."""
+    """Returns the annotation of a caller with a scope, for routes whose service writes an audit entry."""
     return Annotated[Caller, Security(principal, scopes=[scope])]
 
 
 def requires_scope_audited(scope: str) -> Any:  # noqa: ANN401  # an annotation
-    """The annotation of a caller who holds the scope, of a route that writes nothing down of who called it."""
+    """Returns the annotation of a caller with a scope, for routes without an audit entry of their own."""
     return Annotated[Caller, Security(audited_caller, scopes=[scope])]
 
 
 EventWriter = requires_scope_audited("events:write")
-"""The ledger of events is the record of what was told; an operator's presence is noted."""
+"""Events are recorded in their own ledger; operator access is recorded in the audit log."""
 HistoryWriter = requires_scope("events:write")
 CustomerReader = requires_scope_audited("customers:read")
 CustomerWriter = requires_scope("customers:write")

@@ -1,4 +1,4 @@
-"""What routes are given: the house, ids, versions and pages."""
+"""Dependencies of routes: application state, ids, versions, and cursors of pages."""
 
 import base64
 import binascii
@@ -11,9 +11,8 @@ from uuid import UUID
 
 import orjson
 from fastapi import Depends, Header, Path, Query, Request, Response
-from pydantic import Field
 
-from journey_service.api.schema_fields import Instant
+from journey_service.api.schema_fields import Instant, StageKey
 from journey_service.domain.actions.delivery import Messenger
 from journey_service.domain.errors import InvalidInputError, PreconditionMissingError
 from journey_service.domain.events.event import MAX_ID
@@ -29,15 +28,23 @@ from journey_service.services.operations.schedule import ACTIONS, OUTBOUND_EVENT
 from journey_service.settings import Settings
 
 _Row = TypeVar("_Row")
+MAX_FILTER_VALUES: Final = 50
+"""Values of a repeated filter; more are refused."""
 _DECIMAL = re.compile(r"-?\d{1,20}(\.\d{1,20})?", re.ASCII)
 _ETAG = re.compile(r'(?:W/)?"(\d{1,18})"|(\d{1,18})', re.ASCII)
 _TAG: Final = r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"'
 _TAGS: Final = re.compile(rf"\s*{_TAG}(?:\s*,\s*{_TAG})*\s*")
 
 
+def repeatable(description: str, **options: Any) -> Any:  # noqa: ANN401  # FastAPI's field
+    """Returns the query parameter of a filter `list[...] | None`: repeated, it matches any of its values."""
+    text = f"{description}; repeat the parameter to match any of several values"
+    return Query(description=text, max_length=MAX_FILTER_VALUES, **options)
+
+
 @dataclass(slots=True)
 class AppState:
-    """What one process keeps for as long as it runs."""
+    """Application state: created at startup, shared by all requests of the process."""
 
     settings: Settings
     database: Database
@@ -52,99 +59,129 @@ class AppState:
 
     @property
     def is_over_tls(self) -> bool:
-        """Whether browsers speak to the service over TLS: on a developer's machine alone they may not."""
+        """Whether browsers reach the service over TLS; they always do in production."""
         public = self.settings.public_url
         return self.settings.is_production if public is None else public.startswith("https:")
 
-    def wake(self, round_: str) -> None:
-        """Tell the workers that there is something to do; they would find it within seconds anyway."""
+    def wake(self, task: str) -> None:
+        """Wakes the workers' polling task. Without Redis it finds its work within seconds."""
         if self.worker_wakeup is not None:
-            self.worker_wakeup.wake(round_)
+            self.worker_wakeup.wake(task)
 
     def wake_for_transitions(self) -> None:
-        """Have what moves call for begun at once: news put in order, actions that are due."""
+        """Wakes the polling tasks that follow a transition: outbound events and due actions."""
         self.wake(OUTBOUND_EVENTS)
         self.wake(ACTIONS)
 
     def respond_accepted(self, status: str, response: Response) -> None:
-        """Have a job that was not done while the caller waited begun at once, and answer with 202."""
+        """Sets the status to 202 and wake the workers if a job has not finished while the caller waited."""
         if status in ("queued", "running"):
             self.wake("jobs")
             response.status_code = 202
 
 
 async def app_state(request: Request) -> AppState:
-    """The process's house."""
+    """Returns the application state of the process."""
     return cast("AppState", request.app.state.app_state)
 
 
 AppStateDep = Annotated[AppState, Depends(app_state)]
 
 CustomerId = Annotated[
-    int, Path(ge=0, le=MAX_ID, description="The caller's own id of the customer", examples=[4711])
+    int, Path(ge=0, le=MAX_ID, description="Id of the customer, as the caller chose it", examples=[4711])
 ]
 AnyCustomerId = Annotated[
     int,
     Path(
         ge=-MAX_ID,
         le=MAX_ID,
-        description="The caller's own id of the customer; that of one who was erased is negative",
+        description="Id of the customer, as the caller chose it; negative for an erased customer",
         examples=[4711],
     ),
 ]
 AsOf = Annotated[
     Instant | None,
-    Query(description="a past instant; left out: now", examples=["2026-03-01T00:00:00Z"]),
+    Query(description="Past time to report about; default: now", examples=["2026-03-01T00:00:00Z"]),
 ]
 AnyCustomer = Annotated[
     int | None,
-    Query(ge=-MAX_ID, le=MAX_ID, description="only of this customer; negative: of one who was erased"),
+    Query(
+        ge=-MAX_ID,
+        le=MAX_ID,
+        description="Only of this customer; negative for an erased customer",
+        examples=[4711],
+    ),
 ]
-StageName = Annotated[str, Field(max_length=50, pattern="^[a-z][a-z0-9_]*$")]
-InStage = Annotated[StageName | None, Query(description="only of this stage")]
-IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")]
-Limit = Annotated[int, Query(ge=1, le=200, description="How many at most")]
-Cursor = Annotated[str | None, Query(max_length=4000, description="`next_cursor` of the page before")]
+StageName = StageKey
+InStage = Annotated[StageKey | None, Query(description="Only of this stage")]
+InStages = Annotated[
+    list[StageKey] | None, repeatable("Only customers in this stage", alias="stage", examples=[["engaged"]])
+]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x21-\x7e]+$",
+        description="Key of the caller's choice. A repeated request with the same key returns the first response",
+    ),
+]
+Limit = Annotated[int, Query(ge=1, le=200, description="Largest number of items on the page")]
+Cursor = Annotated[
+    str | None,
+    Query(max_length=4000, description="`next_cursor` of the previous page; default: the first page"),
+]
+
+
+IfMatchVersion = Annotated[
+    str | None,
+    Header(
+        alias="If-Match", description="`version` that the change is based on, in quotes", examples=['"3"']
+    ),
+]
+IfMatchTag = Annotated[
+    str | None,
+    Header(
+        alias="If-Match",
+        description="`ETag` that the change is based on; default: the change is made whatever is stored",
+        examples=['"9f86d081884c7d65"'],
+    ),
+]
 
 
 async def version(
-    if_match: Annotated[
-        str | None, Header(description='The version that was seen: `"3"`', examples=['"3"'])
-    ] = None,
+    if_match: IfMatchVersion = None,
 ) -> int:
-    """The version a change is based on."""
+    """Returns the version that a change is based on. Raises PreconditionMissingError, InvalidInputError."""
     if if_match is None:
         raise PreconditionMissingError
     return _read_version(if_match)
 
 
 async def seen_version(
-    if_match: Annotated[
-        str | None, Header(description='The version that was seen: `"3"`', examples=['"3"'])
-    ] = None,
+    if_match: IfMatchVersion = None,
 ) -> int | None:
-    """The version a change is based on, if the caller says so."""
+    """Returns the version that a change is based on, or None. Raises InvalidInputError."""
     return None if if_match is None else _read_version(if_match)
 
 
 def _read_version(if_match: str) -> int:
     match = _ETAG.fullmatch(if_match.strip())
     if match is None:
-        raise InvalidInputError.at("header/If-Match", 'must be the version that was seen, such as "3"')
+        raise InvalidInputError.at("header/If-Match", 'must be the version that you read, such as "3"')
     return int(match[1] or match[2])
 
 
 async def seen_tags(
-    if_match: Annotated[
-        str | None, Header(description="The ETag of what was seen", examples=['"9f86d081884c7d65"'])
-    ] = None,
+    if_match: IfMatchTag = None,
 ) -> frozenset[str] | None:
-    """The ETags of which what is to be replaced has to bear one; None: any, also by `*`."""
+    """Returns the ETags that permit the change; None, also for `*`, permits it always. Raises InvalidInputError."""
     if if_match is None or if_match.strip() == "*":
         return None
     if _TAGS.fullmatch(if_match) is None:
-        raise InvalidInputError.at("header/If-Match", "must be the ETag of what was seen")
-    # A weak one never matches: what it stands for is the same to the last digit, or something else.
+        raise InvalidInputError.at("header/If-Match", "must be the ETag that you read")
+    # A weak tag never matches: If-Match compares strongly.
     return frozenset(tag for weak, tag in re.findall(_TAG, if_match) if not weak)
 
 
@@ -154,41 +191,41 @@ SeenTags = Annotated[frozenset[str] | None, Depends(seen_tags)]
 
 
 def to_cursor(name: str, *key: object) -> str:
-    """An opaque cursor that says where the next page of the list begins."""
+    """Returns an opaque cursor: where the next page of the list begins."""
     return base64.urlsafe_b64encode(orjson.dumps((name, *key))).decode().rstrip("=")
 
 
 def next_cursor(
     name: str, found: Sequence[_Row], limit: int, key: Callable[[_Row], Sequence[object]]
 ) -> str | None:
-    """The cursor behind the page of the first `limit` rows; None when no more than these were found.
+    """Returns the cursor of the next page; None on the last page.
 
-    Whoever asks for one row more than a page holds knows by it whether there is another page.
+    `found` holds up to `limit + 1` rows: the additional row shows that there is another page.
     """
     return to_cursor(name, *key(found[limit - 1])) if len(found) > limit else None
 
 
 def from_cursor(name: str, cursor: str | None, *checks: Callable[[Any], bool]) -> list[Any] | None:
-    """The key `to_cursor` was given for this list, each part checked.
+    """Returns the key that `to_cursor` was given for this list, with each part checked.
 
-    Raises InvalidInputError for any other text.
+    Raises InvalidInputError.
     """
     if cursor is None:
         return None
     try:
-        told = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        parts: Any = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (binascii.Error, ValueError):
-        told = None
-    if not isinstance(told, list) or told[:1] != [name] or len(told) != 1 + len(checks):
+        parts = None
+    if not isinstance(parts, list) or parts[:1] != [name] or len(parts) != 1 + len(checks):
         raise _not_a_cursor()
-    key = told[1:]
+    key = parts[1:]
     if not all(check(part) for check, part in zip(checks, key, strict=True)):
         raise _not_a_cursor()
     return key
 
 
 def _not_a_cursor() -> InvalidInputError:
-    return InvalidInputError.at("query/cursor", "is not a cursor of this list")
+    return InvalidInputError.at("query/cursor", "must be the next_cursor of a page of this list")
 
 
 def is_id(part: object) -> bool:
@@ -197,17 +234,17 @@ def is_id(part: object) -> bool:
 
 
 def is_text(part: object) -> bool:
-    """Whether a part of a cursor is a text that can be a key."""
+    """Whether a part of a cursor is text that can be a key."""
     return isinstance(part, str) and "\x00" not in part
 
 
 def is_decimal(part: object) -> bool:
-    """Whether a part of a cursor is a text that is a decimal number."""
+    """Whether a part of a cursor is the text of a decimal number."""
     return isinstance(part, str) and _DECIMAL.fullmatch(part) is not None
 
 
 def is_instant(part: object) -> bool:
-    """Whether a part of a cursor is an instant as cursors hold them: in UTC, and spelt in one way."""
+    """Whether a part of a cursor is a time in UTC in the format of cursors."""
     try:
         read = datetime.fromisoformat(part) if isinstance(part, str) else None
     except ValueError:
@@ -216,7 +253,7 @@ def is_instant(part: object) -> bool:
 
 
 def is_uuid(part: object) -> bool:
-    """Whether a part of a cursor is an id of many digits."""
+    """Whether a part of a cursor is a UUID."""
     try:
         return isinstance(part, str) and str(UUID(part)) == part
     except ValueError:

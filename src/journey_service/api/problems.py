@@ -1,8 +1,9 @@
-"""Errors as RFC 9457 problem details: the only file that knows which error is which status."""
+"""Errors as RFC 9457 problem details: the only module that maps an error to a status."""
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from fastapi import FastAPI, Request
@@ -12,8 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from journey_service.api.authentication import note_refused
-from journey_service.api.headers import added_headers
+from journey_service.api.authentication import record_refused
+from journey_service.api.input_errors import ErrorCode, describe_error, json_pointer
+from journey_service.api.middleware.response_headers import added_headers
 from journey_service.api.request_bodies import UnsupportedMediaTypeError, media_type, read_json
 from journey_service.domain import errors
 from journey_service.domain.actions.errors import StaleActionsError
@@ -25,13 +27,13 @@ CONTENT_TYPE = "application/problem+json"
 
 
 class TooLargeAsProblem:
-    """Gives the server's plain 413 the form of every other error."""
+    """Middleware that turns the server's plain 413 into a problem."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass everything on, but for the answer to a body over the limit."""
+        """Replaces the response to a body over the limit; pass on all others."""
         replaced = False
 
         async def send_problem(message: Message) -> None:
@@ -39,7 +41,7 @@ class TooLargeAsProblem:
             is_start = message["type"] == "http.response.start"
             if is_start and message["status"] == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
                 replaced = True
-                problem = _answer(_TOO_LARGE)
+                problem = _respond(_problem_of_status(HTTPStatus.REQUEST_ENTITY_TOO_LARGE))
                 await send({**message, "headers": problem.raw_headers})
                 await send({"type": "http.response.body", "body": problem.body})
             elif not replaced:
@@ -49,32 +51,57 @@ class TooLargeAsProblem:
 
 
 class FieldError(BaseModel):
-    """One thing wrong with the input."""
+    """One error of the input."""
 
     pointer: str = Field(
-        description="JSON pointer into the body, or a line or parameter", examples=["/data/total_amount"]
+        description="JSON pointer (RFC 6901) into the body, empty for the body as a whole; `query/<name>`,"
+        " `path/<name>` or `header/<name>` for a parameter",
+        examples=["/data/total_amount"],
     )
-    detail: str
+    detail: str = Field(description="What is wrong, in one sentence", examples=["must be at least 0"])
+    code: ErrorCode = Field(description="Kind of error; stable, for programs", examples=["too_small"])
+    params: dict[str, Any] = Field(
+        description="Values of the rule that is broken, by name", examples=[{"min": 0}]
+    )
 
 
 class Problem(BaseModel):
-    """What went wrong, in the form of RFC 9457."""
+    """Problem details (RFC 9457). Each `type` has a schema of its own and a page that explains it."""
 
     model_config = ConfigDict(extra="allow")
 
-    type: str = Field(examples=["/problems/customer-not-found"])
-    title: str
-    status: int
-    detail: str
-    errors: list[FieldError] | None = Field(default=None, description="with 422: every fault and its place")
+    type: str = Field(
+        description="Kind of problem: a path of this service that answers what it means and what to do"
+    )
+    title: str = Field(description="What the kind of problem is, the same for each of its occurrences")
+    status: int = Field(description="Status code of the response")
+    detail: str = Field(description="What happened this time, in one sentence")
+    errors: list[FieldError] | None = Field(
+        default=None, description="Every error of the input; only with `/problems/invalid-input`"
+    )
 
 
-_TOO_LARGE: Mapping[str, Any] = {
-    "type": "/problems/content-too-large",
-    "title": "The body is too large",
-    "status": int(HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
-    "detail": "The body is longer than this route takes; nothing was changed.",
+FRAMEWORK_PROBLEMS: Final[Mapping[HTTPStatus, tuple[str, str, str]]] = {
+    HTTPStatus.BAD_REQUEST: ("bad-request", "The request is malformed", "The request could not be read."),
+    HTTPStatus.NOT_FOUND: ("not-found", "Not found", "Nothing is at this path; see /docs."),
+    HTTPStatus.METHOD_NOT_ALLOWED: (
+        "method-not-allowed",
+        "Method not allowed",
+        "This path does not support the method; see the Allow header.",
+    ),
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (
+        "content-too-large",
+        "The body is too large",
+        "The body is longer than this operation accepts; nothing was changed.",
+    ),
+    HTTPStatus.INTERNAL_SERVER_ERROR: (
+        "internal-error",
+        "Internal error",
+        "The error has been logged; quote the X-Request-Id header when you report it.",
+    ),
 }
+"""Code, title and detail of the problems that do not come from an error of the domain."""
+
 _STATUS: Mapping[type[errors.JourneyServiceError], HTTPStatus] = {
     errors.NotFoundError: HTTPStatus.NOT_FOUND,
     errors.ConflictError: HTTPStatus.CONFLICT,
@@ -92,22 +119,72 @@ _STATUS: Mapping[type[errors.JourneyServiceError], HTTPStatus] = {
     UnsupportedMediaTypeError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
 }
 JSON_BODY: Sequence[type[errors.JourneyServiceError]] = (errors.MalformedError, UnsupportedMediaTypeError)
-"""What can be wrong with a JSON body as a whole."""
+"""Errors of a JSON body as a whole."""
 _EVERYWHERE: Sequence[type[errors.JourneyServiceError]] = (
     errors.UnauthenticatedError,
     errors.ForbiddenError,
     errors.InvalidInputError,
     errors.UnavailableError,
 )
+_SAMPLE_ERRORS: Final[Mapping[type[errors.JourneyServiceError], errors.JourneyServiceError]] = {
+    errors.UnauthenticatedError: errors.UnauthenticatedError("The credential is not valid."),
+    errors.ForbiddenError: errors.ForbiddenError("The credential lacks the scope 'customers:write'."),
+    errors.InvalidInputError: errors.InvalidInputError.at("/data/total_amount", "must be at least 0"),
+    errors.MalformedError: errors.MalformedError(
+        "The body is not JSON: unexpected character at byte 17.", offset=17
+    ),
+    errors.UnavailableError: errors.UnavailableError(),
+}
+_SAMPLE_ARGUMENTS: Final[Mapping[str, Any]] = {
+    "action_id": "9b2d4c1e-6f0a-4f57-9d1c-3f6a2b8e7c55",
+    "campaign_id": 12,
+    "company_id": 42,
+    "current": 4,
+    "customer_id": 4711,
+    "customers": {"engaged": 12},
+    "endpoint_id": 3,
+    "event_id": "appt-1001-completed",
+    "events": ["customer.at_risk"],
+    "import_id": 12,
+    "job_id": 12,
+    "key": "engaged",
+    "key_id": "0123456789abcdef",
+    "language": "de",
+    "media": "text/plain",
+    "reason": "completed",
+    "source": "booking",
+    "stage": "engaged",
+    "stage_key": "engaged",
+    "stages": ["engaged"],
+    "state": "done",
+    "status": "completed",
+    "task_id": 12,
+    "template_id": 5,
+    "version": 7,
+}
+"""Arguments of errors in examples, by the name of the parameter."""
+_CONTEXT_FIELDS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "current_version": {
+        "type": "integer",
+        "description": "Version that is stored now: read it again, then send it as If-Match",
+    },
+    "customers": {
+        "type": "object",
+        "additionalProperties": {"type": "integer"},
+        "description": "Customers in each stage to be archived, by the key of the stage",
+    },
+    "offset": {"type": "integer", "description": "Byte of the body at which reading stopped"},
+}
+"""Schemas of the fields that single kinds of problems add."""
 
 
 def status_of(error: type[errors.JourneyServiceError]) -> HTTPStatus:
-    """The status an error is answered with: its own, or that of the nearest kind it is of."""
+    """Returns the status of an error: its own, or that of its nearest base class."""
     return next(_STATUS[kind] for kind in error.__mro__ if kind in _STATUS)
 
 
 def problem_of(error: errors.JourneyServiceError) -> dict[str, Any]:
-    """The problem details of an expected error."""
+    """Returns the problem details of an expected error."""
     problem: dict[str, Any] = {
         "type": f"/problems/{error.code}",
         "title": error.title,
@@ -115,34 +192,116 @@ def problem_of(error: errors.JourneyServiceError) -> dict[str, Any]:
         "detail": str(error),
         **error.context(),
     }
-    if isinstance(error, errors.InvalidInputError):
-        problem["errors"] = [{"pointer": fault.pointer, "detail": fault.message} for fault in error.errors]
+    if isinstance(error, InputError):
+        problem["errors"] = error.details
+    elif isinstance(error, errors.InvalidInputError):
+        problem["errors"] = [
+            {"pointer": fault.pointer, "detail": fault.message, "code": "invalid", "params": {}}
+            for fault in error.errors
+        ]
     return problem
+
+
+class InputError(errors.InvalidInputError):
+    """Errors of the input with their codes."""
+
+    def __init__(self, details: Sequence[Mapping[str, Any]]) -> None:
+        super().__init__([errors.FieldError(each["pointer"], each["detail"]) for each in details])
+        self.details = details
 
 
 def problems(
     *kinds: type[errors.JourneyServiceError], of_company: bool = True
 ) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a route that can answer with these errors, and with those every route can.
+    """Returns the `responses` of a route that can fail with these errors and with those every route can.
 
-    `of_company` says that the route works within one company, which an operator may name wrongly.
+    `of_company` is true for routes within one company, which an operator may name wrongly.
     """
-    by_status: dict[int, list[str]] = {}
+    schemas: dict[int, dict[str, str]] = {}
     if errors.MalformedError in kinds:  # the routes with a body
-        by_status[int(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)] = [_TOO_LARGE["title"]]
+        code, title, _ = FRAMEWORK_PROBLEMS[HTTPStatus.REQUEST_ENTITY_TOO_LARGE]
+        schemas[int(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)] = {code: title}
     for kind in (*kinds, *((CompanyNotFoundError,) if of_company else ()), *_EVERYWHERE):
-        by_status.setdefault(int(status_of(kind)), []).append(kind.title)
+        schemas.setdefault(int(status_of(kind)), {})[kind.code] = kind.title
     return {
         status: {
-            "description": "; ".join(dict.fromkeys(titles)),
-            "content": {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+            "description": "; ".join(dict.fromkeys(titles.values())),
+            "content": {CONTENT_TYPE: _content(list(titles))},
         }
-        for status, titles in sorted(by_status.items())
+        for status, titles in sorted(schemas.items())
     }
 
 
+def _content(codes: Sequence[str]) -> dict[str, Any]:
+    schemas = {f"/problems/{code}": f"#/components/schemas/{schema_name(code)}" for code in codes}
+    references = [{"$ref": reference} for reference in schemas.values()]
+    return {
+        "schema": references[0]
+        if len(references) == 1
+        else {"oneOf": references, "discriminator": {"propertyName": "type", "mapping": schemas}},
+        "examples": {code: {"$ref": f"#/components/examples/{schema_name(code)}"} for code in codes},
+    }
+
+
+def schema_name(code: str) -> str:
+    """Returns the name of the schema of a kind of problem."""
+    return f"{''.join(map(str.capitalize, code.split('-')))}Problem"
+
+
+def all_kinds() -> dict[str, dict[str, Any]]:
+    """Returns an example of every kind of problem that the API can answer, by its code."""
+    found: dict[str, type[errors.JourneyServiceError]] = {}
+    for kind in _subclasses(errors.JourneyServiceError):
+        if kind.code != errors.JourneyServiceError.code and any(base in _STATUS for base in kind.__mro__):
+            found.setdefault(kind.code, kind)
+    examples = {code: problem_of(_sample(kind)) for code, kind in found.items()}
+    examples |= {code: _problem_of_status(status) for status, (code, *_) in FRAMEWORK_PROBLEMS.items()}
+    return dict(sorted(examples.items()))
+
+
+def problem_schema(code: str, example: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the schema of a kind of problem: that of Problem with a constant `type` and `status`."""
+    properties = {name: value for name, value in base["properties"].items() if name != "errors"}
+    for name in ("type", "title", "status"):
+        properties[name] = {**properties[name], "const": example[name]}
+    if "errors" in example:
+        reference = {"$ref": "#/components/schemas/FieldError"}
+        properties["errors"] = {
+            "type": "array",
+            "items": reference,
+            "description": "Every error of the input",
+        }
+    properties |= {name: dict(_CONTEXT_FIELDS[name]) for name in example if name in _CONTEXT_FIELDS}
+    return {
+        "type": "object",
+        "title": schema_name(code),
+        "description": f"{example['title']}. See `/problems/{code}`.",
+        "properties": properties,
+        "required": [name for name in properties if name != "offset"],
+    }
+
+
+def _subclasses(kind: type[errors.JourneyServiceError]) -> Iterable[type[errors.JourneyServiceError]]:
+    for inner in kind.__subclasses__():
+        yield inner
+        yield from _subclasses(inner)
+
+
+def _sample(kind: type[errors.JourneyServiceError]) -> errors.JourneyServiceError:
+    if kind in _SAMPLE_ERRORS:
+        return _SAMPLE_ERRORS[kind]
+    parameters = inspect.signature(kind).parameters.values()
+    return kind(
+        **{
+            each.name: _SAMPLE_ARGUMENTS[each.name]
+            for each in parameters
+            if each.default is each.empty and each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
+        }
+    )
+
+
 def install(app: FastAPI) -> None:
-    """Answer every error of the application as a problem."""
+    """Registers the handlers that answer every error of the application as a problem."""
     app.add_exception_handler(errors.JourneyServiceError, _on_expected)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
@@ -153,75 +312,59 @@ def install(app: FastAPI) -> None:
 async def _on_expected(request: Request, error: Exception) -> Response:
     if not isinstance(error, errors.JourneyServiceError):
         raise error
-    await note_refused(request)
+    await record_refused(request)
     headers = {}
     if isinstance(error, errors.UnauthenticatedError):
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, errors.UnavailableError):
         headers["Retry-After"] = "1"
-    return _answer(problem_of(error), headers)
+    return _respond(problem_of(error), headers)
 
 
 async def _on_invalid(request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
-    await note_refused(request)
-    return _answer(problem_of(_invalid(request, error.errors())))
+    await record_refused(request)
+    return _respond(problem_of(_input_error(request, error.errors())))
 
 
-def _invalid(request: Request, found: Sequence[Any]) -> errors.JourneyServiceError:
-    """What FastAPI has found wrong, in the words of every other error."""
-    for fault in found:
-        if fault["loc"] == ("body",) and isinstance(fault["input"], bytes):  # it could not be read
+def _input_error(request: Request, found: Sequence[Any]) -> errors.JourneyServiceError:
+    """Returns the error for what FastAPI found wrong with a request."""
+    for each in found:
+        if each["loc"] == ("body",) and isinstance(each["input"], bytes):  # malformed
             try:
-                read_json(fault["input"], media_type(request))
+                read_json(each["input"], media_type(request))
             except (UnsupportedMediaTypeError, errors.MalformedError) as error:
                 return error
-    return errors.InvalidInputError(
-        [
-            errors.FieldError(_pointer(fault["loc"]), fault["msg"].removeprefix("Value error, "))
-            for fault in found
-        ]
-    )
+    details = {}
+    for each in found:
+        pointer, (code, detail, params) = json_pointer(each["loc"]), describe_error(each)
+        details[pointer, detail] = {"pointer": pointer, "detail": detail, "code": code, "params": params}
+    return InputError(list(details.values()))
 
 
 async def _on_http(_: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
-    phrase = HTTPStatus(error.status_code).phrase
-    code = phrase.lower().replace(" ", "-")
-    problem = {
-        "type": f"/problems/{code}",
-        "title": phrase,
-        "status": error.status_code,
-        "detail": str(error.detail),
-    }
-    return _answer(problem, error.headers)
+    return _respond(_problem_of_status(HTTPStatus(error.status_code)), error.headers)
 
 
 async def _on_unexpected(request: Request, _: Exception) -> Response:
-    # The server logs the traceback; the caller learns nothing of the inside.
-    return _answer(
-        {
-            "type": "/problems/internal-error",
-            "title": "Something went wrong on our side",
-            "status": 500,
-            "detail": "The error has been noted. Nothing was changed.",
-        },
-        added_headers(request.scope),
-    )
+    # The traceback is logged; the caller learns nothing of it.
+    return _respond(_problem_of_status(HTTPStatus.INTERNAL_SERVER_ERROR), added_headers(request.scope))
 
 
-def _answer(problem: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
+def _problem_of_status(status: HTTPStatus) -> dict[str, Any]:
+    """Returns the problem details of a status that no error of the domain has."""
+    fallback = FRAMEWORK_PROBLEMS[HTTPStatus.BAD_REQUEST]
+    code, title, detail = FRAMEWORK_PROBLEMS.get(status, fallback)
+    return {"type": f"/problems/{code}", "title": title, "status": int(status), "detail": detail}
+
+
+def _respond(problem: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
     return Response(
         orjson.dumps(problem),
         status_code=problem["status"],
         headers=None if headers is None else dict(headers),
         media_type=CONTENT_TYPE,
     )
-
-
-def _pointer(place: Sequence[int | str]) -> str:
-    where, *path = [step for step in place if step != "[key]"]  # the key itself is at fault
-    pointer = "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in path)
-    return pointer if where == "body" else f"{where}{pointer}"

@@ -1,5 +1,8 @@
-"""What every shape is made of: texts, instants, free JSON."""
+"""Base classes and field types of all request and response schemas."""
 
+from collections.abc import Mapping
+from datetime import datetime
+from types import MappingProxyType
 from typing import Annotated, Any, Final, Self
 
 from pydantic import (
@@ -14,8 +17,26 @@ from pydantic import (
 )
 
 from journey_service.domain.errors import InvalidInputError
-from journey_service.domain.events.event import JsonValue
+from journey_service.domain.events.event import MAX_CUSTOMER_ID, MAX_ID, JsonValue
 from journey_service.domain.events.parsing import find_json_error, parse_instant
+
+STAGE_KEY_PATTERN: Final = "^[a-z][a-z0-9_]*$"
+KEY_ID_PATTERN: Final = "^[A-Za-z0-9-]+$"
+SINGLE_LINE_PATTERN: Final = r"^[^\x00-\x1f\x7f]*$"
+
+PATTERN_SENTENCES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        STAGE_KEY_PATTERN: "must start with a lower-case letter and hold only a-z, 0-9 and _",
+        KEY_ID_PATTERN: "must hold only letters, digits and -",
+        SINGLE_LINE_PATTERN: "must be a single line without control characters",
+        r"^[\x20-\x7e]*$": "must hold only printable ASCII characters",
+        r"^[\x21-\x7e]+$": "must hold only printable ASCII characters without spaces",
+        "^[A-Z]{3}$": "must be a currency code of three upper-case letters, such as EUR",
+        r"^\d{1,19}$": "must be a customer id in decimal digits",
+        r"^\d{4}-\d{2}$": "must be a month such as 2026-03",
+    }
+)
+"""What callers read instead of a regular expression that their value does not match."""
 
 
 def _no_nul(value: str) -> str:
@@ -24,10 +45,10 @@ def _no_nul(value: str) -> str:
     return value
 
 
-def _free_json(value: dict[str, JsonValue] | None) -> dict[str, JsonValue] | None:
-    fault = None if value is None else find_json_error(value)
-    if fault is not None:
-        raise ValueError(fault)
+def _json_object(value: dict[str, JsonValue] | None) -> dict[str, JsonValue] | None:
+    error = None if value is None else find_json_error(value)
+    if error is not None:
+        raise ValueError(error)
     return value
 
 
@@ -41,42 +62,74 @@ def _rfc3339(value: object) -> object:
 
 
 Text = Annotated[str, AfterValidator(_no_nul)]
+"""Text that the database can store."""
 MAX_NOTE_LENGTH: Final = 2_000
+"""Characters of a note; longer notes are refused."""
 Note = Annotated[str, AfterValidator(_no_nul), Field(min_length=1, max_length=MAX_NOTE_LENGTH)]
-SingleLineText = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$")]
-"""A text on one line."""
+SingleLineText = Annotated[str, Field(min_length=1, max_length=255, pattern=SINGLE_LINE_PATTERN)]
 Instant = Annotated[
     AwareDatetime, BeforeValidator(_rfc3339), WithJsonSchema({"type": "string", "format": "date-time"})
 ]
-JsonObject = Annotated[dict[str, Any] | None, AfterValidator(_free_json)]
+"""A time of a request: RFC 3339 with any offset, between 1900 and 2200."""
+JsonObject = Annotated[dict[str, Any] | None, AfterValidator(_json_object)]
+"""Any JSON object of at most 8 KiB and 20 levels, or null."""
+
+Id = Annotated[int, Field(ge=1, le=MAX_ID, examples=[12])]
+"""An id that the service assigns. Every id fits into a number of JavaScript."""
+CustomerId = Annotated[int, Field(ge=0, le=MAX_CUSTOMER_ID, examples=[4711])]
+"""An id of a customer as a caller may choose it."""
+AnyCustomerId = Annotated[int, Field(ge=-MAX_ID, le=MAX_ID, examples=[4711])]
+"""An id of a customer in a response: negative once the customer has been erased."""
+StageKey = Annotated[str, Field(max_length=50, pattern=STAGE_KEY_PATTERN, examples=["engaged"])]
+Timestamp = Annotated[datetime, Field(examples=["2026-03-01T09:30:00Z"])]
+"""A time of a response: RFC 3339 in UTC with `Z`."""
+NextCursor = Annotated[
+    str | None,
+    Field(
+        description="Pass it as `cursor` to read the next page; null on the last page",
+        examples=["WyJqb2JzIiw0Ml0"],
+    ),
+]
 
 
 class RequestModel(BaseModel):
-    """A body: what is not known is refused."""
+    """A request body. Unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def omittable() -> Any:  # noqa: ANN401  # pydantic's field
-    """The default of a field that may be left out, and not be null: nobody reads it."""
+    """Default of a field that may be omitted but must not be null. The contract shows no default."""
     return Field(default_factory=_nothing)
 
 
 def _nothing() -> None:
-    """What a factory makes is no part of the contract, as a default would be."""
+    """Default factory: unlike a default, its result does not appear in the contract."""
 
 
 class PatchModel(RequestModel):
-    """What is to be otherwise; what is left out stays as it is."""
+    """A partial update: omitted fields keep their values."""
 
     @model_validator(mode="after")
-    def _says_something(self) -> Self:
+    def _has_a_field(self) -> Self:
         if not self.model_fields_set:
-            raise ValueError("must name what is to be changed")
+            raise ValueError("must name at least one field to change")
         return self
 
 
 class ResponseModel(BaseModel):
-    """An answer."""
+    """A response body."""
 
     model_config = ConfigDict(frozen=True)
+
+
+def described_by(schema: Any) -> BeforeValidator:  # noqa: ANN401  # a model, or a list of one
+    """Annotation of a value that the domain parses: the contract describes it by `schema`.
+
+    The domain reports the pointer of every error; validation by the schema would stop earlier.
+    """
+    return BeforeValidator(_unchanged, json_schema_input_type=schema)
+
+
+def _unchanged(value: Any) -> Any:  # noqa: ANN401  # any JSON value
+    return value

@@ -1058,7 +1058,7 @@ async def test_a_reason_that_cannot_be_kept_is_refused_before_anything_is_shown(
 
     answer = await check_none(visited, request, {**visited.requires_scope, "X-Reason": reason})
 
-    problem(answer, 422, "invalid-input", "header/x-reason")
+    problem(answer, 422, "invalid-input", "header/X-Reason")
 
 
 async def test_what_an_operator_looks_for_is_written_down_whether_or_not_it_is_there(visited):

@@ -8,7 +8,7 @@ from opentelemetry import trace
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.calls import look, tell
-from journey_service.api.telemetry import Telemetry
+from journey_service.api.middleware.telemetry import Telemetry
 from journey_service.domain.events.parsing import parse_instant
 from journey_service.logs import JsonFormatter, OnceOnly, bound_to
 from journey_service.main import create_app
@@ -184,7 +184,7 @@ async def test_a_request_that_fails_is_told_with_its_id():
         raise RuntimeError("out of order")
 
     handler = Told()
-    logging.getLogger("journey_service.api.telemetry").addHandler(handler)
+    logging.getLogger("journey_service.api.middleware.telemetry").addHandler(handler)
     try:
         with pytest.raises(RuntimeError):
             await Telemetry(app)(
@@ -193,7 +193,7 @@ async def test_a_request_that_fails_is_told_with_its_id():
                 None,
             )
     finally:
-        logging.getLogger("journey_service.api.telemetry").removeHandler(handler)
+        logging.getLogger("journey_service.api.middleware.telemetry").removeHandler(handler)
 
     [line] = lines
     assert '"request_id": "r-9"' in line

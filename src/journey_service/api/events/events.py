@@ -168,4 +168,4 @@ def _json(shape: EventOut | BatchOut) -> Response:
 
 
 # Named here so that the contract describes bodies that are read as they come.
-DESCRIBED = (EventIn, CloudEventIn)
+EVENT_SCHEMAS = (EventIn, CloudEventIn)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from journey_service.api.authentication import CustomerReader, JourneyWriter, note_operator
+from journey_service.api.authentication import CustomerReader, JourneyWriter, record_operator
 from journey_service.api.dependencies import (
     AnyCustomerId,
     AppStateDep,
@@ -235,7 +235,7 @@ async def post_evaluation(  # what FastAPI injects
 ) -> EvaluationOut:
     """Decide everything that is due up to now."""
     if dry_run:  # which changes nothing, and so leaves no row of its own
-        await note_operator(request, app_state, caller)
+        await record_operator(request, app_state, caller)
     evaluation = await manual_changes.evaluate(
         app_state.database, caller.company_id, customer_id, by=None if dry_run else caller.actor
     )

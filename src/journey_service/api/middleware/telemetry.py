@@ -1,4 +1,4 @@
-"""What is measured of every request, and where it belongs in a trace that others have begun."""
+"""Metrics, a trace span and an access log line for every request."""
 
 import logging
 import time
@@ -15,39 +15,45 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from journey_service.logs import bound_to
 
-REQUESTS: Final = Counter("journey_http_requests_total", "Requests answered", ["method", "route", "status"])
+REQUESTS: Final = Counter(
+    "journey_http_requests_total",
+    "Requests answered by method, route and status",
+    ["method", "route", "status"],
+)
 SECONDS: Final = Histogram(
     "journey_http_request_seconds",
-    "Seconds from the request to the end of its answer",
+    "Seconds from the request to the end of its response",
     ["method", "route"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 _TRACER: Final = trace.get_tracer("journey_service")
 _LOGGER: Final = logging.getLogger(__name__)
+_ACCESS_LOGGER: Final = logging.getLogger("journey_service.access")
 _SERVER_ERROR: Final = 500
 _BASE: Final = "/api/v1"
 _METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 
 
 class Telemetry:
-    """Counts and times every request by its route, and makes a span of it if traces are told anywhere.
+    """Middleware that counts, times, traces and logs every request by its route.
 
-    Routes are named by their pattern: a customer's id is nobody's label.
+    A route is named by its template, so that no id of a customer becomes a label or part of a log line.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, logs_access: bool = True) -> None:
         self._app = app
+        self._logs_access = logs_access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass everything on; what is measured is written down when the answer has ended."""
+        """Records the request when its response has ended."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         method = scope["method"] if scope["method"] in _METHODS else "other"
         status = _SERVER_ERROR
-        began = time.perf_counter()
+        started = time.perf_counter()
 
-        async def send_and_note(message: Message) -> None:
+        async def send_and_record(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -62,15 +68,17 @@ class Telemetry:
             try:
                 with bound_to(request_id=scope.get("request_id"), trace_id=trace_id):
                     try:
-                        await self._app(scope, receive, send_and_note)
+                        await self._app(scope, receive, send_and_record)
                     except Exception:
-                        # Whoever logs it further out does not know any more which request it was.
+                        # The handlers further out do not know the route and the request id.
                         _LOGGER.exception("%s %s failed", method, _route(scope))
                         raise
             finally:
-                route = _route(scope)
+                route, seconds = _route(scope), time.perf_counter() - started
                 REQUESTS.labels(method, route, str(status)).inc()
-                SECONDS.labels(method, route).observe(time.perf_counter() - began)
+                SECONDS.labels(method, route).observe(seconds)
+                if self._logs_access:
+                    _log_access(scope, method, route, status, seconds)
                 span.update_name(f"{method} {route}")
                 span.set_attribute("http.request.method", method)
                 span.set_attribute("http.route", route)
@@ -79,18 +87,35 @@ class Telemetry:
                     span.set_status(StatusCode.ERROR)
 
 
+def _log_access(scope: Scope, method: str, route: str, status: int, seconds: float) -> None:
+    milliseconds = round(seconds * 1_000, 1)
+    company_id, request_id = scope.get("company_id", "-"), scope.get("request_id", "-")
+    _ACCESS_LOGGER.info(
+        "%s %s %d %.1f ms company=%s request=%s",
+        *(method, route, status, milliseconds, company_id, request_id),
+        extra={
+            "method": method,
+            "route": route,
+            "status": status,
+            "milliseconds": milliseconds,
+            "company_id": scope.get("company_id"),
+            "request_id": request_id,
+        },
+    )
+
+
 def _route(scope: Scope) -> str:
-    """The pattern of the route that was asked for; one name for all that are none."""
+    """Returns the path template of the matched route; `none` if no route matched."""
     pattern = getattr(scope.get("route"), "path", None)
     if pattern is None:
         return "none"
-    # A route that was included does not know what it was included under.
+    # An included route does not know the prefix under which it was included.
     is_under_base = scope["path"].startswith(f"{_BASE}/") and not pattern.startswith(_BASE)
     return f"{_BASE}{pattern}" if is_under_base else str(pattern)
 
 
 def send_traces() -> None:
-    """Have spans sent to where the variables of OpenTelemetry say."""
+    """Sends spans to the address in OpenTelemetry's environment variables."""
     provider = TracerProvider(resource=Resource.create({"service.name": "journey-service"}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)

@@ -1,0 +1,1 @@
+"""ASGI middleware: response headers, request metrics, traces, and the access log."""
