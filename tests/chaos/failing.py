@@ -232,7 +232,7 @@ def _lease_token(patch: Patch) -> None:
 def _check_at_the_claim(patch: Patch) -> None:
     """Nothing is looked at any more when an action falls due."""
     patch(ActionPlan, "_obstacle", lambda _self, _action: None)
-    patch(ActionPlan, "refuses", lambda _self, _action, _now: False)
+    patch(ActionPlan, "cancel_if_unreachable", lambda _self, _action, _now: False)
 
 
 def _one_by_one(patch: Patch) -> None:

@@ -14,7 +14,12 @@ from journey_service.domain.actions.action import (
     ManualActionRequest,
     OutboundEventType,
 )
-from journey_service.domain.actions.action_plan import ActionPlan, DueDecision, manual_action, running
+from journey_service.domain.actions.action_plan import (
+    ActionPlan,
+    DueDecision,
+    manual_action,
+    running_campaigns,
+)
 from journey_service.domain.actions.parsing import step_from_json, step_to_json
 from journey_service.domain.actions.stage_actions import (
     DEFAULT_ACTIONS,
@@ -43,10 +48,10 @@ def utc(text):
 
 
 def agenda_of(
-    stage_actions=DEFAULT_ACTIONS, *, zone=UTC_ZONE, reach=EVERYWHERE, stage_map=DEFAULT_MAP, **policy
+    stage_actions=DEFAULT_ACTIONS, *, zone=UTC_ZONE, reachability=EVERYWHERE, stage_map=DEFAULT_MAP, **policy
 ):
     """The agenda of a customer for whom nothing has been planned yet."""
-    return ActionPlan(parse_policy(policy), zone, stage_map, stage_actions, reach=reach)
+    return ActionPlan(parse_policy(policy), zone, stage_map, stage_actions, reachability=reachability)
 
 
 def transition(seq, to_stage, at, *, is_silent=False):
@@ -254,9 +259,9 @@ def test_a_move_that_is_not_heard_plans_nothing_but_ends_what_was():
 
 def test_whoever_comes_back_on_the_fifth_day_gets_neither_the_call_nor_the_offer():
     action_plan = at_risk()
-    sent = action_plan.run_due(day(5), is_through=True)
+    sent = action_plan.run_due(day(5), is_inclusive=True)
     enter(action_plan, "regular", day(5))
-    sent += action_plan.run_due(day(365), is_through=True)
+    sent += action_plan.run_due(day(365), is_inclusive=True)
 
     assert gone(sent) == [("email", day(0)), ("sms", day(3))]
     assert fates(action_plan, CAMPAIGN) == [
@@ -278,7 +283,7 @@ def test_whoever_comes_back_on_the_fifth_day_gets_neither_the_call_nor_the_offer
 def test_whoever_stays_away_gets_it_all_and_the_campaign_is_completed_by_its_last_step():
     action_plan = at_risk()
 
-    assert gone(action_plan.run_due(day(14), is_through=True)) == [
+    assert gone(action_plan.run_due(day(14), is_inclusive=True)) == [
         ("email", day(0)),
         ("sms", day(3)),
         ("offer", day(14)),
@@ -299,9 +304,9 @@ def test_whoever_stays_away_gets_it_all_and_the_campaign_is_completed_by_its_las
 
 def test_whoever_withdraws_consent_while_a_mail_waits_for_the_morning_gets_the_rest():
     action_plan = at_risk(quiet_from="21:00", quiet_until="13:00")
-    action_plan.run_due(day(0), is_through=True)
-    action_plan.reach = consenting(email="withdrawn", call="withdrawn", offer="granted")
-    sent = action_plan.run_due(day(365), is_through=True)
+    action_plan.run_due(day(0), is_inclusive=True)
+    action_plan.reachability = consenting(email="withdrawn", call="withdrawn", offer="granted")
+    sent = action_plan.run_due(day(365), is_inclusive=True)
 
     assert gone(sent) == [("sms", day(3) + HOUR), ("offer", day(14) + HOUR)]
     assert fates(action_plan, CAMPAIGN) == [
@@ -315,9 +320,9 @@ def test_whoever_withdraws_consent_while_a_mail_waits_for_the_morning_gets_the_r
 
 def test_consent_withdrawn_on_the_first_day_stops_what_is_still_to_come():
     action_plan = at_risk()
-    action_plan.run_due(day(1), is_through=True)
-    action_plan.reach = consenting(sms="withdrawn", offer="withdrawn")
-    action_plan.run_due(day(365), is_through=True)
+    action_plan.run_due(day(1), is_inclusive=True)
+    action_plan.reachability = consenting(sms="withdrawn", offer="withdrawn")
+    action_plan.run_due(day(365), is_inclusive=True)
 
     assert fates(action_plan, CAMPAIGN) == [
         ("email", "done"),
@@ -335,10 +340,10 @@ def test_whoever_is_erased_is_left_in_peace():
     action_plan.request(
         manual_action(ManualActionRequest(Channel.EMAIL), day(9), stage="at_risk", actor="ann")
     )
-    action_plan.run_due(day(4), is_through=True)
+    action_plan.run_due(day(4), is_inclusive=True)
     action_plan.end_all(day(4), EndReason.ERASED)
 
-    assert action_plan.run_due(day(365), is_through=True) == []
+    assert action_plan.run_due(day(365), is_inclusive=True) == []
     assert fates(action_plan, CAMPAIGN) == [
         ("email", "done"),
         ("sms", "done"),
@@ -354,11 +359,11 @@ def test_whoever_is_erased_is_left_in_peace():
 
 def test_whoever_lapses_again_within_the_pause_gets_the_tasks_but_no_campaign():
     action_plan = at_risk()
-    action_plan.run_due(day(5), is_through=True)
+    action_plan.run_due(day(5), is_inclusive=True)
     enter(action_plan, "regular", day(5))
     count = len(action_plan.planned)
     enter(action_plan, "at_risk", day(34))
-    action_plan.run_due(day(365), is_through=True)
+    action_plan.run_due(day(365), is_inclusive=True)
 
     again = [(action.name, str(action.reason or action.state)) for action in action_plan.planned[count:]]
     assert again == [
@@ -397,7 +402,7 @@ def test_no_campaign_begins_within_the_pause_after_the_last_one(pause, after, is
 
 def test_the_pause_begins_with_the_end_however_that_came_about():
     action_plan = at_risk()
-    action_plan.run_due(day(14), is_through=True)
+    action_plan.run_due(day(14), is_inclusive=True)
     enter(action_plan, "customer", day(40))
     enter(action_plan, "at_risk", day(44) - INSTANT)
     assert len(action_plan.campaigns) == 1
@@ -418,7 +423,7 @@ def test_the_pause_is_of_one_type():
         ("at_risk", "left_stage"),
         ("churned", "None"),
     ]
-    assert [c.type for c in running(action_plan.campaigns)] == ["churned"]
+    assert [c.type for c in running_campaigns(action_plan.campaigns)] == ["churned"]
 
 
 def test_a_second_campaign_of_a_stage_does_not_begin_beside_the_first():
@@ -454,21 +459,21 @@ def test_what_is_refused_is_no_part_of_a_campaign_and_ends_none():
 @pytest.mark.parametrize("to_stage", ["prospect", "customer", "vip", "churned"])
 def test_any_move_ends_what_was_for_the_stage_left(to_stage):
     action_plan = at_risk()
-    action_plan.run_due(T0, is_through=True)
+    action_plan.run_due(T0, is_inclusive=True)
     enter(action_plan, to_stage, day(1))
 
     assert fates(action_plan, CAMPAIGN)[1:] == [(c, "left_stage") for c in ("sms", "call", "offer")]
     assert {reason for _, reason in tasks(action_plan)} == {"left_stage"}
-    assert running(action_plan.campaigns) == []
+    assert running_campaigns(action_plan.campaigns) == []
 
 
 def test_what_was_to_be_done_at_once_for_progress_is_done_however_far_the_customer_has_come():
     late = utc("2026-01-01T23:00")
     action_plan = enter(agenda_of(), "lead", late)
-    action_plan.run_due(late, is_through=True)
+    action_plan.run_due(late, is_inclusive=True)
     assert fates(action_plan) == [("email", "pending"), ("assignment", "done"), ("task", "done")]
     enter(action_plan, "customer", late + HOUR)
-    action_plan.run_due(late + DAY, is_through=True)
+    action_plan.run_due(late + DAY, is_inclusive=True)
 
     assert fates(action_plan)[0] == ("email", "done")
     assert tasks(action_plan)[0] == ("create_follow_up_task", None)
@@ -499,7 +504,7 @@ def test_risk_and_delay_and_campaigns_bind_an_action_to_its_stage(
 def test_what_a_person_asked_for_outlives_any_move():
     action_plan = at_risk()
     action_plan.request(manual_action(ManualActionRequest(Channel.CALL), T0, stage="at_risk", actor="ann"))
-    action_plan.run_due(T0, is_through=True)
+    action_plan.run_due(T0, is_inclusive=True)
     enter(action_plan, "customer", day(1))
 
     assert tasks(action_plan)[-1] == ("personal_call", None)
@@ -507,7 +512,7 @@ def test_what_a_person_asked_for_outlives_any_move():
 
 def test_what_is_over_stays_as_it_was():
     action_plan = at_risk()
-    action_plan.run_due(day(20), is_through=True)
+    action_plan.run_due(day(20), is_inclusive=True)
     before = [replace(action) for action in action_plan.planned]
     action_plan.outbound_events.clear()
     enter(action_plan, "regular", day(21))
@@ -553,7 +558,7 @@ def test_a_message_needs_the_consent_for_its_channel(channel, status, model, is_
     statuses = {**others, str(channel): status}
     if status is None:
         del statuses[str(channel)]
-    action_plan, action = one(channel, reach=consenting(**statuses), consent=model)
+    action_plan, action = one(channel, reachability=consenting(**statuses), consent=model)
 
     assert action_plan.decide_due(action, T0) is (DueDecision.GO if is_allowed else DueDecision.DROPPED)
     assert action.reason is (None if is_allowed else EndReason.NO_CONSENT)
@@ -574,7 +579,7 @@ def test_a_message_needs_the_consent_for_its_channel(channel, status, model, is_
 def test_a_message_needs_an_address(channel, needs):
     for has_email in (True, False):
         for has_phone in (True, False):
-            action_plan, action = one(channel, reach=Reachability({}, has_email, has_phone))
+            action_plan, action = one(channel, reachability=Reachability({}, has_email, has_phone))
             is_lost = (needs == "email" and not has_email) or (needs == "phone" and not has_phone)
             assert action_plan.decide_due(action, T0) is (DueDecision.DROPPED if is_lost else DueDecision.GO)
             assert action.reason is (EndReason.NO_ADDRESS if is_lost else None)
@@ -584,7 +589,7 @@ def test_a_message_needs_an_address(channel, needs):
 def test_what_does_not_reach_the_customer_needs_no_consent_and_knows_no_night(channel):
     nothing = Reachability(dict.fromkeys(map(str, Channel), "withdrawn"), has_email=False, has_phone=False)
     action_plan, action = one(
-        channel, utc("2026-01-02T03:00"), reach=nothing, consent="opt_in", frequency_cap=1
+        channel, utc("2026-01-02T03:00"), reachability=nothing, consent="opt_in", frequency_cap=1
     )
 
     assert action_plan.decide_due(action, action.due_at) is DueDecision.GO
@@ -651,7 +656,7 @@ def test_what_would_reach_the_customer_at_night_waits_for_the_morning_and_is_jud
     assert (action.state, action.due_at, action.planned_at) == (ActionState.PENDING, morning, late)
     assert action.reserved_at is None
     assert action_plan.sent == {}
-    action_plan.reach = consenting(**{str(channel): "withdrawn"})
+    action_plan.reachability = consenting(**{str(channel): "withdrawn"})
     assert action_plan.decide_due(action, morning) is DueDecision.DROPPED
 
 
@@ -666,8 +671,8 @@ def test_what_was_held_goes_out_in_the_morning():
     late, morning = utc("2026-05-01T22:00"), utc("2026-05-02T08:00")
     action_plan, _ = one(at=late)
 
-    assert action_plan.run_due(morning, is_through=False) == []
-    assert gone(action_plan.run_due(morning, is_through=True)) == [("email", morning)]
+    assert action_plan.run_due(morning, is_inclusive=False) == []
+    assert gone(action_plan.run_due(morning, is_inclusive=True)) == [("email", morning)]
 
 
 @pytest.mark.parametrize(
@@ -699,7 +704,7 @@ def test_what_nobody_got_round_to_was_not_held():
 def sent_on(*days, channel=Channel.EMAIL, **policy):
     """What becomes of mails due on these days, one after the other."""
     action_plan = agenda_of(book(*(worded(channel, number) for number in days)), **policy)
-    action_plan.run_due(enter(action_plan, "x").planned[-1].due_at, is_through=True)
+    action_plan.run_due(enter(action_plan, "x").planned[-1].due_at, is_inclusive=True)
     return [fate for _, fate in fates(action_plan)]
 
 
@@ -751,7 +756,7 @@ def test_a_capped_step_is_cancelled_and_the_campaign_goes_on():
         worded(Channel.EMAIL, 9),
     )
     action_plan = enter(agenda_of(book(*steps, is_campaign=True), frequency_cap=1), "x")
-    action_plan.run_due(day(9), is_through=True)
+    action_plan.run_due(day(9), is_inclusive=True)
 
     assert fates(action_plan) == [("email", "done"), ("email", "capped"), ("sms", "done"), ("email", "done")]
     assert action_plan.campaigns[0].reason is EndReason.COMPLETED
@@ -780,7 +785,7 @@ def test_a_place_that_was_taken_long_ago_is_still_held():
 @pytest.mark.parametrize(
     "end",
     [
-        lambda action_plan, action: action_plan.drop(action, EndReason.NO_MAIL_SERVER, day(1)),
+        lambda action_plan, action: action_plan.cancel(action, EndReason.NO_MAIL_SERVER, day(1)),
         lambda action_plan, _: enter(action_plan, "regular", day(1)),
         lambda action_plan, _: action_plan.cancel_campaign(action_plan.campaigns[0], day(1)),
     ],
@@ -801,7 +806,7 @@ def test_a_place_is_free_again_once_it_turns_out_that_nothing_goes_out(end):
 def test_what_was_done_keeps_its_place():
     action_plan, action = one(frequency_cap=1)
     action_plan.decide_due(action, T0)
-    action_plan.conclude(action, T0 + HOUR)
+    action_plan.complete(action, T0 + HOUR)
     other = manual_action(ManualActionRequest(Channel.EMAIL), day(1), stage="x", actor="ann")
 
     assert action_plan.decide_due(other, day(1)) is DueDecision.DROPPED
@@ -817,9 +822,11 @@ OBSTACLES = [
     ("campaign_ended", lambda action_plan: setattr(action_plan.campaigns[0], "ended_at", T0)),
     (
         "no_consent",
-        lambda action_plan: setattr(action_plan, "reach", Reachability({"email": "withdrawn"}, False, False)),
+        lambda action_plan: setattr(
+            action_plan, "reachability", Reachability({"email": "withdrawn"}, False, False)
+        ),
     ),
-    ("no_address", lambda action_plan: setattr(action_plan, "reach", Reachability({}, False, True))),
+    ("no_address", lambda action_plan: setattr(action_plan, "reachability", Reachability({}, False, True))),
 ]
 
 
@@ -864,7 +871,7 @@ def test_what_is_tried_again_at_night_waits_and_keeps_its_place():
 def test_it_may_turn_out_that_something_cannot_be_done_here():
     action_plan, action = one(Channel.SMS)
     action_plan.decide_due(action, T0)
-    action_plan.drop(action, EndReason.NO_ENDPOINT, T0)
+    action_plan.cancel(action, EndReason.NO_ENDPOINT, T0)
 
     assert (action.state, action.reason, action.is_changed) == (
         ActionState.CANCELLED,
@@ -877,7 +884,7 @@ def test_it_may_turn_out_that_something_cannot_be_done_here():
 
 
 @pytest.mark.parametrize(
-    ("last", "reach", "policy", "reason"),
+    ("last", "reachability", "policy", "reason"),
     [
         (worded(Channel.EMAIL, 2), EVERYWHERE, {}, None),
         (worded(Channel.EMAIL, 2), EVERYWHERE, {"frequency_cap": 1}, "capped"),
@@ -888,13 +895,13 @@ def test_it_may_turn_out_that_something_cannot_be_done_here():
     ],
 )
 def test_a_campaign_is_completed_when_its_last_step_is_over_whatever_became_of_it(
-    last, reach, policy, reason
+    last, reachability, policy, reason
 ):
     stage_actions = book(worded(Channel.EMAIL), last, is_campaign=True)
-    action_plan = enter(agenda_of(stage_actions, reach=reach, **policy), "x")
-    action_plan.run_due(day(2), is_through=False)
-    assert running(action_plan.campaigns) == action_plan.campaigns
-    action_plan.run_due(day(2), is_through=True)
+    action_plan = enter(agenda_of(stage_actions, reachability=reachability, **policy), "x")
+    action_plan.run_due(day(2), is_inclusive=False)
+    assert running_campaigns(action_plan.campaigns) == action_plan.campaigns
+    action_plan.run_due(day(2), is_inclusive=True)
 
     assert action_plan.planned[-1].reason == reason
     [campaign] = action_plan.campaigns
@@ -908,9 +915,9 @@ def test_a_step_that_a_worker_is_at_keeps_its_campaign_from_ending():
     for action in (email, sms):
         action_plan.decide_due(action, T0)
         action.state = ActionState.LEASED
-    action_plan.conclude(sms, T0)
-    assert running(action_plan.campaigns) == action_plan.campaigns
-    action_plan.conclude(email, T0 + HOUR)
+    action_plan.complete(sms, T0)
+    assert running_campaigns(action_plan.campaigns) == action_plan.campaigns
+    action_plan.complete(email, T0 + HOUR)
     assert action_plan.campaigns[0].ended_at == T0 + HOUR
 
 
@@ -918,7 +925,7 @@ def test_steps_read_back_count_like_those_just_planned():
     action_plan = at_risk()
     kept = agenda_of()
     kept.version, kept.actions, kept.campaigns = 1, action_plan.planned, action_plan.campaigns
-    kept.run_due(day(14), is_through=True)
+    kept.run_due(day(14), is_inclusive=True)
 
     assert [str(campaign.reason) for campaign in kept.campaigns] == ["completed"]
     assert outbound_events(kept)[-1] == "campaign.ended"
@@ -926,7 +933,7 @@ def test_steps_read_back_count_like_those_just_planned():
 
 def test_a_person_may_end_a_campaign():
     action_plan = at_risk()
-    action_plan.run_due(day(8), is_through=True)
+    action_plan.run_due(day(8), is_inclusive=True)
     action_plan.cancel_campaign(action_plan.campaigns[0], day(9))
 
     assert fates(action_plan, CAMPAIGN)[2:] == [("call", "done"), ("offer", "campaign_ended")]
@@ -938,7 +945,7 @@ def test_a_person_may_end_a_campaign():
     [campaign] = action_plan.campaigns
     assert (campaign.ended_at, campaign.reason) == (day(9), EndReason.BY_HAND)
     assert outbound_events(action_plan).count("campaign.ended") == 1
-    assert action_plan.run_due(day(99), is_through=True) == []
+    assert action_plan.run_due(day(99), is_inclusive=True) == []
 
 
 # ---- what is done here
@@ -954,7 +961,7 @@ def test_every_customer_gets_one_of_the_assignees_and_always_the_same(assignee_s
     )
     action_plan = agenda_of(stage_actions)
     action_plan.assignee_seed = assignee_seed
-    enter(action_plan, "x").run_due(T0, is_through=True)
+    enter(action_plan, "x").run_due(T0, is_inclusive=True)
 
     assert (action_plan.owner, action_plan.tasks[0].assignee) == (expected, expected)
 
@@ -962,9 +969,9 @@ def test_every_customer_gets_one_of_the_assignees_and_always_the_same(assignee_s
 def test_a_task_for_nobody_in_particular_is_the_owner_s():
     action_plan = agenda_of()
     action_plan.owner = "zoe"
-    enter(action_plan, "at_risk").run_due(T0, is_through=True)
+    enter(action_plan, "at_risk").run_due(T0, is_inclusive=True)
     assert {task.assignee for task in action_plan.tasks} == {"zoe"}
-    enter(action_plan, "vip", day(1)).run_due(day(1), is_through=True)
+    enter(action_plan, "vip", day(1)).run_due(day(1), is_inclusive=True)
     assert (action_plan.owner, action_plan.tasks[-1].assignee) == ("vip managers", "vip managers")
 
 
@@ -973,7 +980,7 @@ def test_a_task_without_anybody_has_no_assignee():
 
 
 def settled(action_plan, until):
-    action_plan.run_due(until, is_through=True)
+    action_plan.run_due(until, is_inclusive=True)
     return action_plan
 
 
@@ -1089,7 +1096,7 @@ def test_everything_happens_at_its_own_instant_and_in_the_order_of_time():
     action_plan.request(manual_action(ManualActionRequest(Channel.OFFER), day(3), stage="x", actor="ann"))
 
     assert [
-        (action.name, action.finished_at) for action in action_plan.run_due(day(99), is_through=True)
+        (action.name, action.finished_at) for action in action_plan.run_due(day(99), is_inclusive=True)
     ] == [
         ("second", day(1)),
         ("first", day(2)),
@@ -1100,29 +1107,29 @@ def test_everything_happens_at_its_own_instant_and_in_the_order_of_time():
 
 
 def test_what_is_due_at_an_instant_comes_after_what_time_brings_then_and_before_what_is_told_then():
-    for is_through, fate in ((True, "done"), (False, "left_stage")):
+    for is_inclusive, fate in ((True, "done"), (False, "left_stage")):
         action_plan = at_risk()
-        action_plan.run_due(day(3), is_through=is_through)
+        action_plan.run_due(day(3), is_inclusive=is_inclusive)
         enter(action_plan, "churned", day(3))
         assert fates(action_plan, CAMPAIGN)[1] == ("sms", fate)
 
 
 def test_only_what_leaves_the_house_is_handed_on():
     action_plan = enter(agenda_of(), "customer")
-    assert gone(action_plan.run_due(T0, is_through=True)) == [
+    assert gone(action_plan.run_due(T0, is_inclusive=True)) == [
         ("email", T0),
         ("email", T0),
         ("crm", T0),
     ]
     enter(action_plan, "vip")
-    assert gone(action_plan.run_due(T0, is_through=True)) == [("email", T0)]
+    assert gone(action_plan.run_due(T0, is_inclusive=True)) == [("email", T0)]
 
 
 def test_nothing_happens_twice():
     action_plan = settled(at_risk(), day(14))
     before = [replace(action) for action in action_plan.planned]
 
-    assert action_plan.run_due(day(400), is_through=True) == []
+    assert action_plan.run_due(day(400), is_inclusive=True) == []
     assert action_plan.planned == before
 
 
@@ -1140,7 +1147,7 @@ def test_a_step_waits_for_those_before_it():
 
 def cleared(action_plan, until):
     """Let time be moved in a company that delivers all the same: what has gone out is still to be taken away."""
-    sent = action_plan.run_due(until, is_through=True)
+    sent = action_plan.run_due(until, is_inclusive=True)
     for action in sent:
         action.state, action.finished_at, action.is_released_by_test_clock = ActionState.PENDING, None, True
     return sent
@@ -1149,7 +1156,7 @@ def cleared(action_plan, until):
 def test_what_a_test_clock_has_let_go_is_neither_called_back_nor_let_go_again():
     action_plan = at_risk()
     email, sms = cleared(action_plan, day(3))
-    assert action_plan.run_due(day(4), is_through=True) == []
+    assert action_plan.run_due(day(4), is_inclusive=True) == []
     enter(action_plan, "customer", day(5))
 
     assert (email.state, sms.state) == (ActionState.PENDING, ActionState.PENDING)
@@ -1161,7 +1168,7 @@ def test_what_a_test_clock_has_let_go_is_neither_called_back_nor_let_go_again():
 def test_what_a_test_clock_has_let_go_keeps_no_campaign_from_ending():
     action_plan = at_risk()
     cleared(action_plan, day(3))
-    action_plan.run_due(day(14), is_through=True)
+    action_plan.run_due(day(14), is_inclusive=True)
 
     assert (action_plan.campaigns[0].ended_at, action_plan.campaigns[0].reason) == (
         day(14),
@@ -1212,10 +1219,10 @@ def test_what_means_nothing_on_a_channel_is_left_out_so_that_what_is_kept_can_be
 
 def test_what_a_person_asks_for_is_judged_like_anything_else():
     night = utc("2026-05-01T23:00")
-    action_plan = agenda_of(reach=consenting(call="withdrawn"), frequency_cap=1)
+    action_plan = agenda_of(reachability=consenting(call="withdrawn"), frequency_cap=1)
     for wish in (Channel.CALL, Channel.EMAIL, Channel.EMAIL):
         action_plan.request(manual_action(ManualActionRequest(wish, note="n"), night, stage="x", actor="ann"))
-    action_plan.run_due(night + DAY, is_through=True)
+    action_plan.run_due(night + DAY, is_inclusive=True)
 
     assert fates(action_plan) == [("call", "no_consent"), ("email", "done"), ("email", "capped")]
     assert action_plan.planned[1].finished_at == utc("2026-05-02T08:00")
@@ -1256,7 +1263,7 @@ def test_a_pause_that_is_taken_back_lets_what_waits_go():
 def test_what_has_waited_for_too_long_is_not_sent_any_more():
     action_plan, action = one(messages_paused=True, **NO_NIGHT)
 
-    assert action_plan.run_due(T0 + 2 * DAY, is_through=True) == []
+    assert action_plan.run_due(T0 + 2 * DAY, is_inclusive=True) == []
     assert (action.state, action.reason) == (ActionState.CANCELLED, EndReason.HELD_TOO_LONG)
     assert action.finished_at is not None
     assert DAY < action.finished_at - T0 <= DAY + HOUR

@@ -160,7 +160,7 @@ def lives(draw: st.DrawFn) -> Life:
 def live(life: Life, *, looking_in: bool = False, kind: type[ActionPlan] = ActionPlan) -> Record:
     """Let it all happen, each thing due at its own instant."""
     action_plan = kind(life.policy, life.zone, DEFAULT_MAP, BUSY if life.is_busy else DEFAULT_ACTIONS)
-    action_plan.reach = Reachability({}, has_email=True, has_phone=True)
+    action_plan.reachability = Reachability({}, has_email=True, has_phone=True)
     statuses = {channel: [(life.deeds[0].at, "unknown")] for channel in MESSAGES}
     record = Record(action_plan, [], [], statuses)
     halts = iter(life.halts if looking_in else ())
@@ -169,7 +169,7 @@ def live(life: Life, *, looking_in: bool = False, kind: type[ActionPlan] = Actio
         while halt is not None and halt < deed.at:
             _settle(record, halt)
             halt = next(halts, None)
-        _settle(record, deed.at, is_through=deed.brings_due)
+        _settle(record, deed.at, is_inclusive=deed.brings_due)
         _do(record, deed)
     while halt is not None:
         _settle(record, halt)
@@ -178,8 +178,8 @@ def live(life: Life, *, looking_in: bool = False, kind: type[ActionPlan] = Actio
     return record
 
 
-def _settle(record: Record, until: datetime, *, is_through: bool = True) -> None:
-    gone = record.action_plan.run_due(until, is_through=is_through)
+def _settle(record: Record, until: datetime, *, is_inclusive: bool = True) -> None:
+    gone = record.action_plan.run_due(until, is_inclusive=is_inclusive)
     record.handed_on += [f"{action.name}/{action.number} {action.finished_at}" for action in gone]
 
 
@@ -196,12 +196,14 @@ def _do(record: Record, deed: Deed) -> None:
         case "consent":
             channel, status = deed.value
             record.statuses[channel].append((deed.at, status))
-            action_plan.reach = action_plan.reach._replace(
-                consents={**action_plan.reach.consents, channel: status}
+            action_plan.reachability = action_plan.reachability._replace(
+                consents={**action_plan.reachability.consents, channel: status}
             )
         case "address":
             has_email, has_phone = deed.value
-            action_plan.reach = action_plan.reach._replace(has_email=has_email, has_phone=has_phone)
+            action_plan.reachability = action_plan.reachability._replace(
+                has_email=has_email, has_phone=has_phone
+            )
         case "ask":
             action_plan.request(
                 manual_action(ManualActionRequest(deed.value), deed.at, stage="x", actor="ann")
@@ -455,8 +457,8 @@ class Greedy(ActionPlan):
 class Late(ActionPlan):
     """Lets everything due happen at the end of the time settled, not at its own instant."""
 
-    def _next_due(self, until, *, is_through):
-        action = super()._next_due(until, is_through=is_through)
+    def _next_due(self, until, *, is_inclusive):
+        action = super()._next_due(until, is_inclusive=is_inclusive)
         if action is not None:
             action.due_at = until
         return action

@@ -12,7 +12,7 @@ from journey_service.domain.actions.delivery import (
     RETRY_AFTER,
     DeliveryFailedError,
     DeliveryRefusedError,
-    pause_after,
+    retry_delay,
 )
 
 SECOND = timedelta(seconds=1)
@@ -43,11 +43,11 @@ wishes = st.timedeltas(timedelta(0), timedelta(days=400))
     ],
 )
 def test_after_every_attempt_but_the_eighth_there_is_another(attempt, pause):
-    assert pause_after(attempt, 0) == pause
+    assert retry_delay(attempt, 0) == pause
 
 
 def test_the_first_attempt_is_made_at_once_and_the_last_one_a_good_day_later():
-    pauses = [pause_after(attempt, 0) for attempt in range(1, ATTEMPTS)]
+    pauses = [retry_delay(attempt, 0) for attempt in range(1, ATTEMPTS)]
 
     assert None not in pauses
     assert sum(pauses, timedelta(0)) == 27 * HOUR + 35 * MINUTE + 5 * SECOND
@@ -57,14 +57,14 @@ def test_the_first_attempt_is_made_at_once_and_the_last_one_a_good_day_later():
     ("chance", "pause"), [(0, 300.0), (0.25, 315.0), (0.5, 330.0), (ALMOST, 360.0)], ids=repr
 )
 def test_a_pause_is_made_longer_by_chance_by_up_to_a_fifth(chance, pause):
-    assert pause_after(2, chance) == timedelta(seconds=pause)
+    assert retry_delay(2, chance) == timedelta(seconds=pause)
 
 
 @given(attempts, chances)
 def test_chance_keeps_within_its_bounds(attempt, chance):
     shortest = RETRY_AFTER[attempt - 1]
 
-    assert shortest <= pause_after(attempt, chance) <= shortest * (1 + JITTER)
+    assert shortest <= retry_delay(attempt, chance) <= shortest * (1 + JITTER)
 
 
 @pytest.mark.parametrize(
@@ -85,20 +85,20 @@ def test_chance_keeps_within_its_bounds(attempt, chance):
     ],
 )
 def test_a_receiver_may_ask_for_a_longer_pause_but_not_for_a_shorter_one_or_for_ever(attempt, wish, pause):
-    assert pause_after(attempt, 0, wish) == pause
+    assert retry_delay(attempt, 0, wish) == pause
 
 
 @given(attempts, chances, wishes)
 def test_a_wish_never_shortens_a_pause_and_adds_no_attempt(attempt, chance, wish):
-    without, found = pause_after(attempt, chance), pause_after(attempt, chance, wish)
+    without, found = retry_delay(attempt, chance), retry_delay(attempt, chance, wish)
 
     assert found >= without
     assert found in (without, wish, MAX_RETRY_AFTER)
-    assert pause_after(ATTEMPTS, chance, wish) is None
+    assert retry_delay(ATTEMPTS, chance, wish) is None
 
 
 def test_a_wish_is_kept_to_the_second_so_that_it_is_no_longer_than_asked():
-    assert pause_after(1, ALMOST, HOUR) == HOUR
+    assert retry_delay(1, ALMOST, HOUR) == HOUR
 
 
 def test_what_failed_says_why_and_until_when_to_wait():

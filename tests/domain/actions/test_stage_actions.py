@@ -23,7 +23,7 @@ from journey_service.domain.actions.stage_actions import (
     ContactDecision,
     Reachability,
     StageAction,
-    messages,
+    planned_messages,
 )
 from journey_service.domain.companies.policy import DEFAULT_POLICY
 from journey_service.domain.journeys.relationship import Transition, TransitionCause, TriggerType
@@ -37,8 +37,11 @@ GUIDE = {
 }
 
 
-def told(entered, reach=EVERYWHERE, policy=DEFAULT_POLICY, **actions):
-    return [(str(c), str(fate)) for c, fate in messages(entered, reach, policy, actions or DEFAULT_ACTIONS)]
+def told(entered, reachability=EVERYWHERE, policy=DEFAULT_POLICY, **actions):
+    return [
+        (str(c), str(fate))
+        for c, fate in planned_messages(entered, reachability, policy, actions or DEFAULT_ACTIONS)
+    ]
 
 
 def test_the_twelve_actions_are_the_guide_s():
@@ -118,10 +121,13 @@ def test_a_message_needs_the_consent_the_company_asks_for(status, model, fate):
     policy = replace(DEFAULT_POLICY, consent=model)
 
     assert (
-        Reachability({"email": status}, has_email=True, has_phone=False).fate(Channel.EMAIL, policy) is fate
+        Reachability({"email": status}, has_email=True, has_phone=False).contact_decision(
+            Channel.EMAIL, policy
+        )
+        is fate
     )
     if status == "unknown":
-        assert EVERYWHERE.fate(Channel.EMAIL, policy) is fate
+        assert EVERYWHERE.contact_decision(Channel.EMAIL, policy) is fate
 
 
 @pytest.mark.parametrize(
@@ -137,7 +143,7 @@ def test_a_message_needs_the_consent_the_company_asks_for(status, model, fate):
     ],
 )
 def test_a_message_needs_an_address(channel, has_email, has_phone, fate):
-    assert Reachability({}, has_email, has_phone).fate(channel, DEFAULT_POLICY) is fate
+    assert Reachability({}, has_email, has_phone).contact_decision(channel, DEFAULT_POLICY) is fate
 
 
 @pytest.mark.parametrize(
@@ -226,17 +232,19 @@ def doings(draw):
 
 
 @given(st.one_of(doings(), st.sampled_from(list(DEFAULT_ACTIONS.values()))), reaches, limits)
-def test_what_a_preview_foretells_is_what_becomes_of_a_customer_who_stays(actions, reach, policy):
-    action_plan = ActionPlan(policy, ZoneInfo("UTC"), DEFAULT_MAP, {"regular": actions}, reach=reach)
+def test_what_a_preview_foretells_is_what_becomes_of_a_customer_who_stays(actions, reachability, policy):
+    action_plan = ActionPlan(
+        policy, ZoneInfo("UTC"), DEFAULT_MAP, {"regular": actions}, reachability=reachability
+    )
     cause = TransitionCause("event", "1")
     action_plan.move(
         Transition(1, None, "regular", T0, TriggerType.AUTOMATIC, None, cause, 1), runs_actions=True
     )
-    action_plan.run_due(T0 + 30 * DAY, is_through=True)
+    action_plan.run_due(T0 + 30 * DAY, is_inclusive=True)
 
     made = [action for action in action_plan.planned if action.step.channel in MESSAGES]
     found = sorted(
         (str(action.step.channel), "sent" if action.state is ActionState.DONE else str(action.reason))
         for action in made
     )
-    assert sorted(told(["regular"], reach, policy, regular=actions)) == found
+    assert sorted(told(["regular"], reachability, policy, regular=actions)) == found

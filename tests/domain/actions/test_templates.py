@@ -10,8 +10,8 @@ from journey_service.domain.actions.templates import (
     Template,
     check_key,
     check_language,
-    chosen,
     parse_template,
+    select_template,
 )
 from journey_service.domain.errors import InvalidInputError
 
@@ -140,20 +140,20 @@ def test_a_key_is_taken_as_it_is():
     ],
 )
 def test_a_customer_gets_the_first_wanted_language_there_is(available, wanted, language):
-    found = chosen(iter(in_languages(*available)), wanted)
+    found = select_template(iter(in_languages(*available)), wanted)
 
     assert found is not None
     assert found.language == language
 
 
 def test_of_nothing_nothing_is_chosen():
-    assert chosen([], ["en"]) is None
+    assert select_template([], ["en"]) is None
 
 
 def test_of_two_in_one_language_the_first_is_chosen():
     own, built_in = Template("a", Channel.SMS, "en", "own"), Template("a", Channel.SMS, "en", "built in")
 
-    assert chosen([own, built_in], ["en"]) is own
+    assert select_template([own, built_in], ["en"]) is own
 
 
 def test_the_service_brings_a_template_for_every_default_message():

@@ -33,7 +33,7 @@ from journey_service.domain.actions.stage_actions import (
     StageAction,
     StageActionMap,
 )
-from journey_service.domain.actions.timing import PAUSE, due, quiet_until
+from journey_service.domain.actions.timing import PAUSED_RETRY_INTERVAL, due, quiet_until
 from journey_service.domain.companies.policy import CompanyPolicy
 from journey_service.domain.journeys.relationship import Transition
 from journey_service.domain.stages.stage_map import StageKind, StageMap
@@ -69,7 +69,7 @@ class ActionPlan:
     version: int = 0
     """The seq of the customer's last move."""
     is_erased: bool = False
-    reach: Reachability = UNREACHABLE
+    reachability: Reachability = UNREACHABLE
     owner: str | None = None
     actions: list[Action] = field(default_factory=list)
     campaigns: list[Campaign] = field(default_factory=list)
@@ -91,7 +91,7 @@ class ActionPlan:
         for action in self._open_actions():
             if action.is_stage_bound and action.transition_seq is not None and action.transition_seq < seq:
                 self._cancel(action, EndReason.LEFT_STAGE, at)
-        for campaign in running(self.campaigns):
+        for campaign in running_campaigns(self.campaigns):
             self._end(campaign, EndReason.LEFT_STAGE, at)
         for task in self.tasks:
             is_over = task.is_stage_bound and task.transition_seq is not None and task.transition_seq < seq
@@ -106,7 +106,7 @@ class ActionPlan:
         for action in self._all():
             if action.state is ActionState.PENDING:
                 self._cancel(action, reason, at)
-        for campaign in running(self.campaigns):
+        for campaign in running_campaigns(self.campaigns):
             self._end(campaign, reason, at)
         for task in self.tasks:
             if task.ended_at is None:
@@ -148,7 +148,7 @@ class ActionPlan:
         action.is_changed = True
         return DueDecision.GO
 
-    def refuses(self, action: Action, now: datetime) -> bool:
+    def cancel_if_unreachable(self, action: Action, now: datetime) -> bool:
         """Whether an action that was let go before must not be sent any more: it is then dropped."""
         if self.is_erased:
             self._cancel(action, EndReason.ERASED, now)
@@ -156,11 +156,11 @@ class ActionPlan:
             self._cancel(action, reason, now)
         return action.state is ActionState.CANCELLED
 
-    def drop(self, action: Action, reason: EndReason, now: datetime) -> None:
+    def cancel(self, action: Action, reason: EndReason, now: datetime) -> None:
         """It turns out that an action cannot be done here."""
         self._cancel(action, reason, now)
 
-    def conclude(self, action: Action, at: datetime) -> None:
+    def complete(self, action: Action, at: datetime) -> None:
         """An action is done; the last of a campaign ends it."""
         action.state, action.finished_at, action.is_changed = ActionState.DONE, at, True
         self._perhaps_complete(action, at)
@@ -188,16 +188,16 @@ class ActionPlan:
             )
             self.tasks.append(task)
             self.outbound_events.append(OutboundEvent(OutboundEventType.TASK_CREATED, task=task))
-        self.conclude(action, at)
+        self.complete(action, at)
 
-    def run_due(self, until: datetime, *, is_through: bool) -> list[Action]:
+    def run_due(self, until: datetime, *, is_inclusive: bool) -> list[Action]:
         """Let everything due before an instant, or `is_through` up to it, happen at its own instant.
 
         For companies whose time is moved: what would have gone out is returned, and counts as done.
         """
         gone = []
         at = datetime.min.replace(tzinfo=UTC)
-        while (action := self._next_due(until, is_through=is_through)) is not None:
+        while (action := self._next_due(until, is_inclusive=is_inclusive)) is not None:
             # One that had to wait for the step before it comes later than it was due.
             at = max(at, action.due_at)
             if self.decide_due(action, at) is DueDecision.GO:
@@ -205,7 +205,7 @@ class ActionPlan:
                     self.complete_internally(action, at)
                 else:
                     gone.append(action)
-                    self.conclude(action, at)
+                    self.complete(action, at)
         return gone
 
     # ---- what the steps are made of
@@ -272,7 +272,7 @@ class ActionPlan:
         """Why the customer may not be contacted on a channel, if so."""
         if channel not in MESSAGES:
             return None
-        fate = self.reach.fate(channel, self.policy)
+        fate = self.reachability.contact_decision(channel, self.policy)
         return {
             ContactDecision.NO_CONSENT: EndReason.NO_CONSENT,
             ContactDecision.NO_ADDRESS: EndReason.NO_ADDRESS,
@@ -285,7 +285,7 @@ class ActionPlan:
             return self._cancel(action, EndReason.HELD_TOO_LONG, now)
         end = quiet_until(now, self.policy, self.zone)
         if end is None and self.policy.messages_paused:
-            end = now + PAUSE
+            end = now + PAUSED_RETRY_INTERVAL
         if end is None:
             return None
         action.due_at, action.is_changed = end, True
@@ -317,11 +317,11 @@ class ActionPlan:
         ):
             self._end(campaign, EndReason.COMPLETED, at)
 
-    def _next_due(self, until: datetime, *, is_through: bool) -> Action | None:
+    def _next_due(self, until: datetime, *, is_inclusive: bool) -> Action | None:
         waiting = [
             action
             for action in self._open_actions()
-            if (action.due_at < until or (is_through and action.due_at == until))
+            if (action.due_at < until or (is_inclusive and action.due_at == until))
             and not self._has_to_wait(action)
         ]
         return min(
@@ -360,7 +360,7 @@ class ActionPlan:
 _ENDING: Final = (EndReason.LEFT_STAGE, EndReason.CAMPAIGN_ENDED, EndReason.ERASED)
 
 
-def running(campaigns: Iterable[Campaign]) -> Sequence[Campaign]:
+def running_campaigns(campaigns: Iterable[Campaign]) -> Sequence[Campaign]:
     """Those that have not ended."""
     return [campaign for campaign in campaigns if campaign.ended_at is None]
 

@@ -100,7 +100,7 @@ class Messenger(Protocol):
         """Hand a message over. Raises DeliveryFailedError, DeliveryRefusedError."""
 
 
-def pause_after(attempt: int, chance: float, wish: timedelta | None = None) -> timedelta | None:
+def retry_delay(attempt: int, chance: float, wish: timedelta | None = None) -> timedelta | None:
     """How long to wait after the failed attempt of this number (from 1); None: that was the last.
 
     `chance` lies in [0, 1). A receiver's own wish makes the pause longer, never shorter.

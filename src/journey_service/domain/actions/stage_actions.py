@@ -139,7 +139,7 @@ class Reachability(NamedTuple):
     has_email: bool
     has_phone: bool
 
-    def fate(self, channel: Channel, policy: CompanyPolicy) -> ContactDecision:
+    def contact_decision(self, channel: Channel, policy: CompanyPolicy) -> ContactDecision:
         """What becomes of a message on a channel, before any cap."""
         status = self.consents.get(channel, "unknown")
         if status == "withdrawn" or (status != "granted" and policy.consent == "opt_in"):
@@ -151,9 +151,9 @@ class Reachability(NamedTuple):
         return ContactDecision.SENT
 
 
-def messages(
+def planned_messages(
     entered: Iterable[str],
-    reach: Reachability,
+    reachability: Reachability,
     policy: CompanyPolicy,
     actions: Mapping[str, Sequence[StageAction]] = DEFAULT_ACTIONS,
 ) -> Iterator[tuple[Channel, ContactDecision]]:
@@ -170,15 +170,15 @@ def messages(
     ]
     sent: dict[Channel, list[int]] = {}
     for step in sorted(steps, key=_hours):
-        fate = reach.fate(step.channel, policy)
-        if fate is ContactDecision.SENT:
+        contact_decision = reachability.contact_decision(step.channel, policy)
+        if contact_decision is ContactDecision.SENT:
             before = sent.setdefault(step.channel, [])
             recent = sum(_hours(step) - hours < policy.frequency_cap_days * 24 for hours in before)
             if recent >= policy.frequency_cap:
-                fate = ContactDecision.CAPPED
+                contact_decision = ContactDecision.CAPPED
             else:
                 before.append(_hours(step))
-        yield step.channel, fate
+        yield step.channel, contact_decision
 
 
 def _hours(step: ActionStep) -> int:

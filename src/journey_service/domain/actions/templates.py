@@ -33,7 +33,7 @@ class Template:
     html: str | None = None
 
 
-def chosen(available: Iterable[Template], wanted: Sequence[str]) -> Template | None:
+def select_template(available: Iterable[Template], wanted: Sequence[str]) -> Template | None:
     """The template in the first wanted language there is, or the first of all.
 
     A language is served exactly, else without its region, else with another region.

@@ -8,7 +8,7 @@ from journey_service.domain.calendar import instant_of
 from journey_service.domain.companies.policy import CompanyPolicy
 from journey_service.domain.journeys.relationship import Transition
 
-PAUSE: Final = timedelta(minutes=15)
+PAUSED_RETRY_INTERVAL: Final = timedelta(minutes=15)
 """How long after a look a company that has paused its messages is looked at again."""
 MAX_TRANSITION_AGE: Final = timedelta(hours=24)
 """A move dated longer ago runs no actions, except where a test clock was advanced."""

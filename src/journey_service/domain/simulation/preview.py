@@ -15,7 +15,7 @@ from journey_service.domain.actions.stage_actions import (
     ContactDecision,
     Reachability,
     StageActionMap,
-    messages,
+    planned_messages,
 )
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Activation, Rulebook, Transition, TriggerType
@@ -58,7 +58,7 @@ class PreviewTotals:
     )
 
     def preview_customer(
-        self, journey: Journey, draft: PreviewDraft, reach: Reachability
+        self, journey: Journey, draft: PreviewDraft, reachability: Reachability
     ) -> list[Transition]:
         """Let a copy of a customer's journey go over to the draft, and count what comes of it; returns its moves."""
         relationship = journey.relationship
@@ -77,7 +77,7 @@ class PreviewTotals:
         ):
             self.suppressed += journey.decide(relationship, draft.rulebook, draft.as_of).is_suppressed
         loud = [move.to_stage for move in moves if not move.is_silent]
-        for channel, fate in messages(loud, reach, draft.rulebook.policy, draft.stage_actions):
+        for channel, fate in planned_messages(loud, reachability, draft.rulebook.policy, draft.stage_actions):
             self.messages[channel.value][fate.value] += 1
         return moves
 

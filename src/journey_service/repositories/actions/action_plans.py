@@ -153,7 +153,7 @@ _IDS: Final = text("SELECT nextval(pg_get_serial_sequence(:table, 'id')) FROM ge
 class Stored:
     """What is kept of one customer's agenda, as the domain takes it."""
 
-    reach: Reachability
+    reachability: Reachability
     owner: str | None
     actions: list[Action] = field(default_factory=list)
     campaigns: list[Campaign] = field(default_factory=list)

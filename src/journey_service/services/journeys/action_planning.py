@@ -1,6 +1,6 @@
-"""What moves do beyond moving: actions planned and dropped, campaigns ended, in the transaction of the move itself.
+"""Action planning: updates customers' action plans for new transitions, in the transaction that writes them.
 
-Where a company's time is moved by hand, what falls due on the way happens here too, each at its own instant.
+For a company with a test clock it also runs the actions that are due, each as of its due instant.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -18,13 +18,13 @@ from journey_service.domain.journeys.journey import Journey
 from journey_service.repositories.actions.action_plans import Stored
 from journey_service.repositories.unit_of_work import UnitOfWork
 
-_WITH_THEIR_CAUSE: Final = ("event", "manual", "start")
-"""Moves that come after what falls due at the same instant; those that time brings come before."""
+_AFTER_DUE_ACTIONS: Final = ("event", "manual", "start")
+"""Causes of transitions that follow the actions due at the same instant; other transitions precede them."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChangedJourney:
-    """A customer worked on in this transaction: the row, the journey, and whether there was none before."""
+    """A journey that this transaction has changed, with its row id; `is_new`: opened in this transaction."""
 
     relationship_id: int
     journey: Journey
@@ -33,14 +33,14 @@ class ChangedJourney:
 
 @dataclass(slots=True)
 class ActionPlans:
-    """Agendas being decided on, by the id of the relationship, and whose the customers were before."""
+    """Action plans by relationship id, and the owners as stored."""
 
     context: CompanyContext
     by_id: dict[int, ActionPlan]
     owners: dict[int, str | None]
 
     async def save(self, uow: UnitOfWork, *, only: Collection[int] | None = None) -> None:
-        """Write what is new or otherwise than before."""
+        """Writes what has changed in the action plans, or in `only` some of them."""
         chosen = {id_: action_plan for id_, action_plan in self.by_id.items() if only is None or id_ in only}
         owners = {
             id_: action_plan.owner
@@ -51,7 +51,7 @@ class ActionPlans:
 
 
 def has_test_clock(context: CompanyContext) -> bool:
-    """Whether the company's time stands still until it is moved."""
+    """Returns whether the company's time is a test clock's."""
     return context.company.clock_at is not None
 
 
@@ -63,14 +63,17 @@ async def load(
     now: datetime,
     without: Collection[int] = (),
 ) -> ActionPlans:
-    """The agendas of relationships that are held, by id with the seq of their last move; `without` have none yet."""
-    asked = [id_ for id_ in versions if id_ not in without]
-    # Where time is moved, things happen long before now: of these, all that was ever sent counts.
+    """Loads the action plans of locked relationships; `versions` maps their ids to the seq of the last transition.
+
+    Those in `without` get empty plans.
+    """
+    requested = [id_ for id_ in versions if id_ not in without]
+    # With a test clock, actions run as of instants long before now: all messages ever sent count for the cap.
     span = timedelta(days=context.rulebook.policy.frequency_cap_days)
-    stored = await uow.action_plans.load(asked, since=EARLIEST if has_test_clock(context) else now - span)
+    stored = await uow.action_plans.load(requested, since=EARLIEST if has_test_clock(context) else now - span)
     return ActionPlans(
         context,
-        {id_: _agenda(context, id_, version, stored.get(id_)) for id_, version in versions.items()},
+        {id_: _action_plan(context, id_, version, stored.get(id_)) for id_, version in versions.items()},
         {id_: one.owner for id_, one in stored.items()},
     )
 
@@ -78,89 +81,87 @@ async def load(
 async def plan_actions(
     uow: UnitOfWork,
     context: CompanyContext,
-    moved: Iterable[ChangedJourney],
+    changed: Iterable[ChangedJourney],
     *,
     now: datetime,
     runs_actions: bool,
     is_history: bool = False,
 ) -> Mapping[int, str | None]:
-    """Do what the moves written in this transaction call for; without `runs_actions` they plan nothing new.
+    """Updates the action plans of changed journeys; without `runs_actions` no new actions are planned.
 
-    Of history, those of long ago do not either: wherever the company's clock is, nobody has moved it over them.
-    Returns whose the customers concerned are now, by the id of the relationship.
+    For imported events (`is_history`) only transitions of the last day plan actions, also for a company with a test
+    clock. Returns the owners of the customers by relationship id.
     """
-    simulated = has_test_clock(context)
-    concerned = {
+    is_test = has_test_clock(context)
+    by_id = {
         one.relationship_id: one
-        for one in moved
-        # Whoever was erased keeps ageing, and nobody is told.
-        if one.journey.relationship.customer_id >= 0 and (one.journey.new_transitions or simulated)
+        for one in changed
+        # Erased customers still change stages, but have no actions and no outbound events.
+        if one.journey.relationship.customer_id >= 0 and (one.journey.new_transitions or is_test)
     }
-    if not concerned:
+    if not by_id:
         return {}
     action_plans = await load(
         uow,
         context,
         {
             id_: one.journey.relationship.version - len(one.journey.new_transitions)
-            for id_, one in concerned.items()
+            for id_, one in by_id.items()
         },
         now=now,
-        # Where time is moved, what falls due happens at once: how somebody may be reached has to be known.
-        without=() if simulated else [id_ for id_, one in concerned.items() if one.is_new],
+        # With a test clock, due actions run at once: even a new customer's reachability is needed.
+        without=() if is_test else [id_ for id_, one in by_id.items() if one.is_new],
     )
-    for id_, one in concerned.items():
+    for id_, one in by_id.items():
         action_plan = action_plans.by_id[id_]
-        loud = _loud(one.journey, context, now, is_history=is_history) if runs_actions else ()
-        _follow(action_plan, one.journey, context, now, loud=loud)
+        acting = _acting(one.journey, context, now, is_history=is_history) if runs_actions else ()
+        _apply(action_plan, one.journey, context, now, acting=acting)
         if is_history or not runs_actions:
             action_plan.outbound_events = [
-                outbound_events
-                for outbound_events in action_plan.outbound_events
-                if outbound_events.transition_seq is None or outbound_events.transition_seq in loud
+                outbound_event
+                for outbound_event in action_plan.outbound_events
+                if outbound_event.transition_seq is None or outbound_event.transition_seq in acting
             ]
     await action_plans.save(uow)
     return {id_: action_plan.owner for id_, action_plan in action_plans.by_id.items()}
 
 
-def _loud(journey: Journey, context: CompanyContext, now: datetime, *, is_history: bool) -> Collection[int]:
-    """The seqs of those moves that run the actions of the stage entered."""
+def _acting(journey: Journey, context: CompanyContext, now: datetime, *, is_history: bool) -> Collection[int]:
+    """Returns the seqs of the transitions that run the actions of the entered stage."""
     at = context.now if is_history else now
     is_test = has_test_clock(context) and not is_history
     return [
-        each.seq
-        for each in journey.new_transitions
-        if triggers_actions(each, at, has_test_clock=is_test)
+        each.seq for each in journey.new_transitions if triggers_actions(each, at, has_test_clock=is_test)
     ]
 
 
-def _follow(
+def _apply(
     action_plan: ActionPlan,
     journey: Journey,
     context: CompanyContext,
     now: datetime,
     *,
-    loud: Collection[int],
+    acting: Collection[int],
 ) -> None:
-    simulated = has_test_clock(context)
-    gone: list[Action] = []
+    """Applies a journey's new transitions to its action plan, in order with the actions that a test clock runs."""
+    is_test = has_test_clock(context)
+    done: list[Action] = []
     for transition in journey.new_transitions:
         at = transition.transitioned_at
-        if simulated:
-            gone += action_plan.run_due(at, is_through=transition.cause.kind in _WITH_THEIR_CAUSE)
-        action_plan.move(transition, runs_actions=transition.seq in loud)
-    if simulated:
-        gone += action_plan.run_due(now, is_through=True)
+        if is_test:
+            done += action_plan.run_due(at, is_inclusive=transition.cause.kind in _AFTER_DUE_ACTIONS)
+        action_plan.move(transition, runs_actions=transition.seq in acting)
+    if is_test:
+        done += action_plan.run_due(now, is_inclusive=True)
     if context.company.delivers:
-        for action in gone:
-            action.state, action.finished_at, action.is_released_by_test_clock = (
-                ActionState.PENDING,
-                None,
-                True,
-            )
+        for action in done:  # released to the dispatcher, which delivers them
+            action.state, action.finished_at = ActionState.PENDING, None
+            action.is_released_by_test_clock = True
 
 
-def _agenda(context: CompanyContext, relationship_id: int, version: int, stored: Stored | None) -> ActionPlan:
+def _action_plan(
+    context: CompanyContext, relationship_id: int, version: int, stored: Stored | None
+) -> ActionPlan:
     action_plan = ActionPlan(
         policy=context.rulebook.policy,
         zone=ZoneInfo(context.company.timezone),
@@ -170,7 +171,11 @@ def _agenda(context: CompanyContext, relationship_id: int, version: int, stored:
         version=version,
     )
     if stored is not None:
-        action_plan.reach, action_plan.owner, action_plan.sent = stored.reach, stored.owner, stored.sent
+        action_plan.reachability, action_plan.owner, action_plan.sent = (
+            stored.reachability,
+            stored.owner,
+            stored.sent,
+        )
         action_plan.actions, action_plan.campaigns, action_plan.tasks = (
             stored.actions,
             stored.campaigns,

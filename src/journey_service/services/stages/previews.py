@@ -142,9 +142,9 @@ async def _rehearse_page(
     as_of = datetime.fromisoformat(told["as_of"])
     draft = PreviewDraft(rulebook, Activation(told["activation"]), as_of, context.stage_actions)
     last = None
-    for index, (stored, reach) in enumerate(await uow.customer_list.everybody(after, limit=CHUNK)):
+    for index, (stored, reachability) in enumerate(await uow.customer_list.everybody(after, limit=CHUNK)):
         journey = pending.journey(stored.relationship, context.rulebook, JourneyWithoutReasons)
-        tally.preview_customer(journey, draft, reach)
+        tally.preview_customer(journey, draft, reachability)
         last = stored.id
         if index % _BREATH == 0:
             await asyncio.sleep(0)
