@@ -1,4 +1,4 @@
-"""Every kind of long work there is."""
+"""Registry of jobs: the handler of every kind."""
 
 from collections.abc import Mapping
 from typing import Final

@@ -1,4 +1,4 @@
-"""Runs due jobs, several at a time, in turns between companies."""
+"""Job runner of a worker: runs due jobs concurrently, alternating between companies."""
 
 import asyncio
 import logging
@@ -7,29 +7,29 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from journey_service.domain.errors import (
-    UnavailableError,
-)
+from journey_service.domain.errors import UnavailableError
 from journey_service.repositories.database import Database
 from journey_service.services.jobs import LEASE_SECONDS, JobHandler, run_job
 
 _SLOTS: Final = 4
+"""Jobs that one worker runs at a time."""
 
 _LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class JobRunner:
-    """Does due jobs, a few beside each other, so that a long one does not keep other companies waiting."""
+    """Runs due jobs, a few concurrently, so that a long job does not delay other companies."""
 
     database: Database
-    kinds: Mapping[str, JobHandler]
+    handlers: Mapping[str, JobHandler]
     lease_seconds: float = LEASE_SECONDS
     on_ended: Callable[[], None] | None = None
+    """Called when a job has ended and its slot is free."""
     _running: dict[tuple[int, int], asyncio.Task[bool]] = field(default_factory=dict)
 
     async def poll(self) -> None:
-        """Begin whatever waits, as far as there is room; jobs of companies that have none running first."""
+        """Starts due jobs up to the number of slots; jobs of companies without a running job come first."""
         due = await self.database.dispatch(lambda dispatch: dispatch.jobs.some(limit=100))
         busy = {company_id for company_id, _ in self._running}
         waiting = [key for key in due if key not in self._running]
@@ -39,16 +39,16 @@ class JobRunner:
             task.add_done_callback(partial(self._ended, key))
 
     async def close(self) -> None:
-        """Stop what is being done here, and give the leases back."""
+        """Cancels the running jobs and releases their leases."""
         running = list(self._running.values())
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
 
     async def _run(self, company_id: int, job_id: int) -> bool:
-        """Whether the job was seen to: done, failed, or in other hands."""
+        """Runs a job; returns False if it has to wait, True if it ended or another worker has it."""
         try:
-            await run_job(self.database, company_id, job_id, self.kinds, lease_seconds=self.lease_seconds)
+            await run_job(self.database, company_id, job_id, self.handlers, lease_seconds=self.lease_seconds)
         except UnavailableError as error:
             _LOGGER.warning("job %d of company %d waits: %s", job_id, company_id, error)
             return False
@@ -58,6 +58,6 @@ class JobRunner:
 
     def _ended(self, key: tuple[int, int], task: asyncio.Task[bool]) -> None:
         self._running.pop(key, None)
-        # One that could not be done for now is looked at again in a while, not at once.
+        # A job that has to wait is retried by the next poll, not at once.
         if self.on_ended is not None and not task.cancelled() and task.result():
             self.on_ended()

@@ -1,7 +1,7 @@
-"""Long work: queued as a row, done page by page by whoever holds the lease, gone on with after any death.
+"""Jobs: long work, queued as a row and run page by page under a lease; any worker can resume it.
 
-Each page is one transaction that moves the cursor together with the work it did. A runner that has lost its
-lease finds that out inside the transaction, and keeps nothing of the page.
+Each page is one transaction that commits its work together with the cursor. A runner that has lost its lease detects
+it inside the transaction, and the page is rolled back.
 """
 
 import asyncio
@@ -11,23 +11,22 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from journey_service.domain.errors import (
-    JobNotFoundError,
-    RetriesExhaustedError,
-    UnavailableError,
-)
+from journey_service.domain.errors import JobNotFoundError, RetriesExhaustedError, UnavailableError
 from journey_service.domain.operations.records import Job
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 
 T = TypeVar("T")
-MAX_INLINE_CUSTOMERS: Final = 5_000
-"""Up to how many customers a change is carried through, or rehearsed, while the caller waits."""
-INLINE_TIMEOUT_SECONDS: Final = 10.0
-_TURNS: Final = 4
-_GIVING_WAY_SECONDS: Final = 0.5
 
 LEASE_SECONDS: Final = 15.0
+"""Lifetime of a lease that is not renewed; after it, another worker resumes the job."""
+MAX_INLINE_CUSTOMERS: Final = 5_000
+"""Customers of a company up to which a job runs in the request; with more, a worker runs it."""
+INLINE_TIMEOUT_SECONDS: Final = 10.0
+"""Time that a request spends on a job; after it, a worker resumes the job."""
+_EXCLUSIVE_ATTEMPTS: Final = 4
+_EXCLUSIVE_PAUSE_SECONDS: Final = 0.5
+
 _LOGGER = logging.getLogger(__name__)
 
 ProgressCallback = Callable[[Job], None]
@@ -35,7 +34,7 @@ ProgressCallback = Callable[[Job], None]
 
 @dataclass(frozen=True, slots=True)
 class JobPage:
-    """What one page of a job did: where to go on, what it adds to the counts, how much of the total is done."""
+    """Result of one page: the cursor of the next page, increments of the counts, and progress."""
 
     cursor: Mapping[str, Any]
     counts: Mapping[str, int] = field(default_factory=dict)
@@ -44,12 +43,12 @@ class JobPage:
 
 
 class LeaseLostError(Exception):
-    """Somebody else has taken the job, or it has ended."""
+    """The lease belongs to another worker, or the job has ended."""
 
 
 @dataclass(slots=True)
 class JobRun:
-    """A job being done by one who holds its lease."""
+    """A job that runs in this process, under a lease."""
 
     database: Database
     company_id: int
@@ -67,16 +66,17 @@ class JobRun:
         is_exclusive: bool = False,
         timeout_ms: int | None = None,
     ) -> JobPage:
-        """Do one page in a transaction of its own, beside no other of the company if it is to be alone.
+        """Runs one page in its own transaction, and commits it with the cursor.
 
-        Raises LeaseLostError, with nothing of it kept.
+        `is_exclusive` runs it while no other transaction of the company does. Raises LeaseLostError with the page
+        rolled back.
         """
 
         async def guarded(uow: UnitOfWork) -> tuple[JobPage, dict[str, int]]:
             page = await unit(uow)
             counts = dict(self.counts)
-            for name, more in page.counts.items():
-                counts[name] = counts.get(name, 0) + more
+            for name, increment in page.counts.items():
+                counts[name] = counts.get(name, 0) + increment
             is_held = await uow.jobs.progress(
                 self.job.id,
                 self.token,
@@ -99,7 +99,7 @@ class JobRun:
         return page
 
     async def set_result(self, result: Mapping[str, Any]) -> None:
-        """Write down what the job has found. Raises LeaseLostError."""
+        """Stores the result of the job. Raises LeaseLostError."""
 
         async def unit(uow: UnitOfWork) -> bool:
             return await uow.jobs.set_result(self.job.id, self.token, result)
@@ -112,19 +112,19 @@ JobHandler = Callable[[JobRun], Awaitable[None]]
 
 
 async def get_job(database: Database, company_id: int, job_id: int, *, kind: str | None = None) -> Job:
-    """One job, of a kind if that is asked. Raises JobNotFoundError."""
+    """Returns one job, of `kind` if given. Raises JobNotFoundError."""
 
     async def unit(uow: UnitOfWork) -> Job:
-        found = await uow.jobs.find(job_id)
-        if found is None or kind not in (None, found.kind):
+        job = await uow.jobs.find(job_id)
+        if job is None or kind not in (None, job.kind):
             raise JobNotFoundError(job_id)
-        return found
+        return job
 
     return await database.run(company_id, unit)
 
 
 async def list_jobs(database: Database, company_id: int, *, before: int | None, limit: int) -> Sequence[Job]:
-    """Jobs, newest first. Raises CompanyNotFoundError."""
+    """Returns a page of jobs, newest first. Raises CompanyNotFoundError."""
 
     async def unit(uow: UnitOfWork) -> Sequence[Job]:
         await uow.companies.context()
@@ -137,15 +137,14 @@ async def run_job(
     database: Database,
     company_id: int,
     job_id: int,
-    kinds: Mapping[str, JobHandler],
+    handlers: Mapping[str, JobHandler],
     *,
     lease_seconds: float = LEASE_SECONDS,
     on_progress: ProgressCallback | None = None,
 ) -> bool:
-    """Do a queued job, or go on with one whose runner fell silent; False if somebody else has it.
+    """Runs a queued job, or resumes one whose lease has expired; False if another worker holds the lease.
 
-    Raises UnavailableError with the job left to be gone on with. An error nobody expected ends the job as
-    failed, and is raised.
+    Raises UnavailableError with the job left queued. Any other error marks the job as failed and is raised.
     """
     token = new_token()
 
@@ -168,19 +167,19 @@ async def run_job(
             dict(job.counts),
             on_progress,
         ),
-        kinds,
+        handlers,
     )
 
 
-async def run_claimed(run: JobRun, kinds: Mapping[str, JobHandler]) -> bool:
-    """Do a job whose lease is held already; otherwise as `run_job`."""
+async def run_claimed(run: JobRun, handlers: Mapping[str, JobHandler]) -> bool:
+    """Runs a job whose lease this process holds; otherwise as `run_job`."""
     try:
-        await kinds[run.job.kind](run)
+        await handlers[run.job.kind](run)
         return await _finish(run)
     except LeaseLostError:
         return False
     except (asyncio.CancelledError, UnavailableError):
-        # Somebody else may go on at once, without waiting for the lease to run out.
+        # Another worker can then resume at once, without waiting for the lease to expire.
         await asyncio.shield(_release(run))
         raise
     except Exception as error:
@@ -190,7 +189,7 @@ async def run_claimed(run: JobRun, kinds: Mapping[str, JobHandler]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class InlineJob:
-    """A job just queued; with a token, its lease is held from the first by whoever is about to do it here."""
+    """A job just enqueued. `token` is the lease if this process runs it, None if a worker will."""
 
     job: Job
     token: str | None
@@ -205,7 +204,7 @@ async def enqueue_job(
     is_inline: bool,
     lease_seconds: float,
 ) -> InlineJob:
-    """Queue a job for a worker, or, `is_for_here`, for this process, before any worker can take it."""
+    """Enqueues a job for a worker, or with `is_inline` for this process, with its lease already claimed."""
     job_id = await uow.jobs.queue(kind, parameters, actor=actor)
     token = new_token() if is_inline else None
     if token is not None:
@@ -219,26 +218,26 @@ async def run_inline(
     database: Database,
     company_id: int,
     inline_job: InlineJob,
-    kind: JobHandler,
+    handler: JobHandler,
     *,
     lease_seconds: float,
     timeout_seconds: float | None,
     on_progress: ProgressCallback | None = None,
 ) -> Job:
-    """Do an errand that is to be done here, until patience ends: then a worker goes on. Returns how far it is."""
+    """Runs an inline job until `timeout_seconds`; after that a worker resumes it. Returns the job's present state."""
     job = inline_job.job
     if inline_job.token is not None:
         run = JobRun(database, company_id, job, inline_job.token, lease_seconds, {}, {}, on_progress)
         try:
             async with asyncio.timeout(timeout_seconds):
-                await run_claimed(run, {job.kind: kind})
+                await run_claimed(run, {job.kind: handler})
         except TimeoutError:
-            pass  # the lease is given back
+            pass  # the lease is released, a worker resumes the job
     return await get_job(database, company_id, job.id)
 
 
 def new_token() -> str:
-    """What tells one holder of a lease from every other."""
+    """Returns a random token that identifies the holder of a lease."""
     return secrets.token_hex(16)
 
 
@@ -251,33 +250,33 @@ async def _finish(run: JobRun, *, error: str | None = None) -> bool:
 
 
 async def _forget_erased(uow: UnitOfWork, run: JobRun) -> None:
-    """Take customers out of what a job has found who were erased while it was under way: it knew them before."""
+    """Removes customers from the job's result who were erased after the job was created."""
     job = await uow.jobs.find(run.job.id)
     if job is None or not await uow.tombstones.has_any_since(job.created_at):
         return
-    erased = await uow.tombstones.among(_named_in(job.result))
+    erased = await uow.tombstones.among(_customers_in(job.result))
     await uow.jobs.forget(run.job.id, run.token, _without(job.result, erased))
 
 
-def _named_in(found: Any) -> set[int]:  # noqa: ANN401  # any JSON value
-    """Every customer that stands in what a job has found."""
-    if isinstance(found, Mapping):
-        named = {found["customer_id"]} if isinstance(found.get("customer_id"), int) else set()
-        return named.union(*(_named_in(inner) for inner in found.values()))
-    return set().union(*(_named_in(inner) for inner in found)) if isinstance(found, list) else set()
+def _customers_in(result: Any) -> set[int]:  # noqa: ANN401  # any JSON value
+    """Returns every `customer_id` in a job's result."""
+    if isinstance(result, Mapping):
+        own = {result["customer_id"]} if isinstance(result.get("customer_id"), int) else set()
+        return own.union(*(_customers_in(inner) for inner in result.values()))
+    return set().union(*(_customers_in(inner) for inner in result)) if isinstance(result, list) else set()
 
 
-def _without(found: Any, erased: Collection[int]) -> Any:  # noqa: ANN401  # any JSON value
-    """What a job has found, without the entries of some customers."""
-    if isinstance(found, Mapping):
-        return {name: _without(inner, erased) for name, inner in found.items()}
-    if isinstance(found, list):
+def _without(result: Any, erased: Collection[int]) -> Any:  # noqa: ANN401  # any JSON value
+    """Returns a job's result without the entries of erased customers."""
+    if isinstance(result, Mapping):
+        return {name: _without(inner, erased) for name, inner in result.items()}
+    if isinstance(result, list):
         return [
             _without(inner, erased)
-            for inner in found
+            for inner in result
             if not (isinstance(inner, Mapping) and inner.get("customer_id") in erased)
         ]
-    return found
+    return result
 
 
 async def _release(run: JobRun) -> None:
@@ -287,21 +286,22 @@ async def _release(run: JobRun) -> None:
     try:
         await run.database.run(run.company_id, unit)
     except UnavailableError:
-        return  # then the lease has to run out
+        return  # another worker resumes after the lease has expired
 
 
 async def run_exclusive(
     database: Database, company_id: int, switch: Callable[[UnitOfWork], Awaitable[T]]
 ) -> T:
-    """Run the switch between the company's other transactions, of which some may be long.
+    """Runs `switch` in a transaction while no other transaction of the company runs.
 
-    While it waits, others wait for it: it gives way again and again. Raises UnavailableError in the end.
+    Other transactions of the company wait while it waits for its lock. It therefore waits in several short attempts
+    with pauses between them. Raises UnavailableError after the last attempt.
     """
-    for _ in range(_TURNS - 1):
+    for _ in range(_EXCLUSIVE_ATTEMPTS - 1):
         try:
             return await database.run(company_id, switch, is_exclusive=True)
         except RetriesExhaustedError:
             raise
         except UnavailableError:
-            await asyncio.sleep(_GIVING_WAY_SECONDS)
+            await asyncio.sleep(_EXCLUSIVE_PAUSE_SECONDS)
     return await database.run(company_id, switch, is_exclusive=True)

@@ -435,7 +435,7 @@ async def test_without_the_map_s_job_knowing_of_the_policy_the_order_of_the_jobs
     async def none_that_is_known(uow):
         return []
 
-    monkeypatch.setattr(adoption, "changes_under_way", none_that_is_known)
+    monkeypatch.setattr(adoption, "load_pending_changes", none_that_is_known)
     with pytest.raises(AssertionError):
         await test_maps_and_policies_that_are_pending_together_are_gone_through_in_their_order(
             database, found_tenant, monkeypatch, ("map", "policy")

@@ -704,7 +704,7 @@ async def test_a_change_gives_way_to_long_transactions_and_comes_in_between_them
     database, found_tenant, monkeypatch
 ):
     tenant = await found_tenant(test_clock=T0)
-    monkeypatch.setattr(jobs, "_GIVING_WAY_SECONDS", 0.01)
+    monkeypatch.setattr(jobs, "_EXCLUSIVE_PAUSE_SECONDS", 0.01)
     real, tries = database.run, []
 
     async def busy(company_id, unit, *, is_exclusive=False, **how):

@@ -36,7 +36,12 @@ from journey_service.services.jobs import (
     run_exclusive,
     run_inline,
 )
-from journey_service.services.journeys.policy_rollout import APPLY, PolicyChange, apply_to_all, left_of
+from journey_service.services.journeys.policy_rollout import (
+    APPLY,
+    PolicyChange,
+    apply_to_all,
+    pending_changes,
+)
 from journey_service.services.stages.linting import lint_rulebook
 
 _TRIES: Final = 5
@@ -205,7 +210,7 @@ async def _queue(
         )
     begun = await uow.jobs.find(under_way)
     assert begun is not None  # noqa: S101  # jobs are not deleted
-    changes = [*left_of(begun), change.to_json()]
+    changes = [*pending_changes(begun), change.to_json()]
     await uow.jobs.begin_again(under_way, {"changes": changes})
     token = new_token() if is_inline else None
     if token is not None:

@@ -1,4 +1,4 @@
-"""Customers evaluated in bulk: everybody, or those named, decided as of the company's now."""
+"""Bulk evaluation: a job that decides all or the named customers as of the company's now."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -14,13 +14,14 @@ from journey_service.services.journeys.transaction import load, write
 
 EVALUATE: Final = "evaluate_transitions"
 CHUNK: Final = 200
+"""Customers in one page of the job."""
 _LOWEST: Final = -(2**63)
 
 
 async def queue_evaluation(
     database: Database, company_id: int, *, actor: Actor, customer_ids: Sequence[int] | None = None
 ) -> int:
-    """Queue the evaluation of some customers, or of all; returns the job's id.
+    """Enqueues the evaluation of the named customers, or of all; returns the job's id.
 
     Raises CompanyNotFoundError, CustomerNotFoundError, InvalidInputError, as `queue_rescore` does.
     """
@@ -39,30 +40,30 @@ async def queue_evaluation(
 
 
 async def evaluate_all(run: JobRun) -> None:
-    """The job: decide everything due for each customer, and then as of now; write those for whom it matters."""
+    """Job handler: decides everything due for each customer, then as of now; writes the changed journeys."""
     named = run.job.parameters.get("customer_ids")
 
     async def page(uow: UnitOfWork) -> JobPage:
         after = run.cursor.get("after", _LOWEST)
         if named is None:
-            some = await uow.relationships.next_customers(after, limit=CHUNK)
+            customer_ids = await uow.relationships.next_customers(after, limit=CHUNK)
         else:
-            some = [customer_id for customer_id in named if customer_id > after][:CHUNK]
+            customer_ids = [customer_id for customer_id in named if customer_id > after][:CHUNK]
         total = None
         if not run.cursor:
             total = await uow.relationships.count() if named is None else len(named)
-        if not some:
+        if not customer_ids:
             return JobPage({"after": after, "ended": True}, total=total)
-        moved, suppressed = await _evaluate(uow, some)
-        counts = {"evaluated": len(some), "moved": moved, "suppressed": suppressed}
-        return JobPage({"after": some[-1]}, counts, done=len(some), total=total)
+        moved, suppressed = await _evaluate(uow, customer_ids)
+        counts = {"evaluated": len(customer_ids), "moved": moved, "suppressed": suppressed}
+        return JobPage({"after": customer_ids[-1]}, counts, done=len(customer_ids), total=total)
 
     while not run.cursor.get("ended"):
         await run.page(page)
 
 
 async def _evaluate(uow: UnitOfWork, customer_ids: Sequence[int]) -> tuple[int, int]:
-    """Evaluate customers, held; returns how many moves were written and how many a pin held back."""
+    """Evaluates customers; returns the numbers of transitions written and of moves suppressed by a pin."""
     transaction = await load(uow, customer_ids)
     unchanged = transaction.advance_all(transaction.now, with_evaluation=True)
     moved = sum(len(journey.new_transitions) for journey in transaction.journeys.values())

@@ -1,4 +1,4 @@
-"""Why a customer is where they are, what will move them, and what is missing for each stage."""
+"""Explanations: why a customer is in a stage, when time will move them, and what each stage requires."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from journey_service.services.journeys.map_history import load_map_history
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Where a customer stands, the move that led there, and what lies ahead."""
+    """A customer's journey, its last transition, and the forecast."""
 
     context: CompanyContext
     relationship: Relationship
@@ -22,7 +22,7 @@ class Explanation:
 
 
 async def explain(database: Database, company_id: int, customer_id: int) -> Explanation:
-    """Explain a customer as of the company's now; nothing is written. Raises CustomerNotFoundError."""
+    """Explains a customer as of the company's now; writes nothing. Raises CustomerNotFoundError."""
 
     async def unit(uow: UnitOfWork) -> tuple[CompanyContext, Relationship, Transition]:
         return await _load(uow, customer_id)
@@ -38,10 +38,10 @@ async def _load(uow: UnitOfWork, customer_id: int) -> tuple[CompanyContext, Rela
     stored = await uow.relationships.find(customer_id)
     if stored is None:
         raise CustomerNotFoundError(customer_id)
-    # Named by its number: a later move may be committed between the two readings.
+    # Read by its seq: a later transition may be committed between the two queries.
     version = stored.relationship.version
     [entry] = await uow.transitions.page(stored.id, before=version + 1, limit=1)
-    # Whoever has yet to go over to the map in force is told of as if they had.
+    # A customer not yet migrated to the current map is explained as if migrated.
     journey = (await load_map_history(uow, context)).journey(stored.relationship, context.rulebook)
     return (
         context,

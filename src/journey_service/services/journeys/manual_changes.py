@@ -25,10 +25,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What evaluating a customer did, or would do.
+    """Result of evaluating a customer, or of a dry run.
 
-    `moves` are the transitions in order, `entries` the same once written. `suppressed_to` is the stage a pin
-    keeps the customer from. `reasons` are those of the decision as of now.
+    `moves` are the transitions in order. `suppressed_to` is the stage that the customer would enter without a pin.
+    `reasons` are those of the decision as of now.
     """
 
     view: JourneyView
@@ -40,7 +40,10 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class ManualMove:
-    """What a person asked for. `version` is the one they saw; `key` makes a repeated request harmless."""
+    """A requested move. `version` is the version that the caller has read.
+
+    `key` identifies the request: if it `is_repeatable`, a repetition returns the first result.
+    """
 
     to_stage: str
     version: int
@@ -54,7 +57,7 @@ class ManualMove:
 
 @dataclass(frozen=True, slots=True)
 class ManualMoveResult:
-    """A move by hand, and until when it was pinned because the rules would have undone it at once."""
+    """Result of a manual move. `pinned_until` is set if it was pinned because the rules would undo it at once."""
 
     view: JourneyView
     entry: TransitionRecord
@@ -65,13 +68,13 @@ class ManualMoveResult:
 async def evaluate(
     database: Database, company_id: int, customer_id: int, *, by: Actor | None, now: datetime | None = None
 ) -> Evaluation:
-    """Decide everything due for a customer up to now; without anybody who wants it done (a dry run), only tell.
+    """Decides everything due for a customer up to now; without `by` it is a dry run that writes nothing.
 
     Raises CustomerNotFoundError.
     """
 
     async def unit(uow: UnitOfWork) -> Evaluation:
-        transaction, journey = await _hold(uow, customer_id, now)
+        transaction, journey = await _load_one(uow, customer_id, now)
         journey.advance_to(transaction.now)
         journey.evaluate(max(transaction.now, journey.relationship.stage_entered_at))
         decision = decide(journey.relationship, transaction.context.rulebook, transaction.now)
@@ -94,15 +97,17 @@ async def evaluate(
 async def move(
     database: Database, company_id: int, customer_id: int, request: ManualMove, *, now: datetime | None = None
 ) -> ManualMoveResult:
-    """Move a customer by hand.
+    """Moves a customer to a stage.
 
-    What was due before is decided first and kept even if the request then turns out to be stale: it was true
-    with or without it. Raises CustomerNotFoundError, StaleVersionError, StageConflictError,
-    InactiveStageError, IdempotencyKeyReusedError, InvalidInputError.
+    Decisions that were due before are made first, and kept even if the request turns out to be stale: they do not
+    depend on it.
+
+    Raises CustomerNotFoundError, StaleVersionError, StageConflictError, InactiveStageError,
+    IdempotencyKeyReusedError, InvalidInputError.
     """
 
     async def unit(uow: UnitOfWork) -> ManualMoveResult | StaleVersionError:
-        transaction, journey = await _hold(uow, customer_id, now)
+        transaction, journey = await _load_one(uow, customer_id, now)
         if request.is_repeatable:
             earlier = await uow.transitions.by_cause(
                 transaction.relationships[customer_id].id, TransitionCause("manual", request.key)
@@ -129,13 +134,13 @@ async def move(
         )
         entries = await write(uow, transaction)
         entry = entries[customer_id, journey.relationship.version]
-        moved = {
+        detail = {
             "from": entry.transition.from_stage,
             "to": entry.transition.to_stage,
             "seq": entry.transition.seq,
         }
         await uow.audit.record(
-            request.actor, AuditEntry("customer.move", customer_id=customer_id, detail=moved)
+            request.actor, AuditEntry("customer.move", customer_id=customer_id, detail=detail)
         )
         pinned_until = journey.relationship.pin_until if was_pinned else None
         return ManualMoveResult(transaction.view(customer_id), entry, pinned_until, is_repeat=False)
@@ -153,13 +158,13 @@ async def pin(
     by: Actor,
     now: datetime | None = None,
 ) -> JourneyView:
-    """Hold a customer in the present stage until a date, or change that date.
+    """Pins a customer to the present stage until a date, or changes that date.
 
     Raises CustomerNotFoundError, StaleVersionError, InvalidInputError.
     """
 
     async def unit(uow: UnitOfWork) -> JourneyView | StaleVersionError:
-        transaction, journey = await _hold(uow, customer_id, now)
+        transaction, journey = await _load_one(uow, customer_id, now)
         journey.advance_to(transaction.now)
         if journey.relationship.version != version:
             return await _stale(uow, transaction, journey)
@@ -182,13 +187,13 @@ async def unpin(
     by: Actor,
     now: datetime | None = None,
 ) -> JourneyView:
-    """Lift a pin: the customer is decided at once, as at its end.
+    """Removes a pin, and decides the customer at once as if the pin had ended.
 
     Raises CustomerNotFoundError, NotPinnedError, StaleVersionError.
     """
 
     async def unit(uow: UnitOfWork) -> JourneyView | StaleVersionError:
-        transaction, journey = await _hold(uow, customer_id, now)
+        transaction, journey = await _load_one(uow, customer_id, now)
         journey.advance_to(transaction.now)
         if journey.relationship.version != version:
             return await _stale(uow, transaction, journey)
@@ -211,10 +216,10 @@ async def annotate(
     version: int,
     by: Actor,
 ) -> JourneyView:
-    """Write notes or metadata on a journey. Raises CustomerNotFoundError, StaleVersionError."""
+    """Writes notes or metadata of a journey. Raises CustomerNotFoundError, StaleVersionError."""
 
     async def unit(uow: UnitOfWork) -> JourneyView:
-        transaction, journey = await _hold(uow, customer_id, None)
+        transaction, journey = await _load_one(uow, customer_id, None)
         if journey.relationship.version != version:
             raise StaleVersionError(journey.relationship.version)
         await uow.relationships.annotate(transaction.relationships[customer_id].id, values)
@@ -225,7 +230,7 @@ async def annotate(
     return await database.run(company_id, unit)
 
 
-async def _hold(
+async def _load_one(
     uow: UnitOfWork, customer_id: int, now: datetime | None
 ) -> tuple[JourneyTransaction, Journey]:
     transaction = await load(uow, [customer_id], now=now)
@@ -236,27 +241,27 @@ async def _hold(
 
 
 async def _stale(uow: UnitOfWork, transaction: JourneyTransaction, journey: Journey) -> StaleVersionError:
-    """The answer to a change that is based on an old version; what fell due meanwhile is kept."""
+    """Returns the error for a change based on an old version; writes the decisions that were due meanwhile."""
     if journey.new_transitions:
         await write(uow, transaction)
     return StaleVersionError(journey.relationship.version)
 
 
 def _pinned_until(earlier: TransitionRecord) -> datetime | None:
-    noted = (earlier.transition.request or {}).get("pinned_until")
-    return None if noted is None else datetime.fromisoformat(noted)
+    pinned_until = (earlier.transition.request or {}).get("pinned_until")
+    return None if pinned_until is None else datetime.fromisoformat(pinned_until)
 
 
 def _check_same(earlier: TransitionRecord, request: ManualMove) -> None:
     first = move_request(earlier.transition)
     pin_until = None if request.pin_until is None else request.pin_until.isoformat(timespec="microseconds")
-    asked = {
+    requested = {
         "to_stage": request.to_stage,
         "notes": request.notes,
         "performed_by": request.performed_by,
         "pin_until": pin_until,
     }
-    if first != asked:
+    if first != requested:
         raise IdempotencyKeyReusedError
 
 

@@ -12,7 +12,7 @@ from journey_service.repositories.unit_of_work import UnitOfWork
 
 @dataclass(frozen=True, slots=True)
 class PendingMapVersion:
-    """A version of the stage map that some customers have yet to go over to."""
+    """A version of the stage map to which some customers have yet to be migrated."""
 
     rulebook: Rulebook
     at: datetime
@@ -21,9 +21,9 @@ class PendingMapVersion:
 
 @dataclass(frozen=True, slots=True)
 class MapVersionHistory:
-    """What leads customers, each from the version that decides for them, to the one in force.
+    """The versions through which customers are migrated to the current one.
 
-    `former` are the rulebooks they may still be under, by version.
+    `former` holds the rulebooks by which customers may still be decided, by version.
     """
 
     adopted_version: int
@@ -33,19 +33,19 @@ class MapVersionHistory:
     def journey(
         self, relationship: Relationship, rulebook: Rulebook, kind: type[Journey] = Journey
     ) -> Journey:
-        """The journey of a customer who has gone over to the version in force, at the instants that was due."""
+        """Returns a customer's journey migrated to the current version, as of the instants of the activations."""
         version = max(relationship.map_version, self.adopted_version)
         if version >= rulebook.stage_map.version:
             return kind(relationship, rulebook)
         journey = kind(relationship, self.former[version])
-        for adoption in self.pending:
-            if adoption.rulebook.stage_map.version > version:
-                journey.apply_stage_map(adoption.rulebook, adoption.at, adoption.activation)
+        for pending in self.pending:
+            if pending.rulebook.stage_map.version > version:
+                journey.apply_stage_map(pending.rulebook, pending.at, pending.activation)
         return journey
 
 
 async def load_map_history(uow: UnitOfWork, context: CompanyContext) -> MapVersionHistory:
-    """What customers of the company may still have to go over to; almost always nothing."""
+    """Loads the versions to which customers of the company have yet to be migrated; usually none."""
     adopted, policy = context.company.adopted_version, context.rulebook.policy
     if adopted >= context.company.map_version:
         return MapVersionHistory(adopted)

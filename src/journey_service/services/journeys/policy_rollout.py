@@ -1,8 +1,8 @@
-"""A new policy reaches the customers, page by page.
+"""Rollout of a new company policy to the customers, page by page.
 
-The policy is in force at once and for everybody. A page takes its customers over: what was due before is decided by
-the former policy, then they are decided anew as of the instant of the change, silently. Whoever is touched before
-their page comes is decided by the new policy, as everybody is from then on.
+The policy is in force at once for all customers. A page migrates its customers: decisions due before the change are
+made by the former policy, then the customers are decided again as of the change, without actions. A customer who is
+changed before the page is reached is decided by the new policy.
 """
 
 from collections import deque
@@ -27,15 +27,16 @@ from journey_service.services.journeys.transaction import JourneyTransaction, lo
 
 APPLY: Final = "apply_policy"
 CHUNK: Final = 200
+"""Customers in one page of the job."""
 CAUSE: Final = "policy"
 _LOWEST: Final = 0
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyChange:
-    """One change of the policy, as its job keeps it: when it was, in the company's time and in the database's.
+    """One change of the policy, as stored in its job: its instant in the company's time (`at`) and the database's.
 
-    `map_version` was in force then. Relationships up to the id `beyond` have gone through it already.
+    `map_version` was in force then. Relationships with an id up to `beyond` have been migrated already.
     """
 
     at: datetime
@@ -45,7 +46,7 @@ class PolicyChange:
     beyond: int = _LOWEST
 
     def to_json(self, beyond: int | None = None) -> dict[str, object]:
-        """As parameters of a job."""
+        """Returns the change as parameters of a job."""
         return {
             "at": self.at.isoformat(),
             "clock": self.clock.isoformat(),
@@ -56,53 +57,53 @@ class PolicyChange:
 
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> "PolicyChange":
-        """As the parameters of a job tell it."""
+        """Reads a change from the parameters of a job."""
         at, clock = datetime.fromisoformat(raw["at"]), datetime.fromisoformat(raw["clock"])
         return cls(at, clock, raw["map_version"], parse_policy(raw["former"]), raw["beyond"])
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyChangeStep:
-    """One change as one customer goes through it: to which policy, and as of when they are decided anew."""
+    """One policy change of one customer: the new policy, and the instant as of which the customer is decided again."""
 
     change: PolicyChange
     policy: CompanyPolicy
     at: datetime
 
 
-def left_of(job: Job) -> Iterator[dict[str, object]]:
-    """The changes that customers have yet to go through, each with how far it is."""
+def pending_changes(job: Job) -> Iterator[dict[str, object]]:
+    """Yields the changes of a job that customers have yet to be migrated to, with the progress of each."""
     cursor = job.cursor or {}
     if not cursor.get("ended"):
         for raw in job.parameters["changes"]:
             yield PolicyChange.of(raw).to_json(cursor.get("beyond", _LOWEST))
 
 
-async def changes_under_way(uow: UnitOfWork) -> Sequence[PolicyChange]:
-    """The changes that some customers have yet to go through; almost always none."""
+async def load_pending_changes(uow: UnitOfWork) -> Sequence[PolicyChange]:
+    """Loads the changes that some customers have yet to be migrated to; usually none."""
     job_id = await uow.jobs.under_way(APPLY)
     job = None if job_id is None else await uow.jobs.find(job_id)
-    return [] if job is None else [PolicyChange.of(raw) for raw in left_of(job)]
+    return [] if job is None else [PolicyChange.of(raw) for raw in pending_changes(job)]
 
 
 async def apply_to_all(run: JobRun) -> None:
-    """The job: take every customer through the changes of the policy, by keyset."""
+    """Job handler: migrates every customer to the changed policy, by keyset."""
     changes = [PolicyChange.of(raw) for raw in run.job.parameters["changes"]]
 
     async def page(uow: UnitOfWork) -> JobPage:
         beyond = run.cursor.get("beyond", _LOWEST)
-        # By relationship: customers may be given another id meanwhile, when they are erased.
-        some = await uow.event_histories.page(beyond, limit=CHUNK, until=LATEST, known_until=LATEST)
-        if not some:
+        # By relationship id: a customer's id changes when the customer is erased.
+        histories = await uow.event_histories.page(beyond, limit=CHUNK, until=LATEST, known_until=LATEST)
+        if not histories:
             await uow.companies.set_scored(changes[-1].at)
-            # Customers may have come meanwhile: in the end there were as many as were seen.
+            # Customers may have been added meanwhile: the final total is the number of customers migrated.
             return JobPage({"beyond": beyond, "ended": True}, total=run.counts.get("decided", 0))
         total = await uow.relationships.count() if beyond == _LOWEST else None
-        transaction = await load(uow, [past.customer_id for past in some])
-        if len(transaction.relationships) < len(some):
-            return JobPage({"beyond": beyond}, total=total)  # erased in between: looked for under the new id
+        transaction = await load(uow, [history.customer_id for history in histories])
+        if len(transaction.relationships) < len(histories):
+            return JobPage({"beyond": beyond}, total=total)  # erased in between: retried with the new id
         counts = await _migrate_page(uow, transaction, changes)
-        return JobPage({"beyond": some[-1].id}, counts, done=len(some), total=total)
+        return JobPage({"beyond": histories[-1].id}, counts, done=len(histories), total=total)
 
     while not run.cursor.get("ended"):
         await run.page(page)
@@ -111,7 +112,7 @@ async def apply_to_all(run: JobRun) -> None:
 async def _migrate_page(
     uow: UnitOfWork, transaction: JourneyTransaction, changes: Sequence[PolicyChange]
 ) -> dict[str, int]:
-    """Take customers, held, through the changes, and write those for whom that changes anything."""
+    """Migrates locked customers, and writes those that changed."""
     policy = transaction.context.rulebook.policy
     moved = 0
     for customer_id, stored in transaction.relationships.items():
@@ -121,12 +122,12 @@ async def _migrate_page(
         facts = journey.relationship.facts
         at = max(journey.decided_at or transaction.now, *_scored(transaction, stored))
         scores = scoring.engagement(facts, policy, at), scoring.risk(facts, policy, at)
-        sums = {facts.lifetime_cents(change.former) for change in changes}
+        lifetime_values = {facts.lifetime_cents(change.former) for change in changes}
         if (
             journey.new_transitions
             or journey.relationship != before
             or scores != (stored.engagement, stored.risk)
-            or sums != {facts.lifetime_cents(policy)}
+            or lifetime_values != {facts.lifetime_cents(policy)}
         ):
             transaction.journeys[customer_id] = journey
     await write(uow, transaction, as_decided=True)
@@ -143,30 +144,32 @@ async def migrate_journey(
     stored: StoredRelationship,
     changes: Sequence[PolicyChange],
 ) -> Journey:
-    """A customer's journey, gone over to every map and policy that has come into force, in the order of time."""
+    """Returns a customer's journey migrated to every newer map version and policy, in chronological order."""
     relationship, present = stored.relationship, transaction.context.rulebook
     version = max(relationship.map_version, transaction.map_history.adopted_version)
-    maps = deque(one for one in transaction.map_history.pending if one.rulebook.stage_map.version > version)
+    maps = deque(
+        pending for pending in transaction.map_history.pending if pending.rulebook.stage_map.version > version
+    )
     stage_map = transaction.map_history.former[version].stage_map if maps else present.stage_map
     steps, calls = await _steps(uow, transaction, stored, changes)
     journey = Journey(relationship, Rulebook(stage_map, steps[0].change.former if steps else present.policy))
     for step in steps:
         while maps and maps[0].rulebook.stage_map.version <= step.change.map_version:
-            _adopt(journey, maps.popleft())
+            _apply_map(journey, maps.popleft())
         journey.apply_policy(
             Rulebook(journey.rulebook.stage_map, step.policy),
             step.change.at,
             at=step.at,
             facts=None if calls is None else _with_calls(relationship.facts, calls, step.policy),
         )
-    for adoption in maps:
-        _adopt(journey, adoption)
+    for pending in maps:
+        _apply_map(journey, pending)
     return journey
 
 
-def _adopt(journey: Journey, adoption: PendingMapVersion) -> None:
-    rulebook = Rulebook(adoption.rulebook.stage_map, journey.rulebook.policy)
-    journey.apply_stage_map(rulebook, adoption.at, adoption.activation)
+def _apply_map(journey: Journey, pending: PendingMapVersion) -> None:
+    rulebook = Rulebook(pending.rulebook.stage_map, journey.rulebook.policy)
+    journey.apply_stage_map(rulebook, pending.at, pending.activation)
 
 
 async def _steps(
@@ -175,10 +178,10 @@ async def _steps(
     stored: StoredRelationship,
     changes: Sequence[PolicyChange],
 ) -> tuple[Sequence[PolicyChangeStep], Sequence[Event] | None]:
-    """What is left for a customer to go through; and their events, where other calls than before are long ones.
+    """Returns the pending changes of a customer, and the events if the threshold of long calls has changed.
 
-    Whoever was written since a change was decided by it then: as of that instant things may be known that were not,
-    so they are decided as of when it ended, or now.
+    A customer written after a change was already decided by it. Facts may since have become known as of earlier
+    instants, so such a customer is decided again as of the next change, or of now.
     """
     policies = [*(change.former for change in changes), transaction.context.rulebook.policy][1:]
     steps = [
@@ -189,10 +192,12 @@ async def _steps(
     calls = None
     if any(s.policy.scoring.long_call_seconds != s.change.former.scoring.long_call_seconds for s in steps):
         calls = await uow.events.of(stored.id, stored.relationship.customer_id, until=LATEST)
-    written = stored.updated_at
-    since = [place for place, step in enumerate(steps) if written is not None and step.change.clock < written]
-    if since:
-        last, *later = steps[since[-1] :]
+    updated_at = stored.updated_at
+    decided = [
+        index for index, step in enumerate(steps) if updated_at is not None and step.change.clock < updated_at
+    ]
+    if decided:
+        last, *later = steps[decided[-1] :]
         steps = [
             PolicyChangeStep(last.change, last.policy, later[0].at if later else transaction.now),
             *later,
@@ -201,6 +206,7 @@ async def _steps(
 
 
 def _with_calls(facts: Facts, calls: Sequence[Event], policy: CompanyPolicy) -> Facts:
+    """Returns facts with long calls counted by a policy."""
     folded = NO_FACTS
     for event in calls:
         folded = fold(folded, event, policy)

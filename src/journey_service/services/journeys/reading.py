@@ -18,7 +18,7 @@ from journey_service.services.journeys.view import JourneyView, build_view
 
 @dataclass(frozen=True, slots=True)
 class ScoreExplanations:
-    """Both scores of a customer, explained, at `as_of`."""
+    """Explanations of both scores of a customer, as of `as_of`."""
 
     as_of: datetime
     engagement: scoring.ScoreExplanation
@@ -26,7 +26,7 @@ class ScoreExplanations:
 
 
 async def get_journey(database: Database, company_id: int, customer_id: int) -> JourneyView:
-    """Where a customer stands, with scores computed at the company's now. Raises CustomerNotFoundError."""
+    """Returns a customer's journey, with scores as of the company's now. Raises CustomerNotFoundError."""
 
     async def unit(uow: UnitOfWork) -> JourneyView:
         return await load_view(uow, customer_id)
@@ -37,64 +37,65 @@ async def get_journey(database: Database, company_id: int, customer_id: int) -> 
 async def get_past_journey(
     database: Database, company_id: int, customer_id: int, as_of: datetime
 ) -> JourneyView:
-    """Where a customer stood at a past instant, in the words of the map in force then.
+    """Returns a customer's journey as of a past instant, with the stage map that was in force then.
 
-    The stage is the ledger's; facts and scores are those of the events that had occurred, whenever they were told.
-    Pins and notes have no history, and are left out. Raises CustomerNotFoundError, NoJourneyYetError, and
-    InvalidInputError for an instant that is yet to come.
+    The stage comes from the ledger. Facts and scores come from the events that had occurred by then, including those
+    received later. Pins and notes have no history and are omitted.
+
+    Raises CustomerNotFoundError, NoJourneyYetError, and InvalidInputError for a future instant.
     """
 
     async def unit(uow: UnitOfWork) -> JourneyView:
-        seen = await load_view(uow, customer_id)
-        check_not_future(as_of, seen.context.now)
-        stored, present = seen.stored, seen.context
+        present_view = await load_view(uow, customer_id)
+        check_not_future(as_of, present_view.context.now)
+        stored, present = present_view.stored, present_view.context
         entry = await uow.transitions.at(stored.id, as_of)
         if entry is None:
             raise NoJourneyYetError(customer_id)
-        move = entry.transition
+        transition = entry.transition
         facts = NO_FACTS
         for event in await uow.events.of(stored.id, customer_id, until=as_of):
             facts = fold(facts, event, present.rulebook.policy)
-        then = Relationship(
+        past = Relationship(
             customer_id=customer_id,
-            current_stage=move.to_stage,
-            stage_entered_at=move.transitioned_at,
-            version=move.seq,
+            current_stage=transition.to_stage,
+            stage_entered_at=transition.transitioned_at,
+            version=transition.seq,
             facts=facts,
-            previous_stage=move.from_stage,
+            previous_stage=transition.from_stage,
         )
         stage_map = await uow.stage_maps.in_force(as_of)
-        if move.to_stage not in stage_map.by_key:  # dated before the version that brought the stage
-            stage_map = await uow.stage_maps.get(move.map_version)
+        if transition.to_stage not in stage_map.by_key:  # dated before the version that added the stage
+            stage_map = await uow.stage_maps.get(transition.map_version)
         context = replace(
             present,
             company=replace(present.company, map_version=stage_map.version),
             rulebook=present.rulebook._replace(stage_map=stage_map),
         )
-        return build_view(context, StoredRelationship(stored.id, then, created_at=stored.created_at), as_of)
+        return build_view(context, StoredRelationship(stored.id, past, created_at=stored.created_at), as_of)
 
     return await database.run(company_id, unit)
 
 
 async def get_scores(database: Database, company_id: int, customer_id: int) -> ScoreExplanations:
-    """Both scores with every factor. Raises CustomerNotFoundError."""
-    seen = await get_journey(database, company_id, customer_id)
-    facts, policy = seen.stored.relationship.facts, seen.context.rulebook.policy
+    """Returns both scores with every factor. Raises CustomerNotFoundError."""
+    journey = await get_journey(database, company_id, customer_id)
+    facts, policy = journey.stored.relationship.facts, journey.context.rulebook.policy
     return ScoreExplanations(
-        seen.as_of,
-        scoring.explain_engagement(facts, policy, seen.as_of),
-        scoring.explain_risk(facts, policy, seen.as_of),
+        journey.as_of,
+        scoring.explain_engagement(facts, policy, journey.as_of),
+        scoring.explain_risk(facts, policy, journey.as_of),
     )
 
 
 async def list_transitions(
     database: Database, company_id: int, customer_id: int, *, before: int | None, limit: int
 ) -> tuple[JourneyView, list[TransitionRecord]]:
-    """A journey's ledger, newest first, with a seq below `before`. Raises CustomerNotFoundError."""
+    """Returns a page of a journey's transitions below seq `before`, newest first. Raises CustomerNotFoundError."""
 
     async def unit(uow: UnitOfWork) -> tuple[JourneyView, list[TransitionRecord]]:
-        seen = await load_view(uow, customer_id)
-        return seen, await uow.transitions.page(seen.stored.id, before=before, limit=limit)
+        journey = await load_view(uow, customer_id)
+        return journey, await uow.transitions.page(journey.stored.id, before=before, limit=limit)
 
     return await database.run(company_id, unit)
 

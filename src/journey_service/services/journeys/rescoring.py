@@ -1,4 +1,4 @@
-"""Stored scores brought up to an instant: every night, or when somebody asks for it."""
+"""Rescoring: updates stored scores as of an instant, every night or on request."""
 
 import asyncio
 import logging
@@ -22,9 +22,10 @@ from journey_service.services.journeys.sweep import decide_due
 
 RESCORE: Final = "rescore"
 CHUNK: Final = 1_000
-"""How many customers one transaction looks at; of these it holds and writes those whose scores have changed."""
+"""Customers that one transaction reads; it locks and writes those whose scores have changed."""
 MAX_CHUNK_SIZE: Final = 5_000
 MAX_NAMED_CUSTOMERS: Final = 10_000
+"""Customers that one request may name; more are rejected."""
 _LOWEST: Final = 0
 _PAUSE_SECONDS: Final = 0.02
 
@@ -39,10 +40,10 @@ async def queue_rescore(
     customer_ids: Sequence[int] | None = None,
     chunk: int = CHUNK,
 ) -> int:
-    """Queue rescoring as of the company's now: of some customers, or of all. Returns the job's id.
+    """Enqueues rescoring of the named customers, or of all, as of the company's now; returns the job's id.
 
-    Raises CompanyNotFoundError, CustomerNotFoundError for the one customer named, InvalidInputError for
-    unknown ones among several.
+    Raises CompanyNotFoundError, CustomerNotFoundError if the only named customer is unknown, and InvalidInputError if
+    some of several are.
     """
 
     async def unit(uow: UnitOfWork) -> int:
@@ -59,7 +60,7 @@ async def queue_rescore(
 
 
 async def require_known(uow: UnitOfWork, customer_ids: Sequence[int]) -> None:
-    """Refuse customers who have no journey."""
+    """Checks that the customers have journeys. Raises CustomerNotFoundError, InvalidInputError."""
     known = await uow.relationships.known(customer_ids)
     missing = [index for index, customer_id in enumerate(customer_ids) if customer_id not in known]
     if missing and len(customer_ids) == 1:
@@ -71,16 +72,16 @@ async def require_known(uow: UnitOfWork, customer_ids: Sequence[int]) -> None:
 
 
 async def sweep_company(run: JobRun) -> None:
-    """Decide whoever is due in the company, and wait for those who are in other hands.
+    """Decides every due customer of the company; waits for those that other transactions have locked.
 
-    Whoever cannot be decided is a matter for the sweep, which tries one by one: scores do not wait for that.
+    If a decision fails, scoring goes ahead: the worker's sweep retries the customers one by one.
     """
 
     async def batch(uow: UnitOfWork) -> JobPage:
         swept = await decide_due(uow)
-        is_over = not swept.decided and not await has_due_customers(uow)
+        is_done = not swept.decided and not await has_due_customers(uow)
         return JobPage(
-            {"after": _LOWEST} if is_over else {}, {"decided": swept.decided, "moved": swept.moved}
+            {"after": _LOWEST} if is_done else {}, {"decided": swept.decided, "moved": swept.moved}
         )
 
     try:
@@ -89,51 +90,51 @@ async def sweep_company(run: JobRun) -> None:
             if not page.cursor and not page.counts["decided"]:
                 await asyncio.sleep(_PAUSE_SECONDS)
     except RetriesExhaustedError:
-        _LOGGER.exception("sweeping company %d before it is scored lost every race", run.company_id)
+        _LOGGER.exception("sweep of company %d before scoring: too many lost races", run.company_id)
     except (LeaseLostError, UnavailableError):
         raise
     except Exception:
-        _LOGGER.exception("sweeping company %d before it is scored failed", run.company_id)
+        _LOGGER.exception("sweep of company %d before scoring failed", run.company_id)
 
 
 async def has_due_customers(uow: UnitOfWork) -> bool:
-    """Whether a customer is due, in whoever's hands."""
+    """Returns whether a customer is due, including those that other transactions have locked."""
     return await uow.relationships.is_anybody_due((await uow.companies.context()).now)
 
 
 async def score_company(run: JobRun, as_of: datetime) -> None:
-    """Write the scores of every customer that are others as of an instant, by keyset."""
+    """Updates every stored score that differs as of `as_of`, by keyset."""
     chunk = run.job.parameters.get("chunk", CHUNK)
 
     async def page(uow: UnitOfWork) -> JobPage:
         after = run.cursor.get("after", _LOWEST)
         total = await uow.relationships.count() if after == _LOWEST else None
         policy = (await uow.companies.context()).rulebook.policy
-        found = await uow.scores.page(after, limit=chunk, as_of=as_of, policy=policy)
-        if found.last_id is None:
+        scores = await uow.scores.page(after, limit=chunk, as_of=as_of, policy=policy)
+        if scores.last_id is None:
             await uow.companies.set_scored(as_of)
             return JobPage({"after": after, "scored": True}, total=total)
-        changed = await uow.scores.rewrite(found.changed, as_of=as_of, policy=policy)
-        counts = {"scored": found.seen, "changed": changed}
-        return JobPage({"after": found.last_id}, counts, done=found.seen, total=total)
+        changed = await uow.scores.rewrite(scores.changed, as_of=as_of, policy=policy)
+        counts = {"scored": scores.seen, "changed": changed}
+        return JobPage({"after": scores.last_id}, counts, done=scores.seen, total=total)
 
     while not run.cursor.get("scored"):
         await run.page(page)
 
 
 async def score_named(run: JobRun, named: Sequence[int], as_of: datetime) -> None:
-    """Rescore the named customers as of an instant, page by page."""
+    """Updates the scores of the named customers as of `as_of`, page by page."""
     chunk = run.job.parameters.get("chunk", CHUNK)
 
     async def page(uow: UnitOfWork) -> JobPage:
         at = run.cursor.get("at", 0)
-        some = named[at : at + chunk]
+        customer_ids = named[at : at + chunk]
         policy = (await uow.companies.context()).rulebook.policy
-        changed = await uow.scores.rewrite(await uow.scores.ids(some), as_of=as_of, policy=policy)
+        changed = await uow.scores.rewrite(await uow.scores.ids(customer_ids), as_of=as_of, policy=policy)
         return JobPage(
-            {"at": at + len(some)},
-            {"scored": len(some), "changed": changed},
-            done=len(some),
+            {"at": at + len(customer_ids)},
+            {"scored": len(customer_ids), "changed": changed},
+            done=len(customer_ids),
             total=len(named),
         )
 

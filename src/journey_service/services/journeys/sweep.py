@@ -1,4 +1,4 @@
-"""The due sweep: whoever falls due is decided, each at the own instant, by as many workers as there are."""
+"""Sweep of due customers: decides each as of its due instant. Any number of workers share the work."""
 
 import asyncio
 import logging
@@ -13,22 +13,23 @@ from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.journeys.transaction import JourneyTransaction, load, load_due, write
 
 MAX_BATCH_SIZE: Final = 200
-"""How many customers one transaction holds at most, so that online traffic waits for milliseconds only."""
-_BATCHES_A_TURN: Final = 5
-_LEFT_OUT_SECONDS: Final = 600.0
+"""Customers that one transaction locks; online requests for them wait until it commits."""
+_BATCHES_PER_TURN: Final = 5
+_SKIP_SECONDS: Final = 600.0
+"""Time during which a customer whose decision failed is skipped."""
 
 _LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class SweepResult:
-    """What a sweep has done: customers decided, and moves written."""
+    """Counts of a sweep: customers decided and transitions written."""
 
     decided: int = 0
     moved: int = 0
 
     def add(self, other: "SweepResult") -> None:
-        """Count another sweep in."""
+        """Adds the counts of another sweep."""
         self.decided += other.decided
         self.moved += other.moved
 
@@ -36,9 +37,9 @@ class SweepResult:
 async def sweep_batch(
     database: Database, company_id: int, *, limit: int = MAX_BATCH_SIZE, without: Collection[int] = ()
 ) -> SweepResult:
-    """Decide the customers of one company who are due longest, in one transaction.
+    """Decides the customers of one company that are due longest, in one transaction.
 
-    Nothing decided means that nobody was due, or that whoever was is in other hands at this moment.
+    Decides none if no customer is due or other transactions have locked all of them.
     """
 
     async def unit(uow: UnitOfWork) -> SweepResult:
@@ -50,7 +51,7 @@ async def sweep_batch(
 async def decide_due(
     uow: UnitOfWork, *, limit: int = MAX_BATCH_SIZE, without: Collection[int] = ()
 ) -> SweepResult:
-    """The sweep's part of a transaction."""
+    """Decides due customers within a transaction; otherwise as `sweep_batch`."""
     return await _decide(uow, await load_due(uow, limit=limit, without=without))
 
 
@@ -69,17 +70,17 @@ async def _decide(uow: UnitOfWork, transaction: JourneyTransaction) -> SweepResu
 
 @dataclass(slots=True)
 class Sweeper:
-    """Sweeps all companies in turns, so that a busy one cannot keep the others waiting.
+    """Sweeps all companies in turns, so that a busy company does not delay the others.
 
-    A customer whom the service fails to decide must not hold up the others: they are left out for ten minutes,
-    and stay due, where the health check finds them.
+    A customer whose decision fails is skipped for ten minutes and stays due, so that the health check reports it.
     """
 
     database: Database
-    _failing: dict[int, dict[int, float]] = field(default_factory=dict)
+    _skipped: dict[int, dict[int, float]] = field(default_factory=dict)
+    """By company and customer: until when the customer is skipped, in the event loop's time."""
 
     async def sweep(self) -> SweepResult:
-        """Decide everybody due in any company."""
+        """Decides every due customer of every company."""
         total = SweepResult()
         waiting = await self.database.dispatch(lambda dispatch: dispatch.due.companies_with_customers())
         while waiting:
@@ -93,38 +94,37 @@ class Sweeper:
         return total
 
     async def _turn(self, company_id: int) -> SweepResult:
-        """Up to a thousand customers of one company; nothing decided when none are left."""
+        """Decides up to 1,000 customers of one company; none if none are left."""
         total = SweepResult()
-        for _ in range(_BATCHES_A_TURN):
-            without = self._left_out(company_id)
+        for _ in range(_BATCHES_PER_TURN):
+            without = self._skipped_now(company_id)
             try:
                 batch = await sweep_batch(self.database, company_id, without=without)
             except Exception as error:
                 if is_database_outage(error):
                     raise
-                _LOGGER.exception(
-                    "sweeping company %d failed; its customers are tried one by one", company_id
-                )
-                batch = await self._one_by_one(company_id)
+                _LOGGER.exception("sweep of company %d failed; retrying its customers one by one", company_id)
+                batch = await self._sweep_one_by_one(company_id)
             total.add(batch)
             if batch.decided < MAX_BATCH_SIZE:
                 break
         return total
 
-    def _left_out(self, company_id: int) -> list[int]:
+    def _skipped_now(self, company_id: int) -> list[int]:
         now = _now()
-        return [customer for customer, until in self._failing.get(company_id, {}).items() if now < until]
+        return [customer for customer, until in self._skipped.get(company_id, {}).items() if now < until]
 
-    async def _one_by_one(self, company_id: int) -> SweepResult:
-        """Decide the next customers alone, and remember whom it is that fails."""
-        failing = self._failing.setdefault(company_id, {})
+    async def _sweep_one_by_one(self, company_id: int) -> SweepResult:
+        """Decides the next customers in a transaction each, and notes those that fail."""
+        skipped = self._skipped.setdefault(company_id, {})
         total = SweepResult()
 
         async def due(uow: UnitOfWork) -> list[int]:
             context = await uow.companies.context()
-            without = self._left_out(company_id)
-            found = await uow.relationships.lock_due(context.now, limit=MAX_BATCH_SIZE, without=without)
-            return sorted(found)
+            without = self._skipped_now(company_id)
+            return sorted(
+                await uow.relationships.lock_due(context.now, limit=MAX_BATCH_SIZE, without=without)
+            )
 
         for customer_id in await self.database.run(company_id, due):
             try:
@@ -132,11 +132,11 @@ class Sweeper:
             except Exception as error:
                 if is_database_outage(error):
                     raise
-                # In one line: the whole traceback has just been told for their batch.
+                # One line: the traceback of the batch has just been logged.
                 _LOGGER.error(  # noqa: TRY400
-                    "customer %d of company %d cannot be decided: %r", customer_id, company_id, error
+                    "decision of customer %d of company %d failed: %r", customer_id, company_id, error
                 )
-                failing[customer_id] = _now() + _LEFT_OUT_SECONDS
+                skipped[customer_id] = _now() + _SKIP_SECONDS
         return total
 
 

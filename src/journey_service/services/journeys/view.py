@@ -1,4 +1,4 @@
-"""A customer's journey with scores as of an instant."""
+"""View of a customer's journey with scores as of an instant."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +10,7 @@ from journey_service.repositories.journeys.relationships import StoredRelationsh
 
 @dataclass(slots=True)
 class JourneyView:
-    """A customer as shown: where they stand, in which company's words, with scores computed at `as_of`."""
+    """A customer's journey with the company's context, and scores computed as of `as_of`."""
 
     context: CompanyContext
     stored: StoredRelationship
@@ -20,7 +20,7 @@ class JourneyView:
 
 
 def build_view(context: CompanyContext, stored: StoredRelationship, now: datetime) -> JourneyView:
-    """A customer with scores computed at `now`."""
+    """Returns a customer's journey with scores computed as of `now`."""
     facts, policy = stored.relationship.facts, context.rulebook.policy
     return JourneyView(
         context,

@@ -22,7 +22,7 @@ from journey_service.repositories.operations.data_quality import LOWEST
 from journey_service.repositories.operations.reconciliation import Mismatches
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.jobs import JobPage, JobRun
-from journey_service.services.journeys.policy_rollout import changes_under_way
+from journey_service.services.journeys.policy_rollout import load_pending_changes
 from journey_service.services.journeys.transaction import load, write
 from journey_service.services.operations.reconciliation import plain
 
@@ -200,7 +200,7 @@ async def _wrong_facts(
     return await uow.reconciling.facts(
         long_call_seconds=policy.scoring.long_call_seconds,
         from_payments=policy.revenue_source == "payments",
-        is_settled=not await changes_under_way(uow),
+        is_settled=not await load_pending_changes(uow),
         limit=limit,
         after=after,
     )
@@ -213,7 +213,7 @@ async def _facts(uow: UnitOfWork, context: CompanyContext) -> tuple[int, Sequenc
 
 async def _refold(uow: UnitOfWork, after: int) -> tuple[int, int | None]:
     context = await uow.companies.context()
-    if await changes_under_way(uow):
+    if await load_pending_changes(uow):
         return 0, None  # facts are about to be folded by another policy: what is wrong then is wrong later
     found = await _wrong_facts(uow, context, limit=CHUNK, after=after)
     ids = [row["customer_id"] for row in found.first]

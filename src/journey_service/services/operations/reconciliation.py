@@ -18,7 +18,7 @@ from journey_service.repositories.operations.reconciliation import Mismatches
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.analytics.overview import customers_by_stage
 from journey_service.services.analytics.snapshots import figures_of
-from journey_service.services.journeys.policy_rollout import changes_under_way
+from journey_service.services.journeys.policy_rollout import load_pending_changes
 from journey_service.services.operations import health
 
 MOST_NAMED: Final = 100
@@ -280,7 +280,7 @@ async def _facts(uow: UnitOfWork, context: CompanyContext) -> _Finding:
         await uow.reconciling.facts(
             long_call_seconds=policy.scoring.long_call_seconds,
             from_payments=policy.revenue_source == "payments",
-            is_settled=not await changes_under_way(uow),
+            is_settled=not await load_pending_changes(uow),
             limit=MOST_NAMED,
         ),
     )
