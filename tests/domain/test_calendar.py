@@ -1,4 +1,4 @@
-"""Local days: the nightly run of every zone, through gaps, folds and days that were skipped."""
+"""Local days: nightly runs in every time zone, across gaps, folds and skipped days."""
 
 from bisect import bisect_right
 from datetime import UTC, date, datetime, time, timedelta
@@ -40,7 +40,7 @@ ZONES = (
     *("Pacific/Apia", "Pacific/Fakaofo", "Pacific/Kwajalein", "Pacific/Kiritimati", "Pacific/Kanton"),
     *("Antarctica/Casey", "Antarctica/Troll", "Africa/Casablanca", "Atlantic/Azores", "Asia/Pyongyang"),
 )
-# The days around which clocks were moved most oddly.
+# Days near unusual changes of UTC offsets.
 ODD_DAYS = tuple(
     date.fromisoformat(day)
     for day in (
@@ -65,15 +65,15 @@ def utc(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-def shown(instant: datetime, zone: ZoneInfo) -> datetime:
-    """What a clock on the wall shows."""
+def wall_time(instant: datetime, zone: ZoneInfo) -> datetime:
+    """Returns the wall-clock time."""
     return instant.astimezone(zone).replace(tzinfo=None)
 
 
 @cache
 def _jumps(day: date, zone: ZoneInfo) -> tuple[datetime, ...]:
-    """The instants near a local day at which the offset of a zone changes, found by halving."""
-    found = []
+    """Returns the offset changes near a local day, located by bisection."""
+    jumps = []
     hours = [utc(f"{day}T00:00") + hour * timedelta(hours=1) for hour in range(-48, 73)]
     for before, after in pairwise(hours):
         low, high = before, after
@@ -83,15 +83,14 @@ def _jumps(day: date, zone: ZoneInfo) -> tuple[datetime, ...]:
             middle = low + (high - low) / 2
             is_before = middle.astimezone(zone).utcoffset() == before.astimezone(zone).utcoffset()
             low, high = (middle, high) if is_before else (low, middle)
-        found.append(high)
-    return tuple(found)
+        jumps.append(high)
+    return tuple(jumps)
 
 
 def literal_instant(day: date, at: time, zone: ZoneInfo) -> datetime:
-    """The first instant at which the wall shows the time, or else the end of the gap that skips it.
+    """Returns the first instant with this wall-clock time, or the end of the gap that skips it.
 
-    Between two jumps the wall runs evenly, so the time is shown where the offset of a piece says so, if that
-    lies within the piece.
+    The offset is constant between two changes, so the candidate of an interval is right if it lies within it.
     """
     wall = datetime.combine(day, at)
     start, end = utc(f"{day}T00:00") - 2 * DAY, utc(f"{day}T00:00") + 3 * DAY
@@ -101,7 +100,9 @@ def literal_instant(day: date, at: time, zone: ZoneInfo) -> datetime:
         candidate = (wall - offset).replace(tzinfo=UTC)
         if low <= candidate < high:
             return candidate
-    return next(jump for jump in edges[1:-1] if shown(jump - INSTANT, zone) < wall < shown(jump, zone))
+    return next(
+        jump for jump in edges[1:-1] if wall_time(jump - INSTANT, zone) < wall < wall_time(jump, zone)
+    )
 
 
 @pytest.mark.parametrize(
@@ -131,29 +132,29 @@ def literal_instant(day: date, at: time, zone: ZoneInfo) -> datetime:
         ("Australia/Lord_Howe", "2026-10-04", "02:30", "2026-10-03T15:30"),
         ("Australia/Lord_Howe", "2026-04-05", "01:45", "2026-04-04T14:45"),
         ("Australia/Lord_Howe", "2026-04-05", "02:00", "2026-04-04T15:30"),
-        # midnights that never were
+        # skipped midnights
         ("America/Sao_Paulo", "2018-11-04", "00:00", "2018-11-04T03:00"),
         ("America/Sao_Paulo", "2018-11-04", "02:00", "2018-11-04T04:00"),
         ("Asia/Beirut", "2026-03-29", "00:00", "2026-03-28T22:00"),
         ("Asia/Beirut", "2026-03-29", "02:00", "2026-03-28T23:00"),
-        # a midnight that came twice: 2018-02-17 23:00 to 24:00 did
+        # an ambiguous hour before midnight: 2018-02-17 23:00 to 24:00
         ("America/Sao_Paulo", "2018-02-17", "23:30", "2018-02-18T01:30"),
         ("America/Sao_Paulo", "2018-02-18", "00:00", "2018-02-18T03:00"),
-        # a skipped day is a gap of 24 hours: every time of it is its end
+        # a skipped day is a gap of 24 hours: each of its times maps to its end
         ("Pacific/Apia", "2011-12-29", "23:59", "2011-12-30T09:59"),
         ("Pacific/Apia", "2011-12-30", "00:00", "2011-12-30T10:00"),
         ("Pacific/Apia", "2011-12-30", "02:00", "2011-12-30T10:00"),
         ("Pacific/Apia", "2011-12-30", "23:59", "2011-12-30T10:00"),
         ("Pacific/Apia", "2011-12-31", "02:00", "2011-12-30T12:00"),
-        # two hours at once
+        # changes of two hours
         ("Antarctica/Troll", "2026-03-29", "02:00", "2026-03-29T01:00"),
         ("Antarctica/Troll", "2026-10-25", "02:00", "2026-10-25T00:00"),
     ],
 )
-def test_a_time_of_day_is_the_first_instant_that_shows_it_or_the_end_of_the_gap(zone, day, at, expected):
-    found = instant_of(date.fromisoformat(day), time.fromisoformat(at), ZoneInfo(zone))
-    assert found == utc(expected)
-    assert found.tzinfo is UTC
+def test_a_wall_time_is_its_first_instant_or_the_end_of_the_gap(zone, day, at, expected):
+    instant = instant_of(date.fromisoformat(day), time.fromisoformat(at), ZoneInfo(zone))
+    assert instant == utc(expected)
+    assert instant.tzinfo is UTC
 
 
 @pytest.mark.parametrize(
@@ -174,13 +175,13 @@ def test_a_time_of_day_is_the_first_instant_that_shows_it_or_the_end_of_the_gap(
         ("Pacific/Apia", "2011-12-30T10:00", "2011-12-29"),
         ("Pacific/Apia", "2011-12-30T11:59", "2011-12-29"),
         ("Pacific/Apia", "2011-12-30T12:00", "2011-12-31"),
-        # before midnight came the second time: 23:00 to 24:00 of the 17th twice
+        # within the ambiguous hour: 23:00 to 24:00 of the 17th
         ("America/Sao_Paulo", "2018-02-18T02:30", "2018-02-17"),
         ("America/Sao_Paulo", "2018-02-18T04:59", "2018-02-17"),
         ("America/Sao_Paulo", "2018-02-18T05:00", "2018-02-18"),
     ],
 )
-def test_the_latest_night_is_the_last_one_due(zone, now, expected):
+def test_the_latest_nightly_run_is_the_last_one_due(zone, now, expected):
     assert latest_nightly_run_date(utc(now), ZoneInfo(zone)) == date.fromisoformat(expected)
 
 
@@ -198,7 +199,7 @@ def test_the_latest_night_is_the_last_one_due(zone, now, expected):
         ("Pacific/Kwajalein", "1969-09-30", "1969-10-01"),  # a day of 47 hours
     ],
 )
-def test_the_next_night_is_that_of_the_next_day_there_is(zone, day, expected):
+def test_the_next_nightly_run_is_on_the_next_existing_day(zone, day, expected):
     assert next_nightly_run_date(date.fromisoformat(day), ZoneInfo(zone)) == date.fromisoformat(expected)
 
 
@@ -215,46 +216,46 @@ def test_the_next_night_is_that_of_the_next_day_there_is(zone, day, expected):
         ("Pacific/Apia", "2011-12-28T13:00", "2012-01-01T12:00", ["12-29", "12-31", "01-01", "01-02"]),
     ],
 )
-def test_the_nights_on_the_way_are_those_after_one_instant_and_up_to_another(zone, after, until, expected):
-    found = nightly_run_dates(utc(after), utc(until), ZoneInfo(zone))
-    assert [f"{night:%m-%d}" for night in found] == expected
+def test_nightly_run_dates_exclude_the_first_and_include_the_last_instant(zone, after, until, expected):
+    dates = nightly_run_dates(utc(after), utc(until), ZoneInfo(zone))
+    assert [f"{night:%m-%d}" for night in dates] == expected
 
 
 @settings(max_examples=examples(300))
 @given(days, times, zones)
-def test_an_instant_shows_the_time_of_day_or_is_the_first_after_its_gap(day, at, zone):
-    found = instant_of(day, at, zone)
-    assert found == literal_instant(day, at, zone)
+def test_an_instant_has_the_wall_time_or_is_the_first_after_its_gap(day, at, zone):
+    instant = instant_of(day, at, zone)
+    assert instant == literal_instant(day, at, zone)
     wall = datetime.combine(day, at)
-    if shown(found, zone) != wall:
-        assert shown(found - INSTANT, zone) < wall < shown(found, zone)
+    if wall_time(instant, zone) != wall:
+        assert wall_time(instant - INSTANT, zone) < wall < wall_time(instant, zone)
 
 
 @settings(max_examples=examples(300))
 @given(days, zones)
-def test_the_nights_are_one_a_local_day_there_is_in_strictly_rising_order(day, zone):
+def test_each_existing_local_day_has_one_nightly_run_in_ascending_order(day, zone):
     start, end = utc(f"{day - 10 * DAY}T12:00"), utc(f"{day + 10 * DAY}T12:00")
     nights = list(nightly_run_dates(start, end, zone))
     instants = [nightly_run_at(night, zone) for night in nights]
     assert all(earlier < later for earlier, later in pairwise(nights))
     assert all(earlier < later for earlier, later in pairwise(instants))
     assert all(start < instant <= end for instant in instants)
-    # What days there are is seen by walking from hour to hour.
+    # The existing days are collected hour by hour.
     hours = [start + hour * timedelta(hours=1) for hour in range(int((end - start) / timedelta(hours=1)) + 1)]
-    seen = sorted({local_day(instant, zone) for instant in hours})
-    assert [night for night in nights if seen[0] < night < seen[-1]] == seen[1:-1]
+    existing = sorted({local_day(instant, zone) for instant in hours})
+    assert [night for night in nights if existing[0] < night < existing[-1]] == existing[1:-1]
     assert all(local_day(instant, zone) == night for instant, night in zip(instants, nights, strict=True))
 
 
 @settings(max_examples=examples(300))
 @given(days, times, spans, zones)
-def test_every_instant_has_one_latest_night_and_the_next_one_lies_after_it(day, at, span, zone):
+def test_every_instant_lies_between_its_latest_and_its_next_nightly_run(day, at, span, zone):
     now = datetime.combine(day, at, tzinfo=UTC) + span
     nights = list(nightly_run_dates(now - 6 * DAY, now + 6 * DAY, zone))
     instants = [nightly_run_at(night, zone) for night in nights]
-    place = bisect_right(instants, now)
-    assert latest_nightly_run_date(now, zone) == nights[place - 1]
-    assert next_nightly_run_date(nights[place - 1], zone) == nights[place]
+    index = bisect_right(instants, now)
+    assert latest_nightly_run_date(now, zone) == nights[index - 1]
+    assert next_nightly_run_date(nights[index - 1], zone) == nights[index]
     for night, instant in zip(nights, instants, strict=True):
         assert latest_nightly_run_date(instant, zone) == night
         assert latest_nightly_run_date(instant - INSTANT, zone) < night
@@ -266,7 +267,7 @@ def test_every_instant_has_one_latest_night_and_the_next_one_lies_after_it(day, 
     zones,
     st.lists(st.integers(0, 60 * 24 * 12).map(lambda minutes: minutes * MINUTE), min_size=3, max_size=3),
 )
-def test_two_ways_one_after_the_other_have_the_nights_of_the_whole_way(day, zone, offsets):
+def test_adjacent_ranges_have_the_nightly_runs_of_the_whole_range(day, zone, offsets):
     a, b, c = (utc(f"{day}T00:00") + offset for offset in sorted(offsets))
     whole = list(nightly_run_dates(a, c, zone))
     assert [*nightly_run_dates(a, b, zone), *nightly_run_dates(b, c, zone)] == whole
@@ -274,32 +275,34 @@ def test_two_ways_one_after_the_other_have_the_nights_of_the_whole_way(day, zone
 
 @settings(max_examples=examples(300))
 @given(zones, st.sampled_from(ODD_DAYS), st.lists(st.integers(0, 48 * 60), max_size=8))
-def test_however_often_one_looks_each_night_is_met_once(zone, day, looks):
+def test_polling_at_any_instants_yields_each_nightly_run_once(zone, day, minutes_of_polls):
     start = utc(f"{day}T00:00") - DAY
-    stops = [start + minutes * MINUTE for minutes in sorted(looks)]
-    met = [night for low, high in pairwise([start, *stops]) for night in nightly_run_dates(low, high, zone)]
-    assert met == list(nightly_run_dates(start, stops[-1] if stops else start, zone))
-    assert len(set(met)) == len(met)
+    stops = [start + minutes * MINUTE for minutes in sorted(minutes_of_polls)]
+    polled = [
+        night for low, high in pairwise([start, *stops]) for night in nightly_run_dates(low, high, zone)
+    ]
+    assert polled == list(nightly_run_dates(start, stops[-1] if stops else start, zone))
+    assert len(set(polled)) == len(polled)
 
 
-def test_without_the_look_for_skipped_days_the_skipped_day_would_have_a_night(monkeypatch):
+def test_without_the_check_for_skipped_days_a_skipped_day_would_have_a_nightly_run(monkeypatch):
     monkeypatch.setattr(calendar, "_exists", lambda *_: True)
     with pytest.raises(AssertionError):
-        test_the_next_night_is_that_of_the_next_day_there_is("Pacific/Apia", "2011-12-29", "2011-12-31")
+        test_the_next_nightly_run_is_on_the_next_existing_day("Pacific/Apia", "2011-12-29", "2011-12-31")
     with pytest.raises(AssertionError):
-        test_the_nights_are_one_a_local_day_there_is_in_strictly_rising_order.hypothesis.inner_test(
+        test_each_existing_local_day_has_one_nightly_run_in_ascending_order.hypothesis.inner_test(
             date(2011, 12, 30), ZoneInfo("Pacific/Apia")
         )
     print("guard removed: detected")
 
 
-def test_without_the_search_for_the_end_a_gap_would_end_too_late(monkeypatch):
-    def careless(day: date, at: time, zone: ZoneInfo) -> datetime:
+def test_without_the_search_for_its_end_a_gap_would_end_too_late(monkeypatch):
+    def naive_instant_of(day: date, at: time, zone: ZoneInfo) -> datetime:
         return datetime.combine(day, at, tzinfo=zone).astimezone(UTC)
 
-    monkeypatch.setitem(globals(), "instant_of", careless)
+    monkeypatch.setitem(globals(), "instant_of", naive_instant_of)
     with pytest.raises(AssertionError):
-        test_an_instant_shows_the_time_of_day_or_is_the_first_after_its_gap.hypothesis.inner_test(
+        test_an_instant_has_the_wall_time_or_is_the_first_after_its_gap.hypothesis.inner_test(
             date(2026, 3, 29), time(2, 30), ZoneInfo("Europe/Berlin")
         )
     print("guard removed: detected")

@@ -1,4 +1,4 @@
-"""Local days: when a wall-clock time comes round in a company's time zone, gaps and folds included."""
+"""Local days and wall-clock times of a time zone, including gaps and folds, and the nightly run's dates."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
@@ -12,19 +12,19 @@ NIGHTLY_AT: Final = time(2)
 """Company-local time of the nightly run (customer journey guide: `daily()->at('02:00')`)."""
 
 _ONE_DAY: Final = timedelta(days=1)
-_LONG_AGO: Final = datetime(1, 1, 2, tzinfo=UTC)
+_FIRST_INSTANT: Final = datetime(1, 1, 2, tzinfo=UTC)
 
 
 def instant_of(day: date, at: time, zone: ZoneInfo) -> datetime:
-    """The instant (UTC) at which the clocks of a zone show a time of day.
+    """Returns the UTC instant of a wall-clock time in a time zone.
 
-    A time that comes twice is the first one; a time that is skipped is the first instant after the gap.
+    Of an ambiguous time (fold), the first instant; for a skipped time (gap), the first instant after the gap.
     """
     local = datetime.combine(day, at.replace(fold=0), tzinfo=zone)
     instant = local.astimezone(UTC)
     if instant.astimezone(zone).replace(tzinfo=None) == local.replace(tzinfo=None):
         return instant
-    # In a gap the two readings lie on both sides of it, and it ends where the offset changes between them.
+    # In a gap the two interpretations lie before and after it; it ends where the offset changes between them.
     low, high = sorted((instant, local.replace(fold=1).astimezone(UTC)))
     before = low.astimezone(zone).utcoffset()
     while high - low > timedelta.resolution:
@@ -37,25 +37,25 @@ def instant_of(day: date, at: time, zone: ZoneInfo) -> datetime:
 
 
 def local_day(instant: datetime, zone: ZoneInfo) -> date:
-    """The day an instant lies in, where the company is."""
+    """Returns the local date of an instant."""
     return instant.astimezone(zone).date()
 
 
 def offsets_between(first: date, last: date, zone: ZoneInfo) -> list[tuple[datetime, timedelta]]:
-    """Since when which offset from UTC is in force, from before the first day to after the last one, in order.
+    """Returns (instant, UTC offset from then on) in order, covering all days from `first` to `last`.
 
-    The first of them begins long ago, whatever was in force then. With these, SQL reads the clocks of a zone without
-    knowing any time zone itself: what a local day is must not depend on whose rules are newer.
+    SQL computes local days from this list instead of PostgreSQL's own time zone data, whose version may differ from
+    that of the application. The first offset applies to all earlier instants as well.
     """
     years = range((first - 2 * _ONE_DAY).year, (last + 2 * _ONE_DAY).year + 1)
     begin = _offset(datetime(years[0], 1, 1, tzinfo=UTC), zone)
-    return [(_LONG_AGO, begin), *(change for year in years for change in _changes(year, zone))]
+    return [(_FIRST_INSTANT, begin), *(change for year in years for change in _changes(year, zone))]
 
 
 @lru_cache(maxsize=8_192)
 def _changes(year: int, zone: ZoneInfo) -> tuple[tuple[datetime, timedelta], ...]:
-    """When the offset changes in a year, and to what."""
-    found = []
+    """Returns the offset changes within a year of UTC."""
+    changes = []
     low, end = datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)
     before = _offset(low, zone)
     while low < end:
@@ -65,10 +65,10 @@ def _changes(year: int, zone: ZoneInfo) -> tuple[tuple[datetime, timedelta], ...
             while edge - low > timedelta.resolution:
                 middle = low + (edge - low) / 2
                 low, edge = (middle, edge) if _offset(middle, zone) == before else (low, middle)
-            found.append((edge, after))
+            changes.append((edge, after))
             before = after
         low = high
-    return tuple(found)
+    return tuple(changes)
 
 
 def _offset(instant: datetime, zone: ZoneInfo) -> timedelta:
@@ -76,7 +76,7 @@ def _offset(instant: datetime, zone: ZoneInfo) -> timedelta:
 
 
 def latest_nightly_run_date(now: datetime, zone: ZoneInfo) -> date:
-    """The local day of the last nightly run that is due at `now`."""
+    """Returns the local date of the last nightly run that is due at `now`."""
     day = local_day(now, zone)
     while not _exists(day, zone) or nightly_run_at(day, zone) > now:
         day -= _ONE_DAY
@@ -84,12 +84,12 @@ def latest_nightly_run_date(now: datetime, zone: ZoneInfo) -> date:
 
 
 def nightly_run_at(day: date, zone: ZoneInfo) -> datetime:
-    """When the nightly run of a local day is due."""
+    """Returns when the nightly run of a local date is due."""
     return instant_of(day, NIGHTLY_AT, zone)
 
 
 def next_nightly_run_date(day: date, zone: ZoneInfo) -> date:
-    """The local day of the nightly run after that of `day`."""
+    """Returns the local date of the nightly run after that of `day`."""
     day += _ONE_DAY
     while not _exists(day, zone):
         day += _ONE_DAY
@@ -97,7 +97,7 @@ def next_nightly_run_date(day: date, zone: ZoneInfo) -> date:
 
 
 def nightly_run_dates(after: datetime, until: datetime, zone: ZoneInfo) -> Iterator[date]:
-    """The local days whose nightly runs fall due after `after`, up to and including `until`."""
+    """Yields the local dates whose nightly runs fall due after `after`, up to and including `until`."""
     day = next_nightly_run_date(latest_nightly_run_date(after, zone), zone)
     while nightly_run_at(day, zone) <= until:
         yield day
@@ -105,11 +105,11 @@ def nightly_run_dates(after: datetime, until: datetime, zone: ZoneInfo) -> Itera
 
 
 def _exists(day: date, zone: ZoneInfo) -> bool:
-    """Whether a zone has the day at all: one that moved across the date line has skipped one."""
+    """Returns whether the zone has the date: a zone that crossed the date line skipped one."""
     return local_day(nightly_run_at(day, zone), zone) == day
 
 
 def check_not_future(as_of: datetime, now: datetime) -> None:
-    """Refuse an instant that lies after `now`. Raises InvalidInputError."""
+    """Checks that an instant is not later than `now`. Raises InvalidInputError."""
     if as_of > now:
-        raise InvalidInputError.at("query/as_of", "lies in the future")
+        raise InvalidInputError.at("query/as_of", "must not be in the future")

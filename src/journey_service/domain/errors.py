@@ -1,4 +1,4 @@
-"""Every expected failure, named; nothing here knows HTTP."""
+"""Kinds of expected errors and the errors that several rooms raise. HTTP statuses are assigned by the API."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from reprlib import Repr
 from typing import ClassVar, Final
 
-_SHORTLY: Final = Repr()
-_SHORTLY.maxlevel = 2
-_UNFIT: Final = re.compile("[\x00\ud800-\udfff]")
-"""What no database and no JSON can keep: NUL, and halves of surrogate pairs."""
+_SHORT_REPR: Final = Repr()
+_SHORT_REPR.maxlevel = 2
+_NOT_STORABLE: Final = re.compile("[\x00\ud800-\udfff]")
+"""Characters that PostgreSQL and JSON cannot store: NUL and lone surrogates."""
 
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One thing wrong with an input, and where.
+    """One error in an input.
 
-    `pointer` is a JSON pointer (RFC 6901) into the body, or names a parameter, header or line.
+    `pointer` is a JSON pointer (RFC 6901) into the body, or the name of a parameter, header or line.
     """
 
     pointer: str
@@ -24,83 +24,83 @@ class FieldError:
 
 
 def pointer_token(name: object) -> str:
-    """A name as a step of a JSON pointer; what cannot be kept as text is shown as a replacement character."""
-    told = _UNFIT.sub("\ufffd", str(name))
-    return told.replace("~", "~0").replace("/", "~1")
+    """Escapes a name as a token of a JSON pointer; characters that cannot be stored become U+FFFD."""
+    text = _NOT_STORABLE.sub("\ufffd", str(name))
+    return text.replace("~", "~0").replace("/", "~1")
 
 
-def quote_value(value: object, longest: int = 60) -> str:
-    """What was told, short enough for a sentence, however long or deep it is."""
-    return (repr(value) if isinstance(value, str) else _SHORTLY.repr(value))[:longest]
+def quote_value(value: object, max_length: int = 60) -> str:
+    """Formats an input value for an error message, cut to `max_length` characters."""
+    return (repr(value) if isinstance(value, str) else _SHORT_REPR.repr(value))[:max_length]
 
 
 class JourneyServiceError(Exception):
-    """Something expected went wrong; the caller can be told what."""
+    """Base class of expected errors: the message and `context` are shown to the caller."""
 
     code: ClassVar[str] = "error"
-    title: ClassVar[str] = "Something went wrong"
+    title: ClassVar[str] = "Error"
 
     def context(self) -> Mapping[str, object]:
-        """Machine-readable details that go beside the sentence."""
+        """Returns machine-readable details that accompany the message."""
         return {}
 
 
 class NotFoundError(JourneyServiceError):
-    """Nothing with this id exists for the caller's company."""
+    """The company has no resource with this id."""
 
 
 class ConflictError(JourneyServiceError):
-    """The request contradicts what is already stored."""
+    """The request conflicts with the stored state."""
 
 
 class ForbiddenError(JourneyServiceError):
-    """The credential is known, and not allowed to do this."""
+    """The credential is valid and lacks the permission."""
 
     code = "forbidden"
     title = "Not allowed"
 
 
 class UnauthenticatedError(JourneyServiceError):
-    """No credential, or none that is known and alive."""
+    """The credential is missing, unknown, expired or revoked."""
 
     code = "unauthenticated"
     title = "A valid credential is required"
 
 
 class InvalidInputError(JourneyServiceError):
-    """The input breaks a rule of the contract; every fault says where."""
+    """The input is invalid; `errors` lists every error with its position."""
 
     code = "invalid-input"
     title = "The input is invalid"
 
     def __init__(self, errors: Sequence[FieldError]) -> None:
-        super().__init__("; ".join(f"{fault.pointer or '/'}: {fault.message}" for fault in errors[:3]))
+        super().__init__("; ".join(f"{error.pointer or '/'}: {error.message}" for error in errors[:3]))
         self.errors = tuple(errors)
 
     @classmethod
     def at(cls, pointer: str, message: str) -> "InvalidInputError":
-        """Name a single fault."""
+        """Creates the exception with a single error."""
         return cls([FieldError(pointer, message)])
 
-    def with_pointers(self, places: Mapping[str, str]) -> "InvalidInputError":
-        """The same faults, told in the words of whoever was asked for: some pointers are others there."""
+    def with_pointers(self, pointers: Mapping[str, str]) -> "InvalidInputError":
+        """Returns the same errors, some with other pointers: the request names these inputs differently."""
         return InvalidInputError(
-            [FieldError(places.get(f.pointer, f.pointer), f.message) for f in self.errors]
+            [FieldError(pointers.get(error.pointer, error.pointer), error.message) for error in self.errors]
         )
 
 
 class MalformedError(JourneyServiceError):
-    """The body could not be read at all: no JSON, no gzip, cut off."""
+    """The body cannot be parsed: it is not JSON, not gzip, or incomplete."""
 
     code = "malformed"
-    title = "The body could not be read"
+    title = "The body cannot be parsed"
 
     def __init__(self, message: str, *, offset: int | None = None) -> None:
         super().__init__(message)
         self.offset = offset
 
     def context(self) -> Mapping[str, object]:
-        """Say at which byte reading stopped, where that is known."""
+        """Returns the byte offset at which parsing stopped, if known."""
         return {} if self.offset is None else {"offset": self.offset}
 
 
@@ -111,51 +111,51 @@ class JobNotFoundError(NotFoundError):
     title = "Job not found"
 
     def __init__(self, job_id: int) -> None:
-        super().__init__(f"No job {job_id}.")
+        super().__init__(f"There is no job {job_id}.")
 
 
 class IdempotencyKeyReusedError(JourneyServiceError):
-    """The same Idempotency-Key came with another request."""
+    """The Idempotency-Key was used before with a different request."""
 
     code = "idempotency-key-reused"
-    title = "The Idempotency-Key was used for another request"
+    title = "The Idempotency-Key was used for a different request"
 
     def __init__(self) -> None:
         super().__init__(
-            "This Idempotency-Key belongs to an earlier, different request; nothing was changed."
+            "The Idempotency-Key was used for an earlier, different request; nothing was changed. Use a new key."
         )
 
 
 class PreconditionMissingError(JourneyServiceError):
-    """A change that needs If-Match came without it."""
+    """The change requires the header If-Match, which is missing."""
 
     code = "precondition-required"
     title = "If-Match is required"
 
-    def __init__(self, message: str = 'Send the version you saw as If-Match: "<version>".') -> None:
+    def __init__(self, message: str = 'Send the version you read as If-Match: "<version>".') -> None:
         super().__init__(message)
 
 
 class UnavailableError(JourneyServiceError):
-    """A store is out of reach or saturated; trying again shortly is right."""
+    """The database or a queue is unreachable or overloaded; the caller should retry."""
 
     code = "unavailable"
-    title = "The service cannot answer right now"
+    title = "The service is temporarily unavailable"
 
-    def __init__(self, message: str = "Try again shortly.") -> None:
+    def __init__(self, message: str = "Try again in a few seconds.") -> None:
         super().__init__(message)
 
 
 class RetriesExhaustedError(UnavailableError):
-    """A change was tried again and again, and somebody else was always first; or it can never be made."""
+    """Every attempt of a transaction failed because concurrent transactions changed the same rows."""
 
     def __init__(self) -> None:
-        super().__init__("Too many changes at once; try again shortly.")
+        super().__init__("Too many concurrent changes; try again in a few seconds.")
 
 
 def is_database_outage(error: Exception) -> bool:
-    """Returns whether an error comes from the database, so that trying each item alone would fail as well.
+    """Returns whether the database is unavailable, so that processing items one by one would fail as well.
 
-    Lost races are not an outage: another item may succeed.
+    Conflicts between transactions are not an outage: another item may succeed.
     """
     return isinstance(error, UnavailableError) and not isinstance(error, RetriesExhaustedError)

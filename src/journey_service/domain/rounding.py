@@ -1,13 +1,13 @@
-"""Rounding of scores, money, and percentages: half up, exactly as the guide's numeric columns do."""
+"""Rounding of scores, money and percentages: half up, as PostgreSQL rounds numeric columns."""
 
 from typing import Final
 
 FULL: Final = 100
-"""A score of 1, in the hundredths in which scores are counted."""
+"""The score 1 in hundredths, the unit of scores."""
 UNITS: Final = 10_000
-"""A weight of 1, in the units in which weights are counted: they have at most four decimals."""
+"""The weight 1 in ten-thousandths, the unit of weights: weights have at most four decimals."""
 
 
 def half_up(numerator: int, denominator: int) -> int:
-    """Round an exact, non-negative ratio to a whole number, halves upwards."""
+    """Rounds a non-negative ratio to a whole number, halves up."""
     return (2 * numerator + denominator) // (2 * denominator)

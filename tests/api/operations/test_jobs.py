@@ -255,7 +255,7 @@ async def test_anothers_job_is_answered_like_one_that_does_not_exist(http, salon
     for job_id in (foreign, 2**40):
         answer = await http.get(f"{API}/admin/jobs/{job_id}", headers=neighbour.headers)
         told = problem(answer, 404, "job-not-found")
-        assert told["detail"].replace(str(job_id), "N") == "No job N."
+        assert told["detail"].replace(str(job_id), "N") == "There is no job N."
 
 
 async def test_an_import_is_a_job_too_and_its_id_is_nobody_elses(http, salon):

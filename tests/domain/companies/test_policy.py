@@ -1,4 +1,4 @@
-"""What a company may set about scoring and moving: the guide's numbers, and the place of every fault."""
+"""The policy: defaults of the guide, limits of every setting, and the position of every error."""
 
 import json
 from dataclasses import fields
@@ -22,20 +22,20 @@ WHOLE = "must be a whole number from 1 to 3650"
 FRACTION = "must be a number from 0 to 1 with at most 4 decimals"
 TREND = "must be a number from -1 to 0 with at most 4 decimals"
 MONEY = "must be a number from 0.01 to 1000000000 with at most 4 decimals"
-QUIET = "must be a wall time such as '21:00', or null"
-TONGUE = "must be a language such as 'en' or 'pt-br'"
-BOTH = "must be null where quiet_from is, and only there"
-APART = "must be another time than quiet_from"
+QUIET = "must be a time such as '21:00', or null"
+LANGUAGE = "must be a language tag such as 'en' or 'pt-br'"
+BOTH = "must be null if and only if quiet_from is null"
+DIFFERS = "must differ from quiet_from"
 SOURCE = "must be 'appointments' or 'payments'"
 
 
-def faults_of(raw, pointer=""):
+def errors_of(raw, pointer=""):
     with pytest.raises(InvalidInputError) as caught:
         parse_policy(raw, pointer)
-    return [(fault.pointer, fault.message) for fault in caught.value.errors]
+    return [(error.pointer, error.message) for error in caught.value.errors]
 
 
-def test_the_default_numbers_are_the_guides():
+def test_defaults_are_those_of_the_guide():
     assert policy_to_json(DEFAULT_POLICY) == {
         "scoring": {
             "engagement_frequency_weight": 0.3,
@@ -84,11 +84,11 @@ def test_the_default_numbers_are_the_guides():
 
 
 @pytest.mark.parametrize("raw", [{}, {"scoring": {}}], ids=["nothing", "nothing about scoring"])
-def test_what_is_left_out_keeps_its_default(raw):
+def test_missing_settings_have_their_defaults(raw):
     assert parse_policy(raw) == DEFAULT_POLICY
 
 
-def test_what_is_given_is_taken_exactly():
+def test_given_settings_are_read_exactly():
     raw = {
         "scoring": {"missed_rate": 0.1, "trend": -0.2505, "inactive_days": 30, "monetary_target": 99.95},
         "revenue_source": "payments",
@@ -127,17 +127,17 @@ def test_what_is_given_is_taken_exactly():
         ("quiet_from", ["21:00"], QUIET),
         ("quiet_until", "8 am", QUIET),
         ("quiet_until", False, QUIET),
-        ("quiet_until", "21:00", APART),
+        ("quiet_until", "21:00", DIFFERS),
         ("quiet_until", None, BOTH),
-        ("language", None, TONGUE),
-        ("language", "", TONGUE),
-        ("language", "EN", TONGUE),
-        ("language", "english", TONGUE),
-        ("language", "de_at", TONGUE),
-        ("language", "de-", TONGUE),
-        ("language", "de\n", TONGUE),
-        ("language", 3, TONGUE),
-        ("language", ["de"], TONGUE),
+        ("language", None, LANGUAGE),
+        ("language", "", LANGUAGE),
+        ("language", "EN", LANGUAGE),
+        ("language", "english", LANGUAGE),
+        ("language", "de_at", LANGUAGE),
+        ("language", "de-", LANGUAGE),
+        ("language", "de\n", LANGUAGE),
+        ("language", 3, LANGUAGE),
+        ("language", ["de"], LANGUAGE),
         ("manual_pin_days", 0, DAYS),
         ("manual_pin_days", 3651, DAYS),
         ("manual_pin_days", True, DAYS),
@@ -154,9 +154,9 @@ def test_what_is_given_is_taken_exactly():
     ],
     ids=repr,
 )
-def test_a_faulty_setting_is_refused_with_its_place(name, value, message):
-    place = name.replace("/", "~1")
-    assert faults_of({name: value}, "/policy") == [(f"/policy/{place}", message)]
+def test_an_invalid_setting_is_refused_with_its_position(name, value, message):
+    position = name.replace("/", "~1")
+    assert errors_of({name: value}, "/policy") == [(f"/policy/{position}", message)]
 
 
 @pytest.mark.parametrize(
@@ -169,26 +169,26 @@ def test_a_faulty_setting_is_refused_with_its_place(name, value, message):
         {"quiet_until": "20:59"},
     ],
 )
-def test_it_is_quiet_when_the_company_says_so(raw):
+def test_quiet_hours_are_read_as_given(raw):
     policy = parse_policy(raw)
 
     assert policy.quiet_from == raw.get("quiet_from", "21:00")
     assert policy.quiet_until == raw.get("quiet_until", "08:00")
 
 
-def test_there_is_no_night_with_a_beginning_but_no_end():
-    assert faults_of({"quiet_from": None}) == [("/quiet_until", BOTH)]
+def test_quiet_hours_need_both_ends():
+    assert errors_of({"quiet_from": None}) == [("/quiet_until", BOTH)]
 
 
 @pytest.mark.parametrize("language", ["en", "de", "pt-br", "zh-hant", "gsw", "es-419"])
-def test_customers_are_written_to_in_any_language(language):
+def test_any_language_tag_is_accepted(language):
     assert parse_policy({"language": language}).language == language
 
 
 @pytest.mark.parametrize(
     ("name", "value"), [("longest_hold_hours", 1), ("longest_hold_hours", 168), ("campaign_pause_days", 0)]
 )
-def test_the_limits_themselves_are_fine(name, value):
+def test_limits_are_inclusive(name, value):
     assert getattr(parse_policy({name: value}), name) == value
 
 
@@ -218,14 +218,19 @@ def test_the_limits_themselves_are_fine(name, value):
     ],
     ids=repr,
 )
-def test_a_faulty_number_is_refused_with_its_place(name, value, message):
-    place = name.replace("~", "~0")
-    assert faults_of({"scoring": {name: value}}) == [(f"/scoring/{place}", message)]
+def test_an_invalid_number_is_refused_with_its_position(name, value, message):
+    position = name.replace("~", "~0")
+    assert errors_of({"scoring": {name: value}}) == [(f"/scoring/{position}", message)]
 
 
-def test_every_fault_is_told_at_once():
+def test_all_errors_are_reported_together():
     raw = {"scoring": {"trend": 1, "x": 2}, "revenue_source": 3, "y": 4}
-    assert [place for place, _ in faults_of(raw)] == ["/y", "/revenue_source", "/scoring/trend", "/scoring/x"]
+    assert [position for position, _ in errors_of(raw)] == [
+        "/y",
+        "/revenue_source",
+        "/scoring/trend",
+        "/scoring/x",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -252,7 +257,7 @@ def test_a_fraction_may_be_written_as_a_whole_number(field):
         },
     ],
 )
-def test_what_is_set_about_messages_comes_back_as_it_was(raw):
+def test_messaging_settings_survive_a_round_trip(raw):
     written = policy_to_json(parse_policy(raw))
 
     assert {name: written[name] for name in raw} == raw
@@ -260,5 +265,5 @@ def test_what_is_set_about_messages_comes_back_as_it_was(raw):
 
 
 @given(policies())
-def test_any_policy_comes_back_as_it_was(policy):
+def test_any_policy_survives_a_round_trip(policy):
     assert parse_policy(json.loads(json.dumps(policy_to_json(policy)))) == policy

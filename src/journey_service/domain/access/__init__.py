@@ -1,1 +1,1 @@
-"""Who acts: the kinds of actor that a change is attributed to."""
+"""Roles, scopes and actors; API keys and audit entries as they are stored."""

@@ -1,42 +1,43 @@
-"""Who acts: roles and what they may do, and how somebody is named where acts are written down."""
+"""Roles, their scopes, and actors as the audit log and the transitions name them."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 EVERYTHING: Final = "*"
+"""Scope that includes every other scope except OPERATE."""
 OPERATE: Final = "operate"
-"""What operators alone may do."""
+"""Scope of operators only; it cannot be granted."""
 SELF: Final = "self"
-"""What everybody may do who has a credential: know who they are here."""
+"""Scope of every valid credential: read its own principal."""
 SCOPES: Final[dict[str, str]] = {
-    EVERYTHING: "everything of the own company, never what is an operator's",
-    "events:write": "send events and histories",
+    EVERYTHING: "everything within the company, without the operator's functions",
+    "events:write": "send events and import files",
     "customers:read": "read customers, their journeys and scores",
-    "customers:write": "write customers' profiles and consents",
-    "journeys:write": "move, pin, evaluate and annotate by hand",
-    "privacy": "hand out and erase everything held on a customer",
+    "customers:write": "write profiles and consents of customers",
+    "journeys:write": "move, pin, evaluate and annotate customers manually",
+    "privacy": "export and erase the personal data of customers",
     "stages:read": "read the stage map",
     "stages:write": "preview and change the stage map",
-    "actions:read": "read tasks, campaigns and the log of deliveries",
-    "actions:write": "work off tasks, act on customers, end campaigns, retry deliveries",
-    "analytics:read": "read figures about all customers",
-    "admin": "operate the own company: jobs, keys, settings, the audit log",
+    "actions:read": "read tasks, campaigns and the delivery log",
+    "actions:write": "complete tasks, start actions, end campaigns, retry deliveries",
+    "analytics:read": "read metrics and reports",
+    "admin": "administer the company: jobs, API keys, settings, audit log",
 }
-"""What a credential can be given, and what each allows."""
+"""Scopes that can be granted to a credential, each with its description."""
 
 
 class Role(StrEnum):
-    """What somebody is to the service."""
+    """Role of a principal; it determines the default scopes."""
 
     SERVICE = "service"
-    """Another system: tells what happened, and reads where customers stand."""
+    """Another system: sends events and reads customers."""
     AGENT = "agent"
     """Works with customers."""
     MANAGER = "manager"
-    """Answers for how customers are worked with."""
+    """Manages the stage map and reads reports, in addition to an agent's work."""
     ADMIN = "admin"
-    """Answers for the company's account."""
+    """Administers the company's account."""
     OPERATOR = "operator"
     """Runs the service itself, for all companies."""
 
@@ -55,15 +56,15 @@ ROLE_SCOPES: Final[dict[Role, frozenset[str]]] = {
     Role.ADMIN: frozenset((EVERYTHING,)),
     Role.OPERATOR: frozenset((EVERYTHING, OPERATE)),
 }
-"""What each role may do where a credential does not say it itself."""
+"""Scopes of a credential that has no scopes of its own, by role."""
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Somebody who acts, as histories and the audit log name them: `key:<id>`, `user:<subject>`, `schedule`.
+    """The author of a change, as transitions and the audit log name it: `key:<id>`, `user:<subject>`, `schedule`.
 
-    `is_operator`: acts for a company that is not their own, for the `reason` given. `request_id` and `address` tell
-    from where, if it was over the network.
+    `is_operator`: an operator acts for the company, for the given `reason`. `request_id` and `address` identify the
+    HTTP request; None outside of one.
     """
 
     name: str
@@ -74,4 +75,4 @@ class Actor:
 
 
 SCHEDULE: Final = Actor("schedule")
-"""What is done because its time has come."""
+"""Author of scheduled changes."""

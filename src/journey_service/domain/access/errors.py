@@ -1,23 +1,25 @@
-"""Expected failures of API keys."""
+"""Errors of API keys."""
 
 from journey_service.domain.errors import ConflictError, NotFoundError
 
 
 class KeyNotFoundError(NotFoundError):
-    """No API key has this id."""
+    """The company has no API key with this id."""
 
     code = "key-not-found"
     title = "API key not found"
 
     def __init__(self, key_id: str) -> None:
-        super().__init__(f"No API key {key_id}.")
+        super().__init__(f"There is no API key {key_id}.")
 
 
 class RotationPendingError(ConflictError):
-    """Two keys are live already, where one is to take the place of the other."""
+    """The key cannot be rotated: its previous rotation still has two valid keys."""
 
     code = "rotation-under-way"
-    title = "Two keys are live already"
+    title = "A rotation of the key is in progress"
 
     def __init__(self, key_id: str) -> None:
-        super().__init__(f"API key {key_id} is one of two that are alive already; revoke one of them first.")
+        super().__init__(
+            f"API key {key_id} is being rotated and two keys are valid; revoke one of them first."
+        )

@@ -10,9 +10,9 @@ from journey_service.domain.access.actors import Actor
 
 @dataclass(frozen=True, slots=True)
 class StoredKey:
-    """A key as it is kept: never the secret, only its hash. Without `scopes` it may do what its role may.
+    """An API key: the hash of the secret, never the secret. Without `scopes`, the scopes of the role apply.
 
-    `rotated_from` is the key it takes the place of; `last_used_at` is right to the minute.
+    `rotated_from` is the key that it replaces; `last_used_at` has a resolution of one minute.
     """
 
     company_id: int
@@ -30,10 +30,10 @@ class StoredKey:
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """Something privileged that is done: to a customer, or to a `target` named `<kind>:<id>`.
+    """A privileged action to be recorded: on a customer, or on a `target` named `<kind>:<id>`.
 
-    `detail` says more, in words that identify nobody. `before` and `after` are kept as hashes only, to prove later what
-    a setting was; nothing personal goes there, as a hash of something short is as good as the thing itself.
+    `detail` must not contain personal data. `before` and `after` are stored as hashes, as evidence of a setting's
+    value; they must not contain personal data either, because hashes of short values can be reversed.
     """
 
     action: str
@@ -46,7 +46,7 @@ class AuditEntry:
 
 @dataclass(frozen=True, slots=True)
 class AuditRecord:
-    """A row of the log."""
+    """A row of the audit log."""
 
     id: int
     at: datetime
@@ -61,7 +61,7 @@ class AuditRecord:
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """Which rows are asked for; None: any."""
+    """Filter of the audit log; None matches any value."""
 
     actor: str | None = None
     action: str | None = None

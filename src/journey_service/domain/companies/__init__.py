@@ -1,1 +1,1 @@
-"""A company's policy: scoring, messaging and retention settings."""
+"""Companies and their policy: scoring, messaging and retention settings."""

@@ -1,43 +1,43 @@
-"""Expected failures of companies and their settings."""
+"""Errors of companies and their settings."""
 
 from journey_service.domain.errors import ConflictError, JourneyServiceError, NotFoundError
 
 
 class CompanyNotFoundError(NotFoundError):
-    """No company has this id."""
+    """There is no company with this id."""
 
     code = "company-not-found"
     title = "Company not found"
 
     def __init__(self, company_id: int) -> None:
-        super().__init__(f"No company {company_id}.")
+        super().__init__(f"There is no company {company_id}.")
 
 
 class NoTestClockError(ConflictError):
-    """The company lives in real time; its clock is nobody's to move."""
+    """The company runs in real time; only a test clock can be advanced."""
 
     code = "no-test-clock"
     title = "The company has no test clock"
 
     def __init__(self, company_id: int) -> None:
-        super().__init__(f"Company {company_id} lives in real time: only a test clock can be moved.")
+        super().__init__(f"Company {company_id} runs in real time; only a test clock can be advanced.")
 
 
 class CompanyExistsError(ConflictError):
-    """A company with this id exists already."""
+    """A company with this id already exists."""
 
     code = "company-exists"
-    title = "The company exists already"
+    title = "The company already exists"
 
     def __init__(self, company_id: int) -> None:
-        super().__init__(f"Company {company_id} exists already.")
+        super().__init__(f"Company {company_id} already exists.")
 
 
 class StalePolicyError(JourneyServiceError):
-    """Somebody changed the company's policy since it was seen."""
+    """The settings were changed after the caller read them."""
 
     code = "stale-settings"
     title = "The settings have changed"
 
     def __init__(self) -> None:
-        super().__init__("The settings are others than those that were seen; read them again.")
+        super().__init__("The settings have changed since you read them; read them again.")

@@ -1,4 +1,4 @@
-"""What a company may set about scoring and moving: every number, with its default."""
+"""A company's policy: its scoring, messaging and retention settings, with defaults, validation and JSON form."""
 
 import re
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ RevenueSource: TypeAlias = Literal["appointments", "payments"]
 ConsentModel: TypeAlias = Literal["opt_out", "opt_in"]
 _MAX_DECIMALS: Final = 4
 LANGUAGE: Final = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,8})?", re.ASCII)
-"""How a language is named: a primary tag of BCP 47 and perhaps a region, in lower case."""
+"""A language: the primary tag of BCP 47 and optionally a region, in lower case."""
 _ADDRESS: Final = re.compile(
     r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63}){1,8}", re.ASCII
 )
@@ -23,7 +23,7 @@ _WALL_TIME: Final = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]", re.ASCII)
 
 
 class ScoringNumbers(NamedTuple):
-    """A scoring policy as whole numbers and time spans, so that scoring touches nothing else."""
+    """A scoring policy as integers and time spans: weights in ten-thousandths, money in cents, scores in hundredths."""
 
     frequency: int
     recency: int
@@ -48,10 +48,10 @@ class ScoringNumbers(NamedTuple):
 
 @dataclass(frozen=True)
 class ScoringPolicy:
-    """The numbers behind engagement and risk.
+    """Weights, windows and thresholds of the engagement and risk scores.
 
-    Weights are fractions of 1, windows and thresholds on time are days of 24 hours, rates are fractions,
-    `monetary_target` is money in the company's currency. The defaults are those of the guide.
+    Weights and rates are fractions of 1, windows and time thresholds are days of 24 hours, `monetary_target` is in the
+    company's currency. The defaults are those of the customer journey guide.
     """
 
     engagement_frequency_weight: Decimal = Decimal("0.3")
@@ -81,7 +81,7 @@ class ScoringPolicy:
 
     @cached_property
     def numbers(self) -> ScoringNumbers:
-        """The policy in whole numbers."""
+        """The policy as integers and time spans."""
         return ScoringNumbers(
             frequency=_units(self.engagement_frequency_weight),
             recency=_units(self.engagement_recency_weight),
@@ -107,7 +107,7 @@ class ScoringPolicy:
 
 @dataclass(frozen=True)
 class CompanyPolicy:
-    """What a company decides beyond its stage map."""
+    """A company's settings apart from its stage map."""
 
     scoring: ScoringPolicy = field(default_factory=ScoringPolicy)
     revenue_source: RevenueSource = "appointments"
@@ -115,32 +115,32 @@ class CompanyPolicy:
     consent: ConsentModel = "opt_out"
     """Whether a customer whose consent is unknown may be contacted (opt_out) or not (opt_in)."""
     frequency_cap: int = 3
-    """Messages a customer gets at most on one channel within any `frequency_cap_days`."""
+    """Maximum number of messages to a customer on one channel within any `frequency_cap_days`."""
     frequency_cap_days: int = 7
     quiet_from: str | None = "21:00"
-    """Company-local wall time from which nobody is written to; None, like `quiet_until`: there are no quiet hours."""
+    """Company-local time at which quiet hours begin; None, together with `quiet_until`: no quiet hours."""
     quiet_until: str | None = "08:00"
-    """Wall time until which it is quiet; an earlier one than `quiet_from` is of the next day."""
+    """Company-local time at which quiet hours end; on the next day if it is earlier than `quiet_from`."""
     messages_paused: bool = False
-    """Whether no customer is written to until this is taken back: the switch for when something has gone wrong."""
+    """Whether sending messages is paused for all customers."""
     longest_hold_hours: int = 24
-    """How long a message waits at most for quiet hours or a pause to end: then it is not sent any more."""
+    """Maximum delay of a message by quiet hours or a pause, in hours; a message that is older is not sent."""
     campaign_pause_days: int = 30
-    """For how long after a campaign has ended none of its kind begins for the same customer."""
+    """Minimum number of days between two campaigns of the same type for a customer."""
     reply_to: str | None = None
-    """Where answers to the company's mails go; None: to the service's own sender."""
+    """Reply-To address of the company's emails; None: replies go to the sender address of the service."""
     language: str = "en"
-    """In which customers are written to whose own language is not known."""
+    """Language of messages to customers whose language is unknown."""
     keep_event_details_days: int = 730
-    """For how long free metadata of events is kept, from when they occurred; the event itself stays."""
+    """Days after an event occurred during which its metadata is kept; the event itself is kept."""
     keep_import_faults_days: int = 90
-    """For how long it is kept what was wrong with which line of a history."""
+    """Days for which the line errors of an import are kept."""
     keep_job_details_days: int = 365
-    """For how long it is kept what an ended job was about, and what it has found."""
+    """Days for which parameters and results of finished jobs are kept."""
     keep_news_days: int = 30
-    """For how long news for endpoints and streams are kept, and how they were delivered."""
+    """Days for which outbound events and their deliveries are kept."""
     keep_audit_days: int = 1095
-    """For how long the audit log goes back."""
+    """Days for which audit entries are kept."""
 
 
 DEFAULT_POLICY: Final = CompanyPolicy()
@@ -165,9 +165,9 @@ def _units(weight: Decimal) -> int:
 
 
 def parse_policy(raw: Mapping[str, object], pointer: str = "") -> CompanyPolicy:
-    """Read a policy from JSON; what is left out keeps its default.
+    """Reads a policy from JSON; missing settings have their defaults.
 
-    Raises InvalidInputError with the place of every fault.
+    Raises InvalidInputError with every error.
     """
     errors: list[FieldError] = []
     scoring_raw = raw.get("scoring", {})
@@ -187,13 +187,13 @@ def parse_policy(raw: Mapping[str, object], pointer: str = "") -> CompanyPolicy:
     if consent not in ("opt_out", "opt_in"):
         errors.append(FieldError(f"{pointer}/consent", "must be 'opt_out' or 'opt_in'"))
     numbers: dict[str, int] = {}
-    for name, what, low, high in _NUMBERS:
+    for name, unit, low, high in _NUMBERS:
         number = raw.get(name, getattr(DEFAULT_POLICY, name))
         if _is_int(number, low, high):
             numbers[name] = int(str(number))
         else:
             errors.append(
-                FieldError(f"{pointer}/{name}", f"must be a whole number{what} from {low} to {high}")
+                FieldError(f"{pointer}/{name}", f"must be a whole number{unit} from {low} to {high}")
             )
     quiet_from, quiet_until = _parse_quiet_hours(raw, pointer, errors)
     paused = raw.get("messages_paused", DEFAULT_POLICY.messages_paused)
@@ -202,11 +202,11 @@ def parse_policy(raw: Mapping[str, object], pointer: str = "") -> CompanyPolicy:
     reply_to = raw.get("reply_to")
     if reply_to is not None and not (isinstance(reply_to, str) and _ADDRESS.fullmatch(reply_to)):
         errors.append(
-            FieldError(f"{pointer}/reply_to", "must be an address such as hello@salon.example, or null")
+            FieldError(f"{pointer}/reply_to", "must be an email address such as hello@salon.example, or null")
         )
     language = raw.get("language", DEFAULT_POLICY.language)
     if not isinstance(language, str) or not LANGUAGE.fullmatch(language):
-        errors.append(FieldError(f"{pointer}/language", "must be a language such as 'en' or 'pt-br'"))
+        errors.append(FieldError(f"{pointer}/language", "must be a language tag such as 'en' or 'pt-br'"))
     scoring = _parse_scoring(scoring_raw, f"{pointer}/scoring", errors)
     if errors:
         raise InvalidInputError(errors)
@@ -224,7 +224,7 @@ def parse_policy(raw: Mapping[str, object], pointer: str = "") -> CompanyPolicy:
 
 
 def policy_to_json(policy: CompanyPolicy) -> dict[str, object]:
-    """Write a policy as the JSON that `parse_policy` reads; decimals become numbers."""
+    """Converts a policy to the JSON that `parse_policy` reads; decimals become numbers."""
     scoring = {
         f.name: (float(value) if isinstance(value := getattr(policy.scoring, f.name), Decimal) else value)
         for f in fields(policy.scoring)
@@ -238,20 +238,18 @@ def policy_to_json(policy: CompanyPolicy) -> dict[str, object]:
 def _parse_quiet_hours(
     raw: Mapping[str, object], pointer: str, errors: list[FieldError]
 ) -> tuple[str | None, str | None]:
-    """The wall times between which it is quiet; neither where a company does without."""
-    told: dict[str, str | None] = {}
+    """Reads the begin and end of quiet hours; both are None without quiet hours."""
+    values: dict[str, str | None] = {}
     for name in ("quiet_from", "quiet_until"):
         value = raw.get(name, getattr(DEFAULT_POLICY, name))
         if value is not None and not (isinstance(value, str) and _WALL_TIME.fullmatch(value)):
-            errors.append(FieldError(f"{pointer}/{name}", "must be a wall time such as '21:00', or null"))
-        told[name] = value if isinstance(value, str) else None
-    start, end = told["quiet_from"], told["quiet_until"]
+            errors.append(FieldError(f"{pointer}/{name}", "must be a time such as '21:00', or null"))
+        values[name] = value if isinstance(value, str) else None
+    start, end = values["quiet_from"], values["quiet_until"]
     if not errors and (start is None) != (end is None):
-        errors.append(
-            FieldError(f"{pointer}/quiet_until", "must be null where quiet_from is, and only there")
-        )
+        errors.append(FieldError(f"{pointer}/quiet_until", "must be null if and only if quiet_from is null"))
     elif not errors and start is not None and start == end:
-        errors.append(FieldError(f"{pointer}/quiet_until", "must be another time than quiet_from"))
+        errors.append(FieldError(f"{pointer}/quiet_until", "must differ from quiet_from"))
     return start, end
 
 
@@ -259,20 +257,20 @@ def _parse_scoring(raw: Mapping[str, object], pointer: str, errors: list[FieldEr
     values: dict[str, object] = {}
     defaults = {f.name: f.default for f in fields(ScoringPolicy)}
     for name, value in raw.items():
-        place = f"{pointer}/{pointer_token(name)}"
+        position = f"{pointer}/{pointer_token(name)}"
         if name not in defaults:
-            errors.append(FieldError(place, "is not a known scoring setting"))
+            errors.append(FieldError(position, "is not a known scoring setting"))
         elif isinstance(defaults[name], int):
             if _is_int(value, 1, 3650):
                 values[name] = value
             else:
-                errors.append(FieldError(place, "must be a whole number from 1 to 3650"))
+                errors.append(FieldError(position, "must be a whole number from 1 to 3650"))
         else:
             number = _decimal(value)
             low, high = _bounds(name)
             if number is None or not low <= number <= high:
                 errors.append(
-                    FieldError(place, f"must be a number from {low} to {high} with at most 4 decimals")
+                    FieldError(position, f"must be a number from {low} to {high} with at most 4 decimals")
                 )
             else:
                 values[name] = number

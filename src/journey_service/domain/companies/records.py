@@ -6,11 +6,11 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Company:
-    """A tenant. `clock_at` stands still for a company with a test clock, and is None for every other.
+    """A tenant. `clock_at` is the time of its test clock; None: the company runs in real time.
 
-    `map_version` is the stage map in force, `adopted_version` the one that every customer has gone over to.
-    `next_nightly_run_at` is when the next nightly run falls due. `scored_at` is the instant as of which all stored
-    scores were last known to hold: those written later hold since then.
+    `map_version` is the stage map in force, `adopted_version` the version that all customers have been migrated to.
+    `next_nightly_run_at` is when the next nightly run is due. `scored_at` is the instant as of which all stored
+    scores were last verified or recomputed; a score written later has its own `scored_at`.
     """
 
     id: int
@@ -24,14 +24,14 @@ class Company:
     next_nightly_run_at: datetime | None = None
     scored_at: datetime | None = None
     delivers: bool = False
-    """Whether what falls due by a test clock leaves the house."""
+    """Whether actions that fall due by the test clock are really delivered."""
     rollup_version: int = 0
-    """The version of the map by which stages are counted as reached; 0: they are to be counted anew."""
+    """Version of the map whose stages the rollups count; 0: the rollups must be rebuilt."""
 
 
 @dataclass(frozen=True, slots=True)
 class CompanyRecord:
-    """What a company is founded with, beside its rules."""
+    """Fields of a new company, without its stage map and policy."""
 
     name: str
     timezone: str

@@ -1,1 +1,1 @@
-"""Where personal data of a customer is kept, and how it is exported and erased."""
+"""The register of personal data, consent changes and the filter of the customer list."""

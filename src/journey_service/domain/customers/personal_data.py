@@ -1,7 +1,7 @@
-"""Which column holds what of a person: the one register that export, erasure and the redaction of logs go by.
+"""The register of personal data: what every column of every table means for the person a row is about.
 
-Every column of every table stands here. A test fails for one that does not, and another one writes a mark into
-every column called personal and looks for it in everything that is left after an erasure.
+Export, erasure and the redaction of logs are driven by it. Tests check that the register is complete, and that no
+value of a personal column is left anywhere after an erasure.
 """
 
 from collections.abc import Mapping
@@ -11,22 +11,22 @@ from typing import Final
 
 
 class ColumnKind(StrEnum):
-    """What a column means for the person a row is about."""
+    """What a column holds about a person, and what an erasure does with it."""
 
     ID = "id"
-    """The caller's own id of the customer: replaced by one that leads nowhere."""
+    """The customer's id: replaced by a random negative one."""
     IDENTITY = "identity"
-    """Says who somebody is, or how to reach them: cleared."""
+    """Name or contact data: cleared."""
     TEXT = "text"
-    """Free text or JSON in which anything may stand: cleared."""
+    """Free text or JSON that may contain personal data: cleared."""
     HANDLE = "handle"
-    """Another system's own name of something: replaced by its HMAC, so that it still tells things apart."""
+    """An id that another system assigned: replaced by its HMAC, which stays unique."""
     FACT = "fact"
-    """About the person, and does not say who it is: kept, so that figures stay the same; handed out on export."""
+    """About the person but not identifying: kept, so that metrics do not change; included in the export."""
     MIXED = "mixed"
-    """The service's own JSON in which customers' ids may stand: these are replaced, the rest stays."""
+    """JSON of the service that may contain customer ids: the ids are replaced, the rest is kept."""
     NOT = "not"
-    """About no customer."""
+    """Not about a customer."""
 
 
 _NOT: Final = ColumnKind.NOT
@@ -100,8 +100,8 @@ REGISTER: Final[Mapping[str, Mapping[str, ColumnKind]]] = MappingProxyType(
         ),
         "journey_actions": _table(
             _FACT,
-            "transition_seq stage name number channel is_stage_bound is_released_by_test_clock actor planned_at due_at reserved_at"
-            " finished_at state reason attempts last_status created_at updated_at",
+            "transition_seq stage name number channel is_stage_bound is_released_by_test_clock actor planned_at due_at"
+            " reserved_at finished_at state reason attempts last_status created_at updated_at",
             company_id=_NOT,
             id=_NOT,
             relationship_id=_NOT,
@@ -110,11 +110,11 @@ REGISTER: Final[Mapping[str, Mapping[str, ColumnKind]]] = MappingProxyType(
             outbound_event_id=_NOT,
             ready_at=_NOT,
             lease_token=_NOT,
-            # What people ask for by hand is in their words.
+            # Manual actions contain texts that users wrote.
             step=ColumnKind.TEXT,
             note=ColumnKind.TEXT,
             request_key=ColumnKind.TEXT,
-            # Servers repeat what they were told.
+            # Responses of servers may repeat the message.
             last_error=ColumnKind.TEXT,
         ),
         "action_attempts": _table(
@@ -127,8 +127,8 @@ REGISTER: Final[Mapping[str, Mapping[str, ColumnKind]]] = MappingProxyType(
         ),
         "journey_tasks": _table(
             _FACT,
-            "transition_seq channel name stage assignee is_stage_bound due_at status reason closed_by closed_at created_at"
-            " updated_at",
+            "transition_seq channel name stage assignee is_stage_bound due_at status reason closed_by closed_at"
+            " created_at updated_at",
             company_id=_NOT,
             id=_NOT,
             relationship_id=_NOT,
@@ -168,7 +168,7 @@ REGISTER: Final[Mapping[str, Mapping[str, ColumnKind]]] = MappingProxyType(
             booking_id=ColumnKind.HANDLE,
             metadata=ColumnKind.TEXT,
         ),
-        # Faults repeat nothing of what a line says.
+        # Error messages repeat no value of the line.
         "import_errors": _table(_NOT, "company_id import_id line pointer message"),
         "imports": _table(
             _NOT,
@@ -232,7 +232,7 @@ REGISTER: Final[Mapping[str, Mapping[str, ColumnKind]]] = MappingProxyType(
         "sign_in_links": _table(_NOT, "company_id token_hash actor role created_at expires_at used_at"),
     }
 )
-"""Every table, column by column."""
+"""Every table with its columns, by kind."""
 
 SECRET_NAMES: Final = frozenset(
     (
@@ -247,7 +247,7 @@ SECRET_NAMES: Final = frozenset(
         "secret_hash",
     )
 )
-"""Names under which credentials go about."""
+"""Names of fields and headers that hold credentials."""
 
 PRIVATE_NAMES: Final = SECRET_NAMES | {
     column
@@ -255,9 +255,9 @@ PRIVATE_NAMES: Final = SECRET_NAMES | {
     for column, kind in columns.items()
     if kind in (ColumnKind.IDENTITY, ColumnKind.TEXT)
 } - {"reason", "request_id"}
-"""Names whose values are written into no log."""
+"""Names of fields whose values are never logged."""
 
 
 def columns_of(table: str, *kinds: ColumnKind) -> tuple[str, ...]:
-    """The columns of a table that are of these kinds, in the order of the register."""
+    """Returns the columns of a table that have one of the kinds, in the order of the register."""
     return tuple(column for column, kind in REGISTER[table].items() if kind in kinds)

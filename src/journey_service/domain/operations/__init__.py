@@ -1,1 +1,1 @@
-"""Values of the service in operation: jobs, nightly runs, backlog."""
+"""Jobs, nightly runs and the worker's backlog as they are stored."""

@@ -1,4 +1,4 @@
-"""Jobs, nightly runs, and the backlog as they are stored."""
+"""Jobs, nightly runs and the worker's backlog as they are read from the database."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """How far behind the worker is, over all companies; ages in seconds, 0 when nothing waits.
+    """The worker's backlog over all companies. Ages are in seconds, 0 if nothing waits.
 
-    `sweep` is how long the customer due longest has waited, `night` how long the nightly run due longest has not
-    been begun; companies with a test clock are not counted. `silent` is for how long the job abandoned longest has
-    been nobody's. `action_age` is how long the action ready longest has waited to be sent, `actions` how many are
-    ready; `dead_actions` are those that were given up within the last 24 hours. `broken_metrics` are companies
-    whose snapshots do not add up.
+    `sweep`, `night`, `job_age`, `import_age` and `action_age` are the delays of the oldest due customer, nightly run,
+    queued job, queued import and ready action; companies with a test clock do not count for the first two. `silent` is
+    the time since the lease of a running job expired. `actions` is the number of ready actions,
+    `dead_actions` the number that failed permanently within the last 24 hours, `broken_metrics` the number of
+    companies whose snapshots do not reconcile.
     """
 
     sweep: float
@@ -33,9 +33,9 @@ class Backlog:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One piece of long work. `done` of `total` says how far it is; `counts` what it did, by name.
+    """A background job. Its progress is `done` of `total`; `counts` are its results by name.
 
-    `parameters`, `cursor` and `result` belong to the kind of work.
+    The content of `parameters`, `cursor` and `result` depends on `kind`.
     """
 
     id: int
@@ -56,7 +56,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class NightlyRun:
-    """The nightly run of one local day: when it was due, and the state of the job that does it."""
+    """The nightly run of one local date and the state of its job."""
 
     local_date: date
     due_at: datetime
