@@ -79,7 +79,7 @@ def test_a_traceback_is_no_way_around():
 @pytest.mark.parametrize(
     "line",
     [
-        "sweeping company 7 failed; its customers are tried one by one",
+        "sweep of company 7 failed; retrying its customers one by one",
         "job 12 of company 3 waits: Try again shortly.",
         "2026-03-01T12:00:00.000001+00:00 next_evaluation_at 2026-03-02 09:30:00.5",
         "polling task 'due_customers' has recovered",

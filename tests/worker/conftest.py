@@ -1,4 +1,4 @@
-"""A database of the tests' own: workers look at every company there is, so nobody else's may be there."""
+"""A separate database for worker tests: workers poll every company in it, so it holds no others."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ _numbers = count(1)
 
 
 @dataclass(frozen=True)
-class Ground:
-    """A database, the service's way to it, and the owner's."""
+class WorkerDatabase:
+    """A database with the service's connection pool and a connection of the schema owner."""
 
     url: str
     database: Database
     owner: asyncpg.Connection
 
     def environment(self, redis_url: str = "") -> dict[str, str]:
-        """What a process of the service is to be told; leases are short, so that kills cost little time."""
+        """Returns the environment of a service process; leases are short, so that kills cost little time."""
         return {
             "DATABASE_URL": self.url,
             "REDIS_URL": redis_url,
@@ -35,22 +35,22 @@ class Ground:
             "JOURNEY_POOL_TIMEOUT": "20",
         }
 
-    async def found(self, **properties: object) -> int:
-        """A company; keywords are those of NewCompany."""
+    async def create_company(self, **properties: object) -> int:
+        """Creates a company, with the keywords of NewCompany; returns its id."""
         new = NewCompany(**{"name": "A test", "timezone": "UTC", "currency": "EUR", **properties})
         return (await create_company(self.database, new, author=Actor("tests"))).company.id
 
-    async def ask(self, sql: str, *values: object) -> object:
-        """One value, as the owner of everything sees it."""
+    async def fetch_value(self, sql: str, *values: object) -> object:
+        """Returns one value, read as the schema owner: row-level security does not apply."""
         return await self.owner.fetchval(sql, *values)
 
 
 @pytest.fixture
-async def ground(copied: Copied) -> AsyncIterator[Ground]:
+async def worker_database(copied: Copied) -> AsyncIterator[WorkerDatabase]:
     """An empty, migrated database."""
-    url = await copied(f"ground_{next(_numbers)}")
+    url = await copied(f"worker_{next(_numbers)}")
     database = Database(url, pool_size=20, pool_timeout=30)
     owner = await asyncpg.connect(url)
-    yield Ground(url, database, owner)
+    yield WorkerDatabase(url, database, owner)
     await owner.close()
     await database.close()

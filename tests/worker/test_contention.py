@@ -1,4 +1,4 @@
-"""Rescoring, evaluating and sweeping beside online traffic: nobody waits in a circle, nothing is lost."""
+"""Rescoring, evaluation and sweep concurrent with online traffic: no deadlocks, no lost updates."""
 
 import asyncio
 import random
@@ -23,107 +23,113 @@ pytestmark = pytest.mark.big
 
 T0 = datetime(2026, 1, 5, 12, tzinfo=UTC)
 CUSTOMERS = 400
-TELLERS = 6
-POLLING_TASKS = 12
+SENDERS = 6
+BATCHES = 12
 
 
-async def _deadlocks(ground):
-    await ground.owner.execute("SELECT pg_stat_clear_snapshot()")
-    return await ground.ask("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+async def _deadlocks(worker_database):
+    await worker_database.owner.execute("SELECT pg_stat_clear_snapshot()")
+    return await worker_database.fetch_value(
+        "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+    )
 
 
-async def _spoil(ground):
-    """Make every stored score wrong and old, so that all rows have to be written."""
-    await ground.owner.execute(
+async def _corrupt_scores(worker_database):
+    """Makes every stored score wrong and old, so that all rows have to be written."""
+    await worker_database.owner.execute(
         "UPDATE customer_relationships SET risk_score = 0.99, scored_at = timestamptz '2000-01-01'"
         " WHERE id IN (SELECT id FROM customer_relationships ORDER BY customer_id FOR NO KEY UPDATE)"
     )
 
 
-async def _crowd(ground):
-    company_id = await ground.found(test_clock=T0)
-    # In one order by customer and in another by relationship: ids are given as customers come.
+async def _company_with_customers(worker_database):
+    company_id = await worker_database.create_company(test_clock=T0)
+    # Relationship ids follow the order of the first events, which differs from the order of customer ids.
     order = random.Random(1).sample(range(CUSTOMERS), CUSTOMERS)
     for customer_id in order:
         event = Event("t", f"first {customer_id}", customer_id, "appointment_completed", T0)
-        await ingest(ground.database, company_id, [event])
+        await ingest(worker_database.database, company_id, [event])
     return company_id
 
 
-async def _tell(ground, company_id, teller):
-    """Batches of events about customers in any order, each a few at once."""
-    chance = random.Random(teller)
-    told = 0
-    for number in range(POLLING_TASKS):
+async def _send_events(worker_database, company_id, sender):
+    """Ingests batches of events of random customers in random order; returns the number of accepted events."""
+    chance = random.Random(sender)
+    accepted = 0
+    for number in range(BATCHES):
         batch = [
-            Event("t", f"{teller} {number} {customer_id}", customer_id, "payment_received", T0, 100)
+            Event("t", f"{sender} {number} {customer_id}", customer_id, "payment_received", T0, 100)
             for customer_id in chance.sample(range(CUSTOMERS), 40)
         ]
-        answers = await ingest(ground.database, company_id, batch)
-        told += sum(not isinstance(answer, JourneyServiceError) for answer in answers)
-    return told
+        answers = await ingest(worker_database.database, company_id, batch)
+        accepted += sum(not isinstance(answer, JourneyServiceError) for answer in answers)
+    return accepted
 
 
-async def _work(ground, company_id):
-    """Rescoring with everything to write, evaluation and sweep, again and again."""
-    done = []
-    for _ in range(POLLING_TASKS // 2):
-        await _spoil(ground)
+async def _run_jobs(worker_database, company_id):
+    """Rescores with every row to write, evaluates and sweeps, repeatedly; returns the status of every job."""
+    statuses = []
+    for _ in range(BATCHES // 2):
+        await _corrupt_scores(worker_database)
         for queue in (queue_rescore, queue_evaluation):
-            job_id = await queue(ground.database, company_id, actor=Actor("tests"))
-            await run_job(ground.database, company_id, job_id, JOB_HANDLERS)
-            done.append((await get_job(ground.database, company_id, job_id)).status)
-        await Sweeper(ground.database).sweep()
-    return done
+            job_id = await queue(worker_database.database, company_id, actor=Actor("tests"))
+            await run_job(worker_database.database, company_id, job_id, JOB_HANDLERS)
+            statuses.append((await get_job(worker_database.database, company_id, job_id)).status)
+        await Sweeper(worker_database.database).sweep()
+    return statuses
 
 
-async def test_bulk_work_and_online_traffic_never_wait_for_each_other_in_a_circle(ground):
-    company_id = await _crowd(ground)
-    before = await _deadlocks(ground)
+async def test_jobs_and_online_traffic_do_not_deadlock(worker_database):
+    company_id = await _company_with_customers(worker_database)
+    before = await _deadlocks(worker_database)
 
-    done, *told = await asyncio.gather(
-        _work(ground, company_id), *(_tell(ground, company_id, teller) for teller in range(TELLERS))
+    statuses, *accepted = await asyncio.gather(
+        _run_jobs(worker_database, company_id),
+        *(_send_events(worker_database, company_id, sender) for sender in range(SENDERS)),
     )
 
-    print(f"{await _deadlocks(ground) - before} deadlocks, {sum(told)} events told beside {len(done)} jobs")
-    assert await _deadlocks(ground) == before
-    assert told == [POLLING_TASKS * 40] * TELLERS
-    assert set(done) == {"done"}
+    deadlocks = await _deadlocks(worker_database) - before
+    print(f"{deadlocks} deadlocks, {sum(accepted)} events concurrent with {len(statuses)} jobs")
+    assert await _deadlocks(worker_database) == before
+    assert accepted == [BATCHES * 40] * SENDERS
+    assert set(statuses) == {"done"}
     [(events,)] = await rows(
-        ground.database, company_id, "SELECT count(*) FROM journey_events WHERE company_id = :company"
+        worker_database.database,
+        company_id,
+        "SELECT count(*) FROM journey_events WHERE company_id = :company",
     )
-    assert events == CUSTOMERS + TELLERS * POLLING_TASKS * 40
-    assert await faults(ground.database, company_id) == []
+    assert events == CUSTOMERS + SENDERS * BATCHES * 40
+    assert await faults(worker_database.database, company_id) == []
 
 
-async def test_without_the_order_of_locks_the_same_check_sees_deadlocks(ground, monkeypatch):
-    company_id = await _crowd(ground)
-    before = await _deadlocks(ground)
+async def test_the_check_detects_deadlocks_without_the_lock_order(worker_database, monkeypatch):
+    company_id = await _company_with_customers(worker_database)
+    before = await _deadlocks(worker_database)
     disordered = str(scores._HOLD).replace("ORDER BY customer_id", "ORDER BY md5(customer_id::text)")
     assert disordered != str(scores._HOLD)
     monkeypatch.setattr(scores, "_HOLD", text(disordered))
 
     await asyncio.gather(
-        _work(ground, company_id),
-        *(_tell(ground, company_id, teller) for teller in range(TELLERS)),
+        _run_jobs(worker_database, company_id),
+        *(_send_events(worker_database, company_id, sender) for sender in range(SENDERS)),
         return_exceptions=True,
     )
 
-    assert await _deadlocks(ground) > before, "the guard was removed and nobody noticed"
+    assert await _deadlocks(worker_database) > before, "the removed guard was not detected"
     print("guard removed: detected")
 
 
-async def test_bulk_work_holds_few_customers_at_a_time(ground):
-    company_id = await _crowd(ground)
-    await _spoil(ground)
-    job_id = await queue_rescore(ground.database, company_id, actor=Actor("tests"), chunk=50)
-    held = []
+async def test_rescoring_locks_few_customers_at_a_time(worker_database):
+    company_id = await _company_with_customers(worker_database)
+    await _corrupt_scores(worker_database)
+    job_id = await queue_rescore(worker_database.database, company_id, actor=Actor("tests"), chunk=50)
+    changed = []
 
-    def look(job):
-        held.append(job.counts.get("changed", 0))
+    def on_progress(job):
+        changed.append(job.counts.get("changed", 0))
 
-    await run_job(ground.database, company_id, job_id, JOB_HANDLERS, on_progress=look)
+    await run_job(worker_database.database, company_id, job_id, JOB_HANDLERS, on_progress=on_progress)
 
-    steps = [after - before for before, after in zip([0, *held], held, strict=False)]
+    steps = [after - before for before, after in zip([0, *changed], changed, strict=False)]
     assert sum(steps) == CUSTOMERS
     assert max(steps) <= 50

@@ -1,4 +1,4 @@
-"""Workers that are killed, several at once, Redis that forgets and freezes: everybody is decided and scored once."""
+"""Crash recovery: killed workers and a failing Redis; every customer is decided and scored exactly once."""
 
 import asyncio
 from collections import Counter
@@ -47,7 +47,7 @@ async def redis():
 
 @contextmanager
 def workers(environment, count):
-    """Some workers, killed at the end whatever has become of them."""
+    """Starts workers, and kills those that are alive at the end."""
     started = [Process("worker", environment=environment) for _ in range(count)]
     try:
         yield started
@@ -57,42 +57,43 @@ def workers(environment, count):
                 each.kill()
 
 
-async def _until(ask):
+async def _until(condition):
     async with asyncio.timeout(LONG):
-        while not (found := await ask()):
+        while not await condition():
             await asyncio.sleep(0.002)
-    return found
 
 
-async def test_workers_killed_in_the_middle_of_a_sweep_leave_nobody_out_and_move_nobody_twice(ground):
+async def test_workers_killed_during_a_sweep_skip_no_customer_and_move_none_twice(worker_database):
     customers = 3_000
-    company_id = await ground.found(test_clock=T0)
+    company_id = await worker_database.create_company(test_clock=T0)
     for start in range(0, customers, 1_000):
         visits = [
             Event("t", str(n), n, "appointment_completed", T0 - timedelta(minutes=n))
             for n in range(start, start + 1_000)
         ]
-        await ingest(ground.database, company_id, visits)
-    await ground.owner.execute("UPDATE companies SET clock_at = $1 WHERE id = $2", T0 + 300 * DAY, company_id)
+        await ingest(worker_database.database, company_id, visits)
+    await worker_database.owner.execute(
+        "UPDATE companies SET clock_at = $1 WHERE id = $2", T0 + 300 * DAY, company_id
+    )
     moved = "SELECT count(*) FROM customer_relationships WHERE company_id = $1 AND current_stage = 'churned'"
 
     kills = 0
     for _ in range(3):
-        before = await ground.ask(moved, company_id)
-        with workers(ground.environment(), 1) as [worker]:
+        before = await worker_database.fetch_value(moved, company_id)
+        with workers(worker_database.environment(), 1) as [worker]:
 
-            async def has_begun(before=before):
-                return await ground.ask(moved, company_id) > before
+            async def has_progressed(before=before):
+                return await worker_database.fetch_value(moved, company_id) > before
 
-            await _until(has_begun)
+            await _until(has_progressed)
             worker.kill()
-        kills += await ground.ask(moved, company_id) < customers
-    with workers(ground.environment(), 2):
+        kills += await worker_database.fetch_value(moved, company_id) < customers
+    with workers(worker_database.environment(), 2):
 
-        async def is_over():
-            return await ground.ask(moved, company_id) == customers
+        async def all_moved():
+            return await worker_database.fetch_value(moved, company_id) == customers
 
-        await _until(is_over)
+        await _until(all_moved)
 
     expected = {
         n: [
@@ -105,22 +106,22 @@ async def test_workers_killed_in_the_middle_of_a_sweep_leave_nobody_out_and_move
     }
     made = {
         n: [(move[2], move[3]) for move in moves]
-        for n, moves in (await journeys(ground.database, company_id)).items()
+        for n, moves in (await journeys(worker_database.database, company_id)).items()
     }
     skipped = [n for n in expected if made.get(n) != expected[n]]
-    print(f"{len(skipped)} skipped or moved wrongly of {customers}, {kills} kills in the middle")
+    print(f"{len(skipped)} skipped or moved wrongly of {customers}, {kills} kills during the sweep")
     assert skipped == []
-    assert kills >= 1, "no kill came in the middle"
-    assert await faults(ground.database, company_id) == []
+    assert kills >= 1, "no kill interrupted the work"
+    assert await faults(worker_database.database, company_id) == []
 
 
-async def _crowd(ground, company_id, customers, visited_at):
-    """Customers with one visit each, their stored scores wrong and old."""
-    who = "SELECT $1::bigint, n FROM generate_series(1, $2::bigint) n"
-    await ground.owner.execute(
-        f"INSERT INTO customers (company_id, customer_id) {who}", company_id, customers
+async def _insert_customers(worker_database, company_id, customers, visited_at):
+    """Inserts customers with one appointment each, and wrong and old stored scores."""
+    ids = "SELECT $1::bigint, n FROM generate_series(1, $2::bigint) n"
+    await worker_database.owner.execute(
+        f"INSERT INTO customers (company_id, customer_id) {ids}", company_id, customers
     )
-    await ground.owner.execute(
+    await worker_database.owner.execute(
         "INSERT INTO customer_relationships (company_id, customer_id, current_stage, stage_entered_at, version,"
         " total_appointments, appointments_value, lifetime_value, first_appointment_at, last_appointment_at,"
         " last_event_at, recent_completed, last_progress_stage, stages_held, risk_score, engagement_score, scored_at,"
@@ -132,7 +133,7 @@ async def _crowd(ground, company_id, customers, visited_at):
         customers,
         visited_at,
     )
-    await ground.owner.execute(
+    await worker_database.owner.execute(
         "INSERT INTO journey_transitions (company_id, relationship_id, seq, from_stage, to_stage, transitioned_at,"
         " trigger_type, map_version, cause_kind, cause_id, motion, since) SELECT company_id, id, seq,"
         " CASE seq WHEN 2 THEN 'prospect' END, CASE seq WHEN 1 THEN 'prospect' ELSE 'customer' END, stage_entered_at,"
@@ -141,18 +142,18 @@ async def _crowd(ground, company_id, customers, visited_at):
         " WHERE company_id = $1",
         company_id,
     )
-    await ground.owner.execute("ANALYZE")
+    await worker_database.owner.execute("ANALYZE")
 
 
-async def _wrong(ground, company_id, as_of):
-    """Customers whose stored scores are not the domain's as of an instant."""
-    found = await rows(
-        ground.database,
+async def _wrong(worker_database, company_id, as_of):
+    """Returns the customers whose stored scores differ from the domain's as of `as_of`."""
+    relationships = await rows(
+        worker_database.database,
         company_id,
         f"SELECT {COLUMNS} FROM customer_relationships r WHERE r.company_id = :company",
     )
     wrong = []
-    for row in found:
+    for row in relationships:
         stored = to_standing(row)
         facts = stored.relationship.facts
         scores = (
@@ -164,74 +165,76 @@ async def _wrong(ground, company_id, as_of):
     return wrong
 
 
-async def test_a_night_survives_kills_two_schedulers_and_an_emptied_redis_and_scores_everybody_once(
-    ground, redis
+async def test_a_nightly_run_survives_kills_and_an_emptied_redis_and_scores_every_customer_once(
+    worker_database, redis
 ):
     customers = 30_000
     zone = ZoneInfo("Asia/Tokyo")
-    company_id = await ground.found(timezone="Asia/Tokyo")
-    now = await ground.ask("SELECT clock_timestamp()")
-    await _crowd(ground, company_id, customers, now - 5 * DAY)
-    await ground.owner.execute(
+    company_id = await worker_database.create_company(timezone="Asia/Tokyo")
+    now = await worker_database.fetch_value("SELECT clock_timestamp()")
+    await _insert_customers(worker_database, company_id, customers, now - 5 * DAY)
+    await worker_database.owner.execute(
         "UPDATE companies SET next_nightly_run_at = now() - interval '1 hour' WHERE id = $1", company_id
     )
     progress = "SELECT done FROM jobs WHERE company_id = $1 AND status = 'running'"
-    assert len(await _wrong(ground, company_id, now)) == customers
+    assert len(await _wrong(worker_database, company_id, now)) == customers
 
     kills, reached = 0, 0
     async with Client.from_url(redis.url) as client:
         for _ in range(3):
-            with workers(ground.environment(redis.url), 2) as both:
+            with workers(worker_database.environment(redis.url), 2) as both:
 
-                async def is_under_way(reached=reached):
-                    done = await ground.ask(progress, company_id)
-                    over = await ground.ask("SELECT count(*) FROM jobs WHERE status = 'done'")
-                    return over or (done or 0) > reached
+                async def has_progressed(reached=reached):
+                    done = await worker_database.fetch_value(progress, company_id)
+                    finished = await worker_database.fetch_value(
+                        "SELECT count(*) FROM jobs WHERE status = 'done'"
+                    )
+                    return finished or (done or 0) > reached
 
-                await _until(is_under_way)
+                await _until(has_progressed)
                 for worker in both:
                     worker.kill()
             await client.flushall()
-            reached = await ground.ask(progress, company_id) or 0
+            reached = await worker_database.fetch_value(progress, company_id) or 0
             kills += reached > 0
-    with workers(ground.environment(redis.url), 2):
+    with workers(worker_database.environment(redis.url), 2):
 
-        async def is_over():
-            return await ground.ask("SELECT count(*) FROM jobs WHERE status = 'done'")
+        async def is_done():
+            return await worker_database.fetch_value("SELECT count(*) FROM jobs WHERE status = 'done'")
 
-        await _until(is_over)
+        await _until(is_done)
 
     night = latest_nightly_run_date(now, zone)
-    runs = await ground.owner.fetch(
+    runs = await worker_database.owner.fetch(
         "SELECT local_date, due_at FROM scoring_runs WHERE company_id = $1", company_id
     )
-    jobs = await ground.owner.fetch(
+    jobs = await worker_database.owner.fetch(
         "SELECT counts::text, done, total FROM jobs WHERE company_id = $1", company_id
     )
-    wrong = await _wrong(ground, company_id, nightly_run_at(night, zone))
+    wrong = await _wrong(worker_database, company_id, nightly_run_at(night, zone))
     print(
         f"{len(wrong)} skipped, {jobs[0]['done'] - customers} scored twice of {customers}, {kills} kills of two workers"
     )
     assert [(run["local_date"], run["due_at"]) for run in runs] == [(night, nightly_run_at(night, zone))]
     assert [(job["done"], job["total"]) for job in jobs] == [(customers, customers)]
     assert wrong == []
-    assert kills >= 1, "no kill came in the middle"
+    assert kills >= 1, "no kill interrupted the work"
 
 
-async def test_work_goes_on_while_redis_is_emptied_frozen_and_dead(ground, redis):
-    company_id = await ground.found(test_clock=T0)
+async def test_work_continues_while_redis_is_emptied_frozen_and_stopped(worker_database, redis):
+    company_id = await worker_database.create_company(test_clock=T0)
     key = await create_key(
-        ground.database, company_id, KeyRequest("tests", ["*"]), pepper=PEPPER, by=Actor("tests")
+        worker_database.database, company_id, KeyRequest("tests", ["*"]), pepper=PEPPER, by=Actor("tests")
     )
     headers = {"Authorization": f"Bearer {key.token}"}
-    environment = ground.environment(redis.url)
+    environment = worker_database.environment(redis.url)
     server = Server(environment, port=free_port()).await_ready()
     statuses: Counter[int] = Counter()
     with workers(environment, 1) as [worker]:
         async with httpx.AsyncClient(base_url=f"{server.url}/api/v1", headers=headers, timeout=30) as client:
 
-            async def round_of_work(number):
-                """An event, a job, and a customer who falls due: all must be seen to."""
+            async def send_work(number):
+                """Sends an event, starts a job and makes a customer due; waits until all are processed."""
                 body = {
                     "id": str(number),
                     "source": "t",
@@ -242,7 +245,7 @@ async def test_work_goes_on_while_redis_is_emptied_frozen_and_dead(ground, redis
                 statuses[(await client.post("/events", json=body)).status_code] += 1
                 accepted = await client.post("/admin/rescore")
                 statuses[accepted.status_code] += 1
-                await ground.owner.execute(
+                await worker_database.owner.execute(
                     "UPDATE customer_relationships SET next_evaluation_at = $2 WHERE customer_id = $1",
                     number,
                     T0 - DAY,
@@ -250,7 +253,7 @@ async def test_work_goes_on_while_redis_is_emptied_frozen_and_dead(ground, redis
 
                 async def is_done():
                     job = (await client.get(f"/admin/jobs/{accepted.json()['job_id']}")).json()
-                    still_due = await ground.ask(
+                    still_due = await worker_database.fetch_value(
                         "SELECT count(*) FROM customer_relationships WHERE next_evaluation_at <= $1", T0
                     )
                     return job["status"] == "done" and not still_due
@@ -258,22 +261,22 @@ async def test_work_goes_on_while_redis_is_emptied_frozen_and_dead(ground, redis
                 await _until(is_done)
 
             try:
-                await round_of_work(1)
+                await send_work(1)
                 async with Client.from_url(redis.url) as empty:
                     await empty.flushall()
-                await round_of_work(2)
+                await send_work(2)
                 redis.freeze()
-                await round_of_work(3)
+                await send_work(3)
                 assert httpx.get(f"{server.url}/readyz", timeout=30).json()["status"] == "degraded"
                 redis.thaw()
-                await round_of_work(4)
+                await send_work(4)
                 redis.kill()
-                await round_of_work(5)
+                await send_work(5)
                 redis.start()
-                await round_of_work(6)
+                await send_work(6)
                 assert worker.is_alive
                 assert worker.stop() == 0
             finally:
                 server.stop()
     assert statuses == {200: 6, 202: 6}
-    assert await faults(ground.database, company_id) == []
+    assert await faults(worker_database.database, company_id) == []

@@ -1,4 +1,4 @@
-"""The doorbell: what is rung for begins at once, as JSON, and who cannot ring is not kept waiting."""
+"""Wake-ups: a woken loop polls at once, messages are JSON, and a failing Redis delays no caller."""
 
 import asyncio
 import json
@@ -18,20 +18,20 @@ from journey_service.worker.wakeups import listen, schedule
 from processes import Redis
 
 NEVER = 3600.0
-"""A pause that no test waits for: whatever happens was rung for."""
+"""A pause that no test waits for: every poll was started by a wake-up."""
 LONG = 60.0
 
 
 @pytest.fixture
 async def redis():
     started = Redis()
-    await _answering(started)
+    await _wait_until_ready(started)
     yield started
     started.thaw()
     started.kill()
 
 
-async def _answering(redis):
+async def _wait_until_ready(redis):
     async with Client.from_url(redis.url) as client:
         while True:
             try:
@@ -41,21 +41,21 @@ async def _answering(redis):
 
 
 @asynccontextmanager
-async def hearing(database, redis):
-    """Rounds that never begin by themselves, and somebody who listens for them."""
-    rounds = PollingLoops(database, names=(JOBS,), pause_seconds=NEVER)
-    rounds.start()
-    listener = asyncio.create_task(listen(redis.url, rounds))
+async def listening(database, redis):
+    """Polling loops that poll only when woken, and a listener for wake-ups."""
+    polling_loops = PollingLoops(database, names=(JOBS,), pause_seconds=NEVER)
+    polling_loops.start()
+    listener = asyncio.create_task(listen(redis.url, polling_loops))
     try:
-        yield rounds
+        yield polling_loops
     finally:
         listener.cancel()
         await asyncio.gather(listener, return_exceptions=True)
-        await rounds.close()
+        await polling_loops.close()
 
 
-async def _is_done_when_rung_for(database, tenant, worker_wakeup):
-    """Whether a job that nobody would look for is done; rung for again and again, as rings may be lost."""
+async def _is_done_when_woken(database, tenant, worker_wakeup):
+    """Returns True once a job is done that only a wake-up can start; wakes repeatedly, as a wake-up may be lost."""
     job_id = await queue_rescore(database, tenant.id, actor=Actor("tests"))
     async with asyncio.timeout(LONG):
         while (await get_job(database, tenant.id, job_id)).status != "done":
@@ -64,35 +64,35 @@ async def _is_done_when_rung_for(database, tenant, worker_wakeup):
     return True
 
 
-async def test_what_is_rung_for_begins(database, tenant, redis):
+async def test_a_woken_loop_polls_at_once(database, tenant, redis):
     worker_wakeup = WorkerWakeup(redis.url)
-    async with hearing(database, redis):
-        assert await _is_done_when_rung_for(database, tenant, worker_wakeup)
+    async with listening(database, redis):
+        assert await _is_done_when_woken(database, tenant, worker_wakeup)
     await worker_wakeup.close()
 
 
-async def test_the_bell_is_heard_again_after_redis_was_emptied_killed_and_frozen(database, tenant, redis):
+async def test_wakeups_work_again_after_redis_was_emptied_stopped_and_frozen(database, tenant, redis):
     worker_wakeup = WorkerWakeup(redis.url)
-    async with hearing(database, redis):
-        assert await _is_done_when_rung_for(database, tenant, worker_wakeup)
+    async with listening(database, redis):
+        assert await _is_done_when_woken(database, tenant, worker_wakeup)
 
         async with Client.from_url(redis.url) as client:
             await client.flushall()
-        assert await _is_done_when_rung_for(database, tenant, worker_wakeup)
+        assert await _is_done_when_woken(database, tenant, worker_wakeup)
 
         redis.kill()
         assert await worker_wakeup.answers() is False
         redis.start()
-        assert await _is_done_when_rung_for(database, tenant, worker_wakeup)
+        assert await _is_done_when_woken(database, tenant, worker_wakeup)
 
         redis.freeze()
         assert await worker_wakeup.answers() is False
         redis.thaw()
-        assert await _is_done_when_rung_for(database, tenant, worker_wakeup)
+        assert await _is_done_when_woken(database, tenant, worker_wakeup)
     await worker_wakeup.close()
 
 
-async def test_many_rings_are_one_and_they_are_json(redis):
+async def test_concurrent_wakeups_are_one_job_in_json(redis):
     worker_wakeup = WorkerWakeup(redis.url)
     for _ in range(100):
         worker_wakeup.wake(JOBS)
@@ -101,39 +101,39 @@ async def test_many_rings_are_one_and_they_are_json(redis):
 
     async with Client.from_url(redis.url) as client:
         waiting = await client.zrange(QUEUE, 0, -1)
-        told = json.loads(await client.get(f"arq:job:{waiting[0].decode()}"))
+        job = json.loads(await client.get(f"arq:job:{waiting[0].decode()}"))
     assert len(waiting) == 1
-    assert (told["f"], told["a"], told["k"]) == ("wake", [JOBS], {})
+    assert (job["f"], job["a"], job["k"]) == ("wake", [JOBS], {})
 
 
-async def test_who_cannot_ring_goes_on(redis):
+async def test_an_unreachable_redis_delays_no_caller(redis):
     worker_wakeup = WorkerWakeup(redis.url)
     redis.freeze()
     worker_wakeup.wake(JOBS)
     assert await worker_wakeup.worker_report() is None
     await worker_wakeup.close()
 
-    nobody = WorkerWakeup("redis://127.0.0.1:1/0")
-    nobody.wake(JOBS)
-    assert (await nobody.answers(), await nobody.worker_report()) == (False, None)
-    await nobody.close()
+    unreachable = WorkerWakeup("redis://127.0.0.1:1/0")
+    unreachable.wake(JOBS)
+    assert (await unreachable.answers(), await unreachable.worker_report()) == (False, None)
+    await unreachable.close()
 
 
-async def test_the_worker_tells_that_it_is_there(database, redis):
+async def test_the_worker_reports_its_health(database, redis):
     worker_wakeup = WorkerWakeup(redis.url)
     assert await worker_wakeup.worker_report() is None
-    async with hearing(database, redis), asyncio.timeout(LONG):
+    async with listening(database, redis), asyncio.timeout(LONG):
         while await worker_wakeup.worker_report() is None:
             await asyncio.sleep(0.02)
     await worker_wakeup.close()
 
 
-async def test_a_wrong_password_stops_no_round(database, tenant, redis):
+async def test_a_wrong_redis_password_stops_no_polling(database, tenant, redis):
     async with Client.from_url(redis.url) as client:
         await client.config_set("requirepass", "another")
-    rounds = PollingLoops(database, names=(JOBS,), pause_seconds=0.02)
-    rounds.start()
-    listener = asyncio.create_task(listen(redis.url, rounds))
+    polling_loops = PollingLoops(database, names=(JOBS,), pause_seconds=0.02)
+    polling_loops.start()
+    listener = asyncio.create_task(listen(redis.url, polling_loops))
     job_id = await queue_rescore(database, tenant.id, actor=Actor("tests"))
     async with asyncio.timeout(LONG):
         while (await get_job(database, tenant.id, job_id)).status != "done":
@@ -141,19 +141,18 @@ async def test_a_wrong_password_stops_no_round(database, tenant, redis):
     assert not listener.done()
     listener.cancel()
     await asyncio.gather(listener, return_exceptions=True)
-    await rounds.close()
+    await polling_loops.close()
 
 
-async def test_a_name_nobody_knows_rings_for_nobody(database):
-    PollingLoops(database).wake("the neighbours")
+async def test_waking_an_unknown_task_is_ignored(database):
+    PollingLoops(database).wake("unknown")
 
 
-def test_the_schedule_rings_often_enough_for_everything():
-    rung = {job.name: job for job in schedule()}
-    assert rung["cron:every_five_seconds"].second == set(range(0, 60, 5))
-    assert rung["cron:every_minute"].second == 0
-    rounds = {each.name for each in POLLING_TASKS}
-    assert rounds == {
+def test_the_cron_schedule_wakes_every_five_seconds_and_every_minute():
+    jobs = {job.name: job for job in schedule()}
+    assert jobs["cron:every_five_seconds"].second == set(range(0, 60, 5))
+    assert jobs["cron:every_minute"].second == 0
+    assert {task.name for task in POLLING_TASKS} == {
         "due_customers",
         "nightly_runs",
         "jobs",

@@ -1,1 +1,1 @@
-"""The process that does what nobody waits for: due customers, nightly runs, long jobs, histories."""
+"""The worker process: polls for due customers, nightly runs, jobs, imports and actions, and runs them."""

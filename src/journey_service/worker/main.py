@@ -1,4 +1,4 @@
-"""run_worker(): the composition root of the worker."""
+"""Composition root of the worker process."""
 
 import asyncio
 import logging
@@ -25,7 +25,7 @@ _LOGGER = logging.getLogger(__name__)
 
 
 async def run_worker(settings: Settings) -> None:
-    """Work until SIGTERM or SIGINT; what is being done then is given back for others to go on with."""
+    """Runs the worker until SIGTERM or SIGINT; then releases its leases, so that other workers can resume."""
     logging.config.dictConfig(config(is_json=settings.logs_json))
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -40,37 +40,37 @@ async def run_worker(settings: Settings) -> None:
         erasure_key=settings.erasure_key.get_secret_value(),
         vault_key=settings.vault_key.get_secret_value(),
     )
-    # As many as the courier makes at most: a company whose system is silent keeps nobody else's calls waiting.
-    outgoing = HttpClient(trusted=settings.trusted_origins, connections=MAX_CONCURRENT_CALLS)
-    rounds = PollingLoops(
+    # As many connections as concurrent calls: a company whose system does not respond delays no other company.
+    http_client = HttpClient(trusted=settings.trusted_origins, connections=MAX_CONCURRENT_CALLS)
+    polling_loops = PollingLoops(
         database,
         lease_seconds=settings.lease_seconds,
         delivery_lease_seconds=settings.delivery_lease_seconds,
-        senders=build_senders(settings, outgoing),
+        senders=build_senders(settings, http_client),
     )
-    bells = None
+    wakeups = None
     if settings.redis_url is not None:
-        bells = asyncio.create_task(listen(settings.redis_url.get_secret_value(), rounds))
-    rounds.start()
-    _LOGGER.info("the worker runs%s", "" if bells else ", without a doorbell")
+        wakeups = asyncio.create_task(listen(settings.redis_url.get_secret_value(), polling_loops))
+    polling_loops.start()
+    _LOGGER.info("worker started%s", "" if wakeups else " without wake-ups: REDIS_URL is not set")
     try:
         await stop.wait()
     finally:
-        if bells is not None:
-            bells.cancel()
-            await asyncio.gather(bells, return_exceptions=True)
-        await rounds.close()
-        await outgoing.close()
+        if wakeups is not None:
+            wakeups.cancel()
+            await asyncio.gather(wakeups, return_exceptions=True)
+        await polling_loops.close()
+        await http_client.close()
         await database.close()
-        _LOGGER.info("the worker has stopped")
+        _LOGGER.info("worker stopped")
 
 
-def build_senders(settings: Settings, outgoing: HttpClient) -> MessageSenders:
-    """The ways out of the house that the settings name."""
+def build_senders(settings: Settings, http_client: HttpClient) -> MessageSenders:
+    """Returns the senders for outbound messages that the settings configure."""
     deadline = max_call_seconds(settings.delivery_lease_seconds)
     mailer: SmtpMailer | FileMailer | None = None
     if settings.mail_url is not None:
         mailer = SmtpMailer(settings.mail_url.get_secret_value(), settings.sender, deadline)
     elif settings.mail_folder is not None:
         mailer = FileMailer(settings.mail_folder, settings.sender)
-    return MessageSenders(Webhooks(outgoing, deadline), mailer, Links(settings.links_url))
+    return MessageSenders(Webhooks(http_client, deadline), mailer, Links(settings.links_url))

@@ -1,6 +1,6 @@
-"""Rounds: each looks at PostgreSQL for work of one kind and does it, every few seconds and when rung for.
+"""Polling loops of a worker: each polls PostgreSQL for work of one kind, every few seconds and when woken.
 
-The timers here are what the promise rests on. Redis only shortens the wait: a ring begins a round early.
+The timers alone guarantee that work is done. Redis only shortens the wait: a wake-up starts the next poll early.
 """
 
 import asyncio
@@ -34,30 +34,32 @@ from journey_service.services.operations.schedule import (
 )
 
 _JITTER: Final = 0.2
+"""Largest share of a pause that is cut off at random, so that workers started together do not poll together."""
 
 _LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class _PollingLoop:
+    """Runs one polling task, and waits for its pause or a wake-up in between."""
+
     name: str
-    act: Callable[[], Awaitable[object]]
+    poll: Callable[[], Awaitable[object]]
     pause_seconds: float
     wake_event: asyncio.Event = field(default_factory=asyncio.Event)
-    trouble: str = ""
+    outage: str = ""
 
-    async def keep_going(self) -> None:
+    async def run(self) -> None:
         while True:
             self.wake_event.clear()
             try:
-                await self.act()
+                await self.poll()
             except UnavailableError as error:
-                self._note(str(error))
+                self._log_outage(str(error))
             except Exception:
-                _LOGGER.exception("the round %r failed", self.name)
+                _LOGGER.exception("polling task %r failed", self.name)
             else:
-                self._note("")
-            # Workers started together shall not look together for ever.
+                self._log_outage("")
             pause = self.pause_seconds * random.uniform(1 - _JITTER, 1)  # noqa: S311  # no secret
             try:
                 async with asyncio.timeout(pause):
@@ -65,17 +67,19 @@ class _PollingLoop:
             except TimeoutError:
                 continue
 
-    def _note(self, trouble: str) -> None:
-        """Say once that something is in the way, and once that it is not any more."""
-        if trouble != self.trouble:
-            _LOGGER.warning("the round %r %s", self.name, f"waits: {trouble}" if trouble else "goes on")
-        self.trouble = trouble
+    def _log_outage(self, outage: str) -> None:
+        """Logs the beginning and the end of an outage once each."""
+        if outage != self.outage:
+            _LOGGER.warning(
+                "polling task %r %s", self.name, f"is waiting: {outage}" if outage else "has recovered"
+            )
+        self.outage = outage
 
 
 class PollingLoops:
-    """The rounds of one process: those named, or all; `pause_seconds` replaces their own.
+    """The polling loops of one process: all tasks, or those in `names`; `pause_seconds` replaces their own pauses.
 
-    Without a post nothing leaves the house: somebody else sees to that.
+    Without `senders` the process sends no actions; another worker has to.
     """
 
     def __init__(
@@ -91,49 +95,47 @@ class PollingLoops:
         self._database = database
         self._sweeper = Sweeper(database)
         self._runner = JobRunner(database, JOB_HANDLERS, lease_seconds, on_ended=lambda: self.wake(JOBS))
-        self._courier = None
+        self._dispatcher = None
         if senders is not None:
-            self._courier = OutboxDispatcher(
+            self._dispatcher = OutboxDispatcher(
                 database, senders, delivery_lease_seconds, on_ended=lambda: self.wake(ACTIONS)
             )
-        acts: dict[str, Callable[[], Awaitable[object]]] = {
+        polls: dict[str, Callable[[], Awaitable[object]]] = {
             DUE_CUSTOMERS: self._sweep,
-            NIGHTLY_RUNS: self._begin_nights,
+            NIGHTLY_RUNS: self._start_nightly_runs,
             JOBS: self._runner.poll,
-            IMPORTS: self._replay,
+            IMPORTS: self._run_imports,
             OUTBOUND_EVENTS: self._publish,
-            ROLLUPS: self._tighten,
+            ROLLUPS: self._merge_rollups,
         }
-        if self._courier is not None:
-            acts[ACTIONS] = self._courier.poll
-        self._rounds = {
-            each.name: _PollingLoop(each.name, acts[each.name], pause_seconds or each.every_seconds)
-            for each in POLLING_TASKS
-            if each.name in acts and (names is None or each.name in names)
+        if self._dispatcher is not None:
+            polls[ACTIONS] = self._dispatcher.poll
+        self._loops = {
+            task.name: _PollingLoop(task.name, polls[task.name], pause_seconds or task.every_seconds)
+            for task in POLLING_TASKS
+            if task.name in polls and (names is None or task.name in names)
         }
         self._tasks: list[asyncio.Task[None]] = []
 
     def wake(self, name: str) -> None:
-        """Begin a round now, or once more if it is under way; a name nobody knows rings for nobody."""
-        if name in self._rounds:
-            self._rounds[name].wake_event.set()
+        """Starts the next poll of a task now, or right after the present one. Ignores unknown names."""
+        if name in self._loops:
+            self._loops[name].wake_event.set()
 
     def start(self) -> None:
-        """Begin every round."""
-        self._tasks = [
-            asyncio.create_task(each.keep_going(), name=each.name) for each in self._rounds.values()
-        ]
+        """Starts every loop."""
+        self._tasks = [asyncio.create_task(loop.run(), name=loop.name) for loop in self._loops.values()]
 
     async def close(self) -> None:
-        """Stop, and give back what was being done."""
+        """Stops the loops and releases the leases of running work."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._runner.close()
-        if self._courier is not None:
-            await self._courier.close()
+        if self._dispatcher is not None:
+            await self._dispatcher.close()
 
-    async def _begin_nights(self) -> None:
+    async def _start_nightly_runs(self) -> None:
         if await start_due_nightly_runs(self._database):
             self.wake(JOBS)
 
@@ -142,7 +144,7 @@ class PollingLoops:
             self.wake(OUTBOUND_EVENTS)
             self.wake(ACTIONS)
 
-    async def _tighten(self) -> None:
+    async def _merge_rollups(self) -> None:
         if await tighten_due(self._database):
             self.wake(JOBS)
 
@@ -150,6 +152,6 @@ class PollingLoops:
         if await publish_due(self._database):
             self.wake(ACTIONS)
 
-    async def _replay(self) -> None:
+    async def _run_imports(self) -> None:
         while await run_due_imports(self._database):
             pass

@@ -1,4 +1,4 @@
-"""The hearing end of the doorbell: an arq worker whose jobs ring for rounds, and whose schedule does too."""
+"""Receiving end of wake-ups: an arq worker whose jobs and cron schedule wake polling loops."""
 
 import asyncio
 import contextlib
@@ -21,56 +21,57 @@ from journey_service.services.operations.schedule import (
 )
 from journey_service.worker.polling import PollingLoops
 
-_ROUNDS: Final = "rounds"
+_LOOPS: Final = "polling_loops"
 _EVERY_FIVE_SECONDS: Final = set(range(0, 60, 5))
 _POLL_SECONDS: Final = 0.25
-_REPORT_SECONDS: Final = 30
+_HEALTH_REPORT_SECONDS: Final = 30
 _CONNECT_TIMEOUT_SECONDS: Final = 5.0
 _RETRY_SECONDS: Final = 2.0
 _TIMEOUT_SECONDS: Final = 5
-_HANG_UP_SECONDS: Final = 1.0
+_CLOSE_SECONDS: Final = 1.0
+"""Time for running wake-ups to finish, and for each step of disconnecting, when the worker stops."""
 
 _LOGGER = logging.getLogger(__name__)
 
 
 async def wake(ctx: dict[str, Any], name: str) -> None:
-    """Somebody rang for a round."""
-    ctx[_ROUNDS].wake(name)
+    """Handles a wake-up: starts the next poll of a task."""
+    ctx[_LOOPS].wake(name)
 
 
 async def every_five_seconds(ctx: dict[str, Any]) -> None:
-    """Look for whoever is due, and for work that waits."""
+    """Wakes the loops that poll for due customers and queued work."""
     for name in (DUE_CUSTOMERS, OUTBOUND_EVENTS, ACTIONS, JOBS, IMPORTS):
-        ctx[_ROUNDS].wake(name)
+        ctx[_LOOPS].wake(name)
 
 
 async def every_minute(ctx: dict[str, Any]) -> None:
-    """Look for companies where it has become two o'clock."""
-    ctx[_ROUNDS].wake(NIGHTLY_RUNS)
+    """Wakes the loop that polls for due nightly runs."""
+    ctx[_LOOPS].wake(NIGHTLY_RUNS)
 
 
-async def listen(url: str, rounds: PollingLoops) -> None:
-    """Answer the doorbell until cancelled. Redis may come, go, freeze and forget meanwhile."""
-    triggers_actions = True
+async def listen(url: str, polling_loops: PollingLoops) -> None:
+    """Receives wake-ups until cancelled; reconnects after any failure of Redis."""
+    is_connected = True
     while True:
-        worker = _worker(url, rounds)
+        worker = _worker(url, polling_loops)
         try:
             await worker.async_run()
         except (RedisError, OSError, TimeoutError) as error:
-            if triggers_actions:
-                _LOGGER.warning("the doorbell is out of order, rounds go on by themselves: %s", error)
-            triggers_actions = False
+            if is_connected:
+                _LOGGER.warning("wake-ups through Redis failed, polling continues on its timers: %s", error)
+            is_connected = False
         except Exception:
-            _LOGGER.exception("the doorbell failed, rounds go on by themselves")
+            _LOGGER.exception("wake-ups failed, polling continues on its timers")
         finally:
             await _close(worker)
         await asyncio.sleep(_RETRY_SECONDS)
-        if not triggers_actions and await _answers(url):
-            _LOGGER.warning("the doorbell is heard again")
-            triggers_actions = True
+        if not is_connected and await _responds(url):
+            _LOGGER.warning("wake-ups through Redis work again")
+            is_connected = True
 
 
-def _worker(url: str, rounds: PollingLoops) -> Worker:
+def _worker(url: str, polling_loops: PollingLoops) -> Worker:
     return Worker(
         functions=[func(wake, name=WAKE, keep_result=0)],
         cron_jobs=schedule(),
@@ -81,23 +82,23 @@ def _worker(url: str, rounds: PollingLoops) -> Worker:
         job_timeout=_TIMEOUT_SECONDS,
         keep_result=0,
         max_tries=1,
-        health_check_interval=_REPORT_SECONDS,
+        health_check_interval=_HEALTH_REPORT_SECONDS,
         job_serializer=to_json,
         job_deserializer=orjson.loads,
         log_results=False,
-        ctx={_ROUNDS: rounds},
+        ctx={_LOOPS: polling_loops},
     )
 
 
 def schedule() -> list[CronJob]:
-    """What is rung for by the clock on the wall; the rounds look at the companies' own clocks."""
+    """Returns the cron schedule of wake-ups, in real time; polling compares with each company's own time."""
     return [
         cron(every_five_seconds, second=_EVERY_FIVE_SECONDS, timeout=_TIMEOUT_SECONDS),
         cron(every_minute, second=0, timeout=_TIMEOUT_SECONDS),
     ]
 
 
-async def _answers(url: str) -> bool:
+async def _responds(url: str) -> bool:
     redis = connect(url)
     try:
         return bool(await redis.ping())
@@ -109,16 +110,16 @@ async def _answers(url: str) -> bool:
 
 
 async def _close(worker: Worker) -> None:
-    """Let the rings under way end, and hang up. Whatever is wrong with Redis must keep nobody from going."""
-    ringing = list(worker.tasks.values())
-    if ringing:
-        _, late = await asyncio.wait(ringing, timeout=_HANG_UP_SECONDS)
+    """Waits for running wake-ups and disconnects. Failures of Redis are ignored: they must not delay the shutdown."""
+    running = list(worker.tasks.values())
+    if running:
+        _, late = await asyncio.wait(running, timeout=_CLOSE_SECONDS)
         for task in late:
             task.cancel()
-        await asyncio.gather(*ringing, return_exceptions=True)
+        await asyncio.gather(*running, return_exceptions=True)
     pool = worker.pool
     with contextlib.suppress(RedisError, OSError, TimeoutError):
-        async with asyncio.timeout(_HANG_UP_SECONDS):
+        async with asyncio.timeout(_CLOSE_SECONDS):
             await pool.delete(worker.health_check_key)
     with contextlib.suppress(RedisError, OSError, TimeoutError):
         await pool.connection_pool.disconnect()
