@@ -74,7 +74,7 @@ async def http(api: FastAPI, contract: Contract) -> AsyncIterator[httpx.AsyncCli
 @pytest.fixture(scope="session", autouse=True)
 def streams_end(api: FastAPI) -> None:
     """Whoever watches is told what there is, and nothing of what comes: answers are read to their ends here."""
-    api.state.app_state.event_stream.longest_seconds = 0
+    api.state.app_state.event_stream.max_stream_seconds = 0
 
 
 @pytest.fixture(scope="session")

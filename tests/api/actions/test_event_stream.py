@@ -16,7 +16,7 @@ from journey_service.api.shutdown import call_on_shutdown
 from journey_service.domain.actions.action import OutboundEventType
 from journey_service.domain.events.parsing import parse_instant
 from journey_service.services.actions.delivery.publisher import publish
-from journey_service.services.actions.event_stream import PAGE, EventStream
+from journey_service.services.actions.event_stream import PAGE_SIZE, EventStream
 from processes import running
 
 LONG = 60.0
@@ -34,7 +34,7 @@ def following(api):
     """Streams go on for a while in these tests."""
 
     def set_to(seconds):
-        api.state.app_state.event_stream.longest_seconds = seconds
+        api.state.app_state.event_stream.max_stream_seconds = seconds
 
     yield set_to
     set_to(0)
@@ -179,14 +179,14 @@ async def test_a_position_that_was_never_given_is_the_present(http, told, databa
 
 
 async def test_more_than_a_page_is_told_page_by_page(http, shop, database, following):
-    for number in range(PAGE + 5):
+    for number in range(PAGE_SIZE + 5):
         await meet(http, shop, number)
     await publish(database, shop.id)
 
     first = await company_metrics(http, shop, last_event_id=0)
-    assert first.positions == list(range(1, PAGE + 1))
+    assert first.positions == list(range(1, PAGE_SIZE + 1))
     assert (await company_metrics(http, shop, seen=first.last_id)).positions == list(
-        range(PAGE + 1, PAGE + 6)
+        range(PAGE_SIZE + 1, PAGE_SIZE + 6)
     )
 
 
@@ -268,7 +268,7 @@ async def test_what_is_left_of_whoever_was_erased_keeps_nobody_busy(http, told, 
     for customer in (1, 2):
         await http.post(f"{API}/customers/{customer}/anonymize", headers=told.headers)
     await publish(database, told.id)
-    stream = EventStream(database, look_seconds=0.5)
+    stream = EventStream(database, poll_seconds=0.5)
     pages = stream.follow(told.id, 0)
     try:
         async with asyncio.timeout(LONG):
@@ -397,7 +397,7 @@ async def test_a_stream_ends_by_itself_so_that_its_reader_is_let_in_again(http, 
         while await next_told(pieces, reader):
             pass
         await task
-    assert EventStream(api.state.app_state.database).longest_seconds == 60
+    assert EventStream(api.state.app_state.database).max_stream_seconds == 60
 
 
 async def test_a_feed_that_is_closed_lets_everybody_go_and_nobody_in(http, api, shop, settings, database):

@@ -68,7 +68,7 @@ async def campaign_log(salon, since=0):
 
 
 async def tasks_of(salon, status=None):
-    found = await list_tasks(salon.database, salon.id, TaskFilter(limit=100, status=status))
+    found = await list_tasks(salon.database, salon.id, TaskFilter(limit=100, statuses=() if status is None else (status,)))
     return [(task.name, task.status, task.reason) for task in found]
 
 
@@ -292,7 +292,7 @@ async def read_in(salon, options, now):
     for customer in range(1, 5):
         await salon.database.run(
             salon.id,
-            lambda uow, customer=customer: uow.customers.put(
+            lambda uow, customer=customer: uow.customers.upsert(
                 customer, {"name": f"C{customer}", "email": f"c{customer}@reader.example", "consents": {}}
             ),
         )

@@ -34,7 +34,7 @@ async def open_salon(database, found_tenant):
 
 
 async def read(salon, after=0, limit=1_000):
-    return await salon.database.run(salon.id, lambda uow: uow.outbound_events.after(after, limit=limit))
+    return await salon.database.run(salon.id, lambda uow: uow.outbound_events.list_after(after, limit=limit))
 
 
 async def pages(followed, count):
@@ -256,7 +256,7 @@ async def test_of_whoever_was_erased_nobody_is_told(open_salon):
     assert {(state, reason) for state, reason, customer in await deliveries(salon) if customer != 2} == {
         ("cancelled", "erased")
     }
-    async with aclosing(EventStream(salon.database, look_seconds=0.01).follow(salon.id, 0)) as followed:
+    async with aclosing(EventStream(salon.database, poll_seconds=0.01).follow(salon.id, 0)) as followed:
         assert {item.customer_id for item in await anext(followed)} == {2}
 
 
@@ -284,11 +284,11 @@ async def told_of(salon, customers):
 @pytest.fixture
 def quick(database):
     """A feed that looks often."""
-    return EventStream(database, look_seconds=0.01)
+    return EventStream(database, poll_seconds=0.01)
 
 
 async def test_a_stream_goes_on_from_any_position(open_salon, quick, monkeypatch):
-    monkeypatch.setattr(stream, "PAGE", 3)
+    monkeypatch.setattr(stream, "PAGE_SIZE", 3)
     salon = await open_salon()
     await told_of(salon, range(1, 11))
     await publish(salon.database, salon.id)
@@ -339,7 +339,7 @@ async def test_a_stream_whose_end_nobody_is_told_of_waits_for_more_like_any_othe
             looked += 1
             return await super()._read(company_id, position)
 
-    async with aclosing(Counting(salon.database, look_seconds=0.1).follow(salon.id, 0)) as followed:
+    async with aclosing(Counting(salon.database, poll_seconds=0.1).follow(salon.id, 0)) as followed:
         await pages(followed, 1)
         left = asyncio.create_task(pages(followed, 1))
         while looked < 3:

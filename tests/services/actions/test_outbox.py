@@ -212,16 +212,16 @@ async def test_two_workers_looking_at_once_do_everything_once(open_salon):
 
 async def _overtaken(salon, monkeypatch):
     """Somebody has looked what is ready, and is overtaken before they take it: what each of the two has."""
-    look = Outbox.candidates
+    look = Outbox.list_due
     first = []
 
     async def look_and_be_overtaken(outbox, *channels, **options):
         found = await look(outbox, *channels, **options)
-        monkeypatch.setattr(Outbox, "candidates", look)
+        monkeypatch.setattr(Outbox, "list_due", look)
         first.extend(await take_all(salon, "first"))
         return found
 
-    monkeypatch.setattr(Outbox, "candidates", look_and_be_overtaken)
+    monkeypatch.setattr(Outbox, "list_due", look_and_be_overtaken)
     second = await take_all(salon, "second")
     assert len(first) == 6
     assert second == []
@@ -363,7 +363,7 @@ async def test_what_fails_is_tried_again_on_schedule_and_is_dead_in_the_end(open
     id_ = await id_of(salon, "offer' AND name = 'do_0")
     dead = await get_action(salon.database, salon.id, id_)
     assert (dead.action.state, dead.action.attempts, dead.action.last_status) == ("dead", 8, 500)
-    assert dead.action.last_error == "The receiver answered 500."
+    assert dead.action.last_error == "The receiver responded 500."
     assert [(one.number, one.outcome, one.status) for one in dead.attempts] == [
         (number, "failed", 500) for number in range(1, 9)
     ]

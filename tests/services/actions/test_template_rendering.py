@@ -1,4 +1,4 @@
-"""Filling in: what a company writes is checked, what customers are called does no harm, no template runs away."""
+"""Template rendering: templates are checked, values are escaped, and every rendering is limited."""
 
 from contextlib import suppress
 
@@ -11,7 +11,7 @@ from journey_service.domain.actions.stage_actions import Channel
 from journey_service.domain.actions.templates import BUILT_IN, Template
 from journey_service.domain.errors import InvalidInputError
 from journey_service.services.actions.template_rendering import (
-    LOOPS,
+    MAX_LOOP_ITERATIONS,
     VARIABLES,
     check,
     preview,
@@ -29,9 +29,11 @@ GSM = set(
 )
 OUT = "{{ unsubscribe_url }}"
 
-quickly = settings(max_examples=examples(60), deadline=None)
-told = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00\r"), min_size=1, max_size=80)
-told = told.filter(str.strip)
+few_examples = settings(max_examples=examples(60), deadline=None)
+texts = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="\x00\r"), min_size=1, max_size=80
+)
+texts = texts.filter(str.strip)
 tokens = st.sampled_from(
     [
         *(
@@ -77,16 +79,16 @@ def text_of(source, values=None):
 def errors_of(template, action=check):
     with pytest.raises(InvalidInputError) as caught:
         action(template)
-    return [(fault.pointer, fault.message) for fault in caught.value.errors]
+    return [(error.pointer, error.message) for error in caught.value.errors]
 
 
-def fault_of(source):
+def error_of(source):
     [(pointer, message)] = errors_of(sms(source))
     assert pointer == "/text"
     return message
 
 
-# ---- what the service brings
+# ---- built-in templates
 
 
 @pytest.mark.parametrize("template", BUILT, ids=named)
@@ -95,7 +97,7 @@ def test_every_built_in_template_passes_the_check(template):
 
 
 @pytest.mark.parametrize("template", BUILT, ids=named)
-def test_every_built_in_template_reads_well_without_knowing_anything(template):
+def test_every_built_in_template_reads_well_without_any_values(template):
     sent = render(template, {"unsubscribe_url": "https://example.com/u"})
 
     assert sent.text.startswith(("Hello,", "Guten Tag,"))
@@ -107,7 +109,7 @@ def test_every_built_in_template_reads_well_without_knowing_anything(template):
 
 
 @pytest.mark.parametrize("template", EMAILS, ids=named)
-def test_a_built_in_email_names_the_customer_the_company_and_the_way_out(template):
+def test_a_built_in_email_contains_the_customer_the_company_and_the_unsubscribe_link(template):
     sent = preview(template)
 
     assert sent.subject
@@ -118,7 +120,7 @@ def test_a_built_in_email_names_the_customer_the_company_and_the_way_out(templat
 
 
 @pytest.mark.parametrize("template", MESSAGES, ids=named)
-def test_a_built_in_text_message_is_a_single_one_for_a_name_of_twenty_letters(template):
+def test_a_built_in_text_message_fits_into_one_sms_for_a_name_of_twenty_letters(template):
     name = "Wilhelmine Grünewald"
     assert len(name) == 20
     sent = preview(
@@ -132,17 +134,17 @@ def test_a_built_in_text_message_is_a_single_one_for_a_name_of_twenty_letters(te
 
 
 @pytest.mark.parametrize("template", BUILT_IN["personal_email"], ids=named)
-def test_what_a_person_writes_is_the_letter(template):
-    stored = render(template, {"unsubscribe_url": "u"}).text
+def test_the_note_of_a_person_is_the_body_of_a_personal_email(template):
+    without_note = render(template, {"unsubscribe_url": "u"}).text
 
     sent = render(template, {"unsubscribe_url": "u", "note": "See you <soon>?\nYours"})
 
     assert "See you <soon>?\nYours" in sent.text
     assert "See you &lt;soon&gt;?<br />\nYours" in sent.html
-    assert stored.splitlines()[2] not in sent.text
+    assert without_note.splitlines()[2] not in sent.text
 
 
-def test_an_offer_tells_what_is_known_of_it():
+def test_an_offer_contains_the_known_values():
     [english, _] = BUILT_IN["retention_offer"]
 
     assert preview(english).text == (
@@ -157,10 +159,10 @@ def test_an_offer_tells_what_is_known_of_it():
 # ---- values are data
 
 
-@quickly
-@given(name=told, note=told)
+@few_examples
+@given(name=texts, note=texts)
 @pytest.mark.parametrize("template", BUILT, ids=named)
-def test_nobodys_name_breaks_a_letter_or_gets_into_its_markup(template, name, note):
+def test_no_name_breaks_an_email_or_gets_into_its_markup(template, name, note):
     values = {**sample_values(), "customer": {"name": name, "first_name": name, "id": 1}, "note": note}
     harmless = {
         **values,
@@ -183,7 +185,7 @@ def test_html_is_escaped_and_text_is_not():
     )
 
     assert sent.html == "<p>&lt;script&gt;&amp;&#34;&#39;</p>"
-    # The same without escaping: what the line above would find, were it missing.
+    # The same without escaping: what the assertion above would find if escaping were missing.
     assert sent.text == "<script>&\"'"
     print("guard removed: detected")
 
@@ -204,7 +206,7 @@ def test_html_is_escaped_and_text_is_not():
         "{% for it in customer.name %}{{ it }}{% endfor %}",
     ],
 )
-def test_no_way_through_the_language_leads_around_escaping(source):
+def test_no_language_construct_bypasses_escaping(source):
     name = "<script>alert('x')</script>"
     plain = email("{{ customer.name }}", html=source)
 
@@ -214,19 +216,19 @@ def test_no_way_through_the_language_leads_around_escaping(source):
     assert "script" in html
 
 
-def test_a_text_that_claims_to_be_safe_is_escaped_like_any_other():
-    class Claiming(str):
+def test_a_text_marked_as_safe_is_escaped():
+    class MarkedSafe(str):
         __slots__ = ()
 
         def __html__(self):
             return self
 
-    sent = render(email(html="{{ note }}"), {"note": Claiming("<b>")})
+    sent = render(email(html="{{ note }}"), {"note": MarkedSafe("<b>")})
 
     assert sent.html == "&lt;b&gt;"
 
 
-def test_a_value_is_never_a_template():
+def test_a_value_is_never_parsed_as_a_template():
     assert text_of("{{ note }}", {"note": "{{ customer.id }}{% break %}", "customer": {"id": 7}}) == (
         "{{ customer.id }}{% break %}"
     )
@@ -235,20 +237,20 @@ def test_a_value_is_never_a_template():
 @pytest.mark.parametrize(
     "values", [{}, {"customer": None}, {"customer": {"name": None}}, {"customer": {"name": " "}}]
 )
-def test_what_is_not_known_becomes_nothing_and_defaults_apply(values):
+def test_unknown_values_render_as_nothing_and_defaults_apply(values):
     assert (
-        text_of("[{{ customer.name }}{{ what.ever }}]{{ customer.name | default: 'you' }}", values) == "[]you"
+        text_of("[{{ customer.name }}{{ un.known }}]{{ customer.name | default: 'you' }}", values) == "[]you"
     )
 
 
 @pytest.mark.parametrize(
     "source", ["{{ now }}{{ today }}", "{{ secret }}{{ customer.email }}", "{{ note.__class__ }}"]
 )
-def test_nothing_is_told_but_what_templates_may_speak_of(source):
+def test_values_of_unknown_variables_are_not_rendered(source):
     assert text_of(source, {"secret": "s", "customer": {"email": "e"}, "note": "n"}) == ""
 
 
-def test_a_half_of_a_surrogate_pair_does_not_stop_a_letter():
+def test_half_a_surrogate_pair_is_replaced():
     assert text_of("{{ note }}", {"note": "a\ud800b"}) == "a\ufffdb"
 
 
@@ -264,7 +266,7 @@ def test_a_subject_is_one_short_line(note, subject):
     assert render(email(subject="{{ note }}"), {"note": note}).subject == subject
 
 
-# ---- no template runs away
+# ---- limits
 
 
 NESTED = "{% for i in (1..1000000) %}{% for j in (1..1000000) %}x{% endfor %}{% endfor %}"
@@ -282,17 +284,17 @@ LONG = "{% for i in (1..900) %}" + "x" * 300 + "{% endfor %}"
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        (NESTED, "loops too often"),
-        (SQUARE, "loops too often"),
-        (IN_A_ROW, "takes too much work"),
-        (DOUBLING, "keeps too much in variables"),
-        (CHAIN, "takes too much work"),
-        (CAPTURES, "takes too much work"),
-        (SEARCHES, "takes too much work"),
-        (LONG, "becomes too long"),
+        (NESTED, "has too many loop iterations"),
+        (SQUARE, "has too many loop iterations"),
+        (IN_A_ROW, "takes too much work to render"),
+        (DOUBLING, "stores too much in variables"),
+        (CHAIN, "takes too much work to render"),
+        (CAPTURES, "takes too much work to render"),
+        (SEARCHES, "takes too much work to render"),
+        (LONG, "renders too much text"),
         (
             "{% for i in (1..900) %}" + "{% if 1 == 2 %}{% endif %}" * 500 + "{% endfor %}",
-            "takes too much work",
+            "takes too much work to render",
         ),
         ("{% if 1 %}" * 11 + "{% endif %}" * 11, "is nested too deeply"),
         ("{% for i in (1..99999999999999999999) %}{% endfor %}", "range literal length limit reached"),
@@ -311,20 +313,20 @@ LONG = "{% for i in (1..900) %}" + "x" * 300 + "{% endfor %}"
         "endless",
     ],
 )
-def test_a_template_that_would_not_end_is_refused_by_check_and_by_render(source, message):
-    assert fault_of(source) == f"line 1: {message}"
+def test_a_template_beyond_a_limit_is_rejected_by_check_and_by_render(source, message):
+    assert error_of(source) == f"line 1: {message}"
     assert errors_of(email(html=source), preview) == [("/html", f"line 1: {message}")]
 
 
 @pytest.mark.parametrize("source", [SQUARE, DOUBLING, CHAIN, CAPTURES, SEARCHES, LONG])
-def test_the_same_templates_end_where_nothing_limits_them(source):
-    """What is refused above is refused for its size, and for nothing else."""
+def test_the_same_templates_render_without_limits(source):
+    """The templates above are rejected for their size only."""
     Environment().from_string(source).render()
     print("guard removed: detected")
 
 
 def test_a_template_within_the_limits_is_rendered():
-    assert text_of(f"{{% for i in (1..{LOOPS}) %}}x{{% endfor %}}") == "x" * LOOPS
+    assert text_of(f"{{% for i in (1..{MAX_LOOP_ITERATIONS}) %}}x{{% endfor %}}") == "x" * MAX_LOOP_ITERATIONS
     assert (
         text_of("{% for i in (1..3) %}{{ i }}{% unless forloop.last %}, {% endunless %}{% endfor %}")
         == "1, 2, 3"
@@ -341,11 +343,11 @@ def test_a_template_within_the_limits_is_rendered():
     ],
     ids=["spaces", "braces", "long", "blank"],
 )
-def test_what_would_take_long_to_read_is_refused_unread(source, message):
-    assert fault_of(source) == message
+def test_a_template_that_takes_long_to_parse_is_rejected_before_parsing(source, message):
+    assert error_of(source) == message
 
 
-# ---- what is checked
+# ---- checks
 
 
 @pytest.mark.parametrize(
@@ -359,23 +361,23 @@ def test_what_would_take_long_to_read_is_refused_unread(source, message):
         ("{{ }}", "line 1: expected a primitive expression, found end of expression"),
         ("{% for i in (1..3) limit: -1 %}a{% endfor %}", "cannot be rendered"),
         ("{{ note | truncate: 'x' }}", "line 1: truncate expected an integer, found str"),
-        ("{{ note | remove: note }}", "says nothing"),
+        ("{{ note | remove: note }}", "must not be empty when rendered"),
         (
             "{% for i in (1..9) %}{{ note }}{{ note }}{{ note }}{% endfor %}",
-            "becomes longer than 1000 characters",
+            "must not be longer than 1000 characters when rendered",
         ),
     ],
 )
-def test_what_cannot_be_sent_is_refused_with_its_line(source, message):
-    assert fault_of(source) == message
+def test_a_template_that_cannot_be_sent_is_rejected_with_the_line_of_the_error(source, message):
+    assert error_of(source) == message
 
 
 @pytest.mark.parametrize(
     "name",
     ["include", "render", "extends", "case", "comment", "raw", "liquid", "echo", "tablerow", "increment"],
 )
-def test_no_tag_reaches_further_than_letters_need(name):
-    assert fault_of(f"\n{{%- {name} 'a' %}}").startswith(
+def test_other_tags_are_rejected(name):
+    assert error_of(f"\n{{%- {name} 'a' %}}").startswith(
         f"line 2: the tag '{name}' is unknown; known: #, assign, "
     )
     with pytest.raises(InvalidInputError):
@@ -385,8 +387,8 @@ def test_no_tag_reaches_further_than_letters_need(name):
 @pytest.mark.parametrize(
     "name", ["date", "replace", "safe", "split", "join", "times", "strip_html", "base64_encode"]
 )
-def test_no_filter_reaches_further_than_letters_need(name):
-    assert fault_of(f"{{% if false %}}{{{{ note | {name}: 'a' }}}}{{% endif %}}x").startswith(
+def test_other_filters_are_rejected(name):
+    assert error_of(f"{{% if false %}}{{{{ note | {name}: 'a' }}}}{{% endif %}}x").startswith(
         f"line 1: the filter '{name}' is unknown; known: append, "
     )
     with pytest.raises(InvalidInputError):
@@ -407,14 +409,14 @@ def test_every_variable_may_be_used_and_has_a_sample(name):
     "name",
     ["customer.email", "customer", "customer[note]", "names", "customer.name.size", "now", "company.name[0]"],
 )
-def test_a_variable_that_does_not_exist_is_refused(name):
-    assert fault_of(f"a\n{{% if note %}}{{{{ {name} }}}}{{% endif %}}").startswith(
+def test_an_unknown_variable_is_rejected(name):
+    assert error_of(f"a\n{{% if note %}}{{{{ {name} }}}}{{% endif %}}").startswith(
         f"line 2: '{name}' is unknown; known: customer.name, "
     )
 
 
 def test_a_template_may_have_variables_of_its_own():
-    check(sms("{% assign who = customer.first_name | default: customer.name %}{{ who }}"))
+    check(sms("{% assign name = customer.first_name | default: customer.name %}{{ name }}"))
 
 
 @pytest.mark.parametrize(
@@ -423,28 +425,30 @@ def test_a_template_may_have_variables_of_its_own():
         "Hello",
         "{% if note %}{{ unsubscribe_url }}{% endif %}Hello",
         "Hello{{ unsubscribe_url | truncate: 9 }}",
-        "{% assign way_out = unsubscribe_url %}Hello",
+        "{% assign link = unsubscribe_url %}Hello",
     ],
-    ids=["missing", "for some only", "cut off", "not shown"],
+    ids=["missing", "conditional", "cut off", "not rendered"],
 )
-def test_an_email_without_a_way_out_is_refused(part):
-    message = "must always show {{ unsubscribe_url }}"
+def test_an_email_without_an_unsubscribe_link_is_rejected(part):
+    message = "must contain {{ unsubscribe_url }} for every customer"
 
     assert errors_of(email(part)) == [("/text", message)]
     assert errors_of(email(html=part)) == [("/html", message)]
     check(sms("Hello"))
 
 
-def test_a_subject_that_says_nothing_is_refused():
-    assert errors_of(email(subject="{{ note | remove: note }}")) == [("/subject", "says nothing")]
+def test_an_empty_subject_is_rejected():
+    assert errors_of(email(subject="{{ note | remove: note }}")) == [
+        ("/subject", "must not be empty when rendered")
+    ]
 
 
-def test_what_fails_for_customers_of_whom_nothing_is_known_is_refused():
+def test_a_template_that_fails_without_values_is_rejected():
     source = "{{ note | truncate: customer.id }}"
 
     assert preview(sms(source)).text
-    assert fault_of(source) == (
-        "line 1: truncate expected an integer, found Undefined, where nothing is known of a customer"
+    assert error_of(source) == (
+        "line 1: truncate expected an integer, found Undefined, for a customer without any values"
     )
 
 
@@ -456,16 +460,16 @@ def test_every_part_is_checked():
     ]
 
 
-@quickly
+@few_examples
 @given(st.lists(tokens, max_size=25).map("".join))
-def test_whatever_is_written_is_rendered_or_refused(source):
-    """Whatever else came out would be an error of ours."""
-    for uow in (check, preview):
+def test_any_source_is_rendered_or_rejected(source):
+    """Any other exception would be a defect."""
+    for function in (check, preview):
         with suppress(InvalidInputError):
-            uow(email(source, html=source))
+            function(email(source, html=source))
 
 
-def test_a_preview_takes_what_it_is_given_and_keeps_the_rest():
+def test_a_preview_overrides_sample_values_by_name():
     sent = preview(
         sms("{{ customer.first_name }} {{ customer.id }} {{ note }}"), {"customer": {"id": 9}, "note": "Hi"}
     )

@@ -28,7 +28,7 @@ async def list_campaigns(
     """Lists campaigns, newest first."""
 
     async def unit(uow: UnitOfWork) -> Sequence[CampaignView]:
-        await uow.companies.context()
+        await uow.companies.get_context()
         return await _views(uow, await uow.campaigns.page(filter_))
 
     return await database.run(company_id, unit)
@@ -75,7 +75,7 @@ async def cancel_campaign(
             return await _ended(uow, await _find(uow, campaign_id), by)
         action_plan.cancel_campaign(campaign, transaction.now)
         await action_plans.save(uow)
-        await uow.audit.record(
+        await uow.audit_log.record(
             by,
             AuditEntry("campaign.cancel", customer_id=stored.customer_id, target=f"campaign:{campaign_id}"),
         )
@@ -88,7 +88,7 @@ async def _ended(uow: UnitOfWork, campaign: StoredCampaign, by: Actor) -> Campai
     """Returns an already cancelled campaign. Raises CampaignEndedError if it ended for another reason."""
     if campaign.reason != "by_hand":
         raise CampaignEndedError(campaign.id, str(campaign.reason))
-    await uow.audit.record_operator_access(by, "post_campaign_cancellation", campaign.customer_id)
+    await uow.audit_log.record_operator_access(by, "post_campaign_cancellation", campaign.customer_id)
     return await _view(uow, campaign)
 
 
@@ -98,7 +98,7 @@ async def _view(uow: UnitOfWork, campaign: StoredCampaign) -> CampaignView:
 
 
 async def _views(uow: UnitOfWork, campaigns: Sequence[StoredCampaign]) -> Sequence[CampaignView]:
-    steps = await uow.deliveries.of_campaigns(
+    steps = await uow.delivery_log.list_by_campaign(
         [campaign.relationship_id for campaign in campaigns], [campaign.id for campaign in campaigns]
     )
     return [CampaignView(campaign, steps[campaign.id]) for campaign in campaigns]

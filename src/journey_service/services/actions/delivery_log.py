@@ -30,8 +30,8 @@ async def list_actions(
     """Lists actions, newest first."""
 
     async def unit(uow: UnitOfWork) -> Sequence[DeliveryLogRow]:
-        await uow.companies.context()
-        return await uow.deliveries.page(filter_)
+        await uow.companies.get_context()
+        return await uow.delivery_log.page(filter_)
 
     return await database.run(company_id, unit)
 
@@ -40,7 +40,7 @@ async def get_action(database: Database, company_id: int, action_id: str) -> Act
     """Returns one action with its attempts. Raises ActionNotFoundError."""
 
     async def unit(uow: UnitOfWork) -> ActionView:
-        return ActionView(await find_action(uow, action_id), await uow.deliveries.attempts(action_id))
+        return ActionView(await find_action(uow, action_id), await uow.delivery_log.list_attempts(action_id))
 
     return await database.run(company_id, unit)
 
@@ -54,12 +54,12 @@ async def retry_action(database: Database, company_id: int, action_id: str, *, b
     async def unit(uow: UnitOfWork) -> DeliveryLogRow:
         action = await find_action(uow, action_id)
         if action.endpoint_id is not None:
-            endpoint = await uow.endpoints.find(action.endpoint_id)
+            endpoint = await uow.webhook_endpoints.find(action.endpoint_id)
             if endpoint is None or not endpoint.is_enabled:
                 raise EndpointDisabledError(action.endpoint_id)
-        if not await uow.deliveries.retry(action_id):
+        if not await uow.delivery_log.retry(action_id):
             raise ActionNotDeadError(action_id, action.state)
-        await uow.audit.record(
+        await uow.audit_log.record(
             by, AuditEntry("action.retry", customer_id=action.customer_id, target=f"action:{action_id}")
         )
         return await find_action(uow, action_id)
@@ -74,7 +74,7 @@ def action_values(action: DeliveryLogRow) -> tuple[ActionStep, str | None]:
 
 async def find_action(uow: UnitOfWork, action_id: str) -> DeliveryLogRow:
     """Returns one action of the company. Raises ActionNotFoundError."""
-    action = await uow.deliveries.find(action_id)
+    action = await uow.delivery_log.find(action_id)
     if action is None:
         raise ActionNotFoundError(action_id)
     return action

@@ -1,6 +1,6 @@
-"""News as they come: for whoever watches a company, from any position on, each once and in order.
+"""Event stream of a company: yields outbound events after a position, in order, each once.
 
-One look a second for each company that is watched here, however many watch it.
+One poll per second for each company that has readers in this process, independent of their number.
 """
 
 import asyncio
@@ -18,128 +18,131 @@ from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.actions.delivery.publisher import publish
 
-LOOK_SECONDS: Final = 1.0
-LONGEST_SECONDS: Final = 60.0
-"""For how long somebody is told news before they have to come again, and to be let in again."""
-PAGE: Final = 200
-MOST_WATCHERS: Final = 100
-"""How many streams of one company a process keeps open."""
+POLL_SECONDS: Final = 1.0
+"""Seconds between two polls of a company."""
+MAX_STREAM_SECONDS: Final = 60.0
+"""Seconds after which a stream ends. The reader reconnects, and its credential is checked again."""
+PAGE_SIZE: Final = 200
+"""Maximum events in one page."""
+MAX_READERS: Final = 100
+"""Open streams of one company in one process; further ones are rejected with UnavailableError."""
 
 _LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class _Watch:
-    """A company that is watched: how far its news go, and how many wait for more."""
+class _WatchedCompany:
+    """A company with readers: its latest position, and the task that polls it."""
 
     head: int = 0
-    watchers: int = 0
+    readers: int = 0
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
-    looking: "asyncio.Task[None] | None" = None
+    polling: "asyncio.Task[None] | None" = None
 
 
 @dataclass(slots=True)
 class EventStream:
-    """The news of the companies that somebody watches through this process."""
+    """Event streams of all companies in this process."""
 
     database: Database
-    look_seconds: float = LOOK_SECONDS
-    longest_seconds: float = LONGEST_SECONDS
-    _watched: dict[int, _Watch] = field(default_factory=dict)
+    poll_seconds: float = POLL_SECONDS
+    max_stream_seconds: float = MAX_STREAM_SECONDS
+    _watched: dict[int, _WatchedCompany] = field(default_factory=dict)
     _is_closed: bool = False
 
     async def head(self, company_id: int) -> int:
-        """The position of the latest news. Raises CompanyNotFoundError."""
+        """Returns the position of the latest event. Raises CompanyNotFoundError."""
 
         async def unit(uow: UnitOfWork) -> int:
-            await uow.companies.context()
-            return await uow.outbound_events.head()
+            await uow.companies.get_context()
+            return await uow.outbound_events.get_last_position()
 
         return await self.database.run(company_id, unit)
 
     async def follow(self, company_id: int, after: int) -> AsyncGenerator[list[OutboundEventRecord], None]:
-        """News beyond a position, page by page; an empty page says that there are none for now.
+        """Yields pages of events after a position; an empty page means that there are none for now.
 
-        It ends by itself after `longest_seconds`, and when the feed is closed.
+        Ends after `max_stream_seconds`, and when the stream is closed. Raises UnavailableError with too many readers.
         """
         position = after
-        ends_at = time.monotonic() + self.longest_seconds
-        watch = self._join(company_id)
+        ends_at = time.monotonic() + self.max_stream_seconds
+        watched = self._join(company_id)
         try:
             while not self._is_closed:
-                head, items = await self._read(company_id, position)
-                yield items
-                left = ends_at - time.monotonic()
-                if left <= 0:
+                head, events = await self._read(company_id, position)
+                yield events
+                remaining = ends_at - time.monotonic()
+                if remaining <= 0:
                     return
-                if items:
-                    position = items[-1].position
+                if events:
+                    position = events[-1].position
                     continue
-                # What is left up to there is of whoever was erased, and told to nobody.
+                # Events of erased customers are left out: without any others, skip them.
                 position = max(position, head)
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(min(10 * self.look_seconds, left)), watch.changed:
-                        await watch.changed.wait_for(partial(self._has_new, watch, position))
+                    async with asyncio.timeout(min(10 * self.poll_seconds, remaining)), watched.changed:
+                        await watched.changed.wait_for(partial(self._has_new, watched, position))
         finally:
-            self._leave(company_id, watch)
+            self._leave(company_id, watched)
 
     async def close(self) -> None:
-        """Let everybody go who watches, now and from now on."""
+        """Ends all streams, and every later one at once."""
         self._is_closed = True
-        watched = list(self._watched.values())
-        looking = [watch.looking for watch in watched if watch.looking is not None]
-        for task in looking:
+        companies = list(self._watched.values())
+        polling = [watched.polling for watched in companies if watched.polling is not None]
+        for task in polling:
             task.cancel()
-        for watch in watched:
-            async with watch.changed:
-                watch.changed.notify_all()
-        await asyncio.gather(*looking, return_exceptions=True)
+        for watched in companies:
+            async with watched.changed:
+                watched.changed.notify_all()
+        await asyncio.gather(*polling, return_exceptions=True)
 
-    def _has_new(self, watch: _Watch, position: int) -> bool:
-        return watch.head > position or self._is_closed
+    def _has_new(self, watched: _WatchedCompany, position: int) -> bool:
+        return watched.head > position or self._is_closed
 
-    def _join(self, company_id: int) -> _Watch:
-        watch = self._watched.setdefault(company_id, _Watch())
-        if watch.watchers >= MOST_WATCHERS:
-            raise UnavailableError("Too many watch this company already; try again shortly.")
-        watch.watchers += 1
-        if watch.looking is None:
-            watch.looking = asyncio.create_task(self._look(company_id, watch))
-        return watch
+    def _join(self, company_id: int) -> _WatchedCompany:
+        watched = self._watched.setdefault(company_id, _WatchedCompany())
+        if watched.readers >= MAX_READERS:
+            raise UnavailableError("This company has too many open event streams; try again shortly.")
+        watched.readers += 1
+        if watched.polling is None:
+            watched.polling = asyncio.create_task(self._poll(company_id, watched))
+        return watched
 
-    def _leave(self, company_id: int, watch: _Watch) -> None:
-        watch.watchers -= 1
-        if watch.watchers == 0:
-            if watch.looking is not None:
-                watch.looking.cancel()
+    def _leave(self, company_id: int, watched: _WatchedCompany) -> None:
+        watched.readers -= 1
+        if watched.readers == 0:
+            if watched.polling is not None:
+                watched.polling.cancel()
             self._watched.pop(company_id, None)
 
     async def _read(self, company_id: int, position: int) -> tuple[int, list[OutboundEventRecord]]:
-        """How far news go, and the next ones: there is nothing more up to there if these are none."""
+        """Returns the latest position, read before the events, and the next events."""
 
         async def unit(uow: UnitOfWork) -> tuple[int, list[OutboundEventRecord]]:
-            return await uow.outbound_events.head(), await uow.outbound_events.after(position, limit=PAGE)
+            head = await uow.outbound_events.get_last_position()
+            return head, await uow.outbound_events.list_after(position, limit=PAGE_SIZE)
 
         return await self.database.run(company_id, unit)
 
-    async def _look(self, company_id: int, watch: _Watch) -> None:
-        """See whether there is more, and put in order what no worker has yet."""
+    async def _poll(self, company_id: int, watched: _WatchedCompany) -> None:
+        """Polls for new events, and publishes those that no worker has published yet."""
         while True:
             try:
                 head, has_unpublished = await self.database.run(company_id, _state)
                 if has_unpublished:
                     await publish(self.database, company_id)
                     head, _ = await self.database.run(company_id, _state)
-                if head > watch.head:
-                    async with watch.changed:
-                        watch.head = head
-                        watch.changed.notify_all()
+                if head > watched.head:
+                    async with watched.changed:
+                        watched.head = head
+                        watched.changed.notify_all()
             except UnavailableError:
-                pass  # nobody is told anything meanwhile, and nothing is lost
+                pass  # readers wait; no event is lost
             except Exception:
-                _LOGGER.exception("looking for news of company %d failed", company_id)
-            await asyncio.sleep(self.look_seconds)
+                _LOGGER.exception("polling outbound events of company %d failed", company_id)
+            await asyncio.sleep(self.poll_seconds)
 
 
 async def _state(uow: UnitOfWork) -> tuple[int, bool]:
-    return await uow.outbound_events.head(), await uow.outbound_events.has_unpublished()
+    return await uow.outbound_events.get_last_position(), await uow.outbound_events.has_unpublished()

@@ -35,11 +35,11 @@ async def request_action(
             raise CustomerNotFoundError(customer_id)
         relationship_id = transaction.relationships[customer_id].id
         if request.request_key is not None:
-            earlier = await uow.deliveries.of_request(relationship_id, request.request_key)
+            earlier = await uow.delivery_log.find_by_request(relationship_id, request.request_key)
             if earlier is not None:
                 if action_values(earlier) != _request_values(request, transaction.now):
                     raise IdempotencyKeyReusedError
-                await uow.audit.record_operator_access(by, "post_action", customer_id)
+                await uow.audit_log.record_operator_access(by, "post_action", customer_id)
                 return earlier
         await _check_template(uow, request)
         journey.advance_to(transaction.now)
@@ -53,7 +53,7 @@ async def request_action(
         _decide(action_plans.by_id[relationship_id], action, transaction.context)
         await action_plans.save(uow)
         detail = {"channel": request.channel.value, "state": action.state.value}
-        await uow.audit.record(
+        await uow.audit_log.record(
             by, AuditEntry("action.ask", customer_id=customer_id, target=f"action:{action.id}", detail=detail)
         )
         return await find_action(uow, str(action.id))

@@ -32,7 +32,7 @@ async def get_actions(database: Database, company_id: int, stage_key: str) -> St
     """Returns the actions of a stage. Raises StageNotFoundError."""
 
     async def unit(uow: UnitOfWork) -> StageActions:
-        return _view(await uow.companies.context(), stage_key)
+        return _view(await uow.companies.get_context(), stage_key)
 
     return await database.run(company_id, unit)
 
@@ -60,10 +60,10 @@ async def set_actions(
         new = DEFAULT_ACTIONS.get(stage_key, ()) if actions is None else tuple(actions)
         if tuple(before.actions) == new and before.is_default == (actions is None):
             operation = "delete_stage_actions" if actions is None else "put_stage_actions"
-            await uow.audit.record_operator_access(by, operation)
+            await uow.audit_log.record_operator_access(by, operation)
             return before
         await uow.companies.set_actions(stage_key, actions)
-        await uow.audit.record(
+        await uow.audit_log.record(
             by,
             AuditEntry(
                 "stage.actions",
@@ -73,7 +73,7 @@ async def set_actions(
                 after=actions_to_json(new),
             ),
         )
-        return _view(await uow.companies.context(), stage_key)
+        return _view(await uow.companies.get_context(), stage_key)
 
     return await database.run(company_id, unit)
 

@@ -27,7 +27,7 @@ async def list_tasks(database: Database, company_id: int, filter_: TaskFilter) -
     """Lists tasks, the earliest due first."""
 
     async def unit(uow: UnitOfWork) -> Sequence[StoredTask]:
-        await uow.companies.context()
+        await uow.companies.get_context()
         return await uow.tasks.page(filter_)
 
     return await database.run(company_id, unit)
@@ -54,13 +54,13 @@ async def change_task(
         task = await _find(uow, task_id, held=True)
         values = await _values(uow, task, change, by)
         if not values:
-            await uow.audit.record_operator_access(by, "patch_task", task.customer_id)
+            await uow.audit_log.record_operator_access(by, "patch_task", task.customer_id)
             return task
         if task.status != "open":
             raise TaskClosedError(task_id, task.status)
-        await uow.tasks.change(task_id, values)
+        await uow.tasks.update(task_id, values)
         detail = {"fields": sorted(values), "status": change.status or task.status}
-        await uow.audit.record(
+        await uow.audit_log.record(
             by,
             AuditEntry("task.change", customer_id=task.customer_id, target=f"task:{task_id}", detail=detail),
         )
@@ -82,7 +82,7 @@ async def _values(uow: UnitOfWork, task: StoredTask, change: TaskChange, by: Act
         requested["status"] = change.status
     values = {name: value for name, value in requested.items() if getattr(task, name) != value}
     if values.get("status") in ("done", "dismissed"):
-        values |= {"closed_at": (await uow.companies.context()).now, "closed_by": by.name}
+        values |= {"closed_at": (await uow.companies.get_context()).now, "closed_by": by.name}
     return values
 
 

@@ -1,4 +1,4 @@
-"""Filling templates in: what companies write is Liquid with few tags and a budget; what is filled in is data only."""
+"""Template rendering: a restricted Liquid with limits on work and output; values are plain data."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -40,17 +40,18 @@ VARIABLES: Final = (
     "action.name",
     "action.id",
 )
-"""What a template may speak of."""
+"""Variables that a template may use."""
 
-LOOPS: Final = 1_000
-OUTPUT_BYTES: Final = 256 * 1024
-VARIABLE_BYTES: Final = 64 * 1024
-WORK: Final = 1_000_000
-"""How many characters one rendering may go through in loops, filters and variables."""
-TAG_LENGTH: Final = 1_000
-TAG_BLANKS: Final = 50
-"""Blanks in a row within a tag: the time to read them grows with the square of their number."""
-MAX_FAULTS: Final = 10
+MAX_LOOP_ITERATIONS: Final = 1_000
+MAX_OUTPUT_BYTES: Final = 256 * 1024
+MAX_VARIABLE_BYTES: Final = 64 * 1024
+MAX_WORK: Final = 1_000_000
+"""Characters that one rendering may process in loops, filters and variables; more is an error."""
+MAX_TAG_LENGTH: Final = 1_000
+MAX_TAG_BLANKS: Final = 50
+"""Consecutive blanks within a tag: the time to parse them grows with the square of their number."""
+MAX_ERRORS: Final = 10
+"""Errors reported for one part of a template."""
 
 _STARTS: Final = ("#", "assign", "break", "capture", "continue", "for", "if", "unless")
 _TAGS: Final = (*_STARTS, "else", "elsif", "endcapture", "endfor", "endif", "endunless")
@@ -59,30 +60,30 @@ _FILTERS: Final = (
     *("remove", "rstrip", "size", "squish", "strip", "strip_newlines", "truncate", "truncatewords"),
     *("upcase", "url_encode"),
 )
-"""Those that look at nothing but a text, and make it a few times as long at most."""
+"""Filters that process text only and whose output is at most a few times as long as their input."""
 _OPENING: Final = re.compile(r"\{\{|\{%")
 _NAME: Final = re.compile(r"-?\s*(#|\w*)")
-_BLANKS: Final = re.compile(rf"\s{{{TAG_BLANKS + 1}}}")
+_BLANKS: Final = re.compile(rf"\s{{{MAX_TAG_BLANKS + 1}}}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _UNFIT: Final = re.compile("[\x00\ud800-\udfff]")
-_FAILURES: Final = (LiquidError, ArithmeticError, LookupError, RecursionError, TypeError, ValueError)
-"""The language's own errors, and what it lets through when it is asked for nonsense."""
-_EXCESSES: Final[Mapping[type[LiquidError], str]] = {
+_RENDER_ERRORS: Final = (LiquidError, ArithmeticError, LookupError, RecursionError, TypeError, ValueError)
+"""Errors of the library, and Python errors that it lets through for invalid templates."""
+_LIMIT_ERRORS: Final[Mapping[type[LiquidError], str]] = {
     BlockNestingError: "is nested too deeply",
     ContextDepthError: "is nested too deeply",
-    LocalNamespaceLimitError: "keeps too much in variables",
-    LoopIterationLimitError: "loops too often",
-    OutputStreamLimitError: "becomes too long",
-    ResourceLimitError: "takes too much work",
+    LocalNamespaceLimitError: "stores too much in variables",
+    LoopIterationLimitError: "has too many loop iterations",
+    OutputStreamLimitError: "renders too much text",
+    ResourceLimitError: "takes too much work to render",
 }
 _CLOCK: Final[Mapping[str, object]] = {"now": None, "today": None}
-"""What the language would tell the time by."""
+"""Values that replace the library's own variables for the current time."""
 _SAMPLE_URL: Final = "https://example.com/unsubscribe"
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A message as somebody gets it; subject and HTML belong to emails."""
+    """A rendered message. Only emails have a subject and HTML."""
 
     subject: str | None
     text: str
@@ -90,67 +91,66 @@ class Rendered:
 
 
 def render(template: Template, values: Mapping[str, object]) -> Rendered:
-    """Fill a template in; what is not known, or blank, becomes nothing.
+    """Renders a template; unknown and blank values render as nothing.
 
-    Values come as `VARIABLES` has them: `{"customer": {"name": ...}, "note": ...}`. Raises InvalidInputError for
-    what goes beyond the limits.
+    Values are nested as in `VARIABLES`: `{"customer": {"name": ...}, "note": ...}`. Raises InvalidInputError if a
+    limit is exceeded.
     """
     known = _known(values)
     filled: dict[str, str] = {}
-    faults: list[FieldError] = []
+    errors: list[FieldError] = []
     for name, source in _parts(template):
         try:
             filled[name] = _parsed(source, is_html=name == "html").render(known)
-        except _FAILURES as error:
-            faults.append(FieldError(f"/{name}", _told(error, source)))
-    if faults:
-        raise InvalidInputError(faults)
+        except _RENDER_ERRORS as error:
+            errors.append(FieldError(f"/{name}", _message_of(error, source)))
+    if errors:
+        raise InvalidInputError(errors)
     subject = filled.get("subject")
     return Rendered(None if subject is None else _line(subject), filled["text"], filled.get("html"))
 
 
 def check(template: Template) -> None:
-    """Refuse what could not be sent, before it is kept.
+    """Rejects a template that could not be sent.
 
-    It is rendered for a customer of whom everything is known, and for one of whom nothing is. Raises
-    InvalidInputError.
+    It is rendered twice: with all values known, and with none. Raises InvalidInputError.
     """
-    faults = [
-        FieldError(f"/{name}", told)
+    errors = [
+        FieldError(f"/{name}", message)
         for name, source in _parts(template)
-        for told in _faults_of(source, is_html=name == "html")
+        for message in _errors_of(source, is_html=name == "html")
     ]
-    if faults:
-        raise InvalidInputError(faults)
+    if errors:
+        raise InvalidInputError(errors)
     full = preview(template)
     try:
         bare = render(template, {"unsubscribe_url": _SAMPLE_URL})
     except InvalidInputError as error:
         raise InvalidInputError(
             [
-                FieldError(fault.pointer, f"{fault.message}, where nothing is known of a customer")
-                for fault in error.errors
+                FieldError(each.pointer, f"{each.message}, for a customer without any values")
+                for each in error.errors
             ]
         ) from error
     if not full.text.strip():
-        faults.append(FieldError("/text", "says nothing"))
+        errors.append(FieldError("/text", "must not be empty when rendered"))
     if full.subject is not None and not full.subject:
-        faults.append(FieldError("/subject", "says nothing"))
+        errors.append(FieldError("/subject", "must not be empty when rendered"))
     if template.channel is Channel.SMS and len(full.text) > SMS_LENGTH:
-        faults.append(FieldError("/text", f"becomes longer than {SMS_LENGTH} characters"))
+        errors.append(FieldError("/text", f"must not be longer than {SMS_LENGTH} characters when rendered"))
     if template.channel is Channel.EMAIL:
-        # Looked for in what is sent: the variable may stand where it is never shown.
-        faults += [
-            FieldError(f"/{name}", "must always show {{ unsubscribe_url }}")
+        # Checked in the output: the variable may stand in a branch that is never rendered.
+        errors += [
+            FieldError(f"/{name}", "must contain {{ unsubscribe_url }} for every customer")
             for name, sent in (("text", (full.text, bare.text)), ("html", (full.html, bare.html)))
             if not all(each is None or _SAMPLE_URL in each for each in sent)
         ]
-    if faults:
-        raise InvalidInputError(faults)
+    if errors:
+        raise InvalidInputError(errors)
 
 
 def sample_values() -> dict[str, object]:
-    """What previews are filled in with."""
+    """Returns the sample values of previews."""
     return {
         "customer": {"name": "Anna Keller", "first_name": "Anna", "id": 4711},
         "company": {"name": "Atelier Nord"},
@@ -168,25 +168,25 @@ def sample_values() -> dict[str, object]:
 
 
 def preview(template: Template, overrides: Mapping[str, object] | None = None) -> Rendered:
-    """How a template looks with sample values; `overrides` take the place of those they name.
+    """Renders a template with sample values; `overrides` replace those they name.
 
-    Raises InvalidInputError like `render`.
+    Raises InvalidInputError.
     """
     values = sample_values()
-    for root, told in (overrides or {}).items():
+    for root, override in (overrides or {}).items():
         sample = values.get(root)
-        if isinstance(told, Mapping) and isinstance(sample, Mapping):
-            values[root] = {**sample, **told}
+        if isinstance(override, Mapping) and isinstance(sample, Mapping):
+            values[root] = {**sample, **override}
         else:
-            values[root] = told
+            values[root] = override
     return render(template, values)
 
 
-# ---- what goes in
+# ---- values
 
 
 def _known(values: Mapping[str, object]) -> dict[str, object]:
-    """The values that templates may speak of, as plain data; empty ones are left out, so that defaults apply."""
+    """Returns the values of known variables as plain data, without empty ones, so that `default` filters apply."""
     known: dict[str, object] = dict(_CLOCK)
     inner: dict[str, dict[str, object]] = {}
     for name in VARIABLES:
@@ -207,7 +207,7 @@ def _known(values: Mapping[str, object]) -> dict[str, object]:
 def _plain(value: object) -> object:
     if value is None or isinstance(value, int | float):
         return value
-    # Of a subclass of str the text alone: some claim to be safe already.
+    # The plain text of str subclasses: some are marked as safe and would not be escaped.
     text = str.__str__(value) if isinstance(value, str) else str(value)
     return _UNFIT.sub("\ufffd", text) if text.strip() else None
 
@@ -216,41 +216,40 @@ def _line(text: str) -> str:
     return " ".join(_CONTROL.sub(" ", text).split())[:SUBJECT_LENGTH].rstrip()
 
 
-# ---- the language, within limits
+# ---- the language and its limits
 
 
 class _Metered(RenderContext):
-    """Counts what a rendering goes through, across all its loops and filters.
+    """Render context that limits the total work of a rendering, across all its loops and filters.
 
-    The limits of the language count nested loops but not those after one another, and not what filters make on the
-    way.
+    The library's limits cover nested loops, but neither consecutive loops nor intermediate results of filters.
     """
 
     spent = 0
 
     def _spend(self, characters: int) -> None:
         self.spent += characters
-        if self.spent > WORK:
-            raise ResourceLimitError("takes too much work", token=None)
+        if self.spent > MAX_WORK:
+            raise ResourceLimitError("takes too much work to render", token=None)
 
     def raise_for_loop_limit(self, length: int = 1) -> None:
-        """Take every turn of a loop to go through the whole template."""
+        """Counts every iteration as the length of the whole template."""
         super().raise_for_loop_limit(length)
         self._spend(length * len(self.template.nodes[0].token.source))
 
     def get(self, path: list[object], *, token: Token | None, default: object = UNDEFINED) -> object:
-        """Count what is looked up: it is shown, compared or searched."""
+        """Counts the value that is looked up."""
         found = super().get(path, token=token, default=default)
         self._spend(_size(found))
         return found
 
     def assign(self, key: str, val: object) -> None:
-        """Count what is kept in a variable."""
+        """Counts the value that is stored in a variable."""
         self._spend(_size(val))
         super().assign(key, val)
 
     def filter(self, name: str, token: Token | None) -> Callable[..., object]:
-        """Count what goes into a filter, and what comes out."""
+        """Counts the input and the output of a filter."""
         apply = super().filter(name, token)
 
         def metered(value: object, *args: object, **options: object) -> object:
@@ -266,17 +265,17 @@ class _Template(BoundTemplate):
 
 
 class _Language(Environment):
-    """Liquid without what reads files, tells the time, or multiplies without being counted."""
+    """Liquid without the tags and filters that read files, read the clock, or produce uncounted output."""
 
     template_class = _Template
     block_nesting_limit = 10
     context_depth_limit = 20
-    loop_iteration_limit = LOOPS
-    output_stream_limit = OUTPUT_BYTES
-    local_namespace_limit = VARIABLE_BYTES
+    loop_iteration_limit = MAX_LOOP_ITERATIONS
+    output_stream_limit = MAX_OUTPUT_BYTES
+    local_namespace_limit = MAX_VARIABLE_BYTES
 
     def setup_tags_and_filters(self, *, extra: bool = False) -> None:
-        """Keep the few that letters need."""
+        """Keeps only the allowed tags and filters."""
         super().setup_tags_and_filters(extra=extra)
         kept = (*_STARTS, TOKEN_CONTENT, TOKEN_OUTPUT, TOKEN_ILLEGAL)
         self.tags = {name: self.tags[name] for name in kept}
@@ -288,7 +287,7 @@ class _Language(Environment):
         msg: str | None = None,
         token: Token | None = None,
     ) -> None:
-        """Place an error that only says "at the end" at the tag that ends there."""
+        """Adds the position of the last tag to errors that have none."""
         if isinstance(exc, LiquidError) and exc.token is not None and exc.token.start_index < 0:
             exc.token = token or exc.token
         super().error(exc, msg, token)
@@ -305,25 +304,27 @@ def _parsed(source: str, *, is_html: bool) -> BoundTemplate:
 
 
 def _scan(source: str) -> None:
-    """Refuse what the language takes long to read: braces left open, long tags, and those that swallow others."""
-    at = 0
-    while opening := _OPENING.search(source, at):
+    """Rejects what takes the library long to parse: unclosed braces, long tags, unknown block tags."""
+    position = 0
+    while opening := _OPENING.search(source, position):
         closing = "}}" if opening[0] == "{{" else "%}"
         end = source.find(closing, opening.end())
         if end < 0:
-            raise _misread(f"{opening[0]} is not closed by {closing}", source, opening.start())
-        if end - opening.start() > TAG_LENGTH:
-            raise _misread(f"a tag is longer than {TAG_LENGTH} characters", source, opening.start())
+            raise _syntax_error(f"{opening[0]} is not closed by {closing}", source, opening.start())
+        if end - opening.start() > MAX_TAG_LENGTH:
+            raise _syntax_error(f"a tag is longer than {MAX_TAG_LENGTH} characters", source, opening.start())
         if _BLANKS.search(source, opening.end(), end):
-            raise _misread(f"a tag has more than {TAG_BLANKS} blanks in a row", source, opening.start())
+            raise _syntax_error(
+                f"a tag has more than {MAX_TAG_BLANKS} blanks in a row", source, opening.start()
+            )
         name = _NAME.match(source, opening.end())
         if opening[0] == "{%" and name is not None and name[1] not in _TAGS:
-            told = f"the tag {quote_value(name[1])} is unknown; known: {', '.join(_TAGS)}"
-            raise _misread(told, source, opening.start())
-        at = end + len(closing)
+            message = f"the tag {quote_value(name[1])} is unknown; known: {', '.join(_TAGS)}"
+            raise _syntax_error(message, source, opening.start())
+        position = end + len(closing)
 
 
-def _misread(message: str, source: str, at: int) -> LiquidSyntaxError:
+def _syntax_error(message: str, source: str, at: int) -> LiquidSyntaxError:
     return LiquidSyntaxError(message, token=Token(TOKEN_TAG, "", at, source))
 
 
@@ -331,7 +332,7 @@ def _size(value: object) -> int:
     return len(value) if isinstance(value, str) else 1
 
 
-# ---- what is wrong
+# ---- errors
 
 
 def _parts(template: Template) -> Iterator[tuple[str, str]]:
@@ -340,37 +341,37 @@ def _parts(template: Template) -> Iterator[tuple[str, str]]:
             yield name, source
 
 
-def _faults_of(source: str, *, is_html: bool) -> list[str]:
-    """What is wrong with a part, whoever it is for."""
+def _errors_of(source: str, *, is_html: bool) -> list[str]:
+    """Returns the errors of a part that do not depend on the customer."""
     try:
         used = _parsed(source, is_html=is_html).analyze()
-    except _FAILURES as error:
-        return [_told(error, source)]
-    strange = {
+    except _RENDER_ERRORS as error:
+        return [_message_of(error, source)]
+    unknown = {
         str(variable): variable.span.index
         for variables in used.globals.values()
         for variable in variables
         if ".".join(map(str, variable.segments)) not in VARIABLES
     }
-    faults = [
-        f"{_place(source, at)}: {quote_value(name)} is unknown; known: {', '.join(VARIABLES)}"
-        for name, at in strange.items()
+    errors = [
+        f"{_line_of(source, at)}: {quote_value(name)} is unknown; known: {', '.join(VARIABLES)}"
+        for name, at in unknown.items()
     ]
-    faults += [
-        f"{_place(source, spans[0].index)}: the filter {quote_value(name)} is unknown; known: {', '.join(_FILTERS)}"
+    errors += [
+        f"{_line_of(source, spans[0].index)}: the filter {quote_value(name)} is unknown; known: {', '.join(_FILTERS)}"
         for name, spans in used.filters.items()
         if name not in _FILTERS
     ]
-    return faults[:MAX_FAULTS]
+    return errors[:MAX_ERRORS]
 
 
-def _told(error: Exception, source: str) -> str:
+def _message_of(error: Exception, source: str) -> str:
     if not isinstance(error, LiquidError):
         return "cannot be rendered"
     at = -1 if error.token is None else error.token.start_index
-    excess = next((told for kind, told in _EXCESSES.items() if isinstance(error, kind)), None)
-    return f"{_place(source, at)}: {excess or str(error.message)[:300]}"
+    excess = next((text for kind, text in _LIMIT_ERRORS.items() if isinstance(error, kind)), None)
+    return f"{_line_of(source, at)}: {excess or str(error.message)[:300]}"
 
 
-def _place(source: str, at: int) -> str:
+def _line_of(source: str, at: int) -> str:
     return "at the end" if at < 0 else f"line {source.count(chr(10), 0, at) + 1}"

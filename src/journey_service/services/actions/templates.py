@@ -26,7 +26,7 @@ async def list_templates(
     """Lists the company's own templates by id."""
 
     async def unit(uow: UnitOfWork) -> Sequence[StoredTemplate]:
-        await uow.companies.context()
+        await uow.companies.get_context()
         return await uow.templates.page(after=after, limit=limit)
 
     return await database.run(company_id, unit)
@@ -55,7 +55,7 @@ async def add_template(
     async def unit(uow: UnitOfWork) -> StoredTemplate:
         await uow.companies.lock()
         await _check_key(uow, template, but=None)
-        id_ = await uow.templates.add(template, author=by.name)
+        id_ = await uow.templates.insert(template, author=by.name)
         await _record(uow, by, "template.add", id_, after=template)
         return await _find(uow, id_)
 
@@ -75,12 +75,12 @@ async def change_template(
         context = await uow.companies.lock()
         stored = await _find(uow, template_id)
         if stored.template == template:
-            await uow.audit.record_operator_access(by, "put_template")
+            await uow.audit_log.record_operator_access(by, "put_template")
             return stored
         await _check_key(uow, template, but=template_id)
         if (stored.template.key, stored.template.channel) != (template.key, template.channel):
             await _check_unused(uow, context, stored)
-        await uow.templates.change(template_id, template, author=by.name)
+        await uow.templates.update(template_id, template, author=by.name)
         await _record(uow, by, "template.change", template_id, before=stored.template, after=template)
         return await _find(uow, template_id)
 
@@ -97,7 +97,7 @@ async def remove_template(database: Database, company_id: int, template_id: int,
         context = await uow.companies.lock()
         stored = await _find(uow, template_id)
         await _check_unused(uow, context, stored)
-        await uow.templates.remove(template_id)
+        await uow.templates.delete(template_id)
         await _record(uow, by, "template.remove", template_id, before=stored.template)
 
     await database.run(company_id, unit)
@@ -117,7 +117,7 @@ async def preview_template(
 async def load_templates(uow: UnitOfWork, keys: Collection[str]) -> Mapping[str, Sequence[Template]]:
     """Loads the templates of each key: the company's own, or the built-in ones if it has none."""
     own: dict[str, list[Template]] = {}
-    for stored in await uow.templates.of_keys(keys):
+    for stored in await uow.templates.get_many(keys):
         own.setdefault(stored.template.key, []).append(stored.template)
     return {key: own.get(key) or BUILT_IN.get(key, ()) for key in keys}
 
@@ -127,7 +127,7 @@ async def _check_key(uow: UnitOfWork, template: Template, *, but: int | None) ->
 
     Raises TemplateExistsError.
     """
-    present = [stored for stored in await uow.templates.of_keys([template.key]) if stored.id != but]
+    present = [stored for stored in await uow.templates.get_many([template.key]) if stored.id != but]
     if any(stored.template.language == template.language for stored in present):
         raise TemplateExistsError(template.key, template.language)
     same_key = [*(stored.template for stored in present), *BUILT_IN.get(template.key, ())]
@@ -138,7 +138,7 @@ async def _check_key(uow: UnitOfWork, template: Template, *, but: int | None) ->
 async def _check_unused(uow: UnitOfWork, context: CompanyContext, stored: StoredTemplate) -> None:
     """Rejects removing the last template of a key that stage actions use. Raises TemplateInUseError."""
     key = stored.template.key
-    if key in BUILT_IN or len(await uow.templates.of_keys([key])) > 1:
+    if key in BUILT_IN or len(await uow.templates.get_many([key])) > 1:
         return
     stages = [
         stage
@@ -161,7 +161,7 @@ async def _record(
     template = after or before
     assert template is not None  # noqa: S101  # callers pass at least one of them
     detail = {"key": template.key, "language": template.language}
-    await uow.audit.record(
+    await uow.audit_log.record(
         by,
         AuditEntry(
             action,

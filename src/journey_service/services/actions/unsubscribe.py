@@ -36,8 +36,8 @@ async def look_at(database: Database, token: str) -> Unsubscription:
 
     async def unit(uow: UnitOfWork) -> Unsubscription:
         _check(uow, token)
-        context = await uow.companies.context()
-        customer_id = await uow.relationships.customer_of(relationship_id)
+        context = await uow.companies.get_context()
+        customer_id = await uow.relationships.find_customer_id(relationship_id)
         profile = None if customer_id is None else await uow.customers.find(customer_id)
         status = {} if profile is None else profile.consents.get(channel.value, {})
         return Unsubscription(context.company.name, channel, status.get("status") == "withdrawn")
@@ -51,9 +51,9 @@ async def withdraw(database: Database, token: str, *, address: str | None) -> Un
 
     async def unit(uow: UnitOfWork) -> Unsubscription:
         _check(uow, token)
-        name = (await uow.companies.context()).company.name
+        name = (await uow.companies.get_context()).company.name
         done = Unsubscription(name, channel, is_done=True)
-        customer_id = await uow.relationships.customer_of(relationship_id)
+        customer_id = await uow.relationships.find_customer_id(relationship_id)
         if customer_id is None or customer_id < 0:
             return done  # erased
         transaction = await load(uow, [customer_id])
@@ -63,11 +63,11 @@ async def withdraw(database: Database, token: str, *, address: str | None) -> Un
         changes = changed_consents(profile.consents, {channel.value: "withdrawn"}, transaction.now, SOURCE)
         if changes:
             consents = {**profile.consents, **{change.channel: consent_of(change) for change in changes}}
-            await uow.customers.put(customer_id, {"consents": consents})
-            await uow.consents.append({customer_id: changes})
+            await uow.customers.upsert(customer_id, {"consents": consents})
+            await uow.consents.insert({customer_id: changes})
             detail = {"fields": [], "consents": [channel.value]}
             by = Actor(SOURCE, address=address)
-            await uow.audit.record(by, AuditEntry("customer.write", customer_id=customer_id, detail=detail))
+            await uow.audit_log.record(by, AuditEntry("customer.write", customer_id=customer_id, detail=detail))
         return done
 
     return await database.run(company_id, unit)

@@ -63,8 +63,8 @@ async def list_endpoints(database: Database, company_id: int) -> Sequence[Stored
     """Lists all endpoints of the company."""
 
     async def unit(uow: UnitOfWork) -> Sequence[StoredEndpoint]:
-        await uow.companies.context()
-        return await uow.endpoints.all()
+        await uow.companies.get_context()
+        return await uow.webhook_endpoints.list_all()
 
     return await database.run(company_id, unit)
 
@@ -93,7 +93,7 @@ async def add_endpoint(
 
     async def unit(uow: UnitOfWork) -> NewEndpoint:
         await uow.companies.lock()  # serializes requests for the same type
-        present = await uow.endpoints.all()
+        present = await uow.webhook_endpoints.list_all()
         if sum(endpoint.is_enabled for endpoint in present) >= MAX_ENDPOINTS:
             raise InvalidInputError.at(
                 "/url",
@@ -101,8 +101,8 @@ async def add_endpoint(
             )
         _check_free(present, events, but=None)
         values = {"url": url, "events": sorted(set(events)), "description": description}
-        id_ = await uow.endpoints.add(values, secret)
-        await uow.audit.record(
+        id_ = await uow.webhook_endpoints.insert(values, secret)
+        await uow.audit_log.record(
             by, AuditEntry("endpoint.add", target=f"endpoint:{id_}", detail={"events": sorted(set(events))})
         )
         return NewEndpoint(await _find(uow, id_), format_secret(secret))
@@ -127,16 +127,16 @@ async def change_endpoint(
         endpoint = await _find(uow, endpoint_id)
         changed = {name: value for name, value in values.items() if getattr(endpoint, name) != value}
         if not changed:
-            await uow.audit.record_operator_access(by, "patch_webhook_endpoint")
+            await uow.audit_log.record_operator_access(by, "patch_webhook_endpoint")
             return endpoint
         types = changed.get("events", endpoint.events)
         assert isinstance(types, Collection)  # noqa: S101  # checked above
         if changed.get("is_enabled", endpoint.is_enabled):
-            _check_free(await uow.endpoints.all(), types, but=endpoint_id)
-        await uow.endpoints.change(endpoint_id, changed)
+            _check_free(await uow.webhook_endpoints.list_all(), types, but=endpoint_id)
+        await uow.webhook_endpoints.update(endpoint_id, changed)
         if changed.get("is_enabled") is False:
-            await uow.outbox.cancel_of_endpoint(endpoint_id)
-        await uow.audit.record(
+            await uow.outbox.cancel_by_endpoint(endpoint_id)
+        await uow.audit_log.record(
             by,
             AuditEntry(
                 "endpoint.change", target=f"endpoint:{endpoint_id}", detail={"fields": sorted(changed)}
@@ -158,8 +158,8 @@ async def rotate_secret(
 
     async def unit(uow: UnitOfWork) -> NewEndpoint:
         await _find(uow, endpoint_id)
-        await uow.endpoints.rotate(endpoint_id, secret, overlap)
-        await uow.audit.record(by, AuditEntry("endpoint.rotate", target=f"endpoint:{endpoint_id}"))
+        await uow.webhook_endpoints.rotate_secret(endpoint_id, secret, overlap)
+        await uow.audit_log.record(by, AuditEntry("endpoint.rotate", target=f"endpoint:{endpoint_id}"))
         return NewEndpoint(await _find(uow, endpoint_id), format_secret(secret))
 
     return await database.run(company_id, unit)
@@ -175,10 +175,10 @@ async def remove_endpoint(database: Database, company_id: int, endpoint_id: int,
     async def unit(uow: UnitOfWork) -> None:
         await uow.companies.lock()
         await _find(uow, endpoint_id)
-        if await uow.endpoints.is_in_use(endpoint_id):
+        if await uow.webhook_endpoints.is_in_use(endpoint_id):
             raise EndpointInUseError(endpoint_id)
-        await uow.endpoints.remove(endpoint_id)
-        await uow.audit.record(by, AuditEntry("endpoint.remove", target=f"endpoint:{endpoint_id}"))
+        await uow.webhook_endpoints.delete(endpoint_id)
+        await uow.audit_log.record(by, AuditEntry("endpoint.remove", target=f"endpoint:{endpoint_id}"))
 
     await database.run(company_id, unit)
 
@@ -190,11 +190,11 @@ async def test_endpoint(
 
     async def unit(uow: UnitOfWork) -> WebhookMessage:
         endpoint = await _find(uow, endpoint_id)
-        context = await uow.companies.context()
+        context = await uow.companies.get_context()
         body = {"type": _TEST_TYPE, "timestamp": context.clock, "data": {"endpoint_id": endpoint_id}}
-        await uow.audit.record(by, AuditEntry("endpoint.test", target=f"endpoint:{endpoint_id}"))
+        await uow.audit_log.record(by, AuditEntry("endpoint.test", target=f"endpoint:{endpoint_id}"))
         key = f"test-{new_token()}"
-        return WebhookMessage(key, endpoint.url, orjson.dumps(body), await uow.endpoints.secrets(endpoint_id))
+        return WebhookMessage(key, endpoint.url, orjson.dumps(body), await uow.webhook_endpoints.get_secrets(endpoint_id))
 
     message = await database.run(company_id, unit)
     try:
@@ -234,7 +234,7 @@ def _check_free(present: Sequence[StoredEndpoint], events: Collection[object], *
 
 
 async def _find(uow: UnitOfWork, endpoint_id: int) -> StoredEndpoint:
-    endpoint = await uow.endpoints.find(endpoint_id)
+    endpoint = await uow.webhook_endpoints.find(endpoint_id)
     if endpoint is None:
         raise EndpointNotFoundError(endpoint_id)
     return endpoint

@@ -62,7 +62,7 @@ class ClaimedBatch:
 
 async def list_due(uow: UnitOfWork, channels: Sequence[Channel], *, limit: int) -> list[str]:
     """Lists the ids of due actions without claiming them."""
-    return [candidate.id for candidate in await uow.outbox.candidates(channels, limit=limit)]
+    return [candidate.id for candidate in await uow.outbox.list_due(channels, limit=limit)]
 
 
 async def claim_due(
@@ -78,7 +78,7 @@ async def claim_due(
 
     Raises ActionDecodeError.
     """
-    candidates = await uow.outbox.candidates(channels, limit=limit)
+    candidates = await uow.outbox.list_due(channels, limit=limit)
     if request.only is not None:
         candidates = [candidate for candidate in candidates if candidate.id == request.only]
     if not candidates:
@@ -112,7 +112,7 @@ async def claim_due(
     outbound_messages = await builder.build(to_send, action_plans.by_id)
     settled += len(to_send) - len(outbound_messages)
     await action_plans.save(uow)
-    attempts = await uow.outbox.attempts_of([outbound_message.id for outbound_message in outbound_messages])
+    attempts = await uow.outbox.get_attempt_counts([outbound_message.id for outbound_message in outbound_messages])
     for outbound_message in outbound_messages:
         outbound_message.attempts = attempts[outbound_message.id]
     return ClaimedBatch(outbound_messages, settled)
@@ -126,9 +126,9 @@ async def claim_outbound_events(uow: UnitOfWork, request: ClaimRequest, *, share
     )
     if not claimed:
         return ClaimedBatch()
-    context = await uow.companies.context()
-    events = await uow.outbound_events.some([delivery.outbound_event_id for delivery in claimed])
-    endpoints = {endpoint.id: endpoint for endpoint in await uow.endpoints.all()}
+    context = await uow.companies.get_context()
+    events = await uow.outbound_events.get_many([delivery.outbound_event_id for delivery in claimed])
+    endpoints = {endpoint.id: endpoint for endpoint in await uow.webhook_endpoints.list_all()}
     outbound_messages, dropped = [], {EndReason.ERASED: list[str](), EndReason.ENDPOINT_DISABLED: list[str]()}
     secrets: dict[int, Sequence[bytes]] = {}
     for delivery in claimed:

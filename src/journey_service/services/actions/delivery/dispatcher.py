@@ -104,7 +104,7 @@ class OutboxDispatcher:
 
         The company that was served least recently is first; among equals, the one that has waited longest.
         """
-        due = await self.database.dispatch(lambda dispatch: dispatch.due.companies_with_actions())
+        due = await self.database.read_due_work(lambda reader: reader.due_work.companies_with_actions())
         for company_id in sorted(due, key=lambda each: self._last_served.get(each, 0)):
             if self.is_stopping or self._is_full:
                 return
@@ -246,8 +246,8 @@ class OutboxDispatcher:
         async def unit(uow: UnitOfWork) -> None:
             if not await uow.outbox.claim([id_], lease.token, lease.seconds):
                 return
-            attempts = (await uow.outbox.attempts_of([id_]))[id_]
-            now = (await uow.companies.context()).now
+            attempts = (await uow.outbox.get_attempt_counts([id_]))[id_]
+            now = (await uow.companies.get_context()).now
             failure = DeliveryFailedError(f"It cannot be claimed: {type(error).__name__}")
             await uow.outbox.finish(lease.token, {id_: failed_outcome(attempts, now, failure)})
 
@@ -260,4 +260,4 @@ async def _claim_outbound_events(uow: UnitOfWork, request: ClaimRequest) -> Clai
 
 
 async def _list_due_outbound_events(uow: UnitOfWork) -> list[str]:
-    return await uow.outbox.ready_outbound_events(limit=_CLAIM_BATCH_SIZE)
+    return await uow.outbox.list_due_outbound_events(limit=_CLAIM_BATCH_SIZE)

@@ -193,7 +193,7 @@ class LaneWorker:
         """Records the outcomes of calls, and the successes and failures of their endpoints."""
 
         async def unit(uow: UnitOfWork) -> None:
-            now = (await uow.companies.context()).now
+            now = (await uow.companies.get_context()).now
             outcomes = {sent.outbound_message.id: _outcome(sent, now) for sent in sent_messages}
             recorded = await uow.outbox.finish(self.lease.token, outcomes)
             await _record_endpoints(
@@ -244,6 +244,6 @@ async def _record_endpoints(uow: UnitOfWork, sent_messages: Sequence[SentMessage
     for endpoint_id, results in sorted(by_endpoint.items()):
         is_gone = any(isinstance(result, DeliveryRefusedError) and result.is_gone for result in results)
         if any(isinstance(result, DeliveryReceipt) for result in results) and not is_gone:
-            await uow.endpoints.note_success(endpoint_id)
-        elif not await uow.endpoints.note_failure(endpoint_id, days=FAILING_DAYS, is_gone=is_gone):
-            await uow.outbox.cancel_of_endpoint(endpoint_id)
+            await uow.webhook_endpoints.record_success(endpoint_id)
+        elif not await uow.webhook_endpoints.record_failure(endpoint_id, days=FAILING_DAYS, is_gone=is_gone):
+            await uow.outbox.cancel_by_endpoint(endpoint_id)

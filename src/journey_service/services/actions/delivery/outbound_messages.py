@@ -147,7 +147,7 @@ class MessageBuilder:
         """Builds one message for each action, given with its relationship id; drops those without an endpoint."""
         if not actions:
             return []
-        profiles = await self.uow.customers.some(
+        profiles = await self.uow.customers.get_many(
             [self.customers[relationship_id] for relationship_id, _ in actions]
         )
         keys = {action.step.template for _, action in actions if action.step.template is not None}
@@ -182,7 +182,7 @@ class MessageBuilder:
         return outbound_messages
 
     async def _endpoint(self, channel: Channel) -> tuple[StoredEndpoint, Sequence[bytes]] | None:
-        endpoint = await self.uow.endpoints.taking(MESSAGE_TYPES[channel])
+        endpoint = await self.uow.webhook_endpoints.find_receiver(MESSAGE_TYPES[channel])
         return None if endpoint is None else (endpoint, await load_secrets(self.uow, endpoint.id))
 
     def _template(
@@ -249,6 +249,6 @@ async def load_secrets(uow: UnitOfWork, endpoint_id: int) -> Sequence[bytes]:
     `OutboundMessage.message` then raises SecretDecryptionError, so that only these messages fail.
     """
     try:
-        return await uow.endpoints.secrets(endpoint_id)
+        return await uow.webhook_endpoints.get_secrets(endpoint_id)
     except UnavailableError:
         return ()

@@ -17,7 +17,7 @@ async def publish(database: Database, company_id: int) -> int:
     """Publishes all unpublished events of a company; returns how many."""
 
     async def unit(uow: UnitOfWork) -> int:
-        context = await uow.companies.context()
+        context = await uow.companies.get_context()
         delivers = context.company.clock_at is None or context.company.delivers
         return await uow.outbound_events.publish(
             limit=_PUBLISH_BATCH_SIZE, now=context.now, delivers=delivers
@@ -37,7 +37,7 @@ async def publish_due(database: Database) -> int:
     The failure of one company is logged and does not affect the others. Raises UnavailableError.
     """
     published = 0
-    for company_id in await database.dispatch(lambda dispatch: dispatch.due.companies_with_outbound_events()):
+    for company_id in await database.read_due_work(lambda reader: reader.due_work.companies_with_outbound_events()):
         try:
             published += await publish(database, company_id)
         except UnavailableError:
