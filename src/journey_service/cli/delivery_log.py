@@ -35,8 +35,8 @@ def deliveries(
     """List the actions of stages, newest first: sent, waiting, cancelled with the reason, or dead."""
     wanted = ActionFilter(
         limit=limit,
-        state=ActionState.DEAD.value if retry else None if state is None else state.value,
-        channel=None if channel is None else channel.value,
+        states=(ActionState.DEAD.value,) if retry else () if state is None else (state.value,),
+        channels=() if channel is None else (channel.value,),
         customer_id=customer,
     )
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from journey_service.api.journeys.schemas.journeys import EvaluationOut
+from journey_service.api.journeys.schemas import journeys as schemas
 from journey_service.cli.jobs import check_customers, report, run_in_companies
 from journey_service.cli.terminal import (
     EXIT_FINDINGS,
@@ -71,7 +71,7 @@ def evaluate_transitions(
 
 def _print_result(evaluations: Sequence[Evaluation], *, as_json: bool) -> None:
     if as_json:
-        shown = [EvaluationOut.of(each).model_dump(mode="json") for each in evaluations]
+        shown = [schemas.Evaluation.of(each).model_dump(mode="json") for each in evaluations]
         print_json({"evaluations": shown})
         return
     for each in evaluations:

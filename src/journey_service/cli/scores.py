@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from journey_service.api.journeys.schemas.scores import ScoresOut
+from journey_service.api.journeys.schemas.scores import CustomerScores
 from journey_service.cli.jobs import check_customers, report, run_in_companies, watch
 from journey_service.cli.terminal import (
     EXIT_FINDINGS,
@@ -110,7 +110,7 @@ def explain_risk(
 
     scores = with_database(data_dir, run)
     if as_json:
-        print_json(ScoresOut.of(scores).model_dump(mode="json"))
+        print_json(CustomerScores.of(scores).model_dump(mode="json"))
         return
     print_line(
         f"Customer {customer} of company {company}, as of {scores.as_of.isoformat(timespec='seconds')}"

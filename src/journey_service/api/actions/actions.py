@@ -1,12 +1,18 @@
-"""The log of deliveries, dead letters tried again, and what people do about a customer themselves."""
+"""Routes of actions: the delivery log, retries of dead actions, manual actions for a customer."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Query
 
-from journey_service.api.actions.schemas.actions import ActionDetailOut, ActionIn, ActionOut, ActionsOut
+from journey_service.api.actions.schemas.actions import (
+    ACTION_ID,
+    Action,
+    ActionDetail,
+    ActionPage,
+    ActionRequest,
+)
 from journey_service.api.authentication import ActionReader, ActionWriter
 from journey_service.api.dependencies import (
     AnyCustomer,
@@ -19,9 +25,11 @@ from journey_service.api.dependencies import (
     is_instant,
     is_uuid,
     next_cursor,
+    repeatable,
 )
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
+from journey_service.domain.actions.action import ActionState
 from journey_service.domain.actions.errors import (
     ActionNotDeadError,
     ActionNotFoundError,
@@ -32,12 +40,11 @@ from journey_service.domain.actions.stage_actions import Channel
 from journey_service.domain.customers.errors import CustomerNotFoundError
 from journey_service.domain.errors import IdempotencyKeyReusedError
 from journey_service.domain.events.event import MAX_ID
-from journey_service.services.actions import delivery_log as actions
-from journey_service.services.actions import manual_actions
+from journey_service.services.actions import delivery_log, manual_actions
 
 router = APIRouter(tags=["actions"], route_class=StrictRoute)
 
-ActionId = Annotated[UUID, Path()]
+ActionIdPath = Annotated[UUID, Path(description="UUID of the action", examples=[ACTION_ID])]
 
 
 @router.get("/actions", summary="List actions", responses=problems())
@@ -45,80 +52,88 @@ async def list_actions(  # noqa: PLR0913, PLR0917  # one parameter a filter
     caller: ActionReader,
     app_state: AppStateDep,
     state: Annotated[
-        Literal["pending", "leased", "done", "cancelled", "dead"] | None,
-        Query(description="`dead`: what somebody has to look at"),
+        list[ActionState] | None,
+        repeatable("Only actions in this state; `dead` needs attention", examples=[["dead"]]),
     ] = None,
     channel: Annotated[
-        Channel | None, Query(description="`webhook`: news for endpoints, which are left out otherwise")
+        list[Channel] | None,
+        repeatable(
+            "Only actions on this channel; default: all but `webhook`, which is included for dead actions and with"
+            " `endpoint_id`",
+            examples=[["email"]],
+        ),
     ] = None,
     customer_id: AnyCustomer = None,
-    campaign_id: Annotated[int | None, Query(ge=1, le=MAX_ID)] = None,
-    endpoint_id: Annotated[int | None, Query(ge=1, le=MAX_ID, description="news for this endpoint")] = None,
+    campaign_id: Annotated[
+        int | None, Query(ge=1, le=MAX_ID, description="Only actions of this campaign", examples=[12])
+    ] = None,
+    endpoint_id: Annotated[
+        int | None,
+        Query(ge=1, le=MAX_ID, description="Only outbound events for this endpoint", examples=[12]),
+    ] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> ActionsOut:
-    """What was done or sent, is to be, or was cancelled, and why; newest first, page by page."""
+) -> ActionPage:
+    """Returns what was delivered, is planned or was cancelled, and why; newest first."""
     after = from_cursor("actions", cursor, is_instant, is_uuid)
-    wanted = ActionFilter(
+    filter_ = ActionFilter(
         limit=limit + 1,
-        state=state,
-        channel=channel,
+        states=state or (),
+        channels=channel or (),
         customer_id=customer_id,
         campaign_id=campaign_id,
         endpoint_id=endpoint_id,
         after=None if after is None else (datetime.fromisoformat(after[0]), after[1]),
     )
-    found = await actions.list_actions(app_state.database, caller.company_id, wanted)
-    items = [ActionOut.of(action) for action in found[:limit]]
-    return ActionsOut(
-        items=items,
-        next_cursor=next_cursor("actions", found, limit, lambda row: [row.created_at.isoformat(), row.id]),
+    rows = await delivery_log.list_actions(app_state.database, caller.company_id, filter_)
+    return ActionPage(
+        items=[Action.of(row) for row in rows[:limit]],
+        next_cursor=next_cursor("actions", rows, limit, lambda row: [row.created_at.isoformat(), row.id]),
     )
 
 
-@router.get("/actions/{action_id}", summary="Read an action", responses=problems(ActionNotFoundError))
-async def get_action(action_id: ActionId, caller: ActionReader, app_state: AppStateDep) -> ActionDetailOut:
-    """An action with every attempt, and what the other side said."""
-    return ActionDetailOut.of_view(
-        await actions.get_action(app_state.database, caller.company_id, str(action_id))
-    )
+@router.get("/actions/{action_id}", summary="Get an action", responses=problems(ActionNotFoundError))
+async def get_action(action_id: ActionIdPath, caller: ActionReader, app_state: AppStateDep) -> ActionDetail:
+    """Returns an action with every delivery attempt and the responses to them."""
+    view = await delivery_log.get_action(app_state.database, caller.company_id, str(action_id))
+    return ActionDetail.of_view(view)
 
 
 @router.post(
     "/actions/{action_id}/retry",
-    summary="Try a dead action again",
+    summary="Retry a dead action",
     responses=problems(ActionNotFoundError, ActionNotDeadError, EndpointDisabledError),
 )
-async def post_action_retry(action_id: ActionId, caller: ActionWriter, app_state: AppStateDep) -> ActionOut:
-    """Have a dead action tried again at once, as if for the first time; its attempts stay on record."""
-    action = await actions.retry_action(
+async def retry_action(action_id: ActionIdPath, caller: ActionWriter, app_state: AppStateDep) -> Action:
+    """Delivers a dead action again, starting now, with all attempts. Earlier attempts stay in its log."""
+    row = await delivery_log.retry_action(
         app_state.database, caller.company_id, str(action_id), by=caller.actor
     )
     app_state.wake_for_transitions()
-    return ActionOut.of(action)
+    return Action.of(row)
 
 
 @router.post(
     "/customers/{customer_id}/actions",
-    summary="Call, mail, or make an offer to a customer",
+    summary="Request an action for a customer",
     status_code=201,
     responses=problems(CustomerNotFoundError, IdempotencyKeyReusedError, *JSON_BODY),
     max_body_size=MAX_BODY_BYTES,
 )
-async def post_action(
+async def request_action(
     customer_id: CustomerId,
-    body: ActionIn,
+    body: ActionRequest,
     caller: ActionWriter,
     app_state: AppStateDep,
     idempotency_key: IdempotencyKey = None,
-) -> ActionOut:
-    """Act on a customer by hand: a call becomes a task at once, a mail or an offer goes out as soon as may be.
+) -> Action:
+    """Requests a call, an email or an offer. A call becomes a task at once; a message is sent as soon as possible.
 
-    Consent, quiet hours and the frequency cap count here too: what may not be done is answered as cancelled, with the
-    reason. The same request under the same Idempotency-Key is answered with the action as it is by then.
+    Consent, quiet hours and the frequency cap apply: an action that they forbid is returned as `cancelled` with the
+    reason. A repeated request with the same `Idempotency-Key` returns the action in its current state.
     """
-    action = await manual_actions.request_action(
-        app_state.database, caller.company_id, customer_id, body.as_wish(idempotency_key), by=caller.actor
+    row = await manual_actions.request_action(
+        app_state.database, caller.company_id, customer_id, body.to_domain(idempotency_key), by=caller.actor
     )
     app_state.wake_for_transitions()
-    return ActionOut.of(action)
+    return Action.of(row)

@@ -1,23 +1,24 @@
-"""Campaigns: who is in one, how far it is, and its end by hand."""
+"""Routes of campaigns."""
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path
 
-from journey_service.api.actions.schemas.campaigns import CampaignOut, CampaignsOut
+from journey_service.api.actions.schemas.campaigns import Campaign, CampaignPage
 from journey_service.api.authentication import ActionReader, ActionWriter
 from journey_service.api.dependencies import (
     AnyCustomer,
     AppStateDep,
     Cursor,
     Limit,
-    StageName,
     from_cursor,
     is_id,
     next_cursor,
+    repeatable,
 )
 from journey_service.api.problems import problems
 from journey_service.api.request_bodies import StrictRoute
+from journey_service.api.schema_fields import StageKey
 from journey_service.domain.actions.errors import CampaignEndedError, CampaignNotFoundError
 from journey_service.domain.actions.records import CampaignFilter
 from journey_service.domain.events.event import MAX_ID
@@ -25,55 +26,62 @@ from journey_service.services.actions import campaigns
 
 router = APIRouter(prefix="/campaigns", tags=["campaigns"], route_class=StrictRoute)
 
-CampaignId = Annotated[int, Path(ge=1, le=MAX_ID)]
+CampaignIdPath = Annotated[int, Path(ge=1, le=MAX_ID, description="Id of the campaign", examples=[12])]
 
 
 @router.get("", summary="List campaigns", responses=problems())
 async def list_campaigns(
     caller: ActionReader,
     app_state: AppStateDep,
-    status: Annotated[Literal["running", "ended", "any"], Query()] = "any",
-    type: Annotated[StageName | None, Query(description="the stage it is for")] = None,  # noqa: A002  # as it is shown
+    status: Annotated[
+        list[Literal["running", "ended", "any"]] | None,
+        repeatable("Only campaigns with this status; default: `any`", examples=[["running"]]),
+    ] = None,
+    type: Annotated[  # noqa: A002  # the name of the field
+        list[StageKey] | None,
+        repeatable("Only campaigns of the stage with this key", examples=[["at_risk"]]),
+    ] = None,
     customer_id: AnyCustomer = None,
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> CampaignsOut:
-    """Campaigns that fit, newest first, each with its steps."""
+) -> CampaignPage:
+    """Returns campaigns with their steps, newest first."""
     before = from_cursor("campaigns", cursor, is_id)
-    wanted = CampaignFilter(
+    statuses = {*(status or ("any",))}
+    filter_ = CampaignFilter(
         limit=limit + 1,
-        is_running=None if status == "any" else status == "running",
-        type=type,
+        is_running=None if "any" in statuses or len(statuses) > 1 else "running" in statuses,
+        types=type or (),
         customer_id=customer_id,
         before=before[0] if before else None,
     )
-    found = await campaigns.list_campaigns(app_state.database, caller.company_id, wanted)
-    items = [CampaignOut.of(view) for view in found[:limit]]
-    return CampaignsOut(
-        items=items, next_cursor=next_cursor("campaigns", found, limit, lambda row: [row.campaign.id])
+    views = await campaigns.list_campaigns(app_state.database, caller.company_id, filter_)
+    return CampaignPage(
+        items=[Campaign.of(view) for view in views[:limit]],
+        next_cursor=next_cursor("campaigns", views, limit, lambda row: [row.campaign.id]),
     )
 
 
-@router.get("/{campaign_id}", summary="Read a campaign", responses=problems(CampaignNotFoundError))
-async def get_campaign(campaign_id: CampaignId, caller: ActionReader, app_state: AppStateDep) -> CampaignOut:
-    """A campaign and what has become of each of its steps."""
-    return CampaignOut.of(await campaigns.get_campaign(app_state.database, caller.company_id, campaign_id))
+@router.get("/{campaign_id}", summary="Get a campaign", responses=problems(CampaignNotFoundError))
+async def get_campaign(campaign_id: CampaignIdPath, caller: ActionReader, app_state: AppStateDep) -> Campaign:
+    """Returns a campaign and the state of each of its steps."""
+    return Campaign.of(await campaigns.get_campaign(app_state.database, caller.company_id, campaign_id))
 
 
 @router.post(
     "/{campaign_id}/cancel",
-    summary="End a campaign",
+    summary="Cancel a campaign",
     responses=problems(CampaignNotFoundError, CampaignEndedError),
 )
-async def post_campaign_cancellation(
-    campaign_id: CampaignId, caller: ActionWriter, app_state: AppStateDep
-) -> CampaignOut:
-    """End a campaign by hand: what has not gone out yet never does, and its tasks are closed.
+async def cancel_campaign(
+    campaign_id: CampaignIdPath, caller: ActionWriter, app_state: AppStateDep
+) -> Campaign:
+    """Ends a running campaign: pending steps are cancelled and its open tasks are closed.
 
-    Ending it once more changes nothing.
+    Cancelling it again changes nothing.
     """
     view = await campaigns.cancel_campaign(
         app_state.database, caller.company_id, campaign_id, by=caller.actor
     )
     app_state.wake_for_transitions()
-    return CampaignOut.of(view)
+    return Campaign.of(view)

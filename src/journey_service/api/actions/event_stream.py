@@ -1,8 +1,8 @@
-"""What happens, told as it happens: server-sent events."""
+"""Route of the event stream: outbound events as server-sent events."""
 
 from collections.abc import AsyncIterator, Collection
 from contextlib import aclosing
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import orjson
 from fastapi import APIRouter, Header, Query
@@ -20,29 +20,59 @@ from journey_service.services.actions.event_stream import EventStream
 
 router = APIRouter(tags=["stream"])
 
-_COME_BACK_MS = 3_000
+_RETRY_MS: Final = 3_000
+"""Milliseconds after which a browser reconnects."""
+_EXAMPLE: Final = (
+    "retry: 3000\nid: 41\n\n"
+    "event: stage.changed\nid: 42\n"
+    'data: {"type":"stage.changed","timestamp":"2026-03-01T12:00:00Z",'
+    '"data":{"company_id":7,"customer_id":4711,"seq":4,"from_stage":"customer","to_stage":"regular"}}\n\n'
+)
+_CONTENT: Final[dict[str, Any]] = {
+    "text/event-stream": {
+        "schema": {
+            "type": "string",
+            "description": "Server-sent events. Of each: `id` is a position, `event` is a message type, `data` is the"
+            " same JSON that webhooks of this type receive, on one line. Comments keep the connection open",
+        },
+        "examples": {"example": {"summary": "A customer moves", "value": _EXAMPLE}},
+    }
+}
 
 
 class EventStreamResponse(StreamingResponse):
-    """Server-sent events."""
+    """A response of server-sent events."""
 
     media_type = "text/event-stream"
 
 
 @router.get(
     "/stream",
-    summary="Watch what happens",
+    summary="Stream outbound events",
     response_class=EventStreamResponse,
-    responses=problems(),
+    responses={200: {"description": "A stream of events", "content": _CONTENT}, **problems()},
 )
-async def get_stream(  # what FastAPI injects
+async def stream_events(
     caller: CustomerReader,
     app_state: AppStateDep,
-    types: Annotated[list[OutboundEventType] | None, Query(description="only these; left out: all")] = None,
-    customer_id: Annotated[int | None, Query(ge=0, le=MAX_ID, description="only of this customer")] = None,
+    types: Annotated[
+        list[OutboundEventType] | None,
+        Query(
+            description="Only events of this type; repeat the parameter for several types; default: all",
+            examples=[["stage.changed"]],
+        ),
+    ] = None,
+    customer_id: Annotated[
+        int | None, Query(ge=0, le=MAX_ID, description="Only events of this customer", examples=[4711])
+    ] = None,
     last_event_id: Annotated[
         int | None,
-        Query(ge=0, le=MAX_ID, description="the position to go on from; left out: the present one"),
+        Query(
+            ge=0,
+            le=MAX_ID,
+            description="Position after which the stream begins; default: the latest one",
+            examples=[41],
+        ),
     ] = None,
     seen: Annotated[
         int | None,
@@ -50,56 +80,57 @@ async def get_stream(  # what FastAPI injects
             alias="Last-Event-ID",
             ge=0,
             le=MAX_ID,
-            description="the same, as browsers say it; it counts first",
+            description="Like `last_event_id`, as browsers send it when they reconnect; takes precedence",
+            examples=[41],
         ),
     ] = None,
 ) -> EventStreamResponse:
-    """Moves, tasks and campaigns as server-sent events: `id` is a position, `event` a type, `data` is JSON.
+    """Streams transitions, tasks and campaigns as server-sent events, in order.
 
-    `data` is what webhooks are told: `{type, timestamp, data}`. Nothing is left out and nothing comes twice for whoever
-    goes on from the last `id` they were told, which browsers do by themselves. A stream ends after a minute:
-    come again.
+    A client that reconnects with the last `id` it received gets every later event exactly once; browsers do so by
+    themselves. A stream ends after one minute: reconnect.
     """
     head = await app_state.event_stream.head(caller.company_id)
-    payload = last_event_id if seen is None else seen
-    # A position that was never given is nobody's to wait for.
-    after = head if payload is None else min(payload, head)
-    wanted = _Wanted(frozenset(types or OutboundEventType), customer_id)
+    position = last_event_id if seen is None else seen
+    # A position beyond the head was never assigned: waiting for it would skip events.
+    after = head if position is None else min(position, head)
+    event_filter = _EventFilter(frozenset(types or OutboundEventType), customer_id)
     return EventStreamResponse(
-        _events(app_state.event_stream, caller.company_id, after, wanted),
+        _events(app_state.event_stream, caller.company_id, after, event_filter),
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
-class _Wanted:
-    """Of which news somebody is told."""
+class _EventFilter:
+    """The filter of a stream; None: events of all customers."""
 
     def __init__(self, types: Collection[str], customer_id: int | None) -> None:
         self._types = types
         self._customer_id = customer_id
 
-    def has(self, item: OutboundEventRecord) -> bool:
-        return item.type in self._types and self._customer_id in (None, item.customer_id)
+    def matches(self, event: OutboundEventRecord) -> bool:
+        return event.type in self._types and self._customer_id in (None, event.customer_id)
 
 
-async def _events(feed: EventStream, company_id: int, after: int, wanted: _Wanted) -> AsyncIterator[bytes]:
+async def _events(
+    stream: EventStream, company_id: int, after: int, event_filter: _EventFilter
+) -> AsyncIterator[bytes]:
     position = after
-    # Said before anything happens, so that whoever loses the connection first goes on from here.
-    yield format_sse_event(id=str(position), retry=_COME_BACK_MS)
+    # Sent before any event, so that a client that loses the connection early resumes from here.
+    yield format_sse_event(id=str(position), retry=_RETRY_MS)
     try:
-        async with aclosing(feed.follow(company_id, after)) as pages:
-            async for items in pages:
-                for item in items:
-                    position = item.position
-                    if wanted.has(item):
-                        yield _event(item)
-                if not items:
-                    yield format_sse_event(comment="nothing else", id=str(position))
+        async with aclosing(stream.follow(company_id, after)) as pages:
+            async for page in pages:
+                for event in page:
+                    position = event.position
+                    if event_filter.matches(event):
+                        yield _to_message(event)
+                if not page:
+                    yield format_sse_event(comment="no new events", id=str(position))
     except UnavailableError:
-        return  # whoever comes back is told so
+        return  # the client is answered with 503 when it reconnects
 
 
-def _event(item: OutboundEventRecord) -> bytes:
-    return format_sse_event(
-        data_str=orjson.dumps(item.payload).decode(), event=item.type, id=str(item.position)
-    )
+def _to_message(event: OutboundEventRecord) -> bytes:
+    data = orjson.dumps(event.payload).decode()
+    return format_sse_event(data_str=data, event=event.type, id=str(event.position))

@@ -1,78 +1,86 @@
-"""What stages do on entry: read, replaced, and put back to the default."""
+"""Routes of the actions that entering a stage triggers."""
 
 from collections.abc import Sequence
 
 from fastapi import APIRouter, Response
 
-from journey_service.api.actions.schemas.stage_actions import StageActionsIn, StageActionsOut
+from journey_service.api.actions.schemas.stage_actions import StageActions, StageActionsUpdate
 from journey_service.api.authentication import Caller, StageReader, StageWriter
 from journey_service.api.dependencies import AppState, AppStateDep, SeenTags
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
-from journey_service.api.stages.stage_maps import StageKey
+from journey_service.api.stages.stage_maps import StageKeyPath
 from journey_service.domain.actions.errors import StaleActionsError
 from journey_service.domain.actions.parsing import parse_actions
 from journey_service.domain.actions.stage_actions import StageAction
 from journey_service.domain.stages.errors import StageNotFoundError
-from journey_service.services.actions import stage_actions as playbooks
-from journey_service.services.actions.stage_actions import StageActions
+from journey_service.services.actions import stage_actions
 
 router = APIRouter(tags=["stages"], route_class=StrictRoute)
 
 
-@router.get("/stages/{key}/actions", summary="Read what a stage does", responses=problems(StageNotFoundError))
+@router.get(
+    "/stages/{key}/actions",
+    summary="Get the actions of a stage",
+    responses=problems(StageNotFoundError),
+    response_model_exclude_unset=True,
+)
 async def get_stage_actions(
-    key: StageKey, response: Response, caller: StageReader, app_state: AppStateDep
-) -> StageActionsOut:
-    """What entering a stage does. The ETag is of the content: equal actions have the same."""
-    return _tagged(response, await playbooks.get_actions(app_state.database, caller.company_id, key))
+    key: StageKeyPath, response: Response, caller: StageReader, app_state: AppStateDep
+) -> StageActions:
+    """Returns the actions that entering the stage triggers. The ETag is a hash of them."""
+    return _to_response(await stage_actions.get_actions(app_state.database, caller.company_id, key), response)
 
 
 @router.put(
     "/stages/{key}/actions",
-    summary="Say what a stage does",
+    summary="Replace the actions of a stage",
     responses=problems(StageNotFoundError, StaleActionsError, *JSON_BODY),
     max_body_size=MAX_BODY_BYTES,
+    response_model_exclude_unset=True,
 )
-async def put_stage_actions(
-    key: StageKey,
-    body: StageActionsIn,
+async def replace_stage_actions(
+    key: StageKeyPath,
+    body: StageActionsUpdate,
     response: Response,
     caller: StageWriter,
     app_state: AppStateDep,
     seen: SeenTags,
-) -> StageActionsOut:
-    """Have entering the stage do this from now on, none at all included. What is under way goes on as it began.
+) -> StageActions:
+    """Sets the actions that entering the stage triggers from now on. Actions that are already planned stay planned.
 
-    The same actions again change nothing; If-Match, where given, is respected.
+    Replacing actions by equal ones changes nothing. `If-Match` is optional: with it, the change is refused if the
+    actions have changed since.
     """
-    return _tagged(response, await _set(app_state, caller, key, parse_actions(body.actions), seen))
+    view = await _set_actions(app_state, caller, key, parse_actions(body.actions), seen)
+    return _to_response(view, response)
 
 
 @router.delete(
     "/stages/{key}/actions",
-    summary="Have a stage do what it does by default",
+    summary="Reset the actions of a stage",
     responses=problems(StageNotFoundError, StaleActionsError),
+    response_model_exclude_unset=True,
 )
-async def delete_stage_actions(
-    key: StageKey, response: Response, caller: StageWriter, app_state: AppStateDep, seen: SeenTags
-) -> StageActionsOut:
-    """Forget what the company has said: a stage of a well-known key does what it does by default, any other nothing."""
-    return _tagged(response, await _set(app_state, caller, key, None, seen))
+async def reset_stage_actions(
+    key: StageKeyPath, response: Response, caller: StageWriter, app_state: AppStateDep, seen: SeenTags
+) -> StageActions:
+    """Restores the default actions: those of the default map for a stage with one of its keys, none for any other."""
+    return _to_response(await _set_actions(app_state, caller, key, None, seen), response)
 
 
-async def _set(
+async def _set_actions(
     app_state: AppState,
     caller: Caller,
     key: str,
     actions: Sequence[StageAction] | None,
     seen: frozenset[str] | None,
-) -> StageActions:
-    return await playbooks.set_actions(
+) -> stage_actions.StageActions:
+    return await stage_actions.set_actions(
         app_state.database, caller.company_id, key, actions, seen=seen, by=caller.actor
     )
 
 
-def _tagged(response: Response, view: StageActions) -> StageActionsOut:
-    response.headers["ETag"] = f'"{playbooks.tag_of(view)}"'
-    return StageActionsOut.of(view)
+def _to_response(view: stage_actions.StageActions, response: Response) -> StageActions:
+    response.headers["ETag"] = f'"{stage_actions.tag_of(view)}"'
+    return StageActions.of(view)

@@ -1,26 +1,26 @@
-"""The Action Center: what people do about customers, listed, worked off, handed on."""
+"""Routes of tasks, the Action Center."""
 
 from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query
 
-from journey_service.api.actions.schemas.tasks import TaskChangeIn, TaskOut, TasksOut
+from journey_service.api.actions.schemas.tasks import Task, TaskChannel, TaskPage, TaskUpdate
 from journey_service.api.authentication import ActionReader, ActionWriter
 from journey_service.api.dependencies import (
     AnyCustomer,
     AppStateDep,
     Cursor,
-    InStage,
     Limit,
     from_cursor,
     is_id,
     is_instant,
     next_cursor,
+    repeatable,
 )
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
-from journey_service.api.schema_fields import Instant, Text
+from journey_service.api.schema_fields import Instant, StageKey, Text
 from journey_service.domain.actions.errors import TaskClosedError, TaskNotFoundError
 from journey_service.domain.actions.records import TaskFilter
 from journey_service.domain.events.event import MAX_ID
@@ -28,7 +28,7 @@ from journey_service.services.actions import tasks
 
 router = APIRouter(prefix="/tasks", tags=["tasks"], route_class=StrictRoute)
 
-TaskId = Annotated[int, Path(ge=1, le=MAX_ID)]
+TaskIdPath = Annotated[int, Path(ge=1, le=MAX_ID, description="Id of the task", examples=[12])]
 
 
 @router.get("", summary="List tasks", responses=problems())
@@ -36,56 +36,72 @@ async def list_tasks(  # noqa: PLR0913, PLR0917  # one parameter a filter
     caller: ActionReader,
     app_state: AppStateDep,
     status: Annotated[
-        Literal["open", "done", "dismissed", "closed", "any"],
-        Query(description="`closed`: by the service, as the customer left the stage, say"),
-    ] = "open",
-    assignee: Annotated[Text | None, Query(max_length=255)] = None,
-    unassigned: Annotated[bool, Query(description="only those that are nobody's")] = False,  # noqa: FBT002  # a query parameter
-    due_before: Annotated[Instant | None, Query()] = None,
-    stage: InStage = None,
+        list[Literal["open", "done", "dismissed", "closed", "any"]] | None,
+        repeatable(
+            "Only tasks with this status; `closed`: ended by the service; `any`: all; default: `open`",
+            examples=[["open"]],
+        ),
+    ] = None,
+    assignee: Annotated[
+        Text | None, Query(max_length=255, description="Only tasks of this assignee", examples=["ada"])
+    ] = None,
+    unassigned: Annotated[bool, Query(description="true: only tasks without an assignee")] = False,  # noqa: FBT002  # a query parameter
+    due_before: Annotated[
+        Instant | None,
+        Query(description="Only tasks due before this time", examples=["2026-03-04T00:00:00Z"]),
+    ] = None,
+    stage: Annotated[
+        list[StageKey] | None,
+        repeatable("Only tasks created for a stage with this key", examples=[["at_risk"]]),
+    ] = None,
     customer_id: AnyCustomer = None,
-    channel: Annotated[Literal["call", "task"] | None, Query()] = None,
+    channel: Annotated[
+        list[TaskChannel] | None, repeatable("Only tasks of this kind", examples=[["call"]])
+    ] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> TasksOut:
-    """Tasks that fit, those due first first, page by page."""
+) -> TaskPage:
+    """Returns tasks, earliest due date first."""
     after = from_cursor("tasks", cursor, is_instant, is_id)
-    wanted = TaskFilter(
+    statuses = status or ["open"]
+    filter_ = TaskFilter(
         limit=limit + 1,
-        status=None if status == "any" else status,
+        statuses=() if "any" in statuses else statuses,
         assignee=assignee,
         is_unassigned=unassigned,
         due_before=due_before,
-        stage=stage,
+        stages=stage or (),
         customer_id=customer_id,
-        channel=channel,
+        channels=channel or (),
         after=None if after is None else (datetime.fromisoformat(after[0]), after[1]),
     )
-    found = await tasks.list_tasks(app_state.database, caller.company_id, wanted)
-    items = [TaskOut.of(task) for task in found[:limit]]
-    return TasksOut(
-        items=items,
-        next_cursor=next_cursor("tasks", found, limit, lambda row: [row.due_at.isoformat(), row.id]),
+    stored = await tasks.list_tasks(app_state.database, caller.company_id, filter_)
+    return TaskPage(
+        items=[Task.of(task) for task in stored[:limit]],
+        next_cursor=next_cursor("tasks", stored, limit, lambda row: [row.due_at.isoformat(), row.id]),
     )
 
 
-@router.get("/{task_id}", summary="Read a task", responses=problems(TaskNotFoundError))
-async def get_task(task_id: TaskId, caller: ActionReader, app_state: AppStateDep) -> TaskOut:
-    """What is to be done about whom, by when, and what has come of it."""
-    return TaskOut.of(await tasks.get_task(app_state.database, caller.company_id, task_id))
+@router.get("/{task_id}", summary="Get a task", responses=problems(TaskNotFoundError))
+async def get_task(task_id: TaskIdPath, caller: ActionReader, app_state: AppStateDep) -> Task:
+    """Returns a task: what is to be done for which customer, by when, and its outcome."""
+    return Task.of(await tasks.get_task(app_state.database, caller.company_id, task_id))
 
 
 @router.patch(
     "/{task_id}",
-    summary="Work off a task, or change it",
+    summary="Update a task",
     responses=problems(TaskNotFoundError, TaskClosedError, *JSON_BODY),
     max_body_size=MAX_BODY_BYTES,
 )
-async def patch_task(
-    task_id: TaskId, body: TaskChangeIn, caller: ActionWriter, app_state: AppStateDep
-) -> TaskOut:
-    """Write what is given, the rest stays. A task that is over stays as it is; the same again changes nothing."""
-    changed = await tasks.change_task(
-        app_state.database, caller.company_id, task_id, body.as_change(), by=caller.actor
+async def update_task(
+    task_id: TaskIdPath, body: TaskUpdate, caller: ActionWriter, app_state: AppStateDep
+) -> Task:
+    """Completes, dismisses, reassigns or postpones a task; omitted fields keep their values.
+
+    A task that is no longer open cannot be changed; repeating the last update has no effect.
+    """
+    updated = await tasks.change_task(
+        app_state.database, caller.company_id, task_id, body.to_domain(), by=caller.actor
     )
-    return TaskOut.of(changed)
+    return Task.of(updated)

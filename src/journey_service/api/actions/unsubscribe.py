@@ -1,4 +1,4 @@
-"""Links in mails: a page that asks whether somebody wants no more of them, and what believes them."""
+"""Pages behind the unsubscribe links of emails."""
 
 import html
 from typing import Annotated, Any, Final
@@ -14,64 +14,68 @@ from journey_service.domain.actions.errors import LinkNotValidError
 from journey_service.services.actions import unsubscribe as unsubscribing
 from journey_service.services.actions.unsubscribe import Unsubscription
 
-router = APIRouter(prefix="/api/v1/unsubscribe", tags=["unsubscribing"])
+router = APIRouter(prefix="/api/v1/unsubscribe", tags=["unsubscribe"])
 
-Token = Annotated[str, Path(max_length=100, description="what the link ends with: it says for whom it is")]
+TokenPath = Annotated[
+    str,
+    Path(
+        max_length=100,
+        description="Signed token of the link",
+        examples=["42.1001.email.k3JwbWvT0Zq1x8sYc2hLdA"],
+    ),
+]
 
 _TITLE: Final = "Unsubscribe"
 _NOT_FOUND: Final = 404
-# To the very address of the page: a form without one posts there.
+# A form without an address posts to the address of its page.
 _FORM: Final = """<form method="post"><button autofocus>Unsubscribe</button></form>"""
 
 
 def _responses() -> dict[int | str, dict[str, Any]]:
-    """Whoever asks for a page is shown one also where there is nothing; everybody is let in who has the link."""
-    told = problems(LinkNotValidError, of_company=False)
-    told[_NOT_FOUND]["content"] |= {"text/html": {}}
-    return {status: answer for status, answer in told.items() if status not in (401, 403)}
+    """Returns the responses of both routes: no credential is needed, and browsers get a page for an invalid link."""
+    responses = problems(LinkNotValidError, of_company=False)
+    responses[_NOT_FOUND]["content"] |= {"text/html": {}}
+    return {status: response for status, response in responses.items() if status not in (401, 403)}
 
 
 @router.get(
     "/{token}",
-    summary="Ask whether somebody wants no more mails",
+    summary="Show the unsubscribe page",
     response_class=HTMLResponse,
     responses=_responses(),
 )
-async def get_unsubscription(token: Token, request: Request, app_state: AppStateDep) -> Response:
-    """A page with a button. Nothing is changed: programs open links too."""
-    return await _answered(request, app_state, token)
+async def show_unsubscribe_page(token: TokenPath, request: Request, app_state: AppStateDep) -> Response:
+    """Returns a page with a button. Nothing is changed: mail programs open links on their own."""
+    return await _respond(request, app_state, token)
 
 
 @router.post(
     "/{token}",
-    summary="Send somebody no more mails",
+    summary="Unsubscribe from emails",
     response_class=HTMLResponse,
     responses=_responses(),
 )
-async def post_unsubscription(token: Token, request: Request, app_state: AppStateDep) -> Response:
-    """Withdraw the consent that the link is about, as the page's button does, or a mail program's (RFC 8058).
-
-    Whatever the body says: the link is all it takes, from wherever. Once more changes nothing.
-    """
-    return await _answered(request, app_state, token)
+async def unsubscribe(token: TokenPath, request: Request, app_state: AppStateDep) -> Response:
+    """Withdraws the consent that the link is about. The body is ignored, as RFC 8058 requires. Idempotent."""
+    return await _respond(request, app_state, token)
 
 
-async def _answered(request: Request, app_state: AppState, token: str) -> Response:
+async def _respond(request: Request, app_state: AppState, token: str) -> Response:
     try:
         if request.method == "POST":
             by = actor_of(request, unsubscribing.SOURCE)
-            found = await unsubscribing.withdraw(app_state.database, token, address=by.address)
+            unsubscription = await unsubscribing.withdraw(app_state.database, token, address=by.address)
         else:
-            found = await unsubscribing.look_at(app_state.database, token)
+            unsubscription = await unsubscribing.look_at(app_state.database, token)
     except LinkNotValidError as error:
         if "text/html" not in request.headers.get("accept", ""):
             raise
         return page(_TITLE, _TITLE, fault(str(error)), status=_NOT_FOUND)
-    return page(_TITLE, found.company_name, _told(found))
+    return page(_TITLE, unsubscription.company_name, _text(unsubscription))
 
 
-def _told(found: Unsubscription) -> str:
-    name = html.escape(found.company_name)
-    if found.is_done:
-        return f"<p>You are unsubscribed: {name} sends you no more emails like this.</p>"
-    return f"<p>Do you want no more emails like this from {name}?</p>{_FORM}"
+def _text(unsubscription: Unsubscription) -> str:
+    name = html.escape(unsubscription.company_name)
+    if unsubscription.is_done:
+        return f"<p>You are unsubscribed. {name} will not send you these emails any more.</p>"
+    return f"<p>Stop receiving these emails from {name}?</p>{_FORM}"

@@ -1,4 +1,4 @@
-"""A company's own systems that take webhooks: registered, changed, tried out."""
+"""Routes of webhook endpoints."""
 
 from datetime import timedelta
 from typing import Annotated
@@ -6,13 +6,13 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 
 from journey_service.api.actions.schemas.webhook_endpoints import (
-    EndpointChangeIn,
-    EndpointIn,
-    EndpointOut,
-    EndpointsOut,
-    NewEndpointOut,
-    SecretRotationIn,
-    TestOut,
+    SecretRotation,
+    WebhookEndpoint,
+    WebhookEndpointCreate,
+    WebhookEndpointCreated,
+    WebhookEndpointPage,
+    WebhookEndpointUpdate,
+    WebhookTest,
 )
 from journey_service.api.authentication import Admin, AdminReader
 from journey_service.api.dependencies import (
@@ -38,33 +38,35 @@ from journey_service.services.actions import webhook_endpoints as endpoints
 
 router = APIRouter(prefix="/webhook-endpoints", tags=["webhooks"], route_class=StrictRoute)
 
-EndpointId = Annotated[int, Path(ge=1, le=MAX_ID)]
+EndpointIdPath = Annotated[int, Path(ge=1, le=MAX_ID, description="Id of the endpoint", examples=[12])]
 
 
 @router.get("", summary="List webhook endpoints", responses=problems())
 async def list_webhook_endpoints(
     caller: AdminReader, app_state: AppStateDep, limit: Limit = 50, cursor: Cursor = None
-) -> EndpointsOut:
-    """The company's endpoints by id, without their secrets."""
+) -> WebhookEndpointPage:
+    """Returns the company's endpoints by id, without their secrets."""
     after = from_cursor("webhook-endpoints", cursor, is_id)
-    found = await endpoints.list_endpoints(app_state.database, caller.company_id)
-    later = [endpoint for endpoint in found if after is None or endpoint.id > after[0]]
-    items = [EndpointOut.of(endpoint) for endpoint in later[:limit]]
-    return EndpointsOut(
-        items=items, next_cursor=next_cursor("webhook-endpoints", later, limit, lambda row: [row.id])
+    stored = await endpoints.list_endpoints(app_state.database, caller.company_id)
+    following = [endpoint for endpoint in stored if after is None or endpoint.id > after[0]]
+    return WebhookEndpointPage(
+        items=[WebhookEndpoint.of(endpoint) for endpoint in following[:limit]],
+        next_cursor=next_cursor("webhook-endpoints", following, limit, lambda row: [row.id]),
     )
 
 
 @router.post(
     "",
-    summary="Register a webhook endpoint",
+    summary="Create a webhook endpoint",
     status_code=201,
     responses=problems(EndpointTakenError, *JSON_BODY),
     max_body_size=MAX_BODY_BYTES,
 )
-async def post_webhook_endpoint(body: EndpointIn, caller: Admin, app_state: AppStateDep) -> NewEndpointOut:
-    """Have a system of the company's told of what it names. The `secret` that signs it is shown this once."""
-    _check(app_state, body.url)
+async def create_webhook_endpoint(
+    body: WebhookEndpointCreate, caller: Admin, app_state: AppStateDep
+) -> WebhookEndpointCreated:
+    """Creates an endpoint that receives messages of the given types. Its `secret` is shown only once."""
+    _check_url(app_state, body.url)
     new = await endpoints.add_endpoint(
         app_state.database,
         caller.company_id,
@@ -73,77 +75,80 @@ async def post_webhook_endpoint(body: EndpointIn, caller: Admin, app_state: AppS
         description=body.description,
         by=caller.actor,
     )
-    return NewEndpointOut.of_new(new)
+    return WebhookEndpointCreated.of_new(new)
 
 
-@router.get("/{endpoint_id}", summary="Read a webhook endpoint", responses=problems(EndpointNotFoundError))
+@router.get("/{endpoint_id}", summary="Get a webhook endpoint", responses=problems(EndpointNotFoundError))
 async def get_webhook_endpoint(
-    endpoint_id: EndpointId, caller: AdminReader, app_state: AppStateDep
-) -> EndpointOut:
-    """Where an endpoint is, what it takes, and whether anything reaches it."""
-    return EndpointOut.of(await endpoints.get_endpoint(app_state.database, caller.company_id, endpoint_id))
+    endpoint_id: EndpointIdPath, caller: AdminReader, app_state: AppStateDep
+) -> WebhookEndpoint:
+    """Returns an endpoint, without its secret, and whether messages reach it."""
+    stored = await endpoints.get_endpoint(app_state.database, caller.company_id, endpoint_id)
+    return WebhookEndpoint.of(stored)
 
 
 @router.patch(
     "/{endpoint_id}",
-    summary="Change a webhook endpoint",
+    summary="Update a webhook endpoint",
     responses=problems(EndpointNotFoundError, EndpointTakenError, *JSON_BODY),
     max_body_size=MAX_BODY_BYTES,
 )
-async def patch_webhook_endpoint(
-    endpoint_id: EndpointId, body: EndpointChangeIn, caller: Admin, app_state: AppStateDep
-) -> EndpointOut:
-    """Write what is given, the rest stays. One that is disabled is told nothing, and what waits for it is dropped."""
+async def update_webhook_endpoint(
+    endpoint_id: EndpointIdPath, body: WebhookEndpointUpdate, caller: Admin, app_state: AppStateDep
+) -> WebhookEndpoint:
+    """Changes the given fields; omitted fields keep their values. Disabling cancels the messages that wait."""
     values = body.model_dump(exclude_unset=True)
     if "url" in values:
-        _check(app_state, values["url"])
-    changed = await endpoints.change_endpoint(
+        _check_url(app_state, values["url"])
+    updated = await endpoints.change_endpoint(
         app_state.database, caller.company_id, endpoint_id, values, by=caller.actor
     )
-    return EndpointOut.of(changed)
+    return WebhookEndpoint.of(updated)
 
 
 @router.delete(
     "/{endpoint_id}",
-    summary="Remove a webhook endpoint",
+    summary="Delete a webhook endpoint",
     status_code=204,
     responses=problems(EndpointNotFoundError, EndpointInUseError),
 )
-async def delete_webhook_endpoint(endpoint_id: EndpointId, caller: Admin, app_state: AppStateDep) -> None:
-    """Take away an endpoint that was never told anything; any other is disabled, as the log of deliveries names it."""
+async def delete_webhook_endpoint(endpoint_id: EndpointIdPath, caller: Admin, app_state: AppStateDep) -> None:
+    """Deletes an endpoint that no message was ever sent to. Disable any other: the delivery log refers to it."""
     await endpoints.remove_endpoint(app_state.database, caller.company_id, endpoint_id, by=caller.actor)
 
 
 @router.post(
     "/{endpoint_id}/rotate",
-    summary="Give a webhook endpoint another secret",
+    summary="Rotate the secret of a webhook endpoint",
     responses=problems(EndpointNotFoundError, *JSON_BODY),
     max_body_size=MAX_BODY_BYTES,
 )
-async def post_webhook_rotation(
-    endpoint_id: EndpointId, caller: Admin, app_state: AppStateDep, body: SecretRotationIn | None = None
-) -> NewEndpointOut:
-    """Sign with another secret, shown this once; for the overlap the former one signs beside it."""
-    overlap = timedelta(seconds=(body or SecretRotationIn()).overlap_seconds)
+async def rotate_webhook_secret(
+    endpoint_id: EndpointIdPath, caller: Admin, app_state: AppStateDep, body: SecretRotation | None = None
+) -> WebhookEndpointCreated:
+    """Replaces the secret; the new one is shown only once. During the overlap the former secret signs as well."""
+    overlap = timedelta(seconds=(body or SecretRotation()).overlap_seconds)
     new = await endpoints.rotate_secret(
         app_state.database, caller.company_id, endpoint_id, overlap=overlap, by=caller.actor
     )
-    return NewEndpointOut.of_new(new)
+    return WebhookEndpointCreated.of_new(new)
 
 
 @router.post(
-    "/{endpoint_id}/test", summary="Try a webhook endpoint out", responses=problems(EndpointNotFoundError)
+    "/{endpoint_id}/test", summary="Test a webhook endpoint", responses=problems(EndpointNotFoundError)
 )
-async def post_webhook_test(endpoint_id: EndpointId, caller: Admin, app_state: AppStateDep) -> TestOut:
-    """Send a message of the type `webhook.test`, signed like every other, and tell what has come of it."""
+async def test_webhook_endpoint(
+    endpoint_id: EndpointIdPath, caller: Admin, app_state: AppStateDep
+) -> WebhookTest:
+    """Sends a signed message of the type `webhook.test`, and returns the endpoint's response."""
     outcome = await endpoints.test_endpoint(
         app_state.database, caller.company_id, endpoint_id, messenger=app_state.messenger, by=caller.actor
     )
-    return TestOut.of(outcome)
+    return WebhookTest.of(outcome)
 
 
-def _check(app_state: AppState, url: str) -> None:
-    """Refuse what could never be called, before anybody waits for it. Raises InvalidInputError."""
+def _check_url(app_state: AppState, url: str) -> None:
+    """Checks that the service may call a URL. Raises InvalidInputError."""
     try:
         app_state.outgoing_for_webhooks.check(url)
     except OutgoingRefusedError as error:

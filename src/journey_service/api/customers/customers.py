@@ -1,4 +1,4 @@
-"""Customers: profiles, consents, the list."""
+"""Routes of customers: profiles, consents, the list."""
 
 import re
 from typing import Annotated, Any
@@ -7,11 +7,11 @@ from fastapi import APIRouter, Query, Response
 
 from journey_service.api.authentication import CustomerReader, CustomerWriter
 from journey_service.api.customers.schemas.customers import (
-    ConsentChangeOut,
-    ConsentChangesOut,
-    CustomerIn,
-    CustomerOut,
-    CustomersOut,
+    ConsentChange,
+    ConsentChangeList,
+    Customer,
+    CustomerPage,
+    CustomerProfile,
 )
 from journey_service.api.dependencies import (
     AnyCustomerId,
@@ -23,9 +23,11 @@ from journey_service.api.dependencies import (
     is_id,
     is_text,
     next_cursor,
+    repeatable,
 )
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
+from journey_service.api.schema_fields import StageKey
 from journey_service.domain.customers.errors import CustomerErasedError, CustomerNotFoundError
 from journey_service.domain.customers.records import SORTS, CustomerFilter, SortKey
 from journey_service.domain.errors import InvalidInputError
@@ -42,21 +44,21 @@ _NUMBER = re.compile(r"-?\d{1,20}(\.\d{1,20})?", re.ASCII)
 
 @router.put(
     "/customers/{customer_id}",
-    summary="Write a customer's profile and start the journey",
+    summary="Create or replace a customer",
     responses={
-        201: {"model": CustomerOut, "description": "The customer is new"},
+        201: {"model": Customer, "description": "The customer is new"},
         **problems(CustomerErasedError, *JSON_BODY),
     },
     max_body_size=MAX_BODY_BYTES,
 )
-async def put_customer(
+async def upsert_customer(
     customer_id: CustomerId,
-    body: CustomerIn,
+    body: CustomerProfile,
     response: Response,
     caller: CustomerWriter,
     app_state: AppStateDep,
-) -> CustomerOut:
-    """Write who the customer is. Saying the same again changes nothing."""
+) -> Customer:
+    """Replaces the profile. A new customer enters the first stage. Repeating a request changes nothing."""
     customer, is_new = await write_customer(
         app_state.database,
         caller.company_id,
@@ -69,57 +71,78 @@ async def put_customer(
     if is_new:
         app_state.wake_for_transitions()
     response.headers["ETag"] = f'"{customer.view.stored.relationship.version}"'
-    return CustomerOut.of(customer)
+    return Customer.of(customer)
 
 
-@router.get("/customers/{customer_id}", summary="Read a customer", responses=problems(CustomerNotFoundError))
+@router.get("/customers/{customer_id}", summary="Get a customer", responses=problems(CustomerNotFoundError))
 async def get_customer(
     customer_id: AnyCustomerId, response: Response, caller: CustomerReader, app_state: AppStateDep
-) -> CustomerOut:
-    """Read a profile and where the customer stands, with scores computed now."""
+) -> Customer:
+    """Returns the profile and the journey, with scores computed now."""
     customer = await read_customer(app_state.database, caller.company_id, customer_id)
     response.headers["ETag"] = f'"{customer.view.stored.relationship.version}"'
-    return CustomerOut.of(customer)
+    return Customer.of(customer)
 
 
 @router.get(
     "/customers/{customer_id}/consents",
-    summary="Read how a customer's consents have changed",
+    summary="List consent changes",
     responses=problems(CustomerNotFoundError),
 )
-async def list_consents(
+async def list_consent_changes(
     customer_id: AnyCustomerId, caller: CustomerReader, app_state: AppStateDep
-) -> ConsentChangesOut:
-    """Every change, the oldest first: what it was, what it became, when, and who told it."""
+) -> ConsentChangeList:
+    """Returns every change of the customer's consents, oldest first."""
     changes = await read_consents(app_state.database, caller.company_id, customer_id)
-    return ConsentChangesOut(items=[ConsentChangeOut.of(change) for change in changes])
+    return ConsentChangeList(items=[ConsentChange.of(change) for change in changes])
 
 
 @router.get("/customers", summary="List customers", responses=problems())
 async def list_customers(  # noqa: PLR0913, PLR0917  # one parameter a filter
     caller: CustomerReader,
     app_state: AppStateDep,
-    stage: Annotated[str | None, Query(max_length=50, pattern="^[a-z][a-z0-9_]*$")] = None,
-    risk_min: Annotated[float | None, Query(ge=0, le=1, description="of the stored score")] = None,
-    risk_max: Annotated[float | None, Query(ge=0, le=1)] = None,
-    inactive_days_min: Annotated[int | None, Query(ge=0, le=36_500)] = None,
+    stage: Annotated[
+        list[StageKey] | None, repeatable("Only customers in this stage", examples=[["at_risk"]])
+    ] = None,
+    risk_min: Annotated[
+        float | None, Query(ge=0, le=1, description="Smallest stored risk score", examples=[0.5])
+    ] = None,
+    risk_max: Annotated[
+        float | None, Query(ge=0, le=1, description="Largest stored risk score", examples=[1])
+    ] = None,
+    inactive_days_min: Annotated[
+        int | None,
+        Query(
+            ge=0, le=36_500, description="Smallest number of days since the last appointment", examples=[60]
+        ),
+    ] = None,
     q: Annotated[
-        str | None, Query(max_length=255, description="part of a name, address or number; or an id")
+        str | None,
+        Query(
+            max_length=255,
+            description="Part of a name, email address or phone number, or an id",
+            examples=["ada"],
+        ),
     ] = None,
     sort: Annotated[
-        str, Query(description="descending with - before it", json_schema_extra={"enum": list(SORTS)})
+        str,
+        Query(
+            description="Order of the list; a leading `-` sorts descending",
+            examples=["-risk_score"],
+            json_schema_extra={"enum": list(SORTS)},
+        ),
     ] = "customer_id",
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> CustomersOut:
-    """Customers that fit, in order, page by page. Scores are the stored ones, as of `scored_at`."""
+) -> CustomerPage:
+    """Returns customers in order. Scores are the stored ones, as of `scored_at`."""
     if sort not in SORTS:
         raise InvalidInputError.at("query/sort", f"must be one of {', '.join(SORTS)}")
     if q is not None and "\x00" in q:
         raise InvalidInputError.at("query/q", "must not contain NUL")
     after = from_cursor("customers", cursor, lambda part: part == sort, lambda part: _fits(sort, part), is_id)
-    wanted = CustomerFilter(
-        stage=stage,
+    filter_ = CustomerFilter(
+        stages=stage or (),
         risk_min=None if risk_min is None else round(risk_min * 100),
         risk_max=None if risk_max is None else round(risk_max * 100),
         inactive_days_min=inactive_days_min,
@@ -128,15 +151,15 @@ async def list_customers(  # noqa: PLR0913, PLR0917  # one parameter a filter
         after=None if after is None else (after[1], after[2]),
         limit=limit + 1,
     )
-    customers, listed = await read_customers(app_state.database, caller.company_id, wanted)
-    return CustomersOut(
-        items=[CustomerOut.of(customer) for customer in customers[:limit]],
-        next_cursor=next_cursor("customers", listed, limit, lambda row: [sort, *row.key]),
+    customers, rows = await read_customers(app_state.database, caller.company_id, filter_)
+    return CustomerPage(
+        items=[Customer.of(customer) for customer in customers[:limit]],
+        next_cursor=next_cursor("customers", rows, limit, lambda row: [sort, *row.key]),
     )
 
 
 def _fits(sort: str, key: Any) -> bool:  # noqa: ANN401  # a part of a cursor
-    """Whether a cursor's key can be one of the sort's."""
+    """Whether a key of a cursor has the type of the sort column."""
     column: SortKey = sort.removeprefix("-")
     if column == "customer_id":
         return is_id(key)

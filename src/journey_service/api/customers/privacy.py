@@ -1,9 +1,9 @@
-"""Everything held on one person: handed out, or erased."""
+"""Routes of privacy: exporting and anonymizing a customer."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from journey_service.api.authentication import Privacy
-from journey_service.api.customers.schemas.privacy import ErasureOut, ExportOut
+from journey_service.api.customers.schemas.privacy import CustomerErasure, CustomerExport
 from journey_service.api.dependencies import AppStateDep, CustomerId
 from journey_service.api.problems import problems
 from journey_service.api.request_bodies import StrictRoute
@@ -15,28 +15,37 @@ router = APIRouter(tags=["privacy"], route_class=StrictRoute)
 
 @router.get(
     "/customers/{customer_id}/export",
-    summary="Hand out everything held on a customer",
+    summary="Export a customer",
     responses=problems(CustomerNotFoundError),
 )
-async def get_export(customer_id: CustomerId, caller: Privacy, app_state: AppStateDep) -> ExportOut:
-    """Profile, consents and their changes, relationship, scores, moves, events, audit: every row, as JSON."""
-    return ExportOut.of(
-        await privacy.export_customer(app_state.database, caller.company_id, customer_id, by=caller.actor)
+async def export_customer(
+    customer_id: CustomerId, response: Response, caller: Privacy, app_state: AppStateDep
+) -> CustomerExport:
+    """Returns everything stored about a customer: every row of every table, and the scores computed from them.
+
+    Browsers save the response as a file.
+    """
+    export = await privacy.export_customer(
+        app_state.database, caller.company_id, customer_id, by=caller.actor
     )
+    response.headers["Content-Disposition"] = f'attachment; filename="customer-{customer_id}.json"'
+    return CustomerExport.of(export)
 
 
 @router.post(
     "/customers/{customer_id}/anonymize",
-    summary="Erase who a customer is",
+    summary="Anonymize a customer",
     responses=problems(CustomerNotFoundError),
 )
-async def post_anonymization(customer_id: CustomerId, caller: Privacy, app_state: AppStateDep) -> ErasureOut:
-    """Erase everything that says who the customer is, for good. Figures stay as they are.
+async def anonymize_customer(
+    customer_id: CustomerId, caller: Privacy, app_state: AppStateDep
+) -> CustomerErasure:
+    """Erases all personal data of a customer, for good. Metrics stay as they are.
 
-    The journey goes on under a negative id that is told to nobody; what is told of the old id from now on is answered
-    `ignored_erased`. Asking again changes nothing.
+    The journey is kept under a negative id that cannot be traced back. Later events for the old id are answered with
+    `ignored_erased`. Repeating the request changes nothing.
     """
     erasure = await privacy.anonymize_customer(
         app_state.database, caller.company_id, customer_id, by=caller.actor
     )
-    return ErasureOut.of(erasure)
+    return CustomerErasure.of(erasure)

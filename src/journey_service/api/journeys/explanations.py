@@ -1,10 +1,10 @@
-"""Why a customer is in their stage, and what would move them."""
+"""Routes of explanations: why a customer is in a stage, and what would move them."""
 
 from fastapi import APIRouter
 
 from journey_service.api.authentication import CustomerReader
 from journey_service.api.dependencies import AnyCustomerId, AppStateDep
-from journey_service.api.journeys.schemas.explanations import ExplanationOut
+from journey_service.api.journeys.schemas.explanations import Explanation
 from journey_service.api.problems import problems
 from journey_service.api.request_bodies import StrictRoute
 from journey_service.domain.customers.errors import CustomerNotFoundError
@@ -15,15 +15,15 @@ router = APIRouter(tags=["journeys"], route_class=StrictRoute)
 
 @router.get(
     "/customers/{customer_id}/explanation",
-    summary="Explain where a customer stands, and what would move them",
+    summary="Explain a customer's stage",
     responses=problems(CustomerNotFoundError),
 )
 async def get_explanation(
     customer_id: AnyCustomerId, caller: CustomerReader, app_state: AppStateDep
-) -> ExplanationOut:
-    """Why the customer is in this stage, what a pin holds back, what comes next, what is missing for each stage.
+) -> Explanation:
+    """Returns why the customer is in the stage, what a pin suppresses, what comes next, and what each rule lacks.
 
-    Everything is worked out by the engine itself on copies of the customer: dates are exact, and what is said to
-    be missing was tried. Nothing is changed.
+    The engine computes all of it on copies of the customer: dates are exact, and missing amounts have been tried.
+    Nothing is changed.
     """
-    return ExplanationOut.of(await explanations.explain(app_state.database, caller.company_id, customer_id))
+    return Explanation.of(await explanations.explain(app_state.database, caller.company_id, customer_id))

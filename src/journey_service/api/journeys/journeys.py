@@ -1,4 +1,4 @@
-"""One customer's journey: state, history, scores; moves and pins by hand."""
+"""Routes of a customer's journey: state, transitions, scores, manual moves, pins, evaluation."""
 
 import secrets
 from typing import Annotated
@@ -20,16 +20,16 @@ from journey_service.api.dependencies import (
     next_cursor,
 )
 from journey_service.api.journeys.schemas.journeys import (
-    AnnotationIn,
-    EvaluationOut,
-    JourneyOut,
-    ManualMoveIn,
-    MovedOut,
-    PinIn,
-    TransitionOut,
-    TransitionsOut,
+    Evaluation,
+    Journey,
+    JourneyUpdate,
+    PinUpdate,
+    Transition,
+    TransitionCreate,
+    TransitionCreated,
+    TransitionPage,
 )
-from journey_service.api.journeys.schemas.scores import ScoresOut
+from journey_service.api.journeys.schemas.scores import CustomerScores
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
 from journey_service.domain.customers.errors import CustomerNotFoundError
@@ -53,14 +53,14 @@ router = APIRouter(tags=["journeys"], route_class=StrictRoute)
 _CHANGES = (CustomerNotFoundError, StaleVersionError, PreconditionMissingError, *JSON_BODY)
 
 
-def _tagged(response: Response, view: JourneyView) -> JourneyOut:
+def _to_response(view: JourneyView, response: Response) -> Journey:
     response.headers["ETag"] = f'"{view.stored.relationship.version}"'
-    return JourneyOut.of(view)
+    return Journey.of(view)
 
 
 @router.get(
     "/customers/{customer_id}/journey",
-    summary="Read where a customer stands",
+    summary="Get a journey",
     responses=problems(CustomerNotFoundError, NoJourneyYetError),
 )
 async def get_journey(
@@ -69,47 +69,48 @@ async def get_journey(
     caller: CustomerReader,
     app_state: AppStateDep,
     as_of: AsOf = None,
-) -> JourneyOut:
-    """Read the journey, with scores computed now. The ETag is the version that a change is based on.
+) -> Journey:
+    """Returns the journey, with scores computed now. The ETag is the version, for `If-Match` of a later change.
 
-    With `as_of`, what is known today of how things stood then: stage and version from the ledger of moves, facts and
-    scores from the events that had occurred. Of pins, notes, the owner and what was due next nothing is told, and no
+    With `as_of`, returns the past state as it is known today: stage and version from the transitions, facts and scores
+    from the events that had occurred. Pins, notes, the owner and the next evaluation are null then, and there is no
     ETag.
     """
     if as_of is not None:
-        return JourneyOut.of(
+        return Journey.of(
             await reading.get_past_journey(app_state.database, caller.company_id, customer_id, as_of)
         )
-    return _tagged(response, await reading.get_journey(app_state.database, caller.company_id, customer_id))
+    view = await reading.get_journey(app_state.database, caller.company_id, customer_id)
+    return _to_response(view, response)
 
 
 @router.patch(
     "/customers/{customer_id}/journey",
-    summary="Write notes or metadata on a journey",
+    summary="Update a journey",
     responses=problems(*_CHANGES),
     max_body_size=MAX_BODY_BYTES,
 )
-async def patch_journey(  # what FastAPI injects
+async def update_journey(
     customer_id: CustomerId,
-    body: AnnotationIn,
+    body: JourneyUpdate,
     response: Response,
     caller: JourneyWriter,
     version: Version,
     app_state: AppStateDep,
-) -> JourneyOut:
-    """Write what is given; the rest stays. Notes are no move: the version stays the same."""
+) -> Journey:
+    """Changes notes or metadata; omitted fields keep their values. The version stays the same."""
     values = body.model_dump(exclude_unset=True)
     if not values:
         raise InvalidInputError.at("", "must name notes or metadata")
     view = await manual_changes.annotate(
         app_state.database, caller.company_id, customer_id, values, version=version, by=caller.actor
     )
-    return _tagged(response, view)
+    return _to_response(view, response)
 
 
 @router.get(
     "/customers/{customer_id}/transitions",
-    summary="Read a journey's history",
+    summary="List transitions",
     responses=problems(CustomerNotFoundError),
 )
 async def list_transitions(
@@ -118,8 +119,8 @@ async def list_transitions(
     app_state: AppStateDep,
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> TransitionsOut:
-    """Every move with its reasons, newest first, page by page."""
+) -> TransitionPage:
+    """Returns the transitions of a customer with their reasons, newest first."""
     before = from_cursor("transitions", cursor, is_id)
     _, entries = await reading.list_transitions(
         app_state.database,
@@ -128,32 +129,38 @@ async def list_transitions(
         before=before[0] if before else None,
         limit=limit + 1,
     )
-    return TransitionsOut(
-        items=[TransitionOut.of(entry) for entry in entries[:limit]],
+    return TransitionPage(
+        items=[Transition.of(entry) for entry in entries[:limit]],
         next_cursor=next_cursor("transitions", entries, limit, lambda row: [row.transition.seq]),
     )
 
 
 @router.post(
     "/customers/{customer_id}/transitions",
-    summary="Move a customer by hand",
+    summary="Move a customer",
     status_code=201,
     responses={
-        200: {"model": MovedOut, "description": "The same request was carried out before"},
+        200: {
+            "model": TransitionCreated,
+            "description": "A request with the same key was carried out before",
+        },
         **problems(*_CHANGES, StageConflictError, InactiveStageError, IdempotencyKeyReusedError),
     },
     max_body_size=MAX_BODY_BYTES,
 )
-async def post_transition(  # what FastAPI injects
+async def move_customer(
     customer_id: CustomerId,
-    body: ManualMoveIn,
+    body: TransitionCreate,
     response: Response,
     caller: JourneyWriter,
     version: Version,
     app_state: AppStateDep,
     idempotency_key: IdempotencyKey = None,
-) -> MovedOut:
-    """Move a customer anywhere. A move the rules would undo at once is pinned, and the answer says so."""
+) -> TransitionCreated:
+    """Moves a customer to any active stage, whatever the rules say.
+
+    If the rules would undo the move at once, the service pins the customer and reports it in `pinned`.
+    """
     request = manual_changes.ManualMove(
         to_stage=body.to_stage,
         version=version,
@@ -170,24 +177,27 @@ async def post_transition(  # what FastAPI injects
         response.status_code = 200
     else:
         app_state.wake_for_transitions()
-    return MovedOut.of(moved)
+    return TransitionCreated.of(moved)
 
 
 @router.put(
     "/customers/{customer_id}/pin",
-    summary="Hold a customer in the present stage",
+    summary="Pin a customer",
     responses=problems(*_CHANGES),
     max_body_size=MAX_BODY_BYTES,
 )
-async def put_pin(  # what FastAPI injects
+async def pin_customer(
     customer_id: CustomerId,
-    body: PinIn,
+    body: PinUpdate,
     response: Response,
     caller: JourneyWriter,
     version: Version,
     app_state: AppStateDep,
-) -> JourneyOut:
-    """Pin until a date, or change that date. Moves the rules want meanwhile are noted as suppressed."""
+) -> Journey:
+    """Keeps the customer in the current stage until a time, or changes that time.
+
+    Moves that the rules call for meanwhile are recorded in `suppressed`.
+    """
     view = await manual_changes.pin(
         app_state.database,
         caller.company_id,
@@ -196,28 +206,28 @@ async def put_pin(  # what FastAPI injects
         version=version,
         by=caller.actor,
     )
-    return _tagged(response, view)
+    return _to_response(view, response)
 
 
 @router.delete(
     "/customers/{customer_id}/pin",
-    summary="Lift a pin",
+    summary="Unpin a customer",
     responses=problems(CustomerNotFoundError, StaleVersionError, PreconditionMissingError, NotPinnedError),
 )
-async def delete_pin(
+async def unpin_customer(
     customer_id: CustomerId,
     response: Response,
     caller: JourneyWriter,
     version: Version,
     app_state: AppStateDep,
-) -> JourneyOut:
-    """Lift the pin; the customer is decided at once."""
+) -> Journey:
+    """Removes the pin and evaluates the customer at once."""
     view = await manual_changes.unpin(
         app_state.database, caller.company_id, customer_id, version=version, by=caller.actor
     )
     if view.stored.relationship.version > version:
         app_state.wake_for_transitions()
-    return _tagged(response, view)
+    return _to_response(view, response)
 
 
 @router.post(
@@ -225,16 +235,16 @@ async def delete_pin(
     summary="Evaluate a customer now",
     responses=problems(CustomerNotFoundError),
 )
-async def post_evaluation(  # what FastAPI injects
+async def evaluate_customer(
     request: Request,
     customer_id: CustomerId,
     response: Response,
     caller: JourneyWriter,
     app_state: AppStateDep,
-    dry_run: Annotated[bool, Query(description="only tell what would happen")] = False,  # noqa: FBT002  # a query parameter
-) -> EvaluationOut:
-    """Decide everything that is due up to now."""
-    if dry_run:  # which changes nothing, and so leaves no row of its own
+    dry_run: Annotated[bool, Query(description="true: only compute the outcome, write nothing")] = False,  # noqa: FBT002  # a query parameter
+) -> Evaluation:
+    """Evaluates the rules for everything that is due up to now, and returns the transitions made."""
+    if dry_run:  # it writes no audit entry of its own
         await record_operator(request, app_state, caller)
     evaluation = await manual_changes.evaluate(
         app_state.database, caller.company_id, customer_id, by=None if dry_run else caller.actor
@@ -243,14 +253,16 @@ async def post_evaluation(  # what FastAPI injects
         if evaluation.moves:
             app_state.wake_for_transitions()
         response.headers["ETag"] = f'"{evaluation.view.stored.relationship.version}"'
-    return EvaluationOut.of(evaluation)
+    return Evaluation.of(evaluation)
 
 
 @router.get(
     "/customers/{customer_id}/scores",
-    summary="Read a customer's scores, explained",
+    summary="Get a customer's scores",
     responses=problems(CustomerNotFoundError),
 )
-async def get_scores(customer_id: AnyCustomerId, caller: CustomerReader, app_state: AppStateDep) -> ScoresOut:
-    """Both scores computed now, with every factor; contributions add up to the score."""
-    return ScoresOut.of(await reading.get_scores(app_state.database, caller.company_id, customer_id))
+async def get_scores(
+    customer_id: AnyCustomerId, caller: CustomerReader, app_state: AppStateDep
+) -> CustomerScores:
+    """Returns both scores computed now, with every factor. The contributions add up to the score."""
+    return CustomerScores.of(await reading.get_scores(app_state.database, caller.company_id, customer_id))

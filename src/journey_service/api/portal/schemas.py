@@ -7,7 +7,7 @@ from pydantic import Field
 
 from journey_service.api.analytics.schemas.drilldown import RetentionActionOut
 from journey_service.api.analytics.schemas.reports import counts_of
-from journey_service.api.journeys.schemas.journeys import JourneyOut
+from journey_service.api.journeys.schemas.journeys import Journey
 from journey_service.api.schema_fields import ResponseModel
 from journey_service.domain.analytics.flows import acyclic_flows
 from journey_service.domain.journeys.records import TransitionRecord
@@ -59,7 +59,7 @@ class PortalTimelineOut(ResponseModel):
         """Show a timeline."""
         stages = view.context.rulebook.stage_map.by_key
         stage = stages.get(view.stored.relationship.current_stage)
-        journey = JourneyOut.of(view).model_dump()
+        journey = Journey.of(view).model_dump()
         return cls(
             journey=PortalJourneyOut(
                 **{name: journey[name] for name in PortalJourneyOut.model_fields if name in journey},

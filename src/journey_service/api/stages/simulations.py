@@ -1,4 +1,4 @@
-"""What a draft of the stage map would do: rehearsed on the present customers, tried on their past."""
+"""Routes of simulations of a draft of the stage map: previews and back-tests."""
 
 from typing import Annotated
 
@@ -8,11 +8,13 @@ from journey_service.api.authentication import StageDrafter, StageWriter
 from journey_service.api.dependencies import AppStateDep, SeenVersion
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
-from journey_service.api.stages.schemas.backtests import BacktestIn, BacktestOut
-from journey_service.api.stages.schemas.previews import PreviewIn, PreviewOut
-from journey_service.api.stages.stage_maps import base_of, edit_of
+from journey_service.api.stages.schemas.backtests import Backtest, BacktestRequest
+from journey_service.api.stages.schemas.previews import StageMapPreview
+from journey_service.api.stages.schemas.stage_maps import StageMapDraft
+from journey_service.api.stages.stage_maps import to_base_version, to_map_edit
 from journey_service.domain.errors import JobNotFoundError
 from journey_service.domain.events.event import MAX_ID
+from journey_service.domain.journeys.relationship import Activation
 from journey_service.domain.stages.errors import AdoptionPendingError, StageOccupiedError, StaleMapError
 from journey_service.services.jobs import get_job
 from journey_service.services.stages import backtests, previews
@@ -21,76 +23,78 @@ from journey_service.services.stages.previews import PREVIEW
 
 router = APIRouter(tags=["stages"], route_class=StrictRoute)
 
-JobId = Annotated[int, Path(ge=1, le=MAX_ID)]
+JobIdPath = Annotated[int, Path(ge=1, le=MAX_ID, description="Id of the job", examples=[12])]
 
 
 @router.post(
     "/stages/preview",
     summary="Preview a draft of the stage map",
     responses={
-        202: {"model": PreviewOut, "description": "Many customers: the worker goes on"},
+        202: {"model": StageMapPreview, "description": "More than 5,000 customers: the job continues"},
         **problems(StaleMapError, StageOccupiedError, AdoptionPendingError, *JSON_BODY),
     },
     max_body_size=MAX_BODY_BYTES,
 )
-async def post_preview(
-    body: PreviewIn, response: Response, caller: StageWriter, app_state: AppStateDep, seen: SeenVersion
-) -> PreviewOut:
-    """Who would move where, and how many messages would go out after consent and caps; nothing is changed.
+async def preview_stage_map(
+    body: StageMapDraft, response: Response, caller: StageWriter, app_state: AppStateDep, seen: SeenVersion
+) -> StageMapPreview:
+    """Computes what putting the draft in force now would do: who would move where, and which messages would be sent.
 
-    What it tells is what putting the draft in force at that instant does. Answered at once with up to 5,000 customers,
-    otherwise with 202 and a job.
+    Messages are counted after consent and the frequency cap. Nothing is changed.
     """
     job = await previews.preview(
         app_state.database,
         caller.company_id,
-        edit_of(body),
-        based_on=base_of(body, seen),
-        activation=body.activation,
+        to_map_edit(body),
+        based_on=to_base_version(body, seen),
+        activation=body.activation_or(Activation.CURRENT_WITH_ACTIONS),
         actor=caller.actor,
         lease_seconds=app_state.settings.lease_seconds,
     )
     app_state.respond_accepted(job.status, response)
-    return PreviewOut.of(job)
+    return StageMapPreview.of(job)
 
 
-@router.get("/stage-previews/{job_id}", summary="Read a preview", responses=problems(JobNotFoundError))
-async def get_preview(job_id: JobId, caller: StageDrafter, app_state: AppStateDep) -> PreviewOut:
-    """How far a preview is, and what it has found."""
-    return PreviewOut.of(await get_job(app_state.database, caller.company_id, job_id, kind=PREVIEW))
+@router.get("/stage-previews/{job_id}", summary="Get a preview", responses=problems(JobNotFoundError))
+async def get_stage_map_preview(
+    job_id: JobIdPath, caller: StageDrafter, app_state: AppStateDep
+) -> StageMapPreview:
+    """Returns the progress of a preview, and its result once it is done."""
+    job = await get_job(app_state.database, caller.company_id, job_id, kind=PREVIEW)
+    return StageMapPreview.of(job)
 
 
 @router.post(
     "/stages/backtest",
-    summary="Back-test a draft of the stage map",
+    summary="Start a back-test of a draft of the stage map",
     responses={
-        202: {"model": BacktestOut, "description": "Many customers: the worker goes on"},
+        202: {"model": Backtest, "description": "More than 500 customers: the job continues"},
         **problems(StaleMapError, *JSON_BODY),
     },
     max_body_size=MAX_BODY_BYTES,
 )
-async def post_backtest(
-    body: BacktestIn, response: Response, caller: StageWriter, app_state: AppStateDep, seen: SeenVersion
-) -> BacktestOut:
-    """When would each have moved over a past range, how many alarms, and how many of these came back without help.
+async def start_backtest(
+    body: BacktestRequest, response: Response, caller: StageWriter, app_state: AppStateDep, seen: SeenVersion
+) -> Backtest:
+    """Replays a past range under the draft and under the current map, and compares their moves and alarms.
 
-    Told for the draft and, beside it, for the map in force. Answered at once with up to 500 customers, otherwise with
-    202 and a job.
+    An alarm is a move from a progress stage into a risk stage. It is confirmed if the customer stayed away for
+    `lapse_days`, and false if the customer came back earlier. Nothing is changed.
     """
     job = await backtests.backtest(
         app_state.database,
         caller.company_id,
-        edit_of(body),
-        body.span,
-        based_on=base_of(body, seen),
+        to_map_edit(body),
+        body.parameters,
+        based_on=to_base_version(body, seen),
         actor=caller.actor,
         lease_seconds=app_state.settings.lease_seconds,
     )
     app_state.respond_accepted(job.status, response)
-    return BacktestOut.of(job)
+    return Backtest.of(job)
 
 
-@router.get("/stage-backtests/{job_id}", summary="Read a back-test", responses=problems(JobNotFoundError))
-async def get_backtest(job_id: JobId, caller: StageDrafter, app_state: AppStateDep) -> BacktestOut:
-    """How far a back-test is, and what it has found."""
-    return BacktestOut.of(await get_job(app_state.database, caller.company_id, job_id, kind=BACKTEST))
+@router.get("/stage-backtests/{job_id}", summary="Get a back-test", responses=problems(JobNotFoundError))
+async def get_backtest(job_id: JobIdPath, caller: StageDrafter, app_state: AppStateDep) -> Backtest:
+    """Returns the progress of a back-test, and its result once it is done."""
+    return Backtest.of(await get_job(app_state.database, caller.company_id, job_id, kind=BACKTEST))

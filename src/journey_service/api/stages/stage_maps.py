@@ -1,7 +1,7 @@
-"""The company's stage map: read, changed, its versions."""
+"""Routes of the stage map: reading, replacing, linting, single stages, versions."""
 
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Query, Response
 
@@ -19,17 +19,15 @@ from journey_service.api.dependencies import (
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
 from journey_service.api.stages.schemas.stage_maps import (
-    ChangedOut,
-    DiffOut,
-    DraftIn,
-    FindingsOut,
-    MapIn,
-    MapOut,
-    StageFieldsIn,
-    StageOut,
-    VersionOut,
-    VersionsOut,
+    LintReport,
+    StageMap,
+    StageMapChange,
+    StageMapDiff,
+    StageMapDraft,
+    StageMapVersion,
+    StageMapVersionPage,
 )
+from journey_service.api.stages.schemas.stages import Stage, StageUpdateInput
 from journey_service.domain.errors import InvalidInputError, PreconditionMissingError
 from journey_service.domain.journeys.relationship import Activation
 from journey_service.domain.stages.changes import archive, build_draft, edit_stage
@@ -46,157 +44,175 @@ from journey_service.services.stages.stage_maps import MapChangeRequest, MapChan
 
 router = APIRouter(tags=["stages"], route_class=StrictRoute)
 
-StageKey = Annotated[str, Path(max_length=50, examples=["vip"])]
-MapVersionId = Annotated[int, Path(ge=1, le=2**31 - 1)]
+_MAX_VERSION: Final = 2**31 - 1
+
+StageKeyPath = Annotated[str, Path(max_length=50, description="Key of the stage", examples=["vip"])]
+MapVersionPath = Annotated[
+    int, Path(ge=1, le=_MAX_VERSION, description="Number of the version", examples=[3])
+]
 ActivationQuery = Annotated[
-    Activation, Query(description="for whom the change counts from the moment it is in force")
+    Activation,
+    Query(
+        description="Whom the change applies to. `future_only`: each customer from the next event or due evaluation on."
+        " `current_silent`: all customers at once, without actions. `current_with_actions`: all customers at once, with"
+        " the actions of the stages that they enter",
+        examples=["future_only"],
+    ),
 ]
 
-_STAYS_OPEN: dict[int | str, dict[str, Any]] = {
-    202: {"model": ChangedOut, "description": "In force; customers it concerns are still being taken over"}
+_MIGRATING: Final[dict[int | str, dict[str, Any]]] = {
+    202: {"model": StageMapChange, "description": "In force; `job` is still migrating customers"}
 }
 
 
-def edit_of(draft: DraftIn) -> MapEdit:
-    """What makes the next version of a map out of the one in force: the draft."""
+def to_map_edit(draft: StageMapDraft) -> MapEdit:
+    """Returns the function that turns the current map into the draft."""
     return partial(build_draft, raw=draft.stages, remap=draft.remap, pointer="/stages")
 
 
-def base_of(draft: DraftIn, seen: int | None) -> int | None:
-    """The version a draft is based on. Raises InvalidInputError when header and body name two."""
+def to_base_version(draft: StageMapDraft, seen: int | None) -> int | None:
+    """Returns the version that a draft is based on. Raises InvalidInputError if header and body differ."""
     if draft.version is not None and seen is not None and draft.version != seen:
-        raise InvalidInputError.at("/version", f"is another one than If-Match names ({seen})")
+        raise InvalidInputError.at("/version", f"must be the version in If-Match ({seen})")
     return draft.version if seen is None else seen
 
 
-def _shown(changed: MapChangeResult, response: Response, app_state: AppState) -> ChangedOut:
-    shown = ChangedOut.of_changed(changed)
-    response.headers["ETag"] = f'"{shown.version}"'
-    if shown.job is not None:
-        app_state.respond_accepted(shown.job.status, response)
-    return shown
+@router.get("/stages", summary="Get the stage map", responses=problems())
+async def get_stage_map(response: Response, caller: StageReader, app_state: AppStateDep) -> StageMap:
+    """Returns the version in force: all stages with their rules, archived ones included, and who put it in force.
 
-
-@router.get("/stages", summary="Read the stage map", responses=problems())
-async def get_stages(response: Response, caller: StageReader, app_state: AppStateDep) -> MapOut:
-    """Every stage in order, rules as they are written, archived ones too; who put the map in force, and when.
-
-    The ETag is the version that a change is based on.
+    The ETag is the version, for `If-Match` of a later change.
     """
     view = await stage_maps.get_map(app_state.database, caller.company_id)
     response.headers["ETag"] = f'"{view.version.version}"'
-    return MapOut.of_view(view)
+    return StageMap.of_view(view)
 
 
 @router.put(
     "/stages",
-    summary="Put a stage map in force",
+    summary="Replace the stage map",
     responses={
-        **_STAYS_OPEN,
+        **_MIGRATING,
         **problems(
             StaleMapError, PreconditionMissingError, StageOccupiedError, AdoptionPendingError, *JSON_BODY
         ),
     },
     max_body_size=MAX_BODY_BYTES,
 )
-async def put_stages(
-    body: MapIn, response: Response, caller: StageWriter, app_state: AppStateDep, seen: SeenVersion
-) -> ChangedOut:
-    """Replace the map as a whole by its next version, at once and for everybody, if it is based on the present one.
+async def replace_stage_map(
+    body: StageMapDraft, response: Response, caller: StageWriter, app_state: AppStateDep, seen: SeenVersion
+) -> StageMapChange:
+    """Puts a draft in force as the next version. It must be based on the current one.
 
-    Stages left out are archived. Faults of the draft and errors of the linter refuse it, each with its place.
+    The base version comes from `If-Match` or from `version` in the body; one of them is required. Stages that the draft
+    leaves out are archived. A draft with errors, also those of the linter, is refused with the pointer of each error.
     """
-    based_on = base_of(body, seen)
+    based_on = to_base_version(body, seen)
     if based_on is None:
         raise PreconditionMissingError(
-            'Send the version you saw as If-Match: "<version>", or as version in the body.'
+            'Send the version that you read as If-Match: "<version>", or as version in the body.'
         )
-    request = MapChangeRequest(based_on, body.activation, caller.actor, body.notes)
-    return _shown(await _change(app_state, caller.company_id, edit_of(body), request), response, app_state)
+    activation = body.activation_or(Activation.FUTURE_ONLY)
+    request = MapChangeRequest(based_on, activation, caller.actor, body.notes)
+    result = await _change_map(app_state, caller.company_id, to_map_edit(body), request)
+    return _to_response(result, response, app_state)
 
 
 @router.post(
     "/stages/lint",
-    summary="Look a draft over",
+    summary="Lint a draft of the stage map",
     responses=problems(StaleMapError, *JSON_BODY),
     max_body_size=MAX_BODY_BYTES,
 )
-async def post_lint(
-    body: DraftIn, caller: StageDrafter, app_state: AppStateDep, seen: SeenVersion
-) -> FindingsOut:
-    """Everything the linter has to say of a draft, errors and warnings; nothing is changed."""
+async def lint_stage_map(
+    body: StageMapDraft, caller: StageDrafter, app_state: AppStateDep, seen: SeenVersion
+) -> LintReport:
+    """Returns all errors and warnings of the linter about a draft. Nothing is changed."""
     findings = await stage_maps.lint_draft(
-        app_state.database, caller.company_id, edit_of(body), based_on=base_of(body, seen)
+        app_state.database, caller.company_id, to_map_edit(body), based_on=to_base_version(body, seen)
     )
-    return FindingsOut.of(findings)
+    return LintReport.of(findings)
 
 
-@router.get("/stages/{key}", summary="Read one stage", responses=problems(StageNotFoundError))
+@router.get("/stages/{key}", summary="Get a stage", responses=problems(StageNotFoundError))
 async def get_stage(
-    key: StageKey, response: Response, caller: StageReader, app_state: AppStateDep
-) -> StageOut:
-    """One stage of the map in force, archived or not."""
+    key: StageKeyPath, response: Response, caller: StageReader, app_state: AppStateDep
+) -> Stage:
+    """Returns one stage of the version in force, active or archived. The ETag is the version of the map."""
     view = await stage_maps.get_map(app_state.database, caller.company_id)
     stage = view.stage_map.by_key.get(key)
     if stage is None:
         raise StageNotFoundError(key)
     response.headers["ETag"] = f'"{view.version.version}"'
-    return StageOut.of(stage)
+    return Stage.of(stage)
 
 
 @router.patch(
     "/stages/{key}",
-    summary="Change one stage",
+    summary="Update a stage",
     responses={
-        **_STAYS_OPEN,
+        **_MIGRATING,
         **problems(StageNotFoundError, StageArchivedError, StaleMapError, *JSON_BODY),
     },
     max_body_size=MAX_BODY_BYTES,
 )
-async def patch_stage(
-    key: StageKey,
-    body: StageFieldsIn,
+async def update_stage(
+    key: StageKeyPath,
+    body: StageUpdateInput,
     response: Response,
     caller: StageWriter,
     app_state: AppStateDep,
     seen: SeenVersion,
     activation: ActivationQuery = Activation.FUTURE_ONLY,
-) -> ChangedOut:
-    """Write what is given, the rest stays: the next version of the map. If-Match, where given, is respected."""
+) -> StageMapChange:
+    """Changes the given fields of a stage; omitted fields keep their values. This makes a new version of the map.
+
+    `If-Match` is optional: with it, the change is refused if the map has changed since.
+    """
     for name in ("key", "is_active", "remapped_to"):
         if name in body:
             raise InvalidInputError.at(
-                f"/{name}", "is not changed here: a stage keeps its key, and is archived by DELETE"
+                f"/{name}", "cannot be changed here: a stage keeps its key, and DELETE archives it"
             )
     if not body:
-        raise InvalidInputError.at("", "must name what is to be changed")
-    request = MapChangeRequest(seen, activation, caller.actor)
+        raise InvalidInputError.at("", "must name at least one field to change")
     edit = partial(edit_stage, key=key, fields=body)
-    return _shown(await _change(app_state, caller.company_id, edit, request), response, app_state)
+    request = MapChangeRequest(seen, activation, caller.actor)
+    return _to_response(await _change_map(app_state, caller.company_id, edit, request), response, app_state)
 
 
 @router.delete(
     "/stages/{key}",
     summary="Archive a stage",
     responses={
-        **_STAYS_OPEN,
+        **_MIGRATING,
         **problems(
             StageNotFoundError, StageArchivedError, StageOccupiedError, AdoptionPendingError, StaleMapError
         ),
     },
 )
-async def delete_stage(
-    key: StageKey,
+async def archive_stage(
+    key: StageKeyPath,
     response: Response,
     caller: StageWriter,
     app_state: AppStateDep,
     seen: SeenVersion,
-    remap_to: Annotated[str | None, Query(max_length=50, description="where its customers go")] = None,
+    remap_to: Annotated[
+        str | None,
+        Query(
+            max_length=50,
+            description="Key of the active stage that its customers move to; required if there are any",
+            examples=["customer"],
+        ),
+    ] = None,
     activation: ActivationQuery = Activation.FUTURE_ONLY,
-) -> ChangedOut:
-    """Take a stage out of use for ever. With customers in it, `remap_to` says where they go, at once."""
+) -> StageMapChange:
+    """Archives a stage for good: its key is never used again. Customers in it move to `remap_to` at once.
+
+    `If-Match` is optional: with it, the change is refused if the map has changed since.
+    """
     try:
-        changed = await _change(
+        result = await _change_map(
             app_state,
             caller.company_id,
             partial(archive, key=key, remap_to=remap_to),
@@ -204,57 +220,72 @@ async def delete_stage(
         )
     except InvalidInputError as error:
         raise error.with_pointers({"/remapped_to": "query/remap_to"}) from None
-    return _shown(changed, response, app_state)
+    return _to_response(result, response, app_state)
 
 
 @router.get("/stage-versions", summary="List versions of the stage map", responses=problems())
-async def list_stage_versions(
+async def list_stage_map_versions(
     caller: StageReader, app_state: AppStateDep, limit: Limit = 50, cursor: Cursor = None
-) -> VersionsOut:
-    """Who put which version in force, and when; newest first."""
+) -> StageMapVersionPage:
+    """Returns who put which version in force, and when; newest first."""
     before = from_cursor("stage-versions", cursor, is_id)
-    found = await stage_maps.list_versions(
+    versions = await stage_maps.list_versions(
         app_state.database, caller.company_id, before=before[0] if before else None, limit=limit + 1
     )
-    items = [VersionOut.of(version) for version in found[:limit]]
-    return VersionsOut(
-        items=items, next_cursor=next_cursor("stage-versions", found, limit, lambda row: [row.version])
+    return StageMapVersionPage(
+        items=[StageMapVersion.of(version) for version in versions[:limit]],
+        next_cursor=next_cursor("stage-versions", versions, limit, lambda row: [row.version]),
     )
 
 
 @router.get(
     "/stage-versions/{version}",
-    summary="Read a version of the stage map",
+    summary="Get a version of the stage map",
     responses=problems(MapVersionNotFoundError),
 )
-async def get_stage_version(version: MapVersionId, caller: StageReader, app_state: AppStateDep) -> MapOut:
-    """A version with its stages, as it was put in force."""
-    return MapOut.of_view(await stage_maps.get_map(app_state.database, caller.company_id, version))
+async def get_stage_map_version(
+    version: MapVersionPath, caller: StageReader, app_state: AppStateDep
+) -> StageMap:
+    """Returns a version with its stages, as it was put in force."""
+    return StageMap.of_view(await stage_maps.get_map(app_state.database, caller.company_id, version))
 
 
 @router.get(
     "/stage-versions/{version}/diff",
-    summary="Read what a version has changed",
+    summary="Compare two versions of the stage map",
     responses=problems(MapVersionNotFoundError),
 )
-async def get_stage_diff(
-    version: MapVersionId,
+async def get_stage_map_diff(
+    version: MapVersionPath,
     caller: StageReader,
     app_state: AppStateDep,
     since: Annotated[
         int | None,
-        Query(ge=1, le=2**31 - 1, description="the version to begin from; the one before by default"),
+        Query(
+            ge=1,
+            le=_MAX_VERSION,
+            description="Version to compare with; default: the previous one",
+            examples=[2],
+        ),
     ] = None,
-) -> DiffOut:
-    """Stages added and archived, and every field that is another one."""
+) -> StageMapDiff:
+    """Returns which stages were added and archived, and which fields of the others differ."""
     start = max(1, version - 1) if since is None else since
     diff = await stage_maps.diff_versions(app_state.database, caller.company_id, version, start)
-    return DiffOut.of(start, version, diff)
+    return StageMapDiff.of(start, version, diff)
 
 
-async def _change(
+async def _change_map(
     app_state: AppState, company_id: int, edit: MapEdit, request: MapChangeRequest
 ) -> MapChangeResult:
     return await stage_maps.change_map(
         app_state.database, company_id, edit, request, lease_seconds=app_state.settings.lease_seconds
     )
+
+
+def _to_response(result: MapChangeResult, response: Response, app_state: AppState) -> StageMapChange:
+    change = StageMapChange.of_changed(result)
+    response.headers["ETag"] = f'"{change.version}"'
+    if change.job is not None:
+        app_state.respond_accepted(change.job.status, response)
+    return change

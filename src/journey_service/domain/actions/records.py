@@ -1,6 +1,6 @@
 """Actions, campaigns, tasks, templates, and webhook endpoints as they are stored, and the filters of their lists."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -25,11 +25,11 @@ class StoredCampaign:
 
 @dataclass(frozen=True, slots=True)
 class CampaignFilter:
-    """Which campaigns are asked for; None: any. `before` is the id of the last one of the page before."""
+    """Filter of the list of campaigns; None or empty: any. `before` is the last id of the previous page."""
 
     limit: int
     is_running: bool | None = None
-    type: str | None = None
+    types: Sequence[str] = ()
     customer_id: int | None = None
     before: int | None = None
 
@@ -78,11 +78,11 @@ class StoredAttempt:
 
 @dataclass(frozen=True, slots=True)
 class ActionFilter:
-    """Which actions are asked for; None: any. `after` is (created_at, id) of the last one of the page before."""
+    """Filter of the delivery log; None or empty: any. `after` is the last (created_at, id) of the previous page."""
 
     limit: int
-    state: str | None = None
-    channel: str | None = None
+    states: Sequence[str] = ()
+    channels: Sequence[str] = ()
     customer_id: int | None = None
     campaign_id: int | None = None
     endpoint_id: int | None = None
@@ -132,16 +132,16 @@ class StoredTask:
 
 @dataclass(frozen=True, slots=True)
 class TaskFilter:
-    """Which tasks are asked for; None: any. `after` is (due_at, id) of the last one of the page before."""
+    """Filter of the list of tasks; None or empty: any. `after` is the last (due_at, id) of the previous page."""
 
     limit: int
-    status: str | None = "open"
+    statuses: Sequence[str] = ("open",)
     assignee: str | None = None
     is_unassigned: bool = False
     due_before: datetime | None = None
-    stage: str | None = None
+    stages: Sequence[str] = ()
     customer_id: int | None = None
-    channel: str | None = None
+    channels: Sequence[str] = ()
     after: tuple[datetime, int] | None = None
 
 

@@ -1,5 +1,6 @@
 """Consent changes as they are stored, and the filter of the customer list."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeAlias
@@ -22,7 +23,7 @@ SORTS: Final = tuple(name for key in _SORT_KEYS for name in (key, f"-{key}"))
 
 @dataclass(frozen=True, slots=True)
 class ConsentChange:
-    """One change of one consent, as of `at` in the company's time; `source` is who told it."""
+    """One change of one consent, as of `at` in the company's time; `source` is the origin of the change."""
 
     channel: str
     was: str
@@ -33,9 +34,9 @@ class ConsentChange:
 
 @dataclass(frozen=True, slots=True)
 class CustomerFilter:
-    """What a page of customers is asked for. Risks are hundredths; `sort` is a name, `-` before it: descending."""
+    """Filter and order of the customer list; None or empty: any. Risks are hundredths; `-` before `sort` descends."""
 
-    stage: str | None = None
+    stages: Sequence[str] = ()
     risk_min: int | None = None
     risk_max: int | None = None
     inactive_days_min: int | None = None

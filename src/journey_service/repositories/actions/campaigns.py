@@ -28,9 +28,9 @@ class Campaigns:
         values: dict[str, Any] = {"company_id": self._company_id, "limit": wanted.limit}
         if wanted.is_running is not None:
             clauses.append(f"k.ended_at IS {'' if wanted.is_running else 'NOT '}NULL")
-        if wanted.type is not None:
-            clauses.append("k.type = :type")
-            values["type"] = wanted.type
+        if wanted.types:
+            clauses.append("k.type = ANY(:types)")
+            values["types"] = list(wanted.types)
         if wanted.customer_id is not None:
             clauses.append("r.customer_id = :customer_id")
             values["customer_id"] = wanted.customer_id

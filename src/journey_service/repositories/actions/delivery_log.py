@@ -49,10 +49,16 @@ class Deliveries:
 
     async def page(self, wanted: ActionFilter) -> list[DeliveryLogRow]:
         """Actions, newest first; news for endpoints only where these, or dead letters, are asked for."""
-        clauses, values = [], {"company_id": self._company_id, "limit": wanted.limit}
-        if wanted.channel is None and wanted.endpoint_id is None and wanted.state != "dead":
-            clauses.append("a.channel <> 'webhook'")
-        for name in ("state", "channel", "campaign_id", "endpoint_id"):
+        clauses: list[str] = []
+        values: dict[str, Any] = {"company_id": self._company_id, "limit": wanted.limit}
+        if not wanted.channels and wanted.endpoint_id is None:
+            is_dead = " OR a.state = 'dead'" if "dead" in wanted.states else ""
+            clauses.append(f"(a.channel <> 'webhook'{is_dead})")
+        for column, allowed in (("state", wanted.states), ("channel", wanted.channels)):
+            if allowed:
+                clauses.append(f"a.{column} = ANY(:{column})")
+                values[column] = list(allowed)
+        for name in ("campaign_id", "endpoint_id"):
             if getattr(wanted, name) is not None:
                 clauses.append(f"a.{name} = :{name}")
                 values[name] = getattr(wanted, name)
@@ -61,14 +67,14 @@ class Deliveries:
             values["customer_id"] = wanted.customer_id
         if wanted.after is not None:
             clauses.append("(a.created_at, a.id) < (CAST(:at AS timestamptz), CAST(:id AS uuid))")
-            values |= {"at": wanted.after[0], "id": wanted.after[1]}  # type: ignore[dict-item]
+            values |= {"at": wanted.after[0], "id": wanted.after[1]}
         conditions = "".join(f" AND {clause}" for clause in clauses)
         rows = await self._connection.execute(
             text(f"{_LISTED}{conditions} ORDER BY a.created_at DESC, a.id DESC LIMIT :limit"), values
         )
         return [_to_listed(row) for row in rows]
 
-    async def of_campaigns(
+    async def list_by_campaign(
         self, relationship_ids: Sequence[int], campaign_ids: Sequence[int]
     ) -> dict[int, list[DeliveryLogRow]]:
         """The steps of campaigns of these relationships, in their order, by campaign."""
@@ -92,7 +98,7 @@ class Deliveries:
         ).one_or_none()
         return None if row is None else _to_listed(row)
 
-    async def of_request(self, relationship_id: int, request_key: str) -> DeliveryLogRow | None:
+    async def find_by_request(self, relationship_id: int, request_key: str) -> DeliveryLogRow | None:
         """What a person asked for with a key before."""
         row = (
             await self._connection.execute(
@@ -106,7 +112,7 @@ class Deliveries:
         ).one_or_none()
         return None if row is None else _to_listed(row)
 
-    async def attempts(self, id_: str) -> list[StoredAttempt]:
+    async def list_attempts(self, id_: str) -> list[StoredAttempt]:
         """The attempts of an action, the first one first."""
         rows = await self._connection.execute(_ATTEMPTS, {"company_id": self._company_id, "id": id_})
         return [StoredAttempt(*row) for row in rows]

@@ -31,10 +31,14 @@ class Tasks:
         """Tasks, those due first first."""
         clauses: list[str] = []
         values: dict[str, Any] = {"company_id": self._company_id, "limit": wanted.limit}
-        for name in ("status", "assignee", "stage", "channel"):
-            if getattr(wanted, name) is not None:
-                clauses.append(f"k.{name} = :{name}")
-                values[name] = getattr(wanted, name)
+        allowed = {"status": wanted.statuses, "stage": wanted.stages, "channel": wanted.channels}
+        for column, several in allowed.items():
+            if several:
+                clauses.append(f"k.{column} = ANY(:{column})")
+                values[column] = list(several)
+        if wanted.assignee is not None:
+            clauses.append("k.assignee = :assignee")
+            values["assignee"] = wanted.assignee
         if wanted.is_unassigned:
             clauses.append("k.assignee IS NULL")
         if wanted.customer_id is not None:
@@ -61,7 +65,7 @@ class Tasks:
         ).one_or_none()
         return None if row is None else _to_task(row)
 
-    async def change(self, id_: int, values: Mapping[str, object]) -> None:
+    async def update(self, id_: int, values: Mapping[str, object]) -> None:
         """Change a task that is held."""
         await self._connection.execute(
             update(journey_tasks)

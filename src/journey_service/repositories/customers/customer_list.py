@@ -60,7 +60,7 @@ class CustomerList:
         self._connection = connection
         self._company_id = company_id
 
-    async def everybody(self, after: int, *, limit: int) -> list[tuple[StoredRelationship, Reachability]]:
+    async def page_by_relationship(self, after: int, *, limit: int) -> list[tuple[StoredRelationship, Reachability]]:
         """The next customers by the id of their relationship, not held, and how they may be reached."""
         rows = await self._connection.execute(
             _EVERYBODY, {"company_id": self._company_id, "after": after, "limit": limit}
@@ -74,9 +74,12 @@ class CustomerList:
         column, cast = _SORTS[name], _CASTS[name]
         clauses = ["r.company_id = :company_id"]
         values: dict[str, Any] = {"company_id": self._company_id, "limit": wanted.limit}
-        if wanted.stage is not None:
+        if len(wanted.stages) == 1:  # an equality keeps the order of an index
             clauses.append("r.current_stage = :stage")
-            values["stage"] = wanted.stage
+            values["stage"] = wanted.stages[0]
+        elif wanted.stages:
+            clauses.append("r.current_stage = ANY(:stages)")
+            values["stages"] = list(wanted.stages)
         if wanted.risk_min is not None:
             clauses.append("r.risk_score >= CAST(:risk_min AS int) / 100.0")
             values["risk_min"] = wanted.risk_min

@@ -1,67 +1,81 @@
-"""Campaigns over the wire."""
+"""Response schemas of campaigns and their steps."""
 
-from datetime import datetime
-from typing import Literal
+from enum import StrEnum
+from typing import Final
 
 from pydantic import Field
 
-from journey_service.api.actions.schemas.actions import ActionState
-from journey_service.api.schema_fields import ResponseModel
+from journey_service.api.actions.schemas.actions import ACTION_ID
+from journey_service.api.schema_fields import AnyCustomerId, Id, NextCursor, ResponseModel, Timestamp
+from journey_service.domain.actions.action import ActionState, EndReason
 from journey_service.domain.actions.records import DeliveryLogRow
 from journey_service.domain.actions.stage_actions import Channel
 from journey_service.services.actions.campaigns import CampaignView
 
+_AT: Final = "2026-03-01T12:00:00Z"
 
-class CampaignStepOut(ResponseModel):
-    """A step of a campaign, and what has become of it."""
 
-    number: int = Field(description="from 0")
-    action_id: str
-    channel: Channel
-    state: ActionState
-    reason: str | None = Field(description="why it was cancelled", examples=["no_consent"])
-    due_at: datetime
-    finished_at: datetime | None
+class CampaignStatus(StrEnum):
+    """Whether a campaign goes on."""
+
+    RUNNING = "running"
+    ENDED = "ended"
+
+
+class CampaignStep(ResponseModel):
+    """A step of a campaign."""
+
+    number: int = Field(description="Index of the step, from 0", examples=[0])
+    action_id: str = Field(description="UUID of the step's action", examples=[ACTION_ID])
+    channel: Channel = Field(description="How the step is carried out", examples=["email"])
+    state: ActionState = Field(
+        description="`pending`: planned; `leased`: being delivered; `done`; `cancelled`: `reason` says why; `dead`:"
+        " delivery has failed for good",
+        examples=["done"],
+    )
+    reason: EndReason | None = Field(description="Why it was cancelled; null: it was not", examples=[None])
+    due_at: Timestamp = Field(description="When it is to happen, in the company's time", examples=[_AT])
+    finished_at: Timestamp | None = Field(
+        description="When it was done or cancelled, in the company's time; null: not yet", examples=[_AT]
+    )
 
     @classmethod
-    def of(cls, step: DeliveryLogRow) -> "CampaignStepOut":
-        """Show a step."""
+    def of(cls, step: DeliveryLogRow) -> "CampaignStep":
+        """Builds the response from a row of the delivery log."""
         same = ("number", "channel", "state", "reason", "due_at", "finished_at")
-        return cls(action_id=step.id, **{name: getattr(step, name) for name in same})
+        return cls.model_validate({"action_id": step.id, **{name: getattr(step, name) for name in same}})
 
 
-class CampaignOut(ResponseModel):
-    """One run of a campaign for a customer, with its steps in order. Instants are the company's."""
+class Campaign(ResponseModel):
+    """A run of a campaign for one customer. Times are the company's."""
 
-    id: int
-    customer_id: int
-    type: str = Field(description="the stage it is for", examples=["at_risk"])
-    status: Literal["running", "ended"]
-    transition_seq: int = Field(description="of the move that began it")
-    started_at: datetime
-    ended_at: datetime | None
-    reason: str | None = Field(description="why it ended", examples=["completed"])
-    steps: list[CampaignStepOut]
+    id: Id = Field(description="Id of the campaign")
+    customer_id: AnyCustomerId = Field(description="Id of the customer; negative: erased")
+    type: str = Field(description="Key of the stage that the campaign belongs to", examples=["at_risk"])
+    status: CampaignStatus = Field(description="`running` or `ended`", examples=["running"])
+    transition_seq: int = Field(description="`seq` of the transition that started it", examples=[5])
+    started_at: Timestamp = Field(description="When it started", examples=[_AT])
+    ended_at: Timestamp | None = Field(description="When it ended; null: it is running", examples=[None])
+    reason: EndReason | None = Field(description="Why it ended; null: it is running", examples=[None])
+    steps: list[CampaignStep] = Field(description="Steps in order")
 
     @classmethod
-    def of(cls, view: CampaignView) -> "CampaignOut":
-        """Show a campaign."""
+    def of(cls, view: CampaignView) -> "Campaign":
+        """Builds the response from a campaign and its steps."""
         campaign = view.campaign
-        return cls(
-            id=campaign.id,
-            customer_id=campaign.customer_id,
-            type=campaign.type,
-            status="running" if campaign.ended_at is None else "ended",
-            transition_seq=campaign.transition_seq,
-            started_at=campaign.started_at,
-            ended_at=campaign.ended_at,
-            reason=campaign.reason,
-            steps=[CampaignStepOut.of(step) for step in view.steps],
+        same = ("id", "customer_id", "type", "transition_seq", "started_at", "ended_at", "reason")
+        status = CampaignStatus.RUNNING if campaign.ended_at is None else CampaignStatus.ENDED
+        return cls.model_validate(
+            {
+                **{name: getattr(campaign, name) for name in same},
+                "status": status,
+                "steps": [CampaignStep.of(step) for step in view.steps],
+            }
         )
 
 
-class CampaignsOut(ResponseModel):
+class CampaignPage(ResponseModel):
     """A page of campaigns, newest first."""
 
-    items: list[CampaignOut]
-    next_cursor: str | None
+    items: list[Campaign] = Field(description="The campaigns of this page")
+    next_cursor: NextCursor

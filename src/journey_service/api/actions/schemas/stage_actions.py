@@ -1,97 +1,135 @@
-"""What stages do on entry, over the wire."""
+"""Request and response schemas of the actions of stages."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, WithJsonSchema
+from pydantic import Field
 
-from journey_service.api.schema_fields import RequestModel, ResponseModel
+from journey_service.api.actions.schemas.actions import Offer
+from journey_service.api.schema_fields import RequestModel, ResponseModel, described_by
 from journey_service.domain.actions.parsing import (
-    LONGEST_DAYS,
-    LONGEST_TEXT,
-    MOST_ACTIONS,
-    MOST_ASSIGNEES,
-    MOST_STEPS,
+    MAX_ACTIONS,
+    MAX_ASSIGNEES,
+    MAX_DAYS,
+    MAX_STEPS,
+    MAX_TEXT_LENGTH,
     actions_to_json,
 )
-from journey_service.domain.actions.stage_actions import HUMAN_TASK_CHANNELS, TEMPLATED_CHANNELS, Channel
-from journey_service.services.actions.stage_actions import StageActions
+from journey_service.services.actions import stage_actions
 
-_TEXT: Final = {"type": "string", "minLength": 1, "maxLength": LONGEST_TEXT}
-_DAYS: Final = {"type": "integer", "minimum": 0, "maximum": LONGEST_DAYS}
-_STEP: Final = {
-    "type": "object",
-    "required": ["channel"],
-    "properties": {
-        "channel": {"enum": [channel for channel in Channel if channel is not Channel.WEBHOOK]},
-        "delay_days": {**_DAYS, "default": 0, "description": "after the entry, at the same local time"},
-        "delay_hours": {"type": "integer", "minimum": 0, "maximum": 23, "default": 0},
-        "template": {
-            **_TEXT,
-            "description": f"what is written, on the channels {', '.join(TEMPLATED_CHANNELS)}",
-        },
-        "title": {**_TEXT, "description": f"of the task, on the channels {', '.join(HUMAN_TASK_CHANNELS)}"},
-        "assignees": {
-            "type": "array",
-            "maxItems": MOST_ASSIGNEES,
-            "items": _TEXT,
-            "description": "of whom one is picked for each customer: for tasks, calls and assignments",
-        },
-        "due_days": {**_DAYS, "description": "how long there is time for the task"},
-        "offer": {
-            "type": "object",
-            "properties": {
-                "title": _TEXT,
-                "description": _TEXT,
-                "code": _TEXT,
-                "valid_days": {**_DAYS, "minimum": 1},
-            },
-            "additionalProperties": False,
-        },
-    },
-    "additionalProperties": False,
-}
-_ACTIONS: Final = {
-    "type": "array",
-    "maxItems": MOST_ACTIONS,
-    "items": {
-        "type": "object",
-        "required": ["name", "steps"],
-        "properties": {
-            "name": {"type": "string", "pattern": "^[a-z][a-z0-9_]{0,63}$"},
-            "campaign": {
-                "type": "boolean",
-                "default": False,
-                "description": "runs once at a time for a customer, and ends with the stage",
-            },
-            "steps": {"type": "array", "minItems": 1, "maxItems": MOST_STEPS, "items": _STEP},
-        },
-        "additionalProperties": False,
-    },
-}
-_EXAMPLE: Final = [
-    {"name": "send_welcome_email", "steps": [{"channel": "email", "template": "welcome"}]},
+_Line = Annotated[str, Field(min_length=1, max_length=MAX_TEXT_LENGTH)]
+
+_EXAMPLE: list[dict[str, Any]] = [
+    {"name": "send_welcome_email", "campaign": False, "steps": [{"channel": "email", "template": "welcome"}]},
     {
         "name": "call_back",
-        "steps": [{"channel": "call", "delay_days": 3, "title": "How was it?", "assignees": ["ada", "ben"]}],
+        "campaign": False,
+        "steps": [
+            {
+                "channel": "call",
+                "delay_days": 3,
+                "title": "Ask how it was",
+                "assignees": ["ada", "ben"],
+                "due_days": 2,
+            }
+        ],
     },
 ]
 
 
-class StageActionsIn(RequestModel):
-    """What entering a stage is to do."""
+class ActionStep(RequestModel):
+    """A step of an action. A field that has no meaning for the channel is refused."""
 
-    # Read by the domain, which knows the place of every fault; what is said here is for those who write them.
-    actions: Annotated[Any, WithJsonSchema({**_ACTIONS, "examples": [_EXAMPLE]})]
+    channel: Literal["email", "sms", "call", "offer", "crm", "task", "assignment"] = Field(
+        description="How the step is carried out. `email`, `sms` and `offer` are messages from a template; `call` and"
+        " `task` create a task; `assignment` sets the customer's owner; `crm` notifies the company's CRM by webhook",
+        examples=["call"],
+    )
+    delay_days: int = Field(
+        default=0,
+        ge=0,
+        le=MAX_DAYS,
+        description="Local days after the stage is entered, at the same time of day",
+        examples=[3],
+    )
+    delay_hours: int = Field(default=0, ge=0, le=23, description="Hours on top of `delay_days`", examples=[0])
+    template: _Line | None = Field(
+        default=None,
+        description="Email, sms, offer: key of the template; required there",
+        examples=["welcome"],
+    )
+    title: _Line | None = Field(
+        default=None,
+        description="Call, task: title of the task; null: a standard title",
+        examples=["Ask how it was"],
+    )
+    assignees: list[_Line] = Field(
+        default_factory=list,
+        max_length=MAX_ASSIGNEES,
+        description="Call, task, assignment: candidates, of whom one is chosen for each customer; required for"
+        " `assignment`",
+        examples=[["ada", "ben"]],
+    )
+    due_days: int | None = Field(
+        default=None,
+        ge=0,
+        le=MAX_DAYS,
+        description="Call, task: days until the task is due; null: a standard time",
+        examples=[2],
+    )
+    offer: Offer | None = Field(
+        default=None, description="Offer: what is offered; null: what the template says"
+    )
 
 
-class StageActionsOut(ResponseModel):
-    """What entering a stage does. The actions can be sent back as they are."""
+class StageAction(RequestModel):
+    """A named action of a stage: one or more steps."""
 
-    stage: str
-    actions: Annotated[list[dict[str, Any]], WithJsonSchema(_ACTIONS)]
-    is_default: bool = Field(description="whether this is so because the company has said nothing else")
+    name: str = Field(
+        pattern="^[a-z][a-z0-9_]{0,63}$",
+        description="Name, unique within the stage; must not begin with `personal_`",
+        examples=["call_back"],
+    )
+    campaign: bool = Field(
+        default=False,
+        description="Whether it is a campaign: at most one at a time for a customer, ended when the customer leaves the"
+        " stage. A stage has at most one",
+        examples=[False],
+    )
+    steps: list[ActionStep] = Field(
+        min_length=1, max_length=MAX_STEPS, description="Steps in the order of their delays"
+    )
+
+
+_Actions = Annotated[
+    list[StageAction], Field(max_length=MAX_ACTIONS, description="Actions; empty: none", examples=[_EXAMPLE])
+]
+
+
+class StageActionsUpdate(RequestModel):
+    """The actions that entering a stage triggers."""
+
+    actions: Annotated[Any, described_by(_Actions)] = Field(
+        description="Actions; empty: none", examples=[_EXAMPLE]
+    )
+
+
+class StageActions(ResponseModel):
+    """The actions that entering a stage triggers. They can be sent back as they are."""
+
+    stage: str = Field(description="Key of the stage", examples=["vip"])
+    actions: _Actions
+    is_default: bool = Field(
+        description="Whether these are the default actions, because the company has not set any",
+        examples=[False],
+    )
 
     @classmethod
-    def of(cls, view: StageActions) -> "StageActionsOut":
-        """Show what a stage does."""
-        return cls(stage=view.stage_key, actions=actions_to_json(view.actions), is_default=view.is_default)
+    def of(cls, view: stage_actions.StageActions) -> "StageActions":
+        """Builds the response from the stage's actions."""
+        return cls.model_validate(
+            {
+                "stage": view.stage_key,
+                "actions": actions_to_json(view.actions),
+                "is_default": view.is_default,
+            }
+        )

@@ -1,68 +1,119 @@
-"""What people do about customers, over the wire."""
+"""Request and response schemas of tasks."""
 
-from datetime import datetime
-from typing import Literal
+from enum import StrEnum
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
+from journey_service.api.actions.schemas.actions import ACTION_ID
 from journey_service.api.schema_fields import (
+    AnyCustomerId,
+    Id,
     Instant,
+    NextCursor,
     Note,
     PatchModel,
     ResponseModel,
     SingleLineText,
+    Timestamp,
     omittable,
 )
+from journey_service.domain.actions.action import EndReason
 from journey_service.domain.actions.records import StoredTask
 from journey_service.services.actions.tasks import TaskChange
 
-Status = Literal["open", "done", "dismissed", "closed"]
+_DUE_AT: Final = "2026-03-04T12:00:00Z"
 
 
-class TaskOut(ResponseModel):
-    """A task. Instants are the company's."""
+class TaskStatus(StrEnum):
+    """State of a task."""
 
-    id: int
-    customer_id: int
-    customer_name: str | None
-    channel: Literal["call", "task"]
-    name: str = Field(description="the action it came from", examples=["schedule_check_in_call"])
-    title: str
-    stage: str = Field(description="the stage the customer was in")
-    assignee: str | None
-    note: str | None = Field(description="of whoever asked for it")
-    due_at: datetime
-    status: Status = Field(description="`closed`: by the service, as `reason` says")
-    reason: str | None = Field(examples=["left_stage"])
-    outcome: str | None = Field(description="what came of it, in the words of whoever worked it off")
-    closed_by: str | None
-    closed_at: datetime | None
-    action_id: str | None
-    campaign_id: int | None
-    created_at: datetime
+    OPEN = "open"
+    DONE = "done"
+    DISMISSED = "dismissed"
+    CLOSED = "closed"
+
+
+class TaskChannel(StrEnum):
+    """Kind of a task."""
+
+    CALL = "call"
+    TASK = "task"
+
+
+class Task(ResponseModel):
+    """A task for a person. Times are the company's."""
+
+    id: Id = Field(description="Id of the task")
+    customer_id: AnyCustomerId = Field(description="Id of the customer; negative: erased")
+    customer_name: str | None = Field(
+        description="Name of the customer; null: unknown or erased", examples=["Ada Lovelace"]
+    )
+    channel: TaskChannel = Field(
+        description="`call`: call the customer; `task`: anything else", examples=["call"]
+    )
+    name: str = Field(
+        description="Name of the action that created the task", examples=["schedule_check_in_call"]
+    )
+    title: str = Field(description="What is to be done", examples=["Check in with a customer"])
+    stage: str = Field(
+        description="Key of the customer's stage when the task was created", examples=["at_risk"]
+    )
+    assignee: str | None = Field(description="Who is to do it; null: unassigned", examples=["ada"])
+    note: str | None = Field(
+        description="Note of the person who requested it; null: none", examples=["Ask about Monday."]
+    )
+    due_at: Timestamp = Field(description="When it is due", examples=[_DUE_AT])
+    status: TaskStatus = Field(
+        description="`open`; `done` or `dismissed` by a person; `closed` by the service, for `reason`",
+        examples=["open"],
+    )
+    reason: EndReason | None = Field(
+        description="Why the service closed it; null: it did not", examples=[None]
+    )
+    outcome: str | None = Field(description="Result in the words of the person; null: none", examples=[None])
+    closed_by: str | None = Field(
+        description="Who set it to `done` or `dismissed`; null: nobody", examples=[None]
+    )
+    closed_at: Timestamp | None = Field(
+        description="When it ceased to be open; null: it is open", examples=[None]
+    )
+    action_id: str | None = Field(
+        description="UUID of the action that created it; null: none", examples=[ACTION_ID]
+    )
+    campaign_id: int | None = Field(description="Campaign that it belongs to; null: none", examples=[None])
+    created_at: Timestamp = Field(description="When it was created", examples=["2026-03-01T12:00:00Z"])
 
     @classmethod
-    def of(cls, task: StoredTask) -> "TaskOut":
-        """Show a task."""
+    def of(cls, task: StoredTask) -> "Task":
+        """Builds the response from a stored task."""
         return cls.model_validate(task, from_attributes=True)
 
 
-class TasksOut(ResponseModel):
-    """A page of tasks, those due first first."""
+class TaskPage(ResponseModel):
+    """A page of tasks, earliest due date first."""
 
-    items: list[TaskOut]
-    next_cursor: str | None
+    items: list[Task] = Field(description="The tasks of this page")
+    next_cursor: NextCursor
 
 
-class TaskChangeIn(PatchModel):
-    """What is to be otherwise about a task; what is left out stays as it is."""
+class TaskUpdate(PatchModel):
+    """Fields of an open task to change; omitted fields keep their values."""
 
-    status: Literal["done", "dismissed"] = omittable()
-    outcome: Note = omittable()
-    assignee: SingleLineText | None = Field(default=None, description="null: nobody's any more")
-    due_at: Instant = omittable()
+    status: Annotated[
+        Literal["done", "dismissed"], Field(description="Ends the task, for good", examples=["done"])
+    ] = omittable()
+    outcome: Annotated[
+        Note, Field(description="Result in your own words", examples=["She comes on Monday."])
+    ] = omittable()
+    assignee: SingleLineText | None = Field(
+        default=None, description="Who is to do it; null unassigns the task", examples=["ben"]
+    )
+    due_at: Annotated[Instant, Field(description="When it is due", examples=["2026-04-01T08:00:00Z"])] = (
+        omittable()
+    )
 
-    def as_change(self) -> TaskChange:
-        """What is asked for."""
+    def to_domain(self) -> TaskChange:
+        """Converts the update."""
         is_unassigned = self.assignee is None and "assignee" in self.model_fields_set
         return TaskChange(self.status, self.outcome, self.assignee, is_unassigned, self.due_at)

@@ -1,107 +1,120 @@
-"""Templates over the wire."""
+"""Request and response schemas of message templates."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, WithJsonSchema
+from pydantic import Field
 
-from journey_service.api.schema_fields import JsonObject, RequestModel, ResponseModel
-from journey_service.domain.actions.records import StoredTemplate
-from journey_service.domain.actions.stage_actions import Channel
-from journey_service.domain.actions.templates import (
-    HTML_LENGTH,
-    KEY,
-    LANGUAGE,
-    SUBJECT_LENGTH,
-    TEXT_LENGTH,
-    WRITTEN,
-    Template,
+from journey_service.api.schema_fields import (
+    Id,
+    JsonObject,
+    NextCursor,
+    RequestModel,
+    ResponseModel,
+    Timestamp,
+    described_by,
 )
+from journey_service.domain.actions import templates as domain
+from journey_service.domain.actions.records import StoredTemplate
+from journey_service.domain.actions.templates import HTML_LENGTH, KEY, LANGUAGE, SUBJECT_LENGTH, TEXT_LENGTH
 from journey_service.services.actions.template_rendering import VARIABLES, Rendered
 
-_LIQUID: Final = f"Liquid, which may speak of {', '.join(VARIABLES)}"
-
-# Read by the domain, which knows the place of every fault; what is said here is for those who write them.
-TemplateIn = Annotated[
-    dict[str, Any],
-    WithJsonSchema(
-        {
-            "type": "object",
-            "required": ["key", "channel", "language", "text"],
-            "properties": {
-                "key": {
-                    "type": "string",
-                    "pattern": f"^{KEY.pattern}$",
-                    "description": "what stages' actions name; one of the service's own is replaced by it",
-                },
-                "channel": {"enum": [*WRITTEN]},
-                "language": {"type": "string", "pattern": f"^{LANGUAGE.pattern}$"},
-                "subject": {
-                    "type": ["string", "null"],
-                    "maxLength": SUBJECT_LENGTH,
-                    "description": "of an email, which has to have one",
-                },
-                "text": {
-                    "type": "string",
-                    "minLength": 1,
-                    "maxLength": TEXT_LENGTH,
-                    "description": f"{_LIQUID}; emails have to show unsubscribe_url",
-                },
-                "html": {
-                    "type": ["string", "null"],
-                    "maxLength": HTML_LENGTH,
-                    "description": "of an email, beside its text; what is filled in is escaped",
-                },
-            },
-            "additionalProperties": False,
-            "examples": [
-                {
-                    "key": "spring_offer",
-                    "channel": "sms",
-                    "language": "en",
-                    "text": "Hello {{ customer.first_name }}, spring is here. {{ company.name }}",
-                }
-            ],
-        }
+_LIQUID: Final = f"Liquid with the variables {', '.join(f'`{name}`' for name in VARIABLES)}"
+_Channel = Annotated[
+    Literal["email", "sms", "offer"], Field(description="Channel of the message", examples=["sms"])
+]
+_Key = Annotated[
+    str,
+    Field(
+        pattern=f"^{KEY.pattern}$",
+        description="Key by which actions name the template. A key of a built-in template replaces that one",
+        examples=["spring_offer"],
+    ),
+]
+_Language = Annotated[
+    str,
+    Field(
+        pattern=f"^{LANGUAGE.pattern}$",
+        description="Language of the message, with or without a region, in lower case",
+        examples=["en"],
+    ),
+]
+_Subject = Annotated[
+    str | None,
+    Field(
+        max_length=SUBJECT_LENGTH,
+        description="Subject in Liquid; required for emails, null for other channels",
+        examples=[None],
+    ),
+]
+_TextBody = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=TEXT_LENGTH,
+        description=f"Message in {_LIQUID}. An email must contain `unsubscribe_url`; an SMS has at most 1,000"
+        " characters",
+        examples=["Hello {{ customer.first_name }}, spring is here. {{ company.name }}"],
+    ),
+]
+_HtmlBody = Annotated[
+    str | None,
+    Field(
+        max_length=HTML_LENGTH,
+        description="HTML version of an email, in Liquid, where values are escaped; null: text only",
+        examples=[None],
     ),
 ]
 
 
-class TemplateTextOut(ResponseModel):
-    """A template: a message on one channel in one language, in Liquid."""
+class TemplateDefinition(RequestModel):
+    """A template: a message on one channel in one language."""
 
-    key: str
-    channel: Channel
-    language: str
-    subject: str | None
-    text: str
-    html: str | None
+    key: _Key
+    channel: _Channel
+    language: _Language
+    subject: _Subject = None
+    text: _TextBody
+    html: _HtmlBody = None
 
 
-class BuiltInTemplatesOut(ResponseModel):
-    """The templates that come with the service."""
+TemplateInput = Annotated[dict[str, Any], described_by(TemplateDefinition)]
 
-    items: list[TemplateTextOut]
+
+class BuiltInTemplate(ResponseModel):
+    """A template that comes with the service."""
+
+    key: _Key
+    channel: _Channel
+    language: _Language
+    subject: _Subject
+    text: _TextBody
+    html: _HtmlBody
+
+
+class BuiltInTemplateList(ResponseModel):
+    """All built-in templates."""
+
+    items: list[BuiltInTemplate] = Field(description="The built-in templates")
 
     @classmethod
-    def of(cls, templates: Sequence[Template]) -> "BuiltInTemplatesOut":
-        """Show templates."""
-        return cls(items=[TemplateTextOut(**asdict(template)) for template in templates])
+    def of(cls, templates: Sequence[domain.Template]) -> "BuiltInTemplateList":
+        """Builds the response from templates of the domain."""
+        return cls(items=[BuiltInTemplate(**asdict(template)) for template in templates])
 
 
-class TemplateOut(TemplateTextOut):
-    """A template of the company's own."""
+class Template(BuiltInTemplate):
+    """A template of the company."""
 
-    id: int
-    author: str = Field(description="who last wrote it", examples=["key:console"])
-    created_at: datetime
-    updated_at: datetime
+    id: Id = Field(description="Id of the template")
+    author: str = Field(description="Who wrote the current content", examples=["key:console"])
+    created_at: Timestamp = Field(description="When it was created", examples=["2026-03-01T12:00:00Z"])
+    updated_at: Timestamp = Field(description="When it was last changed", examples=["2026-03-01T12:00:00Z"])
 
     @classmethod
-    def of(cls, stored: StoredTemplate) -> "TemplateOut":
-        """Show a template."""
+    def of(cls, stored: StoredTemplate) -> "Template":
+        """Builds the response from a stored template."""
         return cls(
             id=stored.id,
             author=stored.author,
@@ -111,31 +124,31 @@ class TemplateOut(TemplateTextOut):
         )
 
 
-class TemplatesOut(ResponseModel):
-    """A page of the company's own templates, by id."""
+class TemplatePage(ResponseModel):
+    """A page of the company's templates, by id."""
 
-    items: list[TemplateOut]
-    next_cursor: str | None
+    items: list[Template] = Field(description="The templates of this page")
+    next_cursor: NextCursor
 
 
-class RenderingIn(RequestModel):
-    """What a template is filled in with."""
+class TemplatePreviewRequest(RequestModel):
+    """Values to render a template with."""
 
     values: JsonObject = Field(
         default=None,
-        description="in place of those of a sample customer",
+        description="Values of the variables, in place of those of a sample customer; null: all of the sample",
         examples=[{"customer": {"first_name": "Ada"}, "note": "See you soon."}],
     )
 
 
-class RenderedOut(ResponseModel):
-    """A message as somebody gets it."""
+class RenderedMessage(ResponseModel):
+    """A rendered message, as a customer receives it."""
 
-    subject: str | None
-    text: str
-    html: str | None
+    subject: str | None = Field(description="Subject; null for channels other than email", examples=[None])
+    text: str = Field(description="Text", examples=["Hello Ada, spring is here. Salon Aurora"])
+    html: str | None = Field(description="HTML version; null: none", examples=[None])
 
     @classmethod
-    def of(cls, rendered: Rendered) -> "RenderedOut":
-        """Show a message."""
+    def of(cls, rendered: Rendered) -> "RenderedMessage":
+        """Builds the response from a rendered message."""
         return cls(**asdict(rendered))

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from journey_service.api.schema_fields import Instant, RequestModel, ResponseModel, Text
-from journey_service.api.stages.schemas.stage_maps import MapOut
+from journey_service.api.stages.schemas.stage_maps import StageMap
 from journey_service.domain.access.actors import EVERYTHING, Role
 from journey_service.domain.access.records import StoredKey
 from journey_service.domain.actions.company_context import CompanyContext
@@ -90,7 +90,7 @@ class CompanyOut(ResponseModel):
 class FoundedOut(CompanyOut):
     """A company just founded, with its stage map."""
 
-    stages: MapOut
+    stages: StageMap
 
     @classmethod
     def of(cls, context: CompanyContext, view: MapView) -> "FoundedOut":
@@ -104,7 +104,7 @@ class FoundedOut(CompanyOut):
             test_clock=company.clock_at,
             map_version=company.map_version,
             created_at=company.created_at,
-            stages=MapOut.of_view(view),
+            stages=StageMap.of_view(view),
         )
 
 

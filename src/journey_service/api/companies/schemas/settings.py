@@ -5,9 +5,9 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, WithJsonSchema
 
-from journey_service.api.operations.schemas.jobs import JobOut
+from journey_service.api.operations.schemas.jobs import Job
 from journey_service.api.schema_fields import ResponseModel
-from journey_service.api.stages.schemas.stage_maps import FindingOut
+from journey_service.api.stages.schemas.stage_maps import LintFinding
 from journey_service.domain.companies.policy import DEFAULT_POLICY, CompanyPolicy, policy_to_json
 from journey_service.services.companies.settings import PolicyChangeResult
 
@@ -132,19 +132,19 @@ class SettingsChangedOut(ResponseModel):
         description="what is otherwise than before", examples=[["scoring.inactive_days", "revenue_source"]]
     )
     warnings: list[str]
-    findings: list[FindingOut] = Field(
+    findings: list[LintFinding] = Field(
         description="what the linter says of the stage map with these settings"
     )
-    job: JobOut | None = Field(description="what decides everybody anew; null: nobody is concerned")
+    job: Job | None = Field(description="what decides everybody anew; null: nobody is concerned")
 
     @classmethod
     def of_changed(cls, changed: PolicyChangeResult) -> "SettingsChangedOut":
         """Show settings just told."""
-        findings = [FindingOut.of_finding(finding) for finding in changed.findings]
+        findings = [LintFinding.of(finding) for finding in changed.findings]
         return cls(
             settings=SettingsOut.of(changed.policy),
             changed=list(changed.names),
             warnings=[finding.message for finding in findings],
             findings=findings,
-            job=None if changed.job is None else JobOut.of(changed.job),
+            job=None if changed.job is None else Job.of(changed.job),
         )

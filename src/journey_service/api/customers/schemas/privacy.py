@@ -1,37 +1,61 @@
-"""What is held on one person, and its erasure, over the wire."""
+"""Response schemas of exports and erasures."""
 
-from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import Field
 
-from journey_service.api.journeys.schemas.scores import ScoresOut
-from journey_service.api.schema_fields import ResponseModel
-from journey_service.services.customers.privacy import CustomerExport, ErasureResult
+from journey_service.api.journeys.schemas.scores import CustomerScores
+from journey_service.api.schema_fields import CustomerId, ResponseModel, Timestamp
+from journey_service.services.customers import privacy
+
+_AT: Final = "2026-03-01T12:00:00Z"
+_ROW: Final = [[{"id": 12, "customer_id": 4711, "created_at": _AT}]]
 
 
-class ExportOut(ResponseModel):
-    """Everything held on a customer. Rows are as they are kept, by the names of their columns."""
+class CustomerExport(ResponseModel):
+    """Everything stored about a customer. Rows have the names of their columns."""
 
-    customer_id: int
-    exported_at: datetime = Field(description="in the company's time")
-    profile: dict[str, Any]
-    consent_changes: list[dict[str, Any]]
-    relationship: dict[str, Any] = Field(description="where the customer stands, and what is known of them")
-    scores: ScoresOut
-    transitions: list[dict[str, Any]] = Field(description="every move with its reasons, the first one first")
-    events: list[dict[str, Any]] = Field(description="everything that was told, by when it occurred")
-    campaigns: list[dict[str, Any]] = Field(description="campaigns for the customer, running and ended")
-    actions: list[dict[str, Any]] = Field(description="what was done or sent, or not, and why")
-    attempts: list[dict[str, Any]] = Field(description="every attempt of that, and what the other side said")
-    tasks: list[dict[str, Any]] = Field(description="what people were to do about the customer")
-    outbound_events: list[dict[str, Any]] = Field(description="what the company's own systems were told of")
-    import_lines: list[dict[str, Any]] = Field(description="lines of histories that wait to be decided")
-    audit: list[dict[str, Any]] = Field(description="who did what to the customer, this export included")
+    customer_id: CustomerId = Field(description="Id of the customer")
+    exported_at: Timestamp = Field(description="Time of the export, in the company's time", examples=[_AT])
+    profile: dict[str, Any] = Field(
+        description="Profile and consents", examples=[{"customer_id": 4711, "name": "Ada Lovelace"}]
+    )
+    consent_changes: list[dict[str, Any]] = Field(
+        description="Changes of consents, oldest first",
+        examples=[[{"channel": "email", "was": "unknown", "status": "granted", "at": _AT}]],
+    )
+    relationship: dict[str, Any] = Field(
+        description="Current stage and facts", examples=[{"id": 12, "current_stage": "regular", "version": 4}]
+    )
+    scores: CustomerScores = Field(description="Scores with their factors")
+    transitions: list[dict[str, Any]] = Field(
+        description="Transitions with their reasons, oldest first",
+        examples=[[{"seq": 1, "from_stage": None, "to_stage": "prospect", "transitioned_at": _AT}]],
+    )
+    events: list[dict[str, Any]] = Field(
+        description="Events by `occurred_at`",
+        examples=[[{"source": "booking", "type": "appointment_completed", "occurred_at": _AT}]],
+    )
+    campaigns: list[dict[str, Any]] = Field(description="Campaigns, running and ended", examples=_ROW)
+    actions: list[dict[str, Any]] = Field(description="Actions, also those not delivered", examples=_ROW)
+    attempts: list[dict[str, Any]] = Field(
+        description="Delivery attempts with the responses", examples=[[{"number": 1, "outcome": "done"}]]
+    )
+    tasks: list[dict[str, Any]] = Field(description="Tasks", examples=_ROW)
+    outbound_events: list[dict[str, Any]] = Field(
+        description="Events that were published to webhook endpoints and streams", examples=_ROW
+    )
+    import_lines: list[dict[str, Any]] = Field(
+        description="Lines of import files that are not evaluated yet", examples=[[]]
+    )
+    audit: list[dict[str, Any]] = Field(
+        description="Audit entries about the customer, this export included",
+        examples=[[{"action": "customer.export", "actor": "key:console", "at": _AT}]],
+    )
 
     @classmethod
-    def of(cls, export: CustomerExport) -> "ExportOut":
-        """Show an export."""
+    def of(cls, export: privacy.CustomerExport) -> "CustomerExport":
+        """Builds the response from exported tables."""
         tables = {name: [dict(row) for row in rows] for name, rows in export.tables.items()}
         [profile], [relationship] = tables.pop("customers"), tables.pop("customer_relationships")
         return cls(
@@ -39,12 +63,12 @@ class ExportOut(ResponseModel):
             exported_at=export.at,
             profile=profile,
             relationship=relationship,
-            scores=ScoresOut.of(export.scores),
-            **{_SECTIONS[name]: rows for name, rows in tables.items()},
+            scores=CustomerScores.of(export.scores),
+            **{_FIELDS[name]: rows for name, rows in tables.items()},
         )
 
 
-_SECTIONS = {
+_FIELDS: Final = {
     "consent_changes": "consent_changes",
     "journey_transitions": "transitions",
     "journey_events": "events",
@@ -56,15 +80,18 @@ _SECTIONS = {
     "import_lines": "import_lines",
     "audit_log": "audit",
 }
+"""Field of each exported table."""
 
 
-class ErasureOut(ResponseModel):
-    """A customer who was erased."""
+class CustomerErasure(ResponseModel):
+    """The outcome of an anonymization."""
 
-    status: Literal["anonymized", "already_anonymized"]
-    at: datetime
+    status: Literal["anonymized", "already_anonymized"] = Field(
+        description="`already_anonymized`: an earlier request did it", examples=["anonymized"]
+    )
+    at: Timestamp = Field(description="When the customer was anonymized", examples=[_AT])
 
     @classmethod
-    def of(cls, erasure: ErasureResult) -> "ErasureOut":
-        """Show an erasure."""
+    def of(cls, erasure: privacy.ErasureResult) -> "CustomerErasure":
+        """Builds the response from an erasure."""
         return cls(status="already_anonymized" if erasure.is_repeat else "anonymized", at=erasure.at)

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from journey_service.api.journeys.schemas.journeys import JourneyOut, TransitionOut
+from journey_service.api.journeys.schemas.journeys import Journey, Transition
 from journey_service.api.schema_fields import Instant, JsonObject, RequestModel, ResponseModel, Text
 from journey_service.domain.events.event import MAX_ID, EventType
 from journey_service.services.events.ingest import IngestOutcome
@@ -56,16 +56,16 @@ class EventOut(ResponseModel):
     """What became of an event: the move it caused, if any, and the journey now."""
 
     status: Literal["applied", "duplicate", "ignored_erased"]
-    journey: JourneyOut | None
-    transition: TransitionOut | None
+    journey: Journey | None
+    transition: Transition | None
 
     @classmethod
     def of(cls, outcome: IngestOutcome) -> "EventOut":
         """Show an outcome."""
         return cls.model_construct(
             status=outcome.status.value,
-            journey=None if outcome.view is None else JourneyOut.of(outcome.view),
-            transition=None if outcome.entry is None else TransitionOut.of(outcome.entry),
+            journey=None if outcome.view is None else Journey.of(outcome.view),
+            transition=None if outcome.entry is None else Transition.of(outcome.entry),
         )
 
 
@@ -74,8 +74,8 @@ class ResultOut(ResponseModel):
 
     index: int
     status: Literal["applied", "duplicate", "ignored_erased", "refused"]
-    journey: JourneyOut | None = None
-    transition: TransitionOut | None = None
+    journey: Journey | None = None
+    transition: Transition | None = None
     problem: dict[str, Any] | None = None
 
 

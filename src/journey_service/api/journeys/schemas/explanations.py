@@ -1,213 +1,275 @@
-"""Explanations over the wire: what the engine found, each with a sentence."""
+"""Response schemas of explanations: each fact with an English sentence."""
 
-from datetime import datetime
 from typing import Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
-from journey_service.api.journeys.schemas.journeys import SuppressedOut
-from journey_service.api.schema_fields import ResponseModel
-from journey_service.domain.journeys.explanation import sentences as wording
-from journey_service.domain.journeys.explanation.forecast import DueMove, Forecast, UpcomingMove
-from journey_service.domain.journeys.explanation.paths import Path, RequiredEvents, Unit
+from journey_service.api.journeys.schemas.journeys import SuppressedMove
+from journey_service.api.schema_fields import AnyCustomerId, ResponseModel, Timestamp
+from journey_service.domain.events.event import EventType
+from journey_service.domain.journeys import relationship as domain
+from journey_service.domain.journeys.explanation import forecast, paths, sentences
 from journey_service.domain.journeys.facts import days_since
-from journey_service.domain.journeys.relationship import Transition
-from journey_service.services.journeys.explanations import Explanation
+from journey_service.domain.journeys.relationship import TriggerType
+from journey_service.services.journeys import explanations
+
+_DUE_AT = "2027-03-14T09:00:00Z"
 
 
-class DetailOut(ResponseModel):
-    """A condition that was looked at; of a rule without any, `condition` is null."""
+class ConditionExplanation(ResponseModel):
+    """A condition that was evaluated for the last transition."""
 
-    stage: str
-    trigger: str
-    condition: str | None
-    value: float | int | None = Field(description="what it saw; null: unknown")
-    held: bool
-    sentence: str
+    stage: str = Field(description="Key of the stage that the rule belongs to", examples=["regular"])
+    trigger: str = Field(description="Trigger of the rule", examples=["appointment_count"])
+    condition: str | None = Field(
+        description="Operator and number; null: the rule has no conditions", examples=[">=3"]
+    )
+    value: float | int | None = Field(description="Value that was compared; null: unknown", examples=[3])
+    held: bool = Field(description="Whether the condition held", examples=[True])
+    sentence: str = Field(
+        description="The condition and its result in words",
+        examples=["3 completed appointments (required: at least 3)"],
+    )
 
 
-class WhyOut(ResponseModel):
-    """The move that led into the stage, from what was noted at the time."""
+class EntryExplanation(ResponseModel):
+    """The transition that led into the current stage, as it was recorded."""
 
     sentence: str = Field(
-        examples=["regular since 2026-12-13: 3 completed appointments, 3 or more were asked"]
+        description="The transition in words",
+        examples=["regular since 2026-12-13: 3 completed appointments (required: at least 3)"],
     )
-    trigger_type: str
-    trigger_event: str | None
-    map_version: int
-    transition: int = Field(description="its seq in the customer's history")
-    details: list[DetailOut]
+    trigger_type: TriggerType = Field(
+        description="`manual`: a person; `automatic`: a rule; `system`: the service itself",
+        examples=["automatic"],
+    )
+    trigger_event: str | None = Field(
+        description="Event type or trigger that caused the transition; null for manual moves",
+        examples=["appointment_count"],
+    )
+    map_version: int = Field(description="Version of the stage map that decided the transition", examples=[3])
+    transition: int = Field(description="`seq` of the transition", examples=[4])
+    details: list[ConditionExplanation] = Field(description="Every condition that was evaluated")
 
     @classmethod
-    def of(cls, last: Transition, zone: ZoneInfo) -> "WhyOut":
-        """Tell why."""
+    def of(cls, last: domain.Transition, zone: ZoneInfo) -> "EntryExplanation":
+        """Builds the response from the last transition."""
         return cls(
-            sentence=wording.entry(last, zone),
-            trigger_type=last.trigger_type.value,
+            sentence=sentences.entry(last, zone),
+            trigger_type=last.trigger_type,
             trigger_event=last.trigger_event,
             map_version=last.map_version,
             transition=last.seq,
             details=[
-                DetailOut(
+                ConditionExplanation(
                     stage=reason.stage,
                     trigger=rule.trigger,
-                    condition=None if seen is None else seen.condition,
-                    value=None if seen is None else seen.value,
-                    held=rule.held if seen is None else seen.held,
-                    sentence=wording.condition_sentence(rule, seen),
+                    condition=None if condition is None else condition.condition,
+                    value=None if condition is None else condition.value,
+                    held=rule.held if condition is None else condition.held,
+                    sentence=sentences.condition_sentence(rule, condition),
                 )
                 for reason in last.reasons
                 for rule in reason.rules
-                for seen in rule.conditions or (None,)
+                for condition in rule.conditions or (None,)
             ],
         )
 
 
-class HeldBackOut(SuppressedOut):
-    """A move that the pin has held back."""
+class SuppressedMoveExplanation(SuppressedMove):
+    """A move that the pin has suppressed."""
 
-    sentence: str
+    sentence: str = Field(
+        description="The move in words",
+        examples=["at_risk was due on 2026-05-31 and is held back by the pin"],
+    )
 
 
-class PinOut(ResponseModel):
-    """The pin that holds the customer."""
+class PinExplanation(ResponseModel):
+    """The pin that keeps the customer in the stage."""
 
-    until: datetime
-    sentence: str
-    suppressed: list[HeldBackOut]
+    until: Timestamp = Field(description="End of the pin", examples=["2026-07-01T00:00:00Z"])
+    sentence: str = Field(description="The pin in words", examples=["held in vip until 2026-07-01"])
+    suppressed: list[SuppressedMoveExplanation] = Field(
+        description="Moves that the pin has suppressed so far"
+    )
 
     @classmethod
-    def of(cls, outlook: Forecast, zone: ZoneInfo) -> "PinOut | None":
-        """Tell of the pin, if one holds."""
+    def of(cls, outlook: forecast.Forecast, zone: ZoneInfo) -> "PinExplanation | None":
+        """Builds the response from a forecast; None without a pin."""
         if outlook.pin_until is None:
             return None
         return cls(
             until=outlook.pin_until,
-            sentence=wording.pin(outlook, outlook.pin_until, zone),
+            sentence=sentences.pin(outlook, outlook.pin_until, zone),
             suppressed=[
-                HeldBackOut(
+                SuppressedMoveExplanation(
                     to_stage=move.to_stage,
                     at=move.at,
                     trigger_event=move.trigger_event,
-                    sentence=wording.suppressed_move(move, zone),
+                    sentence=sentences.suppressed_move(move, zone),
                 )
                 for move in outlook.suppressed
             ],
         )
 
 
-class WantedOut(ResponseModel):
-    """What the rules want already: held back by the pin, or due and not yet written."""
+class DueMove(ResponseModel):
+    """A move that the rules call for now: suppressed by the pin, or due and not yet written."""
 
-    to_stage: str
-    trigger_event: str | None
-    due_at: datetime | None = Field(description="null if nothing is scheduled for it")
-    is_suppressed: bool
-    sentence: str
-
-    @classmethod
-    def of(cls, move: DueMove, zone: ZoneInfo) -> "WantedOut":
-        """Tell of a move that is wanted."""
-        return cls(**move._asdict(), sentence=wording.due_move(move, zone))
-
-
-class ComingOut(ResponseModel):
-    """A move that follows if nothing happens."""
-
-    to_stage: str
-    at: datetime
-    trigger_event: str | None
-    unless: Literal["appointment_completed"] | None = Field(
-        description="what would keep it from being made at that instant, if it happened now"
+    to_stage: str = Field(description="Key of the stage", examples=["at_risk"])
+    trigger_event: str | None = Field(
+        description="Event or trigger that calls for the move; null: the customer's stage is archived",
+        examples=["days_since_last_appointment"],
     )
-    sentence: str = Field(examples=["at_risk on 2027-03-14 unless there is an appointment"])
+    due_at: Timestamp | None = Field(
+        description="When the move was due; null: nothing is scheduled for it",
+        examples=["2026-05-31T11:00:00Z"],
+    )
+    is_suppressed: bool = Field(description="Whether the pin suppresses the move", examples=[False])
+    sentence: str = Field(
+        description="The move in words", examples=["at_risk is due since 2026-05-31 and about to be written"]
+    )
 
     @classmethod
-    def of(cls, move: UpcomingMove, outlook: Forecast, zone: ZoneInfo) -> "ComingOut":
-        """Tell of a move to come."""
+    def of(cls, move: forecast.DueMove, zone: ZoneInfo) -> "DueMove":
+        """Builds the response from a due move of the forecast."""
+        return cls(**move._asdict(), sentence=sentences.due_move(move, zone))
+
+
+class UpcomingMove(ResponseModel):
+    """A move that will happen unless an event changes the customer's facts."""
+
+    to_stage: str = Field(description="Key of the stage", examples=["at_risk"])
+    at: Timestamp = Field(description="When the move will happen", examples=[_DUE_AT])
+    trigger_event: str | None = Field(
+        description="Trigger that causes the move; null: the customer's stage is archived",
+        examples=["days_since_last_appointment"],
+    )
+    unless: Literal["appointment_completed"] | None = Field(
+        description="Event that would prevent the move if it happened now; null: none would",
+        examples=["appointment_completed"],
+    )
+    sentence: str = Field(
+        description="The move in words", examples=["at_risk on 2027-03-14 unless there is an appointment"]
+    )
+
+    @classmethod
+    def of(cls, move: forecast.UpcomingMove, outlook: forecast.Forecast, zone: ZoneInfo) -> "UpcomingMove":
+        """Builds the response from an upcoming move of the forecast."""
         return cls(
             to_stage=move.to_stage,
             at=move.at,
             trigger_event=move.trigger_event,
             unless="appointment_completed" if move.is_averted else None,
-            sentence=wording.upcoming_move(move, outlook, zone),
+            sentence=sentences.upcoming_move(move, outlook, zone),
         )
 
 
-class NeedOut(ResponseModel):
-    """The least that would have to happen; null is what does not matter."""
+class RequiredEvents(ResponseModel):
+    """The smallest set of events that would make a rule hold."""
 
-    event: str
-    times: int
-    total_amount: float | None = Field(description="of each event")
-    call_duration: int | None = Field(description="in seconds")
+    event: EventType = Field(description="Type of the events", examples=["appointment_completed"])
+    times: int = Field(description="Number of events", examples=[1])
+    total_amount: float | None = Field(
+        description="Amount of each event, in the company's currency; null: any", examples=[120]
+    )
+    call_duration: int | None = Field(
+        description="Duration of each call in seconds; null: any", examples=[None]
+    )
 
     @classmethod
-    def of(cls, need: RequiredEvents) -> "NeedOut":
-        """Tell what is needed."""
+    def of(cls, need: paths.RequiredEvents) -> "RequiredEvents":
+        """Builds the response from required events of the domain."""
         return cls(
-            event=need.event.value,
+            event=need.event,
             times=need.times,
             total_amount=None if need.amount_cents is None else need.amount_cents / 100,
             call_duration=need.call_duration,
         )
 
 
-class PathOut(ResponseModel):
-    """One rule that could move the customer, and what it misses. `value` and `missing` are in `unit`."""
+class StagePath(ResponseModel):
+    """A rule that could move the customer, and what is missing for it."""
 
-    to_stage: str
-    family: Literal["progress", "risk", "return"]
-    trigger: str
-    condition: str | None
-    value: float | int | None = Field(description="what the condition sees now; null: unknown")
-    missing: float | int | None
-    unit: Unit | None
-    needs: NeedOut | None
-    at: datetime | None = Field(description="when the rule holds if nothing happens")
-    leads_to: str | None = Field(
-        description="the stage the customer then is in, by what is needed or at that instant; null: not tried"
+    to_stage: str = Field(description="Key of the stage", examples=["vip"])
+    family: Literal["progress", "risk", "return"] = Field(
+        description="Direction of the move; `return`: out of a risk stage", examples=["progress"]
     )
-    sentence: str = Field(examples=["120.00 more for vip"])
+    trigger: str = Field(description="Trigger of the rule", examples=["lifetime_value"])
+    condition: str | None = Field(
+        description="Operator and number; null: the rule has no conditions", examples=[">=1000"]
+    )
+    value: float | int | None = Field(description="Current value in `unit`; null: unknown", examples=[880])
+    missing: float | int | None = Field(
+        description="Difference to the required value, in `unit`; null: nothing, or not measurable",
+        examples=[120],
+    )
+    unit: paths.PathUnit | None = Field(
+        description="Unit of `value` and `missing`; money is in the company's currency; null: the rule has no"
+        " conditions",
+        examples=["money"],
+    )
+    needs: RequiredEvents | None = Field(
+        description="Events that would make the rule hold; null: time alone, or nothing, makes it hold"
+    )
+    at: Timestamp | None = Field(
+        description="When the rule will hold by the passing of time; null: never", examples=[None]
+    )
+    leads_to: str | None = Field(
+        description="Key of the stage that the customer would then be in; null: not computed",
+        examples=["vip"],
+    )
+    sentence: str = Field(description="What is missing, in words", examples=["120.00 more for vip"])
 
     @classmethod
-    def of(cls, path: Path, outlook: Forecast, zone: ZoneInfo) -> "PathOut":
-        """Tell what a rule misses."""
+    def of(cls, path: paths.RulePath, outlook: forecast.Forecast, zone: ZoneInfo) -> "StagePath":
+        """Builds the response from a path of the forecast."""
         return cls(
             to_stage=path.to_stage,
             family=path.step.value,
             trigger=path.trigger,
-            condition=wording.conditions_text(path),
+            condition=sentences.conditions_text(path),
             value=path.value,
             missing=path.missing,
             unit=path.unit,
-            needs=None if path.needs is None else NeedOut.of(path.needs),
+            needs=None if path.needs is None else RequiredEvents.of(path.needs),
             at=path.at,
             leads_to=path.leads_to,
-            sentence=wording.rule_path(path, outlook, zone),
+            sentence=sentences.rule_path(path, outlook, zone),
         )
 
 
-class ExplanationOut(ResponseModel):
-    """Why a customer is where they are, and what would move them. Days in sentences are the company's own."""
+class Explanation(ResponseModel):
+    """Why a customer is in a stage and what would move them. Days in sentences are in the company's time zone."""
 
-    as_of: datetime
-    customer_id: int
-    current_stage: str
-    stage_name: str
-    since: datetime
-    days_in_stage: int
-    why: WhyOut
-    pin: PinOut | None
-    wanted_now: WantedOut | None
-    upcoming: list[ComingOut] = Field(description="in order; at most five, up to `looked_until`")
-    looked_until: datetime
-    paths: list[PathOut]
+    as_of: Timestamp = Field(
+        description="The company's time for which the explanation holds", examples=["2026-12-20T12:00:00Z"]
+    )
+    customer_id: AnyCustomerId = Field(description="Id of the customer; negative: erased")
+    current_stage: str = Field(description="Key of the current stage", examples=["regular"])
+    stage_name: str = Field(description="Name of the current stage", examples=["Regular Customer"])
+    since: Timestamp = Field(
+        description="When the customer entered the stage", examples=["2026-12-13T10:00:00Z"]
+    )
+    days_in_stage: int = Field(description="Whole days since then", examples=[7])
+    why: EntryExplanation = Field(description="The transition that led into the stage")
+    pin: PinExplanation | None = Field(
+        description="The pin that keeps the customer in the stage; null: not pinned"
+    )
+    wanted_now: DueMove | None = Field(description="A move that the rules call for already; null: none")
+    upcoming: list[UpcomingMove] = Field(
+        description="Moves that will happen by the passing of time, in order; at most five, up to `looked_until`"
+    )
+    looked_until: Timestamp = Field(
+        description="End of the range that was searched for upcoming moves", examples=["2036-12-20T12:00:00Z"]
+    )
+    paths: list[StagePath] = Field(description="Every rule that could move the customer")
 
     @classmethod
-    def of(cls, explanation: Explanation) -> "ExplanationOut":
-        """Put an explanation into words."""
+    def of(cls, explanation: explanations.Explanation) -> "Explanation":
+        """Builds the response from an explanation of the service."""
         context, relationship, outlook = explanation.context, explanation.relationship, explanation.outlook
         zone = ZoneInfo(context.company.timezone)
         stage = context.rulebook.stage_map.by_key.get(relationship.current_stage)
@@ -218,10 +280,10 @@ class ExplanationOut(ResponseModel):
             stage_name=relationship.current_stage if stage is None else stage.name,
             since=relationship.stage_entered_at,
             days_in_stage=days_since(relationship.stage_entered_at, outlook.as_of),
-            why=WhyOut.of(explanation.last, zone),
-            pin=PinOut.of(outlook, zone),
-            wanted_now=None if outlook.due_move is None else WantedOut.of(outlook.due_move, zone),
-            upcoming=[ComingOut.of(move, outlook, zone) for move in outlook.upcoming],
+            why=EntryExplanation.of(explanation.last, zone),
+            pin=PinExplanation.of(outlook, zone),
+            wanted_now=None if outlook.due_move is None else DueMove.of(outlook.due_move, zone),
+            upcoming=[UpcomingMove.of(move, outlook, zone) for move in outlook.upcoming],
             looked_until=outlook.looked_until,
-            paths=[PathOut.of(path, outlook, zone) for path in outlook.paths],
+            paths=[StagePath.of(path, outlook, zone) for path in outlook.paths],
         )

@@ -1,88 +1,165 @@
-"""Journeys, moves and their reasons over the wire."""
+"""Request and response schemas of journeys and transitions."""
 
-from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import Field
 
-from journey_service.api.schema_fields import Instant, JsonObject, RequestModel, ResponseModel, Text
+from journey_service.api.schema_fields import (
+    AnyCustomerId,
+    Instant,
+    JsonObject,
+    NextCursor,
+    RequestModel,
+    ResponseModel,
+    Text,
+    Timestamp,
+)
 from journey_service.domain.events.event import MAX_ID
+from journey_service.domain.journeys import relationship as domain
 from journey_service.domain.journeys.facts import days_since
 from journey_service.domain.journeys.records import TransitionRecord
-from journey_service.domain.journeys.relationship import StageReason, SuppressedMove
-from journey_service.services.journeys.manual_changes import Evaluation, ManualMoveResult
+from journey_service.domain.journeys.relationship import TriggerType
+from journey_service.domain.stages.stage_map import StageKind
+from journey_service.services.journeys import manual_changes
 from journey_service.services.journeys.view import JourneyView
 
 
-class ManualMoveIn(RequestModel):
-    """A move by hand."""
+class TransitionCreate(RequestModel):
+    """A manual move of a customer to another stage."""
 
-    to_stage: Text = Field(min_length=1, max_length=50, examples=["vip"])
-    notes: Text | None = Field(default=None, max_length=10_000)
-    performed_by: int | None = Field(
-        default=None, ge=0, le=MAX_ID, description="the user's id, if a person is known"
+    to_stage: Text = Field(
+        min_length=1, max_length=50, description="Key of an active stage", examples=["vip"]
     )
-    pin_until: Instant | None = Field(default=None, description="hold the customer in the stage until then")
+    notes: Text | None = Field(
+        default=None,
+        max_length=10_000,
+        description="Reason for the move, kept with the transition; null: none",
+        examples=["Introduced by another VIP"],
+    )
+    performed_by: int | None = Field(
+        default=None,
+        ge=0,
+        le=MAX_ID,
+        description="Caller's own id of the person who makes the move, from 0; null: not known",
+        examples=[77],
+    )
+    pin_until: Instant | None = Field(
+        default=None,
+        description="Keep the customer in the stage until this time, which must be in the future; null: no pin, unless"
+        " the rules would undo the move at once",
+        examples=["2026-04-01T00:00:00Z"],
+    )
 
 
-class PinIn(RequestModel):
-    """How long a customer is held in the present stage."""
+class PinUpdate(RequestModel):
+    """The end of a pin."""
 
-    pin_until: Instant
-
-
-class AnnotationIn(RequestModel):
-    """Notes and metadata of a journey; what is left out stays as it is."""
-
-    notes: Text | None = Field(default=None, max_length=10_000)
-    metadata: JsonObject = None
+    pin_until: Instant = Field(
+        description="Keep the customer in the current stage until this time, which must be in the future",
+        examples=["2026-04-01T00:00:00Z"],
+    )
 
 
-class SuppressedOut(ResponseModel):
-    """A move the rules wanted while a pin held the customer."""
+class JourneyUpdate(RequestModel):
+    """Notes and metadata of a journey; omitted fields keep their values."""
 
-    to_stage: str
-    at: datetime
-    trigger_event: str
+    notes: Text | None = Field(
+        default=None,
+        max_length=10_000,
+        description="Free text; null removes it",
+        examples=["Prefers mornings"],
+    )
+    metadata: JsonObject = Field(
+        default=None,
+        description="Any JSON object of at most 8 KiB and 20 levels; replaced as a whole; null removes it",
+        examples=[{"chair": 3}],
+    )
+
+
+class SuppressedMove(ResponseModel):
+    """A move that the rules called for while the customer was pinned."""
+
+    to_stage: str = Field(description="Key of the stage", examples=["at_risk"])
+    at: Timestamp = Field(description="When the move would have happened", examples=["2026-05-31T11:00:00Z"])
+    trigger_event: str = Field(
+        description="Event or trigger that called for the move", examples=["days_since_last_appointment"]
+    )
 
     @classmethod
-    def of(cls, move: SuppressedMove) -> "SuppressedOut":
-        """Show a suppressed move."""
+    def of(cls, move: domain.SuppressedMove) -> "SuppressedMove":
+        """Builds the response from a suppressed move of the domain."""
         return cls(to_stage=move.to_stage, at=move.at, trigger_event=move.trigger_event)
 
 
-class JourneyOut(ResponseModel):
-    """Where a customer stands. Scores are from 0 to 1, as of `scored_at`."""
+class Journey(ResponseModel):
+    """The current stage of a customer, with the facts and scores behind it."""
 
-    customer_id: int
-    current_stage: str
-    stage_name: str
-    stage_entered_at: datetime
-    days_in_current_stage: int
-    previous_stage: str | None
-    version: int
-    pin_until: datetime | None
-    suppressed: list[SuppressedOut]
-    lifetime_value: float
-    total_appointments: int
-    total_missed: int
-    first_appointment_at: datetime | None
-    last_appointment_at: datetime | None
-    last_event_at: datetime | None
-    risk_score: float
-    engagement_score: float
-    scored_at: datetime
-    next_evaluation_at: datetime | None
-    map_version: int
-    owner: str | None = Field(description="whose the customer is: who was last assigned")
-    notes: str | None
-    metadata: dict[str, Any] | None
-    created_at: datetime
-    updated_at: datetime | None
+    customer_id: AnyCustomerId = Field(description="Id of the customer; negative: erased")
+    current_stage: str = Field(description="Key of the current stage", examples=["regular"])
+    stage_name: str = Field(description="Name of the current stage", examples=["Regular Customer"])
+    stage_entered_at: Timestamp = Field(
+        description="When the customer entered the stage", examples=["2026-01-15T10:00:00Z"]
+    )
+    days_in_current_stage: int = Field(description="Whole days since then", examples=[45])
+    previous_stage: str | None = Field(
+        description="Key of the stage before; null: the journey began in the current one",
+        examples=["customer"],
+    )
+    version: int = Field(
+        description="Number of transitions so far, and the ETag of the journey", examples=[4]
+    )
+    pin_until: Timestamp | None = Field(
+        description="End of the pin that keeps the customer in the stage; null: not pinned", examples=[None]
+    )
+    suppressed: list[SuppressedMove] = Field(
+        description="Moves that the pin has suppressed so far; empty without a pin", examples=[[]]
+    )
+    lifetime_value: float = Field(
+        description="Sum of all revenue in the company's currency", examples=[349.9]
+    )
+    total_appointments: int = Field(description="Number of completed appointments", examples=[5])
+    total_missed: int = Field(description="Number of missed appointments", examples=[1])
+    first_appointment_at: Timestamp | None = Field(
+        description="First completed appointment; null: none yet", examples=["2025-09-02T09:00:00Z"]
+    )
+    last_appointment_at: Timestamp | None = Field(
+        description="Last completed appointment; null: none yet", examples=["2026-02-27T15:00:00Z"]
+    )
+    last_event_at: Timestamp | None = Field(
+        description="Last event of any type; null: none yet", examples=["2026-02-27T15:00:00Z"]
+    )
+    risk_score: float = Field(
+        description="Risk of losing the customer, from 0 (none) to 1, two decimals", examples=[0.18]
+    )
+    engagement_score: float = Field(
+        description="Engagement, from 0 (none) to 1, two decimals", examples=[0.62]
+    )
+    scored_at: Timestamp = Field(
+        description="Time for which the scores hold", examples=["2026-03-01T12:00:00Z"]
+    )
+    next_evaluation_at: Timestamp | None = Field(
+        description="When the passing of time next changes a rule's result; null: never",
+        examples=["2026-05-28T15:00:00Z"],
+    )
+    map_version: int = Field(description="Version of the stage map in force", examples=[3])
+    owner: str | None = Field(
+        description="Who looks after the customer: the last assignee; null: no one", examples=["ada"]
+    )
+    notes: str | None = Field(
+        description="Free text of the company's staff; null: none", examples=["Prefers mornings"]
+    )
+    metadata: dict[str, Any] | None = Field(
+        description="Free JSON of the company; null: none", examples=[{"chair": 3}]
+    )
+    created_at: Timestamp = Field(description="When the journey began", examples=["2025-08-20T08:12:00Z"])
+    updated_at: Timestamp | None = Field(
+        description="Last change of the stored journey, in real time; null: unknown for past states",
+        examples=["2026-02-27T15:00:04Z"],
+    )
 
     @classmethod
-    def of(cls, view: JourneyView) -> "JourneyOut":
-        """Show a customer's journey."""
+    def of(cls, view: JourneyView) -> "Journey":
+        """Builds the response from a stored journey and its scores."""
         stored, relationship = view.stored, view.stored.relationship
         facts = relationship.facts
         stage = view.context.rulebook.stage_map.by_key.get(relationship.current_stage)
@@ -95,9 +172,9 @@ class JourneyOut(ResponseModel):
             previous_stage=relationship.previous_stage,
             version=relationship.version,
             pin_until=relationship.pin_until,
-            # What an earlier pin held back is history: it is shown while one holds.
+            # Suppressed moves outlive their pin in storage; they are shown only while a pin holds.
             suppressed=[
-                SuppressedOut.of(move)
+                SuppressedMove.of(move)
                 for move in (relationship.pin_state.suppressed if relationship.pin_until else ())
             ],
             lifetime_value=facts.lifetime_cents(view.context.rulebook.policy) / 100,
@@ -119,44 +196,47 @@ class JourneyOut(ResponseModel):
         )
 
 
-class ConditionOut(ResponseModel):
-    """A condition, the value it saw (null: unknown), and its answer."""
+class ConditionResult(ResponseModel):
+    """The result of one condition."""
 
-    field: str
-    condition: str
-    value: float | int | None
-    held: bool
-
-
-class RuleOut(ResponseModel):
-    """A rule and its answer."""
-
-    trigger: str
-    held: bool
-    conditions: list[ConditionOut]
+    field: str = Field(description="Field of the trigger", examples=["count"])
+    condition: str = Field(description="Operator and number", examples=[">=3"])
+    value: float | int | None = Field(description="Value that was compared; null: unknown", examples=[3])
+    held: bool = Field(description="Whether the condition held", examples=[True])
 
 
-class ReasonOut(ResponseModel):
-    """A stage that was looked at."""
+class RuleResult(ResponseModel):
+    """The result of one rule."""
 
-    stage: str
-    kind: str
-    held: bool
-    rules: list[RuleOut]
+    trigger: str = Field(description="Trigger of the rule", examples=["appointment_count"])
+    held: bool = Field(description="Whether all conditions held", examples=[True])
+    conditions: list[ConditionResult] = Field(
+        description="Conditions in the order in which they were evaluated; empty: the rule has none"
+    )
+
+
+class StageResult(ResponseModel):
+    """The result of the rules of one stage."""
+
+    stage: str = Field(description="Key of the stage", examples=["regular"])
+    kind: StageKind = Field(description="Kind of the stage", examples=["progress"])
+    held: bool = Field(description="Whether one of the rules held", examples=[True])
+    rules: list[RuleResult] = Field(description="Rules in the order in which they were evaluated")
 
     @classmethod
-    def of(cls, reason: StageReason) -> "ReasonOut":
-        """Show a reason."""
+    def of(cls, reason: domain.StageReason) -> "StageResult":
+        """Builds the response from a reason of the domain."""
         return cls.model_construct(
             stage=reason.stage,
-            kind=reason.kind,
+            kind=StageKind(reason.kind),
             held=reason.held,
             rules=[
-                RuleOut.model_construct(
+                RuleResult.model_construct(
                     trigger=rule.trigger,
                     held=rule.held,
                     conditions=[
-                        ConditionOut.model_construct(**condition._asdict()) for condition in rule.conditions
+                        ConditionResult.model_construct(**condition._asdict())
+                        for condition in rule.conditions
                     ],
                 )
                 for rule in reason.rules
@@ -164,27 +244,48 @@ class ReasonOut(ResponseModel):
         )
 
 
-class TransitionOut(ResponseModel):
-    """One row of a journey's ledger. `id` is null in a dry run."""
+class Transition(ResponseModel):
+    """A transition in a journey's ledger."""
 
-    id: int | None
-    seq: int
-    from_stage: str | None
-    to_stage: str
-    transitioned_at: datetime
-    recorded_at: datetime
-    trigger_type: str
-    trigger_event: str | None
-    actor: str | None
-    performed_by: int | None
-    notes: str | None
-    reasons: list[ReasonOut]
-    map_version: int
-    silent: bool = Field(description="whether the move runs no actions of the stage entered")
+    id: int | None = Field(description="Id of the transition; null in a dry run", examples=[9001])
+    seq: int = Field(description="Number of the transition in the journey, from 1", examples=[4])
+    from_stage: str | None = Field(
+        description="Key of the stage left; null: the journey begins here", examples=["customer"]
+    )
+    to_stage: str = Field(description="Key of the stage entered", examples=["regular"])
+    transitioned_at: Timestamp = Field(
+        description="When the transition took effect", examples=["2026-01-15T10:00:00Z"]
+    )
+    recorded_at: Timestamp = Field(
+        description="When it was written; later than `transitioned_at` for imports and late events",
+        examples=["2026-01-15T10:00:01Z"],
+    )
+    trigger_type: TriggerType = Field(
+        description="`manual`: a person; `automatic`: a rule; `system`: the service itself",
+        examples=["automatic"],
+    )
+    trigger_event: str | None = Field(
+        description="Event type or trigger that caused the transition; null for manual moves",
+        examples=["appointment_count"],
+    )
+    actor: str | None = Field(
+        description="Credential that made a manual move; null for all others", examples=[None]
+    )
+    performed_by: int | None = Field(
+        description="Caller's own id of the person who made a manual move; null: not known", examples=[None]
+    )
+    notes: str | None = Field(description="Reason given for a manual move; null: none", examples=[None])
+    reasons: list[StageResult] = Field(
+        description="Every stage that was evaluated, with the result of its rules; empty for manual and system moves"
+    )
+    map_version: int = Field(description="Version of the stage map that decided the transition", examples=[3])
+    silent: bool = Field(
+        description="Whether the actions of the stage entered were skipped", examples=[False]
+    )
 
     @classmethod
-    def of(cls, entry: TransitionRecord) -> "TransitionOut":
-        """Show a ledger entry."""
+    def of(cls, entry: TransitionRecord) -> "Transition":
+        """Builds the response from a ledger entry."""
         move = entry.transition
         return cls.model_construct(
             id=entry.id or None,
@@ -193,67 +294,81 @@ class TransitionOut(ResponseModel):
             to_stage=move.to_stage,
             transitioned_at=move.transitioned_at,
             recorded_at=entry.recorded_at,
-            trigger_type=move.trigger_type.value,
+            trigger_type=move.trigger_type,
             trigger_event=move.trigger_event,
             actor=move.actor,
             performed_by=move.performed_by,
             notes=move.notes,
-            reasons=[ReasonOut.of(reason) for reason in move.reasons],
+            reasons=[StageResult.of(reason) for reason in move.reasons],
             map_version=move.map_version,
             silent=move.is_silent,
         )
 
 
-class TransitionsOut(ResponseModel):
-    """A page of a journey's ledger, newest first."""
+class TransitionPage(ResponseModel):
+    """A page of a journey's transitions, newest first."""
 
-    items: list[TransitionOut]
-    next_cursor: str | None
-
-
-class PinnedOut(ResponseModel):
-    """That a move by hand was pinned, because the rules would have undone it at once."""
-
-    until: datetime
-    reason: str
+    items: list[Transition] = Field(description="The transitions of this page")
+    next_cursor: NextCursor
 
 
-class MovedOut(ResponseModel):
-    """A move by hand."""
+class AutomaticPin(ResponseModel):
+    """A pin that the service set, because the rules would have undone a manual move at once."""
 
-    transition: TransitionOut
-    journey: JourneyOut
-    pinned: PinnedOut | None
+    until: Timestamp = Field(description="End of the pin", examples=["2026-03-31T12:00:00Z"])
+    reason: str = Field(
+        description="Why the customer was pinned, in one English sentence",
+        examples=["The rules would undo this move at once, so the customer is pinned until then."],
+    )
+
+
+class TransitionCreated(ResponseModel):
+    """The outcome of a manual move."""
+
+    transition: Transition = Field(description="The transition that was written")
+    journey: Journey = Field(description="The journey now")
+    pinned: AutomaticPin | None = Field(
+        description="The pin that the service set; null: none was needed", examples=[None]
+    )
 
     @classmethod
-    def of(cls, moved: ManualMoveResult) -> "MovedOut":
-        """Show a move by hand."""
+    def of(cls, moved: manual_changes.ManualMoveResult) -> "TransitionCreated":
+        """Builds the response from the outcome of a manual move."""
         pinned = None
         if moved.pinned_until is not None:
-            reason = "The rules would have undone this move at once, so the customer is held in the stage until then."
-            pinned = PinnedOut(until=moved.pinned_until, reason=reason)
-        return cls(transition=TransitionOut.of(moved.entry), journey=JourneyOut.of(moved.view), pinned=pinned)
+            reason = "The rules would undo this move at once, so the customer is pinned until then."
+            pinned = AutomaticPin(until=moved.pinned_until, reason=reason)
+        return cls(transition=Transition.of(moved.entry), journey=Journey.of(moved.view), pinned=pinned)
 
 
-class EvaluationOut(ResponseModel):
-    """What evaluating did, or in a dry run would do, in order; and why the customer is where they are now."""
+class Evaluation(ResponseModel):
+    """The outcome of an evaluation, or in a dry run what it would be."""
 
-    status: Literal["moved", "stayed", "suppressed"]
-    dry_run: bool
-    transitions: list[TransitionOut]
-    suppressed_to: str | None
-    reasons: list[ReasonOut]
-    journey: JourneyOut
+    status: Literal["moved", "stayed", "suppressed"] = Field(
+        description="`suppressed`: a pin keeps the customer from moving", examples=["moved"]
+    )
+    dry_run: bool = Field(description="Whether nothing was written", examples=[False])
+    transitions: list[Transition] = Field(description="Transitions in order; empty unless `moved`")
+    suppressed_to: str | None = Field(
+        description="Key of the stage that the rules call for; null unless a pin suppresses the move",
+        examples=[None],
+    )
+    reasons: list[StageResult] = Field(
+        description="Every stage that was evaluated for the final result, with its rules"
+    )
+    journey: Journey = Field(description="The journey after the evaluation")
 
     @classmethod
-    def of(cls, evaluation: Evaluation) -> "EvaluationOut":
-        """Show an evaluation."""
-        held = "suppressed" if evaluation.suppressed_to is not None else "stayed"
+    def of(cls, evaluation: manual_changes.Evaluation) -> "Evaluation":
+        """Builds the response from an evaluation."""
+        unmoved: Literal["stayed", "suppressed"] = (
+            "stayed" if evaluation.suppressed_to is None else "suppressed"
+        )
         return cls(
-            status="moved" if evaluation.moves else "suppressed" if held == "suppressed" else "stayed",
+            status="moved" if evaluation.moves else unmoved,
             dry_run=evaluation.is_dry_run,
-            transitions=[TransitionOut.of(entry) for entry in evaluation.moves],
+            transitions=[Transition.of(entry) for entry in evaluation.moves],
             suppressed_to=evaluation.suppressed_to,
-            reasons=[ReasonOut.of(reason) for reason in evaluation.reasons],
-            journey=JourneyOut.of(evaluation.view),
+            reasons=[StageResult.of(reason) for reason in evaluation.reasons],
+            journey=Journey.of(evaluation.view),
         )

@@ -1,36 +1,43 @@
-"""Scores over the wire."""
+"""Response schemas of scores and their factors."""
 
-from datetime import datetime
-from typing import Any
+from decimal import Decimal
 
-from journey_service.api.schema_fields import ResponseModel
+from pydantic import Field
+
+from journey_service.api.schema_fields import ResponseModel, Timestamp
 from journey_service.domain.journeys.scoring import ScoreExplanation
 from journey_service.services.journeys.reading import ScoreExplanations
 
 
-class FactorOut(ResponseModel):
-    """A part of a score; the contributions add up to it."""
+class ScoreFactor(ResponseModel):
+    """One factor of a score. The contributions of all factors add up to the score."""
 
-    name: str
-    value: float | int | None
-    threshold: float | int | None
-    weight: float
-    contribution: float
+    name: str = Field(description="Name of the factor", examples=["days_inactive"])
+    value: float | int | None = Field(
+        description="Measured value, in the unit of the factor; null: unknown", examples=[120]
+    )
+    threshold: float | int | None = Field(
+        description="Value at which the factor counts, in the same unit; null: none", examples=[90]
+    )
+    weight: float = Field(description="Largest possible contribution, from 0 to 1", examples=[0.3])
+    contribution: float = Field(
+        description="Contribution to the score, from 0 to `weight`, two decimals", examples=[0.3]
+    )
 
 
-class ScoreOut(ResponseModel):
-    """A score from 0 to 1 and what it is made of."""
+class Score(ResponseModel):
+    """A score and its factors."""
 
-    score: float
-    factors: list[FactorOut]
+    score: float = Field(description="The score from 0 to 1, two decimals", examples=[0.3])
+    factors: list[ScoreFactor] = Field(description="Every factor, also those that contribute nothing")
 
     @classmethod
-    def of(cls, explanation: ScoreExplanation) -> "ScoreOut":
-        """Show a score."""
+    def of(cls, explanation: ScoreExplanation) -> "Score":
+        """Builds the response from an explained score."""
         return cls(
             score=explanation.score / 100,
             factors=[
-                FactorOut(
+                ScoreFactor(
                     name=factor.name,
                     value=None if factor.value is None else _number(factor.value),
                     threshold=None if factor.threshold is None else _number(factor.threshold),
@@ -42,20 +49,20 @@ class ScoreOut(ResponseModel):
         )
 
 
-class ScoresOut(ResponseModel):
-    """Both scores of a customer, explained."""
+class CustomerScores(ResponseModel):
+    """Both scores of a customer with their factors."""
 
-    as_of: datetime
-    engagement: ScoreOut
-    risk: ScoreOut
+    as_of: Timestamp = Field(
+        description="The company's time for which the scores were computed", examples=["2026-03-01T12:00:00Z"]
+    )
+    engagement: Score = Field(description="Engagement: 0 (none) to 1")
+    risk: Score = Field(description="Risk of losing the customer: 0 (none) to 1")
 
     @classmethod
-    def of(cls, scores: ScoreExplanations) -> "ScoresOut":
-        """Show scores."""
-        return cls(
-            as_of=scores.as_of, engagement=ScoreOut.of(scores.engagement), risk=ScoreOut.of(scores.risk)
-        )
+    def of(cls, scores: ScoreExplanations) -> "CustomerScores":
+        """Builds the response from explained scores."""
+        return cls(as_of=scores.as_of, engagement=Score.of(scores.engagement), risk=Score.of(scores.risk))
 
 
-def _number(value: Any) -> float | int:  # noqa: ANN401  # Decimal or int
+def _number(value: Decimal | int) -> float | int:
     return value if isinstance(value, int) else float(value)

@@ -1,181 +1,226 @@
-"""Back-tests of a draft map over the wire."""
+"""Request and response schemas of back-tests of a draft of the stage map."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from journey_service.api.schema_fields import Instant, ResponseModel
-from journey_service.api.stages.schemas.stage_maps import DraftIn, FindingOut
-from journey_service.domain.events.event import MAX_ID
+from journey_service.api.schema_fields import (
+    AnyCustomerId,
+    CustomerId,
+    Id,
+    Instant,
+    ResponseModel,
+    Timestamp,
+)
+from journey_service.api.stages.schemas.stage_maps import LintFinding, StageMapDraft
 from journey_service.domain.operations.records import Job
 from journey_service.services.stages.backtests import MAX_LAPSE_DAYS, MAX_NAMED_CUSTOMERS, BacktestParameters
 
 
-class BacktestIn(DraftIn):
-    """A draft to be tried on the past."""
+class BacktestRequest(StageMapDraft):
+    """A draft of the stage map and the past range to replay it on."""
 
-    since: Instant = Field(alias="from", examples=["2025-01-01T00:00:00Z"])
-    until: Instant = Field(alias="to", description="the first instant after the range")
+    since: Instant = Field(
+        alias="from", description="Start of the range, inclusive", examples=["2025-01-01T00:00:00Z"]
+    )
+    until: Instant = Field(
+        alias="to",
+        description="End of the range, exclusive; at most 10 years after `from`, not in the future",
+        examples=["2026-01-01T00:00:00Z"],
+    )
     lapse_days: int | None = Field(
         default=None,
         strict=True,
         ge=1,
         le=MAX_LAPSE_DAYS,
-        description="days without a visit after which a customer is lost; by default those of the worst risk stage",
+        description="Days without an appointment after which a customer counts as lost; null or omitted: the days in"
+        " the rule of the most severe risk stage of the current map, or else 180",
+        examples=[180],
     )
-    customer_ids: list[Annotated[int, Field(strict=True, ge=0, le=MAX_ID)]] = Field(
-        default_factory=list, max_length=MAX_NAMED_CUSTOMERS, description="whose moves are told one by one"
+    customer_ids: list[Annotated[CustomerId, Field(strict=True)]] = Field(
+        default_factory=list,
+        max_length=MAX_NAMED_CUSTOMERS,
+        description="Customers whose moves are listed one by one in `named`",
+        examples=[[4711]],
     )
 
     @property
-    def span(self) -> BacktestParameters:
-        """The past that is asked about."""
+    def parameters(self) -> BacktestParameters:
+        """The past range, as the service takes it."""
         return BacktestParameters(self.since, self.until, self.lapse_days, self.customer_ids)
 
 
-class MoveOut(ResponseModel):
-    """A move that would have been made."""
+class BacktestMove(ResponseModel):
+    """A move that the map would have made."""
 
-    from_stage: str
-    to_stage: str
-    at: datetime
-    trigger_event: str
-
-
-class SampledMoveOut(MoveOut):
-    """A move that would have been made, and whose."""
-
-    customer_id: int
+    from_stage: str = Field(description="Key of the stage left", examples=["customer"])
+    to_stage: str = Field(description="Key of the stage entered", examples=["at_risk"])
+    at: Timestamp = Field(description="When the move would have happened", examples=["2025-06-12T09:00:00Z"])
+    trigger_event: str = Field(
+        description="Event or trigger that would have caused the move",
+        examples=["days_since_last_appointment"],
+    )
 
 
-class MovesOut(ResponseModel):
-    """How often customers would have moved from one stage to another."""
+class BacktestSampleMove(BacktestMove):
+    """A move that the map would have made, with its customer."""
 
-    from_stage: str
-    to_stage: str
-    moves: int
-    customers: int
+    customer_id: AnyCustomerId = Field(description="Id of the customer")
 
 
-class AlarmsOut(ResponseModel):
-    """Moves from progress into a risk stage, by what became of them."""
+class BacktestFlow(ResponseModel):
+    """Moves from one stage to another."""
 
-    raised: int
-    confirmed: int = Field(description="the customer stayed away for `lapse_days`")
-    late: int = Field(description="of the confirmed: raised when the customer was lost already")
-    returned: int = Field(description="false alarms: the customer came back sooner, without help")
-    open: int = Field(description="neither is known yet")
+    from_stage: str = Field(description="Key of the stage left", examples=["customer"])
+    to_stage: str = Field(description="Key of the stage entered", examples=["at_risk"])
+    moves: int = Field(description="Number of moves", examples=[30])
+    customers: int = Field(description="Number of customers who made them", examples=[28])
 
 
-class LapsesOut(ResponseModel):
+class BacktestAlarms(ResponseModel):
+    """Alarms (moves from a progress stage into a risk stage) by their outcome."""
+
+    raised: int = Field(description="All alarms", examples=[30])
+    confirmed: int = Field(description="The customer stayed away for `lapse_days`", examples=[20])
+    late: int = Field(description="Of `confirmed`: raised after `lapse_days` had passed", examples=[1])
+    returned: int = Field(description="False alarms: the customer came back earlier", examples=[8])
+    open: int = Field(description="The outcome is not known yet", examples=[2])
+
+
+class BacktestLapses(ResponseModel):
     """Customers who stayed away for `lapse_days`."""
 
-    total: int
-    alarmed: int = Field(description="an alarm had been raised before")
-    at_risk_already: int = Field(description="none could be raised: they had never left a risk stage")
+    total: int = Field(description="All lapses", examples=[25])
+    alarmed: int = Field(description="An alarm had been raised before", examples=[19])
+    at_risk_already: int = Field(
+        description="No alarm was possible, because the customer had never left a risk stage", examples=[2]
+    )
 
 
-class LeadTimeOut(ResponseModel):
-    """Days from alarm to lapse, to a tenth."""
+class LeadTimeDays(ResponseModel):
+    """Days from alarm to lapse, with one decimal."""
 
-    median: float | None
-    p90: float | None
-    mean: float | None
-
-
-class MedianOut(ResponseModel):
-    """Days, to a tenth."""
-
-    median: float | None
+    median: float | None = Field(description="Median; null without any", examples=[89.5])
+    p90: float | None = Field(description="90th percentile; null without any", examples=[120])
+    mean: float | None = Field(description="Mean; null without any", examples=[91.2])
 
 
-class FiguresOut(ResponseModel):
-    """How one map would have done."""
+class ReturnDays(ResponseModel):
+    """Days from a false alarm to the next appointment, with one decimal."""
 
-    customers_moved: int
-    moves: int
-    matrix: list[MovesOut]
-    months: dict[str, dict[str, int]] = Field(description="moves by local month and stage entered")
-    stages: dict[str, int] = Field(description="customers by stage at the end of the range")
-    alarms: AlarmsOut
-    lapses: LapsesOut
-    precision: float | None = Field(description="confirmed / (confirmed + returned)")
-    recall: float | None = Field(description="lapses alarmed / lapses")
-    lead_time_days: LeadTimeOut
-    return_days: MedianOut = Field(description="how soon those came back who raised a false alarm")
+    median: float | None = Field(description="Median; null without any", examples=[12.5])
 
 
-class DraftFiguresOut(FiguresOut):
-    """How the draft would have done, with the first customers of each kind of move."""
+class BacktestMetrics(ResponseModel):
+    """What one map would have done in the range."""
 
-    samples: list[SampledMoveOut]
-
-
-class BothOut(ResponseModel):
-    """Moves under both maps."""
-
-    draft: list[MoveOut]
-    present: list[MoveOut]
-
-
-class LeftOffOut(ResponseModel):
-    """How many earlier moves are not told."""
-
-    draft: int
-    present: int
-
-
-class NamedOut(ResponseModel):
-    """One customer's moves up to the end of the range, the newest 200 under each map."""
-
-    customer_id: int
-    opened_at: datetime | None
-    moves: BothOut
-    left_off: LeftOffOut
+    customers_moved: int = Field(description="Customers who would have moved at least once", examples=[210])
+    moves: int = Field(description="Number of moves", examples=[340])
+    matrix: list[BacktestFlow] = Field(description="Moves by pair of stages, in the order of the map")
+    months: dict[str, dict[str, int]] = Field(
+        description="Moves by local month and key of the stage entered",
+        examples=[{"2025-06": {"at_risk": 4}}],
+    )
+    stages: dict[str, int] = Field(
+        description="Customers by key of their stage at the end of the range", examples=[{"vip": 40}]
+    )
+    alarms: BacktestAlarms = Field(description="Alarms by outcome")
+    lapses: BacktestLapses = Field(description="Customers lost, and whether an alarm preceded")
+    precision: float | None = Field(
+        description="confirmed / (confirmed + returned), from 0 to 1; null without any", examples=[0.7143]
+    )
+    recall: float | None = Field(
+        description="lapses alarmed / all lapses, from 0 to 1; null without any", examples=[0.76]
+    )
+    lead_time_days: LeadTimeDays = Field(description="How early confirmed alarms were raised")
+    return_days: ReturnDays = Field(description="How soon customers returned after false alarms")
 
 
-class TrialOut(ResponseModel):
-    """What a back-test has found: the draft beside the map that was in force when it was asked for."""
+class BacktestDraftMetrics(BacktestMetrics):
+    """What the draft would have done in the range."""
 
-    since: datetime = Field(serialization_alias="from")
-    until: datetime = Field(serialization_alias="to")
-    as_of: datetime = Field(description="what is known ends here")
-    timezone: str
-    lapse_days: int
-    map_version: int
-    customers: int
-    draft: DraftFiguresOut
-    present: FiguresOut
-    named: list[NamedOut]
-    warnings: list[FindingOut]
+    samples: list[BacktestSampleMove] = Field(description="The first five moves of each pair of stages")
+
+
+class BacktestMoveLists(ResponseModel):
+    """Moves of one customer under both maps, the newest 200 of each."""
+
+    draft: list[BacktestMove] = Field(description="Under the draft")
+    present: list[BacktestMove] = Field(description="Under the current map")
+
+
+class BacktestOmittedMoves(ResponseModel):
+    """Number of earlier moves that are not listed."""
+
+    draft: int = Field(description="Under the draft", examples=[0])
+    present: int = Field(description="Under the current map", examples=[0])
+
+
+class BacktestCustomer(ResponseModel):
+    """The moves of a customer that the request named."""
+
+    customer_id: AnyCustomerId = Field(description="Id of the customer")
+    opened_at: Timestamp | None = Field(
+        description="When the journey began; null: after the range", examples=["2025-02-01T09:00:00Z"]
+    )
+    moves: BacktestMoveLists = Field(description="Moves up to the end of the range, oldest first")
+    left_off: BacktestOmittedMoves = Field(description="Earlier moves that are not listed")
+
+
+class BacktestResult(ResponseModel):
+    """The draft compared with the map that was in force when the back-test was requested."""
+
+    since: Timestamp = Field(
+        serialization_alias="from",
+        description="Start of the range, inclusive",
+        examples=["2025-01-01T00:00:00Z"],
+    )
+    until: Timestamp = Field(
+        serialization_alias="to", description="End of the range, exclusive", examples=["2026-01-01T00:00:00Z"]
+    )
+    as_of: Timestamp = Field(
+        description="The company's time of the request: later appointments are not known",
+        examples=["2026-03-01T12:00:00Z"],
+    )
+    timezone: str = Field(description="Time zone of months and days", examples=["Europe/Berlin"])
+    lapse_days: int = Field(
+        description="Days without an appointment after which a customer counted as lost", examples=[180]
+    )
+    map_version: int = Field(description="Version of the current map", examples=[3])
+    customers: int = Field(description="Customers replayed", examples=[340])
+    draft: BacktestDraftMetrics = Field(description="Metrics of the draft")
+    present: BacktestMetrics = Field(description="Metrics of the current map")
+    named: list[BacktestCustomer] = Field(description="Moves of the customers in `customer_ids`, by id")
+    warnings: list[LintFinding] = Field(description="Warnings of the linter about the draft")
 
     @classmethod
-    def of(cls, result: Mapping[str, Any]) -> "TrialOut":
-        """Show what a back-test has found."""
-        told = {**result, "since": result["from"], "until": result["to"]}
-        return cls.model_validate({name: told[name] for name in cls.model_fields})
+    def of(cls, result: Mapping[str, Any]) -> "BacktestResult":
+        """Builds the response from the result of a back-test job."""
+        values = {**result, "since": result["from"], "until": result["to"]}
+        return cls.model_validate({name: values[name] for name in cls.model_fields})
 
 
-class BacktestOut(ResponseModel):
-    """A back-test and how far it is; `result` once it is done."""
+class Backtest(ResponseModel):
+    """A back-test job and its result."""
 
-    job_id: int
-    status: Literal["queued", "running", "done", "failed"]
-    done: int = Field(description="customers replayed so far")
-    total: int | None
-    error: str | None
-    result: TrialOut | None
+    job_id: Id = Field(description="Id of the job, for `GET /stage-backtests/{job_id}`")
+    status: Literal["queued", "running", "done", "failed"] = Field(
+        description="State of the job", examples=["done"]
+    )
+    done: int = Field(description="Customers replayed so far", examples=[340])
+    total: int | None = Field(description="Customers to replay; null: not known yet", examples=[340])
+    error: str | None = Field(description="Why the job failed; null: it has not failed", examples=[None])
+    result: BacktestResult | None = Field(description="The comparison; null until the job is done")
 
     @classmethod
-    def of(cls, job: Job) -> "BacktestOut":
-        """Show a back-test."""
+    def of(cls, job: Job) -> "Backtest":
+        """Builds the response from a job."""
         return cls(
             job_id=job.id,
             status=job.status,  # type: ignore[arg-type]  # the table's own check
             done=job.done,
             total=job.total,
             error=job.error,
-            result=TrialOut.of(job.result) if job.status == "done" and job.result is not None else None,
+            result=BacktestResult.of(job.result) if job.status == "done" and job.result is not None else None,
         )

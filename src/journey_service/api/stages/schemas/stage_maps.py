@@ -1,140 +1,103 @@
-"""Stage maps over the wire: read, told, their versions."""
+"""Request and response schemas of stage maps: drafts, lint findings, versions, differences."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
-from pydantic import Field, WithJsonSchema
+from pydantic import Field
 
-from journey_service.api.operations.schemas.jobs import JobOut
-from journey_service.api.schema_fields import RequestModel, ResponseModel, Text
+from journey_service.api.operations.schemas.jobs import Job
+from journey_service.api.schema_fields import (
+    NextCursor,
+    RequestModel,
+    ResponseModel,
+    Text,
+    Timestamp,
+    omittable,
+)
+from journey_service.api.stages.schemas.stages import Stage, StageInput
 from journey_service.domain.journeys.records import MapVersion
 from journey_service.domain.journeys.relationship import Activation
-from journey_service.domain.simulation.linter import Finding
+from journey_service.domain.simulation.linter import FindingSeverity, LinterFinding
 from journey_service.domain.stages.changes import MapDiff
-from journey_service.domain.stages.rules import TRIGGERS, rules_to_json
-from journey_service.domain.stages.stage_map import Stage
 from journey_service.services.stages.stage_maps import MapChangeResult, MapView
 
-_RULE: Final = {
-    "type": "object",
-    "required": ["trigger"],
-    "properties": {
-        "trigger": {"enum": list(TRIGGERS)},
-        "conditions": {
-            "type": "object",
-            "additionalProperties": {"type": "string", "examples": [">=3"]},
-            "description": "an operator (> >= < <= == !=) and a number for each field of the trigger",
-        },
-    },
-}
-_STAGE_FIELDS: Final[dict[str, Any]] = {
-    "key": {"type": "string", "pattern": "^[a-z][a-z0-9_]{0,49}$"},
-    "name": {"type": "string", "minLength": 1, "maxLength": 255},
-    "description": {"type": ["string", "null"], "maxLength": 2000},
-    "color": {"type": ["string", "null"], "examples": ["#94A3B8"]},
-    "icon": {"type": ["string", "null"], "examples": ["user-plus"]},
-    "order": {"type": "integer", "minimum": 1, "maximum": 1000},
-    "kind": {"enum": ["progress", "risk", None], "description": "left out: told by the rules"},
-    "auto_rules": {
-        "anyOf": [
-            _RULE,
-            {"type": "object", "required": ["any"], "properties": {"any": {"type": "array", "items": _RULE}}},
-            {"type": "null"},
-        ]
-    },
-    "retention_days": {"type": ["integer", "null"], "minimum": 1, "maximum": 3650},
-    "is_active": {"type": "boolean", "default": True},
-    "remapped_to": {
-        "type": ["string", "null"],
-        "description": "for an archived stage: where its customers go",
-    },
-}
-_EXAMPLE: Final = {
-    "key": "vip",
-    "name": "VIP Customer",
-    "order": 5,
-    "kind": "progress",
-    "auto_rules": {"trigger": "lifetime_value", "conditions": {"value": ">=1000"}},
-}
-
-# Read by the domain, which knows the place of every fault; what is said here is for those who write them.
-StageIn = Annotated[
-    Any,
-    WithJsonSchema(
-        {
-            "type": "object",
-            "required": ["key", "name", "order"],
-            "properties": _STAGE_FIELDS,
-            "additionalProperties": False,
-            "examples": [_EXAMPLE],
-        }
-    ),
-]
-StageFieldsIn = Annotated[
-    dict[str, Any],
-    WithJsonSchema(
-        {
-            "type": "object",
-            "minProperties": 1,
-            "properties": {
-                name: schema
-                for name, schema in _STAGE_FIELDS.items()
-                if name not in ("key", "kind", "is_active", "remapped_to")
-            },
-            "additionalProperties": False,
-            "examples": [{"auto_rules": {"trigger": "lifetime_value", "conditions": {"value": ">=1500"}}}],
-        }
-    ),
-]
+MAX_DRAFT_STAGES: Final = 200
+"""Stages of one draft, archived ones included; longer drafts are refused."""
 
 
-class DraftIn(RequestModel):
-    """A draft of the whole map. Stages of the present map that it leaves out are archived."""
+class StageMapDraft(RequestModel):
+    """The next version of the stage map. Stages of the current version that it leaves out are archived.
+
+    The same draft can be linted, previewed, back-tested and put in force.
+    """
 
     version: int | None = Field(
         default=None,
         strict=True,
         ge=1,
-        description="the version the draft is based on, if not told by If-Match",
+        description="Version that the draft is based on, as an alternative to If-Match; null: not stated",
+        examples=[3],
     )
-    stages: list[StageIn] = Field(max_length=200)
+    stages: list[StageInput] = Field(
+        max_length=MAX_DRAFT_STAGES, description="All stages of the new version, in any order"
+    )
     remap: dict[str, str] = Field(
         default_factory=dict,
-        max_length=200,
-        description="where the customers of archived stages go, by key",
+        max_length=MAX_DRAFT_STAGES,
+        description="Where the customers of archived stages go: key of the archived stage to key of an active one",
         examples=[{"lead": "prospect"}],
     )
-
-
-class MapIn(DraftIn):
-    """A map to be put in force."""
-
-    activation: Activation = Field(
-        default=Activation.FUTURE_ONLY, description="for whom it counts from the moment it is in force"
+    activation: Annotated[
+        Activation,
+        Field(
+            description="Whom the version applies to. `future_only`: each customer from the next event or due"
+            " evaluation on. `current_silent`: all customers at once, without actions. `current_with_actions`: all"
+            " customers at once, with the actions of the stages that they enter. Omitted: `future_only` when the draft"
+            " is put in force, `current_with_actions` in a preview. Linting and back-testing ignore it",
+            examples=["future_only"],
+        ),
+    ] = omittable()
+    notes: Text | None = Field(
+        default=None,
+        max_length=10_000,
+        description="Notes that are kept with the version; null: none",
+        examples=["VIP from EUR 1,000"],
     )
-    notes: Text | None = Field(default=None, max_length=10_000, description="kept with the version")
+
+    def activation_or(self, default: Activation) -> Activation:
+        """Returns the activation, or `default` if the draft omits it."""
+        return self.activation if "activation" in self.model_fields_set else default
 
 
-class FindingOut(ResponseModel):
-    """What the linter has to say: errors refuse a map, warnings do not."""
+class LintFinding(ResponseModel):
+    """A finding of the linter."""
 
-    severity: Literal["error", "warning"]
-    code: str = Field(examples=["shadowed_rule"])
-    pointer: str
-    stages: list[str]
-    message: str
+    severity: FindingSeverity = Field(
+        description="`error`: the map is refused; `warning`: the map is accepted", examples=["warning"]
+    )
+    code: str = Field(description="Kind of the finding", examples=["shadowed_rule"])
+    pointer: str = Field(
+        description="JSON pointer of the stage or rule in the draft; empty: the whole map",
+        examples=["/stages/4/auto_rules"],
+    )
+    stages: list[str] = Field(
+        description="Keys of the stages concerned, the main one first", examples=[["vip", "regular"]]
+    )
+    message: str = Field(
+        description="The finding in one English sentence",
+        examples=["No rule leads to this stage: customers enter it by manual moves only"],
+    )
 
     @classmethod
-    def of(cls, finding: Mapping[str, Any]) -> "FindingOut":
-        """Show a finding as it was kept."""
+    def from_json(cls, finding: Mapping[str, Any]) -> "LintFinding":
+        """Builds the response from a stored finding."""
         return cls(**{name: finding[name] for name in cls.model_fields})
 
     @classmethod
-    def of_finding(cls, finding: Finding) -> "FindingOut":
-        """Show a finding."""
+    def of(cls, finding: LinterFinding) -> "LintFinding":
+        """Builds the response from a finding of the linter."""
         return cls(
-            severity=finding.severity.value,
+            severity=finding.severity,
             code=finding.code,
             pointer=finding.pointer,
             stages=list(finding.stages),
@@ -142,67 +105,46 @@ class FindingOut(ResponseModel):
         )
 
 
-class FindingsOut(ResponseModel):
-    """All that the linter has to say of a draft; with an error it would be refused."""
+class LintReport(ResponseModel):
+    """All findings of the linter about a draft."""
 
-    is_sound: bool
-    findings: list[FindingOut]
-
-    @classmethod
-    def of(cls, findings: Sequence[Finding]) -> "FindingsOut":
-        """Show findings."""
-        shown = [FindingOut.of_finding(finding) for finding in findings]
-        return cls(is_sound=all(finding.severity != "error" for finding in shown), findings=shown)
-
-
-class StageOut(ResponseModel):
-    """A stage of the company's map."""
-
-    key: str
-    name: str
-    description: str | None
-    color: str | None
-    icon: str | None
-    order: int
-    kind: Literal["progress", "risk"]
-    auto_rules: dict[str, Any] | None
-    retention_days: int | None
-    is_active: bool
-    remapped_to: str | None
+    is_sound: bool = Field(
+        description="Whether the draft has no errors and could be put in force", examples=[True]
+    )
+    findings: list[LintFinding] = Field(description="Errors and warnings")
 
     @classmethod
-    def of(cls, stage: Stage) -> "StageOut":
-        """Show a stage."""
+    def of(cls, findings: Sequence[LinterFinding]) -> "LintReport":
+        """Builds the response from the linter's findings."""
         return cls(
-            key=stage.key,
-            name=stage.name,
-            description=stage.description,
-            color=stage.color,
-            icon=stage.icon,
-            order=stage.order,
-            kind=stage.kind.value,
-            auto_rules=rules_to_json(stage.rules),
-            retention_days=stage.retention_days,
-            is_active=stage.is_active,
-            remapped_to=stage.remapped_to,
+            is_sound=all(finding.severity is not FindingSeverity.ERROR for finding in findings),
+            findings=[LintFinding.of(finding) for finding in findings],
         )
 
 
-class VersionOut(ResponseModel):
-    """A version of the map: who put it in force, when, and for whom."""
+class StageMapVersion(ResponseModel):
+    """A version of the stage map, without its stages."""
 
-    version: int
-    author: str = Field(examples=["key:console"])
-    created_at: datetime
-    activated_at: datetime | None = Field(
-        description="in the company's own time; null: the company was founded with it"
+    version: int = Field(
+        description="Number of the version, from 1. The ETag of the current version", examples=[3]
     )
-    activation: Activation
-    notes: str | None
+    author: str = Field(
+        description="Who put the version in force: `key:`, `user:` or `link:` and a name, or a system process",
+        examples=["key:console"],
+    )
+    created_at: Timestamp = Field(description="When the version was stored")
+    activated_at: Timestamp | None = Field(
+        description="When the version was put in force, by the company's clock; null: the company was created with it",
+        examples=["2026-03-01T12:00:00Z"],
+    )
+    activation: Activation = Field(
+        description="Whom the version applied to from then on", examples=["future_only"]
+    )
+    notes: str | None = Field(description="Notes of the author; null: none", examples=["VIP from EUR 1,000"])
 
     @classmethod
-    def of(cls, version: MapVersion) -> "VersionOut":
-        """Show a version."""
+    def of(cls, version: MapVersion) -> "StageMapVersion":
+        """Builds the response from a stored version."""
         return cls(
             version=version.version,
             author=version.author,
@@ -213,71 +155,88 @@ class VersionOut(ResponseModel):
         )
 
 
-class VersionsOut(ResponseModel):
-    """A page of versions, newest first."""
+class StageMapVersionPage(ResponseModel):
+    """A page of versions of the stage map, newest first."""
 
-    items: list[VersionOut]
-    next_cursor: str | None
-
-
-class MapOut(VersionOut):
-    """A version of the map with its stages, in order, and what the linter had to say of it."""
-
-    is_current: bool
-    stages: list[StageOut]
-    warnings: list[str]
-    findings: list[FindingOut]
-
-    @classmethod
-    def of_view(cls, view: MapView) -> "MapOut":
-        """Show a version with its stages."""
-        findings = [FindingOut.of(finding) for finding in view.version.findings]
-        return cls(
-            **VersionOut.of(view.version).model_dump(),
-            is_current=view.is_current,
-            stages=[StageOut.of(stage) for stage in view.stage_map.stages],
-            warnings=[finding.message for finding in findings],
-            findings=findings,
-        )
+    items: list[StageMapVersion] = Field(description="The versions of this page")
+    next_cursor: NextCursor
 
 
-class ChangedOut(MapOut):
-    """A map just put in force. With 202, customers it concerns are still being taken over to it."""
+class StageMap(StageMapVersion):
+    """A version of the stage map with its stages."""
 
-    job: JobOut | None = Field(description="what takes customers over; null: nobody was concerned")
+    is_current: bool = Field(description="Whether the version is in force", examples=[True])
+    stages: list[Stage] = Field(description="All stages by `order`, archived ones included")
+    warnings: list[str] = Field(description="Messages of `findings`", examples=[[]])
+    findings: list[LintFinding] = Field(
+        description="Warnings of the linter when the version was put in force"
+    )
 
     @classmethod
-    def of_changed(cls, changed: MapChangeResult) -> "ChangedOut":
-        """Show a map just put in force."""
-        job = None if changed.job is None else JobOut.of(changed.job)
-        return cls(**MapOut.of_view(changed.view).model_dump(), job=job)
+    def of_view(cls, view: MapView) -> "StageMap":
+        """Builds the response from a version and its stages."""
+        return cls(**_map_fields(view))
 
 
-class FieldChangeOut(ResponseModel):
-    """A field of a stage that two versions have differently."""
+class StageMapChange(StageMap):
+    """The stage map after a change. With 202, customers are still being migrated to it."""
 
-    stage: str
-    field: str
-    before: Any
-    after: Any
-
-
-class DiffOut(ResponseModel):
-    """What leads from one version of the map to another."""
-
-    since: int
-    version: int
-    added: list[str]
-    archived: list[str]
-    changed: list[FieldChangeOut]
+    job: Job | None = Field(
+        description="The job that migrates customers to the version; null: no customer had to be migrated"
+    )
 
     @classmethod
-    def of(cls, since: int, version: int, diff: MapDiff) -> "DiffOut":
-        """Show a diff."""
+    def of_changed(cls, changed: MapChangeResult) -> "StageMapChange":
+        """Builds the response from the outcome of a change."""
+        job = None if changed.job is None else Job.of(changed.job)
+        return cls(**_map_fields(changed.view), job=job)
+
+
+class StageFieldChange(ResponseModel):
+    """A field of a stage that differs between two versions."""
+
+    stage: str = Field(description="Key of the stage", examples=["vip"])
+    field: str = Field(description="Name of the field", examples=["auto_rules"])
+    before: Any = Field(
+        description="Value in the earlier version, as JSON",
+        examples=[{"trigger": "lifetime_value", "conditions": {"value": ">=1000"}}],
+    )
+    after: Any = Field(
+        description="Value in the later version, as JSON",
+        examples=[{"trigger": "lifetime_value", "conditions": {"value": ">=1500"}}],
+    )
+
+
+class StageMapDiff(ResponseModel):
+    """The differences between two versions of the stage map."""
+
+    since: int = Field(description="Version that the comparison starts from", examples=[2])
+    version: int = Field(description="Version that the comparison leads to", examples=[3])
+    added: list[str] = Field(
+        description="Keys of stages that are active only in `version`", examples=[["gold"]]
+    )
+    archived: list[str] = Field(description="Keys of stages that are active only in `since`", examples=[[]])
+    changed: list[StageFieldChange] = Field(description="Fields that differ, of stages in both versions")
+
+    @classmethod
+    def of(cls, since: int, version: int, diff: MapDiff) -> "StageMapDiff":
+        """Builds the response from a difference."""
         return cls(
             since=since,
             version=version,
             added=list(diff.added),
             archived=list(diff.archived),
-            changed=[FieldChangeOut(**change._asdict()) for change in diff.changed],
+            changed=[StageFieldChange(**change._asdict()) for change in diff.changed],
         )
+
+
+def _map_fields(view: MapView) -> dict[str, Any]:
+    findings = [LintFinding.from_json(finding) for finding in view.version.findings]
+    version = StageMapVersion.of(view.version)
+    return {
+        **{name: getattr(version, name) for name in StageMapVersion.model_fields},
+        "is_current": view.is_current,
+        "stages": [Stage.of(stage) for stage in view.stage_map.stages],
+        "warnings": [finding.message for finding in findings],
+        "findings": findings,
+    }

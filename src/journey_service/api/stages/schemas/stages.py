@@ -1,0 +1,200 @@
+"""Request and response schemas of stages and their rules."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from journey_service.api.schema_fields import RequestModel, ResponseModel, described_by, omittable
+from journey_service.domain.stages import stage_map
+from journey_service.domain.stages.icons import StageIcon
+from journey_service.domain.stages.rules import TRIGGERS, rules_to_json
+from journey_service.domain.stages.stage_map import StageKind
+
+_VIP_RULE: dict[str, Any] = {"trigger": "lifetime_value", "conditions": {"value": ">=1000"}}
+_EXAMPLE: dict[str, Any] = {
+    "key": "vip",
+    "name": "VIP Customer",
+    "description": "High-value customers",
+    "color": "#8B5CF6",
+    "icon": "crown",
+    "order": 5,
+    "kind": "progress",
+    "auto_rules": _VIP_RULE,
+    "retention_days": None,
+}
+
+ConditionField = Literal["count", "value", "days", "score", "rate", "call_duration", "total_amount"]
+ConditionText = Annotated[
+    str, Field(pattern=r"^(>=|<=|==|!=|>|<)\s*-?\d{1,12}(\.\d{1,6})?$", examples=[">=1000"])
+]
+_Key = Annotated[
+    str,
+    Field(
+        pattern="^[a-z][a-z0-9_]{0,49}$",
+        description="Permanent identifier of the stage. A key never changes and is never used again",
+        examples=["vip"],
+    ),
+]
+_Name = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=255,
+        description="Display name, unique among active stages",
+        examples=["VIP Customer"],
+    ),
+]
+_Description = Annotated[
+    str | None,
+    Field(
+        max_length=2000,
+        description="What the stage means; null: no description",
+        examples=["High-value customers"],
+    ),
+]
+_Color = Annotated[
+    str | None,
+    Field(
+        pattern="^#[0-9A-Fa-f]{6}$",
+        description="Color in lists and charts, as `#RRGGBB`; null: the client chooses",
+        examples=["#8B5CF6"],
+    ),
+]
+_Icon = Annotated[StageIcon | None, Field(description="Name of the icon; null: no icon", examples=["crown"])]
+_Order = Annotated[
+    int,
+    Field(
+        ge=1,
+        le=1000,
+        description="Rank of the stage, unique among active stages. A higher progress stage is further, a higher risk"
+        " stage is worse",
+        examples=[5],
+    ),
+]
+_RetentionDays = Annotated[
+    int | None,
+    Field(
+        ge=1,
+        le=3650,
+        description="Days without an appointment after which a customer of this stage counts as at risk, in place of"
+        " the days in the rule of the mildest risk stage; null: the days in that rule",
+        examples=[120],
+    ),
+]
+_RemappedTo = Annotated[
+    str | None,
+    Field(
+        description="For an archived stage: key of the stage that its customers move to; null: not remapped",
+        examples=["regular"],
+    ),
+]
+
+
+class StageRule(RequestModel):
+    """A trigger and its conditions. All conditions must hold."""
+
+    trigger: str = Field(
+        description="An event while it is applied, or a value of the customer. Triggers that are not events need a"
+        " condition",
+        examples=["lifetime_value"],
+        json_schema_extra={"enum": [*TRIGGERS]},
+    )
+    conditions: dict[ConditionField, ConditionText] = Field(
+        default_factory=dict,
+        description="An operator and a number for each field of the trigger. Events have `call_duration` (seconds) and"
+        " `total_amount` (money); `appointment_count` has `count`, `lifetime_value` `value` (money), `days_...` `days`,"
+        " `..._score` `score` (0 to 1), `missed_rate` `rate` (0 to 1)",
+        examples=[{"value": ">=1000"}],
+    )
+
+
+class StageRuleSet(RequestModel):
+    """Several rules of one stage. One of them must hold."""
+
+    any: list[StageRule] = Field(
+        min_length=1, max_length=20, description="Alternative rules", examples=[[_VIP_RULE]]
+    )
+
+
+StageRules = Annotated[
+    StageRule | StageRuleSet | None,
+    Field(
+        description="When customers enter the stage: one rule or a set of alternatives; null: only manual moves lead"
+        " here",
+        examples=[_VIP_RULE],
+    ),
+]
+
+
+class StageDefinition(RequestModel):
+    """A stage in a draft of the stage map."""
+
+    key: _Key
+    name: _Name
+    description: _Description = None
+    color: _Color = None
+    icon: _Icon = None
+    order: _Order
+    kind: StageKind | None = Field(
+        default=None,
+        description="`progress` or `risk`. It can never be changed; null or omitted: the kind that the stage already"
+        " has, or for a new stage the one that follows from its rules",
+        examples=["progress"],
+    )
+    auto_rules: StageRules = None
+    retention_days: _RetentionDays = None
+    is_active: bool = Field(
+        default=True, description="false: the stage is archived, for good", examples=[True]
+    )
+    remapped_to: _RemappedTo = None
+
+
+class StageUpdate(RequestModel):
+    """Fields of one stage to change; omitted fields keep their values. Key and kind cannot be changed."""
+
+    name: _Name = omittable()
+    description: _Description = omittable()
+    color: _Color = omittable()
+    icon: _Icon = omittable()
+    order: _Order = omittable()
+    auto_rules: StageRules = omittable()
+    retention_days: _RetentionDays = omittable()
+
+
+StageInput = Annotated[Any, described_by(StageDefinition)]
+StageUpdateInput = Annotated[dict[str, Any], described_by(StageUpdate)]
+
+
+class Stage(ResponseModel):
+    """A stage of the company's stage map."""
+
+    key: _Key
+    name: _Name
+    description: _Description
+    color: _Color
+    icon: _Icon
+    order: _Order
+    kind: StageKind = Field(description="`progress`, or `risk` of losing the customer", examples=["progress"])
+    auto_rules: StageRules
+    retention_days: _RetentionDays
+    is_active: bool = Field(description="false: archived, and never used again", examples=[True])
+    remapped_to: _RemappedTo
+
+    @classmethod
+    def of(cls, stage: stage_map.Stage) -> "Stage":
+        """Builds the response from a stage of the domain."""
+        return cls.model_validate(
+            {
+                "key": stage.key,
+                "name": stage.name,
+                "description": stage.description,
+                "color": stage.color,
+                "icon": stage.icon,
+                "order": stage.order,
+                "kind": stage.kind,
+                "auto_rules": rules_to_json(stage.rules),
+                "retention_days": stage.retention_days,
+                "is_active": stage.is_active,
+                "remapped_to": stage.remapped_to,
+            }
+        )
