@@ -147,11 +147,11 @@ async def test_a_score_that_has_changed_is_counted_and_what_was_due_is_decided_f
 @pytest.mark.parametrize("command", ["update-risk-scores", "evaluate-transitions"])
 async def test_unknown_customers_and_companies_are_told_in_a_sentence(place, command):
     done = await place.journey(command, "--company", STILL, "--customer", 99, status=1)
-    assert done.stderr.strip() == "No customer 99."
+    assert done.stderr.strip() == "There is no customer 99."
     done = await place.journey(command, "--company", STILL, "--customer", 1, "--customer", 99, status=1)
     assert "--customer 99: is not a known customer" in done.stderr
     done = await place.journey(command, "--company", 999, status=1)
-    assert "No company 999." in done.stderr
+    assert "There is no company 999." in done.stderr
     done = await place.journey(command, "--customer", 1, status=1)
     assert "--customer: needs --company" in done.stderr
 
@@ -301,7 +301,7 @@ async def test_risk_is_explained_factor_by_factor(place):
         for factor in told[score]["factors"]:
             assert f"\n{factor['name']} " in printed
     done = await place.journey("explain-risk", "--company", STILL, "--customer", 99, status=1)
-    assert done.stderr.strip() == "No customer 99."
+    assert done.stderr.strip() == "There is no customer 99."
 
 
 # clock
@@ -381,7 +381,7 @@ async def test_the_schedule_tells_rounds_and_nights_here_and_there(alone):
     for words in ("2026-03-04T02:00:00+01:00", "2026-03-04T01:00:00+00:00", "2026-03-03", "5 s"):
         assert words in printed
     assert "when its clock is advanced" in printed
-    assert "No company 6." in (await alone.journey("schedule-list", "--company", 6, status=1)).stderr
+    assert "There is no company 6." in (await alone.journey("schedule-list", "--company", 6, status=1)).stderr
 
 
 async def test_a_night_that_nobody_has_begun_is_shown_as_due(alone):

@@ -522,7 +522,7 @@ async def test_whoever_is_not_there_or_was_erased_or_is_another_company_s_is_not
 
     for tenant, customer in ((shop, 99), (shop, 2), (neighbour, 1)):
         told = problem(await ask(http, tenant, customer, type="call"), 404, "customer-not-found")
-        assert told["detail"] == f"No customer {customer}."
+        assert told["detail"] == f"There is no customer {customer}."
     problem(await ask(http, shop, -5, type="call"), 422, "invalid-input", "path/customer_id")
 
     assert await outside.rows(shop.id) == before
