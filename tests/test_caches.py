@@ -192,13 +192,13 @@ async def test_a_company_does_not_decide_by_the_map_of_one_whose_founding_failed
     stages = [{**stage, "name": f"Not theirs: {stage['name']}"} for stage in DEFAULT_STAGES]
 
     async def unit(uow):
-        await uow.companies.found(
+        await uow.companies.insert(
             CompanyRecord("Never founded", "UTC", "EUR"),
             Rulebook(parse_stage_map(stages, version=1), DEFAULT_POLICY),
             findings=[],
             author="tests",
         )
-        await uow.companies.context()  # as founding does before it ends
+        await uow.companies.get_context()  # as founding does before it ends
         await uow._connection.execute(text("SELECT 1 / 0"))
 
     with pytest.raises(Exception, match="the database refused a statement"):

@@ -129,10 +129,10 @@ def _before_response(hit: Hit) -> None:
 
 API_POINTS: Mapping[str, Callable[[Hit], None]] = {
     "after_lock": _after((Relationships, "lock")),
-    "after_update": _after((Relationships, "write")),
-    "after_history": _after((Transitions, "append")),
+    "after_update": _after((Relationships, "save")),
+    "after_history": _after((Transitions, "insert")),
     "after_actions": _after((ActionPlans, "save")),
-    "after_event": _after((Events, "append")),
+    "after_event": _after((Events, "insert")),
     "before_commit": _before_commit,
     "after_commit": _after((ingest_batcher, "ingest")),
     "before_response": _before_response,
@@ -231,7 +231,7 @@ def _lease_token(patch: Patch) -> None:
 
 def _check_at_the_claim(patch: Patch) -> None:
     """Nothing is looked at any more when an action falls due."""
-    patch(ActionPlan, "_obstacle", lambda _self, _action: None)
+    patch(ActionPlan, "_cancel_reason", lambda _self, _action: None)
     patch(ActionPlan, "cancel_if_unreachable", lambda _self, _action, _now: False)
 
 
@@ -248,7 +248,7 @@ def _turns(patch: Patch) -> None:
     """One company after the other, each until nothing of it is ready."""
 
     async def poll(self):
-        due = await self.database.dispatch(lambda dispatch: dispatch.due.companies_with_actions())
+        due = await self.database.read_due_work(lambda reader: reader.due_work.companies_with_actions())
         if due and not self._tasks:
             self._begin(due[0])
 

@@ -187,7 +187,7 @@ async def seen(connection: asyncpg.Connection | AsyncConnection) -> dict[tuple[s
 
 async def seen_without(database: Database) -> dict[tuple[str, int], int]:
     """Which rows are seen where no company is known yet."""
-    return await database.keyring(lambda keyring: seen(keyring.keys._connection))
+    return await database.look_up_credential(lambda lookup: seen(lookup.api_keys._connection))
 
 
 async def seen_by(database: Database, company_id: int) -> dict[tuple[str, int], int]:
@@ -424,7 +424,7 @@ async def test_the_dispatcher_reads_what_is_due_and_not_one_column_more(pooled):
         return True
 
     async def unit(dispatch):
-        connection = dispatch.directory._connection
+        connection = dispatch.companies._connection
         return {
             table.name: {
                 column.name
@@ -434,7 +434,9 @@ async def test_the_dispatcher_reads_what_is_due_and_not_one_column_more(pooled):
             for table in TABLES
         }
 
-    assert {table: names for table, names in (await pooled.dispatch(unit)).items() if names} == DISPATCHED
+    assert {
+        table: names for table, names in (await pooled.read_due_work(unit)).items() if names
+    } == DISPATCHED
 
 
 async def granted(connection: asyncpg.Connection, role: str) -> dict[str, set[str]]:
@@ -471,11 +473,11 @@ async def test_roles_that_read_write_nothing(url, role):
 
 async def test_before_a_company_is_known_one_key_is_found_by_its_id_and_nothing_else(pooled):
     async def unit(keyring):
-        connection = keyring.keys._connection
-        key, _ = await keyring.keys.live(f"key-{THEIRS}-1")
-        return key, await keyring.keys.live("%"), await seen(connection)
+        connection = keyring.api_keys._connection
+        key, _ = await keyring.api_keys.find_live(f"key-{THEIRS}-1")
+        return key, await keyring.api_keys.find_live("%"), await seen(connection)
 
-    key, none, rows = await pooled.keyring(unit)
+    key, none, rows = await pooled.look_up_credential(unit)
 
     assert (key.company_id, key.key_id) == (THEIRS, f"key-{THEIRS}-1")
     assert none is None

@@ -211,7 +211,7 @@ async def test_without_a_company_nothing_is_seen_even_on_a_connection_used_befor
 
     try:
         assert await database.run(tenant.id, count) == 1
-        assert await database.keyring(lambda keyring: _count_on(keyring.keys._connection)) == 0
+        assert await database.look_up_credential(lambda lookup: _count_on(lookup.api_keys._connection)) == 0
     finally:
         await database.close()
 

@@ -237,8 +237,8 @@ class Quarter:
     async def run(self, company_id, unit, **options):
         return await self.database.run(company_id, unit, **options)
 
-    async def dispatch(self, unit):
-        return [id_ for id_ in await self.database.dispatch(unit) if id_ in self.ids]
+    async def read_due_work(self, unit):
+        return [id_ for id_ in await self.database.read_due_work(unit) if id_ in self.ids]
 
 
 def dispatcher_for(database, post: MessageSenders, *ids: int, **options: float) -> OutboxDispatcher:

@@ -209,12 +209,12 @@ async def _write_profiles(uow: UnitOfWork, people: Sequence[tuple[datetime, Pers
         changes[person.customer_id] = changed_consents(kept, person.consents, met_at, "reception")
         consents = kept | {change.channel: consent_of(change) for change in changes[person.customer_id]}
         profile = {"name": person.name, "email": person.email, "phone": person.phone, "consents": consents}
-        await uow.customers.put(person.customer_id, profile)
+        await uow.customers.upsert(person.customer_id, profile)
         if person.customer_id not in transaction.relationships:
             transaction.open(person.customer_id, met_at).schedule_first_evaluation(met_at)
     if transaction.journeys:
         await write(uow, transaction, runs_actions=False)
-    await uow.consents.append(changes)
+    await uow.consents.insert(changes)
 
 
 async def _chunks(lines: Sequence[bytes]) -> AsyncIterator[bytes]:

@@ -110,7 +110,7 @@ class Database:
                 raise UnavailableError from error
         raise RetriesExhaustedError from last
 
-    async def dispatch(self, unit: Callable[[DueWorkReader], Awaitable[T]]) -> T:
+    async def read_due_work(self, unit: Callable[[DueWorkReader], Awaitable[T]]) -> T:
         """Read due work of all companies; writes nothing, sees nothing else."""
         try:
             async with self._dispatcher.connect() as connection, connection.begin():
@@ -120,7 +120,7 @@ class Database:
         except (PoolTimeoutError, OSError) as error:
             raise UnavailableError from error
 
-    async def keyring(self, unit: Callable[[CredentialLookup], Awaitable[T]]) -> T:
+    async def look_up_credential(self, unit: Callable[[CredentialLookup], Awaitable[T]]) -> T:
         """Look up a credential before its company is known."""
         try:
             async with self._app.connect() as connection, connection.begin():

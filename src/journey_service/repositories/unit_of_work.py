@@ -114,7 +114,7 @@ class UnitOfWork:
         return Outbox(self._connection, self.company_id)
 
     @cached_property
-    def deliveries(self) -> Deliveries:
+    def delivery_log(self) -> Deliveries:
         """The log of what has left the house."""
         return Deliveries(self._connection, self.company_id)
 
@@ -139,7 +139,7 @@ class UnitOfWork:
         return Campaigns(self._connection, self.company_id)
 
     @cached_property
-    def endpoints(self) -> Endpoints:
+    def webhook_endpoints(self) -> Endpoints:
         """The company's own systems that take webhooks."""
         return Endpoints(self._connection, self.company_id, self.vault)
 
@@ -164,12 +164,12 @@ class UnitOfWork:
         return Metrics(self._connection, self.company_id)
 
     @cached_property
-    def reconciling(self) -> ReconciliationQueries:
+    def reconciliation(self) -> ReconciliationQueries:
         """Figures, compared with each other."""
         return ReconciliationQueries(self._connection, self.company_id)
 
     @cached_property
-    def quality(self) -> Quality:
+    def data_quality(self) -> Quality:
         """What is amiss in the company's rows."""
         return Quality(self._connection, self.company_id)
 
@@ -204,7 +204,7 @@ class UnitOfWork:
         return Distribution(self._connection, self.company_id)
 
     @cached_property
-    def keys(self) -> Keys:
+    def api_keys(self) -> Keys:
         """The company's API keys."""
         return Keys(self._connection, self.company_id)
 
@@ -214,7 +214,7 @@ class UnitOfWork:
         return Sessions(self._connection, self.company_id)
 
     @cached_property
-    def audit(self) -> Audit:
+    def audit_log(self) -> Audit:
         """Who did what."""
         return Audit(self._connection, self.company_id)
 
@@ -224,7 +224,7 @@ class UnitOfWork:
         return Consents(self._connection, self.company_id)
 
     @cached_property
-    def personal(self) -> PersonalData:
+    def personal_data(self) -> PersonalData:
         """Everything held on one person."""
         return PersonalData(self._connection, self.company_id)
 
@@ -243,8 +243,8 @@ class DueWorkReader:
     """What the dispatcher may read across companies: their names, and which work is due."""
 
     def __init__(self, connection: AsyncConnection) -> None:
-        self.directory = CompanyDirectory(connection)
-        self.due = Due(connection)
+        self.companies = CompanyDirectory(connection)
+        self.due_work = Due(connection)
         self.health = Health(connection)
         self.imports = DueImports(connection)
         self.jobs = DueJobs(connection)
@@ -254,4 +254,4 @@ class CredentialLookup:
     """The one look-up made before a company is known."""
 
     def __init__(self, connection: AsyncConnection) -> None:
-        self.keys = KeyLookup(connection)
+        self.api_keys = KeyLookup(connection)

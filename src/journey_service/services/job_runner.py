@@ -30,7 +30,7 @@ class JobRunner:
 
     async def poll(self) -> None:
         """Starts due jobs up to the number of slots; jobs of companies without a running job come first."""
-        due = await self.database.dispatch(lambda dispatch: dispatch.jobs.some(limit=100))
+        due = await self.database.read_due_work(lambda reader: reader.jobs.list_due(limit=100))
         busy = {company_id for company_id, _ in self._running}
         waiting = [key for key in due if key not in self._running]
         for key in sorted(waiting, key=lambda key: key[0] in busy)[: _SLOTS - len(self._running)]:

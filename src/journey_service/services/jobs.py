@@ -77,7 +77,7 @@ class JobRun:
             counts = dict(self.counts)
             for name, increment in page.counts.items():
                 counts[name] = counts.get(name, 0) + increment
-            is_held = await uow.jobs.progress(
+            is_held = await uow.jobs.save_progress(
                 self.job.id,
                 self.token,
                 self.lease_seconds,
@@ -127,8 +127,8 @@ async def list_jobs(database: Database, company_id: int, *, before: int | None, 
     """Returns a page of jobs, newest first. Raises CompanyNotFoundError."""
 
     async def unit(uow: UnitOfWork) -> Sequence[Job]:
-        await uow.companies.context()
-        return await uow.jobs.latest(before=before, limit=limit)
+        await uow.companies.get_context()
+        return await uow.jobs.page(before=before, limit=limit)
 
     return await database.run(company_id, unit)
 
@@ -205,7 +205,7 @@ async def enqueue_job(
     lease_seconds: float,
 ) -> InlineJob:
     """Enqueues a job for a worker, or with `is_inline` for this process, with its lease already claimed."""
-    job_id = await uow.jobs.queue(kind, parameters, actor=actor)
+    job_id = await uow.jobs.enqueue(kind, parameters, actor=actor)
     token = new_token() if is_inline else None
     if token is not None:
         await uow.jobs.claim(job_id, token, lease_seconds)
@@ -254,8 +254,8 @@ async def _forget_erased(uow: UnitOfWork, run: JobRun) -> None:
     job = await uow.jobs.find(run.job.id)
     if job is None or not await uow.tombstones.has_any_since(job.created_at):
         return
-    erased = await uow.tombstones.among(_customers_in(job.result))
-    await uow.jobs.forget(run.job.id, run.token, _without(job.result, erased))
+    erased = await uow.tombstones.find_erased(_customers_in(job.result))
+    await uow.jobs.replace_result(run.job.id, run.token, _without(job.result, erased))
 
 
 def _customers_in(result: Any) -> set[int]:  # noqa: ANN401  # any JSON value

@@ -498,7 +498,7 @@ async def test_a_rotation_that_forgets_to_hold_the_key_is_found_out(http, salon,
     async def nobody(*_):
         return None
 
-    monkeypatch.setattr("journey_service.repositories.access.api_keys.Keys.successor", nobody)
+    monkeypatch.setattr("journey_service.repositories.access.api_keys.Keys.find_successor", nobody)
 
     with pytest.raises(AssertionError):
         await test_of_many_who_rotate_a_key_at_once_one_gets_a_successor(http, salon, outside)
@@ -555,7 +555,7 @@ async def test_a_key_that_never_ends_is_found_out(http, salon, forget, move_end,
         row = (await self._connection.execute(stored._LOOK_UP, {"key_id": key_id})).one_or_none()
         return None if row is None else stored._to_key(row)
 
-    monkeypatch.setattr(stored.KeyLookup, "live", whenever)
+    monkeypatch.setattr(stored.KeyLookup, "find_live", whenever)
 
     with pytest.raises(AssertionError):
         await test_a_key_ends_by_the_database_s_clock_and_no_other(http, salon, forget, move_end, outside)

@@ -68,7 +68,9 @@ async def campaign_log(salon, since=0):
 
 
 async def tasks_of(salon, status=None):
-    found = await list_tasks(salon.database, salon.id, TaskFilter(limit=100, statuses=() if status is None else (status,)))
+    found = await list_tasks(
+        salon.database, salon.id, TaskFilter(limit=100, statuses=() if status is None else (status,))
+    )
     return [(task.name, task.status, task.reason) for task in found]
 
 

@@ -620,8 +620,8 @@ async def test_figures_stay_the_same_when_sums_are_added_up_or_counted_anew(data
 
 async def recount(database, company_id):
     async def unit(uow):
-        context = await uow.companies.context()
-        await uow.rollups.rebuild_rollups(
+        context = await uow.companies.get_context()
+        await uow.rollups.rebuild(
             context.company.map_version, context.company.timezone, reached_by(context.rulebook.stage_map)
         )
 
@@ -671,8 +671,8 @@ async def test_days_are_those_of_the_service_whatever_the_database_knows_of_time
     before = await every_figure(database, tenant.id)
 
     async def anew(uow) -> None:
-        context = await uow.companies.context()
-        await uow.rollups.rebuild_rollups(1, "America/Vancouver", reached_by(context.rulebook.stage_map))
+        context = await uow.companies.get_context()
+        await uow.rollups.rebuild(1, "America/Vancouver", reached_by(context.rulebook.stage_map))
 
     await database.run(tenant.id, anew)
 
@@ -684,7 +684,7 @@ async def test_days_are_those_of_the_service_whatever_the_database_knows_of_time
 async def test_a_figure_is_of_one_instant_while_others_write(get, database, found_tenant, monkeypatch):
     tenant = await found_tenant(test_clock=T0)
     await ingest(database, tenant.id, [Event("t", "1", 1, "appointment_completed", T0, 100)])
-    told, original = await get(database, tenant.id, RequestedRange()), Rollups.moves
+    told, original = await get(database, tenant.id, RequestedRange()), Rollups.list_moves
 
     async def moves(self, first, last):
         if self._company_id == tenant.id:
@@ -694,7 +694,7 @@ async def test_a_figure_is_of_one_instant_while_others_write(get, database, foun
         return await original(self, first, last)
 
     chance = random.Random()
-    monkeypatch.setattr(Rollups, "moves", moves)
+    monkeypatch.setattr(Rollups, "list_moves", moves)
     found = await get(database, tenant.id, RequestedRange())
 
     assert unframed(found) == unframed(told)
@@ -726,7 +726,7 @@ async def test_a_funnel_is_that_of_the_ledger_until_sums_are_counted_by_the_new_
     assert await rows(database, tenant.id, spoilt)
     assert await every_figure(database, tenant.id) != told
 
-    await database.run(tenant.id, lambda uow: uow.rollups.set_counted(2))
+    await database.run(tenant.id, lambda uow: uow.rollups.set_version(2))
 
     assert await every_figure(database, tenant.id) == told
 
@@ -734,7 +734,7 @@ async def test_a_funnel_is_that_of_the_ledger_until_sums_are_counted_by_the_new_
 async def test_a_map_of_the_order_that_is_yet_to_be_counted_is_not_counted_either(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
     await put_customer(database, tenant.id, 1, {"name": "Ada"}, consents={}, by=BY)
-    await database.run(tenant.id, lambda uow: uow.rollups.set_counted(7))
+    await database.run(tenant.id, lambda uow: uow.rollups.set_version(7))
     spoilt = (
         "UPDATE journey_rollups SET number = 7 WHERE company_id = :company AND kind = 'reach' RETURNING id"
     )
@@ -750,7 +750,7 @@ async def test_a_map_of_the_order_that_is_yet_to_be_counted_is_not_counted_eithe
 async def test_figures_are_not_told_from_sums_that_nobody_has_counted(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
     await put_customer(database, tenant.id, 1, {"name": "Ada"}, consents={}, by=BY)
-    await database.run(tenant.id, lambda uow: uow.rollups.set_counted(0))
+    await database.run(tenant.id, lambda uow: uow.rollups.set_version(0))
 
     for get in (
         metrics.get_overview,

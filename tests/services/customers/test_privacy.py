@@ -420,7 +420,7 @@ async def test_without_tombstones_whoever_was_erased_would_come_back(database, f
     async def nobody(self, customer_ids):
         return set()
 
-    monkeypatch.setattr("journey_service.repositories.customers.tombstones.Tombstones.among", nobody)
+    monkeypatch.setattr("journey_service.repositories.customers.tombstones.Tombstones.find_erased", nobody)
     [outcome] = await ingest(database, tenant.id, [visit(WHO, 1, T0)])
 
     assert outcome.status == "applied"

@@ -98,9 +98,9 @@ def _facts(chance: random.Random, policy) -> Facts:
 
 
 async def _write(uow: UnitOfWork, facts: list[Facts], scored_at: datetime) -> None:
-    ids = await uow.relationships.new_ids(len(facts))
-    await uow.customers.ensure(list(range(len(facts))))
-    await uow.relationships.write(
+    ids = await uow.relationships.reserve_ids(len(facts))
+    await uow.customers.insert_missing(list(range(len(facts))))
+    await uow.relationships.save(
         [
             RelationshipUpdate(
                 id_, Relationship(number, "prospect", NOW, 1, each), 0, 50, 0, scored_at, scored_at, scored_at
@@ -119,10 +119,10 @@ async def test_the_database_scores_as_the_domain_does(database, found_tenant, na
 
     async def unit(uow: UnitOfWork):
         await _write(uow, facts, NOW - MICROSECOND)
-        page = await uow.scores.page(0, limit=CUSTOMERS + 1, as_of=NOW, policy=policy)
-        written = await uow.scores.rewrite(page.changed, as_of=NOW, policy=policy)
+        page = await uow.scores.compare_page(0, limit=CUSTOMERS + 1, as_of=NOW, policy=policy)
+        written = await uow.scores.update(page.changed, as_of=NOW, policy=policy)
         relationships, _ = await uow.relationships.lock(range(CUSTOMERS))
-        again = await uow.scores.page(0, limit=CUSTOMERS + 1, as_of=NOW, policy=policy)
+        again = await uow.scores.compare_page(0, limit=CUSTOMERS + 1, as_of=NOW, policy=policy)
         return page, written, relationships, again
 
     page, written, relationships, again = await database.run(tenant.id, unit)
@@ -145,10 +145,10 @@ async def test_scores_written_at_or_after_the_instant_are_left_alone(database, t
 
     async def unit(uow: UnitOfWork):
         await _write(uow, facts, NOW)
-        page = await uow.scores.page(0, limit=10, as_of=NOW, policy=policy)
-        later = await uow.scores.page(0, limit=10, as_of=NOW + MICROSECOND, policy=policy)
-        ids = await uow.scores.ids([0, 1])
-        untouched = await uow.scores.rewrite(ids, as_of=NOW, policy=policy)
+        page = await uow.scores.compare_page(0, limit=10, as_of=NOW, policy=policy)
+        later = await uow.scores.compare_page(0, limit=10, as_of=NOW + MICROSECOND, policy=policy)
+        ids = await uow.scores.get_relationship_ids([0, 1])
+        untouched = await uow.scores.update(ids, as_of=NOW, policy=policy)
         return page.changed, len(later.changed), untouched
 
     assert await database.run(tenant.id, unit) == ([], 2, 0)

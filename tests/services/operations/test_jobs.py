@@ -45,7 +45,7 @@ async def company_of(database, found_tenant, customers: int, *, at: datetime = T
 
 
 async def queue(database, company_id: int, kind: str = "counting") -> int:
-    return await database.run(company_id, lambda uow: uow.jobs.queue(kind, {}, actor="tests"))
+    return await database.run(company_id, lambda uow: uow.jobs.enqueue(kind, {}, actor="tests"))
 
 
 async def expire(database, company_id: int, job_id: int) -> None:
@@ -234,7 +234,7 @@ async def _left_waiting(database, company_id: int) -> None:
             await run_job(database, company_id, job_id, {"counting": stopped}, lease_seconds=600)
         job = await get_job(database, company_id, job_id)
         assert (job.status, job.done, job.error) == ("queued", 2, None)
-        due = await database.dispatch(lambda dispatch: dispatch.jobs.some(limit=100))
+        due = await database.read_due_work(lambda reader: reader.jobs.list_due(limit=100))
         assert (company_id, job_id) in due
         assert await run_job(database, company_id, job_id, {"counting": counting("b")})
         assert (await get_job(database, company_id, job_id)).counts == {"words": 3}
@@ -327,7 +327,7 @@ async def test_a_customer_who_cannot_be_decided_holds_up_nobody_else(database, f
     }
     assert set((await stages(database, other)).values()) == {"at_risk"}
     assert (swept.moved, again.decided) == (51, 0)
-    assert ill in await database.dispatch(lambda dispatch: dispatch.due.companies_with_customers()), (
+    assert ill in await database.read_due_work(lambda reader: reader.due_work.companies_with_customers()), (
         "still due"
     )
     await Sweeper(database).sweep()
@@ -446,13 +446,13 @@ async def test_whoever_queues_a_thousand_jobs_hides_nobody_elses(database, found
     many = [await queue_rescore(database, greedy.id, actor=Actor("tests")) for _ in range(150)]
     one = await queue_rescore(database, modest.id, actor=Actor("tests"))
 
-    due = await database.dispatch(lambda dispatch: dispatch.jobs.some(limit=100))
+    due = await database.read_due_work(lambda reader: reader.jobs.list_due(limit=100))
 
     assert (modest.id, one) in due
     assert [job_id for company_id, job_id in due if company_id == greedy.id] == [many[0]]
     for company_id, job_id in ((greedy.id, many[0]), (modest.id, one)):
         assert await run_job(database, company_id, job_id, JOB_HANDLERS)
-    due = await database.dispatch(lambda dispatch: dispatch.jobs.some(limit=100))
+    due = await database.read_due_work(lambda reader: reader.jobs.list_due(limit=100))
     assert [job_id for company_id, job_id in due if company_id == greedy.id] == [many[1]]
     for job_id in many[1:]:
         assert await run_job(database, greedy.id, job_id, JOB_HANDLERS)
@@ -464,7 +464,7 @@ async def test_a_job_the_database_refused_says_so_without_its_statements(databas
 
     async def refused(run: JobRun) -> None:
         async def unit(uow):
-            await uow.scores.page(2**70, limit=1, as_of=T0, policy=parse_policy({}))
+            await uow.scores.compare_page(2**70, limit=1, as_of=T0, policy=parse_policy({}))
             return JobPage({})
 
         await run.page(unit)

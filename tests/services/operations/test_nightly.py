@@ -83,9 +83,9 @@ async def wrong(database, company_id: int, as_of: datetime) -> list[int]:
     """Customers whose stored scores are not the domain's, as of an instant."""
 
     async def unit(uow) -> list[int]:
-        customers = await uow.relationships.next_customers(0, limit=5_000)
+        customers = await uow.relationships.page_customer_ids(0, limit=5_000)
         standings, _ = await uow.relationships.lock(customers)
-        policy = (await uow.companies.context()).rulebook.policy
+        policy = (await uow.companies.get_context()).rulebook.policy
         return [
             customer
             for customer, each in standings.items()
@@ -110,13 +110,17 @@ async def test_every_company_has_its_night_at_two_of_its_own_clocks(database, fo
         await set_clock(database, tenant.id, utc(at) - INSTANT)
         assert await start_nightly_run(database, tenant.id) is None
         await set_clock(database, tenant.id, utc(at))
-        assert tenant.id in await database.dispatch(lambda dispatch: dispatch.due.companies_with_nights())
+        assert tenant.id in await database.read_due_work(
+            lambda reader: reader.due_work.companies_with_nightly_runs()
+        )
         job_id = await start_nightly_run(database, tenant.id)
         job = await get_job(database, tenant.id, job_id)
         assert (job.status, job.parameters["night"], job.actor) == ("queued", "2026-07-02", SCHEDULE.name)
         assert datetime.fromisoformat(job.parameters["as_of"]) == utc(at)
         assert await start_nightly_run(database, tenant.id) is None
-        assert tenant.id not in await database.dispatch(lambda dispatch: dispatch.due.companies_with_nights())
+        assert tenant.id not in await database.read_due_work(
+            lambda reader: reader.due_work.companies_with_nightly_runs()
+        )
         assert await nights_of(database, tenant.id) == [("07-02", utc(at))]
 
 
@@ -203,8 +207,8 @@ async def test_without_the_lock_and_the_key_a_night_would_be_begun_twice(
 
     monkeypatch.setattr(companies, "_READ_AND_HOLD", companies._READ)
     monkeypatch.setattr(companies.Companies, "set_next_nightly_run", forget)
-    monkeypatch.setattr(Jobs, "has_night", meet)
-    monkeypatch.setattr(Jobs, "note_nights", forget)
+    monkeypatch.setattr(Jobs, "has_nightly_run", meet)
+    monkeypatch.setattr(Jobs, "insert_nightly_runs", forget)
     assert await _two_schedulers(servers, database, found_tenant, looks=2) == [2] * 8
     print("guard removed: detected")
 
@@ -278,7 +282,7 @@ async def test_paging_by_offset_over_whoever_is_out_of_date_would_leave_some_out
         looked += limit
         return Looked(len(ids), max(ids, default=None), ids)
 
-    monkeypatch.setattr(scores.Scores, "page", by_offset)
+    monkeypatch.setattr(scores.Scores, "compare_page", by_offset)
     await run_job(database, company_id, await start_nightly_run(database, company_id), JOB_HANDLERS)
     left_out = await wrong(database, company_id, AS_OF)
     assert left_out
@@ -319,8 +323,8 @@ async def wrong_before(database, company_id: int, touched: set[int]) -> list[int
     """Of the customers touched, those whose scores as of the night are not those of the company's now."""
 
     async def unit(uow) -> list[int]:
-        standings, _ = await uow.relationships.lock(await uow.relationships.next_customers(0, limit=5_000))
-        context = await uow.companies.context()
+        standings, _ = await uow.relationships.lock(await uow.relationships.page_customer_ids(0, limit=5_000))
+        context = await uow.companies.get_context()
         policy = context.rulebook.policy
 
         def both(facts, at: datetime) -> tuple[int, int]:

@@ -277,7 +277,7 @@ async def test_without_holding_the_clock_an_event_would_be_told_in_between(
 ):
     tenant = await found_tenant(test_clock=T0 + 80 * DAY)
     await ingest(database, tenant.id, [visit(1, T0)])
-    read = companies.Companies.keep_clock
+    read = companies.Companies.lock_clock
 
     async def read_then_be_overtaken(work_companies):
         context = await read(work_companies)
@@ -286,7 +286,7 @@ async def test_without_holding_the_clock_an_event_would_be_told_in_between(
         return context
 
     monkeypatch.setattr(companies, "_READ_AND_KEEP", text(companies._SELECT))
-    monkeypatch.setattr(companies.Companies, "keep_clock", read_then_be_overtaken)
+    monkeypatch.setattr(companies.Companies, "lock_clock", read_then_be_overtaken)
     await ingest(database, tenant.id, [visit(1, T0 + 79 * DAY, number=2)])
     with pytest.raises(AssertionError, match="neither before nor after"):
         await _when_it_was_told(database, tenant.id)
@@ -324,7 +324,7 @@ async def test_a_thousand_customers_live_through_two_years_in_one_call(database,
 
     async def scores(uow) -> list[int]:
         standings, _ = await uow.relationships.lock(range(1, 1_001))
-        context = await uow.companies.context()
+        context = await uow.companies.get_context()
         policy, as_of = context.rulebook.policy, context.company.scored_at
         return [
             customer

@@ -155,7 +155,7 @@ async def map_moves(database, company_id: int) -> Counter[tuple[str, str]]:
 
 async def stages_now(database, company_id: int) -> dict[str, int]:
     async def unit(uow: UnitOfWork) -> dict[str, int]:
-        return await uow.distribution.now()
+        return await uow.distribution.count_now()
 
     return await database.run(company_id, unit)
 
@@ -472,10 +472,10 @@ async def test_a_change_waits_for_whatever_has_begun_and_everything_else_for_the
     seen: list[int] = []
 
     async def work_by_the_map(uow: UnitOfWork) -> None:
-        seen.append((await uow.companies.context()).company.map_version)
+        seen.append((await uow.companies.get_context()).company.map_version)
         has_begun.set()
         await go_on.wait()
-        seen.append((await uow.companies.context()).company.map_version)
+        seen.append((await uow.companies.get_context()).company.map_version)
 
     at_work = asyncio.create_task(database.run(tenant.id, work_by_the_map))
     await has_begun.wait()
@@ -497,9 +497,9 @@ async def test_without_the_switch_being_alone_one_transaction_would_see_two_vers
     seen: list[int] = []
 
     async def work_by_the_map(uow: UnitOfWork) -> None:
-        seen.append((await uow.companies.context()).company.map_version)
+        seen.append((await uow.companies.get_context()).company.map_version)
         await change_map(database, tenant.id, edit("a lower threshold"), asked(FUTURE))
-        seen.append((await uow.companies.context()).company.map_version)
+        seen.append((await uow.companies.get_context()).company.map_version)
 
     await database.run(tenant.id, work_by_the_map)
 

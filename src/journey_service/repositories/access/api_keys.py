@@ -38,7 +38,7 @@ class Keys:
         self._connection = connection
         self._company_id = company_id
 
-    async def put(
+    async def upsert(
         self,
         key_id: str,
         *,
@@ -64,7 +64,7 @@ class Keys:
             statement.on_conflict_do_update(index_elements=["company_id", "key_id"], set_=values)
         )
 
-    async def clock(self) -> datetime:
+    async def get_database_time(self) -> datetime:
         """The database's time, by which keys expire."""
         return cast("datetime", await self._connection.scalar(select(func.clock_timestamp())))
 
@@ -102,7 +102,7 @@ class Keys:
         )
         return done.rowcount == 1
 
-    async def successor(self, key_id: str) -> StoredKey | None:
+    async def find_successor(self, key_id: str) -> StoredKey | None:
         """The key alive that takes the place of another, if there is one."""
         row = (
             await self._connection.execute(
@@ -132,13 +132,13 @@ class Keys:
         )
         return found.one_or_none() is not None
 
-    async def end_in(self, key_id: str, seconds: int) -> None:
+    async def expire_in(self, key_id: str, seconds: int) -> None:
         """Let a key end after a while, if it does not end before."""
         await self._connection.execute(
             _END_BY, {"company_id": self._company_id, "key_id": key_id, "seconds": seconds}
         )
 
-    async def note_use(self, key_id: str) -> None:
+    async def record_use(self, key_id: str) -> None:
         """Note that a key is in use, once a minute."""
         await self._connection.execute(_NOTE_USE, {"company_id": self._company_id, "key_id": key_id})
 
@@ -149,7 +149,7 @@ class KeyLookup:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    async def live(self, key_id: str) -> tuple[StoredKey, bool] | None:
+    async def find_live(self, key_id: str) -> tuple[StoredKey, bool] | None:
         """The key if it is neither revoked nor expired by the database's clock, and whether its use is to be noted."""
         row = (await self._connection.execute(_LOOK_UP, {"key_id": key_id})).one_or_none()
         if row is None or (row.expires_at is not None and row.expires_at <= row.now):

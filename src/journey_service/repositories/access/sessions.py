@@ -61,7 +61,7 @@ class Sessions:
         self._connection = connection
         self._company_id = company_id
 
-    async def open(
+    async def insert(
         self,
         token_hash: bytes,
         *,
@@ -84,7 +84,7 @@ class Sessions:
             )
         )
 
-    async def live(self, token_hash: bytes, *, idle_seconds: int, note_seconds: int) -> Session | None:
+    async def find_live(self, token_hash: bytes, *, idle_seconds: int, note_seconds: int) -> Session | None:
         """The session of a token, if it is neither ended nor over; that it was used is noted now and then."""
         values = {"company_id": self._company_id, "token_hash": token_hash}
         row = (
@@ -105,12 +105,12 @@ class Sessions:
         )
         return done.rowcount == 1
 
-    async def clear(self) -> None:
+    async def delete_expired(self) -> None:
         """Drop what has been over for a day."""
         await self._connection.execute(_CLEAR, {"company_id": self._company_id})
         await self._connection.execute(_CLEAR_LINKS, {"company_id": self._company_id})
 
-    async def put_link(self, token_hash: bytes, *, actor: str, role: str, seconds: int) -> None:
+    async def insert_link(self, token_hash: bytes, *, actor: str, role: str, seconds: int) -> None:
         """Keep a link that opens a session once."""
         await self._connection.execute(
             insert(sign_in_links).values(

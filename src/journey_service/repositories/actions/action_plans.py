@@ -168,7 +168,7 @@ class ActionPlans:
         self._connection = connection
         self._company_id = company_id
 
-    async def load(self, ids: Sequence[int], *, since: datetime) -> dict[int, Stored]:
+    async def get_many(self, ids: Sequence[int], *, since: datetime) -> dict[int, Stored]:
         """What is not over yet for these relationships, which are held, and what was sent since an instant."""
         if not ids:
             return {}

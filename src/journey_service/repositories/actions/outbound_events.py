@@ -87,7 +87,7 @@ class OutboundEvents:
         await self._connection.execute(_HOLD, self._scope)
         rows = (
             await self._connection.execute(
-                _PUBLISH, {**self._scope, "limit": limit, "head": await self.head()}
+                _PUBLISH, {**self._scope, "limit": limit, "head": await self.get_last_position()}
             )
         ).all()
         if rows:
@@ -97,7 +97,7 @@ class OutboundEvents:
             )
         return len(rows)
 
-    async def head(self) -> int:
+    async def get_last_position(self) -> int:
         """The position of the latest news."""
         found = await self._connection.scalar(_HEAD, self._scope)
         return found or 0
@@ -106,17 +106,17 @@ class OutboundEvents:
         """Whether any news are not in order yet."""
         return bool(await self._connection.scalar(_HAS_UNPUBLISHED, self._scope))
 
-    async def after(self, position: int, *, limit: int) -> list[OutboundEventRecord]:
+    async def list_after(self, position: int, *, limit: int) -> list[OutboundEventRecord]:
         """The next news beyond a position."""
         rows = await self._connection.execute(_AFTER, {**self._scope, "after": position, "limit": limit})
         return [_to_item(row) for row in rows]
 
-    async def some(self, ids: Sequence[int]) -> dict[int, OutboundEventRecord]:
+    async def get_many(self, ids: Sequence[int]) -> dict[int, OutboundEventRecord]:
         """News by id; those of whoever was erased are not among them."""
         rows = await self._connection.execute(_SOME, {**self._scope, "ids": list(ids)})
         return {row.id: _to_item(row) for row in rows}
 
-    async def drop_old(self, *, days: int, most: int) -> int:
+    async def delete_old(self, *, days: int, most: int) -> int:
         """Forget news older than so many days, and how they were delivered; returns how many."""
         dropped = await self._connection.execute(_DROP, {**self._scope, "days": days, "most": most})
         return dropped.rowcount

@@ -195,7 +195,7 @@ class Outbox:
         self._connection = connection
         self._company_id = company_id
 
-    async def candidates(self, channels: Sequence[Channel], *, limit: int) -> list[Candidate]:
+    async def list_due(self, channels: Sequence[Channel], *, limit: int) -> list[Candidate]:
         """Customers' actions on some channels that are ready, the longest first; not claimed yet."""
         rows = await self._connection.execute(
             _CANDIDATES,
@@ -212,7 +212,7 @@ class Outbox:
         rows = await self._scalars(_CLAIM, ids=list(ids), token=token, seconds=seconds)
         return set(map(str, rows))
 
-    async def ready_outbound_events(self, *, limit: int) -> list[str]:
+    async def list_due_outbound_events(self, *, limit: int) -> list[str]:
         """News for endpoints that are ready, the longest first; not claimed yet."""
         return list(map(str, await self._scalars(_READY_NEWS, limit=limit)))
 
@@ -243,7 +243,7 @@ class Outbox:
         """Keep claimed actions for longer; those not among the answer are somebody else's now."""
         return set(map(str, await self._scalars(_RENEW, ids=list(ids), token=token, seconds=seconds)))
 
-    async def attempts_of(self, ids: Sequence[str]) -> dict[str, int]:
+    async def get_attempt_counts(self, ids: Sequence[str]) -> dict[str, int]:
         """How often actions have been tried, by id."""
         rows = await self._connection.execute(
             _ATTEMPTS_OF, {"company_id": self._company_id, "ids": list(ids)}
@@ -302,16 +302,16 @@ class Outbox:
             await self._execute(_END_CAMPAIGNS, campaign_ids=list(over), at=list(over.values()))
         return {id_ for id_, _, _ in finished}
 
-    async def cancel_of_endpoint(self, endpoint_id: int) -> None:
+    async def cancel_by_endpoint(self, endpoint_id: int) -> None:
         """Drop what waits for an endpoint that takes nothing more."""
         await self._execute(_CANCEL_OF_ENDPOINT, endpoint_id=endpoint_id)
 
-    async def release_clock(self, now: datetime, oldest: datetime) -> None:
+    async def release_test_clock(self, now: datetime, oldest: datetime) -> None:
         """Hand what a standing clock held to the workers; what should have gone out before `oldest` never does."""
         await self._execute(_RELEASE_CLOCK, now=now, oldest=oldest)
         await self._execute(_END_LEFT_CAMPAIGNS, now=now)
 
-    async def waiting(self, now: datetime, *, limit: int) -> list[int]:
+    async def list_waiting_customers(self, now: datetime, *, limit: int) -> list[int]:
         """Customers of a company whose time stands still of whom something has fallen due."""
         return list(await self._scalars(_WAITING, now=now, limit=limit))
 

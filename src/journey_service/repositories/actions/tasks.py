@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sqlalchemy import func, text, update
+from sqlalchemy import TextClause, func, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.actions.records import StoredTask, TaskFilter
@@ -16,8 +16,8 @@ _SELECT: Final = (
     " JOIN customers c ON c.company_id = r.company_id AND c.customer_id = r.customer_id"
     " WHERE k.company_id = :company_id"
 )
-_ONE: Final = text(f"{_SELECT} AND k.id = :id")
-_HELD: Final = text(f"{_SELECT} AND k.id = :id FOR NO KEY UPDATE OF k")
+_FIND: Final = text(f"{_SELECT} AND k.id = :id")
+_LOCK: Final = text(f"{_SELECT} AND k.id = :id FOR NO KEY UPDATE OF k")
 
 
 class Tasks:
@@ -56,12 +56,17 @@ class Tasks:
         )
         return [_to_task(row) for row in rows]
 
-    async def find(self, id_: int, *, held: bool = False) -> StoredTask | None:
-        """One task; `held` until the transaction ends."""
+    async def find(self, id_: int) -> StoredTask | None:
+        """Finds a task by id."""
+        return await self._find(_FIND, id_)
+
+    async def lock(self, id_: int) -> StoredTask | None:
+        """Finds a task by id and locks its row until the transaction ends."""
+        return await self._find(_LOCK, id_)
+
+    async def _find(self, statement: TextClause, id_: int) -> StoredTask | None:
         row = (
-            await self._connection.execute(
-                _HELD if held else _ONE, {"company_id": self._company_id, "id": id_}
-            )
+            await self._connection.execute(statement, {"company_id": self._company_id, "id": id_})
         ).one_or_none()
         return None if row is None else _to_task(row)
 

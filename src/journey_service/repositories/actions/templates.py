@@ -27,7 +27,7 @@ class Templates:
         self._connection = connection
         self._company_id = company_id
 
-    async def add(self, template: Template, *, author: str) -> int:
+    async def insert(self, template: Template, *, author: str) -> int:
         """Write a template; returns its id. Loses the race (a unique key) for a key and language there already."""
         written = await self._connection.execute(
             insert(table)
@@ -36,7 +36,7 @@ class Templates:
         )
         return int(written.scalar_one())
 
-    async def change(self, id_: int, template: Template, *, author: str) -> None:
+    async def update(self, id_: int, template: Template, *, author: str) -> None:
         """Replace a template."""
         await self._connection.execute(
             update(table)
@@ -44,7 +44,7 @@ class Templates:
             .values(author=author, updated_at=func.clock_timestamp(), **_values(template))
         )
 
-    async def remove(self, id_: int) -> None:
+    async def delete(self, id_: int) -> None:
         """Take a template away: what comes with the service holds again, if there is such a one."""
         await self._connection.execute(delete(table).where(*self._is(id_)))
 
@@ -53,7 +53,7 @@ class Templates:
         row = (await self._connection.execute(select(*_COLUMNS).where(*self._is(id_)))).one_or_none()
         return None if row is None else _to_stored(row)
 
-    async def of_keys(self, keys: Collection[str]) -> list[StoredTemplate]:
+    async def get_many(self, keys: Collection[str]) -> list[StoredTemplate]:
         """The company's own templates under these keys, in all languages."""
         if not keys:
             return []

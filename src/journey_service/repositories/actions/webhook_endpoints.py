@@ -46,7 +46,7 @@ class Endpoints:
         self._company_id = company_id
         self._vault = vault
 
-    async def add(self, values: Mapping[str, object], secret: bytes) -> int:
+    async def insert(self, values: Mapping[str, object], secret: bytes) -> int:
         """Write an endpoint with its first secret; returns its id."""
         id_ = (
             await self._connection.execute(
@@ -57,12 +57,12 @@ class Endpoints:
         await self._update(id_, secret=self._seal(id_, secret))
         return int(id_)
 
-    async def change(self, id_: int, values: Mapping[str, object]) -> None:
+    async def update(self, id_: int, values: Mapping[str, object]) -> None:
         """Change an endpoint; one that is enabled again begins without a past."""
         fresh = {"failing_since": None, "disabled_reason": None} if values.get("is_enabled") else {}
         await self._update(id_, **values, **fresh, updated_at=func.clock_timestamp())
 
-    async def rotate(self, id_: int, secret: bytes, overlap: timedelta) -> None:
+    async def rotate_secret(self, id_: int, secret: bytes, overlap: timedelta) -> None:
         """Give an endpoint another secret; the former signs beside it for a while."""
         await self._update(
             id_,
@@ -72,11 +72,11 @@ class Endpoints:
             updated_at=func.clock_timestamp(),
         )
 
-    async def remove(self, id_: int) -> None:
+    async def delete(self, id_: int) -> None:
         """Take an endpoint away that nothing refers to."""
         await self._connection.execute(delete(table).where(*self._is(id_)))
 
-    async def all(self) -> list[StoredEndpoint]:
+    async def list_all(self) -> list[StoredEndpoint]:
         """Every endpoint, the oldest first."""
         rows = await self._connection.execute(
             select(*_COLUMNS).where(table.c.company_id == self._company_id).order_by(table.c.id)
@@ -88,10 +88,10 @@ class Endpoints:
         row = (await self._connection.execute(select(*_COLUMNS).where(*self._is(id_)))).one_or_none()
         return None if row is None else _to_endpoint(row)
 
-    async def taking(self, type_: str) -> StoredEndpoint | None:
+    async def find_receiver(self, type_: str) -> StoredEndpoint | None:
         """The enabled endpoint that takes a type of message of which there is one receiver."""
         found = [
-            endpoint for endpoint in await self.all() if endpoint.is_enabled and type_ in endpoint.events
+            endpoint for endpoint in await self.list_all() if endpoint.is_enabled and type_ in endpoint.events
         ]
         return found[0] if found else None
 
@@ -100,7 +100,7 @@ class Endpoints:
         found = await self._connection.scalar(_IN_USE, {"company_id": self._company_id, "id": id_})
         return bool(found)
 
-    async def secrets(self, id_: int) -> Sequence[bytes]:
+    async def get_secrets(self, id_: int) -> Sequence[bytes]:
         """What signs messages to an endpoint, the newest first. Raises UnavailableError under another vault key."""
         row = (
             await self._connection.execute(
@@ -114,11 +114,11 @@ class Endpoints:
         sealed = [row.secret, *([row.former_secret] if row.is_former_alive else [])]
         return [self._vault.open(self._company_id, f"endpoint:{id_}", each) for each in sealed]
 
-    async def note_success(self, id_: int) -> None:
+    async def record_success(self, id_: int) -> None:
         """Something has reached an endpoint."""
         await self._connection.execute(_SUCCEEDED, {"company_id": self._company_id, "id": id_})
 
-    async def note_failure(self, id_: int, *, days: int, is_gone: bool) -> bool:
+    async def record_failure(self, id_: int, *, days: int, is_gone: bool) -> bool:
         """Something has not reached an endpoint; returns whether it is still enabled: not after so many days."""
         found = await self._connection.scalar(
             _FAILED, {"company_id": self._company_id, "id": id_, "days": days, "is_gone": is_gone}

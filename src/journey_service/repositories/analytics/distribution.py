@@ -23,12 +23,12 @@ class Distribution:
         self._connection = connection
         self._company_id = company_id
 
-    async def now(self) -> dict[str, int]:
+    async def count_now(self) -> dict[str, int]:
         """As things stand."""
         rows = await self._connection.execute(_NOW, {"company_id": self._company_id})
         return {row.stage: row.customers for row in rows}
 
-    async def at(self, as_of: datetime) -> dict[str, int]:
+    async def count_at(self, as_of: datetime) -> dict[str, int]:
         """As the ledger has it for an instant: whoever had entered a stage by then, less whoever had left it."""
         rows = await self._connection.execute(_FLOWS, {"company_id": self._company_id, "as_of": as_of})
         customers: dict[str, int] = {}

@@ -135,57 +135,59 @@ class DrilldownQueries:
         self._connection = connection
         self._company_id = company_id
 
-    async def in_stage(self, stage: str, page: PageRequest) -> list[DrilldownCustomer]:
+    async def list_in_stage(self, stage: str, page: PageRequest) -> list[DrilldownCustomer]:
         """Those who are in a stage."""
         return await self._page("in_stage", page, stage=stage)
 
-    async def were_in_stage(self, stage: str, as_of: datetime, page: PageRequest) -> list[DrilldownCustomer]:
+    async def list_in_stage_at(
+        self, stage: str, as_of: datetime, page: PageRequest
+    ) -> list[DrilldownCustomer]:
         """Those who were in a stage at an instant, as the ledger has it."""
         return await self._page("were_in_stage", page, stage=stage, as_of=as_of)
 
-    async def in_band(self, band: RiskBand, page: PageRequest) -> list[DrilldownCustomer]:
+    async def list_in_risk_band(self, band: RiskBand, page: PageRequest) -> list[DrilldownCustomer]:
         """Those whose stored risk lies in a band."""
         return await self._page("in_band", page, low=band.low, high=band.high)
 
-    async def reached(
+    async def list_entered(
         self, stages: Sequence[str], days: DateRange, zone: str, page: PageRequest
     ) -> list[DrilldownCustomer]:
         """Those who have entered one of these stages in days."""
         return await self._page("reached", page, stages=list(stages), **bounds_of(days, zone))
 
-    async def of_cohort(
+    async def list_cohort(
         self, told: dict[str, Any], days: DateRange, zone: str, page: PageRequest
     ) -> list[DrilldownCustomer]:
         """Those whose journey opened in days, and who came as far as is told within their window."""
         return await self._page("of_cohort", page, **told, **bounds_of(days, zone))
 
-    async def moved(
+    async def list_moved(
         self, motions: Sequence[Motion], to_stage: str | None, days: DateRange, zone: str, page: PageRequest
     ) -> list[DrilldownCustomer]:
         """Those who have made one of these motions in days, to one stage or to any."""
         told = {"motions": [motion.value for motion in motions], "to_stage": to_stage}
         return await self._page("moved", page, **told, **bounds_of(days, zone))
 
-    async def acted_on(
+    async def list_with_actions(
         self, name: str, states: Sequence[str], days: DateRange, zone: str, page: PageRequest
     ) -> list[DrilldownCustomer]:
         """Those for whom actions of a name, which stand like this now, were planned in days."""
         return await self._page("acted_on", page, action=name, states=list(states), **bounds_of(days, zone))
 
-    async def went(
+    async def list_flow(
         self, flow: tuple[str | None, str], days: DateRange, zone: str, page: PageRequest
     ) -> list[DrilldownCustomer]:
         """Those who have gone a way in days; from nowhere: whose journey opened."""
         return await self._page("went", page, from_stage=flow[0], to_stage=flow[1], **bounds_of(days, zone))
 
-    async def came_again(
+    async def list_retained(
         self, month: int, days: DateRange, zone: str, page: PageRequest
     ) -> list[DrilldownCustomer]:
         """Those who first came in days, and came so many months later."""
         told = {**bounds_of(days, zone), **clock_of(zone)}
         return await self._page("came_again", page, month=month, **told)
 
-    async def ended(  # one argument a filter
+    async def list_ended_visits(  # one argument a filter
         self,
         stage: str,
         days: DateRange,
@@ -199,18 +201,20 @@ class DrilldownQueries:
         motions = [motion.value for motion in Motion if is_converted in (None, motion in CONVERTING)]
         return await self._visits(_ENDED, stage, after, limit, {**bounds_of(days, zone), "motions": motions})
 
-    async def going_on(self, stage: str, *, after: tuple[int, int] | None, limit: int) -> list[StageVisit]:
+    async def list_open_visits(
+        self, stage: str, *, after: tuple[int, int] | None, limit: int
+    ) -> list[StageVisit]:
         """Visits of a stage that go on."""
         return await self._visits(_GOING_ON, stage, after, limit, {})
 
-    async def churning(self, last: str, above: int, page: RiskPageRequest) -> list[AtRiskCustomer]:
+    async def list_churning(self, last: str, above: int, page: RiskPageRequest) -> list[AtRiskCustomer]:
         """Those whose stored risk is above so many hundredths and who are not in the last stage, the riskiest first."""
         key, after = page.after or ("2", LOWEST)
         return await self._risky(
             _CHURNING, {"last": last, "above": above, "key": Decimal(key), "after": after}, page.limit
         )
 
-    async def at_risk(
+    async def list_at_risk(
         self, mildest: str, last: str, above: int, page: RiskPageRequest
     ) -> list[AtRiskCustomer]:
         """Those in the mildest risk stage, and those of such a risk, in order."""

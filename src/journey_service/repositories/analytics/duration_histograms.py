@@ -61,23 +61,23 @@ class VisitDurations:
         self._connection = connection
         self._company_id = company_id
 
-    async def settled(self) -> date | None:
+    async def get_last_valid_day(self) -> date | None:
         """The last day whose histograms hold: those from a mark on are to be taken anew. None: no day's do."""
         row = (await self._connection.execute(_SETTLED, self._scope)).one()
         last: date | None = row.last
         return last if last is None or row.late is None else min(last, row.late - timedelta(days=1))
 
-    async def up_to(self, day: date, stages: Sequence[str]) -> dict[str, Cells]:
+    async def get_cumulated(self, day: date, stages: Sequence[str]) -> dict[str, Cells]:
         """The histograms of all visits that had ended when a day did, by stage; only snapshots' days are known."""
         rows = await self._connection.execute(_UP_TO, {**self._scope, "day": day, "stages": list(stages)})
         return {row.key: dict(zip(row.tenths, row.numbers, strict=True)) for row in rows}
 
-    async def ended(self, days: DateRange, zone: str) -> list[EndedVisits]:
+    async def count_ended_by_day(self, days: DateRange, zone: str) -> list[EndedVisits]:
         """The visits that ended in local days, day by day, as the ledger has them."""
         rows = await self._connection.execute(_ENDED, {**self._scope, **bounds_of(days, zone)})
         return [EndedVisits(row.day, row.from_stage, row.tenths, row.number) for row in rows]
 
-    async def cells(self, days: DateRange, zone: str) -> dict[str, Cells]:
+    async def get_histograms(self, days: DateRange, zone: str) -> dict[str, Cells]:
         """The same as histograms by stage, whatever the day."""
         rows = await self._connection.execute(_CELLS, {**self._scope, **bounds_of(days, zone)})
         found: dict[str, dict[int, int]] = {}
@@ -85,12 +85,12 @@ class VisitDurations:
             found.setdefault(row.from_stage, {})[row.tenths] = row.number
         return dict(found)
 
-    async def totals(self, days: DateRange, zone: str) -> dict[str, tuple[int, int]]:
+    async def get_totals(self, days: DateRange, zone: str) -> dict[str, tuple[int, int]]:
         """How many visits ended in local days, by stage, and how long they had lasted in all, in microseconds."""
         rows = await self._connection.execute(_TOTALS, {**self._scope, **bounds_of(days, zone)})
         return {row.from_stage: (row.number, int(row.micros)) for row in rows}
 
-    async def edges(
+    async def get_cell_edges(
         self, days: DateRange, zone: str, wanted: Sequence[tuple[str, int, int]]
     ) -> list[tuple[int, int]]:
         """For each stage, and two cells of it: the longest visit up to the one, and the shortest from the other on.
@@ -106,7 +106,7 @@ class VisitDurations:
         found = {row.place: (row.below, row.above) for row in rows}
         return [found[place] for place in range(1, len(wanted) + 1)]
 
-    async def write(self, days: DateRange, cumulated: Mapping[tuple[date, str], Cells]) -> None:
+    async def replace(self, days: DateRange, cumulated: Mapping[tuple[date, str], Cells]) -> None:
         """Write the histograms of days, in place of what there was of them."""
         await self._connection.execute(_CLEAR, {**self._scope, **days._asdict()})
         rows = [

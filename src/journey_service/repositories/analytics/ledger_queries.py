@@ -80,17 +80,17 @@ class LedgerQueries:
         self._connection = connection
         self._company_id = company_id
 
-    async def since(self) -> date | None:
+    async def get_first_day(self) -> date | None:
         """The first day of which there is anything to tell."""
         found: date | None = await self._connection.scalar(_SINCE, {"company_id": self._company_id})
         return found
 
-    async def first_visit(self) -> datetime | None:
+    async def get_first_appointment_at(self) -> datetime | None:
         """When anybody came for the first time."""
         found: datetime | None = await self._connection.scalar(_FIRST_VISIT, {"company_id": self._company_id})
         return found
 
-    async def revenue_cents(self, days: DateRange | None = None) -> dict[str, int]:
+    async def get_revenue_cents(self, days: DateRange | None = None) -> dict[str, int]:
         """Revenue of days, or all there has been, by its source, in cents."""
         values = {"company_id": self._company_id}
         if days is None:
@@ -99,12 +99,14 @@ class LedgerQueries:
             row = (await self._connection.execute(_REVENUE, {**values, **days._asdict()})).one()
         return {"appointments": int(row.appointments * 100), "payments": int(row.payments * 100)}
 
-    async def highest(self, days: DateRange, zone: str, ranks: Mapping[str, int]) -> dict[int, int]:
+    async def count_by_highest_rank(
+        self, days: DateRange, zone: str, ranks: Mapping[str, int]
+    ) -> dict[int, int]:
         """Customers by the highest rank that they have entered in days."""
         rows = await self._connection.execute(_HIGHEST, {**self._values(days, zone), **_ranked(ranks)})
         return {row.rank: row.number for row in rows}
 
-    async def cohort(
+    async def count_cohort(
         self, days: DateRange, zone: str, ranks: Mapping[str, int], *, window_days: int, now: datetime
     ) -> list[CohortMembers]:
         """Those whose journey opened in days, by how far they came within their window."""
@@ -112,17 +114,17 @@ class LedgerQueries:
         rows = await self._connection.execute(_COHORT, values)
         return [CohortMembers(row.rank, row.is_open, row.number) for row in rows]
 
-    async def flows(self, days: DateRange, zone: str) -> dict[tuple[str, str], int]:
+    async def count_flows(self, days: DateRange, zone: str) -> dict[tuple[str, str], int]:
         """How many customers have gone each way in days."""
         rows = await self._connection.execute(_WAYS, self._values(days, zone))
         return {(row.from_stage, row.to_stage): row.number for row in rows}
 
-    async def risks(self) -> dict[int, int]:
+    async def count_by_risk(self) -> dict[int, int]:
         """Customers by stored risk in hundredths."""
         rows = await self._connection.execute(_RISKS, {"company_id": self._company_id})
         return {row.risk: row.number for row in rows}
 
-    async def retention(self, days: DateRange, zone: str) -> dict[tuple[int, int], int]:
+    async def count_retention(self, days: DateRange, zone: str) -> dict[tuple[int, int], int]:
         """Customers by the month of their first completed visit and the months since in which they came again.
 
         Months are counted from the year 0.
@@ -131,7 +133,7 @@ class LedgerQueries:
         rows = await self._connection.execute(_RETENTION, {**self._values(days, zone), **clock_of(zone)})
         return {(row.cohort, row.month): row.number for row in rows}
 
-    async def actions(self, days: DateRange, zone: str) -> dict[tuple[str, str], int]:
+    async def count_actions(self, days: DateRange, zone: str) -> dict[tuple[str, str], int]:
         """What has become of actions planned in days, by name and state; news for endpoints are left out."""
         rows = await self._connection.execute(_ACTIONS, self._values(days, zone))
         return {(row.name, row.state): row.number for row in rows}

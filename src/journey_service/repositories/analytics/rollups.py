@@ -150,7 +150,7 @@ class Rollups:
         self._connection = connection
         self._company_id = company_id
 
-    async def last_occurrences(
+    async def get_last_occurrences(
         self, ids: Sequence[int], rollup: Rollup
     ) -> dict[int, dict[tuple[str, str], datetime]]:
         """When customers who are held were last where, by the id of the relationship, as a rollup asks it."""
@@ -184,19 +184,19 @@ class Rollups:
         ]
         await self._add([(*row, Decimal(0), Decimal(0)) for row in rows] + _mark(late))
 
-    async def add_money(self, money: Iterable[tuple[Money, int]], *, late: date | None = None) -> None:
+    async def add_revenue(self, money: Iterable[tuple[Money, int]], *, late: date | None = None) -> None:
         """Write revenue, each with the number of events that it is from; likewise."""
         rows = [
             (REVENUE, m.day, m.stage, "", number, 0, 0, m.appointments, m.payments) for m, number in money
         ]
         await self._add(rows + _mark(late))
 
-    async def merge_rollups(self, *, most: int) -> int:
+    async def merge(self, *, most: int) -> int:
         """Add loose rows up with the others of their keys; returns how many there were. The company is held."""
         found = await self._connection.scalar(_TIGHTEN, {**self._scope, "most": most})
         return int(found or 0)
 
-    async def rebuild_rollups(self, version: int, zone: str, reached_by: Mapping[str, Sequence[str]]) -> None:
+    async def rebuild(self, version: int, zone: str, reached_by: Mapping[str, Sequence[str]]) -> None:
         """Count everything anew from the ledgers, while nobody else of the company writes."""
         pairs = [(entered, key) for entered, keys in reached_by.items() for key in keys]
         told = {**self._scope, **clock_of(zone)}
@@ -208,23 +208,23 @@ class Rollups:
             {**told, "entered": [entered for entered, _ in pairs], "reached": [key for _, key in pairs]},
         )
         await self._connection.execute(_COUNT_TOTALS, self._scope)
-        await self.set_counted(version)
+        await self.set_version(version)
 
-    async def set_counted(self, version: int) -> None:
+    async def set_version(self, version: int) -> None:
         """Note by which version of the map stages are counted as reached; 0: they are to be counted anew."""
         await self._connection.execute(_COUNTED, {**self._scope, "version": version})
 
-    async def moves(self, first: date, last: date) -> list[Moves]:
+    async def list_moves(self, first: date, last: date) -> list[Moves]:
         """Moves within local days, both included."""
         rows = await self._connection.execute(_MOVES_BETWEEN, {**self._scope, "first": first, "last": last})
         return [_to_moves(row) for row in rows]
 
-    async def moves_ever(self) -> list[Moves]:
+    async def list_all_moves(self) -> list[Moves]:
         """All moves there have been."""
         rows = await self._connection.execute(_MOVES_EVER, self._scope)
         return [_to_moves(row) for row in rows]
 
-    async def since(self, kind: str, first: date) -> dict[str, int]:
+    async def count_since(self, kind: str, first: date) -> dict[str, int]:
         """Customers who have reached stages (`reach`), or gone ways (`way`), since a day, by key."""
         rows = await self._connection.execute(_SINCE, {**self._scope, "kind": kind, "first": first})
         return {row.key: int(row.number) for row in rows}

@@ -159,12 +159,14 @@ class Metrics:
         found: date | None = await self._connection.scalar(_TAKE_MARKS, {**self._scope, "until": until})
         return found
 
-    async def bounds(self) -> Bounds:
+    async def get_bounds(self) -> Bounds:
         """What there is."""
         row = (await self._connection.execute(_BOUNDS, self._scope)).one()
         return Bounds(row.first, row.last, row.first_sum, row.stale_from)
 
-    async def flows(self, first: date, last: date, source: Source) -> tuple[dict[str, int], list[DailyFlow]]:
+    async def get_flows(
+        self, first: date, last: date, source: Source
+    ) -> tuple[dict[str, int], list[DailyFlow]]:
         """How many customers each stage had before the first day, and the moves of the days."""
         rows = await self._read(_FLOWS, _LEDGER_FLOWS, first, last, source)
         opening: dict[str, int] = {}
@@ -183,12 +185,12 @@ class Metrics:
                 opening[row.from_stage] = opening.get(row.from_stage, 0) - number
         return opening, flows
 
-    async def revenue(self, first: date, last: date, source: Source) -> dict[SnapshotPosition, Decimal]:
+    async def get_revenue(self, first: date, last: date, source: Source) -> dict[SnapshotPosition, Decimal]:
         """Revenue by local day and stage."""
         rows = await self._read(_REVENUE, _LEDGER_REVENUE, first, last, source)
         return {(row.day, row.stage): row.revenue for row in rows}
 
-    async def snapshots(self, first: date, last: date, stage: str | None = None) -> list[Snapshot]:
+    async def list_between(self, first: date, last: date, stage: str | None = None) -> list[Snapshot]:
         """The snapshots of local days, both included, of one stage or of all; the oldest first."""
         rows = await self._connection.execute(
             _ROWS, {**self._scope, "first": first, "last": last, "stage": stage}
@@ -204,7 +206,7 @@ class Metrics:
             for row in rows
         ]
 
-    async def write(self, metrics: Mapping[SnapshotPosition, SnapshotMetrics]) -> None:
+    async def upsert(self, metrics: Mapping[SnapshotPosition, SnapshotMetrics]) -> None:
         """Write snapshots that are new, or others than before: these are another revision."""
         if not metrics:
             return
@@ -222,7 +224,7 @@ class Metrics:
             },
         )
 
-    async def gaps(self, *, limit: int) -> tuple[int, list[ContinuityGap]]:
+    async def list_gaps(self, *, limit: int) -> tuple[int, list[ContinuityGap]]:
         """How many days of stages do not add up by the sums, and the first of them; marked days are left out."""
         rows = (await self._connection.execute(_OPEN_ENDED, {**self._scope, "limit": limit})).all()
         found = [
@@ -233,7 +235,7 @@ class Metrics:
         ]
         return (rows[0].number if rows else 0), found
 
-    async def is_broken(self) -> bool:
+    async def has_failed_check(self) -> bool:
         """Whether it was found last that snapshots do not add up."""
         found: str | None = await self._connection.scalar(_LAST_FOUND, self._scope)
         return found == "failed"

@@ -47,11 +47,11 @@ class Companies:
         self._connection = connection
         self._company_id = company_id
 
-    async def context(self) -> CompanyContext:
+    async def get_context(self) -> CompanyContext:
         """The company, its rules, and its now. Raises CompanyNotFoundError."""
         return await self._desk(_READ)
 
-    async def keep_clock(self) -> CompanyContext:
+    async def lock_clock(self) -> CompanyContext:
         """The same, and until the transaction ends nobody moves the company's clock."""
         return await self._desk(_READ_AND_KEEP)
 
@@ -97,7 +97,7 @@ class Companies:
         stage_actions, told = _stage_actions(row.stage_actions)
         return CompanyContext(company, rulebook, row.now, row.clock, stage_actions, told)
 
-    async def found(
+    async def insert(
         self,
         founding: CompanyRecord,
         rulebook: Rulebook,
@@ -124,7 +124,7 @@ class Companies:
         )
         if written.one_or_none() is None:
             return False
-        await StageMaps(self._connection, self._company_id).write(
+        await StageMaps(self._connection, self._company_id).insert(
             rulebook.stage_map, author=author, findings=findings
         )
         return True

@@ -16,7 +16,7 @@ class Consents:
         self._connection = connection
         self._company_id = company_id
 
-    async def append(self, changes: Mapping[int, Sequence[ConsentChange]]) -> None:
+    async def insert(self, changes: Mapping[int, Sequence[ConsentChange]]) -> None:
         """Write changes down, by customer."""
         rows = [
             {
@@ -34,7 +34,7 @@ class Consents:
         if rows:
             await self._connection.execute(insert(consent_changes), rows)
 
-    async def of(self, customer_id: int) -> list[ConsentChange]:
+    async def list_changes(self, customer_id: int) -> list[ConsentChange]:
         """Every change of one customer's consents, the oldest first."""
         rows = await self._connection.execute(
             select(

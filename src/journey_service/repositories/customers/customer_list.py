@@ -60,7 +60,9 @@ class CustomerList:
         self._connection = connection
         self._company_id = company_id
 
-    async def page_by_relationship(self, after: int, *, limit: int) -> list[tuple[StoredRelationship, Reachability]]:
+    async def page_by_relationship(
+        self, after: int, *, limit: int
+    ) -> list[tuple[StoredRelationship, Reachability]]:
         """The next customers by the id of their relationship, not held, and how they may be reached."""
         rows = await self._connection.execute(
             _EVERYBODY, {"company_id": self._company_id, "after": after, "limit": limit}

@@ -44,7 +44,7 @@ class Customers:
         ).one_or_none()
         return None if row is None else to_profile(row._mapping)
 
-    async def some(self, customer_ids: Sequence[int]) -> dict[int, Profile]:
+    async def get_many(self, customer_ids: Sequence[int]) -> dict[int, Profile]:
         """Profiles by id."""
         rows = await self._connection.execute(
             select(customers).where(
@@ -53,14 +53,14 @@ class Customers:
         )
         return {row.customer_id: to_profile(row._mapping) for row in rows}
 
-    async def ensure(self, customer_ids: Sequence[int]) -> None:
+    async def insert_missing(self, customer_ids: Sequence[int]) -> None:
         """Write down customers heard of for the first time, in order, so that two writers never cross."""
         await self._connection.execute(
             upsert(customers).on_conflict_do_nothing(),
             [{"company_id": self._company_id, "customer_id": id_} for id_ in sorted(customer_ids)],
         )
 
-    async def put(self, customer_id: int, values: Mapping[str, object]) -> bool:
+    async def upsert(self, customer_id: int, values: Mapping[str, object]) -> bool:
         """Write a profile; returns whether it is new. An unchanged profile is left as it is."""
         known = await self.find(customer_id)
         if known is not None and all(getattr(known, name) == value for name, value in values.items()):

@@ -75,7 +75,7 @@ class Tombstones:
             raise UnavailableError("The service was not told JOURNEY_ERASURE_KEY; nobody can be erased.")
         return self._key
 
-    async def among(self, customer_ids: Iterable[int]) -> set[int]:
+    async def find_erased(self, customer_ids: Iterable[int]) -> set[int]:
         """Which of these ids were those of customers who were erased.
 
         Raises UnavailableError when there are tombstones that the key at hand cannot read: whoever was erased might
@@ -108,7 +108,7 @@ class Tombstones:
         )
         return [Tombstone(bytes(row[0]), bytes(row[1]), row[2]) for row in rows]
 
-    def recognise(self, customer_ids: Iterable[int], hmacs: Container[bytes]) -> list[int]:
+    def match(self, customer_ids: Iterable[int], hmacs: Container[bytes]) -> list[int]:
         """Those of the customers whose hash is among these. Raises UnavailableError without the key."""
         key = self.key
         return [id_ for id_ in customer_ids if key.of_customer(self._company_id, id_) in hmacs]
@@ -124,7 +124,7 @@ class Tombstones:
         )
         return bool(found)
 
-    async def put(self, customer_id: int) -> None:
+    async def insert(self, customer_id: int) -> None:
         """Remember that a customer was erased."""
         await self._connection.execute(
             upsert(erasure_tombstones)

@@ -86,7 +86,7 @@ class EventHistories:
         )
         return [EventHistory(*row) for row in rows]
 
-    async def named(
+    async def get_many(
         self, customer_ids: Sequence[int], *, until: datetime, known_until: datetime
     ) -> list[EventHistory]:
         """These customers, in the same order; those without a journey are left out."""
@@ -101,7 +101,7 @@ class EventHistories:
         )
         return [EventHistory(*row) for row in rows]
 
-    async def events(
+    async def list_events(
         self, first: int, last: int, *, until: datetime, after: LedgerPosition | None, limit: int
     ) -> list[LedgerEvent]:
         """What happened before `until` to the relationships with ids from `first` to `last`, beyond `after`.

@@ -79,7 +79,7 @@ class Imports:
         self._connection = connection
         self._company_id = company_id
 
-    async def begin(self, options: ImportOptions, *, actor: str) -> int:
+    async def insert(self, options: ImportOptions, *, actor: str) -> int:
         """Open an import whose lines are still being read; returns its id."""
         return int(
             (
@@ -121,7 +121,7 @@ class Imports:
         ).one_or_none()
         return None if row is None else _to_import(row)
 
-    async def stage(self, import_id: int, lines: Sequence[ImportLine]) -> None:
+    async def insert_lines(self, import_id: int, lines: Sequence[ImportLine]) -> None:
         """Keep understood lines until they are decided."""
         if not lines:
             return
@@ -148,7 +148,7 @@ class Imports:
             },
         )
 
-    async def note_faults(self, import_id: int, errors: Sequence[ImportLineError]) -> None:
+    async def insert_errors(self, import_id: int, errors: Sequence[ImportLineError]) -> None:
         """Remember what was wrong with lines; the first 10,000 of an import are kept."""
         if not errors:
             return
@@ -172,7 +172,7 @@ class Imports:
                 upsert(import_errors).on_conflict_do_nothing(), list(rows.values())
             )
 
-    async def count_read(self, import_id: int, *, lines: int, staged: int, failed: int) -> None:
+    async def add_read_counts(self, import_id: int, *, lines: int, staged: int, failed: int) -> None:
         """Note how much has been read so far."""
         await self._connection.execute(
             update(imports)
@@ -184,7 +184,7 @@ class Imports:
             )
         )
 
-    async def queue(self, import_id: int, content: bytes) -> None:
+    async def enqueue(self, import_id: int, content: bytes) -> None:
         """Everything is read: whoever runs imports may take it."""
         await self._connection.execute(
             update(imports).where(*self._is(import_id)).values(status="queued", content_hash=content)
@@ -205,7 +205,7 @@ class Imports:
             .values(status="queued", lease_token=None, lease_until=None)
         )
 
-    async def progress(
+    async def save_progress(
         self,
         import_id: int,
         token: str,
@@ -265,7 +265,7 @@ class Imports:
             )
         )
 
-    async def next_lines(
+    async def list_lines(
         self, import_id: int, cursor: tuple[int, datetime, int] | None, *, limit: int, start: datetime
     ) -> list[ImportLine]:
         """Staged lines in the order they are decided, beyond the cursor."""
@@ -283,7 +283,7 @@ class Imports:
         )
         return [_to_line(row) for row in rows]
 
-    async def twins(self, import_id: int, cursor: tuple[int, datetime, int]) -> dict[str, int]:
+    async def count_same_instant(self, import_id: int, cursor: tuple[int, datetime, int]) -> dict[str, int]:
         """How many lines without id of each type share the cursor's customer and instant, up to it."""
         rows = await self._connection.execute(
             _TWINS,
@@ -305,7 +305,9 @@ class Imports:
         rows = await self._connection.execute(statement.order_by(imports.c.id.desc()).limit(limit))
         return [_to_import(row) for row in rows]
 
-    async def errors(self, import_id: int, *, after: tuple[int, str], limit: int) -> list[ImportLineError]:
+    async def page_errors(
+        self, import_id: int, *, after: tuple[int, str], limit: int
+    ) -> list[ImportLineError]:
         """Faults by line, beyond `after`."""
         line, pointer = after
         rows = await self._connection.execute(
@@ -333,7 +335,7 @@ class DueImports:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    async def some(self, *, limit: int) -> list[tuple[int, int]]:
+    async def list_due(self, *, limit: int) -> list[tuple[int, int]]:
         """(company, import) in the order they were queued; those of a runner that fell silent too."""
         rows = await self._connection.execute(
             select(imports.c.company_id, imports.c.id)

@@ -68,7 +68,7 @@ class Events:
         self._connection = connection
         self._company_id = company_id
 
-    async def known(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], StoredEvent]:
+    async def get_many(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], StoredEvent]:
         """Which of the (source, id) were told before."""
         rows = await self._connection.execute(
             _KNOWN,
@@ -83,7 +83,9 @@ class Events:
             for row in rows
         }
 
-    async def of(self, relationship_id: int, customer_id: int, *, until: datetime) -> list[Event]:
+    async def list_by_customer(
+        self, relationship_id: int, customer_id: int, *, until: datetime
+    ) -> list[Event]:
         """One customer's events up to an instant by when they occurred, with what facts are folded from."""
         rows = await self._connection.execute(
             _OF, {"company_id": self._company_id, "relationship_id": relationship_id, "until": until}
@@ -101,7 +103,7 @@ class Events:
             for row in rows
         ]
 
-    async def append(self, applied: Sequence[AppliedEvent]) -> None:
+    async def insert(self, applied: Sequence[AppliedEvent]) -> None:
         """Write events down, in the order of their keys.
 
         Loses the race (a unique key) if one of them was told by somebody else meanwhile.

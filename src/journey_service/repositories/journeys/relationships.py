@@ -171,12 +171,12 @@ class Relationships:
         )
         return {row.customer_id: to_standing(row) for row in rows}
 
-    async def is_anybody_due(self, now: datetime) -> bool:
+    async def has_due(self, now: datetime) -> bool:
         """Whether any customer is due, held by somebody or not."""
         found = await self._connection.scalar(_IS_ANYBODY_DUE, {"company_id": self._company_id, "now": now})
         return bool(found)
 
-    async def next_customers(self, after: int, *, limit: int) -> list[int]:
+    async def page_customer_ids(self, after: int, *, limit: int) -> list[int]:
         """The next customers by id, not held."""
         found = await self._connection.scalars(
             _NEXT, {"company_id": self._company_id, "after": after, "limit": limit}
@@ -187,7 +187,7 @@ class Relationships:
         """How many customers have a journey."""
         return int((await self._connection.execute(_COUNT, {"company_id": self._company_id})).scalar_one())
 
-    async def known(self, customer_ids: Sequence[int]) -> set[int]:
+    async def find_existing(self, customer_ids: Sequence[int]) -> set[int]:
         """Which of these customers have a journey."""
         found = await self._connection.scalars(
             _KNOWN, {"company_id": self._company_id, "customer_ids": list(customer_ids)}
@@ -203,7 +203,7 @@ class Relationships:
         ).one_or_none()
         return None if row is None else to_standing(row)
 
-    async def customer_of(self, id_: int) -> int | None:
+    async def find_customer_id(self, id_: int) -> int | None:
         """Whose row this is."""
         found: int | None = await self._connection.scalar(
             select(customer_relationships.c.customer_id).where(
@@ -212,11 +212,11 @@ class Relationships:
         )
         return found
 
-    async def new_ids(self, count: int) -> list[int]:
+    async def reserve_ids(self, count: int) -> list[int]:
         """Ids for rows about to be written."""
         return list((await self._connection.scalars(_IDS, {"count": count})).all())
 
-    async def write(self, writings: Sequence[RelationshipUpdate]) -> None:
+    async def save(self, writings: Sequence[RelationshipUpdate]) -> None:
         """Write rows that this transaction holds, and new ones.
 
         Loses the race (a unique key) if somebody else created one of the new customers meanwhile.
@@ -229,7 +229,7 @@ class Relationships:
         if held:
             await self._connection.execute(_UPDATE, held)
 
-    async def annotate(self, id_: int, values: Mapping[str, object]) -> None:
+    async def update_notes(self, id_: int, values: Mapping[str, object]) -> None:
         """Write notes and metadata of a row that is held."""
         await self._connection.execute(
             update(customer_relationships)

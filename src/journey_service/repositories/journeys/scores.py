@@ -109,7 +109,7 @@ class Scores:
         self._connection = connection
         self._company_id = company_id
 
-    async def page(self, after: int, *, limit: int, as_of: datetime, policy: CompanyPolicy) -> Page:
+    async def compare_page(self, after: int, *, limit: int, as_of: datetime, policy: CompanyPolicy) -> Page:
         """Look at the next customers beyond the relationship id `after`, holding none of them.
 
         `changed` are those whose stored scores were written before `as_of` and are others then.
@@ -121,7 +121,7 @@ class Scores:
         ).one()
         return Page(row.seen, row.last_id, list(row.changed))
 
-    async def rewrite(self, ids: Sequence[int], *, as_of: datetime, policy: CompanyPolicy) -> int:
+    async def update(self, ids: Sequence[int], *, as_of: datetime, policy: CompanyPolicy) -> int:
         """Hold relationships and write their scores as of `as_of`; returns how many had other ones.
 
         Scores written at or after `as_of` are left: somebody knew more.
@@ -133,7 +133,7 @@ class Scores:
         written = await self._connection.execute(_REWRITE, {**self._bind(policy, as_of), "ids": ids})
         return written.rowcount
 
-    async def ids(self, customer_ids: Sequence[int]) -> list[int]:
+    async def get_relationship_ids(self, customer_ids: Sequence[int]) -> list[int]:
         """The relationship ids of customers."""
         found = await self._connection.scalars(
             _IDS, {"company_id": self._company_id, "customer_ids": customer_ids}

@@ -73,7 +73,7 @@ class Transitions:
         self._connection = connection
         self._company_id = company_id
 
-    async def append(self, rows: Sequence[tuple[int, Transition]]) -> dict[tuple[int, int], TransitionRecord]:
+    async def insert(self, rows: Sequence[tuple[int, Transition]]) -> dict[tuple[int, int], TransitionRecord]:
         """Write moves, each with the id of its relationship; returns them by (relationship id, seq)."""
         if not rows:
             return {}
@@ -112,7 +112,7 @@ class Transitions:
             for row in written
         }
 
-    async def some(self, keys: Sequence[tuple[int, int]]) -> dict[tuple[int, int], TransitionRecord]:
+    async def get_many(self, keys: Sequence[tuple[int, int]]) -> dict[tuple[int, int], TransitionRecord]:
         """Entries by (relationship id, seq)."""
         if not keys:
             return {}
@@ -139,7 +139,7 @@ class Transitions:
         )
         return [_to_entry(row) for row in rows]
 
-    async def at(self, relationship_id: int, as_of: datetime) -> TransitionRecord | None:
+    async def find_at(self, relationship_id: int, as_of: datetime) -> TransitionRecord | None:
         """The last entry of one journey up to an instant, the instant included."""
         row = (
             await self._connection.execute(
@@ -148,7 +148,7 @@ class Transitions:
         ).one_or_none()
         return None if row is None else _to_entry(row)
 
-    async def by_cause(self, relationship_id: int, cause: TransitionCause) -> TransitionRecord | None:
+    async def find_by_cause(self, relationship_id: int, cause: TransitionCause) -> TransitionRecord | None:
         """The entry a cause has led to, if it has."""
         row = (
             await self._connection.execute(

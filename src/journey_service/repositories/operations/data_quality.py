@@ -74,20 +74,20 @@ class Quality:
         self._connection = connection
         self._company_id = company_id
 
-    async def orphans(self, *, limit: int, after: int = LOWEST) -> Found:
+    async def list_orphans(self, *, limit: int, after: int = LOWEST) -> Found:
         """Relationships of customers who are not there."""
         return await self._ask(_ORPHANS, limit=limit, after=after)
 
-    async def dangling_rows(self) -> list[Mapping[str, Any]]:
+    async def count_dangling_rows(self) -> list[Mapping[str, Any]]:
         """How many rows of which tables are of relationships that are not there."""
         rows = await self._connection.execute(_STRAYS, {"company_id": self._company_id})
         return [{"table": row.name, "rows": row.number} for row in rows]
 
-    async def unknown_stages(self, known: Sequence[str], *, limit: int, after: int = LOWEST) -> Found:
+    async def list_unknown_stages(self, known: Sequence[str], *, limit: int, after: int = LOWEST) -> Found:
         """Customers in a stage that is none of those known."""
         return await self._ask(_UNKNOWN_STAGES, known=list(known), limit=limit, after=after)
 
-    async def stuck_actions(self, *, limit: int) -> Found:
+    async def list_stuck_actions(self, *, limit: int) -> Found:
         """Actions that should have been begun, or ended, more than an hour ago."""
         return await self._ask(_STUCK_ACTIONS, limit=limit)
 
@@ -96,7 +96,7 @@ class Quality:
         released = await self._connection.execute(_RELEASE, {"company_id": self._company_id, "most": most})
         return released.rowcount
 
-    async def scores_of(self, ids: Sequence[int]) -> list[Mapping[str, Any]]:
+    async def list_scores(self, ids: Sequence[int]) -> list[Mapping[str, Any]]:
         """The customers of relationships, with their stored scores."""
         rows = await self._connection.execute(_CUSTOMERS, {"company_id": self._company_id, "ids": list(ids)})
         return [dict(row._mapping) for row in rows]

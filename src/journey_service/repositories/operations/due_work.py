@@ -78,7 +78,7 @@ class Due:
         """Companies of which some customer is due, the one that has waited longest first."""
         return list((await self._connection.scalars(_CUSTOMERS)).all())
 
-    async def companies_with_nights(self) -> list[int]:
+    async def companies_with_nightly_runs(self) -> list[int]:
         """Companies whose nightly run has fallen due and is not written down yet."""
         return list((await self._connection.scalars(_NIGHTS)).all())
 
@@ -86,15 +86,15 @@ class Due:
         """Companies of which some action is ready to be sent, the one that has waited longest first."""
         return list((await self._connection.scalars(_ACTIONS)).all())
 
-    async def companies_to_be_counted(self) -> list[int]:
+    async def companies_with_stale_rollups(self) -> list[int]:
         """Companies whose sums are not by the map in force."""
         return list((await self._connection.scalars(_UNCOUNTED)).all())
 
-    async def counted_companies(self, most: int) -> list[int]:
+    async def companies_with_rollups(self, most: int) -> list[int]:
         """The first companies by id, of those whose sums are counted."""
         return list((await self._connection.scalars(_COUNTED, {"most": most})).all())
 
-    async def companies_with_loose_sums(self, most: int) -> list[int]:
+    async def companies_with_unmerged_rollups(self, most: int) -> list[int]:
         """Companies with more loose sums than that."""
         return list((await self._connection.scalars(_LOOSE, {"most": most})).all())
 
@@ -102,7 +102,7 @@ class Due:
         """Companies with news that are not in order yet."""
         return list((await self._connection.scalars(_NEWS)).all())
 
-    async def backlog(self) -> Backlog:
+    async def get_backlog(self) -> Backlog:
         """How far behind the worker is."""
         lag = (await self._connection.execute(_LAG)).one()
         waiting = (await self._connection.execute(_WAITING)).one()

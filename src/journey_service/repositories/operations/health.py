@@ -15,7 +15,7 @@ class Health:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    async def revision(self) -> str | None:
+    async def get_revision(self) -> str | None:
         """The schema revision the database is at."""
         found = await self._connection.scalar(text("SELECT version_num FROM alembic_version"))
         return None if found is None else str(found)

@@ -77,7 +77,7 @@ class Jobs:
         self._connection = connection
         self._company_id = company_id
 
-    async def queue(self, kind: str, parameters: Mapping[str, Any], *, actor: str) -> int:
+    async def enqueue(self, kind: str, parameters: Mapping[str, Any], *, actor: str) -> int:
         """Write down work for whoever comes; returns its id."""
         written = await self._connection.execute(
             insert(jobs)
@@ -97,7 +97,7 @@ class Jobs:
         row = (await self._connection.execute(select(*_COLUMNS).where(*self._is(job_id)))).one_or_none()
         return None if row is None else Job(**row._mapping)
 
-    async def latest(self, *, before: int | None, limit: int) -> list[Job]:
+    async def page(self, *, before: int | None, limit: int) -> list[Job]:
         """Jobs, newest first, without their parameters, cursors and results."""
         statement = select(*_LISTED).where(jobs.c.company_id == self._company_id)
         if before is not None:
@@ -112,7 +112,7 @@ class Jobs:
         )
         return claimed.rowcount == 1
 
-    async def progress(  # progress is just these
+    async def save_progress(  # progress is just these
         self,
         job_id: int,
         token: str,
@@ -139,14 +139,14 @@ class Jobs:
         )
         return held.rowcount == 1
 
-    async def under_way(self, kind: str) -> int | None:
+    async def find_unfinished(self, kind: str) -> int | None:
         """The company's first job of a kind that has not ended."""
         found: int | None = await self._connection.scalar(
             _UNDER_WAY, {"company_id": self._company_id, "kind": kind}
         )
         return found
 
-    async def begin_again(self, job_id: int, parameters: Mapping[str, object]) -> None:
+    async def restart(self, job_id: int, parameters: Mapping[str, object]) -> None:
         """Take a job that has not ended out of whoever's hands, to be done from the beginning, about something else."""
         await self._connection.execute(
             _BEGIN_AGAIN,
@@ -166,7 +166,7 @@ class Jobs:
         )
         return held.rowcount == 1
 
-    async def forget(self, job_id: int, token: str, result: Mapping[str, Any] | None) -> None:
+    async def replace_result(self, job_id: int, token: str, result: Mapping[str, Any] | None) -> None:
         """Replace what a claimed job has found, and drop what it carried along."""
         await self._connection.execute(
             update(jobs)
@@ -197,7 +197,7 @@ class Jobs:
         )
         return closed.rowcount == 1
 
-    async def note_nights(self, nights: Sequence[tuple[date, datetime]], job_id: int) -> None:
+    async def insert_nightly_runs(self, nights: Sequence[tuple[date, datetime]], job_id: int) -> None:
         """Write down nightly runs (local day, instant due) as the work of a job.
 
         Loses the race (a unique key) for a day that is written down already.
@@ -213,7 +213,7 @@ class Jobs:
                 },
             )
 
-    async def nights(self, *, limit: int) -> list[NightlyRun]:
+    async def list_nightly_runs(self, *, limit: int) -> list[NightlyRun]:
         """The latest nightly runs, newest first."""
         rows = await self._connection.execute(
             select(
@@ -232,7 +232,7 @@ class Jobs:
         )
         return [NightlyRun(*row) for row in rows]
 
-    async def has_night(self, day: date) -> bool:
+    async def has_nightly_run(self, day: date) -> bool:
         """Whether the nightly run of a local day is written down."""
         found = await self._connection.scalar(
             select(scoring_runs.c.local_date).where(
@@ -251,7 +251,7 @@ class DueJobs:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    async def some(self, *, limit: int) -> list[tuple[int, int]]:
+    async def list_due(self, *, limit: int) -> list[tuple[int, int]]:
         """(company, job), the next one of each company, in the order they were queued.
 
         Those of a runner that fell silent are among them. One a company, so that whoever queues a thousand does

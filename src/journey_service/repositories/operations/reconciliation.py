@@ -251,46 +251,48 @@ class ReconciliationQueries:
         self._connection = connection
         self._company_id = company_id
 
-    async def sizes(self) -> Sizes:
+    async def get_sizes(self) -> Sizes:
         """How much there is."""
         row = (await self._connection.execute(_SIZES, {"company_id": self._company_id})).one()
         return Sizes(row.customers, row.transitions, row.openings, int(row.flows))
 
-    async def chains(self, *, limit: int) -> Mismatches:
+    async def check_chains(self, *, limit: int) -> Mismatches:
         """Moves that do not follow each other, and customers who do not stand where the last one led."""
         return await self._ask("chains", limit=limit)
 
-    async def stages(self, *, limit: int) -> Mismatches:
+    async def compare_stages(self, *, limit: int) -> Mismatches:
         """Stages of which ledger, relationships and open visits do not tell the same number of customers."""
         return await self._ask("stages", limit=limit)
 
-    async def visits(self, *, limit: int) -> Mismatches:
+    async def check_visits(self, *, limit: int) -> Mismatches:
         """Moves that end a visit which nobody has begun."""
         return await self._ask("visits", limit=limit)
 
-    async def reached(self, *, zone: str, reached_by: Mapping[str, Sequence[str]], limit: int) -> Mismatches:
+    async def compare_reached(
+        self, *, zone: str, reached_by: Mapping[str, Sequence[str]], limit: int
+    ) -> Mismatches:
         """Days on which others were last to reach a stage by the sums than by the ledger."""
         pairs = [(entered, key) for entered, keys in reached_by.items() for key in keys]
         told = {"entered": [entered for entered, _ in pairs], "reached": [key for _, key in pairs]}
         return await self._ask("reached", limit=limit, **clock_of(zone), **told)
 
-    async def flows(self, *, zone: str, limit: int) -> Mismatches:
+    async def compare_flows(self, *, zone: str, limit: int) -> Mismatches:
         """Days whose moves are others by the sums than by the ledger."""
         return await self._ask("flows", limit=limit, **clock_of(zone))
 
-    async def last_flows(self, *, zone: str, limit: int) -> Mismatches:
+    async def compare_last_flows(self, *, zone: str, limit: int) -> Mismatches:
         """Days on which others were last to go a way by the sums than by the ledger."""
         return await self._ask("ways", limit=limit, **clock_of(zone))
 
-    async def totals(self, *, limit: int) -> Mismatches:
+    async def compare_totals(self, *, limit: int) -> Mismatches:
         """Sums of all days that are not those of each day together."""
         return await self._ask("totals", limit=limit)
 
-    async def stays(self, *, zone: str, until: date, limit: int) -> Mismatches:
+    async def compare_durations(self, *, zone: str, until: date, limit: int) -> Mismatches:
         """Histograms of visits that are not those of the ledger, up to a day."""
         return await self._ask("stays", limit=limit, **clock_of(zone), until=until)
 
-    async def facts(
+    async def compare_facts(
         self,
         *,
         long_call_seconds: int,
@@ -309,7 +311,7 @@ class ReconciliationQueries:
             is_settled=is_settled,
         )
 
-    async def money(self, *, zone: str, limit: int) -> Mismatches:
+    async def compare_revenue(self, *, zone: str, limit: int) -> Mismatches:
         """Days and stages whose revenue is another one by the sums than by the events."""
         return await self._ask("money", limit=limit, **clock_of(zone))
 

@@ -36,7 +36,7 @@ class Retention:
             (await self._connection.execute(_EVENT_DETAILS, {"before": before, "most": most})).scalar_one()
         )
 
-    async def drop_import_faults(self, *, days: int, most: int) -> int:
+    async def delete_import_errors(self, *, days: int, most: int) -> int:
         """Drop the faults of histories that were done with some days ago; returns how many."""
         return (
             await self._connection.execute(

@@ -79,7 +79,7 @@ class StageMaps:
         ).one_or_none()
         return None if row is None else _to_version(row)
 
-    async def latest(self, *, before: int | None, limit: int) -> list[MapVersion]:
+    async def page(self, *, before: int | None, limit: int) -> list[MapVersion]:
         """Versions, newest first."""
         statement = select(*_VERSION).where(stage_map_versions.c.company_id == self._company_id)
         if before is not None:
@@ -89,7 +89,7 @@ class StageMaps:
         )
         return [_to_version(row) for row in rows]
 
-    async def since(self, version: int) -> list[MapVersion]:
+    async def list_after(self, version: int) -> list[MapVersion]:
         """The versions after one, oldest first."""
         rows = await self._connection.execute(
             select(*_VERSION)
@@ -100,7 +100,7 @@ class StageMaps:
         )
         return [_to_version(row) for row in rows]
 
-    async def in_force(self, at: datetime) -> StageMap:
+    async def get_in_force(self, at: datetime) -> StageMap:
         """The map by which the company decided at an instant; before its founding, the first one."""
         version = await self._connection.scalar(
             select(func.max(stage_map_versions.c.version)).where(
@@ -110,7 +110,7 @@ class StageMaps:
         )
         return await self.get(version)
 
-    async def write(
+    async def insert(
         self,
         stage_map: StageMap,
         *,
@@ -165,13 +165,13 @@ class StageMaps:
             ],
         )
 
-    async def put_in_force(self, version: int) -> None:
+    async def activate(self, version: int) -> None:
         """Have the company decide by a version from now on."""
         await self._connection.execute(
             update(companies).where(companies.c.id == self._company_id).values(map_version=version)
         )
 
-    async def set_adopted(self, version: int) -> None:
+    async def set_adopted_version(self, version: int) -> None:
         """Note that every customer has gone over to a version, or to a later one."""
         await self._connection.execute(
             update(companies)
@@ -179,21 +179,21 @@ class StageMaps:
             .values(adopted_version=func.greatest(companies.c.adopted_version, version))
         )
 
-    async def occupied(self, stages: Sequence[str]) -> dict[str, int]:
+    async def count_by_stage(self, stages: Sequence[str]) -> dict[str, int]:
         """How many customers are in each of these stages; those that are empty are left out."""
         rows = await self._connection.execute(
             _OCCUPIED, {"company_id": self._company_id, "stages": list(stages)}
         )
         return {row.stage: row.customers for row in rows}
 
-    async def count_concerned(self, stages: Sequence[str], due: datetime) -> int:
+    async def count_affected(self, stages: Sequence[str], due: datetime) -> int:
         """How many customers are in one of these stages, or were to be decided by an instant and are not yet."""
         found = await self._connection.scalar(
             _COUNT_CONCERNED, {"company_id": self._company_id, "stages": list(stages), "due": due}
         )
         return int(found or 0)
 
-    async def next_concerned(
+    async def page_affected(
         self, stages: Sequence[str], due: datetime, *, after: int, limit: int
     ) -> list[int]:
         """The next of them by customer id, not held."""

@@ -15,8 +15,8 @@ async def list_audit(
 
     async def unit(uow: UnitOfWork) -> Sequence[AuditRecord]:
         if company_id:
-            await uow.companies.context()
-        return await uow.audit.page(wanted, before=before, limit=limit)
+            await uow.companies.get_context()
+        return await uow.audit_log.page(wanted, before=before, limit=limit)
 
     return await database.run(company_id, unit)
 
@@ -32,7 +32,7 @@ async def record_operator_access(
         return
 
     async def unit(uow: UnitOfWork) -> None:
-        await uow.companies.context()
-        await uow.audit.record_operator_access(by, operation, customer_id)
+        await uow.companies.get_context()
+        await uow.audit_log.record_operator_access(by, operation, customer_id)
 
     await database.run(company_id, unit)

@@ -113,7 +113,7 @@ async def authenticate(database: Database, token: str, *, pepper: str) -> Princi
     if match is None:
         raise UnauthenticatedError("The credential is not valid.")
     key_id, secret = match.groups()
-    found = await database.keyring(lambda keyring: keyring.keys.live(key_id))
+    found = await database.look_up_credential(lambda lookup: lookup.api_keys.find_live(key_id))
     presented = _hash(secret, pepper)
     if found is None or not hmac.compare_digest(found[0].secret_hash, presented):
         raise UnauthenticatedError("The credential is not valid.")
@@ -121,7 +121,7 @@ async def authenticate(database: Database, token: str, *, pepper: str) -> Princi
     if is_to_be_noted:
         # That a key is in use is good to know, and no reason to refuse it.
         with contextlib.suppress(UnavailableError):
-            await database.run(stored.company_id, lambda uow: uow.keys.note_use(key_id))
+            await database.run(stored.company_id, lambda uow: uow.api_keys.record_use(key_id))
     role = Role.OPERATOR if stored.company_id == OPERATORS else Role(stored.role)
     scopes = allowed(role, stored.scopes)
     return Principal(f"key:{key_id}", stored.company_id, role, scopes, key_id)
@@ -166,8 +166,8 @@ async def create_key(
 
     async def unit(uow: UnitOfWork) -> NewKey:
         if company_id != OPERATORS:
-            await uow.companies.context()
-        if request.expires_at is not None and request.expires_at <= await uow.keys.clock():
+            await uow.companies.get_context()
+        if request.expires_at is not None and request.expires_at <= await uow.api_keys.get_database_time():
             raise InvalidInputError.at("/expires_at", "must lie in the future")
         return await _make(uow, await _bounded(uow, request, caller), "key.create", by, pepper)
 
@@ -191,22 +191,22 @@ async def rotate_key(
 
     async def unit(uow: UnitOfWork) -> NewKey:
         if company_id != OPERATORS:
-            await uow.companies.context()
-        old = await uow.keys.find(key_id) if await uow.keys.lock(key_id) else None
+            await uow.companies.get_context()
+        old = await uow.api_keys.find(key_id) if await uow.api_keys.lock(key_id) else None
         if old is None:
             raise KeyNotFoundError(key_id)
         if caller is not None and not caller.may_grant(allowed(old.role, old.scopes)):
             raise ForbiddenError("A key can be given nothing that its giver does not hold.")
-        if await uow.keys.successor(key_id) is not None or (
-            old.rotated_from is not None and await uow.keys.lock(old.rotated_from)
+        if await uow.api_keys.find_successor(key_id) is not None or (
+            old.rotated_from is not None and await uow.api_keys.lock(old.rotated_from)
         ):
             raise RotationPendingError(key_id)
         # The successor of a key that ends lives as long as that one was to live.
         lifetime = None if old.expires_at is None else old.expires_at - old.created_at
-        expires_at = None if lifetime is None else await uow.keys.clock() + lifetime
+        expires_at = None if lifetime is None else await uow.api_keys.get_database_time() + lifetime
         request = KeyRequest(old.name, old.scopes, Role(old.role), expires_at)
         new = await _make(uow, request, "key.rotate", by, pepper, rotated_from=key_id)
-        await uow.keys.end_in(key_id, overlap_seconds)
+        await uow.api_keys.expire_in(key_id, overlap_seconds)
         return new
 
     return await database.run(company_id, unit)
@@ -224,10 +224,10 @@ async def install_bootstrap_key(database: Database, token: str, *, pepper: str) 
     key_id, secret = match.groups()
 
     async def unit(uow: UnitOfWork) -> None:
-        for other in await uow.keys.page(after="", limit=_MANY):
+        for other in await uow.api_keys.page(after="", limit=_MANY):
             is_former = other.name == _BOOTSTRAP and other.key_id != key_id
-            if is_former and await uow.keys.revoke(other.key_id):
-                await uow.audit.record(_BOOT, AuditEntry("key.revoke", target=f"key:{other.key_id}"))
+            if is_former and await uow.api_keys.revoke(other.key_id):
+                await uow.audit_log.record(_BOOT, AuditEntry("key.revoke", target=f"key:{other.key_id}"))
         await _install(
             uow, key_id, secret, KeyRequest(_BOOTSTRAP, [EVERYTHING], Role.OPERATOR), pepper, _BOOT
         )
@@ -254,8 +254,8 @@ async def list_keys(database: Database, company_id: int, *, after: str, limit: i
 
     async def unit(uow: UnitOfWork) -> Sequence[StoredKey]:
         if company_id != OPERATORS:
-            await uow.companies.context()
-        return await uow.keys.page(after=after, limit=limit)
+            await uow.companies.get_context()
+        return await uow.api_keys.page(after=after, limit=limit)
 
     return await database.run(company_id, unit)
 
@@ -264,9 +264,9 @@ async def revoke_key(database: Database, company_id: int, key_id: str, *, by: Ac
     """End a key now, and every session opened with it. Raises KeyNotFoundError."""
 
     async def unit(uow: UnitOfWork) -> None:
-        if not await uow.keys.revoke(key_id):
+        if not await uow.api_keys.revoke(key_id):
             raise KeyNotFoundError(key_id)
-        await uow.audit.record(by, AuditEntry("key.revoke", target=f"key:{key_id}"))
+        await uow.audit_log.record(by, AuditEntry("key.revoke", target=f"key:{key_id}"))
 
     await database.run(company_id, unit)
 
@@ -290,7 +290,7 @@ def _check(company_id: int, request: KeyRequest) -> None:
 
 async def _bounded(uow: UnitOfWork, request: KeyRequest, caller: Principal | None) -> KeyRequest:
     """A key that ends makes none that outlives it."""
-    own = None if caller is None or caller.key_id is None else await uow.keys.find(caller.key_id)
+    own = None if caller is None or caller.key_id is None else await uow.api_keys.find(caller.key_id)
     if own is None or own.expires_at is None:
         return request
     ends = own.expires_at if request.expires_at is None else min(request.expires_at, own.expires_at)
@@ -307,7 +307,7 @@ async def _make(
     rotated_from: str | None = None,
 ) -> NewKey:
     key_id, secret = secrets.token_hex(8), secrets.token_urlsafe(_SECRET_BYTES)
-    await uow.keys.put(
+    await uow.api_keys.upsert(
         key_id,
         name=request.name,
         role=request.role,
@@ -316,10 +316,10 @@ async def _make(
         expires_at=request.expires_at,
         rotated_from=rotated_from,
     )
-    stored = await uow.keys.find(key_id)
+    stored = await uow.api_keys.find(key_id)
     assert stored is not None  # noqa: S101  # it was just written
     detail = {"role": request.role, "scopes": list(request.scopes), "rotated_from": rotated_from}
-    await uow.audit.record(by, AuditEntry(action, target=f"key:{key_id}", detail=detail))
+    await uow.audit_log.record(by, AuditEntry(action, target=f"key:{key_id}", detail=detail))
     return NewKey(stored, f"jrn_{key_id}_{secret}")
 
 
@@ -328,18 +328,18 @@ async def _install(
 ) -> None:
     """Put a key under an id of its own; one that stands there just so already is left alone, alive or revoked."""
     secret_hash = _hash(secret, pepper)
-    known = await uow.keys.find(key_id)
+    known = await uow.api_keys.find(key_id)
     if known is not None and known.secret_hash == secret_hash:
         return
-    await uow.keys.put(
+    await uow.api_keys.upsert(
         key_id, name=request.name, role=request.role, secret_hash=secret_hash, scopes=request.scopes
     )
-    await uow.audit.record(by, AuditEntry("key.install", target=f"key:{key_id}"))
+    await uow.audit_log.record(by, AuditEntry("key.install", target=f"key:{key_id}"))
 
 
 async def _check_free(database: Database, company_id: int, key_id: str) -> None:
     """Refuse an id under which another company's key is found: a key is looked up before its company is known."""
-    found = await database.keyring(lambda keyring: keyring.keys.live(key_id))
+    found = await database.look_up_credential(lambda lookup: lookup.api_keys.find_live(key_id))
     if found is not None and found[0].company_id != company_id:
         raise InvalidInputError.at("JOURNEY_BOOTSTRAP_KEY", "has the id of another key: choose another one")
 

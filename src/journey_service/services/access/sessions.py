@@ -55,7 +55,9 @@ async def find_session(database: Database, token: str) -> Principal:
     company_id = _company(token)
 
     async def unit(uow: UnitOfWork) -> Principal | None:
-        found = await uow.sessions.live(_hash(token), idle_seconds=IDLE_SECONDS, note_seconds=_NOTE_SECONDS)
+        found = await uow.sessions.find_live(
+            _hash(token), idle_seconds=IDLE_SECONDS, note_seconds=_NOTE_SECONDS
+        )
         if found is None:
             return None
         scopes = allowed(found.role, found.scopes)
@@ -72,7 +74,7 @@ async def end_session(database: Database, token: str, *, by: Actor) -> None:
 
     async def unit(uow: UnitOfWork) -> None:
         if await uow.sessions.end(_hash(token)):
-            await uow.audit.record(by, AuditEntry("session.end"))
+            await uow.audit_log.record(by, AuditEntry("session.end"))
 
     await database.run(_company(token), unit)
 
@@ -85,9 +87,9 @@ async def create_link(
 
     async def unit(uow: UnitOfWork) -> None:
         if company_id != OPERATORS:
-            await uow.companies.context()
-        await uow.sessions.put_link(_hash(token), actor=by.name, role=role, seconds=seconds)
-        await uow.audit.record(by, AuditEntry("link.create", detail={"role": role}))
+            await uow.companies.get_context()
+        await uow.sessions.insert_link(_hash(token), actor=by.name, role=role, seconds=seconds)
+        await uow.audit_log.record(by, AuditEntry("link.create", detail={"role": role}))
 
     await database.run(company_id, unit)
     return token
@@ -114,12 +116,12 @@ async def open_by_link(database: Database, token: str, *, by: Callable[[str], Ac
 async def _open(uow: UnitOfWork, principal: Principal, by: Actor) -> OpenedSession:
     if principal.company_id != OPERATORS:
         try:
-            await uow.companies.context()
+            await uow.companies.get_context()
         except CompanyNotFoundError:  # an identity provider may know companies that are not here
             raise UnauthenticatedError("The credential is not valid.") from None
     token = _new_token(principal.company_id)
-    await uow.sessions.clear()
-    await uow.sessions.open(
+    await uow.sessions.delete_expired()
+    await uow.sessions.insert(
         _hash(token),
         actor=principal.name,
         role=principal.role,
@@ -127,7 +129,7 @@ async def _open(uow: UnitOfWork, principal: Principal, by: Actor) -> OpenedSessi
         key_id=principal.key_id,
         seconds=OPERATOR_SECONDS if principal.is_operator else MAX_SESSION_SECONDS,
     )
-    await uow.audit.record(
+    await uow.audit_log.record(
         replace(by, name=principal.name), AuditEntry("session.open", detail={"role": principal.role})
     )
     return OpenedSession(token, principal)

@@ -88,7 +88,7 @@ async def _ended(uow: UnitOfWork, campaign: StoredCampaign, by: Actor) -> Campai
     """Returns an already cancelled campaign. Raises CampaignEndedError if it ended for another reason."""
     if campaign.reason != "by_hand":
         raise CampaignEndedError(campaign.id, str(campaign.reason))
-    await uow.audit_log.record_operator_access(by, "post_campaign_cancellation", campaign.customer_id)
+    await uow.audit_log.record_operator_access(by, "cancel_campaign", campaign.customer_id)
     return await _view(uow, campaign)
 
 

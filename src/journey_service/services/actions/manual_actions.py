@@ -39,7 +39,7 @@ async def request_action(
             if earlier is not None:
                 if action_values(earlier) != _request_values(request, transaction.now):
                     raise IdempotencyKeyReusedError
-                await uow.audit_log.record_operator_access(by, "post_action", customer_id)
+                await uow.audit_log.record_operator_access(by, "request_action", customer_id)
                 return earlier
         await _check_template(uow, request)
         journey.advance_to(transaction.now)

@@ -59,7 +59,7 @@ async def set_actions(
         await _check_templates(uow, actions or ())
         new = DEFAULT_ACTIONS.get(stage_key, ()) if actions is None else tuple(actions)
         if tuple(before.actions) == new and before.is_default == (actions is None):
-            operation = "delete_stage_actions" if actions is None else "put_stage_actions"
+            operation = "reset_stage_actions" if actions is None else "replace_stage_actions"
             await uow.audit_log.record_operator_access(by, operation)
             return before
         await uow.companies.set_actions(stage_key, actions)

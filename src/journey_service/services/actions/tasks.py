@@ -51,10 +51,10 @@ async def change_task(
     """
 
     async def unit(uow: UnitOfWork) -> StoredTask:
-        task = await _find(uow, task_id, held=True)
+        task = await _find(uow, task_id, is_locked=True)
         values = await _values(uow, task, change, by)
         if not values:
-            await uow.audit_log.record_operator_access(by, "patch_task", task.customer_id)
+            await uow.audit_log.record_operator_access(by, "update_task", task.customer_id)
             return task
         if task.status != "open":
             raise TaskClosedError(task_id, task.status)
@@ -86,8 +86,8 @@ async def _values(uow: UnitOfWork, task: StoredTask, change: TaskChange, by: Act
     return values
 
 
-async def _find(uow: UnitOfWork, task_id: int, *, held: bool = False) -> StoredTask:
-    task = await uow.tasks.find(task_id, held=held)
+async def _find(uow: UnitOfWork, task_id: int, *, is_locked: bool = False) -> StoredTask:
+    task = await (uow.tasks.lock(task_id) if is_locked else uow.tasks.find(task_id))
     if task is None:
         raise TaskNotFoundError(task_id)
     return task

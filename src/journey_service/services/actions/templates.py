@@ -75,7 +75,7 @@ async def change_template(
         context = await uow.companies.lock()
         stored = await _find(uow, template_id)
         if stored.template == template:
-            await uow.audit_log.record_operator_access(by, "put_template")
+            await uow.audit_log.record_operator_access(by, "replace_template")
             return stored
         await _check_key(uow, template, but=template_id)
         if (stored.template.key, stored.template.channel) != (template.key, template.channel):

@@ -67,7 +67,9 @@ async def withdraw(database: Database, token: str, *, address: str | None) -> Un
             await uow.consents.insert({customer_id: changes})
             detail = {"fields": [], "consents": [channel.value]}
             by = Actor(SOURCE, address=address)
-            await uow.audit_log.record(by, AuditEntry("customer.write", customer_id=customer_id, detail=detail))
+            await uow.audit_log.record(
+                by, AuditEntry("customer.write", customer_id=customer_id, detail=detail)
+            )
         return done
 
     return await database.run(company_id, unit)

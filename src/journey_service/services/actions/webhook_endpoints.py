@@ -127,7 +127,7 @@ async def change_endpoint(
         endpoint = await _find(uow, endpoint_id)
         changed = {name: value for name, value in values.items() if getattr(endpoint, name) != value}
         if not changed:
-            await uow.audit_log.record_operator_access(by, "patch_webhook_endpoint")
+            await uow.audit_log.record_operator_access(by, "update_webhook_endpoint")
             return endpoint
         types = changed.get("events", endpoint.events)
         assert isinstance(types, Collection)  # noqa: S101  # checked above
@@ -194,7 +194,9 @@ async def test_endpoint(
         body = {"type": _TEST_TYPE, "timestamp": context.clock, "data": {"endpoint_id": endpoint_id}}
         await uow.audit_log.record(by, AuditEntry("endpoint.test", target=f"endpoint:{endpoint_id}"))
         key = f"test-{new_token()}"
-        return WebhookMessage(key, endpoint.url, orjson.dumps(body), await uow.webhook_endpoints.get_secrets(endpoint_id))
+        return WebhookMessage(
+            key, endpoint.url, orjson.dumps(body), await uow.webhook_endpoints.get_secrets(endpoint_id)
+        )
 
     message = await database.run(company_id, unit)
     try:

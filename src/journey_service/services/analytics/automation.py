@@ -1,4 +1,4 @@
-"""Report of automation: success rate of actions by name."""
+"""Automation report: success rate of actions by name."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from journey_service.services.analytics.query_context import TIMEOUT_MS, QueryCo
 
 @dataclass(frozen=True, slots=True)
 class ActionOutcomes:
-    """What has become of the actions of one name; of none that ended the rate is unknown."""
+    """Actions of one name by outcome."""
 
     name: str
     done: int
@@ -23,45 +23,47 @@ class ActionOutcomes:
 
     @property
     def rate(self) -> Decimal | None:
-        """Those done of those done and dead, in percent."""
+        """Percentage of done among done and dead actions; None without any of them."""
         ended = self.done + self.dead
         return metrics.percent(self.done, ended) if ended else None
 
 
 @dataclass(frozen=True, slots=True)
 class Automation:
-    """What has become of the actions planned in the days asked for."""
+    """Outcomes of the actions planned in a date range."""
 
     query: QueryContext
     actions: Sequence[ActionOutcomes]
 
     @property
     def rate(self) -> Decimal | None:
-        """Those done of those done and dead, in percent."""
+        """Percentage of done among done and dead actions; None without any of them."""
         done = sum(each.done for each in self.actions)
         ended = done + sum(each.dead for each in self.actions)
         return metrics.percent(done, ended) if ended else None
 
 
-async def get_automation(database: Database, company_id: int, asked: RequestedRange) -> Automation:
-    """What has become of actions. Raises CompanyNotFoundError, InvalidInputError."""
+async def get_automation(database: Database, company_id: int, date_range: RequestedRange) -> Automation:
+    """Returns the outcomes of actions. Raises CompanyNotFoundError, InvalidInputError."""
 
     async def unit(uow: UnitOfWork) -> Automation:
-        query = await load_query_context(uow, asked)
-        return Automation(query, automated(await uow.ledger_queries.actions(query.days, query.zone)))
+        query = await load_query_context(uow, date_range)
+        return Automation(
+            query, outcomes_by_name(await uow.ledger_queries.count_actions(query.days, query.zone))
+        )
 
     return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS)
 
 
-def automated(found: Mapping[tuple[str, str], int]) -> list[ActionOutcomes]:
-    """What has become of actions, from how many of each name are in each state."""
+def outcomes_by_name(counts: Mapping[tuple[str, str], int]) -> list[ActionOutcomes]:
+    """Builds outcomes by name from counts by name and state."""
     return [
         ActionOutcomes(
             name,
-            done=found.get((name, "done"), 0),
-            dead=found.get((name, "dead"), 0),
-            cancelled=found.get((name, "cancelled"), 0),
-            pending=found.get((name, "pending"), 0) + found.get((name, "leased"), 0),
+            done=counts.get((name, "done"), 0),
+            dead=counts.get((name, "dead"), 0),
+            cancelled=counts.get((name, "cancelled"), 0),
+            pending=counts.get((name, "pending"), 0) + counts.get((name, "leased"), 0),
         )
-        for name in sorted({name for name, _ in found})
+        for name in sorted({name for name, _ in counts})
     ]

@@ -1,4 +1,4 @@
-"""Report of retention: cohorts by month of first appointment."""
+"""Retention report: cohorts by month of first appointment."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ from journey_service.services.analytics.query_context import TIMEOUT_MS, QueryCo
 
 @dataclass(frozen=True, slots=True)
 class Cohort:
-    """Those who first came in one month, and how many of them came how many months later.
+    """Customers by the month of their first appointment, and how many had one in each later month.
 
-    Months are counted from the year 0.
+    `month` is the number of months since the year 0; `came[n]` counts customers `n` months after it.
     """
 
     month: int
@@ -24,30 +24,32 @@ class Cohort:
 
     @property
     def percentages(self) -> Sequence[Decimal]:
-        """Those who came, of the cohort."""
+        """Percentage of the cohort in each month."""
         return [metrics.percent(number, self.came[0]) for number in self.came]
 
 
 @dataclass(frozen=True, slots=True)
 class Cohorts:
-    """Retention by the month of the first visit."""
+    """Retention by month of first appointment."""
 
     query: QueryContext
     cohorts: Sequence[Cohort]
 
 
-async def get_cohorts(database: Database, company_id: int, asked: RequestedRange) -> Cohorts:
-    """Retention of everybody who first came in a month that the days asked for touch.
+async def get_cohorts(database: Database, company_id: int, date_range: RequestedRange) -> Cohorts:
+    """Returns the cohorts of all months that the date range overlaps.
 
     Raises CompanyNotFoundError, InvalidInputError.
     """
 
     async def unit(uow: UnitOfWork) -> Cohorts:
-        first_visit = await uow.ledger_queries.first_visit() if asked.period is Period.ALL else None
-        query = await load_query_context(uow, asked, default=Period.YEAR, since=first_visit)
+        first_appointment = (
+            await uow.ledger_queries.get_first_appointment_at() if date_range.period is Period.ALL else None
+        )
+        query = await load_query_context(uow, date_range, default=Period.YEAR, since=first_appointment)
         first, last, now = (_month_of(day) for day in (*query.days, query.today))
         days = DateRange(days_of_month(first).first, days_of_month(last).last)
-        came = await uow.ledger_queries.retention(days, query.zone)
+        came = await uow.ledger_queries.count_retention(days, query.zone)
         months = sorted({cohort for cohort, _ in came})
         return Cohorts(
             query,
@@ -61,7 +63,7 @@ async def get_cohorts(database: Database, company_id: int, asked: RequestedRange
 
 
 def days_of_month(month: int) -> DateRange:
-    """The days of a month, counted from the year 0."""
+    """Returns the days of a month, given as months since the year 0."""
     first = date(month // 12, month % 12 + 1, 1)
     following = date((month + 1) // 12, (month + 1) % 12 + 1, 1)
     return DateRange(first, date.fromordinal(following.toordinal() - 1))

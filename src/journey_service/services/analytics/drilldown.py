@@ -102,11 +102,11 @@ async def list_in_stage(
     """Those who are in a stage, or were. Raises CompanyNotFoundError, InvalidInputError."""
 
     async def unit(uow: UnitOfWork) -> DrilldownPage:
-        context = await uow.companies.context()
+        context = await uow.companies.get_context()
         if as_of is None:
-            return DrilldownPage(context, await uow.drilldown.in_stage(stage, page))
+            return DrilldownPage(context, await uow.drilldown.list_in_stage(stage, page))
         check_not_future(as_of, context.now)
-        return DrilldownPage(context, await uow.drilldown.were_in_stage(stage, as_of, page))
+        return DrilldownPage(context, await uow.drilldown.list_in_stage_at(stage, as_of, page))
 
     return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS)
 
@@ -119,7 +119,7 @@ async def list_reached(
     async def list_(uow: UnitOfWork, query: QueryContext) -> Sequence[DrilldownCustomer]:
         place = _place_of(query, stage)
         stages = [key for key, rank in funnels.ranks(query.stage_map).items() if rank >= place]
-        return await uow.drilldown.reached(stages, query.days, query.zone, page)
+        return await uow.drilldown.list_entered(stages, query.days, query.zone, page)
 
     return await _listed(database, company_id, asked, list_)
 
@@ -147,7 +147,7 @@ async def list_of_cohort(
             "highest": place if stays else top,
             "open": [True, False] if step.outcome is None else is_open.get(step.outcome, [True, False]),
         }
-        return await uow.drilldown.of_cohort(told, query.days, query.zone, page)
+        return await uow.drilldown.list_cohort(told, query.days, query.zone, page)
 
     return await _listed(database, company_id, asked, list_)
 
@@ -162,7 +162,7 @@ async def list_went(
     """Those who have gone a way; from nowhere: whose journey opened. Raises as the others do."""
 
     async def list_(uow: UnitOfWork, query: QueryContext) -> Sequence[DrilldownCustomer]:
-        return await uow.drilldown.went(flow, query.days, query.zone, page)
+        return await uow.drilldown.list_flow(flow, query.days, query.zone, page)
 
     return await _listed(database, company_id, asked, list_)
 
@@ -179,7 +179,7 @@ async def list_moved(
     motions = [motion] if motion else [each for each in Motion if each is not Motion.OPENING]
 
     async def list_(uow: UnitOfWork, query: QueryContext) -> Sequence[DrilldownCustomer]:
-        return await uow.drilldown.moved(motions, to_stage, query.days, query.zone, page)
+        return await uow.drilldown.list_moved(motions, to_stage, query.days, query.zone, page)
 
     return await _listed(database, company_id, asked, list_)
 
@@ -191,7 +191,7 @@ async def list_acted_on(
     states = ("pending", "leased") if outcome is Became.PENDING else (outcome.value,)
 
     async def list_(uow: UnitOfWork, query: QueryContext) -> Sequence[DrilldownCustomer]:
-        return await uow.drilldown.acted_on(name, states, query.days, query.zone, page)
+        return await uow.drilldown.list_with_actions(name, states, query.days, query.zone, page)
 
     return await _listed(database, company_id, asked, list_)
 
@@ -202,7 +202,9 @@ async def list_in_band(
     """Those whose stored risk lies in a band. Raises CompanyNotFoundError."""
 
     async def unit(uow: UnitOfWork) -> DrilldownPage:
-        return DrilldownPage(await uow.companies.context(), await uow.drilldown.in_band(band, page))
+        return DrilldownPage(
+            await uow.companies.get_context(), await uow.drilldown.list_in_risk_band(band, page)
+        )
 
     return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS)
 
@@ -213,10 +215,10 @@ async def list_came_again(
     """Those who first came in a month, counted from the year 0, and again so many months later."""
 
     async def unit(uow: UnitOfWork) -> DrilldownPage:
-        context = await uow.companies.context()
+        context = await uow.companies.get_context()
         days = days_of_month(cohort)
         return DrilldownPage(
-            context, await uow.drilldown.came_again(later, days, context.company.timezone, page)
+            context, await uow.drilldown.list_retained(later, days, context.company.timezone, page)
         )
 
     return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS)
@@ -236,7 +238,7 @@ async def list_ended(
 
     async def unit(uow: UnitOfWork) -> VisitPage:
         query = await load_query_context(uow, asked)
-        found = await uow.drilldown.ended(
+        found = await uow.drilldown.list_ended_visits(
             stage, query.days, query.zone, is_converted=is_converted, after=after, limit=limit
         )
         return VisitPage(query.context, found)
@@ -250,8 +252,8 @@ async def list_going_on(
     """Visits of a stage that go on. Raises CompanyNotFoundError."""
 
     async def unit(uow: UnitOfWork) -> VisitPage:
-        context = await uow.companies.context()
-        return VisitPage(context, await uow.drilldown.going_on(stage, after=after, limit=limit))
+        context = await uow.companies.get_context()
+        return VisitPage(context, await uow.drilldown.list_open_visits(stage, after=after, limit=limit))
 
     return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS)
 
@@ -260,8 +262,8 @@ async def list_churning(database: Database, company_id: int, page: RiskPageReque
     """The guide's list: a risk above 0.7 and not churned. Raises CompanyNotFoundError, UnavailableError."""
 
     async def unit(uow: UnitOfWork) -> RiskList:
-        context = await uow.companies.context()
-        found = await uow.drilldown.churning(_last_risk(context), HIGH_RISK, page)
+        context = await uow.companies.get_context()
+        found = await uow.drilldown.list_churning(_last_risk(context), HIGH_RISK, page)
         return RiskList(context, await _looked_at(uow, context, found))
 
     return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS, is_repeatable_read=True)
@@ -271,10 +273,10 @@ async def list_at_risk(database: Database, company_id: int, page: RiskPageReques
     """The portal's list: those in the mildest risk stage too. Raises CompanyNotFoundError, UnavailableError."""
 
     async def unit(uow: UnitOfWork) -> RiskList:
-        context = await uow.companies.context()
+        context = await uow.companies.get_context()
         mildest = context.rulebook.stage_map.mildest_risk
         key, last = "" if mildest is None else mildest.key, _last_risk(context)
-        found = await uow.drilldown.at_risk(key, last, HIGH_RISK, page)
+        found = await uow.drilldown.list_at_risk(key, last, HIGH_RISK, page)
         total = await uow.drilldown.count_at_risk(key, last, HIGH_RISK)
         return RiskList(context, await _looked_at(uow, context, found), total)
 
@@ -311,7 +313,7 @@ async def _looked_at(
 ) -> list[AtRisk]:
     if not context.company.rollup_version:
         raise UnavailableError("The figures are being counted; try again shortly.")
-    samples = churn_samples(context.rulebook.stage_map, await uow.rollups.moves_ever())
+    samples = churn_samples(context.rulebook.stage_map, await uow.rollups.list_all_moves())
     zone = ZoneInfo(context.company.timezone)
     looked_at = []
     for customer in found:

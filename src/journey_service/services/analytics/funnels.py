@@ -1,4 +1,4 @@
-"""Reports of funnels and flows."""
+"""Funnel and flow reports: stages reached, cohort funnels, moves between stages."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ _REACH: Final = "reach"
 
 @dataclass(frozen=True, slots=True)
 class Funnel:
-    """Who has reached which stage."""
+    """Customers who reached each stage, in the order of progress."""
 
     query: QueryContext
     steps: Sequence[FunnelStep]
@@ -31,7 +31,7 @@ class Funnel:
 
 @dataclass(frozen=True, slots=True)
 class CohortFunnel:
-    """How far those came whose journey opened in the days asked for."""
+    """Funnel of the customers whose journey opened in the date range."""
 
     query: QueryContext
     window_days: int
@@ -40,29 +40,29 @@ class CohortFunnel:
 
 @dataclass(frozen=True, slots=True)
 class Flows:
-    """Moves between stages."""
+    """Moves between stages, by from-stage and to-stage."""
 
     query: QueryContext
     flows: Sequence[StageFlow]
 
 
-async def get_funnel(database: Database, company_id: int, asked: RequestedRange) -> Funnel:
-    """The funnel of stages reached. Raises CompanyNotFoundError, InvalidInputError, UnavailableError."""
+async def get_funnel(database: Database, company_id: int, requested: RequestedRange) -> Funnel:
+    """Returns the funnel of stages reached. Raises CompanyNotFoundError, InvalidInputError, UnavailableError."""
 
     async def unit(uow: UnitOfWork) -> Funnel:
-        return await load_funnel(uow, await load_query_context(uow, asked))
+        return await load_funnel(uow, await load_query_context(uow, requested))
 
     return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS, is_repeatable_read=True)
 
 
 async def get_cohort_funnel(
-    database: Database, company_id: int, asked: RequestedRange, *, window_days: int
+    database: Database, company_id: int, requested: RequestedRange, *, window_days: int
 ) -> CohortFunnel:
-    """The funnel of a cohort. Raises CompanyNotFoundError, InvalidInputError."""
+    """Returns the funnel of a cohort. Raises CompanyNotFoundError, InvalidInputError."""
 
     async def unit(uow: UnitOfWork) -> CohortFunnel:
-        query = await load_query_context(uow, asked)
-        members = await uow.ledger_queries.cohort(
+        query = await load_query_context(uow, requested)
+        members = await uow.ledger_queries.count_cohort(
             query.days,
             query.zone,
             funnels.ranks(query.stage_map),
@@ -74,11 +74,11 @@ async def get_cohort_funnel(
     return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS)
 
 
-async def get_flows(database: Database, company_id: int, asked: RequestedRange) -> Flows:
-    """Moves between stages. Raises CompanyNotFoundError, InvalidInputError, UnavailableError."""
+async def get_flows(database: Database, company_id: int, requested: RequestedRange) -> Flows:
+    """Returns the moves between stages. Raises CompanyNotFoundError, InvalidInputError, UnavailableError."""
 
     async def unit(uow: UnitOfWork) -> Flows:
-        return await load_flows(uow, await load_query_context(uow, asked))
+        return await load_flows(uow, await load_query_context(uow, requested))
 
     return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS, is_repeatable_read=True)
 
@@ -89,13 +89,15 @@ async def load_funnel(uow: UnitOfWork, query: QueryContext) -> Funnel:
     stages = query.stage_map.progress
     reached: Mapping[str, int]
     company = query.context.company
-    # Until the sums are counted by a new order of the stages, it is the ledger that tells who has reached which.
+    # Rollups count by the order of stages of one map version; for any other the ledger is queried.
     if query.days.last == query.today and company.rollup_version == company.map_version:
-        reached = await uow.rollups.since(_REACH, query.days.first)
+        reached = await uow.rollups.count_since(_REACH, query.days.first)
     else:
-        highest = await uow.ledger_queries.highest(query.days, query.zone, funnels.ranks(query.stage_map))
+        highest = await uow.ledger_queries.count_by_highest_rank(
+            query.days, query.zone, funnels.ranks(query.stage_map)
+        )
         reached = funnels.reached_by_rank(stages, highest)
-    moves = await uow.rollups.moves(*query.days)
+    moves = await uow.rollups.list_moves(*query.days)
     return Funnel(query, funnels.funnel(stages, reached, moves))
 
 
@@ -103,9 +105,9 @@ async def load_flows(uow: UnitOfWork, query: QueryContext) -> Flows:
     """Counts the moves of a period by from-stage and to-stage."""
     require_rollups(query)
     if query.days.last == query.today:
-        since = await uow.rollups.since(LAST_FLOW, query.days.first)
+        since = await uow.rollups.count_since(LAST_FLOW, query.days.first)
         customers = {(key.split(">")[0], key.split(">")[1]): number for key, number in since.items()}
     else:
-        customers = await uow.ledger_queries.flows(query.days, query.zone)
-    moves = await uow.rollups.moves(*query.days)
+        customers = await uow.ledger_queries.count_flows(query.days, query.zone)
+    moves = await uow.rollups.list_moves(*query.days)
     return Flows(query, count_flows(query.stage_map, moves, customers))

@@ -104,15 +104,15 @@ async def get_portal(database: Database, company_id: int, period: Period) -> Por
 async def customers_by_stage(uow: UnitOfWork, context: CompanyContext) -> dict[str, int]:
     """Where everybody is now: from the sums, if there are any."""
     if context.company.rollup_version:
-        return metrics.customers_by_stage(await uow.rollups.moves_ever())
-    return await uow.distribution.now()
+        return metrics.customers_by_stage(await uow.rollups.list_all_moves())
+    return await uow.distribution.count_now()
 
 
 async def _overview(uow: UnitOfWork, query: QueryContext) -> Overview:
     require_rollups(query)
-    ever = await uow.rollups.moves_ever()
+    ever = await uow.rollups.list_all_moves()
     customers = metrics.customers_by_stage(ever)
-    moves = await uow.rollups.moves(*query.days)
+    moves = await uow.rollups.list_moves(*query.days)
     source = query.context.rulebook.policy.revenue_source
     mildest = query.stage_map.mildest_risk
     return Overview(
@@ -124,8 +124,8 @@ async def _overview(uow: UnitOfWork, query: QueryContext) -> Overview:
         total=sum(customers.values()),
         at_risk=0 if mildest is None else customers.get(mildest.key, 0),
         vips=customers.get(query.stage_map.progress[-1].key, 0),
-        lifetime_cents=(await uow.ledger_queries.revenue_cents())[source],
-        revenue_cents=(await uow.ledger_queries.revenue_cents(query.days))[source],
+        lifetime_cents=(await uow.ledger_queries.get_revenue_cents())[source],
+        revenue_cents=(await uow.ledger_queries.get_revenue_cents(query.days))[source],
         opened=_sum(moves, Motion.OPENING),
         moves=sum(move.number for move in moves if move.motion is not Motion.OPENING),
         lapses=_sum(moves, Motion.LAPSE),
@@ -149,8 +149,10 @@ async def get_risks(database: Database, company_id: int) -> RiskDistribution:
     """Customers by stored risk. Raises CompanyNotFoundError."""
 
     async def unit(uow: UnitOfWork) -> RiskDistribution:
-        context = await uow.companies.context()
-        return RiskDistribution(context.now, risk_bands.count_by_band(await uow.ledger_queries.risks()))
+        context = await uow.companies.get_context()
+        return RiskDistribution(
+            context.now, risk_bands.count_by_band(await uow.ledger_queries.count_by_risk())
+        )
 
     return await database.run(company_id, unit)
 
@@ -173,14 +175,14 @@ async def get_distribution(database: Database, company_id: int, as_of: datetime 
     """
 
     async def unit(uow: UnitOfWork) -> Distribution:
-        context = await uow.companies.context()
+        context = await uow.companies.get_context()
         if as_of is None:
             stage_map, instant = context.rulebook.stage_map, context.now
             customers = await customers_by_stage(uow, context)
         else:
             check_not_future(as_of, context.now)
-            stage_map = await uow.stage_maps.in_force(as_of)
-            customers, instant = await uow.distribution.at(as_of), as_of
+            stage_map = await uow.stage_maps.get_in_force(as_of)
+            customers, instant = await uow.distribution.count_at(as_of), as_of
         # Moves may be dated before the version that brought their stage, and lead into stages of a later one.
         others = [stage for stage in context.rulebook.stage_map.stages if stage.key not in stage_map.by_key]
         shown = [

@@ -1,4 +1,4 @@
-"""What every figure is told with: the company, its present instant, and the local days that are asked for."""
+"""Query context of every report: the company, its current time, and the requested range of local days."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -13,57 +13,62 @@ from journey_service.domain.stages.stage_map import StageMap
 from journey_service.repositories.unit_of_work import UnitOfWork
 
 TIMEOUT_MS: Final = 60_000
+"""Milliseconds after which the query of a report is cancelled."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueryContext:
-    """What every figure is told with: the company, its present instant, and the days that are asked for."""
+    """The company with its current time, and the requested local days."""
 
     context: CompanyContext
     days: DateRange
 
     @property
     def as_of(self) -> datetime:
-        """The company's now."""
+        """Current time of the company."""
         return self.context.now
 
     @property
     def stage_map(self) -> StageMap:
-        """The map in force."""
+        """Stage map in force."""
         return self.context.rulebook.stage_map
 
     @property
     def zone(self) -> str:
-        """The company's time zone."""
+        """Time zone of the company."""
         return self.context.company.timezone
 
     @property
     def currency(self) -> str:
-        """The currency of the company's money."""
+        """Currency of the company."""
         return self.context.company.currency
 
     @property
     def today(self) -> date:
-        """The company's local day."""
+        """Current local day of the company."""
         return local_day(self.context.now, ZoneInfo(self.zone))
 
 
 async def load_query_context(
-    uow: UnitOfWork, asked: RequestedRange, *, default: Period = Period.MONTH, since: datetime | None = None
+    uow: UnitOfWork,
+    requested: RequestedRange,
+    *,
+    default: Period = Period.MONTH,
+    since: datetime | None = None,
 ) -> QueryContext:
-    """The company and the days that are asked for; everything begins with `since` at the latest.
+    """Loads the company and resolves the date range.
 
-    Raises CompanyNotFoundError, InvalidInputError.
+    The range of the whole history begins no later than `since`. Raises CompanyNotFoundError, InvalidInputError.
     """
-    context = await uow.companies.context()
+    context = await uow.companies.get_context()
     zone = ZoneInfo(context.company.timezone)
-    begin = await uow.ledger_queries.since() if asked.period is Period.ALL else None
+    begin = await uow.ledger_queries.get_first_day() if requested.period is Period.ALL else None
     if since is not None:
         begin = min(local_day(since, zone), begin or context.now.date())
-    return QueryContext(context, resolve_range(asked, local_day(context.now, zone), begin, default))
+    return QueryContext(context, resolve_range(requested, local_day(context.now, zone), begin, default))
 
 
 def require_rollups(query: QueryContext) -> None:
-    """Raises UnavailableError as long as there are no sums yet."""
+    """Raises UnavailableError while the rollups are being built for the first time."""
     if not query.context.company.rollup_version:
-        raise UnavailableError("The figures are being counted; try again shortly.")
+        raise UnavailableError("The metrics are being computed; try again shortly.")

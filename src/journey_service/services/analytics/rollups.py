@@ -38,7 +38,7 @@ async def count_moves(
     if not moved:
         return
     rollup = Rollup(context.rulebook.stage_map, ZoneInfo(context.company.timezone))
-    known = await uow.rollups.last_occurrences([*moved.keys() - set(new)], rollup)
+    known = await uow.rollups.get_last_occurrences([*moved.keys() - set(new)], rollup)
     for id_, written in moved.items():
         rollup.count(written, known.get(id_, {}))
     await uow.rollups.add(rollup, late=_late(context, (flow.day for flow in rollup.flows)))
@@ -58,7 +58,7 @@ async def count_money(uow: UnitOfWork, context: CompanyContext, applied: Sequenc
             day = local_day(one.event.occurred_at, zone)
             number, first, second = sums.get((day, one.stage), (0, 0, 0))
             sums[day, one.stage] = (number + 1, first + appointments, second + payments)
-    await uow.rollups.add_money(
+    await uow.rollups.add_revenue(
         (
             (Money(day, stage, Decimal(first) / 100, Decimal(second) / 100), number)
             for (day, stage), (number, first, second) in sums.items()
@@ -78,7 +78,7 @@ async def merge_rollups(database: Database, company_id: int) -> int:
 
     async def unit(uow: UnitOfWork) -> int:
         await uow.companies.lock()
-        return await uow.rollups.merge_rollups(most=CHUNK)
+        return await uow.rollups.merge(most=CHUNK)
 
     tightened = 0
     while found := await database.run(company_id, unit, timeout_ms=60_000):
@@ -94,9 +94,13 @@ async def tighten_due(database: Database) -> int:
     Companies whose sums are to be counted anew are seen to as well.
     """
     tightened = 0
-    for company_id in await database.dispatch(lambda dispatch: dispatch.due.companies_to_be_counted()):
+    for company_id in await database.read_due_work(
+        lambda reader: reader.due_work.companies_with_stale_rollups()
+    ):
         await database.run(company_id, lambda uow: queue_count(uow, actor=SCHEDULE))
-    found = await database.dispatch(lambda dispatch: dispatch.due.companies_with_loose_sums(LOOSE_ALLOWED))
+    found = await database.read_due_work(
+        lambda reader: reader.due_work.companies_with_unmerged_rollups(LOOSE_ALLOWED)
+    )
     for company_id in found:
         try:
             tightened += await merge_rollups(database, company_id)
@@ -109,20 +113,20 @@ async def tighten_due(database: Database) -> int:
 
 async def queue_count(uow: UnitOfWork, *, actor: Actor) -> int:
     """Have a company's sums counted anew by a worker; returns the job's id."""
-    under_way = await uow.jobs.under_way(COUNT)
-    return under_way if under_way is not None else await uow.jobs.queue(COUNT, {}, actor=actor.name)
+    under_way = await uow.jobs.find_unfinished(COUNT)
+    return under_way if under_way is not None else await uow.jobs.enqueue(COUNT, {}, actor=actor.name)
 
 
 async def rebuild_rollups(run: JobRun) -> None:
     """The job: count every sum anew from the ledgers, between the company's other transactions."""
 
     async def page(uow: UnitOfWork) -> JobPage:
-        context = await uow.companies.context()
+        context = await uow.companies.get_context()
         stage_map = context.rulebook.stage_map
-        await uow.rollups.rebuild_rollups(
+        await uow.rollups.rebuild(
             context.company.map_version, context.company.timezone, reached_by(stage_map)
         )
-        first = (await uow.snapshots.bounds()).first
+        first = (await uow.snapshots.get_bounds()).first
         if first is not None:
             await uow.snapshots.mark_dirty(first)
         return JobPage({"ended": True}, {"companies": 1}, done=1, total=1)

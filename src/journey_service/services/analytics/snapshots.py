@@ -73,19 +73,19 @@ async def get_metrics(
         raise InvalidInputError.at("query/period", "must be left out beside `from` and `to`")
 
     async def unit(uow: UnitOfWork) -> SnapshotPage:
-        context = await uow.companies.context()
+        context = await uow.companies.get_context()
         stages = context.rulebook.stage_map.by_key
         if stage is not None and stage not in stages:
             raise InvalidInputError.at("query/stage", "is not a stage of this company")
         until = last or last_ended(context)
         since = first or until - timedelta(days=DAYS_SHOWN - 1)
         if asked.period is not None:
-            since = range_of_period(asked.period, until, (await uow.snapshots.bounds()).first).first
+            since = range_of_period(asked.period, until, (await uow.snapshots.get_bounds()).first).first
         if since > until:
             raise InvalidInputError.at("query/from", "must not be after `to`")
         if (until - since).days >= MAX_RANGE_DAYS:
             raise InvalidInputError.at("query/from", f"lies more than {MAX_RANGE_DAYS} days before `to`")
-        found = await uow.snapshots.snapshots(since, until, stage)
+        found = await uow.snapshots.list_between(since, until, stage)
         order = {key: place for place, key in enumerate(stages)}
         found.sort(key=lambda one: (one.day, order.get(one.stage, len(order)), one.stage))
         return SnapshotPage(
@@ -102,7 +102,7 @@ async def queue_rebuild(database: Database, company_id: int, first: date, last: 
     """
 
     async def unit(uow: UnitOfWork) -> int:
-        ended = last_ended(await uow.companies.context())
+        ended = last_ended(await uow.companies.get_context())
         faults = [
             *([FieldError("/from", "must not be after `to`")] if first > last else []),
             *(
@@ -114,8 +114,8 @@ async def queue_rebuild(database: Database, company_id: int, first: date, last: 
         if faults:
             raise InvalidInputError(faults)
         days = {"from": first.isoformat(), "to": last.isoformat()}
-        job_id = await uow.jobs.queue(REBUILD, days, actor=actor.name)
-        await uow.audit.record(actor, AuditEntry("metrics.rebuild", target=f"job:{job_id}", detail=days))
+        job_id = await uow.jobs.enqueue(REBUILD, days, actor=actor.name)
+        await uow.audit_log.record(actor, AuditEntry("metrics.rebuild", target=f"job:{job_id}", detail=days))
         return job_id
 
     return await database.run(company_id, unit)
@@ -128,7 +128,7 @@ async def rebuild(run: JobRun) -> None:
     async def page(uow: UnitOfWork) -> JobPage:
         context = await uow.companies.lock()
         first = date.fromisoformat(run.cursor.get("next", run.job.parameters["from"]))
-        bounds = await uow.snapshots.bounds()
+        bounds = await uow.snapshots.get_bounds()
         known = [day for day in (bounds.first, bounds.first_sum) if day is not None]
         first = max(first, min(known, default=LATEST.date()))
         missing = _first_missing(context, bounds)
@@ -151,7 +151,7 @@ async def check(run: JobRun) -> None:
     """The job: see whether the snapshots add up. Raises BrokenMetricsError, which the health check tells of."""
 
     async def unit(uow: UnitOfWork) -> str | None:
-        return _told(*await uow.snapshots.gaps(limit=_GAPS_NAMED))
+        return _told(*await uow.snapshots.list_gaps(limit=_GAPS_NAMED))
 
     broken = await run.database.run(run.company_id, unit, timeout_ms=_TIMEOUT_MS)
     if broken is not None:
@@ -178,7 +178,7 @@ async def take_page(uow: UnitOfWork) -> tuple[int, bool]:
     if not context.company.rollup_version:
         return 0, True  # the sums are to be counted first
     marked = await uow.snapshots.pop_dirty_days(until)
-    bounds = await uow.snapshots.bounds()
+    bounds = await uow.snapshots.get_bounds()
     first = _first_to_take(context, bounds, marked, until)
     days = _days(context, first, until)
     written = await _write(uow, context, days, is_from_ledger=False)
@@ -220,10 +220,10 @@ async def _write(
     """Write the snapshots of days that are others than before; returns how many."""
     if not days:
         return 0
-    known = {(one.day, one.stage): one.metrics for one in await uow.snapshots.snapshots(days[0], days[-1])}
+    known = {(one.day, one.stage): one.metrics for one in await uow.snapshots.list_between(days[0], days[-1])}
     metrics = await figures_of(uow, context, days, known.keys(), is_from_ledger=is_from_ledger)
     changed = {place: each for place, each in metrics.items() if known.get(place) != each}
-    await uow.snapshots.write(changed)
+    await uow.snapshots.upsert(changed)
     await _write_stays(uow, context, days)
     return len(changed)
 
@@ -232,14 +232,14 @@ async def _write_stays(uow: UnitOfWork, context: CompanyContext, days: Sequence[
     """Write how long the visits have lasted that had ended by each of the days, as the ledger has them."""
     stages = [stage.key for stage in context.rulebook.stage_map.stages]
     named = set(stages)
-    known = await uow.visit_durations.up_to(days[-1], stages)
-    last = await uow.visit_durations.up_to(days[0] - _ONE_DAY, stages)
+    known = await uow.visit_durations.get_cumulated(days[-1], stages)
+    last = await uow.visit_durations.get_cumulated(days[0] - _ONE_DAY, stages)
     for start in range(0, len(days), _STAYS_CHUNK):
         part = days[start : start + _STAYS_CHUNK]
         span = DateRange(part[0], part[-1])
-        ended = await uow.visit_durations.ended(span, context.company.timezone)
+        ended = await uow.visit_durations.count_ended_by_day(span, context.company.timezone)
         cumulated_, last = cumulated(last, (each for each in ended if each.stage in named))
-        await uow.visit_durations.write(span, cumulated_)
+        await uow.visit_durations.replace(span, cumulated_)
     if known != last and days[-1] < last_ended(context):
         # All histograms of later days rest on these.
         await uow.snapshots.mark_dirty(days[-1] + _ONE_DAY)
@@ -256,7 +256,7 @@ async def figures_of(
     """What the snapshots of days are to be, from the sums or from the ledgers; `known` are those there are."""
     zone = ZoneInfo(context.company.timezone)
     versions: list[tuple[date | None, list[str]]] = []
-    for version in await uow.stage_maps.since(0):
+    for version in await uow.stage_maps.list_after(0):
         since = None if version.activated_at is None else local_day(version.activated_at, zone)
         stage_map = await uow.stage_maps.get(version.version)
         versions.append((since, [stage.key for stage in stage_map.active]))
@@ -265,21 +265,21 @@ async def figures_of(
         from_payments=context.rulebook.policy.revenue_source == "payments",
         ledger_zone=context.company.timezone if is_from_ledger else None,
     )
-    opening, flows = await uow.snapshots.flows(days[0], days[-1], source)
-    revenue = await uow.snapshots.revenue(days[0], days[-1], source)
+    opening, flows = await uow.snapshots.get_flows(days[0], days[-1], source)
+    revenue = await uow.snapshots.get_revenue(days[0], days[-1], source)
     wanted = {*known, *((day, stage) for day, stages in active.items() for stage in stages)}
     return snapshots(days, opening, flows, revenue, wanted)
 
 
 async def _look_for_gaps(uow: UnitOfWork) -> None:
     """Say it when snapshots do not add up, or do again, and have a job tell, by which the health check knows."""
-    broken = _told(*await uow.snapshots.gaps(limit=_GAPS_NAMED))
+    broken = _told(*await uow.snapshots.list_gaps(limit=_GAPS_NAMED))
     if broken is not None:
         _LOGGER.error("the snapshots of company %d do not add up: %s", uow.company_id, broken)
-    elif not await uow.snapshots.is_broken():
+    elif not await uow.snapshots.has_failed_check():
         return
-    if await uow.jobs.under_way(CHECK) is None:
-        await uow.jobs.queue(CHECK, {}, actor=SCHEDULE.name)
+    if await uow.jobs.find_unfinished(CHECK) is None:
+        await uow.jobs.enqueue(CHECK, {}, actor=SCHEDULE.name)
 
 
 def _told(number: int, gaps: Sequence[ContinuityGap]) -> str | None:

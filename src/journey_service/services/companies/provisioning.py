@@ -53,7 +53,7 @@ async def create_company(database: Database, new: NewCompany, *, author: Actor) 
 
     async def found(company_id: int) -> CompanyContext | None:
         async def unit(uow: UnitOfWork) -> CompanyContext | None:
-            is_new = await uow.companies.found(
+            is_new = await uow.companies.insert(
                 CompanyRecord(new.name, new.timezone, new.currency, new.test_clock, new.deliver),
                 rulebook,
                 findings=findings_to_json(findings),
@@ -61,9 +61,9 @@ async def create_company(database: Database, new: NewCompany, *, author: Actor) 
             )
             if not is_new:
                 return None
-            context = await uow.companies.context()
+            context = await uow.companies.get_context()
             await schedule_first_nightly_run(uow, context)
-            await uow.audit.record(author, AuditEntry("company.found", target=f"company:{company_id}"))
+            await uow.audit_log.record(author, AuditEntry("company.found", target=f"company:{company_id}"))
             return context
 
         return await database.run(company_id, unit)
@@ -74,7 +74,7 @@ async def create_company(database: Database, new: NewCompany, *, author: Actor) 
             raise CompanyExistsError(new.id)
         return context
     for _ in range(_TRIES):
-        company_id = await database.dispatch(lambda dispatch: dispatch.directory.next_id())
+        company_id = await database.read_due_work(lambda reader: reader.companies.next_id())
         context = await found(company_id)
         if context is not None:
             return context
@@ -83,12 +83,12 @@ async def create_company(database: Database, new: NewCompany, *, author: Actor) 
 
 async def list_companies(database: Database, *, after: int, limit: int) -> Sequence[Company]:
     """Companies by id."""
-    return await database.dispatch(lambda dispatch: dispatch.directory.page(after=after, limit=limit))
+    return await database.read_due_work(lambda reader: reader.companies.page(after=after, limit=limit))
 
 
 async def get_company_context(database: Database, company_id: int) -> CompanyContext:
     """A company, its rules and its now. Raises CompanyNotFoundError."""
-    return await database.run(company_id, lambda uow: uow.companies.context())
+    return await database.run(company_id, lambda uow: uow.companies.get_context())
 
 
 def _check(new: NewCompany) -> Rulebook:

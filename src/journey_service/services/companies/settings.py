@@ -156,7 +156,7 @@ async def _switch(
     lease_seconds: float,
 ) -> tuple[Sequence[str], InlineJob | None]:
     """Write the policy; returns what it has otherwise than the former one, and the job for the customers, if any."""
-    context = await uow.companies.context()
+    context = await uow.companies.get_context()
     _check_seen(context, update)
     if context.company.map_version != map_version:
         raise StaleMapError(context.company.map_version)
@@ -170,10 +170,10 @@ async def _switch(
         raise InvalidInputError([FieldError(pointer, message) for message in faults])
     names = _differences(former, policy)
     await uow.companies.set_policy(policy)
-    first = (await uow.snapshots.bounds()).first
+    first = (await uow.snapshots.get_bounds()).first
     if former.revenue_source != policy.revenue_source and first is not None:
         await uow.snapshots.mark_dirty(first)  # what is revenue now was revenue on every day
-    await uow.audit.record(
+    await uow.audit_log.record(
         update.author,
         AuditEntry(
             "settings.write",
@@ -197,7 +197,7 @@ async def _queue(
         return None
     is_inline = customers <= MAX_INLINE_CUSTOMERS
     change = PolicyChange(context.now, context.clock, context.company.map_version, context.rulebook.policy)
-    under_way = await uow.jobs.under_way(APPLY)
+    under_way = await uow.jobs.find_unfinished(APPLY)
     if under_way is None:
         parameters = {"changes": [change.to_json()]}
         return await enqueue_job(
@@ -211,7 +211,7 @@ async def _queue(
     begun = await uow.jobs.find(under_way)
     assert begun is not None  # noqa: S101  # jobs are not deleted
     changes = [*pending_changes(begun), change.to_json()]
-    await uow.jobs.begin_again(under_way, {"changes": changes})
+    await uow.jobs.restart(under_way, {"changes": changes})
     token = new_token() if is_inline else None
     if token is not None:
         await uow.jobs.claim(under_way, token, lease_seconds)

@@ -49,12 +49,12 @@ async def export_customer(
     """Everything held on a customer. Raises CustomerNotFoundError."""
 
     async def unit(uow: UnitOfWork) -> CustomerExport:
-        context = await uow.companies.context()
+        context = await uow.companies.get_context()
         stored = await uow.relationships.find(customer_id)
         if stored is None:
             raise CustomerNotFoundError(customer_id)
         # Written first, so that the export tells of itself too.
-        await uow.audit.record(by, AuditEntry("customer.export", customer_id=customer_id))
+        await uow.audit_log.record(by, AuditEntry("customer.export", customer_id=customer_id))
         seen = build_view(context, stored, context.now)
         facts, policy = stored.relationship.facts, context.rulebook.policy
         scores = ScoreExplanations(
@@ -62,7 +62,7 @@ async def export_customer(
             scoring.explain_engagement(facts, policy, seen.as_of),
             scoring.explain_risk(facts, policy, seen.as_of),
         )
-        tables = await uow.personal.export(customer_id, stored.id)
+        tables = await uow.personal_data.export(customer_id, stored.id)
         return CustomerExport(customer_id, context.now, scores, tables)
 
     return await database.run(company_id, unit)
@@ -95,8 +95,8 @@ async def reapply_erasures(
     while True:
 
         async def unit(uow: UnitOfWork, after: int = after) -> tuple[list[int], list[int]]:
-            ids = await uow.relationships.next_customers(after, limit=_PAGE)
-            return ids, uow.tombstones.recognise(ids, known)
+            ids = await uow.relationships.page_customer_ids(after, limit=_PAGE)
+            return ids, uow.tombstones.match(ids, known)
 
         ids, back = await database.run(company_id, unit)
         for customer_id in back:
@@ -120,7 +120,7 @@ async def anonymize_customer(
     async def unit(uow: UnitOfWork) -> ErasureResult:
         transaction = await load(uow, [customer_id])
         if customer_id in transaction.erased:
-            await uow.audit.record_operator_access(by, "post_anonymization")
+            await uow.audit_log.record_operator_access(by, "anonymize_customer")
             return ErasureResult(transaction.context.clock, is_repeat=True)
         journey = transaction.find(customer_id)
         if journey is None:
@@ -134,12 +134,12 @@ async def anonymize_customer(
         held.by_id[stored.id].end_all(transaction.now, EndReason.ERASED)
         await held.save(uow)
         new_id = -1 - secrets.randbelow(MAX_ID)
-        await uow.personal.erase(customer_id, stored.id, new_id=new_id, key=uow.tombstones.key)
-        await uow.tombstones.put(customer_id)
+        await uow.personal_data.erase(customer_id, stored.id, new_id=new_id, key=uow.tombstones.key)
+        await uow.tombstones.insert(customer_id)
         # The row names neither id: together with the request it would lead from the one to the other.
         is_named = re.search(rf"(?<![0-9A-Za-z]){customer_id}(?![0-9A-Za-z])", f"{by.request_id} {by.reason}")
         silent = replace(by, request_id=None, reason=None) if is_named else by
-        await uow.audit.record(silent, AuditEntry("customer.anonymize"))
+        await uow.audit_log.record(silent, AuditEntry("customer.anonymize"))
         return ErasureResult(transaction.context.clock, is_repeat=False)
 
     # Whatever was ever written of the company is looked through for the customer: that takes as long as it takes.

@@ -50,16 +50,18 @@ async def put_customer(  # a profile has these parts
         kept = {} if known is None else dict(known.consents)
         changes = changed_consents(kept, consents, transaction.now, by.name)
         kept |= {change.channel: consent_of(change) for change in changes}
-        is_new = await uow.customers.put(customer_id, {**profile, "consents": kept})
-        await uow.consents.append({customer_id: changes})
+        is_new = await uow.customers.upsert(customer_id, {**profile, "consents": kept})
+        await uow.consents.insert({customer_id: changes})
         if transaction.journeys:
             await write(uow, transaction)
         fields = [name for name, value in profile.items() if known is None or getattr(known, name) != value]
         if fields or changes or is_new:
             detail = {"fields": fields, "consents": [change.channel for change in changes]}
-            await uow.audit.record(by, AuditEntry("customer.write", customer_id=customer_id, detail=detail))
+            await uow.audit_log.record(
+                by, AuditEntry("customer.write", customer_id=customer_id, detail=detail)
+            )
         else:
-            await uow.audit.record_operator_access(by, "put_customer", customer_id)
+            await uow.audit_log.record_operator_access(by, "upsert_customer", customer_id)
         written = await uow.customers.find(customer_id)
         assert written is not None  # noqa: S101  # it was just written
         return Customer(written, transaction.view(customer_id)), is_new
@@ -90,7 +92,7 @@ async def list_consents(database: Database, company_id: int, customer_id: int) -
     async def unit(uow: UnitOfWork) -> Sequence[ConsentChange]:
         if await uow.relationships.find(customer_id) is None:
             raise CustomerNotFoundError(customer_id)
-        return await uow.consents.of(customer_id)
+        return await uow.consents.list_changes(customer_id)
 
     return await database.run(company_id, unit)
 
@@ -99,7 +101,7 @@ async def get_customer(database: Database, company_id: int, customer_id: int) ->
     """One customer. Raises CustomerNotFoundError."""
 
     async def unit(uow: UnitOfWork) -> Customer:
-        context = await uow.companies.context()
+        context = await uow.companies.get_context()
         profile = await uow.customers.find(customer_id)
         stored = await uow.relationships.find(customer_id)
         if profile is None or stored is None:
@@ -115,7 +117,7 @@ async def list_customers(
     """A page of customers with their stored scores, and the rows that the next page is continued from."""
 
     async def unit(uow: UnitOfWork) -> tuple[Sequence[Customer], Sequence[CustomerRow]]:
-        context = await uow.companies.context()
+        context = await uow.companies.get_context()
         listed = await uow.customer_list.page(wanted, context.now)
         customers = []
         for row in listed:

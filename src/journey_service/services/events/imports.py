@@ -110,7 +110,7 @@ async def list_imports(
     """Imports, newest first. Raises CompanyNotFoundError."""
 
     async def unit(uow: UnitOfWork) -> Sequence[Import]:
-        await uow.companies.context()
+        await uow.companies.get_context()
         return await uow.imports.page(before=before, limit=limit)
 
     return await database.run(company_id, unit)
@@ -124,7 +124,7 @@ async def list_line_errors(
     async def unit(uow: UnitOfWork) -> Sequence[ImportLineError]:
         if await uow.imports.find(import_id) is None:
             raise ImportNotFoundError(import_id)
-        return await uow.imports.errors(import_id, after=after, limit=limit)
+        return await uow.imports.page_errors(import_id, after=after, limit=limit)
 
     return await database.run(company_id, unit)
 
@@ -168,7 +168,7 @@ async def run_import(
 
 async def run_due_imports(database: Database) -> int:
     """Replay the imports of any company that wait; returns how many were finished."""
-    due = await database.dispatch(lambda dispatch: dispatch.imports.some(limit=10))
+    due = await database.read_due_work(lambda reader: reader.imports.list_due(limit=10))
     return sum([await run_import(database, company_id, import_id) for company_id, import_id in due])
 
 
@@ -213,11 +213,11 @@ class _Staging:
         assert import_id is not None  # noqa: S101  # _flush sets it
 
         async def unit(uow: UnitOfWork) -> Import:
-            await uow.imports.queue(import_id, content)
+            await uow.imports.enqueue(import_id, content)
             found = await uow.imports.find(import_id)
             assert found is not None  # noqa: S101  # it was just written
             detail = {"lines": found.lines}
-            await uow.audit.record(
+            await uow.audit_log.record(
                 self._actor, AuditEntry("import.read", target=f"import:{import_id}", detail=detail)
             )
             return found
@@ -234,10 +234,10 @@ class _Staging:
         async def unit(uow: UnitOfWork) -> int:
             import_id = self._import_id
             if import_id is None:
-                import_id = await uow.imports.begin(self._terms, actor=self._actor.name)
-            await uow.imports.stage(import_id, lines)
-            await uow.imports.note_faults(import_id, _flatten(faulty))
-            await uow.imports.count_read(
+                import_id = await uow.imports.insert(self._terms, actor=self._actor.name)
+            await uow.imports.insert_lines(import_id, lines)
+            await uow.imports.insert_errors(import_id, _flatten(faulty))
+            await uow.imports.add_read_counts(
                 import_id, lines=lines_read - drilldown, staged=len(lines), failed=len(faulty)
             )
             return import_id
@@ -259,13 +259,13 @@ async def _run_page(database: Database, company_id: int, import_id: int, token: 
         found = await uow.imports.find(import_id)
         if found is None:
             raise ImportNotFoundError(import_id)
-        lines = await uow.imports.next_lines(
+        lines = await uow.imports.list_lines(
             import_id, found.cursor, limit=_LINES_DECIDED_AT_ONCE, start=EARLIEST
         )
         page = _Page(found, _whole_customers(lines))
         await page.decide(uow)
         cursor = page.cursor or found.cursor
-        if not await uow.imports.progress(
+        if not await uow.imports.save_progress(
             import_id, token, _LEASE_SECONDS, cursor=cursor, counts=page.counts
         ):
             return None
@@ -283,7 +283,7 @@ async def _conclude(database: Database, company_id: int, import_id: int, token: 
         if found is None:
             raise ImportNotFoundError(import_id)
         cursor = found.cursor
-        if not await uow.imports.progress(import_id, token, _LEASE_SECONDS, cursor=cursor, counts={}):
+        if not await uow.imports.save_progress(import_id, token, _LEASE_SECONDS, cursor=cursor, counts={}):
             return None
         if is_over:
             await uow.imports.finish(import_id)
@@ -330,8 +330,10 @@ class _Page:
         if cursor is not None:
             customers.add(cursor[0])  # whose lines may have ended with the page before
         transaction = await load(uow, customers, now=self.found.until)
-        events = self._with_ids({} if cursor is None else await uow.imports.twins(self.found.id, cursor))
-        known = await uow.events.known([event.key for event in events])
+        events = self._with_ids(
+            {} if cursor is None else await uow.imports.count_same_instant(self.found.id, cursor)
+        )
+        known = await uow.events.get_many([event.key for event in events])
         for line, event in zip(self.lines, events, strict=True):
             self._take(transaction, line, event, known)
         open_customer = self.lines[-1].event.customer_id if self._goes_on else None
@@ -348,9 +350,9 @@ class _Page:
             AppliedEvent(transaction.relationships[event.customer_id].id, event, content, stage, seq)
             for event, content, stage, seq in self._applied.values()
         ]
-        await uow.events.append(applied)
+        await uow.events.insert(applied)
         await count_money(uow, transaction.context, applied)
-        await uow.imports.note_faults(self.found.id, self._faults)
+        await uow.imports.insert_errors(self.found.id, self._faults)
 
     @property
     def _goes_on(self) -> bool:

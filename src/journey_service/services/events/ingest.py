@@ -51,11 +51,11 @@ async def ingest(
 
     async def unit(uow: UnitOfWork) -> list[IngestResult]:
         transaction = await load(uow, (event.customer_id for event in events), now=now)
-        batch = _Batch(transaction, await uow.events.known(list({event.key for event in events})))
+        batch = _Batch(transaction, await uow.events.get_many(list({event.key for event in events})))
         steps = [batch.take(event) for event in events]
         entries = await write(uow, transaction)
         applied = batch.applied(transaction)
-        await uow.events.append(applied)
+        await uow.events.insert(applied)
         await count_money(uow, transaction.context, applied)
         await batch.recall(uow, entries)
         return [batch.answer(step) for step in steps]
@@ -127,7 +127,7 @@ class _Batch:
             if known.transition_seq is not None
         ]
         ids = {stored.id: customer_id for customer_id, stored in self._docket.relationships.items()}
-        recalled = await uow.transitions.some(wanted)
+        recalled = await uow.transitions.get_many(wanted)
         self._entries = entries | {
             (ids[relationship_id], seq): entry
             for (relationship_id, seq), entry in recalled.items()

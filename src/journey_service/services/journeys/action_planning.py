@@ -70,7 +70,9 @@ async def load(
     requested = [id_ for id_ in versions if id_ not in without]
     # With a test clock, actions run as of instants long before now: all messages ever sent count for the cap.
     span = timedelta(days=context.rulebook.policy.frequency_cap_days)
-    stored = await uow.action_plans.load(requested, since=EARLIEST if has_test_clock(context) else now - span)
+    stored = await uow.action_plans.get_many(
+        requested, since=EARLIEST if has_test_clock(context) else now - span
+    )
     return ActionPlans(
         context,
         {id_: _action_plan(context, id_, version, stored.get(id_)) for id_, version in versions.items()},
@@ -150,7 +152,7 @@ def _apply(
         at = transition.transitioned_at
         if is_test:
             done += action_plan.run_due(at, is_inclusive=transition.cause.kind in _AFTER_DUE_ACTIONS)
-        action_plan.move(transition, runs_actions=transition.seq in acting)
+        action_plan.apply_transition(transition, runs_actions=transition.seq in acting)
     if is_test:
         done += action_plan.run_due(now, is_inclusive=True)
     if context.company.delivers:

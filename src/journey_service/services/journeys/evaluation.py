@@ -27,13 +27,13 @@ async def queue_evaluation(
     """
 
     async def unit(uow: UnitOfWork) -> int:
-        await uow.companies.context()
+        await uow.companies.get_context()
         parameters: dict[str, object] = {}
         if customer_ids is not None:
             await require_known(uow, customer_ids)
             parameters["customer_ids"] = sorted(set(customer_ids))
-        job_id = await uow.jobs.queue(EVALUATE, parameters, actor=actor.name)
-        await uow.audit.record(actor, AuditEntry("company.evaluate", target=f"job:{job_id}"))
+        job_id = await uow.jobs.enqueue(EVALUATE, parameters, actor=actor.name)
+        await uow.audit_log.record(actor, AuditEntry("company.evaluate", target=f"job:{job_id}"))
         return job_id
 
     return await database.run(company_id, unit)
@@ -46,7 +46,7 @@ async def evaluate_all(run: JobRun) -> None:
     async def page(uow: UnitOfWork) -> JobPage:
         after = run.cursor.get("after", _LOWEST)
         if named is None:
-            customer_ids = await uow.relationships.next_customers(after, limit=CHUNK)
+            customer_ids = await uow.relationships.page_customer_ids(after, limit=CHUNK)
         else:
             customer_ids = [customer_id for customer_id in named if customer_id > after][:CHUNK]
         total = None

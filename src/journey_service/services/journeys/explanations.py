@@ -34,7 +34,7 @@ async def explain(database: Database, company_id: int, customer_id: int) -> Expl
 
 
 async def _load(uow: UnitOfWork, customer_id: int) -> tuple[CompanyContext, Relationship, Transition]:
-    context = await uow.companies.context()
+    context = await uow.companies.get_context()
     stored = await uow.relationships.find(customer_id)
     if stored is None:
         raise CustomerNotFoundError(customer_id)

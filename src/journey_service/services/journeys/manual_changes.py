@@ -88,7 +88,9 @@ async def evaluate(
         by_key = await write(uow, transaction)
         entries = tuple(by_key[customer_id, transition.seq] for transition in journey.new_transitions)
         detail = {"moves": len(entries)}
-        await uow.audit.record(by, AuditEntry("customer.evaluate", customer_id=customer_id, detail=detail))
+        await uow.audit_log.record(
+            by, AuditEntry("customer.evaluate", customer_id=customer_id, detail=detail)
+        )
         return Evaluation(transaction.view(customer_id), False, entries, suppressed, reasons)
 
     return await database.run(company_id, unit)
@@ -109,12 +111,12 @@ async def move(
     async def unit(uow: UnitOfWork) -> ManualMoveResult | StaleVersionError:
         transaction, journey = await _load_one(uow, customer_id, now)
         if request.is_repeatable:
-            earlier = await uow.transitions.by_cause(
+            earlier = await uow.transitions.find_by_cause(
                 transaction.relationships[customer_id].id, TransitionCause("manual", request.key)
             )
             if earlier is not None:
                 _check_same(earlier, request)
-                await uow.audit.record_operator_access(request.actor, "post_transition", customer_id)
+                await uow.audit_log.record_operator_access(request.actor, "move_customer", customer_id)
                 return ManualMoveResult(
                     transaction.view(customer_id), earlier, _pinned_until(earlier), is_repeat=True
                 )
@@ -139,7 +141,7 @@ async def move(
             "to": entry.transition.to_stage,
             "seq": entry.transition.seq,
         }
-        await uow.audit.record(
+        await uow.audit_log.record(
             request.actor, AuditEntry("customer.move", customer_id=customer_id, detail=detail)
         )
         pinned_until = journey.relationship.pin_until if was_pinned else None
@@ -172,7 +174,7 @@ async def pin(
         journey.pin(until, transaction.now)
         await write(uow, transaction)
         detail = {"until": until.isoformat()}
-        await uow.audit.record(by, AuditEntry("customer.pin", customer_id=customer_id, detail=detail))
+        await uow.audit_log.record(by, AuditEntry("customer.pin", customer_id=customer_id, detail=detail))
         return transaction.view(customer_id)
 
     return _or_raise(await database.run(company_id, unit))
@@ -201,7 +203,7 @@ async def unpin(
             raise NotPinnedError
         journey.unpin(transaction.now)
         await write(uow, transaction)
-        await uow.audit.record(by, AuditEntry("customer.unpin", customer_id=customer_id))
+        await uow.audit_log.record(by, AuditEntry("customer.unpin", customer_id=customer_id))
         return transaction.view(customer_id)
 
     return _or_raise(await database.run(company_id, unit))
@@ -222,9 +224,11 @@ async def annotate(
         transaction, journey = await _load_one(uow, customer_id, None)
         if journey.relationship.version != version:
             raise StaleVersionError(journey.relationship.version)
-        await uow.relationships.annotate(transaction.relationships[customer_id].id, values)
+        await uow.relationships.update_notes(transaction.relationships[customer_id].id, values)
         detail = {"fields": sorted(values)}
-        await uow.audit.record(by, AuditEntry("customer.annotate", customer_id=customer_id, detail=detail))
+        await uow.audit_log.record(
+            by, AuditEntry("customer.annotate", customer_id=customer_id, detail=detail)
+        )
         return await load_view(uow, customer_id)
 
     return await database.run(company_id, unit)

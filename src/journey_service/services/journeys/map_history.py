@@ -51,7 +51,7 @@ async def load_map_history(uow: UnitOfWork, context: CompanyContext) -> MapVersi
         return MapVersionHistory(adopted)
     former = {adopted: Rulebook(await uow.stage_maps.get(adopted), policy)}
     pending = []
-    for version in await uow.stage_maps.since(adopted):
+    for version in await uow.stage_maps.list_after(adopted):
         rulebook = Rulebook(await uow.stage_maps.get(version.version), policy)
         former[version.version] = rulebook
         pending.append(

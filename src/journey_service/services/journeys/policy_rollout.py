@@ -81,7 +81,7 @@ def pending_changes(job: Job) -> Iterator[dict[str, object]]:
 
 async def load_pending_changes(uow: UnitOfWork) -> Sequence[PolicyChange]:
     """Loads the changes that some customers have yet to be migrated to; usually none."""
-    job_id = await uow.jobs.under_way(APPLY)
+    job_id = await uow.jobs.find_unfinished(APPLY)
     job = None if job_id is None else await uow.jobs.find(job_id)
     return [] if job is None else [PolicyChange.of(raw) for raw in pending_changes(job)]
 
@@ -191,7 +191,7 @@ async def _steps(
     ]
     calls = None
     if any(s.policy.scoring.long_call_seconds != s.change.former.scoring.long_call_seconds for s in steps):
-        calls = await uow.events.of(stored.id, stored.relationship.customer_id, until=LATEST)
+        calls = await uow.events.list_by_customer(stored.id, stored.relationship.customer_id, until=LATEST)
     updated_at = stored.updated_at
     decided = [
         index for index, step in enumerate(steps) if updated_at is not None and step.change.clock < updated_at

@@ -49,12 +49,12 @@ async def get_past_journey(
         present_view = await load_view(uow, customer_id)
         check_not_future(as_of, present_view.context.now)
         stored, present = present_view.stored, present_view.context
-        entry = await uow.transitions.at(stored.id, as_of)
+        entry = await uow.transitions.find_at(stored.id, as_of)
         if entry is None:
             raise NoJourneyYetError(customer_id)
         transition = entry.transition
         facts = NO_FACTS
-        for event in await uow.events.of(stored.id, customer_id, until=as_of):
+        for event in await uow.events.list_by_customer(stored.id, customer_id, until=as_of):
             facts = fold(facts, event, present.rulebook.policy)
         past = Relationship(
             customer_id=customer_id,
@@ -64,7 +64,7 @@ async def get_past_journey(
             facts=facts,
             previous_stage=transition.from_stage,
         )
-        stage_map = await uow.stage_maps.in_force(as_of)
+        stage_map = await uow.stage_maps.get_in_force(as_of)
         if transition.to_stage not in stage_map.by_key:  # dated before the version that added the stage
             stage_map = await uow.stage_maps.get(transition.map_version)
         context = replace(
@@ -102,7 +102,7 @@ async def list_transitions(
 
 async def load_view(uow: UnitOfWork, customer_id: int) -> JourneyView:
     """Loads one customer's journey as it is stored. Raises CustomerNotFoundError."""
-    context = await uow.companies.context()
+    context = await uow.companies.get_context()
     stored = await uow.relationships.find(customer_id)
     if stored is None:
         raise CustomerNotFoundError(customer_id)

@@ -47,13 +47,13 @@ async def queue_rescore(
     """
 
     async def unit(uow: UnitOfWork) -> int:
-        context = await uow.companies.context()
+        context = await uow.companies.get_context()
         parameters = {"as_of": context.now.isoformat(), "chunk": chunk, "night": None}
         if customer_ids is not None:
             await require_known(uow, customer_ids)
             parameters["customer_ids"] = sorted(set(customer_ids))
-        job_id = await uow.jobs.queue(RESCORE, parameters, actor=actor.name)
-        await uow.audit.record(actor, AuditEntry("company.rescore", target=f"job:{job_id}"))
+        job_id = await uow.jobs.enqueue(RESCORE, parameters, actor=actor.name)
+        await uow.audit_log.record(actor, AuditEntry("company.rescore", target=f"job:{job_id}"))
         return job_id
 
     return await database.run(company_id, unit)
@@ -61,7 +61,7 @@ async def queue_rescore(
 
 async def require_known(uow: UnitOfWork, customer_ids: Sequence[int]) -> None:
     """Checks that the customers have journeys. Raises CustomerNotFoundError, InvalidInputError."""
-    known = await uow.relationships.known(customer_ids)
+    known = await uow.relationships.find_existing(customer_ids)
     missing = [index for index, customer_id in enumerate(customer_ids) if customer_id not in known]
     if missing and len(customer_ids) == 1:
         raise CustomerNotFoundError(customer_ids[0])
@@ -99,7 +99,7 @@ async def sweep_company(run: JobRun) -> None:
 
 async def has_due_customers(uow: UnitOfWork) -> bool:
     """Returns whether a customer is due, including those that other transactions have locked."""
-    return await uow.relationships.is_anybody_due((await uow.companies.context()).now)
+    return await uow.relationships.has_due((await uow.companies.get_context()).now)
 
 
 async def score_company(run: JobRun, as_of: datetime) -> None:
@@ -109,12 +109,12 @@ async def score_company(run: JobRun, as_of: datetime) -> None:
     async def page(uow: UnitOfWork) -> JobPage:
         after = run.cursor.get("after", _LOWEST)
         total = await uow.relationships.count() if after == _LOWEST else None
-        policy = (await uow.companies.context()).rulebook.policy
-        scores = await uow.scores.page(after, limit=chunk, as_of=as_of, policy=policy)
+        policy = (await uow.companies.get_context()).rulebook.policy
+        scores = await uow.scores.compare_page(after, limit=chunk, as_of=as_of, policy=policy)
         if scores.last_id is None:
             await uow.companies.set_scored(as_of)
             return JobPage({"after": after, "scored": True}, total=total)
-        changed = await uow.scores.rewrite(scores.changed, as_of=as_of, policy=policy)
+        changed = await uow.scores.update(scores.changed, as_of=as_of, policy=policy)
         counts = {"scored": scores.seen, "changed": changed}
         return JobPage({"after": scores.last_id}, counts, done=scores.seen, total=total)
 
@@ -129,8 +129,10 @@ async def score_named(run: JobRun, named: Sequence[int], as_of: datetime) -> Non
     async def page(uow: UnitOfWork) -> JobPage:
         at = run.cursor.get("at", 0)
         customer_ids = named[at : at + chunk]
-        policy = (await uow.companies.context()).rulebook.policy
-        changed = await uow.scores.rewrite(await uow.scores.ids(customer_ids), as_of=as_of, policy=policy)
+        policy = (await uow.companies.get_context()).rulebook.policy
+        changed = await uow.scores.update(
+            await uow.scores.get_relationship_ids(customer_ids), as_of=as_of, policy=policy
+        )
         return JobPage(
             {"at": at + len(customer_ids)},
             {"scored": len(customer_ids), "changed": changed},

@@ -35,15 +35,15 @@ async def adopt_all(run: JobRun) -> None:
         after = run.cursor.get("after", _LOWEST)
         total = None
         if stages is None:
-            customer_ids = await uow.relationships.next_customers(after, limit=CHUNK)
+            customer_ids = await uow.relationships.page_customer_ids(after, limit=CHUNK)
             if not run.cursor:
                 total = await uow.relationships.count()
         else:
-            customer_ids = await uow.stage_maps.next_concerned(stages, due, after=after, limit=CHUNK)
+            customer_ids = await uow.stage_maps.page_affected(stages, due, after=after, limit=CHUNK)
             if not run.cursor:
-                total = await uow.stage_maps.count_concerned(stages, due)
+                total = await uow.stage_maps.count_affected(stages, due)
         if not customer_ids:
-            await uow.stage_maps.set_adopted(version)
+            await uow.stage_maps.set_adopted_version(version)
             # Customers may have been added meanwhile: the final total is the number of customers migrated.
             return JobPage({"after": after, "ended": True}, total=run.counts.get("adopted", 0))
         counts = await _migrate_page(uow, customer_ids)

@@ -82,7 +82,7 @@ class Sweeper:
     async def sweep(self) -> SweepResult:
         """Decides every due customer of every company."""
         total = SweepResult()
-        waiting = await self.database.dispatch(lambda dispatch: dispatch.due.companies_with_customers())
+        waiting = await self.database.read_due_work(lambda reader: reader.due_work.companies_with_customers())
         while waiting:
             left = []
             for company_id in waiting:
@@ -120,7 +120,7 @@ class Sweeper:
         total = SweepResult()
 
         async def due(uow: UnitOfWork) -> list[int]:
-            context = await uow.companies.context()
+            context = await uow.companies.get_context()
             without = self._skipped_now(company_id)
             return sorted(
                 await uow.relationships.lock_due(context.now, limit=MAX_BATCH_SIZE, without=without)

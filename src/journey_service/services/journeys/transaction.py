@@ -94,7 +94,7 @@ async def load(
     requested = sorted(set(customer_ids))
     relationships, locked_at = await uow.relationships.lock(requested, only_free=only_free)
     # Read after the lock: it then includes customers that were erased while this transaction waited.
-    erased = await uow.tombstones.among(id_ for id_ in requested if id_ not in relationships)
+    erased = await uow.tombstones.find_erased(id_ for id_ in requested if id_ not in relationships)
     if now is None:
         now = context.company.clock_at or max(context.now, locked_at or context.now)
     return JourneyTransaction(
@@ -111,8 +111,8 @@ async def load_due(uow: UnitOfWork, *, limit: int, without: Collection[int] = ()
 
 async def load_context(uow: UnitOfWork) -> CompanyContext:
     """Loads the company's context. A test clock is locked, so that its time stays until the transaction ends."""
-    context = await uow.companies.context()
-    return context if context.company.clock_at is None else await uow.companies.keep_clock()
+    context = await uow.companies.get_context()
+    return context if context.company.clock_at is None else await uow.companies.lock_clock()
 
 
 async def write(
@@ -141,8 +141,8 @@ async def _insert_opened(uow: UnitOfWork, transaction: JourneyTransaction) -> Se
     """Inserts the customers whose journeys were opened here, and assigns row ids; returns the customer ids."""
     opened = sorted(transaction.journeys.keys() - transaction.relationships.keys())
     if opened:
-        await uow.customers.ensure(opened)
-        for customer_id, id_ in zip(opened, await uow.relationships.new_ids(len(opened)), strict=True):
+        await uow.customers.insert_missing(opened)
+        for customer_id, id_ in zip(opened, await uow.relationships.reserve_ids(len(opened)), strict=True):
             journey = transaction.journeys[customer_id]
             transaction.relationships[customer_id] = StoredRelationship(
                 id_, journey.relationship, created_at=journey.new_transitions[0].transitioned_at
@@ -179,7 +179,7 @@ async def _update_relationships(
                 stored.created_at if customer_id in is_new else None,
             )
         )
-    await uow.relationships.write(updates)
+    await uow.relationships.save(updates)
 
 
 async def _count_transitions(
@@ -202,7 +202,7 @@ async def _append_transitions(
         for id_, journey in transaction.journeys.items()
         for transition in journey.new_transitions
     ]
-    entries = await uow.transitions.append(rows)
+    entries = await uow.transitions.insert(rows)
     return {(customers[row_id], seq): entry for (row_id, seq), entry in entries.items()}
 
 

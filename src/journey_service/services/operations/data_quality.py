@@ -59,7 +59,7 @@ async def inspect(database: Database, company_id: int) -> Sequence[Issue]:
     """Everything that may be amiss, as of one instant. Raises CompanyNotFoundError."""
 
     async def unit(uow: UnitOfWork) -> Sequence[Issue]:
-        context = await uow.companies.context()
+        context = await uow.companies.get_context()
         issues = []
         for name, kind in KINDS_OF_ISSUES.items():
             count, examples = await kind.look(uow, context)
@@ -78,7 +78,7 @@ async def dry_run(
     found = await inspect(database, company_id)
 
     async def unit(uow: UnitOfWork) -> None:
-        await uow.audit.record_operator_access(actor, "post_repairs")
+        await uow.audit_log.record_operator_access(actor, "post_repairs")
 
     await database.run(company_id, unit)
     return [issue for issue in found if issue.repair is not None and (names is None or issue.name in names)]
@@ -91,9 +91,9 @@ async def queue_repairs(
     chosen = [name for name in REPAIRABLE if names is None or name in names]
 
     async def unit(uow: UnitOfWork) -> int:
-        await uow.companies.context()
-        job_id = await uow.jobs.queue(REPAIR, {"issues": chosen}, actor=actor.name)
-        await uow.audit.record(
+        await uow.companies.get_context()
+        job_id = await uow.jobs.enqueue(REPAIR, {"issues": chosen}, actor=actor.name)
+        await uow.audit_log.record(
             actor, AuditEntry("data.repair", target=f"job:{job_id}", detail={"issues": chosen})
         )
         return job_id
@@ -127,15 +127,18 @@ async def repair(run: JobRun) -> None:
 
 
 async def _orphans(uow: UnitOfWork, _: CompanyContext) -> tuple[int, Sequence[Mapping[str, Any]]]:
-    found, dangling_rows = await uow.quality.orphans(limit=EXAMPLES), await uow.quality.dangling_rows()
+    found, dangling_rows = (
+        await uow.data_quality.list_orphans(limit=EXAMPLES),
+        await uow.data_quality.count_dangling_rows(),
+    )
     return found.number + sum(one["rows"] for one in dangling_rows), [*dangling_rows, *found.first]
 
 
 async def _adopt_orphans(uow: UnitOfWork, after: int) -> tuple[int, int | None]:
-    found = await uow.quality.orphans(limit=CHUNK, after=after)
+    found = await uow.data_quality.list_orphans(limit=CHUNK, after=after)
     ids = [row["customer_id"] for row in found.first]
     if ids:
-        await uow.customers.ensure(ids)
+        await uow.customers.insert_missing(ids)
     return len(ids), ids[-1] if found.number > len(ids) else None
 
 
@@ -145,7 +148,7 @@ async def _adopt_orphans(uow: UnitOfWork, after: int) -> tuple[int, int | None]:
 async def _unknown_stages(
     uow: UnitOfWork, context: CompanyContext
 ) -> tuple[int, Sequence[Mapping[str, Any]]]:
-    found = await uow.quality.unknown_stages(_known_stages(context), limit=EXAMPLES)
+    found = await uow.data_quality.list_unknown_stages(_known_stages(context), limit=EXAMPLES)
     return found.number, [{**row, "to_stage": _home(context, row["stage"])} for row in found.first]
 
 
@@ -162,8 +165,8 @@ def _home(context: CompanyContext, stage: str) -> str:
 
 
 async def _resettle(uow: UnitOfWork, after: int) -> tuple[int, int | None]:
-    known = _known_stages(await uow.companies.context())
-    found = await uow.quality.unknown_stages(known, limit=CHUNK, after=after)
+    known = _known_stages(await uow.companies.get_context())
+    found = await uow.data_quality.list_unknown_stages(known, limit=CHUNK, after=after)
     ids = [row["customer_id"] for row in found.first]
     transaction = await load(uow, ids)
     for customer_id, standing in transaction.relationships.items():
@@ -186,7 +189,7 @@ async def _resettle(uow: UnitOfWork, after: int) -> tuple[int, int | None]:
 
 
 async def _chains(uow: UnitOfWork, _: CompanyContext) -> tuple[int, Sequence[Mapping[str, Any]]]:
-    found = await uow.reconciling.chains(limit=EXAMPLES)
+    found = await uow.reconciliation.check_chains(limit=EXAMPLES)
     return found.number, found.first
 
 
@@ -197,7 +200,7 @@ async def _wrong_facts(
     uow: UnitOfWork, context: CompanyContext, *, limit: int = EXAMPLES, after: int = LOWEST
 ) -> Mismatches:
     policy = context.rulebook.policy
-    return await uow.reconciling.facts(
+    return await uow.reconciliation.compare_facts(
         long_call_seconds=policy.scoring.long_call_seconds,
         from_payments=policy.revenue_source == "payments",
         is_settled=not await load_pending_changes(uow),
@@ -212,7 +215,7 @@ async def _facts(uow: UnitOfWork, context: CompanyContext) -> tuple[int, Sequenc
 
 
 async def _refold(uow: UnitOfWork, after: int) -> tuple[int, int | None]:
-    context = await uow.companies.context()
+    context = await uow.companies.get_context()
     if await load_pending_changes(uow):
         return 0, None  # facts are about to be folded by another policy: what is wrong then is wrong later
     found = await _wrong_facts(uow, context, limit=CHUNK, after=after)
@@ -220,7 +223,7 @@ async def _refold(uow: UnitOfWork, after: int) -> tuple[int, int | None]:
     transaction = await load(uow, ids)
     for customer_id, standing in transaction.relationships.items():
         facts = NO_FACTS
-        for event in await uow.events.of(standing.id, customer_id, until=LATEST):
+        for event in await uow.events.list_by_customer(standing.id, customer_id, until=LATEST):
             facts = fold(facts, event, transaction.context.rulebook.policy)
         standing.relationship.facts = facts
     # Facts differ from the stored ones for every customer: unchanged decisions are written, too.
@@ -240,20 +243,20 @@ def _last_night(context: CompanyContext) -> datetime:
 async def _scores(uow: UnitOfWork, context: CompanyContext) -> tuple[int, Sequence[Mapping[str, Any]]]:
     after, wrong = LOWEST, list[int]()
     while True:
-        page = await uow.scores.page(
+        page = await uow.scores.compare_page(
             after, limit=_SCORES_AT_ONCE, as_of=_last_night(context), policy=context.rulebook.policy
         )
         wrong += page.changed
         if page.last_id is None:
-            return len(wrong), await uow.quality.scores_of(sorted(wrong)[:EXAMPLES])
+            return len(wrong), await uow.data_quality.list_scores(sorted(wrong)[:EXAMPLES])
         after = page.last_id
 
 
 async def _rescore(uow: UnitOfWork, after: int) -> tuple[int, int | None]:
-    context = await uow.companies.context()
+    context = await uow.companies.get_context()
     as_of, policy = _last_night(context), context.rulebook.policy
-    page = await uow.scores.page(after, limit=_SCORES_AT_ONCE, as_of=as_of, policy=policy)
-    return await uow.scores.rewrite(page.changed, as_of=as_of, policy=policy), page.last_id
+    page = await uow.scores.compare_page(after, limit=_SCORES_AT_ONCE, as_of=as_of, policy=policy)
+    return await uow.scores.update(page.changed, as_of=as_of, policy=policy), page.last_id
 
 
 # ---- sums
@@ -263,27 +266,27 @@ async def _sums(uow: UnitOfWork, context: CompanyContext) -> tuple[int, Sequence
     version, zone = context.company.rollup_version, context.company.timezone
     if not version:
         return 1, [{"what": "everything is yet to be counted"}]
-    reconciling = uow.reconciling
+    queries = uow.reconciliation
     answers = {
-        "moves": await reconciling.flows(zone=zone, limit=EXAMPLES),
-        "ways": await reconciling.last_flows(zone=zone, limit=EXAMPLES),
-        "revenue": await reconciling.money(zone=zone, limit=EXAMPLES),
-        "all days": await reconciling.totals(limit=EXAMPLES),
+        "moves": await queries.compare_flows(zone=zone, limit=EXAMPLES),
+        "ways": await queries.compare_last_flows(zone=zone, limit=EXAMPLES),
+        "revenue": await queries.compare_revenue(zone=zone, limit=EXAMPLES),
+        "all days": await queries.compare_totals(limit=EXAMPLES),
     }
     if version == context.company.map_version:
         told = reached_by(context.rulebook.stage_map)
-        answers["reached"] = await reconciling.reached(zone=zone, reached_by=told, limit=EXAMPLES)
+        answers["reached"] = await queries.compare_reached(zone=zone, reached_by=told, limit=EXAMPLES)
     examples = [{"what": name, **row} for name, answer in answers.items() for row in answer.first]
     return sum(answer.number for answer in answers.values()), examples
 
 
 async def _count_anew(uow: UnitOfWork, _: int) -> tuple[int, int | None]:
-    context = await uow.companies.context()
+    context = await uow.companies.get_context()
     wrong, _examples = await _sums(uow, context)
     if wrong:
         told = reached_by(context.rulebook.stage_map)
-        await uow.rollups.rebuild_rollups(context.company.map_version, context.company.timezone, told)
-        first = (await uow.snapshots.bounds()).first
+        await uow.rollups.rebuild(context.company.map_version, context.company.timezone, told)
+        first = (await uow.snapshots.get_bounds()).first
         if first is not None:
             await uow.snapshots.mark_dirty(first)  # snapshots may have been taken of wrong sums
     return wrong, None
@@ -293,12 +296,12 @@ async def _count_anew(uow: UnitOfWork, _: int) -> tuple[int, int | None]:
 
 
 async def _stuck(uow: UnitOfWork, _: CompanyContext) -> tuple[int, Sequence[Mapping[str, Any]]]:
-    found = await uow.quality.stuck_actions(limit=EXAMPLES)
+    found = await uow.data_quality.list_stuck_actions(limit=EXAMPLES)
     return found.number, found.first
 
 
 async def _release(uow: UnitOfWork, after: int) -> tuple[int, int | None]:
-    released = await uow.quality.release_stuck(most=CHUNK)
+    released = await uow.data_quality.release_stuck(most=CHUNK)
     return released, after if released == CHUNK else None
 
 

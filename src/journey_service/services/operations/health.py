@@ -62,7 +62,7 @@ class Health:
 async def check(database: Database) -> Readiness:
     """Ask the database."""
     try:
-        revision = await database.dispatch(lambda dispatch: dispatch.health.revision())
+        revision = await database.read_due_work(lambda reader: reader.health.get_revision())
     except UnavailableError:
         return Readiness(database=False, schema=False)
     return Readiness(database=True, schema=revision == SCHEMA_REVISION)
@@ -71,7 +71,7 @@ async def check(database: Database) -> Readiness:
 async def get_backlog(database: Database) -> Backlog | None:
     """How far behind the workers are, over all companies; None: the database does not answer."""
     try:
-        return await database.dispatch(lambda dispatch: dispatch.due.backlog())
+        return await database.read_due_work(lambda reader: reader.due_work.get_backlog())
     except UnavailableError:
         return None
 
@@ -84,11 +84,13 @@ async def examine(database: Database, *, redis: Callable[[], Awaitable[bool]] | 
     """
     checks = []
     try:
-        revision = await database.dispatch(lambda dispatch: dispatch.health.revision())
+        revision = await database.read_due_work(lambda reader: reader.health.get_revision())
         checks.append(Check("database", Status.OK, None, "The database answers."))
         checks.append(_schema(revision))
         if revision == SCHEMA_REVISION:
-            checks += check_backlog(await database.dispatch(lambda dispatch: dispatch.due.backlog()))
+            checks += check_backlog(
+                await database.read_due_work(lambda reader: reader.due_work.get_backlog())
+            )
     except UnavailableError as error:
         checks.append(Check("database", Status.FAILED, None, f"The database does not answer: {error}"))
     if redis is not None:

@@ -16,7 +16,7 @@ from journey_service.domain.companies.errors import CompanyNotFoundError
 from journey_service.domain.errors import UnavailableError
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
-from journey_service.services.analytics.automation import automated
+from journey_service.services.analytics.automation import outcomes_by_name
 from journey_service.services.analytics.query_context import load_query_context
 
 FRESH_SECONDS: Final = 60.0
@@ -64,7 +64,9 @@ class CompanyMetricsCache:
             return self._known
 
     async def _look(self) -> Sequence[CompanyMetrics]:
-        ids = await self._database.dispatch(lambda dispatch: dispatch.due.counted_companies(self._most))
+        ids = await self._database.read_due_work(
+            lambda reader: reader.due_work.companies_with_rollups(self._most)
+        )
         found = []
         for id_ in ids:
             with suppress(CompanyNotFoundError):
@@ -75,8 +77,8 @@ class CompanyMetricsCache:
 async def watched(uow: UnitOfWork) -> CompanyMetrics:
     """One company's figures of now, and of the last thirty days."""
     query = await load_query_context(uow, _THIRTY_DAYS)
-    customers = metrics.customers_by_stage(await uow.rollups.moves_ever())
-    moves = await uow.rollups.moves(*query.days)
+    customers = metrics.customers_by_stage(await uow.rollups.list_all_moves())
+    moves = await uow.rollups.list_moves(*query.days)
     ended = metrics.ended_by_stage(moves)
     conversions = {each.stage.key: each for each in conversions_by_stage(query.stage_map, moves)}
     stages = []
@@ -91,8 +93,8 @@ async def watched(uow: UnitOfWork) -> CompanyMetrics:
                 conversion.converted / conversion.visits if conversion and conversion.visits else None,
             )
         )
-    bands = [(band.name, number) for band, number in count_by_band(await uow.ledger_queries.risks())]
-    actions = automated(await uow.ledger_queries.actions(query.days, query.zone))
+    bands = [(band.name, number) for band, number in count_by_band(await uow.ledger_queries.count_by_risk())]
+    actions = outcomes_by_name(await uow.ledger_queries.count_actions(query.days, query.zone))
     done = sum(each.done for each in actions)
     finished = done + sum(each.dead for each in actions)
     return CompanyMetrics(uow.company_id, stages, bands, done / finished if finished else None)

@@ -33,12 +33,12 @@ async def start_nightly_run(database: Database, company_id: int) -> int | None:
         zone = ZoneInfo(context.company.timezone)
         night = latest_nightly_run_date(context.now, zone)
         await uow.companies.set_next_nightly_run(nightly_run_at(next_nightly_run_date(night, zone), zone))
-        if await uow.jobs.has_night(night):
+        if await uow.jobs.has_nightly_run(night):
             return None
         as_of = nightly_run_at(night, zone)
         parameters = {"as_of": as_of.isoformat(), "chunk": CHUNK, "night": night.isoformat()}
-        job_id = await uow.jobs.queue(RESCORE, parameters, actor=SCHEDULE.name)
-        await uow.jobs.note_nights([(night, as_of)], job_id)
+        job_id = await uow.jobs.enqueue(RESCORE, parameters, actor=SCHEDULE.name)
+        await uow.jobs.insert_nightly_runs([(night, as_of)], job_id)
         return job_id
 
     return await database.run(company_id, unit)
@@ -46,7 +46,7 @@ async def start_nightly_run(database: Database, company_id: int) -> int | None:
 
 async def start_due_nightly_runs(database: Database) -> int:
     """Queue the nightly runs that have fallen due for any company; returns how many."""
-    due = await database.dispatch(lambda dispatch: dispatch.due.companies_with_nights())
+    due = await database.read_due_work(lambda reader: reader.due_work.companies_with_nightly_runs())
     return sum([await start_nightly_run(database, company_id) is not None for company_id in due])
 
 

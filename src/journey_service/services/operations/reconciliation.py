@@ -83,7 +83,7 @@ async def reconcile(database: Database, company_id: int) -> Reconciliation:
     """Compare everything. Raises CompanyNotFoundError."""
 
     async def unit(uow: UnitOfWork) -> Reconciliation:
-        context = await uow.companies.context()
+        context = await uow.companies.get_context()
         checks, differences = [], []
         for name, (description, look) in _CHECKS.items():
             found = await look(uow, context)
@@ -123,18 +123,18 @@ def judge_figures(found: Mapping[int, Reconciliation]) -> health.Check:
 
 
 async def _chains(uow: UnitOfWork, _: CompanyContext) -> _Finding:
-    sizes = await uow.reconciling.sizes()
+    sizes = await uow.reconciliation.get_sizes()
     found = _Finding(sizes.transitions + sizes.customers)
-    found.add("customer", await uow.reconciling.chains(limit=MOST_NAMED))
+    found.add("customer", await uow.reconciliation.check_chains(limit=MOST_NAMED))
     return found
 
 
 async def _stages(uow: UnitOfWork, context: CompanyContext) -> _Finding:
     """Distribution is what the sums tell, where there are any."""
     shown = await customers_by_stage(uow, context)
-    standing = await uow.distribution.now()
+    standing = await uow.distribution.count_now()
     found = _Finding(len(standing))
-    answer = await uow.reconciling.stages(limit=MOST_NAMED)
+    answer = await uow.reconciliation.compare_stages(limit=MOST_NAMED)
     told = [{**one, "distribution": shown.get(one["stage"], 0)} for one in answer.first]
     found.add("stage", Mismatches(answer.number, told))
     named = {one["stage"] for one in answer.first}
@@ -151,14 +151,14 @@ async def _stages(uow: UnitOfWork, context: CompanyContext) -> _Finding:
 
 async def _snapshots(uow: UnitOfWork, context: CompanyContext) -> _Finding:
     """Days that are marked are to be taken anew in the next night, and are not compared."""
-    bounds = await uow.snapshots.bounds()
+    bounds = await uow.snapshots.get_bounds()
     last = _last_compared(context, bounds)
     if bounds.first is None or last is None or not context.company.rollup_version:
         return _Finding(is_pending=not context.company.rollup_version)
     found = _Finding()
     if bounds.first <= last:
         await _compare_days(uow, context, bounds.first, last, found)
-    gaps, named = await uow.snapshots.gaps(limit=MOST_NAMED)
+    gaps, named = await uow.snapshots.list_gaps(limit=MOST_NAMED)
     found.differing += gaps
     found.differences += [
         (
@@ -176,7 +176,9 @@ async def _snapshots(uow: UnitOfWork, context: CompanyContext) -> _Finding:
     ]
     found.add(
         "how long visits lasted",
-        await uow.reconciling.stays(zone=context.company.timezone, until=last, limit=MOST_NAMED),
+        await uow.reconciliation.compare_durations(
+            zone=context.company.timezone, until=last, limit=MOST_NAMED
+        ),
     )
     await _compare_present(uow, context, last, found)
     return found
@@ -192,7 +194,7 @@ async def _compare_days(
     uow: UnitOfWork, context: CompanyContext, first: date, last: date, found: _Finding
 ) -> None:
     days = list(days_from(first, last, ZoneInfo(context.company.timezone)))
-    stored = {(one.day, one.stage): one.metrics for one in await uow.snapshots.snapshots(first, last)}
+    stored = {(one.day, one.stage): one.metrics for one in await uow.snapshots.list_between(first, last)}
     ledger = await figures_of(uow, context, days, stored, is_from_ledger=True)
     found.checked += len(stored.keys() | ledger.keys())
     for place in sorted(ledger.keys() | stored.keys()):
@@ -210,17 +212,17 @@ async def _compare_days(
 
 async def _compare_present(uow: UnitOfWork, context: CompanyContext, last: date, found: _Finding) -> None:
     """The last snapshot and the moves of the days since are who is where now."""
-    customers = {one.stage: one.metrics.customers for one in await uow.snapshots.snapshots(last, last)}
+    customers = {one.stage: one.metrics.customers for one in await uow.snapshots.list_between(last, last)}
     zone = ZoneInfo(context.company.timezone)
     # A move is dated by the company's clock, which may be a moment ahead of this look.
     until = local_day(context.now, zone) + timedelta(days=2)
     source = Source(from_payments=False, ledger_zone=context.company.timezone)
-    _, flows = await uow.snapshots.flows(last + timedelta(days=1), until, source)
+    _, flows = await uow.snapshots.get_flows(last + timedelta(days=1), until, source)
     for flow in flows:
         customers[flow.to_stage] = customers.get(flow.to_stage, 0) + flow.number
         if flow.from_stage is not None:
             customers[flow.from_stage] = customers.get(flow.from_stage, 0) - flow.number
-    shown = await uow.distribution.now()
+    shown = await uow.distribution.count_now()
     stages = sorted(customers.keys() | shown.keys())
     found.checked += len(stages)
     for stage in stages:
@@ -232,9 +234,9 @@ async def _compare_present(uow: UnitOfWork, context: CompanyContext, last: date,
 
 
 async def _visits(uow: UnitOfWork, _: CompanyContext) -> _Finding:
-    sizes = await uow.reconciling.sizes()
+    sizes = await uow.reconciliation.get_sizes()
     found = _Finding(sizes.transitions)
-    found.add("visit", await uow.reconciling.visits(limit=MOST_NAMED))
+    found.add("visit", await uow.reconciliation.check_visits(limit=MOST_NAMED))
     completed = sizes.transitions - sizes.openings
     if completed + sizes.customers != sizes.transitions:
         found.differing += 1
@@ -250,9 +252,9 @@ async def _reached(uow: UnitOfWork, context: CompanyContext) -> _Finding:
     counted_by = reached_by(await uow.stage_maps.get(version))
     if version != context.company.map_version and counted_by != reached_by(context.rulebook.stage_map):
         return _Finding(is_pending=True)
-    found = _Finding(len(await uow.rollups.since("reach", date.min)))
+    found = _Finding(len(await uow.rollups.count_since("reach", date.min)))
     zone = context.company.timezone
-    answer = await uow.reconciling.reached(zone=zone, reached_by=counted_by, limit=MOST_NAMED)
+    answer = await uow.reconciliation.compare_reached(zone=zone, reached_by=counted_by, limit=MOST_NAMED)
     found.add("stage reached", answer)
     return found
 
@@ -260,11 +262,11 @@ async def _reached(uow: UnitOfWork, context: CompanyContext) -> _Finding:
 async def _flows(uow: UnitOfWork, context: CompanyContext) -> _Finding:
     if not context.company.rollup_version:
         return _Finding(is_pending=True)
-    sizes, zone = await uow.reconciling.sizes(), context.company.timezone
+    sizes, zone = await uow.reconciliation.get_sizes(), context.company.timezone
     found = _Finding(sizes.transitions)
-    found.add("moves of a day", await uow.reconciling.flows(zone=zone, limit=MOST_NAMED))
-    found.add("last to go a way", await uow.reconciling.last_flows(zone=zone, limit=MOST_NAMED))
-    found.add("all days together", await uow.reconciling.totals(limit=MOST_NAMED))
+    found.add("moves of a day", await uow.reconciliation.compare_flows(zone=zone, limit=MOST_NAMED))
+    found.add("last to go a way", await uow.reconciliation.compare_last_flows(zone=zone, limit=MOST_NAMED))
+    found.add("all days together", await uow.reconciliation.compare_totals(limit=MOST_NAMED))
     if sizes.flows != sizes.transitions - sizes.openings:
         found.differing += 1
         told = {"flows": sizes.flows, "transitions": sizes.transitions, "openings": sizes.openings}
@@ -273,11 +275,11 @@ async def _flows(uow: UnitOfWork, context: CompanyContext) -> _Finding:
 
 
 async def _facts(uow: UnitOfWork, context: CompanyContext) -> _Finding:
-    found = _Finding((await uow.reconciling.sizes()).customers)
+    found = _Finding((await uow.reconciliation.get_sizes()).customers)
     policy = context.rulebook.policy
     found.add(
         "customer",
-        await uow.reconciling.facts(
+        await uow.reconciliation.compare_facts(
             long_call_seconds=policy.scoring.long_call_seconds,
             from_payments=policy.revenue_source == "payments",
             is_settled=not await load_pending_changes(uow),
@@ -285,7 +287,10 @@ async def _facts(uow: UnitOfWork, context: CompanyContext) -> _Finding:
         ),
     )
     if context.company.rollup_version:
-        found.add("revenue", await uow.reconciling.money(zone=context.company.timezone, limit=MOST_NAMED))
+        found.add(
+            "revenue",
+            await uow.reconciliation.compare_revenue(zone=context.company.timezone, limit=MOST_NAMED),
+        )
     return found
 
 

@@ -28,30 +28,30 @@ async def clear_old(run: JobRun) -> None:
 
 
 async def _event_details(uow: UnitOfWork) -> int:
-    context = await uow.companies.context()
+    context = await uow.companies.get_context()
     # Events are as old as they are in the company's own time.
     before = context.now - timedelta(days=context.rulebook.policy.keep_event_details_days)
     return await uow.retention.clear_event_details(before, most=CHUNK)
 
 
 async def _import_faults(uow: UnitOfWork) -> int:
-    days = (await uow.companies.context()).rulebook.policy.keep_import_faults_days
-    return await uow.retention.drop_import_faults(days=days, most=CHUNK)
+    days = (await uow.companies.get_context()).rulebook.policy.keep_import_faults_days
+    return await uow.retention.delete_import_errors(days=days, most=CHUNK)
 
 
 async def _job_details(uow: UnitOfWork) -> int:
-    days = (await uow.companies.context()).rulebook.policy.keep_job_details_days
+    days = (await uow.companies.get_context()).rulebook.policy.keep_job_details_days
     return await uow.retention.clear_job_details(days=days, most=CHUNK)
 
 
 async def _audit(uow: UnitOfWork) -> int:
-    days = (await uow.companies.context()).rulebook.policy.keep_audit_days
-    return await uow.audit.prune(days=days, most=CHUNK)
+    days = (await uow.companies.get_context()).rulebook.policy.keep_audit_days
+    return await uow.audit_log.prune(days=days, most=CHUNK)
 
 
 async def _news(uow: UnitOfWork) -> int:
-    days = (await uow.companies.context()).rulebook.policy.keep_news_days
-    return await uow.outbound_events.drop_old(days=days, most=CHUNK)
+    days = (await uow.companies.get_context()).rulebook.policy.keep_news_days
+    return await uow.outbound_events.delete_old(days=days, most=CHUNK)
 
 
 _STEPS: Final[dict[str, Callable[[UnitOfWork], Awaitable[int]]]] = {

@@ -75,8 +75,8 @@ async def get_schedule(database: Database, company_id: int) -> Schedule:
     """What runs when for a company. Raises CompanyNotFoundError."""
 
     async def unit(uow: UnitOfWork) -> Schedule:
-        context = await uow.companies.context()
-        nights = await uow.jobs.nights(limit=NIGHTS_SHOWN)
+        context = await uow.companies.get_context()
+        nights = await uow.jobs.list_nightly_runs(limit=NIGHTS_SHOWN)
         next_nightly_run_at = context.company.next_nightly_run_at
         if next_nightly_run_at is None:  # a company older than nightly runs: its first one is due at once
             zone = ZoneInfo(context.company.timezone)

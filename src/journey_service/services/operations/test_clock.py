@@ -107,8 +107,12 @@ async def settle_company(run: JobRun) -> None:
     """Let whatever actions have fallen due happen, each at its own instant."""
 
     async def page(uow: UnitOfWork) -> JobPage:
-        context = await uow.companies.context()
-        some = await uow.outbox.waiting(context.now, limit=CHUNK) if has_test_clock(context) else []
+        context = await uow.companies.get_context()
+        some = (
+            await uow.outbox.list_waiting_customers(context.now, limit=CHUNK)
+            if has_test_clock(context)
+            else []
+        )
         if not some:
             return JobPage({**run.cursor, "settled": True})
         transaction = await load(uow, some)
@@ -149,16 +153,16 @@ async def _move(uow: UnitOfWork, to: datetime | None, actor: Actor, lease_second
     }
     await uow.companies.set_clock(None if to is None else target)
     if to is None:
-        await uow.outbox.release_clock(target, target - MAX_TRANSITION_AGE)
+        await uow.outbox.release_test_clock(target, target - MAX_TRANSITION_AGE)
     await uow.companies.set_next_nightly_run(
         nightly_run_at(next_nightly_run_date(latest_nightly_run_date(target, zone), zone), zone)
     )
     inline_job = await enqueue_job(
         uow, ADVANCE, parameters, actor=actor.name, is_inline=True, lease_seconds=lease_seconds
     )
-    await uow.jobs.note_nights(nights, inline_job.job.id)
+    await uow.jobs.insert_nightly_runs(nights, inline_job.job.id)
     moved = {"from": parameters["from"], "to": parameters["to"], "is_release": to is None}
-    await uow.audit.record(
+    await uow.audit_log.record(
         actor, AuditEntry("company.clock", target=f"job:{inline_job.job.id}", detail=moved)
     )
     return inline_job

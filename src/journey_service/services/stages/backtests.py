@@ -142,7 +142,7 @@ async def queue(  # noqa: PLR0913  # a back-test is just these
     draft, findings = await build_draft(database, company_id, edit, based_on=based_on)
 
     async def unit(uow: UnitOfWork) -> InlineJob:
-        context = await uow.companies.context()
+        context = await uow.companies.get_context()
         present = context.rulebook.stage_map
         faults = [*_faults(context, span), *await _strangers(uow, span.customer_ids)]
         if faults:
@@ -169,7 +169,7 @@ async def queue(  # noqa: PLR0913  # a back-test is just these
             is_inline=await uow.relationships.count() <= at_once,
             lease_seconds=lease_seconds,
         )
-        await uow.audit.record(actor, AuditEntry("stages.backtest", target=f"job:{inline_job.job.id}"))
+        await uow.audit_log.record(actor, AuditEntry("stages.backtest", target=f"job:{inline_job.job.id}"))
         return inline_job
 
     return await database.run(company_id, unit)
@@ -280,7 +280,7 @@ class _Walk:
             events: list[LedgerEvent] = []
             if some:
                 until = self.asked.terms.until
-                events = await event_histories.events(
+                events = await event_histories.list_events(
                     some[0].id, some[-1].id, until=until, after=place, limit=SLICE
                 )
             found = some, events
@@ -347,7 +347,7 @@ async def _replay_named(run: JobRun, asked: _Asked) -> list[dict[str, Any]]:
 
     async def read(uow: UnitOfWork) -> list[EventHistory]:
         event_histories = uow.event_histories
-        return await event_histories.named(asked.customer_ids, **asked.horizon)
+        return await event_histories.get_many(asked.customer_ids, **asked.horizon)
 
     waiting = deque(await run.database.run(run.company_id, read) if asked.customer_ids else ())
 
@@ -419,7 +419,7 @@ async def _strangers(uow: UnitOfWork, customer_ids: Sequence[int]) -> list[Field
     """What is wrong with the customers named: too many of them, or nobody's ids."""
     if len(customer_ids) > MAX_NAMED_CUSTOMERS:
         return [FieldError("/customer_ids", f"names more than {MAX_NAMED_CUSTOMERS} customers")]
-    known = await uow.relationships.known(customer_ids) if customer_ids else set()
+    known = await uow.relationships.find_existing(customer_ids) if customer_ids else set()
     return [
         FieldError(f"/customer_ids/{index}", "is not a known customer")
         for index, customer_id in enumerate(customer_ids)

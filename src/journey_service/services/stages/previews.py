@@ -55,7 +55,7 @@ async def preview(
     draft, findings = await build_draft(database, company_id, edit, based_on=based_on)
 
     async def unit(uow: UnitOfWork) -> InlineJob:
-        context = await uow.companies.context()
+        context = await uow.companies.get_context()
         await check_archived_stages(uow, context, draft)
         parameters: dict[str, Any] = {
             "stages": stage_map_to_json(draft.stage_map),
@@ -72,7 +72,7 @@ async def preview(
             is_inline=await uow.relationships.count() <= MAX_INLINE_CUSTOMERS,
             lease_seconds=lease_seconds,
         )
-        await uow.audit.record(actor, AuditEntry("stages.preview", target=f"job:{inline_job.job.id}"))
+        await uow.audit_log.record(actor, AuditEntry("stages.preview", target=f"job:{inline_job.job.id}"))
         return inline_job
 
     return await run_inline(
@@ -105,7 +105,7 @@ async def preview_all(run: JobRun) -> None:
         await run.page(page)
 
     async def shown(uow: UnitOfWork) -> dict[str, Any]:
-        present = (await uow.companies.context()).rulebook.stage_map
+        present = (await uow.companies.get_context()).rulebook.stage_map
         changes = diff(present, draft_map)
         tally = dict(run.cursor["tally"])
         before, after = tally.pop("before"), tally.pop("after")
@@ -136,13 +136,15 @@ async def _rehearse_page(
     uow: UnitOfWork, draft_map: StageMap, told: Mapping[str, Any], tally: PreviewTotals, after: int
 ) -> int | None:
     """Rehearse the next customers by id; the last one's id, None when there was nobody left."""
-    context = await uow.companies.context()
+    context = await uow.companies.get_context()
     pending = await load_map_history(uow, context)
     rulebook = Rulebook(draft_map, context.rulebook.policy)
     as_of = datetime.fromisoformat(told["as_of"])
     draft = PreviewDraft(rulebook, Activation(told["activation"]), as_of, context.stage_actions)
     last = None
-    for index, (stored, reachability) in enumerate(await uow.customer_list.everybody(after, limit=CHUNK)):
+    for index, (stored, reachability) in enumerate(
+        await uow.customer_list.page_by_relationship(after, limit=CHUNK)
+    ):
         journey = pending.journey(stored.relationship, context.rulebook, JourneyWithoutReasons)
         tally.preview_customer(journey, draft, reachability)
         last = stored.id

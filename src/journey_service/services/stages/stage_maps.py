@@ -77,7 +77,7 @@ async def get_map(database: Database, company_id: int, version: int | None = Non
     """The map in force, or an earlier version. Raises CompanyNotFoundError, MapVersionNotFoundError."""
 
     async def unit(uow: UnitOfWork) -> MapView:
-        return await _view(uow, await uow.companies.context(), version)
+        return await _view(uow, await uow.companies.get_context(), version)
 
     return await database.run(company_id, unit)
 
@@ -88,8 +88,8 @@ async def list_versions(
     """Versions of the map, newest first. Raises CompanyNotFoundError."""
 
     async def unit(uow: UnitOfWork) -> Sequence[MapVersion]:
-        await uow.companies.context()
-        return await uow.stage_maps.latest(before=before, limit=limit)
+        await uow.companies.get_context()
+        return await uow.stage_maps.page(before=before, limit=limit)
 
     return await database.run(company_id, unit)
 
@@ -98,7 +98,7 @@ async def diff_versions(database: Database, company_id: int, version: int, since
     """What leads from one version to another. Raises MapVersionNotFoundError."""
 
     async def unit(uow: UnitOfWork) -> MapDiff:
-        context = await uow.companies.context()
+        context = await uow.companies.get_context()
         before, after = await _view(uow, context, since), await _view(uow, context, version)
         return diff(before.stage_map, after.stage_map)
 
@@ -130,7 +130,7 @@ async def change_map(
             findings: Sequence[LinterFinding] = findings,
             policy: CompanyPolicy = rulebook.policy,
         ) -> InlineJob | None:
-            context = await uow.companies.context()
+            context = await uow.companies.get_context()
             _check_fresh(context, draft.stage_map.version - 1)
             if context.rulebook.policy != policy:
                 raise StalePolicyError
@@ -181,7 +181,7 @@ async def _drawn(
     database: Database, company_id: int, edit: MapEdit, based_on: int | None
 ) -> tuple[MapDraft, Rulebook]:
     """The draft an edit makes of the map in force, and the rulebook the company would have with it."""
-    context = await database.run(company_id, lambda uow: uow.companies.context())
+    context = await database.run(company_id, lambda uow: uow.companies.get_context())
     _check_fresh(context, based_on)
     draft = edit(context.rulebook.stage_map)
     return draft, Rulebook(draft.stage_map, context.rulebook.policy)
@@ -195,7 +195,7 @@ async def check_archived_stages(uow: UnitOfWork, context: CompanyContext, draft:
     """
     draft_map = draft.stage_map
     archived = [stage.key for stage in draft_map.stages if not stage.is_active]
-    occupied = await uow.stage_maps.occupied(archived) if archived else {}
+    occupied = await uow.stage_maps.count_by_stage(archived) if archived else {}
     homeless = {key: number for key, number in occupied.items() if draft_map.find(key) is None}
     if homeless:
         raise StageOccupiedError(homeless)
@@ -221,7 +221,7 @@ async def _put_in_force(
     """Write the version and put it in force; the job for the customers it concerns, None if there are none."""
     draft_map = draft.stage_map
     occupied = await check_archived_stages(uow, context, draft)
-    await uow.stage_maps.write(
+    await uow.stage_maps.insert(
         draft_map,
         author=request.author.name,
         findings=findings_to_json(findings),
@@ -229,16 +229,16 @@ async def _put_in_force(
         activation=request.activation,
         notes=request.notes,
     )
-    await uow.stage_maps.put_in_force(draft_map.version)
+    await uow.stage_maps.activate(draft_map.version)
     # Stages that are reached in another order than before are counted anew.
     is_counted = context.company.rollup_version == context.company.map_version
     if is_counted and reached_by(draft_map) == reached_by(context.rulebook.stage_map):
-        await uow.rollups.set_counted(draft_map.version)
+        await uow.rollups.set_version(draft_map.version)
     elif await uow.relationships.count() <= MAX_INLINE_CUSTOMERS:
-        await uow.rollups.rebuild_rollups(draft_map.version, context.company.timezone, reached_by(draft_map))
+        await uow.rollups.rebuild(draft_map.version, context.company.timezone, reached_by(draft_map))
     else:
         await queue_count(uow, actor=request.author)
-    await uow.audit.record(
+    await uow.audit_log.record(
         request.author,
         AuditEntry(
             "stages.change",
@@ -255,9 +255,9 @@ async def _put_in_force(
     ):
         # It concerns those whose stage is archived, and those whom the former rules were about to move.
         stages = sorted(occupied)
-        concerned = await uow.stage_maps.count_concerned(stages, context.now)
+        concerned = await uow.stage_maps.count_affected(stages, context.now)
         if not concerned:
-            await uow.stage_maps.set_adopted(draft_map.version)
+            await uow.stage_maps.set_adopted_version(draft_map.version)
             return None
     else:
         concerned = await uow.relationships.count()

@@ -112,7 +112,9 @@ async def claim_due(
     outbound_messages = await builder.build(to_send, action_plans.by_id)
     settled += len(to_send) - len(outbound_messages)
     await action_plans.save(uow)
-    attempts = await uow.outbox.get_attempt_counts([outbound_message.id for outbound_message in outbound_messages])
+    attempts = await uow.outbox.get_attempt_counts(
+        [outbound_message.id for outbound_message in outbound_messages]
+    )
     for outbound_message in outbound_messages:
         outbound_message.attempts = attempts[outbound_message.id]
     return ClaimedBatch(outbound_messages, settled)

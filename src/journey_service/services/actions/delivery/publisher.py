@@ -37,7 +37,9 @@ async def publish_due(database: Database) -> int:
     The failure of one company is logged and does not affect the others. Raises UnavailableError.
     """
     published = 0
-    for company_id in await database.read_due_work(lambda reader: reader.due_work.companies_with_outbound_events()):
+    for company_id in await database.read_due_work(
+        lambda reader: reader.due_work.companies_with_outbound_events()
+    ):
         try:
             published += await publish(database, company_id)
         except UnavailableError:
