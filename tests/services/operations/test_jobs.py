@@ -342,7 +342,7 @@ async def test_without_trying_one_by_one_a_single_customer_would_hold_up_all(
     async def give_up(*_) -> sweep.SweepResult:
         return sweep.SweepResult()
 
-    monkeypatch.setattr(Sweeper, "_one_by_one", give_up)
+    monkeypatch.setattr(Sweeper, "_sweep_one_by_one", give_up)
     with pytest.raises(AssertionError):
         await test_a_customer_who_cannot_be_decided_holds_up_nobody_else(database, found_tenant, monkeypatch)
     print("guard removed: detected")
