@@ -60,7 +60,7 @@ def transition(seq, to_stage, at, *, is_silent=False):
 
 
 def enter(action_plan, to_stage, at=T0, *, runs_actions=True):
-    action_plan.move(transition(action_plan.version + 1, to_stage, at), runs_actions=runs_actions)
+    action_plan.apply_transition(transition(action_plan.version + 1, to_stage, at), runs_actions=runs_actions)
     return action_plan
 
 

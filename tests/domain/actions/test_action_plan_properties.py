@@ -192,7 +192,7 @@ def _do(record: Record, deed: Deed) -> None:
                 action_plan.version + 1, None, str(deed.value), deed.at, TriggerType.AUTOMATIC, None, cause, 1
             )
             record.moves.append((deed.at, set(map(id, done(record)))))
-            action_plan.move(moved, runs_actions=True)
+            action_plan.apply_transition(moved, runs_actions=True)
         case "consent":
             channel, status = deed.value
             record.statuses[channel].append((deed.at, status))
@@ -389,58 +389,58 @@ class Uncapped(ActionPlan):
 class Sleepless(ActionPlan):
     """Knows no night."""
 
-    def _hold(self, _action, _now):
+    def _defer(self, _action, _now):
         return None
 
 
 class Clinging(ActionPlan):
     """Goes on with what was for a stage that was left."""
 
-    def move(self, transition, *, runs_actions):
+    def apply_transition(self, transition, *, runs_actions):
         kept, self.planned = self.planned, []
-        super().move(transition, runs_actions=runs_actions)
+        super().apply_transition(transition, runs_actions=runs_actions)
         self.planned = kept + self.planned
 
-    def _obstacle(self, action):
-        reason = super()._obstacle(action)
+    def _cancel_reason(self, action):
+        reason = super()._cancel_reason(action)
         return None if reason in (EndReason.LEFT_STAGE, EndReason.CAMPAIGN_ENDED) else reason
 
 
 class Messy(ActionPlan):
     """Leaves tasks open when the customer has come back."""
 
-    def move(self, transition, *, runs_actions):
+    def apply_transition(self, transition, *, runs_actions):
         kept, self.tasks = self.tasks, []
-        super().move(transition, runs_actions=runs_actions)
+        super().apply_transition(transition, runs_actions=runs_actions)
         self.tasks = kept + self.tasks
 
 
 class Restless(ActionPlan):
     """Begins a campaign whenever it is asked to."""
 
-    def _refusal(self, _kind, _at):
+    def _campaign_obstacle(self, _kind, _at):
         return None
 
 
 class Hasty(ActionPlan):
     """Lets no step wait for another."""
 
-    def _has_to_wait(self, _action):
+    def _waits_for_earlier_step(self, _action):
         return False
 
 
 class Pushy(ActionPlan):
     """Does not ask for consent."""
 
-    def _obstacle(self, action):
-        reason = super()._obstacle(action)
+    def _cancel_reason(self, action):
+        reason = super()._cancel_reason(action)
         return None if reason is EndReason.NO_CONSENT else reason
 
 
 class Endless(ActionPlan):
     """Never completes a campaign."""
 
-    def _perhaps_complete(self, _action, _at):
+    def _complete_campaign(self, _action, _at):
         return None
 
 

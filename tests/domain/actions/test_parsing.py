@@ -1,4 +1,4 @@
-"""What a company has a stage do on entry: read from JSON with the place of every fault, and written as it is read."""
+"""Parsing of stage actions from JSON: accepted fields, the position of every error, and serialization."""
 
 import json
 
@@ -17,20 +17,20 @@ from journey_service.domain.errors import InvalidInputError
 from profiles import examples
 
 OBJECT = "must be an object"
-UNKNOWN = "is not known here"
-NAME = "must be 1 to 64 small letters, digits and underscores, a letter first"
-PERSONAL = "must not begin as what people ask for by hand does"
-TWICE = "is the name of another action of the stage"
+UNKNOWN_FIELD = "is not a known field"
+NAME = "must be 1 to 64 lowercase letters, digits and underscores, starting with a letter"
+PERSONAL = "must not start with 'personal_', which is reserved for manual actions"
+DUPLICATE_NAME = "is already used by another action of the stage"
 LIST = "must be a list of at most 20 actions"
 STEPS = "must be a list of 1 to 20 steps"
-ORDER = "must not be due before the step above it"
+ORDER = "must not be due before the previous step"
 TEXT = "must be a text of 1 to 255 characters on one line"
 TEXTS = "must be a list of at most 100 texts"
-YES_OR_NO = "must be true or false"
+BOOLEAN = "must be true or false"
 DAYS = "must be a whole number from 0 to 365"
 HOURS = "must be a whole number from 0 to 23"
 VALID = "must be a whole number from 1 to 365"
-SOMEBODY = "must name somebody to assign the customer to"
+NO_ASSIGNEE = "must contain at least one assignee"
 CHANNELS = "email, sms, call, offer, crm, task, assignment"
 
 EMAIL = {"channel": "email", "template": "welcome"}
@@ -47,40 +47,40 @@ def act(*steps, name="act", **more):
 
 
 def parsed(*steps):
-    """The steps of one action."""
+    """Parses the steps of one action."""
     [action] = parse_actions([act(*steps)])
     return action.steps
 
 
-def faults_of(raw, pointer="/actions"):
+def errors_of(raw, pointer="/actions"):
     with pytest.raises(InvalidInputError) as caught:
         parse_actions(raw, pointer)
-    return [(fault.pointer, fault.message) for fault in caught.value.errors]
+    return [(error.pointer, error.message) for error in caught.value.errors]
 
 
-def faults_of_step(step):
-    """The faults of one step, by the place within it."""
-    found = faults_of([act(step)])
+def errors_of_step(step):
+    """Returns the errors of one step by their position within it."""
+    found = errors_of([act(step)])
     prefix = "/actions/0/steps/0"
     assert all(pointer.startswith(prefix) for pointer, _ in found), found
     return [(pointer.removeprefix(prefix), message) for pointer, message in found]
 
 
-def unfit(channel):
-    return f"means nothing on the channel {channel}"
+def not_allowed(channel):
+    return f"is not allowed on the channel {channel}"
 
 
-# ---- what is read
+# ---- accepted input
 
 
 @pytest.mark.parametrize("stage", DEFAULT_ACTIONS)
-def test_what_the_guide_has_a_stage_do_can_be_written_and_read(stage):
+def test_default_actions_are_parsed_as_they_are_serialized(stage):
     actions = DEFAULT_ACTIONS[stage]
 
     assert parse_actions(json.loads(json.dumps(actions_to_json(actions)))) == actions
 
 
-def test_what_is_not_said_is_not_written():
+def test_empty_fields_are_not_serialized():
     campaign = DEFAULT_ACTIONS["at_risk"][1]
 
     assert actions_to_json([campaign]) == [
@@ -133,7 +133,7 @@ def test_what_is_not_said_is_not_written():
                 offer=(("title", "t"), ("description", "d"), ("code", "X1"), ("valid_days", 1)),
             ),
         ),
-        # null, and nobody, are as good as nothing
+        # null and an empty list are the same as a missing field
         (
             {**EMAIL, "delay_days": None, "title": None, "assignees": [], "offer": None, "due_days": None},
             ActionStep(Channel.EMAIL, template="welcome"),
@@ -145,20 +145,20 @@ def test_what_is_not_said_is_not_written():
         ),
     ],
 )
-def test_a_step_is_read(raw, step):
+def test_a_step_is_parsed(raw, step):
     assert parsed(raw) == (step,)
     assert step_from_json(raw) == step
     assert step_from_json(step_to_json(step)) == step
 
 
-def test_a_stage_may_do_nothing_and_twenty_things():
+def test_a_stage_has_up_to_twenty_actions():
     assert parse_actions([]) == ()
     names = [f"act_{number}" for number in range(20)]
     assert [action.name for action in parse_actions([act(name=name) for name in names])] == names
     assert len(parsed(*[CRM] * 20)) == 20
 
 
-def test_steps_are_in_order_if_none_is_due_before_the_one_above():
+def test_steps_are_in_order_if_none_is_due_before_the_previous_one():
     days = [(0, 0), (0, 5), (0, 5), (1, 0), (1, 23), (30, 0)]
     steps = [{**CRM, "delay_days": number, "delay_hours": hours} for number, hours in days]
 
@@ -166,13 +166,13 @@ def test_steps_are_in_order_if_none_is_due_before_the_one_above():
 
 
 @pytest.mark.parametrize(
-    ("told", "expected"), [({}, False), ({"campaign": True}, True), ({"campaign": False}, False)]
+    ("fields", "expected"), [({}, False), ({"campaign": True}, True), ({"campaign": False}, False)]
 )
-def test_an_action_is_a_campaign_if_it_says_so(told, expected):
-    assert parse_actions([act(**told)])[0].is_campaign is expected
+def test_an_action_is_a_campaign_only_if_the_field_is_true(fields, expected):
+    assert parse_actions([act(**fields)])[0].is_campaign is expected
 
 
-# ---- what is refused
+# ---- rejected input
 
 
 @pytest.mark.parametrize(
@@ -181,12 +181,12 @@ def test_an_action_is_a_campaign_if_it_says_so(told, expected):
     ids=lambda raw: str(raw)[:9],
 )
 def test_the_actions_of_a_stage_are_a_list(raw):
-    assert faults_of(raw, "/here") == [("/here", LIST)]
+    assert errors_of(raw, "/here") == [("/here", LIST)]
 
 
 @pytest.mark.parametrize("raw", [None, [], "x", 3, True])
 def test_an_action_is_an_object(raw):
-    assert faults_of([act(), raw]) == [("/actions/1", OBJECT)]
+    assert errors_of([act(), raw]) == [("/actions/1", OBJECT)]
 
 
 @pytest.mark.parametrize(
@@ -209,43 +209,43 @@ def test_an_action_is_an_object(raw):
     ],
     ids=repr,
 )
-def test_an_action_has_a_name_of_its_own_kind(name, message):
-    assert faults_of([act(name=name)]) == [("/actions/0/name", message)]
+def test_an_invalid_name_is_rejected(name, message):
+    assert errors_of([act(name=name)]) == [("/actions/0/name", message)]
 
 
 @pytest.mark.parametrize("name", ["a", "a" * 64, "personal", "a1_", "impersonal_"])
-def test_other_names_are_fine(name):
+def test_a_valid_name_is_accepted(name):
     assert parse_actions([act(name=name)])[0].name == name
 
 
-def test_no_two_actions_have_one_name():
-    assert faults_of([act(name="a"), act(name="b"), act(name="a"), act(name="a")]) == [
-        ("/actions/2/name", TWICE),
-        ("/actions/3/name", TWICE),
+def test_a_repeated_name_is_rejected():
+    assert errors_of([act(name="a"), act(name="b"), act(name="a"), act(name="a")]) == [
+        ("/actions/2/name", DUPLICATE_NAME),
+        ("/actions/3/name", DUPLICATE_NAME),
     ]
 
 
 @pytest.mark.parametrize("steps", [None, [], {}, "x", 0, [CRM] * 21], ids=lambda raw: str(raw)[:9])
 def test_an_action_has_one_to_twenty_steps(steps):
-    assert faults_of([{"name": "a", "steps": steps}]) == [("/actions/0/steps", STEPS)]
+    assert errors_of([{"name": "a", "steps": steps}]) == [("/actions/0/steps", STEPS)]
 
 
-def test_an_action_without_steps_says_nothing():
-    assert faults_of([{"name": "a"}]) == [("/actions/0/steps", STEPS)]
+def test_an_action_without_steps_is_rejected():
+    assert errors_of([{"name": "a"}]) == [("/actions/0/steps", STEPS)]
 
 
 @pytest.mark.parametrize("value", [0, 1, "true", None, []], ids=repr)
-def test_an_action_is_a_campaign_or_not(value):
-    assert faults_of([act(campaign=value)]) == [("/actions/0/campaign", YES_OR_NO)]
+def test_campaign_must_be_a_boolean(value):
+    assert errors_of([act(campaign=value)]) == [("/actions/0/campaign", BOOLEAN)]
 
 
 @pytest.mark.parametrize("raw", [None, [], "email", 3, False], ids=repr)
 def test_a_step_is_an_object(raw):
-    assert faults_of_step(raw) == [("", OBJECT)]
+    assert errors_of_step(raw) == [("", OBJECT)]
 
 
 @pytest.mark.parametrize(
-    ("channel", "shown"),
+    ("channel", "quoted"),
     [
         ("webhook", "'webhook'"),
         ("fax", "'fax'"),
@@ -259,26 +259,26 @@ def test_a_step_is_an_object(raw):
     ],
     ids=repr,
 )
-def test_a_step_goes_over_a_channel_that_there_is(channel, shown):
-    assert faults_of_step({"channel": channel}) == [("/channel", f"{shown} is not one of {CHANNELS}")]
+def test_an_unknown_channel_is_rejected(channel, quoted):
+    assert errors_of_step({"channel": channel}) == [("/channel", f"{quoted} is not one of {CHANNELS}")]
 
 
 @pytest.mark.parametrize(
-    ("step", "place", "message"),
+    ("step", "position", "message"),
     [
         # texts
         ({"channel": "email"}, "/template", "is required on the channel email"),
         ({"channel": "sms", "template": None}, "/template", "is required on the channel sms"),
         ({"channel": "offer"}, "/template", "is required on the channel offer"),
-        ({**CRM, "template": "t"}, "/template", unfit("crm")),
-        ({**TASK, "template": "t"}, "/template", unfit("task")),
-        ({**CALL, "template": "t"}, "/template", unfit("call")),
-        ({**ASSIGNMENT, "template": "t"}, "/template", unfit("assignment")),
-        ({**EMAIL, "title": "Hi"}, "/title", unfit("email")),
-        ({**SMS, "title": "Hi"}, "/title", unfit("sms")),
-        ({**OFFER, "title": "Hi"}, "/title", unfit("offer")),
-        ({**CRM, "title": "Hi"}, "/title", unfit("crm")),
-        ({**ASSIGNMENT, "title": "Hi"}, "/title", unfit("assignment")),
+        ({**CRM, "template": "t"}, "/template", not_allowed("crm")),
+        ({**TASK, "template": "t"}, "/template", not_allowed("task")),
+        ({**CALL, "template": "t"}, "/template", not_allowed("call")),
+        ({**ASSIGNMENT, "template": "t"}, "/template", not_allowed("assignment")),
+        ({**EMAIL, "title": "Hi"}, "/title", not_allowed("email")),
+        ({**SMS, "title": "Hi"}, "/title", not_allowed("sms")),
+        ({**OFFER, "title": "Hi"}, "/title", not_allowed("offer")),
+        ({**CRM, "title": "Hi"}, "/title", not_allowed("crm")),
+        ({**ASSIGNMENT, "title": "Hi"}, "/title", not_allowed("assignment")),
         ({**TASK, "title": ""}, "/title", TEXT),
         ({**TASK, "title": "x" * 256}, "/title", TEXT),
         ({**TASK, "title": 3}, "/title", TEXT),
@@ -290,11 +290,11 @@ def test_a_step_goes_over_a_channel_that_there_is(channel, shown):
         ({**TASK, "title": "a\x7fb"}, "/title", TEXT),
         ({**TASK, "title": "a\ud800b"}, "/title", TEXT),
         # assignees
-        ({"channel": "assignment"}, "/assignees", SOMEBODY),
-        ({"channel": "assignment", "assignees": []}, "/assignees", SOMEBODY),
-        ({"channel": "assignment", "assignees": None}, "/assignees", SOMEBODY),
-        ({**EMAIL, "assignees": ["ann"]}, "/assignees", unfit("email")),
-        ({**CRM, "assignees": ["ann"]}, "/assignees", unfit("crm")),
+        ({"channel": "assignment"}, "/assignees", NO_ASSIGNEE),
+        ({"channel": "assignment", "assignees": []}, "/assignees", NO_ASSIGNEE),
+        ({"channel": "assignment", "assignees": None}, "/assignees", NO_ASSIGNEE),
+        ({**EMAIL, "assignees": ["ann"]}, "/assignees", not_allowed("email")),
+        ({**CRM, "assignees": ["ann"]}, "/assignees", not_allowed("crm")),
         ({**TASK, "assignees": "ann"}, "/assignees", TEXTS),
         ({**TASK, "assignees": {"ann": 1}}, "/assignees", TEXTS),
         ({**TASK, "assignees": ["ann"] * 101}, "/assignees", TEXTS),
@@ -315,15 +315,15 @@ def test_a_step_goes_over_a_channel_that_there_is(channel, shown):
         ({**TASK, "due_days": -1}, "/due_days", DAYS),
         ({**TASK, "due_days": 366}, "/due_days", DAYS),
         ({**TASK, "due_days": True}, "/due_days", DAYS),
-        ({**EMAIL, "due_days": 1}, "/due_days", unfit("email")),
-        ({**EMAIL, "due_days": 0}, "/due_days", unfit("email")),
-        ({**ASSIGNMENT, "due_days": 1}, "/due_days", unfit("assignment")),
+        ({**EMAIL, "due_days": 1}, "/due_days", not_allowed("email")),
+        ({**EMAIL, "due_days": 0}, "/due_days", not_allowed("email")),
+        ({**ASSIGNMENT, "due_days": 1}, "/due_days", not_allowed("assignment")),
         # offers
-        ({**EMAIL, "offer": {"title": "x"}}, "/offer", unfit("email")),
-        ({**CALL, "offer": {}}, "/offer", unfit("call")),
+        ({**EMAIL, "offer": {"title": "x"}}, "/offer", not_allowed("email")),
+        ({**CALL, "offer": {}}, "/offer", not_allowed("call")),
         ({**OFFER, "offer": "x"}, "/offer", OBJECT),
         ({**OFFER, "offer": [["title", "x"]]}, "/offer", OBJECT),
-        ({**OFFER, "offer": {"price": 3}}, "/offer/price", UNKNOWN),
+        ({**OFFER, "offer": {"price": 3}}, "/offer/price", UNKNOWN_FIELD),
         ({**OFFER, "offer": {"title": ""}}, "/offer/title", TEXT),
         ({**OFFER, "offer": {"title": 3}}, "/offer/title", TEXT),
         ({**OFFER, "offer": {"description": "a\x00"}}, "/offer/description", TEXT),
@@ -332,26 +332,26 @@ def test_a_step_goes_over_a_channel_that_there_is(channel, shown):
         ({**OFFER, "offer": {"valid_days": 366}}, "/offer/valid_days", VALID),
         ({**OFFER, "offer": {"valid_days": True}}, "/offer/valid_days", VALID),
         ({**OFFER, "offer": {"valid_days": "30"}}, "/offer/valid_days", VALID),
-        # what there is not
-        ({**CRM, "delay": 3}, "/delay", UNKNOWN),
-        ({**CRM, "a/b~c": 3}, "/a~1b~0c", UNKNOWN),
-        ({**CRM, "a\x00": 3}, "/a\ufffd", UNKNOWN),
+        # unknown fields
+        ({**CRM, "delay": 3}, "/delay", UNKNOWN_FIELD),
+        ({**CRM, "a/b~c": 3}, "/a~1b~0c", UNKNOWN_FIELD),
+        ({**CRM, "a\x00": 3}, "/a\ufffd", UNKNOWN_FIELD),
     ],
     ids=lambda value: repr(value)[:60],
 )
-def test_a_faulty_step_is_refused_with_its_place(step, place, message):
-    assert faults_of_step(step) == [(place, message)]
+def test_an_invalid_step_is_rejected_with_the_position_of_the_error(step, position, message):
+    assert errors_of_step(step) == [(position, message)]
 
 
-def test_what_is_not_known_of_an_action_is_told():
-    assert faults_of([act(delay=3, **{"a/b": 1})]) == [
-        ("/actions/0/delay", UNKNOWN),
-        ("/actions/0/a~1b", UNKNOWN),
+def test_unknown_fields_of_an_action_are_rejected():
+    assert errors_of([act(delay=3, **{"a/b": 1})]) == [
+        ("/actions/0/delay", UNKNOWN_FIELD),
+        ("/actions/0/a~1b", UNKNOWN_FIELD),
     ]
 
 
 @pytest.mark.parametrize(
-    ("times", "places"),
+    ("times", "positions"),
     [
         ([(1, 0), (0, 0)], [1]),
         ([(0, 5), (0, 4)], [1]),
@@ -359,20 +359,20 @@ def test_what_is_not_known_of_an_action_is_told():
         ([(1, 5), (2, 0), (1, 6)], [2]),
     ],
 )
-def test_steps_out_of_order_are_refused(times, places):
+def test_steps_out_of_order_are_rejected(times, positions):
     steps = [{**CRM, "delay_days": number, "delay_hours": hours} for number, hours in times]
 
-    assert faults_of([act(*steps)]) == [(f"/actions/0/steps/{place}", ORDER) for place in places]
+    assert errors_of([act(*steps)]) == [(f"/actions/0/steps/{position}", ORDER) for position in positions]
 
 
-def test_every_fault_is_told_at_once():
+def test_all_errors_are_reported_at_once():
     raw = [
         act({"channel": "fax"}, {**EMAIL, "delay_days": -1, "title": "x"}, name="1"),
         act({**CRM, "delay_days": 2}, CRM, name="b"),
         act(name="b"),
         7,
     ]
-    assert [place for place, _ in faults_of(raw)] == [
+    assert [position for position, _ in errors_of(raw)] == [
         "/actions/0/name",
         "/actions/0/steps/0/channel",
         "/actions/0/steps/1/delay_days",
@@ -383,10 +383,10 @@ def test_every_fault_is_told_at_once():
     ]
 
 
-def test_what_was_kept_and_is_faulty_is_told_like_anything_else():
+def test_an_invalid_stored_step_is_rejected():
     with pytest.raises(InvalidInputError) as caught:
         step_from_json({"channel": "webhook"})
-    assert [fault.pointer for fault in caught.value.errors] == ["/channel"]
+    assert [error.pointer for error in caught.value.errors] == ["/channel"]
 
 
 def _nested(depth):
@@ -397,17 +397,17 @@ def _nested(depth):
 
 
 @pytest.mark.parametrize(
-    "monster",
+    "value",
     [_nested(5_000), {"a": _nested(5_000)}, "x" * 10**6, 10**4000, float("nan"), float("-inf")],
     ids=["deep", "deep below", "long", "huge", "nan", "inf"],
 )
-@pytest.mark.parametrize("place", ["channel", "delay_days", "template", "title", "assignees", "offer"])
-def test_nothing_is_too_deep_or_too_long_to_be_refused(monster, place):
-    assert faults_of([act({**TASK, place: monster}), monster, act(name=monster), act(campaign=monster)])
-    assert faults_of([act({**OFFER, "offer": {"title": monster, "valid_days": monster}})])
+@pytest.mark.parametrize("position", ["channel", "delay_days", "template", "title", "assignees", "offer"])
+def test_deeply_nested_and_oversized_values_are_rejected(value, position):
+    assert errors_of([act({**TASK, position: value}), value, act(name=value), act(campaign=value)])
+    assert errors_of([act({**OFFER, "offer": {"title": value, "valid_days": value}})])
 
 
-# ---- under chance
+# ---- properties
 
 scalars = st.one_of(
     st.none(),
@@ -425,11 +425,10 @@ anything = st.recursive(
     max_leaves=8,
 )
 names = st.sampled_from(["act", "b", "personal_x", "Act", "c_1"])
-fields = ("delay_days", "delay_hours", "template", "title", "assignees", "due_days", "offer")
 
 
-def almost(strategy):
-    """What is asked for, or now and then something else."""
+def mostly(strategy):
+    """Draws from the strategy, and sometimes an arbitrary value."""
     return st.one_of(strategy, strategy, strategy, anything)
 
 
@@ -439,31 +438,31 @@ texts = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_
 offers = st.fixed_dictionaries(
     {},
     optional={
-        "title": almost(texts),
-        "description": almost(texts),
-        "code": almost(texts),
-        "valid_days": almost(st.integers(1, 365)),
+        "title": mostly(texts),
+        "description": mostly(texts),
+        "code": mostly(texts),
+        "valid_days": mostly(st.integers(1, 365)),
     },
 )
 steps = st.fixed_dictionaries(
-    {"channel": almost(st.sampled_from([str(channel) for channel in Channel]))},
+    {"channel": mostly(st.sampled_from([str(channel) for channel in Channel]))},
     optional={
-        "delay_days": almost(st.integers(0, 365)),
-        "delay_hours": almost(st.integers(0, 23)),
-        "template": almost(texts),
-        "title": almost(texts),
-        "assignees": almost(st.lists(texts, max_size=3)),
-        "due_days": almost(st.integers(0, 365)),
-        "offer": almost(offers),
+        "delay_days": mostly(st.integers(0, 365)),
+        "delay_hours": mostly(st.integers(0, 23)),
+        "template": mostly(texts),
+        "title": mostly(texts),
+        "assignees": mostly(st.lists(texts, max_size=3)),
+        "due_days": mostly(st.integers(0, 365)),
+        "offer": mostly(offers),
         "more": anything,
     },
 )
-stage_actions = almost(
+stage_actions = mostly(
     st.lists(
-        almost(
+        mostly(
             st.fixed_dictionaries(
-                {"name": almost(names), "steps": almost(st.lists(almost(steps), max_size=3))},
-                optional={"campaign": almost(st.booleans())},
+                {"name": mostly(names), "steps": mostly(st.lists(mostly(steps), max_size=3))},
+                optional={"campaign": mostly(st.booleans())},
             )
         ),
         max_size=3,
@@ -473,22 +472,22 @@ stage_actions = almost(
 
 @settings(max_examples=examples(300))
 @given(st.one_of(anything, stage_actions))
-def test_whatever_is_told_is_read_or_refused_with_places(raw):
-    faults = []
+def test_any_input_is_parsed_or_rejected_with_positions(raw):
+    errors = []
     try:
         found = parse_actions(raw)
     except InvalidInputError as error:
-        faults = error.errors
+        errors = error.errors
     else:
         assert parse_actions(json.loads(json.dumps(actions_to_json(found)))) == found
-    assert all(fault.pointer.startswith("/actions") and fault.message for fault in faults)
+    assert all(error.pointer.startswith("/actions") and error.message for error in errors)
 
 
 @st.composite
-def sound_steps(draw):
+def valid_steps(draw):
     channel = draw(st.sampled_from([channel for channel in Channel if channel is not Channel.WEBHOOK]))
-    is_worded = channel in (Channel.EMAIL, Channel.SMS, Channel.OFFER)
-    is_worked_off = channel in (Channel.CALL, Channel.TASK)
+    is_templated = channel in (Channel.EMAIL, Channel.SMS, Channel.OFFER)
+    is_human_task = channel in (Channel.CALL, Channel.TASK)
     people = st.lists(texts, min_size=channel is Channel.ASSIGNMENT, max_size=3).map(tuple)
     offer = draw(
         st.fixed_dictionaries({}, optional={"title": texts, "code": texts, "valid_days": st.integers(1, 365)})
@@ -497,20 +496,20 @@ def sound_steps(draw):
         channel,
         draw(st.integers(0, 365)),
         draw(st.integers(0, 23)),
-        template=draw(texts) if is_worded else None,
-        title=draw(st.one_of(st.none(), texts)) if is_worked_off else None,
-        assignees=draw(people) if is_worked_off or channel is Channel.ASSIGNMENT else (),
-        due_days=draw(st.one_of(st.none(), st.integers(0, 365))) if is_worked_off else None,
+        template=draw(texts) if is_templated else None,
+        title=draw(st.one_of(st.none(), texts)) if is_human_task else None,
+        assignees=draw(people) if is_human_task or channel is Channel.ASSIGNMENT else (),
+        due_days=draw(st.one_of(st.none(), st.integers(0, 365))) if is_human_task else None,
         offer=tuple((name, offer[name]) for name in ("title", "code", "valid_days") if name in offer)
         if channel is Channel.OFFER
         else (),
     )
 
 
-sound_actions = st.builds(
+valid_actions = st.builds(
     StageAction,
     st.from_regex(r"\A[a-oq-z][a-z0-9_]{0,63}\Z", fullmatch=True),
-    st.lists(sound_steps(), min_size=1, max_size=5).map(
+    st.lists(valid_steps(), min_size=1, max_size=5).map(
         lambda drawn: tuple(sorted(drawn, key=lambda step: (step.day, step.hours)))
     ),
     is_campaign=st.booleans(),
@@ -518,28 +517,28 @@ sound_actions = st.builds(
 
 
 def _with_one_campaign(actions):
-    """A stage has one campaign at most."""
-    first = next((place for place, action in enumerate(actions) if action.is_campaign), None)
-    return [action._replace(is_campaign=place == first) for place, action in enumerate(actions)]
+    """Keeps only the first campaign: a stage has at most one."""
+    first = next((position for position, action in enumerate(actions) if action.is_campaign), None)
+    return [action._replace(is_campaign=position == first) for position, action in enumerate(actions)]
 
 
-@given(st.lists(sound_actions, max_size=4, unique_by=lambda action: action.name).map(_with_one_campaign))
-def test_whatever_is_sound_comes_back_as_it_was(actions):
+@given(st.lists(valid_actions, max_size=4, unique_by=lambda action: action.name).map(_with_one_campaign))
+def test_valid_actions_are_parsed_as_they_are_serialized(actions):
     assert parse_actions(json.loads(json.dumps(actions_to_json(actions)))) == tuple(actions)
     for action in actions:
         assert tuple(step_from_json(step_to_json(step)) for step in action.steps) == action.steps
 
 
-def test_a_stage_has_one_campaign_at_most():
+def test_a_second_campaign_is_rejected():
     with pytest.raises(InvalidInputError) as raised:
         parse_actions([act(name="first", campaign=True), act(name="second", campaign=True)])
 
-    assert [fault.pointer for fault in raised.value.errors] == ["/actions/1/campaign"]
+    assert [error.pointer for error in raised.value.errors] == ["/actions/1/campaign"]
 
 
 @pytest.mark.parametrize("title", [" ", "a\u2028b", "a\u0085b"])
-def test_a_title_is_seen_and_on_one_line(title):
+def test_a_blank_or_multi_line_title_is_rejected(title):
     with pytest.raises(InvalidInputError) as raised:
         parse_actions([act(steps=[{"channel": "task", "title": title}])])
 
-    assert [fault.pointer for fault in raised.value.errors] == ["/actions/0/steps/0/title"]
+    assert [error.pointer for error in raised.value.errors] == ["/actions/0/steps/0/title"]

@@ -237,7 +237,7 @@ def test_what_a_preview_foretells_is_what_becomes_of_a_customer_who_stays(action
         policy, ZoneInfo("UTC"), DEFAULT_MAP, {"regular": actions}, reachability=reachability
     )
     cause = TransitionCause("event", "1")
-    action_plan.move(
+    action_plan.apply_transition(
         Transition(1, None, "regular", T0, TriggerType.AUTOMATIC, None, cause, 1), runs_actions=True
     )
     action_plan.run_due(T0 + 30 * DAY, is_inclusive=True)

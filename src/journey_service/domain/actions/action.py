@@ -1,4 +1,4 @@
-"""Actions of one customer, the campaigns and tasks they belong to, and the outbound events they cause."""
+"""Actions, campaigns and tasks of one customer, and the outbound events that they cause."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,20 +11,20 @@ from journey_service.domain.actions.stage_actions import (
 
 
 class ActionState(StrEnum):
-    """Where an action stands."""
+    """State of an action."""
 
     PENDING = "pending"
     LEASED = "leased"
-    """A worker is at it."""
+    """A worker has claimed it and holds its lease."""
     DONE = "done"
     CANCELLED = "cancelled"
-    """It was decided not to do it: the reason says why."""
+    """It is not carried out; `reason` gives the cause."""
     DEAD = "dead"
-    """It was tried as often as anything is, or refused for good: somebody has to look at it."""
+    """Every attempt failed, or the receiver refused it permanently: it needs a manual retry."""
 
 
 class EndReason(StrEnum):
-    """Why an action was cancelled, or a campaign or task ended."""
+    """Reason why an action was cancelled, or a campaign or task ended."""
 
     COMPLETED = "completed"
     LEFT_STAGE = "left_stage"
@@ -43,7 +43,7 @@ class EndReason(StrEnum):
 
 
 class OutboundEventType(StrEnum):
-    """What companies' own systems are told of."""
+    """Type of an event that a company's own systems receive."""
 
     STAGE_CHANGED = "stage.changed"
     CUSTOMER_AT_RISK = "customer.at_risk"
@@ -54,7 +54,7 @@ class OutboundEventType(StrEnum):
 
 @dataclass(slots=True)
 class Campaign:
-    """One run of a campaign for a customer. `type` is the stage that it is for."""
+    """One run of a campaign for a customer. `type` is the key of the stage that started it."""
 
     type: str
     transition_seq: int
@@ -68,7 +68,7 @@ class Campaign:
 
 @dataclass(slots=True)
 class Task:
-    """Something a person does about a customer. `is_stage_bound`: only while the customer is in the stage."""
+    """Task for an employee. If `is_stage_bound`, it is closed when the customer leaves the stage."""
 
     channel: Channel
     name: str
@@ -81,7 +81,7 @@ class Task:
     assignee: str | None = None
     note: str | None = None
     action: "Action | None" = None
-    """What made it, where that is at hand."""
+    """The action that created it; None if it was not loaded."""
     campaign: Campaign | None = None
     id: int | None = None
     ended_at: datetime | None = None
@@ -90,10 +90,11 @@ class Task:
 
 @dataclass(slots=True)
 class Action:
-    """One thing to be done. `due_at` is when it is, `planned_at` when it was first to be.
+    """One step of a stage action, or a manual action, for one customer.
 
-    `is_stage_bound`: only while the customer is in the stage. `reserved_at` is when its place under the frequency cap was
-    taken; `finished_at` when it was done or cancelled. Instants are the company's.
+    `planned_at` is the original due time; `due_at` is later if the action was deferred. If `is_stage_bound`, the action is
+    cancelled when the customer leaves the stage. `reserved_at` is when it was counted under the frequency cap,
+    `finished_at` when it was done or cancelled. Times are the company's.
     """
 
     name: str
@@ -114,18 +115,18 @@ class Action:
     actor: str | None = None
     request_key: str | None = None
     is_released_by_test_clock: bool = False
-    """By a test clock: let go at its own instant, and only still to be delivered."""
+    """Whether a test clock has passed its due time: it counts as done and only its delivery is left."""
     is_changed: bool = False
 
     @property
     def is_live(self) -> bool:
-        """Whether it is still to be done."""
+        """Whether it is neither done, cancelled nor dead."""
         return self.state in (ActionState.PENDING, ActionState.LEASED)
 
 
 @dataclass(frozen=True, slots=True)
 class ManualActionRequest:
-    """What a person asks for about a customer; `request_key` makes a repetition harmless."""
+    """Action that a user requests for a customer. `request_key` makes the request idempotent."""
 
     channel: Channel
     template: str | None = None
@@ -139,7 +140,7 @@ class ManualActionRequest:
 
 @dataclass(frozen=True, slots=True)
 class OutboundEvent:
-    """Something that happened to a customer which others may want to know: by the row that tells of it."""
+    """Event that webhooks and the event stream publish, given by the transition, task or campaign it reports."""
 
     type: OutboundEventType
     transition_seq: int | None = None

@@ -1,7 +1,7 @@
-"""What is to be done for one customer: planned on entering a stage, judged when it falls due, dropped on leaving.
+"""Action plan of one customer: plans actions on a transition, decides actions that fall due, and cancels others.
 
-Nothing here reads a clock or sends anything. A move plans actions and drops others; an action that has fallen due is
-judged: it goes out, waits for the end of quiet hours, or is cancelled for a reason that stays on record.
+Nothing here reads a clock or sends anything. A due action is sent, deferred to the end of quiet hours, or cancelled
+with a recorded reason.
 """
 
 from bisect import insort
@@ -39,12 +39,12 @@ from journey_service.domain.journeys.relationship import Transition
 from journey_service.domain.stages.stage_map import StageKind, StageMap
 
 UNREACHABLE: Final = Reachability({}, has_email=False, has_phone=False)
-"""Of whom nothing is known yet."""
-_DUE_DAYS: Final = 1
+"""Reachability of a customer without a profile."""
+_DEFAULT_TASK_DUE_DAYS: Final = 1
 
 
 class DueDecision(StrEnum):
-    """What becomes of an action that has fallen due."""
+    """Decision on an action that has fallen due."""
 
     GO = "go"
     HELD = "held"
@@ -53,11 +53,11 @@ class DueDecision(StrEnum):
 
 @dataclass(slots=True)
 class ActionPlan:
-    """What one customer's actions are decided by, and the actions, campaigns and tasks that are not over yet.
+    """Actions, campaigns and tasks of one customer that are not over, and what decisions on them depend on.
 
-    `campaigns` are those that run and the latest of each type that has ended. `sent` are the instants at which
-    messages were reserved, by channel, in order. What is new or otherwise than before is among `planned`, `news`,
-    and whatever is marked as changed.
+    `campaigns` are the running ones and the latest ended one of each type. `sent` are the times at which messages were
+    counted under the frequency cap, by channel, ascending. New rows are in `planned` and `outbound_events`; rows to be
+    updated have `is_changed` set.
     """
 
     policy: CompanyPolicy
@@ -65,9 +65,9 @@ class ActionPlan:
     stage_map: StageMap
     stage_actions: StageActionMap
     assignee_seed: int = 0
-    """Which of several assignees this customer gets: a number that is the customer's own."""
+    """Number that is constant for the customer; it selects one of several assignees."""
     version: int = 0
-    """The seq of the customer's last move."""
+    """Sequence number of the customer's last transition."""
     is_erased: bool = False
     reachability: Reachability = UNREACHABLE
     owner: str | None = None
@@ -78,70 +78,70 @@ class ActionPlan:
     planned: list[Action] = field(default_factory=list)
     outbound_events: list[OutboundEvent] = field(default_factory=list)
 
-    # ---- moves
+    # ---- transitions
 
-    def move(self, transition: Transition, *, runs_actions: bool) -> None:
-        """The customer has left a stage, and entered another: drop what was for the one, plan what is for the other."""
+    def apply_transition(self, transition: Transition, *, runs_actions: bool) -> None:
+        """Cancels what is bound to the stage that was left, and plans the actions of the stage that was entered."""
         at, seq = transition.transitioned_at, transition.seq
         self.version = seq
         self.outbound_events.append(OutboundEvent(OutboundEventType.STAGE_CHANGED, transition_seq=seq))
         mildest = self.stage_map.mildest_risk
         if mildest is not None and transition.to_stage == mildest.key:
             self.outbound_events.append(OutboundEvent(OutboundEventType.CUSTOMER_AT_RISK, transition_seq=seq))
-        for action in self._open_actions():
+        for action in self._pending_actions():
             if action.is_stage_bound and action.transition_seq is not None and action.transition_seq < seq:
                 self._cancel(action, EndReason.LEFT_STAGE, at)
         for campaign in running_campaigns(self.campaigns):
-            self._end(campaign, EndReason.LEFT_STAGE, at)
+            self._end_campaign(campaign, EndReason.LEFT_STAGE, at)
         for task in self.tasks:
             is_over = task.is_stage_bound and task.transition_seq is not None and task.transition_seq < seq
             if task.ended_at is None and is_over:
                 task.ended_at, task.reason = at, EndReason.LEFT_STAGE
         if runs_actions:
-            for asked in self.stage_actions.get(transition.to_stage, ()):
-                self._begin(asked, transition)
+            for stage_action in self.stage_actions.get(transition.to_stage, ()):
+                self._plan_action(stage_action, transition)
 
     def end_all(self, at: datetime, reason: EndReason) -> None:
-        """Nothing is to be done any more: the customer was erased."""
-        for action in self._all():
+        """Cancels every pending action, and ends all campaigns and tasks: the customer was erased."""
+        for action in self._all_actions():
             if action.state is ActionState.PENDING:
                 self._cancel(action, reason, at)
         for campaign in running_campaigns(self.campaigns):
-            self._end(campaign, reason, at)
+            self._end_campaign(campaign, reason, at)
         for task in self.tasks:
             if task.ended_at is None:
                 task.ended_at, task.reason = at, reason
 
     def cancel_campaign(self, campaign: Campaign, at: datetime) -> None:
-        """A person ends a campaign: what has not gone out yet never does, and its tasks are closed."""
-        for action in self._open_actions():
+        """Ends a campaign manually: cancels its pending actions and closes its tasks."""
+        for action in self._pending_actions():
             if action.campaign is campaign:
                 self._cancel(action, EndReason.CAMPAIGN_ENDED, at)
         for task in self.tasks:
             if task.campaign is campaign and task.ended_at is None:
                 task.ended_at, task.reason = at, EndReason.CAMPAIGN_ENDED
-        self._end(campaign, EndReason.BY_HAND, at)
+        self._end_campaign(campaign, EndReason.BY_HAND, at)
 
     def request(self, action: Action) -> None:
-        """A person asks for an action."""
+        """Adds a manual action."""
         self.planned.append(action)
 
-    # ---- what has fallen due
+    # ---- due actions
 
     def decide_due(self, action: Action, now: datetime) -> DueDecision:
-        """What becomes of an action that has fallen due: it may go (its place under the cap is taken), waits, or not.
+        """Decides whether a due action is sent (it then counts under the frequency cap), deferred or cancelled.
 
-        One that has been let go before, and is only tried again, keeps its place.
+        A retried action is not counted again.
         """
         channel = action.step.channel
-        obstacle = self._obstacle(action)
+        obstacle = self._cancel_reason(action)
         if obstacle is not None:
             return self._cancel(action, obstacle, now)
-        if channel in QUIET_HOURS_CHANNELS and (held := self._hold(action, now)) is not None:
+        if channel in QUIET_HOURS_CHANNELS and (held := self._defer(action, now)) is not None:
             return held
         if channel in MESSAGES and action.reserved_at is None:
-            lately = [at for at in self.sent.get(channel, ()) if now - self._cap_span < at]
-            if len(lately) >= self.policy.frequency_cap:
+            recent = [at for at in self.sent.get(channel, ()) if now - self._cap_window < at]
+            if len(recent) >= self.policy.frequency_cap:
                 return self._cancel(action, EndReason.CAPPED, now)
             insort(self.sent.setdefault(channel, []), now)
             action.reserved_at = now
@@ -149,24 +149,24 @@ class ActionPlan:
         return DueDecision.GO
 
     def cancel_if_unreachable(self, action: Action, now: datetime) -> bool:
-        """Whether an action that was let go before must not be sent any more: it is then dropped."""
+        """Cancels an action that was decided earlier if the customer was erased or cannot be contacted any more."""
         if self.is_erased:
             self._cancel(action, EndReason.ERASED, now)
-        elif (reason := self._unreachable(action.step.channel)) is not None:
+        elif (reason := self._contact_obstacle(action.step.channel)) is not None:
             self._cancel(action, reason, now)
         return action.state is ActionState.CANCELLED
 
     def cancel(self, action: Action, reason: EndReason, now: datetime) -> None:
-        """It turns out that an action cannot be done here."""
+        """Cancels an action for a reason found outside the plan."""
         self._cancel(action, reason, now)
 
     def complete(self, action: Action, at: datetime) -> None:
-        """An action is done; the last of a campaign ends it."""
+        """Marks an action as done; ends its campaign if it was the last step."""
         action.state, action.finished_at, action.is_changed = ActionState.DONE, at, True
-        self._perhaps_complete(action, at)
+        self._complete_campaign(action, at)
 
     def complete_internally(self, action: Action, at: datetime) -> None:
-        """Do what needs nobody outside: write a task, or say whose the customer is."""
+        """Carries out an action that needs no sender: creates a task, or assigns the customer to an owner."""
         step = action.step
         assignee = self._assignee(step)
         if step.channel is Channel.ASSIGNMENT:
@@ -177,7 +177,9 @@ class ActionPlan:
                 name=action.name,
                 title=step.title or action.name.replace("_", " "),
                 stage=action.stage,
-                due_at=due(at, _DUE_DAYS if step.due_days is None else step.due_days, 0, self.zone),
+                due_at=due(
+                    at, _DEFAULT_TASK_DUE_DAYS if step.due_days is None else step.due_days, 0, self.zone
+                ),
                 transition_seq=action.transition_seq,
                 is_stage_bound=action.is_stage_bound,
                 created_at=at,
@@ -191,42 +193,42 @@ class ActionPlan:
         self.complete(action, at)
 
     def run_due(self, until: datetime, *, is_inclusive: bool) -> list[Action]:
-        """Let everything due before an instant, or `is_through` up to it, happen at its own instant.
+        """Carries out every action due before `until` (or at it, if `is_inclusive`), each as of its own due time.
 
-        For companies whose time is moved: what would have gone out is returned, and counts as done.
+        For companies with a test clock: returns the actions that remain to be sent, which already count as done.
         """
-        gone = []
+        unsent = []
         at = datetime.min.replace(tzinfo=UTC)
         while (action := self._next_due(until, is_inclusive=is_inclusive)) is not None:
-            # One that had to wait for the step before it comes later than it was due.
+            # A step that waited for the step before it is carried out later than its due time.
             at = max(at, action.due_at)
             if self.decide_due(action, at) is DueDecision.GO:
                 if action.step.channel in (Channel.ASSIGNMENT, *HUMAN_TASK_CHANNELS):
                     self.complete_internally(action, at)
                 else:
-                    gone.append(action)
+                    unsent.append(action)
                     self.complete(action, at)
-        return gone
+        return unsent
 
-    # ---- what the steps are made of
+    # ---- helpers
 
-    def _begin(self, asked: StageAction, transition: Transition) -> None:
+    def _plan_action(self, stage_action: StageAction, transition: Transition) -> None:
         at = transition.transitioned_at
         campaign, refused = None, None
-        if asked.is_campaign:
-            refused = self._refusal(transition.to_stage, at)
+        if stage_action.is_campaign:
+            refused = self._campaign_obstacle(transition.to_stage, at)
             if refused is None:
-                campaign = Campaign(transition.to_stage, transition.seq, at, asked.steps)
+                campaign = Campaign(transition.to_stage, transition.seq, at, stage_action.steps)
                 self.campaigns.append(campaign)
                 self.outbound_events.append(
                     OutboundEvent(OutboundEventType.CAMPAIGN_STARTED, campaign=campaign)
                 )
         stage = self.stage_map.by_key.get(transition.to_stage)
         is_risk = stage is not None and stage.kind is StageKind.RISK
-        for number, step in enumerate(asked.steps):
+        for number, step in enumerate(stage_action.steps):
             due_at = due(at, step.day, step.hours, self.zone)
             action = Action(
-                name=asked.name,
+                name=stage_action.name,
                 number=number,
                 step=step,
                 stage=transition.to_stage,
@@ -240,11 +242,11 @@ class ActionPlan:
             if refused is not None:
                 self._cancel(action, refused, at)
 
-    def _refusal(self, kind: str, at: datetime) -> EndReason | None:
-        """Why no campaign of a type begins now, if none does."""
+    def _campaign_obstacle(self, campaign_type: str, at: datetime) -> EndReason | None:
+        """Returns why no campaign of a type may start now; None if one may."""
         pause = timedelta(days=self.policy.campaign_pause_days)
         for campaign in self.campaigns:
-            if campaign.type != kind:
+            if campaign.type != campaign_type:
                 continue
             if campaign.ended_at is None:
                 return EndReason.CAMPAIGN_RUNNING
@@ -252,36 +254,36 @@ class ActionPlan:
                 return EndReason.CAMPAIGN_PAUSE
         return None
 
-    def _obstacle(self, action: Action) -> EndReason | None:
-        """Why an action must not be done, if so: also one that was begun before, and is tried again."""
+    def _cancel_reason(self, action: Action) -> EndReason | None:
+        """Returns why an action must be cancelled, a retried one included; None if it need not."""
         if self.is_erased:
             return EndReason.ERASED
         if action.is_stage_bound and (action.transition_seq or 0) < self.version:
             return EndReason.LEFT_STAGE
         campaign = action.campaign
-        # A step that failed for good may have been the last: somebody may have it tried again all the same.
+        # A dead step may have been the last of its campaign: it can still be retried manually.
         if (
             campaign is not None
             and campaign.ended_at is not None
             and campaign.reason is not EndReason.COMPLETED
         ):
             return EndReason.CAMPAIGN_ENDED
-        return self._unreachable(action.step.channel)
+        return self._contact_obstacle(action.step.channel)
 
-    def _unreachable(self, channel: Channel) -> EndReason | None:
-        """Why the customer may not be contacted on a channel, if so."""
+    def _contact_obstacle(self, channel: Channel) -> EndReason | None:
+        """Returns why the customer must not be contacted on a channel; None if contact is allowed."""
         if channel not in MESSAGES:
             return None
-        fate = self.reachability.contact_decision(channel, self.policy)
+        decision = self.reachability.contact_decision(channel, self.policy)
         return {
             ContactDecision.NO_CONSENT: EndReason.NO_CONSENT,
             ContactDecision.NO_ADDRESS: EndReason.NO_ADDRESS,
-        }.get(fate)
+        }.get(decision)
 
-    def _hold(self, action: Action, now: datetime) -> DueDecision | None:
-        longest = timedelta(hours=self.policy.longest_hold_hours)
-        is_overdue = action.due_at != action.planned_at and now > action.planned_at + longest
-        if is_overdue and action.reserved_at is None:  # one that was begun in time may still be tried again
+    def _defer(self, action: Action, now: datetime) -> DueDecision | None:
+        max_delay = timedelta(hours=self.policy.longest_hold_hours)
+        is_overdue = action.due_at != action.planned_at and now > action.planned_at + max_delay
+        if is_overdue and action.reserved_at is None:  # an action that was started in time may be retried
             return self._cancel(action, EndReason.HELD_TOO_LONG, now)
         end = quiet_until(now, self.policy, self.zone)
         if end is None and self.policy.messages_paused:
@@ -292,94 +294,96 @@ class ActionPlan:
         return DueDecision.HELD
 
     def _cancel(self, action: Action, reason: EndReason, at: datetime) -> DueDecision:
-        # Nothing goes out: the place under the cap is for others.
-        taken = self.sent.get(action.step.channel, [])
-        if action.reserved_at in taken:
-            taken.remove(action.reserved_at)
+        # Nothing is sent, so the action no longer counts under the frequency cap.
+        reserved = self.sent.get(action.step.channel, [])
+        if action.reserved_at in reserved:
+            reserved.remove(action.reserved_at)
         action.reserved_at = None
         action.state, action.reason, action.finished_at = ActionState.CANCELLED, reason, at
         action.is_changed = True
-        self._perhaps_complete(action, at)
+        self._complete_campaign(action, at)
         return DueDecision.DROPPED
 
-    def _end(self, campaign: Campaign, reason: EndReason, at: datetime) -> None:
+    def _end_campaign(self, campaign: Campaign, reason: EndReason, at: datetime) -> None:
         campaign.ended_at, campaign.reason, campaign.is_changed = at, reason, True
         self.outbound_events.append(OutboundEvent(OutboundEventType.CAMPAIGN_ENDED, campaign=campaign))
 
-    def _perhaps_complete(self, action: Action, at: datetime) -> None:
-        """A campaign whose last step is over has come to its end: one step that is not sent does not stop it."""
+    def _complete_campaign(self, action: Action, at: datetime) -> None:
+        """Ends a campaign as completed after its last step; a single cancelled step does not end it."""
         campaign = action.campaign
-        if campaign is None or campaign.ended_at is not None or action.reason in _ENDING:
+        if campaign is None or campaign.ended_at is not None or action.reason in _CAMPAIGN_END_REASONS:
             return
         if not any(
             other.campaign is campaign and other.is_live and not other.is_released_by_test_clock
-            for other in self._all()
+            for other in self._all_actions()
         ):
-            self._end(campaign, EndReason.COMPLETED, at)
+            self._end_campaign(campaign, EndReason.COMPLETED, at)
 
     def _next_due(self, until: datetime, *, is_inclusive: bool) -> Action | None:
         waiting = [
             action
-            for action in self._open_actions()
+            for action in self._pending_actions()
             if (action.due_at < until or (is_inclusive and action.due_at == until))
-            and not self._has_to_wait(action)
+            and not self._waits_for_earlier_step(action)
         ]
         return min(
             waiting, key=lambda action: (action.due_at, action.planned_at, action.number), default=None
         )
 
-    def _has_to_wait(self, action: Action) -> bool:
-        """Whether a step before this one is not over yet."""
+    def _waits_for_earlier_step(self, action: Action) -> bool:
+        """Whether an earlier step of the same stage action is not over."""
         return action.number > 0 and any(
             (other.transition_seq, other.name) == (action.transition_seq, action.name)
             and other.number < action.number
             and other.is_live
             and not other.is_released_by_test_clock
-            for other in self._all()
+            for other in self._all_actions()
         )
 
     def _assignee(self, step: ActionStep) -> str | None:
         return step.assignees[self.assignee_seed % len(step.assignees)] if step.assignees else None
 
-    def _open_actions(self) -> list[Action]:
-        """What can still be decided on: not what is under way, or only waits to be taken away."""
+    def _pending_actions(self) -> list[Action]:
+        """Actions that can still be decided on: neither leased, nor released by a test clock."""
         return [
             action
-            for action in self._all()
+            for action in self._all_actions()
             if action.state is ActionState.PENDING and not action.is_released_by_test_clock
         ]
 
-    def _all(self) -> list[Action]:
+    def _all_actions(self) -> list[Action]:
         return [*self.actions, *self.planned]
 
     @property
-    def _cap_span(self) -> timedelta:
+    def _cap_window(self) -> timedelta:
         return timedelta(days=self.policy.frequency_cap_days)
 
 
-_ENDING: Final = (EndReason.LEFT_STAGE, EndReason.CAMPAIGN_ENDED, EndReason.ERASED)
+_CAMPAIGN_END_REASONS: Final = (EndReason.LEFT_STAGE, EndReason.CAMPAIGN_ENDED, EndReason.ERASED)
 
 
 def running_campaigns(campaigns: Iterable[Campaign]) -> Sequence[Campaign]:
-    """Those that have not ended."""
+    """Returns the campaigns that have not ended."""
     return [campaign for campaign in campaigns if campaign.ended_at is None]
 
 
-def manual_action(wish: ManualActionRequest, at: datetime, *, stage: str, actor: str) -> Action:
-    """What a person asks for about a customer, at once. What means nothing on its channel is left out."""
-    kind = wish.channel
-    if kind in HUMAN_TASK_CHANNELS:
+def manual_action(request: ManualActionRequest, at: datetime, *, stage: str, actor: str) -> Action:
+    """Builds a manual action that is due at once; fields that do not apply to its channel are ignored."""
+    channel = request.channel
+    if channel in HUMAN_TASK_CHANNELS:
         step = ActionStep(
-            channel=kind,
-            title=wish.title or ("Call this customer" if kind is Channel.CALL else None),
-            assignees=() if wish.assignee is None else (wish.assignee,),
-            due_days=wish.due_days,
+            channel=channel,
+            title=request.title or ("Call this customer" if channel is Channel.CALL else None),
+            assignees=() if request.assignee is None else (request.assignee,),
+            due_days=request.due_days,
         )
     else:
-        offer = wish.offer if kind is Channel.OFFER else ()
-        step = ActionStep(channel=kind, template=wish.template or _BY_HAND.get(kind), offer=offer)
+        offer = request.offer if channel is Channel.OFFER else ()
+        step = ActionStep(
+            channel=channel, template=request.template or _MANUAL_TEMPLATES.get(channel), offer=offer
+        )
     return Action(
-        name=f"personal_{kind}",
+        name=f"personal_{channel}",
         number=0,
         step=step,
         stage=stage,
@@ -387,10 +391,10 @@ def manual_action(wish: ManualActionRequest, at: datetime, *, stage: str, actor:
         is_stage_bound=False,
         planned_at=at,
         due_at=at,
-        note=wish.note,
+        note=request.note,
         actor=actor,
-        request_key=wish.request_key,
+        request_key=request.request_key,
     )
 
 
-_BY_HAND: Final = {Channel.EMAIL: "personal_email", Channel.OFFER: "personal_offer"}
+_MANUAL_TEMPLATES: Final = {Channel.EMAIL: "personal_email", Channel.OFFER: "personal_offer"}

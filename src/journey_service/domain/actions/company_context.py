@@ -1,4 +1,4 @@
-"""The context of a company's transactions: its rules, its stage actions, and its current time."""
+"""Context of a company's transactions: its rules, its stage actions, and its current time."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,10 +10,9 @@ from journey_service.domain.journeys.relationship import Rulebook
 
 @dataclass(frozen=True, slots=True)
 class CompanyContext:
-    """A company as its own transactions see it: what it decides by, and its present instant.
+    """Company, rulebook, stage actions and current time of one transaction.
 
-    `now` is the company's time, `clock` the database's: they differ for a company with a test clock. `stage_actions` is what
-    its stages do on entry.
+    `now` is the company's time, `clock` the database's: they differ for a company with a test clock.
     """
 
     company: Company
@@ -22,4 +21,4 @@ class CompanyContext:
     clock: datetime
     stage_actions: StageActionMap
     configured_stages: frozenset[str] = frozenset()
-    """The stages of which the company has said itself what they do."""
+    """Keys of the stages whose actions the company has set itself; the others have the default actions."""

@@ -1,4 +1,4 @@
-"""What leaves the house: letters and signed messages, how a delivery may come out, and when it is tried again."""
+"""Delivery of emails and signed webhook messages: senders, failures, and the retry schedule."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,21 +10,21 @@ from journey_service.domain.errors import JourneyServiceError
 RETRY_AFTER: Final = tuple(
     timedelta(seconds=seconds) for seconds in (5, 300, 1_800, 7_200, 18_000, 36_000, 36_000)
 )
-"""How long after each failed attempt the next one is due (the schedule of Svix); after the last there is none."""
+"""Delays between a failed attempt and the next one (the schedule of Svix). After the last one, no retry follows."""
 JITTER: Final = 0.2
-"""By how much of itself a pause is made longer at most, so that what failed together is not tried together."""
+"""Largest share by which a delay is randomly extended, so that messages that failed together are spread out."""
 MAX_RETRY_AFTER: Final = timedelta(hours=12)
-"""How much of a receiver's wish to be left alone is respected."""
+"""Upper limit of the Retry-After time that a receiver requests; a longer one is shortened to it."""
 FAILING_DAYS: Final = 5
-"""For how long an endpoint may fail before it is disabled."""
+"""Days for which an endpoint may fail continuously before it is disabled."""
 
 
 @dataclass(frozen=True, slots=True)
 class Email:
-    """One mail. `key` is the same for every attempt: the Message-ID is made from it, so that receivers can tell.
+    """Email to one customer. `key` is the same for every attempt; the Message-ID is derived from it.
 
-    `sender_name` is who writes, by the service's own address; answers go to `reply_to`. `unsubscribe_url` is where the
-    reader withdraws their consent, by opening it or with one click (RFC 8058).
+    `sender_name` is the display name of the service's sender address; replies go to `reply_to`. `unsubscribe_url`
+    withdraws the consent of the recipient, by a link or with one click (RFC 8058).
     """
 
     key: str
@@ -39,9 +39,9 @@ class Email:
 
 @dataclass(frozen=True, slots=True)
 class WebhookMessage:
-    """One signed message to a company's own system, as Standard Webhooks 1.0 has it.
+    """Signed message to a company's own system, as specified by Standard Webhooks 1.0.
 
-    `key` is the same for every attempt; `secrets` sign it side by side, the newest first.
+    `key` is the same for every attempt. There is one signature for each of `secrets`, the newest first.
     """
 
     key: str
@@ -52,14 +52,14 @@ class WebhookMessage:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryReceipt:
-    """A delivery that was accepted: what the other side said, in at most 255 characters."""
+    """Response to an accepted delivery, at most 255 characters of it."""
 
     answer: str
     status: int | None = None
 
 
 class DeliveryFailedError(JourneyServiceError):
-    """A delivery came to nothing; another try may do better, `retry_after` at the earliest if that was asked."""
+    """The delivery failed and may be retried, not before `retry_after` if the receiver sent one."""
 
     code = "delivery-failed"
     title = "The delivery failed"
@@ -74,7 +74,7 @@ class DeliveryFailedError(JourneyServiceError):
 
 
 class DeliveryRefusedError(JourneyServiceError):
-    """A delivery was refused for good: no retry mends it. `is_gone`: the receiver wants no more of any kind."""
+    """The delivery was refused permanently. If `is_gone`, the receiver wants no further messages at all."""
 
     code = "delivery-refused"
     title = "The delivery was refused"
@@ -87,25 +87,25 @@ class DeliveryRefusedError(JourneyServiceError):
 
 
 class Mailer(Protocol):
-    """Whatever takes letters to their readers."""
+    """Sends emails."""
 
     async def send(self, email: Email) -> DeliveryReceipt:
-        """Hand a letter over. Raises DeliveryFailedError, DeliveryRefusedError."""
+        """Sends one email. Raises DeliveryFailedError, DeliveryRefusedError."""
 
 
 class Messenger(Protocol):
-    """Whatever takes signed messages to companies' systems."""
+    """Sends signed webhook messages."""
 
     async def send(self, message: WebhookMessage) -> DeliveryReceipt:
-        """Hand a message over. Raises DeliveryFailedError, DeliveryRefusedError."""
+        """Sends one message. Raises DeliveryFailedError, DeliveryRefusedError."""
 
 
-def retry_delay(attempt: int, chance: float, wish: timedelta | None = None) -> timedelta | None:
-    """How long to wait after the failed attempt of this number (from 1); None: that was the last.
+def retry_delay(attempt: int, chance: float, requested: timedelta | None = None) -> timedelta | None:
+    """Returns the delay after the failed attempt of this number (from 1); None after the last one.
 
-    `chance` lies in [0, 1). A receiver's own wish makes the pause longer, never shorter.
+    `chance` is a random number in [0, 1). A delay requested by the receiver extends the delay but never shortens it.
     """
     if attempt > len(RETRY_AFTER):
         return None
-    pause = RETRY_AFTER[attempt - 1] * (1 + JITTER * chance)
-    return pause if wish is None else max(pause, min(wish, MAX_RETRY_AFTER))
+    delay = RETRY_AFTER[attempt - 1] * (1 + JITTER * chance)
+    return delay if requested is None else max(delay, min(requested, MAX_RETRY_AFTER))

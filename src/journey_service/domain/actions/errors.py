@@ -1,4 +1,4 @@
-"""Expected failures of actions, campaigns, tasks, templates, and webhook endpoints."""
+"""Errors of actions, campaigns, tasks, templates and webhook endpoints."""
 
 from collections.abc import Sequence
 
@@ -56,105 +56,109 @@ class TemplateNotFoundError(NotFoundError):
 
 
 class LinkNotValidError(NotFoundError):
-    """A link that this service has not written."""
+    """The link was not created by this service, or is incomplete."""
 
     code = "link-not-valid"
     title = "The link is not valid"
 
     def __init__(self) -> None:
-        super().__init__("The link is not complete, or not one of this service.")
+        super().__init__("The link is incomplete or not valid. Open it from the email as it is.")
 
 
 class TaskClosedError(ConflictError):
-    """A task that is over is to be changed."""
+    """The task to be changed is closed."""
 
     code = "task-closed"
     title = "The task is closed"
 
     def __init__(self, task_id: int, status: str) -> None:
-        super().__init__(f"Task {task_id} is {status}; nothing was changed.")
+        super().__init__(f"Task {task_id} is {status} and cannot be changed.")
 
 
 class CampaignEndedError(ConflictError):
-    """A campaign that has ended is to be ended by hand."""
+    """The campaign to be ended has already ended."""
 
     code = "campaign-ended"
     title = "The campaign has ended"
 
     def __init__(self, campaign_id: int, reason: str) -> None:
-        super().__init__(f"Campaign {campaign_id} has ended already ({reason}); nothing was changed.")
+        super().__init__(f"Campaign {campaign_id} has already ended ({reason}).")
 
 
 class ActionNotDeadError(ConflictError):
-    """An action is to be tried again that is not dead."""
+    """The action to be retried is not dead."""
 
     code = "action-not-dead"
     title = "The action is not dead"
 
     def __init__(self, action_id: str, state: str) -> None:
-        super().__init__(f"Action {action_id} is {state}: only what is dead is tried again by hand.")
+        super().__init__(f"Action {action_id} is {state}; only a dead action can be retried.")
 
 
 class EndpointTakenError(ConflictError):
-    """Two endpoints would act on the same, and a customer would get everything twice."""
+    """Another endpoint already receives these actions; with two, each would be carried out twice."""
 
     code = "endpoint-taken"
-    title = "Another endpoint takes these already"
+    title = "Another endpoint already receives these events"
 
     def __init__(self, endpoint_id: int, events: Sequence[str]) -> None:
         super().__init__(
-            f"Endpoint {endpoint_id} takes {', '.join(events)} already; only one can act on these."
+            f"Endpoint {endpoint_id} already receives {', '.join(events)}; only one endpoint may receive these."
         )
 
 
 class EndpointDisabledError(ConflictError):
-    """Something is to be sent again to an endpoint that takes nothing."""
+    """The endpoint of the message to be sent again is disabled."""
 
     code = "endpoint-disabled"
     title = "The endpoint is disabled"
 
     def __init__(self, endpoint_id: int) -> None:
-        super().__init__(f"Endpoint {endpoint_id} is disabled; enable it first, nothing was changed.")
+        super().__init__(f"Endpoint {endpoint_id} is disabled. Enable it first.")
 
 
 class EndpointInUseError(ConflictError):
-    """An endpoint is to be taken away that the log of deliveries names."""
+    """The endpoint to be deleted is referenced by the delivery log."""
 
     code = "endpoint-in-use"
     title = "The endpoint is in use"
 
     def __init__(self, endpoint_id: int) -> None:
-        super().__init__(f"The log of deliveries names endpoint {endpoint_id}; disable it instead.")
+        super().__init__(
+            f"The delivery log refers to endpoint {endpoint_id}. Disable it instead of deleting it."
+        )
 
 
 class TemplateExistsError(ConflictError):
-    """There is a template of this key and language, or the key means another channel."""
+    """A template with this key and language exists, or the key belongs to another channel."""
 
     code = "template-exists"
-    title = "The template exists"
+    title = "The template already exists"
 
     def __init__(self, key: str, language: str | None) -> None:
-        what = "is of another channel" if language is None else f"exists in {language!r} already"
-        super().__init__(f"Template {key!r} {what}; nothing was changed.")
+        problem = "belongs to another channel" if language is None else f"already exists in {language!r}"
+        super().__init__(f"Template {key!r} {problem}.")
 
 
 class TemplateInUseError(ConflictError):
-    """A template is to be taken away without which a stage would have no words."""
+    """The template to be deleted is used by the actions of a stage."""
 
     code = "template-in-use"
     title = "The template is in use"
 
     def __init__(self, key: str, stages: Sequence[str]) -> None:
-        super().__init__(f"Template {key!r} is used by the actions of {', '.join(stages)}.")
+        super().__init__(
+            f"Template {key!r} is used by the actions of {', '.join(stages)}. Change these actions first."
+        )
 
 
 class StaleActionsError(JourneyServiceError):
-    """Somebody changed a stage's actions since they were seen."""
+    """The actions of the stage have changed since the caller read them."""
 
     code = "stale-actions"
     title = "The actions have changed"
 
     def __init__(self, stage_key: str) -> None:
         super().__init__(
-            f"The actions of stage {stage_key!r} are others than those that were seen; read them again."
+            f"The actions of stage {stage_key!r} have changed since you read them. Read them again."
         )

@@ -1,4 +1,4 @@
-"""What a company has a stage do on entry: read from JSON with the place of every fault, and written as it is read."""
+"""Parsing of stage actions from JSON, with the position of every error, and their serialization."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -18,38 +18,54 @@ MAX_ACTIONS: Final = 20
 MAX_STEPS: Final = 20
 MAX_ASSIGNEES: Final = 100
 MAX_DAYS: Final = 365
+"""Largest number of days of a delay, of a task's deadline, and of an offer's validity."""
 MAX_TEXT_LENGTH: Final = 255
-_HOURS: Final = 23
+"""Characters of a title, an assignee, a template key, and a text of an offer."""
+_MAX_HOURS: Final = 23
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
-_UNSEEN: Final = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")
-_CHOICE: Final = tuple(channel for channel in Channel if channel is not Channel.WEBHOOK)
-_STEP: Final = ("channel", "delay_days", "delay_hours", "template", "title", "assignees", "due_days", "offer")
-_OFFER: Final = ("title", "description", "code", "valid_days")
+_CONTROL_CHARACTERS: Final = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")
+_STAGE_CHANNELS: Final = tuple(channel for channel in Channel if channel is not Channel.WEBHOOK)
+_STEP_FIELDS: Final = (
+    "channel",
+    "delay_days",
+    "delay_hours",
+    "template",
+    "title",
+    "assignees",
+    "due_days",
+    "offer",
+)
+_OFFER_FIELDS: Final = ("title", "description", "code", "valid_days")
 
 
 def parse_actions(raw: object, pointer: str = "/actions") -> tuple[StageAction, ...]:
-    """Read the actions of one stage. Raises InvalidInputError with the place of every fault."""
-    faults: list[FieldError] = []
+    """Parses the actions of one stage.
+
+    Raises InvalidInputError with every error.
+    """
+    errors: list[FieldError] = []
     if not isinstance(raw, list) or len(raw) > MAX_ACTIONS:
         raise InvalidInputError.at(pointer, f"must be a list of at most {MAX_ACTIONS} actions")
-    read = [_parse_action(each, f"{pointer}/{place}", faults) for place, each in enumerate(raw)]
+    parsed = [_parse_action(each, f"{pointer}/{index}", errors) for index, each in enumerate(raw)]
     names: set[str] = set()
-    for place, action in enumerate(read):
+    for index, action in enumerate(parsed):
         if action is not None and action.name in names:
-            faults.append(FieldError(f"{pointer}/{place}/name", "is the name of another action of the stage"))
+            errors.append(
+                FieldError(f"{pointer}/{index}/name", "is already used by another action of the stage")
+            )
         names.add(action.name if action is not None else "")
-    campaigns = [place for place, action in enumerate(read) if action is not None and action.is_campaign]
-    faults += [
-        FieldError(f"{pointer}/{place}/campaign", "is the second campaign of the stage")
-        for place in campaigns[1:]
+    campaigns = [index for index, action in enumerate(parsed) if action is not None and action.is_campaign]
+    errors += [
+        FieldError(f"{pointer}/{index}/campaign", "must be false: a stage has at most one campaign")
+        for index in campaigns[1:]
     ]
-    if faults:
-        raise InvalidInputError(faults)
-    return tuple(action for action in read if action is not None)
+    if errors:
+        raise InvalidInputError(errors)
+    return tuple(action for action in parsed if action is not None)
 
 
 def actions_to_json(actions: Sequence[StageAction]) -> list[dict[str, object]]:
-    """Write actions as the JSON that `parse_actions` reads."""
+    """Returns actions as the JSON that `parse_actions` accepts."""
     return [
         {
             "name": action.name,
@@ -61,8 +77,8 @@ def actions_to_json(actions: Sequence[StageAction]) -> list[dict[str, object]]:
 
 
 def step_to_json(step: ActionStep) -> dict[str, object]:
-    """Write a step, with only what it has."""
-    told: dict[str, object] = {"channel": step.channel.value, "delay_days": step.day}
+    """Returns a step as JSON, without empty fields."""
+    required: dict[str, object] = {"channel": step.channel.value, "delay_days": step.day}
     optional: dict[str, object] = {
         "delay_hours": step.hours,
         "template": step.template,
@@ -71,141 +87,150 @@ def step_to_json(step: ActionStep) -> dict[str, object]:
         "due_days": step.due_days,
         "offer": dict(step.offer),
     }
-    # No days to do something are no less said than some.
-    return told | {
+    # A task that is due on the same day has `due_days` 0, which is not empty.
+    return required | {
         name: value for name, value in optional.items() if value or (value == 0 and name == "due_days")
     }
 
 
 def step_from_json(raw: Mapping[str, object]) -> ActionStep:
-    """The step that was written as JSON."""
-    faults: list[FieldError] = []
-    step = _parse_step(raw, "", faults)
-    if step is None or faults:
-        raise InvalidInputError(faults)
+    """Parses a step that was stored as JSON. Raises InvalidInputError."""
+    errors: list[FieldError] = []
+    step = _parse_step(raw, "", errors)
+    if step is None or errors:
+        raise InvalidInputError(errors)
     return step
 
 
-def _parse_action(raw: object, pointer: str, faults: list[FieldError]) -> StageAction | None:
+def _parse_action(raw: object, pointer: str, errors: list[FieldError]) -> StageAction | None:
     if not isinstance(raw, Mapping):
-        faults.append(FieldError(pointer, "must be an object"))
+        errors.append(FieldError(pointer, "must be an object"))
         return None
-    before = len(faults)
-    _unknown(raw, ("name", "campaign", "steps"), pointer, faults)
+    before = len(errors)
+    _check_fields(raw, ("name", "campaign", "steps"), pointer, errors)
     name = raw.get("name")
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        faults.append(
+        errors.append(
             FieldError(
-                f"{pointer}/name", "must be 1 to 64 small letters, digits and underscores, a letter first"
+                f"{pointer}/name",
+                "must be 1 to 64 lowercase letters, digits and underscores, starting with a letter",
             )
         )
     elif name.startswith("personal_"):
-        faults.append(FieldError(f"{pointer}/name", "must not begin as what people ask for by hand does"))
+        errors.append(
+            FieldError(
+                f"{pointer}/name", "must not start with 'personal_', which is reserved for manual actions"
+            )
+        )
     is_campaign = raw.get("campaign", False)
     if not isinstance(is_campaign, bool):
-        faults.append(FieldError(f"{pointer}/campaign", "must be true or false"))
+        errors.append(FieldError(f"{pointer}/campaign", "must be true or false"))
     steps = raw.get("steps")
-    read: list[ActionStep | None] = []
+    parsed: list[ActionStep | None] = []
     if not isinstance(steps, list) or not 1 <= len(steps) <= MAX_STEPS:
-        faults.append(FieldError(f"{pointer}/steps", f"must be a list of 1 to {MAX_STEPS} steps"))
+        errors.append(FieldError(f"{pointer}/steps", f"must be a list of 1 to {MAX_STEPS} steps"))
     else:
-        read = [_parse_step(step, f"{pointer}/steps/{place}", faults) for place, step in enumerate(steps)]
-    if len(faults) > before:
+        parsed = [_parse_step(step, f"{pointer}/steps/{index}", errors) for index, step in enumerate(steps)]
+    if len(errors) > before:
         return None
-    ordered = tuple(step for step in read if step is not None)
-    for place, (earlier, later) in enumerate(pairwise(ordered)):
+    ordered = tuple(step for step in parsed if step is not None)
+    for index, (earlier, later) in enumerate(pairwise(ordered)):
         if (later.day, later.hours) < (earlier.day, earlier.hours):
-            faults.append(
-                FieldError(f"{pointer}/steps/{place + 1}", "must not be due before the step above it")
+            errors.append(
+                FieldError(f"{pointer}/steps/{index + 1}", "must not be due before the previous step")
             )
     return StageAction(str(name), ordered, is_campaign=bool(is_campaign))
 
 
-def _parse_step(raw: object, pointer: str, faults: list[FieldError]) -> ActionStep | None:
+def _parse_step(raw: object, pointer: str, errors: list[FieldError]) -> ActionStep | None:
     if not isinstance(raw, Mapping):
-        faults.append(FieldError(pointer, "must be an object"))
+        errors.append(FieldError(pointer, "must be an object"))
         return None
-    before = len(faults)
-    _unknown(raw, _STEP, pointer, faults)
-    told = raw.get("channel")
-    if told not in _CHOICE:
-        faults.append(
-            FieldError(f"{pointer}/channel", f"{quote_value(told)} is not one of {', '.join(_CHOICE)}")
+    before = len(errors)
+    _check_fields(raw, _STEP_FIELDS, pointer, errors)
+    name = raw.get("channel")
+    if name not in _STAGE_CHANNELS:
+        errors.append(
+            FieldError(
+                f"{pointer}/channel", f"{quote_value(name)} is not one of {', '.join(_STAGE_CHANNELS)}"
+            )
         )
         return None
-    channel = Channel(told)
-    reader = _StepReader(raw, pointer, faults)
+    channel = Channel(name)
+    reader = _StepReader(raw, pointer, errors)
     step = ActionStep(
         channel=channel,
         day=reader.number("delay_days", 0, MAX_DAYS) or 0,
-        hours=reader.number("delay_hours", 0, _HOURS) or 0,
-        template=reader.text("template", _fits(channel, TEMPLATED_CHANNELS)),
-        title=reader.text("title", _fits(channel, HUMAN_TASK_CHANNELS)),
-        assignees=reader.texts("assignees", _fits(channel, (*HUMAN_TASK_CHANNELS, Channel.ASSIGNMENT))),
-        due_days=reader.number("due_days", 0, MAX_DAYS, _fits(channel, HUMAN_TASK_CHANNELS)),
-        offer=reader.offer(_fits(channel, (Channel.OFFER,))),
+        hours=reader.number("delay_hours", 0, _MAX_HOURS) or 0,
+        template=reader.text("template", _channel_problem(channel, TEMPLATED_CHANNELS)),
+        title=reader.text("title", _channel_problem(channel, HUMAN_TASK_CHANNELS)),
+        assignees=reader.texts(
+            "assignees", _channel_problem(channel, (*HUMAN_TASK_CHANNELS, Channel.ASSIGNMENT))
+        ),
+        due_days=reader.number("due_days", 0, MAX_DAYS, _channel_problem(channel, HUMAN_TASK_CHANNELS)),
+        offer=reader.offer(_channel_problem(channel, (Channel.OFFER,))),
     )
     if channel in TEMPLATED_CHANNELS and step.template is None:
-        faults.append(FieldError(f"{pointer}/template", f"is required on the channel {channel.value}"))
+        errors.append(FieldError(f"{pointer}/template", f"is required on the channel {channel.value}"))
     if channel is Channel.ASSIGNMENT and not step.assignees:
-        faults.append(FieldError(f"{pointer}/assignees", "must name somebody to assign the customer to"))
-    return step if len(faults) == before else None
+        errors.append(FieldError(f"{pointer}/assignees", "must contain at least one assignee"))
+    return step if len(errors) == before else None
 
 
-def _fits(channel: Channel, channels: Sequence[Channel]) -> str | None:
-    """What is wrong with telling something on a channel, if anything is."""
-    return None if channel in channels else f"means nothing on the channel {channel.value}"
+def _channel_problem(channel: Channel, channels: Sequence[Channel]) -> str | None:
+    """Returns the error message of a field that applies to `channels` only; None if it applies to `channel`."""
+    return None if channel in channels else f"is not allowed on the channel {channel.value}"
 
 
 class _StepReader:
-    """Collects the values and faults of one step."""
+    """Parses the fields of one step, and collects its errors."""
 
-    def __init__(self, raw: Mapping[str, object], pointer: str, faults: list[FieldError]) -> None:
+    def __init__(self, raw: Mapping[str, object], pointer: str, errors: list[FieldError]) -> None:
         self._raw = raw
         self._pointer = pointer
-        self._faults = faults
+        self._errors = errors
 
-    def number(self, name: str, low: int, high: int, unfit: str | None = None) -> int | None:
-        value = self._get(name, unfit)
+    def number(self, name: str, low: int, high: int, problem: str | None = None) -> int | None:
+        value = self._get(name, problem)
         if value is None:
             return None
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            self._fault(name, f"must be a whole number from {low} to {high}")
+            self._add_error(name, f"must be a whole number from {low} to {high}")
             return None
         return value
 
-    def text(self, name: str, unfit: str | None = None) -> str | None:
-        value = self._get(name, unfit)
+    def text(self, name: str, problem: str | None = None) -> str | None:
+        value = self._get(name, problem)
         return None if value is None else self._checked(name, value)
 
-    def texts(self, name: str, unfit: str | None = None) -> tuple[str, ...]:
-        value = self._get(name, unfit)
+    def texts(self, name: str, problem: str | None = None) -> tuple[str, ...]:
+        value = self._get(name, problem)
         if value is None or value == []:
             return ()
         if not isinstance(value, list) or len(value) > MAX_ASSIGNEES:
-            self._fault(name, f"must be a list of at most {MAX_ASSIGNEES} texts")
+            self._add_error(name, f"must be a list of at most {MAX_ASSIGNEES} texts")
             return ()
-        read = [self._checked(f"{name}/{place}", each) for place, each in enumerate(value)]
-        return tuple(text for text in read if text is not None)
+        parsed = [self._checked(f"{name}/{index}", each) for index, each in enumerate(value)]
+        return tuple(text for text in parsed if text is not None)
 
-    def offer(self, unfit: str | None) -> tuple[tuple[str, str | int], ...]:
-        value = self._get("offer", unfit)
+    def offer(self, problem: str | None) -> tuple[tuple[str, str | int], ...]:
+        value = self._get("offer", problem)
         if value is None:
             return ()
         if not isinstance(value, Mapping):
-            self._fault("offer", "must be an object")
+            self._add_error("offer", "must be an object")
             return ()
-        _unknown(value, _OFFER, f"{self._pointer}/offer", self._faults)
-        inner = _StepReader(value, f"{self._pointer}/offer", self._faults)
-        words = [(name, inner.text(name)) for name in _OFFER if name != "valid_days"]
+        _check_fields(value, _OFFER_FIELDS, f"{self._pointer}/offer", self._errors)
+        inner = _StepReader(value, f"{self._pointer}/offer", self._errors)
+        texts = [(name, inner.text(name)) for name in _OFFER_FIELDS if name != "valid_days"]
         days = inner.number("valid_days", 1, MAX_DAYS)
-        told: list[tuple[str, str | int]] = [(name, text) for name, text in words if text is not None]
-        return tuple(told if days is None else [*told, ("valid_days", days)])
+        values: list[tuple[str, str | int]] = [(name, text) for name, text in texts if text is not None]
+        return tuple(values if days is None else [*values, ("valid_days", days)])
 
-    def _get(self, name: str, unfit: str | None) -> object:
+    def _get(self, name: str, problem: str | None) -> object:
         value = self._raw.get(name)
-        if value is not None and value != [] and unfit is not None:
-            self._fault(name, unfit)
+        if value is not None and value != [] and problem is not None:
+            self._add_error(name, problem)
             return None
         return value
 
@@ -213,19 +238,21 @@ class _StepReader:
         if (
             not isinstance(value, str)
             or not 1 <= len(value.strip()) <= len(value) <= MAX_TEXT_LENGTH
-            or _UNSEEN.search(value)
+            or _CONTROL_CHARACTERS.search(value)
         ):
-            self._fault(name, f"must be a text of 1 to {MAX_TEXT_LENGTH} characters on one line")
+            self._add_error(name, f"must be a text of 1 to {MAX_TEXT_LENGTH} characters on one line")
             return None
         return value
 
-    def _fault(self, name: str, message: str) -> None:
-        self._faults.append(FieldError(f"{self._pointer}/{name}", message))
+    def _add_error(self, name: str, message: str) -> None:
+        self._errors.append(FieldError(f"{self._pointer}/{name}", message))
 
 
-def _unknown(raw: Mapping[str, object], known: Sequence[str], pointer: str, faults: list[FieldError]) -> None:
-    faults += [
-        FieldError(f"{pointer}/{pointer_token(name)}", "is not known here")
+def _check_fields(
+    raw: Mapping[str, object], known: Sequence[str], pointer: str, errors: list[FieldError]
+) -> None:
+    errors += [
+        FieldError(f"{pointer}/{pointer_token(name)}", "is not a known field")
         for name in raw
         if name not in known
     ]

@@ -1,4 +1,4 @@
-"""When an action is due, and until when quiet hours hold it."""
+"""Due times of actions, and the end of quiet hours."""
 
 from datetime import UTC, datetime, time, timedelta
 from typing import Final
@@ -9,19 +9,19 @@ from journey_service.domain.companies.policy import CompanyPolicy
 from journey_service.domain.journeys.relationship import Transition
 
 PAUSED_RETRY_INTERVAL: Final = timedelta(minutes=15)
-"""How long after a look a company that has paused its messages is looked at again."""
+"""Delay after which a message of a company with paused messages is decided again."""
 MAX_TRANSITION_AGE: Final = timedelta(hours=24)
-"""A move dated longer ago runs no actions, except where a test clock was advanced."""
+"""Age from which a transition triggers no actions, unless the company has a test clock."""
 
 
 def triggers_actions(transition: Transition, now: datetime, *, has_test_clock: bool) -> bool:
-    """Whether a move runs the actions of the stage entered: not a silent one, and not one of long ago."""
+    """Returns whether a transition triggers the actions of its stage: it is neither silent nor too old."""
     is_old = not has_test_clock and now - transition.transitioned_at > MAX_TRANSITION_AGE
     return not transition.is_silent and not is_old
 
 
 def due(at: datetime, days: int, hours: int, zone: ZoneInfo) -> datetime:
-    """So many days later at the same wall time where the company is, and so many hours after that (UTC)."""
+    """Returns the time (UTC) a number of days later at the same local time, plus a number of hours."""
     if days:
         local = at.astimezone(zone)
         at = instant_of(local.date() + timedelta(days=days), local.timetz().replace(tzinfo=None), zone)
@@ -29,7 +29,7 @@ def due(at: datetime, days: int, hours: int, zone: ZoneInfo) -> datetime:
 
 
 def quiet_until(now: datetime, policy: CompanyPolicy, zone: ZoneInfo) -> datetime | None:
-    """When the quiet hours end that it is in the midst of; None: it is not quiet."""
+    """Returns the end of the quiet hours that `now` lies in; None outside of quiet hours."""
     if policy.quiet_from is None or policy.quiet_until is None:
         return None
     start, end = time.fromisoformat(policy.quiet_from), time.fromisoformat(policy.quiet_until)
