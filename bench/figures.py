@@ -29,7 +29,7 @@ from journey_service.main import create_app
 from journey_service.repositories import migrations as migrating
 from journey_service.repositories.database import Database
 from journey_service.services.access.credentials import KeyRequest, create_key
-from journey_service.services.analytics.rollups import queue_count
+from journey_service.services.analytics.rollups import enqueue_rollup_rebuild
 from journey_service.services.analytics.snapshots import take_page
 from journey_service.services.companies.provisioning import NewCompany, create_company
 from journey_service.services.job_registry import JOB_HANDLERS
@@ -95,7 +95,7 @@ async def _prepare(url: str, customers: int, now: datetime, folder: Path) -> Non
     await make_ledger(owner, COMPANY, customers, now)
 
     began = time.perf_counter()
-    job_id = await database.run(COMPANY, lambda work: queue_count(work, actor=BY))
+    job_id = await database.run(COMPANY, lambda work: enqueue_rollup_rebuild(work, actor=BY))
     await run_job(database, COMPANY, job_id, JOB_HANDLERS)
     print(f"  all sums counted anew from the ledger in {time.perf_counter() - began:.1f} s")
     began = time.perf_counter()

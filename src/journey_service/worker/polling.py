@@ -15,7 +15,7 @@ from journey_service.repositories.database import Database
 from journey_service.services.actions.delivery.dispatcher import LEASE_SECONDS as DELIVERY_LEASE_SECONDS
 from journey_service.services.actions.delivery.dispatcher import MessageSenders, OutboxDispatcher
 from journey_service.services.actions.delivery.publisher import publish_due
-from journey_service.services.analytics.rollups import tighten_due
+from journey_service.services.analytics.rollups import merge_due_rollups
 from journey_service.services.events.imports import run_due_imports
 from journey_service.services.job_registry import JOB_HANDLERS
 from journey_service.services.job_runner import JobRunner
@@ -145,7 +145,7 @@ class PollingLoops:
             self.wake(ACTIONS)
 
     async def _merge_rollups(self) -> None:
-        if await tighten_due(self._database):
+        if await merge_due_rollups(self._database):
             self.wake(JOBS)
 
     async def _publish(self) -> None:

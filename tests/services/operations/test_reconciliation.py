@@ -17,8 +17,8 @@ from journey_service.domain.events.event import Event
 from journey_service.domain.journeys.relationship import Activation
 from journey_service.domain.stages.changes import build_draft
 from journey_service.domain.stages.stage_map import DEFAULT_STAGES
-from journey_service.services.analytics.rollups import merge_rollups, queue_count
-from journey_service.services.analytics.snapshots import queue_rebuild
+from journey_service.services.analytics.rollups import enqueue_rollup_rebuild, merge_rollups
+from journey_service.services.analytics.snapshots import enqueue_snapshot_rebuild
 from journey_service.services.companies.provisioning import get_company_context
 from journey_service.services.companies.settings import PolicyUpdate, change_policy, get_policy
 from journey_service.services.customers.privacy import anonymize_customer
@@ -140,7 +140,7 @@ class Story:
     async def rebuild(self) -> None:
         last = (await self.now()).date() - 2 * DAY
         first = last - self.chance.randint(0, 100) * DAY
-        job_id = await queue_rebuild(self.database, self.company_id, first, last, actor=BY)
+        job_id = await enqueue_snapshot_rebuild(self.database, self.company_id, first, last, actor=BY)
         assert await run_job(self.database, self.company_id, job_id, JOB_HANDLERS)
 
     async def replay(self) -> None:
@@ -161,7 +161,7 @@ class Story:
         await merge_rollups(self.database, self.company_id)
 
     async def rebuild_rollups(self) -> None:
-        job_id = await self.database.run(self.company_id, lambda uow: queue_count(uow, actor=BY))
+        job_id = await self.database.run(self.company_id, lambda uow: enqueue_rollup_rebuild(uow, actor=BY))
         assert await run_job(self.database, self.company_id, job_id, JOB_HANDLERS)
 
     async def sweep(self) -> None:

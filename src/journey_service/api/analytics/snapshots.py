@@ -1,4 +1,4 @@
-"""Snapshots of days, and whether all figures agree with each other."""
+"""Routes of daily snapshots."""
 
 from typing import Annotated
 
@@ -9,18 +9,16 @@ from journey_service.api.analytics.schemas.snapshots import (
     MetricOut,
     MetricsOut,
     RebuildIn,
-    ReconciliationOut,
 )
 from journey_service.api.authentication import Admin, AnalyticsReader
 from journey_service.api.csv_responses import Format, answer, tabular
 from journey_service.api.dependencies import AppStateDep
-from journey_service.api.operations.schemas.jobs import AcceptedOut
+from journey_service.api.operations.schemas.jobs import JobAccepted
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
 from journey_service.api.schema_fields import ResponseModel
 from journey_service.domain.analytics.date_ranges import Period, RequestedRange
 from journey_service.services.analytics import snapshots
-from journey_service.services.operations import reconciliation
 
 router = APIRouter(route_class=StrictRoute)
 
@@ -64,14 +62,6 @@ async def list_metrics(
     return answer(out, out.items, MetricOut, form, "metrics")
 
 
-@router.get(
-    "/analytics/reconciliation", tags=["analytics"], summary="Compare all figures", responses=problems()
-)
-async def get_reconciliation(caller: AnalyticsReader, app_state: AppStateDep) -> ReconciliationOut:
-    """Tell every figure two ways, from what is kept with the writes and from the ledgers, and name every difference."""
-    return ReconciliationOut.of(await reconciliation.reconcile(app_state.database, caller.company_id))
-
-
 @router.post(
     "/admin/metrics/rebuild",
     tags=["operations"],
@@ -80,10 +70,10 @@ async def get_reconciliation(caller: AnalyticsReader, app_state: AppStateDep) ->
     responses=problems(*JSON_BODY),
     max_body_size=MAX_BODY_BYTES,
 )
-async def post_rebuild(body: RebuildIn, caller: Admin, app_state: AppStateDep) -> AcceptedOut:
+async def post_rebuild(body: RebuildIn, caller: Admin, app_state: AppStateDep) -> JobAccepted:
     """Take the snapshots of past days anew, from the ledgers themselves; one that is the same keeps its revision."""
-    job_id = await snapshots.queue_rebuild(
+    job_id = await snapshots.enqueue_snapshot_rebuild(
         app_state.database, caller.company_id, body.first, body.last, actor=caller.actor
     )
     app_state.wake(_JOBS)
-    return AcceptedOut(job_id=job_id)
+    return JobAccepted(job_id=job_id)

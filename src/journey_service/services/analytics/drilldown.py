@@ -1,4 +1,7 @@
-"""Who is behind a figure: exactly the customers, or the visits, that it has counted."""
+"""Drill-down: lists the customers or stage visits behind a metric.
+
+A list has exactly as many rows as the metric counts.
+"""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -35,7 +38,7 @@ from journey_service.services.analytics.query_context import TIMEOUT_MS, QueryCo
 
 
 class Outcome(StrEnum):
-    """What became of a member of a cohort beyond one step."""
+    """Outcome of a cohort member after one step of the funnel."""
 
     CONVERTED = "converted"
     PENDING = "pending"
@@ -43,7 +46,7 @@ class Outcome(StrEnum):
 
 
 class Became(StrEnum):
-    """What has become of an action, or that it is still to be done."""
+    """Outcome of an action; pending if it is still to be run."""
 
     DONE = "done"
     DEAD = "dead"
@@ -53,7 +56,7 @@ class Became(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DrilldownPage:
-    """Customers behind a figure, and the company in whose words they are shown."""
+    """A page of customers behind a metric, and the company's context for stage names and currency."""
 
     context: CompanyContext
     customers: Sequence[DrilldownCustomer]
@@ -61,7 +64,7 @@ class DrilldownPage:
 
 @dataclass(frozen=True, slots=True)
 class VisitPage:
-    """Visits behind a figure."""
+    """A page of stage visits behind a metric."""
 
     context: CompanyContext
     visits: Sequence[StageVisit]
@@ -69,7 +72,7 @@ class VisitPage:
 
 @dataclass(frozen=True, slots=True)
 class AtRisk:
-    """A customer at risk: for how long they have not come, when they are expected to leave, and what to do."""
+    """A customer at risk: days since the last appointment, churn prediction, recommended actions."""
 
     found: AtRiskCustomer
     days_inactive: int | None
@@ -80,7 +83,7 @@ class AtRisk:
 
 @dataclass(frozen=True, slots=True)
 class RiskList:
-    """A page of customers at risk; `total` is how many there are, where that was asked."""
+    """A page of customers at risk. `total` counts all of them; 0 if it was not requested."""
 
     context: CompanyContext
     customers: Sequence[AtRisk]
@@ -89,7 +92,7 @@ class RiskList:
 
 @dataclass(frozen=True, slots=True)
 class CohortStepAsked:
-    """A step of a cohort's funnel, and of those counted there which ones."""
+    """A step of a cohort's funnel, and the outcome of the members to list; None: all."""
 
     stage: str
     window_days: int
@@ -99,7 +102,7 @@ class CohortStepAsked:
 async def list_in_stage(
     database: Database, company_id: int, stage: str, as_of: datetime | None, page: PageRequest
 ) -> DrilldownPage:
-    """Those who are in a stage, or were. Raises CompanyNotFoundError, InvalidInputError."""
+    """Lists the customers in a stage, now or at a past time. Raises CompanyNotFoundError, InvalidInputError."""
 
     async def unit(uow: UnitOfWork) -> DrilldownPage:
         context = await uow.companies.get_context()
@@ -112,94 +115,108 @@ async def list_in_stage(
 
 
 async def list_reached(
-    database: Database, company_id: int, asked: RequestedRange, stage: str, page: PageRequest
+    database: Database, company_id: int, requested: RequestedRange, stage: str, page: PageRequest
 ) -> DrilldownPage:
-    """Those who have reached a step of the funnel. Raises CompanyNotFoundError, InvalidInputError."""
+    """Lists the customers who reached a step of the funnel. Raises CompanyNotFoundError, InvalidInputError."""
 
     async def list_(uow: UnitOfWork, query: QueryContext) -> Sequence[DrilldownCustomer]:
-        place = _place_of(query, stage)
-        stages = [key for key, rank in funnels.ranks(query.stage_map).items() if rank >= place]
+        step = _index_of(query, stage)
+        stages = [key for key, rank in funnels.ranks(query.stage_map).items() if rank >= step]
         return await uow.drilldown.list_entered(stages, query.days, query.zone, page)
 
-    return await _listed(database, company_id, asked, list_)
+    return await _listed(database, company_id, requested, list_)
 
 
 async def list_of_cohort(
-    database: Database, company_id: int, asked: RequestedRange, step: CohortStepAsked, page: PageRequest
+    database: Database, company_id: int, requested: RequestedRange, step: CohortStepAsked, page: PageRequest
 ) -> DrilldownPage:
-    """Those at a step of a cohort's funnel. Raises CompanyNotFoundError, InvalidInputError."""
+    """Lists the cohort members at a step of the funnel. Raises CompanyNotFoundError, InvalidInputError."""
 
     async def list_(uow: UnitOfWork, query: QueryContext) -> Sequence[DrilldownCustomer]:
-        place = _place_of(query, step.stage)
+        index = _index_of(query, step.stage)
         top = len(query.stage_map.progress) - 1
-        if step.outcome is not None and place == top:
-            return []  # there is nothing beyond
-        lowest = place + 1 if step.outcome is Outcome.CONVERTED else place
+        if step.outcome is not None and index == top:
+            return []  # the last step has no outcome
+        lowest = index + 1 if step.outcome is Outcome.CONVERTED else index
         stays = step.outcome in (Outcome.PENDING, Outcome.DROPPED)
         is_open = {Outcome.PENDING: [True], Outcome.DROPPED: [False]}
         known = funnels.ranks(query.stage_map)
-        told = {
+        parameters = {
             "entered": list(known),
             "ranks": list(known.values()),
             "window": step.window_days,
             "now": query.as_of,
             "lowest": lowest,
-            "highest": place if stays else top,
+            "highest": index if stays else top,
             "open": [True, False] if step.outcome is None else is_open.get(step.outcome, [True, False]),
         }
-        return await uow.drilldown.list_cohort(told, query.days, query.zone, page)
+        return await uow.drilldown.list_cohort(parameters, query.days, query.zone, page)
 
-    return await _listed(database, company_id, asked, list_)
+    return await _listed(database, company_id, requested, list_)
 
 
 async def list_went(
     database: Database,
     company_id: int,
-    asked: RequestedRange,
+    requested: RequestedRange,
     flow: tuple[str | None, str],
     page: PageRequest,
 ) -> DrilldownPage:
-    """Those who have gone a way; from nowhere: whose journey opened. Raises as the others do."""
+    """Lists the customers of a flow. From-stage None: those whose journey opened in the to-stage.
+
+    Raises CompanyNotFoundError, InvalidInputError.
+    """
 
     async def list_(uow: UnitOfWork, query: QueryContext) -> Sequence[DrilldownCustomer]:
         return await uow.drilldown.list_flow(flow, query.days, query.zone, page)
 
-    return await _listed(database, company_id, asked, list_)
+    return await _listed(database, company_id, requested, list_)
 
 
 async def list_moved(
     database: Database,
     company_id: int,
-    asked: RequestedRange,
+    requested: RequestedRange,
     motion: Motion | None,
     to_stage: str | None,
     page: PageRequest,
 ) -> DrilldownPage:
-    """Those who have moved in one manner (None: in any but the opening). Raises as the others do."""
+    """Lists the customers who moved with a motion; None: with any except the opening.
+
+    Raises CompanyNotFoundError, InvalidInputError.
+    """
     motions = [motion] if motion else [each for each in Motion if each is not Motion.OPENING]
 
     async def list_(uow: UnitOfWork, query: QueryContext) -> Sequence[DrilldownCustomer]:
         return await uow.drilldown.list_moved(motions, to_stage, query.days, query.zone, page)
 
-    return await _listed(database, company_id, asked, list_)
+    return await _listed(database, company_id, requested, list_)
 
 
 async def list_acted_on(
-    database: Database, company_id: int, asked: RequestedRange, name: str, outcome: Became, page: PageRequest
+    database: Database,
+    company_id: int,
+    requested: RequestedRange,
+    name: str,
+    outcome: Became,
+    page: PageRequest,
 ) -> DrilldownPage:
-    """Those for whom actions were planned of which this became. Raises as the others do."""
+    """Lists the customers with planned actions of a name and outcome.
+
+    Raises CompanyNotFoundError, InvalidInputError.
+    """
     states = ("pending", "leased") if outcome is Became.PENDING else (outcome.value,)
 
     async def list_(uow: UnitOfWork, query: QueryContext) -> Sequence[DrilldownCustomer]:
         return await uow.drilldown.list_with_actions(name, states, query.days, query.zone, page)
 
-    return await _listed(database, company_id, asked, list_)
+    return await _listed(database, company_id, requested, list_)
 
 
 async def list_in_band(
     database: Database, company_id: int, band: RiskBand, page: PageRequest
 ) -> DrilldownPage:
-    """Those whose stored risk lies in a band. Raises CompanyNotFoundError."""
+    """Lists the customers whose stored risk score lies in a band. Raises CompanyNotFoundError."""
 
     async def unit(uow: UnitOfWork) -> DrilldownPage:
         return DrilldownPage(
@@ -212,7 +229,10 @@ async def list_in_band(
 async def list_came_again(
     database: Database, company_id: int, cohort: int, later: int, page: PageRequest
 ) -> DrilldownPage:
-    """Those who first came in a month, counted from the year 0, and again so many months later."""
+    """Lists the members of a cohort who had an appointment `later` months after their first.
+
+    `cohort` is a month as the number of months since the year 0. Raises CompanyNotFoundError.
+    """
 
     async def unit(uow: UnitOfWork) -> DrilldownPage:
         context = await uow.companies.get_context()
@@ -227,17 +247,20 @@ async def list_came_again(
 async def list_ended(
     database: Database,
     company_id: int,
-    asked: RequestedRange,
+    requested: RequestedRange,
     stage: str,
     *,
     is_converted: bool | None = None,
     after: tuple[int, int] | None = None,
     limit: int = 50,
 ) -> VisitPage:
-    """Visits of a stage that ended: all, or those that did, or did not, by an entry or out of risk by a return."""
+    """Lists ended visits of a stage: all, or only those that did or did not end by a conversion.
+
+    Raises CompanyNotFoundError, InvalidInputError.
+    """
 
     async def unit(uow: UnitOfWork) -> VisitPage:
-        query = await load_query_context(uow, asked)
+        query = await load_query_context(uow, requested)
         found = await uow.drilldown.list_ended_visits(
             stage, query.days, query.zone, is_converted=is_converted, after=after, limit=limit
         )
@@ -249,7 +272,7 @@ async def list_ended(
 async def list_going_on(
     database: Database, company_id: int, stage: str, *, after: tuple[int, int] | None = None, limit: int = 50
 ) -> VisitPage:
-    """Visits of a stage that go on. Raises CompanyNotFoundError."""
+    """Lists the open visits of a stage. Raises CompanyNotFoundError."""
 
     async def unit(uow: UnitOfWork) -> VisitPage:
         context = await uow.companies.get_context()
@@ -259,18 +282,21 @@ async def list_going_on(
 
 
 async def list_churning(database: Database, company_id: int, page: RiskPageRequest) -> RiskList:
-    """The guide's list: a risk above 0.7 and not churned. Raises CompanyNotFoundError, UnavailableError."""
+    """Lists the customers with a risk above 0.7 who have not churned. Raises CompanyNotFoundError, UnavailableError."""
 
     async def unit(uow: UnitOfWork) -> RiskList:
         context = await uow.companies.get_context()
         found = await uow.drilldown.list_churning(_last_risk(context), HIGH_RISK, page)
-        return RiskList(context, await _looked_at(uow, context, found))
+        return RiskList(context, await _with_predictions(uow, context, found))
 
     return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS, is_repeatable_read=True)
 
 
 async def list_at_risk(database: Database, company_id: int, page: RiskPageRequest) -> RiskList:
-    """The portal's list: those in the mildest risk stage too. Raises CompanyNotFoundError, UnavailableError."""
+    """Lists the same customers and those in the mildest risk stage, with their total.
+
+    Raises CompanyNotFoundError, UnavailableError.
+    """
 
     async def unit(uow: UnitOfWork) -> RiskList:
         context = await uow.companies.get_context()
@@ -278,7 +304,7 @@ async def list_at_risk(database: Database, company_id: int, page: RiskPageReques
         key, last = "" if mildest is None else mildest.key, _last_risk(context)
         found = await uow.drilldown.list_at_risk(key, last, HIGH_RISK, page)
         total = await uow.drilldown.count_at_risk(key, last, HIGH_RISK)
-        return RiskList(context, await _looked_at(uow, context, found), total)
+        return RiskList(context, await _with_predictions(uow, context, found), total)
 
     return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS, is_repeatable_read=True)
 
@@ -286,21 +312,21 @@ async def list_at_risk(database: Database, company_id: int, page: RiskPageReques
 async def _listed(
     database: Database,
     company_id: int,
-    asked: RequestedRange,
+    requested: RequestedRange,
     list_: Callable[[UnitOfWork, QueryContext], Awaitable[Sequence[DrilldownCustomer]]],
 ) -> DrilldownPage:
     async def unit(uow: UnitOfWork) -> DrilldownPage:
-        query = await load_query_context(uow, asked)
+        query = await load_query_context(uow, requested)
         return DrilldownPage(query.context, await list_(uow, query))
 
     return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS)
 
 
-def _place_of(query: QueryContext, stage: str) -> int:
-    for place, each in enumerate(query.stage_map.progress):
+def _index_of(query: QueryContext, stage: str) -> int:
+    for index, each in enumerate(query.stage_map.progress):
         if each.key == stage:
-            return place
-    raise InvalidInputError.at("query/stage", "is no step of the funnel")
+            return index
+    raise InvalidInputError.at("query/stage", "must be a step of the funnel")
 
 
 def _last_risk(context: CompanyContext) -> str:
@@ -308,19 +334,19 @@ def _last_risk(context: CompanyContext) -> str:
     return severe[0].key if severe else ""
 
 
-async def _looked_at(
+async def _with_predictions(
     uow: UnitOfWork, context: CompanyContext, found: Sequence[AtRiskCustomer]
 ) -> list[AtRisk]:
     if not context.company.rollup_version:
-        raise UnavailableError("The figures are being counted; try again shortly.")
+        raise UnavailableError("The metrics are being computed; try again shortly.")
     samples = churn_samples(context.rulebook.stage_map, await uow.rollups.list_all_moves())
     zone = ZoneInfo(context.company.timezone)
-    looked_at = []
+    customers = []
     for customer in found:
         last = customer.last_appointment_at
         days = None if last is None else days_since(last, context.now)
         sample = samples.get(customer.current_stage)
-        looked_at.append(
+        customers.append(
             AtRisk(
                 customer,
                 days,
@@ -329,4 +355,4 @@ async def _looked_at(
                 retention_actions(customer.risk, days),
             )
         )
-    return looked_at
+    return customers

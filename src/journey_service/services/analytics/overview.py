@@ -1,7 +1,7 @@
-"""Figures about all customers of a company: overview, funnels, flows, and the guide's dashboard of them.
+"""Overview reports: overview, risk distribution, distribution by stage, and the guide's dashboard.
 
-What sums are kept for is answered from them: customers by stage, flows, money, and, for ranges that end today, distinct
-customers too. The rest is asked of the ledgers.
+Customers by stage, flows and revenue are read from rollups, and so are distinct customers of ranges that end today.
+Everything else is queried from the ledgers.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ from journey_service.services.analytics.time_in_stage import TimeInStage, times_
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """How many customers there are, where, and what they are worth; and what happened in the days asked for."""
+    """Customers by stage and their value now; moves and revenue of the date range."""
 
     query: QueryContext
     stages: Sequence[tuple[Stage, int]]
@@ -41,7 +41,7 @@ class Overview:
     at_risk: int
     vips: int
     lifetime_cents: int
-    """Of all customers together."""
+    """Sum over all customers, up to now."""
     revenue_cents: int
     opened: int
     moves: int
@@ -50,17 +50,17 @@ class Overview:
 
     @property
     def at_risk_percentage(self) -> Decimal:
-        """Those at risk, of all customers."""
+        """Percentage of customers in the mildest risk stage."""
         return metrics.percent(self.at_risk, self.total)
 
     @property
     def vip_percentage(self) -> Decimal:
-        """Those in the highest progress stage, of all customers."""
+        """Percentage of customers in the highest progress stage."""
         return metrics.percent(self.vips, self.total)
 
     @property
     def average_cents(self) -> int:
-        """Lifetime value a customer, half up, away from zero."""
+        """Average lifetime value of a customer, rounded half away from zero."""
         if not self.total:
             return 0
         sign = -1 if self.lifetime_cents < 0 else 1
@@ -69,7 +69,7 @@ class Overview:
 
 @dataclass(frozen=True, slots=True)
 class Portal:
-    """What the guide's dashboard draws."""
+    """All reports of the guide's dashboard, as of one time."""
 
     overview: Overview
     funnel: Funnel
@@ -77,17 +77,17 @@ class Portal:
     times: TimeInStage
 
 
-async def get_overview(database: Database, company_id: int, asked: RequestedRange) -> Overview:
-    """The overview. Raises CompanyNotFoundError, InvalidInputError, UnavailableError."""
+async def get_overview(database: Database, company_id: int, requested: RequestedRange) -> Overview:
+    """Returns the overview. Raises CompanyNotFoundError, InvalidInputError, UnavailableError."""
 
     async def unit(uow: UnitOfWork) -> Overview:
-        return await _overview(uow, await load_query_context(uow, asked))
+        return await _overview(uow, await load_query_context(uow, requested))
 
     return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS, is_repeatable_read=True)
 
 
 async def get_portal(database: Database, company_id: int, period: Period) -> Portal:
-    """What the guide's dashboard draws. Raises CompanyNotFoundError, UnavailableError."""
+    """Returns all reports of the guide's dashboard. Raises CompanyNotFoundError, UnavailableError."""
 
     async def unit(uow: UnitOfWork) -> Portal:
         query = await load_query_context(uow, RequestedRange(period))
@@ -102,7 +102,7 @@ async def get_portal(database: Database, company_id: int, period: Period) -> Por
 
 
 async def customers_by_stage(uow: UnitOfWork, context: CompanyContext) -> dict[str, int]:
-    """Where everybody is now: from the sums, if there are any."""
+    """Counts the customers in each stage now, from the rollups if they are built."""
     if context.company.rollup_version:
         return metrics.customers_by_stage(await uow.rollups.list_all_moves())
     return await uow.distribution.count_now()
@@ -110,8 +110,8 @@ async def customers_by_stage(uow: UnitOfWork, context: CompanyContext) -> dict[s
 
 async def _overview(uow: UnitOfWork, query: QueryContext) -> Overview:
     require_rollups(query)
-    ever = await uow.rollups.list_all_moves()
-    customers = metrics.customers_by_stage(ever)
+    all_moves = await uow.rollups.list_all_moves()
+    customers = metrics.customers_by_stage(all_moves)
     moves = await uow.rollups.list_moves(*query.days)
     source = query.context.rulebook.policy.revenue_source
     mildest = query.stage_map.mildest_risk
@@ -139,14 +139,14 @@ def _sum(moves: Sequence[Moves], motion: Motion) -> int:
 
 @dataclass(frozen=True, slots=True)
 class RiskDistribution:
-    """Customers by stored risk."""
+    """Customers by band of their stored risk score."""
 
     as_of: datetime
     bands: Sequence[tuple[RiskBand, int]]
 
 
 async def get_risks(database: Database, company_id: int) -> RiskDistribution:
-    """Customers by stored risk. Raises CompanyNotFoundError."""
+    """Returns the customers by risk band. Raises CompanyNotFoundError."""
 
     async def unit(uow: UnitOfWork) -> RiskDistribution:
         context = await uow.companies.get_context()
@@ -159,9 +159,9 @@ async def get_risks(database: Database, company_id: int) -> RiskDistribution:
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """Customers by stage at an instant, in the order of the map in force then; empty stages count 0.
+    """Customers by stage at a point in time, in the order of the stage map in force then.
 
-    Archived stages, and those of a later version, are among them only with customers in them.
+    Archived stages, and stages of a later version, are included only if customers are in them.
     """
 
     as_of: datetime
@@ -169,9 +169,9 @@ class Distribution:
 
 
 async def get_distribution(database: Database, company_id: int, as_of: datetime | None) -> Distribution:
-    """How many customers are in each stage now, or were at a past instant, as the ledger has it.
+    """Returns the number of customers in each stage, now or at a past time.
 
-    Raises CompanyNotFoundError, InvalidInputError for an instant that is yet to come.
+    Raises CompanyNotFoundError, InvalidInputError for a time in the future.
     """
 
     async def unit(uow: UnitOfWork) -> Distribution:
@@ -183,12 +183,12 @@ async def get_distribution(database: Database, company_id: int, as_of: datetime 
             check_not_future(as_of, context.now)
             stage_map = await uow.stage_maps.get_in_force(as_of)
             customers, instant = await uow.distribution.count_at(as_of), as_of
-        # Moves may be dated before the version that brought their stage, and lead into stages of a later one.
+        # Moves may be dated before the map version that introduced their stage.
         others = [stage for stage in context.rulebook.stage_map.stages if stage.key not in stage_map.by_key]
-        shown = [
+        stages = [
             *(stage for stage in stage_map.stages if stage.is_active or customers.get(stage.key)),
             *(stage for stage in others if customers.get(stage.key)),
         ]
-        return Distribution(instant, [(stage, customers.get(stage.key, 0)) for stage in shown])
+        return Distribution(instant, [(stage, customers.get(stage.key, 0)) for stage in stages])
 
     return await database.run(company_id, unit)

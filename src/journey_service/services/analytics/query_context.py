@@ -58,7 +58,9 @@ async def load_query_context(
 ) -> QueryContext:
     """Loads the company and resolves the date range.
 
-    The range of the whole history begins no later than `since`. Raises CompanyNotFoundError, InvalidInputError.
+    Period `all` begins no later than `since`.
+
+    Raises CompanyNotFoundError, InvalidInputError.
     """
     context = await uow.companies.get_context()
     zone = ZoneInfo(context.company.timezone)

@@ -1,4 +1,4 @@
-"""Sums that figures are answered from: added to with every write, tightened by the worker, counted anew when asked."""
+"""Rollups that reports are read from: updated with every write, merged by the worker, rebuilt by a job."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,11 +21,14 @@ from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.jobs import JobPage, JobRun
 
 COUNT: Final = "count_rollups"
-LOOSE_ALLOWED: Final = 2_000
-"""From how many loose rows on a company's sums are tightened."""
-CHUNK: Final = 20_000
-_TIMEOUT_MS: Final = 600_000
-_LONGEST_WRITE: Final = timedelta(minutes=5)
+MAX_UNMERGED_ROWS: Final = 2_000
+"""Unmerged rows of a company above which its rollups are merged."""
+MERGE_BATCH_SIZE: Final = 20_000
+"""Rows merged by one transaction."""
+_REBUILD_TIMEOUT_MS: Final = 600_000
+_MERGE_TIMEOUT_MS: Final = 60_000
+_MAX_WRITE: Final = timedelta(minutes=5)
+"""Maximum time between counting moves and the commit of their transaction."""
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -33,92 +36,96 @@ _LOGGER = logging.getLogger(__name__)
 async def count_moves(
     uow: UnitOfWork, context: CompanyContext, moves: Mapping[int, Sequence[Transition]], *, new: Sequence[int]
 ) -> None:
-    """Add moves that are about to be written, by the id of the relationship, which is held; `new` had none before."""
-    moved = {id_: written for id_, written in moves.items() if written}
-    if not moved:
+    """Adds moves that are about to be written to the rollups, by the id of the locked relationship.
+
+    `new` are relationships without earlier moves.
+    """
+    by_relationship = {id_: transitions for id_, transitions in moves.items() if transitions}
+    if not by_relationship:
         return
     rollup = Rollup(context.rulebook.stage_map, ZoneInfo(context.company.timezone))
-    known = await uow.rollups.get_last_occurrences([*moved.keys() - set(new)], rollup)
-    for id_, written in moved.items():
-        rollup.count(written, known.get(id_, {}))
-    await uow.rollups.add(rollup, late=_late(context, (flow.day for flow in rollup.flows)))
+    known = await uow.rollups.get_last_occurrences([*by_relationship.keys() - set(new)], rollup)
+    for id_, transitions in by_relationship.items():
+        rollup.count(transitions, known.get(id_, {}))
+    await uow.rollups.add(rollup, late=_earliest_dirty_day(context, (flow.day for flow in rollup.flows)))
 
 
 async def count_money(uow: UnitOfWork, context: CompanyContext, applied: Sequence[AppliedEvent]) -> None:
-    """Add the revenue of events just written."""
+    """Adds the revenue of events just written to the rollups."""
     zone = ZoneInfo(context.company.timezone)
-    sums: dict[tuple[date, str], tuple[int, int, int]] = {}
-    for one in applied:
-        cents = one.event.amount_cents
-        appointments = cents if one.event.type == EventType.APPOINTMENT_COMPLETED else 0
+    revenue: dict[tuple[date, str], tuple[int, int, int]] = {}
+    for each in applied:
+        cents = each.event.amount_cents
+        appointments = cents if each.event.type == EventType.APPOINTMENT_COMPLETED else 0
         payments = {EventType.PAYMENT_RECEIVED: cents, EventType.PAYMENT_REFUNDED: -cents}.get(
-            EventType(one.event.type), 0
+            EventType(each.event.type), 0
         )
         if appointments or payments:
-            day = local_day(one.event.occurred_at, zone)
-            number, first, second = sums.get((day, one.stage), (0, 0, 0))
-            sums[day, one.stage] = (number + 1, first + appointments, second + payments)
+            day = local_day(each.event.occurred_at, zone)
+            number, first, second = revenue.get((day, each.stage), (0, 0, 0))
+            revenue[day, each.stage] = (number + 1, first + appointments, second + payments)
     await uow.rollups.add_revenue(
         (
             (Money(day, stage, Decimal(first) / 100, Decimal(second) / 100), number)
-            for (day, stage), (number, first, second) in sums.items()
+            for (day, stage), (number, first, second) in revenue.items()
         ),
-        late=_late(context, (day for day, _ in sums)),
+        late=_earliest_dirty_day(context, (day for day, _ in revenue)),
     )
 
 
-def _late(context: CompanyContext, days: Iterable[date]) -> date | None:
-    """The earliest of the days that have ended, or will have before this is written: their snapshots may be taken."""
-    ending = local_day(context.now + _LONGEST_WRITE, ZoneInfo(context.company.timezone))
+def _earliest_dirty_day(context: CompanyContext, days: Iterable[date]) -> date | None:
+    """Returns the earliest day whose snapshot may already be taken when this transaction commits."""
+    ending = local_day(context.now + _MAX_WRITE, ZoneInfo(context.company.timezone))
     return min((day for day in days if day < ending), default=None)
 
 
 async def merge_rollups(database: Database, company_id: int) -> int:
-    """Add a company's loose sums up; returns how many there were."""
+    """Merges a company's unmerged rollup rows; returns how many there were."""
 
     async def unit(uow: UnitOfWork) -> int:
         await uow.companies.lock()
-        return await uow.rollups.merge(most=CHUNK)
+        return await uow.rollups.merge(most=MERGE_BATCH_SIZE)
 
-    tightened = 0
-    while found := await database.run(company_id, unit, timeout_ms=60_000):
-        tightened += found
-        if found < CHUNK:
+    merged = 0
+    while batch := await database.run(company_id, unit, timeout_ms=_MERGE_TIMEOUT_MS):
+        merged += batch
+        if batch < MERGE_BATCH_SIZE:
             break
-    return tightened
+    return merged
 
 
-async def tighten_due(database: Database) -> int:
-    """Tighten the sums of every company that has many loose ones; returns how many there were.
+async def merge_due_rollups(database: Database) -> int:
+    """Merges the rollups of companies with many unmerged rows; returns how many rows there were.
 
-    Companies whose sums are to be counted anew are seen to as well.
+    Also enqueues the rebuild of stale rollups. The failure of one company is logged and does not affect the others.
+    Raises UnavailableError.
     """
-    tightened = 0
+    merged = 0
     for company_id in await database.read_due_work(
         lambda reader: reader.due_work.companies_with_stale_rollups()
     ):
-        await database.run(company_id, lambda uow: queue_count(uow, actor=SCHEDULE))
-    found = await database.read_due_work(
-        lambda reader: reader.due_work.companies_with_unmerged_rollups(LOOSE_ALLOWED)
+        await database.run(company_id, lambda uow: enqueue_rollup_rebuild(uow, actor=SCHEDULE))
+    company_ids = await database.read_due_work(
+        lambda reader: reader.due_work.companies_with_unmerged_rollups(MAX_UNMERGED_ROWS)
     )
-    for company_id in found:
+    for company_id in company_ids:
         try:
-            tightened += await merge_rollups(database, company_id)
+            merged += await merge_rollups(database, company_id)
         except UnavailableError:
             raise
         except Exception:
-            _LOGGER.exception("tightening the sums of company %d failed", company_id)
-    return tightened
+            _LOGGER.exception("merging the rollups of company %d failed", company_id)
+    return merged
 
 
-async def queue_count(uow: UnitOfWork, *, actor: Actor) -> int:
-    """Have a company's sums counted anew by a worker; returns the job's id."""
+async def enqueue_rollup_rebuild(uow: UnitOfWork, *, actor: Actor) -> int:
+    """Enqueues the rebuild of a company's rollups, unless it is queued already; returns the job's id."""
     under_way = await uow.jobs.find_unfinished(COUNT)
     return under_way if under_way is not None else await uow.jobs.enqueue(COUNT, {}, actor=actor.name)
 
 
 async def rebuild_rollups(run: JobRun) -> None:
-    """The job: count every sum anew from the ledgers, between the company's other transactions."""
+    """Job handler: rebuilds all rollups from the ledgers, exclusively in the company."""
 
     async def page(uow: UnitOfWork) -> JobPage:
         context = await uow.companies.get_context()
@@ -132,4 +139,4 @@ async def rebuild_rollups(run: JobRun) -> None:
         return JobPage({"ended": True}, {"companies": 1}, done=1, total=1)
 
     while not run.cursor.get("ended"):
-        await run.page(page, is_exclusive=True, timeout_ms=_TIMEOUT_MS)
+        await run.page(page, is_exclusive=True, timeout_ms=_REBUILD_TIMEOUT_MS)

@@ -1,8 +1,8 @@
-"""Snapshots of ended days: taken by the nightly run and after an import, anew where something came late.
+"""Daily snapshots: taken by the nightly run and after an import, and again for days with late events.
 
-Whoever writes about a day that has ended leaves a mark. A page takes marks away, writes the snapshots from the earliest
-of them on, and leaves a mark where the next page goes on: that is all there is of a cursor, and whatever a runner that
-fell silent has left undone is seen by everybody.
+A transaction that writes to an ended day marks the day as dirty. Each page pops the dirty days, writes the snapshots
+from the earliest of them on, and marks the day where the next page continues. The dirty days are the only cursor, so
+that work which a runner left unfinished is picked up by the next one.
 """
 
 import logging
@@ -36,14 +36,15 @@ from journey_service.services.jobs import JobPage, JobRun
 
 REBUILD: Final = "rebuild_metrics"
 CHECK: Final = "check_metrics"
-CHUNK: Final = 366
-"""How many days one transaction writes."""
+DAYS_BATCH_SIZE: Final = 366
+"""Days written by one transaction."""
 MAX_RANGE_DAYS: Final = 400
-"""How many days are shown at once."""
-DAYS_SHOWN: Final = 30
-_GAPS_NAMED: Final = 5
-_STAYS_CHUNK: Final = 31
-"""How many days of visits are read at once: of a million customers a few hundred thousand rows."""
+"""Days in one response; longer ranges are rejected."""
+DEFAULT_RANGE_DAYS: Final = 30
+"""Days returned if no range is requested."""
+_MAX_REPORTED_GAPS: Final = 5
+_VISIT_DAYS_BATCH_SIZE: Final = 31
+"""Days of stage visits read at once: a few hundred thousand rows with a million customers."""
 _ONE_DAY: Final = timedelta(days=1)
 _TIMEOUT_MS: Final = 60_000
 
@@ -51,12 +52,12 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class BrokenMetricsError(Exception):
-    """Snapshots in which customers have come from nowhere, or are gone."""
+    """Snapshots that are not continuous: opening plus entered minus left is not closing."""
 
 
 @dataclass(frozen=True, slots=True)
 class SnapshotPage:
-    """Snapshots of some days, and how today's map names their stages."""
+    """Snapshots of a range of days, with the stages of the current map."""
 
     currency: str
     first: date
@@ -65,54 +66,55 @@ class SnapshotPage:
 
 
 async def get_metrics(
-    database: Database, company_id: int, asked: RequestedRange, stage: str | None
+    database: Database, company_id: int, requested: RequestedRange, stage: str | None
 ) -> SnapshotPage:
-    """Snapshots of ended days; left out, the last thirty that have ended. Raises InvalidInputError."""
-    first, last = asked.first, asked.last
-    if asked.period is not None and (first or last):
-        raise InvalidInputError.at("query/period", "must be left out beside `from` and `to`")
+    """Returns the snapshots of ended days; by default of the last thirty.
+
+    Raises CompanyNotFoundError, InvalidInputError.
+    """
+    first, last = requested.first, requested.last
+    if requested.period is not None and (first or last):
+        raise InvalidInputError.at("query/period", "cannot be combined with `from` or `to`")
 
     async def unit(uow: UnitOfWork) -> SnapshotPage:
         context = await uow.companies.get_context()
         stages = context.rulebook.stage_map.by_key
         if stage is not None and stage not in stages:
-            raise InvalidInputError.at("query/stage", "is not a stage of this company")
+            raise InvalidInputError.at("query/stage", "must be a stage of this company")
         until = last or last_ended(context)
-        since = first or until - timedelta(days=DAYS_SHOWN - 1)
-        if asked.period is not None:
-            since = range_of_period(asked.period, until, (await uow.snapshots.get_bounds()).first).first
+        since = first or until - timedelta(days=DEFAULT_RANGE_DAYS - 1)
+        if requested.period is not None:
+            since = range_of_period(requested.period, until, (await uow.snapshots.get_bounds()).first).first
         if since > until:
             raise InvalidInputError.at("query/from", "must not be after `to`")
         if (until - since).days >= MAX_RANGE_DAYS:
-            raise InvalidInputError.at("query/from", f"lies more than {MAX_RANGE_DAYS} days before `to`")
+            raise InvalidInputError.at("query/from", f"must be less than {MAX_RANGE_DAYS} days before `to`")
         found = await uow.snapshots.list_between(since, until, stage)
-        order = {key: place for place, key in enumerate(stages)}
-        found.sort(key=lambda one: (one.day, order.get(one.stage, len(order)), one.stage))
+        order = {key: index for index, key in enumerate(stages)}
+        found.sort(key=lambda each: (each.day, order.get(each.stage, len(order)), each.stage))
         return SnapshotPage(
-            context.company.currency, since, until, [(one, stages.get(one.stage)) for one in found]
+            context.company.currency, since, until, [(each, stages.get(each.stage)) for each in found]
         )
 
     return await database.run(company_id, unit)
 
 
-async def queue_rebuild(database: Database, company_id: int, first: date, last: date, *, actor: Actor) -> int:
-    """Have the snapshots of past days rebuilt from the ledgers; returns the job's id.
+async def enqueue_snapshot_rebuild(
+    database: Database, company_id: int, first: date, last: date, *, actor: Actor
+) -> int:
+    """Enqueues the rebuild of the snapshots of ended days from the ledgers; returns the job's id.
 
     Raises CompanyNotFoundError, InvalidInputError for days that have not ended.
     """
 
     async def unit(uow: UnitOfWork) -> int:
         ended = last_ended(await uow.companies.get_context())
-        faults = [
+        errors = [
             *([FieldError("/from", "must not be after `to`")] if first > last else []),
-            *(
-                [FieldError("/to", f"has not ended: the last day to be rebuilt is {ended}")]
-                if last > ended
-                else []
-            ),
+            *([FieldError("/to", f"must be an ended day: {ended} at the latest")] if last > ended else []),
         ]
-        if faults:
-            raise InvalidInputError(faults)
+        if errors:
+            raise InvalidInputError(errors)
         days = {"from": first.isoformat(), "to": last.isoformat()}
         job_id = await uow.jobs.enqueue(REBUILD, days, actor=actor.name)
         await uow.audit_log.record(actor, AuditEntry("metrics.rebuild", target=f"job:{job_id}", detail=days))
@@ -122,7 +124,7 @@ async def queue_rebuild(database: Database, company_id: int, first: date, last: 
 
 
 async def rebuild(run: JobRun) -> None:
-    """The job: write the snapshots of some days as the ledgers have them, and see whether all add up."""
+    """Job handler: rebuilds the snapshots of a range of days from the ledgers, then checks their continuity."""
     last = date.fromisoformat(run.job.parameters["to"])
 
     async def page(uow: UnitOfWork) -> JobPage:
@@ -132,7 +134,7 @@ async def rebuild(run: JobRun) -> None:
         known = [day for day in (bounds.first, bounds.first_sum) if day is not None]
         first = max(first, min(known, default=LATEST.date()))
         missing = _first_missing(context, bounds)
-        # Days that no night has come to yet are taken too: there are no holes between snapshots.
+        # Days without a snapshot yet are included, so that there are no holes between snapshots.
         days = _days(context, first if missing is None else min(first, missing), last)
         written = await _write(uow, context, days, is_from_ledger=True)
         if not days or days[-1] >= last:
@@ -148,10 +150,13 @@ async def rebuild(run: JobRun) -> None:
 
 
 async def check(run: JobRun) -> None:
-    """The job: see whether the snapshots add up. Raises BrokenMetricsError, which the health check tells of."""
+    """Job handler: checks the continuity of the snapshots. The health check reports the failed job.
+
+    Raises BrokenMetricsError.
+    """
 
     async def unit(uow: UnitOfWork) -> str | None:
-        return _told(*await uow.snapshots.list_gaps(limit=_GAPS_NAMED))
+        return _describe_gaps(*await uow.snapshots.list_gaps(limit=_MAX_REPORTED_GAPS))
 
     broken = await run.database.run(run.company_id, unit, timeout_ms=_TIMEOUT_MS)
     if broken is not None:
@@ -159,7 +164,7 @@ async def check(run: JobRun) -> None:
 
 
 async def take_snapshots(run: JobRun) -> None:
-    """Part of a job: write the snapshots of ended days that are new, or about which something came late."""
+    """Part of a job: writes the snapshots of new and dirty ended days."""
 
     async def page(uow: UnitOfWork) -> JobPage:
         written, is_over = await take_page(uow)
@@ -171,37 +176,37 @@ async def take_snapshots(run: JobRun) -> None:
 
 
 async def take_page(uow: UnitOfWork) -> tuple[int, bool]:
-    """Write some snapshots of ended days; returns how many, and whether these were the last."""
-    # Whoever writes snapshots holds the company's row: one at a time.
+    """Writes one page of snapshots; returns how many, and whether it was the last page."""
+    # The lock on the company's row serializes the writers of snapshots.
     context = await uow.companies.lock()
     until = last_ended(context)
     if not context.company.rollup_version:
-        return 0, True  # the sums are to be counted first
-    marked = await uow.snapshots.pop_dirty_days(until)
+        return 0, True  # the rollups must be built first
+    dirty = await uow.snapshots.pop_dirty_days(until)
     bounds = await uow.snapshots.get_bounds()
-    first = _first_to_take(context, bounds, marked, until)
+    first = _first_to_take(context, bounds, dirty, until)
     days = _days(context, first, until)
     written = await _write(uow, context, days, is_from_ledger=False)
     if days and days[-1] < until:
         await uow.snapshots.mark_dirty(days[-1] + _ONE_DAY)
         return written, False
-    await _look_for_gaps(uow)
+    await _check_continuity(uow)
     return written, True
 
 
 def last_ended(context: CompanyContext) -> date:
-    """The last local day that has ended."""
+    """Returns the last local day that has ended."""
     zone = ZoneInfo(context.company.timezone)
     return day_before(local_day(context.now, zone), zone)
 
 
-def _first_to_take(context: CompanyContext, bounds: Bounds, marked: date | None, until: date) -> date:
-    candidates = [_first_missing(context, bounds), marked, until if bounds.last is None else None]
+def _first_to_take(context: CompanyContext, bounds: Bounds, dirty: date | None, until: date) -> date:
+    candidates = [_first_missing(context, bounds), dirty, until if bounds.last is None else None]
     return min(day for day in candidates if day is not None)
 
 
 def _first_missing(context: CompanyContext, bounds: Bounds) -> date | None:
-    """The first day that has no snapshot yet, of those of which there is anything to tell."""
+    """Returns the first day that needs a snapshot and has none."""
     return (
         bounds.first_sum
         if bounds.last is None
@@ -211,41 +216,43 @@ def _first_missing(context: CompanyContext, bounds: Bounds) -> date | None:
 
 def _days(context: CompanyContext, first: date, last: date) -> Sequence[date]:
     zone = ZoneInfo(context.company.timezone)
-    return list(days_from(first, min(last, first + timedelta(days=CHUNK - 1)), zone))
+    return list(days_from(first, min(last, first + timedelta(days=DAYS_BATCH_SIZE - 1)), zone))
 
 
 async def _write(
     uow: UnitOfWork, context: CompanyContext, days: Sequence[date], *, is_from_ledger: bool
 ) -> int:
-    """Write the snapshots of days that are others than before; returns how many."""
+    """Writes the snapshots that differ from the stored ones; returns how many."""
     if not days:
         return 0
-    known = {(one.day, one.stage): one.metrics for one in await uow.snapshots.list_between(days[0], days[-1])}
-    metrics = await figures_of(uow, context, days, known.keys(), is_from_ledger=is_from_ledger)
-    changed = {place: each for place, each in metrics.items() if known.get(place) != each}
+    known = {
+        (each.day, each.stage): each.metrics for each in await uow.snapshots.list_between(days[0], days[-1])
+    }
+    metrics = await compute_snapshots(uow, context, days, known.keys(), is_from_ledger=is_from_ledger)
+    changed = {key: value for key, value in metrics.items() if known.get(key) != value}
     await uow.snapshots.upsert(changed)
-    await _write_stays(uow, context, days)
+    await _write_visit_durations(uow, context, days)
     return len(changed)
 
 
-async def _write_stays(uow: UnitOfWork, context: CompanyContext, days: Sequence[date]) -> None:
-    """Write how long the visits have lasted that had ended by each of the days, as the ledger has them."""
+async def _write_visit_durations(uow: UnitOfWork, context: CompanyContext, days: Sequence[date]) -> None:
+    """Writes the cumulative histograms of visit durations of each day, from the ledger."""
     stages = [stage.key for stage in context.rulebook.stage_map.stages]
-    named = set(stages)
+    known_stages = set(stages)
     known = await uow.visit_durations.get_cumulated(days[-1], stages)
     last = await uow.visit_durations.get_cumulated(days[0] - _ONE_DAY, stages)
-    for start in range(0, len(days), _STAYS_CHUNK):
-        part = days[start : start + _STAYS_CHUNK]
+    for start in range(0, len(days), _VISIT_DAYS_BATCH_SIZE):
+        part = days[start : start + _VISIT_DAYS_BATCH_SIZE]
         span = DateRange(part[0], part[-1])
         ended = await uow.visit_durations.count_ended_by_day(span, context.company.timezone)
-        cumulated_, last = cumulated(last, (each for each in ended if each.stage in named))
+        cumulated_, last = cumulated(last, (each for each in ended if each.stage in known_stages))
         await uow.visit_durations.replace(span, cumulated_)
     if known != last and days[-1] < last_ended(context):
-        # All histograms of later days rest on these.
+        # The cumulative histograms of later days are based on these.
         await uow.snapshots.mark_dirty(days[-1] + _ONE_DAY)
 
 
-async def figures_of(
+async def compute_snapshots(
     uow: UnitOfWork,
     context: CompanyContext,
     days: Sequence[date],
@@ -253,7 +260,7 @@ async def figures_of(
     *,
     is_from_ledger: bool,
 ) -> dict[SnapshotPosition, SnapshotMetrics]:
-    """What the snapshots of days are to be, from the sums or from the ledgers; `known` are those there are."""
+    """Computes the snapshots of days from the rollups or the ledgers; includes the `known` ones."""
     zone = ZoneInfo(context.company.timezone)
     versions: list[tuple[date | None, list[str]]] = []
     for version in await uow.stage_maps.list_after(0):
@@ -267,26 +274,26 @@ async def figures_of(
     )
     opening, flows = await uow.snapshots.get_flows(days[0], days[-1], source)
     revenue = await uow.snapshots.get_revenue(days[0], days[-1], source)
-    wanted = {*known, *((day, stage) for day, stages in active.items() for stage in stages)}
-    return snapshots(days, opening, flows, revenue, wanted)
+    keys = {*known, *((day, stage) for day, stages in active.items() for stage in stages)}
+    return snapshots(days, opening, flows, revenue, keys)
 
 
-async def _look_for_gaps(uow: UnitOfWork) -> None:
-    """Say it when snapshots do not add up, or do again, and have a job tell, by which the health check knows."""
-    broken = _told(*await uow.snapshots.list_gaps(limit=_GAPS_NAMED))
+async def _check_continuity(uow: UnitOfWork) -> None:
+    """Logs a lost continuity of the snapshots, and enqueues the check whose result the health check reports."""
+    broken = _describe_gaps(*await uow.snapshots.list_gaps(limit=_MAX_REPORTED_GAPS))
     if broken is not None:
-        _LOGGER.error("the snapshots of company %d do not add up: %s", uow.company_id, broken)
+        _LOGGER.error("the snapshots of company %d are not continuous: %s", uow.company_id, broken)
     elif not await uow.snapshots.has_failed_check():
         return
     if await uow.jobs.find_unfinished(CHECK) is None:
         await uow.jobs.enqueue(CHECK, {}, actor=SCHEDULE.name)
 
 
-def _told(number: int, gaps: Sequence[ContinuityGap]) -> str | None:
+def _describe_gaps(number: int, gaps: Sequence[ContinuityGap]) -> str | None:
     if not number:
         return None
-    named = "; ".join(
+    examples = "; ".join(
         f"{gap.stage} on {gap.day}: {gap.opening} + {gap.entered} - {gap.left} is not {gap.closing}"
         for gap in gaps
     )
-    return f"{number} days of stages, such as {named}"
+    return f"{number} gaps, such as {examples}"

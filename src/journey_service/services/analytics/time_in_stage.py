@@ -96,8 +96,8 @@ async def _visit_durations(uow: UnitOfWork, query: QueryContext) -> dict[str, Vi
     }
     quantiles = {key: value for key, value in found.items() if isinstance(value, Decimal)}
     # With few or spread-out visits, the ledger returns the two durations around a percentile.
-    unsure = {place: value for place, value in found.items() if isinstance(value, QuantileBracket)}
-    if unsure:
+    uncertain = {place: value for place, value in found.items() if isinstance(value, QuantileBracket)}
+    if uncertain:
         bounds = [(stage, between.low, between.high) for (stage, _), between in uncertain.items()]
         edges = await uow.visit_durations.get_cell_edges(query.days, query.zone, bounds)
         quantiles |= {

@@ -17,7 +17,7 @@ from journey_service.repositories.database import Database
 from journey_service.repositories.operations.reconciliation import Mismatches
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.analytics.overview import customers_by_stage
-from journey_service.services.analytics.snapshots import figures_of
+from journey_service.services.analytics.snapshots import compute_snapshots
 from journey_service.services.journeys.policy_rollout import load_pending_changes
 from journey_service.services.operations import health
 
@@ -195,7 +195,7 @@ async def _compare_days(
 ) -> None:
     days = list(days_from(first, last, ZoneInfo(context.company.timezone)))
     stored = {(one.day, one.stage): one.metrics for one in await uow.snapshots.list_between(first, last)}
-    ledger = await figures_of(uow, context, days, stored, is_from_ledger=True)
+    ledger = await compute_snapshots(uow, context, days, stored, is_from_ledger=True)
     found.checked += len(stored.keys() | ledger.keys())
     for place in sorted(ledger.keys() | stored.keys()):
         if stored.get(place) != ledger.get(place):

@@ -25,7 +25,7 @@ from journey_service.domain.stages.errors import (
 from journey_service.domain.stages.stage_map import StageMap, stage_map_to_json
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
-from journey_service.services.analytics.rollups import queue_count
+from journey_service.services.analytics.rollups import enqueue_rollup_rebuild
 from journey_service.services.jobs import (
     INLINE_TIMEOUT_SECONDS,
     LEASE_SECONDS,
@@ -237,7 +237,7 @@ async def _put_in_force(
     elif await uow.relationships.count() <= MAX_INLINE_CUSTOMERS:
         await uow.rollups.rebuild(draft_map.version, context.company.timezone, reached_by(draft_map))
     else:
-        await queue_count(uow, actor=request.author)
+        await enqueue_rollup_rebuild(uow, actor=request.author)
     await uow.audit_log.record(
         request.author,
         AuditEntry(
