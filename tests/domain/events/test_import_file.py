@@ -1,4 +1,4 @@
-"""A history as a stream of bytes: however it is cut and packed, the same lines come out of it."""
+"""Import files as byte streams: the parsed lines do not depend on chunk sizes or compression."""
 
 import gzip
 import json
@@ -18,8 +18,8 @@ from profiles import examples
 
 UTC_ZONE = ZoneInfo("UTC")
 HEADER = b"customer_id,event_type,occurred_at,amount\n"
-CUT_OFF = "is cut off: the compressed file ends too early"
-LONGEST = 64 * 1024
+INCOMPLETE = "is incomplete: the compressed file ends early or is damaged"
+MAX_LINE_BYTES = 64 * 1024
 BOM = b"\xef\xbb\xbf"
 
 
@@ -28,16 +28,16 @@ def row(customer, amount="5"):
 
 
 def json_line(customer, **more):
-    told = {"type": "appointment_completed", "customer_id": customer, "occurred_at": "2026-03-01T09:30:00Z"}
-    return json.dumps(told | more).encode() + b"\n"
+    values = {"type": "appointment_completed", "customer_id": customer, "occurred_at": "2026-03-01T09:30:00Z"}
+    return json.dumps(values | more).encode() + b"\n"
 
 
 CSV = HEADER + b"".join(row(customer) for customer in range(1, 4))
 NDJSON = b"".join(json_line(customer) for customer in range(1, 4))
 
 
-def pieces(data, sizes):
-    """The data in pieces of these sizes, over and over; whole without any."""
+def chunks(data, sizes):
+    """Yields the data in chunks of these sizes, repeated; in one chunk without sizes."""
     start = 0
     for size in cycle(sizes or [len(data) or 1]):
         if start >= len(data):
@@ -47,28 +47,28 @@ def pieces(data, sizes):
 
 
 def read(data, *, sizes=(), zone=UTC_ZONE, is_gzip=None):
-    """Everything found in the data, fed in pieces of these sizes."""
+    """Parses the data, fed in chunks of these sizes."""
     reader = ImportFileReader(zone, is_gzip=is_gzip)
     found = []
-    for piece in pieces(data, sizes):
+    for piece in chunks(data, sizes):
         found += reader.feed(piece)
     return found + list(reader.close())
 
 
-def told(found):
-    """What was found, in short: (line, customer) of what was understood, (line, fault) of what was not."""
+def summary(found):
+    """Returns (line number, customer) of each parsed line, and (line number, errors) of each invalid line."""
     return [
         (each.number, each.event.customer_id)
         if isinstance(each, ImportLine)
-        else (each.number, "; ".join(f"{fault.pointer} {fault.message}".strip() for fault in each.errors))
+        else (each.number, "; ".join(f"{error.pointer} {error.message}".strip() for error in each.errors))
         for each in found
     ]
 
 
 def outcome(data, **how):
-    """What was found, or the refusal of the whole file."""
+    """Returns the summary of the lines, or the error of the whole file."""
     try:
-        return told(read(data, **how))
+        return summary(read(data, **how))
     except (MalformedError, InvalidInputError) as error:
         return f"{type(error).__name__}: {error}"
 
@@ -77,14 +77,14 @@ def outcome(data, **how):
 
 
 def test_csv_lines_are_numbered_as_in_the_file():
-    assert told(read(CSV)) == [(2, 1), (3, 2), (4, 3)]
+    assert summary(read(CSV)) == [(2, 1), (3, 2), (4, 3)]
 
 
 def test_json_lines_are_numbered_as_in_the_file():
-    assert told(read(NDJSON)) == [(1, 1), (2, 2), (3, 3)]
+    assert summary(read(NDJSON)) == [(1, 1), (2, 2), (3, 3)]
 
 
-def test_both_forms_say_the_same():
+def test_csv_and_ndjson_are_parsed_to_the_same_events():
     by_csv, by_json = read(CSV), read(b"".join(json_line(customer, amount=5) for customer in range(1, 4)))
     assert [line.event for line in by_csv] == [line.event for line in by_json]
 
@@ -113,30 +113,30 @@ def test_both_forms_say_the_same():
         ),
     ],
 )
-def test_a_file_may_be_written_in_many_ways(data, found):
-    assert told(read(data)) == found
-    assert told(read(data, sizes=[1])) == found
-    assert told(read(gzip.compress(data))) == found
+def test_variants_of_line_ends_and_headers_are_accepted(data, found):
+    assert summary(read(data)) == found
+    assert summary(read(data, sizes=[1])) == found
+    assert summary(read(gzip.compress(data))) == found
 
 
-def test_quoted_cells_hold_commas_and_quotes():
+def test_quoted_cells_may_contain_commas_and_quotes():
     data = b'customer_id,type,occurred_at,booking_id\n1,call_received,2026-03-01,"room 4, ""north"""\n'
     [line] = read(data)
     assert line.event.booking_id == 'room 4, "north"'
 
 
-def test_a_cell_may_hold_json():
+def test_a_cell_may_contain_json():
     data = b'customer_id,type,occurred_at,metadata\n1,call_received,2026-03-01,"{""room"": 4}"\n'
     [line] = read(data)
     assert line.event.metadata == {"room": 4}
 
 
-def test_bare_dates_are_in_the_zone_of_the_company():
+def test_dates_are_in_the_time_zone_of_the_company():
     [line] = read(HEADER + b"1,call_received,2026-07-01,\n", zone=ZoneInfo("Europe/Berlin"))
     assert line.event.occurred_at.isoformat() == "2026-06-30T22:00:00+00:00"
 
 
-def test_columns_may_come_in_any_order_and_number():
+def test_columns_may_have_any_order_and_number():
     data = b"id,occurred_at,source,customer_id,type\n9,2026-03-01T00:00:00Z,desk,1,call_received\n"
     [line] = read(data)
     assert (line.event.key, line.has_id) == (("desk", "9"), True)
@@ -150,16 +150,16 @@ def test_the_reader_counts_the_lines_it_has_read():
     assert reader.lines_read == 5
 
 
-# ---- faulty lines
+# ---- invalid lines
 
 
 @pytest.mark.parametrize(
-    ("bad", "fault"),
+    ("bad", "message"),
     [
-        pytest.param(b"2,appointment_comp", "has 2 of 4 columns; is it cut off?", id="cut off"),
-        pytest.param(row(2).strip() + b",more", "has 5 of 4 columns; is it cut off?", id="a cell too many"),
-        pytest.param(b'2,"appointment', "is not CSV: unexpected end of data", id="a quote without an end"),
-        pytest.param(b'2,"a"b,c,d', "is not CSV: ',' expected after '\"'", id="text after a quote"),
+        pytest.param(b"2,appointment_comp", "has 2 columns instead of 4", id="incomplete"),
+        pytest.param(row(2).strip() + b",more", "has 5 columns instead of 4", id="a cell too many"),
+        pytest.param(b'2,"appointment', "is not valid CSV: unexpected end of data", id="an unclosed quote"),
+        pytest.param(b'2,"a"b,c,d', "is not valid CSV: ',' expected after '\"'", id="text after a quote"),
         pytest.param(
             b"x,appointment_completed,2026-03-01T09:30:00Z,5",
             "/customer_id must be a whole number from 0 to 4503599627370495",
@@ -171,79 +171,91 @@ def test_the_reader_counts_the_lines_it_has_read():
             id="no time zone",
         ),
         pytest.param(row(2, "Malm\u00f6").decode().encode("latin-1").strip(), "is not UTF-8", id="Latin-1"),
-        pytest.param(b"2,\xed\xa0\x80,,", "is not UTF-8", id="half a pair"),
+        pytest.param(b"2,\xed\xa0\x80,,", "is not UTF-8", id="a surrogate"),
         pytest.param(b"2,\xff\xfe,,", "is not UTF-8", id="no UTF-8 at all"),
-        pytest.param(b"x" * (LONGEST + 1), "is longer than 64 KiB", id="a line of more than 64 KiB"),
-        pytest.param(b"x" * (5 * LONGEST), "is longer than 64 KiB", id="a line of 320 KiB"),
+        pytest.param(b"x" * (MAX_LINE_BYTES + 1), "is longer than 64 KiB", id="a line of more than 64 KiB"),
+        pytest.param(b"x" * (5 * MAX_LINE_BYTES), "is longer than 64 KiB", id="a line of 320 KiB"),
     ],
 )
-def test_a_faulty_line_of_csv_costs_itself_only(bad, fault):
+def test_an_invalid_csv_line_does_not_affect_others(bad, message):
     data = HEADER + row(1) + bad + b"\n" + row(3)
-    for how in ({}, {"sizes": [7 if len(bad) < 1_000 else 997]}, {"sizes": [LONGEST]}):
-        assert told(read(data, **how)) == [(2, 1), (3, fault), (4, 3)]
+    for how in ({}, {"sizes": [7 if len(bad) < 1_000 else 997]}, {"sizes": [MAX_LINE_BYTES]}):
+        assert summary(read(data, **how)) == [(2, 1), (3, message), (4, 3)]
 
 
 @pytest.mark.parametrize(
-    ("bad", "fault"),
+    ("bad", "message"),
     [
-        pytest.param(b"{", "is not JSON: Expecting property name enclosed in double quotes", id="cut off"),
+        pytest.param(
+            b"{", "is not valid JSON: Expecting property name enclosed in double quotes", id="incomplete"
+        ),
         pytest.param(b"[]", "must be a JSON object", id="a list"),
         pytest.param(b"null", "must be a JSON object", id="null"),
         pytest.param(b'"{}"', "must be a JSON object", id="a text"),
-        pytest.param(b"nonsense", "is not JSON: Expecting value", id="a word"),
-        pytest.param(b'{"customer_id": NaN}', "is not JSON: NaN is not a number", id="no number"),
-        pytest.param(b'{"customer_id": -Infinity}', "is not JSON: -Infinity is not a number", id="infinity"),
-        pytest.param(b'{"customer_id": 1e999}', "is not JSON: 1e999 is out of range", id="beyond all floats"),
+        pytest.param(b"nonsense", "is not valid JSON: Expecting value", id="a word"),
+        pytest.param(b'{"customer_id": NaN}', "is not valid JSON: NaN is not a number", id="no number"),
+        pytest.param(
+            b'{"customer_id": -Infinity}', "is not valid JSON: -Infinity is not a number", id="infinity"
+        ),
+        pytest.param(
+            b'{"customer_id": 1e999}', "is not valid JSON: 1e999 is out of range", id="beyond all floats"
+        ),
         pytest.param(b'{"a":' * 10_000, "is nested too deeply", id="nested too deeply"),
         pytest.param(b'{"a": "\xff"}', "is not UTF-8", id="no UTF-8"),
-        pytest.param(b'{"a": 1} {"b": 2}', "is not JSON: Extra data", id="two in a line"),
+        pytest.param(b'{"a": 1} {"b": 2}', "is not valid JSON: Extra data", id="two in a line"),
         pytest.param(
-            b'{"a": ' + b"1" * 5_000 + b"}", "is not JSON: Exceeds the limit", id="a number of 5000 digits"
+            b'{"a": ' + b"1" * 5_000 + b"}",
+            "is not valid JSON: Exceeds the limit",
+            id="a number of 5000 digits",
         ),
-        pytest.param(b'{"a": "' + b"x" * LONGEST + b'"}', "is longer than 64 KiB", id="more than 64 KiB"),
+        pytest.param(
+            b'{"a": "' + b"x" * MAX_LINE_BYTES + b'"}', "is longer than 64 KiB", id="more than 64 KiB"
+        ),
     ],
 )
-def test_a_faulty_line_of_json_costs_itself_only(bad, fault):
+def test_an_invalid_json_line_does_not_affect_others(bad, message):
     data = json_line(1) + bad + b"\n" + json_line(3)
-    first, (number, message), third = told(read(data))
+    first, (number, errors), third = summary(read(data))
     assert (first, number, third) == ((1, 1), 2, (3, 3))
-    assert message.startswith(fault)
-    assert told(read(data, sizes=[1_000])) == [first, (number, message), third]
+    assert errors.startswith(message)
+    assert summary(read(data, sizes=[1_000])) == [first, (number, errors), third]
 
 
-def test_a_faulty_line_tells_every_fault_and_its_number():
-    [faulty] = read(b"customer_id,type,occurred_at,total_amount\n,nothing,now,-1\n")
-    assert isinstance(faulty, InvalidLineError)
-    assert faulty.number == 2
-    places = [fault.pointer for fault in faulty.errors]
-    assert places == ["/type", "/customer_id", "/occurred_at", "/total_amount"]
+def test_an_invalid_line_has_all_errors_and_its_number():
+    [invalid] = read(b"customer_id,type,occurred_at,total_amount\n,nothing,now,-1\n")
+    assert isinstance(invalid, InvalidLineError)
+    assert invalid.number == 2
+    pointers = [error.pointer for error in invalid.errors]
+    assert pointers == ["/type", "/customer_id", "/occurred_at", "/total_amount"]
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b""], ids=["LF", "CRLF", "the end of the file"])
 @pytest.mark.parametrize(
-    ("length", "is_long"), [(LONGEST - 1, False), (LONGEST, False), (LONGEST + 1, True)], ids=str
+    ("length", "is_long"),
+    [(MAX_LINE_BYTES - 1, False), (MAX_LINE_BYTES, False), (MAX_LINE_BYTES + 1, True)],
+    ids=str,
 )
-def test_a_line_of_64_kib_is_read_and_a_longer_one_not(length, is_long, end):
+def test_a_line_of_64_kib_is_read_and_a_longer_one_is_not(length, is_long, end):
     line = json_line(2)[:-2]
     line += b" " * (length - len(line) - 1) + b"}"
     assert len(line) == length
     data = json_line(1) + line + end
     expected = [(1, 1), (2, "is longer than 64 KiB" if is_long else 2)]
-    assert told(read(data)) == expected
-    assert told(read(data, sizes=[len(json_line(1)) + length])) == expected
-    assert told(read(data, sizes=[len(data) - 1])) == expected
+    assert summary(read(data)) == expected
+    assert summary(read(data, sizes=[len(json_line(1)) + length])) == expected
+    assert summary(read(data, sizes=[len(data) - 1])) == expected
 
 
 @pytest.mark.parametrize("end", [b"\r\r\n", b"\r\r\r\r\n"], ids=["CR CR LF", "CR CR CR CR LF"])
-def test_how_a_line_ends_does_not_make_it_depend_on_the_pieces_it_comes_in(end):
+def test_repeated_carriage_returns_do_not_depend_on_chunk_sizes(end):
     line = json_line(2)[:-2]
-    data = line + b" " * (LONGEST - len(line) - 1) + b"}" + end + json_line(3)
+    data = line + b" " * (MAX_LINE_BYTES - len(line) - 1) + b"}" + end + json_line(3)
     whole = outcome(data)
-    for cut in range(LONGEST - 1, LONGEST + len(end) + 1):
-        assert outcome(data, sizes=[cut]) == whole, cut - LONGEST
+    for cut in range(MAX_LINE_BYTES - 1, MAX_LINE_BYTES + len(end) + 1):
+        assert outcome(data, sizes=[cut]) == whole, cut - MAX_LINE_BYTES
 
 
-# ---- files that are no history
+# ---- files that are no import files
 
 
 @pytest.mark.parametrize(
@@ -261,23 +273,23 @@ def test_how_a_line_ends_does_not_make_it_depend_on_the_pieces_it_comes_in(end):
         ),
         pytest.param(b'"\n', "The first line is neither a CSV header nor a JSON object.", id="a quote"),
         pytest.param(
-            b"x" * (LONGEST + 1),
-            "The first line is longer than 64 KiB; this is neither CSV nor NDJSON.",
+            b"x" * (MAX_LINE_BYTES + 1),
+            "The first line is longer than 64 KiB; the file is neither CSV nor NDJSON.",
             id="one long line",
         ),
         pytest.param(
             b"\x1f\x8b",
-            "The compressed file is cut off before its first line ends.",
+            "The compressed file ends within its first line.",
             id="the beginning of a gzip",
         ),
         pytest.param(
             gzip.compress(CSV)[:20],
-            "The compressed file is cut off before its first line ends.",
-            id="a gzip cut off in its first line",
+            "The compressed file ends within its first line.",
+            id="a gzip that ends in its first line",
         ),
     ],
 )
-def test_a_file_that_is_no_history_is_refused_whole(data, message):
+def test_a_file_that_is_no_import_file_is_rejected(data, message):
     for sizes in ([], [1] if len(data) < 1_000 else [997]):
         assert outcome(data, sizes=sizes) == f"MalformedError: {message}"
 
@@ -286,13 +298,13 @@ def test_a_file_that_is_no_history_is_refused_whole(data, message):
     "data", [CSV, NDJSON, b"{", b"x", b"PK\x03\x04"], ids=["CSV", "JSON", "a brace", "x", "zip"]
 )
 @pytest.mark.parametrize("sizes", [[], [1]], ids=["whole", "byte by byte"])
-def test_what_is_said_to_be_gzip_and_is_not_is_refused(data, sizes):
-    with pytest.raises(MalformedError, match="The file is said to be gzip and is not") as refused:
+def test_a_file_declared_as_gzip_that_is_not_is_rejected(data, sizes):
+    with pytest.raises(MalformedError, match="The file is declared as gzip but is not compressed") as refused:
         read(data, sizes=sizes, is_gzip=True)
     assert refused.value.offset == 0
 
 
-def test_gzip_is_recognised_without_being_told():
+def test_gzip_is_detected():
     packed = gzip.compress(CSV)
     assert outcome(packed) == outcome(packed, is_gzip=True) == outcome(packed, is_gzip=False) == outcome(CSV)
 
@@ -318,16 +330,16 @@ def test_gzip_is_recognised_without_being_told():
             id="a column without a name",
         ),
         pytest.param(
-            "customer_id,type,occurred_at,type", [("line 1", "names a column twice")], id="a column twice"
+            "customer_id,type,occurred_at,type", [("line 1", "contains a column twice")], id="a column twice"
         ),
         pytest.param(
             "customer_id,type,occurred_at,event_type",
-            [("line 1", "names a column twice")],
+            [("line 1", "contains a column twice")],
             id="a column twice, under both its names",
         ),
         pytest.param(
             "customer_id,type,occurred_at,total_amount,amount",
-            [("line 1", "names a column twice")],
+            [("line 1", "contains a column twice")],
             id="the amount twice, under both its names",
         ),
         pytest.param(
@@ -342,19 +354,19 @@ def test_gzip_is_recognised_without_being_told():
         ),
     ],
 )
-def test_a_faulty_header_is_refused_with_its_place(header, errors):
+def test_an_invalid_header_is_rejected_with_its_line(header, errors):
     with pytest.raises(InvalidInputError) as refused:
         read(header.encode() + b"\n" + row(1))
-    assert [(fault.pointer, fault.message) for fault in refused.value.errors] == errors
+    assert [(error.pointer, error.message) for error in refused.value.errors] == errors
 
 
-def test_a_faulty_header_is_told_on_the_line_it_stands_on():
+def test_an_invalid_header_after_blank_lines_is_rejected_with_its_line():
     with pytest.raises(InvalidInputError) as refused:
         read(b"\n\ncustomer_id,type\n")
-    assert [fault.pointer for fault in refused.value.errors] == ["line 3"]
+    assert [error.pointer for error in refused.value.errors] == ["line 3"]
 
 
-# ---- however it is cut
+# ---- chunk sizes
 
 
 good = st.integers(1, 9).map(row)
@@ -365,15 +377,15 @@ good_json = st.integers(1, 9).map(json_line)
 bad_json = st.sampled_from(
     [b"\n", b"{\n", b"[1]\r\n", b"\xff\n", b'{"a": ' + b"9" * 300 + b"}\n", b'{"customer_id": 1}\n']
 )
-histories = st.one_of(
+import_files = st.one_of(
     st.lists(st.one_of(good, bad), max_size=8).map(lambda lines: HEADER + b"".join(lines)),
     st.lists(st.one_of(good_json, bad_json), max_size=8).map(lambda lines: json_line(5) + b"".join(lines)),
 )
 chunk_sizes = st.lists(st.integers(1, 60), min_size=1, max_size=6)
 
 
-@given(histories, st.booleans(), st.booleans(), chunk_sizes)
-def test_lines_do_not_depend_on_the_pieces_they_come_in(data, is_packed, has_end, sizes):
+@given(import_files, st.booleans(), st.booleans(), chunk_sizes)
+def test_lines_do_not_depend_on_chunk_sizes(data, is_packed, has_end, sizes):
     data = data if has_end else data.rstrip(b"\n")
     expected = outcome(data)
     packed = gzip.compress(data) if is_packed else data
@@ -382,7 +394,7 @@ def test_lines_do_not_depend_on_the_pieces_they_come_in(data, is_packed, has_end
     assert outcome(packed, sizes=[1]) == expected
 
 
-@given(histories, st.lists(st.integers(0, 400), max_size=4), chunk_sizes)
+@given(import_files, st.lists(st.integers(0, 400), max_size=4), chunk_sizes)
 def test_gzip_may_have_several_members(data, cuts, sizes):
     edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
     packed = b"".join(gzip.compress(data[a:b]) for a, b in pairwise(edges))
@@ -390,38 +402,38 @@ def test_gzip_may_have_several_members(data, cuts, sizes):
     assert outcome(packed, sizes=sizes) == outcome(data)
 
 
-# ---- cut off, damaged, malicious
+# ---- incomplete, damaged, malicious
 
 
-def left_of(packed):
-    """The lines that are whole in what remains of a gzip, as plain text."""
+def complete_lines(packed):
+    """Returns the complete lines in the beginning of a gzip file, decompressed."""
     text = zlib.decompressobj(wbits=31).decompress(packed)
     return text[: text.rfind(b"\n") + 1]
 
 
 @pytest.mark.parametrize("sizes", [[], [1], [13]], ids=["whole", "byte by byte", "in thirteens"])
-def test_a_cut_off_gzip_costs_its_last_line_only(sizes):
+def test_an_incomplete_gzip_loses_its_last_line_only(sizes):
     amounts = (f"{customer * 37 % 1000}.{customer % 90 + 10}" for customer in range(40))
     data = HEADER + b"".join(row(customer, amount) for customer, amount in enumerate(amounts))
     packed = gzip.compress(data)
     for length in range(2, len(packed)):
-        whole = left_of(packed[:length])
+        whole = complete_lines(packed[:length])
         found = outcome(packed[:length], sizes=sizes)
         if whole:
-            assert found == [*outcome(whole), (whole.count(b"\n") + 1, CUT_OFF)]
+            assert found == [*outcome(whole), (whole.count(b"\n") + 1, INCOMPLETE)]
         else:
-            assert found == "MalformedError: The compressed file is cut off before its first line ends."
+            assert found == "MalformedError: The compressed file ends within its first line."
     assert outcome(packed) == outcome(data)
 
 
-def test_a_cut_off_second_member_costs_its_last_line_only():
+def test_an_incomplete_second_member_loses_its_last_line_only():
     first, second = gzip.compress(CSV), gzip.compress(row(4) + row(5) * 50)
     found = outcome(first + second[:-1])
     assert found[:4] == [*outcome(CSV), (5, 4)]
-    assert found[-1] == (len(found) + 1, CUT_OFF)
+    assert found[-1] == (len(found) + 1, INCOMPLETE)
 
 
-def test_of_what_is_packed_very_densely_no_whole_line_is_lost_at_the_cut():
+def test_an_incomplete_gzip_of_high_compression_loses_its_last_line_only():
     line = b"1,call_received,2026-03-01T09:30:00Z," + b"b" * 80 + b"\n"
     packed = gzip.compress(b"customer_id,type,occurred_at,booking_id\n" + line * 8_000, 9)
     unpacker, lengths = zlib.decompressobj(wbits=31), [0]
@@ -430,9 +442,9 @@ def test_of_what_is_packed_very_densely_no_whole_line_is_lost_at_the_cut():
     cuts = [cut for cut, length in enumerate(lengths) if 0 < length - 256 * 1024 < 1_500]
     assert cuts
     for cut in cuts:
-        lines = left_of(packed[:cut]).count(b"\n")
+        lines = complete_lines(packed[:cut]).count(b"\n")
         found = read(packed[:cut])
-        assert (len(found), told(found[-1:])) == (lines, [(lines + 1, CUT_OFF)])
+        assert (len(found), summary(found[-1:])) == (lines, [(lines + 1, INCOMPLETE)])
 
 
 def flipped(packed, at):
@@ -443,27 +455,27 @@ SMALL = gzip.compress(HEADER + b"".join(row(customer) for customer in range(20))
 
 
 @pytest.mark.parametrize("sizes", [[], [1]], ids=["whole", "byte by byte"])
-def test_a_damaged_gzip_is_noticed(sizes):
+def test_a_damaged_gzip_is_detected(sizes):
     sound = outcome(SMALL)
     for at in range(len(SMALL)):
         found = outcome(flipped(SMALL, at), sizes=sizes)
-        is_harmless = 4 <= at <= 9  # the time, flags and system it was packed on
+        is_harmless = 4 <= at <= 9  # the header fields time, flags and system
         if is_harmless:
             assert found == sound
         elif isinstance(found, list):
-            assert found[-1][1] == CUT_OFF
+            assert found[-1][1] == INCOMPLETE
         else:
             assert found.startswith(("MalformedError", "InvalidInputError"))
 
 
-def test_a_damaged_gzip_is_read_as_far_however_it_comes():
+def test_a_damaged_gzip_is_read_as_far_for_any_chunk_size():
     for at in range(10, len(SMALL)):
         damaged = flipped(SMALL, at)
         assert outcome(damaged) == outcome(damaged, sizes=[1]), at
 
 
-def test_what_follows_a_gzip_and_is_none_is_noticed():
-    assert outcome(gzip.compress(CSV) + b"garbage")[-1] == (5, CUT_OFF)
+def test_trailing_garbage_after_a_gzip_is_detected():
+    assert outcome(gzip.compress(CSV) + b"garbage")[-1] == (5, INCOMPLETE)
 
 
 def packed_zeros(megabytes, before=b""):
@@ -473,12 +485,12 @@ def packed_zeros(megabytes, before=b""):
     return b"".join([*packed, packer.flush()])
 
 
-def test_a_gzip_bomb_takes_constant_memory():
+def test_a_gzip_bomb_is_read_in_constant_memory():
     bomb = packed_zeros(200, CSV)
     assert len(bomb) < 1_000_000
     tracemalloc.start()
     try:
-        found = told(read(bomb))
+        found = summary(read(bomb))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -486,7 +498,7 @@ def test_a_gzip_bomb_takes_constant_memory():
     assert peak < 20 * 1024 * 1024
 
 
-def test_a_bomb_without_a_first_line_is_refused_at_once():
+def test_a_gzip_bomb_without_a_first_line_is_rejected_early():
     reader = ImportFileReader(UTC_ZONE)
     with pytest.raises(MalformedError, match="The first line is longer than 64 KiB"):
         list(reader.feed(packed_zeros(2)))
@@ -494,7 +506,7 @@ def test_a_bomb_without_a_first_line_is_refused_at_once():
 
 @settings(max_examples=examples(30))
 @given(st.binary(max_size=300), st.booleans(), chunk_sizes)
-def test_no_bytes_at_all_raise_anything_but_a_refusal(data, is_packed, sizes):
+def test_any_bytes_are_read_or_rejected_with_an_expected_error(data, is_packed, sizes):
     packed = gzip.compress(data) if is_packed else data
     assert outcome(packed, sizes=sizes) == outcome(packed)
     assert outcome(HEADER + packed, sizes=sizes) == outcome(HEADER + packed)

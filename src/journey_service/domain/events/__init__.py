@@ -1,1 +1,1 @@
-"""Inbound events: types, parsing, and the format of import files."""
+"""Inbound events: types, parsing, and reading import files."""

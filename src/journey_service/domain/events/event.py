@@ -1,4 +1,4 @@
-"""What can happen to a customer, as other services tell it."""
+"""Inbound events of customers: types, limits and the content hash."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -9,21 +9,27 @@ from typing import Final, NamedTuple, TypeAlias
 JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
 
 FUTURE_TOLERANCE: Final = timedelta(minutes=5)
+"""How far `occurred_at` may be ahead of the service's clock; a later event is refused."""
 EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
+"""Earliest instant that is accepted in an input."""
 LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
+"""End of the accepted range of instants, exclusive."""
 MAX_ID: Final = 2**53 - 1
-"""Largest id: whole numbers up to it survive every JSON reader. Erased customers have ids from -MAX_ID to -1."""
+"""Largest id, which every JSON parser reads exactly. Erased customers have ids from -MAX_ID to -1."""
 MAX_CUSTOMER_ID: Final = 2**52 - 1
-"""Largest customer id that a caller may choose; greater ones are reserved for ids that the service assigns."""
+"""Largest customer id that a caller may choose; larger ids are reserved for ids that the service assigns."""
 MAX_AMOUNT_CENTS: Final = 99_999_999_999
+"""Largest amount of an event, in cents; a larger one is refused."""
 MAX_SUM_CENTS: Final = 99_999_999_999_999
+"""Largest sum of a customer's amounts, in cents; an event that would exceed it is refused."""
 MAX_CALL_SECONDS: Final = 2**31 - 1
+"""Longest call, in seconds; a longer one is refused."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class EventType(StrEnum):
-    """The closed list of event types."""
+    """Types of inbound events."""
 
     CALL_RECEIVED = "call_received"
     APPOINTMENT_REQUESTED = "appointment_requested"
@@ -41,9 +47,9 @@ EVENT_TYPES: Final[tuple[str, ...]] = tuple(EventType)
 
 
 class Event(NamedTuple):
-    """One thing that happened, in the sender's words.
+    """An inbound event.
 
-    Times are UTC, money is whole cents (hundredths of the company's currency), durations are seconds.
+    Times are UTC, money is in cents (hundredths of the company's currency), durations are in seconds.
     """
 
     source: str
@@ -59,14 +65,14 @@ class Event(NamedTuple):
 
     @property
     def key(self) -> tuple[str, str]:
-        """What identifies the event within its company, for ever."""
+        """Source and id, which identify the event within its company."""
         return self.source, self.event_id
 
 
 def content_hash(event: Event) -> bytes:
-    """Digest of what the event says, equal for equal content however it was written down.
+    """Returns a digest of 16 bytes that is equal for events with equal content, regardless of their JSON form.
 
-    16 bytes. Source and id are not part of it: they are the key under which contents are compared.
+    Source and id are not part of it: they are the key under which contents are compared.
     """
     content = (
         event.type,
@@ -87,7 +93,7 @@ def _microseconds(instant: datetime) -> int:
 
 
 def _canonical(value: JsonValue) -> JsonValue:
-    # JSON does not tell 1 from 1.0, so neither may the comparison.
+    # 1 and 1.0 are the same number in JSON.
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""A history file as a stream of bytes: gzip or plain, CSV or NDJSON, read in constant memory."""
+"""Reads import files as a byte stream: gzip or plain, CSV or NDJSON, in constant memory."""
 
 import codecs
 import csv
@@ -12,8 +12,10 @@ from journey_service.domain.errors import FieldError, InvalidInputError, Malform
 from journey_service.domain.events.parsing import FIELD_ALIASES, ImportLine, parse_line
 
 _GZIP: Final = b"\x1f\x8b"
-_LONGEST_LINE: Final = 64 * 1024
-_PIECE: Final = 256 * 1024
+_MAX_LINE_BYTES: Final = 64 * 1024
+"""Maximum length of a line; a longer line is an error and is skipped."""
+_CHUNK_BYTES: Final = 256 * 1024
+"""Maximum number of bytes that are decompressed at once."""
 _REQUIRED: Final = {"customer_id", "occurred_at"}
 _COLUMNS: Final = frozenset(
     (
@@ -24,7 +26,7 @@ _COLUMNS: Final = frozenset(
 
 
 class InvalidLineError(InvalidInputError):
-    """A line that could not be understood; the others are not affected."""
+    """A line of an import file is invalid; the other lines are not affected."""
 
     def __init__(self, number: int, errors: tuple[FieldError, ...]) -> None:
         super().__init__(errors)
@@ -32,10 +34,10 @@ class InvalidLineError(InvalidInputError):
 
 
 class ImportFileReader:
-    """Turns bytes, as they come, into lines and faulty lines.
+    """Parses the bytes of an import file incrementally into lines and errors of lines.
 
-    Raises MalformedError or InvalidInputError when the whole file is not what it is said to be; a file that
-    is cut off costs its last line only.
+    Of an incomplete gzip file, all complete lines are read and the last line is an error.
+    Raises MalformedError or InvalidInputError if the whole file is unreadable.
     """
 
     def __init__(self, zone: ZoneInfo, *, is_gzip: bool | None = None) -> None:
@@ -43,7 +45,7 @@ class ImportFileReader:
         self._is_gzip = is_gzip
         self._inflater: zlib._Decompress | None = None
         self._head = b""
-        self._is_open = False
+        self._has_format = False
         self._pending = b""
         self._skips_rest = False
         self._is_broken = False
@@ -52,41 +54,42 @@ class ImportFileReader:
         self.lines_read = 0
 
     def feed(self, data: bytes) -> Iterator[ImportLine | InvalidLineError]:
-        """Read some more bytes."""
-        if not self._is_open:
+        """Parses the next bytes."""
+        if not self._has_format:
             self._head += data
             if len(self._head) < len(_GZIP):
                 return
-            data, self._head, self._is_open = self._head, b"", True
-            self._recognise(data)
+            data, self._head, self._has_format = self._head, b"", True
+            self._detect_gzip(data)
         for piece in self._inflate(data):
             yield from self._split(piece)
 
     def close(self) -> Iterator[ImportLine | InvalidLineError]:
-        """The stream has ended: what is left is the last line."""
-        if not self._is_open and self._head:
-            self._is_open = True
-            self._recognise(self._head)
+        """Parses the last line at the end of the file. Raises MalformedError for an empty file."""
+        if not self._has_format and self._head:
+            self._has_format = True
+            self._detect_gzip(self._head)
             yield from self._split(self._head)
-        is_cut = self._inflater is not None and not self._inflater.eof
-        if self._pending or self._is_broken or is_cut:
+        is_incomplete = self._inflater is not None and not self._inflater.eof
+        if self._pending or self._is_broken or is_incomplete:
             rest, self._pending = self._pending, b""
-            if self._is_broken or is_cut:
+            if self._is_broken or is_incomplete:
                 if self._columns is None and not self._is_json:
-                    raise MalformedError("The compressed file is cut off before its first line ends.")
+                    raise MalformedError("The compressed file ends within its first line.")
                 self.lines_read += 1
                 yield InvalidLineError(
-                    self.lines_read, (FieldError("", "is cut off: the compressed file ends too early"),)
+                    self.lines_read,
+                    (FieldError("", "is incomplete: the compressed file ends early or is damaged"),),
                 )
             elif not self._skips_rest:
                 yield from self._line(rest)
         if self._columns is None and not self._is_json:
             raise MalformedError("The file is empty.")
 
-    def _recognise(self, head: bytes) -> None:
+    def _detect_gzip(self, head: bytes) -> None:
         has_magic = head.startswith(_GZIP)
         if self._is_gzip and not has_magic:
-            raise MalformedError("The file is said to be gzip and is not.", offset=0)
+            raise MalformedError("The file is declared as gzip but is not compressed.", offset=0)
         if has_magic:
             self._inflater = zlib.decompressobj(wbits=31)
 
@@ -98,35 +101,35 @@ class ImportFileReader:
             if self._inflater.eof:
                 if not data:
                     return
-                self._inflater = zlib.decompressobj(wbits=31)  # gzip allows members one after the other
+                self._inflater = zlib.decompressobj(wbits=31)  # a gzip file may consist of several members
             before = self._inflater.copy()
             try:
-                piece = self._inflater.decompress(data, _PIECE)
+                piece = self._inflater.decompress(data, _CHUNK_BYTES)
             except zlib.error:
-                yield from self._salvage(before, data)
+                yield from self._decompress_up_to_error(before, data)
                 return
             data = self._inflater.unused_data if self._inflater.eof else self._inflater.unconsumed_tail
             yield piece
-            if not data and not self._inflater.eof and len(piece) < _PIECE:
+            if not data and not self._inflater.eof and len(piece) < _CHUNK_BYTES:
                 return
 
-    def _salvage(self, inflater: "zlib._Decompress", data: bytes) -> Iterator[bytes]:
-        """What lies before the damage, which a decompressor that fails does not hand out."""
+    def _decompress_up_to_error(self, inflater: "zlib._Decompress", data: bytes) -> Iterator[bytes]:
+        """Yields the bytes before damaged data, which a failing call of the decompressor does not return."""
         self._is_broken = True
-        for place in range(len(data)):
+        for index in range(len(data)):
             try:
-                yield inflater.decompress(data[place : place + 1])
+                yield inflater.decompress(data[index : index + 1])
             except zlib.error:
                 return
 
     def _split(self, piece: bytes) -> Iterator[ImportLine | InvalidLineError]:
-        *whole, self._pending = (self._pending + piece).split(b"\n")
-        for raw in whole:
+        *lines, self._pending = (self._pending + piece).split(b"\n")
+        for raw in lines:
             if self._skips_rest:
                 self._skips_rest = False
                 continue
             yield from self._line(raw)
-        if len(self._pending) > _LONGEST_LINE + 1:  # the last byte may be half of a line's end
+        if len(self._pending) > _MAX_LINE_BYTES + 1:  # the last byte may be the CR of CRLF
             if not self._skips_rest:
                 self.lines_read += 1
                 self._skips_rest = True
@@ -135,7 +138,7 @@ class ImportFileReader:
 
     def _too_long(self) -> InvalidLineError:
         if self._columns is None and not self._is_json:
-            raise MalformedError("The first line is longer than 64 KiB; this is neither CSV nor NDJSON.")
+            raise MalformedError("The first line is longer than 64 KiB; the file is neither CSV nor NDJSON.")
         return InvalidLineError(self.lines_read, (FieldError("", "is longer than 64 KiB"),))
 
     def _line(self, raw: bytes) -> Iterator[ImportLine | InvalidLineError]:
@@ -145,7 +148,7 @@ class ImportFileReader:
             raw = raw.removeprefix(codecs.BOM_UTF8)
         if not raw.strip():
             return
-        if len(raw) > _LONGEST_LINE:
+        if len(raw) > _MAX_LINE_BYTES:
             yield self._too_long()
             return
         if self._columns is None and not self._is_json and self._is_header(raw):
@@ -157,7 +160,7 @@ class ImportFileReader:
         except UnicodeDecodeError:
             yield InvalidLineError(self.lines_read, (FieldError("", "is not UTF-8"),))
         except InvalidInputError as error:
-            yield InvalidLineError(self.lines_read, tuple(map(_without_names, error.errors)))
+            yield InvalidLineError(self.lines_read, tuple(map(_without_unknown_names, error.errors)))
 
     def _is_header(self, raw: bytes) -> bool:
         if raw.lstrip().startswith(b"{"):
@@ -169,17 +172,19 @@ class ImportFileReader:
             raise MalformedError(
                 "The first line is neither a CSV header nor a JSON object.", offset=0
             ) from error
-        place = f"line {self.lines_read}"
-        errors = [FieldError(place, f"lacks the column {name!r}") for name in sorted(_REQUIRED - set(names))]
+        position = f"line {self.lines_read}"
+        errors = [
+            FieldError(position, f"lacks the column {name!r}") for name in sorted(_REQUIRED - set(names))
+        ]
         if not {"type", "event_type"} & set(names):
-            errors.append(FieldError(place, "lacks the column 'type' (or 'event_type')"))
+            errors.append(FieldError(position, "lacks the column 'type' (or 'event_type')"))
         errors += [
-            FieldError(place, f"{quote_value(name)} is not a known column")
+            FieldError(position, f"{quote_value(name)} is not a known column")
             for name in names
             if name not in _COLUMNS
         ]
         if len({FIELD_ALIASES.get(name, name) for name in names}) < len(names):
-            errors.append(FieldError(place, "names a column twice"))
+            errors.append(FieldError(position, "contains a column twice"))
         if errors:
             raise InvalidInputError(errors)
         self._columns = names
@@ -190,36 +195,36 @@ class ImportFileReader:
         try:
             cells = next(csv.reader([text], strict=True))
         except csv.Error as error:
-            raise InvalidInputError.at("", f"is not CSV: {error}") from error
+            raise InvalidInputError.at("", f"is not valid CSV: {error}") from error
         if len(cells) != len(columns):
-            raise InvalidInputError.at("", f"has {len(cells)} of {len(columns)} columns; is it cut off?")
+            raise InvalidInputError.at("", f"has {len(cells)} columns instead of {len(columns)}")
         return dict(zip(columns, cells, strict=True))
 
 
 def _json(text: str) -> dict[str, object]:
     try:
-        value = json.loads(text, parse_constant=_refuse, parse_float=_finite)
+        value = json.loads(text, parse_constant=_refuse_constant, parse_float=_parse_finite)
     except RecursionError:
         raise InvalidInputError.at("", "is nested too deeply") from None
     except ValueError as error:
-        raise InvalidInputError.at("", f"is not JSON: {error}") from error
+        raise InvalidInputError.at("", f"is not valid JSON: {error}") from error
     if not isinstance(value, dict):
         raise InvalidInputError.at("", "must be a JSON object")
     return value
 
 
-def _finite(digits: str) -> float:
+def _parse_finite(digits: str) -> float:
     number = float(digits)
     if number in (float("inf"), float("-inf")):
         raise ValueError(f"{digits} is out of range")
     return number
 
 
-def _refuse(constant: str) -> None:
+def _refuse_constant(constant: str) -> None:
     raise ValueError(f"{constant} is not a number")
 
 
-def _without_names(fault: FieldError) -> FieldError:
-    """A fault that is kept: where it is, unless that is a name which only the line itself knows."""
-    *_, name = fault.pointer.split("/")
-    return fault if name in _COLUMNS or name in ("", "data") else FieldError("", fault.message)
+def _without_unknown_names(error: FieldError) -> FieldError:
+    """Removes the pointer of an error if it contains a name from the line, which may be personal data."""
+    *_, name = error.pointer.split("/")
+    return error if name in _COLUMNS or name in ("", "data") else FieldError("", error.message)

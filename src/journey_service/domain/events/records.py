@@ -1,4 +1,4 @@
-"""Imports as they are stored, and the options of an import."""
+"""Imports and their line errors as they are stored, and the options of an import."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class ImportOptions(NamedTuple):
-    """How a history is replayed: up to which instant (None: now), and whether its moves run actions."""
+    """Options of an import: the instant up to which events are applied (None: now), and whether moves run actions."""
 
     until: datetime | None = None
     runs_actions: bool = False
@@ -14,7 +14,7 @@ class ImportOptions(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """One import and how far it is. `cursor` is (customer, occurred_at, line) of the last decided line."""
+    """An import and its progress. `cursor` is (customer, occurred_at, line) of the last applied line."""
 
     id: int
     status: str
@@ -39,7 +39,7 @@ class Import:
 
 @dataclass(frozen=True, slots=True)
 class ImportLineError:
-    """One fault of one line."""
+    """One error in a line of an import file."""
 
     line: int
     pointer: str
