@@ -9,7 +9,7 @@ from journey_service.domain.companies.policy import DEFAULT_POLICY
 from journey_service.domain.events.event import Event
 from journey_service.domain.journeys.facts import NO_FACTS, Facts, fold
 from journey_service.repositories.database import Database
-from journey_service.repositories.journeys.relationships import COLUMNS, to_standing
+from journey_service.repositories.journeys.relationships import COLUMNS, to_stored_relationship
 from journey_service.repositories.unit_of_work import UnitOfWork
 
 BROKEN_CHAIN = """
@@ -55,7 +55,7 @@ async def faults(database: Database, company_id: int) -> list[str]:
         )
         for row in rows:
             expected = folded.get(row.id, NO_FACTS)
-            actual = to_standing(row).relationship.facts
+            actual = to_stored_relationship(row).relationship.facts
             if actual != expected:
                 found.append(f"facts of customer {row.customer_id}: {actual} is not {expected}")
         return found

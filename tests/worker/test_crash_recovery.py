@@ -17,7 +17,7 @@ from journey_service.domain.calendar import latest_nightly_run_date, nightly_run
 from journey_service.domain.companies.policy import DEFAULT_POLICY
 from journey_service.domain.events.event import Event
 from journey_service.domain.journeys import scoring
-from journey_service.repositories.journeys.relationships import COLUMNS, to_standing
+from journey_service.repositories.journeys.relationships import COLUMNS, to_stored_relationship
 from journey_service.services.access.credentials import KeyRequest, create_key
 from journey_service.services.events.ingest import ingest
 from ledger import faults, journeys, rows
@@ -154,7 +154,7 @@ async def _wrong(worker_database, company_id, as_of):
     )
     wrong = []
     for row in relationships:
-        stored = to_standing(row)
+        stored = to_stored_relationship(row)
         facts = stored.relationship.facts
         scores = (
             scoring.engagement(facts, DEFAULT_POLICY, as_of),

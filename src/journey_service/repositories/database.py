@@ -46,7 +46,7 @@ _BIND: Final = text(f"{_SETTINGS}, pg_advisory_xact_lock_shared(CAST(:company AS
 _BIND_ALONE: Final = text(f"{_SETTINGS}, pg_advisory_xact_lock(CAST(:company AS bigint))")
 
 
-class DatabaseFaultError(Exception):
+class UnexpectedDatabaseError(Exception):
     """The database refused a statement for a reason nobody expected. The text names it and shows no SQL."""
 
     def __init__(self, error: DBAPIError) -> None:
@@ -213,4 +213,4 @@ def _translated(error: DBAPIError) -> Exception:
     if _sqlstate(error) in _NOT_LET_IN:
         return UnavailableError("The database is not there, or does not let this login in: see DATABASE_URL.")
     lost = error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
-    return UnavailableError() if lost or _sqlstate(error) in _SATURATED else DatabaseFaultError(error)
+    return UnavailableError() if lost or _sqlstate(error) in _SATURATED else UnexpectedDatabaseError(error)

@@ -121,7 +121,7 @@ class DatabaseMaintenance:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    async def tables(self) -> list[TableState]:
+    async def list_tables(self) -> list[TableState]:
         """Every table of the schema, by name."""
         return [TableState(**row._mapping) for row in await self._connection.execute(_TABLES)]
 
@@ -135,16 +135,16 @@ class DatabaseMaintenance:
             return False
         return True
 
-    async def indexes(self) -> list[IndexState]:
+    async def list_indexes(self) -> list[IndexState]:
         """Every index of the schema, by table and name."""
         return [IndexState(**row._mapping) for row in await self._connection.execute(_INDEXES)]
 
-    async def oldest_transaction(self) -> OpenTransaction | None:
+    async def find_oldest_transaction(self) -> OpenTransaction | None:
         """The transaction that has been open longest."""
         row = (await self._connection.execute(_OLDEST)).one_or_none()
         return None if row is None else OpenTransaction(**row._mapping)
 
-    async def slowest(self) -> list[SlowStatement] | None:
+    async def list_slowest(self) -> list[SlowStatement] | None:
         """The statements slowest on average; None where the server does not keep count of them."""
         schema = await self._connection.scalar(_EXTENSION)
         if schema is None:
@@ -156,11 +156,11 @@ class DatabaseMaintenance:
                 raise
             return None
 
-    async def running(self) -> list[SlowStatement]:
+    async def list_running(self) -> list[SlowStatement]:
         """The statements that are running right now, the longest first."""
         return await self._statements(_RUNNING.text)
 
-    async def sees_everybody(self) -> bool:
+    async def sees_all_statements(self) -> bool:
         """Whether this login is shown what other logins do."""
         return bool(await self._connection.scalar(_SEES_ALL))
 
@@ -170,7 +170,7 @@ class DatabaseMaintenance:
 
 
 @asynccontextmanager
-async def open_upkeep(url: str) -> AsyncIterator[DatabaseMaintenance]:
+async def open_maintenance(url: str) -> AsyncIterator[DatabaseMaintenance]:
     """The upkeep of a database, by the login of its URL. Raises UnavailableError."""
     engine = create_async_engine(
         async_url(url),
@@ -194,7 +194,7 @@ async def open_upkeep(url: str) -> AsyncIterator[DatabaseMaintenance]:
         await engine.dispose()
 
 
-def needed_indexes() -> Sequence[tuple[str, str]]:
+def list_required_indexes() -> Sequence[tuple[str, str]]:
     """(table, index) of every index this version is written for, those behind keys included."""
     found = []
     for table in metadata.tables.values():

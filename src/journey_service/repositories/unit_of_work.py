@@ -5,24 +5,24 @@ from functools import cached_property
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.errors import UnavailableError
-from journey_service.repositories.access.api_keys import KeyLookup, Keys
-from journey_service.repositories.access.audit import Audit
-from journey_service.repositories.access.sessions import Sessions
+from journey_service.repositories.access.api_keys import ApiKeys, KeyLookup
+from journey_service.repositories.access.audit import AuditLog
+from journey_service.repositories.access.sessions import BrowserSessions
 from journey_service.repositories.access.vault import Vault
 from journey_service.repositories.actions.action_plans import ActionPlans
 from journey_service.repositories.actions.campaigns import Campaigns
-from journey_service.repositories.actions.delivery_log import Deliveries
+from journey_service.repositories.actions.delivery_log import DeliveryLog
 from journey_service.repositories.actions.outbound_events import OutboundEvents
 from journey_service.repositories.actions.outbox import Outbox
 from journey_service.repositories.actions.tasks import Tasks
 from journey_service.repositories.actions.templates import Templates
-from journey_service.repositories.actions.webhook_endpoints import Endpoints
-from journey_service.repositories.analytics.distribution import Distribution
+from journey_service.repositories.actions.webhook_endpoints import WebhookEndpoints
+from journey_service.repositories.analytics.distribution import StageDistribution
 from journey_service.repositories.analytics.drilldown import DrilldownQueries
 from journey_service.repositories.analytics.duration_histograms import VisitDurations
 from journey_service.repositories.analytics.ledger_queries import LedgerQueries
 from journey_service.repositories.analytics.rollups import Rollups
-from journey_service.repositories.analytics.snapshots import Metrics
+from journey_service.repositories.analytics.snapshots import Snapshots
 from journey_service.repositories.companies.companies import Companies, CompanyDirectory
 from journey_service.repositories.customers.consents import Consents
 from journey_service.repositories.customers.customer_list import CustomerList
@@ -35,12 +35,12 @@ from journey_service.repositories.events.ledger import Events
 from journey_service.repositories.journeys.relationships import Relationships
 from journey_service.repositories.journeys.scores import Scores
 from journey_service.repositories.journeys.transitions import Transitions
-from journey_service.repositories.operations.data_quality import Quality
-from journey_service.repositories.operations.due_work import Due
-from journey_service.repositories.operations.health import Health
+from journey_service.repositories.operations.data_quality import DataQualityQueries
+from journey_service.repositories.operations.due_work import DueWork
+from journey_service.repositories.operations.health import DatabaseHealth
 from journey_service.repositories.operations.jobs import DueJobs, Jobs
 from journey_service.repositories.operations.reconciliation import ReconciliationQueries
-from journey_service.repositories.operations.retention import Retention
+from journey_service.repositories.operations.retention import DataRetention
 from journey_service.repositories.stages.stage_maps import StageMaps
 
 
@@ -114,9 +114,9 @@ class UnitOfWork:
         return Outbox(self._connection, self.company_id)
 
     @cached_property
-    def delivery_log(self) -> Deliveries:
+    def delivery_log(self) -> DeliveryLog:
         """The log of what has left the house."""
-        return Deliveries(self._connection, self.company_id)
+        return DeliveryLog(self._connection, self.company_id)
 
     @cached_property
     def outbound_events(self) -> OutboundEvents:
@@ -139,9 +139,9 @@ class UnitOfWork:
         return Campaigns(self._connection, self.company_id)
 
     @cached_property
-    def webhook_endpoints(self) -> Endpoints:
+    def webhook_endpoints(self) -> WebhookEndpoints:
         """The company's own systems that take webhooks."""
-        return Endpoints(self._connection, self.company_id, self.vault)
+        return WebhookEndpoints(self._connection, self.company_id, self.vault)
 
     @cached_property
     def rollups(self) -> Rollups:
@@ -159,9 +159,9 @@ class UnitOfWork:
         return DrilldownQueries(self._connection, self.company_id)
 
     @cached_property
-    def snapshots(self) -> Metrics:
+    def snapshots(self) -> Snapshots:
         """Snapshots of days."""
-        return Metrics(self._connection, self.company_id)
+        return Snapshots(self._connection, self.company_id)
 
     @cached_property
     def reconciliation(self) -> ReconciliationQueries:
@@ -169,9 +169,9 @@ class UnitOfWork:
         return ReconciliationQueries(self._connection, self.company_id)
 
     @cached_property
-    def data_quality(self) -> Quality:
+    def data_quality(self) -> DataQualityQueries:
         """What is amiss in the company's rows."""
-        return Quality(self._connection, self.company_id)
+        return DataQualityQueries(self._connection, self.company_id)
 
     @cached_property
     def events(self) -> Events:
@@ -199,24 +199,24 @@ class UnitOfWork:
         return Scores(self._connection, self.company_id)
 
     @cached_property
-    def distribution(self) -> Distribution:
+    def distribution(self) -> StageDistribution:
         """Customers by stage."""
-        return Distribution(self._connection, self.company_id)
+        return StageDistribution(self._connection, self.company_id)
 
     @cached_property
-    def api_keys(self) -> Keys:
+    def api_keys(self) -> ApiKeys:
         """The company's API keys."""
-        return Keys(self._connection, self.company_id)
+        return ApiKeys(self._connection, self.company_id)
 
     @cached_property
-    def sessions(self) -> Sessions:
+    def sessions(self) -> BrowserSessions:
         """Browsers that have signed in."""
-        return Sessions(self._connection, self.company_id)
+        return BrowserSessions(self._connection, self.company_id)
 
     @cached_property
-    def audit_log(self) -> Audit:
+    def audit_log(self) -> AuditLog:
         """Who did what."""
-        return Audit(self._connection, self.company_id)
+        return AuditLog(self._connection, self.company_id)
 
     @cached_property
     def consents(self) -> Consents:
@@ -234,9 +234,9 @@ class UnitOfWork:
         return Tombstones(self._connection, self.company_id, self._erasure_key)
 
     @cached_property
-    def retention(self) -> Retention:
+    def retention(self) -> DataRetention:
         """What is not kept for ever."""
-        return Retention(self._connection, self.company_id)
+        return DataRetention(self._connection, self.company_id)
 
 
 class DueWorkReader:
@@ -244,8 +244,8 @@ class DueWorkReader:
 
     def __init__(self, connection: AsyncConnection) -> None:
         self.companies = CompanyDirectory(connection)
-        self.due_work = Due(connection)
-        self.health = Health(connection)
+        self.due_work = DueWork(connection)
+        self.health = DatabaseHealth(connection)
         self.imports = DueImports(connection)
         self.jobs = DueJobs(connection)
 

@@ -498,7 +498,7 @@ async def test_a_rotation_that_forgets_to_hold_the_key_is_found_out(http, salon,
     async def nobody(*_):
         return None
 
-    monkeypatch.setattr("journey_service.repositories.access.api_keys.Keys.find_successor", nobody)
+    monkeypatch.setattr("journey_service.repositories.access.api_keys.ApiKeys.find_successor", nobody)
 
     with pytest.raises(AssertionError):
         await test_of_many_who_rotate_a_key_at_once_one_gets_a_successor(http, salon, outside)

@@ -8,7 +8,11 @@ import pytest
 
 from journey_service.domain.analytics.date_ranges import DateRange
 from journey_service.domain.calendar import local_day
-from journey_service.repositories.analytics.date_range_sql import EVER, bounds_of, clock_of
+from journey_service.repositories.analytics.date_range_sql import (
+    ALL_DAYS,
+    offset_parameters,
+    range_parameters,
+)
 
 HOUR = timedelta(hours=1)
 ZONES = (
@@ -48,7 +52,7 @@ def is_within(at: datetime, told: dict) -> bool:
 @pytest.mark.parametrize("length", [1, 2, 9])
 def test_an_instant_lies_in_local_days_by_the_calendar(zone, day, length):
     days = DateRange(day, day + timedelta(days=length - 1))
-    told = bounds_of(days, zone)
+    told = range_parameters(days, zone)
     at = datetime.combine(day, datetime.min.time(), tzinfo=UTC) - timedelta(days=3)
     for number in range(24 * (length + 6) * 2):
         instant = at + number * HOUR / 2
@@ -58,7 +62,7 @@ def test_an_instant_lies_in_local_days_by_the_calendar(zone, day, length):
 
 
 def test_where_no_clock_is_set_nobody_has_to_look_at_the_calendar():
-    told = bounds_of(DateRange(date(2026, 6, 15), date(2026, 6, 16)), "Europe/Berlin")
+    told = range_parameters(DateRange(date(2026, 6, 15), date(2026, 6, 16)), "Europe/Berlin")
 
     assert told["not_before"] == told["surely_from"] == datetime(2026, 6, 14, 22, tzinfo=UTC)
     assert told["not_from"] == told["surely_before"] == datetime(2026, 6, 16, 22, tzinfo=UTC)
@@ -66,9 +70,9 @@ def test_where_no_clock_is_set_nobody_has_to_look_at_the_calendar():
 
 @pytest.mark.parametrize("zone", ZONES)
 def test_the_clocks_of_a_zone_are_known_for_all_times(zone):
-    told = clock_of(zone)
+    told = offset_parameters(zone)
 
-    at, end = (datetime.combine(day, datetime.min.time(), tzinfo=UTC) for day in EVER)
+    at, end = (datetime.combine(day, datetime.min.time(), tzinfo=UTC) for day in ALL_DAYS)
     while at < end:
         assert shown(at, told).replace(tzinfo=None) == at.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
         at += timedelta(days=9, hours=7)

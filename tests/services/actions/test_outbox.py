@@ -15,7 +15,7 @@ from journey_service.domain.events.event import Event
 from journey_service.gateways.http_client import HttpClient
 from journey_service.gateways.webhooks import Webhooks
 from journey_service.repositories.actions import outbox as outbox_rows
-from journey_service.repositories.actions.outbox import Outbox, Outcome
+from journey_service.repositories.actions.outbox import AttemptOutcome, Outbox
 from journey_service.services.actions.delivery import claims
 from journey_service.services.actions.delivery.claims import ClaimRequest, Lease, claim_due
 from journey_service.services.actions.delivery.dispatcher import MessageSenders
@@ -80,7 +80,7 @@ async def take_all(salon, token, *, seconds=60.0):
 async def finish(salon, token, *ids, state="done"):
     """Whose outcomes are kept that somebody writes down."""
     at = await now_of(salon)
-    outcomes = {id_: Outcome(state, at, 0.0) for id_ in ids}
+    outcomes = {id_: AttemptOutcome(state, at, 0.0) for id_ in ids}
     return sorted(await salon.database.run(salon.id, lambda uow: uow.outbox.finish(token, outcomes)))
 
 

@@ -25,7 +25,7 @@ from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Activation
 from journey_service.domain.stages.changes import build_draft, edit_stage
 from journey_service.domain.stages.stage_map import DEFAULT_STAGES
-from journey_service.repositories.journeys.relationships import COLUMNS, to_standing
+from journey_service.repositories.journeys.relationships import COLUMNS, to_stored_relationship
 from journey_service.services.companies import settings
 from journey_service.services.companies.provisioning import get_company_context
 from journey_service.services.companies.settings import PolicyUpdate, change_policy
@@ -158,7 +158,7 @@ async def undecided(database, company_id: int) -> list[int]:
     sql = f"SELECT {COLUMNS}, r.lifetime_value FROM customer_relationships r WHERE company_id = :company"
     wrong = []
     for row in await rows(database, company_id, sql):
-        stored = to_standing(row)
+        stored = to_stored_relationship(row)
         relationship, at = stored.relationship, stored.scored_at
         decision = decide(relationship, context.rulebook, context.now)
         scores = [
@@ -263,7 +263,12 @@ async def test_where_the_past_allows_it_all_is_as_if_the_company_had_been_founde
         found = {row.customer_id: row for row in await rows(database, tenant.id, sql)}
         numbers.append(
             {
-                id_: (row.lifetime_value, row.engagement, row.risk, to_standing(row).relationship.facts)
+                id_: (
+                    row.lifetime_value,
+                    row.engagement,
+                    row.risk,
+                    to_stored_relationship(row).relationship.facts,
+                )
                 for id_, row in found.items()
             }
         )

@@ -11,7 +11,7 @@ from journey_service.domain.companies.policy import parse_policy
 from journey_service.domain.errors import JobNotFoundError, UnavailableError
 from journey_service.domain.events.event import Event
 from journey_service.domain.journeys.journey import Journey
-from journey_service.repositories.database import DatabaseFaultError
+from journey_service.repositories.database import UnexpectedDatabaseError
 from journey_service.repositories.operations import jobs as job_rows
 from journey_service.repositories.operations.jobs import Jobs
 from journey_service.services.events.ingest import ingest
@@ -469,7 +469,7 @@ async def test_a_job_the_database_refused_says_so_without_its_statements(databas
 
         await run.page(unit)
 
-    with pytest.raises(DatabaseFaultError):
+    with pytest.raises(UnexpectedDatabaseError):
         await run_job(database, tenant.id, job_id, {**JOB_HANDLERS, "rescore": refused})
     job = await get_job(database, tenant.id, job_id)
     assert job.status == "failed"

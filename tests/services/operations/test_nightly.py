@@ -16,7 +16,7 @@ from journey_service.domain.journeys import scoring
 from journey_service.repositories.companies import companies
 from journey_service.repositories.database import Database
 from journey_service.repositories.journeys import scores
-from journey_service.repositories.journeys.scores import Page as Looked
+from journey_service.repositories.journeys.scores import ScorePage as Looked
 from journey_service.repositories.operations.jobs import Jobs
 from journey_service.services.events.imports import run_import, stage_import
 from journey_service.services.events.ingest import ingest

@@ -31,7 +31,7 @@ _END_BY: Final = text(
 )
 
 
-class Keys:
+class ApiKeys:
     """The keys of one company."""
 
     def __init__(self, connection: AsyncConnection, company_id: int) -> None:

@@ -15,7 +15,7 @@ from journey_service.repositories.tables import audit_log
 _PRUNE: Final = text("SELECT prune_audit(CAST(:before AS timestamptz), :most)")
 
 
-class Audit:
+class AuditLog:
     """The log of one company."""
 
     def __init__(self, connection: AsyncConnection, company_id: int) -> None:

@@ -12,7 +12,7 @@ from journey_service.repositories.tables import browser_sessions, sign_in_links
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class BrowserSession:
     """A browser that has signed in: as whom, what it may do, and until when at the latest."""
 
     actor: str
@@ -54,7 +54,7 @@ _USE: Final = text(
 _IN: Final = text("clock_timestamp() + make_interval(secs => :seconds)")
 
 
-class Sessions:
+class BrowserSessions:
     """The sessions of one company's browsers."""
 
     def __init__(self, connection: AsyncConnection, company_id: int) -> None:
@@ -84,7 +84,9 @@ class Sessions:
             )
         )
 
-    async def find_live(self, token_hash: bytes, *, idle_seconds: int, note_seconds: int) -> Session | None:
+    async def find_live(
+        self, token_hash: bytes, *, idle_seconds: int, note_seconds: int
+    ) -> BrowserSession | None:
         """The session of a token, if it is neither ended nor over; that it was used is noted now and then."""
         values = {"company_id": self._company_id, "token_hash": token_hash}
         row = (
@@ -96,7 +98,7 @@ class Sessions:
             return None
         if row.is_to_be_noted:
             await self._connection.execute(_NOTE, values)
-        return Session(row.actor, row.role, tuple(row.scopes), row.key_id, row.expires_at)
+        return BrowserSession(row.actor, row.role, tuple(row.scopes), row.key_id, row.expires_at)
 
     async def end(self, token_hash: bytes) -> bool:
         """End a session; False if there is none."""

@@ -150,7 +150,7 @@ _IDS: Final = text("SELECT nextval(pg_get_serial_sequence(:table, 'id')) FROM ge
 
 
 @dataclass(slots=True)
-class Stored:
+class StoredActionPlan:
     """What is kept of one customer's agenda, as the domain takes it."""
 
     reachability: Reachability
@@ -168,7 +168,7 @@ class ActionPlans:
         self._connection = connection
         self._company_id = company_id
 
-    async def get_many(self, ids: Sequence[int], *, since: datetime) -> dict[int, Stored]:
+    async def get_many(self, ids: Sequence[int], *, since: datetime) -> dict[int, StoredActionPlan]:
         """What is not over yet for these relationships, which are held, and what was sent since an instant."""
         if not ids:
             return {}
@@ -331,9 +331,9 @@ def _value(reason: EndReason | None) -> str | None:
     return None if reason is None else reason.value
 
 
-def _stored(row: Any) -> Stored:  # noqa: ANN401  # a row of _LOAD
+def _stored(row: Any) -> StoredActionPlan:  # noqa: ANN401  # a row of _LOAD
     statuses = {channel: consent["status"] for channel, consent in row.consents.items()}
-    stored = Stored(Reachability(statuses, row.has_email, row.has_phone), row.owner)
+    stored = StoredActionPlan(Reachability(statuses, row.has_email, row.has_phone), row.owner)
     campaigns: dict[int | None, Campaign] = {}
     for raw in _list(row.campaigns):
         campaign = Campaign(

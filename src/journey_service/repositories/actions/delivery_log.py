@@ -40,7 +40,7 @@ _RETRY: Final = text(
 )
 
 
-class Deliveries:
+class DeliveryLog:
     """The log of deliveries of one company."""
 
     def __init__(self, connection: AsyncConnection, company_id: int) -> None:

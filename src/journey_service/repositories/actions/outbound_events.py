@@ -149,7 +149,9 @@ def _to_item(row: Any) -> OutboundEventRecord:  # noqa: ANN401  # a row of _COLU
         data |= {
             "campaign_id": row.campaign_id,
             "type": row.campaign_type,
-            **{name: getattr(row, name) for name in ("started_at", "ended_at", "end_reason")},
+            "started_at": row.started_at,
+            "ended_at": row.ended_at,
+            "reason": row.end_reason,
         }
     return OutboundEventRecord(row.id, row.position or 0, row.type, row.created_at, row.customer_id, data)
 

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.actions.stage_actions import Channel
 
-LONGEST_ANSWER: Final = 255
+MAX_ANSWER_LENGTH: Final = 255
 _MOST_NEWS: Final = 200
 
 # A step waits for those before it; whoever holds its customer is left to that.
@@ -150,7 +150,7 @@ _WAITING: Final = text(
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class DueAction:
     """An action that is ready, and whose it is."""
 
     id: str
@@ -158,7 +158,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class NewsDelivery:
+class WebhookDelivery:
     """News for an endpoint, claimed: by the rows that tell of it."""
 
     id: str
@@ -168,7 +168,7 @@ class NewsDelivery:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class AttemptOutcome:
     """What came of one attempt: the new state, after which pause it is tried again, and what the other side said.
 
     `seconds` is how long the attempt took, `at` the company's time.
@@ -183,7 +183,7 @@ class Outcome:
     is_refused: bool = False
 
     @property
-    def told(self) -> str:
+    def label(self) -> str:
         """What came of the attempt, whatever follows from that."""
         return "done" if self.state == "done" else "refused" if self.is_refused else "failed"
 
@@ -195,7 +195,7 @@ class Outbox:
         self._connection = connection
         self._company_id = company_id
 
-    async def list_due(self, channels: Sequence[Channel], *, limit: int) -> list[Candidate]:
+    async def list_due(self, channels: Sequence[Channel], *, limit: int) -> list[DueAction]:
         """Customers' actions on some channels that are ready, the longest first; not claimed yet."""
         rows = await self._connection.execute(
             _CANDIDATES,
@@ -205,7 +205,7 @@ class Outbox:
                 "limit": limit,
             },
         )
-        return [Candidate(str(row.id), row.customer_id) for row in rows]
+        return [DueAction(str(row.id), row.customer_id) for row in rows]
 
     async def claim(self, ids: Sequence[str], token: str, seconds: float) -> set[str]:
         """Take actions whose customers are held; those that somebody else was first with are not among them."""
@@ -218,7 +218,7 @@ class Outbox:
 
     async def claim_outbound_events(
         self, lease: tuple[str, float], *, share: int, only: str | None = None, without: Collection[int] = ()
-    ) -> list[NewsDelivery]:
+    ) -> list[WebhookDelivery]:
         """Take news that are ready, so many for each endpoint at most, under a token and for so many seconds.
 
         Those in other hands are left to them; some endpoints are done `without`.
@@ -236,7 +236,7 @@ class Outbox:
             },
         )
         return [
-            NewsDelivery(str(row.id), row.endpoint_id, row.outbound_event_id, row.attempts) for row in rows
+            WebhookDelivery(str(row.id), row.endpoint_id, row.outbound_event_id, row.attempts) for row in rows
         ]
 
     async def renew(self, ids: Sequence[str], token: str, seconds: float) -> set[str]:
@@ -258,7 +258,7 @@ class Outbox:
         """Do not do claimed actions, after all."""
         await self._execute(_CANCEL, ids=list(ids), token=token, reason=reason, at=at)
 
-    async def finish(self, token: str, outcomes: Mapping[str, Outcome]) -> set[str]:
+    async def finish(self, token: str, outcomes: Mapping[str, AttemptOutcome]) -> set[str]:
         """Write down what came of attempts; those not among the answer are somebody else's by now.
 
         The last step of a campaign ends it.
@@ -275,7 +275,7 @@ class Outbox:
                     "state": [outcome.state for outcome in told],
                     "pause": [outcome.pause.total_seconds() for outcome in told],
                     "at": [outcome.at for outcome in told],
-                    "answer": [outcome.answer[:LONGEST_ANSWER] for outcome in told],
+                    "answer": [outcome.answer[:MAX_ANSWER_LENGTH] for outcome in told],
                     "status": [outcome.status for outcome in told],
                 },
             )
@@ -288,9 +288,9 @@ class Outbox:
             id=[id_ for id_, _, _ in finished],
             relationship_id=[row.relationship_id for _, row, _ in finished],
             seconds=[outcome.seconds for _, _, outcome in finished],
-            outcome=[outcome.told for _, _, outcome in finished],
+            outcome=[outcome.label for _, _, outcome in finished],
             status=[outcome.status for _, _, outcome in finished],
-            answer=[outcome.answer[:LONGEST_ANSWER] for _, _, outcome in finished],
+            answer=[outcome.answer[:MAX_ANSWER_LENGTH] for _, _, outcome in finished],
         )
         await self._execute(_FORGET_ANSWERS, relationship_ids=sorted({row.relationship_id for row in rows}))
         over = {

@@ -38,7 +38,7 @@ _COLUMNS: Final = [
 ]
 
 
-class Endpoints:
+class WebhookEndpoints:
     """The endpoints of one company."""
 
     def __init__(self, connection: AsyncConnection, company_id: int, vault: Vault) -> None:

@@ -9,7 +9,7 @@ from journey_service.domain.calendar import offsets_between
 from journey_service.domain.events.event import EARLIEST, LATEST
 
 _ONE_DAY: Final = timedelta(days=1)
-EVER: Final = DateRange(EARLIEST.date(), LATEST.date())
+ALL_DAYS: Final = DateRange(EARLIEST.date(), LATEST.date())
 
 
 def local_time(instant: str) -> str:
@@ -29,7 +29,7 @@ def local_day(instant: str) -> str:
     return f"CAST({local_time(instant)} AS date)"
 
 
-def clock_of(zone: str, days: DateRange = EVER) -> dict[str, Any]:
+def offset_parameters(zone: str, days: DateRange = ALL_DAYS) -> dict[str, Any]:
     """What `local_time` is to be told: the offsets in force about these days; before and after them it may be wrong."""
     told = offsets_between(*days, ZoneInfo(zone))
     return {"since": [since for since, _ in told], "offsets": [offset for _, offset in told]}
@@ -47,14 +47,14 @@ def within(instant: str) -> str:
     )
 
 
-def bounds_of(days: DateRange, zone: str) -> dict[str, Any]:
+def range_parameters(days: DateRange, zone: str) -> dict[str, Any]:
     """What `within` is to be told."""
     not_before, surely_from = _midnight(days.first, ZoneInfo(zone))
     surely_before, not_from = _midnight(days.last + _ONE_DAY, ZoneInfo(zone))
     return {
         "first": days.first,
         "last": days.last,
-        **clock_of(zone, days),
+        **offset_parameters(zone, days),
         "not_before": not_before,
         "not_from": not_from,
         "surely_from": surely_from,

@@ -16,7 +16,7 @@ _FLOWS: Final = text(
 )
 
 
-class Distribution:
+class StageDistribution:
     """The customers of one company by stage; empty stages are left out."""
 
     def __init__(self, connection: AsyncConnection, company_id: int) -> None:

@@ -20,7 +20,7 @@ from journey_service.domain.analytics.records import (
 )
 from journey_service.domain.analytics.risk_bands import RiskBand
 from journey_service.domain.journeys.relationship import Motion
-from journey_service.repositories.analytics.date_range_sql import bounds_of, clock_of, within
+from journey_service.repositories.analytics.date_range_sql import offset_parameters, range_parameters, within
 from journey_service.repositories.analytics.ledger_queries import COHORT, VISITS_BY_MONTH
 
 _CUSTOMER: Final = (
@@ -153,38 +153,42 @@ class DrilldownQueries:
         self, stages: Sequence[str], days: DateRange, zone: str, page: PageRequest
     ) -> list[DrilldownCustomer]:
         """Those who have entered one of these stages in days."""
-        return await self._page("reached", page, stages=list(stages), **bounds_of(days, zone))
+        return await self._page("reached", page, stages=list(stages), **range_parameters(days, zone))
 
     async def list_cohort(
         self, told: dict[str, Any], days: DateRange, zone: str, page: PageRequest
     ) -> list[DrilldownCustomer]:
         """Those whose journey opened in days, and who came as far as is told within their window."""
-        return await self._page("of_cohort", page, **told, **bounds_of(days, zone))
+        return await self._page("of_cohort", page, **told, **range_parameters(days, zone))
 
     async def list_moved(
         self, motions: Sequence[Motion], to_stage: str | None, days: DateRange, zone: str, page: PageRequest
     ) -> list[DrilldownCustomer]:
         """Those who have made one of these motions in days, to one stage or to any."""
         told = {"motions": [motion.value for motion in motions], "to_stage": to_stage}
-        return await self._page("moved", page, **told, **bounds_of(days, zone))
+        return await self._page("moved", page, **told, **range_parameters(days, zone))
 
     async def list_with_actions(
         self, name: str, states: Sequence[str], days: DateRange, zone: str, page: PageRequest
     ) -> list[DrilldownCustomer]:
         """Those for whom actions of a name, which stand like this now, were planned in days."""
-        return await self._page("acted_on", page, action=name, states=list(states), **bounds_of(days, zone))
+        return await self._page(
+            "acted_on", page, action=name, states=list(states), **range_parameters(days, zone)
+        )
 
     async def list_flow(
         self, flow: tuple[str | None, str], days: DateRange, zone: str, page: PageRequest
     ) -> list[DrilldownCustomer]:
         """Those who have gone a way in days; from nowhere: whose journey opened."""
-        return await self._page("went", page, from_stage=flow[0], to_stage=flow[1], **bounds_of(days, zone))
+        return await self._page(
+            "went", page, from_stage=flow[0], to_stage=flow[1], **range_parameters(days, zone)
+        )
 
     async def list_retained(
         self, month: int, days: DateRange, zone: str, page: PageRequest
     ) -> list[DrilldownCustomer]:
         """Those who first came in days, and came so many months later."""
-        told = {**bounds_of(days, zone), **clock_of(zone)}
+        told = {**range_parameters(days, zone), **offset_parameters(zone)}
         return await self._page("came_again", page, month=month, **told)
 
     async def list_ended_visits(  # one argument a filter
@@ -199,7 +203,9 @@ class DrilldownQueries:
     ) -> list[StageVisit]:
         """Visits of a stage that ended in days: all, or only those that did, or did not, end as wished."""
         motions = [motion.value for motion in Motion if is_converted in (None, motion in CONVERTING)]
-        return await self._visits(_ENDED, stage, after, limit, {**bounds_of(days, zone), "motions": motions})
+        return await self._visits(
+            _ENDED, stage, after, limit, {**range_parameters(days, zone), "motions": motions}
+        )
 
     async def list_open_visits(
         self, stage: str, *, after: tuple[int, int] | None, limit: int

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.analytics.date_ranges import DateRange
 from journey_service.domain.analytics.duration_histograms import Cells, EndedVisits
-from journey_service.repositories.analytics.date_range_sql import bounds_of, local_day, within
+from journey_service.repositories.analytics.date_range_sql import local_day, range_parameters, within
 
 # By floating point, which is exact for all but centuries, and then by whole numbers: a tenth of a day is 8,640,000,000
 # microseconds; half of one is added, so that cutting off rounds half up.
@@ -74,12 +74,12 @@ class VisitDurations:
 
     async def count_ended_by_day(self, days: DateRange, zone: str) -> list[EndedVisits]:
         """The visits that ended in local days, day by day, as the ledger has them."""
-        rows = await self._connection.execute(_ENDED, {**self._scope, **bounds_of(days, zone)})
+        rows = await self._connection.execute(_ENDED, {**self._scope, **range_parameters(days, zone)})
         return [EndedVisits(row.day, row.from_stage, row.tenths, row.number) for row in rows]
 
     async def get_histograms(self, days: DateRange, zone: str) -> dict[str, Cells]:
         """The same as histograms by stage, whatever the day."""
-        rows = await self._connection.execute(_CELLS, {**self._scope, **bounds_of(days, zone)})
+        rows = await self._connection.execute(_CELLS, {**self._scope, **range_parameters(days, zone)})
         found: dict[str, dict[int, int]] = {}
         for row in rows:
             found.setdefault(row.from_stage, {})[row.tenths] = row.number
@@ -87,7 +87,7 @@ class VisitDurations:
 
     async def get_totals(self, days: DateRange, zone: str) -> dict[str, tuple[int, int]]:
         """How many visits ended in local days, by stage, and how long they had lasted in all, in microseconds."""
-        rows = await self._connection.execute(_TOTALS, {**self._scope, **bounds_of(days, zone)})
+        rows = await self._connection.execute(_TOTALS, {**self._scope, **range_parameters(days, zone)})
         return {row.from_stage: (row.number, int(row.micros)) for row in rows}
 
     async def get_cell_edges(
@@ -102,7 +102,7 @@ class VisitDurations:
             "lows": [low for _, low, _ in wanted],
             "highs": [high for _, _, high in wanted],
         }
-        rows = await self._connection.execute(_EDGES, {**self._scope, **told, **bounds_of(days, zone)})
+        rows = await self._connection.execute(_EDGES, {**self._scope, **told, **range_parameters(days, zone)})
         found = {row.place: (row.below, row.above) for row in rows}
         return [found[place] for place in range(1, len(wanted) + 1)]
 

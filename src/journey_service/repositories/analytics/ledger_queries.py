@@ -9,7 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.analytics.date_ranges import DateRange
 from journey_service.domain.analytics.funnels import CohortMembers
-from journey_service.repositories.analytics.date_range_sql import bounds_of, clock_of, local_time, within
+from journey_service.repositories.analytics.date_range_sql import (
+    local_time,
+    offset_parameters,
+    range_parameters,
+    within,
+)
 
 COHORT: Final = (
     "SELECT o.relationship_id, coalesce(max(w.rank), -1) AS rank,"  # noqa: S608  # no input in it
@@ -130,7 +135,9 @@ class LedgerQueries:
         Months are counted from the year 0.
         """
         # They may have come again at any time since.
-        rows = await self._connection.execute(_RETENTION, {**self._values(days, zone), **clock_of(zone)})
+        rows = await self._connection.execute(
+            _RETENTION, {**self._values(days, zone), **offset_parameters(zone)}
+        )
         return {(row.cohort, row.month): row.number for row in rows}
 
     async def count_actions(self, days: DateRange, zone: str) -> dict[tuple[str, str], int]:
@@ -139,7 +146,7 @@ class LedgerQueries:
         return {(row.name, row.state): row.number for row in rows}
 
     def _values(self, days: DateRange, zone: str) -> dict[str, Any]:
-        return {"company_id": self._company_id, **bounds_of(days, zone)}
+        return {"company_id": self._company_id, **range_parameters(days, zone)}
 
 
 def _ranked(ranks: Mapping[str, int]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.analytics.rollups import FLOW, REACH, Rollup
 from journey_service.domain.journeys.relationship import Motion
-from journey_service.repositories.analytics.date_range_sql import clock_of, local_day
+from journey_service.repositories.analytics.date_range_sql import local_day, offset_parameters
 
 REVENUE: Final = "revenue"
 MOVES: Final = "flow"
@@ -118,7 +118,7 @@ _SINCE: Final = text(
 
 
 @dataclass(frozen=True, slots=True)
-class Moves:
+class MoveTotals:
     """Moves of one kind between two stages (None: from nowhere).
 
     `micros` is how long the visits they ended had lasted in all, `at_micros` when the moves were (since 1970), both in
@@ -134,7 +134,7 @@ class Moves:
 
 
 @dataclass(frozen=True, slots=True)
-class Money:
+class StageRevenue:
     """Revenue of a day credited to a stage, by either source."""
 
     day: date
@@ -184,7 +184,9 @@ class Rollups:
         ]
         await self._add([(*row, Decimal(0), Decimal(0)) for row in rows] + _mark(late))
 
-    async def add_revenue(self, money: Iterable[tuple[Money, int]], *, late: date | None = None) -> None:
+    async def add_revenue(
+        self, money: Iterable[tuple[StageRevenue, int]], *, late: date | None = None
+    ) -> None:
         """Write revenue, each with the number of events that it is from; likewise."""
         rows = [
             (REVENUE, m.day, m.stage, "", number, 0, 0, m.appointments, m.payments) for m, number in money
@@ -199,7 +201,7 @@ class Rollups:
     async def rebuild(self, version: int, zone: str, reached_by: Mapping[str, Sequence[str]]) -> None:
         """Count everything anew from the ledgers, while nobody else of the company writes."""
         pairs = [(entered, key) for entered, keys in reached_by.items() for key in keys]
-        told = {**self._scope, **clock_of(zone)}
+        told = {**self._scope, **offset_parameters(zone)}
         await self._connection.execute(_CLEAR, self._scope)
         for statement in (_COUNT_MOVES, _COUNT_LAST_FLOWS, _COUNT_REVENUE):
             await self._connection.execute(statement, told)
@@ -214,12 +216,12 @@ class Rollups:
         """Note by which version of the map stages are counted as reached; 0: they are to be counted anew."""
         await self._connection.execute(_COUNTED, {**self._scope, "version": version})
 
-    async def list_moves(self, first: date, last: date) -> list[Moves]:
+    async def list_moves(self, first: date, last: date) -> list[MoveTotals]:
         """Moves within local days, both included."""
         rows = await self._connection.execute(_MOVES_BETWEEN, {**self._scope, "first": first, "last": last})
         return [_to_moves(row) for row in rows]
 
-    async def list_all_moves(self) -> list[Moves]:
+    async def list_all_moves(self) -> list[MoveTotals]:
         """All moves there have been."""
         rows = await self._connection.execute(_MOVES_EVER, self._scope)
         return [_to_moves(row) for row in rows]
@@ -247,9 +249,9 @@ def _mark(late: date | None) -> list[tuple[Any, ...]]:
     return [] if late is None else [(LATE, late, "", "", 1, 0, 0, Decimal(0), Decimal(0))]
 
 
-def _to_moves(row: Any) -> Moves:  # noqa: ANN401  # a row of sums
+def _to_moves(row: Any) -> MoveTotals:  # noqa: ANN401  # a row of sums
     from_stage, to_stage = row.key.split(">")
-    return Moves(
+    return MoveTotals(
         from_stage or None,
         to_stage,
         Motion(row.motion),

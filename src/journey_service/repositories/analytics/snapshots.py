@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from journey_service.domain.analytics.date_ranges import DateRange
 from journey_service.domain.analytics.snapshots import DailyFlow, SnapshotMetrics, SnapshotPosition
 from journey_service.domain.journeys.relationship import Motion
-from journey_service.repositories.analytics.date_range_sql import clock_of, local_day
+from journey_service.repositories.analytics.date_range_sql import local_day, offset_parameters
 
 _LATE: Final = "company_id = :company_id AND kind = 'late'"
 _TAKE_MARKS: Final = text(
@@ -114,7 +114,7 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class SnapshotBounds:
     """The days that snapshots and sums reach over, None without any; snapshots from `stale_from` on are marked."""
 
     first: date | None
@@ -136,14 +136,14 @@ class ContinuityGap:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class MetricSource:
     """Where figures are taken from: the ledgers, by the clocks of a zone, or (None) the sums."""
 
     from_payments: bool
     ledger_zone: str | None = None
 
 
-class Metrics:
+class Snapshots:
     """The snapshots of one company."""
 
     def __init__(self, connection: AsyncConnection, company_id: int) -> None:
@@ -159,13 +159,13 @@ class Metrics:
         found: date | None = await self._connection.scalar(_TAKE_MARKS, {**self._scope, "until": until})
         return found
 
-    async def get_bounds(self) -> Bounds:
+    async def get_bounds(self) -> SnapshotBounds:
         """What there is."""
         row = (await self._connection.execute(_BOUNDS, self._scope)).one()
-        return Bounds(row.first, row.last, row.first_sum, row.stale_from)
+        return SnapshotBounds(row.first, row.last, row.first_sum, row.stale_from)
 
     async def get_flows(
-        self, first: date, last: date, source: Source
+        self, first: date, last: date, source: MetricSource
     ) -> tuple[dict[str, int], list[DailyFlow]]:
         """How many customers each stage had before the first day, and the moves of the days."""
         rows = await self._read(_FLOWS, _LEDGER_FLOWS, first, last, source)
@@ -185,7 +185,9 @@ class Metrics:
                 opening[row.from_stage] = opening.get(row.from_stage, 0) - number
         return opening, flows
 
-    async def get_revenue(self, first: date, last: date, source: Source) -> dict[SnapshotPosition, Decimal]:
+    async def get_revenue(
+        self, first: date, last: date, source: MetricSource
+    ) -> dict[SnapshotPosition, Decimal]:
         """Revenue by local day and stage."""
         rows = await self._read(_REVENUE, _LEDGER_REVENUE, first, last, source)
         return {(row.day, row.stage): row.revenue for row in rows}
@@ -241,14 +243,14 @@ class Metrics:
         return found == "failed"
 
     async def _read(
-        self, sums: TextClause, ledger: TextClause, first: date, last: date, source: Source
+        self, sums: TextClause, ledger: TextClause, first: date, last: date, source: MetricSource
     ) -> Sequence[Any]:
         statement = sums if source.ledger_zone is None else ledger
         told: dict[str, object] = {**self._scope, "first": first, "last": last}
         if statement in (_REVENUE, _LEDGER_REVENUE):
             told["from_payments"] = source.from_payments
         if source.ledger_zone is not None:
-            told |= clock_of(source.ledger_zone, DateRange(first, last))
+            told |= offset_parameters(source.ledger_zone, DateRange(first, last))
         return (await self._connection.execute(statement, told)).all()
 
     @property

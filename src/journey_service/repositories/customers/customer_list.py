@@ -11,15 +11,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.actions.stage_actions import Reachability
 from journey_service.domain.customers.records import CustomerFilter, SortKey
-from journey_service.repositories.customers.profiles import Profile
-from journey_service.repositories.journeys.relationships import COLUMNS, StoredRelationship, to_standing
+from journey_service.repositories.customers.profiles import CustomerProfile
+from journey_service.repositories.journeys.relationships import (
+    COLUMNS,
+    StoredRelationship,
+    to_stored_relationship,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class CustomerRow:
     """One customer of a page, and the key the page is continued from."""
 
-    profile: Profile
+    profile: CustomerProfile
     stored: StoredRelationship
     key: tuple[SortKey, int]
 
@@ -67,7 +71,7 @@ class CustomerList:
         rows = await self._connection.execute(
             _EVERYBODY, {"company_id": self._company_id, "after": after, "limit": limit}
         )
-        return [(to_standing(row), _to_reach(row)) for row in rows]
+        return [(to_stored_relationship(row), _to_reach(row)) for row in rows]
 
     async def page(self, wanted: CustomerFilter, now: datetime) -> Sequence[CustomerRow]:
         """Customers that fit, in order, beyond `wanted.after`."""
@@ -135,7 +139,7 @@ def _to_listed(row: Any) -> CustomerRow:  # noqa: ANN401  # a row of the query a
     elif isinstance(key, Decimal):
         key = str(key)
     return CustomerRow(
-        Profile(
+        CustomerProfile(
             customer_id=row.customer_id,
             name=row.name,
             email=row.email,
@@ -145,6 +149,6 @@ def _to_listed(row: Any) -> CustomerRow:  # noqa: ANN401  # a row of the query a
             created_at=row.known_since,
             updated_at=row.told_at,
         ),
-        to_standing(row),
+        to_stored_relationship(row),
         (key, row.customer_id),
     )

@@ -163,7 +163,7 @@ class PersonalData:
         sources = sorted(set(told))
         shared = set((await self._connection.scalars(_OF_OTHERS, {**scope, "sources": sources})).all())
         return {
-            source: source if source in shared else key.of_handle(self._company_id, "source", source)
+            source: source if source in shared else key.hash_handle(self._company_id, "source", source)
             for source in sources
         }
 
@@ -192,12 +192,12 @@ class PersonalData:
                 "sources": [row.source for row in rows],
                 "ids": [row.event_id for row in rows],
                 "new_sources": [new_sources[row.source] for row in rows],
-                "new_ids": [key.of_handle(company_id, "event", row.event_id) for row in rows],
+                "new_ids": [key.hash_handle(company_id, "event", row.event_id) for row in rows],
                 "bookings": [
-                    None if row.booking_id is None else key.of_handle(company_id, "booking", row.booking_id)
+                    None if row.booking_id is None else key.hash_handle(company_id, "booking", row.booking_id)
                     for row in rows
                 ],
-                "contents": [key.of_content(company_id, row.content_hash) for row in rows],
+                "contents": [key.hash_content(company_id, row.content_hash) for row in rows],
             },
         )
 
@@ -205,9 +205,9 @@ class PersonalData:
         """The name of a cause once the names of events and requests are gone: it still leads to its event."""
         if kind == "event":
             source, event_id = split_event_cause(cause)
-            handle = key.of_handle(self._company_id, "event", event_id)
+            handle = key.hash_handle(self._company_id, "event", event_id)
             return event_cause_id(new_sources.get(source, source), handle)
-        return key.of_handle(self._company_id, "request", cause) if kind == "manual" else cause
+        return key.hash_handle(self._company_id, "request", cause) if kind == "manual" else cause
 
     async def _rename_in_jobs(self, customer_id: int, new_id: int) -> None:
         """Rename a customer in what jobs are about and have found; of those under way, see `services/jobs.py`."""

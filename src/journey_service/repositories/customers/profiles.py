@@ -13,7 +13,7 @@ from journey_service.repositories.tables import customers
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
+class CustomerProfile:
     """Who a customer is. `consents` maps a channel to its status, time and source."""
 
     customer_id: int
@@ -33,7 +33,7 @@ class Customers:
         self._connection = connection
         self._company_id = company_id
 
-    async def find(self, customer_id: int) -> Profile | None:
+    async def find(self, customer_id: int) -> CustomerProfile | None:
         """One profile."""
         row = (
             await self._connection.execute(
@@ -44,7 +44,7 @@ class Customers:
         ).one_or_none()
         return None if row is None else to_profile(row._mapping)
 
-    async def get_many(self, customer_ids: Sequence[int]) -> dict[int, Profile]:
+    async def get_many(self, customer_ids: Sequence[int]) -> dict[int, CustomerProfile]:
         """Profiles by id."""
         rows = await self._connection.execute(
             select(customers).where(
@@ -75,9 +75,9 @@ class Customers:
         return known is None
 
 
-def to_profile(row: Mapping[Any, Any]) -> Profile:
+def to_profile(row: Mapping[Any, Any]) -> CustomerProfile:
     """A profile from a row of the table."""
-    return Profile(
+    return CustomerProfile(
         customer_id=row["customer_id"],
         name=row["name"],
         email=row["email"],

@@ -35,15 +35,15 @@ class ErasureKey:
         self._secret = secret.encode()
         self.id = self._digest("fingerprint")[:8]
 
-    def of_customer(self, company_id: int, customer_id: int) -> bytes:
+    def hash_customer(self, company_id: int, customer_id: int) -> bytes:
         """What is kept instead of a customer's id."""
         return self._digest(f"customer:{company_id}:{customer_id}")
 
-    def of_handle(self, company_id: int, kind: str, handle: str) -> str:
+    def hash_handle(self, company_id: int, kind: str, handle: str) -> str:
         """What is kept instead of another system's own name of something."""
         return self._digest(f"{kind}:{company_id}:{handle}").hex()
 
-    def of_content(self, company_id: int, content: bytes) -> bytes:
+    def hash_content(self, company_id: int, content: bytes) -> bytes:
         """What is kept instead of the hash of an event's content, which could be made again from guesses."""
         return self._digest(f"content:{company_id}:{content.hex()}")
 
@@ -93,7 +93,7 @@ class Tombstones:
             )
         if self._key is None:
             return set()
-        hmacs = {self._key.of_customer(self._company_id, id_): id_ for id_ in asked}
+        hmacs = {self._key.hash_customer(self._company_id, id_): id_ for id_ in asked}
         found = await self._connection.scalars(_FOUND, {"company_id": self._company_id, "hmacs": list(hmacs)})
         return {hmacs[bytes(hmac_)] for hmac_ in found}
 
@@ -111,7 +111,7 @@ class Tombstones:
     def match(self, customer_ids: Iterable[int], hmacs: Container[bytes]) -> list[int]:
         """Those of the customers whose hash is among these. Raises UnavailableError without the key."""
         key = self.key
-        return [id_ for id_ in customer_ids if key.of_customer(self._company_id, id_) in hmacs]
+        return [id_ for id_ in customer_ids if key.hash_customer(self._company_id, id_) in hmacs]
 
     async def has_any_since(self, at: datetime) -> bool:
         """Whether anybody was erased since an instant, by the database's clock."""
@@ -130,7 +130,7 @@ class Tombstones:
             upsert(erasure_tombstones)
             .values(
                 company_id=self._company_id,
-                customer_hmac=self.key.of_customer(self._company_id, customer_id),
+                customer_hmac=self.key.hash_customer(self._company_id, customer_id),
                 key_id=self.key.id,
             )
             .on_conflict_do_nothing()

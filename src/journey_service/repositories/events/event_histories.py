@@ -35,7 +35,7 @@ class LedgerPosition(NamedTuple):
 class LedgerEvent(NamedTuple):
     """One event of the ledger and its place. What no rule reads (bookings, metadata) is left out."""
 
-    place: LedgerPosition
+    position: LedgerPosition
     event: Event
 
 

@@ -158,7 +158,7 @@ class Relationships:
                 {"company_id": self._company_id, "customer_ids": sorted(customer_ids)},
             )
         ).all()
-        relationships = {row.customer_id: to_standing(row) for row in rows}
+        relationships = {row.customer_id: to_stored_relationship(row) for row in rows}
         return relationships, max((row.locked_at for row in rows), default=None)
 
     async def lock_due(
@@ -169,7 +169,7 @@ class Relationships:
             _LOCK_DUE,
             {"company_id": self._company_id, "now": now, "limit": limit, "without": list(without)},
         )
-        return {row.customer_id: to_standing(row) for row in rows}
+        return {row.customer_id: to_stored_relationship(row) for row in rows}
 
     async def has_due(self, now: datetime) -> bool:
         """Whether any customer is due, held by somebody or not."""
@@ -201,7 +201,7 @@ class Relationships:
                 _READ, {"company_id": self._company_id, "customer_id": customer_id}
             )
         ).one_or_none()
-        return None if row is None else to_standing(row)
+        return None if row is None else to_stored_relationship(row)
 
     async def find_customer_id(self, id_: int) -> int | None:
         """Whose row this is."""
@@ -276,7 +276,7 @@ class Relationships:
         }
 
 
-def to_standing(row: Any) -> StoredRelationship:  # noqa: ANN401  # a row of COLUMNS
+def to_stored_relationship(row: Any) -> StoredRelationship:  # noqa: ANN401  # a row of COLUMNS
     """The domain's value from a row of COLUMNS."""
     relationship = Relationship(
         customer_id=row.customer_id,

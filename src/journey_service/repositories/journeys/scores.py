@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from journey_service.domain.companies.policy import CompanyPolicy
 
 
-class Page(NamedTuple):
+class ScorePage(NamedTuple):
     """What a look at the next customers found: how many there were, the last id, and whose scores changed."""
 
     seen: int
@@ -109,7 +109,9 @@ class Scores:
         self._connection = connection
         self._company_id = company_id
 
-    async def compare_page(self, after: int, *, limit: int, as_of: datetime, policy: CompanyPolicy) -> Page:
+    async def compare_page(
+        self, after: int, *, limit: int, as_of: datetime, policy: CompanyPolicy
+    ) -> ScorePage:
         """Look at the next customers beyond the relationship id `after`, holding none of them.
 
         `changed` are those whose stored scores were written before `as_of` and are others then.
@@ -119,7 +121,7 @@ class Scores:
                 _PAGE, {**self._bind(policy, as_of), "after": after, "limit": limit}
             )
         ).one()
-        return Page(row.seen, row.last_id, list(row.changed))
+        return ScorePage(row.seen, row.last_id, list(row.changed))
 
     async def update(self, ids: Sequence[int], *, as_of: datetime, policy: CompanyPolicy) -> int:
         """Hold relationships and write their scores as of `as_of`; returns how many had other ones.

@@ -60,21 +60,21 @@ _CUSTOMERS: Final = text(
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class DefectiveRows:
     """How many rows something is amiss with, beyond where was asked; and the first of them."""
 
     number: int
     first: Sequence[Mapping[str, Any]]
 
 
-class Quality:
+class DataQualityQueries:
     """The rows of one company, looked over."""
 
     def __init__(self, connection: AsyncConnection, company_id: int) -> None:
         self._connection = connection
         self._company_id = company_id
 
-    async def list_orphans(self, *, limit: int, after: int = LOWEST) -> Found:
+    async def list_orphans(self, *, limit: int, after: int = LOWEST) -> DefectiveRows:
         """Relationships of customers who are not there."""
         return await self._ask(_ORPHANS, limit=limit, after=after)
 
@@ -83,11 +83,13 @@ class Quality:
         rows = await self._connection.execute(_STRAYS, {"company_id": self._company_id})
         return [{"table": row.name, "rows": row.number} for row in rows]
 
-    async def list_unknown_stages(self, known: Sequence[str], *, limit: int, after: int = LOWEST) -> Found:
+    async def list_unknown_stages(
+        self, known: Sequence[str], *, limit: int, after: int = LOWEST
+    ) -> DefectiveRows:
         """Customers in a stage that is none of those known."""
         return await self._ask(_UNKNOWN_STAGES, known=list(known), limit=limit, after=after)
 
-    async def list_stuck_actions(self, *, limit: int) -> Found:
+    async def list_stuck_actions(self, *, limit: int) -> DefectiveRows:
         """Actions that should have been begun, or ended, more than an hour ago."""
         return await self._ask(_STUCK_ACTIONS, limit=limit)
 
@@ -101,10 +103,10 @@ class Quality:
         rows = await self._connection.execute(_CUSTOMERS, {"company_id": self._company_id, "ids": list(ids)})
         return [dict(row._mapping) for row in rows]
 
-    async def _ask(self, question: TextClause, **told: object) -> Found:
+    async def _ask(self, question: TextClause, **told: object) -> DefectiveRows:
         rows = await self._connection.execute(question, {"company_id": self._company_id, **told})
         found = [dict(row._mapping) for row in rows]
-        return Found(
+        return DefectiveRows(
             found[0]["number"] if found else 0,
             [{name: value for name, value in row.items() if name != "number"} for row in found],
         )

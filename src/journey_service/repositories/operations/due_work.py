@@ -68,7 +68,7 @@ _WAITING: Final = text(
 )
 
 
-class Due:
+class DueWork:
     """Due work of all companies."""
 
     def __init__(self, connection: AsyncConnection) -> None:

@@ -9,7 +9,7 @@ SCHEMA_REVISION: Final = "9f3a6b21c7d8"
 """The migration this version of the code is written for."""
 
 
-class Health:
+class DatabaseHealth:
     """Questions about the database itself."""
 
     def __init__(self, connection: AsyncConnection) -> None:

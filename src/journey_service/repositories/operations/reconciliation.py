@@ -13,7 +13,7 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.journeys.facts import MAX_KEPT_TIMES
-from journey_service.repositories.analytics.date_range_sql import clock_of, local_day
+from journey_service.repositories.analytics.date_range_sql import local_day, offset_parameters
 from journey_service.repositories.analytics.duration_histograms import TENTHS
 
 _SIZES: Final = text(
@@ -235,7 +235,7 @@ class Mismatches:
 
 
 @dataclass(frozen=True, slots=True)
-class Sizes:
+class LedgerSizes:
     """How much there is to be compared."""
 
     customers: int
@@ -251,10 +251,10 @@ class ReconciliationQueries:
         self._connection = connection
         self._company_id = company_id
 
-    async def get_sizes(self) -> Sizes:
+    async def get_sizes(self) -> LedgerSizes:
         """How much there is."""
         row = (await self._connection.execute(_SIZES, {"company_id": self._company_id})).one()
-        return Sizes(row.customers, row.transitions, row.openings, int(row.flows))
+        return LedgerSizes(row.customers, row.transitions, row.openings, int(row.flows))
 
     async def check_chains(self, *, limit: int) -> Mismatches:
         """Moves that do not follow each other, and customers who do not stand where the last one led."""
@@ -274,15 +274,15 @@ class ReconciliationQueries:
         """Days on which others were last to reach a stage by the sums than by the ledger."""
         pairs = [(entered, key) for entered, keys in reached_by.items() for key in keys]
         told = {"entered": [entered for entered, _ in pairs], "reached": [key for _, key in pairs]}
-        return await self._ask("reached", limit=limit, **clock_of(zone), **told)
+        return await self._ask("reached", limit=limit, **offset_parameters(zone), **told)
 
     async def compare_flows(self, *, zone: str, limit: int) -> Mismatches:
         """Days whose moves are others by the sums than by the ledger."""
-        return await self._ask("flows", limit=limit, **clock_of(zone))
+        return await self._ask("flows", limit=limit, **offset_parameters(zone))
 
     async def compare_last_flows(self, *, zone: str, limit: int) -> Mismatches:
         """Days on which others were last to go a way by the sums than by the ledger."""
-        return await self._ask("ways", limit=limit, **clock_of(zone))
+        return await self._ask("ways", limit=limit, **offset_parameters(zone))
 
     async def compare_totals(self, *, limit: int) -> Mismatches:
         """Sums of all days that are not those of each day together."""
@@ -290,7 +290,7 @@ class ReconciliationQueries:
 
     async def compare_durations(self, *, zone: str, until: date, limit: int) -> Mismatches:
         """Histograms of visits that are not those of the ledger, up to a day."""
-        return await self._ask("stays", limit=limit, **clock_of(zone), until=until)
+        return await self._ask("stays", limit=limit, **offset_parameters(zone), until=until)
 
     async def compare_facts(
         self,
@@ -313,7 +313,7 @@ class ReconciliationQueries:
 
     async def compare_revenue(self, *, zone: str, limit: int) -> Mismatches:
         """Days and stages whose revenue is another one by the sums than by the events."""
-        return await self._ask("money", limit=limit, **clock_of(zone))
+        return await self._ask("money", limit=limit, **offset_parameters(zone))
 
     async def _ask(self, question: str, **told: object) -> Mismatches:
         rows = await self._connection.execute(_QUESTIONS[question], {"company_id": self._company_id, **told})

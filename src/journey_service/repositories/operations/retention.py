@@ -23,7 +23,7 @@ _JOB_DETAILS: Final = text(
 )
 
 
-class Retention:
+class DataRetention:
     """The end of what one company keeps for a while."""
 
     def __init__(self, connection: AsyncConnection, company_id: int) -> None:

@@ -14,7 +14,7 @@ from journey_service.domain.calendar import local_day
 from journey_service.domain.errors import UnavailableError
 from journey_service.domain.events.event import EventType
 from journey_service.domain.journeys.relationship import Transition
-from journey_service.repositories.analytics.rollups import Money
+from journey_service.repositories.analytics.rollups import StageRevenue
 from journey_service.repositories.database import Database
 from journey_service.repositories.events.ledger import AppliedEvent
 from journey_service.repositories.unit_of_work import UnitOfWork
@@ -66,7 +66,7 @@ async def count_money(uow: UnitOfWork, context: CompanyContext, applied: Sequenc
             revenue[day, each.stage] = (number + 1, first + appointments, second + payments)
     await uow.rollups.add_revenue(
         (
-            (Money(day, stage, Decimal(first) / 100, Decimal(second) / 100), number)
+            (StageRevenue(day, stage, Decimal(first) / 100, Decimal(second) / 100), number)
             for (day, stage), (number, first, second) in revenue.items()
         ),
         late=_earliest_dirty_day(context, (day for day, _ in revenue)),

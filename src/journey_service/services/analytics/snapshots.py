@@ -29,7 +29,12 @@ from journey_service.domain.calendar import local_day, next_nightly_run_date
 from journey_service.domain.errors import FieldError, InvalidInputError
 from journey_service.domain.events.event import LATEST
 from journey_service.domain.stages.stage_map import Stage
-from journey_service.repositories.analytics.snapshots import Bounds, ContinuityGap, Snapshot, Source
+from journey_service.repositories.analytics.snapshots import (
+    ContinuityGap,
+    MetricSource,
+    Snapshot,
+    SnapshotBounds,
+)
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.jobs import JobPage, JobRun
@@ -200,12 +205,12 @@ def last_ended(context: CompanyContext) -> date:
     return day_before(local_day(context.now, zone), zone)
 
 
-def _first_to_take(context: CompanyContext, bounds: Bounds, dirty: date | None, until: date) -> date:
+def _first_to_take(context: CompanyContext, bounds: SnapshotBounds, dirty: date | None, until: date) -> date:
     candidates = [_first_missing(context, bounds), dirty, until if bounds.last is None else None]
     return min(day for day in candidates if day is not None)
 
 
-def _first_missing(context: CompanyContext, bounds: Bounds) -> date | None:
+def _first_missing(context: CompanyContext, bounds: SnapshotBounds) -> date | None:
     """Returns the first day that needs a snapshot and has none."""
     return (
         bounds.first_sum
@@ -268,7 +273,7 @@ async def compute_snapshots(
         stage_map = await uow.stage_maps.get(version.version)
         versions.append((since, [stage.key for stage in stage_map.active]))
     active = active_on(days, versions)
-    source = Source(
+    source = MetricSource(
         from_payments=context.rulebook.policy.revenue_source == "payments",
         ledger_zone=context.company.timezone if is_from_ledger else None,
     )

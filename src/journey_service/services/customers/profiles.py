@@ -10,7 +10,7 @@ from journey_service.domain.customers.errors import CustomerNotFoundError
 from journey_service.domain.customers.records import ConsentChange, CustomerFilter
 from journey_service.domain.events.event import EARLIEST
 from journey_service.repositories.customers.customer_list import CustomerRow
-from journey_service.repositories.customers.profiles import Profile
+from journey_service.repositories.customers.profiles import CustomerProfile
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.journeys.transaction import load, write
@@ -21,7 +21,7 @@ from journey_service.services.journeys.view import JourneyView, build_view
 class Customer:
     """A profile and where the customer stands."""
 
-    profile: Profile
+    profile: CustomerProfile
     view: JourneyView
 
 

@@ -15,7 +15,7 @@ from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.actions.timing import triggers_actions
 from journey_service.domain.events.event import EARLIEST
 from journey_service.domain.journeys.journey import Journey
-from journey_service.repositories.actions.action_plans import Stored
+from journey_service.repositories.actions.action_plans import StoredActionPlan
 from journey_service.repositories.unit_of_work import UnitOfWork
 
 _AFTER_DUE_ACTIONS: Final = ("event", "manual", "start")
@@ -162,7 +162,7 @@ def _apply(
 
 
 def _action_plan(
-    context: CompanyContext, relationship_id: int, version: int, stored: Stored | None
+    context: CompanyContext, relationship_id: int, version: int, stored: StoredActionPlan | None
 ) -> ActionPlan:
     action_plan = ActionPlan(
         policy=context.rulebook.policy,

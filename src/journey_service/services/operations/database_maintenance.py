@@ -9,8 +9,8 @@ from journey_service.repositories.database_maintenance import (
     OpenTransaction,
     SlowStatement,
     TableState,
-    needed_indexes,
-    open_upkeep,
+    list_required_indexes,
+    open_maintenance,
 )
 
 DEAD_SHARE_ALLOWED: Final = 0.2
@@ -83,8 +83,8 @@ async def optimize(url: str, *, on_progress: Callable[[str, int, int], None] | N
 
     `on_progress` is told the table, how many are done, and of how many. Raises UnavailableError.
     """
-    async with open_upkeep(url) as upkeep:
-        before = await upkeep.tables()
+    async with open_maintenance(url) as upkeep:
+        before = await upkeep.list_tables()
         left_out = []
         for done, table in enumerate(before):
             if on_progress is not None:
@@ -95,19 +95,19 @@ async def optimize(url: str, *, on_progress: Callable[[str, int, int], None] | N
                 left_out.append((table.name, "is held by somebody else right now"))
         if on_progress is not None:
             on_progress("all tables", len(before), len(before))
-        indexes = await upkeep.indexes()
+        indexes = await upkeep.list_indexes()
         there = {index.name for index in indexes}
-        slowest = await upkeep.slowest()
+        slowest = await upkeep.list_slowest()
         notes = [] if slowest is not None else [_HOW_TO_COUNT]
-        if not await upkeep.sees_everybody():
+        if not await upkeep.sees_all_statements():
             notes.append(_HIDDEN)
         return Report(
-            tables=tuple(await upkeep.tables()),
+            tables=tuple(await upkeep.list_tables()),
             indexes=tuple(indexes),
             left_out=tuple(left_out),
-            missing=tuple((table, name) for table, name in needed_indexes() if name not in there),
-            oldest=await upkeep.oldest_transaction(),
-            statements=tuple(await upkeep.running() if slowest is None else slowest),
+            missing=tuple((table, name) for table, name in list_required_indexes() if name not in there),
+            oldest=await upkeep.find_oldest_transaction(),
+            statements=tuple(await upkeep.list_running() if slowest is None else slowest),
             are_averages=slowest is not None,
             notes=tuple(notes),
         )

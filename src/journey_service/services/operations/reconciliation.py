@@ -12,7 +12,7 @@ from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.analytics.rollups import reached_by
 from journey_service.domain.analytics.snapshots import day_before, days_from
 from journey_service.domain.calendar import local_day
-from journey_service.repositories.analytics.snapshots import Bounds, Source
+from journey_service.repositories.analytics.snapshots import MetricSource, SnapshotBounds
 from journey_service.repositories.database import Database
 from journey_service.repositories.operations.reconciliation import Mismatches
 from journey_service.repositories.unit_of_work import UnitOfWork
@@ -184,7 +184,7 @@ async def _snapshots(uow: UnitOfWork, context: CompanyContext) -> _Finding:
     return found
 
 
-def _last_compared(context: CompanyContext, bounds: Bounds) -> date | None:
+def _last_compared(context: CompanyContext, bounds: SnapshotBounds) -> date | None:
     if bounds.stale_from is None or bounds.last is None:
         return bounds.last
     return min(bounds.last, day_before(bounds.stale_from, ZoneInfo(context.company.timezone)))
@@ -216,7 +216,7 @@ async def _compare_present(uow: UnitOfWork, context: CompanyContext, last: date,
     zone = ZoneInfo(context.company.timezone)
     # A move is dated by the company's clock, which may be a moment ahead of this look.
     until = local_day(context.now, zone) + timedelta(days=2)
-    source = Source(from_payments=False, ledger_zone=context.company.timezone)
+    source = MetricSource(from_payments=False, ledger_zone=context.company.timezone)
     _, flows = await uow.snapshots.get_flows(last + timedelta(days=1), until, source)
     for flow in flows:
         customers[flow.to_stage] = customers.get(flow.to_stage, 0) + flow.number

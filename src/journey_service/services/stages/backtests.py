@@ -261,7 +261,7 @@ class _Walk:
             for told in events:
                 await self._tell(told, waiting)
             if len(events) == SLICE:  # whoever waits first may go on in the next slice
-                place = events[-1].place
+                place = events[-1].position
                 continue
             place = None
             while waiting:
@@ -291,9 +291,9 @@ class _Walk:
         return found
 
     async def _tell(self, told: LedgerEvent, waiting: deque[EventHistory]) -> None:
-        while waiting and waiting[0].id < told.place.relationship_id:
+        while waiting and waiting[0].id < told.position.relationship_id:
             await self._finish(waiting.popleft())
-        if not waiting or waiting[0].id > told.place.relationship_id:
+        if not waiting or waiting[0].id > told.position.relationship_id:
             return  # somebody who was not there yet when the page was read
         for replay in self._begun(waiting[0]):
             replay.tell(told.event)

@@ -20,7 +20,7 @@ from journey_service.domain.actions.delivery import (
 )
 from journey_service.domain.actions.stage_actions import Channel
 from journey_service.domain.errors import UnavailableError
-from journey_service.repositories.actions.outbox import Outcome
+from journey_service.repositories.actions.outbox import AttemptOutcome
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.actions.delivery.claims import Lease
@@ -211,20 +211,22 @@ class LaneWorker:
             await self.database.run(self.company_id, unit)
 
 
-def failed_outcome(attempts: int, now: datetime, error: DeliveryFailedError, seconds: float = 0.0) -> Outcome:
+def failed_outcome(
+    attempts: int, now: datetime, error: DeliveryFailedError, seconds: float = 0.0
+) -> AttemptOutcome:
     """Returns the outcome of a failed attempt after `attempts` earlier ones: retried, or dead after the last."""
     pause = retry_delay(attempts + 1, random.random(), error.retry_after)  # noqa: S311  # not a secret
     if pause is None:
-        return Outcome("dead", now, seconds, error.reason, error.status)
-    return Outcome("pending", now, seconds, error.reason, error.status, pause)
+        return AttemptOutcome("dead", now, seconds, error.reason, error.status)
+    return AttemptOutcome("pending", now, seconds, error.reason, error.status, pause)
 
 
-def _outcome(sent: SentMessage, now: datetime) -> Outcome:
+def _outcome(sent: SentMessage, now: datetime) -> AttemptOutcome:
     result = sent.result
     if isinstance(result, DeliveryReceipt):
-        return Outcome("done", now, sent.seconds, result.answer, result.status)
+        return AttemptOutcome("done", now, sent.seconds, result.answer, result.status)
     if isinstance(result, DeliveryRefusedError):
-        return Outcome("dead", now, sent.seconds, result.reason, result.status, is_refused=True)
+        return AttemptOutcome("dead", now, sent.seconds, result.reason, result.status, is_refused=True)
     return failed_outcome(sent.outbound_message.attempts, now, result, sent.seconds)
 
 

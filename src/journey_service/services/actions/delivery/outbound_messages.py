@@ -22,7 +22,7 @@ from journey_service.domain.actions.stage_actions import Channel
 from journey_service.domain.actions.templates import Template, select_template
 from journey_service.domain.calendar import local_day
 from journey_service.domain.errors import InvalidInputError, UnavailableError
-from journey_service.repositories.customers.profiles import Profile
+from journey_service.repositories.customers.profiles import CustomerProfile
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.actions.template_rendering import Rendered, render
 from journey_service.services.actions.templates import load_templates
@@ -68,7 +68,7 @@ class OutboundMessage:
     endpoint: StoredEndpoint | None = None
     secrets: Sequence[bytes] = ()
     action: Action | None = None
-    profile: Profile | None = None
+    profile: CustomerProfile | None = None
     template: Template | None = None
     values: Mapping[str, Any] = field(default_factory=dict)
     outbound_event: OutboundEventRecord | None = None
@@ -186,7 +186,7 @@ class MessageBuilder:
         return None if endpoint is None else (endpoint, await load_secrets(self.uow, endpoint.id))
 
     def _template(
-        self, templates: Mapping[str, Sequence[Template]], action: Action, profile: Profile
+        self, templates: Mapping[str, Sequence[Template]], action: Action, profile: CustomerProfile
     ) -> Template | None:
         """Chooses a template by language: the customer's, then the company's, then English."""
         key = action.step.template
@@ -199,7 +199,7 @@ class MessageBuilder:
         return select_template(templates[key], languages)
 
     def _values(
-        self, relationship_id: int, action: Action, profile: Profile, action_plan: ActionPlan
+        self, relationship_id: int, action: Action, profile: CustomerProfile, action_plan: ActionPlan
     ) -> dict[str, Any]:
         context = self.transaction.context
         relationship = self.transaction.relationships[profile.customer_id].relationship
