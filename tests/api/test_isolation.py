@@ -112,7 +112,7 @@ QUERY_IDS = {
     "endpoint_id": "endpoint_id",
     "type": "key",
     "remap_to": "key",
-    "get_stage_diff.since": "version",
+    "get_stage_map_diff.since": "version",
 }
 """Query parameters that name something a company owns, and what; some of one operation only. `cursor` is by itself."""
 QUERY_REST = {
@@ -1207,9 +1207,9 @@ def test_no_byte_of_a_company_reaches_anybody_else(probed):
     print(f"0 foreign bytes of {len(probed.answers):,} probes")
 
 
-OF_WHOEVER_HAS_THE_LINK = {"get_unsubscription"}
+OF_WHOEVER_HAS_THE_LINK = {"show_unsubscribe_page"}
 """What needs no credential: asked here with links that the service has not written."""
-OF_THE_MOMENT = {"get_health", "get_stream"}
+OF_THE_MOMENT = {"get_health", "stream_events"}
 """What is another thing a moment later: the service as a whole, and the news of whoever asks, which come meanwhile."""
 
 
@@ -1230,7 +1230,7 @@ def test_what_is_another_company_s_is_not_found(probed):
     asked = [
         answered
         for answered in probed.of(*own)
-        if answered.look.foreign == {"path"} and answered.operation.id != "put_customer"
+        if answered.look.foreign == {"path"} and answered.operation.id != "upsert_customer"
     ]
 
     def expected(answered):
@@ -1368,7 +1368,7 @@ async def test_a_company_that_is_taken_for_another_is_noticed(
     theirs = owned.foreign(0)
     nobody = {kind: nobodys(value) for kind, value in theirs.items()}
     look = _look(document, "get_customer", "path")
-    erase = _look(document, "post_anonymization", "path")
+    erase = _look(document, "anonymize_customer", "path")
     credential = neighbour.credentials["another company"]
 
     async def pair():

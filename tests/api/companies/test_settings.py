@@ -102,7 +102,7 @@ async def test_a_change_decides_everybody_anew_silently(http, payer, found_tenan
     shown = await journey(http, payer)
     assert (shown["current_stage"], shown["lifetime_value"]) == ("vip", 2_000)
     [move, *_] = (await look(http, payer, "/customers/1/transitions"))["items"]
-    assert (move["to_stage"], move["trigger_type"], move["silent"]) == ("vip", "automatic", True)
+    assert (move["to_stage"], move["trigger_type"], move["is_silent"]) == ("vip", "automatic", True)
     assert await outside.rows(neighbour.id) == before
 
 

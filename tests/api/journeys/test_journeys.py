@@ -19,7 +19,7 @@ JOURNEY = {
 }
 TRANSITION = {
     *("id", "seq", "from_stage", "to_stage", "transitioned_at", "recorded_at", "trigger_type"),
-    *("trigger_event", "actor", "performed_by", "notes", "reasons", "map_version", "silent"),
+    *("trigger_event", "actor", "performed_by", "notes", "reasons", "map_version", "is_silent"),
 }
 SPRING = "2026-04-01T00:00:00Z"
 
@@ -207,7 +207,7 @@ async def test_a_person_moves_a_customer(http, salon):
         "performed_by": 77,
         "notes": "Knows the owner",
         "map_version": 1,
-        "silent": False,
+        "is_silent": False,
     }
 
 

@@ -86,7 +86,7 @@ async def test_present_customers_are_moved_where_that_is_asked_for(http, regular
     assert told["job"]["counts"]["moved"] == 1
     [move, *_] = (await look(http, regular, "/customers/1/transitions"))["items"]
     assert (move["to_stage"], move["map_version"], move["trigger_type"]) == ("vip", 2, "automatic")
-    assert move["silent"] is (activation == "current_silent")
+    assert move["is_silent"] is (activation == "current_silent")
 
 
 async def test_a_map_for_many_customers_is_in_force_at_once_and_carried_through_by_the_worker(
@@ -246,7 +246,7 @@ async def test_a_stage_with_customers_is_archived_only_with_remap_to(http, regul
     assert answer.status_code == 200, answer.text
     assert (await journey(http, regular))["current_stage"] == "customer"
     [move, *_] = (await look(http, regular, "/customers/1/transitions"))["items"]
-    assert (move["trigger_type"], move["trigger_event"], move["silent"]) == ("system", "stage_archived", True)
+    assert (move["trigger_type"], move["trigger_event"], move["is_silent"]) == ("system", "stage_archived", True)
     assert move["reasons"] == []
     shown = await look(http, regular, "/stages/regular")
     assert (shown["is_active"], shown["remapped_to"]) == (False, "customer")

@@ -132,5 +132,5 @@ async def _events(
 
 
 def _to_message(event: OutboundEventRecord) -> bytes:
-    data = orjson.dumps(event.payload).decode()
+    data = orjson.dumps(event.payload, option=orjson.OPT_UTC_Z).decode()
     return format_sse_event(data_str=data, event=event.type, id=str(event.position))

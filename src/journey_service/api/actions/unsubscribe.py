@@ -8,7 +8,7 @@ from fastapi.responses import HTMLResponse, Response
 
 from journey_service.api.authentication import actor_of
 from journey_service.api.dependencies import AppState, AppStateDep
-from journey_service.api.html_pages import fault, page
+from journey_service.api.html_pages import error_paragraph, page
 from journey_service.api.problems import problems
 from journey_service.domain.actions.errors import LinkNotValidError
 from journey_service.services.actions import unsubscribe as unsubscribing
@@ -70,7 +70,7 @@ async def _respond(request: Request, app_state: AppState, token: str) -> Respons
     except LinkNotValidError as error:
         if "text/html" not in request.headers.get("accept", ""):
             raise
-        return page(_TITLE, _TITLE, fault(str(error)), status=_NOT_FOUND)
+        return page(_TITLE, _TITLE, error_paragraph(str(error)), status=_NOT_FOUND)
     return page(_TITLE, unsubscription.company_name, _text(unsubscription))
 
 

@@ -2,9 +2,239 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
+
+from journey_service.api.actions.schemas.actions import ACTION_ID
+from journey_service.api.actions.schemas.tasks import TaskChannel
+from journey_service.api.journeys.schemas.journeys import RuleResult, StageResult
+from journey_service.api.schema_fields import CustomerId, Id, ResponseModel, Timestamp
+from journey_service.domain.actions.action import EndReason
+from journey_service.domain.journeys.relationship import TriggerType
+
+_AT: Final = "2026-03-01T12:00:00Z"
+
+
+class MessageData(ResponseModel):
+    """Data of every message about a customer."""
+
+    company_id: Id = Field(description="Id of the company", examples=[7])
+    customer_id: CustomerId = Field(description="Id of the customer", examples=[4711])
+
+
+class TransitionData(MessageData):
+    """A transition of a customer."""
+
+    seq: int = Field(description="Number of the transition in the journey, from 1", examples=[4])
+    from_stage: str | None = Field(
+        description="Key of the stage left; null: the journey begins here", examples=["customer"]
+    )
+    to_stage: str = Field(description="Key of the stage entered", examples=["regular"])
+    transitioned_at: Timestamp = Field(description="When the transition took effect", examples=[_AT])
+    recorded_at: Timestamp = Field(description="When it was written", examples=["2026-03-01T12:00:01Z"])
+    trigger_type: TriggerType = Field(
+        description="`manual`: a person; `automatic`: a rule; `system`: the service itself",
+        examples=["automatic"],
+    )
+    trigger_event: str | None = Field(
+        description="Event type or trigger that caused the transition; null for manual moves",
+        examples=["appointment_count"],
+    )
+    performed_by: int | None = Field(
+        description="Caller's own id of the person who made a manual move; null: not known", examples=[None]
+    )
+    map_version: int = Field(description="Version of the stage map that decided the transition", examples=[3])
+    is_silent: bool = Field(
+        description="Whether the actions of the stage entered were skipped", examples=[False]
+    )
+    rule: RuleResult | None = Field(
+        description="The rule that moved the customer; null for manual and system moves"
+    )
+    reasons: list[StageResult] = Field(
+        description="Every stage that was evaluated, with the result of its rules; empty for manual and system moves"
+    )
+
+
+class TaskData(MessageData):
+    """A new task."""
+
+    task_id: Id = Field(description="Id of the task", examples=[12])
+    title: str = Field(description="What is to be done", examples=["Check in with a customer"])
+    channel: TaskChannel = Field(
+        description="`call`: call the customer; `task`: anything else", examples=["call"]
+    )
+    name: str = Field(
+        description="Name of the action that created the task", examples=["schedule_check_in_call"]
+    )
+    stage: str = Field(description="Key of the customer's stage", examples=["at_risk"])
+    assignee: str | None = Field(description="Who is to do it; null: unassigned", examples=["ada"])
+    due_at: Timestamp = Field(description="When it is due", examples=["2026-03-04T12:00:00Z"])
+    created_at: Timestamp = Field(description="When it was created", examples=[_AT])
+
+
+class CampaignData(MessageData):
+    """A campaign that has started or ended."""
+
+    campaign_id: Id = Field(description="Id of the campaign", examples=[12])
+    type: str = Field(description="Key of the stage that the campaign belongs to", examples=["at_risk"])
+    started_at: Timestamp = Field(description="When it started", examples=[_AT])
+    ended_at: Timestamp | None = Field(
+        description="When it ended, at the time of delivery; null: it is running", examples=[None]
+    )
+    reason: EndReason | None = Field(
+        description="Why it ended, at the time of delivery; null: it is running", examples=[None]
+    )
+
+
+class ActionData(MessageData):
+    """An action that the endpoint is asked to carry out."""
+
+    action_id: str = Field(description="UUID of the action: the same for every attempt", examples=[ACTION_ID])
+    name: str = Field(
+        description="Name of the stage's action, or `personal_...` for a manual action",
+        examples=["create_retention_campaign"],
+    )
+    stage: str = Field(
+        description="Key of the customer's stage when the action was planned", examples=["at_risk"]
+    )
+    campaign_id: int | None = Field(description="Campaign that it belongs to; null: none", examples=[12])
+    step: int = Field(description="Index of the step within the action, from 0", examples=[1])
+
+
+class TextMessageData(ActionData):
+    """A message to send to the customer."""
+
+    customer_name: str | None = Field(
+        description="Name of the customer; null: unknown", examples=["Ada Lovelace"]
+    )
+    phone: str | None = Field(description="Phone number; null: unknown", examples=["+49 30 1234567"])
+    text: str = Field(description="Rendered text", examples=["Hello Ada, we would like to see you again."])
+    language: str | None = Field(description="Language of the template; null: none", examples=["en"])
+
+
+class OfferTerms(ResponseModel):
+    """A special offer as it was sent. Terms that the company has not set are missing."""
+
+    title: str | None = Field(default=None, description="Title", examples=["A treat for your next visit"])
+    description: str | None = Field(
+        default=None, description="Terms in one line", examples=["10% off your next appointment"]
+    )
+    code: str | None = Field(
+        default=None, description="Code that the customer presents", examples=["HELLO10"]
+    )
+    valid_until: str | None = Field(
+        default=None,
+        description="Last day of validity, a local date",
+        examples=["2026-03-31"],
+        json_schema_extra={"format": "date"},
+    )
+
+
+class SpecialOfferData(TextMessageData):
+    """A special offer to make to the customer."""
+
+    email: str | None = Field(description="Email address; null: unknown", examples=["ada@customers.example"])
+    offer: OfferTerms = Field(description="What is offered")
+
+
+class StageName(ResponseModel):
+    """A stage with its name."""
+
+    key: str = Field(description="Key of the stage", examples=["customer"])
+    name: str = Field(description="Name of the stage", examples=["Customer"])
+
+
+class CrmUpdateData(ActionData):
+    """The state of a customer, for the company's CRM."""
+
+    current_stage: StageName = Field(description="Stage at the time of delivery")
+    owner: str | None = Field(description="Who looks after the customer; null: no one", examples=["ada"])
+
+
+class WebhookTestData(ResponseModel):
+    """Data of a test message."""
+
+    company_id: Id = Field(description="Id of the company", examples=[7])
+    endpoint_id: Id = Field(description="Id of the endpoint", examples=[12])
+
+
+class _Message(ResponseModel):
+    timestamp: Timestamp = Field(
+        description="When it happened: for events in real time, for actions in the company's time",
+        examples=[_AT],
+    )
+
+
+class StageChangedMessage(_Message):
+    """A customer has moved to another stage, or has started the journey."""
+
+    type: Literal["stage.changed"] = Field(description="Type of the message", examples=["stage.changed"])
+    data: TransitionData = Field(description="The transition")
+
+
+class CustomerAtRiskMessage(_Message):
+    """A customer has entered the mildest risk stage."""
+
+    type: Literal["customer.at_risk"] = Field(
+        description="Type of the message", examples=["customer.at_risk"]
+    )
+    data: TransitionData = Field(description="The transition")
+
+
+class TaskCreatedMessage(_Message):
+    """A task has been created."""
+
+    type: Literal["task.created"] = Field(description="Type of the message", examples=["task.created"])
+    data: TaskData = Field(description="The task")
+
+
+class CampaignStartedMessage(_Message):
+    """A campaign has started."""
+
+    type: Literal["campaign.started"] = Field(
+        description="Type of the message", examples=["campaign.started"]
+    )
+    data: CampaignData = Field(description="The campaign")
+
+
+class CampaignEndedMessage(_Message):
+    """A campaign has ended."""
+
+    type: Literal["campaign.ended"] = Field(description="Type of the message", examples=["campaign.ended"])
+    data: CampaignData = Field(description="The campaign")
+
+
+class SmsActionMessage(_Message):
+    """The endpoint is asked to send a text message."""
+
+    type: Literal["action.sms"] = Field(description="Type of the message", examples=["action.sms"])
+    data: TextMessageData = Field(description="The text message")
+
+
+class SpecialOfferActionMessage(_Message):
+    """The endpoint is asked to make a special offer."""
+
+    type: Literal["action.special_offer"] = Field(
+        description="Type of the message", examples=["action.special_offer"]
+    )
+    data: SpecialOfferData = Field(description="The special offer")
+
+
+class CrmUpdateActionMessage(_Message):
+    """The endpoint is asked to update the CRM."""
+
+    type: Literal["action.crm_update"] = Field(
+        description="Type of the message", examples=["action.crm_update"]
+    )
+    data: CrmUpdateData = Field(description="The state of the customer")
+
+
+class WebhookTestMessage(_Message):
+    """A test message. It requires no action."""
+
+    type: Literal["webhook.test"] = Field(description="Type of the message", examples=["webhook.test"])
+    data: WebhookTestData = Field(description="The endpoint under test")
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,5 +247,61 @@ class WebhookMessage:
     payload: type[BaseModel]
 
 
-MESSAGES: Final[Sequence[WebhookMessage]] = ()
+MESSAGES: Final[Sequence[WebhookMessage]] = (
+    WebhookMessage(
+        "stage.changed",
+        "A customer has changed stage",
+        "Sent after every transition, the first of a journey included. Messages about one customer are in the order of"
+        " `seq`; retries may deliver them in another order.",
+        StageChangedMessage,
+    ),
+    WebhookMessage(
+        "customer.at_risk",
+        "A customer is at risk",
+        "Sent in addition to `stage.changed` when a customer enters the mildest risk stage.",
+        CustomerAtRiskMessage,
+    ),
+    WebhookMessage(
+        "task.created",
+        "A task has been created",
+        "Sent when the actions of a stage or a manual action create a task.",
+        TaskCreatedMessage,
+    ),
+    WebhookMessage(
+        "campaign.started",
+        "A campaign has started",
+        "Sent when a customer enters a stage that starts a campaign.",
+        CampaignStartedMessage,
+    ),
+    WebhookMessage(
+        "campaign.ended",
+        "A campaign has ended",
+        "Sent when all steps are done, the customer has left the stage, or a person has cancelled the campaign.",
+        CampaignEndedMessage,
+    ),
+    WebhookMessage(
+        "action.sms",
+        "Send a text message",
+        "Asks the endpoint to send a text message. Consent, quiet hours and the frequency cap have been checked.",
+        SmsActionMessage,
+    ),
+    WebhookMessage(
+        "action.special_offer",
+        "Make a special offer",
+        "Asks the endpoint to make a special offer. Consent, quiet hours and the frequency cap have been checked.",
+        SpecialOfferActionMessage,
+    ),
+    WebhookMessage(
+        "action.crm_update",
+        "Update the CRM",
+        "Asks the endpoint to update the customer in the company's CRM.",
+        CrmUpdateActionMessage,
+    ),
+    WebhookMessage(
+        "webhook.test",
+        "Test an endpoint",
+        "Sent by `POST /webhook-endpoints/{endpoint_id}/test`. The endpoint should only accept it.",
+        WebhookTestMessage,
+    ),
+)
 """Every kind of message, in the order of the contract."""

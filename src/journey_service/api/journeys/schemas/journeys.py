@@ -279,7 +279,7 @@ class Transition(ResponseModel):
         description="Every stage that was evaluated, with the result of its rules; empty for manual and system moves"
     )
     map_version: int = Field(description="Version of the stage map that decided the transition", examples=[3])
-    silent: bool = Field(
+    is_silent: bool = Field(
         description="Whether the actions of the stage entered were skipped", examples=[False]
     )
 
@@ -301,7 +301,7 @@ class Transition(ResponseModel):
             notes=move.notes,
             reasons=[StageResult.of(reason) for reason in move.reasons],
             map_version=move.map_version,
-            silent=move.is_silent,
+            is_silent=move.is_silent,
         )
 
 
