@@ -787,7 +787,7 @@ async def test_a_link_works_once(client, salon, link, outside):
 
     answer = await follow(client, made)
 
-    assert page(answer, 401) == "The link was used already, or its time is over."
+    assert page(answer, 401) == "The link was used already or has expired."
     assert await outside.rows(salon.id) == before
     assert await is_alive(client, session)
 
@@ -1036,7 +1036,7 @@ async def test_an_account_without_a_role_in_a_company_is_nobody_here(portal, ada
 
     answer = await sign_in_there(portal.client)
 
-    assert page(answer, 403) == "The account has no role in any company here."
+    assert page(answer, 403) == "The account has no role in a company of this service."
     assert await outside.rows(salon.id) == before
 
 

@@ -1,4 +1,4 @@
-"""The audit log: read by the company's admin; and what operators do in a company that leaves no row of its own."""
+"""Audit log: lists entries, and records operators' access that writes no entry of its own."""
 
 from collections.abc import Sequence
 
@@ -9,14 +9,14 @@ from journey_service.repositories.unit_of_work import UnitOfWork
 
 
 async def list_audit(
-    database: Database, company_id: int, wanted: AuditFilter, *, before: int | None, limit: int
+    database: Database, company_id: int, filters: AuditFilter, *, before: int | None, limit: int
 ) -> Sequence[AuditRecord]:
-    """Rows of the log that fit, newest first. Raises CompanyNotFoundError."""
+    """Returns a page of matching audit entries, newest first. Raises CompanyNotFoundError."""
 
     async def unit(uow: UnitOfWork) -> Sequence[AuditRecord]:
         if company_id:
             await uow.companies.get_context()
-        return await uow.audit_log.page(wanted, before=before, limit=limit)
+        return await uow.audit_log.page(filters, before=before, limit=limit)
 
     return await database.run(company_id, unit)
 
@@ -24,9 +24,9 @@ async def list_audit(
 async def record_operator_access(
     database: Database, company_id: int, operation: str, *, by: Actor, customer_id: int | None = None
 ) -> None:
-    """Write down that an operator is about to look at, or tell something to, a company that is not their own.
+    """Records that an operator is about to read or change data of a company.
 
-    Of anybody else nothing is written. Raises CompanyNotFoundError.
+    Does nothing for callers of the company itself. Raises CompanyNotFoundError.
     """
     if not by.is_operator:
         return

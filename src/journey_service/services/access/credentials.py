@@ -1,4 +1,7 @@
-"""API keys: made, checked, rotated, revoked. A secret is told once and kept as a peppered hash only."""
+"""API keys: creates, authenticates, rotates and revokes them.
+
+A token is returned once, at creation; the database holds only a peppered hash of its secret.
+"""
 
 import contextlib
 import hashlib
@@ -26,22 +29,22 @@ from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 
 OPERATORS: Final = 0
-"""The company under which operators' keys are kept."""
+"""The company id of operators' keys."""
 MAX_OVERLAP_SECONDS: Final = 90 * 86_400
-"""For how many seconds at most two keys are alive while one takes the place of the other."""
+"""Maximum time during which a rotated key stays valid next to its successor."""
 
 _TOKEN: Final = re.compile(r"jrn_([A-Za-z0-9-]{1,64})_([A-Za-z0-9_-]{32,200})", re.ASCII)
 _SECRET_BYTES: Final = 32
-_LONGEST_SUBJECT: Final = 200
-# The widest role that somebody holds counts; that of an operator is given by another audience only.
-_BY_WIDTH: Final = (Role.ADMIN, Role.MANAGER, Role.AGENT, Role.SERVICE)
+_MAX_SUBJECT_LENGTH: Final = 200
+# Of several roles in a token the one with the most scopes counts. Operators are recognized by another audience.
+_BY_PRECEDENCE: Final = (Role.ADMIN, Role.MANAGER, Role.AGENT, Role.SERVICE)
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who is calling: a key or a person, of which company, in which role, and what they may do.
+    """An authenticated caller: an API key or a person, with company, role and scopes.
 
-    `name` is how histories name them; `key_id` is the key behind it, if there is one.
+    `name` identifies the caller in the audit log; `key_id` is the API key, if the caller uses one.
     """
 
     name: str
@@ -56,7 +59,7 @@ class Principal:
         return self.company_id == OPERATORS
 
     def may(self, scope: str) -> bool:
-        """Whether the caller holds a scope."""
+        """Returns whether the caller has a scope."""
         return (
             scope == SELF
             or self.is_operator
@@ -64,13 +67,13 @@ class Principal:
         )
 
     def may_grant(self, scopes: Collection[str]) -> bool:
-        """Whether the caller may give somebody these scopes: nobody gives what they do not have."""
+        """Returns whether the caller may grant these scopes: a caller grants only scopes of its own."""
         return all(self.may(scope) for scope in scopes)
 
 
 @dataclass(frozen=True, slots=True)
 class KeyRequest:
-    """A key to be made. Without `scopes` it may do what its role may, in every later version too."""
+    """Properties of a key to be created. Without `scopes` it has its role's scopes, also those added later."""
 
     name: str
     scopes: Sequence[str] = ()
@@ -79,36 +82,36 @@ class KeyRequest:
 
     @property
     def allows(self) -> frozenset[str]:
-        """What the key will be allowed."""
+        """The scopes that the key will have."""
         return allowed(self.role, self.scopes)
 
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """A key just made: the only moment at which its token can be read."""
+    """A key just created, with its token, which cannot be read again."""
 
     key: StoredKey
     token: str
 
 
 def allowed(role: str, scopes: Collection[str]) -> frozenset[str]:
-    """What a credential may do: what it says itself, or else what its role may."""
+    """Returns the scopes of a credential: its own, or else those of its role."""
     return frozenset(scopes) or ROLE_SCOPES[Role(role)]
 
 
 def check_token(token: str, name: str) -> None:
-    """Whether a token of the operator's own choosing has the right form. Raises InvalidInputError."""
+    """Checks the format of a token from the environment. Raises InvalidInputError."""
     if _TOKEN.fullmatch(token) is None:
         raise InvalidInputError.at(name, "must look like jrn_<id>_<32 or more characters>")
 
 
 def is_key(token: str) -> bool:
-    """Whether a token has the form of an API key."""
+    """Returns whether a token looks like an API key."""
     return token.startswith("jrn_")
 
 
 async def authenticate(database: Database, token: str, *, pepper: str) -> Principal:
-    """Who an API key belongs to. Raises UnauthenticatedError, alike for every reason."""
+    """Authenticates an API key. Raises UnauthenticatedError, with the same message for every reason."""
     match = _TOKEN.fullmatch(token)
     if match is None:
         raise UnauthenticatedError("The credential is not valid.")
@@ -117,9 +120,9 @@ async def authenticate(database: Database, token: str, *, pepper: str) -> Princi
     presented = _hash(secret, pepper)
     if found is None or not hmac.compare_digest(found[0].secret_hash, presented):
         raise UnauthenticatedError("The credential is not valid.")
-    stored, is_to_be_noted = found
-    if is_to_be_noted:
-        # That a key is in use is good to know, and no reason to refuse it.
+    stored, is_use_stale = found
+    if is_use_stale:
+        # The time of the last use is informative: failing to store it is no reason to reject the key.
         with contextlib.suppress(UnavailableError):
             await database.run(stored.company_id, lambda uow: uow.api_keys.record_use(key_id))
     role = Role.OPERATOR if stored.company_id == OPERATORS else Role(stored.role)
@@ -130,20 +133,22 @@ async def authenticate(database: Database, token: str, *, pepper: str) -> Princi
 def principal_of(
     subject: str, claims: Mapping[str, Any], *, is_for_operators: bool, company_claim: str, role_claim: str
 ) -> Principal:
-    """Who a verified identity is to this service. Raises ForbiddenError for one that is nobody here."""
-    told = claims.get(role_claim)
-    roles = {told} if isinstance(told, str) else set(told) if isinstance(told, list) else set()
-    if not 0 < len(subject) <= _LONGEST_SUBJECT or not subject.isprintable():
-        raise ForbiddenError("The account's subject cannot be used here.")
+    """Maps a verified identity to a principal. Raises ForbiddenError if its claims grant no access."""
+    claim = claims.get(role_claim)
+    roles = {claim} if isinstance(claim, str) else set(claim) if isinstance(claim, list) else set()
+    if not 0 < len(subject) <= _MAX_SUBJECT_LENGTH or not subject.isprintable():
+        raise ForbiddenError(
+            f"The account's subject must have 1 to {_MAX_SUBJECT_LENGTH} printable characters."
+        )
     name = f"user:{subject}"
     if is_for_operators:
         if Role.OPERATOR not in roles:
-            raise ForbiddenError("The account is no operator's.")
+            raise ForbiddenError("The account does not have the operator role.")
         return Principal(name, OPERATORS, Role.OPERATOR, ROLE_SCOPES[Role.OPERATOR])
-    role = next((role for role in _BY_WIDTH if role in roles), None)
+    role = next((role for role in _BY_PRECEDENCE if role in roles), None)
     company_id = _company(claims.get(company_claim))
     if role is None or company_id is None:
-        raise ForbiddenError("The account has no role in any company here.")
+        raise ForbiddenError("The account has no role in a company of this service.")
     return Principal(name, company_id, role, ROLE_SCOPES[role])
 
 
@@ -156,20 +161,22 @@ async def create_key(
     by: Actor,
     caller: Principal | None = None,
 ) -> NewKey:
-    """Make a key for a company (or for operators: company 0).
+    """Creates a key of a company, or of the operators (company 0).
 
-    `giver` gives no more than they have themselves. Raises InvalidInputError, CompanyNotFoundError, ForbiddenError.
+    A `caller` can grant only scopes of its own, and no expiry later than that of its own key.
+
+    Raises InvalidInputError, CompanyNotFoundError, ForbiddenError.
     """
     _check(company_id, request)
     if caller is not None and not caller.may_grant(request.allows):
-        raise ForbiddenError("A key can be given nothing that its giver does not hold.")
+        raise ForbiddenError("You can grant a key only scopes that you have.")
 
     async def unit(uow: UnitOfWork) -> NewKey:
         if company_id != OPERATORS:
             await uow.companies.get_context()
         if request.expires_at is not None and request.expires_at <= await uow.api_keys.get_database_time():
             raise InvalidInputError.at("/expires_at", "must lie in the future")
-        return await _make(uow, await _bounded(uow, request, caller), "key.create", by, pepper)
+        return await _insert(uow, await _limit_expiry(uow, request, caller), "key.create", by, pepper)
 
     return await database.run(company_id, unit)
 
@@ -184,9 +191,9 @@ async def rotate_key(
     by: Actor,
     caller: Principal | None = None,
 ) -> NewKey:
-    """Make the successor of a key: of the same name and rights. The old one lives on for the overlap, at most.
+    """Creates the successor of a key, with the same name and scopes. The old key expires after the overlap.
 
-    Raises KeyNotFoundError, RotationPendingError while two of them are alive, ForbiddenError.
+    Raises KeyNotFoundError, RotationPendingError while a predecessor or successor is valid, ForbiddenError.
     """
 
     async def unit(uow: UnitOfWork) -> NewKey:
@@ -196,16 +203,16 @@ async def rotate_key(
         if old is None:
             raise KeyNotFoundError(key_id)
         if caller is not None and not caller.may_grant(allowed(old.role, old.scopes)):
-            raise ForbiddenError("A key can be given nothing that its giver does not hold.")
+            raise ForbiddenError("You can grant a key only scopes that you have.")
         if await uow.api_keys.find_successor(key_id) is not None or (
             old.rotated_from is not None and await uow.api_keys.lock(old.rotated_from)
         ):
             raise RotationPendingError(key_id)
-        # The successor of a key that ends lives as long as that one was to live.
+        # The successor of a key that expires has the same lifetime.
         lifetime = None if old.expires_at is None else old.expires_at - old.created_at
         expires_at = None if lifetime is None else await uow.api_keys.get_database_time() + lifetime
         request = KeyRequest(old.name, old.scopes, Role(old.role), expires_at)
-        new = await _make(uow, request, "key.rotate", by, pepper, rotated_from=key_id)
+        new = await _insert(uow, request, "key.rotate", by, pepper, rotated_from=key_id)
         await uow.api_keys.expire_in(key_id, overlap_seconds)
         return new
 
@@ -213,10 +220,9 @@ async def rotate_key(
 
 
 async def install_bootstrap_key(database: Database, token: str, *, pepper: str) -> None:
-    """Make an operator's key of the operator's own choosing known; the one that was chosen before ends.
+    """Installs the operator key of the environment; revokes the one installed before it.
 
-    One that was revoked stays so, whatever the environment says. Raises InvalidInputError for its form, and for an id
-    that another key has.
+    A revoked key stays revoked. Raises InvalidInputError for a malformed token, and for the id of another key.
     """
     match = _TOKEN.fullmatch(token)
     if match is None:
@@ -224,12 +230,14 @@ async def install_bootstrap_key(database: Database, token: str, *, pepper: str) 
     key_id, secret = match.groups()
 
     async def unit(uow: UnitOfWork) -> None:
-        for other in await uow.api_keys.page(after="", limit=_MANY):
+        for other in await uow.api_keys.page(after="", limit=_MAX_OPERATOR_KEYS):
             is_former = other.name == _BOOTSTRAP and other.key_id != key_id
             if is_former and await uow.api_keys.revoke(other.key_id):
-                await uow.audit_log.record(_BOOT, AuditEntry("key.revoke", target=f"key:{other.key_id}"))
+                await uow.audit_log.record(
+                    _ENVIRONMENT, AuditEntry("key.revoke", target=f"key:{other.key_id}")
+                )
         await _install(
-            uow, key_id, secret, KeyRequest(_BOOTSTRAP, [EVERYTHING], Role.OPERATOR), pepper, _BOOT
+            uow, key_id, secret, KeyRequest(_BOOTSTRAP, [EVERYTHING], Role.OPERATOR), pepper, _ENVIRONMENT
         )
 
     await _check_free(database, OPERATORS, key_id)
@@ -239,7 +247,7 @@ async def install_bootstrap_key(database: Database, token: str, *, pepper: str) 
 async def install_key(
     database: Database, company_id: int, *, key_id: str, scopes: Sequence[str], pepper: str, by: Actor
 ) -> str:
-    """Make a key under an id of its own; the one that stood there before ends. Returns the token."""
+    """Installs a key under a given id, replacing the key with this id; returns the token."""
     secret = secrets.token_urlsafe(_SECRET_BYTES)
 
     async def unit(uow: UnitOfWork) -> None:
@@ -250,7 +258,7 @@ async def install_key(
 
 
 async def list_keys(database: Database, company_id: int, *, after: str, limit: int) -> Sequence[StoredKey]:
-    """Keys of a company by id. Raises CompanyNotFoundError."""
+    """Returns a page of a company's keys, in order of id. Raises CompanyNotFoundError."""
 
     async def unit(uow: UnitOfWork) -> Sequence[StoredKey]:
         if company_id != OPERATORS:
@@ -261,7 +269,7 @@ async def list_keys(database: Database, company_id: int, *, after: str, limit: i
 
 
 async def revoke_key(database: Database, company_id: int, key_id: str, *, by: Actor) -> None:
-    """End a key now, and every session opened with it. Raises KeyNotFoundError."""
+    """Revokes a key and every session opened with it. Raises KeyNotFoundError."""
 
     async def unit(uow: UnitOfWork) -> None:
         if not await uow.api_keys.revoke(key_id):
@@ -271,33 +279,36 @@ async def revoke_key(database: Database, company_id: int, key_id: str, *, by: Ac
     await database.run(company_id, unit)
 
 
-_BOOT: Final = Actor("environment")
+_ENVIRONMENT: Final = Actor("environment")
 _BOOTSTRAP: Final = "bootstrap"
-_MANY: Final = 1_000
+_MAX_OPERATOR_KEYS: Final = 1_000
+"""Operator keys among which earlier bootstrap keys are searched."""
 
 
 def _check(company_id: int, request: KeyRequest) -> None:
-    faults = [
-        FieldError(f"/scopes/{index}", f"{quote_value(scope)} is not a scope; there are {', '.join(SCOPES)}")
+    errors = [
+        FieldError(
+            f"/scopes/{index}", f"{quote_value(scope)} is not a scope; valid scopes are {', '.join(SCOPES)}"
+        )
         for index, scope in enumerate(request.scopes)
         if scope not in SCOPES
     ]
     if request.role is Role.OPERATOR and company_id != OPERATORS:
-        faults.append(FieldError("/role", "is not a role within a company"))
-    if faults:
-        raise InvalidInputError(faults)
+        errors.append(FieldError("/role", "is not a role within a company"))
+    if errors:
+        raise InvalidInputError(errors)
 
 
-async def _bounded(uow: UnitOfWork, request: KeyRequest, caller: Principal | None) -> KeyRequest:
-    """A key that ends makes none that outlives it."""
+async def _limit_expiry(uow: UnitOfWork, request: KeyRequest, caller: Principal | None) -> KeyRequest:
+    """Returns the request with an expiry no later than that of the caller's own key."""
     own = None if caller is None or caller.key_id is None else await uow.api_keys.find(caller.key_id)
     if own is None or own.expires_at is None:
         return request
-    ends = own.expires_at if request.expires_at is None else min(request.expires_at, own.expires_at)
-    return replace(request, expires_at=ends)
+    expires_at = own.expires_at if request.expires_at is None else min(request.expires_at, own.expires_at)
+    return replace(request, expires_at=expires_at)
 
 
-async def _make(
+async def _insert(
     uow: UnitOfWork,
     request: KeyRequest,
     action: str,
@@ -326,7 +337,7 @@ async def _make(
 async def _install(
     uow: UnitOfWork, key_id: str, secret: str, request: KeyRequest, pepper: str, by: Actor
 ) -> None:
-    """Put a key under an id of its own; one that stands there just so already is left alone, alive or revoked."""
+    """Writes a key under a given id. A key with the same id and secret is left unchanged, valid or revoked."""
     secret_hash = _hash(secret, pepper)
     known = await uow.api_keys.find(key_id)
     if known is not None and known.secret_hash == secret_hash:
@@ -338,19 +349,21 @@ async def _install(
 
 
 async def _check_free(database: Database, company_id: int, key_id: str) -> None:
-    """Refuse an id under which another company's key is found: a key is looked up before its company is known."""
+    """Checks that no other company has a key with this id: keys are looked up before the company is known."""
     found = await database.look_up_credential(lambda lookup: lookup.api_keys.find_live(key_id))
     if found is not None and found[0].company_id != company_id:
-        raise InvalidInputError.at("JOURNEY_BOOTSTRAP_KEY", "has the id of another key: choose another one")
+        raise InvalidInputError.at(
+            "JOURNEY_BOOTSTRAP_KEY", "contains the id of another key; choose another id"
+        )
 
 
 def _company(claim: object) -> int | None:
-    """A company's id as a claim tells it: a whole number, or one in letters."""
+    """Returns the company id of a claim, which is an integer or a string of digits; None if it is neither."""
     if isinstance(claim, str) and claim.isascii() and claim.isdigit() and len(claim) <= len(str(MAX_ID)):
         claim = int(claim)
     return claim if isinstance(claim, int) and not isinstance(claim, bool) and 0 < claim <= MAX_ID else None
 
 
 def _hash(secret: str, pepper: str) -> bytes:
-    # High entropy needs no slow hash; the pepper keeps a stolen table from being checked against guesses.
+    # A random secret needs no slow hash. Without the pepper, a stolen table does not allow checking of secrets.
     return hmac.digest(pepper.encode(), secret.encode(), hashlib.sha256)

@@ -1,6 +1,6 @@
-"""Browsers that sign in: a session is a random token in a cookie, kept here as a hash.
+"""Browser sessions: a session is a random token in a cookie; the database holds only its hash.
 
-The token begins with the company's id, so that it is looked up as that company: no look-up crosses tenants.
+The token begins with the company id, so that the look-up runs under that tenant's row-level security.
 """
 
 import re
@@ -20,29 +20,30 @@ from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.access.credentials import OPERATORS, Principal, allowed
 
 MAX_SESSION_SECONDS: Final = 12 * 3600
-"""After how long a browser has to sign in again, however busy it was."""
+"""Lifetime of a session, from sign-in."""
 OPERATOR_SECONDS: Final = 3600
-"""The same for operators."""
+"""Lifetime of an operator's session."""
 IDLE_SECONDS: Final = 2 * 3600
-"""After how long without a request a session is over."""
+"""Time without a request after which a session expires."""
 LINK_SECONDS: Final = 15 * 60
-"""For how long a link opens a session, once."""
+"""Lifetime of a sign-in link, which opens one session."""
 
 _NOTE_SECONDS: Final = 60
+"""Minimum time between two updates of a session's last use."""
 _SECRET_BYTES: Final = 32
 _TOKEN: Final = re.compile(r"(\d{1,19})\.[A-Za-z0-9_-]{43}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedSession:
-    """A session just opened: the only moment at which its token can be read."""
+    """A session just opened, with its token, which cannot be read again."""
 
     token: str
     principal: Principal
 
 
 async def open_session(database: Database, principal: Principal, *, by: Actor) -> OpenedSession:
-    """Let somebody whose credential was checked go on with a cookie."""
+    """Opens a session for an authenticated principal. Raises UnauthenticatedError for an unknown company."""
 
     async def unit(uow: UnitOfWork) -> OpenedSession:
         return await _open(uow, principal, by)
@@ -51,7 +52,7 @@ async def open_session(database: Database, principal: Principal, *, by: Actor) -
 
 
 async def find_session(database: Database, token: str) -> Principal:
-    """Who a session belongs to. Raises UnauthenticatedError, alike for every reason."""
+    """Authenticates a session token. Raises UnauthenticatedError, with the same message for every reason."""
     company_id = _company(token)
 
     async def unit(uow: UnitOfWork) -> Principal | None:
@@ -70,7 +71,7 @@ async def find_session(database: Database, token: str) -> Principal:
 
 
 async def end_session(database: Database, token: str, *, by: Actor) -> None:
-    """Sign out. A session that has ended before stays so."""
+    """Ends a session. Does nothing if it has already ended."""
 
     async def unit(uow: UnitOfWork) -> None:
         if await uow.sessions.end(_hash(token)):
@@ -82,7 +83,7 @@ async def end_session(database: Database, token: str, *, by: Actor) -> None:
 async def create_link(
     database: Database, company_id: int, role: Role, *, by: Actor, seconds: int = LINK_SECONDS
 ) -> str:
-    """Make a token that opens one session, in a role, within some minutes. Raises CompanyNotFoundError."""
+    """Creates a token that opens one session in a role, within `seconds`. Raises CompanyNotFoundError."""
     token = _new_token(company_id)
 
     async def unit(uow: UnitOfWork) -> None:
@@ -96,7 +97,7 @@ async def create_link(
 
 
 async def open_by_link(database: Database, token: str, *, by: Callable[[str], Actor]) -> OpenedSession:
-    """Open the session that a link stands for, and use the link up. Raises UnauthenticatedError."""
+    """Opens a session by a sign-in link, which can be used once. Raises UnauthenticatedError."""
     company_id = _company(token)
 
     async def unit(uow: UnitOfWork) -> OpenedSession | None:
@@ -109,7 +110,7 @@ async def open_by_link(database: Database, token: str, *, by: Callable[[str], Ac
 
     opened = await database.run(company_id, unit)
     if opened is None:
-        raise UnauthenticatedError("The link was used already, or its time is over.")
+        raise UnauthenticatedError("The link was used already or has expired.")
     return opened
 
 
@@ -117,7 +118,9 @@ async def _open(uow: UnitOfWork, principal: Principal, by: Actor) -> OpenedSessi
     if principal.company_id != OPERATORS:
         try:
             await uow.companies.get_context()
-        except CompanyNotFoundError:  # an identity provider may know companies that are not here
+        except (
+            CompanyNotFoundError
+        ):  # an identity provider may name companies that this service does not have
             raise UnauthenticatedError("The credential is not valid.") from None
     token = _new_token(principal.company_id)
     await uow.sessions.delete_expired()
@@ -147,5 +150,5 @@ def _company(token: str) -> int:
 
 
 def _hash(token: str) -> bytes:
-    # High entropy needs no slow hash.
+    # A random token needs no slow hash.
     return sha256(token.encode()).digest()

@@ -1,4 +1,4 @@
-"""Companies, founded by operators."""
+"""Companies: creates and lists them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,16 +20,16 @@ from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.stages.linting import findings_to_json, lint_or_raise
 
-_TRIES = 20
-# Names that mean another zone on another machine, or none.
-_NO_ZONES = frozenset(("localtime", "posixrules", "Factory"))
+_ATTEMPTS = 20
+# Names that denote no fixed zone.
+_EXCLUDED_ZONES = frozenset(("localtime", "posixrules", "Factory"))
 
 
 @dataclass(frozen=True, slots=True)
 class NewCompany:
-    """What an operator says of a company. `stages` and `policy` are JSON; left out, the defaults hold.
+    """Properties of a company to be created. `stages` and `policy` are JSON, with defaults.
 
-    What falls due by a test clock is delivered to the log of deliveries only, unless it is to `deliver`.
+    With a test clock, actions are recorded and not delivered unless `deliver` is set.
     """
 
     name: str
@@ -43,15 +43,20 @@ class NewCompany:
 
 
 async def create_company(database: Database, new: NewCompany, *, author: Actor) -> CompanyContext:
-    """Found a company with its first stage map. Raises InvalidInputError, CompanyExistsError."""
+    """Creates a company with its first stage map.
+
+    Raises InvalidInputError, CompanyExistsError, and UnavailableError if no free id was found.
+    """
     rulebook = _check(new)
-    told = DEFAULT_STAGES if new.stages is None else new.stages
+    stages = DEFAULT_STAGES if new.stages is None else new.stages
     places = {
-        str(form["key"]): f"/stages/{index}" for index, form in enumerate(told) if isinstance(form, Mapping)
+        str(stage["key"]): f"/stages/{index}"
+        for index, stage in enumerate(stages)
+        if isinstance(stage, Mapping)
     }
     findings = await lint_or_raise(rulebook, places)
 
-    async def found(company_id: int) -> CompanyContext | None:
+    async def create(company_id: int) -> CompanyContext | None:
         async def unit(uow: UnitOfWork) -> CompanyContext | None:
             is_new = await uow.companies.insert(
                 CompanyRecord(new.name, new.timezone, new.currency, new.test_clock, new.deliver),
@@ -69,56 +74,56 @@ async def create_company(database: Database, new: NewCompany, *, author: Actor) 
         return await database.run(company_id, unit)
 
     if new.id is not None:
-        context = await found(new.id)
+        context = await create(new.id)
         if context is None:
             raise CompanyExistsError(new.id)
         return context
-    for _ in range(_TRIES):
+    for _ in range(_ATTEMPTS):
         company_id = await database.read_due_work(lambda reader: reader.companies.next_id())
-        context = await found(company_id)
+        context = await create(company_id)
         if context is not None:
             return context
-    raise UnavailableError("Many companies are being founded at once; try again shortly.")
+    raise UnavailableError("No free company id was found. Try again shortly.")
 
 
 async def list_companies(database: Database, *, after: int, limit: int) -> Sequence[Company]:
-    """Companies by id."""
+    """Returns a page of companies, in order of id."""
     return await database.read_due_work(lambda reader: reader.companies.page(after=after, limit=limit))
 
 
 async def get_company_context(database: Database, company_id: int) -> CompanyContext:
-    """A company, its rules and its now. Raises CompanyNotFoundError."""
+    """Returns a company with its rules and its present time. Raises CompanyNotFoundError."""
     return await database.run(company_id, lambda uow: uow.companies.get_context())
 
 
 def _check(new: NewCompany) -> Rulebook:
-    faults: list[FieldError] = []
+    errors: list[FieldError] = []
     if not _is_zone(new.timezone):
-        faults.append(
+        errors.append(
             FieldError(
                 "/timezone", f"{quote_value(new.timezone)} is not an IANA time zone, such as Europe/Berlin"
             )
         )
     if new.deliver and new.test_clock is None:
-        faults.append(FieldError("/deliver", "means nothing without a test clock"))
+        errors.append(FieldError("/deliver", "requires a test clock: set /test_clock or leave this out"))
     policy, stage_map = None, None
     try:
         policy = parse_policy(new.policy, "/policy")
     except InvalidInputError as error:
-        faults += error.errors
+        errors += error.errors
     try:
         stages = DEFAULT_STAGES if new.stages is None else new.stages
         stage_map = parse_stage_map(stages, version=1, pointer="/stages")
     except InvalidInputError as error:
-        faults += error.errors
-    if policy is None or stage_map is None or faults:
-        raise InvalidInputError(faults)
+        errors += error.errors
+    if policy is None or stage_map is None or errors:
+        raise InvalidInputError(errors)
     return Rulebook(stage_map, policy)
 
 
 @cache
 def _zones() -> frozenset[str]:
-    return frozenset(available_timezones() - _NO_ZONES)
+    return frozenset(available_timezones() - _EXCLUDED_ZONES)
 
 
 def _is_zone(name: str) -> bool:
@@ -129,7 +134,7 @@ def _is_zone(name: str) -> bool:
 
 
 async def schedule_first_nightly_run(uow: UnitOfWork, context: CompanyContext) -> None:
-    """Note when the first nightly run of a new company falls due."""
+    """Stores when the first nightly run of a new company is due."""
     zone = ZoneInfo(context.company.timezone)
     await uow.companies.set_next_nightly_run(
         nightly_run_at(next_nightly_run_date(latest_nightly_run_date(context.now, zone), zone), zone)

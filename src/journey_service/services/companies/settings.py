@@ -1,7 +1,7 @@
-"""The company's settings: its policy, read and replaced as a whole.
+"""Company settings: reads and replaces the policy as a whole.
 
-The switch is one short transaction in which no other of the company runs. Whom it concerns a job takes over, of which
-there is one at most: a change that finds one under way is carried through by it as well, after those it was about.
+The change is one short exclusive transaction. A job then migrates the affected customers. There is at most one such
+job: a change made while it runs is added to it, and the job starts again.
 """
 
 from collections.abc import Collection, Sequence
@@ -44,14 +44,14 @@ from journey_service.services.journeys.policy_rollout import (
 )
 from journey_service.services.stages.linting import lint_rulebook
 
-_TRIES: Final = 5
+_ATTEMPTS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyUpdate:
-    """A policy asked for, and by whom.
+    """A requested policy and its author.
 
-    `seen` are the tags of which the policy in force has to bear one; None: whichever is in force is replaced.
+    `seen` holds the accepted tags of the policy in force; None: any policy is replaced.
     """
 
     policy: CompanyPolicy
@@ -61,9 +61,9 @@ class PolicyUpdate:
 
 @dataclass(frozen=True, slots=True)
 class PolicyChangeResult:
-    """A policy in force, the names of what it has otherwise than the former one, and what the linter says of the map.
+    """Result of a policy change: the policy, the names of the changed fields, and the linter's findings.
 
-    `job` takes the customers over to it; None: it concerns nobody.
+    `job` migrates the customers; None if no customer is affected.
     """
 
     policy: CompanyPolicy
@@ -73,12 +73,12 @@ class PolicyChangeResult:
 
 
 async def get_policy(database: Database, company_id: int) -> CompanyPolicy:
-    """The policy in force. Raises CompanyNotFoundError."""
+    """Returns the policy in force. Raises CompanyNotFoundError."""
     return (await get_company_context(database, company_id)).rulebook.policy
 
 
 def tag_of(policy: CompanyPolicy) -> str:
-    """What tells a policy from every other one: equal for equal content."""
+    """Returns the entity tag of a policy: a hash of its content."""
     content = orjson.dumps(policy_to_json(policy), option=orjson.OPT_SORT_KEYS)
     return sha256(content).hexdigest()[:32]
 
@@ -86,14 +86,15 @@ def tag_of(policy: CompanyPolicy) -> str:
 async def change_policy(
     database: Database, company_id: int, update: PolicyUpdate, *, lease_seconds: float = LEASE_SECONDS
 ) -> PolicyChangeResult:
-    """Put a policy in force, and take everybody over to it who may be decided or scored otherwise.
+    """Puts a policy in force, and migrates the customers if it can change decisions or scores.
 
-    With few customers they have gone over when this returns; with many, a job has been queued for the worker.
-    Raises StalePolicyError, and InvalidInputError when the map would not pass the linter with it.
+    Few customers are migrated before this returns; for many, a job is enqueued for the worker.
+
+    Raises StalePolicyError, and InvalidInputError if the stage map has linter errors with the policy.
     """
-    for _ in range(_TRIES):
+    for _ in range(_ATTEMPTS):
         context = await get_company_context(database, company_id)
-        findings = await _look_over(context, update.policy)
+        findings = await _lint(context, update.policy)
         if context.rulebook.policy == update.policy:
             _check_seen(context, update)
             await record_operator_access(database, company_id, "put_settings", by=update.author)
@@ -108,7 +109,7 @@ async def change_policy(
         try:
             names, inline_job = await run_exclusive(database, company_id, switch)
         except StaleMapError:
-            continue  # the map that was looked over is in force no more
+            continue  # the linted map is no longer in force: lint the current one
         job = None
         if inline_job is not None:
             job = await run_inline(
@@ -123,7 +124,7 @@ async def change_policy(
     raise RetriesExhaustedError
 
 
-async def _look_over(context: CompanyContext, policy: CompanyPolicy) -> Sequence[LinterFinding]:
+async def _lint(context: CompanyContext, policy: CompanyPolicy) -> Sequence[LinterFinding]:
     stage_map = context.rulebook.stage_map
     places = {stage.key: f"/stages/{index}" for index, stage in enumerate(stage_map.stages)}
     return await lint_rulebook(Rulebook(stage_map, policy), places)
@@ -135,7 +136,7 @@ def _check_seen(context: CompanyContext, update: PolicyUpdate) -> None:
 
 
 def _differences(former: CompanyPolicy, policy: CompanyPolicy) -> list[str]:
-    """The names of what two policies have differently."""
+    """Returns the names of the fields in which two policies differ."""
     names = [f.name for f in fields(CompanyPolicy) if f.name != "scoring"]
     return [
         *(
@@ -155,7 +156,7 @@ async def _switch(
     findings: Sequence[LinterFinding],
     lease_seconds: float,
 ) -> tuple[Sequence[str], InlineJob | None]:
-    """Write the policy; returns what it has otherwise than the former one, and the job for the customers, if any."""
+    """Writes the policy; returns the names of the changed fields, and the migration job, if any."""
     context = await uow.companies.get_context()
     _check_seen(context, update)
     if context.company.map_version != map_version:
@@ -163,16 +164,16 @@ async def _switch(
     former, policy = context.rulebook.policy, update.policy
     if former == policy:
         return (), None
-    decides_otherwise = (former.scoring, former.revenue_source) != (policy.scoring, policy.revenue_source)
-    faults = [finding.message for finding in findings if finding.severity is FindingSeverity.ERROR]
-    if decides_otherwise and faults:
+    affects_customers = (former.scoring, former.revenue_source) != (policy.scoring, policy.revenue_source)
+    errors = [finding.message for finding in findings if finding.severity is FindingSeverity.ERROR]
+    if affects_customers and errors:
         pointer = "/revenue_source" if former.scoring == policy.scoring else "/scoring"
-        raise InvalidInputError([FieldError(pointer, message) for message in faults])
+        raise InvalidInputError([FieldError(pointer, message) for message in errors])
     names = _differences(former, policy)
     await uow.companies.set_policy(policy)
     first = (await uow.snapshots.get_bounds()).first
     if former.revenue_source != policy.revenue_source and first is not None:
-        await uow.snapshots.mark_dirty(first)  # what is revenue now was revenue on every day
+        await uow.snapshots.mark_dirty(first)  # the new source of revenue applies to all days
     await uow.audit_log.record(
         update.author,
         AuditEntry(
@@ -182,23 +183,25 @@ async def _switch(
             after=policy_to_json(policy),
         ),
     )
-    return names, await _queue(uow, context, update.author, lease_seconds) if decides_otherwise else None
+    return names, await _enqueue_migration(
+        uow, context, update.author, lease_seconds
+    ) if affects_customers else None
 
 
-async def _queue(
+async def _enqueue_migration(
     uow: UnitOfWork, context: CompanyContext, author: Actor, lease_seconds: float
 ) -> InlineJob | None:
-    """The job that takes everybody over; the one under way, if there is one, from the beginning. None: nobody is there.
+    """Enqueues the migration job, or restarts the unfinished one with this change added; None without customers.
 
-    As the transaction is alone, no page of that one is being done: where it is, is where it was left.
+    The transaction is exclusive, so no page of the unfinished job runs, and its cursor is final.
     """
     customers = await uow.relationships.count()
     if not customers:
         return None
     is_inline = customers <= MAX_INLINE_CUSTOMERS
     change = PolicyChange(context.now, context.clock, context.company.map_version, context.rulebook.policy)
-    under_way = await uow.jobs.find_unfinished(APPLY)
-    if under_way is None:
+    job_id = await uow.jobs.find_unfinished(APPLY)
+    if job_id is None:
         parameters = {"changes": [change.to_json()]}
         return await enqueue_job(
             uow,
@@ -208,13 +211,13 @@ async def _queue(
             is_inline=is_inline,
             lease_seconds=lease_seconds,
         )
-    begun = await uow.jobs.find(under_way)
-    assert begun is not None  # noqa: S101  # jobs are not deleted
-    changes = [*pending_changes(begun), change.to_json()]
-    await uow.jobs.restart(under_way, {"changes": changes})
+    unfinished = await uow.jobs.find(job_id)
+    assert unfinished is not None  # noqa: S101  # jobs are not deleted
+    changes = [*pending_changes(unfinished), change.to_json()]
+    await uow.jobs.restart(job_id, {"changes": changes})
     token = new_token() if is_inline else None
     if token is not None:
-        await uow.jobs.claim(under_way, token, lease_seconds)
-    job = await uow.jobs.find(under_way)
-    assert job is not None  # noqa: S101  # likewise
+        await uow.jobs.claim(job_id, token, lease_seconds)
+    job = await uow.jobs.find(job_id)
+    assert job is not None  # noqa: S101  # jobs are not deleted
     return InlineJob(job, token)

@@ -1,4 +1,4 @@
-"""Everything held on one person: handed out, or erased so that only the figures stay."""
+"""Privacy: exports all data of a customer, or erases the customer and keeps the counts."""
 
 import re
 import secrets
@@ -27,7 +27,7 @@ _TIMEOUT_MS = 60_000
 
 @dataclass(frozen=True, slots=True)
 class CustomerExport:
-    """Everything held on a customer at an instant: rows by table, and the scores that are computed from them."""
+    """All data of a customer at an instant: rows by table, and the explained scores."""
 
     customer_id: int
     at: datetime
@@ -37,7 +37,7 @@ class CustomerExport:
 
 @dataclass(frozen=True, slots=True)
 class ErasureResult:
-    """A customer erased: now, or (`is_repeat`) at some time before."""
+    """Result of an erasure; `is_repeat`: the customer had been erased before."""
 
     at: datetime
     is_repeat: bool
@@ -46,14 +46,14 @@ class ErasureResult:
 async def export_customer(
     database: Database, company_id: int, customer_id: int, *, by: Actor
 ) -> CustomerExport:
-    """Everything held on a customer. Raises CustomerNotFoundError."""
+    """Exports all data of a customer. Raises CustomerNotFoundError."""
 
     async def unit(uow: UnitOfWork) -> CustomerExport:
         context = await uow.companies.get_context()
         stored = await uow.relationships.find(customer_id)
         if stored is None:
             raise CustomerNotFoundError(customer_id)
-        # Written first, so that the export tells of itself too.
+        # Recorded first, so that the export includes its own audit entry.
         await uow.audit_log.record(by, AuditEntry("customer.export", customer_id=customer_id))
         seen = build_view(context, stored, context.now)
         facts, policy = stored.relationship.facts, context.rulebook.policy
@@ -69,26 +69,29 @@ async def export_customer(
 
 
 async def list_tombstones(database: Database, company_id: int) -> list[Tombstone]:
-    """What is kept of every customer erased in a company: to be kept beside backups, which know less."""
-    found: list[Tombstone] = []
+    """Returns the tombstones of all erased customers of a company, to be stored with backups.
+
+    After a restore, they identify customers that were erased later than the backup.
+    """
+    tombstones: list[Tombstone] = []
     while True:
-        after = found[-1].customer_hmac if found else b""
+        after = tombstones[-1].customer_hmac if tombstones else b""
 
         async def unit(uow: UnitOfWork, after: bytes = after) -> list[Tombstone]:
             return await uow.tombstones.page(after=after, limit=_PAGE)
 
         page = await database.run(company_id, unit)
-        found += page
+        tombstones += page
         if len(page) < _PAGE:
-            return found
+            return tombstones
 
 
 async def reapply_erasures(
     database: Database, company_id: int, hmacs: Collection[bytes], *, by: Actor
 ) -> int:
-    """Erase those customers again whom a restored backup has brought back; returns how many.
+    """Erases customers again that a restored backup contains; returns their number.
 
-    `hmacs` are the hashes kept elsewhere. Raises UnavailableError without the key they were made with.
+    `hmacs` are the hashes of the stored tombstones. Raises UnavailableError without the key of the hashes.
     """
     erased, after = 0, -1
     known = frozenset(hmacs)
@@ -110,11 +113,10 @@ async def reapply_erasures(
 async def anonymize_customer(
     database: Database, company_id: int, customer_id: int, *, by: Actor
 ) -> ErasureResult:
-    """Erase who a customer is, everywhere and for good; what was counted stays counted.
+    """Erases the identity of a customer permanently; counts and reports stay unchanged.
 
-    What is due is decided before, and nothing more is done about them. The journey goes on under an id that leads
-    nowhere, and whatever is told of the old id from then on is ignored. Erasing once more changes nothing. Raises
-    CustomerNotFoundError.
+    Due decisions are made before, and all open actions end. The journey continues under a random negative id; later
+    events of the old id are ignored. Repeated erasure changes nothing. Raises CustomerNotFoundError.
     """
 
     async def unit(uow: UnitOfWork) -> ErasureResult:
@@ -128,19 +130,19 @@ async def anonymize_customer(
         journey.advance_to(transaction.now)
         await write(uow, transaction)
         stored = transaction.relationships[customer_id]
-        held = await action_plans.load(
+        plans = await action_plans.load(
             uow, transaction.context, {stored.id: journey.relationship.version}, now=transaction.now
         )
-        held.by_id[stored.id].end_all(transaction.now, EndReason.ERASED)
-        await held.save(uow)
+        plans.by_id[stored.id].end_all(transaction.now, EndReason.ERASED)
+        await plans.save(uow)
         new_id = -1 - secrets.randbelow(MAX_ID)
         await uow.personal_data.erase(customer_id, stored.id, new_id=new_id, key=uow.tombstones.key)
         await uow.tombstones.insert(customer_id)
-        # The row names neither id: together with the request it would lead from the one to the other.
+        # The audit entry contains neither id: the request id or reason could otherwise link the two.
         is_named = re.search(rf"(?<![0-9A-Za-z]){customer_id}(?![0-9A-Za-z])", f"{by.request_id} {by.reason}")
-        silent = replace(by, request_id=None, reason=None) if is_named else by
-        await uow.audit_log.record(silent, AuditEntry("customer.anonymize"))
+        redacted = replace(by, request_id=None, reason=None) if is_named else by
+        await uow.audit_log.record(redacted, AuditEntry("customer.anonymize"))
         return ErasureResult(transaction.context.clock, is_repeat=False)
 
-    # Whatever was ever written of the company is looked through for the customer: that takes as long as it takes.
+    # Searches all data of the company for the customer, which takes longer than other requests.
     return await database.run(company_id, unit, timeout_ms=_TIMEOUT_MS)

@@ -1,4 +1,4 @@
-"""Customers: told about, read, listed. A customer who is told about has a journey."""
+"""Customer profiles: writes, reads and lists them. Every customer with a profile has a journey."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ from journey_service.services.journeys.view import JourneyView, build_view
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """A profile and where the customer stands."""
+    """A customer's profile and journey."""
 
     profile: CustomerProfile
     view: JourneyView
 
 
-async def put_customer(  # a profile has these parts
+async def put_customer(
     database: Database,
     company_id: int,
     customer_id: int,
@@ -35,11 +35,10 @@ async def put_customer(  # a profile has these parts
     by: Actor,
     now: datetime | None = None,
 ) -> tuple[Customer, bool]:
-    """Write a profile and start the journey if there is none; returns the customer, and whether it is new.
+    """Writes a profile and opens a journey if there is none; returns the customer and whether it is new.
 
-    `consents` maps channels to their status; a changed one is noted with its time and who told it, and written
-    down among the changes; the others stay as they are. Saying the same again changes nothing. Raises
-    CustomerErasedError.
+    `consents` maps channels to statuses. A changed consent is stored with its time and source, and appended to the
+    consent history; other channels stay unchanged. Idempotent. Raises CustomerErasedError.
     """
 
     async def unit(uow: UnitOfWork) -> tuple[Customer, bool]:
@@ -47,10 +46,10 @@ async def put_customer(  # a profile has these parts
         if customer_id not in transaction.relationships:
             transaction.open(customer_id, transaction.now).schedule_first_evaluation(transaction.now)
         known = await uow.customers.find(customer_id)
-        kept = {} if known is None else dict(known.consents)
-        changes = changed_consents(kept, consents, transaction.now, by.name)
-        kept |= {change.channel: consent_of(change) for change in changes}
-        is_new = await uow.customers.upsert(customer_id, {**profile, "consents": kept})
+        stored_consents = {} if known is None else dict(known.consents)
+        changes = changed_consents(stored_consents, consents, transaction.now, by.name)
+        stored_consents |= {change.channel: consent_of(change) for change in changes}
+        is_new = await uow.customers.upsert(customer_id, {**profile, "consents": stored_consents})
         await uow.consents.insert({customer_id: changes})
         if transaction.journeys:
             await write(uow, transaction)
@@ -70,24 +69,24 @@ async def put_customer(  # a profile has these parts
 
 
 def changed_consents(
-    kept: Mapping[str, Mapping[str, str]], told: Mapping[str, str], at: datetime, source: str
+    stored: Mapping[str, Mapping[str, str]], consents: Mapping[str, str], at: datetime, source: str
 ) -> list[ConsentChange]:
-    """What telling consents changes in those that are kept, each by channel."""
-    before = {channel: kept.get(channel, {}).get("status", "unknown") for channel in told}
+    """Returns the changes between stored consents and new ones, by channel."""
+    before = {channel: stored.get(channel, {}).get("status", "unknown") for channel in consents}
     return [
         ConsentChange(channel, before[channel], status, at, source)
-        for channel, status in told.items()
+        for channel, status in consents.items()
         if before[channel] != status
     ]
 
 
 def consent_of(change: ConsentChange) -> dict[str, str]:
-    """A consent as the profile keeps it."""
+    """Returns a consent in the form stored in the profile."""
     return {"status": change.status, "at": change.at.isoformat(), "source": change.source}
 
 
 async def list_consents(database: Database, company_id: int, customer_id: int) -> Sequence[ConsentChange]:
-    """How a customer's consents have changed, the oldest change first. Raises CustomerNotFoundError."""
+    """Returns a customer's consent history, oldest change first. Raises CustomerNotFoundError."""
 
     async def unit(uow: UnitOfWork) -> Sequence[ConsentChange]:
         if await uow.relationships.find(customer_id) is None:
@@ -98,7 +97,7 @@ async def list_consents(database: Database, company_id: int, customer_id: int) -
 
 
 async def get_customer(database: Database, company_id: int, customer_id: int) -> Customer:
-    """One customer. Raises CustomerNotFoundError."""
+    """Returns one customer. Raises CustomerNotFoundError."""
 
     async def unit(uow: UnitOfWork) -> Customer:
         context = await uow.companies.get_context()
@@ -112,20 +111,20 @@ async def get_customer(database: Database, company_id: int, customer_id: int) ->
 
 
 async def list_customers(
-    database: Database, company_id: int, wanted: CustomerFilter
+    database: Database, company_id: int, filters: CustomerFilter
 ) -> tuple[Sequence[Customer], Sequence[CustomerRow]]:
-    """A page of customers with their stored scores, and the rows that the next page is continued from."""
+    """Returns a page of customers with their stored scores, and the rows with the keys of the next page."""
 
     async def unit(uow: UnitOfWork) -> tuple[Sequence[Customer], Sequence[CustomerRow]]:
         context = await uow.companies.get_context()
-        listed = await uow.customer_list.page(wanted, context.now)
+        rows = await uow.customer_list.page(filters, context.now)
         customers = []
-        for row in listed:
+        for row in rows:
             stored = row.stored
-            # What was not written since the last complete scoring has been found to hold then.
+            # A score not written since the last complete rescoring was found unchanged by it.
             as_of = max(stored.scored_at or context.now, context.company.scored_at or EARLIEST)
             view = JourneyView(context, stored, as_of, stored.engagement or 0, stored.risk or 0)
             customers.append(Customer(row.profile, view))
-        return customers, listed
+        return customers, rows
 
     return await database.run(company_id, unit)
