@@ -76,28 +76,32 @@ def event(
     )
 
 
-def begin(rulebook: Rulebook = DEFAULT, at: datetime = T0) -> Journey:
+def open_journey(rulebook: Rulebook = DEFAULT, at: datetime = T0) -> Journey:
     """A journey that has just been opened."""
     journey = Journey.open(7, rulebook, at)
     journey.schedule_first_evaluation(at)
     return journey
 
 
-def tell(journey: Journey, *events: Event, late: datetime | None = None) -> Journey:
+def apply_events(journey: Journey, *events: Event, late: datetime | None = None) -> Journey:
     """Let events happen, each told when it occurs, or all of them `late`."""
     for told in events:
         journey.apply_event(told, told.occurred_at if late is None else late)
     return journey
 
 
-def visits(*days: float, amount: str = "0") -> list[Event]:
+def appointments(*days: float, amount: str = "0") -> list[Event]:
     """Completed appointments on these days."""
     return [event("appointment_completed", day(number), amount=amount) for number in days]
 
 
 def after(*events: Event, rulebook: Rulebook = DEFAULT, until: datetime | None = None) -> Journey:
     """The journey of a customer to whom all this happened, brought to `until`."""
-    journey = tell(Journey.open(7, rulebook, events[0].occurred_at), *events) if events else begin(rulebook)
+    journey = (
+        apply_events(Journey.open(7, rulebook, events[0].occurred_at), *events)
+        if events
+        else open_journey(rulebook)
+    )
     if until is not None:
         journey.advance_to(until)
     return journey

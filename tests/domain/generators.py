@@ -222,7 +222,7 @@ def operations(draw: st.DrawFn, keys: Sequence[str], *, most: int = 10) -> list[
     return drawn
 
 
-def carry_out(journey: Journey, operation: literal.Operation, number: int) -> None:
+def apply_operation(journey: Journey, operation: literal.Operation, number: int) -> None:
     """One operation as the services carry it out: what is due first, then the step, and the same errors."""
     now = operation.now
     journey.advance_to(now)
@@ -242,7 +242,7 @@ def carry_out(journey: Journey, operation: literal.Operation, number: int) -> No
             journey.unpin(now)
 
 
-def project(
+def run_operations(
     rulebook: Rulebook,
     steps: Sequence[literal.Operation],
     then: Callable[[Journey], None] = lambda _: None,
@@ -252,7 +252,7 @@ def project(
     refused = []
     for number, step in enumerate(steps):
         try:
-            carry_out(journey, step, number)
+            apply_operation(journey, step, number)
         except JourneyServiceError:
             refused.append(number)
         then(journey)

@@ -29,7 +29,7 @@ class FirstMatch(Decision):
     arms: frozenset[str] | None = None
 
     def _choose(self) -> StageMove | None:
-        for asked, questions in self._plan.every_stage:
+        for asked, questions in self._compiled_stage.rules_by_stage:
             if any(self._has_arm(question.trigger) and question.holds(self) for question in questions):
                 is_here = asked.key == self._relationship.current_stage
                 return (

@@ -440,7 +440,7 @@ class _Customer:
                     break
         self.decided_to = upto
 
-    def carry_out(self, operation: Operation) -> bool:
+    def apply_operation(self, operation: Operation) -> bool:
         """Carry one out, all that was due before having been decided; False if it is refused."""
         match operation:
             case Happened(now, event):
@@ -501,7 +501,7 @@ class Literal:
         for position, operation in enumerate(operations):
             if position > 0:
                 customer.catch_up(operation.now)
-            if not customer.carry_out(operation):
+            if not customer.apply_operation(operation):
                 refused.append(position)
         customer.catch_up(until)
         facts = customer.facts

@@ -12,19 +12,19 @@ from domain.builders import (
     T0,
     after,
     any_of,
-    begin,
+    apply_events,
+    appointments,
     company,
     dated,
     day,
     defaults_with,
     event,
     last,
+    open_journey,
     path,
     rule,
     stage,
     suppressed,
-    tell,
-    visits,
 )
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.events.event import LATEST, MAX_SUM_CENTS
@@ -45,11 +45,11 @@ from journey_service.domain.journeys.relationship import (
 KEYS = ("prospect", "lead", "customer", "regular", "vip", "at_risk", "churned")
 PAYMENTS = {"revenue_source": "payments"}
 START = stage("start", 1)
-VISIT = "appointment_completed"
+APPOINTMENT = "appointment_completed"
 
 
-def visit(number, **more):
-    return event(VISIT, day(number), **more)
+def appointment(number, **more):
+    return event(APPOINTMENT, day(number), **more)
 
 
 def move(journey, to_stage, at, **more):
@@ -78,20 +78,20 @@ def test_an_unknown_customers_event_opens_the_journey_and_is_then_decided_on():
 
 def test_a_journey_opens_in_the_lowest_progress_stage_whatever_stands_before_it():
     rulebook = company(stage("gone", 1, rule("risk_score", score=">0.9")), stage("b", 3), stage("a", 2))
-    assert path(begin(rulebook)) == ["a"]
+    assert path(open_journey(rulebook)) == ["a"]
 
 
 def test_a_journey_opened_with_no_event_is_decided_at_its_beginning():
     rulebook = company(START, stage("eager", 2, rule("appointment_count", count=">=0")))
-    journey = begin(rulebook)
+    journey = open_journey(rulebook)
     assert path(journey) == ["start"]
     journey.advance_to(T0)
     assert dated(journey) == [("start", T0), ("eager", T0)]
 
 
 def test_every_transition_tells_the_version_of_the_map_it_was_decided_under():
-    rulebook = company(START, stage("seen", 2, rule(VISIT)), version=7)
-    assert [told.map_version for told in after(visit(0), rulebook=rulebook).new_transitions] == [7, 7]
+    rulebook = company(START, stage("seen", 2, rule(APPOINTMENT)), version=7)
+    assert [told.map_version for told in after(appointment(0), rulebook=rulebook).new_transitions] == [7, 7]
 
 
 @pytest.mark.parametrize(
@@ -119,16 +119,19 @@ def test_every_transition_tells_the_version_of_the_map_it_was_decided_under():
             [event("payment_received", amount="5000")], "prospect", None, id="a payment, by appointments"
         ),
         pytest.param([event("ticket_opened")], "prospect", None, id="a ticket"),
-        pytest.param(visits(0), "customer", VISIT, id="a visit"),
-        pytest.param(visits(0, 1), "customer", VISIT, id="two visits"),
-        pytest.param(visits(0, 1, 2), "regular", "appointment_count", id="three visits"),
-        pytest.param(visits(0, amount="999.99"), "customer", VISIT, id="a visit for 999.99"),
-        pytest.param(visits(0, amount="1000"), "vip", "lifetime_value", id="a visit for 1000.00"),
+        pytest.param(appointments(0), "customer", APPOINTMENT, id="a visit"),
+        pytest.param(appointments(0, 1), "customer", APPOINTMENT, id="two visits"),
+        pytest.param(appointments(0, 1, 2), "regular", "appointment_count", id="three visits"),
+        pytest.param(appointments(0, amount="999.99"), "customer", APPOINTMENT, id="a visit for 999.99"),
+        pytest.param(appointments(0, amount="1000"), "vip", "lifetime_value", id="a visit for 1000.00"),
         pytest.param(
-            visits(0, 1, 2, amount="333.34"), "vip", "lifetime_value", id="three visits for 1000.02"
+            appointments(0, 1, 2, amount="333.34"), "vip", "lifetime_value", id="three visits for 1000.02"
         ),
         pytest.param(
-            visits(0, 1, 2, amount="333.33"), "regular", "appointment_count", id="three visits for 999.99"
+            appointments(0, 1, 2, amount="333.33"),
+            "regular",
+            "appointment_count",
+            id="three visits for 999.99",
         ),
     ],
 )
@@ -139,29 +142,29 @@ def test_the_ladder_of_the_default_stages(events, reached, why):
 
 
 def test_a_jump_over_stages_is_one_transition():
-    assert path(after(*visits(0, amount="1000"))) == ["prospect", "vip"]
+    assert path(after(*appointments(0, amount="1000"))) == ["prospect", "vip"]
 
 
 def test_two_things_that_hold_at_once_lead_to_the_higher_stage_at_once():
-    assert path(after(*visits(0, 1), visit(2, amount="1000"))) == ["prospect", "customer", "vip"]
+    assert path(after(*appointments(0, 1), appointment(2, amount="1000"))) == ["prospect", "customer", "vip"]
 
 
 @pytest.mark.parametrize(
     "later",
     [
         pytest.param(event("call_received", day(3), call=300), id="by a call that makes a lead"),
-        pytest.param(visit(3), id="by a visit that makes a customer"),
+        pytest.param(appointment(3), id="by a visit that makes a customer"),
         pytest.param(event("payment_refunded", day(3), amount="1000"), id="by a refund"),
         pytest.param(event("appointment_missed", day(3)), id="by a missed appointment"),
     ],
 )
 def test_progress_never_goes_down(later):
-    assert path(after(*visits(0, 1, 2), later)) == ["prospect", "customer", "regular"]
+    assert path(after(*appointments(0, 1, 2), later)) == ["prospect", "customer", "regular"]
 
 
 def test_a_customer_stays_up_when_the_rule_no_longer_holds():
     rulebook = company(START, stage("keen", 2, rule("engagement_score", score=">=0.5")))
-    assert path(after(visit(0), until=day(1_000), rulebook=rulebook)) == ["start", "keen"]
+    assert path(after(appointment(0), until=day(1_000), rulebook=rulebook)) == ["start", "keen"]
 
 
 # ---- money
@@ -170,21 +173,24 @@ def test_a_customer_stays_up_when_the_rule_no_longer_holds():
 @pytest.mark.parametrize(
     ("policy", "events", "reached"),
     [
-        pytest.param({}, [visit(0, amount="1000")], "vip", id="appointments count by default"),
-        pytest.param(PAYMENTS, [visit(0, amount="1000")], "customer", id="and not where payments do"),
+        pytest.param({}, [appointment(0, amount="1000")], "vip", id="appointments count by default"),
+        pytest.param(PAYMENTS, [appointment(0, amount="1000")], "customer", id="and not where payments do"),
         pytest.param(
             PAYMENTS,
-            [visit(0), event("payment_received", day(1), amount="1000")],
+            [appointment(0), event("payment_received", day(1), amount="1000")],
             "vip",
             id="where payments count",
         ),
         pytest.param(
-            {}, [visit(0), event("payment_received", day(1), amount="1000")], "customer", id="never both"
+            {},
+            [appointment(0), event("payment_received", day(1), amount="1000")],
+            "customer",
+            id="never both",
         ),
         pytest.param(
             PAYMENTS,
             [
-                visit(0),
+                appointment(0),
                 event("payment_refunded", day(1), amount="0.01"),
                 event("payment_received", day(2), amount="1000"),
             ],
@@ -194,7 +200,7 @@ def test_a_customer_stays_up_when_the_rule_no_longer_holds():
         pytest.param(
             PAYMENTS,
             [
-                visit(0),
+                appointment(0),
                 event("payment_received", day(1), amount="1000"),
                 event("payment_refunded", day(2), amount="1000"),
             ],
@@ -208,14 +214,14 @@ def test_lifetime_value_has_one_source(policy, events, reached):
 
 
 def test_a_sum_beyond_all_reason_is_refused_and_changes_nothing():
-    journey = after(visit(0))
+    journey = after(appointment(0))
     journey.relationship.facts = journey.relationship.facts._replace(appointments_cents=MAX_SUM_CENTS)
     before = replace(journey.relationship)
     with pytest.raises(InvalidInputError) as refused:
-        journey.apply_event(visit(1, amount="0.01"), day(1))
+        journey.apply_event(appointment(1, amount="0.01"), day(1))
     assert refused.value.errors[0].pointer == "/data/total_amount"
     assert journey.relationship == before
-    tell(journey, visit(1))
+    apply_events(journey, appointment(1))
     assert journey.relationship.facts.total_appointments == 2
 
 
@@ -223,7 +229,7 @@ def test_a_sum_beyond_all_reason_is_refused_and_changes_nothing():
 
 
 def test_day_90_stays_day_91_is_at_risk_day_181_is_churned():
-    journey = after(visit(0), until=day(91) - INSTANT)
+    journey = after(appointment(0), until=day(91) - INSTANT)
     assert path(journey) == ["prospect", "customer"]
     journey.advance_to(day(500))
     assert dated(journey)[2:] == [("at_risk", day(91)), ("churned", day(181))]
@@ -233,25 +239,25 @@ def test_day_90_stays_day_91_is_at_risk_day_181_is_churned():
 
 @pytest.mark.parametrize("late", [91, 120, 181, 1_000])
 def test_whoever_looks_late_writes_the_same_journey(late):
-    every_day = after(visit(0))
+    every_day = after(appointment(0))
     for number in range(1, late + 1):
         every_day.advance_to(day(number))
-    assert dated(after(visit(0), until=day(late))) == dated(every_day)
+    assert dated(after(appointment(0), until=day(late))) == dated(every_day)
 
 
 def test_what_is_due_is_decided_before_an_event_of_the_same_instant():
-    journey = after(visit(0), visit(91))
+    journey = after(appointment(0), appointment(91))
     assert dated(journey)[2:] == [("at_risk", day(91)), ("customer", day(91))]
 
 
 def test_an_event_an_instant_earlier_comes_in_time():
-    journey = after(visit(0), event(VISIT, day(91) - INSTANT))
+    journey = after(appointment(0), event(APPOINTMENT, day(91) - INSTANT))
     assert path(journey) == ["prospect", "customer"]
 
 
 @pytest.mark.parametrize("higher", ["customer", "regular", "vip"])
 def test_risk_leaves_any_progress_stage(higher):
-    journey = after(visit(0))
+    journey = after(appointment(0))
     if higher != "customer":
         move(journey, higher, day(0))
     journey.advance_to(day(91))
@@ -259,16 +265,16 @@ def test_risk_leaves_any_progress_stage(higher):
 
 
 def test_the_most_severe_stage_that_holds_is_taken_at_once():
-    journey = begin(at=day(200))
-    journey.apply_event(visit(0), day(200))
+    journey = open_journey(at=day(200))
+    journey.apply_event(appointment(0), day(200))
     assert path(journey) == ["prospect", "churned"]
 
 
 def test_risk_goes_before_progress():
-    journey = after(visit(0), visit(1), visit(2, amount="5000"))
+    journey = after(appointment(0), appointment(1), appointment(2, amount="5000"))
     assert path(journey)[-1] == "vip"
-    late = begin(at=day(95))
-    tell(late, visit(0), visit(1), visit(2, amount="5000"), late=day(95))
+    late = open_journey(at=day(95))
+    apply_events(late, appointment(0), appointment(1), appointment(2, amount="5000"), late=day(95))
     assert path(late) == ["prospect", "at_risk"]
 
 
@@ -278,8 +284,8 @@ def test_a_customer_who_never_came_cannot_lapse():
     )
     missed, ticket = event("appointment_missed", day(0)), event("ticket_opened", day(1))
     assert path(after(missed, ticket, rulebook=rulebook, until=day(400))) == ["start"]
-    assert path(after(visit(0), missed, rulebook=rulebook)) == ["start", "gone"]
-    assert path(after(visit(0), ticket, rulebook=rulebook)) == ["start", "gone"]
+    assert path(after(appointment(0), missed, rulebook=rulebook)) == ["start", "gone"]
+    assert path(after(appointment(0), ticket, rulebook=rulebook)) == ["start", "gone"]
 
 
 THREE_RISKS = (
@@ -294,17 +300,17 @@ THREE_RISKS = (
     ("events", "stages"),
     [
         pytest.param(
-            [visit(0), event("appointment_missed", day(1)), event("ticket_opened", day(2))],
+            [appointment(0), event("appointment_missed", day(1)), event("ticket_opened", day(2))],
             ["start", "uneasy", "cross"],
             id="a worse one follows a milder one",
         ),
         pytest.param(
-            [visit(0), event("ticket_opened", day(1)), event("appointment_missed", day(2))],
+            [appointment(0), event("ticket_opened", day(1)), event("appointment_missed", day(2))],
             ["start", "cross"],
             id="a milder one never follows",
         ),
         pytest.param(
-            [visit(0), event("ticket_opened", day(1)), event("ticket_opened", day(101))],
+            [appointment(0), event("ticket_opened", day(1)), event("ticket_opened", day(101))],
             ["start", "cross", "gone"],
             id="the same one is not entered again",
         ),
@@ -315,8 +321,8 @@ def test_risk_only_ever_gets_worse(events, stages):
 
 
 def test_progress_is_only_made_from_progress():
-    journey = after(visit(0), rulebook=company(policy=PAYMENTS), until=day(91))
-    tell(
+    journey = after(appointment(0), rulebook=company(policy=PAYMENTS), until=day(91))
+    apply_events(
         journey,
         event("payment_received", day(92), amount="5000"),
         event("call_received", day(93), call=300),
@@ -331,30 +337,30 @@ def test_progress_is_only_made_from_progress():
 @pytest.mark.parametrize("days", [1, 30, 89, 90])
 def test_retention_days_replace_the_days_of_the_mildest_risk_stage(days):
     rulebook = company(*defaults_with(customer={"retention_days": days}))
-    journey = after(visit(0), rulebook=rulebook, until=day(400))
+    journey = after(appointment(0), rulebook=rulebook, until=day(400))
     assert dated(journey)[2:] == [("at_risk", day(days + 1)), ("churned", day(181))]
 
 
 def test_retention_days_keep_the_operator():
     gone = stage("gone", 3, rule("days_since_last_appointment", days=">=90"))
-    journey = after(visit(0), rulebook=company(START, stage("b", 2), gone), until=day(400))
+    journey = after(appointment(0), rulebook=company(START, stage("b", 2), gone), until=day(400))
     assert dated(journey)[1:] == [("gone", day(90))]
     kept = after(
-        visit(0), rulebook=company({**START, "retention_days": 30}, stage("b", 2), gone), until=day(400)
+        appointment(0), rulebook=company({**START, "retention_days": 30}, stage("b", 2), gone), until=day(400)
     )
     assert dated(kept)[1:] == [("gone", day(30))]
 
 
 def test_retention_days_may_also_give_more_time():
     gone = stage("gone", 3, rule("days_since_last_appointment", days=">90"))
-    journey = after(visit(0), rulebook=company({**START, "retention_days": 150}, stage("b", 2), gone))
+    journey = after(appointment(0), rulebook=company({**START, "retention_days": 150}, stage("b", 2), gone))
     journey.advance_to(day(400))
     assert dated(journey)[1:] == [("gone", day(151))]
 
 
 def test_more_time_does_not_help_against_the_risk_score():
     rulebook = company(*defaults_with(customer={"retention_days": 120}))
-    journey = after(visit(0), rulebook=rulebook, until=day(100))
+    journey = after(appointment(0), rulebook=rulebook, until=day(100))
     assert dated(journey)[2:] == [("at_risk", day(91))]
     assert last(journey).trigger_event == "high_risk_score"
 
@@ -365,13 +371,13 @@ def test_retention_days_are_those_of_the_stage_the_customer_is_in():
             customer={"retention_days": 30}, regular={"retention_days": 60}, vip={"retention_days": 10}
         )
     )
-    assert dated(after(*visits(0), rulebook=rulebook, until=day(80)))[-1] == ("at_risk", day(31))
-    assert dated(after(*visits(0, 0, 0), rulebook=rulebook, until=day(80)))[-1] == ("at_risk", day(61))
+    assert dated(after(*appointments(0), rulebook=rulebook, until=day(80)))[-1] == ("at_risk", day(31))
+    assert dated(after(*appointments(0, 0, 0), rulebook=rulebook, until=day(80)))[-1] == ("at_risk", day(61))
 
 
 def test_only_the_mildest_risk_stage_is_adjusted():
     rulebook = company(*defaults_with(customer={"retention_days": 30}))
-    journey = after(visit(0), rulebook=rulebook, until=day(180))
+    journey = after(appointment(0), rulebook=rulebook, until=day(180))
     assert path(journey)[-1] == "at_risk"
 
 
@@ -382,15 +388,15 @@ def test_only_the_mildest_risk_stage_is_adjusted():
 )
 def test_after_lapsing_the_days_of_the_last_progress_stage_still_apply(occurred, comes_back):
     rulebook = company(*defaults_with(customer={"retention_days": 30}, at_risk={"retention_days": 5}))
-    journey = after(visit(0), rulebook=rulebook, until=day(40))
+    journey = after(appointment(0), rulebook=rulebook, until=day(40))
     assert path(journey)[-1] == "at_risk"
-    tell(journey, visit(occurred), late=day(40))
+    apply_events(journey, appointment(occurred), late=day(40))
     assert path(journey)[-1] == ("customer" if comes_back else "at_risk")
 
 
 def test_without_days_of_retention_the_rule_stands_as_it_is():
-    journey = after(visit(0), until=day(95))
-    tell(journey, visit(9), late=day(99))
+    journey = after(appointment(0), until=day(95))
+    apply_events(journey, appointment(9), late=day(99))
     assert path(journey)[-1] == "customer"
 
 
@@ -403,18 +409,18 @@ def test_without_days_of_retention_the_rule_stands_as_it_is():
     ids=["today", "yesterday", "90 days ago", "91 days ago", "100 days ago"],
 )
 def test_a_late_report_brings_back_only_if_the_visit_is_recent(occurred, comes_back):
-    journey = after(visit(0), until=day(100))
-    journey.apply_event(visit(occurred), day(100))
+    journey = after(appointment(0), until=day(100))
+    journey.apply_event(appointment(occurred), day(100))
     assert path(journey)[2:] == (["at_risk", "customer"] if comes_back else ["at_risk"])
     assert journey.relationship.facts.total_appointments == 2
 
 
 def test_a_return_is_dated_now_and_named_by_the_visit():
-    journey = after(visit(0), until=day(100))
-    journey.apply_event(visit(95), day(100))
+    journey = after(appointment(0), until=day(100))
+    journey.apply_event(appointment(95), day(100))
     back = last(journey)
     assert (back.from_stage, back.to_stage, back.transitioned_at) == ("at_risk", "customer", day(100))
-    assert (back.trigger_type, back.trigger_event) == (TriggerType.AUTOMATIC, VISIT)
+    assert (back.trigger_type, back.trigger_event) == (TriggerType.AUTOMATIC, APPOINTMENT)
 
 
 @pytest.mark.parametrize(
@@ -429,24 +435,24 @@ def test_a_return_is_dated_now_and_named_by_the_visit():
     ids=lambda told: told.type,
 )
 def test_nothing_but_a_completed_appointment_brings_back(later):
-    assert path(after(visit(0), later))[-1] == "at_risk"
+    assert path(after(appointment(0), later))[-1] == "at_risk"
 
 
 def test_a_return_goes_to_the_highest_stage_held_before():
-    journey = after(visit(0))
+    journey = after(appointment(0))
     move(journey, "vip", day(1))
     move(journey, "lead", day(2))
-    tell(journey, visit(96))
+    apply_events(journey, appointment(96))
     assert path(journey) == ["prospect", "customer", "vip", "lead", "at_risk", "vip"]
 
 
 def test_a_return_goes_to_the_stage_earned_now_if_that_is_higher():
-    assert path(after(visit(0), visit(1), visit(100)))[-2:] == ["at_risk", "regular"]
-    assert path(after(visit(0), visit(100, amount="1000")))[-2:] == ["at_risk", "vip"]
+    assert path(after(appointment(0), appointment(1), appointment(100)))[-2:] == ["at_risk", "regular"]
+    assert path(after(appointment(0), appointment(100, amount="1000")))[-2:] == ["at_risk", "vip"]
 
 
 def test_a_return_is_one_transition_and_no_more_follow():
-    journey = after(visit(0), visit(100), until=day(101))
+    journey = after(appointment(0), appointment(100), until=day(101))
     assert path(journey) == ["prospect", "customer", "at_risk", "customer"]
 
 
@@ -456,7 +462,7 @@ def test_a_return_with_nothing_earned_and_nothing_held_goes_to_the_start():
     )
     relationship = Relationship(7, "gone", day(0), 3)
     journey = Journey(relationship, rulebook)
-    journey.apply_event(visit(1), day(1))
+    journey.apply_event(appointment(1), day(1))
     assert path(journey) == ["start"]
 
 
@@ -474,30 +480,30 @@ def test_a_return_with_nothing_earned_and_nothing_held_goes_to_the_start():
     ],
 )
 def test_an_archived_stage_held_before_counts(gold, back_to):
-    journey = after(*visits(0, 1, 2), until=day(95))
+    journey = after(*appointments(0, 1, 2), until=day(95))
     journey.relationship.stages_held |= {"gold"}
     older = stage("older", 12, is_active=False, remapped_to="vip")
     journey.rulebook = company(*defaults_with(), {**stage("gold", 11), **gold}, older, version=2)
-    tell(journey, visit(96))
+    apply_events(journey, appointment(96))
     assert last(journey).to_stage == back_to
 
 
 def test_the_highest_stage_held_is_ranked_by_todays_map():
-    journey = after(*visits(0, 1, 2), until=day(95))
+    journey = after(*appointments(0, 1, 2), until=day(95))
     assert journey.relationship.stages_held == {"prospect", "customer", "regular"}
     journey.rulebook = company(
         *defaults_with(prospect={"order": 5}, vip={"order": 8}, regular={"order": 1}), version=2
     )
-    tell(journey, visit(96))
+    apply_events(journey, appointment(96))
     assert last(journey).to_stage == "prospect"
 
 
 def test_a_rule_of_the_present_risk_stage_that_still_holds_keeps_the_customer():
     rulebook = company(START, stage("shaky", 2, rule("risk_score", score=">=0.2")))
     missed = [event("appointment_missed", day(number)) for number in (1, 2, 3)]
-    journey = after(visit(0), *missed, visit(4), rulebook=rulebook)
+    journey = after(appointment(0), *missed, appointment(4), rulebook=rulebook)
     assert path(journey) == ["start", "shaky"]
-    tell(journey, *visits(*range(5, 15)))
+    apply_events(journey, *appointments(*range(5, 15)))
     assert path(journey) == ["start", "shaky", "start"]
 
 
@@ -506,15 +512,17 @@ def test_a_rule_of_the_present_risk_stage_that_still_holds_keeps_the_customer():
 )
 def test_a_rule_of_a_worse_risk_stage_keeps_the_customer_from_returning(amount, reached):
     cross = stage("cross", 2, rule("ticket_opened"), kind="risk")
-    costly = stage("costly", 3, rule(VISIT, total_amount=">=100"), kind="risk")
+    costly = stage("costly", 3, rule(APPOINTMENT, total_amount=">=100"), kind="risk")
     rulebook = company(START, cross, costly)
-    journey = after(visit(0), event("ticket_opened", day(1)), visit(2, amount=amount), rulebook=rulebook)
+    journey = after(
+        appointment(0), event("ticket_opened", day(1)), appointment(2, amount=amount), rulebook=rulebook
+    )
     assert path(journey) == ["start", "cross", reached]
 
 
 def test_a_rule_of_a_milder_risk_stage_does_not_keep_but_is_decided_next():
-    journey = after(visit(0), until=day(200))
-    journey.apply_event(visit(100), day(200))
+    journey = after(appointment(0), until=day(200))
+    journey.apply_event(appointment(100), day(200))
     assert path(journey) == ["prospect", "customer", "at_risk", "churned", "customer"]
     journey.advance_to(day(200))
     assert dated(journey)[-2:] == [("customer", day(200)), ("at_risk", day(200))]
@@ -523,10 +531,12 @@ def test_a_rule_of_a_milder_risk_stage_does_not_keep_but_is_decided_next():
 
 
 def test_an_event_rule_of_the_risk_stage_that_holds_keeps_the_customer():
-    costly = stage("costly", 2, rule(VISIT, total_amount=">=100"), kind="risk")
-    journey = after(visit(0, amount="100"), visit(1, amount="100"), rulebook=company(START, costly))
+    costly = stage("costly", 2, rule(APPOINTMENT, total_amount=">=100"), kind="risk")
+    journey = after(
+        appointment(0, amount="100"), appointment(1, amount="100"), rulebook=company(START, costly)
+    )
     assert path(journey) == ["start", "costly"]
-    assert path(tell(journey, visit(2, amount="99.99"))) == ["start", "costly", "start"]
+    assert path(apply_events(journey, appointment(2, amount="99.99"))) == ["start", "costly", "start"]
 
 
 # ---- rules and conditions
@@ -535,15 +545,15 @@ def test_an_event_rule_of_the_risk_stage_that_holds_keeps_the_customer():
 @pytest.mark.parametrize(
     ("rules", "why"),
     [
-        (any_of(rule(VISIT), rule("appointment_count", count=">=1")), VISIT),
-        (any_of(rule("appointment_count", count=">=1"), rule(VISIT)), "appointment_count"),
+        (any_of(rule(APPOINTMENT), rule("appointment_count", count=">=1")), APPOINTMENT),
+        (any_of(rule("appointment_count", count=">=1"), rule(APPOINTMENT)), "appointment_count"),
         (any_of(rule("ticket_opened"), rule("appointment_count", count=">=1")), "appointment_count"),
-        (any_of(rule("appointment_count", count=">=2"), rule(VISIT)), VISIT),
+        (any_of(rule("appointment_count", count=">=2"), rule(APPOINTMENT)), APPOINTMENT),
     ],
     ids=["the event first", "the count first", "the first does not hear it", "the first does not hold"],
 )
 def test_the_first_rule_of_any_that_holds_names_the_trigger(rules, why):
-    assert last(after(visit(0), rulebook=company(START, stage("seen", 2, rules)))).trigger_event == why
+    assert last(after(appointment(0), rulebook=company(START, stage("seen", 2, rules)))).trigger_event == why
 
 
 @pytest.mark.parametrize(
@@ -563,7 +573,7 @@ def test_a_move_is_named_by_its_trigger_or_as_the_guide_names_it(key, trigger, w
 @pytest.mark.parametrize(("key", "why"), [("at_risk", "high_risk_score"), ("gone", "risk_score")])
 def test_a_move_by_the_risk_score_is_named_as_the_guide_names_it(key, why):
     rulebook = company(START, stage(key, 2, rule("risk_score", score=">0.7")))
-    journey = after(visit(0), rulebook=rulebook, until=day(91))
+    journey = after(appointment(0), rulebook=rulebook, until=day(91))
     assert (last(journey).to_stage, last(journey).trigger_event, last(journey).transitioned_at) == (
         key,
         why,
@@ -594,13 +604,13 @@ def test_all_conditions_of_a_rule_have_to_hold(told, holds):
     [
         pytest.param(
             rule("days_since_last_appointment", days=sign + "3"),
-            visit(0),
+            appointment(0),
             id=f"days {sign} 3 without a visit",
         )
         for sign in ("<", "<=", "!=")
     ]
     + [
-        pytest.param(rule("missed_rate", rate=sign), visit(0), id=f"rate {sign} of nothing")
+        pytest.param(rule("missed_rate", rate=sign), appointment(0), id=f"rate {sign} of nothing")
         for sign in ("<1", "!=0.5")
     ],
 )
@@ -622,7 +632,7 @@ def test_a_condition_on_an_unknown_length_of_a_call_is_false(sign):
     [
         "call_received",
         "appointment_requested",
-        VISIT,
+        APPOINTMENT,
         "appointment_missed",
         "appointment_cancelled",
         "payment_received",
@@ -638,33 +648,39 @@ def test_an_event_trigger_holds_only_while_its_event_is_being_applied(trigger):
     move(journey, "start", day(1))
     assert journey.relationship.pin_until is None
     journey.evaluate(day(2))
-    assert path(tell(journey, event(other, day(3))))[-1] == "start"
+    assert path(apply_events(journey, event(other, day(3))))[-1] == "start"
 
 
 @pytest.mark.parametrize(
     ("rules", "events", "at"),
     [
-        pytest.param(rule("appointment_count", count=">=2"), visits(0, 5), 5, id="the second visit"),
+        pytest.param(rule("appointment_count", count=">=2"), appointments(0, 5), 5, id="the second visit"),
         pytest.param(
-            rule("lifetime_value", value=">100"), visits(0, 5, amount="50.01"), 5, id="100.02 spent"
+            rule("lifetime_value", value=">100"), appointments(0, 5, amount="50.01"), 5, id="100.02 spent"
         ),
         pytest.param(
             rule("days_since_last_appointment", days=">=10"),
-            visits(0, 5),
+            appointments(0, 5),
             15,
             id="10 days after the last visit",
         ),
-        pytest.param(rule("risk_score", score=">=0.3"), visits(0), 61, id="risk of 0.3 on the 61st day"),
+        pytest.param(
+            rule("risk_score", score=">=0.3"), appointments(0), 61, id="risk of 0.3 on the 61st day"
+        ),
         # 0.1 + 0.3 - d/600 + 0.2 * 2/3 falls to 0.525 on the fifth day, and 0.525 is written 0.53
-        pytest.param(rule("engagement_score", score="<0.53"), visits(0), 6, id="engagement below 0.53"),
+        pytest.param(rule("engagement_score", score="<0.53"), appointments(0), 6, id="engagement below 0.53"),
         pytest.param(
             rule("missed_rate", rate="<=0.2"),
-            [event("appointment_missed", day(0)), event("appointment_missed", day(100)), *visits(*[170] * 5)],
+            [
+                event("appointment_missed", day(0)),
+                event("appointment_missed", day(100)),
+                *appointments(*[170] * 5),
+            ],
             180,
             id="a miss falling out of the 180 days",
         ),
-        pytest.param(rule("days_in_stage", days=">30"), visits(0), 31, id="31 days in the stage"),
-        pytest.param(rule("days_in_stage", days=">=30.5"), visits(0), 31, id="whole days above 30.5"),
+        pytest.param(rule("days_in_stage", days=">30"), appointments(0), 31, id="31 days in the stage"),
+        pytest.param(rule("days_in_stage", days=">=30.5"), appointments(0), 31, id="whole days above 30.5"),
     ],
 )
 def test_a_state_trigger_moves_when_it_becomes_true(rules, events, at):
@@ -680,46 +696,58 @@ def test_a_state_trigger_moves_when_it_becomes_true(rules, events, at):
     ("scoring", "rules", "events", "at"),
     [
         pytest.param(
-            {"inactive_days": 15}, rule("risk_score", score=">=0.3"), visits(0), 16, id="days of inactivity"
+            {"inactive_days": 15},
+            rule("risk_score", score=">=0.3"),
+            appointments(0),
+            16,
+            id="days of inactivity",
         ),
         pytest.param(
-            {"very_inactive_days": 15}, rule("risk_score", score=">=0.3"), visits(0), 16, id="more of them"
+            {"very_inactive_days": 15},
+            rule("risk_score", score=">=0.3"),
+            appointments(0),
+            16,
+            id="more of them",
         ),
         pytest.param(
-            {}, rule("risk_score", score=">=0.2"), visits(0, 50, 100), 140, id="a visit no longer recent"
+            {},
+            rule("risk_score", score=">=0.2"),
+            appointments(0, 50, 100),
+            140,
+            id="a visit no longer recent",
         ),
         pytest.param(
             {"missed_window_days": 33},
             rule("risk_score", score="<0.2"),
-            [event("appointment_missed"), visit(1)],
+            [event("appointment_missed"), appointment(1)],
             33,
             id="a miss long ago",
         ),
         pytest.param(
             {"missed_window_days": 33},
             rule("risk_score", score=">0"),
-            [*visits(*[0] * 5), event("appointment_missed", day(1))],
+            [*appointments(*[0] * 5), event("appointment_missed", day(1))],
             33,
             id="visits that outweighed a miss long ago",
         ),
         pytest.param(
             {"tickets_weight": 0.4, "tickets_window_days": 22},
             rule("risk_score", score="<0.4"),
-            [event("ticket_opened"), visit(1)],
+            [event("ticket_opened"), appointment(1)],
             22,
             id="a ticket long ago",
         ),
         pytest.param(
             {"engagement_recency_weight": 0, "frequency_window_days": 44},
             rule("engagement_score", score="<0.2"),
-            visits(0),
+            appointments(0),
             44,
             id="a visit no longer frequent",
         ),
         pytest.param(
             {"engagement_recency_weight": 0, "quality_window_days": 55, "frequency_window_days": 1000},
             rule("engagement_score", score="<=0.2"),
-            visits(0),
+            appointments(0),
             55,
             id="a good visit long ago",
         ),
@@ -747,7 +775,7 @@ def test_a_state_trigger_moves_when_it_becomes_true(rules, events, at):
         pytest.param(
             {"recency_horizon_days": 10, "engagement_frequency_weight": 0, "engagement_quality_weight": 0},
             rule("engagement_score", score="<0.02"),
-            visits(0),
+            appointments(0),
             10,
             id="the last day of recency",
         ),
@@ -764,8 +792,8 @@ def test_a_score_changes_when_any_of_its_parts_does(scoring, rules, events, at):
 def test_a_decline_ends_when_the_visits_it_is_held_against_are_long_ago():
     calm = stage("calm", 2, rule("risk_score", score="<0.2"), kind="progress")
     patient = {"trend_window_days": 40, "inactive_days": 1_000, "very_inactive_days": 1_000}
-    journey = begin(company(START, calm, policy={"scoring": patient}), at=day(42))
-    journey.relationship.facts = after(visit(0)).relationship.facts
+    journey = open_journey(company(START, calm, policy={"scoring": patient}), at=day(42))
+    journey.relationship.facts = after(appointment(0)).relationship.facts
     journey.schedule_first_evaluation(day(42))
     journey.advance_to(day(500))
     assert dated(journey) == [("start", day(42)), ("calm", day(80))]
@@ -775,22 +803,22 @@ def test_a_decline_ends_when_the_visits_it_is_held_against_are_long_ago():
 
 
 def test_a_late_event_corrects_the_facts_and_is_decided_as_of_now():
-    journey = after(*visits(0, 10))
-    journey.apply_event(visit(5), day(20))
+    journey = after(*appointments(0, 10))
+    journey.apply_event(appointment(5), day(20))
     assert dated(journey)[-1] == ("regular", day(20))
     assert journey.relationship.facts.last_appointment_at == day(10)
 
 
 def test_history_is_never_rewritten():
-    journey = after(visit(0), until=day(100))
+    journey = after(appointment(0), until=day(100))
     before = list(journey.new_transitions)
-    journey.apply_event(visit(50), day(100))
+    journey.apply_event(appointment(50), day(100))
     assert journey.new_transitions[: len(before)] == before
 
 
 def test_an_event_of_the_next_minutes_counts_as_now():
-    journey = begin()
-    journey.apply_event(event(VISIT, T0 + timedelta(minutes=5)), T0)
+    journey = open_journey()
+    journey.apply_event(event(APPOINTMENT, T0 + timedelta(minutes=5)), T0)
     assert dated(journey)[-1] == ("customer", T0)
     journey.advance_to(day(500))
     assert dated(journey)[2] == ("at_risk", day(91) + timedelta(minutes=5))
@@ -803,7 +831,7 @@ def test_an_event_of_the_next_minutes_counts_as_now():
 )
 def test_news_is_late_when_something_later_is_known(at, is_late):
     assert after(event("call_received", day(0)), event("ticket_resolved", day(2))).is_late(at) is is_late
-    moved = begin()
+    moved = open_journey()
     move(moved, "vip", day(2))
     assert moved.is_late(at) is is_late
 
@@ -813,7 +841,7 @@ def test_news_is_late_when_something_later_is_known(at, is_late):
 
 @pytest.mark.parametrize("to_stage", KEYS[1:])
 def test_a_person_may_move_anywhere(to_stage):
-    journey = begin()
+    journey = open_journey()
     assert not move(journey, to_stage, day(1), performed_by=12, notes="because")
     moved = last(journey)
     assert (moved.seq, moved.from_stage, moved.to_stage, moved.transitioned_at) == (
@@ -837,7 +865,7 @@ def test_a_person_may_move_anywhere(to_stage):
 )
 def test_a_move_that_cannot_be_is_an_error_and_changes_nothing(to_stage, error):
     rulebook = company(*defaults_with(), stage("old", 20, is_active=False, remapped_to="vip"))
-    journey = after(visit(0), rulebook=rulebook)
+    journey = after(appointment(0), rulebook=rulebook)
     journey.pin(day(50), day(1))
     before, written = replace(journey.relationship), list(journey.new_transitions)
     with pytest.raises(error) as refused:
@@ -860,7 +888,7 @@ def test_a_move_that_cannot_be_is_an_error_and_changes_nothing(to_stage, error):
     ],
 )
 def test_a_move_the_rules_would_undo_at_once_is_pinned(to_stage, is_undone):
-    journey = after(*visits(0, 1, 2), rulebook=company(policy={"manual_pin_days": 7}))
+    journey = after(*appointments(0, 1, 2), rulebook=company(policy={"manual_pin_days": 7}))
     assert move(journey, to_stage, day(3)) is is_undone
     assert journey.relationship.pin_until == (day(10) if is_undone else None)
     assert suppressed(journey) == (["regular"] if is_undone else [])
@@ -871,7 +899,7 @@ def test_a_move_the_rules_would_undo_at_once_is_pinned(to_stage, is_undone):
 
 
 def test_a_pin_of_its_own_lasts_30_days_by_default():
-    journey = after(*visits(0), until=day(100))
+    journey = after(*appointments(0), until=day(100))
     assert move(journey, "vip", day(100))
     assert journey.relationship.pin_until == day(130)
     journey.advance_to(day(400))
@@ -880,7 +908,7 @@ def test_a_pin_of_its_own_lasts_30_days_by_default():
 
 @pytest.mark.parametrize("until", [day(100) + HOUR, day(500)], ids=["shorter", "longer"])
 def test_a_pin_that_is_asked_for_is_respected_and_not_called_necessary(until):
-    journey = after(*visits(0), until=day(100))
+    journey = after(*appointments(0), until=day(100))
     assert move(journey, "vip", day(100), pin_until=until) is False
     assert journey.relationship.pin_until == until
     journey.advance_to(until)
@@ -888,7 +916,7 @@ def test_a_pin_that_is_asked_for_is_respected_and_not_called_necessary(until):
 
 
 def test_a_pin_may_be_asked_for_where_nothing_would_undo_the_move():
-    journey = begin()
+    journey = open_journey()
     assert move(journey, "vip", day(1), pin_until=day(9)) is False
     assert (journey.relationship.pin_until, suppressed(journey)) == (day(9), [])
     journey.advance_to(day(9))
@@ -896,9 +924,9 @@ def test_a_pin_may_be_asked_for_where_nothing_would_undo_the_move():
 
 
 def test_a_move_by_hand_ends_an_earlier_pin_and_what_it_held_back():
-    journey = after(*visits(0, 1, 2))
+    journey = after(*appointments(0, 1, 2))
     move(journey, "lead", day(3), pin_until=day(100))
-    tell(journey, visit(4, amount="5000"))
+    apply_events(journey, appointment(4, amount="5000"))
     assert suppressed(journey) == ["regular", "vip"]
     assert move(journey, "vip", day(5)) is False
     assert (journey.relationship.pin_until, suppressed(journey)) == (None, [])
@@ -907,7 +935,7 @@ def test_a_move_by_hand_ends_an_earlier_pin_and_what_it_held_back():
 
 
 def test_what_was_due_before_a_move_by_hand_has_happened():
-    journey = after(visit(0))
+    journey = after(appointment(0))
     move(journey, "vip", day(100))
     assert dated(journey)[2:] == [("at_risk", day(91)), ("vip", day(100))]
 
@@ -933,7 +961,7 @@ def test_a_pin_ends_in_the_future(until, is_taken):
 
 
 def test_what_a_move_asked_for_is_kept_to_tell_a_repeated_request_from_another():
-    journey = after(*visits(0, 1, 2))
+    journey = after(*appointments(0, 1, 2))
     move(journey, "lead", day(3), notes="a", performed_by=12, pin_until=day(9))
     asked = {"to_stage": "lead", "notes": "a", "performed_by": 12}
     assert move_request(last(journey)) == {**asked, "pin_until": "2026-01-10T12:00:00.000000+00:00"}
@@ -947,23 +975,23 @@ def test_what_a_move_asked_for_is_kept_to_tell_a_repeated_request_from_another()
 
 
 def pinned_prospect(until=50, from_=1):
-    journey = begin()
+    journey = open_journey()
     journey.advance_to(day(from_))
     journey.pin(day(until), day(from_))
     return journey
 
 
 def test_a_pin_holds_the_customer_and_notes_each_target_once():
-    journey = tell(pinned_prospect(), *visits(2, 3, 4, 5))
+    journey = apply_events(pinned_prospect(), *appointments(2, 3, 4, 5))
     assert path(journey) == ["prospect"]
     assert journey.relationship.pin_state.suppressed == (
-        SuppressedMove("customer", day(2), VISIT),
+        SuppressedMove("customer", day(2), APPOINTMENT),
         SuppressedMove("regular", day(4), "appointment_count"),
     )
 
 
 def test_time_is_suppressed_as_events_are():
-    journey = after(visit(0))
+    journey = after(appointment(0))
     journey.pin(day(300), day(1))
     journey.advance_to(day(299))
     assert [(noted.to_stage, noted.at) for noted in journey.relationship.pin_state.suppressed] == [
@@ -978,11 +1006,11 @@ def test_looking_again_at_a_pinned_customer_notes_nothing_new(again):
     rulebook = company(
         START,
         stage("uneasy", 2, rule("days_since_last_appointment", days="<1")),
-        stage("cross", 3, rule(VISIT), kind="risk"),
+        stage("cross", 3, rule(APPOINTMENT), kind="risk"),
     )
-    journey = begin(rulebook)
+    journey = open_journey(rulebook)
     journey.pin(day(9), T0)
-    tell(journey, visit(0))
+    apply_events(journey, appointment(0))
     noted = suppressed(journey)
     for _ in range(again):
         journey.evaluate(T0 + HOUR)
@@ -998,19 +1026,25 @@ def test_looking_again_at_a_pinned_customer_notes_nothing_new(again):
         pytest.param(
             [event("call_received", day(5), call=60)], "prospect", "journey_started", id="a short call"
         ),
-        pytest.param([visit(5)], "customer", VISIT, id="a visit"),
+        pytest.param([appointment(5)], "customer", APPOINTMENT, id="a visit"),
         pytest.param(
-            [event("call_received", day(5), call=61), visit(6)], "customer", VISIT, id="the higher of two"
+            [event("call_received", day(5), call=61), appointment(6)],
+            "customer",
+            APPOINTMENT,
+            id="the higher of two",
         ),
         pytest.param(
-            [visit(6), event("call_received", day(7), call=61)], "customer", VISIT, id="in any order"
+            [appointment(6), event("call_received", day(7), call=61)],
+            "customer",
+            APPOINTMENT,
+            id="in any order",
         ),
-        pytest.param([*visits(5, 6, 7)], "regular", "appointment_count", id="what the state says"),
+        pytest.param([*appointments(5, 6, 7)], "regular", "appointment_count", id="what the state says"),
         pytest.param([], "prospect", "journey_started", id="nothing"),
     ],
 )
 def test_at_the_end_of_a_pin_what_held_during_it_counts_as_being_applied(events, reached, why):
-    journey = tell(pinned_prospect(), *events)
+    journey = apply_events(pinned_prospect(), *events)
     journey.advance_to(day(50) - INSTANT)
     assert path(journey) == ["prospect"]
     journey.advance_to(day(50))
@@ -1027,7 +1061,7 @@ def test_what_held_before_the_pin_does_not_count_at_its_end():
 
 
 def test_what_held_during_a_pin_counts_once():
-    journey = tell(pinned_prospect(), event("call_received", day(5), call=61))
+    journey = apply_events(pinned_prospect(), event("call_received", day(5), call=61))
     journey.advance_to(day(50))
     move(journey, "prospect", day(51), pin_until=day(60))
     journey.advance_to(day(61))
@@ -1035,22 +1069,22 @@ def test_what_held_during_a_pin_counts_once():
 
 
 def pinned_at_risk():
-    journey = after(visit(0), until=day(91))
+    journey = after(appointment(0), until=day(91))
     journey.pin(day(150), day(92))
     return journey
 
 
 def test_a_visit_during_a_pin_brings_back_at_its_end():
-    journey = tell(pinned_at_risk(), visit(100))
+    journey = apply_events(pinned_at_risk(), appointment(100))
     assert suppressed(journey) == ["customer"]
     journey.advance_to(day(150))
     assert dated(journey)[-1] == ("customer", day(150))
-    assert last(journey).trigger_event == VISIT
+    assert last(journey).trigger_event == APPOINTMENT
 
 
 @pytest.mark.parametrize(
     "told",
-    [[], [event("call_received", day(100), call=600)], [visit(59)]],
+    [[], [event("call_received", day(100), call=600)], [appointment(59)]],
     ids=["nothing", "a call", "a visit 91 days before the end"],
 )
 def test_nothing_else_during_a_pin_brings_back_at_its_end(told):
@@ -1062,21 +1096,21 @@ def test_nothing_else_during_a_pin_brings_back_at_its_end(told):
 
 
 def test_a_customer_who_lapsed_again_during_the_pin_does_not_return():
-    journey = after(visit(0), until=day(91))
+    journey = after(appointment(0), until=day(91))
     journey.pin(day(300), day(92))
-    tell(journey, visit(95))
+    apply_events(journey, appointment(95))
     journey.advance_to(day(300))
     assert dated(journey)[-1] == ("churned", day(300))
     assert suppressed(journey) == ["customer", "churned"]
 
 
 def test_the_end_of_a_pin_is_decided_before_an_event_of_the_same_instant():
-    journey = tell(pinned_prospect(), event("call_received", day(5), call=61), visit(50))
+    journey = apply_events(pinned_prospect(), event("call_received", day(5), call=61), appointment(50))
     assert dated(journey)[1:] == [("lead", day(50)), ("customer", day(50))]
 
 
 def test_at_the_end_of_a_pin_the_notes_are_kept_until_the_next_pin():
-    journey = tell(pinned_prospect(), visit(5))
+    journey = apply_events(pinned_prospect(), appointment(5))
     journey.advance_to(day(50))
     assert suppressed(journey) == ["customer"]
     journey.pin(day(60), day(51))
@@ -1084,7 +1118,7 @@ def test_at_the_end_of_a_pin_the_notes_are_kept_until_the_next_pin():
 
 
 def test_a_pin_that_is_lifted_is_decided_at_once_as_at_its_end():
-    journey = tell(pinned_prospect(), event("call_received", day(5), call=61))
+    journey = apply_events(pinned_prospect(), event("call_received", day(5), call=61))
     moved = journey.unpin(day(7))
     assert (moved.to_stage, moved.transitioned_at, moved.trigger_event) == (
         "lead",
@@ -1104,7 +1138,7 @@ def test_lifting_a_pin_that_held_nothing_back_moves_nobody():
 
 @pytest.mark.parametrize("until", [20, 80], ids=["earlier", "later"])
 def test_a_pin_that_is_changed_remembers_what_it_held_back(until):
-    journey = tell(pinned_prospect(), event("call_received", day(5), call=61))
+    journey = apply_events(pinned_prospect(), event("call_received", day(5), call=61))
     journey.pin(day(until), day(6))
     assert suppressed(journey) == ["lead"]
     journey.advance_to(day(until) - INSTANT)
@@ -1114,7 +1148,7 @@ def test_a_pin_that_is_changed_remembers_what_it_held_back(until):
 
 
 def test_a_pin_set_in_place_notes_what_the_rules_want_already():
-    journey = after(visit(0), until=day(95))
+    journey = after(appointment(0), until=day(95))
     move(journey, "vip", day(95), pin_until=day(96))
     journey.pin(day(120), day(95))
     assert suppressed(journey) == ["at_risk"]
@@ -1134,7 +1168,7 @@ def reasons_of(journey, at, told=None):
 
 
 def test_a_move_tells_each_stage_looked_at_and_the_values_it_saw():
-    assert last(after(*visits(0, amount="300"))).reasons == (
+    assert last(after(*appointments(0, amount="300"))).reasons == (
         StageReason(
             "churned",
             "risk",
@@ -1162,7 +1196,7 @@ def test_a_move_tells_each_stage_looked_at_and_the_values_it_saw():
             False,
             (RuleReason("appointment_count", False, (ConditionReason("count", ">=3", 1, False),)),),
         ),
-        StageReason("customer", "progress", True, (RuleReason(VISIT, True, ()),)),
+        StageReason("customer", "progress", True, (RuleReason(APPOINTMENT, True, ()),)),
     )
 
 
@@ -1170,16 +1204,18 @@ def test_a_move_tells_each_stage_looked_at_and_the_values_it_saw():
     ("journey", "looked_at"),
     [
         pytest.param(
-            lambda: after(*visits(0, amount="1000")),
+            lambda: after(*appointments(0, amount="1000")),
             ["churned", "at_risk", "vip"],
             id="up: risk, then down to it",
         ),
         pytest.param(
-            lambda: after(visit(0), until=day(91)), ["churned", "at_risk"], id="lapsed: from the worst on"
+            lambda: after(appointment(0), until=day(91)),
+            ["churned", "at_risk"],
+            id="lapsed: from the worst on",
         ),
-        pytest.param(lambda: after(visit(0), until=day(181)), ["churned"], id="churned"),
+        pytest.param(lambda: after(appointment(0), until=day(181)), ["churned"], id="churned"),
         pytest.param(
-            lambda: after(visit(0), visit(100)),
+            lambda: after(appointment(0), appointment(100)),
             ["churned", "at_risk", "vip", "regular", "customer"],
             id="back: what could have kept them, then what was earned",
         ),
@@ -1190,15 +1226,15 @@ def test_the_stages_looked_at_end_with_the_one_moved_to(journey, looked_at):
 
 
 def test_to_stay_has_reasons_in_every_stage():
-    assert [reason.stage for reason in reasons_of(after(visit(0)), day(1))] == list(KEYS)
+    assert [reason.stage for reason in reasons_of(after(appointment(0)), day(1))] == list(KEYS)
 
 
 def test_a_reason_shows_what_is_unknown_as_unknown():
-    reasons = {reason.stage: reason for reason in reasons_of(begin(), T0)}
+    reasons = {reason.stage: reason for reason in reasons_of(open_journey(), T0)}
     assert reasons["churned"].rules[0].conditions == (ConditionReason("days", ">180", None, False),)
     assert reasons["lead"].rules[1].conditions == (ConditionReason("call_duration", ">60", None, False),)
     short = event("call_received", call=45)
-    heard = {reason.stage: reason for reason in reasons_of(begin(), T0, short)}
+    heard = {reason.stage: reason for reason in reasons_of(open_journey(), T0, short)}
     assert heard["lead"].rules[0].conditions == (ConditionReason("call_duration", ">60", None, False),)
     assert heard["lead"].rules[1].conditions == (ConditionReason("call_duration", ">60", 45, False),)
     assert heard["prospect"].held
@@ -1219,21 +1255,21 @@ def test_a_reason_shows_what_is_unknown_as_unknown():
 )
 def test_values_are_shown_as_a_person_would_write_them(rules, seen):
     rulebook = company(START, stage("b", 2, rules, kind="progress"))
-    journey = after(*visits(0, 1, amount="150"), event("appointment_missed", day(2)), rulebook=rulebook)
+    journey = after(*appointments(0, 1, amount="150"), event("appointment_missed", day(2)), rulebook=rulebook)
     [condition] = reasons_of(journey, day(10))[1].rules[0].conditions
     assert (condition.value, type(condition.value)) == (seen, type(seen))
 
 
 def test_reasons_show_the_days_that_were_asked():
     journey = after(
-        visit(0), rulebook=company(*defaults_with(customer={"retention_days": 30})), until=day(31)
+        appointment(0), rulebook=company(*defaults_with(customer={"retention_days": 30})), until=day(31)
     )
     at_risk = last(journey).reasons[-1]
     assert at_risk.rules[0].conditions == (ConditionReason("days", ">30", 31, True),)
 
 
 def test_at_the_end_of_a_pin_reasons_show_what_held_during_it():
-    journey = tell(pinned_prospect(), event("call_received", day(5), call=61))
+    journey = apply_events(pinned_prospect(), event("call_received", day(5), call=61))
     journey.advance_to(day(50))
     lead = last(journey).reasons[-1]
     assert (lead.stage, lead.held) == ("lead", True)
@@ -1241,7 +1277,7 @@ def test_at_the_end_of_a_pin_reasons_show_what_held_during_it():
 
 
 def test_a_move_by_hand_keeps_the_reasons_of_the_rules():
-    journey = after(visit(0))
+    journey = after(appointment(0))
     move(journey, "vip", day(1))
     assert [reason.stage for reason in last(journey).reasons] == list(KEYS)
 
@@ -1257,13 +1293,17 @@ def next_of(journey, at=None):
 @pytest.mark.parametrize(
     ("journey", "at", "soonest"),
     [
-        pytest.param(begin, T0, None, id="somebody who never came: nothing can change"),
+        pytest.param(open_journey, T0, None, id="somebody who never came: nothing can change"),
         pytest.param(lambda: after(event("call_received", call=300)), T0, None, id="a lead: nothing either"),
-        pytest.param(lambda: after(visit(0)), day(0), day(91), id="a customer: the 91st day"),
-        pytest.param(lambda: after(visit(0)), day(91) - INSTANT, day(91), id="just before it"),
-        pytest.param(lambda: after(visit(0), until=day(91)), day(91), day(181), id="at risk: the 181st day"),
-        pytest.param(lambda: after(visit(0), until=day(181)), day(181), None, id="churned: nothing"),
-        pytest.param(lambda: after(*visits(0, 40)), day(60), day(131), id="counted from the last visit"),
+        pytest.param(lambda: after(appointment(0)), day(0), day(91), id="a customer: the 91st day"),
+        pytest.param(lambda: after(appointment(0)), day(91) - INSTANT, day(91), id="just before it"),
+        pytest.param(
+            lambda: after(appointment(0), until=day(91)), day(91), day(181), id="at risk: the 181st day"
+        ),
+        pytest.param(lambda: after(appointment(0), until=day(181)), day(181), None, id="churned: nothing"),
+        pytest.param(
+            lambda: after(*appointments(0, 40)), day(60), day(131), id="counted from the last visit"
+        ),
         pytest.param(pinned_prospect, day(1), day(50), id="the end of a pin"),
         pytest.param(pinned_at_risk, day(92), day(150), id="the end of a pin before the 181st day"),
     ],
@@ -1293,8 +1333,8 @@ def test_the_next_time_is_when_the_decision_can_change(journey, at, soonest):
 )
 def test_each_trigger_has_its_own_next_time(rules, soonest):
     rulebook = company(START, stage("b", 2, rules, kind="progress"))
-    told = next_of(after(visit(0), rulebook=rulebook))
-    moved = after(visit(0), rulebook=rulebook, until=day(1_000))
+    told = next_of(after(appointment(0), rulebook=rulebook))
+    moved = after(appointment(0), rulebook=rulebook, until=day(1_000))
     if soonest is None:
         assert path(moved) == ["start"]
     else:
@@ -1304,16 +1344,16 @@ def test_each_trigger_has_its_own_next_time(rules, soonest):
 
 def test_a_missed_rate_changes_when_a_miss_leaves_its_window():
     low = stage("reliable", 2, rule("missed_rate", rate="<0.5"))
-    journey = after(event("appointment_missed"), visit(10), rulebook=company(START, low))
+    journey = after(event("appointment_missed"), appointment(10), rulebook=company(START, low))
     assert next_of(journey, day(10)) == day(180)
-    assert dated(after(event("appointment_missed"), visit(10), rulebook=company(START, low), until=day(400)))[
-        1:
-    ] == [("reliable", day(180))]
+    assert dated(
+        after(event("appointment_missed"), appointment(10), rulebook=company(START, low), until=day(400))
+    )[1:] == [("reliable", day(180))]
 
 
 def test_a_next_time_lies_never_in_the_past():
-    journey = begin(at=day(500))
-    tell(journey, *visits(0, 100, 400), late=day(500))
+    journey = open_journey(at=day(500))
+    apply_events(journey, *appointments(0, 100, 400), late=day(500))
     for number in range(500, 700):
         upcoming = next_of(journey, day(number))
         assert upcoming is None or upcoming > day(number)
@@ -1325,19 +1365,19 @@ def test_the_next_time_at_a_pins_end_lies_after_it():
 
 
 def test_a_customer_who_belongs_elsewhere_already_is_due_at_once():
-    journey = after(visit(0), until=day(200))
-    journey.apply_event(visit(100), day(200))
+    journey = after(appointment(0), until=day(200))
+    journey.apply_event(appointment(100), day(200))
     assert journey.relationship.next_evaluation_at == day(200)
 
 
 def test_a_score_that_can_just_be_reached_is_awaited():
     at_risk = any_of(rule("days_since_last_appointment", days=">150"), rule("risk_score", score=">=0.8"))
     rulebook = company(*defaults_with(at_risk={"auto_rules": at_risk}))
-    assert dated(after(visit(0), rulebook=rulebook, until=day(100)))[2:] == [("at_risk", day(91))]
+    assert dated(after(appointment(0), rulebook=rulebook, until=day(100)))[2:] == [("at_risk", day(91))]
 
 
 def test_retention_days_set_the_next_time():
-    journey = after(visit(0), rulebook=company(*defaults_with(customer={"retention_days": 30})))
+    journey = after(appointment(0), rulebook=company(*defaults_with(customer={"retention_days": 30})))
     assert journey.relationship.next_evaluation_at == day(31)
 
 
@@ -1347,7 +1387,7 @@ def test_retention_days_set_the_next_time():
 @pytest.mark.parametrize(
     "step",
     [
-        pytest.param(lambda journey, at: journey.apply_event(event(VISIT, at), at), id="an event"),
+        pytest.param(lambda journey, at: journey.apply_event(event(APPOINTMENT, at), at), id="an event"),
         pytest.param(lambda journey, at: journey.move("vip", at, actor="a", key="k"), id="a move by hand"),
         pytest.param(lambda journey, at: journey.unpin(at), id="a lifted pin"),
         pytest.param(lambda journey, at: journey.evaluate(at), id="an evaluation"),
@@ -1382,7 +1422,7 @@ def test_a_cause_moves_at_most_once_and_names_the_event_unambiguously():
 
 
 def test_moves_of_one_instant_have_causes_of_their_own_also_where_time_stands_still():
-    journey = after(visit(0), until=day(100))
+    journey = after(appointment(0), until=day(100))
     for _ in range(3):
         move(journey, "vip", day(100))
         journey.unpin(day(100))
@@ -1392,12 +1432,12 @@ def test_moves_of_one_instant_have_causes_of_their_own_also_where_time_stands_st
 
 
 def test_an_events_move_names_the_event_as_its_cause():
-    told = visit(0, id_="77")
+    told = appointment(0, id_="77")
     assert last(after(told)).cause == TransitionCause("event", "tests:77")
 
 
 def test_the_version_is_the_seq_of_the_last_transition():
-    journey = after(visit(0), visit(100), until=day(400))
+    journey = after(appointment(0), appointment(100), until=day(400))
     assert [told.seq for told in journey.new_transitions] == [1, 2, 3, 4, 5, 6]
     assert journey.relationship.version == 6
     assert journey.relationship.stages_held == {"prospect", "customer"}
@@ -1408,9 +1448,9 @@ def test_the_version_is_the_seq_of_the_last_transition():
 
 
 def test_a_stage_the_map_does_not_know_is_left_to_repair():
-    journey = after(visit(0))
+    journey = after(appointment(0))
     journey.relationship.current_stage = "forgotten"
-    decision = decide(journey.relationship, DEFAULT, day(200), visit(200))
+    decision = decide(journey.relationship, DEFAULT, day(200), appointment(200))
     assert (decision.move, decision.next_at, decision.reasons) == (None, None, ())
 
 
@@ -1421,20 +1461,20 @@ def test_a_pin_ends_also_in_a_stage_the_map_does_not_know():
 
 
 def test_customers_in_an_archived_stage_go_on():
-    journey = after(visit(0))
+    journey = after(appointment(0))
     journey.relationship.current_stage = "old"
     archived = stage("old", 3, is_active=False, remapped_to="customer")
     forms = defaults_with(customer={"order": 4}, regular={"order": 5}, vip={"order": 6}, at_risk={"order": 7},
                           churned={"order": 8})  # fmt: skip
     journey.rulebook = company(*forms, archived, version=2)
     assert wanted(journey, day(91)) == "at_risk"
-    assert wanted(tell(journey, *visits(1, 2)), day(3)) is None
+    assert wanted(apply_events(journey, *appointments(1, 2)), day(3)) is None
     assert path(journey)[-1] == "regular"
 
 
 def test_an_archived_stage_is_never_moved_to():
     retired = Rulebook(company(*defaults_with(regular={"is_active": False})).stage_map, DEFAULT.policy)
-    assert path(after(*visits(0, 1, 2, 3), rulebook=retired, until=day(3))) == ["prospect", "customer"]
+    assert path(after(*appointments(0, 1, 2, 3), rulebook=retired, until=day(3))) == ["prospect", "customer"]
 
 
 # ---- families
@@ -1443,9 +1483,11 @@ def test_an_archived_stage_is_never_moved_to():
 @pytest.mark.parametrize(
     ("journey", "at", "told", "family"),
     [
-        pytest.param(begin, T0, event("call_received", call=61), ArbitrationStep.PROGRESS, id="progress"),
-        pytest.param(lambda: after(visit(0)), day(91), None, ArbitrationStep.RISK, id="risk"),
-        pytest.param(lambda: after(visit(0)), day(90), None, None, id="stay"),
+        pytest.param(
+            open_journey, T0, event("call_received", call=61), ArbitrationStep.PROGRESS, id="progress"
+        ),
+        pytest.param(lambda: after(appointment(0)), day(91), None, ArbitrationStep.RISK, id="risk"),
+        pytest.param(lambda: after(appointment(0)), day(90), None, None, id="stay"),
     ],
 )
 def test_a_decision_tells_which_part_of_the_arbitration_asked_for_the_move(journey, at, told, family):
@@ -1455,7 +1497,7 @@ def test_a_decision_tells_which_part_of_the_arbitration_asked_for_the_move(journ
 
 
 def test_a_decision_changes_nothing():
-    journey = after(visit(0))
+    journey = after(appointment(0))
     before = replace(journey.relationship)
     decision = decide(journey.relationship, journey.rulebook, day(100))
     assert decision.move is not None

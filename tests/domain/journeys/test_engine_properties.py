@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.builders import DAY, DEFAULT, INSTANT, after, day, event, path, visits
-from domain.generators import companies, default_forms, operations, policies, project, spans
+from domain.builders import DAY, DEFAULT, INSTANT, after, appointments, day, event, path
+from domain.generators import companies, default_forms, operations, policies, run_operations, spans
 from journey_service.domain.journeys import scoring
 from journey_service.domain.journeys.engine import ArbitrationStep, decide
 from journey_service.domain.journeys.journey import Journey
@@ -80,7 +80,7 @@ def instants_worth_a_look(journey: Journey, until):
 
 def assert_like_the_oracle(company, steps, until):
     rulebook = company.rulebook
-    journey, refused = project(rulebook, steps)
+    journey, refused = run_operations(rulebook, steps)
     journey.advance_to(until)
     expected = company.oracle.play(steps, until)
     assert rows(journey) == [
@@ -121,7 +121,7 @@ def test_a_journey_on_the_default_stages_is_what_the_literal_reading_makes_of_it
 @given(stories())
 def test_the_ledger_is_an_unbroken_chain_and_time_never_runs_backwards(story):
     rulebook, steps, until = story
-    journey, _ = project(rulebook, steps)
+    journey, _ = run_operations(rulebook, steps)
     journey.advance_to(until)
     written = journey.new_transitions
     assert [row.seq for row in written] == list(range(1, len(written) + 1))
@@ -165,13 +165,13 @@ def test_each_family_of_moves_goes_its_own_way_only(story):
                 case ArbitrationStep.RETURN:
                     assert (here.kind, there.kind) == (StageKind.RISK, StageKind.PROGRESS)
 
-    project(rulebook, steps, check)
+    run_operations(rulebook, steps, check)
 
 
 @given(stories())
 def test_a_decision_is_a_pure_function_of_what_it_is_told(story):
     rulebook, steps, until = story
-    journey, _ = project(rulebook, steps)
+    journey, _ = run_operations(rulebook, steps)
     relationship, before = journey.relationship, deepcopy(journey.relationship)
     first = decide(relationship, rulebook, until)
     seen = (first.move, first.is_suppressed, first.next_at, first.reasons)
@@ -185,7 +185,7 @@ def test_a_decision_is_a_pure_function_of_what_it_is_told(story):
 @given(stories())
 def test_the_stage_moved_to_is_the_last_reason_and_it_held(story):
     rulebook, steps, until = story
-    journey, _ = project(rulebook, steps)
+    journey, _ = run_operations(rulebook, steps)
     journey.advance_to(until)
     stages = rulebook.stage_map.by_key
     for row in journey.new_transitions:
@@ -206,7 +206,7 @@ def test_the_stage_moved_to_is_the_last_reason_and_it_held(story):
 @given(stories(), st.integers(1, 400))
 def test_the_next_time_is_never_late_and_never_in_the_past(story, days):
     rulebook, steps, until = story
-    journey, _ = project(rulebook, steps)
+    journey, _ = run_operations(rulebook, steps)
     journey.advance_to(until)
     relationship = journey.relationship
     now = max(until, relationship.stage_entered_at)
@@ -223,7 +223,7 @@ def test_the_next_time_is_never_late_and_never_in_the_past(story, days):
 @given(stories(), st.integers(1, 300), st.lists(spans, max_size=10))
 def test_looking_at_every_instant_writes_what_looking_at_the_next_times_writes(story, days, more):
     rulebook, steps, _ = story
-    lazy, _ = project(rulebook, steps)
+    lazy, _ = run_operations(rulebook, steps)
     eager = deepcopy(lazy)
     start = max(steps[-1].now, lazy.relationship.stage_entered_at)
     until = start + days * DAY
@@ -243,7 +243,7 @@ def test_looking_at_every_instant_writes_what_looking_at_the_next_times_writes(s
 @given(stories(), st.lists(st.integers(1, 60), min_size=1, max_size=6))
 def test_bringing_a_journey_on_in_steps_is_bringing_it_on_at_once(story, strides):
     rulebook, steps, until = story
-    at_once, _ = project(rulebook, steps)
+    at_once, _ = run_operations(rulebook, steps)
     in_steps = deepcopy(at_once)
     for stride in strides:
         until += stride * DAY
@@ -261,11 +261,11 @@ def test_bringing_a_journey_on_in_steps_is_bringing_it_on_at_once(story, strides
     [
         ("prospect", [event("call_received", call=10)], day(0)),
         ("lead", [event("call_received", call=90)], day(0)),
-        ("customer", visits(0), day(0)),
-        ("regular", visits(0, 30, 60), day(60)),
-        ("vip", visits(0, 30, amount="500"), day(30)),
-        ("at_risk", visits(0), day(91)),
-        ("churned", visits(0), day(181)),
+        ("customer", appointments(0), day(0)),
+        ("regular", appointments(0, 30, 60), day(60)),
+        ("vip", appointments(0, 30, amount="500"), day(30)),
+        ("at_risk", appointments(0), day(91)),
+        ("churned", appointments(0), day(181)),
     ],
 )
 def test_every_default_stage_is_reached_by_a_history(stage, events, until):
@@ -276,8 +276,8 @@ def test_one_life_leads_through_all_the_default_stages():
     life = [
         event("call_received", day(0), call=10),
         event("call_received", day(1), call=90),
-        *visits(2, 30, 60),
-        *visits(61, amount="2000"),
+        *appointments(2, 30, 60),
+        *appointments(61, amount="2000"),
     ]
     journey = after(*life, until=day(1_000))
     assert path(journey) == [stage.key for stage in DEFAULT.stage_map.stages]

@@ -12,19 +12,19 @@ from domain.builders import (
     INSTANT,
     T0,
     after,
-    begin,
+    appointments,
     company,
     dated,
     day,
     defaults_with,
     event,
     last,
+    open_journey,
     path,
     rule,
     suppressed,
-    visits,
 )
-from domain.generators import companies, operations, project, stage_forms
+from domain.generators import companies, operations, run_operations, stage_forms
 from journey_service.domain.companies.policy import DEFAULT_POLICY
 from journey_service.domain.journeys.engine import decide
 from journey_service.domain.journeys.journey import Journey
@@ -46,7 +46,7 @@ def without(key, remap_to):
 
 
 def regular(amount="100"):
-    return after(*visits(0, 1, 2, amount=amount))
+    return after(*appointments(0, 1, 2, amount=amount))
 
 
 # ---- for whom it counts
@@ -100,7 +100,7 @@ def test_the_version_is_noted_whether_it_moves_anybody_or_not(activation):
 
 
 def test_who_does_not_meet_the_new_rules_stays_where_they_are():
-    journey = after(*visits(0, 1, 2, amount="400"))
+    journey = after(*appointments(0, 1, 2, amount="400"))
     journey.apply_stage_map(vip_from(">=5000"), day(3), SILENT)
 
     assert path(journey)[-1] == "vip", "progress is never taken back"
@@ -159,7 +159,7 @@ def test_a_customer_in_an_archived_stage_is_sent_on_by_the_system_and_without_ac
 
 
 def test_whoever_is_in_another_stage_is_not_sent_anywhere():
-    journey = after(*visits(0))
+    journey = after(*appointments(0))
     journey.apply_stage_map(without("regular", "customer"), day(3), SILENT)
 
     assert path(journey) == ["prospect", "customer"]
@@ -216,7 +216,7 @@ def test_after_being_sent_on_a_present_customer_is_decided_by_the_new_rules(acti
 
 
 def test_the_highest_stage_held_before_counts_as_what_an_archived_one_was_remapped_to():
-    journey = after(*visits(0, 1, 2, amount="400"), until=day(100))
+    journey = after(*appointments(0, 1, 2, amount="400"), until=day(100))
     assert path(journey)[-2:] == ["vip", "at_risk"]
     journey.apply_stage_map(without("vip", "regular"), day(100), FUTURE)
     journey.apply_event(event("appointment_completed", day(101)), day(101))
@@ -260,7 +260,7 @@ def test_nobody_goes_over_before_their_last_move():
 @given(companies(), stage_forms(), st.data())
 def test_once_gone_over_nobody_wants_to_go_anywhere_else(present, forms, data):
     steps = data.draw(operations([form["key"] for form in present.forms]))
-    journey, _ = project(present.rulebook, steps)
+    journey, _ = run_operations(present.rulebook, steps)
     at = steps[-1].now + data.draw(st.integers(0, 200)) * DAY
     keys = {form["key"] for form in forms}
     draft = Rulebook(
@@ -297,7 +297,7 @@ def test_once_gone_over_nobody_wants_to_go_anywhere_else(present, forms, data):
 
 
 def test_adopting_is_what_deciding_anew_under_the_new_map_would_be():
-    journey = begin(at=T0)
+    journey = open_journey(at=T0)
     journey.apply_stage_map(vip_from(">=0"), day(1), SILENT)
 
     assert dated(journey)[-1] == ("vip", day(1))

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from domain.builders import DAY, DEFAULT, INSTANT, company, day, event, rule, stage, visits
+from domain.builders import DAY, DEFAULT, INSTANT, appointments, company, day, event, rule, stage
 from journey_service.domain.journeys.relationship import Rulebook
 from journey_service.domain.simulation.backtest import (
     AlarmOutcome,
@@ -53,7 +53,7 @@ def replay(terms: BacktestSettings, *told, rulebook: Rulebook = DEFAULT, created
 
 
 def test_every_move_is_dated_when_the_rules_would_have_made_it():
-    outcome = replay(asked(day(0), day(400)), *visits(0, 10, 20), event("appointment_missed", day(300)))
+    outcome = replay(asked(day(0), day(400)), *appointments(0, 10, 20), event("appointment_missed", day(300)))
     assert outcome == ReplayResult(
         customer_id=7,
         opened_at=day(0),
@@ -74,7 +74,7 @@ def test_every_move_is_dated_when_the_rules_would_have_made_it():
     [(day(91), "customer"), (day(91) + INSTANT, "at_risk"), (day(91) - INSTANT, "customer")],
 )
 def test_a_move_at_exactly_the_end_is_outside(until, stage_then):
-    outcome = replay(asked(day(0), until), *visits(0))
+    outcome = replay(asked(day(0), until), *appointments(0))
     assert outcome.stage == stage_then
     assert len(outcome.alarms) == (stage_then == "at_risk")
 
@@ -82,7 +82,7 @@ def test_a_move_at_exactly_the_end_is_outside(until, stage_then):
 @pytest.mark.parametrize(("since", "alarms"), [(day(91), 1), (day(91) + INSTANT, 0)])
 def test_a_move_at_exactly_the_beginning_is_inside(since, alarms):
     terms = asked(since, day(100))
-    outcome = replay(terms, *visits(0))
+    outcome = replay(terms, *appointments(0))
     assert len(outcome.alarms) == alarms
     tally = BacktestTotals(terms, DEFAULT.stage_map)
     tally.add(outcome)
@@ -90,7 +90,7 @@ def test_a_move_at_exactly_the_beginning_is_inside(since, alarms):
 
 
 def test_what_happens_from_the_end_on_moves_nobody():
-    before, later = visits(0), [*visits(120), event("call_received", day(130), call=300)]
+    before, later = appointments(0), [*appointments(120), event("call_received", day(130), call=300)]
     assert (
         replay(asked(day(0), day(100)), *before, *later).moves
         == replay(asked(day(0), day(100)), *before).moves
@@ -98,8 +98,8 @@ def test_what_happens_from_the_end_on_moves_nobody():
 
 
 def test_a_journey_opens_with_the_first_event_or_the_relationship_whichever_comes_first():
-    late = replay(asked(day(0), day(90)), *visits(5), created_at=day(50))
-    early = replay(asked(day(0), day(90)), *visits(5), created_at=day(2))
+    late = replay(asked(day(0), day(90)), *appointments(5), created_at=day(50))
+    early = replay(asked(day(0), day(90)), *appointments(5), created_at=day(2))
     assert (late.opened_at, early.opened_at) == (day(5), day(2))
     assert (
         late.moves == early.moves == [ReplayedMove("prospect", "customer", day(5), "appointment_completed")]
@@ -114,12 +114,12 @@ def test_time_passes_for_a_customer_to_whom_nothing_happens():
 
 def test_time_passes_between_the_opening_and_the_first_event():
     rulebook = company(stage("new", 1), stage("old", 2, rule("days_in_stage", days=">=10")))
-    outcome = replay(asked(day(0), day(100)), *visits(20), rulebook=rulebook, created_at=day(3))
+    outcome = replay(asked(day(0), day(100)), *appointments(20), rulebook=rulebook, created_at=day(3))
     assert [move.at for move in outcome.moves] == [day(13)]
 
 
 def test_nobody_is_replayed_whose_journey_opens_at_the_end_or_later():
-    assert replay(asked(day(0), day(100)), *visits(100)) is None
+    assert replay(asked(day(0), day(100)), *appointments(100)) is None
     assert replay(asked(day(0), day(100)), created_at=day(100) - INSTANT).moves == []
 
 
@@ -146,19 +146,21 @@ def test_nobody_is_replayed_whose_journey_opens_at_the_end_or_later():
 )
 def test_an_alarm_is_judged_by_what_its_silence_came_to(next_visit, known, verdict, back_after):
     later = [] if next_visit is None else [event("appointment_completed", next_visit)]
-    outcome = replay(asked(day(0), day(120), known=known), *visits(0), *later)
+    outcome = replay(asked(day(0), day(120), known=known), *appointments(0), *later)
     assert outcome.alarms == [RiskAlarm(day(91), verdict, back_after)]
 
 
 def test_who_comes_a_microsecond_before_raises_no_alarm():
     assert (
-        replay(asked(day(0), day(120)), *visits(0), event("appointment_completed", day(91) - INSTANT)).alarms
+        replay(
+            asked(day(0), day(120)), *appointments(0), event("appointment_completed", day(91) - INSTANT)
+        ).alarms
         == []
     )
 
 
 def test_going_on_from_at_risk_to_churned_is_no_alarm_and_coming_back_begins_a_new_silence():
-    outcome = replay(asked(day(0), day(400)), *visits(0, 200))
+    outcome = replay(asked(day(0), day(400)), *appointments(0, 200))
     assert [move.to_stage for move in outcome.moves] == [
         *("customer", "at_risk", "churned", "customer", "at_risk", "churned"),
     ]
@@ -166,33 +168,33 @@ def test_going_on_from_at_risk_to_churned_is_no_alarm_and_coming_back_begins_a_n
 
 
 def test_an_alarm_after_the_silence_has_lapsed_is_late_and_no_use():
-    outcome = replay(asked(day(0), day(120), lapse=60), *visits(0, 110))
+    outcome = replay(asked(day(0), day(120), lapse=60), *appointments(0, 110))
     assert outcome.alarms == [RiskAlarm(day(91), AlarmOutcome.LATE)]
     assert outcome.lapses == [CustomerLapse(day(60), None, was_at_risk=False)]
 
 
 def test_an_alarm_at_the_very_lapse_is_in_time():
-    outcome = replay(asked(day(0), day(120), lapse=91), *visits(0))
+    outcome = replay(asked(day(0), day(120), lapse=91), *appointments(0))
     assert outcome.alarms == [RiskAlarm(day(91), AlarmOutcome.CONFIRMED)]
     assert outcome.lapses == [CustomerLapse(day(91), day(91), was_at_risk=False)]
 
 
 def test_visit_lapse_and_alarm_at_one_instant_are_a_lapse_with_an_alarm_and_then_a_return():
-    outcome = replay(asked(day(0), day(120), lapse=91), *visits(0, 91))
+    outcome = replay(asked(day(0), day(120), lapse=91), *appointments(0, 91))
     assert outcome.alarms == [RiskAlarm(day(91), AlarmOutcome.CONFIRMED)]
     assert outcome.lapses == [CustomerLapse(day(91), day(91), was_at_risk=False)]
     assert outcome.stage == "customer"
 
 
 def test_an_alarm_raised_by_a_visit_belongs_to_the_silence_that_begins_with_it():
-    told = [*visits(0, amount="50"), *visits(20, amount="5"), *visits(70, amount="50")]
+    told = [*appointments(0, amount="50"), *appointments(20, amount="5"), *appointments(70, amount="50")]
     outcome = replay(asked(day(0), day(300), lapse=100), *told, rulebook=BY_CHEAP_VISIT)
     assert outcome.alarms == [RiskAlarm(day(20), AlarmOutcome.RETURNED, 50 * DAY)]
     assert outcome.lapses == [CustomerLapse(day(170), None, was_at_risk=False)]
 
 
 def test_of_two_visits_at_one_instant_the_alarm_between_them_is_returned_at_once():
-    told = [*visits(0, amount="50"), *visits(20, amount="5"), *visits(20, amount="50")]
+    told = [*appointments(0, amount="50"), *appointments(20, amount="5"), *appointments(20, amount="50")]
     outcome = replay(asked(day(0), day(40), lapse=100), *told, rulebook=BY_CHEAP_VISIT)
     assert outcome.alarms == [RiskAlarm(day(20), AlarmOutcome.RETURNED, 0 * DAY)]
 
@@ -210,7 +212,7 @@ def test_of_two_visits_at_one_instant_the_alarm_between_them_is_returned_at_once
     ],
 )
 def test_a_lapse_counts_if_it_lies_within_the_range(since, until, lapses):
-    assert len(replay(asked(since, until), *visits(0)).lapses) == lapses
+    assert len(replay(asked(since, until), *appointments(0)).lapses) == lapses
 
 
 @pytest.mark.parametrize(
@@ -218,18 +220,18 @@ def test_a_lapse_counts_if_it_lies_within_the_range(since, until, lapses):
     [(day(180) - INSTANT, 0), (day(180), 1), (day(180) + INSTANT, 1)],
 )
 def test_whoever_comes_back_at_the_very_lapse_has_lapsed(next_visit, lapses):
-    told = [*visits(0), event("appointment_completed", next_visit)]
+    told = [*appointments(0), event("appointment_completed", next_visit)]
     assert len(replay(asked(day(0), day(200)), *told).lapses) == lapses
 
 
 def test_an_alarm_before_the_range_is_had_when_the_customer_lapses_within_it():
-    outcome = replay(asked(day(100), day(200)), *visits(0))
+    outcome = replay(asked(day(100), day(200)), *appointments(0))
     assert outcome.alarms == []
     assert outcome.lapses == [CustomerLapse(day(180), day(91), was_at_risk=False)]
 
 
 def test_an_alarm_of_an_earlier_silence_is_not_had():
-    outcome = replay(asked(day(0), day(400), lapse=60), *visits(0, 92))
+    outcome = replay(asked(day(0), day(400), lapse=60), *appointments(0, 92))
     assert outcome.lapses == [
         CustomerLapse(day(60), None, was_at_risk=False),
         CustomerLapse(day(152), None, was_at_risk=False),
@@ -238,9 +240,9 @@ def test_an_alarm_of_an_earlier_silence_is_not_had():
 
 def test_who_stays_at_risk_through_a_visit_lapses_without_an_alarm_and_is_told_apart():
     told = [
-        *visits(0),
+        *appointments(0),
         *(event("appointment_missed", day(number)) for number in (1, 2, 3)),
-        *visits(10),
+        *appointments(10),
     ]
     outcome = replay(asked(day(0), day(200), lapse=100), *told, rulebook=BY_MISSED_RATE)
     assert outcome.alarms == [RiskAlarm(day(1), AlarmOutcome.RETURNED, 9 * DAY)]
@@ -258,7 +260,13 @@ def test_no_one_lapses_before_the_first_visit():
 def test_the_figures_of_a_few_customers():
     terms = asked(day(0), day(200))
     tally = BacktestTotals(terms, DEFAULT.stage_map)
-    for told in (visits(0), visits(0, 100), visits(0, 120), visits(0, 10, 20), visits(150)):
+    for told in (
+        appointments(0),
+        appointments(0, 100),
+        appointments(0, 120),
+        appointments(0, 10, 20),
+        appointments(150),
+    ):
         tally.add(replay(terms, *told))
     assert tally.customers == 5
     assert tally.metrics() == {
@@ -308,11 +316,11 @@ def test_without_anybody_there_are_no_rates_and_no_times():
 def test_rates_are_rounded_half_up_to_four_decimals_and_late_alarms_count_for_precision_only():
     terms = asked(day(0), day(200), lapse=60)
     tally = BacktestTotals(terms, DEFAULT.stage_map)
-    for told in (visits(0), visits(0), visits(0, 95)):
+    for told in (appointments(0), appointments(0), appointments(0, 95)):
         tally.add(replay(terms, *told))
     early = asked(day(0), day(200), lapse=120)
     other = BacktestTotals(early, DEFAULT.stage_map)
-    for told in (visits(0), visits(0), visits(0, 95, 96)):
+    for told in (appointments(0), appointments(0), appointments(0, 95, 96)):
         other.add(replay(early, *told))
     metrics = tally.metrics()
     assert metrics["alarms"] == {"raised": 4, "confirmed": 4, "late": 4, "returned": 0, "open": 0}
@@ -320,7 +328,7 @@ def test_rates_are_rounded_half_up_to_four_decimals_and_late_alarms_count_for_pr
     assert other.metrics()["alarms"] == {"raised": 4, "confirmed": 3, "late": 0, "returned": 1, "open": 0}
     assert (other.metrics()["precision"], other.metrics()["recall"]) == (0.75, 1.0)
     third = BacktestTotals(early, DEFAULT.stage_map)
-    for told in (visits(0), visits(0, 95), visits(0, 95)):
+    for told in (appointments(0), appointments(0, 95), appointments(0, 95)):
         third.add(replay(asked(day(0), day(150), lapse=120, known=day(180)), *told))
     assert third.metrics()["precision"] == 0.3333
 
@@ -361,7 +369,7 @@ def test_a_pair_of_stages_names_five_customers_each_once():
     terms = asked(day(0), day(500))
     tally = BacktestTotals(terms, DEFAULT.stage_map, has_samples=True)
     for number in range(8):
-        outcome = replay(terms, *visits(0, 100, 200 + number))
+        outcome = replay(terms, *appointments(0, 100, 200 + number))
         tally.add(outcome._replace(customer_id=number))
     samples = [
         (sample["customer_id"], sample["at"], sample["trigger_event"])
@@ -373,7 +381,13 @@ def test_a_pair_of_stages_names_five_customers_each_once():
 
 def test_a_tally_taken_down_and_restored_goes_on_as_if_nothing_had_happened():
     terms = asked(day(0), day(400), lapse=100)
-    histories = [visits(0), visits(0, 95), visits(0, 7, 120.5), visits(3, 250), visits(5, 99, 200)]
+    histories = [
+        appointments(0),
+        appointments(0, 95),
+        appointments(0, 7, 120.5),
+        appointments(3, 250),
+        appointments(5, 99, 200),
+    ]
     straight = BacktestTotals(terms, DEFAULT.stage_map, has_samples=True)
     resumed = BacktestTotals(terms, DEFAULT.stage_map, has_samples=True)
     for number, told in enumerate(histories):

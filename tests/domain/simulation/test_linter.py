@@ -596,7 +596,7 @@ def test_a_reading_that_never_settles_is_found_out():
         def _choose(self):
             keys = ["here", "there"]
             other = keys[1 - keys.index(self._relationship.current_stage)]
-            return next(q.move for s, qs in self._plan.every_stage if s.key == other for q in qs)
+            return next(q.move for s, qs in self._plan.rules_by_stage if s.key == other for q in qs)
 
         @property
         def reasons(self):

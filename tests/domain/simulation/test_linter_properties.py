@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from domain.builders import DEFAULT, T0, any_of, rule, stage
 from domain.builders import company as company_of
 from domain.generators import (
-    carry_out,
+    apply_operation,
     companies,
     default_forms,
     literal_events,
     policies,
-    project,
+    run_operations,
     spans,
     stage_forms,
 )
@@ -91,9 +91,9 @@ def assert_never_contradicted(rulebook, histories, report):
     """No history enters an unreachable stage, is decided by a shadowed rule, or finds a missing way back."""
     stages, precedence = rulebook.stage_map.by_key, Precedence(rulebook)
     refused = {(finding.code, finding.stages[0]) for finding in report.errors}
-    risks = {stage.key for stage in rulebook.stage_map.risk_down}
+    risks = {stage.key for stage in rulebook.stage_map.risk_descending}
     for steps, until in histories:
-        journey, _ = project(rulebook, steps)
+        journey, _ = run_operations(rulebook, steps)
         journey.advance_to(until)
         for row in moved(journey):
             assert ("unreachable_stage", row.to_stage) not in refused
@@ -141,7 +141,7 @@ def test_looking_at_every_change_of_a_score_makes_the_same_journey(company, poli
     plain, often = (kind.open(7, rulebook, T0) for kind in (Journey, with_score_lookahead(Journey)))
     for journey in (plain, often):
         for number, step in enumerate(steps):
-            carry_out(journey, step, number)
+            apply_operation(journey, step, number)
         journey.advance_to(until)
     assert [row._replace(reasons=row.reasons[-1:]) for row in moved(plain)] == moved(often)
 

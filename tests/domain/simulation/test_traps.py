@@ -2,7 +2,7 @@
 
 import pytest
 
-from domain.builders import after, any_of, company, day, path, rule, stage, visits
+from domain.builders import after, any_of, appointments, company, day, path, rule, stage
 from journey_service.domain.simulation.linter import lint
 
 SILENT = rule("days_since_last_appointment", days=">90")
@@ -56,14 +56,14 @@ def test_revenue_that_can_be_refunded_is_no_trap():
 
 
 def test_what_is_called_a_trap_does_hold_a_customer_for_ever():
-    journey = after(*visits(0), until=day(95), rulebook=rulebook(rule("days_in_stage", days=">30")))
+    journey = after(*appointments(0), until=day(95), rulebook=rulebook(rule("days_in_stage", days=">30")))
     for number in range(130, 400, 7):
-        for visit in visits(number):
+        for visit in appointments(number):
             journey.apply_event(visit, day(number))
 
     assert path(journey)[-1] == "cold"
-    free = after(*visits(0), until=day(95), rulebook=rulebook())
-    free.apply_event(*visits(130), day(130))
+    free = after(*appointments(0), until=day(95), rulebook=rulebook())
+    free.apply_event(*appointments(130), day(130))
     assert path(free)[-1] == "customer"
 
 

@@ -8,11 +8,11 @@ from journey_service.domain.stages.changes import FieldChange, archive, build_dr
 from journey_service.domain.stages.errors import StageArchivedError, StageNotFoundError
 from journey_service.domain.stages.stage_map import DEFAULT_STAGES, parse_stage_map, stage_map_to_json
 
-VISIT = rule("appointment_completed")
+APPOINTMENT = rule("appointment_completed")
 SILENT = rule("days_since_last_appointment", days=">90")
 STAGES = [
     stage("lead", 1),
-    stage("customer", 2, VISIT),
+    stage("customer", 2, APPOINTMENT),
     stage("regular", 3, rule("appointment_count", count=">=3")),
     stage("at_risk", 4, SILENT),
 ]

@@ -411,7 +411,7 @@ def test_archived_stages_are_kept_and_not_used():
     stage_map = read(*PAIR, stage("gone", 3, LAPSED, is_active=False), stage("zero", 1, is_active=False))
     assert set(stage_map.by_key) == {"here", "there", "gone", "zero"}
     assert [stage.key for stage in stage_map.active] == ["here", "there"]
-    assert stage_map.risk_down == ()
+    assert stage_map.risk_descending == ()
     assert stage_map.mildest_risk is None
     assert stage_map.start.key == "here"
 
@@ -421,14 +421,14 @@ def test_archived_stages_are_kept_and_not_used():
 
 def test_a_map_ranks_its_stages():
     assert DEFAULT_MAP.start.key == "prospect"
-    assert [stage.key for stage in DEFAULT_MAP.progress_down] == [
+    assert [stage.key for stage in DEFAULT_MAP.progress_descending] == [
         "vip",
         "regular",
         "customer",
         "lead",
         "prospect",
     ]
-    assert [stage.key for stage in DEFAULT_MAP.risk_down] == ["churned", "at_risk"]
+    assert [stage.key for stage in DEFAULT_MAP.risk_descending] == ["churned", "at_risk"]
     assert DEFAULT_MAP.mildest_risk is DEFAULT_MAP.by_key["at_risk"]
 
 

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as tries
 from hypothesis import strategies as st
 
-from domain.generators import carry_out, companies, operations
+from domain.generators import apply_operation, companies, operations
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.companies.policy import CompanyPolicy, parse_policy, policy_to_json
 from journey_service.domain.errors import InvalidInputError, JourneyServiceError
@@ -123,7 +123,7 @@ def _literal(heard, until, company=None) -> literal._Customer:
             customer.facts.revenue_source = operation[1]
             customer.catch_up(now)  # decides at now, as often as that moves the customer
         else:
-            customer.carry_out(operation)
+            customer.apply_operation(operation)
     customer.catch_up(until)
     return customer
 
@@ -193,7 +193,7 @@ def test_a_journey_that_goes_over_to_another_source_of_revenue_is_the_oracle_s(d
             journey.apply_policy(other, at, at=at)
         else:
             with suppress(JourneyServiceError):  # as the oracle refuses it
-                carry_out(journey, step, number)
+                apply_operation(journey, step, number)
     until = steps[-1].now + 300 * DAY
     journey.advance_to(until)
 

@@ -44,11 +44,11 @@ class ChurnSample(NamedTuple):
 
 def churn_samples(stage_map: StageMap, moves: Iterable[MoveTotals]) -> dict[str, ChurnSample]:
     """The stays that ended in the last risk stage, by the stage stayed in."""
-    if not stage_map.risk_down:
+    if not stage_map.risk_descending:
         return {}
     found: dict[str, ChurnSample] = {}
     for move in moves:
-        if move.from_stage is not None and move.to_stage == stage_map.risk_down[0].key:
+        if move.from_stage is not None and move.to_stage == stage_map.risk_descending[0].key:
             known = found.get(move.from_stage, ChurnSample(0, 0))
             found[move.from_stage] = ChurnSample(known.number + move.number, known.micros + move.micros)
     return {stage: sample for stage, sample in found.items() if sample.number > 0}

@@ -63,7 +63,9 @@ class Decision:
         self._relationship = relationship
         self._facts = relationship.facts
         self._stage_map, self._policy = rulebook
-        self._plan = compile_stage(self._stage_map, relationship.current_stage, relationship.last_progress)
+        self._compiled_stage = compile_stage(
+            self._stage_map, relationship.current_stage, relationship.last_progress
+        )
         self._risk: int | None = None
         self._engagement: int | None = None
         self._held = _NOTHING_HELD
@@ -84,7 +86,7 @@ class Decision:
     # ---- arbitration
 
     def _choose(self) -> StageMove | None:
-        plan = self._plan
+        plan = self._compiled_stage
         if plan is None:
             return None  # a stage the map does not know is a matter for repair, not for rules
         if self._is_completed and plan.is_risk and self._first(plan.blockers) is None:
@@ -112,7 +114,7 @@ class Decision:
                     return question
             return None
         event = self.event
-        for question in asked.on(event):
+        for question in asked.for_event(event):
             for _, read, low, high, inside, _ in question.conditions:
                 value = read(self)
                 if value is None or (low <= value <= high) is not inside:
@@ -182,10 +184,10 @@ class Decision:
         soonest = self._relationship.pin_until
         if soonest is not None and soonest <= self.now:
             soonest = None
-        if self._plan is None:
+        if self._compiled_stage is None:
             return soonest
         scores: list[CompiledRule] = []
-        for question in self._plan.pending[self._facts.total_appointments > 0]:
+        for question in self._compiled_stage.pending[self._facts.total_appointments > 0]:
             if question.change_offsets:
                 soonest = self._sooner_turn(question, soonest)
             elif question.trigger in _SCORES:
@@ -266,21 +268,21 @@ class Decision:
     @property
     def reasons(self) -> tuple[StageReason, ...]:
         """Each stage looked at, each condition, the value it saw, held or not."""
-        if self._plan is None:
+        if self._compiled_stage is None:
             return ()
         reasons = []
-        for stage, questions in self._plan.path_to(self.move):
+        for stage, questions in self._compiled_stage.evaluated_stages(self.move):
             rules = tuple([self._reason(question) for question in questions])
             reasons.append(StageReason(stage.key, stage.kind.value, any(rule.held for rule in rules), rules))
         return tuple(reasons)
 
     def held_event_rules(self) -> frozenset[tuple[str, str]]:
         """The (stage, trigger) pairs of event rules that hold while the event is being applied."""
-        if self._plan is None:
+        if self._compiled_stage is None:
             return _NOTHING_HELD
         return frozenset(
             (stage.key, question.trigger)
-            for stage, questions in self._plan.every_stage
+            for stage, questions in self._compiled_stage.rules_by_stage
             for question in questions
             if question.event is not None and question.holds(self)
         )
@@ -294,7 +296,7 @@ class Decision:
         for test in question.conditions:
             passes = triggers_actions and test.passes(self)
             held = held and passes
-            value = test.show(self) if triggers_actions else None
+            value = test.display_value(self) if triggers_actions else None
             conditions.append(ConditionReason(test.condition.field.label, test.condition.text, value, passes))
         was_held = (question.stage.key, question.trigger) in self._held
         return RuleReason(question.trigger, held or was_held, tuple(conditions))

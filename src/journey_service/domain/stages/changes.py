@@ -26,7 +26,7 @@ class MapDraft(NamedTuple):
     """
 
     stage_map: StageMap
-    places: Mapping[str, str]
+    pointers: Mapping[str, str]
     archived: Mapping[str, str]
 
 
@@ -71,11 +71,11 @@ def build_draft(
     if not isinstance(raw, Sequence) or isinstance(raw, str):
         raise InvalidInputError.at(pointer, "must be a list of stages")
     told = [_complete(item, current, remap) for item in raw]
-    places = {item["key"]: f"{pointer}/{index}" for index, item in enumerate(told) if _has_key(item)}
+    pointers = {item["key"]: f"{pointer}/{index}" for index, item in enumerate(told) if _has_key(item)}
     kept = [
         {**form, "is_active": False, "remapped_to": remap.get(str(form["key"]), form["remapped_to"])}
         for form in stage_map_to_json(current)
-        if form["key"] not in places
+        if form["key"] not in pointers
     ]
     left_out = {
         f"{pointer}/{len(told) + index}": f"/remap/{pointer_token(form['key'])}"
@@ -85,16 +85,16 @@ def build_draft(
         drawn = parse_stage_map([*told, *kept], version=current.version + 1, pointer=pointer)
     except InvalidInputError as error:
         raise InvalidInputError([_replaced(fault, left_out) for fault in error.errors]) from None
-    places |= {str(form["key"]): f"/remap/{pointer_token(form['key'])}" for form in kept}
+    pointers |= {str(form["key"]): f"/remap/{pointer_token(form['key'])}" for form in kept}
     archived = {
-        stage.key: _place_of_successor(stage, places, remap)
+        stage.key: _place_of_successor(stage, pointers, remap)
         for stage in drawn.stages
         if not stage.is_active and (before := current.by_key.get(stage.key)) is not None and before.is_active
     }
-    errors = [*_history_faults(current, drawn, places), *_remap_faults(drawn, archived, remap)]
+    errors = [*_history_faults(current, drawn, pointers), *_remap_faults(drawn, archived, remap)]
     if errors:
         raise InvalidInputError(errors)
-    return MapDraft(drawn, places, archived)
+    return MapDraft(drawn, pointers, archived)
 
 
 def edit_stage(current: StageMap, key: str, fields: Mapping[str, object]) -> MapDraft:
@@ -166,7 +166,7 @@ def _draw_up_around(current: StageMap, key: str, changes: Mapping[str, object]) 
             [FieldError(_without(own, fault.pointer), fault.message) for fault in error.errors]
         ) from None
     return draft._replace(
-        places={told: _without(own, place) for told, place in draft.places.items()},
+        pointers={told: _without(own, place) for told, place in draft.places.items()},
         archived={told: _without(own, place) for told, place in draft.archived.items()},
     )
 
@@ -200,15 +200,15 @@ def _replaced(fault: FieldError, left_out: Mapping[str, str]) -> FieldError:
     return fault
 
 
-def _place_of_successor(stage: Stage, places: Mapping[str, str], remap: Mapping[str, str]) -> str:
-    place = places[stage.key]
+def _place_of_successor(stage: Stage, pointers: Mapping[str, str], remap: Mapping[str, str]) -> str:
+    place = pointers[stage.key]
     return place if place.startswith("/remap/") or stage.key in remap else f"{place}/remapped_to"
 
 
-def _history_faults(current: StageMap, drawn: StageMap, places: Mapping[str, str]) -> list[FieldError]:
+def _history_faults(current: StageMap, drawn: StageMap, pointers: Mapping[str, str]) -> list[FieldError]:
     errors = []
     for stage in drawn.stages:
-        before, place = current.by_key.get(stage.key), places[stage.key]
+        before, place = current.by_key.get(stage.key), pointers[stage.key]
         if before is None and not stage.is_active:
             errors.append(FieldError(f"{place}/is_active", "must be true: a new stage begins in use"))
         if stage.is_active and stage.remapped_to is not None:

@@ -95,7 +95,7 @@ class CompiledCondition(NamedTuple):
     low: float
     high: float
     inside: bool
-    show: "Callable[[DecisionInputs], float | int | None]"
+    display_value: "Callable[[DecisionInputs], float | int | None]"
     """The value as a person would write it: money, a score, a rate."""
 
     def passes(self, seen: DecisionInputs) -> bool:
@@ -138,7 +138,7 @@ class RuleSequence:
             for event in {q.event for q in self.all_rules if q.event is not None}
         }
 
-    def on(self, event: Event | None) -> CompiledRules:
+    def for_event(self, event: Event | None) -> CompiledRules:
         """The questions that can hold while the event (or none) is being applied."""
         return self.state if event is None else self._by_event.get(event.type, self.state)
 
@@ -166,36 +166,38 @@ class CompiledStage:
                     yield _question(target, rule, step, days)
 
         self.is_risk = stage.kind is StageKind.RISK
-        worse = [other for other in stage_map.risk_down if not self.is_risk or other.order > stage.order]
-        higher = [other for other in stage_map.progress_down if other.order > stage.order]
-        not_milder = [other for other in stage_map.risk_down if other.order >= stage.order]
+        worse = [
+            other for other in stage_map.risk_descending if not self.is_risk or other.order > stage.order
+        ]
+        higher = [other for other in stage_map.progress_descending if other.order > stage.order]
+        not_milder = [other for other in stage_map.risk_descending if other.order >= stage.order]
         self.risk = RuleSequence(compile_rules(worse, ArbitrationStep.RISK))
         self.progress = RuleSequence(compile_rules([] if self.is_risk else higher, ArbitrationStep.PROGRESS))
         self.blockers = RuleSequence(compile_rules(not_milder, ArbitrationStep.RISK) if self.is_risk else ())
         self.returns = RuleSequence(
-            compile_rules(stage_map.progress_down, ArbitrationStep.RETURN) if self.is_risk else ()
+            compile_rules(stage_map.progress_descending, ArbitrationStep.RETURN) if self.is_risk else ()
         )
         self.pending = (self.progress.state, self.risk.state + self.progress.state)
         """State questions that could still move the customer: before, and after, the first appointment."""
-        self.every_stage = tuple(
+        self.rules_by_stage = tuple(
             (other, tuple(compile_rules([other], ArbitrationStep.PROGRESS))) for other in stage_map.active
         )
         severe = not_milder if self.is_risk else worse
         self._looked_at = {
             ArbitrationStep.RISK: [other.key for other in worse],
             ArbitrationStep.PROGRESS: [other.key for other in (*worse, *higher)],
-            ArbitrationStep.RETURN: [other.key for other in (*severe, *stage_map.progress_down)],
+            ArbitrationStep.RETURN: [other.key for other in (*severe, *stage_map.progress_descending)],
         }
         self._path: dict[StageMove, tuple[tuple[Stage, CompiledRules], ...]] = {}
 
-    def path_to(self, move: StageMove | None) -> tuple[tuple[Stage, CompiledRules], ...]:
+    def evaluated_stages(self, move: StageMove | None) -> tuple[tuple[Stage, CompiledRules], ...]:
         """The stages that were looked at on the way to a move, in that order; all of them to stay."""
         if move is None:
-            return self.every_stage
+            return self.rules_by_stage
         path = self._path.get(move)
         if path is None:
             keys = self._looked_at[move.step]
-            by_key = {stage.key: (stage, questions) for stage, questions in self.every_stage}
+            by_key = {stage.key: (stage, questions) for stage, questions in self.rules_by_stage}
             path = tuple(by_key[key] for key in keys[: keys.index(move.to_stage) + 1])
             self._path[move] = path
         return path

@@ -78,19 +78,19 @@ class StageMap:
         return tuple(stage for stage in self.active if stage.kind is StageKind.PROGRESS)
 
     @cached_property
-    def progress_down(self) -> tuple[Stage, ...]:
+    def progress_descending(self) -> tuple[Stage, ...]:
         """Active progress stages, highest first."""
         return self.progress[::-1]
 
     @cached_property
-    def risk_down(self) -> tuple[Stage, ...]:
+    def risk_descending(self) -> tuple[Stage, ...]:
         """Active risk stages, most severe first."""
         return tuple(stage for stage in reversed(self.active) if stage.kind is StageKind.RISK)
 
     @cached_property
     def mildest_risk(self) -> Stage | None:
         """The risk stage of lowest order: the one whose inactivity rule `retention_days` adjusts."""
-        return self.risk_down[-1] if self.risk_down else None
+        return self.risk_descending[-1] if self.risk_descending else None
 
     @property
     def start(self) -> Stage:
@@ -381,15 +381,15 @@ def _check_together(
 
 
 def _check_retention(stage_map: StageMap, places: Mapping[str, str], errors: list[FieldError]) -> None:
-    if len(stage_map.risk_down) < 2:  # noqa: PLR2004  # there is no next risk stage to stay below
+    if len(stage_map.risk_descending) < 2:  # noqa: PLR2004  # there is no next risk stage to stay below
         return
-    limit = inactivity_days(stage_map.risk_down[-2])
+    limit = inactivity_days(stage_map.risk_descending[-2])
     if limit is None:
         return
     errors += [
         FieldError(
             f"{places[stage.key]}/retention_days",
-            f"must be below {limit}, the days of the next risk stage {stage_map.risk_down[-2].key!r}",
+            f"must be below {limit}, the days of the next risk stage {stage_map.risk_descending[-2].key!r}",
         )
         for stage in stage_map.active
         if stage.retention_days is not None and stage.retention_days >= limit

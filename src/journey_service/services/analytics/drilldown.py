@@ -330,7 +330,7 @@ def _index_of(query: QueryContext, stage: str) -> int:
 
 
 def _last_risk(context: CompanyContext) -> str:
-    severe = context.rulebook.stage_map.risk_down
+    severe = context.rulebook.stage_map.risk_descending
     return severe[0].key if severe else ""
 
 

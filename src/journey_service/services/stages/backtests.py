@@ -177,7 +177,7 @@ async def queue(  # noqa: PLR0913  # a back-test is just these
 
 def default_lapse_days(stage_map: StageMap) -> int:
     """After how many days without a visit this map itself gives a customer up."""
-    found = (inactivity_days(stage) for stage in stage_map.risk_down)
+    found = (inactivity_days(stage) for stage in stage_map.risk_descending)
     days = next((days for days in found if days is not None), None)
     return DEFAULT_LAPSE_DAYS if days is None else min(max(ceil(days), 1), MAX_LAPSE_DAYS)
 

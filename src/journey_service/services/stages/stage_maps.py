@@ -122,7 +122,7 @@ async def change_map(
     """
     for _ in range(_TRIES):
         draft, rulebook = await _drawn(database, company_id, edit, request.based_on)
-        findings = await lint_or_raise(rulebook, draft.places)
+        findings = await lint_or_raise(rulebook, draft.pointers)
 
         async def switch(
             uow: UnitOfWork,
@@ -163,7 +163,7 @@ async def lint_draft(
 ) -> Sequence[LinterFinding]:
     """All that the linter has to say of a draft. Raises StaleMapError, InvalidInputError for faults."""
     draft, rulebook = await _drawn(database, company_id, edit, based_on)
-    return await lint_rulebook(rulebook, draft.places)
+    return await lint_rulebook(rulebook, draft.pointers)
 
 
 async def build_draft(
@@ -174,7 +174,7 @@ async def build_draft(
     Raises StaleMapError, InvalidInputError for faults and for the linter's errors, and whatever the edit raises.
     """
     draft, rulebook = await _drawn(database, company_id, edit, based_on)
-    return draft, await lint_or_raise(rulebook, draft.places)
+    return draft, await lint_or_raise(rulebook, draft.pointers)
 
 
 async def _drawn(

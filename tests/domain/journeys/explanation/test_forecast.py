@@ -11,16 +11,16 @@ from domain.builders import (
     INSTANT,
     after,
     any_of,
-    begin,
+    apply_events,
+    appointments,
     company,
     day,
     defaults_with,
     event,
+    open_journey,
     payments,
     rule,
     stage,
-    tell,
-    visits,
 )
 from journey_service.domain.events.event import MAX_AMOUNT_CENTS, MAX_SUM_CENTS, EventType
 from journey_service.domain.journeys.explanation import projection as futures
@@ -31,7 +31,7 @@ from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Rulebook
 
 MINUTE = HOUR / 60
-VISIT = EventType.APPOINTMENT_COMPLETED
+APPOINTMENT = EventType.APPOINTMENT_COMPLETED
 
 
 def ahead(journey, now):
@@ -57,7 +57,7 @@ def town(*stages, policy=None):
 
 def known(rulebook, *, amount="100", at=0):
     """A customer of such a company who came once."""
-    return after(*visits(at, amount=amount), rulebook=rulebook)
+    return after(*appointments(at, amount=amount), rulebook=rulebook)
 
 
 def under(journey, *stages, policy=None, at=None):
@@ -72,7 +72,7 @@ def under(journey, *stages, policy=None, at=None):
 
 
 def test_the_next_moves_come_at_their_instants_unless_there_is_an_appointment():
-    journey = after(*visits(0))
+    journey = after(*appointments(0))
     found = ahead(journey, day(5))
     assert [tuple(move) for move in found.upcoming] == [
         ("at_risk", day(91), "days_since_last_appointment", True),
@@ -83,7 +83,7 @@ def test_the_next_moves_come_at_their_instants_unless_there_is_an_appointment():
 
 
 def test_nothing_comes_for_whoever_never_came():
-    assert ahead(begin(), day(5)).upcoming == ()
+    assert ahead(open_journey(), day(5)).upcoming == ()
 
 
 def test_what_no_appointment_can_avert_is_said_without_one():
@@ -98,15 +98,15 @@ def test_an_appointment_that_only_changes_the_day_averts_the_move_of_that_day():
         stage("known", 2, rule("appointment_completed")),
         stage("late", 3, rule("days_in_stage", days=">10")),
     )
-    [move, *_] = ahead(begin(rulebook), day(1)).upcoming
+    [move, *_] = ahead(open_journey(rulebook), day(1)).upcoming
     assert (move.to_stage, move.at, move.is_averted) == ("late", day(11), True)
 
 
 def test_an_appointment_at_this_very_instant_does_not_keep_the_next_one_from_averting():
-    journey = after(*visits(0))
+    journey = after(*appointments(0))
     for found in (ahead(journey, day(0)), ahead(journey, day(0) - INSTANT)):
         assert [move.is_averted for move in found.upcoming] == [True, True]
-    tell(journey, event("appointment_completed", day(3)), late=day(3) - 4 * MINUTE)
+    apply_events(journey, event("appointment_completed", day(3)), late=day(3) - 4 * MINUTE)
     assert [move.is_averted for move in ahead(journey, day(3) - 4 * MINUTE).upcoming] == [True, True]
 
 
@@ -133,7 +133,7 @@ def test_what_lies_beyond_the_horizon_is_not_told():
 
 def test_whoever_looks_too_often_says_until_when_they_looked(monkeypatch):
     monkeypatch.setattr(futures, "MAX_EVALUATIONS", 1)
-    found = ahead(after(*visits(0)), day(5))
+    found = ahead(after(*appointments(0)), day(5))
     assert [move.to_stage for move in found.upcoming] == ["at_risk"]
     assert found.looked_until == day(91)
     # Beyond what was looked at on the copy with a visit nothing is promised.
@@ -156,7 +156,7 @@ def test_nothing_is_said_to_be_averted_that_was_not_seen_to_be(monkeypatch):
 
 
 def test_what_is_due_and_not_written_is_told_with_its_instant():
-    journey = after(*visits(0))
+    journey = after(*appointments(0))
     found = ahead(journey, day(200))
     assert tuple(found.due_move) == ("at_risk", "days_since_last_appointment", day(91), False)
     assert [(move.to_stage, move.at, move.is_averted) for move in found.upcoming] == [
@@ -167,7 +167,7 @@ def test_what_is_due_and_not_written_is_told_with_its_instant():
 
 
 def test_nothing_is_due_one_microsecond_before():
-    journey = after(*visits(0))
+    journey = after(*appointments(0))
     assert ahead(journey, day(91) - INSTANT).due_move is None
     assert ahead(journey, day(91)).due_move.to_stage == "at_risk"
 
@@ -181,7 +181,7 @@ def test_what_new_rules_want_is_told_though_nothing_is_scheduled():
 
 
 def test_a_pin_holds_back_and_what_it_releases_comes_at_its_end():
-    journey = after(*visits(0), until=day(5))
+    journey = after(*appointments(0), until=day(5))
     journey.pin(day(120), day(5))
     early, late = ahead(journey, day(6)), ahead(journey, day(100))
     assert (early.due_move, early.suppressed, early.pin_until) == (None, (), day(120))
@@ -198,15 +198,15 @@ def test_a_pin_holds_back_and_what_it_releases_comes_at_its_end():
 
 
 def test_an_event_during_a_pin_counts_at_its_end():
-    journey = begin()
+    journey = open_journey()
     journey.pin(day(30), day(0))
-    tell(journey, event("call_received", day(1), call=90))
+    apply_events(journey, event("call_received", day(1), call=90))
     [move] = ahead(journey, day(2)).upcoming
     assert (move.to_stage, move.at, move.trigger_event) == ("lead", day(30), "qualified_call_received")
 
 
 def test_a_pin_that_has_ended_holds_nobody():
-    journey = after(*visits(0), until=day(5))
+    journey = after(*appointments(0), until=day(5))
     journey.pin(day(10), day(5))
     assert ahead(journey, day(10) - INSTANT).pin_until == day(10)
     found = ahead(journey, day(10))
@@ -241,7 +241,7 @@ def test_the_exact_amount_is_missing(condition, amount, missing):
     if missing is None:
         assert (path.state, path.needs, path.missing) == (PathState.IMPOSSIBLE, None, None)
     else:
-        assert path.needs == RequiredEvents(VISIT, 1, missing)
+        assert path.needs == RequiredEvents(APPOINTMENT, 1, missing)
         assert (path.missing, path.leads_to, path.at) == (missing / 100, "vip", None)
 
 
@@ -257,7 +257,7 @@ def test_the_exact_amount_is_missing(condition, amount, missing):
     ],
 )
 def test_where_revenue_is_what_was_paid_payments_and_refunds_are_needed(condition, type_, cents):
-    before = tell(known(town()), event("payment_received", day(0), amount="100"))
+    before = apply_events(known(town()), event("payment_received", day(0), amount="100"))
     rules = stage("there", 3, rule("lifetime_value", value=condition), kind="progress")
     path = only(under(before, rules, policy={"revenue_source": "payments"}), day(1), "there")
     assert (path.value, path.needs) == (100.0, RequiredEvents(type_, 1, cents))
@@ -288,16 +288,16 @@ def test_an_amount_that_another_rule_of_the_stage_does_not_need_is_not_asked_for
         PathState.SHADOWED,
         None,
     )
-    assert found["vip", "appointment_count"].needs == RequiredEvents(VISIT, 1)
+    assert found["vip", "appointment_count"].needs == RequiredEvents(APPOINTMENT, 1)
 
 
 def test_what_leads_elsewhere_says_so():
-    journey = after(*visits(0, amount="880"))
+    journey = after(*appointments(0, amount="880"))
     path = paths(journey, day(100))["vip", "lifetime_value"]
     # At risk by then, and back with the very appointment that is missing.
     assert path.leads_to == "vip"
     rulebook = Rulebook(DEFAULT.stage_map, payments())
-    journey = after(*visits(0), event("payment_received", day(0), amount="880"), rulebook=rulebook)
+    journey = after(*appointments(0), event("payment_received", day(0), amount="880"), rulebook=rulebook)
     path = paths(journey, day(100))["vip", "lifetime_value"]
     assert (path.needs, path.leads_to) == (RequiredEvents(EventType.PAYMENT_RECEIVED, 1, 12_000), "at_risk")
 
@@ -325,7 +325,11 @@ def test_so_many_more_appointments_are_missing(condition, times):
     if times is None:
         assert path.state is PathState.IMPOSSIBLE
     else:
-        assert (path.missing, path.needs, path.leads_to) == (times, RequiredEvents(VISIT, times), "regular")
+        assert (path.missing, path.needs, path.leads_to) == (
+            times,
+            RequiredEvents(APPOINTMENT, times),
+            "regular",
+        )
 
 
 def test_no_more_appointments_are_tried_than_can_be():
@@ -426,18 +430,18 @@ def test_days_that_are_over_begin_anew_with_an_appointment():
         stage("start", 1),
         stage("fresh", 2, rule("days_since_last_appointment", days="<5"), kind="progress"),
     )
-    journey = begin(rulebook)
+    journey = open_journey(rulebook)
     path = only(journey, day(1), "fresh")
-    assert (path.value, path.needs, path.leads_to) == (None, RequiredEvents(VISIT), "fresh")
-    journey = begin(rulebook)
+    assert (path.value, path.needs, path.leads_to) == (None, RequiredEvents(APPOINTMENT), "fresh")
+    journey = open_journey(rulebook)
     journey.pin(day(9), day(0))
-    tell(journey, *visits(1))
+    apply_events(journey, *appointments(1))
     path = only(journey, day(7), "fresh")
-    assert (path.value, path.needs, path.leads_to) == (6, RequiredEvents(VISIT), "start")
+    assert (path.value, path.needs, path.leads_to) == (6, RequiredEvents(APPOINTMENT), "start")
 
 
 def test_days_in_a_stage_that_are_over_do_not_come_back_by_waiting():
-    journey = begin(company(stage("start", 1), stage("quick", 2, rule("days_in_stage", days="<5"))))
+    journey = open_journey(company(stage("start", 1), stage("quick", 2, rule("days_in_stage", days="<5"))))
     journey.relationship.next_evaluation_at = None  # as under rules that are new
     assert only(journey, day(4), "quick").state is PathState.HOLDS
     assert only(journey, day(5), "quick").state is PathState.IMPOSSIBLE
@@ -470,7 +474,7 @@ def test_the_retention_days_of_the_stage_count_for_the_mildest_risk():
 
 
 def test_whoever_never_came_cannot_lapse():
-    found = paths(begin(), day(1))
+    found = paths(open_journey(), day(1))
     for trigger in ("days_since_last_appointment", "risk_score"):
         path = found["at_risk", trigger]
         assert (path.state, path.at, path.leads_to) == (PathState.OPEN, None, None)
@@ -512,7 +516,7 @@ def test_less_of_a_score_is_missing_and_time_brings_it():
 
 
 def test_a_score_that_time_does_not_bring_has_no_date():
-    path = paths(after(*visits(0, amount="100")), day(1))["regular", "appointment_count"]
+    path = paths(after(*appointments(0, amount="100")), day(1))["regular", "appointment_count"]
     assert path.at is None
     rulebook = town(stage("warm", 3, rule("engagement_score", score=">0.9")))
     path = only(known(rulebook), day(1), "warm")
@@ -538,14 +542,14 @@ def test_a_score_that_time_does_not_bring_has_no_date():
     ],
 )
 def test_so_much_of_a_rate_is_missing(condition, state, missing, is_less):
-    before = tell(known(town()), event("appointment_missed", day(0)))
+    before = apply_events(known(town()), event("appointment_missed", day(0)))
     path = only(under(before, stage("there", 3, rule("missed_rate", rate=condition))), day(1), "there")
     assert (path.value, path.unit) == (0.5, "rate")
     assert (path.state, path.missing, path.is_less) == (state, missing, is_less)
 
 
 def test_a_rate_of_nothing_is_unknown():
-    path = only(begin(town(stage("there", 3, rule("missed_rate", rate=">0.2")))), day(1), "there")
+    path = only(open_journey(town(stage("there", 3, rule("missed_rate", rate=">0.2")))), day(1), "there")
     assert (path.value, path.missing, path.state) == (None, None, PathState.OPEN)
 
 
@@ -553,7 +557,7 @@ def test_a_rate_of_nothing_is_unknown():
 
 
 def test_an_appointment_brings_back_and_what_is_higher_is_told():
-    journey = after(*visits(0, 1, 2, amount="200"), until=day(100))
+    journey = after(*appointments(0, 1, 2, amount="200"), until=day(100))
     found = ahead(journey, day(100)).paths
     assert [(path.to_stage, path.step.value, path.trigger) for path in found] == [
         ("regular", "return", "appointment_completed"),
@@ -561,13 +565,13 @@ def test_an_appointment_brings_back_and_what_is_higher_is_told():
         ("churned", "risk", "days_since_last_appointment"),
     ]
     back, vip, churned = found
-    assert (back.needs, back.leads_to, back.blocked_by) == (RequiredEvents(VISIT), "regular", None)
-    assert (vip.needs, vip.leads_to) == (RequiredEvents(VISIT, 1, 40_000), "vip")
+    assert (back.needs, back.leads_to, back.blocked_by) == (RequiredEvents(APPOINTMENT), "regular", None)
+    assert (vip.needs, vip.leads_to) == (RequiredEvents(APPOINTMENT, 1, 40_000), "vip")
     assert (churned.at, churned.leads_to) == (day(183), "churned")
 
 
 def test_a_stage_once_held_is_come_back_to():
-    journey = after(*visits(0, amount="1000"), until=day(100))
+    journey = after(*appointments(0, amount="1000"), until=day(100))
     [back, churned] = ahead(journey, day(100)).paths
     assert (back.to_stage, back.leads_to) == ("vip", "vip")
     assert churned.step == "risk"
@@ -578,7 +582,7 @@ def test_events_that_are_no_appointment_bring_nobody_back():
         stage("caller", 3, rule("call_received")),
         stage("at_risk", 4, rule("days_since_last_appointment", days=">10")),
     )
-    journey = after(*visits(0), rulebook=rulebook, until=day(20))
+    journey = after(*appointments(0), rulebook=rulebook, until=day(20))
     assert [path.trigger for path in ahead(journey, day(20)).paths] == ["appointment_completed"]
 
 
@@ -599,7 +603,7 @@ def test_what_keeps_a_customer_in_a_risk_stage_is_told():
 
 
 def test_a_pinned_customer_is_told_where_an_appointment_would_lead_without_the_pin():
-    journey = after(*visits(0), until=day(95))
+    journey = after(*appointments(0), until=day(95))
     journey.pin(day(150), day(95))
     back = ahead(journey, day(96)).paths[0]
     assert (back.to_stage, back.leads_to, back.blocked_by) == ("customer", "at_risk", None)
@@ -610,9 +614,9 @@ def test_a_way_back_has_no_date_though_a_pin_s_end_brings_one():
         stage("loyal", 3, rule("days_in_stage", days=">20")),
         stage("at_risk", 4, rule("days_since_last_appointment", days=">100")),
     )
-    journey = after(*visits(0), rulebook=rulebook, until=day(15))
+    journey = after(*appointments(0), rulebook=rulebook, until=day(15))
     journey.move("at_risk", day(15), actor="tests", key="1", pin_until=day(30))
-    tell(journey, *visits(16))
+    apply_events(journey, *appointments(16))
     found = {(path.to_stage, path.step.value): path for path in ahead(journey, day(17)).paths}
     assert found["loyal", "return"].at is None
 
@@ -621,7 +625,7 @@ def test_a_way_back_has_no_date_though_a_pin_s_end_brings_one():
 
 
 def test_paths_stand_in_the_order_of_progress_and_then_of_risk():
-    assert [(path.to_stage, path.trigger) for path in ahead(begin(), day(1)).paths] == [
+    assert [(path.to_stage, path.trigger) for path in ahead(open_journey(), day(1)).paths] == [
         ("lead", "appointment_requested"),
         ("lead", "call_received"),
         ("customer", "appointment_completed"),
@@ -634,19 +638,19 @@ def test_paths_stand_in_the_order_of_progress_and_then_of_risk():
 
 
 def test_a_customer_in_a_stage_the_map_does_not_know_has_nothing_ahead():
-    journey = after(*visits(0))
+    journey = after(*appointments(0))
     journey.relationship.current_stage = "gone"
     found = ahead(journey, day(1))
     assert (found.paths, found.upcoming, found.due_move) == ((), (), None)
 
 
 def test_whoever_is_asked_before_the_stage_was_entered_is_answered_as_of_then():
-    found = ahead(after(*visits(5)), day(4))
+    found = ahead(after(*appointments(5)), day(4))
     assert found.as_of == day(5)
 
 
 def test_the_one_who_is_asked_about_stays_as_they_are():
-    journey = after(*visits(0, 1, amount="100"), until=day(100))
+    journey = after(*appointments(0, 1, amount="100"), until=day(100))
     journey.pin(day(300), day(100))
     before = deepcopy(journey.relationship)
     ahead(journey, day(150))

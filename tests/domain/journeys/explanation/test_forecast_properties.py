@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.builders import DEFAULT, INSTANT, after, day, event, visits
-from domain.generators import companies, operations, policies, project, spans
+from domain.builders import DEFAULT, INSTANT, after, appointments, day, event
+from domain.generators import companies, operations, policies, run_operations, spans
 from journey_service.domain.journeys.engine import decide
 from journey_service.domain.journeys.explanation import sentences as wording
 from journey_service.domain.journeys.explanation.forecast import build_forecast
@@ -37,7 +37,7 @@ def customers(draw):
     company, steps, now = draw(told())
     policy = draw(st.one_of(st.none(), policies()))
     rulebook = company.rulebook if policy is None else Rulebook(company.rulebook.stage_map, policy)
-    journey, _ = project(rulebook, steps)
+    journey, _ = run_operations(rulebook, steps)
     if draw(st.booleans()):
         journey.advance_to(now)
     return journey.relationship, rulebook, max(now, journey.relationship.stage_entered_at)
@@ -106,7 +106,7 @@ def test_what_comes_is_what_time_brings(customer):
 def test_the_literal_reading_of_the_rules_makes_the_same_next_move(story):
     company, steps, now = story
     rulebook = company.rulebook
-    journey, _ = project(rulebook, steps)
+    journey, _ = run_operations(rulebook, steps)
     journey.advance_to(now)
     upcoming = build_forecast(journey.relationship, rulebook, now).upcoming
     already = len(journey.new_transitions)
@@ -264,7 +264,7 @@ def test_everything_can_be_put_into_words(customer):
 
 
 def a_customer():
-    return after(*visits(0, 1, amount="100")).relationship, DEFAULT, day(2)
+    return after(*appointments(0, 1, amount="100")).relationship, DEFAULT, day(2)
 
 
 def test_the_check_of_what_comes_finds_a_date_that_is_off_by_a_microsecond():

@@ -10,15 +10,15 @@ from domain.builders import (
     INSTANT,
     after,
     any_of,
-    begin,
+    apply_events,
+    appointments,
     company,
     day,
     event,
     last,
+    open_journey,
     rule,
     stage,
-    tell,
-    visits,
 )
 from journey_service.domain.journeys.explanation import sentences as wording
 from journey_service.domain.journeys.explanation.forecast import build_forecast
@@ -61,7 +61,7 @@ def town(*stages, policy=None):
 
 
 def known(*stages, amount="100"):
-    return after(*visits(0, amount=amount), rulebook=town(*stages))
+    return after(*appointments(0, amount=amount), rulebook=town(*stages))
 
 
 def one(rules, **more):
@@ -75,14 +75,14 @@ def one(rules, **more):
 @pytest.mark.parametrize(
     ("journey", "sentence"),
     [
-        (begin(), "the journey began in prospect on 2026-01-01"),
-        (after(*visits(0)), "customer since 2026-01-01: there was an appointment"),
+        (open_journey(), "the journey began in prospect on 2026-01-01"),
+        (after(*appointments(0)), "customer since 2026-01-01: there was an appointment"),
         (
-            after(*visits(0, 1, 2)),
+            after(*appointments(0, 1, 2)),
             "regular since 2026-01-03: 3 completed appointments, 3 or more were asked",
         ),
         (
-            after(*visits(0, amount="1000")),
+            after(*appointments(0, amount="1000")),
             "vip since 2026-01-01: lifetime value 1000.00, 1000.00 or more was asked",
         ),
         (
@@ -94,15 +94,15 @@ def one(rules, **more):
             "lead since 2026-01-04: an appointment request with a call of 75 seconds, more than 60 were asked",
         ),
         (
-            after(*visits(0), until=day(91)),
+            after(*appointments(0), until=day(91)),
             "at_risk since 2026-04-02: 91 days since the last appointment, more than 90 were asked",
         ),
         (
-            after(*visits(0), *visits(95)),
+            after(*appointments(0), *appointments(95)),
             "back in customer since 2026-04-06 by an appointment: there was an appointment",
         ),
         (
-            after(*visits(0, amount="1000"), *visits(95)),
+            after(*appointments(0, amount="1000"), *appointments(95)),
             "back in vip since 2026-04-06 by an appointment: lifetime value 1000.00, 1000.00 or more was asked",
         ),
     ],
@@ -112,15 +112,15 @@ def test_the_reason_is_told_from_what_was_noted(journey, sentence):
 
 
 def test_a_stage_that_was_held_before_needs_no_rule_to_be_come_back_to():
-    journey = after(*visits(0))
+    journey = after(*appointments(0))
     journey.move("vip", day(1), actor="tests", key="1", pin_until=day(2))
     journey.advance_to(day(95))
-    tell(journey, *visits(96))
+    apply_events(journey, *appointments(96))
     assert why(journey) == "back in vip since 2026-04-07 by an appointment: a stage held before"
 
 
 def test_a_move_by_hand_names_who_and_what_they_noted():
-    journey = after(*visits(0))
+    journey = after(*appointments(0))
     journey.move("vip", day(1), actor="key:jrn_1", key="1", performed_by=77, notes="Knows the owner")
     assert why(journey) == "moved to vip by hand on 2026-01-02 by user 77 through key:jrn_1: Knows the owner"
     journey.move("lead", day(2), actor="key:jrn_1", key="2")
@@ -131,7 +131,7 @@ def test_a_move_by_hand_names_who_and_what_they_noted():
 
 
 def test_a_stage_that_was_archived_is_named():
-    journey = after(*visits(0))
+    journey = after(*appointments(0))
     stages = [
         {**form, "is_active": False, "remapped_to": "regular"} if form["key"] == "customer" else form
         for form in _forms()
@@ -154,20 +154,20 @@ def test_a_move_of_the_service_for_any_other_cause_names_it():
 
 
 def test_a_move_without_reasons_names_its_trigger():
-    moved = last(after(*visits(0)))._replace(reasons=())
+    moved = last(after(*appointments(0)))._replace(reasons=())
     assert wording.entry(moved, UTC_ZONE) == "customer since 2026-01-01: appointment_completed"
 
 
 def test_what_held_during_a_pin_is_told_as_such():
-    journey = begin()
+    journey = open_journey()
     journey.pin(day(30), day(0))
-    tell(journey, event("call_received", day(1), call=90))
+    apply_events(journey, event("call_received", day(1), call=90))
     journey.advance_to(day(30))
     assert why(journey) == "lead since 2026-01-31: there was a call while the customer was pinned"
 
 
 def test_the_day_is_that_of_the_company():
-    journey = begin(at=datetime(2026, 3, 1, 23, 30, tzinfo=UTC))
+    journey = open_journey(at=datetime(2026, 3, 1, 23, 30, tzinfo=UTC))
     assert why(journey, ZoneInfo("Europe/Berlin")).endswith("on 2026-03-02")
     assert why(journey, ZoneInfo("America/New_York")).endswith("on 2026-03-01")
 
@@ -249,7 +249,7 @@ def test_a_rule_with_two_conditions_says_both():
 
 
 def test_what_comes_is_dated_and_says_what_would_avert_it():
-    journey = after(*visits(0))
+    journey = after(*appointments(0))
     assert coming(journey, day(5)) == [
         "at_risk on 2026-04-02 unless there is an appointment",
         "churned on 2026-07-01 unless there is an appointment",
@@ -261,7 +261,7 @@ def test_what_comes_is_dated_and_says_what_would_avert_it():
 
 
 def test_the_date_is_the_local_one_and_the_instant_is_not():
-    journey = after(*visits(0.49))  # a quarter to midnight
+    journey = after(*appointments(0.49))  # a quarter to midnight
     [at_risk, _] = ahead(journey, day(5)).upcoming
     assert at_risk.at == day(91.49)
     assert coming(journey, day(5), ZoneInfo("Europe/Berlin"))[0].startswith("at_risk on 2026-04-03 ")
@@ -269,7 +269,7 @@ def test_the_date_is_the_local_one_and_the_instant_is_not():
 
 
 def test_a_pin_is_told_with_its_end_and_what_it_holds_back():
-    journey = after(*visits(0), until=day(5))
+    journey = after(*appointments(0), until=day(5))
     journey.pin(day(120), day(5))
     found = ahead(journey, day(100))
     assert wording.pin(found, found.pin_until, UTC_ZONE) == "held in customer until 2026-05-01"
@@ -300,7 +300,7 @@ def test_a_pin_is_told_with_its_end_and_what_it_holds_back():
 
 
 def test_what_is_wanted_says_why_it_is_not_there_yet():
-    journey = after(*visits(0))
+    journey = after(*appointments(0))
     assert wording.due_move(ahead(journey, day(100)).due_move, UTC_ZONE) == (
         "at_risk is due since 2026-04-02 and about to be written"
     )
@@ -320,13 +320,13 @@ def test_what_is_wanted_says_why_it_is_not_there_yet():
 
 
 def test_the_two_sentences_everybody_waits_for():
-    journey = after(*visits(0, amount="880"))
+    journey = after(*appointments(0, amount="880"))
     assert missing(journey, day(1))["vip", "lifetime_value"] == "120.00 more for vip"
     assert coming(journey, day(1))[0] == "at_risk on 2026-04-02 unless there is an appointment"
 
 
 def test_a_newcomer_is_told_everything():
-    assert missing(begin(), day(1)) == {
+    assert missing(open_journey(), day(1)) == {
         ("lead", "appointment_requested"): (
             "an appointment request with a call of more than 60 seconds for lead"
         ),
@@ -391,7 +391,7 @@ def test_less_is_asked_where_less_is_missing():
     [sentence] = missing(journey, day(1)).values()
     assert sentence.endswith("by the engagement score unless there is an appointment")
     rules = stage("poor", 3, rule("lifetime_value", value="<50"), kind="risk")
-    before = tell(known(), event("payment_received", day(0), amount="100"))
+    before = apply_events(known(), event("payment_received", day(0), amount="100"))
     journey = Journey(before.relationship, town(rules, policy={"revenue_source": "payments"}))
     assert missing(journey, day(1)) == {("poor", "lifetime_value"): "50.01 less for poor"}
 
@@ -401,12 +401,12 @@ def test_what_comes_first_is_named():
         stage("loyal", 3, rule("days_in_stage", days=">100")),
         stage("at_risk", 4, rule("days_since_last_appointment", days=">50")),
     )
-    journey = after(*visits(0), rulebook=rulebook)
+    journey = after(*appointments(0), rulebook=rulebook)
     assert missing(journey, day(1))["loyal", "days_in_stage"] == (
         "100 more days for loyal, but at_risk comes first"
     )
     paid = Rulebook(DEFAULT.stage_map, town(policy={"revenue_source": "payments"}).policy)
-    journey = after(*visits(0), event("payment_received", day(0), amount="880"), rulebook=paid)
+    journey = after(*appointments(0), event("payment_received", day(0), amount="880"), rulebook=paid)
     told = missing(journey, day(100))
     assert told["vip", "lifetime_value"] == "120.00 more for vip, but that leads to at_risk"
     assert told["at_risk", "risk_score"] == "at_risk is due already"
@@ -419,7 +419,7 @@ def test_what_another_rule_does_not_need_is_said():
 
 
 def test_the_way_back_is_told():
-    journey = after(*visits(0, amount="880"), until=day(100))
+    journey = after(*appointments(0, amount="880"), until=day(100))
     assert missing(journey, day(100)) == {
         ("customer", "appointment_completed"): "back to customer with an appointment",
         ("regular", "appointment_count"): "2 more appointments for regular",
@@ -433,7 +433,7 @@ def test_what_a_way_back_takes_beside_the_appointment_is_told():
         stage("warm", 3, rule("engagement_score", score=">0.9")),
         stage("at_risk", 4, rule("days_since_last_appointment", days=">10")),
     )
-    journey = after(*visits(0), rulebook=rulebook, until=day(20))
+    journey = after(*appointments(0), rulebook=rulebook, until=day(20))
     assert missing(journey, day(20))["warm", "engagement_score"].endswith(
         " more engagement score for warm, with an appointment"
     )
@@ -449,7 +449,7 @@ def test_what_keeps_a_customer_in_a_risk_stage_is_named():
 
 
 def test_a_sentence_of_one_microsecond_before_is_another():
-    journey = after(*visits(0), until=day(1))
+    journey = after(*appointments(0), until=day(1))
     assert coming(journey, day(91) - INSTANT)[0].startswith("at_risk on ")
     assert coming(journey, day(91))[0].startswith("at_risk since ")
 

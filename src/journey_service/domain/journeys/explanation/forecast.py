@@ -27,11 +27,16 @@ from journey_service.domain.journeys.explanation.paths import (
     RequiredEvents,
     RulePath,
     distance,
-    in_ones,
-    least,
-    most,
+    largest_accepted,
+    smallest_accepted,
+    to_display_units,
 )
-from journey_service.domain.journeys.explanation.projection import Projection, RuleKey, numbered, project
+from journey_service.domain.journeys.explanation.projection import (
+    Projection,
+    RuleKey,
+    project,
+    with_rule_keys,
+)
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import (
     NO_PIN_STATE,
@@ -213,11 +218,11 @@ class _ForecastBuilder:
             yield back
             stages, is_open = self._rulebook.stage_map.by_key, back.blocked_by is None
             visit = self._event(ONE_APPOINTMENT)
-            for question in self._plan.returns.on(visit):
+            for question in self._plan.returns.for_event(visit):
                 # Whoever comes back goes to the highest stage there is for them: what is lower asks nothing.
                 if not is_open or question.stage.order > stages[back.to_stage].order:
                     yield self._path(question)
-        for key, question in numbered((*self._plan.risk.all_rules, *self._plan.progress.all_rules)):
+        for key, question in with_rule_keys((*self._plan.risk.all_rules, *self._plan.progress.all_rules)):
             yield self._path(question, key)
 
     def _way_back(self) -> RulePath:
@@ -248,11 +253,14 @@ class _ForecastBuilder:
     def _blocker(self, relationship: Relationship, visit: Event) -> RuleReason | None:
         plan = compile_stage(self._rulebook.stage_map, relationship.current_stage, relationship.last_progress)
         decision = decide(relationship, self._rulebook, self._now, visit)
-        for question in () if plan is None else plan.blockers.on(visit):
+        for question in () if plan is None else plan.blockers.for_event(visit):
             if question.holds(decision):
                 seen = [
                     ConditionReason(
-                        test.condition.field.label, test.condition.text, test.show(decision), held=True
+                        test.condition.field.label,
+                        test.condition.text,
+                        test.display_value(decision),
+                        held=True,
                     )
                     for test in question.conditions
                 ]
@@ -267,7 +275,7 @@ class _ForecastBuilder:
             question.move.step,
             question.trigger,
             tuple(test.condition for test in conditions),
-            None if is_of_event else conditions[0].show(self._decision),
+            None if is_of_event else conditions[0].display_value(self._decision),
             UNITS[conditions[0].condition.field] if len(conditions) == 1 else None,
         )
         present = self._present.relationship.current_stage
@@ -295,15 +303,15 @@ class _ForecastBuilder:
         smallest: dict[ConditionField, int] = {}
         for test in conditions:
             field = test.condition.field
-            most = MAX_CALL_SECONDS if field is ConditionField.CALL_DURATION else MAX_AMOUNT_CENTS
-            number = least(test, 0)
-            if number is None or number > most:
+            largest_accepted = MAX_CALL_SECONDS if field is ConditionField.CALL_DURATION else MAX_AMOUNT_CENTS
+            number = smallest_accepted(test, 0)
+            if number is None or number > largest_accepted:
                 return replace(path, state=PathState.IMPOSSIBLE)
             smallest[field] = number
         need = RequiredEvents(
             type_, 1, smallest.get(ConditionField.TOTAL_AMOUNT), smallest.get(ConditionField.CALL_DURATION)
         )
-        missing = None if path.unit is None else in_ones(*next(iter(smallest.items())))
+        missing = None if path.unit is None else to_display_units(*next(iter(smallest.items())))
         return replace(path, missing=missing, needs=need, leads_to=self._stage_after(need))
 
     def _by_money(self, path: RulePath, test: CompiledCondition) -> RulePath:
@@ -314,15 +322,17 @@ class _ForecastBuilder:
         event, told = EventType.APPOINTMENT_COMPLETED, facts.appointments_cents
         if is_paid:
             event, told = EventType.PAYMENT_RECEIVED, facts.payments_cents
-        target = least(test, value)
+        target = smallest_accepted(test, value)
         if target is None and is_paid:
             event, told = EventType.PAYMENT_REFUNDED, facts.refunds_cents
-            target = most(test, value)
+            target = largest_accepted(test, value)
         amount = None if target is None else abs(target - value)
         if amount is None or told + amount > MAX_SUM_CENTS:
             return replace(path, state=PathState.IMPOSSIBLE)
         path = replace(
-            path, missing=in_ones(ConditionField.VALUE, amount), is_less=event is EventType.PAYMENT_REFUNDED
+            path,
+            missing=to_display_units(ConditionField.VALUE, amount),
+            is_less=event is EventType.PAYMENT_REFUNDED,
         )
         if amount > MAX_AMOUNT_CENTS:
             return path  # more than one event can carry
@@ -332,7 +342,7 @@ class _ForecastBuilder:
     def _by_visits(self, path: RulePath, test: CompiledCondition) -> RulePath:
         """How many more appointments."""
         value = self._decision.appointments
-        target = least(test, value)
+        target = smallest_accepted(test, value)
         if target is None:
             return replace(path, state=PathState.IMPOSSIBLE)
         need = RequiredEvents(EventType.APPOINTMENT_COMPLETED, target - value)
@@ -364,7 +374,7 @@ class _ForecastBuilder:
             )
         if path.unit != "days":
             return path
-        if path.trigger == INACTIVITY and path.missing is None and least(test, 0) == 0:
+        if path.trigger == INACTIVITY and path.missing is None and smallest_accepted(test, 0) == 0:
             # The days are counted anew.
             return replace(path, needs=ONE_APPOINTMENT, leads_to=self._stage_after(ONE_APPOINTMENT))
         state = PathState.SHADOWED if overtaken == path.to_stage else path.state

@@ -83,15 +83,15 @@ def distance(path: RulePath, test: CompiledCondition, missed_ratio: tuple[int, i
             return _rate_distance(path, condition, missed_ratio)
         case ConditionField.SCORE:
             units = round((value or 0) * FULL)
-            target = least(test, units)
+            target = smallest_accepted(test, units)
             if target is None or target > FULL:
-                target = most(test, units)
+                target = largest_accepted(test, units)
             if target is None or target < 0:
                 return replace(path, state=PathState.IMPOSSIBLE)
             return replace(path, missing=abs(target - units) / FULL, is_less=target < units)
         case _:
-            target = least(test, int(value or 0))
-            if least(test, 0) is None or (target is None and path.trigger != INACTIVITY):
+            target = smallest_accepted(test, int(value or 0))
+            if smallest_accepted(test, 0) is None or (target is None and path.trigger != INACTIVITY):
                 return replace(path, state=PathState.IMPOSSIBLE)
             return replace(path, missing=None if target is None or value is None else target - value)
 
@@ -109,7 +109,7 @@ def _rate_distance(path: RulePath, condition: Condition, missed_ratio: tuple[int
     return replace(path, missing=round(float(abs(number - rate)), 4) or None, is_less=is_less)
 
 
-def least(test: CompiledCondition, floor: int) -> int | None:
+def smallest_accepted(test: CompiledCondition, floor: int) -> int | None:
     """The least number from `floor` up that the condition takes."""
     if not test.inside:
         return int(test.high) + 1 if test.low <= floor <= test.high else floor
@@ -117,7 +117,7 @@ def least(test: CompiledCondition, floor: int) -> int | None:
     return int(number) if number <= test.high else None
 
 
-def most(test: CompiledCondition, ceiling: int) -> int | None:
+def largest_accepted(test: CompiledCondition, ceiling: int) -> int | None:
     """The greatest number from `ceiling` down that the condition takes."""
     if not test.inside:
         return int(test.low) - 1 if test.low <= ceiling <= test.high else ceiling
@@ -125,6 +125,6 @@ def most(test: CompiledCondition, ceiling: int) -> int | None:
     return int(number) if number >= test.low else None
 
 
-def in_ones(field: ConditionField, units: int) -> float | int:
+def to_display_units(field: ConditionField, units: int) -> float | int:
     """A number of whole units as a person would write it."""
     return units if field.units == 1 else units / field.units

@@ -79,12 +79,12 @@ def _pending(journey: Journey) -> dict[RuleKey, CompiledRule]:
     asked = {id(question) for question in plan.pending[relationship.facts.total_appointments > 0]}
     return {
         key: question
-        for key, question in numbered((*plan.risk.all_rules, *plan.progress.all_rules))
+        for key, question in with_rule_keys((*plan.risk.all_rules, *plan.progress.all_rules))
         if id(question) in asked
     }
 
 
-def numbered(questions: Iterable[CompiledRule]) -> Iterator[tuple[RuleKey, CompiledRule]]:
+def with_rule_keys(questions: Iterable[CompiledRule]) -> Iterator[tuple[RuleKey, CompiledRule]]:
     """Questions with the rules they are."""
     places: Counter[str] = Counter()
     for question in questions:

@@ -34,7 +34,7 @@ def _questions(rulebook: Rulebook, customer: Customer, stage: Stage) -> Iterator
     relationship = customer.relationship
     plan = compile_stage(rulebook.stage_map, relationship.current_stage, relationship.last_progress)
     if plan is not None:
-        for other, questions in plan.every_stage:
+        for other, questions in plan.rules_by_stage:
             if other is stage:
                 yield from questions
 
@@ -64,7 +64,7 @@ def _blocker(rulebook: Rulebook, customer: Customer) -> CompiledRule | None:
     relationship.facts = fold(before, visit, rulebook.policy)
     try:
         decision = decide(relationship, rulebook, customer.now, visit)
-        return next((q for q in plan.blockers.on(visit) if q.holds(decision)), None)
+        return next((q for q in plan.blockers.for_event(visit) if q.holds(decision)), None)
     finally:
         relationship.facts = before
 

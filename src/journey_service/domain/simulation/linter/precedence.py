@@ -119,13 +119,13 @@ class Precedence:
         """The rules that are asked before this one in every decision that it could take part in."""
         above: list[Stage] = []
         if stage.kind is StageKind.RISK:
-            above += [other for other in self._stage_map.risk_down if other.order > stage.order]
+            above += [other for other in self._stage_map.risk_descending if other.order > stage.order]
         else:
             # A return from the most severe risk stage is kept back by no other one, so only that one is asked
             # before a progress stage always, and only once there was an appointment.
             if self._implies_appointment(rule):
-                above += self._stage_map.risk_down[:1]
-            above += [other for other in self._stage_map.progress_down if other.order > stage.order]
+                above += self._stage_map.risk_descending[:1]
+            above += [other for other in self._stage_map.progress_descending if other.order > stage.order]
         return ((other, outer) for other in above for outer in other.rules)
 
     def _covers(self, outer_stage: Stage, outer: Rule, stage: Stage, rule: Rule) -> bool:

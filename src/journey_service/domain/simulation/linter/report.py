@@ -116,7 +116,7 @@ class _Linter:
         for relapse in self._seen.relapses.values():
             if (relapse.risk, relapse.to_stage) not in self._seen.flip_flops:
                 yield self._relapse(relapse)
-        for stage in self._stage_map.risk_down:
+        for stage in self._stage_map.risk_descending:
             if stage.key in self._seen.witnesses and stage.key not in self._seen.left:
                 yield self._no_way_back(stage)
             else:
@@ -131,7 +131,7 @@ class _Linter:
         whole = next(iter(self._places.values())).rpartition("/")[0]
         for text in self._stage_map.warnings:
             yield self._warning("stage_count", whole, (), text)
-        if not self._stage_map.risk_down:
+        if not self._stage_map.risk_descending:
             text = "No active stage is of kind 'risk': nobody ever counts as at risk, however long they stay away."
             yield self._warning("no_risk_stage", whole, (), text)
         for stage in self._stage_map.active:

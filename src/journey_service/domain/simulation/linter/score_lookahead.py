@@ -59,9 +59,9 @@ class _Attentive(Decision):
     @property
     def reasons(self) -> tuple[StageReason, ...]:
         """The stage moved to and its rules; the others that were looked at are nobody's concern here."""
-        if self._plan is None or self.move is None:
+        if self._compiled_stage is None or self.move is None:
             return ()
-        stage, questions = self._plan.path_to(self.move)[-1]
+        stage, questions = self._compiled_stage.evaluated_stages(self.move)[-1]
         rules = tuple([self._reason(question) for question in questions])
         return (StageReason(stage.key, stage.kind.value, any(rule.held for rule in rules), rules),)
 

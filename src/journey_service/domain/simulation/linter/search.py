@@ -90,7 +90,7 @@ class _Search:
         self._rulebook = rulebook
         self._journeys = with_score_lookahead(journeys)
         self._found = Exploration()
-        self._risks = {stage.key for stage in rulebook.stage_map.risk_down}
+        self._risks = {stage.key for stage in rulebook.stage_map.risk_descending}
         self._possible = NextSteps(rulebook)
         self._goals = goals
         self._budget = budget(rulebook)
