@@ -33,7 +33,7 @@ from journey_service.services.jobs import get_job, list_jobs
 from journey_service.services.journeys import manual_changes, reading
 from journey_service.services.journeys.rescoring import queue_rescore
 from journey_service.services.operations.database_maintenance import Report
-from journey_service.services.operations.health import Status, check_backlog
+from journey_service.services.operations.health import HealthStatus, check_backlog
 
 STILL, LIVE = 7, 8
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -475,7 +475,7 @@ async def test_a_database_out_of_reach_or_of_another_version_has_failed(alone):
 
 
 def test_each_part_of_a_backlog_is_judged_by_its_own_threshold():
-    assert {check.status for check in check_backlog(KEEPS_UP)} == {Status.OK}
+    assert {check.status for check in check_backlog(KEEPS_UP)} == {HealthStatus.OK}
     bounds = {
         "sweep": ("due_customers", 60),
         "night": ("nightly_runs", 300),
@@ -485,23 +485,25 @@ def test_each_part_of_a_backlog_is_judged_by_its_own_threshold():
         "action_age": ("actions", 60),
     }
     for part, (name, bound) in bounds.items():
-        assert {check.status for check in check_backlog(replace(KEEPS_UP, **{part: bound}))} == {Status.OK}
+        assert {check.status for check in check_backlog(replace(KEEPS_UP, **{part: bound}))} == {
+            HealthStatus.OK
+        }
         late = [
             check
             for check in check_backlog(replace(KEEPS_UP, **{part: bound + 1}))
-            if check.status != Status.OK
+            if check.status != HealthStatus.OK
         ]
         assert [(check.name, check.status, check.value) for check in late] == [
-            (name, Status.FAILED, bound + 1)
+            (name, HealthStatus.FAILED, bound + 1)
         ]
     [failed] = [
-        check for check in check_backlog(replace(KEEPS_UP, failed_jobs=2)) if check.status != Status.OK
+        check for check in check_backlog(replace(KEEPS_UP, failed_jobs=2)) if check.status != HealthStatus.OK
     ]
-    assert (failed.name, failed.status, failed.value) == ("failed_jobs", Status.WARNING, 2)
+    assert (failed.name, failed.status, failed.value) == ("failed_jobs", HealthStatus.WARNING, 2)
     [dead] = [
-        check for check in check_backlog(replace(KEEPS_UP, dead_actions=3)) if check.status != Status.OK
+        check for check in check_backlog(replace(KEEPS_UP, dead_actions=3)) if check.status != HealthStatus.OK
     ]
-    assert (dead.name, dead.status, dead.value) == ("dead_actions", Status.WARNING, 3)
+    assert (dead.name, dead.status, dead.value) == ("dead_actions", HealthStatus.WARNING, 3)
 
 
 # deliveries

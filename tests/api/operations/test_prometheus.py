@@ -12,7 +12,7 @@ from journey_service.api.middleware.telemetry import Telemetry
 from journey_service.domain.events.parsing import parse_instant
 from journey_service.logs import JsonFormatter, OnceOnly, bound_to
 from journey_service.main import create_app
-from journey_service.services.operations.monitoring import CompanyMetricsCache, watched
+from journey_service.services.operations.monitoring import CompanyMetricsCache, compute_company_metrics
 
 TOKEN = "tQ8vZr3nK6wX1mB5yLcE9hSd"
 
@@ -77,7 +77,7 @@ async def test_the_figures_of_a_company_are_those_of_its_analytics(http, salon, 
         parse_instant("2026-05-20T12:00:00Z", ""),
     )
 
-    found = await database.run(salon.id, watched)
+    found = await database.run(salon.id, compute_company_metrics)
 
     shown = {one.key: one for one in found.stages}
     for item in (await look(http, salon, "/analytics/distribution"))["items"]:

@@ -13,13 +13,13 @@ from journey_service.domain.analytics.date_ranges import Period, RequestedRange
 from journey_service.domain.companies.policy import parse_policy, policy_to_json
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.events.event import Event
-from journey_service.services.analytics.snapshots import get_metrics, queue_rebuild
+from journey_service.services.analytics.snapshots import enqueue_snapshot_rebuild, get_metrics
 from journey_service.services.companies.settings import PolicyUpdate, change_policy, get_policy
 from journey_service.services.events.imports import run_import, stage_import
 from journey_service.services.events.ingest import ingest
 from journey_service.services.job_registry import JOB_HANDLERS
 from journey_service.services.jobs import get_job, run_job
-from journey_service.services.operations.health import Status, examine
+from journey_service.services.operations.health import HealthStatus, examine
 from journey_service.services.operations.nightly import start_nightly_run
 from journey_service.services.operations.reconciliation import reconcile
 from journey_service.services.operations.test_clock import advance
@@ -117,7 +117,7 @@ async def told(database, company_id: int, chance: random.Random, now: datetime, 
 
 async def rebuilt(database, company_id: int, first: date, last: date) -> None:
     """Have days rebuilt from the ledgers."""
-    job_id = await queue_rebuild(database, company_id, first, last, actor=BY)
+    job_id = await enqueue_snapshot_rebuild(database, company_id, first, last, actor=BY)
     assert await run_job(database, company_id, job_id, JOB_HANDLERS)
     assert (await get_job(database, company_id, job_id)).status == "done"
 
@@ -253,7 +253,7 @@ async def test_days_that_have_not_ended_are_not_rebuilt(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
     for first, last in ((FIRST, FIRST), (FIRST - DAY, FIRST - 2 * DAY)):
         with pytest.raises(InvalidInputError):
-            await queue_rebuild(database, tenant.id, first, last, actor=BY)
+            await enqueue_snapshot_rebuild(database, tenant.id, first, last, actor=BY)
     await rebuilt(database, tenant.id, FIRST - 9 * DAY, FIRST - DAY)
     assert await stored(database, tenant.id) == {}
 
@@ -263,10 +263,10 @@ async def test_snapshots_that_do_not_add_up_are_an_error_and_a_failed_check(data
     await ingest(database, tenant.id, [visit(1, 1, T0)])
     await advance(database, tenant.id, T0 + 3 * DAY, actor=BY)
 
-    async def metrics_status() -> Status:
+    async def metrics_status() -> HealthStatus:
         return next(check.status for check in (await examine(database)).checks if check.name == "metrics")
 
-    assert await metrics_status() is Status.OK
+    assert await metrics_status() is HealthStatus.OK
     await rows(
         database,
         tenant.id,
@@ -281,9 +281,9 @@ async def test_snapshots_that_do_not_add_up_are_an_error_and_a_failed_check(data
     )
     with pytest.raises(Exception, match="2 days of stages"):
         await run_job(database, tenant.id, job_id, JOB_HANDLERS)
-    assert await metrics_status() is Status.FAILED
+    assert await metrics_status() is HealthStatus.FAILED
     await rebuilt(database, tenant.id, FIRST, FIRST + DAY)
-    assert await metrics_status() is Status.OK
+    assert await metrics_status() is HealthStatus.OK
 
 
 async def test_two_who_write_snapshots_at_once_write_them_once(database, found_tenant):
