@@ -8,12 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from api.calls import JSON, PROBLEM, tell
+from api.published import application
 from journey_service.domain.events.parsing import parse_instant
-from journey_service.main import create_app
-from journey_service.settings import nowhere
 from profiles import examples
 
-NOWHERE = nowhere()
 TELLING = [
     *(
         "",
@@ -81,7 +79,7 @@ def _bodies(names):
     return values | objects | st.lists(objects, max_size=3)
 
 
-OPERATIONS = {id_: rest for id_, *rest in _operations(create_app(NOWHERE))}
+OPERATIONS = {id_: rest for id_, *rest in _operations(application())}
 
 
 @pytest.fixture(scope="module")

@@ -515,7 +515,7 @@ async def _somebody_waits_for(database, company_id: int) -> None:
             {"id": company_id},
         )
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while not await database.run(company_id + 10**9, unit):
             pass
 
