@@ -43,6 +43,7 @@ from journey_service.services.stages import previews, stage_maps
 from journey_service.services.stages.previews import preview
 from journey_service.services.stages.stage_maps import Request, change_map, get_map
 from ledger import faults, journeys, rows
+from server_versions import first_on_both
 
 T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -295,7 +296,7 @@ async def test_a_preview_goes_on_where_it_was_when_its_runner_died(database, fou
 
 
 @pytest.mark.parametrize("activation", list(Activation))
-@pytest.mark.parametrize("name", ["an earlier alarm", "two stages fewer"])
+@pytest.mark.parametrize("name", first_on_both(["an earlier alarm", "two stages fewer"]))
 async def test_whoever_is_touched_before_their_page_comes_goes_over_as_of_the_same_instant(
     database, found_tenant, monkeypatch, name, activation
 ):
