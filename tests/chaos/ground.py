@@ -41,7 +41,9 @@ MESSAGES = ("action.sms", "action.special_offer", "action.crm_update")
 BATCH = 1_000
 LONG = 120.0
 """How long something is waited for that has to come: seconds, of which a test that passes takes few."""
-LATE_SECONDS = 60.0
+LATE_SECONDS = 900.0
+"""After how long an action that is ready is stuck: longer than the small size takes on a slow machine, where nothing
+may be left at the end anyway."""
 ROUND_SECONDS = 1.0
 """How often workers look for work by themselves."""
 NO_NIGHT = {"quiet_from": None, "quiet_until": None}
