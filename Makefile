@@ -7,7 +7,10 @@ STAMP := $(VENV)/.installed
 PORT ?= 8000
 DATA ?= .journey
 
-.PHONY: run install test chaos chaos-full lint types contracts openapi docs bench bench-small lock clean
+# Of the tests: one more than cores, as they often wait for PostgreSQL.
+WORKERS ?= auto
+
+.PHONY: run install test test-full chaos chaos-full lint types contracts openapi docs bench bench-small lock clean
 
 run: install ## Start everything here, with the demo.
 	$(BIN)/journey up --demo --port $(PORT) --data-dir $(DATA)
@@ -21,7 +24,10 @@ $(STAMP): requirements.lock pyproject.toml
 	touch $@
 
 test: install lint types contracts ## Everything that CI runs.
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+test-full: install ## All tests, with ten times as many examples of each property.
+	JOURNEY_FULL=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 chaos: install ## Kills, freezes and outages, sized for 25 minutes on two cores; prints what was lost: nothing.
 	JOURNEY_CHAOS=chaos $(BIN)/python -m pytest tests/chaos -q -s -p no:cacheprovider

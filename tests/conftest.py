@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import asyncpg
 import httpx
@@ -27,7 +28,7 @@ from journey_service.services.access.credentials import KeyRequest
 from journey_service.services.companies.provisioning import NewCompany, create_company
 from journey_service.settings import Settings
 from profiles import load_profile
-from server_versions import NEWEST, OLDEST, OLDEST_BIN, check_version, is_repeated
+from server_versions import NEWEST, OLDEST, OLDEST_BIN, check_version, is_exempt, is_repeated
 
 PEPPER = "Zr7nQ2vK9xW4mB8tYcL3eHs6"
 ERASURE_KEY = "pD5wXk1RzT8bVq3NmGf7uJc2"
@@ -69,17 +70,31 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("servers", versions, ids=names, indirect=True, scope="session")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start with the long tests, so that no worker is left with one at the end."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Start with the long tests, so that no worker is left with one at the end; drop exempt parameters."""
+    dropped = [
+        item
+        for item in items
+        if is_exempt(item)
+        and getattr(item, "callspec", None)
+        and item.callspec.params.get("servers") == OLDEST
+    ]
+    config.hook.pytest_deselected(items=dropped)
+    items[:] = [item for item in items if item not in dropped]
     items.sort(key=lambda item: item.get_closest_marker("big") is None)
 
 
 @pytest.fixture(scope="session")
-def servers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+def servers(request: pytest.FixtureRequest) -> Iterator[Servers]:
     """A PostgreSQL and a Valkey of one worker of the test run."""
     named = OLDEST_BIN if request.param == OLDEST else os.environ.get("JOURNEY_TEST_POSTGRES_BIN")
-    folder = tmp_path_factory.mktemp("servers")
-    with Embedded(folder, postgres_bin=Path(named) if named else None, postgres_settings=_FAST) as running:
+    with (
+        # Not in a folder of pytest: another run would close that to the user whom PostgreSQL runs as.
+        TemporaryDirectory(prefix="journey-tests-", ignore_cleanup_errors=True) as folder,
+        Embedded(
+            Path(folder), postgres_bin=Path(named) if named else None, postgres_settings=_FAST
+        ) as running,
+    ):
         if request.param == OLDEST:
             asyncio.run(check_version(running.database_url, OLDEST))
         migrating.upgrade(running.database_url)

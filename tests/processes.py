@@ -1,24 +1,34 @@
 """The service as its users meet it: processes, started, loaded and killed."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import count, islice
 
 import httpx
 
 from journey_service.embedded.valkey import valkey_binary
 
+_OF_A_WORKER = 1_000
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_FIRST_PORT = 10_000 + _WORKER % 20 * _OF_A_WORKER
+"""Ports of one worker of the test run: below those that the kernel gives to connections, and no other worker's."""
+_ports = count(random.randrange(_OF_A_WORKER))
+
 
 def free_port() -> int:
-    """Returns a free port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port on which nothing listens."""
+    for number in islice(_ports, _OF_A_WORKER):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port := _FIRST_PORT + number % _OF_A_WORKER))
+            return port
+    raise OSError("no port is free")
 
 
 class Process:
@@ -48,7 +58,7 @@ class Process:
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGTERM)
             try:
-                self._process.wait(30)
+                self._process.wait(120)
             except subprocess.TimeoutExpired:
                 self.kill()
         return self._process.returncode
@@ -61,12 +71,12 @@ class Server(Process):
         self.url = f"http://127.0.0.1:{port}"
         super().__init__("api", "--port", str(port), "--workers", str(workers), environment=environment)
 
-    def await_ready(self, seconds: float = 60) -> "Server":
+    def await_ready(self, seconds: float = 180) -> "Server":
         """Wait until requests are answered."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             try:
-                if httpx.get(f"{self.url}/readyz", timeout=5).status_code == 200:
+                if httpx.get(f"{self.url}/readyz", timeout=30).status_code == 200:
                     return self
             except httpx.HTTPError:
                 time.sleep(0.05)

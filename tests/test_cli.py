@@ -33,7 +33,7 @@ def _journey(*arguments: str, check: bool = True) -> subprocess.CompletedProcess
         [sys.executable, "-m", "journey_service.cli", *arguments],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=180,
         check=False,
         env={name: value for name, value in os.environ.items() if name != "DATABASE_URL"},
     )
@@ -57,7 +57,7 @@ def _works(pid: int) -> bool:
         return False
 
 
-def _await(condition: Callable[[], T | None], seconds: float = 30) -> T:
+def _await(condition: Callable[[], T | None], seconds: float = 120) -> T:
     """What the condition finds, as soon as it does."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -89,7 +89,7 @@ class Up:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 180
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 raise RuntimeError(self._process.communicate()[0])
@@ -113,7 +113,7 @@ class Up:
 
     def end(self, how: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
         self._process.send_signal(how)
-        printed, _ = self._process.communicate(timeout=60)
+        printed, _ = self._process.communicate(timeout=180)
         return self._process.returncode, printed
 
     def post(self, path: str, body: object) -> dict[str, object]:
@@ -174,7 +174,7 @@ def test_the_worker_beside_up_comes_again_and_goes_with_its_owner_however_that_e
         assert _parent(second) == up.pid
     finally:
         up.end(signal.SIGKILL)
-    _await(lambda: _parent(second) is None, 5)
+    _await(lambda: _parent(second) is None)
 
     up = Up(tmp_path / "folder", "--no-demo")
     third = _await(up.worker)
@@ -226,7 +226,7 @@ def test_up_without_its_postgresql_says_so_and_ends(tmp_path):
     # The doorbell is no reason to end, the truth is.
     assert httpx.get(f"{up.url}/livez", timeout=10).status_code == 200
     os.kill(int((folder / "postgres" / "postmaster.pid").read_text().splitlines()[0]), signal.SIGKILL)
-    printed, _ = up._process.communicate(timeout=90)
+    printed, _ = up._process.communicate(timeout=180)
     assert up._process.returncode == 1
     assert "postgres ended with code" in printed
 

@@ -161,7 +161,7 @@ async def test_a_job_that_somebody_else_took_is_watched_to_its_end(place):
     runner = JobRunner(place.database, kinds.JOB_HANDLERS)
     await runner.poll()
     with bar(is_shown=False) as shown:
-        job = await asyncio.wait_for(run_or_wait(place.database, STILL, job_id, shown), 30)
+        job = await asyncio.wait_for(run_or_wait(place.database, STILL, job_id, shown), 120)
     await runner.close()
     assert (job.status, job.counts["scored"]) == ("done", 3)
 

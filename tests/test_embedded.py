@@ -116,7 +116,7 @@ def left_behind(*command: str | Path, **arguments) -> Iterator[subprocess.Popen[
 
 
 def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -124,7 +124,7 @@ def test_a_service_that_is_told_and_asked_everything_writes_none_of_it(servers, 
             _tell_everything(http, tenant)
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(120)
     said = log.read_text()
     assert "Uvicorn running" in said
     for private in (

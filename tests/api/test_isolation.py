@@ -19,6 +19,7 @@ import pytest
 from fastapi import FastAPI
 
 from api.calls import API, NOON, tell
+from api.published import published
 from conftest import PEPPER, Tenant
 from journey_service.api import authentication
 from journey_service.api.authentication import CustomerReader
@@ -1152,7 +1153,7 @@ async def rounds(database):
 @pytest.fixture(scope="module")
 def document():
     """The contract as it is published."""
-    return Document(create_app(nowhere()).openapi())
+    return Document(published())
 
 
 @pytest.fixture(scope="module")
@@ -1470,7 +1471,7 @@ def test_a_kind_of_id_that_nobody_has_told_of_is_noticed():
         _with("/api/v1/things/{thing_id}", get=_of_a_thing)
     with pytest.raises(AssertionError, match=r"_by_a_thing: .*query parameters \['thing'\]"):
         _with("/api/v1/things", get=_by_a_thing)
-    openapi = create_app(nowhere()).openapi()
+    openapi = published()
     with pytest.raises(AssertionError, match=r"credentials nobody has told of: .'badge'."):
         Document(_changed(openapi, "components", "securitySchemes", badge={"type": "http"}))
     rotation = ("components", "schemas", "RotationIn", "properties")

@@ -5,7 +5,9 @@
 
 JOURNEY_FAULT is `point:n`: the process kills itself (SIGKILL) when that point is reached for the n-th time.
 JOURNEY_WITHOUT names guards to be taken away, with commas between: what they guard against must then be seen.
-JOURNEY_NAME is how the process names itself to receivers. Nothing of the service itself knows of any of this.
+JOURNEY_NAME is how the process names itself to receivers. JOURNEY_ROUND_SECONDS is how often a worker looks for work
+by itself, in place of its own seconds, so that tests need not wait for these. Nothing of the service itself knows of
+any of this.
 """
 
 import asyncio
@@ -313,6 +315,8 @@ def main() -> None:
     """Run a command of the service with what the environment says is wrong with it."""
     if fault := os.environ.get("JOURNEY_FAULT"):
         install_fault(fault)
+    if seconds := os.environ.get("JOURNEY_ROUND_SECONDS"):
+        rounds.ROUNDS = tuple(replace(each, every_seconds=float(seconds)) for each in rounds.ROUNDS)
     for guard in filter(None, os.environ.get("JOURNEY_WITHOUT", "").split(",")):
         GUARDS[guard](setattr)
     if name := os.environ.get("JOURNEY_NAME"):

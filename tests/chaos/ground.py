@@ -42,7 +42,11 @@ MESSAGES = ("action.sms", "action.special_offer", "action.crm_update")
 BATCH = 1_000
 LONG = 120.0
 """How long something is waited for that has to come: seconds, of which a test that passes takes few."""
-LATE_SECONDS = 60.0
+LATE_SECONDS = 900.0
+"""After how long an action that is ready is stuck: longer than the small size takes on a slow machine, where nothing
+may be left at the end anyway."""
+ROUND_SECONDS = 1.0
+"""How often workers look for work by themselves."""
 NO_NIGHT = {"quiet_from": None, "quiet_until": None}
 
 
@@ -150,6 +154,7 @@ class Ground:
             "JOURNEY_VAULT_KEY": VAULT_KEY,
             "JOURNEY_POOL_TIMEOUT": "20",
             "JOURNEY_LEASE_SECONDS": "2",
+            "JOURNEY_ROUND_SECONDS": str(ROUND_SECONDS),
             "JOURNEY_DELIVERY_LEASE_SECONDS": str(lease),
             "JOURNEY_TRUSTED_ORIGINS": self.outside.url,
             "JOURNEY_LINKS_URL": "http://127.0.0.1:9",

@@ -15,7 +15,6 @@ POINTS = (
     *("after_commit", "before_response", "anywhere"),
 )
 TELLERS = 8
-READY_SECONDS = 5.0
 MILLISECOND = timedelta(milliseconds=1)
 
 
@@ -65,7 +64,7 @@ class Story:
 
     async def tell_to(self, server, headers):
         """Several tellers, until all is told or the server is gone."""
-        async with httpx.AsyncClient(base_url=server.url, headers=headers, timeout=20) as client:
+        async with httpx.AsyncClient(base_url=server.url, headers=headers, timeout=60) as client:
             await asyncio.gather(*(self.tell(client) for _ in range(TELLERS)))
 
     async def stored(self):

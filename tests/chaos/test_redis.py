@@ -10,11 +10,11 @@ import pytest
 from redis.asyncio import Redis as Client
 from redis.exceptions import RedisError
 
-from chaos.ground import Api, Tally, Worker, detected, ending, of_first_visit, tell, until
+from chaos.ground import ROUND_SECONDS, Api, Tally, Worker, detected, ending, of_first_visit, tell, until
 from processes import Redis, free_port
 
-LATE = 5.0
-"""For how long nothing may come from a worker that only waits to be rung for: seconds, several of its usual rounds."""
+LATE = 3 * ROUND_SECONDS
+"""For how long nothing comes from a worker that only waits to be rung for: seconds."""
 ANOTHER = "another password"
 
 

@@ -11,6 +11,7 @@ import pytest
 from redis.asyncio import Redis as Client
 from redis.exceptions import RedisError
 
+from chaos.ground import Worker
 from conftest import PEPPER
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.calendar import latest_nightly_run_date, nightly_run_at
@@ -21,7 +22,7 @@ from journey_service.repositories.journeys.relationships import COLUMNS, to_stor
 from journey_service.services.access.credentials import KeyRequest, create_key
 from journey_service.services.events.ingest import ingest
 from ledger import faults, journeys, rows
-from processes import Process, Redis, Server, free_port
+from processes import Redis, Server, free_port
 
 pytestmark = pytest.mark.big
 
@@ -48,7 +49,7 @@ async def redis():
 @contextmanager
 def workers(environment, count):
     """Starts workers, and kills those that are alive at the end."""
-    started = [Process("worker", environment=environment) for _ in range(count)]
+    started = [Worker(environment, f"w{n}") for n in range(count)]
     try:
         yield started
     finally:

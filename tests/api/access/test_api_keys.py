@@ -8,14 +8,13 @@ import re
 import pytest
 
 from api.calls import API, JSON, NOON, every_page, problem, tell, without_id
+from api.published import published
 from conftest import PEPPER
 from journey_service.api import authentication
 from journey_service.domain.access.actors import EVERYTHING, OPERATE, ROLE_SCOPES, SELF, Actor, Role
 from journey_service.domain.errors import InvalidInputError
-from journey_service.main import create_app
 from journey_service.repositories.access import api_keys as stored
 from journey_service.services.access import credentials
-from journey_service.settings import nowhere
 
 KEYS = f"{API}/admin/keys"
 _OF_EVERYBODY = {"self"}
@@ -34,7 +33,7 @@ MAY = {
 
 
 def _operations():
-    for path, methods in create_app(nowhere()).openapi()["paths"].items():
+    for path, methods in published()["paths"].items():
         for method, operation in methods.items():
             if "security" in operation:
                 yield operation["operationId"], (method.upper(), path, operation["security"][0]["key"][0])

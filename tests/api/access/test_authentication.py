@@ -6,13 +6,11 @@ from uuid import UUID
 import pytest
 
 from api.calls import API, JSON, event, problem, tell, without_id
+from api.published import application, published
 from journey_service.api.authorization import OPEN, served
 from journey_service.domain.access.actors import SELF
-from journey_service.main import create_app
 from journey_service.services.access import credentials
-from journey_service.settings import nowhere
 
-UNREACHABLE = nowhere()
 SCOPES = {
     "post_event": "events:write",
     "post_events": "events:write",
@@ -130,7 +128,7 @@ SCOPES = {
 
 
 def _operations():
-    for path, methods in create_app(UNREACHABLE).openapi()["paths"].items():
+    for path, methods in published()["paths"].items():
         for method, operation in methods.items():
             if path not in OPEN:
                 yield operation["operationId"], method.upper(), path
@@ -166,7 +164,7 @@ def bearer(token):
 
 
 def test_every_route_is_either_open_or_described_with_a_scope():
-    document = create_app(UNREACHABLE).openapi()
+    document = published()
     described = {
         operation["operationId"]: operation["security"]
         for path, methods in document["paths"].items()
@@ -181,7 +179,7 @@ def test_every_route_is_either_open_or_described_with_a_scope():
 
 
 def test_nothing_is_served_that_the_contract_does_not_tell():
-    found = list(served(create_app(UNREACHABLE).routes))
+    found = list(served(application().routes))
 
     assert {route.name for route in found} >= SCOPES.keys()
     assert {route.path for route in found if route.name not in SCOPES} == OPEN

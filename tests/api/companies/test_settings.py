@@ -7,6 +7,7 @@ import orjson
 import pytest
 
 from api.calls import API, JSON, event, journey, look, problem, tell
+from api.published import published
 from journey_service.api.companies.schemas.settings import ScoringOut, SettingsOut
 from journey_service.domain.companies.policy import (
     DEFAULT_POLICY,
@@ -18,9 +19,7 @@ from journey_service.domain.companies.policy import (
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.events.parsing import parse_instant
 from journey_service.domain.stages.stage_map import DEFAULT_STAGES
-from journey_service.main import create_app
 from journey_service.services.companies import settings
-from journey_service.settings import nowhere
 
 DEFAULTS = policy_to_json(DEFAULT_POLICY)
 PAYMENTS = {"revenue_source": "payments"}
@@ -244,7 +243,7 @@ async def test_settings_with_which_the_map_would_not_work_are_refused_and_warnin
 
 
 def _published():
-    document = create_app(nowhere()).openapi()
+    document = published()
     return document["paths"][f"{API}/settings"]["put"]["requestBody"]["content"][JSON]["schema"]
 
 

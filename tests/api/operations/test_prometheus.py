@@ -123,13 +123,23 @@ async def _asked(settings, headers=None, **values) -> httpx.Response:
         return await client.get("/metrics", headers=headers or {})
 
 
+@pytest.fixture(scope="module")
+async def guarded(settings):
+    """A client of an application whose metrics need a token."""
+    app = create_app(settings.model_copy(update={"metrics_token": type(settings.key_pepper)(TOKEN)}))
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://journey.test") as client,
+    ):
+        yield client
+
+
 @pytest.mark.parametrize("told", [None, "Bearer", f"Bearer {TOKEN}x", f"Basic {TOKEN}"])
-async def test_where_a_token_is_set_nothing_else_is_let_in(settings, told):
-    token = type(settings.key_pepper)(TOKEN)
+async def test_where_a_token_is_set_nothing_else_is_let_in(guarded, told):
     headers = {} if told is None else {"Authorization": told}
 
-    assert (await _asked(settings, headers, metrics_token=token)).status_code == 401
-    let_in = await _asked(settings, {"Authorization": f"Bearer {TOKEN}"}, metrics_token=token)
+    assert (await guarded.get("/metrics", headers=headers)).status_code == 401
+    let_in = await guarded.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
     assert let_in.status_code == 200
 
 

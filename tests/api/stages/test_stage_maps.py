@@ -246,7 +246,11 @@ async def test_a_stage_with_customers_is_archived_only_with_remap_to(http, regul
     assert answer.status_code == 200, answer.text
     assert (await journey(http, regular))["current_stage"] == "customer"
     [move, *_] = (await look(http, regular, "/customers/1/transitions"))["items"]
-    assert (move["trigger_type"], move["trigger_event"], move["is_silent"]) == ("system", "stage_archived", True)
+    assert (move["trigger_type"], move["trigger_event"], move["is_silent"]) == (
+        "system",
+        "stage_archived",
+        True,
+    )
     assert move["reasons"] == []
     shown = await look(http, regular, "/stages/regular")
     assert (shown["is_active"], shown["remapped_to"]) == (False, "customer")

@@ -31,6 +31,7 @@ from journey_service.services.journeys.sweep import sweep_batch
 from journey_service.services.operations import test_clock as clock
 from journey_service.services.operations.test_clock import advance
 from ledger import faults, rows
+from server_versions import newest_only
 from services.local_servers import BY, body_of, opening, unsubscribe_token
 
 T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -470,6 +471,7 @@ def by_days(start, end):
     yield end
 
 
+@newest_only
 async def test_half_a_year_at_once_comes_out_as_day_by_day(open_salon):
     policy = {"frequency_cap": 2, "quiet_from": "20:00", "campaign_pause_days": 200}
     whole, daily = [

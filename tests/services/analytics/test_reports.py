@@ -39,6 +39,7 @@ from journey_service.services.operations.test_clock import advance
 from journey_service.services.stages.stage_maps import MapChangeRequest, change_map
 from ledger import rows
 from oracle.metrics import Figures, percentile, share, tenths
+from server_versions import first_on_both, newest_only
 from services.oracle_rows import literal
 
 T0 = datetime(2026, 1, 20, 12, tzinfo=UTC)
@@ -452,12 +453,14 @@ async def check_retention(database, company_id, told, asked, first, last):
 
 @pytest.mark.parametrize(
     ("seed", "zone", "source"),
-    [
-        (1, "UTC", "appointments"),
-        (2, "America/New_York", "appointments"),
-        (3, "Pacific/Kiritimati", "payments"),
-        (4, "America/St_Johns", "appointments"),
-    ],
+    first_on_both(
+        [
+            (1, "UTC", "appointments"),
+            (2, "America/New_York", "appointments"),
+            (3, "Pacific/Kiritimati", "payments"),
+            (4, "America/St_Johns", "appointments"),
+        ]
+    ),
 )
 async def test_figures_are_what_a_literal_reading_of_the_ledgers_says(
     database, found_tenant, seed, zone, source
@@ -490,6 +493,7 @@ async def busy(database, found_tenant):
     tenant = await found_tenant(test_clock=T0, timezone="Europe/Berlin")
     story = Story(database, tenant.id, 11)
     await story.apply_event(30)
+    await check(database, tenant.id, random.Random(5))
     return tenant
 
 
@@ -538,6 +542,7 @@ def elsewhere(told: Figures, chance: random.Random) -> Figures:
     return replace(told, zone=ZoneInfo("Pacific/Kiritimati"))
 
 
+@newest_only
 @pytest.mark.parametrize(
     "changed", [without_one, two_days_later, by_rules_alone, one_visit_less, riskier, elsewhere]
 )
@@ -545,11 +550,11 @@ async def test_a_ledger_that_is_not_quite_the_same_gives_other_figures(database,
     chance = random.Random(5)
     told = await literal(database, busy.id)
 
-    await check(database, busy.id, random.Random(5), told)
     with pytest.raises(AssertionError):
         await check(database, busy.id, random.Random(5), changed(told, chance))
 
 
+@newest_only
 @pytest.mark.parametrize("kind", ["flow", "last_flow", "reach", "revenue"])
 async def test_sums_that_are_off_by_one_are_noticed(database, found_tenant, kind):
     tenant = await found_tenant(test_clock=T0)

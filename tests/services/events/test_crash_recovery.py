@@ -58,7 +58,7 @@ async def test_every_acknowledged_event_survives_kill_9_and_none_counts_twice(
                 if answer.status_code == 200:
                     acknowledged.add(number)
 
-        async with httpx.AsyncClient(base_url=server.url, headers=tenant.headers, timeout=20) as client:
+        async with httpx.AsyncClient(base_url=server.url, headers=tenant.headers, timeout=60) as client:
             tellers = [asyncio.create_task(tell(client)) for _ in range(TELLERS)]
             target = len(acknowledged) + 100
             while len(acknowledged) < target:
@@ -79,7 +79,7 @@ async def test_every_acknowledged_event_survives_kill_9_and_none_counts_twice(
 
     server = Server(environment, port=port).await_ready()
     try:
-        async with httpx.AsyncClient(base_url=server.url, headers=tenant.headers, timeout=20) as client:
+        async with httpx.AsyncClient(base_url=server.url, headers=tenant.headers, timeout=60) as client:
             again = [await client.post("/api/v1/events", json=_body(number)) for number in range(0, sent, 7)]
     finally:
         server.stop()

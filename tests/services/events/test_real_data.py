@@ -31,6 +31,7 @@ from journey_service.services.operations.reconciliation import reconcile
 from ledger import faults, journeys, rows
 from oracle.literal import Literal, LiteralEvent, history
 from oracle.metrics import Figures, percentile, tenths
+from profiles import QUICK, active
 from services.oracle_rows import literal
 
 pytestmark = pytest.mark.big
@@ -43,6 +44,8 @@ ENDS = {
     "noshow_appointments": datetime(2016, 6, 9, tzinfo=UTC),
 }
 LATER = (0, 100, 200)
+LARGE = ("cdnow", "noshow_appointments")
+"""Histories that are not imported again as a whole for each later day in a quick run: the others show that."""
 TABLE = Path(__file__).parents[3] / "docs" / "real-data.md"
 
 
@@ -96,6 +99,19 @@ def _literal(file: Path, until: datetime) -> tuple[dict, dict]:
             journey.last_appointment_at,
         )
     return moves, scores
+
+
+def _first_lines(file: Path, folder: Path) -> Path:
+    """A file of each customer's first line in another: imported again, it brings every journey to a later day."""
+    with gzip.open(file, "rt") as stream:
+        header, *lines = stream.readlines()
+    column = header.split(",").index("customer_id")
+    first: dict[str, str] = {}
+    for line in lines:
+        first.setdefault(line.split(",")[column], line)
+    short = folder / file.name
+    short.write_bytes(gzip.compress("".join([header, *first.values()]).encode()))
+    return short
 
 
 def _prefix(moves: dict, until: datetime) -> dict:
@@ -159,7 +175,7 @@ async def _figures(database, company_id: int, name: str, told: Figures) -> list[
 
 @pytest.mark.parametrize("name", list(ENDS))
 async def test_every_imported_journey_equals_the_literal_fold_at_the_end_and_100_and_200_days_later(
-    name, data, database, found_tenant
+    name, data, database, found_tenant, tmp_path
 ):
     tenant = await found_tenant(name=name)
     file = data / f"{name}.csv.gz"
@@ -169,9 +185,10 @@ async def test_every_imported_journey_equals_the_literal_fold_at_the_end_and_100
             beside, _literal, file, ENDS[name] + LATER[-1] * DAY
         )
         stages, found = [], {}
+        again = _first_lines(file, tmp_path) if name in LARGE and active() == QUICK else file
         for days in LATER:
             until = ENDS[name] + days * DAY
-            done = await _import(database, tenant.id, file, until)
+            done = await _import(database, tenant.id, file if days == 0 else again, until)
             assert (done.status, done.failed_lines, done.late, done.later) == ("done", 0, 0, 0)
             assert (done.applied if days == 0 else done.duplicates) == done.staged
             found[days] = await journeys(database, tenant.id)

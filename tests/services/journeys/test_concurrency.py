@@ -66,7 +66,7 @@ def _json(event: Event) -> dict[str, object]:
 
 async def _post(url: str, headers: dict[str, str], events: list[Event]) -> list[str]:
     """Tell events one after the other, as one of many callers; returns what became of each."""
-    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=60) as client:
+    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=120) as client:
         answers = [await client.post("/api/v1/events", json=_json(event)) for event in events]
     assert {answer.status_code for answer in answers} == {200}
     return [answer.json()["status"] for answer in answers]

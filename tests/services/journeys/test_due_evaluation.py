@@ -38,6 +38,7 @@ from oracle.literal import (
     Pinned,
     Unpinned,
 )
+from server_versions import first_on_both
 
 DAY = timedelta(hours=24)
 INSTANT = timedelta(microseconds=1)
@@ -409,7 +410,7 @@ async def play(database, found_tenant, seed: int, *, steps: int = 18) -> int:
         raise
 
 
-@pytest.mark.parametrize("series", range(4))
+@pytest.mark.parametrize("series", first_on_both(range(4)))
 async def test_any_interleaving_writes_the_literal_journeys_and_leaves_nobody_due(
     series, database, found_tenant
 ):
@@ -536,7 +537,7 @@ async def _imported(story: Story, told: Sequence[tuple[int, LiteralEvent]], end:
     assert await run_import(story.database, story.company_id, found.id)
 
 
-@pytest.mark.parametrize("name", list(MAPS)[:2])
+@pytest.mark.parametrize("name", first_on_both(list(MAPS)[:2]))
 async def test_one_call_every_night_real_time_and_an_import_end_alike(name, database, found_tenant):
     ways = (_everything_at_once, _night_by_night, _as_real_time_does)
     seed, days, after = sum(map(ord, name)), 20, 92
@@ -575,7 +576,7 @@ async def _crowd(story: Story, seed: int) -> None:
     await asyncio.gather(*busy)
 
 
-@pytest.mark.parametrize("name", MAPS)
+@pytest.mark.parametrize("name", first_on_both(MAPS))
 async def test_sweeps_nights_evaluations_and_tellers_all_at_once_move_nobody_twice(
     name, database, found_tenant
 ):

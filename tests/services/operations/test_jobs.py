@@ -316,7 +316,7 @@ async def test_a_customer_who_cannot_be_decided_holds_up_nobody_else(database, f
     with monkeypatch.context() as patched:
         tries = poison(patched, database, ill, 33)
         sweeper = Sweeper(database)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             swept = await sweeper.sweep()
             tried = len(tries)
             again = await sweeper.sweep()

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from functools import partial
+from functools import cache, partial
 from itertools import groupby, pairwise
 from pathlib import Path
 from statistics import median
@@ -513,6 +513,7 @@ RANGES = {
 }
 
 
+@cache
 def _visits(file: Path) -> dict[int, list[tuple[datetime, Decimal]]]:
     """When each customer of a file came, and what they paid."""
     with gzip.open(file, "rt") as stream:
