@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from sqlalchemy import func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.access.actors import Role
 from journey_service.domain.access.records import StoredKey
-from journey_service.repositories.tables import api_keys
+from journey_service.repositories.tables import Row, api_keys
 
 _NAMES: Final = (
     *("company_id", "key_id", "name", "role", "secret_hash", "scopes", "created_at", "expires_at"),
@@ -18,7 +18,7 @@ _NAMES: Final = (
 )
 _COLUMNS: Final = tuple(api_keys.c[name] for name in _NAMES)
 _LOOK_UP: Final = text(
-    f"SELECT {', '.join(_NAMES)}, coalesce(last_used_at < clock_timestamp() - interval '1 minute', true)"  # noqa: S608  # fixed names
+    f"SELECT {', '.join(_NAMES)}, coalesce(last_used_at < clock_timestamp() - interval '1 minute', true)"
     " AS is_to_be_noted, clock_timestamp() AS now FROM api_key_by_id(:key_id)"
 )
 _NOTE_USE: Final = text(
@@ -157,6 +157,6 @@ class KeyLookup:
         return _to_key(row), row.is_to_be_noted
 
 
-def _to_key(row: Any) -> StoredKey:  # noqa: ANN401  # a row of _COLUMNS
+def _to_key(row: Row) -> StoredKey:
     values = row._mapping
     return StoredKey(**{name: values[name] for name in _NAMES} | {"scopes": tuple(row.scopes)})

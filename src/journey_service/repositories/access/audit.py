@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import Any, Final
+from typing import Final
 
 import orjson
 from sqlalchemy import func, insert, select, text
@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.access.records import AuditEntry, AuditFilter, AuditRecord
-from journey_service.repositories.tables import audit_log
+from journey_service.repositories.tables import Row, audit_log
 
 _PRUNE: Final = text("SELECT prune_audit(CAST(:before AS timestamptz), :most)")
 
@@ -77,7 +77,7 @@ def _digest(state: object) -> bytes | None:
     return None if state is None else sha256(orjson.dumps(state, option=orjson.OPT_SORT_KEYS)).digest()
 
 
-def _to_audited(row: Any) -> AuditRecord:  # noqa: ANN401  # a row of the table
+def _to_audited(row: Row) -> AuditRecord:
     return AuditRecord(
         id=row.id,
         at=row.at,

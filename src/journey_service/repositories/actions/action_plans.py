@@ -23,6 +23,7 @@ from journey_service.domain.actions.action_plan import ActionPlan
 from journey_service.domain.actions.parsing import step_from_json, step_to_json
 from journey_service.domain.actions.stage_actions import ActionStep, Channel, Reachability
 from journey_service.domain.errors import InvalidInputError
+from journey_service.repositories.tables import Row
 
 _ACTION: Final = (
     *(
@@ -61,7 +62,7 @@ def _object(alias: str, columns: Sequence[str]) -> str:
 
 # One round for everything: a move waits for this.
 _LOAD: Final = text(
-    "SELECT r.id, r.owner, c.consents, c.email ~ '@' IS TRUE AS has_email, c.phone ~ '[0-9]' IS TRUE AS has_phone,"  # noqa: S608  # names of this module only
+    "SELECT r.id, r.owner, c.consents, c.email ~ '@' IS TRUE AS has_email, c.phone ~ '[0-9]' IS TRUE AS has_phone,"
     f" CAST((SELECT jsonb_agg({_object('a', _ACTION)} ORDER BY a.planned_at,"
     "   a.channel <> 'assignment', a.number, a.name) FROM journey_actions a"
     "   WHERE a.company_id = r.company_id AND a.relationship_id = r.id AND a.state IN ('pending', 'leased')"
@@ -331,7 +332,7 @@ def _value(reason: EndReason | None) -> str | None:
     return None if reason is None else reason.value
 
 
-def _stored(row: Any) -> StoredActionPlan:  # noqa: ANN401  # a row of _LOAD
+def _stored(row: Row) -> StoredActionPlan:
     statuses = {channel: consent["status"] for channel, consent in row.consents.items()}
     stored = StoredActionPlan(Reachability(statuses, row.has_email, row.has_phone), row.owner)
     campaigns: dict[int | None, Campaign] = {}

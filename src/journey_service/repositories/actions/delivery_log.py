@@ -9,10 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from journey_service.domain.actions.records import ActionFilter, DeliveryLogRow, StoredAttempt
 from journey_service.domain.actions.stage_actions import Channel
 from journey_service.repositories.actions.action_plans import to_step
+from journey_service.repositories.tables import Row
 
 _LISTED: Final = (
     "SELECT a.id, r.customer_id, a.transition_seq, a.stage, a.name, a.number, a.channel, a.step, a.campaign_id,"
-    " a.endpoint_id, n.type AS news_type, t.id AS task_id, a.actor, a.note, a.state, a.reason, a.attempts,"
+    " a.endpoint_id, n.type AS event_type, t.id AS task_id, a.actor, a.note, a.state, a.reason, a.attempts,"
     " a.planned_at, a.due_at, a.ready_at, a.finished_at, a.last_error, a.last_status, a.created_at"
     " FROM journey_actions a JOIN customer_relationships r ON r.company_id = a.company_id AND r.id = a.relationship_id"
     " LEFT JOIN outbound_events n ON n.company_id = a.company_id AND n.id = a.outbound_event_id"
@@ -123,7 +124,7 @@ class DeliveryLog:
         return changed.rowcount == 1
 
 
-def _to_listed(row: Any) -> DeliveryLogRow:  # noqa: ANN401  # a row of _LISTED
+def _to_listed(row: Row) -> DeliveryLogRow:
     told = dict(row._mapping)
     told |= {
         "id": str(row.id),

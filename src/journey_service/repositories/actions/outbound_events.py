@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from journey_service.domain.actions.records import OutboundEventRecord
 from journey_service.domain.journeys.relationship import StageReason
 from journey_service.repositories.journeys.transitions import reasons_from_json
+from journey_service.repositories.tables import Row
 
 # A lock of its own: a company whose clock stands still is held by whoever works by it.
 _HOLD: Final = text(
@@ -126,7 +127,7 @@ class OutboundEvents:
         return {"company_id": self._company_id}
 
 
-def _to_item(row: Any) -> OutboundEventRecord:  # noqa: ANN401  # a row of _COLUMNS
+def _to_item(row: Row) -> OutboundEventRecord:
     data: dict[str, Any] = {"customer_id": row.customer_id}
     if row.seq is not None:
         data |= {
@@ -162,7 +163,7 @@ def _told(value: Any) -> Any:  # noqa: ANN401  # named tuples of reasons, down t
     return [_told(inner) for inner in value] if isinstance(value, tuple) else value
 
 
-def _rule(reasons: Sequence[StageReason], row: Any) -> Any:  # noqa: ANN401  # a row of _COLUMNS
+def _rule(reasons: Sequence[StageReason], row: Row) -> Any:
     """The rule that has moved the customer, with the values it saw; None where it was a person."""
     if row.trigger_type != "automatic":
         return None

@@ -7,7 +7,7 @@ from sqlalchemy import TextClause, func, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.actions.records import StoredTask, TaskFilter
-from journey_service.repositories.tables import journey_tasks
+from journey_service.repositories.tables import Row, journey_tasks
 
 _SELECT: Final = (
     "SELECT k.id, r.customer_id, c.name AS customer_name, k.action_id, k.campaign_id, k.channel, k.name, k.title,"
@@ -79,6 +79,6 @@ class Tasks:
         )
 
 
-def _to_task(row: Any) -> StoredTask:  # noqa: ANN401  # a row of _SELECT
+def _to_task(row: Row) -> StoredTask:
     told = dict(row._mapping)
     return StoredTask(**told | {"action_id": None if row.action_id is None else str(row.action_id)})

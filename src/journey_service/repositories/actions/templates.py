@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from journey_service.domain.actions.records import StoredTemplate
 from journey_service.domain.actions.stage_actions import Channel
 from journey_service.domain.actions.templates import Template
+from journey_service.repositories.tables import Row
 from journey_service.repositories.tables import message_templates as table
 
 _COLUMNS: Final = [
@@ -89,7 +90,7 @@ def _values(template: Template) -> dict[str, object]:
     }
 
 
-def _to_stored(row: Any) -> StoredTemplate:  # noqa: ANN401  # a row of _COLUMNS
+def _to_stored(row: Row) -> StoredTemplate:
     template = Template(
         key=row.key,
         channel=Channel(row.channel),

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.actions.records import StoredEndpoint
 from journey_service.repositories.access.vault import Vault
+from journey_service.repositories.tables import Row
 from journey_service.repositories.tables import webhook_endpoints as table
 
 _FAILED: Final = text(
@@ -135,6 +136,6 @@ class WebhookEndpoints:
         return table.c.company_id == self._company_id, table.c.id == id_
 
 
-def _to_endpoint(row: Any) -> StoredEndpoint:  # noqa: ANN401  # a row of _COLUMNS
+def _to_endpoint(row: Row) -> StoredEndpoint:
     told = dict(row._mapping)
     return StoredEndpoint(**told | {"events": tuple(row.events)})

@@ -33,14 +33,14 @@ _RISKY: Final = f"{_CUSTOMER}, r.last_appointment_at"
 def _of(drilldown: str) -> str:
     """The customers among those that a query counts by their relationship."""
     return (
-        f"SELECT {_CUSTOMER}, c.moves FROM ({drilldown}) c"  # noqa: S608  # no input in it
+        f"SELECT {_CUSTOMER}, c.moves FROM ({drilldown}) c"
         " JOIN customer_relationships r ON r.company_id = :company_id AND r.id = c.relationship_id"
         " WHERE r.customer_id > CAST(:after AS bigint) ORDER BY r.customer_id LIMIT :limit"
     )
 
 
 _STANDING: Final = (
-    f"SELECT {_CUSTOMER}, 1 AS moves FROM customer_relationships r WHERE r.company_id = :company_id"  # noqa: S608
+    f"SELECT {_CUSTOMER}, 1 AS moves FROM customer_relationships r WHERE r.company_id = :company_id"
     " AND %s AND r.customer_id > CAST(:after AS bigint) ORDER BY r.customer_id LIMIT :limit"
 )
 _IN_STAGE: Final = _STANDING % "r.current_stage = :stage"
@@ -53,34 +53,34 @@ _WERE_IN_STAGE: Final = _of(
     " ORDER BY relationship_id, seq DESC) l WHERE to_stage = :stage"
 )
 _REACHED: Final = _of(
-    "SELECT relationship_id, count(*) AS moves FROM journey_transitions WHERE company_id = :company_id"  # noqa: S608
+    "SELECT relationship_id, count(*) AS moves FROM journey_transitions WHERE company_id = :company_id"
     f" AND {within('transitioned_at')} AND motion IN ('opening', 'entry')"
     " AND to_stage = ANY(CAST(:stages AS text[])) GROUP BY relationship_id"
 )
 _OF_COHORT: Final = _of(
-    f"SELECT relationship_id, 1 AS moves FROM ({COHORT}) m WHERE rank >= CAST(:lowest AS int)"  # noqa: S608
+    f"SELECT relationship_id, 1 AS moves FROM ({COHORT}) m WHERE rank >= CAST(:lowest AS int)"
     " AND rank <= CAST(:highest AS int) AND is_open = ANY(CAST(:open AS bool[]))"
 )
 _WENT: Final = _of(
-    "SELECT relationship_id, count(*) AS moves FROM journey_transitions WHERE company_id = :company_id"  # noqa: S608
+    "SELECT relationship_id, count(*) AS moves FROM journey_transitions WHERE company_id = :company_id"
     f" AND {within('transitioned_at')} AND from_stage IS NOT DISTINCT FROM CAST(:from_stage AS text)"
     " AND to_stage = :to_stage GROUP BY relationship_id"
 )
 _MOVED: Final = _of(
-    "SELECT relationship_id, count(*) AS moves FROM journey_transitions WHERE company_id = :company_id"  # noqa: S608
+    "SELECT relationship_id, count(*) AS moves FROM journey_transitions WHERE company_id = :company_id"
     f" AND {within('transitioned_at')} AND motion = ANY(CAST(:motions AS text[]))"
     " AND (CAST(:to_stage AS text) IS NULL OR to_stage = CAST(:to_stage AS text)) GROUP BY relationship_id"
 )
 _ACTED_ON: Final = _of(
-    "SELECT relationship_id, count(*) AS moves FROM journey_actions WHERE company_id = :company_id"  # noqa: S608
+    "SELECT relationship_id, count(*) AS moves FROM journey_actions WHERE company_id = :company_id"
     f" AND {within('planned_at')} AND name = :action AND state = ANY(CAST(:states AS text[])) AND channel <> 'webhook'"
     " GROUP BY relationship_id"
 )
 _CAME_AGAIN: Final = _of(
-    f"SELECT relationship_id, 1 AS moves FROM ({VISITS_BY_MONTH}) v WHERE month = CAST(:month AS int)"  # noqa: S608
+    f"SELECT relationship_id, 1 AS moves FROM ({VISITS_BY_MONTH}) v WHERE month = CAST(:month AS int)"
 )
 _ENDED: Final = text(
-    "SELECT r.customer_id, t.seq - 1 AS seq, t.since AS entered_at, t.transitioned_at AS left_at, t.to_stage, t.motion"  # noqa: S608
+    "SELECT r.customer_id, t.seq - 1 AS seq, t.since AS entered_at, t.transitioned_at AS left_at, t.to_stage, t.motion"
     " FROM journey_transitions t JOIN customer_relationships r"
     " ON r.company_id = t.company_id AND r.id = t.relationship_id"
     f" WHERE t.company_id = :company_id AND t.from_stage = :stage AND {within('t.transitioned_at')}"
@@ -97,14 +97,14 @@ _GOING_ON: Final = text(
 )
 _HIGH: Final = "r.risk_score > CAST(:above AS int) / 100.0 AND r.current_stage <> CAST(:last AS text)"
 _CHURNING: Final = text(
-    f"SELECT {_RISKY}, NULL AS name, NULL AS email, CAST(r.risk_score AS text) AS key FROM customer_relationships r"  # noqa: S608
+    f"SELECT {_RISKY}, NULL AS name, NULL AS email, CAST(r.risk_score AS text) AS key FROM customer_relationships r"
     f" WHERE r.company_id = :company_id AND {_HIGH} AND r.risk_score <= CAST(:key AS numeric)"
     " AND (r.risk_score < CAST(:key AS numeric) OR r.customer_id > CAST(:after AS bigint))"
     " ORDER BY r.risk_score DESC, r.customer_id LIMIT :limit"
 )
 _AT_RISK: Final = f"(r.current_stage = CAST(:mildest AS text) OR ({_HIGH}))"
 _COUNT_AT_RISK: Final = text(
-    f"SELECT count(*) FROM customer_relationships r WHERE r.company_id = :company_id AND {_AT_RISK}"  # noqa: S608
+    f"SELECT count(*) FROM customer_relationships r WHERE r.company_id = :company_id AND {_AT_RISK}"
 )
 _RISK_SORTS: Final = {
     "risk_score": "coalesce(r.risk_score, 0)",
@@ -233,7 +233,7 @@ class DrilldownQueries:
             beyond = f" AND ({column}, r.customer_id) {sign} (CAST(:key AS numeric), CAST(:after AS bigint))"
             values |= {"key": Decimal(page.after[0]), "after": page.after[1]}
         statement = text(
-            f"SELECT {_RISKY}, c.name, c.email, CAST({column} AS text) AS key FROM customer_relationships r"  # noqa: S608
+            f"SELECT {_RISKY}, c.name, c.email, CAST({column} AS text) AS key FROM customer_relationships r"
             " JOIN customers c ON c.company_id = r.company_id AND c.customer_id = r.customer_id"
             f" WHERE r.company_id = :company_id AND {_AT_RISK}{beyond}"
             f" ORDER BY {column} {order}, r.customer_id {order} LIMIT :limit"

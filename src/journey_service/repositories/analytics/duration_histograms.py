@@ -16,20 +16,20 @@ from journey_service.repositories.analytics.date_range_sql import local_day, ran
 _MICROS: Final = "CAST(greatest(date_part('epoch', transitioned_at - since), 0) * 1000000 AS bigint)"
 TENTHS: Final = f"CAST(({_MICROS} + 4320000000) / 8640000000 AS int)"
 _ENDED: Final = text(
-    f"SELECT from_stage, {local_day('transitioned_at')} AS day, {TENTHS} AS tenths,"  # noqa: S608  # no input in it
+    f"SELECT from_stage, {local_day('transitioned_at')} AS day, {TENTHS} AS tenths,"
     f" count(*) AS number FROM journey_transitions WHERE company_id = :company_id AND {within('transitioned_at')}"
     " AND from_stage IS NOT NULL GROUP BY 1, 2, 3 ORDER BY 2"
 )
 _CELLS: Final = text(
-    f"SELECT from_stage, {TENTHS} AS tenths, count(*) AS number FROM journey_transitions"  # noqa: S608
+    f"SELECT from_stage, {TENTHS} AS tenths, count(*) AS number FROM journey_transitions"
     f" WHERE company_id = :company_id AND {within('transitioned_at')} AND from_stage IS NOT NULL GROUP BY 1, 2"
 )
 _TOTALS: Final = text(
-    f"SELECT from_stage, count(*) AS number, sum({_MICROS}) AS micros FROM journey_transitions"  # noqa: S608
+    f"SELECT from_stage, count(*) AS number, sum({_MICROS}) AS micros FROM journey_transitions"
     f" WHERE company_id = :company_id AND {within('transitioned_at')} AND from_stage IS NOT NULL GROUP BY 1"
 )
 _EDGES: Final = text(
-    f"SELECT w.place, max({_MICROS}) FILTER (WHERE {TENTHS} <= w.low) AS below,"  # noqa: S608
+    f"SELECT w.place, max({_MICROS}) FILTER (WHERE {TENTHS} <= w.low) AS below,"
     f" min({_MICROS}) FILTER (WHERE {TENTHS} >= w.high) AS above FROM journey_transitions t"
     " JOIN unnest(CAST(:stages AS text[]), CAST(:lows AS int[]), CAST(:highs AS int[])) WITH ORDINALITY"
     " AS w(stage, low, high, place) ON w.stage = t.from_stage"

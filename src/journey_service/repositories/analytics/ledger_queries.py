@@ -17,7 +17,7 @@ from journey_service.repositories.analytics.date_range_sql import (
 )
 
 COHORT: Final = (
-    "SELECT o.relationship_id, coalesce(max(w.rank), -1) AS rank,"  # noqa: S608  # no input in it
+    "SELECT o.relationship_id, coalesce(max(w.rank), -1) AS rank,"
     " CAST(:now AS timestamptz) < o.transitioned_at + make_interval(hours => 24 * CAST(:window AS int)) AS is_open"
     " FROM journey_transitions o LEFT JOIN (journey_transitions t"
     "   JOIN unnest(CAST(:entered AS text[]), CAST(:ranks AS int[])) AS w(entered, rank) ON w.entered = t.to_stage)"
@@ -27,7 +27,7 @@ COHORT: Final = (
     f" AND {within('o.transitioned_at')} GROUP BY o.relationship_id, o.transitioned_at"
 )
 VISITS_BY_MONTH: Final = (
-    "SELECT DISTINCT f.id AS relationship_id, f.cohort, CAST(extract(year FROM e.at) * 12 + extract(month FROM e.at)"  # noqa: S608
+    "SELECT DISTINCT f.id AS relationship_id, f.cohort, CAST(extract(year FROM e.at) * 12 + extract(month FROM e.at)"
     " AS int) - 1 - f.cohort AS month FROM (SELECT id, CAST(extract(year FROM at) * 12 + extract(month FROM at) AS int)"
     f" - 1 AS cohort FROM (SELECT id, {local_time('first_appointment_at')} AS at"
     "   FROM customer_relationships r WHERE r.company_id = :company_id"
@@ -36,26 +36,26 @@ VISITS_BY_MONTH: Final = (
     "   WHERE company_id = :company_id AND relationship_id = f.id AND type = 'appointment_completed') e"
 )
 _HIGHEST: Final = text(
-    "SELECT rank, count(*) AS number FROM (SELECT t.relationship_id, max(w.rank) AS rank FROM journey_transitions t"  # noqa: S608
+    "SELECT rank, count(*) AS number FROM (SELECT t.relationship_id, max(w.rank) AS rank FROM journey_transitions t"
     " JOIN unnest(CAST(:entered AS text[]), CAST(:ranks AS int[])) AS w(entered, rank) ON w.entered = t.to_stage"
     f" WHERE t.company_id = :company_id AND {within('t.transitioned_at')}"
     " AND t.motion IN ('opening', 'entry') GROUP BY t.relationship_id) h GROUP BY rank"
 )
 _WAYS: Final = text(
-    "SELECT from_stage, to_stage, count(*) AS number FROM (SELECT DISTINCT relationship_id, from_stage, to_stage"  # noqa: S608
+    "SELECT from_stage, to_stage, count(*) AS number FROM (SELECT DISTINCT relationship_id, from_stage, to_stage"
     f" FROM journey_transitions WHERE company_id = :company_id AND {within('transitioned_at')}"
     " AND from_stage IS NOT NULL) w GROUP BY from_stage, to_stage"
 )
-_COHORT: Final = text(f"SELECT rank, is_open, count(*) AS number FROM ({COHORT}) c GROUP BY rank, is_open")  # noqa: S608
+_COHORT: Final = text(f"SELECT rank, is_open, count(*) AS number FROM ({COHORT}) c GROUP BY rank, is_open")
 _RISKS: Final = text(
     "SELECT CAST(coalesce(risk_score, 0) * 100 AS int) AS risk, count(*) AS number FROM customer_relationships"
     " WHERE company_id = :company_id GROUP BY 1"
 )
 _RETENTION: Final = text(
-    f"SELECT cohort, month, count(*) AS number FROM ({VISITS_BY_MONTH}) v GROUP BY cohort, month"  # noqa: S608
+    f"SELECT cohort, month, count(*) AS number FROM ({VISITS_BY_MONTH}) v GROUP BY cohort, month"
 )
 _ACTIONS: Final = text(
-    "SELECT name, state, count(*) AS number FROM journey_actions"  # noqa: S608
+    "SELECT name, state, count(*) AS number FROM journey_actions"
     f" WHERE company_id = :company_id AND channel <> 'webhook' AND {within('planned_at')} GROUP BY name, state"
 )
 _SINCE: Final = text(

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from journey_service.domain.analytics.rollups import FLOW, REACH, Rollup
 from journey_service.domain.journeys.relationship import Motion
 from journey_service.repositories.analytics.date_range_sql import local_day, offset_parameters
+from journey_service.repositories.tables import Row
 
 REVENUE: Final = "revenue"
 MOVES: Final = "flow"
@@ -50,7 +51,7 @@ _ADDED: Final = (
 _TOTAL: Final = "CASE kind WHEN 'flow' THEN 'moved' ELSE 'paid' END"
 # Whoever tightens holds the company's row: one at a time.
 _TIGHTEN: Final = text(
-    "WITH loose AS (DELETE FROM journey_rollups r USING (SELECT id FROM journey_rollups WHERE company_id = :company_id"  # noqa: S608  # no input in it
+    "WITH loose AS (DELETE FROM journey_rollups r USING (SELECT id FROM journey_rollups WHERE company_id = :company_id"
     "   AND is_unmerged ORDER BY id LIMIT :most) chosen WHERE r.company_id = :company_id AND r.id = chosen.id"
     "   RETURNING r.kind, r.day, r.key, r.motion, r.number, r.micros, r.at_micros, r.appointments, r.payments),"
     f" days AS ({_ADDED.format(kind='kind', day='day', rows='loose')}),"
@@ -67,7 +68,7 @@ _COUNT_TOTALS: Final = text(
 )
 _CLEAR: Final = text("DELETE FROM journey_rollups WHERE company_id = :company_id AND kind <> 'late'")
 _COUNT_MOVES: Final = text(
-    "INSERT INTO journey_rollups (company_id, kind, day, key, motion, number, micros, at_micros, is_unmerged)"  # noqa: S608
+    "INSERT INTO journey_rollups (company_id, kind, day, key, motion, number, micros, at_micros, is_unmerged)"
     f" SELECT :company_id, 'flow', {local_day('transitioned_at')},"
     " coalesce(from_stage, '') || '>' || to_stage, motion, count(*),"
     " coalesce(sum(extract(epoch FROM transitioned_at - since)) * 1000000, 0),"
@@ -75,20 +76,20 @@ _COUNT_MOVES: Final = text(
     " FROM journey_transitions WHERE company_id = :company_id GROUP BY 3, 4, 5"
 )
 _COUNT_LAST_FLOWS: Final = text(
-    "INSERT INTO journey_rollups (company_id, kind, day, key, number, is_unmerged)"  # noqa: S608
+    "INSERT INTO journey_rollups (company_id, kind, day, key, number, is_unmerged)"
     f" SELECT :company_id, 'last_flow', {local_day('at')}, key, count(*), false"
     " FROM (SELECT relationship_id, from_stage || '>' || to_stage AS key, max(transitioned_at) AS at"
     " FROM journey_transitions WHERE company_id = :company_id AND from_stage IS NOT NULL GROUP BY 1, 2) l GROUP BY 3, 4"
 )
 _COUNT_REACHED: Final = text(
-    "INSERT INTO journey_rollups (company_id, kind, day, key, number, is_unmerged)"  # noqa: S608
+    "INSERT INTO journey_rollups (company_id, kind, day, key, number, is_unmerged)"
     f" SELECT :company_id, 'reach', {local_day('at')}, key, count(*), false"
     " FROM (SELECT relationship_id, w.key, max(transitioned_at) AS at FROM journey_transitions t"
     " JOIN unnest(CAST(:entered AS text[]), CAST(:reached AS text[])) AS w(entered, key) ON w.entered = t.to_stage"
     " WHERE t.company_id = :company_id AND t.motion IN ('opening', 'entry') GROUP BY 1, 2) l GROUP BY 3, 4"
 )
 _COUNT_REVENUE: Final = text(
-    "INSERT INTO journey_rollups (company_id, kind, day, key, number, appointments, payments, is_unmerged)"  # noqa: S608
+    "INSERT INTO journey_rollups (company_id, kind, day, key, number, appointments, payments, is_unmerged)"
     f" SELECT :company_id, 'revenue', {local_day('occurred_at')}, stage, count(*),"
     " coalesce(sum(amount) FILTER (WHERE type = 'appointment_completed'), 0),"
     " coalesce(sum(amount) FILTER (WHERE type = 'payment_received'), 0)"
@@ -249,7 +250,7 @@ def _mark(late: date | None) -> list[tuple[Any, ...]]:
     return [] if late is None else [(LATE, late, "", "", 1, 0, 0, Decimal(0), Decimal(0))]
 
 
-def _to_moves(row: Any) -> MoveTotals:  # noqa: ANN401  # a row of sums
+def _to_moves(row: Row) -> MoveTotals:
     from_stage, to_stage = row.key.split(">")
     return MoveTotals(
         from_stage or None,

@@ -20,14 +20,14 @@ from journey_service.repositories.analytics.date_range_sql import local_day, off
 
 _LATE: Final = "company_id = :company_id AND kind = 'late'"
 _TAKE_MARKS: Final = text(
-    f"WITH taken AS (DELETE FROM journey_rollups WHERE {_LATE} AND day <= CAST(:until AS date)"  # noqa: S608  # no input in it
+    f"WITH taken AS (DELETE FROM journey_rollups WHERE {_LATE} AND day <= CAST(:until AS date)"
     " RETURNING day) SELECT min(day) FROM taken"
 )
 _MARK: Final = text(
     "INSERT INTO journey_rollups (company_id, kind, day, key, number) VALUES (:company_id, 'late', :day, '', 1)"
 )
 _BOUNDS: Final = text(
-    "SELECT (SELECT min(metric_date) FROM journey_stage_metrics WHERE company_id = :company_id) AS first,"  # noqa: S608
+    "SELECT (SELECT min(metric_date) FROM journey_stage_metrics WHERE company_id = :company_id) AS first,"
     " (SELECT max(metric_date) FROM journey_stage_metrics WHERE company_id = :company_id) AS last,"
     " (SELECT min(day) FROM journey_rollups WHERE company_id = :company_id AND kind IN ('flow', 'revenue')) AS first_sum,"
     f" (SELECT min(day) FROM journey_rollups WHERE {_LATE}) AS stale_from"
@@ -40,7 +40,7 @@ _FLOWS: Final = text(
     " GROUP BY 1, 2, 3, 4 HAVING sum(number) <> 0"
 )
 _LEDGER_FLOWS: Final = text(
-    f"SELECT greatest({local_day('transitioned_at')}, CAST(:first AS date) - 1) AS day,"  # noqa: S608
+    f"SELECT greatest({local_day('transitioned_at')}, CAST(:first AS date) - 1) AS day,"
     " coalesce(from_stage, '') AS from_stage, to_stage, motion, count(*) AS number,"
     " coalesce(sum(extract(epoch FROM transitioned_at - since)) * 1000000, 0) AS micros FROM journey_transitions"
     f" WHERE company_id = :company_id AND {local_day('transitioned_at')} <= CAST(:last AS date)"
@@ -52,7 +52,7 @@ _REVENUE: Final = text(
     " AND day >= CAST(:first AS date) AND day <= CAST(:last AS date) GROUP BY 1, 2"
 )
 _LEDGER_REVENUE: Final = text(
-    f"SELECT {local_day('occurred_at')} AS day, stage, sum(CASE type"  # noqa: S608
+    f"SELECT {local_day('occurred_at')} AS day, stage, sum(CASE type"
     " WHEN 'payment_refunded' THEN -amount ELSE amount END) AS revenue FROM journey_events"
     " WHERE company_id = :company_id AND type = ANY(CASE WHEN CAST(:from_payments AS boolean)"
     " THEN ARRAY['payment_received', 'payment_refunded'] ELSE ARRAY['appointment_completed'] END)"
@@ -76,7 +76,7 @@ _WRITE: Final = text(
 )
 # Who was there before, has come and has gone is who is there in the end; days that are marked will be taken anew.
 _OPEN_ENDED: Final = text(
-    "WITH flows AS (SELECT day, key, number FROM journey_rollups"  # noqa: S608
+    "WITH flows AS (SELECT day, key, number FROM journey_rollups"
     "   WHERE company_id = :company_id AND kind = 'flow'),"
     " moved AS (SELECT day, stage, sum(entered) AS entered, sum(gone) AS gone FROM ("
     "   SELECT day, split_part(key, '>', 2) AS stage, number AS entered, 0 AS gone FROM flows"

@@ -17,6 +17,7 @@ from journey_service.repositories.journeys.relationships import (
     StoredRelationship,
     to_stored_relationship,
 )
+from journey_service.repositories.tables import Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ _ESCAPES: Final = str.maketrans({"\\": r"\\", "%": r"\%", "_": r"\_"})
 
 
 _EVERYBODY: Final = text(
-    f"SELECT {COLUMNS}, c.email ~ '@' IS TRUE AS has_email, c.phone ~ '[0-9]' IS TRUE AS has_phone, c.consents"  # noqa: S608
+    f"SELECT {COLUMNS}, c.email ~ '@' IS TRUE AS has_email, c.phone ~ '[0-9]' IS TRUE AS has_phone, c.consents"
     " FROM customer_relationships r"
     " JOIN customers c ON c.company_id = r.company_id AND c.customer_id = r.customer_id"
     " WHERE r.company_id = :company_id AND r.id > :after ORDER BY r.id LIMIT :limit"
@@ -109,7 +110,7 @@ class CustomerList:
         order = "DESC" if descending else "ASC"
         rows = await self._connection.execute(
             text(
-                f"SELECT {COLUMNS}, c.name, c.email, c.phone, c.language, c.consents, c.created_at AS known_since,"  # noqa: S608  # fixed names only
+                f"SELECT {COLUMNS}, c.name, c.email, c.phone, c.language, c.consents, c.created_at AS known_since,"
                 f" c.updated_at AS told_at, {column} AS sort_key FROM customer_relationships r"
                 " JOIN customers c ON c.company_id = r.company_id AND c.customer_id = r.customer_id"
                 f" WHERE {' AND '.join(clauses)} ORDER BY {column} {order}, r.customer_id {order} LIMIT :limit"
@@ -119,7 +120,7 @@ class CustomerList:
         return [_to_listed(row) for row in rows]
 
 
-def _to_reach(row: Any) -> Reachability:  # noqa: ANN401  # a row of _EVERYBODY
+def _to_reach(row: Row) -> Reachability:
     statuses = {channel: consent["status"] for channel, consent in row.consents.items()}
     return Reachability(statuses, row.has_email, row.has_phone)
 
@@ -132,7 +133,7 @@ def _to_bind(name: str, key: SortKey) -> object:
     return key
 
 
-def _to_listed(row: Any) -> CustomerRow:  # noqa: ANN401  # a row of the query above
+def _to_listed(row: Row) -> CustomerRow:
     key = row.sort_key
     if isinstance(key, datetime):
         key = key.isoformat()

@@ -14,6 +14,7 @@ from journey_service.domain.customers.personal_data import REGISTER, ColumnKind,
 from journey_service.domain.journeys.journey import event_cause_id, split_event_cause
 from journey_service.repositories.customers.tombstones import ErasureKey
 from journey_service.repositories.journeys.transitions import reasons_from_json
+from journey_service.repositories.tables import Row
 
 _HANDED_OUT: Final = (ColumnKind.ID, ColumnKind.IDENTITY, ColumnKind.TEXT, ColumnKind.HANDLE, ColumnKind.FACT)
 _CLEARED: Final = (ColumnKind.IDENTITY, ColumnKind.TEXT)
@@ -132,7 +133,7 @@ class PersonalData:
         columns = columns_of(table, *_HANDED_OUT)
         found = await self._connection.execute(
             text(
-                f"SELECT {', '.join(columns)} FROM {table}"  # noqa: S608  # names of the register only
+                f"SELECT {', '.join(columns)} FROM {table}"
                 f" WHERE company_id = :company_id AND {by} = :id ORDER BY {_ORDER.get(table, '1')}"
             ),
             {
@@ -182,7 +183,7 @@ class PersonalData:
         )
 
     async def _erase_events(
-        self, relationship_id: int, rows: Sequence[Any], new_sources: Mapping[str, str], key: ErasureKey
+        self, relationship_id: int, rows: Sequence[Row], new_sources: Mapping[str, str], key: ErasureKey
     ) -> None:
         company_id = self._company_id
         await self._connection.execute(
@@ -256,21 +257,21 @@ def _changed(table: str) -> str:
 _RENAME_CONSENTS: Final = text("SELECT rename_consents(:old, :new)")
 _RENAME_IN_AUDIT: Final = text("SELECT rename_in_audit(:old, :new, :naming)")
 _IDENTITY: Final = text(
-    f"SELECT {', '.join(columns_of('customers', ColumnKind.IDENTITY))} FROM customers"  # noqa: S608  # names of the register only
+    f"SELECT {', '.join(columns_of('customers', ColumnKind.IDENTITY))} FROM customers"
     " WHERE company_id = :company_id AND customer_id = :customer_id"
 )
 _NAMES, _VALUES = _copied("customers")
 _COPY_CUSTOMER: Final = text(
-    f"INSERT INTO customers ({_NAMES}) SELECT {_VALUES} FROM customers"  # noqa: S608  # names of the register only
+    f"INSERT INTO customers ({_NAMES}) SELECT {_VALUES} FROM customers"
     " WHERE company_id = :company_id AND customer_id = :customer_id"
 )
 _RENAME_RELATIONSHIP: Final = text(
-    f"UPDATE customer_relationships SET {_changed('customer_relationships')}"  # noqa: S608
+    f"UPDATE customer_relationships SET {_changed('customer_relationships')}"
     " WHERE company_id = :company_id AND id = :relationship_id"
 )
 _ERASE_ACTIONS: Final = tuple(
     text(
-        f"UPDATE {table} SET {_changed(table)}"  # noqa: S608  # names of the register only
+        f"UPDATE {table} SET {_changed(table)}"
         " WHERE company_id = :company_id AND relationship_id = :relationship_id"
     )
     for table in _ACTED_ON

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from journey_service.domain.events.event import Event
 from journey_service.domain.events.parsing import IMPORT_SOURCE, ImportLine
 from journey_service.domain.events.records import Import, ImportLineError, ImportOptions
-from journey_service.repositories.tables import import_errors, import_lines, imports
+from journey_service.repositories.tables import Row, import_errors, import_lines, imports
 
 _COLUMNS: Final = [
     imports.c[name]
@@ -351,14 +351,14 @@ class DueImports:
         return [(row.company_id, row.id) for row in rows]
 
 
-def _to_import(row: Any) -> Import:  # noqa: ANN401  # a row of _COLUMNS
+def _to_import(row: Row) -> Import:
     values = dict(row._mapping)
     cursor = values.pop("cursor")
     place = None if cursor is None else (cursor[0], datetime.fromisoformat(cursor[1]), cursor[2])
     return Import(cursor=place, **values)
 
 
-def _to_line(row: Any) -> ImportLine:  # noqa: ANN401  # a row of import_lines
+def _to_line(row: Row) -> ImportLine:
     event = Event(
         source=row.source or IMPORT_SOURCE,
         event_id=row.event_id or "",

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.journeys.facts import Facts
 from journey_service.domain.journeys.relationship import NO_PIN_STATE, PinState, Relationship, SuppressedMove
-from journey_service.repositories.tables import customer_relationships
+from journey_service.repositories.tables import Row, customer_relationships
 
 
 @dataclass(slots=True)
@@ -63,7 +63,7 @@ COLUMNS: Final = (
 # Rows are locked in the order of customer ids everywhere, so two transactions never wait for each other in
 # a circle. The clock is read above the lock, row by row: later than any commit that was waited for.
 _LOCK: Final = text(
-    f"WITH held AS MATERIALIZED (SELECT {COLUMNS} FROM customer_relationships r"  # noqa: S608  # no input in it
+    f"WITH held AS MATERIALIZED (SELECT {COLUMNS} FROM customer_relationships r"
     " WHERE r.company_id = :company_id AND r.customer_id = ANY(CAST(:customer_ids AS bigint[]))"
     " ORDER BY r.customer_id FOR NO KEY UPDATE)"
     " SELECT held.*, clock_timestamp() AS locked_at FROM held"
@@ -71,13 +71,13 @@ _LOCK: Final = text(
 _LOCK_FREE: Final = text(_LOCK.text.replace("FOR NO KEY UPDATE", "FOR NO KEY UPDATE SKIP LOCKED"))
 # Whoever is held by another transaction is left to it: still due afterwards, unless that one has decided.
 _LOCK_DUE: Final = text(
-    f"SELECT {COLUMNS} FROM customer_relationships r"  # noqa: S608
+    f"SELECT {COLUMNS} FROM customer_relationships r"
     " WHERE r.company_id = :company_id AND r.next_evaluation_at <= CAST(:now AS timestamptz)"
     " AND r.customer_id <> ALL(CAST(:without AS bigint[]))"
     " ORDER BY r.next_evaluation_at LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED"
 )
 _READ: Final = text(
-    f"SELECT {COLUMNS} FROM customer_relationships r"  # noqa: S608
+    f"SELECT {COLUMNS} FROM customer_relationships r"
     " WHERE r.company_id = :company_id AND r.customer_id = :customer_id"
 )
 _NEXT: Final = text(
@@ -126,11 +126,11 @@ _VALUES: Final = (
     ("scored_at", "CAST(:scored_at AS timestamptz)"),
 )
 _UPDATE: Final = text(
-    f"UPDATE customer_relationships SET {', '.join(f'{name} = {value}' for name, value in _VALUES)},"  # noqa: S608
+    f"UPDATE customer_relationships SET {', '.join(f'{name} = {value}' for name, value in _VALUES)},"
     " updated_at = CAST(:written_at AS timestamptz) WHERE company_id = :company_id AND id = :id"
 )
 _INSERT: Final = text(
-    "INSERT INTO customer_relationships (company_id, id, customer_id, created_at, updated_at,"  # noqa: S608
+    "INSERT INTO customer_relationships (company_id, id, customer_id, created_at, updated_at,"
     f" {', '.join(name for name, _ in _VALUES)}) VALUES (CAST(:company_id AS bigint), CAST(:id AS bigint),"
     " CAST(:customer_id AS bigint), CAST(:opened_at AS timestamptz), CAST(:written_at AS timestamptz),"
     f" {', '.join(value for _, value in _VALUES)})"
@@ -276,7 +276,7 @@ class Relationships:
         }
 
 
-def to_stored_relationship(row: Any) -> StoredRelationship:  # noqa: ANN401  # a row of COLUMNS
+def to_stored_relationship(row: Row) -> StoredRelationship:
     """The domain's value from a row of COLUMNS."""
     relationship = Relationship(
         customer_id=row.customer_id,

@@ -75,7 +75,7 @@ _IS_CHANGED: Final = (
 )
 
 _PAGE: Final = text(
-    f"WITH page AS MATERIALIZED (SELECT {_READ} FROM customer_relationships r"  # noqa: S608  # no input in it
+    f"WITH page AS MATERIALIZED (SELECT {_READ} FROM customer_relationships r"
     " WHERE r.company_id = :company_id AND r.id > :after ORDER BY r.id LIMIT :limit)"
     " SELECT (SELECT count(*) FROM page) AS seen, (SELECT max(id) FROM page) AS last_id,"
     f" ARRAY(SELECT scored.id FROM ({_SCORED.format(rows='page')}) scored JOIN page ON page.id = scored.id"
@@ -87,11 +87,11 @@ _HOLD: Final = text(
     " ORDER BY customer_id FOR NO KEY UPDATE"
 )
 _HELD_ROWS: Final = (
-    f"(SELECT {_READ} FROM customer_relationships r WHERE r.company_id = :company_id"  # noqa: S608
+    f"(SELECT {_READ} FROM customer_relationships r WHERE r.company_id = :company_id"
     " AND r.id = ANY(CAST(:ids AS bigint[])))"
 )
 _REWRITE: Final = text(
-    "UPDATE customer_relationships r SET engagement_score = scored.engagement / 100.0,"  # noqa: S608
+    "UPDATE customer_relationships r SET engagement_score = scored.engagement / 100.0,"
     " risk_score = scored.risk / 100.0, scored_at = :now, updated_at = clock_timestamp()"
     f" FROM ({_SCORED.format(rows=_HELD_ROWS)}) scored WHERE r.company_id = :company_id"
     f" AND r.id = scored.id AND {_IS_CHANGED.format(a='scored', b='r')}"

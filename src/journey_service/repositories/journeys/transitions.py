@@ -18,6 +18,7 @@ from journey_service.domain.journeys.relationship import (
     TransitionCause,
     TriggerType,
 )
+from journey_service.repositories.tables import Row
 
 _APPEND: Final = text(
     "INSERT INTO journey_transitions (company_id, relationship_id, seq, from_stage, to_stage,"
@@ -43,23 +44,23 @@ _COLUMNS: Final = (
 )
 # One walk down the primary key an entry, as for events.
 _SOME: Final = text(
-    "SELECT found.* FROM unnest(CAST(:relationship_ids AS bigint[]), CAST(:seqs AS bigint[]))"  # noqa: S608  # no input in it
+    "SELECT found.* FROM unnest(CAST(:relationship_ids AS bigint[]), CAST(:seqs AS bigint[]))"
     f" AS wanted(relationship, number) CROSS JOIN LATERAL (SELECT {_COLUMNS} FROM journey_transitions"
     " WHERE company_id = :company_id AND relationship_id = wanted.relationship AND seq = wanted.number"
     " LIMIT 1) found"
 )
 _PAGE: Final = text(
-    f"SELECT {_COLUMNS} FROM journey_transitions"  # noqa: S608
+    f"SELECT {_COLUMNS} FROM journey_transitions"
     " WHERE company_id = :company_id AND relationship_id = :relationship_id AND seq < :before"
     " ORDER BY seq DESC LIMIT :limit"
 )
 _AT: Final = text(
-    f"SELECT {_COLUMNS} FROM journey_transitions"  # noqa: S608
+    f"SELECT {_COLUMNS} FROM journey_transitions"
     " WHERE company_id = :company_id AND relationship_id = :relationship_id AND transitioned_at <= :as_of"
     " ORDER BY transitioned_at DESC, seq DESC LIMIT 1"
 )
 _BY_CAUSE: Final = text(
-    f"SELECT {_COLUMNS} FROM journey_transitions"  # noqa: S608
+    f"SELECT {_COLUMNS} FROM journey_transitions"
     " WHERE company_id = :company_id AND relationship_id = :relationship_id"
     " AND cause_kind = :kind AND cause_id = :id"
 )
@@ -164,7 +165,7 @@ class Transitions:
         return None if row is None else _to_entry(row)
 
 
-def _to_entry(row: Any) -> TransitionRecord:  # noqa: ANN401  # a row of _COLUMNS
+def _to_entry(row: Row) -> TransitionRecord:
     transition = Transition(
         seq=row.seq,
         from_stage=row.from_stage,

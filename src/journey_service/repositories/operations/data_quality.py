@@ -13,7 +13,7 @@ LOWEST: Final = -(2**63)
 def _first(sql: str, order: str) -> TextClause:
     """How many rows a question has, and the first of them beyond one."""
     return text(
-        f"SELECT *, count(*) OVER () AS number FROM ({sql}) found WHERE {order} > :after"  # noqa: S608  # no input in it
+        f"SELECT *, count(*) OVER () AS number FROM ({sql}) found WHERE {order} > :after"
         f" ORDER BY {order} LIMIT :limit"
     )
 
@@ -30,7 +30,7 @@ _STRAY: Final = (
 )
 _OF_RELATIONSHIPS: Final = ("journey_transitions", "journey_events", "journey_actions", "journey_tasks")
 _STRAYS: Final = text(
-    f"SELECT * FROM ({' UNION ALL '.join(_STRAY.format(table=name) for name in _OF_RELATIONSHIPS)}) found"  # noqa: S608
+    f"SELECT * FROM ({' UNION ALL '.join(_STRAY.format(table=name) for name in _OF_RELATIONSHIPS)}) found"
     " WHERE number > 0 ORDER BY name"
 )
 _UNKNOWN_STAGES: Final = _first(
@@ -43,13 +43,13 @@ _STUCK: Final = (
     " AND ready_at < now() - make_interval(hours => 1)"
 )
 _STUCK_ACTIONS: Final = text(
-    "SELECT CAST(a.id AS text) AS action_id, r.customer_id, a.name, a.state, a.ready_at,"  # noqa: S608
+    "SELECT CAST(a.id AS text) AS action_id, r.customer_id, a.name, a.state, a.ready_at,"
     f" count(*) OVER () AS number FROM (SELECT * FROM journey_actions WHERE {_STUCK}) a"
     " LEFT JOIN customer_relationships r ON r.company_id = a.company_id AND r.id = a.relationship_id"
     " ORDER BY a.ready_at, a.id LIMIT :limit"
 )
 _RELEASE: Final = text(
-    "UPDATE journey_actions SET state = 'pending', lease_token = NULL, ready_at = clock_timestamp(),"  # noqa: S608
+    "UPDATE journey_actions SET state = 'pending', lease_token = NULL, ready_at = clock_timestamp(),"
     " updated_at = clock_timestamp() WHERE company_id = :company_id AND id IN"
     f" (SELECT id FROM journey_actions WHERE {_STUCK} ORDER BY id LIMIT :most FOR NO KEY UPDATE SKIP LOCKED)"
 )

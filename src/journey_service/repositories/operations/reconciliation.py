@@ -77,14 +77,14 @@ WHERE (coalesce(l.number, 0), coalesce(l.micros, 0), coalesce(l.at_micros, 0))
 """
 _FLOWS: Final = _SUMS.format(
     kind="flow",
-    ledger=f"SELECT {local_day('transitioned_at')} AS day,"  # noqa: S608
+    ledger=f"SELECT {local_day('transitioned_at')} AS day,"
     " coalesce(from_stage, '') || '>' || to_stage AS key, motion, count(*) AS number,"
     " coalesce(sum(extract(epoch FROM transitioned_at - since)) * 1000000, 0) AS micros,"
     " sum(extract(epoch FROM transitioned_at)) * 1000000 AS at_micros"
     " FROM journey_transitions WHERE company_id = :company_id GROUP BY 1, 2, 3",
 )
 _LASTS: Final = (
-    "SELECT "  # noqa: S608
+    "SELECT "
     + local_day("at")
     + " AS day, key, '' AS motion, count(*) AS number, 0 AS micros, 0 AS at_micros"
     " FROM ({last_occurrences}) last GROUP BY 1, 2"
@@ -160,7 +160,7 @@ WHERE (coalesce(l.appointments, 0), coalesce(l.payments, 0)) <> (coalesce(s.appo
 def _newest(condition: str) -> str:
     """The newest instants of the events that a condition holds for, ascending."""
     return (
-        "ARRAY(SELECT t FROM unnest((array_agg(e.occurred_at ORDER BY e.occurred_at DESC)"  # noqa: S608  # no input in it
+        "ARRAY(SELECT t FROM unnest((array_agg(e.occurred_at ORDER BY e.occurred_at DESC)"
         f" FILTER (WHERE {condition}))[1:{MAX_KEPT_TIMES}]) t ORDER BY t)"
     )
 
@@ -195,7 +195,7 @@ SELECT customer_id, array_to_string(facts, ', ') AS facts FROM (
   FROM customer_relationships r CROSS JOIN LATERAL (SELECT {folds} FROM journey_events e
     WHERE e.company_id = :company_id AND e.relationship_id = r.id) folded
   WHERE r.company_id = :company_id) compared WHERE cardinality(facts) > 0
-""".format(  # noqa: S608  # no input in it
+""".format(
     comparisons=", ".join(
         f"CASE WHEN r.{name} IS DISTINCT FROM folded.{name}"
         f"{' AND CAST(:is_settled AS boolean)' if name == 'recent_long_calls' else ''} THEN '{name}' END"
@@ -208,7 +208,7 @@ SELECT customer_id, array_to_string(facts, ', ') AS facts FROM (
 def _counted(sql: str, order: str, beyond: str = "") -> TextClause:
     """How many rows a question has, with the first of them."""
     return text(
-        f"SELECT *, count(*) OVER () AS number FROM ({sql}) found {beyond} ORDER BY {order} LIMIT :limit"  # noqa: S608
+        f"SELECT *, count(*) OVER () AS number FROM ({sql}) found {beyond} ORDER BY {order} LIMIT :limit"
     )
 
 

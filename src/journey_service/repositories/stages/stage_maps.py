@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import bindparam, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -12,7 +12,7 @@ from journey_service.domain.journeys.records import MapVersion
 from journey_service.domain.journeys.relationship import Activation
 from journey_service.domain.stages.rules import rules_to_json
 from journey_service.domain.stages.stage_map import StageMap, parse_stage_map, stage_map_to_json
-from journey_service.repositories.tables import companies, customer_journey_stages, stage_map_versions
+from journey_service.repositories.tables import Row, companies, customer_journey_stages, stage_map_versions
 
 _STAGE_MAPS: Final[dict[tuple[int, int], StageMap]] = {}
 _STAGE_MAPS_KEPT: Final = 4096
@@ -210,7 +210,7 @@ class StageMaps:
         return list(found.all())
 
 
-def _to_version(row: Any) -> MapVersion:  # noqa: ANN401  # a row of _VERSION
+def _to_version(row: Row) -> MapVersion:
     return MapVersion(
         version=row.version,
         author=row.author,

@@ -15,7 +15,7 @@ from journey_service.repositories.tables.analytics import (
     journey_stage_metrics,
     stage_visit_durations,
 )
-from journey_service.repositories.tables.columns import OPERATORS, metadata
+from journey_service.repositories.tables.columns import OPERATORS, Row, metadata
 from journey_service.repositories.tables.companies import (
     companies,
     customer_journey_stages,
@@ -39,6 +39,7 @@ from journey_service.repositories.tables.operations import (
 
 __all__ = [
     "OPERATORS",
+    "Row",
     "action_attempts",
     "api_keys",
     "audit_log",
@@ -55,17 +56,17 @@ __all__ = [
     "jobs",
     "journey_actions",
     "journey_events",
-    "outbound_events",
     "journey_rollups",
     "journey_stage_metrics",
-    "stage_visit_durations",
     "journey_tasks",
     "journey_transitions",
     "message_templates",
     "metadata",
+    "outbound_events",
     "retention_campaigns",
     "scoring_runs",
     "sign_in_links",
     "stage_map_versions",
+    "stage_visit_durations",
     "webhook_endpoints",
 ]

@@ -1,6 +1,6 @@
 """What the tables are made of: one catalogue, and the columns that many of them have."""
 
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 from sqlalchemy import (
     ARRAY,
@@ -13,6 +13,9 @@ from sqlalchemy import (
     func,
     text,
 )
+
+Row: TypeAlias = Any
+"""A result row. The columns depend on the statement, so its attributes are not typed."""
 
 OPERATORS: Final = 0
 """The company under which the operators' own keys are kept; no customer belongs to it."""
