@@ -95,7 +95,7 @@ class Person:
         if effect == (
             "mail",
             f"ada{self.customer_id}@{company_id}.salon.example",
-            "We have not seen you for a while",
+            "We haven't seen you in a while",
         ):
             return 0
         if effect[2:3] == (self.customer_id,) and effect[-2] == NAME:

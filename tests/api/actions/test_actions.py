@@ -540,7 +540,7 @@ async def test_another_company_s_action_is_answered_like_one_that_is_not_there(
         told = problem(
             await http.get(f"{API}/actions/{id_}", headers=neighbour.headers), 404, "action-not-found"
         )
-        assert told["detail"] == f"No action '{id_}'."
+        assert told["detail"] == f"There is no action '{id_}'."
         problem(await retry(http, neighbour, id_), 404, "action-not-found")
 
     assert await all_actions(http, neighbour) == []

@@ -240,7 +240,7 @@ async def test_another_company_s_campaign_is_answered_like_one_that_is_not_there
     for id_ in (campaign, 10**15):
         path = f"{API}/campaigns/{id_}"
         told = problem(await http.get(path, headers=neighbour.headers), 404, "campaign-not-found")
-        assert told["detail"] == f"No campaign {id_}."
+        assert told["detail"] == f"There is no campaign {id_}."
         problem(await cancel(http, neighbour, id_), 404, "campaign-not-found")
 
     assert await all_campaigns(http, neighbour) == []

@@ -299,7 +299,7 @@ async def test_another_company_s_task_is_answered_like_one_that_is_not_there(
 
     for id_ in (task, 10**15):
         told = problem(await http.get(f"{API}/tasks/{id_}", headers=neighbour.headers), 404, "task-not-found")
-        assert told["detail"] == f"No task {id_}."
+        assert told["detail"] == f"There is no task {id_}."
         problem(await patch(http, neighbour, id_, status="done"), 404, "task-not-found")
 
     assert await all_tasks(http, neighbour, status="any") == []

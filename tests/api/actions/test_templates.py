@@ -311,7 +311,7 @@ async def test_another_company_s_template_is_answered_like_one_that_is_not_there
             await remove(http, neighbour, id_),
             await preview(http, neighbour, id_),
         ):
-            assert problem(answer, 404, "template-not-found")["detail"] == f"No template {id_}."
+            assert problem(answer, 404, "template-not-found")["detail"] == f"There is no template {id_}."
 
     assert await listed(http, neighbour) == []
     assert (await add(http, neighbour, **EMAIL)).status_code == 201, "keys are a company's own"

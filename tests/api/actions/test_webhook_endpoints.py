@@ -432,7 +432,7 @@ async def test_another_company_s_endpoint_is_answered_like_one_that_is_not_there
             await rotate(http, neighbour, id_),
             await dry_run(http, neighbour, id_),
         ):
-            assert problem(answer, 404, "endpoint-not-found")["detail"] == f"No webhook endpoint {id_}."
+            assert problem(answer, 404, "endpoint-not-found")["detail"] == f"There is no webhook endpoint {id_}."
 
     assert await listed(http, neighbour) == []
     assert (await add(http, neighbour, events=["action.sms"])).status_code == 201

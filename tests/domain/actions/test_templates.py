@@ -1,4 +1,4 @@
-"""Templates: what a company may write, which language a customer gets, and what the service brings."""
+"""Templates: parsing, selection by language, and the built-in templates."""
 
 import re
 
@@ -25,21 +25,21 @@ EMAIL = {
 }
 SMS = {"key": "reminder", "channel": "sms", "language": "pt-br", "text": "Oi"}
 BUILT = [template for templates in BUILT_IN.values() for template in templates]
-KEYS = "must be 1 to 50 lower-case letters, digits and underscores, a letter first"
-LANGUAGES = "must be a language such as 'en' or 'pt-br', in lower case"
+INVALID_KEY = "must be 1 to 50 lowercase letters, digits and underscores, starting with a letter"
+INVALID_LANGUAGE = "must be a language tag in lowercase, such as 'en' or 'pt-br'"
 
 
-def faults_of(raw, pointer=""):
+def errors_of(raw, pointer=""):
     with pytest.raises(InvalidInputError) as caught:
         parse_template(raw, pointer)
-    return [(fault.pointer, fault.message) for fault in caught.value.errors]
+    return [(error.pointer, error.message) for error in caught.value.errors]
 
 
 def in_languages(*languages):
     return [Template("welcome", Channel.SMS, language, "Hello") for language in languages]
 
 
-def test_an_email_is_read_as_it_is_written():
+def test_an_email_is_parsed():
     assert parse_template(EMAIL) == Template(
         key="welcome",
         channel=Channel.EMAIL,
@@ -58,17 +58,17 @@ def test_a_text_message_needs_neither_subject_nor_html(nothing):
 @pytest.mark.parametrize(
     ("change", "pointer", "message"),
     [
-        ({"key": None}, "/key", KEYS),
-        ({"key": ""}, "/key", KEYS),
-        ({"key": "Welcome"}, "/key", KEYS),
-        ({"key": "1st"}, "/key", KEYS),
-        ({"key": "a" * 51}, "/key", KEYS),
-        ({"key": "welcome\n"}, "/key", KEYS),
-        ({"language": None}, "/language", LANGUAGES),
-        ({"language": "EN"}, "/language", LANGUAGES),
-        ({"language": "english"}, "/language", LANGUAGES),
-        ({"language": "pt_br"}, "/language", LANGUAGES),
-        ({"language": ["en"]}, "/language", LANGUAGES),
+        ({"key": None}, "/key", INVALID_KEY),
+        ({"key": ""}, "/key", INVALID_KEY),
+        ({"key": "Welcome"}, "/key", INVALID_KEY),
+        ({"key": "1st"}, "/key", INVALID_KEY),
+        ({"key": "a" * 51}, "/key", INVALID_KEY),
+        ({"key": "welcome\n"}, "/key", INVALID_KEY),
+        ({"language": None}, "/language", INVALID_LANGUAGE),
+        ({"language": "EN"}, "/language", INVALID_LANGUAGE),
+        ({"language": "english"}, "/language", INVALID_LANGUAGE),
+        ({"language": "pt_br"}, "/language", INVALID_LANGUAGE),
+        ({"language": ["en"]}, "/language", INVALID_LANGUAGE),
         ({"channel": "call"}, "/channel", "must be 'email', 'sms' or 'offer'"),
         ({"channel": None}, "/channel", "must be 'email', 'sms' or 'offer'"),
         ({"channel": {"a": []}}, "/channel", "must be 'email', 'sms' or 'offer'"),
@@ -85,28 +85,28 @@ def test_a_text_message_needs_neither_subject_nor_html(nothing):
         ({"subject": "a\u2028b"}, "/subject", "must be a single line"),
         ({"html": "a" * 60_001}, "/html", "must be a text of 1 to 60000 characters"),
         ({"html": "a\udfff"}, "/html", "must be Unicode text"),
-        ({"from": "me"}, "/from", "is not known here"),
-        ({"a/b": "me"}, "/a~1b", "is not known here"),
+        ({"from": "me"}, "/from", "is not a known field"),
+        ({"a/b": "me"}, "/a~1b", "is not a known field"),
     ],
 )
-def test_what_is_wrong_with_an_email_is_said_where_it_is(change, pointer, message):
-    assert faults_of({**EMAIL, **change}) == [(pointer, message)]
+def test_an_invalid_email_is_rejected_with_the_position_of_the_error(change, pointer, message):
+    assert errors_of({**EMAIL, **change}) == [(pointer, message)]
 
 
 @pytest.mark.parametrize(
     ("change", "pointer", "message"),
     [
         ({"text": "a" * 1_001}, "/text", "must be a text of 1 to 1000 characters"),
-        ({"subject": "Hello"}, "/subject", "belongs to emails only"),
-        ({"html": "<p>Hello</p>"}, "/html", "belongs to emails only"),
+        ({"subject": "Hello"}, "/subject", "is allowed for emails only"),
+        ({"html": "<p>Hello</p>"}, "/html", "is allowed for emails only"),
     ],
 )
-def test_what_is_wrong_with_a_text_message_is_said_where_it_is(change, pointer, message):
-    assert faults_of({**SMS, **change}) == [(pointer, message)]
+def test_an_invalid_text_message_is_rejected_with_the_position_of_the_error(change, pointer, message):
+    assert errors_of({**SMS, **change}) == [(pointer, message)]
 
 
-def test_every_fault_is_named_at_once_below_the_place_of_the_template():
-    assert [pointer for pointer, _ in faults_of({}, "/templates/3")] == [
+def test_all_errors_are_reported_at_once_below_the_pointer_of_the_template():
+    assert [pointer for pointer, _ in errors_of({}, "/templates/3")] == [
         "/templates/3/channel",
         "/templates/3/key",
         "/templates/3/language",
@@ -119,7 +119,7 @@ def test_a_language_may_have_a_region(language):
     assert check_language(language, "/language") == language
 
 
-def test_a_key_is_taken_as_it_is():
+def test_a_valid_key_is_returned_unchanged():
     assert check_key("a" * 50, "/key") == "a" * 50
 
 
@@ -139,24 +139,24 @@ def test_a_key_is_taken_as_it_is():
         (["en", "de"], ["d"], "en"),
     ],
 )
-def test_a_customer_gets_the_first_wanted_language_there_is(available, wanted, language):
+def test_the_first_wanted_language_that_is_available_is_selected(available, wanted, language):
     found = select_template(iter(in_languages(*available)), wanted)
 
     assert found is not None
     assert found.language == language
 
 
-def test_of_nothing_nothing_is_chosen():
+def test_without_templates_none_is_selected():
     assert select_template([], ["en"]) is None
 
 
-def test_of_two_in_one_language_the_first_is_chosen():
+def test_of_two_templates_in_one_language_the_first_is_selected():
     own, built_in = Template("a", Channel.SMS, "en", "own"), Template("a", Channel.SMS, "en", "built in")
 
     assert select_template([own, built_in], ["en"]) is own
 
 
-def test_the_service_brings_a_template_for_every_default_message():
+def test_every_default_message_has_a_built_in_template():
     assert list(BUILT_IN) == [
         *("welcome", "onboarding", "feedback_request", "vip_benefits", "retention_email", "personal_email"),
         *("retention_sms", "retention_offer", "personal_offer"),
@@ -164,7 +164,7 @@ def test_the_service_brings_a_template_for_every_default_message():
 
 
 @pytest.mark.parametrize("key", BUILT_IN)
-def test_every_built_in_template_is_there_in_both_languages(key):
+def test_every_built_in_template_exists_in_both_languages(key):
     assert [template.language for template in BUILT_IN[key]] == ["en", "de"]
     assert {template.key for template in BUILT_IN[key]} == {key}
     assert len({template.channel for template in BUILT_IN[key]}) == 1
@@ -172,12 +172,12 @@ def test_every_built_in_template_is_there_in_both_languages(key):
 
 
 @pytest.mark.parametrize("template", BUILT, ids=lambda each: f"{each.key}-{each.language}")
-def test_a_built_in_template_could_have_been_written_by_a_company(template):
-    told = {
+def test_a_built_in_template_is_accepted_as_a_template_of_a_company(template):
+    raw = {
         name: getattr(template, name) for name in ("key", "channel", "language", "subject", "text", "html")
     }
 
-    assert parse_template(told) == template
+    assert parse_template(raw) == template
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_a_built_in_template_could_have_been_written_by_a_company(template):
     [template for template in BUILT if template.channel is Channel.EMAIL],
     ids=lambda each: f"{each.key}-{each.language}",
 )
-def test_a_built_in_email_is_a_plain_page_that_ends_with_the_way_out(template):
+def test_a_built_in_email_is_a_plain_page_that_ends_with_an_unsubscribe_link(template):
     assert template.text.splitlines()[-1].endswith(": {{ unsubscribe_url }}")
     paragraphs = re.findall("<p [^>]*>(.*?)</p>", template.html, re.DOTALL)
     assert '<a href="{{ unsubscribe_url }}"' in paragraphs[-1]

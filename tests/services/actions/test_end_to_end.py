@@ -39,7 +39,7 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 LAPSED = T0 + 91 * DAY
 NEVER_QUIET = {"quiet_from": None, "quiet_until": None}
 WELCOME = ["Good to have you with us", "How was your visit?"]
-MISSED = "We have not seen you for a while"
+MISSED = "We haven't seen you in a while"
 CAMPAIGN = "create_retention_campaign"
 
 
@@ -108,7 +108,7 @@ async def test_whoever_comes_back_on_day_five_has_had_a_mail_and_an_sms_and_gets
     assert salon.mailbox.subjects == sorted([*WELCOME, MISSED, *WELCOME])
     [sms] = salon.system.of_type("action.sms")
     assert (sms.data["customer_id"], sms.data["phone"], sms.data["step"]) == (1, "+49 170 1", 1)
-    assert sms.data["text"].startswith("Hello Ada, we have not seen you for a while.")
+    assert sms.data["text"].startswith("Hello Ada, we haven't seen you in a while.")
     assert salon.system.of_type("action.special_offer") == []
     assert salon.system.unverified == []
     assert await campaign_log(salon) == [
@@ -622,7 +622,7 @@ async def test_the_cap_is_over_all_actions_and_those_of_people_and_channels_do_n
 
     assert [(each.state, each.reason) for each in (capped, again)] == [("cancelled", "capped")] * 2
     assert [(each.state, each.reason) for each in (offer, free)] == [("pending", None)] * 2
-    assert salon.mailbox.subjects == sorted([*WELCOME, "A personal word from A test"])
+    assert salon.mailbox.subjects == sorted([*WELCOME, "A personal message from A test"])
     assert "Come and see us" in body_of(salon.mailbox.emails[-1])
     assert [told.data["offer"] for told in salon.system.of_type("action.special_offer")] == [{"title": "Tea"}]
 
@@ -722,7 +722,7 @@ async def test_all_twelve_actions_of_the_guide_are_done_each_on_its_channel(open
         channels.setdefault(name, set()).add(channel)
     assert {name: " ".join(sorted(found)) for name, found in channels.items()} == TWELVE
     assert salon.mailbox.subjects == sorted(
-        ["Thank you for getting in touch with A test", *WELCOME, "A thank-you for your loyalty", MISSED]
+        ["Thank you for getting in touch with A test", *WELCOME, "Thank you for your loyalty", MISSED]
     )
     assert [told.type for told in salon.system.told] == [
         *("action.crm_update", "action.sms", "action.special_offer")

@@ -12,7 +12,7 @@ class TaskNotFoundError(NotFoundError):
     title = "Task not found"
 
     def __init__(self, task_id: int) -> None:
-        super().__init__(f"No task {task_id}.")
+        super().__init__(f"There is no task {task_id}.")
 
 
 class CampaignNotFoundError(NotFoundError):
@@ -22,7 +22,7 @@ class CampaignNotFoundError(NotFoundError):
     title = "Campaign not found"
 
     def __init__(self, campaign_id: int) -> None:
-        super().__init__(f"No campaign {campaign_id}.")
+        super().__init__(f"There is no campaign {campaign_id}.")
 
 
 class ActionNotFoundError(NotFoundError):
@@ -32,7 +32,7 @@ class ActionNotFoundError(NotFoundError):
     title = "Action not found"
 
     def __init__(self, action_id: str) -> None:
-        super().__init__(f"No action {quote_value(action_id)}.")
+        super().__init__(f"There is no action {quote_value(action_id)}.")
 
 
 class EndpointNotFoundError(NotFoundError):
@@ -42,7 +42,7 @@ class EndpointNotFoundError(NotFoundError):
     title = "Webhook endpoint not found"
 
     def __init__(self, endpoint_id: int) -> None:
-        super().__init__(f"No webhook endpoint {endpoint_id}.")
+        super().__init__(f"There is no webhook endpoint {endpoint_id}.")
 
 
 class TemplateNotFoundError(NotFoundError):
@@ -52,7 +52,7 @@ class TemplateNotFoundError(NotFoundError):
     title = "Template not found"
 
     def __init__(self, template_id: int) -> None:
-        super().__init__(f"No template {template_id}.")
+        super().__init__(f"There is no template {template_id}.")
 
 
 class LinkNotValidError(NotFoundError):

@@ -1,4 +1,4 @@
-"""Actions, campaigns, tasks, templates, and webhook endpoints as they are stored, and the filters of their lists."""
+"""Stored campaigns, actions, tasks, templates and webhook endpoints, and the filters of their lists."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from journey_service.domain.actions.templates import Template
 
 @dataclass(frozen=True, slots=True)
 class StoredCampaign:
-    """A campaign as it is kept. `reason` says why it ended; None: it runs. Instants are the company's."""
+    """Stored campaign. `reason` is why it ended; None while it is running. Times are the company's."""
 
     id: int
     customer_id: int
@@ -36,7 +36,7 @@ class CampaignFilter:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryLogRow:
-    """An action as the log of deliveries shows it."""
+    """Action in the delivery log."""
 
     id: str
     customer_id: int
@@ -48,7 +48,7 @@ class DeliveryLogRow:
     step: ActionStep
     campaign_id: int | None
     endpoint_id: int | None
-    news_type: str | None
+    event_type: str | None
     task_id: int | None
     actor: str | None
     note: str | None
@@ -66,7 +66,7 @@ class DeliveryLogRow:
 
 @dataclass(frozen=True, slots=True)
 class StoredAttempt:
-    """One attempt of an action, in the database's time."""
+    """Attempt to deliver an action. Times are the database's."""
 
     number: int
     begun_at: datetime
@@ -91,7 +91,7 @@ class ActionFilter:
 
 @dataclass(frozen=True, slots=True)
 class OutboundEventRecord:
-    """One piece of news as others are told: its place, its type, and what it says (JSON)."""
+    """Published outbound event: position in the company's event stream, type, and data (JSON)."""
 
     id: int
     position: int
@@ -102,13 +102,13 @@ class OutboundEventRecord:
 
     @property
     def payload(self) -> dict[str, Any]:
-        """What webhooks and streams say of it."""
+        """The JSON that webhooks and the event stream send."""
         return {"type": self.type, "timestamp": self.at, "data": self.data}
 
 
 @dataclass(frozen=True, slots=True)
 class StoredTask:
-    """A task as it is kept. Instants are the company's."""
+    """Stored task. Times are the company's."""
 
     id: int
     customer_id: int
@@ -147,7 +147,7 @@ class TaskFilter:
 
 @dataclass(frozen=True, slots=True)
 class StoredTemplate:
-    """A template as it is kept, and who wrote it."""
+    """Stored template and its author."""
 
     id: int
     template: Template
@@ -158,7 +158,7 @@ class StoredTemplate:
 
 @dataclass(frozen=True, slots=True)
 class StoredEndpoint:
-    """One endpoint. `events` are the types it takes; `failing_since`: since when nothing has reached it."""
+    """Webhook endpoint. `events` are the types it receives; `failing_since` is when its deliveries began to fail."""
 
     id: int
     url: str

@@ -1,6 +1,6 @@
-"""What a stage does on entry, as data: the guide's actions, their channels, and the steps of its campaign.
+"""Stage actions: channels, steps, and the guide's default actions of each stage.
 
-Which actions a stage has is the company's to say; what is here holds where it has said nothing.
+The defaults apply to stages whose actions the company has not set itself.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from journey_service.domain.companies.policy import CompanyPolicy
 
 
 class Channel(StrEnum):
-    """How an action reaches somebody: the first four reach the customer."""
+    """Channel of an action; the first four contact the customer."""
 
     EMAIL = "email"
     SMS = "sms"
@@ -21,27 +21,25 @@ class Channel(StrEnum):
     TASK = "task"
     ASSIGNMENT = "assignment"
     WEBHOOK = "webhook"
-    """News for an endpoint that a company has registered: no stage asks for it."""
+    """Outbound events for registered webhook endpoints; not available to stage actions."""
 
 
 MESSAGES: Final = (Channel.EMAIL, Channel.SMS, Channel.CALL, Channel.OFFER)
-"""The channels on which a customer is contacted: they need consent, and are capped."""
-
-
+"""Channels that contact the customer: they need consent, and the frequency cap applies."""
 QUIET_HOURS_CHANNELS: Final = (Channel.EMAIL, Channel.SMS, Channel.OFFER)
-"""What would reach the customer at once, and so waits while it is quiet."""
+"""Channels that reach the customer immediately, and are deferred during quiet hours."""
 TEMPLATED_CHANNELS: Final = (Channel.EMAIL, Channel.SMS, Channel.OFFER)
-"""What is written from a template."""
+"""Channels whose messages are rendered from a template."""
 HUMAN_TASK_CHANNELS: Final = (Channel.CALL, Channel.TASK)
-"""What a person does: a task."""
+"""Channels that create a task for an employee."""
 
 
 class ActionStep(NamedTuple):
-    """One thing to be done, and how long after the entry it falls due: whole days at the same local time, and hours.
+    """Step of a stage action, due a number of days (at the same local time) and hours after entry into the stage.
 
-    `template` names what is written on a channel with words. `title`, `assignees` (one is picked for each customer)
-    and `due_days` (for how long there is time to do it) are those of a task; an assignment has assignees too.
-    `offer` describes a special offer: title, description, code, valid_days.
+    `template` is the key of the message's template. `title`, `assignees` (one is selected for each customer) and
+    `due_days` (deadline in days) belong to tasks; an assignment has assignees too. `offer` holds the title,
+    description, code and valid_days of a special offer.
     """
 
     channel: Channel
@@ -55,14 +53,15 @@ class ActionStep(NamedTuple):
 
     @property
     def is_delayed(self) -> bool:
-        """Whether there is time between the entry and the step."""
+        """Whether the step is due later than the entry into the stage."""
         return self.day > 0 or self.hours > 0
 
 
 class StageAction(NamedTuple):
-    """One action of a stage, by its name, and the steps it consists of.
+    """Action of a stage: its name and its steps.
 
-    A campaign runs at most once at a time for a customer, pauses between two runs, and ends with the stage.
+    A campaign has at most one run at a time for a customer, a minimum pause between two runs, and ends when the customer
+    leaves the stage.
     """
 
     name: str
@@ -71,7 +70,7 @@ class StageAction(NamedTuple):
 
 
 StageActionMap: TypeAlias = Mapping[str, tuple[StageAction, ...]]
-"""What entering a stage does, by the stage's key."""
+"""Actions triggered by entry into a stage, by stage key."""
 
 _OFFER: Final = (
     ("title", "A treat for your next visit"),
@@ -120,11 +119,11 @@ DEFAULT_ACTIONS: Final[StageActionMap] = {
         ),
     ),
 }
-"""What entering a stage does, by its key, where a company has not said otherwise."""
+"""Default actions by stage key."""
 
 
 class ContactDecision(StrEnum):
-    """What becomes of a message that a stage asks for."""
+    """Decision on a message: sent, or the reason why it is not."""
 
     SENT = "sent"
     NO_CONSENT = "no_consent"
@@ -133,14 +132,14 @@ class ContactDecision(StrEnum):
 
 
 class Reachability(NamedTuple):
-    """How a customer may be reached: the status of the consent per channel, and which addresses are known."""
+    """Consent of a customer by channel, and whether an email address and a phone number are known."""
 
     consents: Mapping[str, str]
     has_email: bool
     has_phone: bool
 
     def contact_decision(self, channel: Channel, policy: CompanyPolicy) -> ContactDecision:
-        """What becomes of a message on a channel, before any cap."""
+        """Returns the decision on a message on a channel, before the frequency cap."""
         status = self.consents.get(channel, "unknown")
         if status == "withdrawn" or (status != "granted" and policy.consent == "opt_in"):
             return ContactDecision.NO_CONSENT
@@ -157,9 +156,9 @@ def planned_messages(
     policy: CompanyPolicy,
     actions: Mapping[str, Sequence[StageAction]] = DEFAULT_ACTIONS,
 ) -> Iterator[tuple[Channel, ContactDecision]]:
-    """The messages that entering these stages at one instant asks for, in the order of their days, and their fates.
+    """Yields the messages triggered by entry into these stages at the same time, by due time, with their decisions.
 
-    The customer is taken to stay where the last move has led, and to have had no message before.
+    Assumes that the customer stays in the last stage, and has received no message before.
     """
     steps = [
         step
@@ -170,15 +169,15 @@ def planned_messages(
     ]
     sent: dict[Channel, list[int]] = {}
     for step in sorted(steps, key=_hours):
-        contact_decision = reachability.contact_decision(step.channel, policy)
-        if contact_decision is ContactDecision.SENT:
+        decision = reachability.contact_decision(step.channel, policy)
+        if decision is ContactDecision.SENT:
             before = sent.setdefault(step.channel, [])
             recent = sum(_hours(step) - hours < policy.frequency_cap_days * 24 for hours in before)
             if recent >= policy.frequency_cap:
-                contact_decision = ContactDecision.CAPPED
+                decision = ContactDecision.CAPPED
             else:
                 before.append(_hours(step))
-        yield step.channel, contact_decision
+        yield step.channel, decision
 
 
 def _hours(step: ActionStep) -> int:

@@ -1,19 +1,18 @@
-"""What the service writes to customers, before anybody's name is in it: built-in texts, and those of companies."""
+"""Message templates: parsing of a company's own, selection by language, and the built-in ones."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from journey_service.domain.actions.stage_actions import Channel
+from journey_service.domain.actions.stage_actions import TEMPLATED_CHANNELS, Channel
 from journey_service.domain.errors import FieldError, InvalidInputError, pointer_token
 
-WRITTEN: Final = (Channel.EMAIL, Channel.SMS, Channel.OFFER)
-"""The channels that have templates."""
-SUBJECT_LENGTH: Final = 200
-TEXT_LENGTH: Final = 20_000
-HTML_LENGTH: Final = 60_000
-SMS_LENGTH: Final = 1_000
+MAX_SUBJECT_LENGTH: Final = 200
+MAX_TEXT_LENGTH: Final = 20_000
+MAX_HTML_LENGTH: Final = 60_000
+MAX_SMS_LENGTH: Final = 1_000
+"""Characters of a text message; it counts before and after rendering."""
 
 KEY: Final = re.compile(r"[a-z][a-z0-9_]{0,49}")
 LANGUAGE: Final = re.compile(r"[a-z]{2,3}(?:-(?:[a-z]{2}|[0-9]{3}))?")
@@ -23,7 +22,7 @@ _FIELDS: Final = ("key", "channel", "language", "subject", "text", "html")
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A message on one channel in one language, in Liquid; subject and HTML belong to emails."""
+    """Liquid template of a message on one channel in one language; only emails have a subject and HTML."""
 
     key: str
     channel: Channel
@@ -34,9 +33,9 @@ class Template:
 
 
 def select_template(available: Iterable[Template], wanted: Sequence[str]) -> Template | None:
-    """The template in the first wanted language there is, or the first of all.
+    """Returns the template in the first wanted language that is available, else the first template.
 
-    A language is served exactly, else without its region, else with another region.
+    A language matches exactly, else without its region, else with another region.
     """
     templates = tuple(available)
     by_language = {each.language: each for each in reversed(templates)}
@@ -49,56 +48,58 @@ def select_template(available: Iterable[Template], wanted: Sequence[str]) -> Tem
     return templates[0] if templates else None
 
 
-# ---- what a company writes
+# ---- templates of companies
 
 
 def check_key(value: object, pointer: str) -> str:
-    """Read the name of a template. Raises InvalidInputError."""
+    """Returns a valid template key. Raises InvalidInputError."""
     if not isinstance(value, str) or not KEY.fullmatch(value):
         raise InvalidInputError.at(
-            pointer, "must be 1 to 50 lower-case letters, digits and underscores, a letter first"
+            pointer, "must be 1 to 50 lowercase letters, digits and underscores, starting with a letter"
         )
     return value
 
 
 def check_language(value: object, pointer: str) -> str:
-    """Read a language with or without a region. Raises InvalidInputError."""
+    """Returns a valid language tag, with or without a region. Raises InvalidInputError."""
     if not isinstance(value, str) or not LANGUAGE.fullmatch(value):
-        raise InvalidInputError.at(pointer, "must be a language such as 'en' or 'pt-br', in lower case")
+        raise InvalidInputError.at(pointer, "must be a language tag in lowercase, such as 'en' or 'pt-br'")
     return value
 
 
 def parse_template(raw: Mapping[str, object], pointer: str = "") -> Template:
-    """Read a template from JSON; whether its Liquid can be rendered is not looked at.
+    """Parses a template from JSON; its Liquid is not checked.
 
-    Raises InvalidInputError with the place of every fault.
+    Raises InvalidInputError with every error.
     """
-    faults = [
-        FieldError(f"{pointer}/{pointer_token(name)}", "is not known here")
+    errors = [
+        FieldError(f"{pointer}/{pointer_token(name)}", "is not a known field")
         for name in raw
         if name not in _FIELDS
     ]
     channel = raw.get("channel")
-    if channel not in WRITTEN:
-        faults.append(FieldError(f"{pointer}/channel", "must be 'email', 'sms' or 'offer'"))
+    if channel not in TEMPLATED_CHANNELS:
+        errors.append(FieldError(f"{pointer}/channel", "must be 'email', 'sms' or 'offer'"))
     for name, check in (("key", check_key), ("language", check_language)):
         try:
             check(raw.get(name), f"{pointer}/{name}")
         except InvalidInputError as error:
-            faults += error.errors
-    longest = SMS_LENGTH if channel == Channel.SMS else TEXT_LENGTH
+            errors += error.errors
+    max_length = MAX_SMS_LENGTH if channel == Channel.SMS else MAX_TEXT_LENGTH
     is_email = channel == Channel.EMAIL
-    told = {
-        "text": _text_fault(raw.get("text"), longest, is_required=True),
-        "subject": _subject_fault(raw.get("subject"), is_required=is_email),
-        "html": _text_fault(raw.get("html"), HTML_LENGTH, is_required=False),
+    messages = {
+        "text": _check_text(raw.get("text"), max_length, is_required=True),
+        "subject": _check_subject(raw.get("subject"), is_required=is_email),
+        "html": _check_text(raw.get("html"), MAX_HTML_LENGTH, is_required=False),
     }
-    if channel in WRITTEN and not is_email:
-        foreign = [name for name in ("subject", "html") if raw.get(name) is not None]
-        told |= dict.fromkeys(foreign, "belongs to emails only")
-    faults += [FieldError(f"{pointer}/{name}", fault) for name, fault in told.items() if fault is not None]
-    if faults:
-        raise InvalidInputError(faults)
+    if channel in TEMPLATED_CHANNELS and not is_email:
+        email_fields = [name for name in ("subject", "html") if raw.get(name) is not None]
+        messages |= dict.fromkeys(email_fields, "is allowed for emails only")
+    errors += [
+        FieldError(f"{pointer}/{name}", message) for name, message in messages.items() if message is not None
+    ]
+    if errors:
+        raise InvalidInputError(errors)
     subject, html = raw.get("subject"), raw.get("html")
     return Template(
         key=str(raw["key"]),
@@ -110,76 +111,76 @@ def parse_template(raw: Mapping[str, object], pointer: str = "") -> Template:
     )
 
 
-def _subject_fault(value: object, *, is_required: bool) -> str | None:
-    fault = _text_fault(value, SUBJECT_LENGTH, is_required=is_required)
-    if fault is None and isinstance(value, str) and len(value.splitlines()) > 1:
+def _check_subject(value: object, *, is_required: bool) -> str | None:
+    message = _check_text(value, MAX_SUBJECT_LENGTH, is_required=is_required)
+    if message is None and isinstance(value, str) and len(value.splitlines()) > 1:
         return "must be a single line"
-    return fault
+    return message
 
 
-def _text_fault(value: object, longest: int, *, is_required: bool) -> str | None:
+def _check_text(value: object, max_length: int, *, is_required: bool) -> str | None:
     if value is None:
         return "is required" if is_required else None
-    if not isinstance(value, str) or not 1 <= len(value) <= longest:
-        return f"must be a text of 1 to {longest} characters"
+    if not isinstance(value, str) or not 1 <= len(value) <= max_length:
+        return f"must be a text of 1 to {max_length} characters"
     if "\x00" in value:
         return "must not contain NUL"
     return "must be Unicode text" if _SURROGATE.search(value) else None
 
 
-# ---- what the service brings
+# ---- built-in templates
 
 
-class _Manner(NamedTuple):
-    """How a language begins and ends a message. `unsubscribing` is a sentence; its second part becomes a link."""
+class _MessageFrame(NamedTuple):
+    """Greeting and closing of messages in one language. The second part of `unsubscribe_text` is a link in HTML."""
 
     greeting: str
     farewell: str
     sender: str
-    unsubscribing: tuple[str, str]
+    unsubscribe_text: tuple[str, str]
 
 
-class _Letter(NamedTuple):
-    """An email before its greeting and its end are around it: Liquid, paragraphs apart by an empty line."""
+class _EmailText(NamedTuple):
+    """Subject and body of an email in Liquid, without greeting and closing; an empty line separates paragraphs."""
 
     subject: str
     body: str
 
     @property
     def paragraphs(self) -> tuple[str, ...]:
-        """The paragraphs, without the breaks of lines that they are written in here."""
+        """The paragraphs of the body, each on one line."""
         return tuple(" ".join(each.split()) for each in self.body.split("\n\n"))
 
 
-_MANNERS: Final[Mapping[str, _Manner]] = {
-    "en": _Manner(
+_FRAMES: Final[Mapping[str, _MessageFrame]] = {
+    "en": _MessageFrame(
         greeting="{% assign name = customer.first_name | default: customer.name %}"
         "Hello{% if name %} {{ name }}{% endif %},",
         farewell="Kind regards",
         sender="{{ company.name | default: 'Your team' }}",
-        unsubscribing=("If you would rather not get emails like this, ", "unsubscribe here"),
+        unsubscribe_text=("No longer want to receive these emails? ", "Unsubscribe here"),
     ),
-    "de": _Manner(
+    "de": _MessageFrame(
         greeting="{% assign name = customer.name | default: customer.first_name %}"
         "Guten Tag{% if name %} {{ name }}{% endif %},",
         farewell="Herzliche Grüße",
         sender="{{ company.name | default: 'Ihr Team' }}",
-        unsubscribing=("Sie möchten solche E-Mails nicht mehr bekommen? ", "Hier können Sie sich abmelden"),
+        unsubscribe_text=("Sie möchten diese E-Mails nicht mehr erhalten? ", "Hier können Sie sich abmelden"),
     ),
 }
 
-_LETTERS: Final[Mapping[str, Mapping[str, _Letter]]] = {
+_EMAILS: Final[Mapping[str, Mapping[str, _EmailText]]] = {
     "welcome": {
-        "en": _Letter(
+        "en": _EmailText(
             "Thank you for getting in touch{% if company.name %} with {{ company.name }}{% endif %}",
             """
-            Thank you for getting in touch. We are glad that you have found us.
+            Thank you for getting in touch. We're glad you found us.
 
-            If you have a question, or would like to arrange a first appointment, simply reply to this email
-            or give us a call. We will gladly find a time that suits you.
+            If you have any questions or would like to book your first appointment, just reply to this email
+            or give us a call. We'll be happy to find a time that suits you.
             """,
         ),
-        "de": _Letter(
+        "de": _EmailText(
             "Vielen Dank für Ihr Interesse{% if company.name %} an {{ company.name }}{% endif %}",
             """
             vielen Dank, dass Sie sich bei uns gemeldet haben. Schön, dass Sie uns gefunden haben.
@@ -190,18 +191,18 @@ _LETTERS: Final[Mapping[str, Mapping[str, _Letter]]] = {
         ),
     },
     "onboarding": {
-        "en": _Letter(
+        "en": _EmailText(
             "Good to have you with us",
             """
-            Thank you for your trust. We want every visit to be a good one for you.
+            Thank you for choosing us. We want you to enjoy every visit.
 
-            Three things help with that: come a few minutes early, tell us beforehand what matters to you,
-            and let us know in good time if you cannot come, so that we can find another day for you.
+            Three things help us with that: please arrive a few minutes early, let us know in advance what
+            matters to you, and if you can't make it, let us know in good time so we can find another day.
 
-            If anything is unclear, simply reply to this email. We are happy to help.
+            If you have any questions, just reply to this email. We're happy to help.
             """,
         ),
-        "de": _Letter(
+        "de": _EmailText(
             "Schön, dass Sie bei uns sind",
             """
             vielen Dank für Ihr Vertrauen. Wir möchten, dass jeder Besuch für Sie ein guter wird.
@@ -215,16 +216,16 @@ _LETTERS: Final[Mapping[str, Mapping[str, _Letter]]] = {
         ),
     },
     "feedback_request": {
-        "en": _Letter(
+        "en": _EmailText(
             "How was your visit?",
             """
-            You were with us recently, and we would like to know how it was for you.
+            You visited us recently, and we'd love to hear how it went.
 
             What did you like, and what could we do better? A line or two in reply to this email is enough.
-            We read every answer.
+            We read every reply.
             """,
         ),
-        "de": _Letter(
+        "de": _EmailText(
             "Wie war Ihr Besuch bei uns?",
             """
             vor Kurzem waren Sie bei uns, und wir möchten gern wissen, wie es für Sie war.
@@ -235,18 +236,18 @@ _LETTERS: Final[Mapping[str, Mapping[str, _Letter]]] = {
         ),
     },
     "vip_benefits": {
-        "en": _Letter(
-            "A thank-you for your loyalty",
+        "en": _EmailText(
+            "Thank you for your loyalty",
             """
-            You are one of our most loyal customers, and we would like to thank you for it.
+            You are one of our most loyal customers, and we'd like to thank you for that.
 
-            From now on you have a personal contact with us who knows you and what matters to you. Tell us
-            which days and times you prefer, and we will do our best to keep them free for you.
+            From now on, you have a personal contact who knows you and what matters to you. Let us know which
+            days and times you prefer, and we'll do our best to keep them free for you.
 
-            Once a quarter we will also take the time to ask what we can do better for you.
+            Once a quarter, we'll also take the time to ask you what we could do better.
             """,
         ),
-        "de": _Letter(
+        "de": _EmailText(
             "Ein Dankeschön für Ihre Treue",
             """
             Sie halten uns seit Langem die Treue, und dafür möchten wir uns bei Ihnen bedanken.
@@ -261,18 +262,18 @@ _LETTERS: Final[Mapping[str, Mapping[str, _Letter]]] = {
         ),
     },
     "retention_email": {
-        "en": _Letter(
-            "We have not seen you for a while",
+        "en": _EmailText(
+            "We haven't seen you in a while",
             """
-            We have not seen you for a while, and we would love to welcome you back.
+            It's been a while since your last visit, and we'd love to welcome you back.
 
-            If it is time for an appointment, simply reply to this email or give us a call. We will gladly
-            find a time that suits you.
+            If you'd like to book an appointment, just reply to this email or give us a call. We'll be happy
+            to find a time that suits you.
 
-            And if something was not as you had hoped, please tell us. We would like to put it right.
+            And if something wasn't right last time, please let us know. We'd like to make up for it.
             """,
         ),
-        "de": _Letter(
+        "de": _EmailText(
             "Wir haben Sie lange nicht gesehen",
             """
             wir haben Sie lange nicht gesehen und würden uns freuen, Sie wieder bei uns zu begrüßen.
@@ -286,16 +287,16 @@ _LETTERS: Final[Mapping[str, Mapping[str, _Letter]]] = {
         ),
     },
     "personal_email": {
-        "en": _Letter(
-            "A personal word from {{ company.name | default: 'us' }}",
+        "en": _EmailText(
+            "A personal message from {{ company.name | default: 'us' }}",
             """
-            {% if note %}{{ note }}{% else %}I wanted to ask in person how you are, and whether there is
+            {% if note %}{{ note }}{% else %}I wanted to check in and see how you are, and if there is
             anything we can do for you.{% endif %}
 
-            Simply reply to this email. I look forward to hearing from you.
+            Just reply to this email. I look forward to hearing from you.
             """,
         ),
-        "de": _Letter(
+        "de": _EmailText(
             "Ein persönliches Wort von {{ company.name | default: 'uns' }}",
             """
             {% if note %}{{ note }}{% else %}ich wollte Sie persönlich fragen, wie es Ihnen geht und ob wir
@@ -307,7 +308,7 @@ _LETTERS: Final[Mapping[str, Mapping[str, _Letter]]] = {
     },
 }
 
-_OFFERED: Final[Mapping[str, str]] = {
+_OFFER_TEXTS: Final[Mapping[str, str]] = {
     "en": "{{ offer.title | default: 'A small thank-you on your next visit' }}."
     "{% if offer.description %} {{ offer.description }}{% endif %}"
     "{% if offer.code %} Your code: {{ offer.code }}.{% endif %}"
@@ -318,12 +319,12 @@ _OFFERED: Final[Mapping[str, str]] = {
     "{% if offer.valid_until %} Gültig bis {{ offer.valid_until }}.{% endif %}",
 }
 
-_SHORT: Final[Mapping[str, tuple[Channel, Mapping[str, str]]]] = {
-    # In characters every phone has, so that 160 of them are one message.
+_SHORT_MESSAGES: Final[Mapping[str, tuple[Channel, Mapping[str, str]]]] = {
+    # Only characters of the GSM-7 alphabet: 160 of them fit into one text message.
     "retention_sms": (
         Channel.SMS,
         {
-            "en": " we have not seen you for a while. Give us a call, and we will find a time for you. ",
+            "en": " we haven't seen you in a while. Give us a call, and we'll find a time that suits you. ",
             "de": " wir haben Sie lange nicht gesehen. Rufen Sie uns an, wir finden gern einen Termin. ",
         },
     ),
@@ -334,41 +335,42 @@ _SHORT: Final[Mapping[str, tuple[Channel, Mapping[str, str]]]] = {
     "personal_offer": (
         Channel.OFFER,
         {
-            "en": "\n\n{{ note | default: 'This is for you.' }}\n\n",
-            "de": "\n\n{{ note | default: 'das ist für Sie.' }}\n\n",
+            "en": "\n\n{{ note | default: 'We have something for you.' }}\n\n",
+            "de": "\n\n{{ note | default: 'wir haben etwas für Sie.' }}\n\n",
         },
     ),
 }
 
-_URL: Final = "{{ unsubscribe_url }}"
-_BODY: Final = (
+_UNSUBSCRIBE_URL: Final = "{{ unsubscribe_url }}"
+_BODY_STYLE: Final = (
     "margin:0;padding:24px 16px;background:#ffffff;color:#1f2933;"
     "font-family:system-ui,-apple-system,'Segoe UI',Roboto,sans-serif;font-size:16px;line-height:1.5"
 )
 
 
-def _email(key: str, language: str, email: _Letter) -> Template:
-    manner = _MANNERS[language]
-    before, link = manner.unsubscribing
+def _build_email(key: str, language: str, email: _EmailText) -> Template:
+    frame = _FRAMES[language]
+    before, link = frame.unsubscribe_text
     text = (
-        manner.greeting,
+        frame.greeting,
         *email.paragraphs,
-        f"{manner.farewell}\n{manner.sender}",
-        f"{before}{link}: {_URL}",
+        f"{frame.farewell}\n{frame.sender}",
+        f"{before}{link}: {_UNSUBSCRIBE_URL}",
     )
     return Template(
-        key, Channel.EMAIL, language, "\n\n".join(text) + "\n", email.subject, _page(language, email)
+        key, Channel.EMAIL, language, "\n\n".join(text) + "\n", email.subject, _render_html(language, email)
     )
 
 
-def _page(language: str, email: _Letter) -> str:
-    manner = _MANNERS[language]
-    before, link = manner.unsubscribing
-    lines = (manner.greeting, *email.paragraphs, f"{manner.farewell}<br>\n{manner.sender}")
+def _render_html(language: str, email: _EmailText) -> str:
+    frame = _FRAMES[language]
+    before, link = frame.unsubscribe_text
+    lines = (frame.greeting, *email.paragraphs, f"{frame.farewell}<br>\n{frame.sender}")
     paragraphs = "\n".join(
         f'<p style="margin:0 0 16px">{line.replace("{{ note }}", "{{ note | newline_to_br }}")}</p>'
         for line in lines
     )
+    unsubscribe = f'{before}<a href="{_UNSUBSCRIBE_URL}" style="color:#1d4ed8">{link}</a>.'
     return f"""<!DOCTYPE html>
 <html lang="{language}">
 <head>
@@ -376,30 +378,32 @@ def _page(language: str, email: _Letter) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{email.subject}</title>
 </head>
-<body style="{_BODY}">
+<body style="{_BODY_STYLE}">
 <main style="max-width:36em;margin:0 auto">
 {paragraphs}
-<p style="margin:32px 0 0;font-size:14px;color:#52606d">{before}<a href="{_URL}" style="color:#1d4ed8">{link}</a>.</p>
+<p style="margin:32px 0 0;font-size:14px;color:#52606d">{unsubscribe}</p>
 </main>
 </body>
 </html>
 """
 
 
-def _short(key: str, channel: Channel, language: str, message: str) -> Template:
-    manner = _MANNERS[language]
-    end = manner.sender if channel is Channel.SMS else _OFFERED[language]
-    return Template(key, channel, language, f"{manner.greeting}{message}{end}")
+def _build_short_message(key: str, channel: Channel, language: str, message: str) -> Template:
+    frame = _FRAMES[language]
+    end = frame.sender if channel is Channel.SMS else _OFFER_TEXTS[language]
+    return Template(key, channel, language, f"{frame.greeting}{message}{end}")
 
 
 BUILT_IN: Final[Mapping[str, tuple[Template, ...]]] = {
     **{
-        key: tuple(_email(key, language, email) for language, email in emails.items())
-        for key, emails in _LETTERS.items()
+        key: tuple(_build_email(key, language, email) for language, email in emails.items())
+        for key, emails in _EMAILS.items()
     },
     **{
-        key: tuple(_short(key, channel, language, message) for language, message in messages.items())
-        for key, (channel, messages) in _SHORT.items()
+        key: tuple(
+            _build_short_message(key, channel, language, message) for language, message in messages.items()
+        )
+        for key, (channel, messages) in _SHORT_MESSAGES.items()
     },
 }
-"""The templates that are used where a company has written none of its own, by key."""
+"""Built-in templates by key, used unless the company has its own."""

@@ -21,7 +21,7 @@ from liquid.token import TOKEN_CONTENT, TOKEN_ILLEGAL, TOKEN_OUTPUT, TOKEN_TAG
 from liquid.undefined import UNDEFINED
 
 from journey_service.domain.actions.stage_actions import Channel
-from journey_service.domain.actions.templates import SMS_LENGTH, SUBJECT_LENGTH, Template
+from journey_service.domain.actions.templates import MAX_SMS_LENGTH, MAX_SUBJECT_LENGTH, Template
 from journey_service.domain.errors import FieldError, InvalidInputError, quote_value
 
 VARIABLES: Final = (
@@ -136,8 +136,10 @@ def check(template: Template) -> None:
         errors.append(FieldError("/text", "must not be empty when rendered"))
     if full.subject is not None and not full.subject:
         errors.append(FieldError("/subject", "must not be empty when rendered"))
-    if template.channel is Channel.SMS and len(full.text) > SMS_LENGTH:
-        errors.append(FieldError("/text", f"must not be longer than {SMS_LENGTH} characters when rendered"))
+    if template.channel is Channel.SMS and len(full.text) > MAX_SMS_LENGTH:
+        errors.append(
+            FieldError("/text", f"must not be longer than {MAX_SMS_LENGTH} characters when rendered")
+        )
     if template.channel is Channel.EMAIL:
         # Checked in the output: the variable may stand in a branch that is never rendered.
         errors += [
@@ -213,7 +215,7 @@ def _plain(value: object) -> object:
 
 
 def _line(text: str) -> str:
-    return " ".join(_CONTROL.sub(" ", text).split())[:SUBJECT_LENGTH].rstrip()
+    return " ".join(_CONTROL.sub(" ", text).split())[:MAX_SUBJECT_LENGTH].rstrip()
 
 
 # ---- the language and its limits

@@ -17,7 +17,13 @@ from journey_service.api.schema_fields import (
 )
 from journey_service.domain.actions import templates as domain
 from journey_service.domain.actions.records import StoredTemplate
-from journey_service.domain.actions.templates import HTML_LENGTH, KEY, LANGUAGE, SUBJECT_LENGTH, TEXT_LENGTH
+from journey_service.domain.actions.templates import (
+    KEY,
+    LANGUAGE,
+    MAX_HTML_LENGTH,
+    MAX_SUBJECT_LENGTH,
+    MAX_TEXT_LENGTH,
+)
 from journey_service.services.actions.template_rendering import VARIABLES, Rendered
 
 _LIQUID: Final = f"Liquid with the variables {', '.join(f'`{name}`' for name in VARIABLES)}"
@@ -43,7 +49,7 @@ _Language = Annotated[
 _Subject = Annotated[
     str | None,
     Field(
-        max_length=SUBJECT_LENGTH,
+        max_length=MAX_SUBJECT_LENGTH,
         description="Subject in Liquid; required for emails, null for other channels",
         examples=[None],
     ),
@@ -52,7 +58,7 @@ _TextBody = Annotated[
     str,
     Field(
         min_length=1,
-        max_length=TEXT_LENGTH,
+        max_length=MAX_TEXT_LENGTH,
         description=f"Message in {_LIQUID}. An email must contain `unsubscribe_url`; an SMS has at most 1,000"
         " characters",
         examples=["Hello {{ customer.first_name }}, spring is here. {{ company.name }}"],
@@ -61,7 +67,7 @@ _TextBody = Annotated[
 _HtmlBody = Annotated[
     str | None,
     Field(
-        max_length=HTML_LENGTH,
+        max_length=MAX_HTML_LENGTH,
         description="HTML version of an email, in Liquid, where values are escaped; null: text only",
         examples=[None],
     ),
