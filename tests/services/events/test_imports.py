@@ -13,7 +13,7 @@ from journey_service.domain.access.actors import Actor
 from journey_service.domain.errors import InvalidInputError, MalformedError
 from journey_service.domain.events.event import Event
 from journey_service.domain.events.records import ImportOptions
-from journey_service.services.events import imports
+from journey_service.services.events import import_replay
 from journey_service.services.events.imports import get_import, list_line_errors, run_import, stage_import
 from journey_service.services.events.ingest import ingest
 from journey_service.services.journeys import reading
@@ -122,7 +122,7 @@ async def test_equal_lines_without_an_id_are_told_apart_by_their_number(database
 
 
 async def test_twins_are_numbered_on_across_the_pages_of_a_long_history(database, tenant, monkeypatch):
-    monkeypatch.setattr(imports, "_LINES_DECIDED_AT_ONCE", 4)
+    monkeypatch.setattr(import_replay, "REPLAY_BATCH_SIZE", 4)
     text = HEADER + "1,2020-01-01,appointment_completed,5\n" * 11 + "2,2020-01-01,appointment_completed,5\n"
     done = await _import(database, tenant.id, text, options=ImportOptions(_at("2020-06-01")))
     assert (done.applied, done.duplicates, done.failed_lines) == (12, 0, 0)
@@ -139,7 +139,7 @@ async def test_the_size_of_a_page_makes_no_difference(database, found_tenant, mo
     )
     found = []
     for size in (1, 5, 1_000):
-        monkeypatch.setattr(imports, "_LINES_DECIDED_AT_ONCE", size)
+        monkeypatch.setattr(import_replay, "REPLAY_BATCH_SIZE", size)
         tenant = await found_tenant()
         await _import(database, tenant.id, text, options=ImportOptions(_at("2023-06-01")))
         found.append(await journeys(database, tenant.id))
@@ -253,7 +253,7 @@ async def test_a_line_older_than_what_is_known_is_late_decided_as_of_now_and_rew
 async def test_a_replay_that_is_stopped_gives_itself_back_and_goes_on_where_it_was(
     database, tenant, monkeypatch
 ):
-    monkeypatch.setattr(imports, "_LINES_DECIDED_AT_ONCE", 10)
+    monkeypatch.setattr(import_replay, "REPLAY_BATCH_SIZE", 10)
     text = HEADER + "".join(f"{n},2020-01-01,appointment_completed,5\n" for n in range(95))
     found = await _read(database, tenant.id, text, options=ImportOptions(_at("2020-06-01")))
 
@@ -275,7 +275,7 @@ async def test_a_replay_that_is_stopped_gives_itself_back_and_goes_on_where_it_w
 async def test_a_replay_whose_runner_was_killed_goes_on_when_its_lease_has_run_out(
     database, tenant, monkeypatch
 ):
-    monkeypatch.setattr(imports, "_LINES_DECIDED_AT_ONCE", 10)
+    monkeypatch.setattr(import_replay, "REPLAY_BATCH_SIZE", 10)
     text = HEADER + "".join(f"{n},2020-01-01,appointment_completed,5\n" for n in range(95))
     found = await _read(database, tenant.id, text, options=ImportOptions(_at("2020-06-01")))
     for seconds, gets_it in ((60, True), (60, False)):

@@ -1,48 +1,41 @@
-"""History read in: staged as it comes, then replayed through the engine, customer by customer.
+"""Imports of past events: stages the lines of an import file, then replays them customer by customer.
 
-Reading and replaying are two phases. The first ends with every understood line in the database, and only
-then is the import promised; the second works in short transactions, each of which moves the cursor with
-the work it did, so that it can stop anywhere and go on. Nothing is applied twice: events carry ids.
+Staging ends with every valid line in the database; only then is the import queued. Replaying runs in short
+transactions that commit their work together with the cursor, so that it can be interrupted and resumed at any time.
+Nothing is applied twice: every event has an id.
 """
 
 import asyncio
 import hashlib
 from collections.abc import AsyncIterable, Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.access.records import AuditEntry
-from journey_service.domain.errors import InvalidInputError, JourneyServiceError, UnavailableError
+from journey_service.domain.errors import InvalidInputError, UnavailableError
 from journey_service.domain.events.errors import ImportNotFoundError
-from journey_service.domain.events.event import EARLIEST, Event, content_hash
 from journey_service.domain.events.import_file import ImportFileReader, InvalidLineError
-from journey_service.domain.events.parsing import ImportLine, future_error, line_id
+from journey_service.domain.events.parsing import ImportLine
 from journey_service.domain.events.records import Import, ImportLineError, ImportOptions
-from journey_service.domain.journeys.journey import Journey
 from journey_service.repositories.database import Database
-from journey_service.repositories.events.ledger import AppliedEvent, StoredEvent
 from journey_service.repositories.unit_of_work import UnitOfWork
-from journey_service.services.analytics.rollups import count_money
 from journey_service.services.analytics.snapshots import take_page
 from journey_service.services.companies.provisioning import get_company_context
+from journey_service.services.events.import_replay import load_page
 from journey_service.services.jobs import new_token
-from journey_service.services.journeys.transaction import JourneyTransaction, load, write
 
-_LINES_STAGED_AT_ONCE = 5_000
-_LINES_DECIDED_AT_ONCE = 1_000
+_STAGING_BATCH_SIZE = 5_000
 _LEASE_SECONDS = 20
 _TIMEOUT_MS = 60_000
 
 ProgressCallback = Callable[[Import], None]
 
 DEFAULT_IMPORT_OPTIONS: Final = ImportOptions()
-"""Up to now, and without actions."""
+"""Applies events up to now, without actions."""
 
 
-async def stage_import(  # one upload has just these properties
+async def stage_import(
     database: Database,
     company_id: int,
     chunks: AsyncIterable[bytes],
@@ -52,11 +45,12 @@ async def stage_import(  # one upload has just these properties
     options: ImportOptions = DEFAULT_IMPORT_OPTIONS,
     on_progress: Callable[[int], None] | None = None,
 ) -> Import:
-    """Read a history whole and keep it for replaying; returns the queued import.
+    """Reads an import file and stages its lines; returns the queued import.
 
-    Its moves run no actions unless the terms say so, and those of long ago never do. Raises
-    MalformedError or InvalidInputError, with nothing kept, when the file is not a history at all.
-    `on_progress` is told the number of bytes read so far.
+    Its transitions run actions only if the options enable it, and those older than a day never do. `on_progress` is
+    called with the number of bytes read so far.
+
+    Raises MalformedError or InvalidInputError, with nothing stored, if the whole file is unreadable.
     """
     context = await get_company_context(database, company_id)
     if options.until is not None and options.until > context.now:
@@ -84,7 +78,7 @@ async def stage_import(  # one upload has just these properties
 async def find_unfinished(
     database: Database, company_id: int, content: bytes, options: ImportOptions = DEFAULT_IMPORT_OPTIONS
 ) -> Import | None:
-    """An import of the same bytes (SHA-256) on the same terms that was read whole and not finished."""
+    """Returns a staged, unfinished import of the same content (SHA-256) with the same options, if any."""
 
     async def unit(uow: UnitOfWork) -> Import | None:
         return await uow.imports.find_unfinished(content, options)
@@ -93,13 +87,10 @@ async def find_unfinished(
 
 
 async def get_import(database: Database, company_id: int, import_id: int) -> Import:
-    """One import. Raises ImportNotFoundError."""
+    """Returns one import. Raises ImportNotFoundError."""
 
     async def unit(uow: UnitOfWork) -> Import:
-        found = await uow.imports.find(import_id)
-        if found is None:
-            raise ImportNotFoundError(import_id)
-        return found
+        return await _get(uow, import_id)
 
     return await database.run(company_id, unit)
 
@@ -107,7 +98,7 @@ async def get_import(database: Database, company_id: int, import_id: int) -> Imp
 async def list_imports(
     database: Database, company_id: int, *, before: int | None, limit: int
 ) -> Sequence[Import]:
-    """Imports, newest first. Raises CompanyNotFoundError."""
+    """Returns a page of imports, newest first. Raises CompanyNotFoundError."""
 
     async def unit(uow: UnitOfWork) -> Sequence[Import]:
         await uow.companies.get_context()
@@ -119,11 +110,10 @@ async def list_imports(
 async def list_line_errors(
     database: Database, company_id: int, import_id: int, *, after: tuple[int, str], limit: int
 ) -> Sequence[ImportLineError]:
-    """What was wrong with which line. Raises ImportNotFoundError."""
+    """Returns a page of line errors, in order of line and pointer. Raises ImportNotFoundError."""
 
     async def unit(uow: UnitOfWork) -> Sequence[ImportLineError]:
-        if await uow.imports.find(import_id) is None:
-            raise ImportNotFoundError(import_id)
+        await _get(uow, import_id)
         return await uow.imports.page_errors(import_id, after=after, limit=limit)
 
     return await database.run(company_id, unit)
@@ -132,10 +122,9 @@ async def list_line_errors(
 async def run_import(
     database: Database, company_id: int, import_id: int, *, on_progress: ProgressCallback | None = None
 ) -> bool:
-    """Replay a queued import, or go on with one whose runner fell silent; False if somebody else has it.
+    """Replays a queued import, or resumes one whose lease has expired; False if another worker has it.
 
-    Raises UnavailableError with the import left to be gone on with. An error nobody expected ends the
-    import as failed, and is raised.
+    Raises UnavailableError with the import left queued. Any other error marks the import as failed and is raised.
     """
     token = new_token()
 
@@ -144,30 +133,30 @@ async def run_import(
 
     if not await database.run(company_id, claim):
         return False
-    step = _run_page
+    step = _replay_page
     try:
         while True:
-            at_end = await step(database, company_id, import_id, token)
-            if at_end is None:
+            is_done = await step(database, company_id, import_id, token)
+            if is_done is None:
                 return False
             if on_progress is not None:
                 on_progress(await get_import(database, company_id, import_id))
-            if at_end and step is _conclude:
+            if is_done and step is _take_snapshots:
                 return True
-            step = _conclude if at_end else step
+            step = _take_snapshots if is_done else step
     except asyncio.CancelledError:
-        # A friendly stop: somebody else may go on at once, without waiting for the lease to run out.
+        # Another worker can then resume at once, without waiting for the lease to expire.
         await asyncio.shield(_release(database, company_id, import_id, token))
         raise
     except UnavailableError:
         raise
     except Exception as error:
-        await _fail(database, company_id, import_id, f"{type(error).__name__}: {error}")
+        await _mark_failed(database, company_id, import_id, f"{type(error).__name__}: {error}")
         raise
 
 
 async def run_due_imports(database: Database) -> int:
-    """Replay the imports of any company that wait; returns how many were finished."""
+    """Replays due imports of all companies; returns the number of finished ones."""
     due = await database.read_due_work(lambda reader: reader.imports.list_due(limit=10))
     return sum([await run_import(database, company_id, import_id) for company_id, import_id in due])
 
@@ -179,7 +168,7 @@ async def _release(database: Database, company_id: int, import_id: int, token: s
     await database.run(company_id, unit)
 
 
-async def _fail(database: Database, company_id: int, import_id: int, error: str) -> None:
+async def _mark_failed(database: Database, company_id: int, import_id: int, error: str) -> None:
     async def unit(uow: UnitOfWork) -> None:
         await uow.imports.finish(import_id, error=error)
 
@@ -187,24 +176,24 @@ async def _fail(database: Database, company_id: int, import_id: int, error: str)
 
 
 class _Staging:
-    """Writes lines down as they are read, some thousand at a time."""
+    """Writes the lines of an import file in batches as they are read."""
 
     def __init__(self, database: Database, company_id: int, actor: Actor, options: ImportOptions) -> None:
         self._database = database
         self._company_id = company_id
         self._actor = actor
-        self._terms = options
+        self._options = options
         self._import_id: int | None = None
         self._lines: list[ImportLine] = []
-        self._faulty: list[InvalidLineError] = []
-        self._counted = 0
+        self._invalid: list[InvalidLineError] = []
+        self._lines_counted = 0
 
     async def take(self, line: ImportLine | InvalidLineError, lines_read: int) -> None:
         if isinstance(line, InvalidLineError):
-            self._faulty.append(line)
+            self._invalid.append(line)
         else:
             self._lines.append(line)
-        if len(self._lines) + len(self._faulty) >= _LINES_STAGED_AT_ONCE:
+        if len(self._lines) + len(self._invalid) >= _STAGING_BATCH_SIZE:
             await self._flush(lines_read)
 
     async def finish(self, content: bytes, lines_read: int) -> Import:
@@ -214,213 +203,79 @@ class _Staging:
 
         async def unit(uow: UnitOfWork) -> Import:
             await uow.imports.enqueue(import_id, content)
-            found = await uow.imports.find(import_id)
-            assert found is not None  # noqa: S101  # it was just written
-            detail = {"lines": found.lines}
+            queued = await _get(uow, import_id)
+            detail = {"lines": queued.lines}
             await uow.audit_log.record(
                 self._actor, AuditEntry("import.read", target=f"import:{import_id}", detail=detail)
             )
-            return found
+            return queued
 
         return await self._database.run(self._company_id, unit)
 
     async def abandon(self) -> None:
         if self._import_id is not None:
-            await _fail(self._database, self._company_id, self._import_id, "The upload ended too early.")
+            await _mark_failed(
+                self._database, self._company_id, self._import_id, "The upload ended too early."
+            )
 
     async def _flush(self, lines_read: int) -> None:
-        lines, faulty, drilldown = self._lines, self._faulty, self._counted
+        lines, invalid, lines_counted = self._lines, self._invalid, self._lines_counted
 
         async def unit(uow: UnitOfWork) -> int:
             import_id = self._import_id
             if import_id is None:
-                import_id = await uow.imports.insert(self._terms, actor=self._actor.name)
+                import_id = await uow.imports.insert(self._options, actor=self._actor.name)
             await uow.imports.insert_lines(import_id, lines)
-            await uow.imports.insert_errors(import_id, _flatten(faulty))
+            await uow.imports.insert_errors(import_id, _flatten(invalid))
             await uow.imports.add_read_counts(
-                import_id, lines=lines_read - drilldown, staged=len(lines), failed=len(faulty)
+                import_id, lines=lines_read - lines_counted, staged=len(lines), failed=len(invalid)
             )
             return import_id
 
         self._import_id = await self._database.run(self._company_id, unit, timeout_ms=_TIMEOUT_MS)
-        self._lines, self._faulty, self._counted = [], [], lines_read
+        self._lines, self._invalid, self._lines_counted = [], [], lines_read
 
 
-def _flatten(faulty: Sequence[InvalidLineError]) -> list[ImportLineError]:
+def _flatten(invalid: Sequence[InvalidLineError]) -> list[ImportLineError]:
     return [
-        ImportLineError(line.number, fault.pointer, fault.message) for line in faulty for fault in line.errors
+        ImportLineError(line.number, error.pointer, error.message)
+        for line in invalid
+        for error in line.errors
     ]
 
 
-async def _run_page(database: Database, company_id: int, import_id: int, token: str) -> bool | None:
-    """Decide the next lines; True when there were none left, None when the lease was lost."""
+async def _get(uow: UnitOfWork, import_id: int) -> Import:
+    found = await uow.imports.find(import_id)
+    if found is None:
+        raise ImportNotFoundError(import_id)
+    return found
+
+
+async def _replay_page(database: Database, company_id: int, import_id: int, token: str) -> bool | None:
+    """Replays the next lines; returns True if none were left, None if the lease was lost."""
 
     async def unit(uow: UnitOfWork) -> bool | None:
-        found = await uow.imports.find(import_id)
-        if found is None:
-            raise ImportNotFoundError(import_id)
-        lines = await uow.imports.list_lines(
-            import_id, found.cursor, limit=_LINES_DECIDED_AT_ONCE, start=EARLIEST
-        )
-        page = _Page(found, _whole_customers(lines))
-        await page.decide(uow)
-        cursor = page.cursor or found.cursor
+        page = await load_page(uow, await _get(uow, import_id))
+        await page.replay(uow)
         if not await uow.imports.save_progress(
-            import_id, token, _LEASE_SECONDS, cursor=cursor, counts=page.counts
+            import_id, token, _LEASE_SECONDS, cursor=page.cursor, counts=page.counts
         ):
             return None
-        return not lines
+        return not page.lines
 
     return await database.run(company_id, unit, timeout_ms=_TIMEOUT_MS)
 
 
-async def _conclude(database: Database, company_id: int, import_id: int, token: str) -> bool | None:
-    """Take snapshots of the days the history tells of; True when it has so ended, None when the lease was lost."""
+async def _take_snapshots(database: Database, company_id: int, import_id: int, token: str) -> bool | None:
+    """Takes snapshots of the imported days; returns True if the import has ended, None if the lease was lost."""
 
     async def unit(uow: UnitOfWork) -> bool | None:
-        _, is_over = await take_page(uow)
-        found = await uow.imports.find(import_id)
-        if found is None:
-            raise ImportNotFoundError(import_id)
-        cursor = found.cursor
+        _, is_done = await take_page(uow)
+        cursor = (await _get(uow, import_id)).cursor
         if not await uow.imports.save_progress(import_id, token, _LEASE_SECONDS, cursor=cursor, counts={}):
             return None
-        if is_over:
+        if is_done:
             await uow.imports.finish(import_id)
-        return is_over
+        return is_done
 
     return await database.run(company_id, unit, timeout_ms=_TIMEOUT_MS)
-
-
-def _whole_customers(lines: list[ImportLine]) -> list[ImportLine]:
-    """Leave a customer whose lines may go on to the next page, unless the page holds nobody else."""
-    if len(lines) < _LINES_DECIDED_AT_ONCE:
-        return lines
-    last = lines[-1].event.customer_id
-    whole = [line for line in lines if line.event.customer_id != last]
-    return whole or lines
-
-
-@dataclass(slots=True)
-class _Page:
-    """The lines one transaction decides."""
-
-    found: Import
-    lines: list[ImportLine]
-    counts: dict[str, int] = field(
-        default_factory=lambda: dict.fromkeys(
-            ("done", "applied", "duplicates", "late", "later", "erased", "transitions", "failed"), 0
-        )
-    )
-    _applied: dict[tuple[str, str], tuple[Event, bytes, str, int | None]] = field(default_factory=dict)
-    _faults: list[ImportLineError] = field(default_factory=list)
-
-    @property
-    def cursor(self) -> tuple[int, datetime, int] | None:
-        """The place of the last line of the page."""
-        if not self.lines:
-            return None
-        last = self.lines[-1]
-        return last.event.customer_id, last.event.occurred_at, last.number
-
-    async def decide(self, uow: UnitOfWork) -> None:
-        """Replay the lines, bring their customers to the end, and write it all."""
-        cursor = self.found.cursor
-        customers = {line.event.customer_id for line in self.lines}
-        if cursor is not None:
-            customers.add(cursor[0])  # whose lines may have ended with the page before
-        transaction = await load(uow, customers, now=self.found.until)
-        events = self._with_ids(
-            {} if cursor is None else await uow.imports.count_same_instant(self.found.id, cursor)
-        )
-        known = await uow.events.get_many([event.key for event in events])
-        for line, event in zip(self.lines, events, strict=True):
-            self._take(transaction, line, event, known)
-        open_customer = self.lines[-1].event.customer_id if self._goes_on else None
-        for customer_id in sorted(customers):
-            journey = transaction.find(customer_id)
-            if journey is not None and customer_id != open_customer:
-                journey.advance_to(transaction.now)
-        self.counts["done"] = len(self.lines)
-        self.counts["transitions"] = sum(
-            len(journey.new_transitions) for journey in transaction.journeys.values()
-        )
-        await write(uow, transaction, runs_actions=self.found.runs_actions, is_history=True)
-        applied = [
-            AppliedEvent(transaction.relationships[event.customer_id].id, event, content, stage, seq)
-            for event, content, stage, seq in self._applied.values()
-        ]
-        await uow.events.insert(applied)
-        await count_money(uow, transaction.context, applied)
-        await uow.imports.insert_errors(self.found.id, self._faults)
-
-    @property
-    def _goes_on(self) -> bool:
-        return len(self.lines) >= _LINES_DECIDED_AT_ONCE
-
-    def _with_ids(self, told: dict[str, int]) -> list[Event]:
-        """The events with ids; equal ones without an id are told apart by their order."""
-        place = None if self.found.cursor is None else self.found.cursor[:2]
-        ordinals = dict(told)
-        events = []
-        for line in self.lines:
-            event = line.event
-            if (event.customer_id, event.occurred_at) != place:
-                place = (event.customer_id, event.occurred_at)
-                ordinals = {}
-            if not line.has_id:
-                ordinals[event.type] = ordinals.get(event.type, 0) + 1
-                event = event._replace(event_id=line_id(event, ordinals[event.type]))
-            events.append(event)
-        return events
-
-    def _take(
-        self,
-        transaction: JourneyTransaction,
-        line: ImportLine,
-        event: Event,
-        known: dict[tuple[str, str], StoredEvent],
-    ) -> None:
-        until = transaction.now
-        if event.customer_id in transaction.erased:
-            self.counts["erased"] += 1
-            return
-        content = content_hash(event)
-        earlier = self._applied.get(event.key)
-        before = known.get(event.key)
-        if earlier is not None or before is not None:
-            first = earlier[1] if earlier is not None else before.content if before is not None else b""
-            if first == content:
-                self.counts["duplicates"] += 1
-            else:
-                self._fault(line, "/id", "is already known with other content")
-            return
-        if self.found.until is not None and event.occurred_at > until:
-            self.counts["later"] += 1
-            return
-        refused: JourneyServiceError | None = future_error(event, until)
-        if refused is None:
-            refused = self._happen(transaction, event, content, until)
-        if isinstance(refused, InvalidInputError):
-            for fault in refused.errors:
-                self._fault(line, fault.pointer, fault.message)
-
-    def _happen(
-        self, transaction: JourneyTransaction, event: Event, content: bytes, until: datetime
-    ) -> InvalidInputError | None:
-        at = min(event.occurred_at, until)
-        journey: Journey = transaction.open(event.customer_id, at)
-        is_late = journey.is_late(event.occurred_at)
-        try:
-            transition = journey.apply_event(event, until if is_late else at)
-        except InvalidInputError as error:
-            return error
-        self.counts["applied"] += 1
-        self.counts["late"] += is_late
-        stage = journey.relationship.current_stage
-        self._applied[event.key] = (event, content, stage, None if transition is None else transition.seq)
-        return None
-
-    def _fault(self, line: ImportLine, pointer: str, message: str) -> None:
-        self.counts["failed"] += 1
-        self._faults.append(ImportLineError(line.number, pointer, message))

@@ -1,4 +1,4 @@
-"""Events in, journeys moved: a list of events in one transaction; one event is a list of one."""
+"""Ingest: applies a list of events to journeys in one transaction."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from journey_service.services.journeys.view import JourneyView
 
 
 class IngestStatus(StrEnum):
-    """What became of an event."""
+    """Status of an ingested event."""
 
     APPLIED = "applied"
     DUPLICATE = "duplicate"
@@ -30,7 +30,7 @@ class IngestStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class IngestOutcome:
-    """What became of an event: the move it caused (if any), and the customer's journey now (None: erased)."""
+    """Result of an ingested event: the transition that it caused, if any, and the journey (None: erased customer)."""
 
     status: IngestStatus
     view: JourneyView | None
@@ -43,22 +43,22 @@ IngestResult: TypeAlias = IngestOutcome | JourneyServiceError
 async def ingest(
     database: Database, company_id: int, events: Sequence[Event], *, now: datetime | None = None
 ) -> list[IngestResult]:
-    """Apply events in their order; returns one answer per event. `now` defaults to the company's clock.
+    """Applies events in their order; returns one result per event. `now` defaults to the company's time.
 
-    Either all that could be applied is committed, or nothing. An event that cannot be applied is answered
-    with its error and changes nothing; the others are not affected.
+    One transaction: all valid events are committed, or none. The result of an invalid event is its error; the other
+    events are not affected.
     """
 
     async def unit(uow: UnitOfWork) -> list[IngestResult]:
         transaction = await load(uow, (event.customer_id for event in events), now=now)
         batch = _Batch(transaction, await uow.events.get_many(list({event.key for event in events})))
-        steps = [batch.take(event) for event in events]
+        steps = [batch.apply(event) for event in events]
         entries = await write(uow, transaction)
         applied = batch.applied(transaction)
         await uow.events.insert(applied)
         await count_money(uow, transaction.context, applied)
-        await batch.recall(uow, entries)
-        return [batch.answer(step) for step in steps]
+        await batch.load_entries(uow, entries)
+        return [batch.result(step) for step in steps]
 
     return await database.run(company_id, unit)
 
@@ -73,41 +73,39 @@ class _Step:
 
 
 class _Batch:
-    """The events of one transaction, taken one after the other."""
+    """Applies the events of one transaction in sequence, and detects duplicates."""
 
     def __init__(self, transaction: JourneyTransaction, known: dict[tuple[str, str], StoredEvent]) -> None:
-        self._docket = transaction
+        self._transaction = transaction
         self._known = known
-        self._taken: dict[tuple[str, str], _Step] = {}
+        self._applied: dict[tuple[str, str], _Step] = {}
         self._entries: dict[tuple[int, int], TransitionRecord] = {}
 
-    def take(self, event: Event) -> _Step | JourneyServiceError:
-        """Apply one event to its journey in memory, unless it is known or cannot be applied."""
-        if event.customer_id in self._docket.erased:
+    def apply(self, event: Event) -> _Step | JourneyServiceError:
+        """Applies one event to its journey in memory, unless it is a duplicate or invalid."""
+        if event.customer_id in self._transaction.erased:
             return _Step(event, IngestStatus.IGNORED_ERASED)
         content = content_hash(event)
-        earlier = self._taken.get(event.key)
-        known = self._known.get(event.key)
-        if earlier is not None or known is not None:
-            first = earlier.content if earlier is not None else known.content if known is not None else b""
-            if first != content:
+        earlier = self._applied.get(event.key) or self._known.get(event.key)
+        if earlier is not None:
+            if earlier.content != content:
                 return EventConflictError(event.source, event.event_id)
             return _Step(event, IngestStatus.DUPLICATE, content=content)
-        transaction = self._docket
-        fault = future_error(event, transaction.now)
-        if fault is not None:
-            return fault
+        transaction = self._transaction
+        rejection = future_error(event, transaction.now)
+        if rejection is not None:
+            return rejection
         journey = transaction.open(event.customer_id, transaction.now)
         try:
             transition = journey.apply_event(event, transaction.now)
         except InvalidInputError as error:
             return error
         step = _Step(event, IngestStatus.APPLIED, transition, journey.relationship.current_stage, content)
-        self._taken[event.key] = step
+        self._applied[event.key] = step
         return step
 
     def applied(self, transaction: JourneyTransaction) -> list[AppliedEvent]:
-        """The events to write down."""
+        """Returns the applied events as rows of the ledger."""
         return [
             AppliedEvent(
                 transaction.relationships[step.event.customer_id].id,
@@ -116,37 +114,39 @@ class _Batch:
                 step.stage,
                 None if step.transition is None else step.transition.seq,
             )
-            for step in self._taken.values()
+            for step in self._applied.values()
         ]
 
-    async def recall(self, uow: UnitOfWork, entries: dict[tuple[int, int], TransitionRecord]) -> None:
-        """Fetch the moves that events known before had caused."""
-        wanted = [
+    async def load_entries(self, uow: UnitOfWork, entries: dict[tuple[int, int], TransitionRecord]) -> None:
+        """Loads the transitions caused by earlier events, in addition to the new `entries`."""
+        keys = [
             (known.relationship_id, known.transition_seq)
             for known in self._known.values()
             if known.transition_seq is not None
         ]
-        ids = {stored.id: customer_id for customer_id, stored in self._docket.relationships.items()}
-        recalled = await uow.transitions.get_many(wanted)
+        ids = {stored.id: customer_id for customer_id, stored in self._transaction.relationships.items()}
+        earlier_entries = await uow.transitions.get_many(keys)
         self._entries = entries | {
             (ids[relationship_id], seq): entry
-            for (relationship_id, seq), entry in recalled.items()
+            for (relationship_id, seq), entry in earlier_entries.items()
             if relationship_id in ids
         }
 
-    def answer(self, step: _Step | JourneyServiceError) -> IngestResult:
-        """What the sender is told."""
+    def result(self, step: _Step | JourneyServiceError) -> IngestResult:
+        """Returns the result of one event."""
         if isinstance(step, JourneyServiceError):
             return step
         if step.status is IngestStatus.IGNORED_ERASED:
             return IngestOutcome(step.status, None, None)
         customer_id = step.event.customer_id
         return IngestOutcome(
-            step.status, self._docket.view(customer_id), self._entries.get((customer_id, self._seq(step)))
+            step.status,
+            self._transaction.view(customer_id),
+            self._entries.get((customer_id, self._seq(step))),
         )
 
     def _seq(self, step: _Step) -> int:
-        first = self._taken.get(step.event.key)
+        first = self._applied.get(step.event.key)
         if first is not None:
             return 0 if first.transition is None else first.transition.seq
         known = self._known[step.event.key]

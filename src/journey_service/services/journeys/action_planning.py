@@ -87,11 +87,11 @@ async def plan_actions(
     *,
     now: datetime,
     runs_actions: bool,
-    is_history: bool = False,
+    is_import: bool = False,
 ) -> Mapping[int, str | None]:
     """Updates the action plans of changed journeys; without `runs_actions` no new actions are planned.
 
-    For imported events (`is_history`) only transitions of the last day plan actions, also for a company with a test
+    For imported events (`is_import`) only transitions of the last day plan actions, also for a company with a test
     clock. Returns the owners of the customers by relationship id.
     """
     is_test = has_test_clock(context)
@@ -116,9 +116,9 @@ async def plan_actions(
     )
     for id_, one in by_id.items():
         action_plan = action_plans.by_id[id_]
-        acting = _acting(one.journey, context, now, is_history=is_history) if runs_actions else ()
+        acting = _acting(one.journey, context, now, is_import=is_import) if runs_actions else ()
         _apply(action_plan, one.journey, context, now, acting=acting)
-        if is_history or not runs_actions:
+        if is_import or not runs_actions:
             action_plan.outbound_events = [
                 outbound_event
                 for outbound_event in action_plan.outbound_events
@@ -128,10 +128,10 @@ async def plan_actions(
     return {id_: action_plan.owner for id_, action_plan in action_plans.by_id.items()}
 
 
-def _acting(journey: Journey, context: CompanyContext, now: datetime, *, is_history: bool) -> Collection[int]:
+def _acting(journey: Journey, context: CompanyContext, now: datetime, *, is_import: bool) -> Collection[int]:
     """Returns the seqs of the transitions that run the actions of the entered stage."""
-    at = context.now if is_history else now
-    is_test = has_test_clock(context) and not is_history
+    at = context.now if is_import else now
+    is_test = has_test_clock(context) and not is_import
     return [
         each.seq for each in journey.new_transitions if triggers_actions(each, at, has_test_clock=is_test)
     ]

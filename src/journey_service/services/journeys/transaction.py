@@ -121,19 +121,19 @@ async def write(
     *,
     as_decided: bool = False,
     runs_actions: bool = True,
-    is_history: bool = False,
+    is_import: bool = False,
 ) -> dict[tuple[int, int], TransitionRecord]:
     """Writes the transaction's journeys; returns the new ledger entries by customer id and seq.
 
     Scores are computed as of the transaction's `now`, or with `as_decided` as of each journey's last decision, as if
     a worker had decided it on time. `runs_actions` plans the actions of entered stages; for imported events
-    (`is_history`) only those of transitions of the last day.
+    (`is_import`) only those of transitions of the last day.
     """
     opened = await _insert_opened(uow, transaction)
     await _update_relationships(uow, transaction, opened, as_decided=as_decided)
     await _count_transitions(uow, transaction, opened)
     entries = await _append_transitions(uow, transaction)
-    await _plan_actions(uow, transaction, opened, runs_actions=runs_actions, is_history=is_history)
+    await _plan_actions(uow, transaction, opened, runs_actions=runs_actions, is_import=is_import)
     return entries
 
 
@@ -212,7 +212,7 @@ async def _plan_actions(
     opened: Collection[int],
     *,
     runs_actions: bool,
-    is_history: bool,
+    is_import: bool,
 ) -> None:
     """Updates the action plans for the new transitions, and the owners of the customers."""
     is_new = frozenset(opened)
@@ -225,7 +225,7 @@ async def _plan_actions(
         ],
         now=transaction.now,
         runs_actions=runs_actions,
-        is_history=is_history,
+        is_import=is_import,
     )
     for stored in transaction.relationships.values():
         stored.owner = owners.get(stored.id, stored.owner)
