@@ -1,1 +1,1 @@
-"""The stage map: stages, rules and their compiled form, and changes to a map."""
+"""The stage map: stages, rules and their compiled form, and changes of a map."""

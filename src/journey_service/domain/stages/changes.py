@@ -1,7 +1,7 @@
-"""Changes of a company's stage map: the next version drawn up and checked against the one in force, and the diff.
+"""Changes of a stage map: building and checking the next version, and differences between versions.
 
-Nothing a history speaks of is taken away: a stage that is left out is archived, an archived key is never used
-again, and a key keeps its kind.
+Stages that past transitions refer to are kept: a stage that is left out is archived, the key of an archived stage is
+never used again, and the kind of a stage never changes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,9 +20,9 @@ from journey_service.domain.stages.stage_map import (
 
 
 class MapDraft(NamedTuple):
-    """The next version of a map. `places` are the JSON pointers of its stages, by key.
+    """The next version of a map. `pointers` are the JSON pointers of its stages by key.
 
-    `archived` are the stages it takes out of use, each with the place where it says where their customers go.
+    `archived` are the stages that it archives, each with the JSON pointer of the stage its customers move to.
     """
 
     stage_map: StageMap
@@ -31,7 +31,7 @@ class MapDraft(NamedTuple):
 
 
 class FieldChange(NamedTuple):
-    """One field of one stage that two versions have differently; values as in JSON."""
+    """A field of a stage that differs between two versions; values as in JSON."""
 
     stage: str
     field: str
@@ -40,7 +40,7 @@ class FieldChange(NamedTuple):
 
 
 class MapDiff(NamedTuple):
-    """What leads from one version of a map to another: keys of stages, and fields of those in both."""
+    """Differences between two versions: keys of added and archived stages, and changed fields."""
 
     added: tuple[str, ...]
     archived: tuple[str, ...]
@@ -63,70 +63,75 @@ _FIELDS: Final = (
 def build_draft(
     current: StageMap, raw: object, *, remap: Mapping[str, str] | None = None, pointer: str = ""
 ) -> MapDraft:
-    """Read the stages of the next version; those left out are archived, and `remap` says where to.
+    """Builds the next version from JSON; a stage that is left out is archived, and `remap` names its successor.
 
-    A stage that leaves out its kind keeps the one it has. Raises InvalidInputError with the place of every fault.
+    A stage without a kind keeps its present kind. Raises InvalidInputError with every error.
     """
     remap = {} if remap is None else remap
     if not isinstance(raw, Sequence) or isinstance(raw, str):
         raise InvalidInputError.at(pointer, "must be a list of stages")
-    told = [_complete(item, current, remap) for item in raw]
-    pointers = {item["key"]: f"{pointer}/{index}" for index, item in enumerate(told) if _has_key(item)}
-    kept = [
+    given = [_complete(item, current, remap) for item in raw]
+    pointers = {item["key"]: f"{pointer}/{index}" for index, item in enumerate(given) if _has_key(item)}
+    left_out = [
         {**form, "is_active": False, "remapped_to": remap.get(str(form["key"]), form["remapped_to"])}
         for form in stage_map_to_json(current)
         if form["key"] not in pointers
     ]
-    left_out = {
-        f"{pointer}/{len(told) + index}": f"/remap/{pointer_token(form['key'])}"
-        for index, form in enumerate(kept)
+    left_out_pointers = {
+        f"{pointer}/{len(given) + index}": f"/remap/{pointer_token(form['key'])}"
+        for index, form in enumerate(left_out)
     }
     try:
-        drawn = parse_stage_map([*told, *kept], version=current.version + 1, pointer=pointer)
+        stage_map = parse_stage_map([*given, *left_out], version=current.version + 1, pointer=pointer)
     except InvalidInputError as error:
-        raise InvalidInputError([_replaced(fault, left_out) for fault in error.errors]) from None
-    pointers |= {str(form["key"]): f"/remap/{pointer_token(form['key'])}" for form in kept}
+        raise InvalidInputError(
+            [_with_remap_pointer(each, left_out_pointers) for each in error.errors]
+        ) from None
+    pointers |= {str(form["key"]): f"/remap/{pointer_token(form['key'])}" for form in left_out}
     archived = {
-        stage.key: _place_of_successor(stage, pointers, remap)
-        for stage in drawn.stages
+        stage.key: _successor_pointer(stage, pointers, remap)
+        for stage in stage_map.stages
         if not stage.is_active and (before := current.by_key.get(stage.key)) is not None and before.is_active
     }
-    errors = [*_history_faults(current, drawn, pointers), *_remap_faults(drawn, archived, remap)]
+    errors = [
+        *_check_against_current(current, stage_map, pointers),
+        *_check_remaps(stage_map, archived, remap),
+    ]
     if errors:
         raise InvalidInputError(errors)
-    return MapDraft(drawn, pointers, archived)
+    return MapDraft(stage_map, pointers, archived)
 
 
 def edit_stage(current: StageMap, key: str, fields: Mapping[str, object]) -> MapDraft:
-    """The next version with some fields of one stage told anew; faults of these are placed at `/<field>`.
+    """Builds the next version with changed fields of one stage; pointers of errors are `/<field>`.
 
     Raises StageNotFoundError, StageArchivedError, InvalidInputError.
     """
     _check_active(current, key)
-    return _draw_up_around(current, key, fields)
+    return _build_draft_with_stage(current, key, fields)
 
 
 def archive(current: StageMap, key: str, remap_to: str | None) -> MapDraft:
-    """The next version without a stage, whose customers go to `remap_to`.
+    """Builds the next version in which a stage is archived and its customers move to `remap_to`.
 
     Raises StageNotFoundError, StageArchivedError, InvalidInputError.
     """
     _check_active(current, key)
-    led_here = [
+    predecessors = [
         stage.key
         for stage in current.stages
         if not stage.is_active and current.find(stage.key) == current.by_key[key]
     ]
-    if led_here and remap_to is None:
-        told = ", ".join(repr(other) for other in led_here)
+    if predecessors and remap_to is None:
+        keys = ", ".join(repr(other) for other in predecessors)
         raise InvalidInputError.at(
-            "/remapped_to", f"must say where customers go on to: those of {told} were sent here"
+            "/remapped_to", f"is required: customers of the archived stages {keys} were moved to this stage"
         )
-    return _draw_up_around(current, key, {"is_active": False, "remapped_to": remap_to})
+    return _build_draft_with_stage(current, key, {"is_active": False, "remapped_to": remap_to})
 
 
 def diff(before: StageMap, after: StageMap) -> MapDiff:
-    """What leads from one version to the other, in the order of the stages of `after`."""
+    """Returns the differences between two versions, in the order of the stages of `after`."""
     forms = {str(form["key"]): form for form in stage_map_to_json(before)}
     changed = [
         FieldChange(stage.key, field, forms[stage.key][field], form[field])
@@ -155,86 +160,94 @@ def _check_active(current: StageMap, key: str) -> None:
         raise StageArchivedError(key)
 
 
-def _draw_up_around(current: StageMap, key: str, changes: Mapping[str, object]) -> MapDraft:
-    """Draw up a version by changing fields of one stage: its own places are told without its index."""
+def _build_draft_with_stage(current: StageMap, key: str, changes: Mapping[str, object]) -> MapDraft:
+    """Builds a version with changed fields of one stage; pointers into the stage are relative to it."""
     forms = [{**form, **(changes if form["key"] == key else {})} for form in stage_map_to_json(current)]
     own = f"/stages/{next(index for index, form in enumerate(forms) if form['key'] == key)}"
     try:
         draft = build_draft(current, forms, pointer="/stages")
     except InvalidInputError as error:
         raise InvalidInputError(
-            [FieldError(_without(own, fault.pointer), fault.message) for fault in error.errors]
+            [FieldError(_relative(own, each.pointer), each.message) for each in error.errors]
         ) from None
     return draft._replace(
-        pointers={told: _without(own, place) for told, place in draft.places.items()},
-        archived={told: _without(own, place) for told, place in draft.archived.items()},
+        pointers={other: _relative(own, pointer) for other, pointer in draft.pointers.items()},
+        archived={other: _relative(own, pointer) for other, pointer in draft.archived.items()},
     )
 
 
-def _without(own: str, pointer: str) -> str:
+def _relative(own: str, pointer: str) -> str:
     return pointer.removeprefix(own) if pointer == own or pointer.startswith(f"{own}/") else pointer
 
 
 def _complete(item: object, current: StageMap, remap: Mapping[str, str]) -> Any:  # noqa: ANN401  # JSON
-    """A stage as told, with what it need not repeat."""
+    """Completes a stage with fields that the input may omit: the kind, and the successor from `remap`."""
     if not _has_key(item):
         return item
     known = current.by_key.get(item["key"])
-    told = dict(item)
-    if known is not None and told.get("kind") is None:
-        told["kind"] = known.kind.value
-    if told.get("is_active") is False and told.get("remapped_to") is None and item["key"] in remap:
-        told["remapped_to"] = remap[item["key"]]
-    return told
+    form = dict(item)
+    if known is not None and form.get("kind") is None:
+        form["kind"] = known.kind.value
+    if form.get("is_active") is False and form.get("remapped_to") is None and item["key"] in remap:
+        form["remapped_to"] = remap[item["key"]]
+    return form
 
 
 def _has_key(item: object) -> TypeGuard[Mapping[str, Any]]:
     return isinstance(item, Mapping) and isinstance(item.get("key"), str)
 
 
-def _replaced(fault: FieldError, left_out: Mapping[str, str]) -> FieldError:
-    """A fault of a stage that was not told is one of where its customers are sent."""
-    for place, told in left_out.items():
-        if fault.pointer == place or fault.pointer.startswith(f"{place}/"):
-            return FieldError(told, fault.message)
-    return fault
+def _with_remap_pointer(error: FieldError, left_out: Mapping[str, str]) -> FieldError:
+    """Replaces the pointer of an error in a stage that is not part of the input by that of its remap."""
+    for pointer, remap_pointer in left_out.items():
+        if error.pointer == pointer or error.pointer.startswith(f"{pointer}/"):
+            return FieldError(remap_pointer, error.message)
+    return error
 
 
-def _place_of_successor(stage: Stage, pointers: Mapping[str, str], remap: Mapping[str, str]) -> str:
-    place = pointers[stage.key]
-    return place if place.startswith("/remap/") or stage.key in remap else f"{place}/remapped_to"
+def _successor_pointer(stage: Stage, pointers: Mapping[str, str], remap: Mapping[str, str]) -> str:
+    pointer = pointers[stage.key]
+    return pointer if pointer.startswith("/remap/") or stage.key in remap else f"{pointer}/remapped_to"
 
 
-def _history_faults(current: StageMap, drawn: StageMap, pointers: Mapping[str, str]) -> list[FieldError]:
+def _check_against_current(
+    current: StageMap, stage_map: StageMap, pointers: Mapping[str, str]
+) -> list[FieldError]:
     errors = []
-    for stage in drawn.stages:
-        before, place = current.by_key.get(stage.key), pointers[stage.key]
+    for stage in stage_map.stages:
+        before, pointer = current.by_key.get(stage.key), pointers[stage.key]
         if before is None and not stage.is_active:
-            errors.append(FieldError(f"{place}/is_active", "must be true: a new stage begins in use"))
+            errors.append(FieldError(f"{pointer}/is_active", "must be true for a new stage"))
         if stage.is_active and stage.remapped_to is not None:
-            errors.append(FieldError(f"{place}/remapped_to", "is for archived stages: this one is in use"))
+            errors.append(FieldError(f"{pointer}/remapped_to", "must be null for an active stage"))
         if before is None:
             continue
         if not before.is_active and stage.is_active:
-            message = f"{stage.key!r} was archived, and its key is never used again: choose another one"
-            errors.append(FieldError(f"{place}/key", message))
+            message = (
+                f"{stage.key!r} is the key of an archived stage and cannot be used again; choose another key"
+            )
+            errors.append(FieldError(f"{pointer}/key", message))
         elif not before.is_active and replace(stage, remapped_to=before.remapped_to) != before:
-            errors.append(FieldError(place, f"{stage.key!r} is archived and stays as it was"))
+            errors.append(FieldError(pointer, f"{stage.key!r} is archived and cannot be changed"))
         elif stage.kind is not before.kind:
-            message = f"{stage.key!r} is of kind {before.kind.value!r} in every history: choose another key"
-            errors.append(FieldError(f"{place}/kind", message))
+            message = (
+                f"the kind of {stage.key!r} is {before.kind.value!r} and cannot be changed; use another key"
+            )
+            errors.append(FieldError(f"{pointer}/kind", message))
     return errors
 
 
-def _remap_faults(drawn: StageMap, archived: Mapping[str, str], remap: Mapping[str, str]) -> list[FieldError]:
+def _check_remaps(
+    stage_map: StageMap, archived: Mapping[str, str], remap: Mapping[str, str]
+) -> list[FieldError]:
     errors = []
     for key in remap:
-        stage = drawn.by_key.get(key)
+        stage = stage_map.by_key.get(key)
         if stage is None or stage.is_active:
             message = f"{quote_value(key)} is not a stage that this draft archives"
             errors.append(FieldError(f"/remap/{pointer_token(key)}", message))
-    for stage in drawn.stages:
-        successor = drawn.find(stage.key)
+    for stage in stage_map.stages:
+        successor = stage_map.find(stage.key)
         if (
             stage.is_active
             or stage.kind is StageKind.RISK
@@ -242,6 +255,6 @@ def _remap_faults(drawn: StageMap, archived: Mapping[str, str], remap: Mapping[s
             or successor.kind is StageKind.PROGRESS
         ):
             continue
-        message = f"leads from progress to the risk stage {successor.key!r}: who has come that far is not lost by it"
+        message = f"must be a progress stage, because {stage.key!r} is one; {successor.key!r} is a risk stage"
         errors.append(FieldError(archived.get(stage.key, f"/remap/{pointer_token(stage.key)}"), message))
     return errors

@@ -1,7 +1,7 @@
-"""What a stage map asks of a customer, worked out once per map and stage.
+"""Compiles the rules of a stage map, once per map and stage.
 
-A rule becomes a `Question`: whole-number comparisons on readings of a decision. A `Plan` holds, for
-customers in one stage, the questions in the order in which the arbitration asks them.
+A `CompiledRule` compares integers that it reads from a decision's inputs. A `CompiledStage` holds the rules that
+apply to customers in one stage, in the order of arbitration.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -15,7 +15,7 @@ from journey_service.domain.stages.stage_map import INACTIVITY, Stage, StageKind
 
 
 class ArbitrationStep(StrEnum):
-    """Which part of the arbitration asked for a move."""
+    """Step of the arbitration that decided a move."""
 
     RETURN = "return"
     RISK = "risk"
@@ -23,7 +23,7 @@ class ArbitrationStep(StrEnum):
 
 
 class StageMove(NamedTuple):
-    """The customer belongs in another stage."""
+    """A move to another stage, and what decided it."""
 
     to_stage: str
     trigger_event: str
@@ -31,7 +31,7 @@ class StageMove(NamedTuple):
 
 
 class DecisionInputs(Protocol):
-    """What a question may read of the customer at the instant of the decision."""
+    """Values of a customer that conditions read, as of the instant of the decision."""
 
     @property
     def event(self) -> Event | None:
@@ -59,7 +59,7 @@ class DecisionInputs(Protocol):
 
     @property
     def risk_upper_bound(self) -> int:
-        """What the risk certainly does not exceed, told more cheaply."""
+        """An upper bound of `risk` that is cheaper to compute."""
 
     @property
     def engagement(self) -> int:
@@ -77,18 +77,18 @@ _NAMED: Final = {
     ("at_risk", "risk_score"): "high_risk_score",
 }
 
-_READINGS: Final[dict[str, FactReader]] = {
-    "appointment_count": lambda seen: seen.appointments,
-    "lifetime_value": lambda seen: seen.lifetime_cents,
-    INACTIVITY: lambda seen: seen.days_inactive,
-    "days_in_stage": lambda seen: seen.days_in_stage,
-    "risk_score": lambda seen: seen.risk,
-    "engagement_score": lambda seen: seen.engagement,
+_FACT_READERS: Final[dict[str, FactReader]] = {
+    "appointment_count": lambda inputs: inputs.appointments,
+    "lifetime_value": lambda inputs: inputs.lifetime_cents,
+    INACTIVITY: lambda inputs: inputs.days_inactive,
+    "days_in_stage": lambda inputs: inputs.days_in_stage,
+    "risk_score": lambda inputs: inputs.risk,
+    "engagement_score": lambda inputs: inputs.engagement,
 }
 
 
 class CompiledCondition(NamedTuple):
-    """One condition, ready to be put to a customer."""
+    """One condition as a comparison of integers; `inside`: whether the value must lie within `low` to `high`."""
 
     condition: Condition
     read: FactReader
@@ -96,16 +96,16 @@ class CompiledCondition(NamedTuple):
     high: float
     inside: bool
     display_value: "Callable[[DecisionInputs], float | int | None]"
-    """The value as a person would write it: money, a score, a rate."""
+    """Reads the value in display units: money, score or rate instead of cents, hundredths or a difference."""
 
-    def passes(self, seen: DecisionInputs) -> bool:
-        """Whether the condition holds; an unknown value never does."""
-        value = self.read(seen)
+    def passes(self, inputs: DecisionInputs) -> bool:
+        """Returns whether the condition holds; it does not hold for an unknown value."""
+        value = self.read(inputs)
         return value is not None and (self.low <= value <= self.high) is self.inside
 
 
 class CompiledRule(NamedTuple):
-    """One rule of one stage, and the move it asks for."""
+    """One rule of one stage, and the move that it decides."""
 
     stage: Stage
     trigger: str
@@ -113,49 +113,49 @@ class CompiledRule(NamedTuple):
     conditions: tuple[CompiledCondition, ...]
     move: StageMove
     change_offsets: tuple[timedelta, ...]
-    """For a count of days: how long after its anchor the answer changes."""
+    """For a number of days: the times after the start of counting at which the result changes."""
 
-    def holds(self, seen: DecisionInputs) -> bool:
-        """Whether the rule holds."""
-        if self.event is not None and (seen.event is None or seen.event.type != self.event):
+    def holds(self, inputs: DecisionInputs) -> bool:
+        """Returns whether the rule holds."""
+        if self.event is not None and (inputs.event is None or inputs.event.type != self.event):
             return False
-        return all(test.passes(seen) for test in self.conditions)
+        return all(condition.passes(inputs) for condition in self.conditions)
 
 
 CompiledRules: TypeAlias = tuple[CompiledRule, ...]
 
 
 class RuleSequence:
-    """Questions in the order they are asked, ready for every type of event and for none."""
+    """Rules in the order in which they are evaluated, indexed by event type."""
 
-    __slots__ = ("_by_event", "everything", "state")
+    __slots__ = ("_by_event", "all_rules", "state_rules")
 
-    def __init__(self, questions: Iterable[CompiledRule]) -> None:
-        self.all_rules = tuple(questions)
-        self.state = tuple(q for q in self.all_rules if q.event is None)
+    def __init__(self, rules: Iterable[CompiledRule]) -> None:
+        self.all_rules = tuple(rules)
+        self.state_rules = tuple(rule for rule in self.all_rules if rule.event is None)
         self._by_event = {
-            event: tuple(q for q in self.all_rules if q.event in (None, event))
-            for event in {q.event for q in self.all_rules if q.event is not None}
+            event: tuple(rule for rule in self.all_rules if rule.event in (None, event))
+            for event in {rule.event for rule in self.all_rules if rule.event is not None}
         }
 
     def for_event(self, event: Event | None) -> CompiledRules:
-        """The questions that can hold while the event (or none) is being applied."""
-        return self.state if event is None else self._by_event.get(event.type, self.state)
+        """Returns the rules that can hold while the event is applied; None: without an event."""
+        return self.state_rules if event is None else self._by_event.get(event.type, self.state_rules)
 
 
 class CompiledStage:
-    """What is asked of customers in one stage, under one number of `retention_days` (or none)."""
+    """The rules that apply to customers in one stage, with the `retention_days` that apply to them."""
 
     __slots__ = (
-        "_looked_at",
+        "_evaluation_order",
         "_path",
         "blockers",
-        "every_stage",
         "is_risk",
         "pending",
         "progress",
         "returns",
         "risk",
+        "rules_by_stage",
     )
 
     def __init__(self, stage_map: StageMap, stage: Stage, retention_days: int | None) -> None:
@@ -163,7 +163,7 @@ class CompiledStage:
             for target in stages:
                 days = retention_days if target is stage_map.mildest_risk else None
                 for rule in target.rules:
-                    yield _question(target, rule, step, days)
+                    yield _compile_rule(target, rule, step, days)
 
         self.is_risk = stage.kind is StageKind.RISK
         worse = [
@@ -177,13 +177,16 @@ class CompiledStage:
         self.returns = RuleSequence(
             compile_rules(stage_map.progress_descending, ArbitrationStep.RETURN) if self.is_risk else ()
         )
-        self.pending = (self.progress.state, self.risk.state + self.progress.state)
-        """State questions that could still move the customer: before, and after, the first appointment."""
+        self.pending = (
+            self.progress.state_rules,
+            self.risk.state_rules + self.progress.state_rules,
+        )
+        """State rules that can move a customer: before the first completed appointment, and after it."""
         self.rules_by_stage = tuple(
             (other, tuple(compile_rules([other], ArbitrationStep.PROGRESS))) for other in stage_map.active
         )
         severe = not_milder if self.is_risk else worse
-        self._looked_at = {
+        self._evaluation_order = {
             ArbitrationStep.RISK: [other.key for other in worse],
             ArbitrationStep.PROGRESS: [other.key for other in (*worse, *higher)],
             ArbitrationStep.RETURN: [other.key for other in (*severe, *stage_map.progress_descending)],
@@ -191,40 +194,42 @@ class CompiledStage:
         self._path: dict[StageMove, tuple[tuple[Stage, CompiledRules], ...]] = {}
 
     def evaluated_stages(self, move: StageMove | None) -> tuple[tuple[Stage, CompiledRules], ...]:
-        """The stages that were looked at on the way to a move, in that order; all of them to stay."""
+        """Returns the stages that were evaluated up to a move, in order; for None, all stages."""
         if move is None:
             return self.rules_by_stage
         path = self._path.get(move)
         if path is None:
-            keys = self._looked_at[move.step]
-            by_key = {stage.key: (stage, questions) for stage, questions in self.rules_by_stage}
+            keys = self._evaluation_order[move.step]
+            by_key = {stage.key: (stage, rules) for stage, rules in self.rules_by_stage}
             path = tuple(by_key[key] for key in keys[: keys.index(move.to_stage) + 1])
             self._path[move] = path
         return path
 
 
 def compile_stage(stage_map: StageMap, current: str, last_progress: str | None) -> CompiledStage | None:
-    """The plan for customers in a stage; None if the map does not know the stage."""
+    """Returns the compiled rules of a stage, cached in the map; None if the map does not have the stage."""
     key = (current, last_progress)
-    plan = stage_map.compiled_stages.get(key)
-    if plan is None:
+    compiled = stage_map.compiled_stages.get(key)
+    if compiled is None:
         stage = stage_map.by_key.get(current)
         if stage is None:
             return None
-        # In a risk stage the days of the progress stage the customer lapsed from go on counting.
-        giver = stage if stage.kind is StageKind.PROGRESS else stage_map.find(last_progress)
-        plan = CompiledStage(stage_map, stage, None if giver is None else giver.retention_days)
-        stage_map.compiled_stages[key] = plan
-    return plan
+        # In a risk stage, the retention days of the progress stage before it still apply.
+        source = stage if stage.kind is StageKind.PROGRESS else stage_map.find(last_progress)
+        compiled = CompiledStage(stage_map, stage, None if source is None else source.retention_days)
+        stage_map.compiled_stages[key] = compiled
+    return compiled
 
 
-def _question(stage: Stage, rule: Rule, step: ArbitrationStep, retention_days: int | None) -> CompiledRule:
+def _compile_rule(
+    stage: Stage, rule: Rule, step: ArbitrationStep, retention_days: int | None
+) -> CompiledRule:
     trigger = rule.trigger
     conditions = rule.conditions
     if retention_days is not None and trigger.name == INACTIVITY:
         conditions = tuple(condition.with_number(retention_days) for condition in conditions)
     compiled = tuple(
-        CompiledCondition(c, _reading(c, trigger.name), *c.interval, _showing(c, trigger.name))
+        CompiledCondition(c, _fact_reader(c, trigger.name), *c.interval, _display_reader(c, trigger.name))
         for c in conditions
     )
     name = _NAMED.get((stage.key, trigger.name), trigger.name)
@@ -239,46 +244,46 @@ def _question(stage: Stage, rule: Rule, step: ArbitrationStep, retention_days: i
     )
 
 
-def _reading(condition: Condition, trigger: str) -> FactReader:
+def _fact_reader(condition: Condition, trigger: str) -> FactReader:
     if condition.field is ConditionField.CALL_DURATION:
-        return lambda seen: None if seen.event is None else seen.event.call_duration
+        return lambda inputs: None if inputs.event is None else inputs.event.call_duration
     if condition.field is ConditionField.TOTAL_AMOUNT:
-        return lambda seen: None if seen.event is None else seen.event.amount_cents
+        return lambda inputs: None if inputs.event is None else inputs.event.amount_cents
     if trigger == "missed_rate":
         part, whole = condition.number.as_integer_ratio()
 
-        def distance(seen: DecisionInputs) -> int | None:
-            missed, asked = seen.missed_ratio
-            return missed * whole - part * asked if asked else None
+        def distance(inputs: DecisionInputs) -> int | None:
+            missed, total = inputs.missed_ratio
+            return missed * whole - part * total if total else None
 
         return distance
     if trigger == "risk_score" and condition.operator in (">", ">="):
         low = condition.interval[0]
 
-        def risk_if_it_can_be(seen: DecisionInputs) -> int:
-            # Most customers are far from the threshold, and a bound on the score tells so at once.
-            bound = seen.risk_upper_bound
-            return bound if bound < low else seen.risk
+        def bounded_risk(inputs: DecisionInputs) -> int:
+            # Most customers are far below the threshold, which the cheaper bound already shows.
+            bound = inputs.risk_upper_bound
+            return bound if bound < low else inputs.risk
 
-        return risk_if_it_can_be
-    return _READINGS[trigger]
+        return bounded_risk
+    return _FACT_READERS[trigger]
 
 
-def _showing(condition: Condition, trigger: str) -> Callable[[DecisionInputs], float | int | None]:
+def _display_reader(condition: Condition, trigger: str) -> Callable[[DecisionInputs], float | int | None]:
     if trigger == "missed_rate":
 
-        def rate(seen: DecisionInputs) -> float | None:
-            missed, asked = seen.missed_ratio
-            return round(missed / asked, 4) if asked else None
+        def rate(inputs: DecisionInputs) -> float | None:
+            missed, total = inputs.missed_ratio
+            return round(missed / total, 4) if total else None
 
         return rate
-    read = _READINGS.get(trigger) or _reading(condition, trigger)
-    per_one = condition.field.units
-    if per_one == 1:
+    read = _FACT_READERS.get(trigger) or _fact_reader(condition, trigger)
+    units_per_one = condition.field.units
+    if units_per_one == 1:
         return read
 
-    def in_ones(seen: DecisionInputs) -> float | None:
-        units = read(seen)
-        return None if units is None else units / per_one
+    def in_ones(inputs: DecisionInputs) -> float | None:
+        units = read(inputs)
+        return None if units is None else units / units_per_one
 
     return in_ones

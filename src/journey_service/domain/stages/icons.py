@@ -1,10 +1,10 @@
-"""Icons of stages: a closed list, so that every client can draw each of them."""
+"""The icons that a stage can have: a closed list, so that every client can draw each of them."""
 
 from enum import StrEnum
 
 
 class StageIcon(StrEnum):
-    """The name of an icon; the drawings are the client's."""
+    """Name of an icon; clients provide the images."""
 
     ACTIVITY = "activity"
     ALARM_CLOCK = "alarm-clock"

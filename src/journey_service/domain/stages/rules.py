@@ -1,8 +1,8 @@
-"""The rule grammar: triggers, conditions, and the exact place of a fault.
+"""The rule grammar: triggers, conditions and their parsing.
 
-A condition is an operator and a decimal number; nothing is ever evaluated as code. Each condition is kept
-as the interval of whole numbers it accepts, so testing one is two comparisons of integers, and the points
-at which a growing number of days changes the answer can be read off its ends.
+A condition is an operator and a decimal number; nothing is evaluated as code. It is converted to the interval of
+integers that it accepts: evaluation takes two integer comparisons, and the ends of the interval are the numbers of
+days at which the result changes.
 """
 
 import re
@@ -20,18 +20,20 @@ Operator: TypeAlias = Literal[">", ">=", "<", "<=", "==", "!="]
 
 _CONDITION: Final = re.compile(r"(>=|<=|==|!=|>|<)\s*(-?\d{1,12}(?:\.\d{1,6})?)", re.ASCII)
 _MAX_RULES: Final = 20
+"""Maximum number of rules of a stage; more are an error."""
 _MAX_DAYS: Final = 36_500
+"""Largest number of days in a condition; a larger one is an error."""
 _INFINITY: Final = float("inf")
 
 
 class ConditionField(Enum):
-    """What a condition reads: its name in JSON, and how many of its whole units make one."""
+    """The value that a condition compares: its name in JSON, and the number of integer units in one."""
 
     COUNT = ("count", 1)
     VALUE = ("value", 100)
     DAYS = ("days", 1)
     SCORE = ("score", 100)
-    RATE = ("rate", 0)  # a ratio of two counts: compared by cross-multiplication, not in units
+    RATE = ("rate", 0)  # a ratio of two counts, compared by cross-multiplication
     CALL_DURATION = ("call_duration", 1)
     TOTAL_AMOUNT = ("total_amount", 100)
 
@@ -42,7 +44,7 @@ class ConditionField(Enum):
 
 @dataclass(frozen=True)
 class Trigger:
-    """What a rule listens to: an event while it is being applied, or a part of the state."""
+    """The trigger of a rule: an event that is being applied, or a value of the customer's state."""
 
     name: str
     fields: tuple[ConditionField, ...]
@@ -51,13 +53,12 @@ class Trigger:
 
     @property
     def on_event(self) -> bool:
-        """Whether the trigger holds only while its event is being applied."""
+        """Whether the trigger applies only while its event is being applied."""
         return self.event is not None
 
 
 _EVENT_FIELDS: Final = (ConditionField.CALL_DURATION, ConditionField.TOTAL_AMOUNT)
 
-# The registry: adding a trigger is one entry here, and its reading in engine.Moment.
 TRIGGERS: Final[Mapping[str, Trigger]] = {
     trigger.name: trigger
     for trigger in (
@@ -82,11 +83,12 @@ TRIGGERS: Final[Mapping[str, Trigger]] = {
         Trigger("days_in_stage", (ConditionField.DAYS,)),
     )
 }
+"""All triggers by name. A new trigger needs an entry here and a reader in `compiled_rules`."""
 
 
 @dataclass(frozen=True)
 class Condition:
-    """An operator and a number on one field, kept as the whole units it accepts."""
+    """An operator and a number on one field."""
 
     field: ConditionField
     operator: Operator
@@ -94,12 +96,12 @@ class Condition:
 
     @cached_property
     def text(self) -> str:
-        """The condition as it is written: `>=3`."""
+        """The condition in JSON notation: `>=3`."""
         return f"{self.operator}{self.number}"
 
     @cached_property
     def interval(self) -> tuple[float, float, bool]:
-        """(low, high, inside): the condition holds for low <= units <= high, or outside of it."""
+        """(low, high, inside): the condition holds for low <= units <= high, or outside of this range."""
         scaled = self.number * self.field.units if self.field is not ConditionField.RATE else Decimal(0)
         floor = int(scaled.to_integral_value(ROUND_FLOOR))
         ceiling = int(scaled.to_integral_value(ROUND_CEILING))
@@ -118,18 +120,18 @@ class Condition:
                 return ceiling, floor, False
 
     def accepts(self, units: int) -> bool:
-        """Answer for a value in whole units of the field."""
+        """Returns whether the condition holds for a value in units of the field."""
         low, high, inside = self.interval
         return (low <= units <= high) is inside
 
     def accepts_ratio(self, part: int, whole: int) -> bool:
-        """Answer for the exact ratio part / whole, whole > 0."""
+        """Returns whether the condition holds for the exact ratio part / whole, whole > 0."""
         numerator, denominator = self.number.as_integer_ratio()
         return self.accepts(part * denominator - numerator * whole)
 
     @cached_property
     def change_points(self) -> tuple[int, ...]:
-        """The whole values at which a growing number changes the answer."""
+        """The integers at which the result changes for an increasing number."""
         low, high, _ = self.interval
         if low > high:
             return ()
@@ -138,13 +140,13 @@ class Condition:
 
     @lru_cache(maxsize=1024)  # noqa: B019  # values are frozen and few: the conditions of stage maps
     def with_number(self, number: int) -> "Condition":
-        """The same condition against another number, the operator kept."""
+        """Returns the condition with the same operator and another number."""
         return Condition(self.field, self.operator, Decimal(number))
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A trigger and the conditions that all have to hold."""
+    """A trigger and its conditions, all of which must hold."""
 
     trigger: Trigger
     conditions: tuple[Condition, ...]
@@ -153,25 +155,26 @@ class Rule:
 def parse_condition(
     field: ConditionField, raw: object, pointer: str, errors: list[FieldError]
 ) -> Condition | None:
-    """Read `>=3`; a fault is noted with its place, and None returned."""
+    """Parses a condition such as `>=3`; for an error, appends it to `errors` and returns None."""
     match = _CONDITION.fullmatch(raw) if isinstance(raw, str) else None
     if match is None:
         errors.append(
             FieldError(
                 pointer,
-                f"must be one of > >= < <= == != followed by a decimal number, such as '>=3'; got {quote_value(raw, 40)}",
+                "must be one of > >= < <= == != followed by a decimal number, such as '>=3';"
+                f" got {quote_value(raw, 40)}",
             )
         )
         return None
     operator, number = match.groups()
     if field is ConditionField.DAYS and abs(Decimal(number)) > _MAX_DAYS:
-        errors.append(FieldError(pointer, f"counts days, of which a rule may ask for {_MAX_DAYS} at most"))
+        errors.append(FieldError(pointer, f"must be at most {_MAX_DAYS} days"))
         return None
     return Condition(field, operator, Decimal(number))  # type: ignore[arg-type]  # the pattern admits no other
 
 
 def parse_rules(raw: object, pointer: str, errors: list[FieldError]) -> tuple[Rule, ...]:
-    """Read the rules of a stage: nothing, one rule in the guide's form, or `{"any": [rule, ...]}`."""
+    """Parses the rules of a stage: null, one rule, or `{"any": [rule, ...]}`; appends errors to `errors`."""
     if raw is None or raw == []:
         return ()
     if not isinstance(raw, Mapping):
@@ -183,7 +186,7 @@ def parse_rules(raw: object, pointer: str, errors: list[FieldError]) -> tuple[Ru
         rule = _parse_rule(raw, pointer, errors)
         return () if rule is None else (rule,)
     errors += [
-        FieldError(f"{pointer}/{pointer_token(name)}", 'cannot stand beside "any"')
+        FieldError(f"{pointer}/{pointer_token(name)}", 'is not allowed next to "any"')
         for name in raw
         if name != "any"
     ]
@@ -201,7 +204,7 @@ def _parse_rule(raw: object, pointer: str, errors: list[FieldError]) -> Rule | N
         return None
     before = len(errors)
     errors += [
-        FieldError(f"{pointer}/{pointer_token(name)}", "is not part of a rule")
+        FieldError(f"{pointer}/{pointer_token(name)}", "is not a field of a rule")
         for name in raw
         if name not in ("trigger", "conditions")
     ]
@@ -221,7 +224,7 @@ def _parse_rule(raw: object, pointer: str, errors: list[FieldError]) -> Rule | N
 def _parse_conditions(
     raw: object, trigger: Trigger, pointer: str, errors: list[FieldError]
 ) -> tuple[Condition, ...]:
-    # PHP writes an empty map as [], and the guide's readers copy it.
+    # PHP serializes an empty map as [].
     raw = {} if raw is None or raw == [] else raw
     if not isinstance(raw, Mapping):
         errors.append(FieldError(pointer, 'must be an object such as {"count": ">=3"}'))
@@ -231,23 +234,25 @@ def _parse_conditions(
     fields = {field.label: field for field in trigger.fields}
     conditions = []
     for label, text in raw.items():
-        place = f"{pointer}/{pointer_token(label)}"
+        position = f"{pointer}/{pointer_token(label)}"
         if label not in fields:
-            errors.append(FieldError(place, f"{trigger.name} has no {label!r}; it has {', '.join(fields)}"))
-        elif (condition := parse_condition(fields[label], text, place, errors)) is not None:
+            errors.append(
+                FieldError(position, f"{trigger.name} has no condition {label!r}; use {', '.join(fields)}")
+            )
+        elif (condition := parse_condition(fields[label], text, position, errors)) is not None:
             conditions.append(condition)
     return tuple(conditions)
 
 
 def rules_to_json(rules: Sequence[Rule]) -> dict[str, object] | None:
-    """Write rules in the form `parse_rules` reads."""
+    """Converts rules to the JSON that `parse_rules` reads."""
     if not rules:
         return None
-    written: list[dict[str, object]] = [
+    forms: list[dict[str, object]] = [
         {
             "trigger": rule.trigger.name,
             "conditions": {condition.field.label: condition.text for condition in rule.conditions},
         }
         for rule in rules
     ]
-    return written[0] if len(written) == 1 else {"any": written}
+    return forms[0] if len(forms) == 1 else {"any": forms}
