@@ -22,7 +22,7 @@ from journey_service.domain.access.actors import Actor
 from journey_service.domain.journeys.relationship import Activation
 from journey_service.domain.operations.records import Job
 from journey_service.domain.stages.changes import build_draft
-from journey_service.domain.stages.stage_map import DEFAULT_STAGES
+from journey_service.domain.stages.default_stages import DEFAULT_STAGES
 from journey_service.embedded import Embedded
 from journey_service.repositories import migrations as migrating
 from journey_service.repositories.customers import customer_list

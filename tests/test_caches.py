@@ -14,7 +14,8 @@ from journey_service.domain.access.actors import Actor
 from journey_service.domain.companies.policy import DEFAULT_POLICY
 from journey_service.domain.companies.records import CompanyRecord
 from journey_service.domain.journeys.relationship import Rulebook
-from journey_service.domain.stages.stage_map import DEFAULT_STAGES, parse_stage_map
+from journey_service.domain.stages.default_stages import DEFAULT_STAGES
+from journey_service.domain.stages.stage_map import parse_stage_map
 from journey_service.services.companies.provisioning import NewCompany, create_company
 from journey_service.services.stages.stage_maps import get_map
 

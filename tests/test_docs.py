@@ -30,7 +30,7 @@ import pytest
 
 from journey_service.cli import app
 from journey_service.domain.companies.policy import CompanyPolicy
-from journey_service.domain.stages.stage_map import DEFAULT_STAGES
+from journey_service.domain.stages.default_stages import DEFAULT_STAGES
 from journey_service.settings import MigrationSettings, Settings
 from processes import free_port
 

@@ -9,7 +9,7 @@ import pytest
 
 from api.calls import API, JSON, NOON, as_kept, event, journey, look, problem, tell, without_id
 from journey_service.domain.events.parsing import parse_instant
-from journey_service.domain.stages.stage_map import DEFAULT_STAGES
+from journey_service.domain.stages.default_stages import DEFAULT_STAGES
 
 KIB = 1024
 DEEP = 10_000

@@ -15,7 +15,8 @@ from journey_service.domain.events.event import EVENT_TYPES, Event
 from journey_service.domain.journeys.errors import NotPinnedError
 from journey_service.domain.journeys.journey import Journey, check_pin_until
 from journey_service.domain.journeys.relationship import Rulebook
-from journey_service.domain.stages.stage_map import DEFAULT_STAGES, parse_stage_map
+from journey_service.domain.stages.default_stages import DEFAULT_STAGES
+from journey_service.domain.stages.stage_map import parse_stage_map
 from oracle import literal
 
 DAYS_WORTH_A_LOOK = (0, 1, 30, 59, 60, 61, 89, 90, 91, 92, 120, 179, 180, 181, 182, 270)

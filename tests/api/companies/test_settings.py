@@ -18,7 +18,7 @@ from journey_service.domain.companies.policy import (
 )
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.events.parsing import parse_instant
-from journey_service.domain.stages.stage_map import DEFAULT_STAGES
+from journey_service.domain.stages.default_stages import DEFAULT_STAGES
 from journey_service.services.companies import settings
 
 DEFAULTS = policy_to_json(DEFAULT_POLICY)

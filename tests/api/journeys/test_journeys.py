@@ -7,7 +7,7 @@ import pytest
 
 from api.calls import API, NOON, as_kept, event, every_page, journey, look, problem, tell
 from journey_service.domain.events.parsing import parse_instant
-from journey_service.domain.stages.stage_map import DEFAULT_STAGES
+from journey_service.domain.stages.default_stages import DEFAULT_STAGES
 
 INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?Z")
 JOURNEY = {

@@ -3,7 +3,7 @@
 import pytest
 
 from api.calls import API, NOON, event, journey, look, problem, tell
-from journey_service.domain.stages.stage_map import DEFAULT_STAGES
+from journey_service.domain.stages.default_stages import DEFAULT_STAGES
 
 JOURNEY = {
     *("customer_id", "current_stage", "stage_name", "color", "icon", "stage_entered_at"),

@@ -4,7 +4,7 @@ import pytest
 
 from api.calls import API, NOON, event, every_page, journey, look, problem, tell
 from journey_service.domain.events.parsing import parse_instant
-from journey_service.domain.stages.stage_map import DEFAULT_STAGES
+from journey_service.domain.stages.default_stages import DEFAULT_STAGES
 from journey_service.services.stages import backtests, previews, stage_maps
 
 EASY = {"trigger": "lifetime_value", "conditions": {"value": ">=100"}}

@@ -30,7 +30,8 @@ from journey_service.domain.journeys.engine import decide
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Activation, Rulebook, TriggerType
 from journey_service.domain.stages.changes import build_draft
-from journey_service.domain.stages.stage_map import DEFAULT_STAGES, parse_stage_map
+from journey_service.domain.stages.default_stages import DEFAULT_STAGES
+from journey_service.domain.stages.stage_map import parse_stage_map
 
 FUTURE, SILENT, LOUD = Activation.FUTURE_ONLY, Activation.CURRENT_SILENT, Activation.CURRENT_WITH_ACTIONS
 PRESENT = [SILENT, LOUD]

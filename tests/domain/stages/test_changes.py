@@ -5,8 +5,9 @@ import pytest
 from domain.builders import any_of, rule, stage
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.stages.changes import FieldChange, archive, build_draft, diff, edit_stage
+from journey_service.domain.stages.default_stages import DEFAULT_STAGES
 from journey_service.domain.stages.errors import StageArchivedError, StageNotFoundError
-from journey_service.domain.stages.stage_map import DEFAULT_STAGES, parse_stage_map, stage_map_to_json
+from journey_service.domain.stages.stage_map import parse_stage_map, stage_map_to_json
 
 APPOINTMENT = rule("appointment_completed")
 SILENT = rule("days_since_last_appointment", days=">90")

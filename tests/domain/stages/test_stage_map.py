@@ -9,8 +9,8 @@ from hypothesis import given
 from domain.builders import DEFAULT_MAP, any_of, defaults_with, rule, stage
 from domain.generators import stage_forms
 from journey_service.domain.errors import InvalidInputError
+from journey_service.domain.stages.default_stages import DEFAULT_STAGES
 from journey_service.domain.stages.stage_map import (
-    DEFAULT_STAGES,
     StageKind,
     StageMap,
     inactivity_days,

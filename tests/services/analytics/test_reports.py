@@ -21,7 +21,7 @@ from journey_service.domain.errors import JourneyServiceError, UnavailableError
 from journey_service.domain.events.event import Event
 from journey_service.domain.journeys.relationship import Activation, Motion
 from journey_service.domain.stages.changes import build_draft
-from journey_service.domain.stages.stage_map import DEFAULT_STAGES
+from journey_service.domain.stages.default_stages import DEFAULT_STAGES
 from journey_service.repositories.analytics.rollups import Rollups
 from journey_service.services.analytics import automation, funnels, overview
 from journey_service.services.analytics import cohorts as outcomes

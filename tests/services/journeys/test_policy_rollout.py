@@ -24,7 +24,7 @@ from journey_service.domain.journeys.engine import decide
 from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Activation
 from journey_service.domain.stages.changes import build_draft, edit_stage
-from journey_service.domain.stages.stage_map import DEFAULT_STAGES
+from journey_service.domain.stages.default_stages import DEFAULT_STAGES
 from journey_service.repositories.journeys.relationships import COLUMNS, to_stored_relationship
 from journey_service.services.companies import settings
 from journey_service.services.companies.provisioning import get_company_context

@@ -16,7 +16,7 @@ from journey_service.domain.errors import JourneyServiceError
 from journey_service.domain.events.event import Event
 from journey_service.domain.journeys.relationship import Activation
 from journey_service.domain.stages.changes import build_draft
-from journey_service.domain.stages.stage_map import DEFAULT_STAGES
+from journey_service.domain.stages.default_stages import DEFAULT_STAGES
 from journey_service.services.analytics.rollups import enqueue_rollup_rebuild, merge_rollups
 from journey_service.services.analytics.snapshots import enqueue_snapshot_rebuild
 from journey_service.services.companies.provisioning import get_company_context

@@ -24,7 +24,8 @@ from journey_service.domain.companies.errors import CompanyNotFoundError
 from journey_service.domain.errors import InvalidInputError, UnavailableError
 from journey_service.domain.events.event import Event
 from journey_service.domain.stages.changes import build_draft
-from journey_service.domain.stages.stage_map import DEFAULT_STAGES, parse_stage_map
+from journey_service.domain.stages.default_stages import DEFAULT_STAGES
+from journey_service.domain.stages.stage_map import parse_stage_map
 from journey_service.repositories.events.event_histories import EventHistories
 from journey_service.services.events.imports import run_import, stage_import
 from journey_service.services.events.ingest import ingest

@@ -17,13 +17,13 @@ from journey_service.domain.errors import InvalidInputError, UnavailableError
 from journey_service.domain.events.event import Event
 from journey_service.domain.journeys.relationship import Activation
 from journey_service.domain.stages.changes import archive, build_draft, edit_stage
+from journey_service.domain.stages.default_stages import DEFAULT_STAGES
 from journey_service.domain.stages.errors import (
     AdoptionPendingError,
     MapVersionNotFoundError,
     StageOccupiedError,
     StaleMapError,
 )
-from journey_service.domain.stages.stage_map import DEFAULT_STAGES
 from journey_service.repositories import database as database_module
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services import jobs

@@ -15,7 +15,8 @@ from journey_service.domain.companies.policy import parse_policy
 from journey_service.domain.companies.records import Company, CompanyRecord
 from journey_service.domain.errors import FieldError, InvalidInputError, UnavailableError, quote_value
 from journey_service.domain.journeys.relationship import Rulebook
-from journey_service.domain.stages.stage_map import DEFAULT_STAGES, parse_stage_map
+from journey_service.domain.stages.default_stages import DEFAULT_STAGES
+from journey_service.domain.stages.stage_map import parse_stage_map
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.stages.linting import findings_to_json, lint_or_raise
