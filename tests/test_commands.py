@@ -681,7 +681,7 @@ async def test_a_command_without_a_database_names_the_default_data_directory(pla
     assert "--data-dir: .journey is not a `journey up` data directory" in done.stderr
     for command in ("health-check", "optimize-queries"):
         done = await place.journey(command, status=1, DATABASE_URL="hunter2")
-        assert "is no address of a database" in done.stderr
+        assert "must be a database URL" in done.stderr
         assert "hunter2" not in done.output
     done = await place.journey("keys", "create", "a key", "--operator", status=1)
     assert "JOURNEY_KEY_PEPPER" in done.stderr

@@ -1,1 +1,1 @@
-"""The only SQL: rows in, domain values out."""
+"""Storage: the only SQL of the service. Rows in, domain values out."""

@@ -1,7 +1,7 @@
-"""Connections, and the transaction that a unit of work is.
+"""Database connections and transactions.
 
-Each database role has an engine of its own. A unit is bound to one company for the length of its
-transaction, run again when it lost a race, and answered only once it is committed.
+Each database role has an engine of its own. A unit of work is bound to one company for the length of its
+transaction, run again if it loses a race, and returns only after the commit.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -26,14 +26,14 @@ T = TypeVar("T")
 APP_ROLE: Final = "journey_app"
 DISPATCHER_ROLE: Final = "journey_dispatcher"
 
-_TRIES: Final = 5
-# Lost races: serialization, deadlock, a unique key somebody else was first with, a statement whose
-# table changed under it. The whole unit is run again; nothing of it was kept.
+_MAX_ATTEMPTS: Final = 5
+# Lost races: serialization failure, deadlock, duplicate key, cached plan of a changed table. The unit is run again:
+# the transaction was rolled back.
 _LOST_RACE: Final = frozenset({"40001", "40P01", "23505", "0A000"})
-# No such table, no such role: the database has not been migrated.
+# No such table or role: the database has not been migrated.
 _NOT_MIGRATED: Final = frozenset({"42P01", "22023", "42704"})
-# No such login, a wrong password, no such database: whoever runs the service has to look at its settings.
-_NOT_LET_IN: Final = frozenset({"28000", "28P01", "3D000"})
+# No such login or database, or a wrong password: the settings are wrong.
+_ACCESS_REFUSED: Final = frozenset({"28000", "28P01", "3D000"})
 _SATURATED: Final = frozenset(
     {"57014", "55P03", "53300", "57P01", "57P02", "57P03", "08006", "08001", "08003"}
 )
@@ -41,23 +41,23 @@ _SATURATED: Final = frozenset(
 _SETTINGS: Final = (
     "SELECT set_config('app.company_id', :company, true), set_config('statement_timeout', :timeout, true)"
 )
-# Beside each other, unless one asks to be alone: it then waits for those that have begun, and the others for it.
+# Transactions of a company run concurrently; an exclusive one waits for those that have begun, later ones for it.
 _BIND: Final = text(f"{_SETTINGS}, pg_advisory_xact_lock_shared(CAST(:company AS bigint))")
-_BIND_ALONE: Final = text(f"{_SETTINGS}, pg_advisory_xact_lock(CAST(:company AS bigint))")
+_BIND_EXCLUSIVE: Final = text(f"{_SETTINGS}, pg_advisory_xact_lock(CAST(:company AS bigint))")
 
 
 class UnexpectedDatabaseError(Exception):
-    """The database refused a statement for a reason nobody expected. The text names it and shows no SQL."""
+    """The database refused a statement for an unexpected reason. The text contains no SQL."""
 
     def __init__(self, error: DBAPIError) -> None:
         super().__init__(f"the database refused a statement ({_sqlstate(error) or type(error).__name__})")
 
 
 class Database:
-    """The pools of one process: one for the tenants' work, one for reading due work across tenants.
+    """The connection pools of one process: one for tenants, one for due work across tenants.
 
-    `erasure_key` is the secret by which customers who were erased are recognised when they are told of again,
-    `vault_key` the one by which secrets of companies are sealed.
+    `erasure_key` is the secret behind the hashes of erased customers; `vault_key` encrypts the secrets of
+    companies.
     """
 
     def __init__(
@@ -86,17 +86,17 @@ class Database:
         is_exclusive: bool = False,
         is_repeatable_read: bool = False,
     ) -> T:
-        """Run a unit of work for one company in a transaction, and commit it.
+        """Runs a unit of work for one company in a transaction and commits it.
 
-        A unit that `is_alone` runs between the company's other transactions and not beside any: whatever was
-        begun before it has ended, and whatever begins later sees what it has done. It is to be short. One that reads
-        everything `at_one_instant` sees nothing of what is committed meanwhile.
+        An `is_exclusive` unit starts after every transaction of the company that began before it has ended,
+        and holds back those that begin later; keep it short. An `is_repeatable_read` unit reads one
+        consistent snapshot.
 
-        Raises UnavailableError when the database is out of reach or saturated, RetriesExhaustedError when races never
-        end; otherwise what the unit raises, with nothing changed.
+        Raises UnavailableError when the database is out of reach or saturated, RacesLostError when every
+        attempt loses a race; otherwise what the unit raises, with nothing changed.
         """
         last: Exception | None = None
-        for _ in range(_TRIES):
+        for _ in range(_MAX_ATTEMPTS):
             try:
                 async with self._transaction(
                     company_id, timeout_ms, is_exclusive=is_exclusive, is_repeatable_read=is_repeatable_read
@@ -104,40 +104,40 @@ class Database:
                     return await unit(UnitOfWork(connection, company_id, self._erasure_key, self._vault))
             except DBAPIError as error:
                 if _sqlstate(error) not in _LOST_RACE:
-                    raise _translated(error) from error
+                    raise _to_domain_error(error) from error
                 last = error
             except (PoolTimeoutError, OSError) as error:
                 raise UnavailableError from error
         raise RetriesExhaustedError from last
 
     async def read_due_work(self, unit: Callable[[DueWorkReader], Awaitable[T]]) -> T:
-        """Read due work of all companies; writes nothing, sees nothing else."""
+        """Reads due work of all companies, in the role of the dispatcher. Raises UnavailableError."""
         try:
             async with self._dispatcher.connect() as connection, connection.begin():
                 return await unit(DueWorkReader(connection))
         except DBAPIError as error:
-            raise _translated(error) from error
+            raise _to_domain_error(error) from error
         except (PoolTimeoutError, OSError) as error:
             raise UnavailableError from error
 
     async def look_up_credential(self, unit: Callable[[CredentialLookup], Awaitable[T]]) -> T:
-        """Look up a credential before its company is known."""
+        """Looks up a credential before its company is known. Raises UnavailableError."""
         try:
             async with self._app.connect() as connection, connection.begin():
                 return await unit(CredentialLookup(connection))
         except DBAPIError as error:
-            raise _translated(error) from error
+            raise _to_domain_error(error) from error
         except (PoolTimeoutError, OSError) as error:
             raise UnavailableError from error
 
     @property
     def pool_in_use(self) -> int:
-        """How many connections of the tenants' pool are being used."""
+        """The number of connections of the tenants' pool that are in use."""
         pool = self._app.pool
         return pool.checkedout() if isinstance(pool, QueuePool) else 0
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Closes every connection."""
         await self._app.dispose()
         await self._dispatcher.dispose()
 
@@ -150,20 +150,21 @@ class Database:
             if is_repeatable_read:
                 await connection.execution_options(isolation_level="REPEATABLE READ")
             async with connection.begin():
-                bind = _BIND_ALONE if is_exclusive else _BIND
+                bind = _BIND_EXCLUSIVE if is_exclusive else _BIND
                 await connection.execute(bind, {"company": str(company_id), "timeout": timeout})
                 yield connection
 
 
 def async_url(url: str) -> str:
-    """The same database, spoken to through asyncpg. Raises InvalidInputError, which does not repeat a secret."""
+    """Returns the URL with the asyncpg driver.
+
+    Raises InvalidInputError, whose text does not repeat the password.
+    """
     try:
         parts = make_url(url)
     except (ArgumentError, ValueError):
         example = "postgresql://login:password@host:5432/name"
-        raise InvalidInputError.at(
-            "DATABASE_URL", f"is no address of a database, such as {example}"
-        ) from None
+        raise InvalidInputError.at("DATABASE_URL", f"must be a database URL such as {example}") from None
     return parts.set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
 
 
@@ -175,7 +176,7 @@ def _engine(url: str, role: str, size: int, timeout: float, application_name: st
         pool_timeout=timeout,
         pool_pre_ping=True,
         pool_recycle=1800,
-        hide_parameters=True,  # values are customers' own, and errors go to logs
+        hide_parameters=True,  # errors are logged, and values are personal data
         json_serializer=lambda value: orjson.dumps(value).decode(),
         json_deserializer=orjson.loads,
         connect_args={
@@ -186,7 +187,7 @@ def _engine(url: str, role: str, size: int, timeout: float, application_name: st
                 "application_name": application_name,
                 "lock_timeout": "2s",
                 "idle_in_transaction_session_timeout": "10s",
-                # Statements over arrays lose most of their time to planning otherwise.
+                # Otherwise most of the time of statements over arrays goes to planning.
                 "plan_cache_mode": "force_generic_plan",
                 "jit": "off",
                 "timezone": "UTC",
@@ -198,7 +199,7 @@ def _engine(url: str, role: str, size: int, timeout: float, application_name: st
 
 
 def _keep_sqlstate(context: Any) -> None:  # noqa: ANN401  # SQLAlchemy's ExceptionContext
-    """Let a lost connection be told from a refused statement."""
+    """Marks an error of a lost connection, so that it differs from a refused statement."""
     if context.is_disconnect and context.sqlalchemy_exception is not None:
         context.sqlalchemy_exception.connection_invalidated = True
 
@@ -207,10 +208,10 @@ def _sqlstate(error: DBAPIError) -> str | None:
     return getattr(error.orig, "sqlstate", None)
 
 
-def _translated(error: DBAPIError) -> Exception:
+def _to_domain_error(error: DBAPIError) -> Exception:
     if _sqlstate(error) in _NOT_MIGRATED:
-        return UnavailableError("The database is not at the schema of this version.")
-    if _sqlstate(error) in _NOT_LET_IN:
-        return UnavailableError("The database is not there, or does not let this login in: see DATABASE_URL.")
+        return UnavailableError("The database does not have the schema of this version: run the migrations.")
+    if _sqlstate(error) in _ACCESS_REFUSED:
+        return UnavailableError("The database does not exist or refuses this login: check DATABASE_URL.")
     lost = error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
     return UnavailableError() if lost or _sqlstate(error) in _SATURATED else UnexpectedDatabaseError(error)

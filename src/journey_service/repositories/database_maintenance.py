@@ -1,10 +1,10 @@
-"""The state of the tables and indexes themselves, seen and refreshed by the login that owns them."""
+"""State and statistics of tables and indexes, read and refreshed by the login that owns them."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import UniqueConstraint, text
 from sqlalchemy.exc import DBAPIError
@@ -23,7 +23,7 @@ _LOCK_TIMEOUT: Final = "5s"
 
 @dataclass(frozen=True, slots=True)
 class TableState:
-    """A table. `is_own` tells whether the login may refresh its statistics; the counts are the server's guess."""
+    """A table with its estimated row counts, size and last maintenance."""
 
     name: str
     quoted: str
@@ -33,11 +33,12 @@ class TableState:
     vacuumed_at: datetime | None
     analyzed_at: datetime | None
     is_own: bool
+    """Whether the login may refresh its statistics."""
 
 
 @dataclass(frozen=True, slots=True)
 class IndexState:
-    """An index, and how often it was used since the server began to count."""
+    """An index and the number of its scans since the statistics were reset."""
 
     name: str
     table: str
@@ -50,7 +51,7 @@ class IndexState:
 
 @dataclass(frozen=True, slots=True)
 class OpenTransaction:
-    """A transaction somebody has open."""
+    """A transaction that is open in another session."""
 
     pid: int
     application: str
@@ -60,10 +61,11 @@ class OpenTransaction:
 
 @dataclass(frozen=True, slots=True)
 class SlowStatement:
-    """A statement with how long it took on average (or, still running, until now), and how often it was called."""
+    """A statement with its mean duration and number of calls."""
 
     statement: str
     seconds: float
+    """The mean; of a running statement, the time until now."""
     calls: int
 
 
@@ -74,7 +76,7 @@ _TABLES: Final = text(
     " greatest(s.last_analyze, s.last_autoanalyze) AS analyzed_at,"
     " pg_has_role(c.relowner, 'USAGE')"
     " OR pg_has_role((SELECT datdba FROM pg_database WHERE datname = current_database()), 'USAGE')"
-    # A privilege that PostgreSQL knows since 17.
+    # The MAINTAIN privilege exists since PostgreSQL 17.
     " OR CASE WHEN CAST(current_setting('server_version_num') AS int) >= 170000"
     " THEN has_table_privilege(c.oid, 'MAINTAIN') ELSE false END AS is_own"
     " FROM pg_class c LEFT JOIN pg_stat_all_tables s ON s.relid = c.oid"
@@ -116,17 +118,17 @@ _SEES_ALL: Final = text("SELECT pg_has_role('pg_read_all_stats', 'USAGE')")
 
 
 class DatabaseMaintenance:
-    """The catalogue and the statistics of one database. Every statement is a transaction of its own."""
+    """Statistics and maintenance of one database. Every statement is a transaction of its own."""
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
     async def list_tables(self) -> list[TableState]:
-        """Every table of the schema, by name."""
+        """Lists the tables of the schema by name."""
         return [TableState(**row._mapping) for row in await self._connection.execute(_TABLES)]
 
     async def analyze(self, table: TableState) -> bool:
-        """Refresh what the planner knows of a table; False if somebody holds it and does not let go."""
+        """Refreshes the planner statistics of a table; returns False if its lock is not available."""
         try:
             await self._connection.execute(text(f"ANALYZE {table.quoted}"))
         except DBAPIError as error:
@@ -136,16 +138,16 @@ class DatabaseMaintenance:
         return True
 
     async def list_indexes(self) -> list[IndexState]:
-        """Every index of the schema, by table and name."""
+        """Lists the indexes of the schema by table and name."""
         return [IndexState(**row._mapping) for row in await self._connection.execute(_INDEXES)]
 
     async def find_oldest_transaction(self) -> OpenTransaction | None:
-        """The transaction that has been open longest."""
+        """Finds the transaction of another session that has been open longest."""
         row = (await self._connection.execute(_OLDEST)).one_or_none()
         return None if row is None else OpenTransaction(**row._mapping)
 
     async def list_slowest(self) -> list[SlowStatement] | None:
-        """The statements slowest on average; None where the server does not keep count of them."""
+        """Lists the statements with the highest mean duration; None without pg_stat_statements."""
         schema = await self._connection.scalar(_EXTENSION)
         if schema is None:
             return None
@@ -157,11 +159,11 @@ class DatabaseMaintenance:
             return None
 
     async def list_running(self) -> list[SlowStatement]:
-        """The statements that are running right now, the longest first."""
+        """Lists the statements that are running, the longest first."""
         return await self._statements(_RUNNING.text)
 
     async def sees_all_statements(self) -> bool:
-        """Whether this login is shown what other logins do."""
+        """Returns whether this login may see the statements of other logins."""
         return bool(await self._connection.scalar(_SEES_ALL))
 
     async def _statements(self, sql: str) -> list[SlowStatement]:
@@ -171,32 +173,32 @@ class DatabaseMaintenance:
 
 @asynccontextmanager
 async def open_maintenance(url: str) -> AsyncIterator[DatabaseMaintenance]:
-    """The upkeep of a database, by the login of its URL. Raises UnavailableError."""
+    """Opens the maintenance of a database with the login of its URL. Raises UnavailableError."""
     engine = create_async_engine(
         async_url(url),
         poolclass=NullPool,
         isolation_level="AUTOCOMMIT",
         connect_args={
             "timeout": 5,
-            "server_settings": {"application_name": "journey-upkeep", "lock_timeout": _LOCK_TIMEOUT},
+            "server_settings": {"application_name": "journey-maintenance", "lock_timeout": _LOCK_TIMEOUT},
         },
     )
     try:
         async with engine.connect() as connection:
             yield DatabaseMaintenance(connection)
     except DBAPIError as error:
-        # The driver's own words, which SQLAlchemy puts behind the name of a class.
-        said = error.orig and (error.orig.__cause__ or error.orig)
-        raise UnavailableError(f"The database refused: {said}") from error
+        # The message of the driver, without the class names that SQLAlchemy prefixes.
+        reason = error.orig and (error.orig.__cause__ or error.orig)
+        raise UnavailableError(f"The database refused the statement: {reason}") from error
     except OSError as error:
-        raise UnavailableError("The database is out of reach.") from error
+        raise UnavailableError("The database cannot be reached.") from error
     finally:
         await engine.dispose()
 
 
 def list_required_indexes() -> Sequence[tuple[str, str]]:
-    """(table, index) of every index this version is written for, those behind keys included."""
-    found = []
+    """Lists (table, index) of every index that this version needs, those of keys included."""
+    names_by_table = []
     for table in metadata.tables.values():
         unique = [key for key in table.constraints if isinstance(key, UniqueConstraint)]
         names = [
@@ -204,9 +206,9 @@ def list_required_indexes() -> Sequence[tuple[str, str]]:
             *(key.name for key in unique),
             *(index.name for index in table.indexes),
         ]
-        found += [(table.name, str(name)) for name in names]
-    return sorted(found)
+        names_by_table += [(table.name, str(name)) for name in names]
+    return sorted(names_by_table)
 
 
-def _sqlstate(error: DBAPIError) -> Any:  # noqa: ANN401  # the driver's own
+def _sqlstate(error: DBAPIError) -> str | None:
     return getattr(error.orig, "sqlstate", None)

@@ -1,4 +1,4 @@
-"""Bringing a database to the schema of this version."""
+"""Migrates a database to the schema of this version."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ _CHECKOUT = Path(__file__).parents[3] / "migrations"
 
 
 def config(url: str) -> Config:
-    """The alembic configuration for a database, from a checkout or an installed wheel."""
+    """Returns the Alembic configuration for a database, from a checkout or an installed wheel."""
     configuration = Config()
     location = _PACKAGED if _PACKAGED.is_dir() else _CHECKOUT
     configuration.set_main_option("script_location", str(location).replace("%", "%%"))
@@ -21,10 +21,13 @@ def config(url: str) -> Config:
 
 
 def upgrade(url: str, revision: str = "head") -> None:
-    """Apply migrations up to a revision. Runs its own event loop: call it from a thread if one is running."""
+    """Applies migrations up to a revision.
+
+    Runs its own event loop: call it from a thread if one is running.
+    """
     command.upgrade(config(url), revision)
 
 
 def downgrade(url: str, revision: str) -> None:
-    """Take migrations back down to a revision."""
+    """Reverts migrations down to a revision."""
     command.downgrade(config(url), revision)

@@ -1,4 +1,4 @@
-"""What a transaction gives to a service: the repositories of one company, on one connection."""
+"""The repositories of one transaction: of one company, across companies, or for a credential."""
 
 from functools import cached_property
 
@@ -45,7 +45,10 @@ from journey_service.repositories.stages.stage_maps import StageMaps
 
 
 class UnitOfWork:
-    """One company's transaction. Everything read and written in it is that company's."""
+    """The repositories of one company, on the connection of one transaction.
+
+    Everything read and written through it belongs to that company.
+    """
 
     def __init__(
         self,
@@ -61,76 +64,74 @@ class UnitOfWork:
 
     @property
     def vault(self) -> Vault:
-        """What seals secrets and signs tokens. Raises UnavailableError where nobody has told its key."""
+        """The vault of the service: encrypts secrets and signs tokens. Raises UnavailableError without a key."""
         if self._vault is None:
-            raise UnavailableError(
-                "The service was not told JOURNEY_VAULT_KEY; no secret can be kept or used."
-            )
+            raise UnavailableError("JOURNEY_VAULT_KEY is not set: secrets cannot be stored or used.")
         return self._vault
 
     @cached_property
     def companies(self) -> Companies:
-        """The company itself, its stage map and its clock."""
+        """The company itself: its settings, clock and policy."""
         return Companies(self._connection, self.company_id)
 
     @cached_property
     def visit_durations(self) -> VisitDurations:
-        """How long visits have lasted."""
+        """Histograms of the durations of stage visits."""
         return VisitDurations(self._connection, self.company_id)
 
     @cached_property
     def stage_maps(self) -> StageMaps:
-        """The versions of the company's stage map."""
+        """The versions of the stage map."""
         return StageMaps(self._connection, self.company_id)
 
     @cached_property
     def customers(self) -> Customers:
-        """Profiles."""
+        """Customer profiles."""
         return Customers(self._connection, self.company_id)
 
     @cached_property
     def relationships(self) -> Relationships:
-        """Where customers stand."""
+        """Customer relationships: current stage, facts and scores, one row per customer."""
         return Relationships(self._connection, self.company_id)
 
     @cached_property
     def customer_list(self) -> CustomerList:
-        """The list of customers."""
+        """The filtered and sorted list of customers."""
         return CustomerList(self._connection, self.company_id)
 
     @cached_property
     def transitions(self) -> Transitions:
-        """The ledger of moves."""
+        """The ledger of transitions."""
         return Transitions(self._connection, self.company_id)
 
     @cached_property
     def action_plans(self) -> ActionPlans:
-        """What is still to be done for customers."""
+        """Pending actions, campaigns and open tasks of customers."""
         return ActionPlans(self._connection, self.company_id)
 
     @cached_property
     def outbox(self) -> Outbox:
-        """What is to leave the house."""
+        """Actions and webhook deliveries that workers claim and send."""
         return Outbox(self._connection, self.company_id)
 
     @cached_property
     def delivery_log(self) -> DeliveryLog:
-        """The log of what has left the house."""
+        """The log of actions and their attempts."""
         return DeliveryLog(self._connection, self.company_id)
 
     @cached_property
     def outbound_events(self) -> OutboundEvents:
-        """What others are told of."""
+        """Events published to webhook endpoints and event streams."""
         return OutboundEvents(self._connection, self.company_id)
 
     @cached_property
     def templates(self) -> Templates:
-        """Templates the company has written."""
+        """Message templates written by the company."""
         return Templates(self._connection, self.company_id)
 
     @cached_property
     def tasks(self) -> Tasks:
-        """What people do about customers."""
+        """Tasks for people."""
         return Tasks(self._connection, self.company_id)
 
     @cached_property
@@ -140,107 +141,107 @@ class UnitOfWork:
 
     @cached_property
     def webhook_endpoints(self) -> WebhookEndpoints:
-        """The company's own systems that take webhooks."""
+        """Webhook endpoints of the company."""
         return WebhookEndpoints(self._connection, self.company_id, self.vault)
 
     @cached_property
     def rollups(self) -> Rollups:
-        """Sums that figures are answered from."""
+        """Rollups: sums per local day, written with the changes they count."""
         return Rollups(self._connection, self.company_id)
 
     @cached_property
     def ledger_queries(self) -> LedgerQueries:
-        """Figures that no sums are kept for."""
+        """Metrics computed from the ledgers, for ranges of local days."""
         return LedgerQueries(self._connection, self.company_id)
 
     @cached_property
     def drilldown(self) -> DrilldownQueries:
-        """Who is behind the figures."""
+        """The customers and stage visits behind a metric."""
         return DrilldownQueries(self._connection, self.company_id)
 
     @cached_property
     def snapshots(self) -> Snapshots:
-        """Snapshots of days."""
+        """Daily snapshots of stages."""
         return Snapshots(self._connection, self.company_id)
 
     @cached_property
     def reconciliation(self) -> ReconciliationQueries:
-        """Figures, compared with each other."""
+        """Comparisons of rollups, snapshots and ledgers."""
         return ReconciliationQueries(self._connection, self.company_id)
 
     @cached_property
     def data_quality(self) -> DataQualityQueries:
-        """What is amiss in the company's rows."""
+        """Searches for defective rows."""
         return DataQualityQueries(self._connection, self.company_id)
 
     @cached_property
     def events(self) -> Events:
-        """The ledger of events."""
+        """The ledger of inbound events."""
         return Events(self._connection, self.company_id)
 
     @cached_property
     def event_histories(self) -> EventHistories:
-        """Customers' pasts, as the ledger of events holds them."""
+        """Event histories of customers, read from the ledger."""
         return EventHistories(self._connection, self.company_id)
 
     @cached_property
     def imports(self) -> Imports:
-        """Histories being read in."""
+        """Imports of files of past events."""
         return Imports(self._connection, self.company_id)
 
     @cached_property
     def jobs(self) -> Jobs:
-        """Long work, and the nightly runs."""
+        """Jobs and nightly runs."""
         return Jobs(self._connection, self.company_id)
 
     @cached_property
     def scores(self) -> Scores:
-        """Stored scores, set by set."""
+        """Stored scores, compared and updated in batches."""
         return Scores(self._connection, self.company_id)
 
     @cached_property
     def distribution(self) -> StageDistribution:
-        """Customers by stage."""
+        """Customers per stage."""
         return StageDistribution(self._connection, self.company_id)
 
     @cached_property
     def api_keys(self) -> ApiKeys:
-        """The company's API keys."""
+        """API keys of the company."""
         return ApiKeys(self._connection, self.company_id)
 
     @cached_property
     def sessions(self) -> BrowserSessions:
-        """Browsers that have signed in."""
+        """Browser sessions and sign-in links."""
         return BrowserSessions(self._connection, self.company_id)
 
     @cached_property
     def audit_log(self) -> AuditLog:
-        """Who did what."""
+        """The audit log."""
         return AuditLog(self._connection, self.company_id)
 
     @cached_property
     def consents(self) -> Consents:
-        """How consents have changed."""
+        """The ledger of consent changes."""
         return Consents(self._connection, self.company_id)
 
     @cached_property
     def personal_data(self) -> PersonalData:
-        """Everything held on one person."""
+        """Export and erasure of everything stored about one customer."""
         return PersonalData(self._connection, self.company_id)
 
     @cached_property
     def tombstones(self) -> Tombstones:
-        """Customers who were erased."""
+        """Tombstones of erased customers."""
         return Tombstones(self._connection, self.company_id, self._erasure_key)
 
     @cached_property
     def retention(self) -> DataRetention:
-        """What is not kept for ever."""
+        """Deletion of data whose retention period is over."""
         return DataRetention(self._connection, self.company_id)
 
 
 class DueWorkReader:
-    """What the dispatcher may read across companies: their names, and which work is due."""
+    """Read access to due work across companies, in the role of the dispatcher."""
 
     def __init__(self, connection: AsyncConnection) -> None:
         self.companies = CompanyDirectory(connection)
@@ -251,7 +252,7 @@ class DueWorkReader:
 
 
 class CredentialLookup:
-    """The one look-up made before a company is known."""
+    """The lookup of an API key before its company is known."""
 
     def __init__(self, connection: AsyncConnection) -> None:
         self.api_keys = KeyLookup(connection)

@@ -494,7 +494,7 @@ async def test_without_the_switch_being_alone_one_transaction_would_see_two_vers
     database, found_tenant, monkeypatch
 ):
     tenant = await found_tenant(test_clock=T0)
-    monkeypatch.setattr(database_module, "_BIND_ALONE", database_module._BIND)
+    monkeypatch.setattr(database_module, "_BIND_EXCLUSIVE", database_module._BIND)
     seen: list[int] = []
 
     async def work_by_the_map(uow: UnitOfWork) -> None:

@@ -40,8 +40,8 @@ _FAN_OUT: Final = text(
     " WHERE n.company_id = :company_id AND n.id = ANY(CAST(:ids AS bigint[])) ORDER BY n.id, e.id"
 )
 _COLUMNS: Final = (
-    "SELECT n.id, n.position, n.type, n.created_at, r.customer_id, t.seq, t.from_stage, t.to_stage, t.transitioned_at,"
-    " t.recorded_at, t.trigger_type, t.trigger_event, t.performed_by, t.reasons, t.map_version, t.is_silent,"
+    "SELECT n.company_id, n.id, n.position, n.type, n.created_at, r.customer_id, t.seq, t.from_stage, t.to_stage,"
+    " t.transitioned_at, t.recorded_at, t.trigger_type, t.trigger_event, t.performed_by, t.reasons, t.map_version, t.is_silent,"
     " k.id AS task_id, k.title, k.channel, k.name, k.stage, k.assignee, k.due_at, k.created_at AS task_created_at,"
     " c.id AS campaign_id, c.type AS campaign_type, c.started_at, c.ended_at, c.end_reason"
     " FROM outbound_events n"
@@ -128,7 +128,7 @@ class OutboundEvents:
 
 
 def _to_item(row: Row) -> OutboundEventRecord:
-    data: dict[str, Any] = {"customer_id": row.customer_id}
+    data: dict[str, Any] = {"company_id": row.company_id, "customer_id": row.customer_id}
     if row.seq is not None:
         data |= {
             name: getattr(row, name)

@@ -1,4 +1,4 @@
-"""Every table, as the migrations leave it. `company_id` leads every key."""
+"""Every table, as the migrations create it. `company_id` is the first column of every key."""
 
 from journey_service.repositories.tables.access import api_keys, audit_log, browser_sessions, sign_in_links
 from journey_service.repositories.tables.actions import (

@@ -1,4 +1,4 @@
-"""Who may do what, and who did it."""
+"""Tables of API keys, browser sessions, sign-in links and the audit log."""
 
 from sqlalchemy import (
     ARRAY,
@@ -27,7 +27,7 @@ api_keys = Table(
     Column("name", String(255), nullable=False),
     Column("role", String(8), nullable=False, server_default=text("'service'")),
     Column("secret_hash", LargeBinary, nullable=False),
-    # Empty: what the role may do.
+    # Empty: all scopes of the role.
     Column("scopes", ARRAY(Text), nullable=False),
     instant("created_at", now=True),
     instant("expires_at"),
@@ -36,7 +36,7 @@ api_keys = Table(
     Column("rotated_from", String(64)),
     PrimaryKeyConstraint("company_id", "key_id"),
     of_company(),
-    # A credential arrives before its company is known: read by the key-lookup function alone.
+    # For the lookup of a credential before its company is known, which one function does.
     Index("ix_live_api_keys", "key_id", postgresql_where=text("revoked_at IS NULL")),
 )
 
@@ -48,7 +48,7 @@ browser_sessions = Table(
     Column("actor", String(255), nullable=False),
     Column("role", String(8), nullable=False),
     Column("scopes", ARRAY(Text), nullable=False),
-    # The key it was opened with: it ends with that key.
+    # The key it was opened with; the session ends with that key.
     Column("key_id", String(64)),
     instant("created_at", now=True),
     instant("seen_at", now=True),

@@ -1,4 +1,4 @@
-"""What stages do: what is to be done, tasks, campaigns, templates, and news for others."""
+"""Tables of actions, tasks, campaigns, templates, webhook endpoints and outbound events."""
 
 from sqlalchemy import (
     ARRAY,
@@ -61,7 +61,7 @@ retention_campaigns = Table(
     ),
     CheckConstraint("(ended_at IS NULL) = (end_reason IS NULL)", name="ended"),
     Index("idx_customer_campaigns", "company_id", "relationship_id", "type", "id"),
-    # At most one of a type runs for a customer.
+    # At most one campaign of a type runs for a customer.
     Index(
         "unique_running_campaign",
         "company_id",
@@ -80,7 +80,7 @@ webhook_endpoints = Table(
     Column("url", Text, nullable=False),
     Column("description", Text),
     Column("events", ARRAY(Text), nullable=False),
-    # Sealed: see vault.py.
+    # Encrypted: see vault.py.
     Column("secret", LargeBinary, nullable=False),
     Column("former_secret", LargeBinary),
     instant("former_until"),
@@ -103,7 +103,7 @@ outbound_events = Table(
     Column("transition_seq", BigInteger),
     Column("task_id", BigInteger),
     Column("campaign_id", BigInteger),
-    # Given after the commit, by one at a time: what is read in this order is read whole.
+    # Assigned after the commit, one publisher at a time: readers in this order miss nothing.
     Column("position", BigInteger),
     instant("created_at", now=True),
     PrimaryKeyConstraint("company_id", "id"),
@@ -134,7 +134,7 @@ journey_actions = Table(
     Column("channel", String(10), nullable=False),
     Column("step", JSONB, nullable=False),
     Column("is_stage_bound", Boolean, nullable=False),
-    # By a test clock: let go at its own instant, and only to be delivered.
+    # Due by a test clock that was moved past it: it may be delivered now.
     Column("is_released_by_test_clock", Boolean, nullable=False, server_default=text("false")),
     Column("campaign_id", BigInteger),
     Column("endpoint_id", BigInteger),
@@ -142,12 +142,12 @@ journey_actions = Table(
     Column("note", Text),
     Column("actor", String(255)),
     Column("request_key", String(255)),
-    # The company's time.
+    # In the company's time.
     instant("planned_at", nullable=False),
     instant("due_at", nullable=False),
     instant("reserved_at"),
     instant("finished_at"),
-    # The database's: when a worker may take it, or take it over from one that fell silent.
+    # In the database's time: when a worker may claim it, or the expired lease of another.
     instant("ready_at"),
     Column("state", String(9), nullable=False, server_default=text("'pending'")),
     Column("reason", String(20)),
@@ -178,7 +178,7 @@ journey_actions = Table(
         "ready_at",
         postgresql_where=text("state IN ('pending', 'leased') AND ready_at IS NOT NULL"),
     ),
-    # The same for each endpoint.
+    # Due deliveries of each endpoint.
     Index(
         "ix_due_deliveries",
         "company_id",
@@ -186,7 +186,7 @@ journey_actions = Table(
         "ready_at",
         postgresql_where=text("state IN ('pending', 'leased') AND endpoint_id IS NOT NULL"),
     ),
-    # Of companies whose time stands still until it is moved.
+    # Pending actions of companies with a test clock.
     Index(
         "ix_waiting_actions",
         "company_id",
@@ -262,7 +262,7 @@ journey_tasks = Table(
         ["company_id", "relationship_id"], ["customer_relationships.company_id", "customer_relationships.id"]
     ),
     ForeignKeyConstraint(["company_id", "action_id"], ["journey_actions.company_id", "journey_actions.id"]),
-    # One action makes one task, however often it is tried.
+    # One action creates one task, however often it is attempted.
     UniqueConstraint("company_id", "action_id", name="unique_task_of_action"),
     CheckConstraint("status IN ('open', 'done', 'dismissed', 'closed')", name="status"),
     Index("idx_tasks_due", "company_id", "status", "due_at", "id"),

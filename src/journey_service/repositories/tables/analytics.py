@@ -1,4 +1,4 @@
-"""What figures are answered from: sums kept with the writes, and snapshots of days."""
+"""Tables of rollups, visit-duration histograms and daily snapshots."""
 
 from sqlalchemy import (
     ARRAY,
@@ -32,11 +32,11 @@ journey_rollups = Table(
     Column("motion", String(7), nullable=False, server_default=text("''")),
     Column("number", BigInteger, nullable=False),
     Column("micros", Numeric(30, 0), nullable=False, server_default=text("0")),
-    # When the moves were, in microseconds since 1970: what open visits are old by.
+    # Sum of the instants of the moves, in microseconds since 1970: yields the age of open visits.
     Column("at_micros", Numeric(30, 0), nullable=False, server_default=text("0")),
     Column("appointments", Numeric(21, 3), nullable=False, server_default=text("0")),
     Column("payments", Numeric(21, 3), nullable=False, server_default=text("0")),
-    # Written by a transaction of its own; added up with the others of its key in time.
+    # Written by one transaction and not yet merged into the row of its key.
     Column("is_unmerged", Boolean, nullable=False, server_default=text("true")),
     PrimaryKeyConstraint("company_id", "id"),
     of_company(),
@@ -54,8 +54,8 @@ journey_rollups = Table(
     ),
 )
 
-# How long the visits of a stage have lasted that had ended when a day did: so many tenths of a day, so many visits.
-# Only days on which any ended have a row.
+# Cumulated histograms of the stage visits that ended until a day: tenths of a day, and the number of visits of each.
+# Only days on which a visit ended have a row.
 stage_visit_durations = Table(
     "stage_visit_durations",
     metadata,

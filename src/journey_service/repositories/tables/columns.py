@@ -1,4 +1,4 @@
-"""What the tables are made of: one catalogue, and the columns that many of them have."""
+"""The metadata of all tables, and constructors of columns that many of them share."""
 
 from typing import Any, Final, TypeAlias
 
@@ -18,7 +18,7 @@ Row: TypeAlias = Any
 """A result row. The columns depend on the statement, so its attributes are not typed."""
 
 OPERATORS: Final = 0
-"""The company under which the operators' own keys are kept; no customer belongs to it."""
+"""The id of the company that holds the operators' keys; it has no customers."""
 
 metadata: Final = MetaData(
     naming_convention={
@@ -32,26 +32,26 @@ metadata: Final = MetaData(
 
 
 def instant(name: str, *, nullable: bool = True, now: bool = False) -> Column[object]:
-    """A column of instants; `now`: filled with that of writing."""
+    """Returns a column of instants; with `now` it defaults to the time of the insert."""
     default = func.clock_timestamp() if now else None
     return Column(name, DateTime(timezone=True), nullable=nullable and not now, server_default=default)
 
 
 def company() -> Column[int]:
-    """The company a row belongs to."""
+    """Returns the column of the company a row belongs to."""
     return Column("company_id", BigInteger, nullable=False, autoincrement=False)
 
 
 def times(name: str) -> Column[object]:
-    """A bounded, sorted array of instants."""
+    """Returns a column of a bounded, sorted array of instants."""
     return Column(name, ARRAY(DateTime(timezone=True)), nullable=False, server_default=text("'{}'"))
 
 
 def money(name: str) -> Column[object]:
-    """An amount in the company's currency."""
+    """Returns a column of an amount in the company's currency."""
     return Column(name, Numeric(15, 3), nullable=False, server_default=text("0"))
 
 
 def of_company() -> ForeignKeyConstraint:
-    """The reference to the company itself."""
+    """Returns the foreign key to the company."""
     return ForeignKeyConstraint(["company_id"], ["companies.id"])

@@ -1,4 +1,4 @@
-"""Companies, and the versions of their stage maps."""
+"""Tables of companies, the versions of their stage maps, and current stages."""
 
 from sqlalchemy import (
     BigInteger,
@@ -27,16 +27,16 @@ companies = Table(
     Column("timezone", String(64), nullable=False),
     Column("currency", String(3), nullable=False),
     instant("clock_at"),
-    # Whether what falls due by a test clock leaves the house.
+    # Whether actions that fall due by a test clock are delivered.
     Column("delivers", Boolean, nullable=False, server_default=text("false")),
     instant("next_nightly_run_at"),
     instant("scored_at"),
     Column("map_version", Integer, nullable=False),
     Column("adopted_version", Integer, nullable=False, server_default=text("1")),
     Column("policy", JSONB, nullable=False),
-    # What entering a stage does, by its key, where the company has said it.
+    # Actions on entering a stage, by its key, where the company has set them.
     Column("stage_actions", JSONB, nullable=False, server_default=text("'{}'")),
-    # The version of the map that the rollups are counted by; 0: they are to be counted anew.
+    # The map version of the rollups; 0: they have to be rebuilt.
     Column("rollup_version", Integer, nullable=False, server_default=text("0")),
     instant("created_at", now=True),
     instant("updated_at", now=True),

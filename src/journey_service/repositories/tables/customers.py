@@ -1,4 +1,4 @@
-"""Customers, where they stand, and the ledgers of what happened to them."""
+"""Tables of customers, their relationships, ledgers of events and transitions, and tombstones."""
 
 from sqlalchemy import (
     ARRAY,
@@ -38,7 +38,7 @@ customers = Table(
     instant("anonymized_at"),
     PrimaryKeyConstraint("company_id", "customer_id"),
     of_company(),
-    # What every JSON reader keeps exactly: whole numbers up to 2^53 - 1.
+    # Whole numbers that every JSON parser represents exactly: up to 2^53 - 1.
     CheckConstraint("customer_id BETWEEN -9007199254740991 AND 9007199254740991", name="customer_id"),
 )
 
@@ -104,7 +104,7 @@ customer_relationships = Table(
     Index("idx_stage", "company_id", "current_stage"),
     Index("idx_risk", "company_id", text("risk_score DESC"), "customer_id"),
     Index("idx_stage_risk", "company_id", "current_stage", "risk_score"),
-    # Who falls due, company by company.
+    # Due customers of each company.
     Index(
         "ix_due_relationships",
         "company_id",
@@ -136,7 +136,7 @@ journey_transitions = Table(
     Column("is_silent", Boolean, nullable=False, server_default=text("false")),
     Column("cause_kind", String(16), nullable=False),
     Column("cause_id", Text, nullable=False),
-    # What the move means by the map it was decided under, and when the stage it left was entered.
+    # The kind of move by the map that decided it, and when the stage it left was entered.
     Column("motion", String(7), nullable=False),
     instant("since"),
     PrimaryKeyConstraint("company_id", "relationship_id", "seq"),
@@ -151,7 +151,7 @@ journey_transitions = Table(
     CheckConstraint("trigger_type IN ('manual', 'automatic', 'system')", name="trigger_type"),
     CheckConstraint("motion IN ('opening', 'entry', 'down', 'lapse', 'return', 'remap')", name="motion"),
     CheckConstraint("(since IS NULL) = (seq = 1)", name="since"),
-    # What figures about free ranges of days are made of, without a look at the rows.
+    # Covers the queries of metrics over ranges of days.
     Index(
         "idx_transition_days",
         "company_id",
@@ -184,7 +184,7 @@ journey_events = Table(
         ["company_id", "relationship_id"], ["customer_relationships.company_id", "customer_relationships.id"]
     ),
     Index("idx_relationship_events", "company_id", "relationship_id", "occurred_at"),
-    # What is to be cleared once its time is over.
+    # Event details that retention clears.
     Index(
         "ix_kept_event_details",
         "company_id",
@@ -198,7 +198,7 @@ erasure_tombstones = Table(
     metadata,
     company(),
     Column("customer_hmac", LargeBinary, nullable=False),
-    # Which secret it was made with: under another one nobody would be recognised.
+    # The secret of the hash: another secret would match no customer.
     Column("key_id", LargeBinary, nullable=False),
     instant("erased_at", now=True),
     PrimaryKeyConstraint("company_id", "customer_hmac"),

@@ -1,4 +1,4 @@
-"""Long work, histories being read in, and nightly runs."""
+"""Tables of jobs, imports and nightly runs."""
 
 from sqlalchemy import (
     BigInteger,
@@ -25,7 +25,7 @@ imports = Table(
     "imports",
     metadata,
     company(),
-    # From the sequence of the jobs: long work is asked for by one kind of id, whatever it is.
+    # From the sequence of the jobs: imports and jobs share one range of ids.
     Column("id", BigInteger, nullable=False, autoincrement=False),
     Column("content_hash", LargeBinary),
     Column("status", String(8), nullable=False),
