@@ -30,7 +30,7 @@ from journey_service.repositories.events.event_histories import EventHistories
 from journey_service.services.events.imports import run_import, stage_import
 from journey_service.services.events.ingest import ingest
 from journey_service.services.jobs import JobRun, LeaseLostError, get_job, run_job
-from journey_service.services.stages import backtests
+from journey_service.services.stages import backtests, history_replay
 from journey_service.services.stages.backtests import (
     BACKTEST,
     BacktestParameters,
@@ -248,7 +248,7 @@ async def test_pages_and_slices_of_any_size_find_the_same(database, found_tenant
     assert len(set(expected["draft"]["alarms"].values())) > 2
     for chunk, slice_ in ((1, 1), (7, 3), (200, 5), (3, 4_000)):
         monkeypatch.setattr(backtests, "CHUNK", chunk)
-        monkeypatch.setattr(backtests, "SLICE", slice_)
+        monkeypatch.setattr(history_replay, "SLICE", slice_)
         assert await found_by(database, company_id, customer_ids=[40, 41]) == expected
 
 
@@ -270,7 +270,7 @@ async def test_a_job_stopped_in_the_middle_goes_on_to_the_same_result(
     database, found_tenant, monkeypatch, pages, ending
 ):
     monkeypatch.setattr(backtests, "CHUNK", 5)
-    monkeypatch.setattr(backtests, "SLICE", 20)
+    monkeypatch.setattr(history_replay, "SLICE", 20)
     company_id = await told(database, found_tenant, by_chance(30, seed=3))
     expected = await found_by(database, company_id, customer_ids=[9])
     job_id = await queue(database, company_id, customer_ids=[9])

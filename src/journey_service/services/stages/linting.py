@@ -1,4 +1,4 @@
-"""The linter at work: beside the event loop, once for a map and policy, its errors refused."""
+"""Runs the linter on stage maps, in a thread; caches the findings by stage map and policy."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -16,27 +16,27 @@ from journey_service.domain.simulation.linter import FindingSeverity, LinterFind
 from journey_service.domain.stages.stage_map import stage_map_to_json
 
 
-async def lint_rulebook(rulebook: Rulebook, places: Mapping[str, str]) -> Sequence[LinterFinding]:
-    """All that the linter has to say of a map; `places` are the JSON pointers of its stages, by key."""
-    return await asyncio.to_thread(_lint, _Linted(rulebook), tuple(sorted(places.items())))
+async def lint_rulebook(rulebook: Rulebook, pointers: Mapping[str, str]) -> Sequence[LinterFinding]:
+    """Returns all findings for a rulebook; `pointers` are the JSON pointers of its stages, by key."""
+    return await asyncio.to_thread(_lint, _CacheKey(rulebook), tuple(sorted(pointers.items())))
 
 
-async def lint_or_raise(rulebook: Rulebook, places: Mapping[str, str]) -> Sequence[LinterFinding]:
-    """The linter's warnings. Raises InvalidInputError with the place of each of its errors."""
-    found = await lint_rulebook(rulebook, places)
-    faults = [FieldError(f.pointer, f.message) for f in found if f.severity is FindingSeverity.ERROR]
-    if faults:
-        raise InvalidInputError(faults)
-    return found
+async def lint_or_raise(rulebook: Rulebook, pointers: Mapping[str, str]) -> Sequence[LinterFinding]:
+    """Returns the linter's warnings. Raises InvalidInputError with every error and its pointer."""
+    findings = await lint_rulebook(rulebook, pointers)
+    errors = [FieldError(f.pointer, f.message) for f in findings if f.severity is FindingSeverity.ERROR]
+    if errors:
+        raise InvalidInputError(errors)
+    return findings
 
 
 def findings_to_json(findings: Sequence[LinterFinding]) -> list[dict[str, Any]]:
-    """Findings as they are kept with a version."""
+    """Returns findings in the form stored with a version."""
     return [asdict(finding) for finding in findings]
 
 
-class _Linted:
-    """A rulebook by what the linter looks at, so that one looked at before is not searched again."""
+class _CacheKey:
+    """A rulebook with equality by content, as the key of the cache of findings."""
 
     def __init__(self, rulebook: Rulebook) -> None:
         self.rulebook = rulebook
@@ -46,18 +46,18 @@ class _Linted:
         return hash(self._key)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Linted) and self._key == other._key
+        return isinstance(other, _CacheKey) and self._key == other._key
 
 
-_AT_WORK = Lock()
-"""One search at a time: several would take the interpreter from everybody else's requests."""
+_LOCK = Lock()
+"""Limits the process to one linter run at a time: several would slow down all requests."""
 
 
-def _lint(linted: _Linted, places: tuple[tuple[str, str], ...]) -> tuple[LinterFinding, ...]:
-    with _AT_WORK:
-        return _lint_once(linted, places)
+def _lint(key: _CacheKey, pointers: tuple[tuple[str, str], ...]) -> tuple[LinterFinding, ...]:
+    with _LOCK:
+        return _lint_cached(key, pointers)
 
 
 @lru_cache(maxsize=256)
-def _lint_once(linted: _Linted, places: tuple[tuple[str, str], ...]) -> tuple[LinterFinding, ...]:
-    return lint(linted.rulebook, places=dict(places)).findings
+def _lint_cached(key: _CacheKey, pointers: tuple[tuple[str, str], ...]) -> tuple[LinterFinding, ...]:
+    return lint(key.rulebook, places=dict(pointers)).findings

@@ -1,6 +1,6 @@
-"""A draft of the stage map rehearsed on the present customers: who would move where, what would be sent.
+"""Previews: simulates the activation of a draft stage map on the present customers; reports moves and actions.
 
-Nothing of it is kept but the job, and its result.
+Only the job and its result are stored.
 """
 
 import asyncio
@@ -34,8 +34,9 @@ from journey_service.services.stages.stage_maps import MapEdit, build_draft, che
 
 PREVIEW: Final = "preview_stage_map"
 CHUNK: Final = 500
-_BREATH: Final = 50
-"""After how many customers whoever else is at work in the process is let in."""
+"""Customers in one page of the job."""
+_YIELD_INTERVAL: Final = 50
+"""Customers after which the event loop can run other tasks."""
 
 
 async def preview(
@@ -48,9 +49,9 @@ async def preview(
     actor: Actor,
     lease_seconds: float = LEASE_SECONDS,
 ) -> Job:
-    """Rehearse putting a draft in force now; returns the job, done with few customers, queued with many.
+    """Previews the activation of a draft now; returns the job, which has ended for few customers, else is queued.
 
-    Raises StaleMapError, StageOccupiedError, AdoptionPendingError, InvalidInputError, and whatever the edit raises.
+    Raises StaleMapError, StageOccupiedError, AdoptionPendingError, InvalidInputError, and the errors of the edit.
     """
     draft, findings = await build_draft(database, company_id, edit, based_on=based_on)
 
@@ -86,29 +87,29 @@ async def preview(
 
 
 async def preview_all(run: JobRun) -> None:
-    """The job: let copies of all customers go over to the draft, and tell what came of it."""
-    told = run.job.parameters
-    draft_map = parse_stage_map(told["stages"], version=told["version"])
+    """Job handler: migrates copies of all customers to the draft, and stores the totals as the result."""
+    parameters = run.job.parameters
+    draft_map = parse_stage_map(parameters["stages"], version=parameters["version"])
 
     async def page(uow: UnitOfWork) -> JobPage:
         after = run.cursor.get("after", 0)
-        tally = PreviewTotals.from_json(run.cursor["tally"]) if run.cursor else PreviewTotals()
+        totals = PreviewTotals.from_json(run.cursor["tally"]) if run.cursor else PreviewTotals()
         total = None if run.cursor else await uow.relationships.count()
-        last = await _rehearse_page(uow, draft_map, told, tally, after)
-        cursor = {"after": after if last is None else last, "tally": tally.to_json(), "ended": last is None}
-        done = tally.customers - (run.cursor["tally"]["customers"] if run.cursor else 0)
+        last = await _preview_page(uow, draft_map, parameters, totals, after)
+        cursor = {"after": after if last is None else last, "tally": totals.to_json(), "ended": last is None}
+        done = totals.customers - (run.cursor["tally"]["customers"] if run.cursor else 0)
         if last is None:
-            total = tally.customers  # some may have come meanwhile
+            total = totals.customers  # customers may have been added meanwhile
         return JobPage(cursor, {"customers": done}, done=done, total=total)
 
     while not run.cursor.get("ended"):
         await run.page(page)
 
-    async def shown(uow: UnitOfWork) -> dict[str, Any]:
-        present = (await uow.companies.get_context()).rulebook.stage_map
-        changes = diff(present, draft_map)
-        tally = dict(run.cursor["tally"])
-        before, after = tally.pop("before"), tally.pop("after")
+    async def result(uow: UnitOfWork) -> dict[str, Any]:
+        current = (await uow.companies.get_context()).rulebook.stage_map
+        changes = diff(current, draft_map)
+        totals = dict(run.cursor["tally"])
+        before, after = totals.pop("before"), totals.pop("after")
         stages = [
             {
                 "stage_key": stage.key,
@@ -120,34 +121,34 @@ async def preview_all(run: JobRun) -> None:
             if stage.is_active or before.get(stage.key) or after.get(stage.key)
         ]
         return {
-            "based_on": told["version"] - 1,
-            "activation": told["activation"],
-            "as_of": told["as_of"],
-            "warnings": told["findings"],
+            "based_on": parameters["version"] - 1,
+            "activation": parameters["activation"],
+            "as_of": parameters["as_of"],
+            "warnings": parameters["findings"],
             "diff": changes._asdict() | {"changed": [change._asdict() for change in changes.changed]},
             "stages": stages,
-            **tally,
+            **totals,
         }
 
-    await run.set_result(await run.database.run(run.company_id, shown))
+    await run.set_result(await run.database.run(run.company_id, result))
 
 
-async def _rehearse_page(
-    uow: UnitOfWork, draft_map: StageMap, told: Mapping[str, Any], tally: PreviewTotals, after: int
+async def _preview_page(
+    uow: UnitOfWork, draft_map: StageMap, parameters: Mapping[str, Any], totals: PreviewTotals, after: int
 ) -> int | None:
-    """Rehearse the next customers by id; the last one's id, None when there was nobody left."""
+    """Previews the next customers by relationship id; returns the last id, None if no customer was left."""
     context = await uow.companies.get_context()
-    pending = await load_map_history(uow, context)
+    map_history = await load_map_history(uow, context)
     rulebook = Rulebook(draft_map, context.rulebook.policy)
-    as_of = datetime.fromisoformat(told["as_of"])
-    draft = PreviewDraft(rulebook, Activation(told["activation"]), as_of, context.stage_actions)
+    as_of = datetime.fromisoformat(parameters["as_of"])
+    draft = PreviewDraft(rulebook, Activation(parameters["activation"]), as_of, context.stage_actions)
     last = None
     for index, (stored, reachability) in enumerate(
         await uow.customer_list.page_by_relationship(after, limit=CHUNK)
     ):
-        journey = pending.journey(stored.relationship, context.rulebook, JourneyWithoutReasons)
-        tally.preview_customer(journey, draft, reachability)
+        journey = map_history.journey(stored.relationship, context.rulebook, JourneyWithoutReasons)
+        totals.preview_customer(journey, draft, reachability)
         last = stored.id
-        if index % _BREATH == 0:
+        if index % _YIELD_INTERVAL == 0:
             await asyncio.sleep(0)
     return last

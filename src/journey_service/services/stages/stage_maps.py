@@ -1,4 +1,4 @@
-"""The company's stage map: read, changed as a whole or stage by stage, put in force; its versions and their diff."""
+"""Stage maps: reads versions, activates changes of the whole map or of single stages, and compares versions."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -39,13 +39,13 @@ from journey_service.services.journeys.stage_map_rollout import ADOPT, adopt_all
 from journey_service.services.stages.linting import findings_to_json, lint_or_raise, lint_rulebook
 
 MapEdit = Callable[[StageMap], MapDraft]
-"""What makes the next version of a map out of the one in force."""
-_TRIES: Final = 5
+"""Builds the draft of the next version from the current map."""
+_ATTEMPTS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
 class MapView:
-    """A version of the company's map, and what is known of it; `is_current`: it is in force."""
+    """A version of the company's stage map with its metadata; `is_current`: it is in force."""
 
     stage_map: StageMap
     version: MapVersion
@@ -54,9 +54,9 @@ class MapView:
 
 @dataclass(frozen=True, slots=True)
 class MapChangeRequest:
-    """A change asked for: for whom it is to count, who asks, and what they say of it.
+    """A requested change: its activation, author and notes.
 
-    `based_on` is the version that was seen; None: whichever is in force.
+    `based_on` is the version that the author has read; None: any current version.
     """
 
     based_on: int | None
@@ -67,14 +67,14 @@ class MapChangeRequest:
 
 @dataclass(frozen=True, slots=True)
 class MapChangeResult:
-    """A map put in force, and the job that has taken the customers concerned over to it (None: nobody was)."""
+    """Result of a change: the map in force, and the job that migrates customers (None: no customer is affected)."""
 
     view: MapView
     job: Job | None
 
 
 async def get_map(database: Database, company_id: int, version: int | None = None) -> MapView:
-    """The map in force, or an earlier version. Raises CompanyNotFoundError, MapVersionNotFoundError."""
+    """Returns the map in force, or `version`. Raises CompanyNotFoundError, MapVersionNotFoundError."""
 
     async def unit(uow: UnitOfWork) -> MapView:
         return await _view(uow, await uow.companies.get_context(), version)
@@ -85,7 +85,7 @@ async def get_map(database: Database, company_id: int, version: int | None = Non
 async def list_versions(
     database: Database, company_id: int, *, before: int | None, limit: int
 ) -> Sequence[MapVersion]:
-    """Versions of the map, newest first. Raises CompanyNotFoundError."""
+    """Returns a page of versions, newest first. Raises CompanyNotFoundError."""
 
     async def unit(uow: UnitOfWork) -> Sequence[MapVersion]:
         await uow.companies.get_context()
@@ -95,7 +95,7 @@ async def list_versions(
 
 
 async def diff_versions(database: Database, company_id: int, version: int, since: int) -> MapDiff:
-    """What leads from one version to another. Raises MapVersionNotFoundError."""
+    """Returns the differences from version `since` to `version`. Raises MapVersionNotFoundError."""
 
     async def unit(uow: UnitOfWork) -> MapDiff:
         context = await uow.companies.get_context()
@@ -113,15 +113,16 @@ async def change_map(
     *,
     lease_seconds: float = LEASE_SECONDS,
 ) -> MapChangeResult:
-    """Put the next version of the map in force, and take the customers over whom it concerns.
+    """Activates the next version of the map, and migrates the affected customers.
 
-    The switch is one short transaction in which no other of the company runs. With few customers they have gone
-    over when this returns; with many, a job has been queued for the worker. Raises StaleMapError when the map is
-    not at the version the change is based on, StageOccupiedError, InvalidInputError with the place of every fault
-    and of every error of the linter, and whatever the edit raises.
+    The activation is one short exclusive transaction. Few customers are migrated before this returns; for many, a job
+    is enqueued for the worker.
+
+    Raises StaleMapError if the current version is not the one the change is based on, StageOccupiedError,
+    AdoptionPendingError, InvalidInputError with every error of the map and of the linter, and the errors of the edit.
     """
-    for _ in range(_TRIES):
-        draft, rulebook = await _drawn(database, company_id, edit, request.based_on)
+    for _ in range(_ATTEMPTS):
+        draft, rulebook = await _build(database, company_id, edit, request.based_on)
         findings = await lint_or_raise(rulebook, draft.pointers)
 
         async def switch(
@@ -131,7 +132,7 @@ async def change_map(
             policy: CompanyPolicy = rulebook.policy,
         ) -> InlineJob | None:
             context = await uow.companies.get_context()
-            _check_fresh(context, draft.stage_map.version - 1)
+            _check_version(context, draft.stage_map.version - 1)
             if context.rulebook.policy != policy:
                 raise StalePolicyError
             return await _put_in_force(uow, context, draft, findings, request, lease_seconds)
@@ -139,11 +140,11 @@ async def change_map(
         try:
             inline_job = await run_exclusive(database, company_id, switch)
         except StalePolicyError:
-            continue  # looked over with a policy that is in force no more
+            continue  # linted with a policy that is no longer in force: lint again
         except StaleMapError:
             if request.based_on is not None:
                 raise
-            continue  # asked for whatever is in force: then for what is in force now
+            continue  # any version is accepted: apply the edit to the current one
         job = None
         if inline_job is not None:
             job = await run_inline(
@@ -161,51 +162,51 @@ async def change_map(
 async def lint_draft(
     database: Database, company_id: int, edit: MapEdit, *, based_on: int | None
 ) -> Sequence[LinterFinding]:
-    """All that the linter has to say of a draft. Raises StaleMapError, InvalidInputError for faults."""
-    draft, rulebook = await _drawn(database, company_id, edit, based_on)
+    """Returns all lint findings of a draft. Raises StaleMapError, InvalidInputError."""
+    draft, rulebook = await _build(database, company_id, edit, based_on)
     return await lint_rulebook(rulebook, draft.pointers)
 
 
 async def build_draft(
     database: Database, company_id: int, edit: MapEdit, *, based_on: int | None
 ) -> tuple[MapDraft, Sequence[LinterFinding]]:
-    """The draft an edit makes, and the linter's warnings.
+    """Returns the draft that an edit builds, and the linter's warnings.
 
-    Raises StaleMapError, InvalidInputError for faults and for the linter's errors, and whatever the edit raises.
+    Raises StaleMapError, InvalidInputError, also for errors of the linter, and the errors of the edit.
     """
-    draft, rulebook = await _drawn(database, company_id, edit, based_on)
+    draft, rulebook = await _build(database, company_id, edit, based_on)
     return draft, await lint_or_raise(rulebook, draft.pointers)
 
 
-async def _drawn(
+async def _build(
     database: Database, company_id: int, edit: MapEdit, based_on: int | None
 ) -> tuple[MapDraft, Rulebook]:
-    """The draft an edit makes of the map in force, and the rulebook the company would have with it."""
+    """Returns the draft that an edit builds from the current map, and its rulebook."""
     context = await database.run(company_id, lambda uow: uow.companies.get_context())
-    _check_fresh(context, based_on)
+    _check_version(context, based_on)
     draft = edit(context.rulebook.stage_map)
     return draft, Rulebook(draft.stage_map, context.rulebook.policy)
 
 
 async def check_archived_stages(uow: UnitOfWork, context: CompanyContext, draft: MapDraft) -> dict[str, int]:
-    """How many customers are in the stages that a draft has archived, by stage.
+    """Returns the numbers of customers in the archived stages of a draft, by stage.
 
-    Raises StageOccupiedError when it does not say where they go, and AdoptionPendingError when it does not while
-    customers may be on their way there.
+    Raises StageOccupiedError if such a stage has no successor, and AdoptionPendingError if an earlier migration can
+    still move customers into an archived stage without a successor.
     """
     draft_map = draft.stage_map
     archived = [stage.key for stage in draft_map.stages if not stage.is_active]
     occupied = await uow.stage_maps.count_by_stage(archived) if archived else {}
-    homeless = {key: number for key, number in occupied.items() if draft_map.find(key) is None}
-    if homeless:
-        raise StageOccupiedError(homeless)
-    leading_nowhere = [key for key in draft.archived if draft_map.find(key) is None]
-    if leading_nowhere and context.company.adopted_version < context.company.map_version:
-        raise AdoptionPendingError(context.company.map_version, leading_nowhere)
+    without_successor = {key: number for key, number in occupied.items() if draft_map.find(key) is None}
+    if without_successor:
+        raise StageOccupiedError(without_successor)
+    newly_archived = [key for key in draft.archived if draft_map.find(key) is None]
+    if newly_archived and context.company.adopted_version < context.company.map_version:
+        raise AdoptionPendingError(context.company.map_version, newly_archived)
     return occupied
 
 
-def _check_fresh(context: CompanyContext, based_on: int | None) -> None:
+def _check_version(context: CompanyContext, based_on: int | None) -> None:
     if based_on is not None and based_on != context.company.map_version:
         raise StaleMapError(context.company.map_version)
 
@@ -218,7 +219,7 @@ async def _put_in_force(
     request: MapChangeRequest,
     lease_seconds: float,
 ) -> InlineJob | None:
-    """Write the version and put it in force; the job for the customers it concerns, None if there are none."""
+    """Writes and activates the version; returns the migration job, None if no customer is affected."""
     draft_map = draft.stage_map
     occupied = await check_archived_stages(uow, context, draft)
     await uow.stage_maps.insert(
@@ -230,7 +231,7 @@ async def _put_in_force(
         notes=request.notes,
     )
     await uow.stage_maps.activate(draft_map.version)
-    # Stages that are reached in another order than before are counted anew.
+    # If stages are reached in another order than before, the rollups are rebuilt.
     is_counted = context.company.rollup_version == context.company.map_version
     if is_counted and reached_by(draft_map) == reached_by(context.rulebook.stage_map):
         await uow.rollups.set_version(draft_map.version)
@@ -248,34 +249,34 @@ async def _put_in_force(
             after=stage_map_to_json(draft_map),
         ),
     )
-    stages = None
+    affected_stages = None
     if (
         request.activation is Activation.FUTURE_ONLY
         and context.company.adopted_version >= draft_map.version - 1
     ):
-        # It concerns those whose stage is archived, and those whom the former rules were about to move.
-        stages = sorted(occupied)
-        concerned = await uow.stage_maps.count_affected(stages, context.now)
-        if not concerned:
+        # Affected are customers in archived stages, and overdue customers, who are decided by the former rules.
+        affected_stages = sorted(occupied)
+        affected = await uow.stage_maps.count_affected(affected_stages, context.now)
+        if not affected:
             await uow.stage_maps.set_adopted_version(draft_map.version)
             return None
     else:
-        concerned = await uow.relationships.count()
-    parameters = {"version": draft_map.version, "stages": stages, "due": context.now.isoformat()}
+        affected = await uow.relationships.count()
+    parameters = {"version": draft_map.version, "stages": affected_stages, "due": context.now.isoformat()}
     return await enqueue_job(
         uow,
         ADOPT,
         parameters,
         actor=request.author.name,
-        is_inline=concerned <= MAX_INLINE_CUSTOMERS,
+        is_inline=affected <= MAX_INLINE_CUSTOMERS,
         lease_seconds=lease_seconds,
     )
 
 
 async def _view(uow: UnitOfWork, context: CompanyContext, version: int | None) -> MapView:
     current = context.company.map_version
-    wanted = current if version is None else version
-    found = await uow.stage_maps.find(wanted)
-    if found is None:
-        raise MapVersionNotFoundError(wanted)
-    return MapView(await uow.stage_maps.get(wanted), found, wanted == current)
+    number = current if version is None else version
+    metadata = await uow.stage_maps.find(number)
+    if metadata is None:
+        raise MapVersionNotFoundError(number)
+    return MapView(await uow.stage_maps.get(number), metadata, number == current)
