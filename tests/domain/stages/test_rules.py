@@ -1,4 +1,4 @@
-"""The closed grammar of rules: what a condition accepts, and the exact place and words of every fault."""
+"""The rule grammar: values that a condition accepts, and pointers and messages of all errors."""
 
 import json
 import operator
@@ -44,10 +44,10 @@ def condition(field, text):
     return parsed
 
 
-def faults_of(raw):
+def errors_of(raw):
     errors = []
     parse_rules(raw, "/rules", errors)
-    return [(fault.pointer, fault.message) for fault in errors]
+    return [(error.pointer, error.message) for error in errors]
 
 
 def rules_of(raw):
@@ -77,7 +77,7 @@ def rules_of(raw):
     [ConditionField.COUNT, ConditionField.DAYS, ConditionField.CALL_DURATION],
     ids=lambda field: field.label,
 )
-def test_each_operator_decides_at_and_beside_its_number(field, text, below, at, above):
+def test_operators_at_and_next_to_their_number(field, text, below, at, above):
     assert [condition(field, text).accepts(number) for number in (2, 3, 4)] == [below, at, above]
 
 
@@ -95,7 +95,7 @@ def test_each_operator_decides_at_and_beside_its_number(field, text, below, at, 
         pytest.param(ConditionField.VALUE, ">=0.005", [0], [1], id="at least half a cent"),
         pytest.param(ConditionField.VALUE, "<0.005", [1], [0], id="less than half a cent"),
         pytest.param(ConditionField.VALUE, "<=0.005", [1], [0], id="at most half a cent"),
-        pytest.param(ConditionField.VALUE, "==0.005", [0, 1], [], id="half a cent, which nobody has"),
+        pytest.param(ConditionField.VALUE, "==0.005", [0, 1], [], id="half a cent, which no value is"),
         pytest.param(ConditionField.VALUE, "!=0.005", [], [0, 1], id="anything but half a cent"),
         pytest.param(
             ConditionField.VALUE, ">=-5", [-501], [-500, 0], id="more was refunded than paid, by 5 at most"
@@ -150,28 +150,28 @@ def test_a_rate_is_compared_as_the_exact_ratio(text, part, whole, holds):
     st.integers(-2, 2),
 )
 @example(ConditionField.VALUE, ">=", Decimal("19.99"), 0)
-def test_a_condition_answers_like_exact_fractions_do(field, sign, number, beside):
-    units = int(number * field.units) + beside
+def test_a_condition_agrees_with_exact_fractions(field, sign, number, offset):
+    units = int(number * field.units) + offset
     assert condition(field, f"{sign}{number:f}").accepts(units) is COMPARE[sign](
         Fraction(units, field.units), Fraction(number)
     )
 
 
 @given(st.sampled_from(OPERATORS), st.decimals(0, 2, places=6), st.integers(0, 64), st.integers(1, 64))
-def test_a_rate_answers_like_exact_fractions_do(sign, number, part, whole):
+def test_a_rate_agrees_with_exact_fractions(sign, number, part, whole):
     assert condition(ConditionField.RATE, f"{sign}{number:f}").accepts_ratio(part, whole) is COMPARE[sign](
         Fraction(part, whole), Fraction(number)
     )
 
 
 @given(st.sampled_from(OPERATORS), st.decimals(-3, 12, places=1))
-def test_turning_points_are_just_the_days_on_which_the_answer_changes(sign, number):
+def test_change_points_are_the_days_on_which_the_result_changes(sign, number):
     read = condition(ConditionField.DAYS, f"{sign}{number:f}")
     changes = [days for days in range(-10, 20) if read.accepts(days) is not read.accepts(days - 1)]
     assert list(read.change_points) == changes
 
 
-def test_the_same_condition_against_another_number_keeps_its_operator():
+def test_a_condition_with_another_number_keeps_its_operator():
     read = condition(ConditionField.DAYS, ">90.5")
     assert read.with_number(30) == Condition(ConditionField.DAYS, ">", Decimal(30))
     assert read.with_number(30).text == ">30"
@@ -190,11 +190,11 @@ def test_the_same_condition_against_another_number_keeps_its_operator():
         ("!=-0.5", "!=-0.5"),
     ],
 )
-def test_a_condition_may_be_written_loosely(text, read_as):
+def test_notations_of_a_condition_are_normalized(text, read_as):
     assert condition(ConditionField.COUNT, text).text == read_as
 
 
-# ---- what a condition is not
+# ---- invalid conditions
 
 
 @pytest.mark.parametrize(
@@ -206,8 +206,8 @@ def test_a_condition_may_be_written_loosely(text, read_as):
     ],
     ids=json.dumps,
 )  # fmt: skip
-def test_anything_else_is_refused_with_its_place_and_what_was_got(raw):
-    assert faults_of({"trigger": "appointment_count", "conditions": {"count": raw}}) == [
+def test_an_invalid_condition_is_rejected_with_its_pointer_and_value(raw):
+    assert errors_of({"trigger": "appointment_count", "conditions": {"count": raw}}) == [
         (
             "/rules/conditions/count",
             f"must be one of > >= < <= == != followed by a decimal number, such as '>=3'; got {raw!r}",
@@ -215,20 +215,20 @@ def test_anything_else_is_refused_with_its_place_and_what_was_got(raw):
     ]
 
 
-def test_a_long_wrong_condition_is_quoted_by_its_beginning_only():
-    [(_, message)] = faults_of({"trigger": "appointment_count", "conditions": {"count": "x" * 5_000}})
+def test_a_long_invalid_condition_is_truncated_in_the_message():
+    [(_, message)] = errors_of({"trigger": "appointment_count", "conditions": {"count": "x" * 5_000}})
     assert message.endswith("got '" + "x" * 39)
 
 
 # ---- rules
 
 
-def test_the_registry_of_triggers_is_the_closed_list():
+def test_the_triggers_are_a_closed_list():
     assert ", ".join(TRIGGERS) == KNOWN_TRIGGERS
 
 
 @pytest.mark.parametrize(
-    ("raw", "place", "message"),
+    ("raw", "pointer", "message"),
     [
         pytest.param([rule("call_received")], "", 'must be a rule or {"any": [rule, ...]}', id="a list"),
         pytest.param("call_received", "", 'must be a rule or {"any": [rule, ...]}', id="a text"),
@@ -261,13 +261,13 @@ def test_the_registry_of_triggers_is_the_closed_list():
         pytest.param(
             {"trigger": "appointment_count", "conditions": {"days": ">3"}},
             "/conditions/days",
-            "appointment_count has no 'days'; it has count",
+            "appointment_count has no condition 'days'; use count",
             id="an unknown condition of a state trigger",
         ),
         pytest.param(
             {"trigger": "call_received", "conditions": {"duration": ">60"}},
             "/conditions/duration",
-            "call_received has no 'duration'; it has call_duration, total_amount",
+            "call_received has no condition 'duration'; use call_duration, total_amount",
             id="an unknown condition of an event trigger",
         ),
         pytest.param(
@@ -303,14 +303,14 @@ def test_the_registry_of_triggers_is_the_closed_list():
         pytest.param(
             {"trigger": "call_received", "conditions": {}, "when": "now"},
             "/when",
-            "is not part of a rule",
+            "is not a field of a rule",
             id="an extra key",
         ),
         pytest.param(
             {"any": [rule("call_received")], "trigger": "call_received"},
             "/trigger",
-            'cannot stand beside "any"',
-            id="a trigger beside any",
+            'is not allowed next to "any"',
+            id="a trigger next to any",
         ),
         pytest.param({"any": []}, "/any", "must be a list of 1 to 20 rules", id="an empty any"),
         pytest.param({"any": None}, "/any", "must be a list of 1 to 20 rules", id="any of nothing"),
@@ -342,36 +342,36 @@ def test_the_registry_of_triggers_is_the_closed_list():
         pytest.param(
             {"trigger": "call_received", "conditions": {"call/duration~s": ">60"}},
             "/conditions/call~1duration~0s",
-            "call_received has no 'call/duration~s'; it has call_duration, total_amount",
+            "call_received has no condition 'call/duration~s'; use call_duration, total_amount",
             id="a key that has to be escaped in a pointer",
         ),
         pytest.param(
             {"trigger": "call_received", "a/b": 1},
             "/a~1b",
-            "is not part of a rule",
+            "is not a field of a rule",
             id="an extra key to escape",
         ),
     ],
 )
-def test_a_fault_in_a_rule_is_told_with_its_place(raw, place, message):
-    assert faults_of(raw) == [(f"/rules{place}", message)]
+def test_an_invalid_rule_is_rejected_with_its_pointer(raw, pointer, message):
+    assert errors_of(raw) == [(f"/rules{pointer}", message)]
 
 
-def test_any_cannot_stand_within_any():
-    assert faults_of(any_of(any_of(rule("call_received")))) == [
-        ("/rules/any/0/any", "is not part of a rule"),
+def test_any_is_not_allowed_within_any():
+    assert errors_of(any_of(any_of(rule("call_received")))) == [
+        ("/rules/any/0/any", "is not a field of a rule"),
         ("/rules/any/0/trigger", f"must be one of {KNOWN_TRIGGERS}; got None"),
     ]
 
 
-def test_every_fault_is_told_at_once():
+def test_all_errors_are_reported_together():
     raw = {
         "any": [
             {"trigger": "risk_score", "conditions": {"score": "high", "days": ">3"}, "note": ""},
             {"trigger": "nothing"},
         ]
     }
-    assert [place for place, _ in faults_of(raw)] == [
+    assert [pointer for pointer, _ in errors_of(raw)] == [
         "/rules/any/0/note",
         "/rules/any/0/conditions/score",
         "/rules/any/0/conditions/days",
@@ -379,11 +379,11 @@ def test_every_fault_is_told_at_once():
     ]
 
 
-def test_a_faulty_rule_is_left_out_and_the_sound_one_beside_it_is_read():
+def test_an_invalid_rule_is_omitted_and_the_valid_one_is_parsed():
     errors: list[FieldError] = []
     raw = any_of(rule("nothing"), rule("call_received"))
     assert [read.trigger.name for read in parse_rules(raw, "", errors)] == ["call_received"]
-    assert [fault.pointer for fault in errors] == ["/any/0/trigger"]
+    assert [error.pointer for error in errors] == ["/any/0/trigger"]
 
 
 @pytest.mark.parametrize("raw", [None, {}, []], ids=["null", "an empty object", "PHP's empty map"])
@@ -441,13 +441,13 @@ def test_any_keeps_the_order_of_its_rules():
         ),
     ],
 )
-def test_rules_are_written_in_the_form_they_are_read_in(raw, written):
+def test_rules_are_written_in_normalized_form(raw, written):
     assert rules_to_json(rules_of(raw)) == written
     assert rules_of(rules_to_json(rules_of(raw))) == rules_of(raw)
 
 
 @given(st.lists(guide_rules(), max_size=20))
-def test_any_rules_come_back_as_they_were(drawn):
+def test_any_rules_survive_a_round_trip(drawn):
     read = rules_of(any_of(*drawn) if drawn else None)
     written = json.loads(json.dumps(rules_to_json(read)))
     assert rules_of(written) == read
