@@ -29,9 +29,9 @@ KNOWN = {
     "repositories/companies/companies.py:_policy": "By the policy's whole text: the result depends on nothing else.",
     "repositories/companies/companies.py:_stage_actions": "By the whole text: the result depends on nothing else.",
     "services/actions/template_rendering.py:_parsed": "By the template's whole text: the result depends on nothing else.",
-    "repositories/stages/stage_maps.py:_STAGE_MAPS": "By company and version; a version never changes.",
+    "repositories/stages/stage_maps.py:_CACHED_STAGE_MAPS": "By company and version; a version never changes.",
     "services/companies/provisioning.py:_zones": "Takes nothing: the time zones of the locked package.",
-    "services/stages/linting.py:_lint_once": "By the whole map and policy: the result depends on nothing else.",
+    "services/stages/linting.py:_lint_cached": "By the whole map and policy: the result depends on nothing else.",
 }
 """Where a module remembers something, and why it is safe: it is kept by company, or by content alone."""
 HOUSE = {

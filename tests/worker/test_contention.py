@@ -105,9 +105,9 @@ async def test_jobs_and_online_traffic_do_not_deadlock(worker_database):
 async def test_the_check_detects_deadlocks_without_the_lock_order(worker_database, monkeypatch):
     company_id = await _company_with_customers(worker_database)
     before = await _deadlocks(worker_database)
-    disordered = str(scores._HOLD).replace("ORDER BY customer_id", "ORDER BY md5(customer_id::text)")
-    assert disordered != str(scores._HOLD)
-    monkeypatch.setattr(scores, "_HOLD", text(disordered))
+    disordered = str(scores._LOCK).replace("ORDER BY customer_id", "ORDER BY md5(customer_id::text)")
+    assert disordered != str(scores._LOCK)
+    monkeypatch.setattr(scores, "_LOCK", text(disordered))
 
     await asyncio.gather(
         _run_jobs(worker_database, company_id),

@@ -143,7 +143,7 @@ async def test_whoever_lets_every_role_do_everything_is_found_out(http, keys_of_
     monkeypatch.setattr(authentication, "_check_scopes", lambda *_: None)
 
     with pytest.raises(AssertionError):
-        await test_each_role_may_do_what_it_is_for_and_no_more(http, keys_of_role, "list_own_keys")
+        await test_each_role_may_do_what_it_is_for_and_no_more(http, keys_of_role, "list_api_keys")
     print("guard removed: detected")
 
 
@@ -551,7 +551,7 @@ async def test_a_key_ends_by_the_database_s_clock_and_no_other(http, salon, forg
 
 async def test_a_key_that_never_ends_is_found_out(http, salon, forget, move_end, outside, monkeypatch):
     async def whenever(self, key_id):
-        row = (await self._connection.execute(stored._LOOK_UP, {"key_id": key_id})).one_or_none()
+        row = (await self._connection.execute(stored._FIND_LIVE, {"key_id": key_id})).one_or_none()
         return None if row is None else stored._to_key(row)
 
     monkeypatch.setattr(stored.KeyLookup, "find_live", whenever)

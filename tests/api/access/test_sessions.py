@@ -567,12 +567,12 @@ NEVER_OVER = {
 async def test_a_session_that_goes_on_beyond_its_end_is_found_out(
     client, token, key, salon, move, monkeypatch, end
 ):
-    told = str(kept._LIVE)
+    told = str(kept._FIND_LIVE)
     assert NEVER_OVER[end] in told
     without = told.replace(NEVER_OVER[end], "").replace(
         "FROM browser", ", CAST(:idle_seconds AS int) FROM browser"
     )
-    monkeypatch.setattr(kept, "_LIVE", kept.text(without))
+    monkeypatch.setattr(kept, "_FIND_LIVE", kept.text(without))
 
     with pytest.raises(AssertionError, match="assert not True"):
         if end == "its key":
@@ -612,7 +612,7 @@ def page(answer, status):
     assert COOKIE not in str(cookies(answer).keys())
     assert 'type="password"' in answer.text
     assert " value=" not in answer.text
-    faults = re.findall(r'<p class="fault" role="alert">(.*?)</p>', answer.text)
+    faults = re.findall(r'<p class="error" role="alert">(.*?)</p>', answer.text)
     assert len(faults) == (status >= 400)
     return html.unescape("".join(faults))
 

@@ -205,7 +205,7 @@ async def test_without_the_lock_and_the_key_a_night_would_be_begun_twice(
     async def forget(*_) -> None:
         """No night is written down."""
 
-    monkeypatch.setattr(companies, "_READ_AND_HOLD", companies._READ)
+    monkeypatch.setattr(companies, "_READ_AND_LOCK", companies._READ)
     monkeypatch.setattr(companies.Companies, "set_next_nightly_run", forget)
     monkeypatch.setattr(Jobs, "has_nightly_run", meet)
     monkeypatch.setattr(Jobs, "insert_nightly_runs", forget)

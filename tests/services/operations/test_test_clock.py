@@ -285,7 +285,7 @@ async def test_without_holding_the_clock_an_event_would_be_told_in_between(
         await advanced(database, tenant.id, T0 + 120 * DAY)
         return context
 
-    monkeypatch.setattr(companies, "_READ_AND_KEEP", text(companies._SELECT))
+    monkeypatch.setattr(companies, "_READ_AND_LOCK_CLOCK", text(companies._SELECT))
     monkeypatch.setattr(companies.Companies, "lock_clock", read_then_be_overtaken)
     await ingest(database, tenant.id, [visit(1, T0 + 79 * DAY, number=2)])
     with pytest.raises(AssertionError, match="neither before nor after"):

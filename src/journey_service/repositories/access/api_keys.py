@@ -1,4 +1,4 @@
-"""API keys: hashed, bound to one company, found before the company is known."""
+"""API keys: stored as hashes, bound to one company, found before the company is known."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -17,22 +17,22 @@ _NAMES: Final = (
     *("revoked_at", "last_used_at", "rotated_from"),
 )
 _COLUMNS: Final = tuple(api_keys.c[name] for name in _NAMES)
-_LOOK_UP: Final = text(
+_FIND_LIVE: Final = text(
     f"SELECT {', '.join(_NAMES)}, coalesce(last_used_at < clock_timestamp() - interval '1 minute', true)"
-    " AS is_to_be_noted, clock_timestamp() AS now FROM api_key_by_id(:key_id)"
+    " AS is_use_due, clock_timestamp() AS now FROM api_key_by_id(:key_id)"
 )
-_NOTE_USE: Final = text(
+_RECORD_USE: Final = text(
     "UPDATE api_keys SET last_used_at = clock_timestamp() WHERE company_id = :company_id AND key_id = :key_id"
     " AND (last_used_at IS NULL OR last_used_at < clock_timestamp() - interval '1 minute')"
 )
-_END_BY: Final = text(
+_EXPIRE_IN: Final = text(
     "UPDATE api_keys SET expires_at = least(expires_at, clock_timestamp() + make_interval(secs => :seconds))"
     " WHERE company_id = :company_id AND key_id = :key_id"
 )
 
 
 class ApiKeys:
-    """The keys of one company."""
+    """The API keys of one company."""
 
     def __init__(self, connection: AsyncConnection, company_id: int) -> None:
         self._connection = connection
@@ -49,7 +49,7 @@ class ApiKeys:
         expires_at: datetime | None = None,
         rotated_from: str | None = None,
     ) -> None:
-        """Keep a key; one under the same id is replaced."""
+        """Inserts a key, or replaces the key of the same id."""
         values = {
             "name": name,
             "role": role,
@@ -65,11 +65,11 @@ class ApiKeys:
         )
 
     async def get_database_time(self) -> datetime:
-        """The database's time, by which keys expire."""
+        """Returns the time of the database, by which keys expire."""
         return cast("datetime", await self._connection.scalar(select(func.clock_timestamp())))
 
     async def find(self, key_id: str) -> StoredKey | None:
-        """One key of the company."""
+        """Finds a key of the company by id."""
         row = (
             await self._connection.execute(
                 select(*_COLUMNS).where(
@@ -80,7 +80,7 @@ class ApiKeys:
         return None if row is None else _to_key(row)
 
     async def page(self, *, after: str, limit: int) -> Sequence[StoredKey]:
-        """Keys by id, beyond `after`."""
+        """Returns the next keys by id, after `after`."""
         rows = await self._connection.execute(
             select(*_COLUMNS)
             .where(api_keys.c.company_id == self._company_id, api_keys.c.key_id > after)
@@ -90,8 +90,8 @@ class ApiKeys:
         return [_to_key(row) for row in rows]
 
     async def revoke(self, key_id: str) -> bool:
-        """End a key now; False if the company has none of this id alive."""
-        done = await self._connection.execute(
+        """Revokes a key; returns False if the company has no active key of this id."""
+        revoked = await self._connection.execute(
             update(api_keys)
             .where(
                 api_keys.c.company_id == self._company_id,
@@ -100,10 +100,10 @@ class ApiKeys:
             )
             .values(revoked_at=func.clock_timestamp())
         )
-        return done.rowcount == 1
+        return revoked.rowcount == 1
 
     async def find_successor(self, key_id: str) -> StoredKey | None:
-        """The key alive that takes the place of another, if there is one."""
+        """Finds the active key that was created to replace another."""
         row = (
             await self._connection.execute(
                 select(*_COLUMNS)
@@ -119,8 +119,8 @@ class ApiKeys:
         return None if row is None else _to_key(row)
 
     async def lock(self, key_id: str) -> bool:
-        """Hold a key that is alive until the transaction ends; False if there is none."""
-        found = await self._connection.execute(
+        """Locks the row of an active key until the transaction ends; returns False if there is none."""
+        rows = await self._connection.execute(
             select(api_keys.c.key_id)
             .where(
                 api_keys.c.company_id == self._company_id,
@@ -130,31 +130,31 @@ class ApiKeys:
             )
             .with_for_update()
         )
-        return found.one_or_none() is not None
+        return rows.one_or_none() is not None
 
     async def expire_in(self, key_id: str, seconds: int) -> None:
-        """Let a key end after a while, if it does not end before."""
+        """Sets the expiry of a key to `seconds` from now, unless it expires earlier."""
         await self._connection.execute(
-            _END_BY, {"company_id": self._company_id, "key_id": key_id, "seconds": seconds}
+            _EXPIRE_IN, {"company_id": self._company_id, "key_id": key_id, "seconds": seconds}
         )
 
     async def record_use(self, key_id: str) -> None:
-        """Note that a key is in use, once a minute."""
-        await self._connection.execute(_NOTE_USE, {"company_id": self._company_id, "key_id": key_id})
+        """Records that a key was used, at most once a minute."""
+        await self._connection.execute(_RECORD_USE, {"company_id": self._company_id, "key_id": key_id})
 
 
 class KeyLookup:
-    """The look-up of a credential."""
+    """The lookup of an API key before its company is known."""
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
     async def find_live(self, key_id: str) -> tuple[StoredKey, bool] | None:
-        """The key if it is neither revoked nor expired by the database's clock, and whether its use is to be noted."""
-        row = (await self._connection.execute(_LOOK_UP, {"key_id": key_id})).one_or_none()
+        """Finds a key that is neither revoked nor expired, and whether to record its use."""
+        row = (await self._connection.execute(_FIND_LIVE, {"key_id": key_id})).one_or_none()
         if row is None or (row.expires_at is not None and row.expires_at <= row.now):
             return None
-        return _to_key(row), row.is_to_be_noted
+        return _to_key(row), row.is_use_due
 
 
 def _to_key(row: Row) -> StoredKey:

@@ -1,4 +1,4 @@
-"""The audit log of one company: who did what, when, and to what. Rows are added and read, never changed."""
+"""The audit log of one company. Entries are inserted and read, never changed."""
 
 from collections.abc import Sequence
 from hashlib import sha256
@@ -16,14 +16,14 @@ _PRUNE: Final = text("SELECT prune_audit(CAST(:before AS timestamptz), :most)")
 
 
 class AuditLog:
-    """The log of one company."""
+    """The audit log of one company."""
 
     def __init__(self, connection: AsyncConnection, company_id: int) -> None:
         self._connection = connection
         self._company_id = company_id
 
     async def record(self, by: Actor, act: AuditEntry) -> None:
-        """Write down an act in the transaction of the act itself: either both are there, or neither is."""
+        """Inserts an entry, in the transaction of the operation that it records."""
         await self._connection.execute(
             insert(audit_log).values(
                 company_id=self._company_id,
@@ -42,14 +42,14 @@ class AuditLog:
         )
 
     async def record_operator_access(self, by: Actor, operation: str, customer_id: int | None = None) -> None:
-        """Write down that an operator was here, where what they asked for leaves no row of its own."""
+        """Records the access of an operator, for operations without an entry of their own."""
         if by.is_operator:
             await self.record(
                 by, AuditEntry("operator.present", customer_id, detail={"operation": operation})
             )
 
     async def page(self, wanted: AuditFilter, *, before: int | None, limit: int) -> Sequence[AuditRecord]:
-        """Rows that fit, newest first, with an id below `before`."""
+        """Returns the entries that match, newest first, with ids below `before`."""
         statement = select(audit_log).where(audit_log.c.company_id == self._company_id)
         for column in ("actor", "action", "customer_id"):
             value = getattr(wanted, column)
@@ -65,7 +65,7 @@ class AuditLog:
         return [_to_audited(row) for row in rows]
 
     async def prune(self, *, days: int, most: int) -> int:
-        """Drop rows whose time is over, by the database's clock; returns how many."""
+        """Deletes entries older than `days`, by the database's time; returns how many."""
         before = select(func.clock_timestamp() - func.make_interval(0, 0, 0, days))
         found = await self._connection.scalar(
             _PRUNE, {"before": await self._connection.scalar(before), "most": most}

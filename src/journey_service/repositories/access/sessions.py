@@ -1,4 +1,4 @@
-"""Sessions of browsers, and the links that open one once. Tokens are kept as hashes only."""
+"""Browser sessions and single-use sign-in links. Tokens are stored as hashes only."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from journey_service.repositories.tables import browser_sessions, sign_in_links
 
 @dataclass(frozen=True, slots=True)
 class BrowserSession:
-    """A browser that has signed in: as whom, what it may do, and until when at the latest."""
+    """A signed-in browser: its actor, its rights and its latest expiry."""
 
     actor: str
     role: str
@@ -22,17 +22,17 @@ class BrowserSession:
     expires_at: datetime
 
 
-# A session that was opened with a key is as alive as the key; one that nobody has used for a while is over.
-_LIVE: Final = text(
+# A session that was opened with a key ends with the key. A session that is not used for `idle_seconds` ends.
+_FIND_LIVE: Final = text(
     "SELECT s.actor, s.role, s.scopes, s.key_id, s.expires_at,"
-    " s.seen_at < clock_timestamp() - make_interval(secs => :note_seconds) AS is_to_be_noted"
+    " s.seen_at < clock_timestamp() - make_interval(secs => :note_seconds) AS is_use_due"
     " FROM browser_sessions s LEFT JOIN api_keys k ON k.company_id = s.company_id AND k.key_id = s.key_id"
     " WHERE s.company_id = :company_id AND s.token_hash = :token_hash AND s.ended_at IS NULL"
     " AND s.expires_at > clock_timestamp()"
     " AND s.seen_at > clock_timestamp() - make_interval(secs => :idle_seconds)"
     " AND (s.key_id IS NULL OR (k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp())))"
 )
-_NOTE: Final = text(
+_RECORD_USE: Final = text(
     "UPDATE browser_sessions SET seen_at = clock_timestamp()"
     " WHERE company_id = :company_id AND token_hash = :token_hash"
 )
@@ -40,22 +40,22 @@ _END: Final = text(
     "UPDATE browser_sessions SET ended_at = clock_timestamp()"
     " WHERE company_id = :company_id AND token_hash = :token_hash AND ended_at IS NULL"
 )
-_CLEAR: Final = text(
+_DELETE_EXPIRED: Final = text(
     "DELETE FROM browser_sessions WHERE company_id = :company_id"
     " AND greatest(expires_at, ended_at) < clock_timestamp() - interval '1 day'"
 )
-_CLEAR_LINKS: Final = text(
+_DELETE_EXPIRED_LINKS: Final = text(
     "DELETE FROM sign_in_links WHERE company_id = :company_id AND expires_at < clock_timestamp() - interval '1 day'"
 )
 _USE: Final = text(
     "UPDATE sign_in_links SET used_at = clock_timestamp() WHERE company_id = :company_id"
     " AND token_hash = :token_hash AND used_at IS NULL AND expires_at > clock_timestamp() RETURNING actor, role"
 )
-_IN: Final = text("clock_timestamp() + make_interval(secs => :seconds)")
+_EXPIRY: Final = text("clock_timestamp() + make_interval(secs => :seconds)")
 
 
 class BrowserSessions:
-    """The sessions of one company's browsers."""
+    """The browser sessions and sign-in links of one company."""
 
     def __init__(self, connection: AsyncConnection, company_id: int) -> None:
         self._connection = connection
@@ -71,7 +71,7 @@ class BrowserSessions:
         key_id: str | None,
         seconds: int,
     ) -> None:
-        """Keep a new session."""
+        """Inserts a session."""
         await self._connection.execute(
             insert(browser_sessions).values(
                 company_id=self._company_id,
@@ -80,52 +80,55 @@ class BrowserSessions:
                 role=role,
                 scopes=list(scopes),
                 key_id=key_id,
-                expires_at=_IN.bindparams(seconds=seconds),
+                expires_at=_EXPIRY.bindparams(seconds=seconds),
             )
         )
 
     async def find_live(
         self, token_hash: bytes, *, idle_seconds: int, note_seconds: int
     ) -> BrowserSession | None:
-        """The session of a token, if it is neither ended nor over; that it was used is noted now and then."""
+        """Finds the session of a token unless it has ended, expired or idled too long.
+
+        The last use is recorded when the recorded one is older than `note_seconds`.
+        """
         values = {"company_id": self._company_id, "token_hash": token_hash}
         row = (
             await self._connection.execute(
-                _LIVE, {**values, "idle_seconds": idle_seconds, "note_seconds": note_seconds}
+                _FIND_LIVE, {**values, "idle_seconds": idle_seconds, "note_seconds": note_seconds}
             )
         ).one_or_none()
         if row is None:
             return None
-        if row.is_to_be_noted:
-            await self._connection.execute(_NOTE, values)
+        if row.is_use_due:
+            await self._connection.execute(_RECORD_USE, values)
         return BrowserSession(row.actor, row.role, tuple(row.scopes), row.key_id, row.expires_at)
 
     async def end(self, token_hash: bytes) -> bool:
-        """End a session; False if there is none."""
-        done = await self._connection.execute(
+        """Ends a session; returns False if it has ended already or does not exist."""
+        ended = await self._connection.execute(
             _END, {"company_id": self._company_id, "token_hash": token_hash}
         )
-        return done.rowcount == 1
+        return ended.rowcount == 1
 
     async def delete_expired(self) -> None:
-        """Drop what has been over for a day."""
-        await self._connection.execute(_CLEAR, {"company_id": self._company_id})
-        await self._connection.execute(_CLEAR_LINKS, {"company_id": self._company_id})
+        """Deletes sessions and links that ended more than a day ago."""
+        await self._connection.execute(_DELETE_EXPIRED, {"company_id": self._company_id})
+        await self._connection.execute(_DELETE_EXPIRED_LINKS, {"company_id": self._company_id})
 
     async def insert_link(self, token_hash: bytes, *, actor: str, role: str, seconds: int) -> None:
-        """Keep a link that opens a session once."""
+        """Inserts a sign-in link that opens one session."""
         await self._connection.execute(
             insert(sign_in_links).values(
                 company_id=self._company_id,
                 token_hash=token_hash,
                 actor=actor,
                 role=role,
-                expires_at=_IN.bindparams(seconds=seconds),
+                expires_at=_EXPIRY.bindparams(seconds=seconds),
             )
         )
 
     async def use_link(self, token_hash: bytes) -> tuple[str, str] | None:
-        """Use up a link: (actor, role) it opens a session for; None if it was used, is over, or never was."""
+        """Marks a link as used and returns its (actor, role); None if it is used, expired or unknown."""
         row = (
             await self._connection.execute(_USE, {"company_id": self._company_id, "token_hash": token_hash})
         ).one_or_none()

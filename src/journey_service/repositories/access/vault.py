@@ -1,9 +1,9 @@
-"""Secrets that companies entrust to the service, and tokens it makes for their customers.
+"""Encrypts the secrets that companies store, and signs tokens for their customers.
 
-The key is the service's secret and is in no database. Whoever steals a database, a dump or a backup gets none of the
-secrets in it, and can make no token. Each sealed text is bound to its company and to what it is: whoever may write to
-the database cannot have one company's secret opened as another's, or one kind as another, by moving it to another row.
-(They can put back an older secret of the same place; and whoever holds both the database and the key holds all.)
+The key is a setting of the service and is not in the database: a copied database, dump or backup reveals no
+secret and allows no token. Each ciphertext is bound to its company and purpose, so that moving it to
+another row, company or kind makes it unreadable. An older ciphertext of the same place can still be put
+back, and database and key together reveal everything.
 """
 
 import base64
@@ -25,44 +25,46 @@ _SIGNATURE_BYTES: Final = 16
 
 
 class Vault:
-    """What seals, opens and signs for the companies of the service, by one secret text."""
+    """Encrypts, decrypts and signs with keys derived from one secret text."""
 
     def __init__(self, secret: str) -> None:
-        self._cipher = AESGCM(_derived(secret, "sealing"))
-        self._signing_key = _derived(secret, "signing")
+        self._cipher = AESGCM(_derive_key(secret, "sealing"))
+        self._signing_key = _derive_key(secret, "signing")
 
-    def seal(self, company_id: int, what: str, secret: bytes) -> bytes:
-        """A secret as it may be kept: 12 bytes of chance, then AES-256-GCM; 28 bytes longer than it was."""
+    def seal(self, company_id: int, purpose: str, secret: bytes) -> bytes:
+        """Encrypts a secret with AES-256-GCM: a random nonce of 12 bytes, then the text; 28 bytes longer."""
         nonce = os.urandom(_NONCE_BYTES)
-        return nonce + self._cipher.encrypt(nonce, secret, _place(company_id, what))
+        return nonce + self._cipher.encrypt(nonce, secret, _bind(company_id, purpose))
 
-    def open(self, company_id: int, what: str, sealed: bytes) -> bytes:
-        """The secret that was sealed for this company as this.
+    def open(self, company_id: int, purpose: str, sealed: bytes) -> bytes:
+        """Decrypts a secret of a company and purpose.
 
-        Raises UnavailableError for what was sealed by another key, for something else, or has been altered.
+        Raises UnavailableError if another key, company or purpose encrypted it, or if it was altered.
         """
         nonce, text = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
         try:
-            return self._cipher.decrypt(nonce, text, _place(company_id, what))
-        except (InvalidTag, ValueError):  # a ValueError where it is too short to be anything
+            return self._cipher.decrypt(nonce, text, _bind(company_id, purpose))
+        except (InvalidTag, ValueError):  # ValueError: too short for a nonce and a tag
             raise UnavailableError(
-                "JOURNEY_VAULT_KEY is another one than a secret here was sealed with, or the secret was altered."
+                "A secret cannot be decrypted: JOURNEY_VAULT_KEY has changed, or the secret was altered."
             ) from None
 
-    def sign(self, company_id: int, said: str) -> str:
-        """A signature of something said for this company: 22 characters that a URL takes as they are."""
-        digest = hmac.digest(self._signing_key, _place(company_id, said), sha256)
+    def sign(self, company_id: int, message: str) -> str:
+        """Returns a signature of a message for a company: 22 characters that need no escaping in a URL."""
+        digest = hmac.digest(self._signing_key, _bind(company_id, message), sha256)
         return base64.urlsafe_b64encode(digest[:_SIGNATURE_BYTES]).rstrip(b"=").decode()
 
-    def is_signed(self, company_id: int, said: str, signature: str) -> bool:
-        """Whether it was this vault that signed this for this company."""
-        return hmac.compare_digest(self.sign(company_id, said).encode(), signature.encode(errors="replace"))
+    def is_signed(self, company_id: int, message: str, signature: str) -> bool:
+        """Returns whether this vault signed the message for this company."""
+        return hmac.compare_digest(
+            self.sign(company_id, message).encode(), signature.encode(errors="replace")
+        )
 
 
-def _place(company_id: int, what: str) -> bytes:
-    return f"{company_id}:{what}".encode()
+def _bind(company_id: int, text: str) -> bytes:
+    return f"{company_id}:{text}".encode()
 
 
-def _derived(secret: str, purpose: str) -> bytes:
+def _derive_key(secret: str, purpose: str) -> bytes:
     info = f"journey_service vault, {purpose}".encode()
     return HKDF(algorithm=SHA256(), length=_KEY_BYTES, salt=None, info=info).derive(secret.encode())

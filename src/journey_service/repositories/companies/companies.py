@@ -1,4 +1,4 @@
-"""Companies, their stage maps and their clocks."""
+"""Companies: their settings, test clocks, policies and stage actions."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -22,99 +22,100 @@ from journey_service.repositories.tables import OPERATORS, companies
 
 _SELECT = (
     "SELECT id, name, timezone, currency, clock_at, map_version, adopted_version, created_at, next_nightly_run_at,"
-    " scored_at, delivers, rollup_version, CAST(policy AS text) AS policy, CAST(stage_actions AS text) AS stage_actions,"
-    " coalesce(clock_at, clock_timestamp()) AS now,"
+    " scored_at, delivers, rollup_version, CAST(policy AS text) AS policy,"
+    " CAST(stage_actions AS text) AS stage_actions, coalesce(clock_at, clock_timestamp()) AS now,"
     " clock_timestamp() AS clock"
     " FROM companies WHERE id = :company_id"
 )
 _READ = text(_SELECT)
-# A clock that stands still is moved by nobody while somebody works by it, and by one at a time.
-_READ_AND_KEEP = text(f"{_SELECT} FOR SHARE")
-_READ_AND_HOLD = text(f"{_SELECT} FOR NO KEY UPDATE")
+# A shared lock: a test clock is not moved while a transaction uses its time.
+_READ_AND_LOCK_CLOCK = text(f"{_SELECT} FOR SHARE")
+_READ_AND_LOCK = text(f"{_SELECT} FOR NO KEY UPDATE")
 _SET_ACTIONS = text(
     "UPDATE companies SET stage_actions = CASE WHEN CAST(:actions AS text) IS NULL"
     " THEN stage_actions - CAST(:stage_key AS text)"
     " ELSE jsonb_set(stage_actions, ARRAY[CAST(:stage_key AS text)], CAST(CAST(:actions AS text) AS jsonb)) END"
     " WHERE id = :company_id"
 )
-_GIVEN_BELOW = 2**40  # ids of the caller's own choosing may lie anywhere, those given follow each other below
+_MAX_ASSIGNED_ID = 2**40
+"""Ids that the service assigns are below; callers may choose any id."""
 
 
 class Companies:
-    """One company: read, founded, told its rules."""
+    """One company."""
 
     def __init__(self, connection: AsyncConnection, company_id: int) -> None:
         self._connection = connection
         self._company_id = company_id
 
     async def get_context(self) -> CompanyContext:
-        """The company, its rules, and its now. Raises CompanyNotFoundError."""
-        return await self._desk(_READ)
+        """Returns the company, its rules and its current time. Raises CompanyNotFoundError."""
+        return await self._read(_READ)
 
     async def lock_clock(self) -> CompanyContext:
-        """The same, and until the transaction ends nobody moves the company's clock."""
-        return await self._desk(_READ_AND_KEEP)
+        """Returns the context; until the transaction ends, the company's clock cannot be moved."""
+        return await self._read(_READ_AND_LOCK_CLOCK)
 
     async def lock(self) -> CompanyContext:
-        """The same, with the company's row held until the transaction ends."""
-        return await self._desk(_READ_AND_HOLD)
+        """Returns the context; the company's row stays locked until the transaction ends."""
+        return await self._read(_READ_AND_LOCK)
 
     async def set_clock(self, clock_at: datetime | None) -> None:
-        """Move the test clock, or release the company to real time."""
+        """Moves the test clock; None returns the company to real time."""
         await self._connection.execute(self._update().values(clock_at=clock_at))
 
     async def set_next_nightly_run(self, at: datetime) -> None:
-        """Note when the next nightly run falls due."""
+        """Sets when the next nightly run falls due."""
         await self._connection.execute(self._update().values(next_nightly_run_at=at))
 
     async def set_scored(self, as_of: datetime) -> None:
-        """Note that every stored score holds as of an instant, or since it was written later."""
+        """Records that every stored score is as of `as_of` or later."""
         await self._connection.execute(
             self._update().values(scored_at=func.greatest(companies.c.scored_at, as_of))
         )
 
     async def set_policy(self, policy: CompanyPolicy) -> None:
-        """Have the company decide by a policy from now on."""
+        """Replaces the policy of the company."""
         await self._connection.execute(self._update().values(policy=policy_to_json(policy)))
 
     async def set_actions(self, stage_key: str, actions: Sequence[StageAction] | None) -> None:
-        """Have entering a stage do this from now on; None: what it does by default."""
-        told = None if actions is None else orjson.dumps(actions_to_json(actions)).decode()
+        """Sets the actions of a stage; None restores the default actions."""
+        encoded = None if actions is None else orjson.dumps(actions_to_json(actions)).decode()
         await self._connection.execute(
-            _SET_ACTIONS, {"company_id": self._company_id, "stage_key": stage_key, "actions": told}
+            _SET_ACTIONS, {"company_id": self._company_id, "stage_key": stage_key, "actions": encoded}
         )
 
     def _update(self) -> Update:
         return update(companies).where(companies.c.id == self._company_id)
 
-    async def _desk(self, statement: TextClause) -> CompanyContext:
+    async def _read(self, statement: TextClause) -> CompanyContext:
         row = (await self._connection.execute(statement, {"company_id": self._company_id})).one_or_none()
         if row is None:
             raise CompanyNotFoundError(self._company_id)
         company = _to_company(row._mapping)
         stage_map = await StageMaps(self._connection, self._company_id).get(company.map_version)
         rulebook = Rulebook(stage_map, _policy(row.policy))
-        stage_actions, told = _stage_actions(row.stage_actions)
-        return CompanyContext(company, rulebook, row.now, row.clock, stage_actions, told)
+        stage_actions, customized = _stage_actions(row.stage_actions)
+        return CompanyContext(company, rulebook, row.now, row.clock, stage_actions, customized)
 
     async def insert(
         self,
-        founding: CompanyRecord,
+        record: CompanyRecord,
         rulebook: Rulebook,
         *,
         findings: Sequence[Mapping[str, object]],
         author: str,
     ) -> bool:
-        """Write the company with the first version of its map; False if the id is taken."""
+        """Inserts the company with the first version of its map; returns False if the id is taken."""
         written = await self._connection.execute(
             upsert(companies)
             .values(
                 id=self._company_id,
-                name=founding.name,
-                timezone=founding.timezone,
-                currency=founding.currency,
-                clock_at=founding.clock_at,
-                delivers=founding.delivers,
+                name=record.name,
+                timezone=record.timezone,
+                currency=record.currency,
+                clock_at=record.clock_at,
+                delivers=record.delivers,
                 map_version=rulebook.stage_map.version,
                 rollup_version=rulebook.stage_map.version,
                 policy=policy_to_json(rulebook.policy),
@@ -131,13 +132,13 @@ class Companies:
 
 
 class CompanyDirectory:
-    """The list of companies, for operators and for the dispatcher."""
+    """All companies, for operators and for the dispatcher."""
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
     async def page(self, *, after: int, limit: int) -> Sequence[Company]:
-        """Companies by id, beyond `after`."""
+        """Returns the next companies by id, after `after`."""
         rows = await self._connection.execute(
             select(
                 companies.c.id,
@@ -160,9 +161,10 @@ class CompanyDirectory:
         return [_to_company(row._mapping) for row in rows]
 
     async def next_id(self) -> int:
-        """An id no company has yet (somebody else may still be faster)."""
-        given = select(func.max(companies.c.id)).where(companies.c.id < _GIVEN_BELOW)
-        highest = await self._connection.scalar(given)
+        """Returns an id that no company has yet; a concurrent insert may still take it."""
+        highest = await self._connection.scalar(
+            select(func.max(companies.c.id)).where(companies.c.id < _MAX_ASSIGNED_ID)
+        )
         return (highest or OPERATORS) + 1
 
 
@@ -190,5 +192,5 @@ def _policy(raw: str) -> CompanyPolicy:
 
 @lru_cache(maxsize=4096)
 def _stage_actions(raw: str) -> tuple[StageActionMap, frozenset[str]]:
-    told = {key: parse_actions(actions) for key, actions in orjson.loads(raw).items()}
-    return {**DEFAULT_ACTIONS, **told}, frozenset(told)
+    customized = {key: parse_actions(actions) for key, actions in orjson.loads(raw).items()}
+    return {**DEFAULT_ACTIONS, **customized}, frozenset(customized)

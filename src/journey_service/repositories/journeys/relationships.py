@@ -1,4 +1,4 @@
-"""Where customers stand: the one row per customer, locked, read and written."""
+"""Customer relationships: one row per customer with stage, facts and scores; locked, read, saved."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ from journey_service.repositories.tables import Row, customer_relationships
 
 @dataclass(slots=True)
 class StoredRelationship:
-    """A relationship as it is stored: the domain's value, and what is kept beside it.
+    """A relationship as it is stored: the domain's value and the columns next to it.
 
-    Scores are hundredths, as last written; `created_at` is when the journey opened.
+    Scores are in hundredths; `created_at` is when the journey opened.
     """
 
     id: int
@@ -34,7 +34,7 @@ class StoredRelationship:
 
 
 class RelationshipUpdate(NamedTuple):
-    """A relationship to be written, with its scores in hundredths and its lifetime value in cents."""
+    """A relationship to be saved, with scores in hundredths and lifetime value in cents."""
 
     id: int
     relationship: Relationship
@@ -44,7 +44,7 @@ class RelationshipUpdate(NamedTuple):
     scored_at: datetime
     written_at: datetime
     opened_at: datetime | None
-    """When the journey of a row not written before was opened; None for a row that is held."""
+    """When the journey of a new row opened; None for a row that exists and is locked."""
 
 
 COLUMNS: Final = (
@@ -60,40 +60,40 @@ COLUMNS: Final = (
     " r.created_at, r.updated_at"
 )
 
-# Rows are locked in the order of customer ids everywhere, so two transactions never wait for each other in
-# a circle. The clock is read above the lock, row by row: later than any commit that was waited for.
+# Every transaction locks rows in the order of customer ids, which excludes deadlocks. The clock is read after each
+# lock: later than the commit of the transaction that held it before.
 _LOCK: Final = text(
-    f"WITH held AS MATERIALIZED (SELECT {COLUMNS} FROM customer_relationships r"
+    f"WITH locked AS MATERIALIZED (SELECT {COLUMNS} FROM customer_relationships r"
     " WHERE r.company_id = :company_id AND r.customer_id = ANY(CAST(:customer_ids AS bigint[]))"
     " ORDER BY r.customer_id FOR NO KEY UPDATE)"
-    " SELECT held.*, clock_timestamp() AS locked_at FROM held"
+    " SELECT locked.*, clock_timestamp() AS locked_at FROM locked"
 )
 _LOCK_FREE: Final = text(_LOCK.text.replace("FOR NO KEY UPDATE", "FOR NO KEY UPDATE SKIP LOCKED"))
-# Whoever is held by another transaction is left to it: still due afterwards, unless that one has decided.
+# Customers that another transaction has locked are skipped: they stay due unless that transaction decides them.
 _LOCK_DUE: Final = text(
     f"SELECT {COLUMNS} FROM customer_relationships r"
     " WHERE r.company_id = :company_id AND r.next_evaluation_at <= CAST(:now AS timestamptz)"
     " AND r.customer_id <> ALL(CAST(:without AS bigint[]))"
     " ORDER BY r.next_evaluation_at LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED"
 )
-_READ: Final = text(
+_FIND: Final = text(
     f"SELECT {COLUMNS} FROM customer_relationships r"
     " WHERE r.company_id = :company_id AND r.customer_id = :customer_id"
 )
-_NEXT: Final = text(
+_PAGE_IDS: Final = text(
     "SELECT customer_id FROM customer_relationships WHERE company_id = :company_id AND customer_id > :after"
     " ORDER BY customer_id LIMIT :limit"
 )
-_IS_ANYBODY_DUE: Final = text(
+_HAS_DUE: Final = text(
     "SELECT EXISTS (SELECT 1 FROM customer_relationships WHERE company_id = :company_id"
     " AND next_evaluation_at <= CAST(:now AS timestamptz))"
 )
 _COUNT: Final = text("SELECT count(*) FROM customer_relationships WHERE company_id = :company_id")
-_KNOWN: Final = text(
+_EXISTING: Final = text(
     "SELECT customer_id FROM customer_relationships WHERE company_id = :company_id"
     " AND customer_id = ANY(CAST(:customer_ids AS bigint[]))"
 )
-_IDS: Final = text(
+_RESERVE_IDS: Final = text(
     "SELECT nextval(pg_get_serial_sequence('customer_relationships', 'id')) FROM generate_series(1, :count)"
 )
 
@@ -147,10 +147,10 @@ class Relationships:
     async def lock(
         self, customer_ids: Sequence[int], *, only_free: bool = False
     ) -> tuple[dict[int, StoredRelationship], datetime | None]:
-        """Load customers by id, held until the transaction ends, and the instant the last was held at.
+        """Locks and loads customers by id; also returns when the last lock was taken.
 
-        Two transactions about one customer queue up here, so each decides on what the other committed; `only_free`
-        leaves those whom somebody else holds.
+        Transactions on one customer queue up here, so each decides on what the previous one committed. With
+        `only_free`, customers that another transaction has locked are left out.
         """
         rows = (
             await self._connection.execute(
@@ -164,7 +164,7 @@ class Relationships:
     async def lock_due(
         self, now: datetime, *, limit: int, without: Sequence[int] = ()
     ) -> dict[int, StoredRelationship]:
-        """Load the customers due longest, held until the transaction ends; those held by others are left."""
+        """Locks and loads the customers that have been due longest; locked ones are skipped."""
         rows = await self._connection.execute(
             _LOCK_DUE,
             {"company_id": self._company_id, "now": now, "limit": limit, "without": list(without)},
@@ -172,65 +172,65 @@ class Relationships:
         return {row.customer_id: to_stored_relationship(row) for row in rows}
 
     async def has_due(self, now: datetime) -> bool:
-        """Whether any customer is due, held by somebody or not."""
-        found = await self._connection.scalar(_IS_ANYBODY_DUE, {"company_id": self._company_id, "now": now})
-        return bool(found)
+        """Returns whether any customer is due, locked or not."""
+        has_due = await self._connection.scalar(_HAS_DUE, {"company_id": self._company_id, "now": now})
+        return bool(has_due)
 
     async def page_customer_ids(self, after: int, *, limit: int) -> list[int]:
-        """The next customers by id, not held."""
-        found = await self._connection.scalars(
-            _NEXT, {"company_id": self._company_id, "after": after, "limit": limit}
+        """Returns the next customer ids, without locking."""
+        ids = await self._connection.scalars(
+            _PAGE_IDS, {"company_id": self._company_id, "after": after, "limit": limit}
         )
-        return list(found.all())
+        return list(ids.all())
 
     async def count(self) -> int:
-        """How many customers have a journey."""
+        """Returns how many customers have a journey."""
         return int((await self._connection.execute(_COUNT, {"company_id": self._company_id})).scalar_one())
 
     async def find_existing(self, customer_ids: Sequence[int]) -> set[int]:
-        """Which of these customers have a journey."""
-        found = await self._connection.scalars(
-            _KNOWN, {"company_id": self._company_id, "customer_ids": list(customer_ids)}
+        """Returns which of these customers have a journey."""
+        ids = await self._connection.scalars(
+            _EXISTING, {"company_id": self._company_id, "customer_ids": list(customer_ids)}
         )
-        return set(found.all())
+        return set(ids.all())
 
     async def find(self, customer_id: int) -> StoredRelationship | None:
-        """One relationship, not held."""
+        """Finds the relationship of a customer, without locking."""
         row = (
             await self._connection.execute(
-                _READ, {"company_id": self._company_id, "customer_id": customer_id}
+                _FIND, {"company_id": self._company_id, "customer_id": customer_id}
             )
         ).one_or_none()
         return None if row is None else to_stored_relationship(row)
 
     async def find_customer_id(self, id_: int) -> int | None:
-        """Whose row this is."""
-        found: int | None = await self._connection.scalar(
+        """Finds the customer of a relationship."""
+        customer_id: int | None = await self._connection.scalar(
             select(customer_relationships.c.customer_id).where(
                 customer_relationships.c.company_id == self._company_id, customer_relationships.c.id == id_
             )
         )
-        return found
+        return customer_id
 
     async def reserve_ids(self, count: int) -> list[int]:
-        """Ids for rows about to be written."""
-        return list((await self._connection.scalars(_IDS, {"count": count})).all())
+        """Reserves ids for new rows."""
+        return list((await self._connection.scalars(_RESERVE_IDS, {"count": count})).all())
 
-    async def save(self, writings: Sequence[RelationshipUpdate]) -> None:
-        """Write rows that this transaction holds, and new ones.
+    async def save(self, changes: Sequence[RelationshipUpdate]) -> None:
+        """Inserts new rows and updates rows that this transaction has locked.
 
-        Loses the race (a unique key) if somebody else created one of the new customers meanwhile.
+        Loses the race (a unique key) if another transaction has created one of the new customers.
         """
-        ordered = sorted(writings, key=lambda writing: writing.relationship.customer_id)
-        new = [self._parameters(writing) for writing in ordered if writing.opened_at is not None]
-        held = [self._parameters(writing) for writing in ordered if writing.opened_at is None]
+        ordered = sorted(changes, key=lambda change: change.relationship.customer_id)
+        new = [self._parameters(change) for change in ordered if change.opened_at is not None]
+        existing = [self._parameters(change) for change in ordered if change.opened_at is None]
         if new:
             await self._connection.execute(_INSERT, new)
-        if held:
-            await self._connection.execute(_UPDATE, held)
+        if existing:
+            await self._connection.execute(_UPDATE, existing)
 
     async def update_notes(self, id_: int, values: Mapping[str, object]) -> None:
-        """Write notes and metadata of a row that is held."""
+        """Updates notes and metadata of a row that this transaction has locked."""
         await self._connection.execute(
             update(customer_relationships)
             .where(
@@ -239,11 +239,11 @@ class Relationships:
             .values(**values, updated_at=text("clock_timestamp()"))
         )
 
-    def _parameters(self, writing: RelationshipUpdate) -> dict[str, object]:
-        relationship, facts = writing.relationship, writing.relationship.facts
+    def _parameters(self, change: RelationshipUpdate) -> dict[str, object]:
+        relationship, facts = change.relationship, change.relationship.facts
         return {
             "company_id": self._company_id,
-            "id": writing.id,
+            "id": change.id,
             "customer_id": relationship.customer_id,
             "current_stage": relationship.current_stage,
             "stage_entered_at": relationship.stage_entered_at,
@@ -252,10 +252,10 @@ class Relationships:
             "last_progress": relationship.last_progress,
             "stages_held": sorted(relationship.stages_held),
             "pin_until": relationship.pin_until,
-            "pin_state": _pin_memory_to_json(relationship.pin_state),
+            "pin_state": _pin_state_to_json(relationship.pin_state),
             "next_evaluation_at": relationship.next_evaluation_at,
             "map_version": relationship.map_version,
-            "lifetime": writing.lifetime_cents,
+            "lifetime": change.lifetime_cents,
             "total_appointments": facts.total_appointments,
             "total_missed": facts.total_missed,
             "appointments": facts.appointments_cents,
@@ -268,16 +268,16 @@ class Relationships:
             "missed": facts.missed,
             "long_calls": facts.long_calls,
             "tickets": facts.tickets,
-            "engagement": writing.engagement,
-            "risk": writing.risk,
-            "scored_at": writing.scored_at,
-            "written_at": writing.written_at,
-            "opened_at": writing.opened_at,
+            "engagement": change.engagement,
+            "risk": change.risk,
+            "scored_at": change.scored_at,
+            "written_at": change.written_at,
+            "opened_at": change.opened_at,
         }
 
 
 def to_stored_relationship(row: Row) -> StoredRelationship:
-    """The domain's value from a row of COLUMNS."""
+    """Returns the stored relationship of a row of COLUMNS."""
     relationship = Relationship(
         customer_id=row.customer_id,
         current_stage=row.current_stage,
@@ -301,7 +301,7 @@ def to_stored_relationship(row: Row) -> StoredRelationship:
         last_progress=row.last_progress_stage,
         stages_held=frozenset(row.stages_held),
         pin_until=row.pin_until,
-        pin_state=_pin_memory_from_json(row.pin_state),
+        pin_state=_pin_state_from_json(row.pin_state),
         next_evaluation_at=row.next_evaluation_at,
         map_version=row.map_version,
     )
@@ -319,22 +319,22 @@ def to_stored_relationship(row: Row) -> StoredRelationship:
     )
 
 
-def _pin_memory_to_json(memory: PinState) -> str | None:
-    if memory == NO_PIN_STATE:
+def _pin_state_to_json(state: PinState) -> str | None:
+    if state == NO_PIN_STATE:
         return None
     return orjson.dumps(
         {
-            "held": sorted(list(pair) for pair in memory.held),
-            "completed": memory.completed,
+            "held": sorted(list(pair) for pair in state.held),
+            "completed": state.completed,
             "suppressed": [
                 {"to_stage": move.to_stage, "at": move.at, "trigger_event": move.trigger_event}
-                for move in memory.suppressed
+                for move in state.suppressed
             ],
         }
     ).decode()
 
 
-def _pin_memory_from_json(raw: str | None) -> PinState:
+def _pin_state_from_json(raw: str | None) -> PinState:
     if raw is None:
         return NO_PIN_STATE
     value = orjson.loads(raw)

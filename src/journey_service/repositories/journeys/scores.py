@@ -1,8 +1,8 @@
-"""Stored scores, rewritten set by set: the twin in SQL of `domain.scoring`.
+"""Stored scores, updated in batches: the SQL equivalent of `domain.journeys.scoring`.
 
-Scoring a company one customer at a time would carry every row through Python for the few whose scores have
-changed. The expressions below are the same integer arithmetic, in hundredths with half a hundredth rounding
-up; a property test holds them to the domain's answers.
+Scoring one customer at a time would load every row for the few whose scores have changed. The expressions
+below are the same integer arithmetic in hundredths, with halves rounded up; a property test compares them
+with the domain.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from journey_service.domain.companies.policy import CompanyPolicy
 
 
 class ScorePage(NamedTuple):
-    """What a look at the next customers found: how many there were, the last id, and whose scores changed."""
+    """A page of compared customers: how many, the last relationship id, and whose scores changed."""
 
     seen: int
     last_id: int | None
@@ -31,8 +31,8 @@ _READ: Final = (
     " ELSE r.appointments_value END * 100 AS lifetime_cents"
 )
 
-# {rows} are rows of _READ. The arrays ascend, so that how many of their instants lie at or before an edge is a
-# binary search, `width_bucket`; t lies in the last n days when t > now - n days.
+# {rows} are rows of _READ. The arrays ascend, so `width_bucket` counts the instants at or before a limit by binary
+# search; t lies in the last n days when t > now - n days.
 _SCORED: Final = """
 SELECT rows.id,
   CASE WHEN is_new THEN CAST(:new_engagement AS int) ELSE least(100, CAST(div(
@@ -66,7 +66,7 @@ FROM (SELECT r.id, r.lifetime_cents,
       + r.k - width_bucket(:quality_from, r.recent_tickets) AS bad,
     r.c + r.m + r.l + r.k = 0 AS is_new
   FROM (SELECT *, cardinality(recent_completed) AS c, cardinality(recent_missed) AS m,
-      cardinality(recent_long_calls) AS l, cardinality(recent_tickets) AS k FROM {rows} told
+      cardinality(recent_long_calls) AS l, cardinality(recent_tickets) AS k FROM {rows} stored
     WHERE scored_at IS NULL OR scored_at < :now OFFSET 0) r OFFSET 0) rows
 """
 _IS_CHANGED: Final = (
@@ -81,19 +81,19 @@ _PAGE: Final = text(
     f" ARRAY(SELECT scored.id FROM ({_SCORED.format(rows='page')}) scored JOIN page ON page.id = scored.id"
     f" WHERE {_IS_CHANGED.format(a='scored', b='page')}) AS changed"
 )
-# In the order in which every transaction locks customers.
-_HOLD: Final = text(
+# In the order in which every transaction locks customers, which excludes deadlocks.
+_LOCK: Final = text(
     "SELECT id FROM customer_relationships WHERE company_id = :company_id AND id = ANY(CAST(:ids AS bigint[]))"
     " ORDER BY customer_id FOR NO KEY UPDATE"
 )
-_HELD_ROWS: Final = (
+_LOCKED_ROWS: Final = (
     f"(SELECT {_READ} FROM customer_relationships r WHERE r.company_id = :company_id"
     " AND r.id = ANY(CAST(:ids AS bigint[])))"
 )
-_REWRITE: Final = text(
+_UPDATE: Final = text(
     "UPDATE customer_relationships r SET engagement_score = scored.engagement / 100.0,"
     " risk_score = scored.risk / 100.0, scored_at = :now, updated_at = clock_timestamp()"
-    f" FROM ({_SCORED.format(rows=_HELD_ROWS)}) scored WHERE r.company_id = :company_id"
+    f" FROM ({_SCORED.format(rows=_LOCKED_ROWS)}) scored WHERE r.company_id = :company_id"
     f" AND r.id = scored.id AND {_IS_CHANGED.format(a='scored', b='r')}"
 )
 _IDS: Final = text(
@@ -112,37 +112,36 @@ class Scores:
     async def compare_page(
         self, after: int, *, limit: int, as_of: datetime, policy: CompanyPolicy
     ) -> ScorePage:
-        """Look at the next customers beyond the relationship id `after`, holding none of them.
+        """Compares the next customers after the relationship id `after`, without locking them.
 
-        `changed` are those whose stored scores were written before `as_of` and are others then.
+        `changed` are those whose stored scores were written before `as_of` and differ as of then.
         """
         row = (
             await self._connection.execute(
-                _PAGE, {**self._bind(policy, as_of), "after": after, "limit": limit}
+                _PAGE, {**self._parameters(policy, as_of), "after": after, "limit": limit}
             )
         ).one()
         return ScorePage(row.seen, row.last_id, list(row.changed))
 
     async def update(self, ids: Sequence[int], *, as_of: datetime, policy: CompanyPolicy) -> int:
-        """Hold relationships and write their scores as of `as_of`; returns how many had other ones.
+        """Locks relationships and writes their scores as of `as_of`; returns how many changed.
 
-        Scores written at or after `as_of` are left: somebody knew more.
+        Scores written at or after `as_of` are kept: a later transaction wrote them.
         """
         if not ids:
             return 0
-        company = {"company_id": self._company_id, "ids": ids}
-        await self._connection.execute(_HOLD, company)
-        written = await self._connection.execute(_REWRITE, {**self._bind(policy, as_of), "ids": ids})
-        return written.rowcount
+        await self._connection.execute(_LOCK, {"company_id": self._company_id, "ids": ids})
+        updated = await self._connection.execute(_UPDATE, {**self._parameters(policy, as_of), "ids": ids})
+        return updated.rowcount
 
     async def get_relationship_ids(self, customer_ids: Sequence[int]) -> list[int]:
-        """The relationship ids of customers."""
-        found = await self._connection.scalars(
+        """Returns the relationship ids of customers."""
+        relationship_ids = await self._connection.scalars(
             _IDS, {"company_id": self._company_id, "customer_ids": customer_ids}
         )
-        return list(found.all())
+        return list(relationship_ids.all())
 
-    def _bind(self, policy: CompanyPolicy, now: datetime) -> dict[str, Any]:
+    def _parameters(self, policy: CompanyPolicy, now: datetime) -> dict[str, Any]:
         scoring = policy.scoring
         numbers = scoring.numbers
         target, horizon, cents = scoring.frequency_target, scoring.recency_horizon_days, numbers.target_cents

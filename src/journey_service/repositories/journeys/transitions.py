@@ -1,4 +1,4 @@
-"""The ledger of moves: append only."""
+"""The ledger of transitions: append only."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -20,7 +20,7 @@ from journey_service.domain.journeys.relationship import (
 )
 from journey_service.repositories.tables import Row
 
-_APPEND: Final = text(
+_INSERT: Final = text(
     "INSERT INTO journey_transitions (company_id, relationship_id, seq, from_stage, to_stage,"
     " transitioned_at, trigger_type, trigger_event, performed_by, actor, notes, reasons, request,"
     " map_version, is_silent, cause_kind, cause_id, motion, since)"
@@ -42,45 +42,45 @@ _COLUMNS: Final = (
     " trigger_event, performed_by, actor, notes, reasons, request, map_version, is_silent,"
     " cause_kind, cause_id, motion, since"
 )
-# One walk down the primary key an entry, as for events.
-_SOME: Final = text(
-    "SELECT found.* FROM unnest(CAST(:relationship_ids AS bigint[]), CAST(:seqs AS bigint[]))"
-    f" AS wanted(relationship, number) CROSS JOIN LATERAL (SELECT {_COLUMNS} FROM journey_transitions"
-    " WHERE company_id = :company_id AND relationship_id = wanted.relationship AND seq = wanted.number"
-    " LIMIT 1) found"
+# One index lookup per key, as for events.
+_GET_MANY: Final = text(
+    "SELECT t.* FROM unnest(CAST(:relationship_ids AS bigint[]), CAST(:seqs AS bigint[]))"
+    f" AS k(relationship_id, seq) CROSS JOIN LATERAL (SELECT {_COLUMNS} FROM journey_transitions"
+    " WHERE company_id = :company_id AND relationship_id = k.relationship_id AND seq = k.seq"
+    " LIMIT 1) t"
 )
 _PAGE: Final = text(
     f"SELECT {_COLUMNS} FROM journey_transitions"
     " WHERE company_id = :company_id AND relationship_id = :relationship_id AND seq < :before"
     " ORDER BY seq DESC LIMIT :limit"
 )
-_AT: Final = text(
+_FIND_AT: Final = text(
     f"SELECT {_COLUMNS} FROM journey_transitions"
     " WHERE company_id = :company_id AND relationship_id = :relationship_id AND transitioned_at <= :as_of"
     " ORDER BY transitioned_at DESC, seq DESC LIMIT 1"
 )
-_BY_CAUSE: Final = text(
+_FIND_BY_CAUSE: Final = text(
     f"SELECT {_COLUMNS} FROM journey_transitions"
     " WHERE company_id = :company_id AND relationship_id = :relationship_id"
     " AND cause_kind = :kind AND cause_id = :id"
 )
-_TOP: Final = 2**62
+_MAX_SEQ: Final = 2**62
 
 
 class Transitions:
-    """The moves of one company's customers."""
+    """The transitions of one company's customers."""
 
     def __init__(self, connection: AsyncConnection, company_id: int) -> None:
         self._connection = connection
         self._company_id = company_id
 
     async def insert(self, rows: Sequence[tuple[int, Transition]]) -> dict[tuple[int, int], TransitionRecord]:
-        """Write moves, each with the id of its relationship; returns them by (relationship id, seq)."""
+        """Inserts transitions with their relationship ids; returns them by (relationship id, seq)."""
         if not rows:
             return {}
         moves = [transition for _, transition in rows]
-        written = await self._connection.execute(
-            _APPEND,
+        inserted = await self._connection.execute(
+            _INSERT,
             {
                 "company_id": self._company_id,
                 "relationship_id": [id_ for id_, _ in rows],
@@ -110,50 +110,50 @@ class Transitions:
             (row.relationship_id, row.seq): TransitionRecord(
                 row.id, by_key[row.relationship_id, row.seq], row.recorded_at
             )
-            for row in written
+            for row in inserted
         }
 
     async def get_many(self, keys: Sequence[tuple[int, int]]) -> dict[tuple[int, int], TransitionRecord]:
-        """Entries by (relationship id, seq)."""
+        """Returns transitions by (relationship id, seq)."""
         if not keys:
             return {}
         rows = await self._connection.execute(
-            _SOME,
+            _GET_MANY,
             {
                 "company_id": self._company_id,
                 "relationship_ids": [relationship_id for relationship_id, _ in keys],
                 "seqs": [seq for _, seq in keys],
             },
         )
-        return {(row.relationship_id, row.seq): _to_entry(row) for row in rows}
+        return {(row.relationship_id, row.seq): _to_record(row) for row in rows}
 
     async def page(self, relationship_id: int, *, before: int | None, limit: int) -> list[TransitionRecord]:
-        """Entries of one journey, newest first, with a seq below `before`."""
+        """Returns the transitions of a journey, newest first, with seq below `before`."""
         rows = await self._connection.execute(
             _PAGE,
             {
                 "company_id": self._company_id,
                 "relationship_id": relationship_id,
-                "before": _TOP if before is None else before,
+                "before": _MAX_SEQ if before is None else before,
                 "limit": limit,
             },
         )
-        return [_to_entry(row) for row in rows]
+        return [_to_record(row) for row in rows]
 
     async def find_at(self, relationship_id: int, as_of: datetime) -> TransitionRecord | None:
-        """The last entry of one journey up to an instant, the instant included."""
+        """Finds the last transition of a journey at or before an instant."""
         row = (
             await self._connection.execute(
-                _AT, {"company_id": self._company_id, "relationship_id": relationship_id, "as_of": as_of}
+                _FIND_AT, {"company_id": self._company_id, "relationship_id": relationship_id, "as_of": as_of}
             )
         ).one_or_none()
-        return None if row is None else _to_entry(row)
+        return None if row is None else _to_record(row)
 
     async def find_by_cause(self, relationship_id: int, cause: TransitionCause) -> TransitionRecord | None:
-        """The entry a cause has led to, if it has."""
+        """Finds the transition that a cause has led to."""
         row = (
             await self._connection.execute(
-                _BY_CAUSE,
+                _FIND_BY_CAUSE,
                 {
                     "company_id": self._company_id,
                     "relationship_id": relationship_id,
@@ -162,10 +162,10 @@ class Transitions:
                 },
             )
         ).one_or_none()
-        return None if row is None else _to_entry(row)
+        return None if row is None else _to_record(row)
 
 
-def _to_entry(row: Row) -> TransitionRecord:
+def _to_record(row: Row) -> TransitionRecord:
     transition = Transition(
         seq=row.seq,
         from_stage=row.from_stage,
@@ -188,7 +188,7 @@ def _to_entry(row: Row) -> TransitionRecord:
 
 
 def _reasons_to_json(reasons: Sequence[StageReason]) -> str | None:
-    # Positional and short: one row a move is kept for ever.
+    # By position, to be short: transitions are never deleted.
     return (
         orjson.dumps(reasons, default=tuple, option=orjson.OPT_PASSTHROUGH_SUBCLASS).decode()
         if reasons
@@ -197,7 +197,7 @@ def _reasons_to_json(reasons: Sequence[StageReason]) -> str | None:
 
 
 def reasons_from_json(raw: Any) -> tuple[StageReason, ...]:  # noqa: ANN401  # parsed JSON
-    """Reasons as they are kept, by position."""
+    """Returns reasons from their stored form, which is by position."""
     return tuple(
         StageReason(
             stage,

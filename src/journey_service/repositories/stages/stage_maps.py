@@ -1,4 +1,4 @@
-"""The versions of one company's stage map: an append-only ledger, and the stages of the version in force."""
+"""The versions of one company's stage map: append-only, with the stages of the current version."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -14,8 +14,8 @@ from journey_service.domain.stages.rules import rules_to_json
 from journey_service.domain.stages.stage_map import StageMap, parse_stage_map, stage_map_to_json
 from journey_service.repositories.tables import Row, companies, customer_journey_stages, stage_map_versions
 
-_STAGE_MAPS: Final[dict[tuple[int, int], StageMap]] = {}
-_STAGE_MAPS_KEPT: Final = 4096
+_CACHED_STAGE_MAPS: Final[dict[tuple[int, int], StageMap]] = {}
+_MAX_CACHED_STAGE_MAPS: Final = 4096
 _VERSION: Final = [
     stage_map_versions.c[name]
     for name in ("version", "author", "activated_at", "activation", "notes", "findings", "created_at")
@@ -27,17 +27,17 @@ _STAGES: Final = select(
     stage_map_versions.c.company_id == bindparam("company_id"),
     stage_map_versions.c.version == bindparam("version"),
 )
-_OCCUPIED: Final = text(
+_COUNT_BY_STAGE: Final = text(
     "SELECT current_stage AS stage, count(*) AS customers FROM customer_relationships"
     " WHERE company_id = :company_id AND current_stage = ANY(CAST(:stages AS text[])) GROUP BY current_stage"
 )
-_CONCERNED: Final = (
+_AFFECTED: Final = (
     " FROM customer_relationships WHERE company_id = :company_id AND (current_stage = ANY(CAST(:stages AS text[]))"
     " OR next_evaluation_at <= CAST(:due AS timestamptz))"
 )
-_COUNT_CONCERNED: Final = text(f"SELECT count(*){_CONCERNED}")
-_NEXT_CONCERNED: Final = text(
-    f"SELECT customer_id{_CONCERNED} AND customer_id > :after ORDER BY customer_id LIMIT :limit"
+_COUNT_AFFECTED: Final = text(f"SELECT count(*){_AFFECTED}")
+_PAGE_AFFECTED: Final = text(
+    f"SELECT customer_id{_AFFECTED} AND customer_id > :after ORDER BY customer_id LIMIT :limit"
 )
 
 
@@ -49,11 +49,11 @@ class StageMaps:
         self._company_id = company_id
 
     async def get(self, version: int) -> StageMap:
-        """A version's stages. Raises KeyError for a version that was never written."""
-        # A version never changes once it is committed, so it may be kept for ever.
-        known = _STAGE_MAPS.get((self._company_id, version))
-        if known is not None:
-            return known
+        """Returns the stages of a version. Raises KeyError if the version does not exist."""
+        # A committed version never changes, so it may be cached without expiry.
+        cached = _CACHED_STAGE_MAPS.get((self._company_id, version))
+        if cached is not None:
+            return cached
         row = (
             await self._connection.execute(_STAGES, {"company_id": self._company_id, "version": version})
         ).one_or_none()
@@ -61,14 +61,14 @@ class StageMaps:
             raise KeyError(version)
         stage_map = parse_stage_map(row.stages, version=version)
         if row.is_of_this_transaction:
-            return stage_map  # it may yet be undone, and another one be written in its place
-        if len(_STAGE_MAPS) >= _STAGE_MAPS_KEPT:
-            _STAGE_MAPS.clear()
-        _STAGE_MAPS[self._company_id, version] = stage_map
+            return stage_map  # a rollback may undo it, and another map may take its number
+        if len(_CACHED_STAGE_MAPS) >= _MAX_CACHED_STAGE_MAPS:
+            _CACHED_STAGE_MAPS.clear()
+        _CACHED_STAGE_MAPS[self._company_id, version] = stage_map
         return stage_map
 
     async def find(self, version: int) -> MapVersion | None:
-        """One version."""
+        """Finds a version, without its stages."""
         row = (
             await self._connection.execute(
                 select(*_VERSION).where(
@@ -80,7 +80,7 @@ class StageMaps:
         return None if row is None else _to_version(row)
 
     async def page(self, *, before: int | None, limit: int) -> list[MapVersion]:
-        """Versions, newest first."""
+        """Returns versions, newest first, below `before`."""
         statement = select(*_VERSION).where(stage_map_versions.c.company_id == self._company_id)
         if before is not None:
             statement = statement.where(stage_map_versions.c.version < before)
@@ -90,7 +90,7 @@ class StageMaps:
         return [_to_version(row) for row in rows]
 
     async def list_after(self, version: int) -> list[MapVersion]:
-        """The versions after one, oldest first."""
+        """Lists the versions after one, oldest first."""
         rows = await self._connection.execute(
             select(*_VERSION)
             .where(
@@ -101,7 +101,7 @@ class StageMaps:
         return [_to_version(row) for row in rows]
 
     async def get_in_force(self, at: datetime) -> StageMap:
-        """The map by which the company decided at an instant; before its founding, the first one."""
+        """Returns the map that was in force at an instant; before the creation, the first map."""
         version = await self._connection.scalar(
             select(func.max(stage_map_versions.c.version)).where(
                 stage_map_versions.c.company_id == self._company_id,
@@ -120,9 +120,9 @@ class StageMaps:
         activation: Activation = Activation.FUTURE_ONLY,
         notes: str | None = None,
     ) -> None:
-        """Write a new version down, and its stages as those now in force.
+        """Inserts a new version and replaces the current stages by its stages.
 
-        Loses the race (a unique key) if somebody else wrote this version meanwhile.
+        Loses the race (a unique key) if another transaction has inserted this version.
         """
         await self._connection.execute(
             insert(stage_map_versions).values(
@@ -166,13 +166,13 @@ class StageMaps:
         )
 
     async def activate(self, version: int) -> None:
-        """Have the company decide by a version from now on."""
+        """Puts a version into force."""
         await self._connection.execute(
             update(companies).where(companies.c.id == self._company_id).values(map_version=version)
         )
 
     async def set_adopted_version(self, version: int) -> None:
-        """Note that every customer has gone over to a version, or to a later one."""
+        """Records that every customer has adopted a version or a later one."""
         await self._connection.execute(
             update(companies)
             .where(companies.c.id == self._company_id)
@@ -180,25 +180,25 @@ class StageMaps:
         )
 
     async def count_by_stage(self, stages: Sequence[str]) -> dict[str, int]:
-        """How many customers are in each of these stages; those that are empty are left out."""
+        """Returns the number of customers in each of these stages; empty stages are left out."""
         rows = await self._connection.execute(
-            _OCCUPIED, {"company_id": self._company_id, "stages": list(stages)}
+            _COUNT_BY_STAGE, {"company_id": self._company_id, "stages": list(stages)}
         )
         return {row.stage: row.customers for row in rows}
 
     async def count_affected(self, stages: Sequence[str], due: datetime) -> int:
-        """How many customers are in one of these stages, or were to be decided by an instant and are not yet."""
-        found = await self._connection.scalar(
-            _COUNT_CONCERNED, {"company_id": self._company_id, "stages": list(stages), "due": due}
+        """Returns how many customers are in one of these stages or are due until `due`."""
+        count = await self._connection.scalar(
+            _COUNT_AFFECTED, {"company_id": self._company_id, "stages": list(stages), "due": due}
         )
-        return int(found or 0)
+        return int(count or 0)
 
     async def page_affected(
         self, stages: Sequence[str], due: datetime, *, after: int, limit: int
     ) -> list[int]:
-        """The next of them by customer id, not held."""
-        found = await self._connection.scalars(
-            _NEXT_CONCERNED,
+        """Returns the next affected customers by customer id, without locking them."""
+        ids = await self._connection.scalars(
+            _PAGE_AFFECTED,
             {
                 "company_id": self._company_id,
                 "stages": list(stages),
@@ -207,7 +207,7 @@ class StageMaps:
                 "limit": limit,
             },
         )
-        return list(found.all())
+        return list(ids.all())
 
 
 def _to_version(row: Row) -> MapVersion:
