@@ -1,4 +1,4 @@
-"""When a delivery that came to nothing is tried again."""
+"""Retry schedule of failed deliveries, and delivery errors."""
 
 from datetime import timedelta
 
@@ -19,16 +19,16 @@ SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 ATTEMPTS = 8
-ALMOST = 1 - 2**-53
-"""The greatest number that chance can be."""
+ALMOST_ONE = 1 - 2**-53
+"""The largest possible value of `chance`."""
 
 attempts = st.integers(1, ATTEMPTS - 1)
-chances = st.floats(0, ALMOST)
-wishes = st.timedeltas(timedelta(0), timedelta(days=400))
+chances = st.floats(0, ALMOST_ONE)
+requested_delays = st.timedeltas(timedelta(0), timedelta(days=400))
 
 
 @pytest.mark.parametrize(
-    ("attempt", "pause"),
+    ("attempt", "delay"),
     [
         (1, 5 * SECOND),
         (2, 5 * MINUTE),
@@ -42,33 +42,33 @@ wishes = st.timedeltas(timedelta(0), timedelta(days=400))
         (1000, None),
     ],
 )
-def test_after_every_attempt_but_the_eighth_there_is_another(attempt, pause):
-    assert retry_delay(attempt, 0) == pause
+def test_every_attempt_but_the_eighth_is_followed_by_another(attempt, delay):
+    assert retry_delay(attempt, 0) == delay
 
 
-def test_the_first_attempt_is_made_at_once_and_the_last_one_a_good_day_later():
-    pauses = [retry_delay(attempt, 0) for attempt in range(1, ATTEMPTS)]
+def test_the_last_attempt_is_made_about_a_day_after_the_first():
+    delays = [retry_delay(attempt, 0) for attempt in range(1, ATTEMPTS)]
 
-    assert None not in pauses
-    assert sum(pauses, timedelta(0)) == 27 * HOUR + 35 * MINUTE + 5 * SECOND
+    assert None not in delays
+    assert sum(delays, timedelta(0)) == 27 * HOUR + 35 * MINUTE + 5 * SECOND
 
 
 @pytest.mark.parametrize(
-    ("chance", "pause"), [(0, 300.0), (0.25, 315.0), (0.5, 330.0), (ALMOST, 360.0)], ids=repr
+    ("chance", "delay"), [(0, 300.0), (0.25, 315.0), (0.5, 330.0), (ALMOST_ONE, 360.0)], ids=repr
 )
-def test_a_pause_is_made_longer_by_chance_by_up_to_a_fifth(chance, pause):
-    assert retry_delay(2, chance) == timedelta(seconds=pause)
+def test_jitter_extends_a_delay_by_up_to_a_fifth(chance, delay):
+    assert retry_delay(2, chance) == timedelta(seconds=delay)
 
 
 @given(attempts, chances)
-def test_chance_keeps_within_its_bounds(attempt, chance):
+def test_jitter_stays_within_its_bounds(attempt, chance):
     shortest = RETRY_AFTER[attempt - 1]
 
     assert shortest <= retry_delay(attempt, chance) <= shortest * (1 + JITTER)
 
 
 @pytest.mark.parametrize(
-    ("attempt", "wish", "pause"),
+    ("attempt", "requested", "delay"),
     [
         (1, timedelta(0), 5 * SECOND),
         (1, 4 * SECOND, 5 * SECOND),
@@ -84,24 +84,24 @@ def test_chance_keeps_within_its_bounds(attempt, chance):
         (8, HOUR, None),
     ],
 )
-def test_a_receiver_may_ask_for_a_longer_pause_but_not_for_a_shorter_one_or_for_ever(attempt, wish, pause):
-    assert retry_delay(attempt, 0, wish) == pause
+def test_a_receiver_may_request_a_longer_delay_within_the_limit(attempt, requested, delay):
+    assert retry_delay(attempt, 0, requested) == delay
 
 
-@given(attempts, chances, wishes)
-def test_a_wish_never_shortens_a_pause_and_adds_no_attempt(attempt, chance, wish):
-    without, found = retry_delay(attempt, chance), retry_delay(attempt, chance, wish)
+@given(attempts, chances, requested_delays)
+def test_a_requested_delay_never_shortens_the_delay_and_adds_no_attempt(attempt, chance, requested):
+    without, delayed = retry_delay(attempt, chance), retry_delay(attempt, chance, requested)
 
-    assert found >= without
-    assert found in (without, wish, MAX_RETRY_AFTER)
-    assert retry_delay(ATTEMPTS, chance, wish) is None
-
-
-def test_a_wish_is_kept_to_the_second_so_that_it_is_no_longer_than_asked():
-    assert retry_delay(1, ALMOST, HOUR) == HOUR
+    assert delayed >= without
+    assert delayed in (without, requested, MAX_RETRY_AFTER)
+    assert retry_delay(ATTEMPTS, chance, requested) is None
 
 
-def test_what_failed_says_why_and_until_when_to_wait():
+def test_jitter_does_not_extend_a_requested_delay():
+    assert retry_delay(1, ALMOST_ONE, HOUR) == HOUR
+
+
+def test_delivery_errors_carry_reason_status_and_retry_time():
     failed = DeliveryFailedError("busy", retry_after=MINUTE, status=429)
     refused = DeliveryRefusedError("no such place", status=410, is_gone=True)
 

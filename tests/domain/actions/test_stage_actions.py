@@ -1,4 +1,4 @@
-"""What a stage sends to a customer, and what becomes of it: consent, addresses, the frequency cap."""
+"""Stage actions and planned messages: defaults, consent, addresses, the frequency cap."""
 
 from dataclasses import replace
 from itertools import count
@@ -28,7 +28,7 @@ from journey_service.domain.actions.stage_actions import (
 from journey_service.domain.companies.policy import DEFAULT_POLICY
 from journey_service.domain.journeys.relationship import Transition, TransitionCause, TriggerType
 
-EVERYWHERE = Reachability({}, has_email=True, has_phone=True)
+REACHABLE = Reachability({}, has_email=True, has_phone=True)
 GUIDE = {
     "lead": ["send_welcome_email", "assign_to_sales_team", "create_follow_up_task"],
     "customer": ["send_onboarding_sequence", "create_feedback_request", "update_crm_status"],
@@ -37,18 +37,18 @@ GUIDE = {
 }
 
 
-def told(entered, reachability=EVERYWHERE, policy=DEFAULT_POLICY, **actions):
+def decisions_of(entered, reachability=REACHABLE, policy=DEFAULT_POLICY, **actions):
     return [
-        (str(c), str(fate))
-        for c, fate in planned_messages(entered, reachability, policy, actions or DEFAULT_ACTIONS)
+        (str(c), str(decision))
+        for c, decision in planned_messages(entered, reachability, policy, actions or DEFAULT_ACTIONS)
     ]
 
 
-def test_the_twelve_actions_are_the_guide_s():
+def test_the_default_actions_are_those_of_the_guide():
     assert {key: [action.name for action in actions] for key, actions in DEFAULT_ACTIONS.items()} == GUIDE
 
 
-def test_the_campaign_is_the_guide_s():
+def test_the_retention_campaign_is_that_of_the_guide():
     assert [(str(step.channel), step.day, step.hours) for step in RETENTION_CAMPAIGN] == [
         ("email", 0, 0),
         ("sms", 3, 0),
@@ -61,7 +61,7 @@ def test_the_campaign_is_the_guide_s():
     assert campaigns == ["create_retention_campaign"]
 
 
-def test_only_days_and_hours_delay_a_step():
+def test_a_step_is_delayed_by_days_or_hours():
     assert not ActionStep(Channel.EMAIL, template="t", due_days=3).is_delayed
     assert ActionStep(Channel.EMAIL, 1).is_delayed
     assert ActionStep(Channel.EMAIL, 0, 1).is_delayed
@@ -70,34 +70,34 @@ def test_only_days_and_hours_delay_a_step():
 @pytest.mark.parametrize(
     ("channel", "traits"),
     [
-        (Channel.EMAIL, "message, held at night, worded"),
-        (Channel.SMS, "message, held at night, worded"),
-        (Channel.CALL, "message, worked off"),
-        (Channel.OFFER, "message, held at night, worded"),
+        (Channel.EMAIL, "message, quiet hours, templated"),
+        (Channel.SMS, "message, quiet hours, templated"),
+        (Channel.CALL, "message, human task"),
+        (Channel.OFFER, "message, quiet hours, templated"),
         (Channel.CRM, ""),
-        (Channel.TASK, "worked off"),
+        (Channel.TASK, "human task"),
         (Channel.ASSIGNMENT, ""),
         (Channel.WEBHOOK, ""),
     ],
 )
-def test_every_channel_is_of_its_kind(channel, traits):
+def test_channel_groups(channel, traits):
     kinds = {
         "message": MESSAGES,
-        "held at night": QUIET_HOURS_CHANNELS,
-        "worded": TEMPLATED_CHANNELS,
-        "worked off": HUMAN_TASK_CHANNELS,
+        "quiet hours": QUIET_HOURS_CHANNELS,
+        "templated": TEMPLATED_CHANNELS,
+        "human task": HUMAN_TASK_CHANNELS,
     }
 
     assert ", ".join(kind for kind, channels in kinds.items() if channel in channels) == traits
 
 
-def test_tasks_assignments_and_the_crm_are_no_messages():
-    assert told(["lead"]) == [("email", "sent")]
-    assert told(["prospect", "regular", "churned"]) == []
+def test_tasks_assignments_and_crm_are_not_messages():
+    assert decisions_of(["lead"]) == [("email", "sent")]
+    assert decisions_of(["prospect", "regular", "churned"]) == []
 
 
-def test_a_lapse_is_answered_by_the_whole_campaign_in_the_order_of_its_days():
-    assert told(["at_risk"]) == [
+def test_entering_at_risk_sends_the_whole_campaign_in_order():
+    assert decisions_of(["at_risk"]) == [
         ("email", "sent"),
         ("call", "sent"),
         ("sms", "sent"),
@@ -107,7 +107,7 @@ def test_a_lapse_is_answered_by_the_whole_campaign_in_the_order_of_its_days():
 
 
 @pytest.mark.parametrize(
-    ("status", "model", "fate"),
+    ("status", "model", "decision"),
     [
         ("granted", "opt_out", ContactDecision.SENT),
         ("granted", "opt_in", ContactDecision.SENT),
@@ -117,21 +117,21 @@ def test_a_lapse_is_answered_by_the_whole_campaign_in_the_order_of_its_days():
         ("unknown", "opt_in", ContactDecision.NO_CONSENT),
     ],
 )
-def test_a_message_needs_the_consent_the_company_asks_for(status, model, fate):
+def test_a_message_needs_consent_under_the_company_s_policy(status, model, decision):
     policy = replace(DEFAULT_POLICY, consent=model)
 
     assert (
         Reachability({"email": status}, has_email=True, has_phone=False).contact_decision(
             Channel.EMAIL, policy
         )
-        is fate
+        is decision
     )
     if status == "unknown":
-        assert EVERYWHERE.contact_decision(Channel.EMAIL, policy) is fate
+        assert REACHABLE.contact_decision(Channel.EMAIL, policy) is decision
 
 
 @pytest.mark.parametrize(
-    ("channel", "has_email", "has_phone", "fate"),
+    ("channel", "has_email", "has_phone", "decision"),
     [
         (Channel.EMAIL, True, False, ContactDecision.SENT),
         (Channel.EMAIL, False, True, ContactDecision.NO_ADDRESS),
@@ -142,12 +142,12 @@ def test_a_message_needs_the_consent_the_company_asks_for(status, model, fate):
         (Channel.OFFER, False, False, ContactDecision.SENT),
     ],
 )
-def test_a_message_needs_an_address(channel, has_email, has_phone, fate):
-    assert Reachability({}, has_email, has_phone).contact_decision(channel, DEFAULT_POLICY) is fate
+def test_a_message_needs_an_address(channel, has_email, has_phone, decision):
+    assert Reachability({}, has_email, has_phone).contact_decision(channel, DEFAULT_POLICY) is decision
 
 
 @pytest.mark.parametrize(
-    ("days", "fates"),
+    ("days", "decisions"),
     [
         ([0, 1, 2, 3], ["sent", "sent", "sent", "capped"]),
         ([0, 1, 2, 7], ["sent", "sent", "sent", "sent"]),
@@ -155,54 +155,62 @@ def test_a_message_needs_an_address(channel, has_email, has_phone, fate):
         ([0, 1, 2, 6, 8], ["sent", "sent", "sent", "capped", "sent"]),
     ],
 )
-def test_no_channel_is_used_more_than_three_times_within_any_seven_days(days, fates):
-    often = (StageAction("often", tuple(ActionStep(Channel.SMS, day) for day in days)),)
+def test_the_default_cap_is_three_messages_per_channel_in_seven_days(days, decisions):
+    frequent = (StageAction("frequent", tuple(ActionStep(Channel.SMS, day) for day in days)),)
 
-    assert told(["x"], x=often) == [("sms", fate) for fate in fates]
-    mixed = (StageAction("mixed", (*often[0].steps, ActionStep(Channel.EMAIL, 3))),)
-    assert ("email", "sent") in told(["x"], x=mixed), "the cap is of one channel"
+    assert decisions_of(["x"], x=frequent) == [("sms", decision) for decision in decisions]
+    mixed = (StageAction("mixed", (*frequent[0].steps, ActionStep(Channel.EMAIL, 3))),)
+    assert ("email", "sent") in decisions_of(["x"], x=mixed), "the cap applies to one channel"
 
 
-def test_what_is_not_sent_does_not_use_up_the_cap():
+def test_an_unsent_message_does_not_count_under_the_cap():
     steps = tuple(ActionStep(Channel.SMS) for _ in range(4))
     withdrawn = Reachability({"sms": "withdrawn"}, has_email=True, has_phone=True)
 
-    assert told(["x"], withdrawn, x=(StageAction("a", steps),)) == [("sms", "no_consent")] * 4
+    assert decisions_of(["x"], withdrawn, x=(StageAction("a", steps),)) == [("sms", "no_consent")] * 4
 
 
-def test_the_cap_is_the_company_s():
+def test_the_cap_of_the_policy_applies():
     strict = replace(DEFAULT_POLICY, frequency_cap=1, frequency_cap_days=14)
 
-    assert [fate for channel, fate in told(["at_risk"], policy=strict) if channel == "call"] == [
+    assert [
+        decision for channel, decision in decisions_of(["at_risk"], policy=strict) if channel == "call"
+    ] == [
         "sent",
         "capped",
     ]
 
 
-def test_hours_count_for_the_cap_as_days_do():
+def test_hours_count_for_the_cap():
     late = StageAction(
         "late", (ActionStep(Channel.SMS, 0, 23), ActionStep(Channel.SMS, 7), ActionStep(Channel.SMS, 7, 23))
     )
     policy = replace(DEFAULT_POLICY, frequency_cap=1)
 
-    assert told(["x"], policy=policy, x=(late,)) == [("sms", "sent"), ("sms", "capped"), ("sms", "sent")]
+    assert decisions_of(["x"], policy=policy, x=(late,)) == [
+        ("sms", "sent"),
+        ("sms", "capped"),
+        ("sms", "sent"),
+    ]
     early = StageAction("early", (ActionStep(Channel.SMS, 0, 5),))
-    assert told(["x"], policy=policy, x=(early, StageAction("first", (ActionStep(Channel.SMS),)))) == [
+    assert decisions_of(
+        ["x"], policy=policy, x=(early, StageAction("first", (ActionStep(Channel.SMS),)))
+    ) == [
         ("sms", "sent"),
         ("sms", "capped"),
     ]
 
 
-# ---- what is foretold, and what becomes of it
+# ---- planned messages compared with the action plan
 
-moments = st.lists(st.tuples(st.integers(0, 16), st.integers(0, 23)), min_size=1, max_size=4).map(sorted)
-reaches = st.builds(
+due_times = st.lists(st.tuples(st.integers(0, 16), st.integers(0, 23)), min_size=1, max_size=4).map(sorted)
+reachabilities = st.builds(
     Reachability,
     st.dictionaries(st.sampled_from(MESSAGES), st.sampled_from(["granted", "withdrawn", "unknown"])),
     st.booleans(),
     st.booleans(),
 )
-limits = st.builds(
+policies = st.builds(
     lambda consent, cap, days: replace(
         DEFAULT_POLICY,
         consent=consent,
@@ -218,9 +226,9 @@ limits = st.builds(
 
 
 @st.composite
-def doings(draw):
-    """The actions of a stage, with steps on any channel."""
-    drawn = draw(st.lists(moments, max_size=4))
+def random_actions(draw):
+    """Draws the actions of a stage, with steps on any channel."""
+    drawn = draw(st.lists(due_times, max_size=4))
     numbers = count()
     channels = st.sampled_from([channel for channel in Channel if channel is not Channel.WEBHOOK])
     return tuple(
@@ -231,8 +239,8 @@ def doings(draw):
     )
 
 
-@given(st.one_of(doings(), st.sampled_from(list(DEFAULT_ACTIONS.values()))), reaches, limits)
-def test_what_a_preview_foretells_is_what_becomes_of_a_customer_who_stays(actions, reachability, policy):
+@given(st.one_of(random_actions(), st.sampled_from(list(DEFAULT_ACTIONS.values()))), reachabilities, policies)
+def test_planned_messages_agree_with_the_action_plan_of_a_customer_who_stays(actions, reachability, policy):
     action_plan = ActionPlan(
         policy, ZoneInfo("UTC"), DEFAULT_MAP, {"regular": actions}, reachability=reachability
     )
@@ -247,4 +255,4 @@ def test_what_a_preview_foretells_is_what_becomes_of_a_customer_who_stays(action
         (str(action.step.channel), "sent" if action.state is ActionState.DONE else str(action.reason))
         for action in made
     )
-    assert sorted(told(["regular"], reachability, policy, regular=actions)) == found
+    assert sorted(decisions_of(["regular"], reachability, policy, regular=actions)) == found
