@@ -1,4 +1,4 @@
-"""What a process remembers beyond a request: every such place is named here, with why no company sees another's."""
+"""Every cache of a process is listed here, with the reason why it does not leak data between companies."""
 
 import ast
 from collections.abc import Iterator
@@ -21,32 +21,32 @@ from journey_service.services.stages.stage_maps import get_map
 
 SOURCE = Path(journey_service.__file__).parent
 KNOWN = {
-    "domain/calendar.py:_changes": "By year and zone: the same clocks for everybody.",
-    "domain/simulation/linter/value_ranges.py:rates": "Takes nothing: the same rates for everybody.",
-    "domain/simulation/linter/value_ranges.py:_sizes": "Takes nothing: the same sizes for everybody.",
-    "domain/simulation/linter/value_ranges.py:_risks": "By the whole policy: the result depends on nothing else.",
-    "domain/stages/rules.py:with_number": "By condition and number: the result depends on nothing else.",
-    "repositories/companies/companies.py:_policy": "By the policy's whole text: the result depends on nothing else.",
-    "repositories/companies/companies.py:_stage_actions": "By the whole text: the result depends on nothing else.",
-    "services/actions/template_rendering.py:_parsed": "By the template's whole text: the result depends on nothing else.",
-    "repositories/stages/stage_maps.py:_CACHED_STAGE_MAPS": "By company and version; a version never changes.",
-    "services/companies/provisioning.py:_zones": "Takes nothing: the time zones of the locked package.",
-    "services/stages/linting.py:_lint_cached": "By the whole map and policy: the result depends on nothing else.",
+    "domain/calendar.py:_changes": "Key: year and zone; the same for all companies.",
+    "domain/simulation/linter/value_ranges.py:rates": "No parameters; the same rates for all companies.",
+    "domain/simulation/linter/value_ranges.py:_sizes": "No parameters; the same sizes for all companies.",
+    "domain/simulation/linter/value_ranges.py:_risks": "Key: the full policy; the result depends on nothing else.",
+    "domain/stages/rules.py:with_number": "Key: condition and number; the result depends on nothing else.",
+    "repositories/companies/companies.py:_policy": "Key: the policy's full text; the result depends on nothing else.",
+    "repositories/companies/companies.py:_stage_actions": "Key: the full text; the result depends on nothing else.",
+    "services/actions/template_rendering.py:_parsed": "Key: the template's full text; nothing else matters.",
+    "repositories/stages/stage_maps.py:_CACHED_STAGE_MAPS": "Key: company and version; a version never changes.",
+    "services/companies/provisioning.py:_zones": "No parameters; the time zones of the locked package.",
+    "services/stages/linting.py:_lint_cached": "Key: the full stage map and policy; nothing else matters.",
 }
-"""Where a module remembers something, and why it is safe: it is kept by company, or by content alone."""
-HOUSE = {
-    "settings": "Read once, the same for everybody.",
-    "database": "Connections, each bound to a company by the transaction: see test_row_security.",
-    "ingest_batcher": "Events that wait, in a queue of each company.",
-    "worker_wakeup": "Rings by the kind of work, and says no more.",
-    "messenger": "Sends what it is handed, and keeps nothing of it.",
-    "event_stream": "Who watches what, by company; news are read anew for each of them.",
-    "company_metrics": "Figures by company, for whoever watches over all of them with the operator's token.",
-    "outgoing_for_webhooks": "The origins that the service's operator named; no connection outlives its call.",
-    "identity": "The keys of the identity provider, the same for everybody.",
-    "credential_cache": "By a digest of the whole credential, which is one company's.",
+"""Caches of modules, with the reason why each is safe: its key is the company or the full content."""
+APP_STATE = {
+    "settings": "Read once; the same for all companies.",
+    "database": "Connections, each bound to a company by its transaction: see test_row_security.",
+    "ingest_batcher": "Waiting events, in one queue per company.",
+    "worker_wakeup": "Sends names of polling tasks only.",
+    "messenger": "Sends messages and keeps none.",
+    "event_stream": "Subscribers by company; outbound events are read again for each company.",
+    "company_metrics": "Metrics by company, readable with the operator's token only.",
+    "outgoing_for_webhooks": "Origins trusted by the operator; no connection outlives its call.",
+    "identity": "Public keys of the identity provider; the same for all companies.",
+    "credential_cache": "Key: a digest of the full credential, which belongs to one company.",
 }
-"""What a process keeps for as long as it runs, and why it is safe across companies."""
+"""Fields of the application state, with the reason why each is safe across companies."""
 
 CACHES = {"cache", "lru_cache", "alru_cache", "cached", "ttl_cache"}
 CONTAINERS = {
@@ -60,13 +60,13 @@ CHANGES = {
 }
 
 
-def credential_cache(tree: ast.Module) -> Iterator[str]:
-    """The names under which a module remembers something: cached functions, and containers that functions write to."""
+def caches_of(tree: ast.Module) -> Iterator[str]:
+    """Yields the names of a module's caches: cached functions, and containers that functions write to."""
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     for function in functions:
         if any(_name(decorator) in CACHES for decorator in function.decorator_list):
             yield function.name
-    # Also `read = cache(parse)`, wherever it stands.
+    # Also `read = cache(parse)`, at any level.
     for node in ast.walk(tree):
         if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Call):
             called = node.value.func
@@ -85,7 +85,7 @@ def credential_cache(tree: ast.Module) -> Iterator[str]:
 
 
 def _variables(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:
-    """What a module and its classes hold, by name."""
+    """Yields the variables of a module and of its classes."""
     bodies = [tree.body, *(node.body for node in ast.walk(tree) if isinstance(node, ast.ClassDef))]
     for body in bodies:
         for node in body:
@@ -105,47 +105,47 @@ def _is_container(value: ast.expr) -> bool:
 
 
 def _written(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
-    """The names of what a function changes in place, its own variables apart."""
+    """Yields the names that a function changes in place, except its local variables."""
     own = {
         node.id
         for node in ast.walk(function)
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
     }
     for node in ast.walk(function):
-        found = None
+        target = None
         if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store | ast.Del):
-            found = node.value
+            target = node.value
         elif (
             isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CHANGES
         ):
-            found = node.func.value
+            target = node.func.value
         elif isinstance(node, ast.AugAssign):
-            found = node.target
-        if isinstance(found, ast.Name) and (found.id not in own or isinstance(node, ast.AugAssign)):
-            yield found.id
-        elif isinstance(found, ast.Attribute):
-            yield found.attr  # of a class, or of another module
+            target = node.target
+        if isinstance(target, ast.Name) and (target.id not in own or isinstance(node, ast.AugAssign)):
+            yield target.id
+        elif isinstance(target, ast.Attribute):
+            yield target.attr  # of a class, or of another module
 
 
 def _name(node: ast.expr) -> str:
-    """`cache` of `cache`, `functools.cache`, `lru_cache(maxsize=1)`."""
+    """Returns the name of a decorator or call: `cache` for `cache`, `functools.cache` and `cache(maxsize=1)`."""
     if isinstance(node, ast.Call):
         return _name(node.func)
     return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
-def test_whatever_a_module_remembers_is_known_to_be_safe_across_companies():
+def test_every_cache_of_a_module_is_listed():
     found = {
         f"{path.relative_to(SOURCE)}:{name}"
         for path in sorted(SOURCE.rglob("*.py"))
-        for name in credential_cache(ast.parse(path.read_text()))
+        for name in caches_of(ast.parse(path.read_text()))
     }
 
     assert found == KNOWN.keys()
 
 
-def test_whatever_a_process_keeps_is_known_to_be_safe_across_companies():
-    assert {field.name for field in fields(AppState)} == HOUSE.keys()
+def test_every_field_of_the_application_state_is_listed():
+    assert {field.name for field in fields(AppState)} == APP_STATE.keys()
 
 
 @pytest.mark.parametrize(
@@ -168,8 +168,8 @@ def test_whatever_a_process_keeps_is_known_to_be_safe_across_companies():
         "class Reader:\n    kept = {}\n    def read(self, key):\n        self.kept[key] = 1",
     ],
 )
-def test_a_place_that_remembers_is_noticed(source):
-    assert list(credential_cache(ast.parse(source))) == ["kept"]
+def test_a_cache_is_detected(source):
+    assert list(caches_of(ast.parse(source))) == ["kept"]
     print("guard removed: detected")
 
 
@@ -183,28 +183,28 @@ def test_a_place_that_remembers_is_noticed(source):
         "class Reader:\n    @cached_property\n    def read(self): ...",
     ],
 )
-def test_a_place_that_only_tells_is_none(source):
-    assert list(credential_cache(ast.parse(source))) == []
+def test_other_code_is_not_a_cache(source):
+    assert list(caches_of(ast.parse(source))) == []
 
 
-async def test_a_company_does_not_decide_by_the_map_of_one_whose_founding_failed(database):
-    """What a transaction has read of itself is not kept when the transaction was not: another may get its id."""
+async def test_a_rolled_back_stage_map_is_not_cached(database):
+    """A failed creation of a company leaves nothing in the cache: another company may get its id."""
     id_ = 2_500_000_000_001
-    stages = [{**stage, "name": f"Not theirs: {stage['name']}"} for stage in DEFAULT_STAGES]
+    stages = [{**stage, "name": f"Rolled back: {stage['name']}"} for stage in DEFAULT_STAGES]
 
     async def unit(uow):
         await uow.companies.insert(
-            CompanyRecord("Never founded", "UTC", "EUR"),
+            CompanyRecord("Rolled back", "UTC", "EUR"),
             Rulebook(parse_stage_map(stages, version=1), DEFAULT_POLICY),
             findings=[],
             author="tests",
         )
-        await uow.companies.get_context()  # as founding does before it ends
+        await uow.companies.get_context()  # as creation does before it commits
         await uow._connection.execute(text("SELECT 1 / 0"))
 
     with pytest.raises(Exception, match="the database refused a statement"):
         await database.run(id_, unit)
-    await create_company(database, NewCompany("Founded", "UTC", "EUR", id=id_), author=Actor("tests"))
+    await create_company(database, NewCompany("Created", "UTC", "EUR", id=id_), author=Actor("tests"))
 
     view = await get_map(database, id_)
 

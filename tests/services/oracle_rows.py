@@ -1,4 +1,4 @@
-"""A company's rows as the literal reading of its figures wants them."""
+"""Loads a company's rows in the form that the metrics oracle reads."""
 
 from zoneinfo import ZoneInfo
 
@@ -7,7 +7,7 @@ from oracle.metrics import ActionRow, CustomerRow, EventRow, Figures, MoveRow, S
 
 
 async def literal(database, company_id: int) -> Figures:
-    """Every row of a company, as the oracle reads it."""
+    """Returns every row of a company as input of the metrics oracle."""
     [company] = await rows(
         database,
         company_id,
