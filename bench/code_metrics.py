@@ -16,34 +16,22 @@ from statistics import median, quantiles
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "journey_service"
 PRODUCT_NOUNS = frozenset(
-    [
-        "Company",
-        "Customer",
-        "Event",
-        "Stage",
-        "StageMap",
-        "Rule",
-        "Trigger",
-        "Condition",
-        "Journey",
-        "Facts",
-        "Decision",
-        "Transition",
-        "Campaign",
-        "Task",
-        "Action",
-        "Template",
-        "Funnel",
-        "Cohort",
-        "Snapshot",
-        "Rollup",
-        "Job",
-        "Lease",
-        "Webhook",
-        "Tombstone",
-        "Vault",
-        "Rulebook",
-    ]
+    (
+        *(
+            "Company",
+            "Customer",
+            "Event",
+            "Stage",
+            "StageMap",
+            "Rule",
+            "Trigger",
+            "Condition",
+            "Journey",
+            "Facts",
+        ),
+        *("Decision", "Transition", "Campaign", "Task", "Action", "Template", "Funnel", "Cohort", "Snapshot"),
+        *("Rollup", "Job", "Lease", "Webhook", "Tombstone", "Vault", "Rulebook"),
+    )
 )
 """Class names of one word that are nouns of the product; they count like all others."""
 EDGES = "The edges reach storage through services"
