@@ -1,4 +1,4 @@
-"""Local days and wall-clock times of a time zone, including gaps and folds, and the nightly run's dates."""
+"""Local days and wall-clock times of a time zone, with gaps and folds; dates of the nightly run."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta

@@ -1,4 +1,4 @@
-"""Kinds of expected errors and the errors that several rooms raise. HTTP statuses are assigned by the API."""
+"""Kinds of expected errors, and the errors that several rooms raise. The API maps them to statuses."""
 
 import re
 from collections.abc import Mapping, Sequence

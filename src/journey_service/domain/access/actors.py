@@ -61,10 +61,10 @@ ROLE_SCOPES: Final[dict[Role, frozenset[str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """The author of a change, as transitions and the audit log name it: `key:<id>`, `user:<subject>`, `schedule`.
+    """The author of a change, as named in transitions and the audit log.
 
-    `is_operator`: an operator acts for the company, for the given `reason`. `request_id` and `address` identify the
-    HTTP request; None outside of one.
+    `name` is `key:<id>`, `user:<subject>` or `schedule`. `is_operator`: an operator acts for the company, for the
+    given `reason`. `request_id` and `address` identify the HTTP request; None outside of one.
     """
 
     name: str

@@ -10,7 +10,7 @@ from journey_service.domain.access.actors import Actor
 
 @dataclass(frozen=True, slots=True)
 class StoredKey:
-    """An API key: the hash of the secret, never the secret. Without `scopes`, the scopes of the role apply.
+    """An API key with the hash of its secret. Without `scopes`, the scopes of the role apply.
 
     `rotated_from` is the key that it replaces; `last_used_at` has a resolution of one minute.
     """

@@ -1,4 +1,4 @@
-"""A company's policy: its scoring, messaging and retention settings, with defaults, validation and JSON form."""
+"""A company's policy: scoring, messaging and retention settings, their defaults and validation."""
 
 import re
 from collections.abc import Mapping
@@ -23,7 +23,10 @@ _WALL_TIME: Final = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]", re.ASCII)
 
 
 class ScoringNumbers(NamedTuple):
-    """A scoring policy as integers and time spans: weights in ten-thousandths, money in cents, scores in hundredths."""
+    """A scoring policy as integers and time spans.
+
+    Weights are in ten-thousandths, money in cents, scores in hundredths.
+    """
 
     frequency: int
     recency: int

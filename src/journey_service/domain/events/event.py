@@ -17,7 +17,7 @@ LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
 MAX_ID: Final = 2**53 - 1
 """Largest id, which every JSON parser reads exactly. Erased customers have ids from -MAX_ID to -1."""
 MAX_CUSTOMER_ID: Final = 2**52 - 1
-"""Largest customer id that a caller may choose; larger ids are reserved for ids that the service assigns."""
+"""Largest customer id that a caller may choose; larger ids are reserved for the service."""
 MAX_AMOUNT_CENTS: Final = 99_999_999_999
 """Largest amount of an event, in cents; a larger one is refused."""
 MAX_SUM_CENTS: Final = 99_999_999_999_999
@@ -70,9 +70,10 @@ class Event(NamedTuple):
 
 
 def content_hash(event: Event) -> bytes:
-    """Returns a digest of 16 bytes that is equal for events with equal content, regardless of their JSON form.
+    """Returns a digest of 16 bytes that is equal for events with equal content.
 
-    Source and id are not part of it: they are the key under which contents are compared.
+    The JSON notation has no influence. Source and id are not part of it: they are the key under which contents are
+    compared.
     """
     content = (
         event.type,

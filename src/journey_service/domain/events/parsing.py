@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from math import isfinite
+from math import isfinite, isnan
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -46,7 +46,7 @@ FIELD_ALIASES: Final = {"event_type": "type", "amount": "total_amount", "event_i
 
 
 class ImportLine(NamedTuple):
-    """A parsed line of an import file. An event without an id (`has_id` is False) gets one when it is staged."""
+    """A parsed line of an import file. Without an id (`has_id`), the event gets one when it is staged."""
 
     number: int
     event: Event
@@ -111,9 +111,10 @@ class _ObjectReader:
         value = self.get(name)
         if value is None:
             return 0
+        is_nan = isinstance(value, float) and isnan(value)
         if self.is_text and isinstance(value, str) and _AMOUNT.fullmatch(value):
             amount = Decimal(value)
-        elif isinstance(value, int | float) and not isinstance(value, bool) and value == value:  # noqa: PLR0124  # NaN is not equal to itself
+        elif isinstance(value, int | float) and not isinstance(value, bool) and not is_nan:
             amount = Decimal(repr(value))
         else:
             self.add_error(name, "must be a number")
@@ -161,9 +162,10 @@ def parse_event(raw: object, pointer: str = "") -> Event:
 
 
 def parse_cloud_event(raw: object, pointer: str = "") -> Event:
-    """Parses a CloudEvents 1.0 message in structured mode; `subject` is the customer, `time` is `occurred_at`.
+    """Parses a CloudEvents 1.0 message in structured mode.
 
-    Extension attributes are ignored. Raises InvalidInputError with every error.
+    `subject` is the customer, `time` is `occurred_at`. Extension attributes are ignored. Raises InvalidInputError with
+    every error.
     """
     if not isinstance(raw, Mapping):
         raise InvalidInputError.at(pointer, "must be an object")
@@ -232,7 +234,7 @@ def parse_line(raw: Mapping[str, object], number: int, zone: ZoneInfo, *, is_tex
 
 
 def line_id(event: Event, ordinal: int) -> str:
-    """Returns the id of an imported event without one: `customer:type:occurred_at:n`, n numbers equal events."""
+    """Returns the id for an imported event: `customer:type:occurred_at:n`, n numbers equal events."""
     at = event.occurred_at.isoformat().replace("+00:00", "Z")
     return f"{event.customer_id}:{event.type}:{at}:{ordinal}"
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class ImportOptions(NamedTuple):
-    """Options of an import: the instant up to which events are applied (None: now), and whether moves run actions."""
+    """Options of an import: the last instant to apply (None: now), and whether moves run actions."""
 
     until: datetime | None = None
     runs_actions: bool = False

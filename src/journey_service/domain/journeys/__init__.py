@@ -1,1 +1,1 @@
-"""One customer's journey: facts, scores, the decision, and transitions."""
+"""A customer's journey: facts, scores, decisions and transitions."""

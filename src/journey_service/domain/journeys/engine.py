@@ -1,7 +1,8 @@
-"""decide: which stage a customer belongs in, why, and when that could change. A pure function.
+"""The decision: which stage a customer belongs in, why, and when this can change. A pure function.
 
-Arbitration, first answer wins: a pin holds; a completed appointment returns a lapsed customer; the most
-severe risk stage whose rule holds; the highest progress stage whose rule holds, never downwards; stay.
+Arbitration, the first match decides: a pin keeps the stage; a completed appointment returns a customer from a risk
+stage; the most severe risk stage with a rule that holds; the highest progress stage above the present one with a rule
+that holds; otherwise the customer stays.
 """
 
 from datetime import datetime, timedelta
@@ -28,25 +29,25 @@ from journey_service.domain.stages.compiled_rules import (
 )
 from journey_service.domain.stages.stage_map import INACTIVITY, StageKind
 
-_WALK: Final = 64
-"""How many instants a score is followed ahead before settling for an early, still correct, answer."""
+_MAX_SCORE_STEPS: Final = 64
+"""Maximum number of score changes to examine; at the limit, the evaluation is scheduled early."""
 
 _SCORES: Final = frozenset(("risk_score", "engagement_score", "missed_rate"))
 _NOTHING_HELD: Final[frozenset[tuple[str, str]]] = frozenset()
 
 
 class Decision:
-    """What was decided about one customer at one instant, and all it rests on, computed when first read.
+    """The decision about one customer at one instant; its inputs are computed when first read.
 
-    `move` is the move the rules want, None to stay; `is_suppressed` tells that a pin holds it back.
+    `move` is the move that the rules decide, None to stay; `is_suppressed`: whether a pin suppresses it.
     """
 
     __slots__ = (
+        "_compiled_stage",
         "_engagement",
         "_facts",
         "_held",
         "_is_completed",
-        "_plan",
         "_policy",
         "_relationship",
         "_risk",
@@ -77,7 +78,7 @@ class Decision:
             self.move = self._choose()
             self.is_suppressed = False
             return
-        if pin_until <= now:  # the pin's end: what happened during it counts as being applied
+        if pin_until <= now:  # at the end of a pin, events during the pin count as being applied
             self._held = relationship.pin_state.held
             self._is_completed = self._is_completed or relationship.pin_state.completed
         self.move = self._choose()
@@ -86,47 +87,47 @@ class Decision:
     # ---- arbitration
 
     def _choose(self) -> StageMove | None:
-        plan = self._compiled_stage
-        if plan is None:
-            return None  # a stage the map does not know is a matter for repair, not for rules
-        if self._is_completed and plan.is_risk and self._first(plan.blockers) is None:
-            return self._return(plan)
+        compiled = self._compiled_stage
+        if compiled is None:
+            return None  # a customer in an unknown stage is repaired, not evaluated
+        if self._is_completed and compiled.is_risk and self._first(compiled.blockers) is None:
+            return self._return(compiled)
         if self._facts.total_appointments:
-            found = self._first(plan.risk)
-            if found is not None:
-                return found.move
-        found = self._first(plan.progress)
-        return None if found is None else found.move
+            rule = self._first(compiled.risk)
+            if rule is not None:
+                return rule.move
+        rule = self._first(compiled.progress)
+        return None if rule is None else rule.move
 
-    def _return(self, plan: CompiledStage) -> StageMove:
-        found = self._first(plan.returns)
-        target = self._stage_map.start if found is None else found.stage
+    def _return(self, compiled: CompiledStage) -> StageMove:
+        rule = self._first(compiled.returns)
+        target = self._stage_map.start if rule is None else rule.stage
         for key in self._relationship.stages_held:
             stage = self._stage_map.find(key)
             if stage is not None and stage.kind is StageKind.PROGRESS and stage.order > target.order:
                 target = stage
         return StageMove(target.key, EventType.APPOINTMENT_COMPLETED.value, ArbitrationStep.RETURN)
 
-    def _first(self, asked: RuleSequence) -> CompiledRule | None:
+    def _first(self, sequence: RuleSequence) -> CompiledRule | None:
         if self._held:
-            for question in asked.all_rules:
-                if self._holds(question):
-                    return question
+            for rule in sequence.all_rules:
+                if self._holds(rule):
+                    return rule
             return None
         event = self.event
-        for question in asked.for_event(event):
-            for _, read, low, high, inside, _ in question.conditions:
+        for rule in sequence.for_event(event):
+            for _, read, low, high, inside, _ in rule.conditions:
                 value = read(self)
                 if value is None or (low <= value <= high) is not inside:
                     break
             else:
-                return question
+                return rule
         return None
 
-    def _holds(self, question: CompiledRule) -> bool:
-        return (question.stage.key, question.trigger) in self._held or question.holds(self)
+    def _holds(self, rule: CompiledRule) -> bool:
+        return (rule.stage.key, rule.trigger) in self._held or rule.holds(self)
 
-    # ---- what questions read
+    # ---- inputs of rules
 
     @property
     def appointments(self) -> int:
@@ -163,7 +164,7 @@ class Decision:
 
     @property
     def risk_upper_bound(self) -> int:
-        """What the risk certainly does not exceed, told more cheaply."""
+        """An upper bound of `risk` that is cheaper to compute."""
         return scoring.risk_upper_bound(self._facts, self._policy, self.days_inactive)
 
     @property
@@ -173,13 +174,13 @@ class Decision:
             self._engagement = scoring.engagement(self._facts, self._policy, self.now)
         return self._engagement
 
-    # ---- the next time
+    # ---- next evaluation
 
     @property
     def next_at(self) -> datetime | None:
-        """When the decision for the customer *in the present stage* can change with no new event.
+        """When the decision for a customer in the present stage can change without a new event.
 
-        It may be early, never late; None if it never can.
+        It may be too early, but never too late; None if the decision cannot change.
         """
         soonest = self._relationship.pin_until
         if soonest is not None and soonest <= self.now:
@@ -187,47 +188,51 @@ class Decision:
         if self._compiled_stage is None:
             return soonest
         scores: list[CompiledRule] = []
-        for question in self._compiled_stage.pending[self._facts.total_appointments > 0]:
-            if question.change_offsets:
-                soonest = self._sooner_turn(question, soonest)
-            elif question.trigger in _SCORES:
-                scores.append(question)
-        for question in scores:
-            change = self._score_change(question, soonest)
+        for rule in self._compiled_stage.pending[self._facts.total_appointments > 0]:
+            if rule.change_offsets:
+                soonest = self._next_day_change(rule, soonest)
+            elif rule.trigger in _SCORES:
+                scores.append(rule)
+        for rule in scores:
+            change = self._score_change(rule, soonest)
             if change is not None:
                 soonest = change
         return soonest
 
-    def _sooner_turn(self, question: CompiledRule, soonest: datetime | None) -> datetime | None:
-        """When a count of days next changes the question's answer, if that is sooner."""
-        is_inactivity = question.trigger == INACTIVITY
+    def _next_day_change(self, rule: CompiledRule, soonest: datetime | None) -> datetime | None:
+        """Returns when a number of days next changes the rule's result, or `soonest` if that is earlier."""
+        is_inactivity = rule.trigger == INACTIVITY
         anchor = self._facts.last_appointment_at if is_inactivity else self._relationship.stage_entered_at
         if anchor is not None:
-            for turn in question.change_offsets:
-                at = anchor + turn
+            for offset in rule.change_offsets:
+                at = anchor + offset
                 if at > self.now and (soonest is None or at < soonest):
                     soonest = at
         return soonest
 
-    def _score_change(self, question: CompiledRule, before: datetime | None) -> datetime | None:
-        """When the answer of a question about a score changes, if that is before `before`."""
-        test = question.conditions[0]
-        answer = test.passes(self)
-        if not answer and question.trigger == "risk_score" and self._is_out_of_reach(test, before):
+    def _score_change(self, rule: CompiledRule, before: datetime | None) -> datetime | None:
+        """Returns when the result of a rule on a score changes, if that is before `before`."""
+        condition = rule.conditions[0]
+        result = condition.passes(self)
+        if not result and rule.trigger == "risk_score" and self._is_out_of_reach(condition, before):
             return None
         at = self.now
-        for _ in range(_WALK):
-            step = self._next_score_instant(question.trigger, at)
+        for _ in range(_MAX_SCORE_STEPS):
+            step = self._next_score_instant(rule.trigger, at)
             if step is None or (before is not None and step >= before):
                 return None
             at = step
-            if test.passes(_later(self, at)) is not answer:
+            if condition.passes(self._later(at)) is not result:
                 return at
         return at
 
-    def _is_out_of_reach(self, test: CompiledCondition, before: datetime | None) -> bool:
-        """Whether risk cannot rise far enough before the given instant: the usual case, told without a walk."""
-        if test.condition.operator not in (">", ">="):
+    def _later(self, at: datetime) -> "Decision":
+        """Returns the decision about the same customer at a later instant, without events in between."""
+        return Decision(self._relationship, Rulebook(self._stage_map, self._policy), at)
+
+    def _is_out_of_reach(self, condition: CompiledCondition, before: datetime | None) -> bool:
+        """Returns whether the risk cannot reach the threshold before an instant: a shortcut."""
+        if condition.condition.operator not in (">", ">="):
             return False
         last = self._facts.last_appointment_at
         if last is None:
@@ -236,10 +241,10 @@ class Decision:
             return False
         else:
             days = max(0, (before - last - timedelta.resolution).days)
-        return scoring.risk_upper_bound(self._facts, self._policy, days) < test.low
+        return scoring.risk_upper_bound(self._facts, self._policy, days) < condition.low
 
     def _next_score_instant(self, trigger: str, at: datetime) -> datetime | None:
-        """The first instant after `at` at which any part of what the trigger reads can change."""
+        """Returns the first instant after `at` at which a value that the trigger reads can change."""
         facts, policy = self._facts, self._policy.scoring
         numbers = policy.numbers
         last = facts.last_appointment_at
@@ -247,17 +252,17 @@ class Decision:
         if trigger == "engagement_score":
             if last is not None and (days := days_since(last, at)) < policy.recency_horizon_days:
                 instants.append(last + (days + 1) * DAY)
-            kept = (facts.completed, facts.long_calls, facts.missed, facts.tickets)
+            times = (facts.completed, facts.long_calls, facts.missed, facts.tickets)
             instants.append(_first_leaving(at, numbers.frequency_window, facts.completed))
-            instants.append(_first_leaving(at, numbers.quality_window, *kept))
+            instants.append(_first_leaving(at, numbers.quality_window, *times))
         else:
             instants.append(_first_leaving(at, numbers.missed_window, facts.missed, facts.completed))
         if trigger == "risk_score":
             if last is not None:
-                change_offsets = (
+                thresholds = (
                     last + (days + 1) * DAY for days in (policy.inactive_days, policy.very_inactive_days)
                 )
-                instants += [turn for turn in change_offsets if turn > at]
+                instants += [instant for instant in thresholds if instant > at]
             instants.append(_first_leaving(at, numbers.trend_window, facts.completed))
             instants.append(_first_leaving(at, 2 * numbers.trend_window, facts.completed))
             instants.append(_first_leaving(at, numbers.tickets_window, facts.tickets))
@@ -267,70 +272,66 @@ class Decision:
 
     @property
     def reasons(self) -> tuple[StageReason, ...]:
-        """Each stage looked at, each condition, the value it saw, held or not."""
+        """The evaluated stages with the results of their rules and conditions."""
         if self._compiled_stage is None:
             return ()
         reasons = []
-        for stage, questions in self._compiled_stage.evaluated_stages(self.move):
-            rules = tuple([self._reason(question) for question in questions])
-            reasons.append(StageReason(stage.key, stage.kind.value, any(rule.held for rule in rules), rules))
+        for stage, rules in self._compiled_stage.evaluated_stages(self.move):
+            results = tuple([self._reason(rule) for rule in rules])
+            held = any(result.held for result in results)
+            reasons.append(StageReason(stage.key, stage.kind.value, held, results))
         return tuple(reasons)
 
     def held_event_rules(self) -> frozenset[tuple[str, str]]:
-        """The (stage, trigger) pairs of event rules that hold while the event is being applied."""
+        """Returns the (stage, trigger) pairs of event rules that hold while the event is being applied."""
         if self._compiled_stage is None:
             return _NOTHING_HELD
         return frozenset(
-            (stage.key, question.trigger)
-            for stage, questions in self._compiled_stage.rules_by_stage
-            for question in questions
-            if question.event is not None and question.holds(self)
+            (stage.key, rule.trigger)
+            for stage, rules in self._compiled_stage.rules_by_stage
+            for rule in rules
+            if rule.event is not None and rule.holds(self)
         )
 
-    def _reason(self, question: CompiledRule) -> RuleReason:
+    def _reason(self, rule: CompiledRule) -> RuleReason:
         event = self.event
-        held = triggers_actions = question.event is None or (
-            event is not None and event.type == question.event
-        )
+        held = is_applicable = rule.event is None or (event is not None and event.type == rule.event)
         conditions = []
-        for test in question.conditions:
-            passes = triggers_actions and test.passes(self)
+        for condition in rule.conditions:
+            passes = is_applicable and condition.passes(self)
             held = held and passes
-            value = test.display_value(self) if triggers_actions else None
-            conditions.append(ConditionReason(test.condition.field.label, test.condition.text, value, passes))
-        was_held = (question.stage.key, question.trigger) in self._held
-        return RuleReason(question.trigger, held or was_held, tuple(conditions))
+            value = condition.display_value(self) if is_applicable else None
+            conditions.append(
+                ConditionReason(condition.condition.field.label, condition.condition.text, value, passes)
+            )
+        was_held = (rule.stage.key, rule.trigger) in self._held
+        return RuleReason(rule.trigger, held or was_held, tuple(conditions))
 
 
 class DecisionWithoutReasons(Decision):
-    """A decision nobody will ask for its reasons: working them out is a third of the work of a move."""
+    """A decision without reasons, for simulations: computing them takes a third of the time of a move."""
 
     __slots__ = ()
 
     @property
     def reasons(self) -> tuple[StageReason, ...]:
-        """None."""
+        """Empty."""
         return ()
 
 
 def decide(
     relationship: Relationship, rulebook: Rulebook, now: datetime, event: Event | None = None
 ) -> Decision:
-    """Decide about one customer as of `now`, with `event` folded in already and being applied.
+    """Decides about one customer as of `now`.
 
-    At a pin's end (the relationship still carries the pin, and `now` has reached it) what the pin held back
-    counts as being applied.
+    `event` is the event being applied, already folded into the facts. At the end of a pin (the relationship still has
+    the pin and `now` has reached its end), the event rules that held during the pin count as holding.
     """
     return Decision(relationship, rulebook, now, event)
 
 
-def _later(decision: Decision, at: datetime) -> Decision:
-    """The same customer, untouched, at a later instant."""
-    return Decision(decision._relationship, Rulebook(decision._stage_map, decision._policy), at, None)  # noqa: SLF001  # the same class
-
-
-def _first_leaving(now: datetime, window: timedelta, *kept: tuple[datetime, ...]) -> datetime | None:
-    """When the first of the kept instants that are still inside the window leaves it."""
+def _first_leaving(now: datetime, window: timedelta, *series: tuple[datetime, ...]) -> datetime | None:
+    """Returns when the first instant of the series within the window leaves it."""
     edge = now - window
-    leaving = [inside for times in kept if (inside := next((t for t in times if t > edge), None)) is not None]
+    leaving = [first for times in series if (first := next((t for t in times if t > edge), None)) is not None]
     return min(leaving) + window if leaving else None

@@ -1,4 +1,4 @@
-"""Expected failures of journeys."""
+"""Errors of journeys."""
 
 from collections.abc import Mapping
 
@@ -6,55 +6,57 @@ from journey_service.domain.errors import ConflictError, JourneyServiceError, No
 
 
 class NoJourneyYetError(NotFoundError):
-    """The customer's journey began after the instant that was asked about."""
+    """The customer's journey began after the requested instant."""
 
     code = "no-journey-yet"
-    title = "The journey had not begun"
+    title = "The journey had not begun yet"
 
     def __init__(self, customer_id: int) -> None:
-        super().__init__(f"The journey of customer {customer_id} began later.")
+        super().__init__(f"The journey of customer {customer_id} began after the requested time.")
 
 
 class StageConflictError(ConflictError):
-    """A manual move asks for the stage the customer is in."""
+    """The target of a manual move is the customer's present stage."""
 
     code = "already-in-stage"
-    title = "The customer is in this stage already"
+    title = "The customer is already in this stage"
 
     def __init__(self, stage: str) -> None:
-        super().__init__(f"The customer is in stage {stage!r} already; nothing was changed.")
+        super().__init__(f"The customer is already in stage {stage!r}; nothing was changed.")
 
 
 class InactiveStageError(ConflictError):
-    """A manual move asks for a stage that is no longer used."""
+    """The target of a manual move is an archived stage."""
 
     code = "stage-inactive"
     title = "The stage is not active"
 
     def __init__(self, stage: str) -> None:
-        super().__init__(f"Stage {stage!r} is not active; nothing was changed.")
+        super().__init__(f"Stage {stage!r} is archived; choose an active stage.")
 
 
 class NotPinnedError(ConflictError):
-    """There is no pin to lift."""
+    """The customer is not pinned, so the pin cannot be removed."""
 
     code = "not-pinned"
     title = "The customer is not pinned"
 
     def __init__(self) -> None:
-        super().__init__("The customer is not pinned; there is nothing to lift.")
+        super().__init__("The customer is not pinned.")
 
 
 class StaleVersionError(JourneyServiceError):
-    """Somebody or something moved the customer since the caller looked."""
+    """The customer was moved after the caller read the journey."""
 
     code = "stale-version"
     title = "The journey has changed"
 
     def __init__(self, current: int) -> None:
-        super().__init__(f"The journey is at version {current} now; read it again.")
+        super().__init__(
+            f"The journey has changed since you read it and is at version {current} now; read it again."
+        )
         self.current = current
 
     def context(self) -> Mapping[str, object]:
-        """Tell the version that would have been accepted."""
+        """Returns the version that would have been accepted."""
         return {"current_version": self.current}

@@ -1,4 +1,4 @@
-"""What rules and scores may look at: folds of events that do not depend on the order of arrival."""
+"""A customer's facts: sums, counts and times folded from events, independent of the order of arrival."""
 
 from bisect import bisect_right, insort
 from datetime import datetime, timedelta
@@ -9,15 +9,16 @@ from journey_service.domain.events.event import Event, EventType
 
 DAY: Final = timedelta(days=1)
 MAX_KEPT_TIMES: Final = 64
+"""Number of instants that are kept per kind of event; the oldest are dropped."""
 
 Times: TypeAlias = tuple[datetime, ...]
 
 
 class Facts(NamedTuple):
-    """Everything known about one customer's doings.
+    """Facts about one customer on which rules and scores are evaluated.
 
-    Sums are whole cents. The four tuples hold the newest 64 instants each, ascending: a bounded window on
-    the history that can be kept without reading it again, and, as "the newest k of a set", is order-free.
+    Sums are in cents. Each tuple holds the newest MAX_KEPT_TIMES instants in ascending order; the newest instants of a
+    set do not depend on the order in which events arrive.
     """
 
     total_appointments: int = 0
@@ -35,11 +36,11 @@ class Facts(NamedTuple):
 
     @property
     def is_new(self) -> bool:
-        """Whether nothing happened yet that a score could be built on."""
+        """Whether there is no event yet that a score depends on."""
         return not (self.completed or self.missed or self.long_calls or self.tickets)
 
     def lifetime_cents(self, policy: CompanyPolicy) -> int:
-        """Lifetime value in cents, from the company's one source of revenue."""
+        """Returns the lifetime value in cents, from the company's source of revenue."""
         if policy.revenue_source == "payments":
             return self.payments_cents - self.refunds_cents
         return self.appointments_cents
@@ -49,9 +50,9 @@ NO_FACTS: Final = Facts()
 
 
 def fold(facts: Facts, event: Event, policy: CompanyPolicy) -> Facts:
-    """Add one event that was not folded before; any order of the same events gives the same facts."""
+    """Folds one event into the facts; the result does not depend on the order of events."""
     at = event.occurred_at
-    seen = at if facts.last_event_at is None else max(at, facts.last_event_at)
+    last_event_at = at if facts.last_event_at is None else max(at, facts.last_event_at)
     match event.type:
         case EventType.APPOINTMENT_COMPLETED:
             first, latest = facts.first_appointment_at, facts.last_appointment_at
@@ -63,7 +64,7 @@ def fold(facts: Facts, event: Event, policy: CompanyPolicy) -> Facts:
                 facts.refunds_cents,
                 at if first is None else min(at, first),
                 at if latest is None else max(at, latest),
-                seen,
+                last_event_at,
                 keep_newest(facts.completed, at),
                 facts.missed,
                 facts.long_calls,
@@ -72,25 +73,27 @@ def fold(facts: Facts, event: Event, policy: CompanyPolicy) -> Facts:
         case EventType.APPOINTMENT_MISSED:
             return facts._replace(
                 total_missed=facts.total_missed + 1,
-                last_event_at=seen,
+                last_event_at=last_event_at,
                 missed=keep_newest(facts.missed, at),
             )
         case EventType.CALL_RECEIVED if (event.call_duration or 0) > policy.scoring.long_call_seconds:
-            return facts._replace(last_event_at=seen, long_calls=keep_newest(facts.long_calls, at))
+            return facts._replace(last_event_at=last_event_at, long_calls=keep_newest(facts.long_calls, at))
         case EventType.PAYMENT_RECEIVED:
             return facts._replace(
-                payments_cents=facts.payments_cents + event.amount_cents, last_event_at=seen
+                payments_cents=facts.payments_cents + event.amount_cents, last_event_at=last_event_at
             )
         case EventType.PAYMENT_REFUNDED:
-            return facts._replace(refunds_cents=facts.refunds_cents + event.amount_cents, last_event_at=seen)
+            return facts._replace(
+                refunds_cents=facts.refunds_cents + event.amount_cents, last_event_at=last_event_at
+            )
         case EventType.TICKET_OPENED:
-            return facts._replace(last_event_at=seen, tickets=keep_newest(facts.tickets, at))
+            return facts._replace(last_event_at=last_event_at, tickets=keep_newest(facts.tickets, at))
         case _:
-            return facts._replace(last_event_at=seen)
+            return facts._replace(last_event_at=last_event_at)
 
 
 def keep_newest(times: Times, at: datetime) -> Times:
-    """Add an instant to an ascending window of at most 64, dropping the oldest."""
+    """Inserts an instant into an ascending tuple of at most MAX_KEPT_TIMES, dropping the oldest."""
     if not times or at >= times[-1]:
         longer = (*times, at)
     else:
@@ -101,17 +104,17 @@ def keep_newest(times: Times, at: datetime) -> Times:
 
 
 def days_since(instant: datetime, now: datetime) -> int:
-    """Whole days of 24 hours elapsed; an instant after `now` counts as now."""
-    days = (now - instant).days  # a timedelta's days are the floor
+    """Returns the elapsed whole days of 24 hours; 0 for an instant after `now`."""
+    days = (now - instant).days  # timedelta.days rounds down
     return max(days, 0)
 
 
 def count_since(times: Times, window: timedelta, now: datetime) -> int:
-    """How many of the instants t have now - t < window."""
+    """Returns the number of instants t with now - t < window."""
     return len(times) - bisect_right(times, now - window) if times else 0
 
 
 def count_before(times: Times, window: timedelta, now: datetime) -> int:
-    """How many instants lie in the window of the same length before that one."""
+    """Returns the number of instants in the window of the same length that precedes the window."""
     edge = now - window
     return bisect_right(times, edge) - bisect_right(times, edge - window) if times else 0

@@ -1,4 +1,4 @@
-"""One customer's journey being worked on: time passes, events happen, people move and pin."""
+"""A customer's journey in memory: applies events, the passing of time, manual moves and pins."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -24,34 +24,37 @@ from journey_service.domain.stages.compiled_rules import StageMove
 from journey_service.domain.stages.stage_map import StageKind
 
 OPENING_EVENT = "journey_started"
+"""`trigger_event` of the first transition."""
 ARCHIVED_EVENT = "stage_archived"
+"""`trigger_event` of a move out of an archived stage."""
 REPAIRED_EVENT = "stage_repaired"
+"""`trigger_event` of a move out of an unknown stage."""
 
 
 class Journey:
-    """A relationship and the transitions written since it was loaded.
+    """A relationship and its new transitions since it was loaded.
 
-    Nothing here reads a clock: every step is told its instant. Instants never run backwards: a step told an
-    instant before the last transition is taken at that transition's instant.
+    The current time is always a parameter. Time is monotonic: a step at an instant before the last transition is
+    taken at the instant of that transition.
     """
 
     decide = staticmethod(decide)
-    """How one decision is taken: the one thing another reading of the rules would do otherwise."""
+    """The decision function; subclasses replace it to simulate other rules."""
 
     def __init__(self, relationship: Relationship, rulebook: Rulebook) -> None:
         self.relationship = relationship
         self.rulebook = rulebook
         self.new_transitions: list[Transition] = []
         self.decided_at: datetime | None = None
-        """The instant of the last decision taken here."""
+        """The instant of the last decision."""
 
     @classmethod
     def open(
         cls, customer_id: int, rulebook: Rulebook, at: datetime, *, cause: TransitionCause | None = None
     ) -> "Journey":
-        """Start a journey in the lowest active progress stage.
+        """Creates a journey in the lowest active progress stage.
 
-        Nothing is decided yet: that is for the first event, or for `settle`.
+        Nothing is evaluated yet: apply the first event, or call `schedule_first_evaluation`.
         """
         start = rulebook.stage_map.start
         relationship = Relationship(
@@ -79,42 +82,47 @@ class Journey:
         return journey
 
     def schedule_first_evaluation(self, at: datetime) -> None:
-        """Note when to look next at a journey that was opened with no event."""
-        self._plan(self.decide(self.relationship, self.rulebook, at))
+        """Schedules the next evaluation of a journey that was created without an event."""
+        self._schedule(self.decide(self.relationship, self.rulebook, at))
 
     def is_late(self, instant: datetime) -> bool:
-        """Whether the customer has an event or a transition later than the instant: news of it comes late."""
+        """Returns whether an event at this instant is late: the customer has a later event or transition."""
         last = self.relationship.facts.last_event_at
         return instant < self.relationship.stage_entered_at or (last is not None and instant < last)
 
     def advance_to(self, until: datetime) -> None:
-        """Decide everything due up to and including `until`, each at its own due instant."""
+        """Runs all evaluations due up to and including `until`, each as of its due instant."""
         while (due := self.relationship.next_evaluation_at) is not None and due <= until:
             self.evaluate(due)
 
     def evaluate(self, at: datetime) -> Transition | None:
-        """Decide as of `at` with no event, ending a pin that has run out."""
+        """Evaluates the customer as of `at` without an event; ends an expired pin."""
         at = max(at, self.relationship.stage_entered_at)
         due = self.relationship.next_evaluation_at
         if self.relationship.is_pinned(at) and (due is None or at < due):
-            return None  # nothing can have changed since the last look: there is nothing new to note
+            return None  # no change is due while the customer is pinned
         decision = self.decide(self.relationship, self.rulebook, at)
         self._end_pin(at)
-        return self._carry_out(decision, at, TransitionCause("time", _instant(at)))
+        return self._apply_decision(decision, at, TransitionCause("time", _timestamp(at)))
 
     def apply_event(self, event: Event, now: datetime) -> Transition | None:
-        """Apply one event that was not applied before, as of `now`; what was due before is decided first."""
+        """Applies an event as of `now`, after the evaluations that were due before.
+
+        Raises InvalidInputError if a sum of the customer would exceed MAX_SUM_CENTS.
+        """
         now = max(now, self.relationship.stage_entered_at)
         self.advance_to(now)
         policy = self.rulebook.policy
         facts = fold(self.relationship.facts, event, policy)
         if max(facts.appointments_cents, facts.payments_cents, facts.refunds_cents) > MAX_SUM_CENTS:
-            raise InvalidInputError.at("/data/total_amount", "would take the customer's total out of range")
+            raise InvalidInputError.at(
+                "/data/total_amount", "would exceed the largest possible total of the customer"
+            )
         self.relationship.facts = facts
         decision = self.decide(self.relationship, self.rulebook, now, event)
         if self.relationship.is_pinned(now):
-            self._remember(event, decision)
-        return self._carry_out(decision, now, event_cause(event))
+            self._record_pinned_event(event, decision)
+        return self._apply_decision(decision, now, event_cause(event))
 
     def move(
         self,
@@ -127,13 +135,13 @@ class Journey:
         notes: str | None = None,
         pin_until: datetime | None = None,
     ) -> bool:
-        """Move by hand; returns whether the move had to be pinned because the rules would undo it at once.
+        """Moves the customer manually; returns whether a pin was set because the rules would move them back.
 
         Raises InvalidInputError for an unknown stage, InactiveStageError, StageConflictError.
         """
         stage = self.rulebook.stage_map.by_key.get(to_stage)
         if stage is None:
-            raise InvalidInputError.at("/to_stage", f"{quote_value(to_stage)} is not a stage of this company")
+            raise InvalidInputError.at("/to_stage", f"{quote_value(to_stage)} is not a stage of the company")
         if not stage.is_active:
             raise InactiveStageError(to_stage)
         before = self.relationship
@@ -142,7 +150,7 @@ class Journey:
         now = max(now, before.stage_entered_at)
         before.pin_until, before.pin_state = None, NO_PIN_STATE
         reasons = self.decide(before, self.rulebook, now).reasons
-        request: dict[str, str | None] = {"pin_until": None if pin_until is None else _instant(pin_until)}
+        request: dict[str, str | None] = {"pin_until": None if pin_until is None else _timestamp(pin_until)}
         self._enter(
             to_stage,
             Transition(
@@ -165,37 +173,37 @@ class Journey:
         must_pin = pin_until is None and decision.move is not None
         if must_pin:
             pin_until = now + timedelta(days=self.rulebook.policy.manual_pin_days)
-            # Kept with the move, so that a repeated request is answered alike.
-            request["pinned_until"] = _instant(pin_until)
+            # Stored with the move, so that a repeated request gets the same response.
+            request["pinned_until"] = _timestamp(pin_until)
         if pin_until is not None:
             self.relationship.pin_until = pin_until
             decision = self.decide(self.relationship, self.rulebook, now)
-            self._suppress(decision, now)
-        self._plan(decision)
+            self._record_suppressed_move(decision, now)
+        self._schedule(decision)
         return must_pin
 
     def pin(self, until: datetime, now: datetime) -> None:
-        """Hold the customer in the present stage until a date; what an earlier pin noted is kept."""
+        """Pins the customer to the present stage; suppressed moves of an active pin are kept."""
         now = max(now, self.relationship.stage_entered_at)
         if not self.relationship.is_pinned(now):
             self.relationship.pin_state = NO_PIN_STATE
         self.relationship.pin_until = until
         decision = self.decide(self.relationship, self.rulebook, now)
-        self._suppress(decision, now)
-        self._plan(decision)
+        self._record_suppressed_move(decision, now)
+        self._schedule(decision)
 
     def unpin(self, now: datetime) -> Transition | None:
-        """Lift the pin: decided at once, as at its end."""
+        """Removes the pin and evaluates the customer as at its end."""
         now = max(now, self.relationship.stage_entered_at)
         self.relationship.pin_until = now
         return self.evaluate(now)
 
     def apply_stage_map(self, rulebook: Rulebook, at: datetime, activation: Activation) -> None:
-        """Go over to another version of the stage map, put in force at `at`.
+        """Migrates the journey to another version of the stage map that is in force since `at`.
 
-        What was due before is decided by the former rules. Whoever is then in a stage that the version has archived
-        goes to that one's successor. Where it counts for present customers, they are decided by the new rules, as
-        often as these want another move.
+        Evaluations due before are run with the previous rules. A customer in a stage that is now archived moves to its
+        successor. Unless the activation is FUTURE_ONLY, the customer is then evaluated with the new rules until no
+        rule decides another move.
         """
         at = max(at, self.relationship.stage_entered_at)
         self.advance_to(at)
@@ -204,18 +212,18 @@ class Journey:
         successor = rulebook.stage_map.successor(self.relationship.current_stage)
         if successor is not None:
             self._leave_archived(successor.key, at)
-            self._plan(self.decide(self.relationship, rulebook, at))
+            self._schedule(self.decide(self.relationship, rulebook, at))
         if activation is not Activation.FUTURE_ONLY:
             cause = TransitionCause("map", str(rulebook.stage_map.version))
-            self._decide_anew(at, cause, is_silent=activation is Activation.CURRENT_SILENT)
+            self._evaluate_repeatedly(at, cause, is_silent=activation is Activation.CURRENT_SILENT)
 
     def apply_policy(
         self, rulebook: Rulebook, since: datetime, *, at: datetime, facts: Facts | None = None
     ) -> None:
-        """Go over to another policy, put in force `since`: silently decided anew as of `at`, which is not before.
+        """Migrates the journey to another policy and evaluates it silently as of `at`.
 
-        What was due before is decided by the former rules. `facts` are the customer's as the policy folds them, where
-        it does so otherwise.
+        The policy is in force since `since`: evaluations due before are run with the previous policy. `facts` replace
+        the customer's facts if the policy folds events differently.
         """
         self.advance_to(since)
         self.rulebook = rulebook
@@ -223,37 +231,37 @@ class Journey:
             self.relationship.facts = facts
         self.advance_to(at)
         at = max(at, self.relationship.stage_entered_at)
-        self._decide_anew(at, TransitionCause("policy", _instant(since)), is_silent=True)
+        self._evaluate_repeatedly(at, TransitionCause("policy", _timestamp(since)), is_silent=True)
 
     def move_out_of_unknown_stage(self, at: datetime) -> None:
-        """Leave a stage that the map does not know, or has archived, for its successor or the start of all journeys.
+        """Moves a customer out of an unknown or archived stage, to its successor or the start stage.
 
-        Nothing is decided before: by a stage that nobody knows nothing can be.
+        No evaluation is run before, because an unknown stage has no rules.
         """
         at = max(at, self.relationship.stage_entered_at)
         stage_map = self.rulebook.stage_map
         stage = stage_map.by_key.get(self.relationship.current_stage)
         if stage is None or not stage.is_active:
             seq = self.relationship.version + 1
-            home = stage_map.successor(self.relationship.current_stage) or stage_map.start
+            target = stage_map.successor(self.relationship.current_stage) or stage_map.start
             self._enter(
-                home.key,
+                target.key,
                 Transition(
                     seq=seq,
                     from_stage=self.relationship.current_stage,
-                    to_stage=home.key,
+                    to_stage=target.key,
                     transitioned_at=at,
                     trigger_type=TriggerType.SYSTEM,
                     trigger_event=REPAIRED_EVENT,
-                    cause=TransitionCause("repair", f"{_instant(at)}/{seq}"),
+                    cause=TransitionCause("repair", f"{_timestamp(at)}/{seq}"),
                     map_version=stage_map.version,
                     is_silent=True,
                 ),
             )
         self.relationship.map_version = stage_map.version
-        self._plan(self.decide(self.relationship, self.rulebook, at))
+        self._schedule(self.decide(self.relationship, self.rulebook, at))
 
-    # ---- what the steps are made of
+    # ---- steps
 
     def _leave_archived(self, successor: str, at: datetime) -> None:
         version = self.rulebook.stage_map.version
@@ -272,33 +280,33 @@ class Journey:
             ),
         )
 
-    def _decide_anew(self, at: datetime, cause: TransitionCause, *, is_silent: bool) -> None:
+    def _evaluate_repeatedly(self, at: datetime, cause: TransitionCause, *, is_silent: bool) -> None:
         wants_more = True
         while wants_more:
             decision = self.decide(self.relationship, self.rulebook, at)
             self._end_pin(at)
-            wants_more = self._carry_out(decision, at, cause, is_silent=is_silent) is not None
+            wants_more = self._apply_decision(decision, at, cause, is_silent=is_silent) is not None
 
-    def _carry_out(
+    def _apply_decision(
         self, decision: Decision, at: datetime, cause: TransitionCause, *, is_silent: bool = False
     ) -> Transition | None:
         if decision.is_suppressed:
-            self._suppress(decision, at)
-            self._plan(decision)
+            self._record_suppressed_move(decision, at)
+            self._schedule(decision)
             return None
         if decision.move is None:
-            self._plan(decision)
+            self._schedule(decision)
             return None
-        transition = self._follow(decision, decision.move, at, cause, is_silent=is_silent)
-        self._plan(self.decide(self.relationship, self.rulebook, at))
+        transition = self._make_move(decision, decision.move, at, cause, is_silent=is_silent)
+        self._schedule(self.decide(self.relationship, self.rulebook, at))
         return transition
 
-    def _follow(
+    def _make_move(
         self, decision: Decision, move: StageMove, at: datetime, cause: TransitionCause, *, is_silent: bool
     ) -> Transition:
         if cause.kind in ("time", "map", "policy"):
-            # One instant may hold several moves: back from churned and then at risk, or any number of them
-            # where a test clock stands still.
+            # Several moves may have the same instant: back from churned and then at risk, or any number of moves while
+            # a test clock stands still.
             cause = TransitionCause(cause.kind, f"{cause.id}/{self.relationship.version + 1}")
         transition = Transition(
             seq=self.relationship.version + 1,
@@ -339,8 +347,8 @@ class Journey:
             return Motion.RETURN
         return Motion.ENTRY if to_stage.order > from_stage.order else Motion.DOWN
 
-    def _plan(self, decision: Decision) -> None:
-        """Note when to look again: at once if the rules already want another move, else at the next change."""
+    def _schedule(self, decision: Decision) -> None:
+        """Schedules the next evaluation: now if the rules decide another move, else at the next change."""
         self.decided_at = decision.now
         wants_more = decision.move is not None and not decision.is_suppressed
         at = self.relationship.stage_entered_at if wants_more else decision.next_at
@@ -352,51 +360,51 @@ class Journey:
             relationship.pin_until = None
             relationship.pin_state = PinState(suppressed=relationship.pin_state.suppressed)
 
-    def _remember(self, event: Event, decision: Decision) -> None:
-        memory = self.relationship.pin_state
-        self.relationship.pin_state = memory._replace(
-            held=memory.held | decision.held_event_rules(),
-            completed=memory.completed or event.type == EventType.APPOINTMENT_COMPLETED,
+    def _record_pinned_event(self, event: Event, decision: Decision) -> None:
+        state = self.relationship.pin_state
+        self.relationship.pin_state = state._replace(
+            held=state.held | decision.held_event_rules(),
+            completed=state.completed or event.type == EventType.APPOINTMENT_COMPLETED,
         )
 
-    def _suppress(self, decision: Decision, at: datetime) -> None:
-        move, memory = decision.move, self.relationship.pin_state
-        if move is None or any(earlier.to_stage == move.to_stage for earlier in memory.suppressed):
+    def _record_suppressed_move(self, decision: Decision, at: datetime) -> None:
+        move, state = decision.move, self.relationship.pin_state
+        if move is None or any(earlier.to_stage == move.to_stage for earlier in state.suppressed):
             return
-        noted = SuppressedMove(move.to_stage, at, move.trigger_event)
-        self.relationship.pin_state = memory._replace(suppressed=(*memory.suppressed, noted))
+        suppressed = SuppressedMove(move.to_stage, at, move.trigger_event)
+        self.relationship.pin_state = state._replace(suppressed=(*state.suppressed, suppressed))
 
 
 class JourneyWithoutReasons(Journey):
-    """A journey that is only tried out: nobody will ask for the reasons of its moves."""
+    """A journey for simulations: its decisions have no reasons."""
 
     decide = staticmethod(DecisionWithoutReasons)
 
 
 def event_cause(event: Event) -> TransitionCause:
-    """The cause an event's transition carries: `source:id`, unambiguous for any source."""
+    """Returns the cause of transitions by an event: `source:id`, unambiguous for any source."""
     return TransitionCause("event", event_cause_id(event.source, event.event_id))
 
 
 def event_cause_id(source: str, event_id: str) -> str:
-    """How a cause names an event."""
+    """Returns the id of an event's cause."""
     return f"{source.replace('%', '%25').replace(':', '%3A')}:{event_id}"
 
 
 def split_event_cause(cause_id: str) -> tuple[str, str]:
-    """The source and the id of the event that a cause names."""
+    """Returns the source and the id of the event of a cause."""
     source, _, event_id = cause_id.partition(":")
     return source.replace("%3A", ":").replace("%25", "%"), event_id
 
 
 def check_pin_until(pin_until: datetime, now: datetime, pointer: str) -> None:
-    """A pin ends in the future, or the caller is told."""
+    """Checks that a pin ends in the future. Raises InvalidInputError."""
     if not now < pin_until < LATEST:
-        raise InvalidInputError.at(pointer, "must lie in the future")
+        raise InvalidInputError.at(pointer, "must be in the future")
 
 
 def move_request(transition: Transition) -> Mapping[str, str | int | None]:
-    """What a manual move asked for, to tell a repeated request from another one under the same key."""
+    """Returns the request of a manual move, to detect a different request with the same key."""
     return {
         "to_stage": transition.to_stage,
         "notes": transition.notes,
@@ -405,5 +413,5 @@ def move_request(transition: Transition) -> Mapping[str, str | int | None]:
     }
 
 
-def _instant(at: datetime) -> str:
+def _timestamp(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="microseconds")

@@ -1,4 +1,4 @@
-"""Transitions and versions of the stage map as they are stored."""
+"""Transitions and stage map versions as they are stored."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from journey_service.domain.journeys.relationship import (
 
 
 class TransitionRecord(NamedTuple):
-    """A transition as it stands in the ledger. `id` and `recorded_at` are the ledger's own."""
+    """A row of the transition ledger; `id` and `recorded_at` are assigned by the database."""
 
     id: int
     transition: Transition
@@ -21,9 +21,10 @@ class TransitionRecord(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class MapVersion:
-    """A version of the map, who put it in force, and when in the company's time (None: it was founded with it).
+    """A version of the stage map.
 
-    `findings` are what the linter had to say of it, as JSON.
+    `activated_at` is in the company's time; None: the map that the company was created with. `findings` are the
+    linter's findings as JSON.
     """
 
     version: int

@@ -1,4 +1,4 @@
-"""The one row per customer that holds the current stage, and the append-only rows of its journey."""
+"""The relationship of a customer (present stage, facts, pin) and its transitions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from journey_service.domain.stages.stage_map import StageMap
 
 
 class Rulebook(NamedTuple):
-    """What a company decides by: its stage map and its policy."""
+    """The stage map and the policy that decisions of a company are based on."""
 
     stage_map: StageMap
     policy: CompanyPolicy
 
 
 class TriggerType(StrEnum):
-    """Who moved the customer: a person, a rule, or the service itself."""
+    """Origin of a transition: a person, a rule, or the service."""
 
     MANUAL = "manual"
     AUTOMATIC = "automatic"
@@ -27,26 +27,26 @@ class TriggerType(StrEnum):
 
 
 class Motion(StrEnum):
-    """What a move means for the way of customers, by the map it was decided under."""
+    """Direction of a transition, under the stage map that decided it."""
 
     OPENING = "opening"
     ENTRY = "entry"
-    """Up among progress stages."""
+    """To a higher progress stage."""
     DOWN = "down"
-    """Down among progress stages: people do that."""
+    """To a lower progress stage, by a manual move."""
     LAPSE = "lapse"
-    """Into a risk stage, or from one into another."""
+    """Into a risk stage."""
     RETURN = "return"
-    """Out of risk."""
+    """From a risk stage to a progress stage."""
     REMAP = "remap"
-    """Out of a stage that was archived."""
+    """Out of an archived or unknown stage."""
 
 
 class Activation(StrEnum):
-    """For whom a new version of the stage map counts from the moment it is put in force.
+    """How a new version of the stage map is applied to present customers.
 
-    FUTURE_ONLY: from a customer's next event or already scheduled instant on. CURRENT_SILENT: everybody is decided
-    anew at once, and no actions are run. CURRENT_WITH_ACTIONS: likewise, with the actions of the stages entered.
+    FUTURE_ONLY: from a customer's next event or scheduled evaluation on. CURRENT_SILENT: all customers are evaluated
+    again immediately, without running actions. CURRENT_WITH_ACTIONS: likewise, with the actions of the stages entered.
     """
 
     FUTURE_ONLY = "future_only"
@@ -55,14 +55,14 @@ class Activation(StrEnum):
 
 
 class TransitionCause(NamedTuple):
-    """The one thing a transition is due to; a cause moves a customer at most once."""
+    """The cause of a transition, and its idempotency key: a cause moves a customer at most once."""
 
     kind: str
     id: str
 
 
 class ConditionReason(NamedTuple):
-    """One condition, the value it saw (None: unknown), and its answer."""
+    """A condition with the value that it compared (None: unknown) and its result."""
 
     field: str
     condition: str
@@ -71,7 +71,7 @@ class ConditionReason(NamedTuple):
 
 
 class RuleReason(NamedTuple):
-    """One rule of a stage and its answer."""
+    """A rule with its result."""
 
     trigger: str
     held: bool
@@ -79,7 +79,7 @@ class RuleReason(NamedTuple):
 
 
 class StageReason(NamedTuple):
-    """One stage that was looked at."""
+    """An evaluated stage with the results of its rules."""
 
     stage: str
     kind: str
@@ -88,7 +88,7 @@ class StageReason(NamedTuple):
 
 
 class SuppressedMove(NamedTuple):
-    """A move the rules wanted while a pin held the customer in place."""
+    """A move that a pin suppressed."""
 
     to_stage: str
     at: datetime
@@ -98,8 +98,8 @@ class SuppressedMove(NamedTuple):
 class PinState(NamedTuple):
     """What happened during a pin, for the decision at its end.
 
-    `held` are the (stage, trigger) pairs of event rules that held; `completed` tells whether a completed
-    appointment was folded; `suppressed` the moves not made, once per target.
+    `held` are the (stage, trigger) pairs of event rules that held; `completed`: whether an appointment was completed;
+    `suppressed` are the suppressed moves, once per target stage.
     """
 
     held: frozenset[tuple[str, str]] = frozenset()
@@ -111,7 +111,7 @@ NO_PIN_STATE = PinState()
 
 
 class Transition(NamedTuple):
-    """One append-only row of a journey. `seq` counts 1, 2, 3 ... per relationship without gaps."""
+    """A transition of a journey; append-only. `seq` is 1, 2, 3 ... per relationship, without gaps."""
 
     seq: int
     from_stage: str | None
@@ -130,16 +130,15 @@ class Transition(NamedTuple):
     """Whether the move runs no actions of the stage entered."""
     motion: Motion = Motion.OPENING
     since: datetime | None = None
-    """When the stage that is left was entered; None for an opening."""
+    """When the stage that is left was entered; None for the first transition."""
 
 
 @dataclass(slots=True)
 class Relationship:
-    """Where one customer stands. `version` is the seq of the last transition.
+    """The present state of one customer. `version` is the `seq` of the last transition.
 
-    `stages_held` are the progress stages ever entered; `last_progress` the latest of them. `map_version` is the
-    version of the stage map that decides for the customer. Changed in place by the Journey that owns it, and by
-    nobody else.
+    `stages_held` are the progress stages ever entered, `last_progress` is the latest of them. `map_version` is the
+    version of the stage map that applies to the customer. Mutable: only the owning Journey changes it.
     """
 
     customer_id: int
@@ -156,5 +155,5 @@ class Relationship:
     map_version: int = 1
 
     def is_pinned(self, now: datetime) -> bool:
-        """Whether a pin holds the customer in place at `now`."""
+        """Returns whether the customer is pinned at `now`."""
         return self.pin_until is not None and now < self.pin_until

@@ -1,8 +1,7 @@
-"""Engagement and risk, exactly: integer arithmetic from facts to hundredths, and the explanation.
+"""Engagement and risk scores in exact integer arithmetic, and their explanations.
 
-Formulas: customer journey guide, `calculateEngagementScore` and `calculateRiskScore`, with every number
-from the company's scoring policy. A score is a whole number of hundredths from 0 to 100; half a hundredth
-rounds up.
+Formulas: customer journey guide, `calculateEngagementScore` and `calculateRiskScore`, with the numbers of the
+company's scoring policy. A score is an integer from 0 to 100 hundredths, rounded half up.
 """
 
 from collections.abc import Sequence
@@ -17,9 +16,9 @@ from journey_service.domain.rounding import FULL, UNITS, half_up
 
 @dataclass(frozen=True, slots=True)
 class ScoreFactor:
-    """One part of a score: what was seen, what it is held against, and what it adds.
+    """One factor of a score: its value, its threshold and its contribution.
 
-    `contribution` is in hundredths; the contributions of a score add up to it exactly.
+    `contribution` is in hundredths; the contributions add up to the score exactly.
     """
 
     name: str
@@ -31,14 +30,14 @@ class ScoreFactor:
 
 @dataclass(frozen=True, slots=True)
 class ScoreExplanation:
-    """A score in hundredths with everything that went into it."""
+    """A score in hundredths with its factors."""
 
     score: int
     factors: tuple[ScoreFactor, ...]
 
 
 def engagement(facts: Facts, policy: CompanyPolicy, now: datetime) -> int:
-    """Engagement at `now`, in hundredths."""
+    """Returns the engagement score at `now`, in hundredths."""
     if facts.is_new:
         return policy.scoring.numbers.new_engagement
     numerator, denominator = _sum_of_parts(_engagement_parts(facts, policy, now))
@@ -46,7 +45,7 @@ def engagement(facts: Facts, policy: CompanyPolicy, now: datetime) -> int:
 
 
 def risk(facts: Facts, policy: CompanyPolicy, now: datetime) -> int:
-    """Risk at `now`, in hundredths."""
+    """Returns the risk score at `now`, in hundredths."""
     scoring = policy.scoring
     numbers = scoring.numbers
     if facts.is_new:
@@ -69,7 +68,7 @@ def risk(facts: Facts, policy: CompanyPolicy, now: datetime) -> int:
 
 
 def risk_upper_bound(facts: Facts, policy: CompanyPolicy, days_inactive: int | None) -> int:
-    """An upper bound, in hundredths, of the risk while `days_inactive` is not exceeded."""
+    """Returns an upper bound of the risk score in hundredths, for at most `days_inactive` days."""
     scoring = policy.scoring
     numbers = scoring.numbers
     units = numbers.tickets
@@ -85,14 +84,14 @@ def risk_upper_bound(facts: Facts, policy: CompanyPolicy, days_inactive: int | N
 
 
 def missed_ratio(facts: Facts, policy: CompanyPolicy, now: datetime) -> tuple[int, int]:
-    """(missed, completed + missed) within the policy's window."""
+    """Returns (missed, completed + missed) appointments within the policy's window."""
     window = policy.scoring.numbers.missed_window
     missed = count_since(facts.missed, window, now)
     return missed, missed + count_since(facts.completed, window, now)
 
 
 def explain_engagement(facts: Facts, policy: CompanyPolicy, now: datetime) -> ScoreExplanation:
-    """Engagement at `now` with its factors; each value is the factor's own 0 to 1."""
+    """Returns the engagement score at `now` with its factors; the value of a factor is from 0 to 1."""
     score = engagement(facts, policy, now)
     scoring = policy.scoring
     weights = (
@@ -117,16 +116,16 @@ def explain_engagement(facts: Facts, policy: CompanyPolicy, now: datetime) -> Sc
 
 
 def explain_risk(facts: Facts, policy: CompanyPolicy, now: datetime) -> ScoreExplanation:
-    """Risk at `now` with its factors; each value is what the threshold is held against."""
+    """Returns the risk score at `now` with its factors; values are compared with their thresholds."""
     score = risk(facts, policy, now)
     scoring = policy.scoring
     numbers = scoring.numbers
     last = facts.last_appointment_at
     days = None if last is None else days_since(last, now)
-    missed, asked = missed_ratio(facts, policy, now)
+    missed, total = missed_ratio(facts, policy, now)
     recent, before = _recent_and_before(facts.completed, numbers, now)
     tickets = count_since(facts.tickets, numbers.tickets_window, now)
-    judged: Sequence[tuple[str, Decimal | int | None, Decimal | int, Decimal, bool]] = (
+    evaluated: Sequence[tuple[str, Decimal | int | None, Decimal | int, Decimal, bool]] = (
         (
             "days_inactive",
             days,
@@ -143,7 +142,7 @@ def explain_risk(facts: Facts, policy: CompanyPolicy, now: datetime) -> ScoreExp
         ),
         (
             "missed_appointments",
-            _ratio(missed, asked) if asked else Decimal(0),
+            _ratio(missed, total) if total else Decimal(0),
             scoring.missed_rate,
             scoring.missed_rate_weight,
             _is_missing(facts, numbers, now),
@@ -158,13 +157,15 @@ def explain_risk(facts: Facts, policy: CompanyPolicy, now: datetime) -> ScoreExp
         ("support_tickets", tickets, 0, scoring.tickets_weight, tickets > 0),
     )
     shares = (
-        [0] * len(judged)
+        [0] * len(evaluated)
         if facts.is_new
-        else _apportion([(int(weight * UNITS) * held, UNITS // FULL) for *_, weight, held in judged], score)
+        else _apportion(
+            [(int(weight * UNITS) * held, UNITS // FULL) for *_, weight, held in evaluated], score
+        )
     )
     factors = [
         ScoreFactor(name, value, threshold, weight, share)
-        for (name, value, threshold, weight, _), share in zip(judged, shares, strict=True)
+        for (name, value, threshold, weight, _), share in zip(evaluated, shares, strict=True)
     ]
     if facts.is_new:
         factors.append(ScoreFactor("new_relationship", scoring.new_risk, None, Decimal(1), score))
@@ -172,7 +173,7 @@ def explain_risk(facts: Facts, policy: CompanyPolicy, now: datetime) -> ScoreExp
 
 
 def _engagement_parts(facts: Facts, policy: CompanyPolicy, now: datetime) -> list[tuple[int, int, int]]:
-    """(weight in units, part, whole) of the four factors; each factor is part / whole."""
+    """Returns (weight in UNITS, part, whole) of the four factors; a factor is part / whole."""
     scoring = policy.scoring
     numbers = scoring.numbers
     target, horizon = scoring.frequency_target, scoring.recency_horizon_days
@@ -203,9 +204,9 @@ def _is_missing(facts: Facts, numbers: ScoringNumbers, now: datetime) -> bool:
     missed = count_since(facts.missed, numbers.missed_window, now)
     if not missed:
         return False
-    asked = missed + count_since(facts.completed, numbers.missed_window, now)
+    total = missed + count_since(facts.completed, numbers.missed_window, now)
     part, whole = numbers.missed_rate
-    return missed * whole > part * asked
+    return missed * whole > part * total
 
 
 def _recent_and_before(completed: Times, numbers: ScoringNumbers, now: datetime) -> tuple[int, int]:
@@ -224,10 +225,9 @@ def _ratio(part: int, whole: int) -> Decimal:
 
 
 def _apportion(shares: Sequence[tuple[int, int]], total: int) -> list[int]:
-    """Round exact shares (numerator, denominator) to whole hundredths that add up to `total`.
+    """Rounds exact shares (numerator, denominator) to integers that add up to `total`.
 
-    Largest remainder: what rounding down leaves over goes to the largest fractions first; where a cap
-    made the total smaller than the parts, the last parts give way.
+    Largest remainder method; if `total` was capped below the sum of the shares, the last shares are reduced.
     """
     floors = [numerator // denominator for numerator, denominator in shares]
     by_remainder = sorted(
@@ -239,7 +239,7 @@ def _apportion(shares: Sequence[tuple[int, int]], total: int) -> list[int]:
     for index in by_remainder[: max(0, missing)]:
         floors[index] += 1
     for index in reversed(range(len(floors))):
-        taken = min(floors[index], max(0, -missing))
-        floors[index] -= taken
-        missing += taken
+        reduction = min(floors[index], max(0, -missing))
+        floors[index] -= reduction
+        missing += reduction
     return floors

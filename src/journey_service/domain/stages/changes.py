@@ -63,9 +63,10 @@ _FIELDS: Final = (
 def build_draft(
     current: StageMap, raw: object, *, remap: Mapping[str, str] | None = None, pointer: str = ""
 ) -> MapDraft:
-    """Builds the next version from JSON; a stage that is left out is archived, and `remap` names its successor.
+    """Builds the next version from JSON.
 
-    A stage without a kind keeps its present kind. Raises InvalidInputError with every error.
+    A stage that is left out is archived, and `remap` names its successor. A stage without a kind keeps its present
+    kind. Raises InvalidInputError with every error.
     """
     remap = {} if remap is None else remap
     if not isinstance(raw, Sequence) or isinstance(raw, str):

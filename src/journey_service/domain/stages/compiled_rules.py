@@ -88,7 +88,7 @@ _FACT_READERS: Final[dict[str, FactReader]] = {
 
 
 class CompiledCondition(NamedTuple):
-    """One condition as a comparison of integers; `inside`: whether the value must lie within `low` to `high`."""
+    """One condition as an integer comparison; `inside`: the value must be within `low` to `high`."""
 
     condition: Condition
     read: FactReader

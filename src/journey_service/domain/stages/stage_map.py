@@ -102,7 +102,7 @@ class StageMap:
         return self.progress[0]
 
     def find(self, key: str | None) -> Stage | None:
-        """Returns the active stage of a key, following `remapped_to` of archived stages; None if there is none."""
+        """Returns the active stage of a key, following `remapped_to` of archived stages, or None."""
         visited = set()
         while key is not None and key not in visited:
             visited.add(key)
@@ -364,4 +364,4 @@ _FIELD_CHECKS: Final[Sequence[tuple[str, str, Callable[[object], bool]]]] = (
         lambda value: value is None or _matches(_KEY, value),
     ),
 )
-"""Field, message and check of each rule for a single field; checks of the whole map are in `_check_map`."""
+"""Checks of single fields: field, message, check. Checks of the whole map are in `_check_map`."""

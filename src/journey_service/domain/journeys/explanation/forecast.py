@@ -83,8 +83,8 @@ class DueMove(NamedTuple):
 class Forecast:
     """What lies ahead of a customer as of an instant, if nothing happens and if something does.
 
-    `upcoming` holds the first MAX_REPORTED_MOVES moves up to `looked_until`, those that are due and not written among them.
-    `pin_until` is None if no pin holds the customer; `suppressed` is what it has held back.
+    `upcoming` holds the first MAX_REPORTED_MOVES moves up to `looked_until`, those that are due and not written among
+    them. `pin_until` is None if no pin holds the customer; `suppressed` is what it has held back.
     """
 
     as_of: datetime
