@@ -718,9 +718,9 @@ async def test_a_step_waits_for_the_one_before_it(open_salon):
 
 
 async def test_without_looking_at_those_before_a_step_would_overtake_them(open_salon, monkeypatch):
-    careless = str(outbox_rows._CANDIDATES).replace("AND p.number < a.number", "AND false")
-    assert careless != str(outbox_rows._CANDIDATES)
-    monkeypatch.setattr(outbox_rows, "_CANDIDATES", text(careless))
+    careless = str(outbox_rows._LIST_DUE).replace("AND p.number < a.number", "AND false")
+    assert careless != str(outbox_rows._LIST_DUE)
+    monkeypatch.setattr(outbox_rows, "_LIST_DUE", text(careless))
     with pytest.raises(AssertionError):
         await _in_order(await open_salon())
     print("guard removed: detected")

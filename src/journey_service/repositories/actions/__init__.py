@@ -1,1 +1,1 @@
-"""Storage of action plans, the outbox, campaigns, tasks, templates, webhook endpoints."""
+"""Storage of action plans, the outbox, outbound events, campaigns, tasks, templates and endpoints."""

@@ -1,4 +1,4 @@
-"""What is still to be done for customers who are held: read as one, decided on by the domain, written back."""
+"""Action plans of locked customers: loaded for the domain to decide, then saved."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -8,7 +8,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 import orjson
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.actions.action import (
@@ -60,7 +60,7 @@ def _object(alias: str, columns: Sequence[str]) -> str:
     return f"jsonb_build_object({pairs})"
 
 
-# One round for everything: a move waits for this.
+# One round trip: the transaction of every move waits for it.
 _LOAD: Final = text(
     "SELECT r.id, r.owner, c.consents, c.email ~ '@' IS TRUE AS has_email, c.phone ~ '[0-9]' IS TRUE AS has_phone,"
     f" CAST((SELECT jsonb_agg({_object('a', _ACTION)} ORDER BY a.planned_at,"
@@ -90,31 +90,36 @@ _END_CAMPAIGNS: Final = text(
     " AS t(id, ended_at, reason) WHERE k.company_id = :company_id AND k.id = t.id AND k.ended_at IS NULL"
     " RETURNING k.id"
 )
-# The worker may take it once it is due; where time stands still, whoever moves it does.
+# A worker may claim an action once it is due; with a test clock, moving the clock releases it.
 _NEW_ACTIONS: Final = text(
     "INSERT INTO journey_actions (company_id, id, relationship_id, transition_seq, stage, name, number, channel, step,"
-    " is_stage_bound, is_released_by_test_clock, campaign_id, note, actor, request_key, planned_at, due_at, reserved_at, finished_at, state,"
-    " reason, ready_at)"
-    " SELECT :company_id, t.*, CASE WHEN t.state <> 'pending' THEN NULL WHEN t.is_released_by_test_clock THEN clock_timestamp()"
+    " is_stage_bound, is_released_by_test_clock, campaign_id, note, actor, request_key, planned_at, due_at,"
+    " reserved_at, finished_at, state, reason, ready_at)"
+    " SELECT :company_id, t.*, CASE WHEN t.state <> 'pending' THEN NULL"
+    "   WHEN t.is_released_by_test_clock THEN clock_timestamp()"
     "   WHEN :is_simulated THEN NULL ELSE t.due_at END"
     " FROM unnest(CAST(:id AS uuid[]), CAST(:relationship_id AS bigint[]), CAST(:transition_seq AS bigint[]),"
     " CAST(:stage AS text[]), CAST(:name AS text[]), CAST(:number AS smallint[]), CAST(:channel AS text[]),"
-    " CAST(CAST(:step AS text[]) AS jsonb[]), CAST(:is_stage_bound AS bool[]), CAST(:is_released_by_test_clock AS bool[]),"
-    " CAST(:campaign_id AS bigint[]), CAST(:note AS text[]), CAST(:actor AS text[]), CAST(:request_key AS text[]),"
-    " CAST(:planned_at AS timestamptz[]), CAST(:due_at AS timestamptz[]), CAST(:reserved_at AS timestamptz[]),"
-    " CAST(:finished_at AS timestamptz[]), CAST(:state AS text[]), CAST(:reason AS text[]))"
-    " AS t(id, relationship_id, transition_seq, stage, name, number, channel, step, is_stage_bound, is_released_by_test_clock, campaign_id,"
-    " note, actor, request_key, planned_at, due_at, reserved_at, finished_at, state, reason)"
+    " CAST(CAST(:step AS text[]) AS jsonb[]), CAST(:is_stage_bound AS bool[]),"
+    " CAST(:is_released_by_test_clock AS bool[]), CAST(:campaign_id AS bigint[]), CAST(:note AS text[]),"
+    " CAST(:actor AS text[]), CAST(:request_key AS text[]), CAST(:planned_at AS timestamptz[]),"
+    " CAST(:due_at AS timestamptz[]), CAST(:reserved_at AS timestamptz[]), CAST(:finished_at AS timestamptz[]),"
+    " CAST(:state AS text[]), CAST(:reason AS text[]))"
+    " AS t(id, relationship_id, transition_seq, stage, name, number, channel, step, is_stage_bound,"
+    " is_released_by_test_clock, campaign_id, note, actor, request_key, planned_at, due_at, reserved_at,"
+    " finished_at, state, reason)"
 )
 _CHANGED_ACTIONS: Final = text(
     "UPDATE journey_actions a SET state = t.state, reason = t.reason, due_at = t.due_at, reserved_at = t.reserved_at,"
-    " finished_at = t.finished_at, is_released_by_test_clock = t.is_released_by_test_clock, updated_at = clock_timestamp(),"
+    " finished_at = t.finished_at, is_released_by_test_clock = t.is_released_by_test_clock,"
+    " updated_at = clock_timestamp(),"
     " lease_token = CASE WHEN t.state = 'leased' THEN a.lease_token END,"
     " ready_at = CASE WHEN t.state = 'leased' THEN a.ready_at WHEN t.state <> 'pending' THEN NULL"
     "   WHEN t.is_released_by_test_clock THEN clock_timestamp()"
     "   WHEN :is_simulated THEN NULL ELSE t.due_at END"
     " FROM unnest(CAST(:id AS uuid[]), CAST(:state AS text[]), CAST(:reason AS text[]), CAST(:due_at AS timestamptz[]),"
-    " CAST(:reserved_at AS timestamptz[]), CAST(:finished_at AS timestamptz[]), CAST(:is_released_by_test_clock AS bool[]))"
+    " CAST(:reserved_at AS timestamptz[]), CAST(:finished_at AS timestamptz[]),"
+    " CAST(:is_released_by_test_clock AS bool[]))"
     " AS t(id, state, reason, due_at, reserved_at, finished_at, is_released_by_test_clock)"
     " WHERE a.company_id = :company_id AND a.id = t.id"
 )
@@ -140,19 +145,21 @@ _OWNERS: Final = text(
     "UPDATE customer_relationships r SET owner = t.owner FROM unnest(CAST(:id AS bigint[]), CAST(:owner AS text[]))"
     " AS t(id, owner) WHERE r.company_id = :company_id AND r.id = t.id"
 )
-_NEWS: Final = text(
+_INSERT_OUTBOUND_EVENTS: Final = text(
     "INSERT INTO outbound_events (company_id, relationship_id, type, transition_seq, task_id, campaign_id)"
     " SELECT :company_id, relationship_id, type, transition_seq, task_id, campaign_id"
     " FROM unnest(CAST(:relationship_id AS bigint[]), CAST(:type AS text[]), CAST(:transition_seq AS bigint[]),"
     " CAST(:task_id AS bigint[]), CAST(:campaign_id AS bigint[]))"
-    " WITH ORDINALITY AS t(relationship_id, type, transition_seq, task_id, campaign_id, place) ORDER BY place"
+    " WITH ORDINALITY AS t(relationship_id, type, transition_seq, task_id, campaign_id, ordinal) ORDER BY ordinal"
 )
-_IDS: Final = text("SELECT nextval(pg_get_serial_sequence(:table, 'id')) FROM generate_series(1, :count)")
+_RESERVE_IDS: Final = text(
+    "SELECT nextval(pg_get_serial_sequence(:table, 'id')) FROM generate_series(1, :count)"
+)
 
 
 @dataclass(slots=True)
 class StoredActionPlan:
-    """What is kept of one customer's agenda, as the domain takes it."""
+    """The stored action plan of one customer, as the domain takes it."""
 
     reachability: Reachability
     owner: str | None
@@ -163,14 +170,17 @@ class StoredActionPlan:
 
 
 class ActionPlans:
-    """What is to be done for the customers of one company."""
+    """The action plans of one company."""
 
     def __init__(self, connection: AsyncConnection, company_id: int) -> None:
         self._connection = connection
         self._company_id = company_id
 
     async def get_many(self, ids: Sequence[int], *, since: datetime) -> dict[int, StoredActionPlan]:
-        """What is not over yet for these relationships, which are held, and what was sent since an instant."""
+        """Loads pending actions, open tasks and latest campaigns of locked relationships.
+
+        `sent` holds the actions reserved after `since`, for the frequency cap.
+        """
         if not ids:
             return {}
         rows = await self._connection.execute(
@@ -182,9 +192,10 @@ class ActionPlans:
     async def save(
         self, action_plans: Mapping[int, ActionPlan], *, is_simulated: bool, owners: Mapping[int, str]
     ) -> None:
-        """Write whatever is new or otherwise than it was, by the id of the relationship.
+        """Saves what is new or changed, by relationship id.
 
-        `owners` are those to whom customers have been assigned. `is_simulated`: the company's time stands still.
+        `owners` are customers' new owners by relationship id. `is_simulated`: the company has a test clock,
+        so actions are not claimed by the time of the database.
         """
         await self._save_campaigns(action_plans)
         await self._save_actions(action_plans, is_simulated=is_simulated)
@@ -196,7 +207,7 @@ class ActionPlans:
         ]
         if outbound_events:
             await self._execute(
-                _NEWS,
+                _INSERT_OUTBOUND_EVENTS,
                 relationship_id=[id_ for id_, _ in outbound_events],
                 type=[one.type.value for _, one in outbound_events],
                 transition_seq=[one.transition_seq for _, one in outbound_events],
@@ -219,21 +230,23 @@ class ActionPlans:
                     "reason": [_value(c.reason) for c in ended],
                 },
             )
-            # One that has ended otherwise meanwhile was told of then.
-            untold = {c.id for c in ended} - set(done.all())
+            # A campaign that another transaction has ended already has its event.
+            already_ended = {c.id for c in ended} - set(done.all())
             for action_plan in action_plans.values():
                 action_plan.outbound_events = [
                     one
                     for one in action_plan.outbound_events
                     if one.type is not OutboundEventType.CAMPAIGN_ENDED
                     or one.campaign is None
-                    or one.campaign.id not in untold
+                    or one.campaign.id not in already_ended
                 ]
         new = [(id_, campaign) for id_, campaign in all_ if campaign.id is None]
         if not new:
             return
-        for (_, campaign), given in zip(new, await self._ids("retention_campaigns", len(new)), strict=True):
-            campaign.id = given
+        for (_, campaign), id_ in zip(
+            new, await self._reserve_ids("retention_campaigns", len(new)), strict=True
+        ):
+            campaign.id = id_
         await self._execute(
             _NEW_CAMPAIGNS,
             id=[c.id for _, c in new],
@@ -259,8 +272,8 @@ class ActionPlans:
                 channel=[action.step.channel.value for action in actions],
                 step=[orjson.dumps(step_to_json(action.step)).decode() for action in actions],
                 campaign_id=[None if a.campaign is None else a.campaign.id for a in actions],
-                **{name: [getattr(action, name) for action in actions] for name in _PLAIN},
-                **_changing(actions),
+                **{name: [getattr(action, name) for action in actions] for name in _ACTION_FIELDS},
+                **_changeable_values(actions),
             )
         changed = [
             action
@@ -269,7 +282,7 @@ class ActionPlans:
             if action.is_changed
         ]
         if changed:
-            await self._execute(_CHANGED_ACTIONS, is_simulated=is_simulated, **_changing(changed))
+            await self._execute(_CHANGED_ACTIONS, is_simulated=is_simulated, **_changeable_values(changed))
 
     async def _save_tasks(self, action_plans: Mapping[int, ActionPlan]) -> None:
         all_ = [(id_, task) for id_, action_plan in action_plans.items() for task in action_plan.tasks]
@@ -284,8 +297,8 @@ class ActionPlans:
         new = [(id_, task) for id_, task in all_ if task.id is None]
         if not new:
             return
-        for (_, task), given in zip(new, await self._ids("journey_tasks", len(new)), strict=True):
-            task.id = given
+        for (_, task), id_ in zip(new, await self._reserve_ids("journey_tasks", len(new)), strict=True):
+            task.id = id_
         tasks = [task for _, task in new]
         await self._execute(
             _NEW_TASKS,
@@ -296,27 +309,27 @@ class ActionPlans:
             channel=[task.channel.value for task in tasks],
             closed_at=[task.ended_at for task in tasks],
             reason=[_value(task.reason) for task in tasks],
-            **{name: [getattr(task, name) for task in tasks] for name in _OF_TASKS},
+            **{name: [getattr(task, name) for task in tasks] for name in _TASK_FIELDS},
         )
 
-    async def _ids(self, table: str, count: int) -> list[int]:
-        return list((await self._connection.scalars(_IDS, {"table": table, "count": count})).all())
+    async def _reserve_ids(self, table: str, count: int) -> list[int]:
+        return list((await self._connection.scalars(_RESERVE_IDS, {"table": table, "count": count})).all())
 
-    async def _execute(self, statement: Any, **values: object) -> None:  # noqa: ANN401  # a text clause
+    async def _execute(self, statement: TextClause, **values: object) -> None:
         await self._connection.execute(statement, {"company_id": self._company_id, **values})
 
 
-_PLAIN: Final = (
+_ACTION_FIELDS: Final = (
     *("transition_seq", "stage", "name", "number", "is_stage_bound", "note", "actor", "request_key"),
     "planned_at",
 )
-_OF_TASKS: Final = (
+_TASK_FIELDS: Final = (
     *("transition_seq", "name", "title", "stage", "assignee", "note", "is_stage_bound", "due_at"),
     "created_at",
 )
 
 
-def _changing(actions: Sequence[Action]) -> dict[str, list[object]]:
+def _changeable_values(actions: Sequence[Action]) -> dict[str, list[object]]:
     return {
         "id": [action.id for action in actions],
         "state": [action.state.value for action in actions],
@@ -343,13 +356,13 @@ def _stored(row: Row) -> StoredActionPlan:
             started_at=_instant(raw["started_at"]),
             steps=tuple(step_from_json(step) for step in raw["scheduled_actions"]),
             id=raw["id"],
-            ended_at=_perhaps(raw["ended_at"]),
+            ended_at=_optional_instant(raw["ended_at"]),
             reason=None if raw["end_reason"] is None else EndReason(raw["end_reason"]),
         )
         campaigns[campaign.id] = campaign
         stored.campaigns.append(campaign)
     for raw in _list(row.actions):
-        # One that nobody can read is no part of what is decided on: it fails when it is due, and alone.
+        # An action that cannot be parsed takes no part in the decision: it fails alone when it is due.
         with suppress(ValueError):
             stored.actions.append(_action(raw, campaigns.get(raw["campaign_id"])))
     for raw in _list(row.tasks):
@@ -377,7 +390,7 @@ def _action(raw: Mapping[str, Any], campaign: Campaign | None) -> Action:
         campaign=campaign,
         planned_at=_instant(raw["planned_at"]),
         due_at=_instant(raw["due_at"]),
-        reserved_at=_perhaps(raw["reserved_at"]),
+        reserved_at=_optional_instant(raw["reserved_at"]),
         state=ActionState(raw["state"]),
         reason=None if raw["reason"] is None else EndReason(raw["reason"]),
         **{
@@ -399,7 +412,7 @@ def _action(raw: Mapping[str, Any], campaign: Campaign | None) -> Action:
 
 
 def to_step(raw: Mapping[str, Any], channel: str) -> ActionStep:
-    """A step as it is kept; of one that nobody can read, the channel: it fails when it is sent, and alone."""
+    """Returns a stored step; of one that cannot be parsed, only its channel: it fails alone when sent."""
     try:
         return step_from_json(raw)
     except InvalidInputError:
@@ -410,9 +423,9 @@ def _list(raw: str | None) -> list[Any]:
     return [] if raw is None else list(orjson.loads(raw))
 
 
-def _instant(told: str) -> datetime:
-    return datetime.fromisoformat(told)
+def _instant(value: str) -> datetime:
+    return datetime.fromisoformat(value)
 
 
-def _perhaps(told: str | None) -> datetime | None:
-    return None if told is None else datetime.fromisoformat(told)
+def _optional_instant(value: str | None) -> datetime | None:
+    return None if value is None else datetime.fromisoformat(value)

@@ -1,4 +1,4 @@
-"""Campaigns as they are listed: whose, how far, and why they ended."""
+"""Campaigns of customers, for lists and look-ups."""
 
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ _SELECT: Final = (
     " k.end_reason AS reason FROM retention_campaigns k JOIN customer_relationships r"
     " ON r.company_id = k.company_id AND r.id = k.relationship_id WHERE k.company_id = :company_id"
 )
-_ONE: Final = text(f"{_SELECT} AND k.id = :id")
+_FIND: Final = text(f"{_SELECT} AND k.id = :id")
 
 
 class Campaigns:
@@ -23,7 +23,7 @@ class Campaigns:
         self._company_id = company_id
 
     async def page(self, wanted: CampaignFilter) -> list[StoredCampaign]:
-        """Campaigns, newest first."""
+        """Returns the campaigns that match, newest first."""
         clauses: list[str] = []
         values: dict[str, Any] = {"company_id": self._company_id, "limit": wanted.limit}
         if wanted.is_running is not None:
@@ -44,8 +44,8 @@ class Campaigns:
         return [StoredCampaign(**row._mapping) for row in rows]
 
     async def find(self, id_: int) -> StoredCampaign | None:
-        """One campaign."""
+        """Finds a campaign by id."""
         row = (
-            await self._connection.execute(_ONE, {"company_id": self._company_id, "id": id_})
+            await self._connection.execute(_FIND, {"company_id": self._company_id, "id": id_})
         ).one_or_none()
         return None if row is None else StoredCampaign(**row._mapping)

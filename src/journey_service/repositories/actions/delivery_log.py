@@ -1,4 +1,4 @@
-"""The log of deliveries: what was sent, what was not and why, every attempt of it; and dead letters tried again."""
+"""The delivery log: actions with their states and attempts, and retries of dead letters."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -11,7 +11,7 @@ from journey_service.domain.actions.stage_actions import Channel
 from journey_service.repositories.actions.action_plans import to_step
 from journey_service.repositories.tables import Row
 
-_LISTED: Final = (
+_SELECT: Final = (
     "SELECT a.id, r.customer_id, a.transition_seq, a.stage, a.name, a.number, a.channel, a.step, a.campaign_id,"
     " a.endpoint_id, n.type AS event_type, t.id AS task_id, a.actor, a.note, a.state, a.reason, a.attempts,"
     " a.planned_at, a.due_at, a.ready_at, a.finished_at, a.last_error, a.last_status, a.created_at"
@@ -20,20 +20,20 @@ _LISTED: Final = (
     " LEFT JOIN journey_tasks t ON t.company_id = a.company_id AND t.action_id = a.id"
     " WHERE a.company_id = :company_id"
 )
-_ONE: Final = text(f"{_LISTED} AND a.id = CAST(:id AS uuid)")
-_OF_REQUEST: Final = text(
-    f"{_LISTED} AND a.relationship_id = :relationship_id AND a.request_key = :request_key"
+_FIND: Final = text(f"{_SELECT} AND a.id = CAST(:id AS uuid)")
+_FIND_BY_REQUEST: Final = text(
+    f"{_SELECT} AND a.relationship_id = :relationship_id AND a.request_key = :request_key"
 )
-# By customer, as that is what there is an index for.
-_OF_CAMPAIGNS: Final = text(
-    f"{_LISTED} AND a.relationship_id = ANY(CAST(:relationship_ids AS bigint[]))"
+# By relationship, which has an index.
+_LIST_BY_CAMPAIGN: Final = text(
+    f"{_SELECT} AND a.relationship_id = ANY(CAST(:relationship_ids AS bigint[]))"
     " AND a.campaign_id = ANY(CAST(:campaign_ids AS bigint[])) ORDER BY a.name, a.number"
 )
 _ATTEMPTS: Final = text(
     "SELECT number, begun_at, ended_at, outcome, status, answer FROM action_attempts"
     " WHERE company_id = :company_id AND action_id = CAST(:id AS uuid) ORDER BY number"
 )
-# Tried anew, as if for the first time: the attempts made stay on record.
+# The attempts are counted from zero again; those already made stay in the log.
 _RETRY: Final = text(
     "UPDATE journey_actions SET state = 'pending', ready_at = clock_timestamp(), finished_at = NULL, attempts = 0,"
     " due_at = planned_at,"
@@ -42,14 +42,17 @@ _RETRY: Final = text(
 
 
 class DeliveryLog:
-    """The log of deliveries of one company."""
+    """The delivery log of one company."""
 
     def __init__(self, connection: AsyncConnection, company_id: int) -> None:
         self._connection = connection
         self._company_id = company_id
 
     async def page(self, wanted: ActionFilter) -> list[DeliveryLogRow]:
-        """Actions, newest first; news for endpoints only where these, or dead letters, are asked for."""
+        """Returns the actions that match, newest first.
+
+        Webhook deliveries are listed only when they or dead letters are requested.
+        """
         clauses: list[str] = []
         values: dict[str, Any] = {"company_id": self._company_id, "limit": wanted.limit}
         if not wanted.channels and wanted.endpoint_id is None:
@@ -71,39 +74,39 @@ class DeliveryLog:
             values |= {"at": wanted.after[0], "id": wanted.after[1]}
         conditions = "".join(f" AND {clause}" for clause in clauses)
         rows = await self._connection.execute(
-            text(f"{_LISTED}{conditions} ORDER BY a.created_at DESC, a.id DESC LIMIT :limit"), values
+            text(f"{_SELECT}{conditions} ORDER BY a.created_at DESC, a.id DESC LIMIT :limit"), values
         )
-        return [_to_listed(row) for row in rows]
+        return [_to_log_row(row) for row in rows]
 
     async def list_by_campaign(
         self, relationship_ids: Sequence[int], campaign_ids: Sequence[int]
     ) -> dict[int, list[DeliveryLogRow]]:
-        """The steps of campaigns of these relationships, in their order, by campaign."""
+        """Lists the steps of campaigns of these relationships, in order, by campaign."""
         rows = await self._connection.execute(
-            _OF_CAMPAIGNS,
+            _LIST_BY_CAMPAIGN,
             {
                 "company_id": self._company_id,
                 "relationship_ids": list(relationship_ids),
                 "campaign_ids": list(campaign_ids),
             },
         )
-        found: dict[int, list[DeliveryLogRow]] = {id_: [] for id_ in campaign_ids}
+        steps: dict[int, list[DeliveryLogRow]] = {id_: [] for id_ in campaign_ids}
         for row in rows:
-            found[row.campaign_id].append(_to_listed(row))
-        return found
+            steps[row.campaign_id].append(_to_log_row(row))
+        return steps
 
     async def find(self, id_: str) -> DeliveryLogRow | None:
-        """One action."""
+        """Finds an action by id."""
         row = (
-            await self._connection.execute(_ONE, {"company_id": self._company_id, "id": id_})
+            await self._connection.execute(_FIND, {"company_id": self._company_id, "id": id_})
         ).one_or_none()
-        return None if row is None else _to_listed(row)
+        return None if row is None else _to_log_row(row)
 
     async def find_by_request(self, relationship_id: int, request_key: str) -> DeliveryLogRow | None:
-        """What a person asked for with a key before."""
+        """Finds the action that a person requested with an idempotency key."""
         row = (
             await self._connection.execute(
-                _OF_REQUEST,
+                _FIND_BY_REQUEST,
                 {
                     "company_id": self._company_id,
                     "relationship_id": relationship_id,
@@ -111,24 +114,24 @@ class DeliveryLog:
                 },
             )
         ).one_or_none()
-        return None if row is None else _to_listed(row)
+        return None if row is None else _to_log_row(row)
 
     async def list_attempts(self, id_: str) -> list[StoredAttempt]:
-        """The attempts of an action, the first one first."""
+        """Lists the attempts of an action, oldest first."""
         rows = await self._connection.execute(_ATTEMPTS, {"company_id": self._company_id, "id": id_})
         return [StoredAttempt(*row) for row in rows]
 
     async def retry(self, id_: str) -> bool:
-        """Have a dead action tried again at once; False if it is not dead."""
+        """Makes a dead action due at once; returns False if it is not dead."""
         changed = await self._connection.execute(_RETRY, {"company_id": self._company_id, "id": id_})
         return changed.rowcount == 1
 
 
-def _to_listed(row: Row) -> DeliveryLogRow:
-    told = dict(row._mapping)
-    told |= {
+def _to_log_row(row: Row) -> DeliveryLogRow:
+    values = dict(row._mapping)
+    values |= {
         "id": str(row.id),
         "channel": Channel(row.channel),
         "step": to_step(row.step, row.channel),
     }
-    return DeliveryLogRow(**told)
+    return DeliveryLogRow(**values)

@@ -1,8 +1,9 @@
-"""News of what happened: written with the move itself, put in order afterwards by one at a time, read in that order.
+"""Outbound events: inserted with the change itself, published afterwards, read in order of position.
 
-Ids of rows are given before a commit, so a reader who goes by them would miss what commits late. Positions are given
-after it, under a lock of the company's own: whoever has read up to one has read everything up to it. News of one
-customer are in the order in which they happened, as each waits for the customer's row.
+Row ids are assigned before the commit, so a reader in order of id would miss rows that commit late.
+Positions are assigned after the commit, under a lock of the company: a reader that has read up to a
+position has read everything before it. Events of one customer are in the order in which they happened,
+because each transaction locks the customer's row.
 """
 
 from collections.abc import Sequence
@@ -17,17 +18,17 @@ from journey_service.domain.journeys.relationship import StageReason
 from journey_service.repositories.journeys.transitions import reasons_from_json
 from journey_service.repositories.tables import Row
 
-# A lock of its own: a company whose clock stands still is held by whoever works by it.
-_HOLD: Final = text(
-    "SELECT pg_advisory_xact_lock(hashtextextended('news:' || CAST(:company_id AS bigint), 0))"
+# An advisory lock: the company's row is locked by every transaction that uses a test clock.
+_LOCK: Final = text(
+    "SELECT pg_advisory_xact_lock(hashtextextended('outbound_events:' || CAST(:company_id AS bigint), 0))"
 )
 _PUBLISH: Final = text(
-    "WITH next AS (SELECT id, row_number() OVER (ORDER BY id) AS place FROM (SELECT id FROM outbound_events"
+    "WITH next AS (SELECT id, row_number() OVER (ORDER BY id) AS number FROM (SELECT id FROM outbound_events"
     "   WHERE company_id = :company_id AND position IS NULL ORDER BY id LIMIT :limit) unpublished)"
-    " UPDATE outbound_events n SET position = CAST(:head AS bigint) + next.place FROM next"
+    " UPDATE outbound_events n SET position = CAST(:last AS bigint) + next.number FROM next"
     " WHERE n.company_id = :company_id AND n.id = next.id RETURNING n.id, n.position"
 )
-# To every endpoint that takes the type; nothing of whoever was erased meanwhile.
+# To every enabled endpoint that subscribes to the type, without events of customers erased in the meantime.
 _FAN_OUT: Final = text(
     "INSERT INTO journey_actions (company_id, relationship_id, transition_seq, stage, name, number, channel, step,"
     " is_stage_bound, endpoint_id, outbound_event_id, planned_at, due_at, ready_at, state, finished_at)"
@@ -41,10 +42,10 @@ _FAN_OUT: Final = text(
 )
 _COLUMNS: Final = (
     "SELECT n.company_id, n.id, n.position, n.type, n.created_at, r.customer_id, t.seq, t.from_stage, t.to_stage,"
-    " t.transitioned_at, t.recorded_at, t.trigger_type, t.trigger_event, t.performed_by, t.reasons, t.map_version, t.is_silent,"
-    " k.id AS task_id, k.title, k.channel, k.name, k.stage, k.assignee, k.due_at, k.created_at AS task_created_at,"
-    " c.id AS campaign_id, c.type AS campaign_type, c.started_at, c.ended_at, c.end_reason"
-    " FROM outbound_events n"
+    " t.transitioned_at, t.recorded_at, t.trigger_type, t.trigger_event, t.performed_by, t.reasons, t.map_version,"
+    " t.is_silent, k.id AS task_id, k.title, k.channel, k.name, k.stage, k.assignee, k.due_at,"
+    " k.created_at AS task_created_at, c.id AS campaign_id, c.type AS campaign_type, c.started_at,"
+    " c.ended_at, c.end_reason FROM outbound_events n"
     " JOIN customer_relationships r ON r.company_id = n.company_id AND r.id = n.relationship_id"
     " LEFT JOIN journey_transitions t ON t.company_id = n.company_id AND t.relationship_id = n.relationship_id"
     "   AND t.seq = n.transition_seq"
@@ -52,43 +53,46 @@ _COLUMNS: Final = (
     " LEFT JOIN retention_campaigns c ON c.company_id = n.company_id AND c.id = n.campaign_id"
     " WHERE n.company_id = :company_id AND r.customer_id >= 0"
 )
-_AFTER: Final = text(f"{_COLUMNS} AND n.position > :after ORDER BY n.position LIMIT :limit")
-_SOME: Final = text(f"{_COLUMNS} AND n.id = ANY(CAST(:ids AS bigint[]))")
-_HEAD: Final = text("SELECT coalesce(max(position), 0) FROM outbound_events WHERE company_id = :company_id")
+_LIST_AFTER: Final = text(f"{_COLUMNS} AND n.position > :after ORDER BY n.position LIMIT :limit")
+_GET_MANY: Final = text(f"{_COLUMNS} AND n.id = ANY(CAST(:ids AS bigint[]))")
+_LAST_POSITION: Final = text(
+    "SELECT coalesce(max(position), 0) FROM outbound_events WHERE company_id = :company_id"
+)
 _HAS_UNPUBLISHED: Final = text(
     "SELECT EXISTS (SELECT 1 FROM outbound_events WHERE company_id = :company_id AND position IS NULL)"
 )
-# News that somebody may still have sent again stay, with what became of them at each endpoint.
-_DROP: Final = text(
+# Events with deliveries that are pending or may be retried are kept, with all their deliveries.
+_DELETE_OLD: Final = text(
     "WITH old AS MATERIALIZED (SELECT id FROM outbound_events n WHERE company_id = :company_id"
-    # The latest stays: positions go on from it.
+    # The latest is kept: new positions continue from it.
     "   AND position < (SELECT max(position) FROM outbound_events WHERE company_id = :company_id)"
     "   AND created_at < clock_timestamp() - make_interval(days => :days) AND NOT EXISTS (SELECT 1"
     "   FROM journey_actions a WHERE a.company_id = n.company_id AND a.outbound_event_id = n.id"
     "   AND a.state IN ('pending', 'leased', 'dead')) ORDER BY position LIMIT :most),"
     " attempts AS (DELETE FROM action_attempts t USING journey_actions a, old WHERE t.company_id = :company_id"
     "   AND a.company_id = t.company_id AND a.id = t.action_id AND a.outbound_event_id = old.id),"
-    " deliveries AS (DELETE FROM journey_actions a USING old WHERE a.company_id = :company_id AND a.outbound_event_id = old.id)"
+    " deliveries AS (DELETE FROM journey_actions a USING old"
+    "   WHERE a.company_id = :company_id AND a.outbound_event_id = old.id)"
     " DELETE FROM outbound_events n USING old WHERE n.company_id = :company_id AND n.id = old.id"
 )
 
 
 class OutboundEvents:
-    """The news of one company."""
+    """The outbound events of one company."""
 
     def __init__(self, connection: AsyncConnection, company_id: int) -> None:
         self._connection = connection
         self._company_id = company_id
 
     async def publish(self, *, limit: int, now: datetime, delivers: bool) -> int:
-        """Put the next unpublished news in order, and have them delivered; returns how many there were.
+        """Assigns positions to unpublished events and creates their deliveries; returns how many.
 
-        `delivers` is whether they leave the house; else that they would have is written down.
+        Without `delivers`, the deliveries are recorded as done and not sent.
         """
-        await self._connection.execute(_HOLD, self._scope)
+        await self._connection.execute(_LOCK, self._scope)
         rows = (
             await self._connection.execute(
-                _PUBLISH, {**self._scope, "limit": limit, "head": await self.get_last_position()}
+                _PUBLISH, {**self._scope, "limit": limit, "last": await self.get_last_position()}
             )
         ).all()
         if rows:
@@ -99,35 +103,35 @@ class OutboundEvents:
         return len(rows)
 
     async def get_last_position(self) -> int:
-        """The position of the latest news."""
-        found = await self._connection.scalar(_HEAD, self._scope)
-        return found or 0
+        """Returns the position of the latest event; 0 if there is none."""
+        position = await self._connection.scalar(_LAST_POSITION, self._scope)
+        return position or 0
 
     async def has_unpublished(self) -> bool:
-        """Whether any news are not in order yet."""
+        """Returns whether any event has no position yet."""
         return bool(await self._connection.scalar(_HAS_UNPUBLISHED, self._scope))
 
     async def list_after(self, position: int, *, limit: int) -> list[OutboundEventRecord]:
-        """The next news beyond a position."""
-        rows = await self._connection.execute(_AFTER, {**self._scope, "after": position, "limit": limit})
-        return [_to_item(row) for row in rows]
+        """Lists the next events after a position."""
+        rows = await self._connection.execute(_LIST_AFTER, {**self._scope, "after": position, "limit": limit})
+        return [_to_record(row) for row in rows]
 
     async def get_many(self, ids: Sequence[int]) -> dict[int, OutboundEventRecord]:
-        """News by id; those of whoever was erased are not among them."""
-        rows = await self._connection.execute(_SOME, {**self._scope, "ids": list(ids)})
-        return {row.id: _to_item(row) for row in rows}
+        """Returns events by id, without those of erased customers."""
+        rows = await self._connection.execute(_GET_MANY, {**self._scope, "ids": list(ids)})
+        return {row.id: _to_record(row) for row in rows}
 
     async def delete_old(self, *, days: int, most: int) -> int:
-        """Forget news older than so many days, and how they were delivered; returns how many."""
-        dropped = await self._connection.execute(_DROP, {**self._scope, "days": days, "most": most})
-        return dropped.rowcount
+        """Deletes events older than `days` and their deliveries; returns how many."""
+        deleted = await self._connection.execute(_DELETE_OLD, {**self._scope, "days": days, "most": most})
+        return deleted.rowcount
 
     @property
     def _scope(self) -> dict[str, Any]:
         return {"company_id": self._company_id}
 
 
-def _to_item(row: Row) -> OutboundEventRecord:
+def _to_record(row: Row) -> OutboundEventRecord:
     data: dict[str, Any] = {"company_id": row.company_id, "customer_id": row.customer_id}
     if row.seq is not None:
         data |= {
@@ -138,7 +142,7 @@ def _to_item(row: Row) -> OutboundEventRecord:
             )
         }
         reasons = reasons_from_json(row.reasons)
-        data |= {"rule": _rule(reasons, row), "reasons": [_told(reason) for reason in reasons]}
+        data |= {"rule": _rule(reasons, row), "reasons": [_to_plain(reason) for reason in reasons]}
     if row.task_id is not None:
         data |= {
             "task_id": row.task_id,
@@ -157,15 +161,15 @@ def _to_item(row: Row) -> OutboundEventRecord:
     return OutboundEventRecord(row.id, row.position or 0, row.type, row.created_at, row.customer_id, data)
 
 
-def _told(value: Any) -> Any:  # noqa: ANN401  # named tuples of reasons, down to plain values
+def _to_plain(value: object) -> object:
     if hasattr(value, "_asdict"):
-        return {name: _told(inner) for name, inner in value._asdict().items()}
-    return [_told(inner) for inner in value] if isinstance(value, tuple) else value
+        return {name: _to_plain(inner) for name, inner in value._asdict().items()}
+    return [_to_plain(inner) for inner in value] if isinstance(value, tuple) else value
 
 
-def _rule(reasons: Sequence[StageReason], row: Row) -> Any:
-    """The rule that has moved the customer, with the values it saw; None where it was a person."""
+def _rule(reasons: Sequence[StageReason], row: Row) -> object:
+    """Returns the rule that moved the customer, with its values; None for a manual move."""
     if row.trigger_type != "automatic":
         return None
-    held = (rule for stage in reasons if stage.stage == row.to_stage for rule in stage.rules if rule.held)
-    return _told(next(held, None))
+    rules = (rule for stage in reasons if stage.stage == row.to_stage for rule in stage.rules if rule.held)
+    return _to_plain(next(rules, None))

@@ -1,8 +1,8 @@
-"""The outbox: actions claimed by a worker for a while, and what has come of each.
+"""The outbox: actions that workers claim under a lease, and the outcomes of their attempts.
 
-Whoever claims gets a token of chance. Everything later asks for that token, so that a worker which was away for
-longer than its lease changes nothing more. `ready_at` is when an action may be claimed: due, to be tried again, or
-left by one that fell silent; one index answers for all three.
+A claim sets a random token, and every later change requires it: a worker whose lease has expired changes
+nothing. `ready_at` is when an action may be claimed: when it is due, to be retried, or its lease has
+expired. One index serves all three.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -10,16 +10,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.actions.stage_actions import Channel
 
 MAX_ANSWER_LENGTH: Final = 255
-_MOST_NEWS: Final = 200
+"""In characters; longer answers are cut."""
+_MAX_CLAIMED_DELIVERIES: Final = 200
 
-# A step waits for those before it; whoever holds its customer is left to that.
-_CANDIDATES: Final = text(
+# A step waits for the earlier steps of its action.
+_LIST_DUE: Final = text(
     "SELECT a.id, r.customer_id FROM journey_actions a JOIN customer_relationships r"
     " ON r.company_id = a.company_id AND r.id = a.relationship_id"
     " WHERE a.company_id = :company_id AND a.state IN ('pending', 'leased') AND a.ready_at <= now()"
@@ -35,20 +36,21 @@ _CLAIM: Final = text(
     " WHERE company_id = :company_id AND id = ANY(CAST(:ids AS uuid[])) AND state IN ('pending', 'leased')"
     " AND ready_at <= now() RETURNING id"
 )
-# A few for each endpoint: one that is slow does not use up the room of the others.
-_CLAIM_NEWS: Final = text(
+# A share for each endpoint, so that a slow one does not delay the others.
+_CLAIM_DELIVERIES: Final = text(
     "WITH due AS (SELECT a.id FROM webhook_endpoints e CROSS JOIN LATERAL (SELECT id FROM journey_actions"
     "   WHERE company_id = e.company_id AND endpoint_id = e.id AND channel = 'webhook'"
     "   AND state IN ('pending', 'leased') AND ready_at <= now()"
     "   AND (CAST(:only AS uuid) IS NULL OR id = CAST(:only AS uuid))"
     "   ORDER BY ready_at LIMIT :share FOR NO KEY UPDATE SKIP LOCKED) a"
     "   WHERE e.company_id = :company_id AND e.id <> ALL(CAST(:without AS bigint[])) LIMIT :limit),"
-    " held AS (UPDATE journey_actions a SET state = 'leased', lease_token = :token, updated_at = clock_timestamp(),"
+    " claimed AS (UPDATE journey_actions a SET state = 'leased', lease_token = :token, updated_at = clock_timestamp(),"
     "   ready_at = clock_timestamp() + make_interval(secs => :seconds) FROM due"
-    "   WHERE a.company_id = :company_id AND a.id = due.id RETURNING a.id, a.endpoint_id, a.outbound_event_id, a.attempts)"
-    " SELECT * FROM held"
+    "   WHERE a.company_id = :company_id AND a.id = due.id"
+    "   RETURNING a.id, a.endpoint_id, a.outbound_event_id, a.attempts)"
+    " SELECT * FROM claimed"
 )
-_READY_NEWS: Final = text(
+_LIST_DUE_DELIVERIES: Final = text(
     "SELECT id FROM journey_actions WHERE company_id = :company_id AND state IN ('pending', 'leased')"
     " AND ready_at <= now() AND channel = 'webhook' ORDER BY ready_at LIMIT :limit"
 )
@@ -57,7 +59,7 @@ _RENEW: Final = text(
     " WHERE company_id = :company_id AND id = ANY(CAST(:ids AS uuid[])) AND state = 'leased' AND lease_token = :token"
     " RETURNING id"
 )
-_ATTEMPTS_OF: Final = text(
+_ATTEMPT_COUNTS: Final = text(
     "SELECT id, attempts FROM journey_actions WHERE company_id = :company_id AND id = ANY(CAST(:ids AS uuid[]))"
 )
 _RELEASE: Final = text(
@@ -86,17 +88,17 @@ _ATTEMPT: Final = text(
     " CAST(:outcome AS text[]), CAST(:status AS int[]), CAST(:answer AS text[]))"
     " AS t(id, relationship_id, seconds, outcome, status, answer)"
 )
-# Asked after the rows were waited for: of whoever was erased while a call was under way nothing is kept that was said.
-_FORGET_ANSWERS: Final = text(
+# Runs after the row locks were acquired: the answer about a customer who was erased during the call is deleted.
+_CLEAR_ANSWERS: Final = text(
     "WITH erased AS (SELECT id FROM customer_relationships WHERE company_id = :company_id"
     "   AND id = ANY(CAST(:relationship_ids AS bigint[])) AND customer_id < 0),"
-    " told AS (UPDATE action_attempts t SET answer = NULL FROM erased WHERE t.company_id = :company_id"
+    " attempts AS (UPDATE action_attempts t SET answer = NULL FROM erased WHERE t.company_id = :company_id"
     "   AND t.relationship_id = erased.id)"
     " UPDATE journey_actions a SET last_error = NULL FROM erased"
     " WHERE a.company_id = :company_id AND a.relationship_id = erased.id"
 )
-# One at a time, so that of two last steps one sees the other ended.
-_HOLD_CAMPAIGNS: Final = text(
+# Serializes the last steps of a campaign, so that the later one sees the other as ended.
+_LOCK_CAMPAIGNS: Final = text(
     "SELECT k.id FROM retention_campaigns k WHERE k.company_id = :company_id AND k.id IN"
     " (SELECT campaign_id FROM journey_actions WHERE company_id = :company_id AND id = ANY(CAST(:ids AS uuid[])))"
     " ORDER BY k.id FOR NO KEY UPDATE"
@@ -115,12 +117,12 @@ _CANCEL: Final = text(
     " reserved_at = NULL, finished_at = CAST(:at AS timestamptz), updated_at = clock_timestamp()"
     " WHERE company_id = :company_id AND id = ANY(CAST(:ids AS uuid[])) AND state = 'leased' AND lease_token = :token"
 )
-_CANCEL_OF_ENDPOINT: Final = text(
+_CANCEL_BY_ENDPOINT: Final = text(
     "UPDATE journey_actions SET state = 'cancelled', reason = 'endpoint_disabled', ready_at = NULL,"
     " finished_at = clock_timestamp(), updated_at = clock_timestamp()"
     " WHERE company_id = :company_id AND endpoint_id = :endpoint_id AND state = 'pending'"
 )
-_RELEASE_CLOCK: Final = text(
+_RELEASE_TEST_CLOCK: Final = text(
     "UPDATE journey_actions SET updated_at = clock_timestamp(),"
     " state = CASE WHEN due_at < CAST(:oldest AS timestamptz) THEN 'cancelled' ELSE 'pending' END,"
     " reason = CASE WHEN due_at < CAST(:oldest AS timestamptz) THEN 'held_too_long' END,"
@@ -128,7 +130,7 @@ _RELEASE_CLOCK: Final = text(
     " ready_at = CASE WHEN due_at < CAST(:oldest AS timestamptz) THEN NULL ELSE due_at END"
     " WHERE company_id = :company_id AND state = 'pending' AND ready_at IS NULL"
 )
-_END_LEFT_CAMPAIGNS: Final = text(
+_END_COMPLETED_CAMPAIGNS: Final = text(
     "WITH ended AS (UPDATE retention_campaigns k SET ended_at = CAST(:now AS timestamptz), end_reason = 'completed'"
     "   WHERE k.company_id = :company_id AND k.ended_at IS NULL AND NOT EXISTS (SELECT 1 FROM journey_actions a"
     "   WHERE a.company_id = k.company_id AND a.relationship_id = k.relationship_id AND a.campaign_id = k.id"
@@ -136,8 +138,8 @@ _END_LEFT_CAMPAIGNS: Final = text(
     " INSERT INTO outbound_events (company_id, relationship_id, type, campaign_id)"
     " SELECT :company_id, relationship_id, 'campaign.ended', id FROM ended"
 )
-# A step waits for those before it, which may have to wait for a morning that has not come.
-_WAITING: Final = text(
+# A step waits for the earlier steps, which quiet hours may hold back until the next morning.
+_WAITING_CUSTOMERS: Final = text(
     "SELECT DISTINCT r.customer_id FROM (SELECT a.relationship_id FROM journey_actions a"
     "   WHERE a.company_id = :company_id AND a.state = 'pending' AND a.ready_at IS NULL"
     "   AND a.due_at <= CAST(:now AS timestamptz) AND NOT EXISTS (SELECT 1 FROM journey_actions p"
@@ -151,7 +153,7 @@ _WAITING: Final = text(
 
 @dataclass(frozen=True, slots=True)
 class DueAction:
-    """An action that is ready, and whose it is."""
+    """An action that may be claimed, and its customer."""
 
     id: str
     customer_id: int
@@ -159,7 +161,7 @@ class DueAction:
 
 @dataclass(frozen=True, slots=True)
 class WebhookDelivery:
-    """News for an endpoint, claimed: by the rows that tell of it."""
+    """A claimed delivery of an outbound event to a webhook endpoint."""
 
     id: str
     endpoint_id: int
@@ -169,9 +171,10 @@ class WebhookDelivery:
 
 @dataclass(frozen=True, slots=True)
 class AttemptOutcome:
-    """What came of one attempt: the new state, after which pause it is tried again, and what the other side said.
+    """The outcome of an attempt: the action's new state, and the receiver's answer.
 
-    `seconds` is how long the attempt took, `at` the company's time.
+    `seconds` is the duration of the attempt, `at` the company's time, `pause` the time until the next
+    attempt.
     """
 
     state: str
@@ -184,21 +187,21 @@ class AttemptOutcome:
 
     @property
     def label(self) -> str:
-        """What came of the attempt, whatever follows from that."""
+        """The result that is logged for the attempt: done, refused or failed."""
         return "done" if self.state == "done" else "refused" if self.is_refused else "failed"
 
 
 class Outbox:
-    """What is to leave the house for one company."""
+    """The outbox of one company."""
 
     def __init__(self, connection: AsyncConnection, company_id: int) -> None:
         self._connection = connection
         self._company_id = company_id
 
     async def list_due(self, channels: Sequence[Channel], *, limit: int) -> list[DueAction]:
-        """Customers' actions on some channels that are ready, the longest first; not claimed yet."""
+        """Lists due actions on some channels, the longest due first, without claiming them."""
         rows = await self._connection.execute(
-            _CANDIDATES,
+            _LIST_DUE,
             {
                 "company_id": self._company_id,
                 "channels": [channel.value for channel in channels],
@@ -208,29 +211,29 @@ class Outbox:
         return [DueAction(str(row.id), row.customer_id) for row in rows]
 
     async def claim(self, ids: Sequence[str], token: str, seconds: float) -> set[str]:
-        """Take actions whose customers are held; those that somebody else was first with are not among them."""
+        """Claims actions of locked customers; returns those that no other worker has claimed."""
         rows = await self._scalars(_CLAIM, ids=list(ids), token=token, seconds=seconds)
         return set(map(str, rows))
 
     async def list_due_outbound_events(self, *, limit: int) -> list[str]:
-        """News for endpoints that are ready, the longest first; not claimed yet."""
-        return list(map(str, await self._scalars(_READY_NEWS, limit=limit)))
+        """Lists due webhook deliveries, the longest due first, without claiming them."""
+        return list(map(str, await self._scalars(_LIST_DUE_DELIVERIES, limit=limit)))
 
     async def claim_outbound_events(
         self, lease: tuple[str, float], *, share: int, only: str | None = None, without: Collection[int] = ()
     ) -> list[WebhookDelivery]:
-        """Take news that are ready, so many for each endpoint at most, under a token and for so many seconds.
+        """Claims due webhook deliveries with a lease (token, seconds): `share` per endpoint at most.
 
-        Those in other hands are left to them; some endpoints are done `without`.
+        Rows that another worker has locked are skipped, as are the endpoints in `without`.
         """
         rows = await self._connection.execute(
-            _CLAIM_NEWS,
+            _CLAIM_DELIVERIES,
             {
                 "company_id": self._company_id,
                 "token": lease[0],
                 "seconds": lease[1],
                 "share": share,
-                "limit": _MOST_NEWS,
+                "limit": _MAX_CLAIMED_DELIVERIES,
                 "only": only,
                 "without": list(without),
             },
@@ -240,31 +243,31 @@ class Outbox:
         ]
 
     async def renew(self, ids: Sequence[str], token: str, seconds: float) -> set[str]:
-        """Keep claimed actions for longer; those not among the answer are somebody else's now."""
+        """Extends the lease of claimed actions; those not returned were claimed by another worker."""
         return set(map(str, await self._scalars(_RENEW, ids=list(ids), token=token, seconds=seconds)))
 
     async def get_attempt_counts(self, ids: Sequence[str]) -> dict[str, int]:
-        """How often actions have been tried, by id."""
+        """Returns how often actions were attempted, by id."""
         rows = await self._connection.execute(
-            _ATTEMPTS_OF, {"company_id": self._company_id, "ids": list(ids)}
+            _ATTEMPT_COUNTS, {"company_id": self._company_id, "ids": list(ids)}
         )
         return {str(row.id): row.attempts for row in rows}
 
     async def release(self, ids: Sequence[str], token: str) -> None:
-        """Give claimed actions back, as if they had not been taken."""
+        """Releases claimed actions without counting an attempt."""
         await self._execute(_RELEASE, ids=list(ids), token=token)
 
     async def cancel(self, ids: Sequence[str], token: str, reason: str, at: datetime) -> None:
-        """Do not do claimed actions, after all."""
+        """Cancels claimed actions."""
         await self._execute(_CANCEL, ids=list(ids), token=token, reason=reason, at=at)
 
     async def finish(self, token: str, outcomes: Mapping[str, AttemptOutcome]) -> set[str]:
-        """Write down what came of attempts; those not among the answer are somebody else's by now.
+        """Records the outcomes of attempts; those not returned were claimed by another worker.
 
         The last step of a campaign ends it.
         """
-        await self._execute(_HOLD_CAMPAIGNS, ids=list(outcomes))
-        told = list(outcomes.values())
+        await self._execute(_LOCK_CAMPAIGNS, ids=list(outcomes))
+        values = list(outcomes.values())
         rows = (
             await self._connection.execute(
                 _FINISH,
@@ -272,11 +275,11 @@ class Outbox:
                     "company_id": self._company_id,
                     "token": token,
                     "id": list(outcomes),
-                    "state": [outcome.state for outcome in told],
-                    "pause": [outcome.pause.total_seconds() for outcome in told],
-                    "at": [outcome.at for outcome in told],
-                    "answer": [outcome.answer[:MAX_ANSWER_LENGTH] for outcome in told],
-                    "status": [outcome.status for outcome in told],
+                    "state": [outcome.state for outcome in values],
+                    "pause": [outcome.pause.total_seconds() for outcome in values],
+                    "at": [outcome.at for outcome in values],
+                    "answer": [outcome.answer[:MAX_ANSWER_LENGTH] for outcome in values],
+                    "status": [outcome.status for outcome in values],
                 },
             )
         ).all()
@@ -292,32 +295,32 @@ class Outbox:
             status=[outcome.status for _, _, outcome in finished],
             answer=[outcome.answer[:MAX_ANSWER_LENGTH] for _, _, outcome in finished],
         )
-        await self._execute(_FORGET_ANSWERS, relationship_ids=sorted({row.relationship_id for row in rows}))
-        over = {
+        await self._execute(_CLEAR_ANSWERS, relationship_ids=sorted({row.relationship_id for row in rows}))
+        ended = {
             row.campaign_id: outcome.at
             for _, row, outcome in finished
             if row.campaign_id is not None and outcome.state != "pending"
         }
-        if over:
-            await self._execute(_END_CAMPAIGNS, campaign_ids=list(over), at=list(over.values()))
+        if ended:
+            await self._execute(_END_CAMPAIGNS, campaign_ids=list(ended), at=list(ended.values()))
         return {id_ for id_, _, _ in finished}
 
     async def cancel_by_endpoint(self, endpoint_id: int) -> None:
-        """Drop what waits for an endpoint that takes nothing more."""
-        await self._execute(_CANCEL_OF_ENDPOINT, endpoint_id=endpoint_id)
+        """Cancels the pending deliveries of a disabled endpoint."""
+        await self._execute(_CANCEL_BY_ENDPOINT, endpoint_id=endpoint_id)
 
     async def release_test_clock(self, now: datetime, oldest: datetime) -> None:
-        """Hand what a standing clock held to the workers; what should have gone out before `oldest` never does."""
-        await self._execute(_RELEASE_CLOCK, now=now, oldest=oldest)
-        await self._execute(_END_LEFT_CAMPAIGNS, now=now)
+        """Hands the pending actions of a test clock to the workers; those due before `oldest` are cancelled."""
+        await self._execute(_RELEASE_TEST_CLOCK, now=now, oldest=oldest)
+        await self._execute(_END_COMPLETED_CAMPAIGNS, now=now)
 
     async def list_waiting_customers(self, now: datetime, *, limit: int) -> list[int]:
-        """Customers of a company whose time stands still of whom something has fallen due."""
-        return list(await self._scalars(_WAITING, now=now, limit=limit))
+        """Lists customers with actions that a test clock has made due."""
+        return list(await self._scalars(_WAITING_CUSTOMERS, now=now, limit=limit))
 
-    async def _execute(self, statement: Any, **values: object) -> None:  # noqa: ANN401  # a text clause
+    async def _execute(self, statement: TextClause, **values: object) -> None:
         await self._connection.execute(statement, {"company_id": self._company_id, **values})
 
-    async def _scalars(self, statement: Any, **values: object) -> Sequence[Any]:  # noqa: ANN401
-        found = await self._connection.scalars(statement, {"company_id": self._company_id, **values})
-        return found.all()
+    async def _scalars(self, statement: TextClause, **values: object) -> Sequence[Any]:
+        scalars = await self._connection.scalars(statement, {"company_id": self._company_id, **values})
+        return scalars.all()

@@ -1,4 +1,4 @@
-"""What people do about customers: listed by whose it is and when it is due, worked off, handed on."""
+"""Tasks for people: listed by due time, locked and updated."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -28,7 +28,7 @@ class Tasks:
         self._company_id = company_id
 
     async def page(self, wanted: TaskFilter) -> list[StoredTask]:
-        """Tasks, those due first first."""
+        """Returns the tasks that match, the earliest due first."""
         clauses: list[str] = []
         values: dict[str, Any] = {"company_id": self._company_id, "limit": wanted.limit}
         allowed = {"status": wanted.statuses, "stage": wanted.stages, "channel": wanted.channels}
@@ -71,7 +71,7 @@ class Tasks:
         return None if row is None else _to_task(row)
 
     async def update(self, id_: int, values: Mapping[str, object]) -> None:
-        """Change a task that is held."""
+        """Updates columns of a task that this transaction has locked."""
         await self._connection.execute(
             update(journey_tasks)
             .where(journey_tasks.c.company_id == self._company_id, journey_tasks.c.id == id_)
@@ -80,5 +80,5 @@ class Tasks:
 
 
 def _to_task(row: Row) -> StoredTask:
-    told = dict(row._mapping)
-    return StoredTask(**told | {"action_id": None if row.action_id is None else str(row.action_id)})
+    values = dict(row._mapping)
+    return StoredTask(**values | {"action_id": None if row.action_id is None else str(row.action_id)})

@@ -1,4 +1,4 @@
-"""Templates a company has written itself, beside those that come with the service."""
+"""Message templates written by a company; they override those of the service."""
 
 from collections.abc import Collection
 from typing import Any, Final
@@ -29,16 +29,19 @@ class Templates:
         self._company_id = company_id
 
     async def insert(self, template: Template, *, author: str) -> int:
-        """Write a template; returns its id. Loses the race (a unique key) for a key and language there already."""
-        written = await self._connection.execute(
+        """Inserts a template; returns its id.
+
+        Loses the race (a unique key) if the key and language exist.
+        """
+        inserted = await self._connection.execute(
             insert(table)
             .values(company_id=self._company_id, author=author, **_values(template))
             .returning(table.c.id)
         )
-        return int(written.scalar_one())
+        return int(inserted.scalar_one())
 
     async def update(self, id_: int, template: Template, *, author: str) -> None:
-        """Replace a template."""
+        """Replaces a template."""
         await self._connection.execute(
             update(table)
             .where(*self._is(id_))
@@ -46,16 +49,16 @@ class Templates:
         )
 
     async def delete(self, id_: int) -> None:
-        """Take a template away: what comes with the service holds again, if there is such a one."""
+        """Deletes a template; a template of the service with the same key applies again."""
         await self._connection.execute(delete(table).where(*self._is(id_)))
 
     async def find(self, id_: int) -> StoredTemplate | None:
-        """One template."""
+        """Finds a template by id."""
         row = (await self._connection.execute(select(*_COLUMNS).where(*self._is(id_)))).one_or_none()
         return None if row is None else _to_stored(row)
 
     async def get_many(self, keys: Collection[str]) -> list[StoredTemplate]:
-        """The company's own templates under these keys, in all languages."""
+        """Returns the company's templates of these keys, in all languages."""
         if not keys:
             return []
         rows = await self._connection.execute(
@@ -66,7 +69,7 @@ class Templates:
         return [_to_stored(row) for row in rows]
 
     async def page(self, *, after: int, limit: int) -> list[StoredTemplate]:
-        """Templates by id, beyond `after`."""
+        """Returns the next templates by id, after `after`."""
         rows = await self._connection.execute(
             select(*_COLUMNS)
             .where(table.c.company_id == self._company_id, table.c.id > after)

@@ -1,4 +1,4 @@
-"""A company's own systems that take webhooks: where they are, what they take, and the secrets that sign it."""
+"""Webhook endpoints of a company: address, subscribed types and signing secrets."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -40,7 +40,7 @@ _COLUMNS: Final = [
 
 
 class WebhookEndpoints:
-    """The endpoints of one company."""
+    """The webhook endpoints of one company."""
 
     def __init__(self, connection: AsyncConnection, company_id: int, vault: Vault) -> None:
         self._connection = connection
@@ -48,85 +48,89 @@ class WebhookEndpoints:
         self._vault = vault
 
     async def insert(self, values: Mapping[str, object], secret: bytes) -> int:
-        """Write an endpoint with its first secret; returns its id."""
+        """Inserts an endpoint with its first secret; returns its id."""
         id_ = (
             await self._connection.execute(
                 insert(table).values(company_id=self._company_id, secret=b"", **values).returning(table.c.id)
             )
         ).scalar_one()
-        # Sealed for its own row: under another id it does not open.
-        await self._update(id_, secret=self._seal(id_, secret))
+        # Encrypted for its row, which needs the id.
+        await self._update(id_, secret=self._encrypt(id_, secret))
         return int(id_)
 
     async def update(self, id_: int, values: Mapping[str, object]) -> None:
-        """Change an endpoint; one that is enabled again begins without a past."""
-        fresh = {"failing_since": None, "disabled_reason": None} if values.get("is_enabled") else {}
-        await self._update(id_, **values, **fresh, updated_at=func.clock_timestamp())
+        """Updates an endpoint; enabling it clears its failures."""
+        reset = {"failing_since": None, "disabled_reason": None} if values.get("is_enabled") else {}
+        await self._update(id_, **values, **reset, updated_at=func.clock_timestamp())
 
     async def rotate_secret(self, id_: int, secret: bytes, overlap: timedelta) -> None:
-        """Give an endpoint another secret; the former signs beside it for a while."""
+        """Replaces the secret; the former one also signs messages for the time of `overlap`."""
         await self._update(
             id_,
             former_secret=table.c.secret,
             former_until=func.clock_timestamp() + overlap,
-            secret=self._seal(id_, secret),
+            secret=self._encrypt(id_, secret),
             updated_at=func.clock_timestamp(),
         )
 
     async def delete(self, id_: int) -> None:
-        """Take an endpoint away that nothing refers to."""
+        """Deletes an endpoint that nothing refers to."""
         await self._connection.execute(delete(table).where(*self._is(id_)))
 
     async def list_all(self) -> list[StoredEndpoint]:
-        """Every endpoint, the oldest first."""
+        """Lists every endpoint, oldest first."""
         rows = await self._connection.execute(
             select(*_COLUMNS).where(table.c.company_id == self._company_id).order_by(table.c.id)
         )
         return [_to_endpoint(row) for row in rows]
 
     async def find(self, id_: int) -> StoredEndpoint | None:
-        """One endpoint."""
+        """Finds an endpoint by id."""
         row = (await self._connection.execute(select(*_COLUMNS).where(*self._is(id_)))).one_or_none()
         return None if row is None else _to_endpoint(row)
 
     async def find_receiver(self, type_: str) -> StoredEndpoint | None:
-        """The enabled endpoint that takes a type of message of which there is one receiver."""
-        found = [
-            endpoint for endpoint in await self.list_all() if endpoint.is_enabled and type_ in endpoint.events
-        ]
-        return found[0] if found else None
+        """Finds the enabled endpoint of a message type that has one receiver."""
+        endpoints = await self.list_all()
+        return next((one for one in endpoints if one.is_enabled and type_ in one.events), None)
 
     async def is_in_use(self, id_: int) -> bool:
-        """Whether the log of deliveries names an endpoint."""
-        found = await self._connection.scalar(_IN_USE, {"company_id": self._company_id, "id": id_})
-        return bool(found)
+        """Returns whether the delivery log refers to an endpoint."""
+        is_in_use = await self._connection.scalar(_IN_USE, {"company_id": self._company_id, "id": id_})
+        return bool(is_in_use)
 
     async def get_secrets(self, id_: int) -> Sequence[bytes]:
-        """What signs messages to an endpoint, the newest first. Raises UnavailableError under another vault key."""
+        """Returns the signing secrets of an endpoint, newest first.
+
+        Raises UnavailableError if another vault key encrypted them.
+        """
         row = (
             await self._connection.execute(
                 select(
                     table.c.secret,
                     table.c.former_secret,
-                    (table.c.former_until > func.clock_timestamp()).label("is_former_alive"),
+                    (table.c.former_until > func.clock_timestamp()).label("is_former_valid"),
                 ).where(*self._is(id_))
             )
         ).one()
-        sealed = [row.secret, *([row.former_secret] if row.is_former_alive else [])]
-        return [self._vault.open(self._company_id, f"endpoint:{id_}", each) for each in sealed]
+        encrypted = [row.secret, *([row.former_secret] if row.is_former_valid else [])]
+        return [self._vault.open(self._company_id, f"endpoint:{id_}", each) for each in encrypted]
 
     async def record_success(self, id_: int) -> None:
-        """Something has reached an endpoint."""
+        """Records a successful delivery: clears the start of the failures."""
         await self._connection.execute(_SUCCEEDED, {"company_id": self._company_id, "id": id_})
 
     async def record_failure(self, id_: int, *, days: int, is_gone: bool) -> bool:
-        """Something has not reached an endpoint; returns whether it is still enabled: not after so many days."""
-        found = await self._connection.scalar(
+        """Records a failed delivery; returns whether the endpoint is still enabled.
+
+        It is disabled after `days` of failures, or at once if it `is_gone`.
+        """
+        is_enabled = await self._connection.scalar(
             _FAILED, {"company_id": self._company_id, "id": id_, "days": days, "is_gone": is_gone}
         )
-        return bool(found)
+        return bool(is_enabled)
 
-    def _seal(self, id_: int, secret: bytes) -> bytes:
+    def _encrypt(self, id_: int, secret: bytes) -> bytes:
         return self._vault.seal(self._company_id, f"endpoint:{id_}", secret)
 
     async def _update(self, id_: int, **values: object) -> None:
@@ -137,5 +141,5 @@ class WebhookEndpoints:
 
 
 def _to_endpoint(row: Row) -> StoredEndpoint:
-    told = dict(row._mapping)
-    return StoredEndpoint(**told | {"events": tuple(row.events)})
+    values = dict(row._mapping)
+    return StoredEndpoint(**values | {"events": tuple(row.events)})

@@ -8,10 +8,10 @@ from typing import Any, Final
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from journey_service.domain.analytics.conversions import CONVERTING
+from journey_service.domain.analytics.conversions import CONVERSION_MOTIONS
 from journey_service.domain.analytics.date_ranges import DateRange
 from journey_service.domain.analytics.records import (
-    LOWEST,
+    BEFORE_FIRST_ID,
     AtRiskCustomer,
     DrilldownCustomer,
     PageRequest,
@@ -202,7 +202,7 @@ class DrilldownQueries:
         limit: int,
     ) -> list[StageVisit]:
         """Visits of a stage that ended in days: all, or only those that did, or did not, end as wished."""
-        motions = [motion.value for motion in Motion if is_converted in (None, motion in CONVERTING)]
+        motions = [motion.value for motion in Motion if is_converted in (None, motion in CONVERSION_MOTIONS)]
         return await self._visits(
             _ENDED, stage, after, limit, {**range_parameters(days, zone), "motions": motions}
         )
@@ -215,7 +215,7 @@ class DrilldownQueries:
 
     async def list_churning(self, last: str, above: int, page: RiskPageRequest) -> list[AtRiskCustomer]:
         """Those whose stored risk is above so many hundredths and who are not in the last stage, the riskiest first."""
-        key, after = page.after or ("2", LOWEST)
+        key, after = page.after or ("2", BEFORE_FIRST_ID)
         return await self._risky(
             _CHURNING, {"last": last, "above": above, "key": Decimal(key), "after": after}, page.limit
         )
@@ -268,7 +268,7 @@ class DrilldownQueries:
         limit: int,
         more: dict[str, Any],
     ) -> list[StageVisit]:
-        customer_id, seq = after or (LOWEST, 0)
+        customer_id, seq = after or (BEFORE_FIRST_ID, 0)
         values = {"company_id": self._company_id, "stage": stage, "after": customer_id, "after_seq": seq}
         rows = await self._connection.execute(statement, {**values, **more, "limit": limit})
         return [

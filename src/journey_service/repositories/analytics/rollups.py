@@ -161,7 +161,7 @@ class Rollups:
         found: dict[int, dict[tuple[str, str], datetime]] = {}
         for row in rows:
             last = found.setdefault(row.relationship_id, {})
-            for did in rollup.did_by(Motion(row.motion), row.from_stage, row.to_stage):
+            for did in rollup.occurrences_by(Motion(row.motion), row.from_stage, row.to_stage):
                 last[did] = max(last.get(did, row.at), row.at)
         return found
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-LOWEST: Final = -(2**63)
+BEFORE_FIRST_ID: Final = -(2**63)
 
 
 def _first(sql: str, order: str) -> TextClause:
@@ -74,7 +74,7 @@ class DataQualityQueries:
         self._connection = connection
         self._company_id = company_id
 
-    async def list_orphans(self, *, limit: int, after: int = LOWEST) -> DefectiveRows:
+    async def list_orphans(self, *, limit: int, after: int = BEFORE_FIRST_ID) -> DefectiveRows:
         """Relationships of customers who are not there."""
         return await self._ask(_ORPHANS, limit=limit, after=after)
 
@@ -84,7 +84,7 @@ class DataQualityQueries:
         return [{"table": row.name, "rows": row.number} for row in rows]
 
     async def list_unknown_stages(
-        self, known: Sequence[str], *, limit: int, after: int = LOWEST
+        self, known: Sequence[str], *, limit: int, after: int = BEFORE_FIRST_ID
     ) -> DefectiveRows:
         """Customers in a stage that is none of those known."""
         return await self._ask(_UNKNOWN_STAGES, known=list(known), limit=limit, after=after)
