@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from journey_service.repositories import migrations as migrating
 from journey_service.repositories.database import Database
-from journey_service.repositories.events.ledger import _KNOWN
+from journey_service.repositories.events.ledger import _GET_MANY
 from journey_service.repositories.operations.health import SCHEMA_REVISION
 from journey_service.repositories.tables import metadata
 from ledger import rows
@@ -225,7 +225,7 @@ async def test_known_events_are_found_by_their_key_even_by_a_plan_made_while_the
     await asyncio.to_thread(migrating.upgrade, url)
     connection = await asyncpg.connect(url, server_settings={"plan_cache_mode": "force_generic_plan"})
     try:
-        asked = str(_KNOWN)
+        asked = str(_GET_MANY)
         for place, name in enumerate(("sources", "ids", "company_id"), start=1):
             asked = asked.replace(f":{name}", f"${place}")
         await connection.execute(f"PREPARE known(text[], text[], bigint) AS {asked}")

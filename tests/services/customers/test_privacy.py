@@ -1,4 +1,4 @@
-"""Erasure: nothing that says who somebody is stays, nothing that is counted changes, and it stays done."""
+"""Privacy: an erasure removes every trace of an identity, changes no count, and is permanent."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ from journey_service.domain.events.records import ImportOptions
 from journey_service.domain.journeys.relationship import Activation
 from journey_service.domain.stages.changes import build_draft
 from journey_service.domain.stages.stage_map import stage_map_to_json
-from journey_service.repositories.customers import personal_data as personal
+from journey_service.repositories.customers import personal_data
 from journey_service.repositories.database import Database
 from journey_service.repositories.tables import metadata
 from journey_service.services.access.audit import record_operator_access
@@ -55,7 +55,7 @@ BY = Actor("tests")
 MARK = re.compile(r"[Mm]ark-[A-Za-z_]+")
 NUMBER_MARK = 777_000_111_222_333
 ERASED = 500 if os.environ.get("JOURNEY_FULL") else 25
-"""How many are erased and then told of again."""
+"""Customers that are erased and then named in later events."""
 
 
 def visit(customer: int, number: int, at: datetime, *, note: str | None = None) -> Event:
@@ -71,13 +71,13 @@ def visit(customer: int, number: int, at: datetime, *, note: str | None = None) 
     )
 
 
-def _drawn(stage_map):
-    """The map as it is, drawn anew."""
+def _unchanged(stage_map):
+    """Builds a draft equal to the map."""
     return build_draft(stage_map, raw=stage_map_to_json(stage_map), remap={}, pointer="/stages")
 
 
 async def marked(database, servers, company_id: int, who: int = WHO) -> None:
-    """A customer of whom every table holds something, with a mark in every column that may be about them."""
+    """Creates a customer with rows in every table, and a mark in every column that can hold personal data."""
     await put_customer(
         database,
         company_id,
@@ -86,12 +86,12 @@ async def marked(database, servers, company_id: int, who: int = WHO) -> None:
         consents={"email": "granted", "sms": "withdrawn"},
         by=BY,
     )
-    told = [visit(who, number, T0 - number * 20 * DAY, note="mark-metadata") for number in range(6)]
-    told[0] = told[0]._replace(booking_id="mark-booking")
-    told[1] = told[1]._replace(source="mark-source: hers alone")
-    await ingest(database, company_id, told)
-    seen = await reading.get_journey(database, company_id, who)
-    version = seen.stored.relationship.version
+    events = [visit(who, number, T0 - number * 20 * DAY, note="mark-metadata") for number in range(6)]
+    events[0] = events[0]._replace(booking_id="mark-booking")
+    events[1] = events[1]._replace(source="mark-source: of this customer only")
+    await ingest(database, company_id, events)
+    view = await reading.get_journey(database, company_id, who)
+    version = view.stored.relationship.version
     lapse = manual_changes.ManualMove("at_risk", version, BY, "lapse", is_repeatable=True)
     await manual_changes.move(database, company_id, who, lapse)
     call = ManualActionRequest(
@@ -111,10 +111,12 @@ async def marked(database, servers, company_id: int, who: int = WHO) -> None:
         await queue_rescore(database, company_id, actor=BY, customer_ids=[who]),
         JOB_HANDLERS,
     )
-    await queue_rescore(database, company_id, actor=BY, customer_ids=[who, 1])  # left for later
-    await preview(database, company_id, _drawn, based_on=None, activation=Activation.CURRENT_SILENT, actor=BY)
+    await queue_rescore(database, company_id, actor=BY, customer_ids=[who, 1])  # stays queued
+    await preview(
+        database, company_id, _unchanged, based_on=None, activation=Activation.CURRENT_SILENT, actor=BY
+    )
     span = BacktestParameters(since=T0 - 90 * DAY, until=T0, customer_ids=[who])
-    await backtest(database, company_id, _drawn, span, based_on=None, actor=BY)
+    await backtest(database, company_id, _unchanged, span, based_on=None, actor=BY)
     text = (
         "customer_id,occurred_at,event_type,amount,id\n"
         f"{who},2025-12-01,appointment_completed,10,mark-line\n"
@@ -126,12 +128,12 @@ async def marked(database, servers, company_id: int, who: int = WHO) -> None:
         yield text.encode()
 
     await stage_import(database, company_id, chunks(), actor=BY, options=ImportOptions(T0))
-    await _look_at_the_customer(database, company_id, who)
+    await _access_as_operator(database, company_id, who)
     await _mark_every_column(servers, company_id, who)
 
 
-async def _look_at_the_customer(database, company_id: int, who: int) -> None:
-    """An operator looks, and names the customer where nobody should."""
+async def _access_as_operator(database, company_id: int, who: int) -> None:
+    """Records an operator's access whose reason and request id contain the customer's name and id."""
     operator = Actor(
         "key:op", is_operator=True, reason=f"Mark-Name, {who}, has complained", request_id=f"r-{who}"
     )
@@ -140,7 +142,7 @@ async def _look_at_the_customer(database, company_id: int, who: int) -> None:
 
 
 async def _mark_every_column(servers, company_id: int, who: int) -> None:
-    """What no service would write may still stand there: a mark in every column that the register calls personal."""
+    """Writes a mark into every column that the register classifies as personal, even if no service writes it."""
     connection = await asyncpg.connect(servers.database_url)
     try:
         relationship = await connection.fetchval(
@@ -169,7 +171,7 @@ async def _mark_every_column(servers, company_id: int, who: int) -> None:
                     company_id,
                     by[key],
                 )
-                assert done != "UPDATE 0", f"{table} holds nothing of the customer"
+                assert done != "UPDATE 0", f"{table} has no row of the customer"
     finally:
         await connection.close()
 
@@ -183,8 +185,8 @@ def _mark_for(table: str, column: str) -> str:
     return str(NUMBER_MARK) if type_ == "BIGINT" else f"'mark-{column}'"
 
 
-def found_in(dumped: str, who: int = WHO) -> list[str]:
-    """Every trace of the customer in a dump, each with the table it stands in."""
+def traces_in(dumped: str, who: int = WHO) -> list[str]:
+    """Returns every trace of the customer in a dump, with its table."""
     return [
         f"{line.split(' ', 1)[0]}: {trace}"
         for line in dumped.splitlines()
@@ -202,20 +204,20 @@ def test_every_column_of_every_table_is_classified():
     }
 
 
-def test_a_column_that_nobody_has_classified_would_be_seen():
+def test_an_unclassified_column_is_detected():
     known = {name: set(columns) for name, columns in REGISTER.items()}
     tables = {name: {*table.c.keys(), "nickname"} for name, table in metadata.tables.items()}
     assert known != tables
     print("guard removed: detected")
 
 
-async def test_nothing_that_says_who_somebody_is_stays_anywhere(database, servers, found_tenant):
+async def test_an_erasure_leaves_no_trace_of_the_identity(database, servers, found_tenant):
     tenant = await found_tenant(test_clock=T0)
     await ingest(database, tenant.id, [visit(1, 1, T0)._replace(event_id="other-1")])
     await marked(database, servers, tenant.id)
-    before = found_in(await dump(servers, tenant.id))
+    before = traces_in(await dump(servers, tenant.id))
     tables = {trace.split(":")[0] for trace in before}
-    # Everywhere that the register says something may stand, something does.
+    # Every table that the register classifies as personal contains a trace before the erasure.
     personal_tables = {
         table
         for table, columns in REGISTER.items()
@@ -226,10 +228,10 @@ async def test_nothing_that_says_who_somebody_is_stays_anywhere(database, server
     erased = await anonymize_customer(database, tenant.id, WHO, by=BY)
 
     assert not erased.is_repeat
-    after = found_in(await dump(servers, tenant.id))
+    after = traces_in(await dump(servers, tenant.id))
     print(f"{len(before)} traces before, {len(after)} after")
     assert after == []
-    assert found_in(dump_redis(servers)) == []
+    assert traces_in(dump_redis(servers)) == []
     assert await faults(database, tenant.id) == []
 
 
@@ -240,35 +242,35 @@ async def test_nothing_that_says_who_somebody_is_stays_anywhere(database, server
             "_RENAME_RELATIONSHIP",
             "UPDATE customer_relationships SET customer_id = :new_id WHERE id = :relationship_id",
         ),
-        ("_DROP_LINES", "SELECT 1"),
+        ("_DELETE_LINES", "SELECT 1"),
         ("_ERASE_EVENTS", "SELECT 1"),
         ("_ERASE_ACTIONS", "SELECT 1"),
         ("_RENAME_IN_JOB", "SELECT 1"),
     ],
 )
-async def test_a_part_of_the_erasure_left_out_is_found_in_the_dump(
+async def test_an_incomplete_erasure_is_detected_in_the_dump(
     database, servers, found_tenant, monkeypatch, name, statement
 ):
     tenant = await found_tenant(test_clock=T0)
     await ingest(database, tenant.id, [visit(1, 1, T0)._replace(event_id="other-1")])
     await marked(database, servers, tenant.id)
-    replaced = personal.text(statement)
-    monkeypatch.setattr(personal, name, (replaced,) if name == "_ERASE_ACTIONS" else replaced)
+    replaced = personal_data.text(statement)
+    monkeypatch.setattr(personal_data, name, (replaced,) if name == "_ERASE_ACTIONS" else replaced)
 
     await anonymize_customer(database, tenant.id, WHO, by=BY)
 
-    assert found_in(await dump(servers, tenant.id)) != []
+    assert traces_in(await dump(servers, tenant.id)) != []
     print("guard removed: detected")
 
 
-async def test_what_an_export_hands_out_is_everything_that_an_erasure_takes(database, servers, found_tenant):
+async def test_an_export_contains_everything_that_an_erasure_removes(database, servers, found_tenant):
     tenant = await found_tenant(test_clock=T0)
     await ingest(database, tenant.id, [visit(1, 1, T0)])
     await marked(database, servers, tenant.id)
 
     export = await export_customer(database, tenant.id, WHO, by=BY)
 
-    handed_out = str(dict(export.tables))
+    exported = str(dict(export.tables))
     for table, columns in REGISTER.items():
         if ColumnKind.ID in columns.values() or "relationship_id" in columns:
             assert export.tables[table], table
@@ -278,9 +280,9 @@ async def test_what_an_export_hands_out_is_everything_that_an_erasure_takes(data
             for column, kind in columns.items():
                 if kind in (ColumnKind.IDENTITY, ColumnKind.TEXT):
                     assert (
-                        str(NUMBER_MARK) in handed_out
+                        str(NUMBER_MARK) in exported
                         if column == "performed_by"
-                        else f"mark-{column}" in handed_out
+                        else f"mark-{column}" in exported
                     )
     assert [row["action"] for row in export.tables["audit_log"]][-1] == "customer.export"
     assert export.tables["journey_transitions"][1]["reasons"][0]["stage"]
@@ -291,11 +293,11 @@ async def test_what_an_export_hands_out_is_everything_that_an_erasure_takes(data
         await export_customer(database, tenant.id, WHO, by=BY)
 
 
-async def _history(database, company_id: int, customers: int, seed: int) -> None:
+async def _ingest_random_events(database, company_id: int, customers: int, seed: int) -> None:
     chance = random.Random(seed)
-    told = []
+    events = []
     for customer in range(1, customers + 1):
-        told += [
+        events += [
             Event(
                 "tests",
                 f"{customer}-{n}",
@@ -310,12 +312,12 @@ async def _history(database, company_id: int, customers: int, seed: int) -> None
                 )
             )
         ]
-    chance.shuffle(told)
-    await ingest(database, company_id, told)
+    chance.shuffle(events)
+    await ingest(database, company_id, events)
 
 
-async def _figures(database, company_id: int) -> list[object]:
-    """What analytics are made of: customers by stage now and then, moves, revenue, scores."""
+async def _metrics(database, company_id: int) -> list[object]:
+    """Returns the basis of all reports: customers by stage now and in the past, transitions, revenue, scores."""
     now = await overview.get_distribution(database, company_id, None)
     then = await overview.get_distribution(database, company_id, T0)
     return [
@@ -323,7 +325,7 @@ async def _figures(database, company_id: int) -> list[object]:
         [(stage.key, customers) for stage, customers in then.stages],
         *[
             [tuple(row) for row in await rows(database, company_id, sql)]
-            for sql in (_MOVES, _REVENUE, _STANDING)
+            for sql in (_MOVES, _REVENUE, _RELATIONSHIPS)
         ],
     ]
 
@@ -336,47 +338,45 @@ _REVENUE = """
 SELECT stage, type, occurred_at::date, sum(amount), count(*) FROM journey_events
 WHERE company_id = :company GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 """
-_STANDING = """
+_RELATIONSHIPS = """
 SELECT current_stage, risk_score, engagement_score, lifetime_value, stage_entered_at, next_evaluation_at, count(*)
 FROM customer_relationships WHERE company_id = :company GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6
 """
 
 
-async def test_figures_are_the_same_after_an_erasure_and_go_on_as_if_nobody_had_been_erased(
-    database, found_tenant
-):
+async def test_an_erasure_changes_no_metric_then_or_later(database, found_tenant):
     erased, untouched = await found_tenant(test_clock=T0), await found_tenant(test_clock=T0)
     for tenant in (erased, untouched):
-        await _history(database, tenant.id, 40, seed=7)
-    before = await _figures(database, erased.id)
+        await _ingest_random_events(database, tenant.id, 40, seed=7)
+    before = await _metrics(database, erased.id)
     for customer in range(1, 41, 2):
         await anonymize_customer(database, erased.id, customer, by=BY)
 
-    assert await _figures(database, erased.id) == before == await _figures(database, untouched.id)
+    assert await _metrics(database, erased.id) == before == await _metrics(database, untouched.id)
 
     for tenant in (erased, untouched):
         await advance(database, tenant.id, T0 + 200 * DAY, actor=BY, timeout_seconds=None)
 
-    later = await _figures(database, untouched.id)
+    later = await _metrics(database, untouched.id)
     assert later != before
-    assert await _figures(database, erased.id) == later
+    assert await _metrics(database, erased.id) == later
     assert await faults(database, erased.id) == []
 
 
-async def test_what_is_told_of_an_erased_customer_is_ignored_for_ever(database, servers, found_tenant):
+async def test_events_of_an_erased_customer_are_ignored_permanently(database, servers, found_tenant):
     tenant = await found_tenant(test_clock=T0)
     customers = range(WHO, WHO + ERASED)
-    told = [
+    events = [
         visit(customer, n, T0 - n * 30 * DAY, note="mark-metadata")
         for customer in customers
         for n in range(4)
     ]
-    await ingest(database, tenant.id, told)
+    await ingest(database, tenant.id, events)
     for customer in customers:
         await anonymize_customer(database, tenant.id, customer, by=BY)
     before = await dump(servers, tenant.id)
 
-    again = await ingest(database, tenant.id, told)
+    again = await ingest(database, tenant.id, events)
     new = await ingest(database, tenant.id, [visit(customer, 99, T0) for customer in customers])
 
     assert {outcome.status for outcome in (*again, *new)} == {"ignored_erased"}
@@ -388,9 +388,9 @@ async def test_what_is_told_of_an_erased_customer_is_ignored_for_ever(database, 
     async def chunks():
         yield f"customer_id,occurred_at,event_type,amount\n{lines}1,2025-11-01,appointment_completed,5\n".encode()
 
-    found = await stage_import(database, tenant.id, chunks(), actor=BY, options=ImportOptions(T0))
-    await run_import(database, tenant.id, found.id)
-    done = await get_import(database, tenant.id, found.id)
+    queued = await stage_import(database, tenant.id, chunks(), actor=BY, options=ImportOptions(T0))
+    await run_import(database, tenant.id, queued.id)
+    done = await get_import(database, tenant.id, queued.id)
     assert (done.status, done.applied, done.erased, done.done) == ("done", 1, ERASED, ERASED + 1)
 
     await database.run(tenant.id, lambda uow: uow.companies.set_clock(T0 + 20 * DAY))
@@ -402,7 +402,7 @@ async def test_what_is_told_of_an_erased_customer_is_ignored_for_ever(database, 
         await reading.get_journey(database, tenant.id, WHO)
     assert (await anonymize_customer(database, tenant.id, WHO, by=BY)).is_repeat
     left = await dump(servers, tenant.id)
-    hits = [trace for customer in customers if str(customer) in left for trace in found_in(left, customer)]
+    hits = [trace for customer in customers if str(customer) in left for trace in traces_in(left, customer)]
     print(f"{len(hits)} traces left of {ERASED} customers erased")
     assert hits == []
     assert MARK.findall(left) == []
@@ -412,25 +412,23 @@ async def test_what_is_told_of_an_erased_customer_is_ignored_for_ever(database, 
     assert sum(row[0] < 0 for row in ids) == ERASED
 
 
-async def test_without_tombstones_whoever_was_erased_would_come_back(database, found_tenant, monkeypatch):
+async def test_the_check_detects_missing_tombstones(database, found_tenant, monkeypatch):
     tenant = await found_tenant(test_clock=T0)
     await ingest(database, tenant.id, [visit(WHO, 1, T0)])
     await anonymize_customer(database, tenant.id, WHO, by=BY)
 
-    async def nobody(self, customer_ids):
+    async def find_none(self, customer_ids):
         return set()
 
-    monkeypatch.setattr("journey_service.repositories.customers.tombstones.Tombstones.find_erased", nobody)
+    monkeypatch.setattr("journey_service.repositories.customers.tombstones.Tombstones.find_erased", find_none)
     [outcome] = await ingest(database, tenant.id, [visit(WHO, 1, T0)])
 
     assert outcome.status == "applied"
     print("guard removed: detected")
 
 
-@pytest.mark.parametrize("key", [None, "another key than the one that was there"])
-async def test_with_another_key_nobody_new_is_taken_in_and_whoever_is_known_goes_on(
-    database, servers, found_tenant, key
-):
+@pytest.mark.parametrize("key", [None, "another key than the configured one"])
+async def test_with_another_key_only_known_customers_are_accepted(database, servers, found_tenant, key):
     tenant, other = await found_tenant(test_clock=T0), await found_tenant(test_clock=T0)
     await ingest(database, tenant.id, [visit(1, 1, T0), visit(2, 1, T0)])
     await anonymize_customer(database, tenant.id, 1, by=BY)
@@ -441,7 +439,7 @@ async def test_with_another_key_nobody_new_is_taken_in_and_whoever_is_known_goes
         for customer in (1, 3):
             with pytest.raises(UnavailableError, match="JOURNEY_ERASURE_KEY"):
                 await ingest(wrong, tenant.id, [visit(customer, 7, T0)])
-        # Where nobody was erased there is nobody to be let in again.
+        # A company without erased customers accepts new ones.
         assert [outcome.status for outcome in await ingest(wrong, other.id, [visit(3, 1, T0)])] == ["applied"]
         if key is None:
             with pytest.raises(UnavailableError, match="JOURNEY_ERASURE_KEY"):
@@ -451,9 +449,7 @@ async def test_with_another_key_nobody_new_is_taken_in_and_whoever_is_known_goes
     assert key != ERASURE_KEY
 
 
-async def test_an_erasure_beside_what_is_being_told_leaves_the_customer_either_way_erased(
-    database, found_tenant
-):
+async def test_an_erasure_concurrent_with_events_leaves_the_customer_erased(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
     for customer in range(1, 21):
         await ingest(database, tenant.id, [visit(customer, 0, T0)])
@@ -470,48 +466,46 @@ async def test_an_erasure_beside_what_is_being_told_leaves_the_customer_either_w
     assert await faults(database, tenant.id) == []
 
 
-async def test_what_a_job_under_way_knew_of_an_erased_customer_is_not_in_what_it_finds(
-    database, servers, found_tenant
-):
+async def test_the_result_of_a_running_job_omits_a_customer_erased_meanwhile(database, servers, found_tenant):
     tenant = await found_tenant(test_clock=T0)
     await ingest(database, tenant.id, [visit(WHO, 1, T0 - 50 * DAY), visit(2, 1, T0 - 50 * DAY)])
     inline_job = await queue_backtest(
         database,
         tenant.id,
-        _drawn,
+        _unchanged,
         BacktestParameters(since=T0 - 90 * DAY, until=T0, customer_ids=[WHO, 2]),
         based_on=None,
         actor=BY,
     )
-    kinds = dict(JOB_HANDLERS)
+    handlers = dict(JOB_HANDLERS)
 
     async def interrupted(run):
         await JOB_HANDLERS[BACKTEST](run)
         await anonymize_customer(database, tenant.id, WHO, by=BY)
 
-    kinds[BACKTEST] = interrupted
-    assert await run_job(database, tenant.id, inline_job.job.id, kinds)
+    handlers[BACKTEST] = interrupted
+    assert await run_job(database, tenant.id, inline_job.job.id, handlers)
 
     assert str(WHO) not in await dump(servers, tenant.id)
     done = await get_job(database, tenant.id, inline_job.job.id)
     assert "'customer_id': 2" in str(done.result)
 
 
-async def test_an_erased_customer_s_moves_still_lead_to_the_events_that_caused_them(database, found_tenant):
+async def test_an_erased_customer_s_transitions_still_reference_their_events(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
     await ingest(database, tenant.id, [visit(WHO, 1, T0), visit(WHO, 2, T0)])
-    asked = (
+    sql = (
         "SELECT count(*) FROM journey_transitions t JOIN journey_events e ON e.company_id = t.company_id"
         " AND e.relationship_id = t.relationship_id AND t.cause_id = e.source || ':' || e.event_id"
         " WHERE t.company_id = :company AND t.cause_kind = 'event'"
     )
-    before = (await rows(database, tenant.id, asked))[0][0]
+    before = (await rows(database, tenant.id, sql))[0][0]
     await anonymize_customer(database, tenant.id, WHO, by=BY)
 
-    assert (await rows(database, tenant.id, asked))[0][0] == before > 0
+    assert (await rows(database, tenant.id, sql))[0][0] == before > 0
 
 
-async def test_whom_a_restored_backup_has_brought_back_is_erased_again_by_what_was_kept_elsewhere(
+async def test_customers_in_a_restored_backup_are_erased_again_by_stored_tombstones(
     database, servers, found_tenant
 ):
     tenant, restored = await found_tenant(test_clock=T0), await found_tenant(test_clock=T0)
@@ -519,28 +513,26 @@ async def test_whom_a_restored_backup_has_brought_back_is_erased_again_by_what_w
         await ingest(database, tenant.id, [visit(customer, 1, T0)])
     for customer in (1, WHO):
         await anonymize_customer(database, tenant.id, customer, by=BY)
-    kept = {tombstone.customer_hmac for tombstone in await list_tombstones(database, tenant.id)}
-    assert len(kept) == 2
-    # The backup: everybody is back, and of the erasures nothing is known.
+    stored = {tombstone.customer_hmac for tombstone in await list_tombstones(database, tenant.id)}
+    assert len(stored) == 2
+    # The restored backup contains all customers and no tombstones.
     connection = await asyncpg.connect(servers.database_url)
     await connection.execute("DELETE FROM erasure_tombstones WHERE company_id = $1", tenant.id)
     await connection.close()
     for customer in (1, WHO):
         await ingest(database, tenant.id, [visit(customer, 2, T0)])
 
-    assert await reapply_erasures(database, tenant.id, kept, by=BY) == 2
+    assert await reapply_erasures(database, tenant.id, stored, by=BY) == 2
 
     ids = await rows(database, tenant.id, "SELECT customer_id FROM customers WHERE company_id = :company")
     assert sorted(row[0] for row in ids if row[0] > 0) == [2]
-    assert await reapply_erasures(database, tenant.id, kept, by=BY) == 0
-    # Another company's hashes are not this one's.
+    assert await reapply_erasures(database, tenant.id, stored, by=BY) == 0
+    # Hashes of another company match no customer here.
     await ingest(database, restored.id, [visit(WHO, 1, T0)])
-    assert await reapply_erasures(database, restored.id, kept, by=BY) == 0
+    assert await reapply_erasures(database, restored.id, stored, by=BY) == 0
 
 
-async def test_a_source_that_tells_of_others_too_stays_and_one_of_a_single_customer_does_not(
-    database, found_tenant
-):
+async def test_an_erasure_keeps_a_shared_source_and_removes_one_of_a_single_customer(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
     alone = visit(WHO, 2, T0)._replace(source="the practice of Ada: 100 %")
     await ingest(database, tenant.id, [visit(1, 1, T0), visit(WHO, 1, T0), alone])
@@ -557,27 +549,27 @@ async def test_a_source_that_tells_of_others_too_stays_and_one_of_a_single_custo
     assert not any("Ada" in row[0] for row in causes)
 
 
-async def test_the_row_of_an_erasure_leads_from_neither_id_to_the_other(database, found_tenant):
+async def test_the_audit_entry_of_an_erasure_links_neither_id_to_the_other(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
     for customer, request in ((WHO, f"erase-{WHO}"), (2, "erase-1b2c")):
         await ingest(database, tenant.id, [visit(customer, 1, T0)])
         by = Actor("key:desk", request_id=request)
         await anonymize_customer(database, tenant.id, customer, by=by)
 
-    told = await rows(
+    entries = await rows(
         database,
         tenant.id,
         "SELECT customer_id, request_id FROM audit_log WHERE company_id = :company AND action = 'customer.anonymize'"
         " ORDER BY id",
     )
-    assert [tuple(row) for row in told] == [(None, None), (None, "erase-1b2c")]
+    assert [tuple(row) for row in entries] == [(None, None), (None, "erase-1b2c")]
 
 
-async def test_what_was_said_of_others_stays_in_the_audit_log(database, found_tenant):
+async def test_audit_entries_about_other_customers_stay(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
     profile = {"name": "Ann", "email": None, "phone": "+49 (170) 55.5"}
     await put_customer(database, tenant.id, 5, profile, consents={}, by=BY)
-    said = {
+    reasons = {
         "r-5": ("about 5", False),
         "ab5cd": ("the annual review of customer 55", True),
         "anna.b": ("Annabel has called from +49 (170) 55.55", True),
@@ -585,33 +577,33 @@ async def test_what_was_said_of_others_stays_in_the_audit_log(database, found_te
         "y": ("Ann, again", False),
         "z": ("call +49 (170) 55.5 back", False),
     }
-    for request, (reason, _) in said.items():
+    for request, (reason, _) in reasons.items():
         operator = Actor("key:op", is_operator=True, reason=reason, request_id=request)
         await record_operator_access(database, tenant.id, "list_customers", by=operator)
 
     await anonymize_customer(database, tenant.id, 5, by=BY)
 
-    kept = await rows(
+    stored = await rows(
         database,
         tenant.id,
         "SELECT request_id, reason FROM audit_log WHERE company_id = :company AND action = 'operator.present'"
         " AND reason IS NOT NULL",
     )
-    assert {tuple(row) for row in kept} == {
-        (request, reason) for request, (reason, stays) in said.items() if stays
+    assert {tuple(row) for row in stored} == {
+        (request, reason) for request, (reason, stays) in reasons.items() if stays
     }
 
 
-async def test_of_an_unknown_customer_nothing_is_handed_out_or_erased(database, tenant):
-    for act in (export_customer, anonymize_customer):
+async def test_an_unknown_customer_cannot_be_exported_or_erased(database, tenant):
+    for operation in (export_customer, anonymize_customer):
         with pytest.raises(CustomerNotFoundError):
-            await act(database, tenant.id, 99, by=BY)
+            await operation(database, tenant.id, 99, by=BY)
     assert (
         await rows(database, tenant.id, "SELECT 1 FROM erasure_tombstones WHERE company_id = :company")
     ) == []
 
 
-async def test_companies_do_not_know_of_each_other_s_erasures(database, found_tenant):
+async def test_an_erasure_applies_to_one_company_only(database, found_tenant):
     mine, other = await found_tenant(test_clock=T0), await found_tenant(test_clock=T0)
     for tenant in (mine, other):
         await ingest(database, tenant.id, [visit(5, 1, T0)])

@@ -1,1 +1,1 @@
-"""Storage of profiles, consents, the customer list, and erasure tombstones."""
+"""Storage of profiles, consents, the customer list, personal data, and erasure tombstones."""

@@ -1,4 +1,4 @@
-"""Consents and their past: whether a customer may be contacted over a channel, since when, and who said so."""
+"""The ledger of consent changes: channel, status, time and origin of each."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,14 +10,14 @@ from journey_service.repositories.tables import consent_changes
 
 
 class Consents:
-    """The changes of consents in one company: a ledger."""
+    """The consent changes of one company."""
 
     def __init__(self, connection: AsyncConnection, company_id: int) -> None:
         self._connection = connection
         self._company_id = company_id
 
     async def insert(self, changes: Mapping[int, Sequence[ConsentChange]]) -> None:
-        """Write changes down, by customer."""
+        """Inserts changes by customer."""
         rows = [
             {
                 "company_id": self._company_id,
@@ -35,7 +35,7 @@ class Consents:
             await self._connection.execute(insert(consent_changes), rows)
 
     async def list_changes(self, customer_id: int) -> list[ConsentChange]:
-        """Every change of one customer's consents, the oldest first."""
+        """Lists the consent changes of a customer, oldest first."""
         rows = await self._connection.execute(
             select(
                 consent_changes.c.channel,

@@ -1,4 +1,4 @@
-"""The list of customers: profiles beside where they stand, filtered, sorted, paged by key."""
+"""The customer list: profiles with relationships, filtered, sorted, paged by key."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from journey_service.repositories.tables import Row
 
 @dataclass(frozen=True, slots=True)
 class CustomerRow:
-    """One customer of a page, and the key the page is continued from."""
+    """One row of the customer list, and the key that continues after it."""
 
     profile: CustomerProfile
     stored: StoredRelationship
@@ -50,7 +50,7 @@ _CASTS: Final = {
 _ESCAPES: Final = str.maketrans({"\\": r"\\", "%": r"\%", "_": r"\_"})
 
 
-_EVERYBODY: Final = text(
+_PAGE_BY_RELATIONSHIP: Final = text(
     f"SELECT {COLUMNS}, c.email ~ '@' IS TRUE AS has_email, c.phone ~ '[0-9]' IS TRUE AS has_phone, c.consents"
     " FROM customer_relationships r"
     " JOIN customers c ON c.company_id = r.company_id AND c.customer_id = r.customer_id"
@@ -59,7 +59,7 @@ _EVERYBODY: Final = text(
 
 
 class CustomerList:
-    """The customers of one company."""
+    """The customer list of one company."""
 
     def __init__(self, connection: AsyncConnection, company_id: int) -> None:
         self._connection = connection
@@ -68,64 +68,65 @@ class CustomerList:
     async def page_by_relationship(
         self, after: int, *, limit: int
     ) -> list[tuple[StoredRelationship, Reachability]]:
-        """The next customers by the id of their relationship, not held, and how they may be reached."""
+        """Returns the next customers by relationship id with their reachability, without locking."""
         rows = await self._connection.execute(
-            _EVERYBODY, {"company_id": self._company_id, "after": after, "limit": limit}
+            _PAGE_BY_RELATIONSHIP, {"company_id": self._company_id, "after": after, "limit": limit}
         )
-        return [(to_stored_relationship(row), _to_reach(row)) for row in rows]
+        return [(to_stored_relationship(row), _to_reachability(row)) for row in rows]
 
-    async def page(self, wanted: CustomerFilter, now: datetime) -> Sequence[CustomerRow]:
-        """Customers that fit, in order, beyond `wanted.after`."""
-        descending = wanted.sort.startswith("-")
-        name = wanted.sort.removeprefix("-")
+    async def page(self, filter_: CustomerFilter, now: datetime) -> Sequence[CustomerRow]:
+        """Returns the customers that match, in order, after `filter_.after`."""
+        descending = filter_.sort.startswith("-")
+        name = filter_.sort.removeprefix("-")
         column, cast = _SORTS[name], _CASTS[name]
         clauses = ["r.company_id = :company_id"]
-        values: dict[str, Any] = {"company_id": self._company_id, "limit": wanted.limit}
-        if len(wanted.stages) == 1:  # an equality keeps the order of an index
+        values: dict[str, Any] = {"company_id": self._company_id, "limit": filter_.limit}
+        if len(filter_.stages) == 1:  # an equality can use the order of an index
             clauses.append("r.current_stage = :stage")
-            values["stage"] = wanted.stages[0]
-        elif wanted.stages:
+            values["stage"] = filter_.stages[0]
+        elif filter_.stages:
             clauses.append("r.current_stage = ANY(:stages)")
-            values["stages"] = list(wanted.stages)
-        if wanted.risk_min is not None:
+            values["stages"] = list(filter_.stages)
+        if filter_.risk_min is not None:
             clauses.append("r.risk_score >= CAST(:risk_min AS int) / 100.0")
-            values["risk_min"] = wanted.risk_min
-        if wanted.risk_max is not None:
+            values["risk_min"] = filter_.risk_min
+        if filter_.risk_max is not None:
             clauses.append("r.risk_score <= CAST(:risk_max AS int) / 100.0")
-            values["risk_max"] = wanted.risk_max
-        if wanted.inactive_days_min is not None:
+            values["risk_max"] = filter_.risk_max
+        if filter_.inactive_days_min is not None:
             clauses.append(
                 "r.last_appointment_at <= CAST(:now AS timestamptz) - make_interval(hours => 24 * :inactive)"
             )
-            values |= {"now": now, "inactive": wanted.inactive_days_min}
-        if wanted.q:
+            values |= {"now": now, "inactive": filter_.inactive_days_min}
+        if filter_.q:
             clauses.append(
                 "(c.name ILIKE :q OR c.email ILIKE :q OR c.phone ILIKE :q OR CAST(c.customer_id AS text) = :exact)"
             )
-            values |= {"q": f"%{wanted.q.translate(_ESCAPES)}%", "exact": wanted.q}
-        if wanted.after is not None:
+            values |= {"q": f"%{filter_.q.translate(_ESCAPES)}%", "exact": filter_.q}
+        if filter_.after is not None:
             sign = "<" if descending else ">"
             clauses.append(f"({column}, r.customer_id) {sign} (CAST(:key AS {cast}), CAST(:after AS bigint))")
-            values |= {"key": _to_bind(name, wanted.after[0]), "after": wanted.after[1]}
+            values |= {"key": _to_sort_value(name, filter_.after[0]), "after": filter_.after[1]}
         order = "DESC" if descending else "ASC"
         rows = await self._connection.execute(
             text(
-                f"SELECT {COLUMNS}, c.name, c.email, c.phone, c.language, c.consents, c.created_at AS known_since,"
-                f" c.updated_at AS told_at, {column} AS sort_key FROM customer_relationships r"
+                f"SELECT {COLUMNS}, c.name, c.email, c.phone, c.language, c.consents,"
+                f" c.created_at AS profile_created_at, c.updated_at AS profile_updated_at, {column} AS sort_key"
+                " FROM customer_relationships r"
                 " JOIN customers c ON c.company_id = r.company_id AND c.customer_id = r.customer_id"
                 f" WHERE {' AND '.join(clauses)} ORDER BY {column} {order}, r.customer_id {order} LIMIT :limit"
             ),
             values,
         )
-        return [_to_listed(row) for row in rows]
+        return [_to_customer_row(row) for row in rows]
 
 
-def _to_reach(row: Row) -> Reachability:
+def _to_reachability(row: Row) -> Reachability:
     statuses = {channel: consent["status"] for channel, consent in row.consents.items()}
     return Reachability(statuses, row.has_email, row.has_phone)
 
 
-def _to_bind(name: str, key: SortKey) -> object:
+def _to_sort_value(name: str, key: SortKey) -> object:
     if name.endswith("_at"):
         return datetime.fromisoformat(str(key))
     if name in ("risk_score", "engagement_score", "lifetime_value"):
@@ -133,7 +134,7 @@ def _to_bind(name: str, key: SortKey) -> object:
     return key
 
 
-def _to_listed(row: Row) -> CustomerRow:
+def _to_customer_row(row: Row) -> CustomerRow:
     key = row.sort_key
     if isinstance(key, datetime):
         key = key.isoformat()
@@ -147,8 +148,8 @@ def _to_listed(row: Row) -> CustomerRow:
             phone=row.phone,
             language=row.language,
             consents=row.consents,
-            created_at=row.known_since,
-            updated_at=row.told_at,
+            created_at=row.profile_created_at,
+            updated_at=row.profile_updated_at,
         ),
         to_stored_relationship(row),
         (key, row.customer_id),

@@ -1,4 +1,7 @@
-"""Everything held on one person: handed out, or erased. Both go by the register in `domain/personal.py`."""
+"""Export and erasure of everything stored about one customer.
+
+Both follow the register in `domain/customers/personal_data.py`.
+"""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -12,12 +15,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.customers.personal_data import REGISTER, ColumnKind, columns_of
 from journey_service.domain.journeys.journey import event_cause_id, split_event_cause
+from journey_service.domain.journeys.relationship import ConditionReason
 from journey_service.repositories.customers.tombstones import ErasureKey
 from journey_service.repositories.journeys.transitions import reasons_from_json
 from journey_service.repositories.tables import Row
 
-_HANDED_OUT: Final = (ColumnKind.ID, ColumnKind.IDENTITY, ColumnKind.TEXT, ColumnKind.HANDLE, ColumnKind.FACT)
-_CLEARED: Final = (ColumnKind.IDENTITY, ColumnKind.TEXT)
+_EXPORTED: Final = (ColumnKind.ID, ColumnKind.IDENTITY, ColumnKind.TEXT, ColumnKind.HANDLE, ColumnKind.FACT)
+_ERASED: Final = (ColumnKind.IDENTITY, ColumnKind.TEXT)
 _ORDER: Final = {
     "journey_transitions": "seq",
     "journey_events": "occurred_at, source, event_id",
@@ -30,15 +34,16 @@ _ORDER: Final = {
     "journey_tasks": "id",
     "outbound_events": "id",
 }
-# Cleared, and said to be: the guide's own mark.
-_MARKED: Final = {
+# Values of erased columns that are not NULL. The guide defines the mark of anonymized metadata.
+_REPLACEMENTS: Final = {
     ("customer_relationships", "metadata"): """'{"anonymized": true}'::jsonb""",
-    # What there has to be: as the service would say it.
+    # Columns that are NOT NULL.
     ("journey_actions", "step"): "jsonb_build_object('channel', channel)",
     ("journey_tasks", "title"): "name",
 }
-_ACTED_ON: Final = ("journey_actions", "action_attempts", "journey_tasks")
-_SHORTEST_NAME: Final = 3
+_ACTION_TABLES: Final = ("journey_actions", "action_attempts", "journey_tasks")
+_MIN_NAME_LENGTH: Final = 3
+"""Shorter names are not searched for in free text: they would match too many words."""
 
 _TRANSITIONS: Final = text(
     "SELECT seq, cause_kind, cause_id FROM journey_transitions"
@@ -51,17 +56,17 @@ _EVENTS: Final = text(
     "SELECT source, event_id, booking_id, content_hash FROM journey_events"
     " WHERE company_id = :company_id AND relationship_id = :relationship_id"
 )
-# A source from which nobody else was ever told of says whose it is.
-_OF_OTHERS: Final = text(
-    "SELECT told.source FROM unnest(CAST(:sources AS text[])) AS told(source) WHERE EXISTS (SELECT 1"
-    " FROM journey_events e WHERE e.company_id = :company_id AND e.source = told.source"
+# A source that only one customer's events have identifies the customer.
+_SHARED_SOURCES: Final = text(
+    "SELECT s.source FROM unnest(CAST(:sources AS text[])) AS s(source) WHERE EXISTS (SELECT 1"
+    " FROM journey_events e WHERE e.company_id = :company_id AND e.source = s.source"
     " AND e.relationship_id <> :relationship_id)"
 )
 _ERASE_EVENTS: Final = text(
     "SELECT erase_events(:relationship_id, CAST(:sources AS text[]), CAST(:ids AS text[]),"
     " CAST(:new_sources AS text[]), CAST(:new_ids AS text[]), CAST(:bookings AS text[]), CAST(:contents AS bytea[]))"
 )
-_NAMING: Final = text(
+_JOBS_OF_CUSTOMER: Final = text(
     "SELECT id, parameters, CASE WHEN status IN ('done', 'failed') THEN NULL ELSE cursor END AS cursor, result"
     " FROM jobs WHERE company_id = :company_id"
     " AND (position(:id IN CAST(parameters AS text)) > 0 OR position(:id IN CAST(result AS text)) > 0"
@@ -71,31 +76,31 @@ _RENAME_IN_JOB: Final = text(
     "UPDATE jobs SET parameters = CAST(:parameters AS jsonb), cursor = CAST(:cursor AS jsonb),"
     " result = CAST(:result AS jsonb) WHERE company_id = :company_id AND id = :id"
 )
-_FORGET_PLACES: Final = text(
+_CLEAR_CURSORS: Final = text(
     "UPDATE imports SET cursor = NULL WHERE company_id = :company_id AND status IN ('done', 'failed')"
     " AND cursor ->> 0 = :id"
 )
-# Lines not decided yet never will be; those before the import's place are counted already.
-_DROP_LINES: Final = text(
-    "WITH gone AS (DELETE FROM import_lines WHERE company_id = :company_id AND customer_id = :customer_id"
-    " RETURNING import_id, occurred_at, line), told AS (SELECT g.import_id, count(*) AS lines FROM gone g"
-    " JOIN imports p ON p.company_id = :company_id AND p.id = g.import_id WHERE p.cursor IS NULL"
-    " OR (:customer_id, g.occurred_at, g.line) > (CAST(p.cursor ->> 0 AS bigint),"
-    " CAST(p.cursor ->> 1 AS timestamptz), CAST(p.cursor ->> 2 AS bigint)) GROUP BY g.import_id)"
-    " UPDATE imports i SET done = i.done + told.lines, erased = i.erased + told.lines FROM told"
-    " WHERE i.company_id = :company_id AND i.id = told.import_id"
+# Lines that are not applied yet are counted as erased; those before the import's cursor are counted already.
+_DELETE_LINES: Final = text(
+    "WITH deleted AS (DELETE FROM import_lines WHERE company_id = :company_id AND customer_id = :customer_id"
+    " RETURNING import_id, occurred_at, line), pending AS (SELECT d.import_id, count(*) AS lines FROM deleted d"
+    " JOIN imports p ON p.company_id = :company_id AND p.id = d.import_id WHERE p.cursor IS NULL"
+    " OR (:customer_id, d.occurred_at, d.line) > (CAST(p.cursor ->> 0 AS bigint),"
+    " CAST(p.cursor ->> 1 AS timestamptz), CAST(p.cursor ->> 2 AS bigint)) GROUP BY d.import_id)"
+    " UPDATE imports i SET done = i.done + pending.lines, erased = i.erased + pending.lines FROM pending"
+    " WHERE i.company_id = :company_id AND i.id = pending.import_id"
 )
 
 
 class PersonalData:
-    """What is held on the customers of one company."""
+    """The personal data of one company's customers."""
 
     def __init__(self, connection: AsyncConnection, company_id: int) -> None:
         self._connection = connection
         self._company_id = company_id
 
     async def export(self, customer_id: int, relationship_id: int) -> dict[str, list[dict[str, Any]]]:
-        """Every row held on a customer, table by table, as JSON; a table with none is an empty list."""
+        """Returns every row stored about a customer as JSON, by table; without rows, an empty list."""
         return {
             table: await self._rows(table, customer_id, relationship_id)
             for table, columns in REGISTER.items()
@@ -103,9 +108,9 @@ class PersonalData:
         }
 
     async def erase(self, customer_id: int, relationship_id: int, *, new_id: int, key: ErasureKey) -> None:
-        """Take from every row of a held customer what says who it is about; what is counted stays.
+        """Removes from every row of a locked customer what identifies the person; metrics stay equal.
 
-        Loses the race (a unique key) if somebody has the new id already.
+        Loses the race (a unique key) if the new id is taken.
         """
         ids = {"company_id": self._company_id, "customer_id": customer_id, "new_id": new_id}
         await self._connection.execute(_COPY_CUSTOMER, ids)
@@ -114,7 +119,7 @@ class PersonalData:
         await self._connection.execute(_RENAME_CONSENTS, renaming)
         naming = await self._naming(customer_id)
         await self._connection.execute(_RENAME_IN_AUDIT, {**renaming, "naming": naming})
-        await self._connection.execute(_DROP_CUSTOMER, ids)
+        await self._connection.execute(_DELETE_CUSTOMER, ids)
         scope = {"company_id": self._company_id, "relationship_id": relationship_id}
         events = (await self._connection.execute(_EVENTS, scope)).all()
         new_sources = await self._new_sources(relationship_id, [row.source for row in events], key)
@@ -122,15 +127,15 @@ class PersonalData:
         await self._erase_events(relationship_id, events, new_sources, key)
         for statement in _ERASE_ACTIONS:
             await self._connection.execute(statement, scope)
-        await self._connection.execute(_DROP_LINES, ids)
+        await self._connection.execute(_DELETE_LINES, ids)
         await self._rename_in_jobs(customer_id, new_id)
         await self._connection.execute(
-            _FORGET_PLACES, {"company_id": self._company_id, "id": str(customer_id)}
+            _CLEAR_CURSORS, {"company_id": self._company_id, "id": str(customer_id)}
         )
 
     async def _rows(self, table: str, customer_id: int, relationship_id: int) -> list[dict[str, Any]]:
         by = "relationship_id" if "relationship_id" in REGISTER[table] else "customer_id"
-        columns = columns_of(table, *_HANDED_OUT)
+        columns = columns_of(table, *_EXPORTED)
         found = await self._connection.execute(
             text(
                 f"SELECT {', '.join(columns)} FROM {table}"
@@ -142,27 +147,27 @@ class PersonalData:
             },
         )
         return [
-            {name: _SHOWN.get((table, name), _plain)(value) for name, value in row._mapping.items()}
+            {name: _FORMATTERS.get((table, name), _plain)(value) for name, value in row._mapping.items()}
             for row in found
         ]
 
     async def _naming(self, customer_id: int) -> str:
-        """What finds a customer in a free text where nobody should have named them: whole words, in any letters."""
+        """Returns the pattern that finds a customer's identity in free text: whole words."""
         row = (
             await self._connection.execute(
                 _IDENTITY, {"company_id": self._company_id, "customer_id": customer_id}
             )
         ).one()
-        told = [name.strip() for name in row if name is not None and len(name.strip()) >= _SHORTEST_NAME]
-        return f"(?<![[:alnum:]])({'|'.join(map(re.escape, (str(customer_id), *told)))})(?![[:alnum:]])"
+        names = [name.strip() for name in row if name is not None and len(name.strip()) >= _MIN_NAME_LENGTH]
+        return f"(?<![[:alnum:]])({'|'.join(map(re.escape, (str(customer_id), *names)))})(?![[:alnum:]])"
 
     async def _new_sources(
-        self, relationship_id: int, told: Sequence[str], key: ErasureKey
+        self, relationship_id: int, names: Sequence[str], key: ErasureKey
     ) -> dict[str, str]:
-        """What the sources of a customer's events become: themselves, where others are told of from there too."""
+        """Returns the new names of a customer's event sources: hashed unless other customers share them."""
         scope = {"company_id": self._company_id, "relationship_id": relationship_id}
-        sources = sorted(set(told))
-        shared = set((await self._connection.scalars(_OF_OTHERS, {**scope, "sources": sources})).all())
+        sources = sorted(set(names))
+        shared = set((await self._connection.scalars(_SHARED_SOURCES, {**scope, "sources": sources})).all())
         return {
             source: source if source in shared else key.hash_handle(self._company_id, "source", source)
             for source in sources
@@ -203,7 +208,7 @@ class PersonalData:
         )
 
     def _new_cause(self, kind: str, cause: str, new_sources: Mapping[str, str], key: ErasureKey) -> str:
-        """The name of a cause once the names of events and requests are gone: it still leads to its event."""
+        """Returns a cause id with hashed event and request names: it still refers to its event."""
         if kind == "event":
             source, event_id = split_event_cause(cause)
             handle = key.hash_handle(self._company_id, "event", event_id)
@@ -211,9 +216,9 @@ class PersonalData:
         return key.hash_handle(self._company_id, "request", cause) if kind == "manual" else cause
 
     async def _rename_in_jobs(self, customer_id: int, new_id: int) -> None:
-        """Rename a customer in what jobs are about and have found; of those under way, see `services/jobs.py`."""
+        """Replaces the customer's id in jobs; for running jobs, see `services/jobs.py`."""
         found = await self._connection.execute(
-            _NAMING, {"company_id": self._company_id, "id": str(customer_id)}
+            _JOBS_OF_CUSTOMER, {"company_id": self._company_id, "id": str(customer_id)}
         )
         for row in found.all():
             await self._connection.execute(
@@ -230,13 +235,13 @@ class PersonalData:
 
 
 def _copied(table: str) -> tuple[str, str]:
-    """The columns of a table, and what each becomes when the person it is about is erased."""
+    """Returns the columns of a table, and the value of each in the erased copy of a row."""
     columns = REGISTER[table]
     values = {
         name: ":new_id"
         if kind is ColumnKind.ID
-        else _MARKED.get((table, name), "NULL")
-        if kind in _CLEARED
+        else _REPLACEMENTS.get((table, name), "NULL")
+        if kind in _ERASED
         else "clock_timestamp()"
         if name in ("anonymized_at", "updated_at")
         else name
@@ -246,9 +251,9 @@ def _copied(table: str) -> tuple[str, str]:
 
 
 def _changed(table: str) -> str:
-    """What is set in a row of a table when the person it is about is erased."""
+    """Returns the assignments that erase a row of a table."""
     columns = REGISTER[table]
-    changes = [f"{name} = {_MARKED.get((table, name), 'NULL')}" for name in columns_of(table, *_CLEARED)]
+    changes = [f"{name} = {_REPLACEMENTS.get((table, name), 'NULL')}" for name in columns_of(table, *_ERASED)]
     return ", ".join(
         [*changes, *(f"{name} = :new_id" for name, kind in columns.items() if kind is ColumnKind.ID)]
     )
@@ -274,18 +279,18 @@ _ERASE_ACTIONS: Final = tuple(
         f"UPDATE {table} SET {_changed(table)}"
         " WHERE company_id = :company_id AND relationship_id = :relationship_id"
     )
-    for table in _ACTED_ON
+    for table in _ACTION_TABLES
 )
-_DROP_CUSTOMER: Final = text(
+_DELETE_CUSTOMER: Final = text(
     "DELETE FROM customers WHERE company_id = :company_id AND customer_id = :customer_id"
 )
 
 
-def _renamed(value: Any, old: int, new: int) -> Any:  # noqa: ANN401  # any JSON value
-    """The service's own JSON with a customer's id replaced wherever it stands as one."""
+def _renamed(value: object, old: int, new: int) -> object:
+    """Returns JSON of the service with a customer's id replaced wherever a field holds ids."""
     if isinstance(value, Mapping):
         return {
-            name: _another(inner, old, new)
+            name: _replace_ids(inner, old, new)
             if name in ("customer_id", "customer_ids", "after")
             else _renamed(inner, old, new)
             for name, inner in value.items()
@@ -295,7 +300,7 @@ def _renamed(value: Any, old: int, new: int) -> Any:  # noqa: ANN401  # any JSON
     return value
 
 
-def _another(value: Any, old: int, new: int) -> Any:  # noqa: ANN401
+def _replace_ids(value: object, old: int, new: int) -> object:
     if isinstance(value, list):
         return sorted(new if inner == old else inner for inner in value)
     return new if value == old else value
@@ -306,7 +311,7 @@ def _to_json(value: object) -> str | None:
 
 
 def _plain(value: object) -> object:
-    """A column's value as JSON: times in RFC 3339, money and scores as numbers, bytes in hexadecimal."""
+    """Returns a column's value as JSON: RFC 3339 times, numbers for money and scores, hexadecimal bytes."""
     if isinstance(value, datetime | date):
         return value.isoformat()
     if isinstance(value, Decimal):
@@ -319,7 +324,7 @@ def _plain(value: object) -> object:
 
 
 def _named_reasons(raw: Any) -> list[dict[str, Any]]:  # noqa: ANN401  # parsed JSON
-    """Reasons by name: they are kept by position."""
+    """Returns reasons with field names; they are stored by position."""
     return [
         {
             "stage": stage.stage,
@@ -338,10 +343,10 @@ def _named_reasons(raw: Any) -> list[dict[str, Any]]:  # noqa: ANN401  # parsed 
     ]
 
 
-def _fields(value: Any) -> dict[str, Any]:  # noqa: ANN401  # a named tuple
+def _fields(value: ConditionReason) -> dict[str, Any]:
     return {name: _plain(inner) for name, inner in value._asdict().items()}
 
 
-_SHOWN: Final[Mapping[tuple[str, str], Callable[[Any], object]]] = {
+_FORMATTERS: Final[Mapping[tuple[str, str], Callable[[Any], object]]] = {
     ("journey_transitions", "reasons"): _named_reasons,
 }

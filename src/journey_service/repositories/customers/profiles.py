@@ -1,4 +1,4 @@
-"""Profiles of customers."""
+"""Customer profiles: name, contact details, language and consents."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from journey_service.repositories.tables import customers
 
 @dataclass(frozen=True, slots=True)
 class CustomerProfile:
-    """Who a customer is. `consents` maps a channel to its status, time and source."""
+    """A customer's profile. `consents` maps a channel to its status, time and source."""
 
     customer_id: int
     name: str | None
@@ -27,14 +27,14 @@ class CustomerProfile:
 
 
 class Customers:
-    """Profiles of one company."""
+    """The customer profiles of one company."""
 
     def __init__(self, connection: AsyncConnection, company_id: int) -> None:
         self._connection = connection
         self._company_id = company_id
 
     async def find(self, customer_id: int) -> CustomerProfile | None:
-        """One profile."""
+        """Finds the profile of a customer."""
         row = (
             await self._connection.execute(
                 select(customers).where(
@@ -45,7 +45,7 @@ class Customers:
         return None if row is None else to_profile(row._mapping)
 
     async def get_many(self, customer_ids: Sequence[int]) -> dict[int, CustomerProfile]:
-        """Profiles by id."""
+        """Returns profiles by customer id."""
         rows = await self._connection.execute(
             select(customers).where(
                 customers.c.company_id == self._company_id, customers.c.customer_id.in_(customer_ids)
@@ -54,16 +54,16 @@ class Customers:
         return {row.customer_id: to_profile(row._mapping) for row in rows}
 
     async def insert_missing(self, customer_ids: Sequence[int]) -> None:
-        """Write down customers heard of for the first time, in order, so that two writers never cross."""
+        """Inserts empty profiles of new customers, in order of id, which excludes deadlocks."""
         await self._connection.execute(
             upsert(customers).on_conflict_do_nothing(),
             [{"company_id": self._company_id, "customer_id": id_} for id_ in sorted(customer_ids)],
         )
 
     async def upsert(self, customer_id: int, values: Mapping[str, object]) -> bool:
-        """Write a profile; returns whether it is new. An unchanged profile is left as it is."""
-        known = await self.find(customer_id)
-        if known is not None and all(getattr(known, name) == value for name, value in values.items()):
+        """Inserts or updates a profile; returns whether it is new. An unchanged profile is not written."""
+        stored = await self.find(customer_id)
+        if stored is not None and all(getattr(stored, name) == value for name, value in values.items()):
             return False
         statement = upsert(customers).values(company_id=self._company_id, customer_id=customer_id, **values)
         await self._connection.execute(
@@ -72,11 +72,11 @@ class Customers:
                 set_={**values, "updated_at": func.clock_timestamp()},
             )
         )
-        return known is None
+        return stored is None
 
 
 def to_profile(row: Mapping[Any, Any]) -> CustomerProfile:
-    """A profile from a row of the table."""
+    """Returns the profile of a row of the table."""
     return CustomerProfile(
         customer_id=row["customer_id"],
         name=row["name"],

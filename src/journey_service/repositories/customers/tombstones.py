@@ -1,7 +1,7 @@
-"""What is kept of customers who were erased: a keyed hash of the id each was known by, and nothing else.
+"""Tombstones of erased customers: a keyed hash of the customer id, and nothing else.
 
-The key is the service's secret. Without it a stolen table answers no question; with another one nobody would be
-recognised, and so nobody is let in until the right one is back.
+The key is a secret of the service: without it, a copied table reveals no customer. With another key no
+erased customer is recognised, so new customers are refused until the right key is set.
 """
 
 import hmac
@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from journey_service.domain.errors import UnavailableError
 from journey_service.repositories.tables import erasure_tombstones
 
-_FOUND: Final = text(
+_FIND: Final = text(
     "SELECT customer_hmac FROM erasure_tombstones WHERE company_id = :company_id"
     " AND customer_hmac = ANY(CAST(:hmacs AS bytea[]))"
 )
@@ -29,31 +29,31 @@ _HAS_OTHERS: Final = text(
 
 
 class ErasureKey:
-    """The secret by which erased customers are recognised, and their handles are told apart."""
+    """The secret key of the hashes that stay in place of erased identifiers."""
 
     def __init__(self, secret: str) -> None:
         self._secret = secret.encode()
         self.id = self._digest("fingerprint")[:8]
 
     def hash_customer(self, company_id: int, customer_id: int) -> bytes:
-        """What is kept instead of a customer's id."""
+        """Returns the hash of a customer id."""
         return self._digest(f"customer:{company_id}:{customer_id}")
 
     def hash_handle(self, company_id: int, kind: str, handle: str) -> str:
-        """What is kept instead of another system's own name of something."""
+        """Returns the hash of an identifier of another system."""
         return self._digest(f"{kind}:{company_id}:{handle}").hex()
 
     def hash_content(self, company_id: int, content: bytes) -> bytes:
-        """What is kept instead of the hash of an event's content, which could be made again from guesses."""
+        """Returns the keyed hash of an event's content hash, which could be guessed without a key."""
         return self._digest(f"content:{company_id}:{content.hex()}")
 
-    def _digest(self, said: str) -> bytes:
-        return hmac.digest(self._secret, said.encode(), sha256)
+    def _digest(self, message: str) -> bytes:
+        return hmac.digest(self._secret, message.encode(), sha256)
 
 
 @dataclass(frozen=True, slots=True)
 class Tombstone:
-    """What is kept of one erased customer, and which secret it was made with."""
+    """The hash of one erased customer, and the id of the key it was made with."""
 
     customer_hmac: bytes
     key_id: bytes
@@ -61,7 +61,7 @@ class Tombstone:
 
 
 class Tombstones:
-    """The erased customers of one company. Without a key one can only be told that there are some."""
+    """The tombstones of one company. Without a key, only their existence can be checked."""
 
     def __init__(self, connection: AsyncConnection, company_id: int, key: ErasureKey | None) -> None:
         self._connection = connection
@@ -70,35 +70,35 @@ class Tombstones:
 
     @property
     def key(self) -> ErasureKey:
-        """The key. Raises UnavailableError where nobody has told it."""
+        """The erasure key. Raises UnavailableError if none is set."""
         if self._key is None:
-            raise UnavailableError("The service was not told JOURNEY_ERASURE_KEY; nobody can be erased.")
+            raise UnavailableError("JOURNEY_ERASURE_KEY is not set: customers cannot be erased.")
         return self._key
 
     async def find_erased(self, customer_ids: Iterable[int]) -> set[int]:
-        """Which of these ids were those of customers who were erased.
+        """Returns which of these customer ids belong to erased customers.
 
-        Raises UnavailableError when there are tombstones that the key at hand cannot read: whoever was erased might
-        otherwise be let in again.
+        Raises UnavailableError if tombstones exist that the current key cannot check: an erased customer
+        could be created again.
         """
-        asked = list(customer_ids)
-        if not asked:
+        ids = list(customer_ids)
+        if not ids:
             return set()
         fingerprint = b"" if self._key is None else self._key.id
         if await self._connection.scalar(
             _HAS_OTHERS, {"company_id": self._company_id, "key_id": fingerprint}
         ):
             raise UnavailableError(
-                "JOURNEY_ERASURE_KEY is not the one that customers were erased with; nobody new is taken in."
+                "JOURNEY_ERASURE_KEY is not the key that customers were erased with: new customers are refused."
             )
         if self._key is None:
             return set()
-        hmacs = {self._key.hash_customer(self._company_id, id_): id_ for id_ in asked}
-        found = await self._connection.scalars(_FOUND, {"company_id": self._company_id, "hmacs": list(hmacs)})
+        hmacs = {self._key.hash_customer(self._company_id, id_): id_ for id_ in ids}
+        found = await self._connection.scalars(_FIND, {"company_id": self._company_id, "hmacs": list(hmacs)})
         return {hmacs[bytes(hmac_)] for hmac_ in found}
 
     async def page(self, *, after: bytes, limit: int) -> list[Tombstone]:
-        """Tombstones beyond a hash, in the order of the hashes."""
+        """Returns the next tombstones by hash, after `after`."""
         columns = erasure_tombstones.c
         rows = await self._connection.execute(
             select(columns.customer_hmac, columns.key_id, columns.erased_at)
@@ -109,12 +109,12 @@ class Tombstones:
         return [Tombstone(bytes(row[0]), bytes(row[1]), row[2]) for row in rows]
 
     def match(self, customer_ids: Iterable[int], hmacs: Container[bytes]) -> list[int]:
-        """Those of the customers whose hash is among these. Raises UnavailableError without the key."""
+        """Returns the customers whose hash is among `hmacs`. Raises UnavailableError without a key."""
         key = self.key
         return [id_ for id_ in customer_ids if key.hash_customer(self._company_id, id_) in hmacs]
 
     async def has_any_since(self, at: datetime) -> bool:
-        """Whether anybody was erased since an instant, by the database's clock."""
+        """Returns whether a customer was erased since an instant, by the database's time."""
         found = await self._connection.scalar(
             select(
                 exists().where(
@@ -125,7 +125,7 @@ class Tombstones:
         return bool(found)
 
     async def insert(self, customer_id: int) -> None:
-        """Remember that a customer was erased."""
+        """Inserts the tombstone of a customer."""
         await self._connection.execute(
             upsert(erasure_tombstones)
             .values(

@@ -1,4 +1,4 @@
-"""Customers' pasts as the ledger of events holds them: read in order, slice by slice, nobody held."""
+"""Event histories from the ledger, read by keyset in chronological order, without row locks."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,9 +11,9 @@ from journey_service.domain.events.event import EARLIEST, Event
 
 
 class EventHistory(NamedTuple):
-    """Whose past it is: the relationship's id, the customer's, and when the journey was opened.
+    """A customer whose events are read: relationship id, customer id, opening of the journey.
 
-    `came_back_at` is their first visit (UTC) at or after the instant up to which events are read, None without.
+    `came_back_at` is the first completed appointment (UTC) at or after the end of the events that are read.
     """
 
     id: int
@@ -23,7 +23,7 @@ class EventHistory(NamedTuple):
 
 
 class LedgerPosition(NamedTuple):
-    """The place of an event in the order of relationships and, within each, of what happened first."""
+    """The position of an event in the order of relationships, and within each in time."""
 
     relationship_id: int
     occurred_at: datetime
@@ -33,22 +33,22 @@ class LedgerPosition(NamedTuple):
 
 
 class LedgerEvent(NamedTuple):
-    """One event of the ledger and its place. What no rule reads (bookings, metadata) is left out."""
+    """An event of the ledger and its position, with the fields that rules read."""
 
     position: LedgerPosition
     event: Event
 
 
-_PAST: Final = (
+_HISTORY: Final = (
     "SELECT r.id, r.customer_id, r.created_at, (SELECT min(e.occurred_at) FROM journey_events e"
     " WHERE e.company_id = r.company_id AND e.relationship_id = r.id"
     " AND e.type = 'appointment_completed'"
     " AND e.occurred_at >= CAST(:until AS timestamptz) AND e.occurred_at <= CAST(:known_until AS timestamptz))"
     " AS came_back_at FROM customer_relationships r WHERE r.company_id = :company_id"
 )
-_PAGE: Final = text(f"{_PAST} AND r.id > :after ORDER BY r.id LIMIT :limit")
-_NAMED: Final = text(f"{_PAST} AND r.customer_id = ANY(CAST(:customer_ids AS bigint[])) ORDER BY r.id")
-# The order begins with the columns of idx_relationship_events: a slice is read from where the last one ended.
+_PAGE: Final = text(f"{_HISTORY} AND r.id > :after ORDER BY r.id LIMIT :limit")
+_GET_MANY: Final = text(f"{_HISTORY} AND r.customer_id = ANY(CAST(:customer_ids AS bigint[])) ORDER BY r.id")
+# The order begins with the columns of idx_relationship_events, so each page is one range of the index.
 _EVENTS: Final = text(
     "SELECT e.relationship_id, e.occurred_at, e.recorded_at, e.source, e.event_id, e.type,"
     " CAST(e.amount * 100 AS bigint) AS amount_cents, e.call_duration FROM journey_events e"
@@ -61,7 +61,7 @@ _EVENTS: Final = text(
 
 
 class EventHistories:
-    """The pasts of one company's customers."""
+    """The event histories of one company's customers."""
 
     def __init__(self, connection: AsyncConnection, company_id: int) -> None:
         self._connection = connection
@@ -70,9 +70,9 @@ class EventHistories:
     async def page(
         self, after: int, *, limit: int, until: datetime, known_until: datetime
     ) -> list[EventHistory]:
-        """The next customers beyond the relationship id `after`, in the order of those ids.
+        """Returns the next customers by relationship id, after `after`.
 
-        A visit after `known_until` is not known yet.
+        Appointments after `known_until` are ignored.
         """
         rows = await self._connection.execute(
             _PAGE,
@@ -89,9 +89,9 @@ class EventHistories:
     async def get_many(
         self, customer_ids: Sequence[int], *, until: datetime, known_until: datetime
     ) -> list[EventHistory]:
-        """These customers, in the same order; those without a journey are left out."""
+        """Returns these customers by relationship id; those without a journey are left out."""
         rows = await self._connection.execute(
-            _NAMED,
+            _GET_MANY,
             {
                 "company_id": self._company_id,
                 "customer_ids": list(customer_ids),
@@ -104,11 +104,11 @@ class EventHistories:
     async def list_events(
         self, first: int, last: int, *, until: datetime, after: LedgerPosition | None, limit: int
     ) -> list[LedgerEvent]:
-        """What happened before `until` to the relationships with ids from `first` to `last`, beyond `after`.
+        """Lists events before `until` of the relationships from `first` to `last`, after `after`.
 
-        By relationship and, within each, by (occurred_at, recorded_at, source, event_id).
+        In order of relationship, then (occurred_at, recorded_at, source, event_id).
         """
-        place = after or LedgerPosition(first, EARLIEST, EARLIEST, "", "")
+        position = after or LedgerPosition(first, EARLIEST, EARLIEST, "", "")
         rows = await self._connection.execute(
             _EVENTS,
             {
@@ -116,7 +116,7 @@ class EventHistories:
                 "last": last,
                 "until": until,
                 "limit": limit,
-                **place._asdict(),
+                **position._asdict(),
             },
         )
         return [
@@ -127,7 +127,7 @@ class EventHistories:
                 Event(
                     source=row.source,
                     event_id=row.event_id,
-                    customer_id=0,  # whose it is, the relationship tells
+                    customer_id=0,  # the caller knows it by the relationship
                     type=row.type,
                     occurred_at=row.occurred_at,
                     amount_cents=row.amount_cents,

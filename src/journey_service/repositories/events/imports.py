@@ -1,4 +1,4 @@
-"""Histories being read in: the import, its staged lines, and the lines that could not be understood."""
+"""Imports of files of past events: their state, staged lines, and errors of lines."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -44,15 +44,15 @@ _STAGE: Final = text(
     " AS t(customer_id, occurred_at, line, type, source, event_id, amount_cents, call_duration, booking_id,"
     " scheduled_for, metadata) ON CONFLICT DO NOTHING"
 )
-# The primary key is the order in which lines are decided, so each page is one walk along it.
+# Lines are applied in the order of the primary key, so each page is one range of it.
 _NEXT: Final = text(
     "SELECT customer_id, occurred_at, line, type, source, event_id, amount_cents, call_duration, booking_id,"
     " scheduled_for, metadata FROM import_lines WHERE company_id = :company_id AND import_id = :import_id"
     " AND (customer_id, occurred_at, line) > (:customer_id, CAST(:occurred_at AS timestamptz), :line)"
     " ORDER BY customer_id, occurred_at, line LIMIT :limit"
 )
-_TWINS: Final = text(
-    "SELECT type, count(*) AS told FROM import_lines WHERE company_id = :company_id AND import_id = :import_id"
+_COUNT_SAME_INSTANT: Final = text(
+    "SELECT type, count(*) AS number FROM import_lines WHERE company_id = :company_id AND import_id = :import_id"
     " AND customer_id = :customer_id AND occurred_at = CAST(:occurred_at AS timestamptz) AND line <= :line"
     " AND event_id IS NULL GROUP BY type"
 )
@@ -62,14 +62,15 @@ _CLAIM: Final = text(
     " WHERE company_id = :company_id AND id = :id AND (status = 'queued'"
     " OR (status = 'running' AND lease_until < clock_timestamp()))"
 )
-_HOLD: Final = text(
+_SAVE_PROGRESS: Final = text(
     "UPDATE imports SET lease_until = clock_timestamp() + make_interval(secs => :seconds), done = done + :done,"
     " applied = applied + :applied, duplicates = duplicates + :duplicates, late = late + :late,"
     " later = later + :later, erased = erased + :erased, transitions = transitions + :transitions,"
     " failed_lines = failed_lines + :failed, cursor = CAST(:cursor AS jsonb)"
     " WHERE company_id = :company_id AND id = :id AND lease_token = :token AND status = 'running'"
 )
-_KEPT_FAULTS: Final = 10_000
+_MAX_ERRORS: Final = 10_000
+"""Per import; later errors are only counted."""
 
 
 class Imports:
@@ -80,7 +81,7 @@ class Imports:
         self._company_id = company_id
 
     async def insert(self, options: ImportOptions, *, actor: str) -> int:
-        """Open an import whose lines are still being read; returns its id."""
+        """Inserts an import whose file is being read; returns its id."""
         return int(
             (
                 await self._connection.execute(
@@ -99,12 +100,12 @@ class Imports:
         )
 
     async def find(self, import_id: int) -> Import | None:
-        """One import."""
+        """Finds an import by id."""
         row = (await self._connection.execute(select(*_COLUMNS).where(*self._is(import_id)))).one_or_none()
         return None if row is None else _to_import(row)
 
     async def find_unfinished(self, content: bytes, options: ImportOptions) -> Import | None:
-        """The import of the same content on the same terms that was read whole and not finished."""
+        """Finds the unfinished import of the same content with the same options."""
         row = (
             await self._connection.execute(
                 select(*_COLUMNS)
@@ -122,7 +123,7 @@ class Imports:
         return None if row is None else _to_import(row)
 
     async def insert_lines(self, import_id: int, lines: Sequence[ImportLine]) -> None:
-        """Keep understood lines until they are decided."""
+        """Stages parsed lines until they are applied."""
         if not lines:
             return
         events = [line.event for line in lines]
@@ -149,23 +150,23 @@ class Imports:
         )
 
     async def insert_errors(self, import_id: int, errors: Sequence[ImportLineError]) -> None:
-        """Remember what was wrong with lines; the first 10,000 of an import are kept."""
+        """Inserts errors of lines; the first 10,000 of an import are kept."""
         if not errors:
             return
-        kept = await self._connection.scalar(
+        count = await self._connection.scalar(
             select(func.count()).where(
                 import_errors.c.company_id == self._company_id, import_errors.c.import_id == import_id
             )
         )
         rows = {
-            (fault.line, fault.pointer): {
+            (error.line, error.pointer): {
                 "company_id": self._company_id,
                 "import_id": import_id,
-                "line": fault.line,
-                "pointer": fault.pointer,
-                "message": fault.message,
+                "line": error.line,
+                "pointer": error.pointer,
+                "message": error.message,
             }
-            for fault in errors[: max(0, _KEPT_FAULTS - (kept or 0))]
+            for error in errors[: max(0, _MAX_ERRORS - (count or 0))]
         }
         if rows:
             await self._connection.execute(
@@ -173,7 +174,7 @@ class Imports:
             )
 
     async def add_read_counts(self, import_id: int, *, lines: int, staged: int, failed: int) -> None:
-        """Note how much has been read so far."""
+        """Adds to the numbers of lines read, staged and failed."""
         await self._connection.execute(
             update(imports)
             .where(*self._is(import_id))
@@ -185,20 +186,20 @@ class Imports:
         )
 
     async def enqueue(self, import_id: int, content: bytes) -> None:
-        """Everything is read: whoever runs imports may take it."""
+        """Queues an import whose file is read completely."""
         await self._connection.execute(
             update(imports).where(*self._is(import_id)).values(status="queued", content_hash=content)
         )
 
     async def claim(self, import_id: int, token: str, seconds: int) -> bool:
-        """Take an import for as long as the lease is renewed; False if somebody else has it."""
+        """Claims an import with a lease; returns False if another worker has it."""
         claimed = await self._connection.execute(
             _CLAIM, {"company_id": self._company_id, "id": import_id, "token": token, "seconds": seconds}
         )
         return claimed.rowcount == 1
 
     async def release(self, import_id: int, token: str) -> None:
-        """Give a claimed import back, for somebody else to go on with."""
+        """Releases a claimed import, so that another worker continues it."""
         await self._connection.execute(
             update(imports)
             .where(*self._is(import_id), imports.c.lease_token == token, imports.c.status == "running")
@@ -214,9 +215,9 @@ class Imports:
         cursor: tuple[int, datetime, int] | None,
         counts: Mapping[str, int],
     ) -> bool:
-        """Note progress and renew the lease, in the transaction of the work itself; False if it was lost."""
-        held = await self._connection.execute(
-            _HOLD,
+        """Saves progress and renews the lease, in the transaction of the work; False if it was lost."""
+        updated = await self._connection.execute(
+            _SAVE_PROGRESS,
             {
                 "company_id": self._company_id,
                 "id": import_id,
@@ -242,10 +243,10 @@ class Imports:
                 },
             },
         )
-        return held.rowcount == 1
+        return updated.rowcount == 1
 
     async def finish(self, import_id: int, *, error: str | None = None) -> None:
-        """Close an import and drop what was staged for it."""
+        """Ends an import and deletes its staged lines."""
         await self._connection.execute(
             delete(import_lines).where(
                 import_lines.c.company_id == self._company_id, import_lines.c.import_id == import_id
@@ -257,8 +258,8 @@ class Imports:
             .values(
                 status="done" if error is None else "failed",
                 error=error,
-                cursor=None,  # it names a customer
-                content_hash=None,  # what was in the file could be tried against it
+                cursor=None,  # it contains a customer id
+                content_hash=None,  # guesses of the file's content could be checked against it
                 finished_at=func.clock_timestamp(),
                 lease_token=None,
                 lease_until=None,
@@ -268,7 +269,7 @@ class Imports:
     async def list_lines(
         self, import_id: int, cursor: tuple[int, datetime, int] | None, *, limit: int, start: datetime
     ) -> list[ImportLine]:
-        """Staged lines in the order they are decided, beyond the cursor."""
+        """Lists staged lines in the order in which they are applied, after the cursor."""
         customer_id, occurred_at, line = cursor or (-1, start, 0)
         rows = await self._connection.execute(
             _NEXT,
@@ -284,9 +285,9 @@ class Imports:
         return [_to_line(row) for row in rows]
 
     async def count_same_instant(self, import_id: int, cursor: tuple[int, datetime, int]) -> dict[str, int]:
-        """How many lines without id of each type share the cursor's customer and instant, up to it."""
+        """Counts lines without an id at the cursor's customer and instant, up to it, by type."""
         rows = await self._connection.execute(
-            _TWINS,
+            _COUNT_SAME_INSTANT,
             {
                 "company_id": self._company_id,
                 "import_id": import_id,
@@ -295,10 +296,10 @@ class Imports:
                 "line": cursor[2],
             },
         )
-        return {row.type: row.told for row in rows}
+        return {row.type: row.number for row in rows}
 
     async def page(self, *, before: int | None, limit: int) -> list[Import]:
-        """Imports, newest first."""
+        """Returns imports, newest first, with ids below `before`."""
         statement = select(*_COLUMNS).where(imports.c.company_id == self._company_id)
         if before is not None:
             statement = statement.where(imports.c.id < before)
@@ -308,7 +309,7 @@ class Imports:
     async def page_errors(
         self, import_id: int, *, after: tuple[int, str], limit: int
     ) -> list[ImportLineError]:
-        """Faults by line, beyond `after`."""
+        """Returns errors by line and pointer, after `after`."""
         line, pointer = after
         rows = await self._connection.execute(
             select(import_errors.c.line, import_errors.c.pointer, import_errors.c.message)
@@ -330,13 +331,13 @@ class Imports:
 
 
 class DueImports:
-    """Imports of all companies that wait for somebody to run them."""
+    """Imports of all companies that wait for a worker."""
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
     async def list_due(self, *, limit: int) -> list[tuple[int, int]]:
-        """(company, import) in the order they were queued; those of a runner that fell silent too."""
+        """Lists (company, import) in the order they were queued, with those of expired leases."""
         rows = await self._connection.execute(
             select(imports.c.company_id, imports.c.id)
             .where(
@@ -354,8 +355,8 @@ class DueImports:
 def _to_import(row: Row) -> Import:
     values = dict(row._mapping)
     cursor = values.pop("cursor")
-    place = None if cursor is None else (cursor[0], datetime.fromisoformat(cursor[1]), cursor[2])
-    return Import(cursor=place, **values)
+    position = None if cursor is None else (cursor[0], datetime.fromisoformat(cursor[1]), cursor[2])
+    return Import(cursor=position, **values)
 
 
 def _to_line(row: Row) -> ImportLine:

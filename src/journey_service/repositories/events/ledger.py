@@ -1,4 +1,4 @@
-"""The ledger of events, which is also what makes ingest idempotent."""
+"""The ledger of inbound events; its key makes ingest idempotent."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,7 +12,7 @@ from journey_service.domain.events.event import Event
 
 
 class StoredEvent(NamedTuple):
-    """What is remembered of an event: whose it was, what it said, and which move it caused (if any)."""
+    """A stored event: its relationship, content hash, and the transition it caused, if any."""
 
     relationship_id: int
     content: bytes
@@ -20,7 +20,7 @@ class StoredEvent(NamedTuple):
 
 
 class AppliedEvent(NamedTuple):
-    """An event to be written down: `stage` is the one held once it was decided, revenue is credited to it."""
+    """An event to be inserted. `stage` is the stage after the decision; revenue is credited to it."""
 
     relationship_id: int
     event: Event
@@ -29,16 +29,16 @@ class AppliedEvent(NamedTuple):
     transition_seq: int | None
 
 
-# Asked as "the first event at or after this key", because only the primary key answers that. Asked for equality,
-# a plan made while the table was empty may walk another index that begins with the company, and go on doing so.
-_KNOWN: Final = text(
-    "SELECT known.* FROM unnest(CAST(:sources AS text[]), CAST(:ids AS text[])) AS told(source, event_id)"
+# Finds "the first event at or after the key", because only the primary key serves this. For an equality, a plan made
+# while the table was empty may use another index that begins with the company, and is kept.
+_GET_MANY: Final = text(
+    "SELECT stored.* FROM unnest(CAST(:sources AS text[]), CAST(:ids AS text[])) AS k(source, event_id)"
     " CROSS JOIN LATERAL (SELECT source, event_id, relationship_id, content_hash, transition_seq"
     " FROM journey_events e WHERE e.company_id = :company_id"
-    " AND (e.source, e.event_id) >= (told.source, told.event_id) ORDER BY e.source, e.event_id LIMIT 1) known"
-    " WHERE known.source = told.source AND known.event_id = told.event_id"
+    " AND (e.source, e.event_id) >= (k.source, k.event_id) ORDER BY e.source, e.event_id LIMIT 1) stored"
+    " WHERE stored.source = k.source AND stored.event_id = k.event_id"
 )
-_APPEND: Final = text(
+_INSERT: Final = text(
     "INSERT INTO journey_events (company_id, source, event_id, relationship_id, type, occurred_at,"
     " content_hash, amount, call_duration, booking_id, scheduled_for, metadata, stage, transition_seq)"
     " SELECT :company_id, source, event_id, relationship_id, type, occurred_at, content_hash,"
@@ -54,7 +54,7 @@ _APPEND: Final = text(
 )
 
 
-_OF: Final = text(
+_LIST_BY_CUSTOMER: Final = text(
     "SELECT source, event_id, type, occurred_at, CAST(amount * 100 AS bigint) AS amount_cents, call_duration"
     " FROM journey_events WHERE company_id = :company_id AND relationship_id = :relationship_id"
     " AND occurred_at <= :until ORDER BY occurred_at"
@@ -69,9 +69,9 @@ class Events:
         self._company_id = company_id
 
     async def get_many(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], StoredEvent]:
-        """Which of the (source, id) were told before."""
+        """Returns the stored events of these (source, event id)."""
         rows = await self._connection.execute(
-            _KNOWN,
+            _GET_MANY,
             {
                 "company_id": self._company_id,
                 "sources": [source for source, _ in keys],
@@ -86,9 +86,10 @@ class Events:
     async def list_by_customer(
         self, relationship_id: int, customer_id: int, *, until: datetime
     ) -> list[Event]:
-        """One customer's events up to an instant by when they occurred, with what facts are folded from."""
+        """Lists a customer's events that occurred until an instant, with the fields that facts need."""
         rows = await self._connection.execute(
-            _OF, {"company_id": self._company_id, "relationship_id": relationship_id, "until": until}
+            _LIST_BY_CUSTOMER,
+            {"company_id": self._company_id, "relationship_id": relationship_id, "until": until},
         )
         return [
             Event(
@@ -104,9 +105,9 @@ class Events:
         ]
 
     async def insert(self, applied: Sequence[AppliedEvent]) -> None:
-        """Write events down, in the order of their keys.
+        """Inserts events in the order of their keys.
 
-        Loses the race (a unique key) if one of them was told by somebody else meanwhile.
+        Loses the race (a unique key) if another transaction has inserted one of them.
         """
         if not applied:
             return
@@ -114,7 +115,7 @@ class Events:
         events = [row.event for row in rows]
         times: list[datetime] = [event.occurred_at for event in events]
         await self._connection.execute(
-            _APPEND,
+            _INSERT,
             {
                 "company_id": self._company_id,
                 "source": [event.source for event in events],
