@@ -1,4 +1,4 @@
-"""Consents: every change is written down, with what it was, when, and who told it."""
+"""Consents: every change is stored with its former status, time and source."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -11,11 +11,11 @@ from journey_service.services.customers.profiles import list_consents, put_custo
 from ledger import rows
 
 T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
-NOBODY = {"name": None, "email": None, "phone": None}
+NO_PROFILE = {"name": None, "email": None, "phone": None}
 BY = Actor("key:desk")
 
 
-async def test_every_change_is_written_down_and_what_stays_is_not(database, found_tenant):
+async def test_changed_consents_are_stored_and_unchanged_ones_are_not(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
     for day, consents in enumerate(
         (
@@ -27,14 +27,14 @@ async def test_every_change_is_written_down_and_what_stays_is_not(database, foun
         )
     ):
         await put_customer(
-            database, tenant.id, 1, NOBODY, consents=consents, by=BY, now=T0 + timedelta(days=day)
+            database, tenant.id, 1, NO_PROFILE, consents=consents, by=BY, now=T0 + timedelta(days=day)
         )
 
-    told = [
+    changes = [
         (change.channel, change.was, change.status, (change.at - T0).days, change.source)
         for change in await list_consents(database, tenant.id, 1)
     ]
-    assert told == [
+    assert changes == [
         ("email", "unknown", "granted", 0, "key:desk"),
         ("sms", "unknown", "withdrawn", 1, "key:desk"),
         ("email", "granted", "withdrawn", 3, "key:desk"),
@@ -42,10 +42,10 @@ async def test_every_change_is_written_down_and_what_stays_is_not(database, foun
     ]
 
 
-async def test_saying_the_same_again_leaves_no_row_in_any_log(database, found_tenant):
+async def test_repeated_consents_are_neither_stored_nor_audited(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
     for _ in range(3):
-        await put_customer(database, tenant.id, 1, NOBODY, consents={"email": "granted"}, by=BY)
+        await put_customer(database, tenant.id, 1, NO_PROFILE, consents={"email": "granted"}, by=BY)
 
     assert len(await list_consents(database, tenant.id, 1)) == 1
     audited = await rows(
@@ -56,9 +56,9 @@ async def test_saying_the_same_again_leaves_no_row_in_any_log(database, found_te
     assert [row[0]["consents"] for row in audited] == [["email"]]
 
 
-async def test_an_erased_customer_s_changes_are_kept_under_nobody_s_id(database, found_tenant):
+async def test_an_erased_customer_s_changes_are_kept_under_a_random_id(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
-    await put_customer(database, tenant.id, 1, NOBODY, consents={"email": "granted"}, by=BY)
+    await put_customer(database, tenant.id, 1, NO_PROFILE, consents={"email": "granted"}, by=BY)
     await anonymize_customer(database, tenant.id, 1, by=BY)
 
     with pytest.raises(CustomerNotFoundError):
@@ -70,9 +70,9 @@ async def test_an_erased_customer_s_changes_are_kept_under_nobody_s_id(database,
     assert [change.status for change in await list_consents(database, tenant.id, row[0])] == ["granted"]
 
 
-async def test_what_was_changed_cannot_be_changed_afterwards(database, found_tenant):
+async def test_stored_changes_cannot_be_modified(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
-    await put_customer(database, tenant.id, 1, NOBODY, consents={"email": "granted"}, by=BY)
+    await put_customer(database, tenant.id, 1, NO_PROFILE, consents={"email": "granted"}, by=BY)
 
     for statement in ("UPDATE consent_changes SET status = 'withdrawn'", "DELETE FROM consent_changes"):
         with pytest.raises(Exception, match="42501"):

@@ -1,4 +1,4 @@
-"""Histories: replayed, resumable, idempotent, in constant memory, a fault costing its own line only."""
+"""Imports: replay in order, resumable, idempotent, in constant memory; an invalid line affects no other."""
 
 import asyncio
 import gzip
@@ -27,22 +27,22 @@ async def _chunks(data: bytes, size: int = 1_000) -> AsyncIterator[bytes]:
         yield data[start : start + size]
 
 
-async def _read(database, company_id, text: str | bytes, **how):
+async def _stage(database, company_id, text: str | bytes, **options):
     data = text.encode() if isinstance(text, str) else text
-    return await stage_import(database, company_id, _chunks(data), actor=Actor("tests"), **how)
+    return await stage_import(database, company_id, _chunks(data), actor=Actor("tests"), **options)
 
 
-async def _import(database, company_id, text: str | bytes, **how):
-    found = await _read(database, company_id, text, **how)
-    assert await run_import(database, company_id, found.id)
-    return await get_import(database, company_id, found.id)
+async def _import(database, company_id, text: str | bytes, **options):
+    queued = await _stage(database, company_id, text, **options)
+    assert await run_import(database, company_id, queued.id)
+    return await get_import(database, company_id, queued.id)
 
 
 def _at(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-async def test_moves_are_dated_when_they_would_have_happened_those_of_time_included(database, tenant):
+async def test_imported_transitions_are_dated_at_their_events_and_due_instants(database, tenant):
     text = HEADER + "1,2020-01-01,appointment_completed,50\n1,2020-07-29,appointment_completed,50\n"
     done = await _import(database, tenant.id, text, options=ImportOptions(_at("2020-08-01")))
     assert (done.applied, done.transitions, done.failed_lines) == (2, 5, 0)
@@ -55,7 +55,7 @@ async def test_moves_are_dated_when_they_would_have_happened_those_of_time_inclu
     ]
 
 
-async def test_lines_are_decided_by_time_whatever_the_files_order(database, found_tenant):
+async def test_lines_are_applied_in_order_of_time(database, found_tenant):
     lines = [
         f"{n % 7},{_at('2020-01-01') + timedelta(days=13 * n):%Y-%m-%d},appointment_completed,{n}.5"
         for n in range(60)
@@ -72,7 +72,7 @@ async def test_lines_are_decided_by_time_whatever_the_files_order(database, foun
     assert await journeys(database, sorted_company.id) == await journeys(database, shuffled_company.id)
 
 
-async def test_a_bare_date_is_midnight_where_the_company_is(database, found_tenant):
+async def test_a_date_without_time_is_midnight_in_the_company_s_time_zone(database, found_tenant):
     tenant = await found_tenant(timezone="America/Sao_Paulo")
     await _import(
         database,
@@ -87,13 +87,13 @@ async def test_a_bare_date_is_midnight_where_the_company_is(database, found_tena
 async def test_a_second_run_changes_nothing(database, tenant):
     text = HEADER + "".join(f"{n % 5},2020-0{1 + n % 9}-01,appointment_completed,10\n" for n in range(40))
     first = await _import(database, tenant.id, text, options=ImportOptions(_at("2021-01-01")))
-    before = await _everything(database, tenant.id)
+    before = await _all_rows(database, tenant.id)
     second = await _import(database, tenant.id, text, options=ImportOptions(_at("2021-01-01")))
     assert (first.applied, second.applied, second.duplicates, second.transitions) == (40, 0, 40, 0)
-    assert await _everything(database, tenant.id) == before
+    assert await _all_rows(database, tenant.id) == before
 
 
-async def _everything(database, company_id):
+async def _all_rows(database, company_id):
     return [
         await rows(
             database,
@@ -111,7 +111,7 @@ async def _everything(database, company_id):
     ]
 
 
-async def test_equal_lines_without_an_id_are_told_apart_by_their_number(database, tenant):
+async def test_equal_lines_without_an_id_are_distinguished_by_their_number(database, tenant):
     text = HEADER + "1,2020-01-01,appointment_completed,5\n" * 3
     done = await _import(database, tenant.id, text, options=ImportOptions(_at("2020-01-02")))
     ids = await rows(
@@ -121,7 +121,7 @@ async def test_equal_lines_without_an_id_are_told_apart_by_their_number(database
     assert [row[0] for row in ids] == [f"1:appointment_completed:2020-01-01T00:00:00Z:{n}" for n in (1, 2, 3)]
 
 
-async def test_twins_are_numbered_on_across_the_pages_of_a_long_history(database, tenant, monkeypatch):
+async def test_equal_lines_are_numbered_across_pages(database, tenant, monkeypatch):
     monkeypatch.setattr(import_replay, "REPLAY_BATCH_SIZE", 4)
     text = HEADER + "1,2020-01-01,appointment_completed,5\n" * 11 + "2,2020-01-01,appointment_completed,5\n"
     done = await _import(database, tenant.id, text, options=ImportOptions(_at("2020-06-01")))
@@ -137,16 +137,16 @@ async def test_the_size_of_a_page_makes_no_difference(database, found_tenant, mo
         f"{chance.choice(['appointment_completed', 'appointment_missed'])},7\n"
         for _ in range(150)
     )
-    found = []
+    results = []
     for size in (1, 5, 1_000):
         monkeypatch.setattr(import_replay, "REPLAY_BATCH_SIZE", size)
         tenant = await found_tenant()
         await _import(database, tenant.id, text, options=ImportOptions(_at("2023-06-01")))
-        found.append(await journeys(database, tenant.id))
-    assert found[0] == found[1] == found[2]
+        results.append(await journeys(database, tenant.id))
+    assert results[0] == results[1] == results[2]
 
 
-async def test_faulty_lines_are_told_with_their_place_and_sink_nothing_else(database, tenant):
+async def test_invalid_lines_are_reported_with_their_pointer_and_affect_no_other(database, tenant):
     text = HEADER + (
         "1,2020-01-01,appointment_completed,5\n"
         "x,2020-01-01,appointment_completed,5\n"
@@ -159,9 +159,9 @@ async def test_faulty_lines_are_told_with_their_place_and_sink_nothing_else(data
         "8,2020-01-01,appoint"
     )
     done = await _import(database, tenant.id, text, options=ImportOptions(_at("2020-02-01")))
-    found = await list_line_errors(database, tenant.id, done.id, after=(0, ""), limit=100)
+    errors = await list_line_errors(database, tenant.id, done.id, after=(0, ""), limit=100)
     assert (done.applied, done.failed_lines) == (2, 7)
-    assert [(fault.line, fault.pointer) for fault in found] == [
+    assert [(error.line, error.pointer) for error in errors] == [
         (3, "/customer_id"),
         (4, "/occurred_at"),
         (5, "/event_type"),
@@ -173,7 +173,7 @@ async def test_faulty_lines_are_told_with_their_place_and_sink_nothing_else(data
     assert set(await journeys(database, tenant.id)) == {1, 7}
 
 
-async def test_a_line_with_a_known_id_and_other_content_is_a_fault(database, tenant):
+async def test_a_line_with_a_known_id_and_other_content_is_an_error(database, tenant):
     text = (
         '{"id": "a", "source": "s", "type": "payment_received", "customer_id": 1, "occurred_at": "2020-01-01",'
         ' "data": {"total_amount": %d}}\n'
@@ -181,11 +181,11 @@ async def test_a_line_with_a_known_id_and_other_content_is_a_fault(database, ten
     done = await _import(
         database, tenant.id, (text % 1) + (text % 1) + (text % 2), options=ImportOptions(_at("2020-02-01"))
     )
-    [fault] = await list_line_errors(database, tenant.id, done.id, after=(0, ""), limit=10)
-    assert (done.applied, done.duplicates, done.failed_lines, fault.line) == (1, 1, 1, 3)
+    [error] = await list_line_errors(database, tenant.id, done.id, after=(0, ""), limit=10)
+    assert (done.applied, done.duplicates, done.failed_lines, error.line) == (1, 1, 1, 3)
 
 
-async def test_a_file_cut_off_in_the_middle_costs_its_last_line(database, tenant):
+async def test_only_the_last_line_of_a_truncated_file_is_an_error(database, tenant):
     lines = "".join(
         f"{n},2020-01-01,appointment_completed,{random.Random(n).randrange(9_999)}\n" for n in range(5_000)
     )
@@ -199,28 +199,28 @@ async def test_a_file_cut_off_in_the_middle_costs_its_last_line(database, tenant
 
 
 @pytest.mark.parametrize(
-    ("data", "how", "error"),
+    ("data", "options", "error"),
     [
         (b"customer_id,occurred_at,event_type\n", {"is_gzip": True}, MalformedError),
         (b"", {}, MalformedError),
         (b"\x00\xff\xfe binary", {}, MalformedError),
         (b"name,age\nAda,36\n", {}, InvalidInputError),
     ],
-    ids=["said to be gzip", "empty", "binary", "another table"],
+    ids=["declared as gzip", "empty", "binary", "another table"],
 )
-async def test_what_is_no_history_is_refused_and_leaves_nothing(database, tenant, data, how, error):
+async def test_an_unreadable_file_is_rejected_and_leaves_nothing(database, tenant, data, options, error):
     with pytest.raises(error):
-        await _read(database, tenant.id, data, **how)
+        await _stage(database, tenant.id, data, **options)
     assert await rows(database, tenant.id, "SELECT id FROM imports WHERE company_id = :company") == []
 
 
 async def test_until_must_not_lie_in_the_companys_future(database, found_tenant):
     tenant = await found_tenant(test_clock=_at("2020-06-01"))
     with pytest.raises(InvalidInputError, match="future"):
-        await _read(database, tenant.id, HEADER, options=ImportOptions(_at("2020-06-02")))
+        await _stage(database, tenant.id, HEADER, options=ImportOptions(_at("2020-06-02")))
 
 
-async def test_lines_beyond_until_wait_for_another_time(database, tenant):
+async def test_lines_after_until_are_left_for_a_later_import(database, tenant):
     text = HEADER + "1,2020-01-01,appointment_completed,5\n1,2020-03-01,appointment_completed,5\n"
     first = await _import(database, tenant.id, text, options=ImportOptions(_at("2020-02-01")))
     second = await _import(database, tenant.id, text, options=ImportOptions(_at("2020-04-01")))
@@ -228,16 +228,14 @@ async def test_lines_beyond_until_wait_for_another_time(database, tenant):
     assert (second.applied, second.duplicates, second.later) == (1, 1, 0)
 
 
-async def test_without_until_a_line_from_the_future_is_a_fault(database, found_tenant):
+async def test_without_until_a_line_in_the_future_is_an_error(database, found_tenant):
     tenant = await found_tenant(test_clock=_at("2020-06-01"))
     text = HEADER + "1,2020-05-01,appointment_completed,5\n1,2020-06-02,appointment_completed,5\n"
     done = await _import(database, tenant.id, text)
     assert (done.applied, done.failed_lines) == (1, 1)
 
 
-async def test_a_line_older_than_what_is_known_is_late_decided_as_of_now_and_rewrites_nothing(
-    database, found_tenant
-):
+async def test_a_late_line_is_decided_as_of_now_and_changes_no_past_transition(database, found_tenant):
     tenant = await found_tenant(test_clock=_at("2020-06-01"))
     known = Event("live", "1", 1, "appointment_completed", _at("2020-05-20"), 1_000)
     await ingest(database, tenant.id, [known], now=_at("2020-05-20"))
@@ -250,58 +248,56 @@ async def test_a_line_older_than_what_is_known_is_late_decided_as_of_now_and_rew
     assert [(move[2], move[3]) for move in after[len(before) :]] == [("vip", _at("2020-06-01"))]
 
 
-async def test_a_replay_that_is_stopped_gives_itself_back_and_goes_on_where_it_was(
-    database, tenant, monkeypatch
-):
+async def test_a_cancelled_replay_releases_its_lease_and_is_resumed(database, tenant, monkeypatch):
     monkeypatch.setattr(import_replay, "REPLAY_BATCH_SIZE", 10)
     text = HEADER + "".join(f"{n},2020-01-01,appointment_completed,5\n" for n in range(95))
-    found = await _read(database, tenant.id, text, options=ImportOptions(_at("2020-06-01")))
+    queued = await _stage(database, tenant.id, text, options=ImportOptions(_at("2020-06-01")))
 
     def die(progress) -> None:
         if progress.done >= 30:
             raise asyncio.CancelledError
 
     with pytest.raises(asyncio.CancelledError):
-        await run_import(database, tenant.id, found.id, on_progress=die)
-    halfway = await get_import(database, tenant.id, found.id)
+        await run_import(database, tenant.id, queued.id, on_progress=die)
+    halfway = await get_import(database, tenant.id, queued.id)
     assert (halfway.status, 30 <= halfway.done < 95) == ("queued", True)
-    assert await run_import(database, tenant.id, found.id)
-    done = await get_import(database, tenant.id, found.id)
+    assert await run_import(database, tenant.id, queued.id)
+    done = await get_import(database, tenant.id, queued.id)
     assert (done.status, done.done, done.applied, done.duplicates) == ("done", 95, 95, 0)
     left = await rows(database, tenant.id, "SELECT 1 FROM import_lines WHERE company_id = :company")
     assert left == []
 
 
-async def test_a_replay_whose_runner_was_killed_goes_on_when_its_lease_has_run_out(
+async def test_a_replay_is_resumed_after_the_lease_of_a_killed_runner_has_expired(
     database, tenant, monkeypatch
 ):
     monkeypatch.setattr(import_replay, "REPLAY_BATCH_SIZE", 10)
     text = HEADER + "".join(f"{n},2020-01-01,appointment_completed,5\n" for n in range(95))
-    found = await _read(database, tenant.id, text, options=ImportOptions(_at("2020-06-01")))
-    for seconds, gets_it in ((60, True), (60, False)):
+    queued = await _stage(database, tenant.id, text, options=ImportOptions(_at("2020-06-01")))
+    for seconds, is_claimed in ((60, True), (60, False)):
         claimed = await database.run(
-            tenant.id, lambda uow, seconds=seconds: uow.imports.claim(found.id, "killed", seconds)
+            tenant.id, lambda uow, seconds=seconds: uow.imports.claim(queued.id, "killed", seconds)
         )
-        assert claimed is gets_it
-    assert not await run_import(database, tenant.id, found.id)
+        assert claimed is is_claimed
+    assert not await run_import(database, tenant.id, queued.id)
     await rows(
         database, tenant.id, "UPDATE imports SET lease_until = now() WHERE company_id = :company RETURNING id"
     )
-    assert await run_import(database, tenant.id, found.id)
-    done = await get_import(database, tenant.id, found.id)
+    assert await run_import(database, tenant.id, queued.id)
+    done = await get_import(database, tenant.id, queued.id)
     assert (done.status, done.done, done.applied) == ("done", 95, 95)
 
 
-async def test_two_runners_do_not_tread_on_each_other(database, tenant):
+async def test_only_one_of_concurrent_runners_replays_an_import(database, tenant):
     text = HEADER + "".join(f"{n},2020-01-01,appointment_completed,5\n" for n in range(2_500))
-    found = await _read(database, tenant.id, text, options=ImportOptions(_at("2020-06-01")))
-    ran = await asyncio.gather(*(run_import(database, tenant.id, found.id) for _ in range(3)))
-    done = await get_import(database, tenant.id, found.id)
+    queued = await _stage(database, tenant.id, text, options=ImportOptions(_at("2020-06-01")))
+    ran = await asyncio.gather(*(run_import(database, tenant.id, queued.id) for _ in range(3)))
+    done = await get_import(database, tenant.id, queued.id)
     assert sorted(ran) == [False, False, True]
     assert (done.applied, done.duplicates, done.transitions) == (2_500, 0, 7_500)
 
 
-async def test_an_upload_that_breaks_off_leaves_no_journeys(database, tenant):
+async def test_an_interrupted_upload_leaves_no_journeys(database, tenant):
     async def breaking() -> AsyncIterator[bytes]:
         yield (HEADER + "1,2020-01-01,appointment_completed,5\n" * 6_000).encode()
         raise ConnectionResetError
@@ -315,9 +311,9 @@ async def test_an_upload_that_breaks_off_leaves_no_journeys(database, tenant):
 
 
 @pytest.mark.big
-async def test_memory_does_not_grow_with_the_history(database, tenant):
+async def test_memory_does_not_grow_with_the_size_of_the_file(database, tenant):
     def text(lines: int) -> AsyncIterator[bytes]:
-        async def made() -> AsyncIterator[bytes]:
+        async def chunks() -> AsyncIterator[bytes]:
             yield HEADER.encode()
             for start in range(0, lines, 1_000):
                 yield "".join(
@@ -325,20 +321,20 @@ async def test_memory_does_not_grow_with_the_history(database, tenant):
                     for n in range(start, start + 1_000)
                 ).encode()
 
-        return made()
+        return chunks()
 
     async def run(lines: int) -> int:
-        found = await stage_import(
+        queued = await stage_import(
             database, tenant.id, text(lines), actor=Actor("tests"), options=ImportOptions(_at("2020-02-01"))
         )
-        await run_import(database, tenant.id, found.id)
+        await run_import(database, tenant.id, queued.id)
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
     small = await run(10_000)
     assert await run(60_000) - small < 30 * 1024  # KiB; the lines alone would be more
 
 
-async def test_a_customer_known_before_is_brought_to_the_end_too(database, found_tenant):
+async def test_a_customer_with_earlier_events_is_advanced_to_the_end(database, found_tenant):
     tenant = await found_tenant(test_clock=_at("2020-12-01"))
     await ingest(
         database,

@@ -1,4 +1,4 @@
-"""Real histories, imported: every journey equal to a slow, literal reading of the rules."""
+"""Real data: every imported journey and metric equals that of a slow oracle."""
 
 import asyncio
 import csv
@@ -45,7 +45,7 @@ ENDS = {
 }
 LATER = (0, 100, 200)
 LARGE = ("cdnow", "noshow_appointments")
-"""Histories that are not imported again as a whole for each later day in a quick run: the others show that."""
+"""Files of which a quick run imports only the first lines again for each later day."""
 TABLE = Path(__file__).parents[3] / "docs" / "real-data.md"
 
 
@@ -55,15 +55,15 @@ async def _import(database, company_id: int, file: Path, until: datetime):
             while chunk := stream.read(65_536):
                 yield chunk
 
-    found = await stage_import(
+    queued = await stage_import(
         database, company_id, chunks(), actor=Actor("tests"), is_gzip=True, options=ImportOptions(until)
     )
-    assert await run_import(database, company_id, found.id)
-    return await get_import(database, company_id, found.id)
+    assert await run_import(database, company_id, queued.id)
+    return await get_import(database, company_id, queued.id)
 
 
 def _lines(file: Path) -> list[tuple[int, int, LiteralEvent]]:
-    """(customer, line, event) of a file, by customer."""
+    """Returns (customer, line, event) of a file, in order of customer."""
     with gzip.open(file, "rt") as stream:
         read = [
             (
@@ -81,12 +81,12 @@ def _lines(file: Path) -> list[tuple[int, int, LiteralEvent]]:
 
 
 def _literal(file: Path, until: datetime) -> tuple[dict, dict]:
-    """Every customer's moves and scores by the literal reading."""
+    """Returns every customer's transitions and scores by the oracle."""
     company = Literal()
     moves, scores = {}, {}
     for customer_id, lines in groupby(_lines(file), key=lambda line: line[0]):
-        told = [(number, event) for _, number, event in lines]
-        journey = company.play(history(told, until), until)
+        events = [(number, event) for _, number, event in lines]
+        journey = company.play(history(events, until), until)
         moves[customer_id] = [
             (m.seq, m.from_stage, m.to_stage, m.at, m.trigger_type, m.trigger_event)
             for m in journey.transitions
@@ -102,7 +102,7 @@ def _literal(file: Path, until: datetime) -> tuple[dict, dict]:
 
 
 def _first_lines(file: Path, folder: Path) -> Path:
-    """A file of each customer's first line in another: imported again, it brings every journey to a later day."""
+    """Writes a file of each customer's first line: imported again, it advances every journey to a later day."""
     with gzip.open(file, "rt") as stream:
         header, *lines = stream.readlines()
     column = header.split(",").index("customer_id")
@@ -115,7 +115,7 @@ def _first_lines(file: Path, folder: Path) -> Path:
 
 
 def _prefix(moves: dict, until: datetime) -> dict:
-    """The moves dated up to an instant: nothing is told after the period, so they are what was known then."""
+    """Returns the transitions up to an instant; no event is later than the period, so these were known then."""
     return {customer: [move for move in made if move[3] <= until] for customer, made in moves.items()}
 
 
@@ -126,19 +126,19 @@ def _table(name: str, stages: list) -> list[str]:
     return lines + [f"| {key} | {' | '.join(str(counted[key]) for counted in stages)} |" for key in keys]
 
 
-def _told(value: object) -> str:
+def _cell(value: object) -> str:
     return "none" if value is None else str(value)
 
 
-async def _figures(database, company_id: int, name: str, told: Figures) -> list[str]:
-    """Funnel, flows and time in stage over the whole history, as tables; each is what the literal reading says."""
-    first, last = min(told.day(move.at) for move in told.moves), (ENDS[name] + LATER[-1] * DAY).date()
-    asked = RequestedRange(None, first, last)
-    funnel = await funnels.get_funnel(database, company_id, asked)
-    expected, returned = told.reached(first, last), told.returned(first, last)
+async def _reports(database, company_id: int, name: str, oracle: Figures) -> list[str]:
+    """Returns funnel, flows and time in stage over the whole period as tables; asserts that they equal the oracle's."""
+    first, last = min(oracle.day(move.at) for move in oracle.moves), (ENDS[name] + LATER[-1] * DAY).date()
+    requested = RequestedRange(None, first, last)
+    funnel = await funnels.get_funnel(database, company_id, requested)
+    expected, returned = oracle.reached(first, last), oracle.returned(first, last)
     assert [(step.customers, step.returned) for step in funnel.steps] == [
         (len(customers), returned[stage.key])
-        for customers, stage in zip(expected, told.progress, strict=True)
+        for customers, stage in zip(expected, oracle.progress, strict=True)
     ]
     lines = [
         f"| {name}: reached, {first} to {last} | customers | % of the first | % to the next | returned |"
@@ -147,60 +147,60 @@ async def _figures(database, company_id: int, name: str, told: Figures) -> list[
         f"| {step.stage.key} | {step.customers} | {step.percentage} | {step.conversion_rate} | {step.returned} |"
         for step in funnel.steps
     ]
-    flows, ways = (await funnels.get_flows(database, company_id, asked)).flows, told.flows(first, last)
-    assert {(way.from_stage, way.to_stage): (way.moves, way.customers) for way in flows} == {
-        way: (customers.total(), len(customers)) for way, customers in ways.items()
+    flows = (await funnels.get_flows(database, company_id, requested)).flows
+    assert {(flow.from_stage, flow.to_stage): (flow.moves, flow.customers) for flow in flows} == {
+        stages: (customers.total(), len(customers)) for stages, customers in oracle.flows(first, last).items()
     }
     lines += ["", f"| {name}: flows | moves | customers |", "|---|---:|---:|"]
-    lines += [f"| {way.from_stage} → {way.to_stage} | {way.moves} | {way.customers} |" for way in flows]
+    lines += [f"| {flow.from_stage} → {flow.to_stage} | {flow.moves} | {flow.customers} |" for flow in flows]
     times, ended = (
-        (await visits.get_time_in_stage(database, company_id, asked)).stages,
-        told.ended(first, last),
+        (await visits.get_time_in_stage(database, company_id, requested)).stages,
+        oracle.ended(first, last),
     )
     lines += ["", f"| {name}: days in | visits | mean | median | p90 |", "|---|---:|---:|---:|---:|"]
     for each in times:
-        days = told.days(ended[each.stage.key])
+        days = oracle.days(ended[each.stage.key])
         mean = tenths(sum(days, Fraction(0)) / len(days)) if days else None
         median, p90 = (tenths(percentile(days, Fraction(*of))) if days else None for of in ((1, 2), (9, 10)))
-        found = (each.avg_days, each.median_days, each.p90_days)
-        assert (each.visits, *(None if one is None else float(one) for one in found)) == (
+        measures = (each.avg_days, each.median_days, each.p90_days)
+        assert (each.visits, *(None if one is None else float(one) for one in measures)) == (
             len(days),
             mean,
             median,
             p90,
         )
-        lines.append(f"| {each.stage.key} | {each.visits} | {' | '.join(_told(one) for one in found)} |")
+        lines.append(f"| {each.stage.key} | {each.visits} | {' | '.join(_cell(one) for one in measures)} |")
     return lines
 
 
 @pytest.mark.parametrize("name", list(ENDS))
-async def test_every_imported_journey_equals_the_literal_fold_at_the_end_and_100_and_200_days_later(
+async def test_imported_journeys_equal_the_oracle_s_at_the_end_and_100_and_200_days_later(
     name, data, database, found_tenant, tmp_path
 ):
     tenant = await found_tenant(name=name)
     file = data / f"{name}.csv.gz"
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as beside:
-        literally = asyncio.get_running_loop().run_in_executor(
-            beside, _literal, file, ENDS[name] + LATER[-1] * DAY
+    with ProcessPoolExecutor(1, mp_context=context) as executor:
+        expected = asyncio.get_running_loop().run_in_executor(
+            executor, _literal, file, ENDS[name] + LATER[-1] * DAY
         )
-        stages, found = [], {}
+        stages, imported = [], {}
         again = _first_lines(file, tmp_path) if name in LARGE and active() == QUICK else file
         for days in LATER:
             until = ENDS[name] + days * DAY
             done = await _import(database, tenant.id, file if days == 0 else again, until)
             assert (done.status, done.failed_lines, done.late, done.later) == ("done", 0, 0, 0)
             assert (done.applied if days == 0 else done.duplicates) == done.staged
-            found[days] = await journeys(database, tenant.id)
+            imported[days] = await journeys(database, tenant.id)
             counted = await rows(
                 database,
                 tenant.id,
                 "SELECT current_stage, count(*) FROM customer_relationships WHERE company_id = :company GROUP BY 1",
             )
             stages.append(Counter(dict(counted)))
-        moves, scores = await literally
+        moves, scores = await expected
     for days in LATER:
-        assert found[days] == _prefix(moves, ENDS[name] + days * DAY)
+        assert imported[days] == _prefix(moves, ENDS[name] + days * DAY)
     stored = await rows(
         database,
         tenant.id,
@@ -209,12 +209,11 @@ async def test_every_imported_journey_equals_the_literal_fold_at_the_end_and_100
     )
     assert {row[0]: tuple(row[1:]) for row in stored} == scores
     assert await faults(database, tenant.id) == []
-    told = await literal(database, tenant.id)
-    _check_table(
-        name, "\n".join([*_table(name, stages), "", *await _figures(database, tenant.id, name, told)])
-    )
-    found_of = await reconcile(database, tenant.id)
-    assert found_of.agrees, found_of.differences[:5]
+    oracle = await literal(database, tenant.id)
+    reports = await _reports(database, tenant.id, name, oracle)
+    _check_table(name, "\n".join([*_table(name, stages), "", *reports]))
+    reconciliation = await reconcile(database, tenant.id)
+    assert reconciliation.agrees, reconciliation.differences[:5]
 
 
 def _check_table(name: str, table: str) -> None:
@@ -224,38 +223,36 @@ def _check_table(name: str, table: str) -> None:
         pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
         TABLE.write_text(pattern.sub(lambda _: begin + table + end, written), encoding="utf-8")
         return
-    assert begin + table + end in written, f"docs/real-data.md does not say what was found:\n{table}"
+    assert begin + table + end in written, f"docs/real-data.md differs from the results:\n{table}"
 
 
 @pytest.mark.parametrize("name", ["hair_salon"])
-async def test_events_told_one_by_one_as_time_goes_by_write_the_same_journeys_as_the_import(
-    name, data, database, found_tenant
-):
-    imported, told = await found_tenant(), await found_tenant()
+async def test_events_ingested_live_write_the_same_journeys_as_the_import(name, data, database, found_tenant):
+    imported, live = await found_tenant(), await found_tenant()
     file, until = data / f"{name}.csv.gz", ENDS[name] + 200 * DAY
     await _import(database, imported.id, file, until)
 
     lines = sorted(_lines(file), key=lambda line: (line[2].occurred_at, line[1]))
-    for customer_id, _, said in lines:
-        event = Event("import", "", customer_id, said.type, said.occurred_at, int(said.amount * 100))
+    for customer_id, _, line in lines:
+        event = Event("import", "", customer_id, line.type, line.occurred_at, int(line.amount * 100))
         event = event._replace(event_id=line_id(event, 1))
-        await ingest(database, told.id, [event], now=said.occurred_at)
+        await ingest(database, live.id, [event], now=line.occurred_at)
     for customer_id in {customer_id for customer_id, _, _ in lines}:
-        await manual_changes.evaluate(database, told.id, customer_id, by=Actor("tests"), now=until)
+        await manual_changes.evaluate(database, live.id, customer_id, by=Actor("tests"), now=until)
 
-    everything = (
+    sql = (
         "SELECT r.customer_id, t.seq, t.from_stage, t.to_stage, t.transitioned_at, t.trigger_type, t.trigger_event,"
         " t.cause_kind, t.cause_id, CAST(t.reasons AS text), r.version, r.current_stage, r.next_evaluation_at,"
         " r.risk_score, r.engagement_score, r.stages_held, r.lifetime_value FROM journey_transitions t"
         " JOIN customer_relationships r ON r.company_id = t.company_id AND r.id = t.relationship_id"
         " WHERE t.company_id = :company ORDER BY 1, 2"
     )
-    assert [tuple(row) for row in await rows(database, told.id, everything)] == [
-        tuple(row) for row in await rows(database, imported.id, everything)
+    assert [tuple(row) for row in await rows(database, live.id, sql)] == [
+        tuple(row) for row in await rows(database, imported.id, sql)
     ]
 
 
-def test_the_comparison_would_notice_a_move_a_day_late(data):
+def test_the_comparison_detects_a_transition_a_day_late(data):
     moves, _ = _literal(data / "hair_salon.csv.gz", ENDS["hair_salon"])
     customer, made = next((customer, made) for customer, made in moves.items() if len(made) > 1)
     late = {**moves, customer: [(*made[0][:3], made[0][3] + DAY, *made[0][4:]), *made[1:]]}

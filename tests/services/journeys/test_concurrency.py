@@ -1,4 +1,4 @@
-"""Many tellers at once: no lost update, no second move for one cause, no deadlock, a gap-free chain."""
+"""Concurrent ingest: no lost update, one transition per cause, no deadlock, a gap-free chain."""
 
 import asyncio
 import random
@@ -22,7 +22,7 @@ CALLERS = 100
 
 
 def _events(customers: int, each: int) -> list[Event]:
-    """For each customer `each` events, half of them told twice, shuffled."""
+    """Returns `each` events per customer, every event twice, shuffled."""
     kinds = (
         "appointment_completed",
         "payment_received",
@@ -30,11 +30,11 @@ def _events(customers: int, each: int) -> list[Event]:
         "ticket_opened",
         "appointment_missed",
     )
-    told = []
+    events: list[Event] = []
     for customer in range(1, customers + 1):
         for number in range(each // 2):
             kind = kinds[number % len(kinds)]
-            told.append(
+            events.append(
                 Event(
                     source="load",
                     event_id=f"{customer}-{number}",
@@ -45,9 +45,9 @@ def _events(customers: int, each: int) -> list[Event]:
                     call_duration=90 if kind == "call_received" else None,
                 )
             )
-    told *= 2
-    random.Random(7).shuffle(told)
-    return told
+    events *= 2
+    random.Random(7).shuffle(events)
+    return events
 
 
 def _json(event: Event) -> dict[str, object]:
@@ -65,7 +65,7 @@ def _json(event: Event) -> dict[str, object]:
 
 
 async def _post(url: str, headers: dict[str, str], events: list[Event]) -> list[str]:
-    """Tell events one after the other, as one of many callers; returns what became of each."""
+    """Sends events in sequence as one of many callers; returns their statuses."""
     async with httpx.AsyncClient(base_url=url, headers=headers, timeout=120) as client:
         answers = [await client.post("/api/v1/events", json=_json(event)) for event in events]
     assert {answer.status_code for answer in answers} == {200}
@@ -82,11 +82,11 @@ async def _causes_used_twice(database, company_id: int) -> list[object]:
 
 
 @pytest.mark.big
-async def test_20_customers_with_200_simultaneous_events_each_lose_nothing_and_count_nothing_twice(
+async def test_200_concurrent_events_for_each_of_20_customers_count_exactly_once(
     servers, database, found_tenant
 ):
     tenant = await found_tenant(test_clock=START + timedelta(days=1))
-    told = _events(20, 200)
+    events = _events(20, 200)
     environment = {
         "DATABASE_URL": servers.database_url,
         "REDIS_URL": servers.redis_url or "",
@@ -97,15 +97,15 @@ async def test_20_customers_with_200_simultaneous_events_each_lose_nothing_and_c
     }
     with running(environment, workers=3) as server:
         answers = await asyncio.gather(
-            *(_post(server.url, tenant.headers, told[start::CALLERS]) for start in range(CALLERS))
+            *(_post(server.url, tenant.headers, events[start::CALLERS]) for start in range(CALLERS))
         )
-    statuses = Counter(status for told_so in answers for status in told_so)
+    statuses = Counter(status for of_caller in answers for status in of_caller)
     assert statuses == {"applied": 2_000, "duplicate": 2_000}
-    await _check(database, tenant.id, told)
+    await _check(database, tenant.id, events)
 
 
-async def _check(database, company_id: int, told: list[Event]) -> None:
-    distinct = {event.event_id: event for event in told}
+async def _check(database, company_id: int, events: list[Event]) -> None:
+    distinct = {event.event_id: event for event in events}
     [(stored,)] = await rows(
         database, company_id, "SELECT count(*) FROM journey_events WHERE company_id = :company"
     )
@@ -126,52 +126,52 @@ async def _check(database, company_id: int, told: list[Event]) -> None:
             by_customer[customer, "payment_received"] * 10,
             by_customer[customer, "appointment_missed"],
         )
-        for customer in {event.customer_id for event in told}
+        for customer in {event.customer_id for event in events}
     }
 
 
-async def _tell_all(database, company_id: int, told: list[Event]) -> Counter[str]:
+async def _ingest_all(database, company_id: int, events: list[Event]) -> Counter[str]:
     gate = asyncio.Semaphore(16)
 
-    async def tell(event: Event) -> str:
+    async def send(event: Event) -> str:
         async with gate:
             [answer] = await ingest(database, company_id, [event])
         assert isinstance(answer, IngestOutcome)
         return answer.status.value
 
-    answers = await asyncio.gather(*(tell(event) for event in told), return_exceptions=True)
+    answers = await asyncio.gather(*(send(event) for event in events), return_exceptions=True)
     for answer in answers:
         if isinstance(answer, BaseException):
             raise answer
     return Counter(str(answer) for answer in answers)
 
 
-async def test_simultaneous_transactions_about_the_same_customers_queue_up(database, found_tenant):
+async def test_concurrent_transactions_on_the_same_customers_are_serialized(database, found_tenant):
     tenant = await found_tenant(test_clock=START + timedelta(days=1))
-    told = _events(5, 80)
-    assert await _tell_all(database, tenant.id, told) == {"applied": 200, "duplicate": 200}
-    await _check(database, tenant.id, told)
+    events = _events(5, 80)
+    assert await _ingest_all(database, tenant.id, events) == {"applied": 200, "duplicate": 200}
+    await _check(database, tenant.id, events)
 
 
-async def test_without_the_row_lock_the_same_load_loses_updates(database, found_tenant, monkeypatch):
+async def test_the_check_detects_lost_updates_without_the_row_lock(database, found_tenant, monkeypatch):
     unlocked = str(relationships._LOCK).replace("FOR NO KEY UPDATE", "")
     assert unlocked != str(relationships._LOCK)
     monkeypatch.setattr(relationships, "_LOCK", text(unlocked))
     tenant = await found_tenant(test_clock=START + timedelta(days=1))
-    told = _events(5, 80)
+    events = _events(5, 80)
     with pytest.raises((AssertionError, UnavailableError)):
-        await _tell_all(database, tenant.id, told)
-        await _check(database, tenant.id, told)
+        await _ingest_all(database, tenant.id, events)
+        await _check(database, tenant.id, events)
     print("guard removed: detected")
 
 
-async def test_batches_in_opposite_orders_never_deadlock(database, found_tenant):
+async def test_batches_in_opposite_orders_do_not_deadlock(database, found_tenant):
     tenant = await found_tenant(test_clock=START + timedelta(days=1))
     known = [Event("first", str(customer), customer, "call_received", START) for customer in range(1, 31)]
     await ingest(database, tenant.id, known)
 
     async def batch(number: int) -> None:
-        customers = list(range(1, 61))  # half of them new to everybody
+        customers = list(range(1, 61))  # half of them new
         random.Random(number).shuffle(customers)
         events = [
             Event(f"batch{number}", str(customer), customer, "appointment_completed", START)

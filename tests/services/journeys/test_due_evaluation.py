@@ -1,4 +1,4 @@
-"""Time is an event: however clocks, sweeps, nights and tellers interleave, the journeys are the literal ones."""
+"""Due evaluation: any interleaving of clocks, sweeps, nightly runs and events writes the oracle's journeys."""
 
 import asyncio
 import random
@@ -106,12 +106,12 @@ KINDS_OF_EVENT = (
 
 
 async def set_clock(database, company_id: int, at: datetime) -> None:
-    """Let time pass and nothing else: what falls due waits for whoever comes."""
+    """Moves the test clock and nothing else: due decisions are left to the sweep."""
     await database.run(company_id, lambda uow: uow.companies.set_clock(at))
 
 
 async def stored_scores(database, company_id: int) -> dict[int, tuple[int, int, datetime]]:
-    """Engagement, risk, and the instant they are said to hold at, by customer."""
+    """Returns engagement, risk and the instant of the scores, by customer."""
     return {
         row[0]: (row[1], row[2], row[3])
         for row in await rows(
@@ -138,8 +138,8 @@ async def has_due_customers(database, company_id: int) -> bool:
 
 
 @dataclass
-class Story:
-    """A company whose time is told as it goes, and what the literal reading is told of it."""
+class Scenario:
+    """A company with a test clock, and the operations of each customer as input of the oracle."""
 
     database: Any
     company_id: int
@@ -150,7 +150,7 @@ class Story:
     manual_pin_days: int
     start: datetime
     now: datetime
-    told: dict[int, list[Operation]] = field(default_factory=dict)
+    operations: dict[int, list[Operation]] = field(default_factory=dict)
     refused: dict[int, list[int]] = field(default_factory=dict)
     scored_at: datetime | None = None
     waiting: list[int] = field(default_factory=list)
@@ -158,7 +158,9 @@ class Story:
     number: int = 0
 
     @classmethod
-    async def begin(cls, database, found_tenant, chance: random.Random, name: str | None = None) -> "Story":
+    async def begin(
+        cls, database, found_tenant, chance: random.Random, name: str | None = None
+    ) -> "Scenario":
         zone = chance.choice(ZONES)
         stages = MAPS[name or chance.choice(list(MAPS))]
         revenue, pin_days = chance.choice(("appointments", "payments")), chance.choice((1, 30, 90))
@@ -176,7 +178,7 @@ class Story:
         forms = [{**form, "rules": form.get("auto_rules")} for form in self.stages]
         return Literal(forms, self.revenue_source, self.manual_pin_days)
 
-    # ---- what can happen
+    # ---- operations
 
     def span(self) -> timedelta:
         chance = self.chance
@@ -198,35 +200,37 @@ class Story:
         duration = chance.choice((None, 0, 60, 61, 300)) if kind == "call_received" else None
         return LiteralEvent(kind, self.now - delay, Decimal(cents) / 100, duration)
 
-    async def tell(self, customer_id: int | None = None, *, is_late: bool = False) -> None:
+    async def send(self, customer_id: int | None = None, *, is_late: bool = False) -> None:
         events = []
         for _ in range(1 if customer_id else self.chance.choice((1, 1, 2, 4))):
             customer = customer_id or self.chance.randint(1, CUSTOMERS)
-            said = self.draw_event(is_late=is_late)
+            drawn = self.draw_event(is_late=is_late)
             self.number += 1
-            self.told.setdefault(customer, []).append(Happened(self.now, said))
-            cents = int(said.amount * 100)
+            self.operations.setdefault(customer, []).append(Happened(self.now, drawn))
+            cents = int(drawn.amount * 100)
             events.append(
-                Event("t", str(self.number), customer, said.type, said.occurred_at, cents, said.call_duration)
+                Event(
+                    "t", str(self.number), customer, drawn.type, drawn.occurred_at, cents, drawn.call_duration
+                )
             )
         answers = await ingest(self.database, self.company_id, events)
         assert all(
             isinstance(each, IngestOutcome) and each.status is IngestStatus.APPLIED for each in answers
         ), answers
 
-    async def tell_late(self) -> None:
-        await self.tell(is_late=True)
+    async def send_late(self) -> None:
+        await self.send(is_late=True)
 
     def _known(self) -> int | None:
-        return self.chance.choice(sorted(self.told)) if self.told else None
+        return self.chance.choice(sorted(self.operations)) if self.operations else None
 
     async def _change(self, operation: Operation, change: Callable[[int, int], Awaitable[object]]) -> None:
-        """A change by hand, on the version seen first and then on the one that is told."""
+        """Makes a manual change with version 1, and then with the version that the error reports."""
         customer = self._known()
         if customer is None:
             return
-        told = self.told[customer]
-        told.append(operation)
+        operations = self.operations[customer]
+        operations.append(operation)
         version = 1
         for _ in range(2):
             try:
@@ -234,11 +238,11 @@ class Story:
             except StaleVersionError as error:
                 version = error.current
             except (InvalidInputError, StageConflictError, NotPinnedError):
-                self.refused.setdefault(customer, []).append(len(told) - 1)
+                self.refused.setdefault(customer, []).append(len(operations) - 1)
                 return
             else:
                 return
-        pytest.fail("stale for the second time with nobody else about")
+        pytest.fail("stale for the second time without a concurrent change")
 
     async def move(self) -> None:
         keys = [form["key"] for form in self.stages]
@@ -282,7 +286,7 @@ class Story:
             )
 
     def _named(self) -> list[int] | None:
-        return self.chance.choice((None, [self._known()])) if self.told else None
+        return self.chance.choice((None, [self._known()])) if self.operations else None
 
     async def evaluate_in_bulk(self) -> None:
         job_id = await evaluation.queue_evaluation(
@@ -310,7 +314,7 @@ class Story:
         await sweep_batch(self.database, self.company_id, limit=self.chance.randint(1, 3))
 
     async def start_nightly_run(self) -> None:
-        """A night is begun; who does it may come much later."""
+        """Starts a nightly run; its job may run much later."""
         job_id = await start_nightly_run(self.database, self.company_id)
         if job_id is not None:
             self.waiting.append(job_id)
@@ -337,31 +341,33 @@ class Story:
             night = nightly_run_at(nights[-1], self.zone)
             self.scored_at = max(self.scored_at or night, night)
 
-    async def pass_by(self) -> None:
+    async def let_time_pass(self) -> None:
         self.now += self.span()
         await set_clock(self.database, self.company_id, self.now)
 
-    async def go_on(self, steps: int) -> None:
-        """So many steps of any kind, and then whatever is needed for all to be done."""
+    async def run_steps(self, steps: int) -> None:
+        """Runs random steps, then everything needed to complete the pending work."""
         for _ in range(steps):
             step = self.chance.choice(STEPS)
             self.log.append(f"{self.now:%Y-%m-%d %H:%M:%S} {step.__name__}")
             await step(self)
-        last = self.chance.choice((Story.advance, Story.pass_by))
+        last = self.chance.choice((Scenario.advance, Scenario.let_time_pass))
         self.log.append(f"{self.now:%Y-%m-%d %H:%M:%S} {last.__name__}, sweep")
         await last(self)
         await self.run_waiting()
         await self.sweep()
 
-    # ---- what must hold in the end
+    # ---- invariants at the end
 
     async def check(self) -> int:
-        """Everybody's journey is the literal one, nobody is due, scores hold when they say; returns the moves."""
-        assert not await has_due_customers(self.database, self.company_id), "somebody is skipped"
+        """Asserts that journeys and scores equal the oracle's and no customer is due; returns the transitions."""
+        assert not await has_due_customers(self.database, self.company_id), "a due customer was skipped"
         assert await causes_used_twice(self.database, self.company_id) == []
         assert await faults(self.database, self.company_id) == []
         oracle = self.oracle
-        played = {customer: oracle.play(told, self.now) for customer, told in self.told.items()}
+        played = {
+            customer: oracle.play(operations, self.now) for customer, operations in self.operations.items()
+        }
         expected = {
             customer: [
                 (m.seq, m.from_stage, m.to_stage, m.at, m.trigger_type, m.trigger_event)
@@ -376,76 +382,83 @@ class Story:
 
     async def check_scores(self, moved_at: dict[int, datetime]) -> None:
         stored = await stored_scores(self.database, self.company_id)
-        assert stored.keys() == self.told.keys()
+        assert stored.keys() == self.operations.keys()
         for customer, (engagement, risk, as_of) in stored.items():
             facts = Facts(self.revenue_source)
-            applied = [each for each in self.told[customer] if isinstance(each, Happened)]
+            applied = [each for each in self.operations[customer] if isinstance(each, Happened)]
             for each in applied:
                 facts.fold(each.event)
             expected = (facts.engagement(as_of) * 100, facts.risk(as_of) * 100)
-            assert (engagement, risk) == expected, f"scores of {customer} do not hold at {as_of}"
+            assert (engagement, risk) == expected, f"scores of {customer} are wrong as of {as_of}"
             earliest = max(self.scored_at or self.start, moved_at[customer], applied[-1].now)
             assert earliest <= as_of <= self.now, f"scores of {customer} are old"
 
 
-STEPS: Sequence[Callable[[Story], Awaitable[None]]] = (
-    *(Story.tell,) * 4,
-    *(Story.tell_late,) * 2,
-    *(Story.pass_by,) * 5,
-    *(Story.advance,) * 2,
-    *(Story.sweep, Story.sweep_some, Story.night, Story.start_nightly_run, Story.run_waiting),
-    *(Story.rescore, Story.evaluate, Story.evaluate_in_bulk, Story.move, Story.pin, Story.unpin),
+STEPS: Sequence[Callable[[Scenario], Awaitable[None]]] = (
+    *(Scenario.send,) * 4,
+    *(Scenario.send_late,) * 2,
+    *(Scenario.let_time_pass,) * 5,
+    *(Scenario.advance,) * 2,
+    *(Scenario.sweep, Scenario.sweep_some, Scenario.night, Scenario.start_nightly_run, Scenario.run_waiting),
+    *(
+        Scenario.rescore,
+        Scenario.evaluate,
+        Scenario.evaluate_in_bulk,
+        Scenario.move,
+        Scenario.pin,
+        Scenario.unpin,
+    ),
 )
 
 
 async def play(database, found_tenant, seed: int, *, steps: int = 18) -> int:
-    """One interleaving by chance, checked; a failure tells its seed and what was done."""
-    story = await Story.begin(database, found_tenant, random.Random(seed))
+    """Runs and checks one random interleaving; a failure is annotated with its seed and steps."""
+    scenario = await Scenario.begin(database, found_tenant, random.Random(seed))
     try:
-        await story.tell()
-        await story.go_on(steps)
-        return await story.check()
+        await scenario.send()
+        await scenario.run_steps(steps)
+        return await scenario.check()
     except Exception as error:
-        error.add_note(f"seed {seed}:\n" + "\n".join(story.log))
+        error.add_note(f"seed {seed}:\n" + "\n".join(scenario.log))
         raise
 
 
 @pytest.mark.parametrize("series", first_on_both(range(4)))
-async def test_any_interleaving_writes_the_literal_journeys_and_leaves_nobody_due(
+async def test_any_interleaving_writes_the_oracle_s_journeys_and_leaves_no_customer_due(
     series, database, found_tenant
 ):
     moves = 0
     for seed in range(series * INTERLEAVINGS, (series + 1) * INTERLEAVINGS):
         moves += await play(database, found_tenant, seed)
     print(f"{INTERLEAVINGS} interleavings from seed {series * INTERLEAVINGS}: {moves} moves")
-    assert moves > 4 * INTERLEAVINGS, "too little happens to tell anything"
+    assert moves > 4 * INTERLEAVINGS, "too few transitions for this test"
 
 
 # ---- the guards, removed one by one
 
 
-async def _is_seen(database, found_tenant) -> bool:
-    """Whether some interleaving is found wrong; nothing is left due for other tests to meet."""
+async def _is_detected(database, found_tenant) -> bool:
+    """Returns whether the check detects a wrong interleaving; leaves no due customers for other tests."""
     for seed in range(1_000, 1_012):
-        story = await Story.begin(database, found_tenant, random.Random(seed))
+        scenario = await Scenario.begin(database, found_tenant, random.Random(seed))
         try:
-            await story.tell(1)
-            await story.go_on(14)
-            await story.check()
-        except Exception as error:  # noqa: BLE001  # wrong is wrong
+            await scenario.send(1)
+            await scenario.run_steps(14)
+            await scenario.check()
+        except Exception as error:  # noqa: BLE001  # any error counts as detection
             print(f"guard removed: detected ({type(error).__name__} with seed {seed})")
             return True
         finally:
             await rows(
                 database,
-                story.company_id,
+                scenario.company_id,
                 "UPDATE customer_relationships SET next_evaluation_at = NULL WHERE company_id = :company"
                 " RETURNING id",
             )
     return False
 
 
-async def test_deciding_at_the_time_of_the_sweep_instead_of_the_due_instant_would_be_seen(
+async def test_deciding_at_the_time_of_the_sweep_instead_of_the_due_instant_is_detected(
     database, found_tenant, monkeypatch
 ):
     def when_found(journey: Journey, until: datetime) -> None:
@@ -454,12 +467,10 @@ async def test_deciding_at_the_time_of_the_sweep_instead_of_the_due_instant_woul
             journey.evaluate(until)
 
     monkeypatch.setattr(Journey, "advance_to", when_found)
-    assert await _is_seen(database, found_tenant)
+    assert await _is_detected(database, found_tenant)
 
 
-async def test_telling_without_deciding_what_was_due_before_would_be_seen(
-    database, found_tenant, monkeypatch
-):
+async def test_ingest_without_deciding_what_was_due_before_is_detected(database, found_tenant, monkeypatch):
     careful = Journey.apply_event
 
     def careless(journey: Journey, event: Event, now: datetime):
@@ -468,124 +479,129 @@ async def test_telling_without_deciding_what_was_due_before_would_be_seen(
             return careful(journey, event, now)
 
     monkeypatch.setattr(Journey, "apply_event", careless)
-    assert await _is_seen(database, found_tenant)
+    assert await _is_detected(database, found_tenant)
 
 
-async def test_a_night_that_decides_but_scores_nobody_would_be_seen(database, found_tenant, monkeypatch):
-    async def forgotten(run, as_of: datetime) -> None:
+async def test_a_nightly_run_that_writes_no_scores_is_detected(database, found_tenant, monkeypatch):
+    async def without_scores(run, as_of: datetime) -> None:
         await database.run(run.company_id, lambda uow: uow.companies.set_scored(as_of))
 
-    monkeypatch.setattr(rescoring, "score_company", forgotten)
-    monkeypatch.setattr(clock, "score_company", forgotten)
-    assert await _is_seen(database, found_tenant)
+    monkeypatch.setattr(rescoring, "score_company", without_scores)
+    monkeypatch.setattr(clock, "score_company", without_scores)
+    assert await _is_detected(database, found_tenant)
 
 
-# ---- one history, told in several ways
+# ---- the same events, processed in several ways
 
 
-async def _everything_at_once(story: Story, at: datetime) -> None:
-    """Move the clock in one call."""
-    await clock.advance(story.database, story.company_id, at, actor=Actor("tests"), timeout_seconds=None)
+async def _everything_at_once(scenario: Scenario, at: datetime) -> None:
+    """Moves the clock in one call."""
+    await clock.advance(
+        scenario.database, scenario.company_id, at, actor=Actor("tests"), timeout_seconds=None
+    )
 
 
-async def _night_by_night(story: Story, at: datetime) -> None:
-    """Move the clock to every night on the way."""
-    for night in nightly_run_dates(story.now, at, story.zone):
-        await _everything_at_once(story, nightly_run_at(night, story.zone))
-    await _everything_at_once(story, at)
+async def _night_by_night(scenario: Scenario, at: datetime) -> None:
+    """Moves the clock to every nightly run on the way."""
+    for night in nightly_run_dates(scenario.now, at, scenario.zone):
+        await _everything_at_once(scenario, nightly_run_at(night, scenario.zone))
+    await _everything_at_once(scenario, at)
 
 
-async def _as_real_time_does(story: Story, at: datetime) -> None:
-    """Let time pass; the sweep comes now and then, the nights when they are due."""
-    for night in nightly_run_dates(story.now, at, story.zone):
-        await set_clock(story.database, story.company_id, nightly_run_at(night, story.zone))
-        if story.chance.random() < 0.2:
-            await sweep_batch(story.database, story.company_id, limit=1)
-        await story.night()
-    await set_clock(story.database, story.company_id, at)
-    await sweep_batch(story.database, story.company_id)
+async def _as_real_time_does(scenario: Scenario, at: datetime) -> None:
+    """Lets time pass; sweeps occasionally, and runs every nightly run when it is due."""
+    for night in nightly_run_dates(scenario.now, at, scenario.zone):
+        await set_clock(scenario.database, scenario.company_id, nightly_run_at(night, scenario.zone))
+        if scenario.chance.random() < 0.2:
+            await sweep_batch(scenario.database, scenario.company_id, limit=1)
+        await scenario.night()
+    await set_clock(scenario.database, scenario.company_id, at)
+    await sweep_batch(scenario.database, scenario.company_id)
 
 
-def _history(story: Story, days: int) -> list[tuple[int, LiteralEvent]]:
-    """Events of three customers, each told when it happens, over a while that leaves time to lapse."""
-    chance, found = story.chance, []
+def _history(scenario: Scenario, days: int) -> list[tuple[int, LiteralEvent]]:
+    """Returns events of three customers, each sent when it occurs, over a period in which customers can lapse."""
+    chance, history = scenario.chance, []
     for customer in range(1, 4):
         for _ in range(chance.randint(2, 6)):
-            story.now = story.start + timedelta(minutes=chance.randint(0, days * 24 * 60))
-            said = story.draw_event(is_late=False)
-            said = LiteralEvent(said.type, story.now, said.amount, said.call_duration)
-            found.append((customer, said))
-    story.now = story.start
-    return sorted(found, key=lambda each: (each[1].occurred_at, each[0]))
+            scenario.now = scenario.start + timedelta(minutes=chance.randint(0, days * 24 * 60))
+            drawn = scenario.draw_event(is_late=False)
+            event = LiteralEvent(drawn.type, scenario.now, drawn.amount, drawn.call_duration)
+            history.append((customer, event))
+    scenario.now = scenario.start
+    return sorted(history, key=lambda each: (each[1].occurred_at, each[0]))
 
 
-def _event(customer: int, said: LiteralEvent) -> Event:
-    cents = int(said.amount * 100)
-    event = Event("import", "", customer, said.type, said.occurred_at, cents, said.call_duration)
+def _event(customer: int, literal: LiteralEvent) -> Event:
+    cents = int(literal.amount * 100)
+    event = Event("import", "", customer, literal.type, literal.occurred_at, cents, literal.call_duration)
     return event._replace(event_id=line_id(event, 1))
 
 
-async def _imported(story: Story, told: Sequence[tuple[int, LiteralEvent]], end: datetime) -> None:
+async def _import(scenario: Scenario, history: Sequence[tuple[int, LiteralEvent]], end: datetime) -> None:
     async def chunks():
         yield b"customer_id,event_type,occurred_at,amount,call_duration\n"
-        for customer, said in told:
-            duration = "" if said.call_duration is None else said.call_duration
-            yield f"{customer},{said.type},{said.occurred_at.isoformat()},{said.amount},{duration}\n".encode()
+        for customer, event in history:
+            duration = "" if event.call_duration is None else event.call_duration
+            fields = (customer, event.type, event.occurred_at.isoformat(), event.amount, duration)
+            yield (",".join(map(str, fields)) + "\n").encode()
 
-    await set_clock(story.database, story.company_id, end)
-    found = await stage_import(story.database, story.company_id, chunks(), actor=Actor("tests"))
-    assert await run_import(story.database, story.company_id, found.id)
+    await set_clock(scenario.database, scenario.company_id, end)
+    queued = await stage_import(scenario.database, scenario.company_id, chunks(), actor=Actor("tests"))
+    assert await run_import(scenario.database, scenario.company_id, queued.id)
 
 
 @pytest.mark.parametrize("name", first_on_both(list(MAPS)[:2]))
-async def test_one_call_every_night_real_time_and_an_import_end_alike(name, database, found_tenant):
+async def test_one_call_nightly_steps_real_time_and_an_import_have_equal_results(
+    name, database, found_tenant
+):
     ways = (_everything_at_once, _night_by_night, _as_real_time_does)
     seed, days, after = sum(map(ord, name)), 20, 92
-    stories = [await Story.begin(database, found_tenant, random.Random(seed), name) for _ in range(4)]
-    told = _history(stories[0], days)
-    assert [_history(story, days) for story in stories[1:]] == [told] * 3
-    end = stories[0].start + (days + after) * DAY + timedelta(minutes=1)
+    scenarios = [await Scenario.begin(database, found_tenant, random.Random(seed), name) for _ in range(4)]
+    history = _history(scenarios[0], days)
+    assert [_history(scenario, days) for scenario in scenarios[1:]] == [history] * 3
+    end = scenarios[0].start + (days + after) * DAY + timedelta(minutes=1)
 
-    async def live(story: Story, way: Callable[[Story, datetime], Awaitable[None]]) -> None:
-        for customer, said in told:
-            await way(story, said.occurred_at)
-            story.now = said.occurred_at
-            await ingest(database, story.company_id, [_event(customer, said)])
-            story.told.setdefault(customer, []).append(Happened(story.now, said))
-        await way(story, end)
-        story.now = end
-        story.scored_at = nightly_run_at(latest_nightly_run_date(end, story.zone), story.zone)
-        assert await story.check() > len(story.told), "nobody moves"
+    async def live(scenario: Scenario, way: Callable[[Scenario, datetime], Awaitable[None]]) -> None:
+        for customer, event in history:
+            await way(scenario, event.occurred_at)
+            scenario.now = event.occurred_at
+            await ingest(database, scenario.company_id, [_event(customer, event)])
+            scenario.operations.setdefault(customer, []).append(Happened(scenario.now, event))
+        await way(scenario, end)
+        scenario.now = end
+        scenario.scored_at = nightly_run_at(latest_nightly_run_date(end, scenario.zone), scenario.zone)
+        assert await scenario.check() > len(scenario.operations), "no customer moves"
 
-    await asyncio.gather(*(live(story, way) for story, way in zip(stories, ways, strict=False)))
-    await _imported(stories[3], told, end)
-    written = [await journeys(database, story.company_id) for story in stories]
+    await asyncio.gather(*(live(scenario, way) for scenario, way in zip(scenarios, ways, strict=False)))
+    await _import(scenarios[3], history, end)
+    written = [await journeys(database, scenario.company_id) for scenario in scenarios]
     assert written[1:] == [written[0]] * 3
-    scores = [await stored_scores(database, story.company_id) for story in stories[:3]]
+    scores = [await stored_scores(database, scenario.company_id) for scenario in scenarios[:3]]
     assert scores[1:] == [scores[0]] * 2
 
 
-async def _crowd(story: Story, seed: int) -> None:
-    """Everybody works on the company at once: whatever comes first, each finds the same."""
+async def _run_concurrently(scenario: Scenario, seed: int) -> None:
+    """Runs sweeps, events, a nightly run, evaluations and rescoring of the company concurrently."""
     chance = random.Random(seed)
-    database, company = story.database, story.company_id
-    busy = [sweep_batch(database, company, limit=chance.choice((1, 2, 200))) for _ in range(3)]
-    busy += [story.tell(customer) for customer in range(1, CUSTOMERS + 1) if chance.random() < 0.5]
-    busy += [story.night(), story.evaluate(), story.evaluate_in_bulk(), story.rescore()]
-    chance.shuffle(busy)
-    await asyncio.gather(*busy)
+    database, company = scenario.database, scenario.company_id
+    tasks = [sweep_batch(database, company, limit=chance.choice((1, 2, 200))) for _ in range(3)]
+    tasks += [scenario.send(customer) for customer in range(1, CUSTOMERS + 1) if chance.random() < 0.5]
+    tasks += [scenario.night(), scenario.evaluate(), scenario.evaluate_in_bulk(), scenario.rescore()]
+    chance.shuffle(tasks)
+    await asyncio.gather(*tasks)
 
 
 @pytest.mark.parametrize("name", first_on_both(MAPS))
-async def test_sweeps_nights_evaluations_and_tellers_all_at_once_move_nobody_twice(
+async def test_concurrent_sweeps_nightly_runs_evaluations_and_events_move_no_customer_twice(
     name, database, found_tenant
 ):
     for seed in range(2):
-        story = await Story.begin(database, found_tenant, random.Random(seed), name)
+        scenario = await Scenario.begin(database, found_tenant, random.Random(seed), name)
         for customer in range(1, CUSTOMERS + 1):
-            await story.tell(customer)
+            await scenario.send(customer)
         for _ in range(6):
-            await story.pass_by()
-            await _crowd(story, seed)
-        await story.advance()
-        await story.check()
+            await scenario.let_time_pass()
+            await _run_concurrently(scenario, seed)
+        await scenario.advance()
+        await scenario.check()

@@ -1,4 +1,4 @@
-"""The policy is changed under way: everybody stands, silently, where the oracle says; nothing else moves."""
+"""Policy rollout: after a change, every customer is in the stage of the oracle, moved without actions."""
 
 import asyncio
 import random
@@ -32,8 +32,7 @@ from journey_service.services.companies.settings import PolicyUpdate, change_pol
 from journey_service.services.events.ingest import ingest
 from journey_service.services.job_registry import JOB_HANDLERS
 from journey_service.services.jobs import JobRun, LeaseLostError, get_job, run_job
-from journey_service.services.journeys import policy_rollout as policies
-from journey_service.services.journeys import stage_map_rollout as adoption
+from journey_service.services.journeys import policy_rollout, stage_map_rollout
 from journey_service.services.journeys.rescoring import queue_rescore
 from journey_service.services.operations.test_clock import advance
 from journey_service.services.stages import stage_maps
@@ -61,31 +60,31 @@ BY_SCORE = [
 ME = Actor("key:me")
 
 
-async def put(database, company_id, policy: CompanyPolicy):
+async def change_to(database, company_id, policy: CompanyPolicy):
     return await change_policy(database, company_id, PolicyUpdate(policy, ME))
 
 
-async def turn(database, company_id, now):
-    """Time passes while nobody works."""
+async def set_clock(database, company_id, now):
+    """Moves the test clock without deciding what is due."""
     sql = "UPDATE companies SET clock_at = :now WHERE id = :company RETURNING id"
     await rows(database, company_id, sql, now=now)
 
 
-def told(customer, id_, at, type_="appointment_completed", cents=4_000, call=90) -> Event:
+def make_event(customer, id_, at, type_="appointment_completed", cents=4_000, call=90) -> Event:
     return Event("tests", id_, customer, type_, at, cents, call if type_ == "call_received" else None)
 
 
-class Told(dict):
-    """What every customer was told, in the oracle's words."""
+class OracleOperations(dict):
+    """The operations of every customer, in the oracle's terms."""
 
-    async def tell(
+    async def send(
         self, database, tenant, chance: random.Random, steps: int, start: datetime, *, customers=30
     ):
-        """Random events at steps of 15 days, the first of them at `start`; the clock ends 15 days after the last."""
+        """Sends random events in steps of 15 days from `start`; the clock ends 15 days after the last."""
         for step in range(steps):
             at = start + step * 15 * DAY
             events = [
-                told(
+                make_event(
                     chance.randrange(1, customers + 1),
                     f"{at}-{number}",
                     at - timedelta(hours=chance.randrange(40)),
@@ -97,38 +96,38 @@ class Told(dict):
             ]
             await ingest(database, tenant.id, events)
             for event in events:
-                heard = literal.LiteralEvent(
+                oracle_event = literal.LiteralEvent(
                     event.type, event.occurred_at, Decimal(event.amount_cents) / 100, event.call_duration
                 )
-                self.setdefault(event.customer_id, []).append(literal.Happened(at, heard))
+                self.setdefault(event.customer_id, []).append(literal.Happened(at, oracle_event))
             await advance(database, tenant.id, at + 15 * DAY, actor=ME)
 
     def change(self, at: datetime, source: str):
-        """From now on revenue is another thing, for everybody."""
+        """Changes the source of revenue of every customer."""
         for operations_ in self.values():
             operations_.append((at, source))
 
-    def played(self, until: datetime):
-        """Where the oracle sees everybody, and how they came there."""
-        return {customer: _seen(_literal(heard, until), until) for customer, heard in self.items()}
+    def expected(self, until: datetime):
+        """Returns the oracle's transitions and scores of every customer."""
+        return {customer: _state_of(_literal(steps, until), until) for customer, steps in self.items()}
 
 
-def _literal(heard, until, company=None) -> literal._Customer:
-    customer = literal._Customer(company or literal.Literal(), heard[0].now)
-    for number, operation in enumerate(heard):
+def _literal(steps, until, company=None) -> literal._Customer:
+    customer = literal._Customer(company or literal.Literal(), steps[0].now)
+    for number, operation in enumerate(steps):
         now = operation[0] if isinstance(operation, tuple) else operation.now
         if number:
             customer.catch_up(now)
         if isinstance(operation, tuple):
             customer.facts.revenue_source = operation[1]
-            customer.catch_up(now)  # decides at now, as often as that moves the customer
+            customer.catch_up(now)  # decides as of now, repeatedly while that moves the customer
         else:
             customer.apply_operation(operation)
     customer.catch_up(until)
     return customer
 
 
-def _seen(customer: literal._Customer, until: datetime):
+def _state_of(customer: literal._Customer, until: datetime):
     facts = customer.facts
     moves = [
         (t.seq, t.from_stage, t.to_stage, t.at, t.trigger_type, t.trigger_event) for t in customer.transitions
@@ -137,23 +136,23 @@ def _seen(customer: literal._Customer, until: datetime):
 
 
 async def stored(database, company_id: int):
-    """The same of everybody, as it is kept."""
+    """Returns the stored transitions and scores of every customer, in the same form."""
     moves = await journeys(database, company_id)
     sql = (
         "SELECT customer_id, lifetime_value, engagement_score, risk_score FROM customer_relationships"
         " WHERE company_id = :company"
     )
-    found = await rows(database, company_id, sql)
-    return {id_: (moves[id_], value, Fraction(e), Fraction(r)) for id_, value, e, r in found}
+    scores = await rows(database, company_id, sql)
+    return {id_: (moves[id_], value, Fraction(e), Fraction(r)) for id_, value, e, r in scores}
 
 
-def by_moves(seen):
-    """Without the scores, which are stored as of the night."""
-    return {id_: (moves, value) for id_, (moves, value, *_) in seen.items()}
+def without_scores(states):
+    """Returns the states without the scores, which are stored as of the nightly run."""
+    return {id_: (moves, value) for id_, (moves, value, *_) in states.items()}
 
 
-async def undecided(database, company_id: int) -> list[int]:
-    """Customers whom the rules in force want elsewhere, or at another time, or whose numbers are others."""
+async def outdated(database, company_id: int) -> list[int]:
+    """Returns customers whose stage, due time or scores differ from those of the rules in force."""
     context = await get_company_context(database, company_id)
     sql = f"SELECT {COLUMNS}, r.lifetime_value FROM customer_relationships r WHERE company_id = :company"
     wrong = []
@@ -164,10 +163,10 @@ async def undecided(database, company_id: int) -> list[int]:
         scores = [
             f(relationship.facts, context.rulebook.policy, at) for f in (scoring.engagement, scoring.risk)
         ]
-        due, look = relationship.next_evaluation_at, decision.next_at
+        due, next_at = relationship.next_evaluation_at, decision.next_at
         if (
             (decision.move is not None and not decision.is_suppressed)
-            or (look is not None and (due is None or due > look))
+            or (next_at is not None and (due is None or due > next_at))
             or scores != [stored.engagement, stored.risk]
             or row.lifetime_value * 100 != relationship.facts.lifetime_cents(context.rulebook.policy)
         ):
@@ -175,12 +174,12 @@ async def undecided(database, company_id: int) -> list[int]:
     return wrong
 
 
-# ---- everybody stands where the oracle says
+# ---- every customer is in the stage of the oracle
 
 
 @given(data=st.data(), company=companies())
 @tries(max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_a_journey_that_goes_over_to_another_source_of_revenue_is_the_oracle_s(data, company):
+def test_a_journey_migrated_to_another_source_of_revenue_equals_the_oracle_s(data, company):
     steps = data.draw(operations([form["key"] for form in company.forms]))
     change = data.draw(st.integers(1, len(steps)))
     source = {"appointments": "payments", "payments": "appointments"}[company.revenue_source]
@@ -192,13 +191,13 @@ def test_a_journey_that_goes_over_to_another_source_of_revenue_is_the_oracle_s(d
         if step is None:
             journey.apply_policy(other, at, at=at)
         else:
-            with suppress(JourneyServiceError):  # as the oracle refuses it
+            with suppress(JourneyServiceError):  # the oracle rejects it as well
                 apply_operation(journey, step, number)
     until = steps[-1].now + 300 * DAY
     journey.advance_to(until)
 
-    heard = [*steps[:change], (at, source), *steps[change:]]
-    moves, value, engagement, risk = _seen(_literal(heard, until, company.oracle), until)
+    all_steps = [*steps[:change], (at, source), *steps[change:]]
+    moves, value, engagement, risk = _state_of(_literal(all_steps, until, company.oracle), until)
     facts = journey.relationship.facts
     assert [
         (t.seq, t.from_stage, t.to_stage, t.transitioned_at, *t[4:6]) for t in journey.new_transitions
@@ -208,59 +207,53 @@ def test_a_journey_that_goes_over_to_another_source_of_revenue_is_the_oracle_s(d
     assert scoring.risk(facts, other.policy, until) == risk * 100
 
 
-async def test_a_change_of_the_source_of_revenue_leads_everybody_where_the_oracle_says(
-    database, found_tenant
-):
-    tenant, heard, chance = await found_tenant(test_clock=T0), Told(), random.Random(1)
-    await heard.tell(database, tenant, chance, 10, T0)
+async def test_a_change_of_the_source_of_revenue_migrates_every_customer(database, found_tenant):
+    tenant, operations_, chance = await found_tenant(test_clock=T0), OracleOperations(), random.Random(1)
+    await operations_.send(database, tenant, chance, 10, T0)
     before, now = await stored(database, tenant.id), T0 + 150 * DAY
-    assert by_moves(before) == by_moves(heard.played(now))
+    assert without_scores(before) == without_scores(operations_.expected(now))
 
-    changed = await put(database, tenant.id, PAYMENTS)
-    heard.change(now, "payments")
+    changed = await change_to(database, tenant.id, PAYMENTS)
+    operations_.change(now, "payments")
 
     after = await stored(database, tenant.id)
-    assert after == heard.played(now)
-    assert {id_ for id_ in after if after[id_][0] != before[id_][0]}, (
-        "a change that moves nobody shows nothing"
-    )
+    assert after == operations_.expected(now)
+    assert {id_ for id_ in after if after[id_][0] != before[id_][0]}, "the change must move customers"
     assert changed.job.status == "done"
     assert changed.job.counts["moved"] == sum(after[id_][0] != before[id_][0] for id_ in after)
-    assert await undecided(database, tenant.id) == []
-    await heard.tell(database, tenant, chance, 6, now)
+    assert await outdated(database, tenant.id) == []
+    await operations_.send(database, tenant, chance, 6, now)
     until = now + 90 * DAY
-    assert by_moves(await stored(database, tenant.id)) == by_moves(heard.played(until))
+    assert without_scores(await stored(database, tenant.id)) == without_scores(operations_.expected(until))
     assert await faults(database, tenant.id) == []
 
 
-async def test_a_job_that_takes_nobody_over_does_not_pass(database, found_tenant, monkeypatch):
-    async def nobody(uow, transaction, changes):
+async def test_a_job_that_migrates_no_customer_is_detected(database, found_tenant, monkeypatch):
+    async def migrate_none(uow, transaction, changes):
         return {}
 
-    monkeypatch.setattr(policies, "_migrate_page", nobody)
+    monkeypatch.setattr(policy_rollout, "_migrate_page", migrate_none)
     with pytest.raises(AssertionError):
-        await test_a_change_of_the_source_of_revenue_leads_everybody_where_the_oracle_says(
-            database, found_tenant
-        )
+        await test_a_change_of_the_source_of_revenue_migrates_every_customer(database, found_tenant)
     print("guard removed: detected")
 
 
 @pytest.mark.parametrize("policy", [PAYMENTS, STRICT, parse_policy({"scoring": {"long_call_seconds": 200}})])
-async def test_where_the_past_allows_it_all_is_as_if_the_company_had_been_founded_so(
+async def test_facts_and_scores_equal_those_of_a_company_created_with_the_policy(
     database, found_tenant, policy
 ):
     changed = await found_tenant(test_clock=T0)
-    founded = await found_tenant(test_clock=T0, policy=policy_to_json(policy))
-    for tenant in (changed, founded):
-        await Told().tell(database, tenant, random.Random(2), 10, T0)
+    created = await found_tenant(test_clock=T0, policy=policy_to_json(policy))
+    for tenant in (changed, created):
+        await OracleOperations().send(database, tenant, random.Random(2), 10, T0)
     reached = await journeys(database, changed.id)
-    await put(database, changed.id, policy)
-    await run_job(database, founded.id, await queue_rescore(database, founded.id, actor=ME), JOB_HANDLERS)
+    await change_to(database, changed.id, policy)
+    await run_job(database, created.id, await queue_rescore(database, created.id, actor=ME), JOB_HANDLERS)
 
     numbers = []
-    for tenant in (changed, founded):
+    for tenant in (changed, created):
         sql = f"SELECT {COLUMNS}, r.lifetime_value FROM customer_relationships r WHERE company_id = :company"
-        found = {row.customer_id: row for row in await rows(database, tenant.id, sql)}
+        by_customer = {row.customer_id: row for row in await rows(database, tenant.id, sql)}
         numbers.append(
             {
                 id_: (
@@ -269,22 +262,22 @@ async def test_where_the_past_allows_it_all_is_as_if_the_company_had_been_founde
                     row.risk,
                     to_stored_relationship(row).relationship.facts,
                 )
-                for id_, row in found.items()
+                for id_, row in by_customer.items()
             }
         )
     assert numbers[0] == numbers[1]
-    ends = [await journeys(database, tenant.id) for tenant in (changed, founded)]
-    alike = [id_ for id_ in reached if {m[2] for m in reached[id_]} <= {m[2] for m in ends[1][id_]}]
-    assert [ends[0][id_][-1][2] for id_ in alike] == [ends[1][id_][-1][2] for id_ in alike]
-    assert len(alike) > len(reached) / 2
+    ends = [await journeys(database, tenant.id) for tenant in (changed, created)]
+    comparable = [id_ for id_ in reached if {m[2] for m in reached[id_]} <= {m[2] for m in ends[1][id_]}]
+    assert [ends[0][id_][-1][2] for id_ in comparable] == [ends[1][id_][-1][2] for id_ in comparable]
+    assert len(comparable) > len(reached) / 2
 
 
 async def test_what_was_due_before_is_decided_by_the_former_policy(database, found_tenant):
     tenant = await found_tenant(test_clock=T0, stages=BY_SCORE)
-    await ingest(database, tenant.id, [told(1, "a", T0)])
-    await turn(database, tenant.id, T0 + 100 * DAY)
+    await ingest(database, tenant.id, [make_event(1, "a", T0)])
+    await set_clock(database, tenant.id, T0 + 100 * DAY)
 
-    await put(
+    await change_to(
         database, tenant.id, parse_policy({"scoring": {"inactive_days": 365, "very_inactive_days": 365}})
     )
 
@@ -294,8 +287,10 @@ async def test_what_was_due_before_is_decided_by_the_former_policy(database, fou
 
 async def test_moves_of_a_change_run_no_actions_and_name_the_rule_that_held(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
-    await ingest(database, tenant.id, [told(1, "a", T0), told(1, "b", T0, "payment_received", 200_000)])
-    await put(database, tenant.id, PAYMENTS)
+    await ingest(
+        database, tenant.id, [make_event(1, "a", T0), make_event(1, "b", T0, "payment_received", 200_000)]
+    )
+    await change_to(database, tenant.id, PAYMENTS)
 
     sql = (
         "SELECT to_stage, is_silent, trigger_type, trigger_event, cause_kind FROM journey_transitions"
@@ -305,19 +300,19 @@ async def test_moves_of_a_change_run_no_actions_and_name_the_rule_that_held(data
     assert tuple(move) == ("vip", True, "automatic", "lifetime_value", "policy")
 
 
-# ---- carried through, whatever happens
+# ---- interruptions and concurrent changes
 
 
-async def begun(database, found_tenant, monkeypatch, *, customers=12, pages=1, **properties):
-    """A company of whose customers a job has taken over a page of five, and its runner has died."""
+async def interrupted(database, found_tenant, monkeypatch, *, customers=12, pages=1, **properties):
+    """Returns a company and its migration job, interrupted after `pages` pages of five customers."""
     tenant = await found_tenant(test_clock=T0, **properties)
-    events = [told(id_, f"p{id_}", T0, "payment_received", 200_000) for id_ in range(1, customers + 1)]
+    events = [make_event(id_, f"p{id_}", T0, "payment_received", 200_000) for id_ in range(1, customers + 1)]
     await ingest(
-        database, tenant.id, [*events, *(told(id_, f"v{id_}", T0) for id_ in range(1, customers + 1))]
+        database, tenant.id, [*events, *(make_event(id_, f"v{id_}", T0) for id_ in range(1, customers + 1))]
     )
     monkeypatch.setattr(settings, "MAX_INLINE_CUSTOMERS", -1)
-    monkeypatch.setattr(policies, "CHUNK", 5)
-    changed = await put(database, tenant.id, PAYMENTS)
+    monkeypatch.setattr(policy_rollout, "CHUNK", 5)
+    changed = await change_to(database, tenant.id, PAYMENTS)
     assert changed.job.status == "queued"
 
     def die(job) -> None:
@@ -334,10 +329,10 @@ async def count_stages(database, company_id):
     return dict(tuple(row) for row in await rows(database, company_id, sql))
 
 
-async def test_a_change_that_was_half_carried_through_is_gone_on_with(database, found_tenant, monkeypatch):
-    tenant, job = await begun(database, found_tenant, monkeypatch)
+async def test_an_interrupted_change_is_resumed(database, found_tenant, monkeypatch):
+    tenant, job = await interrupted(database, found_tenant, monkeypatch)
     assert await count_stages(database, tenant.id) == {"vip": 5, "customer": 7}
-    await ingest(database, tenant.id, [told(id_, f"late{id_}", T0, "call_received") for id_ in (2, 9)])
+    await ingest(database, tenant.id, [make_event(id_, f"late{id_}", T0, "call_received") for id_ in (2, 9)])
 
     assert await run_job(database, tenant.id, job.id, JOB_HANDLERS)
 
@@ -345,46 +340,48 @@ async def test_a_change_that_was_half_carried_through_is_gone_on_with(database, 
     ended = await get_job(database, tenant.id, job.id)
     assert (ended.status, ended.done, ended.total) == ("done", 12, 12)
     assert ended.counts["decided"] == 12
-    assert await undecided(database, tenant.id) == []
+    assert await outdated(database, tenant.id) == []
 
 
-async def test_a_second_change_goes_on_with_the_first_and_nobody_misses_either(
-    database, found_tenant, monkeypatch
-):
-    tenant, first = await begun(database, found_tenant, monkeypatch, stages=BY_SCORE)
-    await turn(database, tenant.id, T0 + 30 * DAY)
+async def test_a_second_change_is_added_to_the_job_of_the_first(database, found_tenant, monkeypatch):
+    tenant, first = await interrupted(database, found_tenant, monkeypatch, stages=BY_SCORE)
+    await set_clock(database, tenant.id, T0 + 30 * DAY)
     back = replace(STRICT, revenue_source="appointments")
-    second = await put(database, tenant.id, back)
-    assert second.job.id == first.id, "there is one such job"
+    second = await change_to(database, tenant.id, back)
+    assert second.job.id == first.id, "there is one such job at most"
 
     await run_job(database, tenant.id, first.id, JOB_HANDLERS)
 
-    told_alike = {
+    histories = {
         tuple(move[2:4] for move in moves[1:]) for moves in (await journeys(database, tenant.id)).values()
     }
-    assert told_alike == {(("customer", T0), ("vip", T0), ("at_risk", T0 + 30 * DAY))}
+    assert histories == {(("customer", T0), ("vip", T0), ("at_risk", T0 + 30 * DAY))}
     assert (await get_job(database, tenant.id, first.id)).status == "done"
-    assert await undecided(database, tenant.id) == []
+    assert await outdated(database, tenant.id) == []
 
 
-async def test_changes_and_events_at_once_end_with_everybody_right_and_one_job(
+async def test_concurrent_changes_and_events_leave_every_customer_decided(
     database, found_tenant, monkeypatch
 ):
     tenant = await found_tenant()
-    monkeypatch.setattr(policies, "CHUNK", 3)
+    monkeypatch.setattr(policy_rollout, "CHUNK", 3)
     now = (await get_company_context(database, tenant.id)).now - timedelta(hours=1)
-    await ingest(database, tenant.id, [told(id_, f"v{id_}", now, cents=200_000) for id_ in range(1, 30)])
+    await ingest(
+        database, tenant.id, [make_event(id_, f"v{id_}", now, cents=200_000) for id_ in range(1, 30)]
+    )
 
-    async def tell(teller: int) -> None:
+    async def send(sender: int) -> None:
         for number in range(15):
-            customer = 1 + (number * 7 + teller) % 40
-            await ingest(database, tenant.id, [told(customer, f"{teller}-{number}", now, "payment_received")])
+            customer = 1 + (number * 7 + sender) % 40
+            await ingest(
+                database, tenant.id, [make_event(customer, f"{sender}-{number}", now, "payment_received")]
+            )
 
     looser = parse_policy({"scoring": {"frequency_target": 1}})
     async with asyncio.timeout(60):
         await asyncio.gather(
-            *(tell(teller) for teller in range(3)),
-            *(put(database, tenant.id, policy) for policy in (PAYMENTS, STRICT, looser)),
+            *(send(sender) for sender in range(3)),
+            *(change_to(database, tenant.id, policy) for policy in (PAYMENTS, STRICT, looser)),
             change_map(
                 database,
                 tenant.id,
@@ -397,19 +394,19 @@ async def test_changes_and_events_at_once_end_with_everybody_right_and_one_job(
         database, tenant.id, "SELECT id, kind, status FROM jobs WHERE company_id = :company"
     ):
         assert job.status == "done" or await run_job(database, tenant.id, job.id, JOB_HANDLERS)
-    assert await undecided(database, tenant.id) == []
+    assert await outdated(database, tenant.id) == []
     assert await faults(database, tenant.id) == []
 
 
 @pytest.mark.parametrize("order", [("map", "policy"), ("policy", "map")])
-async def test_maps_and_policies_that_are_pending_together_are_gone_through_in_their_order(
+async def test_pending_maps_and_policies_are_applied_in_their_order(
     database, found_tenant, monkeypatch, order
 ):
     easy = partial(edit_stage, key="vip", fields={"auto_rules": EASY})
     ended = []
-    for number in range(3):  # at once; both pending, and the jobs done in the one order and in the other
-        twin = await found_tenant(test_clock=T0)
-        await Told().tell(database, twin, random.Random(4), 6, T0)
+    for number in range(3):  # inline; then both pending, with their jobs run in either order
+        company = await found_tenant(test_clock=T0)
+        await OracleOperations().send(database, company, random.Random(4), 6, T0)
         jobs = {}
         with monkeypatch.context() as patched:
             if number:
@@ -418,67 +415,61 @@ async def test_maps_and_policies_that_are_pending_together_are_gone_through_in_t
             for days, what in enumerate(order, start=91):
                 if what == "map":
                     request = MapChangeRequest(1, Activation.CURRENT_SILENT, ME)
-                    jobs[what] = (await change_map(database, twin.id, easy, request)).job
+                    jobs[what] = (await change_map(database, company.id, easy, request)).job
                 else:
-                    jobs[what] = (await put(database, twin.id, PAYMENTS)).job
-                await turn(database, twin.id, T0 + days * DAY)
+                    jobs[what] = (await change_to(database, company.id, PAYMENTS)).job
+                await set_clock(database, company.id, T0 + days * DAY)
         for what in order if number == 1 else order[::-1]:
-            await run_job(database, twin.id, jobs[what].id, JOB_HANDLERS)
-            assert (await get_job(database, twin.id, jobs[what].id)).status == "done"
-        await advance(database, twin.id, T0 + 93 * DAY, actor=ME)
+            await run_job(database, company.id, jobs[what].id, JOB_HANDLERS)
+            assert (await get_job(database, company.id, jobs[what].id)).status == "done"
+        await advance(database, company.id, T0 + 93 * DAY, actor=ME)
         sql = "SELECT map_version, adopted_version FROM companies WHERE id = :company"
-        assert [tuple(row) for row in await rows(database, twin.id, sql)] == [(2, 2)]
-        assert await undecided(database, twin.id) == []
-        ended.append(await journeys(database, twin.id))
+        assert [tuple(row) for row in await rows(database, company.id, sql)] == [(2, 2)]
+        assert await outdated(database, company.id) == []
+        ended.append(await journeys(database, company.id))
 
     assert ended[0] == ended[1] == ended[2]
 
 
-async def test_without_the_map_s_job_knowing_of_the_policy_the_order_of_the_jobs_would_matter(
-    database, found_tenant, monkeypatch
-):
-    async def none_that_is_known(uow):
+async def test_a_map_job_that_ignores_pending_policies_is_detected(database, found_tenant, monkeypatch):
+    async def no_changes(uow):
         return []
 
-    monkeypatch.setattr(adoption, "load_pending_changes", none_that_is_known)
+    monkeypatch.setattr(stage_map_rollout, "load_pending_changes", no_changes)
     with pytest.raises(AssertionError):
-        await test_maps_and_policies_that_are_pending_together_are_gone_through_in_their_order(
+        await test_pending_maps_and_policies_are_applied_in_their_order(
             database, found_tenant, monkeypatch, ("map", "policy")
         )
     print("guard removed: detected")
 
 
-async def test_a_runner_that_still_holds_the_job_keeps_nothing_once_another_change_has_come(
-    database, found_tenant, monkeypatch
-):
-    tenant, job = await begun(database, found_tenant, monkeypatch)
+async def test_a_restarted_job_revokes_the_lease_of_its_runner(database, found_tenant, monkeypatch):
+    tenant, job = await interrupted(database, found_tenant, monkeypatch)
     assert await database.run(tenant.id, lambda uow: uow.jobs.claim(job.id, "slow", 60.0))
     slow = JobRun(database, tenant.id, await get_job(database, tenant.id, job.id), "slow", 60.0, {}, {})
 
-    await put(database, tenant.id, STRICT)
+    await change_to(database, tenant.id, STRICT)
     with pytest.raises(LeaseLostError):
-        await policies.apply_to_all(slow)
+        await policy_rollout.apply_to_all(slow)
 
     assert await count_stages(database, tenant.id) == {"vip": 5, "customer": 7}
     assert await run_job(database, tenant.id, job.id, JOB_HANDLERS)
     assert await count_stages(database, tenant.id) == {"vip": 12}
 
 
-async def test_a_map_is_not_put_in_force_with_a_policy_it_was_not_looked_over_with(
-    database, found_tenant, monkeypatch
-):
+async def test_a_map_is_linted_again_if_the_policy_changes_meanwhile(database, found_tenant, monkeypatch):
     tenant = await found_tenant(test_clock=T0)
     harmless = parse_policy(
         {"scoring": {f"{name}_weight": 0 for name in ("inactive", "very_inactive", "missed_rate", "trend")}}
     )
-    real, looked = stage_maps.lint_or_raise, []
+    lint_or_raise, policies_linted = stage_maps.lint_or_raise, []
 
-    async def slow(rulebook, places):
-        found = await real(rulebook, places)
-        looked.append(rulebook.policy)
-        if len(looked) == 1:
-            await put(database, tenant.id, harmless)
-        return found
+    async def slow(rulebook, pointers):
+        findings = await lint_or_raise(rulebook, pointers)
+        policies_linted.append(rulebook.policy)
+        if len(policies_linted) == 1:
+            await change_to(database, tenant.id, harmless)
+        return findings
 
     monkeypatch.setattr(stage_maps, "lint_or_raise", slow)
     with pytest.raises(InvalidInputError):
@@ -489,17 +480,19 @@ async def test_a_map_is_not_put_in_force_with_a_policy_it_was_not_looked_over_wi
             MapChangeRequest(None, Activation.FUTURE_ONLY, ME),
         )
 
-    assert [policy == harmless for policy in looked] == [False]
+    assert [policy == harmless for policy in policies_linted] == [False]
     assert (await get_company_context(database, tenant.id)).company.map_version == 1
 
 
-async def test_whom_a_change_does_not_concern_is_not_written(database, found_tenant):
+async def test_unaffected_customers_are_not_written(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
-    await ingest(database, tenant.id, [told(1, "a", T0, cents=0), told(2, "b", T0, "payment_received")])
+    await ingest(
+        database, tenant.id, [make_event(1, "a", T0, cents=0), make_event(2, "b", T0, "payment_received")]
+    )
     sql = "SELECT xmin::text FROM customer_relationships WHERE company_id = :company ORDER BY customer_id"
     before = await rows(database, tenant.id, sql)
 
-    await put(database, tenant.id, PAYMENTS)
+    await change_to(database, tenant.id, PAYMENTS)
 
     after = await rows(database, tenant.id, sql)
     assert [a == b for a, b in zip(before, after, strict=True)] == [True, False]

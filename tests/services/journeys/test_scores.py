@@ -1,4 +1,4 @@
-"""Stored scores written by the database are the domain's, to the last hundredth."""
+"""Scores that the database computes equal those of the domain, exactly."""
 
 import random
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ MICROSECOND = timedelta(microseconds=1)
 POLICIES = {
     "the default": {},
     "revenue from payments": {"revenue_source": "payments"},
-    "a policy of odd numbers": {
+    "a policy of unusual numbers": {
         "scoring": {
             "engagement_frequency_weight": 0.1234,
             "engagement_recency_weight": 0.3333,
@@ -62,7 +62,7 @@ POLICIES = {
 
 
 def _times(chance: random.Random, policy) -> tuple[datetime, ...]:
-    """Instants on, just before and just after every edge that a window or a count of days has."""
+    """Returns instants at, just before and just after the edges of windows and counts of days."""
     numbers = policy.scoring.numbers
     edges = [
         *(numbers.frequency_window, numbers.quality_window, numbers.missed_window, numbers.trend_window),
@@ -72,11 +72,11 @@ def _times(chance: random.Random, policy) -> tuple[datetime, ...]:
             for days in (0, policy.scoring.inactive_days, policy.scoring.very_inactive_days + 1)
         ),
     ]
-    found = []
+    times = []
     for _ in range(chance.choice((0, 0, 1, 2, 3, 8, 64))):
         back = chance.choice(edges) if chance.random() < 0.5 else timedelta(days=chance.uniform(-1, 400))
-        found.append(NOW - back + chance.choice((-1, 0, 0, 1)) * MICROSECOND)
-    return tuple(sorted(found))
+        times.append(NOW - back + chance.choice((-1, 0, 0, 1)) * MICROSECOND)
+    return tuple(sorted(times))
 
 
 def _facts(chance: random.Random, policy) -> Facts:
@@ -111,7 +111,7 @@ async def _write(uow: UnitOfWork, facts: list[Facts], scored_at: datetime) -> No
 
 
 @pytest.mark.parametrize("name", POLICIES)
-async def test_the_database_scores_as_the_domain_does(database, found_tenant, name):
+async def test_the_database_computes_the_scores_of_the_domain(database, found_tenant, name):
     tenant = await found_tenant(policy=POLICIES[name])
     policy = parse_policy(POLICIES[name])
     chance = random.Random(name)
@@ -130,16 +130,16 @@ async def test_the_database_scores_as_the_domain_does(database, found_tenant, na
         number: (scoring.engagement(each, policy, NOW), scoring.risk(each, policy, NOW))
         for number, each in enumerate(facts)
     }
-    found = {number: (each.engagement, each.risk) for number, each in relationships.items()}
-    assert found == expected
-    assert len(set(expected.values())) > 20, "the facts made do not vary enough to tell"
+    stored = {number: (each.engagement, each.risk) for number, each in relationships.items()}
+    assert stored == expected
+    assert len(set(expected.values())) > 20, "the generated facts vary too little for this test"
     changed = {number for number, scores in expected.items() if scores != (50, 0)}
     assert {number for number in range(CUSTOMERS) if relationships[number].scored_at == NOW} == changed
     assert (page.seen, written, len(page.changed)) == (CUSTOMERS, len(changed), len(changed))
     assert again.changed == []
 
 
-async def test_scores_written_at_or_after_the_instant_are_left_alone(database, tenant):
+async def test_scores_as_of_the_same_or_a_later_instant_are_not_replaced(database, tenant):
     policy = parse_policy({})
     facts = [Facts(1, 0, 5000, completed=(NOW,), last_appointment_at=NOW)] * 2
 

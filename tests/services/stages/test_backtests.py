@@ -1,4 +1,4 @@
-"""Back-tests as jobs: their figures are those of the file, a death costs nothing, and nothing else is written."""
+"""Back-test jobs: metrics equal those of the data, jobs are resumable, and nothing but the job is written."""
 
 import asyncio
 import csv
@@ -54,20 +54,20 @@ HEADER = "customer_id,occurred_at,event_type,amount\n"
 JOB_HANDLERS = {BACKTEST: run_backtest}
 
 
-async def told(database, found_tenant, text: str, *, now: datetime = NOW, **properties) -> int:
-    """A company, standing still at `now`, whose history this is."""
+async def import_events(database, found_tenant, text: str, *, now: datetime = NOW, **properties) -> int:
+    """Creates a company with a test clock at `now`, and imports its events; returns its id."""
     tenant = await found_tenant(test_clock=now, **properties)
 
     async def chunks() -> AsyncIterator[bytes]:
         yield (HEADER + text).encode()
 
-    found = await stage_import(database, tenant.id, chunks(), actor=Actor("tests"))
-    assert await run_import(database, tenant.id, found.id)
+    queued = await stage_import(database, tenant.id, chunks(), actor=Actor("tests"))
+    assert await run_import(database, tenant.id, queued.id)
     return tenant.id
 
 
-def by_chance(customers: int, seed: int = 1, most: int = 12) -> str:
-    """Histories of customers from 1 on; nobody's visits follow a rule."""
+def random_lines(customers: int, seed: int = 1, most: int = 12) -> str:
+    """Returns random events of customers from 1 on, as lines of an import file."""
     chance = random.Random(seed)
     lines = []
     for customer in range(1, customers + 1):
@@ -81,26 +81,26 @@ def by_chance(customers: int, seed: int = 1, most: int = 12) -> str:
     return "".join(lines)
 
 
-async def queue(database, company_id: int, **how) -> int:
-    edit = partial(build_draft, raw=how.get("stages", EARLIER), pointer="/stages")
+async def queue(database, company_id: int, **options) -> int:
+    edit = partial(build_draft, raw=options.get("stages", EARLIER), pointer="/stages")
     span = BacktestParameters(
-        how.get("from_", T0),
-        how.get("to", T0 + 400 * DAY),
-        how.get("lapse_days"),
-        how.get("customer_ids") or (),
+        options.get("from_", T0),
+        options.get("to", T0 + 400 * DAY),
+        options.get("lapse_days"),
+        options.get("customer_ids") or (),
     )
     inline_job = await backtests.queue(database, company_id, edit, span, based_on=None, actor=Actor("tests"))
     return inline_job.job.id
 
 
-async def found_by(database, company_id: int, **how):
-    """What a back-test, queued and done, finds."""
-    job_id = await queue(database, company_id, **how)
+async def result_of(database, company_id: int, **options):
+    """Enqueues and runs a back-test; returns its result."""
+    job_id = await queue(database, company_id, **options)
     assert await run_job(database, company_id, job_id, JOB_HANDLERS)
     return dict((await get_job(database, company_id, job_id)).result)
 
 
-# ---- what is found
+# ---- results
 
 
 async def test_a_draft_is_compared_with_the_map_in_force(database, found_tenant):
@@ -109,14 +109,14 @@ async def test_a_draft_is_compared_with_the_map_in_force(database, found_tenant)
         "2,2026-01-01,appointment_completed,50\n2,2026-03-12,appointment_completed,50\n"
         "3,2026-01-01,appointment_completed,50\n3,2026-04-11,appointment_completed,50\n"
     )
-    company_id = await told(database, found_tenant, text)
-    await told(database, found_tenant, text)  # another company's customers are nobody's here
+    company_id = await import_events(database, found_tenant, text)
+    await import_events(database, found_tenant, text)  # customers of another company do not count
     start = datetime(2026, 1, 1, tzinfo=UTC)
-    found = await found_by(database, company_id, from_=start, to=start + 120 * DAY, customer_ids=[3, 2, 3])
+    result = await result_of(database, company_id, from_=start, to=start + 120 * DAY, customer_ids=[3, 2, 3])
     at = {number: (start + number * DAY).isoformat() for number in (0, 61, 70, 91, 100)}
-    draft, present = found.pop("draft"), found.pop("present")
-    named, _ = found.pop("named"), found.pop("warnings")
-    assert found == {
+    draft, present = result.pop("draft"), result.pop("present")
+    named, _ = result.pop("named"), result.pop("warnings")
+    assert result == {
         "from": at[0],
         "to": (start + 120 * DAY).isoformat(),
         "as_of": NOW.isoformat(),
@@ -167,21 +167,21 @@ def _moves(shown: list[dict]) -> list[tuple]:
     return [tuple(move[name] for name in ("from_stage", "to_stage", "at", "trigger_event")) for move in shown]
 
 
-async def test_of_a_customer_named_the_newest_moves_are_told(database, found_tenant, monkeypatch):
+async def test_the_newest_moves_of_a_named_customer_are_listed(database, found_tenant, monkeypatch):
     monkeypatch.setattr(backtests, "MAX_MOVES_PER_CUSTOMER", 2)
-    company_id = await told(database, found_tenant, "1,2026-01-01,appointment_completed,50\n")
-    found = await found_by(database, company_id, customer_ids=[1])
-    [named] = found["named"]
+    company_id = await import_events(database, found_tenant, "1,2026-01-01,appointment_completed,50\n")
+    result = await result_of(database, company_id, customer_ids=[1])
+    [named] = result["named"]
     assert [move["to_stage"] for move in named["moves"]["present"]] == ["at_risk", "churned"]
     assert named["left_off"] == {"draft": 1, "present": 1}
 
 
-async def test_a_customer_who_came_after_the_range_is_not_replayed(database, found_tenant):
+async def test_a_customer_who_opens_a_journey_after_the_range_is_not_replayed(database, found_tenant):
     text = "1,2026-01-01,appointment_completed,5\n2,2027-01-01,appointment_completed,5\n"
-    company_id = await told(database, found_tenant, text)
-    found = await found_by(database, company_id, to=T0 + 100 * DAY, customer_ids=[2])
-    assert found["customers"] == 1
-    assert found["named"] == [
+    company_id = await import_events(database, found_tenant, text)
+    result = await result_of(database, company_id, to=T0 + 100 * DAY, customer_ids=[2])
+    assert result["customers"] == 1
+    assert result["named"] == [
         {
             "customer_id": 2,
             "opened_at": None,
@@ -191,7 +191,7 @@ async def test_a_customer_who_came_after_the_range_is_not_replayed(database, fou
     ]
 
 
-async def test_a_company_without_customers_finds_nothing(database, found_tenant):
+async def test_a_company_without_customers_has_an_empty_result(database, found_tenant):
     tenant = await found_tenant(test_clock=NOW)
     job_id = await queue(database, tenant.id)
     assert await run_job(database, tenant.id, job_id, JOB_HANDLERS)
@@ -202,27 +202,27 @@ async def test_a_company_without_customers_finds_nothing(database, found_tenant)
 
 async def test_months_are_those_of_the_companys_time_zone(database, found_tenant):
     text = "1,2026-02-01T02:00:00Z,appointment_completed,5\n2,2026-02-01T03:00:00Z,appointment_completed,5\n"
-    company_id = await told(database, found_tenant, text, timezone="America/Sao_Paulo")
-    found = await found_by(database, company_id, to=T0 + 50 * DAY)
-    assert found["present"]["months"] == {"2026-01": {"customer": 1}, "2026-02": {"customer": 1}}
+    company_id = await import_events(database, found_tenant, text, timezone="America/Sao_Paulo")
+    result = await result_of(database, company_id, to=T0 + 50 * DAY)
+    assert result["present"]["months"] == {"2026-01": {"customer": 1}, "2026-02": {"customer": 1}}
 
 
-async def test_visits_after_the_companys_now_are_not_known_yet(database, found_tenant):
+async def test_appointments_after_the_company_s_now_are_ignored(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
     await ingest(database, tenant.id, [Event("t", "1", 1, "appointment_completed", T0)])
     await database.run(tenant.id, lambda uow: uow.companies.set_clock(T0 + 100 * DAY))
     early = Event("t", "2", 1, "appointment_completed", T0 + 100 * DAY + timedelta(minutes=4))
     await ingest(database, tenant.id, [early])
-    found = await found_by(database, tenant.id, to=T0 + 95 * DAY)
-    assert found["present"]["alarms"]["open"] == 1
+    result = await result_of(database, tenant.id, to=T0 + 95 * DAY)
+    assert result["present"]["alarms"]["open"] == 1
     await database.run(tenant.id, lambda uow: uow.companies.set_clock(T0 + 101 * DAY))
-    found = await found_by(database, tenant.id, to=T0 + 95 * DAY)
-    assert found["present"]["alarms"]["returned"] == 1
+    result = await result_of(database, tenant.id, to=T0 + 95 * DAY)
+    assert result["present"]["alarms"]["returned"] == 1
 
 
-async def test_rules_policy_and_now_are_those_of_when_it_was_asked_for(database, found_tenant):
-    company_id = await told(database, found_tenant, by_chance(30))
-    expected = await found_by(database, company_id, to=T0 + 300 * DAY)
+async def test_rules_policy_and_now_are_those_of_the_request(database, found_tenant):
+    company_id = await import_events(database, found_tenant, random_lines(30))
+    expected = await result_of(database, company_id, to=T0 + 300 * DAY)
     job_id = await queue(database, company_id, to=T0 + 300 * DAY)
     await rows(
         database,
@@ -233,46 +233,46 @@ async def test_rules_policy_and_now_are_those_of_when_it_was_asked_for(database,
     await database.run(company_id, lambda uow: uow.companies.set_clock(NOW + 300 * DAY))
     assert await run_job(database, company_id, job_id, JOB_HANDLERS)
     assert (await get_job(database, company_id, job_id)).result == expected
-    assert await found_by(database, company_id, to=T0 + 300 * DAY) != expected
+    assert await result_of(database, company_id, to=T0 + 300 * DAY) != expected
 
 
 # ---- page by page
 
 
-async def test_pages_and_slices_of_any_size_find_the_same(database, found_tenant, monkeypatch):
-    text = by_chance(40, seed=2) + "".join(
+async def test_the_sizes_of_pages_and_slices_make_no_difference(database, found_tenant, monkeypatch):
+    text = random_lines(40, seed=2) + "".join(
         f"41,{T0 + number * 31 * DAY:%Y-%m-%d},appointment_completed,5\n" for number in range(12)
     )
-    company_id = await told(database, found_tenant, text)
-    expected = await found_by(database, company_id, customer_ids=[40, 41])
+    company_id = await import_events(database, found_tenant, text)
+    expected = await result_of(database, company_id, customer_ids=[40, 41])
     assert len(set(expected["draft"]["alarms"].values())) > 2
     for chunk, slice_ in ((1, 1), (7, 3), (200, 5), (3, 4_000)):
         monkeypatch.setattr(backtests, "CHUNK", chunk)
         monkeypatch.setattr(history_replay, "SLICE", slice_)
-        assert await found_by(database, company_id, customer_ids=[40, 41]) == expected
+        assert await result_of(database, company_id, customer_ids=[40, 41]) == expected
 
 
-async def test_it_tells_how_far_it_is_in_customers(database, found_tenant, monkeypatch):
+async def test_progress_counts_customers(database, found_tenant, monkeypatch):
     monkeypatch.setattr(backtests, "CHUNK", 10)
-    company_id = await told(database, found_tenant, by_chance(25))
+    company_id = await import_events(database, found_tenant, random_lines(25))
     job_id = await queue(database, company_id, customer_ids=[1, 2])
-    seen = []
-    assert await run_job(database, company_id, job_id, JOB_HANDLERS, on_progress=seen.append)
-    assert [(job.done, job.total) for job in seen] == [
-        *((done, 25) for done in (0, 10, 20, 25)),  # and then those named, who are replayed already
+    progress = []
+    assert await run_job(database, company_id, job_id, JOB_HANDLERS, on_progress=progress.append)
+    assert [(job.done, job.total) for job in progress] == [
+        *((done, 25) for done in (0, 10, 20, 25)),  # then the named customers, which are already counted
         *((25, 25) for _ in range(3)),
     ]
 
 
 @pytest.mark.parametrize("ending", [asyncio.CancelledError, UnavailableError])
 @pytest.mark.parametrize("pages", [1, 4, 9, 11])
-async def test_a_job_stopped_in_the_middle_goes_on_to_the_same_result(
+async def test_an_interrupted_job_is_resumed_to_the_same_result(
     database, found_tenant, monkeypatch, pages, ending
 ):
     monkeypatch.setattr(backtests, "CHUNK", 5)
     monkeypatch.setattr(history_replay, "SLICE", 20)
-    company_id = await told(database, found_tenant, by_chance(30, seed=3))
-    expected = await found_by(database, company_id, customer_ids=[9])
+    company_id = await import_events(database, found_tenant, random_lines(30, seed=3))
+    expected = await result_of(database, company_id, customer_ids=[9])
     job_id = await queue(database, company_id, customer_ids=[9])
     await _stop(database, company_id, job_id, monkeypatch, pages, ending)
     job = await get_job(database, company_id, job_id)
@@ -283,7 +283,7 @@ async def test_a_job_stopped_in_the_middle_goes_on_to_the_same_result(
 
 
 async def _stop(database, company_id, job_id, monkeypatch, pages: int, ending) -> None:
-    """Let a runner stop after so many pages, what it worked out since the last of them lost."""
+    """Interrupts a runner after a number of pages; its work since the last page is lost."""
     page, left = JobRun.page, iter(range(pages))
 
     async def stopping(run: JobRun, unit):
@@ -297,28 +297,26 @@ async def _stop(database, company_id, job_id, monkeypatch, pages: int, ending) -
             await run_job(database, company_id, job_id, JOB_HANDLERS)
 
 
-async def test_without_the_tallies_in_the_cursor_a_job_gone_on_with_would_find_less(
+async def test_a_resumed_job_without_the_totals_in_the_cursor_is_detected(
     database, found_tenant, monkeypatch
 ):
     monkeypatch.setattr(backtests.BacktestTotals, "restore", lambda *_: None)
     with pytest.raises(AssertionError):
-        await test_a_job_stopped_in_the_middle_goes_on_to_the_same_result(
+        await test_an_interrupted_job_is_resumed_to_the_same_result(
             database, found_tenant, monkeypatch, 4, asyncio.CancelledError
         )
     print("guard removed: detected")
 
 
-async def test_a_runner_that_was_overtaken_counts_nobody_twice_and_concludes_nothing(
-    database, found_tenant, monkeypatch
-):
+async def test_a_runner_that_lost_its_lease_counts_no_customer_twice(database, found_tenant, monkeypatch):
     monkeypatch.setattr(backtests, "CHUNK", 5)
-    company_id = await told(database, found_tenant, by_chance(20, seed=4))
-    expected = await found_by(database, company_id)
+    company_id = await import_events(database, found_tenant, random_lines(20, seed=4))
+    expected = await result_of(database, company_id)
     job_id = await queue(database, company_id)
-    page, turns = JobRun.page, iter(range(2))
+    page, pages = JobRun.page, iter(range(2))
 
     async def overtaken(run: JobRun, unit):
-        if next(turns, None) is None:
+        if next(pages, None) is None:
             monkeypatch.setattr(JobRun, "page", page)
             await rows(
                 database,
@@ -336,8 +334,8 @@ async def test_a_runner_that_was_overtaken_counts_nobody_twice_and_concludes_not
     assert (job.status, job.done, job.result) == ("done", 20, expected)
 
 
-async def test_whoever_lost_the_lease_at_the_very_end_concludes_nothing(database, found_tenant):
-    company_id = await told(database, found_tenant, by_chance(3))
+async def test_a_runner_that_lost_its_lease_at_the_end_stores_no_result(database, found_tenant):
+    company_id = await import_events(database, found_tenant, random_lines(3))
     job_id = await queue(database, company_id)
 
     async def late(run: JobRun) -> None:
@@ -350,24 +348,24 @@ async def test_whoever_lost_the_lease_at_the_very_end_concludes_nothing(database
     assert (await get_job(database, company_id, job_id)).result is None
 
 
-async def test_nothing_is_written_besides_the_job_and_that_it_was_asked_for(database, found_tenant):
-    company_id = await told(database, found_tenant, by_chance(30, seed=5))
+async def test_only_the_job_and_an_audit_entry_are_written(database, found_tenant):
+    company_id = await import_events(database, found_tenant, random_lines(30, seed=5))
     before = await _digests(database, company_id)
-    await found_by(database, company_id, customer_ids=[1])
+    await result_of(database, company_id, customer_ids=[1])
     after = await _digests(database, company_id)
     assert {table for table in before if before[table] != after[table]} == {"jobs", "audit_log"}
     assert len(before) > 8
 
 
 async def _digests(database, company_id: int) -> dict[str, str]:
-    """What every table holds of a company, and where its rows lie: one written anew would lie elsewhere."""
+    """Returns digests of a company's rows by table, including their physical positions, which change on update."""
     tables = await rows(
         database,
         company_id,
         "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace"
         " AND relname <> 'alembic_version' AND CAST(:company AS bigint) > 0 ORDER BY 1",
     )
-    found = {}
+    digests = {}
     for (table,) in tables:
         key = "id" if table == "companies" else "company_id"
         [(digest,)] = await rows(
@@ -376,29 +374,29 @@ async def _digests(database, company_id: int) -> dict[str, str]:
             f"SELECT md5(coalesce(string_agg(CAST(t.ctid AS text) || CAST(t AS text), '|' ORDER BY t.ctid), ''))"
             f" FROM {table} t WHERE {key} = :company",
         )
-        found[table] = digest
-    return found
+        digests[table] = digest
+    return digests
 
 
-async def test_what_a_job_carries_along_is_as_large_for_many_customers_as_for_few(database, found_tenant):
+async def test_the_size_of_the_cursor_does_not_depend_on_the_number_of_customers(database, found_tenant):
     sizes = {}
     for times in (1, 20):
         text = "".join(
             line.replace(",", f"{each:02},", 1)
             for each in range(times)
-            for line in by_chance(20, seed=6, most=6).splitlines(keepends=True)
+            for line in random_lines(20, seed=6, most=6).splitlines(keepends=True)
         )
-        company_id = await told(database, found_tenant, text)
+        company_id = await import_events(database, found_tenant, text)
         job_id = await queue(database, company_id)
         assert await run_job(database, company_id, job_id, JOB_HANDLERS)
         job = await get_job(database, company_id, job_id)
         assert job.done == 20 * times
         sizes[times] = {name: len(json.dumps(tally)) for name, tally in _parts(job.cursor)}
     for name, size in sizes[1].items():
-        # A count has at most two digits more; nobody else is named.
+        # A count has at most two digits more; no further customer is listed.
         assert sizes[20][name] < 2 * size + 100, name
     assert sum(sizes[20].values()) < 20_000
-    # Five samples of a pair of stages are all there ever are; the few customers did not fill all of them.
+    # At most five samples are kept per pair of stages; the few customers did not fill all of them.
     print("cursor in bytes:", sizes)
 
 
@@ -409,27 +407,25 @@ def _parts(cursor):
                 yield f"{number} {name}", part
 
 
-async def test_a_customer_who_comes_while_a_page_is_read_waits_for_nobody(
-    database, found_tenant, monkeypatch
-):
-    company_id = await told(database, found_tenant, by_chance(12, seed=7))
-    expected = await found_by(database, company_id)
+async def test_a_customer_added_while_a_page_is_read_is_skipped(database, found_tenant, monkeypatch):
+    company_id = await import_events(database, found_tenant, random_lines(12, seed=7))
+    expected = await result_of(database, company_id)
     page = EventHistories.page
 
-    async def without_the_fifth(event_histories: EventHistories, after: int, **how):
-        return [past for past in await page(event_histories, after, **how) if past.customer_id != 5]
+    async def without_the_fifth(event_histories: EventHistories, after: int, **options):
+        return [past for past in await page(event_histories, after, **options) if past.customer_id != 5]
 
     monkeypatch.setattr(EventHistories, "page", without_the_fifth)
-    found = await found_by(database, company_id)
-    assert found["customers"] == expected["customers"] - 1 == 11
+    result = await result_of(database, company_id)
+    assert result["customers"] == expected["customers"] - 1 == 11
 
 
-async def test_others_have_their_turn_meanwhile(database, found_tenant):
+async def test_the_replay_yields_to_other_tasks(database, found_tenant):
     text = "".join(
         f"1,{T0 + number * timedelta(hours=3):%Y-%m-%dT%H:%M:%SZ},appointment_completed,1\n"
         for number in range(3_000)
     )
-    company_id = await told(database, found_tenant, text)
+    company_id = await import_events(database, found_tenant, text)
     job_id = await queue(database, company_id)
     turns = 0
 
@@ -439,17 +435,17 @@ async def test_others_have_their_turn_meanwhile(database, found_tenant):
             turns += 1
             await asyncio.sleep(0)
 
-    beside = asyncio.create_task(others())
+    task = asyncio.create_task(others())
     assert await run_job(database, company_id, job_id, JOB_HANDLERS)
-    beside.cancel()
+    task.cancel()
     assert turns > 30
 
 
-# ---- what is asked
+# ---- parameters
 
 
 @pytest.mark.parametrize(
-    ("asked", "pointers"),
+    ("options", "pointers"),
     [
         ({"from_": NOW, "to": NOW}, ["/to"]),
         ({"from_": T0 + DAY, "to": T0}, ["/to"]),
@@ -469,21 +465,21 @@ async def test_others_have_their_turn_meanwhile(database, found_tenant):
         ({"stages": "none"}, ["/stages"]),
     ],
 )
-async def test_what_cannot_be_asked_is_refused_with_the_place_of_every_fault(
-    database, found_tenant, asked, pointers
+async def test_invalid_parameters_are_rejected_with_the_pointer_of_every_error(
+    database, found_tenant, options, pointers
 ):
-    company_id = await told(database, found_tenant, by_chance(3))
+    company_id = await import_events(database, found_tenant, random_lines(3))
     before = await _digests(database, company_id)
     if not pointers:
-        assert await queue(database, company_id, **asked)
+        assert await queue(database, company_id, **options)
         return
-    with pytest.raises(InvalidInputError) as refused:
-        await queue(database, company_id, **asked)
-    assert [fault.pointer for fault in refused.value.errors] == pointers
+    with pytest.raises(InvalidInputError) as error:
+        await queue(database, company_id, **options)
+    assert [each.pointer for each in error.value.errors] == pointers
     assert await _digests(database, company_id) == before
 
 
-async def test_a_company_that_is_not_there_is_said_so(database):
+async def test_an_unknown_company_is_reported(database):
     with pytest.raises(CompanyNotFoundError):
         await queue(database, 2**40 + 9)
 
@@ -500,11 +496,11 @@ async def test_a_company_that_is_not_there_is_said_so(database):
         ([stage("a", 1), stage("b", 2, rule("days_since_last_appointment", days=">9999"))], 3_650),
     ],
 )
-def test_somebody_is_lost_when_the_map_in_force_gives_them_up(stages, days):
+def test_the_default_lapse_days_are_those_of_the_map_in_force(stages, days):
     assert default_lapse_days(parse_stage_map(stages, version=1)) == days
 
 
-# ---- real data, against a reading of the file that knows nothing of engine, replay or tally
+# ---- real data, compared with metrics computed from the file without the engine
 
 
 ENDS = {"cdnow": datetime(1998, 7, 1, tzinfo=UTC), "online_retail": datetime(2011, 12, 10, tzinfo=UTC)}
@@ -516,7 +512,7 @@ RANGES = {
 
 @cache
 def _visits(file: Path) -> dict[int, list[tuple[datetime, Decimal]]]:
-    """When each customer of a file came, and what they paid."""
+    """Returns the appointments of each customer of a file, as (time, amount)."""
     with gzip.open(file, "rt") as stream:
         read = sorted(
             (
@@ -532,10 +528,10 @@ def _visits(file: Path) -> dict[int, list[tuple[datetime, Decimal]]]:
     }
 
 
-def _moves_by_hand(visits, days: int, until: datetime) -> list[tuple[str, str, datetime]]:
-    """A customer's moves: stages earned by visits, at risk after more than so many days, churned after 180.
+def _expected_moves(visits, days: int, until: datetime) -> list[tuple[str, str, datetime]]:
+    """Returns a customer's moves: stages earned by appointments, at risk after `days` days, churned after 180.
 
-    A day begins at midnight here, and the score moves nobody sooner: over 0.7 takes more than 90 days and more.
+    Days begin at midnight. The risk score moves no customer sooner: above 0.7 it requires more than 90 days.
     """
     moves, stage_now, highest, paid = [], "prospect", "prospect", Decimal(0)
     order = ["prospect", "lead", "customer", "regular", "vip"]
@@ -556,11 +552,11 @@ def _moves_by_hand(visits, days: int, until: datetime) -> list[tuple[str, str, d
     return moves
 
 
-def _figures_by_hand(file: Path, days: int, since: datetime, until: datetime, end: datetime) -> dict:
+def _expected_metrics(file: Path, days: int, since: datetime, until: datetime, end: datetime) -> dict:
     moves, stages, alarms, backs, leads, customers = Counter(), Counter(), Counter(), [], [], 0
     movers = set()
     for customer, visits in _visits(file).items():
-        made = _moves_by_hand(visits, days, until)
+        made = _expected_moves(visits, days, until)
         if not made:
             continue
         customers += 1
@@ -595,7 +591,7 @@ def _figures_by_hand(file: Path, days: int, since: datetime, until: datetime, en
     }
 
 
-def _told(result: dict, name: str) -> dict:
+def _metrics_of(result: dict, name: str) -> dict:
     metrics = result[name]
     return {
         "customers": result["customers"],
@@ -614,23 +610,27 @@ def _told(result: dict, name: str) -> dict:
 
 @pytest.mark.big
 @pytest.mark.parametrize("name", list(ENDS))
-async def test_the_figures_of_real_customers_are_those_of_their_file(name, data, database, found_tenant):
+async def test_the_metrics_of_real_data_equal_those_computed_from_the_file(
+    name, data, database, found_tenant
+):
     file = data / f"{name}.csv.gz"
     with gzip.open(file, "rt") as stream:
-        company_id = await told(database, found_tenant, stream.read().partition("\n")[2], now=ENDS[name])
+        company_id = await import_events(
+            database, found_tenant, stream.read().partition("\n")[2], now=ENDS[name]
+        )
     for since, until in (tuple(map(utc, edges)) for edges in RANGES[name]):
         job_id = await queue(database, company_id, from_=since, to=until)
-        begun = time.perf_counter()
+        started = time.perf_counter()
         assert await run_job(database, company_id, job_id, JOB_HANDLERS)
-        took = time.perf_counter() - begun
+        took = time.perf_counter() - started
         job = await get_job(database, company_id, job_id)
         print(f"\n{name} {since:%Y-%m-%d}..{until:%Y-%m-%d}: {job.done / took:,.0f} customers/s", end=" ")
         print(f"under both maps; cursor {len(json.dumps(job.cursor)):,} bytes")
         for which, days in (("draft", 60), ("present", 90)):
             metrics = job.result[which]
-            shown = ("alarms", "lapses", "precision", "recall", "lead_time_days", "return_days")
-            print(f"  at risk > {days}:", {key: metrics[key] for key in shown})
-            assert _told(job.result, which) == _figures_by_hand(file, days, since, until, ENDS[name])
+            printed = ("alarms", "lapses", "precision", "recall", "lead_time_days", "return_days")
+            print(f"  at risk > {days}:", {key: metrics[key] for key in printed})
+            assert _metrics_of(job.result, which) == _expected_metrics(file, days, since, until, ENDS[name])
             assert metrics["recall"] == 1.0
             assert sum(metrics["stages"].values()) == job.result["customers"]
             entered = Counter()

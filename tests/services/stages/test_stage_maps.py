@@ -1,4 +1,4 @@
-"""The stage map is changed under way: at once, for whom it is to count, and as a preview had told."""
+"""Changes of the stage map: in force at once, migrate the affected customers, and match their preview."""
 
 import asyncio
 import random
@@ -32,9 +32,13 @@ from journey_service.services.customers.profiles import put_customer
 from journey_service.services.events.ingest import ingest
 from journey_service.services.job_registry import JOB_HANDLERS
 from journey_service.services.jobs import get_job, list_jobs, run_job
-from journey_service.services.journeys import manual_changes, map_history, reading
-from journey_service.services.journeys import stage_map_rollout as adoption
-from journey_service.services.journeys import transaction as desk_steps
+from journey_service.services.journeys import (
+    manual_changes,
+    map_history,
+    reading,
+    stage_map_rollout,
+    transaction,
+)
 from journey_service.services.journeys.explanations import explain
 from journey_service.services.journeys.sweep import sweep_batch
 from journey_service.services.operations.test_clock import advance
@@ -46,11 +50,11 @@ from server_versions import first_on_both
 
 T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
-FUTURE, SILENT, LOUD = Activation.FUTURE_ONLY, Activation.CURRENT_SILENT, Activation.CURRENT_WITH_ACTIONS
+FUTURE, SILENT, ACTING = Activation.FUTURE_ONLY, Activation.CURRENT_SILENT, Activation.CURRENT_WITH_ACTIONS
 TYPES = ("appointment_completed",) * 5 + ("appointment_missed", "call_received", "ticket_opened") * 2
 
 
-def told(
+def make_event(
     customer: int, id_: str, at: datetime, type_: str = "appointment_completed", cents: int = 4_000
 ) -> Event:
     return Event("tests", id_, customer, type_, at, cents, 90 if type_ == "call_received" else None)
@@ -95,16 +99,16 @@ def edit(name: str):
     return partial(build_draft, raw=stages, remap=remap, pointer="/stages")
 
 
-def asked(activation: Activation, based_on: int | None = 1) -> MapChangeRequest:
+def change_request(activation: Activation, based_on: int | None = 1) -> MapChangeRequest:
     return MapChangeRequest(based_on, activation, Actor("key:tests"), "because")
 
 
 async def populate(database, company_id: int, chance: random.Random, customers: int = 30) -> None:
-    """Customers in every stage, some of them pinned; the clock ends 200 days later."""
+    """Creates customers in every stage, some of them pinned; the clock ends 200 days later."""
     at = T0
     for step in range(8):
         events = [
-            told(
+            make_event(
                 chance.randrange(1, customers + 1),
                 f"{step}-{number}",
                 at - timedelta(hours=chance.randrange(40)),
@@ -118,7 +122,7 @@ async def populate(database, company_id: int, chance: random.Random, customers: 
         await advance(database, company_id, at, actor=Actor("tests"))
     for customer_id in range(1, customers, 7):
         try:
-            seen = await reading.get_journey(database, company_id, customer_id)
+            view = await reading.get_journey(database, company_id, customer_id)
         except CustomerNotFoundError:
             continue
         await manual_changes.pin(
@@ -126,32 +130,32 @@ async def populate(database, company_id: int, chance: random.Random, customers: 
             company_id,
             customer_id,
             until=at + 25 * DAY,
-            version=seen.stored.relationship.version,
+            version=view.stored.relationship.version,
             by=Actor("tests"),
         )
 
 
-async def stands(database, company_id: int) -> list[tuple[object, ...]]:
-    """Where everybody stands, by which version, and when they are looked at next."""
-    found = await rows(
+async def relationships_of(database, company_id: int) -> list[tuple[object, ...]]:
+    """Returns stage, version, next evaluation and pin of every customer."""
+    result = await rows(
         database,
         company_id,
         "SELECT customer_id, current_stage, stage_entered_at, version, next_evaluation_at, pin_until, pin_state"
         " FROM customer_relationships WHERE company_id = :company ORDER BY 1",
     )
-    return [tuple(row) for row in found]
+    return [tuple(row) for row in result]
 
 
 async def map_moves(database, company_id: int) -> Counter[tuple[str, str]]:
-    """Customers by where the change of the map took them from and to."""
-    found = await rows(
+    """Counts customers by the stages that the change of the map moved them from and to."""
+    result = await rows(
         database,
         company_id,
         "SELECT relationship_id, (array_agg(from_stage ORDER BY seq))[1] AS a,"
         " (array_agg(to_stage ORDER BY seq DESC))[1] AS b FROM journey_transitions"
         " WHERE company_id = :company AND cause_kind = 'map' GROUP BY relationship_id",
     )
-    return Counter((row.a, row.b) for row in found if row.a != row.b)
+    return Counter((row.a, row.b) for row in result if row.a != row.b)
 
 
 async def stages_now(database, company_id: int) -> dict[str, int]:
@@ -161,22 +165,22 @@ async def stages_now(database, company_id: int) -> dict[str, int]:
     return await database.run(company_id, unit)
 
 
-# ---- the preview tells what activation then does
+# ---- previews
 
 
 @pytest.mark.parametrize("activation", list(Activation))
 @pytest.mark.parametrize("name", DRAFTS)
-async def test_what_a_preview_tells_is_what_activation_then_does(database, found_tenant, name, activation):
+async def test_activation_has_the_result_of_its_preview(database, found_tenant, name, activation):
     tenant = await found_tenant(test_clock=T0)
     await populate(database, tenant.id, random.Random(f"{name}/{activation}"))
 
-    rehearsed = await preview(
+    previewed = await preview(
         database, tenant.id, edit(name), based_on=1, activation=activation, actor=Actor("tests")
     )
-    assert await map_moves(database, tenant.id) == {}, "a preview moves nobody"
-    changed = await change_map(database, tenant.id, edit(name), asked(activation))
+    assert await map_moves(database, tenant.id) == {}, "a preview moves no customer"
+    changed = await change_map(database, tenant.id, edit(name), change_request(activation))
 
-    result = rehearsed.result
+    result = previewed.result
     matrix = {(cell["from_stage"], cell["to_stage"]): cell["customers"] for cell in result["moves"]}
     assert matrix == await map_moves(database, tenant.id)
     after = {stage["stage_key"]: stage["after"] for stage in result["stages"] if stage["after"]}
@@ -189,23 +193,23 @@ async def test_what_a_preview_tells_is_what_activation_then_does(database, found
     )
     assert result["remapped"] == system[0][0]
     if activation is not FUTURE:
-        assert matrix, "a draft that moves nobody shows nothing"
+        assert matrix, "the draft must move customers"
         assert changed.job.status == "done"
     assert await faults(database, tenant.id) == []
 
 
-async def test_the_samples_of_a_preview_are_customers_who_then_move_so(database, found_tenant):
+async def test_the_samples_of_a_preview_are_customers_that_activation_moves(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
     await populate(database, tenant.id, random.Random(5))
-    rehearsed = await preview(
+    previewed = await preview(
         database, tenant.id, edit("a lower threshold"), based_on=1, activation=SILENT, actor=Actor("tests")
     )
-    await change_map(database, tenant.id, edit("a lower threshold"), asked(SILENT))
+    await change_map(database, tenant.id, edit("a lower threshold"), change_request(SILENT))
 
     histories = await journeys(database, tenant.id)
     named = [
         (sample["customer_id"], cell["from_stage"], cell["to_stage"], sample["trigger_event"])
-        for cell in rehearsed.result["moves"]
+        for cell in previewed.result["moves"]
         for sample in cell["samples"]
     ]
     assert named
@@ -214,7 +218,7 @@ async def test_the_samples_of_a_preview_are_customers_who_then_move_so(database,
         assert (before, after, event) == (from_stage, to_stage, trigger)
 
 
-async def test_a_preview_counts_messages_after_consent_addresses_and_caps(database, found_tenant):
+async def test_a_preview_counts_messages_by_consent_address_and_cap(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
     people = {
         1: ({"email": "a@example.org"}, {}),
@@ -230,7 +234,7 @@ async def test_a_preview_counts_messages_after_consent_addresses_and_caps(databa
             consents=consents,
             by=Actor("tests"),
         )
-        await ingest(database, tenant.id, [told(customer_id, f"v{customer_id}", T0, cents=20_000)])
+        await ingest(database, tenant.id, [make_event(customer_id, f"v{customer_id}", T0, cents=20_000)])
 
     async def count(activation: Activation) -> dict[str, dict[str, int]]:
         job = await preview(
@@ -244,29 +248,29 @@ async def test_a_preview_counts_messages_after_consent_addresses_and_caps(databa
         assert [cell["customers"] for cell in job.result["moves"]] == [3]
         return job.result["messages"]
 
-    loud, silent = await count(LOUD), await count(SILENT)
-    assert loud["email"] == {"sent": 1, "no_consent": 1, "no_address": 1, "capped": 0}
-    assert sum(loud["sms"].values()) == 0
-    assert all(sum(fates.values()) == 0 for fates in silent.values())
+    acting, silent = await count(ACTING), await count(SILENT)
+    assert acting["email"] == {"sent": 1, "no_consent": 1, "no_address": 1, "capped": 0}
+    assert sum(acting["sms"].values()) == 0
+    assert all(sum(decisions.values()) == 0 for decisions in silent.values())
 
 
-async def test_a_preview_leaves_nothing_but_its_job(database, found_tenant):
+async def test_a_preview_writes_nothing_but_its_job(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
     await populate(database, tenant.id, random.Random(6), customers=5)
-    before = await stands(database, tenant.id), await journeys(database, tenant.id)
+    before = await relationships_of(database, tenant.id), await journeys(database, tenant.id)
 
     await preview(
-        database, tenant.id, edit("two stages fewer"), based_on=1, activation=LOUD, actor=Actor("tests")
+        database, tenant.id, edit("two stages fewer"), based_on=1, activation=ACTING, actor=Actor("tests")
     )
 
-    assert before == (await stands(database, tenant.id), await journeys(database, tenant.id))
+    assert before == (await relationships_of(database, tenant.id), await journeys(database, tenant.id))
     assert (await get_map(database, tenant.id)).version.version == 1
 
 
-async def test_a_preview_goes_on_where_it_was_when_its_runner_died(database, found_tenant, monkeypatch):
+async def test_an_interrupted_preview_is_resumed(database, found_tenant, monkeypatch):
     tenant = await found_tenant(test_clock=T0)
     await populate(database, tenant.id, random.Random(7))
-    whole = await preview(
+    uninterrupted = await preview(
         database, tenant.id, edit("a lower threshold"), based_on=1, activation=SILENT, actor=Actor("tests")
     )
     monkeypatch.setattr(previews, "MAX_INLINE_CUSTOMERS", -1)
@@ -287,22 +291,22 @@ async def test_a_preview_goes_on_where_it_was_when_its_runner_died(database, fou
     assert await run_job(database, tenant.id, queued.id, JOB_HANDLERS)
 
     done = await get_job(database, tenant.id, queued.id)
-    assert done.result == whole.result
-    assert done.done == done.total == whole.total
+    assert done.result == uninterrupted.result
+    assert done.done == done.total == uninterrupted.total
 
 
-# ---- in force at once, carried through meanwhile
+# ---- migration
 
 
 @pytest.mark.parametrize("activation", list(Activation))
 @pytest.mark.parametrize("name", first_on_both(["an earlier alarm", "two stages fewer"]))
-async def test_whoever_is_touched_before_their_page_comes_goes_over_as_of_the_same_instant(
+async def test_customers_changed_before_their_page_are_migrated_as_of_the_activation(
     database, found_tenant, monkeypatch, name, activation
 ):
-    at_once, later = await _twins(database, found_tenant, monkeypatch, name, activation)
+    at_once, later = await _two_companies(database, found_tenant, monkeypatch, name, activation)
 
     assert await journeys(database, later.id) == await journeys(database, at_once.id)
-    assert await stands(database, later.id) == await stands(database, at_once.id)
+    assert await relationships_of(database, later.id) == await relationships_of(database, at_once.id)
     adopted = await rows(
         database, later.id, "SELECT map_version, adopted_version FROM companies WHERE id = :company"
     )
@@ -310,60 +314,60 @@ async def test_whoever_is_touched_before_their_page_comes_goes_over_as_of_the_sa
     assert await faults(database, later.id) == []
 
 
-async def test_without_going_over_first_the_twins_would_tell(database, found_tenant, monkeypatch):
-    real, first = map_history.load_map_history, []
+async def test_a_change_without_migrating_first_is_detected(database, found_tenant, monkeypatch):
+    load_map_history, companies = map_history.load_map_history, []
 
-    async def only_of_the_first(uow, context):
-        first.append(uow.company_id)
-        if uow.company_id == first[0]:
-            return await real(uow, context)
+    async def only_for_the_first(uow, context):
+        companies.append(uow.company_id)
+        if uow.company_id == companies[0]:
+            return await load_map_history(uow, context)
         return map_history.MapVersionHistory(context.company.map_version)
 
     with monkeypatch.context() as removed:
-        removed.setattr(desk_steps, "load_map_history", only_of_the_first)
-        at_once, later = await _twins(database, found_tenant, monkeypatch, "two stages fewer", SILENT)
+        removed.setattr(transaction, "load_map_history", only_for_the_first)
+        at_once, later = await _two_companies(database, found_tenant, monkeypatch, "two stages fewer", SILENT)
 
     assert await journeys(database, later.id) != await journeys(database, at_once.id)
     print("guard removed: detected")
 
 
-async def _twins(database, found_tenant, monkeypatch, name, activation):
-    """Two companies alike: in one everybody goes over at once, in the other one while all sorts of things happen."""
+async def _two_companies(database, found_tenant, monkeypatch, name, activation):
+    """Returns two equal companies: one migrated inline, the other page by page during events and decisions."""
     at_once, later = [await found_tenant(test_clock=T0) for _ in range(2)]
-    for twin in (at_once, later):
-        await populate(database, twin.id, random.Random(f"{name}-{activation}"))
-    await change_map(database, at_once.id, edit(name), asked(activation))
+    for company in (at_once, later):
+        await populate(database, company.id, random.Random(f"{name}-{activation}"))
+    await change_map(database, at_once.id, edit(name), change_request(activation))
     monkeypatch.setattr(stage_maps, "MAX_INLINE_CUSTOMERS", -1)
-    changed = await change_map(database, later.id, edit(name), asked(activation))
+    changed = await change_map(database, later.id, edit(name), change_request(activation))
     assert changed.job is None or changed.job.status == "queued"
-    for twin in (at_once, later):
+    for company in (at_once, later):
         chance = random.Random(8)
         now = T0 + 200 * DAY
         for step in range(6):
             customers = [chance.randrange(1, 34) for _ in range(4)]
             await ingest(
                 database,
-                twin.id,
+                company.id,
                 [
-                    told(customer, f"later-{step}-{customer}", now, chance.choice(TYPES))
+                    make_event(customer, f"later-{step}-{customer}", now, chance.choice(TYPES))
                     for customer in {*customers}
                 ],
             )
-            await manual_changes.evaluate(database, twin.id, customers[0], by=Actor("tests"))
-            if step == 4 and changed.job is not None and twin is later:
+            await manual_changes.evaluate(database, company.id, customers[0], by=Actor("tests"))
+            if step == 4 and changed.job is not None and company is later:
                 await run_job(database, later.id, changed.job.id, JOB_HANDLERS)
             now += chance.randrange(1, 9) * DAY
-            await advance(database, twin.id, now, actor=Actor("tests"))
-            while (await sweep_batch(database, twin.id)).decided:
+            await advance(database, company.id, now, actor=Actor("tests"))
+            while (await sweep_batch(database, company.id)).decided:
                 pass
     return at_once, later
 
 
-async def test_whoever_has_yet_to_go_over_is_explained_as_if_they_had(database, found_tenant, monkeypatch):
+async def test_a_customer_not_yet_migrated_is_explained_as_if_migrated(database, found_tenant, monkeypatch):
     tenant = await found_tenant(test_clock=T0)
-    await ingest(database, tenant.id, [told(1, "a", T0, cents=20_000)])
+    await ingest(database, tenant.id, [make_event(1, "a", T0, cents=20_000)])
     monkeypatch.setattr(stage_maps, "MAX_INLINE_CUSTOMERS", -1)
-    await change_map(database, tenant.id, edit("a lower threshold"), asked(SILENT))
+    await change_map(database, tenant.id, edit("a lower threshold"), change_request(SILENT))
 
     explained = await explain(database, tenant.id, 1)
 
@@ -372,18 +376,21 @@ async def test_whoever_has_yet_to_go_over_is_explained_as_if_they_had(database, 
     assert await stages_now(database, tenant.id) == {"customer": 1}, "an explanation writes nothing"
 
 
-async def test_changes_that_follow_each_other_reach_a_customer_in_their_order(
-    database, found_tenant, monkeypatch
-):
+async def test_pending_versions_are_applied_in_their_order(database, found_tenant, monkeypatch):
     tenant = await found_tenant(test_clock=T0)
-    await ingest(database, tenant.id, [told(1, "a", T0, cents=20_000)])
+    await ingest(database, tenant.id, [make_event(1, "a", T0, cents=20_000)])
     monkeypatch.setattr(stage_maps, "MAX_INLINE_CUSTOMERS", -1)
-    first = await change_map(database, tenant.id, edit("a lower threshold"), asked(SILENT))
+    first = await change_map(database, tenant.id, edit("a lower threshold"), change_request(SILENT))
     await advance(database, tenant.id, T0 + DAY, actor=Actor("tests"))
     second = await change_map(
-        database, tenant.id, partial(archive, key="vip", remap_to="regular"), asked(FUTURE, based_on=2)
+        database,
+        tenant.id,
+        partial(archive, key="vip", remap_to="regular"),
+        change_request(FUTURE, based_on=2),
     )
-    assert second.job is not None, "whoever has not gone over to version 2 has to on the way to 3"
+    assert second.job is not None, (
+        "customers not yet migrated to version 2 are migrated on the way to version 3"
+    )
 
     await run_job(database, tenant.id, second.job.id, JOB_HANDLERS)
 
@@ -395,13 +402,13 @@ async def test_changes_that_follow_each_other_reach_a_customer_in_their_order(
     assert adopted[0] == 3
 
 
-async def test_a_change_that_was_half_carried_through_is_gone_on_with(database, found_tenant, monkeypatch):
+async def test_an_interrupted_migration_is_resumed(database, found_tenant, monkeypatch):
     tenant = await found_tenant(test_clock=T0)
-    events = [told(customer, f"e{customer}", T0, cents=20_000) for customer in range(1, 13)]
+    events = [make_event(customer, f"e{customer}", T0, cents=20_000) for customer in range(1, 13)]
     await ingest(database, tenant.id, events)
     monkeypatch.setattr(stage_maps, "MAX_INLINE_CUSTOMERS", -1)
-    monkeypatch.setattr(adoption, "CHUNK", 5)
-    changed = await change_map(database, tenant.id, edit("a lower threshold"), asked(LOUD))
+    monkeypatch.setattr(stage_map_rollout, "CHUNK", 5)
+    changed = await change_map(database, tenant.id, edit("a lower threshold"), change_request(ACTING))
 
     def die(_: object) -> None:
         raise asyncio.CancelledError
@@ -417,35 +424,37 @@ async def test_a_change_that_was_half_carried_through_is_gone_on_with(database, 
     assert job.counts == {"adopted": 12, "moved": 12, "remapped": 0}
 
 
-async def test_those_whom_a_change_does_not_concern_are_not_written(database, found_tenant):
+async def test_unaffected_customers_are_not_written(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
-    await ingest(database, tenant.id, [told(1, "a", T0, cents=20_000), told(2, "b", T0, cents=1_000)])
+    await ingest(
+        database, tenant.id, [make_event(1, "a", T0, cents=20_000), make_event(2, "b", T0, cents=1_000)]
+    )
     sql = "SELECT customer_id, xmin::text FROM customer_relationships WHERE company_id = :company ORDER BY 1"
     before = [row.xmin for row in await rows(database, tenant.id, sql)]
 
-    await change_map(database, tenant.id, edit("a lower threshold"), asked(SILENT))
+    await change_map(database, tenant.id, edit("a lower threshold"), change_request(SILENT))
 
     after = [row.xmin for row in await rows(database, tenant.id, sql)]
     assert [a == b for a, b in zip(before, after, strict=True)] == [False, True]
 
 
-# ---- atomic, and never on stale ground
+# ---- concurrency
 
 
-async def test_of_two_changes_based_on_the_same_version_one_is_refused(database, found_tenant):
+async def test_one_of_two_changes_based_on_the_same_version_is_rejected(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
     answers = await asyncio.gather(
-        *(change_map(database, tenant.id, edit(name), asked(SILENT)) for name in list(DRAFTS)[:2]),
+        *(change_map(database, tenant.id, edit(name), change_request(SILENT)) for name in list(DRAFTS)[:2]),
         return_exceptions=True,
     )
 
-    refused = [answer for answer in answers if isinstance(answer, StaleMapError)]
-    assert len(refused) == 1
-    assert refused[0].current == 2
+    errors = [answer for answer in answers if isinstance(answer, StaleMapError)]
+    assert len(errors) == 1
+    assert errors[0].current == 2
     assert (await get_map(database, tenant.id)).version.version == 2
 
 
-async def test_of_many_changes_to_whatever_is_in_force_none_is_lost(database, found_tenant):
+async def test_no_change_of_any_current_version_is_lost(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
     colours = {"prospect": "#000001", "lead": "#000002", "vip": "#000003"}
     await asyncio.gather(
@@ -454,7 +463,7 @@ async def test_of_many_changes_to_whatever_is_in_force_none_is_lost(database, fo
                 database,
                 tenant.id,
                 partial(edit_stage, key=key, fields={"color": color}),
-                asked(FUTURE, based_on=None),
+                change_request(FUTURE, based_on=None),
             )
             for key, color in colours.items()
         )
@@ -465,50 +474,48 @@ async def test_of_many_changes_to_whatever_is_in_force_none_is_lost(database, fo
     assert {key: view.stage_map.by_key[key].color for key in colours} == colours
 
 
-async def test_a_change_waits_for_whatever_has_begun_and_everything_else_for_the_change(
-    database, found_tenant
-):
+async def test_a_change_waits_for_running_transactions(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
-    go_on, has_begun = asyncio.Event(), asyncio.Event()
-    seen: list[int] = []
+    proceed, has_begun = asyncio.Event(), asyncio.Event()
+    versions: list[int] = []
 
-    async def work_by_the_map(uow: UnitOfWork) -> None:
-        seen.append((await uow.companies.get_context()).company.map_version)
+    async def read_twice(uow: UnitOfWork) -> None:
+        versions.append((await uow.companies.get_context()).company.map_version)
         has_begun.set()
-        await go_on.wait()
-        seen.append((await uow.companies.get_context()).company.map_version)
+        await proceed.wait()
+        versions.append((await uow.companies.get_context()).company.map_version)
 
-    at_work = asyncio.create_task(database.run(tenant.id, work_by_the_map))
+    reader = asyncio.create_task(database.run(tenant.id, read_twice))
     await has_begun.wait()
-    change = asyncio.create_task(change_map(database, tenant.id, edit("a lower threshold"), asked(SILENT)))
-    await _somebody_waits_for(database, tenant.id)
+    change = asyncio.create_task(
+        change_map(database, tenant.id, edit("a lower threshold"), change_request(SILENT))
+    )
+    await _wait_for_blocked_lock(database, tenant.id)
     assert not change.done()
-    go_on.set()
-    await at_work
+    proceed.set()
+    await reader
     await change
 
-    assert seen == [1, 1], "one transaction is decided by one version"
+    assert versions == [1, 1], "one transaction is decided by one version"
 
 
-async def test_without_the_switch_being_alone_one_transaction_would_see_two_versions(
-    database, found_tenant, monkeypatch
-):
+async def test_the_check_detects_a_change_that_is_not_exclusive(database, found_tenant, monkeypatch):
     tenant = await found_tenant(test_clock=T0)
     monkeypatch.setattr(database_module, "_BIND_EXCLUSIVE", database_module._BIND)
-    seen: list[int] = []
+    versions: list[int] = []
 
-    async def work_by_the_map(uow: UnitOfWork) -> None:
-        seen.append((await uow.companies.get_context()).company.map_version)
-        await change_map(database, tenant.id, edit("a lower threshold"), asked(FUTURE))
-        seen.append((await uow.companies.get_context()).company.map_version)
+    async def read_twice(uow: UnitOfWork) -> None:
+        versions.append((await uow.companies.get_context()).company.map_version)
+        await change_map(database, tenant.id, edit("a lower threshold"), change_request(FUTURE))
+        versions.append((await uow.companies.get_context()).company.map_version)
 
-    await database.run(tenant.id, work_by_the_map)
+    await database.run(tenant.id, read_twice)
 
-    assert seen == [1, 2]
+    assert versions == [1, 2]
     print("guard removed: detected")
 
 
-async def _somebody_waits_for(database, company_id: int) -> None:
+async def _wait_for_blocked_lock(database, company_id: int) -> None:
     async def unit(uow: UnitOfWork) -> int:
         return await uow._connection.scalar(
             text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND objid = :id"),
@@ -520,28 +527,26 @@ async def _somebody_waits_for(database, company_id: int) -> None:
             pass
 
 
-async def test_events_told_while_the_map_changes_are_all_decided_by_the_one_or_the_other(
-    database, found_tenant
-):
+async def test_events_during_a_change_are_decided_by_the_former_or_the_new_version(database, found_tenant):
     tenant = await found_tenant()
     customers = range(1, 41)
     is_over = asyncio.Event()
 
-    async def tell(teller: int) -> None:
+    async def send(sender: int) -> None:
         number = 0
         while not is_over.is_set():
             number += 1
-            customer = customers[(number * 7 + teller) % len(customers)]
+            customer = customers[(number * 7 + sender) % len(customers)]
             at = (await get_company_context(database, tenant.id)).now - timedelta(seconds=1)
-            await ingest(database, tenant.id, [told(customer, f"{teller}-{number}", at, cents=3_000)])
+            await ingest(database, tenant.id, [make_event(customer, f"{sender}-{number}", at, cents=3_000)])
 
-    tellers = [asyncio.create_task(tell(teller)) for teller in range(4)]
-    changed = await change_map(database, tenant.id, edit("a lower threshold"), asked(SILENT))
+    senders = [asyncio.create_task(send(sender)) for sender in range(4)]
+    changed = await change_map(database, tenant.id, edit("a lower threshold"), change_request(SILENT))
     is_over.set()
-    await asyncio.gather(*tellers)
+    await asyncio.gather(*senders)
 
     assert changed.job.status == "done"
-    # The switch is one instant: what was written by the old version was written before it.
+    # The activation is one instant: everything decided by the former version was written before it.
     [late] = await rows(
         database,
         tenant.id,
@@ -563,86 +568,90 @@ async def test_events_told_while_the_map_changes_are_all_decided_by_the_one_or_t
 # ---- stages that are archived
 
 
-async def test_a_stage_with_customers_in_it_is_archived_only_with_a_place_to_go(database, found_tenant):
+async def test_an_occupied_stage_is_archived_only_with_a_successor(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
-    await ingest(database, tenant.id, [told(1, "a", T0), told(2, "b", T0)])
+    await ingest(database, tenant.id, [make_event(1, "a", T0), make_event(2, "b", T0)])
     before = await journeys(database, tenant.id)
 
-    with pytest.raises(StageOccupiedError) as refused:
-        await change_map(database, tenant.id, partial(archive, key="customer", remap_to=None), asked(FUTURE))
-    assert refused.value.customers == {"customer": 2}
+    with pytest.raises(StageOccupiedError) as error:
+        await change_map(
+            database, tenant.id, partial(archive, key="customer", remap_to=None), change_request(FUTURE)
+        )
+    assert error.value.customers == {"customer": 2}
     assert (await get_map(database, tenant.id)).version.version == 1
 
     changed = await change_map(
-        database, tenant.id, partial(archive, key="customer", remap_to="lead"), asked(FUTURE)
+        database, tenant.id, partial(archive, key="customer", remap_to="lead"), change_request(FUTURE)
     )
     assert await stages_now(database, tenant.id) == {"lead": 2}
     assert changed.job.counts == {"adopted": 2, "moved": 2, "remapped": 2}
-    assert (await journeys(database, tenant.id))[1][:2] == before[1], "history is never rewritten"
+    assert (await journeys(database, tenant.id))[1][:2] == before[1], "past transitions are never changed"
 
 
-async def test_an_empty_stage_is_archived_without_more(database, found_tenant):
+async def test_an_empty_stage_is_archived_without_a_job(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
-    await ingest(database, tenant.id, [told(1, "a", T0)])
+    await ingest(database, tenant.id, [make_event(1, "a", T0)])
 
     changed = await change_map(
-        database, tenant.id, partial(archive, key="lead", remap_to=None), asked(FUTURE)
+        database, tenant.id, partial(archive, key="lead", remap_to=None), change_request(FUTURE)
     )
 
     assert changed.job is None
     assert "lead" not in [stage.key for stage in changed.view.stage_map.active]
 
 
-async def test_the_stages_of_the_company_are_those_of_the_version_in_force(database, found_tenant):
+async def test_the_view_of_stages_shows_the_version_in_force(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
-    await change_map(database, tenant.id, edit("two stages fewer"), asked(FUTURE))
+    await change_map(database, tenant.id, edit("two stages fewer"), change_request(FUTURE))
 
-    found = await rows(
+    result = await rows(
         database,
         tenant.id,
         "SELECT stage_key, is_active, auto_transition_rules AS rules FROM customer_journey_stages"
         " WHERE company_id = :company ORDER BY order_index",
     )
-    assert [row.stage_key for row in found if row.is_active] == [
+    assert [row.stage_key for row in result if row.is_active] == [
         "prospect",
         "customer",
         "vip",
         "at_risk",
         "churned",
     ]
-    assert {row.stage_key for row in found if not row.is_active} == {"lead", "regular"}
-    [rules] = [row.rules for row in found if row.stage_key == "vip"]
+    assert {row.stage_key for row in result if not row.is_active} == {"lead", "regular"}
+    [rules] = [row.rules for row in result if row.stage_key == "vip"]
     assert rules == {"trigger": "appointment_count", "conditions": {"count": ">=4"}}
 
 
-async def test_nobody_is_stranded_in_a_stage_that_is_archived_while_they_are_on_their_way(
+async def test_a_stage_cannot_be_archived_while_a_migration_can_move_customers_into_it(
     database, found_tenant, monkeypatch
 ):
     tenant = await found_tenant(test_clock=T0)
-    await ingest(database, tenant.id, [told(1, "a", T0, cents=20_000), told(2, "b", T0, cents=20_000)])
+    await ingest(
+        database, tenant.id, [make_event(1, "a", T0, cents=20_000), make_event(2, "b", T0, cents=20_000)]
+    )
     monkeypatch.setattr(stage_maps, "MAX_INLINE_CUSTOMERS", -1)
-    first = await change_map(database, tenant.id, edit("a lower threshold"), asked(SILENT))
-    gone = partial(archive, key="vip", remap_to=None)
+    first = await change_map(database, tenant.id, edit("a lower threshold"), change_request(SILENT))
+    archive_vip = partial(archive, key="vip", remap_to=None)
 
     with pytest.raises(AdoptionPendingError):
-        await change_map(database, tenant.id, gone, asked(FUTURE, based_on=2))
+        await change_map(database, tenant.id, archive_vip, change_request(FUTURE, based_on=2))
     await run_job(database, tenant.id, first.job.id, JOB_HANDLERS)
     with pytest.raises(StageOccupiedError):
-        await change_map(database, tenant.id, gone, asked(FUTURE, based_on=2))
+        await change_map(database, tenant.id, archive_vip, change_request(FUTURE, based_on=2))
     assert (await get_map(database, tenant.id)).version.version == 2
 
 
-async def test_whoever_falls_due_into_an_archived_stage_goes_to_the_next_of_its_kind(database, found_tenant):
+async def test_customers_due_for_an_archived_stage_move_to_the_next_of_its_kind(database, found_tenant):
     for activation in Activation:
         tenant = await found_tenant(test_clock=T0)
-        await ingest(database, tenant.id, [told(1, "a", T0)])
+        await ingest(database, tenant.id, [make_event(1, "a", T0)])
         # Due for at_risk, and not decided yet.
         await rows(
             database,
             tenant.id,
             "UPDATE companies SET clock_at = clock_at + interval '100 days' WHERE id = :company RETURNING id",
         )
-        rehearsed = await preview(
+        previewed = await preview(
             database,
             tenant.id,
             partial(build_draft, raw=defaults(without=("at_risk",)), pointer="/stages"),
@@ -651,7 +660,7 @@ async def test_whoever_falls_due_into_an_archived_stage_goes_to_the_next_of_its_
             actor=Actor("tests"),
         )
         changed = await change_map(
-            database, tenant.id, partial(archive, key="at_risk", remap_to=None), asked(activation)
+            database, tenant.id, partial(archive, key="at_risk", remap_to=None), change_request(activation)
         )
 
         assert changed.job.status == "done"
@@ -660,98 +669,98 @@ async def test_whoever_falls_due_into_an_archived_stage_goes_to_the_next_of_its_
             ("at_risk", T0 + 91 * DAY),
             ("churned", T0 + 100 * DAY),
         ]
-        assert rehearsed.result["overdue"] == 1
-        assert {(cell["from_stage"], cell["to_stage"]) for cell in rehearsed.result["moves"]} == {
+        assert previewed.result["overdue"] == 1
+        assert {(cell["from_stage"], cell["to_stage"]) for cell in previewed.result["moves"]} == {
             ("at_risk", "churned")
         }
 
 
-async def test_what_was_due_before_a_change_for_the_future_is_decided_by_the_former_map(
-    database, found_tenant
-):
+async def test_decisions_due_before_a_change_for_the_future_use_the_former_map(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
-    await ingest(database, tenant.id, [told(1, "a", T0)])
+    await ingest(database, tenant.id, [make_event(1, "a", T0)])
     await rows(
         database,
         tenant.id,
         "UPDATE companies SET clock_at = clock_at + interval '100 days' WHERE id = :company RETURNING id",
     )
     later = defaults(at_risk=rule("days_since_last_appointment", days=">120"))
-    await change_map(database, tenant.id, partial(build_draft, raw=later, pointer="/stages"), asked(FUTURE))
+    await change_map(
+        database, tenant.id, partial(build_draft, raw=later, pointer="/stages"), change_request(FUTURE)
+    )
 
-    found = await rows(
+    result = await rows(
         database,
         tenant.id,
         "SELECT to_stage, transitioned_at, map_version FROM journey_transitions WHERE company_id = :company"
         " ORDER BY seq",
     )
-    assert tuple(found[-1]) == ("at_risk", T0 + 91 * DAY, 1)
+    assert tuple(result[-1]) == ("at_risk", T0 + 91 * DAY, 1)
     [adopted] = await rows(database, tenant.id, "SELECT adopted_version FROM companies WHERE id = :company")
     assert adopted[0] == 2
 
 
-async def test_a_preview_refuses_what_activation_would_refuse(database, found_tenant):
+async def test_a_preview_rejects_what_activation_rejects(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
-    await ingest(database, tenant.id, [told(1, "a", T0)])
-    homeless = partial(build_draft, raw=defaults(without=("customer",)), pointer="/stages")
+    await ingest(database, tenant.id, [make_event(1, "a", T0)])
+    without_successor = partial(build_draft, raw=defaults(without=("customer",)), pointer="/stages")
 
     with pytest.raises(StageOccupiedError):
-        await preview(database, tenant.id, homeless, based_on=1, activation=SILENT, actor=Actor("tests"))
+        await preview(
+            database, tenant.id, without_successor, based_on=1, activation=SILENT, actor=Actor("tests")
+        )
     with pytest.raises(StageOccupiedError):
-        await change_map(database, tenant.id, homeless, asked(SILENT))
+        await change_map(database, tenant.id, without_successor, change_request(SILENT))
 
 
-async def test_a_change_gives_way_to_long_transactions_and_comes_in_between_them(
-    database, found_tenant, monkeypatch
-):
+async def test_a_change_retries_between_long_transactions(database, found_tenant, monkeypatch):
     tenant = await found_tenant(test_clock=T0)
     monkeypatch.setattr(jobs, "_EXCLUSIVE_PAUSE_SECONDS", 0.01)
-    real, tries = database.run, []
+    run, attempts = database.run, []
 
-    async def busy(company_id, unit, *, is_exclusive=False, **how):
-        tries.append(is_exclusive)
-        if is_exclusive and tries.count(True) < 3:
+    async def busy(company_id, unit, *, is_exclusive=False, **options):
+        attempts.append(is_exclusive)
+        if is_exclusive and attempts.count(True) < 3:
             raise UnavailableError
-        return await real(company_id, unit, is_exclusive=is_exclusive, **how)
+        return await run(company_id, unit, is_exclusive=is_exclusive, **options)
 
     monkeypatch.setattr(database, "run", busy)
-    changed = await change_map(database, tenant.id, edit("a lower threshold"), asked(FUTURE))
+    changed = await change_map(database, tenant.id, edit("a lower threshold"), change_request(FUTURE))
 
     assert changed.view.version.version == 2
-    assert tries.count(True) == 3
+    assert attempts.count(True) == 3
 
 
-# ---- what is refused, and what is kept
+# ---- validation and metadata
 
 
-async def test_a_draft_with_an_error_of_the_linter_is_refused_with_its_place(database, found_tenant):
+async def test_a_draft_with_a_lint_error_is_rejected_with_its_pointer(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
     unreachable = partial(
         build_draft, raw=defaults(lead=rule("appointment_count", count=">=10")), pointer="/stages"
     )
 
     for attempt in (
-        change_map(database, tenant.id, unreachable, asked(SILENT)),
+        change_map(database, tenant.id, unreachable, change_request(SILENT)),
         preview(database, tenant.id, unreachable, based_on=1, activation=SILENT, actor=Actor("tests")),
     ):
-        with pytest.raises(InvalidInputError) as refused:
+        with pytest.raises(InvalidInputError) as error:
             await attempt
-        assert [fault.pointer for fault in refused.value.errors] == ["/stages/1"]
+        assert [each.pointer for each in error.value.errors] == ["/stages/1"]
     assert (await get_map(database, tenant.id)).version.version == 1
     assert list(await list_jobs(database, tenant.id, before=None, limit=10)) == []
 
 
-async def test_a_company_is_not_founded_with_a_map_that_would_be_refused(found_tenant):
+async def test_a_company_cannot_be_created_with_a_lint_error(found_tenant):
     await found_tenant(stages=defaults(lead=rule("appointment_requested")), test_clock=T0)
-    with pytest.raises(InvalidInputError) as refused:
+    with pytest.raises(InvalidInputError) as error:
         await found_tenant(stages=defaults(lead=rule("appointment_count", count=">=10")), test_clock=T0)
 
-    assert [fault.pointer for fault in refused.value.errors] == ["/stages/1"]
+    assert [each.pointer for each in error.value.errors] == ["/stages/1"]
 
 
-async def test_a_version_tells_who_put_it_in_force_when_for_whom_and_why(database, found_tenant):
+async def test_a_version_has_the_author_time_activation_and_notes_of_its_change(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
-    await change_map(database, tenant.id, edit("a lower threshold"), asked(SILENT))
+    await change_map(database, tenant.id, edit("a lower threshold"), change_request(SILENT))
 
     first, second = [await get_map(database, tenant.id, version) for version in (1, 2)]
     assert (first.version.author, first.version.activated_at, first.is_current) == ("tests", None, False)
@@ -762,18 +771,18 @@ async def test_a_version_tells_who_put_it_in_force_when_for_whom_and_why(databas
         await get_map(database, tenant.id, 3)
 
 
-async def test_moves_of_a_change_say_whether_they_run_actions(database, found_tenant):
-    for activation in (SILENT, LOUD):
+async def test_transitions_of_a_change_record_whether_they_run_actions(database, found_tenant):
+    for activation in (SILENT, ACTING):
         tenant = await found_tenant(test_clock=T0)
-        await ingest(database, tenant.id, [told(1, "a", T0, cents=20_000)])
-        await change_map(database, tenant.id, edit("a lower threshold"), asked(activation))
+        await ingest(database, tenant.id, [make_event(1, "a", T0, cents=20_000)])
+        await change_map(database, tenant.id, edit("a lower threshold"), change_request(activation))
 
-        found = await rows(
+        result = await rows(
             database,
             tenant.id,
             "SELECT cause_kind, is_silent FROM journey_transitions WHERE company_id = :company ORDER BY seq",
         )
-        assert [tuple(row) for row in found] == [
+        assert [tuple(row) for row in result] == [
             ("start", False),
             ("event", False),
             ("map", activation is SILENT),
