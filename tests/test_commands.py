@@ -427,7 +427,9 @@ async def test_health_is_green_when_nothing_waits_and_red_when_a_customer_is_ove
     told = await alone.json("health-check", status=1)
     assert [check["name"] for check in told["checks"] if check["status"] != "ok"] == ["due_customers"]
     printed = (await alone.journey("health-check", status=1)).stdout
-    assert "The worker is behind: the customer due longest has been waiting for 120 s" in printed
+    assert (
+        "backlog (oldest due customer: 120 s, limit 60 s): check that enough workers are running" in printed
+    )
 
 
 async def test_figures_that_do_not_agree_are_named_company_by_company(alone):
@@ -444,10 +446,10 @@ async def test_figures_that_do_not_agree_are_named_company_by_company(alone):
     assert (await alone.json("health-check", "--company", 5))["status"] == "ok"
     told = await alone.json("health-check", "--company", 6, status=1)
     assert told["reconciliations"]["6"]["differences"] == [
-        {"check": "facts", "subject": "customer", "told": {"customer_id": 1, "facts": "total_missed"}}
+        {"check": "facts", "subject": "customer", "details": {"customer_id": 1, "facts": "total_missed"}}
     ]
     printed = (await alone.journey("health-check", "--all", status=1)).stdout
-    assert "1 figures do not agree (facts), in 1 of 2 companies." in printed
+    assert "1 value differs (facts) in 1 of 2 companies" in printed
     assert "company 6, facts: customer customer_id 1, facts total_missed" in printed
 
 
@@ -591,9 +593,7 @@ async def test_tables_of_another_login_are_left_and_told(alone):
     assert {"customers", "companies", "alembic_version"} <= left_out
     assert any("pg_read_all_stats" in note for note in told["notes"])
     done = await alone.journey("optimize-queries", MIGRATION_DATABASE_URL=guest)
-    assert (
-        "The statistics of customers were not refreshed: the table belongs to another login." in done.stderr
-    )
+    assert "The statistics of customers were not refreshed: the table belongs to another role." in done.stderr
     await _execute(alone.url, "ALTER TABLE jobs OWNER TO CURRENT_USER")
 
 
@@ -629,7 +629,7 @@ async def test_a_table_that_somebody_holds_is_left_and_told(alone, monkeypatch):
         told = await alone.json("optimize-queries")
     finally:
         await holder.close()
-    assert told["left_out"] == [{"table": "imports", "reason": "is held by somebody else right now"}]
+    assert told["left_out"] == [{"table": "imports", "reason": "is locked by another session"}]
 
 
 async def test_an_owner_that_cannot_get_in_is_told_in_a_sentence(alone):

@@ -19,13 +19,13 @@ from journey_service.cli.terminal import (
 )
 from journey_service.domain.events.event import MAX_ID
 from journey_service.gateways.worker_wakeup import WorkerWakeup
-from journey_service.services.operations.health import Health, Status, examine
-from journey_service.services.operations.reconciliation import Reconciliation, judge_figures, reconcile
+from journey_service.services.operations.health import HealthStatus, ServiceHealth, examine
+from journey_service.services.operations.reconciliation import Reconciliation, reconcile, to_health_check
 from journey_service.services.operations.schedule import POLLING_TASKS, Schedule, get_schedule
 
-_EXITS = {Status.OK: 0, Status.WARNING: EXIT_FINDINGS, Status.FAILED: 1}
+_EXITS = {HealthStatus.OK: 0, HealthStatus.WARNING: EXIT_FINDINGS, HealthStatus.FAILED: 1}
 _NEEDED = ("database", "schema")
-_COLOURS = {Status.OK: "green", Status.WARNING: "yellow", Status.FAILED: "red"}
+_COLOURS = {HealthStatus.OK: "green", HealthStatus.WARNING: "yellow", HealthStatus.FAILED: "red"}
 
 
 ReconcileAll = Annotated[
@@ -45,14 +45,14 @@ def health_check(
 ) -> None:
     """Check database, schema, Redis, backlog, and metrics. Exit status: 0 fine, 2 warnings, 1 failed."""
 
-    async def run(context: CommandContext) -> tuple[Health, list[tuple[int, Reconciliation]]]:
+    async def run(context: CommandContext) -> tuple[ServiceHealth, list[tuple[int, Reconciliation]]]:
         health = await _examine(context)
-        is_readable = all(check.status is Status.OK for check in health.checks if check.name in _NEEDED)
+        is_readable = all(check.status is HealthStatus.OK for check in health.checks if check.name in _NEEDED)
         if not is_readable or (company is None and not every):
             return health, []
         meant = await select_companies(context.database, company)
         compared = [(one.id, await reconcile(context.database, one.id)) for one in meant]
-        return Health((*health.checks, judge_figures(dict(compared)))), compared
+        return ServiceHealth((*health.checks, to_health_check(dict(compared)))), compared
 
     # A database of another version is reported, not migrated.
     health, compared = with_database(data_dir, run, is_to_be_migrated=False)
@@ -62,14 +62,14 @@ def health_check(
         print_json({"status": health.status, "checks": health.checks, **told})
     else:
         for check in health.checks:
-            typer.secho(f"{check.status:<8} {check.name:<15} {check.sentence}", fg=_COLOURS[check.status])
+            typer.secho(f"{check.status:<8} {check.name:<15} {check.message}", fg=_COLOURS[check.status])
         for id_, found in compared:
             for one in found.differences:
-                typer.secho(f"company {id_}, {one.check}: {one.subject} {_words(one.told)}", fg="red")
+                typer.secho(f"company {id_}, {one.check}: {one.subject} {_words(one.details)}", fg="red")
     raise typer.Exit(_EXITS[health.status])
 
 
-async def _examine(context: CommandContext) -> Health:
+async def _examine(context: CommandContext) -> ServiceHealth:
     if context.redis_url is None:
         return await examine(context.database)
     worker_wakeup = WorkerWakeup(context.redis_url)
@@ -98,7 +98,10 @@ def schedule_list(company: MaybeCompanyId = None, data_dir: DataDir = None, as_j
         return
     print_table(
         ("polling task", "every", "can be woken", "what it does"),
-        [(each.name, f"{each.every_seconds:g} s", each.can_be_woken, each.what) for each in POLLING_TASKS],
+        [
+            (each.name, f"{each.every_seconds:g} s", each.can_be_woken, each.description)
+            for each in POLLING_TASKS
+        ],
     )
     print_line()
     print_table(
@@ -125,24 +128,28 @@ def _shown(schedule: Schedule) -> Mapping[str, object]:
         "now": schedule.now,
         "next_nightly_run": {
             "local_date": schedule.next_nightly_run_date,
-            "local": schedule.next_night_local,
+            "local": schedule.next_nightly_run_local,
             "at": schedule.next_nightly_run_at,
-            "is_due": schedule.is_night_due,
+            "is_due": schedule.is_nightly_run_due,
         },
-        "nightly_runs": schedule.nights,
+        "nightly_runs": schedule.nightly_runs,
     }
 
 
 def _row(schedule: Schedule) -> tuple[object, ...]:
-    last = schedule.nights[0] if schedule.nights else None
+    last = schedule.nightly_runs[0] if schedule.nightly_runs else None
     remark = (
-        "due" if schedule.is_night_due else "when its clock is advanced" if schedule.company.clock_at else ""
+        "due"
+        if schedule.is_nightly_run_due
+        else "when its clock is advanced"
+        if schedule.company.clock_at
+        else ""
     )
     return (
         schedule.company.id,
         schedule.company.name,
         schedule.company.timezone,
-        schedule.next_night_local,
+        schedule.next_nightly_run_local,
         schedule.next_nightly_run_at,
         remark,
         None if last is None else last.local_date,

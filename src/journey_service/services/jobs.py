@@ -183,6 +183,7 @@ async def run_claimed(run: JobRun, handlers: Mapping[str, JobHandler]) -> bool:
         await asyncio.shield(_release(run))
         raise
     except Exception as error:
+        _log_failure(run, error)
         await _finish(run, error=f"{type(error).__name__}: {error}")
         raise
 
@@ -239,6 +240,15 @@ async def run_inline(
 def new_token() -> str:
     """Returns a random token that identifies the holder of a lease."""
     return secrets.token_hex(16)
+
+
+def _log_failure(run: JobRun, error: Exception) -> None:
+    """Logs a failed job by ids and type of error: its text may contain personal data."""
+    night = run.job.parameters.get("night")
+    job = run.job.kind if night is None else f"{run.job.kind}, nightly run of {night}"
+    _LOGGER.warning(
+        "job %d (%s) of company %d failed: %s", run.job.id, job, run.company_id, type(error).__name__
+    )
 
 
 async def _finish(run: JobRun, *, error: str | None = None) -> bool:

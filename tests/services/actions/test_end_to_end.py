@@ -516,7 +516,7 @@ async def test_without_looking_at_actions_on_the_way_nothing_would_happen_to_who
 
     salon = await open_salon()
     await lapsed(salon)
-    monkeypatch.setattr(clock, "settle_company", never)
+    monkeypatch.setattr(clock, "run_due_actions", never)
     await salon.until(LAPSED + 20 * DAY)
 
     with pytest.raises(AssertionError):

@@ -764,9 +764,9 @@ async def test_figures_are_not_told_from_sums_that_nobody_has_counted(database, 
         visits.get_time_in_stage,
         visits.get_conversions,
     ):
-        with pytest.raises(UnavailableError, match="being counted"):
+        with pytest.raises(UnavailableError, match="being computed"):
             await get(database, tenant.id, RequestedRange())
-    with pytest.raises(UnavailableError, match="being counted"):
+    with pytest.raises(UnavailableError, match="being computed"):
         await metrics.get_portal(database, tenant.id, Period.MONTH)
     [told] = [
         number

@@ -1,4 +1,4 @@
-"""What is amiss in the data is found, can be tried to repair with nothing changed, and is repaired once for all."""
+"""Data quality: issues are found, a dry run changes nothing, and repairs are idempotent."""
 
 import random
 from datetime import UTC, datetime, timedelta
@@ -13,10 +13,10 @@ from journey_service.services.events.ingest import ingest
 from journey_service.services.job_registry import JOB_HANDLERS
 from journey_service.services.jobs import get_job, run_job
 from journey_service.services.operations.data_quality import (
-    EXAMPLES,
-    KINDS_OF_ISSUES,
+    ISSUE_KINDS,
+    MAX_EXAMPLES,
     REPAIRABLE,
-    Issue,
+    DataIssue,
     dry_run,
     inspect,
     queue_repairs,
@@ -28,7 +28,7 @@ from ledger import faults, journeys, rows
 T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 BY = Actor("tests")
-SPOILT = {
+CORRUPTIONS = {
     "orphans": (
         "DELETE FROM customers WHERE company_id = $1 AND customer_id IN (2, 4)",
         2,
@@ -62,7 +62,7 @@ SPOILT = {
             " WHERE company_id = $1 AND kind = 'reach' AND key = 'lead' AND day = '2026-01-01')"
         ),
         1,
-        {"what": "reached", "key": "lead"},
+        {"check": "reached", "key": "lead"},
     ),
     "stuck_actions": (
         (
@@ -76,8 +76,8 @@ SPOILT = {
 }
 
 
-async def spoil(servers, company_id: int, sql: str) -> None:
-    """Change what no company's own transaction could."""
+async def corrupt(servers, company_id: int, sql: str) -> None:
+    """Changes rows of a company with triggers and foreign keys disabled."""
     connection = await asyncpg.connect(servers.database_url)
     try:
         await connection.execute("SET session_replication_role = replica")
@@ -114,7 +114,7 @@ async def everything(database, company_id: int) -> list[object]:
 
 @pytest.fixture
 async def busy(database, found_tenant):
-    """A company in whose data nothing is amiss."""
+    """A company without issues."""
     tenant = await found_tenant(test_clock=T0)
     chance = random.Random(3)
     for day in range(4):
@@ -131,29 +131,29 @@ async def busy(database, found_tenant):
     return tenant
 
 
-async def test_nothing_is_amiss_and_every_kind_is_told(busy, database):
+async def test_without_issues_every_kind_is_reported_with_zero(busy, database):
     found = await inspect(database, busy.id)
-    assert [issue.name for issue in found] == list(KINDS_OF_ISSUES)
+    assert [issue.name for issue in found] == list(ISSUE_KINDS)
     assert [issue.repair is None for issue in found] == [issue.name == "broken_chains" for issue in found]
-    assert all(issue.description.endswith(".") for issue in found)
+    assert not any(issue.description.endswith(".") for issue in found)
     job = await repaired(database, busy.id)
     assert (job.status, sum(job.counts.values())) == ("done", 0)
     with pytest.raises(CompanyNotFoundError):
         await inspect(database, 2**50)
 
 
-@pytest.mark.parametrize("name", SPOILT)
-async def test_what_is_amiss_is_found_tried_and_repaired(name, busy, database, servers):
-    sql, number, example = SPOILT[name]
-    await spoil(servers, busy.id, sql)
+@pytest.mark.parametrize("name", CORRUPTIONS)
+async def test_an_issue_is_found_and_repaired_and_a_dry_run_changes_nothing(name, busy, database, servers):
+    sql, number, example = CORRUPTIONS[name]
+    await corrupt(servers, busy.id, sql)
     found = await counts(database, busy.id)
     assert found.pop(name) == number
-    assert found.keys() <= {"broken_chains"}, "what is amiss is told as what it is"
+    assert found.keys() <= {"broken_chains"}, "reported as another issue too"
 
     before = await everything(database, busy.id)
-    [tried] = await dry_run(database, busy.id, [name], actor=BY)
-    assert tried.count == number
-    assert example.items() <= tried.examples[0].items()
+    [found_issue] = await dry_run(database, busy.id, [name], actor=BY)
+    assert found_issue.count == number
+    assert example.items() <= found_issue.examples[0].items()
     assert await everything(database, busy.id) == before
 
     job = await repaired(database, busy.id, [name])
@@ -172,7 +172,9 @@ async def test_what_is_amiss_is_found_tried_and_repaired(name, busy, database, s
     assert detail == {"issues": [name]}
 
 
-async def test_whoever_is_truly_in_a_stage_nobody_knows_goes_silently_to_the_start(busy, database, servers):
+async def test_a_customer_whose_last_transition_leads_to_an_unknown_stage_moves_to_the_start_without_actions(
+    busy, database, servers
+):
     for sql in (
         "UPDATE customer_relationships SET current_stage = 'dreamer' WHERE company_id = $1 AND customer_id = 3",
         (
@@ -181,7 +183,7 @@ async def test_whoever_is_truly_in_a_stage_nobody_knows_goes_silently_to_the_sta
             " AND t.seq = r.version"
         ),
     ):
-        await spoil(servers, busy.id, sql)
+        await corrupt(servers, busy.id, sql)
     actions = await rows(database, busy.id, "SELECT id FROM journey_actions WHERE company_id = :company")
     job = await repaired(database, busy.id, ["unknown_stages", "wrong_sums"])
     assert job.counts["unknown_stages"] == 1
@@ -195,8 +197,8 @@ async def test_whoever_is_truly_in_a_stage_nobody_knows_goes_silently_to_the_sta
     )
 
 
-async def test_facts_folded_anew_are_decided_on(busy, database, servers):
-    await spoil(
+async def test_a_customer_is_evaluated_after_the_repair_of_its_facts(busy, database, servers):
+    await corrupt(
         servers,
         busy.id,
         "UPDATE customer_relationships SET recent_completed = '{}', last_appointment_at = NULL,"
@@ -209,8 +211,8 @@ async def test_facts_folded_anew_are_decided_on(busy, database, servers):
     assert await faults(database, busy.id) == []
 
 
-async def test_broken_chains_are_told_of_and_left(busy, database, servers):
-    await spoil(
+async def test_broken_chains_are_reported_but_not_repaired(busy, database, servers):
+    await corrupt(
         servers,
         busy.id,
         "DELETE FROM journey_transitions WHERE company_id = $1 AND seq = 1 AND relationship_id ="
@@ -224,16 +226,16 @@ async def test_broken_chains_are_told_of_and_left(busy, database, servers):
     assert "broken_chains" not in REPAIRABLE
 
 
-async def test_ten_examples_are_enough_and_all_are_repaired(database, found_tenant, servers):
+async def test_ten_examples_are_listed_and_all_rows_are_repaired(database, found_tenant, servers):
     tenant = await found_tenant(test_clock=T0)
-    told = [Event("t", str(n), n, "appointment_completed", T0, 1_000) for n in range(1, 251)]
-    await ingest(database, tenant.id, told)
-    await spoil(
+    events = [Event("t", str(n), n, "appointment_completed", T0, 1_000) for n in range(1, 251)]
+    await ingest(database, tenant.id, events)
+    await corrupt(
         servers, tenant.id, "UPDATE customer_relationships SET total_missed = 1 WHERE company_id = $1"
     )
-    issue = next(one for one in await inspect(database, tenant.id) if one.name == "wrong_facts")
-    assert (issue.count, len(issue.examples)) == (250, EXAMPLES)
-    assert isinstance(issue, Issue)
+    issue = next(each for each in await inspect(database, tenant.id) if each.name == "wrong_facts")
+    assert (issue.count, len(issue.examples)) == (250, MAX_EXAMPLES)
+    assert isinstance(issue, DataIssue)
     job = await repaired(database, tenant.id)
     assert job.counts["wrong_facts"] == job.done == 250
     assert await counts(database, tenant.id) == {}

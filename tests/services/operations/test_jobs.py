@@ -473,5 +473,5 @@ async def test_a_job_the_database_refused_says_so_without_its_statements(databas
         await run_job(database, tenant.id, job_id, {**JOB_HANDLERS, "rescore": refused})
     job = await get_job(database, tenant.id, job_id)
     assert job.status == "failed"
-    assert job.error.startswith("DatabaseFaultError: the database refused a statement")
+    assert job.error.startswith("UnexpectedDatabaseError: the database refused a statement")
     assert "SELECT" not in job.error

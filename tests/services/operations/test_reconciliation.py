@@ -1,4 +1,4 @@
-"""All figures agree, whatever was done in whatever order; where one is spoilt, what compares it says so."""
+"""Reconciliation: metrics agree after any sequence of changes; a corrupted value fails the checks that compare it."""
 
 import asyncio
 import random
@@ -29,7 +29,12 @@ from journey_service.services.jobs import run_job
 from journey_service.services.journeys.manual_changes import ManualMove, move
 from journey_service.services.journeys.reading import get_journey
 from journey_service.services.journeys.sweep import sweep_batch
-from journey_service.services.operations.reconciliation import MOST_NAMED, Reconciliation, Status, reconcile
+from journey_service.services.operations.reconciliation import (
+    MAX_DIFFERENCES,
+    Reconciliation,
+    ReconciliationStatus,
+    reconcile,
+)
 from journey_service.services.operations.test_clock import advance
 from journey_service.services.stages.stage_maps import MapChangeRequest, change_map
 from ledger import rows
@@ -44,15 +49,23 @@ TYPES = ("appointment_completed",) * 5 + (
 )
 
 
-class Story:
-    """What may happen to a company, one step after the other, drawn by chance."""
+class RandomCompany:
+    """Random changes to a company, one step after another."""
 
     def __init__(self, database, company_id: int, seed: int) -> None:
-        self.database, self.company_id, self.chance = database, company_id, random.Random(seed)
+        self.database, self.company_id, self.random = database, company_id, random.Random(seed)
         self.number = 0
         self.steps = (
-            *(self.tell, self.tell, self.tell, self.tell_late, self.advance, self.advance, self.move),
-            *(self.change_map, self.change_policy, self.anonymize, self.rebuild, self.replay),
+            *(
+                self.ingest_events,
+                self.ingest_events,
+                self.ingest_events,
+                self.ingest_late_events,
+                self.advance,
+                self.advance,
+                self.move,
+            ),
+            *(self.change_map, self.change_policy, self.anonymize, self.rebuild, self.run_import_file),
             *(self.merge_rollups, self.rebuild_rollups, self.sweep),
         )
 
@@ -60,10 +73,10 @@ class Story:
         return (await get_company_context(self.database, self.company_id)).now
 
     async def step(self) -> None:
-        await self.chance.choice(self.steps)()
+        await self.random.choice(self.steps)()
 
-    async def tell(self, back: int = 0) -> None:
-        now, chance = await self.now(), self.chance
+    async def ingest_events(self, back: int = 0) -> None:
+        now, chance = await self.now(), self.random
         self.number += 1
         await ingest(
             self.database,
@@ -82,15 +95,15 @@ class Story:
             ],
         )
 
-    async def tell_late(self) -> None:
-        await self.tell(back=200)
+    async def ingest_late_events(self) -> None:
+        await self.ingest_events(back=200)
 
     async def advance(self) -> None:
-        to = await self.now() + self.chance.choice((1, 2, 40, 100)) * DAY - timedelta(hours=5)
+        to = await self.now() + self.random.choice((1, 2, 40, 100)) * DAY - timedelta(hours=5)
         await advance(self.database, self.company_id, to, actor=BY, timeout_seconds=None)
 
     async def move(self) -> None:
-        customer_id = self.chance.randint(1, 12)
+        customer_id = self.random.randint(1, 12)
         try:
             seen = await get_journey(self.database, self.company_id, customer_id)
             self.number += 1
@@ -99,7 +112,7 @@ class Story:
                 self.company_id,
                 customer_id,
                 ManualMove(
-                    self.chance.choice(("lead", "regular", "vip", "at_risk", "churned")),
+                    self.random.choice(("lead", "regular", "vip", "at_risk", "churned")),
                     seen.stored.relationship.version,
                     BY,
                     f"key-{self.number}",
@@ -110,7 +123,7 @@ class Story:
             return
 
     async def change_map(self) -> None:
-        without = self.chance.choice(((), ("lead",), ("regular",)))
+        without = self.random.choice(((), ("lead",), ("regular",)))
         raw = [dict(form) for form in DEFAULT_STAGES if form["key"] not in without]
         remap = {"lead": "prospect"} if without == ("lead",) else {"regular": "customer"} if without else {}
         edit = partial(build_draft, raw=raw, remap=remap, pointer="/stages")
@@ -119,7 +132,7 @@ class Story:
                 self.database,
                 self.company_id,
                 edit,
-                MapChangeRequest(None, self.chance.choice([*Activation]), BY),
+                MapChangeRequest(None, self.random.choice([*Activation]), BY),
             )
         except JourneyServiceError:
             return
@@ -127,28 +140,28 @@ class Story:
 
     async def change_policy(self) -> None:
         policy = policy_to_json(await get_policy(self.database, self.company_id))
-        scoring = {**policy["scoring"], "long_call_seconds": self.chance.choice((20, 60, 100))}
-        source = self.chance.choice(("appointments", "payments"))
+        scoring = {**policy["scoring"], "long_call_seconds": self.random.choice((20, 60, 100))}
+        source = self.random.choice(("appointments", "payments"))
         other = parse_policy({**policy, "scoring": scoring, "revenue_source": source})
         await change_policy(self.database, self.company_id, PolicyUpdate(other, BY))
 
     async def anonymize(self) -> None:
         try:
-            await anonymize_customer(self.database, self.company_id, self.chance.randint(1, 12), by=BY)
+            await anonymize_customer(self.database, self.company_id, self.random.randint(1, 12), by=BY)
         except JourneyServiceError:
             return
 
     async def rebuild(self) -> None:
         last = (await self.now()).date() - 2 * DAY
-        first = last - self.chance.randint(0, 100) * DAY
+        first = last - self.random.randint(0, 100) * DAY
         job_id = await enqueue_snapshot_rebuild(self.database, self.company_id, first, last, actor=BY)
         assert await run_job(self.database, self.company_id, job_id, JOB_HANDLERS)
 
-    async def replay(self) -> None:
+    async def run_import_file(self) -> None:
         now = await self.now()
         lines = [
-            f"{self.chance.randint(1, 20)},{self.chance.choice(TYPES)},"
-            f"{(now - self.chance.randint(0, 300) * DAY).isoformat()},{self.chance.randint(0, 300)}"
+            f"{self.random.randint(1, 20)},{self.random.choice(TYPES)},"
+            f"{(now - self.random.randint(0, 300) * DAY).isoformat()},{self.random.randint(0, 300)}"
             for _ in range(8)
         ]
 
@@ -169,49 +182,49 @@ class Story:
         await sweep_batch(self.database, self.company_id)
 
 
-def seen(found: Reconciliation) -> str:
-    return "\n".join(f"{one.check}: {one.subject} {one.told}" for one in found.differences[:9])
+def describe(found: Reconciliation) -> str:
+    return "\n".join(f"{one.check}: {one.subject} {one.details}" for one in found.differences[:9])
 
 
 @pytest.mark.parametrize("seed", first_on_both(range(6)))
-async def test_figures_agree_whatever_happens_in_whatever_order(seed, database, found_tenant):
+async def test_metrics_agree_after_any_sequence_of_changes(seed, database, found_tenant):
     zone = ("UTC", "America/New_York", "Pacific/Auckland")[seed % 3]
     tenant = await found_tenant(test_clock=T0, timezone=zone)
-    story = Story(database, tenant.id, seed)
+    random_company = RandomCompany(database, tenant.id, seed)
     for step in range(40):
-        await story.step()
+        await random_company.step()
         if step % 3 == 0:
             found = await reconcile(database, tenant.id)
-            assert found.differences == [], seen(found)
+            assert found.differences == [], describe(found)
             assert [check.name for check in found.checks] == CHECKS
-            assert {check.status for check in found.checks} == {Status.OK}
-    await story.advance()
+            assert {check.status for check in found.checks} == {ReconciliationStatus.OK}
+    await random_company.advance()
     found = await reconcile(database, tenant.id)
-    assert found.differences == [], seen(found)
+    assert found.differences == [], describe(found)
     assert all(check.checked for check in found.checks)
 
 
-async def test_figures_agree_while_others_write(database, found_tenant):
+async def test_metrics_agree_during_concurrent_writes(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
-    story = Story(database, tenant.id, 7)
+    random_company = RandomCompany(database, tenant.id, 7)
     for _ in range(10):
-        await story.tell_late()
-    await story.advance()
+        await random_company.ingest_late_events()
+    await random_company.advance()
 
-    async def looks() -> list[Reconciliation]:
+    async def reconcile_repeatedly() -> list[Reconciliation]:
         return [await reconcile(database, tenant.id) for _ in range(12)]
 
-    async def tells() -> None:
-        other = Story(database, tenant.id, 8)
+    async def write_concurrently() -> None:
+        other = RandomCompany(database, tenant.id, 8)
         other.number = 1_000
         for _ in range(25):
-            await other.tell_late()
+            await other.ingest_late_events()
 
-    found, _ = await asyncio.gather(looks(), tells())
-    assert [seen(one) for one in found if not one.agrees] == []
+    found, _ = await asyncio.gather(reconcile_repeatedly(), write_concurrently())
+    assert [describe(one) for one in found if not one.agrees] == []
 
 
-async def test_a_company_in_which_nothing_has_happened_agrees_with_itself(database, found_tenant):
+async def test_an_empty_company_reconciles(database, found_tenant):
     tenant = await found_tenant()
     found = await reconcile(database, tenant.id)
     assert (found.agrees, found.differences) == (True, [])
@@ -220,14 +233,14 @@ async def test_a_company_in_which_nothing_has_happened_agrees_with_itself(databa
         await reconcile(database, 2**50)
 
 
-# ---- each figure spoilt, and told by the check that compares it
+# ---- corrupted values
 
-SPOILT = {
-    "a version that is ahead": (
+CORRUPTIONS = {
+    "a version ahead of the transitions": (
         "UPDATE customer_relationships SET version = version + 1 WHERE customer_id = 1",
         {"chains": 1},
     ),
-    "a move of another stage than was entered": (
+    "a transition from another stage than the one entered": (
         (
             "UPDATE journey_transitions SET from_stage = 'vip' WHERE seq = 2 AND relationship_id ="
             " (SELECT id FROM customer_relationships WHERE company_id = :company AND customer_id = 1)"
@@ -269,61 +282,61 @@ SPOILT = {
             "UPDATE journey_rollups SET number = number + 1 WHERE kind = 'flow' AND motion = 'entry'"
             " AND day = '2026-01-05'"
         ),
-        {"flows": 3},  # the day, all days together, and all flows
+        {"flows": 3},  # the day, the totals, and all flows
     ),
-    "one move more of all days": (
+    "an additional move in the total": (
         "UPDATE journey_rollups SET number = number + 1 WHERE kind = 'moved' AND motion = 'entry'",
         {"flows": 1, "stages": 2},
     ),
-    "more revenue of all days": (
+    "additional revenue in the total": (
         "UPDATE journey_rollups SET appointments = appointments + 1 WHERE kind = 'paid'",
         {"flows": 1},
     ),
-    "one visit more that has ended": (
+    "an additional ended visit": (
         "UPDATE stage_visit_durations SET numbers[1] = numbers[1] + 1 WHERE stage_key = 'prospect'",
-        {"snapshots": 2},  # its day, and its cell
+        {"snapshots": 2},  # its day and its histogram cell
     ),
-    "a visit that has lasted longer": (
+    "a longer visit": (
         "UPDATE stage_visit_durations SET tenths[1] = tenths[1] + 1 WHERE stage_key = 'prospect'",
-        {"snapshots": 2},  # the cell that it is in, and the one it is not in
+        {"snapshots": 2},  # the cell that it is in and the one that it should be in
     ),
-    "visits that nobody knows the length of": (
+    "missing visit durations": (
         "DELETE FROM stage_visit_durations WHERE stage_key = 'prospect'",
         {"snapshots": 1},
     ),
-    "one more who went a way": (
+    "an additional customer of a flow": (
         "UPDATE journey_rollups SET number = number + 1 WHERE kind = 'last_flow' AND day = '2026-01-01'",
         {"flows": 1},
     ),
-    "an appointment nobody has told of": (
+    "an appointment without an event": (
         "UPDATE customer_relationships SET total_appointments = 7 WHERE customer_id = 1",
         {"facts": 1},
     ),
-    "a lifetime value that is not the sum": (
+    "a lifetime value that differs from the sum": (
         "UPDATE customer_relationships SET lifetime_value = 1 WHERE customer_id = 1",
         {"facts": 1},
     ),
-    "an instant that is out of place": (
+    "an appointment time without an event": (
         "UPDATE customer_relationships SET recent_completed = ARRAY[now()] WHERE customer_id = 1",
         {"facts": 1},
     ),
-    "revenue that nobody has paid": (
+    "additional revenue": (
         "UPDATE journey_rollups SET appointments = appointments + 1 WHERE kind = 'revenue' AND day = '2026-01-05'",
         {"facts": 1, "flows": 1},
     ),
-    "an amount that was another one": (
+    "a changed amount": (
         "UPDATE journey_events SET amount = amount + 1 WHERE event_id = '5'",
-        {"facts": 2},  # the customer's, and the day's
+        {"facts": 2},  # the customer's and the day's
     ),
 }
 
 
 @pytest.fixture
 async def settled(database, found_tenant):
-    """A company with snapshots of four days, and moves of today; its loose sums are added up."""
+    """A company with snapshots of four days and moves of today; its rollups are merged."""
     tenant = await found_tenant(test_clock=T0)
-    told = [Event("t", str(n), n, "appointment_completed", T0, 1_000) for n in range(1, 5)]
-    await ingest(database, tenant.id, told)
+    events = [Event("t", str(n), n, "appointment_completed", T0, 1_000) for n in range(1, 5)]
+    await ingest(database, tenant.id, events)
     await advance(database, tenant.id, T0 + 4 * DAY, actor=BY)
     await ingest(database, tenant.id, [Event("t", "5", 5, "appointment_completed", T0 + 4 * DAY, 1_000)])
     await merge_rollups(database, tenant.id)
@@ -331,45 +344,52 @@ async def settled(database, found_tenant):
     return tenant
 
 
-@pytest.mark.parametrize(("spoil", "told"), SPOILT.values(), ids=SPOILT)
-async def test_a_spoilt_figure_is_told_by_what_compares_it(spoil, told, settled, database, servers):
-    await spoil_as_owner(servers, settled.id, spoil)
+@pytest.mark.parametrize(("sql", "expected"), CORRUPTIONS.values(), ids=CORRUPTIONS)
+async def test_a_corrupted_value_fails_the_checks_that_compare_it(sql, expected, settled, database, servers):
+    await corrupt(servers, settled.id, sql)
     found = await reconcile(database, settled.id)
-    differing = {check.name: check.differing for check in found.checks if check.status is Status.FAILED}
-    assert differing.keys() == told.keys(), seen(found)
-    assert {name: differing[name] for name, number in told.items() if number is not None} == {
-        name: number for name, number in told.items() if number is not None
-    }, seen(found)
-    assert {one.check for one in found.differences} == told.keys()
-    print(f"detected: {seen(found)}")
+    differing = {
+        check.name: check.differing for check in found.checks if check.status is ReconciliationStatus.FAILED
+    }
+    assert differing.keys() == expected.keys(), describe(found)
+    assert {name: differing[name] for name, number in expected.items() if number is not None} == {
+        name: number for name, number in expected.items() if number is not None
+    }, describe(found)
+    assert {one.check for one in found.differences} == expected.keys()
+    print(f"detected: {describe(found)}")
 
 
-async def spoil_as_owner(servers, company_id: int, sql: str) -> None:
-    """Change what the service itself cannot, in one company."""
+async def corrupt(servers, company_id: int, sql: str) -> None:
+    """Changes one row of a company, as the owner of the tables."""
     connection = await asyncpg.connect(servers.database_url)
     try:
-        places = sql.replace(":company", str(company_id))
-        assert await connection.execute(f"{places} AND company_id = {company_id}") in ("UPDATE 1", "DELETE 1")
+        statement = sql.replace(":company", str(company_id))
+        assert await connection.execute(f"{statement} AND company_id = {company_id}") in (
+            "UPDATE 1",
+            "DELETE 1",
+        )
     finally:
         await connection.close()
 
 
-async def test_differences_are_counted_all_and_named_a_hundred_of_each(database, found_tenant):
+async def test_all_differences_are_counted_and_at_most_a_hundred_per_check_are_listed(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
-    told = [Event("t", str(n), n, "appointment_completed", T0, 1_000) for n in range(1, MOST_NAMED + 31)]
-    await ingest(database, tenant.id, told)
+    events = [
+        Event("t", str(n), n, "appointment_completed", T0, 1_000) for n in range(1, MAX_DIFFERENCES + 31)
+    ]
+    await ingest(database, tenant.id, events)
     await rows(
         database,
         tenant.id,
         "UPDATE customer_relationships SET total_missed = 3 WHERE company_id = :company RETURNING id",
     )
     found = await reconcile(database, tenant.id)
-    assert [check.differing for check in found.checks if check.name == "facts"] == [MOST_NAMED + 30]
-    assert len(found.differences) == MOST_NAMED
-    assert found.differences[0].told == {"customer_id": 1, "facts": "total_missed"}
+    assert [check.differing for check in found.checks if check.name == "facts"] == [MAX_DIFFERENCES + 30]
+    assert len(found.differences) == MAX_DIFFERENCES
+    assert found.differences[0].details == {"customer_id": 1, "facts": "total_missed"}
 
 
-async def test_sums_that_are_yet_to_be_counted_are_not_compared(settled, database):
+async def test_rollups_that_are_not_built_yet_are_not_compared(settled, database):
     async def unit(uow) -> None:
         await uow._connection.execute(
             text("UPDATE companies SET rollup_version = 0 WHERE id = :id"), {"id": settled.id}
@@ -378,5 +398,5 @@ async def test_sums_that_are_yet_to_be_counted_are_not_compared(settled, databas
     await database.run(settled.id, unit)
     found = await reconcile(database, settled.id)
     assert found.agrees
-    pending = {check.name for check in found.checks if check.status is Status.PENDING}
+    pending = {check.name for check in found.checks if check.status is ReconciliationStatus.PENDING}
     assert pending == {"snapshots", "reached", "flows"}

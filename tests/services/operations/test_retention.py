@@ -9,7 +9,7 @@ from sqlalchemy import text
 from journey_service.domain.access.actors import Actor
 from journey_service.domain.events.event import Event
 from journey_service.domain.events.records import ImportOptions
-from journey_service.services.actions.delivery.dispatcher import publish
+from journey_service.services.actions.delivery.publisher import publish
 from journey_service.services.actions.webhook_endpoints import add_endpoint
 from journey_service.services.customers.profiles import put_customer
 from journey_service.services.events.imports import get_import, list_line_errors, run_import, stage_import
@@ -162,7 +162,7 @@ async def test_faults_of_histories_details_of_jobs_and_audit_rows_go_each_in_its
 
 
 async def test_more_than_a_page_is_cleared_and_no_other_company_s(database, found_tenant, monkeypatch):
-    monkeypatch.setattr(retention, "CHUNK", 7)
+    monkeypatch.setattr(retention, "CLEAR_BATCH_SIZE", 7)
     mine, other = (
         await found_tenant(test_clock=T0, policy=POLICY),
         await found_tenant(test_clock=T0, policy=POLICY),
@@ -243,7 +243,7 @@ async def test_news_go_in_their_time_and_those_that_may_still_be_sent_again_stay
     assert await kept() == (6, 6)
     await set_back(servers, tenant.id, "outbound_events", "created_at", 2)
     job = await night(database, tenant.id, T0 + 3 * DAY)
-    assert job.counts["news"] == 4
+    assert job.counts["outbound_events"] == 4
     # The dead one, which somebody may still have sent again, and the latest, from which positions go on.
     assert await kept() == (2, 2)
 

@@ -191,11 +191,18 @@ async def test_endpoint(
     async def unit(uow: UnitOfWork) -> WebhookMessage:
         endpoint = await _find(uow, endpoint_id)
         context = await uow.companies.get_context()
-        body = {"type": _TEST_TYPE, "timestamp": context.clock, "data": {"endpoint_id": endpoint_id}}
+        payload = {
+            "type": _TEST_TYPE,
+            "timestamp": context.clock,
+            "data": {"company_id": company_id, "endpoint_id": endpoint_id},
+        }
         await uow.audit_log.record(by, AuditEntry("endpoint.test", target=f"endpoint:{endpoint_id}"))
         key = f"test-{new_token()}"
         return WebhookMessage(
-            key, endpoint.url, orjson.dumps(body), await uow.webhook_endpoints.get_secrets(endpoint_id)
+            key,
+            endpoint.url,
+            orjson.dumps(payload, option=orjson.OPT_UTC_Z),
+            await uow.webhook_endpoints.get_secrets(endpoint_id),
         )
 
     message = await database.run(company_id, unit)

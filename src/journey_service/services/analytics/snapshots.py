@@ -16,14 +16,14 @@ from journey_service.domain.access.actors import SCHEDULE, Actor
 from journey_service.domain.access.records import AuditEntry
 from journey_service.domain.actions.company_context import CompanyContext
 from journey_service.domain.analytics.date_ranges import DateRange, RequestedRange, range_of_period
-from journey_service.domain.analytics.duration_histograms import cumulated
+from journey_service.domain.analytics.duration_histograms import accumulate
 from journey_service.domain.analytics.snapshots import (
     SnapshotMetrics,
     SnapshotPosition,
-    active_on,
+    active_stages_by_day,
     day_before,
     days_from,
-    snapshots,
+    fold_snapshots,
 )
 from journey_service.domain.calendar import local_day, next_nightly_run_date
 from journey_service.domain.errors import FieldError, InvalidInputError
@@ -250,7 +250,7 @@ async def _write_visit_durations(uow: UnitOfWork, context: CompanyContext, days:
         part = days[start : start + _VISIT_DAYS_BATCH_SIZE]
         span = DateRange(part[0], part[-1])
         ended = await uow.visit_durations.count_ended_by_day(span, context.company.timezone)
-        cumulated_, last = cumulated(last, (each for each in ended if each.stage in known_stages))
+        cumulated_, last = accumulate(last, (each for each in ended if each.stage in known_stages))
         await uow.visit_durations.replace(span, cumulated_)
     if known != last and days[-1] < last_ended(context):
         # The cumulative histograms of later days are based on these.
@@ -272,7 +272,7 @@ async def compute_snapshots(
         since = None if version.activated_at is None else local_day(version.activated_at, zone)
         stage_map = await uow.stage_maps.get(version.version)
         versions.append((since, [stage.key for stage in stage_map.active]))
-    active = active_on(days, versions)
+    active = active_stages_by_day(days, versions)
     source = MetricSource(
         from_payments=context.rulebook.policy.revenue_source == "payments",
         ledger_zone=context.company.timezone if is_from_ledger else None,
@@ -280,7 +280,7 @@ async def compute_snapshots(
     opening, flows = await uow.snapshots.get_flows(days[0], days[-1], source)
     revenue = await uow.snapshots.get_revenue(days[0], days[-1], source)
     keys = {*known, *((day, stage) for day, stages in active.items() for stage in stages)}
-    return snapshots(days, opening, flows, revenue, keys)
+    return fold_snapshots(days, opening, flows, revenue, keys)
 
 
 async def _check_continuity(uow: UnitOfWork) -> None:

@@ -15,9 +15,9 @@ from journey_service.domain.analytics.duration_histograms import (
     P90,
     Cells,
     QuantileBracket,
-    added,
+    add_visits,
     quantile_of,
-    without,
+    subtract,
 )
 from journey_service.domain.analytics.time_in_stage import StageTime, VisitDurations
 from journey_service.repositories.database import Database
@@ -123,11 +123,11 @@ async def _cells(uow: UnitOfWork, query: QueryContext) -> dict[str, Cells]:
         until = min(settled, last)
         before = await uow.visit_durations.get_cumulated(first - _ONE_DAY, stages)
         for stage, cells in (await uow.visit_durations.get_cumulated(until, stages)).items():
-            found[stage] = without(cells, before.get(stage, {}))
+            found[stage] = subtract(cells, before.get(stage, {}))
         first = until + _ONE_DAY
     if first <= last:
         for stage, cells in (
             await uow.visit_durations.get_histograms(DateRange(first, last), query.zone)
         ).items():
-            found[stage] = added(found.get(stage, {}), cells.items())
+            found[stage] = add_visits(found.get(stage, {}), cells.items())
     return found

@@ -1,12 +1,12 @@
-"""What is amiss in a company's data, and what can be done about it: looked at, tried out, repaired as a job.
+"""Data quality: finds inconsistent data of a company, and repairs it from the ledgers in a job.
 
-Every repair goes by what is told last: the ledgers. It can be done again at any time, and then finds nothing to do.
+Repairs are idempotent: a repeated repair finds nothing to do.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from zoneinfo import ZoneInfo
 
 from journey_service.domain.access.actors import Actor
@@ -18,25 +18,31 @@ from journey_service.domain.events.event import LATEST
 from journey_service.domain.journeys.facts import NO_FACTS, fold
 from journey_service.domain.journeys.journey import Journey
 from journey_service.repositories.database import Database
-from journey_service.repositories.operations.data_quality import LOWEST
+from journey_service.repositories.operations.data_quality import BEFORE_FIRST_ID
 from journey_service.repositories.operations.reconciliation import Mismatches
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.jobs import JobPage, JobRun
 from journey_service.services.journeys.policy_rollout import load_pending_changes
 from journey_service.services.journeys.transaction import load, write
-from journey_service.services.operations.reconciliation import plain
+from journey_service.services.operations.reconciliation import to_json
 
 REPAIR: Final = "repair_data"
-EXAMPLES: Final = 10
-CHUNK: Final = 100
-_SCORES_AT_ONCE: Final = 5_000
+MAX_EXAMPLES: Final = 10
+"""Examples in one issue."""
+REPAIR_BATCH_SIZE: Final = 100
+"""Customers or rows repaired by one transaction."""
+_SCORE_BATCH_SIZE: Final = 5_000
 _TIMEOUT_MS: Final = 60_000
-_COUNT_TIMEOUT_MS: Final = 600_000
+_EXCLUSIVE_TIMEOUT_MS: Final = 600_000
+
+
+_Found: TypeAlias = tuple[int, Sequence[Mapping[str, Any]]]
+_Repaired: TypeAlias = tuple[int, int | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Issue:
-    """One kind of thing that may be amiss: how often it is, the first of them, and what a repair does, if any."""
+class DataIssue:
+    """One kind of inconsistency: how often it occurs, examples, and what its repair does; None: no repair."""
 
     name: str
     description: str
@@ -46,25 +52,32 @@ class Issue:
 
 
 @dataclass(frozen=True, slots=True)
-class _Kind:
+class _IssueKind:
     description: str
-    look: Callable[[UnitOfWork, CompanyContext], Awaitable[tuple[int, Sequence[Mapping[str, Any]]]]]
+    find: Callable[[UnitOfWork, CompanyContext], Awaitable[_Found]]
+    """Returns how often the issue occurs, and examples."""
     repair: str | None = None
-    act: Callable[[UnitOfWork, int], Awaitable[tuple[int, int | None]]] | None = None
-    """Repairs some beyond a place; returns how many, and the place reached, None when there is nothing beyond."""
+    repair_page: Callable[[UnitOfWork, int], Awaitable[_Repaired]] | None = None
+    """Repairs a page after a key; returns how many, and the last key, None after the last page."""
     is_exclusive: bool = False
 
 
-async def inspect(database: Database, company_id: int) -> Sequence[Issue]:
-    """Everything that may be amiss, as of one instant. Raises CompanyNotFoundError."""
+async def inspect(database: Database, company_id: int) -> Sequence[DataIssue]:
+    """Counts every kind of issue, as of one time. Raises CompanyNotFoundError."""
 
-    async def unit(uow: UnitOfWork) -> Sequence[Issue]:
+    async def unit(uow: UnitOfWork) -> Sequence[DataIssue]:
         context = await uow.companies.get_context()
         issues = []
-        for name, kind in KINDS_OF_ISSUES.items():
-            count, examples = await kind.look(uow, context)
+        for name, kind in ISSUE_KINDS.items():
+            count, examples = await kind.find(uow, context)
             issues.append(
-                Issue(name, kind.description, count, [plain(one) for one in examples[:EXAMPLES]], kind.repair)
+                DataIssue(
+                    name,
+                    kind.description,
+                    count,
+                    [to_json(example) for example in examples[:MAX_EXAMPLES]],
+                    kind.repair,
+                )
             )
         return issues
 
@@ -73,12 +86,12 @@ async def inspect(database: Database, company_id: int) -> Sequence[Issue]:
 
 async def dry_run(
     database: Database, company_id: int, names: Sequence[str] | None, *, actor: Actor
-) -> Sequence[Issue]:
-    """What repairs would be about; nothing is changed. Raises CompanyNotFoundError."""
+) -> Sequence[DataIssue]:
+    """Returns the issues that a repair would process, without changing anything. Raises CompanyNotFoundError."""
     found = await inspect(database, company_id)
 
     async def unit(uow: UnitOfWork) -> None:
-        await uow.audit_log.record_operator_access(actor, "post_repairs")
+        await uow.audit_log.record_operator_access(actor, "repair_data")
 
     await database.run(company_id, unit)
     return [issue for issue in found if issue.repair is not None and (names is None or issue.name in names)]
@@ -87,7 +100,7 @@ async def dry_run(
 async def queue_repairs(
     database: Database, company_id: int, names: Sequence[str] | None, *, actor: Actor
 ) -> int:
-    """Have what is amiss repaired, some kinds or all; returns the job's id. Raises CompanyNotFoundError."""
+    """Enqueues the repair of some or all kinds of issues; returns the job's id. Raises CompanyNotFoundError."""
     chosen = [name for name in REPAIRABLE if names is None or name in names]
 
     async def unit(uow: UnitOfWork) -> int:
@@ -102,40 +115,42 @@ async def queue_repairs(
 
 
 async def repair(run: JobRun) -> None:
-    """The job: repair one kind after the other, in the order in which one may rest on another."""
+    """Job handler: repairs the kinds of issues one by one, in an order in which later ones rely on earlier ones."""
     for name in run.job.parameters["issues"]:
-        kind = KINDS_OF_ISSUES[name]
-        act = kind.act
-        if act is None:
+        kind = ISSUE_KINDS[name]
+        repair_page = kind.repair_page
+        if repair_page is None:
             continue
 
         async def page(
-            uow: UnitOfWork, name: str = name, act: Callable[..., Awaitable[Any]] = act
+            uow: UnitOfWork,
+            name: str = name,
+            repair_page: Callable[[UnitOfWork, int], Awaitable[_Repaired]] = repair_page,
         ) -> JobPage:
-            after = run.cursor.get("after", LOWEST)
-            repaired, reached = await act(uow, after)
+            after = run.cursor.get("after", BEFORE_FIRST_ID)
+            repaired, last = await repair_page(uow, after)
             ended = run.cursor.get("ended", [])
-            cursor = {"ended": [*ended, name]} if reached is None else {"ended": ended, "after": reached}
+            cursor = {"ended": [*ended, name]} if last is None else {"ended": ended, "after": last}
             return JobPage(cursor, {name: repaired}, done=repaired)
 
         while name not in run.cursor.get("ended", []):
-            timeout_ms = _COUNT_TIMEOUT_MS if kind.is_exclusive else _TIMEOUT_MS
+            timeout_ms = _EXCLUSIVE_TIMEOUT_MS if kind.is_exclusive else _TIMEOUT_MS
             await run.page(page, is_exclusive=kind.is_exclusive, timeout_ms=timeout_ms)
 
 
-# ---- rows without their parents
+# ---- rows without a parent
 
 
-async def _orphans(uow: UnitOfWork, _: CompanyContext) -> tuple[int, Sequence[Mapping[str, Any]]]:
+async def _orphans(uow: UnitOfWork, _: CompanyContext) -> _Found:
     found, dangling_rows = (
-        await uow.data_quality.list_orphans(limit=EXAMPLES),
+        await uow.data_quality.list_orphans(limit=MAX_EXAMPLES),
         await uow.data_quality.count_dangling_rows(),
     )
     return found.number + sum(one["rows"] for one in dangling_rows), [*dangling_rows, *found.first]
 
 
-async def _adopt_orphans(uow: UnitOfWork, after: int) -> tuple[int, int | None]:
-    found = await uow.data_quality.list_orphans(limit=CHUNK, after=after)
+async def _adopt_orphans(uow: UnitOfWork, after: int) -> _Repaired:
+    found = await uow.data_quality.list_orphans(limit=REPAIR_BATCH_SIZE, after=after)
     ids = [row["customer_id"] for row in found.first]
     if ids:
         await uow.customers.insert_missing(ids)
@@ -145,36 +160,34 @@ async def _adopt_orphans(uow: UnitOfWork, after: int) -> tuple[int, int | None]:
 # ---- stages
 
 
-async def _unknown_stages(
-    uow: UnitOfWork, context: CompanyContext
-) -> tuple[int, Sequence[Mapping[str, Any]]]:
-    found = await uow.data_quality.list_unknown_stages(_known_stages(context), limit=EXAMPLES)
-    return found.number, [{**row, "to_stage": _home(context, row["stage"])} for row in found.first]
+async def _unknown_stages(uow: UnitOfWork, context: CompanyContext) -> _Found:
+    found = await uow.data_quality.list_unknown_stages(_known_stages(context), limit=MAX_EXAMPLES)
+    return found.number, [{**row, "to_stage": _replacement(context, row["stage"])} for row in found.first]
 
 
 def _known_stages(context: CompanyContext) -> Sequence[str]:
     stage_map = context.rulebook.stage_map
-    # Until everybody has gone over to a map, some may rightly be in stages that it has archived.
+    # While customers are being migrated to a map, some may still be in stages that it archives.
     is_adopted = context.company.adopted_version >= context.company.map_version
     return [stage.key for stage in (stage_map.active if is_adopted else stage_map.stages)]
 
 
-def _home(context: CompanyContext, stage: str) -> str:
+def _replacement(context: CompanyContext, stage: str) -> str:
     stage_map = context.rulebook.stage_map
     return (stage_map.successor(stage) or stage_map.start).key
 
 
-async def _resettle(uow: UnitOfWork, after: int) -> tuple[int, int | None]:
+async def _resettle(uow: UnitOfWork, after: int) -> _Repaired:
     known = _known_stages(await uow.companies.get_context())
-    found = await uow.data_quality.list_unknown_stages(known, limit=CHUNK, after=after)
+    found = await uow.data_quality.list_unknown_stages(known, limit=REPAIR_BATCH_SIZE, after=after)
     ids = [row["customer_id"] for row in found.first]
     transaction = await load(uow, ids)
-    for customer_id, standing in transaction.relationships.items():
-        relationship = standing.relationship
+    for customer_id, stored in transaction.relationships.items():
+        relationship = stored.relationship
         if relationship.current_stage in known:
             continue
-        # Where the ledger has led them counts, not what stands beside it.
-        for last in await uow.transitions.page(standing.id, before=None, limit=1):
+        # The last transition counts, not the stored stage.
+        for last in await uow.transitions.page(stored.id, before=None, limit=1):
             relationship.current_stage = last.transition.to_stage
             relationship.stage_entered_at = last.transition.transitioned_at
             relationship.version = last.transition.seq
@@ -188,8 +201,8 @@ async def _resettle(uow: UnitOfWork, after: int) -> tuple[int, int | None]:
 # ---- chains
 
 
-async def _chains(uow: UnitOfWork, _: CompanyContext) -> tuple[int, Sequence[Mapping[str, Any]]]:
-    found = await uow.reconciliation.check_chains(limit=EXAMPLES)
+async def _chains(uow: UnitOfWork, _: CompanyContext) -> _Found:
+    found = await uow.reconciliation.check_chains(limit=MAX_EXAMPLES)
     return found.number, found.first
 
 
@@ -197,7 +210,7 @@ async def _chains(uow: UnitOfWork, _: CompanyContext) -> tuple[int, Sequence[Map
 
 
 async def _wrong_facts(
-    uow: UnitOfWork, context: CompanyContext, *, limit: int = EXAMPLES, after: int = LOWEST
+    uow: UnitOfWork, context: CompanyContext, *, limit: int = MAX_EXAMPLES, after: int = BEFORE_FIRST_ID
 ) -> Mismatches:
     policy = context.rulebook.policy
     return await uow.reconciliation.compare_facts(
@@ -209,23 +222,24 @@ async def _wrong_facts(
     )
 
 
-async def _facts(uow: UnitOfWork, context: CompanyContext) -> tuple[int, Sequence[Mapping[str, Any]]]:
+async def _facts(uow: UnitOfWork, context: CompanyContext) -> _Found:
     found = await _wrong_facts(uow, context)
     return found.number, found.first
 
 
-async def _refold(uow: UnitOfWork, after: int) -> tuple[int, int | None]:
+async def _refold(uow: UnitOfWork, after: int) -> _Repaired:
     context = await uow.companies.get_context()
     if await load_pending_changes(uow):
-        return 0, None  # facts are about to be folded by another policy: what is wrong then is wrong later
-    found = await _wrong_facts(uow, context, limit=CHUNK, after=after)
+        # Facts are about to be recomputed by a new policy; a later repair finds what is still wrong.
+        return 0, None
+    found = await _wrong_facts(uow, context, limit=REPAIR_BATCH_SIZE, after=after)
     ids = [row["customer_id"] for row in found.first]
     transaction = await load(uow, ids)
-    for customer_id, standing in transaction.relationships.items():
+    for customer_id, stored in transaction.relationships.items():
         facts = NO_FACTS
-        for event in await uow.events.list_by_customer(standing.id, customer_id, until=LATEST):
+        for event in await uow.events.list_by_customer(stored.id, customer_id, until=LATEST):
             facts = fold(facts, event, transaction.context.rulebook.policy)
-        standing.relationship.facts = facts
+        stored.relationship.facts = facts
     # Facts differ from the stored ones for every customer: unchanged decisions are written, too.
     transaction.journeys |= transaction.advance_all(transaction.now, with_evaluation=True)
     await write(uow, transaction, runs_actions=False)
@@ -240,112 +254,114 @@ def _last_night(context: CompanyContext) -> datetime:
     return nightly_run_at(latest_nightly_run_date(context.now, zone), zone)
 
 
-async def _scores(uow: UnitOfWork, context: CompanyContext) -> tuple[int, Sequence[Mapping[str, Any]]]:
-    after, wrong = LOWEST, list[int]()
+async def _scores(uow: UnitOfWork, context: CompanyContext) -> _Found:
+    after, wrong = BEFORE_FIRST_ID, list[int]()
     while True:
         page = await uow.scores.compare_page(
-            after, limit=_SCORES_AT_ONCE, as_of=_last_night(context), policy=context.rulebook.policy
+            after, limit=_SCORE_BATCH_SIZE, as_of=_last_night(context), policy=context.rulebook.policy
         )
         wrong += page.changed
         if page.last_id is None:
-            return len(wrong), await uow.data_quality.list_scores(sorted(wrong)[:EXAMPLES])
+            return len(wrong), await uow.data_quality.list_scores(sorted(wrong)[:MAX_EXAMPLES])
         after = page.last_id
 
 
-async def _rescore(uow: UnitOfWork, after: int) -> tuple[int, int | None]:
+async def _rescore(uow: UnitOfWork, after: int) -> _Repaired:
     context = await uow.companies.get_context()
     as_of, policy = _last_night(context), context.rulebook.policy
-    page = await uow.scores.compare_page(after, limit=_SCORES_AT_ONCE, as_of=as_of, policy=policy)
+    page = await uow.scores.compare_page(after, limit=_SCORE_BATCH_SIZE, as_of=as_of, policy=policy)
     return await uow.scores.update(page.changed, as_of=as_of, policy=policy), page.last_id
 
 
-# ---- sums
+# ---- rollups
 
 
-async def _sums(uow: UnitOfWork, context: CompanyContext) -> tuple[int, Sequence[Mapping[str, Any]]]:
+async def _wrong_rollups(uow: UnitOfWork, context: CompanyContext) -> _Found:
     version, zone = context.company.rollup_version, context.company.timezone
     if not version:
-        return 1, [{"what": "everything is yet to be counted"}]
+        return 1, [{"check": "rollups are not built yet"}]
     queries = uow.reconciliation
-    answers = {
-        "moves": await queries.compare_flows(zone=zone, limit=EXAMPLES),
-        "ways": await queries.compare_last_flows(zone=zone, limit=EXAMPLES),
-        "revenue": await queries.compare_revenue(zone=zone, limit=EXAMPLES),
-        "all days": await queries.compare_totals(limit=EXAMPLES),
+    checks = {
+        "moves": await queries.compare_flows(zone=zone, limit=MAX_EXAMPLES),
+        "last_flows": await queries.compare_last_flows(zone=zone, limit=MAX_EXAMPLES),
+        "revenue": await queries.compare_revenue(zone=zone, limit=MAX_EXAMPLES),
+        "totals": await queries.compare_totals(limit=MAX_EXAMPLES),
     }
     if version == context.company.map_version:
-        told = reached_by(context.rulebook.stage_map)
-        answers["reached"] = await queries.compare_reached(zone=zone, reached_by=told, limit=EXAMPLES)
-    examples = [{"what": name, **row} for name, answer in answers.items() for row in answer.first]
-    return sum(answer.number for answer in answers.values()), examples
+        reached = reached_by(context.rulebook.stage_map)
+        checks["reached"] = await queries.compare_reached(zone=zone, reached_by=reached, limit=MAX_EXAMPLES)
+    examples = [{"check": name, **row} for name, found in checks.items() for row in found.first]
+    return sum(found.number for found in checks.values()), examples
 
 
-async def _count_anew(uow: UnitOfWork, _: int) -> tuple[int, int | None]:
+async def _rebuild_rollups(uow: UnitOfWork, _after: int) -> _Repaired:
     context = await uow.companies.get_context()
-    wrong, _examples = await _sums(uow, context)
-    if wrong:
-        told = reached_by(context.rulebook.stage_map)
-        await uow.rollups.rebuild(context.company.map_version, context.company.timezone, told)
+    number, _examples = await _wrong_rollups(uow, context)
+    if number:
+        reached = reached_by(context.rulebook.stage_map)
+        await uow.rollups.rebuild(context.company.map_version, context.company.timezone, reached)
         first = (await uow.snapshots.get_bounds()).first
         if first is not None:
-            await uow.snapshots.mark_dirty(first)  # snapshots may have been taken of wrong sums
-    return wrong, None
+            await uow.snapshots.mark_dirty(first)  # snapshots may have been computed from wrong rollups
+    return number, None
 
 
 # ---- actions
 
 
-async def _stuck(uow: UnitOfWork, _: CompanyContext) -> tuple[int, Sequence[Mapping[str, Any]]]:
-    found = await uow.data_quality.list_stuck_actions(limit=EXAMPLES)
+async def _stuck(uow: UnitOfWork, _: CompanyContext) -> _Found:
+    found = await uow.data_quality.list_stuck_actions(limit=MAX_EXAMPLES)
     return found.number, found.first
 
 
-async def _release(uow: UnitOfWork, after: int) -> tuple[int, int | None]:
-    released = await uow.data_quality.release_stuck(most=CHUNK)
-    return released, after if released == CHUNK else None
+async def _release(uow: UnitOfWork, after: int) -> _Repaired:
+    released = await uow.data_quality.release_stuck(most=REPAIR_BATCH_SIZE)
+    return released, after if released == REPAIR_BATCH_SIZE else None
 
 
-KINDS_OF_ISSUES: Final[Mapping[str, _Kind]] = {
-    "orphans": _Kind(
-        "Journeys of customers who are not there, and rows of journeys that are not there.",
+ISSUE_KINDS: Final[Mapping[str, _IssueKind]] = {
+    "orphans": _IssueKind(
+        "Journeys without a customer record, and rows that refer to a journey that does not exist",
         _orphans,
-        "Customers who are not there are written down, with an empty profile.",
+        "creates the missing customer records, with empty profiles",
         _adopt_orphans,
     ),
-    "unknown_stages": _Kind(
-        "Customers in a stage that the company's map does not know, or has archived.",
+    "unknown_stages": _IssueKind(
+        "Customers in a stage that the stage map does not contain or has archived",
         _unknown_stages,
-        "They go where the ledger has led them or, from a stage that is no more, to its successor or the start,"
-        " silently.",
+        "moves the customers, without actions, to the stage of their last transition, or to the successor of an"
+        " archived stage or the start stage",
         _resettle,
     ),
-    "broken_chains": _Kind(
-        "Moves that do not follow each other, and customers who do not stand where the last one led.", _chains
+    "broken_chains": _IssueKind(
+        "Transitions that do not continue from the one before, and customers whose current stage is not that of"
+        " their last transition",
+        _chains,
     ),
-    "wrong_facts": _Kind(
-        "Customers whose facts are not the fold of their events.",
+    "wrong_facts": _IssueKind(
+        "Stored facts that differ from those of the event ledger",
         _facts,
-        "The events are folded anew, and the customer is decided as of now, silently.",
+        "computes the facts from the event ledger and evaluates the customers as of now, without actions",
         _refold,
     ),
-    "stale_scores": _Kind(
-        "Stored scores that are others as of the last nightly run.",
+    "stale_scores": _IssueKind(
+        "Stored scores that differ from scores recomputed as of the last nightly run",
         _scores,
-        "They are written as of that run.",
+        "recomputes the scores as of the last nightly run",
         _rescore,
     ),
-    "wrong_sums": _Kind(
-        "FlowTotals for figures that are not what the ledgers add up to.",
-        _sums,
-        "Everything is counted anew from the ledgers.",
-        _count_anew,
+    "wrong_sums": _IssueKind(
+        "Rollups that differ from the ledgers",
+        _wrong_rollups,
+        "rebuilds all rollups from the ledgers",
+        _rebuild_rollups,
         is_exclusive=True,
     ),
-    "stuck_actions": _Kind(
-        "Actions that should have been begun or ended more than an hour ago.",
+    "stuck_actions": _IssueKind(
+        "Actions that have been due or leased for more than an hour",
         _stuck,
-        "They are given back to whoever sends them.",
+        "releases the actions, so that a worker claims them again",
         _release,
     ),
 }
-REPAIRABLE: Final = tuple(name for name, kind in KINDS_OF_ISSUES.items() if kind.act is not None)
+REPAIRABLE: Final = tuple(name for name, kind in ISSUE_KINDS.items() if kind.repair_page is not None)

@@ -1,4 +1,4 @@
-"""The database kept in shape: fresh statistics for its planner, and a report on what is not as it should be."""
+"""Database maintenance: refreshes planner statistics and reports the state of tables and indexes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,17 +13,16 @@ from journey_service.repositories.database_maintenance import (
     open_maintenance,
 )
 
-DEAD_SHARE_ALLOWED: Final = 0.2
-DEAD_ROWS_ALLOWED: Final = 10_000
-"""A table needs vacuuming when more than these are dead, and more than the share of all its rows."""
+MAX_DEAD_SHARE: Final = 0.2
+MAX_DEAD_ROWS: Final = 10_000
+"""A table counts as bloated if it has more dead rows than this and a share above `MAX_DEAD_SHARE`."""
 
-_HOW_TO_COUNT: Final = (
-    "The server keeps no count of slow statements: put pg_stat_statements into shared_preload_libraries,"
-    " restart it, and run CREATE EXTENSION pg_stat_statements. These are the statements running right now."
+_STATEMENTS_NOTE: Final = (
+    "The server does not record slow statements: add pg_stat_statements to shared_preload_libraries, restart it, and"
+    " run CREATE EXTENSION pg_stat_statements. These are the statements running right now."
 )
-_HIDDEN: Final = (
-    "What other logins do is hidden from this one: GRANT pg_read_all_stats shows their statements and"
-    " transactions too."
+_HIDDEN_NOTE: Final = (
+    "Statements and transactions of other roles are hidden; GRANT pg_read_all_stats shows them."
 )
 
 
@@ -31,9 +30,8 @@ _HIDDEN: Final = (
 class Report:
     """The state of a database.
 
-    `left_out` are tables whose statistics could not be refreshed, each with the reason; `missing` are
-    (table, index) this version is written for and the database does not have. `notes` are sentences on what
-    could not be seen.
+    `left_out` are the tables whose statistics could not be refreshed, each with the reason; `missing` are the
+    (table, index) that this version needs and the database does not have. `notes` explain what is not visible.
     """
 
     tables: tuple[TableState, ...]
@@ -47,41 +45,41 @@ class Report:
 
     @property
     def invalid(self) -> tuple[IndexState, ...]:
-        """Indexes that answer no question."""
+        """Indexes that PostgreSQL marks as invalid."""
         return tuple(index for index in self.indexes if not index.is_valid)
 
     @property
     def unused(self) -> tuple[IndexState, ...]:
-        """Indexes that keep nothing unique and were never used."""
+        """Indexes that were never scanned and enforce no constraint."""
         return tuple(
             index for index in self.indexes if not (index.scans or index.is_unique or index.is_primary)
         )
 
     @property
     def bloated(self) -> tuple[TableState, ...]:
-        """Tables of which too much is dead."""
+        """Tables with too many dead rows."""
         return tuple(
             table
             for table in self.tables
-            if table.dead_rows > DEAD_ROWS_ALLOWED and dead_share(table) > DEAD_SHARE_ALLOWED
+            if table.dead_rows > MAX_DEAD_ROWS and dead_share(table) > MAX_DEAD_SHARE
         )
 
     @property
     def is_sound(self) -> bool:
-        """Whether every index that is needed is there, and every index that is there works."""
+        """Whether every needed index exists and every existing index is valid."""
         return not self.missing and not self.invalid
 
 
 def dead_share(table: TableState) -> float:
-    """Which part of a table's rows nobody can see any more."""
+    """Returns the share of dead rows in all rows of a table."""
     rows = table.live_rows + table.dead_rows
     return table.dead_rows / rows if rows else 0.0
 
 
 async def optimize(url: str, *, on_progress: Callable[[str, int, int], None] | None = None) -> Report:
-    """Refresh the statistics of every table, as the login that owns them, and report on the database.
+    """Refreshes the statistics of every table, as the role that owns them, and reports on the database.
 
-    `on_progress` is told the table, how many are done, and of how many. Raises UnavailableError.
+    `on_progress` is called with the table, the number of finished tables, and their total. Raises UnavailableError.
     """
     async with open_maintenance(url) as upkeep:
         before = await upkeep.list_tables()
@@ -90,22 +88,22 @@ async def optimize(url: str, *, on_progress: Callable[[str, int, int], None] | N
             if on_progress is not None:
                 on_progress(table.name, done, len(before))
             if not table.is_own:
-                left_out.append((table.name, "belongs to another login"))
+                left_out.append((table.name, "belongs to another role"))
             elif not await upkeep.analyze(table):
-                left_out.append((table.name, "is held by somebody else right now"))
+                left_out.append((table.name, "is locked by another session"))
         if on_progress is not None:
             on_progress("all tables", len(before), len(before))
         indexes = await upkeep.list_indexes()
-        there = {index.name for index in indexes}
+        present = {index.name for index in indexes}
         slowest = await upkeep.list_slowest()
-        notes = [] if slowest is not None else [_HOW_TO_COUNT]
+        notes = [] if slowest is not None else [_STATEMENTS_NOTE]
         if not await upkeep.sees_all_statements():
-            notes.append(_HIDDEN)
+            notes.append(_HIDDEN_NOTE)
         return Report(
             tables=tuple(await upkeep.list_tables()),
             indexes=tuple(indexes),
             left_out=tuple(left_out),
-            missing=tuple((table, name) for table, name in list_required_indexes() if name not in there),
+            missing=tuple((table, name) for table, name in list_required_indexes() if name not in present),
             oldest=await upkeep.find_oldest_transaction(),
             statements=tuple(await upkeep.list_running() if slowest is None else slowest),
             are_averages=slowest is not None,

@@ -1,4 +1,4 @@
-"""Whether the service can do its work right now, and whether the work gets done."""
+"""Health of the service: database, schema, Redis, and the backlog of the workers."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -10,26 +10,26 @@ from journey_service.domain.operations.records import Backlog
 from journey_service.repositories.database import Database
 from journey_service.repositories.operations.health import SCHEMA_REVISION
 
-SWEEP_SECONDS_ALLOWED: Final = 60.0
-"""For how long a customer may be due before the worker counts as behind."""
-NIGHT_SECONDS_ALLOWED: Final = 300.0
-"""For how long a nightly run may be due without having been begun."""
-QUEUE_SECONDS_ALLOWED: Final = 60.0
-"""For how long a job or an import may wait for somebody to begin it."""
-SILENCE_SECONDS_ALLOWED: Final = 60.0
-"""For how long a job may be nobody's after the one who did it fell silent."""
+MAX_DUE_CUSTOMER_SECONDS: Final = 60.0
+"""Delay of a due customer above which the check fails."""
+MAX_NIGHTLY_RUN_SECONDS: Final = 300.0
+"""Delay of a due nightly run above which the check fails."""
+MAX_QUEUE_SECONDS: Final = 60.0
+"""Time in the queue of a job, import or action above which the check fails."""
+MAX_EXPIRED_LEASE_SECONDS: Final = 60.0
+"""Time since the lease of a running job expired above which the check fails."""
 
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Whether the database answers, and whether its schema is the one this version is written for."""
+    """Whether the database answers, and whether its schema is the one of this version."""
 
     database: bool
     schema: bool
 
 
-class Status(StrEnum):
-    """How a check came out. A warning is worth a look; the service does its work all the same."""
+class HealthStatus(StrEnum):
+    """Result of a check. With a warning the service works, but an operator should look at it."""
 
     OK = "ok"
     WARNING = "warning"
@@ -37,30 +37,31 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
-    """One thing looked at: how it came out, what was seen (seconds, a number, a name), and in a sentence."""
+class HealthCheck:
+    """One check: its result, the measured value (seconds, a number, a name), and a message for people."""
 
     name: str
-    status: Status
+    status: HealthStatus
     value: float | str | None
-    sentence: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
-    """Everything that was looked at."""
+class ServiceHealth:
+    """All checks of the service."""
 
-    checks: tuple[Check, ...]
+    checks: tuple[HealthCheck, ...]
 
     @property
-    def status(self) -> Status:
-        """The worst of all."""
+    def status(self) -> HealthStatus:
+        """The worst status of all checks."""
         found = {check.status for check in self.checks}
-        return next((status for status in (Status.FAILED, Status.WARNING) if status in found), Status.OK)
+        worst_first = (HealthStatus.FAILED, HealthStatus.WARNING)
+        return next((status for status in worst_first if status in found), HealthStatus.OK)
 
 
 async def check(database: Database) -> Readiness:
-    """Ask the database."""
+    """Checks whether the service can answer requests."""
     try:
         revision = await database.read_due_work(lambda reader: reader.health.get_revision())
     except UnavailableError:
@@ -69,97 +70,99 @@ async def check(database: Database) -> Readiness:
 
 
 async def get_backlog(database: Database) -> Backlog | None:
-    """How far behind the workers are, over all companies; None: the database does not answer."""
+    """Returns the backlog of the workers over all companies; None if the database does not answer."""
     try:
         return await database.read_due_work(lambda reader: reader.due_work.get_backlog())
     except UnavailableError:
         return None
 
 
-async def examine(database: Database, *, redis: Callable[[], Awaitable[bool]] | None = None) -> Health:
-    """Look at everything the service needs, and at whether the worker keeps up.
+async def examine(database: Database, *, redis: Callable[[], Awaitable[bool]] | None = None) -> ServiceHealth:
+    """Runs all checks.
 
-    `redis` tells whether Redis answers; left out, there is none and it is not looked at. What cannot be seen
-    because something before it is out of order is not told of.
+    `redis` returns whether Redis answers; None: the service runs without it. Checks that depend on a failed one are
+    left out.
     """
     checks = []
     try:
         revision = await database.read_due_work(lambda reader: reader.health.get_revision())
-        checks.append(Check("database", Status.OK, None, "The database answers."))
-        checks.append(_schema(revision))
+        checks.append(HealthCheck("database", HealthStatus.OK, None, "the database answers"))
+        checks.append(_check_schema(revision))
         if revision == SCHEMA_REVISION:
             checks += check_backlog(
                 await database.read_due_work(lambda reader: reader.due_work.get_backlog())
             )
     except UnavailableError as error:
-        checks.append(Check("database", Status.FAILED, None, f"The database does not answer: {error}"))
+        checks.append(
+            HealthCheck("database", HealthStatus.FAILED, None, f"the database does not answer: {error}")
+        )
     if redis is not None:
-        checks.append(_redis(answers=await redis()))
-    return Health(tuple(checks))
+        checks.append(_check_redis(answers=await redis()))
+    return ServiceHealth(tuple(checks))
 
 
-def check_backlog(backlog: Backlog) -> tuple[Check, ...]:
-    """What a backlog means."""
+def check_backlog(backlog: Backlog) -> tuple[HealthCheck, ...]:
+    """Compares every part of the backlog with its limit."""
     return (
-        _late(
-            "due_customers", backlog.sweep, SWEEP_SECONDS_ALLOWED, "the customer due longest has been waiting"
+        _check_delay("due_customers", backlog.sweep, MAX_DUE_CUSTOMER_SECONDS, "oldest due customer"),
+        _check_delay("nightly_runs", backlog.night, MAX_NIGHTLY_RUN_SECONDS, "oldest due nightly run"),
+        _check_delay("jobs", backlog.job_age, MAX_QUEUE_SECONDS, "oldest queued job"),
+        _check_delay("imports", backlog.import_age, MAX_QUEUE_SECONDS, "oldest queued import"),
+        _check_delay(
+            "abandoned_jobs", backlog.silent, MAX_EXPIRED_LEASE_SECONDS, "oldest running job without a lease"
         ),
-        _late(
-            "nightly_runs",
-            backlog.night,
-            NIGHT_SECONDS_ALLOWED,
-            "the nightly run due longest has been waiting",
-        ),
-        _late("jobs", backlog.job_age, QUEUE_SECONDS_ALLOWED, "the job queued longest has been waiting"),
-        _late("imports", backlog.import_age, QUEUE_SECONDS_ALLOWED, "the import queued longest has waited"),
-        _late("abandoned_jobs", backlog.silent, SILENCE_SECONDS_ALLOWED, "a job has been nobody's"),
-        _failed_jobs(backlog.failed_jobs),
-        _late("actions", backlog.action_age, QUEUE_SECONDS_ALLOWED, "the action ready longest has waited"),
-        _dead_actions(backlog.dead_actions),
-        _metrics(backlog.broken_metrics),
+        _check_failed_jobs(backlog.failed_jobs),
+        _check_delay("actions", backlog.action_age, MAX_QUEUE_SECONDS, "oldest ready action"),
+        _check_dead_actions(backlog.dead_actions),
+        _check_snapshots(backlog.broken_metrics),
     )
 
 
-def _schema(revision: str | None) -> Check:
+def _check_schema(revision: str | None) -> HealthCheck:
     if revision == SCHEMA_REVISION:
-        return Check("schema", Status.OK, revision, "The schema is this version's.")
-    sentence = f"The schema is at {revision}, this version needs {SCHEMA_REVISION}: run `journey migrate`."
-    return Check("schema", Status.FAILED, revision, sentence)
+        return HealthCheck("schema", HealthStatus.OK, revision, "the schema matches this version")
+    message = f"the schema is at {revision}, this version needs {SCHEMA_REVISION}: run `journey migrate`"
+    return HealthCheck("schema", HealthStatus.FAILED, revision, message)
 
 
-def _redis(*, answers: bool) -> Check:
+def _check_redis(*, answers: bool) -> HealthCheck:
     if answers:
-        return Check("redis", Status.OK, None, "Redis answers.")
-    # It is a doorbell: nothing is lost, things begin some seconds later.
-    return Check("redis", Status.WARNING, None, "Redis does not answer: work goes on, and begins later.")
+        return HealthCheck("redis", HealthStatus.OK, None, "Redis answers")
+    # Redis only wakes workers: without it they poll, and nothing is lost.
+    message = "Redis does not answer: background work starts some seconds later"
+    return HealthCheck("redis", HealthStatus.WARNING, None, message)
 
 
-def _late(name: str, seconds: float, allowed: float, what: str) -> Check:
-    if seconds <= allowed:
-        return Check(name, Status.OK, round(seconds, 1), "The worker keeps up.")
-    sentence = f"The worker is behind: {what} for {seconds:.0f} s, where {allowed:.0f} s are allowed."
-    return Check(name, Status.FAILED, round(seconds, 1), sentence)
-
-
-def _failed_jobs(count: int) -> Check:
-    if not count:
-        return Check("failed_jobs", Status.OK, 0, "No job has failed within the last 24 hours.")
-    many = "One job has" if count == 1 else f"{count} jobs have"
-    return Check("failed_jobs", Status.WARNING, count, f"{many} failed within the last 24 hours.")
-
-
-def _dead_actions(count: int) -> Check:
-    if not count:
-        return Check("dead_actions", Status.OK, 0, "No action was given up within the last 24 hours.")
-    many = "One action was" if count == 1 else f"{count} actions were"
-    return Check("dead_actions", Status.WARNING, count, f"{many} given up within the last 24 hours.")
-
-
-def _metrics(count: int) -> Check:
-    if not count:
-        return Check("metrics", Status.OK, 0, "The snapshots of days add up.")
-    many = "one company" if count == 1 else f"{count} companies"
-    sentence = (
-        f"Snapshots of days do not add up in {many}: see `GET /analytics/reconciliation`, and rebuild them."
+def _check_delay(name: str, seconds: float, limit: float, oldest: str) -> HealthCheck:
+    if seconds <= limit:
+        message = f"no backlog ({oldest}: {seconds:.0f} s)"
+        return HealthCheck(name, HealthStatus.OK, round(seconds, 1), message)
+    message = (
+        f"backlog ({oldest}: {seconds:.0f} s, limit {limit:.0f} s): check that enough workers are running"
     )
-    return Check("metrics", Status.FAILED, count, sentence)
+    return HealthCheck(name, HealthStatus.FAILED, round(seconds, 1), message)
+
+
+def _check_failed_jobs(count: int) -> HealthCheck:
+    if not count:
+        return HealthCheck("failed_jobs", HealthStatus.OK, 0, "no job failed within the last 24 hours")
+    jobs = "one job" if count == 1 else f"{count} jobs"
+    return HealthCheck("failed_jobs", HealthStatus.WARNING, count, f"{jobs} failed within the last 24 hours")
+
+
+def _check_dead_actions(count: int) -> HealthCheck:
+    if not count:
+        return HealthCheck(
+            "dead_actions", HealthStatus.OK, 0, "no delivery was given up within the last 24 hours"
+        )
+    deliveries = "one delivery was" if count == 1 else f"{count} deliveries were"
+    message = f"{deliveries} given up within the last 24 hours"
+    return HealthCheck("dead_actions", HealthStatus.WARNING, count, message)
+
+
+def _check_snapshots(companies: int) -> HealthCheck:
+    if not companies:
+        return HealthCheck("metrics", HealthStatus.OK, 0, "the daily snapshots are continuous")
+    where = "one company" if companies == 1 else f"{companies} companies"
+    message = f"the daily snapshots of {where} are not continuous: see GET /analytics/reconciliation and rebuild them"
+    return HealthCheck("metrics", HealthStatus.FAILED, companies, message)

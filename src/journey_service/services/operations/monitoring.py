@@ -1,4 +1,4 @@
-"""The figures of companies as somebody sees them who watches over all: the last thirty days, looked at now and then."""
+"""Company metrics for monitoring: metrics of the last thirty days, cached for a minute."""
 
 import asyncio
 import time
@@ -19,14 +19,14 @@ from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.analytics.automation import outcomes_by_name
 from journey_service.services.analytics.query_context import load_query_context
 
-FRESH_SECONDS: Final = 60.0
-"""For how long figures are told again before they are looked at anew, however often somebody scrapes."""
-_THIRTY_DAYS: Final = RequestedRange(Period.MONTH)
+CACHE_SECONDS: Final = 60.0
+"""Seconds for which metrics are served from the cache, independent of the scrape interval."""
+_LAST_MONTH: Final = RequestedRange(Period.MONTH)
 
 
 @dataclass(frozen=True, slots=True)
-class StageWatched:
-    """A stage: who is in it; of the visits that ended, their mean length in days and the share that led on."""
+class StageMetrics:
+    """Metrics of a stage: customers; mean duration in days and conversion rate of its ended visits."""
 
     key: str
     customers: int
@@ -36,47 +36,47 @@ class StageWatched:
 
 @dataclass(frozen=True, slots=True)
 class CompanyMetrics:
-    """One company: its stages, customers by band of risk, and which share of its actions succeeded."""
+    """Metrics of a company: stages, customers by risk band, and the share of its actions that succeeded."""
 
     company_id: int
-    stages: Sequence[StageWatched]
+    stages: Sequence[StageMetrics]
     bands: Sequence[tuple[str, int]]
     succeeded: float | None
 
 
 class CompanyMetricsCache:
-    """The figures of the first companies by id, at most a minute old."""
+    """Metrics of the first `most` companies by id, at most a minute old."""
 
     def __init__(self, database: Database, *, most: int) -> None:
         self._database = database
         self._most = most
-        self._turn = asyncio.Lock()
-        self._known: Sequence[CompanyMetrics] = ()
-        self._until = 0.0
+        self._lock = asyncio.Lock()
+        self._cached: Sequence[CompanyMetrics] = ()
+        self._expires_at = 0.0
 
     async def get_metrics(self) -> Sequence[CompanyMetrics]:
-        """What there is to see; where the database does not answer, what was seen last."""
-        async with self._turn:
-            if self._most and time.monotonic() >= self._until:
+        """Returns the metrics; the last known ones if the database does not answer."""
+        async with self._lock:
+            if self._most and time.monotonic() >= self._expires_at:
                 with suppress(UnavailableError):
-                    self._known = await self._look()
-                self._until = time.monotonic() + FRESH_SECONDS
-            return self._known
+                    self._cached = await self._load()
+                self._expires_at = time.monotonic() + CACHE_SECONDS
+            return self._cached
 
-    async def _look(self) -> Sequence[CompanyMetrics]:
+    async def _load(self) -> Sequence[CompanyMetrics]:
         ids = await self._database.read_due_work(
             lambda reader: reader.due_work.companies_with_rollups(self._most)
         )
         found = []
         for id_ in ids:
             with suppress(CompanyNotFoundError):
-                found.append(await self._database.run(id_, watched, is_repeatable_read=True))
+                found.append(await self._database.run(id_, compute_company_metrics, is_repeatable_read=True))
         return found
 
 
-async def watched(uow: UnitOfWork) -> CompanyMetrics:
-    """One company's figures of now, and of the last thirty days."""
-    query = await load_query_context(uow, _THIRTY_DAYS)
+async def compute_company_metrics(uow: UnitOfWork) -> CompanyMetrics:
+    """Computes one company's metrics, as of now and of the last thirty days."""
+    query = await load_query_context(uow, _LAST_MONTH)
     customers = metrics.customers_by_stage(await uow.rollups.list_all_moves())
     moves = await uow.rollups.list_moves(*query.days)
     ended = metrics.ended_by_stage(moves)
@@ -86,7 +86,7 @@ async def watched(uow: UnitOfWork) -> CompanyMetrics:
         number, micros = ended.get(stage.key, (0, 0))
         conversion = conversions.get(stage.key)
         stages.append(
-            StageWatched(
+            StageMetrics(
                 stage.key,
                 customers.get(stage.key, 0),
                 metrics.in_days(micros, number) if number else None,

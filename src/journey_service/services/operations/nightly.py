@@ -1,4 +1,4 @@
-"""The nightly run: at 02:00 of each company's own clocks, once a local day, caught up once after an outage."""
+"""Nightly run: once per local date, at 02:00 of the company's time zone; caught up once after an outage."""
 
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -16,13 +16,13 @@ from journey_service.services.journeys.rescoring import (
     score_named,
     sweep_company,
 )
-from journey_service.services.operations.retention import clear_old
+from journey_service.services.operations.retention import clear_expired
 
 
 async def start_nightly_run(database: Database, company_id: int) -> int | None:
-    """Queue the nightly run that has fallen due for a company; None if somebody else has.
+    """Enqueues a company's due nightly run and returns its job id; None if it is not due or already enqueued.
 
-    Nights missed while nobody worked are not made up for one by one: the latest stands for all of them.
+    Runs missed during an outage are not repeated one by one: the latest stands for all of them.
     """
 
     async def unit(uow: UnitOfWork) -> int | None:
@@ -45,13 +45,16 @@ async def start_nightly_run(database: Database, company_id: int) -> int | None:
 
 
 async def start_due_nightly_runs(database: Database) -> int:
-    """Queue the nightly runs that have fallen due for any company; returns how many."""
+    """Enqueues the due nightly runs of all companies; returns how many."""
     due = await database.read_due_work(lambda reader: reader.due_work.companies_with_nightly_runs())
     return sum([await start_nightly_run(database, company_id) is not None for company_id in due])
 
 
 async def rescore(run: JobRun) -> None:
-    """The job: decide what is due, then write every score that is another one as of the job's instant."""
+    """Job handler: evaluates due customers, then updates every stored score that differs as of `as_of`.
+
+    A nightly run also clears expired data and takes the daily snapshots.
+    """
     named = run.job.parameters.get("customer_ids")
     as_of = datetime.fromisoformat(run.job.parameters["as_of"])
     if named is not None:
@@ -60,5 +63,5 @@ async def rescore(run: JobRun) -> None:
     await sweep_company(run)
     await score_company(run, as_of)
     if run.job.parameters.get("night") is not None:
-        await clear_old(run)
+        await clear_expired(run)
         await take_snapshots(run)

@@ -1,4 +1,4 @@
-"""What is kept for a while only: cleared every night, by the periods of the company's policy."""
+"""Retention: every nightly run clears data older than the periods of the company's policy."""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -7,12 +7,12 @@ from typing import Final
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.jobs import JobPage, JobRun
 
-CHUNK: Final = 2_000
-"""How many rows one transaction clears."""
+CLEAR_BATCH_SIZE: Final = 2_000
+"""Rows cleared by one transaction."""
 
 
-async def clear_old(run: JobRun) -> None:
-    """Part of a job: clear details of events, faults of histories and of jobs, and audit rows whose time is over."""
+async def clear_expired(run: JobRun) -> None:
+    """Part of a job: clears expired event details, import errors, job details, outbound events and audit entries."""
     for name, clear in _STEPS.items():
 
         async def page(
@@ -29,35 +29,35 @@ async def clear_old(run: JobRun) -> None:
 
 async def _event_details(uow: UnitOfWork) -> int:
     context = await uow.companies.get_context()
-    # Events are as old as they are in the company's own time.
+    # The age of an event is measured in the company's time.
     before = context.now - timedelta(days=context.rulebook.policy.keep_event_details_days)
-    return await uow.retention.clear_event_details(before, most=CHUNK)
+    return await uow.retention.clear_event_details(before, most=CLEAR_BATCH_SIZE)
 
 
-async def _import_faults(uow: UnitOfWork) -> int:
+async def _import_errors(uow: UnitOfWork) -> int:
     days = (await uow.companies.get_context()).rulebook.policy.keep_import_faults_days
-    return await uow.retention.delete_import_errors(days=days, most=CHUNK)
+    return await uow.retention.delete_import_errors(days=days, most=CLEAR_BATCH_SIZE)
 
 
 async def _job_details(uow: UnitOfWork) -> int:
     days = (await uow.companies.get_context()).rulebook.policy.keep_job_details_days
-    return await uow.retention.clear_job_details(days=days, most=CHUNK)
+    return await uow.retention.clear_job_details(days=days, most=CLEAR_BATCH_SIZE)
 
 
 async def _audit(uow: UnitOfWork) -> int:
     days = (await uow.companies.get_context()).rulebook.policy.keep_audit_days
-    return await uow.audit_log.prune(days=days, most=CHUNK)
+    return await uow.audit_log.prune(days=days, most=CLEAR_BATCH_SIZE)
 
 
-async def _news(uow: UnitOfWork) -> int:
+async def _outbound_events(uow: UnitOfWork) -> int:
     days = (await uow.companies.get_context()).rulebook.policy.keep_news_days
-    return await uow.outbound_events.delete_old(days=days, most=CHUNK)
+    return await uow.outbound_events.delete_old(days=days, most=CLEAR_BATCH_SIZE)
 
 
 _STEPS: Final[dict[str, Callable[[UnitOfWork], Awaitable[int]]]] = {
     "event_details": _event_details,
-    "import_faults": _import_faults,
+    "import_errors": _import_errors,
     "job_details": _job_details,
-    "news": _news,
+    "outbound_events": _outbound_events,
     "audit": _audit,
 }

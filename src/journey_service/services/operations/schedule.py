@@ -1,4 +1,4 @@
-"""What runs when: the rounds of the worker, and the nightly run of a company."""
+"""Schedule: the polling tasks of the workers, and the nightly runs of a company."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -18,69 +18,74 @@ IMPORTS: Final = "imports"
 OUTBOUND_EVENTS: Final = "outbound_events"
 ACTIONS: Final = "actions"
 ROLLUPS: Final = "rollups"
-EVERY_SECONDS: Final = 5.0
-NIGHTS_SHOWN: Final = 7
+POLL_SECONDS: Final = 5.0
+"""Seconds between two polls of a task."""
+MERGE_POLL_SECONDS: Final = 30.0
+MAX_NIGHTLY_RUNS: Final = 7
+"""Nightly runs in a schedule."""
 
 
 @dataclass(frozen=True, slots=True)
 class PollingTask:
-    """What a worker looks for every so many seconds, and, where `is_rung`, as soon as somebody rings for it."""
+    """A task that every worker polls for; `can_be_woken`: also as soon as a wake-up arrives."""
 
     name: str
-    what: str
+    description: str
     every_seconds: float
     can_be_woken: bool
 
 
 POLLING_TASKS: Final = (
-    PollingTask(DUE_CUSTOMERS, "decides customers who fall due", EVERY_SECONDS, can_be_woken=False),
-    PollingTask(NIGHTLY_RUNS, "begins nightly runs that fall due", EVERY_SECONDS, can_be_woken=False),
-    PollingTask(JOBS, "does long work that waits", EVERY_SECONDS, can_be_woken=True),
+    PollingTask(DUE_CUSTOMERS, "evaluates customers that are due", POLL_SECONDS, can_be_woken=False),
+    PollingTask(NIGHTLY_RUNS, "starts nightly runs that are due", POLL_SECONDS, can_be_woken=False),
+    PollingTask(JOBS, "runs queued jobs", POLL_SECONDS, can_be_woken=True),
     PollingTask(
-        OUTBOUND_EVENTS, "puts news in order, for endpoints and streams", EVERY_SECONDS, can_be_woken=True
+        OUTBOUND_EVENTS, "publishes outbound events to endpoints and streams", POLL_SECONDS, can_be_woken=True
     ),
-    PollingTask(ACTIONS, "sends mails and messages, writes tasks", EVERY_SECONDS, can_be_woken=True),
-    PollingTask(ROLLUPS, "adds up what figures are answered from", 30.0, can_be_woken=False),
-    PollingTask(IMPORTS, "replays histories that wait", EVERY_SECONDS, can_be_woken=True),
+    PollingTask(ACTIONS, "sends emails and messages, creates tasks", POLL_SECONDS, can_be_woken=True),
+    PollingTask(
+        ROLLUPS, "merges the rollups that reports are read from", MERGE_POLL_SECONDS, can_be_woken=False
+    ),
+    PollingTask(IMPORTS, "runs queued imports", POLL_SECONDS, can_be_woken=True),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """What runs when for a company, at its `now`; `nights` are the latest nightly runs, newest first."""
+    """Schedule of a company at its current time. `nightly_runs` are the latest, newest first."""
 
     company: Company
     now: datetime
     next_nightly_run_at: datetime
-    nights: tuple[NightlyRun, ...]
-    rounds: tuple[PollingTask, ...] = POLLING_TASKS
+    nightly_runs: tuple[NightlyRun, ...]
+    polling_tasks: tuple[PollingTask, ...] = POLLING_TASKS
 
     @property
-    def next_night_local(self) -> datetime:
-        """The next nightly run on the company's own clocks."""
+    def next_nightly_run_local(self) -> datetime:
+        """The next nightly run in the company's time zone."""
         return self.next_nightly_run_at.astimezone(ZoneInfo(self.company.timezone))
 
     @property
     def next_nightly_run_date(self) -> date:
-        """The local day the next nightly run is written down under."""
+        """The local date of the next nightly run."""
         return local_day(self.next_nightly_run_at, ZoneInfo(self.company.timezone))
 
     @property
-    def is_night_due(self) -> bool:
-        """Whether the next nightly run has fallen due and waits for a worker."""
+    def is_nightly_run_due(self) -> bool:
+        """Whether the next nightly run is due and waits for a worker."""
         return self.next_nightly_run_at <= self.now
 
 
 async def get_schedule(database: Database, company_id: int) -> Schedule:
-    """What runs when for a company. Raises CompanyNotFoundError."""
+    """Returns the schedule of a company. Raises CompanyNotFoundError."""
 
     async def unit(uow: UnitOfWork) -> Schedule:
         context = await uow.companies.get_context()
-        nights = await uow.jobs.list_nightly_runs(limit=NIGHTS_SHOWN)
+        nightly_runs = await uow.jobs.list_nightly_runs(limit=MAX_NIGHTLY_RUNS)
         next_nightly_run_at = context.company.next_nightly_run_at
-        if next_nightly_run_at is None:  # a company older than nightly runs: its first one is due at once
+        if next_nightly_run_at is None:  # created before nightly runs existed: the first one is due at once
             zone = ZoneInfo(context.company.timezone)
             next_nightly_run_at = nightly_run_at(latest_nightly_run_date(context.now, zone), zone)
-        return Schedule(context.company, context.now, next_nightly_run_at, tuple(nights))
+        return Schedule(context.company, context.now, next_nightly_run_at, tuple(nightly_runs))
 
     return await database.run(company_id, unit)

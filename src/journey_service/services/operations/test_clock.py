@@ -1,8 +1,8 @@
-"""Test clocks: a company's time stands still until it is moved, and all that falls due on the way is done.
+"""Test clocks: a company's time stands still until it is advanced; everything due on the way is then processed.
 
-The clock is moved first, and what has so fallen due is then decided customer by customer, each at the own
-instants, exactly as the sweep does it for everybody: whoever is told something meanwhile is brought to the
-new time before. Nightly runs on the way are written down one by one; scores are written as of the last.
+The clock is moved first. A job then evaluates the due customers one by one, each at its own due times, exactly as the
+sweep does; an event that arrives meanwhile first advances its customer to the new time. Every nightly run on the way is
+recorded; scores are written as of the last one.
 """
 
 from dataclasses import dataclass
@@ -39,19 +39,20 @@ from journey_service.services.jobs import (
 from journey_service.services.journeys.action_planning import ChangedJourney, has_test_clock, plan_actions
 from journey_service.services.journeys.rescoring import score_company, sweep_company
 from journey_service.services.journeys.transaction import load, write
-from journey_service.services.operations.retention import clear_old
+from journey_service.services.operations.retention import clear_expired
 
 ADVANCE: Final = "advance_clock"
 INLINE_TIMEOUT_SECONDS: Final = 10.0
-"""How long a caller is kept waiting before the rest is left to the worker."""
-CHUNK: Final = 200
-LONGEST_STEP: Final = timedelta(days=50 * 365)
-"""Every night on the way is written down while the clock is held: a step is as long as that may take."""
+"""Seconds for which the request processes due work before it leaves the rest to a worker."""
+ACTIONS_BATCH_SIZE: Final = 200
+"""Customers whose due actions one transaction runs."""
+MAX_STEP: Final = timedelta(days=50 * 365)
+"""Maximum advance: all nightly runs on the way are recorded while the company is locked."""
 
 
 @dataclass(frozen=True, slots=True)
-class Advanced:
-    """A clock that was moved, and the job that does what fell due on the way."""
+class ClockAdvance:
+    """An advanced test clock, and the job that processes what is due."""
 
     company: Company
     now: datetime
@@ -67,12 +68,12 @@ async def advance(
     timeout_seconds: float | None = INLINE_TIMEOUT_SECONDS,
     lease_seconds: float = LEASE_SECONDS,
     on_progress: ProgressCallback | None = None,
-) -> Advanced:
-    """Move a test clock to an instant, or (None) release the company to real time; do what falls due.
+) -> ClockAdvance:
+    """Advances a test clock to a time, or releases the company to real time (None), and processes what is due.
 
-    Returns once all is done, or when patience ends, with the job still to be gone on with by the worker.
-    Raises CompanyNotFoundError, NoTestClockError for a company in real time, and InvalidInputError for an
-    instant before the clock's, or a release while the clock is ahead of real time.
+    Returns when everything is processed or the timeout has expired; a worker then continues the job. Raises
+    CompanyNotFoundError, NoTestClockError for a company in real time, and InvalidInputError for a time before the
+    clock's, or for a release while the clock is ahead of real time.
     """
 
     async def unit(uow: UnitOfWork) -> InlineJob:
@@ -89,33 +90,33 @@ async def advance(
         on_progress=on_progress,
     )
     context = await get_company_context(database, company_id)
-    return Advanced(context.company, context.now, job)
+    return ClockAdvance(context.company, context.now, job)
 
 
 async def run_advance(run: JobRun) -> None:
-    """The job: decide all that has fallen due, then score as of the last night on the way."""
+    """Job handler: evaluates due customers, runs due actions, then scores as of the last nightly run on the way."""
     await sweep_company(run)
-    await settle_company(run)
+    await run_due_actions(run)
     as_of = run.job.parameters["as_of"]
     if as_of is not None:
         await score_company(run, datetime.fromisoformat(as_of))
-        await clear_old(run)
+        await clear_expired(run)
         await take_snapshots(run)
 
 
-async def settle_company(run: JobRun) -> None:
-    """Let whatever actions have fallen due happen, each at its own instant."""
+async def run_due_actions(run: JobRun) -> None:
+    """Part of a job: runs all due actions, each as of its own due time."""
 
     async def page(uow: UnitOfWork) -> JobPage:
         context = await uow.companies.get_context()
-        some = (
-            await uow.outbox.list_waiting_customers(context.now, limit=CHUNK)
+        customer_ids = (
+            await uow.outbox.list_waiting_customers(context.now, limit=ACTIONS_BATCH_SIZE)
             if has_test_clock(context)
             else []
         )
-        if not some:
+        if not customer_ids:
             return JobPage({**run.cursor, "settled": True})
-        transaction = await load(uow, some)
+        transaction = await load(uow, customer_ids)
         unchanged = transaction.advance_all(transaction.now)
         unmoved = [
             ChangedJourney(transaction.relationships[customer_id].id, journey, is_new=False)
@@ -123,7 +124,7 @@ async def settle_company(run: JobRun) -> None:
         ]
         await write(uow, transaction, as_decided=True)
         await plan_actions(uow, transaction.context, unmoved, now=transaction.now, runs_actions=True)
-        return JobPage(run.cursor, {"acted_on": len(some)})
+        return JobPage(run.cursor, {"acted_on": len(customer_ids)})
 
     while not run.cursor.get("settled"):
         await run.page(page)
@@ -136,12 +137,12 @@ async def _move(uow: UnitOfWork, to: datetime | None, actor: Actor, lease_second
         raise NoTestClockError(uow.company_id)
     target = context.clock if to is None else to
     if target < before:
-        pointer, what = ("/release", "real time") if to is None else ("/advance_to", "it")
+        pointer, what = ("/release", "real time") if to is None else ("/advance_to", "the new time")
         raise InvalidInputError.at(
-            pointer, f"a clock goes forwards only: {what} lies before the company's {before.isoformat()}"
+            pointer, f"a test clock cannot go back: {what} is before the company's {before.isoformat()}"
         )
-    if to is not None and target - before > LONGEST_STEP:
-        raise InvalidInputError.at("/advance_to", f"lies more than {LONGEST_STEP.days} days ahead")
+    if to is not None and target - before > MAX_STEP:
+        raise InvalidInputError.at("/advance_to", f"must be at most {MAX_STEP.days} days ahead")
     zone = ZoneInfo(context.company.timezone)
     nights = [(night, nightly_run_at(night, zone)) for night in nightly_run_dates(before, target, zone)]
     parameters: dict[str, Any] = {

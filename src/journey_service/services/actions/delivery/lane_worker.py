@@ -201,7 +201,26 @@ class LaneWorker:
             )
 
         await self.database.run(self.company_id, unit)
+        for sent in sent_messages:
+            if not isinstance(sent.result, DeliveryReceipt):
+                self._log_failure(sent.outbound_message, sent.result)
         return [None] * len(sent_messages)
+
+    def _log_failure(
+        self, outbound_message: OutboundMessage, error: DeliveryFailedError | DeliveryRefusedError
+    ) -> None:
+        """Logs a failed attempt. A receiver's response is left out: it may contain personal data."""
+        endpoint = outbound_message.endpoint
+        _LOGGER.warning(
+            "attempt %d of action %s (%s%s) of company %d %s: %s",
+            outbound_message.attempts + 1,
+            outbound_message.id,
+            outbound_message.channel.value,
+            "" if endpoint is None else f", endpoint {endpoint.id}",
+            self.company_id,
+            "was refused" if isinstance(error, DeliveryRefusedError) else "failed",
+            error.reason if error.status is None else f"status {error.status}",
+        )
 
     async def _release(self) -> None:
         async def unit(uow: UnitOfWork) -> None:

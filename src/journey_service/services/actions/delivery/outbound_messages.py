@@ -96,12 +96,15 @@ class OutboundMessage:
         if not self.secrets:
             raise SecretDecryptionError("The endpoint's secret cannot be decrypted: check JOURNEY_VAULT_KEY.")
         payload = self._payload() if self.outbound_event is None else self.outbound_event.payload
-        return WebhookMessage(self.id, self.endpoint.url, orjson.dumps(payload), self.secrets)
+        return WebhookMessage(
+            self.id, self.endpoint.url, orjson.dumps(payload, option=orjson.OPT_UTC_Z), self.secrets
+        )
 
     def _payload(self) -> dict[str, Any]:
         action, profile = self.action, self.profile
         assert action is not None and profile is not None  # noqa: S101, PT018  # a customer's action has both
         data: dict[str, Any] = {
+            "company_id": self.company_id,
             "action_id": self.id,
             "name": action.name,
             "customer_id": profile.customer_id,
