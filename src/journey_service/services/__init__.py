@@ -1,1 +1,1 @@
-"""What the service does: one public function, one transaction."""
+"""Services: a public function is one transaction, or documents how it divides its work."""

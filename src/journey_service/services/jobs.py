@@ -225,7 +225,7 @@ async def run_inline(
     timeout_seconds: float | None,
     on_progress: ProgressCallback | None = None,
 ) -> Job:
-    """Runs an inline job until `timeout_seconds`; after that a worker resumes it. Returns the job's present state."""
+    """Runs an inline job; after `timeout_seconds` a worker resumes it. Returns the job's present state."""
     job = inline_job.job
     if inline_job.token is not None:
         run = JobRun(database, company_id, job, inline_job.token, lease_seconds, {}, {}, on_progress)

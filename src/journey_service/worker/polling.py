@@ -1,4 +1,4 @@
-"""Polling loops of a worker: each polls PostgreSQL for work of one kind, every few seconds and when woken.
+"""Polling loops of a worker: each polls PostgreSQL for one kind of work, periodically and when woken.
 
 The timers alone guarantee that work is done. Redis only shortens the wait: a wake-up starts the next poll early.
 """
@@ -77,7 +77,7 @@ class _PollingLoop:
 
 
 class PollingLoops:
-    """The polling loops of one process: all tasks, or those in `names`; `pause_seconds` replaces their own pauses.
+    """The polling loops of a process: all tasks or `names`; `pause_seconds` replaces their pauses.
 
     Without `senders` the process sends no actions; another worker has to.
     """

@@ -110,7 +110,10 @@ async def _responds(url: str) -> bool:
 
 
 async def _close(worker: Worker) -> None:
-    """Waits for running wake-ups and disconnects. Failures of Redis are ignored: they must not delay the shutdown."""
+    """Waits for running wake-ups and disconnects.
+
+    Failures of Redis are ignored: they must not delay the shutdown.
+    """
     running = list(worker.tasks.values())
     if running:
         _, late = await asyncio.wait(running, timeout=_CLOSE_SECONDS)

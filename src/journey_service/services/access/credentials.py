@@ -73,7 +73,7 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class KeyRequest:
-    """Properties of a key to be created. Without `scopes` it has its role's scopes, also those added later."""
+    """Properties of a key to be created. Without `scopes` it has those of its role, also later ones."""
 
     name: str
     scopes: Sequence[str] = ()
@@ -191,7 +191,7 @@ async def rotate_key(
     by: Actor,
     caller: Principal | None = None,
 ) -> NewKey:
-    """Creates the successor of a key, with the same name and scopes. The old key expires after the overlap.
+    """Creates the successor of a key, with its name and scopes. The old key expires after the overlap.
 
     Raises KeyNotFoundError, RotationPendingError while a predecessor or successor is valid, ForbiddenError.
     """
@@ -337,7 +337,7 @@ async def _insert(
 async def _install(
     uow: UnitOfWork, key_id: str, secret: str, request: KeyRequest, pepper: str, by: Actor
 ) -> None:
-    """Writes a key under a given id. A key with the same id and secret is left unchanged, valid or revoked."""
+    """Writes a key under a given id, unless a key with this id and secret exists, valid or revoked."""
     secret_hash = _hash(secret, pepper)
     known = await uow.api_keys.find(key_id)
     if known is not None and known.secret_hash == secret_hash:

@@ -24,7 +24,7 @@ async def load_page(uow: UnitOfWork, import_: Import) -> "ReplayPage":
 
 
 def _whole_customers(lines: list[ImportLine]) -> list[ImportLine]:
-    """Drops the last customer, whose lines may continue on the next page, unless the page has no other customer."""
+    """Drops the last customer, whose lines may continue on the next page, unless it is the only one."""
     if len(lines) < REPLAY_BATCH_SIZE:
         return lines
     last = lines[-1].event.customer_id

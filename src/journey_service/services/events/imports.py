@@ -267,7 +267,7 @@ async def _replay_page(database: Database, company_id: int, import_id: int, toke
 
 
 async def _take_snapshots(database: Database, company_id: int, import_id: int, token: str) -> bool | None:
-    """Takes snapshots of the imported days; returns True if the import has ended, None if the lease was lost."""
+    """Takes snapshots of the imported days; True if all are taken, None if the lease was lost."""
 
     async def unit(uow: UnitOfWork) -> bool | None:
         _, is_done = await take_page(uow)

@@ -30,7 +30,10 @@ class IngestStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class IngestOutcome:
-    """Result of an ingested event: the transition that it caused, if any, and the journey (None: erased customer)."""
+    """Result of an ingested event: the transition that it caused, if any, and the journey.
+
+    `view` is None for an erased customer.
+    """
 
     status: IngestStatus
     view: JourneyView | None

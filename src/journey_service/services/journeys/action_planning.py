@@ -1,4 +1,4 @@
-"""Action planning: updates customers' action plans for new transitions, in the transaction that writes them.
+"""Action planning: updates action plans for new transitions, in the transaction that writes them.
 
 For a company with a test clock it also runs the actions that are due, each as of its due instant.
 """
@@ -63,9 +63,9 @@ async def load(
     now: datetime,
     without: Collection[int] = (),
 ) -> ActionPlans:
-    """Loads the action plans of locked relationships; `versions` maps their ids to the seq of the last transition.
+    """Loads the action plans of locked relationships; those in `without` get empty plans.
 
-    Those in `without` get empty plans.
+    `versions` maps the relationship ids to the seq of the last transition.
     """
     requested = [id_ for id_ in versions if id_ not in without]
     # With a test clock, actions run as of instants long before now: all messages ever sent count for the cap.
@@ -145,7 +145,7 @@ def _apply(
     *,
     acting: Collection[int],
 ) -> None:
-    """Applies a journey's new transitions to its action plan, in order with the actions that a test clock runs."""
+    """Applies new transitions to an action plan, in order with the actions that a test clock runs."""
     is_test = has_test_clock(context)
     done: list[Action] = []
     for transition in journey.new_transitions:

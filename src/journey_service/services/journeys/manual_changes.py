@@ -57,7 +57,7 @@ class ManualMove:
 
 @dataclass(frozen=True, slots=True)
 class ManualMoveResult:
-    """Result of a manual move. `pinned_until` is set if it was pinned because the rules would undo it at once."""
+    """Result of a manual move. `pinned_until` is set if the rules would otherwise undo it at once."""
 
     view: JourneyView
     entry: TransitionRecord
@@ -245,7 +245,7 @@ async def _load_one(
 
 
 async def _stale(uow: UnitOfWork, transaction: JourneyTransaction, journey: Journey) -> StaleVersionError:
-    """Returns the error for a change based on an old version; writes the decisions that were due meanwhile."""
+    """Returns the error for a change of an old version; writes the decisions due meanwhile."""
     if journey.new_transitions:
         await write(uow, transaction)
     return StaleVersionError(journey.relationship.version)

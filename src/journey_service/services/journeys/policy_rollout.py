@@ -34,9 +34,10 @@ _LOWEST: Final = 0
 
 @dataclass(frozen=True, slots=True)
 class PolicyChange:
-    """One change of the policy, as stored in its job: its instant in the company's time (`at`) and the database's.
+    """One change of the policy, as stored in its job.
 
-    `map_version` was in force then. Relationships with an id up to `beyond` have been migrated already.
+    `at` is its instant in the company's time, `clock` in the database's; `map_version` was in force then.
+    Relationships with an id up to `beyond` have been migrated already.
     """
 
     at: datetime
@@ -64,7 +65,7 @@ class PolicyChange:
 
 @dataclass(frozen=True, slots=True)
 class PolicyChangeStep:
-    """One policy change of one customer: the new policy, and the instant as of which the customer is decided again."""
+    """One policy change of one customer: the new policy, and the instant of the next decision."""
 
     change: PolicyChange
     policy: CompanyPolicy
@@ -178,7 +179,7 @@ async def _steps(
     stored: StoredRelationship,
     changes: Sequence[PolicyChange],
 ) -> tuple[Sequence[PolicyChangeStep], Sequence[Event] | None]:
-    """Returns the pending changes of a customer, and the events if the threshold of long calls has changed.
+    """Returns a customer's pending changes, and the events if the threshold of long calls has changed.
 
     A customer written after a change was already decided by it. Facts may since have become known as of earlier
     instants, so such a customer is decided again as of the next change, or of now.

@@ -91,7 +91,10 @@ async def get_scores(database: Database, company_id: int, customer_id: int) -> S
 async def list_transitions(
     database: Database, company_id: int, customer_id: int, *, before: int | None, limit: int
 ) -> tuple[JourneyView, list[TransitionRecord]]:
-    """Returns a page of a journey's transitions below seq `before`, newest first. Raises CustomerNotFoundError."""
+    """Returns a page of a journey's transitions below seq `before`, newest first.
+
+    Raises CustomerNotFoundError.
+    """
 
     async def unit(uow: UnitOfWork) -> tuple[JourneyView, list[TransitionRecord]]:
         journey = await load_view(uow, customer_id)

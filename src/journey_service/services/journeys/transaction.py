@@ -1,4 +1,4 @@
-"""Transaction on journeys: locks and loads customers, applies changes in memory, writes them in one batch."""
+"""Transaction on journeys: locks and loads customers, changes them in memory, writes one batch."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import copy
@@ -103,14 +103,14 @@ async def load(
 
 
 async def load_due(uow: UnitOfWork, *, limit: int, without: Collection[int] = ()) -> JourneyTransaction:
-    """Locks and loads due customers, the longest due first; skips those that another transaction has locked."""
+    """Locks and loads due customers, the longest due first; skips locked ones."""
     context = await load_context(uow)
     relationships = await uow.relationships.lock_due(context.now, limit=limit, without=[*without])
     return JourneyTransaction(context, context.now, relationships, await load_map_history(uow, context))
 
 
 async def load_context(uow: UnitOfWork) -> CompanyContext:
-    """Loads the company's context. A test clock is locked, so that its time stays until the transaction ends."""
+    """Loads the company's context; locks a test clock, so that its time stays until the commit."""
     context = await uow.companies.get_context()
     return context if context.company.clock_at is None else await uow.companies.lock_clock()
 
@@ -138,7 +138,7 @@ async def write(
 
 
 async def _insert_opened(uow: UnitOfWork, transaction: JourneyTransaction) -> Sequence[int]:
-    """Inserts the customers whose journeys were opened here, and assigns row ids; returns the customer ids."""
+    """Inserts customers whose journeys were opened here, assigns row ids; returns the customer ids."""
     opened = sorted(transaction.journeys.keys() - transaction.relationships.keys())
     if opened:
         await uow.customers.insert_missing(opened)

@@ -1,4 +1,4 @@
-"""Back-tests: replays the event histories of all customers under a draft stage map and under the current one.
+"""Back-tests: replays all event histories under a draft stage map and under the current one.
 
 `domain.simulation.backtest` defines what is counted. The job replays customers in the order of their relationship
 ids. Each transaction stores the totals so far and reads the next slice of events; the replay runs between
@@ -93,7 +93,7 @@ async def backtest(
     actor: Actor,
     lease_seconds: float = LEASE_SECONDS,
 ) -> Job:
-    """Back-tests a draft; returns the job, which has ended for few customers, else is queued. Raises as `queue`."""
+    """Back-tests a draft; returns the job: ended for few customers, else queued. Raises as `queue`."""
     inline_job = await queue(
         database,
         company_id,
@@ -125,7 +125,7 @@ async def queue(  # noqa: PLR0913  # the parameters of a back-test and of its jo
     max_inline: int = -1,
     lease_seconds: float = LEASE_SECONDS,
 ) -> InlineJob:
-    """Enqueues the back-test of a draft; to run inline with at most `max_inline` customers, else for a worker.
+    """Enqueues the back-test of a draft: inline with at most `max_inline` customers, else for a worker.
 
     The job uses the current map, policy, time zone and company time as of now, however much later it runs.
 
@@ -245,7 +245,10 @@ async def _replay_all(run: JobRun, parameters: _JobParameters, totals: Sequence[
 
 
 async def _replay_named(run: JobRun, parameters: _JobParameters) -> list[dict[str, Any]]:
-    """Returns the moves of the named customers; replays them again, so that the cursor need not hold their moves."""
+    """Returns the moves of the named customers.
+
+    Replays these customers again, so that the cursor need not hold their moves.
+    """
     moves: list[dict[str, Any]] = []
 
     async def read(uow: UnitOfWork) -> list[EventHistory]:

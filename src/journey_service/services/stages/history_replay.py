@@ -1,4 +1,4 @@
-"""Replay of event histories: customers in order, their events read slice by slice, one transaction per slice."""
+"""Replay of event histories: customers in order, events by slices, one transaction per slice."""
 
 import asyncio
 from collections import deque

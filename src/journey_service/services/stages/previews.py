@@ -1,4 +1,4 @@
-"""Previews: simulates the activation of a draft stage map on the present customers; reports moves and actions.
+"""Previews: simulates the activation of a draft on the present customers; reports moves and actions.
 
 Only the job and its result are stored.
 """
@@ -49,7 +49,7 @@ async def preview(
     actor: Actor,
     lease_seconds: float = LEASE_SECONDS,
 ) -> Job:
-    """Previews the activation of a draft now; returns the job, which has ended for few customers, else is queued.
+    """Previews the activation of a draft now; returns the job: ended for few customers, else queued.
 
     Raises StaleMapError, StageOccupiedError, AdoptionPendingError, InvalidInputError, and the errors of the edit.
     """

@@ -1,4 +1,4 @@
-"""Stage maps: reads versions, activates changes of the whole map or of single stages, and compares versions."""
+"""Stage maps: reads and compares versions, activates changes of the map or of single stages."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -67,7 +67,7 @@ class MapChangeRequest:
 
 @dataclass(frozen=True, slots=True)
 class MapChangeResult:
-    """Result of a change: the map in force, and the job that migrates customers (None: no customer is affected)."""
+    """Result of a change: the map in force, and the migration job (None: no customer is affected)."""
 
     view: MapView
     job: Job | None
