@@ -58,6 +58,8 @@ def describe_error(error: Mapping[str, Any]) -> tuple[ErrorCode, str, dict[str, 
 def json_pointer(location: Sequence[int | str]) -> str:
     """Returns the pointer of an error's location: RFC 6901 in the body, `query/<name>` and so on elsewhere."""
     where, *path = [step for step in location if step != "[key]"]  # the key itself is wrong
+    if where == "query":
+        path = path[:1]  # the values of a repeated parameter have no names
     pointer = "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in path)
     return pointer if where == "body" else f"{where}{pointer}"
 
