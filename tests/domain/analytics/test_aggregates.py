@@ -1,4 +1,4 @@
-"""Ranges of days, shares, names and predictions: what figures are made of."""
+"""Date ranges, percentages, flows, risk bands, churn prediction and reported stages."""
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -8,8 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from domain.builders import T0, stage
-from journey_service.domain.analytics import aggregates as figures
-from journey_service.domain.analytics import risk_bands
+from journey_service.domain.analytics import aggregates, risk_bands
 from journey_service.domain.analytics.churn import ChurnSample, predicted_churn_date, retention_actions
 from journey_service.domain.analytics.date_ranges import (
     DateRange,
@@ -37,16 +36,16 @@ DAY = timedelta(days=1)
         (Period.ALL, date(2024, 2, 29)),
     ],
 )
-def test_a_period_is_that_many_days_including_today(period, first):
+def test_a_period_ends_today(period, first):
     assert range_of_period(period, TODAY, date(2024, 2, 29)) == DateRange(first, TODAY)
 
 
-def test_everything_of_a_company_without_a_past_is_today():
+def test_all_days_of_a_company_without_events_are_today():
     assert range_of_period(Period.ALL, TODAY, None) == DateRange(TODAY, TODAY)
 
 
 @pytest.mark.parametrize(
-    ("asked", "places"),
+    ("requested", "pointers"),
     [
         (RequestedRange(None, TODAY, None), ["query/to"]),
         (RequestedRange(None, None, TODAY), ["query/from"]),
@@ -58,20 +57,20 @@ def test_everything_of_a_company_without_a_past_is_today():
         (RequestedRange(Period.ALL, TODAY, None), ["query/to", "query/period"]),
     ],
 )
-def test_a_range_that_is_none_is_refused_with_every_fault(asked, places):
-    with pytest.raises(InvalidInputError) as refused:
-        resolve_range(asked, TODAY, None)
+def test_an_invalid_range_is_rejected_with_every_error(requested, pointers):
+    with pytest.raises(InvalidInputError) as raised:
+        resolve_range(requested, TODAY, None)
 
-    assert [fault.pointer for fault in refused.value.errors] == places
+    assert [error.pointer for error in raised.value.errors] == pointers
 
 
 @pytest.mark.parametrize("first", [TODAY, TODAY - 3_659 * DAY])
-def test_a_range_of_one_day_and_one_of_the_most_days_are_taken(first):
+def test_the_shortest_and_the_longest_range_are_accepted(first):
     assert resolve_range(RequestedRange(None, first, TODAY), TODAY, None) == DateRange(first, TODAY)
 
 
 @pytest.mark.parametrize(
-    ("part", "whole", "shown"),
+    ("part", "whole", "expected"),
     [
         (0, 0, "0"),
         (1, 3, "33.3"),
@@ -82,18 +81,18 @@ def test_a_range_of_one_day_and_one_of_the_most_days_are_taken(first):
         (5, 4, "100"),
     ],
 )
-def test_shares_have_one_decimal_half_up_and_are_never_over_100(part, whole, shown):
-    assert figures.percent(part, whole) == Decimal(shown)
+def test_a_percentage_is_rounded_half_up_and_at_most_100(part, whole, expected):
+    assert aggregates.percent(part, whole) == Decimal(expected)
 
 
 @pytest.mark.parametrize(
-    ("days", "shown"), [(Decimal("0.05"), "0.1"), (Decimal("0.0499"), "0"), (Decimal(3), "3")]
+    ("days", "expected"), [(Decimal("0.05"), "0.1"), (Decimal("0.0499"), "0"), (Decimal(3), "3")]
 )
-def test_days_have_one_decimal_half_up(days, shown):
-    assert figures.in_days(int(days * 86_400_000_000)) == Decimal(shown)
+def test_days_are_rounded_half_up(days, expected):
+    assert aggregates.in_days(int(days * 86_400_000_000)) == Decimal(expected)
 
 
-def test_a_graph_of_flows_has_no_cycle_whatever_stages_are_called():
+def test_flows_have_no_cycle_for_any_stage_names():
     stage_map = parse_stage_map(
         [
             stage("old", 1, is_active=False, remapped_to="new") | {"name": "Same"},
@@ -109,13 +108,13 @@ def test_a_graph_of_flows_has_no_cycle_whatever_stages_are_called():
         if one != other
     ]
 
-    drawn = acyclic_flows(stage_map, flows)
+    edges = acyclic_flows(stage_map, flows)
 
-    assert len({(source, target) for source, target, _ in drawn}) == len(flows)
-    sources = {source for source, _, _ in drawn}
-    ranks = {name: place for place, name in enumerate(["Same (old)", "Same", "Same (return)"])}
-    assert all(target not in sources or ranks[source] < ranks[target] for source, target, _ in drawn)
-    assert ("Same", "Same (old) (return)", 1) in drawn
+    assert len({(source, target) for source, target, _ in edges}) == len(flows)
+    sources = {source for source, _, _ in edges}
+    ranks = {name: rank for rank, name in enumerate(["Same (old)", "Same", "Same (return)"])}
+    assert all(target not in sources or ranks[source] < ranks[target] for source, target, _ in edges)
+    assert ("Same", "Same (old) (return)", 1) in edges
 
 
 @pytest.mark.parametrize(
@@ -127,11 +126,11 @@ def test_a_graph_of_flows_has_no_cycle_whatever_stages_are_called():
         (100, 61, ["call", "offer", "email"]),
     ],
 )
-def test_what_the_guide_advises(risk, days, short):
+def test_the_guide_s_retention_actions(risk, days, short):
     assert [action.short for action in retention_actions(risk, days)] == short
 
 
-def test_a_predicted_day_is_the_entry_and_the_mean_stay_and_never_past():
+def test_a_predicted_churn_date_is_the_entry_plus_the_mean_duration_and_never_past():
     zone = ZoneInfo("Pacific/Kiritimati")
     sample = ChurnSample(2, 2 * 10 * 86_400_000_000)
 
@@ -141,16 +140,18 @@ def test_a_predicted_day_is_the_entry_and_the_mean_stay_and_never_past():
     assert predicted_churn_date(T0, sample, late, zone) == late.astimezone(zone).date()
 
 
-def test_bands_of_risk_lie_beside_each_other_and_hold_every_score():
+def test_risk_bands_are_adjacent_and_cover_every_score():
     edges = [(band.low, band.high) for band in risk_bands.BANDS]
 
     assert [edges[0][0], edges[-1][1]] == [0, 100]
     assert all(below[1] + 1 == above[0] for below, above in pairwise(edges))
 
 
-def test_stages_without_customers_are_shown_and_archived_ones_only_with_some():
-    forms = [*DEFAULT_STAGES, stage("gone", 9, kind="progress", is_active=False)]
-    stage_map = parse_stage_map(forms, version=1)
+def test_archived_stages_are_reported_only_with_data():
+    definitions = [*DEFAULT_STAGES, stage("gone", 9, kind="progress", is_active=False)]
+    stage_map = parse_stage_map(definitions, version=1)
 
-    assert [one.key for one in figures.shown(stage_map, ())] == [form["key"] for form in DEFAULT_STAGES]
-    assert [one.key for one in figures.shown(stage_map, ["gone"])][-1] == "gone"
+    assert [one.key for one in aggregates.reported_stages(stage_map, ())] == [
+        definition["key"] for definition in DEFAULT_STAGES
+    ]
+    assert [one.key for one in aggregates.reported_stages(stage_map, ["gone"])][-1] == "gone"

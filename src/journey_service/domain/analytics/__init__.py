@@ -1,1 +1,1 @@
-"""Metrics: aggregates, rollups, snapshots, durations, churn dates."""
+"""Metrics: aggregates, rollups, snapshots, visit durations, churn prediction."""

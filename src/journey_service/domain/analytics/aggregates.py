@@ -1,4 +1,4 @@
-"""Figures about all customers of a company, as values and folds: funnels, flows, stays, risks."""
+"""Shared aggregates of reports: shares, durations, customers and visit ages by stage, stage labels."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ _DAY_MICROS: Final = 86_400_000_000
 
 
 class MoveTotals(Protocol):
-    """Moves of one kind between two stages, added up: see `rollups.Sums`."""
+    """Totals of the transitions of one kind between two stages, as `rollups.FlowTotals` defines them."""
 
     @property
     def from_stage(self) -> str | None: ...  # noqa: D102
@@ -32,60 +32,62 @@ class MoveTotals(Protocol):
 
 
 def percent(part: int, whole: int) -> Decimal:
-    """A share in percent, one decimal, half up; of nothing 0, and never over 100."""
+    """Returns a share in percent with one decimal, rounded half up, at most 100; 0 if `whole` is 0."""
     return Decimal(0) if whole <= 0 else min(Decimal(100), Decimal(half_up(part * 1_000, whole)) / 10)
 
 
 def in_days(micros: int, divisor: int = 1) -> Decimal:
-    """Microseconds, divided, in days of 24 hours, one decimal, half up."""
+    """Converts microseconds, divided by `divisor`, to days of 24 hours with one decimal, rounded half up."""
     return Decimal(half_up(max(0, micros) * 10, divisor * _DAY_MICROS)) / 10
 
 
 def customers_by_stage(moves: Iterable[MoveTotals]) -> dict[str, int]:
-    """Whoever has entered a stage, less whoever has left it; empty stages are left out."""
-    found: dict[str, int] = {}
+    """Returns the customers in each stage: entries minus exits, without empty stages."""
+    totals: dict[str, int] = {}
     for move in moves:
-        found[move.to_stage] = found.get(move.to_stage, 0) + move.number
+        totals[move.to_stage] = totals.get(move.to_stage, 0) + move.number
         if move.from_stage is not None:
-            found[move.from_stage] = found.get(move.from_stage, 0) - move.number
-    return {stage: number for stage, number in found.items() if number}
+            totals[move.from_stage] = totals.get(move.from_stage, 0) - move.number
+    return {stage: number for stage, number in totals.items() if number}
 
 
 def ages_by_stage(moves: Sequence[MoveTotals], now: datetime) -> dict[str, int]:
-    """How long the visits that go on have lasted in all, by stage, in microseconds.
+    """Returns the total age of the open visits of each stage, in microseconds.
 
-    When those now there came is when anybody came, less when those who left had come.
+    The entry times of open visits add up to those of all visits minus those of ended ones.
     """
-    came: dict[str, int] = {}
+    entered_micros: dict[str, int] = {}
     for move in moves:
-        came[move.to_stage] = came.get(move.to_stage, 0) + move.at_micros
+        entered_micros[move.to_stage] = entered_micros.get(move.to_stage, 0) + move.at_micros
         if move.from_stage is not None:
-            came[move.from_stage] = came.get(move.from_stage, 0) - (move.at_micros - move.micros)
-    told = (now - _EPOCH) // _MICROSECOND
+            entered_micros[move.from_stage] = entered_micros.get(move.from_stage, 0) - (
+                move.at_micros - move.micros
+            )
+    now_micros = (now - _EPOCH) // _MICROSECOND
     customers = customers_by_stage(moves)
-    return {stage: number * told - came[stage] for stage, number in customers.items()}
+    return {stage: number * now_micros - entered_micros[stage] for stage, number in customers.items()}
 
 
 def ended_by_stage(moves: Iterable[MoveTotals]) -> dict[str, tuple[int, int]]:
-    """How many visits of each stage moves have ended, and how long these had lasted in all, in microseconds."""
-    found: dict[str, tuple[int, int]] = {}
+    """Returns the number of ended visits of each stage, and their total duration in microseconds."""
+    totals: dict[str, tuple[int, int]] = {}
     for move in moves:
         if move.from_stage is not None:
-            number, micros = found.get(move.from_stage, (0, 0))
-            found[move.from_stage] = number + move.number, micros + move.micros
-    return {stage: ended for stage, ended in found.items() if ended[0]}
+            number, micros = totals.get(move.from_stage, (0, 0))
+            totals[move.from_stage] = number + move.number, micros + move.micros
+    return {stage: ended for stage, ended in totals.items() if ended[0]}
 
 
-def reported_stages(stage_map: StageMap, told: Iterable[str]) -> list[Stage]:
-    """The stages in use, in order, and of the others those of which there is something to tell."""
-    keys = set(told)
+def reported_stages(stage_map: StageMap, with_data: Iterable[str]) -> list[Stage]:
+    """Returns the active stages, and the archived ones that have data, in map order."""
+    keys = set(with_data)
     return [stage for stage in stage_map.stages if stage.is_active or stage.key in keys]
 
 
 def stage_labels(stage_map: StageMap) -> dict[str, str]:
-    """A name for every stage that no other has: an archived one may have been called like one in use."""
-    found: dict[str, str] = {}
+    """Returns a unique name for every stage: an archived one may have the same name as an active one."""
+    names: dict[str, str] = {}
     for stage in sorted(stage_map.stages, key=lambda stage: not stage.is_active):
-        is_taken = stage.name in found.values()
-        found[stage.key] = f"{stage.name} ({stage.key})" if is_taken else stage.name
-    return found
+        is_taken = stage.name in names.values()
+        names[stage.key] = f"{stage.name} ({stage.key})" if is_taken else stage.name
+    return names

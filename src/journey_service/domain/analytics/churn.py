@@ -1,4 +1,4 @@
-"""When customers at risk are expected to leave, by those who left before them, and what the guide advises to do."""
+"""Churn prediction: expected churn date from the mean length of earlier visits, and the guide's retention actions."""
 
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
@@ -11,10 +11,11 @@ from journey_service.domain.calendar import local_day
 from journey_service.domain.stages.stage_map import StageMap
 
 _OFFER_DAYS: Final = 60
+"""Days of inactivity above which the guide recommends an offer."""
 
 
 class RetentionAction(NamedTuple):
-    """What the guide advises to do about a customer at risk; `short` is what its own list calls it."""
+    """Recommendation of the guide for a customer at risk; `short` is its name in the guide's own list."""
 
     type: str
     priority: str
@@ -28,36 +29,36 @@ _EMAIL: Final = RetentionAction("email_campaign", "low", "Include in re-engageme
 
 
 def retention_actions(risk: int, days_inactive: int | None) -> list[RetentionAction]:
-    """The guide's three rules."""
-    found = [_CALL] if risk > CALL_RISK else []
+    """Returns the actions that the guide's three rules recommend."""
+    actions = [_CALL] if risk > CALL_RISK else []
     if days_inactive is not None and days_inactive > _OFFER_DAYS:
-        found.append(_OFFER)
-    return [*found, _EMAIL]
+        actions.append(_OFFER)
+    return [*actions, _EMAIL]
 
 
 class ChurnSample(NamedTuple):
-    """How many stays in a stage ended in the last risk stage, and how long these lasted in all, in microseconds."""
+    """Number of visits of a stage that ended in the last risk stage, and their total duration in microseconds."""
 
     number: int
     micros: int
 
 
 def churn_samples(stage_map: StageMap, moves: Iterable[MoveTotals]) -> dict[str, ChurnSample]:
-    """The stays that ended in the last risk stage, by the stage stayed in."""
+    """Returns the visits that ended in the last risk stage, by the visited stage."""
     if not stage_map.risk_descending:
         return {}
-    found: dict[str, ChurnSample] = {}
+    samples: dict[str, ChurnSample] = {}
     for move in moves:
         if move.from_stage is not None and move.to_stage == stage_map.risk_descending[0].key:
-            known = found.get(move.from_stage, ChurnSample(0, 0))
-            found[move.from_stage] = ChurnSample(known.number + move.number, known.micros + move.micros)
-    return {stage: sample for stage, sample in found.items() if sample.number > 0}
+            known = samples.get(move.from_stage, ChurnSample(0, 0))
+            samples[move.from_stage] = ChurnSample(known.number + move.number, known.micros + move.micros)
+    return {stage: sample for stage, sample in samples.items() if sample.number > 0}
 
 
 def predicted_churn_date(
     entered: datetime, sample: ChurnSample | None, now: datetime, zone: ZoneInfo
 ) -> date | None:
-    """The local day on which a stay ends if it lasts as long as those before, never a past one; None: no sample."""
+    """Returns the local day on which a visit of mean length ends, never a past day; None without a sample."""
     if sample is None:
         return None
     at = entered + timedelta(microseconds=sample.micros // sample.number)

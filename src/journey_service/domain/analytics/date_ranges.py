@@ -1,4 +1,4 @@
-"""Which local days a figure is asked for: a period that ends today, or two days and all between them."""
+"""Date ranges of reports: a period that ends today, or explicit first and last days."""
 
 from collections.abc import Mapping
 from datetime import date, timedelta
@@ -9,10 +9,11 @@ from journey_service.domain.errors import FieldError, InvalidInputError
 from journey_service.domain.events.event import EARLIEST
 
 MAX_RANGE_DAYS: Final = 3_660
+"""Days of an explicit range; a longer one is rejected."""
 
 
 class Period(StrEnum):
-    """The last 7, 30, 90 or 365 days including today, or everything."""
+    """Period that ends today: the last 7, 30, 90 or 365 days, or all days."""
 
     WEEK = "week"
     MONTH = "month"
@@ -30,14 +31,14 @@ _LENGTHS: Final[Mapping[Period, int]] = {
 
 
 class DateRange(NamedTuple):
-    """Local days, both included."""
+    """Range of local days, both ends included."""
 
     first: date
     last: date
 
 
 class RequestedRange(NamedTuple):
-    """Which days are asked for: a period, or both of the days."""
+    """Requested range: a period, or both a first and a last day."""
 
     period: Period | None = None
     first: date | None = None
@@ -45,39 +46,37 @@ class RequestedRange(NamedTuple):
 
 
 def range_of_period(period: Period, today: date, since: date | None) -> DateRange:
-    """The days of a period; everything begins with `since`, or today where there is nothing yet."""
+    """Returns the days of a period. `ALL` starts with `since`, or today if that is None."""
     if period is Period.ALL:
         return DateRange(today if since is None else min(since, today), today)
     return DateRange(today - timedelta(days=_LENGTHS[period] - 1), today)
 
 
 def resolve_range(
-    asked: RequestedRange, today: date, since: date | None, default: Period = Period.MONTH
+    requested: RequestedRange, today: date, since: date | None, default: Period = Period.MONTH
 ) -> DateRange:
-    """The days that are asked for. Raises InvalidInputError with every fault."""
-    first, last = asked.first, asked.last
+    """Returns the requested days. Raises InvalidInputError with every error."""
+    first, last = requested.first, requested.last
     if first is None and last is None:
-        return range_of_period(asked.period or default, today, since)
-    faults = [
-        FieldError(f"query/{name}", f"is needed beside `{other}`")
+        return range_of_period(requested.period or default, today, since)
+    errors = [
+        FieldError(f"query/{name}", f"is required if `{other}` is given")
         for name, value, other in (("from", first, "to"), ("to", last, "from"))
         if value is None
     ]
-    if asked.period is not None:
-        faults.append(FieldError("query/period", "must be left out beside `from` and `to`"))
+    if requested.period is not None:
+        errors.append(FieldError("query/period", "must not be combined with `from` and `to`"))
     if last is not None and last > today:
-        faults.append(FieldError("query/to", "must not be after today"))
+        errors.append(FieldError("query/to", "must not be after today"))
     if first is not None and first < EARLIEST.date():
-        faults.append(FieldError("query/from", f"must not be before {EARLIEST.date()}"))
+        errors.append(FieldError("query/from", f"must not be before {EARLIEST.date()}"))
     if first is not None and last is not None:
         if first > last:
-            faults.append(FieldError("query/from", "must not be after `to`"))
+            errors.append(FieldError("query/from", "must not be after `to`"))
         elif (last - first).days >= MAX_RANGE_DAYS:
-            faults.append(
-                FieldError(
-                    "query/from", f"must be so late that there are at most {MAX_RANGE_DAYS:,} days up to `to`"
-                )
+            errors.append(
+                FieldError("query/from", f"must be later: a range has at most {MAX_RANGE_DAYS:,} days")
             )
-    if faults or first is None or last is None:
-        raise InvalidInputError(faults)
+    if errors or first is None or last is None:
+        raise InvalidInputError(errors)
     return DateRange(first, last)

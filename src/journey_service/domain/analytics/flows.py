@@ -1,4 +1,4 @@
-"""Flows: how many moves lead from one stage to another."""
+"""Flows: transitions between each pair of stages."""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from journey_service.domain.stages.stage_map import StageMap
 
 
 class StageFlow(NamedTuple):
-    """Moves from one stage to another, and how many customers made them."""
+    """Number of transitions from one stage to another, and of the customers who made them."""
 
     from_stage: str
     to_stage: str
@@ -19,31 +19,33 @@ class StageFlow(NamedTuple):
 def count_flows(
     stage_map: StageMap, moves: Iterable[MoveTotals], customers: Mapping[tuple[str, str], int]
 ) -> list[StageFlow]:
-    """The flows between stages in the order of the map, without openings."""
+    """Returns the flows between stages in map order, without openings."""
     numbers: dict[tuple[str, str], int] = {}
     for move in moves:
         if move.from_stage is not None:
             key = (move.from_stage, move.to_stage)
             numbers[key] = numbers.get(key, 0) + move.number
-    places = {stage.key: place for place, stage in enumerate(stage_map.stages)}
-    found = [StageFlow(*key, number, customers.get(key, 0)) for key, number in numbers.items() if number]
-    return sorted(found, key=lambda way: (places.get(way.from_stage, -1), places.get(way.to_stage, -1)))
+    positions = {stage.key: position for position, stage in enumerate(stage_map.stages)}
+    flows = [StageFlow(*key, number, customers.get(key, 0)) for key, number in numbers.items() if number]
+    return sorted(
+        flows, key=lambda flow: (positions.get(flow.from_stage, -1), positions.get(flow.to_stage, -1))
+    )
 
 
 def acyclic_flows(stage_map: StageMap, flows: Iterable[StageFlow]) -> list[tuple[str, str, int]]:
-    """Flows between names so that they have no cycle: one to a lower stage ends in a name of its own."""
+    """Returns flows between stage names without cycles: a flow to a lower stage ends in a separate name."""
     names = stage_labels(stage_map)
     taken = set(names.values())
-    places = {
-        stage.key: place
-        for place, stage in enumerate(sorted(stage_map.stages, key=lambda stage: (stage.order, stage.key)))
+    positions = {
+        stage.key: position
+        for position, stage in enumerate(sorted(stage_map.stages, key=lambda stage: (stage.order, stage.key)))
     }
-    found = []
-    for way in flows:
-        source, target = names.get(way.from_stage, way.from_stage), names.get(way.to_stage, way.to_stage)
-        if places.get(way.to_stage, -1) <= places.get(way.from_stage, -1):
+    edges = []
+    for flow in flows:
+        source, target = names.get(flow.from_stage, flow.from_stage), names.get(flow.to_stage, flow.to_stage)
+        if positions.get(flow.to_stage, -1) <= positions.get(flow.from_stage, -1):
             target = f"{target} (return)"
             while target in taken:
                 target = f"{target} (return)"
-        found.append((source, target, way.moves))
-    return found
+        edges.append((source, target, flow.moves))
+    return edges

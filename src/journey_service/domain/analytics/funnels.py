@@ -1,4 +1,4 @@
-"""Funnels: how many customers reached each stage, in a period or of a cohort."""
+"""Funnels: customers who reached each progress stage, in a period or of a cohort."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
@@ -10,9 +10,9 @@ from journey_service.domain.stages.stage_map import Stage, StageKind, StageMap
 
 
 class FunnelStep(NamedTuple):
-    """One step of a funnel. `percentage` is of the first step, `conversion_rate` to the next one.
+    """Step of a funnel. `percentage` relates to the first step, `conversion_rate` to the next one.
 
-    `returned` counts the ways back out of risk, which are no entries.
+    `returned` counts returns out of risk, which are not entries.
     """
 
     stage: Stage
@@ -23,9 +23,9 @@ class FunnelStep(NamedTuple):
 
 
 class CohortStep(NamedTuple):
-    """One step of a cohort's funnel: those who came so far within their window.
+    """Step of a cohort's funnel: members who reached the stage within their window.
 
-    They have come further too (`converted`), may still do (`pending`), or did not in time (`dropped`).
+    They also reached a later stage (`converted`), still can (`pending`), or did not in time (`dropped`).
     """
 
     stage: Stage
@@ -38,7 +38,7 @@ class CohortStep(NamedTuple):
 
 
 class CohortMembers(NamedTuple):
-    """So many members of a cohort whose highest stage is of this rank (-1: none), with a window that `is_open`."""
+    """Number of members of a cohort with the same highest rank (-1: none), and whether their window `is_open`."""
 
     rank: int
     is_open: bool
@@ -46,20 +46,20 @@ class CohortMembers(NamedTuple):
 
 
 def ranks(stage_map: StageMap) -> dict[str, int]:
-    """The rank among progress stages of every stage that an entry can be into, archived ones as today's."""
-    places = {stage.key: place for place, stage in enumerate(stage_map.progress)}
+    """Returns the rank of every progress stage; an archived stage has the rank of the stage it is remapped to."""
+    active_ranks = {stage.key: rank for rank, stage in enumerate(stage_map.progress)}
     found = {}
     for stage in stage_map.stages:
-        today = stage_map.find(stage.key)
-        if stage.kind is StageKind.PROGRESS and today is not None and today.key in places:
-            found[stage.key] = places[today.key]
+        current = stage_map.find(stage.key)
+        if stage.kind is StageKind.PROGRESS and current is not None and current.key in active_ranks:
+            found[stage.key] = active_ranks[current.key]
     return found
 
 
 def funnel(
     stages: Sequence[Stage], reached: Mapping[str, int], moves: Iterable[MoveTotals]
 ) -> list[FunnelStep]:
-    """The funnel of those who have reached each stage, or a later one."""
+    """Returns the funnel of the customers who reached each stage or a later one."""
     returned: dict[str, int] = {}
     for move in moves:
         if move.motion is Motion.RETURN:
@@ -78,33 +78,33 @@ def funnel(
 
 
 def reached_by_rank(stages: Sequence[Stage], highest: Mapping[int, int]) -> dict[str, int]:
-    """Customers who have reached each stage, from how many have which one as their highest."""
+    """Returns the customers who reached each stage, from the number of customers by highest rank."""
     return {
-        stage.key: sum(number for rank, number in highest.items() if rank >= place)
-        for place, stage in enumerate(stages)
+        stage.key: sum(number for highest_rank, number in highest.items() if highest_rank >= rank)
+        for rank, stage in enumerate(stages)
     }
 
 
 def cohort_funnel(stages: Sequence[Stage], members: Iterable[CohortMembers]) -> list[CohortStep]:
-    """The funnel of a cohort, each followed for a window of their own."""
+    """Returns the funnel of a cohort, each member within their own window."""
     known = list(members)
-    found = []
-    most = sum(member.number for member in known if member.rank >= 0)
-    for place, stage in enumerate(stages):
-        customers = sum(member.number for member in known if member.rank >= place)
-        is_last = place == len(stages) - 1
-        converted = 0 if is_last else sum(member.number for member in known if member.rank > place)
-        pending = sum(member.number for member in known if member.rank == place and member.is_open)
+    steps = []
+    first = sum(member.number for member in known if member.rank >= 0)
+    for rank, stage in enumerate(stages):
+        customers = sum(member.number for member in known if member.rank >= rank)
+        is_last = rank == len(stages) - 1
+        converted = 0 if is_last else sum(member.number for member in known if member.rank > rank)
+        pending = sum(member.number for member in known if member.rank == rank and member.is_open)
         pending = 0 if is_last else pending
-        found.append(
+        steps.append(
             CohortStep(
                 stage,
                 customers,
-                percent(customers, most),
+                percent(customers, first),
                 percent(converted, customers),
                 converted,
                 pending,
                 0 if is_last else customers - converted - pending,
             )
         )
-    return found
+    return steps

@@ -1,4 +1,4 @@
-"""Rows of drill-down lists, and the pages of them that are requested."""
+"""Rows of drill-down lists, and requests for pages of them."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,9 +7,8 @@ from typing import Final
 
 from journey_service.domain.journeys.relationship import Motion
 
-LOWEST: Final = -(2**63)
-"""Below every id: those of customers who were erased are negative."""
-
+BEFORE_FIRST_ID: Final = -(2**63)
+"""Lower than every customer id: the ids of erased customers are negative."""
 
 _RISK_SORT_KEYS: Final = ("risk_score", "days_inactive", "lifetime_value")
 RISK_SORTS: Final = tuple(name for key in _RISK_SORT_KEYS for name in (f"-{key}", key))
@@ -18,7 +17,7 @@ RISK_SORTS: Final = tuple(name for key in _RISK_SORT_KEYS for name in (f"-{key}"
 
 @dataclass(frozen=True, slots=True)
 class DrilldownCustomer:
-    """A customer who has been counted, as they stand now; `moves` is how often they did what was counted."""
+    """Customer behind a metric, in their current state; `moves` is how often the metric counts the customer."""
 
     customer_id: int
     current_stage: str
@@ -30,7 +29,7 @@ class DrilldownCustomer:
 
 @dataclass(frozen=True, slots=True)
 class StageVisit:
-    """One stay in a stage; `seq` is that of the move it began with. One that goes on has not been left."""
+    """Stage visit; `seq` is that of the transition that started it. An open visit has no `left_at`."""
 
     customer_id: int
     seq: int
@@ -42,7 +41,7 @@ class StageVisit:
 
 @dataclass(frozen=True, slots=True)
 class AtRiskCustomer:
-    """A customer on a list of those at risk; `key` is what the page is continued from."""
+    """Customer in a list of customers at risk; `key` is the position for the next page."""
 
     customer_id: int
     name: str | None
@@ -57,15 +56,15 @@ class AtRiskCustomer:
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """Which part of a list is wanted, by customer id."""
+    """Requested page of a list that is sorted by customer id."""
 
-    after: int = LOWEST
+    after: int = BEFORE_FIRST_ID
     limit: int = 50
 
 
 @dataclass(frozen=True, slots=True)
 class RiskPageRequest:
-    """Which part of a list of customers at risk is wanted; `sort` is a name, `-` before it: descending."""
+    """Requested page of a list of customers at risk. `sort` is one of `RISK_SORTS`."""
 
     sort: str = "-risk_score"
     after: tuple[str, int] | None = None

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 HIGH_RISK: Final = 70
-"""Above so many hundredths a customer is on the guide's list."""
+"""Risk score in hundredths above which a customer is in the guide's list of customers at risk."""
 CALL_RISK: Final = 80
+"""Risk score in hundredths above which the guide recommends a call."""
 
 
 class RiskBand(NamedTuple):
-    """Scores of risk in hundredths, both included."""
+    """Range of risk scores in hundredths, both ends included."""
 
     name: str
     low: int
@@ -22,11 +23,11 @@ BANDS: Final = (
     RiskBand("high", HIGH_RISK + 1, CALL_RISK),
     RiskBand("critical", CALL_RISK + 1, 100),
 )
-"""Beyond the second one customers are on the guide's list, in the last one they are to be called."""
+"""The risk bands, ascending. The last two are in the guide's list; customers in the last one are to be called."""
 
 
 def count_by_band(by_risk: Mapping[int, int]) -> list[tuple[RiskBand, int]]:
-    """Customers by band, from customers by hundredths."""
+    """Returns the customers in each band, from the number of customers by risk score in hundredths."""
     return [
         (band, sum(number for risk, number in by_risk.items() if band.low <= risk <= band.high))
         for band in BANDS

@@ -1,7 +1,7 @@
-"""What moves and money add up to, day by day: the sums that figures are answered from.
+"""Daily rollups of transitions, from which reports are computed.
 
-Every row is a difference: it is added to whatever the same key has already, so rows of many transactions may lie beside
-each other and be summed up later, in any order.
+Every row is a difference that is added to the other rows of the same key. Rows of many transactions can therefore
+coexist, and be merged later in any order.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,11 +15,11 @@ from journey_service.domain.journeys.relationship import Motion, Transition
 from journey_service.domain.stages.stage_map import StageMap
 
 ENTRIES: Final = (Motion.OPENING, Motion.ENTRY)
-"""The moves that count as having reached a stage."""
+"""Motions that count as having reached a stage."""
 
 
 class FlowKey(NamedTuple):
-    """Moves of one local day from one stage to another; openings come from nowhere."""
+    """Key of a flow: a local day, two stages and a motion. An opening has an empty `from_stage`."""
 
     day: date
     from_stage: str
@@ -28,7 +28,7 @@ class FlowKey(NamedTuple):
 
 
 class LastOccurrence(NamedTuple):
-    """How many customers have done something last on a day: reached a stage (or a later one), or gone a way."""
+    """Key of the number of customers whose last occurrence was on a day: of reaching a stage, or of a flow."""
 
     kind: str
     key: str
@@ -36,7 +36,7 @@ class LastOccurrence(NamedTuple):
 
 
 class FlowTotals(NamedTuple):
-    """Moves, how long the visits they ended had lasted in all, and when they were, in microseconds (since 1970)."""
+    """Transitions, and in microseconds the duration of the visits they ended and the sum of their times since 1970."""
 
     moves: int
     micros: int
@@ -50,7 +50,7 @@ FLOW: Final = "flow"
 
 
 class Rollup:
-    """Differences that some moves make: flows by day, and on which day each customer was last where."""
+    """Differences made by transitions: flows by day, and customers by day of their last occurrences."""
 
     def __init__(self, stage_map: StageMap, zone: ZoneInfo) -> None:
         self._zone = zone
@@ -59,51 +59,56 @@ class Rollup:
         self.last_occurrences: dict[LastOccurrence, int] = {}
 
     def count(self, moves: Iterable[Transition], before: Mapping[tuple[str, str], datetime]) -> None:
-        """Add one customer's moves, in order. `before` is when the customer last did what, as `did` names it."""
+        """Adds the transitions of one customer, in order.
+
+        `before` are the times of the customer's last occurrences, by kind and key.
+        """
         last = dict(before)
         for move in moves:
             day = local_day(move.transitioned_at, self._zone)
             flow = FlowKey(day, move.from_stage or "", move.to_stage, move.motion)
-            stayed = 0 if move.since is None else (move.transitioned_at - move.since) // _MICROSECOND
+            duration = 0 if move.since is None else (move.transitioned_at - move.since) // _MICROSECOND
             known = self.flows.get(flow, FlowTotals(0, 0, 0))
             at = (move.transitioned_at - _EPOCH) // _MICROSECOND
-            self.flows[flow] = FlowTotals(known.moves + 1, known.micros + stayed, known.at_micros + at)
-            for did in self.did(move):
-                if did in last:
-                    self._add(LastOccurrence(*did, local_day(last[did], self._zone)), -1)
-                self._add(LastOccurrence(*did, day), 1)
-                last[did] = move.transitioned_at
-        # What is taken away and given back on one day is no difference.
+            self.flows[flow] = FlowTotals(known.moves + 1, known.micros + duration, known.at_micros + at)
+            for occurrence in self.occurrences(move):
+                if occurrence in last:
+                    self._add(LastOccurrence(*occurrence, local_day(last[occurrence], self._zone)), -1)
+                self._add(LastOccurrence(*occurrence, day), 1)
+                last[occurrence] = move.transitioned_at
+        # A subtraction and an addition on the same day cancel out.
         self.last_occurrences = {
             key: difference for key, difference in self.last_occurrences.items() if difference
         }
 
-    def did(self, move: Transition) -> Sequence[tuple[str, str]]:
-        """What a move counts as, by kind and key."""
-        return self.did_by(move.motion, move.from_stage, move.to_stage)
+    def occurrences(self, move: Transition) -> Sequence[tuple[str, str]]:
+        """Returns the occurrences that a transition counts as: kind and key."""
+        return self.occurrences_by(move.motion, move.from_stage, move.to_stage)
 
-    def did_by(self, motion: Motion, from_stage: str | None, to_stage: str) -> Sequence[tuple[str, str]]:
-        """The same, by what matters of a move."""
-        found = []
+    def occurrences_by(
+        self, motion: Motion, from_stage: str | None, to_stage: str
+    ) -> Sequence[tuple[str, str]]:
+        """Returns the occurrences of a transition, given its motion and stages."""
+        occurrences = []
         if motion in ENTRIES:
-            found += [(REACH, key) for key in self._below.get(to_stage, ())]
+            occurrences += [(REACH, key) for key in self._below.get(to_stage, ())]
         if from_stage is not None:
-            found.append((FLOW, flow_key(from_stage, to_stage)))
-        return found
+            occurrences.append((FLOW, flow_key(from_stage, to_stage)))
+        return occurrences
 
     def _add(self, key: LastOccurrence, difference: int) -> None:
         self.last_occurrences[key] = self.last_occurrences.get(key, 0) + difference
 
 
 def flow_key(from_stage: str, to_stage: str) -> str:
-    """How a way between two stages is named."""
+    """Returns the key of the flow between two stages."""
     return f"{from_stage}>{to_stage}"
 
 
 def reached_by(stage_map: StageMap) -> Mapping[str, tuple[str, ...]]:
-    """The progress stages that an entry into each stage reaches: itself, and all below it.
+    """Returns the progress stages that an entry into each stage reaches: the stage itself, and all below it.
 
-    An archived one counts as the one that it was remapped to.
+    An archived stage counts as the stage it is remapped to.
     """
     keys = [stage.key for stage in stage_map.progress]
     return {entered: tuple(keys[: rank + 1]) for entered, rank in ranks(stage_map).items()}

@@ -1,4 +1,4 @@
-"""What a company looked like at the end of each local day, stage by stage: pure sums of moves and money."""
+"""Daily snapshots: customers, conversion, time in stage and revenue of each stage at the end of a local day."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -7,7 +7,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Final, NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
-from journey_service.domain.analytics.conversions import CONVERTING
+from journey_service.domain.analytics.conversions import CONVERSION_MOTIONS
 from journey_service.domain.calendar import latest_nightly_run_date, next_nightly_run_date, nightly_run_at
 from journey_service.domain.journeys.relationship import Motion
 
@@ -17,7 +17,7 @@ _ONE_DAY: Final = timedelta(days=1)
 
 
 class DailyFlow(NamedTuple):
-    """Moves of one local day; `micros` is how long the visits they ended had lasted in all, in microseconds."""
+    """Transitions of one local day; `micros` is the total duration of the visits they ended, in microseconds."""
 
     day: date
     from_stage: str | None
@@ -28,10 +28,10 @@ class DailyFlow(NamedTuple):
 
 
 class SnapshotMetrics(NamedTuple):
-    """One stage at the end of one day.
+    """Metrics of one stage at the end of one day.
 
-    `avg_time` is the mean length in days of the visits that ended that day, `conversion` the percentage of them that
-    led on; both None if none ended.
+    `avg_time` is the mean duration in days of the visits that ended that day, `conversion` the percentage of them that
+    were conversions; both None if none ended.
     """
 
     customers: int
@@ -43,24 +43,24 @@ class SnapshotMetrics(NamedTuple):
 SnapshotPosition: TypeAlias = tuple[date, str]
 """A local day and a stage."""
 
-NOTHING: Final = SnapshotMetrics(0, None, None, Decimal(0))
+EMPTY_METRICS: Final = SnapshotMetrics(0, None, None, Decimal(0))
 
 
-def snapshots(
+def fold_snapshots(
     days: Sequence[date],
     opening: Mapping[str, int],
     flows: Iterable[DailyFlow],
     revenue: Mapping[SnapshotPosition, Decimal],
-    wanted: AbstractSet[SnapshotPosition],
+    required: AbstractSet[SnapshotPosition],
 ) -> dict[SnapshotPosition, SnapshotMetrics]:
-    """The figures of days that follow each other, from how many customers each stage had before the first.
+    """Returns the snapshots of consecutive days, starting from the customers in each stage before the first day.
 
-    A stage has a row on a day if that is wanted, and whenever it has customers or figures.
+    A stage has a row on a day if the row is required, or if any of its metrics is not empty.
     """
     by_day: dict[date, list[DailyFlow]] = {}
     for flow in flows:
         by_day.setdefault(flow.day, []).append(flow)
-    stages = {*opening, *(stage for _, stage in (*revenue, *wanted))}
+    stages = {*opening, *(stage for _, stage in (*revenue, *required))}
     stages |= {
         stage
         for flow in by_day.values()
@@ -78,27 +78,29 @@ def snapshots(
                 customers[flow.from_stage] -= flow.number
                 ended.setdefault(flow.from_stage, []).append(flow)
         for stage in stages:
-            place = day, stage
+            position = day, stage
             metrics = SnapshotMetrics(
-                customers[stage], *_ended(ended.get(stage, ())), revenue.get(place, Decimal(0))
+                customers[stage], *_ended(ended.get(stage, ())), revenue.get(position, Decimal(0))
             )
-            if metrics != NOTHING or place in wanted:
-                found[place] = metrics
+            if metrics != EMPTY_METRICS or position in required:
+                found[position] = metrics
     return found
 
 
 def _ended(flows: Sequence[DailyFlow]) -> tuple[Decimal | None, Decimal | None]:
-    """How long the visits that ended had lasted on average, and how many of a hundred have led on."""
+    """Returns the mean duration of ended visits in days, and the percentage of them that were conversions."""
     number = sum(flow.number for flow in flows)
     if not number:
         return None, None
     average = Decimal(sum(flow.micros for flow in flows)) / (number * _MICROS_A_DAY)
-    led_on = Decimal(100 * sum(flow.number for flow in flows if flow.motion in CONVERTING)) / number
-    return average.quantize(_CENTS, ROUND_HALF_UP), led_on.quantize(_CENTS, ROUND_HALF_UP)
+    converted = (
+        Decimal(100 * sum(flow.number for flow in flows if flow.motion in CONVERSION_MOTIONS)) / number
+    )
+    return average.quantize(_CENTS, ROUND_HALF_UP), converted.quantize(_CENTS, ROUND_HALF_UP)
 
 
 def days_from(first: date, last: date, zone: ZoneInfo) -> Iterator[date]:
-    """The local days from one to another, both included; a day that a zone has skipped is none."""
+    """Yields the local days of a range, both ends included, without days that the time zone skipped."""
     day = next_nightly_run_date(first - _ONE_DAY, zone)
     while day <= last:
         yield day
@@ -106,16 +108,16 @@ def days_from(first: date, last: date, zone: ZoneInfo) -> Iterator[date]:
 
 
 def day_before(day: date, zone: ZoneInfo) -> date:
-    """The local day that has ended when this one begins."""
+    """Returns the local day before a day; days that the time zone skipped do not count."""
     return latest_nightly_run_date(nightly_run_at(day, zone) - _ONE_DAY / 2, zone)
 
 
-def active_on(
+def active_stages_by_day(
     days: Iterable[date], versions: Sequence[tuple[date | None, Sequence[str]]]
 ) -> Mapping[date, Sequence[str]]:
-    """The stages in use at the end of each day, by the versions of a map: since which day, and which stages.
+    """Returns the active stages at the end of each day.
 
-    The first version counts from the beginning.
+    `versions` are the first day and the stages of each version of the map; the first version has no lower bound.
     """
     found = {}
     for day in days:

@@ -1,4 +1,4 @@
-"""Time in stage: average and percentiles of the length of stage visits, in days."""
+"""Time in stage: mean and percentiles of the duration of stage visits, in days."""
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
@@ -9,7 +9,7 @@ from journey_service.domain.stages.stage_map import Stage
 
 
 class VisitDurations(NamedTuple):
-    """How long visits that ended have lasted: their number, in microseconds in all, and percentiles in days."""
+    """Durations of ended visits: their number, their total in microseconds, and percentiles in days."""
 
     visits: int
     micros: int
@@ -18,7 +18,7 @@ class VisitDurations(NamedTuple):
 
 
 class StageTime(NamedTuple):
-    """Days spent in a stage: by visits that ended (None: there are none), and, apart, by those that go on."""
+    """Time in a stage in days: of ended visits (None if there are none), and separately of open visits."""
 
     stage: Stage
     visits: int
@@ -31,23 +31,23 @@ class StageTime(NamedTuple):
 
 def stage_times(
     stages: Iterable[Stage],
-    stays: Mapping[str, VisitDurations],
+    durations: Mapping[str, VisitDurations],
     customers: Mapping[str, int],
     ages: Mapping[str, int],
 ) -> list[StageTime]:
-    """Time in each stage."""
-    found = []
+    """Returns the time in each stage."""
+    times = []
     for stage in stages:
-        stay, staying = stays.get(stage.key), customers.get(stage.key, 0)
-        found.append(
+        duration, open_count = durations.get(stage.key), customers.get(stage.key, 0)
+        times.append(
             StageTime(
                 stage,
-                0 if stay is None else stay.visits,
-                None if stay is None else in_days(stay.micros, stay.visits),
-                None if stay is None else stay.median,
-                None if stay is None else stay.p90,
-                staying,
-                in_days(ages[stage.key], staying) if staying > 0 else None,
+                0 if duration is None else duration.visits,
+                None if duration is None else in_days(duration.micros, duration.visits),
+                None if duration is None else duration.median,
+                None if duration is None else duration.p90,
+                open_count,
+                in_days(ages[stage.key], open_count) if open_count > 0 else None,
             )
         )
-    return found
+    return times
