@@ -220,7 +220,10 @@ async def test_broken_chains_are_reported_but_not_repaired(busy, database, serve
     )
     found = {issue.name: issue for issue in await inspect(database, busy.id)}
     chains = found["broken_chains"]
-    assert (chains.count, chains.examples[0]["fault"]) == (1, "the first move is no opening")
+    assert (chains.count, chains.examples[0]["problem"]) == (
+        1,
+        "the first transition does not open the journey",
+    )
     await repaired(database, busy.id)
     assert await counts(database, busy.id) == {"broken_chains": 1}
     assert "broken_chains" not in REPAIRABLE

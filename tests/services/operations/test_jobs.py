@@ -173,9 +173,9 @@ async def test_whoever_lost_the_lease_keeps_nothing_of_the_page(database, found_
 
 async def test_without_the_token_the_one_overtaken_would_do_it_again(database, found_tenant, monkeypatch):
     fence = " AND lease_token = :token AND status = 'running'"
-    careless = str(job_rows._HOLD).replace(fence, "")
-    assert careless != str(job_rows._HOLD)
-    monkeypatch.setattr(job_rows, "_HOLD", text(careless))
+    careless = str(job_rows._SAVE_PROGRESS).replace(fence, "")
+    assert careless != str(job_rows._SAVE_PROGRESS)
+    monkeypatch.setattr(job_rows, "_SAVE_PROGRESS", text(careless))
     company_id = await company_of(database, found_tenant, 1)
     with pytest.raises(AssertionError):
         await _overtaken(database, company_id)

@@ -1,1 +1,1 @@
-"""Queries of reports and drill-down; storage of rollups and snapshots."""
+"""Queries of metrics and drill-down; storage of rollups, histograms and snapshots."""

@@ -1,4 +1,4 @@
-"""Ranges of a company's local days, as SQL: by the ledger's index, and exactly."""
+"""SQL for ranges of a company's local days: exact, and served by the index of the ledger."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
@@ -13,10 +13,10 @@ ALL_DAYS: Final = DateRange(EARLIEST.date(), LATEST.date())
 
 
 def local_time(instant: str) -> str:
-    """SQL for what the clocks of the zone show at an instant, as `clock_of` tells of them.
+    """Returns SQL for the local time of an instant, with the `offset_parameters` of the time zone.
 
-    PostgreSQL has time zones of its own, but what a day is must be the same in the sums, which are written by days that
-    were worked out here, and in the ledgers that they are compared with.
+    PostgreSQL's own time zones may differ from Python's; rollups are written by days computed in Python,
+    and have to agree with the ledgers they are compared with.
     """
     return (
         f"(({instant} + (CAST(:offsets AS interval[]))[width_bucket({instant}, CAST(:since AS timestamptz[]))])"
@@ -25,20 +25,24 @@ def local_time(instant: str) -> str:
 
 
 def local_day(instant: str) -> str:
-    """SQL for the local day of an instant, likewise."""
+    """Returns SQL for the local day of an instant, with `offset_parameters`."""
     return f"CAST({local_time(instant)} AS date)"
 
 
 def offset_parameters(zone: str, days: DateRange = ALL_DAYS) -> dict[str, Any]:
-    """What `local_time` is to be told: the offsets in force about these days; before and after them it may be wrong."""
-    told = offsets_between(*days, ZoneInfo(zone))
-    return {"since": [since for since, _ in told], "offsets": [offset for _, offset in told]}
+    """Returns the parameters of `local_time`: the UTC offsets around these days.
+
+    For instants more than a day outside of the days, the local time may be wrong.
+    """
+    offsets = offsets_between(*days, ZoneInfo(zone))
+    return {"since": [since for since, _ in offsets], "offsets": [offset for _, offset in offsets]}
 
 
 def within(instant: str) -> str:
-    """SQL for an instant that lies in local days: by the calendar at their ends, by comparison in between.
+    """Returns SQL for an instant in a range of local days, with `range_parameters`.
 
-    The first and the last bounds are for the index; no zone is a whole day away from UTC.
+    The first two bounds are for the index: no zone is a whole day away from UTC. Between the second pair of
+    bounds every instant is in the range; outside of it the local day decides.
     """
     return (
         f"({instant} >= CAST(:not_before AS timestamptz) AND {instant} < CAST(:not_from AS timestamptz)"
@@ -48,7 +52,7 @@ def within(instant: str) -> str:
 
 
 def range_parameters(days: DateRange, zone: str) -> dict[str, Any]:
-    """What `within` is to be told."""
+    """Returns the parameters of `within`."""
     not_before, surely_from = _midnight(days.first, ZoneInfo(zone))
     surely_before, not_from = _midnight(days.last + _ONE_DAY, ZoneInfo(zone))
     return {
@@ -63,9 +67,10 @@ def range_parameters(days: DateRange, zone: str) -> dict[str, Any]:
 
 
 def _midnight(day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
-    """Between which instants a local day begins; both are one, unless clocks are set within two days of it.
+    """Returns the earliest and latest instant at which a local day may begin.
 
-    Whoever sets them at midnight lives through an hour of the day before twice.
+    They are equal unless clocks change within two days; a change at midnight repeats an hour of the day
+    before.
     """
     begin = datetime.combine(day, time(0), tzinfo=UTC)
     offsets = {(begin + number * _ONE_DAY).astimezone(zone).utcoffset() for number in range(-2, 3)}

@@ -1,4 +1,4 @@
-"""How many customers are, or were, in each stage."""
+"""Number of customers per stage, now or at an earlier instant."""
 
 from datetime import datetime
 from typing import Final
@@ -24,12 +24,12 @@ class StageDistribution:
         self._company_id = company_id
 
     async def count_now(self) -> dict[str, int]:
-        """As things stand."""
+        """Counts customers by their current stage."""
         rows = await self._connection.execute(_NOW, {"company_id": self._company_id})
         return {row.stage: row.customers for row in rows}
 
     async def count_at(self, as_of: datetime) -> dict[str, int]:
-        """As the ledger has it for an instant: whoever had entered a stage by then, less whoever had left it."""
+        """Counts customers by stage at an instant: entries until then less exits."""
         rows = await self._connection.execute(_FLOWS, {"company_id": self._company_id, "as_of": as_of})
         customers: dict[str, int] = {}
         for row in rows:

@@ -1,4 +1,4 @@
-"""Who is behind a figure: exactly the customers, or the visits, that it has counted, paged by key."""
+"""Drill-down queries: exactly the customers, or the stage visits, that a metric counts, paged by key."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -27,11 +27,11 @@ _CUSTOMER: Final = (
     "r.customer_id, r.current_stage, r.stage_entered_at, CAST(coalesce(r.risk_score, 0) * 100 AS int) AS risk,"
     " r.lifetime_value"
 )
-_RISKY: Final = f"{_CUSTOMER}, r.last_appointment_at"
+_AT_RISK_CUSTOMER: Final = f"{_CUSTOMER}, r.last_appointment_at"
 
 
 def _of(drilldown: str) -> str:
-    """The customers among those that a query counts by their relationship."""
+    """Returns the query of customers whose relationships and moves another query returns."""
     return (
         f"SELECT {_CUSTOMER}, c.moves FROM ({drilldown}) c"
         " JOIN customer_relationships r ON r.company_id = :company_id AND r.id = c.relationship_id"
@@ -39,29 +39,29 @@ def _of(drilldown: str) -> str:
     )
 
 
-_STANDING: Final = (
+_CURRENT: Final = (
     f"SELECT {_CUSTOMER}, 1 AS moves FROM customer_relationships r WHERE r.company_id = :company_id"
     " AND %s AND r.customer_id > CAST(:after AS bigint) ORDER BY r.customer_id LIMIT :limit"
 )
-_IN_STAGE: Final = _STANDING % "r.current_stage = :stage"
-_IN_BAND: Final = _STANDING % (
+_IN_STAGE: Final = _CURRENT % "r.current_stage = :stage"
+_IN_BAND: Final = _CURRENT % (
     "coalesce(r.risk_score, 0) BETWEEN CAST(:low AS int) / 100.0 AND CAST(:high AS int) / 100.0"
 )
-_WERE_IN_STAGE: Final = _of(
+_IN_STAGE_AT: Final = _of(
     "SELECT relationship_id, 1 AS moves FROM (SELECT DISTINCT ON (relationship_id) relationship_id, to_stage"
     " FROM journey_transitions WHERE company_id = :company_id AND transitioned_at <= CAST(:as_of AS timestamptz)"
     " ORDER BY relationship_id, seq DESC) l WHERE to_stage = :stage"
 )
-_REACHED: Final = _of(
+_ENTERED: Final = _of(
     "SELECT relationship_id, count(*) AS moves FROM journey_transitions WHERE company_id = :company_id"
     f" AND {within('transitioned_at')} AND motion IN ('opening', 'entry')"
     " AND to_stage = ANY(CAST(:stages AS text[])) GROUP BY relationship_id"
 )
-_OF_COHORT: Final = _of(
+_COHORT_CUSTOMERS: Final = _of(
     f"SELECT relationship_id, 1 AS moves FROM ({COHORT}) m WHERE rank >= CAST(:lowest AS int)"
     " AND rank <= CAST(:highest AS int) AND is_open = ANY(CAST(:open AS bool[]))"
 )
-_WENT: Final = _of(
+_FLOW: Final = _of(
     "SELECT relationship_id, count(*) AS moves FROM journey_transitions WHERE company_id = :company_id"
     f" AND {within('transitioned_at')} AND from_stage IS NOT DISTINCT FROM CAST(:from_stage AS text)"
     " AND to_stage = :to_stage GROUP BY relationship_id"
@@ -71,15 +71,15 @@ _MOVED: Final = _of(
     f" AND {within('transitioned_at')} AND motion = ANY(CAST(:motions AS text[]))"
     " AND (CAST(:to_stage AS text) IS NULL OR to_stage = CAST(:to_stage AS text)) GROUP BY relationship_id"
 )
-_ACTED_ON: Final = _of(
+_WITH_ACTIONS: Final = _of(
     "SELECT relationship_id, count(*) AS moves FROM journey_actions WHERE company_id = :company_id"
     f" AND {within('planned_at')} AND name = :action AND state = ANY(CAST(:states AS text[])) AND channel <> 'webhook'"
     " GROUP BY relationship_id"
 )
-_CAME_AGAIN: Final = _of(
+_RETAINED: Final = _of(
     f"SELECT relationship_id, 1 AS moves FROM ({VISITS_BY_MONTH}) v WHERE month = CAST(:month AS int)"
 )
-_ENDED: Final = text(
+_ENDED_VISITS: Final = text(
     "SELECT r.customer_id, t.seq - 1 AS seq, t.since AS entered_at, t.transitioned_at AS left_at, t.to_stage, t.motion"
     " FROM journey_transitions t JOIN customer_relationships r"
     " ON r.company_id = t.company_id AND r.id = t.relationship_id"
@@ -88,7 +88,7 @@ _ENDED: Final = text(
     " AND (r.customer_id, t.seq - 1) > (CAST(:after AS bigint), CAST(:after_seq AS bigint))"
     " ORDER BY r.customer_id, t.seq LIMIT :limit"
 )
-_GOING_ON: Final = text(
+_OPEN_VISITS: Final = text(
     "SELECT customer_id, version AS seq, stage_entered_at AS entered_at, CAST(NULL AS timestamptz) AS left_at,"
     " CAST(NULL AS text) AS to_stage, CAST(NULL AS text) AS motion FROM customer_relationships"
     " WHERE company_id = :company_id AND current_stage = :stage"
@@ -97,7 +97,8 @@ _GOING_ON: Final = text(
 )
 _HIGH: Final = "r.risk_score > CAST(:above AS int) / 100.0 AND r.current_stage <> CAST(:last AS text)"
 _CHURNING: Final = text(
-    f"SELECT {_RISKY}, NULL AS name, NULL AS email, CAST(r.risk_score AS text) AS key FROM customer_relationships r"
+    f"SELECT {_AT_RISK_CUSTOMER}, NULL AS name, NULL AS email, CAST(r.risk_score AS text) AS key"
+    " FROM customer_relationships r"
     f" WHERE r.company_id = :company_id AND {_HIGH} AND r.risk_score <= CAST(:key AS numeric)"
     " AND (r.risk_score < CAST(:key AS numeric) OR r.customer_id > CAST(:after AS bigint))"
     " ORDER BY r.risk_score DESC, r.customer_id LIMIT :limit"
@@ -108,90 +109,90 @@ _COUNT_AT_RISK: Final = text(
 )
 _RISK_SORTS: Final = {
     "risk_score": "coalesce(r.risk_score, 0)",
-    # Whoever never came is not inactive: before everybody else.
+    # Customers without an appointment are not inactive: they sort before all others.
     "days_inactive": "coalesce(-extract(epoch FROM r.last_appointment_at), -1000000000000)",
     "lifetime_value": "r.lifetime_value",
 }
-_COUNTS: Final = {
+_STATEMENTS: Final = {
     name: text(statement)
     for name, statement in {
         "in_stage": _IN_STAGE,
-        "were_in_stage": _WERE_IN_STAGE,
+        "in_stage_at": _IN_STAGE_AT,
         "in_band": _IN_BAND,
-        "reached": _REACHED,
-        "of_cohort": _OF_COHORT,
-        "went": _WENT,
+        "entered": _ENTERED,
+        "cohort": _COHORT_CUSTOMERS,
+        "flow": _FLOW,
         "moved": _MOVED,
-        "acted_on": _ACTED_ON,
-        "came_again": _CAME_AGAIN,
+        "with_actions": _WITH_ACTIONS,
+        "retained": _RETAINED,
     }.items()
 }
 
 
 class DrilldownQueries:
-    """Who is behind the figures of one company."""
+    """The drill-down queries of one company."""
 
     def __init__(self, connection: AsyncConnection, company_id: int) -> None:
         self._connection = connection
         self._company_id = company_id
 
     async def list_in_stage(self, stage: str, page: PageRequest) -> list[DrilldownCustomer]:
-        """Those who are in a stage."""
+        """Lists customers in a stage."""
         return await self._page("in_stage", page, stage=stage)
 
     async def list_in_stage_at(
         self, stage: str, as_of: datetime, page: PageRequest
     ) -> list[DrilldownCustomer]:
-        """Those who were in a stage at an instant, as the ledger has it."""
-        return await self._page("were_in_stage", page, stage=stage, as_of=as_of)
+        """Lists customers who were in a stage at an instant, by the ledger."""
+        return await self._page("in_stage_at", page, stage=stage, as_of=as_of)
 
     async def list_in_risk_band(self, band: RiskBand, page: PageRequest) -> list[DrilldownCustomer]:
-        """Those whose stored risk lies in a band."""
+        """Lists customers whose stored risk is in a band."""
         return await self._page("in_band", page, low=band.low, high=band.high)
 
     async def list_entered(
         self, stages: Sequence[str], days: DateRange, zone: str, page: PageRequest
     ) -> list[DrilldownCustomer]:
-        """Those who have entered one of these stages in days."""
-        return await self._page("reached", page, stages=list(stages), **range_parameters(days, zone))
+        """Lists customers who entered one of these stages within the days."""
+        return await self._page("entered", page, stages=list(stages), **range_parameters(days, zone))
 
     async def list_cohort(
-        self, told: dict[str, Any], days: DateRange, zone: str, page: PageRequest
+        self, parameters: dict[str, Any], days: DateRange, zone: str, page: PageRequest
     ) -> list[DrilldownCustomer]:
-        """Those whose journey opened in days, and who came as far as is told within their window."""
-        return await self._page("of_cohort", page, **told, **range_parameters(days, zone))
+        """Lists customers whose journey opened within the days and who reached the given ranks."""
+        return await self._page("cohort", page, **parameters, **range_parameters(days, zone))
 
     async def list_moved(
         self, motions: Sequence[Motion], to_stage: str | None, days: DateRange, zone: str, page: PageRequest
     ) -> list[DrilldownCustomer]:
-        """Those who have made one of these motions in days, to one stage or to any."""
-        told = {"motions": [motion.value for motion in motions], "to_stage": to_stage}
-        return await self._page("moved", page, **told, **range_parameters(days, zone))
+        """Lists customers with a move of these kinds within the days, to one stage or any."""
+        parameters = {"motions": [motion.value for motion in motions], "to_stage": to_stage}
+        return await self._page("moved", page, **parameters, **range_parameters(days, zone))
 
     async def list_with_actions(
         self, name: str, states: Sequence[str], days: DateRange, zone: str, page: PageRequest
     ) -> list[DrilldownCustomer]:
-        """Those for whom actions of a name, which stand like this now, were planned in days."""
+        """Lists customers with actions of a name in these states, planned within the days."""
         return await self._page(
-            "acted_on", page, action=name, states=list(states), **range_parameters(days, zone)
+            "with_actions", page, action=name, states=list(states), **range_parameters(days, zone)
         )
 
     async def list_flow(
         self, flow: tuple[str | None, str], days: DateRange, zone: str, page: PageRequest
     ) -> list[DrilldownCustomer]:
-        """Those who have gone a way in days; from nowhere: whose journey opened."""
+        """Lists customers who moved between two stages within the days; from None: journeys that opened."""
         return await self._page(
-            "went", page, from_stage=flow[0], to_stage=flow[1], **range_parameters(days, zone)
+            "flow", page, from_stage=flow[0], to_stage=flow[1], **range_parameters(days, zone)
         )
 
     async def list_retained(
         self, month: int, days: DateRange, zone: str, page: PageRequest
     ) -> list[DrilldownCustomer]:
-        """Those who first came in days, and came so many months later."""
-        told = {**range_parameters(days, zone), **offset_parameters(zone)}
-        return await self._page("came_again", page, month=month, **told)
+        """Lists customers whose first appointment was within the days, and who came `month` months later."""
+        parameters = {**range_parameters(days, zone), **offset_parameters(zone)}
+        return await self._page("retained", page, month=month, **parameters)
 
-    async def list_ended_visits(  # one argument a filter
+    async def list_ended_visits(
         self,
         stage: str,
         days: DateRange,
@@ -201,29 +202,29 @@ class DrilldownQueries:
         after: tuple[int, int] | None,
         limit: int,
     ) -> list[StageVisit]:
-        """Visits of a stage that ended in days: all, or only those that did, or did not, end as wished."""
+        """Lists visits of a stage that ended within the days: all, converted, or not converted."""
         motions = [motion.value for motion in Motion if is_converted in (None, motion in CONVERSION_MOTIONS)]
         return await self._visits(
-            _ENDED, stage, after, limit, {**range_parameters(days, zone), "motions": motions}
+            _ENDED_VISITS, stage, after, limit, {**range_parameters(days, zone), "motions": motions}
         )
 
     async def list_open_visits(
         self, stage: str, *, after: tuple[int, int] | None, limit: int
     ) -> list[StageVisit]:
-        """Visits of a stage that go on."""
-        return await self._visits(_GOING_ON, stage, after, limit, {})
+        """Lists visits of a stage that have not ended."""
+        return await self._visits(_OPEN_VISITS, stage, after, limit, {})
 
     async def list_churning(self, last: str, above: int, page: RiskPageRequest) -> list[AtRiskCustomer]:
-        """Those whose stored risk is above so many hundredths and who are not in the last stage, the riskiest first."""
+        """Lists customers with risk above `above` hundredths, not in the last stage, highest risk first."""
         key, after = page.after or ("2", BEFORE_FIRST_ID)
-        return await self._risky(
+        return await self._at_risk(
             _CHURNING, {"last": last, "above": above, "key": Decimal(key), "after": after}, page.limit
         )
 
     async def list_at_risk(
         self, mildest: str, last: str, above: int, page: RiskPageRequest
     ) -> list[AtRiskCustomer]:
-        """Those in the mildest risk stage, and those of such a risk, in order."""
+        """Lists customers in the first risk stage or with risk above `above`, in order."""
         column = _RISK_SORTS[page.sort.removeprefix("-")]
         is_descending = page.sort.startswith("-")
         order, sign = ("DESC", "<") if is_descending else ("ASC", ">")
@@ -233,21 +234,21 @@ class DrilldownQueries:
             beyond = f" AND ({column}, r.customer_id) {sign} (CAST(:key AS numeric), CAST(:after AS bigint))"
             values |= {"key": Decimal(page.after[0]), "after": page.after[1]}
         statement = text(
-            f"SELECT {_RISKY}, c.name, c.email, CAST({column} AS text) AS key FROM customer_relationships r"
+            f"SELECT {_AT_RISK_CUSTOMER}, c.name, c.email, CAST({column} AS text) AS key FROM customer_relationships r"
             " JOIN customers c ON c.company_id = r.company_id AND c.customer_id = r.customer_id"
             f" WHERE r.company_id = :company_id AND {_AT_RISK}{beyond}"
             f" ORDER BY {column} {order}, r.customer_id {order} LIMIT :limit"
         )
-        return await self._risky(statement, values, page.limit)
+        return await self._at_risk(statement, values, page.limit)
 
     async def count_at_risk(self, mildest: str, last: str, above: int) -> int:
-        """How many these are."""
+        """Counts customers in the first risk stage or with risk above `above`."""
         values = {"company_id": self._company_id, "mildest": mildest, "last": last, "above": above}
         return int(await self._connection.scalar(_COUNT_AT_RISK, values) or 0)
 
     async def _page(self, name: str, page: PageRequest, **values: object) -> list[DrilldownCustomer]:
-        told = {**values, "company_id": self._company_id, "after": page.after, "limit": page.limit}
-        rows = await self._connection.execute(_COUNTS[name], told)
+        parameters = {**values, "company_id": self._company_id, "after": page.after, "limit": page.limit}
+        rows = await self._connection.execute(_STATEMENTS[name], parameters)
         return [
             DrilldownCustomer(
                 row.customer_id,
@@ -266,11 +267,11 @@ class DrilldownQueries:
         stage: str,
         after: tuple[int, int] | None,
         limit: int,
-        more: dict[str, Any],
+        parameters: dict[str, Any],
     ) -> list[StageVisit]:
         customer_id, seq = after or (BEFORE_FIRST_ID, 0)
         values = {"company_id": self._company_id, "stage": stage, "after": customer_id, "after_seq": seq}
-        rows = await self._connection.execute(statement, {**values, **more, "limit": limit})
+        rows = await self._connection.execute(statement, {**values, **parameters, "limit": limit})
         return [
             StageVisit(
                 row.customer_id,
@@ -283,7 +284,9 @@ class DrilldownQueries:
             for row in rows
         ]
 
-    async def _risky(self, statement: TextClause, values: dict[str, Any], limit: int) -> list[AtRiskCustomer]:
+    async def _at_risk(
+        self, statement: TextClause, values: dict[str, Any], limit: int
+    ) -> list[AtRiskCustomer]:
         rows = await self._connection.execute(
             statement, {**values, "company_id": self._company_id, "limit": limit}
         )

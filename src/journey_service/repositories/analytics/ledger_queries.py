@@ -1,4 +1,4 @@
-"""Figures that no sums are kept for: asked of the ledgers, over ranges of local days."""
+"""Metrics without rollups: computed from the ledgers, for ranges of local days."""
 
 from collections.abc import Mapping
 from datetime import date, datetime
@@ -35,42 +35,44 @@ VISITS_BY_MONTH: Final = (
     f" CROSS JOIN LATERAL (SELECT {local_time('occurred_at')} AS at FROM journey_events"
     "   WHERE company_id = :company_id AND relationship_id = f.id AND type = 'appointment_completed') e"
 )
-_HIGHEST: Final = text(
+_COUNT_BY_RANK: Final = text(
     "SELECT rank, count(*) AS number FROM (SELECT t.relationship_id, max(w.rank) AS rank FROM journey_transitions t"
     " JOIN unnest(CAST(:entered AS text[]), CAST(:ranks AS int[])) AS w(entered, rank) ON w.entered = t.to_stage"
     f" WHERE t.company_id = :company_id AND {within('t.transitioned_at')}"
     " AND t.motion IN ('opening', 'entry') GROUP BY t.relationship_id) h GROUP BY rank"
 )
-_WAYS: Final = text(
+_COUNT_FLOWS: Final = text(
     "SELECT from_stage, to_stage, count(*) AS number FROM (SELECT DISTINCT relationship_id, from_stage, to_stage"
     f" FROM journey_transitions WHERE company_id = :company_id AND {within('transitioned_at')}"
     " AND from_stage IS NOT NULL) w GROUP BY from_stage, to_stage"
 )
-_COHORT: Final = text(f"SELECT rank, is_open, count(*) AS number FROM ({COHORT}) c GROUP BY rank, is_open")
-_RISKS: Final = text(
+_COUNT_COHORT: Final = text(
+    f"SELECT rank, is_open, count(*) AS number FROM ({COHORT}) c GROUP BY rank, is_open"
+)
+_COUNT_BY_RISK: Final = text(
     "SELECT CAST(coalesce(risk_score, 0) * 100 AS int) AS risk, count(*) AS number FROM customer_relationships"
     " WHERE company_id = :company_id GROUP BY 1"
 )
-_RETENTION: Final = text(
+_COUNT_RETENTION: Final = text(
     f"SELECT cohort, month, count(*) AS number FROM ({VISITS_BY_MONTH}) v GROUP BY cohort, month"
 )
-_ACTIONS: Final = text(
+_COUNT_ACTIONS: Final = text(
     "SELECT name, state, count(*) AS number FROM journey_actions"
     f" WHERE company_id = :company_id AND channel <> 'webhook' AND {within('planned_at')} GROUP BY name, state"
 )
-_SINCE: Final = text(
+_FIRST_DAY: Final = text(
     "SELECT least((SELECT min(day) FROM journey_rollups WHERE company_id = :company_id AND kind = 'flow'),"
     " (SELECT min(day) FROM journey_rollups WHERE company_id = :company_id AND kind = 'revenue')) AS first"
 )
-_FIRST_VISIT: Final = text(
+_FIRST_APPOINTMENT: Final = text(
     "SELECT min(first_appointment_at) FROM customer_relationships WHERE company_id = :company_id"
 )
-_REVENUE: Final = text(
+_REVENUE_OF_DAYS: Final = text(
     "SELECT coalesce(sum(appointments), 0) AS appointments, coalesce(sum(payments), 0) AS payments"
     " FROM journey_rollups WHERE company_id = :company_id AND kind = 'revenue'"
     " AND day >= CAST(:first AS date) AND day <= CAST(:last AS date)"
 )
-_REVENUE_EVER: Final = text(
+_REVENUE_OF_ALL_TIME: Final = text(
     "SELECT coalesce(sum(appointments), 0) AS appointments, coalesce(sum(payments), 0) AS payments FROM ("
     " SELECT appointments, payments FROM journey_rollups WHERE company_id = :company_id AND kind = 'paid'"
     " UNION ALL SELECT appointments, payments FROM journey_rollups"
@@ -79,75 +81,84 @@ _REVENUE_EVER: Final = text(
 
 
 class LedgerQueries:
-    """The figures of one company."""
+    """The ledger queries of one company."""
 
     def __init__(self, connection: AsyncConnection, company_id: int) -> None:
         self._connection = connection
         self._company_id = company_id
 
     async def get_first_day(self) -> date | None:
-        """The first day of which there is anything to tell."""
-        found: date | None = await self._connection.scalar(_SINCE, {"company_id": self._company_id})
-        return found
+        """Returns the first local day with data, or None."""
+        first: date | None = await self._connection.scalar(_FIRST_DAY, {"company_id": self._company_id})
+        return first
 
     async def get_first_appointment_at(self) -> datetime | None:
-        """When anybody came for the first time."""
-        found: datetime | None = await self._connection.scalar(_FIRST_VISIT, {"company_id": self._company_id})
-        return found
+        """Returns when the first appointment of any customer was, or None."""
+        first: datetime | None = await self._connection.scalar(
+            _FIRST_APPOINTMENT, {"company_id": self._company_id}
+        )
+        return first
 
     async def get_revenue_cents(self, days: DateRange | None = None) -> dict[str, int]:
-        """Revenue of days, or all there has been, by its source, in cents."""
+        """Returns revenue in cents by source, of the days or of all time."""
         values = {"company_id": self._company_id}
         if days is None:
-            row = (await self._connection.execute(_REVENUE_EVER, values)).one()
+            row = (await self._connection.execute(_REVENUE_OF_ALL_TIME, values)).one()
         else:
-            row = (await self._connection.execute(_REVENUE, {**values, **days._asdict()})).one()
+            row = (await self._connection.execute(_REVENUE_OF_DAYS, {**values, **days._asdict()})).one()
         return {"appointments": int(row.appointments * 100), "payments": int(row.payments * 100)}
 
     async def count_by_highest_rank(
         self, days: DateRange, zone: str, ranks: Mapping[str, int]
     ) -> dict[int, int]:
-        """Customers by the highest rank that they have entered in days."""
-        rows = await self._connection.execute(_HIGHEST, {**self._values(days, zone), **_ranked(ranks)})
+        """Counts customers by the highest rank they entered within the days."""
+        rows = await self._connection.execute(
+            _COUNT_BY_RANK, {**self._parameters(days, zone), **_rank_parameters(ranks)}
+        )
         return {row.rank: row.number for row in rows}
 
     async def count_cohort(
         self, days: DateRange, zone: str, ranks: Mapping[str, int], *, window_days: int, now: datetime
     ) -> list[CohortMembers]:
-        """Those whose journey opened in days, by how far they came within their window."""
-        values = {**self._values(days, zone), **_ranked(ranks), "window": window_days, "now": now}
-        rows = await self._connection.execute(_COHORT, values)
+        """Counts customers whose journey opened within the days by the rank reached in their window."""
+        parameters = {
+            **self._parameters(days, zone),
+            **_rank_parameters(ranks),
+            "window": window_days,
+            "now": now,
+        }
+        rows = await self._connection.execute(_COUNT_COHORT, parameters)
         return [CohortMembers(row.rank, row.is_open, row.number) for row in rows]
 
     async def count_flows(self, days: DateRange, zone: str) -> dict[tuple[str, str], int]:
-        """How many customers have gone each way in days."""
-        rows = await self._connection.execute(_WAYS, self._values(days, zone))
+        """Counts the customers who moved between two stages within the days."""
+        rows = await self._connection.execute(_COUNT_FLOWS, self._parameters(days, zone))
         return {(row.from_stage, row.to_stage): row.number for row in rows}
 
     async def count_by_risk(self) -> dict[int, int]:
-        """Customers by stored risk in hundredths."""
-        rows = await self._connection.execute(_RISKS, {"company_id": self._company_id})
+        """Counts customers by stored risk in hundredths."""
+        rows = await self._connection.execute(_COUNT_BY_RISK, {"company_id": self._company_id})
         return {row.risk: row.number for row in rows}
 
     async def count_retention(self, days: DateRange, zone: str) -> dict[tuple[int, int], int]:
-        """Customers by the month of their first completed visit and the months since in which they came again.
+        """Counts customers by the month of their first appointment and the months until they came again.
 
         Months are counted from the year 0.
         """
-        # They may have come again at any time since.
+        # Later appointments may be at any time: offsets of all days.
         rows = await self._connection.execute(
-            _RETENTION, {**self._values(days, zone), **offset_parameters(zone)}
+            _COUNT_RETENTION, {**self._parameters(days, zone), **offset_parameters(zone)}
         )
         return {(row.cohort, row.month): row.number for row in rows}
 
     async def count_actions(self, days: DateRange, zone: str) -> dict[tuple[str, str], int]:
-        """What has become of actions planned in days, by name and state; news for endpoints are left out."""
-        rows = await self._connection.execute(_ACTIONS, self._values(days, zone))
+        """Counts actions planned within the days by name and state, without webhook deliveries."""
+        rows = await self._connection.execute(_COUNT_ACTIONS, self._parameters(days, zone))
         return {(row.name, row.state): row.number for row in rows}
 
-    def _values(self, days: DateRange, zone: str) -> dict[str, Any]:
+    def _parameters(self, days: DateRange, zone: str) -> dict[str, Any]:
         return {"company_id": self._company_id, **range_parameters(days, zone)}
 
 
-def _ranked(ranks: Mapping[str, int]) -> dict[str, Any]:
+def _rank_parameters(ranks: Mapping[str, int]) -> dict[str, Any]:
     return {"entered": list(ranks), "ranks": list(ranks.values())}

@@ -1,6 +1,6 @@
-"""Sums kept with the writes: loose rows, one transaction's each, added up with the others of their key in time.
+"""Rollups: sums per local day, inserted with the changes they count, merged by key in the background.
 
-Whoever reads sums up what there is: a loose row counts from its own commit on, and tightening changes no figure.
+Readers sum all rows: an unmerged row counts from its commit on, and merging changes no metric.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,12 +21,12 @@ REVENUE: Final = "revenue"
 MOVES: Final = "flow"
 LAST_FLOW: Final = "last_flow"
 LATE: Final = "late"
-"""A mark, and no sum: something was written about a day that had ended."""
-# Sums of all days together are kept beside those of each day: `moved` of `flow`, `paid` of `money`. A loose row is in
-# neither yet.
+"""Marks a day that has ended as dirty: something was written about it later."""
+# The sums of all days are stored next to those of each day: `moved` for `flow`, `paid` for `revenue`. They do not
+# include unmerged rows.
 _ALL_DAYS: Final = "date '1970-01-01'"
 
-_LASTS: Final = text(
+_LAST_OCCURRENCES: Final = text(
     "SELECT relationship_id, from_stage, to_stage, motion, max(transitioned_at) AS at FROM journey_transitions"
     " WHERE company_id = :company_id AND relationship_id = ANY(CAST(:ids AS bigint[]))"
     " GROUP BY relationship_id, from_stage, to_stage, motion"
@@ -37,36 +37,37 @@ _ADD: Final = text(
     " CAST(:motion AS text[]), CAST(:number AS bigint[]), CAST(:micros AS numeric[]), CAST(:at_micros AS numeric[]),"
     " CAST(:appointments AS numeric[]), CAST(:payments AS numeric[])) AS t"
 )
-_BASE: Final = (
+_INSERT_SUMS: Final = (
     "INSERT INTO journey_rollups AS base (company_id, kind, day, key, motion, number, micros, at_micros, appointments,"
     " payments, is_unmerged) SELECT :company_id, {kind}, {day}, key, motion, sum(number), sum(micros), sum(at_micros),"
     " sum(appointments), sum(payments), false FROM {rows} GROUP BY 2, 3, key, motion"
 )
-_ADDED: Final = (
-    f"{_BASE} ON CONFLICT (company_id, kind, day, key, motion) WHERE NOT is_unmerged DO UPDATE"
+_ADD_SUMS: Final = (
+    f"{_INSERT_SUMS} ON CONFLICT (company_id, kind, day, key, motion) WHERE NOT is_unmerged DO UPDATE"
     " SET number = base.number + excluded.number, micros = base.micros + excluded.micros,"
     " at_micros = base.at_micros + excluded.at_micros, appointments = base.appointments + excluded.appointments,"
     " payments = base.payments + excluded.payments"
 )
-_TOTAL: Final = "CASE kind WHEN 'flow' THEN 'moved' ELSE 'paid' END"
-# Whoever tightens holds the company's row: one at a time.
-_TIGHTEN: Final = text(
-    "WITH loose AS (DELETE FROM journey_rollups r USING (SELECT id FROM journey_rollups WHERE company_id = :company_id"
-    "   AND is_unmerged ORDER BY id LIMIT :most) chosen WHERE r.company_id = :company_id AND r.id = chosen.id"
+_TOTAL_KIND: Final = "CASE kind WHEN 'flow' THEN 'moved' ELSE 'paid' END"
+# The company's row is locked: one merge at a time.
+_MERGE: Final = text(
+    "WITH unmerged AS (DELETE FROM journey_rollups r USING (SELECT id FROM journey_rollups"
+    "   WHERE company_id = :company_id AND is_unmerged ORDER BY id LIMIT :most) chosen"
+    "   WHERE r.company_id = :company_id AND r.id = chosen.id"
     "   RETURNING r.kind, r.day, r.key, r.motion, r.number, r.micros, r.at_micros, r.appointments, r.payments),"
-    f" days AS ({_ADDED.format(kind='kind', day='day', rows='loose')}),"
+    f" days AS ({_ADD_SUMS.format(kind='kind', day='day', rows='unmerged')}),"
     " totals AS ("
-    + _ADDED.format(kind=_TOTAL, day=_ALL_DAYS, rows="loose WHERE kind IN ('flow', 'revenue')")
-    + ") SELECT count(*) FROM loose"
+    + _ADD_SUMS.format(kind=_TOTAL_KIND, day=_ALL_DAYS, rows="unmerged WHERE kind IN ('flow', 'revenue')")
+    + ") SELECT count(*) FROM unmerged"
 )
 _COUNT_TOTALS: Final = text(
-    _BASE.format(
-        kind=_TOTAL,
+    _INSERT_SUMS.format(
+        kind=_TOTAL_KIND,
         day=_ALL_DAYS,
         rows="journey_rollups WHERE company_id = :company_id AND kind IN ('flow', 'revenue')",
     )
 )
-_CLEAR: Final = text("DELETE FROM journey_rollups WHERE company_id = :company_id AND kind <> 'late'")
+_DELETE: Final = text("DELETE FROM journey_rollups WHERE company_id = :company_id AND kind <> 'late'")
 _COUNT_MOVES: Final = text(
     "INSERT INTO journey_rollups (company_id, kind, day, key, motion, number, micros, at_micros, is_unmerged)"
     f" SELECT :company_id, 'flow', {local_day('transitioned_at')},"
@@ -97,14 +98,14 @@ _COUNT_REVENUE: Final = text(
     " FROM journey_events WHERE company_id = :company_id AND amount <> 0"
     " AND type IN ('appointment_completed', 'payment_received', 'payment_refunded') GROUP BY 3, 4"
 )
-_COUNTED: Final = text("UPDATE companies SET rollup_version = :version WHERE id = :company_id")
-_MOVES_BETWEEN: Final = text(
+_SET_VERSION: Final = text("UPDATE companies SET rollup_version = :version WHERE id = :company_id")
+_MOVES_OF_DAYS: Final = text(
     "SELECT key, motion, sum(number) AS number, sum(micros) AS micros, sum(at_micros) AS at_micros"
     " FROM journey_rollups WHERE company_id = :company_id AND kind = 'flow'"
     " AND day >= CAST(:first AS date) AND day <= CAST(:last AS date)"
     " GROUP BY key, motion HAVING sum(number) <> 0"
 )
-_MOVES_EVER: Final = text(
+_ALL_MOVES: Final = text(
     "SELECT key, motion, sum(number) AS number, sum(micros) AS micros, sum(at_micros) AS at_micros FROM ("
     " SELECT key, motion, number, micros, at_micros FROM journey_rollups"
     "   WHERE company_id = :company_id AND kind = 'moved'"
@@ -112,7 +113,7 @@ _MOVES_EVER: Final = text(
     "   WHERE company_id = :company_id AND kind = 'flow' AND is_unmerged) m"
     " GROUP BY key, motion HAVING sum(number) <> 0"
 )
-_SINCE: Final = text(
+_COUNT_SINCE: Final = text(
     "SELECT key, sum(number) AS number FROM journey_rollups WHERE company_id = :company_id"
     " AND kind = CAST(:kind AS text) AND day >= CAST(:first AS date) GROUP BY key HAVING sum(number) <> 0"
 )
@@ -120,10 +121,10 @@ _SINCE: Final = text(
 
 @dataclass(frozen=True, slots=True)
 class MoveTotals:
-    """Moves of one kind between two stages (None: from nowhere).
+    """Totals of one kind of move between two stages; from None: journeys that opened.
 
-    `micros` is how long the visits they ended had lasted in all, `at_micros` when the moves were (since 1970), both in
-    microseconds.
+    `micros` is the total duration of the visits that ended, `at_micros` the sum of the instants of the
+    moves since 1970; both in microseconds.
     """
 
     from_stage: str | None
@@ -136,7 +137,7 @@ class MoveTotals:
 
 @dataclass(frozen=True, slots=True)
 class StageRevenue:
-    """Revenue of a day credited to a stage, by either source."""
+    """Revenue of a local day credited to a stage, by source."""
 
     day: date
     stage: str
@@ -145,7 +146,7 @@ class StageRevenue:
 
 
 class Rollups:
-    """The sums of one company."""
+    """The rollups of one company."""
 
     def __init__(self, connection: AsyncConnection, company_id: int) -> None:
         self._connection = connection
@@ -154,10 +155,10 @@ class Rollups:
     async def get_last_occurrences(
         self, ids: Sequence[int], rollup: Rollup
     ) -> dict[int, dict[tuple[str, str], datetime]]:
-        """When customers who are held were last where, by the id of the relationship, as a rollup asks it."""
+        """Returns when locked customers last reached a stage or took a flow, by relationship id."""
         if not ids:
             return {}
-        rows = await self._connection.execute(_LASTS, {**self._scope, "ids": list(ids)})
+        rows = await self._connection.execute(_LAST_OCCURRENCES, {**self._scope, "ids": list(ids)})
         found: dict[int, dict[tuple[str, str], datetime]] = {}
         for row in rows:
             last = found.setdefault(row.relationship_id, {})
@@ -166,7 +167,7 @@ class Rollups:
         return found
 
     async def add(self, rollup: Rollup, *, late: date | None = None) -> None:
-        """Write the differences that moves make, and from which day on that comes late, if it does."""
+        """Inserts the differences that moves make; `late` is the first past day that they change."""
         rows = [
             (
                 MOVES,
@@ -183,53 +184,57 @@ class Rollups:
             (LAST_FLOW if last.kind == FLOW else REACH, last.day, last.key, "", number, 0, 0)
             for last, number in rollup.last_occurrences.items()
         ]
-        await self._add([(*row, Decimal(0), Decimal(0)) for row in rows] + _mark(late))
+        await self._add([(*row, Decimal(0), Decimal(0)) for row in rows] + _dirty_day(late))
 
     async def add_revenue(
         self, money: Iterable[tuple[StageRevenue, int]], *, late: date | None = None
     ) -> None:
-        """Write revenue, each with the number of events that it is from; likewise."""
+        """Inserts revenue, each with its number of events; `late` is the first past day that it changes."""
         rows = [
             (REVENUE, m.day, m.stage, "", number, 0, 0, m.appointments, m.payments) for m, number in money
         ]
-        await self._add(rows + _mark(late))
+        await self._add(rows + _dirty_day(late))
 
     async def merge(self, *, most: int) -> int:
-        """Add loose rows up with the others of their keys; returns how many there were. The company is held."""
-        found = await self._connection.scalar(_TIGHTEN, {**self._scope, "most": most})
-        return int(found or 0)
+        """Merges unmerged rows into the rows of their keys; returns how many. Needs the company lock."""
+        count = await self._connection.scalar(_MERGE, {**self._scope, "most": most})
+        return int(count or 0)
 
     async def rebuild(self, version: int, zone: str, reached_by: Mapping[str, Sequence[str]]) -> None:
-        """Count everything anew from the ledgers, while nobody else of the company writes."""
+        """Rebuilds every rollup from the ledgers. Needs an exclusive transaction."""
         pairs = [(entered, key) for entered, keys in reached_by.items() for key in keys]
-        told = {**self._scope, **offset_parameters(zone)}
-        await self._connection.execute(_CLEAR, self._scope)
+        parameters = {**self._scope, **offset_parameters(zone)}
+        await self._connection.execute(_DELETE, self._scope)
         for statement in (_COUNT_MOVES, _COUNT_LAST_FLOWS, _COUNT_REVENUE):
-            await self._connection.execute(statement, told)
+            await self._connection.execute(statement, parameters)
         await self._connection.execute(
             _COUNT_REACHED,
-            {**told, "entered": [entered for entered, _ in pairs], "reached": [key for _, key in pairs]},
+            {
+                **parameters,
+                "entered": [entered for entered, _ in pairs],
+                "reached": [key for _, key in pairs],
+            },
         )
         await self._connection.execute(_COUNT_TOTALS, self._scope)
         await self.set_version(version)
 
     async def set_version(self, version: int) -> None:
-        """Note by which version of the map stages are counted as reached; 0: they are to be counted anew."""
-        await self._connection.execute(_COUNTED, {**self._scope, "version": version})
+        """Sets the map version that defines which stages count as reached; 0: rebuild the rollups."""
+        await self._connection.execute(_SET_VERSION, {**self._scope, "version": version})
 
     async def list_moves(self, first: date, last: date) -> list[MoveTotals]:
-        """Moves within local days, both included."""
-        rows = await self._connection.execute(_MOVES_BETWEEN, {**self._scope, "first": first, "last": last})
+        """Lists the totals of moves within local days, both included."""
+        rows = await self._connection.execute(_MOVES_OF_DAYS, {**self._scope, "first": first, "last": last})
         return [_to_moves(row) for row in rows]
 
     async def list_all_moves(self) -> list[MoveTotals]:
-        """All moves there have been."""
-        rows = await self._connection.execute(_MOVES_EVER, self._scope)
+        """Lists the totals of all moves."""
+        rows = await self._connection.execute(_ALL_MOVES, self._scope)
         return [_to_moves(row) for row in rows]
 
     async def count_since(self, kind: str, first: date) -> dict[str, int]:
-        """Customers who have reached stages (`reach`), or gone ways (`way`), since a day, by key."""
-        rows = await self._connection.execute(_SINCE, {**self._scope, "kind": kind, "first": first})
+        """Counts customers who reached stages (`reach`) or took flows (`last_flow`) since a day, by key."""
+        rows = await self._connection.execute(_COUNT_SINCE, {**self._scope, "kind": kind, "first": first})
         return {row.key: int(row.number) for row in rows}
 
     async def _add(self, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -246,7 +251,7 @@ class Rollups:
         return {"company_id": self._company_id}
 
 
-def _mark(late: date | None) -> list[tuple[Any, ...]]:
+def _dirty_day(late: date | None) -> list[tuple[Any, ...]]:
     return [] if late is None else [(LATE, late, "", "", 1, 0, 0, Decimal(0), Decimal(0))]
 
 

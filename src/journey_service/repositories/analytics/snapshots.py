@@ -1,7 +1,7 @@
-"""Snapshots of days, and what they are made of: the sums kept with the writes, or the ledgers themselves.
+"""Daily snapshots of stages, and their sources: rollups or ledgers.
 
-A mark says that something was written about a day that has ended: its snapshot, and those of the days after it, are to
-be taken anew. Marks lie among the sums, so that they are written with them.
+A dirty day is a past day that something was written about later: its snapshot and those of later days have
+to be computed again. Dirty days are stored among the rollups, so that they are inserted with them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,21 +18,22 @@ from journey_service.domain.analytics.snapshots import DailyFlow, SnapshotMetric
 from journey_service.domain.journeys.relationship import Motion
 from journey_service.repositories.analytics.date_range_sql import local_day, offset_parameters
 
-_LATE: Final = "company_id = :company_id AND kind = 'late'"
-_TAKE_MARKS: Final = text(
-    f"WITH taken AS (DELETE FROM journey_rollups WHERE {_LATE} AND day <= CAST(:until AS date)"
-    " RETURNING day) SELECT min(day) FROM taken"
+_DIRTY: Final = "company_id = :company_id AND kind = 'late'"
+_POP_DIRTY_DAYS: Final = text(
+    f"WITH deleted AS (DELETE FROM journey_rollups WHERE {_DIRTY} AND day <= CAST(:until AS date)"
+    " RETURNING day) SELECT min(day) FROM deleted"
 )
-_MARK: Final = text(
+_MARK_DIRTY: Final = text(
     "INSERT INTO journey_rollups (company_id, kind, day, key, number) VALUES (:company_id, 'late', :day, '', 1)"
 )
 _BOUNDS: Final = text(
     "SELECT (SELECT min(metric_date) FROM journey_stage_metrics WHERE company_id = :company_id) AS first,"
     " (SELECT max(metric_date) FROM journey_stage_metrics WHERE company_id = :company_id) AS last,"
-    " (SELECT min(day) FROM journey_rollups WHERE company_id = :company_id AND kind IN ('flow', 'revenue')) AS first_sum,"
-    f" (SELECT min(day) FROM journey_rollups WHERE {_LATE}) AS stale_from"
+    " (SELECT min(day) FROM journey_rollups"
+    "   WHERE company_id = :company_id AND kind IN ('flow', 'revenue')) AS first_sum,"
+    f" (SELECT min(day) FROM journey_rollups WHERE {_DIRTY}) AS stale_from"
 )
-# Days before the first are one: all that matters of them is who was where in the end.
+# All days before the first are combined: only their result matters, the customers per stage.
 _FLOWS: Final = text(
     "SELECT greatest(day, CAST(:first AS date) - 1) AS day, split_part(key, '>', 1) AS from_stage,"
     " split_part(key, '>', 2) AS to_stage, motion, sum(number) AS number, sum(micros) AS micros FROM journey_rollups"
@@ -59,23 +60,23 @@ _LEDGER_REVENUE: Final = text(
     f" AND {local_day('occurred_at')} >= CAST(:first AS date)"
     f" AND {local_day('occurred_at')} <= CAST(:last AS date) GROUP BY 1, 2"
 )
-_ROWS: Final = text(
+_LIST: Final = text(
     "SELECT metric_date, stage_key, customer_count, avg_time_in_stage, conversion_rate, revenue, revision, computed_at"
     " FROM journey_stage_metrics WHERE company_id = :company_id AND metric_date >= CAST(:first AS date)"
     " AND metric_date <= CAST(:last AS date) AND (CAST(:stage AS text) IS NULL OR stage_key = CAST(:stage AS text))"
     " ORDER BY metric_date, stage_key"
 )
-_WRITE: Final = text(
-    "INSERT INTO journey_stage_metrics AS known (company_id, metric_date, stage_key, customer_count,"
+_UPSERT: Final = text(
+    "INSERT INTO journey_stage_metrics AS stored (company_id, metric_date, stage_key, customer_count,"
     " avg_time_in_stage, conversion_rate, revenue) SELECT :company_id, t.* FROM unnest(CAST(:days AS date[]),"
     " CAST(:stages AS text[]), CAST(:customers AS bigint[]), CAST(:times AS numeric[]),"
     " CAST(:rates AS numeric[]), CAST(:revenue AS numeric[])) AS t"
     " ON CONFLICT (company_id, stage_key, metric_date) DO UPDATE SET customer_count = excluded.customer_count,"
     " avg_time_in_stage = excluded.avg_time_in_stage, conversion_rate = excluded.conversion_rate,"
-    " revenue = excluded.revenue, revision = known.revision + 1, computed_at = clock_timestamp()"
+    " revenue = excluded.revenue, revision = stored.revision + 1, computed_at = clock_timestamp()"
 )
-# Who was there before, has come and has gone is who is there in the end; days that are marked will be taken anew.
-_OPEN_ENDED: Final = text(
+# Opening plus entries less exits has to be the closing count; dirty days will be computed again.
+_LIST_GAPS: Final = text(
     "WITH flows AS (SELECT day, key, number FROM journey_rollups"
     "   WHERE company_id = :company_id AND kind = 'flow'),"
     " moved AS (SELECT day, stage, sum(entered) AS entered, sum(gone) AS gone FROM ("
@@ -87,16 +88,16 @@ _OPEN_ENDED: Final = text(
     " days AS (SELECT coalesce(k.day, m.day) AS day, coalesce(k.stage, m.stage) AS stage, coalesce(closing, 0)"
     "   AS closing, coalesce(entered, 0) AS entered, coalesce(gone, 0) AS gone FROM known k"
     "   FULL JOIN moved m ON m.day = k.day AND m.stage = k.stage),"
-    " told AS (SELECT day, stage, coalesce(lag(closing) OVER w, 0) AS opening, entered, gone, closing FROM days"
+    " balances AS (SELECT day, stage, coalesce(lag(closing) OVER w, 0) AS opening, entered, gone, closing FROM days"
     "   WINDOW w AS (PARTITION BY stage ORDER BY day))"
-    " SELECT told.day, stage, opening, entered, gone, closing, count(*) OVER () AS number FROM told, bounds"
+    " SELECT balances.day, stage, opening, entered, gone, closing, count(*) OVER () AS number FROM balances, bounds"
     " WHERE opening + entered - gone <> closing AND day BETWEEN bounds.first AND bounds.last"
-    f" AND day < coalesce((SELECT min(day) FROM journey_rollups WHERE {_LATE}), 'infinity')"
+    f" AND day < coalesce((SELECT min(day) FROM journey_rollups WHERE {_DIRTY}), 'infinity')"
     " ORDER BY day, stage LIMIT :limit"
 )
 
 
-_LAST_FOUND: Final = text(
+_LAST_CHECK: Final = text(
     "SELECT status FROM jobs WHERE company_id = :company_id AND kind IN ('check_metrics', 'rebuild_metrics')"
     " AND status IN ('done', 'failed') ORDER BY finished_at DESC LIMIT 1"
 )
@@ -104,7 +105,7 @@ _LAST_FOUND: Final = text(
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A stage at the end of a local day, as written; `revision` counts how often that was another one."""
+    """A stage at the end of a local day, as stored; `revision` counts its changes."""
 
     day: date
     stage: str
@@ -115,7 +116,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotBounds:
-    """The days that snapshots and sums reach over, None without any; snapshots from `stale_from` on are marked."""
+    """First and last days of snapshots and rollups, None without any; dirty from `stale_from` on."""
 
     first: date | None
     last: date | None
@@ -125,7 +126,7 @@ class SnapshotBounds:
 
 @dataclass(frozen=True, slots=True)
 class ContinuityGap:
-    """A day on which a stage does not have in the end who was there before, has come, and has not gone."""
+    """A day on which a stage's closing count is not its opening plus entries less exits."""
 
     day: date
     stage: str
@@ -137,7 +138,7 @@ class ContinuityGap:
 
 @dataclass(frozen=True, slots=True)
 class MetricSource:
-    """Where figures are taken from: the ledgers, by the clocks of a zone, or (None) the sums."""
+    """Where metrics are read: from the ledgers with a time zone, or (None) from the rollups."""
 
     from_payments: bool
     ledger_zone: str | None = None
@@ -151,23 +152,25 @@ class Snapshots:
         self._company_id = company_id
 
     async def mark_dirty(self, day: date) -> None:
-        """Have the snapshots from a day on taken anew."""
-        await self._connection.execute(_MARK, {**self._scope, "day": day})
+        """Marks a day as dirty."""
+        await self._connection.execute(_MARK_DIRTY, {**self._scope, "day": day})
 
     async def pop_dirty_days(self, until: date) -> date | None:
-        """Take the marks of days up to one away; returns the earliest of these days."""
-        found: date | None = await self._connection.scalar(_TAKE_MARKS, {**self._scope, "until": until})
-        return found
+        """Deletes the marks of dirty days until a day; returns the earliest of them."""
+        earliest: date | None = await self._connection.scalar(
+            _POP_DIRTY_DAYS, {**self._scope, "until": until}
+        )
+        return earliest
 
     async def get_bounds(self) -> SnapshotBounds:
-        """What there is."""
+        """Returns the bounds of snapshots and rollups."""
         row = (await self._connection.execute(_BOUNDS, self._scope)).one()
         return SnapshotBounds(row.first, row.last, row.first_sum, row.stale_from)
 
     async def get_flows(
         self, first: date, last: date, source: MetricSource
     ) -> tuple[dict[str, int], list[DailyFlow]]:
-        """How many customers each stage had before the first day, and the moves of the days."""
+        """Returns customers per stage before the first day, and the moves of the days."""
         rows = await self._read(_FLOWS, _LEDGER_FLOWS, first, last, source)
         opening: dict[str, int] = {}
         flows = []
@@ -188,14 +191,14 @@ class Snapshots:
     async def get_revenue(
         self, first: date, last: date, source: MetricSource
     ) -> dict[SnapshotPosition, Decimal]:
-        """Revenue by local day and stage."""
+        """Returns revenue by local day and stage."""
         rows = await self._read(_REVENUE, _LEDGER_REVENUE, first, last, source)
         return {(row.day, row.stage): row.revenue for row in rows}
 
     async def list_between(self, first: date, last: date, stage: str | None = None) -> list[Snapshot]:
-        """The snapshots of local days, both included, of one stage or of all; the oldest first."""
+        """Lists snapshots of local days, both included, of one stage or all; oldest first."""
         rows = await self._connection.execute(
-            _ROWS, {**self._scope, "first": first, "last": last, "stage": stage}
+            _LIST, {**self._scope, "first": first, "last": last, "stage": stage}
         )
         return [
             Snapshot(
@@ -209,12 +212,12 @@ class Snapshots:
         ]
 
     async def upsert(self, metrics: Mapping[SnapshotPosition, SnapshotMetrics]) -> None:
-        """Write snapshots that are new, or others than before: these are another revision."""
+        """Inserts new snapshots and replaces changed ones, with their next revision."""
         if not metrics:
             return
         values = list(metrics.values())
         await self._connection.execute(
-            _WRITE,
+            _UPSERT,
             {
                 **self._scope,
                 "days": [day for day, _ in metrics],
@@ -227,31 +230,31 @@ class Snapshots:
         )
 
     async def list_gaps(self, *, limit: int) -> tuple[int, list[ContinuityGap]]:
-        """How many days of stages do not add up by the sums, and the first of them; marked days are left out."""
-        rows = (await self._connection.execute(_OPEN_ENDED, {**self._scope, "limit": limit})).all()
-        found = [
+        """Returns the number of continuity gaps by the rollups, and the first; dirty days are left out."""
+        rows = (await self._connection.execute(_LIST_GAPS, {**self._scope, "limit": limit})).all()
+        gaps = [
             ContinuityGap(
                 row.day, row.stage, int(row.opening), int(row.entered), int(row.gone), int(row.closing)
             )
             for row in rows
         ]
-        return (rows[0].number if rows else 0), found
+        return (rows[0].number if rows else 0), gaps
 
     async def has_failed_check(self) -> bool:
-        """Whether it was found last that snapshots do not add up."""
-        found: str | None = await self._connection.scalar(_LAST_FOUND, self._scope)
-        return found == "failed"
+        """Returns whether the latest check found that snapshots do not reconcile."""
+        status: str | None = await self._connection.scalar(_LAST_CHECK, self._scope)
+        return status == "failed"
 
     async def _read(
         self, sums: TextClause, ledger: TextClause, first: date, last: date, source: MetricSource
     ) -> Sequence[Any]:
         statement = sums if source.ledger_zone is None else ledger
-        told: dict[str, object] = {**self._scope, "first": first, "last": last}
+        parameters: dict[str, object] = {**self._scope, "first": first, "last": last}
         if statement in (_REVENUE, _LEDGER_REVENUE):
-            told["from_payments"] = source.from_payments
+            parameters["from_payments"] = source.from_payments
         if source.ledger_zone is not None:
-            told |= offset_parameters(source.ledger_zone, DateRange(first, last))
-        return (await self._connection.execute(statement, told)).all()
+            parameters |= offset_parameters(source.ledger_zone, DateRange(first, last))
+        return (await self._connection.execute(statement, parameters)).all()
 
     @property
     def _scope(self) -> dict[str, Any]:

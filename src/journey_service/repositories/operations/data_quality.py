@@ -1,4 +1,4 @@
-"""What is amiss in a company's rows beyond its figures: rows without their parents, stages nobody knows, stuck work."""
+"""Searches for defective rows: missing parents, unknown stages, stuck actions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ BEFORE_FIRST_ID: Final = -(2**63)
 
 
 def _first(sql: str, order: str) -> TextClause:
-    """How many rows a question has, and the first of them beyond one."""
+    """Returns a statement with the number of rows of a query and the first of them after a key."""
     return text(
-        f"SELECT *, count(*) OVER () AS number FROM ({sql}) found WHERE {order} > :after"
+        f"SELECT *, count(*) OVER () AS number FROM ({sql}) matches WHERE {order} > :after"
         f" ORDER BY {order} LIMIT :limit"
     )
 
@@ -23,14 +23,14 @@ _ORPHANS: Final = _first(
     " (SELECT 1 FROM customers c WHERE c.company_id = r.company_id AND c.customer_id = r.customer_id)",
     "customer_id",
 )
-# Rows of relationships that are not there can only be told of: whose they are, nobody knows any more.
-_STRAY: Final = (
+# Rows without a relationship can only be reported: their customer is unknown.
+_DANGLING: Final = (
     "SELECT '{table}' AS name, count(*) AS number FROM {table} t WHERE t.company_id = :company_id AND NOT EXISTS"
     " (SELECT 1 FROM customer_relationships r WHERE r.company_id = t.company_id AND r.id = t.relationship_id)"
 )
 _OF_RELATIONSHIPS: Final = ("journey_transitions", "journey_events", "journey_actions", "journey_tasks")
-_STRAYS: Final = text(
-    f"SELECT * FROM ({' UNION ALL '.join(_STRAY.format(table=name) for name in _OF_RELATIONSHIPS)}) found"
+_DANGLING_ROWS: Final = text(
+    f"SELECT * FROM ({' UNION ALL '.join(_DANGLING.format(table=name) for name in _OF_RELATIONSHIPS)}) counts"
     " WHERE number > 0 ORDER BY name"
 )
 _UNKNOWN_STAGES: Final = _first(
@@ -53,7 +53,7 @@ _RELEASE: Final = text(
     " updated_at = clock_timestamp() WHERE company_id = :company_id AND id IN"
     f" (SELECT id FROM journey_actions WHERE {_STUCK} ORDER BY id LIMIT :most FOR NO KEY UPDATE SKIP LOCKED)"
 )
-_CUSTOMERS: Final = text(
+_LIST_SCORES: Final = text(
     "SELECT customer_id, risk_score, engagement_score, scored_at FROM customer_relationships"
     " WHERE company_id = :company_id AND id = ANY(CAST(:ids AS bigint[])) ORDER BY customer_id"
 )
@@ -61,52 +61,54 @@ _CUSTOMERS: Final = text(
 
 @dataclass(frozen=True, slots=True)
 class DefectiveRows:
-    """How many rows something is amiss with, beyond where was asked; and the first of them."""
+    """The number of defective rows after the requested key, and the first of them."""
 
     number: int
     first: Sequence[Mapping[str, Any]]
 
 
 class DataQualityQueries:
-    """The rows of one company, looked over."""
+    """The data quality queries of one company."""
 
     def __init__(self, connection: AsyncConnection, company_id: int) -> None:
         self._connection = connection
         self._company_id = company_id
 
     async def list_orphans(self, *, limit: int, after: int = BEFORE_FIRST_ID) -> DefectiveRows:
-        """Relationships of customers who are not there."""
-        return await self._ask(_ORPHANS, limit=limit, after=after)
+        """Lists relationships whose customer does not exist."""
+        return await self._run(_ORPHANS, limit=limit, after=after)
 
     async def count_dangling_rows(self) -> list[Mapping[str, Any]]:
-        """How many rows of which tables are of relationships that are not there."""
-        rows = await self._connection.execute(_STRAYS, {"company_id": self._company_id})
+        """Counts the rows of each table whose relationship does not exist."""
+        rows = await self._connection.execute(_DANGLING_ROWS, {"company_id": self._company_id})
         return [{"table": row.name, "rows": row.number} for row in rows]
 
     async def list_unknown_stages(
         self, known: Sequence[str], *, limit: int, after: int = BEFORE_FIRST_ID
     ) -> DefectiveRows:
-        """Customers in a stage that is none of those known."""
-        return await self._ask(_UNKNOWN_STAGES, known=list(known), limit=limit, after=after)
+        """Lists customers whose stage is none of the known stages."""
+        return await self._run(_UNKNOWN_STAGES, known=list(known), limit=limit, after=after)
 
     async def list_stuck_actions(self, *, limit: int) -> DefectiveRows:
-        """Actions that should have been begun, or ended, more than an hour ago."""
-        return await self._ask(_STUCK_ACTIONS, limit=limit)
+        """Lists actions that have been due, or whose lease has been expired, for more than an hour."""
+        return await self._run(_STUCK_ACTIONS, limit=limit)
 
     async def release_stuck(self, *, most: int) -> int:
-        """Give stuck actions back to whoever sends them; returns how many."""
+        """Makes stuck actions claimable at once; returns how many."""
         released = await self._connection.execute(_RELEASE, {"company_id": self._company_id, "most": most})
         return released.rowcount
 
     async def list_scores(self, ids: Sequence[int]) -> list[Mapping[str, Any]]:
-        """The customers of relationships, with their stored scores."""
-        rows = await self._connection.execute(_CUSTOMERS, {"company_id": self._company_id, "ids": list(ids)})
+        """Lists the customers of relationships with their stored scores."""
+        rows = await self._connection.execute(
+            _LIST_SCORES, {"company_id": self._company_id, "ids": list(ids)}
+        )
         return [dict(row._mapping) for row in rows]
 
-    async def _ask(self, question: TextClause, **told: object) -> DefectiveRows:
-        rows = await self._connection.execute(question, {"company_id": self._company_id, **told})
-        found = [dict(row._mapping) for row in rows]
+    async def _run(self, statement: TextClause, **parameters: object) -> DefectiveRows:
+        rows = await self._connection.execute(statement, {"company_id": self._company_id, **parameters})
+        examples = [dict(row._mapping) for row in rows]
         return DefectiveRows(
-            found[0]["number"] if found else 0,
-            [{name: value for name, value in row.items() if name != "number"} for row in found],
+            examples[0]["number"] if examples else 0,
+            [{name: value for name, value in row.items() if name != "number"} for row in examples],
         )

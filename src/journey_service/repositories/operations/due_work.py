@@ -1,4 +1,4 @@
-"""Which companies have something due, read across all of them by the dispatcher."""
+"""Companies with due work, read across all companies by the dispatcher."""
 
 from typing import Final
 
@@ -7,8 +7,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from journey_service.domain.operations.records import Backlog
 
-# One walk down the index a company: nobody's crowd, and nobody's clock that stands still, hides the others.
-# now() and not clock_timestamp(): a stable value can be looked up in an index, and the transaction is new.
+# One index lookup per company: neither a company with many due customers nor one with a test clock hides the others.
+# now() and not clock_timestamp(): an index lookup needs a stable value, and the transaction is new.
 _CUSTOMERS: Final = text(
     "SELECT c.id FROM companies c CROSS JOIN LATERAL (SELECT r.next_evaluation_at AS due_at"
     " FROM customer_relationships r WHERE r.company_id = c.id"
@@ -20,23 +20,24 @@ _ACTIONS: Final = text(
     " WHERE a.company_id = c.id AND a.state IN ('pending', 'leased') AND a.ready_at <= now()"
     " ORDER BY a.ready_at LIMIT 1) first WHERE c.id > 0 ORDER BY first.ready_at, c.id"
 )
-_NEWS: Final = text(
+_OUTBOUND_EVENTS: Final = text(
     "SELECT c.id FROM companies c CROSS JOIN LATERAL (SELECT n.id FROM outbound_events n"
     " WHERE n.company_id = c.id AND n.position IS NULL ORDER BY n.id LIMIT 1) first WHERE c.id > 0 ORDER BY c.id"
 )
-_LOOSE: Final = text(
+_UNMERGED_ROLLUPS: Final = text(
     "SELECT company_id FROM journey_rollups WHERE is_unmerged AND company_id > 0 GROUP BY company_id"
     " HAVING count(*) > :most ORDER BY company_id"
 )
-_UNCOUNTED: Final = text(
+_STALE_ROLLUPS: Final = text(
     "SELECT id FROM companies WHERE id > 0 AND rollup_version <> map_version ORDER BY id"
 )
-_COUNTED: Final = text("SELECT id FROM companies WHERE id > 0 AND rollup_version > 0 ORDER BY id LIMIT :most")
-_NIGHTS: Final = text(
-    "SELECT id FROM companies WHERE id > 0 AND (next_nightly_run_at IS NULL OR next_nightly_run_at <= coalesce(clock_at, now()))"
+_ROLLUPS: Final = text("SELECT id FROM companies WHERE id > 0 AND rollup_version > 0 ORDER BY id LIMIT :most")
+_NIGHTLY_RUNS: Final = text(
+    "SELECT id FROM companies WHERE id > 0"
+    " AND (next_nightly_run_at IS NULL OR next_nightly_run_at <= coalesce(clock_at, now()))"
     " ORDER BY next_nightly_run_at NULLS LAST, id"
 )
-# Of a company whose snapshots were looked at again since, or written anew, that one counts.
+# A later successful check or rebuild of the company's snapshots resolves an earlier failure.
 _BROKEN_METRICS: Final = text(
     "SELECT count(DISTINCT company_id) FROM jobs broken WHERE kind IN ('check_metrics', 'rebuild_metrics')"
     " AND status = 'failed' AND NOT EXISTS (SELECT 1 FROM jobs later WHERE later.company_id = broken.company_id"
@@ -75,35 +76,35 @@ class DueWork:
         self._connection = connection
 
     async def companies_with_customers(self) -> list[int]:
-        """Companies of which some customer is due, the one that has waited longest first."""
+        """Returns companies with a due customer, the longest waiting first."""
         return list((await self._connection.scalars(_CUSTOMERS)).all())
 
     async def companies_with_nightly_runs(self) -> list[int]:
-        """Companies whose nightly run has fallen due and is not written down yet."""
-        return list((await self._connection.scalars(_NIGHTS)).all())
+        """Returns companies whose nightly run is due."""
+        return list((await self._connection.scalars(_NIGHTLY_RUNS)).all())
 
     async def companies_with_actions(self) -> list[int]:
-        """Companies of which some action is ready to be sent, the one that has waited longest first."""
+        """Returns companies with a due action, the longest waiting first."""
         return list((await self._connection.scalars(_ACTIONS)).all())
 
     async def companies_with_stale_rollups(self) -> list[int]:
-        """Companies whose sums are not by the map in force."""
-        return list((await self._connection.scalars(_UNCOUNTED)).all())
+        """Returns companies whose rollups do not follow the current map."""
+        return list((await self._connection.scalars(_STALE_ROLLUPS)).all())
 
     async def companies_with_rollups(self, most: int) -> list[int]:
-        """The first companies by id, of those whose sums are counted."""
-        return list((await self._connection.scalars(_COUNTED, {"most": most})).all())
+        """Returns the first `most` companies by id whose rollups are built."""
+        return list((await self._connection.scalars(_ROLLUPS, {"most": most})).all())
 
     async def companies_with_unmerged_rollups(self, most: int) -> list[int]:
-        """Companies with more loose sums than that."""
-        return list((await self._connection.scalars(_LOOSE, {"most": most})).all())
+        """Returns companies with more than `most` unmerged rollups."""
+        return list((await self._connection.scalars(_UNMERGED_ROLLUPS, {"most": most})).all())
 
     async def companies_with_outbound_events(self) -> list[int]:
-        """Companies with news that are not in order yet."""
-        return list((await self._connection.scalars(_NEWS)).all())
+        """Returns companies with unpublished outbound events."""
+        return list((await self._connection.scalars(_OUTBOUND_EVENTS)).all())
 
     async def get_backlog(self) -> Backlog:
-        """How far behind the worker is."""
+        """Returns the backlog of the worker."""
         lag = (await self._connection.execute(_LAG)).one()
         waiting = (await self._connection.execute(_WAITING)).one()
         return Backlog(
@@ -122,5 +123,5 @@ class DueWork:
         )
 
 
-def _seconds(found: object) -> float:
-    return 0.0 if found is None else max(0.0, float(str(found)))
+def _seconds(age: object) -> float:
+    return 0.0 if age is None else max(0.0, float(str(age)))

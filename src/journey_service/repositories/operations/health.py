@@ -1,4 +1,4 @@
-"""Whether the database is there and speaks this version's schema."""
+"""The state of the database itself, for health checks."""
 
 from typing import Final
 
@@ -6,16 +6,16 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 SCHEMA_REVISION: Final = "9f3a6b21c7d8"
-"""The migration this version of the code is written for."""
+"""The newest migration, which this version of the code needs."""
 
 
 class DatabaseHealth:
-    """Questions about the database itself."""
+    """Health queries of the database."""
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
     async def get_revision(self) -> str | None:
-        """The schema revision the database is at."""
-        found = await self._connection.scalar(text("SELECT version_num FROM alembic_version"))
-        return None if found is None else str(found)
+        """Returns the schema revision of the database, or None."""
+        revision = await self._connection.scalar(text("SELECT version_num FROM alembic_version"))
+        return None if revision is None else str(revision)

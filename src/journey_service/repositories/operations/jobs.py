@@ -1,4 +1,4 @@
-"""Long work as rows: what is to be done, how far it is, and who holds it."""
+"""Jobs: their parameters, progress and leases; and nightly runs."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
@@ -31,7 +31,7 @@ _COLUMNS: Final = [
         *("created_at", "started_at", "finished_at"),
     )
 ]
-# A list tells how far jobs are, not what they are about: that may be long.
+# Lists omit parameters, cursors and results, which may be long.
 _LISTED: Final = [
     {
         "parameters": literal_column("'{}'::jsonb", jobs.c.parameters.type).label("parameters"),
@@ -47,23 +47,23 @@ _CLAIM: Final = text(
     " WHERE company_id = :company_id AND id = :id AND (status = 'queued'"
     " OR (status = 'running' AND lease_until < clock_timestamp()))"
 )
-_HOLD: Final = text(
+_SAVE_PROGRESS: Final = text(
     "UPDATE jobs SET lease_until = clock_timestamp() + make_interval(secs => :seconds), done = done + :done,"
     " total = coalesce(CAST(:total AS bigint), total), cursor = CAST(:cursor AS jsonb),"
     " counts = CAST(:counts AS jsonb)"
     " WHERE company_id = :company_id AND id = :id AND lease_token = :token AND status = 'running'"
 )
-_NIGHTS: Final = text(
+_INSERT_NIGHTLY_RUNS: Final = text(
     "INSERT INTO scoring_runs (company_id, local_date, due_at, job_id)"
     " SELECT :company_id, local_date, due_at, :job_id"
     " FROM unnest(CAST(:dates AS date[]), CAST(:instants AS timestamptz[])) AS t(local_date, due_at)"
 )
 
-_UNDER_WAY: Final = text(
+_FIND_UNFINISHED: Final = text(
     "SELECT id FROM jobs WHERE company_id = :company_id AND kind = :kind AND status IN ('queued', 'running')"
     " ORDER BY id LIMIT 1"
 )
-_BEGIN_AGAIN: Final = text(
+_RESTART: Final = text(
     "UPDATE jobs SET status = 'queued', lease_token = NULL, lease_until = clock_timestamp(),"
     " parameters = CAST(:parameters AS jsonb), cursor = NULL, counts = '{}', done = 0, total = NULL"
     " WHERE company_id = :company_id AND id = :id AND status IN ('queued', 'running')"
@@ -71,15 +71,15 @@ _BEGIN_AGAIN: Final = text(
 
 
 class Jobs:
-    """The jobs of one company, and its nightly runs."""
+    """The jobs and nightly runs of one company."""
 
     def __init__(self, connection: AsyncConnection, company_id: int) -> None:
         self._connection = connection
         self._company_id = company_id
 
     async def enqueue(self, kind: str, parameters: Mapping[str, Any], *, actor: str) -> int:
-        """Write down work for whoever comes; returns its id."""
-        written = await self._connection.execute(
+        """Enqueues a job; returns its id."""
+        inserted = await self._connection.execute(
             insert(jobs)
             .values(
                 company_id=self._company_id,
@@ -90,15 +90,15 @@ class Jobs:
             )
             .returning(jobs.c.id)
         )
-        return int(written.scalar_one())
+        return int(inserted.scalar_one())
 
     async def find(self, job_id: int) -> Job | None:
-        """One job."""
+        """Finds a job by id."""
         row = (await self._connection.execute(select(*_COLUMNS).where(*self._is(job_id)))).one_or_none()
         return None if row is None else Job(**row._mapping)
 
     async def page(self, *, before: int | None, limit: int) -> list[Job]:
-        """Jobs, newest first, without their parameters, cursors and results."""
+        """Returns jobs, newest first, without parameters, cursors and results."""
         statement = select(*_LISTED).where(jobs.c.company_id == self._company_id)
         if before is not None:
             statement = statement.where(jobs.c.id < before)
@@ -106,13 +106,13 @@ class Jobs:
         return [Job(**row._mapping) for row in rows]
 
     async def claim(self, job_id: int, token: str, seconds: float) -> bool:
-        """Take a job for as long as the lease is renewed; False if somebody else has it, or it has ended."""
+        """Claims a job with a lease; returns False if another worker has it or it has ended."""
         claimed = await self._connection.execute(
             _CLAIM, {"company_id": self._company_id, "id": job_id, "token": token, "seconds": seconds}
         )
         return claimed.rowcount == 1
 
-    async def save_progress(  # progress is just these
+    async def save_progress(
         self,
         job_id: int,
         token: str,
@@ -123,9 +123,9 @@ class Jobs:
         done: int,
         total: int | None,
     ) -> bool:
-        """Note progress and renew the lease, in the transaction of the work itself; False if it was lost."""
-        held = await self._connection.execute(
-            _HOLD,
+        """Saves progress and renews the lease, in the transaction of the work; False if it was lost."""
+        updated = await self._connection.execute(
+            _SAVE_PROGRESS,
             {
                 "company_id": self._company_id,
                 "id": job_id,
@@ -137,19 +137,19 @@ class Jobs:
                 "total": total,
             },
         )
-        return held.rowcount == 1
+        return updated.rowcount == 1
 
     async def find_unfinished(self, kind: str) -> int | None:
-        """The company's first job of a kind that has not ended."""
-        found: int | None = await self._connection.scalar(
-            _UNDER_WAY, {"company_id": self._company_id, "kind": kind}
+        """Finds the id of the company's first unfinished job of a kind."""
+        job_id: int | None = await self._connection.scalar(
+            _FIND_UNFINISHED, {"company_id": self._company_id, "kind": kind}
         )
-        return found
+        return job_id
 
     async def restart(self, job_id: int, parameters: Mapping[str, object]) -> None:
-        """Take a job that has not ended out of whoever's hands, to be done from the beginning, about something else."""
+        """Restarts an unfinished job with other parameters; a worker that has it loses its lease."""
         await self._connection.execute(
-            _BEGIN_AGAIN,
+            _RESTART,
             {
                 "company_id": self._company_id,
                 "id": job_id,
@@ -158,16 +158,16 @@ class Jobs:
         )
 
     async def set_result(self, job_id: int, token: str, result: Mapping[str, Any]) -> bool:
-        """Write down what a claimed job has found; False if the lease was lost."""
-        held = await self._connection.execute(
+        """Saves the result of a claimed job; returns False if the lease was lost."""
+        updated = await self._connection.execute(
             update(jobs)
             .where(*self._is(job_id), jobs.c.lease_token == token, jobs.c.status == "running")
             .values(result=dict(result))
         )
-        return held.rowcount == 1
+        return updated.rowcount == 1
 
     async def replace_result(self, job_id: int, token: str, result: Mapping[str, Any] | None) -> None:
-        """Replace what a claimed job has found, and drop what it carried along."""
+        """Replaces the result of a claimed job and clears its cursor."""
         await self._connection.execute(
             update(jobs)
             .where(*self._is(job_id), jobs.c.lease_token == token, jobs.c.status == "running")
@@ -175,7 +175,7 @@ class Jobs:
         )
 
     async def release(self, job_id: int, token: str) -> None:
-        """Give a claimed job back, for somebody else to go on with; it has waited since now."""
+        """Releases a claimed job, so that another worker continues it; its waiting time starts now."""
         await self._connection.execute(
             update(jobs)
             .where(*self._is(job_id), jobs.c.lease_token == token, jobs.c.status == "running")
@@ -183,8 +183,8 @@ class Jobs:
         )
 
     async def finish(self, job_id: int, token: str, *, error: str | None = None) -> bool:
-        """Close a job; False if the lease was lost meanwhile."""
-        closed = await self._connection.execute(
+        """Ends a job; returns False if the lease was lost."""
+        updated = await self._connection.execute(
             update(jobs)
             .where(*self._is(job_id), jobs.c.lease_token == token, jobs.c.status == "running")
             .values(
@@ -195,26 +195,26 @@ class Jobs:
                 lease_until=None,
             )
         )
-        return closed.rowcount == 1
+        return updated.rowcount == 1
 
-    async def insert_nightly_runs(self, nights: Sequence[tuple[date, datetime]], job_id: int) -> None:
-        """Write down nightly runs (local day, instant due) as the work of a job.
+    async def insert_nightly_runs(self, runs: Sequence[tuple[date, datetime]], job_id: int) -> None:
+        """Inserts nightly runs (local day, due instant) as the work of a job.
 
-        Loses the race (a unique key) for a day that is written down already.
+        Loses the race (a unique key) if the run of a day exists.
         """
-        if nights:
+        if runs:
             await self._connection.execute(
-                _NIGHTS,
+                _INSERT_NIGHTLY_RUNS,
                 {
                     "company_id": self._company_id,
                     "job_id": job_id,
-                    "dates": [day for day, _ in nights],
-                    "instants": [due_at for _, due_at in nights],
+                    "dates": [day for day, _ in runs],
+                    "instants": [due_at for _, due_at in runs],
                 },
             )
 
     async def list_nightly_runs(self, *, limit: int) -> list[NightlyRun]:
-        """The latest nightly runs, newest first."""
+        """Lists the latest nightly runs, newest first."""
         rows = await self._connection.execute(
             select(
                 scoring_runs.c.local_date,
@@ -233,28 +233,28 @@ class Jobs:
         return [NightlyRun(*row) for row in rows]
 
     async def has_nightly_run(self, day: date) -> bool:
-        """Whether the nightly run of a local day is written down."""
-        found = await self._connection.scalar(
+        """Returns whether the nightly run of a local day exists."""
+        local_date = await self._connection.scalar(
             select(scoring_runs.c.local_date).where(
                 scoring_runs.c.company_id == self._company_id, scoring_runs.c.local_date == day
             )
         )
-        return found is not None
+        return local_date is not None
 
     def _is(self, job_id: int) -> tuple[Any, Any]:
         return jobs.c.company_id == self._company_id, jobs.c.id == job_id
 
 
 class DueJobs:
-    """Jobs of all companies that wait for somebody to run them."""
+    """Jobs of all companies that wait for a worker."""
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
     async def list_due(self, *, limit: int) -> list[tuple[int, int]]:
-        """(company, job), the next one of each company, in the order they were queued.
+        """Lists (company, job): the next job of each company, in the order they were queued.
 
-        Those of a runner that fell silent are among them. One a company, so that whoever queues a thousand does
+        Jobs with expired leases are included. One job per company, so that a company with many jobs does
         not hide the others.
         """
         is_free = or_(

@@ -1,7 +1,7 @@
-"""What figures rest on, asked of the database two ways: each question names the places where the answers differ.
+"""Reconciliation queries: compute the same metric in two ways and list where the results differ.
 
-Everything is asked within one transaction that sees one instant. Every answer is how many differences there are, and
-the first of them by place, as (name, value) pairs.
+Run them in one repeatable-read transaction. Each returns the number of differences and the first of them,
+as values by name.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,22 +28,22 @@ WITH moves AS (
   SELECT relationship_id, seq, from_stage, to_stage, transitioned_at, lag(to_stage) OVER w AS came_from,
     lag(seq) OVER w AS before, lag(transitioned_at) OVER w AS earlier, lead(seq) OVER w AS later
   FROM journey_transitions WHERE company_id = :company_id WINDOW w AS (PARTITION BY relationship_id ORDER BY seq)),
-faults AS (
+problems AS (
   SELECT relationship_id AS id, seq, CASE
-      WHEN before IS NULL THEN 'the first move is no opening'
-      WHEN seq <> before + 1 THEN 'the move before is missing'
-      WHEN from_stage IS DISTINCT FROM came_from THEN 'leaves another stage than was entered'
-      ELSE 'lies before the move before' END AS fault
+      WHEN before IS NULL THEN 'the first transition does not open the journey'
+      WHEN seq <> before + 1 THEN 'the previous transition is missing'
+      WHEN from_stage IS DISTINCT FROM came_from THEN 'leaves another stage than the previous transition entered'
+      ELSE 'is dated before the previous transition' END AS problem
   FROM moves WHERE (before IS NULL AND (seq <> 1 OR from_stage IS NOT NULL))
     OR (before IS NOT NULL AND (seq <> before + 1 OR from_stage IS DISTINCT FROM came_from
       OR transitioned_at < earlier))
   UNION ALL
-  SELECT r.id, coalesce(last.seq, 0), 'the customer does not stand where the last move led'
+  SELECT r.id, coalesce(last.seq, 0), 'the customer is not in the stage of the last transition'
   FROM customer_relationships r LEFT JOIN moves last ON last.relationship_id = r.id AND last.later IS NULL
   WHERE r.company_id = :company_id AND (r.version, r.current_stage, r.stage_entered_at)
     IS DISTINCT FROM (last.seq, last.to_stage, last.transitioned_at))
-SELECT r.customer_id, faults.seq, faults.fault FROM faults
-LEFT JOIN customer_relationships r ON r.company_id = :company_id AND r.id = faults.id
+SELECT r.customer_id, problems.seq, problems.problem FROM problems
+LEFT JOIN customer_relationships r ON r.company_id = :company_id AND r.id = problems.id
 """
 _STAGES: Final = """
 SELECT stage, ledger, standing, open_visits FROM (
@@ -54,10 +54,10 @@ SELECT stage, ledger, standing, open_visits FROM (
       WHERE company_id = :company_id AND from_stage IS NOT NULL
     UNION ALL SELECT current_stage, 0, 1, 0 FROM customer_relationships WHERE company_id = :company_id
     UNION ALL SELECT to_stage, 0, 0, 1 FROM (SELECT DISTINCT ON (relationship_id) to_stage FROM journey_transitions
-      WHERE company_id = :company_id ORDER BY relationship_id, seq DESC) last) told GROUP BY stage) sums
+      WHERE company_id = :company_id ORDER BY relationship_id, seq DESC) last) counts GROUP BY stage) sums
 WHERE ledger <> standing OR standing <> open_visits
 """
-# A visit ends by the next move, and that move knows when it had begun.
+# The transition that ends a visit stores when the visit began.
 _VISITS: Final = """
 SELECT r.customer_id, t.seq, t.since, before.transitioned_at AS began FROM journey_transitions t
 JOIN customer_relationships r ON r.company_id = t.company_id AND r.id = t.relationship_id
@@ -83,29 +83,30 @@ _FLOWS: Final = _SUMS.format(
     " sum(extract(epoch FROM transitioned_at)) * 1000000 AS at_micros"
     " FROM journey_transitions WHERE company_id = :company_id GROUP BY 1, 2, 3",
 )
-_LASTS: Final = (
+_LAST_OCCURRENCES: Final = (
     "SELECT "
     + local_day("at")
     + " AS day, key, '' AS motion, count(*) AS number, 0 AS micros, 0 AS at_micros"
     " FROM ({last_occurrences}) last GROUP BY 1, 2"
 )
-_WAYS: Final = _SUMS.format(
+_LAST_FLOWS: Final = _SUMS.format(
     kind="last_flow",
-    ledger=_LASTS.format(
-        last_occurrences="SELECT from_stage || '>' || to_stage AS key, max(transitioned_at) AS at FROM journey_transitions"
-        " WHERE company_id = :company_id AND from_stage IS NOT NULL GROUP BY relationship_id, 1"
+    ledger=_LAST_OCCURRENCES.format(
+        last_occurrences="SELECT from_stage || '>' || to_stage AS key, max(transitioned_at) AS at"
+        " FROM journey_transitions WHERE company_id = :company_id AND from_stage IS NOT NULL"
+        " GROUP BY relationship_id, 1"
     ),
 )
 _REACHED: Final = _SUMS.format(
     kind="reach",
-    ledger=_LASTS.format(
+    ledger=_LAST_OCCURRENCES.format(
         last_occurrences="SELECT w.key, max(transitioned_at) AS at FROM journey_transitions t"
         " JOIN unnest(CAST(:entered AS text[]), CAST(:reached AS text[])) AS w(entered, key)"
         " ON w.entered = t.to_stage WHERE t.company_id = :company_id AND t.motion IN ('opening', 'entry')"
         " GROUP BY t.relationship_id, 1"
     ),
 )
-# All days together, beside the sums of each day that have been added up.
+# The totals of all days, compared with the merged sums of each day.
 _TOTALS: Final = """
 WITH days AS (SELECT CASE kind WHEN 'flow' THEN 'moves' ELSE 'revenue' END AS kind, key, motion, sum(number) AS number,
     sum(micros) AS micros, sum(at_micros) AS at_micros, sum(appointments) AS appointments, sum(payments) AS payments
@@ -121,8 +122,8 @@ WHERE (coalesce(d.number, 0), coalesce(d.micros, 0), coalesce(d.at_micros, 0), c
     coalesce(d.payments, 0)) <> (coalesce(t.number, 0), coalesce(t.micros, 0), coalesce(t.at_micros, 0),
     coalesce(t.appointments, 0), coalesce(t.payments, 0))
 """
-# Each histogram holds as many visits as had ended, and the last one of each stage those of the ledger, cell by cell.
-_STAYS: Final = """
+# Compares the number of visits of each histogram, and the cells of the last histogram of each stage.
+_DURATIONS: Final = """
 WITH visits AS (SELECT from_stage AS stage, {DAY} AS day, {TENTHS} AS tenths
     FROM journey_transitions WHERE company_id = :company_id AND from_stage IS NOT NULL),
   ended AS (SELECT stage, day, sum(count(*)) OVER (PARTITION BY stage ORDER BY day) AS number FROM visits
@@ -141,7 +142,7 @@ UNION ALL SELECT coalesce(c.stage, l.stage), coalesce(c.day, l.day), coalesce(c.
     coalesce(c.number, 0), coalesce(l.number, 0)
   FROM cells c FULL JOIN counted l ON (l.stage, l.tenths) = (c.stage, c.tenths) WHERE c.number IS DISTINCT FROM l.number
 """.replace("{TENTHS}", TENTHS).replace("{DAY}", local_day("transitioned_at"))
-_MONEY: Final = """
+_REVENUE: Final = """
 WITH sums AS (SELECT day, key AS stage, sum(appointments) AS appointments, sum(payments) AS payments
     FROM journey_rollups WHERE company_id = :company_id AND kind = 'revenue' GROUP BY 1, 2),
   ledger AS (SELECT {DAY} AS day, stage,
@@ -158,7 +159,7 @@ WHERE (coalesce(l.appointments, 0), coalesce(l.payments, 0)) <> (coalesce(s.appo
 
 
 def _newest(condition: str) -> str:
-    """The newest instants of the events that a condition holds for, ascending."""
+    """Returns SQL for the newest instants of the events that match a condition, ascending."""
     return (
         "ARRAY(SELECT t FROM unnest((array_agg(e.occurred_at ORDER BY e.occurred_at DESC)"
         f" FILTER (WHERE {condition}))[1:{MAX_KEPT_TIMES}]) t ORDER BY t)"
@@ -183,9 +184,9 @@ _FOLDED: Final[Mapping[str, str]] = {
         "e.type = 'call_received' AND coalesce(e.call_duration, 0) > CAST(:long_call_seconds AS int)"
     ),
 }
-"""Every stored fact, and the fold of a customer's events that it is."""
+"""Every stored fact, and the SQL of its fold over the customer's events."""
 
-# A policy that has just changed may still have to reach some: then long calls and lifetime values are not compared.
+# While a policy change is being applied, long calls and lifetime values are not compared.
 _FACTS: Final = """
 SELECT customer_id, array_to_string(facts, ', ') AS facts FROM (
   SELECT r.customer_id, array_remove(ARRAY[{comparisons},
@@ -205,30 +206,30 @@ SELECT customer_id, array_to_string(facts, ', ') AS facts FROM (
 )
 
 
-def _counted(sql: str, order: str, beyond: str = "") -> TextClause:
+def _with_count(sql: str, order: str, beyond: str = "") -> TextClause:
     """How many rows a question has, with the first of them."""
     return text(
-        f"SELECT *, count(*) OVER () AS number FROM ({sql}) found {beyond} ORDER BY {order} LIMIT :limit"
+        f"SELECT *, count(*) OVER () AS number FROM ({sql}) matches {beyond} ORDER BY {order} LIMIT :limit"
     )
 
 
-_QUESTIONS: Final[Mapping[str, TextClause]] = {
-    "chains": _counted(_CHAINS, "customer_id, seq"),
-    "stages": _counted(_STAGES, "stage"),
-    "visits": _counted(_VISITS, "customer_id, seq"),
-    "reached": _counted(_REACHED, "day, key"),
-    "flows": _counted(_FLOWS, "day, key, motion"),
-    "ways": _counted(_WAYS, "day, key"),
-    "totals": _counted(_TOTALS, "kind, key, motion"),
-    "stays": _counted(_STAYS, "day, stage, days"),
-    "facts": _counted(_FACTS, "customer_id", "WHERE customer_id > :after"),
-    "money": _counted(_MONEY, "day, stage"),
+_STATEMENTS: Final[Mapping[str, TextClause]] = {
+    "chains": _with_count(_CHAINS, "customer_id, seq"),
+    "stages": _with_count(_STAGES, "stage"),
+    "visits": _with_count(_VISITS, "customer_id, seq"),
+    "reached": _with_count(_REACHED, "day, key"),
+    "flows": _with_count(_FLOWS, "day, key, motion"),
+    "last_flows": _with_count(_LAST_FLOWS, "day, key"),
+    "totals": _with_count(_TOTALS, "kind, key, motion"),
+    "durations": _with_count(_DURATIONS, "day, stage, days"),
+    "facts": _with_count(_FACTS, "customer_id", "WHERE customer_id > :after"),
+    "revenue": _with_count(_REVENUE, "day, stage"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Mismatches:
-    """How many differences there are, and the first of them: each by the names of what was compared."""
+    """The number of differences, and the first of them: the compared values by name."""
 
     number: int
     first: Sequence[Mapping[str, Any]]
@@ -236,7 +237,7 @@ class Mismatches:
 
 @dataclass(frozen=True, slots=True)
 class LedgerSizes:
-    """How much there is to be compared."""
+    """The number of rows that are compared."""
 
     customers: int
     transitions: int
@@ -245,52 +246,52 @@ class LedgerSizes:
 
 
 class ReconciliationQueries:
-    """The figures of one company, compared with each other."""
+    """The reconciliation queries of one company."""
 
     def __init__(self, connection: AsyncConnection, company_id: int) -> None:
         self._connection = connection
         self._company_id = company_id
 
     async def get_sizes(self) -> LedgerSizes:
-        """How much there is."""
+        """Returns the number of rows that are compared."""
         row = (await self._connection.execute(_SIZES, {"company_id": self._company_id})).one()
         return LedgerSizes(row.customers, row.transitions, row.openings, int(row.flows))
 
     async def check_chains(self, *, limit: int) -> Mismatches:
-        """Moves that do not follow each other, and customers who do not stand where the last one led."""
-        return await self._ask("chains", limit=limit)
+        """Lists transitions that do not follow each other, and customers who are not in the last stage."""
+        return await self._run("chains", limit=limit)
 
     async def compare_stages(self, *, limit: int) -> Mismatches:
-        """Stages of which ledger, relationships and open visits do not tell the same number of customers."""
-        return await self._ask("stages", limit=limit)
+        """Lists stages whose number of customers differs by ledger, relationships and open visits."""
+        return await self._run("stages", limit=limit)
 
     async def check_visits(self, *, limit: int) -> Mismatches:
-        """Moves that end a visit which nobody has begun."""
-        return await self._ask("visits", limit=limit)
+        """Lists transitions whose visit begins at another instant than the transition before them."""
+        return await self._run("visits", limit=limit)
 
     async def compare_reached(
         self, *, zone: str, reached_by: Mapping[str, Sequence[str]], limit: int
     ) -> Mismatches:
-        """Days on which others were last to reach a stage by the sums than by the ledger."""
+        """Lists days on which rollups and ledger differ in customers who last reached a stage."""
         pairs = [(entered, key) for entered, keys in reached_by.items() for key in keys]
-        told = {"entered": [entered for entered, _ in pairs], "reached": [key for _, key in pairs]}
-        return await self._ask("reached", limit=limit, **offset_parameters(zone), **told)
+        parameters = {"entered": [entered for entered, _ in pairs], "reached": [key for _, key in pairs]}
+        return await self._run("reached", limit=limit, **offset_parameters(zone), **parameters)
 
     async def compare_flows(self, *, zone: str, limit: int) -> Mismatches:
-        """Days whose moves are others by the sums than by the ledger."""
-        return await self._ask("flows", limit=limit, **offset_parameters(zone))
+        """Lists days on which the moves of rollups and ledger differ."""
+        return await self._run("flows", limit=limit, **offset_parameters(zone))
 
     async def compare_last_flows(self, *, zone: str, limit: int) -> Mismatches:
-        """Days on which others were last to go a way by the sums than by the ledger."""
-        return await self._ask("ways", limit=limit, **offset_parameters(zone))
+        """Lists days on which rollups and ledger differ in customers who last took a flow."""
+        return await self._run("last_flows", limit=limit, **offset_parameters(zone))
 
     async def compare_totals(self, *, limit: int) -> Mismatches:
-        """Sums of all days that are not those of each day together."""
-        return await self._ask("totals", limit=limit)
+        """Lists totals of all days that differ from the sum of the days."""
+        return await self._run("totals", limit=limit)
 
     async def compare_durations(self, *, zone: str, until: date, limit: int) -> Mismatches:
-        """Histograms of visits that are not those of the ledger, up to a day."""
-        return await self._ask("stays", limit=limit, **offset_parameters(zone), until=until)
+        """Lists histograms of visit durations that differ from the ledger, until a day."""
+        return await self._run("durations", limit=limit, **offset_parameters(zone), until=until)
 
     async def compare_facts(
         self,
@@ -301,8 +302,11 @@ class ReconciliationQueries:
         limit: int,
         after: int = -(2**63),
     ) -> Mismatches:
-        """Customers whose facts are not the fold of their events; `is_settled` unless a policy is on its way."""
-        return await self._ask(
+        """Lists customers whose facts are not the fold of their events.
+
+        With `is_settled` long calls and lifetime values are compared too; without it a policy change is pending.
+        """
+        return await self._run(
             "facts",
             limit=limit,
             after=after,
@@ -312,13 +316,15 @@ class ReconciliationQueries:
         )
 
     async def compare_revenue(self, *, zone: str, limit: int) -> Mismatches:
-        """Days and stages whose revenue is another one by the sums than by the events."""
-        return await self._ask("money", limit=limit, **offset_parameters(zone))
+        """Lists days and stages whose revenue of rollups and events differ."""
+        return await self._run("revenue", limit=limit, **offset_parameters(zone))
 
-    async def _ask(self, question: str, **told: object) -> Mismatches:
-        rows = await self._connection.execute(_QUESTIONS[question], {"company_id": self._company_id, **told})
-        found = [dict(row._mapping) for row in rows]
+    async def _run(self, name: str, **parameters: object) -> Mismatches:
+        rows = await self._connection.execute(
+            _STATEMENTS[name], {"company_id": self._company_id, **parameters}
+        )
+        examples = [dict(row._mapping) for row in rows]
         return Mismatches(
-            found[0]["number"] if found else 0,
-            [{name: value for name, value in row.items() if name != "number"} for row in found],
+            examples[0]["number"] if examples else 0,
+            [{name: value for name, value in row.items() if name != "number"} for row in examples],
         )

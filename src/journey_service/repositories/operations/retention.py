@@ -1,4 +1,4 @@
-"""What is not kept for ever, some thousand rows at a time."""
+"""Deletes data whose retention period is over, in batches."""
 
 from datetime import datetime
 from typing import Final
@@ -7,7 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 _EVENT_DETAILS: Final = text("SELECT clear_event_details(CAST(:before AS timestamptz), :most)")
-_IMPORT_FAULTS: Final = text(
+_IMPORT_ERRORS: Final = text(
     "WITH old AS (SELECT e.import_id, e.line, e.pointer FROM import_errors e JOIN imports i"
     " ON i.company_id = e.company_id AND i.id = e.import_id WHERE e.company_id = :company_id"
     " AND i.finished_at < clock_timestamp() - make_interval(days => :days) LIMIT :most)"
@@ -24,28 +24,28 @@ _JOB_DETAILS: Final = text(
 
 
 class DataRetention:
-    """The end of what one company keeps for a while."""
+    """The retention of one company's data."""
 
     def __init__(self, connection: AsyncConnection, company_id: int) -> None:
         self._connection = connection
         self._company_id = company_id
 
     async def clear_event_details(self, before: datetime, *, most: int) -> int:
-        """Clear the free metadata of events that occurred before an instant; returns of how many."""
+        """Clears the metadata of events before an instant; returns of how many."""
         return int(
             (await self._connection.execute(_EVENT_DETAILS, {"before": before, "most": most})).scalar_one()
         )
 
     async def delete_import_errors(self, *, days: int, most: int) -> int:
-        """Drop the faults of histories that were done with some days ago; returns how many."""
+        """Deletes the line errors of imports that finished more than `days` ago; returns how many."""
         return (
             await self._connection.execute(
-                _IMPORT_FAULTS, {"company_id": self._company_id, "days": days, "most": most}
+                _IMPORT_ERRORS, {"company_id": self._company_id, "days": days, "most": most}
             )
         ).rowcount
 
     async def clear_job_details(self, *, days: int, most: int) -> int:
-        """Clear what jobs that ended some days ago were about; returns of how many."""
+        """Clears parameters, cursors and results of jobs that ended `days` ago; returns of how many."""
         return (
             await self._connection.execute(
                 _JOB_DETAILS, {"company_id": self._company_id, "days": days, "most": most}
