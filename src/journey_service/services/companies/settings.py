@@ -97,7 +97,7 @@ async def change_policy(
         findings = await _lint(context, update.policy)
         if context.rulebook.policy == update.policy:
             _check_seen(context, update)
-            await record_operator_access(database, company_id, "put_settings", by=update.author)
+            await record_operator_access(database, company_id, "replace_settings", by=update.author)
             return PolicyChangeResult(update.policy, (), findings, None)
         switch = partial(
             _switch,
@@ -191,7 +191,7 @@ async def _switch(
 async def _enqueue_migration(
     uow: UnitOfWork, context: CompanyContext, author: Actor, lease_seconds: float
 ) -> InlineJob | None:
-    """Enqueues the migration job, or restarts the unfinished one with this change added; None without customers.
+    """Enqueues the migration job, or adds the change to the unfinished one. None without customers.
 
     The transaction is exclusive, so no page of the unfinished job runs, and its cursor is final.
     """
