@@ -22,7 +22,6 @@ HTTP_ONLY = frozenset(
         "api/operations/test_health.py",
         "api/test_any_json.py",
         "api/test_authorization.py",
-        "api/test_bad_input.py",
         "api/test_browsers.py",
         "api/test_isolation.py",
         "api/test_openapi.py",
