@@ -101,7 +101,7 @@ async def test_every_condition_that_was_looked_at_is_told(http, salon):
         "condition": ">=1000",
         "value": 880,
         "held": False,
-        "sentence": "lifetime value 880.00, 1000.00 or more was asked",
+        "sentence": "lifetime value is 880.00 (required: at least 1,000.00)",
     }
     assert by_stage["customer", "appointment_completed"] == {
         "stage": "customer",
@@ -154,15 +154,15 @@ async def test_what_is_missing_for_vip_is_missing_to_the_cent(http, salon):
         },
         "at": None,
         "leads_to": "vip",
-        "sentence": "120.00 more for vip",
+        "sentence": "EUR 120.00 short of vip",
     }
     await tell(http, salon, "less", customer_id=1, total_amount=119.99)
     await tell(http, salon, "enough", customer_id=2, total_amount=120)
     assert (await journey(http, salon, 1))["current_stage"] == "customer"
     assert (await journey(http, salon, 2))["current_stage"] == "vip"
-    assert path_to(await explain(http, salon), "vip", "lifetime_value")["sentence"] == "0.01 more for vip"
+    assert path_to(await explain(http, salon), "vip", "lifetime_value")["sentence"] == "EUR 0.01 short of vip"
     assert (await explain(http, salon, 2))["why"]["sentence"] == (
-        "vip since 2026-03-01: lifetime value 1000.00, 1000.00 or more was asked"
+        "vip since 2026-03-01: lifetime value is 1,000.00 (required: at least 1,000.00)"
     )
 
 
@@ -172,13 +172,13 @@ async def test_as_many_appointments_are_missing_as_it_takes(http, salon):
     assert (path["missing"], path["unit"], path["sentence"]) == (
         2,
         "appointments",
-        "2 more appointments for regular",
+        "2 appointments short of regular",
     )
 
     await tell(http, salon, "e-2")
     assert (await journey(http, salon))["current_stage"] == "customer"
     path = path_to(await explain(http, salon), "regular", "appointment_count")
-    assert path["sentence"] == "1 more appointment for regular"
+    assert path["sentence"] == "1 appointment short of regular"
 
     await tell(http, salon, "e-3")
     assert (await journey(http, salon))["current_stage"] == "regular"
@@ -189,7 +189,7 @@ async def test_the_event_that_is_needed_can_be_told_as_it_is_named(http, salon):
 
     path = path_to(await explain(http, salon), "lead", "call_received")
 
-    assert path["sentence"] == "a call of more than 60 seconds for lead"
+    assert path["sentence"] == "lead requires a call of more than 60 seconds"
     needed = path["needs"]
     await tell(http, salon, "short", needed["event"], call_duration=needed["call_duration"] - 1)
     assert (await journey(http, salon))["current_stage"] == "prospect"
@@ -224,7 +224,7 @@ async def test_the_date_of_the_next_move_is_true_to_the_second(http, salon, oper
     assert (await journey(http, salon))["current_stage"] == "at_risk"
     told = await explain(http, salon)
     assert told["why"]["sentence"] == (
-        "at_risk since 2026-05-31: 91 days since the last appointment, more than 90 were asked"
+        "at_risk since 2026-05-31: 91 days since the last appointment (required: more than 90)"
     )
     assert [one["to_stage"] for one in told["upcoming"]] == ["churned"]
     back = path_to(told, "customer", "appointment_completed")
@@ -268,10 +268,10 @@ async def test_what_is_due_and_not_written_yet_is_told(http, salon, outside):
         "trigger_event": "days_since_last_appointment",
         "due_at": DAYS_91,
         "is_suppressed": False,
-        "sentence": "at_risk is due since 2026-05-31 and about to be written",
+        "sentence": "at_risk has been due since 2026-05-31 and will be recorded shortly",
     }
-    assert told["upcoming"][0]["sentence"] == "at_risk since 2026-05-31, about to be written"
-    assert path_to(told, "at_risk", "risk_score")["sentence"] == "at_risk is due already"
+    assert told["upcoming"][0]["sentence"] == "at_risk since 2026-05-31, will be recorded shortly"
+    assert path_to(told, "at_risk", "risk_score")["sentence"] == "at_risk is already due"
 
 
 # ---- pins and moves by hand
@@ -285,16 +285,16 @@ async def test_a_pin_is_told_with_what_it_holds_back_and_what_its_end_releases(h
     await change(http, salon, "PUT", "/pin", pin_until="2026-07-01T00:00:00Z")
     early = await explain(http, salon)
 
-    assert early["why"]["sentence"].startswith("moved to vip by hand on 2026-03-01 by user 77 through key:")
+    assert early["why"]["sentence"].startswith("moved to vip manually on 2026-03-01 by user 77 through key:")
     assert early["why"]["sentence"].endswith(": Knows the owner")
     assert early["pin"] == {
         "until": "2026-07-01T00:00:00Z",
-        "sentence": "held in vip until 2026-07-01",
+        "sentence": "pinned to vip until 2026-07-01",
         "suppressed": [],
     }
     assert early["wanted_now"] is None
     assert path_to(early, "at_risk", "days_since_last_appointment")["sentence"] == (
-        "at_risk on 2026-05-31, but nothing moves before the pin ends on 2026-07-01"
+        "at_risk on 2026-05-31; the pin prevents moves until 2026-07-01"
     )
 
     await turn(http, salon, operator, DAYS_91)
@@ -305,11 +305,11 @@ async def test_a_pin_is_told_with_what_it_holds_back_and_what_its_end_releases(h
             "to_stage": "at_risk",
             "at": DAYS_91,
             "trigger_event": "days_since_last_appointment",
-            "sentence": "at_risk was asked for on 2026-05-31 and held back by the pin",
+            "sentence": "at_risk was due on 2026-05-31 and is suppressed by the pin",
         }
     ]
     assert late["wanted_now"]["is_suppressed"]
-    assert late["wanted_now"]["sentence"] == "at_risk is asked for and held back by the pin"
+    assert late["wanted_now"]["sentence"] == "at_risk is due and suppressed by the pin"
     assert late["upcoming"][0]["sentence"] == (
         "at_risk on 2026-07-01, when the pin ends, unless there is an appointment"
     )

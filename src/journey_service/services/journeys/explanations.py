@@ -18,7 +18,7 @@ class Explanation:
     context: CompanyContext
     relationship: Relationship
     last: Transition
-    outlook: Forecast
+    forecast: Forecast
 
 
 async def explain(database: Database, company_id: int, customer_id: int) -> Explanation:

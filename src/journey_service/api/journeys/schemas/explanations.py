@@ -82,7 +82,7 @@ class SuppressedMoveExplanation(SuppressedMove):
 
     sentence: str = Field(
         description="The move in words",
-        examples=["at_risk was due on 2026-05-31 and is held back by the pin"],
+        examples=["at_risk was due on 2026-05-31 and is suppressed by the pin"],
     )
 
 
@@ -90,7 +90,7 @@ class PinExplanation(ResponseModel):
     """The pin that keeps the customer in the stage."""
 
     until: Timestamp = Field(description="End of the pin", examples=["2026-07-01T00:00:00Z"])
-    sentence: str = Field(description="The pin in words", examples=["held in vip until 2026-07-01"])
+    sentence: str = Field(description="The pin in words", examples=["pinned to vip until 2026-07-01"])
     suppressed: list[SuppressedMoveExplanation] = Field(
         description="Moves that the pin has suppressed so far"
     )
@@ -129,7 +129,8 @@ class DueMove(ResponseModel):
     )
     is_suppressed: bool = Field(description="Whether the pin suppresses the move", examples=[False])
     sentence: str = Field(
-        description="The move in words", examples=["at_risk is due since 2026-05-31 and about to be written"]
+        description="The move in words",
+        examples=["at_risk has been due since 2026-05-31 and will be recorded shortly"],
     )
 
     @classmethod
@@ -221,10 +222,12 @@ class StagePath(ResponseModel):
         description="Key of the stage that the customer would then be in; null: not computed",
         examples=["vip"],
     )
-    sentence: str = Field(description="What is missing, in words", examples=["120.00 more for vip"])
+    sentence: str = Field(description="What is missing, in words", examples=["EUR 120.00 short of vip"])
 
     @classmethod
-    def of(cls, path: paths.RulePath, outlook: forecast.Forecast, zone: ZoneInfo) -> "StagePath":
+    def of(
+        cls, path: paths.RulePath, outlook: forecast.Forecast, zone: ZoneInfo, currency: str
+    ) -> "StagePath":
         """Builds the response from a path of the forecast."""
         return cls(
             to_stage=path.to_stage,
@@ -237,7 +240,7 @@ class StagePath(ResponseModel):
             needs=None if path.needs is None else RequiredEvents.of(path.needs),
             at=path.at,
             leads_to=path.leads_to,
-            sentence=sentences.rule_path(path, outlook, zone),
+            sentence=sentences.rule_path(path, outlook, zone, currency),
         )
 
 
@@ -270,7 +273,7 @@ class Explanation(ResponseModel):
     @classmethod
     def of(cls, explanation: explanations.Explanation) -> "Explanation":
         """Builds the response from an explanation of the service."""
-        context, relationship, outlook = explanation.context, explanation.relationship, explanation.outlook
+        context, relationship, outlook = explanation.context, explanation.relationship, explanation.forecast
         zone = ZoneInfo(context.company.timezone)
         stage = context.rulebook.stage_map.by_key.get(relationship.current_stage)
         return cls(
@@ -285,5 +288,5 @@ class Explanation(ResponseModel):
             wanted_now=None if outlook.due_move is None else DueMove.of(outlook.due_move, zone),
             upcoming=[UpcomingMove.of(move, outlook, zone) for move in outlook.upcoming],
             looked_until=outlook.looked_until,
-            paths=[StagePath.of(path, outlook, zone) for path in outlook.paths],
+            paths=[StagePath.of(path, outlook, zone, context.company.currency) for path in outlook.paths],
         )

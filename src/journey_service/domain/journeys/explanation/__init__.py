@@ -1,1 +1,1 @@
-"""Explanations: what moves a customer next, and what is missing for it."""
+"""Explanations: why a customer is in a stage, upcoming moves, and what is missing for each stage."""

@@ -1,4 +1,4 @@
-"""What a rule misses, and what would bring it about: read off the engine's own questions."""
+"""Paths to other stages: what is missing for a rule, computed from its compiled conditions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -25,10 +25,11 @@ UNITS: Final[Mapping[ConditionField, PathUnit]] = {
     ConditionField.CALL_DURATION: "seconds",
     ConditionField.TOTAL_AMOUNT: "money",
 }
+"""Unit of `value` and `missing` by field."""
 
 
 class RequiredEvents(NamedTuple):
-    """What would have to happen: so many events of a type. None: the amount, or the length, does not matter."""
+    """Events that would make a rule hold; None: any amount, any duration."""
 
     event: EventType
     times: int = 1
@@ -40,23 +41,27 @@ ONE_APPOINTMENT: Final = RequiredEvents(EventType.APPOINTMENT_COMPLETED)
 
 
 class PathState(Enum):
-    """How a rule stands: something is missing; it holds; its move is due; another rule of its stage comes first."""
+    """State of a rule with regard to a customer."""
 
     OPEN = auto()
+    """Something is missing."""
     HOLDS = auto()
     DUE = auto()
+    """Its move is due."""
     SHADOWED = auto()
+    """Another rule of the same stage is met first."""
     IMPOSSIBLE = auto()
+    """No event and no time makes it hold."""
 
 
 @dataclass(frozen=True, slots=True)
 class RulePath:
-    """One rule that could move the customer, and what it misses.
+    """One rule that could move the customer, and what is missing for it.
 
-    `value` is what the rule's condition sees; it and `missing` are in the condition's own unit: `is_less` tells
-    that so much less is asked. `needs` is what would have to happen, or else `at` when the passing of time does.
-    `leads_to` is the stage the customer then is in, None if that was not tried. `blocked_by` is the rule that
-    keeps the customer in a risk stage.
+    `value` and `missing` are in `unit`; `is_less`: the value must decrease by `missing`. `needs` are events that make
+    the rule hold; `at` is when it holds by the passing of time; `is_averted`: not if an appointment is completed now.
+    `leads_to` is the stage that the customer is in then; None: not computed. `blocked_by` is the rule that keeps the
+    customer in a risk stage.
     """
 
     to_stage: str
@@ -75,23 +80,23 @@ class RulePath:
     blocked_by: RuleReason | None = None
 
 
-def distance(path: RulePath, test: CompiledCondition, missed_ratio: tuple[int, int]) -> RulePath:
-    """How far a count of days, a score or a rate is from what is asked, or that nothing ever is."""
-    value, condition = path.value, test.condition
+def distance(path: RulePath, compiled: CompiledCondition, missed_ratio: tuple[int, int]) -> RulePath:
+    """Sets `missing` for a number of days, a score or a rate; IMPOSSIBLE if no value would do."""
+    value, condition = path.value, compiled.condition
     match condition.field:
         case ConditionField.RATE:
             return _rate_distance(path, condition, missed_ratio)
         case ConditionField.SCORE:
             units = round((value or 0) * FULL)
-            target = smallest_accepted(test, units)
+            target = smallest_accepted(compiled, units)
             if target is None or target > FULL:
-                target = largest_accepted(test, units)
+                target = largest_accepted(compiled, units)
             if target is None or target < 0:
                 return replace(path, state=PathState.IMPOSSIBLE)
             return replace(path, missing=abs(target - units) / FULL, is_less=target < units)
         case _:
-            target = smallest_accepted(test, int(value or 0))
-            if smallest_accepted(test, 0) is None or (target is None and path.trigger != INACTIVITY):
+            target = smallest_accepted(compiled, int(value or 0))
+            if smallest_accepted(compiled, 0) is None or (target is None and path.trigger != INACTIVITY):
                 return replace(path, state=PathState.IMPOSSIBLE)
             return replace(path, missing=None if target is None or value is None else target - value)
 
@@ -101,30 +106,30 @@ def _rate_distance(path: RulePath, condition: Condition, missed_ratio: tuple[int
     ends = [(0, 1), (1, 1), *([number.as_integer_ratio()] if 0 <= number <= 1 else [])]
     if not any(condition.accepts_ratio(*ratio) for ratio in ends):
         return replace(path, state=PathState.IMPOSSIBLE)
-    missed, asked = missed_ratio
-    if not asked or condition.operator == "!=":
+    missed, total = missed_ratio
+    if not total or condition.operator == "!=":
         return path
-    rate = Fraction(missed, asked)
+    rate = Fraction(missed, total)
     is_less = rate > number or condition.operator == "<"
     return replace(path, missing=round(float(abs(number - rate)), 4) or None, is_less=is_less)
 
 
-def smallest_accepted(test: CompiledCondition, floor: int) -> int | None:
-    """The least number from `floor` up that the condition takes."""
-    if not test.inside:
-        return int(test.high) + 1 if test.low <= floor <= test.high else floor
-    number = max(floor, test.low)
-    return int(number) if number <= test.high else None
+def smallest_accepted(compiled: CompiledCondition, floor: int) -> int | None:
+    """Returns the smallest integer from `floor` up that the condition accepts, or None."""
+    if not compiled.inside:
+        return int(compiled.high) + 1 if compiled.low <= floor <= compiled.high else floor
+    number = max(floor, compiled.low)
+    return int(number) if number <= compiled.high else None
 
 
-def largest_accepted(test: CompiledCondition, ceiling: int) -> int | None:
-    """The greatest number from `ceiling` down that the condition takes."""
-    if not test.inside:
-        return int(test.low) - 1 if test.low <= ceiling <= test.high else ceiling
-    number = min(ceiling, test.high)
-    return int(number) if number >= test.low else None
+def largest_accepted(compiled: CompiledCondition, ceiling: int) -> int | None:
+    """Returns the largest integer from `ceiling` down that the condition accepts, or None."""
+    if not compiled.inside:
+        return int(compiled.low) - 1 if compiled.low <= ceiling <= compiled.high else ceiling
+    number = min(ceiling, compiled.high)
+    return int(number) if number >= compiled.low else None
 
 
 def to_display_units(field: ConditionField, units: int) -> float | int:
-    """A number of whole units as a person would write it."""
+    """Converts integer units to display units, such as cents to money."""
     return units if field.units == 1 else units / field.units

@@ -1,4 +1,4 @@
-"""What becomes of a customer if nothing happens: the engine, played forward on a copy."""
+"""Projection: the future moves of a customer without new events, computed by the engine on a copy."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,45 +11,45 @@ from journey_service.domain.journeys.relationship import Transition
 from journey_service.domain.stages.compiled_rules import CompiledRule, compile_stage
 
 PROJECTION_HORIZON: Final = timedelta(days=3650)
-"""How far ahead moves are looked for."""
+"""How far into the future moves are computed."""
 MAX_EVALUATIONS: Final = 400
-"""How many instants are looked at on the way there: moves beyond the last of them are not told."""
+"""Maximum number of evaluations of a projection; later moves are not computed."""
 MAX_REPORTED_MOVES: Final = 5
-"""How many of the moves found are told."""
+"""Maximum number of moves that a forecast reports."""
 
 RuleKey: TypeAlias = tuple[str, int]
-"""A rule: its stage, and its place there."""
+"""Identifies a rule: its stage, and its position there, from 1."""
 
 
 class Projection(NamedTuple):
-    """What becomes of a journey if nothing happens to it.
+    """The future of a journey without new events, up to `until`.
 
-    `held` tells when the rule of a question first held while it was asked, `overtaken` where the customer went
-    before it ever did.
+    `held` is when a pending rule first holds. `overtaken_by` is the stage that the customer moves to before a pending
+    rule holds.
     """
 
     moves: list[Transition]
     held: Mapping[RuleKey, datetime]
-    overtaken: Mapping[RuleKey, str]
+    overtaken_by: Mapping[RuleKey, str]
     until: datetime
 
     def first_moves(self) -> list[tuple[str, datetime, str | None]]:
-        """The first of the moves: (stage entered, instant, trigger)."""
+        """Returns the first MAX_REPORTED_MOVES moves as (stage, instant, trigger)."""
         return [
             (move.to_stage, move.transitioned_at, move.trigger_event)
             for move in self.moves[:MAX_REPORTED_MOVES]
         ]
 
     def makes(self, to_stage: str, at: datetime) -> bool:
-        """Whether a move into a stage is made at exactly this instant."""
+        """Returns whether the customer moves to a stage at exactly this instant."""
         return any((move.to_stage, move.transitioned_at) == (to_stage, at) for move in self.moves)
 
 
 def project(journey: Journey, now: datetime) -> Projection:
-    """Let time pass over a journey that may be used up."""
+    """Lets time pass for a journey, which is modified, and returns its projection."""
     relationship = journey.relationship
     held: dict[RuleKey, datetime] = {}
-    overtaken: dict[RuleKey, str] = {}
+    overtaken_by: dict[RuleKey, str] = {}
     waiting = _pending(journey)
     at, until = now, now + PROJECTION_HORIZON
     for _ in range(MAX_EVALUATIONS):
@@ -58,35 +58,37 @@ def project(journey: Journey, now: datetime) -> Projection:
             break
         at = max(due, relationship.stage_entered_at)
         decision = decide(relationship, journey.rulebook, at)
-        held |= {key: at for key, question in waiting.items() if question.holds(decision)}
+        held |= {key: at for key, rule in waiting.items() if rule.holds(decision)}
         move = journey.evaluate(at)
         if move is not None:
-            asked = _pending(journey)
-            overtaken |= {key: move.to_stage for key in waiting if key not in asked and key not in held}
-            waiting = asked
-        waiting = {key: question for key, question in waiting.items() if key not in held}
+            pending = _pending(journey)
+            overtaken_by |= {key: move.to_stage for key in waiting if key not in pending and key not in held}
+            waiting = pending
+        waiting = {key: rule for key, rule in waiting.items() if key not in held}
     else:
         until = at
-    return Projection(journey.new_transitions, held, overtaken, until)
+    return Projection(journey.new_transitions, held, overtaken_by, until)
 
 
 def _pending(journey: Journey) -> dict[RuleKey, CompiledRule]:
-    """The questions that the passing of time alone may answer otherwise."""
+    """Returns the rules whose result can change by the passing of time."""
     relationship = journey.relationship
-    plan = compile_stage(journey.rulebook.stage_map, relationship.current_stage, relationship.last_progress)
-    if plan is None:
+    compiled = compile_stage(
+        journey.rulebook.stage_map, relationship.current_stage, relationship.last_progress
+    )
+    if compiled is None:
         return {}
-    asked = {id(question) for question in plan.pending[relationship.facts.total_appointments > 0]}
+    time_dependent = {id(rule) for rule in compiled.pending[relationship.facts.total_appointments > 0]}
     return {
-        key: question
-        for key, question in with_rule_keys((*plan.risk.all_rules, *plan.progress.all_rules))
-        if id(question) in asked
+        key: rule
+        for key, rule in with_rule_keys((*compiled.risk.all_rules, *compiled.progress.all_rules))
+        if id(rule) in time_dependent
     }
 
 
-def with_rule_keys(questions: Iterable[CompiledRule]) -> Iterator[tuple[RuleKey, CompiledRule]]:
-    """Questions with the rules they are."""
-    places: Counter[str] = Counter()
-    for question in questions:
-        places[question.stage.key] += 1
-        yield (question.stage.key, places[question.stage.key]), question
+def with_rule_keys(rules: Iterable[CompiledRule]) -> Iterator[tuple[RuleKey, CompiledRule]]:
+    """Yields rules with their keys."""
+    positions: Counter[str] = Counter()
+    for rule in rules:
+        positions[rule.stage.key] += 1
+        yield (rule.stage.key, positions[rule.stage.key]), rule

@@ -1,7 +1,7 @@
-"""Reasons, conditions and needs in plain English.
+"""English sentences of explanations: transitions, pins, future moves and what is missing for a stage.
 
-Sentences begin in lower case and have no full stop, so that they can stand in a list or after a heading. Stages
-are named by their keys, days are those of the company's time zone, money has two decimals and no currency.
+Sentences begin in lower case and have no full stop, so that they can be used in lists and after headings. Stages are
+named by their keys, days are in the company's time zone, amounts have two decimals.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,15 +27,15 @@ from journey_service.domain.stages.rules import Condition, ConditionField, parse
 from journey_service.domain.stages.stage_map import INACTIVITY, StageKind
 
 _FIELDS: Final = {field.label: field for field in ConditionField}
-_COUNTED: Final = (ConditionField.COUNT, ConditionField.DAYS)
+_COUNTABLE: Final = (ConditionField.COUNT, ConditionField.DAYS)
 _BOUNDS: Final[Mapping[str, tuple[str, str]]] = {
-    # Of what can be counted, and of what is measured.
+    # For countable fields, and for the others.
     ">": ("more than {}", "more than {}"),
-    ">=": ("{} or more", "{} or more"),
+    ">=": ("at least {}", "at least {}"),
     "<": ("fewer than {}", "less than {}"),
-    "<=": ("{} or fewer", "{} or less"),
+    "<=": ("at most {}", "at most {}"),
     "==": ("exactly {}", "exactly {}"),
-    "!=": ("any number but {}", "anything but {}"),
+    "!=": ("other than {}", "other than {}"),
 }
 _EVENTS: Final[Mapping[str, str]] = {
     "call_received": "call",
@@ -55,17 +55,17 @@ _MEASURES: Final[Mapping[str, str]] = {
 }
 
 
-# ---- why the customer is where they are
+# ---- transitions and conditions
 
 
 def entry(transition: Transition, zone: ZoneInfo) -> str:
-    """How the customer came into the stage, from what was noted when they did."""
-    stage, day = transition.to_stage, on_day(transition.transitioned_at, zone)
+    """Describes how the customer entered the stage, from the recorded reasons."""
+    stage, day = transition.to_stage, format_day(transition.transitioned_at, zone)
     match transition.trigger_type:
         case TriggerType.MANUAL:
-            return f"moved to {stage} by hand on {day}{_by_whom(transition)}"
+            return f"moved to {stage} manually on {day}{_author(transition)}"
         case TriggerType.AUTOMATIC:
-            return _followed(transition, day)
+            return _automatic_entry(transition, day)
         case TriggerType.SYSTEM:
             if transition.trigger_event == OPENING_EVENT:
                 return f"the journey began in {stage} on {day}"
@@ -74,248 +74,250 @@ def entry(transition: Transition, zone: ZoneInfo) -> str:
             return f"moved to {stage} on {day} by the service: {transition.trigger_event}"
 
 
-def _by_whom(transition: Transition) -> str:
+def _author(transition: Transition) -> str:
     user = None if transition.performed_by is None else f"user {transition.performed_by}"
     names = [name for name in (user, transition.actor) if name]
     by = f" by {' through '.join(names)}" if names else ""
     return f"{by}: {transition.notes}" if transition.notes else by
 
 
-def _followed(transition: Transition, day: str) -> str:
+def _automatic_entry(transition: Transition, day: str) -> str:
     to_stage = transition.to_stage
     reasons = {reason.stage: reason for reason in transition.reasons}
-    reached, left = reasons.get(to_stage), reasons.get(transition.from_stage or "")
-    rules = () if reached is None else reached.rules
+    entered, left = reasons.get(to_stage), reasons.get(transition.from_stage or "")
+    rules = () if entered is None else entered.rules
     held = next((rule_sentence(rule) for rule in rules if rule.held), None)
-    if reached is not None and left is not None and left.kind == StageKind.RISK != reached.kind:
-        return f"back in {to_stage} since {day} by an appointment: {held or 'a stage held before'}"
+    if entered is not None and left is not None and left.kind == StageKind.RISK != entered.kind:
+        reason = held or "the customer was in this stage before"
+        return f"returned to {to_stage} on {day} with an appointment: {reason}"
     return f"{to_stage} since {day}: {held or transition.trigger_event}"
 
 
-def rule_sentence(rule: RuleReason, *, is_past: bool = True) -> str:
-    """What a rule saw, and what it asked for."""
+def rule_sentence(rule: RuleReason) -> str:
+    """Describes the values of a rule's conditions and what it requires."""
     if rule.held and not all(condition.held for condition in rule.conditions):
-        return f"there was {_an(_EVENTS[rule.trigger])} while the customer was pinned"
-    return " and ".join(
-        condition_sentence(rule, seen, is_past=is_past) for seen in rule.conditions or (None,)
-    )
+        return f"there was {_with_article(_EVENTS[rule.trigger])} while the customer was pinned"
+    return " and ".join(condition_sentence(rule, condition) for condition in rule.conditions or (None,))
 
 
-def condition_sentence(rule: RuleReason, reason: ConditionReason | None, *, is_past: bool = True) -> str:
-    """What one condition of a rule saw, and what it asked for; of a rule without any, whether its event came."""
+def condition_sentence(rule: RuleReason, reason: ConditionReason | None) -> str:
+    """Describes the value of a condition and what it requires; None: the event of a rule without conditions."""
     if reason is None:
         noun = _EVENTS[rule.trigger]
-        return f"there was {_an(noun) if rule.held else f'no {noun}'}"
+        return f"there was {_with_article(noun) if rule.held else f'no {noun}'}"
     condition = parse_condition(_FIELDS[reason.field], reason.condition, "", [])
-    if condition is None:  # noted under a grammar that took more than today's
-        return f"{reason.field} {reason.value}, {reason.condition} was asked"
-    return _seen_and_asked(rule.trigger, condition, reason.value, is_past=is_past)
+    if condition is None:  # recorded by a version that accepted more conditions
+        return f"{reason.field} is {reason.value} (required: {reason.condition})"
+    return _value_and_bound(rule.trigger, condition, reason.value)
 
 
-# ---- pins, and what comes
+# ---- pins and future moves
 
 
-def pin(outlook: Forecast, until: datetime, zone: ZoneInfo) -> str:
-    """That a pin holds the customer, and until when."""
-    return f"held in {outlook.current_stage} until {on_day(until, zone)}"
+def pin(forecast: Forecast, until: datetime, zone: ZoneInfo) -> str:
+    """Describes the pin of a customer."""
+    return f"pinned to {forecast.current_stage} until {format_day(until, zone)}"
 
 
 def suppressed_move(move: SuppressedMove, zone: ZoneInfo) -> str:
-    """A move that a pin has held back."""
-    return f"{move.to_stage} was asked for on {on_day(move.at, zone)} and held back by the pin"
+    """Describes a move that the pin has suppressed."""
+    return f"{move.to_stage} was due on {format_day(move.at, zone)} and is suppressed by the pin"
 
 
 def due_move(move: DueMove, zone: ZoneInfo) -> str:
-    """What the rules want already."""
+    """Describes a move that the rules decide now."""
     if move.is_suppressed:
-        return f"{move.to_stage} is asked for and held back by the pin"
+        return f"{move.to_stage} is due and suppressed by the pin"
     if move.due_at is not None:
-        return f"{move.to_stage} is due since {on_day(move.due_at, zone)} and about to be written"
-    return f"{move.to_stage} is asked for from the next event or evaluation on"
+        return (
+            f"{move.to_stage} has been due since {format_day(move.due_at, zone)} and will be recorded shortly"
+        )
+    return f"{move.to_stage} is due with the next event or evaluation"
 
 
-def upcoming_move(move: UpcomingMove, outlook: Forecast, zone: ZoneInfo) -> str:
-    """A move that follows if nothing happens."""
-    if move.at <= outlook.as_of:
-        return f"{move.to_stage} since {on_day(move.at, zone)}, about to be written"
-    if move.at == outlook.pin_until:
+def upcoming_move(move: UpcomingMove, forecast: Forecast, zone: ZoneInfo) -> str:
+    """Describes a move that happens by the passing of time."""
+    day = format_day(move.at, zone)
+    if move.at <= forecast.as_of:
+        return f"{move.to_stage} since {day}, will be recorded shortly"
+    if move.at == forecast.pin_until:
         comma = "," if move.is_averted else ""
-        return f"{move.to_stage} on {on_day(move.at, zone)}, when the pin ends{comma}{_unless(averted=move.is_averted)}"
-    return f"{move.to_stage} on {on_day(move.at, zone)}{_unless(averted=move.is_averted)}"
+        return f"{move.to_stage} on {day}, when the pin ends{comma}{_unless(is_averted=move.is_averted)}"
+    return f"{move.to_stage} on {day}{_unless(is_averted=move.is_averted)}"
 
 
-# ---- what is missing
+# ---- paths
 
 
-def rule_path(way: RulePath, outlook: Forecast, zone: ZoneInfo) -> str:
-    """What a rule misses, and what comes of it."""
-    return f"{_missing(way, zone)}{_but(way, outlook, zone)}"
+def rule_path(path: RulePath, forecast: Forecast, zone: ZoneInfo, currency: str) -> str:
+    """Describes what is missing for a rule, and where it leads."""
+    return f"{_missing(path, zone, currency)}{_qualification(path, forecast, zone)}"
 
 
-def conditions_text(way: RulePath) -> str | None:
-    """The conditions of a rule as they are written; those on an event with what they look at."""
-    if way.trigger in _EVENTS:
-        return " and ".join(f"{one.field.label}{one.text}" for one in way.conditions) or None
-    return way.conditions[0].text
+def conditions_text(path: RulePath) -> str | None:
+    """Returns the conditions of a rule in JSON notation; those of an event rule with their fields."""
+    if path.trigger in _EVENTS:
+        texts = [f"{condition.field.label}{condition.text}" for condition in path.conditions]
+        return " and ".join(texts) or None
+    return path.conditions[0].text
 
 
-def _missing(way: RulePath, zone: ZoneInfo) -> str:
-    if way.state is PathState.DUE:
-        return f"{way.to_stage} is due already"
-    if way.state is PathState.HOLDS:
-        return f"the rule for {way.to_stage} holds already"
-    if way.state is PathState.IMPOSSIBLE:
-        return f"{way.to_stage} is impossible from here by this rule: {_asked_of(way)}"
-    if way.step is ArbitrationStep.RETURN and not way.conditions and way.trigger == "appointment_completed":
-        return f"back to {way.to_stage} with an appointment"
-    if way.at is not None:
-        by = f" by the {_MEASURES[way.trigger]}" if way.trigger in _MEASURES else ""
-        return f"{way.to_stage} on {on_day(way.at, zone)}{by}{_unless(averted=way.is_averted)}"
-    if way.needs is not None and (way.trigger in _EVENTS or way.missing is None):
-        bounds = way.conditions if way.trigger in _EVENTS else ()
-        return f"{_needed(way.needs.event, bounds)} for {way.to_stage}"
-    if way.missing is None:
-        return f"{_asked_of(way)} for {way.to_stage}"
-    return f"{_amount(way)} for {way.to_stage}"
-
-
-def _but(way: RulePath, outlook: Forecast, zone: ZoneInfo) -> str:
-    """What is to be added where the customer does not simply come into the stage."""
-    if way.state is PathState.IMPOSSIBLE or way.leads_to == way.to_stage:
-        return ""
-    if way.state is PathState.SHADOWED:
-        return ", but another rule leads there before"
-    pin = outlook.pin_until
-    if pin is not None and (way.at is None or way.at < pin):
-        return f", but nothing moves before the pin ends on {on_day(pin, zone)}"
-    is_first = way.needs is not None and way.needs.event is EventType.APPOINTMENT_COMPLETED
-    if way.step is ArbitrationStep.RISK and not (outlook.has_appointments or is_first):
-        return ", but not before a first completed appointment"
-    return _instead(way, outlook)
-
-
-def _instead(way: RulePath, outlook: Forecast) -> str:
-    if way.blocked_by is not None:
-        return f", but not while this holds: {rule_sentence(way.blocked_by, is_past=False)}"
+def _missing(path: RulePath, zone: ZoneInfo, currency: str) -> str:
+    stage = path.to_stage
+    if path.state is PathState.DUE:
+        return f"{stage} is already due"
+    if path.state is PathState.HOLDS:
+        return f"the rule for {stage} already holds"
+    if path.state is PathState.IMPOSSIBLE:
+        return f"this rule cannot lead to {stage}: {_requirement(path)}"
     if (
-        way.state is PathState.HOLDS
-        and outlook.due_move is not None
-        and outlook.due_move.to_stage == way.to_stage
+        path.step is ArbitrationStep.RETURN
+        and not path.conditions
+        and path.trigger == "appointment_completed"
     ):
-        return ", and counts from the next event or evaluation on"
-    if way.leads_to is None:
-        return ", with an appointment" if way.step is ArbitrationStep.RETURN and way.needs is None else ""
-    if way.leads_to == outlook.current_stage:
-        return ", but that alone moves nobody"
-    if way.needs is not None:
-        return f", but that leads to {way.leads_to}"
-    return f", but {way.leads_to} comes first"
+        return f"back to {stage} with an appointment"
+    if path.at is not None:
+        by = f" by the {_MEASURES[path.trigger]}" if path.trigger in _MEASURES else ""
+        return f"{stage} on {format_day(path.at, zone)}{by}{_unless(is_averted=path.is_averted)}"
+    if path.needs is not None and (path.trigger in _EVENTS or path.missing is None):
+        conditions = path.conditions if path.trigger in _EVENTS else ()
+        return f"{stage} requires {_required_event(path.needs.event, conditions)}"
+    if path.missing is None:
+        return f"{stage}: {_requirement(path)}"
+    return _difference(path, currency)
 
 
-def _amount(way: RulePath) -> str:
-    """How much more, or less, of what: "1 more appointment"."""
-    field, missing = way.conditions[0].field, way.missing or 0
-    number, direction = _number(field, missing), "less" if way.is_less else "more"
+def _qualification(path: RulePath, forecast: Forecast, zone: ZoneInfo) -> str:
+    """Describes why the customer would not simply enter the stage."""
+    if path.state is PathState.IMPOSSIBLE or path.leads_to == path.to_stage:
+        return ""
+    if path.state is PathState.SHADOWED:
+        return "; another rule leads there first"
+    pin_until = forecast.pin_until
+    if pin_until is not None and (path.at is None or path.at < pin_until):
+        return f"; the pin prevents moves until {format_day(pin_until, zone)}"
+    is_appointment = path.needs is not None and path.needs.event is EventType.APPOINTMENT_COMPLETED
+    if path.step is ArbitrationStep.RISK and not (forecast.has_appointments or is_appointment):
+        return "; only after a first completed appointment"
+    return _other_outcome(path, forecast)
+
+
+def _other_outcome(path: RulePath, forecast: Forecast) -> str:
+    if path.blocked_by is not None:
+        return f"; not while this rule holds: {rule_sentence(path.blocked_by)}"
+    due = forecast.due_move
+    if path.state is PathState.HOLDS and due is not None and due.to_stage == path.to_stage:
+        return "; it takes effect with the next event or evaluation"
+    if path.leads_to is None:
+        needs_appointment = path.step is ArbitrationStep.RETURN and path.needs is None
+        return "; this also requires an appointment" if needs_appointment else ""
+    if path.leads_to == forecast.current_stage:
+        return "; reaching it alone causes no move" if path.missing else "; this alone causes no move"
+    if path.needs is not None:
+        return f"; this leads to {path.leads_to} instead"
+    return f"; {path.leads_to} comes first"
+
+
+def _difference(path: RulePath, currency: str) -> str:
+    """Formats how much is missing: "1 appointment short of regular"."""
+    field, missing = path.conditions[0].field, path.missing or 0
+    number = _format_number(field, missing)
     match field:
+        case ConditionField.VALUE if path.is_less:
+            return f"lifetime value must fall by {currency} {number} for {path.to_stage}"
         case ConditionField.VALUE:
-            return f"{number} {direction}"
+            amount = f"{currency} {number}"
         case ConditionField.COUNT:
-            return f"{number} {direction} {_plural('appointment', missing)}"
+            amount = f"{number} {_plural('appointment', missing)}"
         case ConditionField.DAYS:
-            return f"{number} {direction} {_plural('day', missing)}"
-        case ConditionField.RATE if way.conditions[0].operator in (">", "<"):
-            # A rate lies as close to what is asked as you like: exactly so much more is not enough.
-            return f"over {number} {direction} {_MEASURES[way.trigger]}"
+            amount = f"{number} {_plural('day', missing)}"
         case _:
-            return f"{number} {direction} {_MEASURES[way.trigger]}"
+            # A rate can be arbitrarily close to a strict bound: a change by exactly `missing` is not enough.
+            is_strict = field is ConditionField.RATE and path.conditions[0].operator in (">", "<")
+            by = f"more than {number}" if is_strict else number
+            direction = "fall" if path.is_less else "rise"
+            return f"{_MEASURES[path.trigger]} must {direction} by {by} for {path.to_stage}"
+    return f"{amount} short of {path.to_stage}"
 
 
-def _needed(event: str, conditions: Sequence[Condition]) -> str:
-    """The events a rule takes: "a call of more than 60 seconds"."""
-    noun = _an(_EVENTS[event])
-    asked = {condition.field: _bounded(condition) for condition in conditions}
-    if ConditionField.TOTAL_AMOUNT in asked:
-        noun = f"{noun} of {asked[ConditionField.TOTAL_AMOUNT]}"
-    if ConditionField.CALL_DURATION in asked:
-        seconds = f"{asked[ConditionField.CALL_DURATION]} seconds"
+def _required_event(event: str, conditions: Sequence[Condition]) -> str:
+    """Formats the event that a rule requires: "a call of more than 60 seconds"."""
+    noun = _with_article(_EVENTS[event])
+    bounds = {condition.field: _bound(condition) for condition in conditions}
+    if ConditionField.TOTAL_AMOUNT in bounds:
+        noun = f"{noun} of {bounds[ConditionField.TOTAL_AMOUNT]}"
+    if ConditionField.CALL_DURATION in bounds:
+        seconds = f"{bounds[ConditionField.CALL_DURATION]} seconds"
         return f"{noun} of {seconds}" if noun == "a call" else f"{noun} with a call of {seconds}"
     return noun
 
 
-def _asked_of(way: RulePath) -> str:
-    if way.trigger in _EVENTS:
-        return f"{_needed(way.trigger, way.conditions)} is asked"
-    return _seen_and_asked(way.trigger, way.conditions[0], way.value, is_past=False)
+def _requirement(path: RulePath) -> str:
+    if path.trigger in _EVENTS:
+        return f"it requires {_required_event(path.trigger, path.conditions)}"
+    return _value_and_bound(path.trigger, path.conditions[0], path.value)
 
 
 # ---- conditions and numbers
 
 
-def _seen_and_asked(trigger: str, condition: Condition, value: float | None, *, is_past: bool) -> str:
-    field = condition.field
-    one, many = ("was", "were") if is_past else ("is", "are")
-    verb = many if field in _COUNTED or field is ConditionField.CALL_DURATION else one
-    return f"{_seen(trigger, field, value)}, {_bounded(condition)} {verb} asked"
+def _value_and_bound(trigger: str, condition: Condition, value: float | None) -> str:
+    return f"{_value(trigger, condition.field, value)} (required: {_bound(condition)})"
 
 
-def _seen(trigger: str, field: ConditionField, value: float | None) -> str:
-    number = None if value is None else _number(field, value)
+def _value(trigger: str, field: ConditionField, value: float | None) -> str:
+    number = None if value is None else _format_number(field, value)
     match field:
         case ConditionField.COUNT:
             return f"{number} completed {_plural('appointment', value)}"
         case ConditionField.DAYS if trigger == INACTIVITY:
-            return (
-                "no appointment yet"
-                if number is None
-                else f"{number} {_plural('day', value)} since the last appointment"
-            )
+            if number is None:
+                return "no completed appointment yet"
+            return f"{number} {_plural('day', value)} since the last appointment"
         case ConditionField.DAYS:
             return f"{number} {_plural('day', value)} in the stage"
         case ConditionField.CALL_DURATION | ConditionField.TOTAL_AMOUNT:
-            return _event_seen(_EVENTS[trigger], field, number)
+            return _event_value(_EVENTS[trigger], field, number)
         case _:
-            return f"no {_MEASURES[trigger]} yet" if number is None else f"{_MEASURES[trigger]} {number}"
+            return f"{_MEASURES[trigger]} is {'unknown' if number is None else number}"
 
 
-def _event_seen(noun: str, field: ConditionField, number: str | None) -> str:
-    if number is None:
-        return (
-            f"there was no {noun}"
-            if field is ConditionField.TOTAL_AMOUNT
-            else f"there was no {noun} of a known length"
-        )
+def _event_value(noun: str, field: ConditionField, number: str | None) -> str:
     if field is ConditionField.TOTAL_AMOUNT:
-        return f"{_an(noun)} of {number}"
-    return f"a call of {number} seconds" if noun == "call" else f"{_an(noun)} with a call of {number} seconds"
+        return f"no {noun}" if number is None else f"{_with_article(noun)} of {number}"
+    if number is None:
+        return f"no {noun} of known duration"
+    seconds = f"a call of {number} seconds"
+    return seconds if noun == "call" else f"{_with_article(noun)} with {seconds}"
 
 
-def _bounded(condition: Condition) -> str:
-    drilldown, measured = _BOUNDS[condition.operator]
-    number = _number(condition.field, condition.number)
-    return (drilldown if condition.field in _COUNTED else measured).format(number)
+def _bound(condition: Condition) -> str:
+    countable, other = _BOUNDS[condition.operator]
+    number = _format_number(condition.field, condition.number)
+    return (countable if condition.field in _COUNTABLE else other).format(number)
 
 
-def _number(field: ConditionField, value: Decimal | float) -> str:
-    """A number as it is written: money and scores with two decimals, or with more if it has more."""
+def _format_number(field: ConditionField, value: Decimal | float) -> str:
+    """Formats a number: money and scores with at least two decimals, thousands separated by commas."""
     exact = Decimal(str(value))
-    in_units = exact * field.units
-    if field.units > 1 and in_units == in_units.to_integral_value():
-        return f"{exact:.2f}"
-    return f"{exact.normalize():f}"
+    units = exact * field.units
+    if field.units > 1 and units == units.to_integral_value():
+        return f"{exact:,.2f}"
+    return f"{exact.normalize():,f}"
 
 
 def _plural(noun: str, number: float | None) -> str:
     return noun if number == 1 else f"{noun}s"
 
 
-def _an(noun: str) -> str:
+def _with_article(noun: str) -> str:
     return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
 
 
-def _unless(*, averted: bool) -> str:
-    return " unless there is an appointment" if averted else ""
+def _unless(*, is_averted: bool) -> str:
+    return " unless there is an appointment" if is_averted else ""
 
 
-def on_day(at: datetime, zone: ZoneInfo) -> str:
-    """The day an instant lies in, where the company is."""
+def format_day(at: datetime, zone: ZoneInfo) -> str:
+    """Formats the local date of an instant."""
     return local_day(at, zone).isoformat()
