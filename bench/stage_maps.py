@@ -28,7 +28,6 @@ from journey_service.repositories import migrations as migrating
 from journey_service.repositories.customers import customer_list
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
-from journey_service.services import jobs
 from journey_service.services.companies.provisioning import NewCompany, create_company
 from journey_service.services.job_registry import JOB_HANDLERS
 from journey_service.services.jobs import get_job, run_job
@@ -91,7 +90,7 @@ async def measure(url: str, customers: int, turns: int) -> None:
     await create_company(database, new, author=Actor("bench"))
     await make_crowd(owner, COMPANY, customers, T0)
     await run_due(owner, COMPANY, T0)
-    previews.MAX_INLINE_CUSTOMERS = jobs.MAX_INLINE_CUSTOMERS = -1  # the jobs are run here, one by one
+    previews.MAX_INLINE_CUSTOMERS = stage_maps.MAX_INLINE_CUSTOMERS = -1  # the jobs are run here, one by one
     edit = partial(build_draft, raw=draft(), pointer="/stages")
 
     reading, rehearsing, growth = [], [], []
