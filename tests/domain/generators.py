@@ -119,9 +119,9 @@ class Company:
         return Rulebook(parse_stage_map(self.forms, version=1), parse_policy(policy))
 
     @property
-    def oracle(self) -> literal.Literal:
+    def oracle(self) -> literal.JourneyOracle:
         forms = [{**form, "rules": form["auto_rules"]} for form in self.forms]
-        return literal.Literal(forms, self.revenue_source, self.manual_pin_days)
+        return literal.JourneyOracle(forms, self.revenue_source, self.manual_pin_days)
 
 
 def companies(forms: st.SearchStrategy[list[dict[str, Any]]] | None = None) -> st.SearchStrategy[Company]:
@@ -211,14 +211,14 @@ def operations(draw: st.DrawFn, keys: Sequence[str], *, most: int = 10) -> list[
         )
         match kind:
             case "event":
-                drawn.append(literal.Happened(now, draw(literal_events(now))))
+                drawn.append(literal.ApplyEvent(now, draw(literal_events(now))))
             case "move":
                 until = draw(st.one_of(st.none(), pins.map(lambda span, now=now: now + span)))
-                drawn.append(literal.Moved(now, draw(st.sampled_from([*keys, "nowhere"])), until))
+                drawn.append(literal.ManualMove(now, draw(st.sampled_from([*keys, "nowhere"])), until))
             case "pin":
-                drawn.append(literal.Pinned(now, now + draw(pins)))
+                drawn.append(literal.SetPin(now, now + draw(pins)))
             case _:
-                drawn.append(literal.Unpinned(now))
+                drawn.append(literal.RemovePin(now))
         now += draw(spans)
     return drawn
 
@@ -228,16 +228,16 @@ def apply_operation(journey: Journey, operation: literal.Operation, number: int)
     now = operation.now
     journey.advance_to(now)
     match operation:
-        case literal.Happened(_, told):
+        case literal.ApplyEvent(_, told):
             journey.apply_event(as_event(told, number), now)
-        case literal.Moved(_, to_stage, until):
+        case literal.ManualMove(_, to_stage, until):
             if until is not None:
                 check_pin_until(until, now, "/pin_until")
             journey.move(to_stage, now, actor="tests", key=str(number), pin_until=until)
-        case literal.Pinned(_, until):
+        case literal.SetPin(_, until):
             check_pin_until(until, now, "/until")
             journey.pin(until, now)
-        case literal.Unpinned(_):
+        case literal.RemovePin(_):
             if not journey.relationship.is_pinned(now):
                 raise NotPinnedError
             journey.unpin(now)

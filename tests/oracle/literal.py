@@ -76,7 +76,7 @@ class LiteralEvent:
 
 
 @dataclass(frozen=True)
-class Happened:
+class ApplyEvent:
     """An event is applied, decided as of `now`."""
 
     now: datetime
@@ -84,7 +84,7 @@ class Happened:
 
 
 @dataclass(frozen=True)
-class Moved:
+class ManualMove:
     """A person moves the customer by hand, with or without a pin."""
 
     now: datetime
@@ -93,7 +93,7 @@ class Moved:
 
 
 @dataclass(frozen=True)
-class Pinned:
+class SetPin:
     """A pin is set, or the present one is changed, in place."""
 
     now: datetime
@@ -101,13 +101,13 @@ class Pinned:
 
 
 @dataclass(frozen=True)
-class Unpinned:
+class RemovePin:
     """The pin is lifted: decided at once, as at a pin's end."""
 
     now: datetime
 
 
-Operation: TypeAlias = Happened | Moved | Pinned | Unpinned
+Operation: TypeAlias = ApplyEvent | ManualMove | SetPin | RemovePin
 
 
 @dataclass(frozen=True)
@@ -139,10 +139,10 @@ class Journey:
     refused: list[int]
 
 
-def history(lines: Iterable[tuple[int, LiteralEvent]], until: datetime) -> list[Operation]:
+def import_operations(lines: Iterable[tuple[int, LiteralEvent]], until: datetime) -> list[Operation]:
     """The import of one customer's lines into an empty company: each replayed when it happened."""
     ordered = sorted(lines, key=lambda line: (line[1].occurred_at, line[0]))
-    return [Happened(event.occurred_at, event) for _, event in ordered if event.occurred_at <= until]
+    return [ApplyEvent(event.occurred_at, event) for _, event in ordered if event.occurred_at <= until]
 
 
 class Rule:
@@ -316,7 +316,7 @@ NOTHING = AppliedEvent()
 class _Customer:
     """One customer on the way through the operations."""
 
-    def __init__(self, company: Literal, start: datetime) -> None:
+    def __init__(self, company: JourneyOracle, start: datetime) -> None:
         self.map, self.manual_pin_days = company.map, company.manual_pin_days
         self.facts = Facts(company.revenue_source)
         self.transitions: list[LiteralTransition] = []
@@ -443,17 +443,17 @@ class _Customer:
     def apply_operation(self, operation: Operation) -> bool:
         """Carry one out, all that was due before having been decided; False if it is refused."""
         match operation:
-            case Happened(now, event):
+            case ApplyEvent(now, event):
                 return self._apply(now, event)
-            case Moved(now, to_stage, pin_until):
+            case ManualMove(now, to_stage, pin_until):
                 return self._move(now, to_stage, pin_until)
-            case Pinned(now, until):
+            case SetPin(now, until):
                 if until <= now:
                     return False
                 if self.pin_until is None:
                     self.held, self.suppressed = NOTHING, []
                 self.pin_until = until
-            case Unpinned(now):
+            case RemovePin(now):
                 if self.pin_until is None:
                     return False
                 self._end_pin(now)
@@ -485,7 +485,7 @@ class _Customer:
         return True
 
 
-class Literal:
+class JourneyOracle:
     """A company: its stage map and the policies that matter here."""
 
     def __init__(
@@ -494,7 +494,7 @@ class Literal:
         self.map = StageMap(stages)
         self.revenue_source, self.manual_pin_days = revenue_source, manual_pin_days
 
-    def play(self, operations: Sequence[Operation], until: datetime) -> Journey:
+    def run(self, operations: Sequence[Operation], until: datetime) -> Journey:
         """One customer's journey: the operations in their order, then everything due up to `until`."""
         customer = _Customer(self, operations[0].now)
         refused: list[int] = []

@@ -76,7 +76,7 @@ class ActionRow:
 
 
 @dataclass(frozen=True)
-class Visit:
+class StageVisit:
     """A stay in a stage, by the next move of the same customer; one without goes on."""
 
     customer: int
@@ -98,7 +98,7 @@ class CohortStep:
 
 
 @dataclass(frozen=True)
-class Figures:
+class MetricsOracle:
     """Everything that is known of a company, row by row."""
 
     now: datetime
@@ -151,7 +151,7 @@ class Figures:
             stage = None if stage.remapped_to is None else by_key.get(stage.remapped_to)
         return stage
 
-    def place(self, key: str) -> int | None:
+    def position(self, key: str) -> int | None:
         """The place of an entered stage among today's progress stages."""
         own = [stage for stage in self.stages if stage.key == key]
         today = self.today_of(key)
@@ -215,9 +215,9 @@ class Figures:
         """Per progress stage: distinct customers with an entry to it or to a later one in the range."""
         found: list[set[int]] = [set() for _ in self.progress]
         for move in self.moves:
-            place = self.place(move.to_stage)
-            if place is not None and self.is_entry(move) and self.in_range(move.at, first, last):
-                for each in found[: place + 1]:
+            position = self.position(move.to_stage)
+            if position is not None and self.is_entry(move) and self.in_range(move.at, first, last):
+                for each in found[: position + 1]:
                     each.add(move.customer)
         return found
 
@@ -252,17 +252,17 @@ class Figures:
             if not self.in_range(opened, first, last):
                 continue
             places = [
-                place
+                position
                 for move in moves
                 if self.is_entry(move) and move.at < opened + window_days * DAY
-                if (place := self.place(move.to_stage)) is not None
+                if (position := self.position(move.to_stage)) is not None
             ]
             for number, step in enumerate(steps):
-                if any(place >= number for place in places):
+                if any(position >= number for position in places):
                     step.customers.add(customer)
                     if number == len(steps) - 1:
                         continue
-                    if any(place > number for place in places):
+                    if any(position > number for position in places):
                         step.converted.add(customer)
                     elif self.now < opened + window_days * DAY:
                         step.pending.add(customer)
@@ -278,36 +278,36 @@ class Figures:
                 found[move.from_stage, move.to_stage][move.customer] += 1
         return found
 
-    def visits(self) -> list[Visit]:
+    def visits(self) -> list[StageVisit]:
         """Every stay of every customer, ended by the next transition."""
         return [
-            Visit(customer, move.seq, move.to_stage, move.at, None if after is None else after.at, after)
+            StageVisit(customer, move.seq, move.to_stage, move.at, None if after is None else after.at, after)
             for customer, moves in self.by_customer().items()
             for move, after in zip(moves, [*moves[1:], None], strict=True)
         ]
 
-    def ended(self, first: date, last: date) -> dict[str, list[Visit]]:
+    def ended(self, first: date, last: date) -> dict[str, list[StageVisit]]:
         """Visits ended in the range, by stage."""
-        found: dict[str, list[Visit]] = defaultdict(list)
+        found: dict[str, list[StageVisit]] = defaultdict(list)
         for visit in self.visits():
             if visit.left_at is not None and self.in_range(visit.left_at, first, last):
                 found[visit.stage].append(visit)
         return found
 
-    def going_on(self) -> dict[str, list[Visit]]:
+    def going_on(self) -> dict[str, list[StageVisit]]:
         """Visits that go on, by stage."""
-        found: dict[str, list[Visit]] = defaultdict(list)
+        found: dict[str, list[StageVisit]] = defaultdict(list)
         for visit in self.visits():
             if visit.left_at is None:
                 found[visit.stage].append(visit)
         return found
 
-    def is_converted(self, visit: Visit) -> bool:
+    def is_converted(self, visit: StageVisit) -> bool:
         """Ended by an entry, or out of risk by a return."""
         move = visit.ended_by
         return move is not None and (self.is_entry(move) or self.is_return(move))
 
-    def days(self, visits: Iterable[Visit]) -> list[Fraction]:
+    def days(self, visits: Iterable[StageVisit]) -> list[Fraction]:
         """How many days each has lasted, or lasts so far."""
         return [_in_days((visit.left_at or self.now) - visit.entered_at) for visit in visits]
 
@@ -390,7 +390,7 @@ def share(part: int, whole: int) -> float:
 def percentile(values: Sequence[Fraction], of: Fraction) -> Fraction:
     """The interpolated percentile of values."""
     ordered = sorted(values)
-    place = of * (len(ordered) - 1)
-    below = place.__floor__()
+    position = of * (len(ordered) - 1)
+    below = position.__floor__()
     above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
+    return ordered[below] + (ordered[above] - ordered[below]) * (position - below)

@@ -3,10 +3,10 @@
 from zoneinfo import ZoneInfo
 
 from ledger import rows
-from oracle.metrics import ActionRow, CustomerRow, EventRow, Figures, MoveRow, StageRow
+from oracle.metrics import ActionRow, CustomerRow, EventRow, MetricsOracle, MoveRow, StageRow
 
 
-async def literal(database, company_id: int) -> Figures:
+async def literal(database, company_id: int) -> MetricsOracle:
     """Returns every row of a company as input of the metrics oracle."""
     [company] = await rows(
         database,
@@ -56,7 +56,7 @@ async def literal(database, company_id: int) -> Figures:
         "SELECT customer_id, current_stage, stage_entered_at, risk_score, last_appointment_at, lifetime_value"
         " FROM customer_relationships WHERE company_id = :company",
     )
-    return Figures(
+    return MetricsOracle(
         company.now,
         ZoneInfo(company.timezone),
         company.map_version,

@@ -82,7 +82,7 @@ def assert_like_the_oracle(company, steps, until):
     rulebook = company.rulebook
     journey, refused = run_operations(rulebook, steps)
     journey.advance_to(until)
-    expected = company.oracle.play(steps, until)
+    expected = company.oracle.run(steps, until)
     assert rows(journey) == [
         (row.seq, row.from_stage, row.to_stage, row.at, row.trigger_type, row.trigger_event)
         for row in expected.transitions

@@ -118,13 +118,13 @@ def read(story: Story, number: int) -> list[Read]:
     end = story.terms.until - INSTANT
     steps = [
         operation
-        for operation in literal.history(enumerate(story.customers[number]), end)
-        if isinstance(operation, literal.Happened)
+        for operation in literal.import_operations(enumerate(story.customers[number]), end)
+        if isinstance(operation, literal.ApplyEvent)
     ]
     found: list[Read] = []
     for count in range(1, len(steps) + 1):
         upto = steps[count].now if count < len(steps) else end
-        made = story.company.oracle.play(steps[:count], upto).transitions
+        made = story.company.oracle.run(steps[:count], upto).transitions
         visits = sum(step.event.type == "appointment_completed" for step in steps[:count])
         # A move made at the next event's own instant is made without it here, and stays made with it.
         found += [Read(number, move, visits) for move in made[len(found) :]]
@@ -295,11 +295,11 @@ def test_a_replay_writes_the_moves_of_the_literal_reading_of_the_same_history(st
     end = story.terms.until - INSTANT
     found = {outcome.customer_id: outcome for outcome in outcomes(story)}
     for number, told in enumerate(story.customers):
-        steps = literal.history(enumerate(told), end)
+        steps = literal.import_operations(enumerate(told), end)
         assert bool(steps) == (number in found)
         if not steps:
             continue
-        expected = story.company.oracle.play(steps, end)
+        expected = story.company.oracle.run(steps, end)
         outcome = found[number]
         assert outcome.opened_at == expected.transitions[0].at
         assert [tuple(move) for move in outcome.moves] == [

@@ -36,7 +36,7 @@ def happenings(draw: st.DrawFn, *, most: int = 12):
     """What happens to a customer whom nobody moves by hand, the first event opening the journey."""
     now, steps = T0, []
     for _ in range(draw(st.integers(1, most))):
-        steps.append(literal.Happened(now, draw(literal_events(now))))
+        steps.append(literal.ApplyEvent(now, draw(literal_events(now))))
         now += draw(spans)
     return steps, now
 
@@ -48,7 +48,7 @@ def any_map():
 def by_the_oracle(company, witness):
     """The journey that the oracle makes of a history."""
     steps = [
-        literal.Happened(
+        literal.ApplyEvent(
             at,
             literal.LiteralEvent(
                 event.type, event.occurred_at, Decimal(event.amount_cents) / 100, event.call_duration
@@ -56,7 +56,7 @@ def by_the_oracle(company, witness):
         )
         for at, event in witness.events()
     ]
-    return company.oracle.play(steps, witness.until)
+    return company.oracle.run(steps, witness.until)
 
 
 def moved(journey):

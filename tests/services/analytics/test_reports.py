@@ -38,7 +38,7 @@ from journey_service.services.operations.reconciliation import reconcile
 from journey_service.services.operations.test_clock import advance
 from journey_service.services.stages.stage_maps import MapChangeRequest, change_map
 from ledger import rows
-from oracle.metrics import Figures, percentile, share, tenths
+from oracle.metrics import MetricsOracle, percentile, share, tenths
 from server_versions import first_on_both, newest_only
 from services.oracle_rows import literal
 
@@ -186,7 +186,7 @@ def ids(customers):
     return set(found)
 
 
-def ranges(told: Figures, chance: random.Random):
+def ranges(told: MetricsOracle, chance: random.Random):
     """Ranges that end today and others, long and short."""
     first = min((told.day(move.at) for move in told.moves), default=told.today)
     paid = [one for one in told.events if one.amount and one.type in MONEY]
@@ -203,7 +203,7 @@ def ranges(told: Figures, chance: random.Random):
     yield RequestedRange(None, moved, moved), moved, moved
 
 
-async def check(database, company_id: int, chance: random.Random, told: Figures | None = None) -> None:
+async def check(database, company_id: int, chance: random.Random, told: MetricsOracle | None = None) -> None:
     """Everything that is answered is what the literal reading says."""
     told = await literal(database, company_id) if told is None else told
     await check_now(database, company_id, told)
@@ -497,13 +497,13 @@ async def busy(database, found_tenant):
     return tenant
 
 
-def without_one(told: Figures, chance: random.Random) -> Figures:
+def without_one(told: MetricsOracle, chance: random.Random) -> MetricsOracle:
     """One customer's last move never happened."""
     last = chance.choice([moves[-1] for moves in told.by_customer().values() if len(moves) > 1])
     return replace(told, moves=[move for move in told.moves if move is not last])
 
 
-def two_days_later(told: Figures, chance: random.Random) -> Figures:
+def two_days_later(told: MetricsOracle, chance: random.Random) -> MetricsOracle:
     """A customer's moves were two days later."""
     late = chance.choice(told.moves).customer
     moves = [
@@ -515,20 +515,20 @@ def two_days_later(told: Figures, chance: random.Random) -> Figures:
     return replace(told, moves=moves)
 
 
-def by_rules_alone(told: Figures, chance: random.Random) -> Figures:
+def by_rules_alone(told: MetricsOracle, chance: random.Random) -> MetricsOracle:
     """A move up was the service's own."""
     up = chance.choice([move for move in told.moves if move.from_stage and told.is_entry(move)])
     moves = [replace(move, trigger_type="system") if move is up else move for move in told.moves]
     return replace(told, moves=moves)
 
 
-def one_visit_less(told: Figures, chance: random.Random) -> Figures:
+def one_visit_less(told: MetricsOracle, chance: random.Random) -> MetricsOracle:
     """A paid visit never happened."""
     paid = chance.choice([one for one in told.events if one.type == "appointment_completed" and one.amount])
     return replace(told, events=[one for one in told.events if one is not paid])
 
 
-def riskier(told: Figures, chance: random.Random) -> Figures:
+def riskier(told: MetricsOracle, chance: random.Random) -> MetricsOracle:
     """Somebody is at a higher risk."""
     calm = chance.choice([one for one in told.customers if one.risk < Decimal("0.3")])
     return replace(
@@ -537,7 +537,7 @@ def riskier(told: Figures, chance: random.Random) -> Figures:
     )
 
 
-def elsewhere(told: Figures, chance: random.Random) -> Figures:
+def elsewhere(told: MetricsOracle, chance: random.Random) -> MetricsOracle:
     """The days of the company are those of another place."""
     return replace(told, zone=ZoneInfo("Pacific/Kiritimati"))
 

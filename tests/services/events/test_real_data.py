@@ -29,8 +29,8 @@ from journey_service.services.events.ingest import ingest
 from journey_service.services.journeys import manual_changes
 from journey_service.services.operations.reconciliation import reconcile
 from ledger import faults, journeys, rows
-from oracle.literal import Literal, LiteralEvent, history
-from oracle.metrics import Figures, percentile, tenths
+from oracle.literal import JourneyOracle, LiteralEvent, import_operations
+from oracle.metrics import MetricsOracle, percentile, tenths
 from profiles import QUICK, active
 from services.oracle_rows import literal
 
@@ -82,11 +82,11 @@ def _lines(file: Path) -> list[tuple[int, int, LiteralEvent]]:
 
 def _literal(file: Path, until: datetime) -> tuple[dict, dict]:
     """Returns every customer's transitions and scores by the oracle."""
-    company = Literal()
+    company = JourneyOracle()
     moves, scores = {}, {}
     for customer_id, lines in groupby(_lines(file), key=lambda line: line[0]):
         events = [(number, event) for _, number, event in lines]
-        journey = company.play(history(events, until), until)
+        journey = company.run(import_operations(events, until), until)
         moves[customer_id] = [
             (m.seq, m.from_stage, m.to_stage, m.at, m.trigger_type, m.trigger_event)
             for m in journey.transitions
@@ -130,7 +130,7 @@ def _cell(value: object) -> str:
     return "none" if value is None else str(value)
 
 
-async def _reports(database, company_id: int, name: str, oracle: Figures) -> list[str]:
+async def _reports(database, company_id: int, name: str, oracle: MetricsOracle) -> list[str]:
     """Returns funnel, flows and time in stage over the whole period as tables; asserts that they equal the oracle's."""
     first, last = min(oracle.day(move.at) for move in oracle.moves), (ENDS[name] + LATER[-1] * DAY).date()
     requested = RequestedRange(None, first, last)

@@ -29,14 +29,14 @@ from journey_service.services.operations import test_clock as clock
 from journey_service.services.operations.nightly import start_nightly_run
 from ledger import faults, journeys, rows
 from oracle.literal import (
+    ApplyEvent,
     Facts,
-    Happened,
-    Literal,
+    JourneyOracle,
     LiteralEvent,
-    Moved,
+    ManualMove,
     Operation,
-    Pinned,
-    Unpinned,
+    RemovePin,
+    SetPin,
 )
 from server_versions import first_on_both
 
@@ -174,9 +174,9 @@ class Scenario:
         return cls(database, tenant.id, chance, ZoneInfo(zone), stages, revenue, pin_days, start, start)
 
     @property
-    def oracle(self) -> Literal:
+    def oracle(self) -> JourneyOracle:
         forms = [{**form, "rules": form.get("auto_rules")} for form in self.stages]
-        return Literal(forms, self.revenue_source, self.manual_pin_days)
+        return JourneyOracle(forms, self.revenue_source, self.manual_pin_days)
 
     # ---- operations
 
@@ -206,7 +206,7 @@ class Scenario:
             customer = customer_id or self.chance.randint(1, CUSTOMERS)
             drawn = self.draw_event(is_late=is_late)
             self.number += 1
-            self.operations.setdefault(customer, []).append(Happened(self.now, drawn))
+            self.operations.setdefault(customer, []).append(ApplyEvent(self.now, drawn))
             cents = int(drawn.amount * 100)
             events.append(
                 Event(
@@ -257,7 +257,7 @@ class Scenario:
             )
             await manual_changes.move(self.database, self.company_id, customer, request)
 
-        await self._change(Moved(self.now, to_stage, until), change)
+        await self._change(ManualMove(self.now, to_stage, until), change)
 
     async def pin(self) -> None:
         until = self.now + self.span()
@@ -267,7 +267,7 @@ class Scenario:
                 self.database, self.company_id, customer, until=until, version=version, by=Actor("tests")
             )
 
-        await self._change(Pinned(self.now, until), change)
+        await self._change(SetPin(self.now, until), change)
 
     async def unpin(self) -> None:
         async def change(customer: int, version: int) -> None:
@@ -275,7 +275,7 @@ class Scenario:
                 self.database, self.company_id, customer, version=version, by=Actor("tests")
             )
 
-        await self._change(Unpinned(self.now), change)
+        await self._change(RemovePin(self.now), change)
 
     async def evaluate(self) -> None:
         customer = self._known()
@@ -366,7 +366,7 @@ class Scenario:
         assert await faults(self.database, self.company_id) == []
         oracle = self.oracle
         played = {
-            customer: oracle.play(operations, self.now) for customer, operations in self.operations.items()
+            customer: oracle.run(operations, self.now) for customer, operations in self.operations.items()
         }
         expected = {
             customer: [
@@ -385,7 +385,7 @@ class Scenario:
         assert stored.keys() == self.operations.keys()
         for customer, (engagement, risk, as_of) in stored.items():
             facts = Facts(self.revenue_source)
-            applied = [each for each in self.operations[customer] if isinstance(each, Happened)]
+            applied = [each for each in self.operations[customer] if isinstance(each, ApplyEvent)]
             for each in applied:
                 facts.fold(each.event)
             expected = (facts.engagement(as_of) * 100, facts.risk(as_of) * 100)
@@ -567,7 +567,7 @@ async def test_one_call_nightly_steps_real_time_and_an_import_have_equal_results
             await way(scenario, event.occurred_at)
             scenario.now = event.occurred_at
             await ingest(database, scenario.company_id, [_event(customer, event)])
-            scenario.operations.setdefault(customer, []).append(Happened(scenario.now, event))
+            scenario.operations.setdefault(customer, []).append(ApplyEvent(scenario.now, event))
         await way(scenario, end)
         scenario.now = end
         scenario.scored_at = nightly_run_at(latest_nightly_run_date(end, scenario.zone), scenario.zone)

@@ -99,7 +99,7 @@ class OracleOperations(dict):
                 oracle_event = literal.LiteralEvent(
                     event.type, event.occurred_at, Decimal(event.amount_cents) / 100, event.call_duration
                 )
-                self.setdefault(event.customer_id, []).append(literal.Happened(at, oracle_event))
+                self.setdefault(event.customer_id, []).append(literal.ApplyEvent(at, oracle_event))
             await advance(database, tenant.id, at + 15 * DAY, actor=ME)
 
     def change(self, at: datetime, source: str):
@@ -113,7 +113,7 @@ class OracleOperations(dict):
 
 
 def _literal(steps, until, company=None) -> literal._Customer:
-    customer = literal._Customer(company or literal.Literal(), steps[0].now)
+    customer = literal._Customer(company or literal.JourneyOracle(), steps[0].now)
     for number, operation in enumerate(steps):
         now = operation[0] if isinstance(operation, tuple) else operation.now
         if number:

@@ -111,12 +111,12 @@ def test_the_oracle_makes_the_same_next_move(case):
     upcoming = build_forecast(journey.relationship, rulebook, now).upcoming
     count = len(journey.new_transitions)
     until = upcoming[0].at if upcoming else now + PROJECTION_HORIZON
-    expected = company.oracle.play(steps, until).transitions
-    assert len(company.oracle.play(steps, now).transitions) == count
+    expected = company.oracle.run(steps, until).transitions
+    assert len(company.oracle.run(steps, now).transitions) == count
     if upcoming:
         row = expected[count]
         assert (row.to_stage, row.at, row.trigger_event) == upcoming[0][:3]
-        assert len(company.oracle.play(steps, until - INSTANT).transitions) == count
+        assert len(company.oracle.run(steps, until - INSTANT).transitions) == count
     else:
         assert len(expected) == count
 
