@@ -1,4 +1,4 @@
-"""A rehearsal tells what letting customers go over would do, and can be put away and taken up again."""
+"""Preview of a draft map: moves, messages, and agreement with the migration."""
 
 import json
 from copy import copy
@@ -14,101 +14,105 @@ from journey_service.domain.journeys.relationship import Activation, Rulebook
 from journey_service.domain.simulation.preview import MAX_SAMPLES, PreviewDraft, PreviewTotals
 from journey_service.domain.stages.stage_map import StageMap
 
-SILENT, LOUD = Activation.CURRENT_SILENT, Activation.CURRENT_WITH_ACTIONS
-REACH = Reachability({}, has_email=True, has_phone=True)
-EASY = company(*defaults_with(vip={"auto_rules": rule("lifetime_value", value=">=100")}), version=2)
+SILENT, WITH_ACTIONS = Activation.CURRENT_SILENT, Activation.CURRENT_WITH_ACTIONS
+REACHABLE = Reachability({}, has_email=True, has_phone=True)
+LOWER_VIP_THRESHOLD = company(
+    *defaults_with(vip={"auto_rules": rule("lifetime_value", value=">=100")}), version=2
+)
 
 
-def draft(activation=SILENT, rulebook=EASY, at=3):
+def draft(activation=SILENT, rulebook=LOWER_VIP_THRESHOLD, at=3):
     return PreviewDraft(rulebook, activation, day(at))
 
 
-def test_who_would_move_is_counted_by_where_from_and_where_to():
-    tally = PreviewTotals()
+def test_moves_are_counted_by_pair_of_stages():
+    totals = PreviewTotals()
     for amount in ("10", "50", "60"):
-        tally.preview_customer(after(*appointments(0, 1, amount=amount)), draft(), REACH)
+        totals.preview_customer(after(*appointments(0, 1, amount=amount)), draft(), REACHABLE)
 
-    assert tally.moves == {("customer", "vip"): 2}
-    assert (tally.customers, tally.before, tally.after) == (3, {"customer": 3}, {"customer": 1, "vip": 2})
-
-
-def test_what_the_present_rules_are_about_to_do_is_told_apart():
-    tally = PreviewTotals()
-    tally.preview_customer(after(*appointments(0)), draft(at=100), REACH)
-
-    assert (tally.overdue, tally.moves, tally.before) == (1, {}, {"at_risk": 1})
+    assert totals.moves == {("customer", "vip"): 2}
+    assert (totals.customers, totals.before, totals.after) == (3, {"customer": 3}, {"customer": 1, "vip": 2})
 
 
-def test_whom_only_a_pin_keeps_is_counted():
+def test_moves_due_under_the_current_rules_are_counted_as_overdue():
+    totals = PreviewTotals()
+    totals.preview_customer(after(*appointments(0)), draft(at=100), REACHABLE)
+
+    assert (totals.overdue, totals.moves, totals.before) == (1, {}, {"at_risk": 1})
+
+
+def test_customers_kept_by_a_pin_are_counted_as_suppressed():
     journey = after(*appointments(0, amount="500"))
     journey.pin(day(50), day(1))
     free = after(*appointments(0, amount="5"))
     free.pin(day(50), day(1))
-    tally = PreviewTotals()
-    tally.preview_customer(journey, draft(), REACH)
-    tally.preview_customer(free, draft(), REACH)
+    totals = PreviewTotals()
+    totals.preview_customer(journey, draft(), REACHABLE)
+    totals.preview_customer(free, draft(), REACHABLE)
 
-    assert (tally.suppressed, tally.moves) == (1, {})
+    assert (totals.suppressed, totals.moves) == (1, {})
 
 
 def test_only_moves_that_run_actions_send_messages():
-    for activation, sent in ((SILENT, 0), (LOUD, 1)):
-        tally = PreviewTotals()
-        tally.preview_customer(after(*appointments(0, amount="500")), draft(activation), REACH)
-        assert tally.messages["email"]["sent"] == sent
+    for activation, sent in ((SILENT, 0), (WITH_ACTIONS, 1)):
+        totals = PreviewTotals()
+        totals.preview_customer(after(*appointments(0, amount="500")), draft(activation), REACHABLE)
+        assert totals.messages["email"]["sent"] == sent
 
 
-def test_a_few_of_each_kind_are_named():
-    tally = PreviewTotals()
+def test_the_samples_of_a_pair_are_limited():
+    totals = PreviewTotals()
     for _ in range(MAX_SAMPLES + 3):
-        tally.preview_customer(after(*appointments(0, amount="500")), draft(), REACH)
+        totals.preview_customer(after(*appointments(0, amount="500")), draft(), REACHABLE)
 
-    [named] = tally.samples.values()
-    assert named == [{"customer_id": 7, "trigger_event": "lifetime_value", "moves": 1}] * MAX_SAMPLES
+    [samples] = totals.samples.values()
+    assert samples == [{"customer_id": 7, "trigger_event": "lifetime_value", "moves": 1}] * MAX_SAMPLES
 
 
-def test_a_tally_is_put_away_as_json_and_taken_up_again():
-    tally = PreviewTotals()
-    tally.preview_customer(after(*appointments(0, amount="500")), draft(LOUD), REACH)
-    again = PreviewTotals.from_json(json.loads(json.dumps(tally.to_json())))
+def test_totals_survive_a_round_trip_through_json():
+    totals = PreviewTotals()
+    totals.preview_customer(after(*appointments(0, amount="500")), draft(WITH_ACTIONS), REACHABLE)
+    restored = PreviewTotals.from_json(json.loads(json.dumps(totals.to_json())))
 
-    assert again == tally
-    again.preview_customer(after(*appointments(0, amount="500")), draft(LOUD), REACH)
-    assert again.moves == {("customer", "vip"): 2}
-    assert again != tally
+    assert restored == totals
+    restored.preview_customer(after(*appointments(0, amount="500")), draft(WITH_ACTIONS), REACHABLE)
+    assert restored.moves == {("customer", "vip"): 2}
+    assert restored != totals
 
 
 @given(companies(), companies(), st.sampled_from(Activation), st.data())
-def test_a_rehearsal_on_a_copy_tells_what_going_over_then_does(present, other, activation, data):
-    steps = data.draw(operations([form["key"] for form in present.forms]))
-    journey, _ = run_operations(present.rulebook, steps)
+def test_a_preview_on_a_copy_agrees_with_the_migration(current, other, activation, data):
+    steps = data.draw(operations([form["key"] for form in current.forms]))
+    journey, _ = run_operations(current.rulebook, steps)
     at = steps[-1].now
     keys = {stage.key for stage in other.rulebook.stage_map.stages}
     archived = [
         stage.__class__(stage.key, stage.name, 100 + index, stage.kind, is_active=False)
-        for index, stage in enumerate(present.rulebook.stage_map.stages)
+        for index, stage in enumerate(current.rulebook.stage_map.stages)
         if stage.key not in keys
     ]
     target = StageMap(2, (*other.rulebook.stage_map.stages, *archived))
-    rulebook = Rulebook(target, present.rulebook.policy)
-    tally = PreviewTotals()
+    rulebook = Rulebook(target, current.rulebook.policy)
+    totals = PreviewTotals()
     before = copy(journey.relationship)
-    tally.preview_customer(
-        Journey(copy(journey.relationship), present.rulebook), PreviewDraft(rulebook, activation, at), REACH
+    totals.preview_customer(
+        Journey(copy(journey.relationship), current.rulebook),
+        PreviewDraft(rulebook, activation, at),
+        REACHABLE,
     )
 
-    assert journey.relationship == before, "the customer is not touched"
+    assert journey.relationship == before, "the customer is unchanged"
     journey.advance_to(at)
-    stood = journey.relationship.current_stage
+    stage_before = journey.relationship.current_stage
     journey.apply_stage_map(rulebook, at, activation)
-    ended = journey.relationship.current_stage
-    assert tally.before == {stood: 1}
-    assert tally.after == {ended: 1}
-    assert tally.moves == ({(stood, ended): 1} if stood != ended else {})
+    stage_after = journey.relationship.current_stage
+    assert totals.before == {stage_before: 1}
+    assert totals.after == {stage_after: 1}
+    assert totals.moves == ({(stage_before, stage_after): 1} if stage_before != stage_after else {})
 
 
-def test_the_default_map_rehearsed_against_itself_moves_nobody():
-    tally = PreviewTotals()
-    tally.preview_customer(after(*appointments(0, 1, 2, amount="500")), draft(rulebook=DEFAULT), REACH)
+def test_previewing_the_default_map_against_itself_moves_no_customers():
+    totals = PreviewTotals()
+    totals.preview_customer(after(*appointments(0, 1, 2, amount="500")), draft(rulebook=DEFAULT), REACHABLE)
 
-    assert tally.moves == {}
+    assert totals.moves == {}

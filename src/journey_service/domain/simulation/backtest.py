@@ -1,24 +1,24 @@
-"""A stage map tried on the past: when each customer would have moved, and what its alarms would have been worth.
+"""Back-test of a stage map: replays past events, and evaluates when customers would have moved and the alarms raised.
 
-What is counted, and how:
+Definitions:
 
-- **Range** `[since, until)`. A customer's events before `until` are replayed in the order they occurred, each as
-  if told when it occurred, from the first event or the creation of the relationship, whichever came first; then
-  time passes up to `until`, exclusive. Moves by hand and pins of the past are not repeated: rules are tested.
-- **Move**: a transition of the replay within the range; openings are none.
-- **Visit**: a completed appointment. **Silence**: the time from a visit to the next one, or to the end of what is
-  known. What happened from `until` on is used for one thing only: to learn who came back, and when.
-- **Alarm**: an automatic move within the range from a progress stage into a risk stage, raised in the silence
-  after the last visit applied before it.
-- **Lapse**: the instant at which a silence becomes `lapse` long, if it lies within the range. At one instant time
-  goes before visits, as everywhere: whoever comes back exactly then has lapsed.
-- An alarm is **confirmed** if its silence becomes `lapse` long, **returned** (the customer came back without help)
-  if the next visit comes sooner, **open** while neither is known. One raised after the silence has lapsed is
-  **late**: counted among the confirmed, and of no use to recall and lead time.
-- **precision** = confirmed / (confirmed + returned). **recall** = lapses with an alarm in the same silence at or
-  before the lapse / lapses; an alarm before the range counts as had. A lapse of somebody whom the visit before had
-  not brought out of a risk stage has no alarm of its own: it is counted apart too, as **at risk already**.
-- **Lead time**: from such an alarm to the lapse. Days until they came back: from a returned alarm to the visit.
+- **Range** `[since, until)`. The events of a customer before `until` are replayed in order of occurrence, each received
+  when it occurred, from the first event or the creation of the relationship, whichever is earlier; then time advances
+  to `until`, exclusive. Manual transitions and pins of the past are not repeated: only the rules are tested.
+- **Move**: a transition of the replay within the range, except openings.
+- **Inactive period**: the time from a completed appointment to the next one, or to the end of the known events. Events
+  from `until` on serve one purpose only: to find out which customers returned, and when.
+- **Alarm**: an automatic transition within the range from a progress stage into a risk stage. It belongs to the
+  inactive period that began with the last appointment applied before it.
+- **Lapse**: the time at which an inactive period becomes `lapse` long, if it is within the range. At one instant, time
+  advances before appointments are applied, as everywhere: a customer who returns exactly then has lapsed.
+- An alarm is **confirmed** if its inactive period becomes `lapse` long, **returned** if the next appointment comes
+  sooner, and **open** while neither is known. An alarm raised after the lapse is **late**: it counts as confirmed, but
+  not for recall and lead time.
+- **precision** = confirmed / (confirmed + returned). **recall** = lapses with an alarm in the same inactive period at
+  or before the lapse / lapses; an alarm before the range counts. If the appointment at the start of the period did not
+  return the customer from a risk stage, the lapse has no alarm of its own: it is also counted as **at risk already**.
+- **Lead time**: from such an alarm to the lapse. **Return days**: from a returned alarm to the appointment.
 """
 
 from dataclasses import dataclass
@@ -34,13 +34,15 @@ from journey_service.domain.journeys.relationship import Rulebook
 from journey_service.domain.stages.stage_map import StageKind
 
 _MICROSECOND: Final = timedelta(microseconds=1)
+_ALARM_KINDS: Final = (StageKind.PROGRESS, StageKind.RISK)
+"""Kinds of the stages left and entered by a transition that raises an alarm."""
 
 
 @dataclass(frozen=True, slots=True)
 class BacktestSettings:
-    """What is asked of the past: the range, after how long a silence somebody is lost, how much is known.
+    """Settings of a back-test: the range, and the length of an inactive period after which a customer has lapsed.
 
-    `known_until` is the end of what is known, not before `until`; `zone` tells in which month a move lies.
+    `known_until` is the end of the known events, not before `until`; `zone` assigns moves to months.
     """
 
     since: datetime
@@ -50,12 +52,12 @@ class BacktestSettings:
     zone: ZoneInfo
 
     def covers(self, at: datetime) -> bool:
-        """Whether an instant lies within the range."""
+        """Returns whether a time lies within the range."""
         return self.since <= at < self.until
 
     @property
     def months(self) -> list[str]:
-        """Every month of the range where the company is, as `2026-03`."""
+        """Every month of the range in the company's time zone, as `2026-03`."""
         last = local_day(self.until - _MICROSECOND, self.zone)
         first = local_day(self.since, self.zone)
         count = (last.year - first.year) * 12 + last.month - first.month + 1
@@ -64,7 +66,7 @@ class BacktestSettings:
 
 
 class ReplayedMove(NamedTuple):
-    """One transition of a replay."""
+    """Transition of a replay."""
 
     from_stage: str
     to_stage: str
@@ -73,7 +75,7 @@ class ReplayedMove(NamedTuple):
 
 
 class AlarmOutcome(StrEnum):
-    """What became of an alarm."""
+    """Outcome of an alarm."""
 
     CONFIRMED = "confirmed"
     LATE = "late"
@@ -82,17 +84,17 @@ class AlarmOutcome(StrEnum):
 
 
 class RiskAlarm(NamedTuple):
-    """One alarm of the range. `back_after` is the time until the visit of a customer who returned, else None."""
+    """Alarm within the range. `returned_after` is the time until the customer returned; None if they did not."""
 
     at: datetime
-    verdict: AlarmOutcome
-    back_after: timedelta | None = None
+    outcome: AlarmOutcome
+    returned_after: timedelta | None = None
 
 
 class CustomerLapse(NamedTuple):
-    """One lapse of the range, and the alarm that had been raised in the same silence, if one had.
+    """Lapse within the range, and the first alarm at or before it in the same inactive period.
 
-    `was_at_risk`: the customer had stayed in a risk stage at the visit before, so that none could be raised.
+    `was_at_risk`: the customer stayed in a risk stage at the last appointment, so that no alarm could be raised.
     """
 
     at: datetime
@@ -101,7 +103,7 @@ class CustomerLapse(NamedTuple):
 
 
 class ReplayResult(NamedTuple):
-    """What one customer's replay came to: every move up to `until`, and the alarms and lapses of the range."""
+    """Result of one customer's replay: every move before `until`, and the alarms and lapses within the range."""
 
     customer_id: int
     opened_at: datetime
@@ -112,54 +114,54 @@ class ReplayResult(NamedTuple):
 
 
 class CustomerReplay:
-    """One customer's past under a rulebook, event by event; memory grows with their moves, not their events."""
+    """Replay of one customer's events under a rulebook. Memory grows with the moves, not with the events."""
 
     def __init__(
-        self, terms: BacktestSettings, rulebook: Rulebook, customer_id: int, created_at: datetime
+        self, settings: BacktestSettings, rulebook: Rulebook, customer_id: int, created_at: datetime
     ) -> None:
-        self._terms = terms
+        self._settings = settings
         self._rulebook = rulebook
         self._stages = rulebook.stage_map.by_key
         self._customer_id = customer_id
         self._created_at = created_at
         self._journey: Journey | None = None
         self._opened_at = created_at
-        self._last_visit: datetime | None = None
+        self._last_appointment: datetime | None = None
         self._raised: list[datetime] = []
         self._was_at_risk = False
         self._moves: list[ReplayedMove] = []
         self._alarms: list[RiskAlarm] = []
         self._lapses: list[CustomerLapse] = []
 
-    def tell(self, event: Event) -> None:
-        """Let the next event happen: one before `until`, and not before the one told last."""
+    def apply_event(self, event: Event) -> None:
+        """Applies the next event, which is before `until` and not before the last one applied."""
         at = event.occurred_at
         journey = self._journey or self._open(min(at, self._created_at), is_silent=self._created_at < at)
         journey.advance_to(at)
-        self._note(journey)
-        is_visit = event.type == EventType.APPOINTMENT_COMPLETED
+        self._collect_moves(journey)
+        is_appointment = event.type == EventType.APPOINTMENT_COMPLETED
         was_at_risk = self._is_at_risk(journey)
-        if is_visit:
-            self._end_silence(at)
+        if is_appointment:
+            self._end_inactive_period(at)
         journey.apply_event(event, at)
-        if is_visit:
-            self._last_visit, self._raised = at, []
+        if is_appointment:
+            self._last_appointment, self._raised = at, []
             self._was_at_risk = was_at_risk and self._is_at_risk(journey)
-        self._note(journey)
+        self._collect_moves(journey)
 
     def finish(self, came_back_at: datetime | None) -> ReplayResult | None:
-        """Everything before `until` is told; `came_back_at` is the first visit known from then on, None without.
+        """Returns the result after the last event before `until`; None if the journey opens later.
 
-        None if the customer's journey opens later than that.
+        `came_back_at` is the first known appointment from `until` on.
         """
         journey = self._journey
         if journey is None:
-            if self._created_at >= self._terms.until:
+            if self._created_at >= self._settings.until:
                 return None
             journey = self._open(self._created_at, is_silent=True)
-        journey.advance_to(self._terms.until - _MICROSECOND)
-        self._note(journey)
-        self._end_silence(came_back_at)
+        journey.advance_to(self._settings.until - _MICROSECOND)
+        self._collect_moves(journey)
+        self._end_inactive_period(came_back_at)
         stage = journey.relationship.current_stage
         return ReplayResult(
             self._customer_id, self._opened_at, stage, self._moves, self._alarms, self._lapses
@@ -175,44 +177,42 @@ class CustomerReplay:
     def _is_at_risk(self, journey: Journey) -> bool:
         return self._stages[journey.relationship.current_stage].kind is StageKind.RISK
 
-    def _note(self, journey: Journey) -> None:
-        """Take over the transitions written since the last look, and let the journey forget them."""
+    def _collect_moves(self, journey: Journey) -> None:
+        """Moves the new transitions of the journey into the result."""
         if not journey.new_transitions:
             return
-        for new_transitions in journey.new_transitions:
-            if new_transitions.from_stage is None:
+        for transition in journey.new_transitions:
+            from_stage, to_stage = transition.from_stage, transition.to_stage
+            if from_stage is None:
                 continue
-            at = new_transitions.transitioned_at
-            self._moves.append(
-                ReplayedMove(
-                    new_transitions.from_stage,
-                    new_transitions.to_stage,
-                    at,
-                    new_transitions.trigger_event or "",
-                )
-            )
-            kinds = self._stages[new_transitions.from_stage].kind, self._stages[new_transitions.to_stage].kind
-            if kinds == (StageKind.PROGRESS, StageKind.RISK):
+            at = transition.transitioned_at
+            self._moves.append(ReplayedMove(from_stage, to_stage, at, transition.trigger_event or ""))
+            if (self._stages[from_stage].kind, self._stages[to_stage].kind) == _ALARM_KINDS:
                 self._raised.append(at)
         journey.new_transitions.clear()
 
-    def _end_silence(self, next_visit: datetime | None) -> None:
-        """Judge the alarms and the lapse of a silence that ended, or has no end in what is known."""
-        if self._last_visit is None:
-            return  # no rule raises an alarm before the first visit
-        lapses_at = self._last_visit + self._terms.lapse
-        has_lapsed = (self._terms.known_until if next_visit is None else next_visit) >= lapses_at
+    def _end_inactive_period(self, next_appointment: datetime | None) -> None:
+        """Evaluates the alarms and the lapse of the current inactive period.
+
+        `next_appointment` is None if no appointment ends the period before the end of the known events.
+        """
+        if self._last_appointment is None:
+            return  # no rule raises an alarm before the first appointment
+        lapses_at = self._last_appointment + self._settings.lapse
+        has_lapsed = (
+            self._settings.known_until if next_appointment is None else next_appointment
+        ) >= lapses_at
         for at in self._raised:
-            if not self._terms.covers(at):
+            if not self._settings.covers(at):
                 continue
             if has_lapsed:
                 self._alarms.append(
                     RiskAlarm(at, AlarmOutcome.LATE if at > lapses_at else AlarmOutcome.CONFIRMED)
                 )
-            elif next_visit is not None:
-                self._alarms.append(RiskAlarm(at, AlarmOutcome.RETURNED, next_visit - at))
+            elif next_appointment is not None:
+                self._alarms.append(RiskAlarm(at, AlarmOutcome.RETURNED, next_appointment - at))
             else:
                 self._alarms.append(RiskAlarm(at, AlarmOutcome.OPEN))
-        if has_lapsed and self._terms.covers(lapses_at):
+        if has_lapsed and self._settings.covers(lapses_at):
             in_time = next((at for at in self._raised if at <= lapses_at), None)
             self._lapses.append(CustomerLapse(lapses_at, in_time, self._was_at_risk))

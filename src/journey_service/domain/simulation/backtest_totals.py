@@ -1,4 +1,4 @@
-"""What a back-test adds up to, in bounded memory: counts, and histograms of days."""
+"""Totals of a back-test in bounded memory: counts, and histograms of durations."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -16,101 +16,102 @@ from journey_service.domain.simulation.backtest import (
 from journey_service.domain.stages.stage_map import StageMap
 
 MAX_SAMPLES: Final = 5
-"""How many customers are named for each pair of stages."""
+"""Customers listed for each pair of stages; further ones are only counted."""
 
 _TENTH: Final = timedelta(days=1) // 10
 _MICROSECOND: Final = timedelta(microseconds=1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_STEPS: Final = 2_000
+_MAX_BUCKETS: Final = 2_000
 
 
 class DurationHistogram:
-    """Spans of time no longer than a lapse, counted in at most 2,001 buckets, whatever their number.
+    """Histogram of durations up to the lapse, with at most 2,001 buckets.
 
-    Each span is rounded to the nearest bucket: a tenth of a day wide for lapses of up to 200 days, and a
-    two-thousandth of the lapse, rounded up to a tenth, beyond. Percentiles are interpolated between the rounded
-    spans; they and the mean are at most half a bucket off, before being rounded to a tenth themselves.
+    Each duration is rounded to the nearest bucket. A bucket is a tenth of a day wide for lapses of up to 200 days, and
+    else a two-thousandth of the lapse, rounded up to a tenth. Percentiles are interpolated between rounded durations;
+    before rounding to a tenth, they and the mean are off by at most half a bucket.
     """
 
     def __init__(self, lapse: timedelta, counts: Mapping[str, int] | None = None) -> None:
-        self._tenths = max(1, -(-lapse // (_STEPS * _TENTH)))
+        self._bucket_tenths = max(1, -(-lapse // (_MAX_BUCKETS * _TENTH)))
         self.counts = Counter({int(bucket): count for bucket, count in (counts or {}).items()})
 
     def add(self, span: timedelta) -> None:
-        """Count one."""
-        self.counts[half_up(span // _MICROSECOND, self._tenths * (_TENTH // _MICROSECOND))] += 1
+        """Adds one duration."""
+        self.counts[half_up(span // _MICROSECOND, self._bucket_tenths * (_TENTH // _MICROSECOND))] += 1
 
     def percentile(self, percent: int) -> float | None:
-        """The interpolated percentile in days, to a tenth; None without any."""
+        """Returns the interpolated percentile in days, rounded to a tenth; None if there are no durations."""
         total = self.counts.total()
         if not total:
             return None
-        place, part = divmod((total - 1) * percent, 100)
-        hundredths = self._at(place) * (100 - part) + (self._at(place + 1) * part if part else 0)
-        return half_up(hundredths * self._tenths, 100) / 10
+        index, part = divmod((total - 1) * percent, 100)
+        hundredths = self._bucket_at(index) * (100 - part) + (
+            self._bucket_at(index + 1) * part if part else 0
+        )
+        return half_up(hundredths * self._bucket_tenths, 100) / 10
 
     @property
     def mean(self) -> float | None:
-        """The mean in days, to a tenth; None without any."""
+        """Mean in days, rounded to a tenth; None if there are no durations."""
         total = self.counts.total()
         if not total:
             return None
-        return (
-            half_up(sum(bucket * count for bucket, count in self.counts.items()) * self._tenths, total) / 10
-        )
+        buckets = sum(bucket * count for bucket, count in self.counts.items())
+        return half_up(buckets * self._bucket_tenths, total) / 10
 
-    def _at(self, place: int) -> int:
-        """The bucket of the span at a place of their ascending order."""
+    def _bucket_at(self, index: int) -> int:
+        """Returns the bucket of the duration with this index in ascending order. Raises IndexError."""
         for bucket in sorted(self.counts):
-            place -= self.counts[bucket]
-            if place < 0:
+            index -= self.counts[bucket]
+            if index < 0:
                 return bucket
-        raise IndexError(place)
+        raise IndexError(index)
 
 
 class BacktestTotals:
-    """What the replays of many customers under one map add up to, in a size that does not depend on how many.
+    """Totals of the replays of many customers under one map; their size does not depend on the number of customers.
 
-    `to_json` and `restore` carry it over from one page of a job to the next; stages are written as their places.
+    `to_json` and `restore` carry them from one page of a job to the next; stages are stored as indexes.
     """
 
-    def __init__(self, terms: BacktestSettings, stage_map: StageMap, *, has_samples: bool = False) -> None:
-        self._terms = terms
+    def __init__(self, settings: BacktestSettings, stage_map: StageMap, *, has_samples: bool = False) -> None:
+        self._settings = settings
         self._keys = [stage.key for stage in stage_map.active]
-        self._places = {key: place for place, key in enumerate(self._keys)}
+        self._indexes = {key: index for index, key in enumerate(self._keys)}
         self._has_samples = has_samples
         self._counts: Counter[str] = Counter()
         self._cells: dict[str, list[int]] = {}
         self._months: dict[str, dict[str, int]] = {}
         self._stages = [0] * len(self._keys)
-        self._lead, self._back = DurationHistogram(terms.lapse), DurationHistogram(terms.lapse)
+        self._lead, self._returns = DurationHistogram(settings.lapse), DurationHistogram(settings.lapse)
         self._samples: dict[str, list[list[int]]] = {}
         self._triggers: list[str] = []
-        """The trigger events that samples name by their places here."""
+        """Trigger events; samples refer to them by index."""
 
-    def add(self, outcome: ReplayResult) -> None:
-        """Count one customer."""
+    def add(self, result: ReplayResult) -> None:
+        """Adds the result of one customer."""
         self._counts["customers"] += 1
-        self._stages[self._places[outcome.stage]] += 1
-        moves = [move for move in outcome.moves if self._terms.covers(move.at)]
+        self._stages[self._indexes[result.stage]] += 1
+        moves = [move for move in result.moves if self._settings.covers(move.at)]
         self._counts["moved"] += bool(moves)
-        seen = set()
+        counted = set()
         for move in moves:
-            cell = f"{self._places[move.from_stage]}>{self._places[move.to_stage]}"
+            cell = f"{self._indexes[move.from_stage]}>{self._indexes[move.to_stage]}"
             numbers = self._cells.setdefault(cell, [0, 0])
             numbers[0] += 1
-            numbers[1] += cell not in seen
-            seen.add(cell)
-            month = self._months.setdefault(f"{local_day(move.at, self._terms.zone):%Y-%m}", {})
-            place = str(self._places[move.to_stage])
-            month[place] = month.get(place, 0) + 1
+            numbers[1] += cell not in counted
+            counted.add(cell)
+            month = self._months.setdefault(f"{local_day(move.at, self._settings.zone):%Y-%m}", {})
+            index = str(self._indexes[move.to_stage])
+            month[index] = month.get(index, 0) + 1
             if self._has_samples:
-                self._sample(cell, outcome.customer_id, move)
-        for alarm in outcome.alarms:
-            self._counts[alarm.verdict.value] += 1
-            if alarm.back_after is not None:
-                self._back.add(alarm.back_after)
-        for lapse in outcome.lapses:
+                self._sample(cell, result.customer_id, move)
+        for alarm in result.alarms:
+            self._counts[alarm.outcome.value] += 1
+            if alarm.returned_after is not None:
+                self._returns.add(alarm.returned_after)
+        for lapse in result.lapses:
             self._counts["lapses"] += 1
             self._counts["lapses_at_risk"] += lapse.alarmed_at is None and lapse.was_at_risk
             if lapse.alarmed_at is not None:
@@ -125,37 +126,39 @@ class BacktestTotals:
             samples.append([customer_id, (move.at - _EPOCH) // _MICROSECOND, trigger])
 
     def to_json(self) -> dict[str, Any]:
-        """All that is known so far, for `restore`."""
+        """Returns the totals as JSON for `restore`."""
         return {
             "counts": dict(self._counts),
             "cells": self._cells,
             "months": self._months,
             "stages": self._stages,
             "lead": {str(bucket): count for bucket, count in self._lead.counts.items()},
-            "back": {str(bucket): count for bucket, count in self._back.counts.items()},
+            "back": {str(bucket): count for bucket, count in self._returns.counts.items()},
             "samples": self._samples,
             "triggers": self._triggers,
         }
 
-    def restore(self, known: Mapping[str, Any]) -> None:
-        """Go on from what `to_json` wrote under the same terms and map."""
-        self._counts = Counter(known["counts"])
-        self._cells = {cell: list(numbers) for cell, numbers in known["cells"].items()}
-        self._months = {month: dict(numbers) for month, numbers in known["months"].items()}
-        self._stages = list(known["stages"])
-        self._lead, self._back = (
-            DurationHistogram(self._terms.lapse, known[name]) for name in ("lead", "back")
+    def restore(self, stored: Mapping[str, Any]) -> None:
+        """Replaces the totals by those that `to_json` returned under the same settings and map."""
+        self._counts = Counter(stored["counts"])
+        self._cells = {cell: list(numbers) for cell, numbers in stored["cells"].items()}
+        self._months = {month: dict(numbers) for month, numbers in stored["months"].items()}
+        self._stages = list(stored["stages"])
+        self._lead, self._returns = (
+            DurationHistogram(self._settings.lapse, stored[name]) for name in ("lead", "back")
         )
-        self._samples = {cell: list(samples) for cell, samples in known["samples"].items()}
-        self._triggers = list(known["triggers"])
+        self._samples = {cell: list(samples) for cell, samples in stored["samples"].items()}
+        self._triggers = list(stored["triggers"])
 
     def metrics(self) -> dict[str, Any]:
-        """What it adds up to, as JSON: days to a tenth, rates to four decimals, None where there is nothing."""
+        """Returns the metrics as JSON: days rounded to a tenth, rates to four decimals, None without data."""
         counts = self._counts
         confirmed = counts[AlarmOutcome.CONFIRMED] + counts[AlarmOutcome.LATE]
-        returned, is_open = counts[AlarmOutcome.RETURNED], counts[AlarmOutcome.OPEN]
+        returned, open_ = counts[AlarmOutcome.RETURNED], counts[AlarmOutcome.OPEN]
         alarmed = self._lead.counts.total()
-        pairs = [(cell, *(self._keys[int(place)] for place in cell.split(">"))) for cell in self._in_order()]
+        pairs = [
+            (cell, *(self._keys[int(index)] for index in cell.split(">"))) for cell in self._sorted_cells()
+        ]
         metrics: dict[str, Any] = {
             "customers_moved": counts["moved"],
             "moves": sum(moves for moves, _ in self._cells.values()),
@@ -168,14 +171,14 @@ class BacktestTotals:
                 }
                 for cell, from_stage, to_stage in pairs
             ],
-            "months": {month: self._entered(month) for month in self._terms.months},
+            "months": {month: self._entered(month) for month in self._settings.months},
             "stages": dict(zip(self._keys, self._stages, strict=True)),
             "alarms": {
-                "raised": confirmed + returned + is_open,
+                "raised": confirmed + returned + open_,
                 "confirmed": confirmed,
                 "late": counts[AlarmOutcome.LATE],
                 "returned": returned,
-                "open": is_open,
+                "open": open_,
             },
             "lapses": {
                 "total": counts["lapses"],
@@ -189,11 +192,11 @@ class BacktestTotals:
                 "p90": self._lead.percentile(90),
                 "mean": self._lead.mean,
             },
-            "return_days": {"median": self._back.percentile(50)},
+            "return_days": {"median": self._returns.percentile(50)},
         }
         if self._has_samples:
             metrics["samples"] = [
-                {"from_stage": from_stage, "to_stage": to_stage, **self._shown(*sample)}
+                {"from_stage": from_stage, "to_stage": to_stage, **self._sample_to_json(*sample)}
                 for cell, from_stage, to_stage in pairs
                 for sample in self._samples[cell]
             ]
@@ -201,17 +204,17 @@ class BacktestTotals:
 
     @property
     def customers(self) -> int:
-        """How many customers were counted."""
+        """Number of customers added."""
         return self._counts["customers"]
 
-    def _in_order(self) -> list[str]:
-        return sorted(self._cells, key=lambda cell: [int(place) for place in cell.split(">")])
+    def _sorted_cells(self) -> list[str]:
+        return sorted(self._cells, key=lambda cell: [int(index) for index in cell.split(">")])
 
     def _entered(self, month: str) -> dict[str, int]:
         entered = self._months.get(month, {})
-        return {key: entered[str(place)] for key, place in self._places.items() if str(place) in entered}
+        return {key: entered[str(index)] for key, index in self._indexes.items() if str(index) in entered}
 
-    def _shown(self, customer_id: int, microseconds: int, trigger: int) -> dict[str, Any]:
+    def _sample_to_json(self, customer_id: int, microseconds: int, trigger: int) -> dict[str, Any]:
         at = _EPOCH + microseconds * _MICROSECOND
         return {"customer_id": customer_id, "at": at.isoformat(), "trigger_event": self._triggers[trigger]}
 

@@ -1,7 +1,7 @@
-"""A change of the stage map rehearsed: who would move where, and what they would be sent.
+"""Preview of a draft stage map: the moves of customers, and the messages that they would receive.
 
-The rehearsal lets copies of customers go over to the draft, by the very step that putting it in force takes.
-Its tally is bounded by the number of stages, whatever the number of customers.
+The preview migrates copies of customers to the draft with the same function as its activation. The size of the totals
+depends on the number of stages, not on the number of customers.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,12 +21,12 @@ from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Activation, Rulebook, Transition, TriggerType
 
 MAX_SAMPLES: Final = 5
-"""How many customers are named of each kind of move."""
+"""Customers listed for each pair of stages; further ones are only counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class PreviewDraft:
-    """A draft map, for whom it is to count, the instant it is rehearsed for, and what stages do on entry."""
+    """Draft map, the customers it applies to, the time of the preview, and the stage actions."""
 
     rulebook: Rulebook
     activation: Activation
@@ -36,11 +36,11 @@ class PreviewDraft:
 
 @dataclass(slots=True)
 class PreviewTotals:
-    """What a rehearsal has seen so far; stages by key.
+    """Totals of a preview; stages by key.
 
-    `moves` counts customers by (from, to); `samples` names the first of each. `before` and `after` count
-    customers by stage; `remapped` those whose stage is archived, `overdue` those whom the present rules are
-    about to move anyway. `messages` counts by channel and fate.
+    `moves` counts customers by (from, to), and `samples` lists the first of each pair. `before` and `after` count
+    customers by stage. `remapped` counts those in an archived stage, `overdue` those that the current rules are about to
+    move anyway, and `suppressed` those that a pin keeps from moving. `messages` counts by channel and decision.
     """
 
     customers: int = 0
@@ -53,21 +53,22 @@ class PreviewTotals:
     samples: dict[tuple[str, str], list[dict[str, Any]]] = field(default_factory=dict)
     messages: dict[str, dict[str, int]] = field(
         default_factory=lambda: {
-            channel.value: dict.fromkeys((fate.value for fate in ContactDecision), 0) for channel in MESSAGES
+            channel.value: dict.fromkeys((decision.value for decision in ContactDecision), 0)
+            for channel in MESSAGES
         }
     )
 
     def preview_customer(
         self, journey: Journey, draft: PreviewDraft, reachability: Reachability
     ) -> list[Transition]:
-        """Let a copy of a customer's journey go over to the draft, and count what comes of it; returns its moves."""
+        """Migrates a copy of a customer's journey to the draft, adds the outcome, and returns its moves."""
         relationship = journey.relationship
-        already = len(journey.new_transitions)
+        transitions_before = len(journey.new_transitions)
         journey.advance_to(draft.as_of)
-        self.overdue += len(journey.new_transitions) > already
-        before, already = relationship.current_stage, len(journey.new_transitions)
+        self.overdue += len(journey.new_transitions) > transitions_before
+        before, transitions_before = relationship.current_stage, len(journey.new_transitions)
         journey.apply_stage_map(draft.rulebook, draft.as_of, draft.activation)
-        moves = journey.new_transitions[already:]
+        moves = journey.new_transitions[transitions_before:]
         self.customers += 1
         self._count(relationship.customer_id, before, moves)
         if (
@@ -76,9 +77,11 @@ class PreviewTotals:
             and relationship.is_pinned(draft.as_of)
         ):
             self.suppressed += journey.decide(relationship, draft.rulebook, draft.as_of).is_suppressed
-        loud = [move.to_stage for move in moves if not move.is_silent]
-        for channel, fate in planned_messages(loud, reachability, draft.rulebook.policy, draft.stage_actions):
-            self.messages[channel.value][fate.value] += 1
+        with_actions = [move.to_stage for move in moves if not move.is_silent]
+        for channel, decision in planned_messages(
+            with_actions, reachability, draft.rulebook.policy, draft.stage_actions
+        ):
+            self.messages[channel.value][decision.value] += 1
         return moves
 
     def _count(self, customer_id: int, before: str, moves: Sequence[Transition]) -> None:
@@ -89,13 +92,15 @@ class PreviewTotals:
         if after == before:
             return
         self.moves[before, after] = self.moves.get((before, after), 0) + 1
-        named = self.samples.setdefault((before, after), [])
-        if len(named) < MAX_SAMPLES:
+        samples_of_pair = self.samples.setdefault((before, after), [])
+        if len(samples_of_pair) < MAX_SAMPLES:
             trigger = moves[-1].trigger_event
-            named.append({"customer_id": customer_id, "trigger_event": trigger, "moves": len(moves)})
+            samples_of_pair.append(
+                {"customer_id": customer_id, "trigger_event": trigger, "moves": len(moves)}
+            )
 
     def to_json(self) -> dict[str, Any]:
-        """The tally as JSON, in which it is kept between pages and shown at the end."""
+        """Returns the totals as JSON: the job's cursor between pages, and its result at the end."""
         return {
             "customers": self.customers,
             "remapped": self.remapped,
@@ -112,8 +117,8 @@ class PreviewTotals:
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> "PreviewTotals":
-        """The tally that was written as JSON."""
-        places = {(move["from_stage"], move["to_stage"]): move for move in raw["moves"]}
+        """Restores totals from JSON."""
+        pairs = {(move["from_stage"], move["to_stage"]): move for move in raw["moves"]}
         return cls(
             customers=raw["customers"],
             remapped=raw["remapped"],
@@ -121,7 +126,7 @@ class PreviewTotals:
             suppressed=raw["suppressed"],
             before=dict(raw["before"]),
             after=dict(raw["after"]),
-            moves={place: move["customers"] for place, move in places.items()},
-            samples={place: list(move["samples"]) for place, move in places.items()},
-            messages={channel: dict(fates) for channel, fates in raw["messages"].items()},
+            moves={pair: move["customers"] for pair, move in pairs.items()},
+            samples={pair: list(move["samples"]) for pair, move in pairs.items()},
+            messages={channel: dict(decisions) for channel, decisions in raw["messages"].items()},
         )

@@ -90,7 +90,7 @@ class HistoryReplay:
         if not waiting or waiting[0].id > event.position.relationship_id:
             return  # a customer added after the page was read
         for replay in self._replays_of(waiting[0]):
-            replay.tell(event.event)
+            replay.apply_event(event.event)
         await self._yield_to_others()
 
     def _replays_of(self, history: EventHistory) -> list[CustomerReplay]:

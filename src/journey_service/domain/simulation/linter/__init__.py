@@ -2,4 +2,4 @@
 
 from journey_service.domain.simulation.linter.report import FindingSeverity, LinterFinding, LinterReport, lint
 
-__all__ = ["LinterFinding", "LinterReport", "FindingSeverity", "lint"]
+__all__ = ["FindingSeverity", "LinterFinding", "LinterReport", "lint"]
