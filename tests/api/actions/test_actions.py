@@ -1,4 +1,4 @@
-"""The log of deliveries, dead letters tried again, and what people do about a customer themselves."""
+"""Routes of actions: the delivery log, retries of dead actions, manual actions."""
 
 from uuid import uuid4
 
@@ -22,7 +22,7 @@ from journey_service.domain.access.actors import Actor
 from journey_service.domain.events.parsing import parse_instant
 from journey_service.services.actions import webhook_endpoints as endpoints
 from journey_service.services.actions.delivery.publisher import publish
-from services.local_servers import body_of, dispatcher_for, surroundings
+from services.local_servers import body_of, dispatcher_for, run_local_servers
 
 ACTION = {
     *("id", "customer_id", "channel", "name", "step", "stage", "transition_seq", "state", "reason"),
@@ -34,21 +34,21 @@ NEVER_QUIET = {"quiet_from": None, "quiet_until": None}
 
 @pytest.fixture
 async def shop(http, found_tenant):
-    """A company whose clock stands still, and from which nothing leaves the house; a customer who can be reached."""
+    """A company with a test clock that delivers nothing, and a customer who can be reached."""
     tenant = await found_tenant(test_clock=parse_instant(NOON, ""), policy={"frequency_cap": 1_000})
     await meet(http, tenant)
     return tenant
 
 
 class Outside:
-    """A company in real time, and what it is surrounded by."""
+    """A company in real time with a mail server and a receiver of webhooks."""
 
     def __init__(self, database, tenant, mailbox, system, post):
         self.tenant, self.mailbox, self.system = tenant, mailbox, system
         self._database, self._post = database, post
 
     async def register(self, *types):
-        """Have the system told of these types."""
+        """Registers the receiver for these types."""
         new = await endpoints.add_endpoint(
             self._database,
             self.tenant.id,
@@ -60,23 +60,23 @@ class Outside:
         self.system.secrets.append(new.secret)
 
     async def deliver(self):
-        """Let everything leave the house that is to."""
+        """Delivers everything that is due."""
         await publish(self._database, self.tenant.id)
         await dispatcher_for(self._database, self._post, self.tenant.id).drain()
 
 
 @pytest.fixture
-async def real(http, database, found_tenant):
+async def live(http, database, found_tenant):
     """A company in real time with a mail server, and a customer who can be reached."""
     tenant = await found_tenant(policy=NEVER_QUIET)
     await meet(http, tenant)
-    async with surroundings() as around:
-        yield Outside(database, tenant, *around)
+    async with run_local_servers() as servers:
+        yield Outside(database, tenant, *servers)
 
 
 @pytest.fixture
 async def busy(http, shop, database, outside):
-    """Actions of every kind and in every state, for several customers, and news for two endpoints."""
+    """Actions of every kind and state for several customers, and outbound events for two endpoints."""
     for number in range(2):
         body = {"url": f"https://localhost/{number}", "events": ["stage.changed", "task.created"]}
         assert (
@@ -111,10 +111,10 @@ async def retry(http, tenant, action_id):
     return await http.post(f"{API}/actions/{action_id}/retry", headers=tenant.headers)
 
 
-# ---- the log
+# ---- the delivery log
 
 
-async def test_an_action_says_what_was_done_for_whom_and_what_came_of_it(http, shop):
+async def test_an_action_has_every_field(http, shop):
     await move(http, shop, "customer")
 
     found = await all_actions(http, shop)
@@ -125,15 +125,25 @@ async def test_an_action_says_what_was_done_for_whom_and_what_came_of_it(http, s
         ("send_onboarding_sequence", "email", "onboarding"),
         ("update_crm_status", "crm", None),
     ]
-    [told] = [action for action in found if action["name"] == "send_onboarding_sequence"]
-    assert (told["stage"], told["transition_seq"], told["step"], told["customer_id"]) == ("customer", 2, 0, 1)
-    assert (told["state"], told["reason"], told["attempts"], told["actor"]) == ("done", None, 0, None)
-    assert told["planned_at"] == told["due_at"] == told["finished_at"] == NOON
-    assert await look(http, shop, f"/actions/{told['id']}") == {**told, "log": []}
+    [payload] = [action for action in found if action["name"] == "send_onboarding_sequence"]
+    assert (payload["stage"], payload["transition_seq"], payload["step"], payload["customer_id"]) == (
+        "customer",
+        2,
+        0,
+        1,
+    )
+    assert (payload["state"], payload["reason"], payload["attempts"], payload["actor"]) == (
+        "done",
+        None,
+        0,
+        None,
+    )
+    assert payload["planned_at"] == payload["due_at"] == payload["finished_at"] == NOON
+    assert await look(http, shop, f"/actions/{payload['id']}") == {**payload, "log": []}
 
 
 @pytest.mark.parametrize("limit", [1, 3, 200])
-async def test_the_log_is_read_page_by_page_newest_first_without_gaps_and_none_twice(http, busy, limit):
+async def test_the_log_is_paged_newest_first_without_gaps_or_duplicates(http, busy, limit):
     expected = await all_actions(http, busy)
     keys = [(action["created_at"], action["id"]) for action in expected]
     assert [at for at, _ in keys] == sorted((at for at, _ in keys), reverse=True)
@@ -145,7 +155,7 @@ async def test_the_log_is_read_page_by_page_newest_first_without_gaps_and_none_t
     assert all(len(page) == limit for page in pages[:-1])
 
 
-async def test_a_page_goes_on_where_the_last_one_ended_whatever_was_added(http, busy):
+async def test_a_page_continues_after_the_previous_one_despite_new_rows(http, busy):
     expected = [action["id"] for action in await all_actions(http, busy)]
     first = await look(http, busy, "/actions", limit=4)
     await act(http, busy, "call", 2)
@@ -155,7 +165,7 @@ async def test_a_page_goes_on_where_the_last_one_ended_whatever_was_added(http, 
     assert [action["id"] for action in (*first["items"], *rest["items"])] == expected
 
 
-async def test_the_log_is_narrowed_down_and_news_for_endpoints_are_in_it_where_they_are_asked_for(http, busy):
+async def test_the_log_is_filtered_and_shows_webhooks_on_request(http, busy):
     everything = await all_actions(http, busy)
     outbound_events = await all_actions(http, busy, channel="webhook")
     campaign = (await look(http, busy, "/campaigns", customer_id=3))["items"][0]["id"]
@@ -175,8 +185,8 @@ async def test_the_log_is_narrowed_down_and_news_for_endpoints_are_in_it_where_t
             lambda action: (action["customer_id"], action["channel"], action["state"]) == (3, "call", "done"),
         ),
     }
-    for name, (params, fits) in cases.items():
-        expected = [action for action in everything if fits(action)]
+    for name, (params, matches) in cases.items():
+        expected = [action for action in everything if matches(action)]
         assert 0 < len(expected) < len(everything), name
         assert await all_actions(http, busy, **params) == expected, name
         pages = await every_page(http, busy.headers, "/actions", limit=1, **params)
@@ -208,96 +218,96 @@ async def test_the_log_is_narrowed_down_and_news_for_endpoints_are_in_it_where_t
         ],
     ],
 )
-async def test_a_filter_that_is_none_is_refused(http, shop, name, value):
+async def test_an_invalid_filter_is_refused(http, shop, name, value):
     answer = await http.get(f"{API}/actions", headers=shop.headers, params={name: value})
 
     problem(answer, 422, "invalid-input", f"query/{name}")
 
 
 @pytest.mark.parametrize("id_", ["1", "none", "0" * 31, "%00"])
-async def test_what_can_be_no_id_of_an_action_is_refused(http, shop, id_):
+async def test_an_invalid_action_id_is_refused(http, shop, id_):
     answer = await http.get(f"{API}/actions/{id_}", headers=shop.headers)
 
     problem(answer, 422, "invalid-input", "path/action_id")
 
 
-# ---- attempts, and dead letters
+# ---- attempts and dead actions
 
 
-async def test_every_attempt_is_told_with_what_the_other_side_said(http, real):
-    asked = await act(http, real.tenant, "email", note="It was good to see you.")
-    assert (asked["state"], asked["attempts"]) == ("pending", 0)
-    assert asked["next_attempt_at"] == asked["due_at"] >= asked["planned_at"]
+async def test_every_attempt_is_listed_with_its_response(http, live):
+    requested = await act(http, live.tenant, "email", note="It was good to see you.")
+    assert (requested["state"], requested["attempts"]) == ("pending", 0)
+    assert requested["next_attempt_at"] == requested["due_at"] >= requested["planned_at"]
 
-    await real.deliver()
+    await live.deliver()
 
-    told = await look(http, real.tenant, f"/actions/{asked['id']}")
-    assert (told["state"], told["attempts"], told["next_attempt_at"]) == ("done", 1, None)
-    [attempt] = told["log"]
+    payload = await look(http, live.tenant, f"/actions/{requested['id']}")
+    assert (payload["state"], payload["attempts"], payload["next_attempt_at"]) == ("done", 1, None)
+    [attempt] = payload["log"]
     assert (attempt["number"], attempt["outcome"]) == (1, "done")
     assert attempt["begun_at"] <= attempt["ended_at"]
-    [mail] = real.mailbox.emails
-    assert "It was good to see you." in body_of(mail)
+    [email] = live.mailbox.emails
+    assert "It was good to see you." in body_of(email)
 
 
-async def test_a_dead_letter_is_tried_again_and_what_was_tried_stays_on_record(http, real):
-    real.mailbox.refusals["ada1@reader.example"] = "550 no such mailbox"
-    asked = await act(http, real.tenant, "email")
-    await real.deliver()
-    [dead] = await all_actions(http, real.tenant, state="dead")
-    assert (dead["id"], dead["attempts"]) == (asked["id"], 1)
+async def test_a_dead_action_is_retried_and_keeps_its_attempts(http, live):
+    live.mailbox.refusals["ada1@reader.example"] = "550 no such mailbox"
+    requested = await act(http, live.tenant, "email")
+    await live.deliver()
+    [dead] = await all_actions(http, live.tenant, state="dead")
+    assert (dead["id"], dead["attempts"]) == (requested["id"], 1)
     assert "550" in dead["last_error"]
-    real.mailbox.refusals.clear()
+    live.mailbox.refusals.clear()
 
-    answer = await retry(http, real.tenant, asked["id"])
+    answer = await retry(http, live.tenant, requested["id"])
 
     assert answer.status_code == 200, answer.text
-    told = answer.json()
-    assert (told["state"], told["attempts"], told["finished_at"]) == ("pending", 0, None)
-    [row] = await audited(http, real.tenant, "action.retry")
-    assert (row["target"], row["customer_id"]) == (f"action:{asked['id']}", 1)
-    assert row["actor"] == key_of(real.tenant)
-    await real.deliver()
-    told = await look(http, real.tenant, f"/actions/{asked['id']}")
-    assert (told["state"], told["attempts"]) == ("done", 1)
-    assert [(one["number"], one["outcome"]) for one in told["log"]] == [(1, "refused"), (2, "done")]
-    assert len(real.mailbox.emails) == 1
+    payload = answer.json()
+    assert (payload["state"], payload["attempts"], payload["finished_at"]) == ("pending", 0, None)
+    [row] = await audited(http, live.tenant, "action.retry")
+    assert (row["target"], row["customer_id"]) == (f"action:{requested['id']}", 1)
+    assert row["actor"] == key_of(live.tenant)
+    await live.deliver()
+    payload = await look(http, live.tenant, f"/actions/{requested['id']}")
+    assert (payload["state"], payload["attempts"]) == ("done", 1)
+    assert [(one["number"], one["outcome"]) for one in payload["log"]] == [(1, "refused"), (2, "done")]
+    assert len(live.mailbox.emails) == 1
 
 
-async def test_what_is_not_dead_is_not_tried_again(http, busy, outside):
+async def test_only_dead_actions_are_retried(http, busy, outside):
     before = await outside.rows(busy.id)
     for state in ("pending", "leased", "done", "cancelled"):
         [action, *_] = await all_actions(http, busy, state=state)
 
-        told = problem(await retry(http, busy, action["id"]), 409, "action-not-dead")
+        payload = problem(await retry(http, busy, action["id"]), 409, "action-not-dead")
 
-        assert f"is {state}" in told["detail"]
+        assert f"is {state}" in payload["detail"]
     assert await outside.rows(busy.id) == before
 
 
-# ---- what people do themselves
+# ---- manual actions
 
 
 async def test_a_call_is_a_task_at_once(http, shop):
     answer = await ask(http, shop, type="call", title="Call her", assignee="ada", due_days=2, note="Soon.")
 
     assert answer.status_code == 201, answer.text
-    told = answer.json()
-    assert told.keys() == ACTION
-    assert (told["name"], told["channel"], told["state"]) == ("personal_call", "call", "done")
-    assert (told["actor"], told["note"], told["transition_seq"]) == (key_of(shop), "Soon.", None)
-    task = await look(http, shop, f"/tasks/{told['task_id']}")
+    payload = answer.json()
+    assert payload.keys() == ACTION
+    assert (payload["name"], payload["channel"], payload["state"]) == ("personal_call", "call", "done")
+    assert (payload["actor"], payload["note"], payload["transition_seq"]) == (key_of(shop), "Soon.", None)
+    task = await look(http, shop, f"/tasks/{payload['task_id']}")
     assert (task["title"], task["assignee"], task["note"]) == ("Call her", "ada", "Soon.")
     assert task["due_at"] == "2026-03-03T12:00:00Z"
     [row] = await audited(http, shop, "action.ask")
-    assert (row["target"], row["customer_id"]) == (f"action:{told['id']}", 1)
+    assert (row["target"], row["customer_id"]) == (f"action:{payload['id']}", 1)
     assert row["detail"] == {"channel": "call", "state": "done"}
 
 
-async def test_a_call_of_which_nothing_is_said_is_nobody_s_and_due_tomorrow(http, shop):
-    told = (await ask(http, shop, type="call")).json()
+async def test_a_call_is_unassigned_and_due_tomorrow_by_default(http, shop):
+    payload = (await ask(http, shop, type="call")).json()
 
-    task = await look(http, shop, f"/tasks/{told['task_id']}")
+    task = await look(http, shop, f"/tasks/{payload['task_id']}")
     assert (task["title"], task["assignee"], task["due_at"]) == (
         "Call this customer",
         None,
@@ -306,67 +316,67 @@ async def test_a_call_of_which_nothing_is_said_is_nobody_s_and_due_tomorrow(http
     assert (await ask(http, shop, type="call", due_days=0)).json()["state"] == "done"
 
 
-async def test_an_offer_goes_out_with_what_is_offered(http, real):
+async def test_an_offer_is_sent_with_its_terms(http, live):
     offer = {"title": "Half the price", "description": "Of everything.", "code": "HALF", "valid_days": 7}
-    await real.register("action.special_offer")
+    await live.register("action.special_offer")
 
-    told = (await ask(http, real.tenant, type="offer", offer=offer, note="For you.")).json()
+    payload = (await ask(http, live.tenant, type="offer", offer=offer, note="For you.")).json()
 
-    assert (told["state"], told["offer"], told["template"]) == ("pending", offer, "personal_offer")
-    await real.deliver()
-    [message] = real.system.told
-    assert (message.type, message.data["action_id"]) == ("action.special_offer", told["id"])
+    assert (payload["state"], payload["offer"], payload["template"]) == ("pending", offer, "personal_offer")
+    await live.deliver()
+    [message] = live.system.received
+    assert (message.type, message.data["action_id"]) == ("action.special_offer", payload["id"])
     assert message.data["offer"].items() >= {"title": "Half the price", "code": "HALF"}.items()
     assert "For you." in message.data["text"]
-    assert (await look(http, real.tenant, f"/actions/{told['id']}"))["state"] == "done"
+    assert (await look(http, live.tenant, f"/actions/{payload['id']}"))["state"] == "done"
 
 
-async def test_an_offer_that_nobody_takes_says_so(http, real):
-    told = await act(http, real.tenant, "offer")
+async def test_an_offer_without_an_endpoint_is_cancelled(http, live):
+    payload = await act(http, live.tenant, "offer")
 
-    await real.deliver()
+    await live.deliver()
 
-    told = await look(http, real.tenant, f"/actions/{told['id']}")
-    assert (told["state"], told["reason"]) == ("cancelled", "no_endpoint")
+    payload = await look(http, live.tenant, f"/actions/{payload['id']}")
+    assert (payload["state"], payload["reason"]) == ("cancelled", "no_endpoint")
 
 
-async def test_a_mail_is_written_in_the_company_s_own_words_where_they_are_named(http, real):
+async def test_an_email_uses_the_company_s_template_if_it_is_named(http, live):
     words = {"key": "spring", "channel": "email", "language": "en", "subject": "Spring, {{ customer.name }}"}
     text = {"text": "Spring is here. {{ note }} {{ unsubscribe_url }}"}
-    made = await http.post(f"{API}/templates", headers=real.tenant.headers, json={**words, **text})
+    made = await http.post(f"{API}/templates", headers=live.tenant.headers, json={**words, **text})
     assert made.status_code == 201, made.text
 
-    told = await act(http, real.tenant, "email", template="spring", note="Come and see.")
+    payload = await act(http, live.tenant, "email", template="spring", note="Come and see.")
 
-    assert told["template"] == "spring"
-    await real.deliver()
-    [mail] = real.mailbox.emails
-    assert mail["Subject"] == "Spring, Ada Keller"
-    assert "Spring is here. Come and see." in body_of(mail)
+    assert payload["template"] == "spring"
+    await live.deliver()
+    [email] = live.mailbox.emails
+    assert email["Subject"] == "Spring, Ada Keller"
+    assert "Spring is here. Come and see." in body_of(email)
 
 
-async def test_what_may_not_be_done_is_answered_as_cancelled_with_the_reason(http, shop):
+async def test_a_forbidden_action_is_returned_as_cancelled_with_the_reason(http, shop):
     await meet(http, shop, 2, consents={"email": "withdrawn"}, phone=None)
     await meet(http, shop, 3, email=None)
 
-    told = [
+    payload = [
         (await ask(http, shop, customer, type=type_)).json()
         for customer, type_ in ((2, "email"), (2, "call"), (3, "email"), (2, "offer"))
     ]
 
-    assert [(one["state"], one["reason"]) for one in told] == [
+    assert [(one["state"], one["reason"]) for one in payload] == [
         ("cancelled", "no_consent"),
         ("cancelled", "no_address"),
         ("cancelled", "no_address"),
         ("done", None),
     ]
-    assert [one["task_id"] for one in told] == [None] * 4
+    assert [one["task_id"] for one in payload] == [None] * 4
     assert {one["id"] for one in await all_actions(http, shop, state="cancelled")} == {
-        one["id"] for one in told[:3]
+        one["id"] for one in payload[:3]
     }
 
 
-async def test_people_are_held_to_the_cap_and_to_the_night_as_stages_are(http, found_tenant):
+async def test_the_cap_and_quiet_hours_apply_to_manual_actions(http, found_tenant):
     tenant = await found_tenant(
         test_clock=parse_instant("2026-03-01T23:00:00Z", ""), policy={"frequency_cap": 1}
     )
@@ -381,11 +391,11 @@ async def test_people_are_held_to_the_cap_and_to_the_night_as_stages_are(http, f
         ("cancelled", "capped"),
     ]
     await advance(http, tenant, "2026-03-02T09:00:00Z")
-    told = await look(http, tenant, f"/actions/{first['id']}")
-    assert (told["state"], told["finished_at"]) == ("done", "2026-03-02T08:00:00Z")
+    payload = await look(http, tenant, f"/actions/{first['id']}")
+    assert (payload["state"], payload["finished_at"]) == ("done", "2026-03-02T08:00:00Z")
 
 
-async def test_what_is_due_for_the_customer_is_decided_first(http, shop):
+async def test_due_moves_are_evaluated_first(http, shop):
     await tell(http, shop, "v", occurred_at="2026-02-28T12:00:00Z")
     await act(http, shop, "call")
     stage = (await look(http, shop, "/customers/1/journey"))["current_stage"]
@@ -398,14 +408,14 @@ async def test_what_is_due_for_the_customer_is_decided_first(http, shop):
 REQUESTS = {
     "a call": {"type": "call", "title": "Call her", "assignee": "ada", "due_days": 0, "note": "Soon."},
     "the least of a call": {"type": "call"},
-    "a mail": {"type": "email", "template": "welcome", "note": "Soon."},
+    "an email": {"type": "email", "template": "welcome", "note": "Soon."},
     "an offer": {"type": "offer", "offer": {"valid_days": 3, "code": "C", "title": "T", "description": "D"}},
     "an empty offer": {"type": "offer", "offer": {}},
 }
 
 
 @pytest.mark.parametrize("body", REQUESTS.values(), ids=REQUESTS)
-async def test_the_same_request_under_the_same_key_is_carried_out_once(http, shop, outside, body):
+async def test_a_request_repeated_with_the_same_key_is_carried_out_once(http, shop, outside, body):
     first = await ask(http, shop, key="one", **body)
     assert first.status_code == 201, first.text
     before = await outside.rows(shop.id)
@@ -430,7 +440,7 @@ async def test_the_same_request_under_the_same_key_is_carried_out_once(http, sho
         {"type": "call", "title": "Call her", "note": "Soon.", "due_days": 1},
     ],
 )
-async def test_another_request_under_the_same_key_is_refused(http, shop, outside, body):
+async def test_another_request_with_the_same_key_is_refused(http, shop, outside, body):
     await ask(http, shop, key="one", type="call", title="Call her", note="Soon.")
     before = await outside.rows(shop.id)
 
@@ -439,7 +449,7 @@ async def test_another_request_under_the_same_key_is_refused(http, shop, outside
     assert await outside.rows(shop.id) == before
 
 
-async def test_a_key_is_of_one_customer_and_without_one_every_request_counts(http, shop):
+async def test_keys_are_per_customer_and_optional(http, shop):
     await meet(http, shop, 2)
     ids = {
         (await ask(http, shop, customer, key=key, type="call")).json()["id"]
@@ -450,7 +460,7 @@ async def test_a_key_is_of_one_customer_and_without_one_every_request_counts(htt
 
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "x" * 256, "schlüssel".encode()])
-async def test_a_key_that_cannot_be_kept_is_refused(http, shop, key):
+async def test_an_invalid_key_is_refused(http, shop, key):
     headers = {**shop.headers, "Idempotency-Key": key}
 
     answer = await http.post(f"{API}/customers/1/actions", headers=headers, json={"type": "call"})
@@ -488,7 +498,7 @@ async def test_a_key_that_cannot_be_kept_is_refused(http, shop, key):
         ({"type": "call", "customer": 2}, "/customer"),
     ],
 )
-async def test_a_request_that_makes_no_sense_is_refused_with_its_place(http, shop, outside, body, pointer):
+async def test_an_invalid_request_is_refused_with_a_pointer(http, shop, outside, body, pointer):
     before = await outside.rows(shop.id)
 
     problem(await ask(http, shop, **body), 422, "invalid-input", pointer)
@@ -496,12 +506,12 @@ async def test_a_request_that_makes_no_sense_is_refused_with_its_place(http, sho
     assert await outside.rows(shop.id) == before
 
 
-async def test_the_longest_request_is_kept_and_shown_whole(http, shop):
+async def test_the_longest_request_is_stored_and_returned_whole(http, shop):
     words = {"title": "ü" * 255, "assignee": "a" * 255, "due_days": 365, "note": "ü\n" * 1_000}
 
-    told = (await ask(http, shop, type="call", **words)).json()
+    payload = (await ask(http, shop, type="call", **words)).json()
 
-    task = await look(http, shop, f"/tasks/{told['task_id']}")
+    task = await look(http, shop, f"/tasks/{payload['task_id']}")
     assert (task["title"], task["assignee"], task["note"]) == (
         words["title"],
         words["assignee"],
@@ -509,45 +519,43 @@ async def test_the_longest_request_is_kept_and_shown_whole(http, shop):
     )
 
 
-# ---- whose it is
+# ---- other companies and erased customers
 
 
-async def test_whoever_is_not_there_or_was_erased_or_is_another_company_s_is_not_found(
-    http, shop, found_tenant, outside
-):
+async def test_unknown_erased_and_foreign_customers_are_not_found(http, shop, found_tenant, outside):
     neighbour = await found_tenant()
     await meet(http, shop, 2)
     await http.post(f"{API}/customers/2/anonymize", headers=shop.headers)
     before = await outside.rows(shop.id)
 
     for tenant, customer in ((shop, 99), (shop, 2), (neighbour, 1)):
-        told = problem(await ask(http, tenant, customer, type="call"), 404, "customer-not-found")
-        assert told["detail"] == f"There is no customer {customer}."
+        payload = problem(await ask(http, tenant, customer, type="call"), 404, "customer-not-found")
+        assert payload["detail"] == f"There is no customer {customer}."
     problem(await ask(http, shop, -5, type="call"), 422, "invalid-input", "path/customer_id")
 
     assert await outside.rows(shop.id) == before
 
 
-async def test_another_company_s_action_is_answered_like_one_that_is_not_there(
-    http, shop, found_tenant, outside
-):
+async def test_another_company_s_action_is_not_found(http, shop, found_tenant, outside):
     neighbour = await found_tenant()
-    asked = await act(http, shop, "call")
-    await outside.connection.execute("UPDATE journey_actions SET state = 'dead' WHERE id = $1", asked["id"])
+    requested = await act(http, shop, "call")
+    await outside.connection.execute(
+        "UPDATE journey_actions SET state = 'dead' WHERE id = $1", requested["id"]
+    )
     before = await outside.rows(shop.id)
 
-    for id_ in (asked["id"], str(uuid4())):
-        told = problem(
+    for id_ in (requested["id"], str(uuid4())):
+        payload = problem(
             await http.get(f"{API}/actions/{id_}", headers=neighbour.headers), 404, "action-not-found"
         )
-        assert told["detail"] == f"There is no action '{id_}'."
+        assert payload["detail"] == f"There is no action '{id_}'."
         problem(await retry(http, neighbour, id_), 404, "action-not-found")
 
     assert await all_actions(http, neighbour) == []
     assert await outside.rows(shop.id) == before
 
 
-async def test_actions_of_whoever_was_erased_are_shown_without_what_was_said(http, shop):
+async def test_actions_of_erased_customers_have_no_personal_data(http, shop):
     for type_ in ("call", "email", "offer"):
         await act(http, shop, type_, note="About Monday.")
     assert (await http.post(f"{API}/customers/1/anonymize", headers=shop.headers)).status_code == 200

@@ -1,4 +1,4 @@
-"""Campaigns: who is in one and how far it is, and its end by hand, after which nothing of it goes out."""
+"""Routes of campaigns: listing, reading, cancelling."""
 
 import pytest
 
@@ -33,18 +33,18 @@ async def shop(http, found_tenant):
 
 @pytest.fixture
 async def campaign(http, shop):
-    """A campaign that has just begun."""
+    """A campaign that has just started."""
     await move(http, shop, "at_risk")
     return (await look(http, shop, "/campaigns"))["items"][0]["id"]
 
 
 @pytest.fixture
 async def several(http, shop):
-    """Campaigns for two stages and four customers, of which some have ended, for various reasons."""
+    """Campaigns of two stages for four customers, some ended for various reasons."""
     step = {"channel": "email", "template": "welcome", "delay_days": 5}
     actions = [{"name": "win_over", "campaign": True, "steps": [step]}]
-    told = await http.put(f"{API}/stages/lead/actions", headers=shop.headers, json={"actions": actions})
-    assert told.status_code == 200, told.text
+    payload = await http.put(f"{API}/stages/lead/actions", headers=shop.headers, json={"actions": actions})
+    assert payload.status_code == 200, payload.text
     for customer in (1, 2, 3, 4):
         await meet(http, shop, customer)
         await move(http, shop, ("at_risk", "lead")[customer % 2], customer)
@@ -68,14 +68,14 @@ async def all_campaigns(http, tenant, **params):
 # ---- read
 
 
-async def test_a_campaign_is_shown_with_what_has_become_of_each_step(http, shop, campaign):
+async def test_a_campaign_has_the_state_of_each_step(http, shop, campaign):
     await advance(http, shop, "2026-03-05T12:00:00Z")
 
-    told = await look(http, shop, f"/campaigns/{campaign}")
+    payload = await look(http, shop, f"/campaigns/{campaign}")
 
-    assert told.keys() == CAMPAIGN
-    steps = told.pop("steps")
-    assert told == {
+    assert payload.keys() == CAMPAIGN
+    steps = payload.pop("steps")
+    assert payload == {
         "id": campaign,
         "customer_id": 1,
         "type": "at_risk",
@@ -96,22 +96,22 @@ async def test_a_campaign_is_shown_with_what_has_become_of_each_step(http, shop,
     for step in steps:
         action = await look(http, shop, f"/actions/{step['action_id']}")
         assert (action["campaign_id"], action["step"]) == (campaign, step["number"])
-    assert (await look(http, shop, "/campaigns"))["items"] == [{**told, "steps": steps}]
+    assert (await look(http, shop, "/campaigns"))["items"] == [{**payload, "steps": steps}]
 
 
-async def test_a_step_that_may_not_be_done_says_why_and_the_campaign_goes_on(http, shop, campaign):
+async def test_a_cancelled_step_has_a_reason_and_the_campaign_continues(http, shop, campaign):
     await meet(http, shop, consents={"sms": "withdrawn"})
     await advance(http, shop, "2026-03-20T12:00:00Z")
 
-    told = await look(http, shop, f"/campaigns/{campaign}")
+    payload = await look(http, shop, f"/campaigns/{campaign}")
 
-    assert [(step["state"], step["reason"]) for step in told["steps"]] == [
+    assert [(step["state"], step["reason"]) for step in payload["steps"]] == [
         ("done", None),
         ("cancelled", "no_consent"),
         ("done", None),
         ("done", None),
     ]
-    assert (told["status"], told["reason"], told["ended_at"]) == (
+    assert (payload["status"], payload["reason"], payload["ended_at"]) == (
         "ended",
         "completed",
         "2026-03-15T12:00:00Z",
@@ -119,7 +119,7 @@ async def test_a_step_that_may_not_be_done_says_why_and_the_campaign_goes_on(htt
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 200])
-async def test_campaigns_are_read_page_by_page_newest_first_without_gaps_and_none_twice(http, several, limit):
+async def test_campaigns_are_paged_newest_first_without_gaps_or_duplicates(http, several, limit):
     expected = await all_campaigns(http, several)
     ids = [campaign["id"] for campaign in expected]
     assert ids == sorted(ids, reverse=True)
@@ -133,7 +133,7 @@ async def test_campaigns_are_read_page_by_page_newest_first_without_gaps_and_non
         assert await look(http, several, f"/campaigns/{campaign['id']}") == campaign
 
 
-async def test_campaigns_are_narrowed_down(http, several):
+async def test_campaigns_are_filtered(http, several):
     everything = await all_campaigns(http, several)
     cases = {
         "running": ({"status": "running"}, lambda found: found["ended_at"] is None),
@@ -146,8 +146,8 @@ async def test_campaigns_are_narrowed_down(http, several):
         ),
     }
     assert await all_campaigns(http, several, status="any") == everything
-    for name, (params, fits) in cases.items():
-        expected = [campaign for campaign in everything if fits(campaign)]
+    for name, (params, matches) in cases.items():
+        expected = [campaign for campaign in everything if matches(campaign)]
         assert 0 < len(expected) < len(everything), name
         assert await all_campaigns(http, several, **params) == expected, name
         pages = await every_page(http, several.headers, "/campaigns", limit=1, **params)
@@ -165,18 +165,16 @@ async def test_campaigns_are_narrowed_down(http, several):
         *[("cursor", value) for value in ("x", "WyJ0YXNrcyIsMV0")],
     ],
 )
-async def test_a_filter_that_is_none_is_refused(http, shop, name, value):
+async def test_an_invalid_filter_is_refused(http, shop, name, value):
     answer = await http.get(f"{API}/campaigns", headers=shop.headers, params={name: value})
 
     problem(answer, 422, "invalid-input", f"query/{name}")
 
 
-# ---- ended by hand
+# ---- cancelled
 
 
-async def test_a_campaign_that_is_ended_by_hand_does_nothing_more_and_its_tasks_are_closed(
-    http, shop, campaign
-):
+async def test_a_cancelled_campaign_sends_nothing_more_and_its_tasks_are_closed(http, shop, campaign):
     await advance(http, shop, "2026-03-08T15:00:00Z")
     tasks = (await look(http, shop, "/tasks"))["items"]
     [call] = [task for task in tasks if task["campaign_id"] == campaign]
@@ -185,28 +183,32 @@ async def test_a_campaign_that_is_ended_by_hand_does_nothing_more_and_its_tasks_
     answer = await cancel(http, shop, campaign)
 
     assert answer.status_code == 200, answer.text
-    told = answer.json()
-    assert (told["status"], told["reason"], told["ended_at"]) == ("ended", "by_hand", "2026-03-08T15:00:00Z")
-    states = [(step["state"], step["reason"]) for step in told["steps"]]
+    payload = answer.json()
+    assert (payload["status"], payload["reason"], payload["ended_at"]) == (
+        "ended",
+        "by_hand",
+        "2026-03-08T15:00:00Z",
+    )
+    states = [(step["state"], step["reason"]) for step in payload["steps"]]
     assert states == [("done", None)] * 3 + [("cancelled", "campaign_ended")]
     task = await look(http, shop, f"/tasks/{call['id']}")
     assert (task["status"], task["reason"]) == ("closed", "campaign_ended")
     assert {task["id"] for task in (await look(http, shop, "/tasks"))["items"]} == others != set()
 
     await advance(http, shop, "2026-03-30T12:00:00Z")
-    assert await look(http, shop, f"/campaigns/{campaign}") == told
+    assert await look(http, shop, f"/campaigns/{campaign}") == payload
 
 
-async def test_what_is_not_ended_goes_out(http, shop, campaign):
+async def test_a_campaign_that_is_not_cancelled_is_sent(http, shop, campaign):
     await advance(http, shop, "2026-03-30T12:00:00Z")
 
-    told = await look(http, shop, f"/campaigns/{campaign}")
+    payload = await look(http, shop, f"/campaigns/{campaign}")
 
-    assert [step["state"] for step in told["steps"]] == ["done"] * 4
+    assert [step["state"] for step in payload["steps"]] == ["done"] * 4
     print("guard removed: detected")
 
 
-async def test_the_end_is_written_down_once_and_ending_once_more_changes_nothing(
+async def test_the_cancellation_is_audited_once_and_repeating_it_changes_nothing(
     http, shop, campaign, outside
 ):
     first = await cancel(http, shop, campaign)
@@ -221,38 +223,36 @@ async def test_the_end_is_written_down_once_and_ending_once_more_changes_nothing
     assert row["actor"] == key_of(shop)
 
 
-async def test_a_campaign_that_has_ended_otherwise_is_not_ended_by_hand(http, shop, campaign, outside):
+async def test_a_campaign_that_has_ended_cannot_be_cancelled(http, shop, campaign, outside):
     await move(http, shop, "vip")
     before = await outside.rows(shop.id)
 
-    told = problem(await cancel(http, shop, campaign), 409, "campaign-ended")
+    payload = problem(await cancel(http, shop, campaign), 409, "campaign-ended")
 
-    assert "left_stage" in told["detail"]
+    assert "left_stage" in payload["detail"]
     assert await outside.rows(shop.id) == before
 
 
-async def test_another_company_s_campaign_is_answered_like_one_that_is_not_there(
-    http, shop, campaign, found_tenant, outside
-):
+async def test_another_company_s_campaign_is_not_found(http, shop, campaign, found_tenant, outside):
     neighbour = await found_tenant()
     before = await outside.rows(shop.id)
 
     for id_ in (campaign, 10**15):
         path = f"{API}/campaigns/{id_}"
-        told = problem(await http.get(path, headers=neighbour.headers), 404, "campaign-not-found")
-        assert told["detail"] == f"There is no campaign {id_}."
+        payload = problem(await http.get(path, headers=neighbour.headers), 404, "campaign-not-found")
+        assert payload["detail"] == f"There is no campaign {id_}."
         problem(await cancel(http, neighbour, id_), 404, "campaign-not-found")
 
     assert await all_campaigns(http, neighbour) == []
     assert await outside.rows(shop.id) == before
 
 
-async def test_a_campaign_of_whoever_was_erased_is_over_and_names_nobody(http, shop, campaign):
+async def test_a_campaign_of_an_erased_customer_has_ended_and_names_no_customer(http, shop, campaign):
     await act(http, shop, "call")
     assert (await http.post(f"{API}/customers/1/anonymize", headers=shop.headers)).status_code == 200
 
-    [told] = await all_campaigns(http, shop)
+    [payload] = await all_campaigns(http, shop)
 
-    assert (told["id"], told["status"], told["reason"]) == (campaign, "ended", "erased")
-    assert told["customer_id"] < 0
+    assert (payload["id"], payload["status"], payload["reason"]) == (campaign, "ended", "erased")
+    assert payload["customer_id"] < 0
     problem(await cancel(http, shop, campaign), 409, "campaign-ended")

@@ -1,4 +1,4 @@
-"""News as they happen: each once and in order, gone on with after any break, and nobody else's."""
+"""The event stream: every event once and in order, resumable, and only those of the company."""
 
 import asyncio
 import json
@@ -20,18 +20,18 @@ from journey_service.services.actions.event_stream import PAGE_SIZE, EventStream
 from processes import running
 
 LONG = 60.0
-"""For how long something is waited for that has to come: seconds, of which a test that passes takes none."""
+"""Timeout in seconds of waits that end at once in a passing test."""
 
 
 @pytest.fixture
 async def shop(found_tenant):
-    """A company whose clock stands still."""
+    """A company with a test clock."""
     return await found_tenant(test_clock=parse_instant(NOON, ""))
 
 
 @pytest.fixture
-def following(api):
-    """Streams go on for a while in these tests."""
+def stream_seconds(api):
+    """Sets for how many seconds streams stay open."""
 
     def set_to(seconds):
         api.state.app_state.event_stream.max_stream_seconds = seconds
@@ -41,10 +41,10 @@ def following(api):
 
 
 class Reader:
-    """Reads a stream as browsers do: what it has been told, and the id it would go on from."""
+    """Parses a stream like a browser: its events, and the id to resume from."""
 
     def __init__(self):
-        self.told, self.comments = [], []
+        self.events, self.comments = [], []
         self.last_id, self.retry = None, None
 
     def read(self, text):
@@ -60,20 +60,20 @@ class Reader:
             self.last_id = found.get("id", self.last_id)
             self.retry = found.get("retry", self.retry)
             if "data" in found:
-                self.told.append((int(found["id"]), found["event"], json.loads(found["data"])))
+                self.events.append((int(found["id"]), found["event"], json.loads(found["data"])))
         return self
 
     @property
     def types(self):
-        return [type_ for _, type_, _ in self.told]
+        return [type_ for _, type_, _ in self.events]
 
     @property
     def positions(self):
-        return [position for position, _, _ in self.told]
+        return [position for position, _, _ in self.events]
 
 
-async def company_metrics(http, tenant, *, seen=None, **params):
-    """What there is to be told, up to now."""
+async def read_stream(http, tenant, *, seen=None, **params):
+    """Reads the stream up to now."""
     headers = tenant.headers if seen is None else {**tenant.headers, "Last-Event-ID": str(seen)}
     answer = await http.get(f"{API}/stream", headers=headers, params=params)
     assert answer.status_code == 200, answer.text
@@ -81,8 +81,8 @@ async def company_metrics(http, tenant, *, seen=None, **params):
 
 
 @pytest.fixture
-async def told(http, shop, database):
-    """News of every type, of two customers."""
+async def busy(http, shop, database):
+    """A company with events of every type for two customers."""
     for customer in (1, 2):
         await meet(http, shop, customer)
         await move(http, shop, "at_risk", customer)
@@ -92,10 +92,10 @@ async def told(http, shop, database):
     return shop
 
 
-# ---- what is told
+# ---- content
 
 
-async def test_news_are_told_as_server_sent_events_with_what_webhooks_are_told(http, shop, database):
+async def test_events_are_server_sent_events_with_the_data_of_webhooks(http, shop, database):
     await meet(http, shop)
     await move(http, shop, "vip")
     await publish(database, shop.id)
@@ -107,7 +107,7 @@ async def test_news_are_told_as_server_sent_events_with_what_webhooks_are_told(h
     reader = Reader().read(answer.text)
     assert reader.retry == "3000"
     assert reader.types == ["stage.changed", "stage.changed", "task.created"]
-    position, _, message = reader.told[1]
+    position, _, message = reader.events[1]
     assert position == 2
     assert message.keys() == {"type", "timestamp", "data"}
     assert message["type"] == "stage.changed"
@@ -121,89 +121,89 @@ async def test_news_are_told_as_server_sent_events_with_what_webhooks_are_told(h
             "trigger_type": "manual",
         }.items()
     )
-    task = reader.told[2][2]["data"]
+    task = reader.events[2][2]["data"]
     assert (task["customer_id"], task["name"]) == (1, "create_quarterly_review")
     assert (await look(http, shop, f"/tasks/{task['task_id']}"))["title"] == task["title"]
 
 
-async def test_every_type_of_news_is_told_each_once_and_in_order(http, told):
-    reader = await company_metrics(http, told, last_event_id=0)
+async def test_every_type_of_event_is_sent_once_and_in_order(http, busy):
+    reader = await read_stream(http, busy, last_event_id=0)
 
     assert set(reader.types) == {type_.value for type_ in OutboundEventType}
-    assert reader.positions == list(range(1, len(reader.told) + 1))
-    seqs = [one["data"]["seq"] for _, type_, one in reader.told if type_ == "stage.changed"]
+    assert reader.positions == list(range(1, len(reader.events) + 1))
+    seqs = [one["data"]["seq"] for _, type_, one in reader.events if type_ == "stage.changed"]
     assert seqs == [1, 2, 3, 1, 2, 3]
 
 
-async def test_without_a_position_it_begins_at_the_present_and_says_where_that_is(http, told, database):
-    first = await company_metrics(http, told)
-    assert first.told == []
-    head = (await company_metrics(http, told, last_event_id=0)).positions[-1]
+async def test_without_a_position_the_stream_begins_at_the_latest_and_sends_it(http, busy, database):
+    first = await read_stream(http, busy)
+    assert first.events == []
+    head = (await read_stream(http, busy, last_event_id=0)).positions[-1]
     assert first.last_id == str(head)
 
-    await move(http, told, "lead", 1)
-    await publish(database, told.id)
+    await move(http, busy, "lead", 1)
+    await publish(database, busy.id)
 
-    assert (await company_metrics(http, told)).told == []
-    then = await company_metrics(http, told, seen=first.last_id)
+    assert (await read_stream(http, busy)).events == []
+    then = await read_stream(http, busy, seen=first.last_id)
     assert then.types[0] == "stage.changed"
     assert then.positions[0] == head + 1
 
 
 @pytest.mark.parametrize("how", ["header", "query"])
-async def test_whoever_goes_on_from_anywhere_misses_nothing_and_is_told_nothing_twice(http, told, how):
-    everything = await company_metrics(http, told, last_event_id=0)
+async def test_a_client_that_resumes_anywhere_gets_every_later_event_once(http, busy, how):
+    everything = await read_stream(http, busy, last_event_id=0)
 
     for position in (0, *everything.positions):
         where = {"seen": position} if how == "header" else {"last_event_id": position}
-        rest = await company_metrics(http, told, **where)
-        assert rest.told == everything.told[position:]
+        rest = await read_stream(http, busy, **where)
+        assert rest.events == everything.events[position:]
         assert rest.last_id == str(everything.positions[-1])
 
 
-async def test_what_a_browser_says_counts_before_the_address_it_was_given(http, told):
-    everything = await company_metrics(http, told, last_event_id=0)
+async def test_the_header_takes_precedence_over_the_query(http, busy):
+    everything = await read_stream(http, busy, last_event_id=0)
 
-    assert (await company_metrics(http, told, seen=3, last_event_id=0)).told == everything.told[3:]
-
-
-async def test_a_position_that_was_never_given_is_the_present(http, told, database):
-    head = (await company_metrics(http, told, last_event_id=0)).positions[-1]
-
-    far = await company_metrics(http, told, seen=10**15)
-
-    assert (far.told, far.last_id) == ([], str(head))
-    await move(http, told, "lead", 1)
-    await publish(database, told.id)
-    assert (await company_metrics(http, told, seen=far.last_id)).positions[0] == head + 1
+    assert (await read_stream(http, busy, seen=3, last_event_id=0)).events == everything.events[3:]
 
 
-async def test_more_than_a_page_is_told_page_by_page(http, shop, database, following):
+async def test_a_position_beyond_the_latest_counts_as_the_latest(http, busy, database):
+    head = (await read_stream(http, busy, last_event_id=0)).positions[-1]
+
+    far = await read_stream(http, busy, seen=10**15)
+
+    assert (far.events, far.last_id) == ([], str(head))
+    await move(http, busy, "lead", 1)
+    await publish(database, busy.id)
+    assert (await read_stream(http, busy, seen=far.last_id)).positions[0] == head + 1
+
+
+async def test_more_than_one_page_is_sent_page_by_page(http, shop, database, stream_seconds):
     for number in range(PAGE_SIZE + 5):
         await meet(http, shop, number)
     await publish(database, shop.id)
 
-    first = await company_metrics(http, shop, last_event_id=0)
+    first = await read_stream(http, shop, last_event_id=0)
     assert first.positions == list(range(1, PAGE_SIZE + 1))
-    assert (await company_metrics(http, shop, seen=first.last_id)).positions == list(
+    assert (await read_stream(http, shop, seen=first.last_id)).positions == list(
         range(PAGE_SIZE + 1, PAGE_SIZE + 6)
     )
 
 
-# ---- what is asked for
+# ---- filters
 
 
-async def test_only_types_that_are_asked_for_are_told(http, told):
-    everything = (await company_metrics(http, told, last_event_id=0)).told
+async def test_only_requested_types_are_sent(http, busy):
+    everything = (await read_stream(http, busy, last_event_id=0)).events
     for types in (["task.created"], ["customer.at_risk", "campaign.ended"]):
-        reader = await company_metrics(http, told, last_event_id=0, types=types)
-        assert reader.told == [one for one in everything if one[1] in types] != []
-    customers = await company_metrics(http, told, last_event_id=0, customer_id=2)
-    assert customers.told == [one for one in everything if one[2]["data"]["customer_id"] == 2] != []
-    both = await company_metrics(http, told, last_event_id=0, customer_id=2, types="stage.changed")
-    assert {one[1] for one in both.told} == {"stage.changed"}
-    assert 0 < len(both.told) < len(customers.told)
-    assert (await company_metrics(http, told, last_event_id=0, customer_id=99)).told == []
+        reader = await read_stream(http, busy, last_event_id=0, types=types)
+        assert reader.events == [one for one in everything if one[1] in types] != []
+    customers = await read_stream(http, busy, last_event_id=0, customer_id=2)
+    assert customers.events == [one for one in everything if one[2]["data"]["customer_id"] == 2] != []
+    both = await read_stream(http, busy, last_event_id=0, customer_id=2, types="stage.changed")
+    assert {one[1] for one in both.events} == {"stage.changed"}
+    assert 0 < len(both.events) < len(customers.events)
+    assert (await read_stream(http, busy, last_event_id=0, customer_id=99)).events == []
 
 
 @pytest.mark.parametrize(
@@ -218,64 +218,66 @@ async def test_only_types_that_are_asked_for_are_told(http, told):
         ({}, {"Last-Event-ID": "-1"}, "header/Last-Event-ID"),
     ],
 )
-async def test_what_makes_no_sense_is_refused_before_anything_is_told(http, shop, params, headers, pointer):
+async def test_invalid_parameters_are_refused_before_anything_is_sent(http, shop, params, headers, pointer):
     answer = await http.get(f"{API}/stream", headers={**shop.headers, **headers}, params=params)
 
     problem(answer, 422, "invalid-input", pointer)
 
 
-# ---- whose it is
+# ---- other companies and erased customers
 
 
-async def test_nothing_of_another_company_is_told(http, told, found_tenant, database):
+async def test_events_of_another_company_are_not_sent(http, busy, found_tenant, database):
     neighbour = await found_tenant(test_clock=parse_instant(NOON, ""))
     await meet(http, neighbour, 7)
     await publish(database, neighbour.id)
 
-    reader = await company_metrics(http, neighbour, last_event_id=0)
+    reader = await read_stream(http, neighbour, last_event_id=0)
 
-    assert [one["data"]["customer_id"] for _, _, one in reader.told] == [7]
-    assert (await company_metrics(http, neighbour, last_event_id=0, customer_id=1)).told == []
-    answer = await http.get(f"{API}/stream", headers={**neighbour.headers, "X-Company-Id": str(told.id)})
+    assert [one["data"]["customer_id"] for _, _, one in reader.events] == [7]
+    assert (await read_stream(http, neighbour, last_event_id=0, customer_id=1)).events == []
+    answer = await http.get(f"{API}/stream", headers={**neighbour.headers, "X-Company-Id": str(busy.id)})
     problem(answer, 403, "forbidden")
 
 
-async def test_a_stream_of_another_company_would_be_noticed(http, told, found_tenant, monkeypatch):
+async def test_a_stream_of_another_company_would_be_noticed(http, busy, found_tenant, monkeypatch):
     neighbour = await found_tenant(test_clock=parse_instant(NOON, ""))
     events = routes._events
 
-    def astray(stream, _company_id, _after, wanted):
-        return events(stream, told.id, 0, wanted)
+    def astray(stream, _company_id, _after, event_filter):
+        return events(stream, busy.id, 0, event_filter)
 
     monkeypatch.setattr(routes, "_events", astray)
 
-    assert (await company_metrics(http, neighbour, last_event_id=0)).told != []
+    assert (await read_stream(http, neighbour, last_event_id=0)).events != []
     print("guard removed: detected")
 
 
-async def test_of_whoever_was_erased_nothing_is_told_and_the_rest_is(http, told):
-    everything = (await company_metrics(http, told, last_event_id=0)).told
-    assert (await http.post(f"{API}/customers/1/anonymize", headers=told.headers)).status_code == 200
+async def test_events_of_erased_customers_are_not_sent_and_the_others_are(http, busy):
+    everything = (await read_stream(http, busy, last_event_id=0)).events
+    assert (await http.post(f"{API}/customers/1/anonymize", headers=busy.headers)).status_code == 200
 
-    reader = await company_metrics(http, told, last_event_id=0)
+    reader = await read_stream(http, busy, last_event_id=0)
 
-    assert reader.told[: len(everything)] == [one for one in everything if one[2]["data"]["customer_id"] == 2]
-    assert all(one[2]["data"]["customer_id"] == 2 for one in reader.told)
+    assert reader.events[: len(everything)] == [
+        one for one in everything if one[2]["data"]["customer_id"] == 2
+    ]
+    assert all(one[2]["data"]["customer_id"] == 2 for one in reader.events)
 
 
-async def test_what_is_left_of_whoever_was_erased_keeps_nobody_busy(http, told, database):
-    """The last positions are of news that are told to nobody: whoever is there is not asked to look again."""
+async def test_positions_of_erased_customers_do_not_cause_extra_polls(http, busy, database):
+    """The last positions belong to an erased customer; waiting there does not poll again and again."""
     for customer in (1, 2):
-        await http.post(f"{API}/customers/{customer}/anonymize", headers=told.headers)
-    await publish(database, told.id)
+        await http.post(f"{API}/customers/{customer}/anonymize", headers=busy.headers)
+    await publish(database, busy.id)
     stream = EventStream(database, poll_seconds=0.5)
-    pages = stream.follow(told.id, 0)
+    pages = stream.follow(busy.id, 0)
     try:
         async with asyncio.timeout(LONG):
             assert await anext(pages) == []
             coming = asyncio.create_task(anext(pages))
-            await meet(http, told, 3)
-            await publish(database, told.id)
+            await meet(http, busy, 3)
+            await publish(database, busy.id)
             [item] = await coming
         assert item.customer_id == 3
     finally:
@@ -283,12 +285,12 @@ async def test_what_is_left_of_whoever_was_erased_keeps_nobody_busy(http, told, 
         await stream.close()
 
 
-# ---- as it happens
+# ---- connected clients
 
 
 @asynccontextmanager
-async def connected(app, tenant, **params):
-    """A reader who stays connected: an ASGI client that hands on every piece as it comes."""
+async def connect(app, tenant, **params):
+    """Connects an ASGI client that yields every piece as it arrives."""
     pieces, gone = asyncio.Queue(), asyncio.Event()
     query = "&".join(f"{name}={value}" for name, value in params.items())
     scope = {
@@ -327,10 +329,10 @@ async def connected(app, tenant, **params):
         await asyncio.wait([task], timeout=LONG)
 
 
-async def next_told(pieces, reader):
-    """Read on until something is told, or the stream ends; returns whether it goes on."""
-    before = len(reader.told)
-    while len(reader.told) == before:
+async def read_next(pieces, reader):
+    """Reads until an event arrives or the stream ends; returns whether the stream continues."""
+    before = len(reader.events)
+    while len(reader.events) == before:
         message = await pieces.get()
         if message["type"] == "http.response.start":
             assert message["status"] == 200
@@ -341,66 +343,70 @@ async def next_told(pieces, reader):
     return True
 
 
-async def test_whoever_is_connected_is_told_as_it_happens_without_a_worker(http, api, shop, following):
-    following(LONG)
+async def test_a_connected_client_gets_events_as_they_happen_without_a_worker(
+    http, api, shop, stream_seconds
+):
+    stream_seconds(LONG)
     reader = Reader()
-    async with connected(api, shop) as (pieces, _, _):
+    async with connect(api, shop) as (pieces, _, _):
         while not reader.comments:
             message = await pieces.get()
             reader.read(message.get("body", b"").decode())
-        assert (reader.told, reader.last_id) == ([], "0"), "a sign of life, and where to go on from"
+        assert (reader.events, reader.last_id) == ([], "0"), (
+            "the first message has the position to resume from"
+        )
 
         for customer in (1, 2):
             await meet(http, shop, customer)
-            assert await next_told(pieces, reader)
+            assert await read_next(pieces, reader)
 
-    assert [one["data"]["customer_id"] for _, _, one in reader.told] == [1, 2]
+    assert [one["data"]["customer_id"] for _, _, one in reader.events] == [1, 2]
 
 
-async def test_several_readers_are_told_the_same_and_of_other_companies_nothing(
-    http, api, shop, found_tenant, following
+async def test_several_clients_get_the_same_events_and_none_of_other_companies(
+    http, api, shop, found_tenant, stream_seconds
 ):
-    following(LONG)
+    stream_seconds(LONG)
     neighbour = await found_tenant(test_clock=parse_instant(NOON, ""))
     first, second, other = Reader(), Reader(), Reader()
     async with (
-        connected(api, shop) as (of_first, _, _),
-        connected(api, shop, last_event_id=0) as (of_second, _, _),
-        connected(api, neighbour) as (of_other, _, _),
+        connect(api, shop) as (of_first, _, _),
+        connect(api, shop, last_event_id=0) as (of_second, _, _),
+        connect(api, neighbour) as (of_other, _, _),
     ):
         await meet(http, shop, 1)
-        await next_told(of_first, first)
-        await next_told(of_second, second)
+        await read_next(of_first, first)
+        await read_next(of_second, second)
         await meet(http, neighbour, 7)
-        await next_told(of_other, other)
+        await read_next(of_other, other)
 
-    assert first.told == second.told != []
-    assert [one["data"]["customer_id"] for _, _, one in other.told] == [7]
+    assert first.events == second.events != []
+    assert [one["data"]["customer_id"] for _, _, one in other.events] == [7]
 
 
-async def test_whoever_hangs_up_is_watched_for_no_longer(http, api, shop, following):
-    following(LONG)
+async def test_polling_ends_when_the_last_client_disconnects(http, api, shop, stream_seconds):
+    stream_seconds(LONG)
     stream = api.state.app_state.event_stream
-    async with connected(api, shop, last_event_id=0) as (pieces, gone, task):
+    async with connect(api, shop, last_event_id=0) as (pieces, gone, task):
         await meet(http, shop)
-        await next_told(pieces, Reader())
+        await read_next(pieces, Reader())
         assert shop.id in stream._watched
         gone.set()
         await task
         assert shop.id not in stream._watched
 
 
-async def test_a_stream_ends_by_itself_so_that_its_reader_is_let_in_again(http, api, shop, following):
-    following(0.05)
+async def test_a_stream_ends_by_itself(http, api, shop, stream_seconds):
+    stream_seconds(0.05)
     reader = Reader()
-    async with connected(api, shop, last_event_id=0) as (pieces, _, task):
-        while await next_told(pieces, reader):
+    async with connect(api, shop, last_event_id=0) as (pieces, _, task):
+        while await read_next(pieces, reader):
             pass
         await task
     assert EventStream(api.state.app_state.database).max_stream_seconds == 60
 
 
-async def test_a_feed_that_is_closed_lets_everybody_go_and_nobody_in(http, api, shop, settings, database):
+async def test_a_closed_stream_ends_and_accepts_no_clients(http, api, shop, settings, database):
     stream = EventStream(database)
     pages = stream.follow(shop.id, 0)
     async with asyncio.timeout(LONG):
@@ -412,10 +418,10 @@ async def test_a_feed_that_is_closed_lets_everybody_go_and_nobody_in(http, api, 
     assert stream._watched == {}
 
 
-# ---- when the server is told to stop
+# ---- shutdown
 
 
-async def test_the_signal_to_stop_is_passed_on_and_acted_on(monkeypatch):
+async def test_the_signal_to_stop_is_handled_and_passed_on(monkeypatch):
     passed, acted = [], asyncio.Event()
     former = signal.signal(signal.SIGTERM, lambda number, _frame: passed.append(number))
     try:
@@ -434,7 +440,7 @@ async def test_the_signal_to_stop_is_passed_on_and_acted_on(monkeypatch):
         signal.signal(signal.SIGTERM, former)
 
 
-async def test_where_nobody_handles_a_signal_nothing_is_changed():
+async def test_without_a_handler_signals_are_left_alone():
     former = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
 
@@ -449,8 +455,8 @@ async def test_where_nobody_handles_a_signal_nothing_is_changed():
 
 @pytest.mark.big
 @pytest.mark.parametrize("workers", [1, 2])
-async def test_a_server_that_is_told_to_stop_ends_its_streams_and_waits_for_none(servers, shop, workers):
-    """After its patience a server cuts off what is still open: that is no end, and readers are told so."""
+async def test_a_stopping_server_ends_its_streams(servers, shop, workers):
+    """Streams end regularly: the server does not have to cut them off after its timeout."""
     environment = {
         "DATABASE_URL": servers.database_url,
         "REDIS_URL": "",

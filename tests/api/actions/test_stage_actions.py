@@ -1,4 +1,4 @@
-"""What stages do: read, replaced, put back to the default; and what is said is what is done."""
+"""Routes of the actions of stages: reading, replacing, resetting, and their effect."""
 
 import pytest
 
@@ -54,10 +54,10 @@ async def delete(http, tenant, key="vip", **headers):
 
 
 @pytest.mark.parametrize("key", ["lead", "customer", "vip", "at_risk", "prospect", "churned"])
-async def test_a_stage_does_what_it_does_by_default_until_something_else_is_said(http, shop, key):
-    told, tag = await get(http, shop, key)
+async def test_a_stage_has_the_default_actions_at_first(http, shop, key):
+    payload, tag = await get(http, shop, key)
 
-    assert told == {
+    assert payload == {
         "stage": key,
         "actions": actions_to_json(DEFAULT_ACTIONS.get(key, ())),
         "is_default": True,
@@ -65,7 +65,7 @@ async def test_a_stage_does_what_it_does_by_default_until_something_else_is_said
     assert tag.startswith('"')
 
 
-async def test_equal_actions_have_the_same_tag_and_others_another(http, shop, found_tenant):
+async def test_equal_actions_have_equal_etags(http, shop, found_tenant):
     neighbour = await found_tenant()
     _, tag = await get(http, shop)
     assert (await get(http, neighbour))[1] == tag
@@ -83,23 +83,23 @@ async def test_equal_actions_have_the_same_tag_and_others_another(http, shop, fo
 # ---- replaced
 
 
-async def test_what_is_said_is_read_again_and_can_be_sent_back_as_it_is(http, shop, outside):
+async def test_actions_are_stored_and_can_be_sent_back_as_returned(http, shop, outside):
     answer = await put(http, shop, ACTIONS)
 
     assert answer.status_code == 200, answer.text
-    told = answer.json()
-    assert (told["stage"], told["is_default"]) == ("vip", False)
-    assert [action["name"] for action in told["actions"]] == ["call_back", "win_back", "assign"]
-    assert [action["campaign"] for action in told["actions"]] == [False, True, False]
-    assert told["actions"][1]["steps"][2] == {
+    payload = answer.json()
+    assert (payload["stage"], payload["is_default"]) == ("vip", False)
+    assert [action["name"] for action in payload["actions"]] == ["call_back", "win_back", "assign"]
+    assert [action["campaign"] for action in payload["actions"]] == [False, True, False]
+    assert payload["actions"][1]["steps"][2] == {
         "channel": "offer",
         "delay_days": 4,
         "template": "retention_offer",
         "offer": {"code": "C", "valid_days": 9},
     }
     before = await outside.rows(shop.id)
-    again = await put(http, shop, told["actions"], **{"If-Match": answer.headers["etag"]})
-    assert (again.status_code, again.json()) == (200, told)
+    again = await put(http, shop, payload["actions"], **{"If-Match": answer.headers["etag"]})
+    assert (again.status_code, again.json()) == (200, payload)
     assert await outside.rows(shop.id) == before
     [row] = await audited(http, shop, "stage.actions")
     assert (row["target"], row["actor"]) == ("stage:vip", key_of(shop))
@@ -107,7 +107,7 @@ async def test_what_is_said_is_read_again_and_can_be_sent_back_as_it_is(http, sh
     assert row["before_hash"] != row["after_hash"]
 
 
-async def test_what_is_said_is_what_is_done_from_then_on(http, shop):
+async def test_replaced_actions_apply_to_later_moves(http, shop):
     await meet(http, shop, 1)
     await meet(http, shop, 2)
     await move(http, shop, "vip", 1)
@@ -123,7 +123,7 @@ async def test_what_is_said_is_what_is_done_from_then_on(http, shop):
     assert (await look(http, shop, "/customers/2/journey"))["owner"] in ("ada", "ben")
 
 
-async def test_whoever_moves_a_customer_is_told_at_once_whose_they_are(http, shop):
+async def test_a_move_returns_the_assigned_owner_at_once(http, shop):
     await meet(http, shop)
     version = (await look(http, shop, "/customers/1/journey"))["version"]
 
@@ -137,23 +137,23 @@ async def test_whoever_moves_a_customer_is_told_at_once_whose_they_are(http, sho
     assert (await look(http, shop, "/customers/1/journey"))["owner"] == "vip managers"
 
 
-async def test_a_stage_can_do_nothing(http, shop):
-    told = (await put(http, shop, [])).json()
-    assert (told["actions"], told["is_default"]) == ([], False)
+async def test_a_stage_can_have_no_actions(http, shop):
+    payload = (await put(http, shop, [])).json()
+    assert (payload["actions"], payload["is_default"]) == ([], False)
     await meet(http, shop)
     await move(http, shop, "vip")
 
     assert (await look(http, shop, "/actions"))["items"] == []
 
 
-async def test_stages_are_told_apart(http, shop):
+async def test_other_stages_keep_their_actions(http, shop):
     before = await get(http, shop, "lead")
     await put(http, shop, ACTIONS)
 
     assert await get(http, shop, "lead") == before
 
 
-async def test_templates_of_the_company_s_own_can_be_named(http, shop):
+async def test_actions_may_use_templates_of_the_company(http, shop):
     words = {"key": "spring", "channel": "sms", "language": "en", "text": "Spring is here."}
     assert (await http.post(f"{API}/templates", headers=shop.headers, json=words)).status_code == 201
 
@@ -192,7 +192,7 @@ async def test_templates_of_the_company_s_own_can_be_named(http, shop):
         ),
     ],
 )
-async def test_actions_that_make_no_sense_are_refused_with_every_place(
+async def test_invalid_actions_are_refused_with_a_pointer_for_each_error(
     http, shop, outside, actions, pointers
 ):
     before = await outside.rows(shop.id)
@@ -205,16 +205,16 @@ async def test_actions_that_make_no_sense_are_refused_with_every_place(
 @pytest.mark.parametrize(
     ("body", "pointer"), [({}, "/actions"), ([], ""), ({"actions": [], "stage": "vip"}, "/stage")]
 )
-async def test_a_body_that_is_none_is_refused(http, shop, body, pointer):
+async def test_an_invalid_body_is_refused(http, shop, body, pointer):
     answer = await http.put(f"{API}/stages/vip/actions", headers=shop.headers, json=body)
 
     problem(answer, 422, "invalid-input", pointer)
 
 
-# ---- back to the default
+# ---- reset
 
 
-async def test_a_stage_is_put_back_to_what_it_does_by_default(http, shop, outside):
+async def test_a_stage_is_reset_to_its_default_actions(http, shop, outside):
     first = await get(http, shop)
     await put(http, shop, ACTIONS)
 
@@ -228,19 +228,19 @@ async def test_a_stage_is_put_back_to_what_it_does_by_default(http, shop, outsid
     assert len(await audited(http, shop, "stage.actions")) == 2
 
 
-async def test_saying_what_is_the_default_is_something_else_than_saying_nothing(http, shop):
-    told, tag = await get(http, shop)
+async def test_setting_the_default_actions_differs_from_resetting(http, shop):
+    payload, tag = await get(http, shop)
 
-    said = await put(http, shop, told["actions"])
+    replaced = await put(http, shop, payload["actions"])
 
-    assert (said.json(), said.headers["etag"]) == ({**told, "is_default": False}, tag)
-    assert (await delete(http, shop)).json() == told
-
-
-# ---- seen before
+    assert (replaced.json(), replaced.headers["etag"]) == ({**payload, "is_default": False}, tag)
+    assert (await delete(http, shop)).json() == payload
 
 
-async def test_a_change_may_be_based_on_what_was_seen(http, shop):
+# ---- If-Match
+
+
+async def test_a_change_respects_if_match(http, shop):
     _, tag = await get(http, shop)
     first = await put(http, shop, ACTIONS, **{"If-Match": f'"other", {tag}'})
     assert first.status_code == 200
@@ -255,7 +255,7 @@ async def test_a_change_may_be_based_on_what_was_seen(http, shop):
 
 
 @pytest.mark.parametrize("tag", ["", "vip", '"', "3"])
-async def test_a_tag_that_is_none_is_refused(http, shop, tag):
+async def test_an_invalid_etag_is_refused(http, shop, tag):
     for answer in (
         await put(http, shop, [], **{"If-Match": tag}),
         await delete(http, shop, **{"If-Match": tag}),
@@ -263,11 +263,11 @@ async def test_a_tag_that_is_none_is_refused(http, shop, tag):
         problem(answer, 422, "invalid-input", "header/If-Match")
 
 
-# ---- whose they are
+# ---- other companies
 
 
 @pytest.mark.parametrize("key", ["nowhere", "VIP", "%00", "x" * 50])
-async def test_a_stage_that_is_not_there_is_not_found(http, shop, key):
+async def test_an_unknown_stage_is_not_found(http, shop, key):
     path = f"{API}/stages/{key}/actions"
     for answer in (
         await http.get(path, headers=shop.headers),
@@ -277,7 +277,7 @@ async def test_a_stage_that_is_not_there_is_not_found(http, shop, key):
         problem(answer, 404, "stage-not-found")
 
 
-async def test_another_company_s_stages_do_what_they_did(http, shop, found_tenant, outside):
+async def test_another_company_s_stages_keep_their_actions(http, shop, found_tenant, outside):
     neighbour = await found_tenant()
     before = await outside.rows(neighbour.id)
 

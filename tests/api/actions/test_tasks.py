@@ -1,4 +1,4 @@
-"""The Action Center: tasks listed, worked off, handed on, put off; and those that are over stay as they are."""
+"""Routes of tasks: listing, completing, reassigning, postponing; closed tasks cannot be changed."""
 
 import pytest
 
@@ -26,7 +26,7 @@ TASK = {
 
 @pytest.fixture
 async def shop(http, found_tenant):
-    """A company whose people call as often as they like, with three customers."""
+    """A company without a frequency cap, and three customers."""
     tenant = await found_tenant(test_clock=parse_instant(NOON, ""), policy={"frequency_cap": 1_000})
     for customer in (1, 2, 3):
         await meet(http, tenant, customer)
@@ -35,11 +35,11 @@ async def shop(http, found_tenant):
 
 @pytest.fixture
 async def busy(http, shop):
-    """Tasks of every kind: for several customers, somebody's and nobody's, due at various times, some at the same."""
+    """Tasks of every kind for several customers, with and without assignee, some due at the same time."""
     for number in range(6):
-        told = {"due_days": number // 2, "title": f"Call {number}"}
-        told |= {"assignee": ("ada", "ben")[number % 2]} if number < 4 else {}
-        await act(http, shop, "call", 1 + number % 3, **told)
+        payload = {"due_days": number // 2, "title": f"Call {number}"}
+        payload |= {"assignee": ("ada", "ben")[number % 2]} if number < 4 else {}
+        await act(http, shop, "call", 1 + number % 3, **payload)
     await move(http, shop, "vip", 1)
     await move(http, shop, "at_risk", 2)
     tasks = await all_tasks(http, shop)
@@ -60,25 +60,25 @@ async def all_tasks(http, tenant, **params):
 
 @pytest.fixture
 async def task(http, shop):
-    """A task of nobody's."""
+    """An unassigned task."""
     return (await act(http, shop, "call", title="Call her", note="About Monday."))["task_id"]
 
 
 # ---- read
 
 
-async def test_a_task_says_what_is_to_be_done_about_whom_and_by_when(http, shop):
-    asked = await act(
+async def test_a_task_has_every_field(http, shop):
+    requested = await act(
         http, shop, "call", 2, title="Call her", note="About Monday.", assignee="ada", due_days=3
     )
 
-    told = await look(http, shop, f"/tasks/{asked['task_id']}")
+    payload = await look(http, shop, f"/tasks/{requested['task_id']}")
 
-    assert told.keys() == TASK
-    assert told == {
+    assert payload.keys() == TASK
+    assert payload == {
         **dict.fromkeys(("reason", "outcome", "closed_by", "closed_at", "campaign_id")),
-        "id": asked["task_id"],
-        "action_id": asked["id"],
+        "id": requested["task_id"],
+        "action_id": requested["id"],
         "customer_id": 2,
         "customer_name": "Ada Keller",
         "channel": "call",
@@ -91,10 +91,10 @@ async def test_a_task_says_what_is_to_be_done_about_whom_and_by_when(http, shop)
         "status": "open",
         "created_at": NOON,
     }
-    assert (await look(http, shop, "/tasks"))["items"] == [told]
+    assert (await look(http, shop, "/tasks"))["items"] == [payload]
 
 
-async def test_tasks_are_listed_by_when_they_are_due_and_are_open_unless_others_are_asked_for(http, busy):
+async def test_open_tasks_are_listed_by_due_date_by_default(http, busy):
     found = await all_tasks(http, busy)
 
     keys = [(task["due_at"], task["id"]) for task in found]
@@ -106,7 +106,7 @@ async def test_tasks_are_listed_by_when_they_are_due_and_are_open_unless_others_
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 200])
-async def test_tasks_are_read_page_by_page_without_gaps_and_none_twice(http, busy, limit):
+async def test_tasks_are_paged_without_gaps_or_duplicates(http, busy, limit):
     expected = await all_tasks(http, busy, status="any")
     assert len({task["due_at"] for task in expected}) < len(expected), "some are due at the same time"
 
@@ -116,7 +116,7 @@ async def test_tasks_are_read_page_by_page_without_gaps_and_none_twice(http, bus
     assert all(len(page) == limit for page in pages[:-1])
 
 
-async def test_a_page_goes_on_where_the_last_one_ended_whatever_was_worked_off(http, busy):
+async def test_a_page_continues_after_the_previous_one_despite_completed_tasks(http, busy):
     expected = [task["id"] for task in await all_tasks(http, busy)]
     first = await look(http, busy, "/tasks", limit=2)
     await patch(http, busy, expected[0], status="done")
@@ -126,7 +126,7 @@ async def test_a_page_goes_on_where_the_last_one_ended_whatever_was_worked_off(h
     assert [task["id"] for task in (*first["items"], *rest["items"])] == expected
 
 
-async def test_tasks_are_narrowed_down(http, busy):
+async def test_tasks_are_filtered(http, busy):
     everything = await all_tasks(http, busy, status="any")
     due = sorted(task["due_at"] for task in everything)[len(everything) // 2]
     cases = {
@@ -134,8 +134,8 @@ async def test_tasks_are_narrowed_down(http, busy):
         "done": ({"status": "done"}, lambda task: task["status"] == "done"),
         "dismissed": ({"status": "dismissed"}, lambda task: task["status"] == "dismissed"),
         "closed": ({"status": "closed"}, lambda task: task["status"] == "closed"),
-        "somebody's": ({"assignee": "ada"}, lambda task: task["assignee"] == "ada"),
-        "nobody's": ({"unassigned": True}, lambda task: task["assignee"] is None),
+        "assigned": ({"assignee": "ada"}, lambda task: task["assignee"] == "ada"),
+        "unassigned": ({"unassigned": True}, lambda task: task["assignee"] is None),
         "due": ({"due_before": due}, lambda task: task["due_at"] < due),
         "of a stage": ({"stage": "vip"}, lambda task: task["stage"] == "vip"),
         "of a customer": ({"customer_id": 2}, lambda task: task["customer_id"] == 2),
@@ -146,12 +146,12 @@ async def test_tasks_are_narrowed_down(http, busy):
             lambda task: (task["customer_id"], task["channel"], task["status"]) == (3, "call", "open"),
         ),
     }
-    for name, (params, fits) in cases.items():
-        expected = [task for task in everything if fits(task)]
+    for name, (params, matches) in cases.items():
+        expected = [task for task in everything if matches(task)]
         assert 0 < len(expected) < len(everything), name
-        wanted = {"status": "any", **params}
-        assert await all_tasks(http, busy, **wanted) == expected, name
-        pages = await every_page(http, busy.headers, "/tasks", limit=1, **wanted)
+        parameters = {"status": "any", **params}
+        assert await all_tasks(http, busy, **parameters) == expected, name
+        pages = await every_page(http, busy.headers, "/tasks", limit=1, **parameters)
         assert [task for page in pages for task in page] == expected, name
     for params in ({"assignee": "ADA"}, {"customer_id": 99}, {"stage": "nowhere"}, {"due_before": NOON}):
         assert await all_tasks(http, busy, status="any", **params) == [], params
@@ -180,24 +180,24 @@ async def test_tasks_are_narrowed_down(http, busy):
         ],
     ],
 )
-async def test_a_filter_that_is_none_is_refused(http, shop, name, value):
+async def test_an_invalid_filter_is_refused(http, shop, name, value):
     answer = await http.get(f"{API}/tasks", headers=shop.headers, params={name: value})
 
     problem(answer, 422, "invalid-input", f"query/{name}")
 
 
-# ---- worked off, handed on, put off
+# ---- updates
 
 
-async def test_a_task_is_worked_off_with_what_came_of_it(http, shop, task):
+async def test_a_task_is_completed_with_its_outcome(http, shop, task):
     await advance(http, shop, "2026-03-01T15:00:00Z")
     answer = await patch(http, shop, task, status="done", outcome="She comes on Monday.\nAt ten.")
 
     assert answer.status_code == 200, answer.text
-    told = answer.json()
-    assert (told["status"], told["outcome"]) == ("done", "She comes on Monday.\nAt ten.")
-    assert (told["closed_by"], told["closed_at"]) == (key_of(shop), "2026-03-01T15:00:00Z")
-    assert await look(http, shop, f"/tasks/{task}") == told
+    payload = answer.json()
+    assert (payload["status"], payload["outcome"]) == ("done", "She comes on Monday.\nAt ten.")
+    assert (payload["closed_by"], payload["closed_at"]) == (key_of(shop), "2026-03-01T15:00:00Z")
+    assert await look(http, shop, f"/tasks/{task}") == payload
     assert await all_tasks(http, shop) == []
     [row] = await audited(http, shop, "task.change")
     assert (row["target"], row["customer_id"], row["actor"]) == (f"task:{task}", 1, key_of(shop))
@@ -205,22 +205,26 @@ async def test_a_task_is_worked_off_with_what_came_of_it(http, shop, task):
     assert "Monday" not in str(row)
 
 
-async def test_a_task_is_dismissed_handed_on_and_put_off(http, shop, task):
-    told = (await patch(http, shop, task, assignee="ada", due_at="2026-04-01T10:00:00+02:00")).json()
-    assert (told["assignee"], told["due_at"], told["status"]) == ("ada", "2026-04-01T08:00:00Z", "open")
-    assert told["closed_at"] is None
+async def test_a_task_is_reassigned_postponed_and_dismissed(http, shop, task):
+    payload = (await patch(http, shop, task, assignee="ada", due_at="2026-04-01T10:00:00+02:00")).json()
+    assert (payload["assignee"], payload["due_at"], payload["status"]) == (
+        "ada",
+        "2026-04-01T08:00:00Z",
+        "open",
+    )
+    assert payload["closed_at"] is None
 
     assert (await patch(http, shop, task, assignee=None)).json()["assignee"] is None
     assert (await patch(http, shop, task, outcome="No answer yet.")).json()["status"] == "open"
-    told = (await patch(http, shop, task, status="dismissed")).json()
-    assert (told["status"], told["outcome"], told["due_at"]) == (
+    payload = (await patch(http, shop, task, status="dismissed")).json()
+    assert (payload["status"], payload["outcome"], payload["due_at"]) == (
         "dismissed",
         "No answer yet.",
         "2026-04-01T08:00:00Z",
     )
 
 
-async def test_saying_the_same_again_changes_nothing(http, shop, task, outside):
+async def test_a_repeated_update_changes_nothing(http, shop, task, outside):
     body = {"status": "done", "outcome": "Well.", "assignee": "ada"}
     first = await patch(http, shop, task, **body)
     before = await outside.rows(shop.id)
@@ -235,7 +239,7 @@ async def test_saying_the_same_again_changes_nothing(http, shop, task, outside):
 @pytest.mark.parametrize(
     "change", [{"status": "dismissed"}, {"assignee": "ben"}, {"outcome": "Not so well."}]
 )
-async def test_a_task_that_is_over_is_not_changed(http, shop, task, outside, change):
+async def test_a_task_that_is_not_open_cannot_be_changed(http, shop, task, outside, change):
     await patch(http, shop, task, status="done", outcome="Well.")
     before = await outside.rows(shop.id)
 
@@ -244,15 +248,15 @@ async def test_a_task_that_is_over_is_not_changed(http, shop, task, outside, cha
     assert await outside.rows(shop.id) == before
 
 
-async def test_a_task_that_the_service_has_closed_is_over_too_and_says_why(http, shop):
+async def test_a_task_closed_by_the_service_cannot_be_changed_and_has_a_reason(http, shop):
     await move(http, shop, "at_risk")
     [task, *_] = await all_tasks(http, shop)
     await move(http, shop, "vip")
 
     problem(await patch(http, shop, task["id"], status="done"), 409, "task-closed")
 
-    told = await look(http, shop, f"/tasks/{task['id']}")
-    assert (told["status"], told["reason"], told["closed_by"]) == ("closed", "left_stage", None)
+    payload = await look(http, shop, f"/tasks/{task['id']}")
+    assert (payload["status"], payload["reason"], payload["closed_by"]) == ("closed", "left_stage", None)
 
 
 @pytest.mark.parametrize(
@@ -275,7 +279,7 @@ async def test_a_task_that_the_service_has_closed_is_over_too_and_says_why(http,
         ({"title": "Another"}, "/title"),
     ],
 )
-async def test_a_change_that_is_none_is_refused_with_its_place(http, shop, task, outside, body, pointer):
+async def test_an_invalid_update_is_refused_with_a_pointer(http, shop, task, outside, body, pointer):
     before = await outside.rows(shop.id)
 
     answer = await http.patch(f"{API}/tasks/{task}", headers=shop.headers, json=body)
@@ -284,22 +288,22 @@ async def test_a_change_that_is_none_is_refused_with_its_place(http, shop, task,
     assert await outside.rows(shop.id) == before
 
 
-async def test_the_longest_outcome_is_kept_whole(http, shop, task):
+async def test_the_longest_outcome_is_stored_whole(http, shop, task):
     assert (await patch(http, shop, task, outcome="ü" * 2_000)).json()["outcome"] == "ü" * 2_000
 
 
-# ---- whose they are
+# ---- other companies and erased customers
 
 
-async def test_another_company_s_task_is_answered_like_one_that_is_not_there(
-    http, shop, task, found_tenant, outside
-):
+async def test_another_company_s_task_is_not_found(http, shop, task, found_tenant, outside):
     neighbour = await found_tenant()
     before = await outside.rows(shop.id)
 
     for id_ in (task, 10**15):
-        told = problem(await http.get(f"{API}/tasks/{id_}", headers=neighbour.headers), 404, "task-not-found")
-        assert told["detail"] == f"There is no task {id_}."
+        payload = problem(
+            await http.get(f"{API}/tasks/{id_}", headers=neighbour.headers), 404, "task-not-found"
+        )
+        assert payload["detail"] == f"There is no task {id_}."
         problem(await patch(http, neighbour, id_, status="done"), 404, "task-not-found")
 
     assert await all_tasks(http, neighbour, status="any") == []
@@ -308,12 +312,12 @@ async def test_another_company_s_task_is_answered_like_one_that_is_not_there(
     assert await outside.rows(shop.id) == before
 
 
-async def test_tasks_of_whoever_was_erased_are_shown_without_who_it_was(http, shop, task):
+async def test_tasks_of_erased_customers_have_no_personal_data(http, shop, task):
     assert (await http.post(f"{API}/customers/1/anonymize", headers=shop.headers)).status_code == 200
 
-    [told] = await all_tasks(http, shop, status="any")
+    [payload] = await all_tasks(http, shop, status="any")
 
-    assert (told["id"], told["status"], told["reason"]) == (task, "closed", "erased")
-    assert told["customer_id"] < 0
-    assert (told["customer_name"], told["note"], told["title"]) == (None, None, "personal_call")
-    assert await all_tasks(http, shop, status="any", customer_id=told["customer_id"]) == [told]
+    assert (payload["id"], payload["status"], payload["reason"]) == (task, "closed", "erased")
+    assert payload["customer_id"] < 0
+    assert (payload["customer_name"], payload["note"], payload["title"]) == (None, None, "personal_call")
+    assert await all_tasks(http, shop, status="any", customer_id=payload["customer_id"]) == [payload]

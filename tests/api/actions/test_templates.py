@@ -1,4 +1,4 @@
-"""The words a company writes in: its own beside those that come with the service, checked before they are kept."""
+"""Routes of templates: the company's own and the built-in ones; validation and previews."""
 
 import pytest
 
@@ -27,12 +27,12 @@ async def shop(found_tenant):
     return await found_tenant(test_clock=parse_instant(NOON, ""))
 
 
-async def add(http, tenant, **told):
-    return await http.post(TEMPLATES, headers=tenant.headers, json=told)
+async def add(http, tenant, **values):
+    return await http.post(TEMPLATES, headers=tenant.headers, json=values)
 
 
-async def replace(http, tenant, template_id, **told):
-    return await http.put(f"{TEMPLATES}/{template_id}", headers=tenant.headers, json=told)
+async def replace(http, tenant, template_id, **values):
+    return await http.put(f"{TEMPLATES}/{template_id}", headers=tenant.headers, json=values)
 
 
 async def remove(http, tenant, template_id):
@@ -44,13 +44,13 @@ async def preview(http, tenant, template_id, body=None):
 
 
 async def use(http, tenant, key, channel="email"):
-    """Have a stage write by a template."""
+    """Lets a stage send a template."""
     actions = [{"name": "write", "steps": [{"channel": channel, "template": key}]}]
     answer = await http.put(f"{API}/stages/vip/actions", headers=tenant.headers, json={"actions": actions})
     assert answer.status_code == 200, answer.text
 
 
-async def listed(http, tenant, limit=200):
+async def list_all(http, tenant, limit=200):
     return [
         stored
         for page in await every_page(http, tenant.headers, "/templates", limit=limit)
@@ -60,37 +60,40 @@ async def listed(http, tenant, limit=200):
 
 @pytest.fixture
 async def email(http, shop):
-    """A template of the company's own."""
+    """A template of the company."""
     return (await add(http, shop, **EMAIL)).json()
 
 
-# ---- written and read
+# ---- created and read
 
 
-async def test_a_template_is_written_and_read_as_it_was_told(http, shop):
+async def test_a_template_is_created_and_returned_unchanged(http, shop):
     answer = await add(http, shop, **EMAIL)
 
     assert answer.status_code == 201, answer.text
-    told = answer.json()
-    assert told.keys() == TEMPLATE
-    assert {name: told[name] for name in EMAIL} == EMAIL
-    assert told["author"] == key_of(shop)
-    assert await look(http, shop, f"/templates/{told['id']}") == told
-    assert await listed(http, shop) == [told]
+    payload = answer.json()
+    assert payload.keys() == TEMPLATE
+    assert {name: payload[name] for name in EMAIL} == EMAIL
+    assert payload["author"] == key_of(shop)
+    assert await look(http, shop, f"/templates/{payload['id']}") == payload
+    assert await list_all(http, shop) == [payload]
     [row] = await audited(http, shop, "template.add")
-    assert (row["target"], row["detail"]) == (f"template:{told['id']}", {"key": "spring", "language": "en"})
+    assert (row["target"], row["detail"]) == (
+        f"template:{payload['id']}",
+        {"key": "spring", "language": "en"},
+    )
     assert (row["before_hash"], len(row["after_hash"])) == (None, 64)
 
 
-async def test_what_belongs_to_emails_is_null_elsewhere_and_may_be_told_so(http, shop):
-    told = (await add(http, shop, **SMS, subject=None, html=None)).json()
+async def test_fields_of_emails_are_null_for_other_channels_and_may_be_sent_as_null(http, shop):
+    payload = (await add(http, shop, **SMS, subject=None, html=None)).json()
 
-    assert (told["subject"], told["html"], told["channel"]) == (None, None, "sms")
+    assert (payload["subject"], payload["html"], payload["channel"]) == (None, None, "sms")
     assert (await add(http, shop, **{**SMS, "key": "deal", "channel": "offer"})).status_code == 201
 
 
 @pytest.mark.parametrize("limit", [1, 2, 5, 200])
-async def test_templates_are_read_page_by_page_without_gaps_and_none_twice(http, shop, limit):
+async def test_templates_are_paged_without_gaps_or_duplicates(http, shop, limit):
     keys = [f"short_{number}" for number in range(5)]
     for key in keys:
         assert (await add(http, shop, **{**SMS, "key": key})).status_code == 201
@@ -107,16 +110,16 @@ async def test_templates_are_read_page_by_page_without_gaps_and_none_twice(http,
     )
 
 
-async def test_the_service_s_own_are_shown_as_they_are_written(http, shop):
-    told = (await look(http, shop, "/templates/built-in"))["items"]
+async def test_built_in_templates_are_returned_unrendered(http, shop):
+    payload = (await look(http, shop, "/templates/built-in"))["items"]
 
-    assert [(one["key"], one["language"]) for one in told] == [
+    assert [(one["key"], one["language"]) for one in payload] == [
         (template.key, template.language) for templates in BUILT_IN.values() for template in templates
     ]
-    assert {one["channel"] for one in told} == {"email", "sms", "offer"}
-    assert all(one.keys() == {"key", "channel", "language", "subject", "text", "html"} for one in told)
-    assert await listed(http, shop) == [], "they are nobody's own"
-    for number, one in enumerate(told):
+    assert {one["channel"] for one in payload} == {"email", "sms", "offer"}
+    assert all(one.keys() == {"key", "channel", "language", "subject", "text", "html"} for one in payload)
+    assert await list_all(http, shop) == [], "they do not belong to the company"
+    for number, one in enumerate(payload):
         answer = await add(http, shop, **one)
         assert answer.status_code == 201, (number, answer.text)
 
@@ -147,7 +150,7 @@ async def test_the_service_s_own_are_shown_as_they_are_written(http, shop):
         ({"author": "me", "key": "Spring"}, ["/author", "/key"]),
     ],
 )
-async def test_what_could_not_be_sent_is_refused_with_the_place_of_every_fault(
+async def test_an_invalid_template_is_refused_with_a_pointer_for_each_error(
     http, shop, email, outside, changed, pointers
 ):
     before = await outside.rows(shop.id)
@@ -158,13 +161,13 @@ async def test_what_could_not_be_sent_is_refused_with_the_place_of_every_fault(
     assert await outside.rows(shop.id) == before
 
 
-async def test_a_body_that_is_no_object_is_refused(http, shop):
+async def test_a_body_that_is_not_an_object_is_refused(http, shop):
     for body in ([], "x", 7, None):
         answer = await http.post(TEMPLATES, headers=shop.headers, json=body)
         problem(answer, 422, "invalid-input", "")
 
 
-async def test_a_key_is_written_once_in_a_language_and_is_of_one_channel(http, shop, email, outside):
+async def test_a_key_exists_once_per_language_and_has_one_channel(http, shop, email, outside):
     assert (await add(http, shop, **{**EMAIL, "language": "de"})).status_code == 201
     before = await outside.rows(shop.id)
 
@@ -180,7 +183,7 @@ async def test_a_key_is_written_once_in_a_language_and_is_of_one_channel(http, s
     problem(await replace(http, shop, other["id"], **EMAIL), 409, "template-exists")
 
 
-# ---- replaced, and taken away
+# ---- replaced and deleted
 
 
 async def test_a_template_is_replaced_as_a_whole(http, shop, email):
@@ -190,10 +193,10 @@ async def test_a_template_is_replaced_as_a_whole(http, shop, email):
     answer = await replace(http, shop, email["id"], **new)
 
     assert answer.status_code == 200, answer.text
-    told = answer.json()
-    assert (told["subject"], told["language"], told["html"]) == ("Summer", "en-gb", None)
-    assert told["created_at"] == email["created_at"] < told["updated_at"]
-    assert await look(http, shop, f"/templates/{email['id']}") == told
+    payload = answer.json()
+    assert (payload["subject"], payload["language"], payload["html"]) == ("Summer", "en-gb", None)
+    assert payload["created_at"] == email["created_at"] < payload["updated_at"]
+    assert await look(http, shop, f"/templates/{email['id']}") == payload
     [changed], [added] = (
         await audited(http, shop, "template.change"),
         await audited(http, shop, "template.add"),
@@ -201,7 +204,7 @@ async def test_a_template_is_replaced_as_a_whole(http, shop, email):
     assert changed["before_hash"] == added["after_hash"] != changed["after_hash"]
 
 
-async def test_saying_the_same_again_changes_nothing(http, shop, email, outside):
+async def test_a_repeated_replacement_changes_nothing(http, shop, email, outside):
     before = await outside.rows(shop.id)
 
     answer = await replace(http, shop, email["id"], **EMAIL)
@@ -210,22 +213,22 @@ async def test_saying_the_same_again_changes_nothing(http, shop, email, outside)
     assert await outside.rows(shop.id) == before
 
 
-async def test_a_template_is_taken_away(http, shop, email):
+async def test_a_template_is_deleted(http, shop, email):
     answer = await remove(http, shop, email["id"])
 
     assert (answer.status_code, answer.content) == (204, b"")
-    assert await listed(http, shop) == []
+    assert await list_all(http, shop) == []
     problem(await remove(http, shop, email["id"]), 404, "template-not-found")
     [row] = await audited(http, shop, "template.remove")
     assert (row["target"], row["after_hash"]) == (f"template:{email['id']}", None)
 
 
-async def test_no_stage_is_left_without_words(http, shop, email, outside):
+async def test_a_template_that_a_stage_needs_is_not_deleted(http, shop, email, outside):
     await use(http, shop, "spring")
     before = await outside.rows(shop.id)
 
-    told = problem(await remove(http, shop, email["id"]), 409, "template-in-use")
-    assert "vip" in told["detail"]
+    payload = problem(await remove(http, shop, email["id"]), 409, "template-in-use")
+    assert "vip" in payload["detail"]
     problem(await replace(http, shop, email["id"], **{**EMAIL, "key": "summer"}), 409, "template-in-use")
     assert await outside.rows(shop.id) == before
 
@@ -237,29 +240,29 @@ async def test_no_stage_is_left_without_words(http, shop, email, outside):
     problem(await remove(http, shop, german["id"]), 409, "template-in-use")
 
 
-async def test_where_the_service_has_words_its_own_may_always_be_taken_away(http, shop):
+async def test_a_template_that_replaces_a_built_in_one_can_be_deleted(http, shop):
     own = (await add(http, shop, **{**EMAIL, "key": "welcome"})).json()
     await use(http, shop, "welcome")
 
     assert (await remove(http, shop, own["id"])).status_code == 204
 
 
-# ---- looked at
+# ---- previewed
 
 
-async def test_a_preview_shows_a_sample_and_escapes_what_is_filled_in(http, shop, email, outside):
+async def test_a_preview_renders_a_sample_and_escapes_values(http, shop, email, outside):
     before = await outside.rows(shop.id)
-    told = (await preview(http, shop, email["id"])).json()
-    assert told == {
+    payload = (await preview(http, shop, email["id"])).json()
+    assert payload == {
         "subject": "Spring, Anna",
         "text": "Hello Anna Keller, spring is here. https://example.com/unsubscribe",
         "html": "<p>Hello Anna Keller</p><a href='https://example.com/unsubscribe'>No more</a>",
     }
 
     values = {"customer": {"name": "<b>Ben</b>", "first_name": None}, "unsubscribe_url": "https://x/"}
-    told = (await preview(http, shop, email["id"], {"values": values})).json()
+    payload = (await preview(http, shop, email["id"], {"values": values})).json()
 
-    assert told == {
+    assert payload == {
         "subject": "Spring, you",
         "text": "Hello <b>Ben</b>, spring is here. https://x/",
         "html": "<p>Hello &lt;b&gt;Ben&lt;/b&gt;</p><a href='https://x/'>No more</a>",
@@ -267,12 +270,12 @@ async def test_a_preview_shows_a_sample_and_escapes_what_is_filled_in(http, shop
     assert await outside.rows(shop.id) == before
 
 
-async def test_an_sms_has_a_text_alone(http, shop):
+async def test_an_sms_has_only_a_text(http, shop):
     made = (await add(http, shop, **SMS)).json()
 
     for body in (None, {}, {"values": None}, {"values": {}}):
-        told = await preview(http, shop, made["id"], body)
-        assert told.json() == {"subject": None, "text": "Spring is here, Anna Keller.", "html": None}
+        payload = await preview(http, shop, made["id"], body)
+        assert payload.json() == {"subject": None, "text": "Spring is here, Anna Keller.", "html": None}
 
 
 @pytest.mark.parametrize(
@@ -285,22 +288,20 @@ async def test_an_sms_has_a_text_alone(http, shop):
         ({"values": {"note": "x" * 9_000}}, "/values"),
     ],
 )
-async def test_values_that_are_none_are_refused(http, shop, email, body, pointer):
+async def test_invalid_values_are_refused(http, shop, email, body, pointer):
     problem(await preview(http, shop, email["id"], body), 422, "invalid-input", pointer)
 
 
-async def test_values_of_strange_kinds_are_data_only(http, shop, email):
+async def test_values_of_unusual_types_are_only_data(http, shop, email):
     for value in (7, True, [1, 2], {"name": {"deep": [1]}}, "{{ unsubscribe_url }}", "{% if %}"):
         answer = await preview(http, shop, email["id"], {"values": {"customer": value, "note": value}})
         assert answer.status_code == 200, answer.text
 
 
-# ---- whose they are
+# ---- other companies
 
 
-async def test_another_company_s_template_is_answered_like_one_that_is_not_there(
-    http, shop, email, found_tenant, outside
-):
+async def test_another_company_s_template_is_not_found(http, shop, email, found_tenant, outside):
     neighbour = await found_tenant()
     before = await outside.rows(shop.id)
 
@@ -313,6 +314,6 @@ async def test_another_company_s_template_is_answered_like_one_that_is_not_there
         ):
             assert problem(answer, 404, "template-not-found")["detail"] == f"There is no template {id_}."
 
-    assert await listed(http, neighbour) == []
+    assert await list_all(http, neighbour) == []
     assert (await add(http, neighbour, **EMAIL)).status_code == 201, "keys are a company's own"
     assert await outside.rows(shop.id) == before

@@ -1,4 +1,4 @@
-"""Links in mails: opened to be asked, sent to be believed, nobody else's to make up."""
+"""Unsubscribe links: GET asks, POST withdraws the consent, forged links do nothing."""
 
 import re
 
@@ -12,7 +12,7 @@ from journey_service.domain.events.parsing import parse_instant
 from journey_service.services.actions import unsubscribe as unsubscribing
 from journey_service.services.actions.delivery.outbound_messages import unsubscribe_token
 from journey_service.services.actions.delivery.publisher import publish
-from services.local_servers import dispatcher_for, surroundings
+from services.local_servers import dispatcher_for, run_local_servers
 from services.local_servers import unsubscribe_token as token_in
 
 UNSUBSCRIBE = f"{API}/unsubscribe"
@@ -21,7 +21,7 @@ NAME = "Salon <b>Lumière</b> & Söhne"
 
 @pytest.fixture
 async def shop(http, found_tenant):
-    """A company with a telling name, and two customers."""
+    """A company whose name needs escaping, and two customers."""
     tenant = await found_tenant(name=NAME, test_clock=parse_instant(NOON, ""))
     for customer in (1, 2):
         await meet(http, tenant, customer)
@@ -30,7 +30,7 @@ async def shop(http, found_tenant):
 
 @pytest.fixture
 def sign(database, outside):
-    """Links of customers."""
+    """Signs links of customers."""
 
     async def signed(tenant, customer=1, channel=Channel.EMAIL):
         relationship = await outside.connection.fetchval(
@@ -49,7 +49,7 @@ def sign(database, outside):
 
 @pytest.fixture
 async def browser(api):
-    """Somebody who opens a link: without a credential, and shown a page whatever comes."""
+    """A browser: without a credential, and it accepts HTML."""
     transport = httpx.ASGITransport(app=api, raise_app_exceptions=False, client=("203.0.113.9", 4711))
     headers = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
     async with httpx.AsyncClient(
@@ -62,7 +62,7 @@ async def consent(http, tenant, customer=1):
     return (await look(http, tenant, f"/customers/{customer}"))["consents"]["email"]
 
 
-async def test_a_link_is_opened_to_be_asked_and_changes_nothing(browser, shop, sign, outside):
+async def test_opening_a_link_shows_a_question_and_changes_nothing(browser, shop, sign, outside):
     token = await sign(shop)
     before = await outside.rows(shop.id)
 
@@ -78,7 +78,7 @@ async def test_a_link_is_opened_to_be_asked_and_changes_nothing(browser, shop, s
     assert await outside.rows(shop.id) == before
 
 
-async def test_it_is_sent_to_be_believed(http, browser, shop, sign):
+async def test_posting_a_link_withdraws_the_consent(http, browser, shop, sign):
     token = await sign(shop)
 
     answer = await browser.post(f"{UNSUBSCRIBE}/{token}")
@@ -86,8 +86,8 @@ async def test_it_is_sent_to_be_believed(http, browser, shop, sign):
     assert answer.status_code == 200
     assert "<form" not in answer.text
     assert "unsubscribed" in answer.text
-    told = await consent(http, shop)
-    assert (told["status"], told["at"], told["source"]) == ("withdrawn", NOON, unsubscribing.SOURCE)
+    payload = await consent(http, shop)
+    assert (payload["status"], payload["at"], payload["source"]) == ("withdrawn", NOON, unsubscribing.SOURCE)
     [change] = (await look(http, shop, "/customers/1/consents"))["items"]
     assert (change["channel"], change["was"], change["status"]) == ("email", "unknown", "withdrawn")
     assert (await consent(http, shop, 2))["status"] == "unknown"
@@ -98,7 +98,7 @@ async def test_it_is_sent_to_be_believed(http, browser, shop, sign):
     assert row["detail"] == {"fields": [], "consents": ["email"]}
 
 
-async def test_once_more_changes_nothing_and_the_page_says_that_it_is_so(browser, shop, sign, outside):
+async def test_posting_again_changes_nothing_and_the_page_confirms(browser, shop, sign, outside):
     token = await sign(shop)
     first = await browser.post(f"{UNSUBSCRIBE}/{token}")
     before = await outside.rows(shop.id)
@@ -126,7 +126,7 @@ async def test_once_more_changes_nothing_and_the_page_says_that_it_is_so(browser
         (b"", {"Authorization": "Bearer letmein", "X-Company-Id": "x"}),
     ],
 )
-async def test_a_mail_program_sends_it_with_one_click_from_wherever_it_is(http, shop, sign, content, headers):
+async def test_a_mail_program_unsubscribes_with_one_click_from_any_origin(http, shop, sign, content, headers):
     token = await sign(shop)
 
     answer = await http.post(f"{UNSUBSCRIBE}/{token}", content=content, headers=headers)
@@ -136,7 +136,7 @@ async def test_a_mail_program_sends_it_with_one_click_from_wherever_it_is(http, 
     assert (await consent(http, shop))["status"] == "withdrawn"
 
 
-async def test_the_page_says_for_whom_it_is_escapes_it_and_names_no_customer(browser, shop, sign):
+async def test_the_page_names_the_company_escaped_and_no_customer(browser, shop, sign):
     token = await sign(shop)
 
     for answer in (
@@ -145,7 +145,7 @@ async def test_the_page_says_for_whom_it_is_escapes_it_and_names_no_customer(bro
     ):
         assert "Salon &lt;b&gt;Lumière&lt;/b&gt; &amp; Söhne" in answer.text
         assert "<b>" not in answer.text
-        assert not any(told in answer.text for told in ("Ada", "reader.example", token))
+        assert not any(payload in answer.text for payload in ("Ada", "reader.example", token))
 
 
 async def test_the_page_runs_nothing_fetches_nothing_and_may_post_to_its_own_origin(browser, shop, sign):
@@ -166,12 +166,12 @@ async def test_the_page_runs_nothing_fetches_nothing_and_may_post_to_its_own_ori
         assert answer.headers["cache-control"] == "no-store"
 
 
-# ---- links that are none
+# ---- forged links
 
 
 @pytest.fixture
-async def forged(found_tenant, http, shop, sign):
-    """Links that the service has not written, each made of some that it has."""
+async def forged_links(found_tenant, http, shop, sign):
+    """Forged links, each made from valid ones."""
     neighbour = await found_tenant()
     await meet(http, neighbour)
     own, other, theirs = await sign(shop), await sign(shop, 2), await sign(neighbour)
@@ -194,13 +194,13 @@ async def forged(found_tenant, http, shop, sign):
     }
 
 
-async def test_links_that_the_service_has_not_written_are_all_answered_alike_and_change_nothing(
-    http, browser, shop, forged, outside
+async def test_forged_links_get_the_same_response_and_change_nothing(
+    http, browser, shop, forged_links, outside
 ):
     before = await outside.rows(shop.id)
     seen, shown = set(), set()
 
-    for token in forged.values():
+    for token in forged_links.values():
         for method in ("GET", "POST"):
             answer = await http.request(method, f"{UNSUBSCRIBE}/{token}")
             problem(answer, 404, "link-not-valid")
@@ -213,20 +213,20 @@ async def test_links_that_the_service_has_not_written_are_all_answered_alike_and
     assert await outside.rows(shop.id) == before
 
 
-async def test_a_link_of_any_length_is_refused(http):
+async def test_a_link_that_is_too_long_is_refused(http):
     problem(await http.get(f"{UNSUBSCRIBE}/{'1' * 101}"), 422, "invalid-input", "path/token")
 
 
-async def test_without_the_signature_anybody_could_speak_for_anybody(http, shop, forged, monkeypatch):
+async def test_without_the_signature_check_forged_links_would_work(http, shop, forged_links, monkeypatch):
     monkeypatch.setattr(unsubscribing, "_check", lambda *_: None)
 
-    assert (await http.post(f"{UNSUBSCRIBE}/{forged['altered']}")).status_code == 200
+    assert (await http.post(f"{UNSUBSCRIBE}/{forged_links['altered']}")).status_code == 200
 
     assert (await consent(http, shop))["status"] == "withdrawn"
     print("guard removed: detected")
 
 
-async def test_the_link_of_whoever_was_erased_leads_nowhere_and_says_no_more(
+async def test_the_link_of_an_erased_customer_has_no_effect_and_reveals_nothing(
     http, browser, shop, sign, outside
 ):
     token = await sign(shop)
@@ -241,13 +241,13 @@ async def test_the_link_of_whoever_was_erased_leads_nowhere_and_says_no_more(
     assert await outside.rows(shop.id) == before
 
 
-# ---- from the mail to the end of mails
+# ---- end to end
 
 
-async def test_the_link_of_a_mail_stops_the_next_one(http, database, found_tenant):
+async def test_the_link_of_an_email_stops_the_next_email(http, database, found_tenant):
     tenant = await found_tenant(policy={"quiet_from": None, "quiet_until": None})
     await meet(http, tenant)
-    async with surroundings() as (mailbox, _, post):
+    async with run_local_servers() as (mailbox, _, post):
         outbox_dispatcher = dispatcher_for(database, post, tenant.id)
         await act(http, tenant, "email")
         await outbox_dispatcher.drain()
@@ -261,6 +261,6 @@ async def test_the_link_of_a_mail_stops_the_next_one(http, database, found_tenan
         await publish(database, tenant.id)
         await outbox_dispatcher.drain()
         assert len(mailbox.emails) == 1
-    told = await look(http, tenant, f"/actions/{waiting['id']}")
-    assert (told["state"], told["reason"]) == ("cancelled", "no_consent")
+    payload = await look(http, tenant, f"/actions/{waiting['id']}")
+    assert (payload["state"], payload["reason"]) == ("cancelled", "no_consent")
     assert (await act(http, tenant, "email"))["reason"] == "no_consent"

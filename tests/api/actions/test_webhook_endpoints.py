@@ -1,4 +1,4 @@
-"""A company's own systems that take webhooks: registered, changed, tried out, and told their secret once."""
+"""Routes of webhook endpoints: creating, updating, deleting, testing, rotating the secret."""
 
 import base64
 
@@ -14,7 +14,7 @@ from journey_service.services.actions.webhook_endpoints import (
     MAX_ENDPOINTS,
     OUTBOUND_EVENT_TYPES,
 )
-from services.local_servers import always, dispatcher_for, surroundings
+from services.local_servers import always, dispatcher_for, run_local_servers
 
 ENDPOINTS = f"{API}/webhook-endpoints"
 ENDPOINT = {
@@ -26,12 +26,12 @@ HOOK = {"url": "https://hooks.company.com/journey", "events": ["stage.changed"]}
 
 @pytest.fixture
 async def shop(http, found_tenant):
-    """A company whose clock stands still, and from which what falls due leaves the house."""
+    """A company with a test clock that delivers what falls due."""
     return await found_tenant(test_clock=parse_instant(NOON, ""), deliver=True)
 
 
-async def add(http, tenant, **told):
-    return await http.post(ENDPOINTS, headers=tenant.headers, json={**HOOK, **told})
+async def add(http, tenant, **values):
+    return await http.post(ENDPOINTS, headers=tenant.headers, json={**HOOK, **values})
 
 
 async def patch(http, tenant, endpoint_id, **body):
@@ -47,42 +47,42 @@ async def dry_run(http, tenant, endpoint_id):
     return await http.post(f"{ENDPOINTS}/{endpoint_id}/test", headers=tenant.headers)
 
 
-async def listed(http, tenant):
+async def list_all(http, tenant):
     pages = await every_page(http, tenant.headers, "/webhook-endpoints", limit=200)
     return [endpoint for page in pages for endpoint in page]
 
 
 @pytest.fixture
 async def endpoint(http, shop):
-    """An endpoint that is told of moves."""
+    """An endpoint that receives transitions."""
     return (await add(http, shop)).json()
 
 
-# ---- registered
+# ---- created
 
 
-async def test_an_endpoint_is_registered_and_its_secret_is_shown_this_once(http, shop):
+async def test_an_endpoint_is_created_and_its_secret_is_shown_once(http, shop):
     answer = await add(
         http, shop, events=["task.created", "stage.changed", "task.created"], description="Ours"
     )
 
     assert answer.status_code == 201, answer.text
-    told = answer.json()
-    secret = told.pop("secret")
-    assert told.keys() == ENDPOINT
+    payload = answer.json()
+    secret = payload.pop("secret")
+    assert payload.keys() == ENDPOINT
     assert secret.startswith("whsec_")
     assert len(base64.b64decode(secret.removeprefix("whsec_"))) == 32
-    assert (told["url"], told["description"]) == (HOOK["url"], "Ours")
-    assert told["events"] == ["stage.changed", "task.created"]
-    assert (told["is_enabled"], told["disabled_reason"], told["failing_since"]) == (True, None, None)
-    assert await look(http, shop, f"/webhook-endpoints/{told['id']}") == told
-    assert await listed(http, shop) == [told]
+    assert (payload["url"], payload["description"]) == (HOOK["url"], "Ours")
+    assert payload["events"] == ["stage.changed", "task.created"]
+    assert (payload["is_enabled"], payload["disabled_reason"], payload["failing_since"]) == (True, None, None)
+    assert await look(http, shop, f"/webhook-endpoints/{payload['id']}") == payload
+    assert await list_all(http, shop) == [payload]
     [row] = await audited(http, shop, "endpoint.add")
-    assert (row["target"], row["actor"]) == (f"endpoint:{told['id']}", key_of(shop))
+    assert (row["target"], row["actor"]) == (f"endpoint:{payload['id']}", key_of(shop))
     assert secret not in str(row)
 
 
-async def test_every_type_can_be_asked_for_and_secrets_differ(http, shop):
+async def test_every_type_can_be_requested_and_secrets_differ(http, shop):
     first = await add(http, shop, events=[*OUTBOUND_EVENT_TYPES, *ACTION_TYPES])
     second = await add(http, shop, events=[*OUTBOUND_EVENT_TYPES])
 
@@ -112,7 +112,7 @@ async def test_every_type_can_be_asked_for_and_secrets_differ(http, shop):
         *("https://a b.com/", f"https://hooks.company.com/{'x' * 2_048}", "", "a\x00b", None, 7),
     ],
 )
-async def test_an_address_that_could_never_be_called_is_refused_at_once(http, shop, endpoint, outside, url):
+async def test_a_url_that_may_not_be_called_is_refused_at_once(http, shop, endpoint, outside, url):
     before = await outside.rows(shop.id)
 
     problem(await add(http, shop, url=url), 422, "invalid-input", "/url")
@@ -125,7 +125,7 @@ async def test_an_address_that_could_never_be_called_is_refused_at_once(http, sh
     "url",
     ["https://hooks.company.com:8443/a?b=c", "https://93.184.215.14/", "https://xn--bcher-kva.example/"],
 )
-async def test_an_address_that_can_be_called_is_taken_without_asking_where_it_is(http, shop, url):
+async def test_a_url_is_accepted_without_resolving_it(http, shop, url):
     assert (await add(http, shop, url=url)).json()["url"] == url
 
 
@@ -144,7 +144,7 @@ async def test_an_address_that_can_be_called_is_taken_without_asking_where_it_is
         ({"secret": "whsec_x"}, ["/secret"]),
     ],
 )
-async def test_what_makes_no_sense_is_refused_with_its_place(
+async def test_an_invalid_endpoint_is_refused_with_a_pointer(
     http, shop, endpoint, outside, changed, pointers
 ):
     before = await outside.rows(shop.id)
@@ -155,13 +155,13 @@ async def test_what_makes_no_sense_is_refused_with_its_place(
     assert await outside.rows(shop.id) == before
 
 
-async def test_a_company_has_so_many_endpoints_and_no_more(http, shop):
+async def test_a_company_has_a_maximum_number_of_endpoints(http, shop):
     for _ in range(MAX_ENDPOINTS):
         assert (await add(http, shop)).status_code == 201
 
     problem(await add(http, shop), 422, "invalid-input", "/url")
 
-    found = await listed(http, shop)
+    found = await list_all(http, shop)
     assert len(found) == MAX_ENDPOINTS
     pages = await every_page(http, shop.headers, "/webhook-endpoints", limit=7)
     assert [endpoint for page in pages for endpoint in page] == found
@@ -176,11 +176,11 @@ async def test_a_company_has_so_many_endpoints_and_no_more(http, shop):
     )
 
 
-# ---- one receiver of what is to be acted on
+# ---- action types
 
 
 @pytest.mark.parametrize("type_", ACTION_TYPES)
-async def test_what_is_to_be_acted_on_is_told_to_one_endpoint_alone(http, shop, outside, type_):
+async def test_an_action_type_has_one_endpoint(http, shop, outside, type_):
     first = (await add(http, shop, events=[type_, "stage.changed"])).json()
     other = (await add(http, shop)).json()
     before = await outside.rows(shop.id)
@@ -189,17 +189,17 @@ async def test_what_is_to_be_acted_on_is_told_to_one_endpoint_alone(http, shop, 
         await add(http, shop, events=[type_]),
         await patch(http, shop, other["id"], events=["stage.changed", type_]),
     ):
-        told = problem(answer, 409, "endpoint-taken")
-        assert told["detail"].startswith(f"Endpoint {first['id']} takes {type_} already")
+        payload = problem(answer, 409, "endpoint-taken")
+        assert payload["detail"].startswith(f"Endpoint {first['id']} already receives {type_}")
     assert await outside.rows(shop.id) == before
 
 
-async def test_news_are_told_to_as_many_as_like(http, shop):
+async def test_an_event_type_may_have_several_endpoints(http, shop):
     for _ in range(3):
         assert (await add(http, shop, events=[*OUTBOUND_EVENT_TYPES])).status_code == 201
 
 
-async def test_one_that_is_disabled_leaves_its_place_to_another_and_does_not_get_it_back(http, shop):
+async def test_a_disabled_endpoint_releases_its_action_types(http, shop):
     first = (await add(http, shop, events=["action.sms"])).json()
     assert (await patch(http, shop, first["id"], is_enabled=False)).status_code == 200
     second = (await add(http, shop, events=["action.sms"])).json()
@@ -210,23 +210,25 @@ async def test_one_that_is_disabled_leaves_its_place_to_another_and_does_not_get
     assert (await patch(http, shop, first["id"], is_enabled=True)).json()["is_enabled"] is True
 
 
-# ---- changed
+# ---- updated
 
 
-async def test_an_endpoint_is_changed_in_what_is_given(http, shop, endpoint):
-    told = (await patch(http, shop, endpoint["id"], url="https://new.company.com/", description="New")).json()
-    assert (told["url"], told["description"], told["events"]) == (
+async def test_given_fields_of_an_endpoint_are_updated(http, shop, endpoint):
+    payload = (
+        await patch(http, shop, endpoint["id"], url="https://new.company.com/", description="New")
+    ).json()
+    assert (payload["url"], payload["description"], payload["events"]) == (
         "https://new.company.com/",
         "New",
         ["stage.changed"],
     )
-    told = (await patch(http, shop, endpoint["id"], events=["task.created"], description=None)).json()
-    assert (told["events"], told["description"], told["url"]) == (
+    payload = (await patch(http, shop, endpoint["id"], events=["task.created"], description=None)).json()
+    assert (payload["events"], payload["description"], payload["url"]) == (
         ["task.created"],
         None,
         "https://new.company.com/",
     )
-    assert await look(http, shop, f"/webhook-endpoints/{endpoint['id']}") == told
+    assert await look(http, shop, f"/webhook-endpoints/{endpoint['id']}") == payload
     rows = await audited(http, shop, "endpoint.change")
     assert [row["detail"] for row in rows] == [
         {"fields": ["description", "events"]},
@@ -234,7 +236,7 @@ async def test_an_endpoint_is_changed_in_what_is_given(http, shop, endpoint):
     ]
 
 
-async def test_saying_the_same_again_changes_nothing(http, shop, endpoint, outside):
+async def test_a_repeated_update_changes_nothing(http, shop, endpoint, outside):
     events = ["task.created", "stage.changed"]
     first = (await patch(http, shop, endpoint["id"], events=events)).json()
     before = await outside.rows(shop.id)
@@ -251,33 +253,33 @@ async def test_saying_the_same_again_changes_nothing(http, shop, endpoint, outsi
     ("body", "pointer"),
     [({}, ""), ({"is_enabled": None}, "/is_enabled"), ({"is_enabled": "yes"}, "/is_enabled")],
 )
-async def test_a_change_that_is_none_is_refused(http, shop, endpoint, body, pointer):
+async def test_an_invalid_update_is_refused(http, shop, endpoint, body, pointer):
     problem(await patch(http, shop, endpoint["id"], **body), 422, "invalid-input", pointer)
 
 
-async def test_what_waits_for_an_endpoint_is_dropped_when_it_is_disabled(http, shop, endpoint, database):
+async def test_disabling_an_endpoint_cancels_its_waiting_messages(http, shop, endpoint, database):
     await meet(http, shop)
     await move(http, shop, "vip")
     await publish(database, shop.id)
     waiting = (await look(http, shop, "/actions", endpoint_id=endpoint["id"]))["items"]
     assert {action["state"] for action in waiting} == {"pending"}
 
-    told = (await patch(http, shop, endpoint["id"], is_enabled=False)).json()
+    payload = (await patch(http, shop, endpoint["id"], is_enabled=False)).json()
 
-    assert (told["is_enabled"], told["disabled_reason"]) == (False, None)
+    assert (payload["is_enabled"], payload["disabled_reason"]) == (False, None)
     after = (await look(http, shop, "/actions", endpoint_id=endpoint["id"]))["items"]
     assert {(action["state"], action["reason"]) for action in after} == {("cancelled", "endpoint_disabled")}
     assert len(after) == len(waiting) == 2
 
 
-# ---- taken away
+# ---- deleted
 
 
-async def test_an_endpoint_that_was_never_told_anything_is_taken_away(http, shop, endpoint):
+async def test_an_unused_endpoint_is_deleted(http, shop, endpoint):
     answer = await http.delete(f"{ENDPOINTS}/{endpoint['id']}", headers=shop.headers)
 
     assert (answer.status_code, answer.content) == (204, b"")
-    assert await listed(http, shop) == []
+    assert await list_all(http, shop) == []
     problem(
         await http.delete(f"{ENDPOINTS}/{endpoint['id']}", headers=shop.headers), 404, "endpoint-not-found"
     )
@@ -285,7 +287,7 @@ async def test_an_endpoint_that_was_never_told_anything_is_taken_away(http, shop
     assert row["target"] == f"endpoint:{endpoint['id']}"
 
 
-async def test_one_that_the_log_names_is_not_taken_away(http, shop, endpoint, database, outside):
+async def test_an_endpoint_in_the_delivery_log_is_not_deleted(http, shop, endpoint, database, outside):
     await meet(http, shop)
     await publish(database, shop.id)
     before = await outside.rows(shop.id)
@@ -295,20 +297,20 @@ async def test_one_that_the_log_names_is_not_taken_away(http, shop, endpoint, da
     assert await outside.rows(shop.id) == before
 
 
-# ---- signed, and tried out
+# ---- tests and secrets
 
 
 @pytest.fixture
-async def around():
-    """A system of this machine."""
-    async with surroundings() as found:
+async def servers():
+    """A mail server and a receiver of webhooks on this machine."""
+    async with run_local_servers() as found:
         yield found
 
 
 @pytest.fixture
-async def trusting(settings, around):
-    """The application, whose operator lets that system be called."""
-    _, system, _ = around
+async def trusting_http(settings, servers):
+    """The application, configured to trust that receiver."""
+    _, system, _ = servers
     app = create_app(settings.model_copy(update={"trusted_origins": (system.url,)}))
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
@@ -316,96 +318,99 @@ async def trusting(settings, around):
             yield client
 
 
-async def test_an_endpoint_is_tried_out_with_a_message_that_means_nothing(trusting, shop, around):
-    _, system, _ = around
-    made = (await add(trusting, shop, url=f"{system.url}/hooks?of=ours")).json()
+async def test_an_endpoint_is_tested_with_a_test_message(trusting_http, shop, servers):
+    _, system, _ = servers
+    made = (await add(trusting_http, shop, url=f"{system.url}/hooks?of=ours")).json()
     system.secrets.append(made["secret"])
 
-    answer = await dry_run(trusting, shop, made["id"])
+    answer = await dry_run(trusting_http, shop, made["id"])
 
     assert answer.status_code == 200, answer.text
     assert answer.json() == {"is_delivered": True, "status": 200, "answer": ""}
-    [told] = system.told
-    assert (told.type, told.data) == ("webhook.test", {"endpoint_id": made["id"]})
-    [row] = await audited(trusting, shop, "endpoint.test")
+    [payload] = system.received
+    assert (payload.type, payload.data) == (
+        "webhook.test",
+        {"company_id": shop.id, "endpoint_id": made["id"]},
+    )
+    [row] = await audited(trusting_http, shop, "endpoint.test")
     assert row["target"] == f"endpoint:{made['id']}"
 
 
-async def test_what_comes_of_trying_is_told_and_disables_nothing(trusting, shop, around):
-    _, system, _ = around
-    made = (await add(trusting, shop, url=f"{system.url}/hooks")).json()
+async def test_a_failed_test_is_reported_and_disables_nothing(trusting_http, shop, servers):
+    _, system, _ = servers
+    made = (await add(trusting_http, shop, url=f"{system.url}/hooks")).json()
 
-    unsigned = (await dry_run(trusting, shop, made["id"])).json()
+    unsigned = (await dry_run(trusting_http, shop, made["id"])).json()
     system.secrets.append(made["secret"])
     seen = {}
     for status in (204, 302, 410, 500):
         system.answer = always(status)
-        seen[status] = (await dry_run(trusting, shop, made["id"])).json()
+        seen[status] = (await dry_run(trusting_http, shop, made["id"])).json()
 
     assert (unsigned["is_delivered"], unsigned["status"]) == (False, 401)
-    assert {status: told["is_delivered"] for status, told in seen.items()} == {
+    assert {status: payload["is_delivered"] for status, payload in seen.items()} == {
         204: True,
         302: False,
         410: False,
         500: False,
     }
-    assert all(told["status"] == status for status, told in seen.items())
-    assert (await listed(trusting, shop))[0]["is_enabled"] is True
+    assert all(payload["status"] == status for status, payload in seen.items())
+    assert (await list_all(trusting_http, shop))[0]["is_enabled"] is True
 
 
-async def test_an_address_that_leads_inside_is_not_called_whatever_it_is_called(http, shop):
+async def test_a_name_that_resolves_to_a_private_address_is_not_called(http, shop):
     made = (await add(http, shop, url="https://localhost/hooks")).json()
 
-    told = (await dry_run(http, shop, made["id"])).json()
+    payload = (await dry_run(http, shop, made["id"])).json()
 
-    assert (told["is_delivered"], told["status"]) == (False, None)
-    assert "not a public address" in told["answer"]
+    assert (payload["is_delivered"], payload["status"]) == (False, None)
+    assert "not a public address" in payload["answer"]
 
 
-async def test_while_a_secret_is_replaced_both_sign_and_then_the_new_one_alone(
-    trusting, shop, around, database
+async def test_during_the_overlap_both_secrets_sign_and_then_only_the_new_one(
+    trusting_http, shop, servers, database
 ):
-    _, system, post = around
-    made = (await add(trusting, shop, url=f"{system.url}/hooks")).json()
-    answer = await rotate(trusting, shop, made["id"], overlap_seconds=3_600)
+    _, system, post = servers
+    made = (await add(trusting_http, shop, url=f"{system.url}/hooks")).json()
+    answer = await rotate(trusting_http, shop, made["id"], overlap_seconds=3_600)
     assert answer.status_code == 200, answer.text
-    told = answer.json()
-    assert told.keys() == {*ENDPOINT, "secret"}
-    assert told["secret"] != made["secret"]
-    assert told["former_secret_until"] is not None
+    payload = answer.json()
+    assert payload.keys() == {*ENDPOINT, "secret"}
+    assert payload["secret"] != made["secret"]
+    assert payload["former_secret_until"] is not None
 
     async def is_taken(*secrets):
         system.secrets = [*secrets]
-        outcome = await dry_run(trusting, shop, made["id"])
+        outcome = await dry_run(trusting_http, shop, made["id"])
         return outcome.json()["is_delivered"]
 
     assert await is_taken(made["secret"])
-    assert await is_taken(told["secret"])
-    last = (await rotate(trusting, shop, made["id"], overlap_seconds=0)).json()
+    assert await is_taken(payload["secret"])
+    last = (await rotate(trusting_http, shop, made["id"], overlap_seconds=0)).json()
     assert not await is_taken(made["secret"])
-    assert not await is_taken(told["secret"])
+    assert not await is_taken(payload["secret"])
     assert await is_taken(last["secret"])
-    assert len(await audited(trusting, shop, "endpoint.rotate")) == 2
-    # What stages call for is signed alike.
-    await meet(trusting, shop)
+    assert len(await audited(trusting_http, shop, "endpoint.rotate")) == 2
+    # Messages of actions are signed in the same way.
+    await meet(trusting_http, shop)
     await publish(database, shop.id)
     await dispatcher_for(database, post, shop.id).drain()
     assert [one.type for one in system.of_type("stage.changed")] == ["stage.changed"]
 
 
-async def test_a_secret_is_replaced_for_a_day_unless_something_else_is_said(http, shop, endpoint, outside):
-    told = (await rotate(http, shop, endpoint["id"])).json()
+async def test_the_default_overlap_is_one_day(http, shop, endpoint, outside):
+    payload = (await rotate(http, shop, endpoint["id"])).json()
 
     seconds = await outside.connection.fetchval(
         "SELECT extract(epoch FROM former_until - updated_at)::int FROM webhook_endpoints WHERE id = $1",
         endpoint["id"],
     )
     assert seconds == 86_400
-    assert "secret" not in await look(http, shop, f"/webhook-endpoints/{told['id']}")
+    assert "secret" not in await look(http, shop, f"/webhook-endpoints/{payload['id']}")
 
 
 @pytest.mark.parametrize("seconds", [-1, 604_801, 1.5, "60", None])
-async def test_an_overlap_that_is_none_is_refused(http, shop, endpoint, outside, seconds):
+async def test_an_invalid_overlap_is_refused(http, shop, endpoint, outside, seconds):
     before = await outside.rows(shop.id)
 
     answer = await rotate(http, shop, endpoint["id"], overlap_seconds=seconds)
@@ -414,12 +419,10 @@ async def test_an_overlap_that_is_none_is_refused(http, shop, endpoint, outside,
     assert await outside.rows(shop.id) == before
 
 
-# ---- whose they are
+# ---- other companies
 
 
-async def test_another_company_s_endpoint_is_answered_like_one_that_is_not_there(
-    http, shop, endpoint, found_tenant, outside
-):
+async def test_another_company_s_endpoint_is_not_found(http, shop, endpoint, found_tenant, outside):
     neighbour = await found_tenant()
     before = await outside.rows(shop.id)
 
@@ -432,14 +435,16 @@ async def test_another_company_s_endpoint_is_answered_like_one_that_is_not_there
             await rotate(http, neighbour, id_),
             await dry_run(http, neighbour, id_),
         ):
-            assert problem(answer, 404, "endpoint-not-found")["detail"] == f"There is no webhook endpoint {id_}."
+            assert (
+                problem(answer, 404, "endpoint-not-found")["detail"] == f"There is no webhook endpoint {id_}."
+            )
 
-    assert await listed(http, neighbour) == []
+    assert await list_all(http, neighbour) == []
     assert (await add(http, neighbour, events=["action.sms"])).status_code == 201
     assert await outside.rows(shop.id) == before
 
 
-async def test_news_of_a_company_are_told_to_its_own_endpoints_alone(
+async def test_events_are_sent_only_to_endpoints_of_their_company(
     http, shop, endpoint, found_tenant, database
 ):
     neighbour = await found_tenant(test_clock=parse_instant(NOON, ""))
@@ -449,7 +454,7 @@ async def test_news_of_a_company_are_told_to_its_own_endpoints_alone(
     for tenant in (shop, neighbour):
         await publish(database, tenant.id)
 
-    told = (await look(http, shop, "/actions", channel="webhook"))["items"]
+    payload = (await look(http, shop, "/actions", channel="webhook"))["items"]
 
-    assert {action["endpoint_id"] for action in told} == {endpoint["id"]}
+    assert {action["endpoint_id"] for action in payload} == {endpoint["id"]}
     assert (await look(http, neighbour, "/actions", endpoint_id=theirs["id"]))["items"] == []

@@ -1,4 +1,4 @@
-"""Customers: who they are, what they consent to, and the list of them."""
+"""Routes of customers: profiles, consents, the list."""
 
 import pytest
 
@@ -20,36 +20,36 @@ def key_of(tenant):
 # ---- one customer
 
 
-async def test_a_customer_who_is_told_about_has_a_journey(http, salon):
+async def test_a_new_customer_has_a_journey(http, salon):
     answer = await put(http, salon, **ADA)
 
     assert answer.status_code == 201
     assert answer.headers["etag"] == '"1"'
-    told = answer.json()
-    assert told.keys() == {
+    payload = answer.json()
+    assert payload.keys() == {
         *("customer_id", "name", "email", "phone", "language", "consents"),
         *("created_at", "updated_at", "journey"),
     }
-    assert {name: told[name] for name in ADA} == ADA
-    assert told["consents"] == dict.fromkeys(["email", "sms", "call", "offer"], UNKNOWN)
-    assert (told["journey"]["current_stage"], told["journey"]["version"]) == ("prospect", 1)
-    assert told["journey"]["stage_entered_at"] == told["journey"]["created_at"] == NOON
+    assert {name: payload[name] for name in ADA} == ADA
+    assert payload["consents"] == dict.fromkeys(["email", "sms", "call", "offer"], UNKNOWN)
+    assert (payload["journey"]["current_stage"], payload["journey"]["version"]) == ("prospect", 1)
+    assert payload["journey"]["stage_entered_at"] == payload["journey"]["created_at"] == NOON
     [opening] = (await look(http, salon, "/customers/1/transitions"))["items"]
     assert (opening["from_stage"], opening["trigger_type"]) == (None, "system")
 
 
-async def test_what_was_put_is_what_is_got(http, salon):
-    told = (await put(http, salon, **ADA, consents={"email": "granted"})).json()
+async def test_a_stored_profile_is_returned_unchanged(http, salon):
+    payload = (await put(http, salon, **ADA, consents={"email": "granted"})).json()
 
     answer = await http.get(f"{API}/customers/1", headers=salon.headers)
 
     assert answer.headers["etag"] == '"1"'
     got = answer.json()
-    assert as_kept(got.pop("journey")) == as_kept(told.pop("journey"))
-    assert got == told
+    assert as_kept(got.pop("journey")) == as_kept(payload.pop("journey"))
+    assert got == payload
 
 
-async def test_a_language_is_kept_shown_and_unknown_again_when_it_is_left_out(http, salon):
+async def test_a_language_is_stored_and_removed_when_it_is_omitted(http, salon):
     assert (await put(http, salon, **ADA, language="pt-br")).json()["language"] == "pt-br"
     assert (await look(http, salon, "/customers/1"))["language"] == "pt-br"
     assert [one["language"] for one in (await look(http, salon, "/customers"))["items"]] == ["pt-br"]
@@ -58,11 +58,11 @@ async def test_a_language_is_kept_shown_and_unknown_again_when_it_is_left_out(ht
 
 
 @pytest.mark.parametrize("language", ["", "english", "EN", "de_DE", "d", "de\n", 7])
-async def test_a_language_that_is_none_is_refused(http, salon, language):
+async def test_an_invalid_language_is_refused(http, salon, language):
     problem(await put(http, salon, language=language), 422, "invalid-input", "/language")
 
 
-async def test_saying_the_same_again_changes_nothing(http, salon, outside):
+async def test_a_repeated_request_changes_nothing(http, salon, outside):
     first = (await put(http, salon, **ADA, consents={"email": "granted"})).json()
     before = await outside.rows(salon.id)
 
@@ -74,7 +74,7 @@ async def test_saying_the_same_again_changes_nothing(http, salon, outside):
     assert await outside.rows(salon.id) == before
 
 
-async def test_a_changed_profile_is_written_and_what_is_left_out_becomes_unknown(http, salon):
+async def test_a_profile_is_replaced_and_omitted_fields_become_unknown(http, salon):
     first = (await put(http, salon, **ADA)).json()
 
     second = (await put(http, salon, name="Ada King", phone=None)).json()
@@ -85,9 +85,7 @@ async def test_a_changed_profile_is_written_and_what_is_left_out_becomes_unknown
     assert second["journey"]["version"] == 1
 
 
-async def test_a_consent_is_noted_with_its_time_and_source_when_it_changes(
-    http, salon, outside, found_tenant
-):
+async def test_a_changed_consent_has_its_time_and_source(http, salon, outside, found_tenant):
     granted = (await put(http, salon, consents={"email": "granted", "call": "withdrawn"})).json()["consents"]
     at_noon = {"at": NOON, "source": key_of(salon)}
     assert granted == {
@@ -109,12 +107,12 @@ async def test_a_consent_is_noted_with_its_time_and_source_when_it_changes(
 async def test_a_consent_can_become_unknown_again(http, salon):
     await put(http, salon, consents={"email": "granted"})
 
-    told = (await put(http, salon, consents={"email": "unknown"})).json()["consents"]["email"]
+    payload = (await put(http, salon, consents={"email": "unknown"})).json()["consents"]["email"]
 
-    assert told == {"status": "unknown", "at": NOON, "source": key_of(salon)}
+    assert payload == {"status": "unknown", "at": NOON, "source": key_of(salon)}
 
 
-async def test_a_customer_known_by_events_gets_a_profile_and_keeps_the_journey(http, salon):
+async def test_a_customer_created_by_events_gets_a_profile_and_keeps_the_journey(http, salon):
     await tell(http, salon, "e-1")
 
     answer = await put(http, salon, **ADA)
@@ -125,7 +123,7 @@ async def test_a_customer_known_by_events_gets_a_profile_and_keeps_the_journey(h
     assert answer.json()["journey"]["current_stage"] == "customer"
 
 
-async def test_a_customer_of_events_has_a_profile_of_which_nothing_is_known(http, salon):
+async def test_a_customer_created_by_events_has_an_empty_profile(http, salon):
     await tell(http, salon, "e-1", customer_id=0)
 
     got = await look(http, salon, "/customers/0")
@@ -134,7 +132,7 @@ async def test_a_customer_of_events_has_a_profile_of_which_nothing_is_known(http
     assert set(map(str, got["consents"].values())) == {str(UNKNOWN)}
 
 
-async def test_nobody_is_not_found(http, salon):
+async def test_an_unknown_customer_is_not_found(http, salon):
     problem(await http.get(f"{API}/customers/1", headers=salon.headers), 404, "customer-not-found")
 
 
@@ -164,19 +162,19 @@ VISITS = {
     9: [("2025-12-31T12:00:01Z", 0)],  # not quite
 }
 CALLS = (10, 11)
-EVERYBODY = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]
+ALL_CUSTOMERS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]
 
 
 @pytest.fixture(scope="module")
-async def crowd(http, found_tenant):
-    """A company with customers of every kind: with ties, without names, without visits."""
+async def company(http, found_tenant):
+    """A company with customers of every kind: with ties, without names, without appointments."""
     tenant = await found_tenant(test_clock=parse_instant(NOON, ""))
     for customer_id, profile in PEOPLE.items():
         assert (await put(http, tenant, customer_id, **profile)).status_code == 201
     for customer_id, visits in VISITS.items():
         for number, (at, amount) in enumerate(visits):
-            told = {"customer_id": customer_id, "occurred_at": at, "total_amount": amount}
-            await tell(http, tenant, f"v-{customer_id}-{number}", **told)
+            payload = {"customer_id": customer_id, "occurred_at": at, "total_amount": amount}
+            await tell(http, tenant, f"v-{customer_id}-{number}", **payload)
     for customer_id in CALLS:
         await tell(http, tenant, f"c-{customer_id}", "call_received", customer_id, call_duration=61)
     return tenant
@@ -187,12 +185,12 @@ async def found(http, tenant, **params):
     return [one["customer_id"] for page in pages for one in page]
 
 
-async def test_the_list_shows_each_customer_as_one_shows_alone(http, crowd):
-    [page] = await every_page(http, crowd.headers, "/customers")
+async def test_the_list_returns_each_customer_like_the_single_request(http, company):
+    [page] = await every_page(http, company.headers, "/customers")
 
-    assert [one["customer_id"] for one in page] == EVERYBODY
+    assert [one["customer_id"] for one in page] == ALL_CUSTOMERS
     for one in page:
-        assert one == await look(http, crowd, f"/customers/{one['customer_id']}")
+        assert one == await look(http, company, f"/customers/{one['customer_id']}")
 
 
 FILTERS = [
@@ -204,7 +202,7 @@ FILTERS = [
     ({"stage": "churned"}, [3]),
     ({"stage": "regular"}, []),
     ({"stage": "no_such_stage"}, []),
-    ({"risk_min": 0}, EVERYBODY),
+    ({"risk_min": 0}, ALL_CUSTOMERS),
     ({"risk_min": 0.6}, [2, 3]),
     ({"risk_min": 0.61}, [2]),
     ({"risk_max": 0}, [1, 4, 5, 6, 7, 8, 9, 10, 11]),
@@ -226,19 +224,19 @@ FILTERS = [
     ({"q": "_"}, [4]),
     ({"q": "\\"}, [4]),
     ({"q": "'; DROP TABLE customers; --"}, []),
-    ({"q": ""}, EVERYBODY),
+    ({"q": ""}, ALL_CUSTOMERS),
     ({"q": "grace", "stage": "at_risk", "risk_min": 0.5, "inactive_days_min": 50}, [2]),
 ]
 
 
 @pytest.mark.parametrize(("params", "expected"), FILTERS, ids=str)
-async def test_a_filter_finds_exactly_those_who_fit(http, crowd, params, expected):
-    assert await found(http, crowd, **params) == expected
-    assert await found(http, crowd, **params, limit=1) == expected
-    assert await found(http, crowd, **params, sort="-customer_id", limit=2) == expected[::-1]
+async def test_a_filter_finds_exactly_the_matching_customers(http, company, params, expected):
+    assert await found(http, company, **params) == expected
+    assert await found(http, company, **params, limit=1) == expected
+    assert await found(http, company, **params, sort="-customer_id", limit=2) == expected[::-1]
 
 
-# Without a visit somebody comes before everybody with one; without a name likewise.
+# Customers without an appointment or a name come first.
 KEYS = {
     "customer_id": lambda one: one["customer_id"],
     "name": lambda one: (one["name"] or "").lower(),
@@ -253,26 +251,28 @@ KEYS = {
 @pytest.mark.parametrize("limit", [1, 2, 3, 200])
 @pytest.mark.parametrize("descending", [False, True], ids=["upwards", "downwards"])
 @pytest.mark.parametrize("sort", KEYS)
-async def test_every_order_shows_everybody_once_on_pages_of_any_size(http, crowd, sort, descending, limit):
-    pages = await every_page(http, crowd.headers, "/customers", sort="-" * descending + sort, limit=limit)
+async def test_every_order_lists_each_customer_once_on_pages_of_any_size(
+    http, company, sort, descending, limit
+):
+    pages = await every_page(http, company.headers, "/customers", sort="-" * descending + sort, limit=limit)
 
     shown = [one for page in pages for one in page]
-    assert sorted(one["customer_id"] for one in shown) == EVERYBODY
+    assert sorted(one["customer_id"] for one in shown) == ALL_CUSTOMERS
     assert [len(page) for page in pages[:-1]] == [limit] * (len(pages) - 1)
     keys = [(KEYS[sort](one), one["customer_id"]) for one in shown]
-    # Ties, and how texts compare, are the database's: told by ids, and by ASCII letters.
+    # The database orders ties by id, and text by its collation; the names here are ASCII.
     assert keys == sorted(keys, reverse=descending)
 
 
-async def test_the_orders_tested_are_those_there_are(http, api):
+async def test_every_documented_order_is_tested(http, api):
     parameters = api.openapi()["paths"]["/api/v1/customers"]["get"]["parameters"]
     [sort] = [parameter["schema"] for parameter in parameters if parameter["name"] == "sort"]
     assert sort["enum"] == [order for name in sort["enum"][::2] for order in (name, f"-{name}")]
     assert set(sort["enum"][::2]) == KEYS.keys()
 
 
-async def test_the_tested_crowd_has_ties_and_gaps(http, crowd):
-    [page] = await every_page(http, crowd.headers, "/customers")
+async def test_the_tested_crowd_has_ties_and_gaps(http, company):
+    [page] = await every_page(http, company.headers, "/customers")
 
     for name, key in KEYS.items():
         if name != "customer_id":
@@ -281,7 +281,7 @@ async def test_the_tested_crowd_has_ties_and_gaps(http, crowd):
     assert None in {one["journey"]["last_appointment_at"] for one in page}
 
 
-async def test_paging_shows_nobody_twice_while_customers_come(http, salon):
+async def test_paging_lists_no_customer_twice_while_customers_are_added(http, salon):
     for number in range(6):
         await put(http, salon, 10 + number, name=f"N{number}")
     seen, cursor, newcomer = [], None, 100
@@ -298,14 +298,14 @@ async def test_paging_shows_nobody_twice_while_customers_come(http, salon):
 
 
 @pytest.mark.parametrize("character", ["ä", "😀", "\x01", '"', "\\"], ids=ascii)
-async def test_names_of_any_length_and_letters_can_be_paged_by(http, salon, character):
+async def test_names_of_any_length_and_alphabet_can_be_paged(http, salon, character):
     for customer_id in (1, 2, 3):
         assert (await put(http, salon, customer_id, name=character * 255)).status_code == 201
 
     assert await found(http, salon, sort="name", limit=1) == [1, 2, 3]
 
 
-async def test_the_last_full_page_names_no_next_one(http, salon):
+async def test_the_last_full_page_has_no_next_cursor(http, salon):
     await http.post(
         f"{API}/events/batch", headers=salon.headers, json=[event(f"e-{n}", customer_id=n) for n in range(4)]
     )

@@ -1,4 +1,4 @@
-"""Why a customer is where they are, what moves them next and when, and what is missing: each word put to the test."""
+"""Explanations: every date, amount and sentence is compared with what then happens."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from api.calls import API, NOON, as_kept, journey, look, problem, tell
 from journey_service.domain.events.parsing import parse_instant
 
 DAYS_91 = "2026-05-31T11:00:00Z"
-"""The instant from which a visit on March 1 at eleven is more than ninety days ago."""
+"""The time from which an appointment on March 1 at eleven is more than ninety days ago."""
 DAYS_181 = "2026-08-29T11:00:00Z"
 EXPLANATION = {
     *("as_of", "customer_id", "current_stage", "stage_name", "since", "days_in_stage", "why", "pin"),
@@ -23,13 +23,13 @@ async def explain(http, tenant, customer_id=1):
     return await look(http, tenant, f"/customers/{customer_id}/explanation")
 
 
-def path_to(told, to_stage, trigger):
-    [path] = [one for one in told["paths"] if (one["to_stage"], one["trigger"]) == (to_stage, trigger)]
+def path_to(payload, to_stage, trigger):
+    [path] = [one for one in payload["paths"] if (one["to_stage"], one["trigger"]) == (to_stage, trigger)]
     return path
 
 
 async def turn(http, tenant, operator, to):
-    """Let the company's clock be moved on by an operator, as in half a year of nights."""
+    """Advances the company's clock as an operator."""
     answer = await http.post(
         f"{API}/admin/companies/{tenant.id}/clock", headers=operator, json={"advance_to": to}
     )
@@ -47,14 +47,14 @@ async def change(http, tenant, method, path, **body):
     assert answer.status_code in (200, 201), answer.text
 
 
-async def test_an_explanation_tells_all_there_is_to_tell(http, salon):
+async def test_an_explanation_has_every_field(http, salon):
     await tell(http, salon, "e-1", total_amount=880)
 
-    told = await explain(http, salon)
+    payload = await explain(http, salon)
 
-    assert told.keys() == EXPLANATION
+    assert payload.keys() == EXPLANATION
     assert {
-        name: told[name] for name in ("customer_id", "current_stage", "stage_name", "as_of", "since")
+        name: payload[name] for name in ("customer_id", "current_stage", "stage_name", "as_of", "since")
     } == {
         "customer_id": 1,
         "current_stage": "customer",
@@ -62,17 +62,19 @@ async def test_an_explanation_tells_all_there_is_to_tell(http, salon):
         "as_of": NOON,
         "since": NOON,
     }
-    assert (told["days_in_stage"], told["pin"], told["wanted_now"]) == (0, None, None)
-    assert told["why"].keys() == WHY
-    assert told["why"]["sentence"] == "customer since 2026-03-01: there was an appointment"
-    assert [told["why"][name] for name in ("trigger_type", "trigger_event", "map_version", "transition")] == [
+    assert (payload["days_in_stage"], payload["pin"], payload["wanted_now"]) == (0, None, None)
+    assert payload["why"].keys() == WHY
+    assert payload["why"]["sentence"] == "customer since 2026-03-01: there was an appointment"
+    assert [
+        payload["why"][name] for name in ("trigger_type", "trigger_event", "map_version", "transition")
+    ] == [
         "automatic",
         "appointment_completed",
         1,
         2,
     ]
-    assert all(path.keys() == PATH for path in told["paths"])
-    assert [(path["to_stage"], path["trigger"], path["family"]) for path in told["paths"]] == [
+    assert all(path.keys() == PATH for path in payload["paths"])
+    assert [(path["to_stage"], path["trigger"], path["family"]) for path in payload["paths"]] == [
         ("regular", "appointment_count", "progress"),
         ("vip", "lifetime_value", "progress"),
         ("at_risk", "days_since_last_appointment", "risk"),
@@ -81,7 +83,7 @@ async def test_an_explanation_tells_all_there_is_to_tell(http, salon):
     ]
 
 
-async def test_every_condition_that_was_looked_at_is_told(http, salon):
+async def test_every_evaluated_condition_is_explained(http, salon):
     await tell(http, salon, "e-1", total_amount=880)
 
     details = (await explain(http, salon))["why"]["details"]
@@ -113,15 +115,15 @@ async def test_every_condition_that_was_looked_at_is_told(http, salon):
     }
 
 
-async def test_a_journey_that_has_only_begun_is_explained(http, salon):
+async def test_a_new_journey_is_explained(http, salon):
     await tell(http, salon, "e-1", "appointment_booked")
 
-    told = await explain(http, salon)
+    payload = await explain(http, salon)
 
-    assert told["why"]["sentence"] == "the journey began in prospect on 2026-03-01"
-    assert (told["why"]["trigger_type"], told["why"]["details"]) == ("system", [])
-    assert told["upcoming"] == []
-    assert path_to(told, "lead", "call_received")["needs"] == {
+    assert payload["why"]["sentence"] == "the journey began in prospect on 2026-03-01"
+    assert (payload["why"]["trigger_type"], payload["why"]["details"]) == ("system", [])
+    assert payload["upcoming"] == []
+    assert path_to(payload, "lead", "call_received")["needs"] == {
         "event": "call_received",
         "times": 1,
         "total_amount": None,
@@ -132,7 +134,7 @@ async def test_a_journey_that_has_only_begun_is_explained(http, salon):
 # ---- what is missing
 
 
-async def test_what_is_missing_for_vip_is_missing_to_the_cent(http, salon):
+async def test_the_missing_amount_is_exact_to_the_cent(http, salon):
     for customer_id in (1, 2):
         await tell(http, salon, f"first-{customer_id}", customer_id=customer_id, total_amount=880)
 
@@ -166,7 +168,7 @@ async def test_what_is_missing_for_vip_is_missing_to_the_cent(http, salon):
     )
 
 
-async def test_as_many_appointments_are_missing_as_it_takes(http, salon):
+async def test_the_missing_number_of_appointments_is_exact(http, salon):
     await tell(http, salon, "e-1")
     path = path_to(await explain(http, salon), "regular", "appointment_count")
     assert (path["missing"], path["unit"], path["sentence"]) == (
@@ -184,7 +186,7 @@ async def test_as_many_appointments_are_missing_as_it_takes(http, salon):
     assert (await journey(http, salon))["current_stage"] == "regular"
 
 
-async def test_the_event_that_is_needed_can_be_told_as_it_is_named(http, salon):
+async def test_the_required_event_moves_the_customer(http, salon):
     await tell(http, salon, "e-1", "call_received", call_duration=10)
 
     path = path_to(await explain(http, salon), "lead", "call_received")
@@ -197,15 +199,15 @@ async def test_the_event_that_is_needed_can_be_told_as_it_is_named(http, salon):
     assert (await journey(http, salon))["current_stage"] == path["leads_to"] == "lead"
 
 
-# ---- what comes
+# ---- upcoming moves
 
 
-async def test_the_date_of_the_next_move_is_true_to_the_second(http, salon, operator):
+async def test_the_date_of_the_next_move_is_exact_to_the_second(http, salon, operator):
     await tell(http, salon, "e-1")
 
-    told = await explain(http, salon)
+    payload = await explain(http, salon)
 
-    first, second = told["upcoming"]
+    first, second = payload["upcoming"]
     assert first == {
         "to_stage": "at_risk",
         "at": DAYS_91,
@@ -214,7 +216,7 @@ async def test_the_date_of_the_next_move_is_true_to_the_second(http, salon, oper
         "sentence": "at_risk on 2026-05-31 unless there is an appointment",
     }
     assert (second["to_stage"], second["at"]) == ("churned", DAYS_181)
-    path = path_to(told, "at_risk", "days_since_last_appointment")
+    path = path_to(payload, "at_risk", "days_since_last_appointment")
     assert (path["at"], path["value"], path["missing"], path["unit"]) == (DAYS_91, 0, 91, "days")
     assert path["sentence"] == first["sentence"]
 
@@ -222,16 +224,16 @@ async def test_the_date_of_the_next_move_is_true_to_the_second(http, salon, oper
     assert (await journey(http, salon))["current_stage"] == "customer"
     await turn(http, salon, operator, DAYS_91)
     assert (await journey(http, salon))["current_stage"] == "at_risk"
-    told = await explain(http, salon)
-    assert told["why"]["sentence"] == (
+    payload = await explain(http, salon)
+    assert payload["why"]["sentence"] == (
         "at_risk since 2026-05-31: 91 days since the last appointment (required: more than 90)"
     )
-    assert [one["to_stage"] for one in told["upcoming"]] == ["churned"]
-    back = path_to(told, "customer", "appointment_completed")
+    assert [one["to_stage"] for one in payload["upcoming"]] == ["churned"]
+    back = path_to(payload, "customer", "appointment_completed")
     assert (back["family"], back["sentence"]) == ("return", "back to customer with an appointment")
 
 
-async def test_an_appointment_averts_what_it_is_said_to_avert(http, salon, operator):
+async def test_an_appointment_prevents_the_move_as_announced(http, salon, operator):
     await tell(http, salon, "e-1")
     assert (await explain(http, salon))["upcoming"][0]["unless"] == "appointment_completed"
 
@@ -242,7 +244,7 @@ async def test_an_appointment_averts_what_it_is_said_to_avert(http, salon, opera
     assert (await explain(http, salon))["upcoming"][0]["at"] == "2026-05-31T12:00:00Z"
 
 
-async def test_the_day_in_a_sentence_is_the_company_s_own(http, found_tenant):
+async def test_days_in_sentences_are_in_the_company_s_time_zone(http, found_tenant):
     tenant = await found_tenant(timezone="Pacific/Auckland", test_clock=parse_instant(NOON, ""))
     await tell(http, tenant, "e-1")
 
@@ -256,28 +258,28 @@ async def test_the_day_in_a_sentence_is_the_company_s_own(http, found_tenant):
     assert first["sentence"].startswith("at_risk on 2026-06-01 ")
 
 
-async def test_what_is_due_and_not_written_yet_is_told(http, salon, outside):
+async def test_a_due_move_that_is_not_written_yet_is_explained(http, salon, outside):
     await tell(http, salon, "e-1")
-    await outside.turn_clock(salon.id, "2026-06-30T12:00:00+00:00")  # with nobody looking
+    await outside.turn_clock(salon.id, "2026-06-30T12:00:00+00:00")  # without an evaluation
 
-    told = await explain(http, salon)
+    payload = await explain(http, salon)
 
-    assert told["current_stage"] == "customer"
-    assert told["wanted_now"] == {
+    assert payload["current_stage"] == "customer"
+    assert payload["wanted_now"] == {
         "to_stage": "at_risk",
         "trigger_event": "days_since_last_appointment",
         "due_at": DAYS_91,
         "is_suppressed": False,
         "sentence": "at_risk has been due since 2026-05-31 and will be recorded shortly",
     }
-    assert told["upcoming"][0]["sentence"] == "at_risk since 2026-05-31, will be recorded shortly"
-    assert path_to(told, "at_risk", "risk_score")["sentence"] == "at_risk is already due"
+    assert payload["upcoming"][0]["sentence"] == "at_risk since 2026-05-31, will be recorded shortly"
+    assert path_to(payload, "at_risk", "risk_score")["sentence"] == "at_risk is already due"
 
 
-# ---- pins and moves by hand
+# ---- pins and manual moves
 
 
-async def test_a_pin_is_told_with_what_it_holds_back_and_what_its_end_releases(http, salon, operator):
+async def test_a_pin_is_explained_with_the_moves_it_suppresses(http, salon, operator):
     await tell(http, salon, "e-1")
     await change(
         http, salon, "POST", "/transitions", to_stage="vip", notes="Knows the owner", performed_by=77
@@ -319,10 +321,10 @@ async def test_a_pin_is_told_with_what_it_holds_back_and_what_its_end_releases(h
     assert (await journey(http, salon))["current_stage"] == "at_risk"
 
 
-# ---- who may ask, and that asking changes nothing
+# ---- permissions and side effects
 
 
-async def test_asking_changes_nothing(http, salon, outside):
+async def test_an_explanation_changes_nothing(http, salon, outside):
     await tell(http, salon, "e-1", total_amount=880)
     await outside.turn_clock(salon.id, "2026-06-30T12:00:00+00:00")
     before, shown = await outside.rows(salon.id), await journey(http, salon)
@@ -332,18 +334,18 @@ async def test_asking_changes_nothing(http, salon, outside):
     assert first == again
     assert await outside.rows(salon.id) == before
     assert as_kept(await journey(http, salon)) == as_kept(shown)
-    # The guard sees a change where there is one.
+    # The comparison notices a change.
     await tell(http, salon, "e-2", total_amount=1)
     assert await outside.rows(salon.id) != before
 
 
-async def test_a_customer_nobody_knows_cannot_be_explained(http, salon):
+async def test_an_unknown_customer_is_not_found(http, salon):
     answer = await http.get(f"{API}/customers/4711/explanation", headers=salon.headers)
 
     problem(answer, 404, "customer-not-found")
 
 
-async def test_another_company_s_customer_is_answered_like_one_that_is_not_there(http, salon, found_tenant):
+async def test_another_company_s_customer_is_not_found(http, salon, found_tenant):
     await tell(http, salon, "e-1")
     other = await found_tenant()
 
@@ -354,7 +356,7 @@ async def test_another_company_s_customer_is_answered_like_one_that_is_not_there
 
 
 @pytest.mark.parametrize(("scopes", "status"), [(("customers:read",), 200), (("events:write",), 403)])
-async def test_whoever_may_read_customers_may_ask(http, found_tenant, scopes, status):
+async def test_the_scope_customers_read_is_required(http, found_tenant, scopes, status):
     tenant = await found_tenant(scopes=("events:write", *scopes))
     await tell(http, tenant, "e-1")
 

@@ -1,4 +1,4 @@
-"""One customer's journey: state, history, scores; moves and pins by hand; evaluation."""
+"""Routes of a journey: state, transitions, manual moves, pins, evaluation, scores, notes."""
 
 import re
 from datetime import timedelta
@@ -54,10 +54,10 @@ async def history(http, tenant):
     return moves
 
 
-# ---- where a customer stands
+# ---- state
 
 
-async def test_a_journey_says_where_a_customer_stands(http, salon):
+async def test_a_journey_has_every_field(http, salon):
     await tell(http, salon, "e-0", occurred_at="2026-02-01T08:00:00+01:00", total_amount=49.9)
     await tell(http, salon, "e-1", "appointment_missed", occurred_at="2026-02-10T09:00:00Z")
     await tell(http, salon, "e-2", "ticket_opened", occurred_at="2026-02-28T09:00:00.5Z")
@@ -65,11 +65,11 @@ async def test_a_journey_says_where_a_customer_stands(http, salon):
     answer = await http.get(f"{API}/customers/1/journey", headers=salon.headers)
 
     assert answer.headers["etag"] == '"2"'
-    told = answer.json()
-    assert told.keys() == JOURNEY
-    updated_at = told.pop("updated_at")
+    payload = answer.json()
+    assert payload.keys() == JOURNEY
+    updated_at = payload.pop("updated_at")
     assert INSTANT.fullmatch(updated_at)
-    assert told == {
+    assert payload == {
         "customer_id": 1,
         "current_stage": "customer",
         "stage_name": "Customer",
@@ -88,27 +88,29 @@ async def test_a_journey_says_where_a_customer_stands(http, salon):
         "risk_score": 0.2,
         "engagement_score": 0.44,
         "scored_at": NOON,
-        "next_evaluation_at": told["next_evaluation_at"],
+        "next_evaluation_at": payload["next_evaluation_at"],
         "map_version": 1,
         "owner": None,
         "notes": None,
         "metadata": None,
         "created_at": NOON,
     }
-    assert parse_instant(told["next_evaluation_at"], "") > parse_instant(NOON, "")
+    assert parse_instant(payload["next_evaluation_at"], "") > parse_instant(NOON, "")
 
 
-async def test_a_journey_of_which_nothing_is_known_says_so(http, salon):
+async def test_unknown_facts_of_a_journey_are_null(http, salon):
     await tell(http, salon, "e-1", "appointment_booked")
 
-    told = await journey(http, salon)
+    payload = await journey(http, salon)
 
-    assert told["current_stage"] == "prospect"
-    assert told["previous_stage"] is told["first_appointment_at"] is told["last_appointment_at"] is None
-    assert (told["lifetime_value"], told["risk_score"], told["engagement_score"]) == (0, 0, 0.5)
+    assert payload["current_stage"] == "prospect"
+    assert (
+        payload["previous_stage"] is payload["first_appointment_at"] is payload["last_appointment_at"] is None
+    )
+    assert (payload["lifetime_value"], payload["risk_score"], payload["engagement_score"]) == (0, 0, 0.5)
 
 
-async def test_days_and_scores_are_of_the_company_s_present(http, salon, outside):
+async def test_days_and_scores_are_as_of_the_company_s_now(http, salon, outside):
     await tell(http, salon, "e-1")
     await outside.turn_clock(salon.id, "2026-03-31T11:59:59+00:00")
     almost = await journey(http, salon)
@@ -133,10 +135,10 @@ async def test_money_and_scores_are_numbers_with_two_decimals(http, salon):
     assert re.search(r'"engagement_score":0\.\d{1,2},', answer.text)
 
 
-# ---- history
+# ---- transitions
 
 
-async def test_history_is_paged_newest_first(http, salon):
+async def test_transitions_are_paged_newest_first(http, salon):
     await tell(http, salon, "e-1", "call_received", call_duration=61)
     await tell(http, salon, "e-2")
     for version in range(3, 8):
@@ -179,7 +181,7 @@ async def test_a_transition_keeps_the_reasons_for_it(http, salon):
     ]
 
 
-# ---- moves by hand
+# ---- manual moves
 
 
 async def test_a_person_moves_a_customer(http, salon):
@@ -189,12 +191,12 @@ async def test_a_person_moves_a_customer(http, salon):
 
     assert answer.status_code == 201
     assert answer.headers["etag"] == '"3"'
-    told = answer.json()
-    assert told.keys() == {"transition", "journey", "pinned"}
-    assert told["pinned"] is None
-    assert as_kept(told["journey"]) == as_kept(await journey(http, salon))
-    assert (told["journey"]["current_stage"], told["journey"]["previous_stage"]) == ("vip", "customer")
-    made = told["transition"]
+    payload = answer.json()
+    assert payload.keys() == {"transition", "journey", "pinned"}
+    assert payload["pinned"] is None
+    assert as_kept(payload["journey"]) == as_kept(await journey(http, salon))
+    assert (payload["journey"]["current_stage"], payload["journey"]["previous_stage"]) == ("vip", "customer")
+    made = payload["transition"]
     assert made == (await history(http, salon))[0]
     assert {name: made[name] for name in TRANSITION - {"id", "recorded_at", "reasons"}} == {
         "seq": 3,
@@ -212,7 +214,7 @@ async def test_a_person_moves_a_customer(http, salon):
 
 
 @pytest.mark.parametrize("seen", ['"2"', 'W/"2"', "2", ' "2" '])
-async def test_the_version_that_was_seen_may_be_written_as_an_etag_is(http, salon, seen):
+async def test_if_match_accepts_etags_and_bare_versions(http, salon, seen):
     await tell(http, salon, "e-1")
 
     answer = await http.post(
@@ -224,7 +226,7 @@ async def test_the_version_that_was_seen_may_be_written_as_an_etag_is(http, salo
     assert answer.status_code == 201
 
 
-async def test_of_two_who_saw_the_same_version_one_is_told_that_it_has_changed(http, salon):
+async def test_of_two_moves_based_on_one_version_the_second_is_stale(http, salon):
     await tell(http, salon, "e-1")
 
     first, second = await move(http, salon, "vip"), await move(http, salon, "prospect")
@@ -234,7 +236,7 @@ async def test_of_two_who_saw_the_same_version_one_is_told_that_it_has_changed(h
     assert (await journey(http, salon))["current_stage"] == "vip"
 
 
-async def test_a_move_asked_for_twice_under_one_key_is_made_once(http, salon, outside):
+async def test_a_move_repeated_with_the_same_key_is_made_once(http, salon, outside):
     await tell(http, salon, "e-1")
     first = await move(http, salon, "vip", key="k-1", notes="n", pin_until=SPRING)
     before = await outside.rows(salon.id)
@@ -247,7 +249,7 @@ async def test_a_move_asked_for_twice_under_one_key_is_made_once(http, salon, ou
     assert await outside.rows(salon.id) == before
 
 
-async def test_a_repeated_move_tells_of_its_pin_again(http, salon):
+async def test_a_repeated_move_reports_its_pin_again(http, salon):
     await tell(http, salon, "e-1", total_amount=1000)
 
     first = await move(http, salon, "customer", key="k-1")
@@ -271,17 +273,17 @@ async def test_a_repeated_move_tells_of_its_pin_again(http, salon):
 )
 async def test_a_key_that_was_used_for_another_move_is_refused(http, salon, outside, other):
     await tell(http, salon, "e-1")
-    asked = {"to_stage": "vip", "notes": "n", "pin_until": SPRING, "performed_by": 1}
-    assert (await move(http, salon, **asked, key="k-1")).status_code == 201
+    requested = {"to_stage": "vip", "notes": "n", "pin_until": SPRING, "performed_by": 1}
+    assert (await move(http, salon, **requested, key="k-1")).status_code == 201
     before = await outside.rows(salon.id)
 
-    answer = await move(http, salon, **{**asked, **other}, key="k-1")
+    answer = await move(http, salon, **{**requested, **other}, key="k-1")
 
     problem(answer, 422, "idempotency-key-reused")
     assert await outside.rows(salon.id) == before
 
 
-async def test_a_repeated_move_is_answered_even_when_more_has_happened_since(http, salon):
+async def test_a_repeated_move_returns_the_first_response_after_later_moves(http, salon):
     await tell(http, salon, "e-1")
     first = await move(http, salon, "vip", key="k-1")
     assert (await move(http, salon, "prospect", version=3, key="k-2")).status_code == 201
@@ -294,7 +296,7 @@ async def test_a_repeated_move_is_answered_even_when_more_has_happened_since(htt
     assert again.headers["etag"] == '"4"'
 
 
-async def test_without_a_key_the_same_move_twice_is_a_stale_one(http, salon):
+async def test_without_a_key_a_repeated_move_is_stale(http, salon):
     await tell(http, salon, "e-1")
     await move(http, salon, "vip")
 
@@ -312,7 +314,7 @@ async def test_one_key_serves_two_customers(http, salon):
         assert answer.status_code == 201
 
 
-async def test_a_move_that_the_rules_would_undo_at_once_is_pinned_and_says_so(http, found_tenant):
+async def test_a_move_that_the_rules_would_undo_is_pinned_and_reported(http, found_tenant):
     tenant = await found_tenant(test_clock=parse_instant(NOON, ""), policy={"manual_pin_days": 7})
     await tell(http, tenant, "e-1", total_amount=1000)
 
@@ -326,7 +328,7 @@ async def test_a_move_that_the_rules_would_undo_at_once_is_pinned_and_says_so(ht
     assert shown["suppressed"] == [{"to_stage": "vip", "at": NOON, "trigger_event": "lifetime_value"}]
 
 
-async def test_a_move_with_a_pin_of_its_own_is_held_as_long_as_that(http, salon):
+async def test_a_move_with_a_pin_of_its_own_keeps_that_pin(http, salon):
     await tell(http, salon, "e-1", total_amount=1000)
 
     answer = await move(http, salon, "customer", pin_until=SPRING)
@@ -338,7 +340,7 @@ async def test_a_move_with_a_pin_of_its_own_is_held_as_long_as_that(http, salon)
 # ---- pins
 
 
-async def test_a_pin_holds_a_customer_and_shows_what_it_held_back(http, salon):
+async def test_a_pin_keeps_the_stage_and_records_suppressed_moves(http, salon):
     await tell(http, salon, "e-1", "call_received", call_duration=61)
 
     put = await pin(http, salon, SPRING)
@@ -358,7 +360,7 @@ async def test_a_pin_holds_a_customer_and_shows_what_it_held_back(http, salon):
     ]
 
 
-async def test_a_pin_can_be_changed_and_keeps_what_it_held_back(http, salon):
+async def test_a_changed_pin_keeps_its_suppressed_moves(http, salon):
     await tell(http, salon, "e-1", "call_received", call_duration=61)
     await pin(http, salon, SPRING)
     await tell(http, salon, "e-2")
@@ -369,7 +371,7 @@ async def test_a_pin_can_be_changed_and_keeps_what_it_held_back(http, salon):
     assert [one["to_stage"] for one in changed_to["suppressed"]] == ["customer"]
 
 
-async def test_when_a_pin_is_lifted_the_customer_is_decided_at_once(http, salon):
+async def test_removing_a_pin_evaluates_the_customer_at_once(http, salon):
     await tell(http, salon, "e-1", "call_received", call_duration=61)
     await pin(http, salon, SPRING)
     await tell(http, salon, "e-2")
@@ -383,7 +385,7 @@ async def test_when_a_pin_is_lifted_the_customer_is_decided_at_once(http, salon)
     problem(await unpin(http, salon, version=3), 409, "not-pinned")
 
 
-async def test_a_lifted_pin_that_held_nothing_back_leaves_the_customer_alone(http, salon):
+async def test_removing_a_pin_without_suppressed_moves_changes_no_stage(http, salon):
     await tell(http, salon, "e-1")
     await pin(http, salon, SPRING)
 
@@ -393,7 +395,7 @@ async def test_a_lifted_pin_that_held_nothing_back_leaves_the_customer_alone(htt
     assert (lifted.json()["current_stage"], lifted.json()["version"]) == ("customer", 2)
 
 
-async def test_a_pin_that_has_run_out_is_none_to_lift(http, salon, outside):
+async def test_an_expired_pin_cannot_be_removed(http, salon, outside):
     await tell(http, salon, "e-1")
     await pin(http, salon, SPRING)
     await outside.turn_clock(salon.id, "2026-04-01T00:00:00+00:00")
@@ -404,7 +406,7 @@ async def test_a_pin_that_has_run_out_is_none_to_lift(http, salon, outside):
 # ---- evaluation
 
 
-async def test_a_dry_run_tells_what_would_happen_and_writes_nothing(http, salon, outside):
+async def test_a_dry_run_computes_the_transitions_and_writes_nothing(http, salon, outside):
     await tell(http, salon, "e-1")
     await outside.turn_clock(salon.id, "2026-09-30T12:00:00+00:00")
     before = await outside.rows(salon.id)
@@ -413,59 +415,63 @@ async def test_a_dry_run_tells_what_would_happen_and_writes_nothing(http, salon,
 
     assert answer.status_code == 200
     assert "etag" not in answer.headers
-    told = answer.json()
-    assert told.keys() == {"status", "dry_run", "transitions", "suppressed_to", "reasons", "journey"}
-    assert (told["status"], told["dry_run"]) == ("moved", True)
-    assert [(one["id"], one["seq"], one["to_stage"]) for one in told["transitions"]] == [
+    payload = answer.json()
+    assert payload.keys() == {"status", "dry_run", "transitions", "suppressed_to", "reasons", "journey"}
+    assert (payload["status"], payload["dry_run"]) == ("moved", True)
+    assert [(one["id"], one["seq"], one["to_stage"]) for one in payload["transitions"]] == [
         (None, 3, "at_risk"),
         (None, 4, "churned"),
     ]
     assert await outside.rows(salon.id) == before
 
 
-async def test_an_evaluation_makes_each_move_at_the_instant_it_was_due(http, salon, outside):
+async def test_an_evaluation_makes_each_move_at_its_due_time(http, salon, outside):
     await tell(http, salon, "e-1")
     await outside.turn_clock(salon.id, "2026-09-30T12:00:00+00:00")
     planned = (await evaluate(http, salon, dry_run=True)).json()["transitions"]
 
     answer = await evaluate(http, salon)
 
-    told = answer.json()
+    payload = answer.json()
     assert answer.headers["etag"] == '"4"'
-    assert (told["status"], told["dry_run"]) == ("moved", False)
+    assert (payload["status"], payload["dry_run"]) == ("moved", False)
     visit = parse_instant("2026-03-01T11:00:00Z", "")
-    assert [parse_instant(one["transitioned_at"], "") - visit for one in told["transitions"]] == [
+    assert [parse_instant(one["transitioned_at"], "") - visit for one in payload["transitions"]] == [
         timedelta(days=91),
         timedelta(days=181),
     ]
-    assert told["transitions"] == (await history(http, salon))[1::-1]
-    kept = [{**one, "id": None, "recorded_at": None} for one in told["transitions"]]
+    assert payload["transitions"] == (await history(http, salon))[1::-1]
+    kept = [{**one, "id": None, "recorded_at": None} for one in payload["transitions"]]
     assert kept == [{**one, "recorded_at": None} for one in planned]
-    assert as_kept(told["journey"]) == as_kept(await journey(http, salon))
-    assert told["journey"]["current_stage"] == "churned"
+    assert as_kept(payload["journey"]) == as_kept(await journey(http, salon))
+    assert payload["journey"]["current_stage"] == "churned"
 
 
 @pytest.mark.parametrize("dry_run", [True, False])
-async def test_an_evaluation_with_nothing_due_says_that_the_customer_stays(http, salon, dry_run):
+async def test_an_evaluation_with_nothing_due_reports_stayed(http, salon, dry_run):
     await tell(http, salon, "e-1")
 
-    told = (await evaluate(http, salon, dry_run=dry_run)).json()
+    payload = (await evaluate(http, salon, dry_run=dry_run)).json()
 
-    assert (told["status"], told["transitions"], told["suppressed_to"]) == ("stayed", [], None)
-    assert told["journey"]["version"] == 2
-    assert {one["stage"]: one["held"] for one in told["reasons"]}["at_risk"] is False
+    assert (payload["status"], payload["transitions"], payload["suppressed_to"]) == ("stayed", [], None)
+    assert payload["journey"]["version"] == 2
+    assert {one["stage"]: one["held"] for one in payload["reasons"]}["at_risk"] is False
     assert (await evaluate(http, salon)).headers["etag"] == '"2"'
 
 
-async def test_an_evaluation_says_what_a_pin_holds_back(http, salon, outside):
+async def test_an_evaluation_reports_suppressed_moves(http, salon, outside):
     await tell(http, salon, "e-1")
     await pin(http, salon, "2026-12-01T00:00:00Z")
     await outside.turn_clock(salon.id, "2026-07-01T12:00:00+00:00")
 
-    told = (await evaluate(http, salon)).json()
+    payload = (await evaluate(http, salon)).json()
 
-    assert (told["status"], told["suppressed_to"], told["transitions"]) == ("suppressed", "at_risk", [])
-    assert told["journey"]["suppressed"] == [
+    assert (payload["status"], payload["suppressed_to"], payload["transitions"]) == (
+        "suppressed",
+        "at_risk",
+        [],
+    )
+    assert payload["journey"]["suppressed"] == [
         {
             "to_stage": "at_risk",
             "at": "2026-05-31T11:00:00Z",
@@ -488,7 +494,7 @@ def hundredths(factors):
     return sum(round(factor["contribution"] * 100) for factor in factors)
 
 
-async def test_scores_are_told_with_every_factor(http, salon):
+async def test_scores_have_every_factor(http, salon):
     await tell(http, salon, "e-1", total_amount=250)
 
     scores = await look(http, salon, "/customers/1/scores")
@@ -512,7 +518,7 @@ async def test_scores_are_told_with_every_factor(http, salon):
     assert [factor["weight"] for factor in scores["risk"]["factors"]] == [0.3, 0.3, 0.2, 0.2, 0]
 
 
-async def test_a_new_relationship_has_the_scores_it_begins_with(http, salon):
+async def test_a_new_relationship_has_the_initial_scores(http, salon):
     await tell(http, salon, "e-1", "appointment_booked")
 
     scores = await look(http, salon, "/customers/1/scores")
@@ -526,8 +532,10 @@ async def test_a_new_relationship_has_the_scores_it_begins_with(http, salon):
 
 STORIES = {
     "a regular": [("appointment_completed", f"2026-0{m}-1{m}T09:00:00Z", 33.33) for m in (1, 2)] * 3,
-    "somebody who does not come": [("appointment_missed", f"2026-02-{d}T09:00:00Z", None) for d in (11, 12)],
-    "somebody who came more often": [
+    "a customer who misses appointments": [
+        ("appointment_missed", f"2026-02-{d}T09:00:00Z", None) for d in (11, 12)
+    ],
+    "a customer who came more often": [
         *(("appointment_completed", f"2025-11-0{day}T09:00:00Z", 700) for day in range(1, 8)),
         ("appointment_missed", "2026-02-01T09:00:00Z", None),
         ("appointment_missed", "2026-02-02T09:00:00Z", None),
@@ -553,7 +561,7 @@ async def test_contributions_add_up_to_the_score(http, salon, story):
 
 
 async def test_the_stories_reach_both_ends_of_risk(http, salon):
-    for number, (type_, at, amount) in enumerate(STORIES["somebody who came more often"]):
+    for number, (type_, at, amount) in enumerate(STORIES["a customer who came more often"]):
         await tell(http, salon, f"e-{number}", type_, occurred_at=at, total_amount=amount)
 
     risk = (await look(http, salon, "/customers/1/scores"))["risk"]
@@ -569,7 +577,7 @@ async def annotate(http, tenant, body, *, version=2):
     return await http.patch(f"{API}/customers/1/journey", headers=changed(tenant, version), json=body)
 
 
-async def test_notes_and_metadata_are_written_apart_and_are_no_move(http, salon):
+async def test_notes_and_metadata_are_independent_and_do_not_change_the_version(http, salon):
     await tell(http, salon, "e-1")
     free = {"chair": 3, "likes": ["tea", {"sugar": None}], "ümläut": "日本"}
 
@@ -599,25 +607,25 @@ async def test_notes_of_a_journey_outlast_its_moves(http, salon):
 
 
 async def test_the_stage_map_is_shown_as_it_is_written(http, salon):
-    told = await look(http, salon, "/stages")
+    payload = await look(http, salon, "/stages")
 
-    assert told.keys() == {
+    assert payload.keys() == {
         *("version", "stages", "warnings", "findings", "author", "created_at"),
         *("activated_at", "activation", "notes", "is_current"),
     }
-    assert (told["version"], told["warnings"]) == (1, [])
+    assert (payload["version"], payload["warnings"]) == (1, [])
     assert [
         {
             name: value
             for name, value in stage.items()
             if name not in ("retention_days", "is_active", "remapped_to")
         }
-        for stage in told["stages"]
+        for stage in payload["stages"]
     ] == [dict(stage) for stage in DEFAULT_STAGES]
 
 
 async def test_events_in_a_batch_and_one_by_one_write_the_same_journey(http, found_tenant):
-    told = [
+    payload = [
         event("e-1", "call_received", call_duration=61),
         event("e-2", total_amount=20),
         event("e-3", total_amount=30),
@@ -625,9 +633,9 @@ async def test_events_in_a_batch_and_one_by_one_write_the_same_journey(http, fou
         event("e-5", total_amount=990),
     ]
     one_by_one, together = [await found_tenant(test_clock=parse_instant(NOON, "")) for _ in range(2)]
-    for one in told:
+    for one in payload:
         await http.post(f"{API}/events", headers=one_by_one.headers, json=one)
-    await http.post(f"{API}/events/batch", headers=together.headers, json=told)
+    await http.post(f"{API}/events/batch", headers=together.headers, json=payload)
 
     assert as_kept(await journey(http, together)) == as_kept(await journey(http, one_by_one))
     first, second = await history(http, together), await history(http, one_by_one)

@@ -1,4 +1,4 @@
-"""The stage map over HTTP: read, replaced, changed stage by stage, its versions; a draft looked over and previewed."""
+"""Routes of the stage map: replacing, linting, single stages, versions, previews, back-tests, past states."""
 
 import pytest
 
@@ -32,38 +32,38 @@ async def regular(http, salon):
     return salon
 
 
-# ---- read and replace
+# ---- the map
 
 
-async def test_the_map_is_read_with_its_version_author_and_what_the_linter_says(http, salon):
+async def test_the_map_is_returned_with_its_version_author_and_findings(http, salon):
     answer = await ask(http, salon, "GET", "/stages")
-    told = answer.json()
+    payload = answer.json()
 
     assert answer.headers["etag"] == '"1"'
-    assert {name: told[name] for name in ("version", "author", "activated_at", "activation", "notes")} == {
+    assert {name: payload[name] for name in ("version", "author", "activated_at", "activation", "notes")} == {
         "version": 1,
         "author": "tests",
         "activated_at": None,
         "activation": "future_only",
         "notes": None,
     }
-    assert told["is_current"] is True
-    assert [stage["key"] for stage in told["stages"]] == [form["key"] for form in DEFAULT_STAGES]
-    assert told["warnings"] == [finding["message"] for finding in told["findings"]]
+    assert payload["is_current"] is True
+    assert [stage["key"] for stage in payload["stages"]] == [form["key"] for form in DEFAULT_STAGES]
+    assert payload["warnings"] == [finding["message"] for finding in payload["findings"]]
 
 
-async def test_what_was_read_can_be_sent_back_as_it_is(http, salon):
-    told = await look(http, salon, "/stages")
+async def test_a_map_can_be_sent_back_as_it_was_returned(http, salon):
+    payload = await look(http, salon, "/stages")
 
-    answer = await put(http, salon, {"version": told["version"], "stages": told["stages"]})
+    answer = await put(http, salon, {"version": payload["version"], "stages": payload["stages"]})
 
     assert answer.status_code == 200, answer.text
     assert answer.headers["etag"] == '"2"'
-    assert answer.json()["stages"] == told["stages"]
+    assert answer.json()["stages"] == payload["stages"]
     assert (await look(http, salon, "/stage-versions/2/diff"))["changed"] == []
 
 
-async def test_a_map_put_in_force_moves_nobody_unless_that_is_asked_for(http, regular):
+async def test_a_new_map_moves_no_customer_by_default(http, regular):
     answer = await put(http, regular, {"stages": stages(vip={"auto_rules": EASY})}, **SEEN)
 
     assert answer.status_code == 200
@@ -75,21 +75,25 @@ async def test_a_map_put_in_force_moves_nobody_unless_that_is_asked_for(http, re
 
 
 @pytest.mark.parametrize("activation", ["current_silent", "current_with_actions"])
-async def test_present_customers_are_moved_where_that_is_asked_for(http, regular, activation):
+async def test_a_new_map_moves_customers_if_the_activation_requests_it(http, regular, activation):
     body = {"version": 1, "stages": stages(vip={"auto_rules": EASY}), "activation": activation, "notes": "Q2"}
     answer = await put(http, regular, body)
 
-    told = answer.json()
-    assert (told["version"], told["author"], told["notes"]) == (2, f"key:{regular.token.split('_')[1]}", "Q2")
-    assert told["activated_at"] == NOON
-    assert (told["job"]["kind"], told["job"]["status"]) == ("adopt_stage_map", "done")
-    assert told["job"]["counts"]["moved"] == 1
+    payload = answer.json()
+    assert (payload["version"], payload["author"], payload["notes"]) == (
+        2,
+        f"key:{regular.token.split('_')[1]}",
+        "Q2",
+    )
+    assert payload["activated_at"] == NOON
+    assert (payload["job"]["kind"], payload["job"]["status"]) == ("adopt_stage_map", "done")
+    assert payload["job"]["counts"]["moved"] == 1
     [move, *_] = (await look(http, regular, "/customers/1/transitions"))["items"]
     assert (move["to_stage"], move["map_version"], move["trigger_type"]) == ("vip", 2, "automatic")
     assert move["is_silent"] is (activation == "current_silent")
 
 
-async def test_a_map_for_many_customers_is_in_force_at_once_and_carried_through_by_the_worker(
+async def test_a_map_for_many_customers_is_in_force_at_once_and_the_worker_migrates_them(
     http, regular, monkeypatch
 ):
     monkeypatch.setattr(stage_maps, "MAX_INLINE_CUSTOMERS", -1)
@@ -104,12 +108,12 @@ async def test_a_map_for_many_customers_is_in_force_at_once_and_carried_through_
     assert (await journey(http, regular))["current_stage"] == "vip"
 
 
-async def test_a_change_says_which_version_it_is_based_on(http, salon):
+async def test_a_replacement_requires_the_version_it_is_based_on(http, salon):
     body = {"stages": stages()}
     problem(await put(http, salon, body), 428, "precondition-required")
     problem(await put(http, salon, {**body, "version": 2}), 412, "stale-map")
-    told = problem(await put(http, salon, body, **{"If-Match": '"7"'}), 412, "stale-map")
-    assert told["current_version"] == 1
+    payload = problem(await put(http, salon, body, **{"If-Match": '"7"'}), 412, "stale-map")
+    assert payload["current_version"] == 1
     problem(await put(http, salon, {**body, "version": 2}, **SEEN), 422, "invalid-input", "/version")
     problem(await put(http, salon, body, **{"If-Match": "*"}), 422, "invalid-input", "header/If-Match")
 
@@ -117,7 +121,7 @@ async def test_a_change_says_which_version_it_is_based_on(http, salon):
     problem(await put(http, salon, body, **SEEN), 412, "stale-map")
 
 
-async def test_every_fault_of_a_draft_is_told_with_its_place_and_nothing_changes(http, salon, outside):
+async def test_every_error_of_a_draft_has_a_pointer_and_nothing_changes(http, salon, outside):
     before = await outside.rows(salon.id)
     drafts = {
         ("/stages/4/auto_rules/conditions/value",): stages(
@@ -128,8 +132,8 @@ async def test_every_fault_of_a_draft_is_told_with_its_place_and_nothing_changes
         ("/stages", "/stages"): [],
         ("/stages/0",): ["prospect"],
     }
-    for places, draft in drafts.items():
-        problem(await put(http, salon, {"stages": draft}, **SEEN), 422, "invalid-input", *places)
+    for pointers, draft in drafts.items():
+        problem(await put(http, salon, {"stages": draft}, **SEEN), 422, "invalid-input", *pointers)
     problem(
         await put(http, salon, {"stages": stages(), "remap": {"lead": "prospect"}}, **SEEN),
         422,
@@ -140,47 +144,47 @@ async def test_every_fault_of_a_draft_is_told_with_its_place_and_nothing_changes
     assert await outside.rows(salon.id) == before
 
 
-async def test_errors_of_the_linter_refuse_a_map_and_say_where_and_why(http, salon):
+async def test_errors_of_the_linter_refuse_a_map_with_pointer_and_reason(http, salon):
     draft = stages(churned={"auto_rules": {"trigger": "lifetime_value", "conditions": {"value": "<0"}}})
-    told = problem(await put(http, salon, {"stages": draft}, **SEEN), 422, "invalid-input", "/stages/6")
+    payload = problem(await put(http, salon, {"stages": draft}, **SEEN), 422, "invalid-input", "/stages/6")
 
-    assert "churned" in told["errors"][0]["detail"]
+    assert "churned" in payload["errors"][0]["detail"]
 
 
-async def test_a_draft_is_looked_over_without_being_kept(http, salon):
+async def test_a_draft_is_linted_without_being_stored(http, salon):
     draft = stages(
         churned={"auto_rules": {"trigger": "lifetime_value", "conditions": {"value": "<0"}}},
         vip={"auto_rules": None},
     )
     answer = await ask(http, salon, "POST", "/stages/lint", json={"stages": draft})
 
-    told = answer.json()
-    assert told["is_sound"] is False
-    found = {(finding["severity"], finding["code"], finding["pointer"]) for finding in told["findings"]}
+    payload = answer.json()
+    assert payload["is_sound"] is False
+    found = {(finding["severity"], finding["code"], finding["pointer"]) for finding in payload["findings"]}
     assert {("error", "unreachable_stage", "/stages/6"), ("warning", "by_hand_only", "/stages/4")} <= found
     assert (await look(http, salon, "/stages"))["version"] == 1
     sound = await ask(http, salon, "POST", "/stages/lint", json={"stages": stages()})
     assert sound.json()["is_sound"] is True
 
 
-async def test_warnings_are_kept_with_the_version(http, salon):
-    told = (await put(http, salon, {"stages": stages(vip={"auto_rules": None})}, **SEEN)).json()
+async def test_warnings_are_stored_with_the_version(http, salon):
+    payload = (await put(http, salon, {"stages": stages(vip={"auto_rules": None})}, **SEEN)).json()
 
-    assert [finding["code"] for finding in told["findings"]] == ["by_hand_only"]
-    assert (await look(http, salon, "/stages"))["findings"] == told["findings"]
+    assert [finding["code"] for finding in payload["findings"]] == ["by_hand_only"]
+    assert (await look(http, salon, "/stages"))["findings"] == payload["findings"]
 
 
 # ---- one stage
 
 
-async def test_one_stage_is_read(http, salon):
-    told = await look(http, salon, "/stages/vip")
+async def test_one_stage_is_returned(http, salon):
+    payload = await look(http, salon, "/stages/vip")
 
-    assert (told["key"], told["name"], told["is_active"]) == ("vip", "VIP Customer", True)
-    problem(await ask(http, salon, "GET", "/stages/nobody"), 404, "stage-not-found")
+    assert (payload["key"], payload["name"], payload["is_active"]) == ("vip", "VIP Customer", True)
+    problem(await ask(http, salon, "GET", "/stages/unknown"), 404, "stage-not-found")
 
 
-async def test_one_stage_is_changed_and_the_rest_stays(http, regular):
+async def test_one_stage_is_updated_and_the_others_stay(http, regular):
     answer = await ask(
         http,
         regular,
@@ -190,8 +194,8 @@ async def test_one_stage_is_changed_and_the_rest_stays(http, regular):
     )
 
     assert answer.status_code == 200, answer.text
-    told = answer.json()
-    assert told["version"] == 2
+    payload = answer.json()
+    assert payload["version"] == 2
     shown = await journey(http, regular)
     assert (shown["current_stage"], shown["stage_name"]) == ("vip", "Gold")
     diff = await look(http, regular, "/stage-versions/2/diff")
@@ -202,7 +206,7 @@ async def test_one_stage_is_changed_and_the_rest_stays(http, regular):
 
 
 @pytest.mark.parametrize(
-    ("body", "place"),
+    ("body", "pointer"),
     [
         ({"key": "gold"}, "/key"),
         ({"is_active": False}, "/is_active"),
@@ -214,11 +218,11 @@ async def test_one_stage_is_changed_and_the_rest_stays(http, regular):
         ({}, ""),
     ],
 )
-async def test_faults_of_one_stage_are_told_at_its_own_places(http, salon, body, place):
-    problem(await ask(http, salon, "PATCH", "/stages/vip", json=body), 422, "invalid-input", place)
+async def test_errors_of_a_stage_point_into_its_own_body(http, salon, body, pointer):
+    problem(await ask(http, salon, "PATCH", "/stages/vip", json=body), 422, "invalid-input", pointer)
 
 
-async def test_a_change_of_one_stage_may_name_the_version_it_was_based_on(http, salon):
+async def test_an_update_of_one_stage_respects_if_match(http, salon):
     stale = {"If-Match": '"9"'}
     problem(
         await ask(http, salon, "PATCH", "/stages/vip", json={"name": "G"}, headers=stale), 412, "stale-map"
@@ -227,12 +231,12 @@ async def test_a_change_of_one_stage_may_name_the_version_it_was_based_on(http, 
     assert (
         await ask(http, salon, "PATCH", "/stages/vip", json={"name": "G"}, headers=SEEN)
     ).status_code == 200
-    problem(await ask(http, salon, "PATCH", "/stages/nobody", json={"name": "G"}), 404, "stage-not-found")
+    problem(await ask(http, salon, "PATCH", "/stages/unknown", json={"name": "G"}), 404, "stage-not-found")
 
 
 async def test_a_stage_with_customers_is_archived_only_with_remap_to(http, regular):
-    told = problem(await ask(http, regular, "DELETE", "/stages/regular"), 409, "stage-occupied")
-    assert told["customers"] == {"regular": 1}
+    payload = problem(await ask(http, regular, "DELETE", "/stages/regular"), 409, "stage-occupied")
+    assert payload["customers"] == {"regular": 1}
     for target in ("nowhere", "regular", "churned"):
         problem(
             await ask(http, regular, "DELETE", f"/stages/regular?remap_to={target}"),
@@ -256,7 +260,7 @@ async def test_a_stage_with_customers_is_archived_only_with_remap_to(http, regul
     assert (shown["is_active"], shown["remapped_to"]) == (False, "customer")
 
 
-async def test_an_archived_stage_is_changed_no_more_and_its_key_never_used_again(http, salon):
+async def test_an_archived_stage_cannot_be_changed_and_its_key_cannot_be_reused(http, salon):
     assert (await ask(http, salon, "DELETE", "/stages/regular")).status_code == 200
 
     problem(await ask(http, salon, "DELETE", "/stages/regular"), 409, "stage-archived")
@@ -292,7 +296,7 @@ async def test_versions_are_listed_newest_first_page_by_page(http, salon):
     assert [[version["version"] for version in page] for page in pages] == [[5, 4], [3, 2], [1]]
 
 
-async def test_an_earlier_version_is_read_and_told_apart_from_any_other(http, salon):
+async def test_an_earlier_version_is_returned_and_compared_with_others(http, salon):
     for body in ({"name": "Gold"}, {"color": "#ABCDEF"}):
         assert (await ask(http, salon, "PATCH", "/stages/vip", json=body)).status_code == 200
 
@@ -318,7 +322,7 @@ async def test_an_earlier_version_is_read_and_told_apart_from_any_other(http, sa
 # ---- previews
 
 
-async def test_a_preview_tells_who_would_move_where_and_nobody_moves(http, regular):
+async def test_a_preview_counts_moves_and_moves_no_customer(http, regular):
     await http.put(
         f"{API}/customers/1",
         headers=regular.headers,
@@ -333,9 +337,9 @@ async def test_a_preview_tells_who_would_move_where_and_nobody_moves(http, regul
     )
 
     assert answer.status_code == 200, answer.text
-    told = answer.json()
-    result = told["result"]
-    assert (told["status"], told["done"], told["total"]) == ("done", 1, 1)
+    payload = answer.json()
+    result = payload["result"]
+    assert (payload["status"], payload["done"], payload["total"]) == ("done", 1, 1)
     assert (result["based_on"], result["as_of"], result["customers"], result["moved"]) == (1, NOON, 1, 1)
     assert result["moves"] == [
         {
@@ -352,7 +356,7 @@ async def test_a_preview_tells_who_would_move_where_and_nobody_moves(http, regul
     assert [change["field"] for change in result["diff"]["changed"]] == ["auto_rules"]
     assert (await journey(http, regular))["current_stage"] == "regular"
     assert (await look(http, regular, "/stages"))["version"] == 1
-    assert await look(http, regular, f"/stage-previews/{told['job_id']}") == told
+    assert await look(http, regular, f"/stage-previews/{payload['job_id']}") == payload
 
 
 async def test_a_preview_for_many_customers_is_a_job_with_progress(http, regular, monkeypatch):
@@ -364,14 +368,14 @@ async def test_a_preview_for_many_customers_is_a_job_with_progress(http, regular
     assert answer.status_code == 202
     assert answer.json()["result"] is None
     job_id = answer.json()["job_id"]
-    while (told := await look(http, regular, f"/stage-previews/{job_id}"))["status"] != "done":
-        assert told["result"] is None
-    assert told["result"]["moved"] == 1
+    while (payload := await look(http, regular, f"/stage-previews/{job_id}"))["status"] != "done":
+        assert payload["result"] is None
+    assert payload["result"]["moved"] == 1
     shown = await look(http, regular, f"/admin/jobs/{job_id}")
     assert (shown["kind"], shown["done"], shown["total"]) == ("preview_stage_map", 1, 1)
 
 
-async def test_a_preview_is_refused_when_it_is_stale_or_faulty(http, salon):
+async def test_a_stale_or_invalid_preview_is_refused(http, salon):
     body = {"stages": stages(), "version": 4}
     problem(await ask(http, salon, "POST", "/stages/preview", json=body), 412, "stale-map")
     body = {"stages": stages(vip={"auto_rules": {"trigger": "magic"}})}
@@ -387,18 +391,18 @@ async def test_a_preview_is_refused_when_it_is_stale_or_faulty(http, salon):
 
 async def test_another_company_s_preview_and_any_other_job_are_not_found(http, regular, found_tenant):
     neighbour = await found_tenant(test_clock=parse_instant(NOON, ""))
-    told = (await ask(http, regular, "POST", "/stages/preview", json={"stages": stages()})).json()
+    payload = (await ask(http, regular, "POST", "/stages/preview", json={"stages": stages()})).json()
     other = (await ask(http, regular, "POST", "/admin/rescore")).json()
 
-    problem(await ask(http, neighbour, "GET", f"/stage-previews/{told['job_id']}"), 404, "job-not-found")
+    problem(await ask(http, neighbour, "GET", f"/stage-previews/{payload['job_id']}"), 404, "job-not-found")
     problem(await ask(http, regular, "GET", f"/stage-previews/{other['job_id']}"), 404, "job-not-found")
 
 
 # ---- back-tests
 
 
-async def test_a_draft_is_tried_on_the_past_beside_the_map_in_force(http, salon, operator):
-    # Silent from 1 February; customer 1 comes back after 70 days, customer 2 never does.
+async def test_a_back_test_compares_the_draft_with_the_current_map(http, salon, operator):
+    # No appointment after 1 February; customer 1 comes back after 70 days, customer 2 never does.
     for customer in (1, 2):
         await tell(http, salon, f"v-{customer}", customer_id=customer, occurred_at="2026-02-01T09:00:00Z")
     clock = f"{API}/admin/companies/{salon.id}/clock"
@@ -416,26 +420,30 @@ async def test_a_draft_is_tried_on_the_past_beside_the_map_in_force(http, salon,
     answer = await ask(http, salon, "POST", "/stages/backtest", json=body)
 
     assert answer.status_code == 200, answer.text
-    told = answer.json()
-    draft, present = told["result"]["draft"], told["result"]["present"]
-    assert (told["status"], told["result"]["customers"], told["result"]["lapse_days"]) == ("done", 2, 180)
-    assert (told["result"]["from"], told["result"]["to"]) == (body["from"], body["to"])
+    payload = answer.json()
+    draft, present = payload["result"]["draft"], payload["result"]["present"]
+    assert (payload["status"], payload["result"]["customers"], payload["result"]["lapse_days"]) == (
+        "done",
+        2,
+        180,
+    )
+    assert (payload["result"]["from"], payload["result"]["to"]) == (body["from"], body["to"])
     assert draft["alarms"] == {"raised": 3, "confirmed": 2, "late": 0, "returned": 1, "open": 0}
     assert present["alarms"] == {"raised": 2, "confirmed": 2, "late": 0, "returned": 0, "open": 0}
     assert (draft["precision"], present["precision"]) == (0.6667, 1)
     assert (draft["recall"], draft["lead_time_days"]["median"]) == (1, 119)
     assert present["lead_time_days"]["median"] == 89
-    [named] = told["result"]["named"]
+    [named] = payload["result"]["named"]
     assert [(move["to_stage"], move["at"]) for move in named["moves"]["draft"]][:2] == [
         ("customer", "2026-02-01T09:00:00Z"),
         ("at_risk", "2026-04-03T09:00:00Z"),
     ]
-    assert await look(http, salon, f"/stage-backtests/{told['job_id']}") == told
+    assert await look(http, salon, f"/stage-backtests/{payload['job_id']}") == payload
 
 
-async def test_what_is_wrong_with_a_back_test_is_told_with_its_place(http, salon):
+async def test_every_error_of_a_back_test_has_a_pointer(http, salon):
     body = {"stages": stages(), "from": "2026-01-01T00:00:00Z", "to": "2026-02-01T00:00:00Z"}
-    faulty = [
+    invalid_changes = [
         ({"to": "2025-02-01T00:00:00Z"}, "/to"),
         ({"to": "2027-02-01T00:00:00Z"}, "/to"),
         ({"from": "yesterday"}, "/from"),
@@ -443,9 +451,9 @@ async def test_what_is_wrong_with_a_back_test_is_told_with_its_place(http, salon
         ({"customer_ids": [99]}, "/customer_ids/0"),
         ({"stages": stages(vip={"auto_rules": {"trigger": "magic"}})}, "/stages/4/auto_rules/trigger"),
     ]
-    for change, place in faulty:
+    for change, pointer in invalid_changes:
         answer = await ask(http, salon, "POST", "/stages/backtest", json={**body, **change})
-        problem(answer, 422, "invalid-input", place)
+        problem(answer, 422, "invalid-input", pointer)
     problem(await ask(http, salon, "POST", "/stages/backtest", json={**body, "version": 9}), 412, "stale-map")
     problem(await ask(http, salon, "GET", "/stage-backtests/1"), 404, "job-not-found")
 
@@ -457,16 +465,16 @@ async def test_a_back_test_of_many_customers_is_a_job(http, regular, monkeypatch
 
     assert answer.status_code == 202
     job_id = answer.json()["job_id"]
-    while (told := await look(http, regular, f"/stage-backtests/{job_id}"))["status"] != "done":
-        assert told["result"] is None
-    assert told["result"]["named"] == []
+    while (payload := await look(http, regular, f"/stage-backtests/{job_id}"))["status"] != "done":
+        assert payload["result"] is None
+    assert payload["result"]["named"] == []
     problem(await ask(http, regular, "GET", f"/stage-previews/{job_id}"), 404, "job-not-found")
 
 
-# ---- as it was
+# ---- past states
 
 
-async def test_a_journey_is_told_as_of_any_past_instant(http, salon, operator):
+async def test_a_journey_is_returned_as_of_any_past_time(http, salon, operator):
     await tell(http, salon, "v-1", occurred_at="2026-02-01T09:00:00Z", total_amount=40)
     clock = f"{API}/admin/companies/{salon.id}/clock"
     answer = await http.post(clock, headers=operator, json={"advance_to": "2026-06-10T12:00:00Z"})
@@ -490,12 +498,12 @@ async def test_a_journey_is_told_as_of_any_past_instant(http, salon, operator):
     )
     now = await journey(http, salon)
     assert (now["current_stage"], now["lifetime_value"], now["version"]) == ("customer", 100, 4)
-    # What was told late is known today of the day it happened, though not the move it caused.
+    # A late event counts on the day it occurred, but the move that it caused does not.
     assert (await at("2026-06-09T12:00:00Z"))["lifetime_value"] == 100
     assert (await at("2026-06-09T12:00:00Z"))["current_stage"] == "at_risk"
 
 
-async def test_an_instant_before_the_journey_or_to_come_is_refused(http, salon):
+async def test_a_time_before_the_journey_or_in_the_future_is_refused(http, salon):
     await tell(http, salon, "v-1")
 
     before = await ask(http, salon, "GET", "/customers/1/journey?as_of=2026-03-01T11:59:59Z")
@@ -504,11 +512,11 @@ async def test_an_instant_before_the_journey_or_to_come_is_refused(http, salon):
     problem(to_come, 422, "invalid-input", "query/as_of")
     nonsense = await ask(http, salon, "GET", "/customers/1/journey?as_of=yesterday")
     problem(nonsense, 422, "invalid-input", "query/as_of")
-    nobody = await ask(http, salon, "GET", "/customers/99/journey?as_of=2026-01-01T00:00:00Z")
-    problem(nobody, 404, "customer-not-found")
+    unknown = await ask(http, salon, "GET", "/customers/99/journey?as_of=2026-01-01T00:00:00Z")
+    problem(unknown, 404, "customer-not-found")
 
 
-async def test_past_stages_go_by_the_names_of_their_time(http, salon, operator):
+async def test_past_stages_have_the_names_of_that_time(http, salon, operator):
     await tell(http, salon, "v-1")
     clock = f"{API}/admin/companies/{salon.id}/clock"
     await http.post(clock, headers=operator, json={"advance_to": "2026-03-02T12:00:00Z"})
@@ -521,7 +529,7 @@ async def test_past_stages_go_by_the_names_of_their_time(http, salon, operator):
     assert "Guest" not in [item["stage_name"] for item in names["items"]]
 
 
-async def test_the_distribution_counts_every_stage_now_and_at_any_past_instant(http, salon, operator):
+async def test_the_distribution_counts_every_stage_now_and_at_any_past_time(http, salon, operator):
     for customer in range(1, 4):
         await tell(http, salon, f"v-{customer}", customer_id=customer, occurred_at="2026-02-01T09:00:00Z")
     await tell(http, salon, "call", "call_received", customer_id=9)
@@ -529,26 +537,26 @@ async def test_the_distribution_counts_every_stage_now_and_at_any_past_instant(h
     await http.post(clock, headers=operator, json={"advance_to": "2026-06-10T12:00:00Z"})
     await tell(http, salon, "back", customer_id=1, occurred_at="2026-06-10T09:00:00Z")
 
-    async def counted(**params):
-        told = await look(http, salon, "/analytics/distribution", **params)
-        assert [item["stage_key"] for item in told["items"]] == [form["key"] for form in DEFAULT_STAGES]
-        assert told["total"] == sum(item["customers"] for item in told["items"])
-        return told["as_of"], {
-            item["stage_key"]: item["customers"] for item in told["items"] if item["customers"]
+    async def count_by_stage(**params):
+        payload = await look(http, salon, "/analytics/distribution", **params)
+        assert [item["stage_key"] for item in payload["items"]] == [form["key"] for form in DEFAULT_STAGES]
+        assert payload["total"] == sum(item["customers"] for item in payload["items"])
+        return payload["as_of"], {
+            item["stage_key"]: item["customers"] for item in payload["items"] if item["customers"]
         }
 
     now = "2026-06-10T12:00:00Z"
-    assert await counted() == (now, {"prospect": 1, "customer": 1, "at_risk": 2})
-    assert await counted(as_of=now) == await counted()
-    assert await counted(as_of="2026-04-01T00:00:00Z") == (
+    assert await count_by_stage() == (now, {"prospect": 1, "customer": 1, "at_risk": 2})
+    assert await count_by_stage(as_of=now) == await count_by_stage()
+    assert await count_by_stage(as_of="2026-04-01T00:00:00Z") == (
         "2026-04-01T00:00:00Z",
         {"prospect": 1, "customer": 3},
     )
-    assert await counted(as_of="2026-05-03T09:00:00Z") == (
+    assert await count_by_stage(as_of="2026-05-03T09:00:00Z") == (
         "2026-05-03T09:00:00Z",
         {"prospect": 1, "at_risk": 3},
     )
-    assert await counted(as_of="2020-01-01T00:00:00Z") == ("2020-01-01T00:00:00Z", {})
+    assert await count_by_stage(as_of="2020-01-01T00:00:00Z") == ("2020-01-01T00:00:00Z", {})
     to_come = await ask(http, salon, "GET", "/analytics/distribution?as_of=2027-01-01T00:00:00Z")
     problem(to_come, 422, "invalid-input", "query/as_of")
 
@@ -570,7 +578,7 @@ async def test_an_archived_stage_is_counted_while_customers_were_in_it(http, sal
     assert {item["stage_key"]: item["customers"] for item in then["items"]}["customer"] == 1
 
 
-async def test_nobody_is_lost_whose_moves_are_dated_before_the_version_that_brought_their_stage(http, salon):
+async def test_customers_whose_moves_predate_the_version_of_their_stage_are_counted(http, salon):
     gold = {"key": "gold", "name": "Gold", "order": 6, "kind": "progress"}
     gold["auto_rules"] = {"trigger": "lifetime_value", "conditions": {"value": ">=10"}}
     shifted = stages(at_risk={"order": 8}, churned={"order": 9}, vip={"auto_rules": None})
