@@ -12,7 +12,7 @@ from journey_service.domain.access.actors import Actor
 from journey_service.domain.access.records import AuditEntry, AuditFilter, AuditRecord
 from journey_service.repositories.tables import Row, audit_log
 
-_PRUNE: Final = text("SELECT prune_audit(CAST(:before AS timestamptz), :most)")
+_PRUNE: Final = text("SELECT prune_audit(CAST(:before AS timestamptz), :limit)")
 
 
 class AuditLog:
@@ -48,29 +48,29 @@ class AuditLog:
                 by, AuditEntry("operator.present", customer_id, detail={"operation": operation})
             )
 
-    async def page(self, wanted: AuditFilter, *, before: int | None, limit: int) -> Sequence[AuditRecord]:
+    async def page(self, filter_: AuditFilter, *, before: int | None, limit: int) -> Sequence[AuditRecord]:
         """Returns the entries that match, newest first, with ids below `before`."""
         statement = select(audit_log).where(audit_log.c.company_id == self._company_id)
         for column in ("actor", "action", "customer_id"):
-            value = getattr(wanted, column)
+            value = getattr(filter_, column)
             if value is not None:
                 statement = statement.where(audit_log.c[column] == value)
-        if wanted.since is not None:
-            statement = statement.where(audit_log.c.at >= wanted.since)
-        if wanted.until is not None:
-            statement = statement.where(audit_log.c.at < wanted.until)
+        if filter_.since is not None:
+            statement = statement.where(audit_log.c.at >= filter_.since)
+        if filter_.until is not None:
+            statement = statement.where(audit_log.c.at < filter_.until)
         if before is not None:
             statement = statement.where(audit_log.c.id < before)
         rows = await self._connection.execute(statement.order_by(audit_log.c.id.desc()).limit(limit))
         return [_to_audited(row) for row in rows]
 
-    async def prune(self, *, days: int, most: int) -> int:
+    async def prune(self, *, days: int, limit: int) -> int:
         """Deletes entries older than `days`, by the database's time; returns how many."""
         before = select(func.clock_timestamp() - func.make_interval(0, 0, 0, days))
-        found = await self._connection.scalar(
-            _PRUNE, {"before": await self._connection.scalar(before), "most": most}
+        deleted = await self._connection.scalar(
+            _PRUNE, {"before": await self._connection.scalar(before), "limit": limit}
         )
-        return int(found or 0)
+        return int(deleted or 0)
 
 
 def _digest(state: object) -> bytes | None:

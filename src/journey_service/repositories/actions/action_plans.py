@@ -221,7 +221,7 @@ class ActionPlans:
         ]
         ended = [c for _, c in all_ if c.id is not None and c.ended_at is not None and c.is_changed]
         if ended:
-            done = await self._connection.scalars(
+            updated = await self._connection.scalars(
                 _END_CAMPAIGNS,
                 {
                     "company_id": self._company_id,
@@ -231,7 +231,7 @@ class ActionPlans:
                 },
             )
             # A campaign that another transaction has ended already has its event.
-            already_ended = {c.id for c in ended} - set(done.all())
+            already_ended = {c.id for c in ended} - set(updated.all())
             for action_plan in action_plans.values():
                 action_plan.outbound_events = [
                     one

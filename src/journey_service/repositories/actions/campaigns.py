@@ -22,21 +22,21 @@ class Campaigns:
         self._connection = connection
         self._company_id = company_id
 
-    async def page(self, wanted: CampaignFilter) -> list[StoredCampaign]:
+    async def page(self, filter_: CampaignFilter) -> list[StoredCampaign]:
         """Returns the campaigns that match, newest first."""
         clauses: list[str] = []
-        values: dict[str, Any] = {"company_id": self._company_id, "limit": wanted.limit}
-        if wanted.is_running is not None:
-            clauses.append(f"k.ended_at IS {'' if wanted.is_running else 'NOT '}NULL")
-        if wanted.types:
+        values: dict[str, Any] = {"company_id": self._company_id, "limit": filter_.limit}
+        if filter_.is_running is not None:
+            clauses.append(f"k.ended_at IS {'' if filter_.is_running else 'NOT '}NULL")
+        if filter_.types:
             clauses.append("k.type = ANY(:types)")
-            values["types"] = list(wanted.types)
-        if wanted.customer_id is not None:
+            values["types"] = list(filter_.types)
+        if filter_.customer_id is not None:
             clauses.append("r.customer_id = :customer_id")
-            values["customer_id"] = wanted.customer_id
-        if wanted.before is not None:
+            values["customer_id"] = filter_.customer_id
+        if filter_.before is not None:
             clauses.append("k.id < :before")
-            values["before"] = wanted.before
+            values["before"] = filter_.before
         conditions = "".join(f" AND {clause}" for clause in clauses)
         rows = await self._connection.execute(
             text(f"{_SELECT}{conditions} ORDER BY k.id DESC LIMIT :limit"), values

@@ -48,30 +48,30 @@ class DeliveryLog:
         self._connection = connection
         self._company_id = company_id
 
-    async def page(self, wanted: ActionFilter) -> list[DeliveryLogRow]:
+    async def page(self, filter_: ActionFilter) -> list[DeliveryLogRow]:
         """Returns the actions that match, newest first.
 
         Webhook deliveries are listed only when they or dead letters are requested.
         """
         clauses: list[str] = []
-        values: dict[str, Any] = {"company_id": self._company_id, "limit": wanted.limit}
-        if not wanted.channels and wanted.endpoint_id is None:
-            is_dead = " OR a.state = 'dead'" if "dead" in wanted.states else ""
+        values: dict[str, Any] = {"company_id": self._company_id, "limit": filter_.limit}
+        if not filter_.channels and filter_.endpoint_id is None:
+            is_dead = " OR a.state = 'dead'" if "dead" in filter_.states else ""
             clauses.append(f"(a.channel <> 'webhook'{is_dead})")
-        for column, allowed in (("state", wanted.states), ("channel", wanted.channels)):
+        for column, allowed in (("state", filter_.states), ("channel", filter_.channels)):
             if allowed:
                 clauses.append(f"a.{column} = ANY(:{column})")
                 values[column] = list(allowed)
         for name in ("campaign_id", "endpoint_id"):
-            if getattr(wanted, name) is not None:
+            if getattr(filter_, name) is not None:
                 clauses.append(f"a.{name} = :{name}")
-                values[name] = getattr(wanted, name)
-        if wanted.customer_id is not None:
+                values[name] = getattr(filter_, name)
+        if filter_.customer_id is not None:
             clauses.append("r.customer_id = :customer_id")
-            values["customer_id"] = wanted.customer_id
-        if wanted.after is not None:
+            values["customer_id"] = filter_.customer_id
+        if filter_.after is not None:
             clauses.append("(a.created_at, a.id) < (CAST(:at AS timestamptz), CAST(:id AS uuid))")
-            values |= {"at": wanted.after[0], "id": wanted.after[1]}
+            values |= {"at": filter_.after[0], "id": filter_.after[1]}
         conditions = "".join(f" AND {clause}" for clause in clauses)
         rows = await self._connection.execute(
             text(f"{_SELECT}{conditions} ORDER BY a.created_at DESC, a.id DESC LIMIT :limit"), values

@@ -68,7 +68,7 @@ _DELETE_OLD: Final = text(
     "   AND position < (SELECT max(position) FROM outbound_events WHERE company_id = :company_id)"
     "   AND created_at < clock_timestamp() - make_interval(days => :days) AND NOT EXISTS (SELECT 1"
     "   FROM journey_actions a WHERE a.company_id = n.company_id AND a.outbound_event_id = n.id"
-    "   AND a.state IN ('pending', 'leased', 'dead')) ORDER BY position LIMIT :most),"
+    "   AND a.state IN ('pending', 'leased', 'dead')) ORDER BY position LIMIT :limit),"
     " attempts AS (DELETE FROM action_attempts t USING journey_actions a, old WHERE t.company_id = :company_id"
     "   AND a.company_id = t.company_id AND a.id = t.action_id AND a.outbound_event_id = old.id),"
     " deliveries AS (DELETE FROM journey_actions a USING old"
@@ -121,9 +121,9 @@ class OutboundEvents:
         rows = await self._connection.execute(_GET_MANY, {**self._scope, "ids": list(ids)})
         return {row.id: _to_record(row) for row in rows}
 
-    async def delete_old(self, *, days: int, most: int) -> int:
+    async def delete_old(self, *, days: int, limit: int) -> int:
         """Deletes events older than `days` and their deliveries; returns how many."""
-        deleted = await self._connection.execute(_DELETE_OLD, {**self._scope, "days": days, "most": most})
+        deleted = await self._connection.execute(_DELETE_OLD, {**self._scope, "days": days, "limit": limit})
         return deleted.rowcount
 
     @property

@@ -27,29 +27,29 @@ class Tasks:
         self._connection = connection
         self._company_id = company_id
 
-    async def page(self, wanted: TaskFilter) -> list[StoredTask]:
+    async def page(self, filter_: TaskFilter) -> list[StoredTask]:
         """Returns the tasks that match, the earliest due first."""
         clauses: list[str] = []
-        values: dict[str, Any] = {"company_id": self._company_id, "limit": wanted.limit}
-        allowed = {"status": wanted.statuses, "stage": wanted.stages, "channel": wanted.channels}
+        values: dict[str, Any] = {"company_id": self._company_id, "limit": filter_.limit}
+        allowed = {"status": filter_.statuses, "stage": filter_.stages, "channel": filter_.channels}
         for column, several in allowed.items():
             if several:
                 clauses.append(f"k.{column} = ANY(:{column})")
                 values[column] = list(several)
-        if wanted.assignee is not None:
+        if filter_.assignee is not None:
             clauses.append("k.assignee = :assignee")
-            values["assignee"] = wanted.assignee
-        if wanted.is_unassigned:
+            values["assignee"] = filter_.assignee
+        if filter_.is_unassigned:
             clauses.append("k.assignee IS NULL")
-        if wanted.customer_id is not None:
+        if filter_.customer_id is not None:
             clauses.append("r.customer_id = :customer_id")
-            values["customer_id"] = wanted.customer_id
-        if wanted.due_before is not None:
+            values["customer_id"] = filter_.customer_id
+        if filter_.due_before is not None:
             clauses.append("k.due_at < CAST(:due_before AS timestamptz)")
-            values["due_before"] = wanted.due_before
-        if wanted.after is not None:
+            values["due_before"] = filter_.due_before
+        if filter_.after is not None:
             clauses.append("(k.due_at, k.id) > (CAST(:due_at AS timestamptz), CAST(:id AS bigint))")
-            values |= {"due_at": wanted.after[0], "id": wanted.after[1]}
+            values |= {"due_at": filter_.after[0], "id": filter_.after[1]}
         conditions = "".join(f" AND {clause}" for clause in clauses)
         rows = await self._connection.execute(
             text(f"{_SELECT}{conditions} ORDER BY k.due_at, k.id LIMIT :limit"), values

@@ -82,10 +82,10 @@ class VisitDurations:
     async def get_histograms(self, days: DateRange, zone: str) -> dict[str, Cells]:
         """Returns the histograms of visits that ended within local days, by stage, from the ledger."""
         rows = await self._connection.execute(_CELLS, {**self._scope, **range_parameters(days, zone)})
-        found: dict[str, dict[int, int]] = {}
+        histograms: dict[str, dict[int, int]] = {}
         for row in rows:
-            found.setdefault(row.from_stage, {})[row.tenths] = row.number
-        return dict(found)
+            histograms.setdefault(row.from_stage, {})[row.tenths] = row.number
+        return dict(histograms)
 
     async def get_totals(self, days: DateRange, zone: str) -> dict[str, tuple[int, int]]:
         """Returns number and total microseconds of visits that ended within local days, by stage."""

@@ -52,7 +52,7 @@ _TOTAL_KIND: Final = "CASE kind WHEN 'flow' THEN 'moved' ELSE 'paid' END"
 # The company's row is locked: one merge at a time.
 _MERGE: Final = text(
     "WITH unmerged AS (DELETE FROM journey_rollups r USING (SELECT id FROM journey_rollups"
-    "   WHERE company_id = :company_id AND is_unmerged ORDER BY id LIMIT :most) chosen"
+    "   WHERE company_id = :company_id AND is_unmerged ORDER BY id LIMIT :limit) chosen"
     "   WHERE r.company_id = :company_id AND r.id = chosen.id"
     "   RETURNING r.kind, r.day, r.key, r.motion, r.number, r.micros, r.at_micros, r.appointments, r.payments),"
     f" days AS ({_ADD_SUMS.format(kind='kind', day='day', rows='unmerged')}),"
@@ -159,12 +159,12 @@ class Rollups:
         if not ids:
             return {}
         rows = await self._connection.execute(_LAST_OCCURRENCES, {**self._scope, "ids": list(ids)})
-        found: dict[int, dict[tuple[str, str], datetime]] = {}
+        occurrences: dict[int, dict[tuple[str, str], datetime]] = {}
         for row in rows:
-            last = found.setdefault(row.relationship_id, {})
+            last = occurrences.setdefault(row.relationship_id, {})
             for did in rollup.occurrences_by(Motion(row.motion), row.from_stage, row.to_stage):
                 last[did] = max(last.get(did, row.at), row.at)
-        return found
+        return occurrences
 
     async def add(self, rollup: Rollup, *, late: date | None = None) -> None:
         """Inserts the differences that moves make; `late` is the first past day that they change."""
@@ -195,9 +195,9 @@ class Rollups:
         ]
         await self._add(rows + _dirty_day(late))
 
-    async def merge(self, *, most: int) -> int:
+    async def merge(self, *, limit: int) -> int:
         """Merges unmerged rows into the rows of their keys; returns how many. Needs the company lock."""
-        count = await self._connection.scalar(_MERGE, {**self._scope, "most": most})
+        count = await self._connection.scalar(_MERGE, {**self._scope, "limit": limit})
         return int(count or 0)
 
     async def rebuild(self, version: int, zone: str, reached_by: Mapping[str, Sequence[str]]) -> None:

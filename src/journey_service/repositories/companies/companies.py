@@ -107,7 +107,7 @@ class Companies:
         author: str,
     ) -> bool:
         """Inserts the company with the first version of its map; returns False if the id is taken."""
-        written = await self._connection.execute(
+        inserted = await self._connection.execute(
             upsert(companies)
             .values(
                 id=self._company_id,
@@ -123,7 +123,7 @@ class Companies:
             .on_conflict_do_nothing()
             .returning(companies.c.id)
         )
-        if written.one_or_none() is None:
+        if inserted.one_or_none() is None:
             return False
         await StageMaps(self._connection, self._company_id).insert(
             rulebook.stage_map, author=author, findings=findings

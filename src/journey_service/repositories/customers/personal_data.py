@@ -136,7 +136,7 @@ class PersonalData:
     async def _rows(self, table: str, customer_id: int, relationship_id: int) -> list[dict[str, Any]]:
         by = "relationship_id" if "relationship_id" in REGISTER[table] else "customer_id"
         columns = columns_of(table, *_EXPORTED)
-        found = await self._connection.execute(
+        rows = await self._connection.execute(
             text(
                 f"SELECT {', '.join(columns)} FROM {table}"
                 f" WHERE company_id = :company_id AND {by} = :id ORDER BY {_ORDER.get(table, '1')}"
@@ -148,7 +148,7 @@ class PersonalData:
         )
         return [
             {name: _FORMATTERS.get((table, name), _plain)(value) for name, value in row._mapping.items()}
-            for row in found
+            for row in rows
         ]
 
     async def _naming(self, customer_id: int) -> str:
@@ -217,10 +217,10 @@ class PersonalData:
 
     async def _rename_in_jobs(self, customer_id: int, new_id: int) -> None:
         """Replaces the customer's id in jobs; for running jobs, see `services/jobs.py`."""
-        found = await self._connection.execute(
+        rows = await self._connection.execute(
             _JOBS_OF_CUSTOMER, {"company_id": self._company_id, "id": str(customer_id)}
         )
-        for row in found.all():
+        for row in rows.all():
             await self._connection.execute(
                 _RENAME_IN_JOB,
                 {

@@ -94,8 +94,10 @@ class Tombstones:
         if self._key is None:
             return set()
         hmacs = {self._key.hash_customer(self._company_id, id_): id_ for id_ in ids}
-        found = await self._connection.scalars(_FIND, {"company_id": self._company_id, "hmacs": list(hmacs)})
-        return {hmacs[bytes(hmac_)] for hmac_ in found}
+        matches = await self._connection.scalars(
+            _FIND, {"company_id": self._company_id, "hmacs": list(hmacs)}
+        )
+        return {hmacs[bytes(hmac_)] for hmac_ in matches}
 
     async def page(self, *, after: bytes, limit: int) -> list[Tombstone]:
         """Returns the next tombstones by hash, after `after`."""
@@ -115,14 +117,14 @@ class Tombstones:
 
     async def has_any_since(self, at: datetime) -> bool:
         """Returns whether a customer was erased since an instant, by the database's time."""
-        found = await self._connection.scalar(
+        has_any = await self._connection.scalar(
             select(
                 exists().where(
                     erasure_tombstones.c.company_id == self._company_id, erasure_tombstones.c.erased_at >= at
                 )
             )
         )
-        return bool(found)
+        return bool(has_any)
 
     async def insert(self, customer_id: int) -> None:
         """Inserts the tombstone of a customer."""

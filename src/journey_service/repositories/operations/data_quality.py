@@ -51,7 +51,7 @@ _STUCK_ACTIONS: Final = text(
 _RELEASE: Final = text(
     "UPDATE journey_actions SET state = 'pending', lease_token = NULL, ready_at = clock_timestamp(),"
     " updated_at = clock_timestamp() WHERE company_id = :company_id AND id IN"
-    f" (SELECT id FROM journey_actions WHERE {_STUCK} ORDER BY id LIMIT :most FOR NO KEY UPDATE SKIP LOCKED)"
+    f" (SELECT id FROM journey_actions WHERE {_STUCK} ORDER BY id LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED)"
 )
 _LIST_SCORES: Final = text(
     "SELECT customer_id, risk_score, engagement_score, scored_at FROM customer_relationships"
@@ -93,9 +93,9 @@ class DataQualityQueries:
         """Lists actions that have been due, or whose lease has been expired, for more than an hour."""
         return await self._run(_STUCK_ACTIONS, limit=limit)
 
-    async def release_stuck(self, *, most: int) -> int:
+    async def release_stuck(self, *, limit: int) -> int:
         """Makes stuck actions claimable at once; returns how many."""
-        released = await self._connection.execute(_RELEASE, {"company_id": self._company_id, "most": most})
+        released = await self._connection.execute(_RELEASE, {"company_id": self._company_id, "limit": limit})
         return released.rowcount
 
     async def list_scores(self, ids: Sequence[int]) -> list[Mapping[str, Any]]:

@@ -26,12 +26,14 @@ _OUTBOUND_EVENTS: Final = text(
 )
 _UNMERGED_ROLLUPS: Final = text(
     "SELECT company_id FROM journey_rollups WHERE is_unmerged AND company_id > 0 GROUP BY company_id"
-    " HAVING count(*) > :most ORDER BY company_id"
+    " HAVING count(*) > :threshold ORDER BY company_id"
 )
 _STALE_ROLLUPS: Final = text(
     "SELECT id FROM companies WHERE id > 0 AND rollup_version <> map_version ORDER BY id"
 )
-_ROLLUPS: Final = text("SELECT id FROM companies WHERE id > 0 AND rollup_version > 0 ORDER BY id LIMIT :most")
+_ROLLUPS: Final = text(
+    "SELECT id FROM companies WHERE id > 0 AND rollup_version > 0 ORDER BY id LIMIT :limit"
+)
 _NIGHTLY_RUNS: Final = text(
     "SELECT id FROM companies WHERE id > 0"
     " AND (next_nightly_run_at IS NULL OR next_nightly_run_at <= coalesce(clock_at, now()))"
@@ -91,13 +93,13 @@ class DueWork:
         """Returns companies whose rollups do not follow the current map."""
         return list((await self._connection.scalars(_STALE_ROLLUPS)).all())
 
-    async def companies_with_rollups(self, most: int) -> list[int]:
-        """Returns the first `most` companies by id whose rollups are built."""
-        return list((await self._connection.scalars(_ROLLUPS, {"most": most})).all())
+    async def companies_with_rollups(self, limit: int) -> list[int]:
+        """Returns the first `limit` companies by id whose rollups are built."""
+        return list((await self._connection.scalars(_ROLLUPS, {"limit": limit})).all())
 
-    async def companies_with_unmerged_rollups(self, most: int) -> list[int]:
-        """Returns companies with more than `most` unmerged rollups."""
-        return list((await self._connection.scalars(_UNMERGED_ROLLUPS, {"most": most})).all())
+    async def companies_with_unmerged_rollups(self, threshold: int) -> list[int]:
+        """Returns companies with more than `threshold` unmerged rollups."""
+        return list((await self._connection.scalars(_UNMERGED_ROLLUPS, {"threshold": threshold})).all())
 
     async def companies_with_outbound_events(self) -> list[int]:
         """Returns companies with unpublished outbound events."""

@@ -84,7 +84,7 @@ async def merge_rollups(database: Database, company_id: int) -> int:
 
     async def unit(uow: UnitOfWork) -> int:
         await uow.companies.lock()
-        return await uow.rollups.merge(most=MERGE_BATCH_SIZE)
+        return await uow.rollups.merge(limit=MERGE_BATCH_SIZE)
 
     merged = 0
     while batch := await database.run(company_id, unit, timeout_ms=_MERGE_TIMEOUT_MS):

@@ -315,7 +315,7 @@ async def _stuck(uow: UnitOfWork, _: CompanyContext) -> _Found:
 
 
 async def _release(uow: UnitOfWork, after: int) -> _Repaired:
-    released = await uow.data_quality.release_stuck(most=REPAIR_BATCH_SIZE)
+    released = await uow.data_quality.release_stuck(limit=REPAIR_BATCH_SIZE)
     return released, after if released == REPAIR_BATCH_SIZE else None
 
 

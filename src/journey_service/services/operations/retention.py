@@ -31,27 +31,27 @@ async def _event_details(uow: UnitOfWork) -> int:
     context = await uow.companies.get_context()
     # The age of an event is measured in the company's time.
     before = context.now - timedelta(days=context.rulebook.policy.keep_event_details_days)
-    return await uow.retention.clear_event_details(before, most=CLEAR_BATCH_SIZE)
+    return await uow.retention.clear_event_details(before, limit=CLEAR_BATCH_SIZE)
 
 
 async def _import_errors(uow: UnitOfWork) -> int:
     days = (await uow.companies.get_context()).rulebook.policy.keep_import_faults_days
-    return await uow.retention.delete_import_errors(days=days, most=CLEAR_BATCH_SIZE)
+    return await uow.retention.delete_import_errors(days=days, limit=CLEAR_BATCH_SIZE)
 
 
 async def _job_details(uow: UnitOfWork) -> int:
     days = (await uow.companies.get_context()).rulebook.policy.keep_job_details_days
-    return await uow.retention.clear_job_details(days=days, most=CLEAR_BATCH_SIZE)
+    return await uow.retention.clear_job_details(days=days, limit=CLEAR_BATCH_SIZE)
 
 
 async def _audit(uow: UnitOfWork) -> int:
     days = (await uow.companies.get_context()).rulebook.policy.keep_audit_days
-    return await uow.audit_log.prune(days=days, most=CLEAR_BATCH_SIZE)
+    return await uow.audit_log.prune(days=days, limit=CLEAR_BATCH_SIZE)
 
 
 async def _outbound_events(uow: UnitOfWork) -> int:
     days = (await uow.companies.get_context()).rulebook.policy.keep_news_days
-    return await uow.outbound_events.delete_old(days=days, most=CLEAR_BATCH_SIZE)
+    return await uow.outbound_events.delete_old(days=days, limit=CLEAR_BATCH_SIZE)
 
 
 _STEPS: Final[dict[str, Callable[[UnitOfWork], Awaitable[int]]]] = {
