@@ -6,11 +6,11 @@ transaction, run again if it loses a race, and returns only after the commit.
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import orjson
 from sqlalchemy import event, text
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -198,9 +198,9 @@ def _engine(url: str, role: str, size: int, timeout: float, application_name: st
     return engine
 
 
-def _keep_sqlstate(context: Any) -> None:  # noqa: ANN401  # SQLAlchemy's ExceptionContext
+def _keep_sqlstate(context: ExceptionContext) -> None:
     """Marks an error of a lost connection, so that it differs from a refused statement."""
-    if context.is_disconnect and context.sqlalchemy_exception is not None:
+    if context.is_disconnect and isinstance(context.sqlalchemy_exception, DBAPIError):
         context.sqlalchemy_exception.connection_invalidated = True
 
 

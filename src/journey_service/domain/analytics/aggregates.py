@@ -18,17 +18,28 @@ class MoveTotals(Protocol):
     """Totals of the transitions of one kind between two stages, as `rollups.FlowTotals` defines them."""
 
     @property
-    def from_stage(self) -> str | None: ...  # noqa: D102
+    def from_stage(self) -> str | None:
+        """The stage that was left; None: journeys that opened."""
+
     @property
-    def to_stage(self) -> str: ...  # noqa: D102
+    def to_stage(self) -> str:
+        """The stage that was entered."""
+
     @property
-    def motion(self) -> Motion: ...  # noqa: D102
+    def motion(self) -> Motion:
+        """The kind of move."""
+
     @property
-    def number(self) -> int: ...  # noqa: D102
+    def number(self) -> int:
+        """The number of moves."""
+
     @property
-    def micros(self) -> int: ...  # noqa: D102
+    def micros(self) -> int:
+        """The total duration of the visits that ended, in microseconds."""
+
     @property
-    def at_micros(self) -> int: ...  # noqa: D102
+    def at_micros(self) -> int:
+        """The sum of the instants of the moves, in microseconds since 1970."""
 
 
 def percent(part: int, whole: int) -> Decimal:

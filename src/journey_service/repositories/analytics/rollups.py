@@ -120,7 +120,7 @@ _COUNT_SINCE: Final = text(
 
 
 @dataclass(frozen=True, slots=True)
-class MoveTotals:
+class StoredMoves:
     """Totals of one kind of move between two stages; from None: journeys that opened.
 
     `micros` is the total duration of the visits that ended, `at_micros` the sum of the instants of the
@@ -222,12 +222,12 @@ class Rollups:
         """Sets the map version that defines which stages count as reached; 0: rebuild the rollups."""
         await self._connection.execute(_SET_VERSION, {**self._scope, "version": version})
 
-    async def list_moves(self, first: date, last: date) -> list[MoveTotals]:
+    async def list_moves(self, first: date, last: date) -> list[StoredMoves]:
         """Lists the totals of moves within local days, both included."""
         rows = await self._connection.execute(_MOVES_OF_DAYS, {**self._scope, "first": first, "last": last})
         return [_to_moves(row) for row in rows]
 
-    async def list_all_moves(self) -> list[MoveTotals]:
+    async def list_all_moves(self) -> list[StoredMoves]:
         """Lists the totals of all moves."""
         rows = await self._connection.execute(_ALL_MOVES, self._scope)
         return [_to_moves(row) for row in rows]
@@ -255,9 +255,9 @@ def _dirty_day(late: date | None) -> list[tuple[Any, ...]]:
     return [] if late is None else [(LATE, late, "", "", 1, 0, 0, Decimal(0), Decimal(0))]
 
 
-def _to_moves(row: Row) -> MoveTotals:
+def _to_moves(row: Row) -> StoredMoves:
     from_stage, to_stage = row.key.split(">")
-    return MoveTotals(
+    return StoredMoves(
         from_stage or None,
         to_stage,
         Motion(row.motion),

@@ -323,7 +323,7 @@ def _plain(value: object) -> object:
     return value
 
 
-def _named_reasons(raw: Any) -> list[dict[str, Any]]:  # noqa: ANN401  # parsed JSON
+def _named_reasons(raw: Sequence[Any] | None) -> list[dict[str, Any]]:
     """Returns reasons with field names; they are stored by position."""
     return [
         {

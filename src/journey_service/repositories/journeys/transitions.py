@@ -196,7 +196,7 @@ def _reasons_to_json(reasons: Sequence[StageReason]) -> str | None:
     )
 
 
-def reasons_from_json(raw: Any) -> tuple[StageReason, ...]:  # noqa: ANN401  # parsed JSON
+def reasons_from_json(raw: Sequence[Any] | None) -> tuple[StageReason, ...]:
     """Returns reasons from their stored form, which is by position."""
     return tuple(
         StageReason(

@@ -18,7 +18,7 @@ from journey_service.domain.calendar import check_not_future
 from journey_service.domain.journeys.relationship import Motion
 from journey_service.domain.rounding import half_up
 from journey_service.domain.stages.stage_map import Stage
-from journey_service.repositories.analytics.rollups import MoveTotals
+from journey_service.repositories.analytics.rollups import StoredMoves
 from journey_service.repositories.database import Database
 from journey_service.repositories.unit_of_work import UnitOfWork
 from journey_service.services.analytics.funnels import Flows, Funnel, load_flows, load_funnel
@@ -133,7 +133,7 @@ async def _overview(uow: UnitOfWork, query: QueryContext) -> Overview:
     )
 
 
-def _sum(moves: Sequence[MoveTotals], motion: Motion) -> int:
+def _sum(moves: Sequence[StoredMoves], motion: Motion) -> int:
     return sum(move.number for move in moves if move.motion is motion)
 
 
