@@ -1,4 +1,4 @@
-"""create_app(): the composition root of the API."""
+"""Composition root of the API: create_app()."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,23 +13,20 @@ from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 
 from journey_service.api import problems
-from journey_service.api.access import api_keys as keys
-from journey_service.api.access import audit, sessions, sign_in
+from journey_service.api.access import api_keys, audit, sessions, sign_in
 from journey_service.api.actions import (
     actions,
     campaigns,
+    event_stream,
     stage_actions,
     tasks,
     templates,
     unsubscribe,
     webhook_endpoints,
 )
-from journey_service.api.actions import event_stream as stream
-from journey_service.api.analytics import drilldown
-from journey_service.api.analytics import reports as analytics
-from journey_service.api.analytics import snapshots as metrics
+from journey_service.api.analytics import drilldown, reports, snapshots
 from journey_service.api.authorization import check_declared
-from journey_service.api.companies import companies as admin
+from journey_service.api.companies import companies
 from journey_service.api.companies import settings as company_settings
 from journey_service.api.customers import customers, privacy
 from journey_service.api.dependencies import AppState
@@ -39,15 +36,19 @@ from journey_service.api.middleware.response_headers import ResponseHeaders, pag
 from journey_service.api.middleware.telemetry import Telemetry, send_traces
 from journey_service.api.middleware.trailing_newline import TrailingNewline
 from journey_service.api.openapi import document as contract
-from journey_service.api.operations import data_quality as quality
-from journey_service.api.operations import health
-from journey_service.api.operations import jobs as operations
-from journey_service.api.operations import prometheus as monitoring
+from journey_service.api.operations import (
+    data_quality,
+    health,
+    jobs,
+    problem_pages,
+    prometheus,
+    reconciliation,
+    test_clock,
+)
 from journey_service.api.portal import portal
 from journey_service.api.request_bodies import MAX_BODY_BYTES
 from journey_service.api.shutdown import call_on_shutdown
-from journey_service.api.stages import simulations as previews
-from journey_service.api.stages import stage_maps as stages
+from journey_service.api.stages import simulations, stage_maps
 from journey_service.gateways.http_client import HttpClient
 from journey_service.gateways.oidc import IdentityProvider, Provider
 from journey_service.gateways.webhooks import Webhooks
@@ -74,7 +75,7 @@ _ALLOWED_HEADERS = [
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """The API, with everything it needs taken from the settings (by default the environment's)."""
+    """Creates the application; without settings, those of the environment are used."""
     chosen = settings if settings is not None else read_settings()
     if chosen.traces_url is not None:
         send_traces()
@@ -97,7 +98,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
         separate_input_output_schemas=False,
     )
-    # Set below the application's own middleware, which gives the refusal the form of every other problem.
+    # Set below the middleware of `problems`, which turns the server's 413 into a problem.
     api = APIRouter(prefix="/api/v1", max_body_size=MAX_BODY_BYTES)
     for module in (
         events,
@@ -106,37 +107,41 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         journeys,
         explanations,
         imports,
-        stages,
+        stage_maps,
         stage_actions,
-        previews,
+        simulations,
         templates,
         tasks,
         campaigns,
         actions,
         webhook_endpoints,
-        stream,
+        event_stream,
         company_settings,
-        analytics,
+        reports,
         drilldown,
-        metrics,
+        snapshots,
+        reconciliation,
         sessions,
-        operations,
-        quality,
+        jobs,
+        health,
+        test_clock,
+        data_quality,
         audit,
-        keys,
-        admin,
+        api_keys,
+        companies,
     ):
         api.include_router(module.router)
     app.include_router(api)
     app.include_router(unsubscribe.router)
     app.include_router(portal.router)
-    app.include_router(health.router)
-    app.include_router(monitoring.router)
+    app.include_router(health.probes)
+    app.include_router(prometheus.router)
+    app.include_router(problem_pages.router)
     app.include_router(sign_in.router)
     problems.install(app)
     contract.install(app)
     _serve_docs(app)
-    _answer_browsers(app, chosen)
+    _add_middleware(app, chosen)
     check_declared(app)
     return app
 
@@ -154,17 +159,17 @@ async def _open(settings: Settings) -> AsyncIterator[AppState]:
     worker_wakeup = (
         None if settings.redis_url is None else WorkerWakeup(settings.redis_url.get_secret_value())
     )
-    outgoing, to_webhooks = _outgoing(settings), HttpClient(trusted=settings.trusted_origins)
+    identity_client, webhook_client = _identity_client(settings), HttpClient(trusted=settings.trusted_origins)
     app_state = AppState(
         settings=settings,
         database=database,
         ingest_batcher=IngestBatcher(database),
         worker_wakeup=worker_wakeup,
-        messenger=Webhooks(to_webhooks),
+        messenger=Webhooks(webhook_client),
         event_stream=EventStream(database),
         company_metrics=CompanyMetricsCache(database, most=settings.metrics_companies),
-        outgoing_for_webhooks=to_webhooks,
-        identity=_identity(settings, outgoing),
+        outgoing_for_webhooks=webhook_client,
+        identity=_identity(settings, identity_client),
     )
     try:
         if settings.bootstrap_key is not None:
@@ -179,13 +184,13 @@ async def _open(settings: Settings) -> AsyncIterator[AppState]:
         await app_state.ingest_batcher.drain()
         if worker_wakeup is not None:
             await worker_wakeup.close()
-        await outgoing.close()
-        await to_webhooks.close()
+        await identity_client.close()
+        await webhook_client.close()
         await database.close()
 
 
-def _outgoing(settings: Settings) -> HttpClient:
-    """The way to the identity provider; whoever runs the service has named the identity provider, wherever it lives."""
+def _identity_client(settings: Settings) -> HttpClient:
+    """Returns the HTTP client for the identity provider, whose address from the settings is trusted."""
     trusted = set(settings.trusted_origins)
     if settings.oidc_issuer is not None:
         trusted |= {
@@ -199,7 +204,7 @@ def _origin_of(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def _identity(settings: Settings, outgoing: HttpClient) -> IdentityProvider | None:
+def _identity(settings: Settings, client: HttpClient) -> IdentityProvider | None:
     if settings.oidc_issuer is None or settings.oidc_audience is None:
         return None
     secret = settings.oidc_client_secret
@@ -212,16 +217,16 @@ def _identity(settings: Settings, outgoing: HttpClient) -> IdentityProvider | No
         client_id=settings.oidc_client_id,
         client_secret=None if secret is None else secret.get_secret_value(),
     )
-    return IdentityProvider(provider, outgoing)
+    return IdentityProvider(provider, client)
 
 
-def _answer_browsers(app: FastAPI, settings: Settings) -> None:
-    """Headers for every answer; and the origins, if any, whose scripts may call with a token of their own."""
+def _add_middleware(app: FastAPI, settings: Settings) -> None:
+    """Adds the middleware: response headers, telemetry, and CORS for the configured origins."""
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(settings.cors_origins),
-            # Sessions are for the service's own pages: other origins bring a bearer token.
+            # Session cookies work only for the service's own pages; other origins send a bearer token.
             allow_credentials=False,
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=_ALLOWED_HEADERS,
@@ -236,7 +241,7 @@ def _answer_browsers(app: FastAPI, settings: Settings) -> None:
 
 
 def _serve_docs(app: FastAPI) -> None:
-    # The documentation's scripts come with the package: the service calls nobody.
+    # The scripts of the documentation are part of a package; browsers load nothing from other hosts.
     assets = files("fastapi_offline") / "static"
     app.mount("/docs/assets", StaticFiles(directory=str(assets)), name="docs-assets")
 
@@ -247,9 +252,9 @@ def _serve_docs(app: FastAPI) -> None:
         swagger_css_url="/docs/assets/swagger-ui.css",
         swagger_favicon_url="/docs/assets/favicon.png",
     )
-    shown = bytes(page.body).decode()
-    headers = {"Content-Security-Policy": page_policy(shown)}
+    content = bytes(page.body).decode()
+    headers = {"Content-Security-Policy": page_policy(content)}
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:
-        return HTMLResponse(shown, headers=headers)
+        return HTMLResponse(content, headers=headers)

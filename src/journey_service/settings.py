@@ -118,9 +118,6 @@ class Settings(BaseSettings):
     access_log: bool = Field(default=True, validation_alias="JOURNEY_ACCESS_LOG")
     """Whether each request is logged in one line, without personal data; `off` disables it."""
 
-    access_log: bool = Field(default=True, validation_alias="JOURNEY_ACCESS_LOG")
-    """Whether each request is logged in one line, without personal data; `off` disables it."""
-
     traces_url: str | None = Field(default=None, validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
     """Collector of traces (OTLP over HTTP); the other OpenTelemetry variables apply too."""
 

@@ -142,7 +142,7 @@ def test_every_route_that_is_served_is_open_by_name_or_asks_for_a_scope_that_can
 def test_a_route_that_anybody_could_call_stops_the_start(app, endpoint):
     app.get("/api/v1/forgotten")(endpoint)
 
-    assert refused(app) == "These routes declare no scope: GET /api/v1/forgotten."
+    assert refused(app) == "These routes require no scope: GET /api/v1/forgotten."
 
 
 @pytest.mark.parametrize("endpoint", TAKEN, ids=lambda endpoint: endpoint.__name__)

@@ -1,6 +1,7 @@
 """Authentication of callers by API key, OIDC token or session; their scopes and their company."""
 
 import contextlib
+import logging
 import re
 import time
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ SESSION_COOKIE: Final = "__Host-journey_session"
 
 _CACHE_SECONDS: Final = 2.0
 _CACHE_SIZE: Final = 10_000
+SIGN_IN_OPERATION: Final = "create_session"
+"""The operation that exchanges a credential for a session; a refused credential is logged."""
+_LOGGER: Final = logging.getLogger(__name__)
 _SAFE: Final = frozenset(("GET", "HEAD", "OPTIONS"))
 _UNRECORDED: Final = "unrecorded_operator"
 _ID: Final = re.compile(r"-?\d{1,18}", re.ASCII)
@@ -78,7 +82,12 @@ async def authenticated(
     """
     session = request.cookies.get(cookie_name(app_state))
     if "authorization" in request.headers or session is None:
-        return await _recognise(app_state, "bearer", "" if credential is None else credential.credentials)
+        try:
+            return await _recognise(app_state, "bearer", "" if credential is None else credential.credentials)
+        except UnauthenticatedError as error:
+            if request.scope["route"].name == SIGN_IN_OPERATION:
+                _LOGGER.warning("Sign-in with a bearer credential failed: %s", type(error).__name__)
+            raise
     principal = await _recognise(app_state, "session", session)
     if request.method not in _SAFE:
         check_own_origin(request, app_state)
@@ -253,7 +262,7 @@ def requires_scope_audited(scope: str) -> Any:  # noqa: ANN401  # an annotation
 
 EventWriter = requires_scope_audited("events:write")
 """Events are recorded in their own ledger; operator access is recorded in the audit log."""
-HistoryWriter = requires_scope("events:write")
+ImportWriter = requires_scope("events:write")
 CustomerReader = requires_scope_audited("customers:read")
 CustomerWriter = requires_scope("customers:write")
 JourneyWriter = requires_scope("journeys:write")
@@ -266,6 +275,6 @@ ActionWriter = requires_scope("actions:write")
 AnalyticsReader = requires_scope_audited("analytics:read")
 AdminReader = requires_scope_audited("admin")
 Admin = requires_scope("admin")
-ClockKeeper = Annotated[Caller, Security(clock_caller, scopes=["admin"])]
+TestClockAdmin = Annotated[Caller, Security(clock_caller, scopes=["admin"])]
 Operator = requires_scope(OPERATE)
-Anybody = requires_scope(SELF)
+AnyCaller = requires_scope(SELF)

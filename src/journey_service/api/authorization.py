@@ -1,4 +1,4 @@
-"""No route without an owner: what is served either asks for a scope or is named here as open to everybody."""
+"""Check that every route requires a scope, unless it is listed here as open."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -14,8 +14,9 @@ OPEN: Final = frozenset(
         "/",
         "/livez",
         "/readyz",
-        "/metrics",  # asks for a token of its own
+        "/metrics",  # has a token of its own
         "/docs",
+        "/problems/{code}",
         "/docs/assets",
         "/openapi.json",
         "/sign-in",
@@ -25,28 +26,28 @@ OPEN: Final = frozenset(
         "/api/v1/unsubscribe/{token}",
     )
 )
-"""What anybody may ask: whether the service lives, how it is called, to be let in, and to be written to no more."""
+"""Paths that need no credential: probes, documentation, problem types, sign-in and unsubscribe links."""
 
 _KNOWN: Final = frozenset((*SCOPES, OPERATE, SELF))
 
 
 class UndeclaredRouteError(RuntimeError):
-    """A route would be served that nobody has said who may call."""
+    """A route requires no scope and is not listed as open."""
 
 
 def check_declared(app: FastAPI) -> None:
-    """Refuse to start with a route that declares no scope and is not named as open. Raises UndeclaredRouteError."""
+    """Checks the scopes of all routes at startup. Raises UndeclaredRouteError."""
     undeclared = [
         f"{', '.join(sorted(route.methods or ())) if hasattr(route, 'methods') else 'mount'} {route.path}"
         for route in served(app.routes)
         if route.path not in OPEN and not scopes_of(route)
     ]
     if undeclared:
-        raise UndeclaredRouteError(f"These routes declare no scope: {'; '.join(undeclared)}.")
+        raise UndeclaredRouteError(f"These routes require no scope: {'; '.join(undeclared)}.")
 
 
 def served(routes: Sequence[Any]) -> Iterator[Any]:
-    """Every route with its whole path, those of included routers too."""
+    """Yields every route, those of included routers too."""
     for route in routes:
         included = getattr(route, "original_router", None)
         if included is None:
@@ -56,7 +57,7 @@ def served(routes: Sequence[Any]) -> Iterator[Any]:
 
 
 def scopes_of(route: Any) -> frozenset[str]:  # noqa: ANN401  # routes of several kinds
-    """The scopes that a route asks of its caller, where something checks them."""
+    """Returns the scopes that a route requires and checks."""
     dependant = getattr(route, "dependant", None)
     return frozenset() if dependant is None else frozenset(_checked(dependant, ()))
 

@@ -1,22 +1,21 @@
 """CSV responses that a spreadsheet opens without evaluating formulas."""
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from datetime import date, datetime
 from functools import wraps
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Any, Final, TypeVar
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
 
 from journey_service.api.schema_fields import ResponseModel
 
 _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Awaitable[Any]])
 
-Format = Annotated[Literal["json", "csv"], Query(alias="format", description="as JSON, or as a table")]
 _FORMULA_PREFIXES: Final = ("=", "+", "-", "@")
 _CONTROLS: Final = ("\t", "\r", "\n")
 _CSV: Final = {
     "type": "string",
-    "description": "RFC 4180 in UTF-8 with a header line; empty cells are unknown",
+    "description": "RFC 4180 in UTF-8 with a header line; an empty cell is null",
 }
 
 
@@ -34,24 +33,40 @@ def get_with_csv(
     summary: str,
     responses: dict[int | str, dict[str, Any]],
     rows: Callable[[Any], Sequence[ResponseModel]] = lambda response: response.items,
+    without: Collection[str] = (),
     **options: Any,  # noqa: ANN401  # FastAPI's own
 ) -> Callable[[_Endpoint], _Endpoint]:
     """Decorates an endpoint that is served as JSON at `path` and as CSV at `path` + `.csv`.
 
-    The CSV has one line for each of `rows(response)` and a column for each field of `row`. Its operation id is that of
-    the endpoint with `_csv`; the file is named like the last part of the path. A cursor of the JSON becomes the header
-    `X-Next-Cursor`, its currency a column.
+    The CSV has one line for each of `rows(response)` and a column for each field of `row`, except those in `without`.
+    Its operation id is that of the endpoint with `_csv`; the file is named like the last part of the path. The cursor
+    of the response becomes the header `X-Next-Cursor`, its currency the last column.
     """
 
     def decorate(endpoint: _Endpoint) -> _Endpoint:
         router.add_api_route(path, endpoint, methods=["GET"], summary=summary, responses=responses, **options)
+        fields = endpoint.__annotations__["return"].model_fields
+        columns = [name for name in row.model_fields if name not in without]
+        # A table is read on its own: it names the currency of its amounts.
+        shared = [name for name in ("currency",) if name in fields and name not in columns]
+        name = f"{path.rpartition('/')[2]}.csv"
+        is_paged = "next_cursor" in fields
 
         @wraps(endpoint)
         async def as_csv(*args: Any, **kwargs: Any) -> CsvResponse:  # noqa: ANN401  # the endpoint's own
             response = await endpoint(*args, **kwargs)
-            return csv_table(response, rows(response), row, path.rpartition("/")[2])
+            last = [getattr(response, column) for column in shared]
+            table = csv_of(
+                [*columns, *shared],
+                ([*(getattr(each, column) for column in columns), *last] for each in rows(response)),
+            )
+            headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+            if is_paged and response.next_cursor is not None:
+                headers["X-Next-Cursor"] = response.next_cursor
+            return CsvResponse(table, headers=headers)
 
         as_csv.__name__ = f"{endpoint.__name__}_csv"
+        as_csv.__doc__ = _description(path, is_paged=is_paged)
         router.add_api_route(
             f"{path}.csv",
             as_csv,
@@ -62,7 +77,13 @@ def get_with_csv(
             responses={
                 200: {
                     "description": "A CSV table",
-                    "content": {"text/csv": {"schema": _CSV, "x-row-schema": row.__name__}},
+                    "headers": _headers(name, is_paged=is_paged),
+                    "content": {
+                        "text/csv": {
+                            "schema": _CSV,
+                            "x-row-schema": {"schema": row.__name__, "columns": [*columns, *shared]},
+                        }
+                    },
                 },
                 **responses,
             },
@@ -73,37 +94,27 @@ def get_with_csv(
     return decorate
 
 
-def csv_table(
-    response: ResponseModel, rows: Sequence[ResponseModel], row: type[ResponseModel], name: str
-) -> CsvResponse:
-    """Returns rows as a CSV attachment, with the cursor and the currency of the response."""
-    columns = list(row.model_fields)
-    # A table is read on its own: it names the currency of its amounts.
-    currency = getattr(response, "currency", None) if "currency" not in columns else None
-    added = [] if currency is None else [currency]
-    headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
-    cursor = getattr(response, "next_cursor", None)
-    if cursor is not None:
-        headers["X-Next-Cursor"] = cursor
-    return CsvResponse(
-        csv_of(
-            [*columns, *("currency" for _ in added)],
-            ([*(getattr(each, column) for column in columns), *added] for each in rows),
-        ),
-        headers=headers,
-    )
+def _description(path: str, *, is_paged: bool) -> str:
+    description = f"Returns what `GET {path}` returns, as a CSV file with a header line and one line for each row."
+    return f"{description} The header `X-Next-Cursor` holds the cursor of the next page." if is_paged else description
 
 
-def tabular(responses: dict[int | str, dict[str, Any]]) -> dict[int | str, dict[str, Any]]:
-    """Returns the `responses` of a route that answers JSON or CSV at one path."""
-    return {200: {"content": {"text/csv": {"schema": _CSV}}}, **responses}
-
-
-def answer(
-    response: ResponseModel, rows: Sequence[ResponseModel], row: type[ResponseModel], form: str, name: str
-) -> ResponseModel | Response:
-    """Returns the response itself, or its rows as CSV."""
-    return csv_table(response, rows, row, name) if form == "csv" else response
+def _headers(name: str, *, is_paged: bool) -> dict[str, Any]:
+    """Returns the headers of a CSV response for the contract."""
+    headers = {
+        "Content-Disposition": {
+            "description": "Name of the file",
+            "schema": {"type": "string"},
+            "example": f'attachment; filename="{name}"',
+        }
+    }
+    if is_paged:
+        headers["X-Next-Cursor"] = {
+            "description": "Pass it as `cursor` to read the next page; absent on the last page",
+            "schema": {"type": "string"},
+            "example": "WyJjdXN0b21lcnMiLDQyXQ",
+        }
+    return headers
 
 
 def csv_of(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -1,4 +1,4 @@
-"""When the server is told to stop: answers that go on and on are ended then, as it waits for every one that is open."""
+"""Callback on SIGINT and SIGTERM: ends open streams, which the server would otherwise wait for."""
 
 import asyncio
 import signal
@@ -12,35 +12,35 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def call_on_shutdown(act: Callable[[], Coroutine[Any, Any, None]]) -> Iterator[None]:
-    """Have something done as soon as a signal tells the server to stop; what the server does with it, it still does.
+def call_on_shutdown(callback: Callable[[], Coroutine[Any, Any, None]]) -> Iterator[None]:
+    """Calls `callback` once a signal tells the server to stop; the server's own handler runs as well.
 
-    A server ends the application only after the last answer: what would go on for ever has to be told before. Where no
-    server handles the signals, and outside of the main thread, nothing is changed.
+    The server ends the application only after the last response, so endless responses have to end before. Outside of
+    the main thread, or without signal handlers of a server, nothing is installed.
     """
     loop = asyncio.get_running_loop()
-    begun: set[asyncio.Task[None]] = set()
-    former: dict[int, Callable[[int, FrameType | None], Any]] = {}
+    tasks: set[asyncio.Task[None]] = set()
+    previous: dict[int, Callable[[int, FrameType | None], Any]] = {}
 
-    def begin() -> None:
-        task = loop.create_task(act())
-        begun.add(task)
-        task.add_done_callback(begun.discard)
+    def start() -> None:
+        task = loop.create_task(callback())
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
 
-    def handle(number: int, query: FrameType | None) -> None:
-        with suppress(RuntimeError):  # the loop is over: so is whatever ran in it
-            loop.call_soon_threadsafe(begin)
-        former[number](number, query)
+    def handle(number: int, frame: FrameType | None) -> None:
+        with suppress(RuntimeError):  # the loop has ended, and the streams with it
+            loop.call_soon_threadsafe(start)
+        previous[number](number, frame)
 
     if threading.current_thread() is threading.main_thread():
         for each in _SIGNALS:
-            present = signal.getsignal(each)
-            if callable(present) and present is not signal.default_int_handler:
-                former[each] = present
+            current = signal.getsignal(each)
+            if callable(current) and current is not signal.default_int_handler:
+                previous[each] = current
                 signal.signal(each, handle)
     try:
         yield
     finally:
-        for number, handler in former.items():
+        for number, handler in previous.items():
             if signal.getsignal(number) is handle:
                 signal.signal(number, handler)

@@ -299,11 +299,11 @@ ACTS = {
     "delete_webhook_endpoint": Ask("endpoint.remove", before=an_endpoint, target=r"endpoint:\d+"),
     "rotate_webhook_secret": Ask("endpoint.rotate", before=an_endpoint, target=r"endpoint:\d+"),
     "test_webhook_endpoint": Ask("endpoint.test", before=an_endpoint, target=r"endpoint:\d+"),
-    "post_session": Ask("session.open"),
+    "create_session": Ask("session.open"),
     "delete_session": Ask("session.end", before=a_session),
-    "post_event": Ask(before=an_event),
-    "post_events": Ask(before=events),
-    "post_import": Ask("import.read", before=a_history, target=r"import:\d+"),
+    "ingest_event": Ask(before=an_event),
+    "ingest_events": Ask(before=events),
+    "create_import": Ask("import.read", before=a_history, target=r"import:\d+"),
     "upsert_customer": Ask("customer.write", {**PROFILE, "name": f"Eve {CANARY}"}, of_customer=True),
     "anonymize_customer": Ask("customer.anonymize"),
     "update_journey": Ask(
@@ -328,19 +328,19 @@ ACTS = {
     "lint_stage_map": Ask(before=the_map),
     "preview_stage_map": Ask("stages.preview", before=the_map, target=JOB),
     "start_backtest": Ask("stages.backtest", before=a_past, target=JOB),
-    "put_settings": Ask("settings.write", {"frequency_cap": 2, "manual_pin_days": 9}),
-    "post_rescore": Ask("company.rescore", {"customer_ids": [CUSTOMER]}, target=JOB),
+    "replace_settings": Ask("settings.write", {"frequency_cap": 2, "manual_pin_days": 9}),
+    "rescore_customers": Ask("company.rescore", {"customer_ids": [CUSTOMER]}, target=JOB),
     "post_rebuild": Ask("metrics.rebuild", {"from": "2026-02-01", "to": "2026-02-28"}, target=JOB),
-    "post_repairs": Ask("data.repair", {"issues": ["wrong_sums"]}, target=JOB),
-    "post_evaluations": Ask("company.evaluate", {"customer_ids": [CUSTOMER]}, target=JOB),
-    "post_clock": Ask("company.clock", {"advance_to": "2026-03-01T18:00:00Z"}, target=JOB),
-    "post_company": Ask("company.found", before=a_company, target=r"company:\d+"),
-    "post_key": Ask("key.create", {"name": f"Key {CANARY}", "role": "agent"}, target=KEY),
-    "post_rotation": Ask("key.rotate", {"overlap_seconds": 60}, before=a_key, target=KEY),
-    "delete_key": Ask("key.revoke", before=a_key, target=KEY),
-    "post_own_key": Ask("key.create", {"name": f"Key {CANARY}", "scopes": ["admin"]}, target=KEY),
-    "post_own_rotation": Ask("key.rotate", {"overlap_seconds": 60}, before=a_key, target=KEY),
-    "delete_own_key": Ask("key.revoke", before=a_key, target=KEY),
+    "repair_data": Ask("data.repair", {"issues": ["wrong_sums"]}, target=JOB),
+    "evaluate_customers": Ask("company.evaluate", {"customer_ids": [CUSTOMER]}, target=JOB),
+    "advance_test_clock": Ask("company.clock", {"advance_to": "2026-03-01T18:00:00Z"}, target=JOB),
+    "create_company": Ask("company.found", before=a_company, target=r"company:\d+"),
+    "create_company_api_key": Ask("key.create", {"name": f"Key {CANARY}", "role": "agent"}, target=KEY),
+    "rotate_company_api_key": Ask("key.rotate", {"overlap_seconds": 60}, before=a_key, target=KEY),
+    "revoke_company_api_key": Ask("key.revoke", before=a_key, target=KEY),
+    "create_api_key": Ask("key.create", {"name": f"Key {CANARY}", "scopes": ["admin"]}, target=KEY),
+    "rotate_api_key": Ask("key.rotate", {"overlap_seconds": 60}, before=a_key, target=KEY),
+    "revoke_api_key": Ask("key.revoke", before=a_key, target=KEY),
 }
 """A valid request for everything that is not read. An operation that is not here fails: say what it leaves."""
 
@@ -354,7 +354,7 @@ LOOKS = {
     "list_transitions": Ask(),
     "get_scores": Ask(),
     "get_explanation": Ask(),
-    "get_portal_journey": Ask(),
+    "get_portal_timeline": Ask(),
     "list_imports": Ask(),
     "get_import": Ask(before=an_import),
     "list_import_errors": Ask(before=an_import),
@@ -398,7 +398,7 @@ LOOKS = {
     "list_in_band": Ask(query={"band": "low"}),
     "list_came_again": Ask(query={"cohort": "2026-03", "month": "0"}),
     "get_portal_analytics": Ask(),
-    "list_portal_at_risk": Ask(),
+    "list_portal_risk_customers": Ask(),
     "list_jobs": Ask(),
     "get_job": Ask(before=a_job),
     "get_schedule": Ask(),
@@ -406,15 +406,15 @@ LOOKS = {
     "get_reconciliation": Ask(),
     "get_data_quality": Ask(),
     "get_health": Ask(),
-    "list_audit": Ask(),
-    "list_keys": Ask(PRESENT),
-    "list_own_keys": Ask(),
+    "list_audit_entries": Ask(),
+    "list_company_api_keys": Ask(PRESENT),
+    "list_api_keys": Ask(),
     "list_companies": Ask(),
 }
 """The same for what is read: to be found written down where an operator reads."""
 
 CHANGING_NOTHING = {"lint_stage_map", "preview_template"}
-RECORDED_ELSEWHERE = {"post_event", "post_events"} | CHANGING_NOTHING
+RECORDED_ELSEWHERE = {"ingest_event", "ingest_events"} | CHANGING_NOTHING
 """Acts without a row: the ledger of events is the record of the first two, the others change nothing."""
 
 
@@ -789,7 +789,7 @@ CHANGES_NOTHING = {
     "the same profile without consents": ("upsert_customer", {"body": {**PROFILE, "consents": {}}}),
     "a move that was carried out": ("move_customer", {"before": a_move}),
     "a dry run": ("evaluate_customer", {"query": {"dry_run": "true"}}),
-    "the same settings": ("put_settings", {"before": settings}),
+    "the same settings": ("replace_settings", {"before": settings}),
     "who was erased": ("anonymize_customer", {"before": an_erasure}),
 }
 """Requests that are well and change nothing: by operation."""
@@ -817,7 +817,7 @@ NO_KEY = {"ids": {"key_id": "0" * 16}}
 
 async def a_key_with_a_successor(scene):
     made = await a_key(scene)
-    request = await scene.prepared("post_own_rotation", before=nothing, ids=made["ids"])
+    request = await scene.prepared("rotate_api_key", before=nothing, ids=made["ids"])
     assert (await request.send(scene.http, scene.own)).status_code == 201
     return made
 
@@ -929,9 +929,9 @@ FAILURES = [
     ("rotate_webhook_secret", 404, NO_ENDPOINT),
     ("rotate_webhook_secret", 422, {"body": {"overlap_seconds": -1}}),
     ("test_webhook_endpoint", 404, NO_ENDPOINT),
-    ("post_session", 401, {"headers": {"Authorization": f"Bearer jrn_unknown_{CANARY * 4}"}}),
+    ("create_session", 401, {"headers": {"Authorization": f"Bearer jrn_unknown_{CANARY * 4}"}}),
     ("delete_session", 403, {"headers": {"Origin": "https://evil.example"}}),
-    ("post_import", 422, {"content": b"\x1f\x8b nonsense"}),
+    ("create_import", 422, {"content": b"\x1f\x8b nonsense"}),
     ("upsert_customer", 422, NOT_A_BODY),
     ("upsert_customer", 413, {"content": b" " * 300_000}),
     ("upsert_customer", 415, {"headers": {"Content-Type": "text/csv"}}),
@@ -962,27 +962,27 @@ FAILURES = [
     ("preview_stage_map", 412, {"body": {"version": 99, "stages": []}}),
     ("preview_stage_map", 422, NOT_A_BODY),
     ("start_backtest", 422, NOT_A_BODY),
-    ("put_settings", 412, {"headers": {"If-Match": '"another"'}}),
-    ("put_settings", 422, NOT_A_BODY),
-    ("post_rescore", 404, {"body": {"customer_ids": [1]}}),
-    ("post_rescore", 422, {"body": {"customer_ids": [CUSTOMER, 1]}}),
+    ("replace_settings", 412, {"headers": {"If-Match": '"another"'}}),
+    ("replace_settings", 422, NOT_A_BODY),
+    ("rescore_customers", 404, {"body": {"customer_ids": [1]}}),
+    ("rescore_customers", 422, {"body": {"customer_ids": [CUSTOMER, 1]}}),
     ("post_rebuild", 422, {"body": {"from": "2026-03-01", "to": "2026-03-01"}}),
-    ("post_repairs", 422, NOT_A_BODY),
-    ("post_evaluations", 404, {"body": {"customer_ids": [1]}}),
-    ("post_evaluations", 422, NOT_A_BODY),
-    ("post_clock", 409, {"before": a_company_in_real_time}),
-    ("post_clock", 422, {"body": {"advance_to": "2026-01-01T00:00:00Z"}}),
-    ("post_company", 409, {"before": a_company_that_exists}),
-    ("post_company", 422, NOT_A_BODY),
-    ("post_key", 404, {"ids": {"company_id": 5_999_999}}),
-    ("post_key", 422, {"body": {"name": CANARY}}),
-    ("post_rotation", 404, NO_KEY),
-    ("post_rotation", 409, {"before": a_key_with_a_successor}),
-    ("delete_key", 404, NO_KEY),
-    ("post_own_key", 422, {"body": {"name": CANARY, "role": "operator"}}),
-    ("post_own_rotation", 404, NO_KEY),
-    ("post_own_rotation", 409, {"before": a_key_with_a_successor}),
-    ("delete_own_key", 404, NO_KEY),
+    ("repair_data", 422, NOT_A_BODY),
+    ("evaluate_customers", 404, {"body": {"customer_ids": [1]}}),
+    ("evaluate_customers", 422, NOT_A_BODY),
+    ("advance_test_clock", 409, {"before": a_company_in_real_time}),
+    ("advance_test_clock", 422, {"body": {"advance_to": "2026-01-01T00:00:00Z"}}),
+    ("create_company", 409, {"before": a_company_that_exists}),
+    ("create_company", 422, NOT_A_BODY),
+    ("create_company_api_key", 404, {"ids": {"company_id": 5_999_999}}),
+    ("create_company_api_key", 422, {"body": {"name": CANARY}}),
+    ("rotate_company_api_key", 404, NO_KEY),
+    ("rotate_company_api_key", 409, {"before": a_key_with_a_successor}),
+    ("revoke_company_api_key", 404, NO_KEY),
+    ("create_api_key", 422, {"body": {"name": CANARY, "role": "operator"}}),
+    ("rotate_api_key", 404, NO_KEY),
+    ("rotate_api_key", 409, {"before": a_key_with_a_successor}),
+    ("revoke_api_key", 404, NO_KEY),
 ]
 """Requests that fail: by operation, the status they are answered with, and what is wrong."""
 
@@ -1036,7 +1036,7 @@ async def test_whatever_an_operator_reads_in_a_company_is_in_its_log_with_the_re
 
 
 async def test_a_list_of_a_company_s_keys_is_in_its_log_too(visited):
-    await check_one_row(visited, "list_keys")
+    await check_one_row(visited, "list_company_api_keys")
 
 
 async def test_an_operator_who_gives_no_reason_is_in_the_log_without_one(visited):
@@ -1076,7 +1076,7 @@ async def test_what_an_operator_does_across_companies_is_in_no_company_s_log(vis
 
 async def test_a_company_that_is_not_there_has_no_log(visited):
     headers = {**visited.requires_scope, "X-Company-Id": "5999999"}
-    for operation in ("list_customers", "post_event", "upsert_customer", "list_audit"):
+    for operation in ("list_customers", "ingest_event", "upsert_customer", "list_audit_entries"):
         answer = await check_none(visited, await visited.prepared(operation), headers)
         assert answer.status_code == 404, answer.text
 
@@ -1130,10 +1130,10 @@ async def test_an_act_that_cannot_be_written_down_is_not_done(scene, operation):
     request = await scene.prepared(operation)
 
     # An upload is read in many transactions; what it may leave is that it was given up.
-    may_differ = ("imports", "import_lines") if operation == "post_import" else ()
+    may_differ = ("imports", "import_lines") if operation == "create_import" else ()
     await check_all_or_nothing(scene, request, scene.sender(operation), may_differ=may_differ)
 
-    if operation == "post_import":
+    if operation == "create_import":
         status = "SELECT array_agg(status) FROM imports WHERE company_id = $1"
         assert await scene.outside.connection.fetchval(status, scene.company_id) == ["failed"]
     answer = await request.send(scene.http, scene.sender(operation))
@@ -1264,9 +1264,9 @@ async def acts(scene):
         "upsert_customer",
         "move_customer",
         "pin_customer",
-        "post_own_key",
+        "create_api_key",
         "update_stage",
-        "post_rescore",
+        "rescore_customers",
     ):
         await check_one_row(scene, operation)
     await check_one_row(scene, "upsert_customer", body={"name": "Ada"}, ids={"customer_id": 8})

@@ -241,7 +241,7 @@ async def test_a_cookie_that_goes_over_any_wire_is_found_out(base, salon, monkey
 
 async def test_a_cookie_that_scripts_could_read_is_found_out(client, salon, monkeypatch):
     monkeypatch.setattr(
-        "journey_service.api.access.sessions.keep",
+        "journey_service.api.access.sessions.set_session_cookie",
         lambda response, app_state, token: response.set_cookie(authentication.cookie_name(app_state), token),
     )
 
@@ -720,7 +720,7 @@ async def test_every_kind_of_no_has_its_status(api):
     ):
         told = sign_in._page(api.state.app_state, error)
         assert told.status_code == status
-        assert (b"That could not be read" in told.body) is (status == 422)
+        assert (b"The form could not be read" in told.body) is (status == 422)
         assert b"<b>" not in told.body
 
 
@@ -1147,7 +1147,7 @@ async def test_what_the_provider_says_went_wrong_is_not_repeated(portal):
 
     answer = await come_back(portal.client, told, flow.value)
 
-    assert page(answer, 401) == "The identity provider has not signed you in; try again."
+    assert page(answer, 401) == "The identity provider did not sign you in; try again."
     assert "denied" not in answer.text
 
 

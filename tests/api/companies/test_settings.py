@@ -8,7 +8,7 @@ import pytest
 
 from api.calls import API, JSON, event, journey, look, problem, tell
 from api.published import published
-from journey_service.api.companies.schemas.settings import ScoringOut, SettingsOut
+from journey_service.api.companies.schemas.settings import ScoringSettings, Settings
 from journey_service.domain.companies.policy import (
     DEFAULT_POLICY,
     CompanyPolicy,
@@ -243,17 +243,22 @@ async def test_settings_with_which_the_map_would_not_work_are_refused_and_warnin
 
 
 def _published():
+    """The published schema of the settings in a request, with the schema of scoring in its place."""
     document = published()
-    return document["paths"][f"{API}/settings"]["put"]["requestBody"]["content"][JSON]["schema"]
+    schemas = document["components"]["schemas"]
+    schema = document["paths"][f"{API}/settings"]["put"]["requestBody"]["content"][JSON]["schema"]
+    assert schema == {"$ref": "#/components/schemas/SettingsUpdate"}
+    properties = {**schemas["SettingsUpdate"]["properties"], "scoring": schemas["ScoringUpdate"]}
+    return {**schemas["SettingsUpdate"], "properties": properties}
 
 
 def test_what_may_be_told_is_what_is_kept():
     schema = _published()
 
-    assert schema["properties"].keys() == SettingsOut.model_fields.keys() == DEFAULTS.keys()
-    assert schema["properties"]["scoring"]["properties"].keys() == ScoringOut.model_fields.keys()
-    assert ScoringOut.model_fields.keys() == {*ScoringPolicy.__dataclass_fields__}
-    assert SettingsOut.model_fields.keys() == {*CompanyPolicy.__dataclass_fields__}
+    assert schema["properties"].keys() == Settings.model_fields.keys() == DEFAULTS.keys()
+    assert schema["properties"]["scoring"]["properties"].keys() == ScoringSettings.model_fields.keys()
+    assert ScoringSettings.model_fields.keys() == {*ScoringPolicy.__dataclass_fields__}
+    assert Settings.model_fields.keys() == {*CompanyPolicy.__dataclass_fields__}
     for example in schema["examples"]:
         parse_policy(example)
 

@@ -132,7 +132,7 @@ async def test_without_redis_the_service_is_degraded_and_works_on(settings, salo
         "status": "degraded",
         "database": "ok",
         "schema": "ok",
-        "redis": "out of reach",
+        "redis": "unreachable",
     }
     assert (told.status_code, told.json()["status"]) == (200, "applied")
 
@@ -176,7 +176,7 @@ async def test_without_the_database_the_service_says_so_in_time(settings, salon,
 
     assert ready.status_code == 503
     assert ready.json()["status"] == "unavailable"
-    assert ready.json()["database"] == "out of reach"
+    assert ready.json()["database"] == "unreachable"
     assert (alive.status_code, alive.json()) == (200, {"status": "ok"})
 
 
@@ -202,7 +202,7 @@ async def test_a_database_of_another_version_s_schema_is_not_ready(settings, emp
 
     assert ready.status_code == 503
     assert (ready.json()["status"], ready.json()["database"]) == ("unavailable", "ok")
-    assert ready.json()["schema"] == "not this version's"
+    assert ready.json()["schema"] == "mismatch"
 
 
 async def test_a_database_that_was_never_migrated_is_not_ready(settings, empty_database):
@@ -210,7 +210,7 @@ async def test_a_database_that_was_never_migrated_is_not_ready(settings, empty_d
         ready = await client.get("/readyz")
 
     assert ready.status_code == 503
-    assert ready.json()["schema"] == "not this version's"
+    assert ready.json()["schema"] == "mismatch"
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ async def test_a_year_passes_in_one_call_and_every_move_is_dated_when_it_was_due
     assert moved.status_code == 200, moved.text
     told = moved.json()
     assert told["test_clock"] == told["now"] == "2027-03-01T12:00:00Z"
-    assert (told["status"], told["nights"], told["moved"]) == ("done", 365, 2)
+    assert (told["status"], told["nightly_runs"], told["transitions"]) == ("done", 365, 2)
     found = await look(http, salon, "/customers/7/transitions")
     assert [(move["to_stage"], move["transitioned_at"]) for move in found["items"]][:2] == [
         ("churned", DAYS_181),
@@ -105,7 +105,7 @@ async def test_a_key_without_the_scope_moves_no_clock_and_starts_no_work(http, f
 async def test_a_clock_goes_forwards_only(http, salon):
     refused = await _clock(http, salon, advance_to="2026-03-01T11:59:59Z")
     told = problem(refused, 422, "invalid-input", "/advance_to")
-    assert "forwards" in told["errors"][0]["detail"]
+    assert "cannot go back" in told["errors"][0]["detail"]
     assert (await _clock(http, salon, advance_to=NOON)).json()["test_clock"] == NOON
 
 
@@ -124,7 +124,7 @@ async def test_a_released_company_lives_in_real_time_and_what_lies_between_has_b
     released = await _clock(http, salon, release=True)
 
     told = released.json()
-    assert (released.status_code, told["test_clock"], told["moved"]) == (200, None, 2)
+    assert (released.status_code, told["test_clock"], told["transitions"]) == (200, None, 2)
     assert (await journey(http, salon))["current_stage"] == "churned"
     problem(await _clock(http, salon, advance_to="2100-01-01T00:00:00Z"), 409, "no-test-clock")
 
@@ -156,7 +156,7 @@ async def test_all_customers_are_scored_anew_by_a_job_with_progress(http, salon)
         f"{API}/events/batch", headers=salon.headers, json=[event(str(n), customer_id=n) for n in range(30)]
     )
 
-    accepted = await _post(http, salon.headers, "/admin/rescore", {"chunk": 7})
+    accepted = await _post(http, salon.headers, "/admin/rescore", {"batch_size": 7})
 
     assert accepted.status_code == 202
     job = await _ended(http, salon, accepted.json()["job_id"])
@@ -282,12 +282,12 @@ async def test_the_schedule_tells_the_next_night_on_the_companys_own_clocks(http
     tenant = await found_tenant(test_clock=AT_NOON, timezone="Europe/Berlin")
 
     told = await look(http, tenant, "/admin/schedule")
-    assert (told["next_nightly_run_at"], told["next_night_local"]) == (
+    assert (told["next_nightly_run_at"], told["next_nightly_run_local"]) == (
         "2026-03-02T01:00:00Z",
         "2026-03-02T02:00:00+01:00",
     )
-    assert (told["nights"], told["scored_at"]) == ([], None)
-    assert {each["name"] for each in told["rounds"]} == {
+    assert (told["nightly_runs"], told["scored_at"]) == ([], None)
+    assert {each["name"] for each in told["polling_tasks"]} == {
         *("due_customers", "nightly_runs", "jobs", "outbound_events", "actions", "rollups", "imports")
     }
 
@@ -295,15 +295,15 @@ async def test_the_schedule_tells_the_next_night_on_the_companys_own_clocks(http
 
     told = await look(http, tenant, "/admin/schedule")
     # The clocks are put forward that night: there is no two o'clock, and three comes instead.
-    assert (told["next_nightly_run_at"], told["next_night_local"]) == (
+    assert (told["next_nightly_run_at"], told["next_nightly_run_local"]) == (
         "2026-03-29T01:00:00Z",
         "2026-03-29T03:00:00+02:00",
     )
-    assert [night["local_date"] for night in told["nights"]] == [
+    assert [night["local_date"] for night in told["nightly_runs"]] == [
         f"2026-03-{day}" for day in range(28, 21, -1)
     ]
-    assert {night["status"] for night in told["nights"]} == {"done"}
-    assert told["scored_at"] == told["nights"][0]["due_at"] == "2026-03-28T01:00:00Z"
+    assert {night["status"] for night in told["nightly_runs"]} == {"done"}
+    assert told["scored_at"] == told["nightly_runs"][0]["due_at"] == "2026-03-28T01:00:00Z"
 
 
 async def test_health_names_every_check_and_no_company(http, salon):

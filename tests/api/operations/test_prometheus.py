@@ -59,7 +59,7 @@ async def test_queues_their_ages_and_the_pool_are_told(http):
 
     assert told["journey_up", ()] == 1
     assert told["journey_pool_connections", (("state", "free"),)] >= 0
-    for name in ("sweep", "night", "job", "import", "action"):
+    for name in ("due_customers", "nightly_runs", "jobs", "imports", "actions"):
         assert told[f"journey_{name}_lag_seconds", ()] >= 0
     for name in ("jobs", "imports", "failed_jobs", "dead_actions", "actions"):
         assert told[f"journey_{name}", ()] >= 0

@@ -1,13 +1,19 @@
-"""API keys: made, rotated and revoked by operators for any company, by a company's admin for their own."""
+"""Routes of API keys: of any company for operators, of the caller's company for its admin."""
 
 from collections.abc import Sequence
 from enum import Enum
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Path
 
+from journey_service.api.access.schemas.api_keys import (
+    ApiKey,
+    ApiKeyCreate,
+    ApiKeyCreated,
+    ApiKeyPage,
+    ApiKeyRotation,
+)
 from journey_service.api.authentication import Admin, AdminReader, Caller, CompanyId, Operator
-from journey_service.api.companies.schemas.companies import KeyIn, KeyOut, KeysOut, NewKeyOut, RotationIn
 from journey_service.api.dependencies import (
     AppState,
     AppStateDep,
@@ -19,6 +25,7 @@ from journey_service.api.dependencies import (
 )
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
+from journey_service.api.schema_fields import KEY_ID_PATTERN
 from journey_service.domain.access.errors import KeyNotFoundError, RotationPendingError
 from journey_service.domain.access.records import StoredKey
 from journey_service.domain.companies.errors import CompanyNotFoundError
@@ -26,53 +33,66 @@ from journey_service.services.access import audit, credentials
 
 router = APIRouter(prefix="/admin", route_class=StrictRoute)
 
-KeyId = Annotated[str, Path(min_length=1, max_length=64, pattern="^[A-Za-z0-9-]+$")]
+KeyId = Annotated[
+    str,
+    Path(
+        min_length=1,
+        max_length=64,
+        pattern=KEY_ID_PATTERN,
+        description="Id of the key",
+        examples=["0123456789abcdef"],
+    ),
+]
 
-_KEYS = "/companies/{company_id}/keys"
+_KEYS: Final = "/companies/{company_id}/keys"
 _OPERATORS: list[str | Enum] = ["operators"]
-_OWN: list[str | Enum] = ["keys"]
+_API_KEYS: list[str | Enum] = ["API keys"]
 
 
 @router.post(
     _KEYS,
-    summary="Make an API key for a company",
+    summary="Create an API key for a company",
     tags=_OPERATORS,
     status_code=201,
     responses=problems(CompanyNotFoundError, *JSON_BODY),
     max_body_size=MAX_BODY_BYTES,
 )
-async def post_key(company_id: CompanyId, body: KeyIn, caller: Operator, app_state: AppStateDep) -> NewKeyOut:
-    """Make a key for a company. Its `secret` is shown this once and kept as a hash only."""
-    return await _make(app_state, company_id, body, caller)
+async def create_company_api_key(
+    company_id: CompanyId, body: ApiKeyCreate, caller: Operator, app_state: AppStateDep
+) -> ApiKeyCreated:
+    """Creates an API key for a company. The response is the only one that contains its `secret`."""
+    return await _create(app_state, company_id, body, caller)
 
 
 @router.get(
     _KEYS, summary="List a company's API keys", tags=_OPERATORS, responses=problems(CompanyNotFoundError)
 )
-async def list_keys(
+async def list_company_api_keys(
     company_id: CompanyId, caller: Operator, app_state: AppStateDep, limit: Limit = 50, cursor: Cursor = None
-) -> KeysOut:
-    """The keys of a company, without their secrets."""
-    await audit.record_operator_access(app_state.database, company_id, "list_keys", by=caller.actor)
+) -> ApiKeyPage:
+    """Lists the API keys of a company, expired and revoked ones included, without their secrets."""
+    await audit.record_operator_access(
+        app_state.database, company_id, "list_company_api_keys", by=caller.actor
+    )
     return await _list(app_state, company_id, limit, cursor)
 
 
 @router.post(
     f"{_KEYS}/{{key_id}}/rotate",
-    summary="Make the successor of a company's API key",
+    summary="Rotate a company's API key",
     tags=_OPERATORS,
     status_code=201,
     responses=problems(CompanyNotFoundError, KeyNotFoundError, RotationPendingError, *JSON_BODY),
     max_body_size=MAX_BODY_BYTES,
 )
-async def post_rotation(
+async def rotate_company_api_key(
     company_id: CompanyId,
     key_id: KeyId,
     caller: Operator,
     app_state: AppStateDep,
-    body: RotationIn | None = None,
-) -> NewKeyOut:
-    """Make a key of the same name and rights. Both are alive for the overlap, then the old one ends by itself."""
+    body: ApiKeyRotation | None = None,
+) -> ApiKeyCreated:
+    """Creates a key with the same name and scopes. Both keys are valid for the overlap, then the old one expires."""
     return await _rotate(app_state, company_id, key_id, body, caller)
 
 
@@ -83,94 +103,101 @@ async def post_rotation(
     status_code=204,
     responses=problems(KeyNotFoundError, of_company=False),
 )
-async def delete_key(company_id: CompanyId, key_id: KeyId, caller: Operator, app_state: AppStateDep) -> None:
-    """End a key and its sessions: at once in this process, within two seconds in every other."""
+async def revoke_company_api_key(
+    company_id: CompanyId, key_id: KeyId, caller: Operator, app_state: AppStateDep
+) -> None:
+    """Revokes a key and its sessions: at once in this process, within two seconds in all others."""
     await _revoke(app_state, company_id, key_id, caller)
 
 
 @router.post(
     "/keys",
-    summary="Make an API key",
-    tags=_OWN,
+    summary="Create an API key",
+    tags=_API_KEYS,
     status_code=201,
     responses=problems(*JSON_BODY),
     max_body_size=MAX_BODY_BYTES,
 )
-async def post_own_key(body: KeyIn, caller: Admin, app_state: AppStateDep) -> NewKeyOut:
-    """Make a key of the own company, that may do nothing its maker may not. Its `secret` is shown this once."""
-    return await _make(app_state, caller.company_id, body, caller)
+async def create_api_key(body: ApiKeyCreate, caller: Admin, app_state: AppStateDep) -> ApiKeyCreated:
+    """Creates an API key of the caller's company, with no scope that the caller lacks.
+
+    The response is the only one that contains its `secret`.
+    """
+    return await _create(app_state, caller.company_id, body, caller)
 
 
-@router.get("/keys", summary="List API keys", tags=_OWN, responses=problems())
-async def list_own_keys(
+@router.get("/keys", summary="List API keys", tags=_API_KEYS, responses=problems())
+async def list_api_keys(
     caller: AdminReader, app_state: AppStateDep, limit: Limit = 50, cursor: Cursor = None
-) -> KeysOut:
-    """The keys of the own company, without their secrets: what each may do, and when it was last used."""
+) -> ApiKeyPage:
+    """Lists the API keys of the caller's company, expired and revoked ones included, without their secrets."""
     return await _list(app_state, caller.company_id, limit, cursor)
 
 
 @router.post(
     "/keys/{key_id}/rotate",
-    summary="Make the successor of an API key",
-    tags=_OWN,
+    summary="Rotate an API key",
+    tags=_API_KEYS,
     status_code=201,
     responses=problems(KeyNotFoundError, RotationPendingError, *JSON_BODY),
     max_body_size=MAX_BODY_BYTES,
 )
-async def post_own_rotation(
-    key_id: KeyId, caller: Admin, app_state: AppStateDep, body: RotationIn | None = None
-) -> NewKeyOut:
-    """Make a key of the same name and rights. Both are alive for the overlap, then the old one ends by itself."""
+async def rotate_api_key(
+    key_id: KeyId, caller: Admin, app_state: AppStateDep, body: ApiKeyRotation | None = None
+) -> ApiKeyCreated:
+    """Creates a key with the same name and scopes. Both keys are valid for the overlap, then the old one expires."""
     return await _rotate(app_state, caller.company_id, key_id, body, caller)
 
 
 @router.delete(
     "/keys/{key_id}",
     summary="Revoke an API key",
-    tags=_OWN,
+    tags=_API_KEYS,
     status_code=204,
     responses=problems(KeyNotFoundError),
 )
-async def delete_own_key(key_id: KeyId, caller: Admin, app_state: AppStateDep) -> None:
-    """End a key of the own company and its sessions: here at once, within two seconds everywhere."""
+async def revoke_api_key(key_id: KeyId, caller: Admin, app_state: AppStateDep) -> None:
+    """Revokes a key of the caller's company and its sessions: at once here, within two seconds everywhere."""
     await _revoke(app_state, caller.company_id, key_id, caller)
 
 
-async def _make(app_state: AppState, company_id: int, body: KeyIn, caller: Caller) -> NewKeyOut:
+async def _create(app_state: AppState, company_id: int, body: ApiKeyCreate, caller: Caller) -> ApiKeyCreated:
     new = await credentials.create_key(
         app_state.database,
         company_id,
-        body.as_wish(),
+        body.to_request(),
         pepper=app_state.settings.key_pepper.get_secret_value(),
         by=caller.actor,
         caller=caller.principal,
     )
-    return NewKeyOut.of_new(new)
+    return ApiKeyCreated.of_new(new)
 
 
 async def _rotate(
-    app_state: AppState, company_id: int, key_id: str, body: RotationIn | None, caller: Caller
-) -> NewKeyOut:
+    app_state: AppState, company_id: int, key_id: str, body: ApiKeyRotation | None, caller: Caller
+) -> ApiKeyCreated:
     new = await credentials.rotate_key(
         app_state.database,
         company_id,
         key_id,
-        overlap_seconds=(body or RotationIn()).overlap_seconds,
+        overlap_seconds=(body or ApiKeyRotation()).overlap_seconds,
         pepper=app_state.settings.key_pepper.get_secret_value(),
         by=caller.actor,
         caller=caller.principal,
     )
-    app_state.credential_cache.clear()  # without an overlap the old key has ended
-    return NewKeyOut.of_new(new)
+    app_state.credential_cache.clear()  # without an overlap the old key is invalid already
+    return ApiKeyCreated.of_new(new)
 
 
-async def _list(app_state: AppState, company_id: int, limit: int, cursor: str | None) -> KeysOut:
+async def _list(app_state: AppState, company_id: int, limit: int, cursor: str | None) -> ApiKeyPage:
     after = from_cursor("keys", cursor, is_text)
     found: Sequence[StoredKey] = await credentials.list_keys(
         app_state.database, company_id, after=after[0] if after else "", limit=limit + 1
     )
-    items = [KeyOut.of(key) for key in found[:limit]]
-    return KeysOut(items=items, next_cursor=next_cursor("keys", found, limit, lambda row: [row.key_id]))
+    return ApiKeyPage(
+        items=[ApiKey.of(key) for key in found[:limit]],
+        next_cursor=next_cursor("keys", found, limit, lambda row: [row.key_id]),
+    )
 
 
 async def _revoke(app_state: AppState, company_id: int, key_id: str, caller: Caller) -> None:

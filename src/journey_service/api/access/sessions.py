@@ -1,11 +1,11 @@
-"""Browsers that sign in with a credential and go on with a cookie that no script can read."""
+"""Routes of browser sessions, which scripts cannot read."""
 
 import contextlib
 
 from fastapi import APIRouter, Request, Response
 
-from journey_service.api.access.schemas.sessions import SessionOut
-from journey_service.api.authentication import Anybody, cookie_name
+from journey_service.api.access.schemas.sessions import Session
+from journey_service.api.authentication import AnyCaller, cookie_name
 from journey_service.api.dependencies import AppState, AppStateDep
 from journey_service.api.problems import problems
 from journey_service.api.request_bodies import StrictRoute
@@ -15,35 +15,38 @@ from journey_service.services.access import sessions
 router = APIRouter(tags=["sessions"], route_class=StrictRoute)
 
 
-@router.post("/session", summary="Sign in a browser", status_code=201, responses=problems(of_company=False))
-async def post_session(
-    request: Request, response: Response, caller: Anybody, app_state: AppStateDep
-) -> SessionOut:
-    """Turn the credential of this request into a session: a cookie, `HttpOnly`, for twelve hours at most.
+@router.post("/session", summary="Create a session", status_code=201, responses=problems(of_company=False))
+async def create_session(
+    request: Request, response: Response, caller: AnyCaller, app_state: AppStateDep
+) -> Session:
+    """Signs in a browser: exchanges the bearer credential of this request for an `HttpOnly` cookie.
 
-    It ends with the key it was opened with, and two hours after it was last used; an operator's after one hour.
+    A session ends after twelve hours, after two hours without a request, and with the API key that created it; an
+    operator's session ends after one hour.
     """
     if "authorization" not in request.headers:
-        raise UnauthenticatedError("A session is opened with a key or a token, not with another session.")
+        raise UnauthenticatedError("Send an API key or an access token as Authorization: Bearer.")
     opened = await sessions.open_session(app_state.database, caller.principal, by=caller.actor)
-    keep(response, app_state, opened.token)
-    return SessionOut.of(opened.principal)
+    set_session_cookie(response, app_state, opened.token)
+    return Session.of(opened.principal)
 
 
-@router.get("/session", summary="Who am I here?", responses=problems(of_company=False))
-async def get_session(caller: Anybody) -> SessionOut:
-    """Who is calling, of which company, in which role, and what they may do."""
-    return SessionOut.of(caller.principal)
+@router.get("/session", summary="Get the session", responses=problems(of_company=False))
+async def get_session(caller: AnyCaller) -> Session:
+    """Returns who the caller is: name, company, role, and scopes. Works with every kind of credential."""
+    return Session.of(caller.principal)
 
 
-@router.delete("/session", summary="Sign out", status_code=204, responses=problems(of_company=False))
+@router.delete(
+    "/session", summary="Delete the session", status_code=204, responses=problems(of_company=False)
+)
 async def delete_session(
-    request: Request, response: Response, caller: Anybody, app_state: AppStateDep
+    request: Request, response: Response, caller: AnyCaller, app_state: AppStateDep
 ) -> None:
-    """End the session of the cookie; without one there is nothing to end."""
+    """Signs out: ends the session of the cookie, if there is one, and deletes the cookie."""
     token = request.cookies.get(cookie_name(app_state))
     if token is not None:
-        with contextlib.suppress(UnauthenticatedError):  # what is no session need not be ended
+        with contextlib.suppress(UnauthenticatedError):  # an invalid session needs no end
             await sessions.end_session(app_state.database, token, by=caller.actor)
         app_state.credential_cache.clear()
     response.delete_cookie(
@@ -51,8 +54,8 @@ async def delete_session(
     )
 
 
-def keep(response: Response, app_state: AppState, token: str) -> None:
-    """Have the browser keep a session where no script, and no other site, gets at it."""
+def set_session_cookie(response: Response, app_state: AppState, token: str) -> None:
+    """Sets the session cookie, invisible to scripts and to other sites."""
     response.set_cookie(
         cookie_name(app_state),
         token,
@@ -60,5 +63,5 @@ def keep(response: Response, app_state: AppState, token: str) -> None:
         path="/",
         secure=app_state.is_over_tls,
         httponly=True,
-        samesite="lax",  # a link from elsewhere leads in; a form or script from elsewhere does not act
+        samesite="lax",  # sent with links from other sites, not with their forms and scripts
     )

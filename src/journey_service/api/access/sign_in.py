@@ -1,9 +1,10 @@
-"""Signing in by hand: a page without scripts, the way to the identity provider and back, and the one-time link."""
+"""Sign-in pages: a form for an API key, the OIDC flow, and one-time links. They need no scripts."""
 
 import base64
 import hashlib
 import hmac
 import html
+import logging
 import secrets
 from functools import partial
 from typing import Annotated, Final
@@ -13,10 +14,10 @@ import orjson
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
-from journey_service.api.access.sessions import keep
+from journey_service.api.access.sessions import set_session_cookie
 from journey_service.api.authentication import actor_of, check_own_origin
 from journey_service.api.dependencies import AppState, AppStateDep
-from journey_service.api.html_pages import fault, page
+from journey_service.api.html_pages import error_paragraph, page
 from journey_service.api.request_bodies import MAX_BODY_BYTES
 from journey_service.domain.errors import (
     ForbiddenError,
@@ -32,6 +33,7 @@ router = APIRouter(prefix="/sign-in", include_in_schema=False)
 
 _FLOW: Final = "__Host-journey_flow"
 _FLOW_SECONDS: Final = 600
+"""Seconds that a browser has to come back from the identity provider."""
 _KEY_FORM: Final = """<form method="post" action="/sign-in"><label for="key">API key</label>
 <input id="key" name="key" type="password" autocomplete="current-password" required autofocus>
 <button>Sign in</button></form>"""
@@ -40,31 +42,32 @@ _CONFIRM_FORM: Final = (
 )
 _STATUS: Final = {UnauthenticatedError: 401, ForbiddenError: 403, UnavailableError: 503}
 _UNREADABLE: Final = 422
+_LOGGER: Final = logging.getLogger(__name__)
 
 
 @router.get("")
 async def get_sign_in(app_state: AppStateDep) -> Response:
-    """The page: a field for a key, and the way to the identity provider where there is one."""
+    """Shows a form for an API key, and a link to the identity provider if one is configured."""
     return _page(app_state)
 
 
 @router.post("", max_body_size=MAX_BODY_BYTES)
 async def post_sign_in(request: Request, app_state: AppStateDep) -> Response:
-    """Sign in with the key of the form."""
+    """Signs in with the API key of the form."""
     try:
         check_own_origin(request, app_state)
-        told = parse_qs((await request.body()).decode("ascii", errors="replace"), max_num_fields=10)
+        form = parse_qs((await request.body()).decode("ascii", errors="replace"), max_num_fields=10)
         pepper = app_state.settings.key_pepper.get_secret_value()
-        token = told.get("key", [""])[0].strip()
+        token = form.get("key", [""])[0].strip()
         principal = await credentials.authenticate(app_state.database, token, pepper=pepper)
-        return await _signed_in(request, app_state, principal)
+        return await _open_session(request, app_state, principal)
     except (JourneyServiceError, ValueError) as error:
-        return _page(app_state, error)
+        return _refuse(app_state, "an API key", error)
 
 
 @router.get("/link/{token}")
 async def get_link(request: Request, app_state: AppStateDep, token: str) -> Response:
-    """Sign in with a link that was made for it; it works once. From another site it asks first."""
+    """Signs in with a one-time link. A request from another site gets a page to confirm first."""
     if request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
         return _page(app_state, confirm=f"/sign-in/link/{quote(token, safe='')}")
     return await _use_link(request, app_state, token)
@@ -72,11 +75,11 @@ async def get_link(request: Request, app_state: AppStateDep, token: str) -> Resp
 
 @router.post("/link/{token}", max_body_size=MAX_BODY_BYTES)
 async def post_link(request: Request, app_state: AppStateDep, token: str) -> Response:
-    """The same, once somebody has said that they want it."""
+    """Signs in with a one-time link after the confirmation."""
     try:
         check_own_origin(request, app_state)
     except ForbiddenError as error:
-        return _page(app_state, error)
+        return _refuse(app_state, "a link", error)
     return await _use_link(request, app_state, token)
 
 
@@ -84,13 +87,13 @@ async def _use_link(request: Request, app_state: AppState, token: str) -> Respon
     try:
         opened = await sessions.open_by_link(app_state.database, token, by=partial(actor_of, request))
     except JourneyServiceError as error:
-        return _page(app_state, error)
-    return _home(app_state, opened.token)
+        return _refuse(app_state, "a link", error)
+    return _redirect_home(app_state, opened.token)
 
 
 @router.get("/oidc")
 async def get_oidc(app_state: AppStateDep) -> Response:
-    """Send the browser to the identity provider."""
+    """Redirects the browser to the identity provider."""
     state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
     try:
         address = await _provider(app_state).authorization_url(
@@ -100,19 +103,19 @@ async def get_oidc(app_state: AppStateDep) -> Response:
             code_challenge=_challenge(verifier),
         )
     except JourneyServiceError as error:
-        return _page(app_state, error)
-    answer = RedirectResponse(address, status_code=303)
-    kept = base64.urlsafe_b64encode(orjson.dumps([state, nonce, verifier])).decode()
-    answer.set_cookie(
+        return _refuse(app_state, "an identity provider", error)
+    response = RedirectResponse(address, status_code=303)
+    flow = base64.urlsafe_b64encode(orjson.dumps([state, nonce, verifier])).decode()
+    response.set_cookie(
         _flow_name(app_state),
-        kept,
+        flow,
         max_age=_FLOW_SECONDS,
         path="/",
         secure=app_state.is_over_tls,
         httponly=True,
         samesite="lax",
     )
-    return answer
+    return response
 
 
 @router.get("/oidc/callback")
@@ -122,11 +125,11 @@ async def get_oidc_callback(
     code: Annotated[str, Query(max_length=4096)] = "",
     state: Annotated[str, Query(max_length=4096)] = "",
 ) -> Response:
-    """Take the browser back from the identity provider, if it is the one that was sent there."""
+    """Signs in the browser that returns from the identity provider, if it is the one that was sent there."""
     try:
         first_state, nonce, verifier = _flow(request.cookies.get(_flow_name(app_state), ""))
         if not code or not hmac.compare_digest(first_state.encode(), state.encode()):
-            raise UnauthenticatedError("The identity provider has not signed you in; try again.")
+            raise UnauthenticatedError("The identity provider did not sign you in; try again.")
         verified = await _provider(app_state).redeem(
             code=code, redirect_uri=_redirect_uri(app_state), code_verifier=verifier, nonce=nonce
         )
@@ -137,30 +140,30 @@ async def get_oidc_callback(
             company_claim=app_state.settings.oidc_company_claim,
             role_claim=app_state.settings.oidc_role_claim,
         )
-        answer = await _signed_in(request, app_state, principal)
+        response = await _open_session(request, app_state, principal)
     except JourneyServiceError as error:
-        answer = _page(app_state, error)
-    answer.delete_cookie(
+        response = _refuse(app_state, "an identity provider", error)
+    response.delete_cookie(
         _flow_name(app_state), path="/", secure=app_state.is_over_tls, httponly=True, samesite="lax"
     )
-    return answer
+    return response
 
 
-async def _signed_in(request: Request, app_state: AppState, principal: Principal) -> Response:
+async def _open_session(request: Request, app_state: AppState, principal: Principal) -> Response:
     by = actor_of(request, principal.name, is_operator=principal.is_operator)
     opened = await sessions.open_session(app_state.database, principal, by=by)
-    return _home(app_state, opened.token)
+    return _redirect_home(app_state, opened.token)
 
 
-def _home(app_state: AppState, token: str) -> Response:
-    answer = RedirectResponse("/", status_code=303)
-    keep(answer, app_state, token)
-    return answer
+def _redirect_home(app_state: AppState, token: str) -> Response:
+    response = RedirectResponse("/", status_code=303)
+    set_session_cookie(response, app_state, token)
+    return response
 
 
 def _provider(app_state: AppState) -> IdentityProvider:
     if app_state.identity is None or app_state.settings.oidc_client_id is None:
-        raise UnavailableError("No identity provider is set up here.")
+        raise UnavailableError("No identity provider is configured.")
     return app_state.identity
 
 
@@ -177,26 +180,32 @@ def _challenge(verifier: str) -> str:
     return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
 
-def _flow(kept: str) -> tuple[str, str, str]:
-    """What the browser was sent away with. Raises UnauthenticatedError for another one's."""
+def _flow(cookie: str) -> tuple[str, str, str]:
+    """Returns the state, nonce and verifier of the flow that this browser started. Raises UnauthenticatedError."""
     try:
-        state, nonce, verifier = orjson.loads(base64.urlsafe_b64decode(kept))
+        state, nonce, verifier = orjson.loads(base64.urlsafe_b64decode(cookie))
         return str(state), str(nonce), str(verifier)
     except (ValueError, TypeError):
-        raise UnauthenticatedError("This browser has not begun to sign in; try again.") from None
+        raise UnauthenticatedError("This browser did not start a sign-in; try again.") from None
+
+
+def _refuse(app_state: AppState, means: str, error: Exception) -> Response:
+    """Shows the sign-in page with an error, and logs the failure without the credential."""
+    _LOGGER.warning("Sign-in with %s failed: %s", means, type(error).__name__)
+    return _page(app_state, error)
 
 
 def _page(app_state: AppState, error: Exception | None = None, *, confirm: str | None = None) -> Response:
     status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), _UNREADABLE)
-    said = "That could not be read; try again." if status == _UNREADABLE else str(error)
-    told = "" if error is None else fault(said)
-    other = ""
+    text = "The form could not be read; try again." if status == _UNREADABLE else str(error)
+    message = "" if error is None else error_paragraph(text)
+    provider = ""
     if app_state.settings.oidc_client_id is not None:
-        other = '<a class="button" href="/sign-in/oidc">Sign in with your organisation</a>'
+        provider = '<a class="button" href="/sign-in/oidc">Sign in with your organisation</a>'
     form = _KEY_FORM if confirm is None else _CONFIRM_FORM.format(html.escape(confirm))
     return page(
         "Sign in",
         "Customer journeys",
-        f"{told}\n{form}{other}",
+        f"{message}\n{form}{provider}",
         status=200 if error is None else status,
     )

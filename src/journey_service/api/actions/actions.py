@@ -48,7 +48,7 @@ ActionIdPath = Annotated[UUID, Path(description="UUID of the action", examples=[
 
 
 @router.get("/actions", summary="List actions", responses=problems())
-async def list_actions(  # noqa: PLR0913, PLR0917  # one parameter a filter
+async def list_actions(
     caller: ActionReader,
     app_state: AppStateDep,
     state: Annotated[

@@ -32,7 +32,7 @@ TaskIdPath = Annotated[int, Path(ge=1, le=MAX_ID, description="Id of the task", 
 
 
 @router.get("", summary="List tasks", responses=problems())
-async def list_tasks(  # noqa: PLR0913, PLR0917  # one parameter a filter
+async def list_tasks(
     caller: ActionReader,
     app_state: AppStateDep,
     status: Annotated[

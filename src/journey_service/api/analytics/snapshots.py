@@ -1,77 +1,88 @@
-"""Routes of daily snapshots."""
+"""Routes of daily metrics."""
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query
 
-from journey_service.api.analytics.schemas.snapshots import (
-    Day,
-    MetricOut,
-    MetricsOut,
-    RebuildIn,
-)
+from journey_service.api.analytics.schemas.dates import Day
+from journey_service.api.analytics.schemas.snapshots import DailyMetric, DailyMetrics, MetricsRebuild
 from journey_service.api.authentication import Admin, AnalyticsReader
-from journey_service.api.csv_responses import Format, answer, tabular
-from journey_service.api.dependencies import AppStateDep
+from journey_service.api.csv_responses import get_with_csv
+from journey_service.api.dependencies import AppStateDep, repeatable
 from journey_service.api.operations.schemas.jobs import JobAccepted
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
-from journey_service.api.schema_fields import ResponseModel
+from journey_service.api.schema_fields import StageKey
 from journey_service.domain.analytics.date_ranges import Period, RequestedRange
 from journey_service.services.analytics import snapshots
 
 router = APIRouter(route_class=StrictRoute)
 
 _JOBS = "jobs"
-First = Annotated[Day | None, Query(alias="from", description="the first day", examples=["2026-03-01"])]
-Last = Annotated[
-    Day | None,
-    Query(alias="to", description="the last day; left out: the last that has ended", examples=["2026-03-31"]),
-]
-OfStage = Annotated[
-    str | None, Query(max_length=50, pattern="^[a-z][a-z0-9_]*$", description="of one stage only")
-]
 
 
-@router.get(
+@get_with_csv(
+    router,
     "/analytics/metrics",
+    DailyMetric,
     tags=["analytics"],
-    summary="List daily snapshots",
-    response_model=MetricsOut,
-    responses=tabular(problems()),
+    summary="List daily metrics",
+    responses=problems(),
 )
-async def list_metrics(
+async def list_daily_metrics(
     caller: AnalyticsReader,
     app_state: AppStateDep,
-    period: Annotated[Period | None, Query(description="up to the last day that has ended")] = None,
-    first: First = None,
-    last: Last = None,
-    stage: OfStage = None,
-    form: Format = "json",
-) -> ResponseModel | Response:
-    """What each stage looked like at the end of each local day; without `from`, on thirty days.
+    period: Annotated[
+        Period | None,
+        Query(
+            description="Period that ends with the last ended day: 7, 30, 90 or 365 local days, or all days. Not"
+            " together with `from` or `to`",
+            examples=["month"],
+        ),
+    ] = None,
+    first: Annotated[
+        Day | None,
+        Query(
+            alias="from",
+            description="First local day, included, at most 399 days before the last; default: 29 days before the last",
+            examples=["2026-02-01"],
+        ),
+    ] = None,
+    last: Annotated[
+        Day | None,
+        Query(
+            alias="to",
+            description="Last local day, included; default: the last ended day",
+            examples=["2026-02-28"],
+        ),
+    ] = None,
+    stage: Annotated[
+        list[StageKey] | None, repeatable("Only metrics of this stage", examples=[["engaged"]])
+    ] = None,
+) -> DailyMetrics:
+    """Returns the metrics of each stage at the end of each local day; by default of the last thirty ended days.
 
-    At most 400 days are shown at once. A day is there once the night after it has come; what comes late rewrites its
-    day in the next night, with the next `revision`.
+    At most 400 days are returned at once. The nightly run writes the metrics of the day that ended, and rewrites those
+    of earlier days that late events have changed, with the next `revision`.
     """
-    out = MetricsOut.of(
-        await snapshots.get_metrics(
-            app_state.database, caller.company_id, RequestedRange(period, first, last), stage
-        )
+    requested = RequestedRange(period, first, last)
+    return DailyMetrics.of(
+        await snapshots.get_metrics(app_state.database, caller.company_id, requested, stage or ())
     )
-    return answer(out, out.items, MetricOut, form, "metrics")
 
 
 @router.post(
     "/admin/metrics/rebuild",
     tags=["operations"],
-    summary="Rebuild daily snapshots",
+    summary="Rebuild daily metrics",
     status_code=202,
     responses=problems(*JSON_BODY),
     max_body_size=MAX_BODY_BYTES,
 )
-async def post_rebuild(body: RebuildIn, caller: Admin, app_state: AppStateDep) -> JobAccepted:
-    """Take the snapshots of past days anew, from the ledgers themselves; one that is the same keeps its revision."""
+async def rebuild_daily_metrics(
+    body: MetricsRebuild, caller: Admin, app_state: AppStateDep
+) -> JobAccepted:
+    """Starts a job that recomputes the metrics of ended days from the ledgers. Unchanged rows keep their revision."""
     job_id = await snapshots.enqueue_snapshot_rebuild(
         app_state.database, caller.company_id, body.first, body.last, actor=caller.actor
     )

@@ -1,11 +1,11 @@
-"""The company's settings: its policy, read and replaced."""
+"""Routes of the company's settings."""
 
 from typing import Any
 
 from fastapi import APIRouter, Response
 
 from journey_service.api.authentication import Admin, AdminReader
-from journey_service.api.companies.schemas.settings import SettingsChangedOut, SettingsIn, SettingsOut
+from journey_service.api.companies.schemas.settings import Settings, SettingsChange, SettingsInput
 from journey_service.api.dependencies import AppStateDep, SeenTags
 from journey_service.api.problems import JSON_BODY, problems
 from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
@@ -16,36 +16,36 @@ from journey_service.services.companies.settings import PolicyUpdate
 
 router = APIRouter(tags=["settings"], route_class=StrictRoute)
 
-_STAYS_OPEN: dict[int | str, dict[str, Any]] = {
-    202: {"model": SettingsChangedOut, "description": "In force; customers are still being decided anew"}
+_ACCEPTED: dict[int | str, dict[str, Any]] = {
+    202: {"model": SettingsChange, "description": "In force; a job still evaluates the customers"}
 }
 
 
-@router.get("/settings", summary="Read the settings", responses=problems())
-async def get_settings(response: Response, caller: AdminReader, app_state: AppStateDep) -> SettingsOut:
-    """The company's whole policy, defaults included: scoring, revenue source, consent, caps, times kept.
+@router.get("/settings", summary="Get the settings", responses=problems())
+async def get_settings(response: Response, caller: AdminReader, app_state: AppStateDep) -> Settings:
+    """Returns all settings of the company, defaults included: scoring, revenue source, consent, quiet hours, retention.
 
-    What is read can be sent back as it is. The ETag is of the content: equal settings have the same.
+    The response can be sent back unchanged. Its ETag depends on the content only: equal settings have the same ETag.
     """
     policy = await settings.get_policy(app_state.database, caller.company_id)
-    _tag(response, policy)
-    return SettingsOut.of(policy)
+    _set_etag(response, policy)
+    return Settings.of(policy)
 
 
 @router.put(
     "/settings",
     summary="Replace the settings",
-    responses={**_STAYS_OPEN, **problems(StalePolicyError, *JSON_BODY)},
+    responses={**_ACCEPTED, **problems(StalePolicyError, *JSON_BODY)},
     max_body_size=MAX_BODY_BYTES,
 )
-async def put_settings(
-    body: SettingsIn, response: Response, caller: Admin, app_state: AppStateDep, seen: SeenTags
-) -> SettingsChangedOut:
-    """Put a policy in force as a whole: **what is left out takes its default**, not its present value.
+async def replace_settings(
+    body: SettingsInput, response: Response, caller: Admin, app_state: AppStateDep, seen: SeenTags
+) -> SettingsChange:
+    """Replaces all settings: **an omitted setting takes its default**, not its present value.
 
-    Where scoring or revenue source are others than before, every customer is decided and scored anew as of this
-    instant, without actions; answered once that is done, or with 202 and a job. The same settings again change nothing.
-    Settings with which the stage map could not be used are refused; If-Match, where given, is respected.
+    If scoring or the revenue source change, a job evaluates and rescores every customer as of now, without actions. It
+    is answered with 200 once the job has ended, or with 202 while it continues. The same settings again change nothing.
+    Settings that the stage map cannot be used with are refused.
     """
     changed = await settings.change_policy(
         app_state.database,
@@ -53,11 +53,11 @@ async def put_settings(
         PolicyUpdate(parse_policy(body), caller.actor, seen),
         lease_seconds=app_state.settings.lease_seconds,
     )
-    _tag(response, changed.policy)
+    _set_etag(response, changed.policy)
     if changed.job is not None:
         app_state.respond_accepted(changed.job.status, response)
-    return SettingsChangedOut.of_changed(changed)
+    return SettingsChange.of(changed)
 
 
-def _tag(response: Response, policy: CompanyPolicy) -> None:
+def _set_etag(response: Response, policy: CompanyPolicy) -> None:
     response.headers["ETag"] = f'"{settings.tag_of(policy)}"'

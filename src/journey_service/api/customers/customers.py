@@ -98,7 +98,7 @@ async def list_consent_changes(
 
 
 @router.get("/customers", summary="List customers", responses=problems())
-async def list_customers(  # noqa: PLR0913, PLR0917  # one parameter a filter
+async def list_customers(
     caller: CustomerReader,
     app_state: AppStateDep,
     stage: Annotated[

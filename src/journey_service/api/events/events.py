@@ -1,14 +1,21 @@
-"""POST /events and /events/batch: what happened, told by other services."""
+"""Routes of events: one, or a batch."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
+import orjson
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from journey_service.api.authentication import EventWriter
 from journey_service.api.dependencies import AppState, AppStateDep
-from journey_service.api.events.schemas.events import BatchOut, CloudEventIn, EventIn, EventOut, ResultOut
+from journey_service.api.events.schemas.events import (
+    BatchItemResult,
+    BatchResult,
+    CloudEvent,
+    Event,
+    EventResult,
+)
 from journey_service.api.problems import JSON_BODY, problem_of, problems
 from journey_service.api.request_bodies import (
     MAX_BATCH_BODY_BYTES,
@@ -21,27 +28,20 @@ from journey_service.api.request_bodies import (
     read_json,
 )
 from journey_service.domain.errors import FieldError, InvalidInputError, JourneyServiceError, MalformedError
+from journey_service.domain.events import event as domain
 from journey_service.domain.events.errors import EventConflictError
-from journey_service.domain.events.event import Event
 from journey_service.domain.events.parsing import parse_cloud_event, parse_event
 from journey_service.services.events.ingest import IngestOutcome, IngestResult, IngestStatus, ingest
 
 router = APIRouter(tags=["events"], route_class=StrictRoute)
 
-_CLOUD_EVENT = "application/cloudevents+json"
-_CLOUD_EVENTS = (_CLOUD_EVENT, "application/cloudevents-batch+json")
+_CLOUD_EVENT: Final = "application/cloudevents+json"
+_CLOUD_EVENTS: Final = (_CLOUD_EVENT, "application/cloudevents-batch+json")
 
-_EVENT = {
-    "summary": "An event",
-    "value": {
-        "id": "appt-1001-completed",
-        "source": "booking",
-        "type": "appointment_completed",
-        "customer_id": 4711,
-        "occurred_at": "2026-03-01T09:30:00Z",
-        "data": {"total_amount": 49.9, "booking_id": "b-1001"},
-    },
-}
+EVENT_SCHEMAS: Final = (Event, CloudEvent)
+"""Schemas of bodies that the routes parse themselves."""
+_EVENT_EXAMPLE: Final = Event.model_config["json_schema_extra"]["examples"][0]  # type: ignore[index]
+_CLOUD_EVENT_EXAMPLE: Final = CloudEvent.model_config["json_schema_extra"]["examples"][0]  # type: ignore[index]
 
 
 def _ref(*names: str) -> dict[str, Any]:
@@ -53,82 +53,98 @@ def _content(media: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": media}}
 
 
-_ONE = _content(
-    {
-        "application/json": {"schema": _ref("EventIn", "CloudEventIn"), "examples": {"event": _EVENT}},
-        _CLOUD_EVENT: {"schema": _ref("CloudEventIn")},
-    }
-)
-_MANY = _content(
+_ONE: Final = _content(
     {
         "application/json": {
-            "schema": {
-                "type": "array",
-                "maxItems": MAX_BATCH_EVENTS,
-                "items": _ref("EventIn", "CloudEventIn"),
-            }
+            "schema": _ref("Event", "CloudEvent"),
+            "examples": {
+                "event": {"summary": "An event", "value": _EVENT_EXAMPLE},
+                "cloud_event": {
+                    "summary": "An event as a CloudEvents message",
+                    "value": _CLOUD_EVENT_EXAMPLE,
+                },
+            },
         },
-        "application/x-ndjson": {"schema": {"type": "string", "description": "one event a line"}},
-        _CLOUD_EVENTS[1]: {"schema": {"type": "array", "items": _ref("CloudEventIn")}},
+        _CLOUD_EVENT: {"schema": _ref("CloudEvent")},
+    }
+)
+_MANY: Final = _content(
+    {
+        "application/json": {
+            "schema": {"type": "array", "maxItems": MAX_BATCH_EVENTS, "items": _ref("Event", "CloudEvent")}
+        },
+        "application/x-ndjson": {
+            "schema": {"type": "string", "description": "One event a line"},
+            "examples": {
+                "events": {
+                    "summary": "One event a line",
+                    "value": f"{orjson.dumps(_EVENT_EXAMPLE).decode()}\n",
+                }
+            },
+        },
+        _CLOUD_EVENTS[1]: {"schema": {"type": "array", "items": _ref("CloudEvent")}},
     }
 )
 
 
 @router.post(
     "/events",
-    summary="Tell one event",
+    summary="Ingest an event",
     responses=problems(EventConflictError, *JSON_BODY),
-    response_model=EventOut,
+    response_model=EventResult,
     openapi_extra=_ONE,
     max_body_size=MAX_BODY_BYTES,
 )
-async def post_event(request: Request, caller: EventWriter, app_state: AppStateDep) -> Response:
-    """Apply one event; answered once it is committed.
+async def ingest_event(request: Request, caller: EventWriter, app_state: AppStateDep) -> Response:
+    """Stores an event and evaluates the customer's stage. Answered after the commit.
 
-    The same id from the same source counts once, for ever: told again it is answered `duplicate`, with other
-    content 409.
+    Source and id identify an event for good: the same event again is answered as `duplicate`, the same id with other
+    content with 409. The body is an event, or a CloudEvents 1.0 message in structured mode.
     """
     media = media_type(request)
     event = _parse(read_json(await request.body(), media), media)
-    answer = await app_state.ingest_batcher.submit(caller.company_id, event)
-    if isinstance(answer, JourneyServiceError):
-        raise answer
-    _ring_for(app_state, [answer])
-    return _json(EventOut.of(answer))
+    result = await app_state.ingest_batcher.submit(caller.company_id, event)
+    if isinstance(result, JourneyServiceError):
+        raise result
+    _wake_workers(app_state, [result])
+    return _json(EventResult.of(result))
 
 
 @router.post(
     "/events/batch",
-    summary="Tell many events",
+    summary="Ingest events",
     responses=problems(*JSON_BODY),
-    response_model=BatchOut,
+    response_model=BatchResult,
     openapi_extra=_MANY,
     max_body_size=MAX_BATCH_BODY_BYTES,
 )
-async def post_events(request: Request, caller: EventWriter, app_state: AppStateDep) -> Response:
-    """Apply up to 5,000 events in their order; one result each. A refused one does not sink the others."""
+async def ingest_events(request: Request, caller: EventWriter, app_state: AppStateDep) -> Response:
+    """Ingests up to 5,000 events in their order, with one result each. A refused event does not affect the others."""
     items = _items(await request.body(), media_type(request))
     if len(items) > MAX_BATCH_EVENTS:
         raise InvalidInputError.at("", f"must hold at most {MAX_BATCH_EVENTS} events, not {len(items)}")
-    parsed = [_attempt(read) for read in items]
-    events = [event for event in parsed if isinstance(event, Event)]
-    answers = await ingest(app_state.database, caller.company_id, events) if events else []
-    _ring_for(app_state, answers)
-    remaining = iter(answers)
-    results = [
-        _result(index, next(remaining) if isinstance(event, Event) else event)
-        for index, event in enumerate(parsed)
-    ]
-    return _json(BatchOut.model_construct(results=results))
+    parsed = [_attempt(parse) for parse in items]
+    events = [event for event in parsed if isinstance(event, domain.Event)]
+    results = await ingest(app_state.database, caller.company_id, events) if events else []
+    _wake_workers(app_state, results)
+    remaining = iter(results)
+    return _json(
+        BatchResult.model_construct(
+            results=[
+                _item_result(index, next(remaining) if isinstance(event, domain.Event) else event)
+                for index, event in enumerate(parsed)
+            ]
+        )
+    )
 
 
-def _parse(raw: Any, media: str) -> Event:  # noqa: ANN401  # any JSON value
+def _parse(raw: Any, media: str) -> domain.Event:  # noqa: ANN401  # any JSON value
     is_cloud_event = media in _CLOUD_EVENTS or (isinstance(raw, dict) and "specversion" in raw)
     return parse_cloud_event(raw) if is_cloud_event else parse_event(raw)
 
 
-def _items(body: bytes, media: str) -> list[Callable[[], Event]]:
-    """What reads each item of a batch."""
+def _items(body: bytes, media: str) -> list[Callable[[], domain.Event]]:
+    """Returns a parser for each item of a batch."""
     if media in NDJSON:
         lines = [line for line in body.split(b"\n") if line.strip()]
         return [lambda line=line: _parse(parse_json(line), media) for line in lines]  # type: ignore[misc]
@@ -140,32 +156,28 @@ def _items(body: bytes, media: str) -> list[Callable[[], Event]]:
     return [lambda item=item: _parse(item, media) for item in raw]  # type: ignore[misc]
 
 
-def _attempt(read: Callable[[], Event]) -> Event | JourneyServiceError:
+def _attempt(parse: Callable[[], domain.Event]) -> domain.Event | JourneyServiceError:
     try:
-        return read()
+        return parse()
     except (InvalidInputError, MalformedError) as error:
         return error
 
 
-def _result(index: int, answer: IngestResult) -> ResultOut:
-    if isinstance(answer, JourneyServiceError):
-        return ResultOut(index=index, status="refused", problem=problem_of(answer))
-    shown = EventOut.of(answer)
-    return ResultOut.model_construct(
-        index=index, status=shown.status, journey=shown.journey, transition=shown.transition, problem=None
+def _item_result(index: int, result: IngestResult) -> BatchItemResult:
+    if isinstance(result, JourneyServiceError):
+        return BatchItemResult(index=index, status="refused", problem=problem_of(result))
+    single = EventResult.of(result)
+    return BatchItemResult.model_construct(
+        index=index, status=single.status, journey=single.journey, transition=single.transition, problem=None
     )
 
 
-def _ring_for(app_state: AppState, answers: Iterable[IngestResult]) -> None:
-    """Have what new moves call for begun at once."""
-    told = (answer for answer in answers if isinstance(answer, IngestOutcome))
-    if any(answer.status is IngestStatus.APPLIED and answer.entry is not None for answer in told):
+def _wake_workers(app_state: AppState, results: Iterable[IngestResult]) -> None:
+    """Wakes the workers if an event caused a transition, whose actions are due at once."""
+    outcomes = (result for result in results if isinstance(result, IngestOutcome))
+    if any(outcome.status is IngestStatus.APPLIED and outcome.entry is not None for outcome in outcomes):
         app_state.wake_for_transitions()
 
 
-def _json(shape: EventOut | BatchOut) -> Response:
-    return Response(shape.model_dump_json(), media_type="application/json")
-
-
-# Named here so that the contract describes bodies that are read as they come.
-EVENT_SCHEMAS = (EventIn, CloudEventIn)
+def _json(result: EventResult | BatchResult) -> Response:
+    return Response(result.model_dump_json(), media_type="application/json")

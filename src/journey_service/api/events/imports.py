@@ -1,11 +1,11 @@
-"""History read in over HTTP."""
+"""Routes of imports of past events."""
 
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query, Request
 
-from journey_service.api.authentication import EventWriter, HistoryWriter
+from journey_service.api.authentication import EventWriter, ImportWriter
 from journey_service.api.dependencies import (
     AppStateDep,
     Cursor,
@@ -15,7 +15,12 @@ from journey_service.api.dependencies import (
     is_text,
     next_cursor,
 )
-from journey_service.api.events.schemas.imports import ImportOut, ImportsOut, LineFaultOut, LineFaultsOut
+from journey_service.api.events.schemas.imports import (
+    Import,
+    ImportLineError,
+    ImportLineErrorPage,
+    ImportPage,
+)
 from journey_service.api.problems import problems
 from journey_service.api.request_bodies import MAX_IMPORT_BODY_BYTES, StrictRoute
 from journey_service.api.schema_fields import Instant
@@ -27,14 +32,39 @@ from journey_service.services.events import imports
 
 router = APIRouter(tags=["imports"], route_class=StrictRoute)
 
-ImportId = Annotated[int, Path(ge=1, le=MAX_ID)]
+ImportId = Annotated[int, Path(ge=1, le=MAX_ID, description="Id of the import", examples=[12])]
 
-_HISTORY = {
+_CSV_EXAMPLE: Final = (
+    "id,source,type,customer_id,occurred_at,total_amount\n"
+    "appt-1001-completed,booking,appointment_completed,4711,2026-03-01T09:30:00Z,49.90\n"
+)
+_NDJSON_EXAMPLE: Final = (
+    '{"id":"appt-1001-completed","source":"booking","type":"appointment_completed","customer_id":4711,'
+    '"occurred_at":"2026-03-01T09:30:00Z","data":{"total_amount":49.9}}\n'
+)
+_FILE: Final = {
     "requestBody": {
         "required": True,
         "content": {
-            media: {"schema": {"type": "string", "format": "binary"}}
-            for media in ("text/csv", "application/x-ndjson", "application/gzip")
+            "text/csv": {
+                "schema": {
+                    "type": "string",
+                    "format": "binary",
+                    "description": "A header line, then one event a line",
+                },
+                "examples": {"csv": {"summary": "One event", "value": _CSV_EXAMPLE}},
+            },
+            "application/x-ndjson": {
+                "schema": {"type": "string", "format": "binary", "description": "One event a line"},
+                "examples": {"ndjson": {"summary": "One event", "value": _NDJSON_EXAMPLE}},
+            },
+            "application/gzip": {
+                "schema": {
+                    "type": "string",
+                    "format": "binary",
+                    "description": "Either of the two, compressed",
+                }
+            },
         },
     }
 }
@@ -42,23 +72,32 @@ _HISTORY = {
 
 @router.post(
     "/imports",
-    summary="Read in a history",
+    summary="Import past events",
     status_code=202,
     responses=problems(MalformedError),
-    openapi_extra=_HISTORY,
+    openapi_extra=_FILE,
     max_body_size=MAX_IMPORT_BODY_BYTES,
 )
-async def post_import(
+async def create_import(
     request: Request,
-    caller: HistoryWriter,
+    caller: ImportWriter,
     app_state: AppStateDep,
     *,
-    until: Annotated[Instant | None, Query(description="bring journeys up to then, not to now")] = None,
+    until: Annotated[
+        Instant | None,
+        Query(
+            description="Time up to which journeys are replayed; default: the company's current time",
+            examples=["2026-03-01T00:00:00Z"],
+        ),
+    ] = None,
     actions: Annotated[
-        bool, Query(description="run the actions of stages entered within the last 24 hours")
+        bool, Query(description="Whether to run the actions of stages entered within the last 24 hours")
     ] = False,
-) -> ImportOut:
-    """Read CSV or NDJSON, plain or gzip; answered once every line is kept. The replay goes on by itself."""
+) -> Import:
+    """Imports a CSV or NDJSON file, plain or gzip. Answered once all lines are stored; a worker then replays them.
+
+    Transitions take the dates of the events. Invalid lines are listed as errors of the import; the others are applied.
+    """
 
     async def chunks() -> AsyncIterator[bytes]:
         async for chunk in request.stream():
@@ -75,39 +114,37 @@ async def post_import(
         options=ImportOptions(until, actions),
     )
     app_state.wake("imports")
-    return ImportOut.of(found)
+    return Import.of(found)
 
 
 @router.get("/imports", summary="List imports", responses=problems())
 async def list_imports(
     caller: EventWriter, app_state: AppStateDep, limit: Limit = 50, cursor: Cursor = None
-) -> ImportsOut:
-    """Imports, newest first."""
+) -> ImportPage:
+    """Lists the imports of the company, newest first."""
     before = from_cursor("imports", cursor, is_id)
     found = await imports.list_imports(
         app_state.database, caller.company_id, before=before[0] if before else None, limit=limit + 1
     )
-    items = [ImportOut.of(one) for one in found[:limit]]
-    return ImportsOut(items=items, next_cursor=next_cursor("imports", found, limit, lambda row: [row.id]))
+    return ImportPage(
+        items=[Import.of(one) for one in found[:limit]],
+        next_cursor=next_cursor("imports", found, limit, lambda row: [row.id]),
+    )
+
+
+@router.get("/imports/{import_id}", summary="Get an import", responses=problems(ImportNotFoundError))
+async def get_import(import_id: ImportId, caller: EventWriter, app_state: AppStateDep) -> Import:
+    """Returns an import with its progress and results."""
+    return Import.of(await imports.get_import(app_state.database, caller.company_id, import_id))
 
 
 @router.get(
-    "/imports/{import_id}", summary="Read an import's progress", responses=problems(ImportNotFoundError)
-)
-async def get_import(import_id: ImportId, caller: EventWriter, app_state: AppStateDep) -> ImportOut:
-    """How far an import is, and what became of its lines."""
-    return ImportOut.of(await imports.get_import(app_state.database, caller.company_id, import_id))
-
-
-@router.get(
-    "/imports/{import_id}/errors",
-    summary="Read an import's faulty lines",
-    responses=problems(ImportNotFoundError),
+    "/imports/{import_id}/errors", summary="List errors of an import", responses=problems(ImportNotFoundError)
 )
 async def list_import_errors(
     import_id: ImportId, caller: EventWriter, app_state: AppStateDep, limit: Limit = 50, cursor: Cursor = None
-) -> LineFaultsOut:
-    """What was wrong with which line; the first 10,000 are kept."""
+) -> ImportLineErrorPage:
+    """Lists the invalid lines of an import with their errors, by line. The first 10,000 errors are stored."""
     after = from_cursor("import-errors", cursor, is_id, is_text)
     found = await imports.list_line_errors(
         app_state.database,
@@ -116,8 +153,7 @@ async def list_import_errors(
         after=(0, "") if after is None else (after[0], after[1]),
         limit=limit + 1,
     )
-    items = [LineFaultOut.of(fault) for fault in found[:limit]]
-    return LineFaultsOut(
-        items=items,
+    return ImportLineErrorPage(
+        items=[ImportLineError.of(error) for error in found[:limit]],
         next_cursor=next_cursor("import-errors", found, limit, lambda row: [row.line, row.pointer]),
     )

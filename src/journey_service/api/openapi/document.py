@@ -97,6 +97,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
     document["webhooks"] = {message.event_type: {"post": _webhook(message)} for message in MESSAGES}
     for schema in schemas.values():
         _drop_titles(schema)
+    _use_whole_limits(document)
     composer = ExampleComposer(schemas)
     for operation in _operations(document):
         _complete_parameters(operation)
@@ -123,7 +124,7 @@ def _add_models(schemas: dict[str, Any]) -> None:
 def _add_problems(components: dict[str, Any]) -> None:
     """Adds a schema and an example for each kind of problem."""
     schemas = components["schemas"]
-    base = schemas.pop("Problem")
+    base = schemas["Problem"]
     examples = components.setdefault("examples", {})
     for code, example in all_kinds().items():
         schemas[schema_name(code)] = problem_schema(code, example, base)
@@ -174,6 +175,17 @@ def _drop_titles(schema: dict[str, Any]) -> None:
         inner.pop("title", None)
         for variant in (inner, *inner.get("anyOf", ()), inner.get("items", {})):
             _drop_titles(variant)
+
+
+def _use_whole_limits(part: Any) -> None:  # noqa: ANN401  # any part of the document
+    """Writes whole limits without a fraction: FastAPI turns 1 into 1.0."""
+    if isinstance(part, dict):
+        for name in ("minimum", "maximum"):
+            limit = part.get(name)
+            if isinstance(limit, float) and limit.is_integer():
+                part[name] = int(limit)
+    for inner in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+        _use_whole_limits(inner)
 
 
 def _complete_parameters(operation: dict[str, Any]) -> None:

@@ -74,10 +74,11 @@ class ExampleComposer:
             if field in required or depth < _MAX_DEPTH
         }
 
-    def table(self, row: str) -> str:
-        """Returns an example of a CSV table whose rows have this schema."""
-        values = self.compose({"$ref": f"{_REFERENCE}{row}"})
-        return csv_of(list(values), [list(values.values())])
+    def table(self, row: Mapping[str, Any]) -> str:
+        """Returns an example of a CSV table with these columns of rows that have this schema."""
+        values = self.compose({"$ref": f"{_REFERENCE}{row['schema']}"})
+        columns = row["columns"]
+        return csv_of(columns, [[values.get(column, SAMPLES.get(column)) for column in columns]])
 
 
 def _given(schema: Schema) -> Any:  # noqa: ANN401  # any JSON value

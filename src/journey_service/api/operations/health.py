@@ -1,41 +1,59 @@
-"""Whether the process lives, and whether it can work. The only routes without a credential."""
+"""Routes of liveness, readiness, health, and the schedule."""
 
 from fastapi import APIRouter, Response
 from fastapi.responses import RedirectResponse
 
+from journey_service.api.authentication import AdminReader
 from journey_service.api.dependencies import AppStateDep
-from journey_service.services.operations import health
+from journey_service.api.operations.schemas.health import Health, Liveness, Readiness, Schedule
+from journey_service.api.problems import problems
+from journey_service.api.request_bodies import StrictRoute
+from journey_service.services.operations import health, schedule
 
-router = APIRouter(tags=["health"])
-
-
-@router.get("/livez", summary="Is the process alive?")
-async def livez() -> dict[str, str]:
-    """Touches nothing."""
-    return {"status": "ok"}
+probes = APIRouter(tags=["health"])
+router = APIRouter(prefix="/admin", tags=["operations"], route_class=StrictRoute)
 
 
-@router.get(
+@probes.get("/livez", summary="Get liveness")
+async def get_liveness() -> Liveness:
+    """Answers without touching the database."""
+    return Liveness(status="ok")
+
+
+@probes.get(
     "/readyz",
-    summary="Can the service work?",
-    responses={503: {"description": "The database is out of reach or not migrated"}},
+    summary="Get readiness",
+    responses={503: {"model": Readiness, "description": "The database is unreachable or not migrated"}},
 )
-async def readyz(response: Response, app_state: AppStateDep) -> dict[str, str]:
-    """The database has to answer with this version's schema; without Redis the service works on, slower."""
-    readiness = await health.check(app_state.database)
-    rings = app_state.worker_wakeup is not None and await app_state.worker_wakeup.answers()
-    ready = readiness.database and readiness.schema
-    if not ready:
+async def get_readiness(response: Response, app_state: AppStateDep) -> Readiness:
+    """Checks the database and its schema, and Redis, without which the service works with some delay."""
+    found = await health.check(app_state.database)
+    has_redis = app_state.worker_wakeup is not None and await app_state.worker_wakeup.answers()
+    is_ready = found.database and found.schema
+    if not is_ready:
         response.status_code = 503
-    return {
-        "status": "unavailable" if not ready else "ok" if rings else "degraded",
-        "database": "ok" if readiness.database else "out of reach",
-        "schema": "ok" if readiness.schema else "not this version's",
-        "redis": "ok" if rings else "out of reach",
-    }
+    return Readiness(
+        status="unavailable" if not is_ready else "ok" if has_redis else "degraded",
+        database="ok" if found.database else "unreachable",
+        schema="ok" if found.schema else "mismatch",
+        redis="ok" if has_redis else "unreachable",
+    )
 
 
-@router.get("/", include_in_schema=False)
-async def root() -> RedirectResponse:
-    """To the documentation of the API."""
+@probes.get("/", include_in_schema=False)
+async def get_root() -> RedirectResponse:
+    """Redirects to the documentation of the API."""
     return RedirectResponse("/docs")
+
+
+@router.get("/schedule", summary="Get the schedule", responses=problems())
+async def get_schedule(caller: AdminReader, app_state: AppStateDep) -> Schedule:
+    """Returns the next nightly run of the company, the latest ones, and the tasks that workers repeat."""
+    return Schedule.of(await schedule.get_schedule(app_state.database, caller.company_id))
+
+
+@router.get("/health", summary="Get the health of the service", responses=problems())
+async def get_health(caller: AdminReader, app_state: AppStateDep) -> Health:  # noqa: ARG001  # required for its check
+    """Checks the database, its schema, Redis, and the backlog of the workers over all companies."""
+    redis = None if app_state.worker_wakeup is None else app_state.worker_wakeup.answers
+    return Health.of(await health.examine(app_state.database, redis=redis))

@@ -1,4 +1,4 @@
-"""What Prometheus scrapes: requests of this process, the pool, how far behind workers are, and companies' figures."""
+"""Prometheus metrics: requests, connections, the backlog of the workers, and metrics of companies."""
 
 import hmac
 import os
@@ -22,76 +22,73 @@ router = APIRouter(tags=["health"])
 
 _bearer = HTTPBearer(auto_error=False, scheme_name="metrics", description="JOURNEY_METRICS_TOKEN")
 _LAGS: Final = {
-    "sweep": "the customer due longest has waited to be decided",
-    "night": "the nightly run due longest has waited to begin",
-    "job_age": "the job queued longest has waited",
-    "import_age": "the import queued longest has waited",
-    "action_age": "the action ready longest has waited to be sent",
+    "due_customers": ("sweep", "Seconds since the oldest due evaluation of a customer was due"),
+    "nightly_runs": ("night", "Seconds since the oldest due nightly run was due"),
+    "jobs": ("job_age", "Seconds since the oldest queued job was queued"),
+    "imports": ("import_age", "Seconds since the oldest queued import was queued"),
+    "actions": ("action_age", "Seconds since the oldest ready action became ready"),
 }
-_NUMBERS: Final = {
+"""Gauges of delays, named after the polling task: the field of the backlog, and the description."""
+_COUNTS: Final = {
     "jobs": "Jobs queued or running",
     "imports": "Imports queued or running",
-    "failed_jobs": "Jobs that have failed within 24 hours",
-    "dead_actions": "Actions given up within 24 hours",
+    "failed_jobs": "Jobs that failed within 24 hours",
+    "dead_actions": "Actions that failed permanently within 24 hours",
     "actions": "Actions ready to be sent",
 }
-_OF_STAGES: Final = {
+_STAGE_GAUGES: Final = {
     "customers": "Customers in a stage",
-    "mean_days": "Mean days of the visits of a stage that ended within 30 days",
-    "conversion_ratio": "Of these, the share that ended by an entry (of a risk stage: by a return)",
+    "mean_days": "Mean days of the stage visits that ended within 30 days",
+    "conversion_ratio": "Share of these that ended with a conversion (in a risk stage: with a return)",
 }
 
 
-class _Seen(Collector):
-    """What is looked at when somebody scrapes, as gauges."""
+class _StateCollector(Collector):
+    """Gauges of the state at the time of the scrape."""
 
     def __init__(
-        self, app_state: AppState, backlog: Backlog | None, watched: Sequence[CompanyMetrics]
+        self, app_state: AppState, backlog: Backlog | None, companies: Sequence[CompanyMetrics]
     ) -> None:
-        self._house = app_state
+        self._app_state = app_state
         self._backlog = backlog
-        self._watched = watched
+        self._companies = companies
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """The gauges. Without a database there is no backlog, and `journey_up` says so."""
+        """Yields the gauges. Without a database, `journey_up` is 0 and the backlog is missing."""
         yield GaugeMetricFamily(
             "journey_up", "Whether the database answers", value=float(self._backlog is not None)
         )
         pool = GaugeMetricFamily("journey_pool_connections", "Database connections", labels=["state"])
-        in_use, size = self._house.database.pool_in_use, self._house.settings.pool_size
+        in_use, size = self._app_state.database.pool_in_use, self._app_state.settings.pool_size
         pool.add_metric(["in_use"], in_use)
         pool.add_metric(["free"], size - in_use)
         yield pool
         if self._backlog is None:
             return
-        for name, what in _LAGS.items():
-            yield GaugeMetricFamily(
-                f"journey_{name.removesuffix('_age')}_lag_seconds",
-                f"For how long {what}",
-                value=getattr(self._backlog, name),
-            )
-        for name, what in _NUMBERS.items():
-            yield GaugeMetricFamily(f"journey_{name}", what, value=getattr(self._backlog, name))
-        yield from self._figures()
+        for name, (field, text) in _LAGS.items():
+            yield GaugeMetricFamily(f"journey_{name}_lag_seconds", text, value=getattr(self._backlog, field))
+        for name, text in _COUNTS.items():
+            yield GaugeMetricFamily(f"journey_{name}", text, value=getattr(self._backlog, name))
+        yield from self._company_gauges()
 
-    def _figures(self) -> Iterator[GaugeMetricFamily]:
+    def _company_gauges(self) -> Iterator[GaugeMetricFamily]:
         stages = {
-            name: GaugeMetricFamily(f"journey_stage_{name}", what, labels=["company_id", "stage"])
-            for name, what in _OF_STAGES.items()
+            name: GaugeMetricFamily(f"journey_stage_{name}", text, labels=["company_id", "stage"])
+            for name, text in _STAGE_GAUGES.items()
         }
         risk = GaugeMetricFamily(
-            "journey_risk_customers", "Customers by band of risk", labels=["company_id", "band"]
+            "journey_risk_customers", "Customers by risk band", labels=["company_id", "band"]
         )
         succeeded = GaugeMetricFamily(
             "journey_actions_success_ratio",
-            "Of the actions planned within 30 days that are done or dead, the share done",
+            "Share of the finished actions planned within 30 days that succeeded",
             labels=["company_id"],
         )
-        for company in self._watched:
+        for company in self._companies:
             id_ = str(company.company_id)
             for stage in company.stages:
-                told = (stage.customers, stage.mean_days, stage.conversion)
-                for family, value in zip(stages.values(), told, strict=True):
+                values = (stage.customers, stage.mean_days, stage.conversion)
+                for family, value in zip(stages.values(), values, strict=True):
                     if value is not None:
                         family.add_metric([id_, stage.key], float(value))
             for band, number in company.bands:
@@ -106,31 +103,32 @@ async def get_prometheus(
     app_state: AppStateDep,
     credential: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> Response:
-    """Requests and their times by route, the pool, queues with their ages, and the figures of companies.
+    """Exports metrics of this process, the backlog of the workers, and metrics of companies.
 
-    With JOURNEY_METRICS_TOKEN set it is asked for as a bearer token; without it only a developer's machine answers.
+    Requires JOURNEY_METRICS_TOKEN as a bearer token; without the setting, only in development.
     """
-    _check(app_state, credential)
+    _authorize(app_state, credential)
     backlog = await health.get_backlog(app_state.database)
-    watched = () if backlog is None else await app_state.company_metrics.get_metrics()
-    seen = CollectorRegistry()
-    seen.register(_Seen(app_state, backlog, watched))
-    return Response(generate_latest(_counted()) + generate_latest(seen), media_type=CONTENT_TYPE_LATEST)
+    companies = () if backlog is None else await app_state.company_metrics.get_metrics()
+    state = CollectorRegistry()
+    state.register(_StateCollector(app_state, backlog, companies))
+    content = generate_latest(_process_registry()) + generate_latest(state)
+    return Response(content, media_type=CONTENT_TYPE_LATEST)
 
 
-def _check(app_state: AppState, credential: HTTPAuthorizationCredentials | None) -> None:
-    wanted = app_state.settings.metrics_token
-    if wanted is None:
+def _authorize(app_state: AppState, credential: HTTPAuthorizationCredentials | None) -> None:
+    token = app_state.settings.metrics_token
+    if token is None:
         if app_state.settings.is_production:
-            raise UnauthenticatedError("Nobody has set JOURNEY_METRICS_TOKEN.")
+            raise UnauthenticatedError("Set JOURNEY_METRICS_TOKEN to enable this path.")
         return
-    told = "" if credential is None else credential.credentials
-    if not hmac.compare_digest(told.encode(), wanted.get_secret_value().encode()):
+    given = "" if credential is None else credential.credentials
+    if not hmac.compare_digest(given.encode(), token.get_secret_value().encode()):
         raise UnauthenticatedError("The credential is not valid.")
 
 
-def _counted() -> CollectorRegistry:
-    """What this process has counted; with PROMETHEUS_MULTIPROC_DIR set, all processes beside it too."""
+def _process_registry() -> CollectorRegistry:
+    """Returns the metrics of this process, or of all processes that share PROMETHEUS_MULTIPROC_DIR."""
     if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         return REGISTRY
     registry = CollectorRegistry()

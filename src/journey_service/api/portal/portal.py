@@ -1,6 +1,6 @@
-"""The answers the guide's own components work on."""
+"""Routes for the guide's own dashboard components."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Query
 
@@ -15,7 +15,7 @@ from journey_service.api.dependencies import (
     is_id,
     next_cursor,
 )
-from journey_service.api.portal.schemas import PortalAnalyticsOut, PortalRiskOut, PortalTimelineOut
+from journey_service.api.portal.schemas import PortalAnalytics, PortalRiskPage, PortalTimeline
 from journey_service.api.problems import problems
 from journey_service.api.request_bodies import StrictRoute
 from journey_service.domain.analytics.date_ranges import Period
@@ -29,8 +29,21 @@ from journey_service.services.journeys import reading
 
 router = APIRouter(prefix="/portal", tags=["portal"], route_class=StrictRoute)
 
-_MOST_MOVES = 1_000
-OwnCompanyId = Annotated[int | None, Query(ge=1, le=MAX_ID, description="the credential's own company")]
+_MAX_TRANSITIONS: Final = 1_000
+OwnCompanyId = Annotated[
+    int | None,
+    Query(ge=1, le=MAX_ID, description="Id of the caller's company; any other is refused", examples=[42]),
+]
+PortalPeriod = Annotated[
+    Period, Query(description="Period of the funnel, the flows and the times, up to today")
+]
+RiskSort = Annotated[
+    str,
+    Query(
+        description="Order of the customers; with `-` first, descending",
+        json_schema_extra={"enum": list(RISK_SORTS)},
+    ),
+]
 
 
 def _check_own(company_id: int | None, own: int) -> None:
@@ -40,20 +53,18 @@ def _check_own(company_id: int | None, own: int) -> None:
 
 @router.get(
     "/customers/at-risk",
-    summary="List what the risk dashboard draws",
+    summary="List customers of the risk dashboard",
     responses=problems(),
 )
-async def list_portal_at_risk(
+async def list_portal_risk_customers(
     caller: CustomerReader,
     app_state: AppStateDep,
     company_id: OwnCompanyId = None,
-    sort: Annotated[
-        str, Query(description="descending with - before it", json_schema_extra={"enum": list(RISK_SORTS)})
-    ] = "-risk_score",
+    sort: RiskSort = "-risk_score",
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> PortalRiskOut:
-    """Customers in the mildest risk stage, or with a stored risk above 0.7 and not in the last one."""
+) -> PortalRiskPage:
+    """Lists customers in the mildest risk stage, and those with a risk score above 0.7 outside the last risk stage."""
     _check_own(company_id, caller.company_id)
     if sort not in RISK_SORTS:
         raise InvalidInputError.at("query/sort", f"must be one of {', '.join(RISK_SORTS)}")
@@ -61,39 +72,41 @@ async def list_portal_at_risk(
     page = RiskPageRequest(sort, None if after is None else (after[1], after[2]), limit + 1)
     found = await drilldown.list_at_risk(app_state.database, caller.company_id, page)
     cursor = next_cursor("at_risk", found.customers, limit, lambda row: [sort, *row.found.key])
-    return PortalRiskOut.of(found, limit, cursor)
+    return PortalRiskPage.of(found, limit, cursor)
 
 
 @router.get(
     "/customers/{customer_id}/journey",
-    summary="Read what the timeline draws",
+    summary="Get the timeline of a customer",
     responses=problems(CustomerNotFoundError),
 )
-async def get_portal_journey(
+async def get_portal_timeline(
     customer_id: AnyCustomerId,
     caller: CustomerReader,
     app_state: AppStateDep,
     company_id: OwnCompanyId = None,
-) -> PortalTimelineOut:
-    """Where the customer stands and the latest 1,000 moves, newest first, without the opening one."""
+) -> PortalTimeline:
+    """Returns the journey of a customer and its latest 1,000 transitions, newest first, without the opening one."""
     _check_own(company_id, caller.company_id)
     view, entries = await reading.list_transitions(
-        app_state.database, caller.company_id, customer_id, before=None, limit=_MOST_MOVES
+        app_state.database, caller.company_id, customer_id, before=None, limit=_MAX_TRANSITIONS
     )
-    return PortalTimelineOut.of(view, entries)
+    return PortalTimeline.of(view, entries)
 
 
 @router.get(
     "/analytics/customer-journey",
-    summary="Read what the analytics dashboard draws",
+    summary="Get the analytics dashboard",
     responses=problems(),
 )
 async def get_portal_analytics(
     caller: AnalyticsReader,
     app_state: AppStateDep,
     company_id: OwnCompanyId = None,
-    period: Annotated[Period, Query(description="rules the funnel, the flows and the times")] = Period.MONTH,
-) -> PortalAnalyticsOut:
-    """Counts as of now; the funnel, the flows and the times of a period, with the names of stages."""
+    period: Annotated[
+        Period, Query(description="Period of the funnel, the flows and the times, up to today")
+    ] = Period.MONTH,
+) -> PortalAnalytics:
+    """Returns counts as of now, and the funnel, the flows and the times in stages of a period."""
     _check_own(company_id, caller.company_id)
-    return PortalAnalyticsOut.of(await metrics.get_portal(app_state.database, caller.company_id, period))
+    return PortalAnalytics.of(await metrics.get_portal(app_state.database, caller.company_id, period))

@@ -1,14 +1,14 @@
-"""What the guide's own components draw."""
+"""Schemas of the responses for the guide's own components."""
 
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import date
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from journey_service.api.analytics.schemas.drilldown import RetentionActionOut
 from journey_service.api.analytics.schemas.reports import counts_of
 from journey_service.api.journeys.schemas.journeys import Journey
-from journey_service.api.schema_fields import ResponseModel
+from journey_service.api.schema_fields import AnyCustomerId, Id, NextCursor, ResponseModel, Timestamp
 from journey_service.domain.analytics.flows import acyclic_flows
 from journey_service.domain.journeys.records import TransitionRecord
 from journey_service.domain.stages.stage_map import Stage
@@ -17,57 +17,67 @@ from journey_service.services.analytics.overview import Portal
 from journey_service.services.journeys.view import JourneyView
 
 
-class PortalJourneyOut(ResponseModel):
+class PortalJourney(ResponseModel):
     """The head of the guide's timeline."""
 
-    customer_id: int
-    current_stage: str
-    stage_name: str
-    color: str | None
-    icon: str | None
-    stage_entered_at: datetime
-    days_in_current_stage: int
-    lifetime_value: float
-    total_appointments: int
-    risk_score: float
-    engagement_score: float
-    created_at: datetime
+    customer_id: AnyCustomerId = Field(description="Id of the customer; negative for an erased customer")
+    current_stage: str = Field(description="Key of the current stage", examples=["engaged"])
+    stage_name: str = Field(description="Name of the current stage", examples=["Engaged"])
+    color: str | None = Field(description="Colour of the stage, as #RRGGBB; null: none", examples=["#2563EB"])
+    icon: str | None = Field(description="Icon of the stage; null: none", examples=["star"])
+    stage_entered_at: Timestamp = Field(description="When the customer entered the stage")
+    days_in_current_stage: int = Field(ge=0, description="Whole days in the current stage", examples=[12])
+    lifetime_value: float = Field(description="Lifetime value in the company's currency", examples=[349.9])
+    total_appointments: int = Field(ge=0, description="Completed appointments", examples=[5])
+    risk_score: float = Field(ge=0, le=1, description="Risk score, 0 to 1", examples=[0.18])
+    engagement_score: float = Field(ge=0, le=1, description="Engagement score, 0 to 1", examples=[0.62])
+    created_at: Timestamp = Field(description="When the journey began")
 
 
-class PortalTransitionOut(ResponseModel):
-    """One entry of the guide's timeline."""
+class PortalTransition(ResponseModel):
+    """An entry of the guide's timeline."""
 
-    id: int
-    from_stage: str | None
-    to_stage: str
-    to_stage_name: str
-    transitioned_at: datetime
-    trigger_type: str
-    trigger_event: str | None
-    performed_by: int | None
-    notes: str | None
+    id: Id = Field(description="Id of the transition")
+    from_stage: str | None = Field(
+        description="Key of the stage before; never null here", examples=["new_lead"]
+    )
+    to_stage: str = Field(description="Key of the stage after", examples=["engaged"])
+    to_stage_name: str = Field(description="Name of the stage after", examples=["Engaged"])
+    transitioned_at: Timestamp = Field(description="When the customer moved")
+    trigger_type: str = Field(description="What caused the transition", examples=["event"])
+    trigger_event: str | None = Field(
+        description="Event type, or schedule, that caused it; null: neither",
+        examples=["appointment_completed"],
+    )
+    performed_by: int | None = Field(
+        description="Id, in the caller's system, of the person who moved the customer; null: none",
+        examples=[None],
+    )
+    notes: str | None = Field(description="Notes of the transition; null: none", examples=[None])
 
 
-class PortalTimelineOut(ResponseModel):
-    """What the guide's `CustomerJourneyTimeline` draws, newest first, without the opening."""
+class PortalTimeline(ResponseModel):
+    """The data of the guide's `CustomerJourneyTimeline`."""
 
-    journey: PortalJourneyOut
-    transitions: list[PortalTransitionOut]
+    journey: PortalJourney = Field(description="The journey now")
+    transitions: list[PortalTransition] = Field(
+        description="The latest transitions, newest first, without the opening one"
+    )
 
     @classmethod
-    def of(cls, view: JourneyView, entries: list[TransitionRecord]) -> "PortalTimelineOut":
-        """Show a timeline."""
+    def of(cls, view: JourneyView, entries: list[TransitionRecord]) -> "PortalTimeline":
+        """Returns the timeline of a journey."""
         stages = view.context.rulebook.stage_map.by_key
         stage = stages.get(view.stored.relationship.current_stage)
         journey = Journey.of(view).model_dump()
         return cls(
-            journey=PortalJourneyOut(
-                **{name: journey[name] for name in PortalJourneyOut.model_fields if name in journey},
+            journey=PortalJourney(
+                **{name: journey[name] for name in PortalJourney.model_fields if name in journey},
                 color=None if stage is None else stage.color,
                 icon=None if stage is None else stage.icon,
             ),
             transitions=[
-                PortalTransitionOut(
+                PortalTransition(
                     id=entry.id,
                     from_stage=entry.transition.from_stage,
                     to_stage=entry.transition.to_stage,
@@ -89,51 +99,61 @@ def _stage_name(stages: Mapping[str, Stage], key: str) -> str:
     return key if stage is None else stage.name
 
 
-class PortalStepOut(ResponseModel):
-    """One step of the guide's funnel."""
+class PortalFunnelStep(ResponseModel):
+    """A step of the guide's funnel."""
 
-    stage: str
-    stage_key: str
-    customers: int
-    percentage: float
-    conversionRate: float  # noqa: N815  # what the component reads
-
-
-class PortalFlowOut(ResponseModel):
-    """One link of the guide's Sankey diagram; one to a lower stage ends in a node of its own."""
-
-    source: str = Field(alias="from")
-    target: str = Field(alias="to")
-    count: int
+    stage: str = Field(description="Name of the stage", examples=["Engaged"])
+    stage_key: str = Field(description="Key of the stage", examples=["engaged"])
+    customers: int = Field(ge=0, description="Customers who reached the stage in the period", examples=[120])
+    percentage: float = Field(ge=0, description="Percent of the customers of the first step", examples=[62.5])
+    conversionRate: float = Field(  # noqa: N815  # the name that the component reads
+        ge=0, description="Percent of the customers who reached the next step", examples=[41.7]
+    )
 
 
-class PortalTimeOut(ResponseModel):
-    """One bar of the guide's chart of times; without a visit that ended, zeros."""
+class PortalFlow(ResponseModel):
+    """A link of the guide's Sankey diagram. A flow to a lower stage ends in a node of its own."""
 
-    stage: str
-    stage_key: str
-    avg_days: float
-    median_days: float
-    p90_days: float
-    open_count: int
+    model_config = ConfigDict(frozen=True, validate_by_alias=True)
+
+    source: str = Field(alias="from", description="Name of the stage before", examples=["New Lead"])
+    target: str = Field(
+        alias="to",
+        description="Name of the stage after; with ` (return)` if it is a lower one",
+        examples=["Engaged"],
+    )
+    count: int = Field(ge=0, description="Transitions in the period", examples=[48])
 
 
-class PortalAnalyticsOut(ResponseModel):
-    """What the guide's `JourneyAnalytics` draws."""
+class PortalStageTime(ResponseModel):
+    """A bar of the guide's chart of times; zeros if no stage visit ended in the period."""
 
-    total_customers: int
-    at_risk_count: int
-    at_risk_percentage: float
-    vip_count: int
-    vip_percentage: float
-    avg_lifetime_value: float
-    funnel_data: list[PortalStepOut]
-    transitions: list[PortalFlowOut]
-    stage_times: list[PortalTimeOut]
+    stage: str = Field(description="Name of the stage", examples=["Engaged"])
+    stage_key: str = Field(description="Key of the stage", examples=["engaged"])
+    avg_days: float = Field(ge=0, description="Mean days of the ended stage visits", examples=[21.4])
+    median_days: float = Field(ge=0, description="Median days of the ended stage visits", examples=[17])
+    p90_days: float = Field(ge=0, description="90th percentile of the days", examples=[44.5])
+    open_count: int = Field(ge=0, description="Customers in the stage now", examples=[120])
+
+
+class PortalAnalytics(ResponseModel):
+    """The data of the guide's `JourneyAnalytics`."""
+
+    total_customers: int = Field(ge=0, description="All customers now", examples=[1_250])
+    at_risk_count: int = Field(ge=0, description="Customers in the mildest risk stage now", examples=[85])
+    at_risk_percentage: float = Field(ge=0, le=100, description="The same in percent of all", examples=[6.8])
+    vip_count: int = Field(ge=0, description="Customers in the highest progress stage now", examples=[40])
+    vip_percentage: float = Field(ge=0, le=100, description="The same in percent of all", examples=[3.2])
+    avg_lifetime_value: float = Field(
+        description="Mean lifetime value of all customers in the company's currency", examples=[349.9]
+    )
+    funnel_data: list[PortalFunnelStep] = Field(description="Steps of the funnel in the period")
+    transitions: list[PortalFlow] = Field(description="Flows in the period, without opening transitions")
+    stage_times: list[PortalStageTime] = Field(description="Times in stages in the period")
 
     @classmethod
-    def of(cls, portal: Portal) -> "PortalAnalyticsOut":
-        """Show a dashboard."""
+    def of(cls, portal: Portal) -> "PortalAnalytics":
+        """Returns the data of the dashboard."""
         flows = acyclic_flows(portal.flows.query.stage_map, portal.flows.flows)
         return cls.model_validate(
             {
@@ -166,22 +186,29 @@ class PortalAnalyticsOut(ResponseModel):
         )
 
 
-class PortalAtRiskOut(ResponseModel):
-    """One row of the guide's risk dashboard."""
+class PortalRiskCustomer(ResponseModel):
+    """A row of the guide's risk dashboard."""
 
-    id: int
-    name: str | None
-    email: str | None
-    risk_score: float
-    days_inactive: int | None
-    lifetime_value: float
-    predicted_churn_date: date | None
-    retention_actions: list[RetentionActionOut]
-    recommended_actions: list[str]
+    id: AnyCustomerId = Field(description="Id of the customer")
+    name: str | None = Field(description="Name of the customer; null: unknown", examples=["Ada Keller"])
+    email: str | None = Field(description="Email address; null: unknown", examples=["ada@reader.example"])
+    risk_score: float = Field(ge=0, le=1, description="Risk score, 0 to 1", examples=[0.78])
+    days_inactive: int | None = Field(
+        ge=0, description="Whole days since the last appointment; null: there was none", examples=[74]
+    )
+    lifetime_value: float = Field(description="Lifetime value in the company's currency", examples=[349.9])
+    predicted_churn_date: date | None = Field(
+        description="Local date on which the customer is expected to leave; null: unknown",
+        examples=["2026-04-12"],
+    )
+    retention_actions: list[RetentionActionOut] = Field(description="Actions that the guide recommends")
+    recommended_actions: list[str] = Field(
+        description="The same in short: `call`, `offer`, `email`", examples=[["call", "offer"]]
+    )
 
     @classmethod
-    def of(cls, customer: AtRisk) -> "PortalAtRiskOut":
-        """Show a row."""
+    def of(cls, customer: AtRisk) -> "PortalRiskCustomer":
+        """Returns a row of the dashboard."""
         found = customer.found
         return cls(
             id=found.customer_id,
@@ -196,15 +223,15 @@ class PortalAtRiskOut(ResponseModel):
         )
 
 
-class PortalRiskOut(ResponseModel):
-    """What the guide's `CustomerRiskDashboard` draws."""
+class PortalRiskPage(ResponseModel):
+    """The data of the guide's `CustomerRiskDashboard`."""
 
-    items: list[PortalAtRiskOut]
-    next_cursor: str | None
-    total: int
+    items: list[PortalRiskCustomer] = Field(description="The customers of the page")
+    next_cursor: NextCursor
+    total: int = Field(ge=0, description="Customers on all pages", examples=[85])
 
     @classmethod
-    def of(cls, page: RiskList, limit: int, next_cursor: str | None) -> "PortalRiskOut":
-        """Show a page."""
-        items = [PortalAtRiskOut.of(customer) for customer in page.customers[:limit]]
+    def of(cls, page: RiskList, limit: int, next_cursor: str | None) -> "PortalRiskPage":
+        """Returns a page of the dashboard."""
+        items = [PortalRiskCustomer.of(customer) for customer in page.customers[:limit]]
         return cls(items=items, next_cursor=next_cursor, total=page.total)

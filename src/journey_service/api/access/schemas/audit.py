@@ -1,34 +1,56 @@
-"""The audit log over the wire."""
+"""Schemas of the audit log."""
 
-from datetime import datetime
 from typing import Any
 
 from pydantic import Field
 
-from journey_service.api.schema_fields import ResponseModel
+from journey_service.api.schema_fields import AnyCustomerId, Id, NextCursor, ResponseModel, Timestamp
 from journey_service.domain.access.records import AuditRecord
 
 
-class AuditedOut(ResponseModel):
-    """One privileged act."""
+class AuditEntry(ResponseModel):
+    """One privileged operation, or one access of an operator."""
 
-    id: int
-    at: datetime = Field(description="by the database's clock")
-    actor: str = Field(examples=["key:0123456789abcdef"])
-    is_operator: bool = Field(description="an operator of the service, acting for the company")
-    reason: str | None = Field(description="why, as the operator said it")
-    action: str = Field(examples=["customer.move"])
-    customer_id: int | None
-    target: str | None = Field(description="what it was done to, if not to a customer", examples=["job:12"])
-    detail: dict[str, Any] | None
-    before_hash: str | None = Field(description="SHA-256 of what a setting was, in hexadecimal")
-    after_hash: str | None = Field(description="SHA-256 of what it became")
-    request_id: str | None
-    address: str | None
+    id: Id = Field(description="Id of the entry")
+    at: Timestamp = Field(description="When it happened, by the clock of the database")
+    actor: str = Field(
+        description="Who did it: `key:<id>`, `user:<subject>`, `schedule`, or a command",
+        examples=["key:0123456789abcdef"],
+    )
+    is_operator: bool = Field(description="Whether an operator of the service acted for the company")
+    reason: str | None = Field(
+        description="Reason that the operator gave in X-Reason; null: none", examples=["ticket 4711"]
+    )
+    action: str = Field(
+        description="What was done; for an access of an operator, the operation id",
+        examples=["customer.move"],
+    )
+    customer_id: AnyCustomerId | None = Field(description="The customer it was done to; null: none")
+    target: str | None = Field(
+        description="What else it was done to, as `<kind>:<id>`; null: nothing", examples=["job:12"]
+    )
+    detail: dict[str, Any] | None = Field(
+        description="Details, without personal data; null: none", examples=[{"to_stage": "engaged"}]
+    )
+    before_hash: str | None = Field(
+        description="SHA-256, in hexadecimal, of a setting before the change; null: no setting changed",
+        examples=[None],
+    )
+    after_hash: str | None = Field(
+        description="SHA-256, in hexadecimal, of the setting after the change; null: no setting changed",
+        examples=[None],
+    )
+    request_id: str | None = Field(
+        description="X-Request-Id of the request; null: not an HTTP request",
+        examples=["5f1c9b1e7a3d4c0f9a2b6d8e0c4f7a13"],
+    )
+    address: str | None = Field(
+        description="IP address of the client; null: unknown", examples=["203.0.113.7"]
+    )
 
     @classmethod
-    def of(cls, row: AuditRecord) -> "AuditedOut":
-        """Show a row."""
+    def of(cls, row: AuditRecord) -> "AuditEntry":
+        """Returns the schema of a row."""
         return cls(
             id=row.id,
             at=row.at,
@@ -46,8 +68,8 @@ class AuditedOut(ResponseModel):
         )
 
 
-class AuditOut(ResponseModel):
-    """A page of the log, newest first."""
+class AuditPage(ResponseModel):
+    """A page of the audit log, newest first."""
 
-    items: list[AuditedOut]
-    next_cursor: str | None
+    items: list[AuditEntry] = Field(description="The entries of the page")
+    next_cursor: NextCursor

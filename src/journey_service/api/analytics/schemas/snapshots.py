@@ -1,131 +1,81 @@
-"""Snapshots of days and reconciliations over the wire."""
+"""Schemas of daily metrics."""
 
-import re
-from datetime import date, datetime
-from typing import Annotated, Any, Final, Literal
+from datetime import date
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import Field
 
-from journey_service.api.schema_fields import RequestModel, ResponseModel
-from journey_service.domain.events.event import EARLIEST, LATEST
+from journey_service.api.analytics.schemas.dates import Currency, Day
+from journey_service.api.schema_fields import RequestModel, ResponseModel, Timestamp
 from journey_service.services.analytics.snapshots import SnapshotPage
-from journey_service.services.operations.reconciliation import Reconciliation
-
-_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
-def _to_day(value: object) -> object:
-    if not isinstance(value, str) or _DAY.fullmatch(value) is None:
-        raise ValueError("must be a day such as 2026-03-01")
-    day = date.fromisoformat(value)
-    if not EARLIEST.date() <= day < LATEST.date():
-        raise ValueError(f"must lie between {EARLIEST.year} and {LATEST.year}")
-    return day
+class DailyMetric(ResponseModel):
+    """The metrics of a stage on one local day."""
 
-
-Day = Annotated[date, BeforeValidator(_to_day), WithJsonSchema({"type": "string", "format": "date"})]
-
-
-class MetricOut(ResponseModel):
-    """A stage at the end of a local day."""
-
-    metric_date: date
-    stage_key: str
-    stage_name: str = Field(description="by the map in force now")
-    customer_count: int = Field(description="customers in the stage when the day ended")
+    metric_date: date = Field(description="Local day", examples=["2026-02-28"])
+    stage_key: str = Field(description="Key of the stage", examples=["engaged"])
+    stage_name: str = Field(
+        description="Name of the stage in the current stage map; the key if it is not there",
+        examples=["Engaged"],
+    )
+    customer_count: int = Field(
+        ge=0, description="Customers in the stage at the end of the day", examples=[120]
+    )
     avg_time_in_stage: float | None = Field(
-        description="days that the visits which ended that day had lasted on average; null if none ended"
+        ge=0, description="Mean days of the visits that ended on the day; null: none ended", examples=[21.4]
     )
     conversion_rate: float | None = Field(
-        description="percent of these that ended by an entry (from a risk stage: by a return); null if none ended"
+        ge=0,
+        le=100,
+        description="Percent of these visits that ended with an entry to a higher progress stage, of a risk stage with"
+        " a return; null: none ended",
+        examples=[59.6],
     )
-    revenue: float = Field(description="of what occurred that day, credited to the stage held then")
-    revision: int = Field(description="1, and one more whenever something that came late has changed the row")
-    computed_at: datetime
+    revenue: float = Field(
+        description="Revenue of the day from customers who were in the stage at the time", examples=[640.5]
+    )
+    revision: int = Field(
+        ge=1, description="1, and one more after each change by late events or a rebuild", examples=[1]
+    )
+    computed_at: Timestamp = Field(
+        description="When this revision was computed", examples=["2026-03-01T01:00:00Z"]
+    )
 
 
-class MetricsOut(ResponseModel):
-    """Snapshots of local days, both included, in the order of days and stages."""
+class DailyMetrics(ResponseModel):
+    """The metrics of a range of ended days."""
 
-    first: date = Field(alias="from")
-    last: date = Field(alias="to")
-    currency: str
-    items: list[MetricOut]
+    first: date = Field(alias="from", description="First local day, included", examples=["2026-02-01"])
+    last: date = Field(alias="to", description="Last local day, included", examples=["2026-02-28"])
+    currency: Currency
+    items: list[DailyMetric] = Field(description="The metrics by day, then in the order of the stages")
 
     @classmethod
-    def of(cls, shown: SnapshotPage) -> "MetricsOut":
-        """Show snapshots."""
+    def of(cls, page: SnapshotPage) -> "DailyMetrics":
+        """Returns the schema of snapshots."""
         items = [
-            MetricOut(
-                metric_date=one.day,
-                stage_key=one.stage,
-                stage_name=one.stage if stage is None else stage.name,
-                customer_count=one.metrics.customers,
-                avg_time_in_stage=None if one.metrics.avg_time is None else float(one.metrics.avg_time),
-                conversion_rate=None if one.metrics.conversion is None else float(one.metrics.conversion),
-                revenue=float(one.metrics.revenue),
-                revision=one.revision,
-                computed_at=one.computed_at,
+            DailyMetric(
+                metric_date=each.day,
+                stage_key=each.stage,
+                stage_name=each.stage if stage is None else stage.name,
+                customer_count=each.metrics.customers,
+                avg_time_in_stage=None if each.metrics.avg_time is None else float(each.metrics.avg_time),
+                conversion_rate=None if each.metrics.conversion is None else float(each.metrics.conversion),
+                revenue=float(each.metrics.revenue),
+                revision=each.revision,
+                computed_at=each.computed_at,
             )
-            for one, stage in shown.snapshots
+            for each, stage in page.snapshots
         ]
         return cls.model_validate(
-            {"from": shown.first, "to": shown.last, "currency": shown.currency, "items": items}
+            {"from": page.first, "to": page.last, "currency": page.currency, "items": items}
         )
 
 
-class RebuildIn(RequestModel):
-    """Which days to rebuild, both included."""
+class MetricsRebuild(RequestModel):
+    """The days whose metrics are rebuilt, both included."""
 
-    first: Day = Field(alias="from", examples=["2026-03-01"])
-    last: Day = Field(alias="to", description="a day that has ended", examples=["2026-03-31"])
-
-
-class FigureCheckOut(ResponseModel):
-    """Figures that are told two ways, compared."""
-
-    name: str = Field(examples=["chains"])
-    description: str
-    checked: int = Field(description="how many things were compared")
-    differing: int = Field(description="how many of them differ")
-    status: Literal["ok", "failed", "pending"] = Field(
-        description="pending: what is compared is still being counted"
+    first: Day = Field(alias="from", description="First local day", examples=["2026-02-01"])
+    last: Day = Field(
+        alias="to", description="Last local day; it must have ended", examples=["2026-02-28"]
     )
-
-
-class DifferenceOut(ResponseModel):
-    """A place where two figures differ."""
-
-    check: str = Field(examples=["stages"])
-    subject: str = Field(examples=["stage"])
-    details: dict[str, Any] = Field(
-        description="what it is about and what each figure says, by name",
-        examples=[{"stage": "vip", "ledger": 3, "standing": 4, "open_visits": 3, "distribution": 4}],
-    )
-
-
-class ReconciliationOut(ResponseModel):
-    """Whether all figures agree; of each check up to a hundred differences are named."""
-
-    checks: list[FigureCheckOut]
-    differences: list[DifferenceOut]
-
-    @classmethod
-    def of(cls, found: Reconciliation) -> "ReconciliationOut":
-        """Show a reconciliation."""
-        return cls(
-            checks=[
-                FigureCheckOut(
-                    name=check.name,
-                    description=check.description,
-                    checked=check.checked,
-                    differing=check.differing,
-                    status=check.status.value,
-                )
-                for check in found.checks
-            ],
-            differences=[
-                DifferenceOut(check=one.check, subject=one.subject, details=dict(one.told))
-                for one in found.differences
-            ],
-        )

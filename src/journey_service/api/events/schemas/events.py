@@ -1,67 +1,147 @@
-"""Events over the wire."""
+"""Schemas of events."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from journey_service.api.journeys.schemas.journeys import Journey, Transition
-from journey_service.api.schema_fields import Instant, JsonObject, RequestModel, ResponseModel, Text
-from journey_service.domain.events.event import MAX_ID, EventType
+from journey_service.api.problems import Problem
+from journey_service.api.schema_fields import (
+    Instant,
+    JsonObject,
+    RequestModel,
+    ResponseModel,
+    Text,
+    described_by,
+)
+from journey_service.domain.events.event import MAX_CALL_SECONDS, MAX_CUSTOMER_ID, EventType
 from journey_service.services.events.ingest import IngestOutcome
 
 
-class EventDataIn(RequestModel):
-    """What an event says beyond that it happened."""
+class EventData(RequestModel):
+    """Details of an event, each of them optional."""
 
-    call_duration: int | None = Field(default=None, ge=0, le=2**31 - 1, description="seconds")
+    call_duration: int | None = Field(
+        default=None,
+        ge=0,
+        le=MAX_CALL_SECONDS,
+        description="Seconds of the call; null: unknown",
+        examples=[180],
+    )
     total_amount: float | None = Field(
         default=None,
         ge=0,
         le=999_999_999.99,
-        description="money, at most two decimals; missing is 0",
+        description="Amount in the company's currency, at most two decimals; null: 0",
         examples=[49.9],
     )
-    booking_id: Text | None = Field(default=None, min_length=1, max_length=255)
-    scheduled_for: Instant | None = None
-    metadata: JsonObject = Field(default=None, description="anything, up to 8 KiB and 20 levels")
+    booking_id: Text | None = Field(
+        default=None,
+        min_length=1,
+        max_length=255,
+        description="The sender's id of the booking; null: none",
+        examples=["b-1001"],
+    )
+    scheduled_for: Instant | None = Field(
+        default=None,
+        description="When the booked appointment takes place; null: unknown",
+        examples=["2026-03-08T09:30:00Z"],
+    )
+    metadata: JsonObject = Field(
+        default=None,
+        description="Any JSON object of at most 8 KiB and 20 levels; null: none",
+        examples=[{"channel": "phone"}],
+    )
 
 
-class EventIn(RequestModel):
-    """Something that happened to a customer, told once under the sender's own id."""
+class Event(RequestModel):
+    """Something that happened to a customer. Source and id identify it for good."""
 
-    id: Text = Field(min_length=1, max_length=255, examples=["appt-1001-completed"])
-    source: Text = Field(min_length=1, max_length=255, examples=["booking"])
-    type: EventType = Field(examples=["appointment_completed"])
-    customer_id: int = Field(ge=0, le=MAX_ID, examples=[4711])
-    occurred_at: Instant = Field(examples=["2026-03-01T09:30:00Z"])
-    data: EventDataIn | None = None
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "appt-1001-completed",
+                    "source": "booking",
+                    "type": "appointment_completed",
+                    "customer_id": 4711,
+                    "occurred_at": "2026-03-01T09:30:00Z",
+                    "data": {"total_amount": 49.9, "booking_id": "b-1001"},
+                }
+            ]
+        }
+    )
+
+    id: Text = Field(
+        min_length=1,
+        max_length=255,
+        description="Id of the event, unique within its source",
+        examples=["appt-1001-completed"],
+    )
+    source: Text = Field(
+        min_length=1, max_length=255, description="System that reports the event", examples=["booking"]
+    )
+    type: EventType = Field(description="What happened", examples=["appointment_completed"])
+    customer_id: int = Field(
+        ge=0, le=MAX_CUSTOMER_ID, description="Id of the customer, as the caller chose it", examples=[4711]
+    )
+    occurred_at: Instant = Field(
+        description="When it happened, at most five minutes in the future", examples=["2026-03-01T09:30:00Z"]
+    )
+    data: EventData | None = Field(default=None, description="Details; null: none")
 
 
-class CloudEventIn(BaseModel):
-    """A CloudEvents 1.0 message in structured mode. Extension attributes are allowed."""
+class CloudEvent(BaseModel):
+    """An event as a CloudEvents 1.0 message in structured mode. Extension attributes are allowed."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(
+        extra="allow",
+        frozen=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "specversion": "1.0",
+                    "id": "appt-1001-completed",
+                    "source": "booking",
+                    "type": "appointment_completed",
+                    "subject": "4711",
+                    "time": "2026-03-01T09:30:00Z",
+                    "data": {"total_amount": 49.9},
+                }
+            ]
+        },
+    )
 
-    specversion: Literal["1.0"]
-    id: Text = Field(min_length=1, max_length=255)
-    source: Text = Field(min_length=1, max_length=255)
-    type: EventType
-    subject: str = Field(description="the customer's id", pattern=r"^\d{1,19}$", examples=["4711"])
-    time: Instant
-    datacontenttype: str = "application/json"
-    data: EventDataIn | None = None
+    specversion: Literal["1.0"] = Field(description="Version of CloudEvents")
+    id: Text = Field(min_length=1, max_length=255, description="Id of the event, unique within its source")
+    source: Text = Field(min_length=1, max_length=255, description="System that reports the event")
+    type: EventType = Field(description="What happened")
+    subject: str = Field(
+        description="Id of the customer in decimal digits", pattern=r"^\d{1,19}$", examples=["4711"]
+    )
+    time: Instant = Field(description="When it happened, at most five minutes in the future")
+    datacontenttype: str = Field(
+        default="application/json", description="Media type of `data`: JSON", examples=["application/json"]
+    )
+    data: EventData | None = Field(default=None, description="Details; null: none")
 
 
-class EventOut(ResponseModel):
-    """What became of an event: the move it caused, if any, and the journey now."""
+class EventResult(ResponseModel):
+    """The result of an event: the journey after it, and the transition that it caused."""
 
-    status: Literal["applied", "duplicate", "ignored_erased"]
-    journey: Journey | None
-    transition: Transition | None
+    status: Literal["applied", "duplicate", "ignored_erased"] = Field(
+        description="`applied`: stored and evaluated. `duplicate`: the same event was stored before."
+        " `ignored_erased`: the customer was erased",
+        examples=["applied"],
+    )
+    journey: Journey | None = Field(
+        description="Journey of the customer after the event; null for an erased customer"
+    )
+    transition: Transition | None = Field(description="Transition that the event caused; null: none")
 
     @classmethod
-    def of(cls, outcome: IngestOutcome) -> "EventOut":
-        """Show an outcome."""
+    def of(cls, outcome: IngestOutcome) -> "EventResult":
+        """Returns the schema of an outcome."""
         return cls.model_construct(
             status=outcome.status.value,
             journey=None if outcome.view is None else Journey.of(outcome.view),
@@ -69,17 +149,26 @@ class EventOut(ResponseModel):
         )
 
 
-class ResultOut(ResponseModel):
-    """What became of one event of a batch; `problem` when it could not be applied."""
+class BatchItemResult(ResponseModel):
+    """The result of one event of a batch."""
 
-    index: int
-    status: Literal["applied", "duplicate", "ignored_erased", "refused"]
-    journey: Journey | None = None
-    transition: Transition | None = None
-    problem: dict[str, Any] | None = None
+    index: int = Field(ge=0, description="Position of the event in the batch, from 0", examples=[0])
+    status: Literal["applied", "duplicate", "ignored_erased", "refused"] = Field(
+        description="As for a single event; `refused`: see `problem`", examples=["applied"]
+    )
+    journey: Journey | None = Field(
+        default=None,
+        description="Journey of the customer after the event; null if erased or refused",
+    )
+    transition: Transition | None = Field(
+        default=None, description="Transition that the event caused; null: none"
+    )
+    problem: Annotated[dict[str, Any], described_by(Problem)] | None = Field(
+        default=None, description="Problem details of a refused event; null: not refused", examples=[None]
+    )
 
 
-class BatchOut(ResponseModel):
-    """One result per event, in the order they were sent."""
+class BatchResult(ResponseModel):
+    """The results of a batch of events."""
 
-    results: list[ResultOut]
+    results: list[BatchItemResult] = Field(description="One result for each event, in the order of the batch")

@@ -1,42 +1,56 @@
-"""Histories over the wire."""
+"""Schemas of imports."""
 
-from datetime import datetime
 from typing import Literal
 
 from pydantic import Field
 
-from journey_service.api.schema_fields import ResponseModel
-from journey_service.domain.events.records import Import, ImportLineError
+from journey_service.api.schema_fields import Id, NextCursor, ResponseModel, Timestamp
+from journey_service.domain.events import records
+
+ImportStatus = Literal["reading", "queued", "running", "done", "failed"]
 
 
-class ImportOut(ResponseModel):
-    """An import and how far it is."""
+class Import(ResponseModel):
+    """An import of past events and its progress."""
 
-    id: int
-    job_id: int
-    status: Literal["reading", "queued", "running", "done", "failed"]
-    until: datetime | None = Field(description="the instant journeys are brought to; null: the company's now")
-    lines: int = Field(description="lines read, the header included")
-    total: int = Field(description="lines that were understood")
-    done: int = Field(description="lines decided so far")
-    applied: int
-    duplicates: int
-    late: int = Field(description="of the applied: told after something later, decided as of now")
-    later: int = Field(description="lines beyond `until`, left for another time")
-    erased: int = Field(description="lines of customers who were erased, ignored")
-    failed: int = Field(description="faulty lines; see the errors")
-    transitions: int
-    error: str | None
-    created_at: datetime
-    finished_at: datetime | None
+    id: Id = Field(description="Id of the import")
+    job_id: Id = Field(description="Id of the import as a job: the same as `id`")
+    status: ImportStatus = Field(
+        description="`reading`: the file is being stored. `queued`: no worker has started it. `running`: a worker"
+        " replays it. `done` and `failed`: it has ended",
+        examples=["done"],
+    )
+    until: Timestamp | None = Field(
+        description="Time up to which journeys are replayed; null: the company's current time",
+        examples=[None],
+    )
+    lines: int = Field(ge=0, description="Lines of the file, the header included", examples=[10_001])
+    total: int = Field(ge=0, description="Valid lines to replay", examples=[9_998])
+    done: int = Field(ge=0, description="Lines replayed so far", examples=[9_998])
+    applied: int = Field(ge=0, description="Lines that were stored as new events", examples=[9_990])
+    duplicates: int = Field(ge=0, description="Lines whose event was stored before", examples=[5])
+    late: int = Field(
+        ge=0,
+        description="Applied lines older than a stored event; they are evaluated as of now",
+        examples=[0],
+    )
+    later: int = Field(ge=0, description="Lines after `until`, which were skipped", examples=[0])
+    erased: int = Field(ge=0, description="Lines of erased customers, which were skipped", examples=[3])
+    failed: int = Field(ge=0, description="Invalid lines; see the errors of the import", examples=[2])
+    transitions: int = Field(ge=0, description="Transitions that the import caused", examples=[1_204])
+    error: str | None = Field(description="Why the import failed; null unless it failed", examples=[None])
+    created_at: Timestamp = Field(description="When the import began")
+    finished_at: Timestamp | None = Field(
+        description="When the import ended; null before", examples=["2026-03-01T09:30:04Z"]
+    )
 
     @classmethod
-    def of(cls, found: Import) -> "ImportOut":
-        """Show an import."""
+    def of(cls, found: records.Import) -> "Import":
+        """Returns the schema of an import."""
         return cls(
             id=found.id,
             job_id=found.id,
-            status=found.status,  # type: ignore[arg-type]  # the table's own check
+            status=found.status,  # type: ignore[arg-type]  # a constraint of the table
             until=found.until,
             lines=found.lines,
             total=found.staged,
@@ -54,28 +68,33 @@ class ImportOut(ResponseModel):
         )
 
 
-class ImportsOut(ResponseModel):
+class ImportPage(ResponseModel):
     """A page of imports, newest first."""
 
-    items: list[ImportOut]
-    next_cursor: str | None
+    items: list[Import] = Field(description="The imports of the page")
+    next_cursor: NextCursor
 
 
-class LineFaultOut(ResponseModel):
-    """What was wrong with a line."""
+class ImportLineError(ResponseModel):
+    """An error of one line of an import."""
 
-    line: int
-    pointer: str
-    detail: str
+    line: int = Field(ge=1, description="Number of the line, from 1", examples=[17])
+    pointer: str = Field(
+        description="JSON pointer (RFC 6901) to the field; empty for the line as a whole",
+        examples=["/occurred_at"],
+    )
+    detail: str = Field(
+        description="What is wrong, in one sentence", examples=["must be a time such as 2026-03-01T09:30:00Z"]
+    )
 
     @classmethod
-    def of(cls, fault: ImportLineError) -> "LineFaultOut":
-        """Show a fault."""
-        return cls(line=fault.line, pointer=fault.pointer, detail=fault.message)
+    def of(cls, error: records.ImportLineError) -> "ImportLineError":
+        """Returns the schema of an error."""
+        return cls(line=error.line, pointer=error.pointer, detail=error.message)
 
 
-class LineFaultsOut(ResponseModel):
-    """A page of faulty lines."""
+class ImportLineErrorPage(ResponseModel):
+    """A page of errors of an import, by line."""
 
-    items: list[LineFaultOut]
-    next_cursor: str | None
+    items: list[ImportLineError] = Field(description="The errors of the page")
+    next_cursor: NextCursor

@@ -1,104 +1,142 @@
-"""Schedules and health over the wire."""
+"""Schemas of health, readiness, and the schedule."""
 
-from datetime import date, datetime
+from datetime import date
 from typing import Literal
 
 from pydantic import Field
 
-from journey_service.api.schema_fields import ResponseModel
-from journey_service.services.operations.health import Health
-from journey_service.services.operations.schedule import Schedule
+from journey_service.api.operations.schemas.jobs import JobStatus
+from journey_service.api.schema_fields import Id, ResponseModel, Timestamp
+from journey_service.services.operations import health, schedule
+
+CheckStatus = Literal["ok", "warning", "failed"]
 
 
-class RoundOut(ResponseModel):
-    """What workers look for, again and again."""
+class Liveness(ResponseModel):
+    """The process answers requests."""
 
-    name: str = Field(examples=["due_customers"])
-    what: str
-    every_seconds: float
-    can_be_woken: bool = Field(description="whether it also begins as soon as there is something to do")
+    status: Literal["ok"] = Field(description="Always `ok`: the process answers")
 
 
-class NightOut(ResponseModel):
-    """The nightly run of a local day."""
+class Readiness(ResponseModel):
+    """Whether the process can serve requests."""
 
-    local_date: date
-    due_at: datetime
-    job_id: int
-    status: Literal["queued", "running", "done", "failed"]
-    finished_at: datetime | None
-
-
-class ScheduleOut(ResponseModel):
-    """What runs when for the company."""
-
-    timezone: str
-    now: datetime = Field(description="the company's own time")
-    test_clock: datetime | None
-    next_nightly_run_at: datetime
-    next_night_local: str = Field(
-        description="the same on the company's clocks", examples=["2026-03-29T03:00:00+02:00"]
+    status: Literal["ok", "degraded", "unavailable"] = Field(
+        description="`degraded`: without Redis, background work starts some seconds later. `unavailable`: without a"
+        " database, or with another version's schema"
     )
-    scored_at: datetime | None = Field(description="as of when all stored scores were last known to hold")
-    nights: list[NightOut] = Field(description="the latest nightly runs, newest first")
-    rounds: list[RoundOut]
+    database: Literal["ok", "unreachable"] = Field(description="Whether the database answers")
+    schema_status: Literal["ok", "mismatch"] = Field(
+        alias="schema",
+        description="Whether the schema of the database is the one of this version of the service",
+    )
+    redis: Literal["ok", "unreachable"] = Field(description="Whether Redis answers; it is optional")
+
+
+class PollingTask(ResponseModel):
+    """A task that every worker repeats."""
+
+    name: str = Field(description="Name of the task", examples=["due_customers"])
+    description: str = Field(description="What the task does", examples=["evaluates customers that are due"])
+    every_seconds: float = Field(gt=0, description="Seconds between two runs", examples=[5])
+    can_be_woken: bool = Field(
+        description="Whether it also runs as soon as there is work, where Redis is configured"
+    )
+
+
+class NightlyRun(ResponseModel):
+    """The nightly run of one local date."""
+
+    local_date: date = Field(description="Local date that the run closes", examples=["2026-02-28"])
+    due_at: Timestamp = Field(description="When the run was due", examples=["2026-03-01T02:00:00Z"])
+    job_id: Id = Field(description="Id of the job of the run")
+    status: JobStatus = Field(description="Status of the job", examples=["done"])
+    finished_at: Timestamp | None = Field(
+        description="When the run ended; null before", examples=["2026-03-01T02:00:09Z"]
+    )
+
+
+class Schedule(ResponseModel):
+    """The scheduled work of a company."""
+
+    timezone: str = Field(description="IANA time zone of the company", examples=["Europe/Berlin"])
+    now: Timestamp = Field(description="Current time of the company")
+    test_clock: Timestamp | None = Field(
+        description="Time of the test clock; null: the company runs in real time", examples=[None]
+    )
+    next_nightly_run_at: Timestamp = Field(
+        description="When the next nightly run is due", examples=["2026-03-29T01:00:00Z"]
+    )
+    next_nightly_run_local: str = Field(
+        description="The same time in the company's time zone, with its offset",
+        examples=["2026-03-29T03:00:00+02:00"],
+    )
+    scored_at: Timestamp | None = Field(
+        description="Time as of which all stored scores were last verified; null: never"
+    )
+    nightly_runs: list[NightlyRun] = Field(description="The latest nightly runs, newest first")
+    polling_tasks: list[PollingTask] = Field(description="The tasks that workers repeat, for all companies")
 
     @classmethod
-    def of(cls, schedule: Schedule) -> "ScheduleOut":
-        """Show a schedule."""
+    def of(cls, found: schedule.Schedule) -> "Schedule":
+        """Returns the schema of a schedule."""
         return cls(
-            timezone=schedule.company.timezone,
-            now=schedule.now,
-            test_clock=schedule.company.clock_at,
-            next_nightly_run_at=schedule.next_nightly_run_at,
-            next_night_local=schedule.next_night_local.isoformat(),
-            scored_at=schedule.company.scored_at,
-            nights=[
-                NightOut(
-                    local_date=night.local_date,
-                    due_at=night.due_at,
-                    job_id=night.job_id,
-                    status=night.status,  # type: ignore[arg-type]  # the table's own check
-                    finished_at=night.finished_at,
+            timezone=found.company.timezone,
+            now=found.now,
+            test_clock=found.company.clock_at,
+            next_nightly_run_at=found.next_nightly_run_at,
+            next_nightly_run_local=found.next_nightly_run_local.isoformat(),
+            scored_at=found.company.scored_at,
+            nightly_runs=[
+                NightlyRun(
+                    local_date=run.local_date,
+                    due_at=run.due_at,
+                    job_id=run.job_id,
+                    status=run.status,  # type: ignore[arg-type]  # a constraint of the table
+                    finished_at=run.finished_at,
                 )
-                for night in schedule.nights
+                for run in found.nightly_runs
             ],
-            rounds=[
-                RoundOut(
-                    name=each.name,
-                    what=each.what,
-                    every_seconds=each.every_seconds,
-                    can_be_woken=each.can_be_woken,
+            polling_tasks=[
+                PollingTask(
+                    name=task.name,
+                    description=task.description,
+                    every_seconds=task.every_seconds,
+                    can_be_woken=task.can_be_woken,
                 )
-                for each in schedule.rounds
+                for task in found.polling_tasks
             ],
         )
 
 
-class CheckOut(ResponseModel):
-    """One thing looked at."""
+class HealthCheck(ResponseModel):
+    """One check of the service."""
 
-    name: str = Field(examples=["due_customers"])
-    status: Literal["ok", "warning", "failed"]
-    value: float | str | None = Field(description="what was seen: seconds, a number, a name")
-    sentence: str
+    name: str = Field(description="Name of the check", examples=["due_customers"])
+    status: CheckStatus = Field(description="Result of the check", examples=["ok"])
+    value: float | str | None = Field(
+        description="What was measured: seconds, a number, or a name; null: nothing to measure", examples=[0]
+    )
+    message: str = Field(
+        description="The result in a sentence", examples=["no backlog (oldest due customer: 0 s)"]
+    )
 
 
-class HealthOut(ResponseModel):
-    """Whether the service does its work; the worst check is the whole."""
+class Health(ResponseModel):
+    """Whether the service works, with its workers. The worst check determines the status."""
 
-    status: Literal["ok", "warning", "failed"]
-    checks: list[CheckOut]
+    status: CheckStatus = Field(description="The worst status of all checks", examples=["ok"])
+    checks: list[HealthCheck] = Field(description="All checks")
 
     @classmethod
-    def of(cls, health: Health) -> "HealthOut":
-        """Show the service's health."""
+    def of(cls, found: health.ServiceHealth) -> "Health":
+        """Returns the schema of the service's health."""
         return cls(
-            status=health.status.value,
+            status=found.status.value,
             checks=[
-                CheckOut(
-                    name=check.name, status=check.status.value, value=check.value, sentence=check.sentence
+                HealthCheck(
+                    name=check.name, status=check.status.value, value=check.value, message=check.message
                 )
-                for check in health.checks
+                for check in found.checks
             ],
         )

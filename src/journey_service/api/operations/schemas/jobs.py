@@ -1,70 +1,105 @@
-"""Long work and clocks over the wire."""
+"""Schemas of background jobs."""
 
-from datetime import datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from journey_service.api.schema_fields import Instant, RequestModel, ResponseModel
-from journey_service.domain.events.event import MAX_ID
+from journey_service.api.schema_fields import (
+    CustomerId,
+    Id,
+    NextCursor,
+    RequestModel,
+    ResponseModel,
+    Timestamp,
+)
 from journey_service.domain.events.records import Import
-from journey_service.domain.operations.records import Job
+from journey_service.domain.operations import records
 from journey_service.services.journeys.rescoring import CHUNK, MAX_CHUNK_SIZE, MAX_NAMED_CUSTOMERS
-from journey_service.services.operations.test_clock import Advanced
+
+JobStatus = Literal["queued", "running", "done", "failed"]
+JobKind = Literal[
+    "adopt_stage_map",
+    "advance_clock",
+    "apply_policy",
+    "backtest",
+    "check_metrics",
+    "count_rollups",
+    "evaluate_transitions",
+    "import",
+    "preview_stage_map",
+    "rebuild_metrics",
+    "repair_data",
+    "rescore",
+]
+JOB_KINDS = frozenset(get_args(JobKind))
+"""Kinds of jobs in the contract, with imports, which are jobs to those who wait for them."""
 
 
-class EvaluateIn(RequestModel):
-    """Whom to evaluate."""
+class EvaluationRequest(RequestModel):
+    """The customers to evaluate."""
 
-    customer_ids: list[Annotated[int, Field(strict=True, ge=0, le=MAX_ID)]] | None = Field(
+    customer_ids: list[Annotated[CustomerId, Field(strict=True)]] | None = Field(
         default=None,
         min_length=1,
         max_length=MAX_NAMED_CUSTOMERS,
-        description="one, some, or, left out, every customer",
+        description="Ids of the customers; null or omitted: all customers",
         examples=[[4711, 4712]],
     )
 
 
-class RescoreIn(EvaluateIn):
-    """Whose scores to write anew."""
+class RescoreRequest(EvaluationRequest):
+    """The customers to rescore."""
 
-    chunk: int = Field(
+    batch_size: int = Field(
         default=CHUNK,
         strict=True,
         ge=1,
         le=MAX_CHUNK_SIZE,
-        description="how many customers a transaction looks at",
+        description="Customers that one transaction of the job reads",
+        examples=[CHUNK],
     )
 
 
-class AcceptedOut(ResponseModel):
-    """Work that goes on by itself."""
+class JobAccepted(ResponseModel):
+    """A job that has been queued."""
 
-    job_id: int = Field(description="see `GET /admin/jobs/{job_id}`")
+    job_id: Id = Field(description="Id of the job: follow it with `GET /admin/jobs/{job_id}`")
 
 
-class JobOut(ResponseModel):
-    """A piece of long work and how far it is."""
+class Job(ResponseModel):
+    """A background job and its progress."""
 
-    id: int
-    kind: str = Field(examples=["rescore", "evaluate_transitions", "advance_clock", "import"])
-    status: Literal["queued", "running", "done", "failed"]
-    done: int = Field(description="customers, or lines, done so far")
-    total: int | None = Field(description="of how many; null while that is not known")
-    error: str | None
-    counts: dict[str, int] = Field(description="what it has done, by name", examples=[{"scored": 900}])
-    actor: str = Field(description="who asked for it", examples=["schedule"])
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
+    id: Id = Field(description="Id of the job")
+    kind: JobKind = Field(description="What the job does", examples=["rescore"])
+    status: JobStatus = Field(
+        description="`queued`: no worker has started it. `running`: a worker executes it. `done` and `failed`: it has"
+        " ended",
+        examples=["done"],
+    )
+    done: int = Field(ge=0, description="Customers, days or lines processed so far", examples=[900])
+    total: int | None = Field(
+        ge=0,
+        description="Customers, days or lines to process; null while the number is unknown",
+        examples=[900],
+    )
+    error: str | None = Field(description="Why the job failed; null unless it failed", examples=[None])
+    counts: dict[str, int] = Field(description="Results of the job by name", examples=[{"scored": 900}])
+    actor: str = Field(
+        description="Who started the job: `key:<id>`, `user:<subject>`, or `schedule`", examples=["schedule"]
+    )
+    created_at: Timestamp = Field(description="When the job was queued")
+    started_at: Timestamp | None = Field(description="When a worker started it; null before")
+    finished_at: Timestamp | None = Field(
+        description="When the job ended; null before", examples=["2026-03-01T09:30:04Z"]
+    )
 
     @classmethod
-    def of(cls, job: Job) -> "JobOut":
-        """Show a job."""
+    def of(cls, job: records.Job) -> "Job":
+        """Returns the schema of a job."""
         return cls(
             id=job.id,
-            kind=job.kind,
-            status=job.status,  # type: ignore[arg-type]  # the table's own check
+            kind=job.kind,  # type: ignore[arg-type]  # a test compares them with the handlers
+            status=job.status,  # type: ignore[arg-type]  # a constraint of the table
             done=job.done,
             total=job.total,
             error=job.error,
@@ -76,8 +111,8 @@ class JobOut(ResponseModel):
         )
 
     @classmethod
-    def of_import(cls, found: Import) -> "JobOut":
-        """Show an import as what it is to those who wait for it."""
+    def of_import(cls, found: Import) -> "Job":
+        """Returns an import as a job."""
         return cls(
             id=found.id,
             kind="import",
@@ -98,53 +133,8 @@ class JobOut(ResponseModel):
         )
 
 
-class JobsOut(ResponseModel):
-    """A page of jobs."""
+class JobPage(ResponseModel):
+    """A page of jobs, newest first."""
 
-    items: list[JobOut]
-    next_cursor: str | None
-
-
-class ClockIn(RequestModel):
-    """Where to move a test clock to: one of the two."""
-
-    advance_to: Instant | None = Field(default=None, examples=["2026-09-01T00:00:00Z"])
-    release: bool = Field(default=False, description="live in real time from now on; there is no way back")
-
-    @model_validator(mode="after")
-    def _one_of_both(self) -> Self:
-        if (self.advance_to is None) is not self.release:
-            raise ValueError('say either {"advance_to": <time>} or {"release": true}')
-        return self
-
-
-class ClockOut(ResponseModel):
-    """A clock that was moved. With 202, what fell due on the way is still being done."""
-
-    company_id: int
-    test_clock: datetime | None = Field(description="null: the company lives in real time")
-    now: datetime
-    job_id: int = Field(description="the job that does what fell due on the way")
-    status: Literal["queued", "running", "done", "failed"]
-    nights: int = Field(description="nightly runs on the way")
-    decided: int = Field(
-        description="customers whom this job has decided; workers may have decided others beside it"
-    )
-    moved: int = Field(description="moves that came of these decisions")
-    changed: int = Field(description="customers whose stored scores are others as of the last night")
-
-    @classmethod
-    def of(cls, advanced: Advanced) -> "ClockOut":
-        """Show a clock."""
-        job = advanced.job
-        return cls(
-            company_id=advanced.company.id,
-            test_clock=advanced.company.clock_at,
-            now=advanced.now,
-            job_id=job.id,
-            status=job.status,  # type: ignore[arg-type]  # the table's own check
-            nights=job.parameters["nights"],
-            decided=job.counts.get("decided", 0),
-            moved=job.counts.get("moved", 0),
-            changed=job.counts.get("changed", 0),
-        )
+    items: list[Job] = Field(description="The jobs of the page")
+    next_cursor: NextCursor

@@ -1,0 +1,65 @@
+"""Schemas of the reconciliation of metrics."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from journey_service.api.schema_fields import ResponseModel
+from journey_service.services.operations import reconciliation
+
+
+class ReconciliationCheck(ResponseModel):
+    """A metric computed in two ways, compared."""
+
+    name: str = Field(description="Name of the check", examples=["stages"])
+    description: str = Field(
+        description="What is compared with what",
+        examples=["Customers by stage: ledger, stored stages, open stage visits, distribution"],
+    )
+    checked: int = Field(ge=0, description="Values that were compared", examples=[7])
+    differing: int = Field(ge=0, description="Values that differ", examples=[1])
+    status: Literal["ok", "failed", "pending"] = Field(
+        description="`ok`: nothing differs. `failed`: something differs. `pending`: one of the two is still being"
+        " computed",
+        examples=["failed"],
+    )
+
+
+class ReconciliationDifference(ResponseModel):
+    """A value that differs between two ways to compute it."""
+
+    check: str = Field(description="Name of the check", examples=["stages"])
+    subject: str = Field(description="Kind of value", examples=["stage"])
+    details: dict[str, Any] = Field(
+        description="What the value belongs to, and the value by source",
+        examples=[{"stage": "engaged", "ledger": 3, "standing": 4, "open_visits": 3, "distribution": 4}],
+    )
+
+
+class Reconciliation(ResponseModel):
+    """Whether all metrics of a company agree."""
+
+    checks: list[ReconciliationCheck] = Field(description="All checks")
+    differences: list[ReconciliationDifference] = Field(
+        description="The differences, at most one hundred of each check"
+    )
+
+    @classmethod
+    def of(cls, found: reconciliation.Reconciliation) -> "Reconciliation":
+        """Returns the schema of a reconciliation."""
+        return cls(
+            checks=[
+                ReconciliationCheck(
+                    name=check.name,
+                    description=check.description,
+                    checked=check.checked,
+                    differing=check.differing,
+                    status=check.status.value,
+                )
+                for check in found.checks
+            ],
+            differences=[
+                ReconciliationDifference(check=one.check, subject=one.subject, details=dict(one.details))
+                for one in found.differences
+            ],
+        )

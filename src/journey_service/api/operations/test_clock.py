@@ -1,0 +1,49 @@
+"""Route of test clocks."""
+
+from fastapi import APIRouter, Response
+
+from journey_service.api.authentication import CompanyId, TestClockAdmin
+from journey_service.api.dependencies import AppStateDep
+from journey_service.api.operations.schemas.test_clock import TestClock, TestClockUpdate
+from journey_service.api.problems import JSON_BODY, problems
+from journey_service.api.request_bodies import MAX_BODY_BYTES, StrictRoute
+from journey_service.domain.companies.errors import NoTestClockError
+from journey_service.services.operations import test_clock
+
+router = APIRouter(prefix="/admin", tags=["operations"], route_class=StrictRoute)
+
+
+@router.post(
+    "/companies/{company_id}/clock",
+    summary="Advance a test clock",
+    responses={
+        202: {
+            "model": TestClock,
+            "description": "The clock is advanced; a job still processes what became due",
+        },
+        **problems(NoTestClockError, *JSON_BODY),
+    },
+    max_body_size=MAX_BODY_BYTES,
+)
+async def advance_test_clock(
+    company_id: CompanyId,
+    body: TestClockUpdate,
+    response: Response,
+    caller: TestClockAdmin,
+    app_state: AppStateDep,
+) -> TestClock:
+    """Advances the time of a company with a test clock, or release it to real time.
+
+    Everything that becomes due on the way is processed at its own time. Answered with 200 once that is done, or after
+    ten seconds with 202 and a job that continues.
+    """
+    advanced = await test_clock.advance(
+        app_state.database,
+        company_id,
+        body.advance_to,
+        actor=caller.actor,
+        lease_seconds=app_state.settings.lease_seconds,
+    )
+    clock = TestClock.of(advanced)
+    app_state.respond_accepted(clock.status, response)
+    return clock
