@@ -1,6 +1,6 @@
-"""What a company is surrounded by, real and on this machine: a mail server, a system that takes signed messages.
+"""Local servers for tests: an SMTP server, a webhook receiver, and a company that sends to them.
 
-And how the company's outbox is seen to there, without those of the other companies in the same database.
+The dispatcher of a test processes only the outboxes of its own companies, although the database is shared.
 """
 
 import asyncio
@@ -36,20 +36,20 @@ BY = Actor("tests")
 SENDER = "Salon Lumière <hello@salon.example>"
 LINKS = Links("https://journey.example")
 MESSAGES = ("action.sms", "action.special_offer", "action.crm_update")
-LONG = 60.0
-"""How long something is waited for that has to come: seconds, of which a test that passes takes none."""
+TIMEOUT_SECONDS = 60.0
+"""Seconds that a test waits for an expected result; a passing test does not wait."""
 
 
-# ---- mails
+# ---- emails
 
 
-class Mailbox:
-    """What a mail server was handed, in order, and what it says to that; `refusals` are what it says to recipients."""
+class MailServer:
+    """SMTP server: records emails; `refusals` are its replies by recipient, `data_reply` that to the content."""
 
     def __init__(self) -> None:
         self.emails: list[EmailMessage] = []
         self.refusals: dict[str, str] = {}
-        self.verdict = "250 OK"
+        self.data_reply = "250 OK"
 
     async def handle_RCPT(self, _server, _session, envelope, address, _options):  # noqa: N802  # the library's name
         if address in self.refusals:
@@ -59,33 +59,33 @@ class Mailbox:
 
     async def handle_DATA(self, _server, _session, envelope):  # noqa: N802  # likewise
         self.emails.append(email.message_from_bytes(envelope.content, policy=email.policy.default))
-        return self.verdict
+        return self.data_reply
 
     @property
     def subjects(self) -> list[str]:
-        """What the letters are about, sorted: those that leave the house together may come in any order."""
+        """Subjects, sorted: emails sent at the same time arrive in any order."""
         return sorted(mail["Subject"] for mail in self.emails)
 
 
 def body_of(mail: EmailMessage, kind: str = "plain") -> str:
-    """What a reader is shown."""
+    """Returns the text of an email."""
     part = mail.get_body((kind,))
     assert part is not None
     return part.get_content().replace("\r\n", "\n")
 
 
 def unsubscribe_token(mail: EmailMessage) -> str:
-    """The token of the link at the end of a letter, as its reader finds it."""
+    """Returns the token of the unsubscribe link in an email."""
     [token] = re.findall(r"https://journey\.example/api/v1/unsubscribe/(\S+)", body_of(mail))
     return token
 
 
-# ---- messages
+# ---- webhook messages
 
 
 @dataclass(frozen=True)
-class Told:
-    """One message as it came."""
+class ReceivedMessage:
+    """One message as received."""
 
     id: str
     headers: Mapping[str, str]
@@ -107,29 +107,29 @@ class Told:
 Answer = tuple[int, Mapping[str, str]]
 
 
-async def accept(_told: Told) -> Answer:
-    """Take a message."""
+async def accept(_message: ReceivedMessage) -> Answer:
+    """Accepts a message."""
     return 200, {}
 
 
-def always(status: int, **headers: str) -> Callable[[Told], Awaitable[Answer]]:
-    """Answer everything alike."""
+def always(status: int, **headers: str) -> Callable[[ReceivedMessage], Awaitable[Answer]]:
+    """Returns a handler that answers every message with the same status."""
 
-    async def answer(_told: Told) -> Answer:
+    async def answer(_message: ReceivedMessage) -> Answer:
         return status, {name.replace("_", "-"): value for name, value in headers.items()}
 
     return answer
 
 
 class Gate:
-    """An answer that is given to nobody before the gate is opened; it is full once so many wait."""
+    """Handler that delays every response until it is opened; full once the expected number of calls wait."""
 
     def __init__(self, expected: int) -> None:
         self.expected = expected
         self.waiting = 0
         self.is_full, self.is_open = asyncio.Event(), asyncio.Event()
 
-    async def __call__(self, _told: Told) -> Answer:
+    async def __call__(self, _message: ReceivedMessage) -> Answer:
         self.waiting += 1
         if self.waiting >= self.expected:
             self.is_full.set()
@@ -137,31 +137,31 @@ class Gate:
         return 200, {}
 
 
-class System:
-    """A company's own system: it takes what bears a signature of `secrets`, and answers as it is told to."""
+class WebhookReceiver:
+    """Webhook receiver of a company: accepts messages signed with `secrets`, and answers by `answer`."""
 
     def __init__(self) -> None:
         self.url = ""
         self.secrets: list[str] = []
-        self.answer: Callable[[Told], Awaitable[Answer]] = accept
-        self.told: list[Told] = []
-        self.unverified: list[Told] = []
-        self.under_way = 0
-        self.most_under_way = 0
+        self.answer: Callable[[ReceivedMessage], Awaitable[Answer]] = accept
+        self.received: list[ReceivedMessage] = []
+        self.unverified: list[ReceivedMessage] = []
+        self.concurrent_calls = 0
+        self.max_concurrent_calls = 0
         self._handling: set[asyncio.Task[None]] = set()
 
-    def of_type(self, *types: str) -> list[Told]:
-        """What came of some types."""
-        return [told for told in self.told if told.type in types]
+    def of_type(self, *types: str) -> list[ReceivedMessage]:
+        """Returns the messages of some types."""
+        return [message for message in self.received if message.type in types]
 
     async def close(self) -> None:
-        """Let go of whoever is still waiting for an answer."""
+        """Closes all connections."""
         for task in self._handling:
             task.cancel()
         await asyncio.gather(*self._handling, return_exceptions=True)
 
-    async def take_call(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one caller."""
+    async def handle_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Handles one connection."""
         task = asyncio.create_task(self._handle(reader, writer))
         self._handling.add(task)
         task.add_done_callback(self._handling.discard)
@@ -173,63 +173,69 @@ class System:
             pairs = (line.split(": ", 1) for line in head[1:] if line)
             headers = {name.lower(): value for name, value in pairs}
             body = await reader.readexactly(int(headers["content-length"]))
-            status, more = await self._answer(Told(headers["webhook-id"], headers, body))
-            lines = [f"HTTP/1.1 {status} said", "Content-Length: 0"]
-            lines += [f"{name}: {value}" for name, value in more.items()]
+            status, extra_headers = await self._answer(ReceivedMessage(headers["webhook-id"], headers, body))
+            lines = [f"HTTP/1.1 {status} status", "Content-Length: 0"]
+            lines += [f"{name}: {value}" for name, value in extra_headers.items()]
             writer.write("\r\n".join((*lines, "", "")).encode("latin-1"))
             await writer.drain()
         except (ConnectionError, asyncio.IncompleteReadError):
-            pass  # the caller hung up
+            pass  # the client closed the connection
         finally:
             writer.close()
             with suppress(ConnectionError):
                 await writer.wait_closed()
 
-    async def _answer(self, told: Told) -> Answer:
-        if not any(_verifies(secret, told) for secret in self.secrets):
-            self.unverified.append(told)
+    async def _answer(self, message: ReceivedMessage) -> Answer:
+        if not any(_verifies(secret, message) for secret in self.secrets):
+            self.unverified.append(message)
             return 401, {}
-        self.told.append(told)
-        self.under_way += 1
-        self.most_under_way = max(self.most_under_way, self.under_way)
+        self.received.append(message)
+        self.concurrent_calls += 1
+        self.max_concurrent_calls = max(self.max_concurrent_calls, self.concurrent_calls)
         try:
-            return await self.answer(told)
+            return await self.answer(message)
         finally:
-            self.under_way -= 1
+            self.concurrent_calls -= 1
 
 
-def _verifies(secret: str, told: Told) -> bool:
+def _verifies(secret: str, message: ReceivedMessage) -> bool:
     try:
-        Webhook(secret).verify(told.body, dict(told.headers))
+        Webhook(secret).verify(message.body, dict(message.headers))
     except WebhookVerificationError:
         return False
     return True
 
 
 @asynccontextmanager
-async def surroundings():
-    """A mail server and a system of this machine."""
-    mailbox, system = Mailbox(), System()
+async def run_local_servers():
+    """Runs an SMTP server and a webhook receiver; yields them and the senders that use them."""
+    mail_server, receiver = MailServer(), WebhookReceiver()
     loop = asyncio.get_running_loop()
 
     def connected() -> SMTP:
-        return SMTP(mailbox, hostname="mail.example", loop=loop)
+        return SMTP(mail_server, hostname="mail.example", loop=loop)
 
     async with AsyncExitStack() as stack:
         mails = await stack.enter_async_context(await loop.create_server(connected, "127.0.0.1", 0))
-        hooks = await stack.enter_async_context(await asyncio.start_server(system.take_call, "127.0.0.1", 0))
-        system.url = f"http://127.0.0.1:{hooks.sockets[0].getsockname()[1]}"
+        hooks = await stack.enter_async_context(
+            await asyncio.start_server(receiver.handle_connection, "127.0.0.1", 0)
+        )
+        receiver.url = f"http://127.0.0.1:{hooks.sockets[0].getsockname()[1]}"
         mailer = SmtpMailer(f"smtp://127.0.0.1:{mails.sockets[0].getsockname()[1]}", SENDER)
-        stack.push_async_callback(system.close)
-        yield mailbox, system, MessageSenders(Webhooks(HttpClient(trusted=[system.url])), mailer, LINKS)
+        stack.push_async_callback(receiver.close)
+        yield (
+            mail_server,
+            receiver,
+            MessageSenders(Webhooks(HttpClient(trusted=[receiver.url])), mailer, LINKS),
+        )
 
 
-# ---- a company among them
+# ---- a company
 
 
 @dataclass
-class Quarter:
-    """The database as if these companies were the only ones: of the others, other tests know."""
+class SelectedCompanies:
+    """The database as if it had only these companies; other tests use the others."""
 
     database: Any
     ids: frozenset[int]
@@ -241,95 +247,95 @@ class Quarter:
         return [id_ for id_ in await self.database.read_due_work(unit) if id_ in self.ids]
 
 
-def dispatcher_for(database, post: MessageSenders, *ids: int, **options: float) -> OutboxDispatcher:
-    """Whoever sees to the outboxes of these companies."""
-    return OutboxDispatcher(Quarter(database, frozenset(ids)), post, **options)
+def dispatcher_for(database, senders: MessageSenders, *ids: int, **options: float) -> OutboxDispatcher:
+    """Returns a dispatcher of the outboxes of these companies."""
+    return OutboxDispatcher(SelectedCompanies(database, frozenset(ids)), senders, **options)
 
 
 @dataclass
 class Salon:
-    """A company, its surroundings, and customers to whom things happen."""
+    """A company with its local servers and customers."""
 
     database: Any
     id: int
-    mailbox: Mailbox
-    system: System
-    post: MessageSenders
+    mail_server: MailServer
+    receiver: WebhookReceiver
+    senders: MessageSenders
     endpoint_id: int = 0
-    _visits: int = field(default=0)
+    _events: int = field(default=0)
 
     async def register(self, *types: str) -> int:
-        """Have the system told of these types."""
+        """Registers the receiver for these types."""
         new = await endpoints.add_endpoint(
             self.database,
             self.id,
-            url=f"{self.system.url}/hooks",
+            url=f"{self.receiver.url}/hooks",
             events=types or MESSAGES,
             description=None,
             by=BY,
         )
-        self.system.secrets.append(new.secret)
+        self.receiver.secrets.append(new.secret)
         self.endpoint_id = new.endpoint.id
         return new.endpoint.id
 
-    async def meet(self, customer: int = 1, **told: Any) -> None:
-        """A customer with a name, an address and a phone, unless it is told otherwise."""
-        consents = told.pop("consents", {})
+    async def put_customer(self, customer: int = 1, **fields: Any) -> None:
+        """Writes a customer with a name, an email address and a phone number; `fields` replace them."""
+        consents = fields.pop("consents", {})
         profile = {"name": "Ada Keller", "email": f"ada{customer}@reader.example", "phone": "+49 170 1"}
-        await put_customer(self.database, self.id, customer, {**profile, **told}, consents=consents, by=BY)
+        await put_customer(self.database, self.id, customer, {**profile, **fields}, consents=consents, by=BY)
 
-    async def tell(self, kind: str, at: datetime, customer: int = 1, **properties: Any) -> None:
-        """Something happens to a customer."""
-        self._visits += 1
+    async def ingest_event(self, kind: str, at: datetime, customer: int = 1, **properties: Any) -> None:
+        """Ingests an event of a customer."""
+        self._events += 1
         [answer] = await ingest(
             self.database,
             self.id,
-            [Event("tests", f"{customer}-{self._visits}", customer, kind, at, **properties)],
+            [Event("tests", f"{customer}-{self._events}", customer, kind, at, **properties)],
         )
         assert answer.status == "applied"
 
-    async def visit(self, at: datetime, customer: int = 1, cents: int = 4_000) -> None:
-        """A customer comes."""
-        await self.tell("appointment_completed", at, customer, amount_cents=cents)
+    async def complete_appointment(self, at: datetime, customer: int = 1, cents: int = 4_000) -> None:
+        """Ingests a completed appointment."""
+        await self.ingest_event("appointment_completed", at, customer, amount_cents=cents)
 
-    async def until(self, at: datetime) -> None:
-        """Move the clock, and let everything leave the house that is to."""
+    async def advance(self, at: datetime) -> None:
+        """Advances the test clock and delivers everything that is due."""
         await advance(self.database, self.id, at, actor=BY, timeout_seconds=None)
         await self.deliver()
 
     async def deliver(self) -> None:
-        """Let everything leave the house that is to."""
+        """Publishes and delivers everything that is due."""
         await publish(self.database, self.id)
-        async with asyncio.timeout(LONG):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             await self.outbox_dispatcher().drain()
 
     def outbox_dispatcher(self, **options: float) -> OutboxDispatcher:
-        """Whoever sees to this company's outbox."""
-        return dispatcher_for(self.database, self.post, self.id, **options)
+        """Returns a dispatcher of this company's outbox."""
+        return dispatcher_for(self.database, self.senders, self.id, **options)
 
     async def log(self, *columns: str, where: str = "true") -> list[tuple[Any, ...]]:
-        """Actions of customers in the order in which they were planned: by default name, number, state and reason."""
-        wanted = ", ".join(f"a.{name}" for name in columns or ("name", "number", "state", "reason"))
+        """Returns columns of the customers' actions in planned order; by default name, number, state and reason."""
+        selected = ", ".join(f"a.{name}" for name in columns or ("name", "number", "state", "reason"))
         found = await rows(
             self.database,
             self.id,
-            f"SELECT {wanted} FROM journey_actions a WHERE a.company_id = :company AND channel <> 'webhook'"
+            f"SELECT {selected} FROM journey_actions a WHERE a.company_id = :company AND channel <> 'webhook'"
             f" AND {where} ORDER BY a.relationship_id, a.transition_seq, a.planned_at, a.name, a.number",
         )
         return [tuple(row) for row in found]
 
-    async def change(self, sql: str, **values: Any) -> None:
-        """Change rows behind everybody's back."""
+    async def update_rows(self, sql: str, **values: Any) -> None:
+        """Updates rows directly, bypassing the service."""
         assert await rows(self.database, self.id, f"{sql} RETURNING 1", **values)
 
 
 @asynccontextmanager
-async def opening(database, found_tenant, **defaults: Any):
-    """What opens companies in surroundings of their own: keywords are those of NewCompany."""
+async def company_opener(database, found_tenant, **defaults: Any):
+    """Yields a function that creates companies with local servers; its keywords are those of NewCompany."""
     async with AsyncExitStack() as stack:
 
         async def opened(**properties: Any) -> Salon:
             tenant = await found_tenant(**{**defaults, **properties})
-            return Salon(database, tenant.id, *await stack.enter_async_context(surroundings()))
+            return Salon(database, tenant.id, *await stack.enter_async_context(run_local_servers()))
 
         yield opened

@@ -301,16 +301,16 @@ async def test_an_endpoint_in_the_delivery_log_is_not_deleted(http, shop, endpoi
 
 
 @pytest.fixture
-async def servers():
+async def receivers():
     """A mail server and a receiver of webhooks on this machine."""
     async with run_local_servers() as found:
         yield found
 
 
 @pytest.fixture
-async def trusting_http(settings, servers):
+async def trusting_http(settings, receivers):
     """The application, configured to trust that receiver."""
-    _, system, _ = servers
+    _, system, _ = receivers
     app = create_app(settings.model_copy(update={"trusted_origins": (system.url,)}))
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
@@ -318,8 +318,8 @@ async def trusting_http(settings, servers):
             yield client
 
 
-async def test_an_endpoint_is_tested_with_a_test_message(trusting_http, shop, servers):
-    _, system, _ = servers
+async def test_an_endpoint_is_tested_with_a_test_message(trusting_http, shop, receivers):
+    _, system, _ = receivers
     made = (await add(trusting_http, shop, url=f"{system.url}/hooks?of=ours")).json()
     system.secrets.append(made["secret"])
 
@@ -336,8 +336,8 @@ async def test_an_endpoint_is_tested_with_a_test_message(trusting_http, shop, se
     assert row["target"] == f"endpoint:{made['id']}"
 
 
-async def test_a_failed_test_is_reported_and_disables_nothing(trusting_http, shop, servers):
-    _, system, _ = servers
+async def test_a_failed_test_is_reported_and_disables_nothing(trusting_http, shop, receivers):
+    _, system, _ = receivers
     made = (await add(trusting_http, shop, url=f"{system.url}/hooks")).json()
 
     unsigned = (await dry_run(trusting_http, shop, made["id"])).json()
@@ -368,9 +368,9 @@ async def test_a_name_that_resolves_to_a_private_address_is_not_called(http, sho
 
 
 async def test_during_the_overlap_both_secrets_sign_and_then_only_the_new_one(
-    trusting_http, shop, servers, database
+    trusting_http, shop, receivers, database
 ):
-    _, system, post = servers
+    _, system, post = receivers
     made = (await add(trusting_http, shop, url=f"{system.url}/hooks")).json()
     answer = await rotate(trusting_http, shop, made["id"], overlap_seconds=3_600)
     assert answer.status_code == 200, answer.text

@@ -1,4 +1,4 @@
-"""The product's stories, with a mail server and a receiver that are real: who is told what, when, and why not."""
+"""End to end: what the service sends to whom and when, with a real SMTP server and webhook receiver."""
 
 import random
 from datetime import UTC, datetime, timedelta
@@ -32,7 +32,7 @@ from journey_service.services.operations import test_clock as clock
 from journey_service.services.operations.test_clock import advance
 from ledger import faults, rows
 from server_versions import newest_only
-from services.local_servers import BY, body_of, opening, unsubscribe_token
+from services.local_servers import BY, body_of, company_opener, unsubscribe_token
 
 T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -45,24 +45,24 @@ CAMPAIGN = "create_retention_campaign"
 
 @pytest.fixture
 async def open_salon(database, found_tenant):
-    async with opening(database, found_tenant, test_clock=T0, deliver=True) as opened:
+    async with company_opener(database, found_tenant, test_clock=T0, deliver=True) as opened:
         yield opened
 
 
-async def move_by_hand(salon, to_stage, key, customer=1):
-    """A person moves a customer, however often they are in the way of rules."""
+async def move_manually(salon, to_stage, key, customer=1):
+    """Moves a customer manually."""
     version = (await get_journey(salon.database, salon.id, customer)).stored.relationship.version
     await move(salon.database, salon.id, customer, ManualMove(to_stage, version, BY, key, is_repeatable=True))
 
 
 async def campaigns_of(salon):
-    """Campaigns as they are listed, the first one first."""
+    """Returns all campaigns, oldest first."""
     found = await list_campaigns(salon.database, salon.id, CampaignFilter(limit=100))
     return [each.campaign for each in reversed(found)]
 
 
 async def campaign_log(salon, since=0):
-    """What has become of the steps of campaigns begun by a move after so many."""
+    """Returns the steps of campaigns started by a transition after `since`."""
     return await salon.log(
         "number", "state", "reason", where=f"name = '{CAMPAIGN}' AND transition_seq > {since}"
     )
@@ -75,42 +75,42 @@ async def tasks_of(salon, status=None):
     return [(task.name, task.status, task.reason) for task in found]
 
 
-async def lapsed(salon, **profile):
-    """A customer who came once, and then no more for 91 days; all of that has been seen to."""
+async def create_lapsed_customer(salon, **profile):
+    """Creates a customer with one appointment 91 days ago, with everything due delivered."""
     await salon.register()
-    await salon.meet(**profile)
-    await salon.visit(T0)
-    await salon.until(LAPSED)
+    await salon.put_customer(**profile)
+    await salon.complete_appointment(T0)
+    await salon.advance(LAPSED)
 
 
-# ---- the stories
+# ---- campaigns
 
 
-async def test_whoever_comes_back_on_day_five_has_had_a_mail_and_an_sms_and_gets_neither_call_nor_offer(
+async def test_a_customer_who_returns_on_day_five_gets_an_email_and_an_sms_but_neither_call_nor_offer(
     open_salon,
 ):
     salon = await open_salon()
-    await lapsed(salon)
-    assert salon.mailbox.subjects == sorted([*WELCOME, MISSED])
-    assert salon.system.of_type("action.sms") == []
+    await create_lapsed_customer(salon)
+    assert salon.mail_server.subjects == sorted([*WELCOME, MISSED])
+    assert salon.receiver.of_type("action.sms") == []
     assert sorted(await tasks_of(salon)) == [
         ("notify_account_manager", "open", None),
         ("schedule_check_in_call", "open", None),
     ]
 
-    await salon.until(LAPSED + 3 * DAY - timedelta(seconds=1))
-    assert salon.system.of_type("action.sms") == []
-    await salon.until(LAPSED + 5 * DAY)
-    await salon.visit(LAPSED + 5 * DAY)
+    await salon.advance(LAPSED + 3 * DAY - timedelta(seconds=1))
+    assert salon.receiver.of_type("action.sms") == []
+    await salon.advance(LAPSED + 5 * DAY)
+    await salon.complete_appointment(LAPSED + 5 * DAY)
     await salon.deliver()
-    await salon.until(LAPSED + 60 * DAY)
+    await salon.advance(LAPSED + 60 * DAY)
 
-    assert salon.mailbox.subjects == sorted([*WELCOME, MISSED, *WELCOME])
-    [sms] = salon.system.of_type("action.sms")
+    assert salon.mail_server.subjects == sorted([*WELCOME, MISSED, *WELCOME])
+    [sms] = salon.receiver.of_type("action.sms")
     assert (sms.data["customer_id"], sms.data["phone"], sms.data["step"]) == (1, "+49 170 1", 1)
     assert sms.data["text"].startswith("Hello Ada, we haven't seen you in a while.")
-    assert salon.system.of_type("action.special_offer") == []
-    assert salon.system.unverified == []
+    assert salon.receiver.of_type("action.special_offer") == []
+    assert salon.receiver.unverified == []
     assert await campaign_log(salon) == [
         (0, "done", None),
         (1, "done", None),
@@ -134,16 +134,16 @@ async def test_whoever_comes_back_on_day_five_has_had_a_mail_and_an_sms_and_gets
     assert await faults(salon.database, salon.id) == []
 
 
-async def test_whoever_never_comes_back_gets_all_four_steps_at_the_same_time_of_day(open_salon):
-    salon = await open_salon(timezone="Europe/Berlin")  # whose clocks are put forward on day 87
+async def test_a_customer_who_does_not_return_gets_all_four_steps_at_the_same_time_of_day(open_salon):
+    salon = await open_salon(timezone="Europe/Berlin")  # summer time begins on day 87
     await salon.register()
-    await salon.meet()
-    await salon.visit(T0)
+    await salon.put_customer()
+    await salon.complete_appointment(T0)
     local = LAPSED  # 14:00 in Berlin, on the second of April
     seen = []
     for day in (0, 3, 7, 14):
         for at in (local + day * DAY - timedelta(seconds=1), local + day * DAY):
-            await salon.until(at)
+            await salon.advance(at)
             [(done,)] = await rows(
                 salon.database,
                 salon.id,
@@ -152,28 +152,28 @@ async def test_whoever_never_comes_back_gets_all_four_steps_at_the_same_time_of_
             )
             seen.append(done)
     assert seen == [0, 1, 1, 2, 2, 3, 3, 4]
-    [offer] = salon.system.of_type("action.special_offer")
+    [offer] = salon.receiver.of_type("action.special_offer")
     assert offer.data["offer"]["valid_until"] == f"{local + 14 * DAY + 30 * DAY:%Y-%m-%d}"
     [campaign] = await campaigns_of(salon)
     assert (campaign.reason, campaign.ended_at) == ("completed", local + 14 * DAY)
 
 
-async def test_an_offer_of_long_ago_is_not_valid_for_longer_because_it_is_told_late(open_salon):
+async def test_an_offer_that_is_delivered_late_keeps_its_validity(open_salon):
     salon = await open_salon()
-    await lapsed(salon)
+    await create_lapsed_customer(salon)
     await advance(salon.database, salon.id, LAPSED + 80 * DAY, actor=BY, timeout_seconds=None)
     await salon.deliver()
 
-    [offer] = salon.system.of_type("action.special_offer")
+    [offer] = salon.receiver.of_type("action.special_offer")
     assert offer.data["offer"]["valid_until"] == f"{LAPSED + 44 * DAY:%Y-%m-%d}"
 
 
 async def test_a_consent_withdrawn_on_the_first_day_cancels_the_sms_and_not_the_campaign(open_salon):
     salon = await open_salon()
-    await lapsed(salon)
-    await salon.until(LAPSED + DAY)
-    await salon.meet(consents={"sms": "withdrawn"})
-    await salon.until(LAPSED + 30 * DAY)
+    await create_lapsed_customer(salon)
+    await salon.advance(LAPSED + DAY)
+    await salon.put_customer(consents={"sms": "withdrawn"})
+    await salon.advance(LAPSED + 30 * DAY)
 
     assert await campaign_log(salon) == [
         (0, "done", None),
@@ -181,21 +181,21 @@ async def test_a_consent_withdrawn_on_the_first_day_cancels_the_sms_and_not_the_
         (2, "done", None),
         (3, "done", None),
     ]
-    assert salon.system.of_type("action.sms") == []
-    assert len(salon.system.of_type("action.special_offer")) == 1
+    assert salon.receiver.of_type("action.sms") == []
+    assert len(salon.receiver.of_type("action.special_offer")) == 1
     assert (await campaigns_of(salon))[0].reason == "completed"
 
 
-async def test_of_whoever_is_erased_nothing_leaves_the_house_any_more(open_salon):
+async def test_nothing_is_sent_for_an_erased_customer(open_salon):
     salon = await open_salon()
-    await lapsed(salon)
-    await salon.until(LAPSED + DAY)
-    mails, messages = len(salon.mailbox.emails), len(salon.system.told)
+    await create_lapsed_customer(salon)
+    await salon.advance(LAPSED + DAY)
+    mails, messages = len(salon.mail_server.emails), len(salon.receiver.received)
     await anonymize_customer(salon.database, salon.id, 1, by=BY)
     await salon.deliver()
-    await salon.until(LAPSED + 200 * DAY)
+    await salon.advance(LAPSED + 200 * DAY)
 
-    assert (len(salon.mailbox.emails), len(salon.system.told)) == (mails, messages)
+    assert (len(salon.mail_server.emails), len(salon.receiver.received)) == (mails, messages)
     assert await campaign_log(salon) == [
         (0, "done", None),
         *((number, "cancelled", "erased") for number in (1, 2, 3)),
@@ -205,26 +205,26 @@ async def test_of_whoever_is_erased_nothing_leaves_the_house_any_more(open_salon
     assert {row[0] for row in await salon.log("state")} == {"done", "cancelled"}
 
 
-async def test_what_was_let_go_and_not_yet_sent_stays_here_when_its_reader_is_erased(open_salon):
+async def test_released_actions_of_an_erased_customer_are_cancelled(open_salon):
     salon = await open_salon()
-    await lapsed(salon)
-    mails, messages = len(salon.mailbox.emails), len(salon.system.told)
+    await create_lapsed_customer(salon)
+    mails, messages = len(salon.mail_server.emails), len(salon.receiver.received)
     await advance(salon.database, salon.id, LAPSED + 20 * DAY, actor=BY, timeout_seconds=None)
     waiting = "state = 'pending' AND is_released_by_test_clock"
     assert len(await salon.log(where=waiting)) == 2  # an sms and an offer
-    # One is being sent, fails, and is to be tried again.
-    await salon.change(
+    # One is in progress, fails, and waits for its retry.
+    await salon.update_rows(
         "UPDATE journey_actions SET state = 'leased', lease_token = 'x' WHERE company_id = :company"
         " AND channel = 'sms'"
     )
     await anonymize_customer(salon.database, salon.id, 1, by=BY)
-    await salon.change(
+    await salon.update_rows(
         "UPDATE journey_actions SET state = 'pending', lease_token = NULL, ready_at = now()"
         " WHERE company_id = :company AND channel = 'sms'"
     )
     await salon.deliver()
 
-    assert (len(salon.mailbox.emails), len(salon.system.told)) == (mails, messages)
+    assert (len(salon.mail_server.emails), len(salon.receiver.received)) == (mails, messages)
     assert await salon.log("state", "reason", where="channel IN ('sms', 'offer')") == [
         ("cancelled", "erased"),
         ("cancelled", "erased"),
@@ -233,12 +233,12 @@ async def test_what_was_let_go_and_not_yet_sent_stays_here_when_its_reader_is_er
 
 async def test_a_second_campaign_begins_thirty_days_after_the_end_of_the_first_and_not_before(open_salon):
     salon = await open_salon()
-    await lapsed(salon)
+    await create_lapsed_customer(salon)
     ended = LAPSED + DAY
-    await salon.until(ended)
-    await move_by_hand(salon, "customer", "back")
-    await salon.until(ended + 30 * DAY - timedelta(seconds=1))
-    await move_by_hand(salon, "at_risk", "again")
+    await salon.advance(ended)
+    await move_manually(salon, "customer", "back")
+    await salon.advance(ended + 30 * DAY - timedelta(seconds=1))
+    await move_manually(salon, "at_risk", "again")
     await salon.deliver()
     early = (await get_journey(salon.database, salon.id, 1)).stored.relationship.version
 
@@ -252,30 +252,30 @@ async def test_a_second_campaign_begins_thirty_days_after_the_end_of_the_first_a
     ]
     assert len(await campaigns_of(salon)) == 1
 
-    await move_by_hand(salon, "customer", "back once more")
-    await salon.until(ended + 30 * DAY)
-    await move_by_hand(salon, "at_risk", "again at last")
-    await salon.until(ended + 60 * DAY)
+    await move_manually(salon, "customer", "back once more")
+    await salon.advance(ended + 30 * DAY)
+    await move_manually(salon, "at_risk", "again at last")
+    await salon.advance(ended + 60 * DAY)
     first, second = await campaigns_of(salon)
     assert (first.reason, second.reason) == ("left_stage", "completed")
     assert second.started_at == first.ended_at + 30 * DAY
     assert [row[1] for row in await campaign_log(salon, early)] == ["done"] * 4
 
 
-async def test_a_second_campaign_never_runs_beside_the_first(open_salon):
+async def test_a_second_campaign_never_runs_at_the_same_time_as_the_first(open_salon):
     salon = await open_salon(policy={"campaign_pause_days": 0})
-    await lapsed(salon)
-    await salon.until(LAPSED + DAY)
-    await move_by_hand(salon, "customer", "back")
-    await move_by_hand(salon, "at_risk", "again")
-    await salon.until(LAPSED + 5 * DAY)
+    await create_lapsed_customer(salon)
+    await salon.advance(LAPSED + DAY)
+    await move_manually(salon, "customer", "back")
+    await move_manually(salon, "at_risk", "again")
+    await salon.advance(LAPSED + 5 * DAY)
 
     ended, running = await campaigns_of(salon)
     assert (ended.reason, running.reason) == ("left_stage", None)
     assert ended.ended_at == running.started_at == LAPSED + DAY
 
 
-HISTORY = """customer_id,occurred_at,event_type,amount
+IMPORT_FILE = """customer_id,occurred_at,event_type,amount
 1,{long_ago},appointment_completed,40
 2,{lately},appointment_completed,40
 3,{lapsing},appointment_completed,40
@@ -283,9 +283,9 @@ HISTORY = """customer_id,occurred_at,event_type,amount
 """
 
 
-async def read_in(salon, options, now):
+async def run_import_file(salon, options, now):
     async def chunks():
-        yield HISTORY.format(
+        yield IMPORT_FILE.format(
             long_ago=(now - 25 * HOUR).isoformat(),
             lately=(now - 23 * HOUR).isoformat(),
             lapsing=(now - 91 * DAY - 23 * HOUR).isoformat(),
@@ -305,15 +305,15 @@ async def read_in(salon, options, now):
 
 
 @pytest.mark.parametrize("has_test_clock", [True, False])
-async def test_history_sends_nothing(has_test_clock, open_salon):
+async def test_an_import_sends_nothing(has_test_clock, open_salon):
     salon = await open_salon() if has_test_clock else await real_salon(open_salon)
     await salon.register("stage.changed", "customer.at_risk", "campaign.started", "task.created")
-    await read_in(salon, ImportOptions(), await now_of(salon))
+    await run_import_file(salon, ImportOptions(), await now_of(salon))
 
     assert await salon.log() == []
     assert await campaigns_of(salon) == []
     assert await tasks_of(salon) == []
-    assert salon.mailbox.emails == salon.system.told == []
+    assert salon.mail_server.emails == salon.receiver.received == []
     moved = await rows(
         salon.database, salon.id, "SELECT count(*) FROM journey_transitions WHERE company_id = :company"
     )
@@ -321,17 +321,17 @@ async def test_history_sends_nothing(has_test_clock, open_salon):
 
 
 @pytest.mark.parametrize("has_test_clock", [True, False])
-async def test_history_that_is_to_run_actions_runs_those_of_the_last_day_only(has_test_clock, open_salon):
+async def test_an_import_that_runs_actions_runs_those_of_the_last_day_only(has_test_clock, open_salon):
     salon = await open_salon(policy=NEVER_QUIET) if has_test_clock else await real_salon(open_salon)
     await salon.register("stage.changed")
-    await read_in(salon, ImportOptions(runs_actions=True), await now_of(salon))
+    await run_import_file(salon, ImportOptions(runs_actions=True), await now_of(salon))
 
-    told = {
+    moved = {
         (outbound_events.data["customer_id"], outbound_events.data["to_stage"])
-        for outbound_events in salon.system.told
+        for outbound_events in salon.receiver.received
     }
-    assert told == {(2, "prospect"), (2, "customer"), (3, "at_risk")}
-    readers = {mail["To"]: mail["Subject"] for mail in salon.mailbox.emails}
+    assert moved == {(2, "prospect"), (2, "customer"), (3, "at_risk")}
+    readers = {mail["To"]: mail["Subject"] for mail in salon.mail_server.emails}
     assert sorted(readers) == ["c2@reader.example", "c3@reader.example"]
     assert readers["c3@reader.example"] == MISSED
     stages = await rows(
@@ -344,24 +344,24 @@ async def test_history_that_is_to_run_actions_runs_those_of_the_last_day_only(ha
 
 
 @pytest.mark.parametrize("has_test_clock", [True, False])
-async def test_history_up_to_a_past_instant_runs_no_actions_of_the_day_before_it(has_test_clock, open_salon):
+async def test_an_import_until_a_past_time_runs_no_actions(has_test_clock, open_salon):
     salon = await open_salon() if has_test_clock else await real_salon(open_salon)
     now = await now_of(salon) - 10 * DAY
-    await read_in(salon, ImportOptions(until=now, runs_actions=True), now)
+    await run_import_file(salon, ImportOptions(until=now, runs_actions=True), now)
 
     assert await salon.log() == []
 
 
-# ---- time moved at once, and day by day
+# ---- advancing at once and day by day
 
 
-ODD = {
+STAGE_ACTIONS = {
     "lead": [
         StageAction(
             "write_at_night",
             (
                 ActionStep(Channel.EMAIL, template="welcome"),
-                ActionStep(Channel.TASK, hours=1, title="Look whether they have answered"),
+                ActionStep(Channel.TASK, hours=1, title="Check for a reply"),
                 ActionStep(Channel.SMS, hours=3, template="retention_sms"),
             ),
         ),
@@ -384,20 +384,20 @@ ODD = {
 }
 
 
-async def lived(salon, steps, *, customers=16, seed=7, days=181):
-    """Half a year of many customers, the clock moved by `steps` from one event to the next."""
+async def simulate(salon, steps, *, customers=16, seed=7, days=181):
+    """Simulates half a year of many customers; `steps` yields the times to which the clock is advanced."""
     chance = random.Random(seed)
-    for stage, asked in ODD.items():
-        await set_actions(salon.database, salon.id, stage, asked, seen=None, by=BY)
+    for stage, stage_actions in STAGE_ACTIONS.items():
+        await set_actions(salon.database, salon.id, stage, stage_actions, seen=None, by=BY)
     for customer in range(1, customers + 1):
         statuses = ("granted", "withdrawn", "unknown")
-        await salon.meet(
+        await salon.put_customer(
             customer,
             email=None if chance.random() < 0.2 else f"c{customer}@reader.example",
             phone=None if chance.random() < 0.2 else "+49 170 5",
             consents={channel: chance.choice(statuses) for channel in ("email", "sms", "call", "offer")},
         )
-    told = [
+    events = [
         (
             T0 + timedelta(minutes=chance.randrange(60 * 24 * min(120, days))),
             chance.randint(1, customers),
@@ -405,64 +405,64 @@ async def lived(salon, steps, *, customers=16, seed=7, days=181):
         )
         for _ in range(4 * customers)
     ]
-    # And one who lapses, comes back, and lapses once more.
-    await salon.meet(customers + 1)
-    told += [(T0 + day * DAY, customers + 1, "appointment_completed") for day in (1, 96) if day < days]
+    # One customer lapses, returns, and lapses again.
+    await salon.put_customer(customers + 1)
+    events += [(T0 + day * DAY, customers + 1, "appointment_completed") for day in (1, 96) if day < days]
     at = T0
-    for when, customer, kind in [*sorted(told), (T0 + days * DAY, None, None)]:
+    for when, customer, kind in [*sorted(events), (T0 + days * DAY, None, None)]:
         for stop in steps(at, when):
             await advance(salon.database, salon.id, stop, actor=BY, timeout_seconds=None)
         at = when
         if customer is not None:
             duration = 90 if kind == "call_received" else None
-            await salon.tell(
+            await salon.ingest_event(
                 kind, when, customer, call_duration=duration, amount_cents=0 if duration else 9_000
             )
 
 
-LIVES = {
+RESULT_QUERIES = {
     "actions": "SELECT r.customer_id, a.transition_seq, a.name, a.number, a.channel, a.stage, a.state, a.reason,"
     " a.planned_at, a.due_at, a.reserved_at, a.finished_at, a.is_stage_bound, a.campaign_id IS NULL",
     "campaigns": "SELECT r.customer_id, a.transition_seq, a.type, a.started_at, a.ended_at, a.end_reason",
     "tasks": "SELECT r.customer_id, a.transition_seq, a.name, a.title, a.assignee, a.due_at, a.created_at, a.closed_at,"
     " a.reason, a.status",
-    "news": "SELECT r.customer_id, a.type, a.transition_seq",
+    "outbound_events": "SELECT r.customer_id, a.type, a.transition_seq",
     "owners": "SELECT r.customer_id, r.owner",
 }
-TABLES = {
+RESULT_TABLES = {
     "actions": "journey_actions",
     "campaigns": "retention_campaigns",
     "tasks": "journey_tasks",
-    "news": "outbound_events",
+    "outbound_events": "outbound_events",
 }
 
 
-async def life(salon, without=()):
+async def results(salon, without=()):
     found = {}
-    for what, asked in LIVES.items():
+    for name, query in RESULT_QUERIES.items():
         for column in without:
-            asked = asked.replace(f" a.{column},", "")  # noqa: PLW2901  # what is not compared
-        table = TABLES.get(what)
+            query = query.replace(f" a.{column},", "")  # noqa: PLW2901  # not compared
+        table = RESULT_TABLES.get(name)
         joined = (
             f" JOIN {table} a ON a.company_id = r.company_id AND a.relationship_id = r.id" if table else ""
         )
         named = await rows(
             salon.database,
             salon.id,
-            f"{asked} FROM customer_relationships r{joined} WHERE r.company_id = :company"
-            + (" AND a.channel <> 'webhook'" if what == "actions" else ""),
+            f"{query} FROM customer_relationships r{joined} WHERE r.company_id = :company"
+            + (" AND a.channel <> 'webhook'" if name == "actions" else ""),
         )
-        found[what] = sorted(repr(tuple(row)) for row in named)
+        found[name] = sorted(repr(tuple(row)) for row in named)
     return found
 
 
 def at_once(_, end):
-    """In one step."""
+    """Advances in one step."""
     return [end]
 
 
 def by_days(start, end):
-    """Day by day, at an odd time of day."""
+    """Advances day by day, at an odd time of day."""
     stop = start.replace(hour=22, minute=40)
     while stop < end:
         if stop > start:
@@ -472,69 +472,72 @@ def by_days(start, end):
 
 
 @newest_only
-async def test_half_a_year_at_once_comes_out_as_day_by_day(open_salon):
+async def test_advancing_half_a_year_at_once_gives_the_same_results_as_day_by_day(open_salon):
     policy = {"frequency_cap": 2, "quiet_from": "20:00", "campaign_pause_days": 200}
     whole, daily = [
         await open_salon(deliver=False, timezone="Europe/Berlin", policy=policy) for _ in range(2)
     ]
-    await lived(whole, at_once, days=200)
-    await lived(daily, by_days, days=200)
+    await simulate(whole, at_once, days=200)
+    await simulate(daily, by_days, days=200)
 
-    lives = await life(whole)
-    print({what: len(found) for what, found in lives.items()})
+    at_once_results = await results(whole)
+    print({name: len(found) for name, found in at_once_results.items()})
     reasons = {row[0] for row in await whole.log("reason")}
     assert {"left_stage", "no_consent", "no_address", "capped", "campaign_pause"} <= reasons
-    assert await whole.log(where="due_at <> planned_at"), "nothing had to wait for a morning"
-    assert lives == await life(daily)
+    assert await whole.log(where="due_at <> planned_at"), "no action was held by quiet hours"
+    assert at_once_results == await results(daily)
 
 
-async def test_half_a_year_at_once_is_delivered_as_day_by_day(open_salon):
+async def test_advancing_half_a_year_at_once_delivers_the_same_as_day_by_day(open_salon):
     whole, daily = [
         await open_salon(timezone="America/New_York", policy={"frequency_cap": 2}) for _ in range(2)
     ]
     for salon, steps in ((whole, at_once), (daily, by_days)):
         await salon.register()
-        await lived(salon, steps, customers=6, seed=3)
+        await simulate(salon, steps, customers=6, seed=3)
         await salon.deliver()
 
-    # When the last hand was laid on something is the courier's matter.
-    assert await life(whole, ["finished_at"]) == await life(daily, ["finished_at"])
-    assert sorted(whole.mailbox.subjects) == sorted(daily.mailbox.subjects)
-    assert whole.mailbox.subjects
-    told = [
-        sorted((told.type, told.data["customer_id"], told.json["timestamp"]) for told in salon.system.told)
+    # The dispatcher determines when an action is finished.
+    assert await results(whole, ["finished_at"]) == await results(daily, ["finished_at"])
+    assert sorted(whole.mail_server.subjects) == sorted(daily.mail_server.subjects)
+    assert whole.mail_server.subjects
+    received = [
+        sorted(
+            (message.type, message.data["customer_id"], message.json["timestamp"])
+            for message in salon.receiver.received
+        )
         for salon in (whole, daily)
     ]
-    assert told[0] == told[1] != []
+    assert received[0] == received[1] != []
 
 
-async def test_without_looking_at_actions_on_the_way_nothing_would_happen_to_whoever_is_left_alone(
-    open_salon, monkeypatch
-):
+async def test_without_running_due_actions_an_untouched_customer_gets_none(open_salon, monkeypatch):
     async def never(_run):
-        """What falls due waits until the customer is touched."""
+        """Leaves due actions until the customer's next event."""
 
     salon = await open_salon()
-    await lapsed(salon)
+    await create_lapsed_customer(salon)
     monkeypatch.setattr(clock, "run_due_actions", never)
-    await salon.until(LAPSED + 20 * DAY)
+    await salon.advance(LAPSED + 20 * DAY)
 
     with pytest.raises(AssertionError):
         assert [row[1] for row in await campaign_log(salon)] == ["done"] * 4
     print("guard removed: detected")
 
 
-async def test_what_was_sent_long_before_the_clock_was_moved_counts_towards_the_cap(open_salon, monkeypatch):
+async def test_earlier_messages_count_towards_the_frequency_cap_when_the_clock_is_advanced(
+    open_salon, monkeypatch
+):
     async def sent(salon):
-        asked = [
+        actions_ = [
             StageAction(
                 "write", tuple(ActionStep(Channel.EMAIL, day, template="welcome") for day in (0, 1, 2, 9))
             )
         ]
-        await set_actions(salon.database, salon.id, "customer", asked, seen=None, by=BY)
-        await salon.meet()
-        await salon.visit(T0)
-        await salon.until(T0 + 60 * DAY)
+        await set_actions(salon.database, salon.id, "customer", actions_, seen=None, by=BY)
+        await salon.put_customer()
+        await salon.complete_appointment(T0)
+        await salon.advance(T0 + 60 * DAY)
         return [row[0] for row in await salon.log("reason")]
 
     policy = {"frequency_cap": 1, "frequency_cap_days": 7}
@@ -545,52 +548,54 @@ async def test_what_was_sent_long_before_the_clock_was_moved_counts_towards_the_
     print("guard removed: detected")
 
 
-async def test_a_step_that_is_due_waits_for_the_one_before_it_and_so_does_nobody_who_moves_the_clock(
+async def test_a_due_step_waits_for_the_one_before_it_and_the_clock_can_still_be_advanced(
     open_salon,
 ):
     salon = await open_salon(test_clock=T0.replace(hour=22))
     await salon.register()
-    await set_actions(salon.database, salon.id, "lead", ODD["lead"], seen=None, by=BY)
-    await salon.meet()
-    await salon.tell("call_received", T0.replace(hour=22), call_duration=90)
-    await salon.until(T0.replace(hour=23, minute=30))
+    await set_actions(salon.database, salon.id, "lead", STAGE_ACTIONS["lead"], seen=None, by=BY)
+    await salon.put_customer()
+    await salon.ingest_event("call_received", T0.replace(hour=22), call_duration=90)
+    await salon.advance(T0.replace(hour=23, minute=30))
     assert await salon.log() == [("write_at_night", number, "pending", None) for number in range(3)]
 
     morning = T0.replace(hour=8) + DAY
-    await salon.until(morning)
+    await salon.advance(morning)
     assert await salon.log() == [("write_at_night", number, "done", None) for number in range(3)]
     [task] = await list_tasks(salon.database, salon.id, TaskFilter(limit=10))
     assert task.created_at == morning
 
 
-async def test_what_a_first_stage_says_reaches_whoever_has_just_been_told_of(open_salon):
+async def test_actions_of_the_first_stage_run_for_a_new_customer(open_salon):
     salon = await open_salon()
-    asked = [StageAction("greet", (ActionStep(Channel.EMAIL, template="welcome"),))]
-    await set_actions(salon.database, salon.id, "prospect", asked, seen=None, by=BY)
-    await salon.meet()
+    stage_actions = [StageAction("greet", (ActionStep(Channel.EMAIL, template="welcome"),))]
+    await set_actions(salon.database, salon.id, "prospect", stage_actions, seen=None, by=BY)
+    await salon.put_customer()
     await salon.deliver()
 
-    assert salon.mailbox.subjects == ["Thank you for getting in touch with A test"]
+    assert salon.mail_server.subjects == ["Thank you for getting in touch with A test"]
 
 
-# ---- nights, caps, words
+# ---- quiet hours, frequency cap, templates
 
 
-async def test_whoever_moves_at_ten_in_the_evening_is_written_to_at_eight(open_salon):
+async def test_an_email_due_at_ten_in_the_evening_is_sent_at_eight(open_salon):
     evening = datetime(2026, 1, 1, 21, tzinfo=UTC)  # 22:00 in Berlin
     salon = await open_salon(test_clock=evening, timezone="Europe/Berlin")
     await salon.register()
-    await salon.meet()
-    await salon.visit(evening)
+    await salon.put_customer()
+    await salon.complete_appointment(evening)
     await salon.deliver()
-    assert salon.mailbox.emails == []
-    assert [told.type for told in salon.system.told] == ["action.crm_update"]  # nobody is woken by that
+    assert salon.mail_server.emails == []
+    assert [message.type for message in salon.receiver.received] == [
+        "action.crm_update"
+    ]  # not subject to quiet hours
 
     morning = datetime(2026, 1, 2, 7, tzinfo=UTC)
-    await salon.until(morning - timedelta(seconds=1))
-    assert salon.mailbox.emails == []
-    await salon.until(morning)
-    assert salon.mailbox.subjects == WELCOME
+    await salon.advance(morning - timedelta(seconds=1))
+    assert salon.mail_server.emails == []
+    await salon.advance(morning)
+    assert salon.mail_server.subjects == WELCOME
     mails = "channel = 'email'"
     assert (
         await salon.log("planned_at", "due_at", "reserved_at", where=mails)
@@ -598,23 +603,23 @@ async def test_whoever_moves_at_ten_in_the_evening_is_written_to_at_eight(open_s
     )
 
 
-async def test_the_cap_is_over_all_actions_and_those_of_people_and_channels_do_not_share_it(open_salon):
+async def test_the_frequency_cap_counts_planned_and_manual_actions_per_channel(open_salon):
     salon = await open_salon(policy={"frequency_cap": 2})
     await salon.register()
-    await salon.meet()
-    await salon.visit(T0)
-    await salon.until(T0 + DAY)
+    await salon.put_customer()
+    await salon.complete_appointment(T0)
+    await salon.advance(T0 + DAY)
     capped = await manual_actions.request_action(
         salon.database, salon.id, 1, ManualActionRequest(Channel.EMAIL), by=BY
     )
     offer = await manual_actions.request_action(
         salon.database, salon.id, 1, ManualActionRequest(Channel.OFFER, offer=(("title", "Tea"),)), by=BY
     )
-    await salon.until(T0 + 7 * DAY - timedelta(seconds=1))
+    await salon.advance(T0 + 7 * DAY - timedelta(seconds=1))
     again = await manual_actions.request_action(
         salon.database, salon.id, 1, ManualActionRequest(Channel.EMAIL), by=BY
     )
-    await salon.until(T0 + 7 * DAY)
+    await salon.advance(T0 + 7 * DAY)
     free = await manual_actions.request_action(
         salon.database, salon.id, 1, ManualActionRequest(Channel.EMAIL, note="Come and see us"), by=BY
     )
@@ -622,32 +627,34 @@ async def test_the_cap_is_over_all_actions_and_those_of_people_and_channels_do_n
 
     assert [(each.state, each.reason) for each in (capped, again)] == [("cancelled", "capped")] * 2
     assert [(each.state, each.reason) for each in (offer, free)] == [("pending", None)] * 2
-    assert salon.mailbox.subjects == sorted([*WELCOME, "A personal message from A test"])
-    assert "Come and see us" in body_of(salon.mailbox.emails[-1])
-    assert [told.data["offer"] for told in salon.system.of_type("action.special_offer")] == [{"title": "Tea"}]
+    assert salon.mail_server.subjects == sorted([*WELCOME, "A personal message from A test"])
+    assert "Come and see us" in body_of(salon.mail_server.emails[-1])
+    assert [message.data["offer"] for message in salon.receiver.of_type("action.special_offer")] == [
+        {"title": "Tea"}
+    ]
 
 
-async def test_the_link_at_the_end_of_a_mail_stops_the_next_one(open_salon):
+async def test_the_unsubscribe_link_of_an_email_stops_the_next_one(open_salon):
     salon = await open_salon()
     await salon.register()
-    await salon.meet()
-    await salon.visit(T0)
+    await salon.put_customer()
+    await salon.complete_appointment(T0)
     await salon.deliver()
-    mail = salon.mailbox.emails[0]
+    mail = salon.mail_server.emails[0]
     token = unsubscribe_token(mail)
     assert mail["List-Unsubscribe"] == f"<https://journey.example/api/v1/unsubscribe/{token}>"
     assert not (await look_at(salon.database, token)).is_done
     assert (await withdraw(salon.database, token, address=None)).is_done
-    await salon.until(LAPSED + 20 * DAY)
+    await salon.advance(LAPSED + 20 * DAY)
 
-    assert salon.mailbox.subjects == WELCOME
+    assert salon.mail_server.subjects == WELCOME
     assert await campaign_log(salon) == [
         (0, "cancelled", "no_consent"),
         *((number, "done", None) for number in (1, 2, 3)),
     ]
 
 
-async def test_everybody_is_written_to_in_their_language_and_in_the_company_s_own_words(open_salon):
+async def test_emails_use_the_customers_language_and_the_companys_templates(open_salon):
     salon = await open_salon(policy={"language": "de"})
     own = [
         Template(
@@ -658,11 +665,11 @@ async def test_everybody_is_written_to_in_their_language_and_in_the_company_s_ow
     for template in own:
         await templates.add_template(salon.database, salon.id, template, by=BY)
     for customer, language in enumerate(("en", "fr", "fr-ca", "de", None, "ja"), start=1):
-        await salon.meet(customer, language=language)
-        await salon.visit(T0, customer)
+        await salon.put_customer(customer, language=language)
+        await salon.complete_appointment(T0, customer)
     await salon.deliver()
 
-    told = {(mail["To"], mail["Subject"]) for mail in salon.mailbox.emails}
+    sent = {(mail["To"], mail["Subject"]) for mail in salon.mail_server.emails}
     feedback = {"en": "How was your visit?", "de": "Wie war Ihr Besuch bei uns?"}
     expected = [
         ("Ours", feedback["en"]),
@@ -672,19 +679,19 @@ async def test_everybody_is_written_to_in_their_language_and_in_the_company_s_ow
         ("Ours", feedback["de"]),
         ("Ours", feedback["de"]),
     ]
-    assert told == {
+    assert sent == {
         (f"ada{customer}@reader.example", subject)
         for customer, subjects in enumerate(expected, start=1)
         for subject in subjects
     }
-    [first] = [mail for mail in salon.mailbox.emails if mail["Subject"] == "Ours" and "1@" in mail["To"]]
+    [first] = [mail for mail in salon.mail_server.emails if mail["Subject"] == "Ours" and "1@" in mail["To"]]
     assert body_of(first).startswith("Hi Ada. https://journey.example/")
 
 
-# ---- all of them
+# ---- all actions
 
 
-TWELVE = {
+ACTION_CHANNELS = {
     "send_welcome_email": "email",
     "assign_to_sales_team": "assignment",
     "create_follow_up_task": "task",
@@ -700,37 +707,40 @@ TWELVE = {
 }
 
 
-async def test_all_twelve_actions_of_the_guide_are_done_each_on_its_channel(open_salon):
+async def test_all_twelve_actions_of_the_guide_run_on_their_channels(open_salon):
     salon = await open_salon()
     await salon.register()
-    await salon.meet()
-    await salon.tell("call_received", T0, call_duration=90)
+    await salon.put_customer()
+    await salon.ingest_event("call_received", T0, call_duration=90)
     await salon.deliver()
     [(owner,)] = await rows(
         salon.database, salon.id, "SELECT owner FROM customer_relationships WHERE company_id = :company"
     )
     assert owner == "sales"
-    await salon.until(T0 + 10 * DAY)
-    await salon.visit(T0 + 10 * DAY)
-    await salon.until(T0 + 20 * DAY)
-    await salon.visit(T0 + 20 * DAY, cents=100_000)
-    await salon.until(T0 + (20 + 91 + 15) * DAY)
+    await salon.advance(T0 + 10 * DAY)
+    await salon.complete_appointment(T0 + 10 * DAY)
+    await salon.advance(T0 + 20 * DAY)
+    await salon.complete_appointment(T0 + 20 * DAY, cents=100_000)
+    await salon.advance(T0 + (20 + 91 + 15) * DAY)
 
     channels = {}
     for name, channel, state in await salon.log("name", "channel", "state"):
         assert state == "done", name
         channels.setdefault(name, set()).add(channel)
-    assert {name: " ".join(sorted(found)) for name, found in channels.items()} == TWELVE
-    assert salon.mailbox.subjects == sorted(
+    assert {name: " ".join(sorted(found)) for name, found in channels.items()} == ACTION_CHANNELS
+    assert salon.mail_server.subjects == sorted(
         ["Thank you for getting in touch with A test", *WELCOME, "Thank you for your loyalty", MISSED]
     )
-    assert [told.type for told in salon.system.told] == [
+    assert [message.type for message in salon.receiver.received] == [
         *("action.crm_update", "action.sms", "action.special_offer")
     ]
-    crm = salon.system.told[0].data
+    crm = salon.receiver.received[0].data
     assert (crm["current_stage"]["key"], crm["owner"]) == ("customer", "sales")
-    worked_off = (CAMPAIGN, *(name for name, channel in TWELVE.items() if channel in ("task", "call")))
-    assert sorted(await tasks_of(salon)) == sorted((name, "open", None) for name in worked_off)
+    task_names = (
+        CAMPAIGN,
+        *(name for name, channel in ACTION_CHANNELS.items() if channel in ("task", "call")),
+    )
+    assert sorted(await tasks_of(salon)) == sorted((name, "open", None) for name in task_names)
     [(owner,)] = await rows(
         salon.database, salon.id, "SELECT owner FROM customer_relationships WHERE company_id = :company"
     )
@@ -741,7 +751,7 @@ async def test_all_twelve_actions_of_the_guide_are_done_each_on_its_channel(open
 
 
 async def real_salon(open_salon, **policy):
-    """A company in real time, in which it is never quiet."""
+    """A company in real time, without quiet hours."""
     return await open_salon(test_clock=None, deliver=False, policy={**NEVER_QUIET, **policy})
 
 
@@ -754,8 +764,8 @@ async def now_of(salon):
     return now
 
 
-async def step_into_the_past(salon, days):
-    """As if so many days had gone by: of all that is to be done and has been, every instant lies earlier."""
+async def shift_into_the_past(salon, days):
+    """Shifts all times of actions, campaigns and customers into the past, as if `days` had passed."""
     back = f"make_interval(days => {days})"
     for table, columns in (
         ("journey_actions", ("planned_at", "due_at", "ready_at", "reserved_at", "finished_at")),
@@ -768,33 +778,33 @@ async def step_into_the_past(salon, days):
         )
 
 
-async def test_the_same_steps_are_taken_in_real_time(open_salon):
+async def test_a_campaign_runs_in_real_time(open_salon):
     salon = await real_salon(open_salon)
     await salon.register()
-    await salon.meet()
-    await salon.visit(await now_of(salon) - 90 * DAY)
+    await salon.put_customer()
+    await salon.complete_appointment(await now_of(salon) - 90 * DAY)
     await salon.deliver()
-    assert salon.mailbox.subjects == WELCOME
-    await step_into_the_past(salon, 1)
+    assert salon.mail_server.subjects == WELCOME
+    await shift_into_the_past(salon, 1)
     assert (await sweep_batch(salon.database, salon.id)).moved == 1
     await salon.deliver()
-    assert salon.mailbox.subjects == sorted([*WELCOME, MISSED])
-    assert [told.type for told in salon.system.told] == ["action.crm_update"]
+    assert salon.mail_server.subjects == sorted([*WELCOME, MISSED])
+    assert [message.type for message in salon.receiver.received] == ["action.crm_update"]
     assert len(await tasks_of(salon, "open")) == 2
     assert await campaign_log(salon) == [
         (0, "done", None),
         *((number, "pending", None) for number in (1, 2, 3)),
     ]
 
-    await step_into_the_past(salon, 3)
+    await shift_into_the_past(salon, 3)
     await salon.deliver()
-    assert [told.type for told in salon.system.told] == ["action.crm_update", "action.sms"]
-    await salon.visit(await now_of(salon))
+    assert [message.type for message in salon.receiver.received] == ["action.crm_update", "action.sms"]
+    await salon.complete_appointment(await now_of(salon))
     await salon.deliver()
-    await step_into_the_past(salon, 30)
+    await shift_into_the_past(salon, 30)
     await salon.deliver()
 
-    assert salon.mailbox.subjects == sorted([*WELCOME, MISSED])  # three within a week are enough
+    assert salon.mail_server.subjects == sorted([*WELCOME, MISSED])  # the frequency cap is three per week
     assert await campaign_log(salon) == [
         *((0, "done", None), (1, "done", None)),
         *((2, "cancelled", "left_stage"), (3, "cancelled", "left_stage")),
@@ -804,18 +814,18 @@ async def test_the_same_steps_are_taken_in_real_time(open_salon):
     assert {row[1:] for row in await tasks_of(salon)} == {("closed", "left_stage")}
 
 
-async def test_a_whole_campaign_comes_to_its_end_in_real_time(open_salon):
+async def test_a_whole_campaign_completes_in_real_time(open_salon):
     salon = await real_salon(open_salon)
     await salon.register()
-    await salon.meet()
-    await salon.visit(await now_of(salon) - 95 * DAY)
+    await salon.put_customer()
+    await salon.complete_appointment(await now_of(salon) - 95 * DAY)
     await salon.deliver()
     for days in (3, 4, 7):
-        await step_into_the_past(salon, days)
+        await shift_into_the_past(salon, days)
         await salon.deliver()
 
     assert await campaign_log(salon) == [(number, "done", None) for number in range(4)]
-    assert [told.type for told in salon.system.told] == ["action.sms", "action.special_offer"]
+    assert [message.type for message in salon.receiver.received] == ["action.sms", "action.special_offer"]
     assert (await campaigns_of(salon))[0].reason == "completed"
     ended = await rows(
         salon.database,

@@ -1,4 +1,4 @@
-"""The outbox: what a move calls for is kept with it, done by one worker at a time, tried again, and never stuck."""
+"""Outbox: actions are stored with their transition, claimed by one worker at a time, retried, and never stuck."""
 
 import asyncio
 from datetime import timedelta
@@ -28,7 +28,7 @@ from journey_service.services.actions.webhook_endpoints import get_endpoint
 from journey_service.services.customers.privacy import anonymize_customer
 from journey_service.services.journeys import transaction as context
 from ledger import journeys, rows
-from services.local_servers import BY, LINKS, LONG, Gate, accept, always, opening
+from services.local_servers import BY, LINKS, TIMEOUT_SECONDS, Gate, accept, always, company_opener
 
 CHANNELS = tuple(Channel)
 
@@ -41,7 +41,7 @@ TASK = ActionStep(Channel.TASK, title="Look after them")
 
 @pytest.fixture
 async def open_salon(database, found_tenant):
-    async with opening(database, found_tenant, policy=NEVER_QUIET) as opened:
+    async with company_opener(database, found_tenant, policy=NEVER_QUIET) as opened:
         yield opened
 
 
@@ -49,17 +49,17 @@ async def now_of(salon):
     return (await rows(salon.database, salon.id, "SELECT clock_timestamp()"))[0][0]
 
 
-async def entered(salon, *steps, customers=1):
-    """Customers of each of whom all of these steps are to be done at once."""
-    asked = [StageAction(f"do_{place}", (step,)) for place, step in enumerate(steps)]
-    await set_actions(salon.database, salon.id, "lead", asked, seen=None, by=BY)
+async def enter_lead(salon, *steps, customers=1):
+    """Moves customers into lead, each with these steps due at once."""
+    actions = [StageAction(f"do_{index}", (step,)) for index, step in enumerate(steps)]
+    await set_actions(salon.database, salon.id, "lead", actions, seen=None, by=BY)
     for customer in range(1, customers + 1):
-        await salon.meet(customer)
-        await salon.tell("call_received", await now_of(salon), customer, call_duration=90)
+        await salon.put_customer(customer)
+        await salon.ingest_event("call_received", await now_of(salon), customer, call_duration=90)
 
 
-async def take_all(salon, token, *, seconds=60.0):
-    """What a worker takes; the ids, once that is committed."""
+async def claim_all(salon, token, *, seconds=60.0):
+    """Claims all due actions as a worker does, commits, and returns their ids."""
 
     async def unit(uow):
         return await claim_due(
@@ -78,22 +78,22 @@ async def take_all(salon, token, *, seconds=60.0):
 
 
 async def finish(salon, token, *ids, state="done"):
-    """Whose outcomes are kept that somebody writes down."""
+    """Records outcomes; returns the ids for which they were accepted."""
     at = await now_of(salon)
     outcomes = {id_: AttemptOutcome(state, at, 0.0) for id_ in ids}
     return sorted(await salon.database.run(salon.id, lambda uow: uow.outbox.finish(token, outcomes)))
 
 
 async def expire(salon):
-    """Let every lease run out."""
-    await salon.change(
+    """Lets every lease expire."""
+    await salon.update_rows(
         "UPDATE journey_actions SET ready_at = now() - interval '1 second' WHERE company_id = :company"
         " AND state = 'leased'"
     )
 
 
-async def come_due(salon):
-    """As if the pauses after failed attempts were over."""
+async def make_due(salon):
+    """Ends the pauses after failed attempts."""
     await rows(
         salon.database,
         salon.id,
@@ -102,7 +102,7 @@ async def come_due(salon):
 
 
 async def pause(salon):
-    """How long the one action that waits has yet to."""
+    """Returns the remaining pause of the only pending action."""
     [(left,)] = await rows(
         salon.database,
         salon.id,
@@ -116,7 +116,7 @@ async def states(salon):
 
 
 async def deliveries(salon):
-    """What has become of news for endpoints, the first one first."""
+    """Returns state and reason of the deliveries to endpoints, in order."""
     found = await rows(
         salon.database,
         salon.id,
@@ -131,17 +131,17 @@ async def id_of(salon, channel):
     return str(id_)
 
 
-# ---- kept with the move, or not at all
+# ---- stored with the transition
 
 
-async def _about_to_move(salon):
-    asked = [StageAction("do", (SMS,))]
-    await set_actions(salon.database, salon.id, "lead", asked, seen=None, by=BY)
-    await salon.meet()
+async def _prepare_move(salon):
+    actions = [StageAction("do", (SMS,))]
+    await set_actions(salon.database, salon.id, "lead", actions, seen=None, by=BY)
+    await salon.put_customer()
 
 
-async def _moved_and_failed(salon):
-    """A transaction that moves a customer, and then comes to nothing: the moves, actions and news that are left."""
+async def _move_and_fail(salon):
+    """Moves a customer in a transaction that fails; returns the stored transitions, actions and outbound events."""
     now = await now_of(salon)
 
     async def unit(uow):
@@ -165,42 +165,42 @@ async def _moved_and_failed(salon):
     return len((await journeys(salon.database, salon.id))[1]) - 1, await salon.log(), len(outbound_events) - 1
 
 
-async def test_of_a_transaction_that_fails_neither_the_move_nor_what_it_calls_for_is_kept(open_salon):
+async def test_a_failed_transaction_stores_neither_the_transition_nor_its_actions(open_salon):
     salon = await open_salon()
-    await _about_to_move(salon)
-    assert await _moved_and_failed(salon) == (0, [], 0)
+    await _prepare_move(salon)
+    assert await _move_and_fail(salon) == (0, [], 0)
 
-    await salon.tell("call_received", await now_of(salon), call_duration=90)
+    await salon.ingest_event("call_received", await now_of(salon), call_duration=90)
     assert await salon.log() == [("do", 0, "pending", None)]
 
 
-async def test_planned_in_a_transaction_of_its_own_an_action_would_outlive_the_move(open_salon, monkeypatch):
+async def test_actions_planned_in_a_transaction_of_their_own_outlive_the_transition(open_salon, monkeypatch):
     salon = await open_salon()
-    await _about_to_move(salon)
+    await _prepare_move(salon)
     plan_actions = context.plan_actions
 
-    async def apart(uow, *told, **options):
-        return await salon.database.run(uow.company_id, lambda other: plan_actions(other, *told, **options))
+    async def apart(uow, *args, **options):
+        return await salon.database.run(uow.company_id, lambda other: plan_actions(other, *args, **options))
 
     monkeypatch.setattr(context, "plan_actions", apart)
     with pytest.raises(AssertionError):
-        assert await _moved_and_failed(salon) == (0, [], 0)
+        assert await _move_and_fail(salon) == (0, [], 0)
     print("guard removed: detected")
 
 
-# ---- taken by one at a time
+# ---- claimed by one worker at a time
 
 
-async def test_two_workers_looking_at_once_do_everything_once(open_salon):
+async def test_two_concurrent_workers_run_every_action_once(open_salon):
     salon = await open_salon()
     await salon.register()
-    await entered(salon, SMS, EMAIL, OFFER, TASK, customers=40)
-    couriers = [salon.outbox_dispatcher() for _ in range(2)]
-    async with asyncio.timeout(LONG):
-        await asyncio.gather(*(outbox_dispatcher.drain() for outbox_dispatcher in couriers))
+    await enter_lead(salon, SMS, EMAIL, OFFER, TASK, customers=40)
+    dispatchers = [salon.outbox_dispatcher() for _ in range(2)]
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        await asyncio.gather(*(outbox_dispatcher.drain() for outbox_dispatcher in dispatchers))
 
-    ids = [told.id for told in salon.system.told]
-    mails = [email["Message-ID"] for email in salon.mailbox.emails]
+    ids = [message.id for message in salon.receiver.received]
+    mails = [email["Message-ID"] for email in salon.mail_server.emails]
     assert (len(ids), len(mails)) == (80, 40)
     assert (len(set(ids)), len(set(mails))) == (80, 40)
     assert set(await states(salon)) == {("done", None)}
@@ -210,49 +210,49 @@ async def test_two_workers_looking_at_once_do_everything_once(open_salon):
     assert attempts[0][0] == 120
 
 
-async def _overtaken(salon, monkeypatch):
-    """Somebody has looked what is ready, and is overtaken before they take it: what each of the two has."""
-    look = Outbox.list_due
+async def _overtake(salon, monkeypatch):
+    """Lets a second worker claim between the candidate query and the claim of the first."""
+    list_candidates = Outbox.list_due
     first = []
 
-    async def look_and_be_overtaken(outbox, *channels, **options):
-        found = await look(outbox, *channels, **options)
-        monkeypatch.setattr(Outbox, "list_due", look)
-        first.extend(await take_all(salon, "first"))
+    async def list_and_be_overtaken(outbox, *channels, **options):
+        found = await list_candidates(outbox, *channels, **options)
+        monkeypatch.setattr(Outbox, "list_due", list_candidates)
+        first.extend(await claim_all(salon, "first"))
         return found
 
-    monkeypatch.setattr(Outbox, "list_due", look_and_be_overtaken)
-    second = await take_all(salon, "second")
+    monkeypatch.setattr(Outbox, "list_due", list_and_be_overtaken)
+    second = await claim_all(salon, "second")
     assert len(first) == 6
     assert second == []
 
 
-async def test_whoever_is_overtaken_takes_nothing(open_salon, monkeypatch):
+async def test_a_worker_that_is_overtaken_claims_nothing(open_salon, monkeypatch):
     salon = await open_salon()
     await salon.register()
-    await entered(salon, SMS, EMAIL, customers=3)
-    await _overtaken(salon, monkeypatch)
+    await enter_lead(salon, SMS, EMAIL, customers=3)
+    await _overtake(salon, monkeypatch)
 
 
-async def test_without_looking_again_the_one_overtaken_would_take_it_too(open_salon, monkeypatch):
+async def test_without_the_check_in_the_claim_both_workers_claim(open_salon, monkeypatch):
     salon = await open_salon()
     await salon.register()
-    await entered(salon, SMS, EMAIL, customers=3)
-    careless = str(outbox_rows._CLAIM).replace(" AND ready_at <= now()", "")
-    assert careless != str(outbox_rows._CLAIM)
-    monkeypatch.setattr(outbox_rows, "_CLAIM", text(careless))
+    await enter_lead(salon, SMS, EMAIL, customers=3)
+    unguarded = str(outbox_rows._CLAIM).replace(" AND ready_at <= now()", "")
+    assert unguarded != str(outbox_rows._CLAIM)
+    monkeypatch.setattr(outbox_rows, "_CLAIM", text(unguarded))
     with pytest.raises(AssertionError):
-        await _overtaken(salon, monkeypatch)
+        await _overtake(salon, monkeypatch)
     print("guard removed: detected")
 
 
 async def _slow_and_fast(salon):
-    """A worker falls silent for longer than its lease; another takes over, and then the first wakes up."""
-    await entered(salon, EMAIL)
-    [id_] = await take_all(salon, "slow")
-    assert await take_all(salon, "fast") == []
+    """A worker is suspended for longer than its lease, another takes over, and the first resumes."""
+    await enter_lead(salon, EMAIL)
+    [id_] = await claim_all(salon, "slow")
+    assert await claim_all(salon, "fast") == []
     await expire(salon)
-    assert await take_all(salon, "fast") == [id_]
+    assert await claim_all(salon, "fast") == [id_]
 
     renewed = await salon.database.run(salon.id, lambda uow: uow.outbox.renew([id_], "slow", 60.0))
     assert renewed == set()
@@ -269,67 +269,67 @@ async def _slow_and_fast(salon):
     assert [one.number for one in (await get_action(salon.database, salon.id, id_)).attempts] == [1]
 
 
-async def test_a_lease_that_has_run_out_is_taken_over_and_whoever_had_it_changes_nothing_more(open_salon):
+async def test_an_expired_lease_is_taken_over_and_its_former_holder_changes_nothing(open_salon):
     await _slow_and_fast(await open_salon())
 
 
 @pytest.mark.parametrize("guard", ["_RENEW", "_FINISH", "_RELEASE", "_CANCEL"])
-async def test_without_the_token_whoever_was_away_would_change_it(guard, open_salon, monkeypatch):
+async def test_without_the_token_the_former_holder_changes_it(guard, open_salon, monkeypatch):
     fenced = str(getattr(outbox_rows, guard))
     alias = "a." if " a.lease_token = :token" in fenced else ""
-    careless = fenced.replace(f" AND {alias}lease_token = :token", "")
-    assert careless != fenced
+    unguarded = fenced.replace(f" AND {alias}lease_token = :token", "")
+    assert unguarded != fenced
     if guard != "_FINISH":
-        careless = careless.replace(":company_id", ":company_id AND coalesce(:token, '') <> ''")
+        unguarded = unguarded.replace(":company_id", ":company_id AND coalesce(:token, '') <> ''")
     else:
-        careless = careless.replace("a.id = t.id", "a.id = t.id AND coalesce(:token, '') <> ''")
-    monkeypatch.setattr(outbox_rows, guard, text(careless))
+        unguarded = unguarded.replace("a.id = t.id", "a.id = t.id AND coalesce(:token, '') <> ''")
+    monkeypatch.setattr(outbox_rows, guard, text(unguarded))
     with pytest.raises(AssertionError):
         await _slow_and_fast(await open_salon())
     print("guard removed: detected")
 
 
-async def test_whoever_wakes_up_too_late_does_not_begin_to_send(open_salon):
+async def test_a_worker_that_has_lost_its_lease_does_not_send(open_salon):
     salon = await open_salon()
-    await entered(salon, EMAIL, customers=2)
+    await enter_lead(salon, EMAIL, customers=2)
     outbox_dispatcher = salon.outbox_dispatcher()
     renew = LaneWorker._renew
 
-    async def asleep(lane_worker, ids):
+    async def suspended(lane_worker, ids):
         await expire(salon)
-        assert len(await take_all(salon, "another")) == 2
+        assert len(await claim_all(salon, "another")) == 2
         return await renew(lane_worker, ids)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(LaneWorker, "_renew", asleep)
+        patched.setattr(LaneWorker, "_renew", suspended)
         await outbox_dispatcher.drain()
-    assert salon.mailbox.emails == []
+    assert salon.mail_server.emails == []
     assert await states(salon) == [("leased", None)] * 2
     await expire(salon)
     await salon.deliver()
-    assert len(salon.mailbox.emails) == 2
+    assert len(salon.mail_server.emails) == 2
 
 
-# ---- given back
+# ---- released
 
 
 @pytest.mark.parametrize("ends_in_time", [True, False])
-async def test_whoever_stops_gives_back_what_is_not_sent_without_counting_an_attempt(
+async def test_a_dispatcher_that_stops_releases_unsent_messages_without_counting_an_attempt(
     ends_in_time, open_salon
 ):
     salon = await open_salon()
     await salon.register()
-    await entered(salon, SMS, customers=25)
-    gate = salon.system.answer = Gate(CONCURRENT_CALLS_PER_COMPANY)
-    outbox_dispatcher = salon.outbox_dispatcher(grace_seconds=LONG if ends_in_time else 0.0)
+    await enter_lead(salon, SMS, customers=25)
+    gate = salon.receiver.answer = Gate(CONCURRENT_CALLS_PER_COMPANY)
+    outbox_dispatcher = salon.outbox_dispatcher(grace_seconds=TIMEOUT_SECONDS if ends_in_time else 0.0)
     await outbox_dispatcher.poll()
-    await asyncio.wait_for(gate.is_full.wait(), LONG)
+    await asyncio.wait_for(gate.is_full.wait(), TIMEOUT_SECONDS)
     closing = asyncio.create_task(outbox_dispatcher.close())
     if ends_in_time:
         while not outbox_dispatcher.is_stopping:
             await asyncio.sleep(0)
         gate.is_open.set()
-    await asyncio.wait_for(closing, LONG)
+    await asyncio.wait_for(closing, TIMEOUT_SECONDS)
 
     sent = CONCURRENT_CALLS_PER_COMPANY if ends_in_time else 0
     found = await salon.log("state", "attempts", "lease_token")
@@ -337,24 +337,26 @@ async def test_whoever_stops_gives_back_what_is_not_sent_without_counting_an_att
     gate.is_open.set()
     await salon.deliver()
     assert await states(salon) == [("done", None)] * 25
-    assert len({told.id for told in salon.system.told}) == 25
-    assert len(salon.system.told) == 25 if ends_in_time else 25 + CONCURRENT_CALLS_PER_COMPANY
+    assert len({message.id for message in salon.receiver.received}) == 25
+    assert len(salon.receiver.received) == 25 if ends_in_time else 25 + CONCURRENT_CALLS_PER_COMPANY
 
 
-# ---- tried again
+# ---- retries
 
 
-async def test_what_fails_is_tried_again_on_schedule_and_is_dead_in_the_end(open_salon):
+async def test_a_failed_delivery_is_retried_on_schedule_and_is_dead_in_the_end(open_salon):
     salon = await open_salon(policy={**NEVER_QUIET, "frequency_cap": 1})
     await salon.register()
-    await entered(salon, OFFER)
-    salon.system.answer = always(500)
-    for number, wanted in enumerate(RETRY_AFTER, start=1):
+    await enter_lead(salon, OFFER)
+    salon.receiver.answer = always(500)
+    for number, scheduled in enumerate(RETRY_AFTER, start=1):
         await salon.deliver()
-        assert wanted <= await pause(salon) <= wanted * (1 + JITTER) + timedelta(seconds=LONG), number
+        assert (
+            scheduled <= await pause(salon) <= scheduled * (1 + JITTER) + timedelta(seconds=TIMEOUT_SECONDS)
+        ), number
         await salon.deliver()
-        assert len(salon.system.told) == number
-        await come_due(salon)
+        assert len(salon.receiver.received) == number
+        await make_due(salon)
     assert (
         await request_action(salon.database, salon.id, 1, ManualActionRequest(Channel.OFFER), by=BY)
     ).reason == "capped"
@@ -367,45 +369,53 @@ async def test_what_fails_is_tried_again_on_schedule_and_is_dead_in_the_end(open
     assert [(one.number, one.outcome, one.status) for one in dead.attempts] == [
         (number, "failed", 500) for number in range(1, 9)
     ]
-    assert len({(told.id, told.headers["idempotency-key"], told.body) for told in salon.system.told}) == 1
+    assert (
+        len(
+            {
+                (message.id, message.headers["idempotency-key"], message.body)
+                for message in salon.receiver.received
+            }
+        )
+        == 1
+    )
     assert dead.action.finished_at is not None
-    # What came to nothing takes nobody's place.
+    # A dead action does not count towards the frequency cap.
     assert (
         await request_action(salon.database, salon.id, 1, ManualActionRequest(Channel.OFFER), by=BY)
     ).state == "pending"
 
 
-async def test_what_is_dead_is_tried_again_when_somebody_wishes_so_and_nothing_else_is(open_salon):
+async def test_only_dead_actions_can_be_retried_manually(open_salon):
     salon = await open_salon()
     await salon.register()
-    await entered(salon, SMS)
-    salon.system.answer = always(500)
+    await enter_lead(salon, SMS)
+    salon.receiver.answer = always(500)
     id_ = await id_of(salon, "sms")
     for _ in range(8):
         with pytest.raises(ActionNotDeadError):
             await retry_action(salon.database, salon.id, id_, by=BY)
-        await come_due(salon)
+        await make_due(salon)
         await salon.deliver()
     assert (await retry_action(salon.database, salon.id, id_, by=BY)).state == "pending"
-    salon.system.answer = accept
+    salon.receiver.answer = accept
     await salon.deliver()
 
-    revived = await get_action(salon.database, salon.id, id_)
-    assert (revived.action.state, revived.action.attempts) == ("done", 1)
-    assert [one.outcome for one in revived.attempts] == ["failed"] * 8 + ["done"]
+    retried = await get_action(salon.database, salon.id, id_)
+    assert (retried.action.state, retried.action.attempts) == ("done", 1)
+    assert [one.outcome for one in retried.attempts] == ["failed"] * 8 + ["done"]
     with pytest.raises(ActionNotDeadError):
         await retry_action(salon.database, salon.id, id_, by=BY)
 
 
-async def test_what_is_dead_stays_so_once_its_reader_is_erased_whoever_wishes_otherwise(open_salon):
+async def test_a_retried_action_of_an_erased_customer_is_cancelled(open_salon):
     salon = await open_salon()
     await salon.register("action.sms", "stage.changed")
-    await entered(salon, SMS)
-    salon.system.answer = always(500)
+    await enter_lead(salon, SMS)
+    salon.receiver.answer = always(500)
     for _ in range(8):
         await salon.deliver()
-        await come_due(salon)
-    told = len(salon.system.told)
+        await make_due(salon)
+    received = len(salon.receiver.received)
     await anonymize_customer(salon.database, salon.id, 1, by=BY)
     ids = await rows(
         salon.database,
@@ -419,61 +429,61 @@ async def test_what_is_dead_stays_so_once_its_reader_is_erased_whoever_wishes_ot
 
     assert await states(salon) == [("cancelled", "erased")]
     assert await deliveries(salon) == [("cancelled", "erased")] * 2
-    assert len(salon.system.told) == told
+    assert len(salon.receiver.received) == received
 
 
 @pytest.mark.parametrize(
-    ("told", "least", "most"),
+    ("retry_after", "least", "most"),
     [
         ("7200", timedelta(hours=2), timedelta(hours=2)),
         ("1", RETRY_AFTER[0], RETRY_AFTER[0] * (1 + JITTER)),
         ("999999", MAX_RETRY_AFTER, MAX_RETRY_AFTER),
     ],
 )
-async def test_a_receiver_that_wishes_to_be_left_alone_is_within_reason(told, least, most, open_salon):
+async def test_retry_after_is_respected_within_limits(retry_after, least, most, open_salon):
     salon = await open_salon()
     await salon.register()
-    await entered(salon, SMS)
-    salon.system.answer = always(429, Retry_After=told)
+    await enter_lead(salon, SMS)
+    salon.receiver.answer = always(429, Retry_After=retry_after)
     await salon.deliver()
 
-    assert least - timedelta(seconds=1) <= await pause(salon) <= most + timedelta(seconds=LONG)
+    assert least - timedelta(seconds=1) <= await pause(salon) <= most + timedelta(seconds=TIMEOUT_SECONDS)
 
 
-async def test_whoever_has_left_the_stage_is_not_told_again_what_failed(open_salon):
+async def test_a_failed_action_is_not_retried_after_the_customer_has_left_the_stage(open_salon):
     salon = await open_salon()
     await salon.register()
-    asked = [
+    actions = [
         StageAction("do", (SMS, ActionStep(Channel.SMS, hours=1, template="retention_sms")), is_campaign=True)
     ]
-    await set_actions(salon.database, salon.id, "lead", asked, seen=None, by=BY)
+    await set_actions(salon.database, salon.id, "lead", actions, seen=None, by=BY)
     await set_actions(salon.database, salon.id, "customer", [], seen=None, by=BY)
-    await salon.meet()
-    await salon.tell("call_received", await now_of(salon), call_duration=90)
-    salon.system.answer = always(500)
+    await salon.put_customer()
+    await salon.ingest_event("call_received", await now_of(salon), call_duration=90)
+    salon.receiver.answer = always(500)
     await salon.deliver()
-    await salon.visit(await now_of(salon))
+    await salon.complete_appointment(await now_of(salon))
     await salon.deliver()
 
-    assert len(salon.system.told) == 1
+    assert len(salon.receiver.received) == 1
     assert await states(salon) == [("cancelled", "left_stage")] * 2
 
 
-# ---- endpoints that take nothing more
+# ---- disabled endpoints
 
 
-async def test_an_endpoint_that_is_gone_is_told_nothing_more(open_salon):
+async def test_an_endpoint_that_answers_410_receives_nothing_more(open_salon):
     salon = await open_salon()
     id_ = await salon.register("stage.changed", "action.sms")
-    salon.system.answer = always(500)
-    await entered(salon, SMS, customers=2)
+    salon.receiver.answer = always(500)
+    await enter_lead(salon, SMS, customers=2)
     await salon.deliver()
     assert (await deliveries(salon), await states(salon)) == (
         [("pending", None)] * 4,
         [("pending", None)] * 2,
     )
-    salon.system.answer = always(410)
-    await salon.change(
+    salon.receiver.answer = always(410)
+    await salon.update_rows(
         "UPDATE journey_actions SET ready_at = now() WHERE company_id = :company AND id ="
         " (SELECT id FROM journey_actions WHERE company_id = :company AND channel = 'webhook' LIMIT 1)"
     )
@@ -484,11 +494,11 @@ async def test_an_endpoint_that_is_gone_is_told_nothing_more(open_salon):
     assert sorted(await deliveries(salon), key=str) == [("cancelled", "endpoint_disabled")] * 3 + [
         ("dead", None)
     ]
-    told = len(salon.system.told)
-    await come_due(salon)
-    await salon.visit(await now_of(salon))
+    received = len(salon.receiver.received)
+    await make_due(salon)
+    await salon.complete_appointment(await now_of(salon))
     await salon.deliver()
-    assert len(salon.system.told) == told
+    assert len(salon.receiver.received) == received
     assert [row[:2] for row in await salon.log("state", "reason", where="channel = 'sms'")] == [
         ("cancelled", "no_endpoint")
     ] * 2
@@ -496,16 +506,14 @@ async def test_an_endpoint_that_is_gone_is_told_nothing_more(open_salon):
 
 
 @pytest.mark.parametrize(("days", "is_enabled"), [(4, True), (6, False)])
-async def test_an_endpoint_that_fails_for_more_than_five_days_is_told_nothing_more(
-    days, is_enabled, open_salon
-):
+async def test_an_endpoint_that_fails_for_more_than_five_days_is_disabled(days, is_enabled, open_salon):
     salon = await open_salon()
     id_ = await salon.register("stage.changed")
-    salon.system.answer = always(500)
-    await salon.meet()
+    salon.receiver.answer = always(500)
+    await salon.put_customer()
     await salon.deliver()
-    await salon.tell("call_received", await now_of(salon), call_duration=90)
-    await salon.change(
+    await salon.ingest_event("call_received", await now_of(salon), call_duration=90)
+    await salon.update_rows(
         "UPDATE webhook_endpoints SET failing_since = failing_since - make_interval(days => :days)"
         " WHERE company_id = :company",
         days=days,
@@ -518,34 +526,34 @@ async def test_an_endpoint_that_fails_for_more_than_five_days_is_told_nothing_mo
     assert await deliveries(salon) == [expected] * 2
 
 
-async def test_an_endpoint_that_takes_something_again_has_not_failed(open_salon):
+async def test_a_successful_delivery_resets_the_failures_of_an_endpoint(open_salon):
     salon = await open_salon()
     id_ = await salon.register("stage.changed")
-    salon.system.answer = always(500)
-    await salon.meet()
+    salon.receiver.answer = always(500)
+    await salon.put_customer()
     await salon.deliver()
     assert (await get_endpoint(salon.database, salon.id, id_)).failing_since is not None
-    salon.system.answer = accept
-    await come_due(salon)
+    salon.receiver.answer = accept
+    await make_due(salon)
     await salon.deliver()
 
     assert (await get_endpoint(salon.database, salon.id, id_)).failing_since is None
 
 
-# ---- what cannot be sent
+# ---- refused deliveries
 
 
 @pytest.mark.parametrize(
-    ("said", "wanted"),
+    ("reply", "expected"),
     [("550 no such user", ("dead", "completed")), ("451 come back later", ("pending", None))],
 )
-async def test_a_campaign_is_completed_when_its_last_step_has_failed_for_good(open_salon, said, wanted):
+async def test_a_campaign_is_completed_when_its_last_step_has_failed_for_good(open_salon, reply, expected):
     salon = await open_salon()
-    salon.mailbox.refusals["ada1@reader.example"] = said
-    asked = [StageAction("do", (EMAIL,), is_campaign=True)]
-    await set_actions(salon.database, salon.id, "lead", asked, seen=None, by=BY)
-    await salon.meet(1)
-    await salon.tell("call_received", await now_of(salon), 1, call_duration=90)
+    salon.mail_server.refusals["ada1@reader.example"] = reply
+    actions = [StageAction("do", (EMAIL,), is_campaign=True)]
+    await set_actions(salon.database, salon.id, "lead", actions, seen=None, by=BY)
+    await salon.put_customer(1)
+    await salon.ingest_event("call_received", await now_of(salon), 1, call_duration=90)
     await salon.deliver()
 
     [(state, finished_at)] = await salon.log("state", "finished_at")
@@ -554,15 +562,15 @@ async def test_a_campaign_is_completed_when_its_last_step_has_failed_for_good(op
         salon.id,
         "SELECT end_reason, ended_at FROM retention_campaigns WHERE company_id = :company",
     )
-    assert (state, reason) == wanted
+    assert (state, reason) == expected
     assert ended_at == finished_at
 
 
-async def test_a_mail_that_is_refused_is_dead_at_once_and_one_that_is_put_off_is_not(open_salon):
+async def test_a_refused_email_is_dead_at_once_and_a_deferred_one_is_retried(open_salon):
     salon = await open_salon()
-    salon.mailbox.refusals["ada1@reader.example"] = "550 no such user"
-    salon.mailbox.refusals["ada2@reader.example"] = "451 come back later"
-    await entered(salon, EMAIL, customers=3)
+    salon.mail_server.refusals["ada1@reader.example"] = "550 no such user"
+    salon.mail_server.refusals["ada2@reader.example"] = "451 come back later"
+    await enter_lead(salon, EMAIL, customers=3)
     await salon.deliver()
 
     assert await salon.log("state", "attempts", "last_status") == [
@@ -572,23 +580,23 @@ async def test_a_mail_that_is_refused_is_dead_at_once_and_one_that_is_put_off_is
     ]
 
 
-async def test_a_message_to_where_none_may_go_is_dead_at_once(open_salon):
+async def test_a_message_to_a_forbidden_address_is_dead_at_once(open_salon):
     salon = await open_salon()
     await salon.register()
-    await entered(salon, SMS)
-    salon.post = MessageSenders(Webhooks(HttpClient()), salon.post.mailer, LINKS)
+    await enter_lead(salon, SMS)
+    salon.senders = MessageSenders(Webhooks(HttpClient()), salon.senders.mailer, LINKS)
     await salon.deliver()
 
     [(state, attempts, error)] = await salon.log("state", "attempts", "last_error")
     assert (state, attempts) == ("dead", 1)
     assert "may not be called" in error
-    assert salon.system.told == []
+    assert salon.receiver.received == []
 
 
-async def test_what_there_is_no_way_for_is_cancelled_and_says_so(open_salon):
+async def test_an_action_without_an_endpoint_or_mail_server_is_cancelled_with_the_reason(open_salon):
     salon = await open_salon()
-    await entered(salon, SMS, EMAIL, OFFER, TASK)
-    salon.post = MessageSenders(salon.post.messenger, None, LINKS)
+    await enter_lead(salon, SMS, EMAIL, OFFER, TASK)
+    salon.senders = MessageSenders(salon.senders.messenger, None, LINKS)
     await salon.deliver()
 
     assert await states(salon) == [
@@ -599,68 +607,68 @@ async def test_what_there_is_no_way_for_is_cancelled_and_says_so(open_salon):
     ]
 
 
-# ---- poison
+# ---- actions that cannot be processed
 
 
-async def test_words_that_cannot_be_filled_in_cost_nobody_else_anything(open_salon):
+async def test_a_template_that_cannot_be_rendered_does_not_affect_other_actions(open_salon):
     salon = await open_salon()
     id_ = await salon.register()
     await add_template(salon.database, salon.id, Template("ours", Channel.SMS, "en", "Hello"), by=BY)
-    await entered(salon, ActionStep(Channel.SMS, template="ours"), SMS, EMAIL, customers=2)
-    await salon.change("UPDATE message_templates SET body = '{% if %}' WHERE company_id = :company")
+    await enter_lead(salon, ActionStep(Channel.SMS, template="ours"), SMS, EMAIL, customers=2)
+    await salon.update_rows("UPDATE message_templates SET body = '{% if %}' WHERE company_id = :company")
     await salon.deliver()
 
     assert await states(salon) == [("dead", None), ("done", None), ("done", None)] * 2
     errors = await salon.log("last_error", where="state = 'dead'")
     assert all("cannot be rendered" in error for (error,) in errors)
-    # Nor has the receiver failed, who was not even asked.
+    # The receiver was not called, so it has not failed.
     assert (await get_endpoint(salon.database, salon.id, id_)).failing_since is None
 
 
-async def _with_poison(salon):
-    """Two customers, one of whom has an action that makes every look at it fail."""
+async def _with_undecodable_action(salon):
+    """Delivers to two customers, one of whom has an action that cannot be decoded."""
     await salon.register()
-    await entered(salon, SMS, EMAIL, customers=2)
+    await enter_lead(salon, SMS, EMAIL, customers=2)
     [(id_,)] = await rows(
         salon.database,
         salon.id,
         "SELECT a.id FROM journey_actions a JOIN customer_relationships r ON r.company_id = a.company_id"
         " AND r.id = a.relationship_id WHERE a.company_id = :company AND r.customer_id = 1 AND a.channel = 'sms'",
     )
-    await salon.change(
-        "UPDATE journey_actions SET reason = 'nobody knows' WHERE company_id = :company AND id = :id", id=id_
+    await salon.update_rows(
+        "UPDATE journey_actions SET reason = 'unknown' WHERE company_id = :company AND id = :id", id=id_
     )
     for _ in range(8):
         await salon.deliver()
-        await salon.change(
+        await salon.update_rows(
             "UPDATE journey_actions SET ready_at = now() - CASE channel WHEN 'sms' THEN interval '2 seconds'"
             " ELSE interval '1 second' END WHERE company_id = :company AND state IN ('pending', 'dead')"
         )
-    assert await states(salon) == [("dead", "nobody knows"), *[("done", None)] * 3]
+    assert await states(salon) == [("dead", "unknown"), *[("done", None)] * 3]
 
 
-async def test_an_action_that_cannot_even_be_looked_at_is_set_aside_and_the_others_are_done(open_salon):
+async def test_an_action_that_cannot_be_claimed_fails_alone(open_salon):
     salon = await open_salon()
-    await _with_poison(salon)
+    await _with_undecodable_action(salon)
     errors = await salon.log("last_error", where="state = 'dead'")
     assert errors == [("It cannot be claimed: ActionDecodeError",)]
 
 
-async def test_without_looking_one_by_one_nothing_of_the_company_would_be_done(open_salon, monkeypatch):
+async def test_without_claiming_one_by_one_no_action_of_the_company_is_run(open_salon, monkeypatch):
     async def none(_uow, _channels, **_limit):
         return []
 
     monkeypatch.setattr(claims, "list_due", none)
     with pytest.raises(AssertionError):
-        await _with_poison(await open_salon())
+        await _with_undecodable_action(await open_salon())
     print("guard removed: detected")
 
 
-async def test_a_step_nobody_can_read_fails_alone(open_salon):
+async def test_a_step_that_cannot_be_decoded_fails_alone(open_salon):
     salon = await open_salon()
     await salon.register()
-    await entered(salon, SMS, EMAIL)
-    await salon.change(
+    await enter_lead(salon, SMS, EMAIL)
+    await salon.update_rows(
         """UPDATE journey_actions SET step = '{"channel": "sms", "pigeon": 1}' WHERE company_id = :company"""
         " AND channel = 'sms'"
     )
@@ -669,44 +677,44 @@ async def test_a_step_nobody_can_read_fails_alone(open_salon):
     assert await salon.log("channel", "state") == [("sms", "dead"), ("email", "done")]
 
 
-# ---- whom somebody else holds
+# ---- locked customers
 
 
-async def test_whoever_is_held_by_another_is_left_and_seen_to_later(open_salon):
+async def test_actions_of_a_locked_customer_are_run_later(open_salon):
     salon = await open_salon()
-    await entered(salon, EMAIL, customers=3)
-    held, seen_to = asyncio.Event(), asyncio.Event()
+    await enter_lead(salon, EMAIL, customers=3)
+    locked, may_end = asyncio.Event(), asyncio.Event()
 
-    async def hold(uow):
+    async def hold_lock(uow):
         await context.load(uow, [2])
-        held.set()
-        await seen_to.wait()
+        locked.set()
+        await may_end.wait()
 
-    holding = asyncio.create_task(salon.database.run(salon.id, hold))
-    await held.wait()
+    lock_holder = asyncio.create_task(salon.database.run(salon.id, hold_lock))
+    await locked.wait()
     await salon.deliver()
     assert [row[0] for row in await states(salon)] == ["done", "pending", "done"]
-    seen_to.set()
-    await holding
+    may_end.set()
+    await lock_holder
     await salon.deliver()
     assert [row[0] for row in await states(salon)] == ["done"] * 3
 
 
-# ---- one after the other
+# ---- order of steps
 
 
 async def _in_order(salon):
     await salon.register()
-    asked = [StageAction("steps", (EMAIL, SMS, TASK))]
-    await set_actions(salon.database, salon.id, "lead", asked, seen=None, by=BY)
-    salon.mailbox.refusals["ada1@reader.example"] = "451 come back later"
-    await salon.meet()
-    await salon.tell("call_received", await now_of(salon), call_duration=90)
+    actions = [StageAction("steps", (EMAIL, SMS, TASK))]
+    await set_actions(salon.database, salon.id, "lead", actions, seen=None, by=BY)
+    salon.mail_server.refusals["ada1@reader.example"] = "451 come back later"
+    await salon.put_customer()
+    await salon.ingest_event("call_received", await now_of(salon), call_duration=90)
     await salon.deliver()
     assert await states(salon) == [("pending", None)] * 3
-    assert salon.system.told == []
-    salon.mailbox.refusals.clear()
-    await salon.change(
+    assert salon.receiver.received == []
+    salon.mail_server.refusals.clear()
+    await salon.update_rows(
         "UPDATE journey_actions SET ready_at = now() WHERE company_id = :company AND channel = 'email'"
     )
     await salon.deliver()
@@ -717,10 +725,10 @@ async def test_a_step_waits_for_the_one_before_it(open_salon):
     await _in_order(await open_salon())
 
 
-async def test_without_looking_at_those_before_a_step_would_overtake_them(open_salon, monkeypatch):
-    careless = str(outbox_rows._LIST_DUE).replace("AND p.number < a.number", "AND false")
-    assert careless != str(outbox_rows._LIST_DUE)
-    monkeypatch.setattr(outbox_rows, "_LIST_DUE", text(careless))
+async def test_without_the_check_of_earlier_steps_a_step_overtakes_them(open_salon, monkeypatch):
+    unguarded = str(outbox_rows._LIST_DUE).replace("AND p.number < a.number", "AND false")
+    assert unguarded != str(outbox_rows._LIST_DUE)
+    monkeypatch.setattr(outbox_rows, "_LIST_DUE", text(unguarded))
     with pytest.raises(AssertionError):
         await _in_order(await open_salon())
     print("guard removed: detected")
