@@ -1,4 +1,4 @@
-"""Short ways to tell what a company decides by and what happened to a customer."""
+"""Builders of rules, stage maps, events and journeys for tests."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -24,35 +24,35 @@ _numbers = count(1)
 
 
 def day(number: float) -> datetime:
-    """So many days of 24 hours after the beginning of every story."""
+    """Returns the instant a number of days of 24 hours after T0."""
     return T0 + number * DAY
 
 
 def rule(trigger: str, **conditions: str) -> dict[str, object]:
-    """A rule in the guide's form."""
+    """Returns a rule in the form of the guide."""
     return {"trigger": trigger, "conditions": conditions}
 
 
 def any_of(*rules: Mapping[str, object]) -> dict[str, object]:
-    """Several rules, of which one has to hold."""
+    """Returns a list of rules, one of which must hold."""
     return {"any": list(rules)}
 
 
 def stage(key: str, order: int, rules: object = None, **more: object) -> dict[str, object]:
-    """One stage as JSON."""
+    """Returns a stage as JSON."""
     return {"key": key, "name": key.title(), "order": order, "auto_rules": rules, **more}
 
 
 def company(
     *stages: Mapping[str, object], policy: Mapping[str, object] | None = None, version: int = 1
 ) -> Rulebook:
-    """What a company with these stages (or the default ones) and this policy decides by."""
+    """Returns the rulebook of a company with these stages (by default the default stages) and policy."""
     stage_map = parse_stage_map(stages, version=version) if stages else DEFAULT_MAP
     return Rulebook(stage_map, DEFAULT_POLICY if policy is None else parse_policy(policy))
 
 
 def defaults_with(**changes: Mapping[str, object]) -> Sequence[Mapping[str, object]]:
-    """The default stages, some of them changed: `lead={"retention_days": 30}`."""
+    """Returns the default stages with changes, such as `lead={"retention_days": 30}`."""
     return [{**form, **changes.get(str(form["key"]), {})} for form in DEFAULT_STAGES]
 
 
@@ -65,7 +65,7 @@ def event(
     id_: str | None = None,
     source: str = "tests",
 ) -> Event:
-    """Something that happened to customer 7."""
+    """Returns an event of customer 7."""
     return Event(
         source=source,
         event_id=f"e{next(_numbers)}" if id_ is None else id_,
@@ -78,26 +78,26 @@ def event(
 
 
 def open_journey(rulebook: Rulebook = DEFAULT, at: datetime = T0) -> Journey:
-    """A journey that has just been opened."""
+    """Creates a journey without events."""
     journey = Journey.open(7, rulebook, at)
     journey.schedule_first_evaluation(at)
     return journey
 
 
 def apply_events(journey: Journey, *events: Event, late: datetime | None = None) -> Journey:
-    """Let events happen, each told when it occurs, or all of them `late`."""
-    for told in events:
-        journey.apply_event(told, told.occurred_at if late is None else late)
+    """Applies events, each as of its own instant, or all of them as of `late`."""
+    for each in events:
+        journey.apply_event(each, each.occurred_at if late is None else late)
     return journey
 
 
 def appointments(*days: float, amount: str = "0") -> list[Event]:
-    """Completed appointments on these days."""
+    """Returns completed appointments on these days."""
     return [event("appointment_completed", day(number), amount=amount) for number in days]
 
 
 def after(*events: Event, rulebook: Rulebook = DEFAULT, until: datetime | None = None) -> Journey:
-    """The journey of a customer to whom all this happened, brought to `until`."""
+    """Returns a journey with these events, advanced to `until`."""
     journey = (
         apply_events(Journey.open(7, rulebook, events[0].occurred_at), *events)
         if events
@@ -109,25 +109,25 @@ def after(*events: Event, rulebook: Rulebook = DEFAULT, until: datetime | None =
 
 
 def path(journey: Journey) -> list[str]:
-    """The stages entered, in order."""
+    """Returns the stages entered, in order."""
     return [transition.to_stage for transition in journey.new_transitions]
 
 
 def last(journey: Journey) -> Transition:
-    """The newest transition."""
+    """Returns the newest transition."""
     return journey.new_transitions[-1]
 
 
 def dated(journey: Journey) -> list[tuple[str, datetime]]:
-    """The stages entered, each with its instant."""
+    """Returns the stages entered, each with its instant."""
     return [(transition.to_stage, transition.transitioned_at) for transition in journey.new_transitions]
 
 
 def suppressed(journey: Journey) -> list[str]:
-    """The stages a pin kept the customer from."""
+    """Returns the target stages of suppressed moves."""
     return [move.to_stage for move in journey.relationship.pin_state.suppressed]
 
 
 def payments() -> CompanyPolicy:
-    """The policy of a company whose revenue is what was paid."""
+    """Returns the policy of a company whose revenue is its payments."""
     return parse_policy({"revenue_source": "payments"})

@@ -1,4 +1,4 @@
-"""Companies, histories and policies drawn by chance, in the service's words and in the oracle's."""
+"""Hypothesis strategies for companies, policies, events and operations, for the service and the oracle."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from journey_service.domain.stages.default_stages import DEFAULT_STAGES
 from journey_service.domain.stages.stage_map import parse_stage_map
 from oracle import literal
 
-DAYS_WORTH_A_LOOK = (0, 1, 30, 59, 60, 61, 89, 90, 91, 92, 120, 179, 180, 181, 182, 270)
+BOUNDARY_DAYS = (0, 1, 30, 59, 60, 61, 89, 90, 91, 92, 120, 179, 180, 181, 182, 270)
 OPERATORS = (">", ">=", "<", "<=", "==", "!=")
 
 
@@ -45,7 +45,7 @@ LIMITS: Mapping[str, st.SearchStrategy[str]] = {
 
 @st.composite
 def guide_rules(draw: st.DrawFn) -> dict[str, Any]:
-    """One rule: any trigger, with as many conditions as it knows, or for an event none."""
+    """Generates a rule with any trigger and valid conditions."""
     trigger = draw(st.sampled_from([*sorted(literal.EVENT_TRIGGERS), *literal.STATE_TRIGGERS]))
     if trigger in literal.STATE_TRIGGERS:
         fields = [literal.STATE_TRIGGERS[trigger]]
@@ -62,7 +62,7 @@ _KEYS = ("lead", "at_risk", "prospect", "customer", "regular", "vip", "churned",
 
 @st.composite
 def stage_forms(draw: st.DrawFn) -> list[dict[str, Any]]:
-    """A valid stage map as JSON: any triggers, kinds given or derived, any order, days of retention."""
+    """Generates a valid stage map as JSON: any triggers, given or derived kinds, any order, retention days."""
     keys = draw(st.permutations(_KEYS))[: draw(st.integers(2, len(_KEYS)))]
     orders = draw(st.permutations(range(1, len(keys) + 1)))
     forms = []
@@ -83,7 +83,7 @@ def stage_forms(draw: st.DrawFn) -> list[dict[str, Any]]:
 
 
 def default_forms() -> st.SearchStrategy[list[dict[str, Any]]]:
-    """The default stages, with days of retention in any of the progress stages."""
+    """Generates the default stages with retention days in any of the progress stages."""
     days = st.one_of(st.none(), st.none(), st.sampled_from([20, 60, 90, 120, 179]))
 
     def with_days(drawn: Sequence[int | None]) -> list[dict[str, Any]]:
@@ -97,8 +97,8 @@ def default_forms() -> st.SearchStrategy[list[dict[str, Any]]]:
 
 spans = st.one_of(
     st.just(timedelta(0)),
-    st.sampled_from(DAYS_WORTH_A_LOOK).map(lambda days: days * DAY),
-    st.sampled_from(DAYS_WORTH_A_LOOK[1:]).map(lambda days: days * DAY - INSTANT),
+    st.sampled_from(BOUNDARY_DAYS).map(lambda days: days * DAY),
+    st.sampled_from(BOUNDARY_DAYS[1:]).map(lambda days: days * DAY - INSTANT),
     st.integers(0, 40 * 24 * 60).map(lambda minutes: timedelta(minutes=minutes)),
 )
 pins = st.one_of(spans, st.integers(1, 200).map(lambda days: days * DAY))
@@ -107,7 +107,7 @@ delays = st.one_of(st.just(timedelta(0)), st.just(timedelta(0)), spans, st.just(
 
 @dataclass(frozen=True)
 class Company:
-    """The same company twice: as the service and as the oracle decide for it."""
+    """A company in the form of the service and of the oracle."""
 
     forms: list[dict[str, Any]]
     revenue_source: str
@@ -125,7 +125,7 @@ class Company:
 
 
 def companies(forms: st.SearchStrategy[list[dict[str, Any]]] | None = None) -> st.SearchStrategy[Company]:
-    """Companies with random maps and the default scoring policy."""
+    """Generates companies with any map and the default scoring policy."""
     return st.builds(
         Company,
         st.one_of(stage_forms(), default_forms()) if forms is None else forms,
@@ -139,7 +139,7 @@ _spans_of_days = st.one_of(st.sampled_from([1, 30, 60, 90, 180, 3650]), st.integ
 
 
 def policies() -> st.SearchStrategy[CompanyPolicy]:
-    """Policies with any weights, windows and thresholds."""
+    """Generates policies with any weights, windows and thresholds."""
     scoring = st.builds(
         ScoringPolicy,
         engagement_frequency_weight=_weights,
@@ -183,7 +183,7 @@ _EVENT_TYPES = (
 
 @st.composite
 def literal_events(draw: st.DrawFn, now: datetime) -> literal.LiteralEvent:
-    """An event told at `now`, in time, late, or a little early."""
+    """Generates an event received at `now`: on time, late, or slightly in the future."""
     type_ = draw(st.sampled_from(_EVENT_TYPES))
     cents = draw(
         st.one_of(
@@ -199,11 +199,11 @@ def literal_events(draw: st.DrawFn, now: datetime) -> literal.LiteralEvent:
 
 
 @st.composite
-def operations(draw: st.DrawFn, keys: Sequence[str], *, most: int = 10) -> list[literal.Operation]:
-    """Events, manual moves and pins in the order of time; the first one, an event, opens the journey."""
+def operations(draw: st.DrawFn, keys: Sequence[str], *, max_count: int = 10) -> list[literal.Operation]:
+    """Generates events, manual moves and pins in chronological order; the first is an event."""
     now = T0
     drawn: list[literal.Operation] = []
-    for _ in range(draw(st.integers(1, most))):
+    for _ in range(draw(st.integers(1, max_count))):
         kind = (
             draw(st.sampled_from(["event"] * 7 + ["move"] * 2 + ["pin"] * 2 + ["unpin"]))
             if drawn
@@ -224,12 +224,12 @@ def operations(draw: st.DrawFn, keys: Sequence[str], *, most: int = 10) -> list[
 
 
 def apply_operation(journey: Journey, operation: literal.Operation, number: int) -> None:
-    """One operation as the services carry it out: what is due first, then the step, and the same errors."""
+    """Applies an operation as the services do: due evaluations first; raises the same errors."""
     now = operation.now
     journey.advance_to(now)
     match operation:
-        case literal.ApplyEvent(_, told):
-            journey.apply_event(as_event(told, number), now)
+        case literal.ApplyEvent(_, literal_event):
+            journey.apply_event(as_event(literal_event, number), now)
         case literal.ManualMove(_, to_stage, until):
             if until is not None:
                 check_pin_until(until, now, "/pin_until")
@@ -248,7 +248,10 @@ def run_operations(
     steps: Sequence[literal.Operation],
     then: Callable[[Journey], None] = lambda _: None,
 ) -> tuple[Journey, list[int]]:
-    """A journey through all operations, and the positions of the refused ones; `then` is told after each."""
+    """Applies all operations to a new journey; returns it and the indexes of refused operations.
+
+    Calls `then` after each operation.
+    """
     journey = Journey.open(7, rulebook, steps[0].now)
     refused = []
     for number, step in enumerate(steps):
@@ -260,14 +263,14 @@ def run_operations(
     return journey, refused
 
 
-def as_event(told: literal.LiteralEvent, number: int) -> Event:
-    """The oracle's event in the service's words."""
+def as_event(literal_event: literal.LiteralEvent, number: int) -> Event:
+    """Converts an event of the oracle."""
     return Event(
         source="tests",
         event_id=str(number),
         customer_id=7,
-        type=told.type,
-        occurred_at=told.occurred_at,
-        amount_cents=int(told.amount * 100),
-        call_duration=told.call_duration,
+        type=literal_event.type,
+        occurred_at=literal_event.occurred_at,
+        amount_cents=int(literal_event.amount * 100),
+        call_duration=literal_event.call_duration,
     )

@@ -1,4 +1,4 @@
-"""The guide's own loop, read literally: stages in order, the first whose rule holds wins, in any direction."""
+"""The guide's transition loop, implemented literally: the first stage in order with a rule that holds."""
 
 from datetime import datetime
 
@@ -8,10 +8,10 @@ from journey_service.domain.journeys.journey import Journey
 from journey_service.domain.journeys.relationship import Relationship, Rulebook
 from journey_service.domain.stages.compiled_rules import ArbitrationStep, StageMove
 
-#: what the guide's `match` has an arm for; every other trigger falls to its `default => false`
+#: triggers that the guide's `match` handles; every other trigger is `default => false`
 ARMS = frozenset(("appointment_count", "lifetime_value", "days_since_last_appointment", "call_received"))
 
-#: the guide's seven stages, each with the one rule it has there
+#: the guide's seven stages, each with its rule there
 STAGES = (
     stage("prospect", 1, rule("call_received")),
     stage("lead", 2, rule("appointment_requested", call_duration=">60")),
@@ -29,13 +29,13 @@ class FirstMatch(Decision):
     arms: frozenset[str] | None = None
 
     def _choose(self) -> StageMove | None:
-        for asked, questions in self._compiled_stage.rules_by_stage:
-            if any(self._has_arm(question.trigger) and question.holds(self) for question in questions):
-                is_here = asked.key == self._relationship.current_stage
+        for stage_, rules in self._compiled_stage.rules_by_stage:
+            if any(self._has_arm(rule_.trigger) and rule_.holds(self) for rule_ in rules):
+                is_here = stage_.key == self._relationship.current_stage
                 return (
                     None
                     if is_here
-                    else StageMove(asked.key, "auto_transition_rule_met", ArbitrationStep.PROGRESS)
+                    else StageMove(stage_.key, "auto_transition_rule_met", ArbitrationStep.PROGRESS)
                 )
         return None
 
@@ -44,29 +44,29 @@ class FirstMatch(Decision):
 
     @property
     def reasons(self):
-        return ()  # the guide keeps none
+        return ()  # the guide has no reasons
 
 
 class FirstMatchOfTheArms(FirstMatch):
-    """The same, with only the triggers for which the guide's `match` has an arm."""
+    """`FirstMatch` with the triggers that the guide's `match` handles."""
 
     arms = ARMS
 
 
-def _deciding_by(reading: type[Decision]):
+def _decide_with(decision: type[Decision]):
     def decide(relationship: Relationship, rulebook: Rulebook, now: datetime, event=None) -> Decision:
-        return reading(relationship, rulebook, now, event)
+        return decision(relationship, rulebook, now, event)
 
     return staticmethod(decide)
 
 
 class LiteralJourney(Journey):
-    """A journey of the guide's loop, had its `match` every arm."""
+    """A journey with the guide's loop, if its `match` handled every trigger."""
 
-    decide = _deciding_by(FirstMatch)
+    decide = _decide_with(FirstMatch)
 
 
 class ArmlessJourney(Journey):
-    """A journey of the guide's loop as it stands."""
+    """A journey with the guide's loop as it is."""
 
-    decide = _deciding_by(FirstMatchOfTheArms)
+    decide = _decide_with(FirstMatchOfTheArms)

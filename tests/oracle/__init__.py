@@ -1,1 +1,1 @@
-"""An independent, slow and literal reading of DOMAIN.md, to compare the engine with."""
+"""Oracles: slow, literal and independent implementations of DOMAIN.md to compare the service with."""

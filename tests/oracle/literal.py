@@ -1,8 +1,8 @@
-"""A slow, literal reading of DOMAIN.md sections 1 to 4: the oracle the fast engine is compared with.
+"""Oracle for the engine: a slow and literal implementation of DOMAIN.md sections 1 to 4.
 
-It knows nothing of the engine. Time is read literally: between two operations it stops at every instant at
-which any count of days or any window could change, and decides there, with no event. Deciding where nothing
-changed does no harm, so there are too many such instants rather than too few. Scores are exact fractions.
+Independent of the engine. Between two operations it evaluates the customer at every instant at which a number of days
+or a window can change. Superfluous evaluations change nothing, so the list of instants is generous. Scores are exact
+fractions.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ EVENT_TRIGGERS = {
 }  # fmt: skip
 EVENT_TYPES = EVENT_TRIGGERS | {"appointment_booked", "payment_refunded", "ticket_resolved"}
 INACTIVITY = "days_since_last_appointment"
-#: the triggers on the state, each with the one fact its conditions are about
+#: state triggers, each with the fact that its conditions compare
 STATE_TRIGGERS = {"appointment_count": "count", "lifetime_value": "value", INACTIVITY: "days",
                   "risk_score": "score", "engagement_score": "score", "missed_rate": "rate",
                   "days_in_stage": "days"}  # fmt: skip
-#: what the conditions of a trigger on an event may be about
+#: facts that the conditions of event triggers compare
 EVENT_FACTS = ("call_duration", "total_amount")
 MONEY = ("value", "total_amount")
 SPECIAL_NAMES = {("lead", "call_received"): "qualified_call_received",
@@ -67,7 +67,7 @@ DEFAULT_STAGES: list[dict[str, Any]] = [
 
 @dataclass(frozen=True)
 class LiteralEvent:
-    """Something that happened to the customer; `amount` is the event's total_amount, 0 if it had none."""
+    """An event; `amount` is its total_amount, 0 without one."""
 
     type: str
     occurred_at: datetime
@@ -77,7 +77,7 @@ class LiteralEvent:
 
 @dataclass(frozen=True)
 class ApplyEvent:
-    """An event is applied, decided as of `now`."""
+    """Applies an event as of `now`."""
 
     now: datetime
     event: LiteralEvent
@@ -85,7 +85,7 @@ class ApplyEvent:
 
 @dataclass(frozen=True)
 class ManualMove:
-    """A person moves the customer by hand, with or without a pin."""
+    """Moves the customer manually, with or without a pin."""
 
     now: datetime
     to_stage: str
@@ -94,7 +94,7 @@ class ManualMove:
 
 @dataclass(frozen=True)
 class SetPin:
-    """A pin is set, or the present one is changed, in place."""
+    """Sets a pin in the present stage, or changes it."""
 
     now: datetime
     until: datetime
@@ -102,7 +102,7 @@ class SetPin:
 
 @dataclass(frozen=True)
 class RemovePin:
-    """The pin is lifted: decided at once, as at a pin's end."""
+    """Removes the pin and evaluates the customer as at its end."""
 
     now: datetime
 
@@ -112,7 +112,7 @@ Operation: TypeAlias = ApplyEvent | ManualMove | SetPin | RemovePin
 
 @dataclass(frozen=True)
 class LiteralTransition:
-    """One row of a journey."""
+    """One transition of a journey."""
 
     seq: int
     from_stage: str | None
@@ -124,7 +124,7 @@ class LiteralTransition:
 
 @dataclass(frozen=True)
 class Journey:
-    """All that is known at the end; `refused` holds the positions of the refused operations."""
+    """The state of a customer after all operations; `refused` are the indexes of refused operations."""
 
     transitions: list[LiteralTransition]
     current_stage: str
@@ -140,13 +140,13 @@ class Journey:
 
 
 def import_operations(lines: Iterable[tuple[int, LiteralEvent]], until: datetime) -> list[Operation]:
-    """The import of one customer's lines into an empty company: each replayed when it happened."""
+    """Returns the operations of an import of one customer's lines into an empty company."""
     ordered = sorted(lines, key=lambda line: (line[1].occurred_at, line[0]))
     return [ApplyEvent(event.occurred_at, event) for _, event in ordered if event.occurred_at <= until]
 
 
 class Rule:
-    """One rule of a stage in the guide's form; its conditions, `operator number`, all have to hold."""
+    """One rule of a stage in the form of the guide; all of its conditions must hold."""
 
     def __init__(self, stage: str, form: Mapping[str, Any]) -> None:
         self.stage = stage
@@ -166,7 +166,7 @@ class Rule:
                 self.conditions.append((key, match[1], exact(match[2])))
 
     def conditions_hold(self, facts: Mapping[str, Number | None], instead: int | None = None) -> bool:
-        """Whether they hold of the facts, an unknown one never; `instead` replaces the number."""
+        """Returns whether the conditions hold; unknown facts never do. `instead` replaces the number."""
         for key, sign, number in self.conditions:
             fact = facts[key]
             if fact is None or not COMPARE[sign](fact, number if instead is None else instead):
@@ -175,7 +175,7 @@ class Rule:
 
 
 class Stage:
-    """A stage of the map; its kind is derived from its rules where it is not given."""
+    """A stage; without a kind, it is derived from the rules."""
 
     def __init__(self, form: Mapping[str, Any]) -> None:
         self.key: str = form["key"]
@@ -188,7 +188,7 @@ class Stage:
 
 
 class StageMap:
-    """The active stages of a company, and the counts of days at which one of its answers can change."""
+    """The active stages, and the numbers of days at which a decision can change."""
 
     def __init__(self, forms: Forms) -> None:
         active = [Stage(form) for form in forms if form.get("is_active", True)]
@@ -206,26 +206,26 @@ class StageMap:
             return [number for rule in rules if rule.trigger == trigger for *_, number in rule.conditions]
 
         retention = [s.retention_days for s in active if s.retention_days is not None]
-        #: days since the last appointment worth a look: those of rules, of retention, of the risk score
+        #: days since the last appointment to evaluate at: of rules, of retention, of the risk score
         self.inactive_days = around([*numbers(INACTIVITY), *retention, 60, 90])
         if any(rule.trigger == "engagement_score" for rule in rules):
             self.inactive_days |= set(range(183))
-        #: days since the stage was entered worth a look: those of rules
+        #: days since the stage was entered to evaluate at: of rules
         self.stage_days = around(numbers("days_in_stage"))
 
 
 def days_since(then: datetime, now: datetime) -> int:
-    """Whole days of 24 hours elapsed; a time after now counts as now."""
+    """Returns the elapsed whole days of 24 hours; 0 for a time after now."""
     return max(0, (now - then) // DAY)
 
 
 def half_up(score: Fraction) -> Fraction:
-    """Rounded half up to two decimals."""
+    """Rounds half up to two decimals."""
     return Fraction(math.floor(score * 100 + Fraction(1, 2)), 100)
 
 
 class Facts:
-    """Folds of the events, none of which depends on the order of arrival."""
+    """Facts folded from events, independent of the order of arrival."""
 
     def __init__(self, revenue_source: str) -> None:
         self.revenue_source = revenue_source
@@ -235,7 +235,7 @@ class Facts:
         self.kept: dict[str, list[datetime]] = {kind: [] for kind in WINDOWS}
 
     def fold(self, event: LiteralEvent) -> None:
-        """Take one event in: sum it, and keep its time in its window, if it has one."""
+        """Adds one event to the sums and windows."""
         self.total[event.type] += event.amount
         self.total_appointments += event.type == "appointment_completed"
         short_call = event.type == "call_received" and (event.call_duration or 0) <= LONG_CALL_SECONDS
@@ -244,12 +244,12 @@ class Facts:
             self.kept[event.type] = sorted(times)[-WINDOW_ENTRIES:]
 
     def recent(self, kind: str, now: datetime, days: int) -> int:
-        """How many of a kind lie in the last so many days; a time after now counts as now."""
+        """Returns the number of events of a kind in the last days; a time after now counts as now."""
         span = days * DAY
         return len([t for t in self.kept[kind] if now - t < span])
 
     def lifetime_value(self) -> Decimal:
-        """By the company's policy: appointments, or payments minus refunds."""
+        """Returns the lifetime value: of appointments, or payments minus refunds."""
         if self.revenue_source == "appointments":
             return self.total["appointment_completed"]
         return self.total["payment_received"] - self.total["payment_refunded"]
@@ -259,24 +259,24 @@ class Facts:
         return completed[-1] if completed else None
 
     def days_inactive(self, now: datetime) -> int | None:
-        """Days since the last completed appointment; unknown without one."""
+        """Returns the days since the last completed appointment; None without one."""
         last = self.last_appointment_at()
         return None if last is None else days_since(last, now)
 
     def missed_rate(self, now: datetime) -> Fraction | None:
-        """Missed / (completed + missed) over the last 180 days; unknown without any."""
+        """Returns missed / (completed + missed) over the last 180 days; None without any."""
         missed = self.recent("appointment_missed", now, 180)
         both = missed + self.recent("appointment_completed", now, 180)
         return Fraction(missed, both) if both else None
 
     def trend(self, now: datetime) -> Fraction:
-        """Completed in the last 90 days against the 90 before; none before: 0."""
+        """Returns the relative change of appointments in the last 90 days; 0 without any in the 90 before."""
         recent = self.recent("appointment_completed", now, 90)
         before = self.recent("appointment_completed", now, 180) - recent
         return Fraction(recent - before, before) if before else Fraction(0)
 
     def engagement(self, now: datetime) -> Fraction:
-        """The engagement score at now, rounded."""
+        """Returns the engagement score, rounded."""
         if not any(self.kept.values()):
             return Fraction(1, 2)
         inactive = self.days_inactive(now)
@@ -290,7 +290,7 @@ class Facts:
         return half_up(tenths / 10)
 
     def risk(self, now: datetime) -> Fraction:
-        """The risk score at now; whole tenths need no rounding. For a new relationship no factor applies."""
+        """Returns the risk score; whole tenths need no rounding. No factor applies to a new relationship."""
         inactive, rate = self.days_inactive(now), self.missed_rate(now)
         tenths = 0
         if inactive is not None:
@@ -304,26 +304,26 @@ class Facts:
 
 @dataclass(frozen=True)
 class AppliedEvent:
-    """What is being applied: the event rules that hold by it, and whether it is a completed appointment."""
+    """The event being applied: the event rules that hold, and whether it is a completed appointment."""
 
     rules: frozenset[Rule] = frozenset()
-    visit: bool = False
+    is_appointment: bool = False
 
 
-NOTHING = AppliedEvent()
+NOTHING_APPLIED = AppliedEvent()
 
 
 class _Customer:
-    """One customer on the way through the operations."""
+    """One customer while the operations are applied."""
 
     def __init__(self, company: JourneyOracle, start: datetime) -> None:
         self.map, self.manual_pin_days = company.map, company.manual_pin_days
         self.facts = Facts(company.revenue_source)
         self.transitions: list[LiteralTransition] = []
         self.pin_until: datetime | None = None
-        self.held = NOTHING  # what was applied while the pin lasted
+        self.held = NOTHING_APPLIED  # what was applied during the pin
         self.suppressed: list[tuple[str, datetime]] = []
-        self.decided_to = start  # everything due before this instant has been decided
+        self.decided_to = start  # evaluations due before this instant have been run
         self._enter(self.map.progress[0].key, start, "system", "journey_started")
 
     @property
@@ -340,7 +340,7 @@ class _Customer:
         self.transitions.append(LiteralTransition(seq, from_stage, to_stage, at, trigger_type, trigger_event))
 
     def _fact(self, trigger: str, now: datetime) -> Number | None:
-        """What a state trigger's conditions are about; None if unknown."""
+        """Returns the fact that the conditions of a state trigger compare; None: unknown."""
         match trigger:
             case "appointment_count":
                 return self.facts.total_appointments
@@ -357,14 +357,14 @@ class _Customer:
         return days_since(self.entered_at, now)
 
     def _retention_days(self, rule: Rule) -> int | None:
-        """What replaces the number of days of this inactivity rule, for this customer as they stand."""
+        """Returns the retention days that replace the number of an inactivity rule; None: keep it."""
         if rule.stage not in [stage.key for stage in self.map.risk[:1]]:
             return None
         entered = [self.map.stages[t.to_stage] for t in self.transitions]
         return [stage for stage in entered if stage.kind == "progress"][-1].retention_days
 
     def _why(self, stage: Stage, now: datetime, applied: AppliedEvent) -> str | None:
-        """The trigger_event of the first rule of the stage that holds; None if none does."""
+        """Returns the trigger_event of the first rule of the stage that holds, or None."""
         for rule in stage.rules:
             if rule.trigger in EVENT_TRIGGERS:
                 holds = rule in applied.rules
@@ -377,9 +377,9 @@ class _Customer:
         return None
 
     def _decision(self, now: datetime, applied: AppliedEvent) -> tuple[str, str] | None:
-        """The one move to be made now, as (to_stage, trigger_event), leaving any pin out of account."""
+        """Returns the move decided now as (to_stage, trigger_event), ignoring any pin."""
         here = self.stage
-        if here.kind == "risk" and applied.visit:
+        if here.kind == "risk" and applied.is_appointment:
             this_or_worse = [stage for stage in self.map.risk if stage.order >= here.order]
             if not any(self._why(stage, now, applied) for stage in this_or_worse):
                 before = {t.to_stage for t in self.transitions}
@@ -395,7 +395,7 @@ class _Customer:
         return None
 
     def _decide(self, now: datetime, applied: AppliedEvent) -> bool:
-        """Decide at now; whether the customer moved. For a pinned one the move is noted as suppressed."""
+        """Evaluates the customer; returns whether they moved. A move of a pinned customer is suppressed."""
         move = self._decision(now, applied)
         if move is None:
             return False
@@ -408,12 +408,12 @@ class _Customer:
         return True
 
     def _end_pin(self, now: datetime) -> bool:
-        """The pin ends: decided as if what held during it were being applied. Whether the customer moved."""
-        applied, self.held, self.pin_until = self.held, NOTHING, None
+        """Ends the pin; rules that held during it count as holding. Returns whether the customer moved."""
+        applied, self.held, self.pin_until = self.held, NOTHING_APPLIED, None
         return self._decide(now, applied)
 
     def _candidates(self, upto: datetime) -> list[datetime]:
-        """Every instant from decided_to to upto, both included, at which an answer could have changed."""
+        """Returns every instant from decided_to to upto, inclusive, at which a decision can change."""
         instants = {self.decided_to}
         instants.update(t + days * DAY for t in chain(*self.facts.kept.values()) for days in (90, 180))
         last = self.facts.last_appointment_at()
@@ -427,21 +427,21 @@ class _Customer:
         return sorted(instant for instant in instants if self.decided_to <= instant <= upto)
 
     def catch_up(self, upto: datetime) -> None:
-        """Decide everything due up to and including an instant, each at its own; after a move look again."""
+        """Runs all evaluations due up to and including an instant; starts again after a move."""
         if upto < self.decided_to:
-            raise ValueError("time does not run backwards")
+            raise ValueError("an instant lies before the last one")
         again = True
         while again:
             again = False
             for instant in self._candidates(upto):
                 pin_ends = self.pin_until is not None and self.pin_until <= instant
-                if self._end_pin(instant) if pin_ends else self._decide(instant, NOTHING):
+                if self._end_pin(instant) if pin_ends else self._decide(instant, NOTHING_APPLIED):
                     self.decided_to, again = instant, True
                     break
         self.decided_to = upto
 
     def apply_operation(self, operation: Operation) -> bool:
-        """Carry one out, all that was due before having been decided; False if it is refused."""
+        """Applies an operation after the due evaluations; returns False if it is refused."""
         match operation:
             case ApplyEvent(now, event):
                 return self._apply(now, event)
@@ -451,7 +451,7 @@ class _Customer:
                 if until <= now:
                     return False
                 if self.pin_until is None:
-                    self.held, self.suppressed = NOTHING, []
+                    self.held, self.suppressed = NOTHING_APPLIED, []
                 self.pin_until = until
             case RemovePin(now):
                 if self.pin_until is None:
@@ -460,33 +460,34 @@ class _Customer:
         return True
 
     def _apply(self, now: datetime, event: LiteralEvent) -> bool:
-        """Fold the event in, keep what it makes hold if there is a pin, and decide."""
+        """Folds the event, records the rules that hold during a pin, and evaluates."""
         self.facts.fold(event)
         of_type = [rule for rule in self.map.event_rules if rule.trigger == event.type]
-        told = {"call_duration": event.call_duration, "total_amount": event.amount}
-        rules = frozenset(rule for rule in of_type if rule.conditions_hold(told))
+        facts = {"call_duration": event.call_duration, "total_amount": event.amount}
+        rules = frozenset(rule for rule in of_type if rule.conditions_hold(facts))
         applied = AppliedEvent(rules, event.type == "appointment_completed")
         if self.pin_until is not None:
-            self.held = AppliedEvent(self.held.rules | applied.rules, self.held.visit or applied.visit)
+            is_appointment = self.held.is_appointment or applied.is_appointment
+            self.held = AppliedEvent(self.held.rules | applied.rules, is_appointment)
         self._decide(now, applied)
         return True
 
     def _move(self, now: datetime, to_stage: str, pin_until: datetime | None) -> bool:
-        """Move by hand; any pin and its notes are gone, and there is one if the rules would undo it at once."""
+        """Moves manually and removes any pin; sets one if the rules would undo the move."""
         if to_stage not in self.map.stages or to_stage == self.stage.key:
             return False
         if pin_until is not None and pin_until <= now:
             return False
         self._enter(to_stage, now, "manual", None)
-        self.pin_until, self.held = pin_until, NOTHING
-        if self.pin_until is None and self._decision(now, NOTHING) is not None:
+        self.pin_until, self.held = pin_until, NOTHING_APPLIED
+        if self.pin_until is None and self._decision(now, NOTHING_APPLIED) is not None:
             self.pin_until = now + self.manual_pin_days * DAY
         self.suppressed = []
         return True
 
 
 class JourneyOracle:
-    """A company: its stage map and the policies that matter here."""
+    """Oracle for the journeys of a company: its stage map and the relevant settings."""
 
     def __init__(
         self, stages: Forms = DEFAULT_STAGES, revenue_source: str = "appointments", manual_pin_days: int = 30
@@ -495,7 +496,7 @@ class JourneyOracle:
         self.revenue_source, self.manual_pin_days = revenue_source, manual_pin_days
 
     def run(self, operations: Sequence[Operation], until: datetime) -> Journey:
-        """One customer's journey: the operations in their order, then everything due up to `until`."""
+        """Applies the operations in order, then runs evaluations due up to `until`."""
         customer = _Customer(self, operations[0].now)
         refused: list[int] = []
         for position, operation in enumerate(operations):

@@ -1,7 +1,7 @@
-"""A slow, literal reading of DOMAIN.md section 7: figures worked out from raw rows, one sentence at a time.
+"""Oracle for the reports: a slow and literal implementation of DOMAIN.md section 7 on raw rows.
 
-It knows nothing of sums, motions or SQL. Whatever is counted is kept as the customers themselves, so that the count
-and the list behind it can both be held against it.
+Independent of rollups, motions and SQL. Metrics are sets of customers, so that both a count and its drill-down list
+can be compared with them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class StageRow:
 
 @dataclass(frozen=True)
 class MoveRow:
-    """A row of the ledger of moves."""
+    """A row of the transition ledger."""
 
     customer: int
     seq: int
@@ -45,7 +45,7 @@ class MoveRow:
 
 @dataclass(frozen=True)
 class EventRow:
-    """A row of the ledger of events."""
+    """A row of the event ledger."""
 
     customer: int
     type: str
@@ -55,7 +55,7 @@ class EventRow:
 
 @dataclass(frozen=True)
 class CustomerRow:
-    """Where a customer stands."""
+    """The present state of a customer."""
 
     customer: int
     stage: str
@@ -67,7 +67,7 @@ class CustomerRow:
 
 @dataclass(frozen=True)
 class ActionRow:
-    """An action that was planned for a customer."""
+    """An action planned for a customer."""
 
     customer: int
     name: str
@@ -77,7 +77,7 @@ class ActionRow:
 
 @dataclass(frozen=True)
 class StageVisit:
-    """A stay in a stage, by the next move of the same customer; one without goes on."""
+    """A stage visit: ended by the customer's next move, or still open."""
 
     customer: int
     seq: int
@@ -89,7 +89,7 @@ class StageVisit:
 
 @dataclass(frozen=True)
 class CohortStep:
-    """Members of a cohort who came to a stage within their window, and what became of them."""
+    """Customers of a cohort who reached a stage within their window, by outcome."""
 
     customers: set[int]
     converted: set[int]
@@ -99,7 +99,7 @@ class CohortStep:
 
 @dataclass(frozen=True)
 class MetricsOracle:
-    """Everything that is known of a company, row by row."""
+    """All rows of a company, and the metrics computed from them."""
 
     now: datetime
     zone: ZoneInfo
@@ -114,16 +114,16 @@ class MetricsOracle:
     # ---- days
 
     def day(self, at: datetime) -> date:
-        """The company-local day of an instant."""
+        """Returns the company-local date of an instant."""
         return at.astimezone(self.zone).date()
 
     @property
     def today(self) -> date:
-        """The company-local day of now."""
+        """The company-local date of now."""
         return self.day(self.now)
 
     def in_range(self, at: datetime, first: date, last: date) -> bool:
-        """Ranges are whole company-local days, `to` inclusive."""
+        """Returns whether an instant lies in a range of company-local days, including the last."""
         return first <= self.day(at) <= last
 
     # ---- stages
@@ -135,16 +135,16 @@ class MetricsOracle:
 
     @property
     def progress(self) -> list[StageRow]:
-        """Progress stages in use, the lowest first."""
+        """Active progress stages, lowest first."""
         return [stage for stage in self.stages if stage.is_active and stage.kind == "progress"]
 
     @property
     def risk(self) -> list[StageRow]:
-        """Risk stages in use, the mildest first."""
+        """Active risk stages, mildest first."""
         return [stage for stage in self.stages if stage.is_active and stage.kind == "risk"]
 
     def today_of(self, key: str) -> StageRow | None:
-        """What a stage counts as today: an archived one as the stage it was remapped to."""
+        """Returns the active stage of a key, following remaps of archived stages."""
         by_key = {stage.key: stage for stage in self.stages}
         stage = by_key.get(key)
         while stage is not None and not stage.is_active:
@@ -152,7 +152,7 @@ class MetricsOracle:
         return stage
 
     def position(self, key: str) -> int | None:
-        """The place of an entered stage among today's progress stages."""
+        """Returns the position of a stage among today's progress stages."""
         own = [stage for stage in self.stages if stage.key == key]
         today = self.today_of(key)
         if not own or own[0].kind != "progress" or today not in self.progress:
@@ -162,67 +162,67 @@ class MetricsOracle:
     # ---- moves
 
     def kind_then(self, move: MoveRow, key: str | None) -> tuple[str, int] | None:
-        """Kind and order of a stage in the map the move was decided under."""
+        """Returns kind and order of a stage in the map under which the move was decided."""
         for stage in self.maps[move.map_version]:
             if stage.key == key:
                 return stage.kind, stage.order
         return None
 
     def is_entry(self, move: MoveRow) -> bool:
-        """An entry is the opening transition or a move up among progress stages; a remap is none."""
+        """Returns whether a move is an entry: the first transition or a move to a higher progress stage."""
         if move.from_stage is None:
             return True
         if move.trigger_type == "system":
             return False
-        came, went = self.kind_then(move, move.from_stage), self.kind_then(move, move.to_stage)
-        if came is None or went is None:
+        before, after = self.kind_then(move, move.from_stage), self.kind_then(move, move.to_stage)
+        if before is None or after is None:
             return False
-        return came[0] == went[0] == "progress" and went[1] > came[1]
+        return before[0] == after[0] == "progress" and after[1] > before[1]
 
     def is_return(self, move: MoveRow) -> bool:
-        """A return leads out of risk into progress."""
+        """Returns whether a move leads from a risk stage to a progress stage."""
         if move.from_stage is None or move.trigger_type == "system":
             return False
-        came, went = self.kind_then(move, move.from_stage), self.kind_then(move, move.to_stage)
-        return went is not None and went[0] == "progress" and (came is None or came[0] == "risk")
+        before, after = self.kind_then(move, move.from_stage), self.kind_then(move, move.to_stage)
+        return after is not None and after[0] == "progress" and (before is None or before[0] == "risk")
 
     def is_lapse(self, move: MoveRow) -> bool:
-        """A lapse leads into risk, or deeper into it."""
+        """Returns whether a move leads to a risk stage."""
         if move.from_stage is None or move.trigger_type == "system":
             return False
-        went = self.kind_then(move, move.to_stage)
-        return went is not None and went[0] == "risk"
+        after = self.kind_then(move, move.to_stage)
+        return after is not None and after[0] == "risk"
 
     def by_customer(self) -> dict[int, list[MoveRow]]:
-        """Each customer's moves in order."""
-        found: dict[int, list[MoveRow]] = defaultdict(list)
+        """Returns the moves of each customer, in order."""
+        result: dict[int, list[MoveRow]] = defaultdict(list)
         for move in sorted(self.moves, key=lambda move: (move.customer, move.seq)):
-            found[move.customer].append(move)
-        return found
+            result[move.customer].append(move)
+        return result
 
-    # ---- figures
+    # ---- metrics
 
     def distribution(self, as_of: datetime | None = None) -> dict[str, set[int]]:
-        """Customers per stage at an instant."""
-        found: dict[str, set[int]] = defaultdict(set)
+        """Returns the customers by stage at an instant."""
+        result: dict[str, set[int]] = defaultdict(set)
         for customer, moves in self.by_customer().items():
             known = [move for move in moves if as_of is None or move.at <= as_of]
             if known:
-                found[known[-1].to_stage].add(customer)
-        return found
+                result[known[-1].to_stage].add(customer)
+        return result
 
     def reached(self, first: date, last: date) -> list[set[int]]:
-        """Per progress stage: distinct customers with an entry to it or to a later one in the range."""
-        found: list[set[int]] = [set() for _ in self.progress]
+        """Returns for each progress stage the customers with an entry to it or to a later one in the range."""
+        result: list[set[int]] = [set() for _ in self.progress]
         for move in self.moves:
             position = self.position(move.to_stage)
             if position is not None and self.is_entry(move) and self.in_range(move.at, first, last):
-                for each in found[: position + 1]:
+                for each in result[: position + 1]:
                     each.add(move.customer)
-        return found
+        return result
 
     def returned(self, first: date, last: date) -> Counter[str]:
-        """Returns into each stage in the range."""
+        """Counts the returns to each stage in the range."""
         return Counter(
             move.to_stage
             for move in self.moves
@@ -230,22 +230,22 @@ class MetricsOracle:
         )
 
     def moved(self, first: date, last: date, counts: Callable[[MoveRow], bool]) -> Counter[int]:
-        """How often each customer has moved so in the range."""
+        """Counts the moves of each customer that satisfy a condition in the range."""
         return Counter(
             move.customer for move in self.moves if self.in_range(move.at, first, last) and counts(move)
         )
 
     def automation(self, first: date, last: date) -> dict[tuple[str, str], Counter[int]]:
-        """What has become of the actions planned in the range, by name, for whom and how many."""
-        found: dict[tuple[str, str], Counter[int]] = defaultdict(Counter)
+        """Counts the actions planned in the range, by name, state and customer."""
+        result: dict[tuple[str, str], Counter[int]] = defaultdict(Counter)
         for action in self.actions:
             if self.in_range(action.planned_at, first, last):
                 state = "pending" if action.state == "leased" else action.state
-                found[action.name, state][action.customer] += 1
-        return found
+                result[action.name, state][action.customer] += 1
+        return result
 
     def cohort(self, first: date, last: date, window_days: int) -> list[CohortStep]:
-        """Those whose journey opened in the range, each followed for a window from then on."""
+        """Returns the funnel of customers whose journey began in the range, each within a window from then on."""
         steps = [CohortStep(set(), set(), set(), set()) for _ in self.progress]
         for customer, moves in self.by_customer().items():
             opened = moves[0].at
@@ -271,15 +271,15 @@ class MetricsOracle:
         return steps
 
     def flows(self, first: date, last: date) -> dict[tuple[str, str], Counter[int]]:
-        """Moves by customer per (from, to), without openings."""
-        found: dict[tuple[str, str], Counter[int]] = defaultdict(Counter)
+        """Counts the moves of each customer by (from, to), without first transitions."""
+        result: dict[tuple[str, str], Counter[int]] = defaultdict(Counter)
         for move in self.moves:
             if move.from_stage is not None and self.in_range(move.at, first, last):
-                found[move.from_stage, move.to_stage][move.customer] += 1
-        return found
+                result[move.from_stage, move.to_stage][move.customer] += 1
+        return result
 
     def visits(self) -> list[StageVisit]:
-        """Every stay of every customer, ended by the next transition."""
+        """Returns all stage visits."""
         return [
             StageVisit(customer, move.seq, move.to_stage, move.at, None if after is None else after.at, after)
             for customer, moves in self.by_customer().items()
@@ -287,49 +287,49 @@ class MetricsOracle:
         ]
 
     def ended(self, first: date, last: date) -> dict[str, list[StageVisit]]:
-        """Visits ended in the range, by stage."""
-        found: dict[str, list[StageVisit]] = defaultdict(list)
+        """Returns the stage visits that ended in the range, by stage."""
+        result: dict[str, list[StageVisit]] = defaultdict(list)
         for visit in self.visits():
             if visit.left_at is not None and self.in_range(visit.left_at, first, last):
-                found[visit.stage].append(visit)
-        return found
+                result[visit.stage].append(visit)
+        return result
 
     def going_on(self) -> dict[str, list[StageVisit]]:
-        """Visits that go on, by stage."""
-        found: dict[str, list[StageVisit]] = defaultdict(list)
+        """Returns the open stage visits by stage."""
+        result: dict[str, list[StageVisit]] = defaultdict(list)
         for visit in self.visits():
             if visit.left_at is None:
-                found[visit.stage].append(visit)
-        return found
+                result[visit.stage].append(visit)
+        return result
 
     def is_converted(self, visit: StageVisit) -> bool:
-        """Ended by an entry, or out of risk by a return."""
+        """Returns whether a stage visit ended by an entry or a return."""
         move = visit.ended_by
         return move is not None and (self.is_entry(move) or self.is_return(move))
 
     def days(self, visits: Iterable[StageVisit]) -> list[Fraction]:
-        """How many days each has lasted, or lasts so far."""
+        """Returns the duration of each stage visit in days, up to now for open ones."""
         return [_in_days((visit.left_at or self.now) - visit.entered_at) for visit in visits]
 
     def band(self, low: str, high: str) -> set[int]:
-        """Customers whose stored risk lies between two values, both included."""
+        """Returns the customers whose stored risk lies between two values, inclusive."""
         return {one.customer for one in self.customers if Decimal(low) <= one.risk <= Decimal(high)}
 
     def churning(self) -> list[int]:
-        """Risk above 0.7 and not churned, by risk descending, then by id."""
+        """Returns the customers with a risk above 0.7 who have not churned, by descending risk and id."""
         last = self.risk[-1].key if self.risk else None
-        found = [one for one in self.customers if one.risk > Decimal("0.7") and one.stage != last]
-        return [one.customer for one in sorted(found, key=lambda one: (-one.risk, one.customer))]
+        result = [one for one in self.customers if one.risk > Decimal("0.7") and one.stage != last]
+        return [one.customer for one in sorted(result, key=lambda one: (-one.risk, one.customer))]
 
     def at_risk(self) -> set[int]:
-        """In the mildest risk stage, or with a risk above 0.7 and not in the last one."""
+        """Returns the customers in the mildest risk stage, and those of `churning`."""
         mildest = self.risk[0].key if self.risk else None
         return {one.customer for one in self.customers if one.stage == mildest} | set(self.churning())
 
     def predicted(self, customer: CustomerRow) -> tuple[date | None, int]:
-        """Entry of the present stage plus the mean completed stay before churned; and of how many stays."""
+        """Returns the predicted churn date and the number of stage visits it is based on."""
         last = self.risk[-1].key if self.risk else None
-        stays = [
+        durations = [
             visit.left_at - visit.entered_at
             for visit in self.visits()
             if visit.left_at is not None
@@ -337,27 +337,27 @@ class MetricsOracle:
             and visit.stage == customer.stage
             and visit.ended_by.to_stage == last
         ]
-        if not stays:
+        if not durations:
             return None, 0
-        mean = sum(stays, timedelta(0)) / len(stays)
-        return max(self.day(customer.entered_at + mean), self.today), len(stays)
+        mean = sum(durations, timedelta(0)) / len(durations)
+        return max(self.day(customer.entered_at + mean), self.today), len(durations)
 
     def retention(self) -> dict[tuple[str, int], set[int]]:
-        """Customers by the local month of their first completed visit and the months until another one."""
+        """Returns the customers by (month of the first appointment, months until another appointment)."""
         months: dict[int, list[int]] = defaultdict(list)
         for event in self.events:
             if event.type == "appointment_completed":
                 day = self.day(event.at)
                 months[event.customer].append(day.year * 12 + day.month - 1)
-        found: dict[tuple[str, int], set[int]] = defaultdict(set)
-        for customer, came in months.items():
-            first = min(came)
-            for month in came:
-                found[f"{first // 12:04}-{first % 12 + 1:02}", month - first].add(customer)
-        return found
+        result: dict[tuple[str, int], set[int]] = defaultdict(set)
+        for customer, appointments in months.items():
+            first = min(appointments)
+            for month in appointments:
+                result[f"{first // 12:04}-{first % 12 + 1:02}", month - first].add(customer)
+        return result
 
     def revenue(self, first: date | None = None, last: date | None = None) -> Decimal:
-        """Money by the day it happened, from the company's one source."""
+        """Returns the revenue in a range, from the company's source of revenue."""
         signs = (
             {"payment_received": 1, "payment_refunded": -1}
             if self.revenue_source == "payments"
@@ -378,17 +378,17 @@ def _in_days(span: timedelta) -> Fraction:
 
 
 def tenths(value: Fraction) -> float:
-    """One decimal, half up."""
+    """Rounds to one decimal, half up."""
     return ((value * 10 + Fraction(1, 2)).__floor__()) / 10
 
 
 def share(part: int, whole: int) -> float:
-    """Percent with one decimal, half up; of nothing 0."""
+    """Returns a percentage with one decimal, rounded half up; 0 of nothing."""
     return 0.0 if whole == 0 else tenths(Fraction(part * 100, whole))
 
 
 def percentile(values: Sequence[Fraction], of: Fraction) -> Fraction:
-    """The interpolated percentile of values."""
+    """Returns the interpolated percentile."""
     ordered = sorted(values)
     position = of * (len(ordered) - 1)
     below = position.__floor__()

@@ -1,4 +1,4 @@
-"""Which stage a customer belongs in, why, and when that can change: the cases of the decision, one by one."""
+"""Decisions: the stage a customer belongs in, the reasons, and the next evaluation, case by case."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -58,15 +58,15 @@ def move(journey, to_stage, at, **more):
 
 
 def wanted(journey, at):
-    """The stage the rules want, if it is another one."""
+    """Returns the stage that the rules decide, or None."""
     chosen = decide(journey.relationship, journey.rulebook, at).move
     return None if chosen is None else chosen.to_stage
 
 
-# ---- the opening and the ladder
+# ---- first transition and progress
 
 
-def test_an_unknown_customers_event_opens_the_journey_and_is_then_decided_on():
+def test_the_first_event_opens_the_journey_and_is_then_evaluated():
     journey = after(event("call_received", day(3), call=300))
     opening, lead = journey.new_transitions
     assert (opening.seq, opening.from_stage, opening.to_stage) == (1, None, "prospect")
@@ -76,12 +76,12 @@ def test_an_unknown_customers_event_opens_the_journey_and_is_then_decided_on():
     assert opening.transitioned_at == lead.transitioned_at == day(3)
 
 
-def test_a_journey_opens_in_the_lowest_progress_stage_whatever_stands_before_it():
+def test_a_journey_begins_in_the_lowest_progress_stage():
     rulebook = company(stage("gone", 1, rule("risk_score", score=">0.9")), stage("b", 3), stage("a", 2))
     assert path(open_journey(rulebook)) == ["a"]
 
 
-def test_a_journey_opened_with_no_event_is_decided_at_its_beginning():
+def test_a_journey_without_an_event_is_evaluated_at_its_beginning():
     rulebook = company(START, stage("eager", 2, rule("appointment_count", count=">=0")))
     journey = open_journey(rulebook)
     assert path(journey) == ["start"]
@@ -89,9 +89,9 @@ def test_a_journey_opened_with_no_event_is_decided_at_its_beginning():
     assert dated(journey) == [("start", T0), ("eager", T0)]
 
 
-def test_every_transition_tells_the_version_of_the_map_it_was_decided_under():
-    rulebook = company(START, stage("seen", 2, rule(APPOINTMENT)), version=7)
-    assert [told.map_version for told in after(appointment(0), rulebook=rulebook).new_transitions] == [7, 7]
+def test_every_transition_has_the_version_of_its_stage_map():
+    rulebook = company(START, stage("next", 2, rule(APPOINTMENT)), version=7)
+    assert [each.map_version for each in after(appointment(0), rulebook=rulebook).new_transitions] == [7, 7]
 
 
 @pytest.mark.parametrize(
@@ -119,33 +119,40 @@ def test_every_transition_tells_the_version_of_the_map_it_was_decided_under():
             [event("payment_received", amount="5000")], "prospect", None, id="a payment, by appointments"
         ),
         pytest.param([event("ticket_opened")], "prospect", None, id="a ticket"),
-        pytest.param(appointments(0), "customer", APPOINTMENT, id="a visit"),
-        pytest.param(appointments(0, 1), "customer", APPOINTMENT, id="two visits"),
-        pytest.param(appointments(0, 1, 2), "regular", "appointment_count", id="three visits"),
-        pytest.param(appointments(0, amount="999.99"), "customer", APPOINTMENT, id="a visit for 999.99"),
-        pytest.param(appointments(0, amount="1000"), "vip", "lifetime_value", id="a visit for 1000.00"),
+        pytest.param(appointments(0), "customer", APPOINTMENT, id="an appointment"),
+        pytest.param(appointments(0, 1), "customer", APPOINTMENT, id="two appointments"),
+        pytest.param(appointments(0, 1, 2), "regular", "appointment_count", id="three appointments"),
         pytest.param(
-            appointments(0, 1, 2, amount="333.34"), "vip", "lifetime_value", id="three visits for 1000.02"
+            appointments(0, amount="999.99"), "customer", APPOINTMENT, id="an appointment for 999.99"
+        ),
+        pytest.param(
+            appointments(0, amount="1000"), "vip", "lifetime_value", id="an appointment for 1000.00"
+        ),
+        pytest.param(
+            appointments(0, 1, 2, amount="333.34"),
+            "vip",
+            "lifetime_value",
+            id="three appointments for 1000.02",
         ),
         pytest.param(
             appointments(0, 1, 2, amount="333.33"),
             "regular",
             "appointment_count",
-            id="three visits for 999.99",
+            id="three appointments for 999.99",
         ),
     ],
 )
-def test_the_ladder_of_the_default_stages(events, reached, why):
+def test_progress_through_the_default_stages(events, reached, why):
     journey = after(*events)
     assert journey.relationship.current_stage == reached
     assert last(journey).trigger_event == (why or "journey_started")
 
 
-def test_a_jump_over_stages_is_one_transition():
+def test_skipping_stages_is_one_transition():
     assert path(after(*appointments(0, amount="1000"))) == ["prospect", "vip"]
 
 
-def test_two_things_that_hold_at_once_lead_to_the_higher_stage_at_once():
+def test_of_two_rules_that_hold_the_higher_stage_wins():
     assert path(after(*appointments(0, 1), appointment(2, amount="1000"))) == ["prospect", "customer", "vip"]
 
 
@@ -153,7 +160,7 @@ def test_two_things_that_hold_at_once_lead_to_the_higher_stage_at_once():
     "later",
     [
         pytest.param(event("call_received", day(3), call=300), id="by a call that makes a lead"),
-        pytest.param(appointment(3), id="by a visit that makes a customer"),
+        pytest.param(appointment(3), id="by an appointment that makes a customer"),
         pytest.param(event("payment_refunded", day(3), amount="1000"), id="by a refund"),
         pytest.param(event("appointment_missed", day(3)), id="by a missed appointment"),
     ],
@@ -162,7 +169,7 @@ def test_progress_never_goes_down(later):
     assert path(after(*appointments(0, 1, 2), later)) == ["prospect", "customer", "regular"]
 
 
-def test_a_customer_stays_up_when_the_rule_no_longer_holds():
+def test_a_customer_stays_when_the_rule_no_longer_holds():
     rulebook = company(START, stage("keen", 2, rule("engagement_score", score=">=0.5")))
     assert path(after(appointment(0), until=day(1_000), rulebook=rulebook)) == ["start", "keen"]
 
@@ -174,12 +181,12 @@ def test_a_customer_stays_up_when_the_rule_no_longer_holds():
     ("policy", "events", "reached"),
     [
         pytest.param({}, [appointment(0, amount="1000")], "vip", id="appointments count by default"),
-        pytest.param(PAYMENTS, [appointment(0, amount="1000")], "customer", id="and not where payments do"),
+        pytest.param(PAYMENTS, [appointment(0, amount="1000")], "customer", id="but not if payments do"),
         pytest.param(
             PAYMENTS,
             [appointment(0), event("payment_received", day(1), amount="1000")],
             "vip",
-            id="where payments count",
+            id="payments count",
         ),
         pytest.param(
             {},
@@ -213,7 +220,7 @@ def test_lifetime_value_has_one_source(policy, events, reached):
     assert after(*events, rulebook=company(policy=policy)).relationship.current_stage == reached
 
 
-def test_a_sum_beyond_all_reason_is_refused_and_changes_nothing():
+def test_a_sum_beyond_the_limit_is_refused_and_changes_nothing():
     journey = after(appointment(0))
     journey.relationship.facts = journey.relationship.facts._replace(appointments_cents=MAX_SUM_CENTS)
     before = replace(journey.relationship)
@@ -233,24 +240,24 @@ def test_day_90_stays_day_91_is_at_risk_day_181_is_churned():
     assert path(journey) == ["prospect", "customer"]
     journey.advance_to(day(500))
     assert dated(journey)[2:] == [("at_risk", day(91)), ("churned", day(181))]
-    assert [told.trigger_event for told in journey.new_transitions[2:]] == ["days_since_last_appointment"] * 2
-    assert {told.trigger_type for told in journey.new_transitions[1:]} == {TriggerType.AUTOMATIC}
+    assert [each.trigger_event for each in journey.new_transitions[2:]] == ["days_since_last_appointment"] * 2
+    assert {each.trigger_type for each in journey.new_transitions[1:]} == {TriggerType.AUTOMATIC}
 
 
 @pytest.mark.parametrize("late", [91, 120, 181, 1_000])
-def test_whoever_looks_late_writes_the_same_journey(late):
+def test_a_late_evaluation_makes_the_same_journey(late):
     every_day = after(appointment(0))
     for number in range(1, late + 1):
         every_day.advance_to(day(number))
     assert dated(after(appointment(0), until=day(late))) == dated(every_day)
 
 
-def test_what_is_due_is_decided_before_an_event_of_the_same_instant():
+def test_due_evaluations_are_run_before_an_event_of_the_same_instant():
     journey = after(appointment(0), appointment(91))
     assert dated(journey)[2:] == [("at_risk", day(91)), ("customer", day(91))]
 
 
-def test_an_event_an_instant_earlier_comes_in_time():
+def test_an_event_one_microsecond_earlier_is_in_time():
     journey = after(appointment(0), event(APPOINTMENT, day(91) - INSTANT))
     assert path(journey) == ["prospect", "customer"]
 
@@ -264,13 +271,13 @@ def test_risk_leaves_any_progress_stage(higher):
     assert path(journey)[-2:] == [higher, "at_risk"]
 
 
-def test_the_most_severe_stage_that_holds_is_taken_at_once():
+def test_the_most_severe_stage_that_holds_is_entered_directly():
     journey = open_journey(at=day(200))
     journey.apply_event(appointment(0), day(200))
     assert path(journey) == ["prospect", "churned"]
 
 
-def test_risk_goes_before_progress():
+def test_risk_precedes_progress():
     journey = after(appointment(0), appointment(1), appointment(2, amount="5000"))
     assert path(journey)[-1] == "vip"
     late = open_journey(at=day(95))
@@ -278,7 +285,7 @@ def test_risk_goes_before_progress():
     assert path(late) == ["prospect", "at_risk"]
 
 
-def test_a_customer_who_never_came_cannot_lapse():
+def test_a_customer_without_appointments_cannot_lapse():
     rulebook = company(
         START, stage("gone", 2, any_of(rule("risk_score", score=">=0.2"), rule("ticket_opened")))
     )
@@ -302,7 +309,7 @@ THREE_RISKS = (
         pytest.param(
             [appointment(0), event("appointment_missed", day(1)), event("ticket_opened", day(2))],
             ["start", "uneasy", "cross"],
-            id="a worse one follows a milder one",
+            id="a more severe one follows",
         ),
         pytest.param(
             [appointment(0), event("ticket_opened", day(1)), event("appointment_missed", day(2))],
@@ -320,7 +327,7 @@ def test_risk_only_ever_gets_worse(events, stages):
     assert path(after(*events, rulebook=company(*THREE_RISKS))) == stages
 
 
-def test_progress_is_only_made_from_progress():
+def test_progress_starts_from_progress_stages_only():
     journey = after(appointment(0), rulebook=company(policy=PAYMENTS), until=day(91))
     apply_events(
         journey,
@@ -358,7 +365,7 @@ def test_retention_days_may_also_give_more_time():
     assert dated(journey)[1:] == [("gone", day(151))]
 
 
-def test_more_time_does_not_help_against_the_risk_score():
+def test_retention_days_do_not_affect_the_risk_score():
     rulebook = company(*defaults_with(customer={"retention_days": 120}))
     journey = after(appointment(0), rulebook=rulebook, until=day(100))
     assert dated(journey)[2:] == [("at_risk", day(91))]
@@ -394,7 +401,7 @@ def test_after_lapsing_the_days_of_the_last_progress_stage_still_apply(occurred,
     assert path(journey)[-1] == ("customer" if comes_back else "at_risk")
 
 
-def test_without_days_of_retention_the_rule_stands_as_it_is():
+def test_without_retention_days_the_rule_applies_unchanged():
     journey = after(appointment(0), until=day(95))
     apply_events(journey, appointment(9), late=day(99))
     assert path(journey)[-1] == "customer"
@@ -408,14 +415,14 @@ def test_without_days_of_retention_the_rule_stands_as_it_is():
     [(100, True), (99, True), (10, True), (9, False), (0, False)],
     ids=["today", "yesterday", "90 days ago", "91 days ago", "100 days ago"],
 )
-def test_a_late_report_brings_back_only_if_the_visit_is_recent(occurred, comes_back):
+def test_a_late_event_is_a_return_only_if_the_appointment_is_recent(occurred, comes_back):
     journey = after(appointment(0), until=day(100))
     journey.apply_event(appointment(occurred), day(100))
     assert path(journey)[2:] == (["at_risk", "customer"] if comes_back else ["at_risk"])
     assert journey.relationship.facts.total_appointments == 2
 
 
-def test_a_return_is_dated_now_and_named_by_the_visit():
+def test_a_return_is_dated_now_and_triggered_by_the_appointment():
     journey = after(appointment(0), until=day(100))
     journey.apply_event(appointment(95), day(100))
     back = last(journey)
@@ -432,9 +439,9 @@ def test_a_return_is_dated_now_and_named_by_the_visit():
         event("payment_received", day(95), amount="5000"),
         event("ticket_resolved", day(95)),
     ],
-    ids=lambda told: told.type,
+    ids=lambda each: each.type,
 )
-def test_nothing_but_a_completed_appointment_brings_back(later):
+def test_only_a_completed_appointment_is_a_return(later):
     assert path(after(appointment(0), later))[-1] == "at_risk"
 
 
@@ -456,7 +463,7 @@ def test_a_return_is_one_transition_and_no_more_follow():
     assert path(journey) == ["prospect", "customer", "at_risk", "customer"]
 
 
-def test_a_return_with_nothing_earned_and_nothing_held_goes_to_the_start():
+def test_a_return_without_a_matching_stage_goes_to_the_start():
     rulebook = company(
         START, stage("b", 2), stage("gone", 3, rule("days_since_last_appointment", days=">90"))
     )
@@ -473,10 +480,10 @@ def test_a_return_with_nothing_earned_and_nothing_held_goes_to_the_start():
         pytest.param({"is_active": False, "remapped_to": "customer"}, "regular", id="also a lower one"),
         pytest.param({"is_active": False, "remapped_to": "older"}, "vip", id="remapped twice"),
         pytest.param(
-            {"is_active": False, "remapped_to": "at_risk"}, "regular", id="as a risk stage: for nothing"
+            {"is_active": False, "remapped_to": "at_risk"}, "regular", id="as a risk stage: not counted"
         ),
-        pytest.param({"is_active": False}, "regular", id="without a successor: for nothing"),
-        pytest.param({"order": 9}, "gold", id="still in use: as itself"),
+        pytest.param({"is_active": False}, "regular", id="without a successor: not counted"),
+        pytest.param({"order": 9}, "gold", id="still active: as itself"),
     ],
 )
 def test_an_archived_stage_held_before_counts(gold, back_to):
@@ -488,7 +495,7 @@ def test_an_archived_stage_held_before_counts(gold, back_to):
     assert last(journey).to_stage == back_to
 
 
-def test_the_highest_stage_held_is_ranked_by_todays_map():
+def test_the_highest_stage_held_is_ranked_by_the_present_map():
     journey = after(*appointments(0, 1, 2), until=day(95))
     assert journey.relationship.stages_held == {"prospect", "customer", "regular"}
     journey.rulebook = company(
@@ -498,7 +505,7 @@ def test_the_highest_stage_held_is_ranked_by_todays_map():
     assert last(journey).to_stage == "prospect"
 
 
-def test_a_rule_of_the_present_risk_stage_that_still_holds_keeps_the_customer():
+def test_a_rule_of_the_present_risk_stage_that_holds_blocks_the_return():
     rulebook = company(START, stage("shaky", 2, rule("risk_score", score=">=0.2")))
     missed = [event("appointment_missed", day(number)) for number in (1, 2, 3)]
     journey = after(appointment(0), *missed, appointment(4), rulebook=rulebook)
@@ -510,7 +517,7 @@ def test_a_rule_of_the_present_risk_stage_that_still_holds_keeps_the_customer():
 @pytest.mark.parametrize(
     ("amount", "reached"), [("100", "costly"), ("99.99", "start")], ids=["it holds", "it does not hold"]
 )
-def test_a_rule_of_a_worse_risk_stage_keeps_the_customer_from_returning(amount, reached):
+def test_a_rule_of_a_more_severe_risk_stage_blocks_the_return(amount, reached):
     cross = stage("cross", 2, rule("ticket_opened"), kind="risk")
     costly = stage("costly", 3, rule(APPOINTMENT, total_amount=">=100"), kind="risk")
     rulebook = company(START, cross, costly)
@@ -520,17 +527,17 @@ def test_a_rule_of_a_worse_risk_stage_keeps_the_customer_from_returning(amount, 
     assert path(journey) == ["start", "cross", reached]
 
 
-def test_a_rule_of_a_milder_risk_stage_does_not_keep_but_is_decided_next():
+def test_a_rule_of_a_milder_risk_stage_does_not_block_the_return_and_is_evaluated_next():
     journey = after(appointment(0), until=day(200))
     journey.apply_event(appointment(100), day(200))
     assert path(journey) == ["prospect", "customer", "at_risk", "churned", "customer"]
     journey.advance_to(day(200))
     assert dated(journey)[-2:] == [("customer", day(200)), ("at_risk", day(200))]
-    causes = [told.cause for told in journey.new_transitions]
+    causes = [each.cause for each in journey.new_transitions]
     assert len(set(causes)) == len(causes)
 
 
-def test_an_event_rule_of_the_risk_stage_that_holds_keeps_the_customer():
+def test_an_event_rule_of_the_risk_stage_blocks_the_return():
     costly = stage("costly", 2, rule(APPOINTMENT, total_amount=">=100"), kind="risk")
     journey = after(
         appointment(0, amount="100"), appointment(1, amount="100"), rulebook=company(START, costly)
@@ -550,10 +557,10 @@ def test_an_event_rule_of_the_risk_stage_that_holds_keeps_the_customer():
         (any_of(rule("ticket_opened"), rule("appointment_count", count=">=1")), "appointment_count"),
         (any_of(rule("appointment_count", count=">=2"), rule(APPOINTMENT)), APPOINTMENT),
     ],
-    ids=["the event first", "the count first", "the first does not hear it", "the first does not hold"],
+    ids=["the event first", "the count first", "the first is for another event", "the first does not hold"],
 )
 def test_the_first_rule_of_any_that_holds_names_the_trigger(rules, why):
-    assert last(after(appointment(0), rulebook=company(START, stage("seen", 2, rules)))).trigger_event == why
+    assert last(after(appointment(0), rulebook=company(START, stage("next", 2, rules)))).trigger_event == why
 
 
 @pytest.mark.parametrize(
@@ -565,13 +572,13 @@ def test_the_first_rule_of_any_that_holds_names_the_trigger(rules, why):
         ("at_risk", "ticket_opened", "ticket_opened"),
     ],
 )
-def test_a_move_is_named_by_its_trigger_or_as_the_guide_names_it(key, trigger, why):
+def test_the_trigger_event_is_the_trigger_or_the_name_of_the_guide(key, trigger, why):
     journey = after(event(trigger, call=61), rulebook=company(START, stage(key, 2, rule(trigger))))
     assert last(journey).trigger_event == why
 
 
 @pytest.mark.parametrize(("key", "why"), [("at_risk", "high_risk_score"), ("gone", "risk_score")])
-def test_a_move_by_the_risk_score_is_named_as_the_guide_names_it(key, why):
+def test_a_move_by_the_risk_score_has_the_name_of_the_guide(key, why):
     rulebook = company(START, stage(key, 2, rule("risk_score", score=">0.7")))
     journey = after(appointment(0), rulebook=rulebook, until=day(91))
     assert (last(journey).to_stage, last(journey).trigger_event, last(journey).transitioned_at) == (
@@ -582,7 +589,7 @@ def test_a_move_by_the_risk_score_is_named_as_the_guide_names_it(key, why):
 
 
 @pytest.mark.parametrize(
-    ("told", "holds"),
+    ("applied", "holds"),
     [
         (event("payment_received", amount="100", call=61), True),
         (event("payment_received", amount="99.99", call=61), False),
@@ -592,9 +599,9 @@ def test_a_move_by_the_risk_score_is_named_as_the_guide_names_it(key, why):
     ],
     ids=["both hold", "too little", "too short", "unknown length", "another event"],
 )
-def test_all_conditions_of_a_rule_have_to_hold(told, holds):
+def test_all_conditions_of_a_rule_must_hold(applied, holds):
     both = rule("payment_received", call_duration=">60", total_amount=">=100")
-    assert path(after(told, rulebook=company(START, stage("b", 2, both)))) == (
+    assert path(after(applied, rulebook=company(START, stage("b", 2, both)))) == (
         ["start", "b"] if holds else ["start"]
     )
 
@@ -605,7 +612,7 @@ def test_all_conditions_of_a_rule_have_to_hold(told, holds):
         pytest.param(
             rule("days_since_last_appointment", days=sign + "3"),
             appointment(0),
-            id=f"days {sign} 3 without a visit",
+            id=f"days {sign} 3 without an appointment",
         )
         for sign in ("<", "<=", "!=")
     ]
@@ -614,7 +621,7 @@ def test_all_conditions_of_a_rule_have_to_hold(told, holds):
         for sign in ("<1", "!=0.5")
     ],
 )
-def test_a_condition_on_what_is_unknown_is_false(rules, known):
+def test_a_condition_on_an_unknown_value_is_false(rules, known):
     rulebook = company(START, stage("b", 2, rules, kind="progress"))
     assert path(after(event("ticket_resolved"), rulebook=rulebook, until=day(50))) == ["start"]
     assert path(after(known, rulebook=rulebook, until=day(50))) == ["start", "b"]
@@ -654,7 +661,9 @@ def test_an_event_trigger_holds_only_while_its_event_is_being_applied(trigger):
 @pytest.mark.parametrize(
     ("rules", "events", "at"),
     [
-        pytest.param(rule("appointment_count", count=">=2"), appointments(0, 5), 5, id="the second visit"),
+        pytest.param(
+            rule("appointment_count", count=">=2"), appointments(0, 5), 5, id="the second appointment"
+        ),
         pytest.param(
             rule("lifetime_value", value=">100"), appointments(0, 5, amount="50.01"), 5, id="100.02 spent"
         ),
@@ -662,12 +671,12 @@ def test_an_event_trigger_holds_only_while_its_event_is_being_applied(trigger):
             rule("days_since_last_appointment", days=">=10"),
             appointments(0, 5),
             15,
-            id="10 days after the last visit",
+            id="10 days after the last appointment",
         ),
         pytest.param(
             rule("risk_score", score=">=0.3"), appointments(0), 61, id="risk of 0.3 on the 61st day"
         ),
-        # 0.1 + 0.3 - d/600 + 0.2 * 2/3 falls to 0.525 on the fifth day, and 0.525 is written 0.53
+        # 0.1 + 0.3 - d/600 + 0.2 * 2/3 falls to 0.525 on the fifth day, which is rounded to 0.53
         pytest.param(rule("engagement_score", score="<0.53"), appointments(0), 6, id="engagement below 0.53"),
         pytest.param(
             rule("missed_rate", rate="<=0.2"),
@@ -685,7 +694,7 @@ def test_an_event_trigger_holds_only_while_its_event_is_being_applied(trigger):
 )
 def test_a_state_trigger_moves_when_it_becomes_true(rules, events, at):
     rulebook = company(START, stage("b", 2, rules, kind="progress"))
-    ordered = sorted(events, key=lambda told: told.occurred_at)
+    ordered = sorted(events, key=lambda each: each.occurred_at)
     assert dated(after(*ordered, rulebook=rulebook, until=day(400))) == [
         ("start", ordered[0].occurred_at),
         ("b", day(at)),
@@ -714,7 +723,7 @@ def test_a_state_trigger_moves_when_it_becomes_true(rules, events, at):
             rule("risk_score", score=">=0.2"),
             appointments(0, 50, 100),
             140,
-            id="a visit no longer recent",
+            id="an appointment no longer recent",
         ),
         pytest.param(
             {"missed_window_days": 33},
@@ -728,7 +737,7 @@ def test_a_state_trigger_moves_when_it_becomes_true(rules, events, at):
             rule("risk_score", score=">0"),
             [*appointments(*[0] * 5), event("appointment_missed", day(1))],
             33,
-            id="visits that outweighed a miss long ago",
+            id="appointments that outweighed a miss long ago",
         ),
         pytest.param(
             {"tickets_weight": 0.4, "tickets_window_days": 22},
@@ -742,14 +751,14 @@ def test_a_state_trigger_moves_when_it_becomes_true(rules, events, at):
             rule("engagement_score", score="<0.2"),
             appointments(0),
             44,
-            id="a visit no longer frequent",
+            id="an appointment no longer frequent",
         ),
         pytest.param(
             {"engagement_recency_weight": 0, "quality_window_days": 55, "frequency_window_days": 1000},
             rule("engagement_score", score="<=0.2"),
             appointments(0),
             55,
-            id="a good visit long ago",
+            id="a good appointment long ago",
         ),
         pytest.param(
             {"quality_window_days": 11, "engagement_quality_weight": 1},
@@ -781,7 +790,7 @@ def test_a_state_trigger_moves_when_it_becomes_true(rules, events, at):
         ),
     ],
 )
-def test_a_score_changes_when_any_of_its_parts_does(scoring, rules, events, at):
+def test_a_score_changes_with_each_of_its_parts(scoring, rules, events, at):
     rulebook = company(START, stage("b", 2, rules, kind="progress"), policy={"scoring": scoring})
     journey = after(*events, rulebook=rulebook, until=day(at) - INSTANT)
     assert path(journey) == ["start"]
@@ -789,7 +798,7 @@ def test_a_score_changes_when_any_of_its_parts_does(scoring, rules, events, at):
     assert dated(journey)[1:] == [("b", day(at))]
 
 
-def test_a_decline_ends_when_the_visits_it_is_held_against_are_long_ago():
+def test_a_decline_ends_when_the_earlier_appointments_leave_the_window():
     calm = stage("calm", 2, rule("risk_score", score="<0.2"), kind="progress")
     patient = {"trend_window_days": 40, "inactive_days": 1_000, "very_inactive_days": 1_000}
     journey = open_journey(company(START, calm, policy={"scoring": patient}), at=day(42))
@@ -802,21 +811,21 @@ def test_a_decline_ends_when_the_visits_it_is_held_against_are_long_ago():
 # ---- late events
 
 
-def test_a_late_event_corrects_the_facts_and_is_decided_as_of_now():
+def test_a_late_event_corrects_the_facts_and_is_evaluated_as_of_now():
     journey = after(*appointments(0, 10))
     journey.apply_event(appointment(5), day(20))
     assert dated(journey)[-1] == ("regular", day(20))
     assert journey.relationship.facts.last_appointment_at == day(10)
 
 
-def test_history_is_never_rewritten():
+def test_transitions_are_never_changed():
     journey = after(appointment(0), until=day(100))
     before = list(journey.new_transitions)
     journey.apply_event(appointment(50), day(100))
     assert journey.new_transitions[: len(before)] == before
 
 
-def test_an_event_of_the_next_minutes_counts_as_now():
+def test_an_event_slightly_in_the_future_counts_as_now():
     journey = open_journey()
     journey.apply_event(event(APPOINTMENT, T0 + timedelta(minutes=5)), T0)
     assert dated(journey)[-1] == ("customer", T0)
@@ -829,7 +838,7 @@ def test_an_event_of_the_next_minutes_counts_as_now():
     [(day(1), True), (day(2) - INSTANT, True), (day(2), False), (day(3), False)],
     ids=["before", "just before", "at once", "after"],
 )
-def test_news_is_late_when_something_later_is_known(at, is_late):
+def test_an_event_is_late_if_something_later_is_known(at, is_late):
     assert after(event("call_received", day(0)), event("ticket_resolved", day(2))).is_late(at) is is_late
     moved = open_journey()
     move(moved, "vip", day(2))
@@ -840,7 +849,7 @@ def test_news_is_late_when_something_later_is_known(at, is_late):
 
 
 @pytest.mark.parametrize("to_stage", KEYS[1:])
-def test_a_person_may_move_anywhere(to_stage):
+def test_a_manual_move_may_lead_to_any_stage(to_stage):
     journey = open_journey()
     assert not move(journey, to_stage, day(1), performed_by=12, notes="because")
     moved = last(journey)
@@ -863,7 +872,7 @@ def test_a_person_may_move_anywhere(to_stage):
     [("customer", StageConflictError), ("nowhere", InvalidInputError), ("old", InactiveStageError)],
     ids=["the stage they are in", "an unknown stage", "an inactive stage"],
 )
-def test_a_move_that_cannot_be_is_an_error_and_changes_nothing(to_stage, error):
+def test_an_invalid_move_is_an_error_and_changes_nothing(to_stage, error):
     rulebook = company(*defaults_with(), stage("old", 20, is_active=False, remapped_to="vip"))
     journey = after(appointment(0), rulebook=rulebook)
     journey.pin(day(50), day(1))
@@ -887,7 +896,7 @@ def test_a_move_that_cannot_be_is_an_error_and_changes_nothing(to_stage, error):
         ("churned", False),
     ],
 )
-def test_a_move_the_rules_would_undo_at_once_is_pinned(to_stage, is_undone):
+def test_a_move_that_the_rules_would_undo_is_pinned(to_stage, is_undone):
     journey = after(*appointments(0, 1, 2), rulebook=company(policy={"manual_pin_days": 7}))
     assert move(journey, to_stage, day(3)) is is_undone
     assert journey.relationship.pin_until == (day(10) if is_undone else None)
@@ -898,7 +907,7 @@ def test_a_move_the_rules_would_undo_at_once_is_pinned(to_stage, is_undone):
     assert path(journey)[-1] == ("regular" if is_undone else to_stage)
 
 
-def test_a_pin_of_its_own_lasts_30_days_by_default():
+def test_an_automatic_pin_lasts_30_days_by_default():
     journey = after(*appointments(0), until=day(100))
     assert move(journey, "vip", day(100))
     assert journey.relationship.pin_until == day(130)
@@ -907,7 +916,7 @@ def test_a_pin_of_its_own_lasts_30_days_by_default():
 
 
 @pytest.mark.parametrize("until", [day(100) + HOUR, day(500)], ids=["shorter", "longer"])
-def test_a_pin_that_is_asked_for_is_respected_and_not_called_necessary(until):
+def test_a_requested_pin_is_set_and_not_reported_as_automatic(until):
     journey = after(*appointments(0), until=day(100))
     assert move(journey, "vip", day(100), pin_until=until) is False
     assert journey.relationship.pin_until == until
@@ -915,7 +924,7 @@ def test_a_pin_that_is_asked_for_is_respected_and_not_called_necessary(until):
     assert dated(journey)[-1] == (("at_risk" if until < day(181) else "churned"), until)
 
 
-def test_a_pin_may_be_asked_for_where_nothing_would_undo_the_move():
+def test_a_pin_may_be_requested_for_any_move():
     journey = open_journey()
     assert move(journey, "vip", day(1), pin_until=day(9)) is False
     assert (journey.relationship.pin_until, suppressed(journey)) == (day(9), [])
@@ -923,7 +932,7 @@ def test_a_pin_may_be_asked_for_where_nothing_would_undo_the_move():
     assert (journey.relationship.pin_until, path(journey)[-1]) == (None, "vip")
 
 
-def test_a_move_by_hand_ends_an_earlier_pin_and_what_it_held_back():
+def test_a_manual_move_removes_an_earlier_pin_and_its_suppressed_moves():
     journey = after(*appointments(0, 1, 2))
     move(journey, "lead", day(3), pin_until=day(100))
     apply_events(journey, appointment(4, amount="5000"))
@@ -934,14 +943,14 @@ def test_a_move_by_hand_ends_an_earlier_pin_and_what_it_held_back():
     assert dated(journey)[-1] == ("at_risk", day(95))
 
 
-def test_what_was_due_before_a_move_by_hand_has_happened():
+def test_evaluations_due_before_a_manual_move_are_run():
     journey = after(appointment(0))
     move(journey, "vip", day(100))
     assert dated(journey)[2:] == [("at_risk", day(91)), ("vip", day(100))]
 
 
 @pytest.mark.parametrize(
-    ("until", "is_taken"),
+    ("until", "is_accepted"),
     [
         (day(1) - INSTANT, False),
         (day(1), False),
@@ -951,20 +960,20 @@ def test_what_was_due_before_a_move_by_hand_has_happened():
     ],
     ids=["the past", "now", "the next instant", "the last one", "beyond all calendars"],
 )
-def test_a_pin_ends_in_the_future(until, is_taken):
-    if is_taken:
+def test_a_pin_must_end_in_the_future(until, is_accepted):
+    if is_accepted:
         check_pin_until(until, day(1), "/pin_until")
         return
     with pytest.raises(InvalidInputError) as refused:
         check_pin_until(until, day(1), "/pin_until")
-    assert [fault.pointer for fault in refused.value.errors] == ["/pin_until"]
+    assert [error.pointer for error in refused.value.errors] == ["/pin_until"]
 
 
-def test_what_a_move_asked_for_is_kept_to_tell_a_repeated_request_from_another():
+def test_the_request_of_a_move_is_stored_to_detect_a_different_request():
     journey = after(*appointments(0, 1, 2))
     move(journey, "lead", day(3), notes="a", performed_by=12, pin_until=day(9))
-    asked = {"to_stage": "lead", "notes": "a", "performed_by": 12}
-    assert move_request(last(journey)) == {**asked, "pin_until": "2026-01-10T12:00:00.000000+00:00"}
+    request = {"to_stage": "lead", "notes": "a", "performed_by": 12}
+    assert move_request(last(journey)) == {**request, "pin_until": "2026-01-10T12:00:00.000000+00:00"}
     move(journey, "prospect", day(4))
     assert journey.relationship.pin_until == day(34)
     nothing = {"notes": None, "performed_by": None, "pin_until": None}
@@ -981,7 +990,7 @@ def pinned_prospect(until=50, from_=1):
     return journey
 
 
-def test_a_pin_holds_the_customer_and_notes_each_target_once():
+def test_a_pin_keeps_the_customer_and_records_each_target_once():
     journey = apply_events(pinned_prospect(), *appointments(2, 3, 4, 5))
     assert path(journey) == ["prospect"]
     assert journey.relationship.pin_state.suppressed == (
@@ -990,11 +999,11 @@ def test_a_pin_holds_the_customer_and_notes_each_target_once():
     )
 
 
-def test_time_is_suppressed_as_events_are():
+def test_moves_by_the_passing_of_time_are_suppressed():
     journey = after(appointment(0))
     journey.pin(day(300), day(1))
     journey.advance_to(day(299))
-    assert [(noted.to_stage, noted.at) for noted in journey.relationship.pin_state.suppressed] == [
+    assert [(move.to_stage, move.at) for move in journey.relationship.pin_state.suppressed] == [
         ("at_risk", day(91)),
         ("churned", day(181)),
     ]
@@ -1002,7 +1011,7 @@ def test_time_is_suppressed_as_events_are():
 
 
 @pytest.mark.parametrize("again", [1, 5], ids=["once more", "often"])
-def test_looking_again_at_a_pinned_customer_notes_nothing_new(again):
+def test_evaluating_a_pinned_customer_again_records_nothing_new(again):
     rulebook = company(
         START,
         stage("uneasy", 2, rule("days_since_last_appointment", days="<1")),
@@ -1026,7 +1035,7 @@ def test_looking_again_at_a_pinned_customer_notes_nothing_new(again):
         pytest.param(
             [event("call_received", day(5), call=60)], "prospect", "journey_started", id="a short call"
         ),
-        pytest.param([appointment(5)], "customer", APPOINTMENT, id="a visit"),
+        pytest.param([appointment(5)], "customer", APPOINTMENT, id="an appointment"),
         pytest.param(
             [event("call_received", day(5), call=61), appointment(6)],
             "customer",
@@ -1039,11 +1048,11 @@ def test_looking_again_at_a_pinned_customer_notes_nothing_new(again):
             APPOINTMENT,
             id="in any order",
         ),
-        pytest.param([*appointments(5, 6, 7)], "regular", "appointment_count", id="what the state says"),
+        pytest.param([*appointments(5, 6, 7)], "regular", "appointment_count", id="a state rule"),
         pytest.param([], "prospect", "journey_started", id="nothing"),
     ],
 )
-def test_at_the_end_of_a_pin_what_held_during_it_counts_as_being_applied(events, reached, why):
+def test_rules_that_held_during_a_pin_count_at_its_end(events, reached, why):
     journey = apply_events(pinned_prospect(), *events)
     journey.advance_to(day(50) - INSTANT)
     assert path(journey) == ["prospect"]
@@ -1053,14 +1062,14 @@ def test_at_the_end_of_a_pin_what_held_during_it_counts_as_being_applied(events,
     assert journey.relationship.pin_until is None
 
 
-def test_what_held_before_the_pin_does_not_count_at_its_end():
+def test_rules_that_held_before_a_pin_do_not_count_at_its_end():
     journey = after(event("call_received", call=61))
     move(journey, "prospect", day(1), pin_until=day(9))
     journey.advance_to(day(10))
     assert path(journey) == ["prospect", "lead", "prospect"]
 
 
-def test_what_held_during_a_pin_counts_once():
+def test_rules_that_held_during_a_pin_count_once():
     journey = apply_events(pinned_prospect(), event("call_received", day(5), call=61))
     journey.advance_to(day(50))
     move(journey, "prospect", day(51), pin_until=day(60))
@@ -1074,7 +1083,7 @@ def pinned_at_risk():
     return journey
 
 
-def test_a_visit_during_a_pin_brings_back_at_its_end():
+def test_an_appointment_during_a_pin_is_a_return_at_its_end():
     journey = apply_events(pinned_at_risk(), appointment(100))
     assert suppressed(journey) == ["customer"]
     journey.advance_to(day(150))
@@ -1083,13 +1092,13 @@ def test_a_visit_during_a_pin_brings_back_at_its_end():
 
 
 @pytest.mark.parametrize(
-    "told",
+    "events",
     [[], [event("call_received", day(100), call=600)], [appointment(59)]],
-    ids=["nothing", "a call", "a visit 91 days before the end"],
+    ids=["nothing", "a call", "an appointment 91 days before the end"],
 )
-def test_nothing_else_during_a_pin_brings_back_at_its_end(told):
+def test_no_other_event_during_a_pin_is_a_return_at_its_end(events):
     journey = pinned_at_risk()
-    for each in told:
+    for each in events:
         journey.apply_event(each, day(100))
     journey.advance_to(day(150))
     assert path(journey)[-1] == "at_risk"
@@ -1104,12 +1113,12 @@ def test_a_customer_who_lapsed_again_during_the_pin_does_not_return():
     assert suppressed(journey) == ["customer", "churned"]
 
 
-def test_the_end_of_a_pin_is_decided_before_an_event_of_the_same_instant():
+def test_the_end_of_a_pin_is_evaluated_before_an_event_of_the_same_instant():
     journey = apply_events(pinned_prospect(), event("call_received", day(5), call=61), appointment(50))
     assert dated(journey)[1:] == [("lead", day(50)), ("customer", day(50))]
 
 
-def test_at_the_end_of_a_pin_the_notes_are_kept_until_the_next_pin():
+def test_suppressed_moves_are_kept_until_the_next_pin():
     journey = apply_events(pinned_prospect(), appointment(5))
     journey.advance_to(day(50))
     assert suppressed(journey) == ["customer"]
@@ -1117,7 +1126,7 @@ def test_at_the_end_of_a_pin_the_notes_are_kept_until_the_next_pin():
     assert suppressed(journey) == []
 
 
-def test_a_pin_that_is_lifted_is_decided_at_once_as_at_its_end():
+def test_removing_a_pin_evaluates_the_customer_as_at_its_end():
     journey = apply_events(pinned_prospect(), event("call_received", day(5), call=61))
     moved = journey.unpin(day(7))
     assert (moved.to_stage, moved.transitioned_at, moved.trigger_event) == (
@@ -1130,14 +1139,14 @@ def test_a_pin_that_is_lifted_is_decided_at_once_as_at_its_end():
     assert path(journey) == ["prospect", "lead"]
 
 
-def test_lifting_a_pin_that_held_nothing_back_moves_nobody():
+def test_removing_a_pin_without_suppressed_moves_causes_no_move():
     journey = pinned_prospect()
     assert journey.unpin(day(7)) is None
     assert (journey.relationship.pin_until, path(journey)) == (None, ["prospect"])
 
 
 @pytest.mark.parametrize("until", [20, 80], ids=["earlier", "later"])
-def test_a_pin_that_is_changed_remembers_what_it_held_back(until):
+def test_a_changed_pin_keeps_its_suppressed_moves(until):
     journey = apply_events(pinned_prospect(), event("call_received", day(5), call=61))
     journey.pin(day(until), day(6))
     assert suppressed(journey) == ["lead"]
@@ -1147,14 +1156,14 @@ def test_a_pin_that_is_changed_remembers_what_it_held_back(until):
     assert dated(journey)[-1] == ("lead", day(until))
 
 
-def test_a_pin_set_in_place_notes_what_the_rules_want_already():
+def test_setting_a_pin_records_the_move_that_the_rules_decide():
     journey = after(appointment(0), until=day(95))
     move(journey, "vip", day(95), pin_until=day(96))
     journey.pin(day(120), day(95))
     assert suppressed(journey) == ["at_risk"]
 
 
-def test_a_pin_does_not_stop_a_person():
+def test_a_pin_does_not_prevent_a_manual_move():
     journey = pinned_prospect()
     move(journey, "vip", day(2))
     assert path(journey) == ["prospect", "vip"]
@@ -1163,11 +1172,11 @@ def test_a_pin_does_not_stop_a_person():
 # ---- reasons
 
 
-def reasons_of(journey, at, told=None):
-    return decide(journey.relationship, journey.rulebook, at, told).reasons
+def reasons_of(journey, at, applied=None):
+    return decide(journey.relationship, journey.rulebook, at, applied).reasons
 
 
-def test_a_move_tells_each_stage_looked_at_and_the_values_it_saw():
+def test_a_move_has_the_evaluated_stages_and_values_as_reasons():
     assert last(after(*appointments(0, amount="300"))).reasons == (
         StageReason(
             "churned",
@@ -1201,7 +1210,7 @@ def test_a_move_tells_each_stage_looked_at_and_the_values_it_saw():
 
 
 @pytest.mark.parametrize(
-    ("journey", "looked_at"),
+    ("journey", "stages"),
     [
         pytest.param(
             lambda: after(*appointments(0, amount="1000")),
@@ -1211,37 +1220,37 @@ def test_a_move_tells_each_stage_looked_at_and_the_values_it_saw():
         pytest.param(
             lambda: after(appointment(0), until=day(91)),
             ["churned", "at_risk"],
-            id="lapsed: from the worst on",
+            id="lapsed: from the most severe on",
         ),
         pytest.param(lambda: after(appointment(0), until=day(181)), ["churned"], id="churned"),
         pytest.param(
             lambda: after(appointment(0), appointment(100)),
             ["churned", "at_risk", "vip", "regular", "customer"],
-            id="back: what could have kept them, then what was earned",
+            id="return: blocking stages, then progress stages",
         ),
     ],
 )
-def test_the_stages_looked_at_end_with_the_one_moved_to(journey, looked_at):
-    assert [reason.stage for reason in last(journey()).reasons] == looked_at
+def test_the_reasons_end_with_the_entered_stage(journey, stages):
+    assert [reason.stage for reason in last(journey()).reasons] == stages
 
 
-def test_to_stay_has_reasons_in_every_stage():
+def test_a_decision_to_stay_has_reasons_for_every_stage():
     assert [reason.stage for reason in reasons_of(after(appointment(0)), day(1))] == list(KEYS)
 
 
-def test_a_reason_shows_what_is_unknown_as_unknown():
+def test_unknown_values_in_reasons_are_none():
     reasons = {reason.stage: reason for reason in reasons_of(open_journey(), T0)}
     assert reasons["churned"].rules[0].conditions == (ConditionReason("days", ">180", None, False),)
     assert reasons["lead"].rules[1].conditions == (ConditionReason("call_duration", ">60", None, False),)
     short = event("call_received", call=45)
-    heard = {reason.stage: reason for reason in reasons_of(open_journey(), T0, short)}
-    assert heard["lead"].rules[0].conditions == (ConditionReason("call_duration", ">60", None, False),)
-    assert heard["lead"].rules[1].conditions == (ConditionReason("call_duration", ">60", 45, False),)
-    assert heard["prospect"].held
+    by_stage = {reason.stage: reason for reason in reasons_of(open_journey(), T0, short)}
+    assert by_stage["lead"].rules[0].conditions == (ConditionReason("call_duration", ">60", None, False),)
+    assert by_stage["lead"].rules[1].conditions == (ConditionReason("call_duration", ">60", 45, False),)
+    assert by_stage["prospect"].held
 
 
 @pytest.mark.parametrize(
-    ("rules", "seen"),
+    ("rules", "value"),
     [
         (rule("lifetime_value", value=">=1000"), 300.0),
         (rule("appointment_count", count=">=3"), 2),
@@ -1253,14 +1262,14 @@ def test_a_reason_shows_what_is_unknown_as_unknown():
     ],
     ids=lambda value: value["trigger"] if isinstance(value, dict) else str(value),
 )
-def test_values_are_shown_as_a_person_would_write_them(rules, seen):
+def test_values_in_reasons_are_in_display_units(rules, value):
     rulebook = company(START, stage("b", 2, rules, kind="progress"))
     journey = after(*appointments(0, 1, amount="150"), event("appointment_missed", day(2)), rulebook=rulebook)
     [condition] = reasons_of(journey, day(10))[1].rules[0].conditions
-    assert (condition.value, type(condition.value)) == (seen, type(seen))
+    assert (condition.value, type(condition.value)) == (value, type(value))
 
 
-def test_reasons_show_the_days_that_were_asked():
+def test_reasons_have_the_retention_days():
     journey = after(
         appointment(0), rulebook=company(*defaults_with(customer={"retention_days": 30})), until=day(31)
     )
@@ -1268,21 +1277,21 @@ def test_reasons_show_the_days_that_were_asked():
     assert at_risk.rules[0].conditions == (ConditionReason("days", ">30", 31, True),)
 
 
-def test_at_the_end_of_a_pin_reasons_show_what_held_during_it():
+def test_reasons_at_the_end_of_a_pin_include_rules_that_held_during_it():
     journey = apply_events(pinned_prospect(), event("call_received", day(5), call=61))
     journey.advance_to(day(50))
     lead = last(journey).reasons[-1]
     assert (lead.stage, lead.held) == ("lead", True)
-    assert [told.held for told in lead.rules] == [False, True]
+    assert [each.held for each in lead.rules] == [False, True]
 
 
-def test_a_move_by_hand_keeps_the_reasons_of_the_rules():
+def test_a_manual_move_has_the_reasons_of_the_rules():
     journey = after(appointment(0))
     move(journey, "vip", day(1))
     assert [reason.stage for reason in last(journey).reasons] == list(KEYS)
 
 
-# ---- the next time
+# ---- next evaluation
 
 
 def next_of(journey, at=None):
@@ -1293,8 +1302,10 @@ def next_of(journey, at=None):
 @pytest.mark.parametrize(
     ("journey", "at", "soonest"),
     [
-        pytest.param(open_journey, T0, None, id="somebody who never came: nothing can change"),
-        pytest.param(lambda: after(event("call_received", call=300)), T0, None, id="a lead: nothing either"),
+        pytest.param(open_journey, T0, None, id="no appointment yet: nothing can change"),
+        pytest.param(
+            lambda: after(event("call_received", call=300)), T0, None, id="a lead: nothing can change"
+        ),
         pytest.param(lambda: after(appointment(0)), day(0), day(91), id="a customer: the 91st day"),
         pytest.param(lambda: after(appointment(0)), day(91) - INSTANT, day(91), id="just before it"),
         pytest.param(
@@ -1302,13 +1313,13 @@ def next_of(journey, at=None):
         ),
         pytest.param(lambda: after(appointment(0), until=day(181)), day(181), None, id="churned: nothing"),
         pytest.param(
-            lambda: after(*appointments(0, 40)), day(60), day(131), id="counted from the last visit"
+            lambda: after(*appointments(0, 40)), day(60), day(131), id="counted from the last appointment"
         ),
         pytest.param(pinned_prospect, day(1), day(50), id="the end of a pin"),
         pytest.param(pinned_at_risk, day(92), day(150), id="the end of a pin before the 181st day"),
     ],
 )
-def test_the_next_time_is_when_the_decision_can_change(journey, at, soonest):
+def test_the_next_evaluation_is_when_the_decision_can_change(journey, at, soonest):
     assert next_of(journey(), at) == soonest
 
 
@@ -1331,15 +1342,15 @@ def test_the_next_time_is_when_the_decision_can_change(journey, at, soonest):
         pytest.param(None, None, id="no rules"),
     ],
 )
-def test_each_trigger_has_its_own_next_time(rules, soonest):
+def test_each_trigger_has_its_next_evaluation(rules, soonest):
     rulebook = company(START, stage("b", 2, rules, kind="progress"))
-    told = next_of(after(appointment(0), rulebook=rulebook))
+    next_at = next_of(after(appointment(0), rulebook=rulebook))
     moved = after(appointment(0), rulebook=rulebook, until=day(1_000))
     if soonest is None:
         assert path(moved) == ["start"]
     else:
         assert dated(moved) == [("start", T0), ("b", soonest)]
-        assert T0 < told <= soonest
+        assert T0 < next_at <= soonest
 
 
 def test_a_missed_rate_changes_when_a_miss_leaves_its_window():
@@ -1351,7 +1362,7 @@ def test_a_missed_rate_changes_when_a_miss_leaves_its_window():
     )[1:] == [("reliable", day(180))]
 
 
-def test_a_next_time_lies_never_in_the_past():
+def test_the_next_evaluation_is_never_in_the_past():
     journey = open_journey(at=day(500))
     apply_events(journey, *appointments(0, 100, 400), late=day(500))
     for number in range(500, 700):
@@ -1359,41 +1370,41 @@ def test_a_next_time_lies_never_in_the_past():
         assert upcoming is None or upcoming > day(number)
 
 
-def test_the_next_time_at_a_pins_end_lies_after_it():
+def test_the_next_evaluation_at_the_end_of_a_pin_is_later():
     assert next_of(pinned_prospect(), day(50)) is None
     assert next_of(pinned_at_risk(), day(150)) == day(181)
 
 
-def test_a_customer_who_belongs_elsewhere_already_is_due_at_once():
+def test_a_customer_who_belongs_in_another_stage_is_due_immediately():
     journey = after(appointment(0), until=day(200))
     journey.apply_event(appointment(100), day(200))
     assert journey.relationship.next_evaluation_at == day(200)
 
 
-def test_a_score_that_can_just_be_reached_is_awaited():
+def test_a_score_that_can_just_be_reached_is_scheduled():
     at_risk = any_of(rule("days_since_last_appointment", days=">150"), rule("risk_score", score=">=0.8"))
     rulebook = company(*defaults_with(at_risk={"auto_rules": at_risk}))
     assert dated(after(appointment(0), rulebook=rulebook, until=day(100)))[2:] == [("at_risk", day(91))]
 
 
-def test_retention_days_set_the_next_time():
+def test_retention_days_determine_the_next_evaluation():
     journey = after(appointment(0), rulebook=company(*defaults_with(customer={"retention_days": 30})))
     assert journey.relationship.next_evaluation_at == day(31)
 
 
-# ---- steps and instants
+# ---- order of time, causes
 
 
 @pytest.mark.parametrize(
     "step",
     [
         pytest.param(lambda journey, at: journey.apply_event(event(APPOINTMENT, at), at), id="an event"),
-        pytest.param(lambda journey, at: journey.move("vip", at, actor="a", key="k"), id="a move by hand"),
-        pytest.param(lambda journey, at: journey.unpin(at), id="a lifted pin"),
+        pytest.param(lambda journey, at: journey.move("vip", at, actor="a", key="k"), id="a manual move"),
+        pytest.param(lambda journey, at: journey.unpin(at), id="a removed pin"),
         pytest.param(lambda journey, at: journey.evaluate(at), id="an evaluation"),
     ],
 )
-def test_a_step_told_an_earlier_instant_is_taken_at_the_last_transitions(step):
+def test_a_step_at_an_earlier_instant_is_taken_at_the_last_transition(step):
     journey = after(event("call_received", day(5), call=300))
     journey.relationship.facts = journey.relationship.facts._replace(total_appointments=3)
     step(journey, day(4))
@@ -1401,16 +1412,16 @@ def test_a_step_told_an_earlier_instant_is_taken_at_the_last_transitions(step):
     assert last(journey).transitioned_at == day(5)
 
 
-def test_a_pin_told_an_earlier_instant_is_set_at_the_last_transitions():
+def test_a_pin_at_an_earlier_instant_is_set_at_the_last_transition():
     journey = after(event("call_received", day(5), call=300))
     journey.relationship.facts = journey.relationship.facts._replace(total_appointments=3)
     journey.pin(day(9), day(4))
-    assert [(noted.to_stage, noted.at) for noted in journey.relationship.pin_state.suppressed] == [
+    assert [(move.to_stage, move.at) for move in journey.relationship.pin_state.suppressed] == [
         ("regular", day(5))
     ]
 
 
-def test_a_cause_moves_at_most_once_and_names_the_event_unambiguously():
+def test_the_cause_identifies_the_event_unambiguously():
     assert event_cause(event("call_received", source="desk", id_="a:b")) == TransitionCause(
         "event", "desk:a:b"
     )
@@ -1421,46 +1432,46 @@ def test_a_cause_moves_at_most_once_and_names_the_event_unambiguously():
     )
 
 
-def test_moves_of_one_instant_have_causes_of_their_own_also_where_time_stands_still():
+def test_moves_of_one_instant_have_different_causes():
     journey = after(appointment(0), until=day(100))
     for _ in range(3):
         move(journey, "vip", day(100))
         journey.unpin(day(100))
     assert dated(journey)[3:] == [("vip", day(100)), ("at_risk", day(100))] * 3
-    causes = [told.cause for told in journey.new_transitions]
+    causes = [each.cause for each in journey.new_transitions]
     assert len(set(causes)) == len(causes)
 
 
-def test_an_events_move_names_the_event_as_its_cause():
-    told = appointment(0, id_="77")
-    assert last(after(told)).cause == TransitionCause("event", "tests:77")
+def test_the_cause_of_a_move_by_an_event_is_the_event():
+    applied = appointment(0, id_="77")
+    assert last(after(applied)).cause == TransitionCause("event", "tests:77")
 
 
 def test_the_version_is_the_seq_of_the_last_transition():
     journey = after(appointment(0), appointment(100), until=day(400))
-    assert [told.seq for told in journey.new_transitions] == [1, 2, 3, 4, 5, 6]
+    assert [each.seq for each in journey.new_transitions] == [1, 2, 3, 4, 5, 6]
     assert journey.relationship.version == 6
     assert journey.relationship.stages_held == {"prospect", "customer"}
     assert journey.relationship.last_progress == "customer"
 
 
-# ---- maps that have changed since
+# ---- unknown and archived stages
 
 
-def test_a_stage_the_map_does_not_know_is_left_to_repair():
+def test_a_customer_in_an_unknown_stage_is_not_evaluated():
     journey = after(appointment(0))
     journey.relationship.current_stage = "forgotten"
     decision = decide(journey.relationship, DEFAULT, day(200), appointment(200))
     assert (decision.move, decision.next_at, decision.reasons) == (None, None, ())
 
 
-def test_a_pin_ends_also_in_a_stage_the_map_does_not_know():
+def test_a_pin_ends_in_an_unknown_stage():
     journey = pinned_prospect()
     journey.relationship.current_stage = "forgotten"
     assert next_of(journey, day(2)) == day(50)
 
 
-def test_customers_in_an_archived_stage_go_on():
+def test_customers_in_an_archived_stage_are_evaluated():
     journey = after(appointment(0))
     journey.relationship.current_stage = "old"
     archived = stage("old", 3, is_active=False, remapped_to="customer")
@@ -1472,16 +1483,16 @@ def test_customers_in_an_archived_stage_go_on():
     assert path(journey)[-1] == "regular"
 
 
-def test_an_archived_stage_is_never_moved_to():
+def test_an_archived_stage_is_never_entered():
     retired = Rulebook(company(*defaults_with(regular={"is_active": False})).stage_map, DEFAULT.policy)
     assert path(after(*appointments(0, 1, 2, 3), rulebook=retired, until=day(3))) == ["prospect", "customer"]
 
 
-# ---- families
+# ---- arbitration steps
 
 
 @pytest.mark.parametrize(
-    ("journey", "at", "told", "family"),
+    ("journey", "at", "applied", "step"),
     [
         pytest.param(
             open_journey, T0, event("call_received", call=61), ArbitrationStep.PROGRESS, id="progress"
@@ -1490,10 +1501,10 @@ def test_an_archived_stage_is_never_moved_to():
         pytest.param(lambda: after(appointment(0)), day(90), None, None, id="stay"),
     ],
 )
-def test_a_decision_tells_which_part_of_the_arbitration_asked_for_the_move(journey, at, told, family):
-    told_of = journey()
-    chosen = decide(told_of.relationship, told_of.rulebook, at, told).move
-    assert (chosen and chosen.step) == family
+def test_a_decision_has_its_arbitration_step(journey, at, applied, step):
+    made = journey()
+    move_ = decide(made.relationship, made.rulebook, at, applied).move
+    assert (move_ and move_.step) == step
 
 
 def test_a_decision_changes_nothing():

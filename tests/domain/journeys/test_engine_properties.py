@@ -1,4 +1,4 @@
-"""The decision under chance: it equals a literal reading of the design, and keeps every promise it makes."""
+"""Properties of decisions: they agree with the oracle, and their guarantees hold."""
 
 from copy import deepcopy
 from fractions import Fraction
@@ -20,17 +20,17 @@ from profiles import examples
 
 
 @st.composite
-def told(draw: st.DrawFn, company_forms=None):
-    """A company, what its customer went through, and an instant to bring the journey to."""
+def cases(draw: st.DrawFn, company_forms=None):
+    """Generates a company, operations on its customer, and an instant to advance the journey to."""
     company = draw(companies(company_forms))
     steps = draw(operations([form["key"] for form in company.forms]))
     return company, steps, steps[-1].now + draw(spans)
 
 
 @st.composite
-def stories(draw: st.DrawFn):
-    """The same with any policy: a rulebook, what the customer went through, and an instant."""
-    company, steps, until = draw(told())
+def rulebook_cases(draw: st.DrawFn):
+    """Generates a rulebook with any policy, operations on a customer, and an instant."""
+    company, steps, until = draw(cases())
     policy = draw(st.one_of(st.none(), policies()))
     rulebook = company.rulebook
     return rulebook if policy is None else Rulebook(rulebook.stage_map, policy), steps, until
@@ -54,8 +54,8 @@ def notes(journey: Journey):
     return [(move.to_stage, move.at) for move in journey.relationship.pin_state.suppressed]
 
 
-def instants_worth_a_look(journey: Journey, until):
-    """Every instant up to `until` at which a count of days or a window can change any answer."""
+def possible_changes(journey: Journey, until):
+    """Returns every instant up to `until` at which a number of days or a window can change a decision."""
     relationship = journey.relationship
     facts = relationship.facts
     anchors = {
@@ -68,14 +68,14 @@ def instants_worth_a_look(journey: Journey, until):
     if relationship.pin_until is not None:
         anchors.add(relationship.pin_until)
     start = relationship.stage_entered_at
-    found = set()
+    instants = set()
     for anchor in anchors:
         first = max(0, -((anchor - start) // DAY))
-        found.update(anchor + days * DAY for days in range(first, (until - anchor) // DAY + 1))
-    return sorted(instant for instant in found if start <= instant <= until)
+        instants.update(anchor + days * DAY for days in range(first, (until - anchor) // DAY + 1))
+    return sorted(instant for instant in instants if start <= instant <= until)
 
 
-# ---- the literal reading
+# ---- the oracle
 
 
 def assert_like_the_oracle(company, steps, until):
@@ -104,23 +104,23 @@ def assert_like_the_oracle(company, steps, until):
 
 
 @settings(max_examples=examples(150))
-@given(told())
-def test_a_journey_is_what_the_literal_reading_makes_of_it(story):
-    assert_like_the_oracle(*story)
+@given(cases())
+def test_journeys_agree_with_the_oracle(case):
+    assert_like_the_oracle(*case)
 
 
 @settings(max_examples=examples(100))
-@given(told(default_forms()))
-def test_a_journey_on_the_default_stages_is_what_the_literal_reading_makes_of_it(story):
-    assert_like_the_oracle(*story)
+@given(cases(default_forms()))
+def test_journeys_on_the_default_stages_agree_with_the_oracle(case):
+    assert_like_the_oracle(*case)
 
 
-# ---- promises
+# ---- guarantees
 
 
-@given(stories())
-def test_the_ledger_is_an_unbroken_chain_and_time_never_runs_backwards(story):
-    rulebook, steps, until = story
+@given(rulebook_cases())
+def test_transitions_are_a_chain_in_chronological_order(case):
+    rulebook, steps, until = case
     journey, _ = run_operations(rulebook, steps)
     journey.advance_to(until)
     written = journey.new_transitions
@@ -139,9 +139,9 @@ def test_the_ledger_is_an_unbroken_chain_and_time_never_runs_backwards(story):
     assert relationship.last_progress == entered[-1]
 
 
-@given(stories())
-def test_each_family_of_moves_goes_its_own_way_only(story):
-    rulebook, steps, until = story
+@given(rulebook_cases())
+def test_each_arbitration_step_moves_in_its_direction_only(case):
+    rulebook, steps, until = case
     stages = rulebook.stage_map.by_key
 
     def check(journey):
@@ -168,23 +168,23 @@ def test_each_family_of_moves_goes_its_own_way_only(story):
     run_operations(rulebook, steps, check)
 
 
-@given(stories())
-def test_a_decision_is_a_pure_function_of_what_it_is_told(story):
-    rulebook, steps, until = story
+@given(rulebook_cases())
+def test_a_decision_is_a_pure_function(case):
+    rulebook, steps, until = case
     journey, _ = run_operations(rulebook, steps)
     relationship, before = journey.relationship, deepcopy(journey.relationship)
     first = decide(relationship, rulebook, until)
-    seen = (first.move, first.is_suppressed, first.next_at, first.reasons)
+    expected = (first.move, first.is_suppressed, first.next_at, first.reasons)
     again = decide(relationship, rulebook, until)
     fresh = decide(deepcopy(relationship), rulebook, until)
     assert relationship == before
     for other in (again, fresh):
-        assert (other.move, other.is_suppressed, other.next_at, other.reasons) == seen
+        assert (other.move, other.is_suppressed, other.next_at, other.reasons) == expected
 
 
-@given(stories())
-def test_the_stage_moved_to_is_the_last_reason_and_it_held(story):
-    rulebook, steps, until = story
+@given(rulebook_cases())
+def test_the_entered_stage_is_the_last_reason_and_held(case):
+    rulebook, steps, until = case
     journey, _ = run_operations(rulebook, steps)
     journey.advance_to(until)
     stages = rulebook.stage_map.by_key
@@ -199,13 +199,13 @@ def test_the_stage_moved_to_is_the_last_reason_and_it_held(story):
         if not is_return:
             assert reached.held
         for reason in row.reasons:
-            assert reason.held == any(told.held for told in reason.rules)
+            assert reason.held == any(rule.held for rule in reason.rules)
 
 
 @settings(max_examples=examples(40))
-@given(stories(), st.integers(1, 400))
-def test_the_next_time_is_never_late_and_never_in_the_past(story, days):
-    rulebook, steps, until = story
+@given(rulebook_cases(), st.integers(1, 400))
+def test_the_next_evaluation_is_never_late_and_never_in_the_past(case, days):
+    rulebook, steps, until = case
     journey, _ = run_operations(rulebook, steps)
     journey.advance_to(until)
     relationship = journey.relationship
@@ -213,23 +213,23 @@ def test_the_next_time_is_never_late_and_never_in_the_past(story, days):
     decision = decide(relationship, rulebook, now)
     upcoming = decision.next_at
     assert upcoming is None or upcoming > now
-    for instant in instants_worth_a_look(journey, now + days * DAY):
-        for look in (instant, instant + INSTANT):
-            if now <= look and (upcoming is None or look < upcoming):
-                assert decide(relationship, rulebook, look).move == decision.move, look
+    for instant in possible_changes(journey, now + days * DAY):
+        for at in (instant, instant + INSTANT):
+            if now <= at and (upcoming is None or at < upcoming):
+                assert decide(relationship, rulebook, at).move == decision.move, at
 
 
 @settings(max_examples=examples(40))
-@given(stories(), st.integers(1, 300), st.lists(spans, max_size=10))
-def test_looking_at_every_instant_writes_what_looking_at_the_next_times_writes(story, days, more):
-    rulebook, steps, _ = story
+@given(rulebook_cases(), st.integers(1, 300), st.lists(spans, max_size=10))
+def test_evaluating_at_every_instant_makes_the_same_journey(case, days, more):
+    rulebook, steps, _ = case
     lazy, _ = run_operations(rulebook, steps)
     eager = deepcopy(lazy)
     start = max(steps[-1].now, lazy.relationship.stage_entered_at)
     until = start + days * DAY
     lazy.advance_to(until)
-    looks = {*instants_worth_a_look(eager, until), *(start + span for span in more)}
-    for instant in sorted(look for look in looks if start <= look <= until):
+    instants = {*possible_changes(eager, until), *(start + span for span in more)}
+    for instant in sorted(at for at in instants if start <= at <= until):
         while eager.evaluate(instant):
             pass
     assert rows(eager) == rows(lazy)
@@ -240,9 +240,9 @@ def test_looking_at_every_instant_writes_what_looking_at_the_next_times_writes(s
     )
 
 
-@given(stories(), st.lists(st.integers(1, 60), min_size=1, max_size=6))
-def test_bringing_a_journey_on_in_steps_is_bringing_it_on_at_once(story, strides):
-    rulebook, steps, until = story
+@given(rulebook_cases(), st.lists(st.integers(1, 60), min_size=1, max_size=6))
+def test_advancing_in_steps_makes_the_same_journey(case, strides):
+    rulebook, steps, until = case
     at_once, _ = run_operations(rulebook, steps)
     in_steps = deepcopy(at_once)
     for stride in strides:
@@ -268,21 +268,21 @@ def test_bringing_a_journey_on_in_steps_is_bringing_it_on_at_once(story, strides
         ("churned", appointments(0), day(181)),
     ],
 )
-def test_every_default_stage_is_reached_by_a_history(stage, events, until):
+def test_every_default_stage_can_be_reached(stage, events, until):
     assert path(after(*events, until=until))[-1] == stage
 
 
-def test_one_life_leads_through_all_the_default_stages():
-    life = [
+def test_one_journey_through_all_default_stages():
+    events = [
         event("call_received", day(0), call=10),
         event("call_received", day(1), call=90),
         *appointments(2, 30, 60),
         *appointments(61, amount="2000"),
     ]
-    journey = after(*life, until=day(1_000))
+    journey = after(*events, until=day(1_000))
     assert path(journey) == [stage.key for stage in DEFAULT.stage_map.stages]
 
 
-def test_the_oracle_decides_by_the_same_default_stages():
-    drawn = [(form["key"], form["order"], form["name"]) for form in literal.DEFAULT_STAGES]
-    assert drawn == [(stage.key, stage.order, stage.name) for stage in DEFAULT.stage_map.stages]
+def test_the_oracle_has_the_same_default_stages():
+    stages = [(form["key"], form["order"], form["name"]) for form in literal.DEFAULT_STAGES]
+    assert stages == [(stage.key, stage.order, stage.name) for stage in DEFAULT.stage_map.stages]

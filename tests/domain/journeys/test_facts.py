@@ -1,4 +1,4 @@
-"""Facts: folds of events that no order of arrival and no repetition can change, and windows on time."""
+"""Facts: folds of events that depend neither on order nor on repetition, and time windows."""
 
 from datetime import datetime, timedelta
 from fractions import Fraction
@@ -29,12 +29,12 @@ WINDOW = 90 * DAY
 
 
 def fold_all(events, policy: CompanyPolicy = DEFAULT_POLICY) -> Facts:
-    """Fold events as they are ingested: what was there before is dropped by its key."""
-    facts, seen = NO_FACTS, set()
-    for told in events:
-        if told.key not in seen:
-            seen.add(told.key)
-            facts = fold(facts, told, policy)
+    """Folds events as ingest does: duplicates are dropped by their key."""
+    facts, keys = NO_FACTS, set()
+    for each in events:
+        if each.key not in keys:
+            keys.add(each.key)
+            facts = fold(facts, each, policy)
     return facts
 
 
@@ -46,7 +46,7 @@ instants = st.one_of(
 
 @st.composite
 def drawn_events(draw: st.DrawFn) -> list[Event]:
-    """Some events of any type, often among more of one type than a window keeps."""
+    """Generates events of any type, often more of one type than a window holds."""
     common = draw(st.sampled_from(literal.WINDOWS))
     crowd = [(common, day(5 * number), 1, 300) for number in range(draw(st.sampled_from([0, 60, 70])))]
     kind = st.tuples(
@@ -60,10 +60,10 @@ def drawn_events(draw: st.DrawFn) -> list[Event]:
 
 
 @given(drawn_events(), st.integers(0), st.sampled_from([DEFAULT_POLICY, payments()]))
-def test_no_order_and_no_repetition_changes_facts_or_scores(events, seed, policy):
+def test_facts_and_scores_depend_neither_on_order_nor_on_repetition(events, seed, policy):
     arrived = [*events, *events[::3]]
     Random(seed).shuffle(arrived)
-    in_order = fold_all(sorted(events, key=lambda told: told.occurred_at))
+    in_order = fold_all(sorted(events, key=lambda each: each.occurred_at))
     facts = fold_all(arrived)
     assert facts == in_order
     assert scoring.explain_engagement(facts, policy, NOW) == scoring.explain_engagement(in_order, policy, NOW)
@@ -71,23 +71,23 @@ def test_no_order_and_no_repetition_changes_facts_or_scores(events, seed, policy
 
 
 @given(drawn_events(), st.sampled_from(["appointments", "payments"]))
-def test_facts_are_what_a_literal_reading_of_the_events_says(events, revenue_source):
+def test_facts_agree_with_the_oracle(events, revenue_source):
     facts = fold_all(events)
-    told = literal.Facts(revenue_source)
+    expected = literal.Facts(revenue_source)
     for each in events:
         amount = literal.Decimal(each.amount_cents) / 100
-        told.fold(literal.LiteralEvent(each.type, each.occurred_at, amount, each.call_duration))
-    assert facts.total_appointments == told.total_appointments
+        expected.fold(literal.LiteralEvent(each.type, each.occurred_at, amount, each.call_duration))
+    assert facts.total_appointments == expected.total_appointments
     assert facts.total_missed == sum(each.type == "appointment_missed" for each in events)
     assert Fraction(facts.lifetime_cents(parse_policy({"revenue_source": revenue_source})), 100) == Fraction(
-        told.lifetime_value()
+        expected.lifetime_value()
     )
-    assert facts.last_appointment_at == told.last_appointment_at()
+    assert facts.last_appointment_at == expected.last_appointment_at()
     completed = [each.occurred_at for each in events if each.type == "appointment_completed"]
     assert facts.first_appointment_at == min(completed, default=None)
     assert facts.last_event_at == max((each.occurred_at for each in events), default=None)
     kept = (facts.completed, facts.missed, facts.long_calls, facts.tickets)
-    assert [list(times) for times in kept] == [told.kept[kind] for kind in literal.WINDOWS]
+    assert [list(times) for times in kept] == [expected.kept[kind] for kind in literal.WINDOWS]
 
 
 @pytest.mark.parametrize(
@@ -108,8 +108,8 @@ def test_facts_are_what_a_literal_reading_of_the_events_says(events, revenue_sou
 def test_each_type_of_event_adds_to_its_own_facts_only(type_, changed):
     if type_ == "appointment_completed":
         changed = {**changed, "first_appointment_at": T0, "last_appointment_at": T0, "completed": (T0,)}
-    told = event(type_, amount="25.50", call=61)
-    assert fold(NO_FACTS, told, DEFAULT_POLICY) == NO_FACTS._replace(last_event_at=T0, **changed)
+    single = event(type_, amount="25.50", call=61)
+    assert fold(NO_FACTS, single, DEFAULT_POLICY) == NO_FACTS._replace(last_event_at=T0, **changed)
 
 
 @pytest.mark.parametrize(("call", "is_long"), [(None, False), (0, False), (60, False), (61, True)])
@@ -119,19 +119,19 @@ def test_a_call_is_long_above_60_seconds(call, is_long):
     assert facts.is_new is not is_long
 
 
-def test_how_long_a_long_call_is_is_the_companys_choice():
+def test_the_length_of_a_long_call_is_a_setting():
     policy = parse_policy({"scoring": {"long_call_seconds": 30}})
     assert fold(NO_FACTS, event("call_received", call=31), policy).long_calls == (T0,)
     assert fold(NO_FACTS, event("call_received", call=30), policy).long_calls == ()
 
 
 def test_lifetime_value_comes_from_one_source_and_both_are_always_folded():
-    told = [
+    events = [
         event("appointment_completed", amount="100"),
         event("payment_received", amount="80"),
         event("payment_refunded", amount="30.01"),
     ]
-    facts = fold_all(told)
+    facts = fold_all(events)
     assert facts.lifetime_cents(DEFAULT_POLICY) == 10_000
     assert facts.lifetime_cents(payments()) == 4_999
 
@@ -150,8 +150,8 @@ def test_lifetime_value_comes_from_one_source_and_both_are_always_folded():
     ],
 )
 def test_the_newest_64_are_kept_and_all_are_counted(type_, window, order):
-    told = [event(type_, day(number), call=300, amount="1") for number in range(70)][::order]
-    facts = fold_all(told)
+    events = [event(type_, day(number), call=300, amount="1") for number in range(70)][::order]
+    facts = fold_all(events)
     assert getattr(facts, window) == tuple(day(number) for number in range(6, 70))
     if type_ == "appointment_completed":
         assert (facts.total_appointments, facts.appointments_cents) == (70, 7_000)
@@ -159,7 +159,7 @@ def test_the_newest_64_are_kept_and_all_are_counted(type_, window, order):
 
 
 @given(st.lists(instants, max_size=150))
-def test_a_window_is_the_newest_of_what_was_put_in_ascending(drawn):
+def test_a_window_holds_the_newest_instants_in_ascending_order(drawn):
     kept = ()
     for at in drawn:
         kept = keep_newest(kept, at)
@@ -188,7 +188,7 @@ def test_days_are_whole_days_of_24_hours_and_never_negative(elapsed, days):
     assert days_since(NOW - elapsed, NOW) == days
 
 
-def test_a_day_is_24_hours_also_where_clocks_are_changed():
+def test_a_day_is_24_hours_across_changes_of_the_utc_offset():
     before = datetime.fromisoformat("2026-03-28T12:00:00+01:00")
     assert days_since(before, datetime.fromisoformat("2026-03-29T12:59:59+02:00")) == 0
     assert days_since(before, datetime.fromisoformat("2026-03-29T13:00:00+02:00")) == 1
@@ -205,7 +205,7 @@ def test_a_day_is_24_hours_also_where_clocks_are_changed():
         pytest.param(2 * WINDOW, 0, 0, id="exactly 180 days ago"),
     ],
 )
-def test_windows_include_their_beginning_and_not_their_end(ago, since, before):
+def test_windows_include_now_and_exclude_their_far_end(ago, since, before):
     times = (NOW - ago,)
     assert (count_since(times, WINDOW, NOW), count_before(times, WINDOW, NOW)) == (since, before)
 
@@ -234,5 +234,5 @@ def test_windows_are_counted_as_they_are_defined(times, now):
         ("ticket_resolved", None, True),
     ],
 )
-def test_a_relationship_is_new_until_a_score_can_be_built_on_something(type_, call, is_new):
+def test_a_relationship_is_new_until_an_event_affects_a_score(type_, call, is_new):
     assert fold(NO_FACTS, event(type_, call=call, amount="10"), DEFAULT_POLICY).is_new is is_new

@@ -1,4 +1,4 @@
-"""A customer goes over to another version of the stage map: when, where to, and with which actions."""
+"""Migration of a customer to another version of the stage map: time, target stage, and actions."""
 
 from copy import copy
 
@@ -33,8 +33,12 @@ from journey_service.domain.stages.changes import build_draft
 from journey_service.domain.stages.default_stages import DEFAULT_STAGES
 from journey_service.domain.stages.stage_map import parse_stage_map
 
-FUTURE, SILENT, LOUD = Activation.FUTURE_ONLY, Activation.CURRENT_SILENT, Activation.CURRENT_WITH_ACTIONS
-PRESENT = [SILENT, LOUD]
+FUTURE, SILENT, WITH_ACTIONS = (
+    Activation.FUTURE_ONLY,
+    Activation.CURRENT_SILENT,
+    Activation.CURRENT_WITH_ACTIONS,
+)
+PRESENT = [SILENT, WITH_ACTIONS]
 
 
 def vip_from(value):
@@ -50,10 +54,10 @@ def regular(amount="100"):
     return after(*appointments(0, 1, 2, amount=amount))
 
 
-# ---- for whom it counts
+# ---- activations
 
 
-def test_for_the_future_only_nobody_moves_until_something_happens():
+def test_future_only_moves_a_customer_with_the_next_event():
     journey = regular()
     journey.apply_stage_map(vip_from(">=300"), day(3), FUTURE)
 
@@ -62,7 +66,7 @@ def test_for_the_future_only_nobody_moves_until_something_happens():
     assert dated(journey)[-1] == ("vip", day(4))
 
 
-def test_for_the_future_only_an_instant_scheduled_before_is_decided_by_the_new_rules():
+def test_future_only_runs_scheduled_evaluations_with_the_new_rules():
     scheduled = regular().relationship.next_evaluation_at
     journey = regular()
     journey.apply_stage_map(
@@ -79,7 +83,7 @@ def test_for_the_future_only_an_instant_scheduled_before_is_decided_by_the_new_r
 
 
 @pytest.mark.parametrize("activation", PRESENT)
-def test_for_the_present_a_customer_is_decided_at_once(activation):
+def test_present_customers_are_evaluated_immediately(activation):
     journey = regular()
     journey.apply_stage_map(vip_from(">=300"), day(3), activation)
 
@@ -92,7 +96,7 @@ def test_for_the_present_a_customer_is_decided_at_once(activation):
 
 
 @pytest.mark.parametrize("activation", list(Activation))
-def test_the_version_is_noted_whether_it_moves_anybody_or_not(activation):
+def test_the_version_is_recorded_without_a_move(activation):
     journey = regular()
     journey.apply_stage_map(vip_from(">=5000"), day(3), activation)
 
@@ -100,14 +104,14 @@ def test_the_version_is_noted_whether_it_moves_anybody_or_not(activation):
     assert journey.relationship.map_version == 2
 
 
-def test_who_does_not_meet_the_new_rules_stays_where_they_are():
+def test_a_customer_who_does_not_meet_the_new_rules_stays():
     journey = after(*appointments(0, 1, 2, amount="400"))
     journey.apply_stage_map(vip_from(">=5000"), day(3), SILENT)
 
     assert path(journey)[-1] == "vip", "progress is never taken back"
 
 
-def test_the_next_look_is_planned_by_the_new_rules():
+def test_the_next_evaluation_is_scheduled_by_the_new_rules():
     journey = regular()
     stricter = company(
         *defaults_with(at_risk={"auto_rules": rule("days_since_last_appointment", days=">20")}), version=2
@@ -120,16 +124,16 @@ def test_the_next_look_is_planned_by_the_new_rules():
 
 
 @pytest.mark.parametrize("activation", list(Activation))
-def test_what_was_due_before_is_decided_by_the_former_rules_at_its_own_instant(activation):
+def test_evaluations_due_before_are_run_with_the_previous_rules(activation):
     journey = regular()
     journey.apply_stage_map(vip_from(">=300"), day(100), activation)
 
-    # At risk since day 93 by the map of then; and from a risk stage nobody is promoted.
+    # At risk since day 93 by the previous map; progress rules do not apply in a risk stage.
     assert dated(journey)[-1] == ("at_risk", day(2 + 91))
     assert last(journey).map_version == 1
 
 
-def test_one_activation_may_move_a_customer_more_than_once_and_each_move_has_a_cause_of_its_own():
+def test_one_activation_may_move_a_customer_twice_with_different_causes():
     lapsing = company(
         *defaults_with(
             at_risk={"auto_rules": rule("lifetime_value", value=">=300")},
@@ -148,7 +152,7 @@ def test_one_activation_may_move_a_customer_more_than_once_and_each_move_has_a_c
 
 
 @pytest.mark.parametrize("activation", list(Activation))
-def test_a_customer_in_an_archived_stage_is_sent_on_by_the_system_and_without_actions(activation):
+def test_a_customer_in_an_archived_stage_is_moved_by_the_system_without_actions(activation):
     journey = regular()
     journey.apply_stage_map(without("regular", "customer"), day(3), activation)
 
@@ -159,7 +163,7 @@ def test_a_customer_in_an_archived_stage_is_sent_on_by_the_system_and_without_ac
     assert move.is_silent
 
 
-def test_whoever_is_in_another_stage_is_not_sent_anywhere():
+def test_a_customer_in_another_stage_is_not_moved():
     journey = after(*appointments(0))
     journey.apply_stage_map(without("regular", "customer"), day(3), SILENT)
 
@@ -167,7 +171,7 @@ def test_whoever_is_in_another_stage_is_not_sent_anywhere():
 
 
 @pytest.mark.parametrize("activation", list(Activation))
-def test_whoever_was_on_their_way_into_a_stage_that_leads_nowhere_is_not_stranded(activation):
+def test_a_customer_entering_an_archived_stage_without_a_successor_is_moved(activation):
     forms = [form for form in DEFAULT_STAGES if form["key"] != "at_risk"]
     draft = Rulebook(build_draft(DEFAULT.stage_map, forms).stage_map, DEFAULT_POLICY)
     assert draft.stage_map.find("at_risk") is None
@@ -178,27 +182,29 @@ def test_whoever_was_on_their_way_into_a_stage_that_leads_nowhere_is_not_strande
 
 
 @pytest.mark.parametrize(
-    ("gone", "successor"),
+    ("archived", "successor"),
     [("regular", "customer"), ("prospect", "lead"), ("at_risk", "churned"), ("churned", "at_risk")],
 )
-def test_a_stage_that_leads_nowhere_is_followed_by_the_nearest_of_its_kind_a_lower_one_first(gone, successor):
-    forms = [form for form in DEFAULT_STAGES if form["key"] != gone]
+def test_the_default_successor_is_the_nearest_stage_of_the_kind(archived, successor):
+    forms = [form for form in DEFAULT_STAGES if form["key"] != archived]
     stage_map = build_draft(DEFAULT.stage_map, forms).stage_map
 
-    assert stage_map.successor(gone).key == successor
+    assert stage_map.successor(archived).key == successor
     assert stage_map.successor(successor) is None
-    assert stage_map.successor("nobody") is None
+    assert stage_map.successor("unknown") is None
 
 
-def test_without_any_other_risk_stage_progress_follows():
+def test_without_another_risk_stage_the_successor_is_a_progress_stage():
     forms = [form for form in DEFAULT_STAGES if form["kind"] == "progress"]
     stage_map = build_draft(DEFAULT.stage_map, forms).stage_map
 
     assert stage_map.successor("churned").key == "vip"
 
 
-@pytest.mark.parametrize(("activation", "stages"), [(FUTURE, ["customer"]), (LOUD, ["customer", "vip"])])
-def test_after_being_sent_on_a_present_customer_is_decided_by_the_new_rules(activation, stages):
+@pytest.mark.parametrize(
+    ("activation", "stages"), [(FUTURE, ["customer"]), (WITH_ACTIONS, ["customer", "vip"])]
+)
+def test_after_leaving_an_archived_stage_a_present_customer_is_evaluated(activation, stages):
     forms = [
         form
         for form in defaults_with(vip={"auto_rules": rule("lifetime_value", value=">=300")})
@@ -216,7 +222,7 @@ def test_after_being_sent_on_a_present_customer_is_decided_by_the_new_rules(acti
     ]
 
 
-def test_the_highest_stage_held_before_counts_as_what_an_archived_one_was_remapped_to():
+def test_an_archived_stage_held_before_counts_as_its_successor():
     journey = after(*appointments(0, 1, 2, amount="400"), until=day(100))
     assert path(journey)[-2:] == ["vip", "at_risk"]
     journey.apply_stage_map(without("vip", "regular"), day(100), FUTURE)
@@ -228,10 +234,10 @@ def test_the_highest_stage_held_before_counts_as_what_an_archived_one_was_remapp
 # ---- pins
 
 
-def test_a_pin_holds_against_new_rules_and_notes_what_they_wanted():
+def test_a_pin_suppresses_moves_of_new_rules():
     journey = regular()
     journey.pin(day(30), day(3))
-    journey.apply_stage_map(vip_from(">=300"), day(4), LOUD)
+    journey.apply_stage_map(vip_from(">=300"), day(4), WITH_ACTIONS)
     assert path(journey)[-1] == "regular"
     assert suppressed(journey) == ["vip"]
 
@@ -239,7 +245,7 @@ def test_a_pin_holds_against_new_rules_and_notes_what_they_wanted():
     assert dated(journey)[-1] == ("vip", day(30))
 
 
-def test_a_pin_does_not_hold_a_customer_in_an_archived_stage():
+def test_a_pin_does_not_keep_a_customer_in_an_archived_stage():
     journey = regular()
     journey.pin(day(30), day(3))
     journey.apply_stage_map(without("regular", "customer"), day(4), FUTURE)
@@ -251,7 +257,7 @@ def test_a_pin_does_not_hold_a_customer_in_an_archived_stage():
 # ---- time
 
 
-def test_nobody_goes_over_before_their_last_move():
+def test_a_customer_is_not_migrated_before_their_last_transition():
     journey = regular()
     journey.apply_stage_map(vip_from(">=300"), day(1), SILENT)
 
@@ -259,7 +265,7 @@ def test_nobody_goes_over_before_their_last_move():
 
 
 @given(companies(), stage_forms(), st.data())
-def test_once_gone_over_nobody_wants_to_go_anywhere_else(present, forms, data):
+def test_after_the_migration_no_rule_decides_another_move(present, forms, data):
     steps = data.draw(operations([form["key"] for form in present.forms]))
     journey, _ = run_operations(present.rulebook, steps)
     at = steps[-1].now + data.draw(st.integers(0, 200)) * DAY
@@ -291,13 +297,13 @@ def test_once_gone_over_nobody_wants_to_go_anywhere_else(present, forms, data):
     decision = decide(here, draft, max(at, here.stage_entered_at))
     assert decision.move is None or decision.is_suppressed
     assert here.map_version == 2
-    # Looking again at the same instant, and at any time until the next that was planned, changes nothing.
+    # Evaluating again at the same instant changes nothing.
     again = Journey(copy(here), draft)
     again.advance_to(max(at, before.stage_entered_at))
     assert again.new_transitions == []
 
 
-def test_adopting_is_what_deciding_anew_under_the_new_map_would_be():
+def test_a_migration_applies_the_rules_of_the_new_map():
     journey = open_journey(at=T0)
     journey.apply_stage_map(vip_from(">=0"), day(1), SILENT)
 

@@ -1,4 +1,4 @@
-"""Engagement and risk: every factor at and beside its threshold, exact to the hundredth, and explained."""
+"""Engagement and risk: every factor at and next to its threshold, exact to the hundredth, and explained."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -25,12 +25,12 @@ from journey_service.domain.rounding import half_up
 from oracle import literal
 
 NOW = day(1_000)
-JUST = INSTANT / DAY  # an instant, in days
+JUST = INSTANT / DAY  # one microsecond, in days
 
 
 def facts(*, completed=(), missed=(), calls=(), tickets=(), spent="0", paid="0", refunded="0") -> Facts:
-    """What is known of a customer to whom this happened so many days ago."""
-    told = [
+    """Returns the facts of a customer with events a number of days ago."""
+    events = [
         *(event("appointment_completed", NOW - ago * DAY) for ago in completed),
         *(event("appointment_missed", NOW - ago * DAY) for ago in missed),
         *(event("call_received", NOW - ago * DAY, call=300) for ago in calls),
@@ -39,7 +39,7 @@ def facts(*, completed=(), missed=(), calls=(), tickets=(), spent="0", paid="0",
         event("payment_refunded", NOW, amount=refunded),
     ]
     folded = NO_FACTS
-    for each in told:
+    for each in events:
         folded = fold(folded, each, DEFAULT_POLICY)
     return folded._replace(appointments_cents=int(Decimal(spent) * 100))
 
@@ -63,7 +63,7 @@ def contributions(explanation):
         pytest.param(NO_FACTS._replace(last_event_at=NOW), id="a short call"),
     ],
 )
-def test_a_new_relationship_has_the_guides_scores_and_says_so(known):
+def test_a_new_relationship_has_the_scores_of_the_guide(known):
     engaged, at_risk = (
         explain_engagement(known, DEFAULT_POLICY, NOW),
         explain_risk(known, DEFAULT_POLICY, NOW),
@@ -77,7 +77,7 @@ def test_a_new_relationship_has_the_guides_scores_and_says_so(known):
         assert (new.value, new.threshold, new.weight) == (value, None, 1)
 
 
-def test_the_scores_of_a_new_relationship_are_the_companys():
+def test_the_scores_of_a_new_relationship_are_settings():
     policy = parse_policy({"scoring": {"new_engagement": 0.305, "new_risk": 0.1}})
     assert (engagement(NO_FACTS, policy, NOW), risk(NO_FACTS, policy, NOW)) == (31, 10)
 
@@ -85,8 +85,8 @@ def test_the_scores_of_a_new_relationship_are_the_companys():
 @pytest.mark.parametrize(
     "known", [{"missed": [400]}, {"calls": [400]}, {"tickets": [400]}, {"completed": [400]}]
 )
-def test_a_relationship_is_new_only_until_the_first_thing_that_counts_however_long_ago(known):
-    # recency, frequency and money are 0, and interaction quality is 1/2 without anything in its window
+def test_a_relationship_is_new_until_its_first_relevant_event_at_any_time(known):
+    # recency, frequency and money are 0, and interaction quality is 1/2 with an empty window
     assert engagement(facts(**known), DEFAULT_POLICY, NOW) == 10
     assert "new_relationship" not in factors(explain_engagement(facts(**known), DEFAULT_POLICY, NOW))
 
@@ -132,7 +132,7 @@ def test_a_relationship_is_new_only_until_the_first_thing_that_counts_however_lo
     ],
     ids=str,
 )
-def test_a_factor_of_engagement_at_and_beside_its_threshold(factor, known, value):
+def test_a_factor_of_engagement_at_and_next_to_its_threshold(factor, known, value):
     explained = factors(explain_engagement(facts(**known), DEFAULT_POLICY, NOW))
     assert explained[factor].value == Decimal(value)
 
@@ -146,7 +146,7 @@ def test_a_factor_of_engagement_at_and_beside_its_threshold(factor, known, value
         ("interaction_quality", None, "0.2"),
     ],
 )
-def test_the_weights_of_engagement_are_the_guides(name, threshold, weight):
+def test_the_weights_of_engagement_are_those_of_the_guide(name, threshold, weight):
     factor = factors(explain_engagement(facts(completed=[1]), DEFAULT_POLICY, NOW))[name]
     assert (factor.threshold, factor.weight) == (threshold, Decimal(weight))
 
@@ -166,7 +166,7 @@ def test_the_weights_of_engagement_are_the_guides(name, threshold, weight):
             {"recency": 15, "monetary_value": 5, "interaction_quality": 10},
             id="a customer who was away for 90 days",
         ),
-        pytest.param({"missed": [1]}, 7, {"interaction_quality": 7}, id="nobody ever seen"),
+        pytest.param({"missed": [1]}, 7, {"interaction_quality": 7}, id="no appointment yet"),
     ],
 )
 def test_engagement_is_the_weighted_sum(known, score, parts):
@@ -254,13 +254,13 @@ MISSED = {"missed_appointments": 20}
         pytest.param({"completed": [120], "missed": [1]}, VERY | TREND | MISSED, id="everything"),
     ],
 )
-def test_a_factor_of_risk_at_and_beside_its_threshold(known, parts):
+def test_a_factor_of_risk_at_and_next_to_its_threshold(known, parts):
     explained = explain_risk(facts(**known), DEFAULT_POLICY, NOW)
     assert contributions(explained) == parts
     assert explained.score == risk(facts(**known), DEFAULT_POLICY, NOW) == sum(parts.values())
 
 
-def test_risk_tells_what_each_threshold_was_held_against():
+def test_risk_is_explained_with_values_and_thresholds():
     known = facts(completed=[100, 110, 120], missed=[1, 2], tickets=[1, 89, 90])
     shown = factors(explain_risk(known, DEFAULT_POLICY, NOW))
     assert {name: (factor.value, factor.threshold, factor.weight) for name, factor in shown.items()} == {
@@ -273,13 +273,13 @@ def test_risk_tells_what_each_threshold_was_held_against():
     assert factors(explain_risk(facts(tickets=[1]), DEFAULT_POLICY, NOW))["days_inactive"].value is None
 
 
-def test_tickets_count_where_a_company_weighs_them():
+def test_tickets_count_with_a_weight():
     policy = parse_policy({"scoring": {"tickets_weight": 0.15, "tickets_window_days": 30}})
     assert contributions(explain_risk(facts(tickets=[30 - JUST]), policy, NOW)) == {"support_tickets": 15}
     assert contributions(explain_risk(facts(tickets=[30]), policy, NOW)) == {}
 
 
-def test_risk_ends_at_1_and_its_contributions_with_it():
+def test_risk_and_its_contributions_are_capped_at_1():
     policy = parse_policy(
         {"scoring": {"inactive_weight": 1, "very_inactive_weight": 0.5, "missed_rate_weight": 0.25}}
     )
@@ -288,26 +288,26 @@ def test_risk_ends_at_1_and_its_contributions_with_it():
     assert sum(contributions(explained).values()) == 100
 
 
-def test_engagement_ends_at_1_and_its_contributions_with_it():
+def test_engagement_and_its_contributions_are_capped_at_1():
     policy = parse_policy({"scoring": {"engagement_frequency_weight": 1, "engagement_recency_weight": 0.7}})
     explained = explain_engagement(facts(completed=[1, 2, 3]), policy, NOW)
     assert explained.score == 100
     assert sum(contributions(explained).values()) == 100
 
 
-def test_half_a_hundredth_of_risk_rounds_up_once_over_the_sum():
+def test_half_a_hundredth_of_risk_rounds_up_for_the_sum():
     policy = parse_policy({"scoring": {"inactive_weight": 0.005, "very_inactive_weight": 0.0049}})
     assert risk(facts(completed=[61]), policy, NOW) == 1
     assert risk(facts(completed=[200]), policy, NOW) == 1
     assert contributions(explain_risk(facts(completed=[200]), policy, NOW)) == {"days_inactive": 1}
 
 
-def test_the_missed_rate_is_told_as_two_counts():
+def test_the_missed_rate_is_two_counts():
     known = facts(completed=[1, 2, 200], missed=[3, 300])
     assert missed_ratio(known, DEFAULT_POLICY, NOW) == (1, 3)
 
 
-def test_scores_do_not_drift_as_floats_do():
+def test_scores_have_no_float_errors():
     policy = parse_policy({"scoring": {"inactive_weight": 0.1, "very_inactive_weight": 0.2}})
     assert 0.1 + 0.2 > 0.3
     assert risk(facts(completed=[200]), policy, NOW) == 30
@@ -325,7 +325,7 @@ _cents = st.integers(0, 200_000)
 
 @st.composite
 def drawn_facts(draw: st.DrawFn) -> Facts:
-    """What may be known of a customer."""
+    """Generates facts."""
     completed, missed, calls, tickets = draw(st.tuples(_times, _times, _times, _times))
     spent, paid, refunded = draw(st.tuples(_cents, _cents, _cents))
     return Facts(
@@ -349,7 +349,7 @@ def hundredths(exact: Fraction) -> int:
 
 
 def exact_engagement(known: Facts, policy: CompanyPolicy, now: datetime) -> list[Fraction]:
-    """The four parts as the formula has them, in fractions."""
+    """Returns the four parts of the formula as fractions."""
     rules = policy.scoring
 
     def within(times, days):
@@ -370,7 +370,7 @@ def exact_engagement(known: Facts, policy: CompanyPolicy, now: datetime) -> list
 
 
 def exact_risk(known: Facts, policy: CompanyPolicy, now: datetime) -> list[Fraction]:
-    """The five parts as the formula has them, in fractions."""
+    """Returns the five parts of the formula as fractions."""
     rules = policy.scoring
 
     def within(times, days, since=0):
@@ -393,43 +393,43 @@ def exact_risk(known: Facts, policy: CompanyPolicy, now: datetime) -> list[Fract
 
 
 @given(drawn_facts(), policies())
-def test_scores_are_the_formula_in_exact_fractions_for_any_policy(known, policy):
+def test_scores_agree_with_the_formula_in_exact_fractions(known, policy):
     assume(not known.is_new)
     assert engagement(known, policy, NOW) == hundredths(sum(exact_engagement(known, policy, NOW)))
     assert risk(known, policy, NOW) == hundredths(sum(exact_risk(known, policy, NOW)))
 
 
 @given(drawn_facts(), st.sampled_from(["appointments", "payments"]), _ago)
-def test_scores_are_those_of_a_literal_reading(known, revenue_source, now):
-    told = literal.Facts(revenue_source)
-    told.total["appointment_completed"] = Decimal(known.appointments_cents) / 100
-    told.total["payment_received"] = Decimal(known.payments_cents) / 100
-    told.total["payment_refunded"] = Decimal(known.refunds_cents) / 100
+def test_scores_agree_with_the_oracle(known, revenue_source, now):
+    oracle = literal.Facts(revenue_source)
+    oracle.total["appointment_completed"] = Decimal(known.appointments_cents) / 100
+    oracle.total["payment_received"] = Decimal(known.payments_cents) / 100
+    oracle.total["payment_refunded"] = Decimal(known.refunds_cents) / 100
     kept = (known.completed, known.missed, known.long_calls, known.tickets)
-    told.kept = {kind: list(times) for kind, times in zip(literal.WINDOWS, kept, strict=True)}
+    oracle.kept = {kind: list(times) for kind, times in zip(literal.WINDOWS, kept, strict=True)}
     policy = parse_policy({"revenue_source": revenue_source})
-    assert Fraction(engagement(known, policy, now), 100) == told.engagement(now)
-    assert Fraction(risk(known, policy, now), 100) == told.risk(now)
+    assert Fraction(engagement(known, policy, now), 100) == oracle.engagement(now)
+    assert Fraction(risk(known, policy, now), 100) == oracle.risk(now)
 
 
 @given(drawn_facts(), st.one_of(policies(), st.just(DEFAULT_POLICY)))
 @example(NO_FACTS, DEFAULT_POLICY)
-def test_contributions_add_up_to_the_score_and_stay_beside_their_exact_parts(known, policy):
+def test_contributions_add_up_to_the_score_and_differ_little_from_exact_parts(known, policy):
     for explain, score, exact in (
         (explain_engagement, engagement, exact_engagement),
         (explain_risk, risk, exact_risk),
     ):
         explained = explain(known, policy, NOW)
-        told = [factor.contribution for factor in explained.factors]
-        assert sum(told) == explained.score == score(known, policy, NOW)
-        assert min(told) >= 0
+        shares = [factor.contribution for factor in explained.factors]
+        assert sum(shares) == explained.score == score(known, policy, NOW)
+        assert min(shares) >= 0
         parts = exact(known, policy, NOW)
         if not known.is_new and sum(parts) <= 1:
-            assert all(abs(part * 100 - share) < 1 for part, share in zip(parts, told, strict=True))
+            assert all(abs(part * 100 - share) < 1 for part, share in zip(parts, shares, strict=True))
 
 
 @given(drawn_facts(), policies(), _ago, st.integers(0, 300))
-def test_the_highest_risk_is_never_below_the_risk_of_any_instant_it_covers(known, policy, now, ahead):
+def test_the_upper_bound_of_risk_holds_for_the_instants_it_covers(known, policy, now, ahead):
     last = known.last_appointment_at
     covered = None if last is None else days_since(last, now + ahead * DAY)
     bound = risk_upper_bound(known, policy, covered)
