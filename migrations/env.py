@@ -1,4 +1,4 @@
-"""Runs migrations: one runner at a time, and never in the way of traffic for long."""
+"""Runs migrations: one process at a time, with short lock timeouts to keep traffic moving."""
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ from journey_service.repositories.tables import metadata
 
 _LOCK = 724_001
 _WAIT_SECONDS = 600
-_TRIES = 30
+_MAX_ATTEMPTS = 30
 _LOCK_NOT_AVAILABLE = "55P03"
 
 
@@ -31,16 +31,16 @@ def _migrate(connection: Connection) -> None:
 
 async def _run(url: str) -> None:
     engine = create_async_engine(url, poolclass=pool.NullPool)
-    # The lock is the session's, held on a connection of its own: a transaction's lock would be gone as soon
-    # as a migration builds an index concurrently.
+    # A session-level lock on a connection of its own: a transaction-level lock would be released when a migration
+    # builds an index concurrently.
     async with engine.connect() as session:
-        keeper = await session.execution_options(isolation_level="AUTOCOMMIT")
+        locking = await session.execution_options(isolation_level="AUTOCOMMIT")
         deadline = time.monotonic() + _WAIT_SECONDS
-        while not await keeper.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": _LOCK}):
+        while not await locking.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": _LOCK}):
             if time.monotonic() > deadline:
                 raise TimeoutError("another migration has been running for ten minutes")
             await asyncio.sleep(0.2)
-        for attempt in range(1, _TRIES + 1):
+        for attempt in range(1, _MAX_ATTEMPTS + 1):
             try:
                 async with engine.connect() as connection:
                     await connection.execute(text("SET lock_timeout = '2s'"))
@@ -50,7 +50,7 @@ async def _run(url: str) -> None:
                     await connection.commit()
                 break
             except DBAPIError as error:
-                if attempt == _TRIES or getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
+                if attempt == _MAX_ATTEMPTS or getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
                     raise
                 await asyncio.sleep(1)
     await engine.dispose()
@@ -60,10 +60,10 @@ def _url() -> str:
     url = context.config.attributes.get("url")
     if url is not None:
         return str(url)
-    named = os.environ.get("MIGRATION_DATABASE_URL") or os.environ.get("DATABASE_URL")
-    if not named:
+    url = os.environ.get("MIGRATION_DATABASE_URL") or os.environ.get("DATABASE_URL")
+    if not url:
         raise SystemExit("Set DATABASE_URL (or MIGRATION_DATABASE_URL) to the database to migrate.")
-    return async_url(named)
+    return async_url(url)
 
 
 if context.is_offline_mode():
@@ -72,7 +72,7 @@ if context.is_offline_mode():
     )
     with context.begin_transaction():
         context.run_migrations()
-elif (given := context.config.attributes.get("connection")) is not None:
-    _migrate(given)
+elif (shared := context.config.attributes.get("connection")) is not None:
+    _migrate(shared)
 else:
     asyncio.run(_run(_url()))

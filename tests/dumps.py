@@ -1,4 +1,4 @@
-"""Everything a database and a Redis hold, as text, seen by their owner: what a thief of either would read."""
+"""The complete contents of a database and a Redis as text, as a copy of either would reveal them."""
 
 import asyncpg
 import valkey
@@ -9,7 +9,7 @@ SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND rel
 
 
 async def dump(servers, company_id: int | None = None) -> str:
-    """Every row of every table, whoever's it is or one company's; bytes as text too, where they are some."""
+    """Returns every row of every table, or of one company; bytes also decoded as text."""
     connection = await asyncpg.connect(servers.database_url)
     try:
         lines = []
@@ -19,16 +19,16 @@ async def dump(servers, company_id: int | None = None) -> str:
             clause = (
                 "" if company_id is None or table == "alembic_version" else f" WHERE {column} = {company_id}"
             )
-            for found in await connection.fetch(f"SELECT t, t::text AS line FROM {table} t{clause}"):
-                told = [bytes(value).decode("latin-1") for value in found["t"] if isinstance(value, bytes)]
-                lines.append(" ".join((table, found["line"], *told)))
+            for record in await connection.fetch(f"SELECT t, t::text AS line FROM {table} t{clause}"):
+                decoded = [bytes(value).decode("latin-1") for value in record["t"] if isinstance(value, bytes)]
+                lines.append(" ".join((table, record["line"], *decoded)))
         return "\n".join(lines)
     finally:
         await connection.close()
 
 
 def dump_redis(servers) -> str:
-    """Every key and every value of the Redis, as it goes over the wire."""
+    """Returns every key and serialized value of the Redis."""
     redis = valkey.Valkey.from_url(servers.redis_url)
     try:
         return "\n".join(f"{key!r} {redis.dump(key)!r}" for key in redis.scan_iter())

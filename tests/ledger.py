@@ -1,4 +1,4 @@
-"""What must hold of any company's journeys, asked of the database itself."""
+"""Invariants of a company's journeys, checked by queries of the database."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ WHERE (before IS NULL AND (seq <> 1 OR from_stage IS NOT NULL))
    OR (before IS NOT NULL AND (seq <> before + 1 OR from_stage IS DISTINCT FROM came_from
                                OR transitioned_at < earlier))
 """
-STRAY_HEAD = """
+WRONG_HEAD = """
 SELECT r.customer_id FROM customer_relationships r LEFT JOIN LATERAL (
   SELECT to_stage, seq, transitioned_at FROM journey_transitions t
   WHERE t.company_id = r.company_id AND t.relationship_id = r.id ORDER BY seq DESC LIMIT 1) t ON true
@@ -35,14 +35,14 @@ FROM journey_events WHERE company_id = :company ORDER BY random()
 """
 
 
-async def faults(database: Database, company_id: int) -> list[str]:
-    """Everything that is wrong with a company's journeys: chains, heads, facts that are not the events' fold."""
+async def find_violations(database: Database, company_id: int) -> list[str]:
+    """Returns violations of a company's journeys: broken chains, wrong heads, facts that are not the fold of the events."""
 
     async def unit(uow: UnitOfWork) -> list[str]:
         connection: AsyncConnection = uow._connection
         company = {"company": company_id}
-        found = [f"broken chain: {row}" for row in await connection.execute(text(BROKEN_CHAIN), company)]
-        found += [f"stray head: {row}" for row in await connection.execute(text(STRAY_HEAD), company)]
+        violations = [f"broken chain: {row}" for row in await connection.execute(text(BROKEN_CHAIN), company)]
+        violations += [f"wrong head: {row}" for row in await connection.execute(text(WRONG_HEAD), company)]
         folded: dict[int, Facts] = {}
         for row in await connection.execute(text(EVENTS), company):
             event = Event(
@@ -57,14 +57,14 @@ async def faults(database: Database, company_id: int) -> list[str]:
             expected = folded.get(row.id, NO_FACTS)
             actual = to_stored_relationship(row).relationship.facts
             if actual != expected:
-                found.append(f"facts of customer {row.customer_id}: {actual} is not {expected}")
-        return found
+                violations.append(f"facts of customer {row.customer_id}: {actual} is not {expected}")
+        return violations
 
     return await database.run(company_id, unit, timeout_ms=60_000)
 
 
 async def rows(database: Database, company_id: int, sql: str, **values: object) -> list[Any]:
-    """Rows of a query as the company sees them."""
+    """Returns the rows of a query, as the company sees them."""
 
     async def unit(uow: UnitOfWork) -> list[Any]:
         return list(await uow._connection.execute(text(sql), {"company": company_id, **values}))
@@ -73,8 +73,8 @@ async def rows(database: Database, company_id: int, sql: str, **values: object) 
 
 
 async def journeys(database: Database, company_id: int) -> dict[int, list[tuple[Any, ...]]]:
-    """Every customer's moves in order, as comparable values."""
-    found: dict[int, list[tuple[Any, ...]]] = {}
+    """Returns the moves of every customer in order, as comparable values."""
+    moves: dict[int, list[tuple[Any, ...]]] = {}
     for row in await rows(
         database,
         company_id,
@@ -83,5 +83,5 @@ async def journeys(database: Database, company_id: int) -> dict[int, list[tuple[
         " ON r.company_id = t.company_id AND r.id = t.relationship_id WHERE t.company_id = :company"
         " ORDER BY r.customer_id, t.seq",
     ):
-        found.setdefault(row[0], []).append(tuple(row[1:]))
-    return found
+        moves.setdefault(row[0], []).append(tuple(row[1:]))
+    return moves

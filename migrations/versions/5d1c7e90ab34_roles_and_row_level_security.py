@@ -1,4 +1,4 @@
-"""Roles and row-level security: tenants are kept apart by the database itself.
+"""Roles and row-level security: the database itself isolates tenants.
 
 Revision ID: 5d1c7e90ab34
 Revises: af23e0cb206b
@@ -15,7 +15,7 @@ depends_on = None
 COMPANY = "NULLIF(current_setting('app.company_id', true), '')::bigint"
 READ = "SELECT"
 APPEND = "SELECT, INSERT"
-"""Ledgers: rows are added and never rewritten by the service."""
+"""Ledgers: the service inserts rows and never changes them."""
 UPDATE = "SELECT, INSERT, UPDATE"
 ALL = "SELECT, INSERT, UPDATE, DELETE"
 RIGHTS = {
@@ -48,7 +48,7 @@ RIGHTS = {
     "stage_visit_durations": ALL,
     "journey_stage_metrics": ALL,
 }
-# Columns that the dispatcher reads in every company, to find due work; nothing else of any company.
+# Columns that the dispatcher reads in every company to find due work. It reads nothing else.
 DISPATCHER_COLUMNS = {
     "companies": "id, name, timezone, currency, clock_at, delivers, map_version, adopted_version, rollup_version,"
     " next_nightly_run_at, scored_at, created_at",
@@ -65,7 +65,7 @@ OPERATORS = 0
 
 def upgrade() -> None:
     for role in ROLES:
-        # Roles belong to the cluster: another database of it may have created them already.
+        # Roles belong to the cluster: a migration of another database may have created them.
         op.execute(
             f"""
             DO $$ BEGIN
@@ -96,7 +96,7 @@ def upgrade() -> None:
         op.execute(f"CREATE POLICY dispatcher ON {table} FOR SELECT TO journey_dispatcher USING (true)")
         op.execute(f"GRANT SELECT ({columns}) ON {table} TO journey_dispatcher")
     op.execute("GRANT SELECT ON alembic_version TO journey_dispatcher")
-    # The company of the operators' own keys.
+    # The company of the operators' keys.
     op.execute(f"SELECT set_config('app.company_id', '{OPERATORS}', true)")
     op.execute(
         "INSERT INTO companies (id, name, timezone, currency, map_version, policy)"
@@ -114,7 +114,7 @@ def downgrade() -> None:
         op.execute(f"DROP POLICY tenant ON {table}")
         op.execute(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")
         op.execute(f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY")
-    # The roles may serve other databases of the cluster: they stay, and lose their rights here.
+    # Other databases of the cluster may use the roles: they stay and lose their rights in this database.
     for role in ROLES:
         op.execute(f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {role}")
         op.execute(f"REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM {role}")

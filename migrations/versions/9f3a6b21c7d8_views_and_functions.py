@@ -1,4 +1,4 @@
-"""Views and functions: the guide's summary view, the key look-up, and the only changes that ledgers ever see.
+"""Views and functions: the guide's summary view, the key lookup, and the only functions that change ledgers.
 
 Revision ID: 9f3a6b21c7d8
 Revises: 5d1c7e90ab34
@@ -13,7 +13,7 @@ branch_labels = None
 depends_on = None
 
 KEY_LOOKUP = "api_key_by_id(text)"
-# Each function changes or clears columns of a ledger, within the company of the transaction.
+# Each function changes or clears columns of a ledger within the company of the transaction.
 FUNCTIONS = {
     "erase_transitions(relationship bigint, seqs bigint[], causes text[])": (
         "void",
@@ -87,7 +87,7 @@ FUNCTIONS = {
 
 
 
-# What the owner of these functions may do, column by column.
+# Rights of the owner of these functions, by column.
 ERASER_RIGHTS = {
     "journey_transitions": "SELECT, UPDATE (notes, performed_by, request, cause_id)",
     "journey_events": "SELECT, UPDATE (source, event_id, booking_id, content_hash, metadata)",
@@ -111,7 +111,7 @@ def _hand_over(function: str, role: str) -> None:
 
 
 def upgrade() -> None:
-    # A credential is looked up before its company is known: through this one function.
+    # A credential is looked up before its company is known, by this function only.
     op.execute("CREATE POLICY keyring ON api_keys FOR SELECT TO journey_keyring USING (true)")
     op.execute("GRANT SELECT ON api_keys TO journey_keyring")
     op.execute(
@@ -130,7 +130,7 @@ def upgrade() -> None:
             f" SET search_path = pg_catalog, public AS $$ {body} $$"
         )
         _hand_over(_signature(declared), "journey_eraser")
-    # The guide's summary. It reads as the caller, so that row-level security holds.
+    # The guide's summary view. It runs with the rights of the caller, so that row-level security applies.
     op.execute(
         "CREATE VIEW journey_analytics_summary WITH (security_invoker = true) AS"
         " SELECT company_id, current_stage, count(*) AS customer_count, avg(lifetime_value) AS avg_ltv,"

@@ -1,4 +1,4 @@
-"""The demo: three businesses whose histories are alike every time, believable, and told to the real engine."""
+"""The demo: three businesses with reproducible, believable histories, replayed through the real engine."""
 
 import asyncio
 from collections import Counter
@@ -20,7 +20,7 @@ from journey_service.services.companies.provisioning import NewCompany, create_c
 from journey_service.services.events.imports import list_imports
 from journey_service.services.jobs import get_job, list_jobs
 from journey_service.services.operations.test_clock import advance
-from ledger import faults, journeys, rows
+from ledger import find_violations, journeys, rows
 
 NOW = datetime(2026, 6, 17, 15, 30, tzinfo=UTC)
 PEPPER = "a pepper for tests only"
@@ -87,7 +87,7 @@ def test_a_history_is_two_years_of_some_hundred_people_and_ends_at_its_instant(b
 
 
 @businesses
-def test_visits_lie_in_opening_hours_where_the_business_is_whatever_the_season(business):
+def test_appointments_lie_in_local_opening_hours_in_every_season(business):
     starts = Counter()
     for event in _told(business):
         if event["type"] not in ("appointment_completed", "appointment_missed", "call_received"):
@@ -160,7 +160,7 @@ def test_most_resolutions_of_the_new_year_have_lapsed_by_april():
 
 
 @businesses
-def test_addresses_and_numbers_belong_to_nobody(business):
+def test_addresses_and_numbers_belong_to_no_person(business):
     people = [person for _, person in write_history(business, NOW).people]
     emails = [person.email for person in people if person.email]
     assert all(
@@ -179,7 +179,7 @@ def test_addresses_and_numbers_belong_to_nobody(business):
 
 @pytest.mark.parametrize("company_id", UNDISTURBED)
 async def test_journeys_are_whole_and_every_stage_of_the_map_is_lived_in(database, opened_at, company_id):
-    assert await faults(database, company_id) == []
+    assert await find_violations(database, company_id) == []
     context = await get_company_context(database, company_id)
     assert context.company.clock_at is None
     stored = dict(
@@ -218,7 +218,7 @@ async def test_people_lapse_and_return_and_some_miss_one_appointment_after_the_o
 
 
 @pytest.mark.parametrize(("company_id", "business"), list(zip(UNDISTURBED, BUSINESSES, strict=True)))
-async def test_nothing_told_is_lost_and_nothing_is_told_twice(database, opened_at, company_id, business):
+async def test_no_event_is_lost_and_none_is_sent_twice(database, opened_at, company_id, business):
     history = write_history(business, opened_at.replace(second=0, microsecond=0))
     [(events,)] = await rows(
         database, company_id, "SELECT count(*) FROM journey_events WHERE company_id = :company"
@@ -274,15 +274,13 @@ async def test_a_demo_killed_again_and_again_becomes_the_same_as_one_undisturbed
     now = opened_at
     for place in (1, told // 2, told + known // 2, told + known):
         await _stop_when(database, now=now, reached=lambda done, _, place=place: done >= place)
-        now = opened_at - timedelta(
-            hours=2
-        )  # the history is told up to when it was begun, whatever it is now
+        now = opened_at - timedelta(hours=2)  # the history ends when the demo was created, not now
     released = await advance(database, resumed, None, actor=Actor("demo"), timeout_seconds=0)
     assert (released.company.clock_at, released.job.status) == (None, "queued")
     await _stop_when(database, now=now, reached=lambda done, total: done == total)
     assert await open_demo(database, now=now, ids=RESUMED)
     for company_id in RESUMED:
-        assert await faults(database, company_id) == []
+        assert await find_violations(database, company_id) == []
         assert (await get_company_context(database, company_id)).company.clock_at is None
         [job] = await list_jobs(database, company_id, before=None, limit=10)
         assert job.status == "done"
@@ -324,7 +322,7 @@ async def test_each_company_gets_a_key_of_its_own_and_the_one_before_ends(databa
             await credentials.authenticate(database, old.token, pepper=PEPPER)
 
 
-async def test_companies_of_somebody_elses_are_left_alone(database, opened_at):
+async def test_other_companies_are_left_alone(database, opened_at):
     ids = (931, 902, 933)
     await create_company(database, NewCompany("Mine", "UTC", "EUR", id=931), author=Actor("tests"))
     await create_company(

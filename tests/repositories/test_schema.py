@@ -1,4 +1,4 @@
-"""The schema: up, down and up again; no drift; tenants kept apart by the database itself."""
+"""The schema: upgrade, downgrade, no drift, and isolation of tenants by the database itself."""
 
 import asyncio
 
@@ -16,7 +16,7 @@ from ledger import rows
 
 # Indexes that do not begin with the company: due work and live keys, each partial, each read by one role.
 LED_BY_OTHERS = {"ix_due_imports", "ix_due_jobs", "ix_live_api_keys"}
-# Who may read beyond one company, and what.
+# Policies beyond the tenant's own: what a role may read of all companies.
 EXCEPTIONS = {
     ("companies", "dispatcher", "{journey_dispatcher}"),
     ("imports", "dispatcher", "{journey_dispatcher}"),
@@ -46,12 +46,12 @@ def _up_down_up(url: str) -> None:
     command.check(migrating.config(url))
 
 
-async def test_the_schema_goes_up_down_and_up_again_and_is_what_the_models_say(servers):
+async def test_the_schema_upgrades_downgrades_and_upgrades_without_drift_from_the_models(servers):
     url = await _fresh(servers, "up_down_up")
     await asyncio.to_thread(_up_down_up, url)
 
 
-async def test_going_down_leaves_nothing_behind(servers):
+async def test_a_full_downgrade_leaves_no_tables_and_functions(servers):
     url = await _fresh(servers, "down")
     await asyncio.to_thread(migrating.upgrade, url)
     await asyncio.to_thread(migrating.downgrade, url, "base")
@@ -66,7 +66,7 @@ async def test_going_down_leaves_nothing_behind(servers):
     assert left == []
 
 
-def test_the_code_knows_the_one_newest_revision():
+def test_the_code_requires_the_only_head_revision():
     assert ScriptDirectory.from_config(migrating.config("postgresql://")).get_heads() == [SCHEMA_REVISION]
 
 
@@ -90,7 +90,7 @@ async def test_every_table_has_forced_row_level_security_and_a_tenant_policy(ser
     assert [row["relname"] for row in found if not row["forced"] or row["tenant"] != 1] == []
 
 
-async def test_only_the_named_policies_see_beyond_one_company(servers):
+async def test_only_the_listed_policies_read_beyond_one_company(servers):
     found = await _catalogue(
         servers,
         "SELECT tablename, policyname, roles::text FROM pg_policies WHERE policyname <> 'tenant'",
@@ -98,8 +98,8 @@ async def test_only_the_named_policies_see_beyond_one_company(servers):
     assert {tuple(row) for row in found} == EXCEPTIONS
 
 
-# What is owned by a role of the service: each function, and by whom. None of the roles bypasses row-level security,
-# so that those that change ledgers do so within the company of the transaction.
+# Functions that roles of the service own. None of these roles bypasses row-level security, so the functions that
+# change ledgers do so within the company of the transaction.
 FUNCTIONS = {
     ("api_key_by_id", "journey_keyring"),
     ("erase_transitions", "journey_eraser"),
@@ -111,7 +111,7 @@ FUNCTIONS = {
 }
 
 
-async def test_no_role_of_the_service_owns_or_bypasses_anything_but_the_named_functions(servers):
+async def test_roles_of_the_service_own_only_the_listed_functions_and_bypass_no_row_level_security(servers):
     roles = await _catalogue(
         servers,
         "SELECT rolname FROM pg_roles WHERE rolname LIKE 'journey\\_%' AND (rolsuper OR rolbypassrls)",
@@ -127,7 +127,7 @@ async def test_no_role_of_the_service_owns_or_bypasses_anything_but_the_named_fu
     assert {tuple(row) for row in owned} == FUNCTIONS
 
 
-async def test_the_company_leads_every_key_and_every_index_but_the_named_ones(servers):
+async def test_the_company_is_the_first_column_of_every_key_and_of_all_but_the_listed_indexes(servers):
     found = await _catalogue(
         servers,
         "SELECT i.relname AS index, t.relname AS table, a.attname AS first, x.indpred IS NOT NULL AS partial"
@@ -151,7 +151,7 @@ async def test_the_company_leads_every_key_and_every_index_but_the_named_ones(se
     assert {row["first"] for row in keys} == {"company_id"}
 
 
-async def test_the_guides_indexes_are_there(servers):
+async def test_the_indexes_of_the_guide_exist(servers):
     found = await _catalogue(servers, "SELECT indexname FROM pg_indexes WHERE schemaname = 'public'")
     assert {
         "unique_company_stage",
@@ -164,7 +164,7 @@ async def test_the_guides_indexes_are_there(servers):
     } <= {row["indexname"] for row in found}
 
 
-async def test_ledgers_cannot_be_rewritten_by_the_service(servers):
+async def test_the_service_cannot_change_rows_of_ledgers(servers):
     found = await _catalogue(
         servers,
         "SELECT table_name, privilege_type FROM information_schema.role_table_grants"
@@ -175,7 +175,7 @@ async def test_ledgers_cannot_be_rewritten_by_the_service(servers):
     assert {row["privilege_type"] for row in found} == {"SELECT", "INSERT"}
 
 
-async def test_a_company_sees_its_own_rows_only_and_writes_none_of_anothers(database, found_tenant):
+async def test_a_company_reads_its_own_rows_only_and_writes_none_of_another_company(database, found_tenant):
     mine, other = await found_tenant(), await found_tenant()
 
     async def spy(uow):
@@ -202,7 +202,7 @@ async def test_a_company_sees_its_own_rows_only_and_writes_none_of_anothers(data
     assert len(await rows(database, other.id, "SELECT 1 FROM api_keys WHERE company_id = :company")) == 1
 
 
-async def test_without_a_company_nothing_is_seen_even_on_a_connection_used_before(servers, tenant):
+async def test_without_a_company_no_row_is_visible_even_on_a_used_connection(servers, tenant):
     assert tenant.id > 0
     database = Database(servers.database_url, pool_size=1)
 
@@ -220,15 +220,15 @@ async def _count_on(connection) -> int:
     return await connection.scalar(text("SELECT count(*) FROM api_keys"))
 
 
-async def test_known_events_are_found_by_their_key_even_by_a_plan_made_while_the_table_was_empty(servers):
+async def test_stored_events_are_found_by_the_primary_key_with_a_plan_made_for_an_empty_table(servers):
     url = await _fresh(servers, "empty")
     await asyncio.to_thread(migrating.upgrade, url)
     connection = await asyncpg.connect(url, server_settings={"plan_cache_mode": "force_generic_plan"})
     try:
-        asked = str(_GET_MANY)
-        for place, name in enumerate(("sources", "ids", "company_id"), start=1):
-            asked = asked.replace(f":{name}", f"${place}")
-        await connection.execute(f"PREPARE known(text[], text[], bigint) AS {asked}")
+        statement = str(_GET_MANY)
+        for index, name in enumerate(("sources", "ids", "company_id"), start=1):
+            statement = statement.replace(f":{name}", f"${index}")
+        await connection.execute(f"PREPARE known(text[], text[], bigint) AS {statement}")
         plan = await connection.fetch("EXPLAIN EXECUTE known(ARRAY['a'], ARRAY['b'], 1)")
     finally:
         await connection.close()

@@ -17,7 +17,7 @@ from journey_service.services.jobs import get_job, run_job
 from journey_service.services.journeys.evaluation import queue_evaluation
 from journey_service.services.journeys.rescoring import queue_rescore
 from journey_service.services.journeys.sweep import Sweeper
-from ledger import faults, rows
+from ledger import find_violations, rows
 
 pytestmark = pytest.mark.big
 
@@ -99,7 +99,7 @@ async def test_jobs_and_online_traffic_do_not_deadlock(worker_database):
         "SELECT count(*) FROM journey_events WHERE company_id = :company",
     )
     assert events == CUSTOMERS + SENDERS * BATCHES * 40
-    assert await faults(worker_database.database, company_id) == []
+    assert await find_violations(worker_database.database, company_id) == []
 
 
 async def test_the_check_detects_deadlocks_without_the_lock_order(worker_database, monkeypatch):

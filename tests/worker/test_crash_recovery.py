@@ -21,7 +21,7 @@ from journey_service.domain.journeys import scoring
 from journey_service.repositories.journeys.relationships import COLUMNS, to_stored_relationship
 from journey_service.services.access.credentials import KeyRequest, create_key
 from journey_service.services.events.ingest import ingest
-from ledger import faults, journeys, rows
+from ledger import find_violations, journeys, rows
 from processes import Redis, Server, free_port
 
 pytestmark = pytest.mark.big
@@ -113,7 +113,7 @@ async def test_workers_killed_during_a_sweep_skip_no_customer_and_move_none_twic
     print(f"{len(skipped)} skipped or moved wrongly of {customers}, {kills} kills during the sweep")
     assert skipped == []
     assert kills >= 1, "no kill interrupted the work"
-    assert await faults(worker_database.database, company_id) == []
+    assert await find_violations(worker_database.database, company_id) == []
 
 
 async def _insert_customers(worker_database, company_id, customers, visited_at):
@@ -280,4 +280,4 @@ async def test_work_continues_while_redis_is_emptied_frozen_and_stopped(worker_d
             finally:
                 server.stop()
     assert statuses == {200: 6, 202: 6}
-    assert await faults(worker_database.database, company_id) == []
+    assert await find_violations(worker_database.database, company_id) == []

@@ -1,4 +1,4 @@
-"""The vault: what it seals opens with the same key, for the same company, as the same thing, and not otherwise."""
+"""The vault: decrypts with the same key, company and purpose, and with no other; signatures likewise."""
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -15,9 +15,9 @@ VAULT = Vault(VAULT_KEY)
 
 
 @pytest.mark.parametrize(
-    "secret", [SECRET, b"", b"\x00", bytes(100_000)], ids=["some", "none", "NUL", "much"]
+    "secret", [SECRET, b"", b"\x00", bytes(100_000)], ids=["text", "empty", "NUL", "long"]
 )
-def test_a_secret_opens_as_what_it_was_and_shows_nothing_but_its_length(secret):
+def test_a_secret_decrypts_to_itself_and_its_ciphertext_shows_only_its_length(secret):
     sealed = VAULT.seal(7, "webhook:1", secret)
 
     assert Vault(VAULT_KEY).open(7, "webhook:1", sealed) == secret
@@ -25,7 +25,7 @@ def test_a_secret_opens_as_what_it_was_and_shows_nothing_but_its_length(secret):
     assert secret[:16] not in sealed or len(secret) < 2
 
 
-def test_no_two_seals_are_alike():
+def test_no_two_ciphertexts_are_equal():
     assert len({VAULT.seal(7, "webhook:1", SECRET) for _ in range(100)}) == 100
 
 
@@ -34,7 +34,7 @@ def test_no_two_seals_are_alike():
     [(Vault(PEPPER), 7, "webhook:1"), (VAULT, 8, "webhook:1"), (VAULT, 7, "webhook:2"), (VAULT, 7, "mail:1")],
     ids=["another key", "another company", "another row", "another kind"],
 )
-def test_what_was_sealed_elsewhere_does_not_open(vault, company_id, what):
+def test_another_key_company_or_purpose_cannot_decrypt(vault, company_id, what):
     sealed = VAULT.seal(7, "webhook:1", SECRET)
 
     with pytest.raises(UnavailableError, match="JOURNEY_VAULT_KEY has changed") as refused:
@@ -44,7 +44,7 @@ def test_what_was_sealed_elsewhere_does_not_open(vault, company_id, what):
     assert refused.value.__suppress_context__
 
 
-def test_a_company_and_a_thing_cannot_be_read_as_others_that_are_spelled_alike():
+def test_company_and_purpose_cannot_be_read_as_another_pair_of_the_same_spelling():
     sealed = VAULT.seal(1, "1:webhook", SECRET)
 
     with pytest.raises(UnavailableError):
@@ -53,22 +53,22 @@ def test_a_company_and_a_thing_cannot_be_read_as_others_that_are_spelled_alike()
         VAULT.open(1, "webhook", sealed)
 
 
-def test_no_bit_of_a_sealed_text_can_be_changed():
+def test_no_bit_of_a_ciphertext_can_be_changed():
     sealed = VAULT.seal(7, "webhook:1", SECRET)
-    for place in range(len(sealed)):
+    for index in range(len(sealed)):
         altered = bytearray(sealed)
-        altered[place] ^= 1
+        altered[index] ^= 1
         with pytest.raises(UnavailableError):
             VAULT.open(7, "webhook:1", bytes(altered))
 
 
 @pytest.mark.parametrize("length", [0, 1, 11, 12, 13, 27, 28, 40])
-def test_a_text_that_was_cut_short_does_not_open(length):
+def test_a_truncated_ciphertext_cannot_be_decrypted(length):
     with pytest.raises(UnavailableError):
         VAULT.open(7, "webhook:1", VAULT.seal(7, "webhook:1", SECRET)[:length])
 
 
-def test_a_signature_goes_into_a_url_and_is_the_same_for_ever():
+def test_a_signature_needs_no_escaping_in_a_url_and_never_changes():
     signature = VAULT.sign(7, "unsubscribe:4711:email")
 
     assert re.fullmatch(r"[A-Za-z0-9_-]{22}", signature)
@@ -77,28 +77,28 @@ def test_a_signature_goes_into_a_url_and_is_the_same_for_ever():
 
 
 @pytest.mark.parametrize(
-    ("vault", "company_id", "said"),
-    [(Vault(PEPPER), 7, "said:1"), (VAULT, 8, "said:1"), (VAULT, 7, "said:2"), (VAULT, 7, "said:1 ")],
-    ids=["another key", "another company", "another saying", "a blank behind it"],
+    ("vault", "company_id", "message"),
+    [(Vault(PEPPER), 7, "message:1"), (VAULT, 8, "message:1"), (VAULT, 7, "message:2"), (VAULT, 7, "message:1 ")],
+    ids=["another key", "another company", "another message", "a trailing space"],
 )
-def test_a_signature_is_of_one_key_one_company_and_one_saying(vault, company_id, said):
-    assert not vault.is_signed(company_id, said, VAULT.sign(7, "said:1"))
+def test_a_signature_is_valid_for_one_key_company_and_message(vault, company_id, message):
+    assert not vault.is_signed(company_id, message, VAULT.sign(7, "message:1"))
 
 
 @pytest.mark.parametrize("signature", ["", "=", "a" * 22, "ü" * 22, "\ud800", "\x00", "a" * 100_000])
-def test_what_is_no_signature_is_refused_without_ado(signature):
-    assert not VAULT.is_signed(7, "said:1", signature)
+def test_text_that_is_not_a_signature_is_refused(signature):
+    assert not VAULT.is_signed(7, "message:1", signature)
 
 
 def test_a_signature_has_one_spelling():
-    signature = VAULT.sign(7, "said:1")
+    signature = VAULT.sign(7, "message:1")
     padded = urlsafe_b64encode(urlsafe_b64decode(signature + "==")).decode()
 
     for other in (padded, f"{signature} ", signature[:-1], f"{signature}A", signature.swapcase()):
-        assert not VAULT.is_signed(7, "said:1", other)
+        assert not VAULT.is_signed(7, "message:1", other)
 
 
-def test_what_signs_is_not_what_seals():
+def test_the_signing_key_is_not_the_encryption_key():
     signed = urlsafe_b64decode(VAULT.sign(7, "webhook:1") + "==")
 
     with pytest.raises(UnavailableError):
@@ -106,14 +106,14 @@ def test_what_signs_is_not_what_seals():
     assert VAULT_KEY not in repr(VAULT) + repr(vars(VAULT))
 
 
-async def test_a_transaction_gives_the_vault_of_its_service(database, tenant):
+async def test_a_transaction_provides_the_vault_of_the_service(database, tenant):
     async def seal(uow):
         return uow.vault.seal(uow.company_id, "webhook:1", SECRET)
 
     assert VAULT.open(tenant.id, "webhook:1", await database.run(tenant.id, seal)) == SECRET
 
 
-async def test_a_service_that_was_told_no_key_says_which(servers, tenant):
+async def test_a_service_without_a_vault_key_names_the_missing_setting(servers, tenant):
     async def vault(uow):
         return uow.vault
 

@@ -30,7 +30,7 @@ from journey_service.services.journeys.reading import get_journey
 from journey_service.services.journeys.sweep import sweep_batch
 from journey_service.services.operations import test_clock as clock
 from journey_service.services.operations.test_clock import advance
-from ledger import faults, rows
+from ledger import find_violations, rows
 from server_versions import newest_only
 from services.local_servers import BY, body_of, company_opener, unsubscribe_token
 
@@ -131,7 +131,7 @@ async def test_a_customer_who_returns_on_day_five_gets_an_email_and_an_sms_but_n
         2: (Channel.CALL, LAPSED + 5 * DAY),
         3: (Channel.OFFER, LAPSED + 5 * DAY),
     }
-    assert await faults(salon.database, salon.id) == []
+    assert await find_violations(salon.database, salon.id) == []
 
 
 async def test_a_customer_who_does_not_return_gets_all_four_steps_at_the_same_time_of_day(open_salon):

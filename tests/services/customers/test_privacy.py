@@ -46,7 +46,7 @@ from journey_service.services.operations.test_clock import advance
 from journey_service.services.stages.backtests import BACKTEST, BacktestParameters, backtest
 from journey_service.services.stages.backtests import queue as queue_backtest
 from journey_service.services.stages.previews import preview
-from ledger import faults, journeys, rows
+from ledger import find_violations, journeys, rows
 
 T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -232,7 +232,7 @@ async def test_an_erasure_leaves_no_trace_of_the_identity(database, servers, fou
     print(f"{len(before)} traces before, {len(after)} after")
     assert after == []
     assert traces_in(dump_redis(servers)) == []
-    assert await faults(database, tenant.id) == []
+    assert await find_violations(database, tenant.id) == []
 
 
 @pytest.mark.parametrize(
@@ -360,7 +360,7 @@ async def test_an_erasure_changes_no_metric_then_or_later(database, found_tenant
     later = await _metrics(database, untouched.id)
     assert later != before
     assert await _metrics(database, erased.id) == later
-    assert await faults(database, erased.id) == []
+    assert await find_violations(database, erased.id) == []
 
 
 async def test_events_of_an_erased_customer_are_ignored_permanently(database, servers, found_tenant):
@@ -463,7 +463,7 @@ async def test_an_erasure_concurrent_with_events_leaves_the_customer_erased(data
     left = await rows(database, tenant.id, "SELECT customer_id FROM customers WHERE company_id = :company")
     assert len(left) == 20
     assert all(row[0] < 0 for row in left)
-    assert await faults(database, tenant.id) == []
+    assert await find_violations(database, tenant.id) == []
 
 
 async def test_the_result_of_a_running_job_omits_a_customer_erased_meanwhile(database, servers, found_tenant):

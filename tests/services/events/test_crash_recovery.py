@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from conftest import ERASURE_KEY, PEPPER, VAULT_KEY
-from ledger import faults, rows
+from ledger import find_violations, rows
 from processes import Server, free_port
 
 START = datetime(2026, 3, 1, 9, tzinfo=UTC)
@@ -73,7 +73,7 @@ async def test_every_acknowledged_event_survives_kill_9_and_counts_once(servers,
     print(f"{len(lost)} lost, {twice} duplicated of {sent} sent, {KILLS} kills")
     assert (lost, twice, never_sent) == (set(), 0, set())
     assert len(acknowledged) >= KILLS * 100
-    assert await faults(database, tenant.id) == []
+    assert await find_violations(database, tenant.id) == []
 
     server = Server(environment, port=port).await_ready()
     try:
@@ -85,4 +85,4 @@ async def test_every_acknowledged_event_survives_kill_9_and_counts_once(servers,
     assert [answer.json()["status"] for answer in again] == [
         "duplicate" if number in known else "applied" for number in range(0, sent, 7)
     ]
-    assert await faults(database, tenant.id) == []
+    assert await find_violations(database, tenant.id) == []

@@ -17,7 +17,7 @@ from journey_service.services.events import import_replay
 from journey_service.services.events.imports import get_import, list_line_errors, run_import, stage_import
 from journey_service.services.events.ingest import ingest
 from journey_service.services.journeys import reading
-from ledger import faults, journeys, rows
+from ledger import find_violations, journeys, rows
 
 HEADER = "customer_id,occurred_at,event_type,amount\n"
 
@@ -126,7 +126,7 @@ async def test_equal_lines_are_numbered_across_pages(database, tenant, monkeypat
     text = HEADER + "1,2020-01-01,appointment_completed,5\n" * 11 + "2,2020-01-01,appointment_completed,5\n"
     done = await _import(database, tenant.id, text, options=ImportOptions(_at("2020-06-01")))
     assert (done.applied, done.duplicates, done.failed_lines) == (12, 0, 0)
-    assert await faults(database, tenant.id) == []
+    assert await find_violations(database, tenant.id) == []
     assert {len(moves) for moves in (await journeys(database, tenant.id)).values()} == {4, 3}
 
 

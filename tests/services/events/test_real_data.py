@@ -28,7 +28,7 @@ from journey_service.services.events.imports import get_import, run_import, stag
 from journey_service.services.events.ingest import ingest
 from journey_service.services.journeys import manual_changes
 from journey_service.services.operations.reconciliation import reconcile
-from ledger import faults, journeys, rows
+from ledger import find_violations, journeys, rows
 from oracle.literal import JourneyOracle, LiteralEvent, import_operations
 from oracle.metrics import MetricsOracle, percentile, tenths
 from profiles import QUICK, active
@@ -208,7 +208,7 @@ async def test_imported_journeys_equal_the_oracle_s_at_the_end_and_100_and_200_d
         " total_appointments, last_appointment_at FROM customer_relationships WHERE company_id = :company",
     )
     assert {row[0]: tuple(row[1:]) for row in stored} == scores
-    assert await faults(database, tenant.id) == []
+    assert await find_violations(database, tenant.id) == []
     oracle = await literal(database, tenant.id)
     reports = await _reports(database, tenant.id, name, oracle)
     _check_table(name, "\n".join([*_table(name, stages), "", *reports]))

@@ -14,7 +14,7 @@ from journey_service.domain.errors import UnavailableError
 from journey_service.domain.events.event import Event
 from journey_service.repositories.journeys import relationships
 from journey_service.services.events.ingest import IngestOutcome, ingest
-from ledger import faults, rows
+from ledger import find_violations, rows
 from processes import running
 
 START = datetime(2026, 3, 1, 9, tzinfo=UTC)
@@ -110,7 +110,7 @@ async def _check(database, company_id: int, events: list[Event]) -> None:
         database, company_id, "SELECT count(*) FROM journey_events WHERE company_id = :company"
     )
     assert stored == len(distinct)
-    assert await faults(database, company_id) == []
+    assert await find_violations(database, company_id) == []
     assert await _causes_used_twice(database, company_id) == []
     totals = await rows(
         database,
@@ -183,7 +183,7 @@ async def test_batches_in_opposite_orders_do_not_deadlock(database, found_tenant
     before = await _deadlocks(database, tenant.id)
     await asyncio.gather(*(batch(number) for number in range(12)))
     assert await _deadlocks(database, tenant.id) == before
-    assert await faults(database, tenant.id) == []
+    assert await find_violations(database, tenant.id) == []
     [(least, most)] = await rows(
         database,
         tenant.id,

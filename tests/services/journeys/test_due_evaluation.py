@@ -27,7 +27,7 @@ from journey_service.services.journeys import evaluation, manual_changes, rescor
 from journey_service.services.journeys.sweep import Sweeper, sweep_batch
 from journey_service.services.operations import test_clock as clock
 from journey_service.services.operations.nightly import start_nightly_run
-from ledger import faults, journeys, rows
+from ledger import find_violations, journeys, rows
 from oracle.literal import (
     ApplyEvent,
     Facts,
@@ -363,7 +363,7 @@ class Scenario:
         """Asserts that journeys and scores equal the oracle's and no customer is due; returns the transitions."""
         assert not await has_due_customers(self.database, self.company_id), "a due customer was skipped"
         assert await causes_used_twice(self.database, self.company_id) == []
-        assert await faults(self.database, self.company_id) == []
+        assert await find_violations(self.database, self.company_id) == []
         oracle = self.oracle
         played = {
             customer: oracle.run(operations, self.now) for customer, operations in self.operations.items()

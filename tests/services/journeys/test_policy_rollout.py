@@ -37,7 +37,7 @@ from journey_service.services.journeys.rescoring import queue_rescore
 from journey_service.services.operations.test_clock import advance
 from journey_service.services.stages import stage_maps
 from journey_service.services.stages.stage_maps import MapChangeRequest, change_map
-from ledger import faults, journeys, rows
+from ledger import find_violations, journeys, rows
 from oracle import literal
 from profiles import examples
 
@@ -225,7 +225,7 @@ async def test_a_change_of_the_source_of_revenue_migrates_every_customer(databas
     await operations_.send(database, tenant, chance, 6, now)
     until = now + 90 * DAY
     assert without_scores(await stored(database, tenant.id)) == without_scores(operations_.expected(until))
-    assert await faults(database, tenant.id) == []
+    assert await find_violations(database, tenant.id) == []
 
 
 async def test_a_job_that_migrates_no_customer_is_detected(database, found_tenant, monkeypatch):
@@ -395,7 +395,7 @@ async def test_concurrent_changes_and_events_leave_every_customer_decided(
     ):
         assert job.status == "done" or await run_job(database, tenant.id, job.id, JOB_HANDLERS)
     assert await outdated(database, tenant.id) == []
-    assert await faults(database, tenant.id) == []
+    assert await find_violations(database, tenant.id) == []
 
 
 @pytest.mark.parametrize("order", [("map", "policy"), ("policy", "map")])

@@ -23,7 +23,7 @@ from journey_service.services.operations.data_quality import (
 )
 from journey_service.services.operations.reconciliation import reconcile
 from journey_service.services.operations.test_clock import advance
-from ledger import faults, journeys, rows
+from ledger import find_violations, journeys, rows
 
 T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -160,7 +160,7 @@ async def test_an_issue_is_found_and_repaired_and_a_dry_run_changes_nothing(name
     assert (job.status, job.counts[name]) == ("done", number)
     assert await counts(database, busy.id) == {}
     assert (await repaired(database, busy.id, [name])).counts[name] == 0
-    assert await faults(database, busy.id) == []
+    assert await find_violations(database, busy.id) == []
     assert (await reconcile(database, busy.id)).differences == []
     [(_, detail)] = (
         await rows(
@@ -191,7 +191,7 @@ async def test_a_customer_whose_last_transition_leads_to_an_unknown_stage_moves_
     assert last[1:3] == ("dreamer", "prospect")
     assert last[4:] == ("system", "stage_repaired")
     assert await counts(database, busy.id) == {}
-    assert await faults(database, busy.id) == []
+    assert await find_violations(database, busy.id) == []
     assert (
         await rows(database, busy.id, "SELECT id FROM journey_actions WHERE company_id = :company") == actions
     )
@@ -208,7 +208,7 @@ async def test_a_customer_is_evaluated_after_the_repair_of_its_facts(busy, datab
     assert (await journeys(database, busy.id))[1][-1][2] != "at_risk"
     await repaired(database, busy.id, ["wrong_facts"])
     assert (await journeys(database, busy.id))[1][-1][2] == "at_risk"
-    assert await faults(database, busy.id) == []
+    assert await find_violations(database, busy.id) == []
 
 
 async def test_broken_chains_are_reported_but_not_repaired(busy, database, servers):

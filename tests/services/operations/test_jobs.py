@@ -24,7 +24,7 @@ from journey_service.services.journeys.rescoring import queue_rescore
 from journey_service.services.journeys.sweep import Sweeper, sweep_batch
 from journey_service.services.operations.nightly import start_nightly_run
 from journey_service.services.operations.test_clock import advance
-from ledger import faults, journeys, rows
+from ledger import find_violations, journeys, rows
 
 T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -333,7 +333,7 @@ async def test_a_customer_who_cannot_be_decided_holds_up_nobody_else(database, f
     await Sweeper(database).sweep()
     moves = (await journeys(database, ill))[33]
     assert [(move[2], move[3]) for move in moves] == [("prospect", T0), ("customer", T0), ("at_risk", LAPSED)]
-    assert await faults(database, ill) == []
+    assert await find_violations(database, ill) == []
 
 
 async def test_without_trying_one_by_one_a_single_customer_would_hold_up_all(

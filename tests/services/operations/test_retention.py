@@ -20,7 +20,7 @@ from journey_service.services.journeys.rescoring import queue_rescore
 from journey_service.services.operations import retention
 from journey_service.services.operations.nightly import start_nightly_run
 from journey_service.services.operations.test_clock import advance
-from ledger import faults, rows
+from ledger import find_violations, rows
 
 T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -107,7 +107,7 @@ async def test_details_of_events_go_when_their_time_is_over_and_the_events_stay(
     # The event is still known: told again with what it said first it is a duplicate.
     again = Event("t", "old", 1, "ticket_opened", at - 300 * DAY, metadata={"said": "old"})
     assert [outcome.status for outcome in await ingest(database, tenant.id, [again])] == ["duplicate"]
-    assert await faults(database, tenant.id) == []
+    assert await find_violations(database, tenant.id) == []
 
 
 async def test_a_test_clock_that_is_moved_clears_what_has_become_old_on_the_way(database, found_tenant):

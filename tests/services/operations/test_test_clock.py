@@ -22,7 +22,7 @@ from journey_service.services.job_runner import JobRunner
 from journey_service.services.jobs import get_job, list_jobs, run_job
 from journey_service.services.operations import test_clock as clock
 from journey_service.services.operations.test_clock import ADVANCE, advance
-from ledger import faults, journeys, rows
+from ledger import find_violations, journeys, rows
 
 T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -252,7 +252,7 @@ async def _told_while_the_clock_moves(database, found_tenant, seed: int) -> str:
 
 
 async def _when_it_was_told(database, company_id: int) -> str:
-    assert await faults(database, company_id) == []
+    assert await find_violations(database, company_id) == []
     made = [(move[2], move[3]) for move in (await journeys(database, company_id))[1]]
     before = [("prospect", T0 + 80 * DAY), ("customer", T0 + 80 * DAY)]
     after = [*before, ("at_risk", T0 + 91 * DAY), ("customer", T0 + 120 * DAY)]
@@ -307,7 +307,7 @@ async def test_a_thousand_customers_live_through_two_years_in_one_call(database,
     done = await advanced(database, tenant.id, T0 + 730 * DAY)
     print(f"1,000 customers through two years: {perf_counter() - began:.2f} s, {dict(done.job.counts)}")
     assert (done.job.status, done.job.parameters["nights"]) == ("done", 730)
-    assert await faults(database, tenant.id) == []
+    assert await find_violations(database, tenant.id) == []
     stages = await rows(
         database,
         tenant.id,

@@ -45,7 +45,7 @@ from journey_service.services.operations.test_clock import advance
 from journey_service.services.stages import previews, stage_maps
 from journey_service.services.stages.previews import preview
 from journey_service.services.stages.stage_maps import MapChangeRequest, change_map, get_map
-from ledger import faults, journeys, rows
+from ledger import find_violations, journeys, rows
 from server_versions import first_on_both
 
 T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -195,7 +195,7 @@ async def test_activation_has_the_result_of_its_preview(database, found_tenant, 
     if activation is not FUTURE:
         assert matrix, "the draft must move customers"
         assert changed.job.status == "done"
-    assert await faults(database, tenant.id) == []
+    assert await find_violations(database, tenant.id) == []
 
 
 async def test_the_samples_of_a_preview_are_customers_that_activation_moves(database, found_tenant):
@@ -311,7 +311,7 @@ async def test_customers_changed_before_their_page_are_migrated_as_of_the_activa
         database, later.id, "SELECT map_version, adopted_version FROM companies WHERE id = :company"
     )
     assert tuple(adopted[0]) == (2, 2)
-    assert await faults(database, later.id) == []
+    assert await find_violations(database, later.id) == []
 
 
 async def test_a_change_without_migrating_first_is_detected(database, found_tenant, monkeypatch):
@@ -562,7 +562,7 @@ async def test_events_during_a_change_are_decided_by_the_former_or_the_new_versi
         " AND current_stage <> 'vip'",
     )
     assert waiting == []
-    assert await faults(database, tenant.id) == []
+    assert await find_violations(database, tenant.id) == []
 
 
 # ---- stages that are archived
