@@ -38,7 +38,7 @@ async def make_crowd(owner: asyncpg.Connection, company_id: int, customers: int,
 
 
 async def run_due(owner: asyncpg.Connection, company_id: int, now: datetime) -> None:
-    """Put everybody where the default rules want them at `now`, so that only a change of rules moves anybody."""
+    """Puts every customer where the default rules want them at `now`, so that only new rules move them."""
     await owner.execute(
         "UPDATE customer_relationships SET current_stage = s.stage, last_progress_stage = s.progress,"
         " stages_held = ARRAY['prospect', s.progress], next_evaluation_at = s.next_at"

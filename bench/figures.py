@@ -1,4 +1,4 @@
-"""Figures over HTTP beside DuckDB on the same rows in memory. `python bench/figures.py [N ...]`.
+"""Reports over HTTP compared with DuckDB on the same rows in memory. `python bench/figures.py [N ...]`.
 
 N customers (100,000 and 1,000,000 by default) with about ten moves each in one company; overview, funnel, flows, time
 in stage and the risk list, for the last 30 days and, of some, a year. Each is asked TURNS times of both in turns: the
@@ -97,7 +97,7 @@ async def _prepare(url: str, customers: int, now: datetime, folder: Path) -> Non
     began = time.perf_counter()
     job_id = await database.run(COMPANY, lambda work: enqueue_rollup_rebuild(work, actor=BY))
     await run_job(database, COMPANY, job_id, JOB_HANDLERS)
-    print(f"  all sums counted anew from the ledger in {time.perf_counter() - began:.1f} s")
+    print(f"  all rollups rebuilt from the ledger in {time.perf_counter() - began:.1f} s")
     began = time.perf_counter()
     while not (await database.run(COMPANY, take_page, timeout_ms=600_000))[1]:
         pass
@@ -160,17 +160,20 @@ async def _measure(url: str, customers: int, folder: Path) -> dict[str, Any]:
     }
 
 
-def _check(name: str, told: Mapping[str, Any], rows: list[Any]) -> None:
-    """Both say the same, or there is nothing to compare."""
+def _check(name: str, values: Mapping[str, Any], rows: list[Any]) -> None:
+    """Checks that both return the same, or there is nothing to compare."""
     if name == "funnel":
-        assert [step["customers"] for step in told["items"]] == [int(row[1]) for row in rows], (told, rows)
+        assert [step["customers"] for step in values["items"]] == [int(row[1]) for row in rows], (
+            values,
+            rows,
+        )
     elif name == "flows":
         assert {
-            (way["from_stage"], way["to_stage"], way["moves"], way["customers"]) for way in told["items"]
-        } == set(rows), (told, rows)
+            (way["from_stage"], way["to_stage"], way["moves"], way["customers"]) for way in values["items"]
+        } == set(rows), (values, rows)
     elif name == "time in stage":
         ended = {row[0]: row for row in rows}
-        for stage in told["items"]:
+        for stage in values["items"]:
             _, visits, mean, (median, p90) = ended[stage["stage_key"]]
             assert stage["visits"] == visits
             for days, micros in zip(

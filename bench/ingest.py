@@ -1,4 +1,4 @@
-"""Events per second: told one by one, in batches, and imported. `python bench/ingest.py`, ends by itself.
+"""Events per second: sent one by one, in batches, and imported. `python bench/ingest.py`, ends by itself.
 
 Starts its own PostgreSQL (default settings, fsync on) and one API process on loopback, in a temporary folder, and
 drives it with 64 connections. Figures depend on the machine; compare ratios.
@@ -143,7 +143,7 @@ def main() -> None:
             "JOURNEY_ENVIRONMENT": "development",
             "DATABASE_URL": servers.database_url,
             "JOURNEY_KEY_PEPPER": PEPPER,
-            "JOURNEY_ERASURE_KEY": "a key of benches, to nobody",
+            "JOURNEY_ERASURE_KEY": "a key of the benchmark",
             "JOURNEY_VAULT_KEY": "a vault of benches, of nothing",
             "JOURNEY_BOOTSTRAP_KEY": OPERATOR,
         }

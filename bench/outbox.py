@@ -1,4 +1,4 @@
-"""Emptying the outbox beside a bare loop of claiming and completing. `python bench/outbox.py [N]`.
+"""Draining the outbox compared with a bare loop of claiming and completing. `python bench/outbox.py [N]`.
 
 N actions (10,000 by default) of as many customers in one company, on a channel that does nothing. Starts its
 own PostgreSQL (default settings, fsync on) in a temporary folder and ends by itself. Each figure is the median of five,
@@ -65,7 +65,7 @@ async def bare(owner: asyncpg.Connection) -> None:
 
 async def run(url: str, actions: int) -> None:
     """Take turns, and print the medians."""
-    database = Database(url, vault_key="a key of the bench, and of nobody else")
+    database = Database(url, vault_key="another key of the benchmark")
     owner = await asyncpg.connect(url)
     by = Actor("bench")
     await create_company(database, NewCompany("Bench", "UTC", "EUR", id=COMPANY), author=by)

@@ -1,4 +1,4 @@
-"""Where figures of benches are kept: `results.json` beside this file, each bench's under its name."""
+"""Stores results of benchmarks in `results.json` in this folder, by name of the benchmark."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from typing import Any
 FILE = Path(__file__).with_name("results.json")
 
 
-def record(name: str, figures: Any) -> None:  # noqa: ANN401  # whatever a bench measures
+def record(name: str, figures: Any) -> None:  # noqa: ANN401  # any measurement
     """Keep what a bench has measured, with when and where; what it had kept before goes."""
     known = json.loads(FILE.read_text("utf-8")) if FILE.exists() else {}
     known[name] = {

@@ -60,7 +60,8 @@ async def read_all(database: Database) -> None:
         async def page(work: UnitOfWork, after: int = after) -> int | None:
             rows = (
                 await work._connection.execute(  # the very statement, without what is made of its rows
-                    customer_list._PAGE_BY_RELATIONSHIP, {"company_id": COMPANY, "after": after, "limit": previews.CHUNK}
+                    customer_list._PAGE_BY_RELATIONSHIP,
+                    {"company_id": COMPANY, "after": after, "limit": previews.CHUNK},
                 )
             ).all()
             return rows[-1].id if rows else None
@@ -126,7 +127,7 @@ async def measure(url: str, customers: int, turns: int) -> None:
     assert changed.job is not None
     seconds, grown, job = await carry_out(database, changed.job)
     print(f"put in force, the switch           {switched * 1_000:8.0f} ms")
-    print(f"everybody taken over               {seconds:8.2f} s, {job.counts['moved']} moved")
+    print(f"all customers migrated             {seconds:8.2f} s, {job.counts['moved']} moved")
     print(f"growth of memory, at most          {grown / MEBIBYTE:8.1f} MiB")
     await database.close()
     await owner.close()
@@ -137,13 +138,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("customers", nargs="?", type=int, default=100_000)
     parser.add_argument("--turns", type=int, default=3)
-    told = parser.parse_args()
+    values = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as folder,
         Embedded(Path(folder) / "data", with_valkey=False) as servers,
     ):
         migrating.upgrade(servers.database_url)
-        asyncio.run(measure(servers.database_url, told.customers, told.turns))
+        asyncio.run(measure(servers.database_url, values.customers, values.turns))
 
 
 if __name__ == "__main__":

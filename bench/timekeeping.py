@@ -1,4 +1,4 @@
-"""The due sweep beside a full rescore, a bare UPDATE, and online traffic. `python bench/timekeeping.py [N]`.
+"""The due sweep compared with a full rescore, a bare UPDATE, and online traffic. `python bench/timekeeping.py [N]`.
 
 N relationships (100,000 by default) in one company, of which a hundredth is due at a time. Starts its own
 PostgreSQL (default settings, fsync on) in a temporary folder and ends by itself. Each figure is the median of
@@ -36,7 +36,7 @@ TURNS = 5
 TELLERS = 8
 ONLINE_SECONDS = 8.0
 PACE_SECONDS = TELLERS / 200
-"""Each teller's pace, so that together they tell 200 events a second."""
+"""The pace of each sender, so that together they send 200 events a second."""
 
 
 class Bench:
@@ -67,12 +67,12 @@ class Bench:
         self.turn += 1
 
     async def a_day_passes(self) -> None:
-        """Let a day pass in which nobody falls due, so that scores age as they do each night."""
+        """Lets a day pass in which no customer falls due, so that scores age as they do each night."""
         self.at += DAY
         await self.owner.execute("UPDATE companies SET clock_at = $1", self.at)
 
     async def sweep(self) -> None:
-        """Decide whoever is due."""
+        """Evaluates due customers."""
         self.counts["swept"] = (await Sweeper(self.database).sweep()).decided
 
     async def rescore(self) -> None:
@@ -90,14 +90,14 @@ class Bench:
         await self.owner.execute("VACUUM customer_relationships")
 
     async def bare_update(self) -> None:
-        """What no rescore can beat if it writes everybody."""
+        """The lower bound of a rescore that writes every customer."""
         await self.owner.execute(
             "UPDATE customer_relationships SET risk_score = (random() * 100)::int / 100.0,"
             " engagement_score = (random() * 100)::int / 100.0"
         )
 
     async def online(self, seconds: float) -> tuple[list[float], list[float]]:
-        """(seconds of each event told at 200 a second, seconds that anybody has waited for a lock)."""
+        """(seconds of each event at 200 a second, seconds that any event waited for a lock)."""
         taken: list[float] = []
         waits: list[float] = []
         end = time.perf_counter() + seconds
@@ -176,7 +176,7 @@ async def _measure(url: str, customers: int) -> None:
 
 
 async def _beside(bench: Bench) -> None:
-    """200 events a second alone, and beside rescoring day after day, one run after the other."""
+    """200 events a second alone, and next to rescoring day after day, one run after the other."""
 
     async def rescoring(end: float) -> int:
         runs = 0
@@ -196,11 +196,11 @@ async def _beside(bench: Bench) -> None:
     after = await bench.owner.fetchval(
         "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
     )
-    told = len(beside) / ONLINE_SECONDS
+    values = len(beside) / ONLINE_SECONDS
     print(
         f"online alone:  {len(alone) / ONLINE_SECONDS:6.0f}/s  p50 {_ms(alone, 0.5)}  p99 {_ms(alone, 0.99)}"
     )
-    print(f"beside {runs} rescores: {told:6.0f}/s  p50 {_ms(beside, 0.5)}  p99 {_ms(beside, 0.99)}")
+    print(f"next to {runs} rescores: {values:6.0f}/s  p50 {_ms(beside, 0.5)}  p99 {_ms(beside, 0.99)}")
     print(f"{after - before} deadlocks, longest wait for a lock seen {max(waits) * 1_000:.0f} ms")
 
 

@@ -89,7 +89,7 @@ def servers(request: pytest.FixtureRequest) -> Iterator[Servers]:
     """A PostgreSQL and a Valkey of one worker of the test run."""
     named = OLDEST_BIN if request.param == OLDEST else os.environ.get("JOURNEY_TEST_POSTGRES_BIN")
     with (
-        # Not in a folder of pytest: another run would close that to the user whom PostgreSQL runs as.
+        # Not in a folder of pytest: another run would close it to the user that PostgreSQL runs as.
         TemporaryDirectory(prefix="journey-tests-", ignore_cleanup_errors=True) as folder,
         Embedded(
             Path(folder), postgres_bin=Path(named) if named else None, postgres_settings=_FAST
@@ -152,7 +152,7 @@ FoundTenant = Callable[..., Awaitable[Tenant]]
 
 @pytest.fixture(scope="session")
 def found_tenant(database: Database) -> FoundTenant:
-    """Found a company nobody else uses; keywords are those of NewCompany."""
+    """Creates a company of the test's own; keywords are those of NewCompany."""
 
     async def found(*, scopes: tuple[str, ...] = ("*",), **properties: object) -> Tenant:
         new = NewCompany(

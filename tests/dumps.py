@@ -20,7 +20,9 @@ async def dump(servers, company_id: int | None = None) -> str:
                 "" if company_id is None or table == "alembic_version" else f" WHERE {column} = {company_id}"
             )
             for record in await connection.fetch(f"SELECT t, t::text AS line FROM {table} t{clause}"):
-                decoded = [bytes(value).decode("latin-1") for value in record["t"] if isinstance(value, bytes)]
+                decoded = [
+                    bytes(value).decode("latin-1") for value in record["t"] if isinstance(value, bytes)
+                ]
                 lines.append(" ".join((table, record["line"], *decoded)))
         return "\n".join(lines)
     finally:

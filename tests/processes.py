@@ -102,7 +102,7 @@ class Redis:
         )
 
     def freeze(self) -> None:
-        """Let it hold every connection, and answer nobody."""
+        """Lets it hold every connection without an answer."""
         self._process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:

@@ -50,7 +50,7 @@ def test_the_domain_imports_the_standard_library_and_itself_only():
     assert foreign == set()
 
 
-def test_every_module_says_what_it_is_for():
+def test_every_module_has_a_docstring():
     silent = [
         str(file.relative_to(SOURCE))
         for file in SOURCE.rglob("*.py")

@@ -105,7 +105,7 @@ class Up:
         return self._process.pid
 
     def worker(self) -> int | None:
-        """The worker beside it."""
+        """The worker next to it."""
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit() and _parent(int(entry.name)) == self.pid and _works(int(entry.name)):
                 return int(entry.name)
@@ -135,10 +135,10 @@ def test_up_comes_from_nothing_survives_kill_9_and_serves_the_commands(tmp_path)
     up.post("/admin/companies", {"id": 7, "name": "Seven", "timezone": "UTC", "currency": "EUR"})
     secret = up.post("/admin/companies/7/keys", {"name": "tests", "scopes": ["*"]})["secret"]
     company = ("--company", "7", "--data-dir", str(folder))
-    told = json.loads(
+    values = json.loads(
         _journey("import", str(history), *company, "--until", "2025-01-01T00:00:00Z", "--json").stdout
     )
-    assert (told["applied"], told["failed"]) == (60, 0)
+    assert (values["applied"], values["failed"]) == (60, 0)
     assert _journey("sign-in-link", *company).stdout.startswith(f"{up.url}/sign-in/link/")
     assert OPERATOR not in up.end(signal.SIGKILL)[1]
 
@@ -151,7 +151,7 @@ def test_up_comes_from_nothing_survives_kill_9_and_serves_the_commands(tmp_path)
     assert status == 0
     assert not (folder / "running.json").exists()
 
-    # Nobody runs the folder now: the commands start it for themselves.
+    # No instance runs now: the commands start servers of their own.
     again = json.loads(
         _journey("import", str(history), *company, "--until", "2025-01-01T00:00:00Z", "--json").stdout
     )
@@ -164,8 +164,8 @@ def test_up_comes_from_nothing_survives_kill_9_and_serves_the_commands(tmp_path)
     assert "revoked" in _journey("keys", "list", *company).stdout
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="other kernels tell no child of its owner's death")
-def test_the_worker_beside_up_comes_again_and_goes_with_its_owner_however_that_ends(tmp_path):
+@pytest.mark.skipif(sys.platform != "linux", reason="other kernels do not signal a child when its owner ends")
+def test_the_worker_of_up_is_restarted_and_ends_with_its_owner(tmp_path):
     up = Up(tmp_path / "folder", "--no-demo")
     try:
         first = _await(up.worker)
@@ -183,7 +183,7 @@ def test_the_worker_beside_up_comes_again_and_goes_with_its_owner_however_that_e
     assert "The worker has ended" not in printed
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="other kernels tell no child of its owner's death")
+@pytest.mark.skipif(sys.platform != "linux", reason="other kernels do not signal a child when its owner ends")
 def test_a_child_that_was_not_promised_to_the_kernel_outlives_its_owner():
     # The control of the test above: nothing but the promise ends the worker of an owner that was killed.
     starts = "import subprocess, sys; child = subprocess.Popen([sys.executable, '-c', 'input()'], stdin=0)"
@@ -202,7 +202,7 @@ def test_a_child_that_was_not_promised_to_the_kernel_outlives_its_owner():
     _await(lambda: _parent(child) is None)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="other kernels tell no child of its owner's death")
+@pytest.mark.skipif(sys.platform != "linux", reason="other kernels do not signal a child when its owner ends")
 def test_the_processes_that_answer_go_with_up_when_there_are_several(tmp_path):
     up = Up(tmp_path / "folder", "--no-demo", "--workers", "2")
     up.end(signal.SIGKILL)
@@ -219,11 +219,11 @@ def test_the_processes_that_answer_go_with_up_when_there_are_several(tmp_path):
     assert _await(nobody_answers)
 
 
-def test_up_without_its_postgresql_says_so_and_ends(tmp_path):
+def test_up_without_its_postgresql_reports_it_and_ends(tmp_path):
     folder = tmp_path / "folder"
     up = Up(folder, "--no-demo")
     os.kill(int((folder / "valkey.pid").read_text()), signal.SIGKILL)
-    # The doorbell is no reason to end, the truth is.
+    # Losing Valkey is no reason to end, losing PostgreSQL is.
     assert httpx.get(f"{up.url}/livez", timeout=10).status_code == 200
     os.kill(int((folder / "postgres" / "postmaster.pid").read_text().splitlines()[0]), signal.SIGKILL)
     printed, _ = up._process.communicate(timeout=180)
@@ -265,7 +265,7 @@ def test_up_brings_three_companies_each_with_a_history_and_a_key(tmp_path):
     assert all(len(stages) > 2 for stages in answers.values()), answers
 
 
-def test_commands_say_what_is_wrong_and_end_with_a_status(tmp_path):
+def test_commands_report_errors_and_end_with_a_status(tmp_path):
     assert "DATABASE_URL" in (done := _journey("keys", "list", "--company", "1", check=False)).stderr
     assert done.returncode != 0
     done = _journey("import", str(tmp_path / "missing.csv"), "--company", "1", check=False)

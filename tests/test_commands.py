@@ -118,8 +118,8 @@ async def _found(
 
 
 async def test_scores_are_rewritten_for_every_company_by_id(place):
-    told = await place.json("update-risk-scores")
-    assert [(each["company"], each["status"], each["scored"]) for each in told["companies"]] == [
+    result = await place.json("update-risk-scores")
+    assert [(each["company"], each["status"], each["scored"]) for each in result["companies"]] == [
         (STILL, "done", 3),
         (LIVE, "done", 3),
     ]
@@ -130,22 +130,22 @@ async def test_scores_are_rewritten_for_every_company_by_id(place):
 
 
 async def test_only_the_customers_named_are_scored(place):
-    told = await place.json("update-risk-scores", "--company", STILL, "--customer", 1, "--customer", 3)
-    assert [each["scored"] for each in told["companies"]] == [2]
+    result = await place.json("update-risk-scores", "--company", STILL, "--customer", 1, "--customer", 3)
+    assert [each["scored"] for each in result["companies"]] == [2]
 
 
 async def test_a_score_that_has_changed_is_counted_and_what_was_due_is_decided_first(alone):
     await _found(alone, 5)
     await alone.tell(5, 1, START)
     await _execute(alone.url, "UPDATE companies SET clock_at = clock_at + interval '100 days' WHERE id = 5")
-    [told] = (await alone.json("update-risk-scores", "--company", 5))["companies"]
-    assert (told["scored"], told["decided"] > 0, told["moved"]) == (1, True, 1)
+    [result] = (await alone.json("update-risk-scores", "--company", 5))["companies"]
+    assert (result["scored"], result["decided"] > 0, result["moved"]) == (1, True, 1)
     [again] = (await alone.json("update-risk-scores", "--company", 5))["companies"]
     assert (again["scored"], again["changed"], again["decided"], again["moved"]) == (1, 0, 0, 0)
 
 
 @pytest.mark.parametrize("command", ["update-risk-scores", "evaluate-transitions"])
-async def test_unknown_customers_and_companies_are_told_in_a_sentence(place, command):
+async def test_unknown_customers_and_companies_are_reported_in_a_sentence(place, command):
     done = await place.journey(command, "--company", STILL, "--customer", 99, status=1)
     assert done.stderr.strip() == "There is no customer 99."
     done = await place.journey(command, "--company", STILL, "--customer", 1, "--customer", 99, status=1)
@@ -156,7 +156,7 @@ async def test_unknown_customers_and_companies_are_told_in_a_sentence(place, com
     assert "--customer: needs --company" in done.stderr
 
 
-async def test_a_job_that_somebody_else_took_is_watched_to_its_end(place):
+async def test_a_job_that_a_worker_holds_is_watched_to_its_end(place):
     job_id = await queue_rescore(place.database, STILL, actor=Actor("tests"))
     runner = JobRunner(place.database, kinds.JOB_HANDLERS)
     await runner.poll()
@@ -172,8 +172,8 @@ async def test_a_job_that_fails_is_reported_and_ends_with_2(place, monkeypatch):
 
     monkeypatch.setattr("journey_service.cli.jobs.JOB_HANDLERS", {"rescore": fail})
     done = await place.journey("update-risk-scores", "--company", STILL, "--json", status=2)
-    [told] = json.loads(done.stdout)["companies"]
-    assert (told["status"], told["error"]) == ("failed", "ValueError: nothing goes")
+    [result] = json.loads(done.stdout)["companies"]
+    assert (result["status"], result["error"]) == ("failed", "ValueError: nothing goes")
     assert "failed: ValueError: nothing goes" in done.stderr
 
 
@@ -204,7 +204,7 @@ async def test_one_customer_is_evaluated_with_moves_and_reasons(alone):
     assert view.stored.relationship.current_stage == "at_risk"
 
 
-async def test_what_a_pin_holds_back_is_told(alone):
+async def test_a_move_that_a_pin_suppresses_is_reported(alone):
     await _found(alone, 5)
     await alone.tell(5, 1, START)
     view = await reading.get_journey(alone.database, 5, 1)
@@ -215,13 +215,13 @@ async def test_what_a_pin_holds_back_is_told(alone):
     printed = await alone.journey("evaluate-transitions", "--company", 5, "--customer", 1)
     assert "Customer 1 stays in customer\n" in printed.stdout
     assert f"Customer 1 is kept from at_risk by a pin until {until.isoformat()}" in printed.stdout
-    [told] = (await alone.json("evaluate-transitions", "--company", 5))["companies"]
-    assert (told["evaluated"], told["moved"], told["suppressed"]) == (1, 0, 1)
+    [result] = (await alone.json("evaluate-transitions", "--company", 5))["companies"]
+    assert (result["evaluated"], result["moved"], result["suppressed"]) == (1, 0, 1)
 
 
 async def test_many_are_evaluated_in_bulk_and_a_dry_run_wants_names(place):
-    told = await place.json("evaluate-transitions")
-    assert [(each["company"], each["evaluated"]) for each in told["companies"]] == [(STILL, 3), (LIVE, 3)]
+    result = await place.json("evaluate-transitions")
+    assert [(each["company"], each["evaluated"]) for each in result["companies"]] == [(STILL, 3), (LIVE, 3)]
     two = ("--company", STILL, "--customer", 1, "--customer", 2)
     printed = await place.journey("evaluate-transitions", *two)
     assert "evaluated 2  moved 0  suppressed 0" in printed.stdout
@@ -234,8 +234,8 @@ async def test_many_are_evaluated_in_bulk_and_a_dry_run_wants_names(place):
 
 
 async def test_updates_are_queued_for_the_workers(place):
-    told = await place.json("queue-updates", "--chunk", 2)
-    for each in told["companies"]:
+    result = await place.json("queue-updates", "--chunk", 2)
+    for each in result["companies"]:
         job = await get_job(place.database, each["company"], each["job"])
         assert (job.status, job.parameters["chunk"], job.actor) == ("queued", 2, "journey queue-updates")
     printed = await place.journey("queue-updates", "--company", LIVE)
@@ -245,7 +245,7 @@ async def test_updates_are_queued_for_the_workers(place):
 
 @pytest.mark.parametrize("command", ["update-risk-scores", "evaluate-transitions", "explain-risk"])
 @pytest.mark.parametrize("customer", [-1, 2**63])
-async def test_an_id_that_can_be_nobodys_is_told_in_a_sentence(place, command, customer):
+async def test_an_impossible_id_is_reported_in_a_sentence(place, command, customer):
     done = await place.journey(command, "--company", STILL, "--customer", customer, status=1)
     assert "--customer" in done.stderr
     assert "Traceback" not in done.stderr
@@ -267,8 +267,8 @@ async def test_waiting_ends_when_a_worker_is_done(place):
         await runner.poll()
         await asyncio.sleep(0.05)
     await runner.close()
-    [told] = (await waiting)["companies"]
-    assert (told["status"], told["scored"]) == ("done", 3)
+    [result] = (await waiting)["companies"]
+    assert (result["status"], result["scored"]) == ("done", 3)
 
 
 async def test_waiting_for_a_job_that_fails_ends_with_2(place):
@@ -290,15 +290,15 @@ async def test_waiting_for_a_job_that_fails_ends_with_2(place):
 
 async def test_risk_is_explained_factor_by_factor(place):
     one = ("explain-risk", "--company", STILL, "--customer", 2)
-    told = await place.json(*one)
-    assert sum(factor["contribution"] for factor in told["risk"]["factors"]) == pytest.approx(
-        told["risk"]["score"]
+    result = await place.json(*one)
+    assert sum(factor["contribution"] for factor in result["risk"]["factors"]) == pytest.approx(
+        result["risk"]["score"]
     )
     printed = (await place.journey(*one)).stdout
-    assert f"Risk {told['risk']['score']:.2f}" in printed
-    assert f"Engagement {told['engagement']['score']:.2f}" in printed
+    assert f"Risk {result['risk']['score']:.2f}" in printed
+    assert f"Engagement {result['engagement']['score']:.2f}" in printed
     for score in ("risk", "engagement"):
-        for factor in told[score]["factors"]:
+        for factor in result[score]["factors"]:
             assert f"\n{factor['name']} " in printed
     done = await place.journey("explain-risk", "--company", STILL, "--customer", 99, status=1)
     assert done.stderr.strip() == "There is no customer 99."
@@ -312,9 +312,9 @@ async def test_a_test_clock_is_moved_and_all_on_the_way_is_done(alone):
     await alone.tell(5, 1, START)
     shown = await alone.json("clock", "--company", 5)
     assert (shown["now"], shown["is_test_clock"]) == ("2026-03-01T12:00:00+00:00", True)
-    told = await alone.json("clock", "--company", 5, "--advance", "100d")
-    assert (told["nights"], told["moved"], told["scored"], told["status"]) == (100, 1, 1, "done")
-    assert (told["from"], told["to"]) == ("2026-03-01T12:00:00+00:00", "2026-06-09T12:00:00+00:00")
+    result = await alone.json("clock", "--company", 5, "--advance", "100d")
+    assert (result["nights"], result["moved"], result["scored"], result["status"]) == (100, 1, 1, "done")
+    assert (result["from"], result["to"]) == ("2026-03-01T12:00:00+00:00", "2026-06-09T12:00:00+00:00")
     printed = await alone.journey("clock", "--company", 5, "--advance-to", "2026-06-09T13:00:00Z")
     assert "to 2026-06-09T13:00:00+00:00  nights 0" in printed.stdout
     assert "2026-06-09T13:00:00+00:00" in (await alone.journey("clock", "--company", 5)).stdout
@@ -324,8 +324,8 @@ async def test_a_test_clock_is_moved_and_all_on_the_way_is_done(alone):
 
 async def test_a_company_is_released_once_and_then_has_no_clock_to_move(alone):
     await _found(alone, 5)
-    told = await alone.json("clock", "--company", 5, "--release")
-    assert (told["is_release"], told["status"]) == (True, "done")
+    result = await alone.json("clock", "--company", 5, "--release")
+    assert (result["is_release"], result["status"]) == (True, "done")
     assert not (await alone.json("clock", "--company", 5))["is_test_clock"]
     assert "runs in real time: " in (await alone.journey("clock", "--company", 5)).stdout
     for options in (("--release",), ("--advance", "1d"), ("--advance-to", "2040-01-01T00:00:00Z")):
@@ -353,11 +353,11 @@ async def test_what_is_no_way_to_move_a_clock_is_refused_and_nothing_moves(place
 # schedule-list
 
 
-async def test_the_schedule_tells_rounds_and_nights_here_and_there(alone):
+async def test_the_schedule_shows_polling_tasks_and_nightly_runs_in_both_time_zones(alone):
     await _found(alone, 5, timezone="Europe/Berlin")
     await alone.json("clock", "--company", 5, "--advance", "2d")
-    told = await alone.json("schedule-list")
-    assert {each["name"]: each["every_seconds"] for each in told["polling_tasks"]} == {
+    result = await alone.json("schedule-list")
+    assert {each["name"]: each["every_seconds"] for each in result["polling_tasks"]} == {
         "due_customers": 5.0,
         "nightly_runs": 5.0,
         "outbound_events": 5.0,
@@ -366,7 +366,7 @@ async def test_the_schedule_tells_rounds_and_nights_here_and_there(alone):
         "rollups": 30.0,
         "imports": 5.0,
     }
-    [company] = told["companies"]
+    [company] = result["companies"]
     assert company["next_nightly_run"] == {
         "local_date": "2026-03-04",
         "local": "2026-03-04T02:00:00+01:00",
@@ -384,7 +384,7 @@ async def test_the_schedule_tells_rounds_and_nights_here_and_there(alone):
     assert "There is no company 6." in (await alone.journey("schedule-list", "--company", 6, status=1)).stderr
 
 
-async def test_a_night_that_nobody_has_begun_is_shown_as_due(alone):
+async def test_a_nightly_run_that_has_not_started_is_shown_as_due(alone):
     await _found(alone, 5, at=None)
     await _execute(
         alone.url, "UPDATE companies SET next_nightly_run_at = now() - interval '1 hour' WHERE id = 5"
@@ -403,9 +403,9 @@ async def test_a_night_that_nobody_has_begun_is_shown_as_due(alone):
 async def test_health_is_green_when_nothing_waits_and_red_when_a_customer_is_overdue(alone, servers):
     context = await _found(alone, 5, at=None)
     await alone.tell(5, 1, context.now - timedelta(days=1))
-    told = await alone.json("health-check", REDIS_URL=servers.redis_url)
-    assert told["status"] == "ok"
-    assert {check["name"]: check["status"] for check in told["checks"]} == dict.fromkeys(
+    result = await alone.json("health-check", REDIS_URL=servers.redis_url)
+    assert result["status"] == "ok"
+    assert {check["name"]: check["status"] for check in result["checks"]} == dict.fromkeys(
         (
             "database",
             "schema",
@@ -424,8 +424,8 @@ async def test_health_is_green_when_nothing_waits_and_red_when_a_customer_is_ove
     )
     overdue = "UPDATE customer_relationships SET next_evaluation_at = now() - interval '2 minutes'"
     await _execute(alone.url, overdue)
-    told = await alone.json("health-check", status=1)
-    assert [check["name"] for check in told["checks"] if check["status"] != "ok"] == ["due_customers"]
+    result = await alone.json("health-check", status=1)
+    assert [check["name"] for check in result["checks"] if check["status"] != "ok"] == ["due_customers"]
     printed = (await alone.journey("health-check", status=1)).stdout
     assert (
         "backlog (oldest due customer: 120 s, limit 60 s): check that enough workers are running" in printed
@@ -438,14 +438,14 @@ async def test_figures_that_do_not_agree_are_named_company_by_company(alone):
         await alone.tell(company, 1, context.now)
         await alone.json("clock", "--company", company, "--advance", "2d")
 
-    told = await alone.json("health-check", "--all")
-    assert (told["checks"][-1]["name"], told["checks"][-1]["status"]) == ("reconciliation", "ok")
-    assert {*told["reconciliations"]} == {"5", "6"}
+    result = await alone.json("health-check", "--all")
+    assert (result["checks"][-1]["name"], result["checks"][-1]["status"]) == ("reconciliation", "ok")
+    assert {*result["reconciliations"]} == {"5", "6"}
 
     await _execute(alone.url, "UPDATE customer_relationships SET total_missed = 3 WHERE company_id = 6")
     assert (await alone.json("health-check", "--company", 5))["status"] == "ok"
-    told = await alone.json("health-check", "--company", 6, status=1)
-    assert told["reconciliations"]["6"]["differences"] == [
+    result = await alone.json("health-check", "--company", 6, status=1)
+    assert result["reconciliations"]["6"]["differences"] == [
         {"check": "facts", "subject": "customer", "details": {"customer_id": 1, "facts": "total_missed"}}
     ]
     printed = (await alone.journey("health-check", "--all", status=1)).stdout
@@ -453,9 +453,9 @@ async def test_figures_that_do_not_agree_are_named_company_by_company(alone):
     assert "company 6, facts: customer customer_id 1, facts total_missed" in printed
 
 
-async def test_a_doorbell_that_is_away_is_a_warning(alone):
-    told = await alone.json("health-check", status=2, REDIS_URL="redis://127.0.0.1:1/0")
-    assert (told["status"], told["checks"][-1]["name"], told["checks"][-1]["status"]) == (
+async def test_a_redis_that_is_away_is_a_warning(alone):
+    result = await alone.json("health-check", status=2, REDIS_URL="redis://127.0.0.1:1/0")
+    assert (result["status"], result["checks"][-1]["name"], result["checks"][-1]["status"]) == (
         "warning",
         "redis",
         "warning",
@@ -464,13 +464,13 @@ async def test_a_doorbell_that_is_away_is_a_warning(alone):
 
 async def test_a_database_out_of_reach_or_of_another_version_has_failed(alone):
     nowhere = alone.url.rsplit("/", 1)[0] + "/nowhere"
-    told = await alone.json("health-check", status=1, DATABASE_URL=nowhere)
-    assert [(check["name"], check["status"]) for check in told["checks"]] == [("database", "failed")]
-    told = await alone.json("health-check", status=1, DATABASE_URL="postgresql://a:b@127.0.0.1:1/c")
-    assert [(check["name"], check["status"]) for check in told["checks"]] == [("database", "failed")]
+    result = await alone.json("health-check", status=1, DATABASE_URL=nowhere)
+    assert [(check["name"], check["status"]) for check in result["checks"]] == [("database", "failed")]
+    result = await alone.json("health-check", status=1, DATABASE_URL="postgresql://a:b@127.0.0.1:1/c")
+    assert [(check["name"], check["status"]) for check in result["checks"]] == [("database", "failed")]
     await _execute(alone.url, "UPDATE alembic_version SET version_num = 'older'")
-    told = await alone.json("health-check", status=1)
-    assert [(check["name"], check["status"]) for check in told["checks"]] == [
+    result = await alone.json("health-check", status=1)
+    assert [(check["name"], check["status"]) for check in result["checks"]] == [
         ("database", "ok"),
         ("schema", "failed"),
     ]
@@ -511,13 +511,13 @@ def test_each_part_of_a_backlog_is_judged_by_its_own_threshold():
 # deliveries
 
 
-async def test_what_was_sent_is_told_with_the_reason_where_it_was_not(alone):
+async def test_the_delivery_log_shows_what_was_sent_and_why_other_actions_were_not(alone):
     await _found(alone, 5)
     await alone.tell(5, 1, START)
 
-    told = await alone.json("deliveries", "--company", 5)
+    result = await alone.json("deliveries", "--company", 5)
 
-    assert {(one["name"], one["state"], one["reason"]) for one in told["items"]} == {
+    assert {(one["name"], one["state"], one["reason"]) for one in result["items"]} == {
         ("send_onboarding_sequence", "cancelled", "no_address"),
         ("create_feedback_request", "cancelled", "no_address"),
         ("update_crm_status", "done", None),
@@ -533,9 +533,9 @@ async def test_dead_letters_are_tried_again_and_the_operator_is_on_record(alone)
     await alone.tell(5, 1, START)
     await _execute(alone.url, "UPDATE journey_actions SET state = 'dead' WHERE channel = 'crm'")
 
-    told = await alone.json("deliveries", "--company", 5, "--state", "dead", "--retry")
+    result = await alone.json("deliveries", "--company", 5, "--state", "dead", "--retry")
 
-    assert [(one["channel"], one["state"]) for one in told["items"]] == [("crm", "pending")]
+    assert [(one["channel"], one["state"]) for one in result["items"]] == [("crm", "pending")]
     assert (await alone.json("deliveries", "--company", 5, "--state", "dead"))["items"] == []
     [row] = (await alone.json("audit", "--company", 5, "--action", "action.retry"))["items"]
     assert (row["actor"], row["customer_id"]) == ("journey deliveries", 1)
@@ -544,21 +544,21 @@ async def test_dead_letters_are_tried_again_and_the_operator_is_on_record(alone)
 # optimize-queries
 
 
-async def test_statistics_are_refreshed_and_a_sound_database_is_told_so(alone):
+async def test_statistics_are_refreshed_and_a_sound_database_is_reported_as_sound(alone):
     await _found(alone, 5)
     await alone.tell(5, 1, START)
-    told = await alone.json("optimize-queries")
-    assert (told["is_sound"], told["invalid_indexes"], told["missing_indexes"], told["left_out"]) == (
+    result = await alone.json("optimize-queries")
+    assert (result["is_sound"], result["invalid_indexes"], result["missing_indexes"], result["left_out"]) == (
         True,
         [],
         [],
         [],
     )
-    tables = {table["name"]: table for table in told["tables"]}
+    tables = {table["name"]: table for table in result["tables"]}
     assert tables["customers"]["live_rows"] == 1
     assert all(table["analyzed_at"] for table in tables.values())
-    assert "ix_due_imports" in told["unused_indexes"]
-    assert not {"pk_customers", "unique_company_customer"} & set(told["unused_indexes"])
+    assert "ix_due_imports" in result["unused_indexes"]
+    assert not {"pk_customers", "unique_company_customer"} & set(result["unused_indexes"])
     done = await alone.journey("optimize-queries")
     assert "never used" in done.stdout
     assert "pg_stat_statements" in done.stderr
@@ -571,15 +571,15 @@ async def test_indexes_that_are_invalid_or_missing_are_reported(alone):
         "DROP INDEX ix_due_jobs",
         "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'idx_stage'::regclass",
     )
-    told = await alone.json("optimize-queries", status=2)
-    assert told["missing_indexes"] == [{"table": "jobs", "index": "ix_due_jobs"}]
-    assert told["invalid_indexes"] == ["idx_stage"]
+    result = await alone.json("optimize-queries", status=2)
+    assert result["missing_indexes"] == [{"table": "jobs", "index": "ix_due_jobs"}]
+    assert result["invalid_indexes"] == ["idx_stage"]
     done = await alone.journey("optimize-queries", status=2)
     assert "The index ix_due_jobs of jobs is missing" in done.stderr
     assert "The index idx_stage of customer_relationships is invalid" in done.stderr
 
 
-async def test_tables_of_another_login_are_left_and_told(alone):
+async def test_tables_of_another_login_are_left_and_reported(alone):
     await _execute(
         alone.url,
         "DO $$ BEGIN CREATE ROLE upkeep_guest LOGIN PASSWORD 'guest';"
@@ -587,27 +587,27 @@ async def test_tables_of_another_login_are_left_and_told(alone):
         "ALTER TABLE jobs OWNER TO upkeep_guest",
     )
     guest = "postgresql://upkeep_guest:guest@" + alone.url.split("@")[1]
-    told = await alone.json("optimize-queries", MIGRATION_DATABASE_URL=guest)
-    left_out = {each["table"] for each in told["left_out"]}
+    result = await alone.json("optimize-queries", MIGRATION_DATABASE_URL=guest)
+    left_out = {each["table"] for each in result["left_out"]}
     assert "jobs" not in left_out
     assert {"customers", "companies", "alembic_version"} <= left_out
-    assert any("pg_read_all_stats" in note for note in told["notes"])
+    assert any("pg_read_all_stats" in note for note in result["notes"])
     done = await alone.journey("optimize-queries", MIGRATION_DATABASE_URL=guest)
     assert "The statistics of customers were not refreshed: the table belongs to another role." in done.stderr
     await _execute(alone.url, "ALTER TABLE jobs OWNER TO CURRENT_USER")
 
 
-async def test_the_oldest_transaction_and_what_runs_are_told(alone):
+async def test_the_oldest_transaction_and_running_statements_are_reported(alone):
     holder = await asyncpg.connect(alone.url, server_settings={"application_name": "holder"})
     try:
         await holder.execute("BEGIN")
-        told = await alone.json("optimize-queries")
-        assert told["oldest_transaction"]["application"] == "holder"
+        result = await alone.json("optimize-queries")
+        assert result["oldest_transaction"]["application"] == "holder"
         assert "holder, process " in (await alone.journey("optimize-queries")).stdout
         running = asyncio.create_task(holder.execute("SELECT pg_sleep(60)"))
-        while not any("pg_sleep" in each["statement"] for each in told["statements"]):
-            told = await alone.json("optimize-queries")
-        assert not told["statements_are_averages"]
+        while not any("pg_sleep" in each["statement"] for each in result["statements"]):
+            result = await alone.json("optimize-queries")
+        assert not result["statements_are_averages"]
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
     finally:
@@ -616,23 +616,23 @@ async def test_the_oldest_transaction_and_what_runs_are_told(alone):
 
 async def test_an_extension_the_server_has_not_loaded_is_as_good_as_none(alone):
     await _execute(alone.url, "CREATE EXTENSION pg_stat_statements")
-    told = await alone.json("optimize-queries")
-    assert not told["statements_are_averages"]
-    assert any("shared_preload_libraries" in note for note in told["notes"])
+    result = await alone.json("optimize-queries")
+    assert not result["statements_are_averages"]
+    assert any("shared_preload_libraries" in note for note in result["notes"])
 
 
-async def test_a_table_that_somebody_holds_is_left_and_told(alone, monkeypatch):
+async def test_a_locked_table_is_left_and_reported(alone, monkeypatch):
     monkeypatch.setattr("journey_service.repositories.database_maintenance._LOCK_TIMEOUT", "50ms")
     holder = await asyncpg.connect(alone.url)
     try:
         await holder.execute("BEGIN; LOCK TABLE imports IN SHARE UPDATE EXCLUSIVE MODE")
-        told = await alone.json("optimize-queries")
+        result = await alone.json("optimize-queries")
     finally:
         await holder.close()
-    assert told["left_out"] == [{"table": "imports", "reason": "is locked by another session"}]
+    assert result["left_out"] == [{"table": "imports", "reason": "is locked by another session"}]
 
 
-async def test_an_owner_that_cannot_get_in_is_told_in_a_sentence(alone):
+async def test_an_owner_that_cannot_log_in_is_reported_in_a_sentence(alone):
     wrong = "postgresql://journey:wrong@" + alone.url.split("@")[1]
     done = await alone.journey("optimize-queries", status=1, MIGRATION_DATABASE_URL=wrong)
     assert "password authentication failed" in done.stderr

@@ -1,4 +1,4 @@
-"""The image's steps, run without an engine: what the Dockerfile says is what works."""
+"""The image's steps, run without an engine: the steps of the Dockerfile work."""
 
 import os
 import re
@@ -28,7 +28,7 @@ def _steps() -> list[list[str]]:
     return stages
 
 
-def test_the_image_runs_as_nobody_special_and_holds_no_build_tools():
+def test_the_image_runs_as_an_unprivileged_user_and_holds_no_build_tools():
     build, final = _steps()
     assert any(line.startswith("COPY --from=build /opt/journey ") for line in final)
     assert [line for line in final if line.startswith("USER ")] == ["USER journey"]

@@ -193,7 +193,7 @@ async def test_a_second_start_finds_the_data_of_the_first(folder):
 
 
 async def test_the_first_start_makes_a_database_that_is_durable_private_and_knows_unicode(tmp_path):
-    # What a start that was interrupted leaves behind is in nobody's way.
+    # What an interrupted start leaves behind disturbs no later start.
     (tmp_path / "first/postgres.abc.new/base").mkdir(parents=True)
     with Embedded(tmp_path / "first", with_valkey=False) as servers:
         assert servers.redis_url is None
@@ -213,7 +213,7 @@ async def test_settings_are_those_that_were_asked_for_except_where_the_server_li
         assert await query(servers, "SHOW listen_addresses") == "127.0.0.1"
 
 
-async def test_nobody_connects_without_the_password(running):
+async def test_no_client_connects_without_the_password(running):
     _, servers = running
     password = servers.secrets["postgres_password"]
     with pytest.raises(asyncpg.InvalidPasswordError):
@@ -426,7 +426,7 @@ def test_data_without_its_secrets_is_refused(made, tmp_path):
     assert not (tmp_path / "secrets.json").exists()
 
 
-def test_a_server_that_does_not_start_says_why_and_leaves_nothing_running(folder):
+def test_a_server_that_does_not_start_reports_why_and_leaves_nothing_running(folder):
     with pytest.raises(EmbeddedError, match='invalid value for parameter "work_mem"'):
         Embedded(folder, postgres_settings={"work_mem": "plenty"}).start()
     assert not valkeys(folder)

@@ -34,19 +34,19 @@ def written(message: str, *args: object) -> str:
 
 @pytest.mark.parametrize("secret", SECRETS.values(), ids=SECRETS)
 def test_what_looks_like_a_secret_or_an_address_is_not_written(secret):
-    line = written("could not go on with %s, trying again", secret)
+    line = written("could not continue with %s, trying again", secret)
 
     assert MASK in line
-    assert line.startswith("WARNING could not go on with ")
+    assert line.startswith("WARNING could not continue with ")
     assert line.endswith(", trying again")
     for part in ("x9x9", "s3cr3t", "eyJ", "Ab-_9", "hunter2", "ada.lovelace", "123-45"):
         assert part not in line
 
 
 @pytest.mark.parametrize("name", sorted(PRIVATE_NAMES))
-def test_whatever_the_register_calls_personal_is_masked_by_its_name(name):
-    told = {"customer": {name: MARK, "stage": "vip"}}
-    for shown in (str(told), f'{{"{name}": "{MARK}", "stage": "vip"}}', f"{name}={MARK} stage=vip"):
+def test_what_the_register_calls_personal_is_masked_by_its_name(name):
+    values = {"customer": {name: MARK, "stage": "vip"}}
+    for shown in (str(values), f'{{"{name}": "{MARK}", "stage": "vip"}}', f"{name}={MARK} stage=vip"):
         line = written("%s", shown)
         assert MARK not in line
         assert "vip" in line
@@ -96,7 +96,7 @@ def test_without_the_register_names_would_be_written(monkeypatch):
     print("guard removed: detected")
 
 
-def test_a_service_that_is_told_and_asked_everything_writes_none_of_it(servers, tenant, tmp_path):
+def test_no_personal_data_of_any_request_is_logged(servers, tenant, tmp_path):
     port = free_port()
     log = tmp_path / "log"
     environment = {

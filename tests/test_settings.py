@@ -66,7 +66,7 @@ GUESSABLE = {
     "Digits in their order": {"JOURNEY_ERASURE_KEY": "1234567890abcdef1234"},
     "A row of the keyboard": {"JOURNEY_KEY_PEPPER": "qwertyuiopasdfgh"},
     "A few words": {"JOURNEY_KEY_PEPPER": "correct horse battery"},
-    "Words that say what it is": {"JOURNEY_ERASURE_KEY": "my-super-secret-key-1"},
+    "Words that name what it is": {"JOURNEY_ERASURE_KEY": "my-super-secret-key-1"},
     "The alphabet as a bootstrap key": {"JOURNEY_BOOTSTRAP_KEY": "jrn_me_abcdefghijklmnopqrstuvwxyzabcdef"},
     "A password of digits": of_database("1234"),
     "A word in disguise": of_database("Passw0rd"),
@@ -91,7 +91,7 @@ GUESSABLE = {
     "In other signs": of_database("%70ostgres"),
     "Behind the name": {"DATABASE_URL": "postgresql:///journey?host=db&user=login&password=journey"},
 }
-"""What somebody can guess: the variable's name is told, the secret is not."""
+"""Secrets that can be guessed: the error names the variable, not the secret."""
 GUESSABLE_MAIL = {
     "The password of every mail server": of_mail("smtp://journey:password1@mail.company.com"),
     "A password that is the user": of_mail("smtps://journey-mails:journey-mails@mail.company.com"),
@@ -103,7 +103,7 @@ EXPOSED = {
     "An address without TLS": {"JOURNEY_PUBLIC_URL": "http://journey.company.com"},
     "Links without TLS": {"JOURNEY_LINKS_URL": "http://journey.company.com"},
     "Every origin": {"JOURNEY_CORS_ORIGINS": "*"},
-    "Every origin beside a named one": {"JOURNEY_CORS_ORIGINS": "https://app.company.com,*"},
+    "Every origin next to a named one": {"JOURNEY_CORS_ORIGINS": "https://app.company.com,*"},
 }
 """What only a developer's machine may do."""
 
@@ -173,7 +173,7 @@ AT_FAULT = {
 
 @pytest.fixture(autouse=True)
 def nothing_is_set(monkeypatch):
-    """An environment in which nothing of the service's is said."""
+    """An environment without any variable of the service."""
     for field in Settings.model_fields.values():
         monkeypatch.delenv(str(field.validation_alias), raising=False)
 
@@ -192,7 +192,7 @@ def refusal(monkeypatch, changed):
 
 
 def names(error):
-    """The variables at fault. One that was left out is told in the letters of the field, which count the same."""
+    """The invalid variables. A missing one is named in the letters of the field, which count the same."""
     return {str(name).upper() for fault in error.errors() for name in fault["loc"]}
 
 
@@ -228,7 +228,7 @@ def test_what_is_wrong_is_refused_everywhere_by_the_name_of_its_variable(monkeyp
 
 
 @pytest.mark.parametrize("changed", GUESSABLE_MAIL.values(), ids=GUESSABLE_MAIL)
-def test_a_password_of_the_mail_server_that_everybody_knows_is_refused_in_production(monkeypatch, changed):
+def test_a_well_known_password_of_the_mail_server_is_refused_in_production(monkeypatch, changed):
     assert names(refusal(monkeypatch, {**MAIL, **changed})) == {"SMTP_URL"}
 
     assert read(monkeypatch, {**MAIL, **changed, "JOURNEY_ENVIRONMENT": "development"}).mail_url
@@ -259,7 +259,7 @@ def test_mails_of_a_developer_may_go_to_a_folder_and_need_no_sender(monkeypatch)
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changed", "values"),
     [
         ({"JOURNEY_ENVIRONMENT": "production"}, "SMTP_URL"),
         (MAIL, "SMTP_URL"),
@@ -267,15 +267,15 @@ def test_mails_of_a_developer_may_go_to_a_folder_and_need_no_sender(monkeypatch)
     ],
     ids=["in production", "beside a server", "with nowhere for links to lead"],
 )
-def test_a_folder_for_mails_is_refused(monkeypatch, changed, told):
+def test_a_folder_for_mails_is_refused(monkeypatch, changed, values):
     error = refusal(monkeypatch, {**FOLDER, **changed})
 
     assert names(error) == {"JOURNEY_MAIL_FOLDER"}
-    assert told in str(error)
+    assert values in str(error)
 
 
 def up(monkeypatch, folder, host="127.0.0.1", **said):
-    """What `journey up` starts its processes with, where the environment has said something else before."""
+    """The environment that `journey up` passes to its processes, over what is already set."""
     secrets = {"key_pepper": PEPPER, "erasure_key": ERASURE_KEY, "vault_key": VAULT_KEY}
     for name, value in said.items():
         monkeypatch.setenv(name, value)
@@ -295,7 +295,7 @@ def up(monkeypatch, folder, host="127.0.0.1", **said):
         ("10.1.2.3", "http://10.1.2.3:8000"),
     ],
 )
-def test_started_with_nothing_said_the_service_writes_mails_into_its_folder_with_links_to_itself(
+def test_by_default_the_service_writes_emails_into_its_folder_with_links_to_itself(
     monkeypatch, tmp_path, host, address
 ):
     taken = up(monkeypatch, tmp_path, host)
@@ -328,8 +328,8 @@ def test_a_refusal_repeats_no_secret(monkeypatch, changed):
     secrets = {given[name] for name in ("DATABASE_URL", *SECRETS) if given.get(name)}
     secrets |= {secret.split("_", 2)[2] for secret in secrets if secret.startswith("jrn_")}
 
-    for told in (str(error), repr(error), *(fault["msg"] for fault in error.errors())):
-        assert not [secret for secret in secrets if secret in told], told
+    for values in (str(error), repr(error), *(fault["msg"] for fault in error.errors())):
+        assert not [secret for secret in secrets if secret in values], values
 
 
 def test_what_is_read_shows_no_secret_either(monkeypatch):
@@ -340,7 +340,7 @@ def test_what_is_read_shows_no_secret_either(monkeypatch):
             assert secret not in shown
 
 
-def test_several_faults_are_told_at_once(monkeypatch):
+def test_several_errors_are_reported_at_once(monkeypatch):
     error = refusal(
         monkeypatch, {**WRONG["No pepper"], **EXPOSED["Every origin"], **OIDC, "OIDC_AUDIENCE": None}
     )
@@ -348,7 +348,7 @@ def test_several_faults_are_told_at_once(monkeypatch):
     assert names(error) >= {"JOURNEY_KEY_PEPPER", "JOURNEY_CORS_ORIGINS", "OIDC_AUDIENCE"}
 
 
-def test_whoever_lets_everything_pass_for_hard_to_guess_is_found_out(monkeypatch):
+def test_a_check_that_accepts_every_secret_is_noticed(monkeypatch):
     monkeypatch.setattr(settings, "is_guessable", lambda _: False)
 
     with pytest.raises(pytest.fail.Exception):
@@ -391,17 +391,17 @@ def test_no_secret_serves_for_two_things(monkeypatch, secret, other):
 
 
 @pytest.mark.parametrize("audience", ["OIDC_AUDIENCE", "OIDC_OPERATOR_AUDIENCE"])
-def test_a_token_that_tells_a_browser_who_signed_in_opens_no_api(monkeypatch, audience):
+def test_an_id_token_opens_no_api(monkeypatch, audience):
     assert names(refusal(monkeypatch, {**OIDC, audience: OIDC["OIDC_CLIENT_ID"]})) == {"OIDC_CLIENT_ID"}
 
 
 @pytest.mark.parametrize("variable", ["DATABASE_URL", "MIGRATION_DATABASE_URL"])
-def test_migrating_in_production_takes_no_password_that_everybody_knows_either(monkeypatch, variable):
+def test_migrating_in_production_accepts_no_well_known_password_either(monkeypatch, variable):
     monkeypatch.setenv("DATABASE_URL", GOOD["DATABASE_URL"])
     monkeypatch.setenv(variable, "postgresql://owner:postgres1@db.company.com/journey")
     monkeypatch.delenv("JOURNEY_ENVIRONMENT", raising=False)
 
-    with pytest.raises(ValidationError, match="everybody knows"):
+    with pytest.raises(ValidationError, match="well-known password"):
         read_migration_settings()
 
     monkeypatch.setenv("JOURNEY_ENVIRONMENT", "development")

@@ -59,7 +59,7 @@ def outside() -> Iterator[Outside]:
 
 @pytest.fixture
 async def ground(copied: Copied, outside: Outside) -> AsyncIterator[Ground]:
-    """An empty database beside what is outside."""
+    """An empty database, and the systems outside."""
     url = await copied(f"chaos_{next(_numbers)}")
     database = Database(url, pool_size=10, pool_timeout=30, erasure_key=ERASURE_KEY, vault_key=VAULT_KEY)
     owner = await asyncpg.connect(url)

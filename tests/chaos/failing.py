@@ -116,7 +116,7 @@ def _before_commit(hit: Hit) -> None:
 
 
 def _before_response(hit: Hit) -> None:
-    """When an event is committed, and nobody was told."""
+    """After an event is committed and before the caller gets an answer."""
     from journey_service.api.events import events  # noqa: PLC0415  # the worker has no use for the API
 
     original = events._json
@@ -150,9 +150,9 @@ WORKER_POINTS: Mapping[str, Callable[[Hit], None]] = {
 }
 
 
-def install_fault(told: str) -> None:
+def install_fault(values: str) -> None:
     """Have this process kill itself at `point:n`."""
-    point, _, at = told.partition(":")
+    point, _, at = values.partition(":")
     visits = count(1)
 
     def hit() -> None:
@@ -177,9 +177,9 @@ def _actions_in_the_moves_transaction(patch: Patch) -> None:
     async def ingesting(database, company_id, events, **options):
         waiting.set(found := [])
         answers = await ingest(database, company_id, events, **options)
-        for args, told in found:
+        for args, values in found:
             await database.run(
-                company_id, lambda work, args=args, told=told: plan_actions(work, *args, **told)
+                company_id, lambda work, args=args, values=values: plan_actions(work, *args, **values)
             )
         return answers
 
@@ -188,7 +188,7 @@ def _actions_in_the_moves_transaction(patch: Patch) -> None:
 
 
 def _event_key(patch: Patch) -> None:
-    """Every telling of an event counts."""
+    """Every delivery of an event counts."""
     ingest = ingest_batcher.ingest
 
     async def ingesting(database, company_id, events, **options):
@@ -217,7 +217,7 @@ def _same_key(patch: Patch) -> None:
 
 
 def _rounds(patch: Patch) -> None:
-    """Nobody looks for work unless rung for."""
+    """Workers look for work only when they are woken."""
     patch(rounds, "ROUNDS", tuple(replace(each, every_seconds=3600.0) for each in rounds.POLLING_TASKS))
 
 
@@ -227,7 +227,7 @@ def _attempts_given_back(patch: Patch) -> None:
 
 
 def _lease_token(patch: Patch) -> None:
-    """Whoever says that an action is done is believed."""
+    """Any worker may report an action as done."""
     _rewrite(patch, "_FINISH", r" AND (a\.)?state = 'leased' AND (a\.)?lease_token = :token", "")
 
 
@@ -312,7 +312,7 @@ def without(*guards: str) -> Iterator[None]:
 
 
 def main() -> None:
-    """Run a command of the service with what the environment says is wrong with it."""
+    """Runs a command of the service with the fault that the environment names."""
     if fault := os.environ.get("JOURNEY_FAULT"):
         install_fault(fault)
     if seconds := os.environ.get("JOURNEY_ROUND_SECONDS"):

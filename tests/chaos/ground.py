@@ -33,7 +33,7 @@ from journey_service.services.actions.delivery.publisher import publish
 from journey_service.services.actions.webhook_endpoints import add_endpoint
 from journey_service.services.companies.provisioning import NewCompany, create_company
 from journey_service.services.events.ingest import ingest
-from ledger import faults
+from ledger import find_violations
 from processes import Process, Server
 
 BY = Actor("tests")
@@ -77,7 +77,7 @@ class _Faulty(Process):
         without: str | None = None,
     ) -> None:
         self.name = name
-        told = {
+        expected = {
             "JOURNEY_NAME": name,
             "JOURNEY_FAULT": fault or "",
             "JOURNEY_WITHOUT": without or "",
@@ -87,7 +87,7 @@ class _Faulty(Process):
         with Path(log or os.devnull).open("ab") as heard:
             self._process = subprocess.Popen(
                 [sys.executable, str(FAILING), *arguments],
-                env={**os.environ, **environment, **told},
+                env={**os.environ, **environment, **expected},
                 stdout=heard,
                 stderr=heard,
                 start_new_session=True,
@@ -107,21 +107,21 @@ class _Faulty(Process):
 class Worker(_Faulty):
     """`journey worker`."""
 
-    def __init__(self, environment: Mapping[str, str], name: str, **told: Any) -> None:
-        super().__init__("worker", environment=environment, name=name, **told)
+    def __init__(self, environment: Mapping[str, str], name: str, **options: Any) -> None:
+        super().__init__("worker", environment=environment, name=name, **options)
 
 
 class Api(_Faulty, Server):
     """`journey api` on a port."""
 
-    def __init__(self, environment: Mapping[str, str], port: int, **told: Any) -> None:
+    def __init__(self, environment: Mapping[str, str], port: int, **options: Any) -> None:
         self.url = f"http://127.0.0.1:{port}"
-        _Faulty.__init__(self, "api", "--port", str(port), environment=environment, name="api", **told)
+        _Faulty.__init__(self, "api", "--port", str(port), environment=environment, name="api", **options)
 
 
 @contextmanager
 def ending(processes: list[Any]) -> Iterator[list[Any]]:
-    """Processes that are killed at the end whatever has become of them, frozen or not."""
+    """Processes that are killed at the end, frozen or not."""
     try:
         yield processes
     finally:
@@ -144,7 +144,7 @@ class Ground:
     companies: list[int] = field(default_factory=list)
 
     def environment(self, *, lease: float = 60.0, redis_url: str = "") -> dict[str, str]:
-        """What a process of the service is to be told."""
+        """The environment of a process of the service."""
         return {
             "DATABASE_URL": self.url,
             "REDIS_URL": redis_url,
@@ -185,7 +185,7 @@ class Ground:
         return {"Authorization": f"Bearer {key.token}"}
 
     async def visit(self, company_id: int, customers: range, at: datetime | None = None) -> set[Hashable]:
-        """Customers come for the first time; returns what the outside must be told of that in the end."""
+        """Sends first visits of customers; returns the effects that must arrive outside."""
         at = at or await self.now() - timedelta(minutes=5)
         await self.introduce(company_id, customers)
         for start in range(customers.start, customers.stop, BATCH):
@@ -198,7 +198,7 @@ class Ground:
         return {effect for n in customers for effect in of_first_visit(company_id, n)}
 
     async def introduce(self, company_id: int, customers: range) -> None:
-        """Everybody has a name, an address and a phone, before anything happens."""
+        """Gives every customer a name, an address and a phone number first."""
         await self.owner.execute(
             "INSERT INTO customers (company_id, customer_id, name, phone, email)"
             " SELECT $1, n, 'Ada Keller', '+49 170 1', 'ada' || n || '@' || $1::bigint || '.salon.example'"
@@ -239,7 +239,7 @@ class Ground:
         return await self.owner.fetchval(sql, *values)
 
     def outbox_dispatcher(self, **options: Any) -> OutboxDispatcher:
-        """Whoever sees to the outboxes, in this process."""
+        """The dispatcher of the outboxes, in this process."""
         messenger = Webhooks(HttpClient(trusted=[self.outside.url]))
         mailer = SmtpMailer(self.outside.mail_url, "here <hello@salon.example>")
         return OutboxDispatcher(
@@ -260,9 +260,13 @@ class Ground:
         found = await self.owner.fetch("SELECT state, count(*) FROM journey_actions GROUP BY state")
         return Counter({row["state"]: row["count"] for row in found})
 
-    async def faults(self) -> list[str]:
-        """Everything that is wrong whatever has happened: broken chains, moves without their actions, what is stuck."""
-        found = [fault for company_id in self.companies for fault in await faults(self.database, company_id)]
+    async def find_violations(self) -> list[str]:
+        """Returns violated invariants: broken chains, moves without their actions, stuck actions."""
+        found = [
+            violation
+            for company_id in self.companies
+            for violation in await find_violations(self.database, company_id)
+        ]
         stuck = await self.ask(
             "SELECT count(*) FROM journey_actions WHERE state IN ('pending', 'leased')"
             " AND ready_at < now() - make_interval(secs => $1)",
@@ -314,7 +318,7 @@ class Ground:
 
 
 def of_first_visit(company_id: int, customer: int) -> set[Hashable]:
-    """What the outside is told of a first visit: two mails, and one message to the company's own system."""
+    """The effects of a first visit: two emails, and one message to the company's own system."""
     address = f"ada{customer}@{company_id}.salon.example"
     return {
         ("mail", address, "Good to have you with us"),
@@ -324,11 +328,11 @@ def of_first_visit(company_id: int, customer: int) -> set[Hashable]:
 
 
 def news_of_first_visit(company_id: int, customer: int) -> set[Hashable]:
-    """And what whoever takes news of moves is told: the journey has begun, and somebody has become a customer."""
+    """And the outbound events of its moves: the journey has begun, and the customer has moved to `customer`."""
     return {("stage.changed", company_id, customer, seq) for seq in (1, 2)}
 
 
-# ---- what is told in the end
+# ---- report at the end
 
 
 @dataclass
@@ -340,22 +344,22 @@ class Tally:
 
     @property
     def lost(self) -> set[Hashable]:
-        """What nobody outside was ever told."""
+        """Effects that never arrived."""
         return self.expected - self.outside.effects().keys()
 
     @property
     def phantoms(self) -> set[Hashable]:
-        """What somebody outside was told for no reason."""
+        """Effects that arrived without a cause."""
         return self.outside.effects().keys() - self.expected
 
     @property
     def duplicated(self) -> int:
-        """Effects that bore several keys: no receiver could tell that they are one."""
+        """Effects with several keys: receivers could not recognize the repetition."""
         return sum(len(keys) - 1 for keys in self.outside.effects().values())
 
     @property
     def zeros(self) -> tuple[int, int, int]:
-        """How many were lost, how many were duplicated, how many are nobody's."""
+        """Counts of lost, duplicated and unexpected effects."""
         return len(self.lost), self.duplicated, len(self.phantoms)
 
 
@@ -378,7 +382,7 @@ class Stream:
     async def of(
         cls, ground: Ground, companies: int, customers: int, portion: int, *outbound_events: str
     ) -> "Stream":
-        """A stream to so many companies, which are founded for it."""
+        """A stream of events to new companies."""
         return cls(
             ground,
             [await ground.found(*outbound_events) for _ in range(companies)],
@@ -414,7 +418,7 @@ def tell(name: str, lost: int, duplicated: int, of: int, kills: int, seed: str, 
 
 def detected(guard: str, found: object) -> None:
     """A guard was taken away, and that was seen."""
-    assert found, f"nobody missed the guard {guard!r}"
+    assert found, f"the guard {guard!r} was not missed"
     print(f"\nguard removed: detected ({guard})")
 
 

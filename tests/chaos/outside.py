@@ -20,9 +20,9 @@ from aiosmtpd.smtp import SMTP
 
 @dataclass
 class Call:
-    """One call as it came: the key it bore, and what it would do, told without the key.
+    """A received call: its key, and its effect without the key.
 
-    `by` is how the process that called names itself, to a mail server in the sender's address; `body` is empty for a
+    `by` is the name of the calling process, for a mail server in the sender's address; `body` is empty for an
     mail.
     """
 
@@ -34,7 +34,7 @@ class Call:
     at: float
     body: dict[str, Any] = field(default_factory=dict)
     status: int | None = None
-    """What it was answered; None: nothing yet, or nobody was there any more to be answered."""
+    """The response; None: none yet, or the caller had gone."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,8 @@ class Outside:
 
     # ---- what the servers do
 
-    def _note(self, **told: Any) -> Call:
-        call = Call(number=next(self._numbers), at=time.monotonic(), **told)
+    def _note(self, **values: Any) -> Call:
+        call = Call(number=next(self._numbers), at=time.monotonic(), **values)
         self._under_way.add(call.number)
         self.calls.append(call)
         return call
@@ -171,7 +171,7 @@ def outside() -> Iterator[Outside]:
         are_up.set()
         async with mails, hooks:
             await ending.wait()
-        # Whoever is still answered is hung up on.
+        # Connections that are still open are closed.
         left = asyncio.all_tasks() - {asyncio.current_task()}
         for task in left:
             task.cancel()

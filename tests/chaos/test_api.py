@@ -19,11 +19,11 @@ MILLISECOND = timedelta(milliseconds=1)
 
 
 class Story:
-    """Events to be told, each at an instant of its own: by that it is known again, under whatever id."""
+    """Events to send, each at an instant of its own, by which it is recognized under any id."""
 
     def __init__(self, ground, company_id, start, count):
         self.count = count
-        self.told = set()
+        self.values = set()
         self.acknowledged = Counter()
         self.pending = deque(range(count))
         self._ground = ground
@@ -47,14 +47,14 @@ class Story:
         }
 
     async def tell(self, client):
-        """Tell what is pending until nothing is, or nobody answers: then it is told again to the next."""
+        """Sends pending events until none is left or the server is gone; the next server gets them again."""
         while self.pending:
             number = self.pending.popleft()
-            self.told.add(number)
+            self.values.add(number)
             try:
                 answer = await client.post("/api/v1/events", json=self.body(number))
             except httpx.HTTPError:
-                self.pending.appendleft(number)  # it may be stored or not; nobody was told
+                self.pending.appendleft(number)  # it may be stored or not; there was no answer
                 return
             if answer.status_code == 200:
                 self.acknowledged[number] += 1
@@ -63,7 +63,7 @@ class Story:
                 self.pending.append(number)
 
     async def tell_to(self, server, headers):
-        """Several tellers, until all is told or the server is gone."""
+        """Several senders, until all events are sent or the server is gone."""
         async with httpx.AsyncClient(base_url=server.url, headers=headers, timeout=60) as client:
             await asyncio.gather(*(self.tell(client) for _ in range(TELLERS)))
 
@@ -75,12 +75,12 @@ class Story:
         return Counter(round((row["occurred_at"] - self._start) / MILLISECOND) for row in rows)
 
     async def zeros(self):
-        """What was acknowledged and is not there, what is there twice, and what nobody has told."""
+        """Events acknowledged and missing, stored twice, and stored without having been sent."""
         stored = await self.stored()
         return (
             len(self.acknowledged.keys() - stored.keys()),
             stored.total() - len(stored),
-            len(stored.keys() - self.told),
+            len(stored.keys() - self.values),
         )
 
 
@@ -123,7 +123,7 @@ async def test_every_acknowledged_event_is_there_once_with_all_it_calls_for(grou
         await story.tell_to(server, headers)
 
     lost, duplicated, phantoms = await story.zeros()
-    found = await ground.faults()
+    found = await ground.find_violations()
     moves = await ground.ask("SELECT count(*) FROM journey_transitions")
     tell(
         *("T1", lost, duplicated, story.count, kills, seed),
@@ -147,7 +147,7 @@ async def test_actions_that_are_planned_after_the_commit_are_missed(ground):
         await _ready(server)
         await story.tell_to(server, headers)
     assert await story.zeros() == (0, 0, 0)
-    detected(guard, await ground.faults())
+    detected(guard, await ground.find_violations())
 
 
 async def test_events_that_are_not_known_again_are_counted_twice(ground):

@@ -45,7 +45,7 @@ WITHDRAWN = dict.fromkeys(("email", "sms", "call", "offer"), "withdrawn")
 
 @dataclass
 class Person:
-    """A customer, and what becomes of them: `phase` is the step before or beside which it happens."""
+    """A customer and their fate: `phase` is the step before or during which it happens."""
 
     customer_id: int
     fate: str
@@ -55,7 +55,7 @@ class Person:
 
     @property
     def may_be_too_late(self):
-        """Whether it happens beside the last step, which may come first: then the campaign is complete."""
+        """Whether it happens during the last step, which may come first: then the campaign is complete."""
         return self.is_beside and self.phase == LAST
 
     async def meet_it(self, ground, company_id):
@@ -110,7 +110,7 @@ async def _deliver(ground):
 
 
 async def _advance(ground, company_id, to):
-    """Move the clock, and do what falls due: as a worker would, if whoever moved it was kept from that."""
+    """Advances the clock and runs what becomes due; a worker continues if this is interrupted."""
     with suppress(UnavailableError):
         await advance(ground.database, company_id, to, actor=BY, timeout_seconds=None)
     [job] = await list_jobs(ground.database, company_id, before=None, limit=1)
@@ -120,7 +120,7 @@ async def _advance(ground, company_id, to):
 
 
 async def _live_through(ground, company_id, people):
-    """Move the clock over every step; what happens to people happens before or beside that."""
+    """Advances the clock over every step; the fates happen before or during that."""
     room = asyncio.Semaphore(AT_ONCE)
 
     async def meet(person):
@@ -224,10 +224,10 @@ async def test_no_step_comes_out_of_order_and_none_begins_after_it_was_called_of
         f" {len(verdict.too_late)} steps begun after a committed cancel, {len(verdict.inconsistent)} without a reason",
     )
     assert verdict == Verdict([], 0, [], [], [])
-    assert await ground.faults() == []
+    assert await ground.find_violations() == []
 
 
-async def test_a_step_that_nobody_looks_at_when_it_falls_due_is_noticed(ground):
+async def test_a_step_that_is_not_evaluated_when_it_falls_due_is_noticed(ground):
     people = [Person(n, "opt_out", 1, is_beside=False) for n in range(3)]
     company_id = await ground.found(test_clock=T0, deliver=True)
     await _people(ground, company_id, people)

@@ -79,10 +79,10 @@ async def test_workers_replaced_in_a_row_lose_nothing_and_no_action_pays_for_it(
     assert (lost, duplicated, phantoms) == (0, 0, 0)
     assert states["dead"] == 0
     assert failures == Counter(refused)
-    # Whoever is asked to stop lets calls come to their end: none is made twice for that.
+    # A worker that stops finishes its calls: none is repeated for that.
     assert {key for key, calls in outside.by_key().items() if len(calls) != 1 + (key in refused)} == set()
     assert in_the_middle >= 1, "no worker was replaced in the middle"
-    assert await ground.faults() == []
+    assert await ground.find_violations() == []
 
 
 async def _failures(ground):
@@ -98,4 +98,4 @@ async def test_an_attempt_that_was_only_given_back_and_counts_is_noticed(ground,
     with ending([Worker(ground.environment(lease=LEASE), "w", without=guard)]) as [worker]:
         await until(lambda: outside.under_way("w"))
         assert worker.stop() == 0
-    detected(guard, await ground.faults())
+    detected(guard, await ground.find_violations())

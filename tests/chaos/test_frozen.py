@@ -14,7 +14,7 @@ PORTION = 8
 
 @dataclass
 class Frozen:
-    """What has become of workers that were frozen: which calls others have made again, and when the freeze began."""
+    """Frozen workers: the calls that others have repeated, and when the freeze began."""
 
     superseded: list[tuple[str, datetime]] = field(default_factory=list)
     freezes: int = 0
@@ -52,7 +52,7 @@ async def _freeze(ground, workers, frozen):
     again = {call.key for call in outside.calls[before:] if call.by != worker.name}
     frozen.superseded += [(key, frozen_at) for key in begun & again]
     frozen.freezes += 1
-    # What it has to say of those calls it says before it ends.
+    # It records the results of those calls before it ends.
     worker.signal(signal.SIGCONT)
     worker.signal(signal.SIGTERM)
     await until(lambda: not worker.is_alive)
@@ -88,9 +88,9 @@ async def test_nothing_is_written_down_on_the_word_of_a_worker_that_was_away_for
     )
     assert (lost, duplicated, phantoms) == (0, 0, 0)
     assert stale == []
-    assert frozen.superseded, "nobody was frozen in the midst of a call"
+    assert frozen.superseded, "no worker was frozen in the middle of a call"
     assert await ground.states() == {"done": len(stream.tally.expected)}
-    assert await ground.faults() == []
+    assert await ground.find_violations() == []
 
 
 async def test_a_stale_word_that_is_believed_is_noticed(ground, outside):

@@ -24,7 +24,7 @@ def _of(effect):
 
 
 async def _poison(ground, customers):
-    """What nobody can read any more: all that is planned for some customers, and the news of one's move."""
+    """Corrupts rows: all planned actions of some customers, and the outbound event of one move."""
     await ground.owner.execute(
         "UPDATE journey_actions SET reason = 'nobody knows' WHERE relationship_id IN (SELECT id FROM"
         " customer_relationships WHERE customer_id = ANY($1::bigint[])) AND state = 'pending' AND channel <> 'webhook'",
@@ -37,7 +37,7 @@ async def _poison(ground, customers):
     )
 
 
-async def test_what_cannot_be_done_costs_nobody_else_and_is_dead_in_the_end(
+async def test_what_cannot_be_done_costs_no_other_customer_and_is_dead_in_the_end(
     ground, outside, size, chance, seed
 ):
     count = size(ci=60, chaos=600, full=1_000)
@@ -73,7 +73,7 @@ async def test_what_cannot_be_done_costs_nobody_else_and_is_dead_in_the_end(
     )
     wishes = await ground.ask("SELECT count(*) FROM action_attempts WHERE status = 429")
 
-    # Whoever wished to be left alone is; for the others the hours pass.
+    # Customers who withdrew consent are left alone; for the others the hours pass.
     for _ in range(MOST_ATTEMPTS):
         await ground.rewind("last_status IS DISTINCT FROM 429")
         await _drain(ground)
@@ -102,7 +102,7 @@ async def test_what_cannot_be_done_costs_nobody_else_and_is_dead_in_the_end(
     assert {row["attempts"] for row in dead} == {MOST_ATTEMPTS}
     assert {row["customer_id"] for row in dead} == poisoned | refused
     assert await ground.live() == 0
-    assert await ground.faults() == []
+    assert await ground.find_violations() == []
 
 
 def _parts(chance, count, parts):
@@ -133,7 +133,7 @@ async def test_a_wish_to_be_left_alone_that_is_ignored_is_noticed(ground, outsid
     detected(guard, early)
 
 
-# ---- one company's crowd beside another's few
+# ---- one company's crowd next to another's few
 
 
 async def _ahead(ground, outside, few, crowd, *, is_stuck):

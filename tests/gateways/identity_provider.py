@@ -36,7 +36,7 @@ def base64url(data: bytes) -> str:
 
 
 def assembled(header: object, claims: object, signer: Signer) -> str:
-    """A token of any header and claims whatever; bytes are taken as they are."""
+    """A token of any header and claims; bytes are used as they are."""
     parts = [
         base64url(part if isinstance(part, bytes) else json.dumps(part).encode()) for part in (header, claims)
     ]
@@ -57,7 +57,7 @@ def jwk(kid: str, key: object, **properties: object) -> dict[str, Any]:
 
 
 class FakeProvider:
-    """The provider; its clients are told by `client_id` and `client_secret`, who signs in by `person`."""
+    """The provider: `client_id` and `client_secret` identify its client, `person` is who signs in."""
 
     def __init__(
         self,
@@ -71,13 +71,13 @@ class FakeProvider:
         self.client_secret = client_secret
         self.person: dict[str, Any] = {"sub": "somebody"}
         self.status = 200
-        """What whoever asks for something is answered with; 200 lets it work."""
+        """The status of every response; 200 lets it work."""
         self.fetches: Counter[str] = Counter()
         """How often each path was asked for."""
         self.answers: dict[str, object] = {}
         """What is answered at a path instead; bytes are taken as they are."""
         self.is_answering = asyncio.Event()
-        """While cleared, whoever asks is kept waiting."""
+        """While cleared, requests wait."""
         self.is_answering.set()
         self.rotate("first")
         self._codes: dict[str, dict[str, str]] = {}
@@ -128,9 +128,9 @@ class FakeProvider:
     ) -> str:
         """A token of these claims, by the provider's key unless another is given; None leaves a header out."""
         own = f"{'ec' if alg.startswith('ES') else 'rsa'}-{self.name}"
-        told = {"typ": "JWT", "alg": alg, "kid": kid or own, **(header or {})}
-        told = {name: value for name, value in told.items() if value is not None}
-        return assembled(told, claims, signer_of(alg, self.keys[own] if key is None else key))
+        parameters = {"typ": "JWT", "alg": alg, "kid": kid or own, **(header or {})}
+        parameters = {name: value for name, value in parameters.items() if value is not None}
+        return assembled(parameters, claims, signer_of(alg, self.keys[own] if key is None else key))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -142,8 +142,8 @@ class FakeProvider:
             self.fetches[urlsplit(target).path] += 1
             await self.is_answering.wait()
             status, extra, answer = self._answer(method, target, headers, body.decode())
-            told = f"HTTP/1.1 {status} Told\r\n{extra}Content-Length: {len(answer)}\r\n\r\n"
-            writer.write(told.encode() + answer)
+            parameters = f"HTTP/1.1 {status} Reply\r\n{extra}Content-Length: {len(answer)}\r\n\r\n"
+            writer.write(parameters.encode() + answer)
             await writer.drain()
         except (ConnectionError, asyncio.IncompleteReadError):
             pass  # the caller hung up
@@ -161,14 +161,14 @@ class FakeProvider:
         form = {name: values[0] for name, values in parse_qs(body).items()}
         if path == "/authorize":
             return 302, f"Location: {self._authorize(asked)}\r\n", b""
-        told: object = {"error": "invalid_request"}
+        parameters: object = {"error": "invalid_request"}
         if path == "/.well-known/openid-configuration":
-            told = self._description()
+            parameters = self._description()
         elif path == "/jwks":
-            told = {"keys": self.listed}
+            parameters = {"keys": self.listed}
         elif path == "/token" and method == "POST":
-            told = self._redeem(headers, form)
-        return (400 if "error" in told else self.status), "", json.dumps(told).encode()
+            parameters = self._redeem(headers, form)
+        return (400 if "error" in parameters else self.status), "", json.dumps(parameters).encode()
 
     def _description(self) -> dict[str, str]:
         return {
@@ -182,11 +182,11 @@ class FakeProvider:
         """Where the browser goes back to: signed in, if it was sent here properly."""
         usual = {"response_type": "code", "client_id": self.client_id, "code_challenge_method": "S256"}
         is_proper = usual.items() <= asked.items() and "openid" in asked.get("scope", "").split()
-        told = {"error": "invalid_request"}
+        parameters = {"error": "invalid_request"}
         if is_proper:
-            told = {"code": secrets.token_urlsafe(8)}
-            self._codes[told["code"]] = asked
-        return f"{asked['redirect_uri']}?{urlencode({**told, 'state': asked.get('state', '')})}"
+            parameters = {"code": secrets.token_urlsafe(8)}
+            self._codes[parameters["code"]] = asked
+        return f"{asked['redirect_uri']}?{urlencode({**parameters, 'state': asked.get('state', '')})}"
 
     def _redeem(self, headers: Mapping[str, str], form: dict[str, str]) -> dict[str, str]:
         asked = self._codes.pop(form.get("code", ""), None)  # a code is good once

@@ -1,4 +1,4 @@
-"""Calls out of the house: nothing but public addresses is dialled, and no answer is waited for beyond the deadline."""
+"""Outgoing calls connect to public addresses only, and end at the deadline."""
 
 import asyncio
 import re
@@ -107,7 +107,7 @@ HOSTILE = [
 
 
 class Recorder(httpcore.AsyncNetworkBackend):
-    """Remembers what is dialled; dials nothing, or a port of this machine whatever the address."""
+    """Records connection attempts; connects to nothing, or to a port of this machine."""
 
     def __init__(self, port=None):
         self.dialled = []
@@ -176,16 +176,16 @@ def answering(text, heard=None):
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-A: 1\r\nx-a: 2\r\n\r\nok"
 
 
-async def test_no_hostile_destination_is_dialled_and_no_refusal_tells_a_secret():
+async def test_no_hostile_destination_is_called_and_no_refusal_contains_a_secret():
     assert len(HOSTILE) >= 60
     connects, reached = 0, []
     for url in HOSTILE:
         dialled, error = await _dialled(url)
         connects += len(dialled)
-        told = str(error)
+        values = str(error)
         host = url.removeprefix("https://").split("/")[0]
         hidden = ["hidden", *(address for address in NAMES.get(host, ()) if address not in host)]
-        if dialled or not isinstance(error, OutgoingRefusedError) or any(each in told for each in hidden):
+        if dialled or not isinstance(error, OutgoingRefusedError) or any(each in values for each in hidden):
             reached.append((url, dialled, error))
     print(f"{connects} connects to {len(HOSTILE)} hostile destinations")
     assert reached == []
@@ -195,7 +195,7 @@ NEEDS_A_LOOK = {f"https://{host}/hidden?key=hidden" for host in NAMES.keys() - H
 """Hostile only by what the name leads to."""
 
 
-def test_what_could_never_be_called_is_told_without_looking_a_name_up():
+def test_what_could_never_be_called_is_refused_without_resolving_a_name():
     gate = HttpClient(resolve=_nobody_is_asked, backend=Recorder(), ssl_context=STRANGERS)
     refused = 0
     for url in HOSTILE:
@@ -229,7 +229,7 @@ async def _nobody_is_asked(host, port):
     raise AssertionError
 
 
-async def test_without_the_guard_the_table_would_tell(monkeypatch):
+async def test_without_the_guard_the_table_fails(monkeypatch):
     monkeypatch.setattr(outgoing, "is_public", lambda _: True)
     reached = [url for url in HOSTILE if (await _dialled(url))[0]]
     assert len(reached) >= 60
@@ -307,7 +307,7 @@ async def test_the_address_that_was_judged_is_dialled_and_the_name_is_verified(c
     assert recorder.dialled == [(PUBLIC, 443), (PUBLIC, 8443)]
 
 
-async def test_what_the_operator_named_is_called_and_nothing_beside_it():
+async def test_what_the_operator_trusts_is_called_and_nothing_else():
     assert (await _dialled("http://127.0.0.1:9000/a", trusted=["http://127.0.0.1:9000"]))[0] == [
         ("127.0.0.1", 9000)
     ]
@@ -464,7 +464,7 @@ async def test_an_answer_that_is_none_is_a_failure(text):
         with pytest.raises(OutgoingFailedError):
             await gate.send("GET", f"http://127.0.0.1:{port}/")
     with pytest.raises(OutgoingFailedError):
-        await gate.send("GET", f"http://127.0.0.1:{port}/")  # nobody listens any more
+        await gate.send("GET", f"http://127.0.0.1:{port}/")  # the port is closed
 
 
 async def test_so_many_calls_at_once_and_no_more_and_the_last_are_waited_for():

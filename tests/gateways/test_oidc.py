@@ -66,7 +66,7 @@ def clock():
 
 @pytest.fixture
 def known(provider, attacker, clock):
-    """The provider as the service knows it; the attacker could be called too, if anybody tried."""
+    """The provider as the service knows it; the attacker could be called too."""
     return known_as(provider, clock, reachable=[attacker.url])
 
 
@@ -396,7 +396,7 @@ async def test_every_hostile_token_is_refused_alike_and_no_attacker_is_asked(kno
     assert provider.fetches == {"/.well-known/openid-configuration": 1, "/jwks": 1}
 
 
-async def test_without_its_checks_the_table_would_tell(known, provider, attacker, monkeypatch):
+async def test_without_its_checks_the_table_fails(known, provider, attacker, monkeypatch):
     tokens = hostile(provider, attacker)
     real = jwt.decode
     checks = {f"verify_{name}": True for name in ("exp", "nbf", "iat", "aud", "iss", "sub")}
@@ -411,7 +411,7 @@ async def test_without_its_checks_the_table_would_tell(known, provider, attacker
     print(f"guard removed: detected, {len(found)} hostile tokens believed without a check of signatures")
 
 
-async def test_if_secrets_could_be_keys_the_table_would_tell(provider, clock, attacker, monkeypatch):
+async def test_if_secrets_could_be_keys_the_table_fails(provider, clock, attacker, monkeypatch):
     with pytest.raises(InvalidInputError):
         known_as(provider, clock, algorithms=("RS256", "HS256"))
     monkeypatch.setitem(identity._KEY_KINDS, "HS256", ("oct", None))
@@ -554,7 +554,7 @@ async def test_an_answer_that_lists_no_keys_changes_nothing(known, provider, clo
     assert provider.fetches["/jwks"] == 3
 
 
-async def test_an_error_of_the_provider_is_no_answer_whatever_it_lists(known, provider):
+async def test_an_error_of_the_provider_is_no_answer(known, provider):
     provider.status = 500
     assert isinstance(await refusal(known.verify(provider.token())), UnavailableError)
 
@@ -592,7 +592,7 @@ async def test_a_key_that_is_withdrawn_is_forgotten_within_ten_minutes(known, pr
     assert isinstance(await refusal(known.verify(old)), UnauthenticatedError)
 
 
-async def test_nobody_with_a_known_key_waits_for_a_provider_that_is_slow(known, provider, clock):
+async def test_a_token_with_a_known_key_does_not_wait_for_a_slow_provider(known, provider, clock):
     await known.verify(provider.token())
     provider.is_answering.clear()
     clock.now += 601
@@ -619,7 +619,7 @@ async def test_keys_at_a_configured_place_need_no_description(provider, clock):
 
 
 class Browser:
-    """Somebody who is sent to sign in, and comes back."""
+    """A person who is sent to sign in, and comes back."""
 
     verifier = "a verifier of forty-three or more characters"
 
@@ -668,13 +668,13 @@ async def test_a_browser_signs_in_with_a_code(clock, secret):
         {"code": "c"},
     ],
 )
-async def test_a_code_is_worth_nothing_to_somebody_else(known, provider, changed):
+async def test_a_code_is_worth_nothing_to_another_client(known, provider, changed):
     browser = Browser(provider, known)
     error = await refusal(browser.redeem(await browser.sign_in(), **changed))
     assert isinstance(error, UnauthenticatedError)
 
 
-async def test_a_client_with_a_wrong_secret_or_none_configured_signs_nobody_in(known, provider, clock):
+async def test_a_client_with_a_wrong_secret_or_none_configured_signs_no_person_in(known, provider, clock):
     code = await Browser(provider, known).sign_in()
     for configured in ({"client_secret": "wrong"}, {"client_secret": None}, {"client_id": None}):
         other = Browser(provider, known_as(provider, clock, **configured))
@@ -706,7 +706,7 @@ async def test_an_id_token_that_is_not_for_this_sign_in_is_refused(known, provid
     assert await refusal(Browser(provider, known).redeem("c")) is None
 
 
-async def test_nobody_is_sent_to_a_provider_that_was_never_reached(known, provider):
+async def test_no_browser_is_sent_to_a_provider_that_was_never_reached(known, provider):
     await provider.stop()
     for call in (Browser(provider, known).sign_in(), Browser(provider, known).redeem("c")):
         assert isinstance(await refusal(call), UnavailableError)

@@ -52,7 +52,7 @@ def text_of(part):
 
 
 class Inbox:
-    """What a mail server keeps; `answers` are what it says instead, by the command."""
+    """Messages that a mail server received; `answers` are its replies by command."""
 
     def __init__(self, **answers):
         self.envelopes = []
@@ -129,7 +129,7 @@ async def serving(inbox, *, over_tls=None, **options):
 
 @asynccontextmanager
 async def saying(*lines, then_silent=True):
-    """A server that says these lines, one after each that it hears: its port, what it heard, and when it was left."""
+    """A server that sends these lines, one per line it receives: its port, the lines received, and when it was left."""
     heard, is_left = [], asyncio.Event()
 
     async def handle(reader, writer):
@@ -172,7 +172,7 @@ async def failure(mailer, mail=LETTER):
     return error
 
 
-async def test_a_letter_arrives_with_both_its_texts_and_says_who_it_is_from(mailer, inbox):
+async def test_an_email_arrives_with_both_its_texts_and_its_sender(mailer, inbox):
     receipt = await mailer.send(LETTER)
 
     [mail], [envelope] = inbox.emails, inbox.envelopes
@@ -258,9 +258,9 @@ BREAKS = ["\r\n", "\n", "\r", "\x00", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", 
 
 @pytest.mark.parametrize("break_", BREAKS, ids=map(ascii, BREAKS))
 async def test_no_line_break_begins_a_header_of_its_own(mailer, inbox, tmp_path, break_):
-    told = f"A word{break_}Bcc: all@reader.example"
+    values = f"A word{break_}Bcc: all@reader.example"
     for message in (
-        changed(subject=told),
+        changed(subject=values),
         changed(to=f"ada@reader.example{break_}Bcc: all@reader.example"),
         changed(to=f"ada{break_}@reader.example"),
         changed(key=f"key{break_}"),
@@ -310,7 +310,7 @@ async def test_without_the_check_a_line_break_would_begin_one(mailer, inbox, mon
         ),
     ],
 )
-async def test_what_is_no_address_is_refused_before_anybody_is_called(to):
+async def test_what_is_no_address_is_refused_before_a_server_is_called(to):
     nowhere = SmtpMailer("smtp://127.0.0.1:1", SENDER)
 
     with pytest.raises(DeliveryRefusedError, match="no address"):
@@ -348,7 +348,7 @@ async def test_letters_beyond_ascii_before_the_at_are_only_for_servers_that_take
     assert len(inbox.envelopes) == 1
 
 
-async def test_nothing_is_said_in_the_clear_to_a_server_that_is_to_encrypt(inbox, certificate):
+async def test_nothing_is_sent_in_plain_text_to_a_server_that_must_encrypt(inbox, certificate):
     async with serving(inbox, tls_context=certificate.server, require_starttls=True) as port:
         url = f"smtp://{LOGIN}@127.0.0.1:{port}?starttls=always"
         await SmtpMailer(url, SENDER, ssl_context=certificate.trust).send(LETTER)
@@ -367,7 +367,7 @@ async def test_a_server_is_spoken_with_over_tls_from_the_first_byte_on(inbox, ce
 
 
 @pytest.mark.parametrize("scheme", ["smtp", "smtps"])
-async def test_a_server_with_a_strangers_certificate_is_told_nothing(inbox, certificate, scheme):
+async def test_a_server_with_an_untrusted_certificate_receives_nothing(inbox, certificate, scheme):
     is_first = scheme == "smtps"
     options = {"over_tls": certificate.server} if is_first else {"tls_context": certificate.server}
     async with serving(inbox, **options) as port:
@@ -379,7 +379,7 @@ async def test_a_server_with_a_strangers_certificate_is_told_nothing(inbox, cert
     assert inbox.logins == inbox.envelopes == []
 
 
-async def test_a_server_that_offers_no_encryption_is_told_neither_login_nor_letter():
+async def test_a_server_without_encryption_receives_neither_login_nor_email():
     async with saying("220 mail.example", "250-mail.example\r\n250 AUTH PLAIN LOGIN") as (
         port,
         heard,
@@ -405,14 +405,14 @@ async def test_a_login_that_is_not_accepted_is_the_operators_to_mend(inbox):
 
 
 async def test_a_server_that_repeats_the_login_has_it_kept_from_the_reason():
-    told = base64.b64encode(f"\0{USER}\0{PASSWORD}".encode()).decode()
-    lines = ["220 mail.example", "250-mail.example\r\n250 AUTH PLAIN", f"535 {told} {PASSWORD} {USER}"]
+    values = base64.b64encode(f"\0{USER}\0{PASSWORD}".encode()).decode()
+    lines = ["220 mail.example", "250-mail.example\r\n250 AUTH PLAIN", f"535 {values} {PASSWORD} {USER}"]
     async with saying(*lines) as (port, heard, is_left):
         error = await failure(SmtpMailer(f"smtp://{LOGIN}@127.0.0.1:{port}", SENDER))
         await asyncio.wait_for(is_left.wait(), LONG)
 
-    assert told.encode() in heard[1] + heard[2]
-    assert told not in str(error)
+    assert values.encode() in heard[1] + heard[2]
+    assert values not in str(error)
 
 
 REFUSED, FAILED = DeliveryRefusedError, DeliveryFailedError
@@ -520,7 +520,7 @@ async def test_a_letter_that_was_accepted_stays_accepted_if_the_server_then_fall
 
 
 @pytest.mark.parametrize("said", range(len(ACCEPTING) + 1))
-async def test_whoever_gives_up_waiting_leaves_no_connection_behind(said):
+async def test_a_cancelled_delivery_leaves_no_connection_open(said):
     is_reached = asyncio.Event()
     is_left = asyncio.Event()
 
@@ -622,8 +622,8 @@ async def test_a_sender_is_an_address_with_or_without_a_name(tmp_path, text, nam
     assert (sender.name, sender.address) == (name, address)
 
     await FileMailer(tmp_path, text).send(LETTER)
-    [told] = read((tmp_path / f"{KEY}.eml").read_bytes())["From"].addresses
-    assert (told.display_name, told.addr_spec) == (name, address)
+    [values] = read((tmp_path / f"{KEY}.eml").read_bytes())["From"].addresses
+    assert (values.display_name, values.addr_spec) == (name, address)
 
 
 @pytest.mark.parametrize(

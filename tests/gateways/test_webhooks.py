@@ -129,7 +129,7 @@ async def test_a_message_that_was_altered_is_found_out(altered):
         Webhook(NEW).verify(body, headers)
 
 
-async def test_no_secret_is_sent_or_told():
+async def test_no_secret_is_sent_or_logged():
     async with receiving(answer_of(500, NEW)) as receiver:
         await failure(receiver, secrets=(NEW, OLD))
 
@@ -190,11 +190,11 @@ async def test_a_redirect_is_not_followed(status):
 
 @pytest.mark.parametrize("status", [413, 429, 500, 503])
 @pytest.mark.parametrize(
-    ("told", "seconds"),
+    ("values", "seconds"),
     [("0", 0), ("120", 120), (" 7 ", 7), ("007", 7), ("999999999", 999_999_999)],
 )
-async def test_a_receiver_may_wish_to_be_left_alone_for_some_seconds(status, told, seconds):
-    async with receiving(answer_of(status, Retry_After=told)) as receiver:
+async def test_a_receiver_may_wish_to_be_left_alone_for_some_seconds(status, values, seconds):
+    async with receiving(answer_of(status, Retry_After=values)) as receiver:
         assert (await failure(receiver)).retry_after == timedelta(seconds=seconds)
 
 
@@ -220,16 +220,16 @@ GARBAGE += [
 ]
 
 
-@pytest.mark.parametrize("told", GARBAGE, ids=[ascii(told)[:20] for told in GARBAGE])
-async def test_a_wish_that_means_nothing_or_lies_in_the_past_is_ignored(told):
-    async with receiving(answer_of(503, Retry_After=told)) as receiver:
+@pytest.mark.parametrize("values", GARBAGE, ids=[ascii(values)[:20] for values in GARBAGE])
+async def test_a_wish_that_means_nothing_or_lies_in_the_past_is_ignored(values):
+    async with receiving(answer_of(503, Retry_After=values)) as receiver:
         error = await failure(receiver)
 
     assert error.retry_after is None
     assert error.status == 503
 
 
-async def test_what_a_receiver_says_is_kept_as_one_short_printable_line():
+async def test_the_response_of_a_receiver_is_stored_as_one_short_printable_line():
     said = b"\x1b[31m\x00line one\r\nline\ttwo \xff " + "ü\u2028\u202e".encode() + b"x" * 100_000
     async with receiving(answer_of(200, said)) as receiver:
         kept = (await send(receiver)).answer
