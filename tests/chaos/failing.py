@@ -5,7 +5,7 @@
 
 JOURNEY_FAULT is `point:n`: the process kills itself (SIGKILL) when that point is reached for the n-th time.
 JOURNEY_WITHOUT names guards to be taken away, with commas between: what they guard against must then be seen.
-JOURNEY_NAME is how the process names itself to receivers. JOURNEY_ROUND_SECONDS is how often a worker looks for work
+JOURNEY_NAME is how the process names itself to receivers. JOURNEY_POLL_SECONDS is how often a worker looks for work
 by itself, in place of its own seconds, so that tests need not wait for these. Nothing of the service itself knows of
 any of this.
 """
@@ -44,7 +44,7 @@ from journey_service.services.actions.delivery.outbound_messages import Outbound
 from journey_service.services.events import ingest_batcher
 from journey_service.services.journeys import transaction as context
 from journey_service.settings import read_settings
-from journey_service.worker import polling as rounds
+from journey_service.worker import polling
 from journey_service.worker.main import run_worker
 
 Hit = Callable[[], None]
@@ -258,9 +258,9 @@ def _turns(patch: Patch) -> None:
 
 
 def _retry_after(patch: Patch) -> None:
-    """A receiver's wish is nothing to us."""
-    pause_after = lane_worker.pause_after
-    patch(lane_worker, "pause_after", lambda attempt, chance, _wish=None: pause_after(attempt, chance))
+    """A receiver's Retry-After is ignored."""
+    retry_delay = lane_worker.retry_delay
+    patch(lane_worker, "retry_delay", lambda attempt, chance, _requested=None: retry_delay(attempt, chance))
 
 
 def _rewrite(patch: Patch, name: str, pattern: str, by: str) -> None:
@@ -315,8 +315,10 @@ def main() -> None:
     """Runs a command of the service with the fault that the environment names."""
     if fault := os.environ.get("JOURNEY_FAULT"):
         install_fault(fault)
-    if seconds := os.environ.get("JOURNEY_ROUND_SECONDS"):
-        rounds.ROUNDS = tuple(replace(each, every_seconds=float(seconds)) for each in rounds.ROUNDS)
+    if seconds := os.environ.get("JOURNEY_POLL_SECONDS"):
+        polling.POLLING_TASKS = tuple(
+            replace(each, every_seconds=float(seconds)) for each in polling.POLLING_TASKS
+        )
     for guard in filter(None, os.environ.get("JOURNEY_WITHOUT", "").split(",")):
         GUARDS[guard](setattr)
     if name := os.environ.get("JOURNEY_NAME"):

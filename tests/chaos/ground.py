@@ -77,7 +77,7 @@ class _Faulty(Process):
         without: str | None = None,
     ) -> None:
         self.name = name
-        expected = {
+        variables = {
             "JOURNEY_NAME": name,
             "JOURNEY_FAULT": fault or "",
             "JOURNEY_WITHOUT": without or "",
@@ -87,7 +87,7 @@ class _Faulty(Process):
         with Path(log or os.devnull).open("ab") as heard:
             self._process = subprocess.Popen(
                 [sys.executable, str(FAILING), *arguments],
-                env={**os.environ, **environment, **expected},
+                env={**os.environ, **environment, **variables},
                 stdout=heard,
                 stderr=heard,
                 start_new_session=True,
@@ -154,7 +154,7 @@ class Ground:
             "JOURNEY_VAULT_KEY": VAULT_KEY,
             "JOURNEY_POOL_TIMEOUT": "20",
             "JOURNEY_LEASE_SECONDS": "2",
-            "JOURNEY_ROUND_SECONDS": str(ROUND_SECONDS),
+            "JOURNEY_POLL_SECONDS": str(ROUND_SECONDS),
             "JOURNEY_DELIVERY_LEASE_SECONDS": str(lease),
             "JOURNEY_TRUSTED_ORIGINS": self.outside.url,
             "JOURNEY_LINKS_URL": "http://127.0.0.1:9",

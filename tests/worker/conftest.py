@@ -33,7 +33,7 @@ class WorkerDatabase:
             "JOURNEY_ERASURE_KEY": ERASURE_KEY,
             "JOURNEY_VAULT_KEY": VAULT_KEY,
             "JOURNEY_LEASE_SECONDS": "1",
-            "JOURNEY_ROUND_SECONDS": str(ROUND_SECONDS),
+            "JOURNEY_POLL_SECONDS": str(ROUND_SECONDS),
             "JOURNEY_POOL_TIMEOUT": "20",
         }
 
