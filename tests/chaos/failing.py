@@ -216,9 +216,10 @@ def _same_key(patch: Patch) -> None:
     patch(OutboundMessage, "email", lambda self: replace(email(self), key=str(uuid4())))
 
 
-def _rounds(patch: Patch) -> None:
+def _polling(patch: Patch) -> None:
     """Workers look for work only when they are woken."""
-    patch(rounds, "ROUNDS", tuple(replace(each, every_seconds=3600.0) for each in rounds.POLLING_TASKS))
+    hourly = tuple(replace(each, every_seconds=3600.0) for each in polling.POLLING_TASKS)
+    patch(polling, "POLLING_TASKS", hourly)
 
 
 def _attempts_given_back(patch: Patch) -> None:
@@ -276,7 +277,7 @@ GUARDS: Mapping[str, Callable[[Patch], None]] = {
     "event key": _event_key,
     "done after the call": _done_after_the_call,
     "same key": _same_key,
-    "rounds": _rounds,
+    "polling": _polling,
     "attempts given back": _attempts_given_back,
     "lease token": _lease_token,
     "check at the claim": _check_at_the_claim,

@@ -152,7 +152,7 @@ async def test_events_are_ingested_and_actions_sent_in_time_without_redis(ground
 
 async def test_a_worker_that_only_waits_to_be_rung_for_is_noticed(ground, redis):
     company_id = await ground.found()
-    guard = "rounds"
+    guard = "polling"
     tally = Tally(await ground.visit(company_id, range(1)), ground.outside)
     redis.kill()
     environment = ground.environment(redis_url=redis.url)
