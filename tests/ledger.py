@@ -36,7 +36,7 @@ FROM journey_events WHERE company_id = :company ORDER BY random()
 
 
 async def find_violations(database: Database, company_id: int) -> list[str]:
-    """Returns violations of a company's journeys: broken chains, wrong heads, facts that are not the fold of the events."""
+    """Returns violated invariants: broken chains, wrong heads, facts that are not the fold of the events."""
 
     async def unit(uow: UnitOfWork) -> list[str]:
         connection: AsyncConnection = uow._connection

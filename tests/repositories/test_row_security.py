@@ -1,4 +1,4 @@
-"""Row-level security: without a company nothing is seen, with one nothing of another, whatever came before."""
+"""Row-level security: no row is visible without a company, and none of another company with one."""
 
 import asyncio
 import contextlib
@@ -37,7 +37,7 @@ TENANT = "NULLIF(current_setting('app.company_id'::text, true), ''::text))::bigi
 
 
 def company_column(table: Table) -> str:
-    """The column that says whose a row is."""
+    """The column with the company of a row."""
     return "id" if table.name == "companies" else "company_id"
 
 
@@ -51,7 +51,7 @@ EVERYTHING = (
 )
 """Every row of every table that the role sees, by table and company; company 0 is the operators' own."""
 
-# ---- rows of every table, valid in all but whose they are
+# ---- rows of every table, valid except for their company
 
 CHOSEN: dict[str, object] = {
     "kind": "progress",
@@ -65,7 +65,7 @@ CHOSEN: dict[str, object] = {
     "retention_campaigns.ended_at": datetime(2026, 3, 2, tzinfo=UTC),
     "action_attempts.outcome": "done",
     "seq": 1,  # an opening
-    "journey_events.metadata": '{"said": "something"}',
+    "journey_events.metadata": '{"note": "something"}',
     "journey_transitions.notes": "a note",
     "audit_log.at": datetime(2020, 3, 1, tzinfo=UTC),  # old enough to be pruned
 }
@@ -73,21 +73,21 @@ AN_INSTANT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def a_row(table: Table, company_id: int, number: int) -> dict[str, object]:
-    """The row of a table, whose parents are the rows of the same number."""
+    """Returns a row of a table; its parents are the rows of the same number."""
     keys = {column.name for key in table.foreign_key_constraints for column in key.columns}
-    found: dict[str, object] = {}
+    row: dict[str, object] = {}
     for column in table.columns:
         name = column.name
         is_needed = not column.nullable and column.server_default is None and column.identity is None
         if name == company_column(table):
-            found[name] = company_id
+            row[name] = company_id
         elif f"{table.name}.{name}" in CHOSEN:
-            found[name] = CHOSEN[f"{table.name}.{name}"]
+            row[name] = CHOSEN[f"{table.name}.{name}"]
         elif is_needed and name in CHOSEN:
-            found[name] = CHOSEN[name]
+            row[name] = CHOSEN[name]
         elif is_needed or column.primary_key or name in keys:
-            found[name] = _value(column, company_id, number)
-    return found
+            row[name] = _value(column, company_id, number)
+    return row
 
 
 def _value(column: Column[Any], company_id: int, number: int) -> object:
@@ -106,26 +106,28 @@ def _value(column: Column[Any], company_id: int, number: int) -> object:
     for kind, value in kinds:
         if isinstance(column.type, kind):
             return value
-    # A credential arrives before its company is known: the ids of keys are told apart.
+    # A key is looked up before its company is known: its id is unique in all companies.
     return f"key-{company_id}-{number}" if column.name == "key_id" else f"x{number}"
 
 
 def insertion(table: Table, values: dict[str, object]) -> tuple[str, list[object]]:
-    """The statement that writes a row, and its values."""
-    places = ", ".join(f"${place}" for place in range(1, len(values) + 1))
+    """Returns the statement that inserts a row, and its values."""
+    placeholders = ", ".join(f"${index}" for index in range(1, len(values) + 1))
     names = ", ".join(f'"{name}"' for name in values)
-    return f"INSERT INTO {table.name} ({names}) OVERRIDING SYSTEM VALUE VALUES ({places})", [*values.values()]
+    return f"INSERT INTO {table.name} ({names}) OVERRIDING SYSTEM VALUE VALUES ({placeholders})", [
+        *values.values()
+    ]
 
 
 async def write(connection: asyncpg.Connection, table: Table, values: dict[str, object]) -> None:
-    """Write a row as whoever the connection is."""
-    statement, told = insertion(table, values)
-    await connection.execute(statement, *told)
+    """Inserts a row with the rights of the connection."""
+    statement, parameters = insertion(table, values)
+    await connection.execute(statement, *parameters)
 
 
 @pytest.fixture(scope="module")
 async def url(copied) -> str:
-    """A database of this file's own: of two companies a row in every table, of theirs a second one of a number."""
+    """A database for this file: a row of each of two companies in every table, and a second one of THEIRS."""
     url = await copied("row_security")
     async with connected(url) as owner:
         for table in TABLES:
@@ -138,7 +140,7 @@ async def url(copied) -> str:
 
 @contextlib.asynccontextmanager
 async def connected(url: str, **settings: str) -> AsyncIterator[asyncpg.Connection]:
-    """A connection; keywords are settings of the server, `role` among them."""
+    """Opens a connection; keywords are server settings, such as `role`."""
     connection = await asyncpg.connect(url, server_settings=settings)
     try:
         yield connection
@@ -148,7 +150,7 @@ async def connected(url: str, **settings: str) -> AsyncIterator[asyncpg.Connecti
 
 @pytest.fixture
 async def owner(url):
-    """The database as its owner sees it, in a transaction that is rolled back: no test changes another's."""
+    """A connection of the owner, in a transaction that is rolled back after the test."""
     async with connected(url) as connection:
         transaction = connection.transaction()
         await transaction.start()
@@ -158,26 +160,26 @@ async def owner(url):
 
 @pytest.fixture
 async def app(url):
-    """A connection as the service has it: in its role, its plans made for any value."""
+    """A connection in the role of the service, with generic plans."""
     async with connected(url, role=APP_ROLE, plan_cache_mode="force_generic_plan") as connection:
         yield connection
 
 
 @pytest.fixture
 async def pooled(url):
-    """The service's own way to the database, over one connection."""
+    """The database of the service, with a pool of one connection."""
     database = Database(url, pool_size=1, pool_timeout=30)
     yield database
     await database.close()
 
 
 async def bind(connection: asyncpg.Connection, company_id: int) -> None:
-    """Bind the transaction to a company."""
+    """Binds the transaction to a company."""
     await connection.execute("SELECT set_config('app.company_id', $1, true)", str(company_id))
 
 
 async def seen(connection: asyncpg.Connection | AsyncConnection) -> dict[tuple[str, int], int]:
-    """Which rows are seen: how many of each table and company."""
+    """Returns the number of visible rows of each table and company."""
     if isinstance(connection, AsyncConnection):
         rows: Iterable[Any] = await connection.execute(text(EVERYTHING))
     else:
@@ -186,19 +188,19 @@ async def seen(connection: asyncpg.Connection | AsyncConnection) -> dict[tuple[s
 
 
 async def seen_without(database: Database) -> dict[tuple[str, int], int]:
-    """Which rows are seen where no company is known yet."""
+    """Returns the rows that are visible without a company."""
     return await database.look_up_credential(lambda lookup: seen(lookup.api_keys._connection))
 
 
 async def seen_by(database: Database, company_id: int) -> dict[tuple[str, int], int]:
-    """Which rows a company sees."""
+    """Returns the rows that a company sees."""
     return await database.run(company_id, lambda uow: seen(uow._connection))
 
 
 def all_of(company_id: int) -> dict[tuple[str, int], int]:
-    """All the rows of a company."""
-    several = company_id == THEIRS
-    return {(table.name, company_id): 2 if several and table.name != "companies" else 1 for table in TABLES}
+    """Returns the number of rows of a company in each table."""
+    has_two = company_id == THEIRS
+    return {(table.name, company_id): 2 if has_two and table.name != "companies" else 1 for table in TABLES}
 
 
 # ---- without a company
@@ -257,7 +259,7 @@ AFTER = {
 
 
 @pytest.mark.parametrize("before", AFTER.values(), ids=AFTER)
-async def test_without_a_company_no_table_shows_a_row_and_none_refuses_to_be_read(app, before):
+async def test_without_a_company_every_table_can_be_read_and_shows_no_row(app, before):
     await before(app)
 
     assert await seen(app) == {}
@@ -267,7 +269,7 @@ async def test_without_a_company_no_table_shows_a_row_and_none_refuses_to_be_rea
             assert await app.fetch(f"SELECT 1 FROM {table.name}") == []
 
 
-async def test_a_savepoint_rolled_back_takes_its_company_with_it(app):
+async def test_rolling_back_a_savepoint_restores_the_company(app):
     async with app.transaction():
         savepoint = app.transaction()
         await savepoint.start()
@@ -284,10 +286,10 @@ async def test_a_savepoint_rolled_back_takes_its_company_with_it(app):
         assert await seen(app) == all_of(MINE)
 
 
-# ---- one connection for one company after another
+# ---- one connection, used for several companies
 
 
-async def _is_done(database):
+async def _succeeds(database):
     assert await seen_by(database, MINE) == all_of(MINE)
 
 
@@ -300,7 +302,7 @@ async def _fails(database):
         await database.run(MINE, unit)
 
 
-async def _rolls_a_savepoint_back(database):
+async def _rolls_back_a_savepoint(database):
     async def unit(uow):
         savepoint = await uow._connection.begin_nested()
         await uow._connection.execute(text("SELECT set_config('app.company_id', '1002', true)"))
@@ -310,7 +312,7 @@ async def _rolls_a_savepoint_back(database):
     await database.run(MINE, unit)
 
 
-async def _is_refused_a_statement(database):
+async def _times_out(database):
     async def unit(uow):
         await uow._connection.execute(text("SELECT pg_sleep(60)"))
 
@@ -318,21 +320,21 @@ async def _is_refused_a_statement(database):
         await database.run(MINE, unit, timeout_ms=1)
 
 
-async def _is_alone(database):
+async def _is_exclusive(database):
     await database.run(MINE, lambda uow: seen(uow._connection), is_exclusive=True)
 
 
 UNITS = {
-    "is done": _is_done,
+    "succeeds": _succeeds,
     "fails": _fails,
-    "rolls a savepoint back": _rolls_a_savepoint_back,
-    "is refused a statement": _is_refused_a_statement,
-    "is alone": _is_alone,
+    "rolls back a savepoint": _rolls_back_a_savepoint,
+    "times out": _times_out,
+    "is exclusive": _is_exclusive,
 }
 
 
 @pytest.mark.parametrize("unit", UNITS.values(), ids=UNITS)
-async def test_a_connection_keeps_nothing_of_the_company_whose_unit_of_work(pooled, unit):
+async def test_a_connection_keeps_no_company_after_a_unit_of_work_that(pooled, unit):
     await unit(pooled)
 
     assert await seen_without(pooled) == {}
@@ -340,17 +342,17 @@ async def test_a_connection_keeps_nothing_of_the_company_whose_unit_of_work(pool
     assert await seen_without(pooled) == {}
 
 
-async def test_a_connection_keeps_nothing_of_the_company_whose_task_was_cancelled(pooled, url):
+async def test_a_connection_keeps_no_company_after_its_task_was_cancelled(pooled, url):
     async def unit(uow):
         await uow._connection.execute(text("SELECT pg_sleep(60)"))
 
     task = asyncio.create_task(pooled.run(MINE, unit))
     async with connected(url) as watching:
-        under_way = (
+        is_sleeping = (
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
             " AND wait_event = 'PgSleep' AND query LIKE '%pg_sleep(60)'"
         )
-        while not await watching.fetchval(under_way):
+        while not await watching.fetchval(is_sleeping):
             assert not task.done()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -360,7 +362,7 @@ async def test_a_connection_keeps_nothing_of_the_company_whose_task_was_cancelle
     assert await seen_by(pooled, THEIRS) == all_of(THEIRS)
 
 
-async def test_no_row_of_another_company_in_many_switches_on_one_connection(pooled):
+async def test_no_row_of_another_company_is_visible_in_many_switches_of_one_connection(pooled):
     wrong = 0
     for switch in range(SWITCHES):
         company_id = (MINE, THEIRS)[switch % 2]
@@ -372,17 +374,17 @@ async def test_no_row_of_another_company_in_many_switches_on_one_connection(pool
     print(f"0 wrong rows in {SWITCHES:,} switches of one connection")
 
     async def plans(uow):
-        asked = text(
-            "SELECT sum(generic_plans), sum(custom_plans) FROM pg_prepared_statements WHERE statement = :asked"
+        statement = text(
+            "SELECT sum(generic_plans), sum(custom_plans) FROM pg_prepared_statements WHERE statement = :statement"
         )
-        return (await uow._connection.execute(asked, {"asked": EVERYTHING})).one()
+        return (await uow._connection.execute(statement, {"statement": EVERYTHING})).one()
 
     generic, custom = await pooled.run(MINE, plans)
-    assert generic >= SWITCHES, "the plans were not those that serve any company"
+    assert generic >= SWITCHES, "the plans were not generic"
     assert custom == 0
 
 
-async def test_no_row_of_another_company_where_few_connections_serve_both_at_once(url):
+async def test_no_row_of_another_company_is_visible_when_few_connections_serve_both_concurrently(url):
     database = Database(url, pool_size=3, pool_timeout=30)
     companies = [(MINE, THEIRS)[number % 2] for number in range(SWITCHES // 2)]
     try:
@@ -393,7 +395,7 @@ async def test_no_row_of_another_company_where_few_connections_serve_both_at_onc
     assert [rows == all_of(id_) for rows, id_ in zip(found, companies, strict=True)] == [True] * len(found)
 
 
-# ---- who may look beyond a company, and at what
+# ---- roles that read beyond one company
 
 DISPATCHED = {
     "companies": {
@@ -407,14 +409,14 @@ DISPATCHED = {
     "outbound_events": {"company_id", "id", "position"},
     "journey_rollups": {"company_id", "id", "is_unmerged"},
 }
-"""What the dispatcher reads of every company: which work is due, and nothing that anybody has said."""
+"""The columns that the dispatcher reads of every company: due work, and no content."""
 
 
-async def test_the_dispatcher_reads_what_is_due_and_not_one_column_more(pooled):
-    async def can_be_read(connection, what, table):
+async def test_the_dispatcher_reads_the_columns_of_due_work_only(pooled):
+    async def can_be_read(connection, column, table):
         savepoint = await connection.begin_nested()
         try:
-            await connection.execute(text(f"SELECT {what} FROM {table}"))
+            await connection.execute(text(f"SELECT {column} FROM {table}"))
         except DBAPIError as error:
             if error.orig.sqlstate != "42501":
                 raise
@@ -423,8 +425,8 @@ async def test_the_dispatcher_reads_what_is_due_and_not_one_column_more(pooled):
             await savepoint.rollback()
         return True
 
-    async def unit(dispatch):
-        connection = dispatch.companies._connection
+    async def unit(reader):
+        connection = reader.companies._connection
         return {
             table.name: {
                 column.name
@@ -440,7 +442,7 @@ async def test_the_dispatcher_reads_what_is_due_and_not_one_column_more(pooled):
 
 
 async def granted(connection: asyncpg.Connection, role: str) -> dict[str, set[str]]:
-    """The columns that a role may read."""
+    """Returns the columns that a role may read."""
     rows = await connection.fetch(
         "SELECT table_name, column_name FROM information_schema.column_privileges"
         " WHERE grantee = $1 AND privilege_type = 'SELECT' AND table_name <> 'alembic_version'",
@@ -452,7 +454,7 @@ async def granted(connection: asyncpg.Connection, role: str) -> dict[str, set[st
     return found
 
 
-async def test_a_column_more_that_the_dispatcher_reads_is_noticed(owner):
+async def test_another_column_readable_by_the_dispatcher_is_detected(owner):
     assert await granted(owner, DISPATCHER_ROLE) == DISPATCHED
     await owner.execute(f"GRANT SELECT (email) ON customers TO {DISPATCHER_ROLE}")
 
@@ -461,7 +463,7 @@ async def test_a_column_more_that_the_dispatcher_reads_is_noticed(owner):
 
 
 @pytest.mark.parametrize("role", ["journey_dispatcher", "journey_keyring", "journey_readonly"])
-async def test_roles_that_read_write_nothing(url, role):
+async def test_read_only_roles_cannot_write(url, role):
     async with connected(url) as connection:
         for table in TABLES:
             for right in ("INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"):
@@ -471,34 +473,34 @@ async def test_roles_that_read_write_nothing(url, role):
                 assert not held, (table.name, right)
 
 
-async def test_before_a_company_is_known_one_key_is_found_by_its_id_and_nothing_else(pooled):
-    async def unit(keyring):
-        connection = keyring.api_keys._connection
-        key, _ = await keyring.api_keys.find_live(f"key-{THEIRS}-1")
-        return key, await keyring.api_keys.find_live("%"), await seen(connection)
+async def test_without_a_company_one_key_is_found_by_its_id_and_nothing_else(pooled):
+    async def unit(lookup):
+        connection = lookup.api_keys._connection
+        key, _ = await lookup.api_keys.find_live(f"key-{THEIRS}-1")
+        return key, await lookup.api_keys.find_live("%"), await seen(connection)
 
-    key, none, rows = await pooled.look_up_credential(unit)
+    key, missing, rows = await pooled.look_up_credential(unit)
 
     assert (key.company_id, key.key_id) == (THEIRS, f"key-{THEIRS}-1")
-    assert none is None
+    assert missing is None
     assert rows == {}
 
 
-# ---- nobody writes what is another's
+# ---- no company writes rows of another
 
 
 async def _refusals(connection: asyncpg.Connection, company_id: int, another: int) -> dict[str, str]:
-    """What becomes of writing a row of another company to each table, within a company's transaction."""
-    found = {}
+    """Inserts a row of another company into each table; returns the result by table."""
+    results = {}
     for table in TABLES:
-        whose = another if table.name != "companies" else another + 100
+        owner_id = another if table.name != "companies" else another + 100
         try:
             async with connection.transaction():
-                await write(connection, table, a_row(table, whose, 3))
-            found[table.name] = "written"
+                await write(connection, table, a_row(table, owner_id, 3))
+            results[table.name] = "written"
         except asyncpg.PostgresError as error:
-            found[table.name] = "row-level security" if "row-level security" in str(error) else str(error)
-    return found
+            results[table.name] = "row-level security" if "row-level security" in str(error) else str(error)
+    return results
 
 
 async def test_no_row_is_written_for_another_company(app):
@@ -506,7 +508,7 @@ async def test_no_row_is_written_for_another_company(app):
     await transaction.start()
     await bind(app, MINE)
     assert await _refusals(app, MINE, THEIRS) == {table.name: "row-level security" for table in TABLES}
-    # The rows are as they should be: whose they are may write them, each after its parents.
+    # The rows are valid: their own company may insert them, each after its parents.
     await bind(app, THEIRS)
     assert await _refusals(app, THEIRS, THEIRS) == {
         table.name: "written" if table.name != "companies" else "row-level security" for table in TABLES
@@ -514,11 +516,11 @@ async def test_no_row_is_written_for_another_company(app):
     await transaction.rollback()
 
 
-async def test_no_row_is_written_where_no_company_is_known(app):
+async def test_no_row_is_written_without_a_company(app):
     assert await _refusals(app, 0, THEIRS) == {table.name: "row-level security" for table in TABLES}
 
 
-async def test_no_row_is_given_to_another_company_changed_or_deleted(app, url):
+async def test_no_row_is_moved_to_another_company_and_none_of_another_is_changed_or_deleted(app, url):
     async with connected(url) as watching:
         before = await digests(watching, THEIRS)
         for table in TABLES:
@@ -538,26 +540,26 @@ async def test_no_row_is_given_to_another_company_changed_or_deleted(app, url):
         assert await digests(watching, THEIRS) == before
 
 
-async def test_no_row_hangs_on_another_company_s(app):
-    """What is checked for a foreign key is checked beyond row-level security: the company is part of every key."""
+async def test_no_row_refers_to_a_row_of_another_company(app):
+    """Checks of foreign keys ignore row-level security, so the company is part of every key."""
     transaction = app.transaction()
     await transaction.start()
     await bind(app, MINE)
-    hung = []
+    checked = []
     for table in TABLES:
         parents = {key.referred_table.name for key in table.foreign_key_constraints} - {"companies"}
         if not parents:
             continue
-        hung.append(table.name)
+        checked.append(table.name)
         with pytest.raises(asyncpg.ForeignKeyViolationError):
             async with app.transaction():
                 await write(app, table, {**a_row(table, THEIRS, 2), "company_id": MINE})
     await transaction.rollback()
-    assert {"consent_changes", "journey_events", "journey_transitions", "browser_sessions"} <= set(hung)
+    assert {"consent_changes", "journey_events", "journey_transitions", "browser_sessions"} <= set(checked)
 
 
 async def digests(connection: asyncpg.Connection, company_id: int) -> dict[str, str]:
-    """A digest of a company's rows in each table, as the owner sees them."""
+    """Returns a digest of a company's rows in each table, as the owner sees them."""
     return {
         table.name: await connection.fetchval(
             f"SELECT md5(string_agg(to_jsonb(t)::text, ',' ORDER BY to_jsonb(t)::text)) FROM {table.name} t"
@@ -568,9 +570,9 @@ async def digests(connection: asyncpg.Connection, company_id: int) -> dict[str, 
     }
 
 
-# ---- functions that do more than whoever calls them may
+# ---- functions with more rights than their caller
 
-# How each is called for a relationship and customer by number; what it changes of the own company, if anything.
+# The call for a relationship and customer by number, and the table it changes, if any.
 CALLS = {
     "erase_transitions": ("SELECT erase_transitions({number}, '{{1}}', '{{erased}}')", "journey_transitions"),
     "erase_events": (
@@ -581,15 +583,15 @@ CALLS = {
         "journey_events",
     ),
     "rename_consents": ("SELECT rename_consents({number}, -{number})", "consent_changes"),
-    "rename_in_audit": ("SELECT rename_in_audit({number}, -{number}, 'nobody')", "audit_log"),
+    "rename_in_audit": ("SELECT rename_in_audit({number}, -{number}, 'no match')", "audit_log"),
     "clear_event_details": ("SELECT clear_event_details('infinity', 100)", "journey_events"),
     "prune_audit": ("SELECT prune_audit('infinity', 100)", "audit_log"),
     "api_key_by_id": ("SELECT key_id FROM api_key_by_id('key-1002-{number}')", None),
 }
 
 
-async def strayed(connection: asyncpg.Connection, call: str, company_id: int | None) -> set[int]:
-    """Whose rows a call changes when it is made for a company, by the role of the service; nothing of it is kept."""
+async def changed_companies(connection: asyncpg.Connection, call: str, company_id: int | None) -> set[int]:
+    """Calls a function for a company in the role of the service; returns the companies it changes, and rolls back."""
     before = {id_: await digests(connection, id_) for id_ in (MINE, THEIRS)}
     transaction = connection.transaction()
     await transaction.start()
@@ -605,7 +607,7 @@ async def strayed(connection: asyncpg.Connection, call: str, company_id: int | N
     return {id_ for id_ in before if after[id_] != before[id_]}
 
 
-async def test_every_function_with_rights_of_its_own_is_called_here(owner):
+async def test_every_security_definer_function_is_called_here(owner):
     found = await owner.fetch(
         "SELECT proname FROM pg_proc WHERE prosecdef AND pronamespace = 'public'::regnamespace"
     )
@@ -613,7 +615,7 @@ async def test_every_function_with_rights_of_its_own_is_called_here(owner):
 
 
 @pytest.mark.parametrize("name", CALLS)
-async def test_a_function_with_rights_of_its_own_changes_nothing_of_another_company(owner, name):
+async def test_a_security_definer_function_changes_no_row_of_another_company(owner, name):
     call, table = CALLS[name]
     await owner.execute("UPDATE audit_log SET customer_id = id")
     for company_id in (MINE, THEIRS):
@@ -622,18 +624,18 @@ async def test_a_function_with_rights_of_its_own_changes_nothing_of_another_comp
                 owner, metadata.tables["customers"], a_row(metadata.tables["customers"], company_id, number)
             )
 
-    # The second is of theirs alone; the first is a number of both.
-    assert await strayed(owner, call.format(number=2), MINE) - {MINE} == set()
-    assert await strayed(owner, call.format(number=1), MINE) == ({MINE} if table else set())
-    assert await strayed(owner, call.format(number=1), None) == set()
-    assert await strayed(owner, call.format(number=1), THEIRS) == ({THEIRS} if table else set())
+    # Only THEIRS has number 2; both companies have number 1.
+    assert await changed_companies(owner, call.format(number=2), MINE) - {MINE} == set()
+    assert await changed_companies(owner, call.format(number=1), MINE) == ({MINE} if table else set())
+    assert await changed_companies(owner, call.format(number=1), None) == set()
+    assert await changed_companies(owner, call.format(number=1), THEIRS) == ({THEIRS} if table else set())
 
 
-# ---- what the catalogue says of every table
+# ---- the catalogue of every table
 
 
-async def amiss(connection: asyncpg.Connection) -> set[str]:
-    """Tables, views and foreign keys that do not keep companies apart."""
+async def unprotected(connection: asyncpg.Connection) -> set[str]:
+    """Returns the tables, views and foreign keys that do not isolate companies."""
     found = await connection.fetch(
         """
         SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'f')
@@ -655,26 +657,26 @@ async def amiss(connection: asyncpg.Connection) -> set[str]:
         "SELECT tablename, permissive, roles::text, cmd, qual, with_check FROM pg_policies"
         " WHERE schemaname = 'public' AND policyname = 'tenant'"
     )
-    kept = set()
+    protected = set()
     for row in policies:
         column = "id" if row["tablename"] == "companies" else "company_id"
-        wanted = f"({column} = ({TENANT})"
-        as_it_should_be = ("PERMISSIVE", "{public}", "ALL", wanted, wanted)
-        if tuple(row.values())[1:] == as_it_should_be:
-            kept.add(row["tablename"])
-    return {row["relname"] for row in found} | {table.name for table in TABLES} - kept
+        condition = f"({column} = ({TENANT})"
+        expected = ("PERMISSIVE", "{public}", "ALL", condition, condition)
+        if tuple(row.values())[1:] == expected:
+            protected.add(row["tablename"])
+    return {row["relname"] for row in found} | {table.name for table in TABLES} - protected
 
 
-async def test_every_table_view_and_foreign_key_keeps_companies_apart(owner):
-    assert await amiss(owner) == set()
+async def test_every_table_view_and_foreign_key_isolates_companies(owner):
+    assert await unprotected(owner) == set()
     tables = await owner.fetch(
         "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'f')"
     )
     assert {row["relname"] for row in tables} == {table.name for table in TABLES} | {"alembic_version"}
 
 
-async def test_not_even_who_owns_a_table_sees_a_row_without_a_company(owner):
-    """The owner in these tests is a superuser; where it is not, forced row-level security holds for it."""
+async def test_the_owner_of_a_table_sees_no_row_without_a_company(owner):
+    """The owner in these tests is a superuser; forced row-level security applies to any other owner."""
     for table in TABLES:
         await owner.execute(f"ALTER TABLE {table.name} OWNER TO journey_readonly")
     await owner.execute("SET LOCAL ROLE journey_readonly")
@@ -684,12 +686,12 @@ async def test_not_even_who_owns_a_table_sees_a_row_without_a_company(owner):
     assert await seen(owner) == all_of(MINE)
 
 
-# ---- each guard taken away, in a transaction that is rolled back, and seen to be missing
+# ---- each guard removed in a transaction that is rolled back, and detected as missing
 
 OPEN = {
     "no policy and no security": ("ALTER TABLE customers DISABLE ROW LEVEL SECURITY", "customers"),
     "another policy": ("CREATE POLICY extra ON journey_events FOR SELECT USING (true)", "journey_events"),
-    "a policy for whoever": (
+    "a policy without a company": (
         (
             "ALTER POLICY tenant ON audit_log USING (company_id = coalesce("
             "NULLIF(current_setting('app.company_id', true), '')::bigint, company_id))"
@@ -700,7 +702,7 @@ OPEN = {
 
 
 @pytest.mark.parametrize(("guard", "table"), OPEN.values(), ids=OPEN)
-async def test_a_table_that_shows_rows_without_a_company_is_noticed(owner, guard, table):
+async def test_a_table_that_shows_rows_without_a_company_is_detected(owner, guard, table):
     await owner.execute(f"SET LOCAL ROLE {APP_ROLE}")
     assert await seen(owner) == {}
     await owner.execute("RESET ROLE")
@@ -711,12 +713,12 @@ async def test_a_table_that_shows_rows_without_a_company_is_noticed(owner, guard
     print("guard removed: detected")
 
 
-async def test_a_role_that_bypasses_row_level_security_is_noticed(owner):
+async def test_a_role_that_bypasses_row_level_security_is_detected(owner):
     assert await seen(owner) == all_of(MINE) | all_of(THEIRS)
     print("guard removed: detected")
 
 
-async def test_a_policy_that_refuses_to_be_read_without_a_company_is_noticed(owner):
+async def test_a_policy_that_fails_without_a_company_is_detected(owner):
     await owner.execute(
         "ALTER POLICY tenant ON jobs USING (company_id = current_setting('app.company_id', true)::bigint)"
     )
@@ -728,7 +730,7 @@ async def test_a_policy_that_refuses_to_be_read_without_a_company_is_noticed(own
     print("guard removed: detected")
 
 
-async def test_a_company_that_outlives_its_transaction_is_noticed(pooled):
+async def test_a_company_that_outlives_its_transaction_is_detected(pooled):
     async def unit(uow):
         await uow._connection.execute(text("SELECT set_config('app.company_id', '1001', false)"))
 
@@ -738,22 +740,22 @@ async def test_a_company_that_outlives_its_transaction_is_noticed(pooled):
     print("guard removed: detected")
 
 
-async def test_an_owner_whom_row_level_security_is_not_forced_on_is_noticed(owner):
+async def test_an_owner_without_forced_row_level_security_is_detected(owner):
     await owner.execute("ALTER TABLE customers OWNER TO journey_readonly")
     await owner.execute("ALTER TABLE customers NO FORCE ROW LEVEL SECURITY")
-    assert await amiss(owner) == {"customers"}
+    assert await unprotected(owner) == {"customers"}
     await owner.execute("SET LOCAL ROLE journey_readonly")
 
     assert await seen(owner) == {("customers", MINE): 1, ("customers", THEIRS): 2}
     print("guard removed: detected")
 
 
-AMISS = {
+UNPROTECTED = {
     "customers": ["DROP POLICY tenant ON customers"],
     "jobs": ["ALTER TABLE jobs NO FORCE ROW LEVEL SECURITY"],
     "imports": ["ALTER POLICY tenant ON imports WITH CHECK (true)"],
     "audit_log": ["ALTER POLICY tenant ON audit_log USING (company_id > 0)"],
-    "everybody": ["CREATE VIEW everybody AS SELECT * FROM customers"],
+    "all_customers": ["CREATE VIEW all_customers AS SELECT * FROM customers"],
     "copied": ["CREATE MATERIALIZED VIEW copied AS SELECT * FROM customers"],
     "stray": ["CREATE TABLE stray (company_id bigint NOT NULL)"],
     "fk_by_number": [
@@ -774,23 +776,23 @@ AMISS = {
 }
 
 
-@pytest.mark.parametrize(("name", "guards"), AMISS.items(), ids=AMISS)
-async def test_what_does_not_keep_companies_apart_is_noticed(owner, name, guards):
+@pytest.mark.parametrize(("name", "guards"), UNPROTECTED.items(), ids=UNPROTECTED)
+async def test_a_missing_isolation_is_detected(owner, name, guards):
     await owner.execute("UPDATE imports SET done = company_id * 10 + id")
     for guard in guards:
         await owner.execute(guard)
 
-    assert await amiss(owner) == {name}
+    assert await unprotected(owner) == {name}
     print("guard removed: detected")
 
 
-async def test_a_view_that_asks_as_whoever_reads_it_is_none_of_these(owner):
-    await owner.execute("CREATE VIEW everybody WITH (security_invoker=true) AS SELECT * FROM customers")
+async def test_a_security_invoker_view_isolates_companies(owner):
+    await owner.execute("CREATE VIEW all_customers WITH (security_invoker=true) AS SELECT * FROM customers")
 
-    assert await amiss(owner) == set()
+    assert await unprotected(owner) == set()
 
 
-async def test_a_table_that_takes_rows_for_another_company_is_noticed(owner):
+async def test_a_table_that_accepts_rows_of_another_company_is_detected(owner):
     await owner.execute("ALTER POLICY tenant ON customers WITH CHECK (true)")
     await owner.execute("ALTER TABLE imports DISABLE ROW LEVEL SECURITY")
     await bind(owner, MINE)
@@ -798,28 +800,28 @@ async def test_a_table_that_takes_rows_for_another_company_is_noticed(owner):
 
     refusals = await _refusals(owner, MINE, THEIRS)
 
-    assert {name for name, what in refusals.items() if what == "written"} == {"customers", "imports"}
+    assert {name for name, result in refusals.items() if result == "written"} == {"customers", "imports"}
     print("guard removed: detected")
 
 
-async def test_a_function_that_changes_rows_of_another_company_is_noticed(owner):
+async def test_a_function_that_changes_rows_of_another_company_is_detected(owner):
     call, _ = CALLS["rename_consents"]
-    assert await strayed(owner, call.format(number=2), MINE) == set()
+    assert await changed_companies(owner, call.format(number=2), MINE) == set()
     await owner.execute(
         "CREATE OR REPLACE FUNCTION rename_consents(old_id bigint, new_id bigint) RETURNS void LANGUAGE sql"
         " SECURITY DEFINER SET search_path = pg_catalog, public AS"
         " $$ UPDATE public.consent_changes SET customer_id = 1 WHERE customer_id = old_id $$"
     )
-    # Row-level security still stands behind the function, as long as its owner does not bypass it.
-    assert await strayed(owner, call.format(number=2), MINE) == set()
+    # Row-level security also applies to the function, unless its owner bypasses it.
+    assert await changed_companies(owner, call.format(number=2), MINE) == set()
     await owner.execute("ALTER FUNCTION rename_consents(bigint, bigint) OWNER TO CURRENT_USER")
 
-    assert await strayed(owner, call.format(number=2), MINE) == {THEIRS}
+    assert await changed_companies(owner, call.format(number=2), MINE) == {THEIRS}
     print("guard removed: detected")
 
 
-async def test_a_key_without_the_company_hangs_on_another_company_s_row(owner):
-    """Why the company is part of every key: the check of a foreign key sees every row."""
+async def test_a_foreign_key_without_the_company_can_refer_to_another_company(owner):
+    """The check of a foreign key sees every row, so the company has to be part of every key."""
     await owner.execute("ALTER TABLE journey_events ALTER COLUMN relationship_id DROP NOT NULL")
     await owner.execute("CREATE TABLE parents (id bigint PRIMARY KEY, company_id bigint NOT NULL)")
     await owner.execute("ALTER TABLE parents ENABLE ROW LEVEL SECURITY")
@@ -837,5 +839,5 @@ async def test_a_key_without_the_company_hangs_on_another_company_s_row(owner):
     assert await owner.fetch("SELECT 1 FROM parents") == []
     assert await owner.execute("UPDATE customers SET parent_id = 7") == "UPDATE 1"
     await owner.execute("RESET ROLE")
-    assert await amiss(owner) >= {"customers_parent_id_fkey"}
+    assert await unprotected(owner) >= {"customers_parent_id_fkey"}
     print("guard removed: detected")

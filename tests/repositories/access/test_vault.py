@@ -78,7 +78,12 @@ def test_a_signature_needs_no_escaping_in_a_url_and_never_changes():
 
 @pytest.mark.parametrize(
     ("vault", "company_id", "message"),
-    [(Vault(PEPPER), 7, "message:1"), (VAULT, 8, "message:1"), (VAULT, 7, "message:2"), (VAULT, 7, "message:1 ")],
+    [
+        (Vault(PEPPER), 7, "message:1"),
+        (VAULT, 8, "message:1"),
+        (VAULT, 7, "message:2"),
+        (VAULT, 7, "message:1 "),
+    ],
     ids=["another key", "another company", "another message", "a trailing space"],
 )
 def test_a_signature_is_valid_for_one_key_company_and_message(vault, company_id, message):

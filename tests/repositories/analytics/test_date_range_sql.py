@@ -74,7 +74,9 @@ def test_the_offsets_of_a_zone_are_known_for_all_times(zone):
 
     at, end = (datetime.combine(day, datetime.min.time(), tzinfo=UTC) for day in ALL_DAYS)
     while at < end:
-        assert local_time(at, parameters).replace(tzinfo=None) == at.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+        assert local_time(at, parameters).replace(tzinfo=None) == at.astimezone(ZoneInfo(zone)).replace(
+            tzinfo=None
+        )
         at += timedelta(days=9, hours=7)
     assert parameters["since"] == sorted(set(parameters["since"]))
     for since, offset in zip(parameters["since"][1:], parameters["offsets"][1:], strict=True):
