@@ -319,7 +319,7 @@ async def test_a_test_clock_is_moved_and_all_on_the_way_is_done(alone):
     assert "to 2026-06-09T13:00:00+00:00  nights 0" in printed.stdout
     assert "2026-06-09T13:00:00+00:00" in (await alone.journey("clock", "--company", 5)).stdout
     done = await alone.journey("clock", "--company", 5, "--advance-to", "2026-06-01T00:00:00Z", status=1)
-    assert "a clock goes forwards only" in done.stderr
+    assert "a test clock cannot go back" in done.stderr
 
 
 async def test_a_company_is_released_once_and_then_has_no_clock_to_move(alone):
@@ -330,7 +330,7 @@ async def test_a_company_is_released_once_and_then_has_no_clock_to_move(alone):
     assert "runs in real time: " in (await alone.journey("clock", "--company", 5)).stdout
     for options in (("--release",), ("--advance", "1d"), ("--advance-to", "2040-01-01T00:00:00Z")):
         done = await alone.journey("clock", "--company", 5, *options, status=1)
-        assert "only a test clock can be moved" in done.stderr
+        assert "only a test clock can be advanced" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -637,7 +637,7 @@ async def test_an_owner_that_cannot_log_in_is_reported_in_a_sentence(alone):
     done = await alone.journey("optimize-queries", status=1, MIGRATION_DATABASE_URL=wrong)
     assert "password authentication failed" in done.stderr
     done = await alone.journey("optimize-queries", status=1, DATABASE_URL="postgresql://a:b@127.0.0.1:1/c")
-    assert "out of reach" in done.stderr
+    assert "cannot be reached" in done.stderr
 
 
 def test_a_table_is_bloated_when_too_many_of_its_rows_are_dead_and_too_large_a_part():

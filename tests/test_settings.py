@@ -263,7 +263,7 @@ def test_mails_of_a_developer_may_go_to_a_folder_and_need_no_sender(monkeypatch)
     [
         ({"JOURNEY_ENVIRONMENT": "production"}, "SMTP_URL"),
         (MAIL, "SMTP_URL"),
-        ({"JOURNEY_PUBLIC_URL": None}, "JOURNEY_PUBLIC_URL: every mail holds a link to unsubscribe"),
+        ({"JOURNEY_PUBLIC_URL": None}, "JOURNEY_PUBLIC_URL: every email contains an unsubscribe link"),
     ],
     ids=["in production", "beside a server", "with nowhere for links to lead"],
 )
