@@ -119,7 +119,7 @@ def _serve(
         log_level="info",
         access_log=False,
         server_header=False,
-        # Whoever is believed can print_line who is calling: nobody, unless they were named.
+        # Only named proxies may state the caller's address.
         proxy_headers=bool(proxies),
         forwarded_allow_ips=list(proxies),
         h11_max_incomplete_event_size=16_384,
