@@ -606,3 +606,30 @@ async def test_events_still_count_after_a_change_of_the_map(http, regular):
     assert (
         await http.post(f"{API}/events", headers=regular.headers, json=event("c", "call_received", 5))
     ).json()["journey"]["current_stage"] == "prospect"
+
+
+# ---- examples of the contract
+
+
+@pytest.mark.parametrize("operation", ["lint", "preview", "backtest"])
+async def test_the_example_of_a_draft_is_a_valid_draft(http, api, salon, operation):
+    content = api.openapi()["paths"][f"{API}/stages/{operation}"]["post"]["requestBody"]["content"]
+    [example] = content["application/json"]["examples"].values()
+    assert example["value"]["version"] > 1
+
+    answer = await ask(
+        http,
+        salon,
+        "POST",
+        f"/stages/{operation}",
+        json={**example["value"], "version": 1} | ({"customer_ids": []} if operation == "backtest" else {}),
+    )
+
+    assert answer.status_code == 200, answer.text
+
+
+async def test_the_example_of_an_update_is_a_valid_update(http, api, salon):
+    content = api.openapi()["paths"][f"{API}/stages/{{key}}"]["patch"]["requestBody"]["content"]
+    [example] = content["application/json"]["examples"].values()
+
+    assert (await ask(http, salon, "PATCH", "/stages/vip", json=example["value"])).status_code == 200

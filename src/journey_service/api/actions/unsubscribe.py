@@ -26,14 +26,21 @@ TokenPath = Annotated[
 ]
 
 _TITLE: Final = "Unsubscribe"
+_OK: Final = 200
 _NOT_FOUND: Final = 404
 # A form without an address posts to the address of its page.
 _FORM: Final = """<form method="post"><button autofocus>Unsubscribe</button></form>"""
 
 
-def _responses() -> dict[int | str, dict[str, Any]]:
-    """Returns the responses of both routes: no credential is needed, and browsers get a page for an invalid link."""
+def _responses(example: str) -> dict[int | str, dict[str, Any]]:
+    """Returns the responses of a route: no credential is needed, and browsers get a page for an invalid link.
+
+    `example` is the text of the page.
+    """
     responses = problems(LinkNotValidError, of_company=False)
+    examples = {"example": {"summary": "The page, shortened", "value": f"<h1>Salon Aurora</h1>{example}"}}
+    content = {"text/html": {"schema": {"type": "string", "description": "A page"}, "examples": examples}}
+    responses[_OK] = {"description": "A page", "content": content}
     responses[_NOT_FOUND]["content"] |= {"text/html": {}}
     return {status: response for status, response in responses.items() if status not in (401, 403)}
 
@@ -42,7 +49,7 @@ def _responses() -> dict[int | str, dict[str, Any]]:
     "/{token}",
     summary="Show the unsubscribe page",
     response_class=HTMLResponse,
-    responses=_responses(),
+    responses=_responses("<p>Stop receiving these emails from Salon Aurora?</p>"),
 )
 async def show_unsubscribe_page(token: TokenPath, request: Request, app_state: AppStateDep) -> Response:
     """Returns a page with a button. Nothing is changed: mail programs open links on their own."""
@@ -53,7 +60,7 @@ async def show_unsubscribe_page(token: TokenPath, request: Request, app_state: A
     "/{token}",
     summary="Unsubscribe from emails",
     response_class=HTMLResponse,
-    responses=_responses(),
+    responses=_responses("<p>You are unsubscribed.</p>"),
 )
 async def unsubscribe(token: TokenPath, request: Request, app_state: AppStateDep) -> Response:
     """Withdraws the consent that the link is about. The body is ignored, as RFC 8058 requires. Idempotent."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, Field
 
@@ -14,6 +14,47 @@ from journey_service.domain.actions.action import EndReason
 from journey_service.domain.journeys.relationship import TriggerType
 
 _AT: Final = "2026-03-01T12:00:00Z"
+_INACTIVITY: Final[dict[str, Any]] = {
+    "trigger": "days_since_last_appointment",
+    "held": True,
+    "conditions": [{"field": "days", "condition": ">90", "value": 91, "held": True}],
+}
+_AT_RISK: Final[dict[str, Any]] = {
+    "company_id": 7,
+    "customer_id": 4711,
+    "seq": 5,
+    "from_stage": "regular",
+    "to_stage": "at_risk",
+    "transitioned_at": _AT,
+    "recorded_at": "2026-03-01T12:00:01Z",
+    "trigger_type": "automatic",
+    "trigger_event": "days_since_last_appointment",
+    "performed_by": None,
+    "map_version": 3,
+    "is_silent": False,
+    "rule": _INACTIVITY,
+    "reasons": [{"stage": "at_risk", "kind": "risk", "held": True, "rules": [_INACTIVITY]}],
+}
+_ENDED_CAMPAIGN: Final[dict[str, Any]] = {
+    "company_id": 7,
+    "customer_id": 4711,
+    "campaign_id": 12,
+    "type": "at_risk",
+    "started_at": _AT,
+    "ended_at": "2026-03-09T09:30:00Z",
+    "reason": "left_stage",
+}
+_CRM_UPDATE: Final[dict[str, Any]] = {
+    "company_id": 7,
+    "customer_id": 4711,
+    "action_id": ACTION_ID,
+    "name": "update_crm_status",
+    "stage": "customer",
+    "campaign_id": None,
+    "step": 0,
+    "current_stage": {"key": "customer", "name": "Customer"},
+    "owner": "ada",
+}
 
 
 class MessageData(ResponseModel):
@@ -179,7 +220,7 @@ class CustomerAtRiskMessage(_Message):
     type: Literal["customer.at_risk"] = Field(
         description="Type of the message", examples=["customer.at_risk"]
     )
-    data: TransitionData = Field(description="The transition")
+    data: TransitionData = Field(description="The transition", examples=[_AT_RISK])
 
 
 class TaskCreatedMessage(_Message):
@@ -202,7 +243,7 @@ class CampaignEndedMessage(_Message):
     """A campaign has ended."""
 
     type: Literal["campaign.ended"] = Field(description="Type of the message", examples=["campaign.ended"])
-    data: CampaignData = Field(description="The campaign")
+    data: CampaignData = Field(description="The campaign", examples=[_ENDED_CAMPAIGN])
 
 
 class SmsActionMessage(_Message):
@@ -227,7 +268,7 @@ class CrmUpdateActionMessage(_Message):
     type: Literal["action.crm_update"] = Field(
         description="Type of the message", examples=["action.crm_update"]
     )
-    data: CrmUpdateData = Field(description="The state of the customer")
+    data: CrmUpdateData = Field(description="The state of the customer", examples=[_CRM_UPDATE])
 
 
 class WebhookTestMessage(_Message):

@@ -157,7 +157,7 @@ async def move_customer(
     app_state: AppStateDep,
     idempotency_key: IdempotencyKey = None,
 ) -> TransitionCreated:
-    """Moves a customer to any active stage, whatever the rules say.
+    """Moves a customer to any active stage, against the rules if need be.
 
     If the rules would undo the move at once, the service pins the customer and reports it in `pinned`.
     """

@@ -1,8 +1,8 @@
 """Request and response schemas of actions: the delivery log and manual actions."""
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from journey_service.api.schema_fields import (
     AnyCustomerId,
@@ -30,6 +30,14 @@ ACTION_ID: Final = "018f6f5e-7a3c-7cc0-98a1-3f1f0b8f2a10"
 Days = Annotated[int, Field(strict=True, le=MAX_DAYS)]
 
 
+_OFFER_REQUEST: Final[dict[str, Any]] = {
+    "type": "offer",
+    "template": "personal_offer",
+    "note": "We would like to see you again.",
+    "offer": {"title": "10% off your next visit", "code": "HELLO10", "valid_days": 30},
+}
+
+
 class Offer(RequestModel):
     """A special offer to a customer."""
 
@@ -49,6 +57,8 @@ class Offer(RequestModel):
 
 class ActionRequest(RequestModel):
     """A manual action for a customer. A field that has no meaning for the type is refused."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_OFFER_REQUEST]})
 
     type: Literal["call", "email", "offer"] = Field(
         description="`call`: a task for a person; `email`, `offer`: a message to the customer",
@@ -76,7 +86,7 @@ class ActionRequest(RequestModel):
         examples=["We would like to see you again."],
     )
     offer: Offer | None = Field(
-        default=None, description="Offer: what is offered; null or omitted: only what the template says"
+        default=None, description="Offer: what is offered; null or omitted: only the template's text"
     )
 
     def to_domain(self, request_key: str | None) -> domain.ManualActionRequest:
@@ -132,7 +142,7 @@ class Action(ResponseModel):
         examples=[4],
     )
     state: ActionState = Field(
-        description="`pending`: planned; `leased`: being delivered; `done`; `cancelled`: `reason` says why; `dead`:"
+        description="`pending`: planned; `leased`: being delivered; `done`; `cancelled`: see `reason`; `dead`:"
         " delivery has failed for good and needs attention",
         examples=["done"],
     )

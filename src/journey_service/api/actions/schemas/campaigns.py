@@ -29,7 +29,7 @@ class CampaignStep(ResponseModel):
     action_id: str = Field(description="UUID of the step's action", examples=[ACTION_ID])
     channel: Channel = Field(description="How the step is carried out", examples=["email"])
     state: ActionState = Field(
-        description="`pending`: planned; `leased`: being delivered; `done`; `cancelled`: `reason` says why; `dead`:"
+        description="`pending`: planned; `leased`: being delivered; `done`; `cancelled`: see `reason`; `dead`:"
         " delivery has failed for good",
         examples=["done"],
     )

@@ -65,7 +65,7 @@ class ActionStep(RequestModel):
     assignees: list[_Line] = Field(
         default_factory=list,
         max_length=MAX_ASSIGNEES,
-        description="Call, task, assignment: candidates, of whom one is chosen for each customer; required for"
+        description="Call, task, assignment: candidates, one of which is chosen for each customer; required for"
         " `assignment`",
         examples=[["ada", "ben"]],
     )
@@ -77,7 +77,7 @@ class ActionStep(RequestModel):
         examples=[2],
     )
     offer: Offer | None = Field(
-        default=None, description="Offer: what is offered; null: what the template says"
+        default=None, description="Offer: what is offered; null: the template's text"
     )
 
 

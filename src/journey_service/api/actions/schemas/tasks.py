@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from journey_service.api.actions.schemas.actions import ACTION_ID
 from journey_service.api.schema_fields import (
@@ -73,7 +73,7 @@ class Task(ResponseModel):
     )
     outcome: str | None = Field(description="Result in the words of the person; null: none", examples=[None])
     closed_by: str | None = Field(
-        description="Who set it to `done` or `dismissed`; null: nobody", examples=[None]
+        description="Who set it to `done` or `dismissed`; null: not closed by a person", examples=[None]
     )
     closed_at: Timestamp | None = Field(
         description="When it ceased to be open; null: it is open", examples=[None]
@@ -99,6 +99,10 @@ class TaskPage(ResponseModel):
 
 class TaskUpdate(PatchModel):
     """Fields of an open task to change; omitted fields keep their values."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"status": "done", "outcome": "She comes on Monday."}]}
+    )
 
     status: Annotated[
         Literal["done", "dismissed"], Field(description="Ends the task, for good", examples=["done"])

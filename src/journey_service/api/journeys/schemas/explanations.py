@@ -259,9 +259,11 @@ class Explanation(ResponseModel):
     days_in_stage: int = Field(description="Whole days since then", examples=[7])
     why: EntryExplanation = Field(description="The transition that led into the stage")
     pin: PinExplanation | None = Field(
-        description="The pin that keeps the customer in the stage; null: not pinned"
+        description="The pin that keeps the customer in the stage; null: not pinned", examples=[None]
     )
-    wanted_now: DueMove | None = Field(description="A move that the rules call for already; null: none")
+    wanted_now: DueMove | None = Field(
+        description="A move that the rules call for already; null: none", examples=[None]
+    )
     upcoming: list[UpcomingMove] = Field(
         description="Moves that will happen by the passing of time, in order; at most five, up to `looked_until`"
     )

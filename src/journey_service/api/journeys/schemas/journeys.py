@@ -1,6 +1,6 @@
 """Request and response schemas of journeys and transitions."""
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import Field
 
@@ -23,18 +23,35 @@ from journey_service.domain.stages.stage_map import StageKind
 from journey_service.services.journeys import manual_changes
 from journey_service.services.journeys.view import JourneyView
 
+_MANUAL_MOVE: Final[dict[str, Any]] = {
+    "id": 9001,
+    "seq": 4,
+    "from_stage": "customer",
+    "to_stage": "regular",
+    "transitioned_at": "2026-03-01T12:00:00Z",
+    "recorded_at": "2026-03-01T12:00:00Z",
+    "trigger_type": "manual",
+    "trigger_event": None,
+    "actor": "key:console",
+    "performed_by": 77,
+    "notes": "Has agreed on monthly appointments",
+    "reasons": [],
+    "map_version": 3,
+    "is_silent": False,
+}
+
 
 class TransitionCreate(RequestModel):
     """A manual move of a customer to another stage."""
 
     to_stage: Text = Field(
-        min_length=1, max_length=50, description="Key of an active stage", examples=["vip"]
+        min_length=1, max_length=50, description="Key of an active stage", examples=["regular"]
     )
     notes: Text | None = Field(
         default=None,
         max_length=10_000,
         description="Reason for the move, kept with the transition; null: none",
-        examples=["Introduced by another VIP"],
+        examples=["Has agreed on monthly appointments"],
     )
     performed_by: int | None = Field(
         default=None,
@@ -47,7 +64,7 @@ class TransitionCreate(RequestModel):
         default=None,
         description="Keep the customer in the stage until this time, which must be in the future; null: no pin, unless"
         " the rules would undo the move at once",
-        examples=["2026-04-01T00:00:00Z"],
+        examples=[None],
     )
 
 
@@ -325,7 +342,7 @@ class AutomaticPin(ResponseModel):
 class TransitionCreated(ResponseModel):
     """The outcome of a manual move."""
 
-    transition: Transition = Field(description="The transition that was written")
+    transition: Transition = Field(description="The transition that was written", examples=[_MANUAL_MOVE])
     journey: Journey = Field(description="The journey now")
     pinned: AutomaticPin | None = Field(
         description="The pin that the service set; null: none was needed", examples=[None]

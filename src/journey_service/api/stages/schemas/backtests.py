@@ -172,12 +172,12 @@ class BacktestResult(ResponseModel):
     """The draft compared with the map that was in force when the back-test was requested."""
 
     since: Timestamp = Field(
-        serialization_alias="from",
+        alias="from",
         description="Start of the range, inclusive",
         examples=["2025-01-01T00:00:00Z"],
     )
     until: Timestamp = Field(
-        serialization_alias="to", description="End of the range, exclusive", examples=["2026-01-01T00:00:00Z"]
+        alias="to", description="End of the range, exclusive", examples=["2026-01-01T00:00:00Z"]
     )
     as_of: Timestamp = Field(
         description="The company's time of the request: later appointments are not known",
@@ -197,8 +197,7 @@ class BacktestResult(ResponseModel):
     @classmethod
     def of(cls, result: Mapping[str, Any]) -> "BacktestResult":
         """Builds the response from the result of a back-test job."""
-        values = {**result, "since": result["from"], "until": result["to"]}
-        return cls.model_validate({name: values[name] for name in cls.model_fields})
+        return cls.model_validate(result)
 
 
 class Backtest(ResponseModel):

@@ -12,7 +12,7 @@ from journey_service.domain.operations.records import Job
 
 
 class PreviewSample(ResponseModel):
-    """A customer whom the draft would move."""
+    """A customer that the draft would move."""
 
     customer_id: AnyCustomerId = Field(description="Id of the customer")
     trigger_event: str | None = Field(
@@ -73,17 +73,17 @@ class PreviewResult(ResponseModel):
         description="Version of the stage map that the draft is compared with", examples=[3]
     )
     activation: Activation = Field(
-        description="Whom the version would apply to", examples=["current_with_actions"]
+        description="Customers that the version would apply to", examples=["current_with_actions"]
     )
     as_of: Timestamp = Field(description="The company's time at which the preview was computed")
     customers: int = Field(description="Customers examined", examples=[340])
-    moved: int = Field(description="Customers whom the draft would move", examples=[12])
+    moved: int = Field(description="Customers that the draft would move", examples=[12])
     remapped: int = Field(description="Customers whose stage the draft archives", examples=[0])
     overdue: int = Field(
-        description="Customers whom the current rules would move first, because an evaluation is overdue",
+        description="Customers that the current rules would move first, because an evaluation is overdue",
         examples=[0],
     )
-    suppressed: int = Field(description="Customers whom only a pin keeps from moving", examples=[2])
+    suppressed: int = Field(description="Customers that only a pin keeps from moving", examples=[2])
     stages: list[PreviewStage] = Field(
         description="Stages in the order of the draft; archived stages only if they have customers"
     )

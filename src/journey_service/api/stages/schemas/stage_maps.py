@@ -19,6 +19,7 @@ from journey_service.domain.journeys.records import MapVersion
 from journey_service.domain.journeys.relationship import Activation
 from journey_service.domain.simulation.linter import FindingSeverity, LinterFinding
 from journey_service.domain.stages.changes import MapDiff
+from journey_service.domain.stages.default_stages import DEFAULT_STAGES
 from journey_service.services.stages.stage_maps import MapChangeResult, MapView
 
 MAX_DRAFT_STAGES: Final = 200
@@ -39,18 +40,20 @@ class StageMapDraft(RequestModel):
         examples=[3],
     )
     stages: list[StageInput] = Field(
-        max_length=MAX_DRAFT_STAGES, description="All stages of the new version, in any order"
+        max_length=MAX_DRAFT_STAGES,
+        description="All stages of the new version, in any order",
+        examples=[[dict(stage) for stage in DEFAULT_STAGES]],
     )
     remap: dict[str, str] = Field(
         default_factory=dict,
         max_length=MAX_DRAFT_STAGES,
         description="Where the customers of archived stages go: key of the archived stage to key of an active one",
-        examples=[{"lead": "prospect"}],
+        examples=[{}],
     )
     activation: Annotated[
         Activation,
         Field(
-            description="Whom the version applies to. `future_only`: each customer from the next event or due"
+            description="Customers that the version applies to. `future_only`: each customer from the next event or due"
             " evaluation on. `current_silent`: all customers at once, without actions. `current_with_actions`: all"
             " customers at once, with the actions of the stages that they enter. Omitted: `future_only` when the draft"
             " is put in force, `current_with_actions` in a preview. Linting and back-testing ignore it",
@@ -138,7 +141,7 @@ class StageMapVersion(ResponseModel):
         examples=["2026-03-01T12:00:00Z"],
     )
     activation: Activation = Field(
-        description="Whom the version applied to from then on", examples=["future_only"]
+        description="Customers that the version applied to from then on", examples=["future_only"]
     )
     notes: str | None = Field(description="Notes of the author; null: none", examples=["VIP from EUR 1,000"])
 

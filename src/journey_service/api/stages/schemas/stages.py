@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from journey_service.api.schema_fields import RequestModel, ResponseModel, described_by, omittable
 from journey_service.domain.stages import stage_map
@@ -78,14 +78,14 @@ _RetentionDays = Annotated[
         le=3650,
         description="Days without an appointment after which a customer of this stage counts as at risk, in place of"
         " the days in the rule of the mildest risk stage; null: the days in that rule",
-        examples=[120],
+        examples=[None],
     ),
 ]
 _RemappedTo = Annotated[
     str | None,
     Field(
         description="For an archived stage: key of the stage that its customers move to; null: not remapped",
-        examples=["regular"],
+        examples=[None],
     ),
 ]
 
@@ -151,6 +151,8 @@ class StageDefinition(RequestModel):
 
 class StageUpdate(RequestModel):
     """Fields of one stage to change; omitted fields keep their values. Key and kind cannot be changed."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "VIP", "auto_rules": _VIP_RULE}]})
 
     name: _Name = omittable()
     description: _Description = omittable()
