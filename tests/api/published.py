@@ -9,6 +9,29 @@ from fastapi import FastAPI
 from journey_service.main import create_app
 from journey_service.settings import nowhere
 
+WITH_CSV = (
+    "get_overview",
+    "get_distribution",
+    "get_funnel",
+    "get_flows",
+    "get_time_in_stage",
+    "get_conversion_rates",
+    "get_risk_distribution",
+    "list_churn_predictions",
+    "get_cohorts",
+    "get_automation",
+    "list_daily_metrics",
+    "list_stage_customers",
+    "list_funnel_customers",
+    "list_flow_customers",
+    "list_moved_customers",
+    "list_action_customers",
+    "list_stage_visits",
+    "list_risk_band_customers",
+    "list_cohort_customers",
+)
+"""Operations that have a second path, which ends in `.csv`, and a second operation there."""
+
 
 @cache
 def application() -> FastAPI:

@@ -131,7 +131,6 @@ QUERY_REST = {
     "period": "year",
     "from": "2026-02-01",
     "to": "2026-03-01",
-    "format": "csv",
     "mode": "cohort",
     "window_days": "30",
     "outcome": "converted",
@@ -140,7 +139,6 @@ QUERY_REST = {
     "band": "low",
     "motion": "opening",
     "name": "personal_call",
-    "became": "done",
     "cohort": "2026-03",
     "month": "0",
     "actions": "true",
@@ -153,14 +151,14 @@ QUERY_REST = {
     "last_event_id": "0",
 }
 FIRST_PAGES: Mapping[str, Mapping[str, str]] = {
-    "list_in_stage": {"stage": "at_risk"},
-    "list_reached": {"stage": "prospect"},
-    "list_went": {"to_stage": "prospect"},
-    "list_visits": {"stage": "prospect"},
-    "list_moved": {"motion": "opening"},
-    "list_acted_on": {"name": "personal_call", "became": "done"},
-    "list_in_band": {"band": "low"},
-    "list_came_again": {"cohort": "2026-03", "month": "0"},
+    "list_stage_customers": {"stage": "at_risk"},
+    "list_funnel_customers": {"stage": "prospect"},
+    "list_flow_customers": {"to_stage": "prospect"},
+    "list_stage_visits": {"stage": "prospect"},
+    "list_moved_customers": {"motion": "opening"},
+    "list_action_customers": {"name": "personal_call", "state": "done"},
+    "list_risk_band_customers": {"band": "low"},
+    "list_cohort_customers": {"cohort": "2026-03", "month": "0"},
 }
 """Lists that begin with a question: one to which the company has more than one answer."""
 HEADER_IDS = {"if-match": "version", "idempotency-key": "idempotency_key"}
@@ -538,8 +536,15 @@ class Answered:
         return "\n".join((self.text, *(f"{name}: {value}" for name, value in self.headers), *self._cursors()))
 
     def _cursors(self) -> Iterator[str]:
-        for cursor in re.findall(r'"next_cursor": ?"([^"]+)"', self.text):
-            yield str(_from_cursor(cursor))
+        if self.next_cursor is not None:
+            yield str(_from_cursor(self.next_cursor))
+
+    @property
+    def next_cursor(self) -> str | None:
+        """The cursor of the next page: in the body, or in the header of a CSV table."""
+        if match := re.search(r'"next_cursor": ?"([^"]+)"', self.text):
+            return match[1]
+        return dict(self.headers).get("x-next-cursor")
 
     def __str__(self) -> str:
         return f"{self.operation.id} ({self.look.label} {self.look.number}) by {self.who}: {self.status}"
@@ -895,7 +900,10 @@ async def _collect_cursors(http, document: Document, owned: Owned, credential: M
         sorts = parameters.get("sort", {}).get("schema", {}).get("enum", [None])
         found = []
         for sort in sorts:
-            query = {**FIRST_PAGES.get(operation.id, {}), **({} if sort is None else {"sort": sort})}
+            query = {
+                **FIRST_PAGES.get(operation.id.removesuffix("_csv"), {}),
+                **({} if sort is None else {"sort": sort}),
+            }
             for number in range(3):
                 ids = Ids(owned.foreign(number), owned.foreign(number))
                 asked = draw(document, Look(operation, "first page", frozenset(["path"])), ids)
@@ -904,7 +912,7 @@ async def _collect_cursors(http, document: Document, owned: Owned, credential: M
                     http, "owner", Look(operation, "first page", frozenset()), asked, credential
                 )
                 assert answered.status == 200, f"{answered} {answered.text}"
-                cursor = json.loads(answered.text)["next_cursor"]
+                cursor = answered.next_cursor
                 if cursor is not None:
                     found.append({**query, "cursor": cursor})
                     break

@@ -22,7 +22,7 @@ _CSV: Final = {
 class CsvResponse(Response):
     """A CSV table."""
 
-    media_type = "text/csv; charset=utf-8"
+    media_type = "text/csv"
 
 
 def get_with_csv(
@@ -66,7 +66,7 @@ def get_with_csv(
             return CsvResponse(table, headers=headers)
 
         as_csv.__name__ = f"{endpoint.__name__}_csv"
-        as_csv.__doc__ = _description(path, is_paged=is_paged)
+        as_csv.__doc__ = _description(f"{router.prefix}{path}", is_paged=is_paged)
         router.add_api_route(
             f"{path}.csv",
             as_csv,
@@ -95,8 +95,14 @@ def get_with_csv(
 
 
 def _description(path: str, *, is_paged: bool) -> str:
-    description = f"Returns what `GET {path}` returns, as a CSV file with a header line and one line for each row."
-    return f"{description} The header `X-Next-Cursor` holds the cursor of the next page." if is_paged else description
+    description = (
+        f"Returns what `GET {path}` returns, as a CSV file with a header line and one line for each row."
+    )
+    return (
+        f"{description} The header `X-Next-Cursor` holds the cursor of the next page."
+        if is_paged
+        else description
+    )
 
 
 def _headers(name: str, *, is_paged: bool) -> dict[str, Any]:

@@ -21,7 +21,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from api.calls import API, JSON, NOON, every_page, look, problem
-from api.published import published
+from api.published import WITH_CSV, published
 from journey_service.domain.access.actors import Actor, Role
 from journey_service.domain.events.parsing import parse_instant
 from journey_service.repositories.access.audit import AuditLog
@@ -330,7 +330,7 @@ ACTS = {
     "start_backtest": Ask("stages.backtest", before=a_past, target=JOB),
     "replace_settings": Ask("settings.write", {"frequency_cap": 2, "manual_pin_days": 9}),
     "rescore_customers": Ask("company.rescore", {"customer_ids": [CUSTOMER]}, target=JOB),
-    "post_rebuild": Ask("metrics.rebuild", {"from": "2026-02-01", "to": "2026-02-28"}, target=JOB),
+    "rebuild_daily_metrics": Ask("metrics.rebuild", {"from": "2026-02-01", "to": "2026-02-28"}, target=JOB),
     "repair_data": Ask("data.repair", {"issues": ["wrong_sums"]}, target=JOB),
     "evaluate_customers": Ask("company.evaluate", {"customer_ids": [CUSTOMER]}, target=JOB),
     "advance_test_clock": Ask("company.clock", {"advance_to": "2026-03-01T18:00:00Z"}, target=JOB),
@@ -384,25 +384,25 @@ LOOKS = {
     "get_funnel": Ask(),
     "get_flows": Ask(),
     "get_time_in_stage": Ask(),
-    "get_conversions": Ask(),
-    "get_risks": Ask(),
-    "list_churning": Ask(),
+    "get_conversion_rates": Ask(),
+    "get_risk_distribution": Ask(),
+    "list_churn_predictions": Ask(),
     "get_cohorts": Ask(),
     "get_automation": Ask(),
-    "list_in_stage": Ask(query={"stage": "prospect"}),
-    "list_reached": Ask(query={"stage": "prospect"}),
-    "list_went": Ask(query={"to_stage": "prospect"}),
-    "list_moved": Ask(query={"motion": "opening"}),
-    "list_acted_on": Ask(query={"name": "personal_call", "became": "done"}),
-    "list_visits": Ask(query={"stage": "prospect"}),
-    "list_in_band": Ask(query={"band": "low"}),
-    "list_came_again": Ask(query={"cohort": "2026-03", "month": "0"}),
+    "list_stage_customers": Ask(query={"stage": "prospect"}),
+    "list_funnel_customers": Ask(query={"stage": "prospect"}),
+    "list_flow_customers": Ask(query={"to_stage": "prospect"}),
+    "list_moved_customers": Ask(query={"motion": "opening"}),
+    "list_action_customers": Ask(query={"name": "personal_call", "state": "done"}),
+    "list_stage_visits": Ask(query={"stage": "prospect"}),
+    "list_risk_band_customers": Ask(query={"band": "low"}),
+    "list_cohort_customers": Ask(query={"cohort": "2026-03", "month": "0"}),
     "get_portal_analytics": Ask(),
     "list_portal_risk_customers": Ask(),
     "list_jobs": Ask(),
     "get_job": Ask(before=a_job),
     "get_schedule": Ask(),
-    "list_metrics": Ask(),
+    "list_daily_metrics": Ask(),
     "get_reconciliation": Ask(),
     "get_data_quality": Ask(),
     "get_health": Ask(),
@@ -411,6 +411,7 @@ LOOKS = {
     "list_api_keys": Ask(),
     "list_companies": Ask(),
 }
+LOOKS |= {f"{operation}_csv": LOOKS[operation] for operation in WITH_CSV}
 """The same for what is read: to be found written down where an operator reads."""
 
 CHANGING_NOTHING = {"lint_stage_map", "preview_template"}
@@ -966,7 +967,7 @@ FAILURES = [
     ("replace_settings", 422, NOT_A_BODY),
     ("rescore_customers", 404, {"body": {"customer_ids": [1]}}),
     ("rescore_customers", 422, {"body": {"customer_ids": [CUSTOMER, 1]}}),
-    ("post_rebuild", 422, {"body": {"from": "2026-03-01", "to": "2026-03-01"}}),
+    ("rebuild_daily_metrics", 422, {"body": {"from": "2026-03-01", "to": "2026-03-01"}}),
     ("repair_data", 422, NOT_A_BODY),
     ("evaluate_customers", 404, {"body": {"customer_ids": [1]}}),
     ("evaluate_customers", 422, NOT_A_BODY),

@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from api.calls import API, JSON, event, problem, tell, without_id
-from api.published import application, published
+from api.published import WITH_CSV, application, published
 from journey_service.api.authorization import OPEN, served
 from journey_service.domain.access.actors import SELF
 from journey_service.services.access import credentials
@@ -79,24 +79,24 @@ SCOPES = {
     "get_funnel": "analytics:read",
     "get_flows": "analytics:read",
     "get_time_in_stage": "analytics:read",
-    "get_conversions": "analytics:read",
-    "get_risks": "analytics:read",
-    "list_churning": "analytics:read",
+    "get_conversion_rates": "analytics:read",
+    "get_risk_distribution": "analytics:read",
+    "list_churn_predictions": "analytics:read",
     "get_cohorts": "analytics:read",
     "get_automation": "analytics:read",
-    "list_in_stage": "analytics:read",
-    "list_reached": "analytics:read",
-    "list_went": "analytics:read",
-    "list_moved": "analytics:read",
-    "list_acted_on": "analytics:read",
-    "list_visits": "analytics:read",
-    "list_in_band": "analytics:read",
-    "list_came_again": "analytics:read",
+    "list_stage_customers": "analytics:read",
+    "list_funnel_customers": "analytics:read",
+    "list_flow_customers": "analytics:read",
+    "list_moved_customers": "analytics:read",
+    "list_action_customers": "analytics:read",
+    "list_stage_visits": "analytics:read",
+    "list_risk_band_customers": "analytics:read",
+    "list_cohort_customers": "analytics:read",
     "get_portal_analytics": "analytics:read",
     "list_portal_risk_customers": "customers:read",
-    "list_metrics": "analytics:read",
+    "list_daily_metrics": "analytics:read",
     "get_reconciliation": "analytics:read",
-    "post_rebuild": "admin",
+    "rebuild_daily_metrics": "admin",
     "get_data_quality": "admin",
     "repair_data": "admin",
     "rescore_customers": "admin",
@@ -124,6 +124,7 @@ SCOPES = {
     "get_session": "self",
     "delete_session": "self",
 }
+SCOPES |= {f"{operation}_csv": SCOPES[operation] for operation in WITH_CSV}
 """What a key must hold for each operation; `operate` is held by operators alone."""
 
 

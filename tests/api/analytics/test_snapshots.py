@@ -1,4 +1,4 @@
-"""Daily snapshots, reconciliation and the quality of data over HTTP."""
+"""Daily metrics, reconciliation and data quality over HTTP."""
 
 import asyncio
 import csv
@@ -38,7 +38,7 @@ async def lived(http, salon):
     return salon
 
 
-async def test_snapshots_are_shown_by_day_and_stage(http, lived):
+async def test_daily_metrics_are_listed_by_day_and_stage(http, lived):
     shown = await look(http, lived, "/analytics/metrics", **{"from": "2026-03-01", "to": "2026-03-31"})
 
     assert (shown["from"], shown["to"]) == ("2026-03-01", "2026-03-31")
@@ -60,23 +60,26 @@ async def test_snapshots_are_shown_by_day_and_stage(http, lived):
     assert (first["prospect"]["avg_time_in_stage"], first["prospect"]["conversion_rate"]) == (0, 100)
     one = await look(http, lived, "/analytics/metrics", stage="vip")
     assert {item["stage_key"] for item in one["items"]} == {"vip"}
+    two = await look(http, lived, "/analytics/metrics", stage=["lead", "vip"])
+    assert {item["stage_key"] for item in two["items"]} == {"lead", "vip"}
     assert (one["from"], one["to"]) == ("2026-02-03", "2026-03-04")
 
 
-async def test_snapshots_are_a_table_too(http, lived):
+async def test_daily_metrics_are_served_as_csv(http, lived):
     shown = await look(http, lived, "/analytics/metrics")
 
-    told = await http.get(f"{API}/analytics/metrics?format=csv", headers=lived.headers)
+    response = await http.get(f"{API}/analytics/metrics.csv", headers=lived.headers)
 
-    table = list(csv.DictReader(io.StringIO(told.text)))
+    table = list(csv.DictReader(io.StringIO(response.text)))
     assert [(row["metric_date"], row["stage_key"], float(row["revenue"])) for row in table] == [
         (item["metric_date"], item["stage_key"], item["revenue"]) for item in shown["items"]
     ]
+    assert {tuple(row) for row in table} == {(*shown["items"][0], "currency")}
     assert len(table) == 4 * 7
 
 
 @pytest.mark.parametrize(
-    ("query", "place"),
+    ("query", "pointer"),
     [
         ({"from": "yesterday"}, "query/from"),
         ({"to": "2026-02-30"}, "query/to"),
@@ -84,14 +87,16 @@ async def test_snapshots_are_a_table_too(http, lived):
         ({"from": "2026-03-02", "to": "2026-03-01"}, "query/from"),
         ({"from": "2024-03-02", "to": "2026-03-01"}, "query/from"),
         ({"stage": "nowhere"}, "query/stage"),
+        ({"stage": ["vip", "nowhere"]}, "query/stage"),
+        ({"format": "csv"}, "query/format"),
     ],
 )
-async def test_a_range_that_is_none_is_refused(query, place, http, salon):
+async def test_an_invalid_range_is_refused(query, pointer, http, salon):
     answer = await http.get(f"{API}/analytics/metrics", headers=salon.headers, params=query)
-    problem(answer, 422, "invalid-input", place)
+    problem(answer, 422, "invalid-input", pointer)
 
 
-async def test_days_are_rebuilt_by_a_job_and_rows_that_are_the_same_keep_their_revision(http, lived):
+async def test_a_rebuild_job_keeps_the_revision_of_unchanged_rows(http, lived):
     before = await look(http, lived, "/analytics/metrics")
     accepted = await _post(http, lived, "/admin/metrics/rebuild", {"from": "2026-03-01", "to": "2026-03-04"})
     job = await _ended(http, lived, accepted)
@@ -105,7 +110,7 @@ async def test_days_are_rebuilt_by_a_job_and_rows_that_are_the_same_keep_their_r
 
 
 @pytest.mark.parametrize(
-    ("body", "place"),
+    ("body", "pointer"),
     [
         ({"from": "2026-03-01", "to": "2026-03-05"}, "/to"),
         ({"from": "2026-03-02", "to": "2026-03-01"}, "/from"),
@@ -113,11 +118,11 @@ async def test_days_are_rebuilt_by_a_job_and_rows_that_are_the_same_keep_their_r
         ({"from": 20, "to": "2026-03-01"}, "/from"),
     ],
 )
-async def test_days_that_cannot_be_rebuilt_are_refused(body, place, http, lived):
-    problem(await _post(http, lived, "/admin/metrics/rebuild", body), 422, "invalid-input", place)
+async def test_an_invalid_rebuild_is_refused(body, pointer, http, lived):
+    problem(await _post(http, lived, "/admin/metrics/rebuild", body), 422, "invalid-input", pointer)
 
 
-async def test_a_reconciliation_names_every_check_and_every_difference(http, lived, database):
+async def test_a_reconciliation_lists_every_check_and_every_difference(http, lived, database):
     found = await look(http, lived, "/analytics/reconciliation")
     assert [check["name"] for check in found["checks"]] == [
         *("chains", "stages", "snapshots", "visits", "reached", "flows", "facts"),
@@ -147,7 +152,7 @@ async def test_a_reconciliation_names_every_check_and_every_difference(http, liv
     ]
 
 
-async def test_what_is_amiss_is_shown_tried_and_repaired(http, lived, database):
+async def test_inconsistent_rows_are_listed_previewed_and_repaired(http, lived, database):
     found = await look(http, lived, "/admin/data-quality")
     assert {issue["name"]: issue["count"] for issue in found["issues"]} == dict.fromkeys(
         (
@@ -180,6 +185,6 @@ async def test_what_is_amiss_is_shown_tried_and_repaired(http, lived, database):
     assert sum(issue["count"] for issue in found["issues"]) == 0
 
 
-async def test_what_cannot_be_repaired_is_refused(http, salon):
+async def test_a_repair_of_an_issue_that_has_none_is_refused(http, salon):
     answer = await _post(http, salon, "/admin/data-quality/repairs", {"issues": ["broken_chains"]})
     problem(answer, 422, "invalid-input", "/issues/0")

@@ -1,4 +1,4 @@
-"""Snapshots of ended days: what each stage looked like then, whatever came late, and whatever they are taken from."""
+"""Snapshots of ended days: equal from rollups and ledgers, and corrected after late events."""
 
 import asyncio
 import logging
@@ -30,7 +30,7 @@ T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 FIRST = date(2026, 1, 1)
 BY = Actor("tests")
-KINDS_TOLD = (
+EVENT_TYPES = (
     "appointment_completed",
     "appointment_missed",
     "call_received",
@@ -44,7 +44,7 @@ def visit(customer: int, number: object, at: datetime, cents: int = 1_000) -> Ev
 
 
 async def stored(database, company_id: int) -> dict[tuple[date, str], tuple[object, ...]]:
-    """Every snapshot, with its revision."""
+    """Returns every snapshot with its revision."""
     found = await rows(
         database,
         company_id,
@@ -57,7 +57,7 @@ async def stored(database, company_id: int) -> dict[tuple[date, str], tuple[obje
 async def expected(
     database, company_id: int, zone: str = "UTC"
 ) -> dict[tuple[date, str], tuple[object, ...]]:
-    """The same by hand, move by move and event by event: one day and one stage after the other."""
+    """Computes the same from the ledgers, move by move and event by event."""
     moves = await rows(
         database,
         company_id,
@@ -84,9 +84,9 @@ async def expected(
                 ended.append((move.transitioned_at - since, move.motion in ("entry", "return")))
         average = rate = None
         if ended:
-            micros = sum((stay for stay, _ in ended), timedelta()) // timedelta(microseconds=1)
+            micros = sum((duration for duration, _ in ended), timedelta()) // timedelta(microseconds=1)
             average = _rounded(Decimal(micros) / (len(ended) * 86_400_000_000))
-            rate = _rounded(Decimal(100 * sum(led_on for _, led_on in ended)) / len(ended))
+            rate = _rounded(Decimal(100 * sum(is_converted for _, is_converted in ended)) / len(ended))
         money = sum((e.amount for e in events if (e.day, e.stage) == (day, stage)), Decimal(0))
         found[day, stage] = (list(latest.values()).count(stage), average, rate, money)
     return found
@@ -96,8 +96,10 @@ def _rounded(number: Decimal) -> Decimal:
     return number.quantize(Decimal("0.01"), ROUND_HALF_UP)
 
 
-async def told(database, company_id: int, chance: random.Random, now: datetime, events: int) -> None:
-    """Some events of the days before, of any customer."""
+async def ingest_random_events(
+    database, company_id: int, chance: random.Random, now: datetime, events: int
+) -> None:
+    """Ingests random events of the last days."""
     await ingest(
         database,
         company_id,
@@ -106,7 +108,7 @@ async def told(database, company_id: int, chance: random.Random, now: datetime, 
                 "t",
                 f"{now.isoformat()}-{number}",
                 chance.randint(1, 8),
-                chance.choice(KINDS_TOLD),
+                chance.choice(EVENT_TYPES),
                 now - chance.choice((0, 0, 0, 1, 5, 40)) * DAY - timedelta(minutes=chance.randint(0, 900)),
                 chance.randint(0, 90_000),
                 chance.choice((None, 30, 90)),
@@ -116,46 +118,44 @@ async def told(database, company_id: int, chance: random.Random, now: datetime, 
     )
 
 
-async def rebuilt(database, company_id: int, first: date, last: date) -> None:
-    """Have days rebuilt from the ledgers."""
+async def rebuild(database, company_id: int, first: date, last: date) -> None:
+    """Rebuilds the snapshots of days from the ledgers."""
     job_id = await enqueue_snapshot_rebuild(database, company_id, first, last, actor=BY)
     assert await run_job(database, company_id, job_id, JOB_HANDLERS)
     assert (await get_job(database, company_id, job_id)).status == "done"
 
 
 @pytest.mark.parametrize("seed", first_on_both(range(4)))
-async def test_every_day_is_what_the_ledgers_say_and_comes_out_the_same_from_them(
-    seed, database, found_tenant
-):
+async def test_every_snapshot_equals_the_ledgers_and_a_rebuild_changes_nothing(seed, database, found_tenant):
     chance = random.Random(seed)
     zone = ("UTC", "America/New_York", "Asia/Kolkata", "Europe/Berlin")[seed]
     tenant = await found_tenant(test_clock=T0, timezone=zone)
     now = T0
     for _ in range(12):
-        await told(database, tenant.id, chance, now, 6)
+        await ingest_random_events(database, tenant.id, chance, now, 6)
         now += chance.choice((1, 3, 30)) * DAY
         await advance(database, tenant.id, now, actor=BY, timeout_seconds=None)
     taken = await stored(database, tenant.id)
-    manual_action = await expected(database, tenant.id, zone)
-    assert {place: row[:4] for place, row in taken.items()} == manual_action
+    computed = await expected(database, tenant.id, zone)
+    assert {key: row[:4] for key, row in taken.items()} == computed
     days = {day for day, _ in taken}
     assert max(days) == now.date() - DAY or zone != "UTC"
     assert len(days) == (max(days) - min(days)).days + 1
     for day in days:
-        assert sum(row[0] for place, row in taken.items() if place[0] == day) <= 8
-    await rebuilt(database, tenant.id, min(days), max(days))
+        assert sum(row[0] for key, row in taken.items() if key[0] == day) <= 8
+    await rebuild(database, tenant.id, min(days), max(days))
     assert await stored(database, tenant.id) == taken
 
 
 async def test_advancing_at_once_and_night_by_night_write_the_same_snapshots(database, found_tenant):
     at_once, nightly = await found_tenant(test_clock=T0), await found_tenant(test_clock=T0)
     for tenant in (at_once, nightly):
-        await told(database, tenant.id, random.Random(5), T0, 25)
+        await ingest_random_events(database, tenant.id, random.Random(5), T0, 25)
     await advance(database, at_once.id, T0 + 100 * DAY, actor=BY, timeout_seconds=None)
     for days in range(1, 101):
         await advance(database, nightly.id, T0 + days * DAY, actor=BY, timeout_seconds=None)
     one, other = await stored(database, at_once.id), await stored(database, nightly.id)
-    assert {place: row[:4] for place, row in one.items()} == {place: row[:4] for place, row in other.items()}
+    assert {key: row[:4] for key, row in one.items()} == {key: row[:4] for key, row in other.items()}
     assert {row[4] for row in one.values()} == {1}
 
 
@@ -170,10 +170,10 @@ async def test_a_late_event_rewrites_its_day_and_no_other(database, found_tenant
     await advance(database, tenant.id, T0 + 6 * DAY, actor=BY)
     after = await stored(database, tenant.id)
     assert after[FIRST + 2 * DAY, "customer"] == (1, None, None, Decimal("25.50"), 2)
-    assert {place for place in before if after[place] != before[place]} == {(FIRST + 2 * DAY, "customer")}
+    assert {key for key in before if after[key] != before[key]} == {(FIRST + 2 * DAY, "customer")}
 
 
-async def test_the_nightly_run_takes_the_day_that_has_ended(database, found_tenant):
+async def test_the_nightly_run_takes_the_snapshot_of_the_ended_day(database, found_tenant):
     tenant = await found_tenant(test_clock=T0, timezone="Europe/Berlin")
     await ingest(database, tenant.id, [visit(1, 1, T0)])
     await database.run(tenant.id, lambda uow: uow.companies.set_clock(T0 + DAY))
@@ -187,7 +187,7 @@ async def test_the_nightly_run_takes_the_day_that_has_ended(database, found_tena
     assert (await get_job(database, tenant.id, job_id)).counts["snapshots"] == 7
 
 
-async def test_an_import_builds_the_snapshots_of_the_days_it_tells_of(database, found_tenant):
+async def test_an_import_takes_the_snapshots_of_its_days(database, found_tenant):
     tenant = await found_tenant(test_clock=T0 + 300 * DAY)
 
     async def chunks():
@@ -197,13 +197,13 @@ async def test_an_import_builds_the_snapshots_of_the_days_it_tells_of(database, 
     found = await stage_import(database, tenant.id, chunks(), actor=BY)
     assert await run_import(database, tenant.id, found.id)
     taken = await stored(database, tenant.id)
-    assert {place: row[:4] for place, row in taken.items()} == await expected(database, tenant.id)
+    assert {key: row[:4] for key, row in taken.items()} == await expected(database, tenant.id)
     assert len({day for day, _ in taken}) == 300
     assert taken[FIRST + 2 * DAY, "customer"][0] == 2
     assert taken[FIRST + 99 * DAY, "at_risk"][0] == 2
 
 
-async def test_money_of_a_day_before_anybody_came_is_told_of_that_day(database, found_tenant):
+async def test_revenue_before_the_first_transition_counts_for_its_day(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
     await ingest(database, tenant.id, [visit(1, 1, T0 - 3 * DAY)])
     await advance(database, tenant.id, T0 + DAY, actor=BY)
@@ -212,7 +212,7 @@ async def test_money_of_a_day_before_anybody_came_is_told_of_that_day(database, 
     assert taken[FIRST, "customer"] == (1, None, None, 0, 1)
 
 
-async def test_days_that_never_were_have_no_snapshot(database, found_tenant):
+async def test_skipped_calendar_days_have_no_snapshot(database, found_tenant):
     start = datetime(2011, 12, 28, 12, tzinfo=UTC)
     tenant = await found_tenant(test_clock=start, timezone="Pacific/Apia")
     await ingest(database, tenant.id, [visit(1, 1, start)])
@@ -221,7 +221,7 @@ async def test_days_that_never_were_have_no_snapshot(database, found_tenant):
     assert [f"{day:%m-%d}" for day in days] == ["12-28", "12-29", "12-31", "01-01", "01-02"]
 
 
-async def test_another_source_of_revenue_is_revenue_on_every_day(database, found_tenant):
+async def test_a_changed_revenue_source_rewrites_every_day(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
     await ingest(database, tenant.id, [visit(1, 1, T0), Event("t", "p", 1, "payment_received", T0, 700)])
     await advance(database, tenant.id, T0 + DAY, actor=BY)
@@ -232,7 +232,7 @@ async def test_another_source_of_revenue_is_revenue_on_every_day(database, found
     assert (await stored(database, tenant.id))[FIRST, "customer"][3:] == (7, 2)
 
 
-async def test_rebuilding_mends_a_row_and_counts_it_as_another_revision(database, found_tenant):
+async def test_a_rebuild_corrects_a_row_and_increments_its_revision(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
     await ingest(database, tenant.id, [visit(1, 1, T0)])
     await advance(database, tenant.id, T0 + 5 * DAY, actor=BY)
@@ -243,23 +243,23 @@ async def test_rebuilding_mends_a_row_and_counts_it_as_another_revision(database
         "UPDATE journey_stage_metrics SET customer_count = 9 WHERE company_id = :company"
         " AND metric_date = '2026-01-03' AND stage_key = 'customer' RETURNING id",
     )
-    await rebuilt(database, tenant.id, FIRST, FIRST + 4 * DAY)
+    await rebuild(database, tenant.id, FIRST, FIRST + 4 * DAY)
     after = await stored(database, tenant.id)
-    place = (FIRST + 2 * DAY, "customer")
-    assert after[place] == (*before[place][:4], 2)
-    assert after | {place: before[place]} == before
+    key = (FIRST + 2 * DAY, "customer")
+    assert after[key] == (*before[key][:4], 2)
+    assert after | {key: before[key]} == before
 
 
-async def test_days_that_have_not_ended_are_not_rebuilt(database, found_tenant):
+async def test_days_that_have_not_ended_are_not_rebuild(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
     for first, last in ((FIRST, FIRST), (FIRST - DAY, FIRST - 2 * DAY)):
         with pytest.raises(InvalidInputError):
             await enqueue_snapshot_rebuild(database, tenant.id, first, last, actor=BY)
-    await rebuilt(database, tenant.id, FIRST - 9 * DAY, FIRST - DAY)
+    await rebuild(database, tenant.id, FIRST - 9 * DAY, FIRST - DAY)
     assert await stored(database, tenant.id) == {}
 
 
-async def test_snapshots_that_do_not_add_up_are_an_error_and_a_failed_check(database, found_tenant, caplog):
+async def test_discontinuous_snapshots_are_logged_and_fail_the_health_check(database, found_tenant, caplog):
     tenant = await found_tenant(test_clock=T0)
     await ingest(database, tenant.id, [visit(1, 1, T0)])
     await advance(database, tenant.id, T0 + 3 * DAY, actor=BY)
@@ -283,50 +283,50 @@ async def test_snapshots_that_do_not_add_up_are_an_error_and_a_failed_check(data
     with pytest.raises(Exception, match="2 gaps"):
         await run_job(database, tenant.id, job_id, JOB_HANDLERS)
     assert await metrics_status() is HealthStatus.FAILED
-    await rebuilt(database, tenant.id, FIRST, FIRST + DAY)
+    await rebuild(database, tenant.id, FIRST, FIRST + DAY)
     assert await metrics_status() is HealthStatus.OK
 
 
-async def test_two_who_write_snapshots_at_once_write_them_once(database, found_tenant):
+async def test_concurrent_writers_write_snapshots_once(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
-    await told(database, tenant.id, random.Random(2), T0, 20)
+    await ingest_random_events(database, tenant.id, random.Random(2), T0, 20)
     await advance(database, tenant.id, T0 + 20 * DAY, actor=BY)
     await rows(
         database, tenant.id, "DELETE FROM journey_stage_metrics WHERE company_id = :company RETURNING id"
     )
     await asyncio.gather(
-        *(rebuilt(database, tenant.id, FIRST - 60 * DAY, FIRST + 19 * DAY) for _ in range(3))
+        *(rebuild(database, tenant.id, FIRST - 60 * DAY, FIRST + 19 * DAY) for _ in range(3))
     )
     assert {row[4] for row in (await stored(database, tenant.id)).values()} == {1}
 
 
-async def test_metrics_are_shown_in_the_order_of_days_and_stages(database, found_tenant):
+async def test_snapshots_are_listed_by_day_and_stage(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
     await ingest(database, tenant.id, [visit(1, 1, T0)])
     await advance(database, tenant.id, T0 + 3 * DAY, actor=BY)
-    shown = await get_metrics(database, tenant.id, RequestedRange(), None)
-    assert (shown.first, shown.last) == (FIRST + 2 * DAY - 29 * DAY, FIRST + 2 * DAY)
-    assert [one.stage for one, _ in shown.snapshots][:3] == ["prospect", "lead", "customer"]
-    assert len(shown.snapshots) == 21
-    one = await get_metrics(database, tenant.id, RequestedRange(None, FIRST, FIRST), "customer")
-    assert [(each.day, stage.name, each.metrics.customers) for each, stage in one.snapshots] == [
+    page = await get_metrics(database, tenant.id, RequestedRange())
+    assert (page.first, page.last) == (FIRST + 2 * DAY - 29 * DAY, FIRST + 2 * DAY)
+    assert [each.stage for each, _ in page.snapshots][:3] == ["prospect", "lead", "customer"]
+    assert len(page.snapshots) == 21
+    filtered = await get_metrics(database, tenant.id, RequestedRange(None, FIRST, FIRST), ["customer"])
+    assert [(each.day, stage.name, each.metrics.customers) for each, stage in filtered.snapshots] == [
         (FIRST, "Customer", 1)
     ]
-    week = await get_metrics(database, tenant.id, RequestedRange(Period.WEEK), None)
+    week = await get_metrics(database, tenant.id, RequestedRange(Period.WEEK))
     assert (week.first, week.last) == (FIRST + 2 * DAY - 6 * DAY, FIRST + 2 * DAY)
-    everything = await get_metrics(database, tenant.id, RequestedRange(Period.ALL), None)
+    everything = await get_metrics(database, tenant.id, RequestedRange(Period.ALL))
     assert (everything.first, everything.last) == (FIRST, FIRST + 2 * DAY)
-    for asked, stage in (
-        (RequestedRange(None, FIRST, FIRST - DAY), None),
-        (RequestedRange(None, FIRST - 400 * DAY, FIRST), None),
-        (RequestedRange(Period.WEEK, FIRST, FIRST), None),
-        (RequestedRange(), "x"),
+    for requested, stages in (
+        (RequestedRange(None, FIRST, FIRST - DAY), []),
+        (RequestedRange(None, FIRST - 400 * DAY, FIRST), []),
+        (RequestedRange(Period.WEEK, FIRST, FIRST), []),
+        (RequestedRange(), ["x"]),
     ):
         with pytest.raises(InvalidInputError):
-            await get_metrics(database, tenant.id, asked, stage)
+            await get_metrics(database, tenant.id, requested, stages)
 
 
-async def test_a_day_rebuilt_before_its_night_leaves_no_hole_behind(database, found_tenant):
+async def test_a_day_rebuilt_before_its_nightly_run_leaves_no_hole(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
     await ingest(database, tenant.id, [visit(1, 1, T0)])
     await rows(
@@ -334,27 +334,27 @@ async def test_a_day_rebuilt_before_its_night_leaves_no_hole_behind(database, fo
         tenant.id,
         "UPDATE companies SET clock_at = clock_at + interval '9 days' WHERE id = :company RETURNING id",
     )
-    await rebuilt(database, tenant.id, FIRST + 8 * DAY, FIRST + 8 * DAY)
+    await rebuild(database, tenant.id, FIRST + 8 * DAY, FIRST + 8 * DAY)
     assert {day for day, _ in await stored(database, tenant.id)} == {FIRST + n * DAY for n in range(9)}
     assert (await reconcile(database, tenant.id)).agrees
 
 
-async def test_an_alarm_ends_when_snapshots_add_up_again(database, found_tenant):
+async def test_the_health_check_passes_again_when_snapshots_are_continuous_again(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
     await ingest(database, tenant.id, [visit(1, 1, T0)])
     await advance(database, tenant.id, T0 + 3 * DAY, actor=BY)
-    spoilt = (
+    corruption = (
         "UPDATE journey_stage_metrics SET customer_count = 9 WHERE company_id = :company"
         " AND metric_date = '2026-01-02' AND stage_key = 'customer' RETURNING id"
     )
-    assert await rows(database, tenant.id, spoilt)
+    assert await rows(database, tenant.id, corruption)
     await advance(database, tenant.id, T0 + 4 * DAY, actor=BY)
     with pytest.raises(Exception, match="gaps"):
-        await checked(database, tenant.id)
+        await run_queued_check(database, tenant.id)
 
     await ingest(database, tenant.id, [visit(1, "late", T0 - 5 * DAY)])
     await advance(database, tenant.id, T0 + 5 * DAY, actor=BY)
-    await checked(database, tenant.id)
+    await run_queued_check(database, tenant.id)
 
     found = await rows(
         database,
@@ -364,8 +364,8 @@ async def test_an_alarm_ends_when_snapshots_add_up_again(database, found_tenant)
     assert [status for (status,) in found] == ["failed", "done"]
 
 
-async def checked(database, company_id: int) -> None:
-    """Whatever check is queued is made."""
+async def run_queued_check(database, company_id: int) -> None:
+    """Runs the queued continuity check."""
     [(job_id,)] = await rows(
         database,
         company_id,
@@ -374,7 +374,7 @@ async def checked(database, company_id: int) -> None:
     await run_job(database, company_id, job_id, JOB_HANDLERS)
 
 
-async def test_a_day_of_more_money_than_one_customer_may_have_is_told(database, found_tenant):
+async def test_revenue_of_a_day_may_exceed_the_limit_of_one_customer(database, found_tenant):
     tenant = await found_tenant(test_clock=T0)
     most = 99_999_999_999
     await ingest(database, tenant.id, [visit(n, n, T0, most) for n in range(1, 1_003)])

@@ -1,254 +1,293 @@
-"""Who is behind each figure: exactly the customers, or the visits, that it counts."""
+"""Routes of drill-down: the customers or stage visits behind a metric, exactly as many as it counts."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query
 
-from journey_service.api.analytics.date_ranges import Month, RangeDep, StageKey, page_of
+from journey_service.api.analytics.date_ranges import OfStage, RangeDep, page_request
 from journey_service.api.analytics.reports import Mode, WindowDays
-from journey_service.api.analytics.schemas.drilldown import CountedOut, CountedPageOut, VisitOut, VisitPageOut
+from journey_service.api.analytics.schemas.dates import Month
+from journey_service.api.analytics.schemas.distribution import BandName
+from journey_service.api.analytics.schemas.drilldown import (
+    DrilldownCustomer,
+    DrilldownCustomerPage,
+    StageVisit,
+    StageVisitPage,
+)
 from journey_service.api.authentication import AnalyticsReader
-from journey_service.api.csv_responses import Format, answer, tabular
-from journey_service.api.dependencies import AppStateDep, AsOf, Cursor, Limit, from_cursor, is_id, next_cursor
+from journey_service.api.csv_responses import get_with_csv
+from journey_service.api.dependencies import (
+    AppStateDep,
+    AsOf,
+    Cursor,
+    Limit,
+    from_cursor,
+    is_id,
+    next_cursor,
+    repeatable,
+)
 from journey_service.api.problems import problems
 from journey_service.api.request_bodies import StrictRoute
-from journey_service.api.schema_fields import ResponseModel
+from journey_service.api.schema_fields import StageKey
 from journey_service.domain.analytics.risk_bands import BANDS
 from journey_service.domain.errors import InvalidInputError
 from journey_service.domain.journeys.relationship import Motion
 from journey_service.services.analytics import drilldown
-from journey_service.services.analytics.drilldown import Became, CohortStepAsked, DrilldownPage, Outcome
+from journey_service.services.analytics.drilldown import (
+    ActionOutcome,
+    CohortOutcome,
+    CohortStepRequest,
+    DrilldownPage,
+)
 
 router = APIRouter(prefix="/analytics", tags=["analytics"], route_class=StrictRoute)
 
 
-@router.get(
+@get_with_csv(
+    router,
     "/distribution/customers",
-    summary="List the customers of a stage",
-    response_model=CountedPageOut,
-    responses=tabular(problems()),
+    DrilldownCustomer,
+    summary="List the customers in a stage",
+    responses=problems(),
 )
-async def list_in_stage(
+async def list_stage_customers(
     caller: AnalyticsReader,
     app_state: AppStateDep,
-    stage: StageKey,
+    stage: OfStage,
     as_of: AsOf = None,
     limit: Limit = 50,
     cursor: Cursor = None,
-    form: Format = "json",
-) -> ResponseModel | Response:
-    """Who is in a stage now, or was at a past instant."""
-    page = page_of("in_stage", limit, cursor)
+) -> DrilldownCustomerPage:
+    """Returns the customers who are in a stage now, or were in it at a past time."""
+    page = page_request("stage_customers", limit, cursor)
     found = await drilldown.list_in_stage(app_state.database, caller.company_id, stage, as_of, page)
-    return _paged("in_stage", found, limit, form)
+    return _page("stage_customers", found, limit)
 
 
-@router.get(
+@get_with_csv(
+    router,
     "/funnel/customers",
-    summary="List the customers of a step of the funnel",
-    response_model=CountedPageOut,
-    responses=tabular(problems()),
+    DrilldownCustomer,
+    summary="List the customers behind a funnel stage",
+    responses=problems(),
 )
-async def list_reached(  # noqa: PLR0913, PLR0917  # one parameter a filter
+async def list_funnel_customers(
     caller: AnalyticsReader,
     app_state: AppStateDep,
-    asked: RangeDep,
-    stage: StageKey,
+    days: RangeDep,
+    stage: OfStage,
     mode: Mode = "reached",
     window_days: WindowDays = 90,
     outcome: Annotated[
-        Outcome | None, Query(description="with mode=cohort: only those of whom this became")
+        CohortOutcome | None,
+        Query(
+            description="Only with `mode=cohort`: customers who reached a later stage (`converted`), still can"
+            " (`pending`), or did not in time (`dropped`); default: all",
+            examples=["converted"],
+        ),
     ] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
-    form: Format = "json",
-) -> ResponseModel | Response:
-    """Who has reached a stage or a later one in the range; of a cohort, within their window."""
-    page = page_of("reached", limit, cursor)
+) -> DrilldownCustomerPage:
+    """Returns the customers who entered a stage or a later one in the range; with `mode=cohort`, in their window."""
+    page = page_request("funnel_customers", limit, cursor)
     if mode == "cohort":
-        step = CohortStepAsked(stage, window_days, outcome)
-        found = await drilldown.list_of_cohort(app_state.database, caller.company_id, asked, step, page)
+        step = CohortStepRequest(stage, window_days, outcome)
+        found = await drilldown.list_cohort_step(app_state.database, caller.company_id, days, step, page)
     elif outcome is not None:
-        raise InvalidInputError.at("query/outcome", "is told of mode=cohort only")
+        raise InvalidInputError.at("query/outcome", "must be given only with mode=cohort")
     else:
-        found = await drilldown.list_reached(app_state.database, caller.company_id, asked, stage, page)
-    return _paged("reached", found, limit, form)
+        found = await drilldown.list_reached(app_state.database, caller.company_id, days, stage, page)
+    return _page("funnel_customers", found, limit)
 
 
-@router.get(
+@get_with_csv(
+    router,
     "/transitions/customers",
-    summary="List the customers who went a way",
-    response_model=CountedPageOut,
-    responses=tabular(problems()),
+    DrilldownCustomer,
+    summary="List the customers behind a flow",
+    responses=problems(),
 )
-async def list_went(  # noqa: PLR0913, PLR0917
+async def list_flow_customers(
     caller: AnalyticsReader,
     app_state: AppStateDep,
-    asked: RangeDep,
-    to_stage: StageKey,
+    days: RangeDep,
+    to_stage: Annotated[StageKey, Query(description="Key of the stage after the transition")],
     from_stage: Annotated[
-        str | None,
-        Query(max_length=50, pattern="^[a-z][a-z0-9_]*$", description="left out: whose journey opened"),
+        StageKey | None,
+        Query(
+            description="Key of the stage before the transition; default: none, for journeys that began in `to_stage`",
+            examples=["new_lead"],
+        ),
     ] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
-    form: Format = "json",
-) -> ResponseModel | Response:
-    """Who has moved from one stage to another in the range, and how often."""
-    page = page_of("went", limit, cursor)
-    found = await drilldown.list_went(
-        app_state.database, caller.company_id, asked, (from_stage, to_stage), page
-    )
-    return _paged("went", found, limit, form)
+) -> DrilldownCustomerPage:
+    """Returns the customers who moved from one stage to another in the range, and how often."""
+    page = page_request("flow_customers", limit, cursor)
+    flow = (from_stage, to_stage)
+    found = await drilldown.list_flow(app_state.database, caller.company_id, days, flow, page)
+    return _page("flow_customers", found, limit)
 
 
-@router.get(
+@get_with_csv(
+    router,
     "/overview/customers",
+    DrilldownCustomer,
     summary="List the customers who moved",
-    response_model=CountedPageOut,
-    responses=tabular(problems()),
+    responses=problems(),
 )
-async def list_moved(  # noqa: PLR0913, PLR0917
+async def list_moved_customers(
     caller: AnalyticsReader,
     app_state: AppStateDep,
-    asked: RangeDep,
+    days: RangeDep,
     motion: Annotated[
-        Motion | None, Query(description="in which manner; left out: in any but the opening")
+        list[Motion] | None,
+        repeatable(
+            "Only transitions of this kind, such as `lapse` into risk; default: all but `opening`",
+            examples=[["lapse"]],
+        ),
     ] = None,
     to_stage: Annotated[
-        str | None,
-        Query(max_length=50, pattern="^[a-z][a-z0-9_]*$", description="left out: to any stage"),
+        list[StageKey] | None, repeatable("Only transitions to this stage", examples=[["at_risk"]])
     ] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
-    form: Format = "json",
-) -> ResponseModel | Response:
-    """Who has moved in the range, and how often: `lapse` into risk, `return` out of it, `opening`, `entry`, ..."""
-    page = page_of("moved", limit, cursor)
-    found = await drilldown.list_moved(app_state.database, caller.company_id, asked, motion, to_stage, page)
-    return _paged("moved", found, limit, form)
+) -> DrilldownCustomerPage:
+    """Returns the customers who moved in the range, and how often."""
+    page = page_request("moved_customers", limit, cursor)
+    found = await drilldown.list_moved(
+        app_state.database, caller.company_id, days, motion or (), to_stage or (), page
+    )
+    return _page("moved_customers", found, limit)
 
 
-@router.get(
+@get_with_csv(
+    router,
     "/automation/customers",
-    summary="List the customers of actions",
-    response_model=CountedPageOut,
-    responses=tabular(problems()),
+    DrilldownCustomer,
+    summary="List the customers behind an action",
+    responses=problems(),
 )
-async def list_acted_on(  # noqa: PLR0913, PLR0917
+async def list_action_customers(
     caller: AnalyticsReader,
     app_state: AppStateDep,
-    asked: RangeDep,
+    days: RangeDep,
     name: Annotated[
         str,
         Query(
             max_length=64,
             pattern="^[a-z][a-z0-9_]*$",
-            description="of the action",
+            description="Name of the action",
             examples=["send_welcome_email"],
         ),
     ],
-    became: Annotated[Became, Query(description="what has become of it")],
+    state: Annotated[
+        ActionOutcome,
+        Query(description="Outcome of the action; `pending`: planned or being delivered", examples=["done"]),
+    ],
     limit: Limit = 50,
     cursor: Cursor = None,
-    form: Format = "json",
-) -> ResponseModel | Response:
-    """For whom actions of a name were planned in the range of which this became, and how many."""
-    page = page_of("acted_on", limit, cursor)
-    found = await drilldown.list_acted_on(app_state.database, caller.company_id, asked, name, became, page)
-    return _paged("acted_on", found, limit, form)
+) -> DrilldownCustomerPage:
+    """Returns the customers with actions of a name and outcome that were planned in the range, and how many."""
+    page = page_request("action_customers", limit, cursor)
+    found = await drilldown.list_with_action(app_state.database, caller.company_id, days, name, state, page)
+    return _page("action_customers", found, limit)
 
 
-@router.get(
+@get_with_csv(
+    router,
     "/time-in-stage/visits",
+    StageVisit,
     summary="List the visits of a stage",
-    response_model=VisitPageOut,
-    responses=tabular(problems()),
+    responses=problems(),
 )
-async def list_visits(  # noqa: PLR0913, PLR0917
+async def list_stage_visits(
     caller: AnalyticsReader,
     app_state: AppStateDep,
-    asked: RangeDep,
-    stage: StageKey,
-    is_open: Annotated[  # noqa: FBT002  # a query
-        bool, Query(alias="open", description="those that go on now, whatever the range")
+    days: RangeDep,
+    stage: OfStage,
+    is_open: Annotated[  # noqa: FBT002  # a query parameter
+        bool, Query(alias="open", description="Visits that are open now, independent of the range", examples=[True])
     ] = False,
     converted: Annotated[
         bool | None,
-        Query(description="only those that ended, or did not, by an entry (of a risk stage: by a return)"),
+        Query(
+            description="Only ended visits that led to a higher progress stage, of a risk stage out of risk (true), or"
+            " that did not (false); default: both",
+            examples=[True],
+        ),
     ] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
-    form: Format = "json",
-) -> ResponseModel | Response:
-    """The visits of a stage that ended in the range, or, with open=true, those that go on."""
-    told = from_cursor("visits", cursor, is_id, is_id)
-    after = None if told is None else (told[0], told[1])
+) -> StageVisitPage:
+    """Returns the visits of a stage that ended in the range or, with `open=true`, the open ones."""
+    key = from_cursor("stage_visits", cursor, is_id, is_id)
+    after = None if key is None else (key[0], key[1])
     if is_open:
         if converted is not None:
-            raise InvalidInputError.at("query/converted", "is told of visits that ended only")
-        found = await drilldown.list_going_on(
+            raise InvalidInputError.at("query/converted", "must not be combined with open=true")
+        found = await drilldown.list_open_visits(
             app_state.database, caller.company_id, stage, after=after, limit=limit + 1
         )
     else:
-        found = await drilldown.list_ended(
+        found = await drilldown.list_ended_visits(
             app_state.database,
             caller.company_id,
-            asked,
+            days,
             stage,
             is_converted=converted,
             after=after,
             limit=limit + 1,
         )
-    cursor = next_cursor("visits", found.visits, limit, lambda row: [row.customer_id, row.seq])
-    out = VisitPageOut.of(found, limit, cursor)
-    return answer(out, out.items, VisitOut, form, "visits")
+    following = next_cursor("stage_visits", found.visits, limit, lambda row: [row.customer_id, row.seq])
+    return StageVisitPage.of(found, limit, following)
 
 
-@router.get(
+@get_with_csv(
+    router,
     "/risk-distribution/customers",
-    summary="List the customers of a band of risk",
-    response_model=CountedPageOut,
-    responses=tabular(problems()),
+    DrilldownCustomer,
+    summary="List the customers in a risk band",
+    responses=problems(),
 )
-async def list_in_band(
+async def list_risk_band_customers(
     caller: AnalyticsReader,
     app_state: AppStateDep,
-    band: Literal["low", "medium", "high", "critical"],
+    band: Annotated[BandName, Query(description="Name of the risk band", examples=["high"])],
     limit: Limit = 50,
     cursor: Cursor = None,
-    form: Format = "json",
-) -> ResponseModel | Response:
-    """Whose stored risk lies in a band."""
+) -> DrilldownCustomerPage:
+    """Returns the customers whose stored risk score lies in a band."""
     chosen = next(each for each in BANDS if each.name == band)
-    found = await drilldown.list_in_band(
-        app_state.database, caller.company_id, chosen, page_of("in_band", limit, cursor)
-    )
-    return _paged("in_band", found, limit, form)
+    page = page_request("risk_band_customers", limit, cursor)
+    found = await drilldown.list_in_band(app_state.database, caller.company_id, chosen, page)
+    return _page("risk_band_customers", found, limit)
 
 
-@router.get(
+@get_with_csv(
+    router,
     "/cohorts/customers",
-    summary="List who came again",
-    response_model=CountedPageOut,
-    responses=tabular(problems()),
+    DrilldownCustomer,
+    summary="List the retained customers of a cohort",
+    responses=problems(),
 )
-async def list_came_again(
+async def list_cohort_customers(
     caller: AnalyticsReader,
     app_state: AppStateDep,
-    cohort: Annotated[Month, Query(description="the local month of the first visit", examples=["2026-01"])],
-    month: Annotated[int, Query(ge=0, le=3_600, description="how many months later")],
+    cohort: Annotated[Month, Query(description="Local month of the first appointment", examples=["2026-01"])],
+    month: Annotated[
+        int, Query(ge=0, le=3_600, description="Months since the first appointment", examples=[1])
+    ],
     limit: Limit = 50,
     cursor: Cursor = None,
-    form: Format = "json",
-) -> ResponseModel | Response:
-    """Who first came in a month, and again so many months later."""
-    page = page_of("came_again", limit, cursor)
-    found = await drilldown.list_came_again(app_state.database, caller.company_id, cohort, month, page)
-    return _paged("came_again", found, limit, form)
+) -> DrilldownCustomerPage:
+    """Returns the customers of a cohort who had an appointment in one of the months since their first."""
+    page = page_request("cohort_customers", limit, cursor)
+    found = await drilldown.list_retained(app_state.database, caller.company_id, cohort, month, page)
+    return _page("cohort_customers", found, limit)
 
 
-def _paged(name: str, found: DrilldownPage, limit: int, form: str) -> ResponseModel | Response:
-    cursor = next_cursor(name, found.customers, limit, lambda row: [row.customer_id])
-    out = CountedPageOut.of(found, limit, cursor)
-    return answer(out, out.items, CountedOut, form, "customers")
+def _page(name: str, found: DrilldownPage, limit: int) -> DrilldownCustomerPage:
+    following = next_cursor(name, found.customers, limit, lambda row: [row.customer_id])
+    return DrilldownCustomerPage.of(found, limit, following)

@@ -1,32 +1,32 @@
-"""Figures about all customers of a company."""
+"""Routes of reports over all customers of a company."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query
 
 from journey_service.api.analytics.date_ranges import RangeDep
-from journey_service.api.analytics.schemas.distribution import DistributionOut, StageCountOut
-from journey_service.api.analytics.schemas.drilldown import ChurnPageOut, ChurnRowOut
+from journey_service.api.analytics.schemas.churn_predictions import ChurnPrediction, ChurnPredictionPage
+from journey_service.api.analytics.schemas.distribution import (
+    Distribution,
+    RiskBand,
+    RiskDistribution,
+    StageCount,
+)
+from journey_service.api.analytics.schemas.outcomes import ActionOutcomes, Automation, CohortMonth, Cohorts
 from journey_service.api.analytics.schemas.reports import (
-    AutomatedOut,
-    AutomationOut,
-    BandOut,
-    CohortRowOut,
-    CohortsOut,
-    ConversionOut,
-    ConversionsOut,
-    FlowOut,
-    FlowsOut,
-    FunnelOut,
-    OverviewOut,
-    OverviewRowOut,
-    RisksOut,
-    StageTimeOut,
-    StepOut,
-    TimeInStageOut,
+    ConversionRate,
+    ConversionRates,
+    Flow,
+    Flows,
+    Funnel,
+    FunnelMode,
+    FunnelStage,
+    Overview,
+    StageTime,
+    TimeInStage,
 )
 from journey_service.api.authentication import AnalyticsReader
-from journey_service.api.csv_responses import Format, answer, tabular
+from journey_service.api.csv_responses import get_with_csv
 from journey_service.api.dependencies import (
     AppStateDep,
     AsOf,
@@ -39,179 +39,143 @@ from journey_service.api.dependencies import (
 )
 from journey_service.api.problems import problems
 from journey_service.api.request_bodies import StrictRoute
-from journey_service.api.schema_fields import ResponseModel
 from journey_service.domain.analytics.records import RiskPageRequest
-from journey_service.services.analytics import automation, drilldown, funnels, overview
-from journey_service.services.analytics import cohorts as outcomes
-from journey_service.services.analytics import overview as metrics
-from journey_service.services.analytics import time_in_stage as visits
+from journey_service.services.analytics import (
+    automation,
+    cohorts,
+    drilldown,
+    funnels,
+    overview,
+    time_in_stage,
+)
 
 router = APIRouter(prefix="/analytics", tags=["analytics"], route_class=StrictRoute)
 
 Mode = Annotated[
-    Literal["reached", "cohort"],
-    Query(description="who reached a stage in the range, or how far those came whose journey opened in it"),
+    FunnelMode,
+    Query(
+        description="`reached`: customers who entered a stage in the range. `cohort`: customers whose journey began in"
+        " the range, each followed for `window_days`",
+        examples=["cohort"],
+    ),
 ]
 WindowDays = Annotated[
-    int, Query(ge=1, le=3_660, description="with mode=cohort: how long each is followed, in days of 24 hours")
+    int,
+    Query(
+        ge=1,
+        le=3_660,
+        description="Days of 24 hours for which `mode=cohort` follows each customer",
+        examples=[90],
+    ),
 ]
 
 
-@router.get(
+@get_with_csv(
+    router,
     "/overview",
-    summary="Read how a company's customers stand",
-    response_model=OverviewOut,
-    responses=tabular(problems()),
+    Overview,
+    summary="Get the overview",
+    responses=problems(),
+    rows=lambda response: [response],
+    without=("as_of", "first", "last", "stages"),
 )
-async def get_overview(
-    caller: AnalyticsReader, app_state: AppStateDep, asked: RangeDep, form: Format = "json"
-) -> ResponseModel | Response:
-    """Customers by stage, at risk and at the top as of now; and what happened in the range."""
-    out = OverviewOut.of(await metrics.get_overview(app_state.database, caller.company_id, asked))
-    return answer(out, [out], OverviewRowOut, form, "overview")
+async def get_overview(caller: AnalyticsReader, app_state: AppStateDep, days: RangeDep) -> Overview:
+    """Returns the customers by stage now, and the new customers, transitions and revenue of the range."""
+    return Overview.of(await overview.get_overview(app_state.database, caller.company_id, days))
 
 
-@router.get(
+@get_with_csv(
+    router,
     "/distribution",
-    summary="Count customers by stage",
-    response_model=DistributionOut,
-    responses=tabular(problems()),
+    StageCount,
+    summary="Get the distribution over stages",
+    responses=problems(),
 )
 async def get_distribution(
-    caller: AnalyticsReader, app_state: AppStateDep, as_of: AsOf = None, form: Format = "json"
-) -> ResponseModel | Response:
-    """How many customers are in each stage now, or were at a past instant, as the ledger has it."""
-    out = DistributionOut.of(await overview.get_distribution(app_state.database, caller.company_id, as_of))
-    return answer(out, out.items, StageCountOut, form, "distribution")
+    caller: AnalyticsReader, app_state: AppStateDep, as_of: AsOf = None
+) -> Distribution:
+    """Returns the number of customers in each stage, now or at a past time."""
+    return Distribution.of(await overview.get_distribution(app_state.database, caller.company_id, as_of))
 
 
-@router.get(
-    "/funnel",
-    summary="Read the funnel of progress stages",
-    response_model=FunnelOut,
-    responses=tabular(problems()),
-)
+@get_with_csv(router, "/funnel", FunnelStage, summary="Get the funnel", responses=problems())
 async def get_funnel(
     caller: AnalyticsReader,
     app_state: AppStateDep,
-    asked: RangeDep,
+    days: RangeDep,
     mode: Mode = "reached",
     window_days: WindowDays = 90,
-    form: Format = "json",
-) -> ResponseModel | Response:
-    """Distinct customers by progress stage reached, in percent of the first and to the next one."""
+) -> Funnel:
+    """Returns the distinct customers who reached each progress stage, and the conversion to the next one."""
     if mode == "cohort":
-        out = FunnelOut.of(
+        return Funnel.of(
             await funnels.get_cohort_funnel(
-                app_state.database, caller.company_id, asked, window_days=window_days
+                app_state.database, caller.company_id, days, window_days=window_days
             )
         )
-    else:
-        out = FunnelOut.of(await funnels.get_funnel(app_state.database, caller.company_id, asked))
-    return answer(out, out.items, StepOut, form, "funnel")
+    return Funnel.of(await funnels.get_funnel(app_state.database, caller.company_id, days))
 
 
-@router.get(
-    "/transitions",
-    summary="Count moves between stages",
-    response_model=FlowsOut,
-    responses=tabular(problems()),
+@get_with_csv(router, "/transitions", Flow, summary="Get the flows between stages", responses=problems())
+async def get_flows(caller: AnalyticsReader, app_state: AppStateDep, days: RangeDep) -> Flows:
+    """Returns the transitions and distinct customers from each stage to each other, without opening transitions."""
+    return Flows.of(await funnels.get_flows(app_state.database, caller.company_id, days))
+
+
+@get_with_csv(router, "/time-in-stage", StageTime, summary="Get the time in stage", responses=problems())
+async def get_time_in_stage(caller: AnalyticsReader, app_state: AppStateDep, days: RangeDep) -> TimeInStage:
+    """Returns mean, median and 90th percentile of the visits that ended in the range, and the age of open visits."""
+    return TimeInStage.of(await time_in_stage.get_time_in_stage(app_state.database, caller.company_id, days))
+
+
+@get_with_csv(
+    router, "/conversion-rates", ConversionRate, summary="Get conversion rates", responses=problems()
 )
-async def get_flows(
-    caller: AnalyticsReader, app_state: AppStateDep, asked: RangeDep, form: Format = "json"
-) -> ResponseModel | Response:
-    """Moves and distinct customers for each way between two stages, without openings."""
-    out = FlowsOut.of(await funnels.get_flows(app_state.database, caller.company_id, asked))
-    return answer(out, out.items, FlowOut, form, "transitions")
+async def get_conversion_rates(
+    caller: AnalyticsReader, app_state: AppStateDep, days: RangeDep
+) -> ConversionRates:
+    """Returns the share of ended visits of each stage that led to a higher progress stage, or out of risk."""
+    return ConversionRates.of(
+        await time_in_stage.get_conversions(app_state.database, caller.company_id, days)
+    )
 
 
-@router.get(
-    "/time-in-stage",
-    summary="Read how long customers stay in stages",
-    response_model=TimeInStageOut,
-    responses=tabular(problems()),
+@get_with_csv(
+    router, "/risk-distribution", RiskBand, summary="Get the risk distribution", responses=problems()
 )
-async def get_time_in_stage(
-    caller: AnalyticsReader, app_state: AppStateDep, asked: RangeDep, form: Format = "json"
-) -> ResponseModel | Response:
-    """Mean, median and 90th percentile of the visits that ended in the range, and the age of those that go on."""
-    out = TimeInStageOut.of(await visits.get_time_in_stage(app_state.database, caller.company_id, asked))
-    return answer(out, out.items, StageTimeOut, form, "time-in-stage")
+async def get_risk_distribution(caller: AnalyticsReader, app_state: AppStateDep) -> RiskDistribution:
+    """Returns the number of customers in each band of the stored risk score, now."""
+    return RiskDistribution.of(await overview.get_risks(app_state.database, caller.company_id))
 
 
-@router.get(
-    "/conversion-rates",
-    summary="Read how visits of stages end",
-    response_model=ConversionsOut,
-    responses=tabular(problems()),
-)
-async def get_conversions(
-    caller: AnalyticsReader, app_state: AppStateDep, asked: RangeDep, form: Format = "json"
-) -> ResponseModel | Response:
-    """Of the visits of each stage that ended in the range, how many by an entry (of a risk stage: by a return)."""
-    out = ConversionsOut.of(await visits.get_conversions(app_state.database, caller.company_id, asked))
-    return answer(out, out.items, ConversionOut, form, "conversion-rates")
-
-
-@router.get(
-    "/risk-distribution",
-    summary="Count customers by risk",
-    response_model=RisksOut,
-    responses=tabular(problems()),
-)
-async def get_risks(
-    caller: AnalyticsReader, app_state: AppStateDep, form: Format = "json"
-) -> ResponseModel | Response:
-    """Customers by stored risk as of now; those in the last two bands are on the guide's list, unless they churned."""
-    out = RisksOut.of(await overview.get_risks(app_state.database, caller.company_id))
-    return answer(out, out.items, BandOut, form, "risk-distribution")
-
-
-@router.get(
+@get_with_csv(
+    router,
     "/churn-predictions",
-    summary="List customers at risk",
-    response_model=ChurnPageOut,
-    responses=tabular(problems()),
+    ChurnPrediction,
+    summary="List churn predictions",
+    responses=problems(),
+    without=("retention_actions",),
 )
-async def list_churning(
-    caller: AnalyticsReader,
-    app_state: AppStateDep,
-    limit: Limit = 50,
-    cursor: Cursor = None,
-    form: Format = "json",
-) -> ResponseModel | Response:
-    """The guide's list as of now: a stored risk above 0.7 and not in the last risk stage, the riskiest first."""
-    after = from_cursor("churning", cursor, is_decimal, is_id)
+async def list_churn_predictions(
+    caller: AnalyticsReader, app_state: AppStateDep, limit: Limit = 50, cursor: Cursor = None
+) -> ChurnPredictionPage:
+    """Returns the customers with a stored risk score above 0.7 outside the last risk stage, highest risk first."""
+    after = from_cursor("churn_predictions", cursor, is_decimal, is_id)
     page = RiskPageRequest(after=None if after is None else (after[0], after[1]), limit=limit + 1)
     found = await drilldown.list_churning(app_state.database, caller.company_id, page)
-    cursor = next_cursor("churning", found.customers, limit, lambda row: row.found.key)
-    out = ChurnPageOut.of(found, limit, cursor)
-    return answer(out, out.items, ChurnRowOut, form, "churn-predictions")
+    following = next_cursor("churn_predictions", found.customers, limit, lambda row: row.found.key)
+    return ChurnPredictionPage.of(found, limit, following)
 
 
-@router.get(
-    "/cohorts",
-    summary="Read who comes again, by the month of the first visit",
-    response_model=CohortsOut,
-    responses=tabular(problems()),
+@get_with_csv(router, "/cohorts", CohortMonth, summary="Get retention cohorts", responses=problems())
+async def get_cohorts(caller: AnalyticsReader, app_state: AppStateDep, days: RangeDep) -> Cohorts:
+    """Returns, by the month of the first appointment, the customers who had an appointment in each month since."""
+    return Cohorts.of(await cohorts.get_cohorts(app_state.database, caller.company_id, days))
+
+
+@get_with_csv(
+    router, "/automation", ActionOutcomes, summary="Get the outcomes of actions", responses=problems()
 )
-async def get_cohorts(
-    caller: AnalyticsReader, app_state: AppStateDep, asked: RangeDep, form: Format = "json"
-) -> ResponseModel | Response:
-    """Of those who first came in each local month that the range touches: who came in each month since."""
-    out = CohortsOut.of(await outcomes.get_cohorts(app_state.database, caller.company_id, asked))
-    return answer(out, out.items, CohortRowOut, form, "cohorts")
-
-
-@router.get(
-    "/automation",
-    summary="Read what has become of actions",
-    response_model=AutomationOut,
-    responses=tabular(problems()),
-)
-async def get_automation(
-    caller: AnalyticsReader, app_state: AppStateDep, asked: RangeDep, form: Format = "json"
-) -> ResponseModel | Response:
-    """Actions planned in the range by name: done, dead, cancelled, pending, and how many succeed."""
-    out = AutomationOut.of(await automation.get_automation(app_state.database, caller.company_id, asked))
-    return answer(out, out.items, AutomatedOut, form, "automation")
+async def get_automation(caller: AnalyticsReader, app_state: AppStateDep, days: RangeDep) -> Automation:
+    """Returns the outcomes of the actions that were planned in the range, by name."""
+    return Automation.of(await automation.get_automation(app_state.database, caller.company_id, days))

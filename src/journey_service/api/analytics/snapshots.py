@@ -79,9 +79,7 @@ async def list_daily_metrics(
     responses=problems(*JSON_BODY),
     max_body_size=MAX_BODY_BYTES,
 )
-async def rebuild_daily_metrics(
-    body: MetricsRebuild, caller: Admin, app_state: AppStateDep
-) -> JobAccepted:
+async def rebuild_daily_metrics(body: MetricsRebuild, caller: Admin, app_state: AppStateDep) -> JobAccepted:
     """Starts a job that recomputes the metrics of ended days from the ledgers. Unchanged rows keep their revision."""
     job_id = await snapshots.enqueue_snapshot_rebuild(
         app_state.database, caller.company_id, body.first, body.last, actor=caller.actor

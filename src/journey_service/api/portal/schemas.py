@@ -5,7 +5,7 @@ from datetime import date
 
 from pydantic import ConfigDict, Field
 
-from journey_service.api.analytics.schemas.drilldown import RetentionActionOut
+from journey_service.api.analytics.schemas.churn_predictions import RetentionAction
 from journey_service.api.analytics.schemas.reports import counts_of
 from journey_service.api.journeys.schemas.journeys import Journey
 from journey_service.api.schema_fields import AnyCustomerId, Id, NextCursor, ResponseModel, Timestamp
@@ -201,7 +201,7 @@ class PortalRiskCustomer(ResponseModel):
         description="Local date on which the customer is expected to leave; null: unknown",
         examples=["2026-04-12"],
     )
-    retention_actions: list[RetentionActionOut] = Field(description="Actions that the guide recommends")
+    retention_actions: list[RetentionAction] = Field(description="Actions that the guide recommends")
     recommended_actions: list[str] = Field(
         description="The same in short: `call`, `offer`, `email`", examples=[["call", "offer"]]
     )
@@ -218,7 +218,7 @@ class PortalRiskCustomer(ResponseModel):
             days_inactive=customer.days_inactive,
             lifetime_value=float(found.lifetime_value),
             predicted_churn_date=customer.predicted_churn_date,
-            retention_actions=[RetentionActionOut.of(action) for action in customer.actions],
+            retention_actions=[RetentionAction.of(action) for action in customer.actions],
             recommended_actions=[action.short for action in customer.actions],
         )
 

@@ -69,7 +69,8 @@ _FLOW: Final = _of(
 _MOVED: Final = _of(
     "SELECT relationship_id, count(*) AS moves FROM journey_transitions WHERE company_id = :company_id"
     f" AND {within('transitioned_at')} AND motion = ANY(CAST(:motions AS text[]))"
-    " AND (CAST(:to_stage AS text) IS NULL OR to_stage = CAST(:to_stage AS text)) GROUP BY relationship_id"
+    " AND (cardinality(CAST(:to_stages AS text[])) = 0 OR to_stage = ANY(CAST(:to_stages AS text[])))"
+    " GROUP BY relationship_id"
 )
 _WITH_ACTIONS: Final = _of(
     "SELECT relationship_id, count(*) AS moves FROM journey_actions WHERE company_id = :company_id"
@@ -163,10 +164,15 @@ class DrilldownQueries:
         return await self._page("cohort", page, **parameters, **range_parameters(days, zone))
 
     async def list_moved(
-        self, motions: Sequence[Motion], to_stage: str | None, days: DateRange, zone: str, page: PageRequest
+        self,
+        motions: Sequence[Motion],
+        to_stages: Sequence[str],
+        days: DateRange,
+        zone: str,
+        page: PageRequest,
     ) -> list[DrilldownCustomer]:
-        """Lists customers with a move of these kinds within the days, to one stage or any."""
-        parameters = {"motions": [motion.value for motion in motions], "to_stage": to_stage}
+        """Lists customers with a move of these kinds within the days, to one of the stages; without stages, to any."""
+        parameters = {"motions": [motion.value for motion in motions], "to_stages": list(to_stages)}
         return await self._page("moved", page, **parameters, **range_parameters(days, zone))
 
     async def list_with_actions(

@@ -63,7 +63,8 @@ _LEDGER_REVENUE: Final = text(
 _LIST: Final = text(
     "SELECT metric_date, stage_key, customer_count, avg_time_in_stage, conversion_rate, revenue, revision, computed_at"
     " FROM journey_stage_metrics WHERE company_id = :company_id AND metric_date >= CAST(:first AS date)"
-    " AND metric_date <= CAST(:last AS date) AND (CAST(:stage AS text) IS NULL OR stage_key = CAST(:stage AS text))"
+    " AND metric_date <= CAST(:last AS date) AND (cardinality(CAST(:stages AS text[])) = 0"
+    " OR stage_key = ANY(CAST(:stages AS text[])))"
     " ORDER BY metric_date, stage_key"
 )
 _UPSERT: Final = text(
@@ -195,10 +196,10 @@ class Snapshots:
         rows = await self._read(_REVENUE, _LEDGER_REVENUE, first, last, source)
         return {(row.day, row.stage): row.revenue for row in rows}
 
-    async def list_between(self, first: date, last: date, stage: str | None = None) -> list[Snapshot]:
-        """Lists snapshots of local days, both included, of one stage or all; oldest first."""
+    async def list_between(self, first: date, last: date, stages: Sequence[str] = ()) -> list[Snapshot]:
+        """Lists snapshots of local days, both included, of some stages or all; oldest first."""
         rows = await self._connection.execute(
-            _LIST, {**self._scope, "first": first, "last": last, "stage": stage}
+            _LIST, {**self._scope, "first": first, "last": last, "stages": list(stages)}
         )
         return [
             Snapshot(

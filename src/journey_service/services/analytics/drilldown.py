@@ -37,7 +37,7 @@ from journey_service.services.analytics.cohorts import days_of_month
 from journey_service.services.analytics.query_context import TIMEOUT_MS, QueryContext, load_query_context
 
 
-class Outcome(StrEnum):
+class CohortOutcome(StrEnum):
     """Outcome of a cohort member after one step of the funnel."""
 
     CONVERTED = "converted"
@@ -45,7 +45,7 @@ class Outcome(StrEnum):
     DROPPED = "dropped"
 
 
-class Became(StrEnum):
+class ActionOutcome(StrEnum):
     """Outcome of an action; pending if it is still to be run."""
 
     DONE = "done"
@@ -91,12 +91,12 @@ class RiskList:
 
 
 @dataclass(frozen=True, slots=True)
-class CohortStepAsked:
+class CohortStepRequest:
     """A step of a cohort's funnel, and the outcome of the members to list; None: all."""
 
     stage: str
     window_days: int
-    outcome: Outcome | None = None
+    outcome: CohortOutcome | None = None
 
 
 async def list_in_stage(
@@ -127,8 +127,8 @@ async def list_reached(
     return await _listed(database, company_id, requested, list_)
 
 
-async def list_of_cohort(
-    database: Database, company_id: int, requested: RequestedRange, step: CohortStepAsked, page: PageRequest
+async def list_cohort_step(
+    database: Database, company_id: int, requested: RequestedRange, step: CohortStepRequest, page: PageRequest
 ) -> DrilldownPage:
     """Lists the cohort members at a step of the funnel. Raises CompanyNotFoundError, InvalidInputError."""
 
@@ -137,9 +137,9 @@ async def list_of_cohort(
         top = len(query.stage_map.progress) - 1
         if step.outcome is not None and index == top:
             return []  # the last step has no outcome
-        lowest = index + 1 if step.outcome is Outcome.CONVERTED else index
-        stays = step.outcome in (Outcome.PENDING, Outcome.DROPPED)
-        is_open = {Outcome.PENDING: [True], Outcome.DROPPED: [False]}
+        lowest = index + 1 if step.outcome is CohortOutcome.CONVERTED else index
+        stays = step.outcome in (CohortOutcome.PENDING, CohortOutcome.DROPPED)
+        is_open = {CohortOutcome.PENDING: [True], CohortOutcome.DROPPED: [False]}
         known = funnels.ranks(query.stage_map)
         parameters = {
             "entered": list(known),
@@ -155,7 +155,7 @@ async def list_of_cohort(
     return await _listed(database, company_id, requested, list_)
 
 
-async def list_went(
+async def list_flow(
     database: Database,
     company_id: int,
     requested: RequestedRange,
@@ -177,35 +177,37 @@ async def list_moved(
     database: Database,
     company_id: int,
     requested: RequestedRange,
-    motion: Motion | None,
-    to_stage: str | None,
+    motions: Sequence[Motion],
+    to_stages: Sequence[str],
     page: PageRequest,
 ) -> DrilldownPage:
-    """Lists the customers who moved with a motion; None: with any except the opening.
+    """Lists the customers who moved with one of the motions, to one of the stages.
+
+    Without motions: with any except the opening; without stages: to any.
 
     Raises CompanyNotFoundError, InvalidInputError.
     """
-    motions = [motion] if motion else [each for each in Motion if each is not Motion.OPENING]
+    motions = motions or [each for each in Motion if each is not Motion.OPENING]
 
     async def list_(uow: UnitOfWork, query: QueryContext) -> Sequence[DrilldownCustomer]:
-        return await uow.drilldown.list_moved(motions, to_stage, query.days, query.zone, page)
+        return await uow.drilldown.list_moved(motions, to_stages, query.days, query.zone, page)
 
     return await _listed(database, company_id, requested, list_)
 
 
-async def list_acted_on(
+async def list_with_action(
     database: Database,
     company_id: int,
     requested: RequestedRange,
     name: str,
-    outcome: Became,
+    outcome: ActionOutcome,
     page: PageRequest,
 ) -> DrilldownPage:
     """Lists the customers with planned actions of a name and outcome.
 
     Raises CompanyNotFoundError, InvalidInputError.
     """
-    states = ("pending", "leased") if outcome is Became.PENDING else (outcome.value,)
+    states = ("pending", "leased") if outcome is ActionOutcome.PENDING else (outcome.value,)
 
     async def list_(uow: UnitOfWork, query: QueryContext) -> Sequence[DrilldownCustomer]:
         return await uow.drilldown.list_with_actions(name, states, query.days, query.zone, page)
@@ -226,7 +228,7 @@ async def list_in_band(
     return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS)
 
 
-async def list_came_again(
+async def list_retained(
     database: Database, company_id: int, cohort: int, later: int, page: PageRequest
 ) -> DrilldownPage:
     """Lists the members of a cohort who had an appointment `later` months after their first.
@@ -244,7 +246,7 @@ async def list_came_again(
     return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS)
 
 
-async def list_ended(
+async def list_ended_visits(
     database: Database,
     company_id: int,
     requested: RequestedRange,
@@ -269,7 +271,7 @@ async def list_ended(
     return await database.run(company_id, unit, timeout_ms=TIMEOUT_MS)
 
 
-async def list_going_on(
+async def list_open_visits(
     database: Database, company_id: int, stage: str, *, after: tuple[int, int] | None = None, limit: int = 50
 ) -> VisitPage:
     """Lists the open visits of a stage. Raises CompanyNotFoundError."""

@@ -71,7 +71,7 @@ class SnapshotPage:
 
 
 async def get_metrics(
-    database: Database, company_id: int, requested: RequestedRange, stage: str | None
+    database: Database, company_id: int, requested: RequestedRange, stages: Sequence[str] = ()
 ) -> SnapshotPage:
     """Returns the snapshots of ended days; by default of the last thirty.
 
@@ -83,8 +83,8 @@ async def get_metrics(
 
     async def unit(uow: UnitOfWork) -> SnapshotPage:
         context = await uow.companies.get_context()
-        stages = context.rulebook.stage_map.by_key
-        if stage is not None and stage not in stages:
+        known = context.rulebook.stage_map.by_key
+        if any(stage not in known for stage in stages):
             raise InvalidInputError.at("query/stage", "must be a stage of this company")
         until = last or last_ended(context)
         since = first or until - timedelta(days=DEFAULT_RANGE_DAYS - 1)
@@ -94,11 +94,11 @@ async def get_metrics(
             raise InvalidInputError.at("query/from", "must not be after `to`")
         if (until - since).days >= MAX_RANGE_DAYS:
             raise InvalidInputError.at("query/from", f"must be less than {MAX_RANGE_DAYS} days before `to`")
-        found = await uow.snapshots.list_between(since, until, stage)
-        order = {key: index for index, key in enumerate(stages)}
+        found = await uow.snapshots.list_between(since, until, stages)
+        order = {key: index for index, key in enumerate(known)}
         found.sort(key=lambda each: (each.day, order.get(each.stage, len(order)), each.stage))
         return SnapshotPage(
-            context.company.currency, since, until, [(each, stages.get(each.stage)) for each in found]
+            context.company.currency, since, until, [(each, known.get(each.stage)) for each in found]
         )
 
     return await database.run(company_id, unit)

@@ -1,34 +1,79 @@
-"""Figures about all customers, over the wire."""
+"""Response schemas of customers by stage and by risk score."""
 
-from datetime import datetime
+from typing import Literal
 
-from journey_service.api.schema_fields import ResponseModel
-from journey_service.services.analytics.overview import Distribution
+from pydantic import Field
 
+from journey_service.api.schema_fields import ResponseModel, Timestamp
+from journey_service.domain.stages.stage_map import Stage
+from journey_service.services.analytics import overview
 
-class StageCountOut(ResponseModel):
-    """How many customers are in a stage."""
-
-    stage_key: str
-    stage_name: str
-    customers: int
+BandName = Literal["low", "medium", "high", "critical"]
 
 
-class DistributionOut(ResponseModel):
-    """Customers by stage at an instant, in the order of the map in force then; empty stages are told as 0."""
+class StageCount(ResponseModel):
+    """The number of customers in a stage."""
 
-    as_of: datetime
-    total: int
-    items: list[StageCountOut]
+    stage_key: str = Field(description="Key of the stage", examples=["engaged"])
+    stage_name: str = Field(description="Name of the stage", examples=["Engaged"])
+    customers: int = Field(ge=0, description="Customers in the stage", examples=[120])
 
     @classmethod
-    def of(cls, distribution: Distribution) -> "DistributionOut":
-        """Show a distribution."""
+    def of(cls, stage: Stage, customers: int) -> "StageCount":
+        """Returns the schema of a stage and its customers."""
+        return cls(stage_key=stage.key, stage_name=stage.name, customers=customers)
+
+
+class Distribution(ResponseModel):
+    """Customers by stage at one time, in the order of the stage map of that time, with empty stages."""
+
+    as_of: Timestamp = Field(description="Time of the distribution")
+    total: int = Field(ge=0, description="Customers in all stages", examples=[1_250])
+    items: list[StageCount] = Field(description="The stages")
+
+    @classmethod
+    def of(cls, distribution: overview.Distribution) -> "Distribution":
+        """Returns the schema of a distribution."""
         return cls(
             as_of=distribution.as_of,
             total=sum(customers for _, customers in distribution.stages),
+            items=[StageCount.of(stage, customers) for stage, customers in distribution.stages],
+        )
+
+
+class RiskBand(ResponseModel):
+    """The number of customers whose risk score lies in a range."""
+
+    band: BandName = Field(description="Name of the band", examples=["high"])
+    risk_min: float = Field(
+        ge=0, le=1, description="Lowest risk score of the band, included", examples=[0.71]
+    )
+    risk_max: float = Field(
+        ge=0, le=1, description="Highest risk score of the band, included", examples=[0.8]
+    )
+    customers: int = Field(ge=0, description="Customers in the band", examples=[85])
+
+
+class RiskDistribution(ResponseModel):
+    """Customers by stored risk score, now."""
+
+    as_of: Timestamp = Field(description="Time of the distribution, in the company's time")
+    total: int = Field(ge=0, description="Customers in all bands", examples=[1_250])
+    items: list[RiskBand] = Field(description="The bands, lowest risk first")
+
+    @classmethod
+    def of(cls, risks: overview.RiskDistribution) -> "RiskDistribution":
+        """Returns the schema of a risk distribution."""
+        return cls(
+            as_of=risks.as_of,
+            total=sum(customers for _, customers in risks.bands),
             items=[
-                StageCountOut(stage_key=stage.key, stage_name=stage.name, customers=customers)
-                for stage, customers in distribution.stages
+                RiskBand(
+                    band=band.name,  # type: ignore[arg-type]  # the domain has exactly these bands
+                    risk_min=band.low / 100,
+                    risk_max=band.high / 100,
+                    customers=customers,
+                )
+                for band, customers in risks.bands
             ],
         )

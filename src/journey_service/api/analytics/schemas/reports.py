@@ -1,129 +1,138 @@
-"""Figures over the wire."""
+"""Response schemas of reports over a range of days: overview, funnel, flows, time in stage, conversion rates."""
 
-from datetime import date, datetime
+from typing import Literal
 
 from pydantic import Field
 
-from journey_service.api.analytics.schemas.distribution import StageCountOut
+from journey_service.api.analytics.schemas.dates import Currency, RangedReport, range_values
+from journey_service.api.analytics.schemas.distribution import StageCount
 from journey_service.api.schema_fields import ResponseModel
 from journey_service.domain.analytics.aggregates import stage_labels
-from journey_service.domain.stages.stage_map import Stage
-from journey_service.services.analytics.automation import Automation
-from journey_service.services.analytics.cohorts import Cohorts
-from journey_service.services.analytics.funnels import CohortFunnel, Flows, Funnel
-from journey_service.services.analytics.overview import Overview, RiskDistribution
-from journey_service.services.analytics.query_context import QueryContext
-from journey_service.services.analytics.time_in_stage import Conversions, TimeInStage
+from journey_service.services.analytics import funnels, overview, time_in_stage
+
+FunnelMode = Literal["reached", "cohort"]
 
 
-def _framed(query: QueryContext) -> dict[str, datetime | date]:
-    return {"as_of": query.as_of, "from": query.days.first, "to": query.days.last}
+class Overview(RangedReport):
+    """The customers of a company now, and what happened in the range."""
 
-
-class FramedOut(ResponseModel):
-    """What every figure over a range is told with: when, and of which local days, both included."""
-
-    as_of: datetime
-    first: date = Field(alias="from")
-    last: date = Field(alias="to")
-
-
-class OverviewRowOut(ResponseModel):
-    """The overview as one row: counts as of now, and what happened in the range.
-
-    `at_risk_count` are the customers in the mildest risk stage, `vip_count` those in the highest progress stage;
-    percentages are of all customers. `moves` are without openings; `lapses` lead into risk, `returns` out of it.
-    """
-
-    total_customers: int
-    at_risk_count: int
-    at_risk_percentage: float
-    vip_count: int
-    vip_percentage: float
-    avg_lifetime_value: float
-    currency: str
-    new_customers: int
-    moves: int
-    lapses: int
-    returns: int
-    revenue: float
-
-
-class OverviewOut(FramedOut, OverviewRowOut):
-    """How a company's customers stand, and what happened."""
-
-    stages: list[StageCountOut]
+    total_customers: int = Field(ge=0, description="All customers now", examples=[1_250])
+    at_risk_count: int = Field(ge=0, description="Customers in the mildest risk stage now", examples=[85])
+    at_risk_percentage: float = Field(
+        ge=0, le=100, description="`at_risk_count` in percent of all customers", examples=[6.8]
+    )
+    vip_count: int = Field(ge=0, description="Customers in the highest progress stage now", examples=[40])
+    vip_percentage: float = Field(
+        ge=0, le=100, description="`vip_count` in percent of all customers", examples=[3.2]
+    )
+    avg_lifetime_value: float = Field(
+        description="Mean lifetime value of all customers now; 0 without customers", examples=[349.9]
+    )
+    currency: Currency
+    new_customers: int = Field(ge=0, description="Journeys that began in the range", examples=[64])
+    moves: int = Field(ge=0, description="Transitions in the range, without the opening ones", examples=[212])
+    lapses: int = Field(ge=0, description="Transitions into a risk stage in the range", examples=[31])
+    returns: int = Field(ge=0, description="Transitions out of a risk stage in the range", examples=[9])
+    revenue: float = Field(description="Revenue of the range", examples=[18_420.5])
+    stages: list[StageCount] = Field(description="Customers by stage now, with empty stages")
 
     @classmethod
-    def of(cls, overview: Overview) -> "OverviewOut":
-        """Show an overview."""
+    def of(cls, found: overview.Overview) -> "Overview":
+        """Returns the schema of an overview."""
         return cls.model_validate(
             {
-                **_framed(overview.query),
-                **counts_of(overview),
-                "currency": overview.query.currency,
-                "new_customers": overview.opened,
-                "moves": overview.moves,
-                "lapses": overview.lapses,
-                "returns": overview.returns,
-                "revenue": overview.revenue_cents / 100,
-                "stages": [stage_count(stage, customers) for stage, customers in overview.stages],
+                **range_values(found.query),
+                **counts_of(found),
+                "currency": found.query.currency,
+                "new_customers": found.opened,
+                "moves": found.moves,
+                "lapses": found.lapses,
+                "returns": found.returns,
+                "revenue": found.revenue_cents / 100,
+                "stages": [StageCount.of(stage, customers) for stage, customers in found.stages],
             }
         )
 
 
-def counts_of(overview: Overview) -> dict[str, int | float]:
-    """The figures as of now that the guide's dashboard shows too."""
+def counts_of(found: overview.Overview) -> dict[str, int | float]:
+    """Returns the current counts of an overview, which the guide's dashboard shows too."""
     return {
-        "total_customers": overview.total,
-        "at_risk_count": overview.at_risk,
-        "at_risk_percentage": float(overview.at_risk_percentage),
-        "vip_count": overview.vips,
-        "vip_percentage": float(overview.vip_percentage),
-        "avg_lifetime_value": overview.average_cents / 100,
+        "total_customers": found.total,
+        "at_risk_count": found.at_risk,
+        "at_risk_percentage": float(found.at_risk_percentage),
+        "vip_count": found.vips,
+        "vip_percentage": float(found.vip_percentage),
+        "avg_lifetime_value": found.average_cents / 100,
     }
 
 
-def stage_count(stage: Stage, customers: int) -> StageCountOut:
-    """How many customers are in a stage."""
-    return StageCountOut(stage_key=stage.key, stage_name=stage.name, customers=customers)
+class FunnelStage(ResponseModel):
+    """A stage of the funnel and the customers who reached it or a later one."""
+
+    stage_key: str = Field(description="Key of the stage", examples=["engaged"])
+    stage_name: str = Field(description="Name of the stage", examples=["Engaged"])
+    customers: int = Field(
+        ge=0,
+        description="Distinct customers who entered this stage or a later one in the range; with `mode=cohort`, within"
+        " their window",
+        examples=[120],
+    )
+    percentage: float = Field(
+        ge=0, le=100, description="`customers` in percent of those of the first stage", examples=[62.5]
+    )
+    conversion_rate: float = Field(
+        ge=0, le=100, description="Percent of `customers` who reached the next stage", examples=[41.7]
+    )
+    returned: int | None = Field(
+        default=None,
+        ge=0,
+        description="Transitions from risk stages back into this stage, which are no entries; null with `mode=cohort`",
+        examples=[4],
+    )
+    converted: int | None = Field(
+        default=None,
+        ge=0,
+        description="Customers of the cohort who reached a later stage; null with `mode=reached`",
+        examples=[None],
+    )
+    pending: int | None = Field(
+        default=None,
+        ge=0,
+        description="Customers of the cohort who are not further, with time left; null with `mode=reached`",
+        examples=[None],
+    )
+    dropped: int | None = Field(
+        default=None,
+        ge=0,
+        description="Customers of the cohort who are not further, with no time left; null with `mode=reached`",
+        examples=[None],
+    )
 
 
-class StepOut(ResponseModel):
-    """Customers with an entry to a stage, or to a later one, in the range.
+class Funnel(RangedReport):
+    """The funnel of the progress stages."""
 
-    `percentage` is of the first stage, `conversion_rate` to the next one. `returned` are the ways back into the stage
-    out of risk, which are no entries. With mode=cohort: those who came so far within their window, what became of
-    them (`converted` came further, `pending` still may, `dropped` did not), and no `returned`.
-    """
-
-    stage_key: str
-    stage_name: str
-    customers: int
-    percentage: float
-    conversion_rate: float
-    returned: int | None = None
-    converted: int | None = None
-    pending: int | None = None
-    dropped: int | None = None
-
-
-class FunnelOut(FramedOut):
-    """The funnel of progress stages."""
-
-    mode: str
-    window_days: int | None
-    items: list[StepOut]
+    mode: FunnelMode = Field(
+        description="`reached`: customers who entered a stage in the range. `cohort`: customers whose journey began in"
+        " the range, each followed for `window_days`",
+        examples=["reached"],
+    )
+    window_days: int | None = Field(
+        ge=1,
+        description="Days of 24 hours for which each customer is followed; null with `mode=reached`",
+        examples=[None],
+    )
+    items: list[FunnelStage] = Field(description="The progress stages in their order")
 
     @classmethod
-    def of(cls, funnel: Funnel | CohortFunnel) -> "FunnelOut":
-        """Show a funnel."""
-        is_cohort = isinstance(funnel, CohortFunnel)
+    def of(cls, funnel: funnels.Funnel | funnels.CohortFunnel) -> "Funnel":
+        """Returns the schema of a funnel."""
+        is_cohort = isinstance(funnel, funnels.CohortFunnel)
         return cls.model_validate(
             {
-                **_framed(funnel.query),
+                **range_values(funnel.query),
                 "mode": "cohort" if is_cohort else "reached",
-                "window_days": funnel.window_days if isinstance(funnel, CohortFunnel) else None,
+                "window_days": funnel.window_days if isinstance(funnel, funnels.CohortFunnel) else None,
                 "items": [
                     {**step._asdict(), "stage_key": step.stage.key, "stage_name": step.stage.name}
                     for step in funnel.steps
@@ -132,85 +141,99 @@ class FunnelOut(FramedOut):
         )
 
 
-class FlowOut(ResponseModel):
-    """Moves from one stage to another, and the distinct customers who made them."""
+class Flow(ResponseModel):
+    """The transitions from one stage to another."""
 
-    from_stage: str
-    from_name: str
-    to_stage: str
-    to_name: str
-    moves: int
-    customers: int
+    from_stage: str = Field(description="Key of the stage before", examples=["new_lead"])
+    from_name: str = Field(description="Name of the stage before", examples=["New Lead"])
+    to_stage: str = Field(description="Key of the stage after", examples=["engaged"])
+    to_name: str = Field(description="Name of the stage after", examples=["Engaged"])
+    moves: int = Field(ge=0, description="Transitions in the range", examples=[48])
+    customers: int = Field(ge=0, description="Distinct customers who made them", examples=[46])
 
 
-class FlowsOut(FramedOut):
-    """Moves between stages, without openings."""
+class Flows(RangedReport):
+    """The transitions between stages, without the opening ones."""
 
-    items: list[FlowOut]
+    items: list[Flow] = Field(description="The flows")
 
     @classmethod
-    def of(cls, flows: Flows) -> "FlowsOut":
-        """Show flows."""
+    def of(cls, flows: funnels.Flows) -> "Flows":
+        """Returns the schema of flows."""
         names = stage_labels(flows.query.stage_map)
         items = [
-            FlowOut(
+            Flow(
                 **flow._asdict(),
                 from_name=names.get(flow.from_stage, flow.from_stage),
                 to_name=names.get(flow.to_stage, flow.to_stage),
             )
             for flow in flows.flows
         ]
-        return cls.model_validate({**_framed(flows.query), "items": items})
+        return cls.model_validate({**range_values(flows.query), "items": items})
 
 
-class StageTimeOut(ResponseModel):
-    """Days of the visits of a stage that ended in the range (null: none did); apart, of those that go on now."""
+class StageTime(ResponseModel):
+    """The durations of the visits of a stage, in days of 24 hours with one decimal."""
 
-    stage_key: str
-    stage_name: str
-    visits: int
-    avg_days: float | None
-    median_days: float | None
-    p90_days: float | None
-    open_count: int
-    open_avg_days: float | None
+    stage_key: str = Field(description="Key of the stage", examples=["engaged"])
+    stage_name: str = Field(description="Name of the stage", examples=["Engaged"])
+    visits: int = Field(ge=0, description="Visits that ended in the range", examples=[52])
+    avg_days: float | None = Field(
+        ge=0, description="Mean days of the ended visits; null: none ended", examples=[21.4]
+    )
+    median_days: float | None = Field(
+        ge=0, description="Median days of the ended visits; null: none ended", examples=[17.0]
+    )
+    p90_days: float | None = Field(
+        ge=0, description="90th percentile of the days of the ended visits; null: none ended", examples=[44.5]
+    )
+    open_count: int = Field(ge=0, description="Visits that are open now", examples=[120])
+    open_avg_days: float | None = Field(
+        ge=0, description="Mean days of the open visits until now; null: none is open", examples=[12.3]
+    )
 
 
-class TimeInStageOut(FramedOut):
-    """Time in stages."""
+class TimeInStage(RangedReport):
+    """How long customers stay in each stage."""
 
-    items: list[StageTimeOut]
+    items: list[StageTime] = Field(description="The stages")
 
     @classmethod
-    def of(cls, times: TimeInStage) -> "TimeInStageOut":
-        """Show time in stages."""
+    def of(cls, times: time_in_stage.TimeInStage) -> "TimeInStage":
+        """Returns the schema of times in stages."""
         items = [
             {"stage_key": each.stage.key, "stage_name": each.stage.name, **each._asdict()}
             for each in times.stages
         ]
-        return cls.model_validate({**_framed(times.query), "items": items})
+        return cls.model_validate({**range_values(times.query), "items": items})
 
 
-class ConversionOut(ResponseModel):
-    """Visits of a stage that ended in the range; `converted` by an entry (of a risk stage: by a return)."""
+class ConversionRate(ResponseModel):
+    """The share of the visits of a stage that ended with an entry; of a risk stage, with a return."""
 
-    stage_key: str
-    stage_name: str
-    visits: int
-    converted: int
-    conversion_rate: float | None
+    stage_key: str = Field(description="Key of the stage", examples=["engaged"])
+    stage_name: str = Field(description="Name of the stage", examples=["Engaged"])
+    visits: int = Field(ge=0, description="Visits that ended in the range", examples=[52])
+    converted: int = Field(
+        ge=0,
+        description="Visits that ended with an entry to a higher progress stage; of a risk stage, with a return",
+        examples=[31],
+    )
+    conversion_rate: float | None = Field(
+        ge=0, le=100, description="`converted` in percent of `visits`; null: none ended", examples=[59.6]
+    )
 
 
-class ConversionsOut(FramedOut):
-    """How visits ended."""
+class ConversionRates(RangedReport):
+    """How the visits of each stage ended."""
 
-    items: list[ConversionOut]
+    items: list[ConversionRate] = Field(description="The stages")
 
     @classmethod
-    def of(cls, conversions: Conversions) -> "ConversionsOut":
-        """Show how visits ended."""
+    def of(cls, conversions: time_in_stage.Conversions) -> "ConversionRates":
+        """Returns the schema of conversion rates."""
         items = [
-            ConversionOut(
+            ConversionRate(
                 stage_key=each.stage.key,
                 stage_name=each.stage.name,
                 visits=each.visits,
@@ -219,112 +242,4 @@ class ConversionsOut(FramedOut):
             )
             for each in conversions.stages
         ]
-        return cls.model_validate({**_framed(conversions.query), "items": items})
-
-
-class BandOut(ResponseModel):
-    """Customers whose stored risk lies in a band, both ends included."""
-
-    band: str
-    risk_min: float
-    risk_max: float
-    customers: int
-
-
-class RisksOut(ResponseModel):
-    """Customers by stored risk, as of now."""
-
-    as_of: datetime
-    total: int
-    items: list[BandOut]
-
-    @classmethod
-    def of(cls, risks: RiskDistribution) -> "RisksOut":
-        """Show a distribution of risk."""
-        return cls(
-            as_of=risks.as_of,
-            total=sum(customers for _, customers in risks.bands),
-            items=[
-                BandOut(
-                    band=band.name, risk_min=band.low / 100, risk_max=band.high / 100, customers=customers
-                )
-                for band, customers in risks.bands
-            ],
-        )
-
-
-class CohortRowOut(ResponseModel):
-    """Of `size` customers who first came in `cohort`, those who came in the month so many later."""
-
-    cohort: str
-    size: int
-    month: int
-    customers: int
-    percentage: float
-
-
-class CohortsOut(FramedOut):
-    """Retention by the month of the first visit, month by month up to the present one.
-
-    Cohorts are those of whole months that the range touches.
-    """
-
-    items: list[CohortRowOut]
-
-    @classmethod
-    def of(cls, cohorts: Cohorts) -> "CohortsOut":
-        """Show retention."""
-        return cls.model_validate(
-            {
-                **_framed(cohorts.query),
-                "items": [
-                    {
-                        "cohort": f"{cohort.month // 12:04}-{cohort.month % 12 + 1:02}",
-                        "size": cohort.came[0],
-                        "month": later,
-                        "customers": customers,
-                        "percentage": percentage,
-                    }
-                    for cohort in cohorts.cohorts
-                    for later, (customers, percentage) in enumerate(
-                        zip(cohort.came, cohort.percentages, strict=True)
-                    )
-                ],
-            }
-        )
-
-
-class AutomatedOut(ResponseModel):
-    """What has become of the actions of one name; `success_rate` is done of done and dead, in percent."""
-
-    name: str
-    done: int
-    dead: int
-    cancelled: int
-    pending: int
-    success_rate: float | None
-
-
-class AutomationOut(FramedOut):
-    """What has become of the actions planned in the range."""
-
-    success_rate: float | None
-    items: list[AutomatedOut]
-
-    @classmethod
-    def of(cls, automation: Automation) -> "AutomationOut":
-        """Show what has become of actions."""
-        items = [
-            AutomatedOut(
-                name=each.name,
-                done=each.done,
-                dead=each.dead,
-                cancelled=each.cancelled,
-                pending=each.pending,
-                success_rate=None if each.rate is None else float(each.rate),
-            )
-            for each in automation.actions
-        ]
-        return cls.model_validate(
-            {**_framed(automation.query), "success_rate": automation.rate, "items": items}
-        )
+        return cls.model_validate({**range_values(conversions.query), "items": items})

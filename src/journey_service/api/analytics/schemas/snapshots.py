@@ -76,6 +76,4 @@ class MetricsRebuild(RequestModel):
     """The days whose metrics are rebuilt, both included."""
 
     first: Day = Field(alias="from", description="First local day", examples=["2026-02-01"])
-    last: Day = Field(
-        alias="to", description="Last local day; it must have ended", examples=["2026-02-28"]
-    )
+    last: Day = Field(alias="to", description="Last local day; it must have ended", examples=["2026-02-28"])

@@ -1,0 +1,97 @@
+"""Response schemas of churn predictions."""
+
+from datetime import date
+from typing import Literal
+
+from pydantic import Field
+
+from journey_service.api.analytics.schemas.dates import Currency
+from journey_service.api.analytics.schemas.drilldown import stage_name
+from journey_service.api.schema_fields import AnyCustomerId, NextCursor, ResponseModel, Timestamp
+from journey_service.domain.actions.company_context import CompanyContext
+from journey_service.domain.analytics import churn
+from journey_service.services.analytics.drilldown import AtRisk, RiskList
+
+
+class RetentionAction(ResponseModel):
+    """An action that the guide recommends for a customer at risk."""
+
+    type: Literal["personal_call", "special_offer", "email_campaign"] = Field(
+        description="Kind of action", examples=["personal_call"]
+    )
+    priority: Literal["high", "medium", "low"] = Field(
+        description="Priority of the action", examples=["high"]
+    )
+    description: str = Field(
+        description="The recommendation in words", examples=["Schedule a personal check-in call"]
+    )
+
+    @classmethod
+    def of(cls, action: churn.RetentionAction) -> "RetentionAction":
+        """Returns the schema of a recommended action."""
+        return cls.model_validate(action._asdict())
+
+
+class ChurnPrediction(ResponseModel):
+    """A customer with a stored risk score above 0.7 outside the last risk stage."""
+
+    customer_id: AnyCustomerId = Field(description="Id of the customer")
+    current_stage: str = Field(description="Key of the current stage", examples=["at_risk"])
+    stage_name: str = Field(description="Name of the current stage", examples=["At Risk"])
+    stage_entered_at: Timestamp = Field(
+        description="When the customer entered the stage", examples=["2026-01-12T10:00:00Z"]
+    )
+    risk_score: float = Field(ge=0, le=1, description="Stored risk score, 0 to 1", examples=[0.82])
+    days_inactive: int | None = Field(
+        ge=0,
+        description="Whole days of 24 hours since the last appointment; null: there was none",
+        examples=[74],
+    )
+    lifetime_value: float = Field(description="Lifetime value", examples=[349.9])
+    predicted_churn_date: date | None = Field(
+        description="Local day on which the current stage visit ends if it is as long as the mean of earlier visits"
+        " that ended with churn; never a past day; null without such visits",
+        examples=["2026-04-12"],
+    )
+    sample_size: int = Field(
+        ge=0, description="Earlier visits of the same stage that the prediction is based on", examples=[23]
+    )
+    retention_actions: list[RetentionAction] = Field(
+        description="Actions that the guide recommends, most urgent first"
+    )
+
+    @classmethod
+    def of(cls, context: CompanyContext, customer: AtRisk) -> "ChurnPrediction":
+        """Returns the schema of a customer at risk."""
+        found = customer.found
+        return cls(
+            customer_id=found.customer_id,
+            current_stage=found.current_stage,
+            stage_name=stage_name(context, found.current_stage),
+            stage_entered_at=found.stage_entered_at,
+            risk_score=found.risk / 100,
+            days_inactive=customer.days_inactive,
+            lifetime_value=float(found.lifetime_value),
+            predicted_churn_date=customer.predicted_churn_date,
+            sample_size=customer.sample,
+            retention_actions=[RetentionAction.of(action) for action in customer.actions],
+        )
+
+
+class ChurnPredictionPage(ResponseModel):
+    """A page of churn predictions, highest risk first."""
+
+    as_of: Timestamp = Field(description="Time of the page, in the company's time")
+    currency: Currency
+    items: list[ChurnPrediction] = Field(description="The customers of the page")
+    next_cursor: NextCursor
+
+    @classmethod
+    def of(cls, page: RiskList, limit: int, next_cursor: str | None) -> "ChurnPredictionPage":
+        """Returns the schema of a page."""
+        return cls(
+            as_of=page.context.now,
+            currency=page.context.company.currency,
+            items=[ChurnPrediction.of(page.context, customer) for customer in page.customers[:limit]],
+            next_cursor=next_cursor,
+        )

@@ -1,0 +1,59 @@
+"""Days and months of requests, and the date range of reports."""
+
+import re
+from datetime import date, datetime
+from typing import Annotated, Final
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from journey_service.api.schema_fields import ResponseModel, Timestamp
+from journey_service.domain.events.event import EARLIEST, LATEST
+from journey_service.services.analytics.query_context import QueryContext
+
+_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_MONTH: Final = re.compile(r"(\d{4})-(0[1-9]|1[0-2])", re.ASCII)
+
+
+def _parse_day(value: object) -> date:
+    if not isinstance(value, str) or _DAY.fullmatch(value) is None:
+        raise ValueError("must be a day such as 2026-03-01")
+    try:
+        day = date.fromisoformat(value)
+    except ValueError:
+        raise ValueError("must be a day of the calendar") from None
+    if not EARLIEST.date() <= day < LATEST.date():
+        raise ValueError(f"must lie between {EARLIEST.year} and {LATEST.year}")
+    return day
+
+
+def _parse_month(value: object) -> int:
+    match = _MONTH.fullmatch(value) if isinstance(value, str) else None
+    if match is None or not EARLIEST.year <= int(match[1]) < LATEST.year:
+        raise ValueError("must be a month such as 2026-03")
+    return int(match[1]) * 12 + int(match[2]) - 1
+
+
+Day = Annotated[date, BeforeValidator(_parse_day), WithJsonSchema({"type": "string", "format": "date"})]
+"""A local day of a request, between 1900 and 2200."""
+Month = Annotated[
+    int, BeforeValidator(_parse_month), WithJsonSchema({"type": "string", "pattern": r"^\d{4}-\d{2}$"})
+]
+"""A month of a request, as the number of months since the year 0."""
+Currency = Annotated[str, Field(description="Currency of all amounts, as in ISO 4217", examples=["EUR"])]
+
+
+class RangedReport(ResponseModel):
+    """A report over a range of local days, both included."""
+
+    as_of: Timestamp = Field(description="Time of the report, in the company's time")
+    first: date = Field(
+        alias="from", description="First local day of the range, included", examples=["2026-02-01"]
+    )
+    last: date = Field(
+        alias="to", description="Last local day of the range, included", examples=["2026-02-28"]
+    )
+
+
+def range_values(query: QueryContext) -> dict[str, datetime | date]:
+    """Returns the fields of RangedReport by their names in JSON."""
+    return {"as_of": query.as_of, "from": query.days.first, "to": query.days.last}
