@@ -683,7 +683,7 @@ async def test_a_history_that_is_cut_off_costs_its_last_line_only(http, salon):
     assert 100 < told.json()["total"] < 400
     [fault] = (await look(http, salon, f"/imports/{told.json()['id']}/errors"))["items"]
     assert fault["line"] == told.json()["lines"]
-    assert "cut off" in fault["detail"]
+    assert "ends early" in fault["detail"]
 
 
 NDJSON_LINE = {"customer_id": 1, "occurred_at": "2026-01-01", "type": "call_received"}
